@@ -1,0 +1,1 @@
+"""What a user sees: the same facts as tables, coloured lines, steps or JSON."""
