@@ -1,0 +1,207 @@
+"""The command line and the settings of a Consul server, for every version that a lab can run.
+
+A version is only ever compared with the rows of `KNOWN`: a new version of Consul that renames a flag is one
+new row. A version newer than every row is given the newest words, because Consul rarely takes a flag away.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ansible.errors import AnsibleFilterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Version = tuple[int, int, int]
+"""Major, minor and patch. A pre-release or an enterprise build knows what its release knows."""
+
+OLDEST: Version = (0, 5, 2)
+
+RAFT_MULTIPLIER: Mapping[str, int] = {"real": 1, "teach": 5}
+"""A lab's pace and its `raft_multiplier`, which stretches Raft's 1 s timeouts; 5 is Consul's default."""
+
+DATA_DIR = "/consul/data"
+CONFIG_DIR = "/consul/config"
+
+_NODE_ID_NAMESPACE = uuid.UUID("5f0c35f1-52b1-5d4e-8d0c-6d1a4f6b7c11")
+_VERSION = re.compile(
+    r"v?(?P<major>[0-9]{1,5})\.(?P<minor>[0-9]{1,5})\.(?P<patch>[0-9]{1,5})(?:[-+][0-9A-Za-z.+-]+)?", re.ASCII
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that some versions of Consul know.
+
+    Attributes:
+        what: our name for it.
+        since: the first version that knows it.
+        until: the first version that no longer knows it, or needs it; None where there is none yet.
+    """
+
+    what: str
+    since: Version = OLDEST
+    until: Version | None = None
+
+
+# Where each row comes from: Consul's changelog and its agent's flags at that version.
+KNOWN: tuple[Row, ...] = (
+    Row("-dc", until=(1, 0, 0)),
+    Row("-datacenter", since=(1, 0, 0)),
+    Row("-ui", since=(0, 6, 0)),
+    # These took the node's ID from the host, so all containers of a host had one ID and could not join.
+    Row("-node-id", since=(0, 7, 5), until=(0, 8, 1)),
+    Row("-disable-host-node-id", since=(0, 8, 1), until=(0, 8, 5)),
+    Row("-hcl", since=(1, 0, 0)),
+    Row("leave_on_terminate"),
+    Row("skip_leave_on_interrupt"),
+    Row("disable_update_check"),
+    Row("performance", since=(0, 7, 0)),
+    Row("autopilot", since=(0, 8, 0)),
+)
+
+
+def parse_version(text: str) -> Version:
+    """Read the version of a Consul release.
+
+    Args:
+        text: as `consul version` or an image's label has it: `1.8.7`, `v1.8.7`, `1.21.4+ent`, `1.0.0-rc1`.
+
+    Returns:
+        Major, minor and patch.
+
+    Raises:
+        ValueError: the text is not a version of three numbers, or is older than 0.5.2.
+    """
+    found = _VERSION.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError(
+            f"{_shown(text)} is not a version of Consul: give three numbers and two dots, such as 1.21.4."
+        )
+    version = (int(found["major"]), int(found["minor"]), int(found["patch"]))
+    if version < OLDEST:
+        raise ValueError(f"Consul {_shown(text)} is too old for a lab: give 0.5.2 or newer, such as 1.21.4.")
+    return version
+
+
+def knows(version: Version, what: str) -> bool:
+    """Whether this version of Consul knows (and needs) what the table calls `what`."""
+    return any(
+        row.what == what and row.since <= version and (row.until is None or version < row.until)
+        for row in KNOWN
+    )
+
+
+def agent_arguments(  # noqa: PLR0913 - a server's identity has this many parts, all by name
+    version: str,
+    *,
+    node: str,
+    servers: int,
+    bind: str,
+    datacenter: str,
+    pace: str = "real",
+    node_id: str | None = None,
+) -> list[str]:
+    """Return the words after `consul` that start one server of a lab.
+
+    Args:
+        version: the image's version of Consul.
+        node: the server's name.
+        servers: how many servers the cluster waits for before its first election; 1 elects itself.
+        bind: the server's address, or a `${NAME}` that Compose replaces with it.
+        datacenter: the lab's own datacenter name.
+        pace: `real` or `teach`; before 0.7.0 Raft's timeouts cannot be set, and both paces are real.
+        node_id: a UUID, used by 0.7.5 to 0.8.0 only; None derives one from the datacenter and the node.
+
+    Raises:
+        ValueError: the version, the size or the pace is not one.
+    """
+    known = parse_version(version)
+    if isinstance(servers, bool) or not isinstance(servers, int) or servers < 1:
+        raise ValueError(
+            f"{_shown(servers)} is not a number of servers: give a whole number from 1 up, such as 3."
+        )
+    words = ["agent", "-server", "-bootstrap-expect", str(int(servers))]
+    words += ["-data-dir", DATA_DIR, "-config-dir", CONFIG_DIR]
+    words += ["-node", node, "-bind", bind, "-client", "0.0.0.0"]  # noqa: S104 - inside a lab's own network
+    words += ["-datacenter" if knows(known, "-datacenter") else "-dc", datacenter]
+    # A candidate's votes are written at debug only (GRAMMAR: "a granted vote is never logged by the voter").
+    words += ["-log-level", "debug"]
+    words += ["-ui"] if knows(known, "-ui") else []
+    if knows(known, "-node-id"):
+        words += ["-node-id", node_id or str(uuid.uuid5(_NODE_ID_NAMESPACE, f"{datacenter}/{node}"))]
+    words += ["-disable-host-node-id"] if knows(known, "-disable-host-node-id") else []
+    settings = _settings(known, pace)
+    if knows(known, "-hcl"):
+        for name, value in settings.items():
+            words += ["-hcl", _hcl(name, value)]
+    return words
+
+
+def agent_settings(version: str, *, pace: str = "real") -> dict[str, Any]:
+    """Return the settings that this version takes only from a configuration file; {} from 1.0.0 on.
+
+    Args:
+        version: the image's version of Consul.
+        pace: `real` or `teach`.
+
+    Raises:
+        ValueError: the version or the pace is not one.
+    """
+    known = parse_version(version)
+    settings = _settings(known, pace)
+    return {} if knows(known, "-hcl") else settings
+
+
+def _settings(version: Version, pace: str) -> dict[str, Any]:
+    if pace not in RAFT_MULTIPLIER:
+        raise ValueError(f"{_shown(pace)} is not a pace: choose one of {', '.join(RAFT_MULTIPLIER)}.")
+    wanted: dict[str, Any] = {
+        # A stopped server is a failed one, as a learner expects; only `consul leave` takes it out.
+        "leave_on_terminate": False,
+        "skip_leave_on_interrupt": True,
+        # The one thing that an agent asks of the outside world.
+        "disable_update_check": True,
+        "performance": {"raft_multiplier": RAFT_MULTIPLIER[pace]},
+        # Or a killed server is taken out of the cluster, and "2 of 3 are dead" is never seen.
+        "autopilot": {"cleanup_dead_servers": False},
+    }
+    return {name: value for name, value in wanted.items() if knows(version, name)}
+
+
+def _hcl(name: str, value: bool | int | dict[str, Any]) -> str:
+    if isinstance(value, dict):
+        return f"{name} {{ {' '.join(_hcl(inner, item) for inner, item in value.items())} }}"
+    return f"{name} = {str(value).lower()}"
+
+
+def _shown(value: object) -> str:
+    """Return what somebody typed, on one line and not longer than a sentence bears."""
+    text = repr(value)
+    longest = 60
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(version: Any, **options: Any) -> Any:
+        try:
+            return function(version, **options)
+        except ValueError as error:
+            raise AnsibleFilterError(str(error)) from error
+
+    return checked
+
+
+class FilterModule:
+    """The filters `consul_agent_arguments` and `consul_agent_settings`."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {
+            "consul_agent_arguments": _filter(agent_arguments),
+            "consul_agent_settings": _filter(agent_settings),
+        }
