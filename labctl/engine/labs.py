@@ -1,0 +1,170 @@
+"""Find labs by their labels: the only state there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine.client import explained, host_name
+from labctl.errors import ExitCode, LabctlError
+from labctl.portable import lab_names
+from labctl.portable.consul_views import Member
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import docker
+
+HTTP_PORT = 8500
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server's container.
+
+    `state` is Docker's word (`running`, `exited`, `paused`, ...); `http_port` is None while it does not run.
+    """
+
+    name: str
+    container: str
+    id: str
+    state: str
+    address: str
+    http_port: int | None
+
+    @property
+    def member(self) -> Member:
+        """Where to ask it."""
+        return Member(self.name, self.address, self.http_port if self.state == "running" else None)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab as Docker's labels tell it; `size` is the number of servers it was made with."""
+
+    name: str
+    owner: str
+    workshop: str
+    host: str
+    size: int
+    pace: str
+    version: str
+    http_port: int
+    image: str
+    created: datetime
+    expires: str | None
+    servers: tuple[Server, ...]
+
+    @property
+    def missing(self) -> list[str]:
+        """Servers that the lab was made with and that are gone."""
+        have = {server.name for server in self.servers}
+        return [name for name in lab_names.server_names(self.size) if name not in have]
+
+    @property
+    def running(self) -> list[Server]:
+        """The servers that run."""
+        return [server for server in self.servers if server.state == "running"]
+
+    def server(self, name: str) -> Server:
+        """The server of that name. Raises LabctlError (usage)."""
+        for server in self.servers:
+            if server.name == name:
+                return server
+        have = ", ".join(server.name for server in self.servers)
+        raise LabctlError(f"The lab {self.name} has no server {name!a}: it has {have}.", ExitCode.USAGE)
+
+
+def _label(labels: dict[str, str], name: str) -> str:
+    return labels.get(lab_names.LABEL_PREFIX + name, "")
+
+
+def _server(summary: dict[str, Any]) -> Server:
+    labels = summary["Labels"]
+    networks = list((summary["NetworkSettings"].get("Networks") or {}).values())
+    address = ""
+    if networks:
+        address = networks[0].get("IPAddress") or (networks[0].get("IPAMConfig") or {}).get("IPv4Address", "")
+    ports = [port for port in summary.get("Ports") or [] if port["PrivatePort"] == HTTP_PORT and "PublicPort" in port]
+    return Server(
+        name=labels[lab_names.LABEL_SERVER],
+        container=summary["Names"][0].lstrip("/"),
+        id=summary["Id"],
+        state=summary["State"],
+        address=address,
+        http_port=int(ports[0]["PublicPort"]) if ports else None,
+    )
+
+
+def _number(text: str, otherwise: int) -> int:
+    return int(text) if text.isdigit() else otherwise
+
+
+def labs_from(summaries: Iterable[dict[str, Any]], host: str) -> list[Lab]:
+    """Group container summaries, as Docker's list of containers gives them, into labs in order of name."""
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for summary in summaries:
+        labels = summary.get("Labels") or {}
+        if lab_names.LABEL_SERVER in labels and labels.get(lab_names.LABEL_LAB):
+            grouped.setdefault(labels[lab_names.LABEL_LAB], []).append(summary)
+    labs = []
+    for name, parts in sorted(grouped.items()):
+        newest = max(parts, key=lambda part: part["Created"])
+        labels = newest["Labels"]
+        labs.append(
+            Lab(
+                name=name,
+                owner=_label(labels, "owner"),
+                workshop=_label(labels, "workshop"),
+                host=host,
+                size=_number(_label(labels, "servers"), len(parts)),
+                pace=_label(labels, "pace"),
+                version=_label(labels, "consul-version"),
+                http_port=_number(_label(labels, "http-port"), 0),
+                image=newest["Image"],
+                created=datetime.fromtimestamp(min(part["Created"] for part in parts), tz=UTC),
+                expires=_label(labels, "expires") or None,
+                servers=tuple(sorted(map(_server, parts), key=lambda server: server.name)),
+            )
+        )
+    return labs
+
+
+def list_labs(client: docker.APIClient, name: str | None = None) -> list[Lab]:
+    """All labs of this Docker host, or the one of that name. Raises LabctlError."""
+    label = f"{lab_names.LABEL_LAB}={name}" if name else lab_names.LABEL_LAB
+    with explained():
+        summaries = client.containers(all=True, filters={"label": [label]})
+    return labs_from(summaries, host_name())
+
+
+def find_lab(client: docker.APIClient, name: str) -> Lab | None:
+    """The lab of that name, or None."""
+    return next(iter(list_labs(client, name)), None)
+
+
+def leftovers(client: docker.APIClient) -> set[str]:
+    """Names of labs of which only a network or a volume is left, as after a `down` that was killed."""
+    with explained():
+        filters = {"label": lab_names.LABEL_LAB}
+        things = client.networks(filters=filters) + (client.volumes(filters=filters)["Volumes"] or [])
+    return {thing["Labels"][lab_names.LABEL_LAB] for thing in things if thing.get("Labels")}
+
+
+def choose_lab(client: docker.APIClient, name: str | None) -> Lab:
+    """The named lab, or the only one there is. Raises LabctlError that says how to start or name one."""
+    if name is not None:
+        if problem := lab_names.name_problem(name):
+            raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
+        found = find_lab(client, name)
+        if found is None:
+            raise LabctlError(f"There is no lab {name} on this Docker host: `labctl up {name}` starts it, `labctl ls` lists them.")
+        return found
+    labs = list_labs(client)
+    if not labs:
+        raise LabctlError("No lab is there: `labctl up` starts one.")
+    if len(labs) > 1:
+        names = ", ".join(lab.name for lab in labs)
+        raise LabctlError(f"Several labs are there, so name the one you mean: {names}.", ExitCode.USAGE)
+    return labs[0]

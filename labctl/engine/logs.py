@@ -1,0 +1,127 @@
+"""Read the servers' logs from Docker: lines with the time at which Docker took them in."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import requests
+from docker.errors import DockerException
+
+from labctl.engine.client import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import docker
+
+    from labctl.engine.labs import Server
+
+QUIET_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of one server. `taken` is Docker's time of it, which orders the lines of one Docker host."""
+
+    server: str
+    taken: str
+    text: str
+
+    @property
+    def when(self) -> datetime | None:
+        """`taken` as a time with its zone; None where Docker gave none."""
+        try:
+            return datetime.fromisoformat(self.taken)
+        except ValueError:
+            return None
+
+
+def split(server: str, raw: bytes) -> LogLine:
+    """Split Docker's time stamp from a line of a server's log."""
+    stamp, _, text = raw.decode("utf-8", "replace").rstrip("\r\n").partition(" ")
+    # Docker drops zeros at the end of the fraction; nine digits make the stamps sort as text.
+    whole, _, fraction = stamp.rstrip("Z").partition(".")
+    return LogLine(server, f"{whole}.{fraction:0<9}Z", text)
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest
+
+
+def read(client: docker.APIClient, servers: list[Server], tail: int | None = None) -> list[LogLine]:
+    """All lines there are, in the order in which Docker took them in. Raises LabctlError."""
+    found: list[LogLine] = []
+    for server in servers:
+        with explained():
+            raw = client.logs(server.id, timestamps=True, tail=tail if tail is not None else "all")
+        found += [split(server.name, line) for line in raw.split(b"\n") if line]
+    return sorted(found, key=lambda line: line.taken)
+
+
+class Follower:
+    """Follows several servers' logs at once; iterate over it for the lines in order of time.
+
+    Lines that arrive within a quarter of a second of each other are sorted, so that what one server did
+    before another also stands before it. Ends when every log has ended or `stop` was called.
+    """
+
+    def __init__(
+        self, client: docker.APIClient, servers: list[Server], since: float | None = None, tail: int | None = None
+    ) -> None:
+        self._client = client
+        self._lines: queue.Queue[LogLine | None] = queue.Queue()
+        self._stopped = threading.Event()
+        self._since = since
+        self._tail: int | str = "all" if tail is None else tail
+        self._threads = [threading.Thread(target=self._follow, args=(one,), daemon=True) for one in servers]
+        for thread in self._threads:
+            thread.start()
+
+    def _follow(self, server: Server) -> None:
+        try:
+            stream = self._client.logs(
+                server.id, stream=True, follow=True, timestamps=True, tail=self._tail, since=self._since
+            )
+            for raw in _lines(stream):
+                if self._stopped.is_set():
+                    break
+                self._lines.put(split(server.name, raw))
+        except (DockerException, requests.exceptions.RequestException, OSError):
+            # The container or the engine is gone: for a follower that is the end of this log.
+            pass
+        finally:
+            self._lines.put(None)
+
+    def stop(self) -> None:
+        """Let the iteration end; the threads end with the next line or with the process."""
+        self._stopped.set()
+
+    def take(self, seconds: float) -> list[LogLine]:
+        """Wait up to that many seconds for lines, and return those there are, in order of time."""
+        taken: list[LogLine] = []
+        try:
+            line = self._lines.get(timeout=seconds)
+            while True:
+                if line is not None:
+                    taken.append(line)
+                line = self._lines.get_nowait()
+        except queue.Empty:
+            pass
+        return sorted(taken, key=lambda one: one.taken)
+
+    def __iter__(self) -> Iterator[LogLine]:
+        while not self._stopped.is_set():
+            ended = not any(thread.is_alive() for thread in self._threads)
+            lines = self.take(QUIET_SECONDS)
+            yield from lines
+            if ended and not lines:
+                return

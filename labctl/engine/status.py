@@ -1,0 +1,52 @@
+"""What a lab's servers say now, asked over their loopback ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labctl.portable import consul_views
+
+if TYPE_CHECKING:
+    from labctl.engine.labs import Lab, Server
+
+ASK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """A lab with its servers' views; `views` is in the order of `lab.servers`."""
+
+    lab: Lab
+    views: tuple[consul_views.View, ...]
+
+    @property
+    def problem(self) -> str | None:
+        """Why the servers are not one cluster with one leader, or None."""
+        if self.lab.missing:
+            return f"{', '.join(self.lab.missing)} {'is' if len(self.lab.missing) == 1 else 'are'} gone"
+        return consul_views.disagreement(list(self.views))
+
+    @property
+    def ready(self) -> bool:
+        """Every server names the same leader and all are voters. (The committed write is `up`'s own test.)"""
+        return self.problem is None
+
+    @property
+    def leader(self) -> consul_views.View | None:
+        """The server that leads, or None."""
+        return consul_views.leader_of(list(self.views))
+
+    @property
+    def joined(self) -> bool:
+        """Whether the servers were ever one cluster: then at least one knows voters."""
+        return any(view.voters for view in self.views)
+
+    def pairs(self) -> list[tuple[Server, consul_views.View]]:
+        """Each server with its view."""
+        return list(zip(self.lab.servers, self.views, strict=True))
+
+
+def ask(lab: Lab) -> Status:
+    """Ask all servers of a lab at once; one that does not answer costs a second."""
+    return Status(lab, tuple(consul_views.read_views([server.member for server in lab.servers], ASK_SECONDS)))

@@ -1,0 +1,236 @@
+"""What each server of a lab says of its cluster, and whether that makes the lab ready.
+
+One GET of /v1/agent/self tells a server's Raft state, the leader it names, its indexes and the voters it
+knows (`Stats`, in every Consul from 0.5.2 on; the voters since 0.7.0, before that /v1/status/peers).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+LOOPBACK = "127.0.0.1"
+READY_KEY = "raft-labctl/ready"
+_VOTER = re.compile(r"Suffrage:Voter ID:(\S+) Address:([^\s}]+)")
+_DURATION = re.compile(r"([0-9.]+)(h|ms|µs|us|ns|m|s)")
+_MILLISECONDS = {"h": 3_600_000.0, "m": 60_000.0, "s": 1000.0, "ms": 1.0, "µs": 1e-3, "us": 1e-3, "ns": 1e-6}
+
+
+@dataclass(frozen=True)
+class Member:
+    """Where a server is: its name, its address in the lab and its HTTP port on the Docker host's loopback."""
+
+    name: str
+    address: str
+    http_port: int | None
+
+
+@dataclass(frozen=True)
+class View:
+    """What one server said, or why it said nothing.
+
+    `leader` and `voters` are addresses without the port; indexes count log entries; `last_contact_ms` is
+    the time since the leader was heard, in milliseconds (0 on the leader, None when never).
+    """
+
+    name: str
+    address: str
+    problem: str | None = None
+    node_id: str = ""
+    version: str = ""
+    state: str = ""
+    leader: str = ""
+    term: int = 0
+    applied_index: int = 0
+    commit_index: int = 0
+    last_contact_ms: float | None = None
+    members: int = 0
+    voters: frozenset[str] = field(default_factory=frozenset)
+
+
+def milliseconds(duration: str) -> float | None:
+    """Read a Go duration (`1m2.5s`, `31.4ms`, `0`); None for `never` and anything else.
+
+    >>> milliseconds("1m2.5s")
+    62500.0
+    """
+    if duration == "0":
+        return 0.0
+    parts = _DURATION.findall(duration)
+    if not parts or "".join(number + unit for number, unit in parts) != duration:
+        return None
+    return sum(float(number) * _MILLISECONDS[unit] for number, unit in parts)
+
+
+def request(port: int, method: str, path: str, body: bytes | None = None, timeout: float = 2.0) -> Any:
+    """Ask one server's HTTP API on loopback. Raises OSError or ValueError where it gives no good answer."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        text = answer.read().decode("utf-8", "replace")
+        if answer.status != http.client.OK:
+            raise OSError(f"HTTP {answer.status}: {text.strip()[:200]}")
+        return json.loads(text) if text.strip() else None
+    except http.client.HTTPException as error:
+        raise OSError(f"{type(error).__name__} {error}") from error
+    finally:
+        connection.close()
+
+
+def _number(text: Any) -> int:
+    return int(text) if str(text).isdigit() else 0
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0]
+
+
+def view_from_self(member: Member, document: Any, peers: Any = None) -> View:
+    """Make a view from the answer of /v1/agent/self and, before Consul 0.7.0, of /v1/status/peers."""
+    stats = document.get("Stats") or {}
+    raft = stats.get("raft") or {}
+    configuration = raft.get("latest_configuration")
+    if configuration is not None:
+        voters = frozenset(_host(address) for _, address in _VOTER.findall(configuration))
+    else:
+        voters = frozenset(_host(str(address)) for address in peers or ())
+    config = document.get("Config") or {}
+    state = str(raft.get("state", "")).lower()
+    return View(
+        name=member.name,
+        address=member.address,
+        node_id=str(config.get("NodeID", "")),
+        version=str(config.get("Version", "")),
+        state=state,
+        leader=_host(str((stats.get("consul") or {}).get("leader_addr", ""))),
+        term=_number(raft.get("term")),
+        applied_index=_number(raft.get("applied_index")),
+        commit_index=_number(raft.get("commit_index")),
+        last_contact_ms=0.0 if state == "leader" else milliseconds(str(raft.get("last_contact", ""))),
+        members=_number((stats.get("serf_lan") or {}).get("members")),
+        voters=voters,
+    )
+
+
+def read_view(member: Member, timeout: float = 2.0) -> View:
+    """Ask one server; never raises: a server that does not answer is a view with a `problem`."""
+    if member.http_port is None:
+        return View(member.name, member.address, problem="is not running")
+    try:
+        document = request(member.http_port, "GET", "/v1/agent/self", timeout=timeout)
+        if not isinstance(document, dict):
+            return View(member.name, member.address, problem="answered with something that is not an agent")
+        raft = (document.get("Stats") or {}).get("raft") or {}
+        peers = None
+        if "latest_configuration" not in raft:
+            peers = request(member.http_port, "GET", "/v1/status/peers", timeout=timeout)
+        return view_from_self(member, document, peers)
+    except (OSError, ValueError) as error:
+        return View(member.name, member.address, problem=f"does not answer ({error})")
+
+
+def read_views(members: list[Member], timeout: float = 2.0) -> list[View]:
+    """Ask all servers at once, so that one that hangs costs `timeout` seconds and not that many times."""
+    if not members:
+        return []
+    with ThreadPoolExecutor(max_workers=len(members)) as pool:
+        return list(pool.map(lambda member: read_view(member, timeout), members))
+
+
+def leader_of(views: list[View]) -> View | None:
+    """The server that says it leads and has the newest term; an isolated old leader has an older one."""
+    leaders = [view for view in views if view.state == "leader" and view.problem is None]
+    return max(leaders, key=lambda view: view.term, default=None)
+
+
+def disagreement(views: list[View]) -> str | None:
+    """Say why these servers are not one cluster with one leader; None where they are.
+
+    They are when every server answers, names the same leader, and knows every server as a voter.
+    """
+    silent = [view for view in views if view.problem]
+    if silent:
+        return "; ".join(f"{view.name} {view.problem}" for view in silent)
+    undecided = [view.name for view in views if not view.leader]
+    if undecided:
+        return f"{_list(undecided)} know{_s(undecided)} no leader"
+    named = {view.leader for view in views}
+    if len(named) > 1:
+        return "the servers name different leaders: " + ", ".join(f"{v.name} names {v.leader}" for v in views)
+    addresses = frozenset(view.address for view in views)
+    if not named <= addresses:
+        return f"the leader {named.pop()} is not a server of this lab"
+    for view in views:
+        missing = [other.name for other in views if other.address not in view.voters]
+        if missing:
+            return f"for {view.name}, {_list(missing)} {'is' if len(missing) == 1 else 'are'} not yet a voter"
+        if len(view.voters) != len(views):
+            return f"{view.name} counts {len(view.voters)} voters where the lab has {len(views)} servers"
+    if leader_of(views) is None:
+        return "the server that all name as leader does not lead yet"
+    return None
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _s(names: list[str]) -> str:
+    return "s" if len(names) == 1 else ""
+
+
+def describe(view: View) -> str:
+    """One server's view in a few words, for the message of a lab that is not ready."""
+    if view.problem:
+        return f"{view.name} {view.problem}"
+    return (
+        f"{view.name}: {view.state or 'no Raft state'}, term {view.term}, leader {view.leader or 'none'}, "
+        f"{len(view.voters)} voters, {view.members} members, applied {view.applied_index}"
+    )
+
+
+def likely_cause(views: list[View]) -> str:
+    """Guess, from what the servers said, why they are not ready, and what to do about it."""
+    size = len(views)
+    alive = [view for view in views if view.problem is None]
+    quorum = size // 2 + 1
+    if len(alive) < quorum:
+        return f"{len(alive)} of {size} servers answer and a quorum needs {quorum}: `labctl start` starts the others"
+    if any(view.members < size for view in alive):
+        return "the servers do not know each other: `labctl join` joins them"
+    if len(alive) < size:
+        return "a server does not answer: `labctl logs` shows why, `labctl restart` starts it again"
+    if not any(view.leader for view in alive):
+        return "no candidate has won an election yet: give it more time with --timeout, or look at `labctl logs --raft`"
+    return "the cluster is still settling: give it more time with --timeout"
+
+
+def write_is_applied(members: list[Member], leader: View, method: str, timeout: float) -> str | None:
+    """Commit one write (`PUT` or `DELETE` of a key of ours) and wait until every server applied it.
+
+    Returns why not, or None. `PUT` and then `DELETE` are two writes and leave no key behind.
+    """
+    ends = time.monotonic() + timeout
+    port = next((member.http_port for member in members if member.address == leader.address), None)
+    before = max((view.applied_index for view in read_views(members)), default=0)
+    if port is None:
+        return f"the leader {leader.address} is not reachable"
+    try:
+        request(port, method, f"/v1/kv/{READY_KEY}", b"ready" if method == "PUT" else None, timeout=max(timeout, 0.1))
+    except (OSError, ValueError) as error:
+        return f"a write through {leader.name} was not committed ({error})"
+    while True:
+        behind = [view.name for view in read_views(members) if view.applied_index <= before]
+        if not behind:
+            return None
+        if time.monotonic() >= ends:
+            return f"{_list(behind)} did not apply a committed write"
+        with contextlib.suppress(InterruptedError):
+            time.sleep(0.02)

@@ -1,0 +1,72 @@
+"""What a lab may be called, and what its parts are called on a Docker host.
+
+A lab's name becomes a container name, a DNS label (Consul's datacenter) and a Compose project, so it
+keeps to what all three allow.
+"""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 63
+LABEL_PREFIX = "raft-labctl."
+LABEL_LAB = "raft-labctl.lab"
+LABEL_OWNER = "raft-labctl.owner"
+LABEL_SERVER = "raft-labctl.server"
+
+_ALLOWED = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
+_NOT_ALLOWED = re.compile(r"[^a-z0-9]+")
+SIZES = (1, 3, 5, 7)
+
+
+def name_problem(name: str) -> str | None:
+    """Say why `name` cannot be a lab's name, as the end of a sentence; None where it can."""
+    if not name:
+        return "it is empty"
+    if len(name) > LONGEST:
+        return f"it has {len(name)} characters and {LONGEST} is the most"
+    if not _ALLOWED.fullmatch(name):
+        return "it may hold only a-z, 0-9 and '-', and must begin and end with a letter or digit"
+    return None
+
+
+def name_sentence(name: str, problem: str) -> str:
+    """One sentence that refuses `name`; control characters in it are shown, not sent to the terminal."""
+    shown = ascii(name if len(name) <= LONGEST else name[:LONGEST] + "...")
+    return f"{shown} cannot be the name of a lab: {problem}; for example `ada` or `raft-101`."
+
+
+def name_from_user(user: str) -> str:
+    """Make a lab's name from a login name: `Ada.Lovelace` gives `ada-lovelace`; falls back to `lab`."""
+    name = _NOT_ALLOWED.sub("-", user.lower()).strip("-")[:LONGEST].strip("-")
+    return name or "lab"
+
+
+def size_problem(servers: int) -> str | None:
+    """Say why a lab cannot have that many servers; None where it can."""
+    if servers in SIZES:
+        return None
+    return (
+        f"A lab cannot have {servers} servers: choose 1, 3, 5 or 7, "
+        "because an even number adds a server without surviving one more failure."
+    )
+
+
+def project_name(lab: str) -> str:
+    """The Compose project and the network of a lab."""
+    return f"labctl-{lab}"
+
+
+def container_name(lab: str, server: str) -> str:
+    """The container, and the data volume, of one server."""
+    return f"labctl-{lab}-{server}"
+
+
+def config_volume_name(lab: str) -> str:
+    """The volume that holds the lab's gossip key, and what old Consul versions read from a file."""
+    return f"labctl-{lab}-config"
+
+
+def server_names(servers: int) -> list[str]:
+    """`consul1`, `consul2`, ... in order."""
+    return [f"consul{number}" for number in range(1, servers + 1)]

@@ -1,0 +1,254 @@
+#!/usr/bin/python
+"""Ansible module: join a lab's servers and wait until they are one ready cluster."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: consul_cluster
+short_description: Join the servers of a lab and wait until the cluster is ready
+description:
+  - Runs C(consul join) on the first server with the addresses of the others, as a person would by hand, and counts the
+    members, because C(consul join) also succeeds when it reached only one of several.
+  - Ready means that every server names the same leader, all are voters, and every server applied one committed write,
+    twice in a row. The two writes are a PUT and a DELETE of one key, so none is left.
+author: The labctl authors
+attributes:
+  check_mode:
+    support: full
+    description: Says whether servers would be joined; does not wait.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+    description: Servers that know each other are not joined again.
+options:
+  name:
+    description: The lab's name.
+    type: str
+    required: true
+  members:
+    description: The servers, as the fact C(consul_lab_members) has them.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name: {description: The server's name., type: str, required: true}
+      container: {description: Its container's name., type: str, required: true}
+      state: {description: Docker's word for its state., type: str, default: ""}
+      address: {description: Its address in the lab., type: str, default: ""}
+      http_port: {description: Its HTTP port on the Docker host's loopback., type: int}
+  join:
+    description: Join servers that do not know each other. Where V(false), a lab that never was joined is left alone.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds until the module gives up and tells each server's view.
+    type: int
+    default: 120
+"""
+
+EXAMPLES = r"""
+- name: Join the servers
+  consul_cluster:
+    name: ada
+    members: "{{ consul_lab_members }}"
+"""
+
+RETURN = r"""
+joined:
+  description: Whether the servers know each other.
+  type: bool
+  returned: success
+command:
+  description: The join that was run, as a person would type it; empty where none was needed.
+  type: str
+  returned: success
+cluster:
+  description: The cluster as the servers see it.
+  type: dict
+  returned: success
+  contains:
+    leader: {description: Name of the leader., type: str}
+    term: {description: Raft's term., type: int}
+    voters: {description: How many servers vote., type: int}
+    commit_index: {description: Index of the last committed log entry at the leader., type: int}
+    servers: {description: Name; address; and role of each server., type: list, elements: dict}
+    seconds: {description: How long the join and the election took., type: dict}
+"""
+
+import time
+from typing import Any
+
+from ansible.module_utils import consul_views
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.docker_cli import Docker, DockerError
+
+POLL_SECONDS = 0.05
+PASSES = ("PUT", "DELETE")
+APPLY_SECONDS = 5.0
+
+
+def argument_spec() -> dict[str, dict[str, Any]]:
+    """The module's arguments, as DOCUMENTATION has them."""
+    return {
+        "name": {"type": "str", "required": True},
+        "members": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {
+                "name": {"type": "str", "required": True},
+                "container": {"type": "str", "required": True},
+                "state": {"type": "str", "default": ""},
+                "address": {"type": "str", "default": ""},
+                "http_port": {"type": "int"},
+            },
+        },
+        "join": {"type": "bool", "default": True},
+        "timeout": {"type": "int", "default": 120},
+    }
+
+
+class NotReadyError(Exception):
+    """The cluster did not become ready in time; the message is one sentence."""
+
+
+class Cluster:
+    """The servers of one lab, with a deadline."""
+
+    def __init__(self, lab: str, members: list[dict[str, Any]], timeout: float) -> None:
+        self.lab = lab
+        self.containers = [member["container"] for member in members]
+        self.members = [
+            consul_views.Member(member["name"], member["address"], member["http_port"]) for member in members
+        ]
+        self.timeout = timeout
+        self.ends = time.monotonic() + timeout
+
+    def views(self) -> list[consul_views.View]:
+        """Ask all servers."""
+        return consul_views.read_views(self.members)
+
+    def pause(self, why: str) -> None:
+        """Wait a moment. Raises NotReadyError where time is up."""
+        if time.monotonic() >= self.ends:
+            views = self.views()
+            seen = "; ".join(consul_views.describe(view) for view in views)
+            raise NotReadyError(
+                f"The lab {self.lab} was not ready after {self.timeout:.0f} seconds: {why} ({seen}). "
+                f"Likely cause: {consul_views.likely_cause(views)}."
+            )
+        time.sleep(POLL_SECONDS)
+
+    def wait_for_agents(self) -> list[consul_views.View]:
+        """Wait until every server's agent answers."""
+        while True:
+            views = self.views()
+            silent = [view for view in views if view.problem]
+            if not silent:
+                return views
+            stopped = [member.name for member in self.members if member.http_port is None]
+            if stopped:
+                raise NotReadyError(
+                    f"The lab {self.lab} cannot become ready because {', '.join(stopped)} "
+                    f"{'is' if len(stopped) == 1 else 'are'} not running: "
+                    f"`labctl start {self.lab}` starts what is stopped, and `labctl up {self.lab}` makes again what is missing."
+                )
+            self.pause(f"{silent[0].name} {silent[0].problem}")
+
+    def strangers(self, views: list[consul_views.View]) -> bool:
+        """Whether some server does not know as many members as the lab has."""
+        return any(view.members < len(self.members) for view in views)
+
+    def join_words(self) -> list[str]:
+        """The manual join: on the first server, the addresses of the others."""
+        return ["consul", "join", *(member.address for member in self.members[1:])]
+
+    def join(self) -> None:
+        """Join, and join again while members are missing; counting them is the only proof."""
+        docker = Docker()
+        while True:
+            try:
+                docker.run("exec", self.containers[0], *self.join_words(), doing="joining the servers")
+                why = "the servers were joined and do not all see each other yet"
+            except DockerError as error:
+                why = error.sentence
+            settle = time.monotonic() + 1.0
+            while time.monotonic() < settle:
+                if not self.strangers(self.views()):
+                    return
+                self.pause(why)
+
+    def wait_until_ready(self) -> tuple[list[consul_views.View], float]:
+        """Wait until ready, twice in a row. Returns the last views and when a leader was first agreed on."""
+        agreed = 0.0
+        passed = 0
+        while True:
+            views = self.views()
+            why = consul_views.disagreement(views)
+            leader = consul_views.leader_of(views)
+            if why is None and leader is not None:
+                agreed = agreed or time.monotonic()
+                left = max(0.1, min(APPLY_SECONDS, self.ends - time.monotonic()))
+                why = consul_views.write_is_applied(self.members, leader, PASSES[passed], left)
+                if why is None:
+                    passed += 1
+                    if passed == len(PASSES):
+                        return self.views(), agreed
+                    continue
+            passed = 0
+            self.pause(why or "no leader")
+
+
+def report(views: list[consul_views.View]) -> dict[str, Any]:
+    """The cluster as labctl prints it."""
+    leader = consul_views.leader_of(views)
+    return {
+        "leader": leader.name if leader else None,
+        "term": leader.term if leader else 0,
+        "voters": len(leader.voters) if leader else 0,
+        "commit_index": leader.commit_index if leader else 0,
+        "servers": [{"name": view.name, "address": view.address, "role": view.state} for view in views],
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    params: dict[str, Any] = module.params
+    members = params["members"]
+    if not members:
+        module.fail_json(
+            msg=f"There is no lab {params['name']} on this Docker host: `labctl up {params['name']}` starts it.",
+            failure="failed",
+        )
+    cluster = Cluster(params["name"], members, params["timeout"])
+    if module.check_mode:
+        strangers = cluster.strangers(cluster.views())
+        command = " ".join(cluster.join_words()) if strangers and params["join"] else ""
+        module.exit_json(changed=bool(command), joined=not strangers, command=command, cluster={})
+    begun = time.monotonic()
+    try:
+        views = cluster.wait_for_agents()
+        strangers = cluster.strangers(views)
+        if strangers and not params["join"] and not any(view.voters for view in views):
+            module.exit_json(changed=False, joined=False, command="", cluster=report(views))
+        changed = strangers and params["join"]
+        if changed:
+            cluster.join()
+        joined = time.monotonic()
+        views, agreed = cluster.wait_until_ready()
+    except NotReadyError as error:
+        module.fail_json(msg=str(error), failure="not_ready")
+    seconds = {"join": round(joined - begun, 3), "election": round(agreed - joined, 3)}
+    module.exit_json(
+        changed=changed,
+        joined=True,
+        command=" ".join(cluster.join_words()) if changed else "",
+        cluster={**report(views), "seconds": seconds},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,336 @@
+#!/usr/bin/python
+"""Ansible module: one lab as a Compose project on a Docker host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: consul_lab
+short_description: Make a lab present, stopped, started, restarted or absent on a Docker host
+description:
+  - A lab is one Compose project with a network, fixed addresses and a data volume for each server.
+  - The module chooses a free subnet, makes the lab's gossip key, writes C(compose.yaml) and C(.env), and runs
+    C(docker compose up). Docker's labels are its only memory.
+  - Safe to run again after it was interrupted or killed; a lock keeps two runs on one lab apart.
+author: The labctl authors
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change, and changes nothing.
+  diff_mode:
+    support: full
+    description: Shows the Compose project's files before and after.
+  idempotent:
+    support: full
+    description: O(state=restarted) always changes; every other state changes nothing the second time.
+options:
+  name:
+    description: The lab's name, C(a-z), C(0-9) and C(-), at most 63 characters.
+    type: str
+    required: true
+  owner:
+    description: Whose lab it is. A lab of another owner is refused.
+    type: str
+    required: true
+  state:
+    description: What the lab shall be.
+    type: str
+    choices: [present, stopped, started, restarted, absent]
+    default: present
+  server:
+    description: With O(state=stopped), V(started) or V(restarted), the one server that is meant; all where empty.
+    type: str
+    default: ""
+  servers:
+    description: How many servers the lab has.
+    type: int
+    choices: [1, 3, 5, 7]
+    default: 3
+  compose:
+    description: The text of C(compose.yaml). Needed for O(state=present).
+    type: str
+    default: ""
+  settings:
+    description: What this Consul version reads only from a configuration file.
+    type: dict
+    default: {}
+  image:
+    description: The image that carries the gossip key into its volume. Needed for O(state=present).
+    type: str
+    default: ""
+  subnet:
+    description: The lab's subnet. Where empty, a free /28 of O(subnet_pool).
+    type: str
+    default: ""
+  subnet_pool:
+    description: Where subnets are taken from.
+    type: str
+    default: 10.213.0.0/16
+  http_port:
+    description: Port of the first server's HTTP API on the Docker host's loopback, the next servers follow; V(0) lets Docker choose.
+    type: int
+    default: 0
+  directory:
+    description: Folder on the Docker host for the Compose project's files.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Start a lab
+  consul_lab:
+    name: ada
+    owner: ada
+    servers: 3
+    image: raft-labctl/consul:1.8.7
+    compose: "{{ lookup('ansible.builtin.template', 'compose.yaml.j2') }}"
+    directory: ~/.local/state/raft-labctl/labs/ada
+
+- name: Remove it
+  consul_lab:
+    name: ada
+    owner: ada
+    state: absent
+    directory: ~/.local/state/raft-labctl/labs/ada
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, in order, each in a few words.
+  type: list
+  elements: str
+  returned: always
+ansible_facts:
+  description: The lab's servers as facts; C(consul_cluster) joins them by these addresses.
+  type: dict
+  returned: always
+  contains:
+    consul_lab_members:
+      description: One entry for each server.
+      type: list
+      elements: dict
+      contains:
+        name: {description: The server's name., type: str}
+        container: {description: Its container's name., type: str}
+        state: {description: Docker's word for its state., type: str}
+        address: {description: Its fixed address., type: str}
+        http_port: {description: Its HTTP port on the Docker host's loopback., type: int}
+subnet:
+  description: The lab's subnet.
+  type: str
+  returned: when the lab exists
+removed:
+  description: Names of what was removed.
+  type: list
+  elements: str
+  returned: when O(state=absent)
+"""
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils import lab_names
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.lab_project import (
+    Found,
+    LabProject,
+    find,
+    locked,
+    port_error,
+    refuse_foreign,
+    subnet_is_taken,
+)
+
+if TYPE_CHECKING:
+    import ipaddress
+
+PORTS = 65536
+
+
+def argument_spec() -> dict[str, dict[str, Any]]:
+    """The module's arguments, as DOCUMENTATION has them."""
+    return {
+        "name": {"type": "str", "required": True},
+        "owner": {"type": "str", "required": True},
+        "state": {
+            "type": "str",
+            "choices": ["present", "stopped", "started", "restarted", "absent"],
+            "default": "present",
+        },
+        "server": {"type": "str", "default": ""},
+        "servers": {"type": "int", "choices": [1, 3, 5, 7], "default": 3},
+        "compose": {"type": "str", "default": ""},
+        "settings": {"type": "dict", "default": {}},
+        "image": {"type": "str", "default": ""},
+        "subnet": {"type": "str", "default": ""},
+        "subnet_pool": {"type": "str", "default": "10.213.0.0/16"},
+        "http_port": {"type": "int", "default": 0},
+        "directory": {"type": "path", "required": True},
+    }
+
+
+def usage_problem(params: dict[str, Any]) -> str | None:
+    """What is wrong with the arguments, as a sentence, before anything is touched."""
+    problem = lab_names.name_problem(params["name"])
+    if problem:
+        return lab_names.name_sentence(params["name"], problem)
+    if not params["owner"]:
+        return "The lab needs an owner: set consul_lab_owner to a login name."
+    if params["state"] == "present" and not (params["compose"] and params["image"]):
+        return "A lab that shall be present needs the arguments `compose` and `image`."
+    if params["http_port"] and not 1 <= params["http_port"] <= PORTS - params["servers"]:
+        return f"{params['http_port']} cannot be the first HTTP port: choose 1 to {PORTS - params['servers']}, or 0."
+    return None
+
+
+def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: bool) -> None:
+    """Make the lab what the Compose text says. Raises DockerError."""
+    servers = params["servers"]
+    subnets = project.plan(found, servers, params["subnet_pool"], params["subnet"])
+    project.refuse_taken_names(found, servers)
+    if dry:
+        preview(project, params, found, subnets[0])
+        return
+    if found.helpers:
+        project.docker.run("container", "rm", "-f", *found.helpers, doing="removing a helper container")
+    surplus = project.shrink(found, servers)
+    try:
+        project.provide_configuration(found, params["image"], params["settings"])
+        up(project, params, subnets)
+    except DockerError:
+        # A lab that never was leaves nothing; one that was keeps its data.
+        if found.empty:
+            project.absent(find(project.docker, project.lab))
+            project.remove_files()
+        raise
+    project.forget(surplus)
+
+
+def preview(project: LabProject, params: dict[str, Any], found: Found, subnet: ipaddress.IPv4Network) -> None:
+    """Fill in what would be done, for check mode."""
+    environment = project.environment(subnet, params["servers"], params["http_port"])
+    for name, text in (("compose.yaml", params["compose"]), (".env", environment)):
+        path = project.folder / name
+        project.outcome.before += path.read_text(encoding="utf-8") if path.exists() else ""
+        project.outcome.after += text
+    have = {server.name: server for server in found.servers}
+    for name in lab_names.server_names(params["servers"]):
+        if name not in have:
+            project.outcome.actions.append(f"would make and start {name}")
+        elif have[name].state != "running":
+            project.outcome.actions.append(f"would start {name}")
+    for name in have:
+        if name not in lab_names.server_names(params["servers"]):
+            project.outcome.actions.append(f"would remove {name}")
+    if project.outcome.before and project.outcome.before != project.outcome.after:
+        project.outcome.actions.append("would make the servers again with other settings, keeping their data")
+
+
+def up(project: LabProject, params: dict[str, Any], subnets: list[ipaddress.IPv4Network]) -> None:
+    """Run Compose; a subnet that somebody took meanwhile is replaced by the next one. Raises DockerError."""
+    for number, subnet in enumerate(subnets):
+        project.outcome.before = project.outcome.after = ""
+        project.write(params["compose"], project.environment(subnet, params["servers"], params["http_port"]))
+        try:
+            project.compose_up()
+        except DockerError as error:
+            if subnet_is_taken(error) and number + 1 < len(subnets):
+                continue
+            raise port_error(error) or error from error
+        return
+
+
+def change(project: LabProject, params: dict[str, Any], found: Found, *, dry: bool) -> list[str]:
+    """Stop, start or restart; returns nothing removed. Raises DockerError."""
+    state = params["state"]
+    chosen = project.choose(found, params["server"])
+    missing = set(lab_names.server_names(found.size)) - {server.name for server in found.servers}
+    if missing and state != "stopped":
+        raise DockerError(
+            f"The lab {project.lab} has lost {', '.join(sorted(missing))}: `labctl up {project.lab}` makes it again."
+        )
+    if dry:
+        wanted = {"stopped": "running", "started": "exited"}.get(state)
+        verb = {"stopped": "stop", "started": "start", "restarted": "restart"}[state]
+        project.outcome.actions = [
+            f"would {verb} {one.name}"
+            for one in chosen
+            if wanted is None or (one.state == "running") == (wanted == "running")
+        ]
+        return []
+    if state in ("stopped", "restarted"):
+        project.stop(chosen)
+    if state in ("started", "restarted"):
+        now = find(project.docker, project.lab)
+        names = {one.name for one in chosen}
+        project.start([one for one in now.servers if one.name in names])
+    return []
+
+
+def absent(project: LabProject, found: Found, *, dry: bool) -> list[str]:
+    """Remove the lab; returns the names of what was removed. Raises DockerError."""
+    parts = found.parts()
+    if dry:
+        project.outcome.actions = [f"would remove {part}" for part in parts]
+        return parts
+    project.absent(found)
+    project.remove_files()
+    project.outcome.actions = [f"removed {part}" for part in parts]
+    return parts
+
+
+def fingerprint(found: Found) -> list[tuple[str, str, str]]:
+    """What must be the same for `nothing changed` to be true."""
+    return [(server.id, server.started, server.state) for server in found.servers]
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    params: dict[str, Any] = module.params
+    problem = usage_problem(params)
+    if problem:
+        module.fail_json(msg=problem, failure="usage")
+    folder = Path(params["directory"])
+    lab, dry = params["name"], module.check_mode
+    result: dict[str, Any] = {"removed": []}
+    try:
+        # Check mode must not even make the folder that the lock is in.
+        lock = contextlib.nullcontext(()) if dry else locked(folder, lab, must=params["state"] == "present")
+        with lock as handles:
+            docker = Docker(handles)
+            project = LabProject(docker, lab, params["owner"], folder)
+            found = find(docker, lab)
+            refuse_foreign(lab, params["owner"], found)
+            if params["state"] == "present":
+                present(project, params, found, dry=dry)
+            elif params["state"] == "absent":
+                result["removed"] = absent(project, found, dry=dry)
+            else:
+                change(project, params, found, dry=dry)
+            after = found if dry else find(docker, lab)
+    except DockerError as error:
+        module.fail_json(msg=error.sentence, failure=error.failure)
+    outcome = project.outcome
+    changed = bool(outcome.actions) or fingerprint(found) != fingerprint(after)
+    if params["state"] == "present":
+        changed = changed or outcome.before != outcome.after
+        result["diff"] = {
+            "before": outcome.before,
+            "after": outcome.after,
+            "before_header": f"{folder} (before)",
+            "after_header": f"{folder} (after)",
+        }
+    module.exit_json(
+        changed=changed,
+        actions=outcome.actions,
+        subnet=after.subnet,
+        ansible_facts={"consul_lab_members": [server.fact() for server in after.servers]},
+        **result,
+    )
+
+
+if __name__ == "__main__":
+    main()
