@@ -1,0 +1,211 @@
+"""A line of a log, taken apart: when, how grave, which module, what it says, and its named values.
+
+The envelopes of all generations of Consul are read here, whatever stands in front of them (docker compose,
+Docker's or kubectl's own stamps, journald, syslog). A line is other people's text: nothing in it can make a
+function raise.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST = 65_536
+"""Characters of a line that are looked at; Docker itself cuts lines at 16 KiB."""
+
+_LEVELS = {
+    "TRACE": "trace",
+    "TRC": "trace",
+    "DEBUG": "debug",
+    "DBG": "debug",
+    "INFO": "info",
+    "INF": "info",
+    "WARN": "warn",
+    "WRN": "warn",
+    "ERROR": "error",
+    "ERR": "error",
+}
+
+# Colours, cursor moves, window titles: whole sequences, so that their parameters do not stay behind as text.
+_ESCAPE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]"
+)
+
+# What others put in front of a line; each is taken off as often as it is there.
+_PREFIX = re.compile(
+    r"""
+      (?P<aware> \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d (?:\.\d{1,9})? (?:Z|[+-]\d\d:?\d\d) ) [ ]+
+    | (?P<naive> \d{4}/\d\d/\d\d[ ]\d\d:\d\d:\d\d (?:\.\d{1,6})? ) [ ]+
+    | (?P<source> [A-Za-z0-9][\w.@-]{0,127} ) [ ]{0,64} \|[ ]?            # docker compose
+    | \[pod/[^\]\s]{1,255}\][ ]                                           # kubectl --prefix
+    | [A-Z][a-z]{2}[ ][ \d]\d[ ]\d\d:\d\d:\d\d[ ] \S{1,255} [ ] [\w./-]{1,64} (?:\[\d+\])? :[ ]*   # journald
+    | (?: \d\d:\d\d:\d\d[ ] )? \S{1,255} [ ] [\w./-]{1,64} \[\d+\]:[ ]*   # journald without the date
+    | \d\d:\d\d:\d\d (?:\.\d{1,9})? [ ]+ (?=\[)                           # somebody cut the date
+    | \[\d+\][ ] (?=\d{4}/)                                               # a process id
+    | [\w.-]{1,64}:[ ]+ (?=\d{4}/\d\d/\d\d[ ])                            # syslog's tag
+    """,
+    re.VERBOSE | re.ASCII,
+)
+_MOST_PREFIXES = 6
+
+_LEVEL = re.compile(r"\[([A-Z]{3,5})\][ ]*", re.ASCII)
+_MODULE = re.compile(r"([A-Za-z][\w.-]{0,80}):[ ]+", re.ASCII)
+_INNER_MODULE = re.compile(r"(raft|raft-net|serf|memberlist):[ ]+")
+# Syslog drops date and level, so only these names make a line one of a server's.
+_MODULES_WITHOUT_LEVEL = re.compile(
+    r"raft|raft-net|consul|serf|memberlist|autopilot|agent(?:\.server(?:\.[a-z.]+)?)?"
+)
+
+# "backoff time=10ms" is one key with a blank (raft replication.go:414).
+_VALUES_BEGIN = re.compile(r":[ ](?=[A-Za-z][\w.-]{0,40}(?:[ ]time)?=)", re.ASCII)
+# Before hclog 1.0 quotes inside quotes are not escaped: a value ends at a quote before a key or the end.
+_VALUE = re.compile(
+    r"""(?P<key>[A-Za-z][\w.-]{0,40}(?:[ ]time)?)=
+        (?: "(?: (?P<quoted>.*?) "(?=,?$|[ ][A-Za-z][\w.-]{0,40}(?:[ ]time)?=) | (?P<unclosed>.*)$ )
+          | (?P<bare>\[[^\]"]{0,2000}\] | [^\s"]*) )
+    """,
+    re.VERBOSE | re.ASCII,
+)
+_SUFFRAGE = {0: "Voter", 1: "Nonvoter", 2: "Staging"}
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One line of a server's log, taken apart.
+
+    Attributes:
+        time: when the server wrote it, with its zone; None where the line does not say.
+        level: `trace`, `debug`, `info`, `warn`, `error`, or None where it was stripped.
+        module: as written (`raft`, `agent.server.raft`, `consul`), or None where the line names none.
+        message: what it says, without the named values behind it.
+        values: the `key=value` pairs, or the other members of a JSON line, all as text.
+        source: the container that docker compose put in front of the line, or None.
+    """
+
+    time: datetime | None
+    level: str | None
+    module: str | None
+    message: str
+    values: Mapping[str, str] = field(default_factory=dict, hash=False)
+    source: str | None = None
+
+
+def clean(line: str) -> str:
+    """Return the line as one that is safe on a terminal: no escape sequence, control or bidi character."""
+    line = line.rstrip("\r\n")
+    if line.isprintable():
+        return line
+    line = _ESCAPE.sub("", line).replace("\t", " ")
+    return "".join(character for character in line if character.isprintable())
+
+
+def open_envelope(line: str, *, zone: tzinfo = UTC) -> Envelope | None:
+    """Take a line apart; None where it is no line of a server's log (a banner, a blank, binary garbage).
+
+    Args:
+        line: one line, as it came.
+        zone: where the server's clock is, for the stamps that Consul wrote without an offset before 1.7.
+    """
+    text = clean(line[:LONGEST]).strip()
+    time, source, text = _peel(text, zone)
+    if text.startswith("{"):
+        return _from_json(text, time, source)
+    level = _LEVEL.match(text)
+    grave = _LEVELS.get(level[1]) if level else None
+    if level and grave:
+        text = text[level.end() :]
+    module = _MODULE.match(text)
+    if not grave and not (module and _MODULES_WITHOUT_LEVEL.fullmatch(module[1])):
+        return None
+    message, values = _split_values(text[module.end() :] if module else text)
+    name, message = _inner(module[1] if module else None, message)
+    return Envelope(time, grave, name, message, values, source)
+
+
+def _peel(text: str, zone: tzinfo) -> tuple[datetime | None, str | None, str]:
+    """Take off what stands in front. The last stamp with a zone is the server's own and beats one without."""
+    aware: datetime | None = None
+    naive: datetime | None = None
+    source: str | None = None
+    for _ in range(_MOST_PREFIXES):
+        found = _PREFIX.match(text)
+        if found is None:
+            break
+        if found["aware"]:
+            aware = _moment(found["aware"]) or aware
+        elif found["naive"]:
+            naive = _moment(found["naive"].replace("/", "-"))
+        elif found["source"]:
+            source = found["source"]
+        text = text[found.end() :].lstrip()
+    return aware or (naive.replace(tzinfo=zone) if naive else None), source, text
+
+
+def _moment(stamp: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(stamp)
+    except ValueError:
+        return None
+
+
+def _inner(module: str | None, message: str) -> tuple[str | None, str]:
+    """Serf and memberlist name themselves again inside their message; so does Raft inside NATS."""
+    inner = _INNER_MODULE.match(message)
+    if inner is None or module is None:
+        return module, message
+    known = inner[1] in module.split(".")
+    return (module if known else f"{module}.{inner[1]}"), message[inner.end() :]
+
+
+def _split_values(text: str) -> tuple[str, Mapping[str, str]]:
+    begin = _VALUES_BEGIN.search(text)
+    if begin is None:
+        return text, {}
+    values: dict[str, str] = {}
+    for found in _VALUE.finditer(text, begin.end()):
+        quoted = found["quoted"] if found["quoted"] is not None else found["unclosed"]
+        values[found["key"]] = found["bare"] if quoted is None else quoted.replace('\\"', '"')
+    return text[: begin.start()], values
+
+
+def _from_json(text: str, outer: datetime | None, source: str | None) -> Envelope | None:
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entry, dict) or not isinstance(entry.get("@message"), str):
+        return None
+    stamp, level, module = entry.get("@timestamp"), entry.get("@level"), entry.get("@module")
+    own = _moment(stamp) if isinstance(stamp, str) else None
+    values = {clean(key): clean(_as_text(value)) for key, value in entry.items() if not key.startswith("@")}
+    name, message = _inner(clean(module) if isinstance(module, str) else None, clean(entry["@message"]))
+    return Envelope(
+        time=own if own is not None and own.tzinfo is not None else outer,
+        level=_LEVELS.get(level.upper()) if isinstance(level, str) else None,
+        module=name,
+        message=message,
+        values=values,
+        source=source,
+    )
+
+
+def _as_text(value: Any) -> str:
+    """Write a JSON value as the text format would; `{}` is what is left of a server object."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        if {"Suffrage", "ID", "Address"} <= value.keys():
+            kind = value["Suffrage"]
+            role = _SUFFRAGE.get(kind, kind) if isinstance(kind, int) else kind
+            return f"{{{role} {value['ID']} {value['Address']}}}"
+        if not value:
+            return ""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,101 @@
+"""Lines in, events out: one line, and the lines of several servers in one order."""
+
+from __future__ import annotations
+
+import heapq
+from datetime import UTC, datetime, tzinfo
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from labctl.raft.envelope import open_envelope
+from labctl.raft.event import OTHER, Event
+from labctl.raft.grammar import meaning_of, voice_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# What Consul itself says about Raft's leader; the rest of what it says is about something else.
+_CONSUL_ABOUT_RAFT = frozenset({"leadership_acquired", "leadership_lost", "new_leader_announced"})
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def read_line(
+    line: str, *, server: str, line_no: int, file: str | None = None, zone: tzinfo = UTC
+) -> Event | None:
+    """Read one line of a server's log.
+
+    Args:
+        line: as it came, with or without its line end.
+        server: whose log it is; "" takes the container's name that docker compose put in front, where it did.
+        line_no: its number in the file, from 1.
+        file: where it stood, or None.
+        zone: where the server's clock is, for the stamps that Consul wrote without an offset before 1.7.
+
+    Returns:
+        Its event, named `other` where no rule knows the wording; None where it is no line of a server's log
+        (a banner, a blank, a comment, binary garbage). Never raises, whatever the line holds.
+    """
+    envelope = open_envelope(line, zone=zone)
+    if envelope is None:
+        return None
+    meaning = meaning_of(envelope)
+    term = meaning.term if meaning else None
+    return Event(
+        time=envelope.time,
+        server=server or envelope.source or "",
+        event=meaning.event if meaning else OTHER,
+        term=term,
+        term_source=None if term is None else "line",
+        peer=meaning.peer if meaning else None,
+        level=envelope.level,
+        module=envelope.module,
+        file=file,
+        line_no=line_no,
+        line=line.rstrip("\r\n"),
+        values={**envelope.values, **(meaning.values if meaning else {})},
+    )
+
+
+def is_raft(said: Event | str) -> bool:
+    """Whether an event or a line is about Raft: what `grep raft` was for, without its false friends.
+
+    These are the lines of a Raft module, known to the grammar or not, and Consul's three about the leader.
+    """
+    event = read_line(said, server="", line_no=1) if isinstance(said, str) else said
+    if event is None:
+        return False
+    return (
+        voice_of(event.module) == "raft"
+        or event.event in _CONSUL_ABOUT_RAFT
+        or (event.module is None and event.event != OTHER)
+    )
+
+
+def merge(streams: Iterable[Iterable[Event]]) -> Iterator[Event]:
+    """Bring the events of several servers into one order of time, lazily.
+
+    A server's own order is never changed, not even where its clock went back. An event without a time stays
+    behind its predecessor of the same server; before the first time, in front of it. At the same time the
+    earlier stream comes first.
+
+    Args:
+        streams: one for each server, each in the order of its log.
+    """
+    return map(itemgetter(1), heapq.merge(*map(_stamped, streams), key=itemgetter(0)))
+
+
+def _stamped(events: Iterable[Event]) -> Iterator[tuple[datetime, Event]]:
+    """Give each event the latest time that its server has shown so far."""
+    waiting: list[Event] = []
+    latest: datetime | None = None
+    for event in events:
+        if event.time is not None:
+            latest = event.time if latest is None else max(latest, event.time)
+        if latest is None:
+            waiting.append(event)
+            continue
+        yield from ((latest, early) for early in waiting)
+        waiting.clear()
+        yield latest, event
+    yield from ((_LONG_AGO, early) for early in waiting)
