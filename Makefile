@@ -1,0 +1,89 @@
+# Two commands matter: `make demo` shows an election, `make test` proves that everything works.
+# Each target brings what it needs; a second run finds it there.
+
+# Which Python 3.11 or newer makes .venv; without it, one is looked for.
+PYTHON ?=
+# More words for `labctl up`, as in: make demo ARGS="--servers 5"
+ARGS ?=
+# More words for pytest, as in: make integration PYTEST="-k join"
+PYTEST ?=
+# One scenario instead of all, as in: make molecule SCENARIO=docker_engine
+SCENARIO ?=
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+export PYTHON
+# Molecule and ansible-runner find Ansible by PATH; the registry of the tests is in .cache/tools.
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.cache/tools/usr/bin:$(PATH)
+# Ansible insists on UTF-8.
+ifneq (,$(filter C POSIX,$(LC_ALL)))
+export LC_ALL := C.UTF-8
+endif
+
+.PHONY: help
+help: ## This list.
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: engine ## One lab from nothing: Docker Engine where it is missing, three Consul servers, their election.
+	@sh scripts/with-docker.sh labctl up $(ARGS)
+	@sh scripts/what-now.sh
+
+.PHONY: venv
+venv:
+	@sh scripts/venv.sh
+
+.PHONY: venv-dev
+venv-dev:
+	@sh scripts/venv.sh dev
+
+.PHONY: engine
+engine: venv ## Docker Engine and Compose, where they are missing.
+	@sh scripts/engine.sh
+
+.PHONY: test
+test: ## Lint, unit, integration, Molecule; goes on after a failure and ends with a table.
+	@sh scripts/test.sh lint unit integration molecule
+
+.PHONY: lint
+lint: venv-dev ## ruff, mypy, yamllint, ansible-lint, and shellcheck where it is installed.
+	ruff check .
+	ruff format --check .
+	mypy
+	yamllint --strict .
+	ansible-lint --offline
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck scripts/*.sh roles/*/files/*.sh .ci/run; fi
+
+.PHONY: unit
+unit: venv-dev ## Tests without Docker, in seconds.
+	pytest tests/unit $(PYTEST)
+
+.PHONY: integration
+integration: venv-dev engine test-tools ## Tests with real Docker and real Consul.
+	sh scripts/with-docker.sh pytest tests/integration $(PYTEST)
+
+.PHONY: molecule
+molecule: venv-dev engine test-tools ## Every role on its own, and the whole lesson.
+	sh scripts/with-docker.sh molecule --base-config .config/molecule/config.yml test \
+	  $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
+
+.PHONY: soak
+soak: venv-dev engine test-tools ## Long, seeded trials; not part of `make test`.
+	sh scripts/with-docker.sh pytest -m soak tests/soak $(PYTEST)
+
+.PHONY: test-tools
+test-tools:
+	@sh scripts/test-tools.sh
+
+.PHONY: docs
+docs: venv-dev ## The generated parts of the documentation.
+	python scripts/docs.py
+
+.PHONY: constraints
+constraints: ## constraints.txt anew, with the newest versions that pyproject.toml allows.
+	@sh scripts/constraints.sh
+
+.PHONY: clean
+clean: ## What make put into this folder. Labs and Docker Engine stay; `labctl down --all` removes labs.
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .ansible dist build
