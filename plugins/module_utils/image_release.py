@@ -1,0 +1,110 @@
+"""A consul binary out of HashiCorp's release: SHA256SUMS, the zip that it names, and the one file inside."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError, URLError
+
+from ansible.module_utils.image_binary import sha256_of, sum_for
+from ansible.module_utils.image_rootfs import no_space
+from ansible.module_utils.urls import SSLValidationError, open_url
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# A list of checksums is some kilobytes: whatever is longer is something else.
+_SUMS_LIMIT = 1 << 20
+
+
+class ReleaseError(Exception):
+    """Why there is no binary, as one sentence."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """Where a release is.
+
+    Attributes:
+        base: the address above the directories of the versions.
+        version: in full.
+        architecture: as HashiCorp names it (`amd64`).
+        ca: a file of certificates, or empty for the system's own.
+        timeout: how long the server may be silent, seconds.
+    """
+
+    base: str
+    version: str
+    architecture: str
+    ca: str
+    timeout: float
+
+    @property
+    def file(self) -> str:
+        """The zip's name, as HashiCorp writes it."""
+        return f"consul_{self.version}_linux_{self.architecture}.zip"
+
+    def url(self, file: str) -> str:
+        """Return the address of FILE."""
+        return f"{self.base.rstrip('/')}/{self.version}/{file}"
+
+
+def fetch(release: Release, place: Path) -> Path:
+    """Download, verify and unpack; return the binary's path under PLACE. Raises ReleaseError."""
+    sums_url = release.url(f"consul_{release.version}_SHA256SUMS")
+    url = release.url(release.file)
+    try:
+        with _open(release, sums_url) as answer:
+            sums = answer.read(_SUMS_LIMIT).decode("utf-8", "replace")
+        expected = sum_for(sums, release.file)
+        if expected is None:
+            raise ReleaseError(f"{sums_url} lists no checksum for {release.file}, so it is not taken.")
+        archive = place / "consul.zip"
+        with _open(release, url) as answer, archive.open("wb") as file:
+            shutil.copyfileobj(answer, file, 1 << 20)
+            length = answer.headers.get("Content-Length")
+        size = archive.stat().st_size
+        if length is not None and size != int(length):
+            raise ReleaseError(f"{url} ended after {size} of {length} bytes: try again.")
+        found = sha256_of(str(archive))
+        if found != expected:
+            raise ReleaseError(
+                f"{url} has the SHA-256 {found}, and {sums_url} promises {expected}: it was damaged "
+                f"or replaced, and is not used; try again, or ask the publisher."
+            )
+        return _unpack(archive, place / "consul", url)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ReleaseError(no_space(place)) from error
+        raise ReleaseError(f"{url} could not be read to its end ({error}): try again.") from error
+
+
+def _open(release: Release, url: str) -> Any:
+    try:
+        return open_url(url, ca_path=release.ca or None, timeout=release.timeout, http_agent="labctl")
+    except HTTPError as error:
+        raise ReleaseError(
+            f"{url} answered {error.code} {error.reason}: is there a Consul {release.version} "
+            f"for {release.architecture}?"
+        ) from error
+    except (SSLValidationError, URLError, ValueError, TimeoutError, ConnectionError) as error:
+        said = getattr(error, "reason", None) or error
+        raise ReleaseError(
+            f"{url} is out of reach ({said}): is there a network, and is the address right?"
+        ) from error
+
+
+def _unpack(archive: Path, target: Path, url: str) -> Path:
+    """Take the one file `consul` out of the zip; no other name in it is looked at."""
+    try:
+        with zipfile.ZipFile(archive) as zipped, zipped.open("consul") as inside, target.open("wb") as file:
+            shutil.copyfileobj(inside, file, 1 << 20)
+    except (zipfile.BadZipFile, KeyError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ReleaseError(f"{url} is not a whole zip with a file consul in it ({error}).") from error
+    archive.unlink()
+    target.chmod(0o755)
+    return target

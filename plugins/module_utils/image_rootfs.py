@@ -1,0 +1,182 @@
+"""A root file system out of Debian packages, made by mmdebstrap from the machine's own Debian mirror."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ansible.module_utils.image_workspace import Workspace
+
+PACKAGES = ("busybox-static", "ca-certificates", "dash", "iproute2", "nftables")
+# Every file is dated no later than this (2020-09-13): two builds of the same packages are the same bytes.
+EPOCH = "1600000000"
+# Fields of `apt-get indextargets` that say which of the machine's sources is Debian's main archive.
+_FIELDS = ("REPO_URI", "SUITE", "CODENAME", "COMPONENT", "ORIGIN")
+_PROXY = re.compile(r'^(Acquire::https?::Proxy(?:::\S+)?) "([^"]+)";$')
+
+
+class RootfsError(Exception):
+    """Why there is no root file system, as one sentence."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What goes into a root file system.
+
+    Attributes:
+        suite: Debian's name of the release (`bullseye`).
+        mirror: the archive's URL; empty for the machine's own.
+        packages: names of packages beyond PACKAGES.
+        binary: a file that becomes /usr/bin/consul; empty where a package brings it.
+        scripts: shell texts that finish the tree; each gets its root as $1.
+    """
+
+    suite: str
+    mirror: str
+    packages: tuple[str, ...]
+    binary: str
+    scripts: tuple[str, ...]
+
+
+def distribution(os_release: str) -> dict[str, str]:
+    """Return the fields of an os-release file."""
+    fields = (
+        line.partition("=") for line in os_release.splitlines() if "=" in line and not line.startswith("#")
+    )
+    return {name.strip(): value.strip().strip("\"'") for name, _, value in fields}
+
+
+def this_distribution() -> dict[str, str]:
+    """Return this machine's os-release fields; none where it has no such file."""
+    try:
+        return distribution(Path("/etc/os-release").read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+
+
+def mirror_in(targets: str, codename: str) -> str | None:
+    """Return the URL of Debian's main archive in what `apt-get indextargets` listed, or None."""
+    rows = [dict(zip(_FIELDS, line.split("|"), strict=False)) for line in targets.splitlines()]
+    # The origin is known only after `apt-get update`: before it, apt prints the field's name.
+    main = [
+        row for row in rows if row.get("COMPONENT") == "main" and row.get("ORIGIN", "")[:1] in ("D", "$", "")
+    ]
+    suites = {codename, "oldstable", "stable", "testing", "unstable", "sid"}
+    for row in main:
+        if suites & {row["SUITE"], row["CODENAME"]} - {""}:
+            return row["REPO_URI"].rstrip("/")
+    return None
+
+
+def own_mirror() -> str:
+    """Return the URL that this machine takes Debian's packages from. Raises RootfsError."""
+    form = "|".join(f"$({field})" for field in _FIELDS)
+    listed = _run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"])
+    mirror = mirror_in(listed.stdout if listed else "", this_distribution().get("VERSION_CODENAME", ""))
+    if mirror is None:
+        raise RootfsError(
+            "This machine's apt sources name no Debian archive: name one in consul_image_debian_mirror."
+        )
+    return mirror
+
+
+def proxies(dump: str) -> list[str]:
+    """Return apt's proxy settings out of `apt-config dump`, as mmdebstrap's --aptopt takes them."""
+    found = (_PROXY.match(line) for line in dump.splitlines())
+    return [f'{match.group(1)} "{match.group(2)}"' for match in found if match]
+
+
+def command(recipe: Recipe, mirror: str, target: str, settings: list[str]) -> list[str]:
+    """Return the words that make TARGET, a tar file, after RECIPE."""
+    words = ["mmdebstrap", "--quiet", "--format=tar", "--variant=extract"]
+    words += [f"--aptopt={setting}" for setting in settings]
+    words.append("--include=" + ",".join(sorted({*PACKAGES, *recipe.packages})))
+    if recipe.binary:
+        words.append(f"--extract-hook=upload {shlex.quote(recipe.binary)} /usr/bin/consul")
+    words += [f"--extract-hook={script}" for script in recipe.scripts]
+    return [*words, recipe.suite, target, mirror]
+
+
+def make_rootfs(recipe: Recipe, place: Workspace, timeout: float) -> Path:
+    """Make the root file system and return its tar file. Raises RootfsError."""
+    system = this_distribution()
+    if system.get("ID") != "debian":
+        raise RootfsError(
+            f"This Docker host is {system.get('PRETTY_NAME', 'not Linux as we know it')}, not Debian, "
+            f"so it has no Debian mirror of its own to build from: take another source."
+        )
+    dump = _run(["apt-config", "dump"])
+    settings = proxies(dump.stdout if dump else "")
+    # mmdebstrap without root works as other user ids: they must reach their directory through ours.
+    work = place.directory("mmdebstrap", mode=0o1777)
+    target: Path = place.path / "root.tar"
+    words = command(recipe, recipe.mirror or own_mirror(), str(target), settings)
+    environment = {**os.environ, "TMPDIR": str(work), "SOURCE_DATE_EPOCH": EPOCH, "LC_ALL": "C.UTF-8"}
+    done = _run(words, environment, place.lock, timeout)
+    if done is None:
+        raise RootfsError(
+            "mmdebstrap is not installed on this Docker host: `sudo apt-get install mmdebstrap` brings it."
+        )
+    if done.returncode != 0:
+        raise RootfsError(_failure(done.stderr, recipe, place))
+    return target
+
+
+def _failure(said: str, recipe: Recipe, place: Workspace) -> str:
+    lower = said.lower()
+    if "no space left" in lower or "not enough free space" in lower or "write error" in lower:
+        return no_space(place.path)
+    if "could not resolve" in lower or "could not connect" in lower or "failed to fetch" in lower:
+        return (
+            f"Debian's archive did not give {recipe.suite} to mmdebstrap ({_telling(said)}): "
+            f"is the mirror in reach, and does it still have {recipe.suite}?"
+        )
+    return f"mmdebstrap could not make a root file system of {recipe.suite}: {_telling(said)}"
+
+
+def no_space(path: Path) -> str:
+    """Say that the disk under PATH is full."""
+    return (
+        f"There is no space left in {path.parent} to make the image in (it takes about 600 MB for a while): "
+        f"free some, or name another directory in consul_image_tmp_directory."
+    )
+
+
+def _telling(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith("E:")] or lines
+    return telling[0].removeprefix("E: ") if telling else "it said nothing"
+
+
+def _run(
+    words: list[str],
+    environment: Mapping[str, str] | None = None,
+    lock: int | None = None,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess[str] | None:
+    try:
+        return subprocess.run(
+            words,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+            pass_fds=() if lock is None else (lock,),
+        )
+    except FileNotFoundError:
+        return None
+    except subprocess.TimeoutExpired as error:
+        raise RootfsError(
+            f"{words[0]} did not end within {timeout:.0f} s: is the Debian mirror in reach?"
+        ) from error

@@ -1,0 +1,178 @@
+"""The one place where an image is made: locked while a run lives, emptied by the next run, gone at the end.
+
+The directory itself is the lock (flock on it). Child processes inherit the lock, so it stays held until the
+last of them has ended, also when the run itself was killed: what the next run finds inside belongs to nobody.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import select
+import shutil
+import signal
+import stat
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+# How long to wait for another run that makes the same image, seconds.
+PATIENCE = 900
+
+
+class WorkspaceError(Exception):
+    """Why there is no place to work, as one sentence."""
+
+
+class InterruptedRun(BaseException):
+    """The run was told to stop. Not an Exception: nothing on the way may take it for a source's failure."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A locked, empty directory of ours."""
+
+    path: Path
+    lock: int
+
+    @property
+    def owner(self) -> str:
+        """Who makes a candidate here: the machine and the path."""
+        return f"candidate of {os.uname().nodename} {self.path}"
+
+    def directory(self, name: str, mode: int = 0o700) -> Path:
+        """Make a directory in the workspace."""
+        made = self.path / name
+        made.mkdir(exist_ok=True)
+        made.chmod(mode)
+        return made
+
+
+def path_of(tmp: str, repository: str) -> Path:
+    """Return where this user makes the images of REPOSITORY."""
+    mark = hashlib.sha256(repository.encode()).hexdigest()[:8]
+    return Path(tmp) / f"raft-labctl-image-{os.geteuid()}-{mark}"
+
+
+@contextmanager
+def workspace(tmp: str, repository: str, patience: float = PATIENCE) -> Iterator[Workspace]:
+    """Lock the workspace, empty it of what a killed run left, remove it at the end. Raises WorkspaceError."""
+    path = path_of(tmp, repository)
+    lock = _lock(path, time.monotonic() + patience)
+    try:
+        _empty(path)
+        yield Workspace(path, lock)
+    finally:
+        try:
+            _empty(path)
+            path.rmdir()
+        finally:
+            os.close(lock)
+
+
+def _lock(path: Path, deadline: float) -> int:
+    while True:
+        try:
+            path.mkdir(mode=0o711, exist_ok=True)
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError as error:
+            if not path.parent.is_dir():
+                raise WorkspaceError(
+                    f"The temporary directory {path.parent} is not there: make it, or name another one "
+                    f"in consul_image_tmp_directory."
+                ) from error
+            continue
+        except OSError as error:
+            raise WorkspaceError(
+                f"No image can be made in {path} ({error.strerror}): name another directory "
+                f"in consul_image_tmp_directory."
+            ) from error
+        if os.fstat(lock).st_uid != os.geteuid():
+            os.close(lock)
+            raise WorkspaceError(
+                f"No image can be made in {path}, because it belongs to somebody else: remove it, or "
+                f"name another directory in consul_image_tmp_directory."
+            )
+        if _locked(lock, deadline, path) and _is(path, lock):
+            return lock
+        # The run that we waited for has removed the directory: it is made anew.
+        os.close(lock)
+
+
+def _locked(lock: int, deadline: float, path: Path) -> bool:
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(lock)
+                raise WorkspaceError(
+                    f"Another run has been making this image in {path} for too long: "
+                    f"see what it does, or end it."
+                ) from None
+            time.sleep(0.1)
+        else:
+            return True
+
+
+def _is(path: Path, lock: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(lock))
+    except FileNotFoundError:
+        return False
+
+
+def _empty(path: Path) -> None:
+    for entry in list(path.iterdir()):
+        if not stat.S_ISDIR(entry.lstat().st_mode):
+            entry.unlink()
+            continue
+        shutil.rmtree(entry, ignore_errors=True)
+        if entry.exists():
+            # Without root, mmdebstrap's files belong to this user's subordinate ids.
+            subprocess.run(
+                ["mmdebstrap", "--unshare-helper", "rm", "-rf", str(entry)], check=False, capture_output=True
+            )
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn SIGINT, SIGTERM, SIGHUP and the death of whoever reads our answer into InterruptedRun.
+
+    Children run in our process group and are ended first, so that they hold no lock and write nothing more.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for one in signals:
+            signal.signal(one, signal.SIG_IGN)
+        os.killpg(os.getpgrp(), signal.SIGTERM)
+        raise InterruptedRun
+
+    if os.getpid() != os.getpgrp():
+        os.setpgid(0, 0)
+    before = {one: signal.signal(one, stop) for one in signals}
+    threading.Thread(target=_watch_reader, daemon=True).start()
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _watch_reader() -> None:
+    """Ask to be stopped once nobody reads our standard output: ansible-playbook was killed."""
+    poll = select.poll()
+    poll.register(1, 0)
+    for _fd, event in poll.poll():
+        if event & (select.POLLERR | select.POLLHUP):
+            os.kill(os.getpid(), signal.SIGTERM)
