@@ -70,7 +70,7 @@ _VALUES_BEGIN = re.compile(r":[ ](?=[A-Za-z][\w.-]{0,40}(?:[ ]time)?=)", re.ASCI
 _VALUE = re.compile(
     r"""(?P<key>[A-Za-z][\w.-]{0,40}(?:[ ]time)?)=
         (?: "(?: (?P<quoted>.*?) "(?=,?$|[ ][A-Za-z][\w.-]{0,40}(?:[ ]time)?=) | (?P<unclosed>.*)$ )
-          | (?P<bare>\[[^\]"]{0,2000}\] | [^\s"]*) )
+          | (?P<bare>\[[^\]"]{0,500}\] | [^\s"]*) )
     """,
     re.VERBOSE | re.ASCII,
 )

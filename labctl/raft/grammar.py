@@ -230,7 +230,8 @@ RULES: tuple[Rule, ...] = (
     Rule("snapshot", r"installing snapshot on", peer=("peer",)),
     Rule("snapshot", r"installsnapshot "),
     Rule("snapshot", r"opening snapshot"),
-    Rule("snapshot", r"(?:creating new|reaping) snapshot"),
+    Rule("snapshot", r"creating new snapshot"),
+    Rule("snapshot", r"reaping snapshot"),
     Rule(
         "snapshot",
         r"failed to (?:take|restore|install|list|open|send|finalize|create|copy|receive)(?: \w+)? snapshots?",

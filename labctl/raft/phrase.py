@@ -89,14 +89,13 @@ def _election_won(event: Event, _: Names) -> str:
     return f"won the election{_of_term(event)}" + (f" with {_votes(tally)}" if tally else "")
 
 
-def _rejected(event: Event, named: Names) -> str:
-    reason = event.values.get("reason") or _since(event.line)
-    why = next((words for mark, words in _REASONS.items() if mark in reason), "")
-    return f"does not vote for {named(event.peer)}{why}"
+def _rejected(words: str) -> Callable[[Event, Names], str]:
+    def said(event: Event, named: Names) -> str:
+        reason = event.values.get("reason", "")
+        why = next((words for mark, words in _REASONS.items() if mark in reason), "")
+        return f"{words} {named(event.peer)}{why}"
 
-
-def _since(line: str) -> str:
-    return line.partition(" since ")[2]
+    return said
 
 
 _REASONS: Mapping[str, str] = {
@@ -129,13 +128,13 @@ _SENTENCES: Mapping[str, Callable[[Event, Names], str | None]] = {
     "vote_self": _to("votes for itself{in_term}"),
     "vote_requested": _to("asks {peer} for its vote{in_term}"),
     "vote_granted": _vote_granted,
-    "vote_rejected_by_me": _rejected,
+    "vote_rejected_by_me": _rejected("does not vote for"),
     "vote_rpc_failed": _to("cannot ask {peer} for its vote"),
     "election_won": _election_won,
     "prevote_requested": _to("asks {peer} whether it would vote for it{in_term}"),
     "prevote_granted": _to("would get the vote of {peer}"),
     "prevote_denied": _to("would not get the vote of {peer}"),
-    "prevote_rejected_by_me": _rejected,
+    "prevote_rejected_by_me": _rejected("would not vote for"),
     "leader_entered": _to("is the leader"),
     "new_leader_announced": _to("hears that {peer} is the leader"),
     "peer_added": _to("starts replicating its log to {peer}"),
