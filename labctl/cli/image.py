@@ -1,0 +1,84 @@
+"""`labctl image build / ls / save / load`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from labctl.cli.lab import SOURCES
+from labctl.cli.options import json_option, verbose_option
+from labctl.cli.output import print_json
+
+
+@click.group("image", short_help="The image of the servers.")
+def image_command() -> None:
+    """Make, list, save and load the image that every server of a lab runs."""
+
+
+@image_command.command("build")
+@click.option("--source", type=click.Choice(SOURCES), default="auto", show_default=True, help="Where Consul comes from.")
+@click.option("--consul-version", metavar="X.Y.Z", default="", help="This version and no other.  [default: the newest the source has]")
+@click.option("--binary", type=click.Path(path_type=Path), metavar="FILE", help="A consul binary, for the source `binary`.")
+@click.option("--force", is_flag=True, help="Make it again, also when it is there.")
+@json_option
+@verbose_option
+def build_command(  # noqa: PLR0913 - one parameter for each option
+    source: str, consul_version: str, binary: Path | None, *, force: bool, as_json: bool, verbose: bool
+) -> None:
+    """Make the image from one of its sources, or say that it is there."""
+    from labctl.flows.image import ImageOptions, build  # noqa: PLC0415 - start-up time
+    from labctl.show.steps import steps_for  # noqa: PLC0415
+
+    path = str(binary.absolute()) if binary else ""
+    chosen = "binary" if binary and source == "auto" else source
+    options = ImageOptions(chosen, consul_version, path, force=force, verbose=verbose)
+    result = build(options, steps_for(json=as_json))
+    if as_json:
+        print_json(result)
+
+
+@image_command.command("ls")
+@json_option
+def ls_command(*, as_json: bool) -> None:
+    """List the images on this Docker host, the newest version first."""
+    from labctl.engine import client, images  # noqa: PLC0415 - start-up time
+    from labctl.show import views  # noqa: PLC0415
+
+    found = images.list_images(client.connect())
+    if as_json:
+        print_json([image.row() for image in found])
+    elif found:
+        click.echo(views.images_table(found))
+    else:
+        click.echo("No image is there: `labctl image build` makes one.", err=True)
+
+
+@image_command.command("save")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--consul-version", metavar="X.Y.Z", help="Which one, where there are several.  [default: the newest]")
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@json_option
+def save_command(file: Path, consul_version: str | None, *, force: bool, as_json: bool) -> None:
+    """Save the image to FILE, to carry it to a machine without a network."""
+    from labctl.flows.image import save  # noqa: PLC0415 - start-up time
+
+    result = save(file, consul_version, force=force)
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(result["text"])
+
+
+@image_command.command("load")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+def load_command(file: Path, *, as_json: bool) -> None:
+    """Load the image from FILE, as `labctl image save` wrote it."""
+    from labctl.flows.image import load  # noqa: PLC0415 - start-up time
+
+    result = load(file)
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(result["text"])

@@ -1,0 +1,193 @@
+"""Commands that change what exists: up, join, down, stop, start, restart."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from labctl.cli.options import (
+    default_lab,
+    dry_run_option,
+    inventory_option,
+    json_option,
+    lab_argument,
+    server_option,
+    timeout_option,
+    user,
+    verbose_option,
+)
+from labctl.cli.output import print_json
+
+SOURCES = ["auto", "registry", "release", "binary", "debian"]
+
+
+@click.command("up", short_help="Bring a lab up.")
+@lab_argument
+@click.option("-n", "--servers", type=int, metavar="N", help="1, 3, 5 or 7 servers.  [default: 3, or as the lab has]")
+@click.option("--pace", type=click.Choice(["real", "teach"]), help="real: Raft's timers as in production; teach: five times slower, to follow with the eye.  [default: teach, or as the lab has]")
+@click.option("--consul-version", metavar="X.Y.Z", help="This version and no other.  [default: the newest there is]")
+@click.option("--image-source", type=click.Choice(SOURCES), help="Where the image comes from.  [default: auto]")
+@click.option("--binary", type=click.Path(path_type=Path), metavar="FILE", help="A consul binary, for the image source `binary`.")
+@click.option("--http-port", type=click.IntRange(0, 65535), metavar="PORT", help="Port of consul1 on loopback, the others follow; 0 lets Docker choose.")
+@click.option("--subnet", metavar="CIDR", help="The lab's subnet, such as 10.213.7.0/28.  [default: a free one]")
+@click.option("--no-join", is_flag=True, help="Start the servers and let them wait; `labctl join` joins them.")
+@click.option("--watch/--no-watch", default=None, help="Let the servers wait until each has said that it knows no peers, before they are joined.  [default: at pace teach, on a terminal]")
+@timeout_option
+@dry_run_option
+@inventory_option
+@json_option
+@verbose_option
+def up_command(**given: Any) -> None:
+    """Bring LAB up: check the engine, have an image, start the servers, join them, wait until the lab is ready.
+
+    LAB is named after you where it is left out. A lab that is there already is made what the options say, and keeps
+    its data; what the options do not say stays as it is.
+    """
+    from labctl.flows.interrupted import state_in_a_sentence  # noqa: PLC0415 - start-up time
+    from labctl.flows.up import Up, UpOptions  # noqa: PLC0415
+    from labctl.show.closing import what_now  # noqa: PLC0415
+    from labctl.show.steps import steps_for  # noqa: PLC0415
+
+    lab, as_json = given["lab"] if given["lab"] is not None else default_lab(), given["as_json"]
+    watch = given["watch"]
+    binary = given["binary"]
+    options = UpOptions(
+        lab=lab,
+        owner=user(),
+        servers=given["servers"],
+        pace=given["pace"],
+        version=given["consul_version"],
+        image_source=given["image_source"] or ("binary" if binary else None),
+        image_binary=str(binary.absolute()) if binary else None,
+        http_port=given["http_port"],
+        subnet=given["subnet"],
+        join=not given["no_join"],
+        timeout=given["timeout"],
+        dry_run=given["dry_run"],
+        watch=(sys.stdout.isatty() and given["pace"] != "real") if watch is None else watch,
+        verbose=given["verbose"],
+        inventory=given["inventory"],
+    )
+    try:
+        result = Up(options, steps_for(json=as_json)).run()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
+    if as_json:
+        print_json(result)
+    elif not options.dry_run:
+        click.echo(what_now(result))
+
+
+@click.command("join", short_help="Join the servers of a lab.")
+@lab_argument
+@timeout_option
+@inventory_option
+@json_option
+@verbose_option
+def join_command(lab: str | None, timeout: int, inventory: Path | None, *, as_json: bool, verbose: bool) -> None:
+    """Join the servers of LAB by hand, as `consul join` on the first server does, and wait until it is ready."""
+    from labctl.flows.interrupted import state_in_a_sentence  # noqa: PLC0415 - start-up time
+    from labctl.flows.up import UpOptions, join  # noqa: PLC0415
+    from labctl.show.closing import what_now  # noqa: PLC0415
+    from labctl.show.steps import steps_for  # noqa: PLC0415
+
+    options = UpOptions(lab or "", user(), timeout=timeout, verbose=verbose, inventory=inventory)
+    try:
+        result = join(lab, options, steps_for(json=as_json))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(what_now(result))
+
+
+@click.command("down", short_help="Remove a lab.")
+@lab_argument
+@click.option("--all", "everything", is_flag=True, help="Remove every lab of yours on this Docker host.")
+@dry_run_option
+@inventory_option
+@json_option
+@verbose_option
+def down_command(
+    lab: str | None, inventory: Path | None, *, everything: bool, dry_run: bool, as_json: bool, verbose: bool
+) -> None:
+    """Remove LAB: its containers, network, volumes and helpers. Looks again and says that nothing is left.
+
+    A lab that is not there is no error. With --json --all, the document is a list.
+    """
+    from labctl.flows.interrupted import state_in_a_sentence  # noqa: PLC0415 - start-up time
+    from labctl.flows.lifecycle import Who, down, down_all  # noqa: PLC0415
+    from labctl.show.steps import steps_for  # noqa: PLC0415
+
+    if everything and lab is not None:
+        raise click.UsageError("Give either a lab or --all.")
+    who = Who(user(), verbose=verbose, dry_run=dry_run, inventory=inventory)
+    steps = steps_for(json=as_json)
+    try:
+        result = down_all(who, steps) if everything else down(lab, who, steps)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
+    if as_json:
+        print_json(result)
+
+
+def _change(verb: str, lab: str | None, given: dict[str, Any]) -> None:
+    from labctl.flows.interrupted import state_in_a_sentence  # noqa: PLC0415 - start-up time
+    from labctl.flows.lifecycle import Who, change  # noqa: PLC0415
+    from labctl.show.steps import steps_for  # noqa: PLC0415
+
+    who = Who(
+        user(),
+        verbose=given["verbose"],
+        dry_run=given["dry_run"],
+        timeout=given.get("timeout", 120),
+        inventory=given["inventory"],
+    )
+    try:
+        result = change(verb, lab, given["server"], who, steps_for(json=given["as_json"]))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
+    if given["as_json"]:
+        print_json(result)
+
+
+@click.command("stop", short_help="Stop a lab or one server.")
+@lab_argument
+@server_option("Only this server.")
+@dry_run_option
+@inventory_option
+@json_option
+@verbose_option
+def stop_command(lab: str | None, **given: Any) -> None:
+    """Stop LAB or one of its servers. Data and addresses stay, so the same cluster comes back."""
+    _change("stop", lab, given)
+
+
+@click.command("start", short_help="Start a stopped lab or server.")
+@lab_argument
+@server_option("Only this server.")
+@timeout_option
+@dry_run_option
+@inventory_option
+@json_option
+@verbose_option
+def start_command(lab: str | None, **given: Any) -> None:
+    """Start what is stopped of LAB, and wait until the lab is ready again."""
+    _change("start", lab, given)
+
+
+@click.command("restart", short_help="Restart a lab or one server.")
+@lab_argument
+@server_option("Only this server.")
+@timeout_option
+@dry_run_option
+@inventory_option
+@json_option
+@verbose_option
+def restart_command(lab: str | None, **given: Any) -> None:
+    """Stop and start LAB or one of its servers, and wait until the lab is ready again."""
+    _change("restart", lab, given)

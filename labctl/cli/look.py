@@ -1,0 +1,102 @@
+"""Commands that look at running labs: ls, status, members, logs, exec."""
+
+from __future__ import annotations
+
+import click
+
+from labctl.cli.options import json_option, lab_argument, lab_option, server_option
+from labctl.cli.output import print_json
+
+
+@click.command("ls", short_help="List the labs.")
+@json_option
+def ls_command(*, as_json: bool) -> None:
+    """List the labs of this Docker host: whose they are, whether they are ready, who leads."""
+    from labctl.engine import client, labs, status  # noqa: PLC0415 - start-up time
+    from labctl.show import views  # noqa: PLC0415
+
+    found = [status.ask(lab) for lab in labs.list_labs(client.connect())]
+    if as_json:
+        print_json([views.ls_row(one) for one in found])
+    elif found:
+        click.echo(views.ls_table(found))
+    else:
+        click.echo("No lab is there: `labctl up` starts one.", err=True)
+
+
+@click.command("status", short_help="Show who leads and who votes.")
+@lab_argument
+@json_option
+def status_command(lab: str | None, *, as_json: bool) -> int:
+    """Show LAB: who leads in which term, who votes, how far each server's log is. Exit code 3 where it is not ready."""
+    from labctl.engine import client, labs, status  # noqa: PLC0415 - start-up time
+    from labctl.errors import ExitCode  # noqa: PLC0415
+    from labctl.show import views  # noqa: PLC0415
+
+    now = status.ask(labs.choose_lab(client.connect(), lab))
+    if as_json:
+        print_json(views.status_document(now))
+    else:
+        click.echo(views.status_text(now))
+    return ExitCode.DONE if now.ready else ExitCode.NOT_READY
+
+
+@click.command("members", short_help="Show the members.")
+@lab_argument
+@json_option
+def members_command(lab: str | None, *, as_json: bool) -> None:
+    """Show the members of LAB as `consul members` does: what the gossip of one server says of all."""
+    from labctl.engine import client, labs, members  # noqa: PLC0415 - start-up time
+    from labctl.show import views  # noqa: PLC0415
+
+    found = members.read(labs.choose_lab(client.connect(), lab))
+    if as_json:
+        print_json([member.row() for member in found])
+    else:
+        click.echo(views.members_table(found))
+
+
+@click.command("logs", short_help="Show the servers' logs.")
+@lab_argument
+@click.option("-f", "--follow", is_flag=True, help="Go on with what the servers write from now on.")
+@click.option("--raft", is_flag=True, help="Only what is about Raft: the old `| grep raft`.")
+@server_option("Only this server.")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="Only each server's last N lines.")
+@click.option("--no-prefix", is_flag=True, help="Leave out the server's name in front of each line.")
+@json_option
+def logs_command(  # noqa: PLR0913 - one parameter for each option
+    lab: str | None, server: str, tail: int | None, *, follow: bool, raft: bool, no_prefix: bool, as_json: bool
+) -> None:
+    """Show what the servers of LAB wrote, merged by time, one colour for each server.
+
+    With --json, one document for each line: time, server and line.
+    """
+    from labctl.engine import client, labs, logs  # noqa: PLC0415 - start-up time
+    from labctl.show.loglines import printer  # noqa: PLC0415
+
+    connection = client.connect()
+    found = labs.choose_lab(connection, lab)
+    servers = [found.server(server)] if server else list(found.servers)
+    write = printer(servers=[one.name for one in servers], raft=raft, as_json=as_json, prefix=not no_prefix)
+    lines = logs.Follower(connection, servers, tail=tail) if follow else logs.read(connection, servers, tail)
+    for line in lines:
+        write(line)
+
+
+@click.command(
+    "exec",
+    short_help="Run consul in a server.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@lab_option
+@click.argument("server")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def exec_command(lab: str | None, server: str, command: tuple[str, ...]) -> int:
+    """Run a command in SERVER, as in `labctl exec consul1 -- consul operator raft list-peers`.
+
+    The exit code is the command's.
+    """
+    from labctl.engine import client, commands, labs  # noqa: PLC0415 - start-up time
+
+    found = labs.choose_lab(client.connect(), lab)
+    return commands.run_in(found, found.server(server), list(command))

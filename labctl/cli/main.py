@@ -1,0 +1,130 @@
+"""The command group, and the one place where errors become sentences and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl import __version__
+from labctl.errors import ExitCode, LabctlError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+# Command, the file it lives in, and its line in the overview: files are loaded when their command is used.
+_COMMANDS = {
+    "up": ("lab", "Bring a lab up: engine check, image, servers, join, ready."),
+    "join": ("lab", "Join the servers of a lab that was started with --no-join."),
+    "down": ("lab", "Remove a lab and prove that nothing of it is left."),
+    "stop": ("lab", "Stop a lab or one server; data and addresses stay."),
+    "start": ("lab", "Start a stopped lab or server."),
+    "restart": ("lab", "Restart a lab or one server."),
+    "ls": ("look", "List the labs of this Docker host."),
+    "status": ("look", "Show who leads, who votes, and how far each server's log is."),
+    "members": ("look", "Show the members as Consul's gossip sees them."),
+    "logs": ("look", "Show every server's lines in order of time, one colour each."),
+    "exec": ("look", "Run consul, or another command, in a server."),
+    "image": ("image", "Make, list, save and load the image of the servers."),
+    "doctor": ("doctor", "Say what is missing on this machine, and the command that mends it."),
+    "completion": ("completion", "Print the completion script for bash, zsh or fish."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name, and loads the file of the one that is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """In the order in which a learner meets them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Load a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"labctl.cli.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command. Raises UsageError that names the nearest one."""
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            import difflib  # noqa: PLC0415 - only for a mistyped command
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f" Did you mean `{near[0]}`?" if near else " `labctl --help` lists the commands."
+            raise click.UsageError(f"There is no command {ascii(args[0])}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="One lab running: LAB may be left out. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not ready in time, "
+    "4 refused, 130 interrupted.",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="labctl", message="%(prog)s %(version)s")
+def labctl() -> None:
+    """A real Consul cluster on Docker: watch it elect a leader, break it, and watch again.
+
+    `labctl up` starts a lab, `labctl logs -f --raft` follows its election, `labctl down` removes it.
+    """
+
+
+def run(arguments: list[str]) -> int:
+    """Run labctl with these arguments and return its exit code; errors go to stderr as one sentence."""
+    as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
+    logging.basicConfig(level=logging.DEBUG if os.environ.get("LABCTL_DEBUG") else logging.CRITICAL)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        result = labctl.main(args=arguments, prog_name="labctl", standalone_mode=False)
+    except click.UsageError as error:
+        hint = f" (`{error.ctx.command_path} --help` shows the usage)" if error.ctx else ""
+        return _complain(f"{error.format_message()}{hint}", ExitCode.USAGE, as_json=as_json)
+    except click.ClickException as error:
+        return _complain(error.format_message(), ExitCode.FAILED, as_json=as_json)
+    except LabctlError as error:
+        logging.getLogger(__name__).debug("where it came from", exc_info=True)
+        return _complain(error.sentence, error.code, as_json=as_json)
+    except (KeyboardInterrupt, click.Abort) as error:
+        sentence = str(error) or "Interrupted."
+        return _complain(sentence, ExitCode.INTERRUPTED, as_json=as_json)
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted; Python must not complain again when it closes stdout.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except Exception as error:  # noqa: BLE001 - the boundary: a user never sees a traceback
+        logging.getLogger(__name__).debug("a fault in labctl", exc_info=True)
+        sentence = f"labctl failed in a way that it does not know ({type(error).__name__}: {error}); set LABCTL_DEBUG=1 and run it again to see where."
+        return _complain(sentence, ExitCode.FAILED, as_json=as_json)
+    return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _complain(sentence: str, code: ExitCode, *, as_json: bool) -> int:
+    if as_json:
+        click.echo(json.dumps({"error": sentence, "code": int(code)}), err=True)
+    else:
+        from labctl.show.style import coloured, harmless, paint  # noqa: PLC0415 - errors only
+
+        sign = paint("error:", "red", colour=coloured(sys.stderr))
+        click.echo(f"{sign} {harmless(sentence)}", err=True)
+    return code

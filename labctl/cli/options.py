@@ -1,0 +1,112 @@
+"""Arguments and options that several commands share, and who the user is."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.portable import lab_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.shell_completion import CompletionItem
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+def user() -> str:
+    """The login name that owns labs: LABCTL_OWNER where it is set, else who runs this."""
+    if owner := os.environ.get("LABCTL_OWNER"):
+        return owner
+    try:
+        return os.environ.get("USER") or getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise LabctlError(
+            "This process's user has no name, so a lab would have no owner: set LABCTL_OWNER.", ExitCode.USAGE
+        ) from error
+
+
+def default_lab() -> str:
+    """The name of a lab that the user did not name: LABCTL_LAB where it is set, else made from the login name."""
+    return os.environ.get("LABCTL_LAB") or lab_names.name_from_user(user())
+
+
+def _complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only while a shell completes
+
+    from labctl.engine import client, labs  # noqa: PLC0415 - start-up time
+
+    try:
+        found = labs.list_labs(client.connect())
+    except LabctlError:
+        return []
+    return [
+        CompletionItem(lab.name, help=f"{lab.size} servers, of {lab.owner}")
+        for lab in found
+        if lab.name.startswith(incomplete)
+    ]
+
+
+def _complete_server(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only while a shell completes
+
+    return [CompletionItem(name) for name in lab_names.server_names(max(lab_names.SIZES)) if name.startswith(incomplete)]
+
+
+def lab_argument(function: Function) -> Function:
+    """`[LAB]`."""
+    return click.argument("lab", required=False, shell_complete=_complete_lab)(function)
+
+
+def lab_option(function: Function) -> Function:
+    """`--lab LAB`, where the argument's place is taken."""
+    return click.option("--lab", metavar="LAB", help="The lab; may be left out when there is one.", shell_complete=_complete_lab)(function)
+
+
+def server_option(text: str) -> Callable[[Function], Function]:
+    """`--server S`."""
+    return click.option("--server", "-s", metavar="SERVER", default="", help=text, shell_complete=_complete_server)
+
+
+def json_option(function: Function) -> Function:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(function)
+
+
+def verbose_option(function: Function) -> Function:
+    """`-v`."""
+    return click.option("-v", "--verbose", is_flag=True, help="Show what Ansible prints.")(function)
+
+
+def dry_run_option(function: Function) -> Function:
+    """`--dry-run`."""
+    return click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")(function)
+
+
+def timeout_option(function: Function) -> Function:
+    """`--timeout`."""
+    return click.option(
+        "--timeout",
+        type=click.IntRange(1, 3600),
+        default=120,
+        show_default=True,
+        metavar="SECONDS",
+        help="Give up when the lab is not ready by then.",
+    )(function)
+
+
+def inventory_option(function: Function) -> Function:
+    """`--inventory`."""
+    return click.option(
+        "-i",
+        "--inventory",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="An Ansible inventory that has the lab as a host, for a lab on another Docker host.",
+    )(function)

@@ -1,0 +1,67 @@
+"""The members of a lab as the gossip of one of its servers sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import LabctlError
+from labctl.portable.consul_views import request
+
+if TYPE_CHECKING:
+    from labctl.engine.labs import Lab
+
+# serf.MemberStatus (serf/member.go): none, alive, leaving, left, failed.
+_STATES = ("none", "alive", "leaving", "left", "failed")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One member: `state` is Serf's word for it, `build` the Consul version that it says it is."""
+
+    name: str
+    address: str
+    state: str
+    kind: str
+    build: str
+    datacenter: str
+
+    def row(self) -> dict[str, str]:
+        """The JSON shape."""
+        return {
+            "name": self.name,
+            "address": self.address,
+            "state": self.state,
+            "type": self.kind,
+            "build": self.build,
+            "datacenter": self.datacenter,
+        }
+
+
+def seen_from(document: dict[str, Any]) -> Seen:
+    """One entry of /v1/agent/members."""
+    tags = document.get("Tags") or {}
+    status = document.get("Status")
+    return Seen(
+        name=str(document.get("Name", "")),
+        address=f"{document.get('Addr', '')}:{document.get('Port', '')}",
+        state=_STATES[status] if isinstance(status, int) and 0 <= status < len(_STATES) else "none",
+        kind="server" if tags.get("role") == "consul" else "client",
+        build=str(tags.get("build", "")).partition(":")[0],
+        datacenter=str(tags.get("dc", "")),
+    )
+
+
+def read(lab: Lab) -> list[Seen]:
+    """Ask the first server that answers. Raises LabctlError where none does."""
+    said = ""
+    for server in lab.running:
+        if server.http_port is None:
+            continue
+        try:
+            document = request(server.http_port, "GET", "/v1/agent/members")
+        except (OSError, ValueError) as error:
+            said = f" ({server.name}: {error})"
+            continue
+        return sorted((seen_from(one) for one in document or []), key=lambda member: member.name)
+    raise LabctlError(f"No server of the lab {lab.name} answers{said}: `labctl status {lab.name}` shows their state.")

@@ -1,0 +1,27 @@
+"""The one sentence that an interrupted command leaves: what is there now, and what puts it right."""
+
+from __future__ import annotations
+
+from labctl.engine import client as engine
+from labctl.engine.labs import find_lab, leftovers
+from labctl.errors import LabctlError
+
+
+def state_in_a_sentence(name: str | None) -> str:
+    """Say what is there of a lab after Ctrl-C. Never raises LabctlError: then it says only what to do."""
+    if name is None:
+        return "Interrupted: `labctl ls` shows what is there, and the next `labctl up` or `labctl down` puts it right."
+    try:
+        client = engine.connect()
+        lab = find_lab(client, name)
+        rest = lab is None and name in leftovers(client)
+    except LabctlError:
+        return f"Interrupted: `labctl up {name}` finishes the lab {name}, `labctl down {name}` removes it."
+    if lab is None and not rest:
+        return f"Interrupted: nothing of the lab {name} is there."
+    if lab is None:
+        return f"Interrupted: a part of the lab {name} is left; `labctl down {name}` removes it."
+    return (
+        f"Interrupted: {len(lab.running)} of {lab.size} servers of the lab {name} run; "
+        f"`labctl up {name}` finishes it, `labctl down {name}` removes it."
+    )

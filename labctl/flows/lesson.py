@@ -1,0 +1,53 @@
+"""Show what the servers do while they are started and joined: their log lines, as a learner reads them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from labctl.engine.logs import Follower
+from labctl.raft.phrase import phrase
+from labctl.raft.read import read_line
+
+if TYPE_CHECKING:
+    import docker
+
+    from labctl.engine.labs import Server
+    from labctl.show.steps import Steps
+
+WAITING = "no_known_peers"
+DRAIN_SECONDS = 0.15
+
+
+class Lesson:
+    """Follows the servers' logs and shows each event that has a sentence, once, in order of time."""
+
+    def __init__(self, client: docker.APIClient, servers: list[Server], steps: Steps, since: float) -> None:
+        self._names = {server.name for server in servers}
+        self._steps = steps
+        self._follower = Follower(client, servers, since=since)
+        self._waiting: set[str] = set()
+        self._number = 0
+
+    def show(self, seconds: float = 0.0) -> None:
+        """Show what the servers have said meanwhile, waiting up to that many seconds for the first line."""
+        for line in self._follower.take(seconds):
+            self._number += 1
+            event = read_line(line.text, server=line.server, line_no=self._number)
+            if event is None:
+                continue
+            if event.event == WAITING:
+                self._waiting.add(line.server)
+            if text := phrase(event):
+                self._steps.heard(line.server, text)
+
+    def show_waiting(self, seconds: float) -> None:
+        """Show the servers until each has said that it knows no peers, for that many seconds at most."""
+        ends = time.monotonic() + seconds
+        while self._waiting < self._names and time.monotonic() < ends:
+            self.show(0.2)
+
+    def end(self) -> None:
+        """Show the last lines and stop following."""
+        self.show(DRAIN_SECONDS)
+        self._follower.stop()

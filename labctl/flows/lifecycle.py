@@ -1,0 +1,143 @@
+"""`labctl down`, `stop`, `start` and `restart`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import client as engine
+from labctl.engine.labs import Lab, choose_lab, find_lab, leftovers, list_labs
+from labctl.errors import ExitCode, LabctlError
+from labctl.portable import lab_names
+from labctl.provision import inventory
+from labctl.provision.run import PlaybookRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labctl.show.steps import Steps
+
+_STOP_TITLES = {
+    "stop": ("stop.yml", "Stopping"),
+    "start": ("resume.yml", "Starting"),
+    "restart": ("restart.yml", "Restarting"),
+}
+
+
+@dataclass(frozen=True)
+class Who:
+    """Who asks, and how the run is shown."""
+
+    owner: str
+    verbose: bool = False
+    dry_run: bool = False
+    timeout: int = 120
+    inventory: Path | None = None
+
+
+def _refuse_foreign(lab: Lab, who: Who) -> None:
+    if lab.owner != who.owner:
+        raise LabctlError(
+            f"The lab {lab.name} on this Docker host belongs to {lab.owner}, not to {who.owner}: nothing was changed; "
+            f"set LABCTL_OWNER={lab.owner} if that is you.",
+            ExitCode.REFUSED,
+        )
+
+
+def _play(playbook: str, lab: str, settings: dict[str, Any], who: Who, steps: Steps) -> list[dict[str, Any]]:
+    """Run a playbook for a lab, and return the results of its tasks."""
+    if who.inventory:
+        where = inventory.from_file(who.inventory, lab, settings)
+    else:
+        where = inventory.of_this_machine(lab, settings)
+    run = PlaybookRun(playbook, where)
+    results = []
+    try:
+        for item in run.progress():
+            if item is not None and item.result is not None:
+                results.append(item.result)
+            if item is not None and item.text and who.verbose:
+                steps.note(item.text)
+        run.finish()
+    except KeyboardInterrupt:
+        run.interrupt()
+        raise
+    except LabctlError:
+        steps.fail()
+        raise
+    return results
+
+
+def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
+    """Remove one lab and prove that nothing of it is left. A lab that is not there is not an error."""
+    client = engine.connect()
+    if name is None:
+        # A `down` that was killed may have left a network or a volume: that is still a lab to remove.
+        names = sorted({lab.name for lab in list_labs(client)} | leftovers(client))
+        name = names[0] if len(names) == 1 else choose_lab(client, None).name if names else None
+        if name is None:
+            steps.note("No lab is there: nothing to remove.")
+            return {"lab": None, "changed": False, "removed": []}
+    if problem := lab_names.name_problem(name):
+        raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
+    lab = find_lab(client, name)
+    if lab:
+        _refuse_foreign(lab, who)
+    elif name not in leftovers(client):
+        steps.note(f"There is no lab {name}: nothing to remove.")
+        return {"lab": name, "changed": False, "removed": []}
+    if who.dry_run:
+        parts = [server.container for server in lab.servers] if lab else []
+        steps.note(f"Would remove the lab {name} with {', '.join(parts) or 'what is left of it'}, its network and its data.")
+        return {"lab": name, "changed": True, "removed": []}
+    steps.begin(f"Removing the lab {name}")
+    results = _play("down.yml", name, {"consul_lab_owner": who.owner}, who, steps)
+    removed = [part for result in results for part in result.get("removed", [])]
+    steps.done(f"The lab {name} is removed: {_count(removed)}, nothing is left")
+    return {"lab": name, "changed": bool(removed), "removed": removed}
+
+
+def _count(parts: list[str]) -> str:
+    networks = sum(part.startswith("network ") for part in parts)
+    volumes = sum(part.startswith("volume ") for part in parts)
+    containers = len(parts) - networks - volumes
+    counts = ((containers, "container"), (networks, "network"), (volumes, "volume"))
+    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
+
+
+def down_all(who: Who, steps: Steps) -> list[dict[str, Any]]:
+    """Remove every lab of this owner; those of others are named and left alone."""
+    client = engine.connect()
+    labs = list_labs(client)
+    foreign = [lab for lab in labs if lab.owner != who.owner]
+    others = {lab.name for lab in foreign}
+    for lab in foreign:
+        steps.note(f"The lab {lab.name} belongs to {lab.owner}: it stays.")
+    mine = sorted(({lab.name for lab in labs} | leftovers(client)) - others)
+    if not mine:
+        steps.note("No lab of yours is there: nothing to remove.")
+    return [down(name, who, steps) for name in mine]
+
+
+def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> dict[str, Any]:
+    """Stop, start or restart a lab or one server of it; data and addresses stay."""
+    client = engine.connect()
+    lab = choose_lab(client, name)
+    _refuse_foreign(lab, who)
+    if server:
+        lab.server(server)
+    playbook, title = _STOP_TITLES[verb]
+    what = f"{server} of the lab {lab.name}" if server else f"the lab {lab.name}"
+    if who.dry_run:
+        steps.note(f"Would {verb} {what}.")
+        return {"lab": lab.name, "changed": True, "actions": []}
+    steps.begin(f"{title} {what}")
+    settings = {"consul_lab_owner": who.owner, "consul_lab_server": server, "consul_cluster_timeout": who.timeout}
+    results = _play(playbook, lab.name, settings, who, steps)
+    actions = [action for result in results for action in result.get("actions", [])]
+    cluster = next((result["cluster"] for result in results if result.get("cluster")), {})
+    text = ", ".join(actions) if actions else "nothing to do"
+    if cluster.get("leader"):
+        text += f"; {cluster['leader']} leads in term {cluster['term']}"
+    steps.done(f"{what[0].upper()}{what[1:]}: {text}")
+    return {"lab": lab.name, "changed": bool(actions), "actions": actions, "leader": cluster.get("leader")}

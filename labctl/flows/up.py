@@ -1,0 +1,352 @@
+"""`labctl up` and `labctl join`: from nothing, or from whatever is there, to a ready lab."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import client as engine
+from labctl.engine import status
+from labctl.engine.images import Image, find_image
+from labctl.engine.labs import Lab, choose_lab, find_lab
+from labctl.errors import ExitCode, LabctlError
+from labctl.portable import lab_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import docker
+
+    from labctl.flows.lesson import Lesson
+    from labctl.provision.inventory import Inventory
+    from labctl.provision.run import PlaybookRun, Progress
+    from labctl.show.steps import Steps
+
+DEFAULT_SERVERS = 3
+DEFAULT_PACE = "teach"
+# At pace `teach` a waiting server says so 5 to 10 seconds after its start (raft_multiplier 5, timer in [T, 2T)).
+WAITING_SECONDS = 12.0
+START_TASK = "Make the lab what it shall be"
+JOIN_TASK = "Join the servers and wait until the cluster is ready"
+IMAGE_TASK = "Report the image"
+_STEPS = {
+    "consul_image": "Image: looking for one, or making it",
+    "consul_lab": "Servers: starting",
+    "consul_cluster": "Cluster: joining the servers, waiting until it is ready",
+}
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What the user asked for; None means: as the lab has it, else the default."""
+
+    lab: str
+    owner: str
+    servers: int | None = None
+    pace: str | None = None
+    version: str | None = None
+    image_source: str | None = None
+    image_binary: str | None = None
+    http_port: int | None = None
+    subnet: str | None = None
+    join: bool = True
+    timeout: int = 120
+    dry_run: bool = False
+    watch: bool = False
+    verbose: bool = False
+    inventory: Path | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the lab shall be."""
+
+    servers: int
+    pace: str
+    version: str | None
+    http_port: int
+
+
+@dataclass
+class Told:
+    """What the playbooks' results said."""
+
+    changed: bool = False
+    image: dict[str, Any] = field(default_factory=dict)
+    members: list[dict[str, Any]] = field(default_factory=list)
+    command: str = ""
+    cluster: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def wanted_of(options: UpOptions, lab: Lab | None) -> Wanted:
+    """What was asked for, completed from the lab that is there, else from the defaults."""
+    return Wanted(
+        servers=options.servers or (lab.size if lab else DEFAULT_SERVERS),
+        pace=options.pace or (lab.pace if lab and lab.pace else DEFAULT_PACE),
+        version=options.version or (lab.version if lab and lab.version else None),
+        http_port=options.http_port if options.http_port is not None else (lab.http_port if lab else 0),
+    )
+
+
+def differences(lab: Lab, wanted: Wanted) -> list[str]:
+    """What `up` would change in a lab that is there, one sentence each; empty where nothing."""
+    found = []
+    again = "all servers are made again and keep their data and addresses"
+    if wanted.pace != lab.pace:
+        found.append(f"pace {lab.pace} becomes {wanted.pace}: {again}")
+    if wanted.version not in (None, lab.version):
+        found.append(f"Consul {lab.version} becomes {wanted.version}: {again}")
+    if wanted.http_port != lab.http_port:
+        found.append(f"the HTTP port of consul1 becomes {wanted.http_port or 'one that Docker chooses'}: {again}")
+    old, new = lab_names.server_names(lab.size), lab_names.server_names(wanted.servers)
+    if len(new) > len(old):
+        found.append(f"{', '.join(new[len(old) :])} join, so {len(new)} servers vote: {again}")
+    if len(new) < len(old):
+        found.append(f"{', '.join(old[len(new) :])} leave the cluster, and their data is removed: the others are made again")
+    found += [f"{name} is gone: it is made again" for name in lab.missing]
+    found += [f"{one.name} is {one.state}: it is started" for one in lab.servers if one.state != "running"]
+    return found
+
+
+class Up:
+    """One `labctl up`. `run()` gives the JSON shape of `up` (DESIGN), or raises LabctlError."""
+
+    def __init__(self, options: UpOptions, steps: Steps) -> None:
+        self.options = options
+        self.steps = steps
+        self.begun = time.monotonic()
+        self.since = time.time()
+        self.told = Told()
+        self.client: docker.APIClient = engine.connect()
+        self._playbook: PlaybookRun | None = None
+        self._lesson: Lesson | None = None
+
+    def run(self) -> dict[str, Any]:
+        """Bring the lab up."""
+        options = self.options
+        refuse_options(options)
+        lab = find_lab(self.client, options.lab)
+        refuse_foreign(lab, options)
+        wanted = wanted_of(options, lab)
+        image = find_image(self.client, wanted.version, options.image_source)
+        if lab and image and options.version is None and options.image_source is not None:
+            wanted = Wanted(wanted.servers, wanted.pace, image.version, wanted.http_port)
+        changes = differences(lab, wanted) if lab else []
+        if options.dry_run:
+            return self._preview(lab, wanted, image, changes)
+        if lab and not changes and options.subnet is None and options.image_source is None:
+            now = status.ask(lab)
+            if now.ready or not (options.join or now.joined):
+                return self._unchanged(now)
+        for change in changes:
+            self.steps.note(f"The lab {options.lab} changes: {change}.")
+        self._bring_up(wanted, image)
+        return self._result()
+
+    def join(self, lab: Lab) -> dict[str, Any]:
+        """Join the servers of a lab that is there."""
+        now = status.ask(lab)
+        if now.ready:
+            return self._unchanged(now)
+        wanted = wanted_of(self.options, lab)
+        image = find_image(self.client, wanted.version)
+        self._listen()
+        try:
+            self._play("join.yml", self._inventory(wanted, image), ())
+        finally:
+            if self._lesson:
+                self._lesson.end()
+        return self._result()
+
+    def _preview(self, lab: Lab | None, wanted: Wanted, image: Image | None, changes: list[str]) -> dict[str, Any]:
+        name = self.options.lab
+        would = [f"in the lab {name}, {change}" for change in changes]
+        if image is None:
+            source = self.options.image_source or "auto"
+            would.insert(0, f"make an image of Consul {wanted.version or '(the newest there is)'} from the source {source}")
+        if lab is None:
+            version = f"Consul {image.version}" if image else "Consul"
+            would.append(f"start {wanted.servers} servers of {version} as the lab {name} at pace {wanted.pace}")
+        if self.options.join and (lab is None or not status.ask(lab).ready):
+            would.append("join the servers and wait until the cluster is ready")
+        for line in would:
+            self.steps.note(f"Would {line}." if not line.startswith("in the lab") else f"Would change: {line}.")
+        if not would:
+            self.steps.note(f"The lab {name} is ready: nothing would change.")
+        return {"lab": name, "changed": bool(would), "would": would}
+
+    def _unchanged(self, now: status.Status) -> dict[str, Any]:
+        leader = now.leader
+        if now.ready and leader:
+            self.steps.note(f"The lab {now.lab.name} is ready, {leader.name} leads in term {leader.term}: nothing to do.")
+        else:
+            self.steps.note(f"The lab {now.lab.name} waits to be joined: nothing to do. Join it with `labctl join`.")
+        return {
+            "lab": now.lab.name,
+            "changed": False,
+            "servers": [{"name": v.name, "address": v.address, "role": v.state or None} for v in now.views],
+            "leader": leader.name if leader else None,
+            "term": leader.term if leader else None,
+            "voters": len(leader.voters) if leader else 0,
+            "seconds": self._seconds(),
+        }
+
+    def _bring_up(self, wanted: Wanted, image: Image | None) -> None:
+        inventory = self._inventory(wanted, image)
+        waits = self.options.join and self.options.watch
+        first: tuple[str, ...] = ("start",) if image else ("image", "start")
+        together = self.options.join and not waits
+        try:
+            self._play("up.yml", inventory, (*first, "join") if together else first)
+            if waits and self._lesson:
+                self.steps.begin("The servers wait: each knows no peers and cannot elect a leader")
+                self._lesson.show_waiting(WAITING_SECONDS)
+                self.steps.done("The servers wait for each other: nobody has joined them yet")
+            if waits:
+                self._play("join.yml", inventory, ())
+        finally:
+            if self._lesson:
+                self._lesson.end()
+
+    def _inventory(self, wanted: Wanted, image: Image | None) -> Inventory:
+        from labctl.provision import inventory  # noqa: PLC0415 - a second `up` needs no Ansible
+
+        options = self.options
+        settings: dict[str, Any] = {
+            "consul_lab_owner": options.owner,
+            "consul_lab_servers": wanted.servers,
+            "consul_lab_pace": wanted.pace,
+            "consul_lab_http_port": wanted.http_port,
+            "consul_cluster_timeout": options.timeout,
+            "consul_image_source": options.image_source or "auto",
+            "consul_image_version": wanted.version or "",
+        }
+        if options.subnet:
+            settings["consul_lab_subnet"] = options.subnet
+        if options.image_binary:
+            settings["consul_image_binary"] = options.image_binary
+        if image:
+            settings |= {"consul_image_id": image.id, "consul_image_consul_version": image.version}
+        if options.inventory:
+            return inventory.from_file(options.inventory, options.lab, settings)
+        return inventory.of_this_machine(options.lab, settings)
+
+    def _play(self, playbook: str, inventory: Inventory, tags: tuple[str, ...]) -> None:
+        self._watch(start_playbook(playbook, inventory, tags, f"up-{playbook}"))
+
+    def _watch(self, run: PlaybookRun) -> None:
+        self._playbook = run
+        begun: dict[str, float] = {}
+        role = ""
+        try:
+            for item in run.progress():
+                if self._lesson:
+                    self._lesson.show()
+                if item is None:
+                    continue
+                if self.options.verbose and item.text:
+                    self.steps.note(item.text)
+                if item.role and item.role != role and item.role in _STEPS:
+                    role = item.role
+                    begun[role] = time.monotonic()
+                    self.steps.begin(_STEPS[role])
+                if item.result is not None:
+                    self._tell(item, time.monotonic() - begun.get(item.role, self.begun))
+            run.finish()
+        except KeyboardInterrupt:
+            run.interrupt()
+            raise
+        except LabctlError:
+            self.steps.fail()
+            raise
+
+    def _tell(self, item: Progress, seconds: float) -> None:
+        result = item.result or {}
+        self.told.changed = self.told.changed or item.changed
+        if item.task == IMAGE_TASK and item.role == "consul_image":
+            self.told.image = result
+            self.told.seconds["image"] = seconds
+            self.steps.done("Image ready")
+        if item.task == START_TASK and "ansible_facts" in result:
+            self.told.members = result["ansible_facts"]["consul_lab_members"]
+            self.told.seconds["start"] = seconds
+            names = ", ".join(member["name"] for member in self.told.members)
+            self.steps.done(f"Servers {names} run in {result.get('subnet')}")
+            self._listen()
+        if item.task == JOIN_TASK and "cluster" in result:
+            self.told.cluster = result["cluster"]
+            self.told.command = result.get("command", "")
+            self.told.seconds |= self.told.cluster.get("seconds", {})
+            if self._lesson:
+                self._lesson.show(0.1)
+            joined = f" after `{self.told.command}`" if self.told.command else ""
+            self.steps.done(
+                f"{self.told.cluster['leader']} leads in term {self.told.cluster['term']}, "
+                f"{self.told.cluster['voters']} voters{joined}"
+            )
+
+    def _listen(self) -> None:
+        from labctl.flows.lesson import Lesson  # noqa: PLC0415 - only when servers were started
+        from labctl.show.steps import SilentSteps  # noqa: PLC0415
+
+        if isinstance(self.steps, SilentSteps) or self._lesson:
+            return
+        lab = find_lab(self.client, self.options.lab)
+        if lab:
+            self._lesson = Lesson(self.client, list(lab.servers), self.steps, self.since)
+
+    def _seconds(self) -> dict[str, float]:
+        known = {name: round(self.told.seconds.get(name, 0.0), 3) for name in ("image", "start", "join", "election")}
+        return {**known, "total": round(time.monotonic() - self.begun, 3)}
+
+    def _result(self) -> dict[str, Any]:
+        cluster = self.told.cluster
+        servers = cluster.get("servers") or [
+            {"name": member["name"], "address": member["address"], "role": None} for member in self.told.members
+        ]
+        return {
+            "lab": self.options.lab,
+            "changed": self.told.changed,
+            "servers": servers,
+            "leader": cluster.get("leader"),
+            "term": cluster.get("term"),
+            "voters": cluster.get("voters", 0),
+            "seconds": self._seconds(),
+        }
+
+
+def start_playbook(playbook: str, inventory: Inventory, tags: tuple[str, ...], record: str) -> PlaybookRun:
+    """Start a playbook for a lab."""
+    from labctl.provision.run import PlaybookRun  # noqa: PLC0415 - loads ansible-runner
+
+    return PlaybookRun(playbook, inventory, tags=tags, record=record.removesuffix(".yml"))
+
+
+def refuse_options(options: UpOptions) -> None:
+    """Raise LabctlError (usage) for a name or a number that cannot be."""
+    if problem := lab_names.name_problem(options.lab):
+        raise LabctlError(lab_names.name_sentence(options.lab, problem), ExitCode.USAGE)
+    if options.servers is not None and (sentence := lab_names.size_problem(options.servers)):
+        raise LabctlError(sentence, ExitCode.USAGE)
+
+
+def refuse_foreign(lab: Lab | None, options: UpOptions) -> None:
+    """Raise LabctlError (refused) where the lab is somebody else's."""
+    if lab and lab.owner != options.owner:
+        raise LabctlError(
+            f"The lab {lab.name} on this Docker host belongs to {lab.owner}, not to {options.owner}: choose another name, "
+            f"or set LABCTL_OWNER={lab.owner} if that is you.",
+            ExitCode.REFUSED,
+        )
+
+
+def join(name: str | None, options: UpOptions, steps: Steps) -> dict[str, Any]:
+    """`labctl join`: the manual join of a lab that was started with `--no-join`."""
+    client = engine.connect()
+    lab = choose_lab(client, name)
+    refuse_foreign(lab, options)
+    again = UpOptions(lab.name, options.owner, timeout=options.timeout, verbose=options.verbose, inventory=options.inventory)
+    work = Up(again, steps)
+    return work.join(lab)

@@ -1,0 +1,80 @@
+"""Make the inventory of a run: an inventory host is a lab, its connection is the Docker host."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labctl.errors import ExitCode, LabctlError
+
+GROUP = "labs"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a run works on: the lab's name as a host, and the sources that describe it."""
+
+    host: str
+    sources: tuple[Path, ...]
+    own: dict[str, Any]
+
+
+def of_this_machine(lab: str, settings: dict[str, Any]) -> Inventory:
+    """A lab on the Docker host that this machine talks to."""
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "consul_lab_name": lab,
+        **settings,
+    }
+    return Inventory(lab, (), {GROUP: {"hosts": {lab: variables}}})
+
+
+def from_file(path: Path, lab: str, settings: dict[str, Any]) -> Inventory:
+    """A lab as a user's inventory has it, with `settings` on top. Raises LabctlError where it names no such lab."""
+    labs = labs_in(path)
+    if lab not in labs:
+        raise LabctlError(
+            f"The inventory {path} names no lab {lab}: it has {', '.join(sorted(labs))}.", ExitCode.USAGE
+        )
+    # A group's variable, so that a host of the user's that names its own Python keeps it.
+    local = "{{ ansible_playbook_python if ansible_connection | default('ssh') == 'local' else 'auto' }}"
+    own = {GROUP: {"hosts": {lab: settings}, "vars": {"ansible_python_interpreter": local}}}
+    return Inventory(lab, (path.resolve(),), own)
+
+
+def labs_in(path: Path) -> set[str]:
+    """The hosts of the group `labs` of an inventory. Raises LabctlError where there is none.
+
+    A path that does not exist is refused here, because Ansible would take it for the inventory's text.
+    """
+    if not path.exists():
+        raise LabctlError(f"The inventory {path} does not exist: check the path given with --inventory.", ExitCode.USAGE)
+    program = Path(sysconfig.get_path("scripts")) / "ansible-inventory"
+    process = subprocess.run(
+        [str(program), "-i", str(path.resolve()), "--list"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"},
+    )
+    if process.returncode != 0:
+        lines = [line for line in process.stderr.splitlines() if "ERROR" in line] or process.stderr.splitlines()
+        said = lines[0].strip() if lines else "Ansible gave no reason"
+        raise LabctlError(f"The inventory {path} cannot be read: {said}", ExitCode.USAGE)
+    listed = json.loads(process.stdout)
+    hosts = set(listed.get(GROUP, {}).get("hosts", []))
+    for child in listed.get(GROUP, {}).get("children", []):
+        hosts |= set(listed.get(child, {}).get("hosts", []))
+    if not hosts:
+        raise LabctlError(
+            f"The inventory {path} names no lab: a lab is a host in the group `{GROUP}` (see inventory/hosts.yml).",
+            ExitCode.USAGE,
+        )
+    return hosts

@@ -1,0 +1,213 @@
+"""Run one playbook for one lab through ansible-runner, in a thread, and hand on what happens as progress.
+
+The playbook runs beside the caller, so that it can show the servers' logs meanwhile and be interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import sysconfig
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import ansible_runner
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.provision import processes, state
+from labctl.provision.content import content_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from labctl.provision.inventory import Inventory
+
+POLL_SECONDS = 0.1
+INTERRUPT_SECONDS = 1.2
+_CODES = {
+    "failed": ExitCode.FAILED,
+    "usage": ExitCode.USAGE,
+    "not_ready": ExitCode.NOT_READY,
+    "refused": ExitCode.REFUSED,
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A task that began (`result` is None) or ended; `text` is what Ansible prints about it."""
+
+    role: str
+    task: str
+    result: dict[str, Any] | None
+    changed: bool
+    text: str
+
+
+@dataclass
+class _Seen:
+    """What the events told so far."""
+
+    pid: int | None = None
+    failure: LabctlError | None = None
+    hosts: int = 0
+    text: list[str] = field(default_factory=list)
+
+
+def _environment(root: Path, folder: Path) -> dict[str, str]:
+    scripts = sysconfig.get_path("scripts")
+    env = {
+        "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
+        "ANSIBLE_HOME": str(folder / "ansible"),
+        "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+        "ANSIBLE_REMOTE_TEMP": str(folder / "remote"),
+        "ANSIBLE_FORCE_COLOR": "false",
+        "ANSIBLE_NOCOLOR": "true",
+        # ansible-runner finds ansible-playbook by PATH; an environment that is not activated is not on it.
+        "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
+    }
+    # ansible-core refuses to start in a locale that is not UTF-8, such as LC_ALL=C.
+    locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
+    if not locale.lower().replace("-", "").endswith("utf8"):
+        env["LC_ALL"] = "C.UTF-8"
+    return env
+
+
+class PlaybookRun:
+    """A running playbook. Iterate over `progress()`; then `finish()` gives the failure its exception.
+
+    Args:
+        playbook: file name in the content's `playbooks/`.
+        inventory: the lab it runs for.
+        tags: run only the plays with these tags; all where empty.
+        check: Ansible's check mode.
+        record: name of the record that is kept of Ansible's output.
+    """
+
+    def __init__(
+        self, playbook: str, inventory: Inventory, *, tags: tuple[str, ...] = (), check: bool = False, record: str = ""
+    ) -> None:
+        self._queue: queue.Queue[Progress | None] = queue.Queue()
+        self._seen = _Seen()
+        self._record = record or playbook.removesuffix(".yml")
+        self._host = inventory.host
+        self._cancelled = threading.Event()
+        root = content_root()
+        self._folder = state.new_run_folder()
+        # An inventory that runner writes itself is one file; beside a user's file it is a second source.
+        own = self._folder / "inventory"
+        own.mkdir(mode=0o700)
+        sources = [str(source) for source in inventory.sources]
+        self._options: dict[str, Any] = {
+            "private_data_dir": str(self._folder),
+            "playbook": str(root / "playbooks" / playbook),
+            "inventory": inventory.own if not sources else [*sources, self._write_overlay(own, inventory)],
+            "limit": inventory.host,
+            "tags": ",".join(tags) or None,
+            "cmdline": "--check --diff" if check else None,
+            "envvars": _environment(root, self._folder),
+            "quiet": True,
+            "event_handler": self._on_event,
+            "cancel_callback": self._cancelled.is_set,
+            "settings": {"pexpect_timeout": POLL_SECONDS, "suppress_ansible_output": True},
+        }
+        self._runner: Any = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _write_overlay(folder: Path, inventory: Inventory) -> str:
+        import json  # noqa: PLC0415 - only for a user's own inventory
+
+        path = folder / "labctl.json"
+        path.write_text(json.dumps(inventory.own), encoding="utf-8")
+        return str(path)
+
+    def _work(self) -> None:
+        try:
+            self._runner = ansible_runner.run(**self._options)
+        except Exception as error:  # noqa: BLE001 - a library's failure becomes our sentence in finish()
+            self._seen.failure = LabctlError(f"ansible-runner could not run the playbook: {error}")
+        finally:
+            self._queue.put(None)
+
+    def _on_event(self, event: dict[str, Any]) -> bool:
+        # An exception here would end the run, so this only looks and hands on.
+        with contextlib.suppress(Exception):
+            self._read(event)
+        return False
+
+    def _read(self, event: dict[str, Any]) -> None:
+        self._seen.pid = event.get("pid") or self._seen.pid
+        text = event.get("stdout") or ""
+        if text:
+            self._seen.text.append(text)
+        kind, data = event["event"], event.get("event_data") or {}
+        if kind == "playbook_on_stats":
+            self._seen.hosts = len(data.get("processed") or {})
+        result = data.get("res") if kind in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable") else None
+        if kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignore_errors"):
+            self._seen.failure = failure_from(result or {}, unreachable=kind == "runner_on_unreachable")
+        if kind == "runner_on_start" or result is not None or text:
+            self._queue.put(
+                Progress(data.get("role") or "", data.get("task") or "", result, bool((result or {}).get("changed")), text)
+            )
+
+    def progress(self, wait: float = POLL_SECONDS) -> Iterator[Progress | None]:
+        """What happens, as it happens; None every `wait` seconds in which nothing did."""
+        while True:
+            try:
+                item = self._queue.get(timeout=wait)
+            except queue.Empty:
+                yield None
+                continue
+            if item is None:
+                return
+            yield item
+
+    def interrupt(self) -> None:
+        """End the run and every process of it, within about a second."""
+        if self._seen.pid is None:
+            # Nothing has happened yet: runner ends what it has started itself.
+            self._cancelled.set()
+            for pid in processes.descendants(os.getpid()):
+                processes.end(pid, INTERRUPT_SECONDS / 2)
+        else:
+            processes.end(self._seen.pid, INTERRUPT_SECONDS)
+        self._cancelled.set()
+        self._thread.join(timeout=0.5)
+        self._clean()
+
+    def finish(self) -> None:
+        """Wait for the end. Raises LabctlError with the sentence of the task that failed."""
+        self._thread.join()
+        text = "\n".join(self._seen.text) + "\n"
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        record = state.keep_record(text, f"{stamp}-{self._host}-{self._record}")
+        self._clean()
+        if self._seen.failure is not None:
+            raise self._seen.failure
+        code = getattr(self._runner, "rc", 1)
+        where = f": what Ansible printed is in {record}" if record else ""
+        if code != 0:
+            lines = [line for line in text.splitlines() if "ERROR" in line]
+            raise LabctlError(f"Ansible ended with code {code}{': ' + lines[-1].strip() if lines else where}")
+        if self._seen.hosts == 0:
+            raise LabctlError(f"Ansible found no lab to work on{where}")
+
+    def _clean(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def failure_from(result: dict[str, Any], *, unreachable: bool = False) -> LabctlError:
+    """The error of a failed task: a sentence of our modules, or what another module said."""
+    message = str(result.get("msg") or "a task failed and gave no reason").strip()
+    if unreachable:
+        return LabctlError(f"The Docker host could not be reached: {message}")
+    if "argument_errors" in result:
+        return LabctlError(f"A setting is wrong: {'; '.join(result['argument_errors'])}.", ExitCode.USAGE)
+    return LabctlError(message, _CODES.get(str(result.get("failure")), ExitCode.FAILED))

@@ -1,0 +1,154 @@
+"""Labs, servers, members and images as tables and as the JSON shapes of the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from labctl.show.style import age, byte_size, paint, paint_server, table
+
+if TYPE_CHECKING:
+    from labctl.engine.images import Image
+    from labctl.engine.labs import Server
+    from labctl.engine.members import Seen
+    from labctl.engine.status import Status
+    from labctl.portable.consul_views import View
+
+NONE = "-"
+
+
+def _stamp(when: datetime) -> str:
+    return when.isoformat().replace("+00:00", "Z")
+
+
+def ls_row(now: Status) -> dict[str, Any]:
+    """The JSON shape of one lab in `ls`; `servers` counts those that run."""
+    lab, leader = now.lab, now.leader
+    return {
+        "lab": lab.name,
+        "owner": lab.owner,
+        "workshop": lab.workshop or None,
+        "host": lab.host,
+        "servers": lab.size,
+        "running": len(lab.running),
+        "ready": now.ready,
+        "leader": leader.name if leader else None,
+        "term": leader.term if leader else None,
+        "pace": lab.pace,
+        "version": lab.version,
+        "created": _stamp(lab.created),
+        "expires": lab.expires,
+    }
+
+
+def ls_table(found: list[Status]) -> str:
+    """`labctl ls` for a person."""
+    rows = []
+    for now in found:
+        lab, leader = now.lab, now.leader
+        ready = paint("ready", "green") if now.ready else paint("not ready", "yellow")
+        rows.append(
+            [
+                lab.name,
+                lab.owner,
+                f"{len(lab.running)}/{lab.size}",
+                ready,
+                leader.name if leader else NONE,
+                str(leader.term) if leader else NONE,
+                lab.pace,
+                lab.version,
+                age((datetime.now(UTC) - lab.created).total_seconds()),
+            ]
+        )
+    return table(["lab", "owner", "servers", "state", "leader", "term", "pace", "consul", "age"], rows)
+
+
+def _role(now: Status, view: View) -> str | None:
+    if view.problem or not view.state:
+        return None
+    leader = now.leader
+    # A server that was cut off may still believe that it leads: the newest term decides.
+    if view.state == "leader" and leader is not None and leader.name != view.name:
+        return "old leader"
+    return view.state
+
+
+def _server_row(now: Status, server: Server, view: View) -> dict[str, Any]:
+    leader = now.leader
+    voters = leader.voters if leader else view.voters
+    return {
+        "name": server.name,
+        "id": view.node_id or None,
+        "address": server.address,
+        "http": f"http://127.0.0.1:{server.http_port}" if server.http_port else None,
+        "state": server.state,
+        "role": _role(now, view),
+        "voter": server.address in voters,
+        "commit_index": view.commit_index if not view.problem else None,
+        "last_contact_ms": view.last_contact_ms,
+        "problem": view.problem,
+    }
+
+
+def status_document(now: Status) -> dict[str, Any]:
+    """The JSON shape of `status`."""
+    leader = now.leader
+    return {
+        "lab": now.lab.name,
+        "ready": now.ready,
+        "problem": now.problem,
+        "leader": leader.name if leader else None,
+        "term": leader.term if leader else None,
+        "commit_index": leader.commit_index if leader else None,
+        "servers": [_server_row(now, server, view) for server, view in now.pairs()],
+        "faults": [],
+    }
+
+
+def status_text(now: Status) -> str:
+    """`labctl status` for a person."""
+    lab, leader = now.lab, now.leader
+    state = paint("ready", "green") if now.ready else paint("not ready", "yellow")
+    head = f"Lab {paint(lab.name, 'bold')}: {state}"
+    if leader:
+        head += f", {paint_server(leader.name, leader.name)} leads in term {leader.term}, commit index {leader.commit_index}"
+    if now.problem:
+        hint = "" if now.joined or lab.missing or not lab.running else "; `labctl join` joins them"
+        head += f"\n{now.problem[0].upper()}{now.problem[1:]}{hint}."
+    rows = []
+    for server, view in now.pairs():
+        row = _server_row(now, server, view)
+        contact = view.last_contact_ms
+        rows.append(
+            [
+                paint_server(server.name, server.name),
+                server.state,
+                row["role"] or NONE,
+                "yes" if row["voter"] else "no",
+                str(view.term) if not view.problem else NONE,
+                str(view.commit_index) if not view.problem else NONE,
+                NONE if contact is None or view.problem else f"{contact:.0f}ms",
+                server.address,
+                row["http"] or NONE,
+            ]
+        )
+    columns = ["server", "state", "role", "voter", "term", "commit", "heard leader", "address", "http"]
+    return f"{head}\n\n{table(columns, rows)}"
+
+
+def members_table(members: list[Seen]) -> str:
+    """`labctl members` for a person."""
+    rows = [
+        [paint_server(one.name, one.name), one.address, one.state, one.kind, one.build, one.datacenter]
+        for one in members
+    ]
+    return table(["member", "address", "state", "type", "consul", "datacenter"], rows)
+
+
+def images_table(found: list[Image]) -> str:
+    """`labctl image ls` for a person."""
+    rows = [
+        [image.name, image.version, image.source, byte_size(image.size), image.id.removeprefix("sha256:")[:12]]
+        for image in found
+    ]
+    return table(["image", "consul", "source", "size", "id"], rows)
