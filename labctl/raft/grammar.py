@@ -129,7 +129,7 @@ RULES: tuple[Rule, ...] = (
     Rule("prevote_denied_newer_term", r"pre-vote denied: found newer term"),
     Rule("prevote_denied", r"pre-vote denied", peer=_FROM, term=False),
     Rule("prevote_won", r"pre-vote successful, starting election"),
-    Rule("prevote_lost", r"pre-vote campaign failed"),
+    Rule("prevote_lost", r"pre-vote campaign failed", term=False),
     Rule("prevote_unsupported", r"target does not support pre-vote rpc", peer=("target",)),
     Rule("prevote_unsupported", r"pre-vote is disabled because it is not supported"),
     Rule("prevote_request_seen", r"received a requestprevote with a newer term"),

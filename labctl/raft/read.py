@@ -20,9 +20,7 @@ _CONSUL_ABOUT_RAFT = frozenset({"leadership_acquired", "leadership_lost", "new_l
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-def read_line(
-    line: str, *, server: str, line_no: int, file: str | None = None, zone: tzinfo = UTC
-) -> Event | None:
+def read_line(line: str, *, server: str, line_no: int, file: str | None = None, zone: tzinfo = UTC) -> Event | None:
     """Read one line of a server's log.
 
     Args:

@@ -79,9 +79,7 @@ def parse_version(text: str) -> Version:
     """
     found = _VERSION.fullmatch(text) if isinstance(text, str) else None
     if found is None:
-        raise ValueError(
-            f"{_shown(text)} is not a version of Consul: give three numbers and two dots, such as 1.21.4."
-        )
+        raise ValueError(f"{_shown(text)} is not a version of Consul: give three numbers and two dots, such as 1.21.4.")
     version = (int(found["major"]), int(found["minor"]), int(found["patch"]))
     if version < OLDEST:
         raise ValueError(f"Consul {_shown(text)} is too old for a lab: give 0.5.2 or newer, such as 1.21.4.")
@@ -91,8 +89,7 @@ def parse_version(text: str) -> Version:
 def knows(version: Version, what: str) -> bool:
     """Whether this version of Consul knows (and needs) what the table calls `what`."""
     return any(
-        row.what == what and row.since <= version and (row.until is None or version < row.until)
-        for row in KNOWN
+        row.what == what and row.since <= version and (row.until is None or version < row.until) for row in KNOWN
     )
 
 
@@ -122,9 +119,7 @@ def agent_arguments(  # noqa: PLR0913 - a server's identity has this many parts,
     """
     known = parse_version(version)
     if isinstance(servers, bool) or not isinstance(servers, int) or servers < 1:
-        raise ValueError(
-            f"{_shown(servers)} is not a number of servers: give a whole number from 1 up, such as 3."
-        )
+        raise ValueError(f"{_shown(servers)} is not a number of servers: give a whole number from 1 up, such as 3.")
     words = ["agent", "-server", "-bootstrap-expect", str(int(servers))]
     words += ["-data-dir", DATA_DIR, "-config-dir", CONFIG_DIR]
     words += ["-node", node, "-bind", bind, "-client", "0.0.0.0"]  # noqa: S104 - inside a lab's own network

@@ -86,9 +86,7 @@ def test_consul_0_5_2_the_version_of_the_old_demo_is_started_with_exactly_these_
         ("-hcl", "1.0.0-rc1", "9.9.9"),
     ],
 )
-def test_a_flag_is_given_to_the_versions_that_know_it_and_to_no_other(
-    flag: str, first: str, last: str
-) -> None:
+def test_a_flag_is_given_to_the_versions_that_know_it_and_to_no_other(flag: str, first: str, last: str) -> None:
     given_to = [version for version in VERSIONS if flag in arguments(version)]
     assert given_to == VERSIONS[VERSIONS.index(first) : VERSIONS.index(last) + 1]
 
@@ -190,9 +188,7 @@ def test_an_unknown_pace_is_refused_by_every_version(version: str) -> None:
 def test_ansible_gets_the_sentence_as_a_filter_error() -> None:
     filters = FilterModule().filters()
     with pytest.raises(AnsibleFilterError, match="'latest' is not a version of Consul"):
-        filters["consul_agent_arguments"](
-            "latest", node="consul1", servers=3, bind="10.0.0.2", datacenter="ada"
-        )
+        filters["consul_agent_arguments"]("latest", node="consul1", servers=3, bind="10.0.0.2", datacenter="ada")
     with pytest.raises(AnsibleFilterError, match="'latest' is not a version of Consul"):
         filters["consul_agent_settings"]("latest")
     assert filters["consul_agent_settings"]("0.7.0", pace="teach")["performance"] == {"raft_multiplier": 5}
@@ -200,9 +196,7 @@ def test_ansible_gets_the_sentence_as_a_filter_error() -> None:
 
 def test_the_table_never_knows_a_thing_twice_at_one_version() -> None:
     def overlap(one: Row, other: Row) -> bool:
-        return knows(max(one.since, other.since), one.what) and (
-            other.until is None or one.since < other.until
-        )
+        return knows(max(one.since, other.since), one.what) and (other.until is None or one.since < other.until)
 
     for position, row in enumerate(KNOWN):
         assert row.until is None or row.since < row.until

@@ -85,9 +85,7 @@ def test_what_others_put_in_front_changes_nothing(prefix: str) -> None:
 
 
 def test_dockers_own_stamp_is_better_than_one_without_an_offset() -> None:
-    envelope = opened(
-        "2017-06-29T08:57:26.878138426Z     2017/06/29 10:57:26 [INFO] serf: EventMemberJoin: a 10.0.0.2"
-    )
+    envelope = opened("2017-06-29T08:57:26.878138426Z     2017/06/29 10:57:26 [INFO] serf: EventMemberJoin: a 10.0.0.2")
     assert envelope.time == datetime(2017, 6, 29, 8, 57, 26, 878138, UTC)
 
 
@@ -110,9 +108,7 @@ def test_a_stamp_that_is_no_moment_leaves_the_time_open_and_the_rest_readable(st
 
 
 def test_syslog_leaves_neither_time_nor_level() -> None:
-    envelope = opened(
-        "Apr 24 23:22:24 host27 consul[17203]: raft: Election timeout reached, restarting election"
-    )
+    envelope = opened("Apr 24 23:22:24 host27 consul[17203]: raft: Election timeout reached, restarting election")
     assert (envelope.time, envelope.level, envelope.module) == (None, None, "raft")
 
 

@@ -187,6 +187,12 @@ def test_at_the_same_time_the_earlier_stream_is_first() -> None:
     assert list(merge([two, one])) == [*two, *one]
 
 
+def test_a_server_whose_clock_went_back_keeps_its_own_order() -> None:
+    one = [at(1, "consul1"), at(5, "consul1"), at(2, "consul1"), at(7, "consul1")]
+    two = [at(3, "consul2"), at(6, "consul2")]
+    assert list(merge([one, two])) == [one[0], two[0], one[1], one[2], two[1], one[3]]
+
+
 def test_servers_that_never_say_the_time_come_one_after_the_other() -> None:
     one, two = [at(None, "consul1"), at(None, "consul1", 2)], [at(None, "consul2")]
     assert list(merge([one, two, []])) == [*one, *two]
