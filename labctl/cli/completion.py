@@ -9,9 +9,9 @@ import click
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> None:
     """Print the completion script for SHELL, as in `source <(labctl completion bash)`."""
-    from click.shell_completion import get_completion_class  # noqa: PLC0415 - start-up time
+    from click.shell_completion import get_completion_class
 
-    from labctl.cli.main import labctl  # noqa: PLC0415 - this file is loaded by that one
+    from labctl.cli.main import labctl
 
     kind = get_completion_class(shell)
     if kind is None:

@@ -17,18 +17,27 @@ def image_command() -> None:
 
 
 @image_command.command("build")
-@click.option("--source", type=click.Choice(SOURCES), default="auto", show_default=True, help="Where Consul comes from.")
-@click.option("--consul-version", metavar="X.Y.Z", default="", help="This version and no other.  [default: the newest the source has]")
-@click.option("--binary", type=click.Path(path_type=Path), metavar="FILE", help="A consul binary, for the source `binary`.")
+@click.option(
+    "--source", type=click.Choice(SOURCES), default="auto", show_default=True, help="Where Consul comes from."
+)
+@click.option(
+    "--consul-version",
+    metavar="X.Y.Z",
+    default="",
+    help="This version and no other.  [default: the newest the source has]",
+)
+@click.option(
+    "--binary", type=click.Path(path_type=Path), metavar="FILE", help="A consul binary, for the source `binary`."
+)
 @click.option("--force", is_flag=True, help="Make it again, also when it is there.")
 @json_option
 @verbose_option
-def build_command(  # noqa: PLR0913 - one parameter for each option
+def build_command(
     source: str, consul_version: str, binary: Path | None, *, force: bool, as_json: bool, verbose: bool
 ) -> None:
     """Make the image from one of its sources, or say that it is there."""
-    from labctl.flows.image import ImageOptions, build  # noqa: PLC0415 - start-up time
-    from labctl.show.steps import steps_for  # noqa: PLC0415
+    from labctl.flows.image import ImageOptions, build
+    from labctl.show.steps import steps_for
 
     path = str(binary.absolute()) if binary else ""
     chosen = "binary" if binary and source == "auto" else source
@@ -42,8 +51,8 @@ def build_command(  # noqa: PLR0913 - one parameter for each option
 @json_option
 def ls_command(*, as_json: bool) -> None:
     """List the images on this Docker host, the newest version first."""
-    from labctl.engine import client, images  # noqa: PLC0415 - start-up time
-    from labctl.show import views  # noqa: PLC0415
+    from labctl.engine import client, images
+    from labctl.show import views
 
     found = images.list_images(client.connect())
     if as_json:
@@ -61,7 +70,7 @@ def ls_command(*, as_json: bool) -> None:
 @json_option
 def save_command(file: Path, consul_version: str | None, *, force: bool, as_json: bool) -> None:
     """Save the image to FILE, to carry it to a machine without a network."""
-    from labctl.flows.image import save  # noqa: PLC0415 - start-up time
+    from labctl.flows.image import save
 
     result = save(file, consul_version, force=force)
     if as_json:
@@ -75,7 +84,7 @@ def save_command(file: Path, consul_version: str | None, *, force: bool, as_json
 @json_option
 def load_command(file: Path, *, as_json: bool) -> None:
     """Load the image from FILE, as `labctl image save` wrote it."""
-    from labctl.flows.image import load  # noqa: PLC0415 - start-up time
+    from labctl.flows.image import load
 
     result = load(file)
     if as_json:

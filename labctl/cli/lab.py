@@ -27,14 +27,31 @@ SOURCES = ["auto", "registry", "release", "binary", "debian"]
 @click.command("up", short_help="Bring a lab up.")
 @lab_argument
 @click.option("-n", "--servers", type=int, metavar="N", help="1, 3, 5 or 7 servers.  [default: 3, or as the lab has]")
-@click.option("--pace", type=click.Choice(["real", "teach"]), help="real: Raft's timers as in production; teach: five times slower, to follow with the eye.  [default: teach, or as the lab has]")
+@click.option(
+    "--pace",
+    type=click.Choice(["real", "teach"]),
+    help="real: Raft's timers as in production; teach: five times slower, to follow with the eye.  "
+    "[default: teach, or as the lab has]",
+)
 @click.option("--consul-version", metavar="X.Y.Z", help="This version and no other.  [default: the newest there is]")
 @click.option("--image-source", type=click.Choice(SOURCES), help="Where the image comes from.  [default: auto]")
-@click.option("--binary", type=click.Path(path_type=Path), metavar="FILE", help="A consul binary, for the image source `binary`.")
-@click.option("--http-port", type=click.IntRange(0, 65535), metavar="PORT", help="Port of consul1 on loopback, the others follow; 0 lets Docker choose.")
+@click.option(
+    "--binary", type=click.Path(path_type=Path), metavar="FILE", help="A consul binary, for the image source `binary`."
+)
+@click.option(
+    "--http-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Port of consul1 on loopback, the others follow; 0 lets Docker choose.",
+)
 @click.option("--subnet", metavar="CIDR", help="The lab's subnet, such as 10.213.7.0/28.  [default: a free one]")
 @click.option("--no-join", is_flag=True, help="Start the servers and let them wait; `labctl join` joins them.")
-@click.option("--watch/--no-watch", default=None, help="Let the servers wait until each has said that it knows no peers, before they are joined.  [default: at pace teach, on a terminal]")
+@click.option(
+    "--watch/--no-watch",
+    default=None,
+    help="Let the servers wait until each has said that it knows no peers, before they are joined.  "
+    "[default: at pace teach, on a terminal]",
+)
 @timeout_option
 @dry_run_option
 @inventory_option
@@ -46,10 +63,10 @@ def up_command(**given: Any) -> None:
     LAB is named after you where it is left out. A lab that is there already is made what the options say, and keeps
     its data; what the options do not say stays as it is.
     """
-    from labctl.flows.interrupted import state_in_a_sentence  # noqa: PLC0415 - start-up time
-    from labctl.flows.up import Up, UpOptions  # noqa: PLC0415
-    from labctl.show.closing import what_now  # noqa: PLC0415
-    from labctl.show.steps import steps_for  # noqa: PLC0415
+    from labctl.flows.interrupted import state_in_a_sentence
+    from labctl.flows.up import Up, UpOptions
+    from labctl.show.closing import what_now
+    from labctl.show.steps import steps_for
 
     lab, as_json = given["lab"] if given["lab"] is not None else default_lab(), given["as_json"]
     watch = given["watch"]
@@ -89,10 +106,10 @@ def up_command(**given: Any) -> None:
 @verbose_option
 def join_command(lab: str | None, timeout: int, inventory: Path | None, *, as_json: bool, verbose: bool) -> None:
     """Join the servers of LAB by hand, as `consul join` on the first server does, and wait until it is ready."""
-    from labctl.flows.interrupted import state_in_a_sentence  # noqa: PLC0415 - start-up time
-    from labctl.flows.up import UpOptions, join  # noqa: PLC0415
-    from labctl.show.closing import what_now  # noqa: PLC0415
-    from labctl.show.steps import steps_for  # noqa: PLC0415
+    from labctl.flows.interrupted import state_in_a_sentence
+    from labctl.flows.up import UpOptions, join
+    from labctl.show.closing import what_now
+    from labctl.show.steps import steps_for
 
     options = UpOptions(lab or "", user(), timeout=timeout, verbose=verbose, inventory=inventory)
     try:
@@ -119,9 +136,9 @@ def down_command(
 
     A lab that is not there is no error. With --json --all, the document is a list.
     """
-    from labctl.flows.interrupted import state_in_a_sentence  # noqa: PLC0415 - start-up time
-    from labctl.flows.lifecycle import Who, down, down_all  # noqa: PLC0415
-    from labctl.show.steps import steps_for  # noqa: PLC0415
+    from labctl.flows.interrupted import state_in_a_sentence
+    from labctl.flows.lifecycle import Who, down, down_all
+    from labctl.show.steps import steps_for
 
     if everything and lab is not None:
         raise click.UsageError("Give either a lab or --all.")
@@ -136,9 +153,9 @@ def down_command(
 
 
 def _change(verb: str, lab: str | None, given: dict[str, Any]) -> None:
-    from labctl.flows.interrupted import state_in_a_sentence  # noqa: PLC0415 - start-up time
-    from labctl.flows.lifecycle import Who, change  # noqa: PLC0415
-    from labctl.show.steps import steps_for  # noqa: PLC0415
+    from labctl.flows.interrupted import state_in_a_sentence
+    from labctl.flows.lifecycle import Who, change
+    from labctl.show.steps import steps_for
 
     who = Who(
         user(),

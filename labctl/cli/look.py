@@ -12,8 +12,8 @@ from labctl.cli.output import print_json
 @json_option
 def ls_command(*, as_json: bool) -> None:
     """List the labs of this Docker host: whose they are, whether they are ready, who leads."""
-    from labctl.engine import client, labs, status  # noqa: PLC0415 - start-up time
-    from labctl.show import views  # noqa: PLC0415
+    from labctl.engine import client, labs, status
+    from labctl.show import views
 
     found = [status.ask(lab) for lab in labs.list_labs(client.connect())]
     if as_json:
@@ -29,9 +29,9 @@ def ls_command(*, as_json: bool) -> None:
 @json_option
 def status_command(lab: str | None, *, as_json: bool) -> int:
     """Show LAB: who leads in which term, who votes, how far each server's log is. Exit code 3 where it is not ready."""
-    from labctl.engine import client, labs, status  # noqa: PLC0415 - start-up time
-    from labctl.errors import ExitCode  # noqa: PLC0415
-    from labctl.show import views  # noqa: PLC0415
+    from labctl.engine import client, labs, status
+    from labctl.errors import ExitCode
+    from labctl.show import views
 
     now = status.ask(labs.choose_lab(client.connect(), lab))
     if as_json:
@@ -46,8 +46,8 @@ def status_command(lab: str | None, *, as_json: bool) -> int:
 @json_option
 def members_command(lab: str | None, *, as_json: bool) -> None:
     """Show the members of LAB as `consul members` does: what the gossip of one server says of all."""
-    from labctl.engine import client, labs, members  # noqa: PLC0415 - start-up time
-    from labctl.show import views  # noqa: PLC0415
+    from labctl.engine import client, labs, members
+    from labctl.show import views
 
     found = members.read(labs.choose_lab(client.connect(), lab))
     if as_json:
@@ -64,15 +64,15 @@ def members_command(lab: str | None, *, as_json: bool) -> None:
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Only each server's last N lines.")
 @click.option("--no-prefix", is_flag=True, help="Leave out the server's name in front of each line.")
 @json_option
-def logs_command(  # noqa: PLR0913 - one parameter for each option
+def logs_command(
     lab: str | None, server: str, tail: int | None, *, follow: bool, raft: bool, no_prefix: bool, as_json: bool
 ) -> None:
     """Show what the servers of LAB wrote, merged by time, one colour for each server.
 
     With --json, one document for each line: time, server and line.
     """
-    from labctl.engine import client, labs, logs  # noqa: PLC0415 - start-up time
-    from labctl.show.loglines import printer  # noqa: PLC0415
+    from labctl.engine import client, labs, logs
+    from labctl.show.loglines import printer
 
     connection = client.connect()
     found = labs.choose_lab(connection, lab)
@@ -96,7 +96,7 @@ def exec_command(lab: str | None, server: str, command: tuple[str, ...]) -> int:
 
     The exit code is the command's.
     """
-    from labctl.engine import client, commands, labs  # noqa: PLC0415 - start-up time
+    from labctl.engine import client, commands, labs
 
     found = labs.choose_lab(client.connect(), lab)
     return commands.run_in(found, found.server(server), list(command))

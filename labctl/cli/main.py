@@ -63,11 +63,11 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command. Raises UsageError that names the nearest one."""
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            import difflib  # noqa: PLC0415 - only for a mistyped command
+            import difflib
 
             near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
             hint = f" Did you mean `{near[0]}`?" if near else " `labctl --help` lists the commands."
-            raise click.UsageError(f"There is no command {ascii(args[0])}.{hint}", ctx)
+            raise click.UsageError(f"There is no command {args[0]!a}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -85,7 +85,7 @@ def labctl() -> None:
     """
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each kind of end
     """Run labctl with these arguments and return its exit code; errors go to stderr as one sentence."""
     as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
     logging.basicConfig(level=logging.DEBUG if os.environ.get("LABCTL_DEBUG") else logging.CRITICAL)
@@ -108,9 +108,12 @@ def run(arguments: list[str]) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
-    except Exception as error:  # noqa: BLE001 - the boundary: a user never sees a traceback
+    except Exception as error:
         logging.getLogger(__name__).debug("a fault in labctl", exc_info=True)
-        sentence = f"labctl failed in a way that it does not know ({type(error).__name__}: {error}); set LABCTL_DEBUG=1 and run it again to see where."
+        sentence = (
+            f"labctl failed in a way that it does not know ({type(error).__name__}: {error}): "
+            "set LABCTL_DEBUG=1 and run it again to see where."
+        )
         return _complain(sentence, ExitCode.FAILED, as_json=as_json)
     return result if isinstance(result, int) else ExitCode.DONE
 
@@ -123,7 +126,7 @@ def _complain(sentence: str, code: ExitCode, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"error": sentence, "code": int(code)}), err=True)
     else:
-        from labctl.show.style import coloured, harmless, paint  # noqa: PLC0415 - errors only
+        from labctl.show.style import coloured, harmless, paint
 
         sign = paint("error:", "red", colour=coloured(sys.stderr))
         click.echo(f"{sign} {harmless(sentence)}", err=True)

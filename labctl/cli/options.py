@@ -38,9 +38,9 @@ def default_lab() -> str:
 
 
 def _complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only while a shell completes
+    from click.shell_completion import CompletionItem
 
-    from labctl.engine import client, labs  # noqa: PLC0415 - start-up time
+    from labctl.engine import client, labs
 
     try:
         found = labs.list_labs(client.connect())
@@ -54,9 +54,11 @@ def _complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str)
 
 
 def _complete_server(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only while a shell completes
+    from click.shell_completion import CompletionItem
 
-    return [CompletionItem(name) for name in lab_names.server_names(max(lab_names.SIZES)) if name.startswith(incomplete)]
+    return [
+        CompletionItem(name) for name in lab_names.server_names(max(lab_names.SIZES)) if name.startswith(incomplete)
+    ]
 
 
 def lab_argument(function: Function) -> Function:
@@ -66,7 +68,9 @@ def lab_argument(function: Function) -> Function:
 
 def lab_option(function: Function) -> Function:
     """`--lab LAB`, where the argument's place is taken."""
-    return click.option("--lab", metavar="LAB", help="The lab; may be left out when there is one.", shell_complete=_complete_lab)(function)
+    return click.option(
+        "--lab", metavar="LAB", help="The lab; may be left out when there is one.", shell_complete=_complete_lab
+    )(function)
 
 
 def server_option(text: str) -> Callable[[Function], Function]:

@@ -48,7 +48,8 @@ def explain(error: Exception) -> LabctlError:
     where = address() or DEFAULT_SOCKET
     if "no such file" in lower or "connection refused" in lower or "connection aborted" in lower:
         return LabctlError(
-            f"No Docker Engine answers at {where}: `labctl doctor --fix` starts it, and installs it where it is missing."
+            f"No Docker Engine answers at {where}: `labctl doctor --fix` starts it, "
+            "and installs it where it is missing."
         )
     if isinstance(error, APIError) and error.explanation:
         return LabctlError(f"Docker refused: {str(error.explanation).strip()}")
@@ -80,7 +81,7 @@ def connect() -> docker.APIClient:
 
 
 def _tls(where: str | None) -> docker.tls.TLSConfig | bool:
-    """TLS as the docker command's environment variables have it (docs.docker.com, "Protect the Docker daemon socket")."""
+    """TLS as DOCKER_CERT_PATH and DOCKER_TLS_VERIFY have it, the docker command's own variables."""
     folder = os.environ.get("DOCKER_CERT_PATH")
     if not folder or where is None or not where.startswith("tcp://"):
         return False

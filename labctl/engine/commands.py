@@ -6,9 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
-from labctl.engine.labs import Lab, Server
 from labctl.errors import ExitCode, LabctlError
+
+if TYPE_CHECKING:
+    from labctl.engine.labs import Lab, Server
 
 
 def run_in(lab: Lab, server: Server, words: list[str]) -> int:

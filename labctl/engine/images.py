@@ -106,7 +106,7 @@ def load(client: docker.APIClient, path: Path) -> Image:
         if not tarfile.is_tarfile(path):
             raise LabctlError(f"{path} is not an image: give a file that `labctl image save` wrote.", ExitCode.USAGE)
         with path.open("rb") as file, explained():
-            loaded = [str(line["stream"]) for line in client.load_image(file, quiet=False) if "stream" in line]
+            loaded = [str(line["stream"]) for line in client.load_image(file, quiet=False) if "stream" in line]  # type: ignore[no-untyped-call]
     except OSError as error:
         raise LabctlError(f"{path} could not be read: {error.strerror or error}.", ExitCode.USAGE) from error
     names = [text.partition(":")[2].strip() for text in loaded if text.startswith("Loaded image")]

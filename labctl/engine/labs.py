@@ -159,7 +159,9 @@ def choose_lab(client: docker.APIClient, name: str | None) -> Lab:
             raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
         found = find_lab(client, name)
         if found is None:
-            raise LabctlError(f"There is no lab {name} on this Docker host: `labctl up {name}` starts it, `labctl ls` lists them.")
+            raise LabctlError(
+                f"There is no lab {name} on this Docker host: `labctl up {name}` starts it, `labctl ls` lists them."
+            )
         return found
     labs = list_labs(client)
     if not labs:

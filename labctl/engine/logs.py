@@ -6,7 +6,7 @@ import queue
 import threading
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import requests
 from docker.errors import DockerException
@@ -81,7 +81,7 @@ class Follower:
         self._lines: queue.Queue[LogLine | None] = queue.Queue()
         self._stopped = threading.Event()
         self._since = since
-        self._tail: int | str = "all" if tail is None else tail
+        self._tail: int | Literal["all"] = "all" if tail is None else tail
         self._threads = [threading.Thread(target=self._follow, args=(one,), daemon=True) for one in servers]
         for thread in self._threads:
             thread.start()

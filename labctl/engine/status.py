@@ -29,7 +29,7 @@ class Status:
 
     @property
     def ready(self) -> bool:
-        """Every server names the same leader and all are voters. (The committed write is `up`'s own test.)"""
+        """Every server names the same leader and all are voters; the committed write is `up`'s own test."""
         return self.problem is None
 
     @property

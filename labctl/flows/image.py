@@ -50,7 +50,9 @@ def build(options: ImageOptions, steps: Steps) -> dict[str, Any]:
         run.finish()
     except KeyboardInterrupt:
         run.interrupt()
-        raise KeyboardInterrupt("Interrupted: no image was made, and what was begun is removed by the next build.") from None
+        raise KeyboardInterrupt(
+            "Interrupted: no image was made, and what was begun is removed by the next build."
+        ) from None
     except LabctlError:
         steps.fail()
         raise

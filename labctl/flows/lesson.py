@@ -16,6 +16,29 @@ if TYPE_CHECKING:
     from labctl.show.steps import Steps
 
 WAITING = "no_known_peers"
+# What a learner needs of an election; the rest is in `labctl logs --raft`.
+TOLD = frozenset(
+    {
+        WAITING,
+        "bootstrap_attempt",
+        "heartbeat_timeout",
+        "candidate_entered",
+        "votes_needed",
+        "vote_granted",
+        "vote_rejected_by_me",
+        "vote_duplicate_term",
+        "newer_term_fallback",
+        "prevote_won",
+        "prevote_lost",
+        "election_timeout",
+        "election_won",
+        "leader_entered",
+        "new_leader_announced",
+        "new_leader_stepdown",
+        "quorum_lost_stepdown",
+        "leadership_lost",
+    }
+)
 DRAIN_SECONDS = 0.15
 
 
@@ -24,6 +47,7 @@ class Lesson:
 
     def __init__(self, client: docker.APIClient, servers: list[Server], steps: Steps, since: float) -> None:
         self._names = {server.name for server in servers}
+        self._by_address = {server.address: server.name for server in servers}
         self._steps = steps
         self._follower = Follower(client, servers, since=since)
         self._waiting: set[str] = set()
@@ -38,7 +62,8 @@ class Lesson:
                 continue
             if event.event == WAITING:
                 self._waiting.add(line.server)
-            if text := phrase(event):
+            text = phrase(event, self._by_address) if event.event in TOLD else None
+            if text:
                 self._steps.heard(line.server, text)
 
     def show_waiting(self, seconds: float) -> None:

@@ -88,7 +88,9 @@ def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
         return {"lab": name, "changed": False, "removed": []}
     if who.dry_run:
         parts = [server.container for server in lab.servers] if lab else []
-        steps.note(f"Would remove the lab {name} with {', '.join(parts) or 'what is left of it'}, its network and its data.")
+        steps.note(
+            f"Would remove the lab {name} with {', '.join(parts) or 'what is left of it'}, its network and its data."
+        )
         return {"lab": name, "changed": True, "removed": []}
     steps.begin(f"Removing the lab {name}")
     results = _play("down.yml", name, {"consul_lab_owner": who.owner}, who, steps)
@@ -135,7 +137,7 @@ def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> 
     settings = {"consul_lab_owner": who.owner, "consul_lab_server": server, "consul_cluster_timeout": who.timeout}
     results = _play(playbook, lab.name, settings, who, steps)
     actions = [action for result in results for action in result.get("actions", [])]
-    cluster = next((result["cluster"] for result in results if result.get("cluster")), {})
+    cluster: dict[str, Any] = next((result["cluster"] for result in results if result.get("cluster")), {})
     text = ", ".join(actions) if actions else "nothing to do"
     if cluster.get("leader"):
         text += f"; {cluster['leader']} leads in term {cluster['term']}"

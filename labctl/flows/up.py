@@ -104,7 +104,9 @@ def differences(lab: Lab, wanted: Wanted) -> list[str]:
     if len(new) > len(old):
         found.append(f"{', '.join(new[len(old) :])} join, so {len(new)} servers vote: {again}")
     if len(new) < len(old):
-        found.append(f"{', '.join(old[len(new) :])} leave the cluster, and their data is removed: the others are made again")
+        found.append(
+            f"{', '.join(old[len(new) :])} leave the cluster, and their data is removed: the others are made again"
+        )
     found += [f"{name} is gone: it is made again" for name in lab.missing]
     found += [f"{one.name} is {one.state}: it is started" for one in lab.servers if one.state != "running"]
     return found
@@ -165,7 +167,9 @@ class Up:
         would = [f"in the lab {name}, {change}" for change in changes]
         if image is None:
             source = self.options.image_source or "auto"
-            would.insert(0, f"make an image of Consul {wanted.version or '(the newest there is)'} from the source {source}")
+            would.insert(
+                0, f"make an image of Consul {wanted.version or '(the newest there is)'} from the source {source}"
+            )
         if lab is None:
             version = f"Consul {image.version}" if image else "Consul"
             would.append(f"start {wanted.servers} servers of {version} as the lab {name} at pace {wanted.pace}")
@@ -180,7 +184,9 @@ class Up:
     def _unchanged(self, now: status.Status) -> dict[str, Any]:
         leader = now.leader
         if now.ready and leader:
-            self.steps.note(f"The lab {now.lab.name} is ready, {leader.name} leads in term {leader.term}: nothing to do.")
+            self.steps.note(
+                f"The lab {now.lab.name} is ready, {leader.name} leads in term {leader.term}: nothing to do."
+            )
         else:
             self.steps.note(f"The lab {now.lab.name} waits to be joined: nothing to do. Join it with `labctl join`.")
         return {
@@ -284,7 +290,7 @@ class Up:
             joined = f" after `{self.told.command}`" if self.told.command else ""
             self.steps.done(
                 f"{self.told.cluster['leader']} leads in term {self.told.cluster['term']}, "
-                f"{self.told.cluster['voters']} voters{joined}"
+                f"{self.told.cluster['voters']} {'voter' if self.told.cluster['voters'] == 1 else 'voters'}{joined}"
             )
 
     def _listen(self) -> None:
@@ -336,8 +342,8 @@ def refuse_foreign(lab: Lab | None, options: UpOptions) -> None:
     """Raise LabctlError (refused) where the lab is somebody else's."""
     if lab and lab.owner != options.owner:
         raise LabctlError(
-            f"The lab {lab.name} on this Docker host belongs to {lab.owner}, not to {options.owner}: choose another name, "
-            f"or set LABCTL_OWNER={lab.owner} if that is you.",
+            f"The lab {lab.name} on this Docker host belongs to {lab.owner}, not to {options.owner}: "
+            f"choose another name, or set LABCTL_OWNER={lab.owner} if that is you.",
             ExitCode.REFUSED,
         )
 
@@ -347,6 +353,8 @@ def join(name: str | None, options: UpOptions, steps: Steps) -> dict[str, Any]:
     client = engine.connect()
     lab = choose_lab(client, name)
     refuse_foreign(lab, options)
-    again = UpOptions(lab.name, options.owner, timeout=options.timeout, verbose=options.verbose, inventory=options.inventory)
+    again = UpOptions(
+        lab.name, options.owner, timeout=options.timeout, verbose=options.verbose, inventory=options.inventory
+    )
     work = Up(again, steps)
     return work.join(lab)

@@ -150,7 +150,7 @@ def leader_of(views: list[View]) -> View | None:
     return max(leaders, key=lambda view: view.term, default=None)
 
 
-def disagreement(views: list[View]) -> str | None:
+def disagreement(views: list[View]) -> str | None:  # noqa: PLR0911 - one return for each reason
     """Say why these servers are not one cluster with one leader; None where they are.
 
     They are when every server answers, names the same leader, and knows every server as a voter.

@@ -40,9 +40,7 @@ def from_file(path: Path, lab: str, settings: dict[str, Any]) -> Inventory:
     """A lab as a user's inventory has it, with `settings` on top. Raises LabctlError where it names no such lab."""
     labs = labs_in(path)
     if lab not in labs:
-        raise LabctlError(
-            f"The inventory {path} names no lab {lab}: it has {', '.join(sorted(labs))}.", ExitCode.USAGE
-        )
+        raise LabctlError(f"The inventory {path} names no lab {lab}: it has {', '.join(sorted(labs))}.", ExitCode.USAGE)
     # A group's variable, so that a host of the user's that names its own Python keeps it.
     local = "{{ ansible_playbook_python if ansible_connection | default('ssh') == 'local' else 'auto' }}"
     own = {GROUP: {"hosts": {lab: settings}, "vars": {"ansible_python_interpreter": local}}}
@@ -55,7 +53,9 @@ def labs_in(path: Path) -> set[str]:
     A path that does not exist is refused here, because Ansible would take it for the inventory's text.
     """
     if not path.exists():
-        raise LabctlError(f"The inventory {path} does not exist: check the path given with --inventory.", ExitCode.USAGE)
+        raise LabctlError(
+            f"The inventory {path} does not exist: check the path given with --inventory.", ExitCode.USAGE
+        )
     program = Path(sysconfig.get_path("scripts")) / "ansible-inventory"
     process = subprocess.run(
         [str(program), "-i", str(path.resolve()), "--list"],

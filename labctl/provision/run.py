@@ -154,7 +154,9 @@ class PlaybookRun:
             self._seen.failure = failure_from(result or {}, unreachable=kind == "runner_on_unreachable")
         if kind == "runner_on_start" or result is not None or text:
             self._queue.put(
-                Progress(data.get("role") or "", data.get("task") or "", result, bool((result or {}).get("changed")), text)
+                Progress(
+                    data.get("role") or "", data.get("task") or "", result, bool((result or {}).get("changed")), text
+                )
             )
 
     def progress(self, wait: float = POLL_SECONDS) -> Iterator[Progress | None]:

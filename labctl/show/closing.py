@@ -11,20 +11,33 @@ def what_now(result: dict[str, Any]) -> str:
     """Say what a learner can do next with a lab that is up, or that waits to be joined."""
     lab = result["lab"]
     if result["leader"] is None:
-        return (
-            f"\nThe servers of the lab {paint(lab, 'bold')} wait for each other. What now:\n"
-            f"  labctl logs {lab} -f --raft   watch them wait (Ctrl-C ends it)\n"
-            f"  labctl join {lab}             join them, and watch the election\n"
-            f"  labctl down {lab}             remove the lab"
-        )
-    followers = [server["name"] for server in result["servers"] if server["role"] == "follower"]
-    other = followers[0] if followers else result["leader"]
-    return (
-        f"\nThe lab {paint(lab, 'bold')} is ready in {result['seconds']['total']:.1f}s. What now:\n"
-        f"  labctl status {lab}                       who leads, who votes\n"
-        f"  labctl logs {lab} -f --raft               follow what Raft does\n"
-        f"  labctl stop {lab} --server {result['leader']}      stop the leader, and watch the others elect {other} or another\n"
-        f"  labctl start {lab}                        bring it back\n"
-        f"  labctl exec --lab {lab} {other} -- consul operator raft list-peers\n"
-        f"  labctl down {lab}                         remove the lab"
-    )
+        lines = [
+            (f"labctl logs {lab} -f --raft", "watch them wait (Ctrl-C ends it)"),
+            (f"labctl join {lab}", "join them, and watch the election"),
+            (f"labctl down {lab}", "remove the lab"),
+        ]
+        return f"\nThe servers of the lab {paint(lab, 'bold')} wait for each other. What now:\n{_commands(lines)}"
+    leader = result["leader"]
+    lines = [
+        (f"labctl status {lab}", "who leads, who votes"),
+        (f"labctl logs {lab} -f --raft", "follow what Raft does (Ctrl-C ends it)"),
+        (f"labctl exec --lab {lab} {leader} -- consul operator raft list-peers", "ask Consul itself"),
+    ]
+    if len(result["servers"]) > 1:
+        lines += [
+            (f"labctl stop {lab} --server {leader}", "stop the leader, and watch the others elect a new one"),
+            (f"labctl start {lab}", "bring it back"),
+        ]
+    lines.append((f"labctl down {lab}", "remove the lab"))
+    return f"\n{_ready(result)} What now:\n{_commands(lines)}"
+
+
+def _ready(result: dict[str, Any]) -> str:
+    lab = paint(result["lab"], "bold")
+    seconds = f" in {result['seconds']['total']:.1f}s" if result["changed"] else ""
+    return f"The lab {lab} is ready{seconds}."
+
+
+def _commands(lines: list[tuple[str, str]]) -> str:
+    width = max(len(command) for command, _ in lines)
+    return "\n".join(f"  {command:<{width}}  {paint(text, 'dim')}" for command, text in lines)

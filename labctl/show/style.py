@@ -39,7 +39,7 @@ def paint_server(server: str, text: str, *, colour: bool | None = None) -> str:
 
 
 def harmless(text: str) -> str:
-    """Text from outside made safe to print: control characters and direction marks are shown as `\\x1b`."""
+    r"""Text from outside made safe to print: control characters and direction marks are shown as `\\x1b`."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
 
 

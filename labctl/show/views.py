@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from labctl.show.style import age, byte_size, paint, paint_server, table
+from labctl.show.style import age, byte_size, harmless, paint, paint_server, sign, table
 
 if TYPE_CHECKING:
     from labctl.engine.images import Image
@@ -111,7 +111,8 @@ def status_text(now: Status) -> str:
     state = paint("ready", "green") if now.ready else paint("not ready", "yellow")
     head = f"Lab {paint(lab.name, 'bold')}: {state}"
     if leader:
-        head += f", {paint_server(leader.name, leader.name)} leads in term {leader.term}, commit index {leader.commit_index}"
+        name = paint_server(leader.name, leader.name)
+        head += f", {name} leads in term {leader.term}, commit index {leader.commit_index}"
     if now.problem:
         hint = "" if now.joined or lab.missing or not lab.running else "; `labctl join` joins them"
         head += f"\n{now.problem[0].upper()}{now.problem[1:]}{hint}."
@@ -152,3 +153,17 @@ def images_table(found: list[Image]) -> str:
         for image in found
     ]
     return table(["image", "consul", "source", "size", "id"], rows)
+
+
+def doctor_text(findings: list[dict[str, Any]]) -> str:
+    """`labctl doctor` for a person: a line for each check, and below it the command that mends it."""
+    width = max(len(finding["check"]) for finding in findings)
+    lines = []
+    for finding in findings:
+        mark = paint(sign("done"), "green") if finding["ok"] else paint(sign("failed"), "red")
+        lines.append(f"{mark} {finding['check']:<{width}}  {harmless(finding['found'])}")
+        if finding["fix"]:
+            lines.append(f"  {'':<{width}}  {paint('fix:', 'yellow')} {finding['fix']}")
+    broken = sum(not finding["ok"] for finding in findings)
+    lines.append("Everything that a lab needs is here." if not broken else f"{broken} of {len(findings)} are missing.")
+    return "\n".join(lines)

@@ -22,32 +22,26 @@ class DockerError(Exception):
 
 
 # What docker or the kernel says, in lower case, and the sentence that helps. First match wins.
-_KNOWN: tuple[tuple[str, str], ...] = (
-    (
-        "permission denied while trying to connect",
+_KNOWN: dict[str, str] = {
+    "permission denied while trying to connect": (
         "This user may not use the Docker socket: join the group `docker` "
-        "(`sudo usermod -aG docker $USER`, then log in again) or run this with sudo.",
+        "(`sudo usermod -aG docker $USER`, then log in again) or run this with sudo."
     ),
-    (
-        "cannot connect to the docker daemon",
+    "cannot connect to the docker daemon": (
         "The Docker Engine does not answer: start it (`sudo systemctl start docker`), "
-        "or let `labctl doctor --fix` do it.",
+        "or let `labctl doctor --fix` do it."
     ),
-    (
-        "is not a docker command",
-        "Docker Compose v2 is not installed here: `labctl doctor --fix` installs it.",
+    "is not a docker command": "Docker Compose v2 is not installed here: `labctl doctor --fix` installs it.",
+    "no space left on device": (
+        "The Docker host's disk is full: free some space (`docker system df` shows what Docker uses) and try again."
     ),
-    (
-        "no space left on device",
-        "The Docker host's disk is full: free some space (`docker system df` shows what Docker uses) and try again.",
-    ),
-)
+}
 
 
 def explain(said: str, doing: str) -> str:
     """Make one sentence from what docker printed while it was `doing` something (`starting the servers`)."""
     lower = said.lower()
-    for sign, sentence in _KNOWN:
+    for sign, sentence in _KNOWN.items():
         if sign in lower:
             return sentence
     lines = [line.strip() for line in said.splitlines() if line.strip()]
@@ -86,7 +80,8 @@ class Docker:
             )
         except FileNotFoundError as error:
             raise DockerError(
-                "The docker command is not installed on this Docker host: `make demo` or `labctl doctor --fix` installs it."
+                "The docker command is not installed on this Docker host: "
+                "`make demo` or `labctl doctor --fix` installs it."
             ) from error
 
     def inspect(self, kind: str, ids: list[str], doing: str) -> list[dict[str, Any]]:

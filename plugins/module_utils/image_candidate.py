@@ -85,10 +85,10 @@ class Candidate:
         """Return the version that the binary itself says. Raises CandidateError."""
         said = self._ask()
         output = "\n".join(said.get("consul", ["it said nothing"]))
-        version = said_version(output)
+        version: str | None = said_version(output)
         if version is None:
             raise CandidateError(
-                f"The program of source {source} said no version of Consul but: {output.splitlines()[0][:200]}"
+                f"The program of source {source} said no version but: {output.splitlines()[0][:200]}"
             )
         if wanted not in ("", version):
             raise CandidateError(
@@ -125,7 +125,7 @@ class Candidate:
         )
         self._forget(self.tag)
         done = self._id(name)
-        if before not in ("", done):
+        if before not in ("", done) and not self._names(before):
             # Labs that run on it keep it; nobody else needs it.
             self._forget(before)
         return Finished(id=done, name=name, version=version)
@@ -147,8 +147,8 @@ class Candidate:
         name = f"raft-labctl-image-check-{secrets.token_hex(4)}"
         words = [
             "run", "--rm", "--name", name, "--label", f"{STATE}={self.owner}", "--network", "none",
-            "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", USER, "--pids-limit", "64",
-            "--entrypoint", "/bin/sh", self.tag, "-c", _QUESTIONS,
+            "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", USER,
+            "--pids-limit", "64", "--entrypoint", "/bin/sh", self.tag, "-c", _QUESTIONS,
         ]  # fmt: skip
         process = self._docker.start(*words)
         try:
@@ -172,6 +172,11 @@ class Candidate:
     def _id(self, name: str) -> str:
         found = self._docker.inspect("image", [name], doing=f"looking at the image {name}")
         return str(found[0]["Id"]) if found else ""
+
+    def _names(self, image: str) -> list[str]:
+        # To remove an image by its id takes the one name that it has left, also when somebody else gave it.
+        found = self._docker.inspect("image", [image], doing=f"looking at the image {image}")
+        return list(found[0]["RepoTags"] or []) if found else []
 
     def _forget(self, image: str) -> None:
         self._try("image", "rm", image)

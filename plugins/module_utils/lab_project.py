@@ -218,7 +218,7 @@ class LabProject:
 
     # -- present ---------------------------------------------------------------------------------------------
 
-    def plan(self, found: Found, servers: int, pool: str, subnet: str) -> list[ipaddress.IPv4Network]:
+    def plan(self, found: Found, pool: str, subnet: str) -> list[ipaddress.IPv4Network]:
         """The subnets to try, in order: the lab's own, the one that was asked for, or free ones of the pool."""
         if found.subnet:
             if subnet and subnet != found.subnet:
@@ -283,7 +283,9 @@ class LabProject:
                 new.chmod(0o600)
                 new.replace(path)
             except OSError as error:
-                raise DockerError(f"The lab's Compose project could not be written to {path}: {error.strerror}.") from error
+                raise DockerError(
+                    f"The lab's Compose project could not be written to {path}: {error.strerror}."
+                ) from error
 
     def refuse_taken_names(self, found: Found, servers: int) -> None:
         """Raise where a container or volume that is not this lab's has a name that this lab needs."""
@@ -466,7 +468,9 @@ class LabProject:
             self.docker.run(kind, *words, *ids, doing=f"removing the {kind}s of the lab {self.lab}")
         except DockerError as error:
             # Gone already, or going: the next look tells. Anything else is the reason that a user needs.
-            if not re.search(r"no such|not found|already in progress|active endpoints|in use", error.said, re.I):
+            if not re.search(
+                r"no such|not found|already in progress|active endpoints|in use", error.said, re.IGNORECASE
+            ):
                 raise
 
     def remove_files(self) -> None:
@@ -503,8 +507,8 @@ def port_error(error: DockerError) -> DockerError | None:
         return None
     port = re.search(r"(?:127\.0\.0\.1|0\.0\.0\.0)?:(\d+)", error.said)
     return DockerError(
-        f"Port {port.group(1) if port else ''} on this Docker host's loopback is taken: choose another with --http-port, "
-        "or leave it out and Docker finds a free one.",
+        f"Port {port.group(1) if port else ''} on this Docker host's loopback is taken: "
+        "choose another with --http-port, or leave it out and Docker finds a free one.",
         "refused",
         error.said,
     )

@@ -64,9 +64,7 @@ def routes(table: str) -> list[ipaddress.IPv4Network]:
         columns = line.split()
         if len(columns) < ROUTE_COLUMNS:
             continue
-        destination, mask = (
-            int.from_bytes(bytes.fromhex(columns[index]), "little") for index in (1, 7)
-        )
+        destination, mask = (int.from_bytes(bytes.fromhex(columns[index]), "little") for index in (1, 7))
         if mask:
             found.append(ipaddress.IPv4Network((destination & mask, bin(mask).count("1"))))
     return found

@@ -153,7 +153,8 @@ class Cluster:
                 raise NotReadyError(
                     f"The lab {self.lab} cannot become ready because {', '.join(stopped)} "
                     f"{'is' if len(stopped) == 1 else 'are'} not running: "
-                    f"`labctl start {self.lab}` starts what is stopped, and `labctl up {self.lab}` makes again what is missing."
+                    f"`labctl start {self.lab}` starts what is stopped, "
+                    f"and `labctl up {self.lab}` makes again what is missing."
                 )
             self.pause(f"{silent[0].name} {silent[0].problem}")
 

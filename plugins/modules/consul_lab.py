@@ -67,7 +67,7 @@ options:
     type: str
     default: 10.213.0.0/16
   http_port:
-    description: Port of the first server's HTTP API on the Docker host's loopback, the next servers follow; V(0) lets Docker choose.
+    description: Port of consul1 on the Docker host's loopback, the next servers follow; V(0) lets Docker choose.
     type: int
     default: 0
   directory:
@@ -188,7 +188,7 @@ def usage_problem(params: dict[str, Any]) -> str | None:
 def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: bool) -> None:
     """Make the lab what the Compose text says. Raises DockerError."""
     servers = params["servers"]
-    subnets = project.plan(found, servers, params["subnet_pool"], params["subnet"])
+    subnets = project.plan(found, params["subnet_pool"], params["subnet"])
     project.refuse_taken_names(found, servers)
     if dry:
         preview(project, params, found, subnets[0])

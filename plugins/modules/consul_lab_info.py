@@ -59,9 +59,7 @@ def main() -> None:
         found = find(Docker(), params["name"])
     except DockerError as error:
         module.fail_json(msg=error.sentence, failure=error.failure)
-    module.exit_json(
-        changed=False, ansible_facts={"consul_lab_members": [server.fact() for server in found.servers]}
-    )
+    module.exit_json(changed=False, ansible_facts={"consul_lab_members": [server.fact() for server in found.servers]})
 
 
 if __name__ == "__main__":

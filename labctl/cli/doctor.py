@@ -1,0 +1,34 @@
+"""`labctl doctor`."""
+
+from __future__ import annotations
+
+import click
+
+from labctl.cli.options import json_option
+from labctl.cli.output import print_json
+
+
+@click.command("doctor", short_help="Say what is missing on this machine.")
+@click.option(
+    "--fix", is_flag=True, help="Install and start Docker Engine and Compose where they are missing; make the image."
+)
+@json_option
+def doctor_command(*, fix: bool, as_json: bool) -> int:
+    """Check what a lab needs of this machine, and say the command that mends what is missing.
+
+    Exit code 1 where something is missing still.
+    """
+    from labctl.errors import ExitCode
+    from labctl.flows.doctor import examine, mend
+    from labctl.show.steps import steps_for
+    from labctl.show.views import doctor_text
+
+    findings = examine()
+    if fix and not all(finding.ok for finding in findings):
+        mend(findings, steps_for(json=as_json))
+        findings = examine()
+    if as_json:
+        print_json([finding.row() for finding in findings])
+    else:
+        click.echo(doctor_text([finding.row() for finding in findings]))
+    return ExitCode.DONE if all(finding.ok for finding in findings) else ExitCode.FAILED

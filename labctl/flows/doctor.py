@@ -1,0 +1,173 @@
+"""`labctl doctor`: what a lab needs of this machine, what was found, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import client as engine
+from labctl.engine import images
+from labctl.errors import LabctlError
+from labctl.provision import state
+from labctl.provision.content import content_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labctl.show.steps import Steps
+
+OLDEST_PYTHON = (3, 11)
+OLDEST_API = (1, 40)
+FREE_BYTES = 2_000_000_000
+FIX_ENGINE = "labctl doctor --fix"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what was found, and the command that mends it (None where it is well)."""
+
+    check: str
+    ok: bool
+    found: str
+    fix: str | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The JSON shape of `doctor`."""
+        return {"check": self.check, "ok": self.ok, "found": self.found, "fix": self.fix}
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    ok = sys.version_info >= OLDEST_PYTHON
+    return Finding("python", ok, version, None if ok else "install Python 3.11 or newer, then raft-labctl with it")
+
+
+def _ansible() -> Finding:
+    from importlib import metadata, util  # noqa: PLC0415 - only the doctor asks
+
+    collection = util.find_spec("ansible_collections.community.docker") is not None
+    found = f"ansible-core {metadata.version('ansible-core')}, ansible-runner {metadata.version('ansible-runner')}"
+    if not collection:
+        return Finding("ansible", ok=False, found=f"{found}, no community.docker", fix="pip install 'ansible>=12.3'")
+    try:
+        content_root()
+    except LabctlError as error:
+        return Finding("ansible", ok=False, found=error.sentence, fix="pip install --force-reinstall raft-labctl")
+    return Finding("ansible", ok=True, found=found)
+
+
+def _docker_command() -> Finding:
+    path = shutil.which("docker")
+    if path:
+        return Finding("docker command", ok=True, found=path)
+    return Finding("docker command", ok=False, found="not on PATH", fix=FIX_ENGINE)
+
+
+def _engine() -> Finding:
+    try:
+        version = engine.connect().version()
+    except LabctlError as error:
+        fix = "sudo usermod -aG docker $USER" if "may not use" in error.sentence else FIX_ENGINE
+        return Finding("engine", ok=False, found=error.sentence, fix=fix)
+    api = tuple(int(part) for part in str(version["ApiVersion"]).split("."))
+    found = f"Docker Engine {version['Version']}, API {version['ApiVersion']}, {engine.host_name()}"
+    ok = api >= OLDEST_API
+    return Finding("engine", ok, found, None if ok else "install Docker Engine 19.03 or newer")
+
+
+def _compose() -> Finding:
+    said = _says(["docker", "compose", "version", "--short"])
+    if said and said.lstrip("v").startswith(tuple("23456789")):
+        return Finding("compose", ok=True, found=f"Docker Compose {said}")
+    return Finding("compose", ok=False, found="no Compose v2", fix=FIX_ENGINE)
+
+
+def _says(words: list[str]) -> str:
+    """What a command prints; empty where it fails or is not there."""
+    try:
+        process = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return process.stdout.strip() if process.returncode == 0 else ""
+
+
+def _image() -> Finding:
+    try:
+        image = images.find_image(engine.connect())
+    except LabctlError:
+        return Finding("image", ok=False, found="not known while no engine answers", fix=FIX_ENGINE)
+    if image is None:
+        return Finding("image", ok=False, found="none yet; `labctl up` makes it too", fix="labctl image build")
+    return Finding("image", ok=True, found=f"{image.name} from {image.source}")
+
+
+def _state() -> Finding:
+    folder = state.state_folder()
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if os.access(existing, os.W_OK | os.X_OK) and existing.is_dir():
+        return Finding("state folder", ok=True, found=str(folder))
+    return Finding(
+        "state folder", ok=False, found=f"{existing} cannot be written", fix="export XDG_STATE_HOME=/a/writable/folder"
+    )
+
+
+def _disk() -> Finding:
+    root = _says(["docker", "info", "--format", "{{.DockerRootDir}}"]) or "/"
+    try:
+        free = shutil.disk_usage(root).free
+    except OSError:
+        # A remote engine's disk, or one in a virtual machine, cannot be measured from here.
+        return Finding("disk", ok=True, found="of another machine")
+    found = f"{free / 1e9:.1f} GB free at {root}"
+    return Finding("disk", free >= FREE_BYTES, found, None if free >= FREE_BYTES else "docker image prune")
+
+
+_CHECKS: tuple[Callable[[], Finding], ...] = (
+    _python,
+    _ansible,
+    _docker_command,
+    _engine,
+    _compose,
+    _image,
+    _state,
+    _disk,
+)
+
+
+def examine() -> list[Finding]:
+    """Make every check; none changes anything."""
+    return [check() for check in _CHECKS]
+
+
+def mend(findings: list[Finding], steps: Steps) -> None:
+    """Run what mends the findings that labctl can mend: the engine, Compose, the image. Raises LabctlError."""
+    from labctl.flows.image import ImageOptions, build  # noqa: PLC0415 - only with --fix
+    from labctl.provision import inventory  # noqa: PLC0415
+    from labctl.provision.run import PlaybookRun  # noqa: PLC0415
+
+    broken = {finding.check for finding in findings if not finding.ok}
+    if broken & {"docker command", "engine", "compose"}:
+        steps.begin("Docker Engine and Compose: installing and starting what is missing")
+        run = PlaybookRun("engine.yml", inventory.of_this_machine("engine", {}))
+        try:
+            for item in run.progress():
+                message = (item.result or {}).get("msg") if item else None
+                if item and item.role == "docker_engine" and isinstance(message, str) and message:
+                    steps.note(f"  {message}")
+            run.finish()
+        except KeyboardInterrupt:
+            run.interrupt()
+            raise
+        except LabctlError:
+            steps.fail()
+            raise
+        steps.done("Docker Engine answers, with Compose")
+    if "image" in broken:
+        build(ImageOptions("auto", "", "", force=False, verbose=False), steps)
