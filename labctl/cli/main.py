@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -91,7 +91,10 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each kin
     logging.basicConfig(level=logging.DEBUG if os.environ.get("LABCTL_DEBUG") else logging.CRITICAL)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        result = labctl.main(args=arguments, prog_name="labctl", standalone_mode=False)
+        result = _invoke(arguments)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help(), err=True)
+        return ExitCode.USAGE
     except click.UsageError as error:
         hint = f" (`{error.ctx.command_path} --help` shows the usage)" if error.ctx else ""
         return _complain(f"{error.format_message()}{hint}", ExitCode.USAGE, as_json=as_json)
@@ -116,6 +119,17 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each kin
         )
         return _complain(sentence, ExitCode.FAILED, as_json=as_json)
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _invoke(arguments: list[str]) -> Any:
+    """Do what click's `main` does, but for its own handling of Ctrl-C and of a closed pipe, which hides ours."""
+    if os.environ.get("_LABCTL_COMPLETE"):
+        return labctl.main(args=arguments, prog_name="labctl")
+    try:
+        with labctl.make_context("labctl", list(arguments)) as context:
+            return labctl.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
