@@ -98,7 +98,7 @@ def _server(summary: dict[str, Any]) -> Server:
 
 
 def _number(text: str, otherwise: int) -> int:
-    return int(text) if text.isdigit() else otherwise
+    return int(text) if text.isdecimal() else otherwise
 
 
 def labs_from(summaries: Iterable[dict[str, Any]], host: str) -> list[Lab]:

@@ -7,6 +7,7 @@ because each Python module that imports an API client costs a host a good part o
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import Any
 
@@ -91,7 +92,8 @@ class Docker:
         try:
             text = self.run(kind, "inspect", *ids, doing=doing)
         except DockerError as error:
-            if "no such" not in error.said.lower():
+            # Docker says "No such container: x", "get x: no such volume", "network x not found".
+            if not re.search(r"no such|network \S+ not found", error.said, re.IGNORECASE):
                 raise
             if len(ids) == 1:
                 return []

@@ -38,7 +38,9 @@ STOP_SECONDS = "10"
 LEAVE_SECONDS = 30.0
 LOCK_SECONDS = 120.0
 ROUTES = Path("/proc/net/route")
-_PORT = re.compile(r":(\d+)(?:: bind|[^\d]* failed: port is already allocated)")
+# Docker's words for a container with a process in it.
+ALIVE = ("running", "paused", "restarting")
+_PORT = re.compile(r"\b127\.0\.0\.1:(\d+)")
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def find(docker: Docker, lab: str) -> Found:
         owners=frozenset(
             labels[lab_names.LABEL_OWNER] for labels in labelled + others if labels.get(lab_names.LABEL_OWNER)
         ),
-        size=max((int(size) for size in sizes if size.isdigit()), default=0),
+        size=max((int(size) for size in sizes if size.isdecimal()), default=0),
         helpers=tuple(helpers),
         subnet=subnets[0] if subnets else "",
         networks=tuple(one["Name"] for one in networks),
@@ -417,7 +419,7 @@ class LabProject:
 
     def stop(self, servers: list[Server]) -> None:
         """Stop servers; their data and addresses stay."""
-        running = [one for one in servers if one.state in ("running", "paused", "restarting")]
+        running = [one for one in servers if one.state in ALIVE]
         paused = [one.id for one in running if one.state == "paused"]
         if paused:
             self.docker.run("container", "unpause", *paused, doing="waking paused servers to stop them")
@@ -505,9 +507,9 @@ def port_error(error: DockerError) -> DockerError | None:
     lower = error.said.lower()
     if "port is already allocated" not in lower and "address already in use" not in lower:
         return None
-    port = re.search(r"(?:127\.0\.0\.1|0\.0\.0\.0)?:(\d+)", error.said)
+    port = _PORT.search(error.said)
     return DockerError(
-        f"Port {port.group(1) if port else ''} on this Docker host's loopback is taken: "
+        f"{f'Port {port.group(1)}' if port else 'A port'} on this Docker host's loopback is taken: "
         "choose another with --http-port, or leave it out and Docker finds a free one.",
         "refused",
         error.said,

@@ -134,6 +134,7 @@ from ansible.module_utils import lab_names
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_cli import Docker, DockerError
 from ansible.module_utils.lab_project import (
+    ALIVE,
     Found,
     LabProject,
     find,
@@ -252,12 +253,13 @@ def change(project: LabProject, params: dict[str, Any], found: Found, *, dry: bo
             f"The lab {project.lab} has lost {', '.join(sorted(missing))}: `labctl up {project.lab}` makes it again."
         )
     if dry:
-        wanted = {"stopped": "running", "started": "exited"}.get(state)
         verb = {"stopped": "stop", "started": "start", "restarted": "restart"}[state]
         project.outcome.actions = [
             f"would {verb} {one.name}"
             for one in chosen
-            if wanted is None or (one.state == "running") == (wanted == "running")
+            if state == "restarted"
+            or (state == "stopped" and one.state in ALIVE)
+            or (state == "started" and one.state != "running")
         ]
         return []
     if state in ("stopped", "restarted"):
