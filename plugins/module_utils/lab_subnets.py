@@ -14,6 +14,7 @@ PREFIX = 28
 # The bridge itself has the first address; servers follow it.
 FIRST_SERVER = 2
 ROUTE_COLUMNS = 8
+_PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
 
 def parse(text: str) -> ipaddress.IPv4Network:
@@ -22,7 +23,8 @@ def parse(text: str) -> ipaddress.IPv4Network:
         network = ipaddress.IPv4Network(text)
     except ValueError as error:
         raise ValueError(f"{text!a} is not an IPv4 subnet ({error})") from error
-    if not network.is_private:
+    # Not `is_private`, which also holds loopback, link-local and the networks for documentation.
+    if not any(network.subnet_of(one) for one in _PRIVATE):
         raise ValueError(f"{text!a} is not a private subnet: take one in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
     if network.prefixlen > PREFIX:
         raise ValueError(f"{text!a} is too small for a lab: a /{PREFIX} is the least")
