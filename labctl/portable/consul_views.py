@@ -18,7 +18,7 @@ from typing import Any
 LOOPBACK = "127.0.0.1"
 READY_KEY = "raft-labctl/ready"
 _VOTER = re.compile(r"Suffrage:Voter ID:(\S+) Address:([^\s}]+)")
-_DURATION = re.compile(r"([0-9.]+)(h|ms|µs|us|ns|m|s)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|µs|us|ns|m|s)")
 _MILLISECONDS = {"h": 3_600_000.0, "m": 60_000.0, "s": 1000.0, "ms": 1.0, "µs": 1e-3, "us": 1e-3, "ns": 1e-6}
 
 
@@ -85,7 +85,7 @@ def request(port: int, method: str, path: str, body: bytes | None = None, timeou
 
 
 def _number(text: Any) -> int:
-    return int(text) if str(text).isdigit() else 0
+    return int(text) if str(text).isdecimal() else 0
 
 
 def _host(address: str) -> str:
