@@ -101,7 +101,8 @@ def save(client: docker.APIClient, image: Image, path: Path, *, force: bool) -> 
 
 def load(client: docker.APIClient, path: Path) -> Image:
     """Load an image that `save` wrote. What has no label of ours is removed again. Raises LabctlError."""
-    before = {image.id for image in list_images(client)}
+    with explained():
+        before = {name for one in client.images() for name in [one["Id"], *(one.get("RepoTags") or [])]}
     try:
         if not tarfile.is_tarfile(path):
             raise LabctlError(f"{path} is not an image: give a file that `labctl image save` wrote.", ExitCode.USAGE)
