@@ -69,12 +69,19 @@ def labs_in(path: Path) -> set[str]:
         said = lines[0].strip() if lines else "Ansible gave no reason"
         raise LabctlError(f"The inventory {path} cannot be read: {said}", ExitCode.USAGE)
     listed = json.loads(process.stdout)
-    hosts = set(listed.get(GROUP, {}).get("hosts", []))
-    for child in listed.get(GROUP, {}).get("children", []):
-        hosts |= set(listed.get(child, {}).get("hosts", []))
+    hosts = _hosts_of(GROUP, listed)
     if not hosts:
         raise LabctlError(
             f"The inventory {path} names no lab: a lab is a host in the group `{GROUP}` (see inventory/hosts.yml).",
             ExitCode.USAGE,
         )
+    return hosts
+
+
+def _hosts_of(group: str, listed: dict[str, Any]) -> set[str]:
+    """The hosts of a group and of all groups below it; Ansible refuses groups that hold each other."""
+    described = listed.get(group, {})
+    hosts = set(described.get("hosts", []))
+    for child in described.get("children", []):
+        hosts |= _hosts_of(child, listed)
     return hosts

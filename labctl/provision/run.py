@@ -191,9 +191,10 @@ class PlaybookRun:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         record = state.keep_record(text, f"{stamp}-{self._host}-{self._record}")
         self._clean()
-        if self._seen.failure is not None:
-            raise self._seen.failure
         code = getattr(self._runner, "rc", 1)
+        # A task that failed inside a block with `rescue` is no failure of a run that ended well.
+        if code != 0 and self._seen.failure is not None:
+            raise self._seen.failure
         where = f": what Ansible printed is in {record}" if record else ""
         if code != 0:
             lines = [line for line in text.splitlines() if "ERROR" in line]
