@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -122,6 +123,9 @@ class Follower:
         while not self._stopped.is_set():
             ended = not any(thread.is_alive() for thread in self._threads)
             lines = self.take(QUIET_SECONDS)
+            if lines:
+                time.sleep(QUIET_SECONDS)
+                lines = sorted(lines + self.take(0), key=lambda one: one.taken)
             yield from lines
             if ended and not lines:
                 return
