@@ -20,11 +20,11 @@ DEFAULT_SOCKET = "/var/run/docker.sock"
 
 
 def address() -> str | None:
-    """The engine's address: DOCKER_HOST, else the docker command's current context; None means the default."""
+    """The engine's address: DOCKER_HOST, else the context that the docker command takes; None means the default."""
     if host := os.environ.get("DOCKER_HOST"):
         return host
     with contextlib.suppress(DockerException, OSError, ValueError, KeyError):
-        context = docker.ContextAPI.get_current_context()
+        context = docker.ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT"))
         if context is not None and context.name != "default":
             return str(context.Host)
     return None
