@@ -77,7 +77,10 @@ def harmless_cell(text: str) -> str:
     """A table's cell: our own colours stay, anything else that moves a cursor does not."""
     parts = _SGR.split(text)
     colours = _SGR.findall(text)
-    return "".join(harmless(part) + colour for part, colour in zip(parts, [*colours, ""], strict=True))
+    return "".join(
+        harmless(part).replace("\n", r"\n").replace("\t", r"\t") + colour
+        for part, colour in zip(parts, [*colours, ""], strict=True)
+    )
 
 
 def age(seconds: float) -> str:

@@ -22,7 +22,7 @@ def _stamp(when: datetime) -> str:
 
 
 def ls_row(now: Status) -> dict[str, Any]:
-    """The JSON shape of one lab in `ls`; `servers` counts those that run."""
+    """The JSON shape of one lab in `ls`; `servers` is its size, `running` counts those that run."""
     lab, leader = now.lab, now.leader
     return {
         "lab": lab.name,
