@@ -99,4 +99,6 @@ def exec_command(lab: str | None, server: str, command: tuple[str, ...]) -> int:
     from labctl.engine import client, commands, labs
 
     found = labs.choose_lab(client.connect(), lab)
-    return commands.run_in(found, found.server(server), list(command))
+    # Click stops reading at SERVER, so the `--` behind it is still there.
+    words = list(command[1:] if command[:1] == ("--",) else command)
+    return commands.run_in(found, found.server(server), words)
