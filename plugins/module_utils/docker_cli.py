@@ -62,7 +62,16 @@ class Docker:
 
     def run(self, *words: str, doing: str, stdin: bytes | None = None) -> str:
         """Run `docker WORDS` and return what it printed. Raises DockerError."""
-        process = self.start(*words, stdin=stdin is not None)
+        return self.finish(self.start(*words, stdin=stdin is not None), doing=doing, stdin=stdin)
+
+    def run_together(self, *calls: tuple[str, ...], doing: str) -> list[str]:
+        """Run several docker commands at once and return what each printed: most of their time is starting."""
+        processes = [self.start(*words) for words in calls]
+        return [self.finish(process, doing=doing) for process in processes]
+
+    @staticmethod
+    def finish(process: subprocess.Popen[bytes], *, doing: str, stdin: bytes | None = None) -> str:
+        """Wait for a docker command that `start` started. Raises DockerError."""
         out, err = process.communicate(stdin)
         if process.returncode != 0:
             said = err.decode("utf-8", "replace") or out.decode("utf-8", "replace")

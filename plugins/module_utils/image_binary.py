@@ -37,9 +37,7 @@ def check_binary(path: str, architecture: str) -> None:
     """Refuse a PATH that is no program of this ARCHITECTURE. Raises BinaryError."""
     named = f"The Consul binary {path!r}"
     if not Path(path).is_absolute():
-        raise BinaryError(
-            f"{named} is not an absolute path: name the file on the Docker host from its root (/...)."
-        )
+        raise BinaryError(f"{named} is not an absolute path: name the file on the Docker host from its root (/...).")
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - a directory must give its OSError here
             header = file.read(_HEADER)
@@ -51,9 +49,7 @@ def check_binary(path: str, architecture: str) -> None:
     if found is None:
         raise BinaryError(f"{named} is not a program (it has no ELF header): name the consul binary itself.")
     if found != architecture:
-        raise BinaryError(
-            f"{named} is made for {found}, and this Docker host is {architecture}: take the other one."
-        )
+        raise BinaryError(f"{named} is made for {found}, and this Docker host is {architecture}: take the other one.")
 
 
 def sha256_of(path: str) -> str:

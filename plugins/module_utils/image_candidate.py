@@ -87,9 +87,7 @@ class Candidate:
         output = "\n".join(said.get("consul", ["it said nothing"]))
         version: str | None = said_version(output)
         if version is None:
-            raise CandidateError(
-                f"The program of source {source} said no version but: {output.splitlines()[0][:200]}"
-            )
+            raise CandidateError(f"The program of source {source} said no version but: {output.splitlines()[0][:200]}")
         if wanted not in ("", version):
             raise CandidateError(
                 f"Source {source} has Consul {version}, and {wanted} was asked for: ask for {version}, "
@@ -164,9 +162,7 @@ class Candidate:
             word, _, answer = line.partition(" ")
             answers.setdefault(word, []).append(answer)
         if process.returncode != 0 and not answers:
-            raise CandidateError(
-                f"The candidate does not run: {err.decode('utf-8', 'replace').strip()[:300]}"
-            )
+            raise CandidateError(f"The candidate does not run: {err.decode('utf-8', 'replace').strip()[:300]}")
         return answers
 
     def _id(self, name: str) -> str:
@@ -201,19 +197,12 @@ def build_failure(out: str, err: str) -> str:
 
     The engine's own builder prints what a command says on standard output, buildx on standard error.
     """
-    lines = [line.strip() for line in [*out.splitlines(), *err.splitlines()] if line.strip()]
-    verdict = [
-        line for line in lines if "returned a non-zero code" in line or line.startswith(("ERROR: ", "Error "))
-    ]
-    words = [
-        line
-        for line in lines
-        if line.lower().startswith(("e: ", "error: ")) or "no space left" in line.lower()
-    ]
-    steps = ("Step ", "--->", "---> ", "Removing intermediate", "DEPRECATED")
-    other = [line for line in lines if not line.startswith(steps) and line not in verdict]
-    telling = words[-1:] or other[-1:]
-    return "; ".join(dict.fromkeys([*telling, *verdict[-1:]])) or "it said nothing"
+    said, verdict = ([line.strip() for line in text.splitlines() if line.strip()] for text in (out, err))
+    steps = ("Step ", "--->", "Removing intermediate", "Sending build context")
+    words = [line for line in said if not line.startswith(steps)]
+    errors = [line for line in words or verdict if line.lower().startswith(("e: ", "error: "))]
+    telling = [*(errors or words)[-1:], *verdict[-1:]]
+    return "; ".join(dict.fromkeys(telling)) or "it said nothing"
 
 
 def _quoted(text: str) -> str:

@@ -93,9 +93,7 @@ def _open(release: Release, url: str) -> Any:
         ) from error
     except (SSLValidationError, URLError, ValueError, TimeoutError, ConnectionError) as error:
         said = getattr(error, "reason", None) or error
-        raise ReleaseError(
-            f"{url} is out of reach ({said}): is there a network, and is the address right?"
-        ) from error
+        raise ReleaseError(f"{url} is out of reach ({said}): is there a network, and is the address right?") from error
 
 
 def _unpack(archive: Path, target: Path, url: str) -> Path:

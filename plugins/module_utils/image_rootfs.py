@@ -48,9 +48,7 @@ class Recipe:
 
 def distribution(os_release: str) -> dict[str, str]:
     """Return the fields of an os-release file."""
-    fields = (
-        line.partition("=") for line in os_release.splitlines() if "=" in line and not line.startswith("#")
-    )
+    fields = (line.partition("=") for line in os_release.splitlines() if "=" in line and not line.startswith("#"))
     return {name.strip(): value.strip().strip("\"'") for name, _, value in fields}
 
 
@@ -66,9 +64,7 @@ def mirror_in(targets: str, codename: str) -> str | None:
     """Return the URL of Debian's main archive in what `apt-get indextargets` listed, or None."""
     rows = [dict(zip(_FIELDS, line.split("|"), strict=False)) for line in targets.splitlines()]
     # The origin is known only after `apt-get update`: before it, apt prints the field's name.
-    main = [
-        row for row in rows if row.get("COMPONENT") == "main" and row.get("ORIGIN", "")[:1] in ("D", "$", "")
-    ]
+    main = [row for row in rows if row.get("COMPONENT") == "main" and row.get("ORIGIN", "")[:1] in ("D", "$", "")]
     suites = {codename, "oldstable", "stable", "testing", "unstable", "sid"}
     for row in main:
         if suites & {row["SUITE"], row["CODENAME"]} - {""}:
@@ -82,9 +78,7 @@ def own_mirror() -> str:
     listed = _run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"])
     mirror = mirror_in(listed.stdout if listed else "", this_distribution().get("VERSION_CODENAME", ""))
     if mirror is None:
-        raise RootfsError(
-            "This machine's apt sources name no Debian archive: name one in consul_image_debian_mirror."
-        )
+        raise RootfsError("This machine's apt sources name no Debian archive: name one in consul_image_debian_mirror.")
     return mirror
 
 
@@ -96,7 +90,7 @@ def proxies(dump: str) -> list[str]:
 
 def command(recipe: Recipe, mirror: str, target: str, settings: list[str]) -> list[str]:
     """Return the words that make TARGET, a tar file, after RECIPE."""
-    words = ["mmdebstrap", "--quiet", "--format=tar", "--variant=extract"]
+    words = ["mmdebstrap", "--format=tar", "--variant=extract"]
     words += [f"--aptopt={setting}" for setting in settings]
     words.append("--include=" + ",".join(sorted({*PACKAGES, *recipe.packages})))
     if recipe.binary:
@@ -132,7 +126,7 @@ def make_rootfs(recipe: Recipe, place: Workspace, timeout: float) -> Path:
 
 def _failure(said: str, recipe: Recipe, place: Workspace) -> str:
     lower = said.lower()
-    if "no space left" in lower or "not enough free space" in lower or "write error" in lower:
+    if "no space left" in lower or "enough free space" in lower or "write error" in lower:
         return no_space(place.path)
     if "could not resolve" in lower or "could not connect" in lower or "failed to fetch" in lower:
         return (
@@ -177,6 +171,4 @@ def _run(
     except FileNotFoundError:
         return None
     except subprocess.TimeoutExpired as error:
-        raise RootfsError(
-            f"{words[0]} did not end within {timeout:.0f} s: is the Debian mirror in reach?"
-        ) from error
+        raise RootfsError(f"{words[0]} did not end within {timeout:.0f} s: is the Debian mirror in reach?") from error

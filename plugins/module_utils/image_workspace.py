@@ -67,6 +67,8 @@ def path_of(tmp: str, repository: str) -> Path:
 def workspace(tmp: str, repository: str, patience: float = PATIENCE) -> Iterator[Workspace]:
     """Lock the workspace, empty it of what a killed run left, remove it at the end. Raises WorkspaceError."""
     path = path_of(tmp, repository)
+    if not path.is_absolute():
+        raise WorkspaceError(f"The temporary directory {tmp!r} is not an absolute path: name it from its root (/...).")
     lock = _lock(path, time.monotonic() + patience)
     try:
         _empty(path)
@@ -116,8 +118,7 @@ def _locked(lock: int, deadline: float, path: Path) -> bool:
             if time.monotonic() > deadline:
                 os.close(lock)
                 raise WorkspaceError(
-                    f"Another run has been making this image in {path} for too long: "
-                    f"see what it does, or end it."
+                    f"Another run has been making this image in {path} for too long: see what it does, or end it."
                 ) from None
             time.sleep(0.1)
         else:

@@ -1,95 +1,29 @@
-"""One lab on this Docker host: a Compose project that labels describe and nothing else remembers.
+"""What changes a lab's Compose project on this Docker host: start, grow, shrink, stop, remove and prove it.
 
-`find` reads what exists, `LabProject.present` makes it what the Compose text says, `absent` removes it and
-proves that nothing is left. All are safe to repeat after they were killed at any point.
+All of it is safe to repeat after it was killed at any point.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import fcntl
 import http.client
-import io
 import ipaddress
-import json
-import os
 import re
-import secrets
-import tarfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils import lab_names, lab_subnets
 from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.lab_found import Found, Server, find, server_from
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-HTTP_PORT = "8500/tcp"
-SERVER_UID = 8500
-GOSSIP_KEY_BYTES = 32
-CONFIG_FOLDER = "/consul/config"
-GOSSIP_FILE = "gossip.json"
 SUBNET_TRIES = 24
 STOP_SECONDS = "10"
 LEAVE_SECONDS = 30.0
-LOCK_SECONDS = 120.0
 ROUTES = Path("/proc/net/route")
 # Docker's words for a container with a process in it.
 ALIVE = ("running", "paused", "restarting")
 _PORT = re.compile(r"\b127\.0\.0\.1:(\d+)")
-
-
-@dataclass(frozen=True)
-class Server:
-    """One server's container as Docker has it; `http_port` is None while it does not run."""
-
-    name: str
-    container: str
-    id: str
-    state: str
-    started: str
-    address: str
-    http_port: int | None
-
-    def fact(self) -> dict[str, Any]:
-        """The shape that roles and labctl get."""
-        return {
-            "name": self.name,
-            "container": self.container,
-            "state": self.state,
-            "address": self.address,
-            "http_port": self.http_port,
-        }
-
-
-@dataclass(frozen=True)
-class Found:
-    """Everything on this Docker host that carries a lab's label."""
-
-    servers: tuple[Server, ...] = ()
-    owners: frozenset[str] = frozenset()
-    size: int = 0
-    helpers: tuple[str, ...] = ()
-    subnet: str = ""
-    networks: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-
-    @property
-    def empty(self) -> bool:
-        """Nothing is there."""
-        return not (self.servers or self.helpers or self.networks or self.volumes)
-
-    def parts(self) -> list[str]:
-        """Names of all that is there, for the message of a `down` that left something."""
-        return [server.container for server in self.servers] + [
-            *(f"container {one[:12]}" for one in self.helpers),
-            *(f"network {one}" for one in self.networks),
-            *(f"volume {one}" for one in self.volumes),
-        ]
 
 
 @dataclass
@@ -99,110 +33,6 @@ class Outcome:
     actions: list[str] = field(default_factory=list)
     before: str = ""
     after: str = ""
-
-
-def _server(container: dict[str, Any]) -> Server:
-    labels = container["Config"].get("Labels") or {}
-    networks = list((container["NetworkSettings"].get("Networks") or {}).values())
-    address = ""
-    if networks:
-        fixed = (networks[0].get("IPAMConfig") or {}).get("IPv4Address", "")
-        address = networks[0].get("IPAddress") or fixed
-    bindings = (container["NetworkSettings"].get("Ports") or {}).get(HTTP_PORT) or []
-    return Server(
-        name=labels[lab_names.LABEL_SERVER],
-        container=container["Name"].lstrip("/"),
-        id=container["Id"],
-        state=container["State"]["Status"],
-        started=container["State"]["StartedAt"],
-        address=address,
-        http_port=int(bindings[0]["HostPort"]) if bindings else None,
-    )
-
-
-def find(docker: Docker, lab: str) -> Found:
-    """Read from Docker's labels what exists of a lab. Raises DockerError."""
-    of_lab = f"label={lab_names.LABEL_LAB}={lab}"
-    doing = f"looking for the lab {lab}"
-    containers = docker.inspect("container", docker.ids("container", of_lab, doing=doing), doing)
-    networks = docker.inspect("network", docker.ids("network", of_lab, doing=doing), doing)
-    volumes = docker.inspect("volume", docker.ids("volume", of_lab, doing=doing), doing)
-    labelled = [container["Config"].get("Labels") or {} for container in containers]
-    servers = [one for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER in labels]
-    helpers = [one["Id"] for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER not in labels]
-    others = [one.get("Labels") or {} for one in networks + volumes]
-    subnets = [config["Subnet"] for one in networks for config in one["IPAM"].get("Config") or []]
-    sizes = [labels.get(lab_names.LABEL_PREFIX + "servers", "0") for labels in labelled]
-    return Found(
-        servers=tuple(sorted(map(_server, servers), key=lambda server: server.name)),
-        owners=frozenset(
-            labels[lab_names.LABEL_OWNER] for labels in labelled + others if labels.get(lab_names.LABEL_OWNER)
-        ),
-        size=max((int(size) for size in sizes if size.isdecimal()), default=0),
-        helpers=tuple(helpers),
-        subnet=subnets[0] if subnets else "",
-        networks=tuple(one["Name"] for one in networks),
-        volumes=tuple(one["Name"] for one in volumes),
-    )
-
-
-def refuse_foreign(lab: str, owner: str, found: Found) -> None:
-    """Raise DockerError where the lab carries the label of another owner."""
-    others = sorted(found.owners - {owner})
-    if others:
-        raise DockerError(
-            f"The lab {lab} on this Docker host belongs to {others[0]}, not to {owner}: choose another name, "
-            f"or set LABCTL_OWNER={others[0]} if that is you.",
-            "refused",
-        )
-
-
-@contextlib.contextmanager
-def locked(folder: Path, lab: str, *, must: bool) -> Iterator[tuple[int, ...]]:
-    """Hold the lab's lock; yields the descriptors that docker processes must inherit.
-
-    A killed command's docker may still be working: whoever comes next waits for it, so that nothing is
-    created behind the back of a `down`. With `must` false a folder that cannot be written is no hindrance.
-    """
-    path = folder / "lock"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        if not must:
-            yield ()
-            return
-        raise DockerError(
-            f"The lab's Compose project cannot be kept in {folder} ({error.strerror}): make that folder writable, "
-            "or name another state folder with XDG_STATE_HOME."
-        ) from error
-    try:
-        _wait_for(handle, lab)
-        # `down` removes the folder with the lock in it: make sure that ours is the one on disk.
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists() or not os.path.samestat(path.stat(), os.fstat(handle)):
-            with locked(folder, lab, must=must) as handles:
-                yield handles
-            return
-        yield (handle,)
-    finally:
-        os.close(handle)
-
-
-def _wait_for(handle: int, lab: str) -> None:
-    ends = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= ends:
-                raise DockerError(
-                    f"Another command has been working on the lab {lab} for {LOCK_SECONDS:.0f} seconds: "
-                    "wait until it has ended, then try again."
-                ) from None
-            time.sleep(0.1)
-        else:
-            return
 
 
 class LabProject:
@@ -216,9 +46,15 @@ class LabProject:
         self.lab = lab
         self.owner = owner
         self.folder = folder
+        self.subnet = ""
         self.outcome = Outcome()
 
     # -- present ---------------------------------------------------------------------------------------------
+
+    def servers_now(self, servers: int) -> tuple[Server, ...]:
+        """The lab's servers as Docker has them now, for a lab that was just made present."""
+        names = [lab_names.container_name(self.lab, name) for name in lab_names.server_names(servers)]
+        return tuple(server_from(one) for one in self.docker.inspect("container", names, "looking at the servers"))
 
     def plan(self, found: Found, pool: str, subnet: str) -> list[ipaddress.IPv4Network]:
         """The subnets to try, in order: the lab's own, the one that was asked for, or free ones of the pool."""
@@ -305,44 +141,6 @@ class LabProject:
                     f"rename or remove it (`docker rm -f {name}`), or choose another name for the lab.",
                     "refused",
                 )
-
-    def provide_configuration(self, found: Found, image: str, settings: dict[str, Any]) -> None:
-        """Make the volume that holds the gossip key, and what old Consul versions read from a file.
-
-        The key is made here, goes over a pipe into the volume and is nowhere else. A helper container that
-        is never started carries it in. Once servers exist the key is in use, and only settings are written.
-        """
-        volume = lab_names.config_volume_name(self.lab)
-        in_use = bool(found.servers) and volume in found.volumes
-        if in_use and not settings:
-            return
-        labels = [
-            "--label", f"{lab_names.LABEL_LAB}={self.lab}",
-            "--label", f"{lab_names.LABEL_OWNER}={self.owner}",
-        ]  # fmt: skip
-        self.docker.run("volume", "create", *labels, volume, doing="making the volume for the gossip key")
-        helper = self.docker.run(
-            "container", "create", *labels, "--network", "none", "--volume", f"{volume}:{CONFIG_FOLDER}", image,
-            doing=f"preparing the gossip key with the image {image}",
-        ).strip()  # fmt: skip
-        try:
-            files = {"settings.json": (json.dumps(settings).encode(), 0o644)} if settings else {}
-            if not in_use and not self._has_key(helper):
-                files[GOSSIP_FILE] = (gossip_configuration(), 0o600)
-                self.outcome.actions.append("made a gossip key")
-            if files:
-                self.docker.run(
-                    "cp", "-", f"{helper}:{CONFIG_FOLDER}", stdin=archive(files), doing="storing the gossip key"
-                )
-        finally:
-            self.docker.run("container", "rm", "-f", helper, doing="removing a helper container")
-
-    def _has_key(self, helper: str) -> bool:
-        try:
-            self.docker.run("cp", f"{helper}:{CONFIG_FOLDER}/{GOSSIP_FILE}", "-", doing="looking for the gossip key")
-        except DockerError:
-            return False
-        return True
 
     def compose_up(self) -> None:
         """Let Compose make the project what its files say. Raises DockerError."""
@@ -482,24 +280,6 @@ class LabProject:
                 (self.folder / name).unlink()
         with contextlib.suppress(OSError):
             self.folder.rmdir()
-
-
-def gossip_configuration() -> bytes:
-    """A new gossip key as a Consul configuration file."""
-    key = base64.b64encode(secrets.token_bytes(GOSSIP_KEY_BYTES)).decode("ascii")
-    return json.dumps({"encrypt": key}).encode("ascii")
-
-
-def archive(files: dict[str, tuple[bytes, int]]) -> bytes:
-    """A tar of files that belong to the image's user; `files` maps a name to content and mode."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        for name, (content, mode) in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), mode
-            entry.uid = entry.gid = SERVER_UID
-            tar.addfile(entry, io.BytesIO(content))
-    return stream.getvalue()
 
 
 def port_error(error: DockerError) -> DockerError | None:

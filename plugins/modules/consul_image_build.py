@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: consul_image_build
 short_description: Make the image of Consul from one source
 description:
-  - Builds a candidate, runs it without network and rights, asks the binary for its version and looks whether
-    all is there that a server needs. Only then the candidate gets its labels and its name.
+  - Builds a candidate, runs it without network and rights, asks the binary for its version and looks
+    whether all is there that a server needs. Only then the candidate gets its labels and its name.
   - A source that fails, and a run that is interrupted, leave no image, no container and no temporary file. What
     a killed run left is removed by the next one. Two runs of one user on one host wait for each other.
   - Always makes an image; M(consul_image_info) says whether that is needed.
@@ -44,15 +44,15 @@ options:
     default: ""
   binary:
     description: Absolute path of a consul binary on this host.
-    type: path
+    type: str
     default: ""
   release_url:
     description: The address above the releases' directories, each named by its version.
     type: str
     default: https://releases.hashicorp.com/consul
   ca_file:
-    description: A file of certificates, on this host, that vouch for O(release_url). Empty for the host's own.
-    type: path
+    description: A file of certificates, on this host, that vouch for O(release_url). Empty for the host's.
+    type: str
     default: ""
   suite:
     description: Debian's release that the packages come from.
@@ -64,7 +64,7 @@ options:
     default: ""
   tmp_directory:
     description: Where the image is made, in a directory that is gone afterwards. It takes about 600 MB.
-    type: path
+    type: str
     default: /var/tmp
   timeout:
     description: How long a server may be silent, in seconds. All of mmdebstrap may take ten times as long.
@@ -94,8 +94,8 @@ attributes:
     support: full
   idempotent:
     description:
-      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no
-        change.
+      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates
+        no change.
     support: none
     details: It always makes an image. M(consul_image_info) says whether that is needed.
 author:
@@ -165,12 +165,12 @@ ARGUMENTS = {
     "version": {"type": "str", "default": ""},
     "origin": {"type": "str", "default": ""},
     "base": {"type": "str", "default": ""},
-    "binary": {"type": "path", "default": ""},
+    "binary": {"type": "str", "default": ""},
     "release_url": {"type": "str", "default": "https://releases.hashicorp.com/consul"},
-    "ca_file": {"type": "path", "default": ""},
+    "ca_file": {"type": "str", "default": ""},
     "suite": {"type": "str", "default": "bullseye"},
     "mirror": {"type": "str", "default": ""},
-    "tmp_directory": {"type": "path", "default": "/var/tmp"},  # noqa: S108 - a locked directory in it
+    "tmp_directory": {"type": "str", "default": "/var/tmp"},  # noqa: S108 - a locked directory in it
     "timeout": {"type": "int", "default": 60},
     "dockerfile": {"type": "str", "required": True},
     "layout": {"type": "str", "required": True},
@@ -196,9 +196,7 @@ def obtain(params: dict[str, Any], place: Workspace) -> tuple[Path | None, str]:
     doing = "asking for its architecture"
     architecture = Docker().run("version", "--format", "{{.Server.Arch}}", doing=doing).strip()
     if source == "release":
-        release = Release(
-            params["release_url"], params["version"], architecture, params["ca_file"], params["timeout"]
-        )
+        release = Release(params["release_url"], params["version"], architecture, params["ca_file"], params["timeout"])
         found = fetch(release, place.directory("release"))
         check_binary(str(found), architecture)
         return found, release.url(release.file)

@@ -30,7 +30,7 @@ options:
       - Absolute path of a consul binary on this host. With O(source=binary), only an image made of just this
         file fits.
       - A file that is no program for this host is refused before anything is made.
-    type: path
+    type: str
     default: ""
   digest:
     description: With O(source=registry), only an image made of just this digest fits. Empty for any.
@@ -52,8 +52,8 @@ attributes:
     details: It changes nothing.
   idempotent:
     description:
-      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no
-        change.
+      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates
+        no change.
     support: full
 author:
   - The labctl authors (@raft-labctl)
@@ -132,7 +132,7 @@ ARGUMENTS = {
     "repository": {"type": "str", "required": True},
     "source": {"type": "str", "choices": ["auto", *SOURCES], "default": "auto"},
     "version": {"type": "str", "default": ""},
-    "binary": {"type": "path", "default": ""},
+    "binary": {"type": "str", "default": ""},
     "digest": {"type": "str", "default": ""},
     "force": {"type": "bool", "default": False},
 }
@@ -155,18 +155,14 @@ def wanted_of(source: str, version: str, binary: str, digest: str) -> Wanted:
     """Return what is wanted. Raises UsageError."""
     number = version_of(version) if version else ""
     if number is None:
-        raise UsageError(
-            f"{version!r} is not a version of Consul: write it in full, like 1.21.4 or 1.22.0-rc1."
-        )
+        raise UsageError(f"{version!r} is not a version of Consul: write it in full, like 1.21.4 or 1.22.0-rc1.")
     if digest and not _DIGEST.fullmatch(digest):
         raise UsageError(f"{digest!r} is not an image's digest: write sha256: and 64 hexadecimal digits.")
     if source == "auto":
         return Wanted(version=number)
     if source == "binary":
         if not binary:
-            raise UsageError(
-                "Source binary needs a binary: name the file on the Docker host in consul_image_binary."
-            )
+            raise UsageError("Source binary needs a binary: name the file on the Docker host in consul_image_binary.")
         try:
             return Wanted(source, number, f"sha256:{sha256_of(binary)}")
         except OSError:
@@ -203,9 +199,7 @@ def main() -> None:
         image = None if params["force"] else choose(there, wanted)
         sources = sources_for(params["source"], params["binary"])
         if image is None and "binary" in sources:
-            architecture = docker.run(
-                "version", "--format", "{{.Server.Arch}}", doing="asking for its architecture"
-            )
+            architecture = docker.run("version", "--format", "{{.Server.Arch}}", doing="asking for its architecture")
             check_binary(params["binary"], architecture.strip())
     except (UsageError, BinaryError) as error:
         module.fail_json(msg=str(error), failure="usage")
@@ -214,11 +208,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         found=image is not None,
-        **{
-            key: value
-            for key, value in asdict(image or Image("", "", "", "", "", "")).items()
-            if key != "created"
-        },
+        **{key: value for key, value in asdict(image or Image("", "", "", "", "", "")).items() if key != "created"},
         wanted=wanted.version,
         sources=sources,
         is_debian=this_distribution().get("ID") == "debian",

@@ -127,22 +127,17 @@ removed:
 """
 
 import contextlib
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils import lab_names
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_cli import Docker, DockerError
-from ansible.module_utils.lab_project import (
-    ALIVE,
-    Found,
-    LabProject,
-    find,
-    locked,
-    port_error,
-    refuse_foreign,
-    subnet_is_taken,
-)
+from ansible.module_utils.lab_configuration import Configuration
+from ansible.module_utils.lab_found import Found, find, refuse_foreign
+from ansible.module_utils.lab_lock import locked
+from ansible.module_utils.lab_project import ALIVE, LabProject, port_error, subnet_is_taken
 
 if TYPE_CHECKING:
     import ipaddress
@@ -198,8 +193,13 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
         project.docker.run("container", "rm", "-f", *found.helpers, doing="removing a helper container")
     surplus = project.shrink(found, servers)
     try:
-        project.provide_configuration(found, params["image"], params["settings"])
+        configuration = Configuration(project.docker, project.lab, project.owner)
+        removal = configuration.provide(found, params["image"], params["settings"])
+        if configuration.made_key:
+            project.outcome.actions.append("made a gossip key")
         up(project, params, subnets)
+        if removal is not None:
+            project.docker.finish(removal, doing="removing a helper container")
     except DockerError:
         # A lab that never was leaves nothing; one that was keeps its data.
         if found.empty:
@@ -233,6 +233,7 @@ def up(project: LabProject, params: dict[str, Any], subnets: list[ipaddress.IPv4
     """Run Compose; a subnet that somebody took meanwhile is replaced by the next one. Raises DockerError."""
     for number, subnet in enumerate(subnets):
         project.outcome.before = project.outcome.after = ""
+        project.subnet = str(subnet)
         project.write(params["compose"], project.environment(subnet, params["servers"], params["http_port"]))
         try:
             project.compose_up()
@@ -312,7 +313,14 @@ def main() -> None:
                 result["removed"] = absent(project, found, dry=dry)
             else:
                 change(project, params, found, dry=dry)
-            after = found if dry else find(docker, lab)
+            if dry:
+                after = found
+            elif params["state"] == "present":
+                # Found whole at the beginning, and Compose succeeded: only the servers can be new.
+                servers = project.servers_now(params["servers"])
+                after = dataclasses.replace(found, servers=servers, subnet=project.subnet)
+            else:
+                after = find(docker, lab)
     except DockerError as error:
         module.fail_json(msg=error.sentence, failure=error.failure)
     outcome = project.outcome

@@ -45,7 +45,7 @@ from typing import Any
 from ansible.module_utils import lab_names
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_cli import Docker, DockerError
-from ansible.module_utils.lab_project import find
+from ansible.module_utils.lab_found import find
 
 
 def main() -> None:

@@ -1,0 +1,126 @@
+"""Read from Docker's labels what exists of a lab on this Docker host: nothing else remembers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils import lab_names
+from ansible.module_utils.docker_cli import DockerError
+
+if TYPE_CHECKING:
+    from ansible.module_utils.docker_cli import Docker
+
+HTTP_PORT = "8500/tcp"
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server's container as Docker has it; `http_port` is None while it does not run."""
+
+    name: str
+    container: str
+    id: str
+    state: str
+    started: str
+    address: str
+    http_port: int | None
+
+    def fact(self) -> dict[str, Any]:
+        """The shape that roles and labctl get."""
+        return {
+            "name": self.name,
+            "container": self.container,
+            "state": self.state,
+            "address": self.address,
+            "http_port": self.http_port,
+        }
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything on this Docker host that carries a lab's label."""
+
+    servers: tuple[Server, ...] = ()
+    owners: frozenset[str] = frozenset()
+    size: int = 0
+    helpers: tuple[str, ...] = ()
+    subnet: str = ""
+    networks: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is there."""
+        return not (self.servers or self.helpers or self.networks or self.volumes)
+
+    def parts(self) -> list[str]:
+        """Names of all that is there, for the message of a `down` that left something."""
+        return [server.container for server in self.servers] + [
+            *(f"container {one[:12]}" for one in self.helpers),
+            *(f"network {one}" for one in self.networks),
+            *(f"volume {one}" for one in self.volumes),
+        ]
+
+
+def server_from(container: dict[str, Any]) -> Server:
+    """A server from what `docker container inspect` says of its container."""
+    labels = container["Config"].get("Labels") or {}
+    networks = list((container["NetworkSettings"].get("Networks") or {}).values())
+    address = ""
+    if networks:
+        fixed = (networks[0].get("IPAMConfig") or {}).get("IPv4Address", "")
+        address = networks[0].get("IPAddress") or fixed
+    bindings = (container["NetworkSettings"].get("Ports") or {}).get(HTTP_PORT) or []
+    return Server(
+        name=labels[lab_names.LABEL_SERVER],
+        container=container["Name"].lstrip("/"),
+        id=container["Id"],
+        state=container["State"]["Status"],
+        started=container["State"]["StartedAt"],
+        address=address,
+        http_port=int(bindings[0]["HostPort"]) if bindings else None,
+    )
+
+
+def find(docker: Docker, lab: str) -> Found:
+    """Read from Docker's labels what exists of a lab. Raises DockerError."""
+    of_lab = f"label={lab_names.LABEL_LAB}={lab}"
+    doing = f"looking for the lab {lab}"
+    listed = docker.run_together(
+        ("container", "ls", "-q", "-a", "--no-trunc", "--filter", of_lab),
+        ("network", "ls", "-q", "--filter", of_lab),
+        ("volume", "ls", "-q", "--filter", of_lab),
+        doing=doing,
+    )
+    containers, networks, volumes = (
+        docker.inspect(kind, ids.split(), doing) for kind, ids in zip(("container", "network", "volume"), listed)
+    )
+    labelled = [container["Config"].get("Labels") or {} for container in containers]
+    servers = [one for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER in labels]
+    helpers = [one["Id"] for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER not in labels]
+    others = [one.get("Labels") or {} for one in networks + volumes]
+    subnets = [config["Subnet"] for one in networks for config in one["IPAM"].get("Config") or []]
+    sizes = [labels.get(lab_names.LABEL_PREFIX + "servers", "0") for labels in labelled]
+    return Found(
+        servers=tuple(sorted(map(server_from, servers), key=lambda server: server.name)),
+        owners=frozenset(
+            labels[lab_names.LABEL_OWNER] for labels in labelled + others if labels.get(lab_names.LABEL_OWNER)
+        ),
+        size=max((int(size) for size in sizes if size.isdecimal()), default=0),
+        helpers=tuple(helpers),
+        subnet=subnets[0] if subnets else "",
+        networks=tuple(one["Name"] for one in networks),
+        volumes=tuple(one["Name"] for one in volumes),
+    )
+
+
+def refuse_foreign(lab: str, owner: str, found: Found) -> None:
+    """Raise DockerError where the lab carries the label of another owner."""
+    others = sorted(found.owners - {owner})
+    if others:
+        raise DockerError(
+            f"The lab {lab} on this Docker host belongs to {others[0]}, not to {owner}: choose another name, "
+            f"or set LABCTL_OWNER={others[0]} if that is you.",
+            "refused",
+        )
