@@ -64,7 +64,8 @@ def up_command(**given: Any) -> None:
     its data; what the options do not say stays as it is.
     """
     from labctl.flows.interrupted import state_in_a_sentence
-    from labctl.flows.up import Up, UpOptions
+    from labctl.flows.plan import UpOptions
+    from labctl.flows.up import Up
     from labctl.show.closing import what_now
     from labctl.show.steps import steps_for
 
@@ -107,7 +108,8 @@ def up_command(**given: Any) -> None:
 def join_command(lab: str | None, timeout: int, inventory: Path | None, *, as_json: bool, verbose: bool) -> None:
     """Join the servers of LAB by hand, as `consul join` on the first server does, and wait until it is ready."""
     from labctl.flows.interrupted import state_in_a_sentence
-    from labctl.flows.up import UpOptions, join
+    from labctl.flows.plan import UpOptions
+    from labctl.flows.up import join
     from labctl.show.closing import what_now
     from labctl.show.steps import steps_for
 

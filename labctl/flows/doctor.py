@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.engine import client as engine
 from labctl.engine import images
 from labctl.errors import LabctlError
+from labctl.flows.play import to_the_end
 from labctl.provision import state
 from labctl.provision.content import content_root
 
@@ -156,18 +157,12 @@ def mend(findings: list[Finding], steps: Steps) -> None:
     if broken & {"docker command", "engine", "compose"}:
         steps.begin("Docker Engine and Compose: installing and starting what is missing")
         run = PlaybookRun("engine.yml", inventory.of_this_machine("engine", {}))
-        try:
+        with to_the_end(run, steps):
             for item in run.progress():
                 message = (item.result or {}).get("msg") if item else None
+                # The role says what it will do before it does it; that is for the user.
                 if item and item.role == "docker_engine" and isinstance(message, str) and message:
                     steps.note(f"  {message}")
-            run.finish()
-        except KeyboardInterrupt:
-            run.interrupt()
-            raise
-        except LabctlError:
-            steps.fail()
-            raise
         steps.done("Docker Engine answers, with Compose")
     if "image" in broken:
         build(ImageOptions("auto", "", "", force=False, verbose=False), steps)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.engine import client as engine
 from labctl.engine import images
 from labctl.errors import LabctlError
+from labctl.flows.play import play
 from labctl.show.style import byte_size
 
 if TYPE_CHECKING:
@@ -44,18 +45,10 @@ def build(options: ImageOptions, steps: Steps) -> dict[str, Any]:
     steps.begin(f"Image: from the source {options.source}")
     run = PlaybookRun("image.yml", inventory.of_this_machine(HOST, settings))
     try:
-        for item in run.progress():
-            if item is not None and item.text and options.verbose:
-                steps.note(item.text)
-        run.finish()
+        play(run, steps, verbose=options.verbose)
     except KeyboardInterrupt:
-        run.interrupt()
-        raise KeyboardInterrupt(
-            "Interrupted: no image was made, and what was begun is removed by the next build."
-        ) from None
-    except LabctlError:
-        steps.fail()
-        raise
+        sentence = "Interrupted: no image was made, and the next build removes what was begun."
+        raise KeyboardInterrupt(sentence) from None
     image = images.find_image(engine.connect(), options.version.removeprefix("v") or None, options.source)
     if image is None:
         raise LabctlError("The image was made and cannot be found by its label: `docker images` shows what is there.")

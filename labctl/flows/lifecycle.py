@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import client as engine
-from labctl.engine.labs import Lab, choose_lab, find_lab, leftovers, list_labs
+from labctl.engine.labs import choose_lab, find_lab, leftovers, list_labs
 from labctl.errors import ExitCode, LabctlError
+from labctl.flows.plan import refuse_foreign
+from labctl.flows.play import play
 from labctl.portable import lab_names
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
@@ -35,37 +37,14 @@ class Who:
     inventory: Path | None = None
 
 
-def _refuse_foreign(lab: Lab, who: Who) -> None:
-    if lab.owner != who.owner:
-        raise LabctlError(
-            f"The lab {lab.name} on this Docker host belongs to {lab.owner}, not to {who.owner}: nothing was changed; "
-            f"set LABCTL_OWNER={lab.owner} if that is you.",
-            ExitCode.REFUSED,
-        )
-
-
 def _play(playbook: str, lab: str, settings: dict[str, Any], who: Who, steps: Steps) -> list[dict[str, Any]]:
     """Run a playbook for a lab, and return the results of its tasks."""
     if who.inventory:
         where = inventory.from_file(who.inventory, lab, settings)
     else:
         where = inventory.of_this_machine(lab, settings)
-    run = PlaybookRun(playbook, where)
-    results = []
-    try:
-        for item in run.progress():
-            if item is not None and item.result is not None:
-                results.append(item.result)
-            if item is not None and item.text and who.verbose:
-                steps.note(item.text)
-        run.finish()
-    except KeyboardInterrupt:
-        run.interrupt()
-        raise
-    except LabctlError:
-        steps.fail()
-        raise
-    return results
+    seen = play(PlaybookRun(playbook, where), steps, verbose=who.verbose)
+    return [item.result for item in seen if item.result is not None]
 
 
 def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
@@ -82,7 +61,7 @@ def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
         raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
     lab = find_lab(client, name)
     if lab:
-        _refuse_foreign(lab, who)
+        refuse_foreign(lab, who.owner)
     elif name not in leftovers(client):
         steps.note(f"There is no lab {name}: nothing to remove.")
         return {"lab": name, "changed": False, "removed": []}
@@ -125,7 +104,7 @@ def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> 
     """Stop, start or restart a lab or one server of it; data and addresses stay."""
     client = engine.connect()
     lab = choose_lab(client, name)
-    _refuse_foreign(lab, who)
+    refuse_foreign(lab, who.owner)
     if server:
         lab.server(server)
     playbook, title = _STOP_TITLES[verb]

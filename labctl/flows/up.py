@@ -10,12 +10,10 @@ from labctl.engine import client as engine
 from labctl.engine import status
 from labctl.engine.images import Image, find_image
 from labctl.engine.labs import Lab, choose_lab, find_lab
-from labctl.errors import ExitCode, LabctlError
-from labctl.portable import lab_names
+from labctl.flows.plan import UpOptions, Wanted, differences, refuse_foreign, refuse_options, wanted_of
+from labctl.flows.play import to_the_end
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import docker
 
     from labctl.flows.lesson import Lesson
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from labctl.provision.run import PlaybookRun, Progress
     from labctl.show.steps import Steps
 
-DEFAULT_SERVERS = 3
-DEFAULT_PACE = "teach"
 # At pace `teach` a waiting server says so 5 to 10 seconds after its start (raft_multiplier 5, timer in [T, 2T)).
 WAITING_SECONDS = 12.0
 START_TASK = "Make the lab what it shall be"
@@ -35,37 +31,6 @@ _STEPS = {
     "consul_lab": "Servers: starting",
     "consul_cluster": "Cluster: joining the servers, waiting until it is ready",
 }
-
-
-@dataclass(frozen=True)
-class UpOptions:
-    """What the user asked for; None means: as the lab has it, else the default."""
-
-    lab: str
-    owner: str
-    servers: int | None = None
-    pace: str | None = None
-    version: str | None = None
-    image_source: str | None = None
-    image_binary: str | None = None
-    http_port: int | None = None
-    subnet: str | None = None
-    join: bool = True
-    timeout: int = 120
-    dry_run: bool = False
-    watch: bool = False
-    verbose: bool = False
-    inventory: Path | None = None
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the lab shall be."""
-
-    servers: int
-    pace: str
-    version: str | None
-    http_port: int
 
 
 @dataclass
@@ -80,38 +45,6 @@ class Told:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def wanted_of(options: UpOptions, lab: Lab | None) -> Wanted:
-    """What was asked for, completed from the lab that is there, else from the defaults."""
-    return Wanted(
-        servers=options.servers or (lab.size if lab else DEFAULT_SERVERS),
-        pace=options.pace or (lab.pace if lab and lab.pace else DEFAULT_PACE),
-        version=options.version or (lab.version if lab and lab.version else None),
-        http_port=options.http_port if options.http_port is not None else (lab.http_port if lab else 0),
-    )
-
-
-def differences(lab: Lab, wanted: Wanted) -> list[str]:
-    """What `up` would change in a lab that is there, one sentence each; empty where nothing."""
-    found = []
-    again = "all servers are made again and keep their data and addresses"
-    if wanted.pace != lab.pace:
-        found.append(f"pace {lab.pace} becomes {wanted.pace}: {again}")
-    if wanted.version not in (None, lab.version):
-        found.append(f"Consul {lab.version} becomes {wanted.version}: {again}")
-    if wanted.http_port != lab.http_port:
-        found.append(f"the HTTP port of consul1 becomes {wanted.http_port or 'one that Docker chooses'}: {again}")
-    old, new = lab_names.server_names(lab.size), lab_names.server_names(wanted.servers)
-    if len(new) > len(old):
-        found.append(f"{', '.join(new[len(old) :])} join, so {len(new)} servers vote: {again}")
-    if len(new) < len(old):
-        found.append(
-            f"{', '.join(old[len(new) :])} leave the cluster, and their data is removed: the others are made again"
-        )
-    found += [f"{name} is gone: it is made again" for name in lab.missing]
-    found += [f"{one.name} is {one.state}: it is started" for one in lab.servers if one.state != "running"]
-    return found
-
-
 class Up:
     """One `labctl up`. `run()` gives the JSON shape of `up` (DESIGN), or raises LabctlError."""
 
@@ -122,7 +55,6 @@ class Up:
         self.since = time.time()
         self.told = Told()
         self.client: docker.APIClient = engine.connect()
-        self._playbook: PlaybookRun | None = None
         self._lesson: Lesson | None = None
 
     def run(self) -> dict[str, Any]:
@@ -130,7 +62,7 @@ class Up:
         options = self.options
         refuse_options(options)
         lab = find_lab(self.client, options.lab)
-        refuse_foreign(lab, options)
+        refuse_foreign(lab, options.owner)
         wanted = wanted_of(options, lab)
         image = find_image(self.client, wanted.version, options.image_source)
         if lab and image and options.version is None and options.image_source is not None:
@@ -243,10 +175,9 @@ class Up:
         self._watch(start_playbook(playbook, inventory, tags, f"up-{playbook}"))
 
     def _watch(self, run: PlaybookRun) -> None:
-        self._playbook = run
         begun: dict[str, float] = {}
         role = ""
-        try:
+        with to_the_end(run, self.steps):
             for item in run.progress():
                 if self._lesson:
                     self._lesson.show()
@@ -260,13 +191,6 @@ class Up:
                     self.steps.begin(_STEPS[role])
                 if item.result is not None:
                     self._tell(item, time.monotonic() - begun.get(item.role, self.begun))
-            run.finish()
-        except KeyboardInterrupt:
-            run.interrupt()
-            raise
-        except LabctlError:
-            self.steps.fail()
-            raise
 
     def _tell(self, item: Progress, seconds: float) -> None:
         result = item.result or {}
@@ -330,29 +254,11 @@ def start_playbook(playbook: str, inventory: Inventory, tags: tuple[str, ...], r
     return PlaybookRun(playbook, inventory, tags=tags, record=record.removesuffix(".yml"))
 
 
-def refuse_options(options: UpOptions) -> None:
-    """Raise LabctlError (usage) for a name or a number that cannot be."""
-    if problem := lab_names.name_problem(options.lab):
-        raise LabctlError(lab_names.name_sentence(options.lab, problem), ExitCode.USAGE)
-    if options.servers is not None and (sentence := lab_names.size_problem(options.servers)):
-        raise LabctlError(sentence, ExitCode.USAGE)
-
-
-def refuse_foreign(lab: Lab | None, options: UpOptions) -> None:
-    """Raise LabctlError (refused) where the lab is somebody else's."""
-    if lab and lab.owner != options.owner:
-        raise LabctlError(
-            f"The lab {lab.name} on this Docker host belongs to {lab.owner}, not to {options.owner}: "
-            f"choose another name, or set LABCTL_OWNER={lab.owner} if that is you.",
-            ExitCode.REFUSED,
-        )
-
-
 def join(name: str | None, options: UpOptions, steps: Steps) -> dict[str, Any]:
     """`labctl join`: the manual join of a lab that was started with `--no-join`."""
     client = engine.connect()
     lab = choose_lab(client, name)
-    refuse_foreign(lab, options)
+    refuse_foreign(lab, options.owner)
     again = UpOptions(
         lab.name, options.owner, timeout=options.timeout, verbose=options.verbose, inventory=options.inventory
     )

@@ -108,6 +108,9 @@ class PlaybookRun:
             "inventory": inventory.own if not sources else [*sources, self._write_overlay(own, inventory)],
             "limit": inventory.host,
             "tags": ",".join(tags) or None,
+            # Ansible gives the check of a role's arguments the tag `always`, so it would run for roles that are not
+            # asked for too; labctl and our modules have checked what they pass.
+            "skip_tags": "always" if tags else None,
             "cmdline": "--check --diff" if check else None,
             "envvars": _environment(root, self._folder),
             "quiet": True,

@@ -1,0 +1,98 @@
+"""What `labctl up` is asked to do, and what that changes in a lab that is there. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.portable import lab_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labctl.engine.labs import Lab
+
+DEFAULT_SERVERS = 3
+DEFAULT_PACE = "teach"
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What the user asked for; None means: as the lab has it, else the default."""
+
+    lab: str
+    owner: str
+    servers: int | None = None
+    pace: str | None = None
+    version: str | None = None
+    image_source: str | None = None
+    image_binary: str | None = None
+    http_port: int | None = None
+    subnet: str | None = None
+    join: bool = True
+    timeout: int = 120
+    dry_run: bool = False
+    watch: bool = False
+    verbose: bool = False
+    inventory: Path | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the lab shall be."""
+
+    servers: int
+    pace: str
+    version: str | None
+    http_port: int
+
+
+def wanted_of(options: UpOptions, lab: Lab | None) -> Wanted:
+    """What was asked for, completed from the lab that is there, else from the defaults."""
+    return Wanted(
+        servers=options.servers or (lab.size if lab else DEFAULT_SERVERS),
+        pace=options.pace or (lab.pace if lab and lab.pace else DEFAULT_PACE),
+        version=options.version or (lab.version if lab and lab.version else None),
+        http_port=options.http_port if options.http_port is not None else (lab.http_port if lab else 0),
+    )
+
+
+def differences(lab: Lab, wanted: Wanted) -> list[str]:
+    """What `up` would change in a lab that is there, one sentence each; empty where nothing."""
+    found = []
+    again = "all servers are made again and keep their data and addresses"
+    if wanted.pace != lab.pace:
+        found.append(f"pace {lab.pace} becomes {wanted.pace}: {again}")
+    if wanted.version not in (None, lab.version):
+        found.append(f"Consul {lab.version} becomes {wanted.version}: {again}")
+    if wanted.http_port != lab.http_port:
+        found.append(f"the HTTP port of consul1 becomes {wanted.http_port or 'one that Docker chooses'}: {again}")
+    old, new = lab_names.server_names(lab.size), lab_names.server_names(wanted.servers)
+    if len(new) > len(old):
+        found.append(f"{', '.join(new[len(old) :])} join, so {len(new)} servers vote: {again}")
+    if len(new) < len(old):
+        found.append(
+            f"{', '.join(old[len(new) :])} leave the cluster, and their data is removed: the others are made again"
+        )
+    found += [f"{name} is gone: it is made again" for name in lab.missing]
+    found += [f"{one.name} is {one.state}: it is started" for one in lab.servers if one.state != "running"]
+    return found
+
+
+def refuse_options(options: UpOptions) -> None:
+    """Raise LabctlError (usage) for a name or a number that cannot be."""
+    if problem := lab_names.name_problem(options.lab):
+        raise LabctlError(lab_names.name_sentence(options.lab, problem), ExitCode.USAGE)
+    if options.servers is not None and (sentence := lab_names.size_problem(options.servers)):
+        raise LabctlError(sentence, ExitCode.USAGE)
+
+
+def refuse_foreign(lab: Lab | None, owner: str) -> None:
+    """Raise LabctlError (refused) where the lab is somebody else's."""
+    if lab and lab.owner != owner:
+        raise LabctlError(
+            f"The lab {lab.name} on this Docker host belongs to {lab.owner}, not to {owner}, so nothing was changed: "
+            f"choose another name, or set LABCTL_OWNER={lab.owner} if that is you.",
+            ExitCode.REFUSED,
+        )

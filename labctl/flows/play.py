@@ -1,0 +1,42 @@
+"""Run a playbook to its end, whatever end that is."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from labctl.errors import LabctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labctl.provision.run import PlaybookRun, Progress
+    from labctl.show.steps import Steps
+
+
+@contextlib.contextmanager
+def to_the_end(run: PlaybookRun, steps: Steps) -> Iterator[None]:
+    """Finish the run after the block; Ctrl-C ends every process of it. Raises LabctlError where a task failed."""
+    try:
+        yield
+        run.finish()
+    except KeyboardInterrupt:
+        run.interrupt()
+        raise
+    except LabctlError:
+        steps.fail()
+        raise
+
+
+def play(run: PlaybookRun, steps: Steps, *, verbose: bool = False) -> list[Progress]:
+    """Run to the end, and return what the tasks reported. Raises LabctlError."""
+    seen = []
+    with to_the_end(run, steps):
+        for item in run.progress():
+            if item is None:
+                continue
+            if verbose and item.text:
+                steps.note(item.text)
+            if item.result is not None:
+                seen.append(item)
+    return seen
