@@ -28,7 +28,7 @@ help: ## This list.
 .PHONY: demo
 demo: engine ## One lab from nothing: Docker Engine where it is missing, three Consul servers, their election.
 	@sh scripts/with-docker.sh labctl up $(ARGS)
-	@sh scripts/what-now.sh
+	@echo 'labctl is in .venv/bin; `. .venv/bin/activate` puts it within reach of this shell.'
 
 .PHONY: venv
 venv:
@@ -53,7 +53,8 @@ lint: venv-dev ## ruff, mypy, yamllint, ansible-lint, and shellcheck where it is
 	mypy
 	yamllint --strict .
 	ansible-lint --offline
-	@if command -v shellcheck >/dev/null; then set -x; shellcheck scripts/*.sh roles/*/files/*.sh .ci/run; fi
+	@if command -v shellcheck >/dev/null; then \
+	  set -x; shellcheck --shell=sh --severity=warning scripts/*.sh roles/*/files/*.sh .ci/run; fi
 
 .PHONY: unit
 unit: venv-dev ## Tests without Docker, in seconds.

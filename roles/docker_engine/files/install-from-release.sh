@@ -7,6 +7,7 @@ release=$1
 package=$2
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 . /etc/os-release
+codename=${VERSION_CODENAME:-}
 
 # Nobody may answer a question here. Another apt may hold the lock: wait for it.
 export DEBIAN_FRONTEND=noninteractive
@@ -16,7 +17,7 @@ apt() { apt-get --quiet --yes -o DPkg::Lock::Timeout=600 "$@" </dev/null; }
 mirror() {
     # shellcheck disable=SC2016 # apt, not the shell, fills these in
     apt-get indextargets --format '$(CREATED_BY) $(CODENAME) $(COMPONENT) $(REPO_URI)' |
-        awk -v codename="$VERSION_CODENAME" '$1 == "Packages" && $2 == codename && $3 == "main" { print $4; exit }'
+        awk -v codename="$codename" '$1 == "Packages" && $2 == codename && $3 == "main" { print $4; exit }'
 }
 
 work=$(mktemp -d)
@@ -31,7 +32,7 @@ uri=$(mirror)
 if [ -z "$uri" ]; then
     apt update >"$work/log" 2>&1 || fail "apt-get update failed"
     uri=$(mirror)
-    [ -n "$uri" ] || fail "found no mirror for $VERSION_CODENAME in the machine's apt sources"
+    [ -n "$uri" ] || fail "found no mirror for '$codename' in the machine's apt sources"
 fi
 
 mkdir -p "$work/sources" "$work/lists/partial" "$work/archives/partial" "$work/download"

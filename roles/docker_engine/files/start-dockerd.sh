@@ -54,6 +54,7 @@ if [ -e "$pid_file" ]; then
     pid=$(cat "$pid_file")
 else
     # The limits of the distribution's own service.
+    # shellcheck disable=SC3045 # dash and bash know it, and one without it goes on
     ulimit -n 1048576 2>/dev/null || true
     umask 022
     cd /
