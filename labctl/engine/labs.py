@@ -144,12 +144,16 @@ def find_lab(client: docker.APIClient, name: str) -> Lab | None:
     return next(iter(list_labs(client, name)), None)
 
 
-def leftovers(client: docker.APIClient) -> set[str]:
-    """Names of labs of which only a network or a volume is left, as after a `down` that was killed."""
+def leftovers(client: docker.APIClient) -> dict[str, str]:
+    """Labs of which a network or a volume is there, also without servers as after a `down` that was killed.
+
+    Returns each lab's name and its owner.
+    """
     with explained():
         filters = {"label": lab_names.LABEL_LAB}
         things = client.networks(filters=filters) + (client.volumes(filters=filters)["Volumes"] or [])
-    return {thing["Labels"][lab_names.LABEL_LAB] for thing in things if thing.get("Labels")}
+    labelled = [thing["Labels"] for thing in things if thing.get("Labels")]
+    return {labels[lab_names.LABEL_LAB]: _label(labels, "owner") for labels in labelled}
 
 
 def choose_lab(client: docker.APIClient, name: str | None) -> Lab:

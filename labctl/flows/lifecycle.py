@@ -52,7 +52,7 @@ def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
     client = engine.connect()
     if name is None:
         # A `down` that was killed may have left a network or a volume: that is still a lab to remove.
-        names = sorted({lab.name for lab in list_labs(client)} | leftovers(client))
+        names = sorted({lab.name for lab in list_labs(client)} | set(leftovers(client)))
         name = names[0] if len(names) == 1 else choose_lab(client, None).name if names else None
         if name is None:
             steps.note("No lab is there: nothing to remove.")
@@ -94,7 +94,8 @@ def down_all(who: Who, steps: Steps) -> list[dict[str, Any]]:
     others = {lab.name for lab in foreign}
     for lab in foreign:
         steps.note(f"The lab {lab.name} belongs to {lab.owner}: it stays.")
-    mine = sorted(({lab.name for lab in labs} | leftovers(client)) - others)
+    left = {name for name, owner in leftovers(client).items() if owner == who.owner}
+    mine = sorted(({lab.name for lab in labs} | left) - others)
     if not mine:
         steps.note("No lab of yours is there: nothing to remove.")
     return [down(name, who, steps) for name in mine]
