@@ -67,12 +67,16 @@ class Docker:
     def run_together(self, *calls: tuple[str, ...], doing: str) -> list[str]:
         """Run several docker commands at once and return what each printed: most of their time is starting."""
         processes = [self.start(*words) for words in calls]
-        return [self.finish(process, doing=doing) for process in processes]
+        # All have ended before the first failure is raised: none is left behind.
+        said = [process.communicate() for process in processes]
+        return [self._read(process, *one, doing=doing) for process, one in zip(processes, said)]
+
+    def finish(self, process: subprocess.Popen[bytes], *, doing: str, stdin: bytes | None = None) -> str:
+        """Wait for a docker command that `start` started. Raises DockerError."""
+        return self._read(process, *process.communicate(stdin), doing=doing)
 
     @staticmethod
-    def finish(process: subprocess.Popen[bytes], *, doing: str, stdin: bytes | None = None) -> str:
-        """Wait for a docker command that `start` started. Raises DockerError."""
-        out, err = process.communicate(stdin)
+    def _read(process: subprocess.Popen[bytes], out: bytes, err: bytes, *, doing: str) -> str:
         if process.returncode != 0:
             said = err.decode("utf-8", "replace") or out.decode("utf-8", "replace")
             raise DockerError(explain(said, doing), said=said)

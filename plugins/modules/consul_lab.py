@@ -197,9 +197,12 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
         removal = configuration.provide(found, params["image"], params["settings"])
         if configuration.made_key:
             project.outcome.actions.append("made a gossip key")
-        up(project, params, subnets)
-        if removal is not None:
-            project.docker.finish(removal, doing="removing a helper container")
+        try:
+            up(project, params, subnets)
+        finally:
+            # A helper that stays has the lab's label: the next run, and `down`, remove it.
+            if removal is not None:
+                removal.communicate()
     except DockerError:
         # A lab that never was leaves nothing; one that was keeps its data.
         if found.empty:
