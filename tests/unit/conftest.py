@@ -1,0 +1,73 @@
+"""What all unit tests share: our module_utils where Ansible puts them, and the stand-ins for Docker and Consul."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ansible.module_utils
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from hypothesis import settings
+
+from tests.unit.stand_ins import FakeCluster, FakeDocker, ModuleRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = [str(ROOT / "plugins" / "module_utils"), str(ROOT / "labctl" / "portable")]
+
+# No deadline: a busy machine is no bug.
+settings.register_profile("labctl", max_examples=60, deadline=None)
+settings.load_profile("labctl")
+
+# ansible.cfg names these two folders as module_utils; in a module's archive both are one.
+ansible.module_utils.__path__ += [folder for folder in OURS if folder not in ansible.module_utils.__path__]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No unit test reaches a real engine, or a real user's labs and state."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for name in ("DOCKER_CONTEXT", "DOCKER_CERT_PATH", "LABCTL_OWNER", "LABCTL_LAB", "LABCTL_DEBUG", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDocker]:
+    """A `docker` in front of every other on PATH."""
+    program = FakeDocker(tmp_path / "docker-bin")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(program.folder), os.environ["PATH"]]))
+    yield program
+    program.close()
+
+
+@pytest.fixture
+def clusters() -> Iterator[Callable[..., FakeCluster]]:
+    """Makes clusters whose HTTP APIs answer on loopback until the test ends."""
+    made: list[FakeCluster] = []
+
+    def make(servers: int = 3, **settings: Any) -> FakeCluster:
+        made.append(FakeCluster(servers, **settings))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.close()
+
+
+@pytest.fixture
+def module_run(capsys: pytest.CaptureFixture[str]) -> ModuleRun:
+    """Runs a module's main() as Ansible does, and gives the result that it printed."""
+
+    def run(main: Callable[[], None], *, check: bool = False, **arguments: Any) -> dict[str, Any]:
+        with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit):
+            main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
+
+    return run

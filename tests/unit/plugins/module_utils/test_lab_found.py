@@ -1,0 +1,86 @@
+"""What exists of a lab is read from Docker's labels, and from nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.lab_found import Found, find, refuse_foreign
+
+if TYPE_CHECKING:
+    from tests.unit.stand_ins import FakeDocker
+
+LABELS = {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}
+
+
+def test_a_lab_is_what_carries_its_label(docker: FakeDocker) -> None:
+    docker.put_container("labctl-ada-consul2", labels={**LABELS, "raft-labctl.server": "consul2"})
+    docker.put_container(
+        "labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1", "raft-labctl.servers": "3"}
+    )
+    helper = docker.put_container("helper", labels=LABELS)
+    docker.put_container("labctl-bob-consul1", labels={"raft-labctl.lab": "bob", "raft-labctl.server": "consul1"})
+    docker.put_container("unlabelled", labels=None)
+    docker.put_network("labctl-ada", "10.213.7.0/28", LABELS)
+    docker.put_network("bridge", "172.17.0.0/16")
+    docker.put("volume", "labctl-ada-config", {"Name": "labctl-ada-config", "Labels": {**LABELS}})
+    found = find(Docker(), "ada")
+    assert [one.name for one in found.servers] == ["consul1", "consul2"]
+    assert found.size == 3
+    assert found.helpers == (helper,)
+    assert found.owners == {"ada"}
+    assert found.subnet == "10.213.7.0/28"
+    assert found.networks == ("labctl-ada",)
+    assert found.volumes == ("labctl-ada-config",)
+    assert not found.empty
+    assert found.parts() == [
+        "labctl-ada-consul1",
+        "labctl-ada-consul2",
+        "container helper-id",
+        "network labctl-ada",
+        "volume labctl-ada-config",
+    ]
+
+
+def test_a_lab_that_is_not_there_is_empty(docker: FakeDocker) -> None:
+    docker.put_container("other", labels=None)
+    found = find(Docker(), "ada")
+    assert found.empty
+    assert found.parts() == []
+
+
+def test_a_stopped_server_keeps_its_address_and_has_no_port(docker: FakeDocker) -> None:
+    document = {
+        "Id": "x",
+        "Name": "/labctl-ada-consul1",
+        "Config": {"Labels": {**LABELS, "raft-labctl.server": "consul1"}},
+        "State": {"Status": "exited", "StartedAt": ""},
+        "NetworkSettings": {
+            "Networks": {"labctl-ada": {"IPAddress": "", "IPAMConfig": {"IPv4Address": "10.213.7.2"}}},
+            "Ports": {"8500/tcp": None},
+        },
+    }
+    docker.put("container", "x", document)
+    (one,) = find(Docker(), "ada").servers
+    assert one.fact() == {
+        "name": "consul1",
+        "container": "labctl-ada-consul1",
+        "state": "exited",
+        "address": "10.213.7.2",
+        "http_port": None,
+    }
+
+
+@pytest.mark.parametrize("size", ["many", "", "²"])
+def test_a_size_that_is_no_number_is_none(docker: FakeDocker, size: str) -> None:
+    docker.put_container("x", labels={**LABELS, "raft-labctl.server": "consul1", "raft-labctl.servers": size})
+    assert find(Docker(), "ada").size == 0
+
+
+def test_a_lab_of_another_owner_is_refused_by_name() -> None:
+    with pytest.raises(DockerError, match="belongs to bob, not to ada") as caught:
+        refuse_foreign("x", "ada", Found(owners=frozenset({"bob"})))
+    assert caught.value.failure == "refused"
+    refuse_foreign("x", "ada", Found(owners=frozenset({"ada"})))
+    refuse_foreign("x", "ada", Found())

@@ -1,0 +1,200 @@
+"""What changes a lab on a Docker host: what is refused, what is written, what is removed."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+import pytest
+from ansible.module_utils import lab_project
+from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.lab_found import Found, Server, find
+from ansible.module_utils.lab_project import LabProject
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.stand_ins import FakeDocker
+
+LABELS = {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}
+POOL = "10.213.0.0/16"
+
+
+@pytest.fixture(autouse=True)
+def _no_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab_project, "ROUTES", tmp_path / "no-routes")
+
+
+def project(folder: Path, lab: str = "ada") -> LabProject:
+    return LabProject(Docker(), lab, "ada", folder)
+
+
+def server(name: str = "consul1", state: str = "running") -> Server:
+    return Server(name, f"labctl-ada-{name}", f"labctl-ada-{name}-id", state, "", "10.213.0.2", None)
+
+
+# -- subnets and names ----------------------------------------------------------------------------------------
+
+
+def test_a_lab_keeps_its_subnet(docker: FakeDocker, tmp_path: Path) -> None:
+    found = Found(subnet="10.213.7.0/28")
+    assert [str(one) for one in project(tmp_path).plan(found, POOL, "")] == ["10.213.7.0/28"]
+    assert [str(one) for one in project(tmp_path).plan(found, POOL, "10.213.7.0/28")] == ["10.213.7.0/28"]
+    with pytest.raises(DockerError, match="keeps it while it exists") as caught:
+        project(tmp_path).plan(found, POOL, "10.213.8.0/28")
+    assert caught.value.failure == "refused"
+    assert docker.calls == []
+
+
+def test_a_new_lab_gets_subnets_that_no_network_has(docker: FakeDocker, tmp_path: Path) -> None:
+    docker.put_network("somebody", "10.213.0.0/17")
+    docker.put_network("six", "fd00::/64")
+    plan = project(tmp_path).plan(Found(), POOL, "")
+    assert len(plan) == lab_project.SUBNET_TRIES
+    assert all(str(one.network_address) >= "10.213.128.0" for one in plan)
+
+
+def test_a_route_of_the_host_is_in_the_way_too(
+    docker: FakeDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routes = tmp_path / "routes"
+    routes.write_text("head\ntun0 0007D50A 0 1 0 0 0 00FFFFFF 0 0 0\n", encoding="ascii")
+    monkeypatch.setattr(lab_project, "ROUTES", routes)
+    with pytest.raises(DockerError, match=r"taken by a route of this host to 10\.213\.7\.0/24"):
+        project(tmp_path).plan(Found(), POOL, "10.213.7.16/28")
+    assert docker.called("network", "ls")
+
+
+def test_a_subnet_that_a_network_has_is_refused_by_its_name(docker: FakeDocker, tmp_path: Path) -> None:
+    docker.put_network("somebody", "10.213.7.0/24")
+    with pytest.raises(DockerError, match="taken by the Docker network somebody") as caught:
+        project(tmp_path).plan(Found(), POOL, "10.213.7.16/28")
+    assert caught.value.failure == "refused"
+
+
+def test_a_pool_that_is_used_up_is_refused(docker: FakeDocker, tmp_path: Path) -> None:
+    docker.put_network("somebody", "10.213.0.0/16")
+    with pytest.raises(DockerError, match=r"All subnets of 10\.213\.4\.0/24 are taken"):
+        project(tmp_path).plan(Found(), "10.213.4.0/24", "")
+
+
+@pytest.mark.parametrize(("pool", "subnet"), [("nonsense", ""), (POOL, "nonsense"), (POOL, "8.8.8.0/28")])
+@pytest.mark.usefixtures("docker")
+def test_a_subnet_that_is_none_is_wrong_usage(tmp_path: Path, pool: str, subnet: str) -> None:
+    with pytest.raises(DockerError, match="The lab ada was not started") as caught:
+        project(tmp_path).plan(Found(), pool, subnet)
+    assert caught.value.failure == "usage"
+
+
+def test_a_container_of_somebody_else_with_our_name_is_refused(docker: FakeDocker, tmp_path: Path) -> None:
+    docker.put_container("labctl-ada-consul2")
+    with pytest.raises(DockerError, match="labctl-ada-consul2 exists and is not a server of the lab ada") as caught:
+        project(tmp_path).refuse_taken_names(Found(), 3)
+    assert caught.value.failure == "refused"
+    project(tmp_path).refuse_taken_names(Found(), 1)
+    project(tmp_path).refuse_taken_names(Found(servers=(server("consul2"),)), 3)
+
+
+# -- files ----------------------------------------------------------------------------------------------------
+
+
+def test_the_environment_fills_in_addresses_and_ports(tmp_path: Path) -> None:
+    subnet = ipaddress.IPv4Network("10.213.7.0/28")
+    assert project(tmp_path).environment(subnet, 3, 8500) == (
+        "LAB_SUBNET=10.213.7.0/28\n"
+        "CONSUL1_ADDRESS=10.213.7.2\nCONSUL1_HTTP_PORT=8500\n"
+        "CONSUL2_ADDRESS=10.213.7.3\nCONSUL2_HTTP_PORT=8501\n"
+        "CONSUL3_ADDRESS=10.213.7.4\nCONSUL3_HTTP_PORT=8502\n"
+    )
+    assert project(tmp_path).environment(subnet, 1, 0).endswith("CONSUL1_HTTP_PORT=\n")
+
+
+def test_files_are_written_for_this_user_only_and_the_difference_is_kept(tmp_path: Path) -> None:
+    first = project(tmp_path)
+    first.write("one\n", "a=1\n")
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        "compose.yaml": 0o600,
+        ".env": 0o600,
+    }
+    assert (first.outcome.before, first.outcome.after) == ("", "one\na=1\n")
+    second = project(tmp_path)
+    inode = (tmp_path / ".env").stat().st_ino
+    second.write("two\n", "a=1\n")
+    assert (second.outcome.before, second.outcome.after) == ("one\na=1\n", "two\na=1\n")
+    assert (tmp_path / ".env").stat().st_ino == inode
+
+
+def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DockerError, match=r"could not be written to .*compose\.yaml: No such file"):
+        project(tmp_path / "missing").write("one", "two")
+
+
+def test_only_our_files_are_removed(tmp_path: Path) -> None:
+    project(tmp_path).write("one\n", "a=1\n")
+    mine = tmp_path / "notes.txt"
+    mine.write_text("keep", encoding="utf-8")
+    project(tmp_path).remove_files()
+    assert list(tmp_path.iterdir()) == [mine]
+    mine.unlink()
+    project(tmp_path).remove_files()
+    assert not tmp_path.exists()
+
+
+# -- removing -------------------------------------------------------------------------------------------------
+
+
+def test_removing_looks_again_until_nothing_is_left(docker: FakeDocker, tmp_path: Path) -> None:
+    docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1"})
+    docker.put_network("labctl-ada", "10.213.7.0/28", LABELS)
+    docker.answer("network rm", err="network labctl-ada has active endpoints", code=1)
+    assert project(tmp_path).absent(find(Docker(), "ada")).empty
+    assert len(docker.called("network", "rm")) == 2
+
+
+def test_what_cannot_be_removed_is_named(docker: FakeDocker, tmp_path: Path) -> None:
+    docker.put("volume", "labctl-ada-consul1", {"Name": "labctl-ada-consul1", "Labels": LABELS})
+    docker.stick("labctl-ada-consul1", "volume is in use")
+    with pytest.raises(DockerError, match="left are volume labctl-ada-consul1"):
+        project(tmp_path).absent(find(Docker(), "ada"))
+
+
+def test_a_removal_that_docker_refuses_for_another_reason_is_told_at_once(docker: FakeDocker, tmp_path: Path) -> None:
+    key = docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1"})
+    docker.stick(key, "device or resource busy")
+    with pytest.raises(DockerError, match=r"removing the containers of the lab ada: .*busy"):
+        project(tmp_path).absent(find(Docker(), "ada"))
+    assert len(docker.called("container", "rm")) == 1
+
+
+# -- ports and subnets that are taken -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Bind for 127.0.0.1:18500 failed: port is already allocated",
+        "Error starting userland proxy: listen tcp4 127.0.0.1:18500: bind: address already in use",
+        "failed to bind host port for 127.0.0.1:18500:10.213.7.2:8500/tcp: address already in use",
+        'time="2026-01-02T03:04:05Z" level=warning\nBind for 127.0.0.1:18500 failed: port is already allocated',
+    ],
+)
+def test_a_taken_port_is_named(said: str) -> None:
+    error = lab_project.port_error(DockerError("x", said=said))
+    assert error is not None
+    assert "Port 18500 on this Docker host's loopback is taken" in error.sentence
+    assert error.failure == "refused"
+
+
+def test_a_taken_port_without_a_number_is_told() -> None:
+    error = lab_project.port_error(DockerError("x", said="address already in use"))
+    assert error is not None
+    assert error.sentence.startswith("A port on this")
+
+
+def test_another_failure_is_no_taken_port() -> None:
+    assert lab_project.port_error(DockerError("x", said="no such image")) is None
+
+
+def test_an_overlap_is_a_taken_subnet() -> None:
+    assert lab_project.subnet_is_taken(DockerError("x", said="Pool overlaps with other one on this address space"))
+    assert not lab_project.subnet_is_taken(DockerError("x", said="no such image"))

@@ -1,0 +1,121 @@
+"""A lab's own /28, where nothing on the Docker host is in its way."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lab_subnets
+
+POOL = ipaddress.IPv4Network("10.213.0.0/16")
+NAMES = st.text("abcdefghij-", min_size=1, max_size=12)
+
+
+def network(text: str) -> ipaddress.IPv4Network:
+    return ipaddress.IPv4Network(text)
+
+
+@pytest.mark.parametrize("text", ["10.213.7.0/28", "192.168.0.0/24", "172.16.0.0/12", "10.0.0.0/8"])
+def test_a_private_subnet_is_read(text: str) -> None:
+    assert str(lab_subnets.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("10.213.7.0/29", "too small"),
+        ("10.213.7.1", "too small"),
+        ("10.213.7.1/28", "not an IPv4 subnet"),
+        ("10.213.7.0/33", "not an IPv4 subnet"),
+        ("fd00::/64", "not an IPv4 subnet"),
+        ("", "not an IPv4 subnet"),
+        ("ten", "not an IPv4 subnet"),
+        ("8.8.8.0/24", "not a private"),
+        ("0.0.0.0/0", "not a private"),
+        ("127.0.0.0/24", "not a private"),
+        ("169.254.0.0/16", "not a private"),
+        ("172.0.0.0/8", "not a private"),
+    ],
+)
+def test_what_cannot_be_a_labs_subnet_is_refused_by_name(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says) as caught:
+        lab_subnets.parse(text)
+    assert ascii(text) in str(caught.value)
+
+
+@given(NAMES, st.integers(20, 28))
+def test_every_subnet_of_the_pool_is_tried_once(lab: str, prefix: int) -> None:
+    pool = ipaddress.IPv4Network((int(POOL.network_address), prefix))
+    assert sorted(lab_subnets.candidates(lab, pool)) == list(pool.subnets(new_prefix=28))
+
+
+def test_a_lab_that_is_built_again_tries_its_old_subnet_first() -> None:
+    assert next(lab_subnets.candidates("ada", POOL)) == next(lab_subnets.candidates("ada", POOL))
+
+
+def test_labs_begin_at_different_places() -> None:
+    firsts = {next(lab_subnets.candidates(f"lab{number}", POOL)) for number in range(100)}
+    assert len(firsts) > 90
+
+
+@given(
+    NAMES,
+    st.lists(st.tuples(st.integers(0, 2**16 - 1), st.integers(16, 32)), max_size=8),
+    st.integers(1, 30),
+)
+def test_what_is_free_overlaps_nothing_that_is_taken(lab: str, places: list[tuple[int, int]], most: int) -> None:
+    taken = [
+        ipaddress.IPv4Network((int(POOL.network_address) + place, prefix), strict=False) for place, prefix in places
+    ]
+    free = lab_subnets.free(lab, POOL, taken, most)
+    assert len(free) <= most
+    assert len(set(free)) == len(free)
+    for one in free:
+        assert one.prefixlen == 28
+        assert one.subnet_of(POOL)
+        assert not any(one.overlaps(other) for other in taken)
+
+
+def test_the_last_free_subnet_is_found() -> None:
+    pool = network("10.213.0.0/24")
+    *taken, last = pool.subnets(new_prefix=28)
+    assert lab_subnets.free("ada", pool, taken, 5) == [last]
+    assert lab_subnets.free("ada", pool, [*taken, last], 5) == []
+
+
+@given(st.sampled_from([1, 3, 5, 7]), st.integers(0, 4095))
+def test_addresses_leave_out_the_bridge_and_the_ends(servers: int, number: int) -> None:
+    subnet = next(itertools.islice(POOL.subnets(new_prefix=28), number, None))
+    found = [ipaddress.IPv4Address(one) for one in lab_subnets.addresses(subnet, servers)]
+    assert len(set(found)) == servers
+    assert set(found) <= set(list(subnet.hosts())[1:])
+
+
+def test_addresses_are_in_the_order_of_the_servers() -> None:
+    assert lab_subnets.addresses(network("10.213.7.16/28"), 3) == ["10.213.7.18", "10.213.7.19", "10.213.7.20"]
+
+
+def test_routes_are_read_and_the_default_route_is_left_out() -> None:
+    table = (
+        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+        "eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+        "eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
+        "br-1\t1007D50A\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0\n"
+        "too short\n"
+    )
+    assert lab_subnets.routes(table) == [network("172.17.0.0/16"), network("10.213.7.16/28")]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 32))
+def test_a_route_is_read_back_as_it_was(address: int, prefix: int) -> None:
+    route = ipaddress.IPv4Network((address, prefix), strict=False)
+
+    def column(number: int) -> str:
+        return number.to_bytes(4, "little").hex().upper()
+
+    line = f"e {column(int(route.network_address))} 0 0 0 0 0 {column(int(route.netmask))} 0 0 0"
+    assert lab_subnets.routes(f"head\n{line}\n") == [route]

@@ -1,0 +1,392 @@
+"""The module consul_lab against a docker program with objects of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ansible.module_utils import lab_project
+
+import consul_lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.unit.stand_ins import FakeCluster, FakeDocker, ModuleRun
+
+
+@pytest.fixture(autouse=True)
+def _no_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab_project, "ROUTES", tmp_path / "no-routes")
+
+
+class Lab:
+    """Runs the module for one lab; returns its result."""
+
+    def __init__(self, run: ModuleRun, folder: Path) -> None:
+        self.module_run = run
+        self.folder = folder
+
+    def __call__(self, state: str = "present", *, check: bool = False, **changed: Any) -> dict[str, Any]:
+        servers = changed.get("servers", 3)
+        project = {"lab": "ada", "owner": "ada", "servers": [f"consul{one + 1}" for one in range(servers)]}
+        arguments = {
+            "name": "ada",
+            "owner": "ada",
+            "state": state,
+            "compose": json.dumps(project | {"pace": changed.pop("pace", "teach")}),
+            "image": "raft-labctl/consul:1.8.7",
+            "directory": str(self.folder),
+        }
+        return self.module_run(consul_lab.main, check=check, **{**arguments, **changed})
+
+
+@pytest.fixture
+def lab(module_run: ModuleRun, docker: FakeDocker, tmp_path: Path) -> Lab:  # noqa: ARG001 - on PATH
+    return Lab(module_run, tmp_path / "labs" / "ada")
+
+
+def states(docker: FakeDocker) -> dict[str, str]:
+    return {one["Name"][1:]: one["State"]["Status"] for one in docker.objects("container").values()}
+
+
+# -- present -------------------------------------------------------------------------------------------------
+
+
+def test_a_lab_is_made_and_its_members_are_facts(lab: Lab, docker: FakeDocker) -> None:
+    result = lab()
+    assert result["changed"] is True
+    assert result["actions"] == ["made a gossip key"]
+    members = result["ansible_facts"]["consul_lab_members"]
+    first = int(result["subnet"].split("/")[0].rsplit(".", 1)[1])
+    assert [(one["name"], one["state"], int(one["address"].rsplit(".", 1)[1]) - first) for one in members] == [
+        ("consul1", "running", 2),
+        ("consul2", "running", 3),
+        ("consul3", "running", 4),
+    ]
+    assert all(isinstance(one["http_port"], int) for one in members)
+    assert sorted(states(docker)) == ["labctl-ada-consul1", "labctl-ada-consul2", "labctl-ada-consul3"]
+    assert f"LAB_SUBNET={result['subnet']}" in result["diff"]["after"]
+
+
+def test_the_second_run_changes_nothing(lab: Lab, docker: FakeDocker) -> None:
+    first = lab()
+    before = docker.objects("container")
+    second = lab()
+    assert (second["changed"], second["actions"]) == (False, [])
+    assert second["subnet"] == first["subnet"]
+    assert second["ansible_facts"] == first["ansible_facts"]
+    assert second["diff"]["before"] == second["diff"]["after"]
+    assert docker.objects("container") == before
+
+
+def test_a_server_that_was_removed_by_hand_comes_back_at_its_address(lab: Lab, docker: FakeDocker) -> None:
+    first = lab()["ansible_facts"]["consul_lab_members"]
+    docker.lose("labctl-ada-consul2")
+    result = lab()
+    assert result["changed"] is True
+    again = result["ansible_facts"]["consul_lab_members"]
+    assert [one["address"] for one in again] == [one["address"] for one in first]
+
+
+def test_a_stopped_server_is_started_and_that_is_a_change(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    docker.container("labctl-ada-consul2")["State"]["Status"] = "exited"
+    assert lab()["changed"] is True
+    assert set(states(docker).values()) == {"running"}
+
+
+def test_another_pace_keeps_the_key_the_subnet_and_the_data(lab: Lab, docker: FakeDocker) -> None:
+    first = lab()
+    volumes = docker.objects("volume")
+    second = lab(pace="real")
+    assert second["changed"] is True
+    assert second["subnet"] == first["subnet"]
+    assert docker.objects("volume") == volumes
+    assert '"pace": "teach"' in second["diff"]["before"]
+    assert '"pace": "real"' in second["diff"]["after"]
+
+
+def test_ports_are_those_that_were_asked_for(lab: Lab) -> None:
+    members = lab(http_port=18500)["ansible_facts"]["consul_lab_members"]
+    assert [one["http_port"] for one in members] == [18500, 18501, 18502]
+
+
+def test_a_helper_that_a_killed_run_left_is_removed(lab: Lab, docker: FakeDocker) -> None:
+    helper = docker.put_container("x", labels={"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"})
+    lab()
+    assert helper not in docker.objects("container")
+
+
+def test_a_subnet_that_is_taken_meanwhile_is_replaced_by_the_next(lab: Lab, docker: FakeDocker) -> None:
+    docker.answer("compose", err="failed: Pool overlaps with other one on this address space", code=1)
+    result = lab()
+    assert len(docker.called("compose")) == 2
+    assert result["subnet"] in result["diff"]["after"]
+    assert result["diff"]["after"].count("LAB_SUBNET") == 1
+    assert docker.objects("network")["labctl-ada"]["IPAM"]["Config"][0]["Subnet"] == result["subnet"]
+
+
+def test_a_subnet_that_was_asked_for_is_not_replaced(lab: Lab, docker: FakeDocker) -> None:
+    docker.answer("compose", err="Error: Pool overlaps with other one on this address space", code=1)
+    result = lab(subnet="10.213.7.0/28")
+    assert "Pool overlaps" in result["msg"]
+    assert len(docker.called("compose")) == 1
+
+
+def test_a_lab_that_cannot_start_leaves_nothing(lab: Lab, docker: FakeDocker) -> None:
+    docker.answer("compose", err="Bind for 127.0.0.1:18500 failed: port is already allocated", code=1)
+    result = lab(http_port=18500)
+    assert result["failed"] is True
+    assert result["failure"] == "refused"
+    assert "Port 18500" in result["msg"]
+    assert docker.everything() == {"container": {}, "network": {}, "volume": {}}
+    assert not lab.folder.exists()
+
+
+def test_a_lab_that_was_there_keeps_its_data_when_a_change_fails(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    before = docker.everything()
+    docker.answer("compose", err="Error: no", code=1)
+    assert lab(pace="real")["failed"] is True
+    assert docker.everything() == before
+    assert lab.folder.exists()
+
+
+# -- growing and shrinking -----------------------------------------------------------------------------------
+
+
+def adopt(docker: FakeDocker, cluster: FakeCluster) -> None:
+    """Let the lab's servers be reachable where the cluster answers."""
+    for name in states(docker):
+        one = docker.container(name)
+        server = cluster.servers[int(name[-1]) - 1]
+        server.address = one["NetworkSettings"]["Networks"]["labctl-ada"]["IPAddress"]
+        one["NetworkSettings"]["Ports"]["8500/tcp"][0]["HostPort"] = str(server.http_port)
+
+
+def peers_without_those_that_left(cluster: FakeCluster, docker: FakeDocker) -> Callable[[int, str, str], Any]:
+    names = {key: one["Name"][-7:] for key, one in docker.objects("container").items()}
+
+    def answer(_number: int, _method: str, _path: str) -> tuple[int, Any]:
+        left = {names[call[1]] for call in docker.called("leave")}
+        return 200, [f"{one.address}:8300" for one in cluster.servers if one.name not in left]
+
+    return answer
+
+
+def test_servers_beyond_the_new_size_leave_the_last_first_and_lose_their_data(
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab(servers=5)
+    cluster = clusters(5)
+    adopt(docker, cluster)
+    names = {key: one["Name"][-7:] for key, one in docker.objects("container").items()}
+    monkeypatch.setattr(cluster, "answer", peers_without_those_that_left(cluster, docker))
+    result = lab(servers=3)
+    assert [names[call[1]] for call in docker.called("leave")] == ["consul5", "consul4"]
+    assert result["actions"] == ["consul5 left the cluster", "consul4 left the cluster"]
+    assert sorted(docker.objects("volume")) == [
+        "labctl-ada-config",
+        "labctl-ada-consul1",
+        "labctl-ada-consul2",
+        "labctl-ada-consul3",
+    ]
+
+
+def test_a_lab_gets_smaller_only_while_all_its_servers_run(
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster]
+) -> None:
+    lab(servers=5)
+    adopt(docker, clusters(5))
+    docker.container("labctl-ada-consul2")["State"]["Status"] = "exited"
+    result = lab(servers=3)
+    assert result["failure"] == "refused"
+    assert "only get smaller while all its servers run" in result["msg"]
+    assert docker.called("leave") == []
+
+
+def test_a_server_that_the_others_still_count_is_not_removed(
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab()
+    adopt(docker, clusters(3))
+    monkeypatch.setattr(lab_project, "LEAVE_SECONDS", 0.0)
+    result = lab(servers=1)
+    assert result["failure"] == "not_ready"
+    assert "consul3 was told to leave and the others still count it" in result["msg"]
+    assert len(states(docker)) == 3
+
+
+def test_servers_that_were_never_joined_need_not_leave(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    lab(servers=1)
+    assert docker.called("leave") == []
+    assert list(states(docker)) == ["labctl-ada-consul1"]
+
+
+# -- stopped, started, restarted, absent ---------------------------------------------------------------------
+
+
+def test_stop_and_start_keep_containers_and_volumes(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    ids, volumes = list(docker.objects("container")), docker.objects("volume")
+    assert lab("stopped")["actions"] == ["stopped consul1", "stopped consul2", "stopped consul3"]
+    assert set(states(docker).values()) == {"exited"}
+    assert lab("stopped")["changed"] is False
+    assert lab("started")["actions"] == ["started consul1", "started consul2", "started consul3"]
+    assert set(states(docker).values()) == {"running"}
+    assert lab("started")["changed"] is False
+    assert (list(docker.objects("container")), docker.objects("volume")) == (ids, volumes)
+
+
+def test_one_server_is_meant_where_one_is_named(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    assert lab("stopped", server="consul2")["actions"] == ["stopped consul2"]
+    assert states(docker)["labctl-ada-consul2"] == "exited"
+    assert lab("restarted", server="consul1")["actions"] == ["stopped consul1", "started consul1"]
+    assert states(docker)["labctl-ada-consul2"] == "exited"
+
+
+def test_a_server_that_the_lab_does_not_have_is_wrong_usage(lab: Lab) -> None:
+    lab()
+    result = lab("stopped", server="consul9")
+    assert result["failure"] == "usage"
+    assert "'consul9'" in result["msg"]
+    assert "consul1, consul2, consul3" in result["msg"]
+
+
+def test_a_paused_server_is_woken_to_be_stopped(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    docker.container("labctl-ada-consul1")["State"]["Status"] = "paused"
+    assert lab("stopped", check=True, server="consul1")["actions"] == ["would stop consul1"]
+    assert lab("stopped", server="consul1")["actions"] == ["stopped consul1"]
+    assert len(docker.called("unpause")) == 1
+
+
+def test_a_lab_that_lost_a_server_is_not_started_by_halves(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    docker.lose("labctl-ada-consul2")
+    assert "has lost consul2: `labctl up ada`" in lab("started")["msg"]
+
+
+@pytest.mark.parametrize("state", ["stopped", "started", "restarted"])
+def test_a_lab_that_is_not_there_cannot_be(lab: Lab, state: str) -> None:
+    assert "There is no lab ada on this Docker host: `labctl up ada` starts it." in lab(state)["msg"]
+
+
+def test_absent_removes_everything_and_says_what(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    docker.put_container("labctl-bob-consul1", labels={"raft-labctl.lab": "bob", "raft-labctl.server": "consul1"})
+    result = lab("absent")
+    assert result["changed"] is True
+    assert result["removed"] == [
+        "labctl-ada-consul1",
+        "labctl-ada-consul2",
+        "labctl-ada-consul3",
+        "network labctl-ada",
+        "volume labctl-ada-config",
+        "volume labctl-ada-consul1",
+        "volume labctl-ada-consul2",
+        "volume labctl-ada-consul3",
+    ]
+    assert list(states(docker)) == ["labctl-bob-consul1"]
+    assert not lab.folder.exists()
+    again = lab("absent")
+    assert (again["changed"], again["removed"]) == (False, [])
+
+
+# -- check mode ----------------------------------------------------------------------------------------------
+
+
+def writes(docker: FakeDocker) -> list[list[str]]:
+    return [call for call in docker.calls if call[1] not in ("ls", "inspect")]
+
+
+def test_check_mode_says_what_would_be_made_and_makes_nothing(lab: Lab, docker: FakeDocker) -> None:
+    result = lab(check=True)
+    assert result["changed"] is True
+    assert result["actions"] == [f"would make and start consul{number}" for number in (1, 2, 3)]
+    assert "LAB_SUBNET" in result["diff"]["after"]
+    assert writes(docker) == []
+    assert not lab.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "changed", "actions"),
+    [
+        ("present", {}, []),
+        ("present", {"pace": "real"}, ["would make the servers again with other settings, keeping their data"]),
+        ("stopped", {}, ["would stop consul1", "would stop consul2", "would stop consul3"]),
+        ("started", {}, []),
+        ("restarted", {"server": "consul1"}, ["would restart consul1"]),
+    ],
+)
+def test_check_mode_of_a_lab_that_is_there(
+    lab: Lab, docker: FakeDocker, state: str, changed: dict[str, Any], actions: list[str]
+) -> None:
+    lab()
+    before = len(writes(docker))
+    result = lab(state, check=True, **changed)
+    assert result["actions"] == actions
+    assert result["changed"] is bool(actions)
+    assert len(writes(docker)) == before
+
+
+def test_check_mode_of_a_smaller_lab_and_of_none(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    before = docker.everything()
+    smaller = lab(check=True, servers=1)["actions"]
+    assert smaller[:2] == ["would remove consul2", "would remove consul3"]
+    assert lab("absent", check=True)["actions"][0] == "would remove labctl-ada-consul1"
+    assert docker.everything() == before
+
+
+# -- refusals ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"name": "../x"}, "cannot be the name of a lab"),
+        ({"name": "x" * 64}, "64 characters"),
+        ({"owner": ""}, "needs an owner"),
+        ({"compose": ""}, "`compose` and `image`"),
+        ({"image": ""}, "`compose` and `image`"),
+        ({"http_port": 65535}, "choose 1 to 65533"),
+        ({"http_port": -1}, "cannot be the first HTTP port"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_docker_is_asked(
+    lab: Lab, docker: FakeDocker, changed: dict[str, Any], says: str
+) -> None:
+    result = lab(**changed)
+    assert result["failure"] == "usage"
+    assert says in result["msg"]
+    assert docker.calls == []
+    assert not lab.folder.exists()
+
+
+@pytest.mark.parametrize("state", ["present", "stopped", "restarted", "absent"])
+def test_a_lab_of_somebody_else_is_refused(lab: Lab, docker: FakeDocker, state: str) -> None:
+    lab()
+    before = docker.everything()
+    result = lab(state, owner="bob")
+    assert result["failure"] == "refused"
+    assert "belongs to ada, not to bob" in result["msg"]
+    assert docker.everything() == before
+
+
+def test_an_engine_that_does_not_answer_is_told(lab: Lab, docker: FakeDocker) -> None:
+    docker.answer("ls", err="Cannot connect to the Docker daemon", code=1, times=9)
+    result = lab()
+    assert "The Docker Engine does not answer" in result["msg"]
+    assert result["failure"] == "failed"
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_is_no_hindrance_to_removal(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "labs").write_text("not a folder", encoding="utf-8")
+    assert "XDG_STATE_HOME" in lab()["msg"]
+    assert lab("absent")["changed"] is False

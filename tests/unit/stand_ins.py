@@ -1,0 +1,418 @@
+"""Stand-ins for what lies outside: a `docker` program with objects of its own, and servers with Consul's HTTP API."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import socketserver
+import tarfile
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class ModuleRun(Protocol):
+    """The fixture `module_run`."""
+
+    def __call__(self, main: Callable[[], None], *, check: bool = False, **arguments: Any) -> dict[str, Any]: ...
+
+
+# The program hands its words to the test's own process over pipes: a second Python for each call would cost the
+# suite most of its time.
+PROGRAM = """#!/bin/sh
+folder='{folder}'
+mkfifo "$folder/$$"
+[ "$1 $2" = "cp -" ] && cat > "$folder/$$.stdin"
+words=$(printf '%s\\037' "$$" "$@")
+printf '%s\\n' "$words" > "$folder/requests"
+read -r code < "$folder/$$"
+[ -s "$folder/$$.out" ] && cat "$folder/$$.out"
+[ -s "$folder/$$.err" ] && cat "$folder/$$.err" >&2
+exit "$code"
+"""
+_MISSING = {
+    "container": "No such container: {}",
+    "network": "network {} not found",
+    "volume": "get {}: no such volume",
+}
+LAB, SERVER, SERVERS = "raft-labctl.lab", "raft-labctl.server", "raft-labctl.servers"
+
+
+@dataclass
+class _Answer:
+    """What a call that holds all the words gets, and how often."""
+
+    words: tuple[str, ...]
+    out: str
+    err: str
+    code: int
+    times: int
+
+
+class FakeDocker:
+    """A `docker` program in a folder of its own; `calls` are the words of each run, in order.
+
+    Its objects are what `docker inspect` says. A compose.yaml is JSON here: {"lab", "owner", "servers": [...], ...}.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.calls: list[list[str]] = []
+        self._objects: dict[str, dict[str, Any]] = {"container": {}, "network": {}, "volume": {}}
+        self._answers: list[_Answer] = []
+        self._stuck: dict[str, str] = {}
+        self._made = 0
+        folder.mkdir()
+        program = folder / "docker"
+        program.write_text(PROGRAM.format(folder=folder), encoding="utf-8")
+        program.chmod(0o755)
+        os.mkfifo(folder / "requests")
+        # Opened for both, so that it never ends between two calls.
+        self._requests = os.fdopen(os.open(folder / "requests", os.O_RDWR), "rb+", buffering=0)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    # -- what tests put in and look at -----------------------------------------------------------------------
+
+    def objects(self, kind: str) -> dict[str, Any]:
+        """A copy of all containers, networks or volumes, by ID or name."""
+        return copy.deepcopy(self._objects[kind])
+
+    def everything(self) -> dict[str, dict[str, Any]]:
+        """A copy of all objects."""
+        return copy.deepcopy(self._objects)
+
+    def put(self, kind: str, key: str, document: dict[str, Any]) -> None:
+        self._objects[kind][key] = document
+
+    def put_container(self, name: str, *, labels: dict[str, str] | None = None, state: str = "running") -> str:
+        """Add a container that Compose did not make; returns its ID."""
+        key = f"{name}-id"
+        document = {
+            "Id": key,
+            "Name": f"/{name}",
+            "Config": {"Labels": labels},
+            "State": {"Status": state, "StartedAt": ""},
+            "NetworkSettings": {"Networks": {}, "Ports": {}},
+        }
+        self.put("container", key, document)
+        return key
+
+    def put_network(self, name: str, subnet: str, labels: dict[str, str] | None = None) -> None:
+        ipam = {"Config": [{"Subnet": subnet}]}
+        self.put("network", name, {"Name": name, "Driver": "bridge", "Labels": labels, "IPAM": ipam})
+
+    def container(self, name: str) -> dict[str, Any]:
+        """The container of that name itself, to change it."""
+        found: dict[str, Any] = next(one for one in self._objects["container"].values() if one["Name"] == f"/{name}")
+        return found
+
+    def lose(self, name: str) -> None:
+        """Let a container be gone, as after `docker rm -f` by hand."""
+        del self._objects["container"][self.container(name)["Id"]]
+
+    def answer(self, *words: str, out: str = "", err: str = "", code: int = 0, times: int = 1) -> None:
+        """Answer the next `times` calls that hold all the words with this, and do nothing."""
+        self._answers.append(_Answer(words, out, err, code, times))
+
+    def stick(self, thing: str, said: str) -> None:
+        """Let the removal of a thing fail, always."""
+        self._stuck[thing] = said
+
+    def called(self, *words: str) -> list[list[str]]:
+        """The calls that hold all these words."""
+        return [call for call in self.calls if set(words) <= set(call)]
+
+    def close(self) -> None:
+        self._requests.write(b"\n")
+        self._thread.join()
+        self._requests.close()
+
+    # -- what docker does ------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        for line in iter(self._requests.readline, b"\n"):
+            call, *words = line.decode().rstrip("\n").split("\x1f")[:-1]
+            try:
+                out, err, code = self._do(words, self.folder / f"{call}.stdin")
+            except Exception as error:  # noqa: BLE001 - the caller shall see it and not wait for ever
+                out, err, code = "", f"the stand-in failed: {error!r}", 70
+            (self.folder / f"{call}.out").write_text(out, encoding="utf-8")
+            (self.folder / f"{call}.err").write_text(err, encoding="utf-8")
+            (self.folder / call).write_text(f"{code}\n", encoding="utf-8")
+
+    def _do(self, words: list[str], stdin: Path) -> tuple[str, str, int]:  # noqa: PLR0911 - one for each command
+        self.calls.append(words)
+        for answer in self._answers:
+            if answer.times > 0 and all(word in " ".join(words) for word in answer.words):
+                answer.times -= 1
+                return answer.out, answer.err, answer.code
+        kind, verb = words[0], words[1] if len(words) > 1 else ""
+        if verb == "ls":
+            return self._ls(kind, words), "", 0
+        if verb == "inspect":
+            return self._inspect(kind, words[2:])
+        if verb == "rm":
+            return self._rm(kind, [word for word in words[2:] if not word.startswith("-")])
+        if (kind, verb) == ("container", "create"):
+            return self._create(words), "", 0
+        if kind == "container":
+            self._change(verb, words[2:])
+        if kind == "cp":
+            return self._cp(words[1], words[2], stdin)
+        if kind == "compose":
+            self._compose(Path(_values(words, "--project-directory")[0]))
+        return "", "", 0
+
+    def _labels(self, kind: str, one: dict[str, Any]) -> dict[str, str]:
+        return (one["Config"] if kind == "container" else one).get("Labels") or {}
+
+    def _fits(self, kind: str, one: dict[str, Any], condition: str) -> bool:
+        what, _, value = condition.partition("=")
+        if what == "label":
+            name, _, wanted = value.partition("=")
+            return self._labels(kind, one).get(name) == wanted
+        return value in str(one["Name"] if what == "name" else one["Driver"])
+
+    def _ls(self, kind: str, words: list[str]) -> str:
+        fit = {
+            key: one
+            for key, one in self._objects[kind].items()
+            if all(self._fits(kind, one, condition) for condition in _values(words, "--filter"))
+        }
+        names = [one["Name"].lstrip("/") for one in fit.values()]
+        return "".join(f"{one}\n" for one in (names if "--format" in words else fit))
+
+    def _inspect(self, kind: str, wanted: list[str]) -> tuple[str, str, int]:
+        by_name = {one.get("Name", key).lstrip("/"): key for key, one in self._objects[kind].items()}
+        keys = [by_name.get(one, one) for one in wanted]
+        missing = [one for one in keys if one not in self._objects[kind]]
+        said = "".join(f"Error response from daemon: {_MISSING[kind].format(one)}\n" for one in missing)
+        found = [self._objects[kind][one] for one in keys if one not in missing]
+        return json.dumps(found), said, 1 if missing else 0
+
+    def _rm(self, kind: str, keys: list[str]) -> tuple[str, str, int]:
+        for key in keys:
+            if key in self._stuck:
+                return "", f"Error response from daemon: {self._stuck[key]}\n", 1
+            self._objects[kind].pop(key, None)
+        return "", "", 0
+
+    def _new_id(self) -> str:
+        self._made += 1
+        return f"{self._made:064x}"
+
+    def _create(self, words: list[str]) -> str:
+        key = self._new_id()
+        fields = [field.split("=", 1) for field in _values(words, "--mount")[0].split(",")]
+        volume = dict(fields)["src"]
+        labels = dict(value.split("=", 1) for name, value in fields if name == "volume-label")
+        self._objects["volume"].setdefault(volume, {"Name": volume, "Labels": labels, "Files": {}})
+        self.put(
+            "container",
+            key,
+            {
+                "Id": key,
+                "Name": "/helper",
+                "Config": {"Labels": dict(label.split("=", 1) for label in _values(words, "--label"))},
+                "State": {"Status": "created", "StartedAt": ""},
+                "NetworkSettings": {},
+                "Volume": volume,
+            },
+        )
+        return f"{key}\n"
+
+    def _cp(self, source: str, target: str, stdin: Path) -> tuple[str, str, int]:
+        key = (target if source == "-" else source).split(":")[0]
+        files = self._objects["volume"][self._objects["container"][key]["Volume"]]["Files"]
+        if source != "-":
+            there = source.rsplit("/", 1)[1] in files
+            return "", "" if there else "Error: Could not find the file in container\n", 0 if there else 1
+        with tarfile.open(stdin) as tar:
+            for entry in tar:
+                content = tar.extractfile(entry)
+                assert content is not None
+                files[entry.name] = {
+                    "content": content.read().decode(),
+                    "mode": entry.mode,
+                    "uid": entry.uid,
+                    "gid": entry.gid,
+                }
+        return "", "", 0
+
+    def _change(self, verb: str, keys: list[str]) -> None:
+        for key in keys:
+            if key in self._objects["container"]:
+                state = self._objects["container"][key]["State"]
+                state["Status"] = "exited" if verb == "stop" else "running"
+                state["StartedAt"] += "+"
+
+    def _compose(self, folder: Path) -> None:
+        text = (folder / "compose.yaml").read_text(encoding="utf-8")
+        lines = (folder / ".env").read_text(encoding="utf-8").splitlines()
+        environment = dict(line.split("=", 1) for line in lines)
+        project = json.loads(text)
+        labels = {LAB: project["lab"], "raft-labctl.owner": project["owner"], SERVERS: str(len(project["servers"]))}
+        network = f"labctl-{project['lab']}"
+        if network not in self._objects["network"]:
+            self.put_network(network, environment["LAB_SUBNET"], labels)
+        have = {
+            self._labels("container", one)[SERVER]: key
+            for key, one in self._objects["container"].items()
+            if self._labels("container", one).get(LAB) == project["lab"] and SERVER in self._labels("container", one)
+        }
+        for server in set(have) - set(project["servers"]):
+            del self._objects["container"][have[server]]
+        for server in project["servers"]:
+            old = self._objects["container"].get(have.get(server, ""))
+            if old and old["Made"] == text:
+                if old["State"]["Status"] != "running":
+                    self._change("start", [old["Id"]])
+                continue
+            if old:
+                del self._objects["container"][old["Id"]]
+            key, name = self._new_id(), f"{network}-{server}"
+            port = environment[f"{server.upper()}_HTTP_PORT"] or str(30_000 + self._made)
+            document = {
+                "Id": key,
+                "Name": f"/{name}",
+                "Made": text,
+                "Config": {"Labels": {**labels, SERVER: server}},
+                "State": {"Status": "running", "StartedAt": "first"},
+                "NetworkSettings": {
+                    "Networks": {network: {"IPAddress": environment[f"{server.upper()}_ADDRESS"]}},
+                    "Ports": {"8500/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]},
+                },
+            }
+            self.put("container", key, document)
+            self._objects["volume"].setdefault(name, {"Name": name, "Labels": labels, "Files": {}})
+
+
+def _values(words: list[str], option: str) -> list[str]:
+    return [words[number + 1] for number, word in enumerate(words) if word == option]
+
+
+@dataclass
+class FakeServer:
+    """One server's side of a cluster; `broken` answers HTTP 500, `deaf` applies no write."""
+
+    name: str
+    address: str
+    http_port: int
+    broken: bool = False
+    deaf: bool = False
+    applied: int = 10
+
+    def member(self) -> dict[str, Any]:
+        """As the fact consul_lab_members has it."""
+        return {
+            "name": self.name,
+            "container": f"labctl-ada-{self.name}",
+            "state": "running",
+            "address": self.address,
+            "http_port": self.http_port,
+        }
+
+
+class _Api(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+
+@dataclass
+class FakeCluster:
+    """Servers whose HTTP APIs answer on loopback as Consul's does; change the attributes to change the answers."""
+
+    size: int = 3
+    joined: Callable[[], bool] = field(default=lambda: True)
+    leader: int | None = 0
+    term: int = 2
+    old: bool = False
+    servers: list[FakeServer] = field(default_factory=list)
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+    _apis: list[_Api] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for number in range(self.size):
+            api = _Api(("127.0.0.1", 0), self._handler(number))
+            threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True).start()
+            self._apis.append(api)
+            self.servers.append(FakeServer(f"consul{number + 1}", f"10.213.0.{number + 2}", int(api.server_address[1])))
+
+    def members(self) -> list[dict[str, Any]]:
+        """As the fact consul_lab_members has them."""
+        return [server.member() for server in self.servers]
+
+    def close(self) -> None:
+        for api in self._apis:
+            api.shutdown()
+            api.server_close()
+
+    def agent(self, number: int) -> dict[str, Any]:
+        """The answer of /v1/agent/self."""
+        joined = self.joined()
+        leads = joined and self.leader is not None
+        raft = {
+            "state": "Leader" if leads and number == self.leader else "Follower",
+            "term": str(self.term if joined else 0),
+            "applied_index": str(self.servers[number].applied if joined else 0),
+            "commit_index": str(self.servers[number].applied if joined else 0),
+            "last_contact": "12.5ms" if leads else "never",
+        }
+        if not self.old:
+            voters = self.servers if joined else []
+            raft["latest_configuration"] = (
+                "["
+                + " ".join(f"{{Suffrage:Voter ID:id-{one.name} Address:{one.address}:8300}}" for one in voters)
+                + "]"
+            )
+        leader = f"{self.servers[self.leader].address}:8300" if leads and self.leader is not None else ""
+        return {
+            "Config": {"NodeID": f"node-{number + 1}", "Version": "1.8.7"},
+            "Stats": {
+                "raft": raft,
+                "consul": {"leader_addr": leader},
+                "serf_lan": {"members": str(self.size if joined else 1)},
+            },
+        }
+
+    def answer(self, number: int, method: str, path: str) -> tuple[int, Any]:
+        """Status and document for a request to a server."""
+        if self.servers[number].broken:
+            return 500, "No cluster leader"
+        if path == "/v1/agent/self":
+            return 200, self.agent(number)
+        if path == "/v1/status/peers":
+            return 200, [f"{one.address}:8300" for one in self.servers] if self.joined() else []
+        if path.startswith("/v1/kv/") and method in ("PUT", "DELETE"):
+            for server in self.servers:
+                server.applied += 0 if server.deaf else 1
+            return 200, True
+        return 404, "no such path"
+
+    def _handler(self, number: int) -> type[BaseHTTPRequestHandler]:
+        cluster = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                cluster.requests.append((cluster.servers[number].name, self.command, self.path))
+                status, document = cluster.answer(number, self.command, self.path)
+                body = json.dumps(document).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_PUT = do_DELETE = _answer  # noqa: N815 - http.server's names
+
+            def log_message(self, *_words: object) -> None:
+                pass
+
+        return Handler
