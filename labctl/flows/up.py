@@ -198,7 +198,8 @@ class Up:
         if item.task == IMAGE_TASK and item.role == "consul_image":
             self.told.image = result
             self.told.seconds["image"] = seconds
-            self.steps.done("Image ready")
+            image = result["msg"]
+            self.steps.done(f"Image {image['name']} from the source {image['source']}")
         if item.task == START_TASK and "ansible_facts" in result:
             self.told.members = result["ansible_facts"]["consul_lab_members"]
             self.told.seconds["start"] = seconds

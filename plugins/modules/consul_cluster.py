@@ -219,6 +219,9 @@ def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     params: dict[str, Any] = module.params
     members = params["members"]
+    if not members and module.check_mode:
+        # A lab that is to be made in the same run: its servers will be strangers to each other.
+        module.exit_json(changed=params["join"], joined=False, command="", cluster={})
     if not members:
         module.fail_json(
             msg=f"There is no lab {params['name']} on this Docker host: `labctl up {params['name']}` starts it.",
