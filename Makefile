@@ -79,7 +79,7 @@ test-tools:
 
 .PHONY: docs
 docs: venv-dev ## The generated parts of the documentation.
-	python scripts/docs.py
+	python scripts/generate_docs.py
 
 .PHONY: constraints
 constraints: ## constraints.txt anew, with the newest versions that pyproject.toml allows.
