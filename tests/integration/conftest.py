@@ -1,0 +1,7 @@
+"""The fixtures of the tests with real Docker and real Consul."""
+
+from __future__ import annotations
+
+from tests.integration.fixtures import ada, bob, image, module_names, name, names, people
+
+__all__ = ["ada", "bob", "image", "module_names", "name", "names", "people"]

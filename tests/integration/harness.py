@@ -1,0 +1,245 @@
+"""People who type labctl commands, and what Docker really has: the tests' hands and eyes.
+
+Everything that a test makes carries a random name; `remove_lab` takes it away by its label, whatever state it is in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.portable.lab_names import LABEL_LAB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = Path(sys.executable).parent
+LABCTL = SCRIPTS / "labctl"
+VERSION = "1.8.7"
+IMAGE = f"raft-labctl/consul:{VERSION}"
+SECONDS = 180
+MARK = "LABCTL_TEST_MARK"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended; `seconds` is how long it took."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float = 0.0
+
+    @property
+    def json(self) -> Any:
+        """Standard output, which must be one JSON document and nothing else."""
+        return json.loads(self.out)
+
+    def sentence(self) -> str:
+        """The one sentence on standard error."""
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, f"not one sentence:\n{self.err}\n{self.out}"
+        assert lines[0].startswith("error: "), lines[0]
+        assert lines[0].endswith((".", ")")), lines[0]
+        return lines[0].removeprefix("error: ")
+
+
+def ended(words: Sequence[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> Result:
+    """Run a command to its end."""
+    begun = time.monotonic()
+    process = subprocess.run(
+        list(words),
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+        stdin=subprocess.DEVNULL,
+    )
+    return Result(process.returncode, process.stdout, process.stderr, time.monotonic() - begun)
+
+
+class Person:
+    """Somebody with a home folder of their own and the labctl that is installed beside this Python.
+
+    Args:
+        owner: the login name that labs get.
+        home: their home folder.
+        before: words in front of every command, such as `nsenter ...`.
+        settings: environment variables on top.
+    """
+
+    def __init__(
+        self, owner: str, home: Path, before: Sequence[str] = (), settings: dict[str, str] | None = None
+    ) -> None:
+        self.owner = owner
+        self.home = home
+        self.state = home / "state" / "raft-labctl"
+        self.before = tuple(before)
+        self.mark = secrets.token_hex(8)
+        home.mkdir(parents=True, exist_ok=True)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("LABCTL_", "ANSIBLE_"))}
+        self.env = kept | {
+            "HOME": str(home),
+            "XDG_STATE_HOME": str(home / "state"),
+            "LABCTL_OWNER": owner,
+            MARK: self.mark,
+            **(settings or {}),
+        }
+
+    def words(self, *words: str) -> list[str]:
+        """The whole command."""
+        return [*self.before, str(LABCTL), *words]
+
+    def run(self, *words: str, cwd: Path | None = None, **env: str) -> Result:
+        """Run `labctl WORDS` to its end."""
+        return ended(self.words(*words), self.env | env, cwd or self.home)
+
+    def done(self, *words: str) -> Result:
+        """Run `labctl WORDS`, which must end well."""
+        result = self.run(*words)
+        assert result.code == 0, f"labctl {' '.join(words)} ended with {result.code}:\n{result.err}\n{result.out}"
+        return result
+
+    def start(self, *words: str, into: Path | None = None) -> subprocess.Popen[str]:
+        """Start `labctl WORDS` as a terminal would: with a process group of its own. Output goes `into` a file."""
+        into = into or self.home / f"out-{secrets.token_hex(4)}"
+        with into.open("w", encoding="utf-8") as out:
+            return subprocess.Popen(
+                self.words(*words),
+                env=self.env,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+
+    def processes(self) -> dict[int, str]:
+        """Processes that were started by this person's commands and still run: pid and command line."""
+        found = {}
+        wanted = f"{MARK}={self.mark}".encode()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:200]
+        return found
+
+    def end_processes(self) -> None:
+        """Kill what is left of this person's commands, by pid."""
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def docker(*words: str, host: str = "", check: bool = True) -> str:
+    """Run `docker WORDS` and return what it printed, stripped."""
+    env = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"} if host else dict(os.environ)
+    process = subprocess.run(
+        ["docker", *(["--host", host] if host else []), *words], capture_output=True, text=True, check=False, env=env
+    )
+    assert not check or process.returncode == 0, f"docker {' '.join(words)}: {process.stderr}"
+    return process.stdout.strip()
+
+
+def docker_bytes(*words: str) -> bytes:
+    """Run `docker WORDS` and return the bytes that it wrote."""
+    return subprocess.run(["docker", *words], capture_output=True, check=True).stdout
+
+
+def inspect(kind: str, *ids: str, host: str = "") -> list[dict[str, Any]]:
+    """What Docker knows of containers, networks, volumes or images."""
+    found: list[dict[str, Any]] = json.loads(docker(kind, "inspect", *ids, host=host)) if ids else []
+    return found
+
+
+def servers(lab: str, host: str = "") -> list[dict[str, Any]]:
+    """What Docker knows of a lab's servers, in the order of their names."""
+    ids = docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL_LAB}={lab}", host=host).split()
+    return sorted(inspect("container", *ids, host=host), key=lambda one: str(one["Name"]))
+
+
+def container(lab: str, server: str) -> str:
+    """A server's container."""
+    return f"labctl-{lab}-{server}"
+
+
+_LISTS = {
+    "container": ("-a", "--format={{.Names}}"),
+    "network": ("--format={{.Name}}",),
+    "volume": ("--format={{.Name}}",),
+}
+
+
+def left_of(lab: str, host: str = "") -> list[str]:
+    """All that Docker has of a lab, by label or by name."""
+    found: set[str] = set()
+    for one in (f"label={LABEL_LAB}={lab}", f"name=labctl-{lab}"):
+        for kind, words in _LISTS.items():
+            listed = docker(kind, "ls", *words, "--filter", one, host=host).split()
+            found |= {f"{kind} {thing}" for thing in listed}
+    return sorted(found)
+
+
+def remove_lab(lab: str, host: str = "") -> None:
+    """Remove a lab by its label, as well as it goes."""
+    of_lab = f"label={LABEL_LAB}={lab}"
+    for kind, look, remove in (
+        ("container", ["ls", "-aq"], ["rm", "--force", "--volumes"]),
+        ("network", ["ls", "-q"], ["rm"]),
+        ("volume", ["ls", "-q"], ["rm", "--force"]),
+    ):
+        ids = docker(kind, *look, "--filter", of_lab, host=host, check=False).split()
+        if ids:
+            docker(kind, *remove, *ids, host=host, check=False)
+
+
+def new_name() -> str:
+    """A lab's name that nobody else has."""
+    return f"it-{secrets.token_hex(4)}"
+
+
+def started(lab: str, host: str = "") -> dict[str, tuple[str, str]]:
+    """Each server's container and when it was started."""
+    return {one["Name"].lstrip("/"): (one["Id"], one["State"]["StartedAt"]) for one in servers(lab, host)}
+
+
+def wait_until(true: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait until something is true; fail after that many seconds, saying `what` was waited for."""
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends, f"waited {seconds} s for {what}"
+        time.sleep(0.1)
+
+
+def put(lab: str, key: str, value: str) -> None:
+    """Write a key through consul1."""
+    docker("exec", container(lab, "consul1"), "consul", "kv", "put", key, value)
+
+
+def get(lab: str, server: str, key: str) -> str:
+    """Read a key from what that server itself has applied."""
+    return docker("exec", container(lab, server), "consul", "kv", "get", "-stale", key)
+
+
+def node_ids(person: Person, lab: str) -> dict[str, tuple[str, str]]:
+    """Each server's node ID and address, as `status` tells them."""
+    return {one["name"]: (one["id"], one["address"]) for one in person.done("status", lab, "--json").json["servers"]}
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a pattern is somewhere in a text, without regard to case."""
+    return re.search(pattern, text, re.IGNORECASE) is not None
