@@ -66,8 +66,11 @@ def labs_in(path: Path) -> set[str]:
     )
     if process.returncode != 0:
         lines = [line for line in process.stderr.splitlines() if "ERROR" in line] or process.stderr.splitlines()
-        said = lines[0].strip() if lines else "Ansible gave no reason"
-        raise LabctlError(f"The inventory {path} cannot be read: {said}", ExitCode.USAGE)
+        said = lines[0].strip().removeprefix("[ERROR]: ") if lines else "Ansible gave no reason"
+        raise LabctlError(
+            f"The inventory {path} cannot be read ({said}): `ansible-inventory -i {path} --list` shows it as Ansible does.",
+            ExitCode.USAGE,
+        )
     listed = json.loads(process.stdout)
     hosts = _hosts_of(GROUP, listed)
     if not hosts:
