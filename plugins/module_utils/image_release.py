@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 
 from ansible.module_utils.image_binary import sha256_of, sum_for
 from ansible.module_utils.image_rootfs import no_space
@@ -91,7 +91,7 @@ def _open(release: Release, url: str) -> Any:
             f"{url} answered {error.code} {error.reason}: is there a Consul {release.version} "
             f"for {release.architecture}?"
         ) from error
-    except (SSLValidationError, URLError, ValueError, TimeoutError, ConnectionError) as error:
+    except (SSLValidationError, OSError, ValueError) as error:
         said = getattr(error, "reason", None) or error
         raise ReleaseError(f"{url} is out of reach ({said}): is there a network, and is the address right?") from error
 

@@ -62,7 +62,7 @@ def this_distribution() -> dict[str, str]:
 
 def mirror_in(targets: str, codename: str) -> str | None:
     """Return the URL of Debian's main archive in what `apt-get indextargets` listed, or None."""
-    rows = [dict(zip(_FIELDS, line.split("|"), strict=False)) for line in targets.splitlines()]
+    rows = [dict(zip(_FIELDS, line.split("|"))) for line in targets.splitlines()]
     # The origin is known only after `apt-get update`: before it, apt prints the field's name.
     main = [row for row in rows if row.get("COMPONENT") == "main" and row.get("ORIGIN", "")[:1] in ("D", "$", "")]
     suites = {codename, "oldstable", "stable", "testing", "unstable", "sid"}
