@@ -68,7 +68,7 @@ def labs_in(path: Path) -> set[str]:
         lines = [line for line in process.stderr.splitlines() if "ERROR" in line] or process.stderr.splitlines()
         said = lines[0].strip().removeprefix("[ERROR]: ") if lines else "Ansible gave no reason"
         raise LabctlError(
-            f"The inventory {path} cannot be read ({said}): `ansible-inventory -i {path} --list` shows it as Ansible does.",
+            f"The inventory {path} cannot be read ({said}): mend it, `ansible-inventory -i {path} --list` tells more.",
             ExitCode.USAGE,
         )
     listed = json.loads(process.stdout)
