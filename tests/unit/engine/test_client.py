@@ -1,0 +1,128 @@
+"""Which engine labctl talks to, and the one sentence for an engine that does not answer."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import re
+import socket
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from docker.errors import APIError, DockerException
+
+from labctl.engine import client
+from labctl.errors import ExitCode, LabctlError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def refusal() -> LabctlError:
+    """What connect() raises. The Docker library leaves its socket open then, which Python would complain of later."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        with pytest.raises(LabctlError) as caught:
+            client.connect()
+        error = LabctlError(caught.value.sentence, caught.value.code)
+        del caught
+        gc.collect()
+    return error
+
+
+@pytest.fixture
+def contexts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A docker configuration with two contexts, of which `far` is the current one."""
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"currentContext": "far"}), encoding="utf-8")
+    for name in ("far", "near"):
+        folder = tmp_path / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
+        folder.mkdir(parents=True)
+        meta = {
+            "Name": name,
+            "Metadata": {},
+            "Endpoints": {"docker": {"Host": f"ssh://{name}", "SkipTLSVerify": False}},
+        }
+        (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("contexts")
+def test_the_current_context_is_the_engine_as_for_the_docker_command() -> None:
+    assert client.address() == "ssh://far"
+    assert client.host_name() == "ssh://far"
+
+
+@pytest.mark.usefixtures("contexts")
+def test_docker_context_goes_before_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CONTEXT", "near")
+    assert client.address() == "ssh://near"
+    monkeypatch.setenv("DOCKER_CONTEXT", "default")
+    assert client.address() is None
+
+
+@pytest.mark.usefixtures("contexts")
+def test_docker_host_goes_before_every_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://room:2375")
+    assert client.address() == "tcp://room:2375"
+
+
+def test_without_any_of_them_the_engine_is_the_default_one(contexts: Path) -> None:
+    (contexts / "config.json").write_text("{broken", encoding="utf-8")
+    assert client.address() is None
+    assert client.host_name() == "local"
+
+
+def test_a_socket_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/user/1000/docker.sock")
+    assert client.host_name() == "local"
+
+
+def test_an_engine_that_is_not_there_is_one_sentence() -> None:
+    error = refusal()
+    assert re.match(r"No Docker Engine answers at unix://.*/no-engine\.sock: `labctl doctor --fix`", error.sentence)
+    assert error.code is ExitCode.FAILED
+
+
+def test_a_socket_that_nobody_listens_on_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(os.path.relpath(tmp_path / "s"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/s")
+    assert "No Docker Engine answers" in refusal().sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (DockerException("PermissionError(13, 'Permission denied')"), "may not use the Docker socket"),
+        (DockerException("('Connection aborted.', FileNotFoundError(2, 'No such file'))"), "No Docker Engine answers"),
+        (APIError("409 Client Error", explanation="name is in use\n"), "Docker refused: name is in use"),
+        (requests.exceptions.ReadTimeout("Read timed out."), "did not answer within 20 seconds"),
+        (DockerException("first line\nsecond line"), "failed: first line"),
+        (DockerException(), "failed: DockerException"),
+    ],
+)
+def test_what_the_library_raises_becomes_a_sentence_of_one_line(error: Exception, says: str) -> None:
+    sentence = client.explain(error).sentence
+    assert says in sentence
+    assert "\n" not in sentence
+
+
+def test_what_is_not_dockers_is_not_explained() -> None:
+    with pytest.raises(ZeroDivisionError), client.explained():
+        raise ZeroDivisionError
+
+
+def test_tls_is_taken_where_the_docker_command_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", "tcp://room:2376")
+    assert "TLS" in refusal().sentence
+
+
+def test_without_certificates_there_is_no_tls() -> None:
+    assert client._tls("tcp://room:2375") is False

@@ -1,0 +1,145 @@
+"""Labs are found by their labels: the only state there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from docker.errors import DockerException
+
+from labctl.engine import labs
+from labctl.errors import ExitCode, LabctlError
+from tests.unit import engine_stand_in as stand_in
+from tests.unit.engine_stand_in import FakeEngine
+
+if TYPE_CHECKING:
+    import docker
+
+
+def client(engine: FakeEngine) -> docker.APIClient:
+    return cast("docker.APIClient", engine)
+
+
+def test_containers_are_grouped_into_labs_in_order_of_name() -> None:
+    parts = [*stand_in.lab("eve"), *reversed(stand_in.lab("ada")), {"Labels": None}, {"Labels": {"x": "y"}}]
+    found = labs.labs_from(parts, "local")
+    assert [lab.name for lab in found] == ["ada", "eve"]
+    ada = found[0]
+    assert [server.name for server in ada.servers] == ["consul1", "consul2", "consul3"]
+    assert (ada.owner, ada.size, ada.pace, ada.version, ada.host) == ("ada", 3, "teach", "1.8.7", "local")
+    assert (ada.workshop, ada.expires, ada.http_port) == ("", None, 0)
+    assert ada.created.isoformat() == "2023-11-14T22:13:21+00:00"
+
+
+def test_a_helper_of_a_lab_is_no_server() -> None:
+    helper = stand_in.container("ada", "consul9")
+    del helper["Labels"]["raft-labctl.server"]
+    assert labs.labs_from([helper], "local") == []
+
+
+def test_a_server_is_asked_at_its_published_port() -> None:
+    (lab,) = labs.labs_from([stand_in.container("ada", "consul1", port=18500)], "local")
+    assert lab.servers[0].member.http_port == 18500
+    assert lab.servers[0].address == "10.213.0.2"
+
+
+def test_a_server_that_does_not_run_is_not_asked() -> None:
+    settings = {"Networks": {"labctl-ada": {"IPAddress": "", "IPAMConfig": {"IPv4Address": "10.213.0.2"}}}}
+    one = stand_in.container("ada", "consul1", State="exited", port=0, NetworkSettings=settings)
+    (lab,) = labs.labs_from([one], "local")
+    assert (lab.servers[0].http_port, lab.servers[0].member.http_port) == (None, None)
+    assert lab.servers[0].address == "10.213.0.2"
+    paused = stand_in.container("ada", "consul1", State="paused")
+    assert labs.labs_from([paused], "local")[0].servers[0].member.http_port is None
+
+
+def test_a_container_without_a_network_has_no_address() -> None:
+    one = stand_in.container("ada", "consul1", NetworkSettings={"Networks": None}, Ports=None)
+    assert labs.labs_from([one], "local")[0].servers[0].address == ""
+
+
+def test_what_the_newest_container_says_counts() -> None:
+    old = stand_in.container("ada", "consul1", labels={"raft-labctl.pace": "teach"}, Created=1)
+    new = stand_in.container("ada", "consul2", labels={"raft-labctl.pace": "real"}, Created=2)
+    (lab,) = labs.labs_from([new, old], "local")
+    assert lab.pace == "real"
+    assert lab.created.timestamp() == 1
+
+
+@pytest.mark.parametrize("size", ["", "three", "²"])
+def test_a_lab_whose_size_is_no_number_is_as_large_as_it_is(size: str) -> None:
+    parts = stand_in.lab("ada", labels={"raft-labctl.servers": size})
+    assert labs.labs_from(parts, "local")[0].size == 3
+
+
+def test_missing_and_running_servers_are_told_apart() -> None:
+    parts = [stand_in.container("ada", "consul1"), stand_in.container("ada", "consul3", State="exited")]
+    (lab,) = labs.labs_from(parts, "local")
+    assert lab.missing == ["consul2"]
+    assert [server.name for server in lab.running] == ["consul1"]
+
+
+def test_a_server_that_the_lab_does_not_have_is_wrong_usage() -> None:
+    (lab,) = labs.labs_from(stand_in.lab("ada"), "local")
+    assert lab.server("consul2").container == "labctl-ada-consul2"
+    with pytest.raises(LabctlError, match="no server 'x': it has consul1, consul2, consul3") as caught:
+        lab.server("x")
+    assert caught.value.code is ExitCode.USAGE
+
+
+# -- choosing ------------------------------------------------------------------------------------------------
+
+
+def test_the_only_lab_may_be_left_out() -> None:
+    engine = FakeEngine(stand_in.lab("ada"))
+    assert labs.choose_lab(client(engine), None).name == "ada"
+
+
+def test_none_says_how_to_start_one() -> None:
+    with pytest.raises(LabctlError, match="`labctl up` starts one") as caught:
+        labs.choose_lab(client(FakeEngine()), None)
+    assert caught.value.code is ExitCode.FAILED
+
+
+def test_several_are_listed() -> None:
+    engine = FakeEngine([*stand_in.lab("ada"), *stand_in.lab("eve")])
+    with pytest.raises(LabctlError, match="ada, eve") as caught:
+        labs.choose_lab(client(engine), None)
+    assert caught.value.code is ExitCode.USAGE
+    assert labs.choose_lab(client(engine), "eve").name == "eve"
+
+
+def test_a_lab_that_is_not_there_says_how_to_start_it() -> None:
+    engine = FakeEngine(stand_in.lab("ada"))
+    with pytest.raises(LabctlError, match=r"no lab ad on .*`labctl up ad`"):
+        labs.choose_lab(client(engine), "ad")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "x" * 64])
+def test_a_name_that_cannot_be_is_wrong_usage(name: str) -> None:
+    with pytest.raises(LabctlError, match="cannot be the name of a lab") as caught:
+        labs.choose_lab(client(FakeEngine(error=AssertionError("asked"))), name)
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_stopped_labs_are_found_too() -> None:
+    engine = FakeEngine(stand_in.lab("ada", State="exited"))
+    assert labs.find_lab(client(engine), "ada") is not None
+    assert labs.find_lab(client(engine), "eve") is None
+
+
+def test_an_engine_that_fails_is_one_sentence() -> None:
+    with pytest.raises(LabctlError, match="Talking to Docker"):
+        labs.list_labs(client(FakeEngine(error=DockerException("odd"))))
+
+
+def test_what_a_killed_down_left_is_found_with_its_owner() -> None:
+    engine = FakeEngine(
+        network_list=[{"Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "bob"}}, {"Labels": {}}],
+        volume_list=[{"Labels": {"raft-labctl.lab": "eve"}}, {"Labels": None}],
+    )
+    assert labs.leftovers(client(engine)) == {"ada": "bob", "eve": ""}
+
+
+def test_an_engine_without_volumes_has_no_leftovers() -> None:
+    assert labs.leftovers(client(FakeEngine())) == {}

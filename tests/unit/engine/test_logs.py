@@ -1,0 +1,105 @@
+"""The servers' logs: split, merged by time, followed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from docker.errors import DockerException
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labctl.engine import logs
+from labctl.engine.labs import Server
+from tests.unit.engine_stand_in import FakeEngine
+
+if TYPE_CHECKING:
+    import docker
+
+SERVERS = [Server(f"consul{one}", f"labctl-ada-consul{one}", f"id{one}", "running", "", 1) for one in (1, 2)]
+
+
+def client(engine: FakeEngine) -> docker.APIClient:
+    return cast("docker.APIClient", engine)
+
+
+def line(second: float, text: str) -> bytes:
+    return f"2026-01-02T03:04:{second:012.9f}Z {text}\n".encode()
+
+
+def test_dockers_time_is_split_from_the_line() -> None:
+    found = logs.split("consul1", b"2026-01-02T03:04:05.123456789Z [INFO] raft: x  y \r\n")
+    assert found == logs.LogLine("consul1", "2026-01-02T03:04:05.123456789Z", "[INFO] raft: x  y ")
+    assert found.when is not None
+    assert found.when.isoformat() == "2026-01-02T03:04:05.123456+00:00"
+
+
+def test_times_sort_as_text_also_where_docker_drops_zeros() -> None:
+    stamps = [b"2026-01-02T03:04:05Z a", b"2026-01-02T03:04:05.1Z b", b"2026-01-02T03:04:05.12Z c"]
+    taken = [logs.split("", one).taken for one in stamps]
+    assert sorted(taken) == taken
+    assert {len(one) for one in taken} == {30}
+
+
+def test_a_line_without_a_time_has_none() -> None:
+    assert logs.split("consul1", b"garbage").when is None
+    assert logs.split("consul1", b"").text == ""
+
+
+def test_bytes_that_are_no_text_are_kept_readable() -> None:
+    assert logs.split("consul1", b"2026-01-02T03:04:05Z \xff\xfe").text == "\ufffd\ufffd"
+
+
+@given(st.lists(st.binary(max_size=12).filter(lambda one: b"\n" not in one), max_size=6), st.data())
+def test_lines_are_the_same_however_the_stream_is_cut(lines: list[bytes], data: st.DataObject) -> None:
+    whole = b"\n".join(lines)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=5)))
+    chunks = [whole[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    expected = whole.split(b"\n")
+    assert list(logs._lines(iter(chunks))) == (expected if expected[-1] else expected[:-1])
+
+
+def test_logs_are_merged_by_time() -> None:
+    engine = FakeEngine(streams={"id1": [(0, line(1, "a") + line(3, "c"))], "id2": [(0, line(2, "b"))]})
+    assert [one.text for one in logs.read(client(engine), SERVERS)] == ["a", "b", "c"]
+    assert engine.tails == ["all", "all"]
+
+
+@pytest.mark.parametrize("tail", [0, 5])
+def test_only_the_last_lines_are_asked_for(tail: int) -> None:
+    engine = FakeEngine(streams={"id1": [], "id2": []})
+    assert logs.read(client(engine), SERVERS, tail) == []
+    assert engine.tails == [tail, tail]
+
+
+def test_followed_lines_that_arrive_close_to_each_other_are_in_order_of_time() -> None:
+    engine = FakeEngine(streams={"id1": [(0, line(2, "second"))], "id2": [(0.1, line(1, "first"))]})
+    assert [one.text for one in logs.Follower(client(engine), SERVERS)] == ["first", "second"]
+
+
+def test_following_ends_when_every_log_has_ended() -> None:
+    engine = FakeEngine(streams={"id1": [(0, line(1, "a")), (0.4, line(2, "b"))], "id2": []})
+    assert [one.text for one in logs.Follower(client(engine), SERVERS)] == ["a", "b"]
+
+
+def test_an_engine_that_goes_away_is_the_end_of_the_log() -> None:
+    engine = FakeEngine(streams={"id1": [(0, line(1, "a"))], "id2": []}, error=DockerException("gone"))
+    assert [one.text for one in logs.Follower(client(engine), SERVERS)] == ["a"]
+
+
+def test_following_can_be_stopped() -> None:
+    engine = FakeEngine(streams={"id1": [(0, line(1, "a")), (3, line(2, "b"))], "id2": []})
+    follower = logs.Follower(client(engine), SERVERS)
+    begun = time.monotonic()
+    for _ in follower:
+        follower.stop()
+    assert time.monotonic() - begun < 2
+
+
+def test_taking_waits_no_longer_than_it_may() -> None:
+    engine = FakeEngine(streams={"id1": [(3, line(1, "a"))], "id2": []})
+    follower = logs.Follower(client(engine), SERVERS)
+    begun = time.monotonic()
+    assert follower.take(0.05) == []
+    assert time.monotonic() - begun < 1

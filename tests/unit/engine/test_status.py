@@ -1,0 +1,44 @@
+"""What a lab's servers say now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from labctl.engine import labs, status
+from tests.unit import engine_stand_in as stand_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.stand_ins import FakeCluster
+
+
+def lab_of(cluster: FakeCluster) -> labs.Lab:
+    parts = [stand_in.container("ada", one.name, port=one.http_port) for one in cluster.servers]
+    return labs.labs_from(parts, "local")[0]
+
+
+def test_a_ready_lab(clusters: Callable[..., FakeCluster]) -> None:
+    now = status.ask(lab_of(clusters(3, leader=1)))
+    assert now.ready
+    assert now.joined
+    assert now.leader is not None
+    assert now.leader.name == "consul2"
+    assert [(server.name, view.state) for server, view in now.pairs()] == [
+        ("consul1", "follower"),
+        ("consul2", "leader"),
+        ("consul3", "follower"),
+    ]
+
+
+def test_a_lab_that_waits_to_be_joined_is_not_ready(clusters: Callable[..., FakeCluster]) -> None:
+    now = status.ask(lab_of(clusters(3, joined=lambda: False)))
+    assert (now.ready, now.joined, now.leader) == (False, False, None)
+
+
+def test_a_lab_whose_server_is_gone_is_not_ready(clusters: Callable[..., FakeCluster]) -> None:
+    lab = lab_of(clusters(3))
+    now = status.ask(replace(lab, servers=lab.servers[:2]))
+    assert now.problem == "consul3 is gone"
+    assert status.ask(replace(lab, servers=lab.servers[:1])).problem == "consul2, consul3 are gone"

@@ -1,0 +1,125 @@
+"""A stand-in for docker.APIClient: what the engine answers, as plain data."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO
+
+
+def container(lab: str, server: str, **changed: Any) -> dict[str, Any]:
+    """One entry of Docker's list of containers, for a server of a lab; `labels` are added to its own."""
+    number = int(server.removeprefix("consul"))
+    labels = {
+        "raft-labctl.lab": lab,
+        "raft-labctl.owner": "ada",
+        "raft-labctl.server": server,
+        "raft-labctl.servers": "3",
+        "raft-labctl.pace": "teach",
+        "raft-labctl.consul-version": "1.8.7",
+        **changed.pop("labels", {}),
+    }
+    port = changed.pop("port", 30_000 + number)
+    return {
+        "Id": f"{lab}-{server}",
+        "Names": [f"/labctl-{lab}-{server}"],
+        "Image": "raft-labctl/consul:1.8.7",
+        "Created": 1_700_000_000 + number,
+        "State": "running",
+        "Labels": labels,
+        "Ports": [{"PrivatePort": 8500, "PublicPort": port, "IP": "127.0.0.1"}, {"PrivatePort": 8300}] if port else [],
+        "NetworkSettings": {"Networks": {f"labctl-{lab}": {"IPAddress": f"10.213.0.{number + 1}"}}},
+        **changed,
+    }
+
+
+def lab(name: str, **changed: Any) -> list[dict[str, Any]]:
+    """The three servers of a lab."""
+    return [container(name, f"consul{number}", **dict(changed)) for number in (1, 2, 3)]
+
+
+def image(version: str, **changed: Any) -> dict[str, Any]:
+    """One entry of Docker's list of images, for an image of labs."""
+    return {
+        "Id": f"sha256:{version}",
+        "RepoTags": [f"raft-labctl/consul:{version}"],
+        "Labels": {"raft-labctl.consul-version": version, "raft-labctl.image-source": changed.pop("source", "debian")},
+        "Size": 132_000_000,
+        "Created": 1_700_000_000,
+        **changed,
+    }
+
+
+@dataclass
+class FakeEngine:
+    """Answers as docker.APIClient does; a log is a list of (seconds to wait, bytes)."""
+
+    container_list: list[dict[str, Any]] = field(default_factory=list)
+    network_list: list[dict[str, Any]] = field(default_factory=list)
+    volume_list: list[dict[str, Any]] | None = None
+    image_list: list[dict[str, Any]] = field(default_factory=list)
+    streams: dict[str, list[tuple[float, bytes]]] = field(default_factory=dict)
+    tails: list[int | str] = field(default_factory=list)
+    archive: list[bytes] = field(default_factory=list)
+    loads: list[dict[str, Any]] = field(default_factory=list)
+    says: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    def _fits(self, labels: dict[str, str] | None, filters: dict[str, Any] | None) -> bool:
+        wanted = (filters or {}).get("label", [])
+        words = [wanted] if isinstance(wanted, str) else wanted
+        pairs = [word.partition("=") for word in words]
+        return all(
+            name in (labels or {}) and (not sign or (labels or {})[name] == value) for name, sign, value in pairs
+        )
+
+    def containers(self, *, all: bool = False, filters: dict[str, Any] | None = None) -> list[dict[str, Any]]:  # noqa: A002
+        if self.error:
+            raise self.error
+        return [
+            one
+            for one in self.container_list
+            if (all or one["State"] == "running") and self._fits(one["Labels"], filters)
+        ]
+
+    def networks(self, *, filters: dict[str, Any]) -> list[dict[str, Any]]:
+        return [one for one in self.network_list if self._fits(one["Labels"], filters)]
+
+    def volumes(self, *, filters: dict[str, Any]) -> dict[str, Any]:
+        if self.volume_list is None:
+            return {"Volumes": None}
+        return {"Volumes": [one for one in self.volume_list if self._fits(one["Labels"], filters)]}
+
+    def images(self, *, filters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        return [one for one in self.image_list if self._fits(one["Labels"], filters)]
+
+    def logs(self, container: str, *, stream: bool = False, tail: int | str = "all", **_: Any) -> Any:
+        self.tails.append(tail)
+        if stream:
+            return self._stream(container)
+        return b"".join(chunk for _, chunk in self.streams[container])
+
+    def _stream(self, container: str) -> Iterator[bytes]:
+        for seconds, chunk in self.streams[container]:
+            time.sleep(seconds)
+            yield chunk
+        if self.error:
+            raise self.error
+
+    def get_image(self, _name: str) -> Iterator[bytes]:
+        yield from self.archive
+        if self.error:
+            raise self.error
+
+    def load_image(self, _file: IO[bytes], *, quiet: bool) -> Iterator[dict[str, str]]:
+        assert not quiet
+        self.image_list += self.loads
+        yield from ({"stream": text} for text in self.says)
+
+    def remove_image(self, name: str) -> None:
+        self.removed.append(name)
