@@ -1,0 +1,270 @@
+"""The documentation, held against the code: it is fresh, what it says can be typed, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+
+from labctl.cli.main import labctl
+from labctl.errors import ExitCode
+from labctl.provision.inventory import labs_in
+from scripts import generate_docs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+# A page that is made of all options proves nothing about the guide.
+WRITTEN_BY_HAND = [page for page in GUIDE if page.name not in ("commands.md", "roles.md", "modules.md")]
+PAGES = [*GUIDE, *sorted((ROOT / "roles").glob("*/README.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PLACEHOLDERS = ("...", "[", "COMMAND")
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def prose(page: Path) -> str:
+    return FENCE.sub("", read(page))
+
+
+def guide() -> str:
+    return "\n".join(map(read, WRITTEN_BY_HAND))
+
+
+# -- generated parts -----------------------------------------------------------------------------------------
+
+
+def test_generated_pages_say_what_the_code_says() -> None:
+    stale = [page_id(path) for path in generate_docs.stale()]
+    assert stale == [], "`make docs` writes them"
+
+
+def test_a_page_that_was_changed_by_hand_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = generate_docs.pages()
+    path = ROOT / "docs" / "reference" / "roles.md"
+    monkeypatch.setattr(generate_docs, "pages", lambda: pages | {path: pages[path] + "by hand\n"})
+    assert generate_docs.stale() == [path]
+
+
+def test_ansible_markup_becomes_markdown() -> None:
+    text = ["With O(state=absent), V(true) or C(a(b)c);", "I(not) in M(consul_lab)."]
+    assert generate_docs.markdown(text) == "With `state=absent`, `true` or `a(b)c`; not in `consul_lab`."
+
+
+# -- commands and options ------------------------------------------------------------------------------------
+
+COMMANDS = dict(generate_docs.commands())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_is_in_the_guide(name: str) -> None:
+    assert re.search(rf"\b{name}\b", guide())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_option_is_in_the_guide(name: str) -> None:
+    text = guide()
+    for option in (one for one in COMMANDS[name].params if isinstance(one, click.Option)):
+        for names in (option.opts, option.secondary_opts):
+            found = [one for one in names if re.search(rf"(?<![\w-]){one}(?![\w-])", text)]
+            assert found or not names, f"{name} {' or '.join(names)}"
+
+
+def command_lines() -> Iterator[tuple[str, str]]:
+    """Every `labctl ...` that the guide tells somebody to type, with its page."""
+    for page in PAGES:
+        for language, block in FENCE.findall(read(page)):
+            if language in ("sh", "console"):
+                typed = re.findall(r"^(?:\$ |.*<\(|.*/bin/|)(labctl .*)", block, re.MULTILINE)
+                yield from ((page_id(page), found) for found in typed)
+        yield from ((page_id(page), found) for found in re.findall(r"`(labctl [^`]+)`", prose(page)))
+
+
+def words(line: str) -> list[str]:
+    """The words behind `labctl`, up to a comment, a pipe, a redirection or the end of a substitution."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|>;&()")
+    lexer.whitespace_split = True
+    found: list[str] = []
+    for word in lexer:
+        if word[0] in "|>;&()":
+            break
+        found.append(word)
+    return found[1:]
+
+
+def parse(arguments: list[str]) -> None:
+    """Let click parse a command line without running it. Raises click.UsageError."""
+    try:
+        command: click.Command = labctl
+        context = command.make_context("labctl", arguments)
+        while isinstance(command, click.Group):
+            rest = [*context._protected_args, *context.args]
+            name, found, rest = command.resolve_command(context, rest)
+            assert found is not None
+            command, context = found, found.make_context(name, rest, parent=context)
+    except click.exceptions.Exit:
+        return
+
+
+LINES = sorted({(page, line) for page, line in command_lines() if not any(mark in line for mark in PLACEHOLDERS)})
+
+
+def test_the_guide_has_command_lines() -> None:
+    assert len({line for _, line in LINES}) > 40
+
+
+@pytest.mark.parametrize(("page", "line"), LINES)
+def test_each_command_line_can_be_parsed(page: str, line: str) -> None:
+    try:
+        parse(words(line))
+    except click.MissingParameter:
+        # Naming a command is no mistake; typing it without what it needs is.
+        assert f"`{line}`" in prose(ROOT / page)
+    except click.UsageError as error:
+        pytest.fail(f"{page}: `{line}`: {error.format_message()}")
+
+
+def test_a_wrong_command_line_cannot_be_parsed() -> None:
+    with pytest.raises(click.UsageError):
+        parse(words("labctl up --pace slow  # a comment"))
+    with pytest.raises(click.UsageError):
+        parse(words("labctl upp | cat"))
+
+
+# -- what else can be typed ----------------------------------------------------------------------------------
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", read(ROOT / "Makefile"), re.MULTILINE))
+
+
+def test_the_readme_has_the_two_commands_and_make_has_them_too() -> None:
+    blocks = [block for _, block in FENCE.findall(read(ROOT / "README.md"))]
+    assert "make demo\nmake test\n" in blocks
+    assert {"demo", "test"} <= make_targets()
+
+
+def test_each_make_target_of_the_guide_exists() -> None:
+    named = {name for page in PAGES for name in re.findall(r"(?:^|`)make ([a-z-]+)", read(page), re.MULTILINE)}
+    assert {"docs", "molecule"} <= named <= make_targets()
+
+
+def test_each_playbook_of_the_guide_exists_and_each_that_exists_is_in_the_guide() -> None:
+    there = {path.name for path in (ROOT / "playbooks").glob("*.yml")}
+    assert set(re.findall(r"playbooks/([a-z]+\.yml)", guide())) <= there
+    assert there <= set(re.findall(r"`([a-z]+\.yml)`", read(ROOT / "docs" / "ansible.md")))
+
+
+def test_the_example_inventory_has_labs_on_two_hosts() -> None:
+    assert labs_in(ROOT / "inventory" / "examples" / "several-hosts.yml") == {"lab-01", "lab-02", "lab-03", "lab-04"}
+
+
+# -- links and form ------------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    heads = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_each_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        where = (page.parent / path).resolve() if path else page
+        assert where.exists(), target
+        assert not anchor or anchor in anchors(where), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_no_line_of_prose_is_longer_than_120_characters(page: Path) -> None:
+    assert [line for line in prose(page).splitlines() if len(line) > 120] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/troubleshooting.md"])
+def test_each_exit_code_is_explained(page: str) -> None:
+    table = [int(code) for code in re.findall(r"^\| (\d+) \|", read(ROOT / page), re.MULTILINE)]
+    assert table == [int(code) for code in ExitCode]
+
+
+# -- JSON ----------------------------------------------------------------------------------------------------
+
+# The functions that make each document, by the heading of docs/reference/json.md that describes it.
+SHAPES = {
+    "Errors": ("_complain",),
+    "up and join": ("_result", "_unchanged", "_preview", "_seconds"),
+    "down": ("down",),
+    "stop, start and restart": ("change",),
+    "ls": ("ls_row",),
+    "status": ("status_document", "_server_row"),
+    "members": ("Seen.row",),
+    "logs": ("write",),
+    "image build, save and load": ("Image.row", "save", "load"),
+    "doctor": ("Finding.row",),
+}
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Every function of labctl by its name, a method also by `Class.name`."""
+    for path in sorted((ROOT / "labctl").rglob("*.py")):
+        for node in ast.walk(ast.parse(read(path))):
+            if isinstance(node, ast.FunctionDef):
+                yield node.name, node
+            elif isinstance(node, ast.ClassDef):
+                yield from ((f"{node.name}.{one.name}", one) for one in node.body if isinstance(one, ast.FunctionDef))
+
+
+def texts(nodes: Iterable[ast.expr | None]) -> set[str]:
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def keys_that_are_printed(function: ast.FunctionDef) -> set[str]:
+    """The keys of dictionaries that a function returns or dumps, and the names that it makes a dictionary of."""
+    found: set[str] = set()
+    for node in ast.walk(function):
+        dumps = isinstance(node, ast.Call) and ast.unparse(node.func) == "json.dumps"
+        if isinstance(node, ast.Return) or dumps:
+            found |= texts(key for one in ast.walk(node) if isinstance(one, ast.Dict) for key in one.keys)
+        if isinstance(node, ast.DictComp) and isinstance(node.generators[0].iter, ast.Tuple):
+            found |= texts(node.generators[0].iter.elts)
+    return found
+
+
+def keys_of(document: Any) -> set[str]:
+    if isinstance(document, list):
+        return {key for one in document for key in keys_of(one)}
+    if isinstance(document, dict):
+        return set(document) | {key for one in document.values() for key in keys_of(one)}
+    return set()
+
+
+@pytest.mark.parametrize("heading", SHAPES)
+def test_the_json_reference_has_the_keys_that_are_printed_and_no_others(heading: str) -> None:
+    made: dict[str, set[str]] = {name: set() for name in SHAPES[heading]}
+    for name, function in functions():
+        if name in made:
+            made[name] |= keys_that_are_printed(function)
+    assert all(made.values()), f"a function is gone or prints nothing: {made}"
+    section = re.split(r"^## ", read(ROOT / "docs" / "reference" / "json.md"), flags=re.MULTILINE)
+    text = next(one for one in section if one.startswith(f"{heading}\n"))
+    described = {
+        key for language, block in FENCE.findall(text) if language == "json" for key in keys_of(json.loads(block))
+    }
+    assert described == set().union(*made.values())
