@@ -53,10 +53,13 @@ def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
     if name is None:
         # A `down` that was killed may have left a network or a volume: that is still a lab to remove.
         names = sorted({lab.name for lab in list_labs(client)} | set(leftovers(client)))
-        name = names[0] if len(names) == 1 else choose_lab(client, None).name if names else None
-        if name is None:
+        if not names:
             steps.note("No lab is there: nothing to remove.")
             return {"lab": None, "changed": False, "removed": []}
+        if len(names) > 1:
+            sentence = f"Several labs are there, so name the one you mean: {', '.join(names)}."
+            raise LabctlError(sentence, ExitCode.USAGE)
+        name = names[0]
     if problem := lab_names.name_problem(name):
         raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
     lab = find_lab(client, name)
