@@ -1,0 +1,246 @@
+"""A playbook's run: what it is given, what it tells, how it ends. One run is real, the others replay events."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.provision import processes, state
+from labctl.provision import run as run_file
+from labctl.provision.inventory import of_this_machine
+from labctl.provision.run import PlaybookRun, failure_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STATS = {"event": "playbook_on_stats", "event_data": {"processed": {"ada": 1}}}
+
+
+class FakeRunner:
+    """Stands in for ansible_runner.run: replays events and ends with a code."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = [STATS]
+        self.rc = 0
+        self.error: Exception | None = None
+        self.options: dict[str, Any] = {}
+        self.inside: Callable[[], None] = lambda: None
+
+    def __call__(self, **options: Any) -> FakeRunner:
+        self.options = options
+        self.inside()
+        for event in self.events:
+            assert options["event_handler"](event) is False
+        if self.error:
+            raise self.error
+        return self
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
+    fake = FakeRunner()
+    monkeypatch.setattr("ansible_runner.run", fake)
+    return fake
+
+
+def event(kind: str, **data: Any) -> dict[str, Any]:
+    return {"event": kind, "pid": 1, "stdout": data.pop("stdout", ""), "event_data": data}
+
+
+def finished(runner: FakeRunner, *events: dict[str, Any], rc: int = 0, **options: Any) -> PlaybookRun:
+    runner.events, runner.rc = [*events, STATS], rc
+    run = PlaybookRun("up.yml", of_this_machine("ada", {}), **options)
+    run.finish()
+    return run
+
+
+def records() -> list[Path]:
+    return list((state.state_folder() / "runs").glob("*.log"))
+
+
+def test_what_ansible_is_given(runner: FakeRunner) -> None:
+    finished(runner, tags=("start", "join"), check=True)
+    options = runner.options
+    assert options["playbook"].endswith("/playbooks/up.yml")
+    assert options["limit"] == "ada"
+    assert options["tags"] == "start,join"
+    assert options["cmdline"] == "--check --diff"
+    assert options["inventory"]["labs"]["hosts"]["ada"]["consul_lab_name"] == "ada"
+    finished(runner)
+    assert runner.options["tags"] is None
+    assert runner.options["cmdline"] is None
+
+
+def test_a_users_inventory_stays_a_source_and_ours_lies_over_it(runner: FakeRunner, tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    def look() -> None:
+        first, second = runner.options["inventory"]
+        seen.extend([first, json.loads(Path(second).read_text(encoding="utf-8"))])
+
+    runner.inside = look
+    inventory = Inventory("ada", (tmp_path / "hosts.yml",), {"labs": {"hosts": {"ada": {"x": 1}}}})
+    PlaybookRun("up.yml", inventory).finish()
+    assert seen == [str(tmp_path / "hosts.yml"), {"labs": {"hosts": {"ada": {"x": 1}}}}]
+
+
+@pytest.mark.parametrize(
+    ("locale", "given"),
+    [({"LC_ALL": "C"}, "C.UTF-8"), ({"LANG": "de_DE.utf8"}, None), ({"LC_ALL": "en_US.UTF-8"}, None), ({}, "C.UTF-8")],
+)
+def test_ansible_gets_a_locale_that_it_starts_in(
+    runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, locale: dict[str, str], given: str | None
+) -> None:
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in locale.items():
+        monkeypatch.setenv(name, value)
+    finished(runner)
+    assert runner.options["envvars"].get("LC_ALL") == given
+
+
+def test_progress_tells_tasks_as_they_begin_and_end(runner: FakeRunner) -> None:
+    runner.events = [
+        event("playbook_on_play_start", name="x"),
+        event("runner_on_start", role="consul_lab", task="Make it"),
+        event("runner_on_ok", role="consul_lab", task="Make it", res={"changed": True}, stdout="changed: [ada]"),
+        STATS,
+    ]
+    run = PlaybookRun("up.yml", of_this_machine("ada", {}))
+    told = [item for item in run.progress() if item is not None]
+    run.finish()
+    assert [(one.task, one.result, one.changed, one.text) for one in told] == [
+        ("Make it", None, False, ""),
+        ("Make it", {"changed": True}, True, "changed: [ada]"),
+    ]
+
+
+def test_progress_says_none_while_nothing_happens(runner: FakeRunner) -> None:
+    go = threading.Event()
+
+    def wait() -> None:
+        go.wait(10)
+
+    runner.inside = wait
+    run = PlaybookRun("up.yml", of_this_machine("ada", {}))
+    assert next(run.progress(wait=0.01)) is None
+    go.set()
+    run.finish()
+
+
+def test_the_sentence_of_the_task_that_failed_is_the_runs_sentence(runner: FakeRunner) -> None:
+    failed = event("runner_on_failed", task="x", res={"msg": "It is taken.", "failure": "refused"})
+    with pytest.raises(LabctlError, match=r"^It is taken\.$") as caught:
+        finished(runner, failed, rc=2)
+    assert caught.value.code is ExitCode.REFUSED
+
+
+def test_a_failure_that_is_ignored_is_none(runner: FakeRunner) -> None:
+    finished(runner, event("runner_on_failed", res={"msg": "no"}, ignore_errors=True))
+
+
+def test_a_failure_that_was_rescued_is_none(runner: FakeRunner) -> None:
+    finished(runner, event("runner_on_failed", res={"msg": "the engine does not answer"}), rc=0)
+
+
+def test_a_run_that_worked_on_nothing_has_failed(runner: FakeRunner) -> None:
+    runner.events = [{"event": "playbook_on_stats", "event_data": {"processed": {}}}]
+    with pytest.raises(LabctlError, match=r"found no lab to work on: what Ansible printed is in .*ada-up\.log"):
+        PlaybookRun("up.yml", of_this_machine("ada", {})).finish()
+
+
+def test_an_end_without_a_failed_task_tells_ansibles_own_error(runner: FakeRunner) -> None:
+    with pytest.raises(LabctlError, match="ended with code 4: ERROR! the playbook could not be found"):
+        finished(runner, {"event": "verbose", "stdout": "ERROR! the playbook could not be found"}, rc=4)
+
+
+def test_a_runner_that_raises_is_a_sentence(runner: FakeRunner) -> None:
+    runner.error = RuntimeError("no pexpect")
+    with pytest.raises(LabctlError, match="ansible-runner could not run the playbook: no pexpect"):
+        finished(runner)
+
+
+def test_an_event_of_an_unknown_shape_does_not_end_the_run(runner: FakeRunner) -> None:
+    finished(runner, {}, {"event": "runner_on_ok", "event_data": {"res": "text"}})
+
+
+def test_what_ansible_printed_is_kept_and_the_runs_folder_is_not(runner: FakeRunner) -> None:
+    finished(runner, {"event": "verbose", "stdout": "PLAY [one]"}, record="up-start")
+    (record,) = records()
+    assert record.name.endswith("-ada-up-start.log")
+    assert record.read_text(encoding="utf-8") == "PLAY [one]\n"
+    assert list(record.parent.glob("run-*")) == []
+
+
+def test_a_run_that_is_interrupted_before_it_began_is_cancelled(
+    runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "descendants", lambda _pid: [])
+
+    def wait() -> None:
+        while not runner.options["cancel_callback"]():
+            time.sleep(0.005)
+
+    runner.inside = wait
+    run = PlaybookRun("up.yml", of_this_machine("ada", {}))
+    begun = time.monotonic()
+    run.interrupt()
+    assert time.monotonic() - begun < 2
+    assert list((state.state_folder() / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "says"),
+    [
+        ({"msg": "a", "failure": "usage"}, ExitCode.USAGE, "a"),
+        ({"msg": "a", "failure": "not_ready"}, ExitCode.NOT_READY, "a"),
+        ({"msg": "a", "failure": "odd"}, ExitCode.FAILED, "a"),
+        ({"msg": " a \n"}, ExitCode.FAILED, "a"),
+        ({}, ExitCode.FAILED, "a task failed and gave no reason"),
+        (
+            {"argument_errors": ["servers must be 3", "y"]},
+            ExitCode.USAGE,
+            "A setting is wrong: servers must be 3; y.",
+        ),
+    ],
+)
+def test_a_failed_tasks_result_becomes_a_sentence_and_a_code(result: dict[str, Any], code: ExitCode, says: str) -> None:
+    error = failure_from(result)
+    assert (error.code, error.sentence) == (code, says)
+
+
+def test_a_host_out_of_reach_is_told() -> None:
+    assert (
+        failure_from({"msg": "timed out"}, unreachable=True).sentence
+        == "The Docker host could not be reached: timed out"
+    )
+
+
+def test_a_real_playbook_runs_for_its_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "playbooks").mkdir()
+    (tmp_path / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")
+    play = [
+        {
+            "hosts": "labs",
+            "gather_facts": False,
+            "tasks": [
+                {"name": "Say", "ansible.builtin.debug": {"msg": "{{ consul_lab_name }}"}},
+                {"name": "Fail", "ansible.builtin.fail": {"msg": "It went wrong."}},
+            ],
+        }
+    ]
+    (tmp_path / "playbooks" / "x.yml").write_text(json.dumps(play), encoding="utf-8")
+    monkeypatch.setattr(run_file, "content_root", lambda: tmp_path)
+    run = PlaybookRun("x.yml", of_this_machine("ada", {}))
+    told = [item for item in run.progress(wait=5) if item is not None and item.result is not None]
+    with pytest.raises(LabctlError, match=r"^It went wrong\.$"):
+        run.finish()
+    assert told[0].result is not None
+    assert told[0].result["msg"] == "ada"
+    assert len(records()) == 1
