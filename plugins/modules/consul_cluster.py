@@ -214,44 +214,55 @@ def report(views: list[consul_views.View]) -> dict[str, Any]:
     }
 
 
+def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
+    """Do what the arguments say and return the module's result. Raises DockerError with one sentence."""
+    members = params["members"]
+    if not members and check_mode:
+        # A lab that is to be made in the same run: its servers will be strangers to each other.
+        return {"changed": params["join"], "joined": False, "command": "", "cluster": {}}
+    if not members:
+        lab = params["name"]
+        raise DockerError(f"There is no lab {lab} on this Docker host: `labctl up {lab}` starts it.")
+    cluster = Cluster(params["name"], members, params["timeout"])
+    if check_mode:
+        strangers = cluster.strangers(cluster.views())
+        command = " ".join(cluster.join_words()) if strangers and params["join"] else ""
+        return {"changed": bool(command), "joined": not strangers, "command": command, "cluster": {}}
+    try:
+        return make_ready(cluster, join=params["join"])
+    except NotReadyError as error:
+        raise DockerError(str(error), "not_ready") from error
+
+
+def make_ready(cluster: Cluster, *, join: bool) -> dict[str, Any]:
+    """Join where it is needed and wait until ready. Raises NotReadyError."""
+    begun = time.monotonic()
+    views = cluster.wait_for_agents()
+    strangers = cluster.strangers(views)
+    if strangers and not join and not any(view.voters for view in views):
+        return {"changed": False, "joined": False, "command": "", "cluster": report(views)}
+    changed = strangers and join
+    if changed:
+        cluster.join()
+    joined = time.monotonic()
+    views, agreed = cluster.wait_until_ready()
+    seconds = {"join": round(joined - begun, 3), "election": round(agreed - joined, 3)}
+    return {
+        "changed": changed,
+        "joined": True,
+        "command": " ".join(cluster.join_words()) if changed else "",
+        "cluster": {**report(views), "seconds": seconds},
+    }
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    params: dict[str, Any] = module.params
-    members = params["members"]
-    if not members and module.check_mode:
-        # A lab that is to be made in the same run: its servers will be strangers to each other.
-        module.exit_json(changed=params["join"], joined=False, command="", cluster={})
-    if not members:
-        module.fail_json(
-            msg=f"There is no lab {params['name']} on this Docker host: `labctl up {params['name']}` starts it.",
-            failure="failed",
-        )
-    cluster = Cluster(params["name"], members, params["timeout"])
-    if module.check_mode:
-        strangers = cluster.strangers(cluster.views())
-        command = " ".join(cluster.join_words()) if strangers and params["join"] else ""
-        module.exit_json(changed=bool(command), joined=not strangers, command=command, cluster={})
-    begun = time.monotonic()
     try:
-        views = cluster.wait_for_agents()
-        strangers = cluster.strangers(views)
-        if strangers and not params["join"] and not any(view.voters for view in views):
-            module.exit_json(changed=False, joined=False, command="", cluster=report(views))
-        changed = strangers and params["join"]
-        if changed:
-            cluster.join()
-        joined = time.monotonic()
-        views, agreed = cluster.wait_until_ready()
-    except NotReadyError as error:
-        module.fail_json(msg=str(error), failure="not_ready")
-    seconds = {"join": round(joined - begun, 3), "election": round(agreed - joined, 3)}
-    module.exit_json(
-        changed=changed,
-        joined=True,
-        command=" ".join(cluster.join_words()) if changed else "",
-        cluster={**report(views), "seconds": seconds},
-    )
+        result = answer(module.params, check_mode=module.check_mode)
+    except DockerError as error:
+        module.fail_json(msg=error.sentence, failure=error.failure)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -292,57 +292,63 @@ def fingerprint(found: Found) -> list[tuple[str, str, str]]:
     return [(server.id, server.started, server.state) for server in found.servers]
 
 
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    params: dict[str, Any] = module.params
+def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
+    """Do what the arguments say and return the module's result. Raises DockerError with one sentence."""
     problem = usage_problem(params)
     if problem:
-        module.fail_json(msg=problem, failure="usage")
-    folder = Path(params["directory"])
-    lab, dry = params["name"], module.check_mode
-    result: dict[str, Any] = {"removed": []}
-    try:
-        # Check mode must not even make the folder that the lock is in.
-        lock = contextlib.nullcontext(()) if dry else locked(folder, lab, must=params["state"] == "present")
-        with lock as handles:
-            docker = Docker(handles)
-            project = LabProject(docker, lab, params["owner"], folder)
-            found = find(docker, lab)
-            refuse_foreign(lab, params["owner"], found)
-            if params["state"] == "present":
-                present(project, params, found, dry=dry)
-            elif params["state"] == "absent":
-                result["removed"] = absent(project, found, dry=dry)
-            else:
-                change(project, params, found, dry=dry)
-            if dry:
-                after = found
-            elif params["state"] == "present":
-                # Found whole at the beginning, and Compose succeeded: only the servers can be new.
-                servers = project.servers_now(params["servers"])
-                after = dataclasses.replace(found, servers=servers, subnet=project.subnet)
-            else:
-                after = find(docker, lab)
-    except DockerError as error:
-        module.fail_json(msg=error.sentence, failure=error.failure)
+        raise DockerError(problem, "usage")
+    folder, lab, state = Path(params["directory"]), params["name"], params["state"]
+    removed: list[str] = []
+    # Check mode must not even make the folder that the lock is in.
+    lock = contextlib.nullcontext(()) if check_mode else locked(folder, lab, must=state == "present")
+    with lock as handles:
+        docker = Docker(handles)
+        project = LabProject(docker, lab, params["owner"], folder)
+        found = find(docker, lab)
+        refuse_foreign(lab, params["owner"], found)
+        if state == "present":
+            present(project, params, found, dry=check_mode)
+        elif state == "absent":
+            removed = absent(project, found, dry=check_mode)
+        else:
+            change(project, params, found, dry=check_mode)
+        after = found if check_mode else look_again(project, params, found)
     outcome = project.outcome
     changed = bool(outcome.actions) or fingerprint(found) != fingerprint(after)
-    if params["state"] == "present":
-        changed = changed or outcome.before != outcome.after
+    result = {
+        "changed": changed or (state == "present" and outcome.before != outcome.after),
+        "actions": outcome.actions,
+        "subnet": after.subnet,
+        "removed": removed,
+        "ansible_facts": {"consul_lab_members": [server.fact() for server in after.servers]},
+    }
+    if state == "present":
         result["diff"] = {
             "before": outcome.before,
             "after": outcome.after,
             "before_header": f"{folder} (before)",
             "after_header": f"{folder} (after)",
         }
-    module.exit_json(
-        changed=changed,
-        actions=outcome.actions,
-        subnet=after.subnet,
-        ansible_facts={"consul_lab_members": [server.fact() for server in after.servers]},
-        **result,
-    )
+    return result
+
+
+def look_again(project: LabProject, params: dict[str, Any], found: Found) -> Found:
+    """What is there now. Raises DockerError."""
+    if params["state"] != "present":
+        return find(project.docker, project.lab)
+    # Found whole at the beginning, and Compose succeeded: only the servers can be new.
+    servers = project.servers_now(params["servers"])
+    return dataclasses.replace(found, servers=servers, subnet=project.subnet)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    try:
+        result = answer(module.params, check_mode=module.check_mode)
+    except DockerError as error:
+        module.fail_json(msg=error.sentence, failure=error.failure)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -48,18 +48,28 @@ from ansible.module_utils.docker_cli import Docker, DockerError
 from ansible.module_utils.lab_found import find
 
 
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(argument_spec={"name": {"type": "str", "required": True}}, supports_check_mode=True)
-    params: dict[str, Any] = module.params
+def argument_spec() -> dict[str, dict[str, Any]]:
+    """The module's arguments, as DOCUMENTATION has them."""
+    return {"name": {"type": "str", "required": True}}
+
+
+def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:  # noqa: ARG001 - it only ever reads
+    """Collect the facts. Raises DockerError with one sentence."""
     problem = lab_names.name_problem(params["name"])
     if problem:
-        module.fail_json(msg=lab_names.name_sentence(params["name"], problem), failure="usage")
+        raise DockerError(lab_names.name_sentence(params["name"], problem), "usage")
+    servers = find(Docker(), params["name"]).servers
+    return {"changed": False, "ansible_facts": {"consul_lab_members": [server.fact() for server in servers]}}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
-        found = find(Docker(), params["name"])
+        result = answer(module.params, check_mode=module.check_mode)
     except DockerError as error:
         module.fail_json(msg=error.sentence, failure=error.failure)
-    module.exit_json(changed=False, ansible_facts={"consul_lab_members": [server.fact() for server in found.servers]})
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":
