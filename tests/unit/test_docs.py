@@ -204,6 +204,37 @@ def test_each_exit_code_is_explained(page: str) -> None:
     assert table == [int(code) for code in ExitCode]
 
 
+# -- the house -----------------------------------------------------------------------------------------------
+
+
+class Imports(ast.NodeVisitor):
+    """The parts of labctl that a file imports to run, not only for types."""
+
+    def __init__(self) -> None:
+        self.parts: set[str] = set()
+
+    def visit_If(self, node: ast.If) -> None:
+        if ast.unparse(node.test) != "TYPE_CHECKING":
+            self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        names = [f"labctl.{one.name}" for one in node.names] if node.module == "labctl" else [node.module or ""]
+        self.parts |= {name.split(".")[1] for name in names if name.startswith("labctl.")}
+
+
+def imports_of(part: str) -> set[str]:
+    visitor = Imports()
+    for path in (ROOT / "labctl" / part).rglob("*.py"):
+        visitor.visit(ast.parse(read(path)))
+    return visitor.parts - {part, "errors", "__version__"}
+
+
+def test_imports_go_the_way_that_the_architecture_says() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\| ([^|]*) \|$", read(ROOT / "docs" / "architecture.md"), re.MULTILINE)
+    said = {part: set(re.findall(r"`(\w+)`", imports)) for part, imports in rows}
+    assert said == {path.parent.name: imports_of(path.parent.name) for path in (ROOT / "labctl").glob("*/__init__.py")}
+
+
 # -- JSON ----------------------------------------------------------------------------------------------------
 
 # The functions that make each document, by the heading of docs/reference/json.md that describes it.
