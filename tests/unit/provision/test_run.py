@@ -13,7 +13,7 @@ import pytest
 from labctl.errors import ExitCode, LabctlError
 from labctl.provision import processes, state
 from labctl.provision import run as run_file
-from labctl.provision.inventory import of_this_machine
+from labctl.provision.inventory import Inventory, of_this_machine
 from labctl.provision.run import PlaybookRun, failure_from
 
 if TYPE_CHECKING:

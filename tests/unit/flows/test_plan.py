@@ -1,0 +1,86 @@
+"""What `labctl up` is asked to do, and what that changes in a lab that is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from labctl.engine import labs
+from labctl.errors import ExitCode, LabctlError
+from labctl.flows.plan import UpOptions, Wanted, differences, refuse_foreign, refuse_options, wanted_of
+from tests.unit import engine_stand_in as stand_in
+
+LAB = labs.labs_from(stand_in.lab("ada", labels={"raft-labctl.http-port": "18500"}), "local")[0]
+AS_IT_IS = Wanted(servers=3, pace="teach", version="1.8.7", http_port=18500)
+ASKED = UpOptions("ada", "ada")
+
+
+def test_a_new_lab_gets_the_defaults() -> None:
+    assert wanted_of(ASKED, None) == Wanted(servers=3, pace="teach", version=None, http_port=0)
+
+
+def test_what_is_not_said_stays_as_the_lab_has_it() -> None:
+    assert wanted_of(ASKED, LAB) == AS_IT_IS
+    assert differences(LAB, wanted_of(ASKED, LAB)) == []
+
+
+def test_what_is_said_counts() -> None:
+    asked = replace(ASKED, servers=5, pace="real", version="1.21.4", http_port=0)
+    assert wanted_of(asked, LAB) == Wanted(servers=5, pace="real", version="1.21.4", http_port=0)
+    assert wanted_of(asked, None) == Wanted(servers=5, pace="real", version="1.21.4", http_port=0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        (replace(AS_IT_IS, pace="real"), "pace teach becomes real: all servers are made again"),
+        (replace(AS_IT_IS, version="1.21.4"), "Consul 1.8.7 becomes 1.21.4"),
+        (replace(AS_IT_IS, http_port=9500), "HTTP port of consul1 becomes 9500"),
+        (replace(AS_IT_IS, http_port=0), "becomes one that Docker chooses"),
+        (replace(AS_IT_IS, servers=7), "consul4, consul5, consul6, consul7 join, so 7 servers vote"),
+        (replace(AS_IT_IS, servers=1), "consul2, consul3 leave the cluster, and their data is removed"),
+    ],
+)
+def test_each_change_is_one_sentence(wanted: Wanted, says: str) -> None:
+    (found,) = differences(LAB, wanted)
+    assert says in found
+
+
+def test_no_version_is_no_change() -> None:
+    assert differences(LAB, replace(AS_IT_IS, version=None)) == []
+
+
+def test_servers_that_are_gone_or_stopped_are_changes() -> None:
+    first, _, third = LAB.servers
+    lab = replace(LAB, servers=(first, replace(third, state="exited")))
+    assert differences(lab, AS_IT_IS) == [
+        "consul2 is gone: it is made again",
+        "consul3 is exited: it is started",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (replace(ASKED, lab="../x"), "name of a lab"),
+        *((replace(ASKED, servers=number), f"{number} servers") for number in (-1, 0, 2, 4, 9)),
+    ],
+)
+def test_what_cannot_be_is_wrong_usage(options: UpOptions, says: str) -> None:
+    with pytest.raises(LabctlError, match=says) as caught:
+        refuse_options(options)
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_what_can_be_is_not_refused() -> None:
+    for servers in (None, 1, 3, 5, 7):
+        refuse_options(replace(ASKED, servers=servers))
+
+
+def test_a_lab_of_somebody_else_is_refused() -> None:
+    with pytest.raises(LabctlError, match="belongs to ada, not to bob, so nothing was changed") as caught:
+        refuse_foreign(LAB, "bob")
+    assert caught.value.code is ExitCode.REFUSED
+    refuse_foreign(LAB, "ada")
+    refuse_foreign(None, "bob")

@@ -1,0 +1,81 @@
+"""A playbook is run to its end, whatever end that is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from labctl.errors import LabctlError
+from labctl.flows.play import play
+from labctl.provision.run import PlaybookRun, Progress
+from labctl.show.steps import SilentSteps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BEGUN = Progress("role", "task", None, changed=False, text="TASK [task]")
+ENDED = Progress("role", "task", {"a": 1}, changed=True, text="")
+
+
+class Run:
+    """A run that tells two tasks, or is broken off."""
+
+    def __init__(self, error: BaseException | None = None, at_end: LabctlError | None = None) -> None:
+        self.error, self.at_end = error, at_end
+        self.interrupted = self.finished = False
+
+    def progress(self) -> Iterator[Progress | None]:
+        yield from (None, BEGUN, ENDED)
+        if self.error:
+            raise self.error
+
+    def finish(self) -> None:
+        self.finished = True
+        if self.at_end:
+            raise self.at_end
+
+    def interrupt(self) -> None:
+        self.interrupted = True
+
+
+class Steps(SilentSteps):
+    def __init__(self) -> None:
+        self.failed = False
+        self.notes: list[str] = []
+
+    def fail(self) -> None:
+        self.failed = True
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def run_it(run: Run, steps: Steps, **options: Any) -> list[Progress]:
+    return play(cast("PlaybookRun", run), steps, **options)
+
+
+def test_what_the_tasks_reported_is_returned() -> None:
+    run, steps = Run(), Steps()
+    assert run_it(run, steps) == [ENDED]
+    assert (run.finished, run.interrupted, steps.failed, steps.notes) == (True, False, False, [])
+
+
+def test_verbose_shows_what_ansible_prints() -> None:
+    steps = Steps()
+    run_it(Run(), steps, verbose=True)
+    assert steps.notes == ["TASK [task]"]
+
+
+def test_an_interrupt_ends_the_run_and_goes_on() -> None:
+    run = Run(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run_it(run, Steps())
+    assert (run.interrupted, run.finished) == (True, False)
+
+
+def test_a_failure_marks_the_step() -> None:
+    steps = Steps()
+    with pytest.raises(LabctlError):
+        run_it(Run(at_end=LabctlError("no")), steps)
+    assert steps.failed
