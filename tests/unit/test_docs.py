@@ -204,6 +204,33 @@ def test_each_exit_code_is_explained(page: str) -> None:
     assert table == [int(code) for code in ExitCode]
 
 
+# -- errors --------------------------------------------------------------------------------------------------
+
+
+def sentences() -> str:
+    """Every text in the code that can become an error: of labctl, of our modules, and of the roles."""
+    found = [" ".join(read(path).split()) for path in sorted((ROOT / "roles").glob("*/tasks/*.yml"))]
+    for path in [*sorted((ROOT / "labctl").rglob("*.py")), *sorted((ROOT / "plugins").rglob("*.py"))]:
+        for node in ast.walk(ast.parse(read(path))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                found.append("".join(str(one.value) if isinstance(one, ast.Constant) else "..." for one in node.values))
+    return "\n".join(found)
+
+
+def test_each_error_that_troubleshooting_explains_is_one_that_the_code_gives() -> None:
+    code = sentences()
+    heads = re.findall(r"^\*\*(.+?)\*\*", read(ROOT / "docs" / "troubleshooting.md"), re.MULTILINE | re.DOTALL)
+    # What stands in the place of a value is an example: a number, a version, a server's name.
+    parts = [
+        part for head in heads for part in re.split(r"\.\.\.|\b\d[\d.]*\b|consul2|debian|\|", " ".join(head.split()))
+    ]
+    fragments = {part.strip(" .:,") for part in parts}
+    assert len(fragments) > 20
+    assert {one for one in fragments if one not in code} == set()
+
+
 # -- the house -----------------------------------------------------------------------------------------------
 
 
