@@ -44,9 +44,20 @@ def locked(folder: Path, lab: str, *, must: bool) -> Iterator[tuple[int, ...]]:
             with locked(folder, lab, must=must) as handles:
                 yield handles
             return
-        yield (handle,)
+        try:
+            yield (handle,)
+        finally:
+            _forget_empty(folder)
     finally:
         os.close(handle)
+
+
+def _forget_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing but the lock, as after a lab that was refused; call it with the lock held."""
+    with contextlib.suppress(OSError):
+        if [path.name for path in folder.iterdir()] == ["lock"]:
+            (folder / "lock").unlink()
+            folder.rmdir()
 
 
 def _wait_for(handle: int, lab: str) -> None:
