@@ -1,0 +1,143 @@
+"""Labs, servers, members and images as tables and in the JSON shapes that DESIGN promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from labctl.engine import labs
+from labctl.engine.images import Image
+from labctl.engine.members import Seen
+from labctl.engine.status import Status
+from labctl.portable.consul_views import View
+from labctl.show import views
+from tests.unit import engine_stand_in as stand_in
+
+LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
+ADDRESSES = frozenset(server.address for server in LAB.servers)
+
+
+def view(number: int, **changed: Any) -> View:
+    server = LAB.servers[number]
+    leads = number == 0
+    whole: dict[str, Any] = {
+        "node_id": f"node-{number}",
+        "state": "leader" if leads else "follower",
+        "leader": LAB.servers[0].address,
+        "term": 2,
+        "applied_index": 10,
+        "commit_index": 10,
+        "last_contact_ms": 0.0 if leads else 31.4,
+        "members": 3,
+        "voters": ADDRESSES,
+    }
+    return View(server.name, server.address, **{**whole, **changed})
+
+
+READY = Status(LAB, (view(0), view(1), view(2)))
+WAITING = Status(LAB, tuple(view(one, leader="", state="follower", voters=frozenset(), members=1) for one in range(3)))
+
+
+def test_ls_has_its_promised_keys() -> None:
+    row = views.ls_row(READY)
+    assert row["lab"] == "ada"
+    assert (row["servers"], row["running"], row["ready"], row["leader"], row["term"]) == (3, 3, True, "consul1", 2)
+    assert (row["workshop"], row["expires"], row["host"]) == (None, None, "local")
+    assert row["created"] == "2023-11-14T22:13:21Z"
+    assert {"lab", "owner", "workshop", "host", "servers", "ready", "leader", "term", "created", "expires"} <= set(row)
+
+
+def test_a_lab_without_a_leader_has_none() -> None:
+    row = views.ls_row(WAITING)
+    assert (row["ready"], row["leader"], row["term"]) == (False, None, None)
+
+
+def test_the_table_of_labs() -> None:
+    head, ready, waiting = views.ls_table([READY, WAITING]).splitlines()
+    assert head.split() == ["LAB", "OWNER", "SERVERS", "STATE", "LEADER", "TERM", "PACE", "CONSUL", "AGE"]
+    assert ready.split()[:6] == ["ada", "ada", "3/3", "ready", "consul1", "2"]
+    assert waiting.split()[2:7] == ["3/3", "not", "ready", "-", "-"]
+
+
+def test_status_has_its_promised_keys() -> None:
+    document = views.status_document(READY)
+    assert {"lab", "ready", "leader", "term", "commit_index", "servers", "faults"} <= set(document)
+    assert (document["ready"], document["problem"], document["faults"]) == (True, None, [])
+    assert document["servers"][1] == {
+        "name": "consul2",
+        "id": "node-1",
+        "address": "10.213.0.3",
+        "http": "http://127.0.0.1:30002",
+        "state": "running",
+        "role": "follower",
+        "voter": True,
+        "commit_index": 10,
+        "last_contact_ms": 31.4,
+        "problem": None,
+    }
+
+
+def test_a_server_that_does_not_answer_has_no_role_and_no_index() -> None:
+    silent = View("consul2", "10.213.0.3", problem="is not running")
+    lab = replace(
+        LAB, servers=(LAB.servers[0], replace(LAB.servers[1], state="exited", http_port=None), LAB.servers[2])
+    )
+    document = views.status_document(Status(lab, (view(0), silent, view(2))))
+    row = document["servers"][1]
+    assert (row["role"], row["commit_index"], row["last_contact_ms"], row["id"]) == (None, None, None, None)
+    assert (row["http"], row["state"], row["problem"]) == (None, "exited", "is not running")
+    # It votes still, though it is not there.
+    assert row["voter"] is True
+    assert document["ready"] is False
+
+
+def test_a_leader_that_was_cut_off_is_an_old_leader() -> None:
+    cut_off = view(0, state="leader", term=2)
+    new = view(1, state="leader", term=3, leader=LAB.servers[1].address)
+    document = views.status_document(Status(LAB, (cut_off, new, view(2, term=3, leader=LAB.servers[1].address))))
+    assert [one["role"] for one in document["servers"]] == ["old leader", "leader", "follower"]
+    assert (document["leader"], document["term"]) == ("consul2", 3)
+
+
+def test_status_for_a_person() -> None:
+    text = views.status_text(READY)
+    assert text.startswith("Lab ada: ready, consul1 leads in term 2, commit index 10\n")
+    assert "31ms" in text
+    assert "http://127.0.0.1:30003" in text
+
+
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        (WAITING, "consul1, consul2 and consul3 know no leader; `labctl join` joins them."),
+        (Status(LAB, (view(0), view(1), view(2, leader=""))), "Consul3 knows no leader."),
+        (Status(replace(LAB, servers=LAB.servers[:2]), (view(0), view(1))), "Consul3 is gone."),
+    ],
+)
+def test_a_lab_that_is_not_ready_says_why_and_what_to_do(now: Status, says: str) -> None:
+    second = views.status_text(now).splitlines()[1]
+    assert second == says[0].upper() + says[1:]
+
+
+def test_members_and_images_are_tables() -> None:
+    member = Seen("consul1", "10.213.0.2:8301", "alive", "server", "1.8.7", "ada")
+    assert views.members_table([member]).splitlines()[1].split() == [
+        "consul1", "10.213.0.2:8301", "alive", "server", "1.8.7", "ada"
+    ]  # fmt: skip
+    image = Image("sha256:0123456789abcdef", "raft-labctl/consul:1.8.7", "1.8.7", "debian", 132_000_000, "")
+    assert views.images_table([image]).splitlines()[1].split() == [
+        "raft-labctl/consul:1.8.7", "1.8.7", "debian", "132MB", "0123456789ab"
+    ]  # fmt: skip
+
+
+def test_doctor_says_below_what_is_missing_what_mends_it() -> None:
+    well = {"check": "python", "ok": True, "found": "3.11", "fix": None}
+    broken = {"check": "engine", "ok": False, "found": "none\x1b[2J", "fix": "labctl doctor --fix"}
+    lines = views.doctor_text([well, broken]).splitlines()
+    assert lines[0].split() == ["✓", "python", "3.11"]
+    assert lines[1].split() == ["✗", "engine", r"none\x1b[2J"]
+    assert lines[2].strip() == "fix: labctl doctor --fix"
+    assert lines[3] == "1 of 2 are missing."
+    assert views.doctor_text([well]).splitlines()[-1] == "Everything that a lab needs is here."
