@@ -51,7 +51,7 @@ class Result:
         lines = self.err.strip().splitlines()
         assert len(lines) == 1, f"not one sentence:\n{self.err}\n{self.out}"
         assert lines[0].startswith("error: "), lines[0]
-        assert lines[0].endswith((".", ")")), lines[0]
+        assert lines[0].endswith((".", "?", ")")), lines[0]
         return lines[0].removeprefix("error: ")
 
 

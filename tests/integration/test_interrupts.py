@@ -1,0 +1,57 @@
+"""Ctrl-C and SIGKILL in the middle of up and down, at three moments each; `make soak` tries many more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.kills import UP, how_long, interrupt, kill, moments, must_come_up, must_go_down
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.harness import Person
+
+SEED = 2015
+COUNT = 3
+
+
+@pytest.fixture(scope="module")
+def seconds(ada: Person, module_names: Callable[[], str]) -> tuple[float, float]:
+    """How long `up` and `down` take here and now."""
+    lab = module_names()
+    return how_long(ada, "up", lab, *UP), how_long(ada, "down", lab)
+
+
+def test_ctrl_c_during_up_ends_at_once_with_one_sentence_and_no_orphan(
+    ada: Person, names: Callable[[], str], seconds: tuple[float, float]
+) -> None:
+    lab = names()
+    for moment in moments(SEED, COUNT, seconds[0]):
+        assert interrupt(ada, lab, moment)
+    must_come_up(ada, lab, "after Ctrl-C")
+    must_go_down(ada, lab, "after Ctrl-C")
+
+
+def test_after_up_was_killed_the_next_up_is_ready_and_the_next_down_leaves_nothing(
+    ada: Person, names: Callable[[], str], seconds: tuple[float, float]
+) -> None:
+    lab = names()
+    for moment in moments(SEED + 1, COUNT, seconds[0]):
+        what = kill(ada, "up", lab, moment)
+        if moment.number % 2:
+            must_come_up(ada, lab, what)
+        must_go_down(ada, lab, what)
+
+
+def test_after_down_was_killed_the_next_down_leaves_nothing_and_the_next_up_is_ready(
+    ada: Person, names: Callable[[], str], seconds: tuple[float, float]
+) -> None:
+    lab = names()
+    for moment in moments(SEED + 2, COUNT, seconds[1]):
+        must_come_up(ada, lab, f"before {moment}")
+        what = kill(ada, "down", lab, moment)
+        if moment.number % 2:
+            must_come_up(ada, lab, what)
+        must_go_down(ada, lab, what)

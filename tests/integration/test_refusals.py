@@ -1,0 +1,255 @@
+"""What cannot be: each bad input gets its sentence and its exit code, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.harness import IMAGE, VERSION, Person, docker, ended, left_of, new_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# `root` without capabilities is held back by file modes as everybody is.
+HELD_BACK = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+BAD_NAMES = ["../x", "", "x" * 64, "-x", "a b", "\N{RACING CAR}", "Ada", "x\n", "-", "a_b"]
+LABEL = "raft-labctl-test"
+
+
+def labs_of(owner: str) -> list[str]:
+    """All containers, networks and volumes of a person's labs."""
+    found = []
+    for kind in ("container", "network", "volume"):
+        words = ("-aq",) if kind == "container" else ("-q",)
+        found += docker(kind, "ls", *words, "--filter", f"label=raft-labctl.owner={owner}").split()
+    return found
+
+
+@pytest.fixture
+def eve(people: Callable[[str], Person]) -> Iterator[Person]:
+    """Somebody who makes mistakes: nothing of theirs may be left, on Docker or among their labs' files."""
+    person = people(f"eve-{new_name()}")
+    yield person
+    assert labs_of(person.owner) == []
+    assert not (person.state / "labs").exists() or list((person.state / "labs").iterdir()) == []
+    assert not list((person.state / "runs").glob("run-*"))
+
+
+@pytest.mark.parametrize("lab", BAD_NAMES, ids=ascii)
+def test_a_name_that_cannot_be_a_labs_is_refused(eve: Person, lab: str) -> None:
+    for verb in ("up", "down", "join", "stop", "status"):
+        result = eve.run(verb, "--", lab)
+        assert result.code == 2, result
+        assert "cannot be the name of a lab" in result.sentence()
+        assert "for example `ada`" in result.sentence()
+    assert not eve.state.exists()
+
+
+def test_an_option_where_the_name_should_be_is_refused(eve: Person) -> None:
+    result = eve.run("up", "-x")
+    assert result.code == 2
+    assert "-x" in result.sentence()
+
+
+@pytest.mark.parametrize("count", ["0", "2", "4", "9", "-1"])
+def test_a_number_of_servers_that_cannot_be_is_refused(eve: Person, count: str) -> None:
+    result = eve.run("up", new_name(), "--servers", count)
+    assert result.code == 2
+    assert f"cannot have {count} servers" in result.sentence()
+    assert "1, 3, 5 or 7" in result.sentence()
+
+
+@pytest.mark.parametrize("version", ["latest", "1.8", "one", "1.8.7; id"])
+def test_what_is_not_a_version_is_refused(eve: Person, version: str) -> None:
+    result = eve.run("up", new_name(), "--consul-version", version)
+    assert result.code == 2
+    assert ascii(version).strip("'") in result.sentence()
+
+
+@pytest.mark.parametrize("source", ["debian", "registry", "release"])
+def test_a_version_that_does_not_exist_is_refused_by_each_source(eve: Person, source: str) -> None:
+    # Where there is no network, the source is out of reach; where there is one, it has no such version.
+    before = docker("image", "ls", "-q", "--no-trunc")
+    result = eve.run("up", new_name(), "--consul-version", "9.9.9", "--image-source", source)
+    assert result.code in (1, 2, 4)
+    assert "9.9.9" in result.sentence()
+    assert result.seconds < 120
+    assert "<none>" not in docker("image", "ls", "--filter", f"label={LABEL}")
+    assert docker("image", "ls", "-q", "--no-trunc", "--filter", "label=raft-labctl.consul-version=9.9.9") == ""
+    assert before
+
+
+def test_a_binary_that_is_a_text_file_is_refused(eve: Person, tmp_path: Path) -> None:
+    text = tmp_path / "consul"
+    text.write_text("I am Consul, believe me.\n")
+    result = eve.run("up", new_name(), "--binary", str(text))
+    assert result.code in (1, 2)
+    assert str(text) in result.sentence()
+
+
+def test_a_binary_that_is_not_there_is_refused(eve: Person, tmp_path: Path) -> None:
+    result = eve.run("up", new_name(), "--binary", str(tmp_path / "consul"))
+    assert result.code in (1, 2)
+    assert str(tmp_path / "consul") in result.sentence()
+
+
+INVENTORIES = {
+    "missing": (None, "does not exist"),
+    "empty": ("", "names no lab"),
+    "no lab": ("all:\n  hosts:\n    somewhere:\n", "names no lab"),
+    "another lab": ("labs:\n  hosts:\n    another:\n      ansible_connection: local\n", "another"),
+    "no inventory": ("labs: [unclosed\n", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("kind", INVENTORIES)
+def test_an_inventory_without_the_lab_is_refused(eve: Person, kind: str, tmp_path: Path) -> None:
+    text, sign = INVENTORIES[kind]
+    path = tmp_path / "hosts.yml"
+    if text is not None:
+        path.write_text(text)
+    result = eve.run("up", new_name(), "--pace", "real", "--inventory", str(path))
+    assert result.code == 2
+    assert sign in result.sentence()
+    assert str(path) in result.sentence()
+
+
+def test_a_state_folder_that_cannot_be_written_is_named(eve: Person, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    lab = new_name()
+    result = ended([*HELD_BACK, *eve.words("up", lab)], eve.env | {"XDG_STATE_HOME": str(closed)}, eve.home)
+    assert result.code == 1
+    assert str(closed) in result.sentence()
+    assert "XDG_STATE_HOME" in result.sentence()
+    assert left_of(lab) == []
+    file = tmp_path / "file"
+    file.write_text("")
+    result = eve.run("up", lab, XDG_STATE_HOME=str(file))
+    assert result.code == 1
+    assert str(file) in result.sentence()
+    assert list(closed.iterdir()) == []
+
+
+@pytest.fixture
+def taken_network() -> Iterator[tuple[str, str]]:
+    """A network that has nothing to do with labctl: its name and its subnet."""
+    name = new_name()
+    for third in range(0, 256, 16):
+        subnet = f"10.254.{third}.0/24"
+        if docker("network", "create", "--label", LABEL, "--subnet", subnet, name, check=False):
+            break
+    else:
+        pytest.fail("no free subnet for this test in 10.254.0.0/16")
+    yield name, subnet
+    docker("network", "rm", name)
+
+
+def test_a_subnet_that_is_taken_is_refused_and_its_owner_named(eve: Person, taken_network: tuple[str, str]) -> None:
+    network, subnet = taken_network
+    result = eve.run("up", new_name(), "--subnet", subnet.replace("0/24", "32/28"))
+    assert result.code == 4
+    assert network in result.sentence()
+    assert subnet in result.sentence()
+
+
+@pytest.mark.parametrize("subnet", ["10.254", "8.8.8.0/28", "10.254.1.0/30", "10.254.1.3/28"])
+def test_what_cannot_be_a_labs_subnet_is_refused(eve: Person, subnet: str) -> None:
+    result = eve.run("up", new_name(), "--subnet", subnet)
+    assert result.code == 2
+    assert subnet in result.sentence()
+
+
+def test_a_port_that_is_taken_is_refused_and_named(eve: Person) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        result = eve.run("up", new_name(), "--pace", "real", "--servers", "1", "--http-port", str(port))
+    assert result.code == 4
+    assert str(port) in result.sentence()
+    assert "--http-port" in result.sentence()
+
+
+def test_a_container_of_that_name_that_is_not_ours_is_refused_and_left_alone(eve: Person) -> None:
+    lab = new_name()
+    name = f"labctl-{lab}-consul2"
+    stranger = docker("container", "create", "--name", name, "--label", LABEL, IMAGE)
+    try:
+        result = eve.run("up", lab)
+        assert result.code == 4
+        assert name in result.sentence()
+        assert eve.done("down", lab, "--json").json["removed"] == []
+        assert docker("container", "inspect", "--format", "{{.Id}}", name) == stranger
+        assert left_of(lab) == [f"container {name}"]
+    finally:
+        docker("container", "rm", stranger)
+
+
+def test_a_command_for_a_lab_that_is_not_there_says_how_to_start_it(eve: Person) -> None:
+    lab = new_name()
+    for words in (("status", lab), ("members", lab), ("join", lab), ("logs", lab), ("start", lab), ("stop", lab)):
+        result = eve.run(*words)
+        assert result.code == 1
+        assert f"labctl up {lab}" in result.sentence()
+    assert not eve.state.exists()
+
+
+def test_an_unknown_command_or_option_is_wrong_usage(eve: Person) -> None:
+    result = eve.run("statsu")
+    assert result.code == 2
+    assert "status" in result.sentence()
+    assert eve.run("up", "--serves", "3").code == 2
+    assert "--servers" in eve.run("up", "--serves", "3").sentence()
+
+
+def test_errors_are_one_json_document_on_stderr_where_json_is_asked_for(eve: Person) -> None:
+    result = eve.run("up", "../x", "--json")
+    assert (result.code, result.out) == (2, "")
+    assert json.loads(result.err)["code"] == 2
+
+
+@pytest.mark.parametrize("kind", ["missing", "deaf", "forbidden"])
+def test_an_engine_that_does_not_answer_is_one_sentence_that_says_what_to_do(
+    eve: Person, kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "docker.sock"
+    before: list[str] = []
+    with socket.socket(socket.AF_UNIX) as engine:
+        if kind != "missing":
+            engine.bind(str(path))
+        if kind == "forbidden":
+            engine.listen()
+            path.chmod(0)
+            before = HELD_BACK
+        for words in (("up", new_name()), ("ls",), ("down", "--all"), ("image", "ls")):
+            result = ended([*before, *eve.words(*words)], eve.env | {"DOCKER_HOST": f"unix://{path}"}, eve.home)
+            assert result.code == 1, words
+            if kind == "forbidden":
+                assert "may not use the Docker socket" in result.sentence()
+                assert "usermod -aG docker" in result.sentence()
+            else:
+                assert f"unix://{path}" in result.sentence()
+                assert "labctl doctor --fix" in result.sentence()
+
+
+def test_a_machine_without_the_docker_command_is_told_what_to_install(eve: Person, tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for program in ("sh", "env", "mkdir", "chmod", "rm", "sleep", "stty", "tty"):
+        found = shutil.which(program)
+        assert found, program
+        (programs / program).symlink_to(found)
+    result = eve.run("up", new_name(), "--consul-version", VERSION, PATH=str(programs))
+    assert result.code == 1
+    assert "docker command is not installed" in result.sentence()
+    assert "labctl doctor --fix" in result.sentence()
+    result = eve.run("up", new_name(), PATH=str(programs), DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    assert result.code == 1
+    assert "labctl doctor --fix" in result.sentence()
