@@ -1,0 +1,350 @@
+"""The command line: arguments in, exit code out, errors as one sentence."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+
+from labctl import __version__
+from labctl.cli import main
+from labctl.cli.main import run
+from labctl.errors import ExitCode, LabctlError
+from tests.unit import engine_stand_in as stand_in
+from tests.unit.engine_stand_in import FakeEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.unit.stand_ins import FakeCluster, FakeDocker
+
+
+UNKNOWN = (
+    "labctl failed in a way that it does not know (ZeroDivisionError: by zero): "
+    "set LABCTL_DEBUG=1 and run it again to see where."
+)
+
+
+def leaves() -> dict[str, click.Command]:
+    """Every command that does something, by the words that call it."""
+    context = click.Context(main.labctl)
+    found: dict[str, click.Command] = {}
+    for name in main._COMMANDS:
+        command = main.labctl.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found |= {f"{name} {below}": one for below, one in command.commands.items()}
+        else:
+            found[name] = command
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    fake = FakeEngine()
+    monkeypatch.setattr("labctl.engine.client.connect", lambda: fake)
+    return fake
+
+
+@pytest.fixture
+def fails_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Lets `labctl ls` fail with an error."""
+
+    def fail(error: BaseException) -> None:
+        def connect() -> None:
+            raise error
+
+        monkeypatch.setattr("labctl.engine.client.connect", connect)
+
+    return fail
+
+
+def python(code: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], text=True, check=False, capture_output=True, **options)
+
+
+# -- help ----------------------------------------------------------------------------------------------------
+
+
+def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"\n  {name} " in text for name in main._COMMANDS)
+
+
+@pytest.mark.parametrize("words", leaves())
+def test_every_command_explains_itself_and_each_of_its_options(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*words.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"Usage: labctl {words} ")
+    options = [parameter for parameter in leaves()[words].params if isinstance(parameter, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+    assert [option.name for option in options if not all(name in text for name in option.opts)] == []
+
+
+@pytest.mark.parametrize("words", leaves())
+def test_every_command_can_speak_json_but_those_that_print_what_is_not_ours(words: str) -> None:
+    has_json = any("--json" in parameter.opts for parameter in leaves()[words].params)
+    assert has_json is (words not in ("exec", "completion"))
+
+
+@pytest.mark.parametrize("words", [[], ["image"]])
+def test_without_a_command_the_help_is_shown_as_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == ExitCode.USAGE
+    shown = capsys.readouterr()
+    assert shown.err.startswith("Usage: labctl")
+    assert shown.out == ""
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"labctl {__version__}\n"
+
+
+def loaded(words: list[str], *names: str) -> list[str]:
+    """Which of the modules labctl has loaded after a command."""
+    code = (
+        "import sys; from labctl.cli.main import run; "
+        f"run({words!r}); print([name for name in {names!r} if name in sys.modules])"
+    )
+    found: list[str] = ast.literal_eval(python(code).stdout.splitlines()[-1])
+    return found
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ("docker", "requests", "ansible", "ansible_runner", "rich", "yaml", "labctl.cli.lab")
+    assert loaded(["--help"], *heavy) == []
+
+
+def test_a_look_at_labs_loads_docker_and_no_ansible() -> None:
+    assert loaded(["ls"], "docker", "ansible_runner", "rich") == ["docker"]
+
+
+# -- wrong usage ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["stauts"], "There is no command 'stauts'. Did you mean `status`?"),
+        (["xyzzy"], "There is no command 'xyzzy'. `labctl --help` lists the commands."),
+        (["--wrong"], "No such option"),
+        (["up", "--wrong"], "(`labctl up --help` shows the usage)"),
+        (["up", "--pace", "warp"], "'warp' is not one of"),
+        (["up", "--servers", "three"], "is not a valid integer"),
+        (["up", "--timeout", "0"], "1<=x<=3600"),
+        (["up", "--http-port", "70000"], "0<=x<=65535"),
+        (["up", "a", "b"], "unexpected extra argument"),
+        (["down", "ada", "--all"], "Give either a lab or --all"),
+        (["logs", "--tail", "-1"], "x>=0"),
+        (["image", "save"], "Missing argument 'FILE'"),
+        (["completion", "csh"], "'csh' is not one of"),
+        (["exec"], "Missing argument 'SERVER'"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_code_2(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == ExitCode.USAGE
+    shown = capsys.readouterr()
+    assert says in shown.err
+    assert shown.err.startswith("error: ")
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("name", ["../x", "", "x" * 64, "-x", "a b", "🚀", "a\x1b[2J"])
+@pytest.mark.parametrize("command", ["up", "down", "status", "join", "stop", "members", "logs"])
+@pytest.mark.usefixtures("engine")
+def test_a_name_that_cannot_be_is_refused_by_every_command(
+    command: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, "--", name]) == ExitCode.USAGE
+    shown = capsys.readouterr().err
+    assert "cannot be the name of a lab" in shown
+    assert shown.count("\n") == 1
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("servers", ["0", "2", "9", "-1"])
+@pytest.mark.usefixtures("engine")
+def test_a_number_of_servers_that_cannot_be_is_refused(servers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["up", "ada", f"--servers={servers}"]) == ExitCode.USAGE
+    assert f"A lab cannot have {servers} servers" in capsys.readouterr().err
+
+
+# -- errors --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (LabctlError("It is so."), 1, "It is so."),
+        (LabctlError("Not yours.", ExitCode.REFUSED), 4, "Not yours."),
+        (LabctlError("Too late.", ExitCode.NOT_READY), 3, "Too late."),
+        (KeyboardInterrupt("Interrupted: 2 of 3 run."), 130, "Interrupted: 2 of 3 run."),
+        (KeyboardInterrupt(), 130, "Interrupted."),
+        (click.ClickException("A file."), 1, "A file."),
+        (
+            ZeroDivisionError("by zero"),
+            1,
+            UNKNOWN,
+        ),
+    ],
+)
+def test_an_error_is_its_sentence_and_its_code(
+    fails_with: Callable[[BaseException], None],
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+    says: str,
+) -> None:
+    fails_with(error)
+    assert run(["ls"]) == code
+    assert capsys.readouterr() == ("", f"error: {says}\n")
+    assert run(["ls", "--json"]) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert json.loads(shown.err) == {"error": says, "code": code}
+
+
+def test_wrong_usage_is_json_too_where_json_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["up", "--json", "--pace", "warp"]) == 2
+    assert json.loads(capsys.readouterr().err)["code"] == 2
+
+
+def test_the_json_of_a_command_behind_the_dashes_is_not_ours(
+    fails_with: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails_with(LabctlError("no"))
+    run(["exec", "consul1", "--", "consul", "--json"])
+    assert capsys.readouterr().err == "error: no\n"
+
+
+def test_a_sentence_cannot_move_the_cursor(
+    fails_with: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails_with(LabctlError("a\x1b[2J"))
+    run(["ls"])
+    assert capsys.readouterr().err == "error: a\\x1b[2J\n"
+
+
+def test_termination_is_an_interrupt() -> None:
+    code = (
+        "import os, signal, sys, time; from labctl.engine import client; from labctl.cli.main import run\n"
+        "def connect():\n    os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)\n"
+        "client.connect = connect\n"
+        "sys.exit(run(['ls']))"
+    )
+    process = python(code)
+    assert (process.returncode, process.stderr) == (130, "error: Interrupted.\n")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["completion", "bash"]])
+def test_a_reader_that_has_enough_is_no_failure(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", "labctl", *words], stdout=writing, stderr=subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (process.returncode, process.stderr) == (0, b"")
+
+
+# -- commands ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("words", [["ls"], ["image", "ls"]])
+def test_nothing_to_list_is_an_empty_list(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "`labctl " in shown.err
+    assert run([*words, "--json"]) == 0
+    assert capsys.readouterr() == ("[]\n", "")
+
+
+def use(engine: FakeEngine, cluster: FakeCluster) -> None:
+    engine.container_list = [stand_in.container("ada", one.name, port=one.http_port) for one in cluster.servers]
+
+
+def test_status_says_by_its_code_whether_the_lab_is_ready(
+    engine: FakeEngine, clusters: Callable[..., FakeCluster], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = clusters(3)
+    use(engine, cluster)
+    assert run(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ready"] is True
+    cluster.leader = None
+    assert run(["status"]) == ExitCode.NOT_READY
+    assert "not ready" in capsys.readouterr().out
+
+
+def test_ls_lists_labs(
+    engine: FakeEngine, clusters: Callable[..., FakeCluster], capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(engine, clusters(3))
+    assert run(["ls", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["lab"], row["leader"]) == ("ada", "consul1")
+
+
+def test_logs_are_merged_and_filtered(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    engine.container_list = stand_in.lab("ada")
+    first, second, third = (f"2026/01/02 03:04:05 [INFO] {text}" for text in ("raft: a", "raft: b", "serf: c"))
+    engine.streams = {
+        "ada-consul1": [(0, f"2026-01-02T03:04:06Z {second}\n".encode())],
+        "ada-consul2": [(0, f"2026-01-02T03:04:05Z {first}\n2026-01-02T03:04:07Z {third}\n".encode())],
+        "ada-consul3": [],
+    }
+    assert run(["logs", "--raft", "--no-prefix"]) == 0
+    assert capsys.readouterr().out.splitlines() == [first, second]
+    assert run(["logs", "ada", "--server", "consul2", "--json", "--tail", "9"]) == 0
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["server"] for one in documents] == ["consul2", "consul2"]
+    assert engine.tails[-1] == 9
+
+
+def test_exec_hands_on_the_words_behind_the_dashes_and_the_code(engine: FakeEngine, docker: FakeDocker) -> None:
+    engine.container_list = stand_in.lab("ada")
+    docker.answer("exec", code=5)
+    assert run(["exec", "--lab", "ada", "consul2", "--", "consul", "members", "--json", "-h"]) == 5
+    assert docker.calls[0][-5:] == ["ada-consul2", "consul", "members", "--json", "-h"]
+
+
+def test_down_of_nothing_is_json_without_a_word_more(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert engine.container_list == []
+    assert run(["down", "ada", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {"lab": "ada", "changed": False, "removed": []}
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_for_the_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion", shell]) == 0
+    assert "_LABCTL_COMPLETE" in capsys.readouterr().out
+
+
+def test_a_shell_completes_commands() -> None:
+    environment = os.environ | {"_LABCTL_COMPLETE": "bash_complete", "COMP_WORDS": "labctl st", "COMP_CWORD": "1"}
+    process = subprocess.run(
+        [sys.executable, "-m", "labctl"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert process.stdout.split() == ["plain,stop", "plain,start", "plain,status"]

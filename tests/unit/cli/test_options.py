@@ -1,0 +1,60 @@
+"""Who the user is, and the lab that is named after them."""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+import pytest
+
+from labctl.cli import options
+from labctl.errors import ExitCode, LabctlError
+from tests.unit import engine_stand_in as stand_in
+from tests.unit.engine_stand_in import FakeEngine
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+def test_labctl_owner_goes_before_the_login_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "ada")
+    assert options.user() == "ada"
+    monkeypatch.setenv("LABCTL_OWNER", "Class 3b")
+    assert options.user() == "Class 3b"
+    assert options.default_lab() == "class-3b"
+    monkeypatch.setenv("LABCTL_LAB", "mine")
+    assert options.default_lab() == "mine"
+
+
+def test_a_process_without_a_user_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> NoReturn:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.delenv("USER", raising=False)
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    with pytest.raises(LabctlError, match="set LABCTL_OWNER") as caught:
+        options.user()
+    assert caught.value.code is ExitCode.USAGE
+
+
+def values(items: list[CompletionItem]) -> list[str]:
+    return [item.value for item in items]
+
+
+def test_a_shell_completes_labs_and_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = FakeEngine([*stand_in.lab("ada"), *stand_in.lab("eve")])
+    monkeypatch.setattr("labctl.engine.client.connect", lambda: engine)
+    context = click.Context(click.Command("x"))
+    argument = click.Argument(["lab"])
+    assert values(options._complete_lab(context, argument, "")) == ["ada", "eve"]
+    assert values(options._complete_lab(context, argument, "e")) == ["eve"]
+    assert values(options._complete_server(context, argument, "consul7")) == ["consul7"]
+
+
+def test_without_an_engine_a_shell_completes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect() -> NoReturn:
+        raise LabctlError("no engine")
+
+    monkeypatch.setattr("labctl.engine.client.connect", connect)
+    assert options._complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "") == []
