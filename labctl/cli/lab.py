@@ -95,7 +95,7 @@ def up_command(**given: Any) -> None:
         raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
     if as_json:
         print_json(result)
-    elif not options.dry_run:
+    elif result["changed"] and not options.dry_run:
         click.echo(what_now(result))
 
 
@@ -120,7 +120,7 @@ def join_command(lab: str | None, timeout: int, inventory: Path | None, *, as_js
         raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
     if as_json:
         print_json(result)
-    else:
+    elif result["changed"]:
         click.echo(what_now(result))
 
 

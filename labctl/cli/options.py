@@ -112,5 +112,5 @@ def inventory_option(function: Function) -> Function:
         "--inventory",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="An Ansible inventory that has the lab as a host, for a lab on another Docker host.",
+        help="An Ansible inventory that has the lab as a host, with its settings.",
     )(function)

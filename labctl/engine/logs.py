@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from labctl.engine.labs import Server
 
 QUIET_SECONDS = 0.25
+BACK_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class Follower:
     """Follows several servers' logs at once; iterate over it for the lines in order of time.
 
     Lines that arrive within a quarter of a second of each other are sorted, so that what one server did
-    before another also stands before it. Ends when every log has ended or `stop` was called.
+    before another also stands before it. A server that stops and starts again goes on. Ends when the lab is
+    removed or `stop` was called.
     """
 
     def __init__(
@@ -88,19 +90,34 @@ class Follower:
             thread.start()
 
     def _follow(self, server: Server) -> None:
+        last, since, tail = "", self._since, self._tail
         try:
-            stream = self._client.logs(
-                server.id, stream=True, follow=True, timestamps=True, tail=self._tail, since=self._since
-            )
-            for raw in _lines(stream):
-                if self._stopped.is_set():
-                    break
-                self._lines.put(split(server.name, raw))
+            while True:
+                stream = self._client.logs(server.id, stream=True, follow=True, timestamps=True, tail=tail, since=since)
+                for raw in _lines(stream):
+                    if self._stopped.is_set():
+                        return
+                    line = split(server.name, raw)
+                    if line.taken > last:
+                        last = line.taken
+                        self._lines.put(line)
+                if not self._comes_back(server):
+                    return
+                # `since` counts whole and parts of a second; what was shown already is left out above.
+                shown = LogLine(server.name, last, "").when
+                since, tail = (shown.timestamp() - 1 if shown else self._since), "all"
         except (DockerException, requests.exceptions.RequestException, OSError):
             # The container or the engine is gone: for a follower that is the end of this log.
             pass
         finally:
             self._lines.put(None)
+
+    def _comes_back(self, server: Server) -> bool:
+        """Wait until a stopped server runs again; its log goes on then. False where nobody follows any more."""
+        while not self._stopped.wait(BACK_SECONDS):
+            if self._client.inspect_container(server.id)["State"]["Running"]:
+                return True
+        return False
 
     def stop(self) -> None:
         """Let the iteration end; the threads end with the next line or with the process."""

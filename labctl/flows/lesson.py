@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from labctl.show.steps import Steps
 
 WAITING = "no_known_peers"
+RAFT_PORT = 8300
 # What a learner needs of an election; the rest is in `labctl logs --raft`.
 TOLD = frozenset(
     {
@@ -47,7 +48,9 @@ class Lesson:
 
     def __init__(self, client: docker.APIClient, servers: list[Server], steps: Steps, since: float) -> None:
         self._names = {server.name for server in servers}
-        self._by_address = {server.address: server.name for server in servers}
+        self._by_address = {
+            peer: server.name for server in servers for peer in (server.address, f"{server.address}:{RAFT_PORT}")
+        }
         self._steps = steps
         self._follower = Follower(client, servers, since=since)
         self._waiting: set[str] = set()

@@ -40,6 +40,7 @@ class Who:
 def _play(playbook: str, lab: str, settings: dict[str, Any], who: Who, steps: Steps) -> list[dict[str, Any]]:
     """Run a playbook for a lab, and return the results of its tasks."""
     if who.inventory:
+        inventory.lab_in(who.inventory, lab)
         where = inventory.from_file(who.inventory, lab, settings)
     else:
         where = inventory.of_this_machine(lab, settings)
@@ -124,5 +125,5 @@ def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> 
     text = ", ".join(actions) if actions else "nothing to do"
     if cluster.get("leader"):
         text += f"; {cluster['leader']} leads in term {cluster['term']}"
-    steps.done(f"{what[0].upper()}{what[1:]}: {text}")
+    steps.done(f"{what}: {text}" if server else f"The lab {lab.name}: {text}")
     return {"lab": lab.name, "changed": bool(actions), "actions": actions, "leader": cluster.get("leader")}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import lab_names
@@ -78,6 +78,27 @@ def differences(lab: Lab, wanted: Wanted) -> list[str]:
     found += [f"{name} is gone: it is made again" for name in lab.missing]
     found += [f"{one.name} is {one.state}: it is started" for one in lab.servers if one.state != "running"]
     return found
+
+
+# What a user's inventory may say about a lab, and which option says the same.
+_OF_INVENTORY = {
+    "servers": "consul_lab_servers",
+    "pace": "consul_lab_pace",
+    "http_port": "consul_lab_http_port",
+    "version": "consul_image_version",
+    "image_source": "consul_image_source",
+    "subnet": "consul_lab_subnet",
+}
+
+
+def completed(options: UpOptions, variables: dict[str, Any]) -> UpOptions:
+    """What the user did not ask for by an option, taken from the inventory where it says it in plain words."""
+    found = {
+        option: variables[variable]
+        for option, variable in _OF_INVENTORY.items()
+        if getattr(options, option) is None and variables.get(variable) and "{{" not in str(variables[variable])
+    }
+    return replace(options, **found)
 
 
 def refuse_options(options: UpOptions) -> None:

@@ -10,7 +10,7 @@ from labctl.engine import client as engine
 from labctl.engine import status
 from labctl.engine.images import Image, find_image
 from labctl.engine.labs import Lab, choose_lab, find_lab
-from labctl.flows.plan import UpOptions, Wanted, differences, refuse_foreign, refuse_options, wanted_of
+from labctl.flows.plan import UpOptions, Wanted, completed, differences, refuse_foreign, refuse_options, wanted_of
 from labctl.flows.play import to_the_end
 
 if TYPE_CHECKING:
@@ -59,8 +59,9 @@ class Up:
 
     def run(self) -> dict[str, Any]:
         """Bring the lab up."""
+        refuse_options(self.options)
+        self._read_inventory()
         options = self.options
-        refuse_options(options)
         lab = find_lab(self.client, options.lab)
         refuse_foreign(lab, options.owner)
         wanted = wanted_of(options, lab)
@@ -79,8 +80,17 @@ class Up:
         self._bring_up(wanted, image)
         return self._result()
 
+    def _read_inventory(self) -> None:
+        if self.options.inventory is None:
+            return
+        from labctl.provision.inventory import lab_in  # noqa: PLC0415 - a second `up` needs no Ansible
+
+        self.options = completed(self.options, lab_in(self.options.inventory, self.options.lab))
+        refuse_options(self.options)
+
     def join(self, lab: Lab) -> dict[str, Any]:
         """Join the servers of a lab that is there."""
+        self._read_inventory()
         now = status.ask(lab)
         if now.ready:
             return self._unchanged(now)

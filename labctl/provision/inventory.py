@@ -37,18 +37,31 @@ def of_this_machine(lab: str, settings: dict[str, Any]) -> Inventory:
 
 
 def from_file(path: Path, lab: str, settings: dict[str, Any]) -> Inventory:
-    """A lab as a user's inventory has it, with `settings` on top. Raises LabctlError where it names no such lab."""
-    labs = labs_in(path)
-    if lab not in labs:
-        raise LabctlError(f"The inventory {path} names no lab {lab}: it has {', '.join(sorted(labs))}.", ExitCode.USAGE)
+    """A lab as a user's inventory has it, with `settings` on top; `lab_in` has checked it."""
     # A group's variable, so that a host of the user's that names its own Python keeps it.
     local = "{{ ansible_playbook_python if ansible_connection | default('ssh') == 'local' else 'auto' }}"
-    own = {GROUP: {"hosts": {lab: settings}, "vars": {"ansible_python_interpreter": local}}}
+    hosts = {lab: {"consul_lab_name": lab, **settings}}
+    own = {GROUP: {"hosts": hosts, "vars": {"ansible_python_interpreter": local}}}
     return Inventory(lab, (path.resolve(),), own)
 
 
-def labs_in(path: Path) -> set[str]:
-    """The hosts of the group `labs` of an inventory. Raises LabctlError where there is none.
+def lab_in(path: Path, lab: str) -> dict[str, Any]:
+    """The variables that an inventory gives a lab. Raises LabctlError where it is not a lab of this Docker host."""
+    labs = labs_in(path)
+    if lab not in labs:
+        raise LabctlError(f"The inventory {path} names no lab {lab}: it has {', '.join(sorted(labs))}.", ExitCode.USAGE)
+    variables = labs[lab]
+    if variables.get("ansible_connection") != "local":
+        raise LabctlError(
+            f"The lab {lab} of the inventory {path} lives on another Docker host, and labctl looks at this machine's: "
+            f"run `ansible-playbook -i {path} --limit {lab} playbooks/up.yml`, or labctl on that host.",
+            ExitCode.USAGE,
+        )
+    return variables
+
+
+def labs_in(path: Path) -> dict[str, dict[str, Any]]:
+    """The hosts of the group `labs` of an inventory, with their variables. Raises LabctlError where there is none.
 
     A path that does not exist is refused here, because Ansible would take it for the inventory's text.
     """
@@ -78,7 +91,8 @@ def labs_in(path: Path) -> set[str]:
             f"The inventory {path} names no lab: a lab is a host in the group `{GROUP}` (see inventory/hosts.yml).",
             ExitCode.USAGE,
         )
-    return hosts
+    variables = listed.get("_meta", {}).get("hostvars", {})
+    return {host: variables.get(host, {}) for host in hosts}
 
 
 def _hosts_of(group: str, listed: dict[str, Any]) -> set[str]:

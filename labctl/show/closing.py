@@ -34,8 +34,7 @@ def what_now(result: dict[str, Any]) -> str:
 
 def _ready(result: dict[str, Any]) -> str:
     lab = paint(result["lab"], "bold")
-    seconds = f" in {result['seconds']['total']:.1f}s" if result["changed"] else ""
-    return f"The lab {lab} is ready{seconds}."
+    return f"The lab {lab} is ready in {result['seconds']['total']:.1f}s."
 
 
 def _commands(lines: list[tuple[str, str]]) -> str:

@@ -48,7 +48,8 @@ def sign(name: str) -> str:
     signs = {"done": ("✓", "ok"), "failed": ("✗", "x"), "bar": ("│", "|"), "point": ("•", "*")}
     fancy, plain = signs[name]
     try:
-        fancy.encode(sys.stdout.encoding or "ascii")
+        # While a spinner runs, sys.stdout is the spinner's, which names no encoding.
+        fancy.encode(sys.stdout.encoding or getattr(sys.__stdout__, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
         return plain
     return fancy

@@ -115,7 +115,7 @@ def status_text(now: Status) -> str:
         head += f", {name} leads in term {leader.term}, commit index {leader.commit_index}"
     if now.problem:
         hint = "" if now.joined or lab.missing or not lab.running else "; `labctl join` joins them"
-        head += f"\n{now.problem[0].upper()}{now.problem[1:]}{hint}."
+        head += f"\nNot ready because {now.problem}{hint}."
     rows = []
     for server, view in now.pairs():
         row = _server_row(now, server, view)
