@@ -139,10 +139,10 @@ def _empty(path: Path) -> None:
             continue
         shutil.rmtree(entry, ignore_errors=True)
         if entry.exists():
-            # Without root, mmdebstrap's files belong to this user's subordinate ids.
-            subprocess.run(
-                ["mmdebstrap", "--unshare-helper", "rm", "-rf", str(entry)], check=False, capture_output=True
-            )
+            # Without root, mmdebstrap's files belong to this user's subordinate ids, and the entry to the user.
+            words = ["mmdebstrap", "--unshare-helper", "rm", "-rf", str(entry)]
+            subprocess.run(words, check=False, capture_output=True)
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 @contextmanager

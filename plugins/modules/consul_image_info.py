@@ -107,7 +107,7 @@ is_debian:
   type: bool
   returned: success
 has_mmdebstrap:
-  description: Whether mmdebstrap is installed on this host.
+  description: Whether mmdebstrap is installed on this host, and uidmap where this user is not root.
   type: bool
   returned: success
 is_root:
@@ -178,6 +178,12 @@ def sources_for(source: str, binary: str) -> list[str]:
     return [one for one in SOURCES if one != "binary" or binary]
 
 
+def has_mmdebstrap(*, is_root: bool) -> bool:
+    """Return whether this user can run mmdebstrap: without root it needs uidmap's programs too."""
+    needed = ["mmdebstrap"] if is_root else ["mmdebstrap", "newuidmap", "newgidmap"]
+    return all(shutil.which(program) is not None for program in needed)
+
+
 def images_there(docker: Docker, repository: str) -> list[Image]:
     """Return our finished images of REPOSITORY. Raises DockerError."""
     doing = "looking for images of Consul"
@@ -192,6 +198,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
     docker = Docker()
+    is_root = os.geteuid() == 0
     try:
         check_repository(params["repository"])
         wanted = wanted_of(params["source"], params["version"], params["binary"], params["digest"])
@@ -212,8 +219,8 @@ def main() -> None:
         wanted=wanted.version,
         sources=sources,
         is_debian=this_distribution().get("ID") == "debian",
-        has_mmdebstrap=shutil.which("mmdebstrap") is not None,
-        is_root=os.geteuid() == 0,
+        has_mmdebstrap=has_mmdebstrap(is_root=is_root),
+        is_root=is_root,
     )
 
 

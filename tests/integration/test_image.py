@@ -81,7 +81,14 @@ def binary(base: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def registry_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
+        try:
+            yield address
+        finally:
+            # What was pulled by its digest has no tag: a failed test would leave it.
+            listed = docker("image", "ls", "--format", "{{.Repository}} {{.ID}}").splitlines()
+            for one in listed:
+                if one.startswith(address):
+                    docker("image", "rm", "--force", one.split()[1])
 
 
 @pytest.fixture

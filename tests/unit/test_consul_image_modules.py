@@ -281,3 +281,19 @@ def test_leftovers_of_a_killed_run_are_swept_first(docker: StandIn, module_run: 
     sweep = next(index for index, call in enumerate(words) if call.startswith("container ls"))
     assert sweep < next(index for index, call in enumerate(words) if call.startswith("build "))
     assert f"candidate of {os.uname().nodename} {work}" in words[sweep]
+
+
+@pytest.mark.parametrize(
+    ("there", "is_root", "enough"),
+    [
+        ({"mmdebstrap"}, True, True),
+        ({"mmdebstrap"}, False, False),
+        ({"mmdebstrap", "newuidmap", "newgidmap"}, False, True),
+        ({"newuidmap", "newgidmap"}, False, False),
+    ],
+)
+def test_mmdebstrap_needs_uidmap_without_root(
+    monkeypatch: pytest.MonkeyPatch, there: set[str], *, is_root: bool, enough: bool
+) -> None:
+    monkeypatch.setattr(consul_image_info.shutil, "which", lambda name: name if name in there else None)
+    assert consul_image_info.has_mmdebstrap(is_root=is_root) is enough
