@@ -1,0 +1,82 @@
+"""labctl from a wheel: built, installed into a fresh environment, run from a folder that has nothing to do with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.harness import ROOT, VERSION, Person, ended, left_of, new_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this repository, built by this environment's hatchling."""
+    folder = tmp_path_factory.mktemp("wheel")
+    words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
+    built = ended([*words, str(ROOT)], cwd=folder)
+    assert built.code == 0, built.err
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel in it; its dependencies are those of the environment that runs the tests."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    (packages,) = folder.glob("lib/python3*/site-packages")
+    target = ["--prefix", str(folder), "--no-deps", "--ignore-installed", "--no-warn-script-location"]
+    done = ended([sys.executable, "-m", "pip", "install", *target, str(wheel)], cwd=folder)
+    assert done.code == 0, done.err
+    # Only the dependencies: what is installed here as editable comes later on the path and is not used.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    script = folder / "bin/labctl"
+    # pip writes the Python that ran it into the script.
+    text = script.read_text()
+    script.write_text(f"#!{folder}/bin/python\n" + text.partition("\n")[2])
+    # labctl looks for Ansible's programs beside its own Python.
+    for program in ("ansible-playbook", "ansible-inventory", "ansible"):
+        text = (Path(sysconfig.get_path("scripts")) / program).read_text()
+        (folder / "bin" / program).write_text(f"#!{folder}/bin/python\n" + text.partition("\n")[2])
+        (folder / "bin" / program).chmod(0o755)
+    return script
+
+
+def test_the_wheel_carries_what_ansible_runs(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        have = set(archive.namelist())
+    for folder in ("playbooks", "roles", "plugins", "inventory"):
+        for file in [path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]:
+            assert f"labctl/_content/{file.relative_to(ROOT)}" in have
+    assert "labctl/_content/ansible.cfg" in have
+    assert not [name for name in have if "__pycache__" in name or name.startswith("tests/")]
+
+
+def test_labctl_from_the_wheel_brings_a_lab_up_and_down_from_an_empty_folder(
+    installed: Path, names: Callable[[], str], tmp_path: Path
+) -> None:
+    lab = names()
+    person = Person(f"wheel-{new_name()}", tmp_path / "home")
+    env = {name: value for name, value in person.env.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    where = ended([str(installed.parent / "python"), "-c", "import labctl; print(labctl.__file__)"], env, elsewhere)
+    assert where.out.startswith(str(installed.parent.parent)), where
+    words = ["up", lab, "--servers", "1", "--pace", "real", "--consul-version", VERSION, "--json"]
+    came = ended([str(installed), *words], env, elsewhere)
+    assert came.code == 0, came.err
+    assert json.loads(came.out)["leader"] == "consul1"
+    went = ended([str(installed), "down", lab], env, elsewhere)
+    assert went.code == 0, went.err
+    assert left_of(lab) == []
+    assert list(elsewhere.iterdir()) == []
