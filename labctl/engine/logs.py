@@ -90,7 +90,8 @@ class Follower:
             thread.start()
 
     def _follow(self, server: Server) -> None:
-        last, since, tail = "", self._since, self._tail
+        seen, last, since, tail = "", "", self._since, self._tail
+        begun = time.time()
         try:
             while True:
                 stream = self._client.logs(server.id, stream=True, follow=True, timestamps=True, tail=tail, since=since)
@@ -98,14 +99,15 @@ class Follower:
                     if self._stopped.is_set():
                         return
                     line = split(server.name, raw)
-                    if line.taken > last:
-                        last = line.taken
+                    # Of a log that is read again, what was shown already is left out; in one reading, times may be
+                    # equal, and go back a little between standard output and standard error.
+                    if line.taken > seen:
+                        last = max(last, line.taken)
                         self._lines.put(line)
                 if not self._comes_back(server):
                     return
-                # `since` counts whole and parts of a second; what was shown already is left out above.
-                shown = LogLine(server.name, last, "").when
-                since, tail = (shown.timestamp() - 1 if shown else self._since), "all"
+                seen, shown = last, LogLine(server.name, last, "").when
+                since, tail = (shown.timestamp() - 1 if shown else begun), "all"
         except (DockerException, requests.exceptions.RequestException, OSError):
             # The container or the engine is gone: for a follower that is the end of this log.
             pass
