@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from docker.errors import NotFound
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import IO
@@ -56,13 +58,18 @@ def image(version: str, **changed: Any) -> dict[str, Any]:
 
 @dataclass
 class FakeEngine:
-    """Answers as docker.APIClient does; a log is a list of (seconds to wait, bytes)."""
+    """Answers as docker.APIClient does; a log is a list of (seconds to wait, bytes).
+
+    `again` are the logs of containers that come back after their stream has ended.
+    """
 
     container_list: list[dict[str, Any]] = field(default_factory=list)
     network_list: list[dict[str, Any]] = field(default_factory=list)
     volume_list: list[dict[str, Any]] | None = None
     image_list: list[dict[str, Any]] = field(default_factory=list)
     streams: dict[str, list[tuple[float, bytes]]] = field(default_factory=dict)
+    again: dict[str, list[tuple[float, bytes]]] = field(default_factory=dict)
+    sinces: list[float | None] = field(default_factory=list)
     tails: list[int | str] = field(default_factory=list)
     archive: list[bytes] = field(default_factory=list)
     loads: list[dict[str, Any]] = field(default_factory=list)
@@ -98,8 +105,18 @@ class FakeEngine:
     def images(self, *, filters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         return [one for one in self.image_list if self._fits(one["Labels"], filters)]
 
-    def logs(self, container: str, *, stream: bool = False, tail: int | str = "all", **_: Any) -> Any:
+    def inspect_container(self, container: str) -> dict[str, Any]:
+        """A container that stops comes back once where `again` has its log, and else it is gone."""
+        if container not in self.again:
+            raise NotFound("gone")
+        self.streams[container] = self.again.pop(container)
+        return {"State": {"Running": True}}
+
+    def logs(
+        self, container: str, *, stream: bool = False, tail: int | str = "all", since: float | None = None, **_: Any
+    ) -> Any:
         self.tails.append(tail)
+        self.sinces.append(since)
         if stream:
             return self._stream(container)
         return b"".join(chunk for _, chunk in self.streams[container])

@@ -78,7 +78,7 @@ def test_followed_lines_that_arrive_close_to_each_other_are_in_order_of_time() -
     assert [one.text for one in logs.Follower(client(engine), SERVERS)] == ["first", "second"]
 
 
-def test_following_ends_when_every_log_has_ended() -> None:
+def test_following_ends_when_the_lab_is_gone() -> None:
     engine = FakeEngine(streams={"id1": [(0, line(1, "a")), (0.4, line(2, "b"))], "id2": []})
     assert [one.text for one in logs.Follower(client(engine), SERVERS)] == ["a", "b"]
 
@@ -86,6 +86,26 @@ def test_following_ends_when_every_log_has_ended() -> None:
 def test_an_engine_that_goes_away_is_the_end_of_the_log() -> None:
     engine = FakeEngine(streams={"id1": [(0, line(1, "a"))], "id2": []}, error=DockerException("gone"))
     assert [one.text for one in logs.Follower(client(engine), SERVERS)] == ["a"]
+
+
+def test_a_server_that_comes_back_goes_on_without_repeating_itself() -> None:
+    before, after = line(1, "a") + line(2, "b"), line(3, "c")
+    engine = FakeEngine(streams={"id1": [(0, before)]}, again={"id1": [(0, before + after)]})
+    assert [one.text for one in logs.Follower(client(engine), SERVERS[:1])] == ["a", "b", "c"]
+
+
+def test_a_server_that_comes_back_does_not_tell_the_history_that_was_not_asked_for() -> None:
+    engine = FakeEngine(streams={"id1": []}, again={"id1": [(0, line(3, "c"))]})
+    begun = time.time()
+    assert [one.text for one in logs.Follower(client(engine), SERVERS[:1], tail=0)] == ["c"]
+    assert engine.tails == [0, "all"]
+    assert engine.sinces[1] is not None
+    assert engine.sinces[1] >= begun - 1
+
+
+def test_lines_of_the_same_moment_and_a_little_earlier_are_all_told() -> None:
+    engine = FakeEngine(streams={"id1": [(0, line(2, "a") + line(2, "b") + line(1.9, "c"))]})
+    assert sorted(one.text for one in logs.Follower(client(engine), SERVERS[:1])) == ["a", "b", "c"]
 
 
 def test_following_can_be_stopped() -> None:

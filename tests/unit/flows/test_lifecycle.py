@@ -163,7 +163,7 @@ def test_each_verb_has_its_playbook(told: Told, plays: Plays, verb: str, playboo
     settings = {"consul_lab_owner": "ada", "consul_lab_server": "consul2", "consul_cluster_timeout": 7}
     assert plays.runs == [(playbook, "ada", settings)]
     assert result == {"lab": "ada", "changed": True, "actions": ["stopped consul2"], "leader": None}
-    assert told.lines[-1] == "done Consul2 of the lab ada: stopped consul2"
+    assert told.lines[-1] == "done consul2 of the lab ada: stopped consul2"
 
 
 @pytest.mark.usefixtures("engine")

@@ -8,7 +8,7 @@ import pytest
 
 from labctl.engine import labs
 from labctl.errors import ExitCode, LabctlError
-from labctl.flows.plan import UpOptions, Wanted, differences, refuse_foreign, refuse_options, wanted_of
+from labctl.flows.plan import UpOptions, Wanted, completed, differences, refuse_foreign, refuse_options, wanted_of
 from tests.unit import engine_stand_in as stand_in
 
 LAB = labs.labs_from(stand_in.lab("ada", labels={"raft-labctl.http-port": "18500"}), "local")[0]
@@ -84,3 +84,29 @@ def test_a_lab_of_somebody_else_is_refused() -> None:
     assert caught.value.code is ExitCode.REFUSED
     refuse_foreign(LAB, "ada")
     refuse_foreign(None, "bob")
+
+
+def test_what_the_user_did_not_ask_for_is_taken_from_the_inventory() -> None:
+    variables = {
+        "consul_lab_servers": 5,
+        "consul_lab_pace": "real",
+        "consul_lab_http_port": 9500,
+        "consul_image_version": "1.21.4",
+        "consul_image_source": "registry",
+        "consul_lab_subnet": "10.213.7.0/28",
+        "consul_lab_owner": "somebody",
+    }
+    found = completed(replace(ASKED, servers=7), variables)
+    assert found == replace(
+        ASKED,
+        servers=7,
+        pace="real",
+        http_port=9500,
+        version="1.21.4",
+        image_source="registry",
+        subnet="10.213.7.0/28",
+    )
+
+
+def test_what_an_inventory_leaves_to_ansible_is_not_guessed() -> None:
+    assert completed(ASKED, {"consul_image_version": "{{ other }}", "consul_lab_pace": ""}) == ASKED

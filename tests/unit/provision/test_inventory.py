@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.provision import inventory
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 NESTED = """
 all:
   children:
     labs:
-      hosts: {ada: }
+      hosts: {ada: {ansible_connection: local, consul_lab_servers: 5}}
       children:
         room:
           children:
@@ -45,20 +42,32 @@ def test_a_lab_on_this_machine_is_a_local_host_with_our_own_python() -> None:
 
 
 def test_labs_of_groups_below_the_group_are_labs_too(tmp_path: Path) -> None:
-    assert inventory.labs_in(written(tmp_path, NESTED)) == {"ada", "eve", "bob"}
+    labs = inventory.labs_in(written(tmp_path, NESTED))
+    assert set(labs) == {"ada", "eve", "bob"}
+    assert labs["ada"]["consul_lab_servers"] == 5
 
 
-def test_a_lab_of_a_users_inventory_keeps_it_as_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = written(tmp_path, NESTED)
+def test_a_users_inventory_stays_a_source_and_our_settings_lie_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    made = inventory.from_file(path.relative_to(tmp_path), "eve", {"consul_lab_servers": 5})
-    assert made.sources == (path,)
-    assert made.own["labs"]["hosts"] == {"eve": {"consul_lab_servers": 5}}
+    made = inventory.from_file(Path("hosts.yml"), "eve", {"consul_lab_servers": 5})
+    assert made.host == "eve"
+    assert made.sources == (tmp_path / "hosts.yml",)
+    assert made.own["labs"]["hosts"] == {"eve": {"consul_lab_name": "eve", "consul_lab_servers": 5}}
 
 
 def test_a_lab_that_the_inventory_does_not_name_is_refused_with_those_it_does(tmp_path: Path) -> None:
+    path = written(tmp_path, NESTED)
+    assert inventory.lab_in(path, "ada")["consul_lab_servers"] == 5
     with pytest.raises(LabctlError, match="names no lab printer: it has ada, bob, eve") as caught:
-        inventory.from_file(written(tmp_path, NESTED), "printer", {})
+        inventory.lab_in(path, "printer")
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_a_lab_of_another_docker_host_is_refused_with_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(LabctlError, match=r"another Docker host.*ansible-playbook -i .* --limit eve") as caught:
+        inventory.lab_in(written(tmp_path, NESTED), "eve")
     assert caught.value.code is ExitCode.USAGE
 
 

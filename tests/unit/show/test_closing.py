@@ -27,10 +27,6 @@ def test_a_lab_of_one_server_cannot_elect_another_leader() -> None:
     assert "labctl stop" not in what_now({**RESULT, "servers": [{"name": "consul2"}]})
 
 
-def test_a_lab_that_was_ready_took_no_time() -> None:
-    assert "The lab ada is ready. What now" in what_now({**RESULT, "changed": False})
-
-
 def test_a_lab_that_waits_is_told_with_the_join() -> None:
     text = what_now({**RESULT, "leader": None})
     assert "wait for each other" in text

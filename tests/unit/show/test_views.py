@@ -112,13 +112,13 @@ def test_status_for_a_person() -> None:
     ("now", "says"),
     [
         (WAITING, "consul1, consul2 and consul3 know no leader; `labctl join` joins them."),
-        (Status(LAB, (view(0), view(1), view(2, leader=""))), "Consul3 knows no leader."),
-        (Status(replace(LAB, servers=LAB.servers[:2]), (view(0), view(1))), "Consul3 is gone."),
+        (Status(LAB, (view(0), view(1), view(2, leader=""))), "consul3 knows no leader."),
+        (Status(replace(LAB, servers=LAB.servers[:2]), (view(0), view(1))), "consul3 is gone."),
     ],
 )
 def test_a_lab_that_is_not_ready_says_why_and_what_to_do(now: Status, says: str) -> None:
     second = views.status_text(now).splitlines()[1]
-    assert second == says[0].upper() + says[1:]
+    assert second == f"Not ready because {says}"
 
 
 def test_members_and_images_are_tables() -> None:
