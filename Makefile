@@ -58,7 +58,7 @@ lint: venv-dev ## ruff, mypy, yamllint, ansible-lint, and shellcheck where it is
 
 .PHONY: unit
 unit: venv-dev ## Tests without Docker, in seconds.
-	pytest tests/unit $(PYTEST)
+	pytest --numprocesses auto tests/unit $(PYTEST)
 
 .PHONY: integration
 integration: venv-dev engine test-tools ## Tests with real Docker and real Consul.
