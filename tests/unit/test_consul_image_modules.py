@@ -295,5 +295,5 @@ def test_leftovers_of_a_killed_run_are_swept_first(docker: StandIn, module_run: 
 def test_mmdebstrap_needs_uidmap_without_root(
     monkeypatch: pytest.MonkeyPatch, there: set[str], *, is_root: bool, enough: bool
 ) -> None:
-    monkeypatch.setattr(consul_image_info.shutil, "which", lambda name: name if name in there else None)
+    monkeypatch.setattr("shutil.which", lambda name: name if name in there else None)
     assert consul_image_info.has_mmdebstrap(is_root=is_root) is enough
