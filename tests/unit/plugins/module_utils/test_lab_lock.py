@@ -35,7 +35,10 @@ def test_a_lock_that_is_not_given_up_is_told(tmp_path: Path, monkeypatch: pytest
         pass
 
 
-def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("made_again", [False, True])
+def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, made_again: bool
+) -> None:
     path = tmp_path / "lock"
     waits: list[int] = []
     wait_for = lab_lock._wait_for
@@ -45,6 +48,8 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path: Path, m
         waits.append(handle)
         if len(waits) == 1:
             path.unlink()
+            if made_again:
+                path.touch()
 
     monkeypatch.setattr(lab_lock, "_wait_for", wait)
     with locked(tmp_path, "ada", must=True) as (handle,):
