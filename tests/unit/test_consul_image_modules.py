@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from tests.unit.stand_ins import ModuleRun
 
 # Knows images by what the test wrote down; a build or an import makes one, everything else does nothing.
-PROGRAM = """#!{python} -IS
+# The shell starts it, because the path of the Python may hold a blank, which a first line cannot.
+PROGRAM = """#!/bin/sh
+'exec' '{python}' '-IS' "$0" "$@"
 import json, sys
 words = sys.argv[1:]
 with open({calls!r}, "a") as calls:
