@@ -24,6 +24,8 @@ ROUTES = Path("/proc/net/route")
 # Docker's words for a container with a process in it.
 ALIVE = ("running", "paused", "restarting")
 _PORT = re.compile(r"\b127\.0\.0\.1:(\d+)")
+# What each kind of thing is to a lab, for the sentence about one that is not the lab's.
+_PARTS = {"container": "a server", "volume": "a volume", "network": "the network"}
 
 
 @dataclass
@@ -86,6 +88,9 @@ class LabProject:
     def _taken(self) -> dict[str, ipaddress.IPv4Network]:
         doing = "listing the networks"
         networks = self.docker.inspect("network", self.docker.ids("network", "driver=bridge", doing=doing), doing)
+        project = lab_names.project_name(self.lab)
+        if any(one["Name"] == project for one in networks):
+            raise self._taken_name("network", project, "network rm")
         taken = {
             f"the Docker network {one['Name']}": ipaddress.IPv4Network(config["Subnet"], strict=False)
             for one in networks
@@ -128,19 +133,27 @@ class LabProject:
     def refuse_taken_names(self, found: Found, servers: int) -> None:
         """Raise where a container or volume that is not this lab's has a name that this lab needs."""
         names = [lab_names.container_name(self.lab, name) for name in lab_names.server_names(servers)]
-        ours = {server.container for server in found.servers}
-        doing = "looking for containers of the same name"
+        self._refuse_taken("container", names, {server.container for server in found.servers}, "rm -f")
+        names.append(lab_names.config_volume_name(self.lab))
+        self._refuse_taken("volume", names, set(found.volumes), "volume rm")
+
+    def _refuse_taken(self, kind: str, names: list[str], ours: set[str], remove: str) -> None:
         listed = self.docker.run(
-            "container", "ls", "-a", "--filter", f"name={lab_names.project_name(self.lab)}-",
-            "--format", "{{.Names}}", doing=doing,
+            kind, "ls", *(["-a"] if kind == "container" else []),
+            "--filter", f"name={lab_names.project_name(self.lab)}-",
+            "--format", "{{.Names}}" if kind == "container" else "{{.Name}}",
+            doing=f"looking for {kind}s of the same name",
         ).split()  # fmt: skip
         for name in names:
             if name in listed and name not in ours:
-                raise DockerError(
-                    f"A container named {name} exists and is not a server of the lab {self.lab}: "
-                    f"rename or remove it (`docker rm -f {name}`), or choose another name for the lab.",
-                    "refused",
-                )
+                raise self._taken_name(kind, name, remove)
+
+    def _taken_name(self, kind: str, name: str, remove: str) -> DockerError:
+        return DockerError(
+            f"A {kind} named {name} exists and is not {_PARTS[kind]} of the lab {self.lab}: "
+            f"remove it (`docker {remove} {name}`), or choose another name for the lab.",
+            "refused",
+        )
 
     def compose_up(self) -> None:
         """Let Compose make the project what its files say. Raises DockerError."""
