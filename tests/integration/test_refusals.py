@@ -177,19 +177,27 @@ def test_a_port_that_is_taken_is_refused_and_named(eve: Person) -> None:
     assert "--http-port" in result.sentence()
 
 
-def test_a_container_of_that_name_that_is_not_ours_is_refused_and_left_alone(eve: Person) -> None:
+STRANGERS = {
+    "container": ("create", "-consul2", ("--name",), (IMAGE,)),
+    "volume": ("create", "-consul1", (), ()),
+    "network": ("create", "", ("--subnet", "192.168.253.0/28"), ()),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_what_has_a_name_of_the_lab_and_is_not_ours_is_refused_and_left_alone(eve: Person, kind: str) -> None:
     lab = new_name()
-    name = f"labctl-{lab}-consul2"
-    stranger = docker("container", "create", "--name", name, "--label", LABEL, IMAGE)
+    verb, suffix, before, after = STRANGERS[kind]
+    name = f"labctl-{lab}{suffix}"
+    docker(kind, verb, "--label", LABEL, *before, name, *after)
     try:
         result = eve.run("up", lab)
         assert result.code == 4
-        assert name in result.sentence()
+        assert f"{kind} named {name}" in result.sentence()
         assert eve.done("down", lab, "--json").json["removed"] == []
-        assert docker("container", "inspect", "--format", "{{.Id}}", name) == stranger
-        assert left_of(lab) == [f"container {name}"]
+        assert left_of(lab) == [f"{kind} {name}"]
     finally:
-        docker("container", "rm", stranger)
+        docker(kind, "rm", name)
 
 
 def test_a_command_for_a_lab_that_is_not_there_says_how_to_start_it(eve: Person) -> None:
