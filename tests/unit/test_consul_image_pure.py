@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 import zipfile
+from email.message import Message
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
 
 import pytest
 from ansible.module_utils import (
@@ -219,6 +222,78 @@ def test_what_is_no_zip_is_refused(tmp_path: Path, content: bytes) -> None:
     archive.write_bytes(content)
     with pytest.raises(image_release.ReleaseError, match=r"^url is not a whole zip with a file consul in it"):
         image_release._unpack(archive, tmp_path / "consul", "url")
+
+
+class _Answer(io.BytesIO):
+    def __init__(self, content: bytes, length: int | None = None) -> None:
+        super().__init__(content)
+        self.headers = {} if length is None else {"Content-Length": str(length)}
+
+
+def _zip(name: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as zipped:
+        zipped.writestr(name, "the binary")
+    return content.getvalue()
+
+
+def _fetch(monkeypatch: pytest.MonkeyPatch, place: Path, sums: str, archive: _Answer) -> Path:
+    """Fetch 1.8.7 from a server that has these two files."""
+
+    def open_url(url: str, **_: Any) -> _Answer:
+        return _Answer(sums.encode()) if url.endswith("_SHA256SUMS") else archive
+
+    monkeypatch.setattr(image_release, "open_url", open_url)
+    release = image_release.Release("https://x", "1.8.7", "amd64", "", 5)
+    target: Path = image_release.fetch(release, place)
+    return target
+
+
+def _sums(content: bytes) -> str:
+    return f"{hashlib.sha256(content).hexdigest()}  consul_1.8.7_linux_amd64.zip\n"
+
+
+def test_a_release_that_is_what_its_sums_say_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    content = _zip("consul")
+    target = _fetch(monkeypatch, tmp_path, _sums(content), _Answer(content, len(content)))
+    assert target.read_text() == "the binary"
+
+
+@pytest.mark.parametrize(
+    ("sums", "archive", "words"),
+    [
+        ("", _Answer(b""), "lists no checksum for consul_1.8.7_linux_amd64.zip"),
+        (_sums(b"x"), _Answer(b"y"), "it was damaged or replaced, and is not used"),
+        (_sums(b"xx"), _Answer(b"x", 2), "ended after 1 of 2 bytes"),
+        (_sums(_zip("../consul")), _Answer(_zip("../consul")), "is not a whole zip with a file consul in it"),
+        (_sums(_zip("consul")[:-9]), _Answer(_zip("consul")[:-9]), "is not a whole zip with a file consul in it"),
+    ],
+)
+def test_a_release_that_is_not_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sums: str, archive: _Answer, words: str
+) -> None:
+    with pytest.raises(image_release.ReleaseError, match=words):
+        _fetch(monkeypatch, tmp_path, sums, archive)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (HTTPError("https://x", 404, "Not Found", Message(), None), "answered 404 Not Found: is there a Consul 1.8.7"),
+        (URLError("no route"), r"is out of reach \(no route\)"),
+        (TimeoutError("timed out"), r"is out of reach \(timed out\)"),
+    ],
+)
+def test_a_release_server_that_fails_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, words: str
+) -> None:
+    def open_url(_: str, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(image_release, "open_url", open_url)
+    release = image_release.Release("https://x", "1.8.7", "amd64", "", 5)
+    with pytest.raises(image_release.ReleaseError, match=f"^https://x/1.8.7/consul_1.8.7_SHA256SUMS {words}"):
+        image_release.fetch(release, tmp_path)
 
 
 OS_RELEASE = "NAME=\"Debian GNU/Linux\"\n# x=y\nID=debian\nVERSION_CODENAME=bookworm\nPRETTY_NAME='D 12'\nbroken\n"
