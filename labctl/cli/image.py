@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from labctl.cli.lab import SOURCES
 from labctl.cli.options import json_option, verbose_option
 from labctl.cli.output import print_json
+from labctl.flows.plan import IMAGE_SOURCES
 
 
 @click.group("image", short_help="The image of the servers.")
@@ -18,7 +18,7 @@ def image_command() -> None:
 
 @image_command.command("build")
 @click.option(
-    "--source", type=click.Choice(SOURCES), default="auto", show_default=True, help="Where Consul comes from."
+    "--source", type=click.Choice(IMAGE_SOURCES), default="auto", show_default=True, help="Where Consul comes from."
 )
 @click.option(
     "--consul-version",

@@ -20,8 +20,7 @@ from labctl.cli.options import (
     verbose_option,
 )
 from labctl.cli.output import print_json
-
-SOURCES = ["auto", "registry", "release", "binary", "debian"]
+from labctl.flows.plan import IMAGE_SOURCES, PACES
 
 
 @click.command("up", short_help="Bring a lab up.")
@@ -29,12 +28,12 @@ SOURCES = ["auto", "registry", "release", "binary", "debian"]
 @click.option("-n", "--servers", type=int, metavar="N", help="1, 3, 5 or 7 servers.  [default: 3, or as the lab has]")
 @click.option(
     "--pace",
-    type=click.Choice(["real", "teach"]),
+    type=click.Choice(PACES),
     help="real: Raft's timers as in production; teach: five times slower, to follow with the eye.  "
     "[default: teach, or as the lab has]",
 )
 @click.option("--consul-version", metavar="X.Y.Z", help="This version and no other.  [default: the newest there is]")
-@click.option("--image-source", type=click.Choice(SOURCES), help="Where the image comes from.  [default: auto]")
+@click.option("--image-source", type=click.Choice(IMAGE_SOURCES), help="Where the image comes from.  [default: auto]")
 @click.option(
     "--binary", type=click.Path(path_type=Path), metavar="FILE", help="A consul binary, for the image source `binary`."
 )

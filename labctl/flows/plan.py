@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SERVERS = 3
 DEFAULT_PACE = "teach"
+PACES = ("real", "teach")
+IMAGE_SOURCES = ("auto", "registry", "release", "binary", "debian")
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,11 @@ def refuse_options(options: UpOptions) -> None:
         raise LabctlError(lab_names.name_sentence(options.lab, problem), ExitCode.USAGE)
     if options.servers is not None and (sentence := lab_names.size_problem(options.servers)):
         raise LabctlError(sentence, ExitCode.USAGE)
+    if options.pace not in (None, *PACES):
+        raise LabctlError(f"{options.pace!a} is not a pace: choose {' or '.join(PACES)}.", ExitCode.USAGE)
+    if options.image_source not in (None, *IMAGE_SOURCES):
+        sources = ", ".join(IMAGE_SOURCES)
+        raise LabctlError(f"{options.image_source!a} is not an image source: choose one of {sources}.", ExitCode.USAGE)
 
 
 def refuse_foreign(lab: Lab | None, owner: str) -> None:

@@ -110,3 +110,10 @@ def test_what_the_user_did_not_ask_for_is_taken_from_the_inventory() -> None:
 
 def test_what_an_inventory_leaves_to_ansible_is_not_guessed() -> None:
     assert completed(ASKED, {"consul_image_version": "{{ other }}", "consul_lab_pace": ""}) == ASKED
+
+
+def test_an_inventory_cannot_bring_a_pace_or_a_source_that_does_not_exist() -> None:
+    for wrong in (replace(ASKED, pace="warp"), replace(ASKED, image_source="the shop")):
+        with pytest.raises(LabctlError, match=r"is not (a pace|an image source): choose") as caught:
+            refuse_options(wrong)
+        assert caught.value.code is ExitCode.USAGE
