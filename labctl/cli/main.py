@@ -96,7 +96,8 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each kin
         click.echo(error.ctx.get_help(), err=True)
         return ExitCode.USAGE
     except click.UsageError as error:
-        hint = f" (`{error.ctx.command_path} --help` shows the usage)" if error.ctx else ""
+        told = "--help" in error.format_message()
+        hint = "" if told or error.ctx is None else f" (`{error.ctx.command_path} --help` shows the usage)"
         return _complain(f"{error.format_message()}{hint}", ExitCode.USAGE, as_json=as_json)
     except click.ClickException as error:
         return _complain(error.format_message(), ExitCode.FAILED, as_json=as_json)

@@ -75,7 +75,8 @@ def _role(now: Status, view: View) -> str | None:
 
 def _server_row(now: Status, server: Server, view: View) -> dict[str, Any]:
     leader = now.leader
-    voters = leader.voters if leader else view.voters
+    # Without a leader, what any server knows of the voters still holds: elections need them.
+    voters = leader.voters if leader else frozenset().union(*(one.voters for one in now.views))
     return {
         "name": server.name,
         "id": view.node_id or None,
