@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shutil
 from typing import TYPE_CHECKING
@@ -22,8 +23,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
         "no Docker Engine answers: run `make engine`"
     )
     assert LABCTL.exists(), f"{LABCTL} is not there: `make venv` installs it"
-    if not docker("image", "ls", "-q", IMAGE):
-        Person("builder", tmp_path_factory.mktemp("builder")).done("image", "build", "--consul-version", VERSION)
+    # Workers of pytest-xdist share the folder above their own: one of them makes the image, the others wait for it.
+    with (tmp_path_factory.getbasetemp().parent / "image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not docker("image", "ls", "-q", IMAGE):
+            Person("builder", tmp_path_factory.mktemp("builder")).done("image", "build", "--consul-version", VERSION)
     return IMAGE
 
 
