@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from labctl.cli.options import (
+    Function,
     default_lab,
     dry_run_option,
     inventory_option,
@@ -82,7 +83,7 @@ def up_command(**given: Any) -> None:
         http_port=given["http_port"],
         subnet=given["subnet"],
         join=not given["no_join"],
-        timeout=given["timeout"],
+        timeout=given.get("timeout", 120),
         dry_run=given["dry_run"],
         watch=(sys.stdout.isatty() and given["pace"] != "real") if watch is None else watch,
         verbose=given["verbose"],
@@ -173,39 +174,31 @@ def _change(verb: str, lab: str | None, given: dict[str, Any]) -> None:
         print_json(result)
 
 
+def _changing(function: Function) -> Function:
+    """The options that stop, start and restart share, in the order of their help."""
+    for option in (verbose_option, json_option, inventory_option, dry_run_option):
+        function = option(function)
+    return lab_argument(server_option("Only this server.")(function))
+
+
 @click.command("stop", short_help="Stop a lab or one server.")
-@lab_argument
-@server_option("Only this server.")
-@dry_run_option
-@inventory_option
-@json_option
-@verbose_option
+@_changing
 def stop_command(lab: str | None, **given: Any) -> None:
     """Stop LAB or one of its servers. Data and addresses stay, so the same cluster comes back."""
     _change("stop", lab, given)
 
 
 @click.command("start", short_help="Start a stopped lab or server.")
-@lab_argument
-@server_option("Only this server.")
+@_changing
 @timeout_option
-@dry_run_option
-@inventory_option
-@json_option
-@verbose_option
 def start_command(lab: str | None, **given: Any) -> None:
     """Start what is stopped of LAB, and wait until the lab is ready again."""
     _change("start", lab, given)
 
 
 @click.command("restart", short_help="Restart a lab or one server.")
-@lab_argument
-@server_option("Only this server.")
+@_changing
 @timeout_option
-@dry_run_option
-@inventory_option
-@json_option
-@verbose_option
 def restart_command(lab: str | None, **given: Any) -> None:
     """Stop and start LAB or one of its servers, and wait until the lab is ready again."""
     _change("restart", lab, given)

@@ -80,8 +80,7 @@ cluster:
 import time
 from typing import Any
 
-from ansible.module_utils import consul_views
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils import answering, consul_views
 from ansible.module_utils.docker_cli import Docker, DockerError
 
 POLL_SECONDS = 0.05
@@ -257,12 +256,7 @@ def make_ready(cluster: Cluster, *, join: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result = answer(module.params, check_mode=module.check_mode)
-    except DockerError as error:
-        module.fail_json(msg=error.sentence, failure=error.failure)
-    module.exit_json(**result)
+    answering.run(argument_spec(), answer)
 
 
 if __name__ == "__main__":

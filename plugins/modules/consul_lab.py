@@ -131,8 +131,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils import lab_names
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils import answering, lab_names
 from ansible.module_utils.docker_cli import Docker, DockerError
 from ansible.module_utils.lab_configuration import Configuration
 from ansible.module_utils.lab_found import Found, find, refuse_foreign
@@ -343,12 +342,7 @@ def look_again(project: LabProject, params: dict[str, Any], found: Found) -> Fou
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result = answer(module.params, check_mode=module.check_mode)
-    except DockerError as error:
-        module.fail_json(msg=error.sentence, failure=error.failure)
-    module.exit_json(**result)
+    answering.run(argument_spec(), answer)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,7 @@ ansible_facts:
 
 from typing import Any
 
-from ansible.module_utils import lab_names
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils import answering, lab_names
 from ansible.module_utils.docker_cli import Docker, DockerError
 from ansible.module_utils.lab_found import find
 
@@ -64,12 +63,7 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:  # no
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result = answer(module.params, check_mode=module.check_mode)
-    except DockerError as error:
-        module.fail_json(msg=error.sentence, failure=error.failure)
-    module.exit_json(**result)
+    answering.run(argument_spec(), answer)
 
 
 if __name__ == "__main__":
