@@ -14,14 +14,12 @@ from docker.errors import DockerException, ImageNotFound
 
 from labctl.engine.client import explained
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable import lab_names
+from labctl.portable import image_marks
 
 if TYPE_CHECKING:
     import docker
 
 REPOSITORY = "raft-labctl/consul"
-LABEL_VERSION = lab_names.LABEL_PREFIX + "consul-version"
-LABEL_SOURCE = lab_names.LABEL_PREFIX + "image-source"
 
 
 @dataclass(frozen=True)
@@ -56,15 +54,17 @@ def version_key(version: str) -> tuple[Any, ...]:
 def list_images(client: docker.APIClient, repository: str = REPOSITORY) -> list[Image]:
     """All images of labs, the newest version first. Raises LabctlError."""
     with explained():
-        summaries = client.images(filters={"label": LABEL_VERSION})
+        summaries = client.images(filters={"label": image_marks.VERSION})
     found = []
     for summary in summaries:
         labels = summary.get("Labels") or {}
-        version = labels.get(LABEL_VERSION, "")
+        version = labels.get(image_marks.VERSION, "")
         name = f"{repository}:{version}"
-        if name in (summary.get("RepoTags") or []):
+        if name in (summary.get("RepoTags") or []) and image_marks.is_finished(labels):
             created = str(summary["Created"])
-            found.append(Image(summary["Id"], name, version, labels.get(LABEL_SOURCE, ""), summary["Size"], created))
+            found.append(
+                Image(summary["Id"], name, version, labels.get(image_marks.SOURCE, ""), summary["Size"], created)
+            )
     return sorted(found, key=lambda image: version_key(image.version), reverse=True)
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ansible.module_utils.image_marks import (
+    CHECKED,
+    LAYOUT,
+    LAYOUT_NOW,
+    ORIGIN,
+    SOURCE,
+    STATE,
+    VERSION,
+    is_finished,
+)
 from ansible.module_utils.image_version import order_of, version_of
-
-VERSION = "raft-labctl.consul-version"
-SOURCE = "raft-labctl.image-source"
-LAYOUT = "raft-labctl.image-layout"
-# What the image was made of: a reference, a URL, a digest of a binary, a suite.
-ORIGIN = "raft-labctl.image-origin"
-# `checked`, or whose candidate this is: candidates of a run that died are found by it.
-STATE = "raft-labctl.image-state"
-CHECKED = "checked"
-# Raised when the image changes in a way that a lab depends on; an image of another layout is not ours to use.
-LAYOUT_NOW = "1"
 
 SOURCES = ("registry", "release", "binary", "debian")
 
@@ -60,7 +59,7 @@ def image_of(inspected: dict[str, Any], repository: str) -> Image | None:
     labels = (inspected.get("Config") or {}).get("Labels") or {}
     tags = [tag for tag in inspected.get("RepoTags") or [] if tag.rpartition(":")[0] == repository]
     version = version_of(labels.get(VERSION, ""))
-    if labels.get(STATE) != CHECKED or labels.get(LAYOUT) != LAYOUT_NOW or version is None or not tags:
+    if not is_finished(labels) or version is None or not tags:
         return None
     return Image(
         id=inspected["Id"],

@@ -101,6 +101,7 @@ def _unpack(archive: Path, target: Path, url: str) -> Path:
     try:
         with zipfile.ZipFile(archive) as zipped, zipped.open("consul") as inside, target.open("wb") as file:
             shutil.copyfileobj(inside, file, 1 << 20)
+    # zipfile raises NotImplementedError for a compression that it does not know, RuntimeError for an encrypted file.
     except (zipfile.BadZipFile, KeyError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ReleaseError(f"{url} is not a whole zip with a file consul in it ({error}).") from error
     archive.unlink()

@@ -124,7 +124,8 @@ from dataclasses import asdict
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_cli import Docker, DockerError
 from ansible.module_utils.image_binary import BinaryError, check_binary, sha256_of
-from ansible.module_utils.image_labels import LAYOUT, LAYOUT_NOW, SOURCES, Image, Wanted, choose, image_of
+from ansible.module_utils.image_labels import SOURCES, Image, Wanted, choose, image_of
+from ansible.module_utils.image_marks import LAYOUT, LAYOUT_NOW
 from ansible.module_utils.image_rootfs import this_distribution
 from ansible.module_utils.image_version import version_of
 

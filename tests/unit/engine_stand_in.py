@@ -49,7 +49,12 @@ def image(version: str, **changed: Any) -> dict[str, Any]:
     return {
         "Id": f"sha256:{version}",
         "RepoTags": [f"raft-labctl/consul:{version}"],
-        "Labels": {"raft-labctl.consul-version": version, "raft-labctl.image-source": changed.pop("source", "debian")},
+        "Labels": {
+            "raft-labctl.consul-version": version,
+            "raft-labctl.image-source": changed.pop("source", "debian"),
+            "raft-labctl.image-state": "checked",
+            "raft-labctl.image-layout": "1",
+        },
         "Size": 132_000_000,
         "Created": 1_700_000_000,
         **changed,
