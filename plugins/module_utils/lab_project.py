@@ -50,6 +50,7 @@ class LabProject:
         self.folder = folder
         self.subnet = ""
         self.outcome = Outcome()
+        self._neighbours: dict[str, list[str]] = {}
 
     # -- present ---------------------------------------------------------------------------------------------
 
@@ -86,8 +87,7 @@ class LabProject:
         return [wanted]
 
     def _taken(self) -> dict[str, ipaddress.IPv4Network]:
-        doing = "listing the networks"
-        networks = self.docker.inspect("network", self.docker.ids("network", "driver=bridge", doing=doing), doing)
+        networks = self.docker.inspect("network", self._around("network"), "listing the networks")
         project = lab_names.project_name(self.lab)
         if any(one["Name"] == project for one in networks):
             raise self._taken_name("network", project, "network rm")
@@ -138,15 +138,23 @@ class LabProject:
         self._refuse_taken("volume", names, set(found.volumes), "volume rm")
 
     def _refuse_taken(self, kind: str, names: list[str], ours: set[str], remove: str) -> None:
-        listed = self.docker.run(
-            kind, "ls", *(["-a"] if kind == "container" else []),
-            "--filter", f"name={lab_names.project_name(self.lab)}-",
-            "--format", "{{.Names}}" if kind == "container" else "{{.Name}}",
-            doing=f"looking for {kind}s of the same name",
-        ).split()  # fmt: skip
+        listed = self._around(kind)
         for name in names:
             if name in listed and name not in ours:
                 raise self._taken_name(kind, name, remove)
+
+    def _around(self, kind: str) -> list[str]:
+        """IDs of all bridges, and names of the containers and volumes that are called like this lab's."""
+        if not self._neighbours:
+            called = ("--filter", f"name={lab_names.project_name(self.lab)}-", "--format")
+            listed = self.docker.run_together(
+                ("network", "ls", "-q", "--filter", "driver=bridge"),
+                ("container", "ls", "-a", *called, "{{.Names}}"),
+                ("volume", "ls", *called, "{{.Name}}"),
+                doing="looking for what may be in the lab's way",
+            )
+            self._neighbours = {kind: said.split() for kind, said in zip(("network", "container", "volume"), listed)}
+        return self._neighbours[kind]
 
     def _taken_name(self, kind: str, name: str, remove: str) -> DockerError:
         return DockerError(

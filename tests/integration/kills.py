@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tests.integration.harness import VERSION, Person, left_of
@@ -27,6 +27,10 @@ class Moment:
     seconds: float
     group: bool
 
+    def earlier(self) -> Moment:
+        """A moment for a second try, where the command had ended before this one came."""
+        return replace(self, seconds=self.seconds * 0.8)
+
     def __str__(self) -> str:
         return f"moment {self.number}: {self.seconds:.2f} s, {'process group' if self.group else 'labctl alone'}"
 
@@ -44,7 +48,7 @@ def how_long(person: Person, *words: str) -> float:
 
 
 def interrupt(person: Person, lab: str, moment: Moment) -> str:
-    """Press Ctrl-C in `up`. Returns what happened, in a line."""
+    """Press Ctrl-C in the middle of `up`. Returns what happened, in a line."""
     process = person.start("up", lab, *UP)
     time.sleep(moment.seconds)
     begun = time.monotonic()
@@ -55,7 +59,9 @@ def interrupt(person: Person, lab: str, moment: Moment) -> str:
     _, err = process.communicate(timeout=60)
     took = time.monotonic() - begun
     if process.returncode == 0:
-        return f"{moment}: it was ready already"
+        # It was quicker than the one that was measured: there was nothing to interrupt.
+        must_go_down(person, lab, f"{moment}: it was ready already")
+        return interrupt(person, lab, moment.earlier())
     lines = err.strip().splitlines()
     assert process.returncode == 130, f"{moment}: code {process.returncode}\n{err}"
     assert len(lines) == 1, f"{moment}: not one sentence\n{err}"
@@ -68,7 +74,7 @@ def interrupt(person: Person, lab: str, moment: Moment) -> str:
 
 
 def kill(person: Person, verb: str, lab: str, moment: Moment) -> str:
-    """End `up` or `down` with SIGKILL. Returns what was left of the lab at that moment, in a line."""
+    """End `up` or `down` with SIGKILL in the middle. Returns what was left of the lab at that moment, in a line."""
     process = person.start(verb, lab, *(UP if verb == "up" else ()))
     time.sleep(moment.seconds)
     if moment.group:
@@ -76,6 +82,13 @@ def kill(person: Person, verb: str, lab: str, moment: Moment) -> str:
     else:
         process.kill()
     process.communicate(timeout=60)
+    if process.returncode == 0:
+        if verb == "up":
+            must_go_down(person, lab, f"{moment}: it was ready already")
+        else:
+            must_come_up(person, lab, f"{moment}: it was removed already")
+        return kill(person, verb, lab, moment.earlier())
+    assert process.returncode == -signal.SIGKILL, f"{moment}: {verb} ended with {process.returncode}"
     left = left_of(lab)
     return f"{moment}: {verb} left {len(left)} parts and {len(person.processes())} processes"
 
