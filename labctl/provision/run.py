@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.1
 INTERRUPT_SECONDS = 1.2
+# What labctl writes itself is JSON, which is YAML: Ansible need not load its other readers.
+OWN_INVENTORY = {"ANSIBLE_INVENTORY_ENABLED": "yaml"}
 _CODES = {
     "failed": ExitCode.FAILED,
     "usage": ExitCode.USAGE,
@@ -53,6 +55,7 @@ class _Seen:
     """What the events told so far."""
 
     pid: int | None = None
+    well: bool = False
     failure: LabctlError | None = None
     hosts: int = 0
     text: list[str] = field(default_factory=list)
@@ -112,7 +115,7 @@ class PlaybookRun:
             # asked for too; labctl and our modules have checked what they pass.
             "skip_tags": "always" if tags else None,
             "cmdline": "--check --diff" if check else None,
-            "envvars": _environment(root, self._folder),
+            "envvars": _environment(root, self._folder) | ({} if sources else OWN_INVENTORY),
             "quiet": True,
             "event_handler": self._on_event,
             "cancel_callback": self._cancelled.is_set,
@@ -152,6 +155,9 @@ class PlaybookRun:
         kind, data = event["event"], event.get("event_data") or {}
         if kind == "playbook_on_stats":
             self._seen.hosts = len(data.get("processed") or {})
+            self._seen.well = not (data.get("failures") or data.get("dark"))
+            if self._seen.well:
+                self._queue.put(None)
         result = data.get("res") if kind in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable") else None
         if kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignore_errors"):
             self._seen.failure = failure_from(result or {}, unreachable=kind == "runner_on_unreachable")
@@ -189,12 +195,12 @@ class PlaybookRun:
 
     def finish(self) -> None:
         """Wait for the end. Raises LabctlError with the sentence of the task that failed."""
-        self._thread.join()
+        ended_well = self._wait_for_end()
         text = "\n".join(self._seen.text) + "\n"
         stamp = time.strftime("%Y%m%d-%H%M%S")
         record = state.keep_record(text, f"{stamp}-{self._host}-{self._record}")
         self._clean()
-        code = getattr(self._runner, "rc", 1)
+        code = 0 if ended_well else getattr(self._runner, "rc", 1)
         # A task that failed inside a block with `rescue` is no failure of a run that ended well.
         if code != 0 and self._seen.failure is not None:
             raise self._seen.failure
@@ -204,6 +210,17 @@ class PlaybookRun:
             raise LabctlError(f"Ansible ended with code {code}{': ' + lines[-1].strip() if lines else where}")
         if self._seen.hosts == 0:
             raise LabctlError(f"Ansible found no lab to work on{where}")
+
+    def _wait_for_end(self) -> bool:
+        """Wait until the run has ended. Returns whether Ansible has, well, and runner only has its own end to wait for.
+
+        Runner sleeps a tenth of a second after Ansible has gone, and gives its code only then.
+        """
+        while self._thread.is_alive():
+            if self._seen.well and self._seen.pid and not processes.alive(self._seen.pid):
+                return True
+            self._thread.join(0.005)
+        return False
 
     def _clean(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,7 +1,6 @@
 """Run the docker command on a Docker host, and turn what it says when it fails into one sentence.
 
-The command line is used, not the API, because it brings contexts, DOCKER_HOST, TLS and Compose with it, and
-because each Python module that imports an API client costs a host a good part of a second.
+Compose and buildx are commands, and what is not done for every lab is simplest as one; the rest is in docker_api.
 """
 
 from __future__ import annotations
@@ -50,6 +49,13 @@ def explain(said: str, doing: str) -> str:
     return f"Docker failed while {doing}: {telling[-1] if telling else 'it said nothing'}"
 
 
+def not_installed() -> DockerError:
+    """The sentence for a host that has no docker command."""
+    return DockerError(
+        "The docker command is not installed on this Docker host: `make demo` or `labctl doctor --fix` installs it."
+    )
+
+
 class Docker:
     """The docker command on this host.
 
@@ -62,25 +68,11 @@ class Docker:
 
     def run(self, *words: str, doing: str, stdin: bytes | None = None) -> str:
         """Run `docker WORDS` and return what it printed. Raises DockerError."""
-        return self.finish(self.start(*words, stdin=stdin is not None), doing=doing, stdin=stdin)
-
-    def run_together(self, *calls: tuple[str, ...], doing: str) -> list[str]:
-        """Run several docker commands at once and return what each printed: most of their time is starting."""
-        processes = [self.start(*words) for words in calls]
-        # All have ended before the first failure is raised: none is left behind.
-        said = [process.communicate() for process in processes]
-        return [self._read(process, *one, doing=doing) for process, one in zip(processes, said)]
-
-    def finish(self, process: subprocess.Popen[bytes], *, doing: str, stdin: bytes | None = None) -> str:
-        """Wait for a docker command that `start` started. Raises DockerError."""
-        return self._read(process, *process.communicate(stdin), doing=doing)
-
-    @staticmethod
-    def _read(process: subprocess.Popen[bytes], out: bytes, err: bytes, *, doing: str) -> str:
+        process = self.start(*words, stdin=stdin is not None)
+        out, err = (stream.decode("utf-8", "replace") for stream in process.communicate(stdin))
         if process.returncode != 0:
-            said = err.decode("utf-8", "replace") or out.decode("utf-8", "replace")
-            raise DockerError(explain(said, doing), said=said)
-        return out.decode("utf-8", "replace")
+            raise DockerError(explain(err or out, doing), said=err or out)
+        return out
 
     def start(self, *words: str, stdin: bool = False) -> subprocess.Popen[bytes]:
         """Start `docker WORDS` without waiting for it. Raises DockerError where there is no docker."""
@@ -93,10 +85,7 @@ class Docker:
                 pass_fds=self.keep_open,
             )
         except FileNotFoundError as error:
-            raise DockerError(
-                "The docker command is not installed on this Docker host: "
-                "`make demo` or `labctl doctor --fix` installs it."
-            ) from error
+            raise not_installed() from error
 
     def inspect(self, kind: str, ids: list[str], doing: str) -> list[dict[str, Any]]:
         """Inspect containers, networks or volumes; those that are gone meanwhile are left out."""

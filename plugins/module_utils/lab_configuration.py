@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import secrets
@@ -11,12 +10,9 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils import lab_names
-from ansible.module_utils.docker_cli import DockerError
 
 if TYPE_CHECKING:
-    import subprocess
-
-    from ansible.module_utils.docker_cli import Docker
+    from ansible.module_utils.docker_api import Engine
     from ansible.module_utils.lab_found import Found
 
 SERVER_UID = 8500
@@ -28,45 +24,36 @@ GOSSIP_FILE = "gossip.json"
 class Configuration:
     """The volume of one lab. `made_key` tells after `provide` whether a key was made."""
 
-    def __init__(self, docker: Docker, lab: str, owner: str) -> None:
-        self.docker = docker
+    def __init__(self, engine: Engine, lab: str, owner: str) -> None:
+        self.engine = engine
         self.lab = lab
         self.labels = {lab_names.LABEL_LAB: lab, lab_names.LABEL_OWNER: owner}
         self.made_key = False
 
-    def provide(self, found: Found, image: str, settings: dict[str, Any]) -> subprocess.Popen[bytes] | None:
+    def provide(self, found: Found, image: str, settings: dict[str, Any]) -> None:
         """Make the volume that holds the gossip key, and what old Consul versions read from a file.
 
-        The key is made here, goes over a pipe into the volume and is nowhere else. A helper container that
-        is never started carries it in; its removal is returned as a process, because Compose need not wait
-        for it. Once servers exist the key is in use, and only settings are written.
+        The key is made here, goes over the engine's socket into the volume and is nowhere else. A helper
+        container that is never started carries it in; one that a killed run leaves has the lab's label, so the
+        next run, and `down`, remove it. Once servers exist the key is in use, and only settings are written.
         """
         volume = lab_names.config_volume_name(self.lab)
         in_use = bool(found.servers) and volume in found.volumes
         if in_use and not settings:
-            return None
-        words = [word for name, value in self.labels.items() for word in ("--label", f"{name}={value}")]
-        helper = self.docker.run(
-            "container", "create", *words, "--network", "none",
-            "--mount", mount(volume, CONFIG_FOLDER, self.labels), image,
-            doing=f"preparing the gossip key with the image {image}",
-        ).strip()  # fmt: skip
+            return
+        helper = self.engine.create(
+            helper_container(image, volume, self.labels), doing=f"preparing the gossip key with the image {image}"
+        )
         files = {"settings.json": (json.dumps(settings).encode(), 0o644)} if settings else {}
         if not (in_use or (volume in found.volumes and self._has_key(helper))):
             files[GOSSIP_FILE] = (gossip_configuration(), 0o600)
             self.made_key = True
         if files:
-            self.docker.run(
-                "cp", "-", f"{helper}:{CONFIG_FOLDER}", stdin=archive(files), doing="storing the gossip key"
-            )
-        return self.docker.start("container", "rm", "-f", helper)
+            self.engine.put_files(helper, CONFIG_FOLDER, archive(files), doing="storing the gossip key")
+        self.engine.remove("container", [helper], doing="removing the helper container")
 
     def _has_key(self, helper: str) -> bool:
-        try:
-            self.docker.run("cp", f"{helper}:{CONFIG_FOLDER}/{GOSSIP_FILE}", "-", doing="looking for the gossip key")
-        except DockerError:
-            return False
-        return True
+        return self.engine.has_file(helper, f"{CONFIG_FOLDER}/{GOSSIP_FILE}", doing="looking for the gossip key")
 
 
 def gossip_configuration() -> bytes:
@@ -75,14 +62,10 @@ def gossip_configuration() -> bytes:
     return json.dumps({"encrypt": key}).encode("ascii")
 
 
-def mount(volume: str, target: str, labels: dict[str, str]) -> str:
-    """The value of docker's `--mount` for a volume that it makes with labels; the value is a line of CSV."""
-    line = io.StringIO()
-    fields = ["type=volume", f"src={volume}", f"dst={target}"]
-    csv.writer(line, lineterminator="").writerow(
-        fields + [f"volume-label={name}={value}" for name, value in labels.items()]
-    )
-    return line.getvalue()
+def helper_container(image: str, volume: str, labels: dict[str, str]) -> dict[str, Any]:
+    """A container without a network that has the volume; Docker makes the volume with the labels."""
+    mount = {"Type": "volume", "Source": volume, "Target": CONFIG_FOLDER, "VolumeOptions": {"Labels": labels}}
+    return {"Image": image, "Labels": labels, "HostConfig": {"NetworkMode": "none", "Mounts": [mount]}}
 
 
 def archive(files: dict[str, tuple[bytes, int]]) -> bytes:

@@ -9,7 +9,7 @@ from ansible.module_utils import lab_names
 from ansible.module_utils.docker_cli import DockerError
 
 if TYPE_CHECKING:
-    from ansible.module_utils.docker_cli import Docker
+    from ansible.module_utils.docker_api import Engine
 
 HTTP_PORT = "8500/tcp"
 
@@ -83,19 +83,13 @@ def server_from(container: dict[str, Any]) -> Server:
     )
 
 
-def find(docker: Docker, lab: str) -> Found:
+def find(engine: Engine, lab: str) -> Found:
     """Read from Docker's labels what exists of a lab. Raises DockerError."""
-    of_lab = f"label={lab_names.LABEL_LAB}={lab}"
+    of_lab = {"label": f"{lab_names.LABEL_LAB}={lab}"}
     doing = f"looking for the lab {lab}"
-    listed = docker.run_together(
-        ("container", "ls", "-q", "-a", "--no-trunc", "--filter", of_lab),
-        ("network", "ls", "-q", "--filter", of_lab),
-        ("volume", "ls", "-q", "--filter", of_lab),
-        doing=doing,
-    )
-    containers, networks, volumes = (
-        docker.inspect(kind, ids.split(), doing) for kind, ids in zip(("container", "network", "volume"), listed)
-    )
+    containers = engine.containers(of_lab, doing=doing)
+    networks = engine.networks(of_lab, doing=doing)
+    volumes = engine.volumes(of_lab, doing=doing)
     labelled = [container["Config"].get("Labels") or {} for container in containers]
     servers = [one for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER in labels]
     helpers = [one["Id"] for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER not in labels]

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible.module_utils import lab_names, lab_subnets
+from ansible.module_utils.docker_api import Engine
 from ansible.module_utils.docker_cli import Docker, DockerError
 from ansible.module_utils.lab_found import Found, Server, find, server_from
 
 SUBNET_TRIES = 24
-STOP_SECONDS = "10"
+STOP_SECONDS = 10
 LEAVE_SECONDS = 30.0
 ROUTES = Path("/proc/net/route")
 # Docker's words for a container with a process in it.
@@ -45,19 +46,19 @@ class LabProject:
 
     def __init__(self, docker: Docker, lab: str, owner: str, folder: Path) -> None:
         self.docker = docker
+        self.engine = Engine()
         self.lab = lab
         self.owner = owner
         self.folder = folder
         self.subnet = ""
         self.outcome = Outcome()
-        self._neighbours: dict[str, list[str]] = {}
 
     # -- present ---------------------------------------------------------------------------------------------
 
     def servers_now(self, servers: int) -> tuple[Server, ...]:
         """The lab's servers as Docker has them now, for a lab that was just made present."""
         names = [lab_names.container_name(self.lab, name) for name in lab_names.server_names(servers)]
-        return tuple(server_from(one) for one in self.docker.inspect("container", names, "looking at the servers"))
+        return tuple(server_from(one) for one in self.engine.inspected(names, doing="looking at the servers"))
 
     def plan(self, found: Found, pool: str, subnet: str) -> list[ipaddress.IPv4Network]:
         """The subnets to try, in order: the lab's own, the one that was asked for, or free ones of the pool."""
@@ -87,7 +88,7 @@ class LabProject:
         return [wanted]
 
     def _taken(self) -> dict[str, ipaddress.IPv4Network]:
-        networks = self.docker.inspect("network", self._around("network"), "listing the networks")
+        networks = self.engine.networks({"driver": "bridge"}, doing="listing the networks")
         project = lab_names.project_name(self.lab)
         if any(one["Name"] == project for one in networks):
             raise self._taken_name("network", project, "network rm")
@@ -132,29 +133,18 @@ class LabProject:
 
     def refuse_taken_names(self, found: Found, servers: int) -> None:
         """Raise where a container or volume that is not this lab's has a name that this lab needs."""
+        called = {"name": f"{lab_names.project_name(self.lab)}-"}
         names = [lab_names.container_name(self.lab, name) for name in lab_names.server_names(servers)]
-        self._refuse_taken("container", names, {server.container for server in found.servers}, "rm -f")
+        listed = self.engine.container_names(called, doing="looking for containers of the same name")
+        self._refuse_taken("container", names, listed, {server.container for server in found.servers}, "rm -f")
         names.append(lab_names.config_volume_name(self.lab))
-        self._refuse_taken("volume", names, set(found.volumes), "volume rm")
+        volumes = self.engine.volumes(called, doing="looking for volumes of the same name")
+        self._refuse_taken("volume", names, [one["Name"] for one in volumes], set(found.volumes), "volume rm")
 
-    def _refuse_taken(self, kind: str, names: list[str], ours: set[str], remove: str) -> None:
-        listed = self._around(kind)
+    def _refuse_taken(self, kind: str, names: list[str], listed: list[str], ours: set[str], remove: str) -> None:
         for name in names:
             if name in listed and name not in ours:
                 raise self._taken_name(kind, name, remove)
-
-    def _around(self, kind: str) -> list[str]:
-        """IDs of all bridges, and names of the containers and volumes that are called like this lab's."""
-        if not self._neighbours:
-            called = ("--filter", f"name={lab_names.project_name(self.lab)}-", "--format")
-            listed = self.docker.run_together(
-                ("network", "ls", "-q", "--filter", "driver=bridge"),
-                ("container", "ls", "-a", *called, "{{.Names}}"),
-                ("volume", "ls", *called, "{{.Name}}"),
-                doing="looking for what may be in the lab's way",
-            )
-            self._neighbours = {kind: said.split() for kind, said in zip(("network", "container", "volume"), listed)}
-        return self._neighbours[kind]
 
     def _taken_name(self, kind: str, name: str, remove: str) -> DockerError:
         return DockerError(
@@ -173,7 +163,7 @@ class LabProject:
 
     def leave(self, server: Server, remaining: list[Server]) -> None:
         """Let a server leave the cluster for good, and wait until the others do not count it any more."""
-        self.docker.run("exec", server.id, "consul", "leave", doing=f"letting {server.name} leave the cluster")
+        self.engine.execute(server.id, ["consul", "leave"], doing=f"letting {server.name} leave the cluster")
         ends = time.monotonic() + LEAVE_SECONDS
         while any(server.address in self._peers(other) for other in remaining):
             if time.monotonic() >= ends:
@@ -220,7 +210,7 @@ class LabProject:
         """Remove the data volumes of servers that have left."""
         for server in servers:
             volume = lab_names.container_name(self.lab, server.name)
-            self.docker.run("volume", "rm", "-f", volume, doing=f"removing the data of {server.name}")
+            self.engine.remove("volume", [volume], doing=f"removing the data of {server.name}")
 
     # -- stop, start, remove ---------------------------------------------------------------------------------
 
@@ -240,11 +230,10 @@ class LabProject:
         """Stop servers; their data and addresses stay."""
         running = [one for one in servers if one.state in ALIVE]
         paused = [one.id for one in running if one.state == "paused"]
-        if paused:
-            self.docker.run("container", "unpause", *paused, doing="waking paused servers to stop them")
+        self.engine.change("unpause", paused, doing="waking paused servers to stop them")
         if running:
             ids = [one.id for one in running]
-            self.docker.run("container", "stop", "--time", STOP_SECONDS, *ids, doing="stopping the servers")
+            self.engine.change("stop", ids, t=STOP_SECONDS, doing="stopping the servers")
             self.outcome.actions += [f"stopped {one.name}" for one in running]
 
     def start(self, servers: list[Server]) -> None:
@@ -252,16 +241,13 @@ class LabProject:
         stopped = [one for one in servers if one.state != "running"]
         if stopped:
             paused = [one.id for one in stopped if one.state == "paused"]
-            if paused:
-                self.docker.run("container", "unpause", *paused, doing="waking paused servers")
-            ids = [one.id for one in stopped if one.state != "paused"]
-            if ids:
-                self._start(ids)
+            self.engine.change("unpause", paused, doing="waking paused servers")
+            self._start([one.id for one in stopped if one.state != "paused"])
             self.outcome.actions += [f"started {one.name}" for one in stopped]
 
     def _start(self, ids: list[str]) -> None:
         try:
-            self.docker.run("container", "start", *ids, doing="starting the servers")
+            self.engine.change("start", ids, doing="starting the servers")
         except DockerError as error:
             raise port_error(error) or error from error
 
@@ -271,10 +257,10 @@ class LabProject:
             if found.empty:
                 break
             ids = [server.id for server in found.servers] + list(found.helpers)
-            self._remove("container", ["rm", "--force", "--volumes"], ids)
-            self._remove("network", ["rm"], list(found.networks))
-            self._remove("volume", ["rm", "--force"], list(found.volumes))
-            found = find(self.docker, self.lab)
+            self._remove("container", ids)
+            self._remove("network", list(found.networks))
+            self._remove("volume", list(found.volumes))
+            found = find(self.engine, self.lab)
         if not found.empty:
             raise DockerError(
                 f"The lab {self.lab} could not be removed whole; left are {', '.join(found.parts())}: "
@@ -282,11 +268,9 @@ class LabProject:
             )
         return found
 
-    def _remove(self, kind: str, words: list[str], ids: list[str]) -> None:
-        if not ids:
-            return
+    def _remove(self, kind: str, ids: list[str]) -> None:
         try:
-            self.docker.run(kind, *words, *ids, doing=f"removing the {kind}s of the lab {self.lab}")
+            self.engine.remove(kind, ids, doing=f"removing the {kind}s of the lab {self.lab}")
         except DockerError as error:
             # Gone already, or going: the next look tells. Anything else is the reason that a user needs.
             if not re.search(

@@ -81,7 +81,8 @@ import time
 from typing import Any
 
 from ansible.module_utils import answering, consul_views
-from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.docker_api import Engine
+from ansible.module_utils.docker_cli import DockerError
 
 POLL_SECONDS = 0.05
 PASSES = ("PUT", "DELETE")
@@ -167,10 +168,10 @@ class Cluster:
 
     def join(self) -> None:
         """Join, and join again while members are missing; counting them is the only proof."""
-        docker = Docker()
+        engine = Engine()
         while True:
             try:
-                docker.run("exec", self.containers[0], *self.join_words(), doing="joining the servers")
+                engine.execute(self.containers[0], self.join_words(), doing="joining the servers")
                 why = "the servers were joined and do not all see each other yet"
             except DockerError as error:
                 why = error.sentence

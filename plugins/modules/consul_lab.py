@@ -189,23 +189,18 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
         preview(project, params, found, subnets[0])
         return
     if found.helpers:
-        project.docker.run("container", "rm", "-f", *found.helpers, doing="removing a helper container")
+        project.engine.remove("container", found.helpers, doing="removing a helper container")
     surplus = project.shrink(found, servers)
     try:
-        configuration = Configuration(project.docker, project.lab, project.owner)
-        removal = configuration.provide(found, params["image"], params["settings"])
+        configuration = Configuration(project.engine, project.lab, project.owner)
+        configuration.provide(found, params["image"], params["settings"])
         if configuration.made_key:
             project.outcome.actions.append("made a gossip key")
-        try:
-            up(project, params, subnets)
-        finally:
-            # A helper that stays has the lab's label: the next run, and `down`, remove it.
-            if removal is not None:
-                removal.communicate()
+        up(project, params, subnets)
     except DockerError:
         # A lab that never was leaves nothing; one that was keeps its data.
         if found.empty:
-            project.absent(find(project.docker, project.lab))
+            project.absent(find(project.engine, project.lab))
             project.remove_files()
         raise
     project.forget(surplus)
@@ -268,7 +263,7 @@ def change(project: LabProject, params: dict[str, Any], found: Found, *, dry: bo
     if state in ("stopped", "restarted"):
         project.stop(chosen)
     if state in ("started", "restarted"):
-        now = find(project.docker, project.lab)
+        now = find(project.engine, project.lab)
         names = {one.name for one in chosen}
         project.start([one for one in now.servers if one.name in names])
     return []
@@ -301,9 +296,8 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     # Check mode must not even make the folder that the lock is in.
     lock = contextlib.nullcontext(()) if check_mode else locked(folder, lab, must=state == "present")
     with lock as handles:
-        docker = Docker(handles)
-        project = LabProject(docker, lab, params["owner"], folder)
-        found = find(docker, lab)
+        project = LabProject(Docker(handles), lab, params["owner"], folder)
+        found = find(project.engine, lab)
         refuse_foreign(lab, params["owner"], found)
         if state == "present":
             present(project, params, found, dry=check_mode)
@@ -334,7 +328,7 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
 def look_again(project: LabProject, params: dict[str, Any], found: Found) -> Found:
     """What is there now. Raises DockerError."""
     if params["state"] != "present":
-        return find(project.docker, project.lab)
+        return find(project.engine, project.lab)
     # Found whole at the beginning, and Compose succeeded: only the servers can be new.
     servers = project.servers_now(params["servers"])
     return dataclasses.replace(found, servers=servers, subnet=project.subnet)

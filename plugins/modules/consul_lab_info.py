@@ -43,7 +43,8 @@ ansible_facts:
 from typing import Any
 
 from ansible.module_utils import answering, lab_names
-from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.docker_api import Engine
+from ansible.module_utils.docker_cli import DockerError
 from ansible.module_utils.lab_found import find
 
 
@@ -57,7 +58,7 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:  # no
     problem = lab_names.name_problem(params["name"])
     if problem:
         raise DockerError(lab_names.name_sentence(params["name"], problem), "usage")
-    servers = find(Docker(), params["name"]).servers
+    servers = find(Engine(), params["name"]).servers
     return {"changed": False, "ansible_facts": {"consul_lab_members": [server.fact() for server in servers]}}
 
 

@@ -42,6 +42,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDock
     """A `docker` in front of every other on PATH."""
     program = FakeDocker(tmp_path / "docker-bin")
     monkeypatch.setenv("PATH", os.pathsep.join([str(program.folder), os.environ["PATH"]]))
+    monkeypatch.setenv("DOCKER_HOST", program.host)
     yield program
     program.close()
 

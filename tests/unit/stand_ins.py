@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tests.unit.docker_door import DockerDoor
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -56,7 +58,7 @@ class _Answer:
 
 
 class FakeDocker:
-    """A `docker` program in a folder of its own; `calls` are the words of each run, in order.
+    """A `docker` program in a folder of its own, and its engine's API at `host`; `calls` are the words, in order.
 
     Its objects are what `docker inspect` says. A compose.yaml is JSON here: {"lab", "owner", "servers": [...], ...}.
     """
@@ -77,6 +79,9 @@ class FakeDocker:
         self._requests = os.fdopen(os.open(folder / "requests", os.O_RDWR), "rb+", buffering=0)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+        self._lock = threading.Lock()
+        self._door = DockerDoor(self._do, self._objects.__getitem__)
+        self.host = f"unix://{self._door.socket}"
 
     # -- what tests put in and look at -----------------------------------------------------------------------
 
@@ -130,6 +135,7 @@ class FakeDocker:
         return [call for call in self.calls if set(words) <= set(call)]
 
     def close(self) -> None:
+        self._door.close()
         self._requests.write(b"\n")
         self._thread.join()
         self._requests.close()
@@ -147,7 +153,11 @@ class FakeDocker:
             (self.folder / f"{call}.err").write_text(err, encoding="utf-8")
             (self.folder / call).write_text(f"{code}\n", encoding="utf-8")
 
-    def _do(self, words: list[str], stdin: Path) -> tuple[str, str, int]:  # noqa: PLR0911 - one for each command
+    def _do(self, words: list[str], stdin: Path) -> tuple[str, str, int]:
+        with self._lock:
+            return self._work(words, stdin)
+
+    def _work(self, words: list[str], stdin: Path) -> tuple[str, str, int]:  # noqa: PLR0911 - one for each command
         self.calls.append(words)
         for answer in self._answers:
             if answer.times > 0 and all(word in " ".join(words) for word in answer.words):
@@ -209,10 +219,9 @@ class FakeDocker:
         return f"{self._made:064x}"
 
     def _create(self, words: list[str]) -> str:
-        key = self._new_id()
-        fields = [field.split("=", 1) for field in _values(words, "--mount")[0].split(",")]
-        volume = dict(fields)["src"]
-        labels = dict(value.split("=", 1) for name, value in fields if name == "volume-label")
+        key, wanted = self._new_id(), json.loads(words[2])
+        (mount,) = wanted["HostConfig"]["Mounts"]
+        volume, labels = mount["Source"], mount["VolumeOptions"]["Labels"]
         self._objects["volume"].setdefault(volume, {"Name": volume, "Labels": labels, "Files": {}})
         self.put(
             "container",
@@ -220,7 +229,7 @@ class FakeDocker:
             {
                 "Id": key,
                 "Name": "/helper",
-                "Config": {"Labels": dict(label.split("=", 1) for label in _values(words, "--label"))},
+                "Config": {"Labels": wanted["Labels"]},
                 "State": {"Status": "created", "StartedAt": ""},
                 "NetworkSettings": {},
                 "Volume": volume,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import tarfile
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible.module_utils import lab_configuration
-from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.docker_api import Engine
+from ansible.module_utils.docker_cli import DockerError
 from ansible.module_utils.lab_configuration import Configuration
 from ansible.module_utils.lab_found import Found, Server, find
-from hypothesis import given
-from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from tests.unit.stand_ins import FakeDocker
@@ -28,10 +26,8 @@ IN_USE = Found(
 
 
 def provide(found: Found, settings: dict[str, Any] | None = None) -> Configuration:
-    configuration = Configuration(Docker(), "ada", "ada")
-    removal = configuration.provide(found, "image", settings or {})
-    if removal is not None:
-        configuration.docker.finish(removal, doing="removing a helper")
+    configuration = Configuration(Engine(), "ada", "ada")
+    configuration.provide(found, "image", settings or {})
     return configuration
 
 
@@ -53,7 +49,7 @@ def test_a_new_lab_gets_a_key_that_only_the_server_reads(docker: FakeDocker) -> 
 def test_a_key_is_never_made_twice(docker: FakeDocker) -> None:
     provide(Found())
     first = key_in(docker)
-    again = provide(find(Docker(), "ada"))
+    again = provide(find(Engine(), "ada"))
     assert key_in(docker) == first
     assert not again.made_key
 
@@ -82,25 +78,13 @@ def test_the_volume_and_the_helper_carry_the_labs_labels(docker: FakeDocker) -> 
     assert docker.objects("volume")["labctl-ada-config"]["Labels"] == LABELS
     (helper,) = docker.objects("container").values()
     assert helper["Config"]["Labels"] == LABELS
-    assert find(Docker(), "ada").helpers == (helper["Id"],)
+    assert find(Engine(), "ada").helpers == (helper["Id"],)
 
 
 def test_a_key_that_cannot_be_stored_is_told(docker: FakeDocker) -> None:
     docker.answer("cp -", err="no such container path", code=1)
     with pytest.raises(DockerError, match="storing the gossip key"):
         provide(Found())
-
-
-@given(st.text(st.characters(exclude_categories=["C"]), max_size=12))
-def test_any_owner_survives_in_the_words_for_a_mount(owner: str) -> None:
-    words = lab_configuration.mount("labctl-ada-config", "/consul/config", {"raft-labctl.owner": owner})
-    assert "\n" not in words
-    assert next(csv.reader([words])) == [
-        "type=volume",
-        "src=labctl-ada-config",
-        "dst=/consul/config",
-        f"volume-label=raft-labctl.owner={owner}",
-    ]
 
 
 def test_an_archive_holds_its_files_for_the_images_user() -> None:

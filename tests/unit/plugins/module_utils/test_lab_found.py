@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.docker_api import Engine
+from ansible.module_utils.docker_cli import DockerError
 from ansible.module_utils.lab_found import Found, find, refuse_foreign
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def test_a_lab_is_what_carries_its_label(docker: FakeDocker) -> None:
     docker.put_network("labctl-ada", "10.213.7.0/28", LABELS)
     docker.put_network("bridge", "172.17.0.0/16")
     docker.put("volume", "labctl-ada-config", {"Name": "labctl-ada-config", "Labels": {**LABELS}})
-    found = find(Docker(), "ada")
+    found = find(Engine(), "ada")
     assert [one.name for one in found.servers] == ["consul1", "consul2"]
     assert found.size == 3
     assert found.helpers == (helper,)
@@ -45,7 +46,7 @@ def test_a_lab_is_what_carries_its_label(docker: FakeDocker) -> None:
 
 def test_a_lab_that_is_not_there_is_empty(docker: FakeDocker) -> None:
     docker.put_container("other", labels=None)
-    found = find(Docker(), "ada")
+    found = find(Engine(), "ada")
     assert found.empty
     assert found.parts() == []
 
@@ -62,7 +63,7 @@ def test_a_stopped_server_keeps_its_address_and_has_no_port(docker: FakeDocker) 
         },
     }
     docker.put("container", "x", document)
-    (one,) = find(Docker(), "ada").servers
+    (one,) = find(Engine(), "ada").servers
     assert one.fact() == {
         "name": "consul1",
         "container": "labctl-ada-consul1",
@@ -75,7 +76,7 @@ def test_a_stopped_server_keeps_its_address_and_has_no_port(docker: FakeDocker) 
 @pytest.mark.parametrize("size", ["many", "", "²"])
 def test_a_size_that_is_no_number_is_none(docker: FakeDocker, size: str) -> None:
     docker.put_container("x", labels={**LABELS, "raft-labctl.server": "consul1", "raft-labctl.servers": size})
-    assert find(Docker(), "ada").size == 0
+    assert find(Engine(), "ada").size == 0
 
 
 def test_a_lab_of_another_owner_is_refused_by_name() -> None:

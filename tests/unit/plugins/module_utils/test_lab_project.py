@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ansible.module_utils import lab_project
+from ansible.module_utils.docker_api import Engine
 from ansible.module_utils.docker_cli import Docker, DockerError
 from ansible.module_utils.lab_found import Found, Server, find
 from ansible.module_utils.lab_project import LabProject
@@ -147,7 +148,7 @@ def test_removing_looks_again_until_nothing_is_left(docker: FakeDocker, tmp_path
     docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1"})
     docker.put_network("labctl-ada", "10.213.7.0/28", LABELS)
     docker.answer("network rm", err="network labctl-ada has active endpoints", code=1)
-    assert project(tmp_path).absent(find(Docker(), "ada")).empty
+    assert project(tmp_path).absent(find(Engine(), "ada")).empty
     assert len(docker.called("network", "rm")) == 2
 
 
@@ -155,14 +156,14 @@ def test_what_cannot_be_removed_is_named(docker: FakeDocker, tmp_path: Path) -> 
     docker.put("volume", "labctl-ada-consul1", {"Name": "labctl-ada-consul1", "Labels": LABELS})
     docker.stick("labctl-ada-consul1", "volume is in use")
     with pytest.raises(DockerError, match="left are volume labctl-ada-consul1"):
-        project(tmp_path).absent(find(Docker(), "ada"))
+        project(tmp_path).absent(find(Engine(), "ada"))
 
 
 def test_a_removal_that_docker_refuses_for_another_reason_is_told_at_once(docker: FakeDocker, tmp_path: Path) -> None:
     key = docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1"})
     docker.stick(key, "device or resource busy")
     with pytest.raises(DockerError, match=r"removing the containers of the lab ada: .*busy"):
-        project(tmp_path).absent(find(Docker(), "ada"))
+        project(tmp_path).absent(find(Engine(), "ada"))
     assert len(docker.called("container", "rm")) == 1
 
 

@@ -1,0 +1,241 @@
+"""Ask a Docker host's engine by its HTTP API: starting the docker command costs twenty times as much as an answer.
+
+Where the docker command would use a plain socket of this host, so does this. Anything else (a context, TLS, SSH)
+is left to the docker command: `docker system dial-stdio` carries the same API over its standard input and output.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import struct
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from ansible.module_utils.docker_cli import DockerError, explain, not_installed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+DEFAULT_SOCKET = "/var/run/docker.sock"
+# A stop waits ten seconds for each server, a `consul leave` up to thirty.
+TIMEOUT_SECONDS = 120.0
+AT_ONCE = 8
+# Header of a piece of an exec's output: which stream, three zeros, how many bytes follow.
+_FRAME = struct.Struct(">BxxxL")
+_NO_ENGINE = "Cannot connect to the Docker daemon"
+
+
+def plain_socket() -> str | None:
+    """The socket that the docker command would use here; None where it would use anything but a plain one."""
+    host = os.environ.get("DOCKER_HOST", "")
+    if host:
+        return host.removeprefix("unix://") if host.startswith("unix://") else None
+    context = os.environ.get("DOCKER_CONTEXT", "")
+    if not context:
+        folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+        try:
+            context = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("currentContext", "")
+        except (OSError, ValueError, AttributeError):
+            context = ""
+    return DEFAULT_SOCKET if context in ("", "default") else None
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over the engine's socket, or over the docker command."""
+
+    def __init__(self, path: str | None) -> None:
+        super().__init__("docker", timeout=TIMEOUT_SECONDS)
+        self.path = path
+        self.sock: socket.socket
+        self.process: subprocess.Popen[bytes] | None = None
+        # What the docker command says of a connection that it could not make; known after `close`.
+        self.said = ""
+
+    def connect(self) -> None:
+        """Open the connection. Raises OSError."""
+        if self.path is not None:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(self.path)
+            return
+        self.sock, theirs = socket.socketpair()
+        self.sock.settimeout(self.timeout)
+        with theirs:
+            command = ["docker", "system", "dial-stdio"]
+            self.process = subprocess.Popen(
+                command, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE
+            )
+
+    def close(self) -> None:
+        """Hang up; the docker command then ends by itself."""
+        super().close()
+        if self.process is not None:
+            process, self.process = self.process, None
+            self.said = process.communicate()[1].decode("utf-8", "replace")
+
+
+class Engine:
+    """The Docker Engine of this host. Every method raises DockerError with one sentence."""
+
+    def __init__(self) -> None:
+        self._socket = plain_socket()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any] | None = None,
+        body: Any = None,
+        *,
+        doing: str,
+    ) -> bytes:
+        """Send one request (`body`: bytes are a tar, anything else is sent as JSON) and return the answer's body."""
+        # No version in the path: the engine then speaks its own newest one.
+        target = path + (f"?{urlencode(query)}" if query else "")
+        sent, kind = (body, "application/x-tar") if isinstance(body, bytes) else (None, "application/json")
+        if sent is None and body is not None:
+            sent = json.dumps(body).encode()
+        connection = _Connection(self._socket)
+        try:
+            connection.request(method, target, sent, {"Content-Type": kind} if sent is not None else {})
+            answer = connection.getresponse()
+            content = answer.read()
+        except TimeoutError as error:
+            raise DockerError(
+                f"The Docker Engine did not answer within {TIMEOUT_SECONDS:.0f} seconds while {doing}."
+            ) from error
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise self._unreachable(error, connection.said, doing) from error
+        finally:
+            connection.close()
+        if answer.status >= http.client.BAD_REQUEST:
+            said = _message(content)
+            raise DockerError(explain(said, doing), said=said)
+        return content
+
+    @staticmethod
+    def _unreachable(error: Exception, said: str, doing: str) -> DockerError:
+        if isinstance(error, FileNotFoundError) and error.filename == "docker":
+            return not_installed()
+        if isinstance(error, PermissionError):
+            said = "permission denied while trying to connect"
+        elif isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
+            said = _NO_ENGINE
+        return DockerError(explain(said or f"{type(error).__name__}: {error}", doing), said=said or str(error))
+
+    def get(self, path: str, filters: dict[str, str] | None = None, *, doing: str, **query: Any) -> Any:
+        """Get a JSON document; `filters` are Docker's own, one value each."""
+        if filters:
+            query["filters"] = json.dumps({name: [value] for name, value in filters.items()})
+        return json.loads(self.ask("GET", path, query, doing=doing))
+
+    # -- what there is ---------------------------------------------------------------------------------------
+
+    def containers(self, filters: dict[str, str], *, doing: str) -> list[dict[str, Any]]:
+        """Containers, also stopped ones, as `docker inspect` has them; one that is gone meanwhile is left out."""
+        listed = self.get("/containers/json", filters, all=1, doing=doing)
+        return self.inspected([one["Id"] for one in listed], doing=doing)
+
+    def container_names(self, filters: dict[str, str], *, doing: str) -> list[str]:
+        """Names of containers, also stopped ones."""
+        listed = self.get("/containers/json", filters, all=1, doing=doing)
+        return [name.lstrip("/") for one in listed for name in one.get("Names") or []]
+
+    def inspected(self, containers: Iterable[str], *, doing: str) -> list[dict[str, Any]]:
+        """Containers by ID or name, as `docker inspect` has them; those that are not there are left out."""
+        found = []
+        for one in containers:
+            try:
+                found.append(self.get(f"/containers/{_part(one)}/json", doing=doing))
+            except DockerError as error:
+                if "no such container" not in error.said.lower():
+                    raise
+        return found
+
+    def networks(self, filters: dict[str, str], *, doing: str) -> list[dict[str, Any]]:
+        """Networks as `docker inspect` has them."""
+        found: list[dict[str, Any]] = self.get("/networks", filters, doing=doing)
+        return found
+
+    def volumes(self, filters: dict[str, str], *, doing: str) -> list[dict[str, Any]]:
+        """Volumes as `docker inspect` has them."""
+        return self.get("/volumes", filters, doing=doing).get("Volumes") or []
+
+    # -- what changes something ------------------------------------------------------------------------------
+
+    def create(self, body: dict[str, Any], *, doing: str) -> str:
+        """Make a container from the API's own description of one; returns its ID."""
+        return str(json.loads(self.ask("POST", "/containers/create", body=body, doing=doing))["Id"])
+
+    def put_files(self, container: str, folder: str, archive: bytes, *, doing: str) -> None:
+        """Unpack a tar in a folder of a container."""
+        self.ask("PUT", f"/containers/{_part(container)}/archive", {"path": folder}, archive, doing=doing)
+
+    def has_file(self, container: str, path: str, *, doing: str) -> bool:
+        """Whether a container has a file."""
+        try:
+            self.ask("HEAD", f"/containers/{_part(container)}/archive", {"path": path}, doing=doing)
+        except DockerError:
+            return False
+        return True
+
+    def change(self, verb: str, containers: Iterable[str], *, doing: str, **query: Any) -> None:
+        """`start`, `stop` or `unpause` containers, several at once."""
+        self._each(
+            lambda one: self.ask("POST", f"/containers/{_part(one)}/{verb}", query, doing=doing), list(containers)
+        )
+
+    def remove(self, kind: str, things: Iterable[str], *, doing: str) -> None:
+        """Remove containers, with their unnamed volumes and whatever their state, networks or volumes."""
+        query = {"container": {"force": 1, "v": 1}, "network": {}, "volume": {"force": 1}}[kind]
+        self._each(lambda one: self.ask("DELETE", f"/{kind}s/{_part(one)}", query, doing=doing), list(things))
+
+    def _each(self, work: Callable[[str], object], things: list[str]) -> None:
+        """Do the same to all of them, and raise the first failure after all were tried."""
+        if not things:
+            return
+        with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(things))) as pool:
+            done = [pool.submit(work, one) for one in things]
+        for one in done:
+            one.result()
+
+    def execute(self, container: str, words: list[str], *, doing: str) -> str:
+        """Run a command in a container to its end. Returns what it printed; raises where it failed."""
+        wanted = {"AttachStdout": True, "AttachStderr": True, "Cmd": words}
+        made = json.loads(self.ask("POST", f"/containers/{_part(container)}/exec", body=wanted, doing=doing))
+        path = f"/exec/{_part(made['Id'])}"
+        said = _output(self.ask("POST", f"{path}/start", body={"Detach": False, "Tty": False}, doing=doing))
+        if self.get(f"{path}/json", doing=doing).get("ExitCode") != 0:
+            raise DockerError(explain(said, doing), said=said)
+        return said
+
+
+def _part(text: str) -> str:
+    """A name as one part of a path."""
+    return quote(text, safe="")
+
+
+def _message(content: bytes) -> str:
+    """What the engine says of a request that it refuses."""
+    text = content.decode("utf-8", "replace")
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text.strip()
+
+
+def _output(stream: bytes) -> str:
+    """The text of an exec's two streams, in the order in which the pieces came."""
+    text = b""
+    while len(stream) >= _FRAME.size:
+        _, length = _FRAME.unpack_from(stream)
+        text += stream[_FRAME.size : _FRAME.size + length]
+        stream = stream[_FRAME.size + length :]
+    return text.decode("utf-8", "replace")

@@ -1,0 +1,136 @@
+"""The second door of the stand-in for Docker: the engine's HTTP API on a socket, handed on as words of the command."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socketserver
+import struct
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # Words of the docker command and what goes to its standard input; what comes back is out, err and code.
+    Work = Callable[[list[str], Path], tuple[str, str, int]]
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Whoever asked has hung up; a failure of the stand-in itself comes as an answer."""
+
+
+class DockerDoor:
+    """Listens on `socket` until `close`; `documents` gives the objects of a kind by ID."""
+
+    def __init__(self, work: Work, documents: Callable[[str], dict[str, Any]]) -> None:
+        # A socket's path may have 107 bytes; a test's own folder is too deep.
+        self.folder = Path(tempfile.mkdtemp(prefix="labctl-"))
+        self.socket = self.folder / "sock"
+        self.work = work
+        self.documents = documents
+        self.executed: dict[str, tuple[str, int]] = {}
+        self._server = _Server(str(self.socket), _handler_of(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        shutil.rmtree(self.folder)
+
+    # -- one method for each request of the API ----------------------------------------------------------------
+
+    def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        parts = [unquote(part) for part in path.strip("/").split("/")]
+        kind, name, verb = parts[0].removesuffix("s"), parts[min(1, len(parts) - 1)], parts[-1]
+        if method == "GET" and parts in (["containers", "json"], ["networks"], ["volumes"]):
+            return self._list(kind, query)
+        if kind == "exec":
+            return self._exec(name, verb)
+        if verb == "exec":
+            return self._new_exec(["exec", name, *json.loads(body)["Cmd"]])
+        out, err, code = self._do(_words(method, kind, name, verb, query, body), body)
+        if code:
+            return _refusal(err)
+        if name == "create":
+            return 201, json.dumps({"Id": out.strip()}).encode()
+        return 200, json.dumps(json.loads(out)[0]).encode() if method == "GET" else b""
+
+    def _do(self, words: list[str], stdin: bytes = b"") -> tuple[str, str, int]:
+        path = self.folder / f"{threading.get_ident()}.stdin"
+        path.write_bytes(stdin)
+        return self.work(words, path)
+
+    def _list(self, kind: str, query: dict[str, str]) -> tuple[int, bytes]:
+        filters = json.loads(query.get("filters", "{}"))
+        words = [kind, "ls", "-q"]
+        for name, values in filters.items():
+            words += ["--filter", f"{name}={values[0]}"]
+        out, err, code = self._do(words)
+        if code:
+            return _refusal(err)
+        documents = self.documents(kind)
+        found = [documents[key] for key in out.split() if key in documents]
+        if kind == "container":
+            found = [{"Id": one["Id"], "Names": [one["Name"]]} for one in found]
+        return 200, json.dumps({"Volumes": found or None} if kind == "volume" else found).encode()
+
+    def _new_exec(self, words: list[str]) -> tuple[int, bytes]:
+        out, err, code = self._do(words)
+        if "is not running" in err or "No such container" in err:
+            return _refusal(err)
+        key = f"exec{len(self.executed)}"
+        self.executed[key] = (out + err, code)
+        return 201, json.dumps({"Id": key}).encode()
+
+    def _exec(self, key: str, verb: str) -> tuple[int, bytes]:
+        said, code = self.executed[key]
+        if verb == "json":
+            return 200, json.dumps({"ExitCode": code}).encode()
+        half = len(said) // 2
+        pieces = [said[:half].encode(), said[half:].encode()]
+        return 200, b"".join(struct.pack(">BxxxL", 1, len(piece)) + piece for piece in pieces)
+
+
+def _words(method: str, kind: str, name: str, verb: str, query: dict[str, str], body: bytes) -> list[str]:  # noqa: PLR0913, PLR0917
+    """The docker command that does what a request asks."""
+    if name == "create":
+        return [kind, "create", body.decode()]
+    if verb == "archive":
+        there = f"{name}:{query['path']}"
+        return ["cp", "-", there] if method == "PUT" else ["cp", there, "-"]
+    return [kind, {"DELETE": "rm", "GET": "inspect"}.get(method, verb), name]
+
+
+def _refusal(said: str) -> tuple[int, bytes]:
+    message = said.strip().removeprefix("Error response from daemon: ")
+    status = 404 if "no such" in said.lower() or "not found" in said.lower() else 409
+    return status, json.dumps({"message": message}).encode()
+
+
+def _handler_of(door: DockerDoor) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def serve(self) -> None:
+            where = urlsplit(self.path)
+            query = {name: values[0] for name, values in parse_qs(where.query).items()}
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, content = door.answer(self.command, where.path, query, body)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """A test's output is for the test."""
+
+    for method in ("GET", "POST", "PUT", "DELETE", "HEAD"):
+        setattr(Handler, f"do_{method}", Handler.serve)
+    return Handler
