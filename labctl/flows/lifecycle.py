@@ -15,6 +15,7 @@ from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from labctl.show.steps import Steps
@@ -23,6 +24,12 @@ _STOP_TITLES = {
     "stop": ("stop.yml", "Stopping"),
     "start": ("resume.yml", "Starting"),
     "restart": ("restart.yml", "Restarting"),
+}
+# Whether a server in a state (Docker's word) is changed by a verb.
+_CHANGES: dict[str, Callable[[str], bool]] = {
+    "stop": lambda state: state in {"running", "paused", "restarting"},
+    "start": lambda state: state != "running",
+    "restart": lambda _: True,
 }
 
 
@@ -110,13 +117,18 @@ def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> 
     client = engine.connect()
     lab = choose_lab(client, name)
     refuse_foreign(lab, who.owner)
-    if server:
-        lab.server(server)
+    chosen = (lab.server(server),) if server else lab.servers
     playbook, title = _STOP_TITLES[verb]
     what = f"{server} of the lab {lab.name}" if server else f"the lab {lab.name}"
     if who.dry_run:
-        steps.note(f"Would {verb} {what}.")
-        return {"lab": lab.name, "changed": True, "actions": []}
+        would = [one.name for one in chosen if _CHANGES[verb](one.state)]
+        steps.note(
+            f"Would {verb} {', '.join(would)} of the lab {lab.name}."
+            if would
+            else f"Nothing to {verb}: {what} "
+            f"{'is' if server else 'has all its servers'} {'stopped' if verb == 'stop' else 'running'} already."
+        )
+        return {"lab": lab.name, "changed": bool(would), "actions": [f"would {verb} {name}" for name in would]}
     steps.begin(f"{title} {what}")
     settings = {"consul_lab_owner": who.owner, "consul_lab_server": server, "consul_cluster_timeout": who.timeout}
     results = _play(playbook, lab.name, settings, who, steps)

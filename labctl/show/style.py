@@ -96,7 +96,8 @@ def byte_size(count: int) -> str:
     """A size in decimal units, as `docker images` writes it: `132MB`."""
     size = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":  # noqa: PLR2004 - decimal units
+        # Rounded up, 999.6 would be written as a thousand.
+        if round(size) < 1000 or unit == "GB":  # noqa: PLR2004 - decimal units
             return f"{size:.0f}{unit}" if unit in ("B", "kB", "MB") else f"{size:.2f}{unit}"
         size /= 1000
     raise AssertionError

@@ -185,6 +185,21 @@ def test_an_unknown_server_and_a_foreign_lab_are_refused_before_anything_runs(to
 
 @pytest.mark.usefixtures("engine")
 def test_a_dry_run_says_what_and_runs_nothing(told: Told, plays: Plays) -> None:
-    change("stop", None, "consul2", replace(ADA, dry_run=True), told)
+    result = change("stop", None, "consul2", replace(ADA, dry_run=True), told)
     assert told.lines == ["Would stop consul2 of the lab ada."]
+    assert result == {"lab": "ada", "changed": True, "actions": ["would stop consul2"]}
+    assert plays.runs == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_dry_run_that_would_change_nothing_says_so(told: Told, plays: Plays) -> None:
+    for server, line in (
+        ("", "Nothing to start: the lab ada has all its servers running already."),
+        ("consul1", "Nothing to start: consul1 of the lab ada is running already."),
+    ):
+        result = change("start", None, server, replace(ADA, dry_run=True), told)
+        assert told.lines.pop() == line
+        assert (result["changed"], result["actions"]) == (False, [])
+    change("restart", None, "", replace(ADA, dry_run=True), told)
+    assert told.lines == ["Would restart consul1, consul2, consul3 of the lab ada."]
     assert plays.runs == []
