@@ -233,7 +233,7 @@ class _Answer(io.BytesIO):
 def _zip(name: str) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as zipped:
-        zipped.writestr(name, "the binary")
+        zipped.writestr(zipfile.ZipInfo(name), "the binary")
     return content.getvalue()
 
 
