@@ -61,8 +61,9 @@ class _Connection(http.client.HTTPConnection):
         """Open the connection. Raises OSError."""
         if self.path is not None:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.sock.settimeout(self.timeout)
+            # With a timeout, connecting would fail at once while the engine's queue is full, and not wait.
             self.sock.connect(self.path)
+            self.sock.settimeout(self.timeout)
             return
         self.sock, theirs = socket.socketpair()
         self.sock.settimeout(self.timeout)
