@@ -120,6 +120,11 @@ def _to(words: str) -> Callable[[Event, Names], str]:
     return lambda event, named: words.format(peer=named(event.peer), in_term=_in_term(event))
 
 
+def _prevote_granted(event: Event, named: Names) -> str | None:
+    # Its own vote is told already.
+    return None if named(event.peer) == event.server else f"would get the vote of {named(event.peer)}"
+
+
 _SENTENCES: Mapping[str, Callable[[Event, Names], str | None]] = {
     "follower_entered": _follower,
     "heartbeat_timeout": _heartbeat_timeout,
@@ -132,7 +137,7 @@ _SENTENCES: Mapping[str, Callable[[Event, Names], str | None]] = {
     "vote_rpc_failed": _to("cannot ask {peer} for its vote"),
     "election_won": _election_won,
     "prevote_requested": _to("asks {peer} whether it would vote for it{in_term}"),
-    "prevote_granted": _to("would get the vote of {peer}"),
+    "prevote_granted": _prevote_granted,
     "prevote_denied": _to("would not get the vote of {peer}"),
     "prevote_rejected_by_me": _rejected("would not vote for"),
     "leader_entered": _to("is the leader"),

@@ -17,10 +17,28 @@ if TYPE_CHECKING:
 # What Consul itself says about Raft's leader; the rest of what it says is about something else.
 _CONSUL_ABOUT_RAFT = frozenset({"leadership_acquired", "leadership_lost", "new_leader_announced"})
 
+# Cause before effect among events of one stamp, which may be a whole second: who stands, who refuses it, who votes for
+# it, who wins, who leads, who hears of it.
+_PHASES = {
+    "newer_term_seen_on_vote": 1,
+    "vote_rejected_by_me": 1,
+    "vote_duplicate_term": 1,
+    "vote_duplicate_candidate": 1,
+    "prevote_request_seen": 1,
+    "prevote_rejected_by_me": 1,
+    "vote_granted": 2,
+    "election_won": 3,
+    "leader_entered": 4,
+    "leadership_acquired": 4,
+    "new_leader_announced": 5,
+}
+
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-def read_line(line: str, *, server: str, line_no: int, file: str | None = None, zone: tzinfo = UTC) -> Event | None:
+def read_line(  # noqa: PLR0913 - all that a line does not say itself
+    line: str, *, server: str, line_no: int, file: str | None = None, zone: tzinfo = UTC, otherwise: str = ""
+) -> Event | None:
     """Read one line of a server's log.
 
     Args:
@@ -29,6 +47,7 @@ def read_line(line: str, *, server: str, line_no: int, file: str | None = None, 
         line_no: its number in the file, from 1.
         file: where it stood, or None.
         zone: where the server's clock is, for the stamps that Consul wrote without an offset before 1.7.
+        otherwise: whose log it is where neither `server` nor the line says.
 
     Returns:
         Its event, named `other` where no rule knows the wording; None where it is no line of a server's log
@@ -41,7 +60,7 @@ def read_line(line: str, *, server: str, line_no: int, file: str | None = None, 
     term = meaning.term if meaning else None
     return Event(
         time=envelope.time,
-        server=server or envelope.source or "",
+        server=server or envelope.source or otherwise,
         event=meaning.event if meaning else OTHER,
         term=term,
         term_source=None if term is None else "line",
@@ -74,8 +93,8 @@ def merge(streams: Iterable[Iterable[Event]]) -> Iterator[Event]:
     """Bring the events of several servers into one order of time, lazily.
 
     A server's own order is never changed, not even where its clock went back. An event without a time stays
-    behind its predecessor of the same server; before the first time, in front of it. At the same time the
-    earlier stream comes first.
+    behind its predecessor of the same server; before the first time, in front of it. At the same time a cause
+    comes before its effect, and else the earlier stream first.
 
     Args:
         streams: one for each server, each in the order of its log.
@@ -83,17 +102,19 @@ def merge(streams: Iterable[Iterable[Event]]) -> Iterator[Event]:
     return map(itemgetter(1), heapq.merge(*map(_stamped, streams), key=itemgetter(0)))
 
 
-def _stamped(events: Iterable[Event]) -> Iterator[tuple[datetime, Event]]:
-    """Give each event the latest time that its server has shown so far."""
+def _stamped(events: Iterable[Event]) -> Iterator[tuple[tuple[datetime, int], Event]]:
+    """Give each event the latest time that its server has shown so far, and its place among those of that time."""
     waiting: list[Event] = []
     latest: datetime | None = None
+    phase = 0
     for event in events:
-        if event.time is not None:
-            latest = event.time if latest is None else max(latest, event.time)
+        if event.time is not None and (latest is None or event.time > latest):
+            latest, phase = event.time, 0
         if latest is None:
             waiting.append(event)
             continue
-        yield from ((latest, early) for early in waiting)
+        yield from (((latest, 0), early) for early in waiting)
         waiting.clear()
-        yield latest, event
-    yield from ((_LONG_AGO, early) for early in waiting)
+        phase = max(phase, _PHASES.get(event.event, 0))
+        yield (latest, phase), event
+    yield from (((_LONG_AGO, 0), early) for early in waiting)

@@ -347,4 +347,4 @@ def test_a_shell_completes_commands() -> None:
     process = subprocess.run(
         [sys.executable, "-m", "labctl"], env=environment, capture_output=True, text=True, check=False
     )
-    assert process.stdout.split() == ["plain,stop", "plain,start", "plain,status"]
+    assert process.stdout.split() == ["plain,stop", "plain,start", "plain,status", "plain,story"]

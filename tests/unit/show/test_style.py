@@ -99,7 +99,8 @@ def test_an_age_has_its_largest_unit_only(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(0, "0B"), (999, "999B"), (1000, "1kB"), (999_999, "1MB"), (132_000_000, "132MB"), (1_500_000_000, "1.50GB")]
+    ("count", "text"),
+    [(0, "0B"), (999, "999B"), (1000, "1kB"), (999_999, "1MB"), (132_000_000, "132MB"), (1_500_000_000, "1.50GB")],
 )
 def test_a_size_is_written_as_docker_writes_it(count: int, text: str) -> None:
     assert style.byte_size(count) == text

@@ -1,0 +1,60 @@
+"""labctl story: what the servers' logs tell about elections."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO
+
+import click
+
+from labctl.cli.options import json_option
+from labctl.errors import ExitCode, LabctlError
+
+FORMATS = ("text", "json")
+
+
+@click.command("story", short_help="Tell who stood, who voted, who won, and why.")
+@click.argument("what", nargs=-1, metavar="[LAB | FILE... | -]")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
+@click.option("--election", type=click.IntRange(1), metavar="N", help="Only the N-th election.")
+@click.option("--lines", is_flag=True, help="Show the line that each event was read from.")
+@click.option("--all", "everything", is_flag=True, help="In JSON, also the lines that are not about Raft.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
+@click.option("-o", "--output", type=click.File("w", encoding="utf-8", lazy=True), help="Write to this file.")
+@json_option
+def story_command(
+    what: tuple[str, ...],
+    election: int | None,
+    form: str,
+    output: IO[str] | None,
+    *,
+    follow: bool,
+    lines: bool,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """Tell what the logs of LAB, or of FILES, say about Raft.
+
+    Who stood for election and why, who voted for whom, who refused, who won, in which term, how long it took, and
+    what ended each leadership. FILES are logs of any Consul since 0.5, plain or gzip, of one server or of several;
+    a folder stands for the files in it, and - for standard input. With --follow and --json, one event a line.
+    """
+    from labctl.flows import story as flow
+    from labctl.show import story_json
+    from labctl.show.story_text import StoryText
+
+    if follow and election:
+        raise LabctlError("--follow goes on and --election N is one that is over: use one of them.", ExitCode.USAGE)
+    source = flow.source(what, follow=follow, everything=everything)
+    story, events = flow.of_one_election(source.events, election) if election else flow.of_everything(source.events)
+    out = output or sys.stdout
+    if as_json or form == "json":
+        write = story_json.write_stream if follow else story_json.write_document
+        write(story, events, out)
+        return
+    text = StoryText(out, source.servers, lines=lines)
+    for event in events:
+        text.event(event)
+        if follow:
+            out.flush()
+    text.end(story)

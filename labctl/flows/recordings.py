@@ -1,0 +1,96 @@
+"""Logs that were kept: files, gzip files, folders of them, standard input. Each is read as a stream of events."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.raft.event import OTHER
+from labctl.raft.grammar import voice_of
+from labctl.raft.read import merge, read_line
+from labctl.raft.sieve import sift
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from labctl.raft.event import Event
+
+STANDARD_INPUT = "-"
+CHUNK_BYTES = 1 << 18
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One server's log, or one log of several servers whose lines say whose they are.
+
+    Attributes:
+        name: as the user named it; `-` is standard input.
+        server: whose log it is where its lines do not say: the file's name without its endings.
+        path: where it is; None for standard input.
+    """
+
+    name: str
+    server: str
+    path: Path | None
+
+    def events(self, *, everything: bool = False) -> Iterator[Event]:
+        """Read the events; with `everything` also those that are `other`. Raises LabctlError."""
+        for number, raw in sift(self._chunks(), everything=everything):
+            line = raw.decode("utf-8", "replace")
+            event = read_line(line, server="", line_no=number, file=self.name, otherwise=self.server)
+            if event is not None and (everything or event.event != OTHER or voice_of(event.module) == "raft"):
+                yield event
+
+    def _chunks(self) -> Iterator[bytes]:
+        try:
+            if self.path is None:
+                # Whatever there is, at once: a pipe may be a log that is still being written.
+                yield from iter(lambda: os.read(sys.stdin.fileno(), CHUNK_BYTES), b"")
+                return
+            with self.path.open("rb") as plain, _unpacked(plain) as handle:
+                yield from iter(lambda: handle.read(CHUNK_BYTES), b"")
+        except (OSError, EOFError, zlib.error) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise LabctlError(f"The log {self.name} could not be read to its end: {why}.") from error
+
+
+def _unpacked(handle: IO[bytes]) -> IO[bytes]:
+    magic = handle.read(len(_GZIP))
+    handle.seek(0)
+    return gzip.GzipFile(fileobj=handle, mode="rb") if magic == _GZIP else handle  # type: ignore[return-value]
+
+
+def find(names: Sequence[str]) -> list[Recording]:
+    """The recordings that a user named. Raises LabctlError (usage) where one is not there.
+
+    A folder stands for the files in it, but hidden ones. The order in which they are named does not matter.
+    """
+    found: list[Recording] = []
+    for name in names:
+        if name == STANDARD_INPUT:
+            found.append(Recording("-", "server", None))
+            continue
+        path = Path(name)
+        if not path.exists():
+            raise LabctlError(f"There is no file {name}: name a log, a folder of logs, or `-`.", ExitCode.USAGE)
+        inside = sorted(one for one in path.iterdir() if _is_log(one)) if path.is_dir() else [path]
+        if not inside:
+            raise LabctlError(f"The folder {name} holds no log.", ExitCode.USAGE)
+        found += [Recording(str(one), one.name.split(".")[0], one) for one in inside]
+    return sorted(found, key=lambda one: (one.server, one.name))
+
+
+def _is_log(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".")
+
+
+def events(recordings: Iterable[Recording], *, everything: bool = False) -> Iterator[Event]:
+    """All events of all recordings in one order of time."""
+    return merge([one.events(everything=everything) for one in recordings])

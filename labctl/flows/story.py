@@ -1,0 +1,118 @@
+"""`labctl story`: the events of a lab, or of logs that were kept, and what is shown of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labctl.engine import client as engine
+from labctl.engine import logs
+from labctl.engine.labs import choose_lab
+from labctl.errors import ExitCode, LabctlError
+from labctl.flows import recordings
+from labctl.portable import lab_names
+from labctl.raft.event import OTHER
+from labctl.raft.grammar import voice_of
+from labctl.raft.read import read_line
+from labctl.raft.story import Story
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from labctl.engine.logs import LogLine
+    from labctl.raft.election import Election
+    from labctl.raft.event import Event
+
+# What ends the wait of one term and begins the next: a server says it while it still is in the old one.
+_OF_THE_TERM_BEFORE = frozenset({"heartbeat_timeout", "newer_term_seen_on_vote"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a story comes from.
+
+    Attributes:
+        events: in order of time.
+        servers: the servers' names, where they are known before anything was read.
+    """
+
+    events: Iterator[Event]
+    servers: list[str]
+
+
+def source(what: Sequence[str], *, follow: bool = False, everything: bool = False) -> Source:
+    """Open what the user named: nothing or a lab, or else logs. Raises LabctlError."""
+    if not what or (len(what) == 1 and _means_a_lab(what[0])):
+        return _of_lab(what[0] if what else None, follow=follow, everything=everything)
+    if follow and list(what) != [recordings.STANDARD_INPUT]:
+        raise LabctlError("Only a lab, or `-` for standard input, can be followed.", ExitCode.USAGE)
+    return Source(recordings.events(recordings.find(what), everything=everything), [])
+
+
+def _means_a_lab(name: str) -> bool:
+    """Whether a word names a lab: it could, and there is no file of that name."""
+    return name != recordings.STANDARD_INPUT and not Path(name).exists() and lab_names.name_problem(name) is None
+
+
+def _of_lab(name: str | None, *, follow: bool, everything: bool) -> Source:
+    client = engine.connect()
+    lab = choose_lab(client, name)
+    servers = list(lab.servers)
+    lines = logs.Follower(client, servers) if follow else logs.read(client, servers)
+    return Source(_events_of(lines, everything=everything), [server.name for server in servers])
+
+
+def _events_of(lines: Iterable[LogLine], *, everything: bool) -> Iterator[Event]:
+    """Read lines that Docker stamped; its clock is finer than a server's and the same for all of them."""
+    numbers: dict[str, int] = {}
+    for line in lines:
+        number = numbers[line.server] = numbers.get(line.server, 0) + 1
+        event = read_line(line.text, server=line.server, line_no=number)
+        if event is not None and (everything or event.event != OTHER or voice_of(event.module) == "raft"):
+            yield replace(event, time=line.when or event.time)
+
+
+def of_everything(events: Iterable[Event]) -> tuple[Story, Iterator[Event]]:
+    """The whole story, and its events as they are told: the story is whole when they have been read."""
+    story = Story()
+    return story, story.told(events)
+
+
+def of_one_election(events: Iterable[Event], number: int) -> tuple[Story, Iterator[Event]]:
+    """The story of one campaign, counted from 1 in the order in which they began. Raises LabctlError.
+
+    It begins where the candidate gave up waiting for a leader and ends where the campaign, and what followed from
+    it in the same term, was over.
+    """
+    whole = Story()
+    told = [whole.tell(event) for event in events]
+    whole.finish()
+    if not 1 <= number <= len(whole.elections):
+        there = len(whole.elections)
+        raise LabctlError(
+            f"There is no election {number}: the story has {there}" + (f", 1 to {there}." if there else "."),
+            ExitCode.USAGE,
+        )
+    election = whole.elections[number - 1]
+    story = Story()
+    story.unparsed = whole.unparsed
+    story.elections = [election]
+    story.leaders = [one for one in whole.leaders if one.server == election.candidate and one.term == election.term]
+    return story, iter(_around(told, election))
+
+
+def _around(told: list[Event], election: Election) -> list[Event]:
+    """The events of an election's term, with the candidate's timeout in front of them."""
+    found = []
+    waiting: Event | None = None
+    for event in told:
+        if event.server == election.candidate and event.event in {"heartbeat_timeout", "election_timeout"}:
+            waiting = event
+        if election.term is None or event.term != election.term or event.event in _OF_THE_TERM_BEFORE:
+            continue
+        if waiting is not None and event.server == election.candidate:
+            found += [waiting] if waiting is not event else []
+            waiting = None
+        found.append(event)
+    return found

@@ -1,0 +1,70 @@
+"""Who is who: the addresses, IDs and member names that lines use for a server, learned from the lines themselves."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labctl.raft.event import Event
+
+_SERVER = re.compile(r"\{(?:Suffrage:)?\w* ?(?:ID:)?(?P<id>\S+) (?:Address:)?(?P<address>[^\s}]+)\}")
+"""A server in a list of them: `{Suffrage:Voter ID:a Address:b}`, or `{Voter a b}`."""
+_LISTS = ("servers", "peer", "target")
+
+
+def host_of(address: str) -> str:
+    """Return an address without its port: `10.0.0.2:8300` is at `10.0.0.2`."""
+    host, colon, port = address.rpartition(":")
+    return host if colon and port.isdecimal() else address
+
+
+class Names:
+    """What is known about who is who. Only grows; what two servers claim names neither."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, str | None] = {}
+        self._likely: dict[str, str] = {}
+        self._same: dict[str, str] = {}
+
+    def learn(self, event: Event) -> None:
+        """Take in what an event says about its own server, and about which address has which ID."""
+        values = event.values
+        if event.server:
+            self._is(event.server, event.server)
+            if node := values.get("node"):
+                self._is(node, event.server)
+                self._is(host_of(node), event.server)
+            if event.event in {"vote_self", "prevote_self"} and event.peer:
+                self._is(event.peer, event.server)
+            if event.event == "vote_granted" and event.peer and event.values.get("tally") == "1":
+                # A candidate's own vote needs no network and is counted first; before raft 1.3.11 no line says more.
+                self._likely.setdefault(event.peer, event.server)
+        for name in _LISTS:
+            for found in _SERVER.finditer(values.get(name, "")):
+                self._are_the_same(found["id"], found["address"])
+        if (identity := values.get("from")) and (address := values.get("address")):
+            self._are_the_same(identity, address)
+        if event.event == "member_join" and event.peer and (address := values.get("address")):
+            self._are_the_same(event.peer, address)
+
+    def _is(self, name: str, server: str) -> None:
+        known = self._servers.setdefault(name, server)
+        if known != server:
+            self._servers[name] = None
+
+    def _are_the_same(self, name: str, address: str) -> None:
+        if name and address and name != address:
+            self._same[name] = address
+
+    def server(self, peer: str | None) -> str | None:
+        """Return the server that a line means, or None where nobody has said yet who that is."""
+        if not peer:
+            return None
+        # A host without a port is looked up as one; with another port it may be another server of the same machine.
+        address = self._same.get(peer, "")
+        return self._servers.get(peer) or self._servers.get(address) or self._likely.get(peer)
+
+    def __call__(self, peer: str | None) -> str | None:
+        """Return the server's name where it is known, else what the line says."""
+        return self.server(peer) or peer

@@ -1,0 +1,105 @@
+"""An election and a reign in one plain sentence each: what a learner would quote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from labctl.raft.election import Election, Reign
+
+MILLISECOND = 0.001
+_CAUSES = {
+    "heartbeat_timeout": "it had heard no leader in time",
+    "election_timeout": "the election before had no winner in time",
+    "transfer": "leadership was handed to it",
+    "unknown": "",
+}
+_REASONS = {
+    "already voted": "it had already voted in that term",
+    "we have a leader": "it had a leader",
+    "our last term is greater": "its own log was newer",
+    "our last index is greater": "its own log was longer",
+    "node is not a voter": "the candidate was no voter",
+    "node is not in configuration": "the candidate was not in the cluster",
+}
+_ENDS = {
+    "quorum_lost": "it could not reach a majority",
+    "newer_term": "it learned of a newer term",
+    "new_leader": "another leader was elected",
+    "transfer": "it handed leadership over",
+    "removed": "it was removed from the cluster",
+    "left": "it left the cluster",
+    "stopped": "it was stopped",
+    "restarted": "it was started again",
+    "silent": "its log just ends",
+}
+
+
+def listed(names: list[str]) -> str:
+    """Write names as a sentence does: `a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time as a person would say it: `350 ms`, `1.3 s`, `2 min 5 s`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:  # noqa: PLR2004 - seconds of a minute
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def elapsed(start: datetime | None, end: datetime | None) -> str | None:
+    """Write the time between two stamps, no finer than they are: before Consul 1.7 they are whole seconds."""
+    if start is None or end is None:
+        return None
+    seconds = (end - start).total_seconds()
+    if start.microsecond or end.microsecond:
+        return duration(seconds) if seconds >= MILLISECOND else "less than 1 ms"
+    return f"about {seconds:.0f} s" if seconds else "less than 1 s"
+
+
+def of_election(election: Election) -> str:
+    """Tell a campaign: who stood, who voted, who refused and why, what came of it."""
+    term = f"in term {election.term}" if election.term is not None else "in a term that no line names"
+    cause = _CAUSES[election.cause]
+    parts = [f"{election.candidate} stood {term}{f' because {cause}' if cause else ''}"]
+    if election.pre_vote == "lost":
+        return f"{parts[0]}; the pre-vote showed that it would lose, so it asked for no vote."
+    parts.append(_votes(election))
+    parts += [
+        f"{one.server} refused because {_REASONS.get(one.reason, one.reason or 'its log does not say why')}"
+        for one in election.refusals
+    ]
+    took = elapsed(election.start, election.end) if election.outcome == "won" else None
+    parts.append(_OUTCOMES[election.outcome or "abandoned"] + (f" after {took}" if took else ""))
+    return "; ".join(part for part in parts if part) + "."
+
+
+_OUTCOMES = {
+    "won": "it won",
+    "lost": "it lost",
+    "split": "the vote was split and nobody won",
+    "abandoned": "too few answered, and it came to nothing",
+}
+
+
+def _votes(election: Election) -> str:
+    others = [one for one in election.votes if one != election.candidate]
+    needed = f" of {election.needed} needed" if election.needed else ""
+    if not election.tally:
+        return ""
+    count = f"it had {election.tally} vote{'' if election.tally == 1 else 's'}{needed}"
+    return f"{count}, its own and {listed(others)}'s" if others and len(others) == election.tally - 1 else count
+
+
+def of_reign(reign: Reign) -> str:
+    """Tell a reign: who led in which term, for how long, and what ended it."""
+    term = f" in term {reign.term}" if reign.term is not None else ""
+    if reign.ended_by is None:
+        return f"{reign.server} leads{term}."
+    took = elapsed(reign.since, reign.until)
+    lasted = f" for {took}" if took else ""
+    return f"{reign.server} led{term}{lasted}, until {_ENDS[reign.ended_by]}."

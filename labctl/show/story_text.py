@@ -1,0 +1,87 @@
+"""A story as text: one line for each event as it is told, then each election and each reign in a sentence."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from typing import IO, TYPE_CHECKING
+
+from labctl.raft import tale
+from labctl.raft.event import OTHER
+from labctl.raft.phrase import phrase
+from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from labctl.raft.event import Event
+    from labctl.raft.story import Story
+
+WIDE = 100
+"""Columns from which the time of day stands in front too."""
+
+
+class StoryText:
+    """Writes events as they are told.
+
+    Args:
+        out: where to.
+        servers: the names that are known beforehand, so that the columns stand from the first line on.
+        lines: also write the line that each event was read from.
+        columns: how wide the terminal is; None asks it.
+    """
+
+    def __init__(
+        self, out: IO[str], servers: list[str] | None = None, *, lines: bool = False, columns: int | None = None
+    ) -> None:
+        self._out = out
+        self._lines = lines
+        self._columns = columns or shutil.get_terminal_size((WIDE, 24)).columns
+        self._colour = coloured(out)  # type: ignore[arg-type]
+        self._bar = sign("bar")
+        self._longest = max((width(name) for name in servers or []), default=0)
+        self._first: datetime | None = None
+
+    def event(self, event: Event) -> None:
+        """Write an event that has words, or whose line was asked for."""
+        said = phrase(event)
+        if said is None and not (self._lines and event.event != OTHER):
+            return
+        server = harmless(event.server)
+        self._longest = max(self._longest, width(server))
+        name = paint_server(event.server, f"{server:<{self._longest}} {self._bar}", colour=self._colour)
+        front = self._front(event.time)
+        if said is not None:
+            self._out.write(f"{paint(front, 'dim', colour=self._colour)} {name} {harmless(said)}\n")
+        if self._lines:
+            line = harmless(event.line.strip())
+            indent = " " * len(front)
+            self._out.write(f"{indent} {name} {paint(line, 'dim', colour=self._colour)}\n")
+
+    def _front(self, time: datetime | None) -> str:
+        if time is None:
+            return " " * (len("00:00:00 ") if self._columns >= WIDE else 0) + f"{'':>10}"
+        self._first = self._first or time
+        digits = 3 if time.microsecond else 0
+        since = f"{(time - self._first).total_seconds():+.{digits}f} s"
+        return (f"{time:%H:%M:%S} " if self._columns >= WIDE else "") + f"{since:>10}"
+
+    def end(self, story: Story) -> None:
+        """Write the elections and the reigns."""
+        sentences = (
+            ("Elections", [tale.of_election(one) for one in story.elections]),
+            ("Leaders", [tale.of_reign(one) for one in story.leaders]),
+        )
+        for title, told in sentences:
+            if told:
+                self._out.write(f"\n{paint(title, 'bold', colour=self._colour)}\n")
+            for one in told:
+                self._out.write(f"{self._wrapped(one)}\n")
+        if story.unparsed:
+            self._out.write(f"\n{story.unparsed} lines of Raft have a wording that labctl does not know.\n")
+
+    def _wrapped(self, text: str) -> str:
+        return textwrap.fill(
+            harmless(text), max(self._columns, 40), initial_indent="  ", subsequent_indent="    ",
+            break_on_hyphens=False,
+        )  # fmt: skip

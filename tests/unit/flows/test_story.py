@@ -1,0 +1,63 @@
+"""Where a story comes from, and one election of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from labctl.engine import logs
+from labctl.errors import ExitCode, LabctlError
+from labctl.flows import story as flow
+from tests.unit import engine_stand_in as stand_in
+
+DATA = Path(__file__).parents[2] / "data" / "raft"
+RUN = str(DATA / "consul-1.13.4-1.15.1_raft-1.3.11")
+
+
+def test_one_election_has_the_events_of_its_term_and_the_timeout_before() -> None:
+    story, events = flow.of_one_election(flow.source([RUN]).events, 2)
+    told = list(events)
+    assert told[0].event == "heartbeat_timeout"
+    assert {event.term for event in told[1:]} == {3}
+    assert [(one.candidate, one.term) for one in story.elections] == [("consul1", 3)]
+    assert story.leaders == []
+    story, _ = flow.of_one_election(flow.source([RUN]).events, 1)
+    assert [(one.server, one.term) for one in story.leaders] == [("consul2", 2)]
+
+
+@pytest.mark.parametrize(("what", "words"), [([RUN], "the story has 17, 1 to 17"), ([__file__], "the story has 0")])
+def test_an_election_that_there_is_not_is_wrong_usage(what: list[str], words: str) -> None:
+    with pytest.raises(LabctlError, match=words) as caught:
+        flow.of_one_election(flow.source(what).events, 99)
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_only_what_goes_on_can_be_followed() -> None:
+    with pytest.raises(LabctlError, match="Only a lab") as caught:
+        flow.source([RUN], follow=True)
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_a_word_that_is_no_file_is_a_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("labctl.engine.client.connect", lambda: stand_in.FakeEngine(stand_in.lab("ada")))
+    with pytest.raises(LabctlError, match="no lab eve"):
+        flow.source(["eve"])
+    for what in (["x/y"], ["eve.log", "bob.log"], ["EVE.log"]):
+        with pytest.raises(LabctlError, match="There is no file"):
+            flow.source(what)
+
+
+def test_a_labs_lines_have_dockers_time_and_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labctl.engine.client.connect", lambda: stand_in.FakeEngine(stand_in.lab("ada")))
+    said = [("250", "[INFO] raft: Election won. Tally: 2"), ("300", "[INFO] agent: Synced"), ("5", "[INFO] raft: new")]
+    lines = [
+        logs.LogLine("consul2", f"2021-01-24T00:00:01.{fraction:0<9}Z", f"    2021/01/24 00:00:01 {text}")
+        for fraction, text in said
+    ]
+    monkeypatch.setattr(logs, "read", lambda *_: lines)
+    source = flow.source([])
+    assert source.servers == ["consul1", "consul2", "consul3"]
+    found = [(one.event, one.line_no, one.time and one.time.microsecond) for one in source.events]
+    assert found == [("election_won", 1, 250_000), ("other", 3, 500_000)]

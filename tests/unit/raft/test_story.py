@@ -1,0 +1,355 @@
+"""The story of whole logs: who stood, who won, in which term, what ended each reign; and each generation's traps."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labctl.raft.election import Election, Reign
+from labctl.raft.grammar import voice_of
+from labctl.raft.read import merge, read_line
+from labctl.raft.story import TRANSFER_SECONDS, UNSETTLED, Story
+
+if TYPE_CHECKING:
+    from labctl.raft.event import Event
+
+DATA = Path(__file__).parents[2] / "data" / "raft"
+GENERATED = sorted(path.name for path in DATA.glob("consul-*"))
+SERVERS = ["consul1", "consul2", "consul3"]
+C = "2021-01-24T00:00:{:06.3f}Z [{}] agent.server.raft: {}"
+
+
+def events_of(text: str, server: str = "consul1") -> list[Event]:
+    read = (read_line(line, server=server, line_no=number) for number, line in enumerate(text.splitlines(), 1))
+    return [event for event in read if event is not None]
+
+
+def story_of(*logs: str) -> tuple[Story, list[Event]]:
+    """The story of logs of consul1, consul2, and so on."""
+    story = Story()
+    streams = [events_of(text, f"consul{number}") for number, text in enumerate(logs, 1)]
+    return story, list(story.told(merge(streams)))
+
+
+def recorded(name: str) -> Story:
+    return story_of(*((DATA / name / f"{server}.log").read_text(encoding="utf-8") for server in SERVERS))[0]
+
+
+def said(second: float, message: str, level: str = "INFO") -> str:
+    return C.format(second, level, message)
+
+
+def log(*lines: str) -> str:
+    return "\n".join(lines)
+
+
+def outcomes(story: Story) -> list[tuple[str, int | None, str | None]]:
+    return [(one.candidate, one.term, one.outcome) for one in story.elections]
+
+
+# -- whole clusters ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_the_leaders_are_those_of_the_scenario(name: str) -> None:
+    text = (DATA / name / "scenario.txt").read_text(encoding="utf-8")
+    led = [
+        SERVERS[int(number)]
+        for number in re.findall(r"leader (\d)|after kill (\d)", text)
+        for number in number
+        if number
+    ]
+    story = recorded(name)
+    assert [server for server, _ in itertools.groupby(one.server for one in story.leaders)] == [
+        server for server, _ in itertools.groupby(led)
+    ]
+    assert story.unparsed == 0
+    assert story.servers == SERVERS
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_each_reign_follows_an_election_that_was_won_in_its_term(name: str) -> None:
+    story = recorded(name)
+    won = [(one.candidate, one.term) for one in story.elections if one.outcome == "won"]
+    assert won == [(one.server, one.term) for one in story.leaders]
+    assert len({term for _, term in won}) == len(won)
+    for one in story.elections:
+        assert one.outcome is not None
+        assert one.outcome != "won" or (one.needed is not None and one.tally >= one.needed)
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_the_order_in_which_logs_are_given_changes_nothing(name: str) -> None:
+    logs = {server: (DATA / name / f"{server}.log").read_text(encoding="utf-8") for server in SERVERS}
+    tales = []
+    for order in itertools.permutations(SERVERS):
+        streams = {server: events_of(logs[server], server) for server in order}
+        story = Story()
+        told = [
+            (one.server, one.line_no, one.term) for one in story.told(merge(streams[name] for name in sorted(streams)))
+        ]
+        tales.append((told, outcomes(story)))
+    assert all(tale == tales[0] for tale in tales)
+
+
+def test_the_2015_demo_is_told_with_its_term() -> None:
+    (path,) = (DATA / "samples").glob("03-*")
+    story = Story()
+    list(story.told(events_of(path.read_text(encoding="utf-8"), "")))
+    (election,) = story.elections
+    assert (election.candidate, election.term, election.term_source) == ("consul1_1", 1, "inferred")
+    assert (election.outcome, election.tally, election.needed) == ("won", 2, 2)
+    assert story.leaders == [Reign("consul1_1", 1, election.end)]
+
+
+# -- terms ------------------------------------------------------------------------------------------------------
+
+
+def test_a_term_is_carried_to_the_lines_that_do_not_print_it() -> None:
+    _, told = story_of(
+        log(
+            said(1, 'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term=7'),
+            said(1, "votes: needed=2", "DEBUG"),
+            said(2, "election won: tally=2"),
+            said(2, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
+        )
+    )
+    assert [(one.term, one.term_source) for one in told] == [(7, "line"), *[(7, "inferred")] * 3]
+
+
+def test_without_any_line_that_says_one_there_is_no_term() -> None:
+    text = "2015/08/09 01:29:04 [INFO] raft: Node at 10.0.0.1:8300 [Candidate] entering Candidate state"
+    story, told = story_of(text)
+    assert (told[0].term, told[0].term_source) == (None, None)
+    assert story.elections[0].term is None
+
+
+def test_in_the_oldest_generation_a_server_that_had_a_leader_did_not_learn_the_candidates_term() -> None:
+    story = recorded("consul-0.5.2_raft-a8065f2")
+    assert [(one.candidate, one.term) for one in story.elections][:5] == [
+        ("consul1", 1), ("consul3", 2), ("consul3", 3), ("consul2", 2), ("consul3", 4),
+    ]  # fmt: skip
+
+
+def test_a_follower_learns_the_term_of_a_leader_that_is_announced() -> None:
+    leader = log(
+        said(1, 'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term=4'),
+        said(1, "election won: tally=2"),
+        said(1, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
+    )
+    follower = log(
+        "2021-01-24T00:00:00.500Z [INFO]  agent.server.serf.lan: serf: EventMemberJoin: node-a 10.0.0.1",
+        "2021-01-24T00:00:01.500Z [INFO]  agent.server: New leader elected: payload=node-a",
+    )
+    _, told = story_of(leader, follower)
+    assert (told[-1].peer, told[-1].term, told[-1].term_source) == ("consul1", 4, "inferred")
+
+
+# -- the traps --------------------------------------------------------------------------------------------------
+
+
+def test_a_candidacy_whose_pre_vote_failed_is_no_split_vote() -> None:
+    story = recorded("consul-1.21.x_raft-1.7.3")
+    failed = [one for one in story.elections if one.pre_vote == "lost"]
+    assert len(failed) > 2
+    assert {one.outcome for one in failed} == {"abandoned"}
+    assert "split" not in {one.outcome for one in story.elections}
+
+
+def test_a_split_vote_is_two_candidates_of_one_term_and_no_winner() -> None:
+    def candidate(second: float, address: str) -> list[str]:
+        return [
+            said(second, f'entering candidate state: node="Node at {address} [Candidate]" term=3'),
+            said(second + 0.1, "duplicate requestVote for same term: term=3"),
+            said(second + 2, "Election timeout reached, restarting election", "WARN"),
+        ]
+
+    story, _ = story_of(log(*candidate(1, "10.0.0.1:8300")), log(*candidate(1.05, "10.0.0.2:8300")))
+    assert outcomes(story) == [("consul1", 3, "split"), ("consul2", 3, "split")]
+    assert story.elections[0].refusals[0].server == "consul2"
+    assert story.elections[0].refusals[0].reason == "already voted"
+
+
+def test_seeing_a_newer_term_is_no_loss_of_leadership() -> None:
+    story, told = story_of(
+        said(1, "lost leadership because received a requestVote with a newer term", "DEBUG"),
+    )
+    assert story.leaders == []
+    assert told[0].event == "newer_term_seen_on_vote"
+
+
+def test_a_candidate_without_a_timeout_was_handed_the_leadership() -> None:
+    for name in GENERATED:
+        if "0.5.2" not in name:
+            causes = [one.cause for one in recorded(name).elections if one.outcome == "won"]
+            assert causes.count("transfer") == 1, name
+    ended = [one.ended_by for one in recorded("consul-1.21.x_raft-1.7.3").leaders]
+    assert ended == ["quorum_lost", "transfer", "silent", "quorum_lost"]
+
+
+@pytest.mark.parametrize(("seconds", "ended"), [(0.1, "transfer"), (TRANSFER_SECONDS + 1, "newer_term")])
+def test_a_transfer_that_came_to_nothing_does_not_end_a_later_reign(seconds: float, ended: str) -> None:
+    story, _ = story_of(
+        log(
+            said(1, "election won: term=2 tally=2"),
+            said(1, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
+            said(2, "starting leadership transfer: id=x address=y", "DEBUG"),
+            said(2 + seconds, "lost leadership because received a requestVote with a newer term", "DEBUG"),
+            said(2 + seconds, 'entering follower state: follower="Node at 10.0.0.1:8300 [Follower]" leader='),
+        )
+    )
+    assert [one.ended_by for one in story.leaders] == [ended]
+
+
+def test_a_vote_request_that_fails_late_changes_nothing() -> None:
+    text = [
+        said(1, 'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term=2'),
+        said(2, "election won: tally=2"),
+        said(2, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
+    ]
+    before, _ = story_of(log(*text))
+    late = said(12, 'failed to make requestVote RPC: target="{Voter u 10.0.0.9:8300}" error="i/o timeout"', "ERROR")
+    after, told = story_of(log(*text, late))
+    assert outcomes(after) == outcomes(before)
+    assert told[-1].term == 2
+
+
+def test_one_vote_is_enough_where_the_others_are_no_voters() -> None:
+    story, _ = story_of(
+        log(
+            said(1, 'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term=2'),
+            said(1, "votes: needed=1", "DEBUG"),
+            said(1, "election won: tally=1"),
+        )
+    )
+    assert outcomes(story) == [("consul1", 2, "won")]
+
+
+def test_a_refusal_is_told_with_its_reason_and_the_candidates_term() -> None:
+    candidate = said(1, 'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term=5')
+    text = "rejecting vote request since our last index is greater: candidate=10.0.0.1:8300 last-index=9 "
+    story, told = story_of(candidate, said(1.1, text + "last-candidate-index=7", "WARN"))
+    (refusal,) = story.elections[0].refusals
+    assert (refusal.server, refusal.reason) == ("consul2", "our last index is greater")
+    assert (told[-1].peer, told[-1].term, told[-1].term_source) == ("consul1", 5, "inferred")
+
+
+def test_a_voter_without_a_name_keeps_its_id() -> None:
+    story, _ = story_of(
+        log(
+            said(1, 'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term=2'),
+            said(1, "vote granted: from=aaaa term=2 tally=1", "DEBUG"),
+            said(1, "vote granted: from=bbbb term=2 tally=2", "DEBUG"),
+        )
+    )
+    assert story.elections[0].votes == ["consul1", "bbbb"]
+
+
+def test_servers_of_one_machine_are_told_apart_by_their_ports() -> None:
+    _, told = story_of(
+        log(
+            said(1, 'entering follower state: follower="Node at 127.0.0.1:8000 [Follower]" leader='),
+            said(2, "asking for vote: term=2 from=u2 address=127.0.0.1:8001", "DEBUG"),
+        )
+    )
+    assert told[-1].peer == "127.0.0.1:8001"
+
+
+# -- ends -------------------------------------------------------------------------------------------------------
+
+
+def test_a_leader_that_starts_again_was_restarted() -> None:
+    story, _ = story_of(
+        log(
+            said(1, "election won: term=2 tally=2"),
+            said(1, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
+            said(9, "initial configuration: index=1 servers=[]"),
+        )
+    )
+    assert [(one.term, one.ended_by) for one in story.leaders] == [(2, "restarted")]
+
+
+def test_a_leader_whose_log_ends_is_silent_only_where_another_leads_after_it() -> None:
+    lead = [
+        said(1, "election won: term=2 tally=2"),
+        said(1, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
+    ]
+    alone, _ = story_of(log(*lead))
+    assert [one.ended_by for one in alone.leaders] == [None]
+    other = [line.replace("00:00:01", "00:00:05").replace("term=2", "term=3") for line in lead]
+    both, _ = story_of(log(*lead), log(*other))
+    assert [one.ended_by for one in both.leaders] == ["silent", None]
+
+
+def test_consul_that_loses_leadership_while_it_leads_was_stopped() -> None:
+    story, _ = story_of(
+        log(
+            said(1, "election won: term=2 tally=2"),
+            said(1, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
+            "2021-01-24T00:00:05.000Z [INFO]  agent.server: cluster leadership lost",
+        )
+    )
+    assert [one.ended_by for one in story.leaders] == ["stopped"]
+
+
+def test_a_campaign_that_is_open_at_the_end_is_abandoned() -> None:
+    story, _ = story_of(said(1, 'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term=2'))
+    assert outcomes(story) == [("consul1", 2, "abandoned")]
+
+
+def test_a_majority_that_refuses_is_a_lost_election() -> None:
+    election = Election("consul1", 2, "line", "heartbeat_timeout", None, needed=2)
+    for voter in ("consul2", "consul3", "consul3"):
+        election.refuse(voter, "our last term is greater")
+    election.settle([])
+    assert (election.outcome, len(election.refusals)) == ("lost", 2)
+
+
+# -- as a stream ------------------------------------------------------------------------------------------------
+
+
+def test_a_long_story_keeps_few_elections_open() -> None:
+    story = Story()
+    for term in range(1, 4 * UNSETTLED):
+        line = said(term % 60, f'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term={term}')
+        for event in events_of(line):
+            story.tell(event)
+    assert len(story.elections) >= 3 * UNSETTLED - 1
+
+
+def test_what_raft_says_in_unknown_words_is_counted() -> None:
+    story, told = story_of(log(said(1, "something new"), "2021-01-24T00:00:01Z [INFO]  agent: something else"))
+    assert story.unparsed == 1
+    assert [one.event for one in told] == ["other", "other"]
+    assert [voice_of(one.module) for one in told] == ["raft", "agent"]
+
+
+WORDINGS = [
+    line.rpartition(" | ")[2]
+    for line in (DATA / "wordings.txt").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(WORDINGS), st.sampled_from(SERVERS), st.integers(0, 3)), max_size=40))
+def test_any_order_of_any_lines_has_a_story(lines: list[tuple[str, str, int]]) -> None:
+    story, second = Story(), 0
+    for wording, server, step in lines:
+        second += step
+        event = read_line(
+            f"2021-01-24T00:{second // 60:02}:{second % 60:02}Z [INFO] {wording}", server=server, line_no=1
+        )
+        if event is not None:
+            told = story.tell(event)
+            assert (told.event, told.line, told.server) == (event.event, event.line, event.server)
+            assert (told.term_source is None) == (told.term is None)
+    story.finish()
+    assert all(one.outcome for one in story.elections)
+    for reign in story.leaders:
+        assert (reign.ended_by is None) == (reign.until is None) or reign.ended_by == "silent"
