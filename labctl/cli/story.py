@@ -16,6 +16,7 @@ FORMATS = ("text", "json")
 @click.command("story", short_help="Tell who stood, who voted, who won, and why.")
 @click.argument("what", nargs=-1, metavar="[LAB | FILE... | -]")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
+@click.option("--sample", metavar="NAME", default="", help="A recording that labctl ships, such as 2015.")
 @click.option("--election", type=click.IntRange(1), metavar="N", help="Only the N-th election.")
 @click.option("--lines", is_flag=True, help="Show the line that each event was read from.")
 @click.option("--all", "everything", is_flag=True, help="In JSON, also the lines that are not about Raft.")
@@ -24,6 +25,7 @@ FORMATS = ("text", "json")
 @json_option
 def story_command(
     what: tuple[str, ...],
+    sample: str,
     election: int | None,
     form: str,
     output: IO[str] | None,
@@ -45,7 +47,7 @@ def story_command(
 
     if follow and election:
         raise LabctlError("--follow goes on and --election N is one that is over: use one of them.", ExitCode.USAGE)
-    source = flow.source(what, follow=follow, everything=everything)
+    source = flow.source(what, sample=sample, follow=follow, everything=everything)
     story, events = flow.of_one_election(source.events, election) if election else flow.of_everything(source.events)
     out = output or sys.stdout
     if as_json or form == "json":

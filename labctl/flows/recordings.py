@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from labctl.raft.event import Event
 
 STANDARD_INPUT = "-"
+SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 CHUNK_BYTES = 1 << 18
 _GZIP = b"\x1f\x8b"
 
@@ -85,6 +86,16 @@ def find(names: Sequence[str]) -> list[Recording]:
             raise LabctlError(f"The folder {name} holds no log.", ExitCode.USAGE)
         found += [Recording(str(one), one.name.split(".")[0], one) for one in inside]
     return sorted(found, key=lambda one: (one.server, one.name))
+
+
+def sample(name: str) -> list[Recording]:
+    """A recording that labctl ships. Raises LabctlError (usage) where there is none of that name."""
+    names = sorted(one.name for one in SAMPLES.iterdir() if one.is_dir() and not one.name.startswith((".", "_")))
+    if name not in names:
+        raise LabctlError(f"There is no sample {name!a}: there are {', '.join(names)}.", ExitCode.USAGE)
+    return [
+        Recording(f"{name}/{one.name}", one.stem, one) for one in sorted((SAMPLES / name).iterdir()) if _is_log(one)
+    ]
 
 
 def _is_log(path: Path) -> bool:

@@ -41,8 +41,12 @@ class Source:
     servers: list[str]
 
 
-def source(what: Sequence[str], *, follow: bool = False, everything: bool = False) -> Source:
-    """Open what the user named: nothing or a lab, or else logs. Raises LabctlError."""
+def source(what: Sequence[str], *, sample: str = "", follow: bool = False, everything: bool = False) -> Source:
+    """Open what the user named: a recording that labctl ships, nothing or a lab, or else logs. Raises LabctlError."""
+    if sample:
+        if what or follow:
+            raise LabctlError("--sample NAME is a story of its own: leave out the rest.", ExitCode.USAGE)
+        return Source(recordings.events(recordings.sample(sample), everything=everything), [])
     if not what or (len(what) == 1 and _means_a_lab(what[0])):
         return _of_lab(what[0] if what else None, follow=follow, everything=everything)
     if follow and list(what) != [recordings.STANDARD_INPUT]:

@@ -134,6 +134,9 @@ def _peel(text: str, zone: tzinfo) -> tuple[datetime | None, str | None, str]:
     naive: datetime | None = None
     source: str | None = None
     for _ in range(_MOST_PREFIXES):
+        # "[INFO]": what the server itself wrote begins.
+        if text[:1] == "[" and text[1:2].isupper():
+            break
         found = _PREFIX.match(text)
         if found is None:
             break

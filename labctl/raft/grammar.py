@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from labctl.raft.envelope import Envelope
 
@@ -264,6 +265,7 @@ def _by_first_word() -> dict[tuple[Voice, str], tuple[Rule, ...]]:
 _BY_FIRST_WORD = _by_first_word()
 
 
+@lru_cache(maxsize=256)
 def voice_of(module: str | None) -> Voice | None:
     """Return the part of a server that a module stands for; None for one that says nothing of ours."""
     if module is None:
@@ -289,10 +291,17 @@ def meaning_of(envelope: Envelope) -> Meaning | None:
     voice = voice_of(envelope.module)
     if voice is None:
         return None
-    for rule in _candidates(voice, envelope.message):
-        found = rule.pattern.match(envelope.message)
+    found = _rule_of(voice, envelope.message)
+    return None if found is None else _read(*found, envelope)
+
+
+@lru_cache(maxsize=1024)
+def _rule_of(voice: Voice, message: str) -> tuple[Rule, Mapping[str, str]] | None:
+    """The first rule that knows a message, and what the message itself names. Since Consul 1.7 messages repeat."""
+    for rule in _candidates(voice, message):
+        found = rule.pattern.match(message)
         if found is not None:
-            return _read(rule, found, envelope)
+            return rule, {name: value.strip() for name, value in found.groupdict().items() if value is not None}
     return None
 
 
@@ -303,22 +312,23 @@ def _candidates(voice: Voice, message: str) -> Iterator[Rule]:
     yield from _BY_FIRST_WORD.get((voice, ""), ())
 
 
-def _read(rule: Rule, found: re.Match[str], envelope: Envelope) -> Meaning:
-    said = {name: value.strip() for name, value in found.groupdict().items() if value is not None}
-    for name in ("node", "follower", "leader"):
-        speaker = _SPEAKER.fullmatch(envelope.values.get(name, ""))
+def _read(rule: Rule, named: Mapping[str, str], envelope: Envelope) -> Meaning:
+    said, values = dict(named), envelope.values
+    for name in ("node", "follower", "leader") if values else ():
+        speaker = _SPEAKER.fullmatch(values[name]) if name in values else None
         if speaker is not None:
             said["node"] = speaker["node"]
-    term = said.pop("term", None) or (envelope.values.get("term") if rule.term else None)
-    named = [said.pop("peer", None), *(envelope.values.get(name) for name in rule.peer)]
+    term = said.pop("term", None) or (values.get("term") if rule.term else None)
+    peers = [said.pop("peer", None), *(values.get(name) for name in rule.peer)]
     return Meaning(
         event=rule.event,
         term=int(term) if term is not None and _TERM.fullmatch(term) else None,
-        peer=next((_peer(name) for name in named if name and name != "<nil>"), None),
+        peer=next((_peer(name) for name in peers if name and name != "<nil>"), None),
         values=said,
     )
 
 
+@lru_cache(maxsize=1024)
 def _peer(named: str) -> str:
     """Return the address of `{Voter ID ADDRESS}`, the name of `NAME (Addr: ...)`, or the text itself."""
     configured = _CONFIGURED_SERVER.fullmatch(named)

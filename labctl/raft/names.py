@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 _SERVER = re.compile(r"\{(?:Suffrage:)?\w* ?(?:ID:)?(?P<id>\S+) (?:Address:)?(?P<address>[^\s}]+)\}")
 """A server in a list of them: `{Suffrage:Voter ID:a Address:b}`, or `{Voter a b}`."""
 _LISTS = ("servers", "peer", "target")
+MOST_TEXTS = 256
+"""How many lists are remembered, so that they need not be read again."""
 
 
 def host_of(address: str) -> str:
@@ -26,27 +28,39 @@ class Names:
         self._servers: dict[str, str | None] = {}
         self._likely: dict[str, str] = {}
         self._same: dict[str, str] = {}
+        self._read: set[str] = set()
 
     def learn(self, event: Event) -> None:
         """Take in what an event says about its own server, and about which address has which ID."""
         values = event.values
         if event.server:
-            self._is(event.server, event.server)
-            if node := values.get("node"):
-                self._is(node, event.server)
-                self._is(host_of(node), event.server)
-            if event.event in {"vote_self", "prevote_self"} and event.peer:
-                self._is(event.peer, event.server)
-            if event.event == "vote_granted" and event.peer and event.values.get("tally") == "1":
-                # A candidate's own vote needs no network and is counted first; before raft 1.3.11 no line says more.
-                self._likely.setdefault(event.peer, event.server)
+            self._learn_its_own(event)
         for name in _LISTS:
-            for found in _SERVER.finditer(values.get(name, "")):
-                self._are_the_same(found["id"], found["address"])
+            # The same lists and peers are named again and again.
+            if (text := values.get(name)) and text not in self._read:
+                self._learn_servers(text)
         if (identity := values.get("from")) and (address := values.get("address")):
             self._are_the_same(identity, address)
         if event.event == "member_join" and event.peer and (address := values.get("address")):
             self._are_the_same(event.peer, address)
+
+    def _learn_its_own(self, event: Event) -> None:
+        self._is(event.server, event.server)
+        if node := event.values.get("node"):
+            self._is(node, event.server)
+            self._is(host_of(node), event.server)
+        if event.event in {"vote_self", "prevote_self"} and event.peer:
+            self._is(event.peer, event.server)
+        if event.event == "vote_granted" and event.peer and event.values.get("tally") == "1":
+            # A candidate's own vote needs no network and is counted first; before raft 1.3.11 no line says more.
+            self._likely.setdefault(event.peer, event.server)
+
+    def _learn_servers(self, text: str) -> None:
+        if len(self._read) >= MOST_TEXTS:
+            self._read.clear()
+        self._read.add(text)
+        for found in _SERVER.finditer(text):
+            self._are_the_same(found["id"], found["address"])
 
     def _is(self, name: str, server: str) -> None:
         known = self._servers.setdefault(name, server)

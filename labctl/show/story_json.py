@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import IO, TYPE_CHECKING, Any
+
+import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
     from labctl.raft.election import Election, Reign
     from labctl.raft.event import Event
     from labctl.raft.story import Story
-
-_dumps = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _stamp(time: datetime | None) -> str | None:
@@ -79,16 +78,16 @@ def frame(story: Story) -> dict[str, Any]:
 
 def write_document(story: Story, events: Iterable[Event], out: IO[str]) -> None:
     """Write what `story` tells as one JSON document; events come first, because the rest is known only at the end."""
-    begin, separator = '{"events": [', "\n"
+    begin, separator = '{"events":[', "\n"
     out.write(begin)
     for event in events:
-        out.write(f"{separator}{_dumps(event_row(event))}")
+        out.write(f"{separator}{orjson.dumps(event_row(event)).decode()}")
         separator = ",\n"
-    out.write(f"\n{_dumps(frame(story)).removeprefix(begin)}\n")
+    out.write(f"\n{orjson.dumps(frame(story)).decode().removeprefix(begin)}\n")
 
 
 def write_stream(_: Story, events: Iterable[Event], out: IO[str]) -> None:
     """Write each event as a JSON document of one line, as soon as it is told."""
     for event in events:
-        out.write(f"{_dumps(event_row(event))}\n")
+        out.write(f"{orjson.dumps(event_row(event)).decode()}\n")
         out.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,9 +10,12 @@ from labctl.engine import logs
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import story as flow
 from tests.unit import engine_stand_in as stand_in
+from tests.unit.raft.logs import SAMPLES
 
-DATA = Path(__file__).parents[2] / "data" / "raft"
-RUN = str(DATA / "consul-1.13.4-1.15.1_raft-1.3.11")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RUN = str(SAMPLES / "consul-1.15")
 
 
 def test_one_election_has_the_events_of_its_term_and_the_timeout_before() -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -16,10 +15,10 @@ from labctl.raft.event import Event
 from labctl.raft.grammar import EVENTS
 from labctl.raft.phrase import phrase
 from labctl.raft.read import is_raft, merge, read_line
+from tests.unit.raft.logs import DEMO, POSTED, SAMPLES, SCENARIOS, SERVERS, leaders_of
 
-DATA = Path(__file__).parents[2] / "data" / "raft"
-GENERATED = sorted(path.name for path in DATA.glob("consul-*"))
-SERVERS = ["consul1", "consul2", "consul3"]
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def read_file(path: Path, server: str) -> list[Event]:
@@ -29,18 +28,12 @@ def read_file(path: Path, server: str) -> list[Event]:
 
 
 def read_run(name: str) -> list[Event]:
-    return list(merge(read_file(DATA / name / f"{server}.log", server) for server in SERVERS))
+    return list(merge(read_file(SAMPLES / name / f"{server}.log", server) for server in SERVERS))
 
 
 def at(second: float | None, server: str = "consul1", line_no: int = 1) -> Event:
     time = None if second is None else datetime(2021, 1, 24, tzinfo=UTC) + timedelta(seconds=second)
     return Event(time, server, "other", None, None, None, "info", "raft", None, line_no, "x")
-
-
-def leaders_of_the_scenario(name: str) -> list[str]:
-    said = (DATA / name / "scenario.txt").read_text(encoding="utf-8")
-    led = [SERVERS[int(number)] for number in re.findall(r"leader (\d)", said)]
-    return [server for server, _ in itertools.groupby(led)]
 
 
 def test_an_event_says_where_it_stood_and_keeps_its_line() -> None:
@@ -83,18 +76,18 @@ def test_a_line_that_nobody_claims_is_its_containers() -> None:
     assert event.server == "consul2_1"
 
 
-@pytest.mark.parametrize("name", GENERATED)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_run_of_every_generation_had_the_leaders_that_its_scenario_names(name: str) -> None:
     events = read_run(name)
     led = [event.server for event in events if event.event == "leader_entered"]
-    expected = leaders_of_the_scenario(name)
+    expected = leaders_of(name)
     # The oldest scenario ends without saying who followed the first leader.
     found = [server for server, _ in itertools.groupby(led)]
     assert found[: len(expected)] == expected
     assert len(found) == len(expected) or "0.5.2" in name
 
 
-@pytest.mark.parametrize("name", GENERATED)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_no_line_that_raft_wrote_in_a_run_is_unknown(name: str) -> None:
     events = read_run(name)
     assert len(events) > 50
@@ -102,12 +95,12 @@ def test_no_line_that_raft_wrote_in_a_run_is_unknown(name: str) -> None:
     assert all(is_raft(event) and event.event in EVENTS and event.time is not None for event in events)
 
 
-@pytest.mark.parametrize("name", [name for name in GENERATED if "0.5.2" not in name])
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if "0.5" not in name])
 def test_every_election_of_a_run_is_won_with_the_votes_it_needs_in_a_term_that_grows(name: str) -> None:
     won = []
     for server in SERVERS:
         term, needed, tally = 0, 0, 0
-        for event in read_file(DATA / name / f"{server}.log", server):
+        for event in read_file(SAMPLES / name / f"{server}.log", server):
             if event.event == "candidate_entered":
                 term, tally = event.term or 0, 0
             elif event.event == "votes_needed":
@@ -125,7 +118,7 @@ def test_every_election_of_a_run_is_won_with_the_votes_it_needs_in_a_term_that_g
 
 
 def test_the_log_of_the_2015_demo_tells_its_election() -> None:
-    path = next((DATA / "samples").glob("03-*"))
+    path = DEMO
     told = [(event.server, event.event) for event in read_file(path, "")]
     assert told[3:6] == [(f"consul{number}_1", "no_known_peers") for number in (3, 1, 2)]
     campaign = [event for server, event in told if server == "consul1_1"][2:10]
@@ -135,7 +128,7 @@ def test_the_log_of_the_2015_demo_tells_its_election() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", sorted((DATA / "samples").glob("*.log")), ids=lambda path: path.name[:2])
+@pytest.mark.parametrize("path", [DEMO, *POSTED], ids=lambda path: path.name[:2])
 def test_what_people_posted_has_no_unknown_line_of_raft(path: Path) -> None:
     events = read_file(path, "somebody")
     assert any(is_raft(event) for event in events) or "bootstrap_attempt" in {event.event for event in events}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,17 +13,13 @@ from labctl.raft.envelope import LONGEST
 from labctl.raft.event import OTHER
 from labctl.raft.read import read_line
 from labctl.raft.sieve import SIGNS, sift
+from tests.unit.raft.logs import POSTED, SAMPLES, WORDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-DATA = Path(__file__).parents[2] / "data" / "raft"
-WORDINGS = [
-    line.rpartition(" | ")[2]
-    for line in (DATA / "wordings.txt").read_text(encoding="utf-8").splitlines()
-    if line and not line.startswith("#")
-]
-LOGS = [*DATA.glob("consul-*/*.log"), *DATA.glob("samples/*.log")]
+LOGS = [*SAMPLES.glob("*/*.log"), *POSTED]
 NOISE = b"2021-01-24T00:00:00Z [DEBUG] agent.http: Request finished: method=GET url=/v1/status from=127.0.0.1:4242\n"
 # Pieces from which a log with all that matters here is built: signs, halves of signs, line ends, bytes.
 PIECES = st.one_of(st.sampled_from([b"\n", b"\r\n", b"raft", b"ra", b"ft", b"RAFT", *SIGNS]), st.binary(max_size=6))

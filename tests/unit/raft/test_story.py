@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,13 +13,11 @@ from labctl.raft.election import Election, Reign
 from labctl.raft.grammar import voice_of
 from labctl.raft.read import merge, read_line
 from labctl.raft.story import TRANSFER_SECONDS, UNSETTLED, Story
+from tests.unit.raft.logs import DEMO, SAMPLES, SCENARIOS, SERVERS, WORDINGS, leaders_of
 
 if TYPE_CHECKING:
     from labctl.raft.event import Event
 
-DATA = Path(__file__).parents[2] / "data" / "raft"
-GENERATED = sorted(path.name for path in DATA.glob("consul-*"))
-SERVERS = ["consul1", "consul2", "consul3"]
 C = "2021-01-24T00:00:{:06.3f}Z [{}] agent.server.raft: {}"
 
 
@@ -38,7 +34,7 @@ def story_of(*logs: str) -> tuple[Story, list[Event]]:
 
 
 def recorded(name: str) -> Story:
-    return story_of(*((DATA / name / f"{server}.log").read_text(encoding="utf-8") for server in SERVERS))[0]
+    return story_of(*((SAMPLES / name / f"{server}.log").read_text(encoding="utf-8") for server in SERVERS))[0]
 
 
 def said(second: float, message: str, level: str = "INFO") -> str:
@@ -56,24 +52,15 @@ def outcomes(story: Story) -> list[tuple[str, int | None, str | None]]:
 # -- whole clusters ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", GENERATED)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_the_leaders_are_those_of_the_scenario(name: str) -> None:
-    text = (DATA / name / "scenario.txt").read_text(encoding="utf-8")
-    led = [
-        SERVERS[int(number)]
-        for number in re.findall(r"leader (\d)|after kill (\d)", text)
-        for number in number
-        if number
-    ]
     story = recorded(name)
-    assert [server for server, _ in itertools.groupby(one.server for one in story.leaders)] == [
-        server for server, _ in itertools.groupby(led)
-    ]
+    assert [server for server, _ in itertools.groupby(one.server for one in story.leaders)] == leaders_of(name)
     assert story.unparsed == 0
     assert story.servers == SERVERS
 
 
-@pytest.mark.parametrize("name", GENERATED)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_each_reign_follows_an_election_that_was_won_in_its_term(name: str) -> None:
     story = recorded(name)
     won = [(one.candidate, one.term) for one in story.elections if one.outcome == "won"]
@@ -84,9 +71,9 @@ def test_each_reign_follows_an_election_that_was_won_in_its_term(name: str) -> N
         assert one.outcome != "won" or (one.needed is not None and one.tally >= one.needed)
 
 
-@pytest.mark.parametrize("name", GENERATED)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_the_order_in_which_logs_are_given_changes_nothing(name: str) -> None:
-    logs = {server: (DATA / name / f"{server}.log").read_text(encoding="utf-8") for server in SERVERS}
+    logs = {server: (SAMPLES / name / f"{server}.log").read_text(encoding="utf-8") for server in SERVERS}
     tales = []
     for order in itertools.permutations(SERVERS):
         streams = {server: events_of(logs[server], server) for server in order}
@@ -99,9 +86,8 @@ def test_the_order_in_which_logs_are_given_changes_nothing(name: str) -> None:
 
 
 def test_the_2015_demo_is_told_with_its_term() -> None:
-    (path,) = (DATA / "samples").glob("03-*")
     story = Story()
-    list(story.told(events_of(path.read_text(encoding="utf-8"), "")))
+    list(story.told(events_of(DEMO.read_text(encoding="utf-8"), "")))
     (election,) = story.elections
     assert (election.candidate, election.term, election.term_source) == ("consul1_1", 1, "inferred")
     assert (election.outcome, election.tally, election.needed) == ("won", 2, 2)
@@ -131,7 +117,7 @@ def test_without_any_line_that_says_one_there_is_no_term() -> None:
 
 
 def test_in_the_oldest_generation_a_server_that_had_a_leader_did_not_learn_the_candidates_term() -> None:
-    story = recorded("consul-0.5.2_raft-a8065f2")
+    story = recorded("consul-0.5")
     assert [(one.candidate, one.term) for one in story.elections][:5] == [
         ("consul1", 1), ("consul3", 2), ("consul3", 3), ("consul2", 2), ("consul3", 4),
     ]  # fmt: skip
@@ -155,7 +141,7 @@ def test_a_follower_learns_the_term_of_a_leader_that_is_announced() -> None:
 
 
 def test_a_candidacy_whose_pre_vote_failed_is_no_split_vote() -> None:
-    story = recorded("consul-1.21.x_raft-1.7.3")
+    story = recorded("consul-1.21")
     failed = [one for one in story.elections if one.pre_vote == "lost"]
     assert len(failed) > 2
     assert {one.outcome for one in failed} == {"abandoned"}
@@ -185,11 +171,11 @@ def test_seeing_a_newer_term_is_no_loss_of_leadership() -> None:
 
 
 def test_a_candidate_without_a_timeout_was_handed_the_leadership() -> None:
-    for name in GENERATED:
-        if "0.5.2" not in name:
+    for name in SCENARIOS:
+        if "0.5" not in name:
             causes = [one.cause for one in recorded(name).elections if one.outcome == "won"]
             assert causes.count("transfer") == 1, name
-    ended = [one.ended_by for one in recorded("consul-1.21.x_raft-1.7.3").leaders]
+    ended = [one.ended_by for one in recorded("consul-1.21").leaders]
     assert ended == ["quorum_lost", "transfer", "silent", "quorum_lost"]
 
 
@@ -328,13 +314,6 @@ def test_what_raft_says_in_unknown_words_is_counted() -> None:
     assert story.unparsed == 1
     assert [one.event for one in told] == ["other", "other"]
     assert [voice_of(one.module) for one in told] == ["raft", "agent"]
-
-
-WORDINGS = [
-    line.rpartition(" | ")[2]
-    for line in (DATA / "wordings.txt").read_text(encoding="utf-8").splitlines()
-    if line and not line.startswith("#")
-]
 
 
 @given(st.lists(st.tuples(st.sampled_from(WORDINGS), st.sampled_from(SERVERS), st.integers(0, 3)), max_size=40))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,9 +13,11 @@ from labctl.raft.read import read_line
 from labctl.raft.story import Story
 from labctl.show import story_json
 from labctl.show.story_text import StoryText
+from tests.unit.raft.logs import DEMO
 
-DATA = Path(__file__).parents[2] / "data" / "raft"
-(DEMO,) = (DATA / "samples").glob("03-*")
+if TYPE_CHECKING:
+    from pathlib import Path
+
 HOSTILE = (
     '2021-01-24T00:00:01Z [ERROR] agent.server.raft: failed to heartbeat to: peer=\x1b]0;x\x07<script> error="\x1b[2J"'
 )
