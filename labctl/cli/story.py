@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from labctl.cli.options import json_option
 from labctl.errors import ExitCode, LabctlError
 
-FORMATS = ("text", "json")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from labctl.raft.event import Event
+    from labctl.raft.story import Story
+
+FORMATS = ("text", "json", "svg", "html", "mermaid")
+DRAWN = FORMATS[2:]
 
 
 @click.command("story", short_help="Tell who stood, who voted, who won, and why.")
@@ -47,6 +54,8 @@ def story_command(
 
     if follow and election:
         raise LabctlError("--follow goes on and --election N is one that is over: use one of them.", ExitCode.USAGE)
+    if follow and form in DRAWN:
+        raise LabctlError(f"A story that goes on cannot be drawn as {form}: leave out --follow.", ExitCode.USAGE)
     source = flow.source(what, sample=sample, follow=follow, everything=everything)
     story, events = flow.of_one_election(source.events, election) if election else flow.of_everything(source.events)
     out = output or sys.stdout
@@ -54,9 +63,20 @@ def story_command(
         write = story_json.write_stream if follow else story_json.write_document
         write(story, events, out)
         return
+    if form != "text":
+        out.write(_drawn(form, story, events))
+        return
     text = StoryText(out, source.servers, lines=lines)
     for event in events:
         text.event(event)
         if follow:
             out.flush()
     text.end(story)
+
+
+def _drawn(form: str, story: Story, events: Iterable[Event]) -> str:
+    """A story as a picture of that format."""
+    from labctl.show import story_mermaid, story_picture
+
+    make = {"svg": story_picture.svg, "html": story_picture.html, "mermaid": story_mermaid.mermaid}[form]
+    return make(story, events)

@@ -89,20 +89,17 @@ def of_one_election(events: Iterable[Event], number: int) -> tuple[Story, Iterat
     It begins where the candidate gave up waiting for a leader and ends where the campaign, and what followed from
     it in the same term, was over.
     """
-    whole = Story()
-    told = [whole.tell(event) for event in events]
-    whole.finish()
-    if not 1 <= number <= len(whole.elections):
-        there = len(whole.elections)
+    story = Story()
+    told = list(story.told(events))
+    there = len(story.elections)
+    if not 1 <= number <= there:
         raise LabctlError(
             f"There is no election {number}: the story has {there}" + (f", 1 to {there}." if there else "."),
             ExitCode.USAGE,
         )
-    election = whole.elections[number - 1]
-    story = Story()
-    story.unparsed = whole.unparsed
+    election = story.elections[number - 1]
     story.elections = [election]
-    story.leaders = [one for one in whole.leaders if one.server == election.candidate and one.term == election.term]
+    story.leaders = [one for one in story.leaders if one.server == election.candidate and one.term == election.term]
     return story, iter(_around(told, election))
 
 
@@ -111,7 +108,7 @@ def _around(told: list[Event], election: Election) -> list[Event]:
     found = []
     waiting: Event | None = None
     for event in told:
-        if event.server == election.candidate and event.event in {"heartbeat_timeout", "election_timeout"}:
+        if event.server == election.candidate and event.event == election.cause:
             waiting = event
         if election.term is None or event.term != election.term or event.event in _OF_THE_TERM_BEFORE:
             continue
