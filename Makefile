@@ -43,8 +43,8 @@ engine: venv ## Docker Engine and Compose, where they are missing.
 	@sh scripts/engine.sh
 
 .PHONY: test
-test: ## Lint, unit, integration, Molecule; goes on after a failure and ends with a table.
-	@sh scripts/test.sh lint unit integration molecule
+test: ## Lint, unit, browser, integration, Molecule; goes on after a failure and ends with a table.
+	@sh scripts/test.sh lint unit browser integration molecule
 
 .PHONY: lint
 lint: venv-dev ## ruff, mypy, yamllint, ansible-lint, and shellcheck where it is installed.
@@ -59,6 +59,11 @@ lint: venv-dev ## ruff, mypy, yamllint, ansible-lint, and shellcheck where it is
 .PHONY: unit
 unit: venv-dev ## Tests without Docker, in seconds.
 	pytest --numprocesses auto tests/unit $(PYTEST)
+
+.PHONY: browser
+browser: venv-dev ## Pages in a real Chromium.
+	@sh scripts/test-tools.sh chromium
+	pytest tests/browser $(PYTEST)
 
 .PHONY: integration
 integration: venv-dev engine test-tools ## Tests with real Docker and real Consul.
@@ -75,7 +80,7 @@ soak: venv-dev engine test-tools ## Long, seeded trials; not part of `make test`
 
 .PHONY: test-tools
 test-tools:
-	@sh scripts/test-tools.sh
+	@sh scripts/test-tools.sh mmdebstrap docker-registry
 
 .PHONY: docs
 docs: venv-dev ## The generated parts of the documentation.

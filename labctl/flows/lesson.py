@@ -6,8 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from labctl.engine.logs import Follower
+from labctl.raft import tale
 from labctl.raft.phrase import phrase
 from labctl.raft.read import read_line
+from labctl.raft.story import Story
 
 if TYPE_CHECKING:
     import docker
@@ -54,6 +56,7 @@ class Lesson:
         self._steps = steps
         self._follower = Follower(client, servers, since=since)
         self._waiting: set[str] = set()
+        self._story = Story()
         self._number = 0
 
     def show(self, seconds: float = 0.0) -> None:
@@ -65,7 +68,8 @@ class Lesson:
                 continue
             if event.event == WAITING:
                 self._waiting.add(line.server)
-            text = phrase(event, self._by_address) if event.event in TOLD else None
+            told = self._story.tell(event)
+            text = phrase(told, self._by_address) if event.event in TOLD else None
             if text:
                 self._steps.heard(line.server, text)
 
@@ -76,6 +80,10 @@ class Lesson:
             self.show(0.2)
 
     def end(self) -> None:
-        """Show the last lines and stop following."""
+        """Show the last lines, tell the election that was won in a sentence, and stop following."""
         self.show(DRAIN_SECONDS)
         self._follower.stop()
+        self._story.finish()
+        won = [one for one in self._story.elections if one.outcome == "won"]
+        if won:
+            self._steps.note(tale.of_election(won[-1]))

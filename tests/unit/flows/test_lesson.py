@@ -1,10 +1,108 @@
-"""What a learner is told of an election."""
+"""What a learner is told of an election while it happens, and of who won it at the end."""
 
 from __future__ import annotations
 
-from labctl.flows.lesson import TOLD
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.engine.labs import Server
+from labctl.engine.logs import LogLine
+from labctl.flows import lesson
+from labctl.flows.lesson import TOLD, Lesson
 from labctl.raft.grammar import EVENTS
+
+if TYPE_CHECKING:
+    from labctl.show.steps import Steps
+
+SAID = (
+    ("consul2", "[WARN]  agent.server.raft: no known peers, aborting election"),
+    ("consul1", "[WARN]  agent.server.raft: heartbeat timeout reached, starting election: last-leader="),
+    ("consul1", '[INFO]  agent.server.raft: entering candidate state: node="Node at 10.0.0.2:8300 [Candidate]" term=2'),
+    ("consul1", "[DEBUG] agent.server.raft: votes: needed=2"),
+    ("consul1", "[DEBUG] agent.server.raft: vote granted: from=u1 term=2 tally=1"),
+    (
+        "consul2",
+        "[WARN]  agent.server.raft: rejecting vote request since we have a leader: from=10.0.0.2:8300 leader=x",
+    ),
+    ("consul1", "[DEBUG] agent.server.raft: vote granted: from=u3 term=2 tally=2"),
+    ("consul1", "[INFO]  agent.server.raft: election won: tally=2"),
+)
+
+
+class FakeFollower:
+    """Has all lines at once."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.lines = [
+            LogLine(server, f"2021-01-24T00:00:0{number}.0Z", f"2021-01-24T00:00:0{number}.500Z {text}")
+            for number, (server, text) in enumerate(SAID)
+        ]
+
+    def take(self, _: float) -> list[LogLine]:
+        lines, self.lines = self.lines, []
+        return lines
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+class Heard:
+    """Steps that remember what they were told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def heard(self, server: str, text: str) -> None:
+        self.lines.append(f"{server} {text}")
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch, heard: Steps) -> Lesson:
+    monkeypatch.setattr(lesson, "Follower", FakeFollower)
+    servers = [
+        Server(f"consul{number}", f"c{number}", f"id{number}", "running", f"10.0.0.{number + 1}", 1)
+        for number in (1, 2, 3)
+    ]
+    return Lesson(None, servers, heard, 0.0)  # type: ignore[arg-type]
 
 
 def test_every_event_that_is_told_is_one_that_the_grammar_knows() -> None:
     assert set(EVENTS) >= TOLD
+
+
+def test_an_election_is_told_as_it_happens_and_in_one_sentence_at_the_end(watched: Lesson, heard: Heard) -> None:
+    watched.show()
+    assert heard.lines == [
+        "consul2 knows no peers yet: it waits",
+        "consul1 has not heard from a leader in time",
+        "consul1 stands for election in term 2",
+        "consul1 needs 2 votes to win in term 2",
+        "consul1 has 1 vote in term 2",
+        "consul2 does not vote for consul1: it has a leader",
+        "consul1 has 2 votes in term 2",
+        "consul1 won the election of term 2 with 2 votes",
+    ]
+    heard.lines.clear()
+    watched.end()
+    (sentence,) = heard.lines
+    assert sentence.startswith(
+        "consul1 stood in term 2 because it had heard no leader in time; it had 2 votes of 2 needed"
+    )
+    assert sentence.endswith("; consul2 refused because it had a leader; it won after 5.0 s.")
+
+
+def test_without_an_election_nothing_is_told_at_the_end(
+    watched: Lesson, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched._follower, "lines", [])
+    watched.end()
+    assert heard.lines == []

@@ -1,0 +1,79 @@
+"""`labctl story` on a real lab: its leader and term are those of Consul's own API, whatever happened before."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.elections import bring_back, must_agree, story_of, take_leader
+from tests.integration.fixtures import up
+from tests.integration.harness import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.harness import Person
+
+
+@pytest.fixture(scope="module")
+def lab(ada: Person, module_names: Callable[[], str]) -> str:
+    """A lab that has elected its first leader."""
+    lab = module_names()
+    up(ada, lab)
+    return lab
+
+
+def test_the_first_leader_and_those_after_a_kill_and_a_pause_are_told(ada: Person, lab: str) -> None:
+    first, term = must_agree(ada, lab, "the first election")
+    for how in ("kill", "pause"):
+        gone = take_leader(ada, lab, how)
+        leader, newer = must_agree(ada, lab, f"after docker {how}")
+        assert gone == first
+        assert leader != first
+        assert newer > term
+        bring_back(ada, lab, gone, how)
+        # A leader that comes back may be outvoted once more, so who leads is asked again.
+        first, term = must_agree(ada, lab, f"after {gone} is back")
+    ended = [one["ended_by"] for one in story_of(ada, lab)["leaders"]]
+    assert ended[-1] is None
+    assert None not in ended[:-1]
+
+
+def test_every_event_has_dockers_time_and_its_line(ada: Person, lab: str) -> None:
+    events = story_of(ada, lab)["events"]
+    assert [one["time"] for one in events] == sorted(one["time"] for one in events)
+    assert {one["server"] for one in events} == {"consul1", "consul2", "consul3"}
+    assert all("raft" in one["line"] or one["event"] != "other" for one in events)
+    won = next(one for one in events if one["event"] == "election_won")
+    lines = [line for line in ada.done("logs", lab, "--server", won["server"], "--no-prefix").out.splitlines() if line]
+    assert lines[won["line_no"] - 1] == won["line"]
+
+
+def test_each_format_is_whole(ada: Person, lab: str) -> None:
+    ET.fromstring(ada.done("story", lab, "--format", "svg").out)  # noqa: S314 - labctl's own
+    assert ada.done("story", lab, "--format", "html").out.rstrip().endswith("</html>")
+    assert ada.done("story", lab, "--format", "mermaid").out.startswith("sequenceDiagram\n")
+    text = ada.done("story", lab).out
+    assert "won the election of term 2" in text
+    assert "\nLeaders\n" in text
+
+
+def test_a_story_that_goes_on_tells_what_happens_now(ada: Person, lab: str) -> None:
+    out = ada.home / "story.jsonl"
+    process = ada.start("story", lab, "--follow", "--json", into=out)
+    try:
+        gone = take_leader(ada, lab, "kill")
+        leader, term = must_agree(ada, lab, "while it is followed")
+
+        def is_told() -> bool:
+            told = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+            return any((one["event"], one["server"], one["term"]) == ("election_won", leader, term) for one in told)
+
+        wait_until(is_told, 10, "the election in `story --follow`")
+        bring_back(ada, lab, gone, "kill")
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
