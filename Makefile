@@ -9,6 +9,8 @@ ARGS ?=
 PYTEST ?=
 # One scenario instead of all, as in: make molecule SCENARIO=docker_engine
 SCENARIO ?=
+# How often `make fuzz` tries.
+TRIES ?= 200000
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -77,6 +79,11 @@ molecule: venv-dev engine test-tools ## Every role on its own, and the whole les
 .PHONY: soak
 soak: venv-dev engine test-tools ## Long, seeded trials; not part of `make test`.
 	sh scripts/with-docker.sh pytest -m soak tests/soak $(PYTEST)
+
+.PHONY: fuzz
+fuzz: ## A coverage-guided fuzzer at the reading of logs, as in: make fuzz TRIES=1000000
+	@sh scripts/venv.sh fuzz
+	python tests/fuzz/fuzz_story.py $(TRIES)
 
 .PHONY: test-tools
 test-tools:
