@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-
-from labctl.cli.main import run
 
 
 def main() -> None:
-    """Run labctl and exit with its code."""
-    sys.exit(run(sys.argv[1:]))
+    """Run labctl and exit with its code. Ctrl-C is an end like any other, also while labctl is loaded or ends."""
+    try:
+        from labctl.cli.main import run  # noqa: PLC0415 - loading takes long enough to be interrupted
+
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.stderr.write("error: Interrupted.\n")
+        code = 130
+    # What was asked for is done: nothing is left that could be interrupted.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from labctl.engine.labs import Server
 
-QUIET_SECONDS = 0.25
+POLL_SECONDS = 0.25
+# Docker hands on the lines of several containers a few milliseconds apart; a reader notices a tenth of a second.
+ORDER_SECONDS = 0.06
 BACK_SECONDS = 0.3
 
 
@@ -72,7 +74,7 @@ def read(client: docker.APIClient, servers: list[Server], tail: int | None = Non
 class Follower:
     """Follows several servers' logs at once; iterate over it for the lines in order of time.
 
-    Lines that arrive within a quarter of a second of each other are sorted, so that what one server did
+    Lines that arrive within a few hundredths of a second of each other are sorted, so that what one server did
     before another also stands before it. A server that stops and starts again goes on. Ends when the lab is
     removed or `stop` was called.
     """
@@ -141,9 +143,9 @@ class Follower:
     def __iter__(self) -> Iterator[LogLine]:
         while not self._stopped.is_set():
             ended = not any(thread.is_alive() for thread in self._threads)
-            lines = self.take(QUIET_SECONDS)
+            lines = self.take(POLL_SECONDS)
             if lines:
-                time.sleep(QUIET_SECONDS)
+                time.sleep(ORDER_SECONDS)
                 lines = sorted(lines + self.take(0), key=lambda one: one.taken)
             yield from lines
             if ended and not lines:

@@ -20,7 +20,10 @@ def state_in_a_sentence(name: str | None) -> str:
     if lab is None and not rest:
         return f"Interrupted: nothing of the lab {name} is there."
     if lab is None:
-        return f"Interrupted: a part of the lab {name} is left; `labctl down {name}` removes it."
+        return (
+            f"Interrupted: a part of the lab {name} is there; "
+            f"`labctl up {name}` finishes it, `labctl down {name}` removes it."
+        )
     return (
         f"Interrupted: {len(lab.running)} of {lab.size} servers of the lab {name} run; "
         f"`labctl up {name}` finishes it, `labctl down {name}` removes it."

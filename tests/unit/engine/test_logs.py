@@ -74,7 +74,7 @@ def test_only_the_last_lines_are_asked_for(tail: int) -> None:
 
 
 def test_followed_lines_that_arrive_close_to_each_other_are_in_order_of_time() -> None:
-    engine = FakeEngine(streams={"id1": [(0, line(2, "second"))], "id2": [(0.1, line(1, "first"))]})
+    engine = FakeEngine(streams={"id1": [(0, line(2, "second"))], "id2": [(0.02, line(1, "first"))]})
     assert [one.text for one in logs.Follower(client(engine), SERVERS)] == ["first", "second"]
 
 

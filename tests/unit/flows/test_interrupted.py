@@ -31,7 +31,9 @@ def test_it_says_that_nothing_is_there(engine: FakeEngine) -> None:
 
 def test_it_says_that_a_part_is_left(engine: FakeEngine) -> None:
     engine.volume_list = [{"Labels": {"raft-labctl.lab": "ada"}}]
-    assert "a part of the lab ada is left; `labctl down ada`" in state_in_a_sentence("ada")
+    assert "a part of the lab ada is there; `labctl up ada` finishes it, `labctl down ada`" in state_in_a_sentence(
+        "ada"
+    )
 
 
 def test_without_a_name_it_says_what_to_do() -> None:
