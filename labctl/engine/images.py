@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import DockerException, ImageNotFound
-
 from labctl.engine.client import explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import image_marks
 
 if TYPE_CHECKING:
-    import docker
+    from labctl.engine.client import Client
 
 REPOSITORY = "raft-labctl/consul"
 
@@ -51,7 +49,7 @@ def version_key(version: str) -> tuple[Any, ...]:
     return tuple(int(part) if part.isdigit() else 0 for part in core.split(".")), pre == "", pre
 
 
-def list_images(client: docker.APIClient, repository: str = REPOSITORY) -> list[Image]:
+def list_images(client: Client, repository: str = REPOSITORY) -> list[Image]:
     """All images of labs, the newest version first. Raises LabctlError."""
     with explained():
         summaries = client.images(filters={"label": image_marks.VERSION})
@@ -68,7 +66,7 @@ def list_images(client: docker.APIClient, repository: str = REPOSITORY) -> list[
     return sorted(found, key=lambda image: version_key(image.version), reverse=True)
 
 
-def find_image(client: docker.APIClient, version: str | None = None, source: str | None = None) -> Image | None:
+def find_image(client: Client, version: str | None = None, source: str | None = None) -> Image | None:
     """The image with that version and source, else the newest; None where there is none."""
     for image in list_images(client):
         if version not in (None, image.version) or source not in (None, "auto", image.source):
@@ -77,7 +75,7 @@ def find_image(client: docker.APIClient, version: str | None = None, source: str
     return None
 
 
-def save(client: docker.APIClient, image: Image, path: Path, *, force: bool) -> int:
+def save(client: Client, image: Image, path: Path, *, force: bool) -> int:
     """Write an image to a file that `load` reads, whole or not at all. Returns its size in bytes."""
     if path.exists() and not force:
         raise LabctlError(f"{path} exists already: name another file, or overwrite it with --force.", ExitCode.USAGE)
@@ -99,7 +97,7 @@ def save(client: docker.APIClient, image: Image, path: Path, *, force: bool) -> 
     return path.stat().st_size
 
 
-def load(client: docker.APIClient, path: Path) -> Image:
+def load(client: Client, path: Path) -> Image:
     """Load an image that `save` wrote. What has no label of ours is removed again. Raises LabctlError."""
     with explained():
         before = {name for one in client.images() for name in [one["Id"], *(one.get("RepoTags") or [])]}
@@ -107,14 +105,14 @@ def load(client: docker.APIClient, path: Path) -> Image:
         if not tarfile.is_tarfile(path):
             raise LabctlError(f"{path} is not an image: give a file that `labctl image save` wrote.", ExitCode.USAGE)
         with path.open("rb") as file, explained():
-            loaded = [str(line["stream"]) for line in client.load_image(file, quiet=False) if "stream" in line]  # type: ignore[no-untyped-call]
+            loaded = [str(line["stream"]) for line in client.load_image(file, quiet=False) if "stream" in line]
     except OSError as error:
         raise LabctlError(f"{path} could not be read: {error.strerror or error}.", ExitCode.USAGE) from error
     names = [text.partition(":")[2].strip() for text in loaded if text.startswith("Loaded image")]
     found = [image for image in list_images(client) if image.name in names or image.id in names]
     if found:
         return found[0]
-    with contextlib.suppress(DockerException, ImageNotFound):
+    with contextlib.suppress(LabctlError), explained():
         for name in names:
             if name not in before:
                 client.remove_image(name)

@@ -14,7 +14,7 @@ from labctl.portable.consul_views import Member
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import docker
+    from labctl.engine.client import Client
 
 HTTP_PORT = 8500
 
@@ -131,32 +131,32 @@ def labs_from(summaries: Iterable[dict[str, Any]], host: str) -> list[Lab]:
     return labs
 
 
-def list_labs(client: docker.APIClient, name: str | None = None) -> list[Lab]:
+def list_labs(client: Client, name: str | None = None) -> list[Lab]:
     """All labs of this Docker host, or the one of that name. Raises LabctlError."""
     label = f"{lab_names.LABEL_LAB}={name}" if name else lab_names.LABEL_LAB
     with explained():
-        summaries = client.containers(all=True, filters={"label": [label]})
+        summaries = client.containers(filters={"label": label})
     return labs_from(summaries, host_name())
 
 
-def find_lab(client: docker.APIClient, name: str) -> Lab | None:
+def find_lab(client: Client, name: str) -> Lab | None:
     """The lab of that name, or None."""
     return next(iter(list_labs(client, name)), None)
 
 
-def leftovers(client: docker.APIClient) -> dict[str, str]:
+def leftovers(client: Client) -> dict[str, str]:
     """Labs of which a network or a volume is there, also without servers as after a `down` that was killed.
 
     Returns each lab's name and its owner.
     """
     with explained():
         filters = {"label": lab_names.LABEL_LAB}
-        things = client.networks(filters=filters) + (client.volumes(filters=filters)["Volumes"] or [])
+        things = client.networks(filters=filters) + client.volumes(filters=filters)
     labelled = [thing["Labels"] for thing in things if thing.get("Labels")]
     return {labels[lab_names.LABEL_LAB]: _label(labels, "owner") for labels in labelled}
 
 
-def choose_lab(client: docker.APIClient, name: str | None) -> Lab:
+def choose_lab(client: Client, name: str | None) -> Lab:
     """The named lab, or the only one there is. Raises LabctlError that says how to start or name one."""
     if name is not None:
         if problem := lab_names.name_problem(name):

@@ -17,8 +17,7 @@ from labctl.engine.client import explained
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import docker
-
+    from labctl.engine.client import Client
     from labctl.engine.labs import Server
 
 POLL_SECONDS = 0.25
@@ -61,7 +60,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def read(client: docker.APIClient, servers: list[Server], tail: int | None = None) -> list[LogLine]:
+def read(client: Client, servers: list[Server], tail: int | None = None) -> list[LogLine]:
     """All lines there are, in the order in which Docker took them in. Raises LabctlError."""
     found: list[LogLine] = []
     for server in servers:
@@ -80,7 +79,7 @@ class Follower:
     """
 
     def __init__(
-        self, client: docker.APIClient, servers: list[Server], since: float | None = None, tail: int | None = None
+        self, client: Client, servers: list[Server], since: float | None = None, tail: int | None = None
     ) -> None:
         self._client = client
         self._lines: queue.Queue[LogLine | None] = queue.Queue()

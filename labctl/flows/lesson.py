@@ -12,8 +12,7 @@ from labctl.raft.read import read_line
 from labctl.raft.story import Story
 
 if TYPE_CHECKING:
-    import docker
-
+    from labctl.engine.client import Client
     from labctl.engine.labs import Server
     from labctl.show.steps import Steps
 
@@ -48,7 +47,7 @@ DRAIN_SECONDS = 0.15
 class Lesson:
     """Follows the servers' logs and shows each event that has a sentence, once, in order of time."""
 
-    def __init__(self, client: docker.APIClient, servers: list[Server], steps: Steps, since: float) -> None:
+    def __init__(self, client: Client, servers: list[Server], steps: Steps, since: float) -> None:
         self._names = {server.name for server in servers}
         self._by_address = {
             peer: server.name for server in servers for peer in (server.address, f"{server.address}:{RAFT_PORT}")

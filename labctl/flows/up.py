@@ -14,8 +14,6 @@ from labctl.flows.plan import UpOptions, Wanted, completed, differences, refuse_
 from labctl.flows.play import to_the_end
 
 if TYPE_CHECKING:
-    import docker
-
     from labctl.flows.lesson import Lesson
     from labctl.provision.inventory import Inventory
     from labctl.provision.run import PlaybookRun, Progress
@@ -54,7 +52,7 @@ class Up:
         self.begun = time.monotonic()
         self.since = time.time()
         self.told = Told()
-        self.client: docker.APIClient = engine.connect()
+        self.client: engine.Client = engine.connect()
         self._lesson: Lesson | None = None
 
     def run(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_cli import DockerError
+from ansible.module_utils.docker_api import DockerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

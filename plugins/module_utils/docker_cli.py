@@ -10,50 +10,7 @@ import re
 import subprocess
 from typing import Any
 
-
-class DockerError(Exception):
-    """What docker said, as a sentence; `failure` is the kind that labctl turns into an exit code."""
-
-    def __init__(self, sentence: str, failure: str = "failed", said: str = "") -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
-        self.failure = failure
-        self.said = said
-
-
-# What docker or the kernel says, in lower case, and the sentence that helps. First match wins.
-_KNOWN: dict[str, str] = {
-    "permission denied while trying to connect": (
-        "This user may not use the Docker socket: join the group `docker` "
-        "(`sudo usermod -aG docker $USER`, then log in again) or run this with sudo."
-    ),
-    "cannot connect to the docker daemon": (
-        "The Docker Engine does not answer: start it (`sudo systemctl start docker`), "
-        "or let `labctl doctor --fix` do it."
-    ),
-    "is not a docker command": "Docker Compose v2 is not installed here: `labctl doctor --fix` installs it.",
-    "no space left on device": (
-        "The Docker host's disk is full: free some space (`docker system df` shows what Docker uses) and try again."
-    ),
-}
-
-
-def explain(said: str, doing: str) -> str:
-    """Make one sentence from what docker printed while it was `doing` something (`starting the servers`)."""
-    lower = said.lower()
-    for sign, sentence in _KNOWN.items():
-        if sign in lower:
-            return sentence
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower()] or lines
-    return f"Docker failed while {doing}: {telling[-1] if telling else 'it said nothing'}"
-
-
-def not_installed() -> DockerError:
-    """The sentence for a host that has no docker command."""
-    return DockerError(
-        "The docker command is not installed on this Docker host: `make demo` or `labctl doctor --fix` installs it."
-    )
+from ansible.module_utils.docker_api import DockerError, explain, not_installed
 
 
 class Docker:

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ansible.module_utils.docker_cli import Docker, DockerError, explain
+from ansible.module_utils.docker_api import DockerError, explain
+from ansible.module_utils.docker_cli import Docker
 from ansible.module_utils.image_labels import labels_of
 from ansible.module_utils.image_marks import STATE
 from ansible.module_utils.image_version import said_version, tag_of

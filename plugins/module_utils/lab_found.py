@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils import lab_names
-from ansible.module_utils.docker_cli import DockerError
+from ansible.module_utils.docker_api import DockerError
 
 if TYPE_CHECKING:
     from ansible.module_utils.docker_api import Engine

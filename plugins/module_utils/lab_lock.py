@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from ansible.module_utils.docker_cli import DockerError
+from ansible.module_utils.docker_api import DockerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

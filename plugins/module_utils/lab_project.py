@@ -12,11 +12,14 @@ import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ansible.module_utils import lab_names, lab_subnets
-from ansible.module_utils.docker_api import Engine
-from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.docker_api import DockerError, Engine
 from ansible.module_utils.lab_found import Found, Server, find, server_from
+
+if TYPE_CHECKING:
+    from ansible.module_utils.docker_cli import Docker
 
 SUBNET_TRIES = 24
 STOP_SECONDS = 10

@@ -81,8 +81,7 @@ import time
 from typing import Any
 
 from ansible.module_utils import answering, consul_views
-from ansible.module_utils.docker_api import Engine
-from ansible.module_utils.docker_cli import DockerError
+from ansible.module_utils.docker_api import DockerError, Engine
 
 POLL_SECONDS = 0.05
 PASSES = ("PUT", "DELETE")

@@ -145,7 +145,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.docker_api import DockerError
+from ansible.module_utils.docker_cli import Docker
 from ansible.module_utils.image_binary import BinaryError, check_binary, sha256_of
 from ansible.module_utils.image_candidate import Candidate, CandidateError, Finished, sweep_after_interrupt
 from ansible.module_utils.image_release import Release, ReleaseError, fetch

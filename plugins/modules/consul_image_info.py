@@ -122,7 +122,8 @@ import shutil
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.docker_api import DockerError
+from ansible.module_utils.docker_cli import Docker
 from ansible.module_utils.image_binary import BinaryError, check_binary, sha256_of
 from ansible.module_utils.image_labels import SOURCES, Image, Wanted, choose, image_of
 from ansible.module_utils.image_marks import LAYOUT, LAYOUT_NOW

@@ -132,7 +132,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils import answering, lab_names
-from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.docker_api import DockerError
+from ansible.module_utils.docker_cli import Docker
 from ansible.module_utils.lab_configuration import Configuration
 from ansible.module_utils.lab_found import Found, find, refuse_foreign
 from ansible.module_utils.lab_lock import locked

@@ -43,8 +43,7 @@ ansible_facts:
 from typing import Any
 
 from ansible.module_utils import answering, lab_names
-from ansible.module_utils.docker_api import Engine
-from ansible.module_utils.docker_cli import DockerError
+from ansible.module_utils.docker_api import DockerError, Engine
 from ansible.module_utils.lab_found import find
 
 

@@ -70,7 +70,7 @@ class FakeEngine:
 
     container_list: list[dict[str, Any]] = field(default_factory=list)
     network_list: list[dict[str, Any]] = field(default_factory=list)
-    volume_list: list[dict[str, Any]] | None = None
+    volume_list: list[dict[str, Any]] = field(default_factory=list)
     image_list: list[dict[str, Any]] = field(default_factory=list)
     streams: dict[str, list[tuple[float, bytes]]] = field(default_factory=dict)
     again: dict[str, list[tuple[float, bytes]]] = field(default_factory=dict)
@@ -82,30 +82,20 @@ class FakeEngine:
     removed: list[str] = field(default_factory=list)
     error: Exception | None = None
 
-    def _fits(self, labels: dict[str, str] | None, filters: dict[str, Any] | None) -> bool:
-        wanted = (filters or {}).get("label", [])
-        words = [wanted] if isinstance(wanted, str) else wanted
-        pairs = [word.partition("=") for word in words]
-        return all(
-            name in (labels or {}) and (not sign or (labels or {})[name] == value) for name, sign, value in pairs
-        )
+    def _fits(self, labels: dict[str, str] | None, filters: dict[str, str] | None) -> bool:
+        name, sign, value = (filters or {}).get("label", "").partition("=")
+        return not name or (name in (labels or {}) and (not sign or (labels or {})[name] == value))
 
-    def containers(self, *, all: bool = False, filters: dict[str, Any] | None = None) -> list[dict[str, Any]]:  # noqa: A002
+    def containers(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
         if self.error:
             raise self.error
-        return [
-            one
-            for one in self.container_list
-            if (all or one["State"] == "running") and self._fits(one["Labels"], filters)
-        ]
+        return [one for one in self.container_list if self._fits(one["Labels"], filters)]
 
-    def networks(self, *, filters: dict[str, Any]) -> list[dict[str, Any]]:
+    def networks(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
         return [one for one in self.network_list if self._fits(one["Labels"], filters)]
 
-    def volumes(self, *, filters: dict[str, Any]) -> dict[str, Any]:
-        if self.volume_list is None:
-            return {"Volumes": None}
-        return {"Volumes": [one for one in self.volume_list if self._fits(one["Labels"], filters)]}
+    def volumes(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
+        return [one for one in self.volume_list if self._fits(one["Labels"], filters)]
 
     def images(self, *, filters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         return [one for one in self.image_list if self._fits(one["Labels"], filters)]

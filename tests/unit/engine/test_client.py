@@ -16,10 +16,13 @@ import requests
 from docker.errors import APIError, DockerException
 
 from labctl.engine import client
+from labctl.engine.labs import list_labs
 from labctl.errors import ExitCode, LabctlError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.unit.stand_ins import FakeDocker
 
 
 def refusal() -> LabctlError:
@@ -27,7 +30,7 @@ def refusal() -> LabctlError:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         with pytest.raises(LabctlError) as caught:
-            client.connect()
+            list_labs(client.connect())
         error = LabctlError(caught.value.sentence, caught.value.code)
         del caught
         gc.collect()
@@ -126,3 +129,55 @@ def test_tls_is_taken_where_the_docker_command_takes_it(tmp_path: Path, monkeypa
 
 def test_without_certificates_there_is_no_tls() -> None:
     assert client._tls("tcp://room:2375") is False
+
+
+# -- lists ------------------------------------------------------------------------------------------------------
+
+
+def test_lists_come_from_the_socket_without_the_library(docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loaded() -> None:
+        raise AssertionError("a list needs no library")
+
+    monkeypatch.setattr(client, "_connected_library", loaded)
+    labels = {"raft-labctl.lab": "ada"}
+    key = docker.put_container("labctl-ada-consul1", labels=labels, state="exited")
+    docker.put_network("labctl-ada", "10.213.7.0/28", labels)
+    docker.put("volume", "labctl-ada-config", {"Name": "labctl-ada-config", "Labels": labels})
+    quick, filters = client.connect(), {"label": "raft-labctl.lab=ada"}
+    assert [one["Id"] for one in quick.containers(filters=filters)] == [key]
+    assert [one["Name"] for one in quick.networks(filters=filters)] == ["labctl-ada"]
+    assert [one["Name"] for one in quick.volumes(filters=filters)] == ["labctl-ada-config"]
+
+
+def test_what_the_engine_refuses_is_told(docker: FakeDocker) -> None:
+    docker.answer("network ls", err="Error response from daemon: bad filter", code=1)
+    with pytest.raises(LabctlError, match="Docker failed while listing networks: bad filter"), client.explained():
+        client.connect().networks(filters={"label": "x"})
+
+
+def test_a_context_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Library:
+        """What docker.APIClient answers."""
+
+        def images(self, filters: object) -> list[dict[str, str]]:
+            return [{"Id": str(filters)}]
+
+        def containers(self, *, all: bool, filters: object) -> list[dict[str, str]]:  # noqa: A002 - the library's
+            return [{"Id": f"{all} {filters}"}]
+
+        def networks(self, filters: object) -> list[dict[str, str]]:
+            return [{"Id": str(filters)}]
+
+        def volumes(self, **_: object) -> dict[str, None]:
+            return {"Volumes": None}
+
+        def version(self) -> str:
+            return "28"
+
+    monkeypatch.setenv("DOCKER_HOST", "ssh://ada@room")
+    monkeypatch.setattr(client, "_connected_library", Library)
+    far, filters = client.connect(), {"label": "x"}
+    assert far.images(filters=filters) == far.networks(filters=filters) == [{"Id": "{'label': 'x'}"}]
+    assert far.containers(filters=filters) == [{"Id": "True {'label': 'x'}"}]
+    assert far.volumes(filters=filters) == []
+    assert far.version() == "28"

@@ -17,11 +17,11 @@ from tests.unit.engine_stand_in import FakeEngine
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import docker
+    from labctl.engine.client import Client
 
 
-def client(engine: FakeEngine) -> docker.APIClient:
-    return cast("docker.APIClient", engine)
+def client(engine: FakeEngine) -> Client:
+    return cast("Client", engine)
 
 
 def engine(*found: dict[str, Any]) -> FakeEngine:

@@ -13,11 +13,11 @@ from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
-    import docker
+    from labctl.engine.client import Client
 
 
-def client(engine: FakeEngine) -> docker.APIClient:
-    return cast("docker.APIClient", engine)
+def client(engine: FakeEngine) -> Client:
+    return cast("Client", engine)
 
 
 def test_containers_are_grouped_into_labs_in_order_of_name() -> None:

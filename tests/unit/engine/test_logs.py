@@ -15,13 +15,13 @@ from labctl.engine.labs import Server
 from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
-    import docker
+    from labctl.engine.client import Client
 
 SERVERS = [Server(f"consul{one}", f"labctl-ada-consul{one}", f"id{one}", "running", "", 1) for one in (1, 2)]
 
 
-def client(engine: FakeEngine) -> docker.APIClient:
-    return cast("docker.APIClient", engine)
+def client(engine: FakeEngine) -> Client:
+    return cast("Client", engine)
 
 
 def line(second: float, text: str) -> bytes:

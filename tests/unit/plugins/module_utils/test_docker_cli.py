@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible.module_utils.docker_cli import Docker, DockerError, explain
+from ansible.module_utils.docker_api import DockerError, explain
+from ansible.module_utils.docker_cli import Docker
 
 if TYPE_CHECKING:
     from pathlib import Path

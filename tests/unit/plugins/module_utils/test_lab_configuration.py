@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible.module_utils import lab_configuration
-from ansible.module_utils.docker_api import Engine
-from ansible.module_utils.docker_cli import DockerError
+from ansible.module_utils.docker_api import DockerError, Engine
 from ansible.module_utils.lab_configuration import Configuration
 from ansible.module_utils.lab_found import Found, Server, find
 

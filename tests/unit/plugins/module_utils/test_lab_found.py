@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible.module_utils.docker_api import Engine
-from ansible.module_utils.docker_cli import DockerError
+from ansible.module_utils.docker_api import DockerError, Engine
 from ansible.module_utils.lab_found import Found, find, refuse_foreign
 
 if TYPE_CHECKING:

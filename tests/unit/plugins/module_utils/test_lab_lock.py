@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ansible.module_utils import lab_lock
-from ansible.module_utils.docker_cli import DockerError
+from ansible.module_utils.docker_api import DockerError
 from ansible.module_utils.lab_lock import locked
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ansible.module_utils import lab_project
-from ansible.module_utils.docker_api import Engine
-from ansible.module_utils.docker_cli import Docker, DockerError
+from ansible.module_utils.docker_api import DockerError, Engine
+from ansible.module_utils.docker_cli import Docker
 from ansible.module_utils.lab_found import Found, Server, find
 from ansible.module_utils.lab_project import LabProject
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ansible.module_utils import docker_api
-from ansible.module_utils.docker_api import Engine, plain_socket
-from ansible.module_utils.docker_cli import DockerError
+from ansible.module_utils.docker_api import DockerError, Engine, plain_socket
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,14 +103,13 @@ def test_an_engine_that_hangs_is_given_up(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path_factory.mktemp("s") / "sock"
-    monkeypatch.setattr(docker_api, "TIMEOUT_SECONDS", 0.05)
     monkeypatch.chdir(path.parent)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("sock")
         listener.listen()
         monkeypatch.setenv("DOCKER_HOST", "unix://sock")
         with pytest.raises(DockerError, match="did not answer within 0 seconds while looking"):
-            Engine().networks({}, doing="looking")
+            Engine(0.05).networks({}, doing="looking")
 
 
 def test_something_that_is_no_engine_is_told(docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:

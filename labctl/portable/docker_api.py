@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from ansible.module_utils.docker_cli import DockerError, explain, not_installed
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -46,11 +44,56 @@ def plain_socket() -> str | None:
     return DEFAULT_SOCKET if context in ("", "default") else None
 
 
+class DockerError(Exception):
+    """What docker said, as a sentence; `failure` is the kind that labctl turns into an exit code."""
+
+    def __init__(self, sentence: str, failure: str = "failed", said: str = "") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.failure = failure
+        self.said = said
+
+
+# What docker or the kernel says, in lower case, and the sentence that helps. First match wins.
+_KNOWN: dict[str, str] = {
+    "permission denied while trying to connect": (
+        "This user may not use the Docker socket: join the group `docker` "
+        "(`sudo usermod -aG docker $USER`, then log in again) or run this with sudo."
+    ),
+    "cannot connect to the docker daemon": (
+        "The Docker Engine does not answer: start it (`sudo systemctl start docker`), "
+        "or let `labctl doctor --fix` do it."
+    ),
+    "is not a docker command": "Docker Compose v2 is not installed here: `labctl doctor --fix` installs it.",
+    "no space left on device": (
+        "The Docker host's disk is full: free some space (`docker system df` shows what Docker uses) and try again."
+    ),
+}
+
+
+def explain(said: str, doing: str) -> str:
+    """Make one sentence from what docker printed while it was `doing` something (`starting the servers`)."""
+    lower = said.lower()
+    for sign, sentence in _KNOWN.items():
+        if sign in lower:
+            return sentence
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if "error" in line.lower()] or lines
+    return f"Docker failed while {doing}: {telling[-1] if telling else 'it said nothing'}"
+
+
+def not_installed() -> DockerError:
+    """The sentence for a host that has no docker command."""
+    return DockerError(
+        "The docker command is not installed on this Docker host: `make demo` or `labctl doctor --fix` installs it."
+    )
+
+
 class _Connection(http.client.HTTPConnection):
     """HTTP over the engine's socket, or over the docker command."""
 
-    def __init__(self, path: str | None) -> None:
-        super().__init__("docker", timeout=TIMEOUT_SECONDS)
+    def __init__(self, path: str | None, timeout: float) -> None:
+        super().__init__("docker", timeout=timeout)
         self.path = path
         self.sock: socket.socket
         self.process: subprocess.Popen[bytes] | None = None
@@ -84,8 +127,9 @@ class _Connection(http.client.HTTPConnection):
 class Engine:
     """The Docker Engine of this host. Every method raises DockerError with one sentence."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float = TIMEOUT_SECONDS) -> None:
         self._socket = plain_socket()
+        self._timeout = timeout
 
     def ask(
         self,
@@ -102,14 +146,14 @@ class Engine:
         sent, kind = (body, "application/x-tar") if isinstance(body, bytes) else (None, "application/json")
         if sent is None and body is not None:
             sent = json.dumps(body).encode()
-        connection = _Connection(self._socket)
+        connection = _Connection(self._socket, self._timeout)
         try:
             connection.request(method, target, sent, {"Content-Type": kind} if sent is not None else {})
             answer = connection.getresponse()
             content = answer.read()
         except TimeoutError as error:
             raise DockerError(
-                f"The Docker Engine did not answer within {TIMEOUT_SECONDS:.0f} seconds while {doing}."
+                f"The Docker Engine did not answer within {self._timeout:.0f} seconds while {doing}."
             ) from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
