@@ -83,7 +83,7 @@ from typing import Any
 from ansible.module_utils import answering, consul_views
 from ansible.module_utils.docker_api import DockerError, Engine
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 PASSES = ("PUT", "DELETE")
 APPLY_SECONDS = 5.0
 
