@@ -31,6 +31,7 @@ _COMMANDS = {
     "status": ("look", "Show who leads, who votes, and how far each server's log is."),
     "members": ("look", "Show the members as Consul's gossip sees them."),
     "logs": ("look", "Show every server's lines in order of time, one colour each."),
+    "bundle": ("bundle", "Save a lab's logs in one file that `labctl story` reads anywhere."),
     "story": ("story", "Tell who stood, who voted for whom, who won, and why."),
     "exec": ("look", "Run consul, or another command, in a server."),
     "image": ("image", "Make, list, save and load the image of the servers."),

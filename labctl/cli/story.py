@@ -46,7 +46,8 @@ def story_command(
 
     Who stood for election and why, who voted for whom, who refused, who won, in which term, how long it took, and
     what ended each leadership. FILES are logs of any Consul since 0.5, plain or gzip, of one server or of several;
-    a folder stands for the files in it, and - for standard input. With --follow and --json, one event a line.
+    a folder stands for the files in it, a bundle for its logs, and - for standard input. With --follow and --json,
+    one event a line.
     """
     from labctl.flows import story as flow
     from labctl.show import story_json

@@ -1,14 +1,16 @@
-"""Logs that were kept: files, gzip files, folders of them, standard input. Each is read as a stream of events."""
+"""Logs that were kept: files, gzip files, folders, bundles, standard input. Each is read as a stream of events."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import sys
+import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.raft.event import OTHER
@@ -35,11 +37,13 @@ class Recording:
         name: as the user named it; `-` is standard input.
         server: whose log it is where its lines do not say: the file's name without its endings.
         path: where it is; None for standard input.
+        member: the name of the log in a bundle; "" for a plain file.
     """
 
     name: str
     server: str
     path: Path | None
+    member: str = ""
 
     def events(self, *, everything: bool = False) -> Iterator[Event]:
         """Read the events; with `everything` also those that are `other`. Raises LabctlError."""
@@ -55,23 +59,49 @@ class Recording:
                 # Whatever there is, at once: a pipe may be a log that is still being written.
                 yield from iter(lambda: os.read(sys.stdin.fileno(), CHUNK_BYTES), b"")
                 return
-            with self.path.open("rb") as plain, _unpacked(plain) as handle:
+            with self.path.open("rb") as plain, _unpacked(plain, self.member) as handle:
                 yield from iter(lambda: handle.read(CHUNK_BYTES), b"")
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise LabctlError(f"The log {self.name} could not be read to its end: {why}.") from error
 
 
-def _unpacked(handle: IO[bytes]) -> IO[bytes]:
-    magic = handle.read(len(_GZIP))
-    handle.seek(0)
-    return gzip.GzipFile(fileobj=handle, mode="rb") if magic == _GZIP else handle  # type: ignore[return-value]
+@contextlib.contextmanager
+def _unpacked(plain: IO[bytes], member: str) -> Iterator[IO[bytes]]:
+    """Open a plain file, a gzip file, or one log of a bundle. Nothing is ever written to disk."""
+    if member:
+        with tarfile.open(fileobj=plain, mode="r:gz") as bundle:
+            log = bundle.extractfile(member)
+            if log is None:
+                raise OSError(f"{member} is no file")
+            yield log
+        return
+    magic = plain.read(len(_GZIP))
+    plain.seek(0)
+    if magic != _GZIP:
+        yield plain
+        return
+    with gzip.GzipFile(fileobj=plain, mode="rb") as handle:
+        yield cast("IO[bytes]", handle)
+
+
+def _logs_in(path: Path) -> list[str]:
+    """The logs in a bundle; none where the file is not one."""
+    if not path.is_file():
+        return []
+    try:
+        with tarfile.open(path, mode="r:gz") as bundle:
+            names = [entry.name for entry in bundle if entry.isfile()]
+    except (OSError, EOFError, zlib.error, tarfile.TarError):
+        return []
+    return sorted(name for name in names if name.startswith("logs/") and name.endswith(".log"))
 
 
 def find(names: Sequence[str]) -> list[Recording]:
     """The recordings that a user named. Raises LabctlError (usage) where one is not there.
 
-    A folder stands for the files in it, but hidden ones. The order in which they are named does not matter.
+    A folder stands for the files in it, but hidden ones; a bundle for the logs in it. The order in which they are
+    named does not matter.
     """
     found: list[Recording] = []
     for name in names:
@@ -81,6 +111,9 @@ def find(names: Sequence[str]) -> list[Recording]:
         path = Path(name)
         if not path.exists():
             raise LabctlError(f"There is no file {name}: name a log, a folder of logs, or `-`.", ExitCode.USAGE)
+        if members := _logs_in(path):
+            found += [Recording(f"{name}:{one}", Path(one).stem, path, one) for one in members]
+            continue
         inside = sorted(one for one in path.iterdir() if _is_log(one)) if path.is_dir() else [path]
         if not inside:
             raise LabctlError(f"The folder {name} holds no log.", ExitCode.USAGE)

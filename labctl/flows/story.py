@@ -64,11 +64,11 @@ def _of_lab(name: str | None, *, follow: bool, everything: bool) -> Source:
     lab = choose_lab(client, name)
     servers = list(lab.servers)
     lines = logs.Follower(client, servers) if follow else logs.read(client, servers)
-    return Source(_events_of(lines, everything=everything), [server.name for server in servers])
+    return Source(events_of(lines, everything=everything), [server.name for server in servers])
 
 
-def _events_of(lines: Iterable[LogLine], *, everything: bool) -> Iterator[Event]:
-    """Read lines that Docker stamped; its clock is finer than a server's and the same for all of them."""
+def events_of(lines: Iterable[LogLine], *, everything: bool = False) -> Iterator[Event]:
+    """Read lines of a lab that Docker stamped; its clock is finer than a server's and the same for all of them."""
     numbers: dict[str, int] = {}
     for line in lines:
         number = numbers[line.server] = numbers.get(line.server, 0) + 1

@@ -279,6 +279,7 @@ SHAPES = {
     "status": ("status_document", "_server_row"),
     "members": ("Seen.row",),
     "logs": ("write",),
+    "bundle save": ("saved",),
     "story": ("event_row", "election_row", "leader_row", "frame"),
     "image build, save and load": ("Image.row", "save", "load"),
     "doctor": ("Finding.row",),

@@ -1,0 +1,40 @@
+"""labctl bundle: a lab's logs in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from labctl.cli.options import json_option, lab_argument
+from labctl.cli.output import print_json
+
+
+@click.group("bundle", short_help="A lab's logs in one file.")
+def bundle_command() -> None:
+    """Keep the logs of a lab in one file, to be read anywhere with `labctl story FILE`."""
+
+
+@bundle_command.command("save")
+@lab_argument
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where to.  [default: LAB.tgz]",
+)
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@json_option
+def save_command(lab: str | None, output: Path | None, *, force: bool, as_json: bool) -> None:
+    """Save the logs of LAB with Docker's time of each line, versions, settings without secrets, and the story."""
+    from labctl.flows import bundle
+    from labctl.show.style import byte_size
+
+    result = bundle.save(lab, output, force=force)
+    if as_json:
+        print_json(result)
+    else:
+        size = byte_size(result["size"])
+        click.echo(f"Saved {result['lines']} lines of the lab {result['lab']} to {result['file']} ({size}).")
+        click.echo(f"Anybody can read them: labctl story {result['file']}")
