@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -24,6 +25,7 @@ DRAWN = FORMATS[2:]
 @click.argument("what", nargs=-1, metavar="[LAB | FILE... | -]")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
 @click.option("--sample", metavar="NAME", default="", help="A recording that labctl ships, such as 2015.")
+@click.option("--since", metavar="TIME", help="Only from then on: 10m ago, or 2021-01-24T00:02:16.")
 @click.option("--election", type=click.IntRange(1), metavar="N", help="Only the N-th election.")
 @click.option("--lines", is_flag=True, help="Show the line that each event was read from.")
 @click.option("--all", "everything", is_flag=True, help="In JSON, also the lines that are not about Raft.")
@@ -32,11 +34,12 @@ DRAWN = FORMATS[2:]
 @json_option
 def story_command(
     what: tuple[str, ...],
+    *,
     sample: str,
+    since: str | None,
     election: int | None,
     form: str,
     output: IO[str] | None,
-    *,
     follow: bool,
     lines: bool,
     everything: bool,
@@ -59,6 +62,8 @@ def story_command(
         raise LabctlError(f"A story that goes on cannot be drawn as {form}: leave out --follow.", ExitCode.USAGE)
     source = flow.source(what, sample=sample, follow=follow, everything=everything)
     story, events = flow.of_one_election(source.events, election) if election else flow.of_everything(source.events)
+    if since is not None:
+        events = flow.from_then_on(story, events, flow.moment(since, datetime.now(UTC)))
     out = output or sys.stdout
     if as_json or form == "json":
         write = story_json.write_stream if follow else story_json.write_document

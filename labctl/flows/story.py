@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from labctl.engine.logs import LogLine
     from labctl.raft.election import Election
     from labctl.raft.event import Event
+
+_AGO = re.compile(r"([0-9]{1,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 # What ends the wait of one term and begins the next: a server says it while it still is in the old one.
 _OF_THE_TERM_BEFORE = frozenset({"heartbeat_timeout", "newer_term_seen_on_vote"})
@@ -81,6 +86,29 @@ def of_everything(events: Iterable[Event]) -> tuple[Story, Iterator[Event]]:
     """The whole story, and its events as they are told: the story is whole when they have been read."""
     story = Story()
     return story, story.told(events)
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """Read how long ago (`10m`) or when (`2021-01-24T00:02:16`); without a zone it is UTC. Raises LabctlError."""
+    if found := _AGO.fullmatch(text):
+        return now - timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        sentence = f"{text!a} is no time: write how long ago, such as 10m, or when, such as 2021-01-24T00:02:16."
+        raise LabctlError(sentence, ExitCode.USAGE) from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def from_then_on(story: Story, events: Iterable[Event], since: datetime) -> Iterator[Event]:
+    """The events from a time on; what was over by then is left out of the story when they have been read."""
+    begun = False
+    for event in events:
+        begun = begun or (event.time is not None and event.time >= since)
+        if begun:
+            yield event
+    story.elections = [one for one in story.elections if one.end is None or one.end >= since]
+    story.leaders = [one for one in story.leaders if one.until is None or one.until >= since]
 
 
 def of_one_election(events: Iterable[Event], number: int) -> tuple[Story, Iterator[Event]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,3 +65,38 @@ def test_a_labs_lines_have_dockers_time_and_their_number(monkeypatch: pytest.Mon
     assert source.servers == ["consul1", "consul2", "consul3"]
     found = [(one.event, one.line_no, one.time and one.time.microsecond) for one in source.events]
     assert found == [("election_won", 1, 250_000), ("other", 3, 500_000)]
+
+
+# -- since ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("90s", "2026-11-23T11:58:30+00:00"),
+        ("10m", "2026-11-23T11:50:00+00:00"),
+        ("2h", "2026-11-23T10:00:00+00:00"),
+        ("1d", "2026-11-22T12:00:00+00:00"),
+        ("2021-01-24T00:02:16", "2021-01-24T00:02:16+00:00"),
+        ("2021-01-24T00:02:16+05:30", "2021-01-24T00:02:16+05:30"),
+    ],
+)
+def test_a_time_is_how_long_ago_or_when(text: str, time: str) -> None:
+    assert flow.moment(text, datetime(2026, 11, 23, 12, tzinfo=UTC)).isoformat() == time
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5m", "10", "10w", "9" * 9 + "d"])
+def test_what_is_no_time_is_wrong_usage(text: str) -> None:
+    with pytest.raises(LabctlError, match="is no time") as caught:
+        flow.moment(text, datetime.now(UTC))
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_from_a_time_on_the_rest_is_left_out_and_terms_are_still_known() -> None:
+    story, events = flow.of_everything(flow.source([RUN]).events)
+    since = flow.moment("2026-11-23T04:39:47.290", datetime.now(UTC))
+    told = list(flow.from_then_on(story, events, since))
+    assert all(event.time is None or event.time >= since for event in told)
+    assert told[0].term == 8
+    assert [one.term for one in story.leaders] == [8, 9, 11]
+    assert min(one.term for one in story.elections if one.term is not None) == 9
