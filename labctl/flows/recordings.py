@@ -137,4 +137,5 @@ def _is_log(path: Path) -> bool:
 
 def events(recordings: Iterable[Recording], *, everything: bool = False) -> Iterator[Event]:
     """All events of all recordings in one order of time."""
-    return merge([one.events(everything=everything) for one in recordings])
+    streams = [one.events(everything=everything) for one in recordings]
+    return streams[0] if len(streams) == 1 else merge(streams)
