@@ -120,6 +120,11 @@ def _to(words: str) -> Callable[[Event, Names], str]:
     return lambda event, named: words.format(peer=named(event.peer), in_term=_in_term(event))
 
 
+def _announced(event: Event, named: Names) -> str | None:
+    # The leader hears its own announcement too.
+    return None if named(event.peer) == event.server else f"hears that {named(event.peer)} is the leader"
+
+
 def _prevote_granted(event: Event, named: Names) -> str | None:
     # Its own vote is told already.
     return None if named(event.peer) == event.server else f"would get the vote of {named(event.peer)}"
@@ -141,7 +146,7 @@ _SENTENCES: Mapping[str, Callable[[Event, Names], str | None]] = {
     "prevote_denied": _to("would not get the vote of {peer}"),
     "prevote_rejected_by_me": _rejected("would not vote for"),
     "leader_entered": _to("is the leader"),
-    "new_leader_announced": _to("hears that {peer} is the leader"),
+    "new_leader_announced": _announced,
     "peer_added": _to("starts replicating its log to {peer}"),
     "peer_removed": _to("stops replicating its log to {peer}"),
     "peer_unreachable": _to("cannot reach {peer}"),
