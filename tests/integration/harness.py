@@ -5,6 +5,7 @@ Everything that a test makes carries a random name; `remove_lab` takes it away b
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ VERSION = "1.8.7"
 IMAGE = f"raft-labctl/consul:{VERSION}"
 SECONDS = 180
 MARK = "LABCTL_TEST_MARK"
+KEY_FILE = "/consul/config/gossip.json"
 
 
 @dataclass(frozen=True)
@@ -233,6 +236,17 @@ def put(lab: str, key: str, value: str) -> None:
 def get(lab: str, server: str, key: str) -> str:
     """Read a key from what that server itself has applied."""
     return docker("exec", container(lab, server), "consul", "kv", "get", "-stale", key)
+
+
+def gossip_key(lab: str) -> str:
+    """The key that only the servers' volume has."""
+    archive = docker_bytes("cp", f"{container(lab, 'consul1')}:{KEY_FILE}", "-")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        file = tar.extractfile(tar.getmembers()[0])
+        assert file is not None
+        key = str(json.load(file)["encrypt"])
+    assert len(key) >= 24
+    return key
 
 
 def node_ids(person: Person, lab: str) -> dict[str, tuple[str, str]]:

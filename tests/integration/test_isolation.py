@@ -15,10 +15,12 @@ import pytest
 from tests.integration.fixtures import up
 from tests.integration.harness import (
     IMAGE,
+    KEY_FILE,
     Person,
     container,
     docker,
     docker_bytes,
+    gossip_key,
     inspect,
     left_of,
     servers,
@@ -28,8 +30,6 @@ from tests.integration.harness import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-KEY_FILE = "/consul/config/gossip.json"
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +62,6 @@ def subnet_of(lab: str) -> ipaddress.IPv4Network:
 def key_file(lab: str, server: str) -> tarfile.TarInfo:
     with tarfile.open(fileobj=io.BytesIO(docker_bytes("cp", f"{container(lab, server)}:{KEY_FILE}", "-"))) as tar:
         return tar.getmembers()[0]
-
-
-def gossip_key(lab: str) -> str:
-    archive = docker_bytes("cp", f"{container(lab, 'consul1')}:{KEY_FILE}", "-")
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        file = tar.extractfile(tar.getmembers()[0])
-        assert file is not None
-        key = str(json.load(file)["encrypt"])
-    assert len(key) >= 24
-    return key
 
 
 def ask(server: dict[str, Any], path: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,11 @@ import pytest
 
 from tests.integration.elections import bring_back, must_agree, story_of, take_leader
 from tests.integration.fixtures import up
-from tests.integration.harness import wait_until
+from tests.integration.harness import gossip_key, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.integration.harness import Person
 
@@ -77,3 +79,23 @@ def test_a_story_that_goes_on_tells_what_happens_now(ada: Person, lab: str) -> N
     finally:
         process.terminate()
         process.communicate(timeout=10)
+
+
+def test_a_bundle_tells_the_same_story_without_docker_and_holds_no_secret(
+    ada: Person, lab: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "lab.tgz"
+    result = ada.done("bundle", "save", lab, "-o", str(path), "--json").json
+    assert (result["lab"], result["size"]) == (lab, path.stat().st_size)
+    kept = ada.run("story", str(path), "--json", DOCKER_HOST="unix:///nowhere/docker.sock").json
+    live = story_of(ada, lab)
+    assert [(one["server"], one["term"]) for one in kept["leaders"]] == [
+        (one["server"], one["term"]) for one in live["leaders"]
+    ]
+    assert kept["unparsed"] == 0
+    key = gossip_key(lab)
+    with tarfile.open(path) as bundle:
+        for entry in bundle:
+            content = bundle.extractfile(entry)
+            assert content is not None
+            assert key not in content.read().decode("utf-8", "replace"), entry.name
