@@ -286,9 +286,9 @@ class Story:
 
     def _refuse(self, server: _Server, event: Event) -> int | None:
         if event.event == "vote_duplicate_term":
-            rivals = [one for one in self._open if one.term == event.term and one.candidate != server.name]
-            for one in rivals:
-                if server.name not in one.votes and one.outcome is None:
+            # The line names no candidate: it is who stands in that term just now.
+            for one in self._open:
+                if one.term == event.term and one.end is None and one.candidate != server.name:
                     one.refuse(server.name, "already voted")
             return event.term
         candidate = self._servers.get(self.names.server(event.peer) or "")
