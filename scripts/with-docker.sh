@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs a command with the right to use Docker. Who has just been put into the group docker has that right only from the next
-# login on; `sg` gives it now.
+# login on; `sg` gives it now. A second `sg` goes back to the user's own group, without which subordinate ids are refused
+# (newuidmap), and so the image that is made from Debian's packages.
 # usage: with-docker.sh COMMAND [WORD...]
 set -eu
 
@@ -12,6 +13,7 @@ quoted() {
 
 if [ "$(id -u)" != 0 ] && command -v sg >/dev/null && ! id -nG | grep -qw docker &&
     id -nG "$(id -un)" | grep -qw docker; then
-    exec sg docker -c "exec $(quoted "$@")"
+    own=$(quoted "$(id -gn)")
+    exec sg docker -c "exec sg $own -c $(quoted "exec $(quoted "$@")")"
 fi
 exec "$@"

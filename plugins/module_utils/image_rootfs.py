@@ -133,6 +133,11 @@ def _failure(said: str, recipe: Recipe, place: Workspace) -> str:
             f"Debian's archive did not give {recipe.suite} to mmdebstrap ({_telling(said)}): "
             f"is the mirror in reach, and does it still have {recipe.suite}?"
         )
+    if "unable to pick chroot mode" in lower:
+        return (
+            "mmdebstrap may not work as other user ids here: install Debian's package uidmap, and log in again "
+            "where `sg` or `newgrp` has changed this user's group."
+        )
     return f"mmdebstrap could not make a root file system of {recipe.suite}: {_telling(said)}"
 
 

@@ -351,6 +351,7 @@ def test_the_words_for_mmdebstrap_quote_the_binary() -> None:
         ("E: Failed to fetch http://m Could not connect to m\n", "Debian's archive did not give bullseye"),
         ("E: Failed to fetch x  Write error - write (28: No space left on device)\n", "There is no space left in"),
         ("E: You don't have enough free space in /x.\n", "There is no space left in"),
+        ("E: unable to pick chroot mode automatically (use --mode)\n", "install Debian's package uidmap, and log in"),
         ("E: Unable to locate package consul\n", "could not make a root file system of bullseye: Unable to locate"),
         ("", "it said nothing"),
     ],

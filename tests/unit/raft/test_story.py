@@ -162,6 +162,15 @@ def test_a_split_vote_is_two_candidates_of_one_term_and_no_winner() -> None:
     assert story.elections[0].refusals[0].reason == "already voted"
 
 
+def test_a_real_split_vote_is_told_as_one() -> None:
+    story = recorded("split-vote")
+    assert outcomes(story) == [
+        ("consul3", 2, "won"), ("consul1", 3, "split"), ("consul2", 3, "split"), ("consul1", 4, "won"),
+    ]  # fmt: skip
+    assert [(one.server, one.reason) for one in story.elections[1].refusals] == [("consul2", "already voted")]
+    assert [(one.server, one.reason) for one in story.elections[2].refusals] == [("consul1", "already voted")]
+
+
 def test_seeing_a_newer_term_is_no_loss_of_leadership() -> None:
     story, told = story_of(
         said(1, "lost leadership because received a requestVote with a newer term", "DEBUG"),
