@@ -21,7 +21,7 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,10 +82,12 @@ def write_log(path: Path, size: int) -> int:
     raise AssertionError
 
 
-def timed(words: list[str]) -> tuple[float, float]:
-    """Run a command to its end. Returns its wall seconds, and the peak of its resident memory in MiB."""
+def timed(words: list[str], out: IO[bytes]) -> tuple[float, float]:
+    """Run a command to its end, writing to `out` from its beginning. Returns its wall seconds, and the peak of its resident memory in MiB."""
+    out.seek(0)
     begun = time.monotonic()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    # Not /dev/null: grep then stops at the first line that it finds.
+    process = subprocess.Popen(words, stdout=out)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.monotonic() - begun
     if status != 0:
@@ -107,10 +109,11 @@ def main() -> None:
         story = [LABCTL, "story", str(path), "--format", "json"]
         grep = ["grep", "-c", "raft", str(path)]
         series: dict[str, list[tuple[float, float]]] = {"labctl story": [], "grep -c raft": []}
-        timed(grep)
-        for _ in range(options.rounds):
-            series["labctl story"].append(timed(story))
-            series["grep -c raft"].append(timed(grep))
+        with (Path(folder) / "out").open("wb") as out:
+            timed(grep, out)
+            for _ in range(options.rounds):
+                series["labctl story"].append(timed(story, out))
+                series["grep -c raft"].append(timed(grep, out))
     seconds = {name: statistics.median(one for one, _ in runs) for name, runs in series.items()}
     memory = {name: max(one for _, one in runs) for name, runs in series.items()}
     ratio = seconds["labctl story"] / seconds["grep -c raft"]

@@ -58,6 +58,9 @@ def test_the_wheel_carries_what_ansible_runs(wheel: Path) -> None:
     for folder in ("playbooks", "roles", "plugins", "inventory"):
         for file in [path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]:
             assert f"labctl/_content/{file.relative_to(ROOT)}" in have
+    for folder in ("samples", "show/templates"):
+        for file in [path for path in (ROOT / "labctl" / folder).rglob("*") if path.is_file()]:
+            assert str(file.relative_to(ROOT)) in have
     assert "labctl/_content/ansible.cfg" in have
     assert not [name for name in have if "__pycache__" in name or name.startswith("tests/")]
 
