@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.raft.event import OTHER
-from labctl.raft.grammar import voice_of
-from labctl.raft.read import merge, read_line
+from labctl.raft.read import is_told, merge, read_line
 from labctl.raft.sieve import sift
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ class Recording:
         for number, raw in sift(self._chunks(), everything=everything):
             line = raw.decode("utf-8", "replace")
             event = read_line(line, server="", line_no=number, file=self.name, otherwise=self.server)
-            if event is not None and (everything or event.event != OTHER or voice_of(event.module) == "raft"):
+            if event is not None and (everything or is_told(event)):
                 yield event
 
     def _chunks(self) -> Iterator[bytes]:

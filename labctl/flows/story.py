@@ -14,9 +14,7 @@ from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import recordings
 from labctl.portable import lab_names
-from labctl.raft.event import OTHER
-from labctl.raft.grammar import voice_of
-from labctl.raft.read import read_line
+from labctl.raft.read import is_told, read_line
 from labctl.raft.story import Story
 
 if TYPE_CHECKING:
@@ -78,7 +76,7 @@ def events_of(lines: Iterable[LogLine], *, everything: bool = False) -> Iterator
     for line in lines:
         number = numbers[line.server] = numbers.get(line.server, 0) + 1
         event = read_line(line.text, server=line.server, line_no=number)
-        if event is not None and (everything or event.event != OTHER or voice_of(event.module) == "raft"):
+        if event is not None and (everything or is_told(event)):
             yield replace(event, time=line.when or event.time)
 
 

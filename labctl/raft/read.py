@@ -74,6 +74,11 @@ def read_line(  # noqa: PLR0913 - all that a line does not say itself
     )
 
 
+def is_told(event: Event) -> bool:
+    """Whether an event belongs into a story: it has a name, or Raft said it in words that no rule knows."""
+    return event.event != OTHER or voice_of(event.module) == "raft"
+
+
 def is_raft(said: Event | str) -> bool:
     """Whether an event or a line is about Raft: what `grep raft` was for, without its false friends.
 
