@@ -1,4 +1,4 @@
-"""A story as JSON, in the shape of DESIGN's `story`, written as it is told; only elections and reigns are kept till the end."""
+"""A story as JSON, the shape of DESIGN's `story`, written as it is told; elections and reigns are kept till the end."""
 
 from __future__ import annotations
 
