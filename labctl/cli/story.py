@@ -60,10 +60,13 @@ def story_command(
         raise LabctlError("--follow goes on and --election N is one that is over: use one of them.", ExitCode.USAGE)
     if follow and form in DRAWN:
         raise LabctlError(f"A story that goes on cannot be drawn as {form}: leave out --follow.", ExitCode.USAGE)
+    if since and election:
+        raise LabctlError("--election N is one election, whenever it was: leave out --since.", ExitCode.USAGE)
+    begin = flow.moment(since, datetime.now(UTC)) if since is not None else None
     source = flow.source(what, sample=sample, follow=follow, everything=everything)
-    story, events = flow.of_one_election(source.events, election) if election else flow.of_everything(source.events)
-    if since is not None:
-        events = flow.from_then_on(story, events, flow.moment(since, datetime.now(UTC)))
+    story, events = (
+        flow.of_one_election(source.events, election) if election else flow.of_everything(source.events, begin)
+    )
     out = output or sys.stdout
     if as_json or form == "json":
         write = story_json.write_stream if follow else story_json.write_document
@@ -72,12 +75,7 @@ def story_command(
     if form != "text":
         out.write(_drawn(form, story, events))
         return
-    text = StoryText(out, source.servers, lines=lines)
-    for event in events:
-        text.event(event)
-        if follow:
-            out.flush()
-    text.end(story)
+    StoryText(out, source.servers, lines=lines).write(story, events, at_once=follow)
 
 
 def _drawn(form: str, story: Story, events: Iterable[Event]) -> str:

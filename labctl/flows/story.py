@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,13 +77,17 @@ def events_of(lines: Iterable[LogLine], *, everything: bool = False) -> Iterator
         number = numbers[line.server] = numbers.get(line.server, 0) + 1
         event = read_line(line.text, server=line.server, line_no=number)
         if event is not None and (everything or is_told(event)):
-            yield replace(event, time=line.when or event.time)
+            yield event._replace(time=line.when or event.time)
 
 
-def of_everything(events: Iterable[Event]) -> tuple[Story, Iterator[Event]]:
-    """The whole story, and its events as they are told: the story is whole when they have been read."""
-    story = Story()
-    return story, story.told(events)
+def of_everything(events: Iterable[Event], since: datetime | None = None) -> tuple[Story, Iterator[Event]]:
+    """The story from a time on, and its events as they are told: the story is whole when they have been read.
+
+    What was over by then is left out; terms and names are still known from it.
+    """
+    story = Story(since)
+    told = story.told(events)
+    return story, told if since is None else _from_then_on(told, since)
 
 
 def moment(text: str, now: datetime) -> datetime:
@@ -98,15 +102,12 @@ def moment(text: str, now: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def from_then_on(story: Story, events: Iterable[Event], since: datetime) -> Iterator[Event]:
-    """The events from a time on; what was over by then is left out of the story when they have been read."""
+def _from_then_on(events: Iterable[Event], since: datetime) -> Iterator[Event]:
     begun = False
     for event in events:
         begun = begun or (event.time is not None and event.time >= since)
         if begun:
             yield event
-    story.elections = [one for one in story.elections if one.end is None or one.end >= since]
-    story.leaders = [one for one in story.leaders if one.until is None or one.until >= since]
 
 
 def of_one_election(events: Iterable[Event], number: int) -> tuple[Story, Iterator[Event]]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from labctl.raft.event import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +64,15 @@ _INNER_MODULE = re.compile(r"(raft|raft-net|serf|memberlist):[ ]+")
 # Syslog drops date and level, so only these names make a line one of a server's.
 _MODULES_WITHOUT_LEVEL = re.compile(r"raft|raft-net|consul|serf|memberlist|autopilot|agent(?:\.server(?:\.[a-z.]+)?)?")
 
+# How nearly every line begins since Consul 1.7; everything else is taken apart piece by piece.
+_USUAL = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d))[ ]+"
+    r"(?=\[(?:TRACE|DEBUG|INFO|WARN|ERROR)\][ ]*[A-Za-z][\w.-]{0,80}:[ ]+)",
+    re.ASCII,
+)
+REPEATED = 512
+"""A server says the same again and again, only the stamp differs: up to so many characters are remembered."""
+
 # "backoff time=10ms" is one key with a blank (raft replication.go:414).
 _VALUES_BEGIN = re.compile(r":[ ](?=[A-Za-z][\w.-]{0,40}(?:[ ]time)?=)", re.ASCII)
 # Before hclog 1.0 quotes inside quotes are not escaped: a value ends at a quote before a key or the end.
@@ -75,8 +86,7 @@ _VALUE = re.compile(
 _SUFFRAGE = {0: "Voter", 1: "Nonvoter", 2: "Staging"}
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One line of a server's log, taken apart.
 
     Attributes:
@@ -92,7 +102,7 @@ class Envelope:
     level: str | None
     module: str | None
     message: str
-    values: Mapping[str, str] = field(default_factory=dict, hash=False)
+    values: Mapping[str, str] = NOTHING
     source: str | None = None
 
 
@@ -113,19 +123,33 @@ def open_envelope(line: str, *, zone: tzinfo = UTC) -> Envelope | None:
         zone: where the server's clock is, for the stamps that Consul wrote without an offset before 1.7.
     """
     text = clean(line[:LONGEST]).strip()
+    usual = _USUAL.match(text)
+    if usual is not None and (time := _moment(usual[1])) is not None:
+        said = text[usual.end() :]
+        level, module, message, values = _said(said) if len(said) < REPEATED else _said.__wrapped__(said)
+        return Envelope(time, level, module, message, values)
     time, source, text = _peel(text, zone)
     if text.startswith("{"):
         return _from_json(text, time, source)
-    level = _LEVEL.match(text)
-    grave = _LEVELS.get(level[1]) if level else None
-    if level and grave:
-        text = text[level.end() :]
-    module = _MODULE.match(text)
-    if not grave and not (module and _MODULES_WITHOUT_LEVEL.fullmatch(module[1])):
-        return None
-    message, values = _split_values(text[module.end() :] if module else text)
-    name, message = _inner(module[1] if module else None, message)
-    return Envelope(time, grave, name, message, values, source)
+    level, module, message, values = _said.__wrapped__(text)
+    if not level:
+        named = _MODULE.match(text)
+        if named is None or not _MODULES_WITHOUT_LEVEL.fullmatch(named[1]):
+            return None
+    return Envelope(time, level, module, message, values, source)
+
+
+@lru_cache(maxsize=4096)
+def _said(text: str) -> tuple[str | None, str | None, str, Mapping[str, str]]:
+    """Take apart what stands behind the stamp: level, module, message, values."""
+    found = _LEVEL.match(text)
+    level = _LEVELS.get(found[1]) if found else None
+    if found and level:
+        text = text[found.end() :]
+    named = _MODULE.match(text)
+    message, values = _split_values(text[named.end() :] if named else text)
+    module, message = _inner(named[1] if named else None, message)
+    return level, module, message, values
 
 
 def _peel(text: str, zone: tzinfo) -> tuple[datetime | None, str | None, str]:
@@ -169,7 +193,7 @@ def _inner(module: str | None, message: str) -> tuple[str | None, str]:
 def _split_values(text: str) -> tuple[str, Mapping[str, str]]:
     begin = _VALUES_BEGIN.search(text)
     if begin is None:
-        return text, {}
+        return text, NOTHING
     values: dict[str, str] = {}
     for found in _VALUE.finditer(text, begin.end()):
         quoted = found["quoted"] if found["quoted"] is not None else found["unclosed"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,8 +44,7 @@ class Rule:
         object.__setattr__(self, "pattern", re.compile(self.says, re.IGNORECASE))
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(NamedTuple):
     """What a rule found in a line.
 
     Attributes:
@@ -58,7 +57,7 @@ class Meaning:
     event: str
     term: int | None
     peer: str | None
-    values: dict[str, str]
+    values: Mapping[str, str]
 
 
 _NODE = r"node at (?P<node>.+?) \[(?:Follower|Candidate|Leader)\] entering "
@@ -244,6 +243,8 @@ EVENTS: frozenset[str] = frozenset(rule.event for rule in RULES)
 
 _FIRST_WORD = re.compile(r"[\w()-]+", re.ASCII)
 _SPEAKER = re.compile(r"Node at (?P<node>.+) \[\w+\]")
+_SPEAKERS = {"follower_entered": ("follower",), "candidate_entered": ("node",), "leader_entered": ("leader",)}
+"""The value in which a server names itself."""
 _TERM = re.compile(r"[0-9]{1,20}")
 _CONFIGURED_SERVER = re.compile(r"\{\w* ?(?P<id>\S*) (?P<address>\S+)\}")
 
@@ -292,16 +293,18 @@ def meaning_of(envelope: Envelope) -> Meaning | None:
     if voice is None:
         return None
     found = _rule_of(voice, envelope.message)
-    return None if found is None else _read(*found, envelope)
+    return None if found is None else _read(*found, envelope.values)
 
 
 @lru_cache(maxsize=1024)
-def _rule_of(voice: Voice, message: str) -> tuple[Rule, Mapping[str, str]] | None:
+def _rule_of(voice: Voice, message: str) -> tuple[Rule, Meaning] | None:
     """The first rule that knows a message, and what the message itself names. Since Consul 1.7 messages repeat."""
     for rule in _candidates(voice, message):
         found = rule.pattern.match(message)
         if found is not None:
-            return rule, {name: value.strip() for name, value in found.groupdict().items() if value is not None}
+            named = {name: value.strip() for name, value in found.groupdict().items() if value is not None}
+            term, peer = _term(named.pop("term", None)), named.pop("peer", None)
+            return rule, Meaning(rule.event, term, _peer(peer) if _names_one(peer) else None, named)
     return None
 
 
@@ -312,20 +315,31 @@ def _candidates(voice: Voice, message: str) -> Iterator[Rule]:
     yield from _BY_FIRST_WORD.get((voice, ""), ())
 
 
-def _read(rule: Rule, named: Mapping[str, str], envelope: Envelope) -> Meaning:
-    said, values = dict(named), envelope.values
-    for name in ("node", "follower", "leader") if values else ():
-        speaker = _SPEAKER.fullmatch(values[name]) if name in values else None
+def _read(rule: Rule, said: Meaning, values: Mapping[str, str]) -> Meaning:
+    """Complete what the message says by the values that stand behind it."""
+    if not values:
+        return said
+    event, term, peer, named = said
+    if term is None and rule.term:
+        term = _term(values.get("term"))
+    for name in () if peer else rule.peer:
+        value = values.get(name)
+        if _names_one(value):
+            peer = _peer(value)
+            break
+    for name in _SPEAKERS.get(event, ()):
+        speaker = _SPEAKER.fullmatch(values.get(name, ""))
         if speaker is not None:
-            said["node"] = speaker["node"]
-    term = said.pop("term", None) or (values.get("term") if rule.term else None)
-    peers = [said.pop("peer", None), *(values.get(name) for name in rule.peer)]
-    return Meaning(
-        event=rule.event,
-        term=int(term) if term is not None and _TERM.fullmatch(term) else None,
-        peer=next((_peer(name) for name in peers if name and name != "<nil>"), None),
-        values=said,
-    )
+            named = {**named, "node": speaker["node"]}
+    return Meaning(event, term, peer, named)
+
+
+def _term(text: str | None) -> int | None:
+    return int(text) if text is not None and _TERM.fullmatch(text) else None
+
+
+def _names_one(peer: str | None) -> TypeGuard[str]:
+    return bool(peer) and peer != "<nil>"
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _SERVER = re.compile(r"\{(?:Suffrage:)?\w* ?(?:ID:)?(?P<id>\S+) (?:Address:)?(?P<address>[^\s}]+)\}")
 """A server in a list of them: `{Suffrage:Voter ID:a Address:b}`, or `{Voter a b}`."""
 _LISTS = ("servers", "peer", "target")
+_OWN = frozenset({"vote_self", "prevote_self", "vote_granted"})
 MOST_TEXTS = 256
 """How many lists are remembered, so that they need not be read again."""
 
@@ -32,28 +33,32 @@ class Names:
 
     def learn(self, event: Event) -> None:
         """Take in what an event says about its own server, and about which address has which ID."""
-        values = event.values
-        if event.server:
-            self._learn_its_own(event)
+        server, peer, values = event.server, event.peer, event.values
+        if server and self._servers.get(server) != server:
+            self._is(server, server)
+        if server and peer and event.event in _OWN:
+            self._learn_its_own(event, peer)
+        if not values:
+            return
+        if server and (node := values.get("node")):
+            self._is(node, server)
+            self._is(host_of(node), server)
         for name in _LISTS:
             # The same lists and peers are named again and again.
             if (text := values.get(name)) and text not in self._read:
                 self._learn_servers(text)
-        if (identity := values.get("from")) and (address := values.get("address")):
+        address = values.get("address")
+        if address and (identity := values.get("from")):
             self._are_the_same(identity, address)
-        if event.event == "member_join" and event.peer and (address := values.get("address")):
-            self._are_the_same(event.peer, address)
+        if address and peer and event.event == "member_join":
+            self._are_the_same(peer, address)
 
-    def _learn_its_own(self, event: Event) -> None:
-        self._is(event.server, event.server)
-        if node := event.values.get("node"):
-            self._is(node, event.server)
-            self._is(host_of(node), event.server)
-        if event.event in {"vote_self", "prevote_self"} and event.peer:
-            self._is(event.peer, event.server)
-        if event.event == "vote_granted" and event.peer and event.values.get("tally") == "1":
+    def _learn_its_own(self, event: Event, peer: str) -> None:
+        if event.event != "vote_granted":
+            self._is(peer, event.server)
+        elif event.values.get("tally") == "1":
             # A candidate's own vote needs no network and is counted first; before raft 1.3.11 no line says more.
-            self._likely.setdefault(event.peer, event.server)
+            self._likely.setdefault(peer, event.server)
 
     def _learn_servers(self, text: str) -> None:
         if len(self._read) >= MOST_TEXTS:

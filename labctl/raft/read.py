@@ -56,22 +56,16 @@ def read_line(  # noqa: PLR0913 - all that a line does not say itself
     envelope = open_envelope(line, zone=zone)
     if envelope is None:
         return None
+    time, level, module, _, values, source = envelope
     meaning = meaning_of(envelope)
-    term = meaning.term if meaning else None
-    return Event(
-        time=envelope.time,
-        server=server or envelope.source or otherwise,
-        event=meaning.event if meaning else OTHER,
-        term=term,
-        term_source=None if term is None else "line",
-        peer=meaning.peer if meaning else None,
-        level=envelope.level,
-        module=envelope.module,
-        file=file,
-        line_no=line_no,
-        line=line.rstrip("\r\n"),
-        values={**envelope.values, **(meaning.values if meaning else {})},
-    )
+    whose, text = server or source or otherwise, line.rstrip("\r\n")
+    if meaning is None:
+        return Event(time, whose, OTHER, None, None, None, level, module, file, line_no, text, values)
+    name, term, peer, said = meaning
+    if said:
+        values = {**values, **said} if values else said
+    by = None if term is None else "line"
+    return Event(time, whose, name, term, by, peer, level, module, file, line_no, text, values)  # type: ignore[arg-type]
 
 
 def is_told(event: Event) -> bool:

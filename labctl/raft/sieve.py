@@ -12,18 +12,12 @@ if TYPE_CHECKING:
 SIGNS = (
     b"raft",  # Raft's own module, or syslog's tag
     b"leader",
-    b"bootstrap",
-    b"eventmember",
-    b"adding ",
-    b"removing ",
-    b"attempting removal",
-    b"starting leave",
-    b"(lan) join",
-    b"join c",
-    b"suspect ",
-    b"marking ",
-    b"unable to get address",
     b"snapshot",
+    b"attempting",  # a bootstrap, a removal
+    b" server",  # added, removed, starting to leave, without an address
+    b"join",
+    b"leave",
+    b"failed",
 )
 """What a line that any rule of the grammar knows contains, in lower case; a test holds the two together."""
 

@@ -1,7 +1,7 @@
 """A story out of events: terms carried to where no line prints them, campaigns, winners, and what ended each reign.
 
 The same code follows a live lab and reads a finished file: each event is told once, as soon as it comes, and
-only the elections of the last few terms are kept open.
+only the last few elections and reigns are needed for what comes next.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 UNSETTLED = 64
-"""Campaigns that are kept until it is known what their rivals came to."""
+"""Campaigns, and reigns, that are kept open until it is known what their rivals came to."""
 
 TRANSFER_SECONDS = 10.0
 """How long a transfer of leadership may take: the longest election timeout that Consul can be given."""
@@ -49,6 +49,7 @@ class _Server:
     cause: Cause = "unknown"
     election: Election | None = None
     reign: Reign | None = None
+    number: int = 0  # of its reign
     ending: EndedBy | None = None
     transferring: datetime | None = None
     last: datetime | None = None
@@ -57,6 +58,9 @@ class _Server:
 class Story:
     """What happened. Feed it events in their order with `tell`, then `finish`.
 
+    Args:
+        since: elections and reigns that were over by then are left out.
+
     Attributes:
         elections: the campaigns that are settled, in the order in which they began.
         leaders: reigns, in the order in which they began.
@@ -64,13 +68,19 @@ class Story:
         names: who is who.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, since: datetime | None = None) -> None:
         self.elections: list[Election] = []
         self.leaders: list[Reign] = []
         self.unparsed = 0
         self.names = Names()
+        self._since = since
         self._servers: dict[str, _Server] = {}
         self._open: deque[Election] = deque()
+        self._settled: deque[Election] = deque(maxlen=UNSETTLED)
+        self._reigning: dict[int, _Server] = {}
+        self._reigns = 0
+        self._newest: tuple[str, int] = ("", 0)
+        self._newest_of_another = 0
         self._won: int | None = None
         self._from_the_beginning = False
         self._acts: dict[str, Callable[[_Server, Event], int | None]] = {
@@ -129,11 +139,21 @@ class Story:
             self._seen(server, event)
         return self._told(event, term if term is not None else server.term)
 
+    def take(self) -> tuple[list[Election], list[Reign]]:
+        """Take out the elections and the reigns that will not change any more: a log without end has millions."""
+        elections, self.elections = self.elections, []
+        over = next((at for at, one in enumerate(self.leaders) if one.ended_by is None), len(self.leaders))
+        if not self._reigning:
+            over = len(self.leaders)
+        reigns, self.leaders = self.leaders[:over], self.leaders[over:]
+        return elections, reigns
+
     def finish(self) -> None:
         """Settle what is open: the log has ended."""
-        for server in self._servers.values():
-            if server.reign and self._is_superseded(server.reign):
+        for server in list(self._reigning.values()):
+            if self._is_superseded(server):
                 self._end_reign(server, server.last, "silent")
+        self._reigning.clear()
         while self._open:
             self._settle_oldest()
 
@@ -144,7 +164,7 @@ class Story:
             server.term = event.term
 
     def _told(self, event: Event, term: int | None) -> Event:
-        peer = self.names(event.peer)
+        peer = self.names(event.peer) if event.peer else None
         source = event.term_source
         if event.term is not None:
             term = event.term
@@ -237,7 +257,20 @@ class Story:
         server.role, server.election, server.ending = "leader", None, None
         server.reign = Reign(server.name, term, event.time)
         self.leaders.append(server.reign)
+        self._number(server)
         return term
+
+    def _number(self, server: _Server) -> None:
+        """Count the reign that begins. One that many others followed has ended, whatever its server does not say."""
+        self._reigns += 1
+        server.number = self._reigns
+        self._reigning[server.number] = server
+        if self._newest[0] != server.name:
+            self._newest_of_another = self._newest[1]
+        self._newest = (server.name, server.number)
+        oldest = next(iter(self._reigning))
+        if self._reigns - oldest > UNSETTLED:
+            self._end_reign(self._reigning[oldest], self._reigning[oldest].last, "silent")
 
     def _follow(self, server: _Server, event: Event) -> int | None:
         term = server.term
@@ -315,21 +348,33 @@ class Story:
         if server.reign is None:
             return
         server.reign.until, server.reign.ended_by = time, server.ending or otherwise
+        if self._is_before(time):
+            self.leaders.remove(server.reign)
+        self._reigning.pop(server.number, None)
         server.reign, server.ending = None, None
 
-    def _is_superseded(self, reign: Reign) -> bool:
-        later = self.leaders[self.leaders.index(reign) + 1 :]
-        return any(one.server != reign.server for one in later)
+    def _is_superseded(self, server: _Server) -> bool:
+        """Whether another server has led since."""
+        newest, number = self._newest
+        return (self._newest_of_another if newest == server.name else number) > server.number
+
+    def _is_before(self, time: datetime | None) -> bool:
+        return self._since is not None and time is not None and time < self._since
 
     def _settle_oldest(self) -> None:
         election = self._open.popleft()
-        known = [*self.elections[-UNSETTLED:], *self._open]
-        same = election.term is not None
-        rivals = [one for one in known if same and one.term == election.term and one.candidate != election.candidate]
-        election.settle([one for one in rivals if one.pre_vote != "lost"])
+        if election.outcome is None:
+            rivals = [one for one in (*self._settled, *self._open) if _are_rivals(one, election)]
+            election.settle([one for one in rivals if one.pre_vote != "lost"])
         # A voter whose ID nobody had explained when it voted may have a name by now.
         election.votes = [self.names(one) or one for one in election.votes]
-        self.elections.append(election)
+        self._settled.append(election)
+        if not self._is_before(election.end):
+            self.elections.append(election)
+
+
+def _are_rivals(one: Election, other: Election) -> bool:
+    return one.term is not None and one.term == other.term and one.candidate != other.candidate
 
 
 def _unheard(election: Election, server: str, now: datetime | None) -> bool:

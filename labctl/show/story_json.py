@@ -1,4 +1,4 @@
-"""A story as JSON, the shape of DESIGN's `story`, written as it is told; elections and reigns are kept till the end."""
+"""A story as JSON, the shape of DESIGN's `story`, written as it is told."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
+from labctl.show.later import Later
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from labctl.raft.election import Election, Reign
@@ -22,7 +24,7 @@ def _stamp(time: datetime | None) -> str | None:
 def event_row(event: Event) -> dict[str, Any]:
     """One event."""
     return {
-        "time": _stamp(event.time),
+        "time": event.time,  # orjson writes it as `isoformat` does
         "server": event.server,
         "event": event.event,
         "term": event.term,
@@ -66,28 +68,39 @@ def leader_row(reign: Reign) -> dict[str, Any]:
 
 
 def frame(story: Story) -> dict[str, Any]:
-    """The whole document but for its events, which are too many to be kept."""
-    return {
-        "events": [],
-        "elections": [election_row(one) for one in story.elections],
-        "leaders": [leader_row(one) for one in story.leaders],
-        "servers": story.servers,
-        "unparsed": story.unparsed,
-    }
+    """The document without its rows, in the order in which it is written: what is known only at the end comes last."""
+    return {"events": [], "elections": [], "leaders": [], "servers": story.servers, "unparsed": story.unparsed}
 
 
-def write_document(story: Story, events: Iterable[Event], out: IO[str]) -> None:
-    """Write what `story` tells as one JSON document; events come first, because the rest is known only at the end."""
-    begin, separator = '{"events":[', "\n"
-    out.write(begin)
-    for event in events:
-        out.write(f"{separator}{orjson.dumps(event_row(event)).decode()}")
+def write_document(story: Story, events: Iterator[Event], out: IO[str]) -> None:
+    """Write what `story` tells as one JSON document, as it is told."""
+    with Later(story, lambda one: _text(election_row(one)), lambda one: _text(leader_row(one))) as later:
+        told = (_text(event_row(event)) for event in later.passing(events))
+        rows = {"events": told, "elections": later.elections, "leaders": later.reigns}
+        for number, key in enumerate(frame(story)):
+            out.write(f'{"," if number else "{"}"{key}":')
+            if key in rows:
+                _list(out, rows[key])
+            else:
+                out.write(_text(frame(story)[key]))
+    out.write("}\n")
+
+
+def _text(row: object) -> str:
+    return orjson.dumps(row).decode()
+
+
+def _list(out: IO[str], rows: Iterable[str]) -> None:
+    separator = "[\n"
+    for row in rows:
+        out.write(separator)
+        out.write(row)
         separator = ",\n"
-    out.write(f"\n{orjson.dumps(frame(story)).decode().removeprefix(begin)}\n")
+    out.write("[]" if separator == "[\n" else "\n]")
 
 
 def write_stream(_: Story, events: Iterable[Event], out: IO[str]) -> None:
     """Write each event as a JSON document of one line, as soon as it is told."""
     for event in events:
-        out.write(f"{orjson.dumps(event_row(event)).decode()}\n")
+        out.write(f"{_text(event_row(event))}\n")
         out.flush()

@@ -9,9 +9,11 @@ from typing import IO, TYPE_CHECKING
 from labctl.raft import tale
 from labctl.raft.event import OTHER
 from labctl.raft.phrase import phrase
+from labctl.show.later import Later
 from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from labctl.raft.event import Event
@@ -22,7 +24,7 @@ WIDE = 100
 
 
 class StoryText:
-    """Writes events as they are told.
+    """Writes a story as it is told.
 
     Args:
         out: where to.
@@ -42,7 +44,19 @@ class StoryText:
         self._longest = max((width(name) for name in servers or []), default=0)
         self._first: datetime | None = None
 
-    def event(self, event: Event) -> None:
+    def write(self, story: Story, events: Iterator[Event], *, at_once: bool = False) -> None:
+        """Write all of a story, with `at_once` each event as soon as it comes."""
+        with Later(story, tale.of_election, tale.of_reign) as later:
+            for event in later.passing(events):
+                self._event(event)
+                if at_once:
+                    self._out.flush()
+            self._sentences("Elections", later.elections)
+            self._sentences("Leaders", later.reigns)
+        if story.unparsed:
+            self._out.write(f"\n{story.unparsed} lines of Raft have a wording that labctl does not know.\n")
+
+    def _event(self, event: Event) -> None:
         """Write an event that has words, or whose line was asked for."""
         said = phrase(event)
         if said is None and not (self._lines and event.event != OTHER):
@@ -66,19 +80,11 @@ class StoryText:
         since = f"{(time - self._first).total_seconds():+.{digits}f} s"
         return (f"{time:%H:%M:%S} " if self._columns >= WIDE else "") + f"{since:>10}"
 
-    def end(self, story: Story) -> None:
-        """Write the elections and the reigns."""
-        sentences = (
-            ("Elections", [tale.of_election(one) for one in story.elections]),
-            ("Leaders", [tale.of_reign(one) for one in story.leaders]),
-        )
-        for title, told in sentences:
-            if told:
+    def _sentences(self, title: str, sentences: Iterator[str]) -> None:
+        for number, sentence in enumerate(sentences):
+            if number == 0:
                 self._out.write(f"\n{paint(title, 'bold', colour=self._colour)}\n")
-            for one in told:
-                self._out.write(f"{self._wrapped(one)}\n")
-        if story.unparsed:
-            self._out.write(f"\n{story.unparsed} lines of Raft have a wording that labctl does not know.\n")
+            self._out.write(f"{self._wrapped(sentence)}\n")
 
     def _wrapped(self, text: str) -> str:
         return textwrap.fill(

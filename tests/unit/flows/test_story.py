@@ -93,9 +93,9 @@ def test_what_is_no_time_is_wrong_usage(text: str) -> None:
 
 
 def test_from_a_time_on_the_rest_is_left_out_and_terms_are_still_known() -> None:
-    story, events = flow.of_everything(flow.source([RUN]).events)
     since = flow.moment("2026-11-23T04:39:47.290", datetime.now(UTC))
-    told = list(flow.from_then_on(story, events, since))
+    story, events = flow.of_everything(flow.source([RUN]).events, since)
+    told = list(events)
     assert all(event.time is None or event.time >= since for event in told)
     assert told[0].term == 8
     assert [one.term for one in story.leaders] == [8, 9, 11]

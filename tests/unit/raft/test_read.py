@@ -241,7 +241,6 @@ def test_no_line_makes_the_reading_raise_or_say_something_unsafe(line: str, serv
     said = phrase(event)
     for text in (said, event.peer, event.module, *event.values.values()):
         assert text is None or text.isprintable()
-    hash(event)
 
 
 @given(first=st.lists(lines, max_size=5), second=st.lists(lines, max_size=5))

@@ -25,10 +25,8 @@ HOSTILE = (
 
 def text_of(path: Path, *, columns: int = 120, lines: bool = False) -> list[str]:
     out, story = io.StringIO(), Story()
-    text = StoryText(out, columns=columns, lines=lines)
-    for event in story.told(recordings.events(recordings.find([str(path)]))):
-        text.event(event)
-    text.end(story)
+    events = story.told(recordings.events(recordings.find([str(path)])))
+    StoryText(out, columns=columns, lines=lines).write(story, events)
     return out.getvalue().splitlines()
 
 
@@ -69,7 +67,7 @@ def test_a_hostile_line_moves_no_cursor(lines: bool) -> None:
     out = io.StringIO()
     event = read_line(HOSTILE, server="consul\x1b[1m1", line_no=1)
     assert event is not None
-    StoryText(out, columns=80, lines=lines).event(event)
+    StoryText(out, columns=80, lines=lines).write(Story(), iter([event]))
     assert "\x1b" not in out.getvalue()
     assert "\x07" not in out.getvalue()
 
