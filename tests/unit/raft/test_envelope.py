@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from labctl.raft.envelope import Envelope, clean, open_envelope
+from labctl.raft.envelope import REPEATED, Envelope, clean, open_envelope
+from tests.unit.raft.logs import WORDINGS
 
 TEXT = 'entering candidate state: node="Node at 10.0.0.2:8300 [Candidate]" term=2'
 MOMENT = datetime(2021, 1, 24, 0, 2, 16, 691000, UTC)
@@ -173,3 +174,11 @@ def test_what_is_no_line_of_a_server_is_none(line: str) -> None:
 )
 def test_a_cleaned_line_is_safe_on_a_terminal(line: str, shown: str) -> None:
     assert clean(line) == shown
+
+
+@pytest.mark.parametrize("said", [*WORDINGS, "a: b: c=1", "raft:  two blanks", f"agent: long={'x' * 2 * REPEATED}"])
+@pytest.mark.parametrize("level", ["INFO", "WARN", "WHAT"])
+def test_the_usual_line_is_taken_apart_like_one_with_a_prefix(said: str, level: str) -> None:
+    line = f"2021-01-24T00:02:16.691Z [{level}]  {said}"
+    prefixed = open_envelope(f"consul1 | {line}")
+    assert open_envelope(line) == (prefixed._replace(source=None) if prefixed else None)

@@ -318,6 +318,49 @@ def test_a_long_story_keeps_few_elections_open() -> None:
     assert len(story.elections) >= 3 * UNSETTLED - 1
 
 
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_what_is_taken_out_on_the_way_is_the_same_story(name: str) -> None:
+    whole, story = recorded(name), Story()
+    streams = [events_of((SAMPLES / name / f"{one}.log").read_text(encoding="utf-8"), one) for one in SERVERS]
+    elections, leaders = [], []
+    for event in merge(streams):
+        story.tell(event)
+        taken = story.take()
+        elections += taken[0]
+        leaders += taken[1]
+    story.finish()
+    assert ([*elections, *story.elections], [*leaders, *story.leaders]) == (whole.elections, whole.leaders)
+
+
+def test_a_reign_that_very_many_followed_is_over_and_few_are_kept() -> None:
+    lead = [
+        said(1, "election won: term=2 tally=2"),
+        said(1, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
+    ]
+    story = Story()
+    for event in events_of(log(*lead), "consul9"):
+        story.tell(event)
+    kept = 0
+    for number in range(3 * UNSETTLED):
+        for event in events_of(log(*lead).replace("term=2", f"term={number + 3}"), f"consul{number % 2}"):
+            story.tell(event)
+        story.take()
+        kept = max(kept, len(story.leaders))
+    assert kept <= UNSETTLED + 1
+    assert story.leaders[0].term == 3 * UNSETTLED + 1
+
+
+def test_from_a_time_on_what_was_over_is_left_out() -> None:
+    whole, story = recorded("consul-1.15"), Story(since=recorded("consul-1.15").leaders[1].since)
+    streams = [events_of((SAMPLES / "consul-1.15" / f"{one}.log").read_text(encoding="utf-8"), one) for one in SERVERS]
+    list(story.told(merge(streams)))
+    begin = whole.leaders[1].since
+    assert begin is not None
+    assert story.leaders == [one for one in whole.leaders if one.until is None or one.until >= begin]
+    assert story.elections == [one for one in whole.elections if one.end is None or one.end >= begin]
+    assert 0 < len(story.elections) < len(whole.elections)
+
+
 def test_what_raft_says_in_unknown_words_is_counted() -> None:
     story, told = story_of(log(said(1, "something new"), "2021-01-24T00:00:01Z [INFO]  agent: something else"))
     assert story.unparsed == 1

@@ -11,9 +11,9 @@ import pytest
 from labctl.flows import recordings
 from labctl.raft.read import read_line
 from labctl.raft.story import Story
-from labctl.show import story_json
+from labctl.show import later, story_json
 from labctl.show.story_text import StoryText
-from tests.unit.raft.logs import DEMO
+from tests.unit.raft.logs import DEMO, SAMPLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +86,14 @@ def test_json_has_every_event_with_its_line() -> None:
     ]
     assert document["servers"] == ["consul1_1", "consul2_1", "consul3_1"]
     assert document["unparsed"] == 0
+
+
+def test_what_goes_out_of_memory_on_the_way_is_in_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = SAMPLES / "consul-1.15"
+    whole = json_of(log)
+    monkeypatch.setattr(later, "OFTEN", 3)
+    assert json_of(log) == whole
+    assert len(whole["elections"]) > 5
 
 
 def test_a_story_without_events_is_json_too(tmp_path: Path) -> None:
