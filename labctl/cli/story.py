@@ -29,6 +29,12 @@ DRAWN = FORMATS[2:]
 @click.option("--election", type=click.IntRange(1), metavar="N", help="Only the N-th election.")
 @click.option("--lines", is_flag=True, help="Show the line that each event was read from.")
 @click.option("--all", "everything", is_flag=True, help="In JSON, also the lines that are not about Raft.")
+@click.option(
+    "--raft-multiplier",
+    type=click.IntRange(1, 10),
+    metavar="N",
+    help="What these servers had as raft_multiplier: measured times are told beside what was set.",
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
 @click.option("-o", "--output", type=click.File("w", encoding="utf-8", lazy=True), help="Write to this file.")
 @json_option
@@ -38,6 +44,7 @@ def story_command(
     sample: str,
     since: str | None,
     election: int | None,
+    raft_multiplier: int | None,
     form: str,
     output: IO[str] | None,
     follow: bool,
@@ -63,10 +70,11 @@ def story_command(
     if since and election:
         raise LabctlError("--election N is one election, whenever it was: leave out --since.", ExitCode.USAGE)
     begin = flow.moment(since, datetime.now(UTC)) if since is not None else None
-    source = flow.source(what, sample=sample, follow=follow, everything=everything)
-    story, events = (
-        flow.of_one_election(source.events, election) if election else flow.of_everything(source.events, begin)
-    )
+    source = flow.source(what, sample=sample, follow=follow, everything=everything, raft_multiplier=raft_multiplier)
+    if election:
+        story, events = flow.of_one_election(source.events, election, source.timers)
+    else:
+        story, events = flow.of_everything(source.events, begin, source.timers)
     out = output or sys.stdout
     if as_json or form == "json":
         write = story_json.write_stream if follow else story_json.write_document

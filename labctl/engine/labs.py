@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,13 @@ from labctl.portable import lab_names
 from labctl.portable.consul_views import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from labctl.engine.client import Client
 
 HTTP_PORT = 8500
+RAFT_MULTIPLIER: Mapping[str, int] = {"real": 1, "teach": 5}
+"""A lab's pace, and Consul's setting for it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,12 @@ class Lab:
         """Servers that the lab was made with and that are gone."""
         have = {server.name for server in self.servers}
         return [name for name in lab_names.server_names(self.size) if name not in have]
+
+    @property
+    def raft_multiplier(self) -> int:
+        """What the servers' Raft timers are stretched by. Consul before 0.7 has no such setting."""
+        old = re.match(r"0\.[0-6]\.", self.version)
+        return 1 if old else RAFT_MULTIPLIER.get(self.pace, RAFT_MULTIPLIER["teach"])
 
     @property
     def running(self) -> list[Server]:

@@ -17,6 +17,8 @@ from labctl.engine import logs
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import story as flow
+from labctl.flows.recordings import MANIFEST
+from labctl.raft.timers import timers_of
 from labctl.show import story_json
 
 if TYPE_CHECKING:
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
     from labctl.engine.logs import LogLine
+    from labctl.raft.timers import Timers
 
-MANIFEST, STORY = "manifest.json", "story.json"
+STORY = "story.json"
 
 
 def save(name: str | None, path: Path | None, *, force: bool) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def _write(file: Any, client: Client, lab: Lab, lines: list[LogLine]) -> None:
         for server in lab.servers:
             own = (f"{line.taken} {line.text}\n" for line in lines if line.server == server.name)
             _add(bundle, f"logs/{server.name}.log", "".join(own))
-        _add(bundle, STORY, _story(lines))
+        _add(bundle, STORY, _story(lines, timers_of(lab.raft_multiplier)))
 
 
 def _add(bundle: tarfile.TarFile, name: str, text: str) -> None:
@@ -74,9 +77,9 @@ def _add(bundle: tarfile.TarFile, name: str, text: str) -> None:
     bundle.addfile(entry, io.BytesIO(content))
 
 
-def _story(lines: Iterable[LogLine]) -> str:
+def _story(lines: Iterable[LogLine], timers: Timers) -> str:
     out = io.StringIO()
-    story, events = flow.of_everything(flow.events_of(lines))
+    story, events = flow.of_everything(flow.events_of(lines), timers=timers)
     story_json.write_document(story, events, out)
     return out.getvalue()
 
@@ -90,6 +93,7 @@ def manifest(client: Client, lab: Lab) -> dict[str, Any]:
         "consul": lab.version,
         "image": lab.image,
         "pace": lab.pace,
+        "raft_multiplier": lab.raft_multiplier,
         "created": lab.created.isoformat(),
         "docker": {"version": version.get("Version"), "api": version.get("ApiVersion"), "os": version.get("Os")},
         "servers": [

@@ -10,10 +10,11 @@ from labctl.raft import tale
 from labctl.raft.phrase import phrase
 from labctl.raft.read import read_line
 from labctl.raft.story import Story
+from labctl.raft.timers import timers_of
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
-    from labctl.engine.labs import Server
+    from labctl.engine.labs import Lab
     from labctl.show.steps import Steps
 
 WAITING = "no_known_peers"
@@ -47,7 +48,8 @@ DRAIN_SECONDS = 0.15
 class Lesson:
     """Follows the servers' logs and shows each event that has a sentence, once, in order of time."""
 
-    def __init__(self, client: Client, servers: list[Server], steps: Steps, since: float) -> None:
+    def __init__(self, client: Client, lab: Lab, steps: Steps, since: float) -> None:
+        servers = list(lab.servers)
         self._names = {server.name for server in servers}
         self._by_address = {
             peer: server.name for server in servers for peer in (server.address, f"{server.address}:{RAFT_PORT}")
@@ -55,7 +57,7 @@ class Lesson:
         self._steps = steps
         self._follower = Follower(client, servers, since=since)
         self._waiting: set[str] = set()
-        self._story = Story()
+        self._story = Story(timers=timers_of(lab.raft_multiplier))
         self._number = 0
 
     def show(self, seconds: float = 0.0) -> None:
@@ -85,4 +87,4 @@ class Lesson:
         self._story.finish()
         won = [one for one in self._story.elections if one.outcome == "won"]
         if won:
-            self._steps.note(tale.of_election(won[-1]))
+            self._steps.note(tale.of_election(won[-1], self._story.timers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from labctl.engine.labs import RAFT_MULTIPLIER
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import lab_names
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SERVERS = 3
 DEFAULT_PACE = "teach"
-PACES = ("real", "teach")
+PACES = tuple(RAFT_MULTIPLIER)
 IMAGE_SOURCES = ("auto", "registry", "release", "binary", "debian")
 
 

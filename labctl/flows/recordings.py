@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import os
 import sys
 import tarfile
@@ -15,6 +16,7 @@ from typing import IO, TYPE_CHECKING, cast
 from labctl.errors import ExitCode, LabctlError
 from labctl.raft.read import is_told, merge, read_line
 from labctl.raft.sieve import sift
+from labctl.raft.timers import MULTIPLIERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +25,11 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+MULTIPLIER = 1
+"""The `raft_multiplier` of all servers whose logs labctl ships."""
 CHUNK_BYTES = 1 << 18
+MANIFEST = "manifest.json"
+MOST_BYTES_OF_MANIFEST = 1 << 20
 _GZIP = b"\x1f\x8b"
 
 
@@ -117,6 +123,21 @@ def find(names: Sequence[str]) -> list[Recording]:
             raise LabctlError(f"The folder {name} holds no log.", ExitCode.USAGE)
         found += [Recording(str(one), one.name.split(".")[0], one) for one in inside]
     return sorted(found, key=lambda one: (one.server, one.name))
+
+
+def multiplier_of(found: Iterable[Recording]) -> int | None:
+    """The `raft_multiplier` of the servers, where all logs are of one bundle that has it."""
+    bundles = {one.path for one in found if one.member}
+    if len(bundles) != 1 or not all(one.member for one in found):
+        return None
+    try:
+        with tarfile.open(bundles.pop(), mode="r:gz") as bundle:
+            file = bundle.extractfile(MANIFEST)
+            manifest = json.loads(file.read(MOST_BYTES_OF_MANIFEST)) if file else None
+    except (OSError, EOFError, zlib.error, tarfile.TarError, KeyError, ValueError, RecursionError):
+        return None
+    multiplier = manifest.get("raft_multiplier") if isinstance(manifest, dict) else None
+    return multiplier if type(multiplier) is int and multiplier in MULTIPLIERS else None
 
 
 def sample(name: str) -> list[Recording]:

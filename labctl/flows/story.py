@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from labctl.flows import recordings
 from labctl.portable import lab_names
 from labctl.raft.read import is_told, read_line
 from labctl.raft.story import Story
+from labctl.raft.timers import timers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from labctl.engine.logs import LogLine
     from labctl.raft.election import Election
     from labctl.raft.event import Event
+    from labctl.raft.timers import Timers
 
 _AGO = re.compile(r"([0-9]{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -38,23 +40,41 @@ class Source:
     Attributes:
         events: in order of time.
         servers: the servers' names, where they are known before anything was read.
+        timers: what the servers' timers are set to, where that is known.
     """
 
     events: Iterator[Event]
-    servers: list[str]
+    servers: list[str] = field(default_factory=list)
+    timers: Timers | None = None
 
 
-def source(what: Sequence[str], *, sample: str = "", follow: bool = False, everything: bool = False) -> Source:
+def source(
+    what: Sequence[str],
+    *,
+    sample: str = "",
+    follow: bool = False,
+    everything: bool = False,
+    raft_multiplier: int | None = None,
+) -> Source:
     """Open what the user named: a recording that labctl ships, nothing or a lab, or else logs. Raises LabctlError."""
+    found = _source(what, sample=sample, follow=follow, everything=everything)
+    return found if raft_multiplier is None else replace(found, timers=timers_of(raft_multiplier))
+
+
+def _source(what: Sequence[str], *, sample: str, follow: bool, everything: bool) -> Source:
     if sample:
         if what or follow:
             raise LabctlError("--sample NAME is a story of its own: leave out the rest.", ExitCode.USAGE)
-        return Source(recordings.events(recordings.sample(sample), everything=everything), [])
+        of_sample = recordings.sample(sample)
+        return Source(recordings.events(of_sample, everything=everything), timers=timers_of(recordings.MULTIPLIER))
     if not what or (len(what) == 1 and _means_a_lab(what[0])):
         return _of_lab(what[0] if what else None, follow=follow, everything=everything)
     if follow and list(what) != [recordings.STANDARD_INPUT]:
         raise LabctlError("Only a lab, or `-` for standard input, can be followed.", ExitCode.USAGE)
-    return Source(recordings.events(recordings.find(what), everything=everything), [])
+    found = recordings.find(what)
+    multiplier = recordings.multiplier_of(found)
+    timers = timers_of(multiplier) if multiplier else None
+    return Source(recordings.events(found, everything=everything), timers=timers)
 
 
 def _means_a_lab(name: str) -> bool:
@@ -67,7 +87,8 @@ def _of_lab(name: str | None, *, follow: bool, everything: bool) -> Source:
     lab = choose_lab(client, name)
     servers = list(lab.servers)
     lines = logs.Follower(client, servers) if follow else logs.read(client, servers)
-    return Source(events_of(lines, everything=everything), [server.name for server in servers])
+    names = [server.name for server in servers]
+    return Source(events_of(lines, everything=everything), names, timers_of(lab.raft_multiplier))
 
 
 def events_of(lines: Iterable[LogLine], *, everything: bool = False) -> Iterator[Event]:
@@ -80,12 +101,14 @@ def events_of(lines: Iterable[LogLine], *, everything: bool = False) -> Iterator
             yield event._replace(time=line.when or event.time)
 
 
-def of_everything(events: Iterable[Event], since: datetime | None = None) -> tuple[Story, Iterator[Event]]:
+def of_everything(
+    events: Iterable[Event], since: datetime | None = None, timers: Timers | None = None
+) -> tuple[Story, Iterator[Event]]:
     """The story from a time on, and its events as they are told: the story is whole when they have been read.
 
     What was over by then is left out; terms and names are still known from it.
     """
-    story = Story(since)
+    story = Story(since, timers)
     told = story.told(events)
     return story, told if since is None else _from_then_on(told, since)
 
@@ -110,13 +133,15 @@ def _from_then_on(events: Iterable[Event], since: datetime) -> Iterator[Event]:
             yield event
 
 
-def of_one_election(events: Iterable[Event], number: int) -> tuple[Story, Iterator[Event]]:
+def of_one_election(
+    events: Iterable[Event], number: int, timers: Timers | None = None
+) -> tuple[Story, Iterator[Event]]:
     """The story of one campaign, counted from 1 in the order in which they began. Raises LabctlError.
 
     It begins where the candidate gave up waiting for a leader and ends where the campaign, and what followed from
     it in the same term, was over.
     """
-    story = Story()
+    story = Story(timers=timers)
     told = list(story.told(events))
     there = len(story.elections)
     if not 1 <= number <= there:
@@ -127,6 +152,7 @@ def of_one_election(events: Iterable[Event], number: int) -> tuple[Story, Iterat
     election = story.elections[number - 1]
     story.elections = [election]
     story.leaders = [one for one in story.leaders if one.server == election.candidate and one.term == election.term]
+    story.outages = [one for one in story.outages if one.leader == election.candidate and one.term == election.term]
     return story, iter(_around(told, election))
 
 

@@ -234,7 +234,7 @@ class Up:
             return
         lab = find_lab(self.client, self.options.lab)
         if lab:
-            self._lesson = Lesson(self.client, list(lab.servers), self.steps, self.since)
+            self._lesson = Lesson(self.client, lab, self.steps, self.since)
 
     def _seconds(self) -> dict[str, float]:
         known = {name: round(self.told.seconds.get(name, 0.0), 3) for name in ("image", "start", "join", "election")}

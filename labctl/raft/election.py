@@ -38,6 +38,8 @@ class Election:
         tally: votes it counted.
         needed: votes it needed.
         refusals: who refused, and why.
+        waited: how long the timer ran that made it stand, in seconds: the heartbeat timer or the election timer, by its
+            cause. None where the log does not show when it began.
         pre_vote: how the pre-vote went, in generations that have one.
         outcome: None while it is open. `split` means that nobody had a majority of a term in which several stood,
             `lost` that another server won or a majority refused, `abandoned` that too few answered, or that the
@@ -54,6 +56,7 @@ class Election:
     tally: int = 0
     needed: int | None = None
     refusals: list[Refusal] = field(default_factory=list)
+    waited: float | None = None
     pre_vote: Literal["won", "lost"] | None = None
     outcome: Outcome | None = None
     fell_back: bool = False
@@ -100,6 +103,8 @@ class Reign:
         since: when it became leader.
         until: when it ceased to be; None while it leads.
         ended_by: what ended it; None while it leads. `silent` means that its log just ends before another leads.
+        without_leader: how long there had been no leader before it, in seconds; None where that is not known.
+        without_majority: how long it had not reached a majority when it gave up for that, in seconds.
     """
 
     server: str
@@ -107,3 +112,5 @@ class Reign:
     since: datetime | None
     until: datetime | None = None
     ended_by: EndedBy | None = None
+    without_leader: float | None = None
+    without_majority: float | None = None

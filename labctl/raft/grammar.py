@@ -304,7 +304,11 @@ def _rule_of(voice: Voice, message: str) -> tuple[Rule, Meaning] | None:
         if found is not None:
             named = {name: value.strip() for name, value in found.groupdict().items() if value is not None}
             term, peer = _term(named.pop("term", None)), named.pop("peer", None)
-            return rule, Meaning(rule.event, term, _peer(peer) if _names_one(peer) else None, named)
+            if not _names_one(peer):
+                return rule, Meaning(rule.event, term, None, named)
+            if _CONFIGURED_SERVER.fullmatch(peer):
+                named["peer"] = peer  # it says which address has which ID
+            return rule, Meaning(rule.event, term, _peer(peer), named)
     return None
 
 

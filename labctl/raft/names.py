@@ -84,6 +84,10 @@ class Names:
         address = self._same.get(peer, "")
         return self._servers.get(peer) or self._servers.get(address) or self._likely.get(peer)
 
+    def place(self, peer: str) -> str:
+        """Return one name for a server that lines call by its ID here and by its address there."""
+        return self.server(peer) or self._same.get(peer, peer)
+
     def __call__(self, peer: str | None) -> str | None:
         """Return the server's name where it is known, else what the line says."""
         return self.server(peer) or peer

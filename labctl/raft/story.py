@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from labctl.raft.contact import BACK, BEHIND, LOST, REMOVED, Contact, Outage
 from labctl.raft.election import Cause, Election, EndedBy, Reign
 from labctl.raft.event import OTHER, Event
 from labctl.raft.grammar import voice_of
@@ -18,6 +19,8 @@ from labctl.raft.names import Names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
+
+    from labctl.raft.timers import Timers
 
 UNSETTLED = 64
 """Campaigns, and reigns, that are kept open until it is known what their rivals came to."""
@@ -50,6 +53,10 @@ class _Server:
     election: Election | None = None
     reign: Reign | None = None
     number: int = 0  # of its reign
+    contact: Contact | None = None  # while it leads
+    needed: int | None = None  # votes that are a majority
+    timer: datetime | None = None  # when its heartbeat or its election timer began to run
+    waited: float | None = None
     ending: EndedBy | None = None
     transferring: datetime | None = None
     last: datetime | None = None
@@ -59,18 +66,22 @@ class Story:
     """What happened. Feed it events in their order with `tell`, then `finish`.
 
     Args:
-        since: elections and reigns that were over by then are left out.
+        since: elections, reigns and outages that were over by then are left out.
+        timers: what the servers' timers were set to, where that is known.
 
     Attributes:
         elections: the campaigns that are settled, in the order in which they began.
         leaders: reigns, in the order in which they began.
+        outages: which server a leader could not reach, in the order in which they ended.
         unparsed: lines of a Raft module that no rule knew.
         names: who is who.
     """
 
-    def __init__(self, since: datetime | None = None) -> None:
+    def __init__(self, since: datetime | None = None, timers: Timers | None = None) -> None:
         self.elections: list[Election] = []
         self.leaders: list[Reign] = []
+        self.outages: list[Outage] = []
+        self.timers = timers
         self.unparsed = 0
         self.names = Names()
         self._since = since
@@ -81,6 +92,7 @@ class Story:
         self._reigns = 0
         self._newest: tuple[str, int] = ("", 0)
         self._newest_of_another = 0
+        self._vacant: datetime | None = None
         self._won: int | None = None
         self._from_the_beginning = False
         self._acts: dict[str, Callable[[_Server, Event], int | None]] = {
@@ -110,6 +122,7 @@ class Story:
             "vote_duplicate_term": self._refuse,
             "new_leader_announced": self._announce,
             **dict.fromkeys(_ENDS, self._notice),
+            **dict.fromkeys((*LOST, BACK, BEHIND, REMOVED), self._reach),
         }
 
     @property
@@ -139,20 +152,23 @@ class Story:
             self._seen(server, event)
         return self._told(event, term if term is not None else server.term)
 
-    def take(self) -> tuple[list[Election], list[Reign]]:
-        """Take out the elections and the reigns that will not change any more: a log without end has millions."""
+    def take(self) -> tuple[list[Election], list[Reign], list[Outage]]:
+        """Take out what will not change any more: a log without end has millions of elections."""
         elections, self.elections = self.elections, []
+        outages, self.outages = self.outages, []
         over = next((at for at, one in enumerate(self.leaders) if one.ended_by is None), len(self.leaders))
         if not self._reigning:
             over = len(self.leaders)
         reigns, self.leaders = self.leaders[:over], self.leaders[over:]
-        return elections, reigns
+        return elections, reigns, outages
 
     def finish(self) -> None:
         """Settle what is open: the log has ended."""
         for server in list(self._reigning.values()):
             if self._is_superseded(server):
                 self._end_reign(server, server.last, "silent")
+            elif server.contact is not None:
+                self.outages += server.contact.end(None, self.names, leads=True)
         self._reigning.clear()
         while self._open:
             self._settle_oldest()
@@ -191,15 +207,19 @@ class Story:
 
     # -- what each event does --------------------------------------------------------------------------------
 
-    def _wait(self, _: _Server, __: Event) -> None:
+    def _wait(self, server: _Server, _: Event) -> None:
         """A server without peers, before any election: the log begins before the cluster does."""
         self._from_the_beginning = True
+        # Its heartbeat timer runs on and is started anew each time; no line says when.
+        server.timer = None
 
-    def _time_out(self, server: _Server, _: Event) -> None:
+    def _time_out(self, server: _Server, event: Event) -> None:
         server.cause = "heartbeat_timeout"
+        server.waited = _seconds_between(server.timer, event.time) if _heard_of_no_leader(event) else None
 
     def _try_again(self, server: _Server, event: Event) -> int | None:
         server.cause = "election_timeout"
+        server.waited = _seconds_between(server.timer, event.time)
         return self._end_election(server, event)
 
     def _stand(self, server: _Server, event: Event) -> int | None:
@@ -207,8 +227,9 @@ class Story:
         self._end_reign(server, event.time, "newer_term")
         cause: Cause = "transfer" if server.cause == "unknown" and server.role == "follower" else server.cause
         term, source = self._next_term(server, event)
-        election = Election(server.name, term, source, cause, event.time)
+        election = Election(server.name, term, source, cause, event.time, waited=server.waited)
         server.role, server.cause, server.election, server.ending = "candidate", "unknown", election, None
+        server.timer, server.waited = event.time, None
         self._open.append(election)
         if term is not None and event.term is None:
             server.term = term
@@ -221,7 +242,7 @@ class Story:
             return None
         election = server.election
         if event.event == "votes_needed":
-            election.needed = _number(event.values.get("needed"))
+            election.needed = server.needed = _number(event.values.get("needed"))
         elif event.event == "vote_granted":
             tally = _number(event.values.get("tally"))
             voter = self.names(event.peer)
@@ -256,6 +277,9 @@ class Story:
         self._end_reign(server, event.time, "restarted")
         server.role, server.election, server.ending = "leader", None, None
         server.reign = Reign(server.name, term, event.time)
+        if not self._reigning:
+            server.reign.without_leader = _seconds_between(self._vacant, event.time)
+        server.contact, server.timer = Contact(server.name, term), None
         self.leaders.append(server.reign)
         self._number(server)
         return term
@@ -279,6 +303,7 @@ class Story:
             term = self._end_election(server, event)
         self._end_reign(server, event.time, "newer_term")
         server.role, server.cause = "follower", "unknown"
+        server.timer, server.waited = event.time, None
         return term
 
     def _start(self, server: _Server, event: Event) -> None:
@@ -286,6 +311,7 @@ class Story:
         self._end_election(server, event)
         self._end_reign(server, event.time, "restarted")
         server.role, server.cause = "follower", "unknown"
+        server.timer = None
 
     def _fall_back(self, server: _Server, event: Event) -> int | None:
         if server.election is None:
@@ -302,6 +328,8 @@ class Story:
         if ending != "newer_term" or not self._is_transferring(server, event):
             server.ending = ending
         if event.event == "quorum_lost_stepdown":
+            if server.reign and server.contact:
+                server.reign.without_majority = server.contact.without_majority(server.needed)
             self._end_reign(server, event.time, "quorum_lost")
         return term
 
@@ -311,6 +339,15 @@ class Story:
         if server.ending != "transfer" or server.transferring is None or event.time is None:
             return server.ending == "transfer"
         return (event.time - server.transferring).total_seconds() < TRANSFER_SECONDS
+
+    def _reach(self, server: _Server, event: Event) -> None:
+        if server.contact is not None:
+            outage = server.contact.take(event, self.names)
+            if outage is not None:
+                self._tell_outages([outage])
+
+    def _tell_outages(self, outages: list[Outage]) -> None:
+        self.outages += [one for one in outages if not self._is_before(one.until)]
 
     def _lose(self, server: _Server, event: Event) -> int | None:
         term = server.reign.term if server.reign else server.term
@@ -351,7 +388,11 @@ class Story:
         if self._is_before(time):
             self.leaders.remove(server.reign)
         self._reigning.pop(server.number, None)
-        server.reign, server.ending = None, None
+        # When a leader fell silent, nobody knows: its last line may be hours older.
+        self._vacant = time if server.reign.ended_by != "silent" else None
+        if server.contact is not None:
+            self._tell_outages(server.contact.end(time, self.names))
+        server.reign, server.ending, server.contact = None, None, None
 
     def _is_superseded(self, server: _Server) -> bool:
         """Whether another server has led since."""
@@ -385,6 +426,22 @@ def _unheard(election: Election, server: str, now: datetime | None) -> bool:
     if election.end is None and election.start == now:
         return True
     return any(one.server == server and one.reason.startswith("we have a leader") for one in election.refusals)
+
+
+def _seconds_between(begin: datetime | None, end: datetime | None) -> float | None:
+    """The time from one stamp to another; None where one is missing, or where a clock went back."""
+    if begin is None or end is None or end < begin:
+        return None
+    return (end - begin).total_seconds()
+
+
+def _heard_of_no_leader(event: Event) -> bool:
+    """Whether a heartbeat timeout says that it had no leader: then nothing can have started the timer anew.
+
+    Before Consul 0.7 the line does not say.
+    """
+    values = event.values
+    return event.peer is None and ("last-leader" in values or "last-leader-addr" in values or '""' in event.line)
 
 
 def _number(text: str | None) -> int | None:

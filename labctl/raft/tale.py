@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from labctl.raft.contact import Outage
     from labctl.raft.election import Election, Reign
+    from labctl.raft.timers import Timers
 
 MILLISECOND = 0.001
 _CAUSES = {
@@ -61,10 +64,13 @@ def elapsed(start: datetime | None, end: datetime | None) -> str | None:
     return f"about {seconds:.0f} s" if seconds else "less than 1 s"
 
 
-def of_election(election: Election) -> str:
-    """Tell a campaign: who stood, who voted, who refused and why, what came of it."""
+def of_election(election: Election, timers: Timers | None = None) -> str:
+    """Tell a campaign: who stood, who voted, who refused and why, what came of it.
+
+    With `timers`, what was measured stands beside what was set.
+    """
     term = f"in term {election.term}" if election.term is not None else "in a term that no line names"
-    cause = _CAUSES[election.cause]
+    cause = _CAUSES[election.cause] + _waited(election, timers)
     parts = [f"{election.candidate} stood {term}{f' because {cause}' if cause else ''}"]
     if election.pre_vote == "lost":
         return f"{parts[0]}; the pre-vote showed that it would lose, so it asked for no vote."
@@ -95,11 +101,53 @@ def _votes(election: Election) -> str:
     return f"{count}, its own and {listed(others)}'s" if others and len(others) == election.tally - 1 else count
 
 
-def of_reign(reign: Reign) -> str:
-    """Tell a reign: who led in which term, for how long, and what ended it."""
+def _waited(election: Election, timers: Timers | None) -> str:
+    if election.waited is None:
+        return ""
+    # The stamp of its beginning has whole seconds where that of its end has.
+    whole = election.start is not None and not election.start.microsecond
+    waited = f"about {election.waited:.0f} s" if whole else _precise(election.waited)
+    least = {"heartbeat_timeout": timers.heartbeat, "election_timeout": timers.election} if timers else {}
+    timeout = least.get(election.cause)
+    return f" ({waited}{f', of {timeout:g} to {2 * timeout:g} s' if timeout else ''})"
+
+
+def _precise(seconds: float) -> str:
+    """A time that stands beside the one that was set: `1.34 s`."""
+    return f"{seconds:.2f} s" if 1 <= seconds < 60 else duration(seconds)  # noqa: PLR2004 - a minute
+
+
+def of_reign(reign: Reign, timers: Timers | None = None) -> str:
+    """Tell a reign: who led in which term, after how long without a leader, for how long, and what ended it."""
     term = f" in term {reign.term}" if reign.term is not None else ""
+    begun = reign.since and reign.without_leader is not None and reign.since - timedelta(seconds=reign.without_leader)
+    vacant = elapsed(begun or None, reign.since)
+    after = f" after {vacant} without a leader" if vacant else ""
     if reign.ended_by is None:
-        return f"{reign.server} leads{term}."
+        return f"{reign.server} leads{term}{after}."
     took = elapsed(reign.since, reign.until)
     lasted = f" for {took}" if took else ""
-    return f"{reign.server} led{term}{lasted}, until {_ENDS[reign.ended_by]}."
+    lost = ""
+    if reign.without_majority is not None:
+        lease = f"; its lease is {duration(timers.lease)}" if timers else ""
+        lost = f" for {_precise(reign.without_majority)}{lease}"
+    return f"{reign.server} led{term}{lasted}{f',{after},' if after else ','} until {_ENDS[reign.ended_by]}{lost}."
+
+
+_OUTAGE_ENDS = {
+    "reached": "{server} answered again",
+    "removed": "{server} was removed from the cluster",
+    "leadership": "{leader} led no longer",
+}
+
+
+def of_outage(outage: Outage) -> str:
+    """Tell which server a leader could not reach, for how long, and whether it had missed anything."""
+    term = f", the leader of term {outage.term}," if outage.term is not None else ""
+    if outage.ended_by is None:
+        return f"{outage.leader}{term} cannot reach {outage.server}."
+    took = elapsed(outage.since, outage.until)
+    lasted = f" for {took}" if took else ""
+    end = _OUTAGE_ENDS[outage.ended_by].format(server=outage.server, leader=outage.leader)
+    missed = "" if outage.behind is None else f"; then it was sent what it had missed, from entry {outage.behind} on"
+    return f"{outage.leader}{term} could not reach {outage.server}{lasted}, until {end}{missed}."

@@ -1,4 +1,4 @@
-"""What is written behind a story's events: its elections and reigns. A log may hold millions, so files keep them."""
+"""What is written behind a story's events: elections, reigns, outages. A log may hold millions, so files keep them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from labctl.raft.contact import Outage
     from labctl.raft.election import Election, Reign
     from labctl.raft.event import Event
     from labctl.raft.story import Story
@@ -18,25 +19,32 @@ IN_MEMORY_BYTES = 1 << 20
 
 
 class Later:
-    """Keeps elections and reigns as lines of text until the last event was written. A context: its files are closed.
+    """Keeps elections, reigns and outages as lines of text until the last event was written, in files that it closes.
 
     Args:
         story: whose; it no longer has what was taken out of it.
         election: writes an election.
         reign: writes a reign.
+        outage: writes an outage.
     """
 
-    def __init__(self, story: Story, election: Callable[[Election], str], reign: Callable[[Reign], str]) -> None:
+    def __init__(
+        self,
+        story: Story,
+        election: Callable[[Election], str],
+        reign: Callable[[Reign], str],
+        outage: Callable[[Outage], str],
+    ) -> None:
         self._story = story
-        self._election, self._reign = election, reign
-        self._elections, self._reigns = _file(), _file()
+        self._election, self._reign, self._outage = election, reign, outage
+        self._elections, self._reigns, self._outages = _file(), _file(), _file()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._elections.close()
-        self._reigns.close()
+        for file in (self._elections, self._reigns, self._outages):
+            file.close()
 
     def passing(self, events: Iterator[Event]) -> Iterator[Event]:
         """The events, one after the other; afterwards everything is kept."""
@@ -47,9 +55,10 @@ class Later:
         self._take()
 
     def _take(self) -> None:
-        elections, reigns = self._story.take()
+        elections, reigns, outages = self._story.take()
         self._elections.writelines(f"{_one_line(self._election(one))}\n" for one in elections)
         self._reigns.writelines(f"{_one_line(self._reign(one))}\n" for one in reigns)
+        self._outages.writelines(f"{_one_line(self._outage(one))}\n" for one in outages)
 
     @property
     def elections(self) -> Iterator[str]:
@@ -60,6 +69,11 @@ class Later:
     def reigns(self) -> Iterator[str]:
         """Each as it was written."""
         return _lines(self._reigns)
+
+    @property
+    def outages(self) -> Iterator[str]:
+        """Each as it was written."""
+        return _lines(self._outages)
 
 
 def _file() -> IO[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from labctl.raft.contact import Outage
     from labctl.raft.event import Event
     from labctl.raft.story import Story
 
@@ -90,6 +91,17 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Band:
+    """Behind a lane, from one row to another: its server was out of the leader's reach."""
+
+    server: str
+    x: int
+    begin: int
+    end: int
+    words: str
+
+
+@dataclass(frozen=True)
 class Arrow:
     """A request, a vote or a refusal, from lane to lane in a row."""
 
@@ -116,8 +128,10 @@ class Picture:
     rows: list[Row] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
+    bands: list[Band] = field(default_factory=list)
     elections: list[str] = field(default_factory=list)
     leaders: list[str] = field(default_factory=list)
+    outages: list[str] = field(default_factory=list)
     left_out: int = 0
 
     @property
@@ -142,8 +156,10 @@ def picture_of(story: Story, events: Iterable[Event]) -> Picture:
     for event in events:
         drawn.add(event)
     picture = drawn.picture(story.servers)
-    picture.elections = [tale.of_election(one) for one in story.elections]
-    picture.leaders = [tale.of_reign(one) for one in story.leaders]
+    picture.bands = drawn.bands(story.outages, picture)
+    picture.elections = [tale.of_election(one, story.timers) for one in story.elections]
+    picture.leaders = [tale.of_reign(one, story.timers) for one in story.leaders]
+    picture.outages = [tale.of_outage(one) for one in story.outages]
     return picture
 
 
@@ -208,6 +224,22 @@ class _Drawing:
                 picture.arrows.append(Arrow(row.number, row.y, *ends, meaning))
         picture.segments = [one for lane in lanes for one in _segments(lane, picture)]
         return picture
+
+    def bands(self, outages: Iterable[Outage], picture: Picture) -> list[Band]:
+        """Where the rows of each outage are; one that none of the rows is in has no band."""
+        places = {lane.server: lane.x for lane in picture.lanes}
+        moments = [(row.y, event.time) for row, event in self._rows if event.time is not None]
+        found = []
+        for one in outages:
+            if one.since is None or one.server not in places:
+                continue
+            inside = [y for y, time in moments if one.since <= time and (one.until is None or time <= one.until)]
+            if inside:
+                end = inside[-1] if one.until else picture.height - ROW
+                found.append(
+                    Band(one.server, places[one.server], inside[0], max(end, inside[0] + 1), tale.of_outage(one))
+                )
+        return found
 
 
 def _segments(lane: Lane, picture: Picture) -> list[Segment]:

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
+    from labctl.raft.contact import Outage
     from labctl.raft.election import Election, Reign
     from labctl.raft.event import Event
     from labctl.raft.story import Story
+    from labctl.raft.timers import Timers
 
 
 def _stamp(time: datetime | None) -> str | None:
@@ -39,7 +41,7 @@ def event_row(event: Event) -> dict[str, Any]:
 
 
 def election_row(election: Election) -> dict[str, Any]:
-    """One campaign; `tally`, `refusals` and `pre_vote` are more than the shape asks for."""
+    """One campaign."""
     return {
         "term": election.term,
         "candidate": election.candidate,
@@ -53,6 +55,7 @@ def election_row(election: Election) -> dict[str, Any]:
         "tally": election.tally,
         "refusals": [{"server": one.server, "reason": one.reason} for one in election.refusals],
         "pre_vote": election.pre_vote,
+        "waited": election.waited,
     }
 
 
@@ -64,19 +67,55 @@ def leader_row(reign: Reign) -> dict[str, Any]:
         "from": _stamp(reign.since),
         "to": _stamp(reign.until),
         "ended_by": reign.ended_by,
+        "without_leader": reign.without_leader,
+        "without_majority": reign.without_majority,
     }
+
+
+def outage_row(outage: Outage) -> dict[str, Any]:
+    """One server that a leader could not reach."""
+    return {
+        "server": outage.server,
+        "leader": outage.leader,
+        "term": outage.term,
+        "from": _stamp(outage.since),
+        "to": _stamp(outage.until),
+        "seconds": outage.seconds,
+        "ended_by": outage.ended_by,
+        "behind": outage.behind,
+    }
+
+
+def timeouts_row(timers: Timers | None) -> dict[str, float] | None:
+    """What the servers' timers were set to, in seconds; None where nobody knows."""
+    if timers is None:
+        return None
+    return {"heartbeat": timers.heartbeat, "election": timers.election, "lease": timers.lease}
 
 
 def frame(story: Story) -> dict[str, Any]:
     """The document without its rows, in the order in which it is written: what is known only at the end comes last."""
-    return {"events": [], "elections": [], "leaders": [], "servers": story.servers, "unparsed": story.unparsed}
+    return {
+        "events": [],
+        "elections": [],
+        "leaders": [],
+        "outages": [],
+        "timeouts": timeouts_row(story.timers),
+        "servers": story.servers,
+        "unparsed": story.unparsed,
+    }
 
 
 def write_document(story: Story, events: Iterator[Event], out: IO[str]) -> None:
     """Write what `story` tells as one JSON document, as it is told."""
-    with Later(story, lambda one: _text(election_row(one)), lambda one: _text(leader_row(one))) as later:
+    with Later(
+        story,
+        lambda one: _text(election_row(one)),
+        lambda one: _text(leader_row(one)),
+        lambda one: _text(outage_row(one)),
+    ) as later:
         told = (_text(event_row(event)) for event in later.passing(events))
-        rows = {"events": told, "elections": later.elections, "leaders": later.reigns}
+        rows = {"events": told, "elections": later.elections, "leaders": later.reigns, "outages": later.outages}
         for number, key in enumerate(frame(story)):
             out.write(f'{"," if number else "{"}"{key}":')
             if key in rows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from labctl.raft import tale
 from labctl.show.picture import Row, picture_of
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def mermaid(story: Story, events: Iterable[Event]) -> str:
         else:
             ends = f"{names[arrow.begin]}{_SIGNS[arrow.meaning]}{names[arrow.end]}"
             lines.append(f"    {ends}: {_label(row.server)} {_words(row)}")
-    lines += [f"    %% {_label(tale.of_election(one))}" for one in story.elections]
+    lines += [f"    %% {_label(one)}" for one in (*picture.elections, *picture.leaders, *picture.outages)]
     return "\n".join(lines) + "\n"
 
 

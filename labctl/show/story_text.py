@@ -46,13 +46,19 @@ class StoryText:
 
     def write(self, story: Story, events: Iterator[Event], *, at_once: bool = False) -> None:
         """Write all of a story, with `at_once` each event as soon as it comes."""
-        with Later(story, tale.of_election, tale.of_reign) as later:
+        with Later(
+            story,
+            lambda one: tale.of_election(one, story.timers),
+            lambda one: tale.of_reign(one, story.timers),
+            tale.of_outage,
+        ) as later:
             for event in later.passing(events):
                 self._event(event)
                 if at_once:
                     self._out.flush()
             self._sentences("Elections", later.elections)
             self._sentences("Leaders", later.reigns)
+            self._sentences("Out of reach", later.outages)
         if story.unparsed:
             self._out.write(f"\n{story.unparsed} lines of Raft have a wording that labctl does not know.\n")
 

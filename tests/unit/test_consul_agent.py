@@ -21,6 +21,7 @@ from consul_agent import (
     knows,
     parse_version,
 )
+from labctl.engine import labs
 
 VERSIONS = [
     *["0.5.2", "0.6.0", "0.6.4", "0.7.0", "0.7.4", "0.7.5", "0.8.0", "0.8.1", "0.8.4", "0.8.5", "0.9.4"],
@@ -95,6 +96,10 @@ def test_a_flag_is_given_to_the_versions_that_know_it_and_to_no_other(flag: str,
 def test_before_1_0_a_block_stands_in_the_file_of_the_versions_that_know_it(block: str, first: str) -> None:
     in_file = [version for version in VERSIONS if block in agent_settings(version)]
     assert in_file == VERSIONS[VERSIONS.index(first) : VERSIONS.index("0.9.4") + 1]
+
+
+def test_labctl_tells_a_lab_with_the_timers_that_its_servers_were_given() -> None:
+    assert labs.RAFT_MULTIPLIER == RAFT_MULTIPLIER
 
 
 @pytest.mark.parametrize("pace", RAFT_MULTIPLIER)

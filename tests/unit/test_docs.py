@@ -280,7 +280,7 @@ SHAPES = {
     "members": ("Seen.row",),
     "logs": ("write",),
     "bundle save": ("saved",),
-    "story": ("event_row", "election_row", "leader_row", "frame"),
+    "story": ("event_row", "election_row", "leader_row", "outage_row", "timeouts_row", "frame"),
     "image build, save and load": ("Image.row", "save", "load"),
     "doctor": ("Finding.row",),
 }

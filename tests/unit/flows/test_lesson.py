@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labctl.engine import labs
 from labctl.engine.labs import Server
 from labctl.engine.logs import LogLine
 from labctl.flows import lesson
 from labctl.flows.lesson import TOLD, Lesson
 from labctl.raft.grammar import EVENTS
+from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
     from labctl.show.steps import Steps
 
+LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
 SAID = (
     ("consul2", "[WARN]  agent.server.raft: no known peers, aborting election"),
     ("consul1", "[WARN]  agent.server.raft: heartbeat timeout reached, starting election: last-leader="),
@@ -72,7 +76,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, heard: Steps) -> Lesson:
         Server(f"consul{number}", f"c{number}", f"id{number}", "running", f"10.0.0.{number + 1}", 1)
         for number in (1, 2, 3)
     ]
-    return Lesson(None, servers, heard, 0.0)  # type: ignore[arg-type]
+    return Lesson(None, replace(LAB, servers=tuple(servers)), heard, 0.0)  # type: ignore[arg-type]
 
 
 def test_every_event_that_is_told_is_one_that_the_grammar_knows() -> None:

@@ -322,14 +322,16 @@ def test_a_long_story_keeps_few_elections_open() -> None:
 def test_what_is_taken_out_on_the_way_is_the_same_story(name: str) -> None:
     whole, story = recorded(name), Story()
     streams = [events_of((SAMPLES / name / f"{one}.log").read_text(encoding="utf-8"), one) for one in SERVERS]
-    elections, leaders = [], []
+    elections, leaders, outages = [], [], []
     for event in merge(streams):
         story.tell(event)
         taken = story.take()
         elections += taken[0]
         leaders += taken[1]
+        outages += taken[2]
     story.finish()
     assert ([*elections, *story.elections], [*leaders, *story.leaders]) == (whole.elections, whole.leaders)
+    assert [*outages, *story.outages] == whole.outages
 
 
 def test_a_reign_that_very_many_followed_is_over_and_few_are_kept() -> None:

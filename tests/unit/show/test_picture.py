@@ -80,6 +80,18 @@ def test_a_vote_goes_from_the_voter_to_the_candidate_and_a_refusal_too() -> None
     assert ("consul3", "consul1", "refusal", "does not vote for consul1: it has a leader") in arrows
 
 
+def test_a_server_out_of_the_leaders_reach_has_a_band_from_when_on_until_when() -> None:
+    story, events = sample("consul-1.15")
+    drawn = picture_of(story, events)
+    times = {row.y: row.since for row in drawn.rows}
+    bands = {(one.server, times.get(one.begin), times.get(one.end)) for one in drawn.bands}
+    assert len(drawn.bands) == len(story.outages) == len(drawn.outages) > 3
+    assert {server for server, _, _ in bands} == {"consul1", "consul2", "consul3"}
+    svg = ET.fromstring(story_picture.svg(*sample("consul-1.15")))  # noqa: S314 - made by us
+    titles = [one.findtext(f"{SVG}title") for one in svg.findall(f".//{SVG}rect[@class='band']")]
+    assert [one for one in titles if one] == drawn.outages
+
+
 def test_what_a_server_says_again_and_again_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "2021-01-24T00:00:0{}Z [WARN]  agent.server.raft: failed to contact: server-id=x time=1s"
     read = [read_line(line.format(second), server="consul1", line_no=second) for second in range(5)]

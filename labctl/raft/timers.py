@@ -1,0 +1,61 @@
+"""Raft's timers: what Consul sets them to, and what a log shows of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MULTIPLIERS = range(1, 11)
+"""What Consul takes as `raft_multiplier` (agent/config/builder.go)."""
+
+_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ns|us|µs|ms|h|m|s)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Timers:
+    """How long servers were told to wait, in seconds (raft config.go, DefaultConfig).
+
+    Attributes:
+        heartbeat: a follower that hears no leader stands after a random time from this to twice this.
+        election: a candidate without a majority stands again after a random time from this to twice this.
+        lease: a leader that reaches no majority for this long gives up.
+    """
+
+    heartbeat: float
+    election: float
+    lease: float
+
+
+def timers_of(multiplier: int) -> Timers:
+    """The timers of a Consul with that `raft_multiplier`; it is 1 before Consul 0.7, which has no such setting."""
+    return Timers(1.0 * multiplier, 1.0 * multiplier, 0.5 * multiplier)
+
+
+def seconds_of(duration: str | None) -> float | None:
+    """Read a duration as Go writes it (`500.76ms`, `1m2.5s`), or as its JSON has it, in nanoseconds."""
+    if not duration:
+        return None
+    if duration.isdecimal() and duration.isascii():
+        return int(duration[:18]) * _SECONDS["ns"]
+    parts = _PART.findall(duration)
+    if "".join(number + unit for number, unit in parts) != duration:
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def without_majority(silences: Iterable[float], needed: int | None) -> float | None:
+    """How long a leader had not reached a majority, from how long it had not reached each server that was silent.
+
+    Args:
+        silences: in seconds, of each silent server.
+        needed: the votes that are a majority; where nobody knows, all that are silent count.
+    """
+    longest = sorted(silences, reverse=True)
+    # Of n = 2 * needed - 1 servers, the majority is gone when the n - needed + 1 = needed-th of them falls silent.
+    at = len(longest) - 1 if needed is None else needed - 1
+    return longest[at] if 0 <= at < len(longest) else None

@@ -1,0 +1,100 @@
+"""Raft's timers: what was set, and what a log shows of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl.flows import recordings
+from labctl.raft.read import merge, read_line
+from labctl.raft.story import Story
+from labctl.raft.timers import Timers, seconds_of, timers_of, without_majority
+from tests.unit.raft.logs import SCENARIOS
+
+TIMERS = timers_of(recordings.MULTIPLIER)
+
+
+def test_consuls_multiplier_stretches_rafts_own_timers() -> None:
+    assert timers_of(5) == Timers(heartbeat=5, election=5, lease=2.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("500.5ms", 0.5005),
+        ("1.36s", 1.36),
+        ("1m2.5s", 62.5),
+        ("2h0m1s", 7201),
+        ("13.2µs", 1.32e-5),
+        ("500917921", 0.500917921),
+        ("0s", 0),
+        *((text, None) for text in ("", None, "soon", "5", "1.2.3s", "-1s", "5s ", "9" * 400 + "s", "٣s")),
+    ],
+)
+def test_a_duration_is_read_as_go_writes_it(text: str | None, seconds: float | None) -> None:
+    expected = 5e-9 if text == "5" else seconds  # JSON has nanoseconds
+    assert seconds_of(text) == (expected if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("silences", "needed", "expected"),
+    [([0.5, 2.0], 2, 0.5), ([0.5], 2, None), ([3.0, 1.0, 2.0, 0.1], 3, 1.0), ([3.0, 1.0], None, 1.0), ([], None, None)],
+)
+def test_the_majority_is_gone_when_as_many_are_silent_as_were_needed(
+    silences: list[float], needed: int | None, expected: float | None
+) -> None:
+    assert without_majority(silences, needed) == expected
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_what_was_measured_in_real_logs_is_what_raft_promises(name: str) -> None:
+    story = Story()
+    list(story.told(recordings.events(recordings.sample(name))))
+    whole = 1.0 if story.elections[0].start and not story.elections[0].start.microsecond else 0.05
+    retried = [one.waited for one in story.elections if one.cause == "election_timeout"]
+    assert len(retried) >= 3
+    for waited in retried:
+        assert waited is not None
+        assert TIMERS.election - whole <= waited <= 2 * TIMERS.election + whole
+    for one in story.elections:
+        # A vote that was given in between starts the timer of a follower anew.
+        if one.cause == "heartbeat_timeout" and one.waited is not None:
+            assert TIMERS.heartbeat - whole <= one.waited <= 3 * TIMERS.heartbeat + whole
+        assert one.cause != "transfer" or one.waited is None
+    lost = [one.without_majority for one in story.leaders if one.ended_by == "quorum_lost"]
+    assert lost
+    assert all(one is not None and TIMERS.lease <= one < TIMERS.lease + 0.2 for one in lost)
+
+
+def story_of(*lines: str) -> Story:
+    story = Story()
+    read = (
+        read_line(f"2021-01-24T00:00:{line}", server="consul1", line_no=number) for number, line in enumerate(lines, 1)
+    )
+    list(story.told(merge([[event for event in read if event]])))
+    return story
+
+
+FOLLOWS = "01.000Z [INFO]  agent.server.raft: entering follower state: follower=x leader="
+GIVES_UP = "02.500Z [WARN]  agent.server.raft: heartbeat timeout reached, starting election: last-leader="
+STANDS = "02.500Z [INFO]  agent.server.raft: entering candidate state: node=x term=2"
+
+
+def test_a_follower_without_a_leader_shows_how_long_its_timer_ran() -> None:
+    assert [one.waited for one in story_of(FOLLOWS, GIVES_UP, STANDS).elections] == [1.5]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (GIVES_UP, STANDS),
+        (FOLLOWS, GIVES_UP + "10.0.0.9:8300", STANDS),
+        (FOLLOWS, "01.200Z [WARN]  agent.server.raft: no known peers, aborting election", GIVES_UP, STANDS),
+        (FOLLOWS, STANDS),
+        (FOLLOWS.replace("01.000", "03.000"), GIVES_UP, STANDS),
+        ("01.000Z [INFO] raft: Node at x [Follower] entering Follower state",
+         "02.500Z [WARN] raft: Heartbeat timeout reached, starting election", STANDS),
+    ],
+    ids=["not begun", "had a leader", "ran several times", "no timeout", "a clock went back", "Consul before 0.7"],
+)  # fmt: skip
+def test_a_timer_whose_beginning_no_line_shows_is_not_measured(lines: tuple[str, ...]) -> None:
+    assert [one.waited for one in story_of(*lines).elections] == [None]
