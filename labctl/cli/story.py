@@ -72,9 +72,9 @@ def story_command(
     begin = flow.moment(since, datetime.now(UTC)) if since is not None else None
     source = flow.source(what, sample=sample, follow=follow, everything=everything, raft_multiplier=raft_multiplier)
     if election:
-        story, events = flow.of_one_election(source.events, election, source.timers)
+        story, events = flow.of_one_election(source, election)
     else:
-        story, events = flow.of_everything(source.events, begin, source.timers)
+        story, events = flow.of_everything(source, begin)
     out = output or sys.stdout
     if as_json or form == "json":
         write = story_json.write_stream if follow else story_json.write_document

@@ -18,7 +18,6 @@ from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import story as flow
 from labctl.flows.recordings import MANIFEST
-from labctl.raft.timers import timers_of
 from labctl.show import story_json
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
     from labctl.engine.logs import LogLine
-    from labctl.raft.timers import Timers
 
 STORY = "story.json"
 
@@ -67,7 +65,7 @@ def _write(file: Any, client: Client, lab: Lab, lines: list[LogLine]) -> None:
         for server in lab.servers:
             own = (f"{line.taken} {line.text}\n" for line in lines if line.server == server.name)
             _add(bundle, f"logs/{server.name}.log", "".join(own))
-        _add(bundle, STORY, _story(lines, timers_of(lab.raft_multiplier)))
+        _add(bundle, STORY, _story(lab, lines))
 
 
 def _add(bundle: tarfile.TarFile, name: str, text: str) -> None:
@@ -77,9 +75,9 @@ def _add(bundle: tarfile.TarFile, name: str, text: str) -> None:
     bundle.addfile(entry, io.BytesIO(content))
 
 
-def _story(lines: Iterable[LogLine], timers: Timers) -> str:
+def _story(lab: Lab, lines: Iterable[LogLine]) -> str:
     out = io.StringIO()
-    story, events = flow.of_everything(flow.events_of(lines), timers=timers)
+    story, events = flow.of_everything(flow.of_lines(lab, lines))
     story_json.write_document(story, events, out)
     return out.getvalue()
 

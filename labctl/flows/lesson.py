@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from labctl.show.steps import Steps
 
 WAITING = "no_known_peers"
-RAFT_PORT = 8300
 # What a learner needs of an election; the rest is in `labctl logs --raft`.
 TOLD = frozenset(
     {
@@ -51,13 +50,12 @@ class Lesson:
     def __init__(self, client: Client, lab: Lab, steps: Steps, since: float) -> None:
         servers = list(lab.servers)
         self._names = {server.name for server in servers}
-        self._by_address = {
-            peer: server.name for server in servers for peer in (server.address, f"{server.address}:{RAFT_PORT}")
-        }
         self._steps = steps
         self._follower = Follower(client, servers, since=since)
         self._waiting: set[str] = set()
         self._story = Story(timers=timers_of(lab.raft_multiplier))
+        for server in servers:
+            self._story.names.add(server.name, server.address)
         self._number = 0
 
     def show(self, seconds: float = 0.0) -> None:
@@ -69,8 +67,8 @@ class Lesson:
                 continue
             if event.event == WAITING:
                 self._waiting.add(line.server)
-            told = self._story.tell(event)
-            text = phrase(told, self._by_address) if event.event in TOLD else None
+            told = self._story.tell(event._replace(time=line.when or event.time))
+            text = phrase(told) if event.event in TOLD else None
             if text:
                 self._steps.heard(line.server, text)
 

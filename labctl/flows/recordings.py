@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import json
 import os
 import sys
 import tarfile
 import zlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from labctl.raft.event import Event
+    from labctl.raft.names import Names
 
 STANDARD_INPUT = "-"
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 MULTIPLIER = 1
 """The `raft_multiplier` of all servers whose logs labctl ships."""
 CHUNK_BYTES = 1 << 18
+CHUNKS_OF_BEGINNING = 2
 MANIFEST = "manifest.json"
 MOST_BYTES_OF_MANIFEST = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -49,13 +53,40 @@ class Recording:
     path: Path | None
     member: str = ""
 
-    def events(self, *, everything: bool = False) -> Iterator[Event]:
-        """Read the events; with `everything` also those that are `other`. Raises LabctlError."""
+    def events(self, *, everything: bool = False, of_hosts: bool = False) -> Iterator[Event]:
+        """Read the events. Raises LabctlError.
+
+        Args:
+            everything: also those that are `other`.
+            of_hosts: the log is of several machines, which syslog or journald names.
+        """
+        near = self._written()
         for number, raw in sift(self._chunks(), everything=everything):
             line = raw.decode("utf-8", "replace")
-            event = read_line(line, server="", line_no=number, file=self.name, otherwise=self.server)
+            event = read_line(
+                line, server="", line_no=number, file=self.name, near=near, otherwise=self.server, of_hosts=of_hosts
+            )
             if event is not None and (everything or is_told(event)):
+                near = event.time or near
                 yield event
+
+    def begin(self, *, of_hosts: bool) -> Iterator[Event]:
+        """Read the events at its beginning, to learn who is who before they are told. Raises LabctlError."""
+        if self.path is None:
+            return  # what was read is gone
+        for number, raw in sift(itertools.islice(self._chunks(), CHUNKS_OF_BEGINNING)):
+            line = raw.decode("utf-8", "replace")
+            event = read_line(line, server="", line_no=number, otherwise=self.server, of_hosts=of_hosts)
+            if event is not None:
+                yield event
+
+    def _written(self) -> datetime:
+        """When about it was written, for stamps that have no year: when the file was changed, or now."""
+        now = datetime.now(UTC)
+        try:
+            return datetime.fromtimestamp(self.path.stat().st_mtime, UTC) if self.path else now
+        except (OSError, OverflowError, ValueError):
+            return now
 
     def _chunks(self) -> Iterator[bytes]:
         try:
@@ -154,7 +185,20 @@ def _is_log(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".")
 
 
-def events(recordings: Iterable[Recording], *, everything: bool = False) -> Iterator[Event]:
-    """All events of all recordings in one order of time."""
-    streams = [one.events(everything=everything) for one in recordings]
+def events(recordings: Iterable[Recording], *, everything: bool = False, names: Names | None = None) -> Iterator[Event]:
+    """All events of all recordings in one order of time.
+
+    Args:
+        recordings: which.
+        everything: also the events that are `other`.
+        names: learn here who is who from the beginnings of the logs, before the first event is told.
+    """
+    streams = []
+    for one in recordings:
+        # One machine's log is better known by the name of its file.
+        of_hosts = one.path is None or len({event.server for event in one.begin(of_hosts=True)} - {one.server}) > 1
+        if names is not None:
+            for event in one.begin(of_hosts=of_hosts):
+                names.learn(event)
+        streams.append(one.events(everything=everything, of_hosts=of_hosts))
     return streams[0] if len(streams) == 1 else merge(streams)

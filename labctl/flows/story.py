@@ -14,6 +14,7 @@ from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import recordings
 from labctl.portable import lab_names
+from labctl.raft.names import Names
 from labctl.raft.read import is_told, read_line
 from labctl.raft.story import Story
 from labctl.raft.timers import timers_of
@@ -21,7 +22,9 @@ from labctl.raft.timers import timers_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from labctl.engine.labs import Lab
     from labctl.engine.logs import LogLine
+    from labctl.flows.recordings import Recording
     from labctl.raft.election import Election
     from labctl.raft.event import Event
     from labctl.raft.timers import Timers
@@ -41,11 +44,13 @@ class Source:
         events: in order of time.
         servers: the servers' names, where they are known before anything was read.
         timers: what the servers' timers are set to, where that is known.
+        names: who is who, as far as it is known beforehand.
     """
 
     events: Iterator[Event]
     servers: list[str] = field(default_factory=list)
     timers: Timers | None = None
+    names: Names = field(default_factory=Names)
 
 
 def source(
@@ -66,7 +71,7 @@ def _source(what: Sequence[str], *, sample: str, follow: bool, everything: bool)
         if what or follow:
             raise LabctlError("--sample NAME is a story of its own: leave out the rest.", ExitCode.USAGE)
         of_sample = recordings.sample(sample)
-        return Source(recordings.events(of_sample, everything=everything), timers=timers_of(recordings.MULTIPLIER))
+        return _of_recordings(of_sample, timers_of(recordings.MULTIPLIER), everything=everything)
     if not what or (len(what) == 1 and _means_a_lab(what[0])):
         return _of_lab(what[0] if what else None, follow=follow, everything=everything)
     if follow and list(what) != [recordings.STANDARD_INPUT]:
@@ -74,7 +79,12 @@ def _source(what: Sequence[str], *, sample: str, follow: bool, everything: bool)
     found = recordings.find(what)
     multiplier = recordings.multiplier_of(found)
     timers = timers_of(multiplier) if multiplier else None
-    return Source(recordings.events(found, everything=everything), timers=timers)
+    return _of_recordings(found, timers, everything=everything)
+
+
+def _of_recordings(found: list[Recording], timers: Timers | None, *, everything: bool) -> Source:
+    names = Names()
+    return Source(recordings.events(found, everything=everything, names=names), timers=timers, names=names)
 
 
 def _means_a_lab(name: str) -> bool:
@@ -86,9 +96,23 @@ def _of_lab(name: str | None, *, follow: bool, everything: bool) -> Source:
     client = engine.connect()
     lab = choose_lab(client, name)
     servers = list(lab.servers)
-    lines = logs.Follower(client, servers) if follow else logs.read(client, servers)
-    names = [server.name for server in servers]
-    return Source(events_of(lines, everything=everything), names, timers_of(lab.raft_multiplier))
+    if follow:
+        return of_lines(lab, logs.Follower(client, servers), everything=everything)
+    lines = logs.read(client, servers)
+    known = of_lines(lab, lines, everything=everything)
+    # The line that says which ID is whose may come after those that name the ID.
+    for event in events_of(lines):
+        known.names.learn(event)
+    return known
+
+
+def of_lines(lab: Lab, lines: Iterable[LogLine], *, everything: bool = False) -> Source:
+    """The lines of a lab, and what is known of it."""
+    names = Names()
+    for server in lab.servers:
+        names.add(server.name, server.address)
+    servers = [server.name for server in lab.servers]
+    return Source(events_of(lines, everything=everything), servers, timers_of(lab.raft_multiplier), names)
 
 
 def events_of(lines: Iterable[LogLine], *, everything: bool = False) -> Iterator[Event]:
@@ -101,15 +125,13 @@ def events_of(lines: Iterable[LogLine], *, everything: bool = False) -> Iterator
             yield event._replace(time=line.when or event.time)
 
 
-def of_everything(
-    events: Iterable[Event], since: datetime | None = None, timers: Timers | None = None
-) -> tuple[Story, Iterator[Event]]:
+def of_everything(source: Source, since: datetime | None = None) -> tuple[Story, Iterator[Event]]:
     """The story from a time on, and its events as they are told: the story is whole when they have been read.
 
     What was over by then is left out; terms and names are still known from it.
     """
-    story = Story(since, timers)
-    told = story.told(events)
+    story = Story(since, source.timers, source.names)
+    told = story.told(source.events)
     return story, told if since is None else _from_then_on(told, since)
 
 
@@ -133,16 +155,14 @@ def _from_then_on(events: Iterable[Event], since: datetime) -> Iterator[Event]:
             yield event
 
 
-def of_one_election(
-    events: Iterable[Event], number: int, timers: Timers | None = None
-) -> tuple[Story, Iterator[Event]]:
+def of_one_election(source: Source, number: int) -> tuple[Story, Iterator[Event]]:
     """The story of one campaign, counted from 1 in the order in which they began. Raises LabctlError.
 
     It begins where the candidate gave up waiting for a leader and ends where the campaign, and what followed from
     it in the same term, was over.
     """
-    story = Story(timers=timers)
-    told = list(story.told(events))
+    story = Story(timers=source.timers, names=source.names)
+    told = list(story.told(source.events))
     there = len(story.elections)
     if not 1 <= number <= there:
         raise LabctlError(

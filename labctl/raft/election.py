@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -17,10 +17,14 @@ EndedBy = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A server that did not vote for a candidate, and why, in the words of its log (`our last index is greater`)."""
+    """A server that did not vote for a candidate, and why, in the words of its log (`our last index is greater`).
+
+    `voted_for` is whom it had voted for already, where that is why and the logs say it.
+    """
 
     server: str
     reason: str
+    voted_for: str | None = None
 
 
 @dataclass(slots=True)
@@ -71,6 +75,10 @@ class Election:
         if all(one.server != server for one in self.refusals):
             self.refusals.append(Refusal(server, reason))
 
+    def has_vote_of(self, server: str) -> bool:
+        """Whether a server voted for this candidate, as far as the logs say; a candidate votes for itself."""
+        return server == self.candidate or server in self.votes
+
     def vote(self, server: str | None, tally: int | None) -> None:
         """Note a granted vote; the voter is unknown in logs that name none."""
         if server and server not in self.votes:
@@ -79,6 +87,7 @@ class Election:
 
     def settle(self, rivals: list[Election]) -> None:
         """Decide what a campaign that was not won came to, by what the others of its term came to."""
+        self.refusals = [_explained(one, rivals) for one in self.refusals]
         if self.outcome is not None:
             return
         if self.pre_vote == "lost":
@@ -91,6 +100,17 @@ class Election:
             self.outcome = "lost"
         else:
             self.outcome = "abandoned"
+
+
+ALREADY_VOTED = "already voted"
+"""The reason of who says `duplicate requestVote for same term`."""
+
+
+def _explained(refusal: Refusal, rivals: list[Election]) -> Refusal:
+    if refusal.reason != ALREADY_VOTED:
+        return refusal
+    voted_for = [one.candidate for one in rivals if one.has_vote_of(refusal.server)]
+    return replace(refusal, voted_for=voted_for[0]) if len(voted_for) == 1 else refusal
 
 
 @dataclass(slots=True)

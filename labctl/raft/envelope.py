@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, tzinfo
+from calendar import monthrange
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta, tzinfo
+from datetime import time as time_of_day
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,16 +49,19 @@ _PREFIX = re.compile(
       (?P<aware> \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d (?:\.\d{1,9})? (?:Z|[+-]\d\d:?\d\d) ) [ ]+
     | (?P<naive> \d{4}/\d\d/\d\d[ ]\d\d:\d\d:\d\d (?:\.\d{1,6})? ) [ ]+
     | (?P<source> [A-Za-z0-9][\w.@-]{0,127} ) [ ]{0,64} \|[ ]?            # docker compose
-    | \[pod/[^\]\s]{1,255}\][ ]                                           # kubectl --prefix
-    | [A-Z][a-z]{2}[ ][ \d]\d[ ]\d\d:\d\d:\d\d[ ] \S{1,255} [ ] [\w./-]{1,64} (?:\[\d+\])? :[ ]*   # journald
-    | (?: \d\d:\d\d:\d\d[ ] )? \S{1,255} [ ] [\w./-]{1,64} \[\d+\]:[ ]*   # journald without the date
-    | \d\d:\d\d:\d\d (?:\.\d{1,9})? [ ]+ (?=\[)                           # somebody cut the date
+    | \[pod/ (?P<pod> [^\]\s/]{1,255} ) [^\]\s]{0,255} \][ ]                # kubectl --prefix
+    | (?P<day> [A-Z][a-z]{2}[ ][ \d]\d )[ ] (?P<clock> \d\d:\d\d:\d\d )[ ] (?P<host> \S{1,255} ) [ ]
+      [\w./-]{1,64} (?:\[\d+\])? :[ ]*                                    # syslog, journald
+    | (?: (?P<clock2> \d\d:\d\d:\d\d )[ ] )? (?P<host2> \S{1,255} ) [ ]
+      [\w./-]{1,64} \[\d+\]:[ ]*                                         # journald without the date
+    | (?P<clock3> \d\d:\d\d:\d\d (?:\.\d{1,9})? ) [ ]+ (?=\[)           # somebody cut the date
     | \[\d+\][ ] (?=\d{4}/)                                               # a process id
     | [\w.-]{1,64}:[ ]+ (?=\d{4}/\d\d/\d\d[ ])                            # syslog's tag
     """,
     re.VERBOSE | re.ASCII,
 )
 _MOST_PREFIXES = 6
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _LEVEL = re.compile(r"\[([A-Z]{3,5})\][ ]*", re.ASCII)
 _MODULE = re.compile(r"([A-Za-z][\w.-]{0,80}):[ ]+", re.ASCII)
@@ -95,7 +100,8 @@ class Envelope(NamedTuple):
         module: as written (`raft`, `agent.server.raft`, `consul`), or None where the line names none.
         message: what it says, without the named values behind it.
         values: the `key=value` pairs, or the other members of a JSON line, all as text.
-        source: the container that docker compose put in front of the line, or None.
+        source: the container that docker compose, or the pod that kubectl, put in front of the line, or None.
+        host: the machine that syslog or journald put there, or None.
     """
 
     time: datetime | None
@@ -104,6 +110,7 @@ class Envelope(NamedTuple):
     message: str
     values: Mapping[str, str] = NOTHING
     source: str | None = None
+    host: str | None = None
 
 
 def clean(line: str) -> str:
@@ -115,12 +122,14 @@ def clean(line: str) -> str:
     return "".join(character for character in line if character.isprintable())
 
 
-def open_envelope(line: str, *, zone: tzinfo = UTC) -> Envelope | None:
+def open_envelope(line: str, *, zone: tzinfo = UTC, near: datetime | None = None) -> Envelope | None:
     """Take a line apart; None where it is no line of a server's log (a banner, a blank, binary garbage).
 
     Args:
         line: one line, as it came.
         zone: where the server's clock is, for the stamps that Consul wrote without an offset before 1.7.
+        near: when about the line was written, with its zone: for the stamps of syslog, which have no year, and those
+            that have no date; None leaves such a line without a time.
     """
     text = clean(line[:LONGEST]).strip()
     usual = _USUAL.match(text)
@@ -128,15 +137,15 @@ def open_envelope(line: str, *, zone: tzinfo = UTC) -> Envelope | None:
         said = text[usual.end() :]
         level, module, message, values = _said(said) if len(said) < REPEATED else _said.__wrapped__(said)
         return Envelope(time, level, module, message, values)
-    time, source, text = _peel(text, zone)
+    time, source, host, text = _peel(text, zone, near)
     if text.startswith("{"):
-        return _from_json(text, time, source)
+        return _from_json(text, time, source, host)
     level, module, message, values = _said.__wrapped__(text)
     if not level:
         named = _MODULE.match(text)
         if named is None or not _MODULES_WITHOUT_LEVEL.fullmatch(named[1]):
             return None
-    return Envelope(time, level, module, message, values, source)
+    return Envelope(time, level, module, message, values, source, host)
 
 
 @lru_cache(maxsize=4096)
@@ -152,11 +161,13 @@ def _said(text: str) -> tuple[str | None, str | None, str, Mapping[str, str]]:
     return level, module, message, values
 
 
-def _peel(text: str, zone: tzinfo) -> tuple[datetime | None, str | None, str]:
+def _peel(text: str, zone: tzinfo, near: datetime | None) -> tuple[datetime | None, str | None, str | None, str]:
     """Take off what stands in front. The last stamp with a zone is the server's own and beats one without."""
     aware: datetime | None = None
     naive: datetime | None = None
+    rough: datetime | None = None
     source: str | None = None
+    host: str | None = None
     for _ in range(_MOST_PREFIXES):
         # "[INFO]": what the server itself wrote begins.
         if text[:1] == "[" and text[1:2].isupper():
@@ -168,10 +179,35 @@ def _peel(text: str, zone: tzinfo) -> tuple[datetime | None, str | None, str]:
             aware = _moment(found["aware"]) or aware
         elif found["naive"]:
             naive = _moment(found["naive"].replace("/", "-"))
-        elif found["source"]:
-            source = found["source"]
+        elif found["source"] or found["pod"]:
+            source = found["source"] or found["pod"]
+        elif clock := found["clock"] or found["clock2"] or found["clock3"]:
+            rough = _nearest(found["day"], clock, near.astimezone(zone)) if near else None
+        host = found["host"] or found["host2"] or host
         text = text[found.end() :].lstrip()
-    return aware or (naive.replace(tzinfo=zone) if naive else None), source, text
+    return aware or (naive.replace(tzinfo=zone) if naive else rough), source, host, text
+
+
+def _nearest(day: str | None, clock: str, near: datetime) -> datetime | None:
+    """The moment nearest to another one that has this day (`Aug  9`), of whatever year, and this time of day."""
+    if day is not None and day[:3] not in _MONTHS:
+        return None
+    try:
+        time = time_of_day.fromisoformat(clock)
+        if day is None:
+            dates = [near.date() + timedelta(days=shift) for shift in (-1, 0, 1)]
+        else:
+            month = _MONTHS.index(day[:3]) + 1
+            years = [near.year + shift for shift in (-1, 0, 1)]
+            dates = [date(year, month, int(day[4:])) for year in years if _is_day(year, month, int(day[4:]))]
+        moments = [datetime.combine(one, time, near.tzinfo) for one in dates]
+        return min(moments, key=lambda one: abs(one - near), default=None)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _is_day(year: int, month: int, day: int) -> bool:
+    return MINYEAR <= year <= MAXYEAR and 1 <= day <= monthrange(year, month)[1]
 
 
 def _moment(stamp: str) -> datetime | None:
@@ -201,7 +237,7 @@ def _split_values(text: str) -> tuple[str, Mapping[str, str]]:
     return text[: begin.start()], values
 
 
-def _from_json(text: str, outer: datetime | None, source: str | None) -> Envelope | None:
+def _from_json(text: str, outer: datetime | None, source: str | None, host: str | None) -> Envelope | None:
     try:
         entry = json.loads(text)
     except (ValueError, RecursionError):
@@ -219,6 +255,7 @@ def _from_json(text: str, outer: datetime | None, source: str | None) -> Envelop
         message=message,
         values=values,
         source=source,
+        host=host,
     )
 
 

@@ -12,6 +12,8 @@ _SERVER = re.compile(r"\{(?:Suffrage:)?\w* ?(?:ID:)?(?P<id>\S+) (?:Address:)?(?P
 """A server in a list of them: `{Suffrage:Voter ID:a Address:b}`, or `{Voter a b}`."""
 _LISTS = ("servers", "peer", "target")
 _OWN = frozenset({"vote_self", "prevote_self", "vote_granted"})
+RAFT_PORT = 8300
+"""Where Consul's servers speak Raft."""
 MOST_TEXTS = 256
 """How many lists are remembered, so that they need not be read again."""
 
@@ -30,6 +32,12 @@ class Names:
         self._likely: dict[str, str] = {}
         self._same: dict[str, str] = {}
         self._read: set[str] = set()
+
+    def add(self, server: str, address: str) -> None:
+        """Take in where a server is, without a port."""
+        self._is(server, server)
+        self._is(address, server)
+        self._is(f"{address}:{RAFT_PORT}", server)
 
     def learn(self, event: Event) -> None:
         """Take in what an event says about its own server, and about which address has which ID."""

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from labctl.raft.event import Event
-
-_NOBODY: Mapping[str, str] = MappingProxyType({})
-
-Names = Callable[[str | None], str]
 
 _PLAIN: Mapping[str, str] = {
     "no_known_peers": "knows no peers yet: it waits",
     "election_suppressed": "is not a voter of the cluster: it starts no election",
     "bootstrap_attempt": "found as many servers as it expects: it makes them the cluster",
     "bootstrap_skipped": "is part of a cluster already: it does not start a new one",
-    "vote_duplicate_term": "has given its vote of this term already",
     "newer_term_seen_on_vote": "is asked to vote in a newer term: it follows that term",
     "newer_term_fallback": "learns of a newer term: it goes back to being a follower",
     "election_timeout": "got no majority in time: it tries again",
@@ -37,22 +33,21 @@ _PLAIN: Mapping[str, str] = {
 }
 
 
-def phrase(event: Event, names: Mapping[str, str] = _NOBODY) -> str | None:
-    """Say what an event means, for a learner.
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""An ID that nobody has explained yet says nothing to a learner."""
 
-    Args:
-        event: the event.
-        names: the servers' names by address and by ID, so that a peer is called by its name.
 
-    Returns:
-        A sentence without its subject and its full stop, or None where the event needs no words.
+def phrase(event: Event) -> str | None:
+    """Say what an event means, for a learner: a sentence without its subject and its full stop.
+
+    None where the event needs no words. The peer is called as the event calls it; a story knows it by name.
     """
-
-    def named(peer: str | None) -> str:
-        return "another server" if not peer else names.get(peer, peer)
-
     said = _SENTENCES.get(event.event)
-    return said(event, named) if said else _PLAIN.get(event.event)
+    return said(event) if said else _PLAIN.get(event.event)
+
+
+def _peer(event: Event) -> str:
+    return event.peer or "another server"
 
 
 def _in_term(event: Event) -> str:
@@ -67,33 +62,44 @@ def _votes(count: str | None) -> str:
     return "1 vote" if count == "1" else f"{count or 'some'} votes"
 
 
-def _follower(event: Event, named: Names) -> str:
-    return f"is a follower of {named(event.peer)}" if event.peer else "is a follower, and knows no leader"
+def _follower(event: Event) -> str:
+    return f"is a follower of {_peer(event)}" if event.peer else "is a follower, and knows no leader"
 
 
-def _heartbeat_timeout(event: Event, named: Names) -> str:
-    whom = f"the leader {named(event.peer)}" if event.peer else "a leader"
+def _heartbeat_timeout(event: Event) -> str:
+    whom = f"the leader {_peer(event)}" if event.peer else "a leader"
     return f"has not heard from {whom} in time"
 
 
-def _votes_needed(event: Event, _: Names) -> str:
+def _votes_needed(event: Event) -> str:
     return f"needs {_votes(event.values.get('needed'))} to win{_in_term(event)}"
 
 
-def _vote_granted(event: Event, _: Names) -> str:
-    return f"has {_votes(event.values.get('tally'))}{_in_term(event)}"
+def _vote_granted(event: Event) -> str:
+    tally = f"{_votes(event.values.get('tally'))}{_in_term(event)}"
+    if not event.peer or _ID.fullmatch(event.peer):
+        return f"has {tally}"
+    return f"has {tally}: its own" if event.peer == event.server else f"has the vote of {event.peer}: {tally}"
 
 
-def _election_won(event: Event, _: Names) -> str:
+def _duplicate(event: Event) -> str:
+    voted_for = event.values.get("voted_for")
+    if not event.peer or not voted_for:
+        return "has given its vote of this term already"
+    whom = "itself" if voted_for == event.server else voted_for
+    return f"does not vote for {event.peer}: it has voted for {whom}{_in_term(event)} already"
+
+
+def _election_won(event: Event) -> str:
     tally = event.values.get("tally")
     return f"won the election{_of_term(event)}" + (f" with {_votes(tally)}" if tally else "")
 
 
-def _rejected(words: str) -> Callable[[Event, Names], str]:
-    def said(event: Event, named: Names) -> str:
+def _rejected(words: str) -> Callable[[Event], str]:
+    def said(event: Event) -> str:
         reason = event.values.get("reason", "")
         why = next((words for mark, words in _REASONS.items() if mark in reason), "")
-        return f"{words} {named(event.peer)}{why}"
+        return f"{words} {_peer(event)}{why}"
 
     return said
 
@@ -107,30 +113,30 @@ _REASONS: Mapping[str, str] = {
 }
 
 
-def _member(words: str) -> Callable[[Event, Names], str | None]:
+def _member(words: str) -> Callable[[Event], str | None]:
     """Serf tells of every member twice, once in the pool of this datacenter and once in the wide one."""
 
-    def said(event: Event, named: Names) -> str | None:
-        return None if (event.module or "").endswith(".wan") else words.format(named(event.peer))
+    def said(event: Event) -> str | None:
+        return None if (event.module or "").endswith(".wan") else words.format(_peer(event))
 
     return said
 
 
-def _to(words: str) -> Callable[[Event, Names], str]:
-    return lambda event, named: words.format(peer=named(event.peer), in_term=_in_term(event))
+def _to(words: str) -> Callable[[Event], str]:
+    return lambda event: words.format(peer=_peer(event), in_term=_in_term(event))
 
 
-def _announced(event: Event, named: Names) -> str | None:
+def _announced(event: Event) -> str | None:
     # The leader hears its own announcement too.
-    return None if named(event.peer) == event.server else f"hears that {named(event.peer)} is the leader"
+    return None if _peer(event) == event.server else f"hears that {_peer(event)} is the leader"
 
 
-def _prevote_granted(event: Event, named: Names) -> str | None:
+def _prevote_granted(event: Event) -> str | None:
     # Its own vote is told already.
-    return None if named(event.peer) == event.server else f"would get the vote of {named(event.peer)}"
+    return None if _peer(event) == event.server else f"would get the vote of {_peer(event)}"
 
 
-_SENTENCES: Mapping[str, Callable[[Event, Names], str | None]] = {
+_SENTENCES: Mapping[str, Callable[[Event], str | None]] = {
     "follower_entered": _follower,
     "heartbeat_timeout": _heartbeat_timeout,
     "candidate_entered": _to("stands for election{in_term}"),
@@ -139,6 +145,7 @@ _SENTENCES: Mapping[str, Callable[[Event, Names], str | None]] = {
     "vote_requested": _to("asks {peer} for its vote{in_term}"),
     "vote_granted": _vote_granted,
     "vote_rejected_by_me": _rejected("does not vote for"),
+    "vote_duplicate_term": _duplicate,
     "vote_rpc_failed": _to("cannot ask {peer} for its vote"),
     "election_won": _election_won,
     "prevote_requested": _to("asks {peer} whether it would vote for it{in_term}"),

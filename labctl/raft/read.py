@@ -37,7 +37,15 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def read_line(  # noqa: PLR0913 - all that a line does not say itself
-    line: str, *, server: str, line_no: int, file: str | None = None, zone: tzinfo = UTC, otherwise: str = ""
+    line: str,
+    *,
+    server: str,
+    line_no: int,
+    file: str | None = None,
+    zone: tzinfo = UTC,
+    near: datetime | None = None,
+    otherwise: str = "",
+    of_hosts: bool = False,
 ) -> Event | None:
     """Read one line of a server's log.
 
@@ -47,18 +55,21 @@ def read_line(  # noqa: PLR0913 - all that a line does not say itself
         line_no: its number in the file, from 1.
         file: where it stood, or None.
         zone: where the server's clock is, for the stamps that Consul wrote without an offset before 1.7.
+        near: when about the line was written, for stamps without a year or a date.
         otherwise: whose log it is where neither `server` nor the line says.
+        of_hosts: take the machine that syslog or journald names, where nothing else says whose log it is.
 
     Returns:
         Its event, named `other` where no rule knows the wording; None where it is no line of a server's log
         (a banner, a blank, a comment, binary garbage). Never raises, whatever the line holds.
     """
-    envelope = open_envelope(line, zone=zone)
+    envelope = open_envelope(line, zone=zone, near=near)
     if envelope is None:
         return None
-    time, level, module, _, values, source = envelope
+    time, level, module, _, values, source, host = envelope
     meaning = meaning_of(envelope)
-    whose, text = server or source or otherwise, line.rstrip("\r\n")
+    whose = server or source or (host if of_hosts else None) or otherwise
+    text = line.rstrip("\r\n")
     if meaning is None:
         return Event(time, whose, OTHER, None, None, None, level, module, file, line_no, text, values)
     name, term, peer, said = meaning

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from labctl.raft.contact import BACK, BEHIND, LOST, REMOVED, Contact, Outage
-from labctl.raft.election import Cause, Election, EndedBy, Reign
+from labctl.raft.election import ALREADY_VOTED, Cause, Election, EndedBy, Reign
 from labctl.raft.event import OTHER, Event
 from labctl.raft.grammar import voice_of
 from labctl.raft.names import Names
@@ -68,6 +68,7 @@ class Story:
     Args:
         since: elections, reigns and outages that were over by then are left out.
         timers: what the servers' timers were set to, where that is known.
+        names: who is who, as far as it is known beforehand.
 
     Attributes:
         elections: the campaigns that are settled, in the order in which they began.
@@ -77,13 +78,13 @@ class Story:
         names: who is who.
     """
 
-    def __init__(self, since: datetime | None = None, timers: Timers | None = None) -> None:
+    def __init__(self, since: datetime | None = None, timers: Timers | None = None, names: Names | None = None) -> None:
         self.elections: list[Election] = []
         self.leaders: list[Reign] = []
         self.outages: list[Outage] = []
         self.timers = timers
         self.unparsed = 0
-        self.names = Names()
+        self.names = Names() if names is None else names
         self._since = since
         self._servers: dict[str, _Server] = {}
         self._open: deque[Election] = deque()
@@ -146,6 +147,8 @@ class Story:
         if server is None:
             server = self._servers[event.server] = _Server(event.server)
         server.last = event.time or server.last
+        if event.event == "vote_duplicate_term":
+            event = self._with_candidates(event)
         act = self._acts.get(event.event)
         term = act(server, event) if act else None
         if event.term is not None:
@@ -356,16 +359,28 @@ class Story:
 
     def _refuse(self, server: _Server, event: Event) -> int | None:
         if event.event == "vote_duplicate_term":
-            # The line names no candidate: it is who stands in that term just now.
-            for one in self._open:
-                if one.term == event.term and one.end is None and one.candidate != server.name:
-                    one.refuse(server.name, "already voted")
+            for one in self._askers(event):
+                one.refuse(server.name, ALREADY_VOTED)
             return event.term
         candidate = self._servers.get(self.names.server(event.peer) or "")
         if candidate is None or candidate.election is None:
             return None
         candidate.election.refuse(server.name, event.values.get("reason") or _reason_of(event))
         return candidate.election.term
+
+    def _askers(self, event: Event) -> list[Election]:
+        """Who may have asked a server that has voted: the line names no candidate. Who stands in that term just now."""
+        asking = [one for one in self._open if one.term == event.term and one.end is None]
+        return [one for one in asking if not one.has_vote_of(event.server)]
+
+    def _with_candidates(self, event: Event) -> Event:
+        """Add to a refusal whom it refused, and whom the server had voted for, where that is clear."""
+        askers = self._askers(event)
+        if len(askers) != 1:
+            return event
+        voted_for = [one for one in self._open if one.term == event.term and one.has_vote_of(event.server)]
+        values = {**event.values, "voted_for": voted_for[0].candidate} if len(voted_for) == 1 else event.values
+        return event._replace(peer=askers[0].candidate, values=values)
 
     def _announce(self, _: _Server, event: Event) -> int | None:
         leader = self._servers.get(self.names.server(event.peer) or "")
@@ -404,7 +419,7 @@ class Story:
 
     def _settle_oldest(self) -> None:
         election = self._open.popleft()
-        if election.outcome is None:
+        if election.outcome is None or election.refusals:
             rivals = [one for one in (*self._settled, *self._open) if _are_rivals(one, election)]
             election.settle([one for one in rivals if one.pre_vote != "lost"])
         # A voter whose ID nobody had explained when it voted may have a name by now.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from labctl.raft.contact import Outage
-    from labctl.raft.election import Election, Reign
+    from labctl.raft.election import Election, Refusal, Reign
     from labctl.raft.timers import Timers
 
 MILLISECOND = 0.001
@@ -64,6 +64,12 @@ def elapsed(start: datetime | None, end: datetime | None) -> str | None:
     return f"about {seconds:.0f} s" if seconds else "less than 1 s"
 
 
+def offset(first: datetime, time: datetime) -> str:
+    """Write how long after the first event another one came, no finer than the stamps are."""
+    digits = 3 if first.microsecond or time.microsecond else 0
+    return f"{(time - first).total_seconds():+.{digits}f} s"
+
+
 def of_election(election: Election, timers: Timers | None = None) -> str:
     """Tell a campaign: who stood, who voted, who refused and why, what came of it.
 
@@ -75,10 +81,7 @@ def of_election(election: Election, timers: Timers | None = None) -> str:
     if election.pre_vote == "lost":
         return f"{parts[0]}; the pre-vote showed that it would lose, so it asked for no vote."
     parts.append(_votes(election))
-    parts += [
-        f"{one.server} refused because {_REASONS.get(one.reason, one.reason or 'its log does not say why')}"
-        for one in election.refusals
-    ]
+    parts += [f"{one.server} refused because {_why(one)}" for one in election.refusals]
     took = elapsed(election.start, election.end) if election.outcome == "won" else None
     parts.append(_OUTCOMES[election.outcome or "abandoned"] + (f" after {took}" if took else ""))
     return "; ".join(part for part in parts if part) + "."
@@ -99,6 +102,12 @@ def _votes(election: Election) -> str:
         return ""
     count = f"it had {election.tally} vote{'' if election.tally == 1 else 's'}{needed}"
     return f"{count}, its own and {listed(others)}'s" if others and len(others) == election.tally - 1 else count
+
+
+def _why(refusal: Refusal) -> str:
+    if refusal.voted_for is not None:
+        return f"it had already voted for {'itself' if refusal.voted_for == refusal.server else refusal.voted_for}"
+    return _REASONS.get(refusal.reason, refusal.reason or "its log does not say why")
 
 
 def _waited(election: Election, timers: Timers | None) -> str:

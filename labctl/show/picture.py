@@ -41,6 +41,7 @@ _ARROWS: dict[str, tuple[Literal["in", "out"], Meaning]] = {
     "vote_requested": ("out", "request"),
     "vote_granted": ("in", "grant"),
     "vote_rejected_by_me": ("out", "refusal"),
+    "vote_duplicate_term": ("out", "refusal"),
     "prevote_requested": ("out", "request"),
     "prevote_granted": ("in", "grant"),
     "prevote_denied": ("in", "refusal"),
@@ -202,7 +203,7 @@ class _Drawing:
         if time is None:
             return ""
         self._first = self._first or time
-        return f"{(time - self._first).total_seconds():+.{3 if time.microsecond else 0}f} s"
+        return tale.offset(self._first, time)
 
     def _pause(self, time: datetime | None) -> str:
         before = next((event.time for _, event in reversed(self._rows) if event.time), None)

@@ -53,7 +53,9 @@ def election_row(election: Election) -> dict[str, Any]:
         "end": _stamp(election.end),
         "seconds": election.seconds,
         "tally": election.tally,
-        "refusals": [{"server": one.server, "reason": one.reason} for one in election.refusals],
+        "refusals": [
+            {"server": one.server, "reason": one.reason, "voted_for": one.voted_for} for one in election.refusals
+        ],
         "pre_vote": election.pre_vote,
         "waited": election.waited,
     }

@@ -82,9 +82,7 @@ class StoryText:
         if time is None:
             return " " * (len("00:00:00 ") if self._columns >= WIDE else 0) + f"{'':>10}"
         self._first = self._first or time
-        digits = 3 if time.microsecond else 0
-        since = f"{(time - self._first).total_seconds():+.{digits}f} s"
-        return (f"{time:%H:%M:%S} " if self._columns >= WIDE else "") + f"{since:>10}"
+        return (f"{time:%H:%M:%S} " if self._columns >= WIDE else "") + f"{tale.offset(self._first, time):>10}"
 
     def _sentences(self, title: str, sentences: Iterator[str]) -> None:
         for number, sentence in enumerate(sentences):

@@ -39,7 +39,7 @@ class FakeFollower:
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.lines = [
-            LogLine(server, f"2021-01-24T00:00:0{number}.0Z", f"2021-01-24T00:00:0{number}.500Z {text}")
+            LogLine(server, f"2021-01-24T00:00:0{number}.250Z", f"2021-01-24T00:00:0{number}.500Z {text}")
             for number, (server, text) in enumerate(SAID)
         ]
 
@@ -90,9 +90,9 @@ def test_an_election_is_told_as_it_happens_and_in_one_sentence_at_the_end(watche
         "consul1 has not heard from a leader in time",
         "consul1 stands for election in term 2",
         "consul1 needs 2 votes to win in term 2",
-        "consul1 has 1 vote in term 2",
+        "consul1 has 1 vote in term 2: its own",
         "consul2 does not vote for consul1: it has a leader",
-        "consul1 has 2 votes in term 2",
+        "consul1 has the vote of u3: 2 votes in term 2",
         "consul1 won the election of term 2 with 2 votes",
     ]
     heard.lines.clear()

@@ -20,20 +20,20 @@ RUN = str(SAMPLES / "consul-1.15")
 
 
 def test_one_election_has_the_events_of_its_term_and_the_timeout_before() -> None:
-    story, events = flow.of_one_election(flow.source([RUN]).events, 2)
+    story, events = flow.of_one_election(flow.source([RUN]), 2)
     told = list(events)
     assert told[0].event == "heartbeat_timeout"
     assert {event.term for event in told[1:]} == {3}
     assert [(one.candidate, one.term) for one in story.elections] == [("consul1", 3)]
     assert story.leaders == []
-    story, _ = flow.of_one_election(flow.source([RUN]).events, 1)
+    story, _ = flow.of_one_election(flow.source([RUN]), 1)
     assert [(one.server, one.term) for one in story.leaders] == [("consul2", 2)]
 
 
 @pytest.mark.parametrize(("what", "words"), [([RUN], "the story has 17, 1 to 17"), ([__file__], "the story has 0")])
 def test_an_election_that_there_is_not_is_wrong_usage(what: list[str], words: str) -> None:
     with pytest.raises(LabctlError, match=words) as caught:
-        flow.of_one_election(flow.source(what).events, 99)
+        flow.of_one_election(flow.source(what), 99)
     assert caught.value.code is ExitCode.USAGE
 
 
@@ -94,7 +94,7 @@ def test_what_is_no_time_is_wrong_usage(text: str) -> None:
 
 def test_from_a_time_on_the_rest_is_left_out_and_terms_are_still_known() -> None:
     since = flow.moment("2026-11-23T04:39:47.290", datetime.now(UTC))
-    story, events = flow.of_everything(flow.source([RUN]).events, since)
+    story, events = flow.of_everything(flow.source([RUN]), since)
     told = list(events)
     assert all(event.time is None or event.time >= since for event in told)
     assert told[0].term == 8

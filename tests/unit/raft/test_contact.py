@@ -37,7 +37,7 @@ def story_of(*lines: str) -> Story:
 
 
 def shown(outage: Outage) -> tuple[str, str | None, str | None, str | None]:
-    since, until = (time and f"{time:%S.%f}"[:6] for time in (outage.since, outage.until))
+    since, until = (None if time is None else f"{time:%S.%f}"[:6] for time in (outage.since, outage.until))
     return outage.server, since, until, outage.ended_by
 
 

@@ -10,10 +10,10 @@ from labctl.raft.read import read_line
 NAMES = {"10.0.0.3:8300": "consul2", "u2": "consul2"}
 
 
-def said(words: str, names: dict[str, str] | None = None) -> str | None:
+def said(words: str) -> str | None:
     event = read_line(f"2021-01-24T00:02:16.691Z [INFO]  {words}", server="consul1", line_no=1)
     assert event is not None
-    return phrase(event, NAMES if names is None else names)
+    return phrase(event._replace(peer=NAMES.get(event.peer or "", event.peer)))
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def said(words: str, names: dict[str, str] | None = None) -> str | None:
             "raft: asking for vote: term=2 from=u2 address=10.0.0.3:8300",
             "asks consul2 for its vote in term 2",
         ),
-        ("raft: vote granted: from=u1 term=2 tally=1", "has 1 vote in term 2"),
-        ("raft: vote granted: from=u2 term=2 tally=2", "has 2 votes in term 2"),
+        ("raft: vote granted: from=u1 term=2 tally=1", "has the vote of u1: 1 vote in term 2"),
+        ("raft: vote granted: from=u2 term=2 tally=2", "has the vote of consul2: 2 votes in term 2"),
         ("raft: Vote granted. Tally: 2", "has 2 votes"),
         ("raft: election won: term=2 tally=2", "won the election of term 2 with 2 votes"),
         ("raft: Election won. Tally: 2", "won the election with 2 votes"),
@@ -79,8 +79,14 @@ def test_an_event_is_said_in_plain_words(words: str, sentence: str | None) -> No
 
 
 def test_a_peer_without_a_name_is_called_as_the_line_calls_it() -> None:
-    assert said("raft: failed to contact: server-id=u2 time=1s", {}) == "cannot reach u2"
+    assert said("raft: failed to contact: server-id=u9 time=1s") == "cannot reach u9"
     assert (
         said("raft: Rejecting vote since our last index is greater")
         == "does not vote for another server: its own log is longer"
     )
+
+
+def test_an_id_that_nobody_explained_is_no_name_of_a_voter() -> None:
+    voter = "e92c4db4-c844-a78f-c167-6660e0e58baa"
+    assert said(f"raft: vote granted: from={voter} term=2 tally=2") == "has 2 votes in term 2"
+    assert said("raft: Vote granted. Tally: 2") == "has 2 votes"

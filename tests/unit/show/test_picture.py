@@ -76,7 +76,7 @@ def test_a_vote_goes_from_the_voter_to_the_candidate_and_a_refusal_too() -> None
     names = {lane.x: lane.server for lane in drawn.lanes}
     arrows = {(names[one.begin], names[one.end], one.meaning, drawn.rows[one.row - 1].words) for one in drawn.arrows}
     assert ("consul2", "consul1", "request", "asks consul1 for its vote in term 2") in arrows
-    assert ("consul3", "consul2", "grant", "has 2 votes in term 2") in arrows
+    assert ("consul3", "consul2", "grant", "has the vote of consul3: 2 votes in term 2") in arrows
     assert ("consul3", "consul1", "refusal", "does not vote for consul1: it has a leader") in arrows
 
 
@@ -150,7 +150,7 @@ def test_any_text_gives_well_formed_pictures(text: str) -> None:
 def test_mermaid_has_a_participant_for_each_server_and_arrows_for_votes() -> None:
     lines = story_mermaid.mermaid(*sample("consul-1.15")).splitlines()
     assert lines[:4] == ["sequenceDiagram", *(f"    participant s{number} as consul{number}" for number in (1, 2, 3))]
-    assert "    s3-->>s2: consul2 has 2 votes in term 2" in lines
+    assert "    s3-->>s2: consul2 has the vote of consul3: 2 votes in term 2" in lines
     assert "    s3-xs1: consul3 does not vote for consul1: it has a leader" in lines
 
 
