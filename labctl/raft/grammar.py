@@ -1,7 +1,8 @@
 """The table of what Consul's servers say about Raft, 2014 to today, and the event that each saying is.
 
 A rule is the beginning of a message, without regard to case: the wording before Consul 1.7 has its values
-inside the sentence, the wording since then has them behind it as `key=value`. New wording is a new row.
+inside the sentence, the wording since then has them behind it as `key=value`. New wording is a new row,
+and a row says where its wording is written.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Rule:
 
     Attributes:
         event: the event's name.
+        source: where the wording is written: project, version, file and line. It need not be the oldest place.
+            Wordings that differ have a place each, with `; ` between them.
         says: a regular expression for the message's beginning. Its first word is literal. A group `term` or
             `peer` is the event's; any other group is one of its values.
         voice: who says it.
@@ -34,6 +37,7 @@ class Rule:
     """
 
     event: str
+    source: str
     says: str
     voice: Voice = "raft"
     peer: tuple[str, ...] = ()
@@ -64,176 +68,354 @@ _NODE = r"node at (?P<node>.+?) \[(?:Follower|Candidate|Leader)\] entering "
 _WHO = r"(?P<peer>\{[^}]*\}|\S+)"
 # "Failed to heartbeat to 10.0.0.9:8300: dial tcp ...": the address ends at a colon that a blank follows.
 _WHO_ERROR = r"(?P<peer>\{[^}]*\}|\S+?): (?P<error>.*)"
+_FALLBACK = r"unable to get address for server id (?P<id>\S+), using fallback address (?P<peer>\S+?)(?:: |$)"
 _LEADER = ("leader-address", "leader", "leader-id")
 _LAST_LEADER = ("last-leader-addr", "last-leader", "last-leader-id")
 _FROM = ("address", "from", "candidate")
 
 RULES: tuple[Rule, ...] = (
     # Waiting.
-    Rule("follower_entered", _NODE + r'Follower state(?: \(Leader: "(?P<peer>[^"]*)"\))?'),
-    Rule("follower_entered", r"entering follower state", peer=_LEADER),
-    Rule("no_known_peers", r"no known peers, aborting election"),
-    Rule("no_known_peers", r"EnableSingleNode disabled, and no known peers"),
-    Rule("election_suppressed", r"not part of (?:a )?stable configuration"),
-    Rule("election_suppressed", r"heartbeat timeout reached, not part of (?:a )?stable configuration"),
-    Rule("config_initial", r"initial configuration(?: \(index=(?P<index>\d+)\): (?P<servers>.*))?"),
-    Rule("bootstrap_attempt", r"attempting bootstrap with nodes(?:: (?P<peers>.*))?", "consul"),
+    Rule(
+        "follower_entered",
+        "raft (Consul 0.5.2) raft.go:584; raft v1.0.0 raft.go:144",
+        _NODE + r'Follower state(?: \(Leader: "(?P<peer>[^"]*)"\))?',
+    ),
+    Rule("follower_entered", "raft v1.1.2 raft.go:152", r"entering follower state", peer=_LEADER),
+    Rule("no_known_peers", "raft v1.0.0 raft.go:191", r"no known peers, aborting election"),
+    Rule("no_known_peers", "raft (Consul 0.5.2) raft.go:618", r"EnableSingleNode disabled, and no known peers"),
+    Rule("election_suppressed", "raft v1.0.0 raft.go:197", r"not part of (?:a )?stable configuration"),
+    Rule(
+        "election_suppressed",
+        "raft v1.3.9 raft.go:243",
+        r"heartbeat timeout reached, not part of (?:a )?stable configuration",
+    ),
+    Rule(
+        "config_initial",
+        "raft v1.0.0 api.go:496; raft v1.1.2 api.go:556",
+        r"initial configuration(?: \(index=(?P<index>\d+)\): (?P<servers>.*))?",
+    ),
     Rule(
         "bootstrap_attempt",
+        "consul v0.5.2 consul/serf.go:233",
+        r"attempting bootstrap with nodes(?:: (?P<peers>.*))?",
+        "consul",
+    ),
+    Rule(
+        "bootstrap_attempt",
+        "consul v1.0.0 agent/consul/server_serf.go:327; consul v1.7.0 agent/consul/server_serf.go:382",
         r"found expected number of peers, attempting bootstrap(?:: (?P<peers>.*))?",
         "consul",
     ),
-    Rule("bootstrap_skipped", r"existing raft peers reported by server", "consul", peer=("server",)),
-    Rule("bootstrap_skipped", r"existing raft peers reported by (?P<peer>[^\s,]+)", "consul"),
-    Rule("bootstrap_skipped", r"raft data found, disabling bootstrap mode", "consul"),
+    Rule(
+        "bootstrap_skipped",
+        "consul v1.7.0 agent/consul/server_serf.go:348",
+        r"existing raft peers reported by server",
+        "consul",
+        peer=("server",),
+    ),
+    Rule(
+        "bootstrap_skipped",
+        "consul v1.0.0 agent/consul/server_serf.go:298",
+        r"existing raft peers reported by (?P<peer>[^\s,]+)",
+        "consul",
+    ),
+    Rule(
+        "bootstrap_skipped",
+        "consul v1.0.0 agent/consul/server_serf.go:236",
+        r"raft data found, disabling bootstrap mode",
+        "consul",
+    ),
     # Campaign.
-    Rule("heartbeat_timeout", r'heartbeat timeout from "(?P<peer>[^"]*)" reached, starting election'),
-    Rule("heartbeat_timeout", r"heartbeat timeout reached, starting election", peer=_LAST_LEADER),
-    Rule("candidate_entered", _NODE + r"Candidate state(?: in term (?P<term>\d+))?"),
-    Rule("candidate_entered", r"entering candidate state"),
-    Rule("votes_needed", r"votes needed: (?P<needed>\d+)"),
-    Rule("votes_needed", r"votes$"),
-    Rule("votes_needed", r"calculated votes needed"),
-    Rule("vote_self", r"voting for self", peer=("id",)),
-    Rule("vote_requested", r"asking for vote", peer=_FROM),
+    Rule(
+        "heartbeat_timeout",
+        "raft v1.0.0 raft.go:201",
+        r'heartbeat timeout from "(?P<peer>[^"]*)" reached, starting election',
+    ),
+    Rule(
+        "heartbeat_timeout",
+        "raft (Consul 0.5.2) raft.go:622; raft v1.1.2 raft.go:214",
+        r"heartbeat timeout reached, starting election",
+        peer=_LAST_LEADER,
+    ),
+    Rule(
+        "candidate_entered",
+        "raft (Consul 0.5.2) raft.go:635; raft v1.0.0 raft.go:237",
+        _NODE + r"Candidate state(?: in term (?P<term>\d+))?",
+    ),
+    Rule("candidate_entered", "raft v1.1.2 raft.go:250", r"entering candidate state"),
+    Rule("votes_needed", "raft (Consul 0.5.2) raft.go:644", r"votes needed: (?P<needed>\d+)"),
+    Rule("votes_needed", "raft v1.1.2 raft.go:268", r"votes$"),
+    Rule("votes_needed", "raft v1.3.11 raft.go:302", r"calculated votes needed"),
+    Rule("vote_self", "raft v1.3.11 raft.go:1858", r"voting for self", peer=("id",)),
+    Rule("vote_requested", "raft v1.3.11 raft.go:1874", r"asking for vote", peer=_FROM),
     Rule(
         "vote_granted",
+        "raft (Consul 0.5.2) raft.go:663; raft (Consul 0.6.4) raft.go:693; raft v1.0.0 raft.go:267",
         r"vote granted(?: from (?P<peer>.+?))?(?: in term (?P<term>\d+))?\. Tally: (?P<tally>\d+)",
     ),
-    Rule("vote_granted", r"vote granted$", peer=_FROM),
+    Rule("vote_granted", "raft v1.1.2 raft.go:287", r"vote granted$", peer=_FROM),
     Rule(
         "vote_rejected_by_me",
+        "raft (Consul 0.5.2) raft.go:1321; raft (Consul 0.6.4) raft.go:1423; raft v1.1.2 raft.go:1418",
         r"rejecting vote(?: request)?(?: from (?P<peer>\S+))? since (?P<reason>[^:(]*[^:( ])"
         r"(?:: (?P<leader>\S+)| \((?P<ours>\d+), (?P<theirs>\d+)\))?",
         peer=("from", "candidate"),
     ),
-    Rule("vote_duplicate_term", r"duplicate requestvote for same term(?:: (?P<term>\d+))?"),
+    Rule(
+        "vote_duplicate_term",
+        "raft (Consul 0.5.2) raft.go:1353; raft v1.1.2 raft.go:1452",
+        r"duplicate requestvote for same term(?:: (?P<term>\d+))?",
+    ),
     Rule(
         "vote_duplicate_candidate",
+        "raft (Consul 0.5.2) raft.go:1355; raft v1.1.2 raft.go:1454",
         r"duplicate requestvote from(?: candidate)?(?:: (?P<peer>\S+))?",
         peer=("candidate",),
     ),
-    Rule("vote_rpc_failed", r"failed to make requestvote rpc to " + _WHO_ERROR),
-    Rule("vote_rpc_failed", r"failed to make requestvote rpc$", peer=("target",)),
-    Rule("not_in_peer_set", r"remote peer " + _WHO + r" does not have local node (?P<node>\S+) as a peer"),
-    # Followers print it too (raft.go:1666): it means "saw a higher term", not that leadership was lost.
-    Rule("newer_term_seen_on_vote", r"lost leadership because received a requestvote with (?:a )?newer term"),
-    Rule("newer_term_fallback", r"newer term discovered, fallback to follower"),
-    Rule("election_timeout", r"election timeout reached, restarting election"),
-    Rule("election_won", r"election won(?:\. Tally: (?P<tally>\d+))?"),
-    # Pre-vote. A reply's term is the replier's own and may be behind the campaign's (raft.go:329-360).
-    Rule("prevote_self", r"pre-voting for self", peer=("id",)),
-    Rule("prevote_requested", r"asking for pre-vote", peer=_FROM),
-    Rule("prevote_received", r"pre-vote received", peer=_FROM, term=False),
-    Rule("prevote_granted", r"pre-vote granted", peer=_FROM),
-    Rule("prevote_denied_newer_term", r"pre-vote denied: found newer term"),
-    Rule("prevote_denied", r"pre-vote denied", peer=_FROM, term=False),
-    Rule("prevote_won", r"pre-vote successful, starting election"),
-    Rule("prevote_lost", r"pre-vote campaign failed", term=False),
-    Rule("prevote_unsupported", r"target does not support pre-vote rpc", peer=("target",)),
-    Rule("prevote_unsupported", r"pre-vote is disabled because it is not supported"),
-    Rule("prevote_request_seen", r"received a requestprevote with a newer term"),
+    Rule("vote_rpc_failed", "raft (Consul 0.5.2) raft.go:1516", r"failed to make requestvote rpc to " + _WHO_ERROR),
+    Rule("vote_rpc_failed", "raft v1.1.2 raft.go:1656", r"failed to make requestvote rpc$", peer=("target",)),
+    Rule(
+        "not_in_peer_set",
+        "raft (Consul 0.5.2) raft.go:1527",
+        r"remote peer " + _WHO + r" does not have local node (?P<node>\S+) as a peer",
+    ),
+    # Followers print it too (raft v1.7.3 raft.go:1666): it means "saw a higher term", not that leadership was lost.
+    Rule(
+        "newer_term_seen_on_vote",
+        "raft v1.1.1 raft.go:1405; raft v1.1.2 raft.go:1432",
+        r"lost leadership because received a requestvote with (?:a )?newer term",
+    ),
+    Rule("newer_term_fallback", "raft (Consul 0.5.2) raft.go:654", r"newer term discovered, fallback to follower"),
+    Rule("election_timeout", "raft (Consul 0.5.2) raft.go:693", r"election timeout reached, restarting election"),
+    Rule(
+        "election_won",
+        "raft (Consul 0.5.2) raft.go:668; raft v1.1.2 raft.go:292",
+        r"election won(?:\. Tally: (?P<tally>\d+))?",
+    ),
+    # Pre-vote. A reply's term is the replier's own and may be behind the campaign's (raft v1.7.3 raft.go:329-360).
+    Rule("prevote_self", "raft v1.7.3 raft.go:2108", r"pre-voting for self", peer=("id",)),
+    Rule("prevote_requested", "raft v1.7.3 raft.go:2120", r"asking for pre-vote", peer=_FROM),
+    Rule("prevote_received", "raft v1.7.3 raft.go:329", r"pre-vote received", peer=_FROM, term=False),
+    Rule("prevote_granted", "raft v1.7.3 raft.go:341", r"pre-vote granted", peer=_FROM),
+    Rule("prevote_denied_newer_term", "raft v1.7.3 raft.go:332", r"pre-vote denied: found newer term"),
+    Rule("prevote_denied", "raft v1.7.3 raft.go:344", r"pre-vote denied", peer=_FROM, term=False),
+    Rule("prevote_won", "raft v1.7.3 raft.go:349", r"pre-vote successful, starting election"),
+    Rule("prevote_lost", "raft v1.7.3 raft.go:360", r"pre-vote campaign failed", term=False),
+    Rule("prevote_unsupported", "raft v1.7.3 raft.go:2085", r"target does not support pre-vote rpc", peer=("target",)),
+    Rule("prevote_unsupported", "raft v1.7.3 api.go:580", r"pre-vote is disabled because it is not supported"),
+    Rule("prevote_request_seen", "raft v1.7.3 raft.go:1778", r"received a requestprevote with a newer term"),
     Rule(
         "prevote_rejected_by_me",
+        "raft v1.7.3 raft.go:1758",
         r"rejecting pre-vote request since (?P<reason>[^:]*)",
         peer=("from", "candidate"),
     ),
     # Leading.
-    Rule("leader_entered", _NODE + r"Leader state"),
-    Rule("leader_entered", r"entering leader state"),
-    Rule("leadership_acquired", r"cluster leadership acquired", "consul"),
-    Rule("new_leader_announced", r"new leader elected: (?P<peer>\S+)", "consul"),
-    Rule("new_leader_announced", r"new leader elected$", "consul", peer=("payload",)),
-    Rule("peer_added", r"added peer (?P<peer>\S+), starting replication"),
-    Rule("peer_added", r"added peer, starting replication", peer=("peer",)),
-    Rule("peer_updated", r"updating peer", peer=("peer",)),
-    Rule("peer_removed", r"removed peer (?P<peer>\S+), stopping replication"),
-    Rule("peer_removed", r"removed peer, stopping replication", peer=("peer",)),
-    Rule("replication_pipelining", r"pipelining replication to peer " + _WHO),
-    Rule("replication_pipelining", r"pipelining replication$", peer=("peer",)),
-    Rule("replication_stopped", r"aborting pipeline replication to peer " + _WHO),
-    Rule("replication_stopped", r"aborting pipeline replication$", peer=("peer",)),
-    Rule("config_change", r"node (?P<node>\S+) updated peer set \((?P<command>\d+)\): (?P<servers>.*)"),
+    Rule("leader_entered", "raft (Consul 0.5.2) raft.go:705", _NODE + r"Leader state"),
+    Rule("leader_entered", "raft v1.1.2 raft.go:363", r"entering leader state"),
+    Rule("leadership_acquired", "consul v0.5.2 consul/leader.go:38", r"cluster leadership acquired", "consul"),
+    Rule("new_leader_announced", "consul v0.5.2 consul/serf.go:125", r"new leader elected: (?P<peer>\S+)", "consul"),
+    Rule(
+        "new_leader_announced",
+        "consul v1.7.0 agent/consul/server_serf.go:212",
+        r"new leader elected$",
+        "consul",
+        peer=("payload",),
+    ),
+    Rule("peer_added", "raft (Consul 0.5.2) raft.go:1124", r"added peer (?P<peer>\S+), starting replication"),
+    Rule("peer_added", "raft v1.1.2 raft.go:474", r"added peer, starting replication", peer=("peer",)),
+    Rule("peer_updated", "raft v1.2.0 raft.go:501", r"updating peer", peer=("peer",)),
+    Rule("peer_removed", "raft (Consul 0.5.2) raft.go:1135", r"removed peer (?P<peer>\S+), stopping replication"),
+    Rule("peer_removed", "raft v1.1.2 raft.go:501", r"removed peer, stopping replication", peer=("peer",)),
+    Rule("replication_pipelining", "raft (Consul 0.5.2) replication.go:332", r"pipelining replication to peer " + _WHO),
+    Rule("replication_pipelining", "raft v1.1.2 replication.go:408", r"pipelining replication$", peer=("peer",)),
+    Rule(
+        "replication_stopped",
+        "raft (Consul 0.5.2) replication.go:333",
+        r"aborting pipeline replication to peer " + _WHO,
+    ),
+    Rule("replication_stopped", "raft v1.1.2 replication.go:409", r"aborting pipeline replication$", peer=("peer",)),
     Rule(
         "config_change",
+        "raft (Consul 0.5.2) raft.go:1108",
+        r"node (?P<node>\S+) updated peer set \((?P<command>\d+)\): (?P<servers>.*)",
+    ),
+    Rule(
+        "config_change",
+        "raft v1.0.0 raft.go:802",
         r"updating configuration with (?P<command>\S+) \((?P<id>[^,]*), (?P<peer>[^)]*)\) to (?P<servers>.*)",
     ),
-    Rule("config_change", r"updating configuration$", peer=("server-addr", "server-id")),
-    Rule("singlenode_disabled", r"disabling enablesinglenode"),
+    Rule("config_change", "raft v1.1.2 raft.go:1018", r"updating configuration$", peer=("server-addr", "server-id")),
+    Rule("singlenode_disabled", "raft (Consul 0.5.2) raft.go:774", r"disabling enablesinglenode"),
     # Trouble.
-    Rule("quorum_lost_stepdown", r"failed to contact quorum of nodes, stepping down"),
-    Rule("peer_unreachable", r"failed to contact (?P<peer>.+) in (?P<time>\S+)"),
-    Rule("peer_unreachable", r"failed to contact$", peer=("server-id",)),
-    Rule("append_failed", r"failed to (?:pipeline )?appendentries to " + _WHO_ERROR),
-    Rule("append_failed", r"failed to (?:pipeline appendentries|appendentries to)", peer=("peer",)),
-    Rule("append_failed", r"failed to start pipeline replication to " + _WHO_ERROR),
-    Rule("append_failed", r"failed to start pipeline replication to$", peer=("peer",)),
+    Rule(
+        "quorum_lost_stepdown", "raft (Consul 0.5.2) raft.go:969", r"failed to contact quorum of nodes, stepping down"
+    ),
+    Rule("peer_unreachable", "raft (Consul 0.5.2) raft.go:958", r"failed to contact (?P<peer>.+) in (?P<time>\S+)"),
+    Rule("peer_unreachable", "raft v1.1.2 raft.go:880", r"failed to contact$", peer=("server-id",)),
+    Rule(
+        "append_failed",
+        "raft (Consul 0.5.2) replication.go:158; raft (Consul 0.5.2) replication.go:382",
+        r"failed to (?:pipeline )?appendentries to " + _WHO_ERROR,
+    ),
+    Rule(
+        "append_failed",
+        "raft v1.1.2 replication.go:218; raft v1.1.2 replication.go:470",
+        r"failed to (?:pipeline appendentries|appendentries to)",
+        peer=("peer",),
+    ),
+    Rule(
+        "append_failed",
+        "raft (Consul 0.5.2) replication.go:126",
+        r"failed to start pipeline replication to " + _WHO_ERROR,
+    ),
+    Rule(
+        "append_failed", "raft v1.1.2 replication.go:185", r"failed to start pipeline replication to$", peer=("peer",)
+    ),
     Rule(
         "append_rejected",
+        "raft (Consul 0.5.2) replication.go:185",
         r"appendentries to " + _WHO + r" rejected, sending older logs \(next: (?P<next>\d+)\)",
     ),
-    Rule("append_rejected", r"appendentries rejected, sending older logs", peer=("peer",)),
-    Rule("heartbeat_failed", r"failed to heartbeat to " + _WHO_ERROR),
-    Rule("heartbeat_failed", r"failed to heartbeat to$", peer=("peer",)),
-    Rule("log_conflict", r"failed to get previous log"),
-    Rule("log_conflict", r"previous log term mis-?match"),
-    Rule("log_conflict", r"clearing log suffix"),
-    Rule("fallback_address", r"unable to get address for (?:server|sever), using", peer=("fallback", "id")),
-    *(
-        # Until Consul 1.2.2 this line of Raft's has no module at all.
-        Rule(
-            "fallback_address",
-            r"unable to get address for server id (?P<id>\S+), using fallback address (?P<peer>\S+?)(?:: |$)",
-            voice,
-        )
-        for voice in ("raft", "nobody")
+    Rule(
+        "append_rejected",
+        "raft v1.1.2 replication.go:248",
+        r"appendentries rejected, sending older logs",
+        peer=("peer",),
     ),
-    Rule("peer_newer_term", r"peer has newer term, stopping replication", peer=("peer",)),
-    Rule("peer_newer_term", r"peer " + _WHO + r" has newer term, stopping replication"),
-    Rule("new_leader_stepdown", r"new leader elected, stepping down"),
-    Rule("leadership_lost", r"cluster leadership lost", "consul"),
-    Rule("net_decode_failed", r"failed to decode incoming command"),
+    Rule("heartbeat_failed", "raft (Consul 0.5.2) replication.go:304", r"failed to heartbeat to " + _WHO_ERROR),
+    Rule("heartbeat_failed", "raft v1.1.2 replication.go:380", r"failed to heartbeat to$", peer=("peer",)),
+    Rule("log_conflict", "raft (Consul 0.5.2) raft.go:1248", r"failed to get previous log"),
+    Rule("log_conflict", "raft (Consul 0.5.2) raft.go:1256", r"previous log term mis-?match"),
+    Rule("log_conflict", "raft (Consul 0.5.2) raft.go:1271", r"clearing log suffix"),
+    Rule(
+        "fallback_address",
+        "raft v1.1.2 net_transport.go:322; raft v1.2.0 net_transport.go:322",
+        r"unable to get address for (?:server|sever), using",
+        peer=("fallback", "id"),
+    ),
+    Rule("fallback_address", "raft v1.1.1 net_transport.go:313", _FALLBACK),
+    # Until Consul 1.2.2 this line of Raft's has no module at all.
+    Rule("fallback_address", "raft v1.0.0 net_transport.go:262", _FALLBACK, "nobody"),
+    Rule(
+        "peer_newer_term",
+        "raft v1.1.2 replication.go:581",
+        r"peer has newer term, stopping replication",
+        peer=("peer",),
+    ),
+    Rule(
+        "peer_newer_term",
+        "raft (Consul 0.5.2) replication.go:492",
+        r"peer " + _WHO + r" has newer term, stopping replication",
+    ),
+    Rule("new_leader_stepdown", "raft (Consul 0.5.2) raft.go:835", r"new leader elected, stepping down"),
+    Rule("leadership_lost", "consul v0.5.2 consul/leader.go:42", r"cluster leadership lost", "consul"),
+    Rule("net_decode_failed", "raft (Consul 0.5.2) net_transport.go:372", r"failed to decode incoming command"),
     # Membership.
-    Rule("member_join", r"eventmemberjoin: (?P<peer>\S+)(?: (?P<address>\S+))?", "serf"),
-    Rule("member_failed", r"eventmemberfailed: (?P<peer>\S+)(?: (?P<address>\S+))?", "serf"),
-    Rule("member_leave", r"eventmemberleave(?: \(forced\))?: (?P<peer>\S+)(?: (?P<address>\S+))?", "serf"),
-    Rule("server_added", r"adding (?:lan )?server (?P<peer>\S+)(?P<server> \(.*\))?", "consul"),
-    Rule("server_added", r"adding (?:lan )?server$", "consul", peer=("server",)),
-    Rule("server_removed", r"removing (?:lan )?server (?P<peer>\S+)(?P<server> \(.*\))?", "consul"),
-    Rule("server_removed", r"removing (?:lan )?server$", "consul", peer=("server",)),
-    Rule("suspect", r"suspect (?P<peer>\S+) has failed", "memberlist"),
-    Rule("marked_failed", r"marking (?P<peer>\S+) as failed", "memberlist"),
-    Rule("leaving", r"server starting leave", "consul"),
-    Rule("join", r"\(LAN\) joining(?:: (?P<addresses>.*))?", "agent"),
-    Rule("join", r"\(LAN\) joined(?:: (?P<number_of_nodes>\d+))?", "agent"),
+    Rule(
+        "member_join", "serf v0.9.4 serf/serf.go:974", r"eventmemberjoin: (?P<peer>\S+)(?: (?P<address>\S+))?", "serf"
+    ),
+    Rule(
+        "member_failed",
+        "serf v0.9.4 serf/serf.go:1023",
+        r"eventmemberfailed: (?P<peer>\S+)(?: (?P<address>\S+))?",
+        "serf",
+    ),
+    Rule(
+        "member_leave",
+        "serf v0.9.4 serf/serf.go:1023; serf v0.9.4 serf/serf.go:1144",
+        r"eventmemberleave(?: \(forced\))?: (?P<peer>\S+)(?: (?P<address>\S+))?",
+        "serf",
+    ),
+    Rule(
+        "server_added",
+        "consul v0.5.2 consul/serf.go:154; consul v1.0.0 agent/consul/server_serf.go:210",
+        r"adding (?:lan )?server (?P<peer>\S+)(?P<server> \(.*\))?",
+        "consul",
+    ),
+    Rule(
+        "server_added",
+        "consul v1.7.0 agent/consul/server_serf.go:240",
+        r"adding (?:lan )?server$",
+        "consul",
+        peer=("server",),
+    ),
+    Rule(
+        "server_removed",
+        "consul v0.5.2 consul/serf.go:249; consul v1.0.0 agent/consul/server_serf.go:346",
+        r"removing (?:lan )?server (?P<peer>\S+)(?P<server> \(.*\))?",
+        "consul",
+    ),
+    Rule(
+        "server_removed",
+        "consul v1.7.0 agent/consul/server_serf.go:402",
+        r"removing (?:lan )?server$",
+        "consul",
+        peer=("server",),
+    ),
+    Rule("suspect", "memberlist v0.2.2 state.go:494", r"suspect (?P<peer>\S+) has failed", "memberlist"),
+    Rule("marked_failed", "memberlist v0.2.2 state.go:1211", r"marking (?P<peer>\S+) as failed", "memberlist"),
+    Rule("leaving", "consul v0.5.2 consul/server.go:518", r"server starting leave", "consul"),
+    Rule("join", "consul v1.8.7 agent/agent.go:1441", r"\(LAN\) joining(?:: (?P<addresses>.*))?", "agent"),
+    Rule("join", "consul v1.8.7 agent/agent.go:1444", r"\(LAN\) joined(?:: (?P<number_of_nodes>\d+))?", "agent"),
     Rule(
         "autopilot_remove",
+        "consul v1.0.0 agent/consul/autopilot.go:123; consul v1.0.0 agent/consul/autopilot.go:134",
         r"attempting removal of (?:failed|stale raft) server ?: (?P<peer>\S+)",
         "autopilot",
     ),
-    Rule("autopilot_remove", r"attempting removal of ", "autopilot", peer=("name", "address", "id")),
-    Rule("join", r"join (?:cluster )?completed", "agent"),
-    Rule("removed_self", r"removed ourself"),
-    Rule("transfer_started", r"starting leadership transfer", peer=("address", "id")),
-    Rule("transfer_done_or_lost", r"lost leadership during transfer"),
-    Rule("transfer_done_or_lost", r"successfully transferred leadership", "consul"),
+    Rule(
+        "autopilot_remove",
+        "consul v1.8.7 agent/consul/autopilot/autopilot.go:231",
+        r"attempting removal of ",
+        "autopilot",
+        peer=("name", "address", "id"),
+    ),
+    Rule(
+        "join",
+        "consul v1.8.7 agent/retry_join.go:229; consul v1.8.7 command/agent/agent.go:131",
+        r"join (?:cluster )?completed",
+        "agent",
+    ),
+    Rule("removed_self", "raft (Consul 0.5.2) raft.go:1151", r"removed ourself"),
+    Rule("transfer_started", "raft v1.1.1 raft.go:553", r"starting leadership transfer", peer=("address", "id")),
+    Rule("transfer_done_or_lost", "raft v1.7.3 raft.go:754", r"lost leadership during transfer"),
+    Rule(
+        "transfer_done_or_lost",
+        "consul v1.7.0 agent/consul/leader.go:139",
+        r"successfully transferred leadership",
+        "consul",
+    ),
     # Plumbing.
-    Rule("net_accept", r"(?P<node>\S+) accepted connection from: (?P<peer>\S+)"),
-    Rule("net_accept", r"accepted connection$", peer=("remote-address",)),
-    Rule("snapshot", r"starting snapshot up to"),
-    Rule("snapshot", r"snapshot (?:to \d+ complete|complete up to)"),
-    Rule("snapshot", r"compacting logs"),
-    Rule("snapshot", r"no logs to truncate"),
-    Rule("snapshot", r"restored (?:from|user) snapshot"),
-    Rule("snapshot", r"copied (?:\d+ bytes )?to local snapshot"),
-    Rule("snapshot", r"installed remote snapshot"),
-    Rule("snapshot", r"installing snapshot on", peer=("peer",)),
-    Rule("snapshot", r"installsnapshot "),
-    Rule("snapshot", r"opening snapshot"),
-    Rule("snapshot", r"creating new snapshot"),
-    Rule("snapshot", r"reaping snapshot"),
+    Rule(
+        "net_accept",
+        "raft (Consul 0.5.2) net_transport.go:354",
+        r"(?P<node>\S+) accepted connection from: (?P<peer>\S+)",
+    ),
+    Rule("net_accept", "raft v1.1.2 net_transport.go:511", r"accepted connection$", peer=("remote-address",)),
+    Rule("snapshot", "raft (Consul 0.5.2) raft.go:1653", r"starting snapshot up to"),
     Rule(
         "snapshot",
+        "raft (Consul 0.5.2) raft.go:1689; raft v1.1.2 snapshot.go:205",
+        r"snapshot (?:to \d+ complete|complete up to)",
+    ),
+    Rule("snapshot", "raft (Consul 0.5.2) raft.go:1715", r"compacting logs"),
+    Rule("snapshot", "raft v1.1.2 snapshot.go:232", r"no logs to truncate"),
+    Rule("snapshot", "raft (Consul 0.5.2) raft.go:1749; raft v1.0.0 raft.go:788", r"restored (?:from|user) snapshot"),
+    Rule(
+        "snapshot",
+        "raft (Consul 0.5.2) raft.go:1445; raft v1.1.2 raft.go:980",
+        r"copied (?:\d+ bytes )?to local snapshot",
+    ),
+    Rule("snapshot", "raft (Consul 0.5.2) raft.go:1481", r"installed remote snapshot"),
+    Rule("snapshot", "raft v1.7.3 replication.go:341", r"installing snapshot on", peer=("peer",)),
+    Rule("snapshot", "raft (Consul 0.5.2) replication.go:278", r"installsnapshot "),
+    Rule("snapshot", "raft v1.7.3 replication.go:314", r"opening snapshot"),
+    Rule("snapshot", "raft (Consul 0.5.2) file_snapshot.go:129", r"creating new snapshot"),
+    Rule("snapshot", "raft (Consul 0.5.2) file_snapshot.go:324", r"reaping snapshot"),
+    Rule(
+        "snapshot",
+        "raft (Consul 0.5.2) raft.go:1597",
         r"failed to (?:take|restore|install|list|open|send|finalize|create|copy|receive)(?: \w+)? snapshots?",
     ),
 )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from labctl.raft.grammar import EVENTS, RULES
+from labctl.raft.grammar import EVENTS, RULES, Rule, _rule_of
 from labctl.raft.read import read_line
+
+DATA = Path(__file__).parents[2] / "data" / "raft"
 
 
 def wordings() -> list[tuple[str, str, int | None, str | None]]:
-    text = (Path(__file__).parents[2] / "data" / "raft" / "wordings.txt").read_text(encoding="utf-8")
+    text = (DATA / "wordings.txt").read_text(encoding="utf-8")
     rows = [line.split(" | ", 3) for line in text.splitlines() if line and not line.startswith("#")]
     return [
         (says, event, None if term == "-" else int(term), None if peer == "-" else peer)
@@ -58,3 +61,56 @@ def test_the_words_of_an_event_from_another_part_of_the_server_are_not_the_event
     found = read_line(f"2021-01-24T00:02:16.691Z [INFO]  {says}", server="consul1", line_no=1)
     assert found is not None
     assert found.event == "other"
+
+
+# Where a rule says that its wording is written: `raft v1.0.0 raft.go:144`, `raft (Consul 0.5.2) raft.go:584`.
+PLACE = re.compile(
+    r"(?P<project>raft|consul|serf|memberlist) (?:(?P<version>v[\d.]+)|\(Consul (?P<consul>[\d.]+)\))"
+    r" (?P<place>[\w/]+\.go:[1-9]\d*)"
+)
+# What may stand for the values of a log call that are not just a number or an address.
+VALUES = {
+    "r": ["Node at 10.0.0.2:8300 [Follower]"],
+    "r.getCurrentTerm()+1": ["3"],
+    "vote.Term": ["3"],
+    "l.Type": ["2"],
+    "eventStr": ["EventMemberFailed", "EventMemberLeave"],
+    "message": ["snapshot restore progress", "snapshot network transfer progress"],
+}
+
+
+def calls(name: str) -> dict[str, str]:
+    """Return the log calls of a list: what is logged, by file and line."""
+    lines = (DATA / "formats" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return {place: call for place, _, call in (line.split("\t", 2) for line in lines)}
+
+
+def sayings(call: str) -> list[str]:
+    """Return the messages that a log call may write, without level, module and the values behind a message."""
+    sentence = re.fullmatch(r"fmt\.Sprintf\((.*)\)", call)
+    written = re.match(r"""(["`])(.*?)\1(?:, )?""", sentence[1] if sentence else call)
+    if written is None:
+        return VALUES.get(call.split(",", maxsplit=1)[0], [])
+    # A comma between brackets does not end a value.
+    values = re.split(r", (?![^(]*\))", written.string[written.end() :])
+    text = re.sub(r"^\[[A-Z]+\] (?:[\w-]+: )?", "", written[2])
+    parts = re.split(r"%[+#]?([vsdq])", text)
+    filled = []
+    for verb, value in zip(parts[1::2], values, strict=False):
+        options = VALUES.get(value, ["7" if verb == "d" else "10.0.0.3:8300"])
+        filled.append([f'"{option}"' if verb == "q" else option for option in options])
+    return [
+        "".join(piece for pair in zip(parts[::2], [*chosen, ""], strict=True) for piece in pair)
+        for chosen in product(*filled)
+    ]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.event}: {rule.source}")
+def test_the_source_of_a_rule_has_its_wording(rule: Rule) -> None:
+    for source in rule.source.split("; "):
+        found = PLACE.fullmatch(source)
+        assert found is not None, source
+        call = calls(f"{found['project']}-{found['version'] or 'consul' + found['consul']}")[found["place"]]
+        # No rule before this one may take the wording.
+        known = [_rule_of(rule.voice, message) for message in sayings(call)]
+        assert any(one is not None and one[0] is rule for one in known), (source, call)
