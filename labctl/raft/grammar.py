@@ -28,7 +28,7 @@ class Rule:
     Attributes:
         event: the event's name.
         source: where the wording is written: project, version, file and line. It need not be the oldest place.
-            Wordings that differ have a place each, with `; ` between them.
+            Wordings that differ between generations have a place each, with `; ` between them.
         says: a regular expression for the message's beginning. Its first word is literal. A group `term` or
             `peer` is the event's; any other group is one of its values.
         voice: who says it.
@@ -413,11 +413,24 @@ RULES: tuple[Rule, ...] = (
     Rule("snapshot", "raft v1.7.3 replication.go:314", r"opening snapshot"),
     Rule("snapshot", "raft (Consul 0.5.2) file_snapshot.go:129", r"creating new snapshot"),
     Rule("snapshot", "raft (Consul 0.5.2) file_snapshot.go:324", r"reaping snapshot"),
+    Rule("snapshot", "raft (Consul 0.5.2) file_snapshot.go:218", r"found temporary snapshot"),
+    Rule(
+        "snapshot",
+        "raft v1.0.0 file_snapshot.go:259; raft v1.1.2 file_snapshot.go:267",
+        r"snapshot version (?:for \S+ )?not supported",
+    ),
+    Rule("snapshot", "raft v1.0.0 raft.go:1255; raft v1.1.2 raft.go:1515", r"ignoring installsnapshot request"),
+    # One call writes both.
+    Rule("snapshot", "raft v1.3.9 progress.go:77", r"snapshot (?:restore|network transfer) progress"),
+    Rule("snapshot", "raft v1.7.3 snapshot.go:272", r"removing all old logs from log store"),
     Rule(
         "snapshot",
         "raft (Consul 0.5.2) raft.go:1597",
-        r"failed to (?:take|restore|install|list|open|send|finalize|create|copy|receive)(?: \w+)? snapshots?",
+        r"failed to (?:take|restore|install|list|open|send|finalize|create|copy|receive|get|reap|make|scan|move|delete)"
+        r"(?: \w+)? snapshots?",
     ),
+    Rule("snapshot", "raft (Consul 0.5.2) file_snapshot.go:266", r"failed to get meta data to open snapshot"),
+    Rule("snapshot", "raft (Consul 0.5.2) raft.go:1478", r"failed to compact logs"),
 )
 
 EVENTS: frozenset[str] = frozenset(rule.event for rule in RULES)
