@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeGuard
 
+from labctl.raft.event import OTHER
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -369,7 +371,7 @@ RULES: tuple[Rule, ...] = (
         "consul v1.8.7 agent/consul/autopilot/autopilot.go:231",
         r"attempting removal of ",
         "autopilot",
-        peer=("name", "address", "id"),
+        peer=("name", "server", "address", "id"),
     ),
     Rule(
         "join",
@@ -380,6 +382,8 @@ RULES: tuple[Rule, ...] = (
     Rule("removed_self", "raft (Consul 0.5.2) raft.go:1151", r"removed ourself"),
     Rule("transfer_started", "raft v1.1.1 raft.go:553", r"starting leadership transfer", peer=("address", "id")),
     Rule("transfer_done_or_lost", "raft v1.7.3 raft.go:754", r"lost leadership during transfer"),
+    Rule("transfer_done_or_lost", "raft v1.7.3 raft.go:731", r"leadership transfer (?P<error>timeout)"),
+    Rule("transfer_done_or_lost", "raft v1.7.3 raft.go:742", r"failed to make timeoutnow rpc to " + _WHO_ERROR),
     Rule(
         "transfer_done_or_lost",
         "consul v1.7.0 agent/consul/leader.go:139",
@@ -431,9 +435,38 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("snapshot", "raft (Consul 0.5.2) file_snapshot.go:266", r"failed to get meta data to open snapshot"),
     Rule("snapshot", "raft (Consul 0.5.2) raft.go:1478", r"failed to compact logs"),
+    # What Raft says of things that are no events of an election: known, but without a name.
+    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1032", r"failed to commit logs"),
+    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1059", r"skipping application of old log"),
+    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1072", r"failed to get log"),
+    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1273", r"failed to clear log suffix"),
+    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1280", r"failed to append to logs"),
+    Rule(OTHER, "raft v1.3.9 raft.go:1472", r"failed to append entry"),
+    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1623", r"failed to get last log index"),
+    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1342", r"failed to get last vote term"),
+    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1347", r"failed to get last vote candidate"),
+    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1377", r"failed to persist vote"),
+    Rule(OTHER, "raft v1.7.3 raft.go:1192", r"failed to remove old logs"),
+    Rule(OTHER, "raft v1.7.3 raft.go:1944", r"failed to reset logs"),
+    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1162", r"got unrecognized log type"),
+    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1181", r"got unexpected command"),
+    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1203", r"expected heartbeat, got"),
+    Rule(OTHER, "raft (Consul 0.5.2) net_transport.go:351", r"failed to accept connection"),
+    Rule(OTHER, "raft (Consul 0.5.2) net_transport.go:377", r"failed to flush response"),
+    Rule(OTHER, "raft v1.1.1 net_transport.go:522", r"stream layer is closed"),
+    Rule(OTHER, "raft (Consul 0.5.2) file_snapshot.go:155", r"failed to write metadata"),
+    Rule(OTHER, "raft (Consul 0.5.2) file_snapshot.go:225", r"failed to read metadata"),
+    Rule(OTHER, "raft (Consul 0.5.2) file_snapshot.go:163", r"failed to create state file"),
+    Rule(OTHER, "raft (Consul 0.5.2) file_snapshot.go:274", r"failed to open state file"),
+    Rule(OTHER, "raft (Consul 0.5.2) file_snapshot.go:284", r"failed to read state file"),
+    Rule(OTHER, "raft (Consul 0.5.2) file_snapshot.go:300", r"state file seek failed"),
+    Rule(OTHER, "raft (Consul 0.5.2) file_snapshot.go:292", r"crc checksum failed"),
+    Rule(OTHER, "raft v1.0.0 file_snapshot.go:419", r"failed syncing parent directory"),
+    Rule(OTHER, "raft v1.0.0 api.go:958", r"could not get configuration for stats"),
+    Rule(OTHER, "raft v1.7.3 raft.go:694", r"leadership transfer in progress"),
 )
 
-EVENTS: frozenset[str] = frozenset(rule.event for rule in RULES)
+EVENTS: frozenset[str] = frozenset(rule.event for rule in RULES) - {OTHER}
 """Every name that a line's event can have, but `other`."""
 
 _FIRST_WORD = re.compile(r"[\w()-]+", re.ASCII)

@@ -29,7 +29,6 @@ _PLAIN: Mapping[str, str] = {
     "leaving": "leaves the cluster",
     "removed_self": "removed itself from the cluster",
     "transfer_started": "hands leadership over",
-    "transfer_done_or_lost": "has handed leadership over",
 }
 
 
@@ -113,6 +112,10 @@ _REASONS: Mapping[str, str] = {
 }
 
 
+def _transfer(event: Event) -> str:
+    return "could not hand leadership over" if "error" in event.values else "has handed leadership over"
+
+
 def _member(words: str) -> Callable[[Event], str | None]:
     """Serf tells of every member twice, once in the pool of this datacenter and once in the wide one."""
 
@@ -152,6 +155,7 @@ _SENTENCES: Mapping[str, Callable[[Event], str | None]] = {
     "prevote_granted": _prevote_granted,
     "prevote_denied": _to("would not get the vote of {peer}"),
     "prevote_rejected_by_me": _rejected("would not vote for"),
+    "transfer_done_or_lost": _transfer,
     "leader_entered": _to("is the leader"),
     "new_leader_announced": _announced,
     "peer_added": _to("starts replicating its log to {peer}"),

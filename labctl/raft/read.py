@@ -84,6 +84,14 @@ def is_told(event: Event) -> bool:
     return event.event != OTHER or voice_of(event.module) == "raft"
 
 
+def is_unparsed(event: Event) -> bool:
+    """Whether Raft said something in words that no rule knows. Some that are known are `other`: they have no name."""
+    if event.event != OTHER or voice_of(event.module) != "raft":
+        return False
+    envelope = open_envelope(event.line)
+    return envelope is None or meaning_of(envelope) is None
+
+
 def is_raft(said: Event | str) -> bool:
     """Whether an event or a line is about Raft: what `grep raft` was for, without its false friends.
 

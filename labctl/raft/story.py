@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from labctl.raft.contact import BACK, BEHIND, LOST, REMOVED, Contact, Outage
 from labctl.raft.election import ALREADY_VOTED, Cause, Election, EndedBy, Reign
 from labctl.raft.event import OTHER, Event
-from labctl.raft.grammar import voice_of
 from labctl.raft.names import Names
+from labctl.raft.read import is_unparsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -122,6 +122,7 @@ class Story:
             "vote_rejected_by_me": self._refuse,
             "vote_duplicate_term": self._refuse,
             "new_leader_announced": self._announce,
+            "transfer_done_or_lost": self._after_transfer,
             **dict.fromkeys(_ENDS, self._notice),
             **dict.fromkeys((*LOST, BACK, BEHIND, REMOVED), self._reach),
         }
@@ -139,8 +140,7 @@ class Story:
     def tell(self, event: Event) -> Event:
         """Take in the next event. Returns it with its term where that can be inferred, and its peer by name."""
         if event.event == OTHER:
-            if voice_of(event.module) == "raft":
-                self.unparsed += 1
+            self.unparsed += is_unparsed(event)
             return event
         self.names.learn(event)
         server = self._servers.get(event.server)
@@ -335,6 +335,12 @@ class Story:
                 server.reign.without_majority = server.contact.without_majority(server.needed)
             self._end_reign(server, event.time, "quorum_lost")
         return term
+
+    @staticmethod
+    def _after_transfer(server: _Server, event: Event) -> None:
+        """A transfer that failed ends no reign."""
+        if "error" in event.values and server.ending == "transfer":
+            server.ending = None
 
     @staticmethod
     def _is_transferring(server: _Server, event: Event) -> bool:

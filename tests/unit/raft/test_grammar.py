@@ -111,48 +111,14 @@ def test_the_source_of_a_rule_has_its_wording(rule: Rule) -> None:
         found = PLACE.fullmatch(source)
         assert found is not None, source
         call = calls(f"{found['project']}-{found['version'] or 'consul' + found['consul']}")[found["place"]]
+        if call.endswith(".Error()"):
+            continue  # the text is an error's, which no list has
         # No rule before this one may take the wording.
         known = [_rule_of(rule.voice, message) for message in sayings(call)]
         assert any(one is not None and one[0] is rule for one in known), (source, call)
 
 
-# What Raft logs and no rule knows: it tells nothing about an election. Such lines stay `other` and keep their text.
-NOT_EVENTS = (
-    # The log and the votes on the disk.
-    "failed to commit logs",
-    "skipping application of old log",
-    "failed to get log",
-    "failed to clear log suffix",
-    "failed to append to logs",
-    "failed to append entry",
-    "failed to get last log index",
-    "failed to get last vote term",
-    "failed to get last vote candidate",
-    "failed to persist vote",
-    "failed to remove old logs",
-    "failed to reset logs",
-    # What comes from the network and should not.
-    "got unrecognized log type",
-    "got unexpected command",
-    "expected heartbeat, got",
-    "failed to accept connection",
-    "failed to flush response",
-    "stream layer is closed",
-    # The files inside a snapshot.
-    "failed to write metadata",
-    "failed to read metadata",
-    "failed to create state file",
-    "failed to open state file",
-    "failed to read state file",
-    "state file seek failed",
-    "crc checksum failed",
-    "failed syncing parent directory",
-    # For `consul info`.
-    "could not get configuration for stats",
-)
-
-
-def test_what_raft_logs_is_an_event_or_is_known_to_be_none() -> None:
+def test_whatever_raft_logs_is_known() -> None:
     messages = {
         message.lower()
         for path in (DATA / "formats").glob("raft-*.txt")
@@ -162,7 +128,4 @@ def test_what_raft_logs_is_an_event_or_is_known_to_be_none() -> None:
         for message in sayings(call) or [call]
     }
     assert len(messages) > 200
-    unknown = {message for message in messages if _rule_of("raft", message) is None}
-    assert [message for message in sorted(unknown) if not message.startswith(NOT_EVENTS)] == []
-    # The list says nothing that is not so.
-    assert [left for left in NOT_EVENTS if not any(message.startswith(left) for message in unknown)] == []
+    assert {message for message in messages if _rule_of("raft", message) is None} == set()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from labctl.raft.election import Election, Reign
 from labctl.raft.grammar import voice_of
+from labctl.raft.phrase import phrase
 from labctl.raft.read import merge, read_line
 from labctl.raft.story import TRANSFER_SECONDS, UNSETTLED, Story
 from tests.unit.raft.logs import DEMO, SAMPLES, SCENARIOS, SERVERS, WORDINGS, leaders_of
@@ -386,3 +387,23 @@ def test_any_order_of_any_lines_has_a_story(lines: list[tuple[str, str, int]]) -
     assert all(one.outcome for one in story.elections)
     for reign in story.leaders:
         assert (reign.ended_by is None) == (reign.until is None) or reign.ended_by == "silent"
+
+
+def test_what_raft_says_of_other_things_is_known_and_has_no_name() -> None:
+    story, (told,) = story_of(said(1, "failed to commit logs: error=x", "ERROR"))
+    assert (story.unparsed, told.event) == (0, "other")
+
+
+def test_a_transfer_that_failed_ends_no_reign() -> None:
+    lead = (
+        said(1, "election won: term=2 tally=2"),
+        said(1, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
+        said(2, "starting leadership transfer: id=u2 address=10.0.0.2:8300", "DEBUG"),
+    )
+    lost = said(9, "failed to contact quorum of nodes, stepping down", "WARN")
+    failed, told = story_of(log(*lead, said(3, "leadership transfer timeout", "DEBUG"), lost))
+    assert [one.ended_by for one in failed.leaders] == ["quorum_lost"]
+    assert phrase(told[3]) == "could not hand leadership over"
+    refollowed = said(9, 'entering follower state: follower="x" leader=')
+    failed, _ = story_of(log(*lead, said(3, "leadership transfer timeout", "DEBUG"), refollowed))
+    assert [one.ended_by for one in failed.leaders] == ["newer_term"]
