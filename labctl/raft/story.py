@@ -29,7 +29,13 @@ TRANSFER_SECONDS = 10.0
 """How long a transfer of leadership may take: the longest election timeout that Consul can be given."""
 
 # Terms that a line prints and that are not the term its server is in: a candidate before its pre-vote only proposes.
-_PROPOSED = frozenset({"candidate_entered", "prevote_self", "prevote_requested", "prevote_granted", "votes_needed"})
+# What cannot be asked for its pre-vote is said in the same words as what cannot be asked for its vote.
+_PROPOSED = frozenset(
+    {
+        *("candidate_entered", "prevote_self", "prevote_requested", "prevote_granted", "votes_needed"),
+        *("vote_rpc_failed", "prevote_unsupported"),
+    }
+)
 # The term of the next event of these is new; what they end belongs to the old one.
 _ENDS: dict[str, EndedBy] = {
     "quorum_lost_stepdown": "quorum_lost",
@@ -400,6 +406,8 @@ class Story:
             return server.term
         if election.end is None:
             election.end = event.time
+        if election.term is not None and election.pre_vote != "lost":
+            server.term = max(election.term, server.term or 0)
         return election.term
 
     def _end_reign(self, server: _Server, time: datetime | None, otherwise: EndedBy) -> None:
