@@ -263,9 +263,10 @@ class Story:
     def _pre_vote(self, server: _Server, event: Event) -> int | None:
         if server.election is None:
             return None
+        # Until it is won it is lost: where too few answer, no line says so.
         if event.event == "prevote_won":
             server.election.pre_vote = "won"
-        elif event.event == "prevote_lost":
+        elif server.election.pre_vote is None:
             server.election.pre_vote = "lost"
         return server.election.term
 
