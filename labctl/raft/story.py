@@ -28,6 +28,8 @@ UNSETTLED = 64
 TRANSFER_SECONDS = 10.0
 """How long a transfer of leadership may take: the longest election timeout that Consul can be given."""
 
+Role = Literal["follower", "candidate", "leader"]
+
 # Terms that a line prints and that are not the term its server is in: a candidate before its pre-vote only proposes.
 # What cannot be asked for its pre-vote is said in the same words as what cannot be asked for its vote.
 _PROPOSED = frozenset(
@@ -53,7 +55,7 @@ class _Server:
     """What the story knows of one server."""
 
     name: str
-    role: Literal["follower", "candidate", "leader"] = "follower"
+    role: Role
     term: int | None = None
     cause: Cause = "unknown"
     election: Election | None = None
@@ -151,7 +153,9 @@ class Story:
         self.names.learn(event)
         server = self._servers.get(event.server)
         if server is None:
-            server = self._servers[event.server] = _Server(event.server)
+            # The line before a candidacy says why; a log that begins with one has lost it.
+            role: Role = "candidate" if event.event == "candidate_entered" else "follower"
+            server = self._servers[event.server] = _Server(event.server, role)
         server.last = event.time or server.last
         if event.event == "vote_duplicate_term":
             event = self._with_candidates(event)
