@@ -399,9 +399,13 @@ class Story:
         values = {**event.values, "voted_for": voted_for[0].candidate} if len(voted_for) == 1 else event.values
         return event._replace(peer=askers[0].candidate, values=values)
 
-    def _announce(self, _: _Server, event: Event) -> int | None:
+    def _announce(self, server: _Server, event: Event) -> int | None:
         leader = self._servers.get(self.names.server(event.peer) or "")
-        return leader.reign.term if leader and leader.reign else None
+        term = leader.reign.term if leader and leader.reign else None
+        if term is not None:
+            # A server that was a follower before says nothing else about it.
+            server.term = max(term, server.term or 0)
+        return term
 
     # -- ends ------------------------------------------------------------------------------------------------
 
