@@ -376,6 +376,9 @@ class Story:
 
     def _refuse(self, server: _Server, event: Event) -> int | None:
         if event.event == "vote_duplicate_term":
+            if server.election and server.election.term is None and event.term is not None:
+                # It has voted for itself, so that is the term in which it stands.
+                server.election.term, server.election.term_source = event.term, "inferred"
             for one in self._askers(event):
                 one.refuse(server.name, ALREADY_VOTED)
             return event.term
