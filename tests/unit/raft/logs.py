@@ -1,12 +1,18 @@
-"""Where the logs are that tests read: those that labctl ships, and more."""
+"""The logs that tests read: those that labctl ships, and more."""
 
 from __future__ import annotations
 
 import itertools
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import labctl
+from labctl.raft.read import merge, read_line
+from labctl.raft.story import Story
+
+if TYPE_CHECKING:
+    from labctl.raft.event import Event
 
 SAMPLES = Path(labctl.__file__).parent / "samples"
 DATA = Path(__file__).parents[2] / "data" / "raft"
@@ -29,3 +35,22 @@ def leaders_of(name: str) -> list[str]:
     said = (DATA / "scenarios" / f"{name}.txt").read_text(encoding="utf-8")
     led = [SERVERS[int(number)] for number in re.findall(r"(?:leader|after kill) (\d)", said)]
     return [server for server, _ in itertools.groupby(led)]
+
+
+def posted(number: int) -> str:
+    """What people posted, by the number that its name begins with."""
+    return next(path for path in POSTED if path.name.startswith(f"{number:02}-")).read_text(encoding="utf-8")
+
+
+def recorded(name: str) -> dict[str, str]:
+    """The logs of a recording, by server."""
+    return {server: (SAMPLES / name / f"{server}.log").read_text(encoding="utf-8") for server in SERVERS}
+
+
+def told(logs: dict[str, str]) -> tuple[Story, list[Event]]:
+    """Tell the story of logs, by server."""
+    story, streams = Story(), []
+    for server, text in logs.items():
+        read = (read_line(line, server=server, line_no=number) for number, line in enumerate(text.splitlines(), 1))
+        streams.append([event for event in read if event is not None])
+    return story, list(story.told(merge(streams)))

@@ -138,55 +138,7 @@ def test_a_follower_learns_the_term_of_a_leader_that_is_announced() -> None:
     assert (told[-1].peer, told[-1].term, told[-1].term_source) == ("consul1", 4, "inferred")
 
 
-# -- the traps --------------------------------------------------------------------------------------------------
-
-
-def test_a_candidacy_whose_pre_vote_failed_is_no_split_vote() -> None:
-    story = recorded("consul-1.21")
-    failed = [one for one in story.elections if one.pre_vote == "lost"]
-    assert len(failed) > 2
-    assert {one.outcome for one in failed} == {"abandoned"}
-    assert "split" not in {one.outcome for one in story.elections}
-
-
-def test_a_split_vote_is_two_candidates_of_one_term_and_no_winner() -> None:
-    def candidate(second: float, address: str) -> list[str]:
-        return [
-            said(second, f'entering candidate state: node="Node at {address} [Candidate]" term=3'),
-            said(second + 0.1, "duplicate requestVote for same term: term=3"),
-            said(second + 2, "Election timeout reached, restarting election", "WARN"),
-        ]
-
-    story, _ = story_of(log(*candidate(1, "10.0.0.1:8300")), log(*candidate(1.05, "10.0.0.2:8300")))
-    assert outcomes(story) == [("consul1", 3, "split"), ("consul2", 3, "split")]
-    assert story.elections[0].refusals[0].server == "consul2"
-    assert story.elections[0].refusals[0].reason == "already voted"
-
-
-def test_a_real_split_vote_is_told_as_one() -> None:
-    story = recorded("split-vote")
-    assert outcomes(story) == [
-        ("consul3", 2, "won"), ("consul1", 3, "split"), ("consul2", 3, "split"), ("consul1", 4, "won"),
-    ]  # fmt: skip
-    assert [(one.server, one.reason) for one in story.elections[1].refusals] == [("consul2", "already voted")]
-    assert [(one.server, one.reason) for one in story.elections[2].refusals] == [("consul1", "already voted")]
-
-
-def test_seeing_a_newer_term_is_no_loss_of_leadership() -> None:
-    story, told = story_of(
-        said(1, "lost leadership because received a requestVote with a newer term", "DEBUG"),
-    )
-    assert story.leaders == []
-    assert told[0].event == "newer_term_seen_on_vote"
-
-
-def test_a_candidate_without_a_timeout_was_handed_the_leadership() -> None:
-    for name in SCENARIOS:
-        if "0.5" not in name:
-            causes = [one.cause for one in recorded(name).elections if one.outcome == "won"]
-            assert causes.count("transfer") == 1, name
-    ended = [one.ended_by for one in recorded("consul-1.21").leaders]
-    assert ended == ["quorum_lost", "transfer", "silent", "quorum_lost"]
+# -- transfers, refusals, and who is who ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("seconds", "ended"), [(0.1, "transfer"), (TRANSFER_SECONDS + 1, "newer_term")])
@@ -201,30 +153,6 @@ def test_a_transfer_that_came_to_nothing_does_not_end_a_later_reign(seconds: flo
         )
     )
     assert [one.ended_by for one in story.leaders] == [ended]
-
-
-def test_a_vote_request_that_fails_late_changes_nothing() -> None:
-    text = [
-        said(1, 'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term=2'),
-        said(2, "election won: tally=2"),
-        said(2, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
-    ]
-    before, _ = story_of(log(*text))
-    late = said(12, 'failed to make requestVote RPC: target="{Voter u 10.0.0.9:8300}" error="i/o timeout"', "ERROR")
-    after, told = story_of(log(*text, late))
-    assert outcomes(after) == outcomes(before)
-    assert told[-1].term == 2
-
-
-def test_one_vote_is_enough_where_the_others_are_no_voters() -> None:
-    story, _ = story_of(
-        log(
-            said(1, 'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term=2'),
-            said(1, "votes: needed=1", "DEBUG"),
-            said(1, "election won: tally=1"),
-        )
-    )
-    assert outcomes(story) == [("consul1", 2, "won")]
 
 
 def test_a_refusal_is_told_with_its_reason_and_the_candidates_term() -> None:
