@@ -35,7 +35,7 @@ class Election:
         candidate: who stood.
         term: in which term; None where no line says and none can be inferred.
         term_source: `line` or `inferred`.
-        cause: why it stood: no heartbeat in time, the election before had no winner, leadership was handed to it.
+        cause: why it stood: no heartbeat in time, no majority in its campaign before, leadership was handed to it.
         start: when it became a candidate; None where its log has no times.
         end: when the campaign was decided.
         votes: who voted for it as far as the log says.

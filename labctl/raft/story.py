@@ -30,6 +30,9 @@ TRANSFER_SECONDS = 10.0
 
 Role = Literal["follower", "candidate", "leader"]
 
+LATE_SECONDS = 11.0
+"""How late a request for a vote may fail: the Raft transport of Consul waits 10 s for an answer."""
+
 # Terms that a line prints and that are not the term its server is in: a candidate before its pre-vote only proposes.
 # What cannot be asked for its pre-vote is said in the same words as what cannot be asked for its vote.
 _PROPOSED = frozenset(
@@ -63,6 +66,8 @@ class _Server:
     number: int = 0  # of its reign
     contact: Contact | None = None  # while it leads
     needed: int | None = None  # votes that are a majority
+    stood: datetime | None = None  # when it last became a candidate
+    stood_before: datetime | None = None  # and when before that
     timer: datetime | None = None  # when its heartbeat or its election timer began to run
     waited: float | None = None
     ending: EndedBy | None = None
@@ -163,6 +168,8 @@ class Story:
         term = act(server, event) if act else None
         if event.term is not None:
             self._seen(server, event)
+        if event.event == "vote_rpc_failed" and _may_be_older(server, event):
+            return self._told(event, None)
         return self._told(event, term if term is not None else server.term)
 
     def take(self) -> tuple[list[Election], list[Reign], list[Outage]]:
@@ -243,6 +250,7 @@ class Story:
         election = Election(server.name, term, source, cause, event.time, waited=server.waited)
         server.role, server.cause, server.election, server.ending = "candidate", "unknown", election, None
         server.timer, server.waited = event.time, None
+        server.stood_before, server.stood = server.stood, event.time
         self._open.append(election)
         if term is not None and event.term is None:
             server.term = term
@@ -259,6 +267,9 @@ class Story:
         elif event.event == "vote_granted":
             tally = _number(event.values.get("tally"))
             voter = self.names(event.peer)
+            if event.peer and (known := self._servers.get(voter or "")) and election.term is not None:
+                # Who votes is in that term; before Consul 0.7 no line says so, and later ones only sometimes.
+                known.term = max(known.term or 0, election.term)
             election.vote(voter or (server.name if tally == 1 else None), tally)
         elif event.event == "vote_self":
             election.vote(server.name, None)
@@ -341,6 +352,11 @@ class Story:
             server.transferring = event.time
         if ending != "newer_term" or not self._is_transferring(server, event):
             server.ending = ending
+        if event.event == "newer_term_seen_on_vote":
+            # What it says of itself is of the old term, what comes next of the new one.
+            term = term if term is not None else server.term
+            asking = [one.term for one in self._open if one.end is None and one.pre_vote != "lost" and one.term]
+            server.term = max([server.term or 0, *asking]) or None
         if event.event == "quorum_lost_stepdown":
             if server.reign and server.contact:
                 server.reign.without_majority = server.contact.without_majority(server.needed)
@@ -483,6 +499,12 @@ def _heard_of_no_leader(event: Event) -> bool:
     """
     values = event.values
     return event.peer is None and ("last-leader" in values or "last-leader-addr" in values or '""' in event.line)
+
+
+def _may_be_older(server: _Server, event: Event) -> bool:
+    """Whether a request that failed may be one of the campaign before: nobody answered it."""
+    between = _seconds_between(server.stood_before, event.time)
+    return between is not None and between <= LATE_SECONDS
 
 
 def _number(text: str | None) -> int | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MILLISECOND = 0.001
 _CAUSES = {
     "heartbeat_timeout": "it had heard no leader in time",
-    "election_timeout": "the election before had no winner in time",
+    "election_timeout": "it had got no majority in time",
     "transfer": "leadership was handed to it",
     "unknown": "",
 }
@@ -79,7 +79,7 @@ def of_election(election: Election, timers: Timers | None = None) -> str:
     cause = _CAUSES[election.cause] + _waited(election, timers)
     parts = [f"{election.candidate} stood {term}{f' because {cause}' if cause else ''}"]
     if election.pre_vote == "lost":
-        return f"{parts[0]}; the pre-vote showed that it would lose, so it asked for no vote."
+        return f"{parts[0]}; it did not win the pre-vote, so it asked for no vote."
     parts.append(_votes(election))
     parts += [f"{one.server} refused because {_why(one)}" for one in election.refusals]
     took = elapsed(election.start, election.end) if election.outcome == "won" else None

@@ -46,8 +46,8 @@ def election(**settings: object) -> Election:
         (
             {"outcome": "abandoned", "pre_vote": "lost", "cause": "election_timeout"},
             (
-                "consul1 stood in term 4 because the election before had no winner in time; "
-                "the pre-vote showed that it would lose, so it asked for no vote."
+                "consul1 stood in term 4 because it had got no majority in time; "
+                "it did not win the pre-vote, so it asked for no vote."
             ),
         ),
         (
