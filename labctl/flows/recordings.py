@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.raft.read import is_told, merge, read_line
+from labctl.raft.order import merge
+from labctl.raft.read import is_told, read_line
 from labctl.raft.sieve import sift
 from labctl.raft.timers import MULTIPLIERS
 

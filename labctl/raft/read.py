@@ -1,10 +1,8 @@
-"""Lines in, events out: one line, and the lines of several servers in one order."""
+"""A line in, an event out."""
 
 from __future__ import annotations
 
-import heapq
-from datetime import UTC, datetime, tzinfo
-from operator import itemgetter
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from labctl.raft.envelope import open_envelope
@@ -12,28 +10,10 @@ from labctl.raft.event import OTHER, Event
 from labctl.raft.grammar import meaning_of, voice_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from datetime import datetime, tzinfo
 
 # What Consul itself says about Raft's leader; the rest of what it says is about something else.
 _CONSUL_ABOUT_RAFT = frozenset({"leadership_acquired", "leadership_lost", "new_leader_announced"})
-
-# Cause before effect among events of one stamp, which may be a whole second: who stands, who refuses it, who votes for
-# it, who wins, who leads, who hears of it.
-_PHASES = {
-    "newer_term_seen_on_vote": 1,
-    "vote_rejected_by_me": 1,
-    "vote_duplicate_term": 1,
-    "vote_duplicate_candidate": 1,
-    "prevote_request_seen": 1,
-    "prevote_rejected_by_me": 1,
-    "vote_granted": 2,
-    "election_won": 3,
-    "leader_entered": 4,
-    "leadership_acquired": 4,
-    "new_leader_announced": 5,
-}
-
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def read_line(  # noqa: PLR0913 - all that a line does not say itself
@@ -105,34 +85,3 @@ def is_raft(said: Event | str) -> bool:
         or event.event in _CONSUL_ABOUT_RAFT
         or (event.module is None and event.event != OTHER)
     )
-
-
-def merge(streams: Iterable[Iterable[Event]]) -> Iterator[Event]:
-    """Bring the events of several servers into one order of time, lazily.
-
-    A server's own order is never changed, not even where its clock went back. An event without a time stays
-    behind its predecessor of the same server; before the first time, in front of it. At the same time a cause
-    comes before its effect, and else the earlier stream first.
-
-    Args:
-        streams: one for each server, each in the order of its log.
-    """
-    return map(itemgetter(1), heapq.merge(*map(_stamped, streams), key=itemgetter(0)))
-
-
-def _stamped(events: Iterable[Event]) -> Iterator[tuple[tuple[datetime, int], Event]]:
-    """Give each event the latest time that its server has shown so far, and its place among those of that time."""
-    waiting: list[Event] = []
-    latest: datetime | None = None
-    phase = 0
-    for event in events:
-        if event.time is not None and (latest is None or event.time > latest):
-            latest, phase = event.time, 0
-        if latest is None:
-            waiting.append(event)
-            continue
-        yield from (((latest, 0), early) for early in waiting)
-        waiting.clear()
-        phase = max(phase, _PHASES.get(event.event, 0))
-        yield (latest, phase), event
-    yield from (((_LONG_AGO, 0), early) for early in waiting)

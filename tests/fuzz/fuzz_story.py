@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import atheris
 
 with atheris.instrument_imports(include=["labctl"]):
-    from labctl.raft.read import merge, read_line
+    from labctl.raft.order import merge
+    from labctl.raft.read import read_line
     from labctl.raft.sieve import sift
     from labctl.raft.story import Story
     from labctl.show import story_json, story_mermaid, story_picture

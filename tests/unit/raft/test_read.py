@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from labctl.raft.envelope import clean
 from labctl.raft.event import Event
 from labctl.raft.grammar import EVENTS
+from labctl.raft.order import merge
 from labctl.raft.phrase import phrase
-from labctl.raft.read import is_raft, merge, read_line
+from labctl.raft.read import is_raft, read_line
 from tests.unit.raft.logs import DEMO, POSTED, SAMPLES, SCENARIOS, SERVERS, leaders_of
 
 if TYPE_CHECKING:

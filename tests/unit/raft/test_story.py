@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from labctl.raft.election import Election, Reign
 from labctl.raft.grammar import voice_of
+from labctl.raft.order import merge
 from labctl.raft.phrase import phrase
-from labctl.raft.read import merge, read_line
+from labctl.raft.read import read_line
 from labctl.raft.story import TRANSFER_SECONDS, UNSETTLED, Story
 from tests.unit.raft.logs import DEMO, SAMPLES, SCENARIOS, SERVERS, WORDINGS, leaders_of
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from labctl.flows import recordings
-from labctl.raft.read import merge, read_line
+from labctl.raft.order import merge
+from labctl.raft.read import read_line
 from labctl.raft.story import Story
 from labctl.raft.timers import Timers, seconds_of, timers_of, without_majority
 from tests.unit.raft.logs import SCENARIOS
