@@ -59,7 +59,7 @@ def members_command(lab: str | None, *, as_json: bool) -> None:
 @click.command("logs", short_help="Show the servers' logs.")
 @lab_argument
 @click.option("-f", "--follow", is_flag=True, help="Go on with what the servers write from now on.")
-@click.option("--raft", is_flag=True, help="Only what is about Raft: the old `| grep raft`.")
+@click.option("--raft", is_flag=True, help="Only what is about Raft, with what it means.")
 @server_option("Only this server.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Only each server's last N lines.")
 @click.option("--no-prefix", is_flag=True, help="Leave out the server's name in front of each line.")
@@ -69,18 +69,19 @@ def logs_command(
 ) -> None:
     """Show what the servers of LAB wrote, merged by time, one colour for each server.
 
-    With --json, one document for each line: time, server and line.
+    With --raft, what a line means stands under it; --no-prefix leaves that out too, so that only lines are left. With
+    --json, one document for each line: time, server and line, with --raft also its event, term and words.
     """
     from labctl.engine import client, labs, logs
-    from labctl.show.loglines import printer
+    from labctl.show.loglines import LogLines, RaftLines
 
     connection = client.connect()
     found = labs.choose_lab(connection, lab)
     servers = [found.server(server)] if server else list(found.servers)
-    write = printer(servers=[one.name for one in servers], raft=raft, as_json=as_json, prefix=not no_prefix)
+    printer = (RaftLines if raft else LogLines)(servers, as_json=as_json, prefix=not no_prefix)
     lines = logs.Follower(connection, servers, tail=tail) if follow else logs.read(connection, servers, tail)
     for line in lines:
-        write(line)
+        printer.write(line)
 
 
 @click.command(

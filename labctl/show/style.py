@@ -44,8 +44,8 @@ def harmless(text: str) -> str:
 
 
 def sign(name: str) -> str:
-    """A sign (`done`, `failed`, `bar`, `point`) as the output's encoding can show it."""
-    signs = {"done": ("✓", "ok"), "failed": ("✗", "x"), "bar": ("│", "|"), "point": ("•", "*")}
+    """A sign (`done`, `failed`, `bar`, `point`, `means`) as the output's encoding can show it."""
+    signs = {"done": ("✓", "ok"), "failed": ("✗", "x"), "bar": ("│", "|"), "means": ("→", "->"), "point": ("•", "*")}
     fancy, plain = signs[name]
     try:
         # While a spinner runs, sys.stdout is the spinner's, which names no encoding.

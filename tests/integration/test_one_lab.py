@@ -163,7 +163,8 @@ def test_logs_of_raft_are_merged_by_time_and_have_every_server(ada: Person, lab:
     lines = [json.loads(line) for line in ada.done("logs", lab, "--raft", "--json").out.splitlines()]
     assert {line["server"] for line in lines} == set(NAMES)
     assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
-    assert any("election won" in line["line"] for line in lines)
+    assert any("election won" in line["line"] and line["event"] == "election_won" for line in lines)
+    assert any(line["words"] == "is the leader" and line["term"] == 2 for line in lines)
     assert not any(matches("serf|memberlist", line["line"]) for line in lines)
     everything = ada.done("logs", lab).out.splitlines()
     assert len(everything) > len(lines)

@@ -278,7 +278,7 @@ SHAPES = {
     "ls": ("ls_row",),
     "status": ("status_document", "_server_row"),
     "members": ("Seen.row",),
-    "logs": ("write",),
+    "logs": ("line_row", "meaning_row"),
     "bundle save": ("saved",),
     "story": ("event_row", "election_row", "leader_row", "outage_row", "timeouts_row", "frame"),
     "image build, save and load": ("Image.row", "save", "load"),

@@ -33,9 +33,7 @@ def told(streams: dict[str, list[Event]]) -> tuple[list[Any], list[Event]]:
 @pytest.mark.parametrize("seconds", [-1.5, -0.4, -0.05, 0.05, 0.4, 1.5])
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in {"consul-0.5", "consul-1.6"}])
-def test_a_clock_that_is_wrong_changes_nothing_about_who_stood_and_who_won(
-    name: str, server: str, seconds: float
-) -> None:
+def test_a_wrong_clock_changes_nothing_about_who_stood_and_who_won(name: str, server: str, seconds: float) -> None:
     streams = streams_of(name)
     right, _ = told(streams)
     streams[server] = shifted(streams[server], seconds)
