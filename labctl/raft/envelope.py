@@ -67,7 +67,9 @@ _LEVEL = re.compile(r"\[([A-Z]{3,5})\][ ]*", re.ASCII)
 _MODULE = re.compile(r"([A-Za-z][\w.-]{0,80}):[ ]+", re.ASCII)
 _INNER_MODULE = re.compile(r"(raft|raft-net|serf|memberlist):[ ]+")
 # Syslog drops date and level, so only these names make a line one of a server's.
-_MODULES_WITHOUT_LEVEL = re.compile(r"raft|raft-net|consul|serf|memberlist|autopilot|agent(?:\.server(?:\.[a-z.]+)?)?")
+_MODULES_WITHOUT_LEVEL = re.compile(
+    r"raft|raft-net|consul|nomad|serf|memberlist|autopilot|agent(?:\.server(?:\.[a-z.]+)?)?"
+)
 
 # How nearly every line begins since Consul 1.7; everything else is taken apart piece by piece.
 _USUAL = re.compile(

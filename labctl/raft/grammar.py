@@ -499,7 +499,7 @@ def voice_of(module: str | None) -> Voice | None:
     """Return the part of a server that a module stands for; None for one that says nothing of ours."""
     if module is None:
         return "nobody"
-    if module in {"consul", "agent.server"}:
+    if module in {"consul", "agent.server", "nomad"}:
         return "consul"
     if module in {"snapshot", "agent.server.snapshot"}:
         return "raft"

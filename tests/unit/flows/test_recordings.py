@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import recordings
+from labctl.flows import story as flow
+from labctl.raft.names import Names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,3 +91,80 @@ def test_bytes_that_are_no_log_are_no_events(tmp_path: Path) -> None:
     path = tmp_path / "noise"
     path.write_bytes(bytes(range(256)) * 64 + b"\nraft\xff\xfe\n" + b"raft" * 100_000)
     assert told(str(path)) == []
+
+
+SYSLOG = "Aug  9 01:29:0{second} {host} consul[17203]: raft: Election won. Tally: 2\n"
+
+
+def test_the_machines_in_one_log_are_its_servers(tmp_path: Path) -> None:
+    path = tmp_path / "syslog"
+    path.write_text("".join(SYSLOG.format(second=n, host=f"node-{n % 2}") for n in range(4)), encoding="utf-8")
+    assert [server for server, *_ in told(str(path))] == ["node-0", "node-1", "node-0", "node-1"]
+
+
+def test_the_log_of_one_machine_is_called_after_its_file(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"consul{number}.log").write_text(SYSLOG.format(second=number, host="host"), encoding="utf-8")
+    assert [server for server, *_ in told(str(tmp_path))] == ["consul1", "consul2"]
+
+
+def test_a_stamp_without_a_year_is_of_the_year_in_which_the_file_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "consul1.log"
+    path.write_text(SYSLOG.format(second=1, host="h"), encoding="utf-8")
+    os.utime(path, (1_440_000_000, 1_440_000_000))
+    (event,) = recordings.events(recordings.find([str(path)]))
+    assert event.time is not None
+    assert event.time.isoformat() == "2015-08-09T01:29:01+00:00"
+
+
+def test_who_is_who_is_known_before_the_line_that_says_so(tmp_path: Path) -> None:
+    at = "2021-01-24T00:00:0{}Z [INFO]  agent.server.raft: "
+    leads = 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"\n'
+    said = (
+        at.format(1) + "vote granted: from=u2 term=2 tally=2\n",
+        at.format(2) + leads,
+        at.format(3) + 'pipelining replication: peer="{Voter u2 10.0.0.2:8300}"\n',
+    )
+    (tmp_path / "one.log").write_text("".join(said), encoding="utf-8")
+    (tmp_path / "two.log").write_text(at.format(4) + leads.replace("0.1:", "0.2:"), encoding="utf-8")
+    names = Names()
+    list(recordings.events(recordings.find([str(tmp_path)]), names=names))
+    assert names("u2") == "two"
+    story, events = flow.of_everything(flow.source([str(tmp_path)]))
+    assert next(events).peer == "two"
+    assert story.timers is None
+
+
+def manifest_of(tmp_path: Path, content: bytes) -> int | None:
+    path = tmp_path / "a.tgz"
+    with tarfile.open(path, "w:gz") as bundle:
+        for name, data in (("manifest.json", content), ("logs/consul1.log", WON.format(1).encode())):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            bundle.addfile(entry, io.BytesIO(data))
+    return recordings.multiplier_of(recordings.find([str(path)]))
+
+
+@pytest.mark.parametrize(
+    ("content", "multiplier"),
+    [
+        (b'{"raft_multiplier": 5}', 5),
+        (b'{"raft_multiplier": 11}', None),
+        (b'{"raft_multiplier": true}', None),
+        (b'{"raft_multiplier": "5"}', None),
+        (b"[5]", None),
+        (b"{", None),
+        (b"\xff", None),
+        (b"[" * 100_000, None),
+    ],
+)
+def test_a_bundle_says_what_the_timers_were_set_to(tmp_path: Path, content: bytes, multiplier: int | None) -> None:
+    assert manifest_of(tmp_path, content) == multiplier
+
+
+def test_logs_and_two_bundles_have_no_one_setting(tmp_path: Path) -> None:
+    manifest_of(tmp_path, b'{"raft_multiplier": 5}')
+    (tmp_path / "b.tgz").write_bytes((tmp_path / "a.tgz").read_bytes())
+    (tmp_path / "consul1.log").write_text(WON.format(1), encoding="utf-8")
+    for names in (["a.tgz", "b.tgz"], ["a.tgz", "consul1.log"]):
+        assert recordings.multiplier_of(recordings.find([str(tmp_path / name) for name in names])) is None

@@ -182,3 +182,50 @@ def test_the_usual_line_is_taken_apart_like_one_with_a_prefix(said: str, level: 
     line = f"2021-01-24T00:02:16.691Z [{level}]  {said}"
     prefixed = open_envelope(f"consul1 | {line}")
     assert open_envelope(line) == (prefixed._replace(source=None) if prefixed else None)
+
+
+NEAR = datetime(2015, 8, 10, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("line", "near", "time"),
+    [
+        ("Aug  9 01:29:04 h consul[12]: raft: x", NEAR, "2015-08-09T01:29:04+00:00"),
+        ("Dec 31 23:59:59 h consul[12]: raft: x", datetime(2016, 1, 1, tzinfo=UTC), "2015-12-31T23:59:59+00:00"),
+        ("Feb 29 10:00:00 h consul[12]: raft: x", datetime(2016, 3, 1, tzinfo=UTC), "2016-02-29T10:00:00+00:00"),
+        ("Feb 29 10:00:00 h consul[12]: raft: x", datetime(2022, 3, 1, tzinfo=UTC), None),
+        ("Xyz 12 10:00:00 h consul[12]: raft: x", NEAR, None),
+        ("Aug  0 10:00:00 h consul[12]: raft: x", NEAR, None),
+        ("Aug  9 25:00:00 h consul[12]: raft: x", NEAR, None),
+        ("Aug  9 01:29:04 h consul[12]: raft: x", None, None),
+        ("Aug  9 01:29:04 h consul[12]:     2014/01/02 03:04:05 [INFO] raft: x", NEAR, "2014-01-02T03:04:05+00:00"),
+        ("23:59:58 h consul[12]: raft: x", datetime(2015, 8, 10, 0, 0, 3, tzinfo=UTC), "2015-08-09T23:59:58+00:00"),
+        ("00:00:01 [INFO] raft: x", datetime(2015, 8, 9, 23, 59, tzinfo=UTC), "2015-08-10T00:00:01+00:00"),
+        ("00:00:01.250 [INFO] raft: x", NEAR, "2015-08-10T00:00:01.250000+00:00"),
+        ("Jan  1 00:00:01 h consul[1]: raft: x", datetime.max.replace(tzinfo=UTC), "9999-01-01T00:00:01+00:00"),
+        ("00:00:01 [INFO] raft: x", datetime.min.replace(tzinfo=UTC), None),
+    ],
+)
+def test_a_stamp_without_a_year_or_a_date_is_the_one_that_is_nearest(
+    line: str, near: datetime | None, time: str | None
+) -> None:
+    envelope = open_envelope(line, near=near)
+    assert envelope is not None
+    assert (envelope.time.isoformat() if envelope.time else None) == time
+
+
+@pytest.mark.parametrize(
+    ("line", "source", "host"),
+    [
+        ("Aug  9 01:29:04 node-7 consul[12]: raft: x", None, "node-7"),
+        ("node-7 consul[12]: raft: x", None, "node-7"),
+        ("2021-01-24T00:02:16+0000 node-7 consul[12]: [INFO] raft: x", None, "node-7"),
+        ("consul1_1 | Aug  9 01:29:04 node-7 consul[12]: raft: x", "consul1_1", "node-7"),
+        ("[pod/consul-server-2/consul] 2021-01-24T00:02:16Z [INFO] raft: x", "consul-server-2", None),
+        ('[pod/consul-0/consul] {"@level":"info","@message":"x","@module":"raft"}', "consul-0", None),
+        ("2021-01-24T00:02:16Z [INFO] raft: x", None, None),
+    ],
+)
+def test_what_stands_in_front_says_whose_line_it_is(line: str, source: str | None, host: str | None) -> None:
+    envelope = opened(line)
+    assert (envelope.source, envelope.host) == (source, host)
