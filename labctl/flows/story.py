@@ -170,9 +170,7 @@ def of_one_election(source: Source, number: int) -> tuple[Story, Iterator[Event]
             ExitCode.USAGE,
         )
     election = story.elections[number - 1]
-    story.elections = [election]
-    story.leaders = [one for one in story.leaders if one.server == election.candidate and one.term == election.term]
-    story.outages = [one for one in story.outages if one.leader == election.candidate and one.term == election.term]
+    story.only(election)
     return story, iter(_around(told, election))
 
 

@@ -6,24 +6,25 @@ only the last few elections and reigns are needed for what comes next.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from labctl.raft.contact import BACK, BEHIND, LOST, REMOVED, Contact, Outage
-from labctl.raft.election import ALREADY_VOTED, Cause, Election, EndedBy, Reign
+from labctl.raft.campaigns import Campaigns
+from labctl.raft.contact import BACK, BEHIND, LOST, REMOVED
+from labctl.raft.election import ALREADY_VOTED, Election
 from labctl.raft.event import OTHER, Event
 from labctl.raft.names import Names
 from labctl.raft.read import is_unparsed
+from labctl.raft.reigns import Reigns
+from labctl.raft.timers import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
+    from labctl.raft.contact import Outage
+    from labctl.raft.election import Cause, EndedBy, Reign
     from labctl.raft.timers import Timers
-
-UNSETTLED = 64
-"""Campaigns, and reigns, that are kept open until it is known what their rivals came to."""
 
 TRANSFER_SECONDS = 10.0
 """How long a transfer of leadership may take: the longest election timeout that Consul can be given."""
@@ -62,9 +63,6 @@ class _Server:
     term: int | None = None
     cause: Cause = "unknown"
     election: Election | None = None
-    reign: Reign | None = None
-    number: int = 0  # of its reign
-    contact: Contact | None = None  # while it leads
     needed: int | None = None  # votes that are a majority
     stood: datetime | None = None  # when it last became a candidate
     stood_before: datetime | None = None  # and when before that
@@ -84,29 +82,19 @@ class Story:
         names: who is who, as far as it is known beforehand.
 
     Attributes:
-        elections: the campaigns that are settled, in the order in which they began.
-        leaders: reigns, in the order in which they began.
-        outages: which server a leader could not reach, in the order in which they ended.
+        timers: as given.
         unparsed: lines of a Raft module that no rule knew.
         names: who is who.
     """
 
     def __init__(self, since: datetime | None = None, timers: Timers | None = None, names: Names | None = None) -> None:
-        self.elections: list[Election] = []
-        self.leaders: list[Reign] = []
-        self.outages: list[Outage] = []
         self.timers = timers
         self.unparsed = 0
         self.names = Names() if names is None else names
         self._since = since
         self._servers: dict[str, _Server] = {}
-        self._open: deque[Election] = deque()
-        self._settled: deque[Election] = deque(maxlen=UNSETTLED)
-        self._reigning: dict[int, _Server] = {}
-        self._reigns = 0
-        self._newest: tuple[str, int] = ("", 0)
-        self._newest_of_another = 0
-        self._vacant: datetime | None = None
+        self._campaigns = Campaigns(self.names, self._is_over)
+        self._reigns = Reigns(self.names, self._is_over, lambda server: self._servers[server].last)
         self._won: int | None = None
         self._from_the_beginning = False
         self._acts: dict[str, Callable[[_Server, Event], int | None]] = {
@@ -172,26 +160,36 @@ class Story:
             return self._told(event, None)
         return self._told(event, term if term is not None else server.term)
 
+    @property
+    def elections(self) -> list[Election]:
+        """The campaigns that are settled, in the order in which they began."""
+        return self._campaigns.elections
+
+    @property
+    def leaders(self) -> list[Reign]:
+        """Reigns, in the order in which they began."""
+        return self._reigns.reigns
+
+    @property
+    def outages(self) -> list[Outage]:
+        """Which server a leader could not reach, in the order in which they ended."""
+        return self._reigns.outages
+
     def take(self) -> tuple[list[Election], list[Reign], list[Outage]]:
         """Take out what will not change any more: a log without end has millions of elections."""
-        elections, self.elections = self.elections, []
-        outages, self.outages = self.outages, []
-        over = next((at for at, one in enumerate(self.leaders) if one.ended_by is None), len(self.leaders))
-        if not self._reigning:
-            over = len(self.leaders)
-        reigns, self.leaders = self.leaders[:over], self.leaders[over:]
-        return elections, reigns, outages
+        return self._campaigns.take(), *self._reigns.take()
+
+    def only(self, election: Election) -> None:
+        """Leave out all but one election and what followed from it: the reign of its term."""
+        self._campaigns.elections = [election]
+        mine = (election.candidate, election.term)
+        self._reigns.reigns = [one for one in self.leaders if (one.server, one.term) == mine]
+        self._reigns.outages = [one for one in self.outages if (one.leader, one.term) == mine]
 
     def finish(self) -> None:
         """Settle what is open: the log has ended."""
-        for server in list(self._reigning.values()):
-            if self._is_superseded(server):
-                self._end_reign(server, server.last, "silent")
-            elif server.contact is not None:
-                self.outages += server.contact.end(None, self.names, leads=True)
-        self._reigning.clear()
-        while self._open:
-            self._settle_oldest()
+        self._reigns.finish()
+        self._campaigns.finish()
 
     # -- terms -----------------------------------------------------------------------------------------------
 
@@ -220,8 +218,8 @@ class Story:
         own = max(server.term or 0, self._won or 0)
         if own == 0 and not self._from_the_beginning:
             return None, None
-        for one in self._open:
-            if one.term is not None and one.candidate != server.name and not _unheard(one, server.name, event.time):
+        for one in self._campaigns.of_others(server.name):
+            if one.term is not None and not _unheard(one, server.name, event.time):
                 own = max(own, one.term)
         return own + 1, "inferred"
 
@@ -235,11 +233,11 @@ class Story:
 
     def _time_out(self, server: _Server, event: Event) -> None:
         server.cause = "heartbeat_timeout"
-        server.waited = _seconds_between(server.timer, event.time) if _heard_of_no_leader(event) else None
+        server.waited = seconds_between(server.timer, event.time) if _heard_of_no_leader(event) else None
 
     def _try_again(self, server: _Server, event: Event) -> int | None:
         server.cause = "election_timeout"
-        server.waited = _seconds_between(server.timer, event.time)
+        server.waited = seconds_between(server.timer, event.time)
         return self._end_election(server, event)
 
     def _stand(self, server: _Server, event: Event) -> int | None:
@@ -251,11 +249,9 @@ class Story:
         server.role, server.cause, server.election, server.ending = "candidate", "unknown", election, None
         server.timer, server.waited = event.time, None
         server.stood_before, server.stood = server.stood, event.time
-        self._open.append(election)
+        self._campaigns.begin(election)
         if term is not None and event.term is None:
             server.term = term
-        if len(self._open) > UNSETTLED:
-            self._settle_oldest()
         return term
 
     def _count(self, server: _Server, event: Event) -> int | None:
@@ -290,7 +286,7 @@ class Story:
         if election is None:
             # The log begins in the middle of a campaign.
             election = server.election = Election(server.name, event.term, event.term_source, "unknown", None)
-            self._open.append(election)
+            self._campaigns.begin(election)
         election.tally = _number(event.values.get("tally")) or election.tally
         election.outcome, election.end = "won", event.time
         self._won = max(self._won or 0, election.term or 0)
@@ -301,25 +297,9 @@ class Story:
         term = server.election.term if server.election else server.term
         self._end_reign(server, event.time, "restarted")
         server.role, server.election, server.ending = "leader", None, None
-        server.reign = Reign(server.name, term, event.time)
-        if not self._reigning:
-            server.reign.without_leader = _seconds_between(self._vacant, event.time)
-        server.contact, server.timer = Contact(server.name, term), None
-        self.leaders.append(server.reign)
-        self._number(server)
+        server.timer = None
+        self._reigns.begin(server.name, term, event.time)
         return term
-
-    def _number(self, server: _Server) -> None:
-        """Count the reign that begins. One that many others followed has ended, whatever its server does not say."""
-        self._reigns += 1
-        server.number = self._reigns
-        self._reigning[server.number] = server
-        if self._newest[0] != server.name:
-            self._newest_of_another = self._newest[1]
-        self._newest = (server.name, server.number)
-        oldest = next(iter(self._reigning))
-        if self._reigns - oldest > UNSETTLED:
-            self._end_reign(self._reigning[oldest], self._reigning[oldest].last, "silent")
 
     def _follow(self, server: _Server, event: Event) -> int | None:
         term = server.term
@@ -346,7 +326,8 @@ class Story:
 
     def _notice(self, server: _Server, event: Event) -> int | None:
         """What will end a reign says so before it ends; losing the quorum ends it at once."""
-        term = server.reign.term if server.reign else None
+        reign = self._reigns.of(server.name)
+        term = reign.term if reign else None
         ending = _ENDS[event.event]
         if ending == "transfer":
             server.transferring = event.time
@@ -355,11 +336,8 @@ class Story:
         if event.event == "newer_term_seen_on_vote":
             # What it says of itself is of the old term, what comes next of the new one.
             term = term if term is not None else server.term
-            asking = [one.term for one in self._open if one.end is None and one.pre_vote != "lost" and one.term]
-            server.term = max([server.term or 0, *asking]) or None
+            server.term = max(server.term or 0, self._campaigns.newest_term()) or None
         if event.event == "quorum_lost_stepdown":
-            if server.reign and server.contact:
-                server.reign.without_majority = server.contact.without_majority(server.needed)
             self._end_reign(server, event.time, "quorum_lost")
         return term
 
@@ -376,17 +354,12 @@ class Story:
             return server.ending == "transfer"
         return (event.time - server.transferring).total_seconds() < TRANSFER_SECONDS
 
-    def _reach(self, server: _Server, event: Event) -> None:
-        if server.contact is not None:
-            outage = server.contact.take(event, self.names)
-            if outage is not None:
-                self._tell_outages([outage])
-
-    def _tell_outages(self, outages: list[Outage]) -> None:
-        self.outages += [one for one in outages if not self._is_before(one.until)]
+    def _reach(self, _: _Server, event: Event) -> None:
+        self._reigns.reach(event)
 
     def _lose(self, server: _Server, event: Event) -> int | None:
-        term = server.reign.term if server.reign else server.term
+        reign = self._reigns.of(server.name)
+        term = reign.term if reign else server.term
         self._end_reign(server, event.time, "stopped")
         return term
 
@@ -395,7 +368,7 @@ class Story:
             if server.election and server.election.term is None and event.term is not None:
                 # It has voted for itself, so that is the term in which it stands.
                 server.election.term, server.election.term_source = event.term, "inferred"
-            for one in self._askers(event):
+            for one in self._campaigns.asking(server.name, event.term):
                 one.refuse(server.name, ALREADY_VOTED)
             return event.term
         candidate = self._servers.get(self.names.server(event.peer) or "")
@@ -404,23 +377,18 @@ class Story:
         candidate.election.refuse(server.name, event.values.get("reason") or _reason_of(event))
         return candidate.election.term
 
-    def _askers(self, event: Event) -> list[Election]:
-        """Who may have asked a server that has voted: the line names no candidate. Who stands in that term just now."""
-        asking = [one for one in self._open if one.term == event.term and one.end is None]
-        return [one for one in asking if not one.has_vote_of(event.server)]
-
     def _with_candidates(self, event: Event) -> Event:
-        """Add to a refusal whom it refused, and whom the server had voted for, where that is clear."""
-        askers = self._askers(event)
-        if len(askers) != 1:
+        """Add to a refusal whom it refused, and whom the server had voted for: the line does not say."""
+        asking = self._campaigns.asking(event.server, event.term)
+        if len(asking) != 1:
             return event
-        voted_for = [one for one in self._open if one.term == event.term and one.has_vote_of(event.server)]
-        values = {**event.values, "voted_for": voted_for[0].candidate} if len(voted_for) == 1 else event.values
-        return event._replace(peer=askers[0].candidate, values=values)
+        voted_for = self._campaigns.voted_for(event.server, event.term)
+        values = {**event.values, "voted_for": voted_for} if voted_for else event.values
+        return event._replace(peer=asking[0].candidate, values=values)
 
     def _announce(self, server: _Server, event: Event) -> int | None:
-        leader = self._servers.get(self.names.server(event.peer) or "")
-        term = leader.reign.term if leader and leader.reign else None
+        reign = self._reigns.of(self.names.server(event.peer) or "")
+        term = reign.term if reign else None
         if term is not None:
             # A server that was a follower before says nothing else about it.
             server.term = max(term, server.term or 0)
@@ -439,40 +407,11 @@ class Story:
         return election.term
 
     def _end_reign(self, server: _Server, time: datetime | None, otherwise: EndedBy) -> None:
-        if server.reign is None:
-            return
-        server.reign.until, server.reign.ended_by = time, server.ending or otherwise
-        if self._is_before(time):
-            self.leaders.remove(server.reign)
-        self._reigning.pop(server.number, None)
-        # When a leader fell silent, nobody knows: its last line may be hours older.
-        self._vacant = time if server.reign.ended_by != "silent" else None
-        if server.contact is not None:
-            self._tell_outages(server.contact.end(time, self.names))
-        server.reign, server.ending, server.contact = None, None, None
+        self._reigns.end(server.name, time, server.ending or otherwise, needed=server.needed)
+        server.ending = None
 
-    def _is_superseded(self, server: _Server) -> bool:
-        """Whether another server has led since."""
-        newest, number = self._newest
-        return (self._newest_of_another if newest == server.name else number) > server.number
-
-    def _is_before(self, time: datetime | None) -> bool:
+    def _is_over(self, time: datetime | None) -> bool:
         return self._since is not None and time is not None and time < self._since
-
-    def _settle_oldest(self) -> None:
-        election = self._open.popleft()
-        if election.outcome is None or election.refusals:
-            rivals = [one for one in (*self._settled, *self._open) if _are_rivals(one, election)]
-            election.settle([one for one in rivals if one.pre_vote != "lost"])
-        # A voter whose ID nobody had explained when it voted may have a name by now.
-        election.votes = [self.names(one) or one for one in election.votes]
-        self._settled.append(election)
-        if not self._is_before(election.end):
-            self.elections.append(election)
-
-
-def _are_rivals(one: Election, other: Election) -> bool:
-    return one.term is not None and one.term == other.term and one.candidate != other.candidate
 
 
 def _unheard(election: Election, server: str, now: datetime | None) -> bool:
@@ -483,13 +422,6 @@ def _unheard(election: Election, server: str, now: datetime | None) -> bool:
     if election.end is None and election.start == now:
         return True
     return any(one.server == server and one.reason.startswith("we have a leader") for one in election.refusals)
-
-
-def _seconds_between(begin: datetime | None, end: datetime | None) -> float | None:
-    """The time from one stamp to another; None where one is missing, or where a clock went back."""
-    if begin is None or end is None or end < begin:
-        return None
-    return (end - begin).total_seconds()
 
 
 def _heard_of_no_leader(event: Event) -> bool:
@@ -503,7 +435,7 @@ def _heard_of_no_leader(event: Event) -> bool:
 
 def _may_be_older(server: _Server, event: Event) -> bool:
     """Whether a request that failed may be one of the campaign before: nobody answered it."""
-    between = _seconds_between(server.stood_before, event.time)
+    between = seconds_between(server.stood_before, event.time)
     return between is not None and between <= LATE_SECONDS
 
 

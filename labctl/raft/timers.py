@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
 MULTIPLIERS = range(1, 11)
 """What Consul takes as `raft_multiplier` (agent/config/builder.go)."""
@@ -34,6 +35,13 @@ class Timers:
 def timers_of(multiplier: int) -> Timers:
     """The timers of a Consul with that `raft_multiplier`; it is 1 before Consul 0.7, which has no such setting."""
     return Timers(1.0 * multiplier, 1.0 * multiplier, 0.5 * multiplier)
+
+
+def seconds_between(begin: datetime | None, end: datetime | None) -> float | None:
+    """The time from one stamp to another; None where one is missing, or where a clock went back."""
+    if begin is None or end is None or end < begin:
+        return None
+    return (end - begin).total_seconds()
 
 
 def seconds_of(duration: str | None) -> float | None:

@@ -14,7 +14,8 @@ from labctl.raft.grammar import voice_of
 from labctl.raft.order import merge
 from labctl.raft.phrase import phrase
 from labctl.raft.read import read_line
-from labctl.raft.story import TRANSFER_SECONDS, UNSETTLED, Story
+from labctl.raft.reigns import UNSETTLED
+from labctl.raft.story import TRANSFER_SECONDS, Story
 from tests.unit.raft.logs import DEMO, SAMPLES, SCENARIOS, SERVERS, WORDINGS, leaders_of
 
 if TYPE_CHECKING:
