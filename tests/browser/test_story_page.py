@@ -56,6 +56,9 @@ def test_there_is_a_lane_for_each_server_and_each_role_has_its_shape(visit: Visi
     assert lanes == ["consul1", "consul2", "consul3"]
     for role in ("follower", "candidate", "leader"):
         assert visit.page.locator(f"g[clip-path] line.{role}").count() > 0
+    bands = visit.page.locator("g[clip-path] rect.band")
+    assert bands.count() == 5
+    assert "could not reach consul1 for" in bands.nth(1).locator("title").inner_html()
     shapes = visit.page.locator(".mark").evaluate_all("all => [...new Set(all.map(one => one.tagName))].sort()")
     assert shapes == ["circle", "path", "rect"]
     line = visit.page.locator("g.row[data-role=leader] > title").first.evaluate("one => one.textContent")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
-from labctl.cli.main import labctl
+from labctl.cli.main import labctl, run
 from labctl.errors import ExitCode
 from labctl.provision.inventory import labs_in
 from scripts import generate_docs
@@ -333,3 +333,24 @@ def test_the_json_reference_has_the_keys_that_are_printed_and_no_others(heading:
         key for language, block in FENCE.findall(text) if language == "json" for key in keys_of(json.loads(block))
     }
     assert described == set().union(*made.values())
+
+
+# -- what the guide shows ------------------------------------------------------------------------------------
+
+SHOWN = re.compile(r"^```sh\nlabctl (story --sample [^\n]+)\n```\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"), SHOWN.findall(read(ROOT / "docs" / "story.md")), ids=lambda words: words.split("\n")[0][:60]
+)
+def test_what_the_guide_shows_of_a_story_is_what_labctl_prints(
+    words: str, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert run(words.split()) == 0
+    # "..." stands for what the page leaves out.
+    assert capsys.readouterr().out.endswith(shown.removeprefix("...\n"))
+
+
+def test_the_guide_shows_several_stories() -> None:
+    assert len(SHOWN.findall(read(ROOT / "docs" / "story.md"))) >= 3
