@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
 SAMPLES = Path(__file__).parents[2] / "labctl" / "samples"
 SERVERS = 3
 DRAW_EVERY = 64
+NEAR = datetime(2021, 1, 24, tzinfo=UTC)
 _tries = 0
 
 
 def stream_of(chunks: list[bytes], server: str) -> list[Event]:
     """The events of one log."""
     found = (
-        read_line(line.decode("utf-8", "replace"), server="", line_no=number, otherwise=server)
+        read_line(
+            line.decode("utf-8", "replace"), server="", line_no=number, near=NEAR, otherwise=server, of_hosts=True
+        )
         for number, line in sift(chunks, everything=True)
     )
     return [event for event in found if event is not None]
@@ -54,14 +58,16 @@ def one_try(data: bytes) -> None:
     ]
     assert pieces == whole
     out, story = io.StringIO(), Story()
-    told = list(story.told(merge(whole)))
-    story_json.write_document(story, iter(told), out)
-    assert len(json.loads(out.getvalue())["events"]) == sum(map(len, whole))
-    assert all(one.outcome for one in story.elections)
+    story_json.write_document(story, story.told(merge(whole)), out)
+    document = json.loads(out.getvalue())
+    assert len(document["events"]) == sum(map(len, whole))
+    assert all(one["outcome"] for one in document["elections"])
     if _tries % DRAW_EVERY == 0:
-        ET.fromstring(story_picture.svg(story, iter(told)))  # noqa: S314 - made by us
-        story_picture.html(story, iter(told))
-        story_mermaid.mermaid(story, iter(told))
+        for draw in (story_picture.svg, story_picture.html, story_mermaid.mermaid):
+            story = Story()
+            drawn = draw(story, story.told(merge(whole)))
+            if draw is story_picture.svg:
+                ET.fromstring(drawn)  # noqa: S314 - made by us
 
 
 def main() -> None:
