@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.raft.order import merge
@@ -22,6 +22,7 @@ from labctl.raft.sieve import sift
 from labctl.raft.timers import MULTIPLIERS
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterable, Iterator, Sequence
 
     from labctl.raft.event import Event
@@ -73,8 +74,8 @@ class Recording:
 
     def begin(self, *, of_hosts: bool) -> Iterator[Event]:
         """Read the events at its beginning, to learn who is who before they are told. Raises LabctlError."""
-        if self.path is None:
-            return  # what was read is gone
+        if self.path is None or not self.path.is_file():
+            return  # what was read of a pipe is gone
         for number, raw in sift(itertools.islice(self._chunks(), CHUNKS_OF_BEGINNING)):
             line = raw.decode("utf-8", "replace")
             event = read_line(line, server="", line_no=number, otherwise=self.server, of_hosts=of_hosts)
@@ -96,29 +97,28 @@ class Recording:
                 yield from iter(lambda: os.read(sys.stdin.fileno(), CHUNK_BYTES), b"")
                 return
             with self.path.open("rb") as plain, _unpacked(plain, self.member) as handle:
-                yield from iter(lambda: handle.read(CHUNK_BYTES), b"")
+                yield from iter(lambda: handle.read1(CHUNK_BYTES), b"")
         except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise LabctlError(f"The log {self.name} could not be read to its end: {why}.") from error
 
 
 @contextlib.contextmanager
-def _unpacked(plain: IO[bytes], member: str) -> Iterator[IO[bytes]]:
+def _unpacked(plain: io.BufferedReader, member: str) -> Iterator[io.BufferedReader]:
     """Open a plain file, a gzip file, or one log of a bundle. Nothing is ever written to disk."""
     if member:
         with tarfile.open(fileobj=plain, mode="r:gz") as bundle:
             log = bundle.extractfile(member)
             if log is None:
                 raise OSError(f"{member} is no file")
-            yield log
+            yield cast("io.BufferedReader", log)
         return
-    magic = plain.read(len(_GZIP))
-    plain.seek(0)
-    if magic != _GZIP:
+    # A pipe can be looked into, and cannot be wound back.
+    if not plain.peek(len(_GZIP)).startswith(_GZIP):
         yield plain
         return
     with gzip.GzipFile(fileobj=plain, mode="rb") as handle:
-        yield cast("IO[bytes]", handle)
+        yield cast("io.BufferedReader", handle)
 
 
 def _logs_in(path: Path) -> list[str]:

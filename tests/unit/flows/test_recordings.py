@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import tarfile
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,6 +71,17 @@ def test_standard_input_is_read_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> 
         pipe.write(WON.format(1).encode())
         # More would be waited for: a line is told when it is there, not when the pipe has ended.
         assert next(events).event == "election_won"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_pipe_is_read_once_and_whole(tmp_path: Path, packed: bool) -> None:
+    pipe = tmp_path / "consul1"
+    os.mkfifo(pipe)
+    log = (NOISE + WON.format(1) + WON.format(2)).encode()
+    writer = threading.Thread(target=pipe.write_bytes, args=(gzip.compress(log) if packed else log,))
+    writer.start()
+    assert told(str(pipe)) == [("consul1", 2, "election_won"), ("consul1", 3, "election_won")]
+    writer.join()
 
 
 @pytest.mark.parametrize(("name", "words"), [("gone.log", "There is no file"), ("empty", "holds no log")])
