@@ -33,6 +33,7 @@ _COMMANDS = {
     "logs": ("look", "Show every server's lines in order of time, one colour each."),
     "bundle": ("bundle", "Save a lab's logs in one file that `labctl story` reads anywhere."),
     "story": ("story", "Tell who stood, who voted for whom, who won, and why."),
+    "fault": ("fault", "Kill, pause or cut off servers on purpose, and mend them."),
     "exec": ("look", "Run consul, or another command, in a server."),
     "image": ("image", "Make, list, save and load the image of the servers."),
     "doctor": ("doctor", "Say what is missing on this machine, and the command that mends it."),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from labctl.raft.envelope import Envelope
 
-Voice = Literal["raft", "consul", "serf", "memberlist", "autopilot", "agent", "nobody"]
+Voice = Literal["raft", "consul", "serf", "memberlist", "autopilot", "agent", "labctl", "nobody"]
 """Which part of a server speaks: the same words from another part are not the same event."""
 
 
@@ -435,6 +435,9 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("snapshot", "raft (Consul 0.5.2) file_snapshot.go:266", r"failed to get meta data to open snapshot"),
     Rule("snapshot", "raft (Consul 0.5.2) raft.go:1478", r"failed to compact logs"),
+    # What labctl itself writes when it breaks something.
+    Rule("fault_began", "labctl fault_lines.py", r"fault began$", "labctl"),
+    Rule("fault_ended", "labctl fault_lines.py", r"fault ended$", "labctl"),
     # What Raft says of things that are no events of an election: known, but without a name.
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1032", r"failed to commit logs"),
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1059", r"skipping application of old log"),
@@ -499,19 +502,23 @@ def voice_of(module: str | None) -> Voice | None:
     """Return the part of a server that a module stands for; None for one that says nothing of ours."""
     if module is None:
         return "nobody"
-    if module in {"consul", "agent.server", "nomad"}:
-        return "consul"
-    if module in {"snapshot", "agent.server.snapshot"}:
-        return "raft"
+    if module in _MODULES:
+        return _MODULES[module]
     parts = module.split(".")
     if "raft" in parts or "raft-net" in parts:
         return "raft"
-    for voice in _PARTS:
-        if voice in parts:
-            return voice
-    return "agent" if module == "agent" else None
+    return next((voice for voice in _PARTS if voice in parts), None)
 
 
+_MODULES: Mapping[str, Voice] = {
+    "consul": "consul",
+    "agent.server": "consul",
+    "nomad": "consul",
+    "snapshot": "raft",
+    "agent.server.snapshot": "raft",
+    "agent": "agent",
+    "labctl.fault": "labctl",
+}
 _PARTS: tuple[Voice, ...] = ("serf", "memberlist", "autopilot")
 
 

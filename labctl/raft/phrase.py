@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from labctl.raft.event import Event
 
 _PLAIN: Mapping[str, str] = {
+    "fault_ended": "is left in peace again",
     "no_known_peers": "knows no peers yet: it waits",
     "election_suppressed": "is not a voter of the cluster: it starts no election",
     "bootstrap_attempt": "found as many servers as it expects: it makes them the cluster",
@@ -116,6 +117,11 @@ def _transfer(event: Event) -> str:
     return "could not hand leadership over" if "error" in event.values else "has handed leadership over"
 
 
+def _fault_began(event: Event) -> str:
+    lease = event.values.get("seconds")
+    return f"is disturbed on purpose: {event.values.get('what', '')}{f', for {lease} s' if lease else ''}"
+
+
 def _member(words: str) -> Callable[[Event], str | None]:
     """Serf tells of every member twice, once in the pool of this datacenter and once in the wide one."""
 
@@ -164,6 +170,7 @@ _SENTENCES: Mapping[str, Callable[[Event], str | None]] = {
     "heartbeat_failed": _to("cannot send a heartbeat to {peer}"),
     "append_rejected": _to("finds {peer} behind: it sends older entries"),
     "peer_newer_term": _to("learns of a newer term from {peer}"),
+    "fault_began": _fault_began,
     "member_join": _member("sees {0} join"),
     "member_failed": _member("sees {0} fail"),
     "member_leave": _member("sees {0} leave"),

@@ -7,12 +7,13 @@ only the last few elections and reigns are needed for what comes next.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from labctl.raft.campaigns import Campaigns
 from labctl.raft.contact import BACK, BEHIND, LOST, REMOVED
 from labctl.raft.election import ALREADY_VOTED, Election
 from labctl.raft.event import OTHER, Event
+from labctl.raft.faults import Faults
 from labctl.raft.names import Names
 from labctl.raft.read import is_unparsed
 from labctl.raft.reigns import Reigns
@@ -24,10 +25,21 @@ if TYPE_CHECKING:
 
     from labctl.raft.contact import Outage
     from labctl.raft.election import Cause, EndedBy, Reign
+    from labctl.raft.faults import Fault
     from labctl.raft.timers import Timers
 
 TRANSFER_SECONDS = 10.0
 """How long a transfer of leadership may take: the longest election timeout that Consul can be given."""
+
+
+class Settled(NamedTuple):
+    """What will not change any more; the names are those of the story's own lists."""
+
+    elections: list[Election]
+    leaders: list[Reign]
+    outages: list[Outage]
+    faults: list[Fault]
+
 
 Role = Literal["follower", "candidate", "leader"]
 
@@ -95,6 +107,7 @@ class Story:
         self._servers: dict[str, _Server] = {}
         self._campaigns = Campaigns(self.names, self._is_over)
         self._reigns = Reigns(self.names, self._is_over, lambda server: self._servers[server].last)
+        self._faults = Faults(self._is_over)
         self._won: int | None = None
         self._from_the_beginning = False
         self._acts: dict[str, Callable[[_Server, Event], int | None]] = {
@@ -124,6 +137,8 @@ class Story:
             "vote_duplicate_term": self._refuse,
             "new_leader_announced": self._announce,
             "transfer_done_or_lost": self._after_transfer,
+            "fault_began": lambda _, event: self._faults.begin(event),
+            "fault_ended": lambda _, event: self._faults.end(event),
             **dict.fromkeys(_ENDS, self._notice),
             **dict.fromkeys((*LOST, BACK, BEHIND, REMOVED), self._reach),
         }
@@ -175,9 +190,14 @@ class Story:
         """Which server a leader could not reach, in the order in which they ended."""
         return self._reigns.outages
 
-    def take(self) -> tuple[list[Election], list[Reign], list[Outage]]:
+    @property
+    def faults(self) -> list[Fault]:
+        """What was broken on purpose, in the order in which it began."""
+        return self._faults.faults
+
+    def take(self) -> Settled:
         """Take out what will not change any more: a log without end has millions of elections."""
-        return self._campaigns.take(), *self._reigns.take()
+        return Settled(self._campaigns.take(), *self._reigns.take(), self._faults.take())
 
     def only(self, election: Election) -> None:
         """Leave out all but one election and what followed from it: the reign of its term."""
@@ -185,11 +205,14 @@ class Story:
         mine = (election.candidate, election.term)
         self._reigns.reigns = [one for one in self.leaders if (one.server, one.term) == mine]
         self._reigns.outages = [one for one in self.outages if (one.leader, one.term) == mine]
+        begin, end = election.start, election.end
+        self._faults.faults = [one for one in self.faults if one.overlaps(begin, end)]
 
     def finish(self) -> None:
         """Settle what is open: the log has ended."""
         self._reigns.finish()
         self._campaigns.finish()
+        self._faults.finish()
 
     # -- terms -----------------------------------------------------------------------------------------------
 

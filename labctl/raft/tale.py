@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from labctl.raft.contact import Outage
     from labctl.raft.election import Election, Refusal, Reign
+    from labctl.raft.faults import Fault
     from labctl.raft.timers import Timers
 
 MILLISECOND = 0.001
@@ -141,6 +142,16 @@ def of_reign(reign: Reign, timers: Timers | None = None) -> str:
         lease = f"; its lease is {duration(timers.lease)}" if timers else ""
         lost = f" for {_precise(reign.without_majority)}{lease}"
     return f"{reign.server} led{term}{lasted}{f',{after},' if after else ','} until {_ENDS[reign.ended_by]}{lost}."
+
+
+def of_fault(fault: Fault) -> str:
+    """Tell what was broken on purpose, and when it was over."""
+    took = elapsed(fault.since, fault.until)
+    disturbed = f"{listed(fault.servers)} {'was' if len(fault.servers) == 1 else 'were'} disturbed on purpose"
+    if fault.ended_by is None or took is None:
+        return f"{disturbed}: {fault.what}."
+    end = "its lease was over" if fault.ended_by == "lease" else "it was healed"
+    return f"{disturbed} for {took}, until {end}: {fault.what}."
 
 
 _OUTAGE_ENDS = {

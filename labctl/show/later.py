@@ -1,15 +1,13 @@
-"""What is written behind a story's events: elections, reigns, outages. A log may hold millions, so files keep them."""
+"""What is written behind a story's events: elections, reigns and more. A log may hold millions, so files keep them."""
 
 from __future__ import annotations
 
 import tempfile
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from labctl.raft.contact import Outage
-    from labctl.raft.election import Election, Reign
     from labctl.raft.event import Event
     from labctl.raft.story import Story
 
@@ -19,31 +17,22 @@ IN_MEMORY_BYTES = 1 << 20
 
 
 class Later:
-    """Keeps elections, reigns and outages as lines of text until the last event was written, in files that it closes.
+    """Keeps what is settled as lines of text until the last event was written, in files that it closes.
 
     Args:
         story: whose; it no longer has what was taken out of it.
-        election: writes an election.
-        reign: writes a reign.
-        outage: writes an outage.
+        writers: what writes one of each kind, by the names that `Story.take` gives the kinds.
     """
 
-    def __init__(
-        self,
-        story: Story,
-        election: Callable[[Election], str],
-        reign: Callable[[Reign], str],
-        outage: Callable[[Outage], str],
-    ) -> None:
-        self._story = story
-        self._election, self._reign, self._outage = election, reign, outage
-        self._elections, self._reigns, self._outages = _file(), _file(), _file()
+    def __init__(self, story: Story, writers: Mapping[str, Callable[[Any], str]]) -> None:
+        self._story, self._writers = story, writers
+        self._files = {kind: _file() for kind in writers}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file in (self._elections, self._reigns, self._outages):
+        for file in self._files.values():
             file.close()
 
     def passing(self, events: Iterator[Event]) -> Iterator[Event]:
@@ -55,25 +44,16 @@ class Later:
         self._take()
 
     def _take(self) -> None:
-        elections, reigns, outages = self._story.take()
-        self._elections.writelines(f"{_one_line(self._election(one))}\n" for one in elections)
-        self._reigns.writelines(f"{_one_line(self._reign(one))}\n" for one in reigns)
-        self._outages.writelines(f"{_one_line(self._outage(one))}\n" for one in outages)
+        for kind, settled in self._story.take()._asdict().items():
+            write = self._writers[kind]
+            self._files[kind].writelines(f"{_one_line(write(one))}\n" for one in settled)
 
-    @property
-    def elections(self) -> Iterator[str]:
-        """Each as it was written."""
-        return _lines(self._elections)
-
-    @property
-    def reigns(self) -> Iterator[str]:
-        """Each as it was written."""
-        return _lines(self._reigns)
-
-    @property
-    def outages(self) -> Iterator[str]:
-        """Each as it was written."""
-        return _lines(self._outages)
+    def lines(self, kind: str) -> Iterator[str]:
+        """All of a kind, each as it was written."""
+        file = self._files[kind]
+        file.seek(0)
+        for line in file:
+            yield line.removesuffix("\n")
 
 
 def _file() -> IO[str]:
@@ -82,9 +62,3 @@ def _file() -> IO[str]:
 
 def _one_line(text: str) -> str:
     return text.replace("\n", " ")
-
-
-def _lines(file: IO[str]) -> Iterator[str]:
-    file.seek(0)
-    for line in file:
-        yield line.removesuffix("\n")

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from labctl.raft.contact import Outage
     from labctl.raft.event import Event
     from labctl.raft.story import Story
 
@@ -93,8 +92,9 @@ class Segment:
 
 @dataclass(frozen=True)
 class Band:
-    """Behind a lane, from one row to another: its server was out of the leader's reach."""
+    """Behind a lane, from one row to another: its server was out of the leader's reach, or disturbed on purpose."""
 
+    meaning: Literal["outage", "fault"]
     server: str
     x: int
     begin: int
@@ -123,16 +123,14 @@ class Lane:
 
 @dataclass
 class Picture:
-    """What is drawn; `left_out` counts the events that had no place."""
+    """What is drawn; `left_out` counts the events that had no place, `sentences` stand by title."""
 
     lanes: list[Lane]
     rows: list[Row] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
     bands: list[Band] = field(default_factory=list)
-    elections: list[str] = field(default_factory=list)
-    leaders: list[str] = field(default_factory=list)
-    outages: list[str] = field(default_factory=list)
+    sentences: dict[str, list[str]] = field(default_factory=dict)
     left_out: int = 0
 
     @property
@@ -157,10 +155,25 @@ def picture_of(story: Story, events: Iterable[Event]) -> Picture:
     for event in events:
         drawn.add(event)
     picture = drawn.picture(story.servers)
-    picture.bands = drawn.bands(story.outages, picture)
-    picture.elections = [tale.of_election(one, story.timers) for one in story.elections]
-    picture.leaders = [tale.of_reign(one, story.timers) for one in story.leaders]
-    picture.outages = [tale.of_outage(one) for one in story.outages]
+    picture.bands = [
+        *(
+            band
+            for one in story.faults
+            for name in one.servers
+            for band in drawn.band("fault", name, one.since, one.until or one.since, tale.of_fault(one), picture)
+        ),
+        *(
+            band
+            for one in story.outages
+            for band in drawn.band("outage", one.server, one.since, one.until, tale.of_outage(one), picture)
+        ),
+    ]
+    picture.sentences = {
+        "Elections": [tale.of_election(one, story.timers) for one in story.elections],
+        "Leaders": [tale.of_reign(one, story.timers) for one in story.leaders],
+        "Out of reach": [tale.of_outage(one) for one in story.outages],
+        "On purpose": [tale.of_fault(one) for one in story.faults],
+    }
     return picture
 
 
@@ -226,21 +239,25 @@ class _Drawing:
         picture.segments = [one for lane in lanes for one in _segments(lane, picture)]
         return picture
 
-    def bands(self, outages: Iterable[Outage], picture: Picture) -> list[Band]:
-        """Where the rows of each outage are; one that none of the rows is in has no band."""
-        places = {lane.server: lane.x for lane in picture.lanes}
+    def band(  # noqa: PLR0913, PLR0917 - all that a band is
+        self,
+        meaning: Literal["outage", "fault"],
+        server: str,
+        since: datetime | None,
+        until: datetime | None,
+        words: str,
+        picture: Picture,
+    ) -> list[Band]:
+        """Where the rows of a time are, in a server's lane; none where no row is in it."""
+        x = next((lane.x for lane in picture.lanes if lane.server == server), None)
+        if since is None or x is None:
+            return []
         moments = [(row.y, event.time) for row, event in self._rows if event.time is not None]
-        found = []
-        for one in outages:
-            if one.since is None or one.server not in places:
-                continue
-            inside = [y for y, time in moments if one.since <= time and (one.until is None or time <= one.until)]
-            if inside:
-                end = inside[-1] if one.until else picture.height - ROW
-                found.append(
-                    Band(one.server, places[one.server], inside[0], max(end, inside[0] + 1), tale.of_outage(one))
-                )
-        return found
+        inside = [y for y, time in moments if since <= time and (until is None or time <= until)]
+        if not inside:
+            return []
+        end = inside[-1] if until else picture.height - ROW
+        return [Band(meaning, server, x, inside[0], max(end, inside[0] + 1), words)]
 
 
 def _segments(lane: Lane, picture: Picture) -> list[Segment]:

@@ -9,12 +9,13 @@ import orjson
 from labctl.show.later import Later
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from labctl.raft.contact import Outage
     from labctl.raft.election import Election, Reign
     from labctl.raft.event import Event
+    from labctl.raft.faults import Fault
     from labctl.raft.story import Story
     from labctl.raft.timers import Timers
 
@@ -88,6 +89,19 @@ def outage_row(outage: Outage) -> dict[str, Any]:
     }
 
 
+def fault_row(fault: Fault) -> dict[str, Any]:
+    """Something that was broken on purpose."""
+    return {
+        "fault": fault.id,
+        "what": fault.what,
+        "servers": fault.servers,
+        "from": _stamp(fault.since),
+        "to": _stamp(fault.until),
+        "seconds": fault.seconds,
+        "ended_by": fault.ended_by,
+    }
+
+
 def timeouts_row(timers: Timers | None) -> dict[str, float] | None:
     """What the servers' timers were set to, in seconds; None where nobody knows."""
     if timers is None:
@@ -102,6 +116,7 @@ def frame(story: Story) -> dict[str, Any]:
         "elections": [],
         "leaders": [],
         "outages": [],
+        "faults": [],
         "timeouts": timeouts_row(story.timers),
         "servers": story.servers,
         "unparsed": story.unparsed,
@@ -110,14 +125,9 @@ def frame(story: Story) -> dict[str, Any]:
 
 def write_document(story: Story, events: Iterator[Event], out: IO[str]) -> None:
     """Write what `story` tells as one JSON document, as it is told."""
-    with Later(
-        story,
-        lambda one: _text(election_row(one)),
-        lambda one: _text(leader_row(one)),
-        lambda one: _text(outage_row(one)),
-    ) as later:
-        told = (_text(event_row(event)) for event in later.passing(events))
-        rows = {"events": told, "elections": later.elections, "leaders": later.reigns, "outages": later.outages}
+    with Later(story, {kind: _writer(row) for kind, row in ROWS.items()}) as later:
+        rows: dict[str, Iterator[str]] = {"events": (_text(event_row(event)) for event in later.passing(events))}
+        rows |= {kind: later.lines(kind) for kind in ROWS}
         for number, key in enumerate(frame(story)):
             out.write(f'{"," if number else "{"}"{key}":')
             if key in rows:
@@ -125,6 +135,18 @@ def write_document(story: Story, events: Iterator[Event], out: IO[str]) -> None:
             else:
                 out.write(_text(frame(story)[key]))
     out.write("}\n")
+
+
+ROWS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "elections": election_row,
+    "leaders": leader_row,
+    "outages": outage_row,
+    "faults": fault_row,
+}
+
+
+def _writer(row: Callable[[Any], dict[str, Any]]) -> Callable[[Any], str]:
+    return lambda one: _text(row(one))
 
 
 def _text(row: object) -> str:

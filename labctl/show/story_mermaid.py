@@ -33,7 +33,7 @@ def mermaid(story: Story, events: Iterable[Event]) -> str:
         else:
             ends = f"{names[arrow.begin]}{_SIGNS[arrow.meaning]}{names[arrow.end]}"
             lines.append(f"    {ends}: {_label(row.server)} {_words(row)}")
-    lines += [f"    %% {_label(one)}" for one in (*picture.elections, *picture.leaders, *picture.outages)]
+    lines += [f"    %% {_label(one)}" for said in picture.sentences.values() for one in said]
     return "\n".join(lines) + "\n"
 
 

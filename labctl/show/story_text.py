@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from labctl.raft import tale
 from labctl.raft.event import OTHER
@@ -13,7 +13,7 @@ from labctl.show.later import Later
 from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from labctl.raft.event import Event
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 WIDE = 100
 """Columns from which the time of day stands in front too."""
+
+
+TITLES = {"elections": "Elections", "leaders": "Leaders", "outages": "Out of reach", "faults": "On purpose"}
 
 
 class StoryText:
@@ -46,19 +49,19 @@ class StoryText:
 
     def write(self, story: Story, events: Iterator[Event], *, at_once: bool = False) -> None:
         """Write all of a story, with `at_once` each event as soon as it comes."""
-        with Later(
-            story,
-            lambda one: tale.of_election(one, story.timers),
-            lambda one: tale.of_reign(one, story.timers),
-            tale.of_outage,
-        ) as later:
+        tales: dict[str, Callable[[Any], str]] = {
+            "elections": lambda one: tale.of_election(one, story.timers),
+            "leaders": lambda one: tale.of_reign(one, story.timers),
+            "outages": tale.of_outage,
+            "faults": tale.of_fault,
+        }
+        with Later(story, tales) as later:
             for event in later.passing(events):
                 self._event(event)
                 if at_once:
                     self._out.flush()
-            self._sentences("Elections", later.elections)
-            self._sentences("Leaders", later.reigns)
-            self._sentences("Out of reach", later.outages)
+            for kind, title in TITLES.items():
+                self._sentences(title, later.lines(kind))
         if story.unparsed:
             self._out.write(f"\n{story.unparsed} lines of Raft have a wording that labctl does not know.\n")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.show.style import age, byte_size, harmless, paint, paint_server, sign, table
 
 if TYPE_CHECKING:
+    from labctl.engine.faults import ActiveFault
     from labctl.engine.images import Image
     from labctl.engine.labs import Server
     from labctl.engine.members import Seen
@@ -91,7 +92,7 @@ def _server_row(now: Status, server: Server, view: View) -> dict[str, Any]:
     }
 
 
-def status_document(now: Status) -> dict[str, Any]:
+def status_document(now: Status, faults: list[ActiveFault]) -> dict[str, Any]:
     """The JSON shape of `status`."""
     leader = now.leader
     return {
@@ -102,11 +103,11 @@ def status_document(now: Status) -> dict[str, Any]:
         "term": leader.term if leader else None,
         "commit_index": leader.commit_index if leader else None,
         "servers": [_server_row(now, server, view) for server, view in now.pairs()],
-        "faults": [],
+        "faults": [active_row(one) for one in faults],
     }
 
 
-def status_text(now: Status) -> str:
+def status_text(now: Status, faults: list[ActiveFault]) -> str:
     """`labctl status` for a person."""
     lab, leader = now.lab, now.leader
     state = paint("ready", "green") if now.ready else paint("not ready", "yellow")
@@ -135,7 +136,8 @@ def status_text(now: Status) -> str:
             ]
         )
     columns = ["server", "state", "role", "voter", "term", "commit", "heard leader", "address", "http"]
-    return f"{head}\n\n{table(columns, rows)}"
+    below = f"\n\n{faults_table(faults)}" if faults else ""
+    return f"{head}\n\n{table(columns, rows)}{below}"
 
 
 def members_table(members: list[Seen]) -> str:
@@ -145,6 +147,34 @@ def members_table(members: list[Seen]) -> str:
         for one in members
     ]
     return table(["member", "address", "state", "type", "consul", "datacenter"], rows)
+
+
+def active_row(fault: ActiveFault) -> dict[str, Any]:
+    """One fault of the network that a lab has now."""
+    return {
+        "fault": fault.id,
+        "what": fault.words,
+        "servers": list(fault.servers),
+        "seconds_left": fault.seconds_left(datetime.now(UTC)),
+    }
+
+
+def faults_document(lab: str, found: list[ActiveFault]) -> list[dict[str, Any]]:
+    """The JSON shape of `fault ls`."""
+    return [{"lab": lab, **active_row(one)} for one in found]
+
+
+def faults_table(found: list[ActiveFault]) -> str:
+    """`labctl fault ls` for a person."""
+    rows = [
+        [one["fault"], one["what"], ", ".join(one["servers"]), _left(one["seconds_left"])]
+        for one in map(active_row, found)
+    ]
+    return table(["fault", "what", "in the network of", "ends in"], rows)
+
+
+def _left(seconds: float | None) -> str:
+    return NONE if seconds is None else f"{seconds:.0f}s"
 
 
 def images_table(found: list[Image]) -> str:

@@ -107,6 +107,8 @@ def sayings(call: str) -> list[str]:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.event}: {rule.source}")
 def test_the_source_of_a_rule_has_its_wording(rule: Rule) -> None:
+    if rule.voice == "labctl":
+        return  # test_faults holds these against the function that writes them
     for source in rule.source.split("; "):
         found = PLACE.fullmatch(source)
         assert found is not None, source

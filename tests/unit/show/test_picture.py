@@ -85,11 +85,11 @@ def test_a_server_out_of_the_leaders_reach_has_a_band_from_when_on_until_when() 
     drawn = picture_of(story, events)
     times = {row.y: row.since for row in drawn.rows}
     bands = {(one.server, times.get(one.begin), times.get(one.end)) for one in drawn.bands}
-    assert len(drawn.bands) == len(story.outages) == len(drawn.outages) > 3
+    assert len(drawn.bands) == len(story.outages) == len(drawn.sentences["Out of reach"]) > 3
     assert {server for server, _, _ in bands} == {"consul1", "consul2", "consul3"}
     svg = ET.fromstring(story_picture.svg(*sample("consul-1.15")))  # noqa: S314 - made by us
-    titles = [one.findtext(f"{SVG}title") for one in svg.findall(f".//{SVG}rect[@class='band']")]
-    assert [one for one in titles if one] == drawn.outages
+    titles = [one.findtext(f"{SVG}title") for one in svg.findall(f".//{SVG}rect[@class='band outage']")]
+    assert [one for one in titles if one] == drawn.sentences["Out of reach"]
 
 
 def test_what_a_server_says_again_and_again_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:

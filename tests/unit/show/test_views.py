@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from labctl.engine import labs
+from labctl.engine.faults import ActiveFault
 from labctl.engine.images import Image
 from labctl.engine.members import Seen
 from labctl.engine.status import Status
@@ -62,7 +65,7 @@ def test_the_table_of_labs() -> None:
 
 
 def test_status_has_its_promised_keys() -> None:
-    document = views.status_document(READY)
+    document = views.status_document(READY, [])
     assert {"lab", "ready", "leader", "term", "commit_index", "servers", "faults"} <= set(document)
     assert (document["ready"], document["problem"], document["faults"]) == (True, None, [])
     assert document["servers"][1] == {
@@ -84,7 +87,7 @@ def test_a_server_that_does_not_answer_has_no_role_and_no_index() -> None:
     lab = replace(
         LAB, servers=(LAB.servers[0], replace(LAB.servers[1], state="exited", http_port=None), LAB.servers[2])
     )
-    document = views.status_document(Status(lab, (view(0), silent, view(2))))
+    document = views.status_document(Status(lab, (view(0), silent, view(2))), [])
     row = document["servers"][1]
     assert (row["role"], row["commit_index"], row["last_contact_ms"], row["id"]) == (None, None, None, None)
     assert (row["http"], row["state"], row["problem"]) == (None, "exited", "is not running")
@@ -96,13 +99,13 @@ def test_a_server_that_does_not_answer_has_no_role_and_no_index() -> None:
 def test_a_leader_that_was_cut_off_is_an_old_leader() -> None:
     cut_off = view(0, state="leader", term=2)
     new = view(1, state="leader", term=3, leader=LAB.servers[1].address)
-    document = views.status_document(Status(LAB, (cut_off, new, view(2, term=3, leader=LAB.servers[1].address))))
+    document = views.status_document(Status(LAB, (cut_off, new, view(2, term=3, leader=LAB.servers[1].address))), [])
     assert [one["role"] for one in document["servers"]] == ["old leader", "leader", "follower"]
     assert (document["leader"], document["term"]) == ("consul2", 3)
 
 
 def test_status_for_a_person() -> None:
-    text = views.status_text(READY)
+    text = views.status_text(READY, [])
     assert text.startswith("Lab ada: ready, consul1 leads in term 2, commit index 10\n")
     assert "31ms" in text
     assert "http://127.0.0.1:30003" in text
@@ -117,7 +120,7 @@ def test_status_for_a_person() -> None:
     ],
 )
 def test_a_lab_that_is_not_ready_says_why_and_what_to_do(now: Status, says: str) -> None:
-    second = views.status_text(now).splitlines()[1]
+    second = views.status_text(now, []).splitlines()[1]
     assert second == f"Not ready because {says}"
 
 
@@ -141,3 +144,12 @@ def test_doctor_says_below_what_is_missing_what_mends_it() -> None:
     assert lines[2].strip() == "fix: labctl doctor --fix"
     assert lines[3] == "1 of 2 are missing."
     assert views.doctor_text([well]).splitlines()[-1] == "Everything that a lab needs is here."
+
+
+def test_a_fault_of_the_network_is_part_of_the_status() -> None:
+    until = datetime.now(UTC) + timedelta(seconds=20)
+    fault = ActiveFault("ab12cd", "isolate consul2", ("consul2",), until)
+    (row,) = views.status_document(READY, [fault])["faults"]
+    assert (row["fault"], row["what"], row["servers"]) == ("ab12cd", "isolate consul2", ["consul2"])
+    assert 15 < row["seconds_left"] <= 20
+    assert re.search(r"^ab12cd  isolate consul2  consul2 +(19|20)s$", views.status_text(READY, [fault]), re.MULTILINE)

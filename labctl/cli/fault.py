@@ -1,0 +1,182 @@
+"""labctl fault: break something on purpose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labctl.cli.options import Function, dry_run_option, json_option, lab_option, user
+from labctl.cli.output import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+TARGET = "A server, several with commas between, or leader, follower, any, majority, minority."
+
+
+class Time(click.ParamType[float]):
+    """A time as people write it: `30s`, `2m`, `1.5h`; a bare number is in seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """In seconds."""
+        if isinstance(value, float):
+            return value
+        unit = next((one for one in _UNITS if value.endswith(one)), "")
+        try:
+            return float(value.removesuffix(unit)) * _UNITS.get(unit, 1.0)
+        except ValueError:
+            self.fail(f"{value!a} is no time: write 30s, 2m or 1h.", param, ctx)
+
+
+def _options(function: Function) -> Function:
+    lease = click.option(
+        "--for", "seconds", type=Time(), metavar="TIME", help="How long, such as 30s or 2m; then it ends by itself."
+    )
+    for option in (json_option, dry_run_option, lease, lab_option):
+        function = option(function)
+    return function
+
+
+@click.group("fault", short_help="Break something on purpose.")
+def fault_command() -> None:
+    """Kill, stop or pause servers, cut them off, lose or slow down what they send; and mend it.
+
+    TARGET is a server, several with commas between, or a role: leader, follower, any, majority, minority (followers
+    first). What remains of the cluster is said before anything happens. Faults of the network end by themselves after a
+    minute, or after what --for says; they are lifted inside the lab, also when labctl is long gone. `labctl fault heal`
+    lifts all of them, and lets every server run again.
+    """
+
+
+def _asked(lab: str | None, seconds: float | None, *, dry_run: bool) -> Any:
+    from labctl.flows.fault import Asked
+
+    return Asked(lab, user(), seconds, dry_run)
+
+
+def _do(flow: Callable[..., dict[str, Any]], *words: Any, as_json: bool, asked: Any) -> None:
+    from labctl.show.steps import steps_for
+
+    result = flow(*words, asked, steps_for(json=as_json))
+    if as_json:
+        print_json(result)
+
+
+_PROCESS = {
+    "kill": "Kill servers at once, as a machine that loses power.",
+    "stop": "Stop servers in an orderly way.",
+    "start": "Start servers that are down.",
+    "pause": "Freeze servers: they are there, and do not answer.",
+    "resume": "Let frozen servers go on.",
+}
+
+
+def _process_command(verb: str, text: str) -> click.Command:
+    @click.command(verb, help=f"{text}\n\n{TARGET}", short_help=text)
+    @click.argument("target")
+    @lab_option
+    @dry_run_option
+    @json_option
+    def command(target: str, lab: str | None, *, dry_run: bool, as_json: bool) -> None:
+        from labctl.flows import fault
+
+        _do(fault.process, verb, target, as_json=as_json, asked=_asked(lab, None, dry_run=dry_run))
+
+    return command
+
+
+for _verb, _text in _PROCESS.items():
+    fault_command.add_command(_process_command(_verb, _text))
+
+
+@fault_command.command("isolate", short_help="Cut servers off from all others.")
+@click.argument("target")
+@_options
+def isolate_command(target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool) -> None:
+    """Cut servers off from all other servers. Clients still reach them."""
+    from labctl.flows import fault
+
+    _do(fault.isolate, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
+
+
+@fault_command.command("partition", short_help="Cut the lab into sides.")
+@click.argument("sides", nargs=-1, required=True, metavar="A,B / C")
+@_options
+def partition_command(
+    sides: tuple[str, ...], lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool
+) -> None:
+    """Cut the lab into sides that do not reach each other, as in `labctl fault partition consul1,consul2 / consul3`."""
+    from labctl.flows import fault
+
+    _do(fault.partition, sides, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
+
+
+@fault_command.command("one-way", short_help="Drop what one server sends to another.")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@_options
+def one_way_command(
+    source: str, target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool
+) -> None:
+    """Drop what FROM sends to TO. What TO sends still arrives."""
+    from labctl.flows import fault
+
+    _do(fault.one_way, source, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
+
+
+@fault_command.command("loss", short_help="Drop some of the packets.")
+@click.argument("percent", type=float)
+@click.argument("target", default="any")
+@_options
+def loss_command(
+    percent: float, target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool
+) -> None:
+    """Drop PERCENT of the packets between servers and all others. Without TARGET, of any one server."""
+    from labctl.flows import fault
+
+    _do(fault.loss, percent, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
+
+
+@fault_command.command("rate", short_help="Let only so much through.")
+@click.argument("kilobytes", type=int)
+@click.argument("target", default="any")
+@_options
+def rate_command(
+    kilobytes: int, target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool
+) -> None:
+    """Let KILOBYTES a second through between servers and all others, in each direction."""
+    from labctl.flows import fault
+
+    _do(fault.rate, kilobytes, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
+
+
+@fault_command.command("heal", short_help="Lift a fault, or all of them.")
+@click.argument("fault_id", required=False, metavar="[FAULT]")
+@lab_option
+@json_option
+def heal_command(fault_id: str | None, lab: str | None, *, as_json: bool) -> None:
+    """Lift FAULT, or all faults: take every rule away, look that it is gone, and let every server run again."""
+    from labctl.flows import fault
+
+    _do(fault.heal, fault_id, as_json=as_json, asked=_asked(lab, None, dry_run=False))
+
+
+@fault_command.command("ls", short_help="List the faults of the network.")
+@click.argument("lab", required=False)
+@json_option
+def ls_command(lab: str | None, *, as_json: bool) -> None:
+    """List the faults of the network that a lab has now."""
+    from labctl.flows import fault
+    from labctl.show import views
+
+    name, found = fault.ls(lab)
+    if as_json:
+        print_json(views.faults_document(name, found))
+    elif found:
+        click.echo(views.faults_table(found))
+    else:
+        click.echo(f"The network of the lab {name} has no fault.")

@@ -1,0 +1,1 @@
+"""What can be broken on purpose: which servers are meant, what remains of the cluster, the rules that do it. Pure."""

@@ -1,0 +1,121 @@
+"""Which servers a fault is for, and what remains of the cluster while it lasts."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labctl.errors import ExitCode, LabctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ROLES = ("leader", "follower", "any", "majority", "minority")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What is known of a lab when a fault is planned.
+
+    Attributes:
+        servers: all of them, in order.
+        running: those that run and are not paused.
+        leader: who leads, or "".
+    """
+
+    lab: str
+    servers: tuple[str, ...]
+    running: tuple[str, ...]
+    leader: str
+
+    @property
+    def quorum(self) -> int:
+        """How many servers are a majority."""
+        return len(self.servers) // 2 + 1
+
+    @property
+    def followers_first(self) -> list[str]:
+        """Those that run, the leader last."""
+        return sorted(self.running, key=lambda name: name == self.leader)
+
+
+def resolve(target: str, cluster: Cluster, choose: Callable[[Sequence[str]], str] = random.choice) -> list[str]:
+    """The servers that a target means: names with commas between them, or a role. Raises LabctlError.
+
+    Args:
+        target: `consul1`, `consul1,consul3`, or one of `ROLES`. `majority` and `minority` take followers first.
+        cluster: the lab as it is now.
+        choose: picks one of several that will do.
+    """
+    if target in ROLES:
+        return _of_role(target, cluster, choose)
+    names = [name.strip() for name in target.split(",")]
+    for name in names:
+        if name not in cluster.servers:
+            raise LabctlError(
+                f"The lab {cluster.lab} has no server or role {name!a}: it has {', '.join(cluster.servers)}, "
+                f"and the roles are {', '.join(ROLES)}.",
+                ExitCode.USAGE,
+            )
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise LabctlError(f"{min(twice)} is named twice: name each server once.", ExitCode.USAGE)
+    return names
+
+
+def _of_role(role: str, cluster: Cluster, choose: Callable[[Sequence[str]], str]) -> list[str]:
+    if not cluster.running:
+        raise LabctlError(f"No server of the lab {cluster.lab} runs: `labctl start {cluster.lab}` starts them.")
+    if role == "any":
+        return [choose(cluster.running)]
+    if not cluster.leader and role in {"leader", "follower"}:
+        raise LabctlError(
+            f"The lab {cluster.lab} has no leader now, so nobody is its {role}: name a server, or wait for an election "
+            f"(`labctl status {cluster.lab}`)."
+        )
+    if role == "leader":
+        return [cluster.leader]
+    followers = [name for name in cluster.followers_first if name != cluster.leader]
+    if role == "follower":
+        if not followers:
+            raise LabctlError(f"The lab {cluster.lab} has no follower that runs: only {cluster.leader} does.")
+        return [choose(followers)]
+    count = cluster.quorum if role == "majority" else len(cluster.servers) - cluster.quorum
+    if count == 0:
+        raise LabctlError(f"The lab {cluster.lab} has one server, and a minority of one is nobody.", ExitCode.USAGE)
+    return cluster.followers_first[:count]
+
+
+def sides(words: Sequence[str], cluster: Cluster) -> list[list[str]]:
+    """The sides of a partition, as in `consul1,consul2 / consul3`. Raises LabctlError where one is not on one side."""
+    parts = [part.strip() for part in " ".join(words).split("/")]
+    if len(parts) < 2 or not all(parts):  # noqa: PLR2004 - two sides
+        raise LabctlError(
+            "A partition has two sides or more: write them with a slash between, as in `consul1,consul2 / consul3`.",
+            ExitCode.USAGE,
+        )
+    found = [[name.strip() for name in part.replace(" ", ",").split(",") if name.strip()] for part in parts]
+    named = [name for side in found for name in resolve(",".join(side), cluster)]
+    for name in cluster.servers:
+        if named.count(name) > 1:
+            raise LabctlError(f"{name} is on two sides: name each server once.", ExitCode.USAGE)
+        if name not in named:
+            raise LabctlError(f"{name} is on no side: name each server of the lab once.", ExitCode.USAGE)
+    return found
+
+
+def preview(reachable: Sequence[Sequence[str]], cluster: Cluster) -> str:
+    """What remains of the cluster, for a learner, before a fault acts.
+
+    Args:
+        reachable: groups of servers that will still reach each other; a server that is down is in none.
+        cluster: the lab as it is now.
+    """
+    whole = len(cluster.servers)
+    largest = max((list(group) for group in reachable), key=len, default=[])
+    remain = f"{len(largest)} of {whole} {'remains' if len(largest) == 1 else 'remain'}"
+    if len(largest) < cluster.quorum:
+        return f"{remain}, and {cluster.quorum} are needed: no leader, no writes"
+    if cluster.leader and cluster.leader not in largest:
+        return f"{remain} together: they elect a new leader, and writes go on"
+    return f"{remain} together: writes go on"

@@ -1,0 +1,80 @@
+"""What was broken on purpose, as labctl wrote it into the servers' logs and reads it there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from labctl.raft import fault_lines, tale
+from labctl.raft.phrase import phrase
+from labctl.raft.read import is_raft, read_line
+from labctl.raft.story import Story
+
+BEGIN = datetime(2026, 11, 23, 12, 0, 0, 250_000, UTC)
+
+
+def at(seconds: float) -> datetime:
+    return BEGIN + timedelta(seconds=seconds)
+
+
+def story_of(*lines: tuple[str, str]) -> Story:
+    story = Story()
+    read = (read_line(line, server=server, line_no=number) for number, (server, line) in enumerate(lines, 1))
+    list(story.told(event for event in read if event))
+    return story
+
+
+def began(seconds: float = 0, lease: float | None = 30, fault: str = "ab12cd") -> str:
+    return fault_lines.began(at(seconds), fault, "isolate consul2", ["consul2"], lease)
+
+
+def test_the_line_of_a_fault_is_read_as_it_was_written() -> None:
+    event = read_line(began(), server="consul2", line_no=1)
+    assert event is not None
+    assert (event.event, event.time, event.level) == ("fault_began", BEGIN, "warn")
+    assert dict(event.values) == {"id": "ab12cd", "servers": "consul2", "what": "isolate consul2", "seconds": "30"}
+    assert phrase(event) == "is disturbed on purpose: isolate consul2, for 30 s"
+    assert not is_raft(event)
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ((began(),), "consul2 was disturbed on purpose for 30.0 s, until its lease was over: isolate consul2."),
+        (
+            (began(), fault_lines.ended(at(12), "ab12cd", ["consul2"])),
+            "consul2 was disturbed on purpose for 12.0 s, until it was healed: isolate consul2.",
+        ),
+        (
+            (began(), fault_lines.ended(at(40), "ab12cd", ["consul2"])),
+            "consul2 was disturbed on purpose for 30.0 s, until its lease was over: isolate consul2.",
+        ),
+        ((began(lease=None),), "consul2 was disturbed on purpose: isolate consul2."),
+        ((began(lease=1e9),), "consul2 was disturbed on purpose: isolate consul2."),
+    ],
+)
+def test_a_fault_is_told_with_what_ended_it(lines: tuple[str, ...], sentence: str) -> None:
+    (fault,) = story_of(*(("consul2", line) for line in lines)).faults
+    assert tale.of_fault(fault) == sentence
+
+
+def test_a_fault_of_several_servers_is_one() -> None:
+    (fault,) = story_of(("consul2", began()), ("consul1", began())).faults
+    assert fault.servers == ["consul1", "consul2"]
+    assert tale.of_fault(fault).startswith("consul1 and consul2 were disturbed on purpose for")
+
+
+def test_what_was_healed_and_never_began_is_none() -> None:
+    assert story_of(("consul2", fault_lines.ended(BEGIN, "ab12cd", []))).faults == []
+
+
+def test_few_faults_are_kept_open() -> None:
+    story = Story()
+    for number in range(200):
+        event = read_line(began(number, fault=f"{number:06x}"), server="consul2", line_no=number)
+        assert event is not None
+        story.tell(event)
+    assert len(story.take().faults) >= 100
+    story.finish()
+    assert len(story.faults) <= 64
