@@ -78,13 +78,11 @@ _PROCESS = {
 def _process_command(verb: str, text: str) -> click.Command:
     @click.command(verb, help=f"{text}\n\n{TARGET}", short_help=text)
     @click.argument("target")
-    @lab_option
-    @dry_run_option
-    @json_option
-    def command(target: str, lab: str | None, *, dry_run: bool, as_json: bool) -> None:
+    @_options
+    def command(target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool) -> None:
         from labctl.flows import fault
 
-        _do(fault.process, verb, target, as_json=as_json, asked=_asked(lab, None, dry_run=dry_run))
+        _do(fault.process, verb, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
 
     return command
 
@@ -152,6 +150,40 @@ def rate_command(
     from labctl.flows import fault
 
     _do(fault.rate, kilobytes, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
+
+
+@fault_command.command("delay", short_help="Let packets leave late.")
+@click.argument("milliseconds", type=int)
+@click.argument("target", default="any")
+@click.option("--jitter", type=int, default=0, metavar="MS", help="By how many milliseconds more or less, at random.")
+@_options
+def delay_command(
+    milliseconds: int,
+    target: str,
+    jitter: int,
+    lab: str | None,
+    seconds: float | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Let what servers send to all others leave MILLISECONDS late. The Docker host's kernel needs sch_netem for it."""
+    from labctl.flows import fault
+
+    asked = _asked(lab, seconds, dry_run=dry_run)
+    _do(fault.delay, milliseconds, target, jitter, as_json=as_json, asked=asked)
+
+
+@fault_command.command("transfer-leader", short_help="Let the leader hand its leadership over.")
+@click.argument("target", default="", metavar="[SERVER]")
+@lab_option
+@dry_run_option
+@json_option
+def transfer_command(target: str, lab: str | None, *, dry_run: bool, as_json: bool) -> None:
+    """Let the leader hand its leadership over, to SERVER or to whom it chooses. Consul can do that since 1.15."""
+    from labctl.flows import fault
+
+    _do(fault.transfer, target, as_json=as_json, asked=_asked(lab, None, dry_run=dry_run))
 
 
 @fault_command.command("heal", short_help="Lift a fault, or all of them.")

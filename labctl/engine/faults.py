@@ -31,13 +31,19 @@ LABEL_UNTIL = lab_names.LABEL_PREFIX + "fault-until"
 HELPER_MEMORY_BYTES = 48 << 20
 HELPER_PROCESSES = 16
 AT_ONCE = 8
-# Lists the tables, deletes those with our prefix ($0), or the one of a fault ($1), and lists what is left.
+# Lists the tables, deletes those with our prefix ($0), or the one of a fault ($1), and the delay where all are meant or
+# that fault is one ($2), known by its handle ($3); then lists what is left.
 _CLEAN = """
 tables=$(nft list tables) && echo "$tables"
 for table in $(echo "$tables" | while read -r _ family name; do echo "$family:$name"; done); do
   case "$table" in inet:"$0"${1:-*}) nft delete table inet "${table#inet:}" ;; esac
 done
-echo -- && nft list tables
+if [ -z "$1" ] || [ -n "$2" ]; then
+  tc qdisc show dev eth0 | while read -r _ _ handle _; do
+    [ "$handle" = "$3:" ] && echo delayed && tc qdisc del dev eth0 root
+  done
+fi
+echo -- && nft list tables && tc qdisc show dev eth0
 """
 
 
@@ -97,34 +103,42 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def cut(lab: Lab, cuts: Mapping[str, rules.Cut], fault: str, words: str, seconds: float) -> None:
+def change(lab: Lab, changes: Mapping[str, rules.Change], fault: str, words: str, seconds: float) -> None:
     """Put a fault into the network of each of these servers, into all of them or into none. Raises LabctlError."""
     until = datetime.now(UTC) + timedelta(seconds=seconds)
     engine = Engine()
 
     def apply(name: str) -> None:
         labels = {LABEL_FAULT: fault, LABEL_WORDS: words, LABEL_TARGET: name, LABEL_UNTIL: until.isoformat()}
-        script = f"sleep {seconds:.3f}; nft '{rules.drop(fault)}'"
+        script = f"sleep {seconds:.3f}; {rules.undo(fault, changes[name])}"
         with _helper(engine, lab, lab.server(name), script, labels) as helper:
             # From here on: what the helper waited for to be made does not count.
             left = max((until - datetime.now(UTC)).total_seconds(), 0.001)
             try:
-                engine.execute(helper, ["nft", rules.table(fault, cuts[name], left)], doing=f"cutting {name} off")
+                engine.execute(helper, rules.apply(fault, changes[name], left), doing=f"disturbing {name}")
             except DockerError as error:
                 raise _explained(error, name) from error
 
     with explained():
         try:
-            _each(apply, cuts)
+            _each(apply, changes)
         except BaseException:
             with contextlib.suppress(DockerError):
-                _clean(engine, lab, [lab.server(name) for name in cuts], fault)
+                _clean(engine, lab, [lab.server(name) for name in changes], fault)
             raise
 
 
 def _explained(error: DockerError, name: str) -> DockerError:
     """Say in one sentence why the kernel took no rule."""
     said = error.said.lower()
+    if "file exists" in said or "exclusivity flag" in said:
+        return DockerError(f"{name} has a delay already: heal that one first.", said=error.said)
+    if rules.NO_QUEUE in said:
+        return DockerError(
+            "The Docker host's kernel cannot delay packets: load the module (`sudo modprobe sch_netem`), or "
+            "take `labctl fault loss` or `labctl fault rate`, which need nftables alone.",
+            said=error.said,
+        )
     if "not permitted" in said or "not supported" in said or "could not process rule" in said:
         return DockerError(
             f"The network of {name} took no rule: the Docker host's kernel has no nftables, or lets no container "
@@ -149,20 +163,31 @@ def heal(lab: Lab, fault: str | None = None) -> dict[str, set[str]]:
 
 def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | None) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
+    helpers = _helpers(engine, lab.name)
+    # A delay has no name in the kernel: its helper says which fault it is.
+    late = {
+        one["Labels"][LABEL_FAULT]
+        for one in helpers
+        if one["Labels"].get(LABEL_WORDS, "").startswith("delay ") and fault in {None, one["Labels"][LABEL_FAULT]}
+    }
 
     def clean(name: str) -> None:
         with _helper(engine, lab, lab.server(name), "sleep 60", {}) as helper:
-            words = ["/bin/sh", "-c", _CLEAN, rules.PREFIX, fault or ""]
+            words = ["/bin/sh", "-c", _CLEAN, rules.PREFIX, fault or "", "delay" if late else "", rules.QUEUE]
             before, _, after = engine.execute(helper, words, doing=f"healing {name}").partition("--")
             engine.remove("container", [helper], doing="removing a helper")
         had, left = rules.faults_in(before), rules.faults_in(after)
         found[name] = had if fault is None else had & {fault}
+        if "delayed" in before:
+            found[name] |= late
+        if f"{rules.QUEUE}:" in after:
+            raise DockerError(f"{name} still has a delay: `labctl fault heal` again.")
         if still := left & found[name]:
             raise DockerError(f"{name} still has rules of the fault {min(still)}: `labctl fault heal` again.")
 
     _each(clean, [server.name for server in servers])
     # The helpers would take rules away that are not there any more, or that are another fault's of the same name.
-    ended = [one["Id"] for one in _helpers(engine, lab.name) if fault in {None, one["Labels"][LABEL_FAULT]}]
+    ended = [one["Id"] for one in helpers if fault in {None, one["Labels"][LABEL_FAULT]}]
     engine.remove("container", ended, doing="removing the helpers of a fault")
     return found
 
@@ -205,6 +230,13 @@ def signal(verb: str, servers: Iterable[Server]) -> None:
     doing = {"kill": "killing", "stop": "stopping", "start": "starting", "pause": "pausing", "unpause": "resuming"}
     with explained():
         Engine().change(verb, [one.id for one in servers], doing=f"{doing[verb]} servers", **query.get(verb, {}))
+
+
+def transfer(leader: Server, identity: str | None) -> None:
+    """Let the leader hand its leadership over, to the server of that ID or to whom it chooses. Raises LabctlError."""
+    words = ["consul", "operator", "raft", "transfer-leader", *([f"-id={identity}"] if identity else [])]
+    with explained():
+        Engine().execute(leader.id, words, doing=f"asking {leader.name} to hand its leadership over")
 
 
 def note(servers: Iterable[Server], line: str) -> None:

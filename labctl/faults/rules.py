@@ -1,7 +1,8 @@
-"""The rules of nftables that a fault is, for one server's network namespace.
+"""The rules that a fault is, for one server's network namespace.
 
-Each fault is a table of its own, so that several compose and heal one by one. The addresses stand in sets whose
-elements the kernel itself forgets when the lease is over: nobody need be there to lift a fault.
+Each fault of nftables is a table of its own, so that several compose and heal one by one. The addresses stand in sets
+whose elements the kernel itself forgets when the lease is over: nobody need be there to lift a fault. A delay is a
+queue of the kernel's traffic control: there is one for a server, and its helper takes it away.
 """
 
 from __future__ import annotations
@@ -41,6 +42,58 @@ class Cut:
     outgoing: frozenset[str] = field(default_factory=frozenset)
     percent: float = 100.0
     kilobytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Delay:
+    """How late a server's packets leave.
+
+    Attributes:
+        outgoing: addresses to which they are late.
+        milliseconds: how late.
+        jitter: by how many milliseconds more or less, at random.
+    """
+
+    outgoing: frozenset[str]
+    milliseconds: int
+    jitter: int = 0
+
+
+Change = Cut | Delay
+
+NO_QUEUE = "qdisc kind is unknown"
+"""What `tc` says where the kernel has no queue that can delay packets."""
+QUEUE = "1ab"
+"""The handle of our queue, in hexadecimal: by it a delay is known."""
+
+
+def apply(fault: str, change: Change, seconds: float) -> list[str]:
+    """The command that puts a change into a network namespace, for as many seconds."""
+    if isinstance(change, Cut):
+        return ["nft", table(fault, change, seconds)]
+    return ["/bin/sh", "-c", _delay(change)]
+
+
+def undo(fault: str, change: Change) -> str:
+    """The command of a shell that takes a change away again."""
+    return f"nft '{drop(fault)}'" if isinstance(change, Cut) else f"tc qdisc del dev eth0 root handle {QUEUE}:"
+
+
+def _delay(delay: Delay) -> str:
+    """Three queues as the kernel has them by itself, and a fourth one that is late, for the packets to the peers."""
+    jitter = f" {delay.jitter}ms" if delay.jitter else ""
+    lines = [
+        "set -e",
+        "undo() { tc qdisc del dev eth0 root; exit 1; }",
+        f"tc qdisc add dev eth0 root handle {QUEUE}: prio bands 4 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1",
+        f"tc qdisc add dev eth0 parent {QUEUE}:4 netem delay {delay.milliseconds}ms{jitter} || undo",
+    ]
+    lines += [
+        f"tc filter add dev eth0 parent {QUEUE}: protocol ip prio 1 u32 match ip dst {ipaddress.IPv4Address(one)}/32"
+        f" flowid {QUEUE}:4"
+        for one in sorted(delay.outgoing)
+    ]
+    return "\n".join(lines)
 
 
 def table(fault: str, cut: Cut, seconds: float) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +15,7 @@ from labctl.engine import faults, status
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import rules, targets
-from labctl.faults.rules import Cut
+from labctl.faults.rules import Change, Cut, Delay
 from labctl.flows.plan import refuse_foreign
 from labctl.raft import fault_lines
 
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 60.0
 """How long a fault of the network lasts where nobody says."""
 LONGEST_SECONDS = 86_400.0
+LONGEST_DELAY = 60_000
+TRANSFER_SINCE = (1, 15, 0)
 # Which of Docker's verbs, and in which state (Docker's word) a server must be.
 _PROCESS = {
     "kill": ("kill", {"running", "paused"}, "killed"),
@@ -32,6 +38,8 @@ _PROCESS = {
     "pause": ("pause", {"running"}, "paused"),
     "resume": ("unpause", {"paused"}, "resumed"),
 }
+
+_BACK = {"kill": "start", "stop": "start", "pause": "resume"}
 
 
 @dataclass(frozen=True)
@@ -100,8 +108,28 @@ def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any
     if verb in {"kill", "stop", "pause"}:
         _note(scene.lab, names, fault_lines.began(datetime.now(UTC), fault, words, names, asked.seconds))
     faults.signal(docker_verb, servers)
-    steps.done(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {done}.")
+    lease = ""
+    if asked.seconds is not None and verb in _BACK:
+        _give_back(_BACK[verb], names, scene.lab, asked)
+        lease = f" for {asked.seconds:g} s"
+    steps.done(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {done}{lease}.")
     return _broken(scene, fault, words, names, asked.seconds, changed=True)
+
+
+def _give_back(verb: str, names: Sequence[str], lab: Lab, asked: Asked) -> None:
+    """Start or resume servers when a lease is over: by a process of its own, which ends with no terminal.
+
+    Only Docker can start a container, and nothing in a lab may talk to Docker.
+    """
+    back = [sys.executable, "-m", "labctl", "fault", verb, ",".join(names), "--lab", lab.name]
+    subprocess.Popen(
+        ["/bin/sh", "-c", 'sleep "$0"; exec "$@"', f"{asked.seconds}", *back],
+        env={**os.environ, "LABCTL_OWNER": asked.owner},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def isolate(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
@@ -154,6 +182,50 @@ def rate(kilobytes: int, target: str, asked: Asked, steps: Steps) -> dict[str, A
     names = targets.resolve(target, scene.cluster)
     cuts = {name: replace(one, kilobytes=kilobytes) for name, one in _apart(scene, names).items()}
     return _cut(scene, f"rate {kilobytes} {','.join(names)}", [scene.cluster.running], cuts, asked, steps)
+
+
+def delay(milliseconds: int, target: str, jitter: int, asked: Asked, steps: Steps) -> dict[str, Any]:
+    """Let what servers send to others leave late. Raises LabctlError, also where the kernel cannot."""
+    if not 0 < milliseconds <= LONGEST_DELAY or not 0 <= jitter <= milliseconds:
+        raise LabctlError(
+            f"{milliseconds} ms, {jitter} ms more or less, is no delay: say 1 to {LONGEST_DELAY}, "
+            "and a jitter of at most that.",
+            ExitCode.USAGE,
+        )
+    scene = _scene(asked)
+    names = targets.resolve(target, scene.cluster)
+    late = {name: Delay(one.outgoing, milliseconds, jitter) for name, one in _apart(scene, names).items()}
+    text = f"delay {milliseconds}{f' ±{jitter}' if jitter else ''} {','.join(names)}"
+    return _cut(scene, text, [scene.cluster.running], late, asked, steps)
+
+
+def transfer(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
+    """Let the leader hand its leadership over, to a server or to whom it chooses. Raises LabctlError."""
+    scene = _scene(asked)
+    lab, leader = scene.lab, scene.cluster.leader
+    if _version(lab.version) < TRANSFER_SINCE:
+        raise LabctlError(
+            f"Consul {lab.version} cannot hand leadership over: that came with Consul 1.15. "
+            "`labctl fault pause leader` makes the others elect, too.",
+            ExitCode.REFUSED,
+        )
+    (names,) = [targets.resolve(target, scene.cluster)] if target else [[]]
+    if not leader:
+        raise LabctlError(f"The lab {lab.name} has no leader now: nobody can hand leadership over.")
+    if names == [leader]:
+        raise LabctlError(f"{leader} leads already.", ExitCode.USAGE)
+    identity = [view.node_id for view in status.ask(lab).views if view.name in names]
+    words = f"transfer-leader {','.join(names)}".rstrip()
+    steps.begin(words)
+    if not asked.dry_run:
+        _note(lab, [leader], fault_lines.began(datetime.now(UTC), rules.new_id(), words, [leader], None))
+        faults.transfer(lab.server(leader), identity[0] if identity else None)
+    steps.done(f"{leader} hands its leadership over{f' to {names[0]}' if names else ''}.")
+    return _broken(scene, "", words, [leader], None, changed=True)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"[0-9]+", text)[:3])
 
 
 def heal(fault: str | None, asked: Asked, steps: Steps) -> dict[str, Any]:
@@ -212,24 +284,24 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
     scene: _Scene,
     words: str,
     reachable: Sequence[Sequence[str]],
-    cuts: Mapping[str, Cut],
+    changes: Mapping[str, Change],
     asked: Asked,
     steps: Steps,
 ) -> dict[str, Any]:
-    for name in cuts:
+    for name in changes:
         state = scene.lab.server(name).state
         if state != "running":
             raise LabctlError(f"The network of {name} cannot be changed: it is {state} now.")
     seconds = asked.seconds or LEASE_SECONDS
     steps.note(f"{words} for {seconds:g} s: {targets.preview(reachable, scene.cluster)}.")
     if asked.dry_run:
-        return _broken(scene, "", words, list(cuts), seconds, changed=True)
+        return _broken(scene, "", words, list(changes), seconds, changed=True)
     steps.begin(words)
     fault = rules.new_id()
-    faults.cut(scene.lab, cuts, fault, words, seconds)
-    _note(scene.lab, list(cuts), fault_lines.began(datetime.now(UTC), fault, words, list(cuts), seconds))
+    faults.change(scene.lab, changes, fault, words, seconds)
+    _note(scene.lab, list(changes), fault_lines.began(datetime.now(UTC), fault, words, list(changes), seconds))
     steps.done(f"{words}: fault {fault}, for {seconds:g} s (`labctl fault heal {fault}` ends it sooner).")
-    return _broken(scene, fault, words, list(cuts), seconds, changed=True)
+    return _broken(scene, fault, words, list(changes), seconds, changed=True)
 
 
 def _apart(scene: _Scene, names: Sequence[str]) -> dict[str, Cut]:

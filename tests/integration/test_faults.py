@@ -194,6 +194,27 @@ def test_processes_are_stopped_and_come_back(ada: Person, lab: str, verb: str, s
     assert told[-1]["what"] == f"{verb} {server}"
 
 
+def test_a_process_that_was_taken_away_for_a_time_comes_back_by_itself(ada: Person, lab: str) -> None:
+    (server,) = broken(ada, lab, "kill", "follower", "--for", "2s")["servers"]
+    assert not status_of(ada, lab)["ready"]
+    wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{server} to be back by itself")
+
+
+def test_a_delay_is_late_or_the_kernel_is_named_that_cannot(ada: Person, lab: str) -> None:
+    result = ada.run("fault", "delay", "200", "consul1", "--jitter", "20", "--lab", lab, "--for", "20s")
+    queues = inside(lab, "consul1", "tc qdisc show dev eth0")
+    if result.code == 0:
+        assert "delay 200.0ms  20.0ms" in queues
+        again = ada.run("fault", "delay", "100", "consul1", "--lab", lab)
+        assert (again.code, "has a delay already" in again.sentence()) == (1, True)
+        ada.done("fault", "heal", "--lab", lab)
+        queues = inside(lab, "consul1", "tc qdisc show dev eth0")
+    else:
+        assert "sudo modprobe sch_netem" in result.sentence()
+    assert "1ab:" not in queues
+    assert helpers(lab) == []
+
+
 def test_a_fault_ends_by_itself_and_leaves_nothing(ada: Person, lab: str) -> None:
     broken(ada, lab, "isolate", "consul2", "--for", "2s")
     assert ("consul1", "consul2") not in who_reaches_whom(ada, lab)
@@ -253,6 +274,9 @@ def test_another_lab_and_the_docker_host_are_not_touched(
         (("isolate", "consul1", "--for", "-5s"), 2, "-5 seconds"),
         (("one-way", "consul1", "consul1"), 2, "cannot be cut off from itself"),
         (("resume", "consul1"), 1, "cannot be resumed: it is running"),
+        (("delay", "0", "consul1"), 2, "is no delay"),
+        (("delay", "10", "consul1", "--jitter", "11"), 2, "is no delay"),
+        (("transfer-leader",), 4, "came with Consul 1.15"),
         (("heal", "zz"), 2, "name of no fault"),
         (("heal", "abcdef"), 1, "has no fault abcdef"),
     ],

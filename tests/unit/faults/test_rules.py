@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.faults.rules import Cut, drop, faults_in, is_id, new_id, table
+from labctl.faults.rules import Cut, Delay, apply, drop, faults_in, is_id, new_id, table, undo
 
 PEERS = frozenset({"10.0.0.3", "10.0.0.4"})
 
@@ -51,6 +51,19 @@ def test_loss_and_rate_drop_some(cut: Cut, verdict: str) -> None:
 def test_what_is_no_rule_is_refused(fault: str, cut: Cut, seconds: float) -> None:
     with pytest.raises(ValueError, match=r"no rule|10\.0\.0\.3"):
         table(fault, cut, seconds)
+
+
+def test_a_delay_is_a_queue_for_the_packets_to_the_peers_and_goes_away_again() -> None:
+    late = Delay(PEERS, 200, 20)
+    shell, _, script = apply("ab12cd", late, 30)
+    assert shell == "/bin/sh"
+    assert "netem delay 200ms 20ms ||" in script
+    assert script.count("flowid 1ab:4") == 2
+    assert undo("ab12cd", late) == "tc qdisc del dev eth0 root handle 1ab:"
+    assert "20ms" not in apply("ab12cd", Delay(PEERS, 200), 30)[2]
+    cut = Cut(incoming=PEERS)
+    assert apply("ab12cd", cut, 30) == ["nft", table("ab12cd", cut, 30)]
+    assert undo("ab12cd", cut) == "nft 'delete table inet labctl_ab12cd'"
 
 
 def test_only_our_own_tables_are_faults() -> None:
