@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.integration.disturbed import EVERYBODY, NAMES, address, helpers, inside, is_clean, who_reaches_whom
 from tests.integration.elections import ELECTION_SECONDS, status_of
 from tests.integration.fixtures import up
-from tests.integration.harness import IMAGE, Person, container, docker, wait_until
+from tests.integration.harness import Person, container, docker, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-NAMES = ("consul1", "consul2", "consul3")
-LABEL_FAULT = "raft-labctl.fault"
 
 
 @pytest.fixture(scope="module")
@@ -39,59 +37,9 @@ def healed(ada: Person, lab: str) -> Iterator[None]:
     ada.done("fault", "heal", "--lab", lab)
 
 
-def address(ada: Person, lab: str, server: str) -> str:
-    """Where a server is."""
-    return next(str(one["address"]) for one in status_of(ada, lab)["servers"] if one["name"] == server)
-
-
-def reaches(ada: Person, lab: str, source: str, target: str) -> bool:
-    """Whether a connection from inside one server to another one's Raft port is made within a second."""
-    words = [
-        "exec",
-        container(lab, source),
-        "timeout",
-        "1",
-        "busybox",
-        "nc",
-        "-w",
-        "1",
-        address(ada, lab, target),
-        "8300",
-    ]
-    return (
-        subprocess.run(["docker", *words], stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
-    )
-
-
-def who_reaches_whom(ada: Person, lab: str) -> set[tuple[str, str]]:
-    pairs = [(one, other) for one in NAMES for other in NAMES if one != other]
-    with ThreadPoolExecutor(len(pairs)) as pool:
-        found = list(pool.map(lambda pair: reaches(ada, lab, *pair), pairs))
-    return {pair for pair, reached in zip(pairs, found, strict=True) if reached}
-
-
-def inside(lab: str, server: str, script: str) -> str:
-    """Run a script in a server's network namespace with the right to look at its rules."""
-    return docker(
-        "run", "--rm", "--network", f"container:{container(lab, server)}", "--user", "0:0", "--cap-drop", "ALL",
-        "--cap-add", "NET_ADMIN", "--entrypoint", "/bin/sh", IMAGE, "-c", script,
-    )  # fmt: skip
-
-
-def is_clean(lab: str, server: str) -> bool:
-    return "labctl" not in inside(lab, server, "nft list tables")
-
-
-def helpers(lab: str) -> list[str]:
-    return docker("ps", "-aq", "--filter", f"label=raft-labctl.lab={lab}", "--filter", f"label={LABEL_FAULT}").split()
-
-
 def broken(ada: Person, lab: str, *words: str) -> dict[str, Any]:
     result: dict[str, Any] = ada.done("fault", *words, "--lab", lab, "--json").json
     return result
-
-
-EVERYBODY = {(one, other) for one in NAMES for other in NAMES if one != other}
 
 
 def test_an_isolated_leader_gives_up_and_the_others_elect_a_new_one(ada: Person, lab: str) -> None:

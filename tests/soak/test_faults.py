@@ -1,0 +1,87 @@
+"""Faults many times over: labctl and its helpers killed at random moments, and a hundred leaders in a row."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.disturbed import NAMES, helpers, is_clean
+from tests.integration.elections import ELECTION_SECONDS, status_of
+from tests.integration.fixtures import up
+from tests.integration.harness import docker, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.harness import Person
+
+pytestmark = pytest.mark.soak
+KILLS_OF_LABCTL, KILLS_OF_HELPERS = 50, 20
+LEADERS = 100
+LEASE_SECONDS = 3
+VERBS = (("isolate", "consul2"), ("partition", "consul1", "/", "consul2,consul3"), ("loss", "40", "consul3"))
+
+
+def test_every_network_is_clean_after_the_lease_or_one_heal(
+    ada: Person, names: Callable[[], str], seed: int, say: Callable[[str], None]
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
+    lab = names()
+    up(ada, lab)
+    say(
+        f"\nFaults of the network, seed {seed}: labctl killed {KILLS_OF_LABCTL} times, helpers {KILLS_OF_HELPERS} times"
+    )
+    clean = begun = 0
+    for _ in range(KILLS_OF_LABCTL):
+        verb = chance.choice(
+            [("isolate", "consul2"), ("partition", "consul1", "/", "consul2,consul3"), ("loss", "40", "consul3")]
+        )
+        process = ada.start("fault", *verb, "--lab", lab, "--for", "60s")
+        time.sleep(chance.uniform(0.05, 0.6))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        begun += any(not is_clean(lab, server) for server in NAMES)
+        ada.done("fault", "heal", "--lab", lab)
+        clean += all(is_clean(lab, server) for server in NAMES) and not helpers(lab)
+    say(f"  labctl: {clean} of {KILLS_OF_LABCTL} clean after one heal, {begun} of them had rules before it")
+    assert begun > 5
+    assert clean == KILLS_OF_LABCTL
+    for number in range(KILLS_OF_HELPERS):
+        ada.done("fault", "isolate", chance.choice(NAMES), "--lab", lab, "--for", f"{LEASE_SECONDS}s")
+        docker("kill", *helpers(lab))
+        if number % 2:
+            time.sleep(LEASE_SECONDS)
+        ada.done("fault", "heal", "--lab", lab)
+        clean += all(is_clean(lab, server) for server in NAMES)
+    say(f"  helpers: {clean - KILLS_OF_LABCTL} of {KILLS_OF_HELPERS}")
+    assert clean == KILLS_OF_LABCTL + KILLS_OF_HELPERS
+
+
+def test_a_hundred_leaders_are_killed_and_a_hundred_new_ones_elected(
+    ada: Person, names: Callable[[], str], say: Callable[[str], None]
+) -> None:
+    lab = names()
+    up(ada, lab)
+    say(f"\n{LEADERS} leaders killed in a row")
+    elected = 0
+    for _ in range(LEADERS):
+        wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{lab} to be ready")
+        before = status_of(ada, lab)
+        ada.done("fault", "kill", "leader", "--lab", lab)
+
+        def another_leads(old: str = str(before["leader"]), term: int = int(before["term"])) -> bool:
+            now = status_of(ada, lab)
+            return now["leader"] not in {None, old} and now["term"] > term
+
+        wait_until(another_leads, ELECTION_SECONDS, f"a leader after {before['leader']}")
+        elected += 1
+        ada.done("fault", "start", str(before["leader"]), "--lab", lab)
+    wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{lab} to be ready at the end")
+    say(f"  {elected} of {LEADERS} new leaders, ready at the end")
+    story = ada.done("story", lab, "--json").json
+    assert len({one["term"] for one in story["leaders"]}) == len(story["leaders"]) == LEADERS + 1
+    assert story["unparsed"] == 0
