@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import re
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.flows import recordings
+from labctl.raft import fault_lines
 from labctl.raft.read import read_line
 from labctl.raft.story import Story
 from labctl.show import picture, story_mermaid, story_picture
@@ -90,6 +92,23 @@ def test_a_server_out_of_the_leaders_reach_has_a_band_from_when_on_until_when() 
     svg = ET.fromstring(story_picture.svg(*sample("consul-1.15")))  # noqa: S314 - made by us
     titles = [one.findtext(f"{SVG}title") for one in svg.findall(f".//{SVG}rect[@class='band outage']")]
     assert [one for one in titles if one] == drawn.sentences["Out of reach"]
+
+
+def test_what_was_broken_on_purpose_has_a_band_of_its_own() -> None:
+    begin = datetime(2021, 1, 24, tzinfo=UTC)
+    lines = [
+        fault_lines.began(begin, "ab12cd", "isolate consul1", ["consul1"], 30),
+        "2021-01-24T00:00:02Z [INFO]  agent.server.raft: entering follower state: follower=x leader=",
+        fault_lines.ended(begin + timedelta(seconds=3), "ab12cd", ["consul1"]),
+        "2021-01-24T00:00:09Z [INFO]  agent.server.raft: entering follower state: follower=x leader=",
+    ]
+    read = [read_line(line, server="consul1", line_no=number) for number, line in enumerate(lines, 1)]
+    story = Story()
+    drawn = picture_of(story, story.told(event for event in read if event is not None))
+    (band,) = drawn.bands
+    assert (band.meaning, band.server, band.begin, band.end) == ("fault", "consul1", drawn.rows[0].y, drawn.rows[2].y)
+    assert drawn.sentences["On purpose"] == [band.words]
+    assert "until it was healed: isolate consul1" in band.words
 
 
 def test_what_a_server_says_again_and_again_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
