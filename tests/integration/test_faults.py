@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.disturbed import EVERYBODY, NAMES, address, helpers, inside, is_clean, who_reaches_whom
+from tests.integration.disturbed import EVERYBODY, NAMES, address, helpers, inside, is_clean, reaches, who_reaches_whom
 from tests.integration.elections import ELECTION_SECONDS, status_of
 from tests.integration.fixtures import up
 from tests.integration.harness import Person, container, docker, wait_until
@@ -98,35 +98,48 @@ def counted(lab: str, server: str, peer: str, seconds: float) -> list[tuple[int,
     return [(int(packets), int(size)) for packets, size in found]
 
 
+def knock(lab: str, source: str, peer: str) -> None:
+    """Let a server begin many connections to another one, so that there are packets to count."""
+    one = f"head -c 100000 /dev/zero | timeout 3 busybox nc -w 1 {peer} 8300"
+    docker("exec", container(lab, source), "sh", "-c", f"for _ in $(seq 30); do {one} & done; wait", check=False)
+
+
 def test_one_way_drops_what_the_first_sends_and_nothing_else(ada: Person, lab: str) -> None:
     one, two = address(ada, lab, "consul1"), address(ada, lab, "consul2")
     broken(ada, lab, "one-way", "consul1", "consul2")
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(4) as pool:
         at_two = pool.submit(counted, lab, "consul2", one, 5)
         at_one = pool.submit(counted, lab, "consul1", two, 5)
+        pool.submit(knock, lab, "consul1", two)
+        pool.submit(knock, lab, "consul2", one)
     (came, _), (through, _) = at_two.result()
     assert came > 0
     assert through == 0
     (came, _), (through, _) = at_one.result()
-    assert came == through > 0
+    # A packet may come between the reading of the two counters.
+    assert came >= through > 0
+    assert came - through <= 1
 
 
 def test_loss_drops_about_as_many_as_it_says(ada: Person, lab: str) -> None:
     broken(ada, lab, "loss", "50", "consul2")
-    (came, _), (through, _) = counted(lab, "consul2", address(ada, lab, "consul1"), 6)
+    with ThreadPoolExecutor(2) as pool:
+        at_two = pool.submit(counted, lab, "consul2", address(ada, lab, "consul1"), 6)
+        pool.submit(knock, lab, "consul1", address(ada, lab, "consul2"))
+    (came, _), (through, _) = at_two.result()
     assert came > 20
-    assert 0.2 < through / came < 0.8
+    assert 0.1 < through / came < 0.9
 
 
 def test_rate_lets_only_so_much_through(ada: Person, lab: str) -> None:
-    target = address(ada, lab, "consul2")
-    docker("exec", "-d", container(lab, "consul2"), "sh", "-c", "timeout 15 busybox nc -l -p 9999 > /dev/null")
-    send = f"head -c 20000000 /dev/zero | timeout 15 busybox nc {target} 9999"
-    broken(ada, lab, "rate", "64", "consul1")
-    docker("exec", "-d", container(lab, "consul1"), "sh", "-c", send)
-    (_, _), (packets, size) = counted(lab, "consul2", address(ada, lab, "consul1"), 5)
-    assert packets > 20
-    assert size < 2 * 5 * 64 * 1024
+    broken(ada, lab, "rate", "8", "consul2")
+    with ThreadPoolExecutor(2) as pool:
+        at_two = pool.submit(counted, lab, "consul2", address(ada, lab, "consul1"), 6)
+        pool.submit(knock, lab, "consul1", address(ada, lab, "consul2"))
+    (came, size), (through, left) = at_two.result()
+    assert 0 < through < came
+    # What a second allows may be used up at once, at the beginning too.
+    assert left < min(size, 2 * 7 * 8 * 1024)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +156,7 @@ def test_processes_are_stopped_and_come_back(ada: Person, lab: str, verb: str, s
 
 
 def test_a_process_that_was_taken_away_for_a_time_comes_back_by_itself(ada: Person, lab: str) -> None:
-    (server,) = broken(ada, lab, "kill", "follower", "--for", "2s")["servers"]
+    (server,) = broken(ada, lab, "kill", "follower", "--for", "6s")["servers"]
     assert not status_of(ada, lab)["ready"]
     wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{server} to be back by itself")
 
@@ -164,18 +177,18 @@ def test_a_delay_is_late_or_the_kernel_is_named_that_cannot(ada: Person, lab: st
 
 
 def test_a_fault_ends_by_itself_and_leaves_nothing(ada: Person, lab: str) -> None:
-    broken(ada, lab, "isolate", "consul2", "--for", "2s")
-    assert ("consul1", "consul2") not in who_reaches_whom(ada, lab)
-    wait_until(lambda: not helpers(lab), 10, "the helper to be gone")
+    broken(ada, lab, "isolate", "consul2", "--for", "10s")
+    assert not reaches(ada, lab, "consul1", "consul2")
+    wait_until(lambda: not helpers(lab), 40, "the helper to be gone")
     assert who_reaches_whom(ada, lab) == EVERYBODY
     assert is_clean(lab, "consul2")
 
 
 def test_a_fault_ends_though_its_helper_was_killed(ada: Person, lab: str) -> None:
-    broken(ada, lab, "isolate", "consul2", "--for", "4s")
+    broken(ada, lab, "isolate", "consul2", "--for", "10s")
     docker("kill", *helpers(lab))
-    assert ("consul1", "consul2") not in who_reaches_whom(ada, lab)
-    time.sleep(4)
+    assert not reaches(ada, lab, "consul1", "consul2")
+    wait_until(lambda: reaches(ada, lab, "consul1", "consul2"), 40, "the kernel to forget the fault")
     assert who_reaches_whom(ada, lab) == EVERYBODY
     ada.done("fault", "heal", "--lab", lab)
     assert is_clean(lab, "consul2")
