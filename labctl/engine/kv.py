@@ -1,0 +1,130 @@
+"""Consul's key/value store, asked at one server's loopback port: what is answered, and what stays unanswered.
+
+A write that got no answer may have happened or not; who checks a history must know which of the two is meant. So
+there are two exceptions: `Refused` where it is sure that nothing happened, `Unanswered` where it is not.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote, urlencode
+
+from labctl.portable.consul_views import LOOPBACK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Mode = Literal["consistent", "default", "stale"]
+"""How fresh a read is: asked of a majority; of a leader within its lease; of whom was asked, however far behind."""
+MODES: tuple[Mode, ...] = ("consistent", "default", "stale")
+
+# With these a server says that it handed the request to nobody: it may be sent again (agent/consul/rpc.go, canRetry).
+_NOTHING_HAPPENED = ("No cluster leader", "node is not the leader")
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer
+    """The request certainly had no effect: nobody was there, or nobody leads."""
+
+
+class Unanswered(Exception):  # noqa: N818 - it is an answer
+    """No answer came, or one that does not say whether the request had an effect."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a read returned: the value, and the index of the log entry that wrote it."""
+
+    value: str
+    index: int
+
+
+class Store:
+    """A connection to one server, kept open between requests; for one thread.
+
+    Args:
+        port: the server's HTTP port on loopback.
+        datacenter: the lab's own. A port may by now be another lab's, whose servers refuse a foreign datacenter.
+        timeout: seconds until a request counts as unanswered.
+    """
+
+    def __init__(self, port: int, datacenter: str, timeout: float) -> None:
+        self._connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
+        self._datacenter = datacenter
+
+    def close(self) -> None:
+        """Hang up. The next request connects again."""
+        self._connection.close()
+
+    def put(self, key: str, value: str, *, cas: int | None = None) -> bool:
+        """Write. With `cas`, only where the key's index is that one, or 0 where there must be no such key.
+
+        Returns:
+            Whether it was written.
+
+        Raises:
+            Refused: it was certainly not.
+            Unanswered: nobody knows.
+        """
+        query = {} if cas is None else {"cas": str(cas)}
+        answer = self._ask("PUT", key, query, value.encode())
+        if not isinstance(answer, bool):
+            raise Unanswered(f"an answer that is neither true nor false: {str(answer)[:80]}")
+        return answer
+
+    def get(self, key: str, mode: Mode = "consistent") -> Found | None:
+        """Read one key; None where it is not there. Raises Refused or Unanswered."""
+        answer = self._ask("GET", key, _mode(mode))
+        if answer is None:
+            return None
+        if not isinstance(answer, list) or len(answer) != 1:
+            raise Unanswered(f"an answer that is not one key: {str(answer)[:80]}")
+        return _found(answer[0])
+
+    def all(self, prefix: str) -> dict[str, Found]:
+        """Read every key below a prefix, as a majority knows them. Raises Refused or Unanswered."""
+        answer = self._ask("GET", prefix, {"recurse": "", **_mode("consistent")})
+        return {str(one["Key"]): _found(one) for one in answer or ()}
+
+    def delete(self, prefix: str) -> None:
+        """Remove every key below a prefix. Raises Refused or Unanswered."""
+        self._ask("DELETE", prefix, {"recurse": ""})
+
+    def _ask(self, method: str, key: str, query: Mapping[str, str], body: bytes | None = None) -> Any:
+        words = urlencode({"dc": self._datacenter, **query})
+        if self._connection.sock is None:
+            try:
+                self._connection.connect()
+            except OSError as error:
+                raise Refused(f"{type(error).__name__}: {error}") from error
+        try:
+            self._connection.request(method, f"/v1/kv/{quote(key)}?{words}", body)
+            answer = self._connection.getresponse()
+            text = answer.read().decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Unanswered(f"{type(error).__name__}: {error}") from error
+        if answer.status == http.client.NOT_FOUND:
+            return None
+        if answer.status != http.client.OK:
+            said = f"HTTP {answer.status}: {text.strip()[:200]}"
+            raise Refused(said) if any(sign in text for sign in _NOTHING_HAPPENED) else Unanswered(said)
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise Unanswered(f"an answer that is no JSON: {text[:80]}") from error
+
+
+def _mode(mode: Mode) -> dict[str, str]:
+    return {} if mode == "default" else {mode: ""}
+
+
+def _found(answer: Any) -> Found:
+    try:
+        value = base64.b64decode(answer["Value"] or "").decode("utf-8", "replace")
+        return Found(value, int(answer["ModifyIndex"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unanswered(f"an answer that holds no key: {str(answer)[:80]}") from error
