@@ -43,7 +43,7 @@ class StandIn:
                 self.end_headers()
                 self.wfile.write(text)
 
-            do_GET = do_PUT = do_DELETE = _answer
+            do_GET = do_PUT = do_DELETE = _answer  # noqa: N815 - the names that the library calls
 
             def log_message(self, *_: object) -> None:
                 """Print nothing."""
