@@ -1,0 +1,87 @@
+"""What clients asked of a lab while it was broken, and what they were told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["add", "cas", "read"]
+Mode = Literal["consistent", "default", "stale"]
+Outcome = Literal["done", "mismatch", "refused", "unanswered"]
+
+MODES: tuple[Mode, ...] = ("consistent", "default", "stale")
+
+
+class Operation(NamedTuple):
+    """One request of a client.
+
+    Attributes:
+        begin: when it was sent, in seconds since the run began, by one clock for all clients.
+        end: when its answer came, or when the client waited no longer.
+        client: who asked; one after the other.
+        server: whom.
+        kind: `add` writes a key of its own, `cas` replaces a register's value by another, `read` reads a register.
+        key: which.
+        outcome: `done`; `mismatch`, where a `cas` was told that the value is another one by now; `refused`, where
+            certainly nothing happened; `unanswered`, where nobody knows.
+        value: what was written, or what was read: None where it was not there. No two writes write the same.
+        before: of a `cas`, the value that it was to replace.
+        log_index: of a read, the log entry that wrote the value.
+        mode: of a read, how fresh it was asked to be.
+    """
+
+    begin: float
+    end: float
+    client: str
+    server: str
+    kind: Kind
+    key: str
+    outcome: Outcome
+    value: str | None = None
+    before: str | None = None
+    log_index: int = 0
+    mode: Mode | None = None
+
+    @property
+    def milliseconds(self) -> float:
+        """How long the client waited."""
+        return (self.end - self.begin) * 1000
+
+
+class Final(NamedTuple):
+    """What the lab held at the end, read in consistent mode when it was healed and ready.
+
+    Attributes:
+        added: the keys that `add` wrote, with their values.
+        registers: each register's value, or None where it is gone.
+    """
+
+    added: Mapping[str, str]
+    registers: Mapping[str, str | None]
+
+
+def row(one: Operation) -> dict[str, Any]:
+    """An operation as JSON; times in seconds."""
+    found = one._asdict()
+    found["begin"], found["end"] = round(one.begin, 6), round(one.end, 6)
+    return {name: value for name, value in found.items() if value is not None and (name != "log_index" or value)}
+
+
+def told(one: Operation) -> str:
+    """An operation as a sentence of a history, without its times."""
+    via = f"through {one.server}"
+    if one.kind == "add":
+        what = f"writes {one.key} {via}"
+    elif one.kind == "cas":
+        what = f"replaces {one.before} by {one.value} in {one.key} {via}"
+    else:
+        what = f"reads {one.key} {via}, {one.mode}"
+    answers = {
+        "done": f": {one.value or 'nothing'}" if one.kind == "read" else ": done",
+        "mismatch": ": told that it is another value by now",
+        "refused": ": refused",
+        "unanswered": ": no answer",
+    }
+    return f"{one.client} {what}{answers[one.outcome]}"
