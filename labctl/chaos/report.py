@@ -1,0 +1,110 @@
+"""All that a chaos run leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from labctl.chaos.added import check_added
+from labctl.chaos.freshness import Freshness, freshness
+from labctl.chaos.registers import check_cas, check_reads
+from labctl.chaos.timeline import Slice, timeline
+from labctl.chaos.verdict import Check, Verdict, worst
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from labctl.chaos.history import Final, Operation
+    from labctl.chaos.schedule import Step
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What came of a step of the schedule.
+
+    Attributes:
+        step: as it was planned.
+        fault: its name in the servers' logs; "" where it did not happen.
+        what: as it was done, with the servers that the role meant then.
+        servers: who was disturbed.
+        begin: in seconds since the run began.
+        end: likewise.
+        skipped: why it did not happen, or "".
+    """
+
+    step: Step
+    fault: str
+    what: str
+    servers: tuple[str, ...]
+    begin: float
+    end: float
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class Reigned:
+    """Who led, in seconds since the run began."""
+
+    server: str
+    term: int | None
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """What happened in a run.
+
+    Attributes:
+        lab: its name.
+        version: of Consul.
+        servers: the lab's.
+        seed: which gives the same schedule again.
+        asked_seconds: how long the run was to be.
+        mix: of which faults.
+        began: when.
+        seconds: how long clients asked: until the lab was ready again.
+        disturbances: what was broken, in the order in which it began.
+        operations: every request, in the order in which they began.
+        final: what was there at the end, or None.
+        reigns: who led when.
+        ready_after: how long after the last fault was lifted the lab was ready, in seconds; None where it never was.
+        interrupted: whether somebody ended it early.
+    """
+
+    lab: str
+    version: str
+    servers: tuple[str, ...]
+    seed: int
+    asked_seconds: float
+    mix: tuple[str, ...]
+    began: datetime
+    seconds: float
+    disturbances: tuple[Disturbance, ...]
+    operations: tuple[Operation, ...]
+    final: Final | None
+    reigns: tuple[Reigned, ...] = ()
+    ready_after: float | None = None
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run, and what it shows."""
+
+    run: Run
+    checks: tuple[Check, ...]
+    reads: tuple[Freshness, ...]
+    slices: tuple[Slice, ...] = field(default=())
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all checks, the worst."""
+        return worst(self.checks)
+
+
+def report_of(run: Run) -> Report:
+    """Check a run."""
+    checks = tuple(check(run.operations, run.final) for check in (check_added, check_cas, check_reads))
+    reads = tuple(freshness(run.operations, run.final))
+    return Report(run, checks, reads, tuple(timeline(run.operations, run.seconds, run.servers)))
