@@ -8,28 +8,12 @@ import click
 
 from labctl.cli.options import Function, dry_run_option, json_option, lab_option, user
 from labctl.cli.output import print_json
+from labctl.cli.times import Time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 TARGET = "A server, several with commas between, or leader, follower, any, majority, minority."
-
-
-class Time(click.ParamType[float]):
-    """A time as people write it: `30s`, `2m`, `1.5h`; a bare number is in seconds."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """In seconds."""
-        if isinstance(value, float):
-            return value
-        unit = next((one for one in _UNITS if value.endswith(one)), "")
-        try:
-            return float(value.removesuffix(unit)) * _UNITS.get(unit, 1.0)
-        except ValueError:
-            self.fail(f"{value!a} is no time: write 30s, 2m or 1h.", param, ctx)
 
 
 def _options(function: Function) -> Function:

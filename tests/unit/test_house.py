@@ -29,7 +29,7 @@ MAY: dict[str, set[str]] = {
     "cli": {"flows", "engine", "provision", "show", "raft", "workshop", "web"},
 }
 # Views are made of what the engine found; they need its shapes and not its door.
-ONLY_TYPES = {"show": {"engine"}}
+ONLY_TYPES = {"show": {"engine"}, "cli": {"chaos"}}
 
 
 def imports(path: Path, *, types_too: bool = False) -> set[str]:

@@ -1,0 +1,95 @@
+"""labctl chaos: break a lab at random while clients use it, and check that nothing is lost."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from labctl.cli.options import dry_run_option, json_option, lab_argument, timeout_option, user
+from labctl.cli.output import print_json
+from labctl.cli.times import Time
+from labctl.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labctl.chaos.report import Report
+
+FORMATS = ("text", "json", "html")
+_CODES = {"valid": ExitCode.DONE, "invalid": ExitCode.FAILED, "unknown": ExitCode.NOT_READY}
+
+
+@click.command("chaos", short_help="Break a lab at random, and check that nothing is lost.")
+@lab_argument
+@click.option("--for", "seconds", type=Time(), default="60s", show_default=True, metavar="TIME", help="How long.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="The same seed gives the same schedule again.")
+@click.option(
+    "--mix",
+    default="kill,pause,partition,loss",
+    show_default=True,
+    metavar="VERBS",
+    help="Of which faults, with commas between: kill, stop, pause, isolate, partition, one-way, loss, rate, delay.",
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
+@click.option(
+    "-o", "--output", type=click.File("w", encoding="utf-8", lazy=True), help="Write the report to this file."
+)
+@click.option("--history", type=click.File("w", encoding="utf-8", lazy=True), help="Write every request to this file.")
+@timeout_option
+@dry_run_option
+@json_option
+def chaos_command(
+    lab: str | None,
+    *,
+    seconds: float,
+    seed: int | None,
+    mix: str,
+    form: str,
+    output: IO[str] | None,
+    history: IO[str] | None,
+    timeout: int,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Break LAB again and again, at random, while clients write and read through every server; then heal and check.
+
+    Checked is what Consul promises: every acknowledged write is there, no compare-and-set overwrote what it did not
+    name, and no read in consistent mode went back. The verdict is valid (exit 0), invalid with the fewest requests that
+    show it (exit 1), or unknown (exit 3). Ctrl-C ends the breaking; the lab is healed and checked also then.
+    """
+    from labctl.flows import chaos
+    from labctl.show import chaos_json, chaos_text
+    from labctl.show.steps import steps_for
+
+    verbs = tuple(word.strip() for word in mix.split(",") if word.strip())
+    asked = chaos.Asked(lab, user(), seconds, seed, verbs, timeout)
+    form = "json" if as_json else form
+    if dry_run:
+        planned = chaos.plan(asked)
+        if form == "json":
+            print_json(chaos_json.schedule_document(planned.lab.name, planned.seed, planned.steps))
+        else:
+            click.echo(chaos_text.schedule_text(planned.steps, planned.seed))
+        return ExitCode.DONE
+    report = chaos.run(asked, steps_for(json=as_json or (form != "text" and output is None)))
+    if history is not None:
+        chaos_json.write_history(report.run.operations, history)
+    _write(report, form, output, quiet=as_json)
+    return ExitCode.INTERRUPTED if report.run.interrupted else _CODES[report.verdict]
+
+
+def _write(report: Report, form: str, output: IO[str] | None, *, quiet: bool) -> None:
+    from labctl.show import chaos_html, chaos_json, chaos_text
+
+    make: dict[str, Callable[[Report], str]] = {
+        "json": chaos_json.text,
+        "html": chaos_html.html,
+        "text": chaos_text.report_text,
+    }
+    if output is None:
+        click.echo(make[form](report))
+        return
+    output.write(f"{make[form](report)}\n")
+    if not quiet:
+        click.echo(chaos_text.verdict(report))

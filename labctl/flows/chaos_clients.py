@@ -1,0 +1,276 @@
+"""The clients of a chaos run: they write and read through every server, and keep what they were told."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from labctl.chaos.history import MODES, Final, Operation
+from labctl.engine.kv import Found, Refused, Store, Unanswered
+from labctl.engine.labs import find_lab
+from labctl.errors import LabctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labctl.chaos.history import Kind, Mode, Outcome
+    from labctl.engine.client import Client as Docker
+    from labctl.engine.labs import Lab
+
+PREFIX = "raft-labctl/chaos/"
+TIMEOUT_SECONDS = 2.0
+"""A request without an answer after so long counts as unanswered. Consul itself holds one for up to 7 s."""
+REGISTERS = ("register/a", "register/b", "register/c")
+MOST_ADDED = 12_000
+"""Keys that a run adds: a server keeps all of them in the memory that a lab gives it."""
+_ADD_SECONDS, _CHANGE_SECONDS, _READ_SECONDS = 0.05, 0.05, 0.02
+# A client that was refused asks again after a moment, and looks up where its server is not more often than this.
+_BACK_OFF_SECONDS, _LOOK_UP_SECONDS = 0.1, 0.5
+
+
+class Ports:
+    """Where each server listens now; Docker may choose another port when it starts one again."""
+
+    def __init__(self, docker: Docker, lab: Lab) -> None:
+        self._docker, self._lab = docker, lab
+        self._lock = threading.Lock()
+        self._looked = 0.0
+        self._ports = _ports_of(lab)
+
+    def of(self, server: str) -> int | None:
+        """A server's port on loopback; None while it does not run."""
+        return self._ports.get(server)
+
+    def look_again(self) -> None:
+        """Ask Docker, unless somebody just did."""
+        with self._lock:
+            if time.monotonic() - self._looked < _LOOK_UP_SECONDS:
+                return
+            try:
+                lab = find_lab(self._docker, self._lab.name)
+            except LabctlError:
+                lab = None  # an engine that is busy now answers later
+            if lab is not None:
+                self._ports = _ports_of(lab)
+            self._looked = time.monotonic()
+
+
+def _ports_of(lab: Lab) -> dict[str, int]:
+    return {server.name: server.http_port for server in lab.servers if server.http_port is not None}
+
+
+class Crowd:
+    """All clients of a run.
+
+    Args:
+        docker: the engine.
+        lab: where.
+        seconds: how long they are to go on, about; from it follows how often they add.
+        clock: seconds since the run began.
+    """
+
+    def __init__(self, docker: Docker, lab: Lab, seconds: float, clock: Callable[[], float]) -> None:
+        self.lab, self.clock = lab, clock
+        self.prefix = f"{PREFIX}{secrets.token_hex(4)}/"
+        self.ports = Ports(docker, lab)
+        self.stopped = threading.Event()
+        self.add_seconds = max(_ADD_SECONDS, seconds * len(lab.servers) / MOST_ADDED)
+        self._first: list[Operation] = []
+        self._clients: list[_Client] = [
+            kind(self, server.name, f"{word}{server.name.removeprefix('consul')}")
+            for server in lab.servers
+            for kind, word in ((_Adder, "adder"), (_Changer, "changer"), (_Reader, "reader"))
+        ]
+
+    def begin(self) -> None:
+        """Make the registers, then let all clients go. Raises LabctlError where the lab takes no write."""
+        # A run that was killed left its keys; while this one has the lab, they are nobody's.
+        self.clear(PREFIX)
+        founder = _Founder(self, self.lab.servers[0].name, "founder")
+        founder.work()
+        self._first = founder.operations
+        if any(one.outcome != "done" for one in self._first):
+            raise LabctlError(
+                f"The lab {self.lab.name} is ready and took no write: `labctl status {self.lab.name}` says more."
+            )
+        for client in self._clients:
+            client.start()
+
+    def end(self) -> list[Operation]:
+        """Let all clients finish their last request, and return every request in the order in which they began."""
+        self.stopped.set()
+        for client in self._clients:
+            if client.ident is not None:
+                client.join()
+        found = [*self._first, *(one for client in self._clients for one in client.operations)]
+        return sorted(found, key=lambda one: (one.begin, one.end))
+
+    def store(self, server: str) -> Store | None:
+        """A connection to a server; None while it does not run."""
+        port = self.ports.of(server)
+        return None if port is None else Store(port, self.lab.name, TIMEOUT_SECONDS)
+
+    def last_look(self, deadline: float) -> Final | None:
+        """Read all that is there, in consistent mode, through whoever answers; None where nobody did in time.
+
+        Args:
+            deadline: by the run's clock.
+        """
+        for server in itertools.cycle(self.lab.servers):
+            if self.clock() > deadline:
+                return None
+            store = self.store(server.name)
+            if store is None:
+                self.ports.look_again()
+                time.sleep(_BACK_OFF_SECONDS)
+                continue
+            try:
+                found = store.all(self.prefix)
+            except (Refused, Unanswered):
+                self.ports.look_again()
+                time.sleep(_BACK_OFF_SECONDS)
+                continue
+            finally:
+                store.close()
+            values = {key.removeprefix(self.prefix): one.value for key, one in found.items()}
+            registers = {key: values.pop(key, None) for key in REGISTERS}
+            return Final(values, registers)
+        return None
+
+    def clear(self, prefix: str | None = None) -> bool:
+        """Remove the keys of this run, or of all, through whoever answers. Returns whether that was acknowledged."""
+        for server in self.lab.servers:
+            store = self.store(server.name)
+            if store is None:
+                continue
+            try:
+                store.delete(self.prefix if prefix is None else prefix)
+            except (Refused, Unanswered):
+                continue
+            finally:
+                store.close()
+            return True
+        return False
+
+
+class _Client(threading.Thread, ABC):
+    """One client of one server: it asks one thing after the other."""
+
+    def __init__(self, crowd: Crowd, server: str, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self.operations: list[Operation] = []
+        self._crowd, self._server = crowd, server
+        self._store: Store | None = None
+        self._port: int | None = None
+
+    def run(self) -> None:
+        """Work until the crowd is told to stop."""
+        try:
+            while not self._crowd.stopped.is_set():
+                self.work()
+        finally:
+            if self._store is not None:
+                self._store.close()
+
+    @abstractmethod
+    def work(self) -> None:
+        """Ask once, and wait a moment."""
+
+    def _rest(self, seconds: float) -> None:
+        self._crowd.stopped.wait(seconds)
+
+    def _ask(  # noqa: PLR0913 - what an operation is
+        self,
+        kind: Kind,
+        key: str,
+        request: Callable[[Store], bool | Found | None],
+        *,
+        value: str | None = None,
+        before: str | None = None,
+        mode: Mode | None = None,
+    ) -> Found | bool | None:
+        """Send a request and keep what came of it; returns the answer, None where there is none."""
+        begin = self._crowd.clock()
+        outcome: Outcome = "done"
+        answer: bool | Found | None = None
+        try:
+            answer = request(self._connected())
+        except Refused:
+            outcome = "refused"
+        except Unanswered:
+            outcome = "unanswered"
+        if answer is False:
+            outcome = "mismatch"
+        index = 0
+        if isinstance(answer, Found):
+            value, index = answer.value, answer.index
+        self.operations.append(
+            Operation(
+                begin, self._crowd.clock(), self.name, self._server, kind, key, outcome, value, before, index, mode
+            )
+        )
+        if outcome in {"refused", "unanswered"}:
+            self._crowd.ports.look_again()
+            self._rest(_BACK_OFF_SECONDS)
+        return answer
+
+    def _connected(self) -> Store:
+        port = self._crowd.ports.of(self._server)
+        if port is None:
+            raise Refused(f"{self._server} does not run")
+        if self._store is None or port != self._port:
+            if self._store is not None:
+                self._store.close()
+            self._store, self._port = Store(port, self._crowd.lab.name, TIMEOUT_SECONDS), port
+        return self._store
+
+    def _read(self, key: str, mode: Mode) -> Found | None:
+        found = self._ask("read", key, lambda store: store.get(self._crowd.prefix + key, mode), mode=mode)
+        return found if isinstance(found, Found) else None
+
+    def _replace(self, key: str, before: str | None, index: int, value: str) -> None:
+        full = self._crowd.prefix + key
+        self._ask("cas", key, lambda store: store.put(full, value, cas=index), value=value, before=before)
+
+
+class _Founder(_Client):
+    """Makes the registers before anybody reads them."""
+
+    def work(self) -> None:
+        for key in REGISTERS:
+            self._replace(key, None, 0, f"{self.name}:{key}")
+
+
+class _Adder(_Client):
+    """Writes a new key each time."""
+
+    def work(self) -> None:
+        value = f"{self.name}:{len(self.operations)}"
+        key = f"set/{value}"
+        self._ask("add", key, lambda store: store.put(self._crowd.prefix + key, value), value=value)
+        self._rest(self._crowd.add_seconds)
+
+
+class _Changer(_Client):
+    """Reads a register and replaces what it read, as everybody else does."""
+
+    def work(self) -> None:
+        number = len(self.operations)
+        key = REGISTERS[number // 2 % len(REGISTERS)]
+        found = self._read(key, "consistent")
+        if found is not None:
+            self._replace(key, found.value, found.index, f"{self.name}:{number}")
+        self._rest(_CHANGE_SECONDS)
+
+
+class _Reader(_Client):
+    """Reads the registers in each of the three modes."""
+
+    def work(self) -> None:
+        number = len(self.operations)
+        self._read(REGISTERS[number // len(MODES) % len(REGISTERS)], MODES[number % len(MODES)])
+        self._rest(_READ_SECONDS)

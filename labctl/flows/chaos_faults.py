@@ -1,0 +1,119 @@
+"""Break a lab as a schedule says, and lift each fault when its time is over."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from labctl.chaos.report import Disturbance
+from labctl.engine import faults
+from labctl.errors import LabctlError
+from labctl.flows import fault
+from labctl.flows.fault import Asked
+from labctl.raft import fault_lines
+from labctl.show.steps import SilentSteps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from labctl.chaos.schedule import Step
+    from labctl.engine.labs import Lab
+    from labctl.show.steps import Steps
+
+# What lifts a fault of a process (Docker's word); those of the network end with their lease.
+_BACK = {"kill": "start", "stop": "start", "pause": "unpause"}
+# How the words of a step become the arguments of its verb.
+_VERBS: dict[str, Callable[[Sequence[str], Asked, Steps], dict[str, Any]]] = {
+    **{verb: partial(lambda verb, words, *rest: fault.process(verb, words[0], *rest), verb) for verb in _BACK},
+    "isolate": lambda words, *rest: fault.isolate(words[0], *rest),
+    "partition": fault.partition,
+    "one-way": lambda words, *rest: fault.one_way(words[0], words[1], *rest),
+    "loss": lambda words, *rest: fault.loss(float(words[0]), words[1], *rest),
+    "rate": lambda words, *rest: fault.rate(int(words[0]), words[1], *rest),
+    "delay": lambda words, *rest: fault.delay(int(words[0]), words[1], 0, *rest),
+}
+
+
+class Disturber:
+    """Carries a schedule out.
+
+    Args:
+        lab: what is broken.
+        owner: who asked for it.
+        clock: seconds since the run began.
+        say: told of each fault when it begins, and of each that could not begin.
+    """
+
+    def __init__(self, lab: Lab, owner: str, clock: Callable[[], float], say: Callable[[Disturbance], None]) -> None:
+        self._lab, self._owner, self._clock, self._say = lab, owner, clock, say
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.done: list[Disturbance] = []
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Begin each step at its time, and return when the last one has ended."""
+        for step in steps:
+            if self._stopped.wait(max(step.at - self._clock(), 0.0)):
+                break
+            # A step that Docker takes its time for must not make the next one late.
+            thread = threading.Thread(target=self._do, args=(step,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        for thread in self._threads:
+            thread.join()
+
+    def stop(self) -> None:
+        """Begin nothing more, and lift at once what was broken by signals."""
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _do(self, step: Step) -> None:
+        begin = self._clock()
+        try:
+            result = self._begin(step)
+        except LabctlError as error:
+            skipped = Disturbance(step, "", step.text, (), begin, begin, error.sentence)
+            self._keep(skipped)
+            self._say(skipped)
+            return
+        begin = self._clock()
+        begun = Disturbance(step, result["fault"], result["what"], tuple(result["servers"]), begin, begin)
+        self._say(begun)
+        self._stopped.wait(step.seconds)
+        self._keep(replace(begun, end=self._lift(begun)))
+
+    def _keep(self, one: Disturbance) -> None:
+        with self._lock:
+            self.done.append(one)
+
+    def _begin(self, step: Step) -> dict[str, Any]:
+        asked = Asked(self._lab.name, self._owner, None if step.verb in _BACK else step.seconds)
+        try:
+            return _VERBS[step.verb](step.words, asked, SilentSteps())
+        except LabctlError:
+            if "leader" not in step.words:
+                raise
+            # Nobody leads just now: then anybody will do.
+            instead = tuple("any" if word == "leader" else word for word in step.words)
+            return _VERBS[step.verb](instead, asked, SilentSteps())
+
+    def _lift(self, begun: Disturbance) -> float:
+        """End a fault. Returns when, by the run's clock."""
+        back = _BACK.get(begun.step.verb)
+        if back is None:
+            return self._clock()
+        servers = [one for one in self._lab.servers if one.name in begun.servers]
+        try:
+            faults.signal(back, servers)
+            ended = self._clock()
+            line = fault_lines.ended(datetime.now(UTC), begun.fault, begun.servers)
+            faults.note(servers, line)
+        except LabctlError:
+            # Another fault has its hand on the same server: the heal at the end of the run lifts what is left.
+            return self._clock()
+        return ended

@@ -1,0 +1,41 @@
+"""A chaos run as one self-contained html file: the run drawn over time, the verdicts, and what shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from labctl.chaos.history import told
+from labctl.show import chaos_text
+from labctl.show.chaos_picture import LANE, LEFT, RIGHT, TOP, chart_of
+from labctl.show.page import template
+
+if TYPE_CHECKING:
+    from labctl.chaos.report import Report
+
+
+def svg(report: Report) -> str:
+    """Draw a run."""
+    return template("chaos.svg.j2").render(
+        c=chart_of(report), title=_title(report), sentence=chaos_text.sentence(report), left=LEFT, right=RIGHT, top=TOP,
+        lane_height=LANE,
+    )  # fmt: skip
+
+
+def html(report: Report) -> str:
+    """Make a page of a run. It needs no network."""
+    return template("chaos.html.j2").render(
+        report=report,
+        run=report.run,
+        title=_title(report),
+        sentence=chaos_text.sentence(report),
+        requests=chaos_text.requests(report),
+        names=chaos_text.NAMES,
+        told=told,
+        drawing=Markup(svg(report)),  # noqa: S704 - made by the template above, which escapes
+    )
+
+
+def _title(report: Report) -> str:
+    return f"Chaos in the lab {report.run.lab}"

@@ -1,0 +1,132 @@
+"""A chaos run as JSON: the report as one document, the history as a line for each request."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import IO, TYPE_CHECKING, Any
+
+from labctl.chaos.history import row, told
+from labctl.chaos.timeline import WITH_AN_ANSWER, availability, quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from labctl.chaos.freshness import Freshness
+    from labctl.chaos.history import Operation
+    from labctl.chaos.report import Disturbance, Report
+    from labctl.chaos.schedule import Step
+    from labctl.chaos.timeline import Slice
+    from labctl.chaos.verdict import Check
+
+
+def text(report: Report) -> str:
+    """The report as the text of one JSON document."""
+    return json.dumps(document(report), indent=2)
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The JSON shape of `chaos`. Times are seconds since the run began, waits are milliseconds."""
+    run = report.run
+    return {
+        "lab": run.lab,
+        "version": run.version,
+        "servers": list(run.servers),
+        "verdict": report.verdict,
+        "seed": run.seed,
+        "mix": list(run.mix),
+        "began": run.began.isoformat().replace("+00:00", "Z"),
+        "seconds": _short(run.seconds),
+        "interrupted": run.interrupted,
+        "ready_after": _short(run.ready_after),
+        "availability": _short(availability(report.slices), 4),
+        "checks": [_check(one) for one in report.checks],
+        "requests": totals(run.operations),
+        "reads": [_reads(one) for one in report.reads],
+        "faults": [_fault(one) for one in run.disturbances],
+        "leaders": [
+            {"server": one.server, "term": one.term, "begin": _short(one.begin), "end": _short(one.end)}
+            for one in run.reigns
+        ],
+        "timeline": [_slice(one) for one in report.slices],
+    }
+
+
+def schedule_document(lab: str, seed: int, steps: Iterable[Step]) -> dict[str, Any]:
+    """The JSON shape of `chaos --dry-run`."""
+    planned = [{"at": one.at, "seconds": one.seconds, "fault": one.text} for one in steps]
+    return {"lab": lab, "seed": seed, "schedule": planned}
+
+
+def totals(operations: Iterable[Operation]) -> dict[str, Any]:
+    """How many requests were answered, refused and left without an answer, and how long the answered ones took."""
+    asked = list(operations)
+    outcomes = Counter(one.outcome for one in asked)
+    waits = sorted(one.milliseconds for one in asked if one.outcome in WITH_AN_ANSWER)
+    return {
+        "asked": len(asked),
+        "answered": len(waits),
+        "refused": outcomes["refused"],
+        "unanswered": outcomes["unanswered"],
+        "p50_ms": _short(quantile(waits, 0.5)),
+        "p95_ms": _short(quantile(waits, 0.95)),
+        "max_ms": _short(quantile(waits, 1.0)),
+    }
+
+
+def write_history(operations: Iterable[Operation], out: IO[str]) -> None:
+    """Write every request as a line of JSON, in the order in which they began."""
+    out.writelines(f"{json.dumps(row(one), ensure_ascii=False)}\n" for one in operations)
+
+
+def _short(number: float | None, digits: int = 3) -> float | None:
+    return None if number is None else round(number, digits)
+
+
+def _check(one: Check) -> dict[str, Any]:
+    history = one.shown.history if one.shown else ()
+    return {
+        "check": one.name,
+        "verdict": one.verdict,
+        "sentence": one.sentence,
+        "violations": one.violations,
+        "history": [{**row(each), "told": told(each)} for each in history],
+    }
+
+
+def _reads(one: Freshness) -> dict[str, Any]:
+    return {
+        "mode": one.mode,
+        "answered": one.answered,
+        "behind": one.behind,
+        "went_back": one.went_back,
+        "furthest_seconds": _short(one.furthest),
+        "furthest": {**row(one.shown), "told": told(one.shown)} if one.shown else None,
+    }
+
+
+def _fault(one: Disturbance) -> dict[str, Any]:
+    return {
+        "planned": one.step.text,
+        "planned_at": one.step.at,
+        "fault": one.fault or None,
+        "what": one.what,
+        "servers": list(one.servers),
+        "begin": _short(one.begin),
+        "end": _short(one.end),
+        "skipped": one.skipped or None,
+    }
+
+
+def _slice(one: Slice) -> dict[str, Any]:
+    return {
+        "begin": _short(one.begin),
+        "seconds": _short(one.seconds),
+        "asked": one.asked,
+        "answered": one.answered,
+        "availability": _short(one.available.value, 4),
+        "p50_ms": _short(one.wait(0.5)),
+        "p95_ms": _short(one.wait(0.95)),
+        "max_ms": _short(one.wait(1.0)),
+        "servers": {name: _short(each.value, 4) for name, each in one.servers.items()},
+    }

@@ -1,0 +1,165 @@
+"""A chaos run for a person: the verdicts, what shows a broken promise, and the run as strips over time."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from labctl.chaos.history import told
+from labctl.chaos.timeline import availability, timeline
+from labctl.show.chaos_json import totals
+from labctl.show.style import harmless, paint, paint_server, sign, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from labctl.chaos.report import Report, Run
+    from labctl.chaos.schedule import Step
+    from labctl.chaos.timeline import Slice
+    from labctl.chaos.verdict import Check
+
+COLOURS = {"valid": "green", "invalid": "red", "unknown": "yellow"}
+NAMES = {"set": "every write is there", "cas": "compare-and-set", "reads": "consistent reads"}
+LETTERS = {
+    "kill": "K", "stop": "S", "pause": "P", "isolate": "I", "partition": "/", "one-way": ">", "loss": "%",
+    "rate": "R", "delay": "D",
+}  # fmt: skip
+_ALL = 0.999
+_MARGIN = 10
+_NARROWEST, _WIDEST = 40, 120
+
+
+def schedule_text(steps: Sequence[Step], seed: int) -> str:
+    """What a run would break, and when."""
+    rows = [[f"{one.at:.1f}s", f"{one.seconds:.1f}s", one.text] for one in steps]
+    again = f"`--seed {seed}` gives this schedule again; a role is looked up when its fault begins."
+    return f"{table(['at', 'for', 'fault'], rows)}\n\n{again}"
+
+
+def report_text(report: Report, columns: int | None = None) -> str:
+    """The whole report. `columns` is how wide the terminal is; None asks it."""
+    wide = min(columns or shutil.get_terminal_size((80, 24)).columns, _WIDEST)
+    parts = [
+        strips(report.run, max(wide, _NARROWEST) - _MARGIN),
+        requests(report),
+        _reads(report),
+        "\n".join(_check(one) for one in report.checks),
+        verdict(report),
+    ]
+    return "\n" + "\n\n".join(parts)
+
+
+def verdict(report: Report) -> str:
+    """The verdict in a sentence."""
+    return f"{paint(report.verdict, COLOURS[report.verdict])}: {sentence(report)} Seed {report.run.seed}."
+
+
+def sentence(report: Report) -> str:
+    """What the verdict means, and how the lab came back."""
+    run = report.run
+    means = {
+        "valid": "Consul kept every promise that was checked.",
+        "invalid": "Consul, or somebody behind its back, broke a promise: the requests above show it.",
+        "unknown": "Nobody knows: too little was answered to check it.",
+    }
+    ready = "" if run.ready_after is None else f" The lab was ready {run.ready_after:.1f} s after it was healed."
+    early = " Interrupted: only a part of the schedule was done." if run.interrupted else ""
+    return f"{means[report.verdict]}{ready}{early}"
+
+
+def _check(one: Check) -> str:
+    first = f"{paint(f'{one.verdict:<7}', COLOURS[one.verdict])}  {NAMES[one.name]}: {harmless(one.sentence)}."
+    if one.shown is None:
+        return first
+    lines = [f"    {each.begin:8.3f}s to {each.end:8.3f}s  {harmless(told(each))}" for each in one.shown.history]
+    more = [f"    and {one.violations - 1} more like it"] if one.violations > 1 else []
+    return "\n".join([first, *lines, *more])
+
+
+def requests(report: Report) -> str:
+    """How many requests there were, and what they got."""
+    found = totals(report.run.operations)
+    share = availability(report.slices) or 0.0
+    if not found["answered"]:
+        return f"None of {found['asked']} requests was answered."
+    return (
+        f"{found['asked']} requests: {found['answered']} answered, {found['refused']} refused, {found['unanswered']} "
+        f"without an answer. Clients were served {share:.1%} of their time. Half of the answers took at most "
+        f"{found['p50_ms']:.0f} ms, 95 % at most {found['p95_ms']:.0f} ms, the longest {found['max_ms']:.0f} ms."
+    )
+
+
+def _reads(report: Report) -> str:
+    rows = [
+        [
+            one.mode,
+            str(one.answered),
+            str(one.behind),
+            str(one.went_back),
+            f"{one.furthest:.2f}s" if one.behind else "-",
+        ]
+        for one in report.reads
+    ]
+    return table(["reads", "answered", "behind", "went back", "furthest behind"], rows)
+
+
+def strips(run: Run, most: int) -> str:
+    """Rows over time: how much each server answered, what was broken of it, and who led."""
+    slices = timeline(run.operations, run.seconds, run.servers, most)
+    rows = [_ruler(slices)]
+    for name in run.servers:
+        shares = [one.servers[name] for one in slices]
+        rows.append(_row(paint_server(name, f"{name:<8}"), "".join(_level(each.value) for each in shares)))
+        rows.append(_row(" " * 8, paint(_broken(run, name, slices), "red")))
+    rows.append(_row(f"{'leader':<8}", _leaders(run, slices)))
+    used = {one.step.verb for one in run.disturbances if not one.skipped}
+    key = ", ".join(f"{letter} {verb}" for verb, letter in LETTERS.items() if verb in used)
+    return "\n".join([*(row.rstrip() for row in rows), *([f"{'':<10}{key}"] if key else [])])
+
+
+def _row(front: str, strip: str) -> str:
+    return f"{front}  {strip}"
+
+
+def _ruler(slices: Sequence[Slice]) -> str:
+    text = ""
+    every = 10
+    for number in range(0, len(slices), every):
+        text += f"{f'{slices[number].begin:.0f}s':<{every}}"
+    return paint(_row(" " * 8, text), "dim")
+
+
+def _level(share: float | None) -> str:
+    """A sign that is as high as a share of time; a blank where nobody asked."""
+    if share is None:
+        return " "
+    levels = " ▁▂▃▄▅▆▇█" if sign("bar") == "│" else "0123456789"
+    full = len(levels) - 1
+    # Not quite all is not all, and a little is not nothing.
+    level = full if share >= _ALL else min(max(round(share * full), 1 if share else 0), full - 1)
+    return "·" if levels[level] == " " else levels[level]
+
+
+def _broken(run: Run, name: str, slices: Iterable[Slice]) -> str:
+    def letter(one: Slice) -> str:
+        end = one.begin + one.seconds
+        for each in run.disturbances:
+            if name in each.servers and each.begin < end and each.end > one.begin:
+                return LETTERS[each.step.verb]
+        return " "
+
+    return "".join(letter(one) for one in slices)
+
+
+def _leaders(run: Run, slices: Iterable[Slice]) -> str:
+    """The number of the server that led longest in each slice."""
+
+    def number(one: Slice) -> str:
+        end = one.begin + one.seconds
+        led = {each: min(each.end, end) - max(each.begin, one.begin) for each in run.reigns}
+        longest = max(led, key=lambda each: (led[each], each.term or 0), default=None)
+        if longest is None or led[longest] <= 0:
+            return "·" if sign("bar") == "│" else "."
+        return paint_server(longest.server, longest.server.removeprefix("consul")[-1:])
+
+    return "".join(number(one) for one in slices)
