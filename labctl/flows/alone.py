@@ -34,7 +34,9 @@ def alone_with(lab: str) -> Iterator[None]:
             f"Another command breaks the lab {lab} and measures what comes of it: wait until it has ended."
         ) from error
     else:
-        yield
-        path.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
     finally:
         os.close(handle)
