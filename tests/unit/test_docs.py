@@ -280,7 +280,7 @@ SHAPES = {
     "members": ("Seen.row",),
     "logs": ("line_row", "meaning_row"),
     "bundle save": ("saved",),
-    "fault": ("_broken", "_mended", "faults_document", "active_row"),
+    "fault": ("broken", "_mended", "faults_document", "active_row"),
     "story": ("event_row", "election_row", "leader_row", "outage_row", "fault_row", "timeouts_row", "frame"),
     "image build, save and load": ("Image.row", "save", "load"),
     "doctor": ("Finding.row",),

@@ -1,0 +1,24 @@
+"""What `labctl fault` does, verb by verb: break something of a running lab on purpose, and mend it."""
+
+from __future__ import annotations
+
+from labctl.flows.fault.healing import heal, ls
+from labctl.flows.fault.leadership import transfer
+from labctl.flows.fault.network import LEASE_SECONDS, delay, isolate, loss, one_way, partition, rate
+from labctl.flows.fault.processes import process
+from labctl.flows.fault.scene import Asked
+
+__all__ = [
+    "LEASE_SECONDS",
+    "Asked",
+    "delay",
+    "heal",
+    "isolate",
+    "loss",
+    "ls",
+    "one_way",
+    "partition",
+    "process",
+    "rate",
+    "transfer",
+]

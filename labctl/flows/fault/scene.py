@@ -1,0 +1,88 @@
+"""The lab as it is when something is to be broken, and what all verbs say and write of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import client as engine
+from labctl.engine import faults, labs, status
+from labctl.errors import ExitCode, LabctlError
+from labctl.faults import targets
+from labctl.flows.plan import refuse_foreign
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labctl.engine.labs import Lab
+
+LONGEST_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a fault is asked for.
+
+    Attributes:
+        lab: its name, or None for the only one there is.
+        owner: who asks.
+        seconds: the lease, or None for the default.
+        dry_run: only say what would happen.
+    """
+
+    lab: str | None
+    owner: str
+    seconds: float | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A lab, and its cluster, as they are when a fault is planned."""
+
+    lab: Lab
+    cluster: targets.Cluster
+
+    def addresses(self, names: Sequence[str]) -> frozenset[str]:
+        """Where servers are in the lab's network."""
+        return frozenset(self.lab.server(name).address for name in names)
+
+
+def look(asked: Asked) -> Scene:
+    """Find the lab and ask its servers. Raises LabctlError, also where it is somebody else's or the lease is none."""
+    if asked.seconds is not None and not 0 < asked.seconds <= LONGEST_SECONDS:
+        raise LabctlError(
+            f"A fault lasts longer than nothing and at most a day: {asked.seconds:g} seconds is not that.",
+            ExitCode.USAGE,
+        )
+    lab = own_lab(asked)
+    leader = status.ask(lab).leader
+    running = tuple(server.name for server in lab.running)
+    servers = tuple(server.name for server in lab.servers)
+    return Scene(lab, targets.Cluster(lab.name, servers, running, leader.name if leader else ""))
+
+
+def own_lab(asked: Asked) -> Lab:
+    """The lab that is meant. Raises LabctlError, also where it is somebody else's."""
+    lab = labs.choose_lab(engine.connect(), asked.lab)
+    refuse_foreign(lab, asked.owner)
+    return lab
+
+
+def note(lab: Lab, names: Sequence[str], line: str) -> None:
+    """Write a line into the logs of those servers that run: there it stands beside what Raft made of it."""
+    faults.note([one for one in lab.running if one.name in names], line)
+
+
+def broken(  # noqa: PLR0913 - the JSON shape
+    scene: Scene, fault: str, words: str, servers: Sequence[str], seconds: float | None, *, changed: bool = True
+) -> dict[str, Any]:
+    """The JSON shape of a fault; `fault` is "" where it has no name, `seconds` is None where nothing ends it."""
+    return {
+        "lab": scene.lab.name,
+        "changed": changed,
+        "fault": fault or None,
+        "what": words,
+        "servers": list(servers),
+        "seconds": seconds,
+    }
