@@ -19,7 +19,13 @@ TRANSFER_SINCE = (1, 15, 0)
 
 
 def transfer(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
-    """Let the leader hand its leadership over, to a server or to whom it chooses. Raises LabctlError."""
+    """Let the leader hand its leadership over, to a server or to whom it chooses. Raises LabctlError.
+
+    Args:
+        target: one server or a role, or "" for whom the leader chooses.
+        asked: the lab; a lease means nothing here.
+        steps: where to say what happens.
+    """
     scene = look(asked)
     lab, leader = scene.lab, scene.cluster.leader
     if _version(lab.version) < TRANSFER_SINCE:
@@ -28,19 +34,36 @@ def transfer(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
             "`labctl fault pause leader` makes the others elect, too.",
             ExitCode.REFUSED,
         )
-    (names,) = [targets.resolve(target, scene.cluster)] if target else [[]]
     if not leader:
         raise LabctlError(f"The lab {lab.name} has no leader now: nobody can hand leadership over.")
-    if names == [leader]:
-        raise LabctlError(f"{leader} leads already.", ExitCode.USAGE)
-    identity = [view.node_id for view in status.ask(lab).views if view.name in names]
-    words = f"transfer-leader {','.join(names)}".rstrip()
+    heir = _heir(target, scene.cluster)
+    words = f"transfer-leader {heir}".rstrip()
+    whom = heir or "whom it chooses"
+    if asked.dry_run:
+        steps.note(f"{words}: {leader} would hand its leadership over to {whom}.")
+        return broken(scene, "", words, [leader], None)
+    identity = next((view.node_id for view in status.ask(lab).views if view.name == heir), None)
     steps.begin(words)
-    if not asked.dry_run:
-        note(lab, [leader], fault_lines.began(datetime.now(UTC), rules.new_id(), words, [leader], None))
-        faults.transfer(lab.server(leader), identity[0] if identity else None)
-    steps.done(f"{leader} hands its leadership over{f' to {names[0]}' if names else ''}.")
+    note(lab, [leader], fault_lines.began(datetime.now(UTC), rules.new_id(), words, [leader], None))
+    faults.transfer(lab.server(leader), identity)
+    steps.done(f"{leader} hands its leadership over to {whom}.")
     return broken(scene, "", words, [leader], None)
+
+
+def _heir(target: str, cluster: targets.Cluster) -> str:
+    """Who is to lead, or "" for whom the leader chooses."""
+    if not target:
+        return ""
+    names = targets.resolve(target, cluster)
+    if len(names) > 1:
+        raise LabctlError(
+            f"Leadership goes to one server, and {target} means {len(names)}: name one of them.", ExitCode.USAGE
+        )
+    if names == [cluster.leader]:
+        raise LabctlError(f"{cluster.leader} leads already.", ExitCode.USAGE)
+    if names[0] not in cluster.running:
+        raise LabctlError(f"{names[0]} cannot lead: it does not run.")
+    return names[0]
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -43,12 +43,14 @@ class Engine:
         self.signals: list[tuple[str, list[str]]] = []
         self.notes: list[tuple[list[str], str]] = []
         self.later: list[list[str]] = []
+        self.transfers: list[tuple[str, str | None]] = []
         monkeypatch.setattr(labs, "choose_lab", lambda _, __: self.lab)
         monkeypatch.setattr(client, "connect", lambda: None)
         monkeypatch.setattr(status, "ask", lambda lab: Status(lab, self.views()))
         monkeypatch.setattr(faults, "change", lambda _, what, __, words, s: self.changes.append((what, words, s)))
         monkeypatch.setattr(faults, "signal", lambda verb, on: self.signals.append((verb, [one.name for one in on])))
         monkeypatch.setattr(faults, "note", lambda on, line: self.notes.append(([one.name for one in on], line)))
+        monkeypatch.setattr(faults, "transfer", lambda leader, to: self.transfers.append((leader.name, to)))
         monkeypatch.setattr(subprocess, "Popen", lambda words, **_: self.later.append(words))
 
     def views(self) -> tuple[View, ...]:
@@ -59,6 +61,7 @@ class Engine:
                 one.name,
                 one.address,
                 None if one.state == "running" else "it does not run",
+                node_id=f"id-{one.name}",
                 state="leader" if one.name == "consul1" else "follower",
                 leader=LAB.servers[0].address,
                 term=2,
@@ -170,9 +173,52 @@ def test_an_old_consul_hands_no_leadership_over(docker: Engine) -> None:
     with pytest.raises(LabctlError, match=r"came with Consul 1\.15") as caught:
         flow.transfer("", ASKED, Told())
     assert caught.value.code is ExitCode.REFUSED
+    assert (docker.transfers, docker.notes) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("target", "identity", "over"),
+    [("", None, "whom it chooses"), ("consul3", "id-consul3", "consul3"), ("follower", "id-consul2", "consul2")],
+)
+def test_a_leader_hands_its_leadership_to_a_server_or_to_whom_it_chooses(
+    docker: Engine, target: str, identity: str | None, over: str
+) -> None:
     docker.lab = replace(docker.lab, version="1.21.4")
-    with pytest.raises(LabctlError, match="consul1 leads already"):
-        flow.transfer("consul1", ASKED, Told())
+    docker.with_state("consul3", "running" if target == "consul3" else "paused")
+    told = Told()
+    flow.transfer(target, replace(ASKED, dry_run=True), told)
+    assert (docker.transfers, docker.notes) == ([], [])
+    flow.transfer(target, ASKED, told)
+    assert docker.transfers == [("consul1", identity)]
+    words = f"transfer-leader {over if target else ''}".rstrip()
+    assert told.lines == [
+        f"{words}: consul1 would hand its leadership over to {over}.",
+        f"consul1 hands its leadership over to {over}.",
+    ]
+    ((servers, line),) = docker.notes
+    assert (servers, f'what="{words}"' in line) == (["consul1"], True)
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence", "code"),
+    [
+        ("consul2,consul3", "Leadership goes to one server, and consul2,consul3 means 2", ExitCode.USAGE),
+        ("majority", "Leadership goes to one server, and majority means 2", ExitCode.USAGE),
+        ("consul1", "consul1 leads already", ExitCode.USAGE),
+        ("leader", "consul1 leads already", ExitCode.USAGE),
+        ("consul3", "consul3 cannot lead: it does not run", ExitCode.FAILED),
+        ("consul9", "no server or role 'consul9'", ExitCode.USAGE),
+    ],
+)
+def test_leadership_goes_to_one_server_that_runs_and_does_not_lead(
+    docker: Engine, target: str, sentence: str, code: ExitCode
+) -> None:
+    docker.lab = replace(docker.lab, version="1.21.4")
+    docker.with_state("consul3", "exited" if target == "consul3" else "running")
+    with pytest.raises(LabctlError, match=sentence) as caught:
+        flow.transfer(target, ASKED, Told())
+    assert caught.value.code is code
+    assert (docker.transfers, docker.notes) == ([], [])
 
 
 @pytest.mark.parametrize("seconds", [-5.0, 0.0, 100_000.0, float("nan"), float("inf")])
