@@ -151,7 +151,10 @@ def delay_command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Let what servers send to all others leave MILLISECONDS late. The Docker host's kernel needs sch_netem for it."""
+    """Let what servers send to all others leave MILLISECONDS late.
+
+    The Docker host's kernel needs the modules sch_htb and sch_netem for it.
+    """
     from labctl.flows import fault
 
     asked = _asked(lab, seconds, dry_run=dry_run)

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from labctl.engine import helpers
 from labctl.engine.client import explained
-from labctl.faults import rules
+from labctl.engine.helpers import LABEL_FAULT
+from labctl.faults import cleaning, rules
 from labctl.portable import lab_names
 from labctl.portable.docker_api import DockerError, Engine
 
@@ -24,27 +26,10 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab, Server
 
-LABEL_FAULT = lab_names.LABEL_PREFIX + "fault"
 LABEL_WORDS = lab_names.LABEL_PREFIX + "fault-words"
 LABEL_TARGET = lab_names.LABEL_PREFIX + "fault-target"
 LABEL_UNTIL = lab_names.LABEL_PREFIX + "fault-until"
-HELPER_MEMORY_BYTES = 48 << 20
-HELPER_PROCESSES = 16
 AT_ONCE = 8
-# Lists the tables, deletes those with our prefix ($0), or the one of a fault ($1), and the delay where all are meant or
-# that fault is one ($2), known by its handle ($3); then lists what is left.
-_CLEAN = """
-tables=$(nft list tables) && echo "$tables"
-for table in $(echo "$tables" | while read -r _ family name; do echo "$family:$name"; done); do
-  case "$table" in inet:"$0"${1:-*}) nft delete table inet "${table#inet:}" ;; esac
-done
-if [ -z "$1" ] || [ -n "$2" ]; then
-  tc qdisc show dev eth0 | while read -r _ _ handle _; do
-    [ "$handle" = "$3:" ] && echo delayed && tc qdisc del dev eth0 root
-  done
-fi
-echo -- && nft list tables && tc qdisc show dev eth0
-"""
 
 
 @dataclass(frozen=True)
@@ -73,7 +58,7 @@ def active(client: Client, lab: str) -> list[ActiveFault]:
     with explained():
         listed = client.containers(filters={"label": f"{lab_names.LABEL_LAB}={lab}"})
     found: dict[str, list[dict[str, str]]] = {}
-    for one in _of_faults(listed):
+    for one in helpers.with_fault(listed):
         found.setdefault(one["Labels"][LABEL_FAULT], []).append(one["Labels"])
     faults = [
         ActiveFault(
@@ -85,15 +70,6 @@ def active(client: Client, lab: str) -> list[ActiveFault]:
         for fault, labels in found.items()
     ]
     return sorted(faults, key=lambda one: (one.until or datetime.max.replace(tzinfo=UTC), one.id))
-
-
-def _helpers(engine: Engine, lab: str) -> list[dict[str, Any]]:
-    label = {"label": f"{lab_names.LABEL_LAB}={lab}"}
-    return _of_faults(engine.get("/containers/json", label, all=1, doing="listing faults"))
-
-
-def _of_faults(listed: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [one for one in listed if (one.get("Labels") or {}).get(LABEL_FAULT)]
 
 
 def _moment(text: str) -> datetime | None:
@@ -111,7 +87,7 @@ def change(lab: Lab, changes: Mapping[str, rules.Change], fault: str, words: str
     def apply(name: str) -> None:
         labels = {LABEL_FAULT: fault, LABEL_WORDS: words, LABEL_TARGET: name, LABEL_UNTIL: until.isoformat()}
         script = f"sleep {seconds:.3f}; {rules.undo(fault, changes[name])}"
-        with _helper(engine, lab, lab.server(name), script, labels) as helper:
+        with helpers.started(engine, lab, lab.server(name), script, labels) as helper:
             # From here on: what the helper waited for to be made does not count.
             left = max((until - datetime.now(UTC)).total_seconds(), 0.001)
             try:
@@ -135,8 +111,8 @@ def _explained(error: DockerError, name: str) -> DockerError:
         return DockerError(f"{name} has a delay already: heal that one first.", said=error.said)
     if rules.NO_QUEUE in said:
         return DockerError(
-            "The Docker host's kernel cannot delay packets: load the module (`sudo modprobe sch_netem`), or "
-            "take `labctl fault loss` or `labctl fault rate`, which need nftables alone.",
+            "The Docker host's kernel cannot delay packets: load the modules (`sudo modprobe -a sch_htb sch_netem`), "
+            "or take `labctl fault loss` or `labctl fault rate`, which need nftables alone.",
             said=error.said,
         )
     if "not permitted" in said or "not supported" in said or "could not process rule" in said:
@@ -149,7 +125,7 @@ def _explained(error: DockerError, name: str) -> DockerError:
 
 
 def heal(lab: Lab, fault: str | None = None) -> dict[str, set[str]]:
-    """Take one fault, or all of them, out of the network of every server that runs, and look that they are gone.
+    """Take one fault, or all of them, out of the network of every server that has one, and look that they are gone.
 
     Returns:
         Which faults each server had.
@@ -158,70 +134,33 @@ def heal(lab: Lab, fault: str | None = None) -> dict[str, set[str]]:
         LabctlError: a rule is still there, or Docker failed.
     """
     with explained():
-        return _clean(Engine(), lab, lab.running, fault)
+        return _clean(Engine(), lab, [one for one in lab.servers if one.state in {"running", "paused"}], fault)
 
 
 def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | None) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    helpers = _helpers(engine, lab.name)
-    # A delay has no name in the kernel: its helper says which fault it is.
-    late = {
-        one["Labels"][LABEL_FAULT]
-        for one in helpers
-        if one["Labels"].get(LABEL_WORDS, "").startswith("delay ") and fault in {None, one["Labels"][LABEL_FAULT]}
-    }
+    names = [server.name for server in servers]
+    # Listed first: a fault that somebody begins meanwhile keeps its helper.
+    waiting = [one for one in helpers.of_faults(engine, lab.name) if fault in {None, one["Labels"][LABEL_FAULT]}]
 
     def clean(name: str) -> None:
-        with _helper(engine, lab, lab.server(name), "sleep 60", {}) as helper:
-            words = ["/bin/sh", "-c", _CLEAN, rules.PREFIX, fault or "", "delay" if late else "", rules.QUEUE]
-            before, _, after = engine.execute(helper, words, doing=f"healing {name}").partition("--")
-            engine.remove("container", [helper], doing="removing a helper")
-        had, left = rules.faults_in(before), rules.faults_in(after)
-        found[name] = had if fault is None else had & {fault}
-        if "delayed" in before:
-            found[name] |= late
-        if f"{rules.QUEUE}:" in after:
+        with helpers.started(engine, lab, lab.server(name), "sleep 60", {}) as helper:
+            said = engine.execute(helper, cleaning.words(fault), doing=f"healing {name}")
+            helpers.remove(engine, helper)
+        seen = cleaning.read(said, fault)
+        if seen.delayed:
             raise DockerError(f"{name} still has a delay: `labctl fault heal` again.")
-        if still := left & found[name]:
-            raise DockerError(f"{name} still has rules of the fault {min(still)}: `labctl fault heal` again.")
+        if seen.left:
+            raise DockerError(f"{name} still has rules of the fault {min(seen.left)}: `labctl fault heal` again.")
+        found[name] = set(seen.had)
 
-    _each(clean, [server.name for server in servers])
-    # The helpers would take rules away that are not there any more, or that are another fault's of the same name.
-    ended = [one["Id"] for one in helpers if fault in {None, one["Labels"][LABEL_FAULT]}]
-    engine.remove("container", ended, doing="removing the helpers of a fault")
-    return found
-
-
-@contextlib.contextmanager
-def _helper(engine: Engine, lab: Lab, server: Server, script: str, labels: dict[str, str]) -> Any:
-    """Start a helper in a server's network namespace. It stays, unless something fails."""
-    helper = engine.create(
-        {
-            "Image": lab.image,
-            "Entrypoint": ["/bin/sh", "-c"],
-            "Cmd": [script],
-            "User": "0:0",
-            "Labels": {lab_names.LABEL_LAB: lab.name, lab_names.LABEL_OWNER: lab.owner, **labels},
-            "HostConfig": {
-                "NetworkMode": f"container:{server.id}",
-                "CapDrop": ["ALL"],
-                "CapAdd": ["NET_ADMIN"],
-                "SecurityOpt": ["no-new-privileges"],
-                "ReadonlyRootfs": True,
-                "AutoRemove": True,
-                "Memory": HELPER_MEMORY_BYTES,
-                "PidsLimit": HELPER_PROCESSES,
-            },
-        },
-        doing=f"making a helper for {server.name}",
-    )
     try:
-        engine.change("start", [helper], doing=f"starting a helper for {server.name}")
-        yield helper
-    except BaseException:
-        with contextlib.suppress(DockerError):
-            engine.remove("container", [helper], doing="removing a helper")
-        raise
+        _each(clean, names)
+    finally:
+        # Where cleaning failed, the helper that waits for the fault's end may still do it.
+        done = [one["Id"] for one in waiting if one["Labels"].get(LABEL_TARGET) not in set(names) - set(found)]
+        _each(lambda helper: helpers.remove(engine, helper), done)
+    return found
 
 
 def signal(verb: str, servers: Iterable[Server]) -> None:

@@ -1,8 +1,9 @@
 """The rules that a fault is, for one server's network namespace.
 
-Each fault of nftables is a table of its own, so that several compose and heal one by one. The addresses stand in sets
-whose elements the kernel itself forgets when the lease is over: nobody need be there to lift a fault. A delay is a
-queue of the kernel's traffic control: there is one for a server, and its helper takes it away.
+Each fault is a table of nftables of its own, so that several compose and heal one by one. The addresses stand in sets
+whose elements the kernel itself forgets when the lease is over: nobody need be there to lift a fault. A delay has a
+queue of the kernel's traffic control besides, one for a server; its table only says which packets go that way, so that
+an empty queue is all that may be left.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import secrets
 from dataclasses import dataclass, field
 
 PREFIX = "labctl_"
+LEAST_PERCENT = 0.1
+"""Less than one packet of a thousand is not told apart."""
 _ID = re.compile(r"[0-9a-f]{6}")
-_TABLE = re.compile(rf"table (?P<family>\w+) (?P<table>{PREFIX}(?P<id>[0-9a-f]{{6}}))\b")
+_TABLE = re.compile(rf"table inet {PREFIX}(?P<id>[0-9a-f]{{6}})\b")
 
 
 def new_id() -> str:
@@ -65,53 +68,57 @@ NO_QUEUE = "qdisc kind is unknown"
 """What `tc` says where the kernel has no queue that can delay packets."""
 QUEUE = "1ab"
 """The handle of our queue, in hexadecimal: by it a delay is known."""
+LATE = f"{QUEUE}:4"
+"""The class of our queue whose packets leave late."""
+# Sixty seconds late at three hundred packets a second: a delay must not become a loss.
+_LATE_PACKETS = 20_000
+# What is not for the late class passes the queue untouched; what is, must not be slowed down besides.
+_DELAY = f"""
+set -e
+tc qdisc add dev eth0 root handle {QUEUE}: htb
+trap 'tc qdisc del dev eth0 root handle {QUEUE}:' EXIT
+tc class add dev eth0 parent {QUEUE}: classid {LATE} htb rate 10gbit quantum 60000
+tc qdisc add dev eth0 parent {LATE} $1
+nft "$0"
+trap - EXIT
+"""
 
 
 def apply(fault: str, change: Change, seconds: float) -> list[str]:
     """The command that puts a change into a network namespace, for as many seconds."""
-    if isinstance(change, Cut):
-        return ["nft", table(fault, change, seconds)]
-    return ["/bin/sh", "-c", _delay(change)]
+    made = table(fault, change, seconds)
+    return ["nft", made] if isinstance(change, Cut) else ["/bin/sh", "-c", _DELAY, made, _late(change)]
 
 
 def undo(fault: str, change: Change) -> str:
     """The command of a shell that takes a change away again."""
-    return f"nft '{drop(fault)}'" if isinstance(change, Cut) else f"tc qdisc del dev eth0 root handle {QUEUE}:"
+    queue = f"; tc qdisc del dev eth0 root handle {QUEUE}:" if isinstance(change, Delay) else ""
+    return f"nft '{drop(fault)}'{queue}"
 
 
-def _delay(delay: Delay) -> str:
-    """Three queues as the kernel has them by itself, and a fourth one that is late, for the packets to the peers."""
+def _late(delay: Delay) -> str:
     jitter = f" {delay.jitter}ms" if delay.jitter else ""
-    lines = [
-        "set -e",
-        "undo() { tc qdisc del dev eth0 root; exit 1; }",
-        f"tc qdisc add dev eth0 root handle {QUEUE}: prio bands 4 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1",
-        f"tc qdisc add dev eth0 parent {QUEUE}:4 netem delay {delay.milliseconds}ms{jitter} || undo",
-    ]
-    lines += [
-        f"tc filter add dev eth0 parent {QUEUE}: protocol ip prio 1 u32 match ip dst {ipaddress.IPv4Address(one)}/32"
-        f" flowid {QUEUE}:4"
-        for one in sorted(delay.outgoing)
-    ]
-    return "\n".join(lines)
+    return f"netem delay {delay.milliseconds}ms{jitter} limit {_LATE_PACKETS}"
 
 
-def table(fault: str, cut: Cut, seconds: float) -> str:
+def table(fault: str, change: Change, seconds: float) -> str:
     """The table of a fault as `nft -f` reads it; it replaces the one that is there.
 
     Args:
         fault: its name.
-        cut: what it does in this server.
+        change: what it does in this server.
         seconds: after how long the kernel forgets it.
 
     Raises:
         ValueError: an address is none, or a number makes no rule.
     """
-    if not is_id(fault) or not 0 < cut.percent <= 100 or seconds <= 0:  # noqa: PLR2004 - percent
-        raise ValueError(f"no rule can be made of {fault!a}, {cut.percent} percent, {seconds} seconds")
+    if not is_id(fault) or seconds <= 0:
+        raise ValueError(f"no rule can be made of {fault!a}, {seconds} seconds")
+    verdict = _verdict(change)
     name = f"{PREFIX}{fault}"
     parts = [f"table inet {name}", f"delete table inet {name}", f"table inet {name} {{"]
-    for hook, way, addresses in (("input", "saddr", cut.incoming), ("output", "daddr", cut.outgoing)):
+    incoming = change.incoming if isinstance(change, Cut) else frozenset()
+    for hook, way, addresses in (("input", "saddr", incoming), ("output", "daddr", change.outgoing)):
         if not addresses:
             continue
         parts += [
@@ -121,7 +128,7 @@ def table(fault: str, cut: Cut, seconds: float) -> str:
             "  }",
             f"  chain {hook} {{",
             f"    type filter hook {hook} priority 0; policy accept;",
-            f"    ip {way} @{hook}_peers {_verdict(cut)}",
+            f"    ip {way} @{hook}_peers {verdict}",
             "  }",
         ]
     return "\n".join([*parts, "}", ""])
@@ -132,11 +139,15 @@ def _elements(addresses: frozenset[str], seconds: float) -> str:
     return ", ".join(f"{one} timeout {max(round(seconds * 1000), 1)}ms" for one in checked)
 
 
-def _verdict(cut: Cut) -> str:
-    if cut.kilobytes is not None:
-        return f"limit rate over {cut.kilobytes} kbytes/second drop"
-    if cut.percent < 100:  # noqa: PLR2004 - percent
-        return f"numgen random mod 1000 < {max(round(cut.percent * 10), 1)} drop"
+def _verdict(change: Change) -> str:
+    if isinstance(change, Delay):
+        return f"meta priority set {LATE}"
+    if change.kilobytes is not None:
+        return f"limit rate over {change.kilobytes} kbytes/second drop"
+    if not LEAST_PERCENT <= change.percent <= 100:  # noqa: PLR2004 - percent
+        raise ValueError(f"no rule can be made of {change.percent} percent")
+    if change.percent < 100:  # noqa: PLR2004 - percent
+        return f"numgen random mod 1000 < {round(change.percent * 10)} drop"
     return "drop"
 
 

@@ -12,10 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.disturbed import EVERYBODY, NAMES, address, helpers, inside, is_clean, reaches, who_reaches_whom
+from tests.integration.disturbed import (
+    EVERYBODY,
+    NAMES,
+    address,
+    counted,
+    helpers,
+    is_clean,
+    knock,
+    reaches,
+    who_reaches_whom,
+)
 from tests.integration.elections import ELECTION_SECONDS, status_of
 from tests.integration.fixtures import up
-from tests.integration.harness import Person, container, docker, wait_until
+from tests.integration.harness import Person, docker, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,30 +90,6 @@ def test_faults_compose_and_heal_one_by_one(ada: Person, lab: str) -> None:
     assert [one["fault"] for one in ada.done("fault", "ls", lab, "--json").json] == [second["fault"]]
 
 
-def counted(lab: str, server: str, peer: str, seconds: float) -> list[tuple[int, int]]:
-    """How many packets, and bytes, of a peer come to a server in that time: in front of our rules, and behind them."""
-    count = f"ip saddr {peer} counter"
-    script = f"""
-        nft 'add table inet probe
-        add chain inet probe before {{ type filter hook input priority -10; }}
-        add chain inet probe behind {{ type filter hook input priority 10; }}
-        add rule inet probe before {count}
-        add rule inet probe behind {count}'
-        sleep {seconds}
-        nft list table inet probe
-        nft delete table inet probe
-    """
-    found = re.findall(r"counter packets (\d+) bytes (\d+)", inside(lab, server, script))
-    assert len(found) == 2
-    return [(int(packets), int(size)) for packets, size in found]
-
-
-def knock(lab: str, source: str, peer: str) -> None:
-    """Let a server begin many connections to another one, so that there are packets to count."""
-    one = f"head -c 100000 /dev/zero | timeout 3 busybox nc -w 1 {peer} 8300"
-    docker("exec", container(lab, source), "sh", "-c", f"for _ in $(seq 30); do {one} & done; wait", check=False)
-
-
 def test_one_way_drops_what_the_first_sends_and_nothing_else(ada: Person, lab: str) -> None:
     one, two = address(ada, lab, "consul1"), address(ada, lab, "consul2")
     broken(ada, lab, "one-way", "consul1", "consul2")
@@ -159,21 +145,6 @@ def test_a_process_that_was_taken_away_for_a_time_comes_back_by_itself(ada: Pers
     (server,) = broken(ada, lab, "kill", "follower", "--for", "6s")["servers"]
     assert not status_of(ada, lab)["ready"]
     wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{server} to be back by itself")
-
-
-def test_a_delay_is_late_or_the_kernel_is_named_that_cannot(ada: Person, lab: str) -> None:
-    result = ada.run("fault", "delay", "200", "consul1", "--jitter", "20", "--lab", lab, "--for", "20s")
-    queues = inside(lab, "consul1", "tc qdisc show dev eth0")
-    if result.code == 0:
-        assert "delay 200.0ms  20.0ms" in queues
-        again = ada.run("fault", "delay", "100", "consul1", "--lab", lab)
-        assert (again.code, "has a delay already" in again.sentence()) == (1, True)
-        ada.done("fault", "heal", "--lab", lab)
-        queues = inside(lab, "consul1", "tc qdisc show dev eth0")
-    else:
-        assert "sudo modprobe sch_netem" in result.sentence()
-    assert "1ab:" not in queues
-    assert helpers(lab) == []
 
 
 def test_a_fault_ends_by_itself_and_leaves_nothing(ada: Person, lab: str) -> None:

@@ -29,7 +29,7 @@ def test_one_way_touches_one_direction() -> None:
     ("cut", "verdict"),
     [
         (Cut(outgoing=PEERS, percent=30), "numgen random mod 1000 < 300 drop"),
-        (Cut(outgoing=PEERS, percent=0.01), "numgen random mod 1000 < 1 drop"),
+        (Cut(outgoing=PEERS, percent=0.1), "numgen random mod 1000 < 1 drop"),
         (Cut(outgoing=PEERS, percent=100), "@output_peers drop"),
         (Cut(outgoing=PEERS, kilobytes=64), "limit rate over 64 kbytes/second drop"),
     ],
@@ -43,7 +43,7 @@ def test_loss_and_rate_drop_some(cut: Cut, verdict: str) -> None:
     [
         ("ab12cd; flush ruleset", Cut(incoming=PEERS), 30),
         ("ab12cd", Cut(incoming=frozenset({"10.0.0.3 } ; flush ruleset"})), 30),
-        ("ab12cd", Cut(incoming=PEERS, percent=0), 30),
+        ("ab12cd", Cut(incoming=PEERS, percent=0.09), 30),
         ("ab12cd", Cut(incoming=PEERS, percent=101), 30),
         ("ab12cd", Cut(incoming=PEERS), 0),
     ],
@@ -53,14 +53,16 @@ def test_what_is_no_rule_is_refused(fault: str, cut: Cut, seconds: float) -> Non
         table(fault, cut, seconds)
 
 
-def test_a_delay_is_a_queue_for_the_packets_to_the_peers_and_goes_away_again() -> None:
+def test_a_delay_is_a_queue_and_a_table_that_says_which_packets_go_there() -> None:
     late = Delay(PEERS, 200, 20)
-    shell, _, script = apply("ab12cd", late, 30)
-    assert shell == "/bin/sh"
-    assert "netem delay 200ms 20ms ||" in script
-    assert script.count("flowid 1ab:4") == 2
-    assert undo("ab12cd", late) == "tc qdisc del dev eth0 root handle 1ab:"
-    assert "20ms" not in apply("ab12cd", Delay(PEERS, 200), 30)[2]
+    shell, _, _, made, queue = apply("ab12cd", late, 30)
+    assert (shell, queue) == ("/bin/sh", "netem delay 200ms 20ms limit 20000")
+    assert made == table("ab12cd", late, 30)
+    assert "ip daddr @output_peers meta priority set 1ab:4" in made
+    assert made.count("timeout 30000ms") == 2
+    assert "hook input" not in made
+    assert undo("ab12cd", late) == "nft 'delete table inet labctl_ab12cd'; tc qdisc del dev eth0 root handle 1ab:"
+    assert apply("ab12cd", Delay(PEERS, 200), 30)[-1] == "netem delay 200ms limit 20000"
     cut = Cut(incoming=PEERS)
     assert apply("ab12cd", cut, 30) == ["nft", table("ab12cd", cut, 30)]
     assert undo("ab12cd", cut) == "nft 'delete table inet labctl_ab12cd'"

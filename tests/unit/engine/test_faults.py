@@ -1,0 +1,177 @@
+"""Faults of the network as they are made and healed: the helpers are a stand-in, their shell is a real one."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.engine import faults, labs
+from labctl.errors import LabctlError
+from labctl.faults.rules import Cut, Delay
+from labctl.portable.docker_api import DockerError, explain
+from tests.unit import engine_stand_in as stand_in
+from tests.unit import network_stand_in as network
+from tests.unit.network_stand_in import Network
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
+ONE, TWO, THREE = (server.name for server in LAB.servers)
+CUT = Cut(incoming=frozenset({"10.0.0.3"}))
+LATE = Delay(frozenset({"10.0.0.3"}), 200)
+
+
+class Docker:
+    """The engine: its containers are helpers, whose commands run in the network of the server that they are in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.networks = {server.id: Network(folder / server.name) for server in LAB.servers}
+        self.containers: dict[str, dict[str, Any]] = {}
+        self.gone: set[str] = set()
+        self.refuses = ""
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+
+    def create(self, body: dict[str, Any], *, doing: str) -> str:
+        assert doing
+        with self._lock:
+            name = f"helper{next(self._numbers)}"
+            self.containers[name] = body
+        return name
+
+    def change(self, verb: str, containers: list[str], *, doing: str) -> None:
+        assert verb == "start"
+        if self.refuses:
+            raise DockerError(explain(self.refuses, doing), said=self.refuses)
+        assert set(containers) <= set(self.containers)
+
+    def execute(self, container: str, words: list[str], *, doing: str) -> str:
+        of = self.containers[container]["HostConfig"]["NetworkMode"].removeprefix("container:")
+        code, said = self.networks[of].run(words)
+        if code:
+            raise DockerError(explain(said, doing), said=said)
+        return said
+
+    def remove(self, kind: str, things: list[str], *, doing: str) -> None:
+        assert (kind, doing) == ("container", "removing a helper")
+        for one in things:
+            del self.containers[one]
+            if one in self.gone:
+                raise DockerError("it is gone", said=f"No such container: {one}")
+
+    def get(self, path: str, filters: dict[str, str], *, doing: str, **query: int) -> list[dict[str, Any]]:
+        assert (path, filters, query) == ("/containers/json", {"label": "raft-labctl.lab=ada"}, {"all": 1})
+        assert doing
+        return [{"Id": name, "Labels": body["Labels"]} for name, body in self.containers.items()]
+
+    def of(self, server: str) -> Network:
+        return self.networks[LAB.server(server).id]
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
+    made = Docker(tmp_path)
+    monkeypatch.setattr(faults, "Engine", lambda: made)
+    return made
+
+
+def nothing_is_left(docker: Docker) -> None:
+    assert docker.containers == {}
+    assert all(one.tables == set() for one in docker.networks.values())
+    assert all(one.queued == "" for one in docker.networks.values())
+
+
+def test_a_fault_is_a_table_in_each_network_and_a_helper_that_may_change_the_network_and_nothing_else(
+    docker: Docker,
+) -> None:
+    faults.change(LAB, {ONE: CUT, TWO: CUT}, "ab12cd", "isolate consul1", 30)
+    assert [docker.of(name).tables for name in (ONE, TWO, THREE)] == [{"inet labctl_ab12cd"}] * 2 + [set()]
+    assert len(docker.containers) == 2
+    for body in docker.containers.values():
+        host = body["HostConfig"]
+        assert (host["CapDrop"], host["CapAdd"], host["ReadonlyRootfs"]) == (["ALL"], ["NET_ADMIN"], True)
+        assert body["Cmd"] == ["sleep 30.000; nft 'delete table inet labctl_ab12cd'"]
+        assert body["Labels"]["raft-labctl.fault"] == "ab12cd"
+    assert faults.heal(LAB, "ab12cd") == {ONE: {"ab12cd"}, TWO: {"ab12cd"}, THREE: set()}
+    nothing_is_left(docker)
+
+
+def test_another_fault_heals_while_a_delay_is_active_and_the_delay_stays(docker: Docker) -> None:
+    faults.change(LAB, {ONE: LATE, TWO: LATE}, "aaaaaa", "delay 200 consul1,consul2", 30)
+    faults.change(LAB, {ONE: CUT}, "bbbbbb", "isolate consul1", 30)
+    assert faults.heal(LAB, "bbbbbb") == {ONE: {"bbbbbb"}, TWO: set(), THREE: set()}
+    assert all("netem" in docker.of(name).queued for name in (ONE, TWO))
+    assert len(docker.containers) == 2
+
+
+def test_a_delay_heals_though_its_helper_was_killed_and_the_delay_of_another_server_stays(docker: Docker) -> None:
+    faults.change(LAB, {ONE: LATE}, "aaaaaa", "delay 200 consul1", 30)
+    docker.containers.clear()
+    faults.change(LAB, {TWO: LATE}, "bbbbbb", "delay 200 consul2", 30)
+    assert faults.heal(LAB, "aaaaaa") == {ONE: {"aaaaaa"}, TWO: set(), THREE: set()}
+    assert (docker.of(ONE).queued, "netem" in docker.of(TWO).queued) == ("", True)
+    faults.heal(LAB)
+    nothing_is_left(docker)
+
+
+def test_a_second_delay_is_one_sentence_and_the_first_one_stays_where_it_was(docker: Docker) -> None:
+    faults.change(LAB, {ONE: LATE}, "aaaaaa", "delay 200 consul1", 30)
+    with pytest.raises(LabctlError, match="consul1 has a delay already: heal that one first"):
+        faults.change(LAB, {ONE: LATE, TWO: LATE}, "bbbbbb", "delay 200 consul1,consul2", 30)
+    assert docker.of(ONE).tables == {"inet labctl_aaaaaa"}
+    assert "netem" in docker.of(ONE).queued
+    assert (docker.of(TWO).tables, docker.of(TWO).queued) == (set(), "")
+    assert [one["Labels"]["raft-labctl.fault"] for one in docker.containers.values()] == ["aaaaaa"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "sentence"),
+    [
+        (CUT, network.EPERM_NFT, "The network of consul2 took no rule"),
+        (LATE, network.EPERM_TC, "The network of consul2 took no rule"),
+    ],
+)
+def test_without_the_right_to_add_rules_it_is_one_sentence_and_nothing_is_half_done(
+    docker: Docker, change: Cut | Delay, said: str, sentence: str
+) -> None:
+    docker.of(TWO).now("refuse", said)
+    with pytest.raises(LabctlError, match=sentence):
+        faults.change(LAB, {ONE: change, TWO: change, THREE: change}, "ab12cd", "isolate all", 30)
+    nothing_is_left(docker)
+
+
+def test_a_kernel_that_cannot_delay_is_named_and_nothing_is_half_done(docker: Docker) -> None:
+    docker.of(THREE).now("nonetem")
+    with pytest.raises(LabctlError, match="sudo modprobe -a sch_htb sch_netem"):
+        faults.change(LAB, {ONE: LATE, THREE: LATE}, "ab12cd", "delay 200 consul1,consul3", 30)
+    nothing_is_left(docker)
+
+
+def test_a_helper_that_does_not_start_is_removed(docker: Docker) -> None:
+    docker.refuses = "cannot join network of a non running container"
+    with pytest.raises(LabctlError, match="starting a helper for consul1: cannot join"):
+        faults.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30)
+    nothing_is_left(docker)
+
+
+def test_a_helper_that_goes_by_itself_while_its_fault_is_healed_is_no_failure(docker: Docker) -> None:
+    faults.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30)
+    docker.gone |= set(docker.containers)
+    assert faults.heal(LAB)[ONE] == {"ab12cd"}
+    nothing_is_left(docker)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [(CUT, "consul1 still has rules of the fault ab12cd"), (LATE, "consul1 still has a delay")],
+)
+def test_what_does_not_go_away_is_told(docker: Docker, change: Cut | Delay, sentence: str) -> None:
+    faults.change(LAB, {ONE: change}, "ab12cd", "isolate consul1", 30)
+    docker.of(ONE).now("stuck")
+    with pytest.raises(LabctlError, match=sentence):
+        faults.heal(LAB, "ab12cd")
+    assert len(docker.containers) == 1, "its helper may still do it"
