@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 60.0
 """How long a fault of the network lasts where nobody says."""
 LONGEST_DELAY = 60_000
+MOST_KILOBYTES = 1_000_000
 
 
 def isolate(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
@@ -57,8 +58,8 @@ def one_way(source: str, target: str, asked: Asked, steps: Steps) -> dict[str, A
 
 def loss(percent: float, target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
     """Drop some of the packets between servers and all others. Raises LabctlError."""
-    if not 0 < percent <= 100:  # noqa: PLR2004 - percent
-        raise LabctlError(f"{percent:g} percent cannot be lost: say more than 0 and at most 100.", ExitCode.USAGE)
+    if not rules.LEAST_PERCENT <= percent <= 100:  # noqa: PLR2004 - percent
+        raise LabctlError(f"{percent:g} percent cannot be lost: say {rules.LEAST_PERCENT:g} to 100.", ExitCode.USAGE)
     scene = look(asked)
     names = targets.resolve(target, scene.cluster)
     cuts = {name: replace(one, percent=percent) for name, one in _apart(scene, names).items()}
@@ -67,8 +68,8 @@ def loss(percent: float, target: str, asked: Asked, steps: Steps) -> dict[str, A
 
 def rate(kilobytes: int, target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
     """Let only so many kilobytes in a second through, between servers and all others. Raises LabctlError."""
-    if kilobytes <= 0:
-        raise LabctlError(f"{kilobytes} kilobytes in a second is no rate: say 1 or more.", ExitCode.USAGE)
+    if not 0 < kilobytes <= MOST_KILOBYTES:
+        raise LabctlError(f"{kilobytes} kilobytes in a second is no rate: say 1 to {MOST_KILOBYTES}.", ExitCode.USAGE)
     scene = look(asked)
     names = targets.resolve(target, scene.cluster)
     cuts = {name: replace(one, kilobytes=kilobytes) for name, one in _apart(scene, names).items()}

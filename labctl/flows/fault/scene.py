@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.labs import Lab
 
+SHORTEST_SECONDS = 1.0
 LONGEST_SECONDS = 86_400.0
 
 
@@ -50,9 +51,9 @@ class Scene:
 
 def look(asked: Asked) -> Scene:
     """Find the lab and ask its servers. Raises LabctlError, also where it is somebody else's or the lease is none."""
-    if asked.seconds is not None and not 0 < asked.seconds <= LONGEST_SECONDS:
+    if asked.seconds is not None and not SHORTEST_SECONDS <= asked.seconds <= LONGEST_SECONDS:
         raise LabctlError(
-            f"A fault lasts longer than nothing and at most a day: {asked.seconds:g} seconds is not that.",
+            f"A fault lasts at least a second and at most a day: {asked.seconds:g} seconds is not that.",
             ExitCode.USAGE,
         )
     lab = own_lab(asked)
