@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from labctl.show.steps import Steps
 
 _READY_EVERY_SECONDS = 0.25
+# So long an election may take at the real pace, split votes included.
+_SETTLE_SECONDS = 8.0
 # Clients go on for a moment in the lab that is ready again, so that the report shows how it recovered.
 _AFTERWARDS_SECONDS = 1.0
 _LAST_LOOK_SECONDS = 20.0
@@ -122,7 +124,7 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Run:
 
 
 def _refuse_unfit(docker: Docker, lab: Lab) -> None:
-    if problem := status.ask(lab).problem:
+    if problem := _settled(lab).problem:
         raise LabctlError(
             f"The lab {lab.name} is not ready, and what breaks then says nothing: {problem}; "
             f"`labctl fault heal --lab {lab.name}` or `labctl up {lab.name}` mends it.",
@@ -132,6 +134,16 @@ def _refuse_unfit(docker: Docker, lab: Lab) -> None:
         raise LabctlError(
             f"The lab {lab.name} has a fault already, {active[0].words}: `labctl fault heal --lab {lab.name}` lifts it."
         )
+
+
+def _settled(lab: Lab) -> status.Status:
+    """A lab's status, when an election that is under way is over; servers that do not answer are not waited for."""
+    until = time.monotonic() + _SETTLE_SECONDS * lab.raft_multiplier
+    while True:
+        now = status.ask(lab)
+        if now.ready or any(view.problem for view in now.views) or time.monotonic() > until:
+            return now
+        time.sleep(_READY_EVERY_SECONDS)
 
 
 def _break(crowd: Crowd, disturber: Disturber, steps: Sequence[Step], seconds: float) -> bool:

@@ -38,6 +38,7 @@ def test_no_run_loses_what_was_acknowledged(  # noqa: PLR0913, PLR0917 - what a 
         words = ("chaos", lab, "--for", f"{SECONDS}s", "--seed", one, "--mix", MIXES[number % len(MIXES)])
         history = tmp_path / f"{one}.jsonl"
         ran = ada.run(*words, "--json", "--history", str(history))
+        assert ran.out, f"{' '.join(words)}: {ran.err}"
         report = ran.json
         verdicts[report["verdict"]] += 1
         totals += Counter(

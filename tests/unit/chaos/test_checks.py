@@ -77,7 +77,7 @@ class Store:
 
     def _cas(self, begin: float, end: float, client: str, value: str) -> None:
         before = self.chance.choice(self.values[-2:])
-        outcome = self.chance.choice(["done", "done", "unanswered", "refused"])
+        outcome: Outcome = self.chance.choice(["done", "done", "unanswered", "refused"])
         happens = before == self.values[-1] and outcome in {"done", "unanswered"} and self.chance.random() < 0.9
         if outcome == "done" and not happens:
             if before == self.values[-1]:

@@ -1,0 +1,376 @@
+"""What `labctl chaos` does step by step, with a Docker that only remembers and a store in this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.chaos.report import Disturbance, Reigned, Run, report_of
+from labctl.chaos.schedule import Step
+from labctl.engine import client, faults, labs, status
+from labctl.engine.kv import Found, Refused, Unanswered
+from labctl.errors import ExitCode, LabctlError
+from labctl.flows import chaos as flow
+from labctl.flows import chaos_clients, chaos_faults, fault
+from labctl.flows.alone import alone_with
+from labctl.flows.chaos_clients import PREFIX, REGISTERS, Crowd
+from labctl.flows.chaos_faults import Disturber
+from labctl.show.steps import SilentSteps
+from tests.unit import engine_stand_in as stand_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
+
+
+class Consul:
+    """A store that keeps its word; `spoil` may change what is written or answered."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.index = 0
+        self.values: dict[str, Found] = {}
+        self.spoil: Callable[[str, str], str | None] = lambda _, value: value
+        self.trouble: Callable[[int], type[Exception] | None] = lambda _: None
+        self.asked = 0
+
+    def answer(self) -> None:
+        self.asked += 1
+        if kind := self.trouble(self.asked):
+            raise kind("trouble")
+
+    def put(self, key: str, value: str, *, cas: int | None = None) -> bool:
+        with self.lock:
+            if cas is not None and cas != (self.values[key].index if key in self.values else 0):
+                self.answer()
+                return False
+            self.index += 1
+            kept = self.spoil(key, value)
+            before = self.values.get(key)
+            if kept is not None:
+                self.values[key] = Found(kept, self.index)
+            try:
+                self.answer()
+            except Refused:
+                # Certainly nothing happened.
+                if before is None:
+                    self.values.pop(key, None)
+                else:
+                    self.values[key] = before
+                raise
+            return True
+
+    def get(self, key: str, _mode: str) -> Found | None:
+        with self.lock:
+            self.answer()
+            return self.values.get(key)
+
+    def all(self, prefix: str) -> dict[str, Found]:
+        with self.lock:
+            return {key: found for key, found in self.values.items() if key.startswith(prefix)}
+
+    def delete(self, prefix: str) -> None:
+        with self.lock:
+            self.values = {key: found for key, found in self.values.items() if not key.startswith(prefix)}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def consul(monkeypatch: pytest.MonkeyPatch) -> Consul:
+    made = Consul()
+    monkeypatch.setattr(chaos_clients, "Store", lambda *_: made)
+    monkeypatch.setattr(chaos_clients, "find_lab", lambda _, __: LAB)
+    for name in ("_ADD_SECONDS", "_CHANGE_SECONDS", "_READ_SECONDS", "_BACK_OFF_SECONDS"):
+        monkeypatch.setattr(chaos_clients, name, 0.001)
+    return made
+
+
+def clock() -> Callable[[], float]:
+    begun = time.monotonic()
+    return lambda: time.monotonic() - begun
+
+
+def judged(crowd: Crowd, seconds: float) -> dict[str, str]:
+    """Let the clients work for a while, and say what each check finds."""
+    crowd.begin()
+    time.sleep(seconds)
+    operations = crowd.end()
+    final = crowd.last_look(crowd.clock() + 1)
+    names = tuple(one.name for one in LAB.servers)
+    run = Run("ada", "1", names, 1, 10, (), datetime.now(UTC), seconds, (), tuple(operations), final)
+    return {one.name: one.verdict for one in report_of(run).checks}
+
+
+def crowd_of(seconds: float = 1) -> Crowd:
+    return Crowd(None, LAB, seconds, clock())  # type: ignore[arg-type]
+
+
+def test_clients_of_a_store_that_keeps_its_word_find_nothing(consul: Consul) -> None:
+    crowd = crowd_of()
+    assert judged(crowd, 0.5) == {"set": "valid", "cas": "valid", "reads": "valid"}
+    assert consul.asked > 200
+    crowd.clear()
+    assert consul.values == {}
+
+
+def test_refusals_and_silence_are_no_broken_promise(consul: Consul) -> None:
+    kinds = {0: Refused, 1: Unanswered, 2: Unanswered}
+    consul.trouble = lambda number: kinds.get(number % 7) if number > 20 else None
+    assert judged(crowd_of(), 0.5) == {"set": "valid", "cas": "valid", "reads": "valid"}
+
+
+def test_a_store_that_forgets_an_acknowledged_write_is_found_out(consul: Consul) -> None:
+    consul.spoil = lambda key, value: None if key.endswith("set/adder2:3") else value
+    assert judged(crowd_of(), 0.3)["set"] == "invalid"
+
+
+def test_a_store_that_writes_something_else_is_found_out(consul: Consul) -> None:
+    consul.spoil = lambda key, value: f"not {value}" if key.endswith("/b") and ":2" in value else value
+    assert judged(crowd_of(), 0.3)["cas"] == "invalid"
+
+
+def test_a_store_without_compare_and_set_is_found_out(consul: Consul, monkeypatch: pytest.MonkeyPatch) -> None:
+    def put(key: str, value: str, **_: Any) -> bool:
+        time.sleep(0.005)  # while this client thinks, another one writes
+        return Consul.put(consul, key, value)
+
+    monkeypatch.setattr(consul, "put", put)
+    assert judged(crowd_of(), 0.5)["cas"] == "invalid"
+
+
+def test_a_store_whose_reads_go_back_is_found_out(consul: Consul, monkeypatch: pytest.MonkeyPatch) -> None:
+    first: dict[str, Found | None] = {}
+
+    def get(key: str, mode: str) -> Found | None:
+        found = Consul.get(consul, key, mode)
+        first.setdefault(key, found)
+        return first[key] if consul.asked % 50 == 0 else found
+
+    monkeypatch.setattr(consul, "get", get)
+    assert judged(crowd_of(), 0.5)["reads"] == "invalid"
+
+
+def test_what_a_killed_run_left_is_removed_first(consul: Consul) -> None:
+    consul.values = {f"{PREFIX}dead/set/x": Found("1", 1), "mine": Found("2", 2)}
+    crowd = crowd_of()
+    crowd.begin()
+    crowd.end()
+    assert f"{PREFIX}dead/set/x" not in consul.values
+    assert "mine" in consul.values
+    assert {key.removeprefix(crowd.prefix) for key in consul.values} >= set(REGISTERS)
+
+
+def test_a_lab_that_takes_no_write_is_refused_before_anything_is_broken(consul: Consul) -> None:
+    consul.trouble = lambda _: Unanswered
+    with pytest.raises(LabctlError, match="took no write"):
+        crowd_of().begin()
+
+
+def test_a_server_that_does_not_run_is_asked_where_it_is_now(consul: Consul, monkeypatch: pytest.MonkeyPatch) -> None:
+    down = replace(LAB, servers=tuple(replace(one, http_port=None, state="exited") for one in LAB.servers))
+    crowd = Crowd(None, down, 1, clock())  # type: ignore[arg-type]
+    with pytest.raises(LabctlError):
+        crowd.begin()
+    assert crowd.ports.of("consul1") == LAB.servers[0].http_port
+    monkeypatch.setattr(chaos_clients, "find_lab", lambda _, __: None)
+    monkeypatch.setattr(chaos_clients, "_LOOK_UP_SECONDS", 0.0)
+    crowd.ports.look_again()
+    assert crowd.ports.of("consul1") == LAB.servers[0].http_port
+    assert consul.asked == len(REGISTERS) - 1  # the first one was refused
+
+
+def test_a_long_run_adds_more_slowly() -> None:
+    assert crowd_of(60).add_seconds == pytest.approx(0.05)
+    assert crowd_of(1800).add_seconds == pytest.approx(1800 * 3 / 12_000)
+
+
+def test_nobody_answers_the_last_look(consul: Consul, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: str) -> Any:
+        raise Unanswered("nothing")
+
+    monkeypatch.setattr(consul, "all", refuse)
+    crowd = crowd_of()
+    assert crowd.last_look(crowd.clock() + 0.1) is None
+
+
+class Faults:
+    """Remembers what was asked of the fault verbs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.signals: list[tuple[str, list[str]]] = []
+        self.refuse: set[str] = set()
+        for verb in ("process", "isolate", "partition", "one_way", "loss", "rate", "delay"):
+            monkeypatch.setattr(fault, verb, self._verb(verb))
+        monkeypatch.setitem(chaos_faults._VERBS, "partition", fault.partition)
+        monkeypatch.setattr(faults, "signal", lambda verb, on: self.signals.append((verb, [one.name for one in on])))
+        monkeypatch.setattr(faults, "note", lambda _, __: None)
+
+    def _verb(self, verb: str) -> Callable[..., dict[str, Any]]:
+        def do(*words: Any) -> dict[str, Any]:
+            *said, asked, _steps = words
+            if self.refuse & set(map(str, said)):
+                raise LabctlError("not now.")
+            self.asked.append((verb, *said, asked.seconds))
+            return {"fault": "abc123", "what": f"{verb} {said}", "servers": ["consul2"]}
+
+        return do
+
+
+def disturbed(steps: list[Step], monkeypatch: pytest.MonkeyPatch, refuse: str = "") -> tuple[Faults, Disturber]:
+    seen = Faults(monkeypatch)
+    seen.refuse = {refuse} if refuse else set()
+    disturber = Disturber(LAB, "ada", clock(), lambda _: None)
+    disturber.run(steps)
+    return seen, disturber
+
+
+def test_each_verb_gets_its_words_and_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = [
+        Step(0.0, 0.01, "kill", ("consul1",)),
+        Step(0.01, 0.02, "isolate", ("leader",)),
+        Step(0.02, 0.02, "partition", ("consul1", "/", "consul2,consul3")),
+        Step(0.03, 0.02, "one-way", ("consul1", "consul2")),
+        Step(0.04, 0.02, "loss", ("40", "any")),
+        Step(0.05, 0.02, "rate", ("16", "minority")),
+        Step(0.06, 0.02, "delay", ("200", "leader")),
+    ]
+    seen, disturber = disturbed(steps, monkeypatch)
+    assert sorted(seen.asked, key=str) == sorted(
+        [
+            ("process", "kill", "consul1", None),
+            ("isolate", "leader", 0.02),
+            ("partition", ("consul1", "/", "consul2,consul3"), 0.02),
+            ("one_way", "consul1", "consul2", 0.02),
+            ("loss", 40.0, "any", 0.02),
+            ("rate", 16, "minority", 0.02),
+            ("delay", 200, "leader", 0, 0.02),
+        ],
+        key=str,
+    )
+    assert seen.signals == [("start", ["consul2"])]
+    assert len(disturber.done) == len(steps)
+    assert all(one.end >= one.begin + one.step.seconds for one in disturber.done)
+
+
+@pytest.mark.parametrize(("verb", "back"), [("kill", "start"), ("stop", "start"), ("pause", "unpause")])
+def test_a_process_comes_back_when_its_time_is_over(verb: str, back: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, _ = disturbed([Step(0.0, 0.01, verb, ("any",))], monkeypatch)
+    assert seen.signals == [(back, ["consul2"])]
+
+
+def test_where_nobody_leads_anybody_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, disturber = disturbed([Step(0.0, 0.01, "loss", ("40", "leader"))], monkeypatch, refuse="leader")
+    assert seen.asked == [("loss", 40.0, "any", 0.01)]
+    assert disturber.done[0].skipped == ""
+
+
+def test_what_cannot_be_done_is_left_out_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, disturber = disturbed([Step(0.0, 5.0, "kill", ("consul1",))], monkeypatch, refuse="consul1")
+    assert (seen.asked, seen.signals) == ([], [])
+    assert [one.skipped for one in disturber.done] == ["not now."]
+
+
+def test_a_schedule_that_is_stopped_lifts_what_it_broke(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Faults(monkeypatch)
+    disturber = Disturber(LAB, "ada", clock(), lambda _: None)
+    steps = [Step(0.0, 60.0, "pause", ("consul2",)), Step(60.0, 1.0, "kill", ("consul1",))]
+    runner = threading.Thread(target=disturber.run, args=(steps,))
+    runner.start()
+    while not seen.asked:
+        time.sleep(0.01)
+    disturber.stop()
+    runner.join(5)
+    assert not runner.is_alive()
+    assert seen.signals == [("unpause", ["consul2"])]
+    assert [one.step.verb for one in disturber.done] == ["pause"]
+
+
+def test_a_lab_that_is_not_ready_or_broken_already_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = SimpleNamespace(problem="consul2 is not running", ready=False, views=[SimpleNamespace(problem="silent")])
+    monkeypatch.setattr(status, "ask", lambda _: silent)
+    with pytest.raises(LabctlError, match="consul2 is not running") as raised:
+        flow._refuse_unfit(None, LAB)  # type: ignore[arg-type]
+    assert raised.value.code == ExitCode.NOT_READY
+    # An election that is under way is waited for.
+    electing = SimpleNamespace(problem="nobody leads", ready=False, views=[SimpleNamespace(problem=None)])
+    answers = [electing, electing, SimpleNamespace(problem=None, ready=True, views=[])]
+    monkeypatch.setattr(status, "ask", lambda _: answers.pop(0))
+    monkeypatch.setattr(faults, "active", lambda _, __: [SimpleNamespace(words="isolate consul1")])
+    with pytest.raises(LabctlError, match="isolate consul1"):
+        flow._refuse_unfit(None, LAB)  # type: ignore[arg-type]
+
+
+def test_a_leader_that_was_killed_led_until_then() -> None:
+    killed = Disturbance(Step(2, 3, "kill", ("leader",)), "a", "kill consul1", ("consul1",), 2.5, 5.5)
+    paused = replace(killed, step=replace(killed.step, verb="pause"), begin=1.0)
+    assert flow._cut_short(Reigned("consul1", 2, 0.0, 6.0), [paused, killed]).end == 2.5
+    assert flow._cut_short(Reigned("consul2", 2, 0.0, 6.0), [paused, killed]).end == 6.0
+    assert flow._cut_short(Reigned("consul1", 4, 5.6, 9.0), [paused, killed]).end == 9.0
+
+
+def test_reigns_are_those_within_the_run() -> None:
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def reign(since: float, until: float | None) -> Any:
+        ended = None if until is None else began + timedelta(seconds=until)
+        return SimpleNamespace(server="consul1", term=2, since=began + timedelta(seconds=since), until=ended)
+
+    story: Any = SimpleNamespace(leaders=[reign(-20, -10), reign(-5, 3), reign(4, None), reign(40, None)])
+    assert [(one.begin, one.end) for one in flow._within(story, began, 30.0)] == [(0.0, 3.0), (4.0, 30.0)]
+
+
+def test_only_one_command_at_a_time_has_a_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with alone_with("ada"):
+        with pytest.raises(LabctlError, match="Another command"), alone_with("ada"):
+            pass
+        with alone_with("bob"):
+            pass
+    with pytest.raises(RuntimeError), alone_with("ada"):
+        raise RuntimeError
+    with alone_with("ada"):
+        pass
+    assert list((tmp_path / "raft-labctl" / "held").iterdir()) == []
+
+
+def test_a_plan_changes_nothing_and_draws_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "choose_lab", lambda _, __: LAB)
+    asked = flow.Asked(None, LAB.owner, 30.0, None, ("kill",), 60.0)
+    first, second = flow.plan(asked, SimpleNamespace()), flow.plan(asked, SimpleNamespace())  # type: ignore[arg-type]
+    assert first.seed != second.seed
+    again = flow.plan(replace(asked, seed=first.seed), SimpleNamespace())  # type: ignore[arg-type]
+    assert again.steps == first.steps
+    with pytest.raises(LabctlError) as raised:
+        flow.plan(replace(asked, owner="somebody"), SimpleNamespace())  # type: ignore[arg-type]
+    assert raised.value.code == ExitCode.REFUSED
+
+
+def test_a_run_that_fails_heals_and_clears(consul: Consul, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    healed: list[str] = []
+    monkeypatch.setattr(flow, "choose_lab", lambda _, __: LAB)
+    monkeypatch.setattr(client, "connect", lambda: None)
+    monkeypatch.setattr(flow, "_refuse_unfit", lambda _, __: None)
+    monkeypatch.setattr(fault, "heal", lambda *_: healed.append("healed"))
+
+    def fail(*_: Any) -> None:
+        raise LabctlError("Docker is gone.")
+
+    monkeypatch.setattr(chaos_faults.Disturber, "run", fail)
+    asked = flow.Asked(None, LAB.owner, 30.0, 1, ("kill",), 60.0)
+    with pytest.raises(LabctlError, match="Docker is gone"):
+        flow.run(asked, SilentSteps())
+    assert healed == ["healed"]
+    assert consul.values == {}
+    assert not [one for one in threading.enumerate() if one.name.startswith(("adder", "changer", "reader"))]

@@ -1,0 +1,192 @@
+"""A chaos run as people see it: text, JSON, svg and html of one that is made up."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import StringIO
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from labctl.chaos.history import Final, Operation
+from labctl.chaos.report import Disturbance, Reigned, Report, Run, report_of
+from labctl.chaos.schedule import Step
+from labctl.show import chaos_html, chaos_json, chaos_picture, chaos_text
+
+EVIL = '<script>alert(1)</script>\x1b[2J"&'
+
+
+def run() -> Run:
+    """Ten seconds: consul1 leads, is killed from 2 to 5, and consul2 takes over."""
+    servers = ("consul1", "consul2", "consul3")
+    operations = [Operation(0.0, 0.1, "founder", "consul1", "cas", "register/a", "done", "v0")]
+    for number, server in enumerate(servers):
+        for at in range(10):
+            down = server == "consul1" and 2 <= at < 5
+            adder, reader = f"adder{number + 1}", f"reader{number + 1}"
+            begin, key = at + 0.2, f"set/{adder}:{at}"
+            operations += [
+                Operation(begin, begin + 0.01, adder, server, "add", key, "refused" if down else "done", "x"),
+                Operation(
+                    begin, begin + 0.02, reader, server, "read", "register/a", "unanswered" if down else "done",
+                    None if down else "v0", None, 7, "consistent",
+                ),
+            ]  # fmt: skip
+    added = [one.key for one in operations if one.kind == "add" and one.outcome == "done"]
+    killed = Step(2.0, 3.0, "kill", ("leader",))
+    left_out = Step(6.0, 1.0, "pause", ("leader",))
+    return Run(
+        "ada", "1.8.7", servers, 7, 10.0, ("kill", "pause"), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), 10.0,
+        (
+            Disturbance(killed, "abc123", "kill consul1", ("consul1",), 2.0, 5.0),
+            Disturbance(left_out, "", "pause leader", (), 6.0, 6.0, "nobody leads"),
+        ),
+        tuple(sorted(operations, key=lambda one: one.begin)),
+        Final(dict.fromkeys(added, "x"), {"register/a": "v0"}),
+        (Reigned("consul1", 2, 0.0, 2.0), Reigned("consul2", 3, 4.0, 10.0)),
+        0.7,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def report() -> Report:
+    return report_of(run())
+
+
+def broken() -> Report:
+    """The same, and one acknowledged write is gone."""
+    made = run()
+    assert made.final is not None
+    added = dict(made.final.added)
+    added.pop("set/adder2:3")
+    return report_of(replace(made, final=Final(added, made.final.registers)))
+
+
+def test_the_text_shows_each_server_over_time_and_what_was_broken(report: Report) -> None:
+    lines = chaos_text.report_text(report, columns=60).splitlines()
+    rows = {line.split()[0]: line for line in lines if line[:1].isalpha()}
+    # Nobody was served from the first request that failed, at 2.2 s, to the next one that was answered, at 5.2 s.
+    assert rows["consul1"] == "consul1   ██▂··▆████"
+    assert rows["consul2"].split()[1] == "█" * 10
+    below = lines[lines.index(rows["consul1"]) + 1]
+    assert below == f"{'':<10}  KKK"
+    assert rows["leader"] == "leader    11··222222"
+    assert lines[-1].startswith("valid: Consul kept every promise")
+    assert "K kill" in "\n".join(lines)
+    assert not any("pause" in line for line in lines)  # it was left out
+
+
+def test_the_text_of_a_broken_promise_shows_the_request(report: Report) -> None:
+    text = chaos_text.report_text(broken(), columns=100)
+    assert "invalid  every write is there: the write of set/adder2:3 was acknowledged, and it is gone." in text
+    assert "3.200s to    3.210s  adder2 writes set/adder2:3 through consul2: done" in text
+    assert "set/adder2:3" not in chaos_text.report_text(report)
+
+
+def test_json_has_everything_and_is_one_document(report: Report) -> None:
+    found = json.loads(chaos_json.text(report))
+    assert (found["verdict"], found["seed"], found["availability"] < 1) == ("valid", 7, True)
+    assert [one["skipped"] for one in found["faults"]] == [None, "nobody leads"]
+    assert len(found["timeline"]) == 10
+    assert found["timeline"][3]["servers"] == {"consul1": 0.0, "consul2": 1.0, "consul3": 1.0}
+    assert found["requests"] == {
+        "asked": 61, "answered": 55, "refused": 3, "unanswered": 3, "p50_ms": 20.0, "p95_ms": 20.0, "max_ms": 100.0
+    }  # fmt: skip
+    invalid = json.loads(chaos_json.text(broken()))
+    assert invalid["verdict"] == "invalid"
+    shown = next(one for one in invalid["checks"] if one["check"] == "set")
+    assert [one["key"] for one in shown["history"]] == ["set/adder2:3"]
+
+
+def test_a_history_can_be_read_again(report: Report) -> None:
+    out = StringIO()
+    chaos_json.write_history(report.run.operations, out)
+    again = [Operation(**json.loads(line)) for line in out.getvalue().splitlines()]
+    rounded = [one._replace(begin=round(one.begin, 6), end=round(one.end, 6)) for one in report.run.operations]
+    assert again == rounded
+
+
+def test_the_drawing_is_xml_with_bars_bands_and_leaders(report: Report) -> None:
+    root = ET.fromstring(chaos_html.svg(report))  # noqa: S314 - our own
+    kinds = [one.get("class") for one in root.iter() if one.get("class")]
+    assert kinds.count("served") == 1 + 30  # one in the legend
+    assert kinds.count("fault") == 1 + 1
+    assert kinds.count("leads") == 2
+    titles = [one.text for one in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert "kill consul1, 2.0 s to 5.0 s" in titles
+    assert "consul1, 3.0 s to 4.0 s: served 0% of the time" in titles
+    assert "2 of 2 got no answer" not in titles  # the other servers answered in that slice
+    assert "2 of 6 got no answer" in titles
+
+
+def test_everything_is_drawn_on_the_paper(report: Report) -> None:
+    chart = chaos_picture.chart_of(report)
+    drawn: list[chaos_picture.Bar | chaos_picture.Band] = [*chart.bars, *chart.faults, *chart.leaders]
+    for one in drawn:
+        assert 0 <= one.x <= one.x + one.width <= chart.width
+        assert 0 <= one.y <= one.y + one.height <= chart.height
+    points = [point for line in [*chart.median, *chart.slow] for point in line.split()]
+    assert points
+    for point in points:
+        x, y = map(float, point.split(","))
+        assert 0 <= x <= chart.width
+        assert chart.latency_y <= y <= chart.bottom
+
+
+def test_a_slice_without_an_answer_breaks_the_line() -> None:
+    silent = replace(run(), operations=tuple(one for one in run().operations if not 4 <= one.begin < 5))
+    assert len(chaos_picture.chart_of(report_of(silent)).median) == 2
+
+
+def test_the_page_needs_no_network_and_shows_what_shows_it() -> None:
+    page = chaos_html.html(broken())
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert not re.search(r'(src|href)="', page)
+    assert "adder2 writes set/adder2:3 through consul2: done" in page
+    assert "left out: nobody leads" in page
+
+
+def test_hostile_text_stays_text() -> None:
+    made = run()
+    evil = replace(
+        made,
+        lab=EVIL,
+        version=EVIL,
+        disturbances=(replace(made.disturbances[0], what=EVIL), replace(made.disturbances[1], skipped=EVIL)),
+        final=Final({EVIL: EVIL}, {"register/a": EVIL}),
+    )
+    page = chaos_html.html(report_of(evil))
+    assert "<script" not in page
+    assert "\x1b" not in page
+    ET.fromstring(chaos_html.svg(report_of(evil)))  # noqa: S314 - our own
+    assert "\x1b" not in chaos_text.report_text(report_of(evil), columns=80)
+
+
+def test_a_run_without_an_answer_is_told_too() -> None:
+    nothing = report_of(replace(run(), operations=(), final=None, disturbances=(), reigns=(), ready_after=None))
+    text = chaos_text.report_text(nothing, columns=80)
+    assert "None of 0 requests was answered." in text
+    assert "unknown: Nobody knows" in text
+    assert "unknown" in chaos_html.html(nothing)
+    assert json.loads(chaos_json.text(nothing))["availability"] is None
+
+
+def test_a_schedule_is_a_table_with_its_seed() -> None:
+    steps = (Step(2.0, 3.5, "kill", ("leader",)), Step(6.0, 2.0, "loss", ("40", "any")))
+    text = chaos_text.schedule_text(steps, 7)
+    assert text.splitlines()[1] == "2.0s  3.5s  kill leader"
+    assert "--seed 7" in text
+    assert chaos_json.schedule_document("ada", 7, steps)["schedule"][1] == {
+        "at": 6.0, "seconds": 2.0, "fault": "loss 40 any"
+    }  # fmt: skip
+
+
+def test_the_strips_need_no_wide_characters(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labctl.show.chaos_text.sign", lambda _: "|")
+    text = chaos_text.strips(report.run, 60)
+    assert text.isascii()
+    assert "consul2   9999999999" in text
