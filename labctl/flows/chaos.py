@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -116,7 +116,7 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Run:
     crowd.clear()
     steps.done(_healed(lab, ready_after, asked.timeout))
     done = sorted(disturber.done, key=lambda one: one.begin)
-    reigns = _reigns(docker, lab, began, seconds, done)
+    reigns = _reigns(docker, lab, began, seconds)
     return Run(
         lab.name, lab.version, tuple(one.name for one in lab.servers), planned.seed, asked.seconds, asked.mix, began,
         seconds, tuple(done), tuple(operations), final, reigns, ready_after, interrupted,
@@ -194,25 +194,13 @@ def _telling(steps: Steps) -> Callable[[Disturbance], None]:
     return tell
 
 
-def _reigns(
-    docker: Docker, lab: Lab, began: datetime, seconds: float, done: Sequence[Disturbance]
-) -> tuple[Reigned, ...]:
+def _reigns(docker: Docker, lab: Lab, began: datetime, seconds: float) -> tuple[Reigned, ...]:
     """Who led when, out of the servers' logs."""
     lines = logs.read(docker, list(lab.servers))
     story, told = of_everything(of_lines(lab, lines))
     for _ in told:
         pass
-    return tuple(_cut_short(one, done) for one in _within(story, began, seconds))
-
-
-def _cut_short(reign: Reigned, done: Sequence[Disturbance]) -> Reigned:
-    """A server that was killed writes no more: its log does not say that it ceased to lead."""
-    ends = [
-        one.begin
-        for one in done
-        if one.step.verb in {"kill", "stop"} and reign.server in one.servers and reign.begin < one.begin < reign.end
-    ]
-    return replace(reign, end=min(ends)) if ends else reign
+    return tuple(_within(story, began, seconds))
 
 
 def _within(story: Story, began: datetime, seconds: float) -> list[Reigned]:

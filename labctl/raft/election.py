@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 Outcome = Literal["won", "lost", "split", "abandoned"]
 Cause = Literal["heartbeat_timeout", "election_timeout", "transfer", "unknown"]
 EndedBy = Literal[
-    "quorum_lost", "newer_term", "new_leader", "transfer", "removed", "left", "stopped", "restarted", "silent"
+    "quorum_lost",
+    "newer_term",
+    "new_leader",
+    "transfer",
+    "removed",
+    "left",
+    "stopped",
+    "killed",
+    "restarted",
+    "silent",
 ]
 
 

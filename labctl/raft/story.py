@@ -137,7 +137,7 @@ class Story:
             "vote_duplicate_term": self._refuse,
             "new_leader_announced": self._announce,
             "transfer_done_or_lost": self._after_transfer,
-            "fault_began": lambda _, event: self._faults.begin(event),
+            "fault_began": self._break,
             "fault_ended": lambda _, event: self._faults.end(event),
             **dict.fromkeys(_ENDS, self._notice),
             **dict.fromkeys((*LOST, BACK, BEHIND, REMOVED), self._reach),
@@ -385,6 +385,12 @@ class Story:
         term = reign.term if reign else server.term
         self._end_reign(server, event.time, "stopped")
         return term
+
+    def _break(self, server: _Server, event: Event) -> None:
+        self._faults.begin(event)
+        if event.values.get("what", "").startswith("kill "):
+            # It will write nothing more: no other line says when it ceased to lead.
+            self._end_reign(server, event.time, "killed")
 
     def _refuse(self, server: _Server, event: Event) -> int | None:
         if event.event == "vote_duplicate_term":

@@ -36,6 +36,7 @@ _ENDS = {
     "removed": "it was removed from the cluster",
     "left": "it left the cluster",
     "stopped": "it was stopped",
+    "killed": "it was killed on purpose",
     "restarted": "it was started again",
     "silent": "its log just ends",
 }

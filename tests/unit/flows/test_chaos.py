@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.chaos.report import Disturbance, Reigned, Run, report_of
+from labctl.chaos.report import Run, report_of
 from labctl.chaos.schedule import Step
 from labctl.engine import client, faults, labs, status
 from labctl.engine.kv import Found, Refused, Unanswered
@@ -309,14 +309,6 @@ def test_a_lab_that_is_not_ready_or_broken_already_is_refused(monkeypatch: pytes
     monkeypatch.setattr(faults, "active", lambda _, __: [SimpleNamespace(words="isolate consul1")])
     with pytest.raises(LabctlError, match="isolate consul1"):
         flow._refuse_unfit(None, LAB)  # type: ignore[arg-type]
-
-
-def test_a_leader_that_was_killed_led_until_then() -> None:
-    killed = Disturbance(Step(2, 3, "kill", ("leader",)), "a", "kill consul1", ("consul1",), 2.5, 5.5)
-    paused = replace(killed, step=replace(killed.step, verb="pause"), begin=1.0)
-    assert flow._cut_short(Reigned("consul1", 2, 0.0, 6.0), [paused, killed]).end == 2.5
-    assert flow._cut_short(Reigned("consul2", 2, 0.0, 6.0), [paused, killed]).end == 6.0
-    assert flow._cut_short(Reigned("consul1", 4, 5.6, 9.0), [paused, killed]).end == 9.0
 
 
 def test_reigns_are_those_within_the_run() -> None:

@@ -29,6 +29,23 @@ def began(seconds: float = 0, lease: float | None = 30, fault: str = "ab12cd") -
     return fault_lines.began(at(seconds), fault, "isolate consul2", ["consul2"], lease)
 
 
+def test_a_leader_that_was_killed_led_until_then() -> None:
+    def raft(seconds: float, words: str) -> str:
+        stamp = at(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return f"{stamp} [INFO]  agent.server.raft: {words}"
+
+    killed = fault_lines.began(at(5), "ab12cd", "kill consul1", ["consul1"], None)
+    story = story_of(
+        ("consul1", raft(0, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"')),
+        ("consul1", killed),
+        ("consul2", raft(7, 'entering leader state: leader="Node at 10.0.0.2:8300 [Leader]"')),
+    )
+    first, second = story.leaders
+    assert (first.until, first.ended_by) == (at(5), "killed")
+    assert tale.of_reign(first).endswith("for 5.0 s, until it was killed on purpose.")
+    assert second.without_leader == pytest.approx(2.0)
+
+
 def test_the_line_of_a_fault_is_read_as_it_was_written() -> None:
     event = read_line(began(), server="consul2", line_no=1)
     assert event is not None
