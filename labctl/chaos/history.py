@@ -62,11 +62,25 @@ class Final(NamedTuple):
     registers: Mapping[str, str | None]
 
 
-def row(one: Operation) -> dict[str, Any]:
-    """An operation as JSON; times in seconds."""
-    found = one._asdict()
-    found["begin"], found["end"] = round(one.begin, 6), round(one.end, 6)
-    return {name: value for name, value in found.items() if value is not None and (name != "log_index" or value)}
+def operation_row(one: Operation) -> dict[str, Any]:
+    """An operation as JSON, in seconds; what does not belong to its kind is left out."""
+    return {
+        name: value
+        for name, value in {
+            "begin": round(one.begin, 6),
+            "end": round(one.end, 6),
+            "client": one.client,
+            "server": one.server,
+            "kind": one.kind,
+            "key": one.key,
+            "outcome": one.outcome,
+            "value": one.value,
+            "before": one.before,
+            "log_index": one.log_index or None,
+            "mode": one.mode,
+        }.items()
+        if value is not None
+    }
 
 
 def told(one: Operation) -> str:

@@ -72,7 +72,8 @@ def schedule(
         lasts = min(chance.uniform(*_LASTS) * slow, end - at)
         verb = chance.choice(tuple(mix))
         steps.append(Step(round(at, 3), round(lasts, 3), verb, _WORDS[verb](chance, servers)))
-        overlap = chance.random() < _OVERLAP
+        # The network of a server that is down or paused cannot be changed, so what comes next waits until it is back.
+        overlap = verb in OF_SEVERAL and chance.random() < _OVERLAP
         at += lasts * 0.5 if overlap else lasts + chance.uniform(*_GAP) * slow
     return tuple(steps)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from labctl.chaos.report import Report
 
-FORMATS = ("text", "json", "html")
+FORMATS = ("text", "json", "html", "svg")
 _CODES = {"valid": ExitCode.DONE, "invalid": ExitCode.FAILED, "unknown": ExitCode.NOT_READY}
 
 
@@ -85,6 +85,7 @@ def _write(report: Report, form: str, output: IO[str] | None, *, quiet: bool) ->
     make: dict[str, Callable[[Report], str]] = {
         "json": chaos_json.text,
         "html": chaos_html.html,
+        "svg": chaos_html.svg,
         "text": chaos_text.report_text,
     }
     if output is None:

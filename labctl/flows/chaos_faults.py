@@ -59,10 +59,12 @@ class Disturber:
         for step in steps:
             if self._stopped.wait(max(step.at - self._clock(), 0.0)):
                 break
-            # A step that Docker takes its time for must not make the next one late.
             thread = threading.Thread(target=self._do, args=(step,), daemon=True)
             self._threads.append(thread)
             thread.start()
+            if step.verb in _BACK:
+                # Where Docker took its time, the next step is late: a server that is down has no network to change.
+                thread.join()
         for thread in self._threads:
             thread.join()
 
@@ -73,11 +75,11 @@ class Disturber:
             thread.join()
 
     def _do(self, step: Step) -> None:
-        begin = self._clock()
         try:
             result = self._begin(step)
         except LabctlError as error:
-            skipped = Disturbance(step, "", step.text, (), begin, begin, error.sentence)
+            now = self._clock()
+            skipped = Disturbance(step, "", step.text, (), now, now, error.sentence)
             self._keep(skipped)
             self._say(skipped)
             return

@@ -1,4 +1,4 @@
-"""A chaos run as one self-contained html file: the run drawn over time, the verdicts, and what shows them."""
+"""A chaos run as svg, and as one self-contained html file: drawn over time, the verdicts, and what shows them."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import IO, TYPE_CHECKING, Any
 
-from labctl.chaos.history import row, told
+from labctl.chaos.history import operation_row, told
 from labctl.chaos.timeline import WITH_AN_ANSWER, availability, quantile
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 def text(report: Report) -> str:
     """The report as the text of one JSON document."""
-    return json.dumps(document(report), indent=2)
+    return json.dumps(chaos_document(report), indent=2)
 
 
-def document(report: Report) -> dict[str, Any]:
+def chaos_document(report: Report) -> dict[str, Any]:
     """The JSON shape of `chaos`. Times are seconds since the run began, waits are milliseconds."""
     run = report.run
     return {
@@ -40,22 +40,25 @@ def document(report: Report) -> dict[str, Any]:
         "interrupted": run.interrupted,
         "ready_after": _short(run.ready_after),
         "availability": _short(availability(report.slices), 4),
-        "checks": [_check(one) for one in report.checks],
+        "checks": [check_row(one) for one in report.checks],
         "requests": totals(run.operations),
-        "reads": [_reads(one) for one in report.reads],
-        "faults": [_fault(one) for one in run.disturbances],
+        "reads": [reads_row(one) for one in report.reads],
+        "faults": [disturbance_row(one) for one in run.disturbances],
         "leaders": [
             {"server": one.server, "term": one.term, "begin": _short(one.begin), "end": _short(one.end)}
             for one in run.reigns
         ],
-        "timeline": [_slice(one) for one in report.slices],
+        "timeline": [slice_row(one) for one in report.slices],
     }
 
 
 def schedule_document(lab: str, seed: int, steps: Iterable[Step]) -> dict[str, Any]:
     """The JSON shape of `chaos --dry-run`."""
-    planned = [{"at": one.at, "seconds": one.seconds, "fault": one.text} for one in steps]
-    return {"lab": lab, "seed": seed, "schedule": planned}
+    return {
+        "lab": lab,
+        "seed": seed,
+        "schedule": [{"at": one.at, "seconds": one.seconds, "fault": one.text} for one in steps],
+    }
 
 
 def totals(operations: Iterable[Operation]) -> dict[str, Any]:
@@ -76,36 +79,39 @@ def totals(operations: Iterable[Operation]) -> dict[str, Any]:
 
 def write_history(operations: Iterable[Operation], out: IO[str]) -> None:
     """Write every request as a line of JSON, in the order in which they began."""
-    out.writelines(f"{json.dumps(row(one), ensure_ascii=False)}\n" for one in operations)
+    out.writelines(f"{json.dumps(operation_row(one), ensure_ascii=False)}\n" for one in operations)
 
 
 def _short(number: float | None, digits: int = 3) -> float | None:
     return None if number is None else round(number, digits)
 
 
-def _check(one: Check) -> dict[str, Any]:
+def check_row(one: Check) -> dict[str, Any]:
+    """What became of one promise."""
     history = one.shown.history if one.shown else ()
     return {
         "check": one.name,
         "verdict": one.verdict,
         "sentence": one.sentence,
         "violations": one.violations,
-        "history": [{**row(each), "told": told(each)} for each in history],
+        "history": [{**operation_row(each), "told": told(each)} for each in history],
     }
 
 
-def _reads(one: Freshness) -> dict[str, Any]:
+def reads_row(one: Freshness) -> dict[str, Any]:
+    """The reads of one mode."""
     return {
         "mode": one.mode,
         "answered": one.answered,
         "behind": one.behind,
         "went_back": one.went_back,
         "furthest_seconds": _short(one.furthest),
-        "furthest": {**row(one.shown), "told": told(one.shown)} if one.shown else None,
+        "furthest": {**operation_row(one.shown), "told": told(one.shown)} if one.shown else None,
     }
 
 
-def _fault(one: Disturbance) -> dict[str, Any]:
+def disturbance_row(one: Disturbance) -> dict[str, Any]:
+    """A fault of the schedule, and what came of it."""
     return {
         "planned": one.step.text,
         "planned_at": one.step.at,
@@ -118,7 +124,8 @@ def _fault(one: Disturbance) -> dict[str, Any]:
     }
 
 
-def _slice(one: Slice) -> dict[str, Any]:
+def slice_row(one: Slice) -> dict[str, Any]:
+    """A slice of the run."""
     return {
         "begin": _short(one.begin),
         "seconds": _short(one.seconds),
@@ -128,5 +135,5 @@ def _slice(one: Slice) -> dict[str, Any]:
         "p50_ms": _short(one.wait(0.5)),
         "p95_ms": _short(one.wait(0.95)),
         "max_ms": _short(one.wait(1.0)),
-        "servers": {name: _short(each.value, 4) for name, each in one.servers.items()},
+        "servers": [{"server": name, "availability": _short(each.value, 4)} for name, each in one.servers.items()],
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,10 +36,7 @@ def test_a_plan_stays_the_same_from_version_to_version() -> None:
         "pause leader",
         "stop leader",
         "kill leader",
-        "kill consul1",
-        "kill consul2",
-        "delay 50 leader",
-        "partition consul3 / consul1,consul2",
+        "delay 200 leader",
         "kill consul2",
     ]
 
@@ -52,13 +51,21 @@ def test_every_verb_of_the_mix_comes_and_no_other() -> None:
     assert {step.verb for seed in range(20) for step in schedule(seed, 60, ("pause",), THREE)} == {"pause"}
 
 
-def test_some_faults_overlap_and_never_more_than_three_at_once() -> None:
+def test_nothing_begins_while_a_process_is_down() -> None:
+    for seed in range(200):
+        steps = schedule(seed, 60, VERBS, THREE)
+        for step, following in itertools.pairwise(steps):
+            if step.verb not in OF_SEVERAL:
+                assert following.at >= step.at + step.seconds
+
+
+def test_some_faults_overlap_and_never_many_at_once() -> None:
     most = 0
     for seed in range(100):
         steps = schedule(seed, 60, DEFAULT_MIX, THREE)
         for step in steps:
             most = max(most, sum(one.at <= step.at < one.at + one.seconds for one in steps))
-    assert 2 <= most <= 3
+    assert 2 <= most <= 4
 
 
 def test_the_words_are_those_of_the_verbs() -> None:

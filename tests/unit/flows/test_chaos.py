@@ -269,6 +269,12 @@ def test_a_process_comes_back_when_its_time_is_over(verb: str, back: str, monkey
     assert seen.signals == [(back, ["consul2"])]
 
 
+def test_nothing_else_is_broken_while_a_server_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, disturber = disturbed([Step(0.0, 0.2, "kill", ("any",)), Step(0.05, 0.01, "loss", ("40", "any"))], monkeypatch)
+    killed, lossy = disturber.done
+    assert lossy.begin >= killed.end
+
+
 def test_where_nobody_leads_anybody_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     seen, disturber = disturbed([Step(0.0, 0.01, "loss", ("40", "leader"))], monkeypatch, refuse="leader")
     assert seen.asked == [("loss", 40.0, "any", 0.01)]
