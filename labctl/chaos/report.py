@@ -68,7 +68,7 @@ class Run:
         operations: every request, in the order in which they began.
         final: what was there at the end, or None.
         reigns: who led when.
-        ready_after: how long after the last fault was lifted the lab was ready, in seconds; None where it never was.
+        ready_after: how long after healing began the lab was ready, in seconds; None where it was not in time.
         interrupted: whether somebody ended it early.
     """
 

@@ -100,10 +100,10 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Run:
     disturber = Disturber(lab, asked.owner, clock, _telling(steps))
     try:
         interrupted = _break(crowd, disturber, planned.steps, asked.seconds)
-        lifted = clock()
+        healing = clock()
         steps.begin(f"heal {lab.name}")
         fault.heal(None, fault.Asked(lab.name, asked.owner), SilentSteps())
-        ready_after = _ready_after(docker, lab.name, lifted, clock, asked.timeout)
+        ready_after = _ready_after(docker, lab.name, healing, clock, asked.timeout)
         if ready_after is not None:
             time.sleep(_AFTERWARDS_SECONDS)
         operations = crowd.end()
@@ -169,11 +169,11 @@ def _give_up(crowd: Crowd, disturber: Disturber, lab: Lab, asked: Asked) -> None
     crowd.clear()
 
 
-def _ready_after(docker: Docker, name: str, lifted: float, clock: Callable[[], float], timeout: float) -> float | None:
+def _ready_after(docker: Docker, name: str, begin: float, clock: Callable[[], float], timeout: float) -> float | None:
     """Wait until a lab is ready. Returns how long that took, in seconds; None where it took too long."""
-    while clock() - lifted < timeout:
+    while clock() - begin < timeout:
         if status.ask(choose_lab(docker, name)).ready:
-            return clock() - lifted
+            return clock() - begin
         time.sleep(_READY_EVERY_SECONDS)
     return None
 

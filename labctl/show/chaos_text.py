@@ -62,7 +62,7 @@ def sentence(report: Report) -> str:
         "invalid": "Consul, or somebody behind its back, broke a promise: the requests above show it.",
         "unknown": "Nobody knows: too little was answered to check it.",
     }
-    ready = "" if run.ready_after is None else f" The lab was ready {run.ready_after:.1f} s after it was healed."
+    ready = "" if run.ready_after is None else f" The lab was ready {run.ready_after:.1f} s after healing began."
     early = " Interrupted: only a part of the schedule was done." if run.interrupted else ""
     return f"{means[report.verdict]}{ready}{early}"
 
