@@ -13,7 +13,10 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LOOPBACK = "127.0.0.1"
 READY_KEY = "raft-labctl/ready"
@@ -150,10 +153,11 @@ def leader_of(views: list[View]) -> View | None:
     return max(leaders, key=lambda view: view.term, default=None)
 
 
-def disagreement(views: list[View]) -> str | None:  # noqa: PLR0911 - one return for each reason
+def disagreement(views: list[View], stopped: Sequence[Member] = ()) -> str | None:  # noqa: PLR0911 - one per reason
     """Say why these servers are not one cluster with one leader; None where they are.
 
-    They are when every server answers, names the same leader, and knows every server as a voter.
+    They are when every server answers, names the same leader among them, and knows every server as a voter. Those that
+    are `stopped` on purpose are not asked, cannot lead, and still vote: a majority is one of all.
     """
     silent = [view for view in views if view.problem]
     if silent:
@@ -164,15 +168,18 @@ def disagreement(views: list[View]) -> str | None:  # noqa: PLR0911 - one return
     named = {view.leader for view in views}
     if len(named) > 1:
         return "the servers name different leaders: " + ", ".join(f"{v.name} names {v.leader}" for v in views)
-    addresses = frozenset(view.address for view in views)
-    if not named <= addresses:
+    past = [member.name for member in stopped if member.address in named]
+    if past:
+        return f"{_list([view.name for view in views])} still name{_s(views)} {past[0]}, which is stopped, as leader"
+    if not named <= {view.address for view in views}:
         return f"the leader {named.pop()} is not a server of this lab"
+    everybody: list[View | Member] = [*views, *stopped]
     for view in views:
-        missing = [other.name for other in views if other.address not in view.voters]
+        missing = [other.name for other in everybody if other.address not in view.voters]
         if missing:
             return f"for {view.name}, {_list(missing)} {'is' if len(missing) == 1 else 'are'} not yet a voter"
-        if len(view.voters) != len(views):
-            return f"{view.name} counts {len(view.voters)} voters where the lab has {len(views)} servers"
+        if len(view.voters) != len(everybody):
+            return f"{view.name} counts {len(view.voters)} voters where the lab has {len(everybody)} servers"
     if leader_of(views) is None:
         return "the server that all name as leader does not lead yet"
     return None
@@ -182,8 +189,8 @@ def _list(names: list[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def _s(names: list[str]) -> str:
-    return "s" if len(names) == 1 else ""
+def _s(things: Sequence[object]) -> str:
+    return "s" if len(things) == 1 else ""
 
 
 def describe(view: View) -> str:
@@ -196,17 +203,19 @@ def describe(view: View) -> str:
     )
 
 
-def likely_cause(views: list[View]) -> str:
+def likely_cause(views: list[View], stopped: Sequence[Member] = ()) -> str:
     """Guess, from what the servers said, why they are not ready, and what to do about it."""
-    size = len(views)
+    size = len(views) + len(stopped)
     alive = [view for view in views if view.problem is None]
     quorum = size // 2 + 1
     if len(alive) < quorum:
         return f"{len(alive)} of {size} servers answer and a quorum needs {quorum}: `labctl start` starts the others"
     if any(view.members < size for view in alive):
         return "the servers do not know each other: `labctl join` joins them"
-    if len(alive) < size:
+    if len(alive) < len(views):
         return "a server does not answer: `labctl logs` shows why, `labctl restart` starts it again"
+    if {view.leader for view in alive} & {member.address for member in stopped}:
+        return "followers wait for their heartbeat timeout before they miss a leader: give them more time"
     if not any(view.leader for view in alive):
         return "no candidate has won an election yet: give it more time with --timeout, or look at `labctl logs --raft`"
     return "the cluster is still settling: give it more time with --timeout"

@@ -18,16 +18,21 @@ class NotReadyError(Exception):
 
 
 class Cluster:
-    """The servers of one lab, with a deadline."""
+    """The servers of one lab that are asked, those that are stopped on purpose, and a deadline."""
 
-    def __init__(self, lab: str, members: list[dict[str, Any]], timeout: float) -> None:
-        self.lab = lab
-        self.containers = [member["container"] for member in members]
-        self.members = [
-            consul_views.Member(member["name"], member["address"], member["http_port"]) for member in members
-        ]
-        self.timeout = timeout
-        self.ends = time.monotonic() + timeout
+    def __init__(self, params: dict[str, Any]) -> None:
+        self.lab: str = params["name"]
+        self.stopped = [self._member(one) for one in params["members"] if one["name"] in params["without"]]
+        running = [one for one in params["members"] if one["name"] not in params["without"]]
+        self.containers = [one["container"] for one in running]
+        self.members = [self._member(one) for one in running]
+        self.after_term: int = params["after_term"]
+        self.timeout: float = params["timeout"]
+        self.ends = time.monotonic() + self.timeout
+
+    @staticmethod
+    def _member(fact: dict[str, Any]) -> consul_views.Member:
+        return consul_views.Member(fact["name"], fact["address"], fact["http_port"])
 
     def views(self) -> list[consul_views.View]:
         """Ask all servers."""
@@ -36,13 +41,18 @@ class Cluster:
     def pause(self, why: str) -> None:
         """Wait a moment. Raises NotReadyError where time is up."""
         if time.monotonic() >= self.ends:
-            views = self.views()
-            seen = "; ".join(consul_views.describe(view) for view in views)
-            raise NotReadyError(
-                f"The lab {self.lab} was not ready after {self.timeout:.0f} seconds: {why} ({seen}). "
-                f"Likely cause: {consul_views.likely_cause(views)}."
-            )
+            raise NotReadyError(self._too_late(why))
         time.sleep(POLL_SECONDS)
+
+    def _too_late(self, why: str) -> str:
+        views = self.views()
+        seen = [consul_views.describe(view) for view in views]
+        seen += [f"{member.name} is stopped" for member in self.stopped]
+        told = f"{why} ({'; '.join(seen)}). Likely cause: {consul_views.likely_cause(views, self.stopped)}."
+        if not self.stopped:
+            return f"The lab {self.lab} was not ready after {self.timeout:.0f} seconds: {told}"
+        stopped = ", ".join(member.name for member in self.stopped)
+        return f"Without {stopped}, the lab {self.lab} had no new leader after {self.timeout:.0f} seconds: {told}"
 
     def wait_for_agents(self) -> list[consul_views.View]:
         """Wait until every server's agent answers."""
@@ -90,8 +100,10 @@ class Cluster:
         passed = 0
         while True:
             views = self.views()
-            why = consul_views.disagreement(views)
+            why = consul_views.disagreement(views, self.stopped)
             leader = consul_views.leader_of(views)
+            if why is None and leader is not None and leader.term <= self.after_term:
+                why = f"{leader.name} leads in term {leader.term}, and one newer than {self.after_term} is wanted"
             if why is None and leader is not None:
                 agreed = agreed or time.monotonic()
                 left = max(0.1, min(APPLY_SECONDS, self.ends - time.monotonic()))

@@ -12,13 +12,17 @@ description:
     members, because C(consul join) also succeeds when it reached only one of several.
   - Ready means that every server names the same leader, all are voters, and every server applied one committed write,
     twice in a row. The two writes are a PUT and a DELETE of one key, so none is left.
+  - With O(without), the servers that are left are asked for the same, and for a leader among themselves. Those that are
+    stopped go on counting as voters.
 author: The labctl authors
 attributes:
   check_mode:
     support: full
-    description: Says whether servers would be joined; does not wait.
+    description: Says whether servers would be joined, and what the cluster is now; does not wait.
   diff_mode:
     support: none
+  facts:
+    support: full
   idempotent:
     support: full
     description: Servers that know each other are not joined again.
@@ -42,6 +46,15 @@ options:
     description: Join servers that do not know each other. Where V(false), a lab that never was joined is left alone.
     type: bool
     default: true
+  without:
+    description: Names of servers that are stopped on purpose. One that runs is refused, because it could lead and vote.
+    type: list
+    elements: str
+    default: []
+  after_term:
+    description: The leader must be one of a newer term than this.
+    type: int
+    default: 0
   timeout:
     description: Seconds until the module gives up and tells each server's view.
     type: int
@@ -53,6 +66,14 @@ EXAMPLES = r"""
   consul_cluster:
     name: ada
     members: "{{ consul_lab_members }}"
+
+- name: Wait until another server leads after consul1, which led in term 2 and was stopped
+  consul_cluster:
+    name: ada
+    members: "{{ consul_lab_members }}"
+    join: false
+    without: [consul1]
+    after_term: 2
 """
 
 RETURN = r"""
@@ -73,16 +94,29 @@ cluster:
     term: {description: Raft's term., type: int}
     voters: {description: How many servers vote., type: int}
     commit_index: {description: Index of the last committed log entry at the leader., type: int}
-    servers: {description: Name; address; and role of each server., type: list, elements: dict}
-    seconds: {description: How long the join and the election took., type: dict}
+    servers: {description: Name; address; and role of each server that was asked., type: list, elements: dict}
+    seconds:
+      description: >-
+        How long the C(join) and the C(election) took; with O(without), C(leaderless) is the time from when the last of
+        them had stopped until the others agreed on a leader. Not in check mode.
+      type: dict
+ansible_facts:
+  description: Facts of the lab.
+  type: dict
+  returned: success
+  contains:
+    consul_lab_cluster:
+      description: The same as C(cluster).
+      type: dict
 """
 
+import calendar
 import time
 from typing import Any
 
 from ansible.module_utils import answering, consul_views
 from ansible.module_utils.cluster_wait import Cluster, NotReadyError
-from ansible.module_utils.docker_api import DockerError
+from ansible.module_utils.docker_api import DockerError, Engine
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:
@@ -102,8 +136,28 @@ def argument_spec() -> dict[str, dict[str, Any]]:
             },
         },
         "join": {"type": "bool", "default": True},
+        "without": {"type": "list", "elements": "str", "default": []},
+        "after_term": {"type": "int", "default": 0},
         "timeout": {"type": "int", "default": 120},
     }
+
+
+def moment(stamp: str) -> float:
+    """Seconds since 1970 of a time as Docker writes it: UTC, with up to nine digits behind the second."""
+    whole, _, rest = stamp.rstrip("Z").partition(".")
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{rest or 0}")
+
+
+def stopped_at(lab: str, containers: list[str]) -> float | None:
+    """When the last of the servers that are left out had stopped, None where none is. Raises DockerError."""
+    found = Engine().inspected(containers, doing="looking at the stopped servers") if containers else []
+    alive = [one["Name"].lstrip("/") for one in found if one["State"]["Running"]]
+    if alive:
+        raise DockerError(
+            f"{alive[0]} runs, and only a stopped server of the lab {lab} can be left out: stop it first.",
+            "usage",
+        )
+    return max((moment(one["State"]["FinishedAt"]) for one in found), default=None)
 
 
 def report(views: list[consul_views.View]) -> dict[str, Any]:
@@ -120,6 +174,12 @@ def report(views: list[consul_views.View]) -> dict[str, Any]:
 
 def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """Do what the arguments say and return the module's result. Raises DockerError with one sentence."""
+    result = cluster_of(params, check_mode=check_mode)
+    return {**result, "ansible_facts": {"consul_lab_cluster": result["cluster"]}}
+
+
+def cluster_of(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
+    """The module's result without its facts. Raises DockerError."""
     members = params["members"]
     if not members and check_mode:
         # A lab that is to be made in the same run: its servers will be strangers to each other.
@@ -127,19 +187,36 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if not members:
         lab = params["name"]
         raise DockerError(f"There is no lab {lab} on this Docker host: `labctl up {lab}` starts it.")
-    cluster = Cluster(params["name"], members, params["timeout"])
+    refuse_without(params["name"], [one["name"] for one in members], params["without"])
+    cluster = Cluster(params)
     if check_mode:
-        strangers = cluster.strangers(cluster.views())
+        views = cluster.views()
+        strangers = cluster.strangers(views)
         command = " ".join(cluster.join_words()) if strangers and params["join"] else ""
-        return {"changed": bool(command), "joined": not strangers, "command": command, "cluster": {}}
+        return {"changed": bool(command), "joined": not strangers, "command": command, "cluster": report(views)}
+    gone = stopped_at(params["name"], [one["container"] for one in members if one["name"] in params["without"]])
     try:
-        return make_ready(cluster, join=params["join"])
+        return make_ready(cluster, join=params["join"], gone=gone)
     except NotReadyError as error:
         raise DockerError(str(error), "not_ready") from error
 
 
-def make_ready(cluster: Cluster, *, join: bool) -> dict[str, Any]:
-    """Join where it is needed and wait until ready. Raises NotReadyError."""
+def refuse_without(lab: str, have: list[str], without: list[str]) -> None:
+    """Raise DockerError where servers cannot be left out: the lab has no such one, or too few would be left."""
+    unknown = [name for name in without if name not in have]
+    if unknown:
+        raise DockerError(f"The lab {lab} has no server {unknown[0]!a}: it has {', '.join(have)}.", "usage")
+    left, quorum = len(set(have) - set(without)), len(have) // 2 + 1
+    if left < quorum:
+        raise DockerError(
+            f"Nobody can lead the lab {lab} without {', '.join(without)}: {left} of {len(have)} servers would be left, "
+            f"and a quorum needs {quorum}.",
+            "refused",
+        )
+
+
+def make_ready(cluster: Cluster, *, join: bool, gone: float | None) -> dict[str, Any]:
+    """Join where it is needed and wait until ready; `gone` is when servers were stopped. Raises NotReadyError."""
     begun = time.monotonic()
     views = cluster.wait_for_agents()
     strangers = cluster.strangers(views)
@@ -151,6 +228,9 @@ def make_ready(cluster: Cluster, *, join: bool) -> dict[str, Any]:
     joined = time.monotonic()
     views, agreed = cluster.wait_until_ready()
     seconds = {"join": round(joined - begun, 3), "election": round(agreed - joined, 3)}
+    if gone is not None:
+        # Docker's clock is the wall's.
+        seconds["leaderless"] = round(time.time() - (time.monotonic() - agreed) - gone, 3)
     return {
         "changed": changed,
         "joined": True,

@@ -43,6 +43,8 @@ _MISSING = {
     "network": "network {} not found",
     "volume": "get {}: no such volume",
 }
+# When every container that is put there by hand had stopped, if it does not run.
+FINISHED = "2026-11-23T14:11:21.878123456Z"
 LAB, SERVER, SERVERS = "raft-labctl.lab", "raft-labctl.server", "raft-labctl.servers"
 
 
@@ -103,7 +105,7 @@ class FakeDocker:
             "Id": key,
             "Name": f"/{name}",
             "Config": {"Labels": labels},
-            "State": {"Status": state, "StartedAt": ""},
+            "State": {"Status": state, "Running": state == "running", "StartedAt": "", "FinishedAt": FINISHED},
             "NetworkSettings": {"Networks": {}, "Ports": {}},
         }
         self.put("container", key, document)

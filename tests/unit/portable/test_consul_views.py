@@ -208,6 +208,47 @@ def test_a_leader_of_another_cluster_is_a_disagreement() -> None:
     assert "10.9.9.9 is not a server of this lab" in str(consul_views.disagreement(views))
 
 
+def two_without_consul1(**change: object) -> tuple[list[View], list[Member]]:
+    """What consul2 and consul3 say while consul1 is stopped; unless changed, consul2 leads in term 3."""
+    others = [replace(view, leader=ADDRESSES[1], term=3) for view in ready_views()[1:]]
+    others[0] = replace(others[0], state="leader")
+    others = [replace(view, **change) for view in others]  # type: ignore[arg-type]
+    return others, [Member("consul1", ADDRESSES[0], None)]
+
+
+def test_servers_agree_without_one_that_is_stopped_on_purpose_and_still_votes() -> None:
+    others, stopped = two_without_consul1()
+    assert consul_views.disagreement(others, stopped) is None
+    assert "consul2 counts 3 voters where the lab has 2 servers" in str(consul_views.disagreement(others))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"leader": ADDRESSES[0]}, "consul2 and consul3 still name consul1, which is stopped, as leader"),
+        ({"leader": "10.9.9.9"}, "10.9.9.9 is not a server of this lab"),
+        ({"leader": ""}, "consul2 and consul3 know no leader"),
+        ({"voters": frozenset(ADDRESSES[1:])}, "for consul2, consul1 is not yet a voter"),
+        ({"state": "follower"}, "does not lead yet"),
+    ],
+)
+def test_without_a_stopped_server_the_others_may_still_disagree(change: dict[str, object], says: str) -> None:
+    assert says in str(consul_views.disagreement(*two_without_consul1(**change)))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"problem": "hangs"}, "0 of 3 servers answer and a quorum needs 2"),
+        ({"leader": ADDRESSES[0]}, "followers wait for their heartbeat timeout"),
+        ({"leader": ""}, "no candidate has won"),
+        ({}, "still settling"),
+    ],
+)
+def test_a_server_that_is_stopped_on_purpose_is_not_the_likely_cause(change: dict[str, object], says: str) -> None:
+    assert says in consul_views.likely_cause(*two_without_consul1(**change))
+
+
 def test_of_two_leaders_the_newer_term_counts() -> None:
     old, *others = ready_views()
     new = replace(others[0], state="leader", term=3)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import consul_cluster
+from tests.unit.stand_ins import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,6 +149,105 @@ def test_check_mode_of_a_joined_lab_changes_nothing(
 ) -> None:
     result = run(module_run, clusters(3), check=True)
     assert (result["changed"], result["joined"], result["command"]) == (False, True, "")
+
+
+# -- with a server that is stopped on purpose -----------------------------------------------------------------
+
+
+def without_first(
+    docker: FakeDocker, cluster: FakeCluster, module_run: ModuleRun, *, state: str = "exited", **changed: Any
+) -> dict[str, Any]:
+    """Wait for a leader after term 2 with consul1 stopped."""
+    docker.put_container("labctl-ada-consul1", state=state)
+    members = cluster.members()
+    members[0] |= {"state": state, "http_port": None}
+    settings = {"members": members, "join": False, "without": ["consul1"], "after_term": 2}
+    return run(module_run, cluster, **{**settings, **changed})
+
+
+def test_the_others_agree_on_a_new_leader_and_are_asked_alone(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
+) -> None:
+    cluster = clusters(3, leader=1, term=3)
+    result = without_first(docker, cluster, module_run)
+    assert (result["changed"], result["joined"]) == (False, True)
+    found = result["cluster"]
+    assert (found["leader"], found["term"], found["voters"]) == ("consul2", 3, 3)
+    assert found["seconds"]["leaderless"] == pytest.approx(time.time() - consul_cluster.moment(FINISHED), abs=5)
+    assert result["ansible_facts"] == {"consul_lab_cluster": found}
+    assert {name for name, _, _ in cluster.requests} == {"consul2", "consul3"}
+    assert [request[1] for request in writes(cluster)] == ["PUT", "DELETE"]
+
+
+def test_followers_that_still_name_the_stopped_leader_have_no_new_one(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
+) -> None:
+    cluster = clusters(3, leader=0)
+    result = without_first(docker, cluster, module_run, timeout=1)
+    assert result["failure"] == "not_ready"
+    assert "Without consul1, the lab ada had no new leader after 1 seconds" in result["msg"]
+    assert "consul2 and consul3 still name consul1, which is stopped, as leader (consul2: follower" in result["msg"]
+    assert "; consul1 is stopped). Likely cause: followers wait for their heartbeat timeout" in result["msg"]
+    assert writes(cluster) == []
+
+
+def test_a_leader_of_the_old_term_is_no_new_one(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
+) -> None:
+    cluster = clusters(3, leader=1, term=2)
+    result = without_first(docker, cluster, module_run, timeout=1)
+    assert "consul2 leads in term 2, and one newer than 2 is wanted" in result["msg"]
+    assert writes(cluster) == []
+
+
+def test_a_server_that_runs_cannot_be_left_out(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
+) -> None:
+    cluster = clusters(3, leader=1, term=3)
+    result = without_first(docker, cluster, module_run, state="running")
+    assert result["failure"] == "usage"
+    assert "labctl-ada-consul1 runs, and only a stopped server of the lab ada can be left out" in result["msg"]
+    assert cluster.requests == []
+
+
+@pytest.mark.usefixtures("docker")
+@pytest.mark.parametrize(
+    ("without", "failure", "says"),
+    [
+        (["consul9"], "usage", "The lab ada has no server 'consul9': it has consul1, consul2, consul3."),
+        (["consul1", "consul3"], "refused", "without consul1, consul3: 1 of 3 servers would be left"),
+    ],
+)
+def test_servers_that_cannot_be_left_out_are_refused_before_anybody_is_asked(
+    clusters: Callable[..., FakeCluster], module_run: ModuleRun, without: list[str], failure: str, says: str
+) -> None:
+    cluster = clusters(3)
+    for check in (False, True):
+        result = run(module_run, cluster, check=check, without=without)
+        assert result["failure"] == failure
+        assert says in result["msg"]
+    assert cluster.requests == []
+
+
+@pytest.mark.parametrize(
+    ("stamp", "seconds"),
+    [
+        ("1970-01-01T00:00:10Z", 10),
+        ("1970-01-01T00:00:10.25Z", 10.25),
+        ("2026-11-23T14:11:21.878123456Z", 1_795_443_081.878123456),
+    ],
+)
+def test_a_time_of_docker_is_read_with_its_fraction(stamp: str, seconds: float) -> None:
+    assert consul_cluster.moment(stamp) == pytest.approx(seconds, abs=1e-6)
+
+
+def test_check_mode_says_who_leads_now(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
+) -> None:
+    result = run(module_run, clusters(3, leader=2, term=4), check=True)
+    assert (result["cluster"]["leader"], result["cluster"]["term"]) == ("consul3", 4)
+    assert result["ansible_facts"] == {"consul_lab_cluster": result["cluster"]}
+    assert docker.calls == []
 
 
 @pytest.mark.usefixtures("docker")
