@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 HELP_WIDTH = 100
 WIDTH = 118
-ROLES = ("docker_engine", "consul_image", "consul_lab", "consul_cluster", "raft_logs")
+ROLES = ("docker_engine", "consul_image", "consul_lab", "consul_cluster", "raft_logs", "consul_failover")
 WRITTEN = "<!-- Written by `make docs` from {source}; change it there. -->"
 # Ansible's markup (docs.ansible.com, "Ansible markup"): code, option, value, environment, module, italics, bold.
 _CODE = re.compile(r"\b[COVEM]\(((?:[^()\\]|\\.)*(?:\([^()]*\))?[^()]*)\)")
@@ -171,7 +171,8 @@ def roles_page() -> str:
         "",
         WRITTEN.format(source="the roles' meta/argument_specs.yml"),
         "",
-        "In the order in which `playbooks/demo.yml` runs them. How they are used is in [Ansible](../ansible.md).",
+        "In the order in which `playbooks/demo.yml` runs them; the last one is of `playbooks/failover.yml`. How they",
+        "are used is in [Ansible](../ansible.md).",
     ]
     for role in ROLES:
         lines += ["", f"## {role}", "", *role_body(role)]

@@ -35,7 +35,9 @@ def plain(value: object) -> object:
 
 
 def test_there_are_roles_and_modules() -> None:
-    assert {"consul_cluster", "consul_image", "consul_lab", "docker_engine", "raft_logs"} <= {one.name for one in ROLES}
+    assert {"consul_cluster", "consul_failover", "consul_image", "consul_lab", "docker_engine", "raft_logs"} <= {
+        one.name for one in ROLES
+    }
     assert {"consul_cluster", "consul_lab", "consul_lab_info"} <= set(MODULES)
 
 
