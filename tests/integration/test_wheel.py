@@ -83,3 +83,27 @@ def test_labctl_from_the_wheel_brings_a_lab_up_and_down_from_an_empty_folder(
     assert went.code == 0, went.err
     assert left_of(lab) == []
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_playbook_from_the_wheel_runs_from_an_empty_folder(
+    installed: Path, names: Callable[[], str], tmp_path: Path
+) -> None:
+    lab = names()
+    person = Person(f"wheel-{new_name()}", tmp_path / "home")
+    env = {name: value for name, value in person.env.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    words = ["up", lab, "--pace", "real", "--consul-version", VERSION]
+    assert ended([str(installed), *words], env, tmp_path).code == 0
+    (content,) = installed.parent.parent.glob("lib/python3*/site-packages/labctl/_content")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    env |= {"LABCTL_LAB": lab, "PWD": str(elsewhere), "LC_ALL": "C.UTF-8"}
+    env["ANSIBLE_CONFIG"] = str(content / "ansible.cfg")
+    words = ["-i", str(content / "inventory" / "hosts.yml"), str(content / "playbooks" / "failover.yml")]
+    played = ended([str(installed.parent / "ansible-playbook"), *words], env, elsewhere)
+    assert played.code == 0, played.out + played.err
+    assert "seconds later" in " ".join(played.out.split())
+    assert {path.name for path in (elsewhere / "raft-logs" / lab).iterdir()} == {
+        "consul1.log",
+        "consul2.log",
+        "consul3.log",
+    }
