@@ -8,6 +8,7 @@ kernel itself forgets whom the rules are for.
 from __future__ import annotations
 
 import contextlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -169,6 +170,24 @@ def signal(verb: str, servers: Iterable[Server]) -> None:
     doing = {"kill": "killing", "stop": "stopping", "start": "starting", "pause": "pausing", "unpause": "resuming"}
     with explained():
         Engine().change(verb, [one.id for one in servers], doing=f"{doing[verb]} servers", **query.get(verb, {}))
+
+
+def done_by(server: Server, verb: str, begin: datetime, end: datetime) -> datetime | None:
+    """When, between two times, Docker had done a verb to a server, as its own events say; None where they do not.
+
+    `signal` returns a tenth of a second or more later: Docker waits for the process to be gone. Raises LabctlError.
+    """
+    wanted = json.dumps({"container": [server.id], "event": [verb]})
+    query = {"since": _since_1970(begin), "until": _since_1970(end), "filters": wanted}
+    with explained():
+        said = Engine().ask("GET", "/events", query, doing=f"asking when {server.name} was disturbed")
+    stamps = [json.loads(line).get("timeNano") for line in said.splitlines() if line.strip()]
+    times = [datetime.fromtimestamp(stamp / 1e9, UTC) for stamp in stamps if isinstance(stamp, int)]
+    return min((one for one in times if begin <= one <= end), default=None)
+
+
+def _since_1970(time: datetime) -> str:
+    return f"{time.timestamp():.6f}"
 
 
 def transfer(leader: Server, identity: str | None) -> None:

@@ -93,7 +93,15 @@ class Store:
         """Remove every key below a prefix. Raises Refused or Unanswered."""
         self._ask("DELETE", prefix, {"recurse": ""})
 
+    def leader(self) -> str:
+        """Whom the server itself knows as its leader, by address; "" for nobody. Raises Refused or Unanswered."""
+        answer = self._request("GET", "/v1/status/leader", {})
+        return str(answer or "").rpartition(":")[0]
+
     def _ask(self, method: str, key: str, query: Mapping[str, str], body: bytes | None = None) -> Any:
+        return self._request(method, f"/v1/kv/{quote(key)}", query, body)
+
+    def _request(self, method: str, path: str, query: Mapping[str, str], body: bytes | None = None) -> Any:
         words = urlencode({"dc": self._datacenter, **query})
         if self._connection.sock is None:
             try:
@@ -101,7 +109,7 @@ class Store:
             except OSError as error:
                 raise Refused(f"{type(error).__name__}: {error}") from error
         try:
-            self._connection.request(method, f"/v1/kv/{quote(key)}?{words}", body)
+            self._connection.request(method, f"{path}?{words}", body)
             answer = self._connection.getresponse()
             text = answer.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:

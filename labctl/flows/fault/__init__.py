@@ -5,12 +5,13 @@ from __future__ import annotations
 from labctl.flows.fault.healing import heal, ls
 from labctl.flows.fault.leadership import transfer
 from labctl.flows.fault.network import LEASE_SECONDS, delay, isolate, loss, one_way, partition, rate
-from labctl.flows.fault.processes import process
+from labctl.flows.fault.processes import Struck, process, strike
 from labctl.flows.fault.scene import Asked
 
 __all__ = [
     "LEASE_SECONDS",
     "Asked",
+    "Struck",
     "delay",
     "heal",
     "isolate",
@@ -20,5 +21,6 @@ __all__ = [
     "partition",
     "process",
     "rate",
+    "strike",
     "transfer",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +33,18 @@ _PROCESS = {
 _BACK = {"kill": "start", "stop": "start", "pause": "resume"}
 
 
+@dataclass(frozen=True)
+class Struck:
+    """What was done to servers: the fault's name, and between which times it happened, by this machine's clock."""
+
+    fault: str
+    begin: datetime
+    end: datetime
+
+
 def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
     """Kill, stop, start, pause or resume servers. Raises LabctlError."""
-    docker_verb, states, done = _PROCESS[verb]
+    _, states, done = _PROCESS[verb]
     scene = look(asked)
     cluster = scene.cluster
     if verb in {"start", "resume"}:
@@ -44,8 +53,7 @@ def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any
     if target in targets.ROLES and not cluster.running:
         raise LabctlError(f"No server of the lab {scene.lab.name} can be {done}: all of them run.")
     names = targets.resolve(target, cluster)
-    servers = [scene.lab.server(name) for name in names]
-    for one in servers:
+    for one in map(scene.lab.server, names):
         if one.state not in states:
             raise LabctlError(f"{one.name} cannot be {done}: it is {one.state} now.")
     rest = [name for name in scene.cluster.running if name not in names]
@@ -55,16 +63,25 @@ def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any
     if asked.dry_run:
         return broken(scene, "", words, names, None)
     steps.begin(words)
-    fault = rules.new_id()
-    if verb in {"kill", "stop", "pause"}:
-        note(scene.lab, names, fault_lines.began(datetime.now(UTC), fault, words, names, asked.seconds))
-    faults.signal(docker_verb, servers)
+    fault = strike(verb, names, scene.lab, asked.seconds).fault
     lease = ""
     if asked.seconds is not None and verb in _BACK:
         _give_back(_BACK[verb], names, scene.lab, asked)
         lease = f" for {asked.seconds:g} s"
     steps.done(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {done}{lease}.")
     return broken(scene, fault, words, names, asked.seconds)
+
+
+def strike(verb: str, names: Sequence[str], lab: Lab, seconds: float | None = None) -> Struck:
+    """Do to servers what a verb says, whatever state they are in, and let their logs say so. Raises LabctlError."""
+    docker_verb, _, _ = _PROCESS[verb]
+    fault = rules.new_id()
+    if verb in _BACK:
+        words = f"{verb} {','.join(names)}"
+        note(lab, names, fault_lines.began(datetime.now(UTC), fault, words, names, seconds))
+    begin = datetime.now(UTC)
+    faults.signal(docker_verb, [lab.server(name) for name in names])
+    return Struck(fault, begin, datetime.now(UTC))
 
 
 def _give_back(verb: str, names: Sequence[str], lab: Lab, asked: Asked) -> None:

@@ -157,3 +157,10 @@ def test_nobody_there_is_refused_and_silence_is_unanswered() -> None:
         listening.listen()
         with pytest.raises(Unanswered):
             act()
+
+
+@pytest.mark.parametrize(("said", "leader"), [(b'"10.213.0.2:8300"', "10.213.0.2"), (b'""', ""), (b"null", "")])
+def test_a_server_says_whom_it_knows_as_its_leader(server: StandIn, store: Store, said: bytes, leader: str) -> None:
+    server.answers = [(200, said)]
+    assert store.leader() == leader
+    assert server.asked == [("GET", "/v1/status/leader?dc=lab-a", b"")]

@@ -1,0 +1,37 @@
+"""The Docker host's clock, which stamps the servers' logs, beside this machine's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from labctl.engine.client import explained
+from labctl.portable.docker_api import Engine
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far the Docker host's clock is ahead of this machine's, and by how much that may be wrong, in seconds."""
+
+    seconds: float
+    uncertain: float
+
+    @property
+    def certain(self) -> float:
+        """By how much the clocks differ at least, in seconds."""
+        return max(abs(self.seconds) - self.uncertain, 0.0)
+
+
+def difference() -> Difference | None:
+    """Ask the engine what time it is; None where it does not say. Raises LabctlError."""
+    begin = datetime.now(UTC)
+    with explained():
+        said: Any = Engine().get("/info", doing="asking for the time")
+    end = datetime.now(UTC)
+    try:
+        there = datetime.fromisoformat(said["SystemTime"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    half: timedelta = (end - begin) / 2
+    return Difference((there - (begin + half)).total_seconds(), half.total_seconds())
