@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 _SERVER_COLOURS = (39, 208, 41, 171, 220, 45, 203)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
+_SIGNS = {
+    "done": ("✓", "ok"),
+    "failed": ("✗", "x"),
+    "bar": ("│", "|"),
+    "means": ("→", "->"),
+    "point": ("•", "*"),
+    "line": ("─", "-"),
+    "band": ("━", "="),
+    "middle": ("┃", "|"),
+}
 _NAMED = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -44,9 +54,8 @@ def harmless(text: str) -> str:
 
 
 def sign(name: str) -> str:
-    """A sign (`done`, `failed`, `bar`, `point`, `means`) as the output's encoding can show it."""
-    signs = {"done": ("✓", "ok"), "failed": ("✗", "x"), "bar": ("│", "|"), "means": ("→", "->"), "point": ("•", "*")}
-    fancy, plain = signs[name]
+    """A sign out of `_SIGNS` as the output's encoding can show it."""
+    fancy, plain = _SIGNS[name]
     try:
         # While a spinner runs, sys.stdout is the spinner's, which names no encoding.
         fancy.encode(sys.stdout.encoding or getattr(sys.__stdout__, "encoding", None) or "ascii")
