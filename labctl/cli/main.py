@@ -35,6 +35,7 @@ _COMMANDS = {
     "story": ("story", "Tell who stood, who voted for whom, who won, and why."),
     "fault": ("fault", "Kill, pause or cut off servers on purpose, and mend them."),
     "chaos": ("chaos", "Break a lab at random, and check that nothing is lost."),
+    "measure": ("measure", "Tell how long a lab is without a leader, again and again, as numbers."),
     "exec": ("look", "Run consul, or another command, in a server."),
     "image": ("image", "Make, list, save and load the image of the servers."),
     "doctor": ("doctor", "Say what is missing on this machine, and the command that mends it."),

@@ -60,12 +60,19 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def read(client: Client, servers: list[Server], tail: int | None = None) -> list[LogLine]:
-    """All lines there are, in the order in which Docker took them in. Raises LabctlError."""
+def read(client: Client, servers: list[Server], tail: int | None = None, since: float | None = None) -> list[LogLine]:
+    """All lines there are, in the order in which Docker took them in. Raises LabctlError.
+
+    Args:
+        client: the engine.
+        servers: whose.
+        tail: only so many of each, the last ones.
+        since: only from then on, in seconds since 1970.
+    """
     found: list[LogLine] = []
     for server in servers:
         with explained():
-            raw = client.logs(server.id, timestamps=True, tail=tail if tail is not None else "all")
+            raw = client.logs(server.id, timestamps=True, tail=tail if tail is not None else "all", since=since)
         found += [split(server.name, line) for line in raw.split(b"\n") if line]
     return sorted(found, key=lambda line: line.taken)
 

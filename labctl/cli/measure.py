@@ -1,0 +1,57 @@
+"""labctl measure: what a lab does, as numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli.options import json_option, lab_option, user
+
+if TYPE_CHECKING:
+    from labctl.raft.failover import By
+
+FORMATS = ("text", "json", "svg")
+
+
+@click.group("measure", short_help="Tell what a lab does, as numbers.")
+def measure_command() -> None:
+    """Measure what a lab does, beside what Consul's timeouts predict."""
+
+
+@measure_command.command("failover", short_help="How long a lab is without a leader.")
+@click.option("--times", type=int, default=20, show_default=True, metavar="N", help="How many failovers.")
+@click.option(
+    "--by",
+    type=click.Choice(("kill", "pause")),
+    default="kill",
+    show_default=True,
+    help="What happens to the leader.",
+)
+@lab_option
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@json_option
+def failover_command(times: int, by: By, lab: str | None, form: str, output: Path | None, *, as_json: bool) -> None:
+    """Kill or pause the leader again and again, and time what the others do about it.
+
+    Three times are measured: until the first server gives the leader up, until there is a new one, and until a write is
+    acknowledged; each beside what the timeouts of this lab's pace predict. The old leader comes back after each
+    failover, and the lab is ready at the end. Ctrl-C ends it early, and shows what was measured so far.
+    """
+    from labctl.flows import measure
+    from labctl.show import failover_views
+    from labctl.show.steps import steps_for
+
+    form = "json" if as_json else form
+    asked = measure.Asked(lab, user(), times, by, output)
+    result = measure.failover(asked, steps_for(json=as_json or (form != "text" and output is None)))
+    if result.measurement.failovers:
+        text = failover_views.written(result.measurement, form)
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            measure.save(text, output)
+    if result.ended is not None:
+        raise result.ended
