@@ -291,6 +291,7 @@ SHAPES = {
         "operation_row",
         "schedule_document",
     ),
+    "measure failover": ("measurement_document", "phase_row", "round_row", "spread_row", "timeouts_row"),
     "story": ("event_row", "election_row", "leader_row", "outage_row", "fault_row", "timeouts_row", "frame"),
     "image build, save and load": ("Image.row", "save", "load"),
     "doctor": ("Finding.row",),
