@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from labctl.chaos.history import MODES, Final, Operation
+from labctl.chaos.timeline import WITH_AN_ANSWER
 from labctl.engine.kv import Found, Refused, Store, Unanswered
 from labctl.engine.labs import find_lab
 from labctl.errors import LabctlError
@@ -27,6 +28,8 @@ TIMEOUT_SECONDS = 2.0
 REGISTERS = ("register/a", "register/b", "register/c")
 MOST_ADDED = 12_000
 """Keys that a run adds: a server keeps all of them in the memory that a lab gives it."""
+# So long the registers may take, at the real pace: an election may be under way.
+_FOUND_SECONDS = 10.0
 _ADD_SECONDS, _CHANGE_SECONDS, _READ_SECONDS = 0.05, 0.05, 0.02
 # A client that was refused asks again after a moment, and looks up where its server is not more often than this.
 _BACK_OFF_SECONDS, _LOOK_UP_SECONDS = 0.1, 0.5
@@ -91,9 +94,11 @@ class Crowd:
         # A run that was killed left its keys; while this one has the lab, they are nobody's.
         self.clear(PREFIX)
         founder = _Founder(self, self.lab.servers[0].name, "founder")
-        founder.work()
+        deadline = self.clock() + _FOUND_SECONDS * self.lab.raft_multiplier
+        while not founder.is_done and self.clock() < deadline:
+            founder.work()
         self._first = founder.operations
-        if any(one.outcome != "done" for one in self._first):
+        if not founder.is_done:
             raise LabctlError(
                 f"The lab {self.lab.name} is ready and took no write: `labctl status {self.lab.name}` says more."
             )
@@ -238,11 +243,18 @@ class _Client(threading.Thread, ABC):
 
 
 class _Founder(_Client):
-    """Makes the registers before anybody reads them."""
+    """Makes the registers before anybody reads them; an election in between is waited for."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every register is there: its own, or one of an attempt that got no answer."""
+        return {one.key for one in self.operations if one.outcome in WITH_AN_ANSWER} == set(REGISTERS)
 
     def work(self) -> None:
+        there = {one.key for one in self.operations if one.outcome in WITH_AN_ANSWER}
         for key in REGISTERS:
-            self._replace(key, None, 0, f"{self.name}:{key}")
+            if key not in there:
+                self._replace(key, None, 0, f"{self.name}:{len(self.operations)}")
 
 
 class _Adder(_Client):

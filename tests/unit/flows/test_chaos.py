@@ -170,23 +170,33 @@ def test_what_a_killed_run_left_is_removed_first(consul: Consul) -> None:
     assert {key.removeprefix(crowd.prefix) for key in consul.values} >= set(REGISTERS)
 
 
-def test_a_lab_that_takes_no_write_is_refused_before_anything_is_broken(consul: Consul) -> None:
+def test_an_election_while_the_registers_are_made_is_waited_for(consul: Consul) -> None:
+    # The first attempt happens without an answer, so the next one comes too late; later ones are refused for a while.
+    trouble: dict[int, type[Exception]] = {1: Unanswered, 3: Refused, 4: Refused}
+    consul.trouble = trouble.get
+    assert judged(crowd_of(), 0.2) == {"set": "valid", "cas": "valid", "reads": "valid"}
+
+
+def test_a_lab_that_takes_no_write_is_refused_before_anything_is_broken(
+    consul: Consul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chaos_clients, "_FOUND_SECONDS", 0.02)
     consul.trouble = lambda _: Unanswered
     with pytest.raises(LabctlError, match="took no write"):
         crowd_of().begin()
 
 
-def test_a_server_that_does_not_run_is_asked_where_it_is_now(consul: Consul, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("consul")
+def test_a_server_that_does_not_run_is_asked_where_it_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
     down = replace(LAB, servers=tuple(replace(one, http_port=None, state="exited") for one in LAB.servers))
     crowd = Crowd(None, down, 1, clock())  # type: ignore[arg-type]
-    with pytest.raises(LabctlError):
-        crowd.begin()
+    crowd.begin()
+    crowd.end()
     assert crowd.ports.of("consul1") == LAB.servers[0].http_port
     monkeypatch.setattr(chaos_clients, "find_lab", lambda _, __: None)
     monkeypatch.setattr(chaos_clients, "_LOOK_UP_SECONDS", 0.0)
     crowd.ports.look_again()
     assert crowd.ports.of("consul1") == LAB.servers[0].http_port
-    assert consul.asked == len(REGISTERS) - 1  # the first one was refused
 
 
 def test_a_long_run_adds_more_slowly() -> None:
