@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from labctl.chaos.report import Report
 
 FORMATS = ("text", "json", "html", "svg")
+FILE = click.Path(dir_okay=False, path_type=Path)
 _CODES = {"valid": ExitCode.DONE, "invalid": ExitCode.FAILED, "unknown": ExitCode.NOT_READY}
 
 
@@ -32,10 +34,8 @@ _CODES = {"valid": ExitCode.DONE, "invalid": ExitCode.FAILED, "unknown": ExitCod
     help="Of which faults, with commas between: kill, stop, pause, isolate, partition, one-way, loss, rate, delay.",
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
-@click.option(
-    "-o", "--output", type=click.File("w", encoding="utf-8", lazy=True), help="Write the report to this file."
-)
-@click.option("--history", type=click.File("w", encoding="utf-8", lazy=True), help="Write every request to this file.")
+@click.option("-o", "--output", type=FILE, help="Write the report to this file.")
+@click.option("--history", type=FILE, help="Write every request to this file.")
 @timeout_option
 @dry_run_option
 @json_option
@@ -46,8 +46,8 @@ def chaos_command(
     seed: int | None,
     mix: str,
     form: str,
-    output: IO[str] | None,
-    history: IO[str] | None,
+    output: Path | None,
+    history: Path | None,
     timeout: int,
     dry_run: bool,
     as_json: bool,
@@ -58,12 +58,13 @@ def chaos_command(
     name, and no read in consistent mode went back. The verdict is valid (exit 0), invalid with the fewest requests that
     show it (exit 1), or unknown (exit 3). Ctrl-C ends the breaking; the lab is healed and checked also then.
     """
-    from labctl.flows import chaos
+    from labctl.flows import chaos, reports
     from labctl.show import chaos_json, chaos_text
     from labctl.show.steps import steps_for
 
     verbs = tuple(word.strip() for word in mix.split(",") if word.strip())
-    asked = chaos.Asked(lab, user(), seconds, seed, verbs, timeout)
+    files = tuple(one for one in (output, history) if one is not None)
+    asked = chaos.Asked(lab, user(), seconds, seed, verbs, timeout, files)
     form = "json" if as_json else form
     if dry_run:
         planned = chaos.plan(asked)
@@ -74,12 +75,13 @@ def chaos_command(
         return ExitCode.DONE
     report = chaos.run(asked, steps_for(json=as_json or (form != "text" and output is None)))
     if history is not None:
-        chaos_json.write_history(report.run.operations, history)
+        reports.save(chaos_json.history_text(report.run.operations), history)
     _write(report, form, output, quiet=as_json)
     return ExitCode.INTERRUPTED if report.run.interrupted else _CODES[report.verdict]
 
 
-def _write(report: Report, form: str, output: IO[str] | None, *, quiet: bool) -> None:
+def _write(report: Report, form: str, output: Path | None, *, quiet: bool) -> None:
+    from labctl.flows import reports
     from labctl.show import chaos_html, chaos_json, chaos_text
 
     make: dict[str, Callable[[Report], str]] = {
@@ -91,6 +93,6 @@ def _write(report: Report, form: str, output: IO[str] | None, *, quiet: bool) ->
     if output is None:
         click.echo(make[form](report))
         return
-    output.write(f"{make[form](report)}\n")
+    reports.save(f"{make[form](report)}\n", output)
     if not quiet:
         click.echo(chaos_text.verdict(report))

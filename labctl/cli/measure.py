@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli.options import json_option, lab_option, user
+from labctl.cli.options import json_option, lab_argument, user
 
 if TYPE_CHECKING:
     from labctl.raft.failover import By
@@ -21,6 +21,7 @@ def measure_command() -> None:
 
 
 @measure_command.command("failover", short_help="How long a lab is without a leader.")
+@lab_argument
 @click.option("--times", type=int, default=20, show_default=True, metavar="N", help="How many failovers.")
 @click.option(
     "--by",
@@ -29,18 +30,17 @@ def measure_command() -> None:
     show_default=True,
     help="What happens to the leader.",
 )
-@lab_option
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @json_option
-def failover_command(times: int, by: By, lab: str | None, form: str, output: Path | None, *, as_json: bool) -> None:
-    """Kill or pause the leader again and again, and time what the others do about it.
+def failover_command(lab: str | None, times: int, by: By, form: str, output: Path | None, *, as_json: bool) -> None:
+    """Kill or pause the leader of LAB again and again, and time what the others do about it.
 
     Three times are measured: until the first server gives the leader up, until there is a new one, and until a write is
     acknowledged; each beside what the timeouts of this lab's pace predict. The old leader comes back after each
     failover, and the lab is ready at the end. Ctrl-C ends it early, and shows what was measured so far.
     """
-    from labctl.flows import measure
+    from labctl.flows import measure, reports
     from labctl.show import failover_views
     from labctl.show.steps import steps_for
 
@@ -52,6 +52,6 @@ def failover_command(times: int, by: By, lab: str | None, form: str, output: Pat
         if output is None:
             click.echo(text, nl=False)
         else:
-            measure.save(text, output)
+            reports.save(text, output)
     if result.ended is not None:
         raise result.ended

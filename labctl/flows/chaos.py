@@ -19,20 +19,20 @@ from labctl.flows.alone import alone_with
 from labctl.flows.chaos_clients import Crowd
 from labctl.flows.chaos_faults import Disturber
 from labctl.flows.plan import refuse_foreign
+from labctl.flows.reports import refuse_unwritable
+from labctl.flows.settled import LOOK_SECONDS, settled
 from labctl.flows.story import of_everything, of_lines
 from labctl.show.steps import SilentSteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from labctl.engine.client import Client as Docker
     from labctl.engine.labs import Lab
     from labctl.raft.story import Story
     from labctl.show.steps import Steps
 
-_READY_EVERY_SECONDS = 0.25
-# So long an election may take at the real pace, split votes included.
-_SETTLE_SECONDS = 8.0
 # Clients go on for a moment in the lab that is ready again, so that the report shows how it recovered.
 _AFTERWARDS_SECONDS = 1.0
 _LAST_LOOK_SECONDS = 20.0
@@ -49,6 +49,7 @@ class Asked:
         seed: which gives the same schedule again; None draws one.
         mix: of which faults.
         timeout: how long to wait, at the end, until the lab is ready again.
+        files: what will be written to.
     """
 
     lab: str | None
@@ -57,6 +58,7 @@ class Asked:
     seed: int | None
     mix: tuple[str, ...]
     timeout: float
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def plan(asked: Asked, docker: Docker | None = None) -> Plan:
 
 def run(asked: Asked, steps: Steps) -> Report:
     """Do all of it. Ctrl-C ends the breaking early; the lab is healed and checked also then. Raises LabctlError."""
+    for path in asked.files:
+        refuse_unwritable(path)
     docker = engine.connect()
     planned = plan(asked, docker)
     with alone_with(planned.lab.name):
@@ -124,7 +128,7 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Run:
 
 
 def _refuse_unfit(docker: Docker, lab: Lab) -> None:
-    if problem := _settled(lab).problem:
+    if problem := settled(lab).problem:
         raise LabctlError(
             f"The lab {lab.name} is not ready, and what breaks then says nothing: {problem}; "
             f"`labctl fault heal --lab {lab.name}` or `labctl up {lab.name}` mends it.",
@@ -134,16 +138,6 @@ def _refuse_unfit(docker: Docker, lab: Lab) -> None:
         raise LabctlError(
             f"The lab {lab.name} has a fault already, {active[0].words}: `labctl fault heal --lab {lab.name}` lifts it."
         )
-
-
-def _settled(lab: Lab) -> status.Status:
-    """A lab's status, when an election that is under way is over; servers that do not answer are not waited for."""
-    until = time.monotonic() + _SETTLE_SECONDS * lab.raft_multiplier
-    while True:
-        now = status.ask(lab)
-        if now.ready or any(view.problem for view in now.views) or time.monotonic() > until:
-            return now
-        time.sleep(_READY_EVERY_SECONDS)
 
 
 def _break(crowd: Crowd, disturber: Disturber, steps: Sequence[Step], seconds: float) -> bool:
@@ -174,7 +168,7 @@ def _ready_after(docker: Docker, name: str, begin: float, clock: Callable[[], fl
     while clock() - begin < timeout:
         if status.ask(choose_lab(docker, name)).ready:
             return clock() - begin
-        time.sleep(_READY_EVERY_SECONDS)
+        time.sleep(LOOK_SECONDS)
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from labctl.chaos.history import operation_row, told
 from labctl.chaos.timeline import WITH_AN_ANSWER, availability, quantile
@@ -77,9 +77,9 @@ def totals(operations: Iterable[Operation]) -> dict[str, Any]:
     }
 
 
-def write_history(operations: Iterable[Operation], out: IO[str]) -> None:
-    """Write every request as a line of JSON, in the order in which they began."""
-    out.writelines(f"{json.dumps(operation_row(one), ensure_ascii=False)}\n" for one in operations)
+def history_text(operations: Iterable[Operation]) -> str:
+    """Every request as a line of JSON, in the order in which they began."""
+    return "".join(f"{json.dumps(operation_row(one), ensure_ascii=False)}\n" for one in operations)
 
 
 def _short(number: float | None, digits: int = 3) -> float | None:

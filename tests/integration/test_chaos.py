@@ -166,6 +166,8 @@ def test_the_page_is_written_and_the_verdict_said(ada: Person, lab: str, tmp_pat
         (("--mix", "burn"), ExitCode.USAGE, "'burn' is nothing to break"),
         (("--mix", ","), ExitCode.USAGE, "The mix is empty"),
         (("--seed", "-1"), ExitCode.USAGE, "--seed"),
+        (("-o", "no/such/report.html"), ExitCode.USAGE, "there is no such folder"),
+        (("--history", "/"), ExitCode.USAGE, "is a directory"),
     ],
 )
 def test_bad_input_is_one_sentence(ada: Person, lab: str, words: tuple[str, ...], code: int, says: str) -> None:

@@ -72,7 +72,7 @@ def must_make_sense(ada: Person, lab: str, document: dict[str, Any], by: str, ti
 
 @pytest.mark.parametrize(("by", "times"), [("kill", 3), ("pause", 2)])
 def test_failovers_are_measured_and_the_lab_is_as_it_was(ada: Person, lab: str, by: str, times: int) -> None:
-    result = ada.done("measure", "failover", "--lab", lab, "--by", by, "--times", str(times), "--json")
+    result = ada.done("measure", "failover", lab, "--by", by, "--times", str(times), "--json")
     must_make_sense(ada, lab, result.json, by, times)
     assert result.err == ""
     must_be_as_it_was(ada, lab)
@@ -80,7 +80,7 @@ def test_failovers_are_measured_and_the_lab_is_as_it_was(ada: Person, lab: str, 
 
 def test_a_picture_goes_into_a_file_and_what_happens_to_the_terminal(ada: Person, lab: str, tmp_path: Path) -> None:
     path = tmp_path / "failover.svg"
-    words = ("measure", "failover", "--lab", lab, "--times", "1", "--format", "svg", "-o", str(path))
+    words = ("measure", "failover", lab, "--times", "1", "--format", "svg", "-o", str(path))
     assert "1 of 1: " in ada.done(*words).out
     root = ET.fromstring(path.read_text(encoding="utf-8"))  # noqa: S314 - labctl's own
     assert root.tag.endswith("svg")
@@ -92,7 +92,7 @@ def test_interrupted_it_shows_what_it_has_and_brings_the_leader_back(
     ada: Person, lab: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     into = tmp_path / "out"
-    process = ada.start("measure", "failover", "--lab", lab, "--times", "9", "--by", "pause", into=into)
+    process = ada.start("measure", "failover", lab, "--times", "9", "--by", "pause", into=into)
     wait_until(lambda: "1 of 9: " in into.read_text(encoding="utf-8"), ELECTION_SECONDS, "the first failover")
     wait_until(lambda: down(ada, lab), ELECTION_SECONDS, "the second leader to be paused")
     process.send_signal(number)
@@ -123,15 +123,15 @@ def test_bad_input_is_one_sentence_and_nothing_happens(
     ada: Person, lab: str, words: tuple[str, ...], code: int, sentence: str
 ) -> None:
     term = status_of(ada, lab)["term"]
-    result = ada.run("measure", "failover", "--lab", lab, *words)
+    result = ada.run("measure", "failover", lab, *words)
     assert (result.code, sentence in result.sentence()) == (code, True), result
     assert status_of(ada, lab)["term"] == term
 
 
 def test_a_lab_that_is_not_ready_is_refused_and_left_alone(ada: Person, bob: Person, lab: str) -> None:
-    assert bob.run("measure", "failover", "--lab", lab).code == 4
+    assert bob.run("measure", "failover", lab).code == 4
     ada.done("fault", "kill", "follower", "--lab", lab)
-    result = ada.run("measure", "failover", "--lab", lab, "--json")
+    result = ada.run("measure", "failover", lab, "--json")
     assert result.code == 3
     assert result.out == ""
     said = json.loads(result.err)
@@ -144,6 +144,6 @@ def test_a_lab_that_is_not_ready_is_refused_and_left_alone(ada: Person, bob: Per
 
 def test_a_lab_with_one_server_is_refused(ada: Person, name: str) -> None:
     up(ada, name, "--servers", "1")
-    result = ada.run("measure", "failover", "--lab", name)
+    result = ada.run("measure", "failover", name)
     assert (result.code, "nobody can follow its leader" in result.sentence()) == (4, True)
     assert status_of(ada, name)["ready"]

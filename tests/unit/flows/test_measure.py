@@ -13,6 +13,7 @@ from labctl.engine.kv import Unanswered
 from labctl.engine.logs import LogLine
 from labctl.engine.status import Status
 from labctl.errors import ExitCode, LabctlError
+from labctl.flows import failovers, reports
 from labctl.flows import fault as fault_flow
 from labctl.flows import measure as flow
 from labctl.flows.alone import alone_with
@@ -61,6 +62,7 @@ class World:
         self.heals = True
         self.refuses = False
         monkeypatch.setattr(flow, "choose_lab", lambda _, __: self.lab)
+        monkeypatch.setattr(failovers, "choose_lab", lambda _, __: self.lab)
         monkeypatch.setattr(client, "connect", lambda: None)
         monkeypatch.setattr(client, "host_name", lambda: "local")
         monkeypatch.setattr(clock, "difference", lambda: clock.Difference(0.001, 0.01))
@@ -68,11 +70,11 @@ class World:
         monkeypatch.setattr(fault_flow, "strike", self.strike)
         monkeypatch.setattr(faults, "done_by", lambda _, __, begin, ___: begin + timedelta(milliseconds=20))
         monkeypatch.setattr(logs, "read", lambda _, servers, since: self.lines(servers, since))
-        monkeypatch.setattr(flow, "FirstWrite", lambda lab, leader, key: Writer(self, lab, leader, key))
-        monkeypatch.setattr(flow, "Store", lambda *_: Keys(self))
+        monkeypatch.setattr(failovers, "FirstWrite", lambda lab, leader, key: Writer(self, lab, leader, key))
+        monkeypatch.setattr(failovers, "Store", lambda *_: Keys(self))
         self.clock = 0.0
-        monkeypatch.setattr("labctl.flows.measure.time.sleep", self.pass_by)
-        monkeypatch.setattr("labctl.flows.measure.time.monotonic", lambda: self.clock)
+        monkeypatch.setattr("labctl.flows.failovers.time.sleep", self.pass_by)
+        monkeypatch.setattr("labctl.flows.failovers.time.monotonic", lambda: self.clock)
 
     def pass_by(self, seconds: float) -> None:
         self.clock += seconds
@@ -299,8 +301,8 @@ def test_a_file_that_could_not_be_written_is_refused_before_anything_is_measured
     asked = replace(ASKED, output=tmp_path / "no" / "such.svg")
     assert refused(world, "there is no such folder", asked) is ExitCode.USAGE
     with pytest.raises(LabctlError, match="could not be written: Is a directory"):
-        flow.save("text", tmp_path)
-    flow.save("text", tmp_path / "there")
+        reports.save("text", tmp_path)
+    reports.save("text", tmp_path / "there")
     assert (tmp_path / "there").read_text(encoding="utf-8") == "text"
 
 

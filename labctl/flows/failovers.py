@@ -1,0 +1,209 @@
+"""Take a lab's leader away, time what the others do about it, and bring it back: again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import secrets
+import signal
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from labctl.engine import faults, logs, status
+from labctl.engine.kv import Refused, Store, Unanswered
+from labctl.engine.labs import choose_lab
+from labctl.errors import ExitCode, LabctlError
+from labctl.flows import fault
+from labctl.flows.first_write import FirstWrite
+from labctl.flows.story import of_everything, of_lines
+from labctl.raft.failover import Failover, told
+from labctl.raft.read import read_line
+from labctl.raft.timers import timers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labctl.engine.client import Client
+    from labctl.engine.labs import Lab, Server
+    from labctl.flows.fault import Struck
+    from labctl.raft.event import Event
+    from labctl.raft.failover import By, Told
+    from labctl.show.steps import Steps
+
+PREFIX = "raft-labctl/failover-"
+# A request that a server still holds is looked at again within 7 s / 16 of there being a leader.
+_HELD_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
+_DOWN = {"exited", "created", "dead"}
+
+
+class Failovers:
+    """Failovers of one lab, one after the other.
+
+    Args:
+        client: the engine.
+        lab: whose.
+        by: what happens to the leader.
+        steps: where each is told.
+
+    Attributes:
+        timers: the lab's.
+        done: those that were measured to their end.
+    """
+
+    def __init__(self, client: Client, lab: Lab, by: By, steps: Steps) -> None:
+        self._client, self._lab, self._by, self._steps = client, lab, by, steps
+        self.timers = timers_of(lab.raft_multiplier)
+        self.done: list[Failover] = []
+        self._prefix = f"{PREFIX}{secrets.token_hex(4)}/"
+        self._limit = 30.0 + 10.0 * self.timers.heartbeat
+
+    def run(self, times: int) -> LabctlError | KeyboardInterrupt | None:
+        """Do so many, and remove what was written. Returns what ended it too early."""
+        try:
+            try:
+                for number in range(1, times + 1):
+                    self._steps.begin(f"failover {number} of {times}")
+                    self.done.append(self._failover(number))
+                    self._steps.done(f"{number} of {times}: {_told_in_words(self._by, self.done[-1])}")
+            finally:
+                self._remove_keys()
+        except (LabctlError, KeyboardInterrupt) as error:
+            self._steps.fail()
+            return error
+        return None
+
+    # -- one failover ----------------------------------------------------------------------------------------
+
+    def _failover(self, number: int) -> Failover:
+        self._ready()
+        # Timers that one election started together know of each other; after a while at random they do not.
+        time.sleep(self.timers.heartbeat * random.uniform(1.0, 3.0))  # noqa: S311 - no secret
+        lab, leader = self._ready()
+        with FirstWrite(lab, leader, f"{self._prefix}{number}") as first:
+            try:
+                struck = fault.strike(self._by, [leader.name], lab)
+                written = first.wait(self._limit)
+                if written is None:
+                    raise self._too_late(f"no write after {self._by}ing {leader.name}")
+                lost = faults.done_by(leader, self._by, struck.begin, struck.end) or struck.end
+                story = self._story(lab, leader, struck)
+            finally:
+                self._bring_back(leader)
+        self._ready()
+        uncertain = (lost - struck.begin).total_seconds()
+        return Failover(leader.name, lost, uncertain, story, written.time, written.through, written.unseen)
+
+    def _ready(self) -> tuple[Lab, Server]:
+        """Wait until every server follows one leader; the lab as it is then, with its ports, and the leader."""
+        ends = time.monotonic() + self._limit
+        while True:
+            lab = choose_lab(self._client, self._lab.name)
+            now = status.ask(lab)
+            if now.ready and now.leader is not None:
+                return lab, lab.server(now.leader.name)
+            if time.monotonic() >= ends:
+                raise self._too_late(f"not all servers followed one leader, because {now.problem}")
+            time.sleep(_LOOK_SECONDS)
+
+    def _story(self, lab: Lab, leader: Server, struck: Struck) -> Told:
+        """What the others' logs tell; Docker has the last lines a moment after they were written."""
+        others = [one for one in lab.servers if one.name != leader.name]
+        ends = time.monotonic() + self._limit
+        since = struck.begin - timedelta(seconds=1)
+        while True:
+            lines = logs.read(self._client, others, since=since.timestamp())
+            _, events = of_everything(of_lines(replace(lab, servers=tuple(others)), lines))
+            found = told(sorted(map(_at_its_own_time, events), key=_when), struck.begin)
+            if found is not None:
+                return found
+            if time.monotonic() >= ends:
+                raise self._too_late("the servers' logs tell of no new leader")
+            time.sleep(_LOOK_SECONDS)
+
+    def _too_late(self, what: str) -> LabctlError:
+        return LabctlError(
+            f"In the lab {self._lab.name} {what}, within {self._limit:.0f} seconds: "
+            f"`labctl story {self._lab.name} --since 5m` shows what happened.",
+            ExitCode.NOT_READY,
+        )
+
+    # -- what must happen whatever happens -------------------------------------------------------------------
+
+    def _bring_back(self, leader: Server) -> None:
+        """Let the old leader run again. What was asked of Docker may still come true: it is looked at twice."""
+        with _undisturbed():
+            for _ in range(2):
+                lab = choose_lab(self._client, self._lab.name)
+                state = lab.server(leader.name).state
+                if state == "paused":
+                    fault.strike("resume", [leader.name], lab)
+                    return
+                if state in _DOWN:
+                    fault.strike("start", [leader.name], lab)
+                    return
+                time.sleep(_LOOK_SECONDS)
+
+    def _remove_keys(self) -> None:
+        """Remove what was written, also what a server held and wrote late."""
+        ends = time.monotonic() + self._limit
+        while True:
+            lab = choose_lab(self._client, self._lab.name)
+            if any(self._is_removed_through(one) for one in lab.running):
+                return
+            if time.monotonic() >= ends:
+                self._steps.note(f"Keys under {self._prefix} are left in the lab {lab.name}: no server removed them.")
+                return
+            time.sleep(_LOOK_SECONDS)
+
+    def _is_removed_through(self, server: Server) -> bool:
+        if server.http_port is None:
+            return False
+        store = Store(server.http_port, self._lab.name, 2.0)
+        try:
+            store.delete(self._prefix)
+            time.sleep(_HELD_SECONDS)
+            return not store.all(self._prefix)
+        except (Refused, Unanswered):
+            return False
+        finally:
+            store.close()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait: somebody who presses it twice still wants the lab back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _at_its_own_time(event: Event) -> Event:
+    """An event at the time that its server wrote: on a busy machine, Docker takes a line in up to 0.1 s later.
+
+    All servers have the Docker host's clock. Before Consul 1.7 they write whole seconds: then Docker's time is better.
+    """
+    own = read_line(event.line, server=event.server, line_no=event.line_no)
+    return event if own is None or own.time is None or not own.time.microsecond else event._replace(time=own.time)
+
+
+def _when(event: Event) -> datetime:
+    return event.time or datetime.min.replace(tzinfo=UTC)
+
+
+def _told_in_words(by: By, one: Failover) -> str:
+    done = {"kill": "killed", "pause": "paused"}[by]
+    return (
+        f"{one.old_leader} {done}, noticed after {one.seconds('detection'):.2f} s, "
+        f"{one.told.leader} leads after {one.seconds('leaderless'):.2f} s, written after "
+        f"{one.seconds('first_write'):.2f} s"
+    )
