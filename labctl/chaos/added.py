@@ -12,16 +12,9 @@ if TYPE_CHECKING:
     from labctl.chaos.history import Final, Operation
 
 
-def check_added(operations: Iterable[Operation], final: Final | None) -> Check:
-    """Compare what clients added with what is there at the end.
-
-    Args:
-        operations: the whole history.
-        final: what was read at the end, None where nothing could be.
-    """
+def check_added(operations: Iterable[Operation], final: Final) -> Check:
+    """Compare what clients added with what is there at the end; `operations` are the whole history."""
     adds = [one for one in operations if one.kind == "add"]
-    if final is None:
-        return check("set", [], "", unknown="what is there at the end could not be read")
     there = final.added
     found = [wrong for one in adds if (wrong := _wrong(one, there.get(one.key)))]
     asked = {one.key for one in adds}

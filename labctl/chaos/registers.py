@@ -7,11 +7,11 @@ stand before it (linearizability; for histories in which each write is known, pa
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from labctl.chaos.verdict import Check, Violation, check, violation
-from labctl.chaos.versions import NOWHERE, Known, Versions, versions
+from labctl.chaos.versions import NOWHERE, Known, Versions, is_certain, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,43 +28,23 @@ def by_register(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
     return found
 
 
-def check_cas(operations: Iterable[Operation], final: Final | None) -> Check:
-    """Whether each acknowledged compare-and-set replaced the value that it named, and no refused one happened.
-
-    Args:
-        operations: the whole history.
-        final: what was read at the end, None where nothing could be.
-    """
+def check_cas(operations: Iterable[Operation], final: Final) -> Check:
+    """Whether each acknowledged compare-and-set replaced the value that it named, and no refused one happened."""
     registers = by_register(operations)
-    if final is None:
-        return check("cas", [], "", unknown="what is there at the end could not be read")
     found = [wrong for key, asked in registers.items() for wrong in _of_writes(key, asked, final.registers.get(key))]
-    writes = [one for asked in registers.values() for one in asked if one.kind == "cas"]
-    done = sum(one.outcome == "done" for one in writes)
-    late = sum(one.outcome == "mismatch" for one in writes)
+    outcomes = Counter(one.outcome for asked in registers.values() for one in asked if one.kind == "cas")
     counted = (
-        f"{done} acknowledged on {len(registers)} registers, each in place of the value that it named; "
-        f"{late} came too late and were told so"
+        f"{outcomes['done']} acknowledged on {len(registers)} registers, each in place of the value that it named; "
+        f"{outcomes['mismatch']} came too late and were told so"
     )
-    return check("cas", found, counted, unknown="" if done else "no compare-and-set was acknowledged")
+    return check("cas", found, counted, unknown="" if outcomes["done"] else "no compare-and-set was acknowledged")
 
 
-def check_reads(operations: Iterable[Operation], final: Final | None) -> Check:
-    """Whether a read in consistent mode ever returned less than what was known before it was asked.
-
-    Args:
-        operations: the whole history.
-        final: what was read at the end, None where nothing could be.
-    """
+def check_reads(operations: Iterable[Operation], final: Final) -> Check:
+    """Whether a read in consistent mode ever returned less than what was known before it was asked."""
     registers = by_register(operations)
-    if final is None:
-        return check("reads", [], "", unknown="what is there at the end could not be read")
     found = [wrong for key, asked in registers.items() for wrong in _of_reads(key, asked, final.registers.get(key))]
-    answered = sum(
-        one.kind == "read" and one.mode == "consistent" and one.outcome == "done"
-        for asked in registers.values()
-        for one in asked
-    )
+    answered = sum(one.kind == "read" and is_certain(one) for asked in registers.values() for one in asked)
     counted = f"{answered} reads in consistent mode, and none of them went back"
     return check("reads", found, counted, unknown="" if answered else "no read in consistent mode was answered")
 

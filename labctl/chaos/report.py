@@ -9,9 +9,10 @@ from labctl.chaos.added import check_added
 from labctl.chaos.freshness import Freshness, freshness
 from labctl.chaos.registers import check_cas, check_reads
 from labctl.chaos.timeline import Slice, timeline
-from labctl.chaos.verdict import Check, Verdict, worst
+from labctl.chaos.verdict import CHECKS, Check, Verdict, worst
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from labctl.chaos.history import Final, Operation
@@ -103,8 +104,15 @@ class Report:
         return worst(self.checks)
 
 
+def checks_of(operations: Sequence[Operation], final: Final | None) -> list[Check]:
+    """Check every promise; where nothing could be read at the end, nobody knows."""
+    if final is None:
+        return [Check(name, "unknown", "what is there at the end could not be read") for name in CHECKS]
+    return [check_added(operations, final), check_cas(operations, final), check_reads(operations, final)]
+
+
 def report_of(run: Run) -> Report:
     """Check a run."""
-    checks = tuple(check(run.operations, run.final) for check in (check_added, check_cas, check_reads))
+    checks = tuple(checks_of(run.operations, run.final))
     reads = tuple(freshness(run.operations, run.final))
     return Report(run, checks, reads, tuple(timeline(run.operations, run.seconds, run.servers)))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from labctl.chaos.history import Operation
 
 Verdict = Literal["valid", "invalid", "unknown"]
+CHECKS = ("set", "cas", "reads")
 _WORST_FIRST: tuple[Verdict, ...] = ("invalid", "unknown", "valid")
 
 
@@ -32,7 +33,7 @@ class Check:
     """What became of one promise.
 
     Attributes:
-        name: `set`, `cas` or `reads`.
+        name: one of `CHECKS`.
         verdict: see the module.
         sentence: what was counted, or why nobody knows.
         violations: how many there are.

@@ -13,6 +13,7 @@ from labctl.chaos.added import check_added
 from labctl.chaos.freshness import freshness
 from labctl.chaos.history import Final, Operation
 from labctl.chaos.registers import check_cas, check_reads
+from labctl.chaos.report import checks_of
 from labctl.chaos.verdict import Check, worst
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def at_the_end(value: str | None = None, *added: str, others: dict[str, str | No
 
 
 def checks(history: list[Operation], final: Final | None) -> dict[str, Check]:
-    return {one.name: one for one in (check(history, final) for check in (check_added, check_cas, check_reads))}
+    return {one.name: one for one in checks_of(history, final)}
 
 
 class Store:
