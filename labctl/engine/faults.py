@@ -31,6 +31,8 @@ LABEL_WORDS = lab_names.LABEL_PREFIX + "fault-words"
 LABEL_TARGET = lab_names.LABEL_PREFIX + "fault-target"
 LABEL_UNTIL = lab_names.LABEL_PREFIX + "fault-until"
 AT_ONCE = 8
+LAST_LINES = 2000
+"""More than a server writes between the line of a fault and its end."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,17 @@ def note(servers: Iterable[Server], line: str) -> None:
 
     with explained():
         _each(write, ids)
+
+
+def last_words(server: Server) -> str:
+    """The end of a server's log, of the life that it has or had last. Raises LabctlError."""
+    engine, doing = Engine(), f"reading the log of {server.name}"
+    with explained():
+        state = engine.get(f"/containers/{server.id}/json", doing=doing)["State"]
+        began = datetime.fromisoformat(state["StartedAt"])
+        # One that was never started has a date of the year 1.
+        since = began.timestamp() if began.year > 1 else 0.0
+        return engine.log(server.id, lines=LAST_LINES, since=since, doing=doing)
 
 
 def _each(work: Callable[[str], None], names: Iterable[str]) -> None:

@@ -5,13 +5,22 @@ The lines have the form of Consul's own, and the module `labctl.fault`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
 MODULE = "labctl.fault"
+_NOTED = re.compile(rf'{MODULE}: fault (began|ended): id=(\w+) servers=\S*(?: what="([\w-]+))?')
+
+
+class Noted(NamedTuple):
+    """A fault that a server's log tells of: its name, and its verb such as `kill`."""
+
+    fault: str
+    verb: str
 
 
 def began(now: datetime, fault: str, words: str, servers: Iterable[str], seconds: float | None) -> str:
@@ -23,6 +32,14 @@ def began(now: datetime, fault: str, words: str, servers: Iterable[str], seconds
 def ended(now: datetime, fault: str, servers: Iterable[str]) -> str:
     """The line of a fault that was healed before its lease was over."""
     return _line(now, f"fault ended: id={fault} servers={','.join(servers)}")
+
+
+def last(text: str) -> Noted | None:
+    """The fault that lines of a server's log tell of last; None where there is none, or it was ended."""
+    found = None
+    for found in _NOTED.finditer(text):  # noqa: B007 - the last one
+        pass
+    return None if found is None or found[1] == "ended" else Noted(found[2], found[3] or "")
 
 
 def _line(now: datetime, message: str) -> str:

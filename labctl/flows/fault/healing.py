@@ -9,6 +9,7 @@ from labctl.engine import client as engine
 from labctl.engine import faults, labs
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import rules
+from labctl.flows.fault import processes
 from labctl.flows.fault.scene import Asked, note, own_lab
 from labctl.raft import fault_lines
 
@@ -18,22 +19,36 @@ if TYPE_CHECKING:
 
 
 def heal(fault: str | None, asked: Asked, steps: Steps) -> dict[str, Any]:
-    """Lift one fault, or all: take the rules away and look that they are gone, resume and start servers."""
+    """Lift one fault, or all. Raises LabctlError, also where there is no fault of that name or a rule does not go away.
+
+    Servers run again, also those that stopped by themselves where all is meant; rules are taken away, and each
+    server's network is looked at.
+    """
     if fault is not None and not rules.is_id(fault):
         raise LabctlError(f"{fault!a} is the name of no fault: `labctl fault ls` lists them.", ExitCode.USAGE)
     lab = own_lab(asked)
     steps.begin("heal")
-    known = {one.id for one in faults.active(engine.connect(), lab.name)}
-    found = faults.heal(lab, fault)
-    healed = (known if fault is None else known & {fault}) | {one for had in found.values() for one in had}
-    if fault is not None and not healed:
+    # First: a kernel that lets nobody look at its rules must not keep servers down.
+    away = processes.taken_away(lab, fault)
+    healed = processes.bring_back(away)
+    lifted = set() if fault in healed else _lift(lab, fault)
+    if fault is not None and not healed | lifted:
         raise LabctlError(f"The lab {lab.name} has no fault {fault}: `labctl fault ls` lists those that it has.")
-    for one in sorted(healed):
+    started = sorted(one.name for one in away)
+    steps.done(_healed_all(lab, lifted, started) if fault is None else _healed_one(fault, started))
+    return _mended(lab, healed | lifted, started)
+
+
+def _lift(lab: Lab, fault: str | None) -> set[str]:
+    """Take rules away. Returns the faults whose rules they were."""
+    known = {one.id for one in faults.active(engine.connect(), lab.name)}
+    # Looked up again: some servers may run only since now.
+    found = faults.heal(labs.choose_lab(engine.connect(), lab.name), fault)
+    lifted = (known if fault is None else known & {fault}) | {one for had in found.values() for one in had}
+    for one in sorted(lifted):
         disturbed = [name for name, had in found.items() if one in had]
         note(lab, disturbed, fault_lines.ended(datetime.now(UTC), one, disturbed))
-    started = _back(lab) if fault is None else []
-    steps.done(_healed(lab, healed, started))
-    return _mended(lab, healed, started)
+    return lifted
 
 
 def _mended(lab: Lab, healed: set[str], started: list[str]) -> dict[str, Any]:
@@ -41,22 +56,21 @@ def _mended(lab: Lab, healed: set[str], started: list[str]) -> dict[str, Any]:
     return {"lab": lab.name, "changed": bool(healed or started), "healed": sorted(healed), "started": started}
 
 
-def _back(lab: Lab) -> list[str]:
-    """Let every server run again."""
-    paused = [one for one in lab.servers if one.state == "paused"]
-    down = [one for one in lab.servers if one.state in {"exited", "dead", "created"}]
-    if paused:
-        faults.signal("unpause", paused)
-    if down:
-        faults.signal("start", down)
-    return sorted(one.name for one in [*paused, *down])
+def _healed_one(fault: str, started: list[str]) -> str:
+    if started:
+        return f"The fault {fault} is lifted: {_again(started)}."
+    return f"The fault {fault} is lifted: none of its rules is left."
 
 
-def _healed(lab: Lab, healed: set[str], started: list[str]) -> str:
-    if not healed and not started:
+def _again(started: list[str]) -> str:
+    return f"{', '.join(started)} {'runs' if len(started) == 1 else 'run'} again"
+
+
+def _healed_all(lab: Lab, lifted: set[str], started: list[str]) -> str:
+    if not lifted and not started:
         return f"The lab {lab.name} has no fault: nothing to heal."
-    parts = [f"{len(healed)} fault{'' if len(healed) == 1 else 's'} lifted"] if healed else []
-    parts += [f"{', '.join(started)} started again"] if started else []
+    parts = [f"{len(lifted)} fault{'' if len(lifted) == 1 else 's'} of the network lifted"] if lifted else []
+    parts += [_again(started)] if started else []
     return f"{' and '.join(parts)}; every server's network is clean."
 
 

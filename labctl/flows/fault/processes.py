@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from labctl.engine import faults
 from labctl.errors import LabctlError
 from labctl.faults import rules, targets
-from labctl.flows.fault.scene import Asked, broken, look, note
+from labctl.flows.fault.scene import Asked, broken, look
 from labctl.raft import fault_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from labctl.engine.labs import Lab
+    from labctl.engine.labs import Lab, Server
     from labctl.show.steps import Steps
 
 # Which of Docker's verbs, and in which state (Docker's word) a server must be.
@@ -29,13 +30,17 @@ _PROCESS = {
     "pause": ("pause", {"running"}, "paused"),
     "resume": ("unpause", {"paused"}, "resumed"),
 }
-
-_BACK = {"kill": "start", "stop": "start", "pause": "resume"}
+# In which state the fault of a verb leaves a server, and Docker's verb that ends that state.
+_LEFT = {"kill": "exited", "stop": "exited", "pause": "paused"}
+_BACK = {"paused": "unpause", "exited": "start", "created": "start", "dead": "start"}
 
 
 @dataclass(frozen=True)
 class Struck:
-    """What was done to servers: the fault's name, and between which times it happened, by this machine's clock."""
+    """What was done to servers, and between which times it happened, by this machine's clock.
+
+    `fault` is its name, or "" where they came back.
+    """
 
     fault: str
     begin: datetime
@@ -43,55 +48,119 @@ class Struck:
 
 
 def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
-    """Kill, stop, start, pause or resume servers. Raises LabctlError."""
+    """Kill, stop, start, pause or resume servers. Raises LabctlError.
+
+    Args:
+        verb: one of these words.
+        target: servers or a role.
+        asked: the lab; its lease is for what takes servers away, and means nothing for `start` and `resume`.
+        steps: where to say what happens.
+    """
     _, states, done = _PROCESS[verb]
     scene = look(asked)
+    brings_back = verb not in _LEFT
     cluster = scene.cluster
-    if verb in {"start", "resume"}:
+    if brings_back:
         # Of those that can be started, `any` is any of them.
         cluster = replace(cluster, running=tuple(one.name for one in scene.lab.servers if one.state in states))
-    if target in targets.ROLES and not cluster.running:
-        raise LabctlError(f"No server of the lab {scene.lab.name} can be {done}: all of them run.")
+        if target in targets.ROLES and not cluster.running:
+            raise LabctlError(f"No server of the lab {scene.lab.name} can be {done}: none is {_waiting(verb)}.")
     names = targets.resolve(target, cluster)
     for one in map(scene.lab.server, names):
         if one.state not in states:
             raise LabctlError(f"{one.name} cannot be {done}: it is {one.state} now.")
     rest = [name for name in scene.cluster.running if name not in names]
-    rest += names if verb in {"start", "resume"} else []
+    rest += names if brings_back else []
     words = f"{verb} {','.join(names)}"
     steps.note(f"{words}: {targets.preview([rest], scene.cluster)}.")
+    seconds = None if brings_back else asked.seconds
     if asked.dry_run:
-        return broken(scene, "", words, names, None)
+        return broken(scene, "", words, names, seconds)
     steps.begin(words)
-    fault = strike(verb, names, scene.lab, asked.seconds).fault
+    fault = strike(verb, names, scene.lab, seconds).fault
     lease = ""
-    if asked.seconds is not None and verb in _BACK:
-        _give_back(_BACK[verb], names, scene.lab, asked)
-        lease = f" for {asked.seconds:g} s"
+    if seconds is not None:
+        _heal_later(fault, seconds, scene.lab, asked)
+        lease = f" for {seconds:g} s"
     steps.done(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {done}{lease}.")
-    return broken(scene, fault, words, names, asked.seconds)
+    return broken(scene, fault, words, names, seconds)
 
 
 def strike(verb: str, names: Sequence[str], lab: Lab, seconds: float | None = None) -> Struck:
-    """Do to servers what a verb says, whatever state they are in, and let their logs say so. Raises LabctlError."""
+    """Do to servers what a verb says, and let their logs say so. Raises LabctlError.
+
+    Args:
+        verb: as of `process`; what it brings back must be paused or down.
+        names: the servers.
+        lab: as it is now.
+        seconds: the lease that stands in the log; nothing here ends it.
+    """
     docker_verb, _, _ = _PROCESS[verb]
+    servers = [lab.server(name) for name in names]
+    if verb not in _LEFT:
+        begin = datetime.now(UTC)
+        bring_back(servers)
+        return Struck("", begin, datetime.now(UTC))
     fault = rules.new_id()
-    if verb in _BACK:
-        words = f"{verb} {','.join(names)}"
-        note(lab, names, fault_lines.began(datetime.now(UTC), fault, words, names, seconds))
+    _note_first(servers, fault_lines.began(datetime.now(UTC), fault, f"{verb} {','.join(names)}", names, seconds))
     begin = datetime.now(UTC)
-    faults.signal(docker_verb, [lab.server(name) for name in names])
+    faults.signal(docker_verb, servers)
     return Struck(fault, begin, datetime.now(UTC))
 
 
-def _give_back(verb: str, names: Sequence[str], lab: Lab, asked: Asked) -> None:
-    """Start or resume servers when a lease is over: by a process of its own, which ends with no terminal.
+def _waiting(verb: str) -> str:
+    return "paused" if verb == "resume" else "down"
+
+
+def _note_first(servers: Sequence[Server], line: str) -> None:
+    """Write the line of a fault while there is somebody who can: into the log of a frozen server nobody writes."""
+    if frozen := [one for one in servers if one.state == "paused"]:
+        faults.signal("unpause", frozen)
+    faults.note(servers, line)
+
+
+def taken_away(lab: Lab, fault: str | None) -> list[Server]:
+    """The servers that do not run: all of them, or those that this fault took away and nobody brought back since."""
+    down = [one for one in lab.servers if one.state in _BACK]
+    if fault is None:
+        return down
+    return [
+        one for one in down if (noted := _noted(one)) and noted.fault == fault and _LEFT.get(noted.verb) == one.state
+    ]
+
+
+def bring_back(servers: Sequence[Server]) -> set[str]:
+    """Resume and start servers, and write into their logs which faults end. Returns the faults."""
+    ended: dict[str, list[Server]] = {}
+    for one in servers:
+        # Asked before: a server that starts begins a new life, whose log has no fault.
+        if (noted := _noted(one)) and noted.verb in _LEFT:
+            ended.setdefault(noted.fault, []).append(one)
+    for verb in ("unpause", "start"):
+        if those := [one for one in servers if _BACK[one.state] == verb]:
+            faults.signal(verb, those)
+    for fault, of in ended.items():
+        # They are back, also where that cannot be written into a log.
+        with contextlib.suppress(LabctlError):
+            faults.note(of, fault_lines.ended(datetime.now(UTC), fault, [one.name for one in of]))
+    return set(ended)
+
+
+def _noted(server: Server) -> fault_lines.Noted | None:
+    # Where a log cannot be read, its server must come back all the same.
+    with contextlib.suppress(LabctlError):
+        return fault_lines.last(faults.last_words(server))
+    return None
+
+
+def _heal_later(fault: str, seconds: float, lab: Lab, asked: Asked) -> None:
+    """Heal a fault when its lease is over: by a process of its own, which ends with no terminal.
 
     Only Docker can start a container, and nothing in a lab may talk to Docker.
     """
-    back = [sys.executable, "-m", "labctl", "fault", verb, ",".join(names), "--lab", lab.name]
+    heal = [sys.executable, "-m", "labctl", "fault", "heal", fault, "--lab", lab.name]
     subprocess.Popen(
-        ["/bin/sh", "-c", 'sleep "$0"; exec "$@"', f"{asked.seconds}", *back],
+        ["/bin/sh", "-c", 'sleep "$0"; exec "$@"', f"{seconds}", *heal],
         env={**os.environ, "LABCTL_OWNER": asked.owner},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -33,6 +33,7 @@ class Docker:
         self.containers: dict[str, dict[str, Any]] = {}
         self.gone: set[str] = set()
         self.refuses = ""
+        self.started = ""
         self._numbers = itertools.count()
         self._lock = threading.Lock()
 
@@ -63,10 +64,17 @@ class Docker:
             if one in self.gone:
                 raise DockerError("it is gone", said=f"No such container: {one}")
 
-    def get(self, path: str, filters: dict[str, str], *, doing: str, **query: int) -> list[dict[str, Any]]:
+    def get(self, path: str, filters: dict[str, str] | None = None, *, doing: str, **query: int) -> Any:
+        if path == f"/containers/{LAB.server(ONE).id}/json":
+            return {"State": {"StartedAt": self.started}}
         assert (path, filters, query) == ("/containers/json", {"label": "raft-labctl.lab=ada"}, {"all": 1})
         assert doing
         return [{"Id": name, "Labels": body["Labels"]} for name, body in self.containers.items()]
+
+    @staticmethod
+    def log(container: str, *, lines: int, since: float, doing: str) -> str:
+        assert (lines, doing) == (faults.LAST_LINES, "reading the log of consul1")
+        return f"{container} since {since}"
 
     def of(self, server: str) -> Network:
         return self.networks[LAB.server(server).id]
@@ -175,3 +183,14 @@ def test_what_does_not_go_away_is_told(docker: Docker, change: Cut | Delay, sent
     with pytest.raises(LabctlError, match=sentence):
         faults.heal(LAB, "ab12cd")
     assert len(docker.containers) == 1, "its helper may still do it"
+
+
+@pytest.mark.parametrize(
+    ("started", "since"),
+    [("2024-01-02T03:04:05.678901234Z", 1_704_164_645.678901), ("0001-01-01T00:00:00Z", 0.0)],
+)
+def test_the_last_words_of_a_server_are_those_of_the_life_that_it_had_last(
+    docker: Docker, started: str, since: float
+) -> None:
+    docker.started = started
+    assert faults.last_words(LAB.server(ONE)) == f"{LAB.server(ONE).id} since {since}"

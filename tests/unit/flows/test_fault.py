@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import replace
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from labctl.engine import client, faults, labs, status
+from labctl.engine.faults import ActiveFault
 from labctl.engine.status import Status
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults.rules import Cut, Delay
 from labctl.flows import fault as flow
 from labctl.portable.consul_views import View
+from labctl.raft import fault_lines
 from labctl.show.steps import SilentSteps
 from tests.unit import engine_stand_in as stand_in
+
+if TYPE_CHECKING:
+    from labctl.engine.labs import Lab
 
 LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
 ASKED = flow.Asked("ada", LAB.owner)
@@ -50,6 +56,12 @@ class Engine:
         monkeypatch.setattr(faults, "change", lambda _, what, __, words, s: self.changes.append((what, words, s)))
         monkeypatch.setattr(faults, "signal", lambda verb, on: self.signals.append((verb, [one.name for one in on])))
         monkeypatch.setattr(faults, "note", lambda on, line: self.notes.append(([one.name for one in on], line)))
+        self.logs: dict[str, str] = {}
+        self.rules: dict[str, set[str]] = {}
+        self.active: list[str] = []
+        monkeypatch.setattr(faults, "last_words", lambda one: self.logs.get(one.name, ""))
+        monkeypatch.setattr(faults, "active", lambda *_: [ActiveFault(one, "", (), None) for one in self.active])
+        monkeypatch.setattr(faults, "heal", self.heal)
         monkeypatch.setattr(faults, "transfer", lambda leader, to: self.transfers.append((leader.name, to)))
         monkeypatch.setattr(subprocess, "Popen", lambda words, **_: self.later.append(words))
 
@@ -69,6 +81,14 @@ class Engine:
             )
             for one in self.lab.servers
         )
+
+    def heal(self, lab: Lab, fault: str | None) -> dict[str, set[str]]:
+        """Take rules out of every network; a server that does not run has none."""
+        return {
+            one.name: {rule for rule in self.rules.get(one.name, set()) if fault in {None, rule}}
+            for one in lab.servers
+            if one.state != "exited"
+        }
 
     def with_state(self, server: str, state: str) -> None:
         """Let a server be in another state, in Docker's words."""
@@ -119,14 +139,122 @@ def test_one_way_loss_rate_and_delay_are_what_they_say(docker: Engine) -> None:
     assert (four.milliseconds, four.jitter, len(four.outgoing)) == (200, 20, 2)
 
 
-def test_a_process_is_given_back_when_its_lease_is_over(docker: Engine) -> None:
-    flow.process("kill", "leader", replace(ASKED, seconds=30), Told())
+def test_a_fault_of_a_process_is_healed_by_its_name_when_its_lease_is_over(docker: Engine) -> None:
+    result = flow.process("kill", "leader", replace(ASKED, seconds=30), Told())
     assert docker.signals == [("kill", ["consul1"])]
     (words,) = docker.later
     assert words[3] == "30"
-    assert words[-6:] == ["labctl", "fault", "start", "consul1", "--lab", "ada"]
+    assert words[-6:] == ["labctl", "fault", "heal", result["fault"], "--lab", "ada"]
+    ((servers, line),) = docker.notes
+    assert (servers, f"id={result['fault']} " in line) == (["consul1"], True)
     flow.process("kill", "consul2", ASKED, Told())
     assert len(docker.later) == 1
+
+
+@pytest.mark.parametrize(("verb", "state"), [("start", "exited"), ("resume", "paused")])
+def test_what_brings_servers_back_has_no_lease_and_says_which_fault_ends(docker: Engine, verb: str, state: str) -> None:
+    docker.with_state("consul2", state)
+    docker.logs["consul2"] = began("abc123", "pause" if state == "paused" else "stop")
+    result = flow.process(verb, "any", replace(ASKED, seconds=30), Told())
+    assert (result["fault"], result["servers"], result["seconds"]) == (None, ["consul2"], None)
+    assert docker.later == []
+    assert docker.signals == [("unpause" if verb == "resume" else "start", ["consul2"])]
+    ((servers, line),) = docker.notes
+    assert (servers, "fault ended: id=abc123 servers=consul2" in line) == (["consul2"], True)
+
+
+def test_a_frozen_server_that_is_killed_is_thawed_first_so_that_its_log_says_so(docker: Engine) -> None:
+    docker.with_state("consul2", "paused")
+    flow.process("kill", "consul2", ASKED, Told())
+    assert docker.signals == [("unpause", ["consul2"]), ("kill", ["consul2"])]
+    assert [servers for servers, _ in docker.notes] == [["consul2"]]
+
+
+def began(fault: str, verb: str) -> str:
+    """The log of a server that was taken away by that fault."""
+    line = fault_lines.began(datetime.now(UTC), fault, f"{verb} consul2", ["consul2"], 30)
+    return f"a line of Consul\n{line}\nanother\n"
+
+
+@pytest.mark.parametrize(("verb", "state"), [("kill", "exited"), ("stop", "exited"), ("pause", "paused")])
+def test_a_fault_of_a_process_heals_by_its_name_and_leaves_other_servers_alone(
+    docker: Engine, verb: str, state: str
+) -> None:
+    docker.with_state("consul2", state)
+    docker.with_state("consul3", "exited")
+    docker.logs = {"consul2": began("abc123", verb), "consul3": began("def456", "kill")}
+    told = Told()
+    result = flow.heal("abc123", ASKED, told)
+    assert result == {"lab": "ada", "changed": True, "healed": ["abc123"], "started": ["consul2"]}
+    assert docker.signals == [("unpause" if state == "paused" else "start", ["consul2"])]
+    ((servers, line),) = docker.notes
+    assert (servers, "fault ended: id=abc123" in line) == (["consul2"], True)
+    assert told.lines == ["The fault abc123 is lifted: consul2 runs again."]
+
+
+@pytest.mark.parametrize(
+    ("state", "log"),
+    [
+        ("exited", began("abc123", "kill") + began("def456", "kill")),  # killed again, by another fault
+        ("exited", began("abc123", "pause")),  # paused, and then it fell over
+        ("paused", began("abc123", "kill")),  # it was started, and paused by other means
+        ("exited", began("abc123", "isolate")),  # a fault of the network, and then it fell over
+        ("exited", began("abc123", "kill") + fault_lines.ended(datetime.now(UTC), "abc123", ["consul2"])),
+        ("exited", ""),  # it was started since, and is down for another reason: its new life tells of no fault
+        ("running", began("abc123", "kill")),
+    ],
+)
+def test_a_lease_that_is_over_undoes_its_own_fault_and_no_later_one(docker: Engine, state: str, log: str) -> None:
+    docker.with_state("consul2", state)
+    docker.logs["consul2"] = log
+    with pytest.raises(LabctlError, match="The lab ada has no fault abc123") as caught:
+        flow.heal("abc123", ASKED, Told())
+    assert caught.value.code is ExitCode.FAILED
+    assert (docker.signals, docker.notes) == ([], [])
+
+
+def test_all_are_the_rules_of_every_network_and_the_servers_that_do_not_run(docker: Engine) -> None:
+    docker.with_state("consul2", "paused")
+    docker.with_state("consul3", "exited")
+    docker.logs["consul2"] = began("abc123", "pause")
+    docker.rules["consul1"] = {"aaaaaa"}
+    docker.active = ["bbbbbb"]
+    told = Told()
+    result = flow.heal(None, ASKED, told)
+    assert result["healed"] == ["aaaaaa", "abc123", "bbbbbb"]
+    assert result["started"] == ["consul2", "consul3"]
+    assert docker.signals == [("unpause", ["consul2"]), ("start", ["consul3"])]
+    assert told.lines == [
+        "2 faults of the network lifted and consul2, consul3 run again; every server's network is clean."
+    ]
+
+
+def test_a_fault_of_the_network_heals_by_its_name_and_nothing_else_does(docker: Engine) -> None:
+    docker.rules = {"consul1": {"aaaaaa", "bbbbbb"}, "consul3": {"aaaaaa"}}
+    told = Told()
+    result = flow.heal("aaaaaa", ASKED, told)
+    assert result == {"lab": "ada", "changed": True, "healed": ["aaaaaa"], "started": []}
+    assert told.lines == ["The fault aaaaaa is lifted: none of its rules is left."]
+    ((servers, line),) = docker.notes
+    assert (servers, "fault ended: id=aaaaaa servers=consul1,consul3" in line) == (["consul1", "consul3"], True)
+
+
+def test_nothing_to_heal_is_no_failure_and_is_said(docker: Engine) -> None:
+    told = Told()
+    assert flow.heal(None, ASKED, told) == {"lab": "ada", "changed": False, "healed": [], "started": []}
+    assert told.lines == ["The lab ada has no fault: nothing to heal."]
+    assert (docker.signals, docker.notes) == ([], [])
+
+
+def test_a_server_whose_log_cannot_be_read_is_started_all_the_same(
+    docker: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> str:
+        raise LabctlError("the logging driver does not support reading")
+
+    monkeypatch.setattr(faults, "last_words", refuse)
+    docker.with_state("consul2", "exited")
+    assert flow.heal(None, ASKED, Told())["started"] == ["consul2"]
 
 
 def test_a_dry_run_only_says_what_would_happen(docker: Engine) -> None:
@@ -142,7 +270,8 @@ def test_a_dry_run_only_says_what_would_happen(docker: Engine) -> None:
     [
         ("pause", "consul2", "paused", "consul2 cannot be paused: it is paused now"),
         ("start", "consul2", "running", "consul2 cannot be started: it is running now"),
-        ("resume", "any", "running", "can be resumed: all of them run"),
+        ("resume", "any", "running", "can be resumed: none is paused"),
+        ("start", "any", "running", "can be started: none is down"),
         ("kill", "consul2", "exited", "consul2 cannot be killed: it is exited now"),
     ],
 )

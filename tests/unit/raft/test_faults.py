@@ -95,3 +95,23 @@ def test_few_faults_are_kept_open() -> None:
     assert len(story.take().faults) >= 100
     story.finish()
     assert len(story.faults) <= 64
+
+
+def killed(fault: str) -> str:
+    return fault_lines.began(BEGIN, fault, "kill consul1,consul2", ["consul1", "consul2"], None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "noted"),
+    [
+        ([], None),
+        (["consul: shutting down"], None),
+        ([killed("ab12cd"), "2024-01-01T00:00:00Z [INFO]  agent: fault began: id=ffffff"], ("ab12cd", "kill")),
+        ([killed("ab12cd"), killed("ab12ce")], ("ab12ce", "kill")),
+        ([killed("ab12cd"), began(lease=None)], ("ab12cd", "isolate")),
+        ([killed("ab12cd"), fault_lines.ended(BEGIN, "ab12cd", ["consul1"])], None),
+        ([fault_lines.ended(BEGIN, "ab12cd", ["consul1"]), killed("ab12ce")], ("ab12ce", "kill")),
+    ],
+)
+def test_the_end_of_a_log_tells_which_fault_a_server_is_in(lines: list[str], noted: tuple[str, str] | None) -> None:
+    assert fault_lines.last("\n".join(lines)) == noted
