@@ -291,6 +291,27 @@ def test_the_network_of_a_server_that_is_down_is_refused_before_anything_is_done
     assert docker.changes == []
 
 
+def test_a_fault_that_no_log_tells_of_is_taken_back(docker: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object, __: str) -> None:
+        raise LabctlError("consul1 is not running")
+
+    healed: list[str] = []
+    monkeypatch.setattr(faults, "note", refuse)
+    monkeypatch.setattr(faults, "heal", lambda _, fault: healed.append(fault))
+    with pytest.raises(LabctlError, match="consul1 is not running"):
+        flow.isolate("consul1", ASKED, Told())
+    assert len(docker.changes) == len(healed) == 1
+
+
+def test_a_lab_of_one_server_has_no_network_to_break(docker: Engine) -> None:
+    docker.lab = replace(docker.lab, size=1, servers=docker.lab.servers[:1])
+    for break_it in (flow.isolate, lambda *rest: flow.loss(5, *rest), lambda *rest: flow.rate(5, *rest)):
+        with pytest.raises(LabctlError, match="has one server: there is no network to break") as caught:
+            break_it("consul1", ASKED, Told())
+        assert caught.value.code is ExitCode.USAGE
+    assert docker.changes == []
+
+
 def test_somebody_elses_lab_is_not_disturbed(docker: Engine) -> None:
     with pytest.raises(LabctlError, match="belongs to") as caught:
         flow.isolate("leader", replace(ASKED, owner="eve"), Told())
