@@ -16,13 +16,30 @@ if TYPE_CHECKING:
 TARGET = "A server, several with commas between, or leader, follower, any, majority, minority."
 
 
-def _options(function: Function) -> Function:
-    lease = click.option(
-        "--for", "seconds", type=Time(), metavar="TIME", help="How long, such as 30s or 2m; then it ends by itself."
-    )
-    for option in (json_option, dry_run_option, lease, lab_option):
+_LEASE = click.option(
+    "--for",
+    "seconds",
+    type=Time(),
+    metavar="TIME",
+    help="How long, such as 30s or 2m; then it ends by itself, inside the lab.  [default: 60s]",
+)
+_LEASE_OF_PROCESS = click.option(
+    "--for",
+    "seconds",
+    type=Time(),
+    metavar="TIME",
+    help="How long, such as 30s or 2m; then a process that stays on this machine lets them run again.",
+)
+
+
+def _common(function: Function) -> Function:
+    for option in (json_option, dry_run_option, lab_option):
         function = option(function)
     return function
+
+
+def _options(function: Function) -> Function:
+    return _common(_LEASE(function))
 
 
 @click.group("fault", short_help="Break something on purpose.")
@@ -31,8 +48,9 @@ def fault_command() -> None:
 
     TARGET is a server, several with commas between, or a role: leader, follower, any, majority, minority (followers
     first). What remains of the cluster is said before anything happens. Faults of the network end by themselves after a
-    minute, or after what --for says; they are lifted inside the lab, also when labctl is long gone. `labctl fault heal`
-    lifts all of them, and lets every server run again.
+    minute, or after what --for says; they are lifted inside the lab, also when labctl is long gone. Servers that are
+    killed, stopped or paused come back by themselves only with --for, and only while this machine runs. `labctl fault
+    heal` lifts all of them, and lets every server run again.
     """
 
 
@@ -60,15 +78,14 @@ _PROCESS = {
 
 
 def _process_command(verb: str, text: str) -> click.Command:
-    @click.command(verb, help=f"{text}\n\n{TARGET}", short_help=text)
-    @click.argument("target")
-    @_options
-    def command(target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool) -> None:
+    def command(target: str, lab: str | None, seconds: float | None = None, *, dry_run: bool, as_json: bool) -> None:
         from labctl.flows import fault
 
         _do(fault.process, verb, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
 
-    return command
+    ends = verb in {"start", "resume"}
+    with_options = click.argument("target")(_common(command if ends else _LEASE_OF_PROCESS(command)))
+    return click.command(verb, help=f"{text}\n\n{TARGET}", short_help=text)(with_options)
 
 
 for _verb, _text in _PROCESS.items():
@@ -175,12 +192,15 @@ def transfer_command(target: str, lab: str | None, *, dry_run: bool, as_json: bo
 
 @fault_command.command("heal", short_help="Lift a fault, or all of them.")
 @click.argument("fault_id", required=False, metavar="[FAULT]")
+@click.option("--all", "everything", is_flag=True, help="All faults, as without FAULT.")
 @lab_option
 @json_option
-def heal_command(fault_id: str | None, lab: str | None, *, as_json: bool) -> None:
+def heal_command(fault_id: str | None, lab: str | None, *, everything: bool, as_json: bool) -> None:
     """Lift FAULT, or all faults: take every rule away, look that it is gone, and let every server run again."""
     from labctl.flows import fault
 
+    if fault_id is not None and everything:
+        raise click.UsageError(f"{fault_id} is one fault and --all means all: say one of them.")
     _do(fault.heal, fault_id, as_json=as_json, asked=_asked(lab, None, dry_run=False))
 
 
