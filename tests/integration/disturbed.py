@@ -5,18 +5,45 @@ from __future__ import annotations
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.integration.elections import status_of
-from tests.integration.harness import IMAGE, container, docker
+import pytest
+
+from labctl.portable.lab_names import LABEL_LAB
+from tests.integration.elections import ELECTION_SECONDS, status_of
+from tests.integration.fixtures import up
+from tests.integration.harness import IMAGE, container, docker, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.integration.harness import Person
 
 NAMES = ("consul1", "consul2", "consul3")
 EVERYBODY = {(one, other) for one in NAMES for other in NAMES if one != other}
 LABEL_FAULT = "raft-labctl.fault"
 QUEUE = "1ab"
+
+
+@pytest.fixture(scope="module")
+def lab_of_module(ada: Person, module_names: Callable[[], str]) -> str:
+    name = module_names()
+    up(ada, name)
+    return name
+
+
+@pytest.fixture
+def lab(ada: Person, lab_of_module: str) -> Iterator[str]:
+    """A lab that is ready when a test begins, and whose faults are healed when it ends."""
+    wait_until(lambda: status_of(ada, lab_of_module)["ready"], ELECTION_SECONDS, f"{lab_of_module} to be ready")
+    yield lab_of_module
+    ada.done("fault", "heal", "--lab", lab_of_module)
+
+
+def broken(ada: Person, lab: str, *words: str) -> dict[str, Any]:
+    """What `labctl fault WORDS` says that it did."""
+    result: dict[str, Any] = ada.done("fault", *words, "--lab", lab, "--json").json
+    return result
 
 
 def address(ada: Person, lab: str, server: str) -> str:
@@ -61,6 +88,34 @@ def inside(lab: str, server: str, script: str) -> str:
 def is_clean(lab: str, server: str) -> bool:
     found = inside(lab, server, "nft list tables; tc qdisc show dev eth0")
     return "labctl" not in found and f" {QUEUE}: " not in found
+
+
+def traces(lab: str, of_network: tuple[str, ...] = NAMES) -> dict[str, tuple[str, ...]]:
+    """What a fault would have changed: containers, rules and queues, how servers run, what stands in their logs."""
+
+    def of(server: str) -> tuple[str, ...]:
+        return (
+            docker("inspect", "--format", "{{.State.Status}} {{.State.StartedAt}}", container(lab, server)),
+            inside(lab, server, "nft list ruleset; tc qdisc show dev eth0") if server in of_network else "",
+            *(line for line in log_of(lab, server) if "labctl.fault" in line),
+        )
+
+    with ThreadPoolExecutor(len(NAMES)) as pool:
+        found = dict(zip(NAMES, pool.map(of, NAMES), strict=True))
+    return found | {"containers": tuple(sorted(docker("ps", "-aq", "--filter", f"label={LABEL_LAB}={lab}").split()))}
+
+
+def log_of(lab: str, server: str) -> list[str]:
+    """A server's log, and what labctl wrote into it."""
+    words = ["docker", "logs", container(lab, server)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def seen_by(lab: str, server: str, other: str) -> str:
+    """What the gossip of a server says of another one: alive, failed, left."""
+    rows = [line.split() for line in docker("exec", container(lab, server), "consul", "members").splitlines()]
+    return next(row[2] for row in rows if row[0].startswith(other))
 
 
 def helpers(lab: str) -> list[str]:

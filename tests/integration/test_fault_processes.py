@@ -1,0 +1,140 @@
+"""Servers that are killed, stopped or frozen: as the others see them, and that only their own fault is undone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.disturbed import EVERYBODY, NAMES, broken, helpers, is_clean, seen_by, who_reaches_whom
+from tests.integration.elections import ELECTION_SECONDS, status_of
+from tests.integration.harness import container, docker, inspect, wait_until
+
+if TYPE_CHECKING:
+    from tests.integration.harness import Person
+
+LEASE_SECONDS = 8
+
+
+def state(lab: str, server: str) -> str:
+    """Docker's word for how a server is."""
+    return str(inspect("container", container(lab, server))[0]["State"]["Status"])
+
+
+def waiting(ada: Person, fault: str) -> bool:
+    """Whether a process waits for the end of a fault's lease, or heals it."""
+    return any(fault in words for words in ada.processes().values())
+
+
+@pytest.mark.parametrize(
+    ("verb", "down", "back"), [("pause", "paused", "resume"), ("kill", "exited", "start"), ("stop", "exited", "start")]
+)
+def test_a_follower_that_is_taken_away_is_missed_by_the_others_and_comes_back(
+    ada: Person, lab: str, verb: str, down: str, back: str
+) -> None:
+    fault = broken(ada, lab, verb, "follower")
+    (server,) = fault["servers"]
+    (row,) = [one for one in status_of(ada, lab)["servers"] if one["name"] == server]
+    assert row["state"] == down
+    other = next(name for name in NAMES if name != server)
+    # Also one that was stopped: it does not leave its cluster.
+    wait_until(lambda: seen_by(lab, other, server) == "failed", ELECTION_SECONDS, f"{other} to miss {server}")
+    assert broken(ada, lab, back, "any")["servers"] == [server]
+    wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{server} to be back")
+    wait_until(lambda: seen_by(lab, other, server) == "alive", ELECTION_SECONDS, f"{other} to see {server}")
+    told = ada.done("story", lab, "--json").json["faults"][-1]
+    assert (told["what"], told["servers"], told["ended_by"]) == (f"{verb} {server}", [server], "heal")
+
+
+@pytest.mark.parametrize("verb", ["kill", "stop", "pause"])
+def test_a_leader_that_is_taken_away_is_followed_by_another_one(ada: Person, lab: str, verb: str) -> None:
+    before = status_of(ada, lab)
+    (leader,) = broken(ada, lab, verb, "leader")["servers"]
+    assert leader == before["leader"]
+    wait_until(lambda: status_of(ada, lab)["leader"] not in {None, leader}, ELECTION_SECONDS, "another leader")
+    now = status_of(ada, lab)
+    assert now["term"] > before["term"]
+    healed = ada.done("fault", "heal", "--all", "--lab", lab, "--json").json
+    assert healed["started"] == [leader]
+    wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{leader} to follow")
+    assert status_of(ada, lab)["term"] >= now["term"]
+
+
+@pytest.mark.parametrize("verb", ["kill", "pause"])
+def test_a_server_that_was_taken_away_for_a_time_comes_back_though_its_terminal_is_gone(
+    ada: Person, lab: str, verb: str
+) -> None:
+    process = ada.start("fault", verb, "consul2", "--lab", lab, "--for", f"{LEASE_SECONDS}s")
+    process.communicate()
+    assert process.returncode == 0
+    # As where a terminal is closed: whatever is left of its group ends.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    assert state(lab, "consul2") != "running"
+    wait_until(lambda: state(lab, "consul2") == "running", ELECTION_SECONDS, "consul2 to be back by itself")
+    wait_until(lambda: not ada.processes(), ELECTION_SECONDS, "no process to be left")
+    wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{lab} to be ready")
+
+
+@pytest.mark.parametrize(("verb", "back", "down"), [("kill", "start", "exited"), ("pause", "resume", "paused")])
+def test_a_lease_that_is_over_does_not_undo_a_later_fault(
+    ada: Person, lab: str, verb: str, back: str, down: str
+) -> None:
+    first = broken(ada, lab, verb, "consul2", "--for", f"{LEASE_SECONDS}s")
+    ada.done("fault", back, "consul2", "--lab", lab)
+    assert waiting(ada, first["fault"]), "the lease was over before the second fault: this machine is too slow"
+    second = broken(ada, lab, verb, "consul2")
+    wait_until(lambda: not waiting(ada, first["fault"]), ELECTION_SECONDS, "the first lease to be over")
+    assert state(lab, "consul2") == down
+    assert broken(ada, lab, "heal", second["fault"])["started"] == ["consul2"]
+    assert state(lab, "consul2") == "running"
+
+
+def test_a_lease_that_is_over_does_not_start_what_was_started_and_killed_without_labctl(ada: Person, lab: str) -> None:
+    fault = broken(ada, lab, "kill", "consul2", "--for", f"{LEASE_SECONDS}s")["fault"]
+    docker("start", container(lab, "consul2"))
+    docker("kill", container(lab, "consul2"))
+    assert waiting(ada, fault), "the lease was over before: this machine is too slow"
+    wait_until(lambda: not waiting(ada, fault), ELECTION_SECONDS, "the lease to be over")
+    assert state(lab, "consul2") == "exited"
+
+
+def test_a_frozen_server_that_is_killed_for_a_time_comes_back(ada: Person, lab: str) -> None:
+    broken(ada, lab, "pause", "consul2")
+    fault = broken(ada, lab, "kill", "consul2", "--for", f"{LEASE_SECONDS}s")["fault"]
+    assert state(lab, "consul2") == "exited"
+    wait_until(lambda: state(lab, "consul2") == "running", ELECTION_SECONDS, "consul2 to be back by itself")
+    wait_until(lambda: not waiting(ada, fault), ELECTION_SECONDS, "the lease to be over")
+
+
+def test_heal_also_cleans_the_network_of_a_frozen_server(ada: Person, lab: str) -> None:
+    broken(ada, lab, "isolate", "consul2", "--for", "120s")
+    one = broken(ada, lab, "isolate", "consul2", "--for", "120s")["fault"]
+    broken(ada, lab, "pause", "consul2")
+    assert broken(ada, lab, "heal", one)["healed"] == [one]
+    assert state(lab, "consul2") == "paused"
+    assert len(helpers(lab)) == 1
+    assert broken(ada, lab, "heal", "--all")["started"] == ["consul2"]
+    assert who_reaches_whom(ada, lab) == EVERYBODY
+    assert is_clean(lab, "consul2")
+    assert helpers(lab) == []
+
+
+def test_heal_is_safe_to_repeat_and_says_that_there_is_nothing(ada: Person, lab: str) -> None:
+    broken(ada, lab, "kill", "consul3")
+    ada.done("fault", "heal", "--lab", lab)
+    again = ada.done("fault", "heal", "--lab", lab)
+    assert f"The lab {lab} has no fault: nothing to heal." in again.out + again.err
+    assert broken(ada, lab, "heal") == {"lab": lab, "changed": False, "healed": [], "started": []}
+
+
+def test_each_verb_answers_at_once_also_beside_a_frozen_server(ada: Person, lab: str) -> None:
+    broken(ada, lab, "pause", "consul3")
+    begun = time.monotonic()
+    assert status_of(ada, lab)["ready"] is False
+    # A server that Docker knows to be frozen is not waited for.
+    assert time.monotonic() - begun < 1.0
