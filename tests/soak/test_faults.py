@@ -37,9 +37,7 @@ def test_every_network_is_clean_after_the_lease_or_one_heal(
     )
     clean = begun = 0
     for _ in range(KILLS_OF_LABCTL):
-        verb = chance.choice(
-            [("isolate", "consul2"), ("partition", "consul1", "/", "consul2,consul3"), ("loss", "40", "consul3")]
-        )
+        verb = chance.choice(VERBS)
         process = ada.start("fault", *verb, "--lab", lab, "--for", "60s")
         time.sleep(chance.uniform(0.05, 0.6))
         process.send_signal(signal.SIGKILL)
