@@ -167,11 +167,24 @@ def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | Non
 
 
 def signal(verb: str, servers: Iterable[Server]) -> None:
-    """Do `kill`, `stop`, `start`, `pause` or `unpause` to servers' processes, all at once. Raises LabctlError."""
+    """Do `kill`, `stop`, `start`, `pause` or `unpause` to servers' processes, all at once. Raises LabctlError.
+
+    A server that runs already when it should start or go on is no failure.
+    """
     query: dict[str, dict[str, Any]] = {"kill": {"signal": "KILL"}, "stop": {"t": 5}}
     doing = {"kill": "killing", "stop": "stopping", "start": "starting", "pause": "pausing", "unpause": "resuming"}
+    engine = Engine()
+
+    def send(server: str) -> None:
+        try:
+            engine.change(verb, [server], doing=f"{doing[verb]} servers", **query.get(verb, {}))
+        except DockerError as error:
+            # Two may heal at the same time. Of a server that was started already, Docker says nothing.
+            if verb != "unpause" or "is not paused" not in error.said.lower():
+                raise
+
     with explained():
-        Engine().change(verb, [one.id for one in servers], doing=f"{doing[verb]} servers", **query.get(verb, {}))
+        _each(send, [one.id for one in servers])
 
 
 def done_by(server: Server, verb: str, begin: datetime, end: datetime) -> datetime | None:

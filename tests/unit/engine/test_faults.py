@@ -34,6 +34,7 @@ class Docker:
         self.gone: set[str] = set()
         self.refuses = ""
         self.started = ""
+        self.changed: list[tuple[Any, ...]] = []
         self._numbers = itertools.count()
         self._lock = threading.Lock()
 
@@ -44,11 +45,11 @@ class Docker:
             self.containers[name] = body
         return name
 
-    def change(self, verb: str, containers: list[str], *, doing: str) -> None:
-        assert verb == "start"
+    def change(self, verb: str, containers: list[str], *, doing: str, **query: Any) -> None:
+        assert set(containers) <= set(self.containers) | set(self.networks)
+        self.changed.append((verb, *containers, query))
         if self.refuses:
             raise DockerError(explain(self.refuses, doing), said=self.refuses)
-        assert set(containers) <= set(self.containers)
 
     def execute(self, container: str, words: list[str], *, doing: str) -> str:
         of = self.containers[container]["HostConfig"]["NetworkMode"].removeprefix("container:")
@@ -194,3 +195,18 @@ def test_the_last_words_of_a_server_are_those_of_the_life_that_it_had_last(
 ) -> None:
     docker.started = started
     assert faults.last_words(LAB.server(ONE)) == f"{LAB.server(ONE).id} since {since}"
+
+
+def test_servers_are_signalled_each(docker: Docker) -> None:
+    faults.signal("stop", LAB.servers[:2])
+    assert sorted(docker.changed, key=str) == [("stop", one.id, {"t": 5}) for one in LAB.servers[:2]]
+
+
+def test_a_server_that_somebody_else_has_resumed_is_no_failure(docker: Docker) -> None:
+    docker.refuses = "Container 23c38b is not paused"
+    faults.signal("unpause", LAB.servers)
+    assert len(docker.changed) == 3
+    docker.refuses = "Container 23c38b is not running"
+    for verb in ("unpause", "kill"):
+        with pytest.raises(LabctlError, match="is not running"):
+            faults.signal(verb, LAB.servers)
