@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from labctl.chaos.report import Disturbance, Report
+    from labctl.chaos.report import Disturbance, Reigned, Report
     from labctl.chaos.timeline import Slice
 
 LEFT, WIDTH, RIGHT = 104, 940, 24
@@ -23,7 +23,7 @@ _FASTEST_MS, _SLOWEST_MS = 1.0, 10_000.0
 _TICKS = (5, 10, 20, 30, 60, 120, 300)
 _MOST_TICKS = 12
 # A letter of this drawing is about so wide.
-_LETTER = 6.2
+_LETTER = 5.8
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,7 @@ def chart_of(report: Report) -> Chart:
     for lane in lanes[:-1]:
         chart.bars += [_bar(one, lane, scale, run.seconds) for one in report.slices]
         chart.faults += [_fault(one, lane, scale) for one in run.disturbances if lane.name in one.servers]
-    chart.leaders = [
-        _band(
-            one.begin, one.end, lanes[-1].y + 4, LANE - 10, f"{one.server}, term {one.term}",
-            f"{one.server} led in term {one.term}, {_time(one.begin, one.end)}", scale,
-        )
-        for one in run.reigns
-    ]  # fmt: skip
+    chart.leaders = [_reign(one, lanes[-1], scale) for one in run.reigns]
     every = next((step for step in _TICKS if run.seconds / step <= _MOST_TICKS), _TICKS[-1])
     chart.seconds = [Tick(LEFT + at * scale, f"{at} s") for at in range(0, int(run.seconds) + 1, every)]
     chart.waits = [Tick(chart.latency_y + _depth(at), label) for at, label in _SCALE]
@@ -162,16 +156,24 @@ def _bar(one: Slice, lane: Lane, scale: float, seconds: float) -> Bar:
     )
 
 
+def _reign(one: Reigned, lane: Lane, scale: float) -> Band:
+    labels = (f"{one.server}, term {one.term}", one.server, one.server.removeprefix("consul"))
+    words = f"{one.server} led in term {one.term}, {_time(one.begin, one.end)}"
+    return _band(one.begin, one.end, (lane.y + 4, LANE - 10), labels, words, scale)
+
+
 def _fault(one: Disturbance, lane: Lane, scale: float) -> Band:
-    return _band(
-        one.begin, one.end, lane.y + 1, LANE - 3, one.step.verb, f"{one.what}, {_time(one.begin, one.end)}", scale
-    )
+    words = f"{one.what}, {_time(one.begin, one.end)}"
+    return _band(one.begin, one.end, (lane.y + 1, LANE - 3), (one.step.verb,), words, scale)
 
 
-def _band(begin: float, end: float, y: float, height: float, label: str, words: str, scale: float) -> Band:  # noqa: PLR0913, PLR0917 - all that a band is
+def _band(  # noqa: PLR0913, PLR0917 - all that a band is
+    begin: float, end: float, rows: tuple[float, float], labels: Sequence[str], words: str, scale: float
+) -> Band:
+    """A band with the first label that there is room for; `rows` are its top and its height."""
     width = round(max((end - begin) * scale, 1.0), 1)
-    room = width > len(label) * _LETTER + 8
-    return Band(round(LEFT + begin * scale, 1), y, width, height, label if room else "", words)
+    label = next((one for one in labels if len(one) * _LETTER + 8 <= width), "")
+    return Band(round(LEFT + begin * scale, 1), rows[0], width, rows[1], label, words)
 
 
 def _time(begin: float, end: float) -> str:

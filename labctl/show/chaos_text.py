@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 from typing import TYPE_CHECKING
 
 from labctl.chaos.history import told
 from labctl.chaos.timeline import availability, timeline
 from labctl.show.chaos_json import totals
-from labctl.show.style import harmless, paint, paint_server, sign, table
+from labctl.show.style import harmless, paint, paint_server, sign, table, width
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,13 +39,13 @@ def schedule_text(steps: Sequence[Step], seed: int) -> str:
 
 def report_text(report: Report, columns: int | None = None) -> str:
     """The whole report. `columns` is how wide the terminal is; None asks it."""
-    wide = min(columns or shutil.get_terminal_size((80, 24)).columns, _WIDEST)
+    wide = max(min(columns or shutil.get_terminal_size((80, 24)).columns, _WIDEST), _NARROWEST)
     parts = [
-        strips(report.run, max(wide, _NARROWEST) - _MARGIN),
-        requests(report),
+        strips(report.run, wide - _MARGIN),
+        _wrapped("", requests(report), wide),
         _reads(report),
-        "\n".join(_check(one) for one in report.checks),
-        verdict(report),
+        "\n".join(_check(one, wide) for one in report.checks),
+        _wrapped("", verdict(report), wide),
     ]
     return "\n" + "\n\n".join(parts)
 
@@ -67,8 +68,15 @@ def sentence(report: Report) -> str:
     return f"{means[report.verdict]}{ready}{early}"
 
 
-def _check(one: Check) -> str:
-    first = f"{paint(f'{one.verdict:<7}', COLOURS[one.verdict])}  {NAMES[one.name]}: {harmless(one.sentence)}."
+def _wrapped(front: str, text: str, wide: int) -> str:
+    """Text in lines of that width, the first one behind `front`."""
+    lines = textwrap.wrap(text, wide - width(front), break_on_hyphens=False, break_long_words=False)
+    return front + f"\n{' ' * width(front)}".join(lines)
+
+
+def _check(one: Check, wide: int) -> str:
+    front = f"{paint(f'{one.verdict:<7}', COLOURS[one.verdict])}  "
+    first = _wrapped(front, f"{NAMES[one.name]}: {harmless(one.sentence)}.", wide)
     if one.shown is None:
         return first
     lines = [f"    {each.begin:8.3f}s to {each.end:8.3f}s  {harmless(told(each))}" for each in one.shown.history]
