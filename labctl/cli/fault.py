@@ -204,11 +204,11 @@ def heal_command(fault_id: str | None, lab: str | None, *, everything: bool, as_
     _do(fault.heal, fault_id, as_json=as_json, asked=_asked(lab, None, dry_run=False))
 
 
-@fault_command.command("ls", short_help="List the faults of the network.")
+@fault_command.command("ls", short_help="List the faults.")
 @click.argument("lab", required=False)
 @json_option
 def ls_command(lab: str | None, *, as_json: bool) -> None:
-    """List the faults of the network that a lab has now."""
+    """List the faults that a lab has now: servers that were killed, stopped or paused, and those of the network."""
     from labctl.flows import fault
     from labctl.show import views
 
@@ -218,4 +218,4 @@ def ls_command(lab: str | None, *, as_json: bool) -> None:
     elif found:
         click.echo(views.faults_table(found))
     else:
-        click.echo(f"The network of the lab {name} has no fault.")
+        click.echo(f"The lab {name} has no fault.")

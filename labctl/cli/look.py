@@ -29,13 +29,14 @@ def ls_command(*, as_json: bool) -> None:
 @json_option
 def status_command(lab: str | None, *, as_json: bool) -> int:
     """Show LAB: who leads in which term, who votes, how far each server's log is. Exit code 3 where it is not ready."""
-    from labctl.engine import client, faults, labs, status
+    from labctl.engine import client, labs, status
     from labctl.errors import ExitCode
+    from labctl.flows import fault
     from labctl.show import views
 
     connection = client.connect()
     now = status.ask(labs.choose_lab(connection, lab))
-    active = faults.active(connection, now.lab.name)
+    active = fault.active(connection, now.lab)
     if as_json:
         print_json(views.status_document(now, active))
     else:

@@ -37,13 +37,13 @@ LAST_LINES = 2000
 
 @dataclass(frozen=True)
 class ActiveFault:
-    """A fault of the network that a lab has now.
+    """A fault that a lab has now.
 
     Attributes:
         id: its name.
         words: what was asked for, as in `isolate consul2`.
-        servers: whose network it changes.
-        until: when its lease is over.
+        servers: whose network it changes, or who was taken away.
+        until: when its lease is over; None where it has none.
     """
 
     id: str

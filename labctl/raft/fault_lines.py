@@ -6,21 +6,35 @@ The lines have the form of Consul's own, and the module `labctl.fault`.
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
 MODULE = "labctl.fault"
-_NOTED = re.compile(rf'{MODULE}: fault (began|ended): id=(\w+) servers=\S*(?: what="([\w-]+))?')
+_NOTED = re.compile(
+    rf'(\S+) \[WARN\]  {MODULE}: fault (began|ended): id=(\w+) servers=\S*(?: what="([^"]*)")?(?: seconds=(\S+))?'
+)
 
 
 class Noted(NamedTuple):
-    """A fault that a server's log tells of: its name, and its verb such as `kill`."""
+    """A fault that a server's log tells of.
+
+    Attributes:
+        fault: its name.
+        words: what was asked for, such as `kill consul2`.
+        until: when its lease is over; None where it has none.
+    """
 
     fault: str
-    verb: str
+    words: str
+    until: datetime | None = None
+
+    @property
+    def verb(self) -> str:
+        """What was done, such as `kill`."""
+        return self.words.partition(" ")[0]
 
 
 def began(now: datetime, fault: str, words: str, servers: Iterable[str], seconds: float | None) -> str:
@@ -39,7 +53,16 @@ def last(text: str) -> Noted | None:
     found = None
     for found in _NOTED.finditer(text):  # noqa: B007 - the last one
         pass
-    return None if found is None or found[1] == "ended" else Noted(found[2], found[3] or "")
+    if found is None or found[2] == "ended":
+        return None
+    return Noted(found[3], found[4] or "", _until(found[1], found[5]))
+
+
+def _until(stamp: str, seconds: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(stamp) + timedelta(seconds=float(seconds or "x"))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _line(now: datetime, message: str) -> str:

@@ -150,7 +150,7 @@ def members_table(members: list[Seen]) -> str:
 
 
 def active_row(fault: ActiveFault) -> dict[str, Any]:
-    """One fault of the network that a lab has now."""
+    """One fault that a lab has now."""
     return {
         "fault": fault.id,
         "what": fault.words,
@@ -170,7 +170,7 @@ def faults_table(found: list[ActiveFault]) -> str:
         [one["fault"], one["what"], ", ".join(one["servers"]), _left(one["seconds_left"])]
         for one in map(active_row, found)
     ]
-    return table(["fault", "what", "in the network of", "ends in"], rows)
+    return table(["fault", "what", "servers", "ends in"], rows)
 
 
 def _left(seconds: float | None) -> str:

@@ -12,33 +12,15 @@ import pytest
 from labctl.errors import ExitCode
 from tests.integration.disturbed import NAMES, helpers, is_clean
 from tests.integration.elections import ELECTION_SECONDS, status_of
-from tests.integration.fixtures import up
 from tests.integration.harness import container, docker, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.integration.harness import Person
 
 PREFIX = "raft-labctl/chaos/"
 SHORT = ("--for", "12s", "--seed", "4")
-
-
-@pytest.fixture(scope="module")
-def lab(ada: Person, module_names: Callable[[], str]) -> str:
-    """A lab that every test leaves as it found it."""
-    name = module_names()
-    up(ada, name)
-    return name
-
-
-@pytest.fixture(autouse=True)
-def healed(ada: Person, lab: str) -> Iterator[None]:
-    """Begin with a lab that is ready, and leave no fault."""
-    wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{lab} to be ready")
-    yield
-    ada.done("fault", "heal", "--lab", lab)
 
 
 def keys(lab: str) -> list[str]:

@@ -38,12 +38,15 @@ def test_a_follower_that_is_taken_away_is_missed_by_the_others_and_comes_back(
 ) -> None:
     fault = broken(ada, lab, verb, "follower")
     (server,) = fault["servers"]
-    (row,) = [one for one in status_of(ada, lab)["servers"] if one["name"] == server]
+    now = status_of(ada, lab)
+    (row,) = [one for one in now["servers"] if one["name"] == server]
     assert row["state"] == down
+    assert [(one["fault"], one["what"]) for one in now["faults"]] == [(fault["fault"], f"{verb} {server}")]
     other = next(name for name in NAMES if name != server)
     # Also one that was stopped: it does not leave its cluster.
     wait_until(lambda: seen_by(lab, other, server) == "failed", ELECTION_SECONDS, f"{other} to miss {server}")
     assert broken(ada, lab, back, "any")["servers"] == [server]
+    assert status_of(ada, lab)["faults"] == []
     wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{server} to be back")
     wait_until(lambda: seen_by(lab, other, server) == "alive", ELECTION_SECONDS, f"{other} to see {server}")
     told = ada.done("story", lab, "--json").json["faults"][-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labctl.flows.fault.healing import heal, ls
+from labctl.flows.fault.healing import active, heal, ls
 from labctl.flows.fault.leadership import transfer
 from labctl.flows.fault.network import LEASE_SECONDS, delay, isolate, loss, one_way, partition, rate
 from labctl.flows.fault.processes import Struck, process, strike
@@ -12,6 +12,7 @@ __all__ = [
     "LEASE_SECONDS",
     "Asked",
     "Struck",
+    "active",
     "delay",
     "heal",
     "isolate",

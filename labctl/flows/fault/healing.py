@@ -14,6 +14,7 @@ from labctl.flows.fault.scene import Asked, note, own_lab
 from labctl.raft import fault_lines
 
 if TYPE_CHECKING:
+    from labctl.engine.client import Client
     from labctl.engine.labs import Lab
     from labctl.show.steps import Steps
 
@@ -75,7 +76,12 @@ def _healed_all(lab: Lab, lifted: set[str], started: list[str]) -> str:
 
 
 def ls(name: str | None) -> tuple[str, list[faults.ActiveFault]]:
-    """A lab's name, and the faults of the network that it has now."""
+    """A lab's name, and the faults that it has now."""
     client = engine.connect()
     lab = labs.choose_lab(client, name)
-    return lab.name, faults.active(client, lab.name)
+    return lab.name, active(client, lab)
+
+
+def active(client: Client, lab: Lab) -> list[faults.ActiveFault]:
+    """The faults that a lab has now: first the servers that were taken away, then those of the network."""
+    return [*processes.active(lab), *faults.active(client, lab.name)]

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import faults
+from labctl.engine.faults import ActiveFault
 from labctl.errors import LabctlError
 from labctl.faults import rules, targets
 from labctl.flows.fault.scene import Asked, broken, look
@@ -127,6 +128,15 @@ def taken_away(lab: Lab, fault: str | None) -> list[Server]:
     return [
         one for one in down if (noted := _noted(one)) and noted.fault == fault and _LEFT.get(noted.verb) == one.state
     ]
+
+
+def active(lab: Lab) -> list[ActiveFault]:
+    """The faults that took servers away which are still away."""
+    found: dict[str, tuple[fault_lines.Noted, list[str]]] = {}
+    for one in lab.servers:
+        if one.state in _BACK and (noted := _noted(one)) and _LEFT.get(noted.verb) == one.state:
+            found.setdefault(noted.fault, (noted, []))[1].append(one.name)
+    return [ActiveFault(name, noted.words, tuple(servers), noted.until) for name, (noted, servers) in found.items()]
 
 
 def bring_back(servers: Sequence[Server]) -> set[str]:

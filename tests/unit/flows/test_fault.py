@@ -213,6 +213,17 @@ def test_a_lease_that_is_over_undoes_its_own_fault_and_no_later_one(docker: Engi
     assert (docker.signals, docker.notes) == ([], [])
 
 
+def test_servers_that_were_taken_away_are_faults_that_the_lab_has(docker: Engine) -> None:
+    docker.with_state("consul2", "paused")
+    docker.with_state("consul3", "exited")
+    docker.logs["consul2"] = began("abc123", "pause")
+    docker.logs["consul3"] = began("def456", "pause")  # it was resumed, and fell over since
+    docker.active = ["bbbbbb"]
+    name, found = flow.ls("ada")
+    assert name == "ada"
+    assert [(one.id, one.servers) for one in found] == [("abc123", ("consul2",)), ("bbbbbb", ())]
+
+
 def test_all_are_the_rules_of_every_network_and_the_servers_that_do_not_run(docker: Engine) -> None:
     docker.with_state("consul2", "paused")
     docker.with_state("consul3", "exited")

@@ -106,12 +106,19 @@ def killed(fault: str) -> str:
     [
         ([], None),
         (["consul: shutting down"], None),
-        ([killed("ab12cd"), "2024-01-01T00:00:00Z [INFO]  agent: fault began: id=ffffff"], ("ab12cd", "kill")),
-        ([killed("ab12cd"), killed("ab12ce")], ("ab12ce", "kill")),
-        ([killed("ab12cd"), began(lease=None)], ("ab12cd", "isolate")),
+        (
+            [killed("ab12cd"), "2024-01-01T00:00:00Z [INFO]  agent: fault began: id=ffffff"],
+            ("ab12cd", "kill consul1,consul2", None),
+        ),
+        ([killed("ab12cd"), killed("ab12ce")], ("ab12ce", "kill consul1,consul2", None)),
+        ([killed("ab12cd"), began(lease=None)], ("ab12cd", "isolate consul2", None)),
+        ([began(lease=30)], ("ab12cd", "isolate consul2", at(30))),
+        ([began(lease=1e300)], ("ab12cd", "isolate consul2", None)),
         ([killed("ab12cd"), fault_lines.ended(BEGIN, "ab12cd", ["consul1"])], None),
-        ([fault_lines.ended(BEGIN, "ab12cd", ["consul1"]), killed("ab12ce")], ("ab12ce", "kill")),
+        ([fault_lines.ended(BEGIN, "ab12cd", ["consul1"]), killed("ab12ce")], ("ab12ce", "kill consul1,consul2", None)),
     ],
 )
-def test_the_end_of_a_log_tells_which_fault_a_server_is_in(lines: list[str], noted: tuple[str, str] | None) -> None:
+def test_the_end_of_a_log_tells_which_fault_a_server_is_in(
+    lines: list[str], noted: tuple[str, str, datetime | None] | None
+) -> None:
     assert fault_lines.last("\n".join(lines)) == noted
