@@ -10,6 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from labctl.raft.spread import quantile
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -64,12 +66,7 @@ class Slice:
 
     def wait(self, part: float) -> float | None:
         """A quantile of how long answered requests took, in milliseconds; None where none was answered."""
-        return quantile(self.waits, part)
-
-
-def quantile(ordered: Sequence[float], part: float) -> float | None:
-    """A quantile of numbers in order: 0.5 is the median. None where there are none."""
-    return ordered[min(int(part * len(ordered)), len(ordered) - 1)] if ordered else None
+        return quantile(self.waits, part) if self.waits else None
 
 
 def timeline(

@@ -7,7 +7,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from labctl.chaos.history import operation_row, told
-from labctl.chaos.timeline import WITH_AN_ANSWER, availability, quantile
+from labctl.chaos.timeline import WITH_AN_ANSWER, availability
+from labctl.raft.spread import quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,9 +72,9 @@ def totals(operations: Iterable[Operation]) -> dict[str, Any]:
         "answered": len(waits),
         "refused": outcomes["refused"],
         "unanswered": outcomes["unanswered"],
-        "p50_ms": _short(quantile(waits, 0.5)),
-        "p95_ms": _short(quantile(waits, 0.95)),
-        "max_ms": _short(quantile(waits, 1.0)),
+        "p50_ms": _short(quantile(waits, 0.5) if waits else None),
+        "p95_ms": _short(quantile(waits, 0.95) if waits else None),
+        "max_ms": _short(max(waits, default=None)),
     }
 
 

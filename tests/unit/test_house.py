@@ -20,7 +20,7 @@ MAY: dict[str, set[str]] = {
     "raft": set(),
     "show": {"raft", "chaos"},
     "faults": set(),
-    "chaos": set(),
+    "chaos": {"raft"},
     "engine": {"faults"},
     "provision": set(),
     "flows": {"engine", "provision", "faults", "chaos", "show", "raft"},
