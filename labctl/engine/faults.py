@@ -33,6 +33,12 @@ LABEL_UNTIL = lab_names.LABEL_PREFIX + "fault-until"
 AT_ONCE = 8
 LAST_LINES = 2000
 """More than a server writes between the line of a fault and its end."""
+NOTE = 'printf "\\n%s\\n" "$0" > /proc/1/fd/1'
+"""Writes a line ($0) into a server's log, on a line of its own.
+
+Consul writes a line and its end one after the other (mitchellh/cli, BasicUi): what comes between the two would stand
+behind Consul's line. So ours begins with an end.
+"""
 
 
 @dataclass(frozen=True)
@@ -217,8 +223,7 @@ def note(servers: Iterable[Server], line: str) -> None:
     engine, ids = Engine(), {one.name: one.id for one in servers}
 
     def write(name: str) -> None:
-        words = ["/bin/sh", "-c", 'printf "%s\\n" "$0" > /proc/1/fd/1', line]
-        engine.execute(ids[name], words, doing=f"noting a fault in the log of {name}")
+        engine.execute(ids[name], ["/bin/sh", "-c", NOTE, line], doing=f"noting a fault in the log of {name}")
 
     with explained():
         _each(write, ids)

@@ -36,7 +36,9 @@ class LogLines:
         self._colour = coloured()
 
     def write(self, line: LogLine) -> None:
-        """Print a line."""
+        """Print a line, unless it is blank."""
+        if not line.text.strip():
+            return
         if self._as_json:
             click.echo(json.dumps(line_row(line)))
         else:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labctl.engine import faults
+from labctl.engine.kv import Store
 from labctl.portable.lab_names import LABEL_LAB
 from tests.integration.disturbed import (
     EVERYBODY,
@@ -46,6 +49,30 @@ def writes(lab: str, server: str, value: str) -> bool:
     """Whether a write through a server is committed within a few seconds."""
     words = ["docker", "exec", container(lab, server), "timeout", "5", "consul", "kv", "put", KEY, value]
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def test_what_is_noted_never_shares_a_line_with_consul(ada: Person, lab: str) -> None:
+    at = next(str(one["http"]) for one in status_of(ada, lab)["servers"] if one["name"] == "consul1")
+    port = int(at.rpartition(":")[2])
+    over = threading.Event()
+
+    def ask() -> None:
+        store = Store(port, lab, 5.0)
+        while not over.is_set():
+            store.get(KEY, "stale")
+        store.close()
+
+    talker = threading.Thread(target=ask)
+    talker.start()
+    try:
+        many = f"i=0; while [ $i -lt 60000 ]; do {faults.NOTE}; i=$((i+1)); done"
+        docker("exec", container(lab, "consul1"), "/bin/sh", "-c", many, "PROBE labctl.fault: probe")
+    finally:
+        over.set()
+        talker.join()
+    noted = [line for line in docker("logs", container(lab, "consul1")).splitlines() if "PROBE" in line]
+    assert len(noted) == 60_000
+    assert set(noted) == {"PROBE labctl.fault: probe"}
 
 
 def another_leads(ada: Person, lab: str, leader: str) -> None:
