@@ -36,9 +36,7 @@ class LogLines:
         self._colour = coloured()
 
     def write(self, line: LogLine) -> None:
-        """Print a line, unless it is blank."""
-        if not line.text.strip():
-            return
+        """Print a line."""
         if self._as_json:
             click.echo(json.dumps(line_row(line)))
         else:

@@ -33,11 +33,6 @@ def test_a_line_stands_behind_its_servers_name(capsys: pytest.CaptureFixture[str
     assert written(capsys, OTHER, prefix=False) == [OTHER]
 
 
-@pytest.mark.parametrize("as_json", [False, True])
-def test_blank_lines_are_left_out(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
-    assert len(written(capsys, "", OTHER, "  ", as_json=as_json)) == 1
-
-
 def test_only_raft_is_the_old_grep_raft(capsys: pytest.CaptureFixture[str]) -> None:
     assert written(capsys, OTHER, RAFT, raft=True, prefix=False) == [RAFT]
 
