@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
-from labctl.portable.consul_views import LOOPBACK
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from labctl.portable.consul_door import Door
 
 Mode = Literal["consistent", "default", "stale"]
 """How fresh a read is: asked of a majority; of a leader within its lease; of whom was asked, however far behind."""
@@ -46,13 +46,13 @@ class Store:
     """A connection to one server, kept open between requests; for one thread.
 
     Args:
-        port: the server's HTTP port on loopback.
+        door: the server's HTTP API.
         datacenter: the lab's own. A port may by now be another lab's, whose servers refuse a foreign datacenter.
         timeout: seconds until a request counts as unanswered.
     """
 
-    def __init__(self, port: int, datacenter: str, timeout: float) -> None:
-        self._connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
+    def __init__(self, door: Door, datacenter: str, timeout: float) -> None:
+        self._connection = door.connection(timeout)
         self._datacenter = datacenter
 
     def close(self) -> None:

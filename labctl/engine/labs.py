@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.engine.client import explained, host_name
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import lab_names
+from labctl.portable.consul_door import Door
 from labctl.portable.consul_views import Member
 
 if TYPE_CHECKING:
@@ -37,9 +38,14 @@ class Server:
     http_port: int | None
 
     @property
+    def door(self) -> Door | None:
+        """Its HTTP API, while it runs."""
+        return Door(self.http_port) if self.http_port is not None else None
+
+    @property
     def member(self) -> Member:
         """Where to ask it."""
-        return Member(self.name, self.address, self.http_port if self.state == "running" else None)
+        return Member(self.name, self.address, self.door if self.state == "running" else None)
 
 
 @dataclass(frozen=True)

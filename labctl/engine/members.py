@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import LabctlError
-from labctl.portable.consul_views import request
 
 if TYPE_CHECKING:
     from labctl.engine.labs import Lab
@@ -56,10 +55,10 @@ def read(lab: Lab) -> list[Seen]:
     """Ask the first server that answers. Raises LabctlError where none does."""
     said = ""
     for server in lab.running:
-        if server.http_port is None:
+        if server.door is None:
             continue
         try:
-            document = request(server.http_port, "GET", "/v1/agent/members")
+            document = server.door.request("GET", "/v1/agent/members")
         except (OSError, ValueError) as error:
             said = f" ({server.name}: {error})"
             continue

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labctl.chaos.history import Kind, Mode, Outcome
     from labctl.engine.client import Client as Docker
     from labctl.engine.labs import Lab
+    from labctl.portable.consul_door import Door
 
 PREFIX = "raft-labctl/chaos/"
 TIMEOUT_SECONDS = 2.0
@@ -35,18 +36,18 @@ _ADD_SECONDS, _CHANGE_SECONDS, _READ_SECONDS = 0.05, 0.05, 0.02
 _BACK_OFF_SECONDS, _LOOK_UP_SECONDS = 0.1, 0.5
 
 
-class Ports:
+class Doors:
     """Where each server listens now; Docker may choose another port when it starts one again."""
 
     def __init__(self, docker: Docker, lab: Lab) -> None:
         self._docker, self._lab = docker, lab
         self._lock = threading.Lock()
         self._looked = 0.0
-        self._ports = _ports_of(lab)
+        self._doors = _doors_of(lab)
 
-    def of(self, server: str) -> int | None:
-        """A server's port on loopback; None while it does not run."""
-        return self._ports.get(server)
+    def of(self, server: str) -> Door | None:
+        """A server's HTTP API; None while it does not run."""
+        return self._doors.get(server)
 
     def look_again(self) -> None:
         """Ask Docker, unless somebody just did."""
@@ -58,12 +59,12 @@ class Ports:
             except LabctlError:
                 lab = None  # an engine that is busy now answers later
             if lab is not None:
-                self._ports = _ports_of(lab)
+                self._doors = _doors_of(lab)
             self._looked = time.monotonic()
 
 
-def _ports_of(lab: Lab) -> dict[str, int]:
-    return {server.name: server.http_port for server in lab.servers if server.http_port is not None}
+def _doors_of(lab: Lab) -> dict[str, Door]:
+    return {server.name: server.door for server in lab.servers if server.door is not None}
 
 
 class Crowd:
@@ -79,7 +80,7 @@ class Crowd:
     def __init__(self, docker: Docker, lab: Lab, seconds: float, clock: Callable[[], float]) -> None:
         self.lab, self.clock = lab, clock
         self.prefix = f"{PREFIX}{secrets.token_hex(4)}/"
-        self.ports = Ports(docker, lab)
+        self.doors = Doors(docker, lab)
         self.stopped = threading.Event()
         self.add_seconds = max(_ADD_SECONDS, seconds * len(lab.servers) / MOST_ADDED)
         self._first: list[Operation] = []
@@ -116,8 +117,8 @@ class Crowd:
 
     def store(self, server: str) -> Store | None:
         """A connection to a server; None while it does not run."""
-        port = self.ports.of(server)
-        return None if port is None else Store(port, self.lab.name, TIMEOUT_SECONDS)
+        door = self.doors.of(server)
+        return None if door is None else Store(door, self.lab.name, TIMEOUT_SECONDS)
 
     def last_look(self, deadline: float) -> Final | None:
         """Read all that is there, in consistent mode, through whoever answers; None where nobody did in time.
@@ -130,13 +131,13 @@ class Crowd:
                 return None
             store = self.store(server.name)
             if store is None:
-                self.ports.look_again()
+                self.doors.look_again()
                 time.sleep(_BACK_OFF_SECONDS)
                 continue
             try:
                 found = store.all(self.prefix)
             except (Refused, Unanswered):
-                self.ports.look_again()
+                self.doors.look_again()
                 time.sleep(_BACK_OFF_SECONDS)
                 continue
             finally:
@@ -170,7 +171,7 @@ class _Client(threading.Thread, ABC):
         self.operations: list[Operation] = []
         self._crowd, self._server = crowd, server
         self._store: Store | None = None
-        self._port: int | None = None
+        self._door: Door | None = None
 
     def run(self) -> None:
         """Work until the crowd is told to stop."""
@@ -219,18 +220,18 @@ class _Client(threading.Thread, ABC):
             )
         )
         if outcome in {"refused", "unanswered"}:
-            self._crowd.ports.look_again()
+            self._crowd.doors.look_again()
             self._rest(_BACK_OFF_SECONDS)
         return answer
 
     def _connected(self) -> Store:
-        port = self._crowd.ports.of(self._server)
-        if port is None:
+        door = self._crowd.doors.of(self._server)
+        if door is None:
             raise Refused(f"{self._server} does not run")
-        if self._store is None or port != self._port:
+        if self._store is None or door != self._door:
             if self._store is not None:
                 self._store.close()
-            self._store, self._port = Store(port, self._crowd.lab.name, TIMEOUT_SECONDS), port
+            self._store, self._door = Store(door, self._crowd.lab.name, TIMEOUT_SECONDS), door
         return self._store
 
     def _read(self, key: str, mode: Mode) -> Found | None:

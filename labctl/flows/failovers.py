@@ -160,9 +160,9 @@ class Failovers:
             time.sleep(_LOOK_SECONDS)
 
     def _is_removed_through(self, server: Server) -> bool:
-        if server.http_port is None:
+        if server.door is None:
             return False
-        store = Store(server.http_port, self._lab.name, 2.0)
+        store = Store(server.door, self._lab.name, 2.0)
         try:
             store.delete(self._prefix)
             time.sleep(_HELD_SECONDS)

@@ -72,9 +72,9 @@ class FirstWrite:
         return self._written
 
     def _ask(self, server: Server) -> None:
-        if server.http_port is None:
+        if server.door is None:
             return
-        store = Store(server.http_port, self._lab.name, TIMEOUT_SECONDS)
+        store = Store(server.door, self._lab.name, TIMEOUT_SECONDS)
         unseen = datetime.now(UTC)
         while not self._over.is_set():
             asked = datetime.now(UTC)

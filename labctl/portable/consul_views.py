@@ -7,31 +7,35 @@ knows (`Stats`, in every Consul from 0.5.2 on; the voters since 0.7.0, before th
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LOOPBACK = "127.0.0.1"
 READY_KEY = "raft-labctl/ready"
 _VOTER = re.compile(r"Suffrage:Voter ID:(\S+) Address:([^\s}]+)")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|µs|us|ns|m|s)")
 _MILLISECONDS = {"h": 3_600_000.0, "m": 60_000.0, "s": 1000.0, "ms": 1.0, "µs": 1e-3, "us": 1e-3, "ns": 1e-6}
 
 
+class Door(Protocol):
+    """A server's HTTP API (`consul_door`)."""
+
+    def request(self, method: str, path: str, body: bytes | None = None, timeout: float = 2.0) -> Any:
+        """Ask for a JSON document. Raises OSError or ValueError where there is no good answer."""
+
+
 @dataclass(frozen=True)
 class Member:
-    """Where a server is: its name, its address in the lab and its HTTP port on the Docker host's loopback."""
+    """Where a server is: its name, its address in the lab, and its HTTP API; None while it does not run."""
 
     name: str
     address: str
-    http_port: int | None
+    door: Door | None
 
 
 @dataclass(frozen=True)
@@ -71,22 +75,6 @@ def milliseconds(duration: str) -> float | None:
     return sum(float(number) * _MILLISECONDS[unit] for number, unit in parts)
 
 
-def request(port: int, method: str, path: str, body: bytes | None = None, timeout: float = 2.0) -> Any:
-    """Ask one server's HTTP API on loopback. Raises OSError or ValueError where it gives no good answer."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
-    try:
-        connection.request(method, path, body)
-        answer = connection.getresponse()
-        text = answer.read().decode("utf-8", "replace")
-        if answer.status != http.client.OK:
-            raise OSError(f"HTTP {answer.status}: {text.strip()[:200]}")
-        return json.loads(text) if text.strip() else None
-    except http.client.HTTPException as error:
-        raise OSError(f"{type(error).__name__} {error}") from error
-    finally:
-        connection.close()
-
-
 def _number(text: Any) -> int:
     return int(text) if str(text).isdecimal() else 0
 
@@ -124,16 +112,16 @@ def view_from_self(member: Member, document: Any, peers: Any = None) -> View:
 
 def read_view(member: Member, timeout: float = 2.0) -> View:
     """Ask one server; never raises: a server that does not answer is a view with a `problem`."""
-    if member.http_port is None:
+    if member.door is None:
         return View(member.name, member.address, problem="is not running")
     try:
-        document = request(member.http_port, "GET", "/v1/agent/self", timeout=timeout)
+        document = member.door.request("GET", "/v1/agent/self", timeout=timeout)
         if not isinstance(document, dict):
             return View(member.name, member.address, problem="answered with something that is not an agent")
         raft = (document.get("Stats") or {}).get("raft") or {}
         peers = None
         if "latest_configuration" not in raft:
-            peers = request(member.http_port, "GET", "/v1/status/peers", timeout=timeout)
+            peers = member.door.request("GET", "/v1/status/peers", timeout=timeout)
         return view_from_self(member, document, peers)
     except (OSError, ValueError) as error:
         return View(member.name, member.address, problem=f"does not answer ({error})")
@@ -227,12 +215,12 @@ def write_is_applied(members: list[Member], leader: View, method: str, timeout: 
     Returns why not, or None. `PUT` and then `DELETE` are two writes and leave no key behind.
     """
     ends = time.monotonic() + timeout
-    port = next((member.http_port for member in members if member.address == leader.address), None)
+    door = next((member.door for member in members if member.address == leader.address), None)
     before = max((view.applied_index for view in read_views(members)), default=0)
-    if port is None:
+    if door is None:
         return f"the leader {leader.address} is not reachable"
     try:
-        request(port, method, f"/v1/kv/{READY_KEY}", b"ready" if method == "PUT" else None, timeout=max(timeout, 0.1))
+        door.request(method, f"/v1/kv/{READY_KEY}", b"ready" if method == "PUT" else None, timeout=max(timeout, 0.1))
     except (OSError, ValueError) as error:
         return f"a write through {leader.name} was not committed ({error})"
     while True:

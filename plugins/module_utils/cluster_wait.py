@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from ansible.module_utils import consul_views
+from ansible.module_utils.consul_door import Door
 from ansible.module_utils.docker_api import DockerError, Engine
 
 POLL_SECONDS = 0.02
@@ -32,7 +33,8 @@ class Cluster:
 
     @staticmethod
     def _member(fact: dict[str, Any]) -> consul_views.Member:
-        return consul_views.Member(fact["name"], fact["address"], fact["http_port"])
+        port = fact["http_port"]
+        return consul_views.Member(fact["name"], fact["address"], Door(port) if port else None)
 
     def views(self) -> list[consul_views.View]:
         """Ask all servers."""
@@ -61,7 +63,7 @@ class Cluster:
             silent = [view for view in views if view.problem]
             if not silent:
                 return views
-            stopped = [member.name for member in self.members if member.http_port is None]
+            stopped = [member.name for member in self.members if member.door is None]
             if stopped:
                 raise NotReadyError(
                     f"The lab {self.lab} cannot become ready because {', '.join(stopped)} "

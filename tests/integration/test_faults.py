@@ -14,6 +14,7 @@ import pytest
 
 from labctl.engine import faults
 from labctl.engine.kv import Store
+from labctl.portable.consul_door import Door
 from labctl.portable.lab_names import LABEL_LAB
 from tests.integration.disturbed import (
     EVERYBODY,
@@ -57,7 +58,7 @@ def test_what_is_noted_never_shares_a_line_with_consul(ada: Person, lab: str) ->
     over = threading.Event()
 
     def ask() -> None:
-        store = Store(port, lab, 5.0)
+        store = Store(Door(port), lab, 5.0)
         while not over.is_set():
             store.get(KEY, "stale")
         store.close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.engine.kv import Store
-from labctl.portable.consul_views import request
+from labctl.portable.consul_door import Door
 from tests.integration.disturbed import NAMES
 from tests.integration.elections import ELECTION_SECONDS, status_of
 from tests.integration.fixtures import up
@@ -36,13 +36,13 @@ def port(lab: str, server: str) -> int:
 
 
 def store(lab: str, server: str) -> closing[Store]:
-    return closing(Store(port(lab, server), lab, ANSWER_SECONDS))
+    return closing(Store(Door(port(lab, server)), lab, ANSWER_SECONDS))
 
 
 def configuration(lab: str, server: str) -> dict[str, tuple[str, str, bool]]:
     """Raft's configuration as a server itself has it: each one's node ID, address and whether it votes."""
     path = "/v1/operator/raft/configuration?stale"  # or the leader would answer for all
-    document = request(port(lab, server), "GET", path, timeout=ANSWER_SECONDS)
+    document = Door(port(lab, server)).request("GET", path, timeout=ANSWER_SECONDS)
     return {one["Node"]: (one["ID"], one["Address"], one["Voter"]) for one in document["Servers"]}
 
 

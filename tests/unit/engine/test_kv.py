@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.engine.kv import Found, Refused, Store, Unanswered
+from labctl.portable.consul_door import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,7 +68,7 @@ def server() -> Iterator[StandIn]:
 
 @pytest.fixture
 def store(server: StandIn) -> Iterator[Store]:
-    made = Store(server.port, "lab-a", 2.0)
+    made = Store(Door(server.port), "lab-a", 2.0)
     yield made
     made.close()
 
@@ -151,7 +152,7 @@ def test_nobody_there_is_refused_and_silence_is_unanswered() -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = int(listening.getsockname()[1])
-        act: Callable[[], object] = lambda: Store(port, "lab-a", 0.2).put("k", "1")  # noqa: E731 - twice the same
+        act: Callable[[], object] = lambda: Store(Door(port), "lab-a", 0.2).put("k", "1")  # noqa: E731 - twice the same
         with pytest.raises(Refused):
             act()
         listening.listen()

@@ -9,6 +9,7 @@ from docker.errors import DockerException
 
 from labctl.engine import labs
 from labctl.errors import ExitCode, LabctlError
+from labctl.portable.consul_door import Door
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
 
@@ -39,7 +40,7 @@ def test_a_helper_of_a_lab_is_no_server() -> None:
 
 def test_a_server_is_asked_at_its_published_port() -> None:
     (lab,) = labs.labs_from([stand_in.container("ada", "consul1", port=18500)], "local")
-    assert lab.servers[0].member.http_port == 18500
+    assert lab.servers[0].member.door == Door(18500)
     assert lab.servers[0].address == "10.213.0.2"
 
 
@@ -47,10 +48,10 @@ def test_a_server_that_does_not_run_is_not_asked() -> None:
     settings = {"Networks": {"labctl-ada": {"IPAddress": "", "IPAMConfig": {"IPv4Address": "10.213.0.2"}}}}
     one = stand_in.container("ada", "consul1", State="exited", port=0, NetworkSettings=settings)
     (lab,) = labs.labs_from([one], "local")
-    assert (lab.servers[0].http_port, lab.servers[0].member.http_port) == (None, None)
+    assert (lab.servers[0].http_port, lab.servers[0].member.door) == (None, None)
     assert lab.servers[0].address == "10.213.0.2"
     paused = stand_in.container("ada", "consul1", State="paused")
-    assert labs.labs_from([paused], "local")[0].servers[0].member.http_port is None
+    assert labs.labs_from([paused], "local")[0].servers[0].member.door is None
 
 
 def test_a_container_without_a_network_has_no_address() -> None:

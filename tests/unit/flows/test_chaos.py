@@ -192,11 +192,11 @@ def test_a_server_that_does_not_run_is_asked_where_it_is_now(monkeypatch: pytest
     crowd = Crowd(None, down, 1, clock())  # type: ignore[arg-type]
     crowd.begin()
     crowd.end()
-    assert crowd.ports.of("consul1") == LAB.servers[0].http_port
+    assert crowd.doors.of("consul1") == LAB.servers[0].door
     monkeypatch.setattr(chaos_clients, "find_lab", lambda _, __: None)
     monkeypatch.setattr(chaos_clients, "_LOOK_UP_SECONDS", 0.0)
-    crowd.ports.look_again()
-    assert crowd.ports.of("consul1") == LAB.servers[0].http_port
+    crowd.doors.look_again()
+    assert crowd.doors.of("consul1") == LAB.servers[0].door
 
 
 def test_a_long_run_adds_more_slowly() -> None:

@@ -30,9 +30,9 @@ class Servers:
         servers = self
 
         class Store:
-            def __init__(self, port: int, datacenter: str, _: float) -> None:
+            def __init__(self, door: Door, datacenter: str, _: float) -> None:
                 assert datacenter == "ada"
-                self.port = port
+                self.port = door.port
                 servers.open += 1
 
             def leader(self) -> str:

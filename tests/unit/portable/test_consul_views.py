@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.portable import consul_views
+from labctl.portable.consul_door import Door
 from labctl.portable.consul_views import Member, View
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def ready_views() -> list[View]:
 
 
 def members_of(cluster: FakeCluster) -> list[Member]:
-    return [Member(one.name, one.address, one.http_port) for one in cluster.servers]
+    return [Member(one.name, one.address, Door(one.http_port)) for one in cluster.servers]
 
 
 # -- durations -----------------------------------------------------------------------------------------------
@@ -115,12 +116,12 @@ def test_before_consul_0_7_the_voters_are_the_peers(clusters: Callable[..., Fake
 def test_servers_that_do_not_vote_yet_are_no_voters() -> None:
     words = "[{Suffrage:Voter ID:a Address:10.213.0.2:8300} {Suffrage:Nonvoter ID:b Address:10.213.0.3:8300}]"
     document = {"Stats": {"raft": {"latest_configuration": words}}}
-    assert consul_views.view_from_self(Member("c", "", 1), document).voters == {"10.213.0.2"}
+    assert consul_views.view_from_self(Member("c", "", Door(1)), document).voters == {"10.213.0.2"}
 
 
 @pytest.mark.parametrize("document", [{}, {"Stats": None, "Config": None}, {"Stats": {"raft": {"term": "²"}}}])
 def test_an_agent_that_says_little_gives_an_empty_view(document: object) -> None:
-    view = consul_views.view_from_self(Member("consul1", "10.213.0.2", 1), document)
+    view = consul_views.view_from_self(Member("consul1", "10.213.0.2", Door(1)), document)
     assert (view.term, view.leader, view.voters, view.last_contact_ms) == (0, "", frozenset(), None)
 
 
@@ -155,7 +156,7 @@ def test_a_port_that_somebody_else_has_is_a_view_with_a_problem(said: bytes) -> 
 
         thread = threading.Thread(target=answer)
         thread.start()
-        view = consul_views.read_view(Member("consul1", "10.213.0.2", int(server.getsockname()[1])))
+        view = consul_views.read_view(Member("consul1", "10.213.0.2", Door(int(server.getsockname()[1]))))
         thread.join()
     assert view.problem is not None
 
@@ -164,7 +165,7 @@ def test_servers_that_hang_cost_one_timeout_and_not_one_each() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=8) as server:
         port = int(server.getsockname()[1])
         begun = time.monotonic()
-        views = consul_views.read_views([Member(f"consul{one}", "", port) for one in range(5)], timeout=0.2)
+        views = consul_views.read_views([Member(f"consul{one}", "", Door(port)) for one in range(5)], timeout=0.2)
         assert time.monotonic() - begun < 0.6
     assert all(view.problem for view in views)
 
