@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from labctl.engine.kv import Refused, Unanswered
 from labctl.flows import first_write
 from labctl.flows.first_write import FirstWrite
 from tests.unit import engine_stand_in as stand_in
+
+if TYPE_CHECKING:
+    from labctl.portable.consul_door import Door
 
 LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
 OLD, NEW, OTHER = LAB.servers
