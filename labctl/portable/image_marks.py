@@ -12,8 +12,13 @@ STATE = "raft-labctl.image-state"
 CHECKED = "checked"
 # Raised when the image changes in a way that a lab depends on; an image of another layout is not ours to use.
 LAYOUT_NOW = "1"
+# The programs of an image beside consul. One that is added leaves an image good for those who do not know it yet, so
+# it raises no layout: whoever needs it makes the image again, and nobody else has to.
+TOOLS = "raft-labctl.image-tools"
+TOOLS_NOW = ("ip", "nc", "nft")
 
 
 def is_finished(labels: dict[str, str]) -> bool:
     """Whether an image with these labels was made whole, was checked, and suits this labctl."""
-    return labels.get(STATE) == CHECKED and labels.get(LAYOUT) == LAYOUT_NOW and bool(labels.get(VERSION))
+    suits = labels.get(LAYOUT) == LAYOUT_NOW and set(TOOLS_NOW) <= set(labels.get(TOOLS, "").split())
+    return labels.get(STATE) == CHECKED and suits and bool(labels.get(VERSION))

@@ -29,6 +29,7 @@ ask() { word=$1; shift; "$@" 2>&1 | while read -r line; do echo "$word $line"; d
 ask consul consul version
 ask nft nft --version
 ask ip ip -V
+ask nc nc -h
 ask data stat -c '%a %u:%g' /consul/data
 ask config ls -d /consul/config
 ask user id -u
@@ -95,7 +96,7 @@ class Candidate:
                 f"Source {source} has Consul {version}, and {wanted} was asked for: ask for {version}, "
                 f"or take another source."
             )
-        for tool, sign in (("nft", "nftables v"), ("ip", "ip utility")):
+        for tool, sign in (("nft", "nftables v"), ("ip", "ip utility"), ("nc", "OpenBSD netcat")):
             answer = " ".join(said.get(tool, ["nothing"]))
             if not answer.startswith(sign):
                 raise CandidateError(

@@ -12,6 +12,8 @@ from ansible.module_utils.image_marks import (
     ORIGIN,
     SOURCE,
     STATE,
+    TOOLS,
+    TOOLS_NOW,
     VERSION,
     is_finished,
 )
@@ -47,6 +49,7 @@ def labels_of(version: str, source: str, origin: str) -> dict[str, str]:
         VERSION: version,
         SOURCE: source,
         LAYOUT: LAYOUT_NOW,
+        TOOLS: " ".join(TOOLS_NOW),
         ORIGIN: origin,
         STATE: CHECKED,
         "org.opencontainers.image.title": "Consul for labctl",

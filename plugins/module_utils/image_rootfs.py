@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ansible.module_utils.image_workspace import Workspace
 
-PACKAGES = ("busybox-static", "ca-certificates", "dash", "iproute2", "nftables")
+PACKAGES = ("busybox-static", "ca-certificates", "dash", "iproute2", "netcat-openbsd", "nftables")
 # Every file is dated no later than this (2020-09-13): two builds of the same packages are the same bytes.
 EPOCH = "1600000000"
 # Fields of `apt-get indextargets` that say which of the machine's sources is Debian's main archive.

@@ -38,7 +38,7 @@ options:
     default: ""
   base:
     description:
-      - The image to build on, with C(apk) or C(apt-get) where it lacks nftables or iproute2.
+      - The image to build on, with C(apk) or C(apt-get) where it lacks nftables, iproute2 or OpenBSD's netcat.
       - Empty for a root file system of Debian packages, which needs mmdebstrap and a Debian host.
     type: str
     default: ""

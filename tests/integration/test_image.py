@@ -139,6 +139,7 @@ def is_ours(image: str, source: str) -> None:
     assert labels["raft-labctl.consul-version"] == VERSION
     assert labels["raft-labctl.image-source"] == source
     assert labels["raft-labctl.image-layout"] == "1"
+    assert labels["raft-labctl.image-tools"] == "ip nc nft"
     assert labels["org.opencontainers.image.version"] == VERSION
     assert found["Config"]["User"] == "8500:8500"
     assert found["Config"]["Entrypoint"] == ["consul"]
@@ -149,6 +150,7 @@ def is_ours(image: str, source: str) -> None:
     assert hardened(image, "id").startswith("uid=8500(consul) gid=8500(consul)")
     assert hardened(image, "nft", "--version").startswith("nftables v")
     assert hardened(image, "ip", "-V").startswith("ip utility, iproute2")
+    assert hardened(image, "sh", "-c", "nc -h 2>&1").startswith("OpenBSD netcat")
 
 
 # --- Debian, and an image that is there
@@ -325,7 +327,7 @@ def test_a_base_without_nft_gets_it_from_its_own_packages(play: Play, binary: Pa
     subprocess.run(words, check=True, capture_output=True)
     ordinary = f"{PREFIX}/ordinary:1"
     docker("import", str(tar), ordinary)
-    assert docker("run", "--rm", ordinary, "sh", "-c", "command -v nft ip || echo neither").strip() == "neither"
+    assert docker("run", "--rm", ordinary, "sh", "-c", "command -v nft ip nc || echo none").strip() == "none"
     done = play.run(source="binary", binary=str(binary), base=ordinary)
     assert done.code == 0, done.tasks
     is_ours(done.image["name"], "binary")
@@ -341,14 +343,19 @@ def _own_mirror() -> str:
     return next(line.split()[1] for line in listed if line.rstrip("/").endswith("/debian"))
 
 
-def test_a_base_that_cannot_get_nft_is_refused_with_the_builders_words(play: Play, base: str, binary: Path) -> None:
+@pytest.mark.parametrize("loses", ["rm /usr/sbin/nft", "ln -sf busybox /bin/nc"])
+def test_a_base_that_cannot_get_a_tool_is_refused_with_the_builders_words(
+    play: Play, base: str, binary: Path, loses: str
+) -> None:
     bare = f"{PREFIX}/bare:1"
-    dockerfile = f"FROM {base}\nUSER root\nRUN rm /usr/sbin/nft\n"
+    dockerfile = f"FROM {base}\nUSER root\nRUN {loses}\n"
     environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
     words = ["docker", "build", "--quiet", "--tag", bare, "-"]
     subprocess.run(words, input=dockerfile.encode(), env=environment, check=True, capture_output=True)
     done = play.run(source="binary", binary=str(binary), base=bare)
-    assert "the base image has no nft or no ip, and neither apk nor apt-get to install them" in done.sentence
+    assert (
+        "the base image lacks nft, ip or OpenBSD's nc, and has neither apk nor apt-get to install them" in done.sentence
+    )
     assert play.images() == []
 
 

@@ -54,6 +54,7 @@ def image(version: str, **changed: Any) -> dict[str, Any]:
             "raft-labctl.image-source": changed.pop("source", "debian"),
             "raft-labctl.image-state": "checked",
             "raft-labctl.image-layout": "1",
+            "raft-labctl.image-tools": "ip nc nft",
         },
         "Size": 132_000_000,
         "Created": 1_700_000_000,

@@ -51,6 +51,7 @@ elif words[0] in ("import", "build"):
 GOOD = """consul Consul v1.8.7
 nft nftables v0.9.8 (E.D.S.)
 ip ip utility, iproute2-5.9.0
+nc OpenBSD netcat (Debian patchlevel 1.217-3)
 data 700 8500:8500
 config /consul/config
 user 8500"""
@@ -109,6 +110,7 @@ def _ours(version: str, source: str, origin: str = "") -> dict[str, Any]:
     labels = {
         "raft-labctl.consul-version": version, "raft-labctl.image-source": source, "raft-labctl.image-layout": "1",
         "raft-labctl.image-state": "checked", "raft-labctl.image-origin": origin,
+        "raft-labctl.image-tools": "ip nc nft",
     }  # fmt: skip
     return {"Id": f"id-{version}", "RepoTags": [f"ours:{version}"], "Created": "1", "Config": {"Labels": labels}}
 
@@ -234,6 +236,7 @@ def test_check_mode_predicts_and_asks_docker_nothing(docker: StandIn, module_run
         ("Consul v1.8.7", "Consul v1.9.0", "Source binary has Consul 1.9.0, and 1.8.7 was asked for"),
         ("nft nftables", "nft sh: not found", "The image of source binary has no nft that runs"),
         ("ip ip utility", "ip BusyBox", "The image of source binary has no ip that runs"),
+        ("nc OpenBSD netcat", "nc BusyBox v1.30.1", "The image of source binary has no nc that runs"),
         ("700 8500:8500", "755 8500:8500", "has no /consul/data of 8500:8500 with mode 700"),
         ("700 8500:8500", "700 0:0", "has no /consul/data of 8500:8500 with mode 700"),
         ("config /consul/config", "config ls: no", "or no /consul/config"),

@@ -94,7 +94,10 @@ def _inspected(**labels: str) -> dict[str, Any]:
     }
 
 
-FINISHED = {"consul_version": "1.8.7", "image_source": "debian", "image_layout": "1", "image_state": "checked"}
+FINISHED = {
+    "consul_version": "1.8.7", "image_source": "debian", "image_layout": "1", "image_tools": "ip nc nft tcpdump",
+    "image_state": "checked",
+}  # fmt: skip
 
 
 def test_a_finished_image_is_ours() -> None:
@@ -108,6 +111,8 @@ def test_a_finished_image_is_ours() -> None:
         {"image_state": "candidate of here /var/tmp/x"},
         {"image_state": ""},
         {"image_layout": "2"},
+        {"image_tools": "ip nft"},
+        {"image_tools": ""},
         {"consul_version": "latest"},
         {"consul_version": ""},
     ],
@@ -340,7 +345,7 @@ def test_the_words_for_mmdebstrap_quote_the_binary() -> None:
     recipe = image_rootfs.Recipe("bullseye", "", ("consul",), "/w/it's here", ("one", "two"))
     words = image_rootfs.command(recipe, "http://m", "/w/root.tar", ["A 1"])
     assert words[:3] == ["mmdebstrap", "--format=tar", "--variant=extract"]
-    assert "--include=busybox-static,ca-certificates,consul,dash,iproute2,nftables" in words
+    assert "--include=busybox-static,ca-certificates,consul,dash,iproute2,netcat-openbsd,nftables" in words
     assert """--extract-hook=upload '/w/it'"'"'s here' /usr/bin/consul""" in words
     assert words[-5:] == ["--extract-hook=one", "--extract-hook=two", "bullseye", "/w/root.tar", "http://m"]
 

@@ -14,6 +14,10 @@ cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$root"/etc/ssl/certs/ca-ce
 
 # Not busybox: its shell takes its own applets before programs, and its ip knows little.
 ln -sf dash "$root"/bin/sh
+# Debian's alternatives would link it while it installs.
+for folder in bin usr/bin; do
+    [ ! -e "$root/$folder/nc.openbsd" ] || ln -sf nc.openbsd "$root/$folder/nc"
+done
 
 # The small tools that a learner expects, wherever no package brought a better one.
 "$root"/bin/busybox --list | while read -r applet; do

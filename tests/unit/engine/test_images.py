@@ -156,7 +156,14 @@ def test_what_is_no_archive_is_wrong_usage(tmp_path: Path, content: bytes | None
     assert caught.value.code is ExitCode.USAGE
 
 
-@pytest.mark.parametrize("label", [{"raft-labctl.image-state": "candidate"}, {"raft-labctl.image-layout": "0"}])
+@pytest.mark.parametrize(
+    "label",
+    [
+        {"raft-labctl.image-state": "candidate"},
+        {"raft-labctl.image-layout": "0"},
+        {"raft-labctl.image-tools": "ip nft"},
+    ],
+)
 def test_an_image_that_was_not_finished_or_suits_another_labctl_is_not_there(label: dict[str, str]) -> None:
     summary = stand_in.image("1.8.7")
     summary["Labels"] |= label
