@@ -87,7 +87,7 @@ fuzz: ## A coverage-guided fuzzer at the reading of logs, as in: make fuzz TRIES
 
 .PHONY: test-tools
 test-tools:
-	@sh scripts/test-tools.sh mmdebstrap docker-registry
+	@sh scripts/test-tools.sh mmdebstrap docker-registry openssh-server
 
 .PHONY: docs
 docs: venv-dev ## The generated parts of the documentation.

@@ -46,11 +46,13 @@ class OwnEngine:
         """Words that run a command where the engine's published ports are."""
         return ["nsenter", f"--net=/run/netns/{self.namespace}"]
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        # For dockerd a zombie that nobody has reaped is alive (roles/docker_engine/files/start-dockerd.sh knows).
-        (self.folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
-        run = 'mount --make-rprivate / && mount -t tmpfs none /run && exec dockerd "$@"'
+    def dockerd(self) -> list[str]:
+        """Words that run the engine, with a /run of its own."""
+        run = 'mount --make-rprivate / && mount -t tmpfs none /run && exec "$@"'
+        return [*self.inside, "unshare", "-m", "sh", "-c", run, "sh", "dockerd", *self.options()]
+
+    def options(self) -> list[str]:
+        """The engine's own options."""
         options = {
             "data-root": self.folder / "data",
             "exec-root": self.folder / "exec",
@@ -59,16 +61,26 @@ class OwnEngine:
             "cgroup-parent": self.cgroup,
             "log-level": "warn",
         }
-        words = [f"--{name}={value}" for name, value in options.items()]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self.inside, "unshare", "-m", "sh", "-c", run, "dockerd", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        return [f"--{name}={value}" for name, value in options.items()]
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        # For dockerd a zombie that nobody has reaped is alive (roles/docker_engine/files/start-dockerd.sh knows).
+        (self.folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
+        self.process = self.spawn(self.dockerd())
         wait_until(self._answers, ANSWER_SECONDS, f"the engine of {self.folder}/log")
+
+    def spawn(self, words: list[str]) -> subprocess.Popen[bytes]:
+        """Start a command of this engine's; what it says goes into the log."""
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+    def load(self, image: str) -> None:
+        """Give it an image that this machine's engine has."""
+        with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:
+            words = ["docker", "--host", self.host, "load"]
+            subprocess.run(words, stdin=saved.stdout, check=True, stdout=subprocess.DEVNULL)
+        assert docker("image", "ls", "-q", image, host=self.host)
 
     def _answers(self) -> bool:
         assert self.process is not None
@@ -108,10 +120,7 @@ class OwnEngine:
                     continue
                 pid = int(entry.name)
                 parents[pid] = int(stat[1])
-                if (
-                    str(self.folder).encode() in (entry / "cmdline").read_bytes()
-                    or f"{self.cgroup}/" in (entry / "cgroup").read_text()
-                ):
+                if self.owns(entry):
                     found.add(pid)
         found.discard(os.getpid())
         grown = True
@@ -120,6 +129,13 @@ class OwnEngine:
             found |= below
             grown = bool(below)
         return sorted(found)
+
+    def owns(self, process: Path) -> bool:
+        """Whether a process, by its folder in /proc, is named or grouped as this engine's. Raises OSError."""
+        return (
+            str(self.folder).encode() in (process / "cmdline").read_bytes()
+            or f"{self.cgroup}/" in (process / "cgroup").read_text()
+        )
 
     def remove(self) -> None:
         """End it and remove its data, its mounts, its control groups and its network."""

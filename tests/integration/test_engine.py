@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.fixtures import up
-from tests.integration.harness import IMAGE, Person, container, docker, left_of, new_name, node_ids
+from tests.integration.harness import Person, container, docker, left_of, new_name, node_ids
 from tests.integration.own_engine import OwnEngine
 
 if TYPE_CHECKING:
@@ -26,12 +25,7 @@ def engine(image: str) -> Iterator[OwnEngine]:
     engine = OwnEngine(Path(tempfile.mkdtemp(prefix="labctl-", dir="/var/tmp")))
     try:
         engine.start()
-        saved = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
-        with saved:
-            subprocess.run(
-                ["docker", "--host", engine.host, "load"], stdin=saved.stdout, check=True, stdout=subprocess.DEVNULL
-            )
-        assert docker("image", "ls", "-q", IMAGE, host=engine.host)
+        engine.load(image)
         yield engine
     finally:
         engine.remove()
