@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
 HELP_WIDTH = 100
 WIDTH = 118
-ROLES = ("docker_engine", "consul_image", "consul_lab", "consul_cluster", "raft_logs", "consul_failover")
+ROLES = (
+    "docker_engine",
+    "consul_image",
+    "consul_image_copy",
+    "consul_lab",
+    "consul_cluster",
+    "raft_logs",
+    "consul_failover",
+)
 WRITTEN = "<!-- Written by `make docs` from {source}; change it there. -->"
 # Ansible's markup (docs.ansible.com, "Ansible markup"): code, option, value, environment, module, italics, bold.
 _CODE = re.compile(r"\b[COVEM]\(((?:[^()\\]|\\.)*(?:\([^()]*\))?[^()]*)\)")

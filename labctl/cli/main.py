@@ -37,6 +37,7 @@ _COMMANDS = {
     "chaos": ("chaos", "Break a lab at random, and check that nothing is lost."),
     "measure": ("measure", "Tell how long a lab is without a leader, again and again, as numbers."),
     "exec": ("look", "Run consul, or another command, in a server."),
+    "workshop": ("workshop", "Give every attendee of a class a lab of their own."),
     "image": ("image", "Make, list, save and load the image of the servers."),
     "doctor": ("doctor", "Say what is missing on this machine, and the command that mends it."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),

@@ -40,3 +40,25 @@ def play(run: PlaybookRun, steps: Steps, *, verbose: bool = False) -> list[Progr
             if item.result is not None:
                 seen.append(item)
     return seen
+
+
+def play_each(
+    run: PlaybookRun, steps: Steps, *, verbose: bool = False
+) -> tuple[list[Progress], dict[str, LabctlError]]:
+    """Run to the end for several hosts. Returns what the tasks reported, and the hosts on which one failed.
+
+    Ctrl-C ends every process of it. Raises LabctlError where Ansible itself failed.
+    """
+    seen = []
+    try:
+        for item in run.progress():
+            if item is None:
+                continue
+            if verbose and item.text:
+                steps.note(item.text)
+            if item.result is not None:
+                seen.append(item)
+        return seen, run.finish_each()
+    except KeyboardInterrupt:
+        run.interrupt()
+        raise

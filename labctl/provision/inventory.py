@@ -18,11 +18,15 @@ GROUP = "labs"
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a run works on: the lab's name as a host, and the sources that describe it."""
+    """What a run works on: the sources that describe it, and of their hosts those that `limit` chooses.
 
-    host: str
+    `name` is what the run's record is called after.
+    """
+
+    name: str
     sources: tuple[Path, ...]
     own: dict[str, Any]
+    limit: str
 
 
 def of_this_machine(lab: str, settings: dict[str, Any]) -> Inventory:
@@ -33,7 +37,7 @@ def of_this_machine(lab: str, settings: dict[str, Any]) -> Inventory:
         "consul_lab_name": lab,
         **settings,
     }
-    return Inventory(lab, (), {GROUP: {"hosts": {lab: variables}}})
+    return Inventory(lab, (), {GROUP: {"hosts": {lab: variables}}}, lab)
 
 
 def from_file(path: Path, lab: str, settings: dict[str, Any]) -> Inventory:
@@ -42,7 +46,12 @@ def from_file(path: Path, lab: str, settings: dict[str, Any]) -> Inventory:
     local = "{{ ansible_playbook_python if ansible_connection | default('ssh') == 'local' else 'auto' }}"
     hosts = {lab: {"consul_lab_name": lab, **settings}}
     own = {GROUP: {"hosts": hosts, "vars": {"ansible_python_interpreter": local}}}
-    return Inventory(lab, (path.resolve(),), own)
+    return Inventory(lab, (path.resolve(),), own, lab)
+
+
+def of_workshop(name: str, own: dict[str, Any], limit: str) -> Inventory:
+    """A workshop's labs and Docker hosts, and those of them that a run is for."""
+    return Inventory(name, (), own, limit)
 
 
 def lab_in(path: Path, lab: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Run one playbook for one lab through ansible-runner, in a thread, and hand on what happens as progress.
+"""Run one playbook through ansible-runner, in a thread, and hand on what happens as progress.
 
 The playbook runs beside the caller, so that it can show the servers' logs meanwhile and be interrupted.
 """
@@ -41,13 +41,19 @@ _CODES = {
 
 @dataclass(frozen=True)
 class Progress:
-    """A task that began (`result` is None) or ended; `text` is what Ansible prints about it."""
+    """A task that began (`result` is None) or ended on a host; `text` is what Ansible prints about it.
 
+    `failed` is the sentence of a task that failed there, and `at` the time of it, in seconds since 1970.
+    """
+
+    host: str
     role: str
     task: str
     result: dict[str, Any] | None
     changed: bool
     text: str
+    failed: str | None = None
+    at: float = 0.0
 
 
 @dataclass
@@ -56,8 +62,10 @@ class _Seen:
 
     pid: int | None = None
     well: bool = False
-    failure: LabctlError | None = None
+    failures: dict[str, LabctlError] = field(default_factory=dict)
+    broken: LabctlError | None = None
     hosts: int = 0
+    lost: set[str] = field(default_factory=set)
     text: list[str] = field(default_factory=list)
 
 
@@ -85,7 +93,7 @@ class PlaybookRun:
 
     Args:
         playbook: file name in the content's `playbooks/`.
-        inventory: the lab it runs for.
+        inventory: the labs it runs for.
         tags: run only the plays with these tags; all where empty.
         check: Ansible's check mode.
         record: name of the record that is kept of Ansible's output.
@@ -97,7 +105,7 @@ class PlaybookRun:
         self._queue: queue.Queue[Progress | None] = queue.Queue()
         self._seen = _Seen()
         self._record = record or playbook.removesuffix(".yml")
-        self._host = inventory.host
+        self._name = inventory.name
         self._cancelled = threading.Event()
         root = content_root()
         self._folder = state.new_run_folder()
@@ -109,7 +117,7 @@ class PlaybookRun:
             "private_data_dir": str(self._folder),
             "playbook": str(root / "playbooks" / playbook),
             "inventory": inventory.own if not sources else [*sources, self._write_overlay(own, inventory)],
-            "limit": inventory.host,
+            "limit": inventory.limit,
             "tags": ",".join(tags) or None,
             # Ansible gives the check of a role's arguments the tag `always`, so it would run for roles that are not
             # asked for too; labctl and our modules have checked what they pass.
@@ -137,7 +145,7 @@ class PlaybookRun:
         try:
             self._runner = ansible_runner.run(**self._options)
         except Exception as error:  # noqa: BLE001 - a library's failure becomes our sentence in finish()
-            self._seen.failure = LabctlError(f"ansible-runner could not run the playbook: {error}")
+            self._seen.broken = LabctlError(f"ansible-runner could not run the playbook: {error}")
         finally:
             self._queue.put(None)
 
@@ -155,16 +163,21 @@ class PlaybookRun:
         kind, data = event["event"], event.get("event_data") or {}
         if kind == "playbook_on_stats":
             self._seen.hosts = len(data.get("processed") or {})
-            self._seen.well = not (data.get("failures") or data.get("dark"))
+            self._seen.lost = {*(data.get("failures") or {}), *(data.get("dark") or {})}
+            self._seen.well = not self._seen.lost
             if self._seen.well:
                 self._queue.put(None)
         result = data.get("res") if kind in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable") else None
+        host, failed = data.get("host") or "", None
         if kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignore_errors"):
-            self._seen.failure = failure_from(result or {}, unreachable=kind == "runner_on_unreachable")
+            failure = failure_from(result or {}, unreachable=kind == "runner_on_unreachable")
+            self._seen.failures[host] = failure
+            failed = failure.sentence
         if kind == "runner_on_start" or result is not None or text:
+            changed = bool((result or {}).get("changed"))
             self._queue.put(
                 Progress(
-                    data.get("role") or "", data.get("task") or "", result, bool((result or {}).get("changed")), text
+                    host, data.get("role") or "", data.get("task") or "", result, changed, text, failed, time.time()
                 )
             )
 
@@ -195,21 +208,33 @@ class PlaybookRun:
 
     def finish(self) -> None:
         """Wait for the end. Raises LabctlError with the sentence of the task that failed."""
+        failures = self.finish_each()
+        if failures:
+            raise list(failures.values())[-1]
+
+    def finish_each(self) -> dict[str, LabctlError]:
+        """Wait for the end. Returns the hosts on which a task failed; raises LabctlError where Ansible itself did."""
         ended_well = self._wait_for_end()
         text = "\n".join(self._seen.text) + "\n"
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        record = state.keep_record(text, f"{stamp}-{self._host}-{self._record}")
+        record = state.keep_record(text, f"{stamp}-{self._name}-{self._record}")
         self._clean()
         code = 0 if ended_well else getattr(self._runner, "rc", 1)
-        # A task that failed inside a block with `rescue` is no failure of a run that ended well.
-        if code != 0 and self._seen.failure is not None:
-            raise self._seen.failure
+        if self._seen.broken is not None:
+            raise self._seen.broken
+        # A task that failed inside a block with `rescue` is no failure of a host that ended well; without the recap
+        # at the end nobody knows which were, so all count.
+        lost = self._seen.lost or set(self._seen.failures)
+        failures = {host: error for host, error in self._seen.failures.items() if host in lost}
+        if code != 0 and failures:
+            return failures
         where = f": what Ansible printed is in {record}" if record else ""
         if code != 0:
             lines = [line for line in text.splitlines() if "ERROR" in line]
             raise LabctlError(f"Ansible ended with code {code}{': ' + lines[-1].strip() if lines else where}")
         if self._seen.hosts == 0:
             raise LabctlError(f"Ansible found no lab to work on{where}")
+        return {}
 
     def _wait_for_end(self) -> bool:
         """Wait until the run has ended. Returns whether Ansible has, well, and runner only has its own end to wait for.

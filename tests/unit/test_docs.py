@@ -293,6 +293,10 @@ SHAPES = {
     ),
     "measure failover": ("measurement_document", "phase_row", "round_row", "spread_row", "timeouts_row"),
     "story": ("event_row", "election_row", "leader_row", "outage_row", "fault_row", "timeouts_row", "frame"),
+    "workshop plan": ("plan_document", "_host_row"),
+    "workshop up": ("outcomes_document",),
+    "workshop status": ("seats_document", "_seat_row"),
+    "workshop down": ("removed_document",),
     "image build, save and load": ("Image.row", "save", "load"),
     "doctor": ("Finding.row",),
 }

@@ -14,8 +14,8 @@ from labctl.show.steps import SilentSteps
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BEGUN = Progress("role", "task", None, changed=False, text="TASK [task]")
-ENDED = Progress("role", "task", {"a": 1}, changed=True, text="")
+BEGUN = Progress("lab", "role", "task", None, changed=False, text="TASK [task]")
+ENDED = Progress("lab", "role", "task", {"a": 1}, changed=True, text="")
 
 
 class Run:

@@ -31,7 +31,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_a_lab_on_this_machine_is_a_local_host_with_our_own_python() -> None:
     made = inventory.of_this_machine("ada", {"consul_lab_servers": 5})
-    assert made.host == "ada"
+    assert made.limit == "ada"
     assert made.sources == ()
     assert made.own["labs"]["hosts"]["ada"] == {
         "ansible_connection": "local",
@@ -52,7 +52,7 @@ def test_a_users_inventory_stays_a_source_and_our_settings_lie_over_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     made = inventory.from_file(Path("hosts.yml"), "eve", {"consul_lab_servers": 5})
-    assert made.host == "eve"
+    assert made.limit == "eve"
     assert made.sources == (tmp_path / "hosts.yml",)
     assert made.own["labs"]["hosts"] == {"eve": {"consul_lab_name": "eve", "consul_lab_servers": 5}}
 

@@ -85,7 +85,7 @@ def test_a_users_inventory_stays_a_source_and_ours_lies_over_it(runner: FakeRunn
         seen.extend([first, json.loads(Path(second).read_text(encoding="utf-8"))])
 
     runner.inside = look
-    inventory = Inventory("ada", (tmp_path / "hosts.yml",), {"labs": {"hosts": {"ada": {"x": 1}}}})
+    inventory = Inventory("ada", (tmp_path / "hosts.yml",), {"labs": {"hosts": {"ada": {"x": 1}}}}, "ada")
     PlaybookRun("up.yml", inventory).finish()
     assert seen == [str(tmp_path / "hosts.yml"), {"labs": {"hosts": {"ada": {"x": 1}}}}]
 

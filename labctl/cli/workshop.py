@@ -1,0 +1,174 @@
+"""`labctl workshop`: many labs, one for each seat, on one or several Docker hosts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from labctl.cli.options import Function, json_option, user
+from labctl.cli.output import print_json
+
+
+def file_option(function: Function) -> Function:
+    """`--file`."""
+    return click.option(
+        "-f",
+        "--file",
+        type=click.Path(path_type=Path),
+        default=Path("workshop.yml"),
+        show_default=True,
+        metavar="FILE",
+        help="The workshop's file.",
+    )(function)
+
+
+def seats_argument(function: Function) -> Function:
+    """`[SEAT]...`."""
+    return click.argument("seats", nargs=-1, metavar="[SEAT]...")(function)
+
+
+@click.group("workshop", short_help="Give every attendee a lab of their own.")
+def workshop_command() -> None:
+    """Many labs at once: one for each seat, on one or several Docker hosts.
+
+    A file, workshop.yml, says who sits where. `labctl workshop plan` tells whether it fits, `up` brings every seat up,
+    `status` shows who is ready, `down` removes them all.
+    """
+
+
+@workshop_command.command("example", short_help="Print a workshop's file to begin with.")
+@click.option("--hosts", "several", is_flag=True, help="One with several Docker hosts.")
+def example_command(*, several: bool) -> None:
+    """Print an example of workshop.yml, with every key that it may have."""
+    from labctl.provision.content import content_root
+
+    name = "workshop-several-hosts.yml" if several else "workshop.yml"
+    click.echo((content_root() / "inventory" / "examples" / name).read_text(encoding="utf-8"), nl=False)
+
+
+@workshop_command.command("schema", short_help="Print the JSON Schema of a workshop's file.")
+def schema_command() -> None:
+    """Print the JSON Schema of workshop.yml, for editors that check and complete while you type."""
+    from labctl.workshop.file import SCHEMA
+
+    click.echo(SCHEMA.read_text(encoding="utf-8"), nl=False)
+
+
+@workshop_command.command("plan", short_help="Say whether it fits, where, and what binds.")
+@file_option
+@json_option
+def plan_command(file: Path, *, as_json: bool) -> int:
+    """Look at every Docker host, and say how many seats fit, what binds, and where each seat goes. Changes nothing.
+
+    Exit code 4 where a seat fits nowhere or has something in its way.
+    """
+    from labctl.errors import ExitCode
+    from labctl.flows.workshop import fleet
+    from labctl.show import workshop_views
+    from labctl.show.steps import steps_for
+    from labctl.workshop import plan
+    from labctl.workshop.file import read
+
+    made = plan.make(fleet.look(read(file), user(), steps_for(json=as_json)))
+    if as_json:
+        print_json(workshop_views.plan_document(made))
+    else:
+        click.echo(workshop_views.plan_text(made))
+    return ExitCode.DONE if made.fits else ExitCode.REFUSED
+
+
+@workshop_command.command("inventory", short_help="Print the Ansible inventory.")
+@file_option
+@json_option
+def inventory_command(file: Path, *, as_json: bool) -> None:
+    """Print the Ansible inventory that is made from the workshop's file: a lab for each seat, placed as `up` would.
+
+    `ansible-playbook -i FILE playbooks/up.yml` with what this prints does the same as `labctl workshop up`. It holds no
+    secret, only the paths of files that do.
+    """
+    from labctl.flows.workshop.inventory import as_text, placed_inventory
+    from labctl.show.steps import SilentSteps
+    from labctl.workshop.file import read
+
+    workshop = read(file)
+    made = placed_inventory(workshop, user(), SilentSteps())
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(as_text(workshop.name, made), nl=False)
+
+
+@workshop_command.command("up", short_help="Bring every seat up.")
+@seats_argument
+@file_option
+@click.option("--retry-failed", is_flag=True, help="Only the seats that the last `up` left not ready.")
+@click.option("--replace", is_flag=True, help="Make the seats of Docker hosts that do not answer anew, on the others.")
+@json_option
+def up_command(seats: tuple[str, ...], file: Path, *, retry_failed: bool, replace: bool, as_json: bool) -> int:
+    """Bring every seat's lab up, or those of the SEATs that are named.
+
+    A seat that fails does not stop the others: the end says which, at which step and why, with exit code 1.
+    """
+    from labctl.errors import ExitCode
+    from labctl.flows.workshop.up import UpOptions, up
+    from labctl.show import workshop_views
+    from labctl.show.board import board_for
+    from labctl.show.steps import steps_for
+    from labctl.workshop.file import read
+
+    options = UpOptions(user(), seats, retry_failed=retry_failed, replace=replace)
+    try:
+        result = up(read(file), options, steps_for(json=as_json), board_for(json=as_json))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "Interrupted: `labctl workshop status` shows which seats are ready, `labctl workshop up` goes on, "
+            "`labctl workshop down` removes them."
+        ) from None
+    if as_json:
+        print_json(workshop_views.outcomes_document(result))
+    else:
+        click.echo(workshop_views.outcomes_text(result))
+    return ExitCode.FAILED if result.failed else ExitCode.DONE
+
+
+@workshop_command.command("status", short_help="Show every seat at a glance.")
+@file_option
+@json_option
+def status_command(file: Path, *, as_json: bool) -> int:
+    """Show every seat: who leads in which term, who votes, what is broken. Exit code 3 where one is not ready."""
+    from labctl.errors import ExitCode
+    from labctl.flows.workshop import fleet
+    from labctl.flows.workshop.status import seat_statuses
+    from labctl.show import workshop_views
+    from labctl.show.steps import SilentSteps
+    from labctl.workshop.file import read
+
+    workshop = read(file)
+    seats = seat_statuses(fleet.look(workshop, user(), SilentSteps()))
+    if as_json:
+        print_json(workshop_views.seats_document(workshop.name, seats))
+    else:
+        click.echo(workshop_views.seats_text(workshop.name, seats))
+    return ExitCode.NOT_READY if any(one.problem for one in seats) else ExitCode.DONE
+
+
+@workshop_command.command("down", short_help="Remove every seat, and prove it.")
+@seats_argument
+@file_option
+@click.option("--host", metavar="HOST", help="Only on this Docker host of the file.")
+@json_option
+def down_command(seats: tuple[str, ...], file: Path, host: str | None, *, as_json: bool) -> int:
+    """Remove every seat's lab, or those of the SEATs that are named, and prove on every host that nothing is left."""
+    from labctl.errors import ExitCode
+    from labctl.flows.workshop.down import down
+    from labctl.show import workshop_views
+    from labctl.show.steps import steps_for
+    from labctl.workshop.file import read
+
+    removed = down(read(file), user(), seats, host, steps_for(json=as_json))
+    if as_json:
+        print_json(workshop_views.removed_document(removed))
+    elif text := workshop_views.removed_text(removed):
+        click.echo(text)
+    return ExitCode.FAILED if removed.failed or removed.left else ExitCode.DONE

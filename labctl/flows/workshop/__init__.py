@@ -1,0 +1,1 @@
+"""What the commands of `labctl workshop` do, step by step."""

@@ -1,0 +1,99 @@
+"""`labctl workshop down`: remove seats, and prove on every Docker host that nothing of them is left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.flows.play import play_each
+from labctl.flows.workshop import fleet as fleets
+from labctl.flows.workshop.register import Register
+from labctl.provision import inventory
+from labctl.provision.run import PlaybookRun
+from labctl.workshop.inventory import LABS, connection_of
+from labctl.workshop.outcome import Removed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from labctl.show.steps import Steps
+    from labctl.workshop.file import Workshop
+    from labctl.workshop.fleet import Fleet
+
+
+def down(workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None, steps: Steps) -> Removed:
+    """Remove the seats that are named, or all; with `host`, only there. Raises LabctlError."""
+    steps.begin("Docker hosts: looking for seats")
+    fleet = fleets.look(workshop, owner, steps, refuse_two_places=host is None)
+    labs = _chosen(fleet, wanted, host)
+    silent = {look.host.name: look.problem or "" for look in fleet.looks if look.facts is None}
+    lost = {
+        lab: f"its Docker host {where} cannot be used: {silent[where]}"
+        for lab, where in labs.items()
+        if where in silent
+    }
+    there = {lab: where for lab, where in labs.items() if lab not in lost}
+    steps.done(f"{len(there)} {'seat is' if len(there) == 1 else 'seats are'} there")
+    if not there:
+        return Removed(workshop.name, {}, lost, [])
+    steps.begin(f"Removing {len(there)} {'seat' if len(there) == 1 else 'seats'}")
+    own = _inventory(workshop, there, owner)
+    run = PlaybookRun("down.yml", inventory.of_workshop(workshop.name, own, ",".join(there)), record="workshop-down")
+    seen, failures = play_each(run, steps)
+    removed = {item.host: list(item.result["removed"]) for item in seen if item.result and "removed" in item.result}
+    failed = lost | {lab: error.sentence for lab, error in failures.items()}
+    # The module has looked until nothing of a lab was left; this look is from outside, at all hosts.
+    after = fleets.look(workshop, owner, steps, refuse_two_places=False)
+    left = sorted(set(after.existing) & set(there) - set(failed))
+    if not failed and not left:
+        steps.done(f"{len(removed)} {'seat is' if len(removed) == 1 else 'seats are'} removed, nothing is left of them")
+    else:
+        steps.fail()
+    if not after.existing:
+        Register(workshop.name).forget()
+    return Removed(workshop.name, removed, failed, left)
+
+
+def _chosen(fleet: Fleet, wanted: Sequence[str], host: str | None) -> dict[str, str]:
+    """The labs that are meant, those that the file no longer has included, with their Docker hosts."""
+    existing = dict(fleet.existing) if host is None else _on(fleet, host)
+    if host is not None and host not in {one.host.name for one in fleet.looks}:
+        raise LabctlError(
+            f"The workshop {fleet.workshop.name} has no Docker host {host!a}: "
+            f"it has {', '.join(one.host.name for one in fleet.looks)}.",
+            ExitCode.USAGE,
+        )
+    if not wanted:
+        return existing
+    prefix = f"{fleet.workshop.name}-"
+    known = {name for lab in existing for name in (lab, lab.removeprefix(prefix))}
+    known |= {name for seat in fleet.seats for name in (seat.lab, seat.name)}
+    for name in wanted:
+        if name not in known:
+            raise LabctlError(
+                f"The workshop {fleet.workshop.name} has no seat {name!a}: `labctl workshop status` lists them.",
+                ExitCode.USAGE,
+            )
+    meant = {name if name.startswith(prefix) else prefix + name for name in wanted}
+    return {lab: where for lab, where in existing.items() if lab in meant}
+
+
+def _on(fleet: Fleet, host: str) -> dict[str, str]:
+    """The labs of one host; a lab may live on another one too, after that one was given up."""
+    return {
+        lab["lab"]: host
+        for look in fleet.reached
+        if look.host.name == host and look.facts is not None
+        for lab in look.facts.of_workshop(fleet.workshop.name)
+    }
+
+
+def _inventory(workshop: Workshop, there: Mapping[str, str], owner: str) -> dict[str, Any]:
+    """The labs as Ansible hosts, each with its Docker host's connection and nothing of the file that may be gone."""
+    hosts = {host.name: connection_of(host) for host in workshop.hosts}
+    return {
+        LABS: {
+            "hosts": {lab: {**hosts[where], "consul_lab_name": lab} for lab, where in there.items()},
+            "vars": {"consul_lab_owner": owner},
+        }
+    }

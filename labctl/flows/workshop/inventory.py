@@ -1,0 +1,43 @@
+"""`labctl workshop inventory`: what Ansible needs to do the same as `labctl workshop up`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labctl.flows.workshop import fleet as fleets
+from labctl.flows.workshop.register import Register
+from labctl.flows.workshop.up import version_of
+from labctl.workshop import plan as plans
+from labctl.workshop.inventory import Means, inventory_of
+
+if TYPE_CHECKING:
+    from labctl.show.steps import Steps
+    from labctl.workshop.file import Workshop
+
+_HEAD = """\
+# The workshop {name}, made from its file by `labctl workshop inventory`. An inventory host is a seat's lab, and its
+# connection is the Docker host that the lab lives on. It holds no secret: a seat's seed is in a file of its own.
+#
+#   ansible-playbook -i THIS_FILE playbooks/up.yml                     every seat
+#   ansible-playbook -i THIS_FILE playbooks/up.yml --limit {name}-07   one seat again
+#   ansible-playbook -i THIS_FILE playbooks/down.yml                   remove them all
+"""
+
+
+def placed_inventory(workshop: Workshop, owner: str, steps: Steps) -> dict[str, Any]:
+    """The inventory, with every seat placed as `up` would. Raises LabctlError where one fits nowhere."""
+    fleet = fleets.look(workshop, owner, steps)
+    plan = plans.make(fleet)
+    plans.refuse_what_does_not_fit(plan)
+    register = Register(workshop.name)
+    register.keep_numbers(fleet.seats)
+    register.write_seeds(fleet.seats)
+    means = Means(owner, register.seeds, version_of(plan))
+    return inventory_of(workshop, fleet.seats, plan.placement.hosts, means)
+
+
+def as_text(workshop: str, made: dict[str, Any]) -> str:
+    """An inventory as YAML, with how it is used."""
+    import yaml  # noqa: PLC0415 - only here
+
+    return _HEAD.format(name=workshop) + yaml.safe_dump(made, sort_keys=False, width=120, allow_unicode=True)

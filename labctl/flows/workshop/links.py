@@ -1,0 +1,40 @@
+"""The engines of a workshop's Docker hosts, for what looks at seats or disturbs them without Ansible."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from labctl.engine import client as engine
+from labctl.engine.labs import list_labs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from labctl.engine.client import Client
+    from labctl.engine.labs import Lab
+    from labctl.workshop.fleet import Fleet
+
+# A look at a seat mostly waits for its servers.
+AT_ONCE = 8
+Thing = TypeVar("Thing")
+Found = TypeVar("Found")
+
+
+def labs_of(fleet: Fleet) -> list[tuple[Client, Lab]]:
+    """The labs of the workshop on every Docker host that answers, with its engine. Raises LabctlError."""
+    found = []
+    for look in fleet.reached:
+        if look.host.local:
+            client = engine.connect()
+            found += [(client, lab) for lab in list_labs(client) if lab.workshop == fleet.workshop.name]
+    return found
+
+
+def at_once(work: Callable[[Thing], Found], things: Iterable[Thing]) -> list[Found]:
+    """Do the same for many things, several at a time, and return what came of each, in their order."""
+    things = list(things)
+    if not things:
+        return []
+    with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(things))) as pool:
+        return list(pool.map(work, things))

@@ -1,0 +1,161 @@
+"""What this machine keeps of a workshop: its secret, the numbers of its names, the last failures. All mode 0600.
+
+Nothing in it decides what exists. Without it, numbers are read from the seats' labels, and a new secret is made for
+seats to come; seats that are there keep their own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import LabctlError
+from labctl.portable import seat_secrets
+from labctl.provision import state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from labctl.workshop.seats import Seat
+
+_SECRET, _NUMBERS, _PLACES, _FAILED, _LOCK = "secret", "numbers.json", "places.json", "failed.json", "lock"
+
+
+class Register:
+    """The register of one workshop. Every method raises LabctlError where the state folder does not let it."""
+
+    def __init__(self, workshop: str) -> None:
+        self.workshop = workshop
+        self.folder = state.state_folder() / "workshops" / workshop
+
+    @property
+    def seeds(self) -> Path:
+        """The folder with the seats' seeds."""
+        return self.folder / "seats"
+
+    # -- the secret and what follows from it -----------------------------------------------------------------
+
+    def has_secret(self) -> bool:
+        """Whether the workshop's secret is here."""
+        return (self.folder / _SECRET).is_file()
+
+    def secret(self) -> bytes:
+        """The workshop's secret; it is made where there is none."""
+        with self._locked():
+            text = self._read(_SECRET)
+            if text is None:
+                self._write(_SECRET, seat_secrets.new_secret().hex() + "\n")
+                text = self._read(_SECRET) or ""
+        try:
+            secret = bytes.fromhex(text.strip())
+            seat_secrets.seed_of(secret, "")
+        except ValueError as error:
+            raise LabctlError(
+                f"The secret of the workshop {self.workshop} in {self.folder / _SECRET} is damaged ({error}): put your "
+                "copy of it there, or remove the file; seats that exist keep theirs, new ones get new cards."
+            ) from error
+        return secret
+
+    def seed(self, lab: str) -> bytes:
+        """A seat's seed: the one that was kept for it, else the one that follows from the secret."""
+        text = self._read(f"seats/{lab}.seed")
+        return bytes.fromhex(text.strip()) if text else seat_secrets.seed_of(self.secret(), lab)
+
+    def write_seeds(self, seats: Iterable[Seat]) -> None:
+        """Lay the seats' seeds where the playbooks read them; one that is there stays."""
+        secret = self.secret()
+        for seat in seats:
+            name = f"seats/{seat.lab}.seed"
+            if self._read(name) is None:
+                self._write(name, seat_secrets.seed_of(secret, seat.lab).hex() + "\n")
+
+    # -- names and failures ----------------------------------------------------------------------------------
+
+    def numbers(self) -> dict[str, int]:
+        """The numbers that names were given."""
+        return {str(name): int(number) for name, number in self._json(_NUMBERS).items()}
+
+    def keep_numbers(self, seats: Iterable[Seat]) -> None:
+        """Remember the seats' numbers, besides those of the past."""
+        before = self.numbers()
+        now = before | {seat.name: seat.number for seat in seats}
+        if now != before:
+            self._write(_NUMBERS, json.dumps(now, indent=1) + "\n")
+
+    def places(self) -> dict[str, str]:
+        """Where `up` put each lab; it is asked only for Docker hosts that do not answer."""
+        return {str(lab): str(host) for lab, host in self._json(_PLACES).items()}
+
+    def keep_places(self, places: Mapping[str, str]) -> None:
+        """Remember where the labs are."""
+        if places != self.places():
+            self._write(_PLACES, json.dumps(places, indent=1) + "\n")
+
+    def failed(self) -> dict[str, str]:
+        """The labs that the last `up` left not ready, with the reasons."""
+        return {str(lab): str(reason) for lab, reason in self._json(_FAILED).items()}
+
+    def keep_failed(self, failed: Mapping[str, str]) -> None:
+        """Remember which labs an `up` left not ready."""
+        if failed or self.failed():
+            self._write(_FAILED, json.dumps(failed, indent=1) + "\n")
+
+    def forget(self) -> None:
+        """Forget the last failures and the seeds, after the workshop was removed; its secret and numbers stay."""
+        for path in [self.folder / _FAILED, self.folder / _PLACES, *self.seeds.glob("*.seed")]:
+            path.unlink(missing_ok=True)
+
+    # -- files -----------------------------------------------------------------------------------------------
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            found = json.loads(self._read(name) or "{}")
+        except ValueError:
+            # It only saves work: what exists is known from the labels.
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _read(self, name: str) -> str | None:
+        try:
+            return (self.folder / name).read_text(encoding="ascii")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._unusable(error) from error
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a file whole or not at all, readable by its owner only from its first byte on."""
+        path = self.folder / name
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new = path.with_name(f"{path.name}.{os.getpid()}.new")
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+                file.write(text)
+            new.replace(path)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Two commands at once must not make two secrets."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unusable(error) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _unusable(self, error: Exception) -> LabctlError:
+        reason = getattr(error, "strerror", None) or error
+        return LabctlError(
+            f"The workshop's register in {self.folder} cannot be used ({reason}): make that folder yours and writable, "
+            "or name another state folder with XDG_STATE_HOME."
+        )

@@ -1,0 +1,76 @@
+"""Run the labs' playbooks for many seats at once, and tell each seat's step."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from labctl.flows.up import JOIN_TASK, START_TASK
+from labctl.provision import inventory
+from labctl.provision.run import PlaybookRun
+from labctl.workshop.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from labctl.errors import LabctlError
+    from labctl.provision.run import Progress
+    from labctl.show.board import Board
+
+# The tasks of a seat, and the step that it is in while one runs.
+_STEPS = {START_TASK: "starting", JOIN_TASK: "joining"}
+
+
+def bring_up(own: dict[str, Any], workshop: str, labs: Iterable[str], board: Board) -> dict[str, Outcome]:
+    """Start and join labs. One that fails does not stop the others. Raises LabctlError where Ansible itself failed."""
+    outcomes = {lab: Outcome(lab) for lab in labs}
+    if not outcomes:
+        return {}
+    where = inventory.of_workshop(workshop, own, ",".join(outcomes))
+    run = PlaybookRun("up.yml", where, tags=("start", "join"), record="workshop-up")
+    with board.of(workshop, list(outcomes)):
+        try:
+            for item in run.progress():
+                if item is not None and item.host in outcomes:
+                    _note(outcomes[item.host], item, board)
+            failures = run.finish_each()
+        except KeyboardInterrupt:
+            run.interrupt()
+            raise
+        for lab, outcome in outcomes.items():
+            _conclude(outcome, failures.get(lab), board)
+    return outcomes
+
+
+def _note(outcome: Outcome, item: Progress, board: Board) -> None:
+    step = _STEPS.get(item.task)
+    if step is None:
+        return
+    if item.result is None:
+        if item.text:
+            # The headline of a task names no host; ansible-runner gives it none.
+            return
+        outcome.begun = outcome.begun or item.at
+        outcome.step = step
+        board.step(outcome.lab, step)
+        return
+    outcome.changed = outcome.changed or item.changed
+    outcome.seconds = time.time() - outcome.begun if outcome.begun else 0.0
+    if item.failed is not None:
+        outcome.reason = item.failed
+        board.failed(outcome.lab, step, item.failed)
+    elif item.task == JOIN_TASK:
+        cluster = item.result.get("cluster") or {}
+        outcome.leader, outcome.term, outcome.voters = (cluster.get(key) for key in ("leader", "term", "voters"))
+        outcome.step = "ready"
+        board.ready(outcome.lab, f"{outcome.leader} leads in term {outcome.term}", outcome.seconds)
+    else:
+        outcome.step = "started"
+        board.step(outcome.lab, "started")
+
+
+def _conclude(outcome: Outcome, failure: LabctlError | None, board: Board) -> None:
+    if outcome.ready or outcome.reason is not None:
+        return
+    outcome.reason = failure.sentence if failure else "the playbook ended before this seat was ready"
+    board.failed(outcome.lab, outcome.step, outcome.reason)

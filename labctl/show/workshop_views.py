@@ -1,0 +1,258 @@
+"""A workshop's seats and Docker hosts as tables and as the JSON shapes of the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from labctl.show.style import age, byte_size, harmless, paint, sign, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labctl.workshop.fleet import HostLook
+    from labctl.workshop.outcome import Removed, Result, SeatStatus
+    from labctl.workshop.plan import Plan
+
+NONE = "-"
+
+
+def _stamp(when: datetime | None) -> str | None:
+    return when.isoformat().replace("+00:00", "Z") if when else None
+
+
+# -- plan ----------------------------------------------------------------------------------------------------
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The JSON shape of `workshop plan`; sizes in bytes, the skew of a clock in seconds."""
+    return {
+        "workshop": plan.fleet.workshop.name,
+        "fits": plan.fits,
+        "hosts": [_host_row(plan, look) for look in plan.fleet.looks],
+        "seats": [
+            {
+                "seat": seat.name,
+                "number": seat.number,
+                "lab": seat.lab,
+                "host": plan.placement.hosts.get(seat.lab),
+                "exists": seat.lab in plan.fleet.existing,
+                "subnet": str(seat.subnet),
+                "http_port": seat.http_port or None,
+                "problem": _seat_problem(plan, seat.lab),
+            }
+            for seat in plan.fleet.seats
+        ],
+        "surplus": plan.fleet.surplus(),
+    }
+
+
+def _seat_problem(plan: Plan, lab: str) -> str | None:
+    if lab in plan.placement.homeless:
+        return "it fits nowhere"
+    return plan.obstacles.get(lab)
+
+
+def _host_row(plan: Plan, look: HostLook) -> dict[str, Any]:
+    read = look.facts.read if look.facts else {}
+    room = plan.rooms.get(look.host.name)
+    return {
+        "host": look.host.name,
+        "address": look.host.address,
+        "problem": look.problem,
+        "cores": read.get("cores"),
+        "memory_free": (read.get("memory") or {}).get("free"),
+        "disk_free": read.get("disk_free"),
+        "engine": read.get("engine"),
+        "compose": read.get("compose"),
+        "clock_skew": round(look.facts.skew, 3) if look.facts else None,
+        "other_labs": len(look.facts.labs) - len(look.facts.of_workshop(plan.fleet.workshop.name))
+        if look.facts
+        else None,
+        "holds": room.seats if room else 0,
+        "binds": room.binds if room else None,
+        "holds_by": dict(room.by) if room else {},
+        "seats": len(plan.placement.on(look.host.name)),
+    }
+
+
+def _other_labs(plan: Plan, look: HostLook) -> int | None:
+    if look.facts is None:
+        return None
+    return len(look.facts.labs) - len(look.facts.of_workshop(plan.fleet.workshop.name))
+
+
+def plan_text(plan: Plan) -> str:
+    """`labctl workshop plan` for a person: the hosts, where the seats go, and what is in the way."""
+    rows = []
+    for row in (_host_row(plan, look) for look in plan.fleet.looks):
+        well = row["problem"] is None
+        rows.append(
+            [
+                row["host"],
+                paint("ok", "green") if well else paint("no", "red"),
+                str(row["cores"] or NONE),
+                byte_size(row["memory_free"]) if row["memory_free"] else NONE,
+                byte_size(row["disk_free"]) if row["disk_free"] else NONE,
+                row["engine"] or NONE,
+                str(row["other_labs"]) if row["other_labs"] is not None else NONE,
+                f"{row['holds']} ({row['binds']})" if row["binds"] else NONE,
+                _seat_list(plan, row["host"]),
+            ]
+        )
+    columns = ["host", "", "cores", "memory", "disk", "engine", "other labs", "holds (what binds)", "seats"]
+    lines = [table(columns, rows), ""]
+    lines += [
+        f"{paint(sign('failed'), 'red')} {look.host.name}: {harmless(look.problem)}"
+        for look in plan.fleet.looks
+        if look.problem
+    ]
+    lines += [f"{paint(sign('failed'), 'red')} {lab}: {harmless(what)}" for lab, what in plan.obstacles.items()]
+    lines += [
+        f"{lab} is no longer in the file and stays until `labctl workshop down {lab}`." for lab in plan.fleet.surplus()
+    ]
+    return "\n".join([*lines, _plan_verdict(plan)])
+
+
+def _seat_list(plan: Plan, host: str) -> str:
+    names = {seat.lab: seat.name for seat in plan.fleet.seats}
+    here = [names[lab] for lab in plan.placement.on(host)]
+    if not here:
+        return NONE
+    shown = " ".join(here) if len(here) <= 6 else f"{' '.join(here[:4])} ... {here[-1]}"  # noqa: PLR2004 - a line's end
+    return f"{len(here)}: {shown}"
+
+
+def _plan_verdict(plan: Plan) -> str:
+    seats = len(plan.fleet.seats)
+    if plan.placement.homeless:
+        return f"{len(plan.placement.homeless)} of {seats} seats fit nowhere: add a Docker host, or take fewer seats."
+    if plan.obstacles:
+        return (
+            f"{len(plan.obstacles)} of {seats} seats have something in their way; `labctl workshop up` would fail them."
+        )
+    there = sum(seat.lab in plan.fleet.existing for seat in plan.fleet.seats)
+    return f"All {seats} seats fit; {there} of them exist. `labctl workshop up` brings them up."
+
+
+# -- up ------------------------------------------------------------------------------------------------------
+
+
+def outcomes_document(result: Result) -> dict[str, Any]:
+    """The JSON shape of `workshop up`."""
+    return {
+        "workshop": result.plan.fleet.workshop.name,
+        "changed": any(one.changed for one in result.outcomes),
+        "seats": [
+            {
+                "lab": one.lab,
+                "host": result.places.get(one.lab),
+                "ready": one.ready,
+                "changed": one.changed,
+                "step": one.step,
+                "reason": one.reason,
+                "leader": one.leader,
+                "term": one.term,
+                "voters": one.voters,
+                "seconds": round(one.seconds, 3),
+            }
+            for one in result.outcomes
+        ],
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def outcomes_text(result: Result) -> str:
+    """What `workshop up` says in the end."""
+    name, failed = paint(result.plan.fleet.workshop.name, "bold"), result.failed
+    count = len(result.outcomes)
+    if not failed:
+        all_of = "The seat" if count == 1 else f"All {count} seats"
+        return (
+            f"{paint(sign('done'), 'green')} {all_of} of the workshop {name} {'is' if count == 1 else 'are'} ready "
+            f"after {result.seconds:.1f}s.  What now: `labctl workshop status`, `labctl workshop cards`"
+        )
+    rows = [[one.lab, result.places.get(one.lab, NONE), one.step, harmless(one.reason or "")] for one in failed]
+    return (
+        f"\n{paint(sign('failed'), 'red')} {len(failed)} of {count} seats of the workshop {name} "
+        f"{'is' if len(failed) == 1 else 'are'} not ready; the others are.\n\n"
+        f"{table(['seat', 'host', 'step', 'reason'], rows)}\n\n"
+        "When the reasons are mended: `labctl workshop up --retry-failed`"
+    )
+
+
+# -- status --------------------------------------------------------------------------------------------------
+
+
+def seats_document(workshop: str, seats: Sequence[SeatStatus]) -> dict[str, Any]:
+    """The JSON shape of `workshop status`."""
+    return {
+        "workshop": workshop,
+        "ready": all(one.problem is None for one in seats),
+        "seats": [_seat_row(one) for one in seats],
+    }
+
+
+def _seat_row(one: SeatStatus) -> dict[str, Any]:
+    return {
+        "seat": one.name,
+        "lab": one.lab,
+        "host": one.host,
+        "ready": one.problem is None,
+        "problem": one.problem,
+        "leader": one.leader,
+        "term": one.term,
+        "voters": one.voters,
+        "servers": one.servers,
+        "running": one.running,
+        "faults": one.faults,
+        "created": _stamp(one.created),
+        "last_election": _stamp(one.election),
+    }
+
+
+def seats_text(workshop: str, seats: Sequence[SeatStatus]) -> str:
+    """`labctl workshop status` for a person."""
+    now = datetime.now(UTC)
+    ready = sum(one.problem is None for one in seats)
+    rows = []
+    for one in seats:
+        there = one.servers is not None
+        rows.append(
+            [
+                one.name,
+                one.host or NONE,
+                paint("not ready", "yellow" if there else "red") if one.problem else paint("ready", "green"),
+                one.leader or NONE,
+                str(one.term or NONE),
+                str(one.voters or NONE),
+                paint(str(one.faults), "yellow") if one.faults else "0" if there else NONE,
+                age((now - one.created).total_seconds()) if one.created else NONE,
+                f"{age((now - one.election).total_seconds())} ago" if one.election else NONE,
+            ]
+        )
+    columns = ["seat", "host", "state", "leader", "term", "voters", "faults", "age", "last election"]
+    head = f"Workshop {paint(workshop, 'bold')}: {ready} of {len(seats)} seats are ready"
+    why = [f"{one.name}: {harmless(one.problem)}" for one in seats if one.problem]
+    return "\n".join([head, "", table(columns, rows), *(["", *why] if why else [])])
+
+
+# -- down ----------------------------------------------------------------------------------------------------
+
+
+def removed_document(removed: Removed) -> dict[str, Any]:
+    """The JSON shape of `workshop down`."""
+    return {
+        "workshop": removed.workshop,
+        "changed": any(removed.labs.values()),
+        "removed": {lab: list(parts) for lab, parts in sorted(removed.labs.items())},
+        "failed": dict(sorted(removed.failed.items())),
+        "left": list(removed.left),
+    }
+
+
+def removed_text(removed: Removed) -> str:
+    """What `workshop down` says in the end; empty where all is said."""
+    lines = [f"{paint(sign('failed'), 'red')} {lab}: {harmless(why)}" for lab, why in sorted(removed.failed.items())]
+    lines += [f"{paint(sign('failed'), 'red')} {lab} is still there: run it again." for lab in removed.left]
+    return "\n".join(lines)

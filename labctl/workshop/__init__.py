@@ -1,0 +1,1 @@
+"""Seats, where they are placed, and what they need: what a workshop is, without Docker and without Ansible."""

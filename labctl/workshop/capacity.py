@@ -1,0 +1,121 @@
+"""How many seats a Docker host holds, what binds, and what is wrong with it: out of its facts, without asking it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from labctl.workshop.file import Workshop
+    from labctl.workshop.seats import Seat
+
+OLDEST_API = (1, 40)
+# A host whose clock is further away would end labs at another time than the file says.
+SKEW_SECONDS = 30.0
+_MIB = 1 << 20
+# Kept for the machine itself.
+_SPARE_MEMORY = 512 * _MIB
+_SPARE_DISK = 2_000 * _MIB
+# Of a lab's server, measured with labctl's own bench (docs/workshop.md, "Capacity"): memory at rest with a margin of
+# three, the log and the data that an hour of lessons leaves, and idle servers that a core carries at either pace.
+SERVER_MEMORY = 48 * _MIB
+SERVER_DISK = 40 * _MIB
+SERVERS_PER_CORE = {"real": 70, "teach": 100}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A Docker host as `host_facts` read it, and how far its clock is from ours, in seconds."""
+
+    read: Mapping[str, Any]
+    skew: float = 0.0
+
+    @property
+    def labs(self) -> list[dict[str, Any]]:
+        """The labs that live on it."""
+        return list(self.read["labs"])
+
+    def of_workshop(self, name: str) -> list[dict[str, Any]]:
+        """The labs of one workshop."""
+        return [lab for lab in self.labs if lab.get("workshop") == name]
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many seats a host holds in all, and which of its means gives out first."""
+
+    seats: int
+    binds: str
+    by: Mapping[str, int]
+
+
+def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
+    """How many seats of the workshop fit on a host, those that are there included.
+
+    What other labs take is theirs; memory and disk that seats of this workshop have in use count as free, because the
+    seats that are there are counted too.
+    """
+    read, servers = facts.read, workshop.servers
+    ours = facts.of_workshop(workshop.name)
+    others = [lab for lab in facts.labs if lab.get("workshop") != workshop.name]
+    our_servers = sum(_number(lab.get("servers")) for lab in ours)
+    other_servers = sum(_number(lab.get("servers")) for lab in others)
+    memory = read["memory"]["free"] + our_servers * SERVER_MEMORY - _SPARE_MEMORY
+    cpu = read["cores"] * SERVERS_PER_CORE[workshop.pace] - other_servers
+    by = {"cores": cpu // servers, "memory": memory // (SERVER_MEMORY * servers)}
+    if read["disk_free"] is not None:
+        disk = read["disk_free"] + our_servers * SERVER_DISK - _SPARE_DISK
+        by["disk"] = disk // (SERVER_DISK * servers)
+    if most is not None:
+        by["the file's limit"] = most
+    by = {what: max(0, int(seats)) for what, seats in by.items()}
+    binds = min(by, key=lambda what: by[what])
+    return Room(by[binds], binds, by)
+
+
+def problem_of(facts: Facts) -> str | None:
+    """Why a host can hold no seat at all, as a sentence without its end; None where it can."""
+    read = facts.read
+    if read["problem"]:
+        return str(read["problem"]).rstrip(".")
+    if tuple(int(part) for part in str(read["api"]).split(".")) < OLDEST_API:
+        return f"its Docker Engine {read['engine']} is too old: install 19.03 or newer"
+    if not read["compose"]:
+        return "it has no Docker Compose v2"
+    if read["disk_free"] is not None and read["disk_free"] < _SPARE_DISK:
+        free = read["disk_free"] / 1e9
+        return f"its disk is full: {free:.1f} GB are free at {read['disk_root']}, and {_SPARE_DISK / 1e9:.1f} must be"
+    if abs(facts.skew) > SKEW_SECONDS:
+        way = "ahead of" if facts.skew > 0 else "behind"
+        return f"its clock is {abs(facts.skew):.0f} seconds {way} this machine's: set both by NTP"
+    return None
+
+
+def obstacles(workshop: Workshop, facts: Facts, seats: Iterable[Seat]) -> dict[str, str]:
+    """What on a host is in the way of seats that are to be made there: for their labs, a sentence without its end."""
+    existing = {lab["lab"] for lab in facts.of_workshop(workshop.name)}
+    networks = [
+        (f"the Docker network {network['name']}", IPv4Network(subnet, strict=False))
+        for network in facts.read["networks"]
+        for subnet in network["subnets"]
+        if network["lab"] not in existing
+    ]
+    ports = set(facts.read["ports"])
+    found = {}
+    for seat in seats:
+        if seat.lab in existing:
+            continue
+        taken = next((one for one in networks if seat.subnet.overlaps(one[1])), None)
+        if taken:
+            found[seat.lab] = f"its subnet {seat.subnet} is taken by {taken[0]} ({taken[1]})"
+        wanted = set(range(seat.http_port, seat.http_port + workshop.servers)) if seat.http_port else set()
+        if wanted & ports and seat.lab not in found:
+            found[seat.lab] = f"its HTTP port {min(wanted & ports)} is taken: change `http_port` in the file"
+    return found
+
+
+def _number(text: object) -> int:
+    return int(str(text)) if str(text).isdecimal() else 0

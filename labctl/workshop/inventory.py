@@ -1,0 +1,130 @@
+"""The Ansible inventory of a workshop: an inventory host is a seat's lab, its connection is its Docker host.
+
+It holds no secret: a seat's seed is a file on this machine, and the inventory has its path.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import ExitCode, LabctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from labctl.workshop.file import Host, Workshop
+    from labctl.workshop.seats import Seat
+
+LABS = "labs"
+DOCKER_HOSTS = "docker_hosts"
+# A host that nobody answers for must not hold up the others for minutes; a key that is not known is never asked about.
+_SSH = "-o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 -o ServerAliveInterval=5"
+# The Python that runs Ansible has what our modules need.
+_THIS_PYTHON = "{{ ansible_playbook_python }}"
+
+
+@dataclass(frozen=True)
+class Means:
+    """What an inventory needs besides the file.
+
+    Attributes:
+        owner: whose labs they are.
+        seeds: the folder with the seats' seeds.
+        version: of Consul, where it is known already; None lets each host's image tell.
+    """
+
+    owner: str
+    seeds: Path
+    version: str | None
+
+
+def inventory_of(workshop: Workshop, seats: Iterable[Seat], placed: Mapping[str, str], means: Means) -> dict[str, Any]:
+    """The inventory, as Ansible's YAML has it.
+
+    Args:
+        workshop: as its file describes it.
+        seats: those that are in it.
+        placed: each lab's Docker host, by name; a seat without one is left out.
+        means: whose it is, and where its secrets are.
+
+    Raises:
+        LabctlError (usage): a Docker host has the name of a lab.
+    """
+    seats = [seat for seat in seats if seat.lab in placed]
+    both = {seat.lab for seat in seats} & {host.name for host in workshop.hosts}
+    if both:
+        raise LabctlError(
+            f"{min(both)} is the name of a Docker host and of a lab: give the host another `name`.",
+            ExitCode.USAGE,
+        )
+    children = {}
+    for host in workshop.hosts:
+        labs = {seat.lab: _lab(seat, means.seeds) for seat in seats if placed[seat.lab] == host.name}
+        if labs:
+            known = means.version or f"{{{{ hostvars[{host.name!r}].consul_image_consul_version }}}}"
+            children[f"on_{_identifier(host.name)}"] = {
+                "hosts": labs,
+                "vars": {**connection_of(host), "consul_lab_version": known},
+            }
+    return {
+        LABS: {"children": children, "vars": _settings(workshop, means.owner)},
+        DOCKER_HOSTS: hosts_of(workshop),
+    }
+
+
+def hosts_of(workshop: Workshop) -> dict[str, Any]:
+    """The group of Docker hosts, each once, with what makes the image."""
+    image = {"consul_image_source": workshop.image_source}
+    if workshop.consul_version:
+        image["consul_image_version"] = workshop.consul_version
+    return {"hosts": {host.name: connection_of(host) for host in workshop.hosts}, "vars": image}
+
+
+def connection_of(host: Host) -> dict[str, Any]:
+    """How Ansible reaches a Docker host."""
+    if host.local:
+        return {"ansible_connection": "local", "ansible_python_interpreter": _THIS_PYTHON}
+    ssh = _SSH + (f" -o UserKnownHostsFile={_quoted(host.known_hosts)}" if host.known_hosts else "")
+    given = {
+        "ansible_host": host.address,
+        "ansible_user": host.user,
+        "ansible_port": host.port,
+        "ansible_ssh_private_key_file": str(host.key) if host.key else None,
+        "ansible_ssh_common_args": ssh,
+        "ansible_python_interpreter": "auto_silent",
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _settings(workshop: Workshop, owner: str) -> dict[str, Any]:
+    return {
+        "consul_lab_owner": owner,
+        "consul_lab_workshop": workshop.name,
+        "consul_lab_servers": workshop.servers,
+        "consul_lab_pace": workshop.pace,
+        "consul_lab_profile": workshop.profile,
+    }
+
+
+def _lab(seat: Seat, seeds: Path) -> dict[str, Any]:
+    return {
+        "consul_lab_name": seat.lab,
+        "consul_lab_seat": seat.name,
+        "consul_lab_seat_number": seat.number,
+        "consul_lab_subnet": str(seat.subnet),
+        "consul_lab_http_port": seat.http_port,
+        "consul_lab_seed_file": str(seeds / f"{seat.lab}.seed"),
+    }
+
+
+def _identifier(name: str) -> str:
+    """A group's name, which Ansible wants to be a word."""
+    return re.sub(r"[^a-z0-9]", "_", name.lower())
+
+
+def _quoted(path: Path) -> str:
+    """A path as one word of SSH's arguments, which Ansible splits as a shell would."""
+    return "'" + str(path).replace("'", "'\"'\"'") + "'"

@@ -1,0 +1,47 @@
+"""The workshop's network, and each seat's /28 in it, by the seat's number."""
+
+from __future__ import annotations
+
+import zlib
+from ipaddress import IPv4Network
+
+SEAT_PREFIX = 28
+_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+# Single labs have 10.213.0.0/16; workshops begin behind it, each with room for 256 seats.
+_DEFAULTS = IPv4Network("10.216.0.0/13")
+_DEFAULT_PREFIX = 20
+
+
+def default(workshop: str) -> IPv4Network:
+    """The /20 of a workshop that names none: it follows from the name, so that two workshops rarely meet."""
+    blocks = 1 << (_DEFAULT_PREFIX - _DEFAULTS.prefixlen)
+    number = zlib.crc32(workshop.encode()) % blocks
+    return IPv4Network((int(_DEFAULTS.network_address) + (number << (32 - _DEFAULT_PREFIX)), _DEFAULT_PREFIX))
+
+
+def parse(text: str) -> IPv4Network:
+    """Read a workshop's network. Raises ValueError with a sentence without its end."""
+    try:
+        found = IPv4Network(text)
+    except ValueError as error:
+        raise ValueError(f"`network` is no IPv4 network ({error})") from None
+    if not any(found.subnet_of(private) for private in _PRIVATE):
+        raise ValueError(
+            f"`network` is {found}, which is not private: take one in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
+        )
+    if found.prefixlen > SEAT_PREFIX:
+        raise ValueError(f"`network` is {found}, which is too small: each seat takes a /{SEAT_PREFIX}")
+    return found
+
+
+def seats_in(network: IPv4Network) -> int:
+    """How many seats have room."""
+    return 1 << (SEAT_PREFIX - network.prefixlen)
+
+
+def subnet_of(network: IPv4Network, number: int) -> IPv4Network:
+    """The /28 of the seat with that number, which counts from 1. Raises ValueError where it is beyond the network."""
+    if not 1 <= number <= seats_in(network):
+        raise ValueError(f"{network} has no room for a seat with the number {number}")
+    first = int(network.network_address) + (number - 1) * (1 << (32 - SEAT_PREFIX))
+    return IPv4Network((first, SEAT_PREFIX))

@@ -1,0 +1,55 @@
+"""Where each seat goes. What is placed stays where it is; new seats go where most of the room is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from labctl.workshop.seats import Seat
+
+
+@dataclass(frozen=True)
+class Placement:
+    """`hosts` maps each lab that has a place to its Docker host; `homeless` are the labs that fit nowhere."""
+
+    hosts: Mapping[str, str]
+    homeless: tuple[str, ...]
+
+    def on(self, host: str) -> list[str]:
+        """The labs of a Docker host."""
+        return [lab for lab, where in self.hosts.items() if where == host]
+
+
+def place(
+    seats: Iterable[Seat], room: Mapping[str, int], existing: Mapping[str, str], gone: Sequence[str] = ()
+) -> Placement:
+    """Give each seat a Docker host.
+
+    Args:
+        seats: those to be placed, in the order in which they choose.
+        room: for each Docker host, how many seats of this workshop it can hold, those that are there included.
+        existing: the labs that are somewhere, with their Docker host. They stay, also where there is less room now
+            than they take, or none: what runs is not moved.
+        gone: Docker hosts that were given up. What was there is placed anew.
+    """
+    seats = list(seats)
+    placed = {one.lab: existing[one.lab] for one in seats if one.lab in existing and existing[one.lab] not in gone}
+    taken = Counter(placed.values())
+    homeless = []
+    for one in seats:
+        if one.lab in placed:
+            continue
+        # The share that is left, not the number, so that large and small hosts fill alike; then the file's order.
+        free = [(1 - taken[host] / size, -order) for order, (host, size) in enumerate(room.items()) if size > 0]
+        hosts = [host for host, size in room.items() if size > 0]
+        best = max(zip(free, hosts, strict=True), default=None, key=lambda item: item[0])
+        if best is None or best[0][0] <= 0:
+            homeless.append(one.lab)
+            continue
+        placed[one.lab] = best[1]
+        taken[best[1]] += 1
+    return Placement({one.lab: placed[one.lab] for one in seats if one.lab in placed}, tuple(homeless))

@@ -1,0 +1,85 @@
+"""Does a workshop fit, where does each seat go, and what binds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.workshop.capacity import Room, room_of
+from labctl.workshop.capacity import obstacles as in_the_way
+from labctl.workshop.placement import Placement, place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from labctl.workshop.fleet import Fleet
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where each seat goes, how many each host holds, and what is in the way.
+
+    Attributes:
+        fleet: what it was made from.
+        rooms: for each host that can hold seats, how many, and what binds.
+        placement: which seat goes where.
+        obstacles: for labs that have a place, what is in their way there, as a sentence without its end.
+    """
+
+    fleet: Fleet
+    rooms: Mapping[str, Room]
+    placement: Placement
+    obstacles: Mapping[str, str]
+
+    @property
+    def fits(self) -> bool:
+        """Whether every seat has a place where nothing is in its way."""
+        return not (self.placement.homeless or self.obstacles)
+
+
+def make(fleet: Fleet, *, replaced: Sequence[str] = ()) -> Plan:
+    """Plan a workshop. Seats that exist stay where they are, but for those on `replaced` hosts, which are given up."""
+    workshop = fleet.workshop
+    rooms = {
+        look.host.name: room_of(workshop, look.facts, look.host.most)
+        for look in fleet.looks
+        if look.facts is not None and look.problem is None and look.host.name not in replaced
+    }
+    placement = place(fleet.seats, {host: room.seats for host, room in rooms.items()}, fleet.existing, replaced)
+    by_lab = {seat.lab: seat for seat in fleet.seats}
+    obstacles: dict[str, str] = {}
+    for look in fleet.looks:
+        if look.host.name in rooms and look.facts is not None:
+            here = [by_lab[lab] for lab in placement.on(look.host.name)]
+            obstacles |= in_the_way(workshop, look.facts, here)
+    return Plan(fleet, rooms, placement, obstacles)
+
+
+def lost(plan: Plan) -> dict[str, str]:
+    """The seats that stay on a host which can do nothing for them now, with the reason."""
+    problems = {look.host.name: look.problem for look in plan.fleet.looks if look.problem is not None}
+    return {
+        lab: f"its Docker host {host} cannot be used: {problems[host]}"
+        for lab, host in plan.placement.hosts.items()
+        if host in problems
+    }
+
+
+def refuse_what_does_not_fit(plan: Plan) -> None:
+    """Raise LabctlError (refused) where a seat has no place."""
+    homeless = plan.placement.homeless
+    if not homeless:
+        return
+    seats = len(plan.fleet.seats)
+    whole = "; ".join(
+        f"{look.host.name}: {look.problem}"
+        if look.problem
+        else f"{look.host.name} holds {plan.rooms[look.host.name].seats}, {plan.rooms[look.host.name].binds} bind"
+        for look in plan.fleet.looks
+    )
+    raise LabctlError(
+        f"{len(homeless)} of {seats} seats fit nowhere ({whole}): add a Docker host, or take fewer seats; "
+        "`labctl workshop plan` shows it whole, and nothing was changed.",
+        ExitCode.REFUSED,
+    )

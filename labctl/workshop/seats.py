@@ -1,0 +1,94 @@
+"""The seats of a workshop: which there are, and what follows from each one's name and number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.workshop import network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from ipaddress import IPv4Network
+
+    from labctl.workshop.file import Workshop
+
+PORTS_PER_SEAT = 8
+"""A lab has at most seven servers, each with one HTTP port."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One attendee's lab.
+
+    Attributes:
+        number: counts from 1; addresses and ports follow from it.
+        name: `07`, or a name that the file gives.
+        lab: the lab's name, which is Consul's datacenter too; the seat's secrets follow from it.
+        subnet: the lab's own /28.
+        http_port: of the first server on the Docker host's loopback; 0 where Docker chooses.
+    """
+
+    number: int
+    name: str
+    lab: str
+    subnet: IPv4Network
+    http_port: int
+
+
+def seats_of(workshop: Workshop, known: Mapping[str, int]) -> list[Seat]:
+    """The seats of a workshop, in the order of their numbers.
+
+    Args:
+        workshop: as its file describes it.
+        known: numbers of names that were given before, here or to seats that exist. A name keeps its number when
+            others before it are taken out of the file, and a number is given to nobody else.
+
+    Raises:
+        LabctlError (usage): there are more names than the network has room for, those of the past included.
+    """
+    numbers = _numbers(workshop, known)
+    room = network.seats_in(workshop.network)
+    beyond = [name for name, number in numbers.items() if number > room]
+    if beyond:
+        raise LabctlError(
+            f"The workshop {workshop.name} has given {len(known)} names their numbers, and its network "
+            f"{workshop.network} has room for {room}, so none is left for {beyond[0]}: give it a larger network.",
+            ExitCode.USAGE,
+        )
+    return [seat(workshop, name, number) for name, number in sorted(numbers.items(), key=lambda item: item[1])]
+
+
+def seat(workshop: Workshop, name: str, number: int) -> Seat:
+    """What follows from a seat's name and number."""
+    port = workshop.http_port and workshop.http_port + (number - 1) * PORTS_PER_SEAT
+    return Seat(number, name, lab_of(workshop.name, name), network.subnet_of(workshop.network, number), port)
+
+
+def lab_of(workshop: str, seat: str) -> str:
+    """The lab of a seat."""
+    return f"{workshop}-{seat}"
+
+
+def _numbers(workshop: Workshop, known: Mapping[str, int]) -> dict[str, int]:
+    if workshop.names is None:
+        return {f"{number:02d}": number for number in range(1, workshop.seats + 1)}
+    taken = set(known.values())
+    free = (number for number in range(1, len(workshop.names) + len(taken) + 1) if number not in taken)
+    return {name: known[name] if name in known else next(free) for name in workshop.names}
+
+
+def chosen(seats: Iterable[Seat], wanted: Iterable[str]) -> list[Seat]:
+    """The seats that a user named, by name or by lab; all where none is named. Raises LabctlError (usage)."""
+    seats, wanted = list(seats), list(wanted)
+    if not wanted:
+        return seats
+    by_name = {key: one for one in seats for key in (one.name, one.lab, str(one.number))}
+    by_name |= {one.name: one for one in seats}
+    for name in wanted:
+        if name not in by_name:
+            have = f"{seats[0].name} to {seats[-1].name}" if len(seats) > 1 else seats[0].name
+            raise LabctlError(f"The workshop has no seat {name!a}: its seats are {have}.", ExitCode.USAGE)
+    asked = {by_name[name].lab for name in wanted}
+    return [one for one in seats if one.lab in asked]
