@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from labctl.cli.options import json_option, lab_argument
+from labctl.cli.options import json_option, lab_argument, viewer
 from labctl.cli.output import print_json
 
 
@@ -31,7 +31,7 @@ def save_command(lab: str | None, output: Path | None, *, force: bool, as_json: 
     from labctl.flows import bundle
     from labctl.show.style import byte_size
 
-    result = bundle.save(lab, output, force=force)
+    result = bundle.save(lab, output, force=force, owner=viewer())
     if as_json:
         print_json(result)
     else:

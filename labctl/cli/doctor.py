@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from labctl.cli.options import json_option
+from labctl.cli.options import json_option, viewer
 from labctl.cli.output import print_json
 
 
@@ -23,10 +23,10 @@ def doctor_command(*, fix: bool, as_json: bool) -> int:
     from labctl.show.steps import steps_for
     from labctl.show.views import doctor_text
 
-    findings = examine()
+    findings = examine(viewer())
     if fix and not all(finding.ok for finding in findings):
         mend(findings, steps_for(json=as_json))
-        findings = examine()
+        findings = examine(viewer())
     if as_json:
         print_json([finding.row() for finding in findings])
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labctl.cli.options import Function, dry_run_option, json_option, lab_option, user
+from labctl.cli.options import Function, dry_run_option, json_option, lab_option, user, viewer
 from labctl.cli.output import print_json
 from labctl.cli.times import Time
 
@@ -212,7 +212,7 @@ def ls_command(lab: str | None, *, as_json: bool) -> None:
     from labctl.flows import fault
     from labctl.show import views
 
-    name, found = fault.ls(lab)
+    name, found = fault.ls(lab, viewer())
     if as_json:
         print_json(views.faults_document(name, found))
     elif found:

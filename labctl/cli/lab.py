@@ -127,16 +127,17 @@ def join_command(lab: str | None, timeout: int, inventory: Path | None, *, as_js
 @click.command("down", short_help="Remove a lab.")
 @lab_argument
 @click.option("--all", "everything", is_flag=True, help="Remove every lab of yours on this Docker host.")
+@click.option("--force", is_flag=True, help="Remove LAB also where it is somebody else's; asks first on a terminal.")
+@click.option("-y", "--yes", is_flag=True, help="With --force, do not ask.")
 @dry_run_option
 @inventory_option
 @json_option
 @verbose_option
-def down_command(
-    lab: str | None, inventory: Path | None, *, everything: bool, dry_run: bool, as_json: bool, verbose: bool
-) -> None:
+def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: Any) -> None:
     """Remove LAB: its containers, network, volumes and helpers. Looks again and says that nothing is left.
 
-    A lab that is not there is no error. With --json --all, the document is a list.
+    A lab that is not there is no error; one of somebody else is refused without --force. With --json --all, the
+    document is a list.
     """
     from labctl.flows.interrupted import state_in_a_sentence
     from labctl.flows.lifecycle import Who, down, down_all
@@ -144,7 +145,19 @@ def down_command(
 
     if everything and lab is not None:
         raise click.UsageError("Give either a lab or --all.")
-    who = Who(user(), verbose=verbose, dry_run=dry_run, inventory=inventory)
+    if everything and given["force"]:
+        raise click.UsageError("--all removes only labs of yours, so --force needs the name of the one lab it is for.")
+    if lab is None and given["force"]:
+        raise click.UsageError("--force needs the name of the lab that it is for.")
+    asks = sys.stdin.isatty() and not given["yes"] and not as_json
+    who = Who(
+        user(),
+        verbose=given["verbose"],
+        dry_run=given["dry_run"],
+        inventory=given["inventory"],
+        force=given["force"],
+        agrees=_confirmed if asks else lambda _: True,
+    )
     steps = steps_for(json=as_json)
     try:
         result = down_all(who, steps) if everything else down(lab, who, steps)
@@ -152,6 +165,10 @@ def down_command(
         raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
     if as_json:
         print_json(result)
+
+
+def _confirmed(question: str) -> bool:
+    return click.confirm(question, default=False, err=True)
 
 
 def _change(verb: str, lab: str | None, given: dict[str, Any]) -> None:

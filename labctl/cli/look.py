@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from labctl.cli.options import json_option, lab_argument, lab_option, server_option
+from labctl.cli.options import json_option, lab_argument, lab_option, server_option, user, viewer
 from labctl.cli.output import print_json
 
 
@@ -35,12 +35,12 @@ def status_command(lab: str | None, *, as_json: bool) -> int:
     from labctl.show import views
 
     connection = client.connect()
-    now = status.ask(labs.choose_lab(connection, lab))
+    now = status.ask(labs.choose_lab(connection, lab, viewer()))
     active = fault.active(connection, now.lab)
     if as_json:
         print_json(views.status_document(now, active))
     else:
-        click.echo(views.status_text(now, active))
+        click.echo(views.status_text(now, active, viewer()))
     return ExitCode.DONE if now.ready else ExitCode.NOT_READY
 
 
@@ -52,7 +52,7 @@ def members_command(lab: str | None, *, as_json: bool) -> None:
     from labctl.engine import client, labs, members
     from labctl.show import views
 
-    found = members.read(labs.choose_lab(client.connect(), lab))
+    found = members.read(labs.choose_lab(client.connect(), lab, viewer()))
     if as_json:
         print_json([member.row() for member in found])
     else:
@@ -79,7 +79,7 @@ def logs_command(
     from labctl.show.loglines import LogLines, RaftLines
 
     connection = client.connect()
-    found = labs.choose_lab(connection, lab)
+    found = labs.choose_lab(connection, lab, viewer())
     servers = [found.server(server)] if server else list(found.servers)
     printer = (RaftLines if raft else LogLines)(servers, as_json=as_json, prefix=not no_prefix)
     lines = logs.Follower(connection, servers, tail=tail) if follow else logs.read(connection, servers, tail)
@@ -101,8 +101,11 @@ def exec_command(lab: str | None, server: str, command: tuple[str, ...]) -> int:
     The exit code is the command's.
     """
     from labctl.engine import client, commands, labs
+    from labctl.flows.plan import refuse_foreign
 
-    found = labs.choose_lab(client.connect(), lab)
+    found = labs.choose_lab(client.connect(), lab, user())
+    # What a command does in a server cannot be known beforehand, so it may change the lab.
+    refuse_foreign(found, user())
     # Click stops reading at SERVER, so the `--` behind it is still there.
     words = list(command[1:] if command[:1] == ("--",) else command)
     return commands.run_in(found, found.server(server), words)

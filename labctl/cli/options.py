@@ -32,6 +32,14 @@ def user() -> str:
         ) from error
 
 
+def viewer() -> str:
+    """Who looks, so that their own lab need not be named; "" where this process's user has no name."""
+    try:
+        return user()
+    except LabctlError:
+        return ""
+
+
 def default_lab() -> str:
     """The name of a lab that the user did not name: LABCTL_LAB where it is set, else made from the login name."""
     return os.environ.get("LABCTL_LAB") or lab_names.name_from_user(user())

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from labctl.cli.options import json_option
+from labctl.cli.options import json_option, viewer
 from labctl.errors import ExitCode, LabctlError
 
 if TYPE_CHECKING:
@@ -70,7 +70,14 @@ def story_command(
     if since and election:
         raise LabctlError("--election N is one election, whenever it was: leave out --since.", ExitCode.USAGE)
     begin = flow.moment(since, datetime.now(UTC)) if since is not None else None
-    source = flow.source(what, sample=sample, follow=follow, everything=everything, raft_multiplier=raft_multiplier)
+    source = flow.source(
+        what,
+        sample=sample,
+        follow=follow,
+        everything=everything,
+        raft_multiplier=raft_multiplier,
+        owner=viewer(),
+    )
     if election:
         story, events = flow.of_one_election(source, election)
     else:

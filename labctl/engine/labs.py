@@ -160,19 +160,22 @@ def find_lab(client: Client, name: str) -> Lab | None:
 
 
 def leftovers(client: Client) -> dict[str, str]:
-    """Labs of which a network or a volume is there, also without servers as after a `down` that was killed.
+    """Labs of which a helper, a network or a volume is there, also without servers as after a `down` that was killed.
 
     Returns each lab's name and its owner.
     """
     with explained():
         filters = {"label": lab_names.LABEL_LAB}
-        things = client.networks(filters=filters) + client.volumes(filters=filters)
+        things = client.containers(filters=filters) + client.networks(filters=filters) + client.volumes(filters=filters)
     labelled = [thing["Labels"] for thing in things if thing.get("Labels")]
     return {labels[lab_names.LABEL_LAB]: _label(labels, "owner") for labels in labelled}
 
 
-def choose_lab(client: Client, name: str | None) -> Lab:
-    """The named lab, or the only one there is. Raises LabctlError that says how to start or name one."""
+def choose_lab(client: Client, name: str | None, owner: str = "") -> Lab:
+    """The named lab, else the only one of `owner`, else the only one there is.
+
+    Raises LabctlError that says how to start or name one.
+    """
     if name is not None:
         if problem := lab_names.name_problem(name):
             raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
@@ -185,7 +188,9 @@ def choose_lab(client: Client, name: str | None) -> Lab:
     labs = list_labs(client)
     if not labs:
         raise LabctlError("No lab is there: `labctl up` starts one.")
-    if len(labs) > 1:
-        names = ", ".join(lab.name for lab in labs)
+    mine = [lab for lab in labs if lab.owner == owner]
+    candidates = mine or labs
+    if len(candidates) > 1:
+        names = ", ".join(lab.name if lab.owner == owner else f"{lab.name} of {lab.owner}" for lab in candidates)
         raise LabctlError(f"Several labs are there, so name the one you mean: {names}.", ExitCode.USAGE)
-    return labs[0]
+    return candidates[0]

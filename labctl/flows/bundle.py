@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 STORY = "story.json"
 
 
-def save(name: str | None, path: Path | None, *, force: bool) -> dict[str, Any]:
-    """Write the bundle of a lab, whole or not at all. Returns what `labctl bundle save --json` prints."""
+def save(name: str | None, path: Path | None, *, force: bool, owner: str = "") -> dict[str, Any]:
+    """Write the bundle of a lab, whole or not at all; where it has no name, that of `owner`'s only one.
+
+    Returns what `labctl bundle save --json` prints.
+    """
     client = engine.connect()
-    lab = choose_lab(client, name)
+    lab = choose_lab(client, name, owner)
     path = path or Path(f"{lab.name}.tgz")
     if path.exists() and not force:
         raise LabctlError(

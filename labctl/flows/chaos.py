@@ -72,7 +72,7 @@ class Plan:
 
 def plan(asked: Asked, docker: Docker | None = None) -> Plan:
     """Look at the lab, and draw up the schedule. Changes nothing. Raises LabctlError."""
-    lab = choose_lab(docker or engine.connect(), asked.lab)
+    lab = choose_lab(docker or engine.connect(), asked.lab, asked.owner)
     refuse_foreign(lab, asked.owner)
     seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
     names = [server.name for server in lab.servers]

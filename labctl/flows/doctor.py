@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import client as engine
 from labctl.engine import images
+from labctl.engine.usage import used_by
 from labctl.errors import LabctlError
 from labctl.flows.play import to_the_end
+from labctl.portable import lab_limits
 from labctl.provision import state
 from labctl.provision.content import content_root
 
@@ -142,9 +146,40 @@ _CHECKS: tuple[Callable[[], Finding], ...] = (
 )
 
 
-def examine() -> list[Finding]:
-    """Make every check; none changes anything."""
-    return [check() for check in _CHECKS]
+def examine(owner: str) -> list[Finding]:
+    """Make every check; none changes anything. `owner` is whose limits are told."""
+    return [*(check() for check in _CHECKS), limits_of(owner)]
+
+
+def limits_of(owner: str, path: Path = Path(lab_limits.LIMITS_FILE)) -> Finding:
+    """What the Docker host's admin allows an owner, and what they have of it."""
+    try:
+        sections = lab_limits.parse(path.read_text(encoding="utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError):
+        return Finding("limits", ok=True, found=f"none, because there is no {path}")
+    except (OSError, ValueError) as error:
+        why = _why(error)
+        found = f"{path} cannot be understood ({why}), so no lab can be started or made larger"
+        return Finding("limits", ok=False, found=found, fix=f"sudoedit {path}")
+    limits = [one for one in lab_limits.limits_of(owner, sections) if not math.isinf(one.most)]
+    if not limits:
+        return Finding("limits", ok=True, found=f"none for {owner} in {path}")
+    try:
+        use = used_by(owner)
+    except LabctlError:
+        told = ", ".join(lab_limits.words(one.key, one.most) for one in limits)
+        return Finding("limits", ok=True, found=f"{owner} may have {told}, by {path}")
+    told = ", ".join(
+        f"{lab_limits.words(one.key, one.most)} (has {lab_limits.bare(one.key, use.of(one.key))})" for one in limits
+    )
+    return Finding("limits", ok=True, found=f"{owner} may have {told}, by {path}")
+
+
+def _why(error: OSError | ValueError) -> str:
+    """Why a file of limits cannot be read, as a part of a sentence."""
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    return str(error) if isinstance(error, lab_limits.LimitsError) else "it is not UTF-8"
 
 
 def mend(findings: list[Finding], steps: Steps) -> None:

@@ -13,11 +13,13 @@ from labctl.flows.play import play
 from labctl.portable import lab_names
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
+from labctl.show.style import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from labctl.engine.client import Client
     from labctl.show.steps import Steps
 
 _STOP_TITLES = {
@@ -35,13 +37,20 @@ _CHANGES: dict[str, Callable[[str], bool]] = {
 
 @dataclass(frozen=True)
 class Who:
-    """Who asks, and how the run is shown."""
+    """Who asks, and how the run is shown.
+
+    Attributes:
+        force: whether a lab of somebody else may be removed.
+        agrees: asks the user a question before that; True where they say yes, or need not be asked.
+    """
 
     owner: str
     verbose: bool = False
     dry_run: bool = False
     timeout: int = 120
     inventory: Path | None = None
+    force: bool = False
+    agrees: Callable[[str], bool] = lambda _: True
 
 
 def _play(playbook: str, lab: str, settings: dict[str, Any], who: Who, steps: Steps) -> list[dict[str, Any]]:
@@ -56,37 +65,72 @@ def _play(playbook: str, lab: str, settings: dict[str, Any], who: Who, steps: St
 
 
 def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
-    """Remove one lab and prove that nothing of it is left. A lab that is not there is not an error."""
+    """Remove one lab and prove that nothing of it is left. A lab that is not there is not an error.
+
+    Raises LabctlError (refused) where it is somebody else's and the user does not force it.
+    """
     client = engine.connect()
     if name is None:
-        # A `down` that was killed may have left a network or a volume: that is still a lab to remove.
-        names = sorted({lab.name for lab in list_labs(client)} | set(leftovers(client)))
-        if not names:
-            steps.note("No lab is there: nothing to remove.")
-            return {"lab": None, "changed": False, "removed": []}
-        if len(names) > 1:
-            sentence = f"Several labs are there, so name the one you mean: {', '.join(names)}."
-            raise LabctlError(sentence, ExitCode.USAGE)
-        name = names[0]
+        name = _only_one(_owners(client), who.owner, steps)
+        if name is None:
+            return {"lab": None, "owner": None, "changed": False, "removed": []}
     if problem := lab_names.name_problem(name):
         raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
     lab = find_lab(client, name)
-    if lab:
-        refuse_foreign(lab, who.owner)
-    elif name not in leftovers(client):
+    owner = lab.owner if lab else leftovers(client).get(name)
+    if owner is None:
         steps.note(f"There is no lab {name}: nothing to remove.")
-        return {"lab": name, "changed": False, "removed": []}
+        return {"lab": name, "owner": None, "changed": False, "removed": []}
+    foreign = owner not in {"", who.owner}
+    if foreign:
+        _refuse_unforced(name, owner, who)
     if who.dry_run:
         parts = [server.container for server in lab.servers] if lab else []
         steps.note(
-            f"Would remove the lab {name} with {', '.join(parts) or 'what is left of it'}, its network and its data."
+            f"Would remove the lab {name}{f' of {harmless(owner)}' if foreign else ''} with "
+            f"{', '.join(parts) or 'what is left of it'}, its network and its data."
         )
-        return {"lab": name, "changed": True, "removed": []}
+        return {"lab": name, "owner": owner or None, "changed": True, "removed": []}
+    settings: dict[str, Any] = {"consul_lab_owner": who.owner}
+    if foreign:
+        steps.note(f"The lab {name} belongs to {harmless(owner)}, not to {who.owner}: it is removed all the same.")
+        settings["consul_lab_force"] = True
     steps.begin(f"Removing the lab {name}")
-    results = _play("down.yml", name, {"consul_lab_owner": who.owner}, who, steps)
+    results = _play("down.yml", name, settings, who, steps)
     removed = [part for result in results for part in result.get("removed", [])]
     steps.done(f"The lab {name} is removed: {_count(removed)}, nothing is left")
-    return {"lab": name, "changed": bool(removed), "removed": removed}
+    return {"lab": name, "owner": owner or None, "changed": bool(removed), "removed": removed}
+
+
+def _owners(client: Client) -> dict[str, str]:
+    """Every lab's owner, "" for none; what a killed `down` left, a network or a volume, is still a lab to remove."""
+    return leftovers(client) | {lab.name: lab.owner for lab in list_labs(client)}
+
+
+def _only_one(owners: dict[str, str], owner: str, steps: Steps) -> str | None:
+    """The only lab of an owner, or None; those of others are told and are no candidates. Raises LabctlError."""
+    mine = sorted(name for name, whose in owners.items() if whose in {"", owner})
+    if len(mine) > 1:
+        raise LabctlError(f"Several labs are there, so name the one you mean: {', '.join(mine)}.", ExitCode.USAGE)
+    others = [f"{name} of {harmless(whose)}" for name, whose in sorted(owners.items()) if name not in mine]
+    if others:
+        steps.note(f"Labs of others stay: {', '.join(others)}.")
+    if not mine:
+        steps.note("No lab of yours is there: nothing to remove." if others else "No lab is there: nothing to remove.")
+    return mine[0] if mine else None
+
+
+def _refuse_unforced(name: str, owner: str, who: Who) -> None:
+    """Raise LabctlError (refused) where the user does not force the removal of another's lab, or takes it back."""
+    if not who.force:
+        raise LabctlError(
+            f"The lab {name} on this Docker host belongs to {owner}, not to {who.owner}, so nothing was changed: "
+            f"`labctl down {name} --force` removes it all the same, or set LABCTL_OWNER={owner} if that is you.",
+            ExitCode.REFUSED,
+        )
+    question = f"The lab {name} belongs to {harmless(owner)}, and its data would be gone for good. Remove it?"
+    if not who.dry_run and not who.agrees(question):
+        raise LabctlError(f"The lab {name} of {owner} stays: you did not say yes.", ExitCode.REFUSED)
 
 
 def _count(parts: list[str]) -> str:
@@ -104,7 +148,7 @@ def down_all(who: Who, steps: Steps) -> list[dict[str, Any]]:
     foreign = [lab for lab in labs if lab.owner != who.owner]
     others = {lab.name for lab in foreign}
     for lab in foreign:
-        steps.note(f"The lab {lab.name} belongs to {lab.owner}: it stays.")
+        steps.note(f"The lab {lab.name} belongs to {harmless(lab.owner)}: it stays.")
     left = {name for name, owner in leftovers(client).items() if owner == who.owner}
     mine = sorted(({lab.name for lab in labs} | left) - others)
     if not mine:
@@ -115,7 +159,7 @@ def down_all(who: Who, steps: Steps) -> list[dict[str, Any]]:
 def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> dict[str, Any]:
     """Stop, start or restart a lab or one server of it; data and addresses stay."""
     client = engine.connect()
-    lab = choose_lab(client, name)
+    lab = choose_lab(client, name, who.owner)
     refuse_foreign(lab, who.owner)
     chosen = (lab.server(server),) if server else lab.servers
     playbook, title = _STOP_TITLES[verb]

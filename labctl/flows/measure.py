@@ -75,7 +75,7 @@ def failover(asked: Asked, steps: Steps) -> Result:
     if asked.output is not None:
         refuse_unwritable(asked.output)
     client = engine.connect()
-    lab = choose_lab(client, asked.lab)
+    lab = choose_lab(client, asked.lab, asked.owner)
     refuse_foreign(lab, asked.owner)
     with alone_with(lab.name):
         _refuse_unfit(lab)

@@ -53,27 +53,31 @@ class Source:
     names: Names = field(default_factory=Names)
 
 
-def source(
+def source(  # noqa: PLR0913 - what `labctl story` can be told
     what: Sequence[str],
     *,
     sample: str = "",
     follow: bool = False,
     everything: bool = False,
     raft_multiplier: int | None = None,
+    owner: str = "",
 ) -> Source:
-    """Open what the user named: a recording that labctl ships, nothing or a lab, or else logs. Raises LabctlError."""
-    found = _source(what, sample=sample, follow=follow, everything=everything)
+    """Open what the user named: a recording that labctl ships, nothing or a lab, or else logs. Raises LabctlError.
+
+    Where nothing is named, the lab is the only one of `owner`, or the only one there is.
+    """
+    found = _source(what, sample=sample, follow=follow, everything=everything, owner=owner)
     return found if raft_multiplier is None else replace(found, timers=timers_of(raft_multiplier))
 
 
-def _source(what: Sequence[str], *, sample: str, follow: bool, everything: bool) -> Source:
+def _source(what: Sequence[str], *, sample: str, follow: bool, everything: bool, owner: str) -> Source:
     if sample:
         if what or follow:
             raise LabctlError("--sample NAME is a story of its own: leave out the rest.", ExitCode.USAGE)
         of_sample = recordings.sample(sample)
         return _of_recordings(of_sample, timers_of(recordings.MULTIPLIER), everything=everything)
     if not what or (len(what) == 1 and _means_a_lab(what[0])):
-        return _of_lab(what[0] if what else None, follow=follow, everything=everything)
+        return _of_lab(what[0] if what else None, owner, follow=follow, everything=everything)
     if follow and list(what) != [recordings.STANDARD_INPUT]:
         raise LabctlError("Only a lab, or `-` for standard input, can be followed.", ExitCode.USAGE)
     found = recordings.find(what)
@@ -92,9 +96,9 @@ def _means_a_lab(name: str) -> bool:
     return name != recordings.STANDARD_INPUT and not Path(name).exists() and lab_names.name_problem(name) is None
 
 
-def _of_lab(name: str | None, *, follow: bool, everything: bool) -> Source:
+def _of_lab(name: str | None, owner: str, *, follow: bool, everything: bool) -> Source:
     client = engine.connect()
-    lab = choose_lab(client, name)
+    lab = choose_lab(client, name, owner)
     servers = list(lab.servers)
     if follow:
         return of_lines(lab, logs.Follower(client, servers), everything=everything)

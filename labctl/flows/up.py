@@ -266,7 +266,7 @@ def start_playbook(playbook: str, inventory: Inventory, tags: tuple[str, ...], r
 def join(name: str | None, options: UpOptions, steps: Steps) -> dict[str, Any]:
     """`labctl join`: the manual join of a lab that was started with `--no-join`."""
     client = engine.connect()
-    lab = choose_lab(client, name)
+    lab = choose_lab(client, name, options.owner)
     refuse_foreign(lab, options.owner)
     again = UpOptions(
         lab.name, options.owner, timeout=options.timeout, verbose=options.verbose, inventory=options.inventory

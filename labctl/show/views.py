@@ -97,6 +97,7 @@ def status_document(now: Status, faults: list[ActiveFault]) -> dict[str, Any]:
     leader = now.leader
     return {
         "lab": now.lab.name,
+        "owner": now.lab.owner,
         "ready": now.ready,
         "problem": now.problem,
         "leader": leader.name if leader else None,
@@ -107,11 +108,12 @@ def status_document(now: Status, faults: list[ActiveFault]) -> dict[str, Any]:
     }
 
 
-def status_text(now: Status, faults: list[ActiveFault]) -> str:
-    """`labctl status` for a person."""
+def status_text(now: Status, faults: list[ActiveFault], viewer: str) -> str:
+    """`labctl status` for a person, with the owner's name where it is not the viewer's."""
     lab, leader = now.lab, now.leader
     state = paint("ready", "green") if now.ready else paint("not ready", "yellow")
-    head = f"Lab {paint(lab.name, 'bold')}: {state}"
+    owner = "" if lab.owner == viewer else f" of {harmless(lab.owner)}"
+    head = f"Lab {paint(lab.name, 'bold')}{owner}: {state}"
     if leader:
         name = paint_server(leader.name, leader.name)
         head += f", {name} leads in term {leader.term}, commit index {leader.commit_index}"

@@ -18,4 +18,6 @@ def run(argument_spec: dict[str, dict[str, Any]], answer: Callable[..., dict[str
         result = answer(module.params, check_mode=module.check_mode)
     except DockerError as error:
         module.fail_json(msg=error.sentence, failure=error.failure)
+    for warning in result.pop("warnings", []):
+        module.warn(warning)
     module.exit_json(**result)

@@ -109,12 +109,17 @@ def find(engine: Engine, lab: str) -> Found:
     )
 
 
-def refuse_foreign(lab: str, owner: str, found: Found) -> None:
-    """Raise DockerError where the lab carries the label of another owner."""
+def refuse_foreign(lab: str, owner: str, found: Found, *, removing: bool = False) -> None:
+    """Raise DockerError where the lab carries the label of another owner; `removing` adds how it can be removed."""
     others = sorted(found.owners - {owner})
     if others:
+        instead = (
+            f"`labctl down {lab} --force`, or consul_lab_force=true, removes it all the same"
+            if removing
+            else "choose another name"
+        )
         raise DockerError(
-            f"The lab {lab} on this Docker host belongs to {others[0]}, not to {owner}: choose another name, "
+            f"The lab {lab} on this Docker host belongs to {others[0]}, not to {owner}: {instead}, "
             f"or set LABCTL_OWNER={others[0]} if that is you.",
             "refused",
         )

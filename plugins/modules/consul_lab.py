@@ -74,6 +74,20 @@ options:
     description: Folder on the Docker host for the Compose project's files.
     type: path
     required: true
+  force:
+    description: With O(state=absent), remove the lab also where it is another owner's; a warning says whose it was.
+    type: bool
+    default: false
+  memory:
+    description: Each server's memory limit in Docker's units, as O(compose) has it, to be counted by O(limits_file).
+    type: str
+    default: ""
+  limits_file:
+    description:
+      - File on the Docker host that says how many labs and servers, and how much memory, an owner may have. Where there
+        is none, nothing is limited.
+    type: path
+    default: /etc/raft-labctl/limits.ini
 """
 
 EXAMPLES = r"""
@@ -119,6 +133,10 @@ subnet:
   description: The lab's subnet.
   type: str
   returned: when the lab exists
+owner:
+  description: Whose lab it was.
+  type: str
+  returned: when O(state=absent) removed one
 removed:
   description: Names of what was removed.
   type: list
@@ -137,6 +155,7 @@ from ansible.module_utils.docker_cli import Docker
 from ansible.module_utils.lab_configuration import Configuration
 from ansible.module_utils.lab_found import Found, find, refuse_foreign
 from ansible.module_utils.lab_lock import locked
+from ansible.module_utils.lab_place import Asked, place_for
 from ansible.module_utils.lab_project import ALIVE, LabProject, port_error, subnet_is_taken
 
 if TYPE_CHECKING:
@@ -164,6 +183,9 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "subnet_pool": {"type": "str", "default": "10.213.0.0/16"},
         "http_port": {"type": "int", "default": 0},
         "directory": {"type": "path", "required": True},
+        "force": {"type": "bool", "default": False},
+        "memory": {"type": "str", "default": ""},
+        "limits_file": {"type": "path", "default": "/etc/raft-labctl/limits.ini"},
     }
 
 
@@ -176,6 +198,8 @@ def usage_problem(params: dict[str, Any]) -> str | None:
         return "The lab needs an owner: set consul_lab_owner to a login name."
     if params["state"] == "present" and not (params["compose"] and params["image"]):
         return "A lab that shall be present needs the arguments `compose` and `image`."
+    if params["force"] and params["state"] != "absent":
+        return "Only the removal of a lab can be forced: leave out consul_lab_force, or set consul_lab_state to absent."
     if params["http_port"] and not 1 <= params["http_port"] <= PORTS - params["servers"]:
         return f"{params['http_port']} cannot be the first HTTP port: choose 1 to {PORTS - params['servers']}, or 0."
     return None
@@ -282,6 +306,16 @@ def absent(project: LabProject, found: Found, *, dry: bool) -> list[str]:
     return parts
 
 
+def whose(params: dict[str, Any], found: Found, *, dry: bool) -> dict[str, Any]:
+    """Whose lab was removed, with a warning where it was another's."""
+    others = sorted(found.owners - {params["owner"]})
+    if not others:
+        return {"owner": params["owner"]}
+    removed = "would be removed" if dry else "was removed"
+    said = f"The lab {params['name']} belongs to {', '.join(others)}, and {removed} because consul_lab_force is set."
+    return {"owner": others[0], "warnings": [said]}
+
+
 def fingerprint(found: Found) -> list[tuple[str, str, str]]:
     """What must be the same for `nothing changed` to be true."""
     return [(server.id, server.started, server.state) for server in found.servers]
@@ -299,9 +333,12 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     with lock as handles:
         project = LabProject(Docker(handles), lab, params["owner"], folder)
         found = find(project.engine, lab)
-        refuse_foreign(lab, params["owner"], found)
+        if not params["force"]:
+            refuse_foreign(lab, params["owner"], found, removing=state == "absent")
         if state == "present":
-            present(project, params, found, dry=check_mode)
+            asked = Asked(lab, params["owner"], params["servers"], params["memory"], params["image"])
+            with place_for(project.engine, asked, Path(params["limits_file"]), dry=check_mode):
+                present(project, params, found, dry=check_mode)
         elif state == "absent":
             removed = absent(project, found, dry=check_mode)
         else:
@@ -316,6 +353,8 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
         "removed": removed,
         "ansible_facts": {"consul_lab_members": [server.fact() for server in after.servers]},
     }
+    if removed:
+        result |= whose(params, found, dry=check_mode)
     if state == "present":
         result["diff"] = {
             "before": outcome.before,

@@ -222,9 +222,10 @@ class FakeDocker:
 
     def _create(self, words: list[str]) -> str:
         key, wanted = self._new_id(), json.loads(words[2])
-        (mount,) = wanted["HostConfig"]["Mounts"]
-        volume, labels = mount["Source"], mount["VolumeOptions"]["Labels"]
-        self._objects["volume"].setdefault(volume, {"Name": volume, "Labels": labels, "Files": {}})
+        volume = ""
+        for mount in wanted["HostConfig"].get("Mounts", []):
+            volume, labels = mount["Source"], mount["VolumeOptions"]["Labels"]
+            self._objects["volume"].setdefault(volume, {"Name": volume, "Labels": labels, "Files": {}})
         self.put(
             "container",
             key,
@@ -295,6 +296,7 @@ class FakeDocker:
                 "Name": f"/{name}",
                 "Made": text,
                 "Config": {"Labels": {**labels, SERVER: server}},
+                "HostConfig": {"Memory": project.get("memory", 0)},
                 "State": {"Status": "running", "StartedAt": "first"},
                 "NetworkSettings": {
                     "Networks": {network: {"IPAddress": environment[f"{server.upper()}_ADDRESS"]}},

@@ -75,10 +75,10 @@ def _healed_all(lab: Lab, lifted: set[str], started: list[str]) -> str:
     return f"{' and '.join(parts)}; every server's network is clean."
 
 
-def ls(name: str | None) -> tuple[str, list[faults.ActiveFault]]:
-    """A lab's name, and the faults that it has now."""
+def ls(name: str | None, owner: str = "") -> tuple[str, list[faults.ActiveFault]]:
+    """A lab's name, and the faults that it has now; of the labs without a name, that of `owner`."""
     client = engine.connect()
-    lab = labs.choose_lab(client, name)
+    lab = labs.choose_lab(client, name, owner)
     return lab.name, active(client, lab)
 
 

@@ -65,7 +65,7 @@ def look(asked: Asked) -> Scene:
 
 def own_lab(asked: Asked) -> Lab:
     """The lab that is meant. Raises LabctlError, also where it is somebody else's."""
-    lab = labs.choose_lab(engine.connect(), asked.lab)
+    lab = labs.choose_lab(engine.connect(), asked.lab, asked.owner)
     refuse_foreign(lab, asked.owner)
     return lab
 

@@ -321,18 +321,39 @@ def test_logs_are_merged_and_filtered(engine: FakeEngine, capsys: pytest.Capture
     assert engine.tails[-1] == 9
 
 
-def test_exec_hands_on_the_words_behind_the_dashes_and_the_code(engine: FakeEngine, docker: FakeDocker) -> None:
+def test_exec_hands_on_the_words_behind_the_dashes_and_the_code(
+    engine: FakeEngine, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABCTL_OWNER", "ada")
     engine.container_list = stand_in.lab("ada")
     docker.answer("exec", code=5)
     assert run(["exec", "--lab", "ada", "consul2", "--", "consul", "members", "--json", "-h"]) == 5
     assert docker.calls[0][-5:] == ["ada-consul2", "consul", "members", "--json", "-h"]
 
 
+def test_exec_in_a_lab_of_somebody_else_is_refused(
+    engine: FakeEngine, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LABCTL_OWNER", "bob")
+    engine.container_list = stand_in.lab("ada")
+    assert run(["exec", "consul2", "--", "consul", "leave"]) == ExitCode.REFUSED
+    assert "belongs to ada, not to bob" in capsys.readouterr().err
+    assert docker.calls == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"), [(["--all", "--force"], "--all removes only labs of yours"), (["--force"], "needs the name")]
+)
+def test_force_is_for_one_lab_that_is_named(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["down", *words]) == ExitCode.USAGE
+    assert says in capsys.readouterr().err
+
+
 def test_down_of_nothing_is_json_without_a_word_more(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
     assert engine.container_list == []
     assert run(["down", "ada", "--json"]) == 0
     shown = capsys.readouterr()
-    assert json.loads(shown.out) == {"lab": "ada", "changed": False, "removed": []}
+    assert json.loads(shown.out) == {"lab": "ada", "owner": None, "changed": False, "removed": []}
     assert shown.err == ""
 
 

@@ -110,6 +110,25 @@ def test_several_are_listed() -> None:
     assert labs.choose_lab(client(engine), "eve").name == "eve"
 
 
+def test_the_only_lab_of_mine_may_be_left_out_beside_those_of_others() -> None:
+    engine = FakeEngine([*stand_in.lab("ada"), *stand_in.lab("b", labels={"raft-labctl.owner": "bob"})])
+    assert labs.choose_lab(client(engine), None, "bob").name == "b"
+    assert labs.choose_lab(client(engine), None, "ada").name == "ada"
+    with pytest.raises(LabctlError, match=r"name the one you mean: ada of ada, b of bob\."):
+        labs.choose_lab(client(engine), None, "eve")
+
+
+def test_the_only_lab_is_shown_also_where_it_is_somebody_elses() -> None:
+    assert labs.choose_lab(client(FakeEngine(stand_in.lab("ada"))), None, "bob").name == "ada"
+
+
+def test_several_of_mine_are_listed_without_those_of_others() -> None:
+    others = stand_in.lab("b", labels={"raft-labctl.owner": "bob"})
+    engine = FakeEngine([*stand_in.lab("ada"), *stand_in.lab("ada-2"), *others])
+    with pytest.raises(LabctlError, match=r"name the one you mean: ada, ada-2\."):
+        labs.choose_lab(client(engine), None, "ada")
+
+
 def test_a_lab_that_is_not_there_says_how_to_start_it() -> None:
     engine = FakeEngine(stand_in.lab("ada"))
     with pytest.raises(LabctlError, match=r"no lab ad on .*`labctl up ad`"):
@@ -140,6 +159,12 @@ def test_what_a_killed_down_left_is_found_with_its_owner() -> None:
         volume_list=[{"Labels": {"raft-labctl.lab": "eve"}}, {"Labels": None}],
     )
     assert labs.leftovers(client(engine)) == {"ada": "bob", "eve": ""}
+
+
+def test_a_helper_alone_is_left_over_too() -> None:
+    helper = stand_in.container("ada", "consul1")
+    del helper["Labels"]["raft-labctl.server"]
+    assert labs.leftovers(client(FakeEngine([helper]))) == {"ada": "ada"}
 
 
 def test_an_engine_without_volumes_has_no_leftovers() -> None:

@@ -89,7 +89,7 @@ class Consul:
 def consul(monkeypatch: pytest.MonkeyPatch) -> Consul:
     made = Consul()
     monkeypatch.setattr(chaos_clients, "Store", lambda *_: made)
-    monkeypatch.setattr(chaos_clients, "find_lab", lambda _, __: LAB)
+    monkeypatch.setattr(chaos_clients, "find_lab", lambda *_: LAB)
     for name in ("_ADD_SECONDS", "_CHANGE_SECONDS", "_READ_SECONDS", "_BACK_OFF_SECONDS"):
         monkeypatch.setattr(chaos_clients, name, 0.001)
     return made
@@ -193,7 +193,7 @@ def test_a_server_that_does_not_run_is_asked_where_it_is_now(monkeypatch: pytest
     crowd.begin()
     crowd.end()
     assert crowd.doors.of("consul1") == LAB.servers[0].door
-    monkeypatch.setattr(chaos_clients, "find_lab", lambda _, __: None)
+    monkeypatch.setattr(chaos_clients, "find_lab", lambda *_: None)
     monkeypatch.setattr(chaos_clients, "_LOOK_UP_SECONDS", 0.0)
     crowd.doors.look_again()
     assert crowd.doors.of("consul1") == LAB.servers[0].door
@@ -224,7 +224,7 @@ class Faults:
             monkeypatch.setattr(fault, verb, self._verb(verb))
         monkeypatch.setitem(chaos_faults._VERBS, "partition", fault.partition)
         monkeypatch.setattr(faults, "signal", lambda verb, on: self.signals.append((verb, [one.name for one in on])))
-        monkeypatch.setattr(faults, "note", lambda _, __: None)
+        monkeypatch.setattr(faults, "note", lambda *_: None)
 
     def _verb(self, verb: str) -> Callable[..., dict[str, Any]]:
         def do(*words: Any) -> dict[str, Any]:
@@ -322,7 +322,7 @@ def test_a_lab_that_is_not_ready_or_broken_already_is_refused(monkeypatch: pytes
     electing = SimpleNamespace(problem="nobody leads", ready=False, views=[SimpleNamespace(problem=None)])
     answers = [electing, electing, SimpleNamespace(problem=None, ready=True, views=[])]
     monkeypatch.setattr(status, "ask", lambda _: answers.pop(0))
-    monkeypatch.setattr(faults, "active", lambda _, __: [SimpleNamespace(words="isolate consul1")])
+    monkeypatch.setattr(faults, "active", lambda *_: [SimpleNamespace(words="isolate consul1")])
     with pytest.raises(LabctlError, match="isolate consul1"):
         flow._refuse_unfit(None, LAB)  # type: ignore[arg-type]
 
@@ -353,7 +353,7 @@ def test_only_one_command_at_a_time_has_a_lab(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_plan_changes_nothing_and_draws_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow, "choose_lab", lambda _, __: LAB)
+    monkeypatch.setattr(flow, "choose_lab", lambda *_: LAB)
     asked = flow.Asked(None, LAB.owner, 30.0, None, ("kill",), 60.0)
     first, second = flow.plan(asked, SimpleNamespace()), flow.plan(asked, SimpleNamespace())  # type: ignore[arg-type]
     assert first.seed != second.seed
@@ -367,9 +367,9 @@ def test_a_plan_changes_nothing_and_draws_a_seed(monkeypatch: pytest.MonkeyPatch
 def test_a_run_that_fails_heals_and_clears(consul: Consul, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     healed: list[str] = []
-    monkeypatch.setattr(flow, "choose_lab", lambda _, __: LAB)
+    monkeypatch.setattr(flow, "choose_lab", lambda *_: LAB)
     monkeypatch.setattr(client, "connect", lambda: None)
-    monkeypatch.setattr(flow, "_refuse_unfit", lambda _, __: None)
+    monkeypatch.setattr(flow, "_refuse_unfit", lambda *_: None)
     monkeypatch.setattr(fault, "heal", lambda *_: healed.append("healed"))
 
     def fail(*_: Any) -> None:

@@ -50,7 +50,7 @@ class Engine:
         self.notes: list[tuple[list[str], str]] = []
         self.later: list[list[str]] = []
         self.transfers: list[tuple[str, str | None]] = []
-        monkeypatch.setattr(labs, "choose_lab", lambda _, __: self.lab)
+        monkeypatch.setattr(labs, "choose_lab", lambda *_: self.lab)
         monkeypatch.setattr(client, "connect", lambda: None)
         monkeypatch.setattr(status, "ask", lambda lab: Status(lab, self.views()))
         monkeypatch.setattr(faults, "change", lambda _, what, __, words, s: self.changes.append((what, words, s)))

@@ -78,14 +78,14 @@ def test_the_only_lab_is_removed_and_what_went_is_counted(told: Told, plays: Pla
     plays.results = [{}, {"removed": ["labctl-ada-consul1", "network labctl-ada", "volume a", "volume b"]}]
     result = down(None, ADA, told)
     assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "ada"})]
-    assert result == {"lab": "ada", "changed": True, "removed": plays.results[1]["removed"]}
+    assert result == {"lab": "ada", "owner": "ada", "changed": True, "removed": plays.results[1]["removed"]}
     assert told.lines[-1] == "done The lab ada is removed: 1 container, 1 network, 2 volumes, nothing is left"
 
 
 def test_no_lab_is_no_error(engine: FakeEngine, told: Told, plays: Plays) -> None:
     engine.container_list = []
-    assert down(None, ADA, told) == {"lab": None, "changed": False, "removed": []}
-    assert down("eve", ADA, told) == {"lab": "eve", "changed": False, "removed": []}
+    assert down(None, ADA, told) == {"lab": None, "owner": None, "changed": False, "removed": []}
+    assert down("eve", ADA, told) == {"lab": "eve", "owner": None, "changed": False, "removed": []}
     assert plays.runs == []
 
 
@@ -110,10 +110,72 @@ def test_of_several_none_is_guessed(
 
 @pytest.mark.usefixtures("engine")
 def test_a_lab_of_somebody_else_is_not_touched(told: Told, plays: Plays) -> None:
-    for name in (None, "ada"):
-        with pytest.raises(LabctlError, match="belongs to ada, not to bob") as caught:
-            down(name, Who("bob"), told)
-        assert caught.value.code is ExitCode.REFUSED
+    with pytest.raises(
+        LabctlError, match=r"belongs to ada, not to bob.*`labctl down ada --force` removes it"
+    ) as caught:
+        down("ada", Who("bob"), told)
+    assert caught.value.code is ExitCode.REFUSED
+    assert plays.runs == []
+
+
+def test_what_a_killed_down_of_somebody_else_left_is_not_touched(engine: FakeEngine, told: Told, plays: Plays) -> None:
+    engine.container_list, engine.network_list = [], [NETWORK]
+    with pytest.raises(LabctlError, match="belongs to ada, not to bob") as caught:
+        down("ada", Who("bob"), told)
+    assert caught.value.code is ExitCode.REFUSED
+    assert plays.runs == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_without_a_name_labs_of_others_are_told_and_are_no_candidates(told: Told, plays: Plays) -> None:
+    result = down(None, Who("bob"), told)
+    assert result == {"lab": None, "owner": None, "changed": False, "removed": []}
+    assert told.lines == ["Labs of others stay: ada of ada.", "No lab of yours is there: nothing to remove."]
+    assert plays.runs == []
+
+
+def test_without_a_name_the_only_lab_of_mine_is_removed(engine: FakeEngine, told: Told, plays: Plays) -> None:
+    engine.container_list += stand_in.lab("b", labels={"raft-labctl.owner": "bo\x1bb"})
+    assert down(None, ADA, told)["lab"] == "ada"
+    assert told.lines[0] == "Labs of others stay: b of bo\\x1bb."
+    assert [run[1] for run in plays.runs] == ["ada"]
+
+
+def test_several_labs_of_mine_are_listed_without_those_of_others(engine: FakeEngine, told: Told) -> None:
+    engine.container_list += stand_in.lab("ada-2") + stand_in.lab("b", labels={"raft-labctl.owner": "bob"})
+    with pytest.raises(LabctlError, match=r"name the one you mean: ada, ada-2\.$"):
+        down(None, ADA, told)
+
+
+@pytest.mark.usefixtures("engine")
+def test_force_removes_the_lab_of_somebody_else_after_saying_whose_it_is(told: Told, plays: Plays) -> None:
+    plays.results = [{"removed": ["labctl-ada-consul1"]}]
+    result = down("ada", Who("bob", force=True), told)
+    assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "bob", "consul_lab_force": True})]
+    assert told.lines[0] == "The lab ada belongs to ada, not to bob: it is removed all the same."
+    assert (result["owner"], result["changed"]) == ("ada", True)
+
+
+@pytest.mark.usefixtures("engine")
+def test_force_is_not_used_where_the_lab_is_ones_own(told: Told, plays: Plays) -> None:
+    down("ada", replace(ADA, force=True), told)
+    assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "ada"})]
+
+
+@pytest.mark.usefixtures("engine")
+def test_who_does_not_say_yes_keeps_the_lab(told: Told, plays: Plays) -> None:
+    asked: list[str] = []
+
+    def no(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    with pytest.raises(LabctlError, match="The lab ada of ada stays") as caught:
+        down("ada", Who("bob", force=True, agrees=no), told)
+    assert caught.value.code is ExitCode.REFUSED
+    assert asked == ["The lab ada belongs to ada, and its data would be gone for good. Remove it?"]
+    down("ada", Who("bob", force=True, agrees=no, dry_run=True), told)
+    assert told.lines[-1].startswith("Would remove the lab ada of ada with labctl-ada-consul1")
     assert plays.runs == []
 
 
@@ -127,7 +189,8 @@ def test_a_name_that_cannot_be_is_wrong_usage(engine: FakeEngine, told: Told, pl
 
 @pytest.mark.usefixtures("engine")
 def test_a_dry_run_of_down_names_the_servers_and_runs_nothing(told: Told, plays: Plays) -> None:
-    assert down("ada", replace(ADA, dry_run=True), told) == {"lab": "ada", "changed": True, "removed": []}
+    result = down("ada", replace(ADA, dry_run=True), told)
+    assert result == {"lab": "ada", "owner": "ada", "changed": True, "removed": []}
     assert "labctl-ada-consul1, labctl-ada-consul2, labctl-ada-consul3" in told.lines[0]
     assert plays.runs == []
 

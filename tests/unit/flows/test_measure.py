@@ -61,8 +61,8 @@ class World:
         self.writes = True
         self.heals = True
         self.refuses = False
-        monkeypatch.setattr(flow, "choose_lab", lambda _, __: self.lab)
-        monkeypatch.setattr(failovers, "choose_lab", lambda _, __: self.lab)
+        monkeypatch.setattr(flow, "choose_lab", lambda *_: self.lab)
+        monkeypatch.setattr(failovers, "choose_lab", lambda *_: self.lab)
         monkeypatch.setattr(client, "connect", lambda: None)
         monkeypatch.setattr(client, "host_name", lambda: "local")
         monkeypatch.setattr(clock, "difference", lambda: clock.Difference(0.001, 0.01))

@@ -105,10 +105,17 @@ def test_a_leader_that_was_cut_off_is_an_old_leader() -> None:
 
 
 def test_status_for_a_person() -> None:
-    text = views.status_text(READY, [])
+    text = views.status_text(READY, [], "ada")
     assert text.startswith("Lab ada: ready, consul1 leads in term 2, commit index 10\n")
     assert "31ms" in text
     assert "http://127.0.0.1:30003" in text
+
+
+def test_status_names_the_owner_of_a_lab_that_is_not_the_viewers() -> None:
+    assert views.status_text(READY, [], "bob").startswith("Lab ada of ada: ready,")
+    hostile = replace(READY, lab=replace(LAB, owner="e\x1b[2Jve"))
+    assert views.status_text(hostile, [], "bob").startswith("Lab ada of e\\x1b[2Jve: ready,")
+    assert views.status_document(READY, [])["owner"] == "ada"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +127,7 @@ def test_status_for_a_person() -> None:
     ],
 )
 def test_a_lab_that_is_not_ready_says_why_and_what_to_do(now: Status, says: str) -> None:
-    second = views.status_text(now, []).splitlines()[1]
+    second = views.status_text(now, [], "ada").splitlines()[1]
     assert second == f"Not ready because {says}"
 
 
@@ -152,4 +159,6 @@ def test_a_fault_of_the_network_is_part_of_the_status() -> None:
     (row,) = views.status_document(READY, [fault])["faults"]
     assert (row["fault"], row["what"], row["servers"]) == ("ab12cd", "isolate consul2", ["consul2"])
     assert 15 < row["seconds_left"] <= 20
-    assert re.search(r"^ab12cd  isolate consul2  consul2 +(19|20)s$", views.status_text(READY, [fault]), re.MULTILINE)
+    assert re.search(
+        r"^ab12cd  isolate consul2  consul2 +(19|20)s$", views.status_text(READY, [fault], "ada"), re.MULTILINE
+    )

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils import lab_project
+from ansible.module_utils import lab_found, lab_limits, lab_project
 
 import consul_lab
 
@@ -36,7 +36,7 @@ class Lab:
             "name": "ada",
             "owner": "ada",
             "state": state,
-            "compose": json.dumps(project | {"pace": changed.pop("pace", "teach")}),
+            "compose": json.dumps(project | {"pace": changed.pop("pace", "teach"), "memory": 256 << 20}),
             "image": "raft-labctl/consul:1.8.7",
             "directory": str(self.folder),
         }
@@ -377,6 +377,122 @@ def test_a_lab_of_somebody_else_is_refused(lab: Lab, docker: FakeDocker, state: 
     assert result["failure"] == "refused"
     assert "belongs to ada, not to bob" in result["msg"]
     assert docker.everything() == before
+
+
+def test_a_lab_of_somebody_else_is_removed_by_force_with_a_warning_that_says_whose_it_is(
+    lab: Lab, docker: FakeDocker
+) -> None:
+    lab()
+    refused = lab("absent", owner="bob")
+    assert "`labctl down ada --force`, or consul_lab_force=true, removes it all the same" in refused["msg"]
+    before = docker.everything()
+    preview = lab("absent", owner="bob", force=True, check=True)
+    assert preview["owner"] == "ada"
+    assert docker.everything() == before
+    result = lab("absent", owner="bob", force=True)
+    assert (result["changed"], result["owner"]) == (True, "ada")
+    assert docker.everything() == {"container": {}, "network": {}, "volume": {}}
+
+
+def test_force_of_another_owner_is_a_warning_and_of_oneself_is_none(lab: Lab) -> None:
+    found = lab_found.Found(owners=frozenset({"ada"}))
+    said = "The lab ada belongs to ada, and {} because consul_lab_force is set."
+    for dry, verb in ((True, "would be removed"), (False, "was removed")):
+        assert consul_lab.whose({"name": "ada", "owner": "bob"}, found, dry=dry)["warnings"] == [said.format(verb)]
+    lab()
+    result = lab("absent", force=True)
+    assert (result["changed"], result["owner"]) == (True, "ada")
+    assert consul_lab.whose({"name": "ada", "owner": "ada"}, found, dry=False) == {"owner": "ada"}
+
+
+@pytest.mark.parametrize("state", ["present", "stopped", "started", "restarted"])
+def test_only_a_removal_can_be_forced(lab: Lab, docker: FakeDocker, state: str) -> None:
+    result = lab(state, force=True)
+    assert result["failure"] == "usage"
+    assert "Only the removal of a lab can be forced" in result["msg"]
+    assert docker.calls == []
+
+
+# -- limits --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def limits(tmp_path: Path) -> Callable[[str], dict[str, Any]]:
+    """Writes a file of limits; returns the arguments that name it."""
+
+    def write(text: str) -> dict[str, str]:
+        path = tmp_path / "limits.ini"
+        path.write_text(text, encoding="utf-8")
+        return {"limits_file": str(path), "memory": "256m"}
+
+    return write
+
+
+def test_a_lab_within_its_owners_limits_is_made_and_no_place_is_left_held(
+    lab: Lab, docker: FakeDocker, limits: Callable[[str], dict[str, Any]]
+) -> None:
+    result = lab(**limits("[everybody]\nlabs = 1\nservers = 3\nmemory = 768m\n"))
+    assert result["changed"] is True
+    assert sorted(states(docker)) == ["labctl-ada-consul1", "labctl-ada-consul2", "labctl-ada-consul3"]
+
+
+def test_more_than_an_owner_may_have_is_refused_before_anything_is_made(
+    lab: Lab, docker: FakeDocker, limits: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    result = lab(**limits("[everybody]\nservers = 9\n[ada]\nservers = 2\n"))
+    assert result["failure"] == "refused"
+    assert result["msg"] == (
+        "The lab ada would be more than ada may have on this Docker host, so nothing was changed: at most 2 servers "
+        "(ada has 0, this would make 3; section [ada]); remove a lab of yours with `labctl down`, or ask whoever set "
+        f"these limits in {tmp_path / 'limits.ini'}."
+    )
+    assert writes(docker) == []
+    assert not lab.folder.exists()
+
+
+def test_a_lab_that_is_there_is_not_refused_by_a_limit_that_came_later_and_may_not_grow(
+    lab: Lab, docker: FakeDocker, limits: Callable[[str], dict[str, Any]]
+) -> None:
+    lab()
+    words = limits("[everybody]\nlabs = 0\nservers = 1\nmemory = 1m\n")
+    assert lab(**words)["changed"] is False
+    docker.lose("labctl-ada-consul2")
+    assert lab(**words)["changed"] is True
+    before = docker.everything()
+    assert "ada has 3, this would make 5" in lab(servers=5, **words)["msg"]
+    assert docker.everything() == before
+    assert lab(servers=5, check=True, **words)["failure"] == "refused"
+    assert lab("absent", **words)["changed"] is True
+
+
+def test_a_file_of_limits_that_cannot_be_understood_starts_nothing(
+    lab: Lab, docker: FakeDocker, limits: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    result = lab(**limits("[eve]\nservers = many\n"))
+    assert result["failure"] == "failed"
+    assert result["msg"] == (
+        f"The limits of this Docker host in {tmp_path / 'limits.ini'} cannot be understood (section [eve], key "
+        "servers: 'many' is not a whole number, nor `unlimited`), so nothing was started: whoever keeps that file "
+        "must mend it."
+    )
+    assert writes(docker) == []
+
+
+def test_a_lab_that_cannot_start_gives_its_place_back(
+    lab: Lab, docker: FakeDocker, limits: Callable[[str], dict[str, Any]]
+) -> None:
+    words = limits("[everybody]\nservers = 5\n")
+    docker.answer("compose", err="Error: no", code=1)
+    assert lab(**words)["failed"] is True
+    assert docker.everything() == {"container": {}, "network": {}, "volume": {}}
+    lab(**words)
+    docker.answer("compose", err="Error: no", code=1)
+    assert lab(servers=5, **words)["failed"] is True
+    assert len(states(docker)) == 3
+
+
+def test_the_module_and_the_doctor_look_for_the_same_file() -> None:
+    assert consul_lab.argument_spec()["limits_file"]["default"] == lab_limits.LIMITS_FILE
 
 
 def test_an_engine_that_does_not_answer_is_told(lab: Lab, docker: FakeDocker) -> None:

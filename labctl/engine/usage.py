@@ -1,0 +1,27 @@
+"""What an owner has on this Docker host, as the limits of its admin count it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine.client import TIMEOUT_SECONDS, explained
+from labctl.portable import lab_limits, lab_names
+from labctl.portable.docker_api import Engine
+
+if TYPE_CHECKING:
+    from labctl.portable.lab_limits import Claim, Use
+
+
+def used_by(owner: str) -> Use:
+    """The labs and servers of an owner, and their memory limits in bytes. Raises LabctlError."""
+    with explained():
+        of_owner = {"label": f"{lab_names.LABEL_OWNER}={owner}"}
+        containers = Engine(TIMEOUT_SECONDS).containers(of_owner, doing=f"counting what {owner} has")
+    claims = [claim for claim in map(_claim, containers) if claim is not None]
+    return sum(lab_limits.uses(claims).values(), lab_limits.Use())
+
+
+def _claim(container: dict[str, Any]) -> Claim | None:
+    labels = container["Config"].get("Labels") or {}
+    limit = (container.get("HostConfig") or {}).get("Memory") or 0
+    return lab_limits.claim_of(labels, limit, lab_names.LABEL_PREFIX)

@@ -1,0 +1,216 @@
+"""How much each owner may have on a Docker host, as the host's admin wrote it in a file; and what an owner has.
+
+Pure: the file is read, Docker asked and the lock held elsewhere.
+"""
+
+from __future__ import annotations
+
+import configparser
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+LIMITS_FILE = "/etc/raft-labctl/limits.ini"
+EVERYBODY = "everybody"
+KEYS = ("labs", "servers", "memory")
+UNLIMITED = "unlimited"
+# Labels of a container that holds the place of servers that are being made; both numbers are plain.
+RESERVED_SERVERS = "reserved-servers"
+RESERVED_MEMORY = "reserved-memory"
+
+# No longer than anybody means, so that no number is too large for what reads it.
+_MEMORY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
+_WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
+_UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+_SHOWN = 60
+
+
+class LimitsError(ValueError):
+    """What cannot be understood in a file of limits, as the part of a sentence that names section and key."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """How many labs and servers there are, and their memory limits in bytes; infinite where one has no limit."""
+
+    labs: float = 0
+    servers: float = 0
+    memory: float = 0
+
+    def __add__(self, other: Use) -> Use:
+        """Both together."""
+        return Use(self.labs + other.labs, self.servers + other.servers, self.memory + other.memory)
+
+    def of(self, key: str) -> float:
+        """The number for a key of the file."""
+        return {"labs": self.labs, "servers": self.servers, "memory": self.memory}[key]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most of one key that an owner may have (infinite where unlimited), and the section that says so."""
+
+    key: str
+    most: float
+    section: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What one container says of its lab: how many servers it has or will have, and the memory of each in bytes."""
+
+    lab: str
+    servers: int
+    memory: float
+
+
+def parse(text: str) -> dict[str, dict[str, float]]:
+    """Read a file of limits: each section's keys and numbers. Raises LimitsError."""
+    # No section is special to configparser, and a `%` is a `%`: an owner may be called DEFAULT.
+    reader = configparser.ConfigParser(default_section="", interpolation=None, strict=True)
+    # The keys as they stand there, so that a sentence names what the admin wrote.
+    reader.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        reader.read_string(text)
+    except configparser.Error as error:
+        raise LimitsError(_what_is_wrong(error)) from error
+    return {name: {key: _number(name, key, reader[name][key]) for key in reader[name]} for name in reader.sections()}
+
+
+def _shown(text: str) -> str:
+    """Text out of a file, harmless and short."""
+    return ascii(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
+def _what_is_wrong(error: configparser.Error) -> str:
+    if isinstance(error, configparser.DuplicateOptionError):
+        return (
+            f"section [{_inside(error.section)}], key {_inside(error.option)}: it is there twice (line {error.lineno})"
+        )
+    if isinstance(error, configparser.DuplicateSectionError):
+        return f"section [{_inside(error.section)}]: it is there twice (line {error.lineno})"
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return f"line {error.lineno}: {_shown(error.line.strip())} is in no section, such as [{EVERYBODY}]"
+    if isinstance(error, configparser.ParsingError) and error.errors:
+        number, line = error.errors[0]
+        # configparser hands out the line as Python would write it.
+        return f"line {number}: {_shown(_unquoted(line))} is neither a [section] nor a `key = value`"
+    return _shown(str(error).splitlines()[0])
+
+
+def _unquoted(line: str) -> str:
+    return line[1:-1].replace("\\n", "").strip() if line[:1] in {"'", '"'} else line.strip()
+
+
+def _inside(name: str) -> str:
+    return _shown(name)[1:-1]
+
+
+def _number(section: str, key: str, value: str) -> float:
+    where = f"section [{_inside(section)}], key {_inside(key)}"
+    if key not in KEYS:
+        raise LimitsError(f"{where}: there is no such key, only {', '.join(KEYS)}")
+    if value == UNLIMITED:
+        return math.inf
+    if key == "memory":
+        try:
+            return memory(value)
+        except ValueError as error:
+            raise LimitsError(f"{where}: {error}, nor `{UNLIMITED}`") from error
+    if not _WHOLE.fullmatch(value):
+        raise LimitsError(f"{where}: {_shown(value)} is not a whole number, nor `{UNLIMITED}`")
+    return int(value)
+
+
+def memory(text: str) -> float:
+    """Bytes of an amount in Docker's units, such as `256m` or `1.5g`. Raises ValueError with the end of a sentence."""
+    found = _MEMORY.fullmatch(text)
+    if not found:
+        raise ValueError(f"{_shown(text)} is not an amount of memory such as 512m or 4g")
+    return int(float(found.group(1)) * (1 << _UNITS[found.group(2).lower()]))
+
+
+def limits_of(owner: str, sections: Mapping[str, Mapping[str, float]]) -> list[Limit]:
+    """What holds for an owner, in the order of KEYS: a key of their own section counts before that of everybody."""
+    found = []
+    for key in KEYS:
+        section = owner if key in sections.get(owner, {}) else EVERYBODY
+        found.append(Limit(key, sections.get(section, {}).get(key, math.inf), section))
+    return found
+
+
+def claim_of(labels: Mapping[str, str], limit: float, prefix: str) -> Claim | None:
+    """What a container claims: a server its lab's size, a reservation what is being made; None for any other helper.
+
+    Args:
+        labels: the container's.
+        limit: its memory limit in bytes, 0 where it has none.
+        prefix: what our labels begin with.
+    """
+    lab = labels.get(f"{prefix}lab", "")
+    if f"{prefix}server" in labels:
+        return Claim(lab, max(_count(labels.get(f"{prefix}servers", "")), 1), limit or math.inf)
+    if f"{prefix}{RESERVED_SERVERS}" in labels:
+        reserved = _count(labels.get(f"{prefix}{RESERVED_MEMORY}", ""))
+        return Claim(lab, _count(labels[f"{prefix}{RESERVED_SERVERS}"]), reserved or math.inf)
+    return None
+
+
+def _count(text: str) -> int:
+    return int(text) if _WHOLE.fullmatch(text) else 0
+
+
+def uses(claims: Iterable[Claim]) -> dict[str, Use]:
+    """What each lab has: its size, also while servers of it are gone, times the memory of one server."""
+    found: dict[str, list[Claim]] = {}
+    for claim in claims:
+        found.setdefault(claim.lab, []).append(claim)
+    return {lab: use_of(max(c.servers for c in of_lab), max(c.memory for c in of_lab)) for lab, of_lab in found.items()}
+
+
+def use_of(servers: int, each: float) -> Use:
+    """What one lab of that many servers has; `each` is the memory limit of one server in bytes, infinite for none."""
+    return Use(1, servers, servers * each)
+
+
+def exceeded(limits: Iterable[Limit], others: Use, before: Use, after: Use) -> list[Limit]:
+    """The limits that a lab would break by growing from `before` to `after` beside the `others` of its owner.
+
+    What does not grow breaks no limit, also where the limit was made smaller than what is there.
+    """
+    return [
+        one
+        for one in limits
+        if after.of(one.key) > before.of(one.key) and others.of(one.key) + after.of(one.key) > one.most
+    ]
+
+
+def bare(key: str, amount: float) -> str:
+    """An amount without its unit: `2`, `768m`, `unlimited`."""
+    if math.isinf(amount):
+        return UNLIMITED
+    if key == "memory":
+        for unit, power in (("g", 30), ("m", 20), ("k", 10)):
+            if amount and not amount % (1 << power):
+                return f"{amount / (1 << power):.0f}{unit}"
+    return f"{amount:.0f}"
+
+
+def words(key: str, amount: float) -> str:
+    """An amount of a key: `2 labs`, `1 server`, `768m of memory`."""
+    if key == "memory":
+        return f"{bare(key, amount)} of memory"
+    return f"{bare(key, amount)} {key[:-1] if amount == 1 else key}"
+
+
+def told(owner: str, broken: Iterable[Limit], now: Use, then: Use) -> str:
+    """The limits that would be broken, with what an owner has now and would have then, as a part of a sentence."""
+    return " and ".join(
+        f"at most {words(one.key, one.most)} ({owner} has {bare(one.key, now.of(one.key))}, this would make "
+        f"{bare(one.key, then.of(one.key))}; section [{_inside(one.section)}])"
+        for one in broken
+    )

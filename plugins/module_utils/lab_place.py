@@ -1,0 +1,183 @@
+"""Keep an owner's labs within what the Docker host's admin allows, also when several are started at once.
+
+Where there is no file of limits, nothing is asked and nothing is made. Where there is one, an owner's containers are
+counted with the file itself as the lock, which every user of the Docker host shares; and before the lock is let go, a
+container that is never started holds the place of what will be made. So the next one counts it, while the labs
+themselves start side by side. A place that a killed command leaves has the lab's label: the next `up` and `down`
+remove it, as they do every helper.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import math
+import os
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils import lab_limits, lab_names
+from ansible.module_utils.docker_api import DockerError
+from ansible.module_utils.lab_limits import Use
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ansible.module_utils.docker_api import Engine
+
+LOCK_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What somebody wants to make; `memory` is of each server, in Docker's units."""
+
+    lab: str
+    owner: str
+    servers: int
+    memory: str
+    image: str
+
+
+@contextlib.contextmanager
+def place_for(engine: Engine, asked: Asked, path: Path, *, dry: bool) -> Iterator[None]:
+    """Hold a place for a lab while it is made. Raises DockerError where its owner may not have that much.
+
+    With `dry` nothing is made: it only says whether the lab would be allowed now.
+    """
+    with _opened(path) as file:
+        reserved = _reserve(engine, asked, path, file, dry=dry) if file is not None else ""
+    try:
+        yield
+    finally:
+        if reserved:
+            _give_back(engine, reserved)
+
+
+def _give_back(engine: Engine, reserved: str) -> None:
+    try:
+        engine.remove("container", [reserved], doing="removing the container that held the lab's place")
+    except DockerError as error:
+        # A lab that could not be started was removed with everything that carries its label, or is being removed.
+        if not re.search(r"no such container|already in progress", error.said, re.IGNORECASE):
+            raise
+
+
+def _reserve(engine: Engine, asked: Asked, path: Path, file: int, *, dry: bool) -> str:
+    """Count, and make the container that holds the place; returns its ID, or "" where none is needed."""
+    limits = _limits(asked.owner, path, file)
+    if all(math.isinf(one.most) for one in limits):
+        return ""
+    of_owner = {"label": f"{lab_names.LABEL_OWNER}={asked.owner}"}
+    containers = engine.containers(of_owner, doing=f"counting what {asked.owner} has")
+    have = lab_limits.uses(claim for claim in map(_claim, containers) if claim is not None)
+    before = have.pop(asked.lab, Use())
+    others = sum(have.values(), Use())
+    each = _memory_of(asked, limits)
+    after = lab_limits.use_of(asked.servers, each)
+    broken = lab_limits.exceeded(limits, others, before, after)
+    if broken:
+        told = lab_limits.told(asked.owner, broken, others + before, others + after)
+        raise DockerError(
+            f"The lab {asked.lab} would be more than {asked.owner} may have on this Docker host, so nothing was "
+            f"changed: {told}; remove a lab of yours with `labctl down`, or ask whoever set these limits in {path}.",
+            "refused",
+        )
+    if dry:
+        return ""
+    # Also for a lab that does not grow: what it claims may be a place that a killed command left, which goes next.
+    labels = {
+        lab_names.LABEL_LAB: asked.lab,
+        lab_names.LABEL_OWNER: asked.owner,
+        lab_names.LABEL_PREFIX + lab_limits.RESERVED_SERVERS: str(asked.servers),
+        lab_names.LABEL_PREFIX + lab_limits.RESERVED_MEMORY: "0" if math.isinf(each) else f"{each:.0f}",
+    }
+    body = {"Image": asked.image, "Labels": labels, "HostConfig": {"NetworkMode": "none"}}
+    return str(engine.create(body, doing=f"holding a place for the lab with the image {asked.image}"))
+
+
+def _claim(container: dict[str, Any]) -> lab_limits.Claim | None:
+    labels = container["Config"].get("Labels") or {}
+    limit = (container.get("HostConfig") or {}).get("Memory") or 0
+    return lab_limits.claim_of(labels, limit, lab_names.LABEL_PREFIX)
+
+
+def _memory_of(asked: Asked, limits: list[lab_limits.Limit]) -> float:
+    """The memory of one server in bytes; infinite where it has no limit."""
+    try:
+        return lab_limits.memory(asked.memory) or math.inf
+    except ValueError as error:
+        if all(math.isinf(one.most) for one in limits if one.key == "memory"):
+            # Nobody counts it here; Compose says whether it can be.
+            return math.inf
+        raise DockerError(f"The lab {asked.lab} was not started: {error} (consul_lab_memory).", "usage") from error
+
+
+def _limits(owner: str, path: Path, file: int) -> list[lab_limits.Limit]:
+    """What holds for an owner. Raises DockerError where the file cannot be understood: then nobody may start a lab."""
+    try:
+        with os.fdopen(os.dup(file), encoding="utf-8-sig") as stream:
+            stream.seek(0)
+            return list(lab_limits.limits_of(owner, lab_limits.parse(stream.read())))
+    except UnicodeDecodeError as error:
+        raise _not_understood(path, "it is not UTF-8") from error
+    except lab_limits.LimitsError as error:
+        raise _not_understood(path, str(error)) from error
+    except OSError as error:
+        raise _not_understood(path, str(error.strerror)) from error
+
+
+def _not_understood(path: Path, why: str) -> DockerError:
+    return DockerError(
+        f"The limits of this Docker host in {path} cannot be understood ({why}), so nothing was started: "
+        "whoever keeps that file must mend it."
+    )
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int | None]:
+    """The file of limits with its lock held; None where there is none. Raises DockerError."""
+    ends = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            yield None
+            return
+        except OSError as error:
+            raise _not_understood(path, str(error.strerror)) from error
+        try:
+            _lock(file, path, ends)
+            # Editors put a new file in the place of the old one: make sure that ours is the one that others lock.
+            if _is_at(path, file):
+                yield file
+                return
+        finally:
+            os.close(file)
+
+
+def _is_at(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except OSError:
+        return False
+
+
+def _lock(file: int, path: Path, ends: float) -> None:
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= ends:
+                raise DockerError(
+                    f"Somebody has held the limits of this Docker host for {LOCK_SECONDS:.0f} seconds: "
+                    f"`fuser -v {path}` shows who."
+                ) from None
+            time.sleep(0.02)
+        except OSError as error:
+            raise _not_understood(path, f"it cannot be locked: {error.strerror}") from error
+        else:
+            return
