@@ -19,6 +19,7 @@ import subprocess
 import sysconfig
 import time
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,12 +48,12 @@ class Plain:
 
     image: str
     name: str = field(default_factory=lambda: f"bench-plain-{secrets.token_hex(3)}")
-    network: str = "10.214.77.0/28"
+    network: IPv4Network = field(default_factory=lambda: IPv4Network("10.214.77.0/28"))
 
     def up(self) -> None:
         """Network, servers, join until all are members, leader."""
-        docker("network", "create", "--subnet", self.network, self.name)
-        addresses = [f"10.214.77.{number + 2}" for number in range(len(SERVERS))]
+        docker("network", "create", "--subnet", str(self.network), self.name)
+        addresses = [str(self.network[number + 2]) for number in range(len(SERVERS))]
         for server, address in zip(SERVERS, addresses, strict=True):
             volume = f"{self.name}-{server}:/consul/data"
             docker(

@@ -36,6 +36,7 @@ ROLES = (
     "consul_cluster",
     "raft_logs",
     "consul_failover",
+    "workshop_reaper",
 )
 WRITTEN = "<!-- Written by `make docs` from {source}; change it there. -->"
 # Ansible's markup (docs.ansible.com, "Ansible markup"): code, option, value, environment, module, italics, bold.

@@ -144,13 +144,77 @@ def status_command(file: Path, *, as_json: bool) -> int:
     from labctl.show.steps import SilentSteps
     from labctl.workshop.file import read
 
-    workshop = read(file)
-    seats = seat_statuses(fleet.look(workshop, user(), SilentSteps()))
+    looked = fleet.look(read(file), user(), SilentSteps())
+    seats = seat_statuses(looked)
     if as_json:
-        print_json(workshop_views.seats_document(workshop.name, seats))
+        print_json(workshop_views.seats_document(looked, seats))
     else:
-        click.echo(workshop_views.seats_text(workshop.name, seats))
+        click.echo(workshop_views.seats_text(looked, seats))
     return ExitCode.NOT_READY if any(one.problem for one in seats) else ExitCode.DONE
+
+
+@workshop_command.command("reset", short_help="Make one seat anew; its card stays.")
+@click.argument("seats", nargs=-1, required=True, metavar="SEAT...")
+@file_option
+@json_option
+def reset_command(seats: tuple[str, ...], file: Path, *, as_json: bool) -> int:
+    """Make a SEAT's lab anew, without the data that it had. Its name, addresses, token and key stay, so its card fits.
+
+    No other seat is touched.
+    """
+    from labctl.errors import ExitCode
+    from labctl.flows.workshop.reset import reset
+    from labctl.show import workshop_views
+    from labctl.show.board import board_for
+    from labctl.show.steps import steps_for
+    from labctl.workshop.file import read
+
+    removed, result = reset(read(file), user(), seats, steps_for(json=as_json), board_for(json=as_json))
+    if result is None:
+        if as_json:
+            print_json(workshop_views.removed_document(removed))
+        else:
+            click.echo(workshop_views.removed_text(removed))
+        return ExitCode.FAILED
+    if as_json:
+        print_json(workshop_views.outcomes_document(result))
+    else:
+        click.echo(workshop_views.outcomes_text(result))
+    return ExitCode.FAILED if result.failed else ExitCode.DONE
+
+
+@workshop_command.command("extend", short_help="Let the workshop end later.")
+@click.argument("duration")
+@file_option
+@json_option
+def extend_command(duration: str, file: Path, *, as_json: bool) -> None:
+    """Let the workshop end later than it would, by DURATION: 30m, 2h or 1d. No seat is touched."""
+    from labctl.flows.workshop.expire import extend
+    from labctl.show.steps import steps_for
+    from labctl.workshop.file import read
+
+    ended = extend(read(file), user(), duration, steps_for(json=as_json))
+    if as_json:
+        print_json(ended)
+
+
+@workshop_command.command("expire", short_help="Say when the workshop ends.")
+@click.argument("when")
+@file_option
+@json_option
+def expire_command(when: str, file: Path, *, as_json: bool) -> None:
+    """Let the workshop end at WHEN: 8h from now, 2026-11-24T18:00:00+01:00, or never.
+
+    The Docker hosts themselves remove its labs then, by their clocks, also when nobody is logged in. What `expires` in
+    the workshop's file says counts for the first `up` only.
+    """
+    from labctl.flows.workshop.expire import expire
+    from labctl.show.steps import steps_for
+    from labctl.workshop.file import read
+
+    ended = expire(read(file), user(), when, steps_for(json=as_json))
+    if as_json:
+        print_json(ended)
 
 
 @workshop_command.command("down", short_help="Remove every seat, and prove it.")

@@ -16,7 +16,8 @@ PROC = Path("/proc")
 LISTEN = "0A"
 _LABEL = "raft-labctl."
 # What a plan wants to know of a lab; the labels of DESIGN, with these names.
-_OF_LAB = ("owner", "workshop", "seat", "number", "servers", "http-port", "expires")
+_OF_LAB = ("owner", "workshop", "seat", "number", "servers", "http-port")
+_OF_REAPER = ("reaper", "owner", "expires")
 
 
 def read(engine: Any, problems: tuple[type[Exception], ...]) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def read(engine: Any, problems: tuple[type[Exception], ...]) -> dict[str, Any]:
         "networks": [],
         "labs": [],
         "images": [],
-        "expiries": [],
+        "reapers": [],
         "problem": None,
     }
     try:
@@ -96,7 +97,7 @@ def _of_engine(engine: Any) -> dict[str, Any]:
     info = engine.get("/info", doing="asking what the engine has")
     labelled = {"label": f"{_LABEL}lab"}
     containers = engine.get("/containers/json", labelled, all=1, doing="listing the labs")
-    volumes = engine.volumes({"label": f"{_LABEL}expires"}, doing="listing the workshops' ends")
+    reapers = engine.get("/containers/json", {"label": f"{_LABEL}reaper"}, all=1, doing="listing the workshops' ends")
     root = info.get("DockerRootDir", "")
     return {
         "name": info.get("Name"),
@@ -108,7 +109,10 @@ def _of_engine(engine: Any) -> dict[str, Any]:
         "networks": [_network(one) for one in engine.networks({"driver": "bridge"}, doing="listing the networks")],
         "labs": _labs(containers),
         "images": _images(engine),
-        "expiries": [_marks(one.get("Labels") or {}) for one in volumes],
+        "reapers": [
+            {"state": one["State"], **_marks(one.get("Labels") or {}, ("reaper", "owner", "expires"))}
+            for one in reapers
+        ],
     }
 
 
@@ -136,8 +140,8 @@ def _network(one: dict[str, Any]) -> dict[str, Any]:
     return {"name": one["Name"], "subnets": subnets, "lab": (one.get("Labels") or {}).get(f"{_LABEL}lab")}
 
 
-def _marks(labels: dict[str, str]) -> dict[str, str]:
-    return {name: labels[_LABEL + name] for name in _OF_LAB if _LABEL + name in labels}
+def _marks(labels: dict[str, str], names: tuple[str, ...] = _OF_LAB) -> dict[str, str]:
+    return {name: labels[_LABEL + name] for name in names if _LABEL + name in labels}
 
 
 def _labs(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,13 +6,20 @@ keeps to what all three allow.
 
 from __future__ import annotations
 
+import calendar
 import re
+import time
 
 LONGEST = 63
 LABEL_PREFIX = "raft-labctl."
 LABEL_LAB = "raft-labctl.lab"
 LABEL_OWNER = "raft-labctl.owner"
 LABEL_SERVER = "raft-labctl.server"
+LABEL_WORKSHOP = "raft-labctl.workshop"
+# On the container that waits for a workshop's end: the workshop, and when (UTC, to the second).
+LABEL_REAPER = "raft-labctl.reaper"
+LABEL_EXPIRES = "raft-labctl.expires"
+STAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 
 _ALLOWED = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 _NOT_ALLOWED = re.compile(r"[^a-z0-9]+")
@@ -70,3 +77,13 @@ def config_volume_name(lab: str) -> str:
 def server_names(servers: int) -> list[str]:
     """`consul1`, `consul2`, ... in order."""
     return [f"consul{number}" for number in range(1, servers + 1)]
+
+
+def stamp(seconds: int) -> str:
+    """A moment, in seconds since 1970, as labels have it: `2026-11-24T18:00:00Z`."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def moment(text: str) -> int:
+    """The seconds since 1970 of what `stamp` wrote. Raises ValueError."""
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))

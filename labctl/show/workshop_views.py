@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from labctl.portable import lab_names
 from labctl.show.style import age, byte_size, harmless, paint, sign, table
+from labctl.workshop import expiry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from labctl.workshop.fleet import HostLook
+    from labctl.workshop.fleet import Fleet, HostLook
     from labctl.workshop.outcome import Removed, Result, SeatStatus
     from labctl.workshop.plan import Plan
 
@@ -168,9 +170,10 @@ def outcomes_text(result: Result) -> str:
     count = len(result.outcomes)
     if not failed:
         all_of = "The seat" if count == 1 else f"All {count} seats"
+        before = "" if any(one.changed for one in result.outcomes) else "; nothing had to be done"
         return (
             f"{paint(sign('done'), 'green')} {all_of} of the workshop {name} {'is' if count == 1 else 'are'} ready "
-            f"after {result.seconds:.1f}s.  What now: `labctl workshop status`, `labctl workshop cards`"
+            f"after {result.seconds:.1f}s{before}.  What now: `labctl workshop status`, `labctl workshop cards`"
         )
     rows = [[one.lab, result.places.get(one.lab, NONE), one.step, harmless(one.reason or "")] for one in failed]
     return (
@@ -184,10 +187,12 @@ def outcomes_text(result: Result) -> str:
 # -- status --------------------------------------------------------------------------------------------------
 
 
-def seats_document(workshop: str, seats: Sequence[SeatStatus]) -> dict[str, Any]:
+def seats_document(fleet: Fleet, seats: Sequence[SeatStatus]) -> dict[str, Any]:
     """The JSON shape of `workshop status`."""
+    end = fleet.end()
     return {
-        "workshop": workshop,
+        "workshop": fleet.workshop.name,
+        "expires": lab_names.stamp(end) if end else None,
         "ready": all(one.problem is None for one in seats),
         "seats": [_seat_row(one) for one in seats],
     }
@@ -211,7 +216,7 @@ def _seat_row(one: SeatStatus) -> dict[str, Any]:
     }
 
 
-def seats_text(workshop: str, seats: Sequence[SeatStatus]) -> str:
+def seats_text(fleet: Fleet, seats: Sequence[SeatStatus]) -> str:
     """`labctl workshop status` for a person."""
     now = datetime.now(UTC)
     ready = sum(one.problem is None for one in seats)
@@ -232,9 +237,26 @@ def seats_text(workshop: str, seats: Sequence[SeatStatus]) -> str:
             ]
         )
     columns = ["seat", "host", "state", "leader", "term", "voters", "faults", "age", "last election"]
-    head = f"Workshop {paint(workshop, 'bold')}: {ready} of {len(seats)} seats are ready"
+    head = f"Workshop {paint(fleet.workshop.name, 'bold')}: {ready} of {len(seats)} seats are ready"
+    head += _end_in_words(fleet, now)
     why = [f"{one.name}: {harmless(one.problem)}" for one in seats if one.problem]
     return "\n".join([head, "", table(columns, rows), *(["", *why] if why else [])])
+
+
+def _end_in_words(fleet: Fleet, now: datetime) -> str:
+    end = fleet.end()
+    if end is None:
+        return ""
+    left = end - now.timestamp()
+    if left <= 0:
+        return f"\n{paint('It has ended: its Docker hosts are removing it.', 'red')}"
+    local = datetime.fromtimestamp(end, UTC).astimezone()
+    text = f"It ends in {expiry.left_in_words(left)}, at {local:%Y-%m-%d %H:%M %Z}"
+    if left > expiry.WARN_SECONDS:
+        return f"\n{text}."
+    return (
+        f"\n{paint(f'{text}, and everything in it is removed: `labctl workshop extend 1h` gives more time.', 'yellow')}"
+    )
 
 
 # -- down ----------------------------------------------------------------------------------------------------

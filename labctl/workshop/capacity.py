@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
+
+from labctl.portable import lab_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +40,15 @@ class Facts:
     def labs(self) -> list[dict[str, Any]]:
         """The labs that live on it."""
         return list(self.read["labs"])
+
+    def end_of(self, workshop: str) -> int | None:
+        """When a workshop ends on this host, in seconds since 1970; None where nobody waits for it."""
+        ends = [
+            lab_names.moment(one["expires"])
+            for one in self.read["reapers"]
+            if one.get("reaper") == workshop and re.fullmatch(lab_names.STAMP, one.get("expires", ""))
+        ]
+        return max(ends, default=None)
 
     def of_workshop(self, name: str) -> list[dict[str, Any]]:
         """The labs of one workshop."""

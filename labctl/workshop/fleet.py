@@ -52,3 +52,8 @@ class Fleet:
     def silent(self) -> list[str]:
         """The Docker hosts that told nothing."""
         return [look.host.name for look in self.looks if look.facts is None]
+
+    def end(self) -> int | None:
+        """When the workshop ends, in seconds since 1970: what the Docker hosts wait for; None where none does."""
+        ends = [look.facts.end_of(self.workshop.name) for look in self.looks if look.facts is not None]
+        return max((end for end in ends if end is not None), default=None)

@@ -34,11 +34,13 @@ class Means:
         owner: whose labs they are.
         seeds: the folder with the seats' seeds.
         version: of Consul, where it is known already; None lets each host's image tell.
+        end: when the workshop ends, in seconds since 1970; None for never.
     """
 
     owner: str
     seeds: Path
     version: str | None
+    end: int | None = None
 
 
 def inventory_of(workshop: Workshop, seats: Iterable[Seat], placed: Mapping[str, str], means: Means) -> dict[str, Any]:
@@ -71,7 +73,7 @@ def inventory_of(workshop: Workshop, seats: Iterable[Seat], placed: Mapping[str,
             }
     return {
         LABS: {"children": children, "vars": _settings(workshop, means.owner)},
-        DOCKER_HOSTS: hosts_of(workshop),
+        DOCKER_HOSTS: _ending(hosts_of(workshop), workshop, means),
     }
 
 
@@ -81,6 +83,20 @@ def hosts_of(workshop: Workshop) -> dict[str, Any]:
     if workshop.consul_version:
         image["consul_image_version"] = workshop.consul_version
     return {"hosts": {host.name: connection_of(host) for host in workshop.hosts}, "vars": image}
+
+
+def _ending(group: dict[str, Any], workshop: Workshop, means: Means) -> dict[str, Any]:
+    """The group of Docker hosts with the workshop's end; without one, nothing is said of it."""
+    if means.end is None:
+        return group
+    end = {
+        "workshop_reaper_workshop": workshop.name,
+        "workshop_reaper_owner": means.owner,
+        "workshop_reaper_end": means.end,
+    }
+    if means.version:
+        end["workshop_reaper_image"] = f"raft-labctl/consul:{means.version}"
+    return {**group, "vars": {**group["vars"], **end}}
 
 
 def connection_of(host: Host) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from labctl.workshop.placement import Placement, place
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from labctl.workshop.fleet import Fleet
+    from labctl.workshop.fleet import Fleet, HostLook
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,14 @@ class Plan:
     rooms: Mapping[str, Room]
     placement: Placement
     obstacles: Mapping[str, str]
+
+    def usable(self) -> list[HostLook]:
+        """The Docker hosts that have seats and can be worked on."""
+        return [
+            look
+            for look in self.fleet.looks
+            if look.facts is not None and look.problem is None and self.placement.on(look.host.name)
+        ]
 
     @property
     def fits(self) -> bool:

@@ -10,7 +10,7 @@ from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.register import Register
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
-from labctl.workshop.inventory import LABS, connection_of
+from labctl.workshop.inventory import DOCKER_HOSTS, LABS, connection_of
 from labctl.workshop.outcome import Removed
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from labctl.show.steps import Steps
     from labctl.workshop.file import Workshop
-    from labctl.workshop.fleet import Fleet
+    from labctl.workshop.fleet import Fleet, HostLook
 
 
 def down(workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None, steps: Steps) -> Removed:
@@ -37,8 +37,15 @@ def down(workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None
     if not there:
         return Removed(workshop.name, {}, lost, [])
     steps.begin(f"Removing {len(there)} {'seat' if len(there) == 1 else 'seats'}")
+    # The end of a host goes with the last lab there.
+    emptied = [
+        look.host.name
+        for look in fleet.reached
+        if look.facts and look.facts.end_of(workshop.name) is not None and not _stays(fleet, look, there)
+    ]
     own = _inventory(workshop, there, owner)
-    run = PlaybookRun("down.yml", inventory.of_workshop(workshop.name, own, ",".join(there)), record="workshop-down")
+    where = inventory.of_workshop(workshop.name, own, ",".join([*there, *emptied]))
+    run = PlaybookRun("down.yml", where, record="workshop-down")
     seen, failures = play_each(run, steps)
     removed = {item.host: list(item.result["removed"]) for item in seen if item.result and "removed" in item.result}
     failed = lost | {lab: error.sentence for lab, error in failures.items()}
@@ -88,6 +95,11 @@ def _on(fleet: Fleet, host: str) -> dict[str, str]:
     }
 
 
+def _stays(fleet: Fleet, look: HostLook, there: Mapping[str, str]) -> bool:
+    """Whether some lab of the workshop stays on that host."""
+    return any(where == look.host.name and lab not in there for lab, where in fleet.existing.items())
+
+
 def _inventory(workshop: Workshop, there: Mapping[str, str], owner: str) -> dict[str, Any]:
     """The labs as Ansible hosts, each with its Docker host's connection and nothing of the file that may be gone."""
     hosts = {host.name: connection_of(host) for host in workshop.hosts}
@@ -95,5 +107,9 @@ def _inventory(workshop: Workshop, there: Mapping[str, str], owner: str) -> dict
         LABS: {
             "hosts": {lab: {**hosts[where], "consul_lab_name": lab} for lab, where in there.items()},
             "vars": {"consul_lab_owner": owner},
-        }
+        },
+        DOCKER_HOSTS: {
+            "hosts": hosts,
+            "vars": {"workshop_reaper_workshop": workshop.name, "workshop_reaper_owner": owner},
+        },
     }

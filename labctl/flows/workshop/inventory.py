@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.register import Register
-from labctl.flows.workshop.up import version_of
+from labctl.flows.workshop.up import end_of, version_of
 from labctl.workshop import plan as plans
 from labctl.workshop.inventory import Means, inventory_of
 
@@ -32,7 +32,7 @@ def placed_inventory(workshop: Workshop, owner: str, steps: Steps) -> dict[str, 
     register = Register(workshop.name)
     register.keep_numbers(fleet.seats)
     register.write_seeds(fleet.seats)
-    means = Means(owner, register.seeds, version_of(plan))
+    means = Means(owner, register.seeds, version_of(plan), end_of(plan))
     return inventory_of(workshop, fleet.seats, plan.placement.hosts, means)
 
 

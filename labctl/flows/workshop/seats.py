@@ -21,13 +21,20 @@ if TYPE_CHECKING:
 _STEPS = {START_TASK: "starting", JOIN_TASK: "joining"}
 
 
-def bring_up(own: dict[str, Any], workshop: str, labs: Iterable[str], board: Board) -> dict[str, Outcome]:
-    """Start and join labs. One that fails does not stop the others. Raises LabctlError where Ansible itself failed."""
+def bring_up(
+    own: dict[str, Any], workshop: str, labs: Iterable[str], board: Board, hosts: Iterable[str] = ()
+) -> dict[str, Outcome]:
+    """Start and join labs, after the workshop's end was written down on those Docker hosts.
+
+    A lab that fails does not stop the others. Raises LabctlError where Ansible itself failed, or an end could not be
+    written down.
+    """
     outcomes = {lab: Outcome(lab) for lab in labs}
-    if not outcomes:
+    hosts = list(hosts)
+    if not outcomes and not hosts:
         return {}
-    where = inventory.of_workshop(workshop, own, ",".join(outcomes))
-    run = PlaybookRun("up.yml", where, tags=("start", "join"), record="workshop-up")
+    where = inventory.of_workshop(workshop, own, ",".join([*outcomes, *hosts]))
+    run = PlaybookRun("up.yml", where, tags=("expiry", "start", "join"), record="workshop-up")
     with board.of(workshop, list(outcomes)):
         try:
             for item in run.progress():
@@ -37,6 +44,9 @@ def bring_up(own: dict[str, Any], workshop: str, labs: Iterable[str], board: Boa
         except KeyboardInterrupt:
             run.interrupt()
             raise
+        for host in hosts:
+            if host in failures:
+                raise failures[host]
         for lab, outcome in outcomes.items():
             _conclude(outcome, failures.get(lab), board)
     return outcomes

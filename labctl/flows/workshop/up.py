@@ -6,27 +6,30 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from labctl.engine import status
 from labctl.engine.images import version_key
 from labctl.errors import LabctlError
+from labctl.flows.plan import Wanted, differences
 from labctl.flows.play import to_the_end
 from labctl.flows.workshop import fleet as fleets
+from labctl.flows.workshop.links import at_once, labs_of
 from labctl.flows.workshop.register import Register
 from labctl.flows.workshop.seats import bring_up
 from labctl.portable import image_marks
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
+from labctl.workshop import expiry
 from labctl.workshop import plan as plans
 from labctl.workshop.inventory import DOCKER_HOSTS, Means, hosts_of, inventory_of
 from labctl.workshop.outcome import Outcome, Result
 from labctl.workshop.seats import chosen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from labctl.show.board import Board
     from labctl.show.steps import Steps
     from labctl.workshop.file import Workshop
-    from labctl.workshop.fleet import Fleet
     from labctl.workshop.plan import Plan
 
 
@@ -51,36 +54,84 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Re
     """Bring the workshop up. Raises LabctlError where nothing was begun."""
     begun = time.monotonic()
     register = Register(workshop.name)
+    plan = _plan(workshop, options, steps)
+    wanted = [seat.lab for seat in _wanted(plan, register, options)]
+    version = _image(plan, steps)
+    _remember(plan, register)
+    outcomes = _lost(plan, wanted, board)
+    outcomes |= _ready_already(plan, version, [lab for lab in wanted if lab not in outcomes])
+    outcomes |= _begin(plan, Means(options.owner, register.seeds, version, end_of(plan)), wanted, outcomes, board)
+    ordered = tuple(outcomes[lab] for lab in wanted)
+    others = {lab: reason for lab, reason in register.failed().items() if lab not in outcomes}
+    register.keep_failed(others | {one.lab: one.reason or "" for one in ordered if not one.ready})
+    return Result(plan, ordered, dict(plan.placement.hosts), time.monotonic() - begun)
+
+
+def _plan(workshop: Workshop, options: UpOptions, steps: Steps) -> Plan:
+    """Where each seat goes. Raises LabctlError where one has no place."""
     steps.begin(f"Docker hosts: looking at {_count(len(workshop.hosts), 'host')}")
     fleet = fleets.look(workshop, options.owner, steps)
     plan = plans.make(fleet, replaced=fleet.silent() if options.replace else ())
     plans.refuse_what_does_not_fit(plan)
-    wanted = [seat.lab for seat in _wanted(fleet, register, options)]
     steps.done(_placed(plan))
     for lab in fleet.surplus():
         steps.note(f"{lab} is no longer in the file and stays: `labctl workshop down {lab}` removes it.")
-    lost = {lab: reason for lab, reason in plans.lost(plan).items() if lab in wanted}
-    version = _image(plan, options.owner, steps)
-    register.keep_numbers(fleet.seats)
+    return plan
+
+
+def _remember(plan: Plan, register: Register) -> None:
+    """Keep what must be known when a host is lost or a seat is made again."""
+    register.keep_numbers(plan.fleet.seats)
     register.keep_places(plan.placement.hosts)
-    register.write_seeds(fleet.seats)
-    means = Means(options.owner, register.seeds, version)
-    own = inventory_of(workshop, fleet.seats, plan.placement.hosts, means)
-    outcomes = {lab: Outcome(lab, step="lost", reason=reason) for lab, reason in lost.items()}
+    register.write_seeds(plan.fleet.seats)
+
+
+def end_of(plan: Plan) -> int | None:
+    """When the workshop ends, in seconds since 1970: as its hosts know it, else as its file says; None for never."""
+    expires = plan.fleet.workshop.expires
+    return plan.fleet.end() or (expiry.end_of(expires, time.time()) if expires else None)
+
+
+def _lost(plan: Plan, wanted: Sequence[str], board: Board) -> dict[str, Outcome]:
+    """The seats for which nothing can be done now, because of where they are."""
+    lost = {lab: reason for lab, reason in plans.lost(plan).items() if lab in wanted}
     for lab, reason in lost.items():
         board.failed(lab, "lost", reason)
-    outcomes |= bring_up(own, workshop.name, [lab for lab in wanted if lab not in lost], board)
-    ordered = tuple(outcomes[lab] for lab in wanted)
-    kept = register.failed()
-    register.keep_failed(
-        {lab: kept[lab] for lab in kept if lab not in outcomes}
-        | {one.lab: one.reason or "" for one in ordered if not one.ready}
-    )
-    return Result(plan, ordered, dict(plan.placement.hosts), time.monotonic() - begun)
+    return {lab: Outcome(lab, step="lost", reason=reason) for lab, reason in lost.items()}
 
 
-def _wanted(fleet: Fleet, register: Register, options: UpOptions) -> Sequence[Any]:
-    seats = chosen(fleet.seats, options.seats)
+def _begin(
+    plan: Plan, means: Means, wanted: Sequence[str], settled: Mapping[str, Outcome], board: Board
+) -> dict[str, Outcome]:
+    """Bring up what is not settled, and write the end down on the hosts that do not have it."""
+    workshop = plan.fleet.workshop
+    own = inventory_of(workshop, plan.fleet.seats, plan.placement.hosts, means)
+    without_end = [
+        look.host.name
+        for look in plan.usable()
+        if means.end and look.facts and look.facts.end_of(workshop.name) != means.end
+    ]
+    return bring_up(own, workshop.name, [lab for lab in wanted if lab not in settled], board, without_end)
+
+
+def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, Outcome]:
+    """The labs that are ready and as the file wants them: nothing has to be done for them."""
+    workshop = plan.fleet.workshop
+    ports = {seat.lab: seat.http_port for seat in plan.fleet.seats}
+    asked = [lab for _, lab in labs_of(plan.fleet) if lab.name in labs]
+    found = {}
+    for now in at_once(status.ask, asked):
+        lab, leader = now.lab, now.leader
+        wanted = Wanted(workshop.servers, workshop.pace, version, ports[lab.name])
+        if now.ready and leader is not None and not differences(lab, wanted):
+            found[lab.name] = Outcome(
+                lab.name, step="ready", leader=leader.name, term=leader.term, voters=len(leader.voters)
+            )
+    return found
+
+
+def _wanted(plan: Plan, register: Register, options: UpOptions) -> Sequence[Any]:
+    seats = chosen(plan.fleet.seats, options.seats)
     if not options.retry_failed:
         return seats
     failed = register.failed()
@@ -119,14 +170,13 @@ def _versions(images: Sequence[dict[str, Any]]) -> list[str]:
     return [one["labels"][image_marks.VERSION] for one in images if image_marks.is_finished(one["labels"])]
 
 
-def _image(plan: Plan, owner: str, steps: Steps) -> str:
+def _image(plan: Plan, steps: Steps) -> str:
     """Have the same image on every host that has seats; returns its version of Consul. Raises LabctlError."""
-    del owner
     found = version_of(plan)
     if found:
         return found
     workshop = plan.fleet.workshop
-    hosts = [look for look in plan.fleet.reached if plan.placement.on(look.host.name) and look.problem is None]
+    hosts = plan.usable()
     # The first one makes it, so one that has some image already goes first.
     hosts.sort(key=lambda look: not _versions(look.facts.read["images"]) if look.facts else True)
     steps.begin("Image: made once, and carried to the other Docker hosts")

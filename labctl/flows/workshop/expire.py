@@ -1,0 +1,78 @@
+"""`labctl workshop extend` and `expire`: when the Docker hosts remove the workshop by themselves."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import LabctlError
+from labctl.flows.play import play_each
+from labctl.flows.workshop import fleet as fleets
+from labctl.flows.workshop.up import version_of
+from labctl.portable import lab_names
+from labctl.provision import inventory
+from labctl.provision.run import PlaybookRun
+from labctl.workshop import expiry
+from labctl.workshop import plan as plans
+from labctl.workshop.inventory import DOCKER_HOSTS, hosts_of
+
+if TYPE_CHECKING:
+    from labctl.show.steps import Steps
+    from labctl.workshop.file import Workshop
+    from labctl.workshop.fleet import Fleet
+
+NEVER = "never"
+
+
+def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> dict[str, Any]:
+    """Let the workshop end so much later than it would. Returns the JSON shape; raises LabctlError."""
+    more = expiry.seconds_of(duration)
+    fleet = fleets.look(workshop, owner, steps)
+    end = fleet.end()
+    if end is None:
+        raise LabctlError(
+            f"The workshop {workshop.name} has no end that could be moved: "
+            f"`labctl workshop expire {duration}` gives it one from now."
+        )
+    return _write_down(fleet, owner, end + more, steps)
+
+
+def expire(workshop: Workshop, owner: str, when: str, steps: Steps) -> dict[str, Any]:
+    """Let the workshop end then, or never. Returns the JSON shape; raises LabctlError."""
+    end = 0 if when == NEVER else expiry.end_of(when, time.time())
+    return _write_down(fleets.look(workshop, owner, steps), owner, end, steps)
+
+
+def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> dict[str, Any]:
+    """Write an end down on every Docker host with seats. Raises LabctlError that names the hosts where it is not."""
+    workshop = fleet.workshop
+    places = set(fleet.existing.values())
+    hosts = [look.host.name for look in fleet.reached if look.host.name in places]
+    silent = [host for host in fleet.silent() if host in places]
+    if not hosts:
+        raise LabctlError(
+            f"The workshop {workshop.name} has no seat on a Docker host that answers: `labctl workshop up` makes them."
+        )
+    steps.begin("The workshop's end")
+    group = hosts_of(workshop)
+    group["vars"] |= {
+        "workshop_reaper_workshop": workshop.name,
+        "workshop_reaper_owner": owner,
+        "workshop_reaper_end": end,
+        "workshop_reaper_image": f"raft-labctl/consul:{version_of(plans.make(fleet))}",
+    }
+    where = inventory.of_workshop(workshop.name, {DOCKER_HOSTS: group}, ",".join(hosts))
+    seen, failures = play_each(PlaybookRun("expiry.yml", where, record="workshop-expiry"), steps)
+    failed = {host: error.sentence for host, error in failures.items()} | dict.fromkeys(silent, "it does not answer")
+    if failed:
+        steps.fail()
+        told = "; ".join(f"{host}: {why}" for host, why in failed.items())
+        raise LabctlError(f"The end was not written down everywhere ({told}): run it again when that is mended.")
+    text = f"ends in {expiry.left_in_words(end - time.time())}" if end else "has no end"
+    steps.done(f"The workshop {workshop.name} {text}, on {', '.join(hosts)}")
+    return {
+        "workshop": workshop.name,
+        "changed": any(item.changed for item in seen),
+        "expires": lab_names.stamp(end) if end else None,
+        "hosts": hosts,
+    }

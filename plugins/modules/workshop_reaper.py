@@ -1,0 +1,168 @@
+#!/usr/bin/python
+"""Ansible module: a workshop's end on a Docker host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: workshop_reaper
+short_description: Write a workshop's end down on a Docker host, so that the host keeps it
+description:
+  - Makes a container that waits until the end and then removes the workshop's labs from this Docker host, and itself.
+  - The end is the container's label. Another end makes a new container before the old one goes, so that there is no
+    moment without one.
+author: The labctl authors
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  workshop:
+    description: The workshop.
+    type: str
+    required: true
+  owner:
+    description: Whose it is. The container of another owner's workshop is refused.
+    type: str
+    required: true
+  end:
+    description: When it ends, in seconds since 1970; V(0) for never, which removes the container.
+    type: int
+    required: true
+  image:
+    description: The image of the container, with a shell and OpenBSD's nc.
+    type: str
+    default: ""
+  script:
+    description: The shell script that waits and removes.
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: End the workshop at six
+  workshop_reaper:
+    workshop: raft101
+    owner: teacher
+    end: 1795539600
+    image: raft-labctl/consul:1.8.7
+    script: "{{ lookup('ansible.builtin.file', 'reaper.sh') }}"
+"""
+
+RETURN = r"""
+end:
+  description: When the workshop ends on this host, in seconds since 1970; 0 for never.
+  type: int
+  returned: always
+"""
+
+import os
+import re
+from typing import Any
+
+from ansible.module_utils import answering, lab_names
+from ansible.module_utils.docker_api import DEFAULT_SOCKET, DockerError, Engine, plain_socket
+
+SERVER_UID = 8500
+SOCKET_INSIDE = "/run/docker.sock"
+
+
+def argument_spec() -> dict[str, dict[str, Any]]:
+    """The module's arguments, as DOCUMENTATION has them."""
+    return {
+        "workshop": {"type": "str", "required": True},
+        "owner": {"type": "str", "required": True},
+        "end": {"type": "int", "required": True},
+        "image": {"type": "str", "default": ""},
+        "script": {"type": "str", "default": ""},
+    }
+
+
+def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
+    """Do what the arguments say and return the module's result. Raises DockerError with one sentence."""
+    workshop, owner, end = params["workshop"], params["owner"], params["end"]
+    if problem := lab_names.name_problem(workshop):
+        raise DockerError(f"{workshop!a} cannot be the name of a workshop: {problem}.", "usage")
+    if end and not (params["image"] and params["script"]):
+        raise DockerError("A workshop that shall end needs the arguments `image` and `script`.", "usage")
+    engine = Engine()
+    labels = {lab_names.LABEL_REAPER: workshop}
+    found = engine.containers(
+        {"label": f"{lab_names.LABEL_REAPER}={workshop}"}, doing=f"looking for the end of the workshop {workshop}"
+    )
+    refuse_foreign(workshop, owner, found)
+    right = [one for one in found if ends_at(one) == end and one["State"]["Running"]]
+    wrong = [one["Id"] for one in found if one not in right[:1]]
+    result = {"changed": bool(wrong) or bool(end and not right), "end": end}
+    if check_mode:
+        return result
+    if end and not right:
+        labels |= {lab_names.LABEL_OWNER: owner, lab_names.LABEL_EXPIRES: lab_names.stamp(end)}
+        doing = f"writing down the end of the workshop {workshop}"
+        # The name is for people who list containers; two ends stand side by side for a moment, so it has the end.
+        made = engine.create(reaper(params, labels), doing=doing, name=f"labctl-{workshop}-until-{end}")
+        engine.change("start", [made], doing=doing)
+    engine.remove("container", wrong, doing=f"removing the old end of the workshop {workshop}")
+    return result
+
+
+def refuse_foreign(workshop: str, owner: str, found: list[dict[str, Any]]) -> None:
+    """Raise DockerError where the workshop of that name on this host is somebody else's."""
+    owners = {(one["Config"].get("Labels") or {}).get(lab_names.LABEL_OWNER, "") for one in found} - {owner}
+    if owners:
+        raise DockerError(
+            f"The workshop {workshop} on this Docker host belongs to {min(owners)}, not to {owner}: choose another "
+            f"name, or set LABCTL_OWNER={min(owners)} if that is you.",
+            "refused",
+        )
+
+
+def ends_at(container: dict[str, Any]) -> int:
+    """The end that a container waits for; -1 where its label does not say."""
+    text = (container["Config"].get("Labels") or {}).get(lab_names.LABEL_EXPIRES, "")
+    return lab_names.moment(text) if re.fullmatch(lab_names.STAMP, text) else -1
+
+
+def reaper(params: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
+    """The container, as the engine's API has one. It may use the engine's socket, and nothing else."""
+    socket = plain_socket() or DEFAULT_SOCKET
+    return {
+        "Image": params["image"],
+        "Labels": labels,
+        "User": user_of(socket),
+        "Entrypoint": ["sh", "-c", params["script"], "reaper"],
+        "Cmd": [params["workshop"], str(params["end"])],
+        "HostConfig": {
+            "NetworkMode": "none",
+            # Or a restart of the host would forget the end. It removes itself when its work is done.
+            "RestartPolicy": {"Name": "unless-stopped"},
+            "ReadonlyRootfs": True,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges:true"],
+            "Memory": 32 << 20,
+            "PidsLimit": 32,
+            "Mounts": [{"Type": "bind", "Source": socket, "Target": SOCKET_INSIDE}],
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}},
+        },
+    }
+
+
+def user_of(socket: str) -> str:
+    """Who may use the socket: our own user in the socket's group; where that is root's, root without capabilities."""
+    try:
+        group = os.stat(socket).st_gid  # noqa: PTH116 - a path of the host
+    except OSError:
+        group = 0
+    return f"{SERVER_UID}:{group}" if group else "0:0"
+
+
+def main() -> None:
+    """Run the module."""
+    answering.run(argument_spec(), answer)
+
+
+if __name__ == "__main__":
+    main()
