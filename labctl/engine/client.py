@@ -1,4 +1,4 @@
-"""Connect to the Docker Engine that the docker command uses, and say in one sentence why that fails.
+"""Connect to the Docker Engine that the docker command uses, or to one over SSH, and say why that fails.
 
 What only reads lists asks the engine's socket itself, as the modules do: loading Docker's Python library takes longer
 than everything that `labctl ls` does besides. Whatever else is asked of a client is the library's.
@@ -7,9 +7,13 @@ than everything that `labctl ls` does besides. Whatever else is asked of a clien
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.engine.place import HERE, Place
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable.docker_api import DEFAULT_SOCKET, DockerError, Engine, plain_socket
 
@@ -18,21 +22,37 @@ if TYPE_CHECKING:
 
     import docker
 
+    from labctl.engine.ssh_words import Address
+
 TIMEOUT_SECONDS = 20
+SSH = "ssh://"
 
 
 class Client:
-    """A connection to the engine: `docker.APIClient`, but for its lists."""
+    """A connection to an engine: `docker.APIClient`, but for its lists.
 
-    def __init__(self) -> None:
-        self._engine = Engine(TIMEOUT_SECONDS) if plain_socket() else None
+    Args:
+        place: where the engine is met.
+        host: the Docker host's name, as `labctl ls` shows it; by default as the docker command knows it.
+    """
+
+    def __init__(self, place: Place = HERE, host: str = "") -> None:
+        self.place = place
+        self._host = host
+        quick = place.socket is not None or plain_socket() is not None
+        self._engine = Engine(TIMEOUT_SECONDS, place.socket) if quick else None
         self._loaded: docker.APIClient | None = None
+
+    @property
+    def host(self) -> str:
+        """The Docker host as a user knows it."""
+        return self._host or host_name()
 
     @property
     def library(self) -> docker.APIClient:
         """Docker's own client. Raises LabctlError where no engine answers or this user may not use it."""
         if self._loaded is None:
-            self._loaded = _connected_library()
+            self._loaded = _connected_library(self.place)
         return self._loaded
 
     def __getattr__(self, name: str) -> Any:
@@ -65,8 +85,29 @@ class Client:
 
 
 def connect() -> Client:
-    """A client. Whether the engine answers shows with the first question."""
-    return Client()
+    """A client of the engine that the docker command uses.
+
+    Whether an engine here answers shows with the first question. Raises LabctlError where one over SSH is not reached.
+    """
+    where = address() or ""
+    if not where.startswith(SSH):
+        return Client()
+    from labctl.engine.ssh_words import address_of  # noqa: PLC0415 - only for another host
+
+    return connect_to(address_of(where))
+
+
+def connect_to(there: Address, name: str = "") -> Client:
+    """A client of a Docker host over SSH, by its one connection. Raises LabctlError where it is not reached.
+
+    Args:
+        there: where it is.
+        name: what it is called; its address by default.
+    """
+    from labctl.engine import reach  # noqa: PLC0415 - only for another host
+
+    connection = reach.connection(there, name)
+    return Client(connection, connection.name)
 
 
 def address() -> str | None:
@@ -75,14 +116,17 @@ def address() -> str | None:
         return host
     if plain_socket() is not None:
         return None
-    import docker  # noqa: PLC0415 - only for a context
-    from docker.errors import DockerException  # noqa: PLC0415
-
-    with contextlib.suppress(DockerException, OSError, ValueError, KeyError):
-        context = docker.ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT"))
-        if context is not None and context.name != "default":
-            return str(context.Host)
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        named = os.environ.get("DOCKER_CONTEXT") or _read(folder / "config.json")["currentContext"]
+        # The docker command keeps each context in a folder that is named by its checksum.
+        described = _read(folder / "contexts/meta" / hashlib.sha256(named.encode()).hexdigest() / "meta.json")
+        return str(described["Endpoints"]["docker"]["Host"])
     return None
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def host_name() -> str:
@@ -91,8 +135,13 @@ def host_name() -> str:
     return "local" if where is None or where.startswith("unix://") else where
 
 
-def explain(error: Exception) -> LabctlError:
-    """Turn what the engine, or the Docker library, raised into one sentence."""
+def is_elsewhere() -> bool:
+    """Whether the docker command's engine is reached over a network, and so on another machine."""
+    return not (address() or "unix://").startswith("unix://")
+
+
+def explain(error: Exception, place: Place = HERE) -> LabctlError:
+    """Turn what the engine at a place, or the Docker library, raised into one sentence."""
     said = error.said if isinstance(error, DockerError) else str(error)
     lower = said.lower()
     if "permission denied" in lower:
@@ -100,7 +149,7 @@ def explain(error: Exception) -> LabctlError:
             "This user may not use the Docker socket: join the group `docker` "
             "(`sudo usermod -aG docker $USER`, then log in again) or run labctl with sudo."
         )
-    where = address() or DEFAULT_SOCKET
+    where = place.name or address() or DEFAULT_SOCKET
     if any(sign in lower for sign in ("no such file", "connection refused", "connection aborted", "cannot connect to")):
         return LabctlError(
             f"No Docker Engine answers at {where}: `labctl doctor --fix` starts it, "
@@ -122,26 +171,25 @@ def _is_of_docker(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """Let what the engine or the Docker library raises inside come out as a LabctlError."""
+def explained(place: Place = HERE) -> Iterator[None]:
+    """Let what the engine at a place, or the Docker library, raises inside come out as a LabctlError."""
     try:
         yield
     except Exception as error:
         if _is_of_docker(error):
-            raise explain(error) from error
+            raise place.explain(error) or explain(error, place) from error
         raise
 
 
-def _connected_library() -> docker.APIClient:
+def _connected_library(place: Place) -> docker.APIClient:
     import docker  # noqa: PLC0415 - takes longer to load than most commands to run
 
-    with explained():
-        where = address()
+    with explained(place):
+        where = f"unix://{place.socket}" if place.socket else address()
         return docker.APIClient(
             base_url=where,
             version="auto",
             timeout=TIMEOUT_SECONDS,
-            use_ssh_client=True,
             tls=_tls(where),
         )
 

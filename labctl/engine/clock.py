@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from labctl.engine.client import explained
+from labctl.engine.place import HERE, Place
 from labctl.portable.docker_api import Engine
 
 
@@ -23,11 +24,11 @@ class Difference:
         return max(abs(self.seconds) - self.uncertain, 0.0)
 
 
-def difference() -> Difference | None:
-    """Ask the engine what time it is; None where it does not say. Raises LabctlError."""
+def difference(place: Place = HERE) -> Difference | None:
+    """Ask an engine what time it is; None where it does not say. Raises LabctlError."""
     begin = datetime.now(UTC)
-    with explained():
-        said: Any = Engine().get("/info", doing="asking for the time")
+    with explained(place):
+        said: Any = Engine(path=place.socket).get("/info", doing="asking for the time")
     end = datetime.now(UTC)
     try:
         there = datetime.fromisoformat(said["SystemTime"])

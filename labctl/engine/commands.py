@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -24,5 +23,7 @@ def run_in(lab: Lab, server: Server, words: list[str]) -> int:
     if not words:
         raise LabctlError("Nothing to run: give a command after `--`, as in `-- consul members`.", ExitCode.USAGE)
     terminal = ["--interactive", "--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else ["--interactive"]
-    process = subprocess.run([docker, "exec", *terminal, server.id, *words], check=False, env=os.environ.copy())
+    process = subprocess.run(
+        [docker, "exec", *terminal, server.id, *words], check=False, env=server.place.environment()
+    )
     return process.returncode

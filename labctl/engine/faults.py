@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab, Server
+    from labctl.engine.place import Place
 
 LABEL_WORDS = lab_names.LABEL_PREFIX + "fault-words"
 LABEL_TARGET = lab_names.LABEL_PREFIX + "fault-target"
@@ -64,7 +65,7 @@ class ActiveFault:
 
 def active(client: Client, lab: str) -> list[ActiveFault]:
     """The faults of the network that a lab has now, in the order in which they end. Raises LabctlError."""
-    with explained():
+    with explained(client.place):
         listed = client.containers(filters={"label": f"{lab_names.LABEL_LAB}={lab}"})
     found: dict[str, list[dict[str, str]]] = {}
     for one in helpers.with_fault(listed):
@@ -91,7 +92,7 @@ def _moment(text: str) -> datetime | None:
 def change(lab: Lab, changes: Mapping[str, rules.Change], fault: str, words: str, seconds: float) -> None:
     """Put a fault into the network of each of these servers, into all of them or into none. Raises LabctlError."""
     until = datetime.now(UTC) + timedelta(seconds=seconds)
-    engine = Engine()
+    engine = _engine_of(lab.place)
 
     def apply(name: str) -> None:
         labels = {LABEL_FAULT: fault, LABEL_WORDS: words, LABEL_TARGET: name, LABEL_UNTIL: until.isoformat()}
@@ -104,7 +105,7 @@ def change(lab: Lab, changes: Mapping[str, rules.Change], fault: str, words: str
             except DockerError as error:
                 raise _explained(error, name) from error
 
-    with explained():
+    with explained(lab.place):
         try:
             _each(apply, changes)
         except BaseException:
@@ -142,8 +143,9 @@ def heal(lab: Lab, fault: str | None = None) -> dict[str, set[str]]:
     Raises:
         LabctlError: a rule is still there, or Docker failed.
     """
-    with explained():
-        return _clean(Engine(), lab, [one for one in lab.servers if one.state in {"running", "paused"}], fault)
+    with explained(lab.place):
+        there = [one for one in lab.servers if one.state in {"running", "paused"}]
+        return _clean(_engine_of(lab.place), lab, there, fault)
 
 
 def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | None) -> dict[str, set[str]]:
@@ -172,6 +174,10 @@ def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | Non
     return found
 
 
+def _engine_of(place: Place) -> Engine:
+    return Engine(path=place.socket)
+
+
 def signal(verb: str, servers: Iterable[Server]) -> None:
     """Do `kill`, `stop`, `start`, `pause` or `unpause` to servers' processes, all at once. Raises LabctlError.
 
@@ -179,18 +185,16 @@ def signal(verb: str, servers: Iterable[Server]) -> None:
     """
     query: dict[str, dict[str, Any]] = {"kill": {"signal": "KILL"}, "stop": {"t": 5}}
     doing = {"kill": "killing", "stop": "stopping", "start": "starting", "pause": "pausing", "unpause": "resuming"}
-    engine = Engine()
 
-    def send(server: str) -> None:
+    def send(server: Server) -> None:
         try:
-            engine.change(verb, [server], doing=f"{doing[verb]} servers", **query.get(verb, {}))
+            _engine_of(server.place).change(verb, [server.id], doing=f"{doing[verb]} servers", **query.get(verb, {}))
         except DockerError as error:
             # Two may heal at the same time. Of a server that was started already, Docker says nothing.
             if verb != "unpause" or "is not paused" not in error.said.lower():
                 raise
 
-    with explained():
-        _each(send, [one.id for one in servers])
+    _each_server(send, servers)
 
 
 def done_by(server: Server, verb: str, begin: datetime, end: datetime) -> datetime | None:
@@ -200,8 +204,8 @@ def done_by(server: Server, verb: str, begin: datetime, end: datetime) -> dateti
     """
     wanted = json.dumps({"container": [server.id], "event": [verb]})
     query = {"since": _since_1970(begin), "until": _since_1970(end), "filters": wanted}
-    with explained():
-        said = Engine().ask("GET", "/events", query, doing=f"asking when {server.name} was disturbed")
+    with explained(server.place):
+        said = _engine_of(server.place).ask("GET", "/events", query, doing=f"asking when {server.name} was disturbed")
     stamps = [json.loads(line).get("timeNano") for line in said.splitlines() if line.strip()]
     times = [datetime.fromtimestamp(stamp / 1e9, UTC) for stamp in stamps if isinstance(stamp, int)]
     return min((one for one in times if begin <= one <= end), default=None)
@@ -214,30 +218,40 @@ def _since_1970(time: datetime) -> str:
 def transfer(leader: Server, identity: str | None) -> None:
     """Let the leader hand its leadership over, to the server of that ID or to whom it chooses. Raises LabctlError."""
     words = ["consul", "operator", "raft", "transfer-leader", *([f"-id={identity}"] if identity else [])]
-    with explained():
-        Engine().execute(leader.id, words, doing=f"asking {leader.name} to hand its leadership over")
+    with explained(leader.place):
+        _engine_of(leader.place).execute(leader.id, words, doing=f"asking {leader.name} to hand its leadership over")
 
 
 def note(servers: Iterable[Server], line: str) -> None:
     """Write a line into servers' logs, where their own lines are. Raises LabctlError."""
-    engine, ids = Engine(), {one.name: one.id for one in servers}
 
-    def write(name: str) -> None:
-        engine.execute(ids[name], ["/bin/sh", "-c", NOTE, line], doing=f"noting a fault in the log of {name}")
+    def write(server: Server) -> None:
+        words = ["/bin/sh", "-c", NOTE, line]
+        _engine_of(server.place).execute(server.id, words, doing=f"noting a fault in the log of {server.name}")
 
-    with explained():
-        _each(write, ids)
+    _each_server(write, servers)
 
 
 def last_words(server: Server) -> str:
     """The end of a server's log, of the life that it has or had last. Raises LabctlError."""
-    engine, doing = Engine(), f"reading the log of {server.name}"
-    with explained():
+    engine, doing = _engine_of(server.place), f"reading the log of {server.name}"
+    with explained(server.place):
         state = engine.get(f"/containers/{server.id}/json", doing=doing)["State"]
         began = datetime.fromisoformat(state["StartedAt"])
         # One that was never started has a date of the year 1.
         since = began.timestamp() if began.year > 1 else 0.0
         return engine.log(server.id, lines=LAST_LINES, since=since, doing=doing)
+
+
+def _each_server(work: Callable[[Server], None], servers: Iterable[Server]) -> None:
+    """Do the same to all of them at once. Raises LabctlError."""
+    by_id = {server.id: server for server in servers}
+
+    def told(key: str) -> None:
+        with explained(by_id[key].place):
+            work(by_id[key])
+
+    _each(told, by_id)
 
 
 def _each(work: Callable[[str], None], names: Iterable[str]) -> None:

@@ -51,7 +51,7 @@ def version_key(version: str) -> tuple[Any, ...]:
 
 def list_images(client: Client, repository: str = REPOSITORY) -> list[Image]:
     """All images of labs, the newest version first. Raises LabctlError."""
-    with explained():
+    with explained(client.place):
         summaries = client.images(filters={"label": image_marks.VERSION})
     found = []
     for summary in summaries:
@@ -85,7 +85,7 @@ def save(client: Client, image: Image, path: Path, *, force: bool) -> int:
         raise LabctlError(f"The image could not be written to {path}: {error.strerror}.") from error
     part = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file, explained():
+        with os.fdopen(handle, "wb") as file, explained(client.place):
             for chunk in client.get_image(image.name):
                 file.write(chunk)
         part.chmod(0o644)
@@ -99,12 +99,12 @@ def save(client: Client, image: Image, path: Path, *, force: bool) -> int:
 
 def load(client: Client, path: Path) -> Image:
     """Load an image that `save` wrote. What has no label of ours is removed again. Raises LabctlError."""
-    with explained():
+    with explained(client.place):
         before = {name for one in client.images() for name in [one["Id"], *(one.get("RepoTags") or [])]}
     try:
         if not tarfile.is_tarfile(path):
             raise LabctlError(f"{path} is not an image: give a file that `labctl image save` wrote.", ExitCode.USAGE)
-        with path.open("rb") as file, explained():
+        with path.open("rb") as file, explained(client.place):
             loaded = [str(line["stream"]) for line in client.load_image(file, quiet=False) if "stream" in line]
     except OSError as error:
         raise LabctlError(f"{path} could not be read: {error.strerror or error}.", ExitCode.USAGE) from error
@@ -112,7 +112,7 @@ def load(client: Client, path: Path) -> Image:
     found = [image for image in list_images(client) if image.name in names or image.id in names]
     if found:
         return found[0]
-    with contextlib.suppress(LabctlError), explained():
+    with contextlib.suppress(LabctlError), explained(client.place):
         for name in names:
             if name not in before:
                 client.remove_image(name)

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine.client import explained, host_name
+from labctl.engine.client import explained
+from labctl.engine.place import HERE, Place
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import lab_names
-from labctl.portable.consul_door import Door
 from labctl.portable.consul_views import Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from labctl.engine.client import Client
+    from labctl.portable.consul_door import Door
 
 HTTP_PORT = 8500
 RAFT_MULTIPLIER: Mapping[str, int] = {"real": 1, "teach": 5}
@@ -27,7 +28,8 @@ RAFT_MULTIPLIER: Mapping[str, int] = {"real": 1, "teach": 5}
 class Server:
     """One server's container.
 
-    `state` is Docker's word (`running`, `exited`, `paused`, ...); `http_port` is None while it does not run.
+    `state` is Docker's word (`running`, `exited`, `paused`, ...); `http_port` is None while it does not run; `place` is
+    where its engine is met.
     """
 
     name: str
@@ -36,11 +38,12 @@ class Server:
     state: str
     address: str
     http_port: int | None
+    place: Place = HERE
 
     @property
     def door(self) -> Door | None:
         """Its HTTP API, while it runs."""
-        return Door(self.http_port) if self.http_port is not None else None
+        return self.place.door(self.http_port) if self.http_port is not None else None
 
     @property
     def member(self) -> Member:
@@ -64,6 +67,7 @@ class Lab:
     created: datetime
     expires: str | None
     servers: tuple[Server, ...]
+    place: Place = HERE
 
     @property
     def missing(self) -> list[str]:
@@ -95,7 +99,7 @@ def _label(labels: dict[str, str], name: str) -> str:
     return labels.get(lab_names.LABEL_PREFIX + name, "")
 
 
-def _server(summary: dict[str, Any]) -> Server:
+def _server(summary: dict[str, Any], place: Place) -> Server:
     labels = summary["Labels"]
     networks = list((summary["NetworkSettings"].get("Networks") or {}).values())
     address = ""
@@ -109,6 +113,7 @@ def _server(summary: dict[str, Any]) -> Server:
         state=summary["State"],
         address=address,
         http_port=int(ports[0]["PublicPort"]) if ports else None,
+        place=place,
     )
 
 
@@ -116,8 +121,8 @@ def _number(text: str, otherwise: int) -> int:
     return int(text) if text.isdecimal() else otherwise
 
 
-def labs_from(summaries: Iterable[dict[str, Any]], host: str) -> list[Lab]:
-    """Group container summaries, as Docker's list of containers gives them, into labs in order of name."""
+def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: Place = HERE) -> list[Lab]:
+    """Group container summaries, as a Docker host's list of containers gives them, into labs in order of name."""
     grouped: dict[str, list[dict[str, Any]]] = {}
     for summary in summaries:
         labels = summary.get("Labels") or {}
@@ -140,18 +145,22 @@ def labs_from(summaries: Iterable[dict[str, Any]], host: str) -> list[Lab]:
                 image=newest["Image"],
                 created=datetime.fromtimestamp(min(part["Created"] for part in parts), tz=UTC),
                 expires=_label(labels, "expires") or None,
-                servers=tuple(sorted(map(_server, parts), key=lambda server: server.name)),
+                servers=tuple(sorted((_server(part, place) for part in parts), key=lambda server: server.name)),
+                place=place,
             )
         )
     return labs
 
 
 def list_labs(client: Client, name: str | None = None) -> list[Lab]:
-    """All labs of this Docker host, or the one of that name. Raises LabctlError."""
+    """All labs of the client's Docker host, or the one of that name, with their doors open. Raises LabctlError."""
     label = f"{lab_names.LABEL_LAB}={name}" if name else lab_names.LABEL_LAB
-    with explained():
+    with explained(client.place):
         summaries = client.containers(filters={"label": label})
-    return labs_from(summaries, host_name())
+    found = labs_from(summaries, client.host, client.place)
+    ports = [server.http_port for lab in found for server in lab.running if server.http_port is not None]
+    client.place.open_doors(ports)
+    return found
 
 
 def find_lab(client: Client, name: str) -> Lab | None:
@@ -164,7 +173,7 @@ def leftovers(client: Client) -> dict[str, str]:
 
     Returns each lab's name and its owner.
     """
-    with explained():
+    with explained(client.place):
         filters = {"label": lab_names.LABEL_LAB}
         things = client.containers(filters=filters) + client.networks(filters=filters) + client.volumes(filters=filters)
     labelled = [thing["Labels"] for thing in things if thing.get("Labels")]

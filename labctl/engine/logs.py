@@ -71,7 +71,7 @@ def read(client: Client, servers: list[Server], tail: int | None = None, since: 
     """
     found: list[LogLine] = []
     for server in servers:
-        with explained():
+        with explained(client.place):
             raw = client.logs(server.id, timestamps=True, tail=tail if tail is not None else "all", since=since)
         found += [split(server.name, line) for line in raw.split(b"\n") if line]
     return sorted(found, key=lambda line: line.taken)
@@ -82,7 +82,7 @@ class Follower:
 
     Lines that arrive within a few hundredths of a second of each other are sorted, so that what one server did
     before another also stands before it. A server that stops and starts again goes on. Ends when the lab is
-    removed or `stop` was called.
+    removed or `stop` was called; where the way to the Docker host breaks, it raises LabctlError.
     """
 
     def __init__(
@@ -155,4 +155,5 @@ class Follower:
                 lines = sorted(lines + self.take(0), key=lambda one: one.taken)
             yield from lines
             if ended and not lines:
+                self._client.place.refuse_lost()
                 return

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from labctl.chaos.report import Disturbance, Reigned, Report, Run, report_of
 from labctl.chaos.schedule import Step, schedule
 from labctl.engine import client as engine
+from labctl.engine import clock as clocks
 from labctl.engine import faults, logs, status
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
@@ -120,7 +121,7 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Run:
     crowd.clear()
     steps.done(_healed(lab, ready_after, asked.timeout))
     done = sorted(disturber.done, key=lambda one: one.begin)
-    reigns = _reigns(docker, lab, began, seconds)
+    reigns = _reigns(docker, lab, _by_its_clock(lab, began), seconds)
     return Run(
         lab.name, lab.version, tuple(one.name for one in lab.servers), planned.seed, asked.seconds, asked.mix, began,
         seconds, tuple(done), tuple(operations), final, reigns, ready_after, interrupted,
@@ -186,6 +187,12 @@ def _telling(steps: Steps) -> Callable[[Disturbance], None]:
             steps.note(f"{one.begin:7.1f}s  {one.what}, for {one.step.seconds:.1f} s")
 
     return tell
+
+
+def _by_its_clock(lab: Lab, time: datetime) -> datetime:
+    """What the Docker host's clock, which stamps the logs, said at a time of this machine's clock."""
+    found = clocks.difference(lab.place)
+    return time + timedelta(seconds=found.seconds) if found is not None and found.certain else time
 
 
 def _reigns(docker: Docker, lab: Lab, began: datetime, seconds: float) -> tuple[Reigned, ...]:

@@ -17,6 +17,7 @@ from labctl.engine import images
 from labctl.engine.usage import used_by
 from labctl.errors import LabctlError
 from labctl.flows.play import to_the_end
+from labctl.flows.where import on_the_docker_host
 from labctl.portable import lab_limits
 from labctl.provision import state
 from labctl.provision.content import content_root
@@ -124,11 +125,13 @@ def _state() -> Finding:
 
 
 def _disk() -> Finding:
+    if engine.is_elsewhere():
+        return Finding("disk", ok=True, found="of another machine")
     root = _says(["docker", "info", "--format", "{{.DockerRootDir}}"]) or "/"
     try:
         free = shutil.disk_usage(root).free
     except OSError:
-        # A remote engine's disk, or one in a virtual machine, cannot be measured from here.
+        # An engine's disk in a virtual machine cannot be measured from here.
         return Finding("disk", ok=True, found="of another machine")
     found = f"{free / 1e9:.1f} GB free at {root}"
     return Finding("disk", free >= FREE_BYTES, found, None if free >= FREE_BYTES else "docker image prune")
@@ -191,7 +194,7 @@ def mend(findings: list[Finding], steps: Steps) -> None:
     broken = {finding.check for finding in findings if not finding.ok}
     if broken & {"docker command", "engine", "compose"}:
         steps.begin("Docker Engine and Compose: installing and starting what is missing")
-        run = PlaybookRun("engine.yml", inventory.of_this_machine("engine", {}))
+        run = PlaybookRun("engine.yml", inventory.of_this_machine("engine", on_the_docker_host({})))
         with to_the_end(run, steps):
             for item in run.progress():
                 message = (item.result or {}).get("msg") if item else None

@@ -10,6 +10,7 @@ from labctl.engine.labs import choose_lab, find_lab, leftovers, list_labs
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows.plan import refuse_foreign
 from labctl.flows.play import play
+from labctl.flows.where import on_the_docker_host
 from labctl.portable import lab_names
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
@@ -57,9 +58,9 @@ def _play(playbook: str, lab: str, settings: dict[str, Any], who: Who, steps: St
     """Run a playbook for a lab, and return the results of its tasks."""
     if who.inventory:
         inventory.lab_in(who.inventory, lab)
-        where = inventory.from_file(who.inventory, lab, settings)
+        where = inventory.from_file(who.inventory, lab, on_the_docker_host(settings))
     else:
-        where = inventory.of_this_machine(lab, settings)
+        where = inventory.of_this_machine(lab, on_the_docker_host(settings))
     seen = play(PlaybookRun(playbook, where), steps, verbose=who.verbose)
     return [item.result for item in seen if item.result is not None]
 

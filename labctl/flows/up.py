@@ -12,6 +12,7 @@ from labctl.engine.images import Image, find_image
 from labctl.engine.labs import Lab, choose_lab, find_lab
 from labctl.flows.plan import UpOptions, Wanted, completed, differences, refuse_foreign, refuse_options, wanted_of
 from labctl.flows.play import to_the_end
+from labctl.flows.where import on_the_docker_host
 
 if TYPE_CHECKING:
     from labctl.flows.lesson import Lesson
@@ -176,8 +177,8 @@ class Up:
         if image:
             settings |= {"consul_image_id": image.id, "consul_image_consul_version": image.version}
         if options.inventory:
-            return inventory.from_file(options.inventory, options.lab, settings)
-        return inventory.of_this_machine(options.lab, settings)
+            return inventory.from_file(options.inventory, options.lab, on_the_docker_host(settings))
+        return inventory.of_this_machine(options.lab, on_the_docker_host(settings))
 
     def _play(self, playbook: str, inventory: Inventory, tags: tuple[str, ...]) -> None:
         self._watch(start_playbook(playbook, inventory, tags, f"up-{playbook}"))

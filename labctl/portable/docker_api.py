@@ -125,10 +125,15 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Engine:
-    """The Docker Engine of this host. Every method raises DockerError with one sentence."""
+    """A Docker Engine. Every method raises DockerError with one sentence.
 
-    def __init__(self, timeout: float = TIMEOUT_SECONDS) -> None:
-        self._socket = plain_socket()
+    Args:
+        timeout: seconds until a request counts as unanswered.
+        path: the engine's socket; None is the engine that the docker command would use.
+    """
+
+    def __init__(self, timeout: float = TIMEOUT_SECONDS, path: str | None = None) -> None:
+        self._socket = plain_socket() if path is None else path
         self._timeout = timeout
 
     def ask(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from docker.errors import NotFound
 
+from labctl.engine.place import HERE, Place
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import IO
@@ -82,6 +84,8 @@ class FakeEngine:
     says: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     error: Exception | None = None
+    place: Place = HERE
+    host: str = "local"
 
     def _fits(self, labels: dict[str, str] | None, filters: dict[str, str] | None) -> bool:
         name, sign, value = (filters or {}).get("label", "").partition("=")

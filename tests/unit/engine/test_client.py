@@ -135,7 +135,7 @@ def test_without_certificates_there_is_no_tls() -> None:
 
 
 def test_lists_come_from_the_socket_without_the_library(docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
-    def loaded() -> None:
+    def loaded(_: object) -> None:
         raise AssertionError("a list needs no library")
 
     monkeypatch.setattr(client, "_connected_library", loaded)
@@ -155,7 +155,7 @@ def test_what_the_engine_refuses_is_told(docker: FakeDocker) -> None:
         client.connect().networks(filters={"label": "x"})
 
 
-def test_a_context_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_socket_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     class Library:
         """What docker.APIClient answers."""
 
@@ -174,8 +174,8 @@ def test_a_context_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> No
         def version(self) -> str:
             return "28"
 
-    monkeypatch.setenv("DOCKER_HOST", "ssh://ada@room")
-    monkeypatch.setattr(client, "_connected_library", Library)
+    monkeypatch.setenv("DOCKER_HOST", "tcp://room:2375")
+    monkeypatch.setattr(client, "_connected_library", lambda _: Library())
     far, filters = client.connect(), {"label": "x"}
     assert far.images(filters=filters) == far.networks(filters=filters) == [{"Id": "{'label': 'x'}"}]
     assert far.containers(filters=filters) == [{"Id": "True {'label': 'x'}"}]

@@ -20,6 +20,9 @@ def saying(monkeypatch: pytest.MonkeyPatch, module: Any, said: Any) -> list[dict
     asked: list[dict[str, Any]] = []
 
     class Engine:
+        def __init__(self, path: str | None = None) -> None:
+            assert path is None
+
         def get(self, path: str, **_: Any) -> Any:
             asked.append({"path": path})
             return said

@@ -1,0 +1,70 @@
+"""A folder for the sockets of one connection: only this user's, and gone with whoever made it, also when killed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+PREFIX = "labctl-ssh-"
+LOCK = "lock"
+# Linux gives a socket's path 107 bytes; ssh adds 17 while it makes its own, and a forwarded port has five.
+LONGEST_BASE = 60
+_NEW_SECONDS = 60.0
+
+
+class SocketFolder:
+    """A folder of mode 0700. Whoever holds its lock uses it; a folder that nobody holds is anybody's to remove."""
+
+    def __init__(self) -> None:
+        base = _base()
+        _remove_left(base)
+        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+        self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.close(self._lock)
+
+
+def _base() -> Path:
+    """Where it is made: the user's own folder of this session, else /tmp; a longer path would hold no socket."""
+    for name in ("XDG_RUNTIME_DIR", "TMPDIR"):
+        folder = os.environ.get(name, "")
+        if folder and len(os.fsencode(folder)) <= LONGEST_BASE and os.access(folder, os.W_OK | os.X_OK):
+            return Path(folder)
+    return Path("/tmp")  # noqa: S108 - mkdtemp makes a folder of one's own there
+
+
+def _remove_left(base: Path) -> None:
+    """Remove the folders of this user's runs that were killed."""
+    for folder in base.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if folder.lstat().st_uid != os.getuid() or folder.is_symlink():
+                continue
+            if _is_nobodys(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_nobodys(folder: Path) -> bool:
+    """Whether nobody holds a folder's lock. One that was just made may not have it yet. Raises OSError."""
+    if time.time() - folder.stat().st_mtime < _NEW_SECONDS:
+        return False
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True

@@ -1,0 +1,30 @@
+"""How Ansible reaches the Docker host that DOCKER_HOST names: by its own SSH, with the same checks as labctl's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labctl.engine import client as engine
+from labctl.engine.ssh_words import address_of
+
+# Whoever answers is who is known, and nobody is asked for a password.
+SSH_ARGUMENTS = "-o BatchMode=yes -o StrictHostKeyChecking=yes"
+
+
+def on_the_docker_host(settings: dict[str, Any]) -> dict[str, Any]:
+    """A lab's settings, and the connection to its Docker host where that is reached over SSH. Raises LabctlError."""
+    where = engine.address() or ""
+    if not where.startswith(engine.SSH):
+        return settings
+    address = address_of(where)
+    connection: dict[str, Any] = {
+        "ansible_connection": "ssh",
+        "ansible_host": address.host,
+        "ansible_ssh_common_args": SSH_ARGUMENTS,
+        "ansible_python_interpreter": "auto_silent",
+    }
+    if address.user:
+        connection["ansible_user"] = address.user
+    if address.port:
+        connection["ansible_port"] = address.port
+    return settings | connection
