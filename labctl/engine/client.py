@@ -144,13 +144,15 @@ def explain(error: Exception, place: Place = HERE) -> LabctlError:
     """Turn what the engine at a place, or the Docker library, raised into one sentence."""
     said = error.said if isinstance(error, DockerError) else str(error)
     lower = said.lower()
-    if "permission denied" in lower:
+    # Of another host, its place has said all that is to be said of a socket.
+    if not place.name and "permission denied" in lower:
         return LabctlError(
             "This user may not use the Docker socket: join the group `docker` "
             "(`sudo usermod -aG docker $USER`, then log in again) or run labctl with sudo."
         )
     where = place.name or address() or DEFAULT_SOCKET
-    if any(sign in lower for sign in ("no such file", "connection refused", "connection aborted", "cannot connect to")):
+    signs = ("no such file", "connection refused", "connection aborted", "cannot connect to")
+    if not place.name and any(sign in lower for sign in signs):
         return LabctlError(
             f"No Docker Engine answers at {where}: `labctl doctor --fix` starts it, "
             "and installs it where it is missing."

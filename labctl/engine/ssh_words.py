@@ -173,8 +173,8 @@ def no_docker(name: str, address: Address, found: Greeting) -> LabctlError:
         )
     if found.state == "missing":
         return LabctlError(
-            f"Docker is not installed on the Docker host {name}: `ansible-playbook -i INVENTORY playbooks/engine.yml` "
-            "brings it."
+            f"Docker is not installed on the Docker host {name}: `labctl doctor --fix` with the same DOCKER_HOST, or "
+            "`ansible-playbook -i INVENTORY playbooks/engine.yml`, brings it."
         )
     return stopped(name)
 

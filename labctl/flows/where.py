@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from labctl.engine import client as engine
-from labctl.engine.ssh_words import address_of
+from labctl.engine.ssh_words import ALIVE_SECONDS, ALIVE_TIMES, CONNECT_SECONDS, address_of
 
-# Whoever answers is who is known, and nobody is asked for a password.
-SSH_ARGUMENTS = "-o BatchMode=yes -o StrictHostKeyChecking=yes"
+# Whoever answers is who is known, nobody is asked for a password, and a host that is lost is noticed: Ansible keeps its
+# connections for a minute, and would go on waiting on one to a host that has started anew.
+SSH_ARGUMENTS = (
+    f"-o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout={CONNECT_SECONDS} "
+    f"-o ServerAliveInterval={ALIVE_SECONDS} -o ServerAliveCountMax={ALIVE_TIMES}"
+)
 
 
 def on_the_docker_host(settings: dict[str, Any]) -> dict[str, Any]:

@@ -180,9 +180,11 @@ class DockerHost(OwnEngine):
         return False
 
     def stop_sshd(self) -> None:
-        """End its sshd; sessions that are open go on."""
-        pid = int((self.folder / "sshd.pid").read_text())
-        os.kill(pid, signal.SIGTERM)
+        """End its sshd and every session."""
+        for pid in self.pids():
+            with suppress(OSError):
+                if b"sshd:" in (Path("/proc") / str(pid) / "cmdline").read_bytes():
+                    os.kill(pid, signal.SIGTERM)
         wait_until(lambda: not self._listens(), SSH_SECONDS, "sshd to end")
 
     def start_sshd(self) -> None:

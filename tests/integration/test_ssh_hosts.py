@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.docker_hosts import DockerHosts
+from tests.integration.docker_hosts import GUEST, DockerHosts
 from tests.integration.elections import ELECTION_SECONDS
 from tests.integration.harness import (
     ROOT,
@@ -122,8 +125,9 @@ def test_looking_works_as_on_a_laptop(cleo: Person, lab: str) -> None:
     assert {one["role"] for one in status["servers"]} == {"leader", "follower"}
     members = cleo.done("members", lab, "--json").json
     assert [(one["name"], one["state"]) for one in members] == [(f"consul{one}", "alive") for one in (1, 2, 3)]
-    assert "becomes leader" in cleo.done("story", lab).out or "leader" in cleo.done("story", lab).out
-    assert "raft" in cleo.done("logs", lab, "--tail", "20").out
+    assert "leads" in cleo.done("story", lab).out
+    lines = cleo.done("logs", lab, "--tail", "2", "--json").out.splitlines()
+    assert {json.loads(line)["server"] for line in lines} == {"consul1", "consul2", "consul3"}
     assert "consul2" in cleo.done("exec", "--lab", lab, "consul1", "--", "consul", "members").out
     assert sockets_of(cleo) == []
 
@@ -139,3 +143,147 @@ def test_faults_work_and_are_healed(cleo: Person, lab: str) -> None:
     cleo.done("fault", "kill", "consul2", "--lab", lab, "--for", "3s")
     assert cleo.run("status", lab).code == 3
     wait_until(lambda: cleo.run("status", lab).code == 0, ELECTION_SECONDS + 10, "the lease to end")
+
+
+def test_labctl_makes_stops_starts_and_removes_a_lab_there(hosts: DockerHosts, cleo: Person) -> None:
+    host = hosts.hosts[1]
+    name = new_name()
+    try:
+        for words in (("up", name, "--pace", "real", "--json"), ("stop", name), ("start", name), ("up", name)):
+            done = cleo.run(*words, DOCKER_HOST=host.url)
+            assert done.code == 0, done.err
+        assert "nothing to do" in done.out
+        assert left_of(name) == []
+        done = cleo.run("down", name, DOCKER_HOST=host.url)
+        assert done.code == 0, done.err
+        assert left_of(name, host.host) == []
+    finally:
+        remove_lab(name, host.host)
+
+
+def test_chaos_works_over_it_and_measuring_is_refused(cleo: Person, lab: str) -> None:
+    done = cleo.done("chaos", lab, "--for", "10s", "--seed", "1", "--json").json
+    assert done["verdict"] == "valid", done
+    refused = cleo.run("measure", "failover", lab, "--times", "1")
+    assert refused.code == 4
+    assert "whose clock stamps the logs" in refused.sentence()
+
+
+def logins(host: DockerHost) -> int:
+    """How often somebody logged in."""
+    return (host.folder / "sshd.log").read_text().count("Accepted publickey")
+
+
+def test_a_look_costs_one_handshake(hosts: DockerHosts, cleo: Person, lab: str) -> None:
+    host = hosts.hosts[0]
+    before = logins(host)
+    cleo.done("status", lab)
+    cleo.done("exec", "--lab", lab, "consul1", "--", "true")
+    assert logins(host) == before + 2
+
+
+def test_nothing_is_left_of_a_labctl_that_was_killed(cleo: Person, lab: str) -> None:
+    following = cleo.start("logs", lab, "-f")
+    wait_until(lambda: sockets_of(cleo), 20, "the connection")
+    wait_until(lambda: any("BatchMode" in line for line in cleo.processes().values()), 20, "its ssh")
+    (folder,) = map(Path, sockets_of(cleo))
+    assert folder.stat().st_mode & 0o777 == 0o700
+    following.kill()
+    following.communicate()
+    wait_until(lambda: not cleo.processes(), 20, "its ssh to end")
+    assert folder.exists()
+    os.utime(folder, (0, 0))
+    cleo.done("status", lab)
+    assert sockets_of(cleo) == []
+
+
+# -- what goes wrong ------------------------------------------------------------------------------------------
+
+
+def refused(person: Person, where: str) -> str:
+    """The sentence of a look at a Docker host that fails."""
+    done = person.run("ls", DOCKER_HOST=where)
+    assert done.code == 1, done
+    return done.sentence()
+
+
+def test_who_may_not_log_in_or_not_use_docker_is_told(hosts: DockerHosts, cleo: Person) -> None:
+    address = hosts.hosts[0].address
+    said = refused(cleo, f"ssh://nobody@{address}")
+    assert f"was not reached: it refused the login nobody@{address}" in said
+    said = refused(cleo, f"ssh://{GUEST}@{address}")
+    assert said.startswith(f"The user {GUEST} may not use the Docker socket of the Docker host ssh://{GUEST}@{address}")
+    assert "was not reached: it answers, and no sshd does" in refused(cleo, f"ssh://root@{address}:2222")
+    assert "the name no-such.invalid is not known" in refused(cleo, "ssh://root@no-such.invalid")
+    assert sockets_of(cleo) == []
+
+
+def test_an_engine_that_stopped_is_told(hosts: DockerHosts, cleo: Person) -> None:
+    host = hosts.hosts[1]
+    host.stop()
+    try:
+        said = refused(cleo, host.url)
+        assert said == (
+            f"Docker does not run on the Docker host {host.url}: start it there (`sudo systemctl start docker`)."
+        )
+        # A socket that nobody listens on, as after a crash.
+        hosts.ssh(host, "python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"/run/dead.sock\")'")
+        assert "Docker does not run on the Docker host" in refused(cleo, f"{host.url}/run/dead.sock")
+    finally:
+        host.start()
+
+
+def test_a_host_key_that_changed_or_is_unknown_is_refused_by_labctl_and_by_ansible(
+    hosts: DockerHosts, cleo: Person, labs: list[str]
+) -> None:
+    host = hosts.hosts[1]
+    path = inventory(hosts, cleo.home, {labs[1]: host}, cleo.owner)
+    trusted = hosts.known_hosts.read_text()
+    before = logins(host)
+    try:
+        host.change_host_key()
+        said = refused(cleo, host.url)
+        assert "its host key is not the one that is known for it" in said
+        assert f"ssh-keygen -R '{host.address}'" in said
+        done = play(cleo, path, "down.yml")
+        assert done.code != 0
+        assert "REMOTE HOST IDENTIFICATION HAS CHANGED" in done.out
+        hosts.known_hosts.write_text("")
+        said = refused(cleo, host.url)
+        assert "its host key is not known here" in said
+        assert f"ssh-keyscan {host.address} >> ~/.ssh/known_hosts" in said
+        assert play(cleo, path, "down.yml").code != 0
+        assert hosts.known_hosts.read_text() == ""
+        assert logins(host) == before
+        hosts.learn()
+        assert hosts.known_hosts.read_text() != trusted
+        assert [one["lab"] for one in cleo.run("ls", "--json", DOCKER_HOST=host.url).json] == [labs[1]]
+    finally:
+        hosts.learn()
+
+
+def test_a_host_that_loses_its_power_ends_what_follows_it_and_harms_no_other(
+    hosts: DockerHosts, cleo: Person, labs: list[str]
+) -> None:
+    host = hosts.hosts[1]
+    assert cleo.run("start", labs[1], DOCKER_HOST=host.url).code == 0
+    cleo.env["DOCKER_HOST"] = host.url
+    out = cleo.home / "followed"
+    try:
+        following = cleo.start("logs", labs[1], "-f", into=out)
+    finally:
+        cleo.env["DOCKER_HOST"] = hosts.hosts[0].url
+    wait_until(lambda: out.stat().st_size, 20, "a line")
+    host.die()
+    begun = time.monotonic()
+    _, said = following.communicate(timeout=NOTICED_SECONDS)
+    assert time.monotonic() - begun < NOTICED_SECONDS
+    assert following.returncode == 1
+    assert re.fullmatch(f"error: The connection to the Docker host {host.url} was lost: .* repeat this\\.\n", said), (
+        said
+    )
+    assert re.search("nothing answered within 10 seconds|no way leads to", refused(cleo, host.url))
+    assert cleo.run("ls", "--json").json[0]["lab"] == labs[0]
+    host.start()
+    cleo.run("start", labs[1], DOCKER_HOST=host.url)
+    assert cleo.run("status", labs[1], DOCKER_HOST=host.url).code == 0
