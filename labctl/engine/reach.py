@@ -240,12 +240,18 @@ def _lines(stream: IO[bytes], ends: float) -> Iterable[str]:
 # -- one connection for each Docker host ------------------------------------------------------------------------
 
 _OPEN: dict[Address, Connection] = {}
-_OPENING = threading.Lock()
+_OPENING: dict[Address, threading.Lock] = {}
+_ALL = threading.Lock()
 
 
 def connection(address: Address, name: str = "") -> Connection:
-    """The connection to that Docker host: the one that is open, or a new one. Raises LabctlError."""
-    with _OPENING:
+    """The connection to that Docker host: the one that is open, or a new one. Raises LabctlError.
+
+    A host that lets one wait delays no other.
+    """
+    with _ALL:
+        opening = _OPENING.setdefault(address, threading.Lock())
+    with opening:
         there = _OPEN.get(address)
         if there is not None and there.alive:
             return there

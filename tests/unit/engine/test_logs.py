@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from labctl.engine import logs
 from labctl.engine.labs import Server
+from labctl.engine.place import Place
+from labctl.errors import LabctlError
 from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
@@ -86,6 +88,18 @@ def test_following_ends_when_the_lab_is_gone() -> None:
 def test_an_engine_that_goes_away_is_the_end_of_the_log() -> None:
     engine = FakeEngine(streams={"id1": [(0, line(1, "a"))], "id2": []}, error=DockerException("gone"))
     assert [one.text for one in logs.Follower(client(engine), SERVERS)] == ["a"]
+
+
+def test_where_the_way_to_the_docker_host_broke_following_ends_with_the_reason() -> None:
+    class Broken(Place):
+        def refuse_lost(self) -> None:
+            raise LabctlError("The connection was lost.")
+
+    engine = FakeEngine(streams={"id1": [(0, line(1, "a"))]}, error=DockerException("gone"), place=Broken())
+    lines = iter(logs.Follower(client(engine), SERVERS[:1]))
+    assert next(lines).text == "a"
+    with pytest.raises(LabctlError, match=r"The connection was lost\."):
+        next(lines)
 
 
 def test_a_server_that_comes_back_goes_on_without_repeating_itself() -> None:

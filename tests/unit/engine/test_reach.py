@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,6 +138,27 @@ def test_there_is_one_connection_for_each_host_and_a_new_one_for_one_that_broke(
     first._process.wait()
     assert reach.connection(ROOM) is not first
     assert len(ssh.calls) == 3
+
+
+def test_a_host_that_lets_one_wait_delays_no_other(ssh: FakeSsh, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ssh
+    begun, other_is_there = threading.Event(), threading.Event()
+
+    def slow(one: Address, name: str = "") -> str:
+        if one == ROOM:
+            begun.set()
+            assert other_is_there.wait(20)
+        return f"{one.host}{name}"
+
+    monkeypatch.setattr(reach, "Connection", slow)
+    monkeypatch.setattr(reach, "_OPEN", {})
+    with ThreadPoolExecutor(2) as pool:
+        waits = pool.submit(reach.connection, ROOM)
+        assert begun.wait(20)
+        assert str(reach.connection(Address("other"))) == "other"
+        other_is_there.set()
+        assert str(waits.result()) == "room"
+    reach._OPEN.clear()
 
 
 def test_a_killed_labctl_leaves_no_ssh_and_its_folder_is_removed_by_the_next_one(ssh: FakeSsh) -> None:

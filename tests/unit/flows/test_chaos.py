@@ -14,6 +14,8 @@ import pytest
 from labctl.chaos.report import Run, report_of
 from labctl.chaos.schedule import Step
 from labctl.engine import client, faults, labs, status
+from labctl.engine import clock as clock_of_host
+from labctl.engine.clock import Difference
 from labctl.engine.kv import Found, Refused, Unanswered
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import chaos as flow
@@ -325,6 +327,13 @@ def test_a_lab_that_is_not_ready_or_broken_already_is_refused(monkeypatch: pytes
     monkeypatch.setattr(faults, "active", lambda *_: [SimpleNamespace(words="isolate consul1")])
     with pytest.raises(LabctlError, match="isolate consul1"):
         flow._refuse_unfit(None, LAB)  # type: ignore[arg-type]
+
+
+def test_a_docker_host_with_another_clock_stamps_its_logs_by_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    for found, ahead in ((Difference(90.0, 0.1), 90), (Difference(0.05, 0.1), 0), (None, 0)):
+        monkeypatch.setattr(clock_of_host, "difference", lambda _, found=found: found)
+        assert flow._by_its_clock(LAB, began) == began + timedelta(seconds=ahead)
 
 
 def test_reigns_are_those_within_the_run() -> None:
