@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli.options import Function, json_option, user
+from labctl.cli.options import json_option, user
 from labctl.cli.output import print_json
+from labctl.cli.workshop_fault import fault_command
+from labctl.cli.workshop_options import file_option, seats_argument
 
-
-def file_option(function: Function) -> Function:
-    """`--file`."""
-    return click.option(
-        "-f",
-        "--file",
-        type=click.Path(path_type=Path),
-        default=Path("workshop.yml"),
-        show_default=True,
-        metavar="FILE",
-        help="The workshop's file.",
-    )(function)
-
-
-def seats_argument(function: Function) -> Function:
-    """`[SEAT]...`."""
-    return click.argument("seats", nargs=-1, metavar="[SEAT]...")(function)
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.group("workshop", short_help="Give every attendee a lab of their own.")
@@ -236,3 +223,6 @@ def down_command(seats: tuple[str, ...], file: Path, host: str | None, *, as_jso
     elif text := workshop_views.removed_text(removed):
         click.echo(text)
     return ExitCode.FAILED if removed.failed or removed.left else ExitCode.DONE
+
+
+workshop_command.add_command(fault_command)

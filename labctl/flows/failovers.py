@@ -8,19 +8,16 @@ import secrets
 import signal
 import threading
 import time
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from labctl.engine import faults, logs, status
+from labctl.engine import faults, status
 from labctl.engine.kv import Refused, Store, Unanswered
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import fault
 from labctl.flows.first_write import FirstWrite
-from labctl.flows.story import of_everything, of_lines
-from labctl.raft.failover import Failover, told
-from labctl.raft.read import read_line
+from labctl.flows.told import told_by_logs
+from labctl.raft.failover import Failover
 from labctl.raft.timers import timers_of
 
 if TYPE_CHECKING:
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab, Server
     from labctl.flows.fault import Struck
-    from labctl.raft.event import Event
     from labctl.raft.failover import By, Told
     from labctl.show.steps import Steps
 
@@ -110,14 +106,10 @@ class Failovers:
             time.sleep(_LOOK_SECONDS)
 
     def _story(self, lab: Lab, leader: Server, struck: Struck) -> Told:
-        """What the others' logs tell; Docker has the last lines a moment after they were written."""
-        others = [one for one in lab.servers if one.name != leader.name]
+        """What the others' logs tell."""
         ends = time.monotonic() + self._limit
-        since = struck.begin - timedelta(seconds=1)
         while True:
-            lines = logs.read(self._client, others, since=since.timestamp())
-            _, events = of_everything(of_lines(replace(lab, servers=tuple(others)), lines))
-            found = told(sorted(map(_at_its_own_time, events), key=_when), struck.begin)
+            found = told_by_logs(self._client, lab, [leader.name], struck.begin)
             if found is not None:
                 return found
             if time.monotonic() >= ends:
@@ -185,19 +177,6 @@ def _undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _at_its_own_time(event: Event) -> Event:
-    """An event at the time that its server wrote: on a busy machine, Docker takes a line in up to 0.1 s later.
-
-    All servers have the Docker host's clock. Before Consul 1.7 they write whole seconds: then Docker's time is better.
-    """
-    own = read_line(event.line, server=event.server, line_no=event.line_no)
-    return event if own is None or own.time is None or not own.time.microsecond else event._replace(time=own.time)
-
-
-def _when(event: Event) -> datetime:
-    return event.time or datetime.min.replace(tzinfo=UTC)
 
 
 def _told_in_words(by: By, one: Failover) -> str:

@@ -295,6 +295,7 @@ SHAPES = {
     "story": ("event_row", "election_row", "leader_row", "outage_row", "fault_row", "timeouts_row", "frame"),
     "workshop plan": ("plan_document", "_host_row"),
     "workshop up and reset": ("outcomes_document",),
+    "workshop fault": ("seat_faults_document",),
     "workshop extend and expire": ("_write_down",),
     "workshop status": ("seats_document", "_seat_row"),
     "workshop down": ("removed_document",),

@@ -1,0 +1,87 @@
+"""`labctl workshop fault`: the same fault in many seats at the same moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli.options import Function, json_option, user
+from labctl.cli.output import print_json
+from labctl.cli.workshop_options import file_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labctl.flows.workshop.fault import SeatFaults
+    from labctl.workshop.faulted import SeatFault
+
+
+@click.group("fault", short_help="The same fault in many seats, now.")
+def fault_command() -> None:
+    """Break the same in many seats at the same moment, and see how soon each has a leader again.
+
+    TARGET is a server or a role, as for `labctl fault`. Name the seats, or say --all.
+    """
+
+
+def _common(function: Function) -> Function:
+    function = json_option(file_option(function))
+    function = click.option("--all", "everywhere", is_flag=True, help="In every seat of the workshop.")(function)
+    return click.argument("seats", nargs=-1, metavar="[SEAT]...")(function)
+
+
+def _faults(file: Path, seats: tuple[str, ...], *, everywhere: bool, as_json: bool) -> tuple[str, SeatFaults]:
+    """The workshop's name, and the faults of the seats that are meant. Raises UsageError where none is."""
+    from labctl.flows.workshop import fleet
+    from labctl.flows.workshop.fault import SeatFaults
+    from labctl.show.steps import SilentSteps, steps_for
+    from labctl.workshop.file import read
+    from labctl.workshop.seats import chosen
+
+    if everywhere == bool(seats):
+        raise click.UsageError("Name the seats, or say --all for every one.")
+    looked = fleet.look(read(file), user(), SilentSteps())
+    return looked.workshop.name, SeatFaults(looked, chosen(looked.seats, seats), steps_for(json=as_json))
+
+
+def _print(workshop: str, words: str, seats: list[SeatFault], *, as_json: bool) -> int:
+    from labctl.errors import ExitCode
+    from labctl.show import seat_faults
+
+    if as_json:
+        print_json(seat_faults.seat_faults_document(workshop, words, seats))
+    elif any(one.fault for one in seats):
+        click.echo(seat_faults.board(seats))
+    else:
+        click.echo(seat_faults.brought_back(seats))
+    return ExitCode.FAILED if any(one.problem for one in seats) else ExitCode.DONE
+
+
+def _command(verb: str, text: str) -> click.Command:
+    def command(target: str, seats: tuple[str, ...], file: Path, *, everywhere: bool, as_json: bool) -> int:
+        from labctl.flows.workshop.fault import TAKES_AWAY
+
+        name, faults = _faults(file, seats, everywhere=everywhere, as_json=as_json)
+        found = faults.strike(verb, target) if verb in TAKES_AWAY else faults.bring_back(verb, target)
+        return _print(name, f"{verb} {target}", found, as_json=as_json)
+
+    return click.command(verb, help=text, short_help=text)(click.argument("target")(_common(command)))
+
+
+for _verb, _text in {
+    "kill": "Kill servers in many seats at once, as machines that lose power.",
+    "stop": "Stop servers in many seats at once, in an orderly way.",
+    "pause": "Freeze servers in many seats at once.",
+    "start": "Start servers that are down, in many seats.",
+    "resume": "Let frozen servers go on, in many seats.",
+}.items():
+    fault_command.add_command(_command(_verb, _text))
+
+
+@fault_command.command("heal", short_help="Lift every fault in many seats.")
+@_common
+def heal_command(seats: tuple[str, ...], file: Path, *, everywhere: bool, as_json: bool) -> int:
+    """Lift every fault in many seats, and let every server of them run again."""
+    name, faults = _faults(file, seats, everywhere=everywhere, as_json=as_json)
+    return _print(name, "heal", faults.heal(), as_json=as_json)

@@ -1,0 +1,48 @@
+"""What the logs of a lab's servers tell of a failover, as soon as it is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from labctl.engine import logs
+from labctl.flows.story import of_everything, of_lines
+from labctl.raft.failover import told
+from labctl.raft.read import read_line
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from labctl.engine.client import Client
+    from labctl.engine.labs import Lab
+    from labctl.raft.event import Event
+    from labctl.raft.failover import Told
+
+
+def told_by_logs(client: Client, lab: Lab, lost: Container[str], since: datetime) -> Told | None:
+    """Read the survivors' logs. None where they tell of no new leader yet; Docker has a line a moment late.
+
+    Args:
+        client: the lab's engine.
+        lab: as it is now.
+        lost: the servers that were taken away, by name.
+        since: not earlier than this; by the Docker host's clock.
+    """
+    others = tuple(one for one in lab.servers if one.name not in lost)
+    lines = logs.read(client, list(others), since=(since - timedelta(seconds=1)).timestamp())
+    _, events = of_everything(of_lines(replace(lab, servers=others), lines))
+    return told(sorted(map(_at_its_own_time, events), key=_when), since)
+
+
+def _at_its_own_time(event: Event) -> Event:
+    """An event at the time that its server wrote: on a busy machine, Docker takes a line in up to 0.1 s later.
+
+    All servers have the Docker host's clock. Before Consul 1.7 they write whole seconds: then Docker's time is better.
+    """
+    own = read_line(event.line, server=event.server, line_no=event.line_no)
+    return event if own is None or own.time is None or not own.time.microsecond else event._replace(time=own.time)
+
+
+def _when(event: Event) -> datetime:
+    return event.time or datetime.min.replace(tzinfo=UTC)

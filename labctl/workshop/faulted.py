@@ -1,0 +1,44 @@
+"""What a fault in many seats did to each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True)
+class SeatFault:
+    """One seat.
+
+    Attributes:
+        lab: the seat's lab.
+        name: the seat's name.
+        host: its Docker host; None where it has none.
+        servers: those that were struck, or brought back.
+        fault: the fault's name in that lab, or "".
+        begun: when labctl began to strike, by its own clock.
+        lost: when the last of the servers was gone, by the Docker host's clock.
+        leader: who leads since; None where nobody does, or nobody asked.
+        term: which term that is.
+        seconds: how long there was no leader; None where there was one all the time.
+        campaigns: how many times somebody stood.
+        note: what came of it besides; None where nothing did.
+        problem: why it did not go as asked, as a sentence; None where it did.
+    """
+
+    lab: str
+    name: str
+    host: str | None
+    servers: tuple[str, ...] = ()
+    fault: str = ""
+    begun: datetime | None = None
+    lost: datetime | None = None
+    leader: str | None = None
+    term: int | None = None
+    seconds: float | None = None
+    campaigns: int = 0
+    note: str | None = None
+    problem: str | None = None
