@@ -36,6 +36,7 @@ _COMMANDS = {
     "fault": ("fault", "Kill, pause or cut off servers on purpose, and mend them."),
     "chaos": ("chaos", "Break a lab at random, and check that nothing is lost."),
     "measure": ("measure", "Tell how long a lab is without a leader, again and again, as numbers."),
+    "verify": ("verify", "Try to cross from lab to lab, and show how hard the containers are."),
     "exec": ("look", "Run consul, or another command, in a server."),
     "workshop": ("workshop", "Give every attendee of a class a lab of their own."),
     "image": ("image", "Make, list, save and load the image of the servers."),

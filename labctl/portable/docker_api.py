@@ -264,13 +264,19 @@ class Engine:
 
     def execute(self, container: str, words: list[str], *, doing: str) -> str:
         """Run a command in a container to its end. Returns what it printed; raises where it failed."""
+        code, said = self.run(container, words, doing=doing)
+        if code != 0:
+            raise DockerError(explain(said, doing), said=said)
+        return said
+
+    def run(self, container: str, words: list[str], *, doing: str) -> tuple[int, str]:
+        """Run a command in a container. Returns its exit code, -1 where it has none, and what it printed."""
         wanted = {"AttachStdout": True, "AttachStderr": True, "Cmd": words}
         made = json.loads(self.ask("POST", f"/containers/{_part(container)}/exec", body=wanted, doing=doing))
         path = f"/exec/{_part(made['Id'])}"
         said = _output(self.ask("POST", f"{path}/start", body={"Detach": False, "Tty": False}, doing=doing))
-        if self.get(f"{path}/json", doing=doing).get("ExitCode") != 0:
-            raise DockerError(explain(said, doing), said=said)
-        return said
+        code = self.get(f"{path}/json", doing=doing).get("ExitCode")
+        return -1 if code is None else int(code), said
 
 
 def _part(text: str) -> str:

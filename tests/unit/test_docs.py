@@ -292,6 +292,7 @@ SHAPES = {
         "schedule_document",
     ),
     "measure failover": ("measurement_document", "phase_row", "round_row", "spread_row", "timeouts_row"),
+    "verify": ("verify_document", "proof_row", "try_row", "join_row", "hardening_row"),
     "story": ("event_row", "election_row", "leader_row", "outage_row", "fault_row", "timeouts_row", "frame"),
     "workshop plan": ("plan_document", "_host_row"),
     "workshop up and reset": ("outcomes_document",),

@@ -18,12 +18,13 @@ MAY: dict[str, set[str]] = {
     "errors": set(),
     "portable": set(),
     "raft": set(),
-    "show": {"raft", "chaos", "workshop"},
+    "isolation": set(),
+    "show": {"raft", "chaos", "isolation", "workshop"},
     "faults": set(),
     "chaos": {"raft"},
-    "engine": {"faults"},
+    "engine": {"faults", "isolation"},
     "provision": set(),
-    "flows": {"engine", "provision", "faults", "chaos", "show", "raft", "workshop"},
+    "flows": {"engine", "provision", "faults", "chaos", "isolation", "show", "raft", "workshop"},
     "workshop": set(),
     "web": {"engine", "flows", "show", "raft", "workshop"},
     "cli": {"flows", "engine", "provision", "show", "raft", "workshop", "web"},
@@ -92,8 +93,8 @@ def test_what_ansible_ships_alone_imports_the_standard_library_only(path: Path) 
     assert not ours(path, types_too=True)
 
 
-@pytest.mark.parametrize("path", in_folders("raft"), ids=named)
-def test_the_reading_of_logs_has_no_docker_no_clock_and_no_network(path: Path) -> None:
+@pytest.mark.parametrize("path", in_folders("raft", "isolation"), ids=named)
+def test_the_reading_of_logs_and_of_tries_has_no_docker_no_clock_and_no_network(path: Path) -> None:
     found = {name.split(".")[0] for name in imports(path)}
     assert not found & {"docker", "socket", "http", "urllib", "requests", "subprocess", "time", "threading", "asyncio"}
 

@@ -1,0 +1,34 @@
+"""labctl verify: try to cross from lab to lab."""
+
+from __future__ import annotations
+
+import shutil
+
+import click
+
+from labctl.cli.options import _complete_lab, json_option, user
+from labctl.cli.output import print_json
+
+
+@click.command("verify", short_help="Try to cross from lab to lab.")
+@click.argument("labs", metavar="[LAB]...", nargs=-1, shell_complete=_complete_lab)
+@click.option("--each", is_flag=True, help="Tell of each connection and each join that was tried.")
+@json_option
+def verify_command(labs: tuple[str, ...], *, each: bool, as_json: bool) -> int:
+    """Try to reach every LAB from inside every other one, and show how hard their containers are.
+
+    Without LAB, all labs of yours on this Docker host. TCP connections to servers, published ports and the engine, and
+    `consul join`: none may succeed, and the same connections inside each lab must. Exit code 1 where something
+    connected or a check of a container fails, 3 where something is not proven.
+    """
+    from labctl.flows import verify
+    from labctl.show import isolation_json, isolation_text
+    from labctl.show.steps import steps_for
+
+    report = verify.verify(verify.chosen(labs, user()), steps_for(json=as_json))
+    if as_json:
+        print_json(isolation_json.verify_document(report, each=each))
+    else:
+        columns = shutil.get_terminal_size((100, 24)).columns
+        click.echo(isolation_text.text(report, columns, each=each), nl=False)
+    return verify.exit_code(report)

@@ -1,0 +1,1 @@
+"""What keeps labs apart: which ways to try, what came of each, and how hard a container is."""

@@ -1,0 +1,299 @@
+"""How hard a container is: what `docker inspect` says, checked by the CIS Docker Benchmark v1.6.0 and its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from labctl.portable import lab_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+BENCHMARK = "CIS Docker Benchmark v1.6.0"
+OURS = "labctl"
+"""Stands for a number where the benchmark has none."""
+LABEL_FAULT = lab_names.LABEL_PREFIX + "fault"
+
+Result = Literal["ok", "fails", "by design", "not applicable"]
+HTTP_PORTS = {"8500/tcp", "8501/tcp"}
+PRIVILEGED_BELOW = 1024
+MOST_RESTARTS = 5
+_ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+_SOCKETS = ("docker.sock", "containerd.sock", "podman.sock")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a check found in one container; `why` is empty where there is nothing to say."""
+
+    result: Result
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A check of one lab: those of its containers for which it came out the same.
+
+    `alike` is whether these are all of its containers.
+    """
+
+    number: str
+    title: str
+    host: str
+    lab: str
+    containers: tuple[str, ...]
+    alike: bool
+    result: Result
+    why: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """What is known of a container: what `docker inspect` says of it, and `docker info` of its engine."""
+
+    inspect: Mapping[str, Any]
+    info: Mapping[str, Any]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What it was made of."""
+        return self.inspect.get("Config") or {}
+
+    @property
+    def host(self) -> Mapping[str, Any]:
+        """What it was given by its Docker host."""
+        return self.inspect.get("HostConfig") or {}
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+        return self.config.get("Labels") or {}
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.inspect.get("Name", "")).lstrip("/")
+
+    @property
+    def options(self) -> list[str]:
+        """Its security options, one way of writing them."""
+        return [str(one).replace("=", ":") for one in self.host.get("SecurityOpt") or []]
+
+    @property
+    def mounts(self) -> list[Mapping[str, Any]]:
+        """Whatever is mounted in it."""
+        return list(self.inspect.get("Mounts") or [])
+
+    @property
+    def is_of_a_fault(self) -> bool:
+        """Whether it is there to disturb a network, which takes root and one capability."""
+        return bool(self.labels.get(LABEL_FAULT))
+
+    def published(self) -> Iterator[tuple[str, str, int]]:
+        """The container's port (`8500/tcp`), and the address and the port on the Docker host."""
+        asked = self.host.get("PortBindings") or {}
+        given = (self.inspect.get("NetworkSettings") or {}).get("Ports") or {}
+        for inside in dict.fromkeys([*asked, *given]):
+            for one in given.get(inside) or asked.get(inside) or []:
+                port = str(one.get("HostPort") or "0").partition("-")[0]
+                yield inside, one.get("HostIp") or "", int(port)
+
+    def engine_has(self, feature: str) -> bool:
+        """Whether the engine has AppArmor, SELinux or seccomp."""
+        options = (str(one).split(",") for one in self.info.get("SecurityOptions") or [])
+        return any(feature in (parts[0], parts[0].removeprefix("name=")) for parts in options)
+
+
+def _where(bad: Iterable[object], words: str) -> Found:
+    """Fails where there is something bad, and names it."""
+    named = ", ".join(dict.fromkeys(map(str, bad)))
+    return Found("fails", f"{words} {named}".strip()) if named else Found("ok")
+
+
+def _unless(problem: object, why: str) -> Found:
+    return Found("fails", why) if problem else Found("ok")
+
+
+def _user(one: Container) -> Found:
+    user = str(one.config.get("User") or "root").partition(":")[0]
+    if user not in ("root", "0"):
+        return Found("ok")
+    if one.is_of_a_fault:
+        return Found("by design", "disturbs a network, which takes root and NET_ADMIN in it, and nothing else")
+    return Found("fails", "it runs as root")
+
+
+def _apparmor(one: Container) -> Found:
+    if not one.engine_has("apparmor"):
+        return Found("not applicable", "the Docker host's kernel has no AppArmor")
+    profile = one.inspect.get("AppArmorProfile") or ""
+    return _unless(profile in ("", "unconfined"), "no profile confines it")
+
+
+def _selinux(one: Container) -> Found:
+    if not one.engine_has("selinux"):
+        return Found("not applicable", "this engine does not use SELinux")
+    return _unless("label:disable" in one.options or not one.inspect.get("ProcessLabel"), "it has no label")
+
+
+def _capabilities(one: Container) -> Found:
+    added = [str(name).upper().removeprefix("CAP_") for name in one.host.get("CapAdd") or []]
+    dropped = [str(name).upper() for name in one.host.get("CapDrop") or []]
+    if added == ["NET_ADMIN"] and dropped == ["ALL"] and one.is_of_a_fault:
+        return Found("by design", "a fault of the network is made with NET_ADMIN")
+    if added:
+        return Found("fails", f"it was given {', '.join(added)}")
+    return _unless("ALL" not in dropped, "it keeps the capabilities that Docker gives to all")
+
+
+def _binds(one: Container) -> Found:
+    return _where((mount.get("Source") for mount in one.mounts if mount.get("Type") == "bind"), "the host's")
+
+
+def _low_ports(one: Container) -> Found:
+    return _where((port for _, _, port in one.published() if 0 < port < PRIVILEGED_BELOW), "published on port")
+
+
+def _open_ports(one: Container) -> Found:
+    extra = [inside for inside, _, _ in one.published() if inside not in HTTP_PORTS]
+    extra += ["all that it exposes"] if one.host.get("PublishAllPorts") else []
+    return _where(extra, "a lab needs its HTTP API alone, and published is")
+
+
+def _interface(one: Container) -> Found:
+    return _where((f"{inside} on all addresses" for inside, ip, _ in one.published() if ip in _ANYWHERE), "published:")
+
+
+def _restart(one: Container) -> Found:
+    policy = one.host.get("RestartPolicy") or {}
+    name, times = policy.get("Name") or "no", int(policy.get("MaximumRetryCount") or 0)
+    if name == "no":
+        return Found("by design", "a restart would undo a fault behind the learner's back")
+    if name == "on-failure" and 0 < times <= MOST_RESTARTS:
+        return Found("ok")
+    return Found("fails", f"its restart policy is {name}" + (f", {times} times" if times else ""))
+
+
+def _cpu(one: Container) -> Found:
+    if one.host.get("CpuShares") or one.host.get("NanoCpus") or one.host.get("CpuQuota"):
+        return Found("ok")
+    return Found("by design", "all servers have equal shares; a limit would be seen in the times of elections")
+
+
+def _devices(one: Container) -> Found:
+    named = [str(device.get("PathOnHost", device)) for device in one.host.get("Devices") or []]
+    named += [str(rule) for rule in one.host.get("DeviceCgroupRules") or []]
+    named += [str(request.get("Driver") or "a request") for request in one.host.get("DeviceRequests") or []]
+    return _where(named, "it has")
+
+
+def _ulimits(one: Container) -> Found:
+    changed = [f"{limit.get('Name')}={limit.get('Hard')}" for limit in one.host.get("Ulimits") or []]
+    return _where(changed, "nothing of a lab needs")
+
+
+def _propagation(one: Container) -> Found:
+    return _where(
+        (mount.get("Destination") for mount in one.mounts if "shared" in (mount.get("Propagation") or "")), ""
+    )
+
+
+def _seccomp(one: Container) -> Found:
+    if not one.engine_has("seccomp"):
+        return Found("not applicable", "this engine has no seccomp")
+    return _unless("seccomp:unconfined" in one.options, "its system calls are not filtered")
+
+
+def _privileges(one: Container) -> Found:
+    given = {"no-new-privileges", "no-new-privileges:true"} & set(one.options)
+    return _unless(not given, "a program in it may gain rights")
+
+
+def _health(one: Container) -> Found:
+    test = (one.config.get("Healthcheck") or {}).get("Test") or []
+    if test and test[0] != "NONE":
+        return Found("ok")
+    return Found(
+        "by design", "labctl asks every server itself; a process more in each, again and again, costs elections"
+    )
+
+
+def _docker0(one: Container) -> Found:
+    networks = (one.inspect.get("NetworkSettings") or {}).get("Networks") or {}
+    mode = one.host.get("NetworkMode") or "default"
+    return _unless("bridge" in networks or mode in ("default", "bridge"), "it is on Docker's default bridge")
+
+
+def _users(one: Container) -> Found:
+    if one.host.get("UsernsMode") == "host":
+        return Found("fails", "it asks for the host's users")
+    if not one.engine_has("userns"):
+        return Found("not applicable", "this engine maps no users, for any container")
+    return Found("ok")
+
+
+def _socket(one: Container) -> Found:
+    paths = [str(mount.get(end) or "") for mount in one.mounts for end in ("Source", "Destination")]
+    return _where((path for path in paths if path.endswith(_SOCKETS)), "mounted:")
+
+
+def _own_network(one: Container) -> Found:
+    mode = str(one.host.get("NetworkMode") or "default")
+    if mode.startswith("container:"):
+        return Found("ok")
+    own = lab_names.project_name(one.labels.get(lab_names.LABEL_LAB, ""))
+    networks = (one.inspect.get("NetworkSettings") or {}).get("Networks") or {}
+    return _where((name for name in networks if name != own), "it is also on")
+
+
+def _host_namespace(key: str, what: str) -> Callable[[Container], Found]:
+    return lambda one: _unless(one.host.get(key) == "host", f"it shares the host's {what}")
+
+
+CHECKS: tuple[tuple[str, str, Callable[[Container], Found]], ...] = (
+    ("4.1", "runs as a user that is not root", _user),
+    ("5.2", "confined by AppArmor", _apparmor),
+    ("5.3", "confined by SELinux", _selinux),
+    ("5.4", "has no capability of the kernel", _capabilities),
+    ("5.5", "not privileged", lambda one: _unless(one.host.get("Privileged"), "it may do all that root may")),
+    ("5.6", "sees no directory of the host", _binds),
+    ("5.8", "published on no privileged port", _low_ports),
+    ("5.9", "publishes what is needed, no more", _open_ports),
+    ("5.10", "a network of its own, not the host's", _host_namespace("NetworkMode", "network")),
+    ("5.11", "memory is limited", lambda one: _unless(not one.host.get("Memory"), "it has no limit")),
+    ("5.12", "a share of the processors is set", _cpu),
+    ("5.13", "root file system is read-only", lambda one: _unless(not one.host.get("ReadonlyRootfs"), "it is not")),
+    ("5.14", "published on a specific address", _interface),
+    ("5.15", "restarted at most 5 times", _restart),
+    ("5.16", "processes of its own", _host_namespace("PidMode", "processes")),
+    ("5.17", "shared memory of its own", _host_namespace("IpcMode", "shared memory")),
+    ("5.18", "has no device of the host", _devices),
+    ("5.19", "ulimits are the engine's own", _ulimits),
+    ("5.20", "mounts do not reach the host", _propagation),
+    ("5.21", "a host name of its own", _host_namespace("UTSMode", "host name")),
+    ("5.22", "system calls are filtered", _seccomp),
+    ("5.25", "in the engine's own cgroup", lambda one: _where([one.host.get("CgroupParent") or ""], "it is in")),
+    ("5.26", "cannot gain rights", _privileges),
+    ("5.27", "its health is checked", _health),
+    ("5.29", "processes are limited", lambda one: _unless((one.host.get("PidsLimit") or 0) <= 0, "it has no limit")),
+    ("5.30", "not on Docker's default bridge", _docker0),
+    ("5.31", "users of its own, not the host's", _users),
+    ("5.32", "no engine's socket inside", _socket),
+    (OURS, "on its lab's own network only", _own_network),
+)
+
+
+def judge(host: str, lab: str, containers: Iterable[Container]) -> list[Judged]:
+    """Every check of a lab's containers; those that a check finds alike are one row."""
+    every = sorted(containers, key=lambda one: one.name)
+    rows = []
+    for number, title, check in CHECKS:
+        alike: dict[Found, list[str]] = {}
+        for one in every:
+            alike.setdefault(check(one), []).append(one.name)
+        rows += [
+            Judged(number, title, host, lab, tuple(names), len(alike) == 1, found.result, found.why)
+            for found, names in alike.items()
+        ]
+    return rows

@@ -1,0 +1,126 @@
+"""A stand-in for an engine whose helpers' shell is a real one, and whose nc knows who connects to whom."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import stat
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any
+
+from labctl.portable import image_marks
+from labctl.portable.docker_api import DockerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+IMAGE = {
+    "Id": "sha256:new",
+    "RepoTags": ["raft-labctl/consul:1.8.7"],
+    "Labels": {
+        image_marks.STATE: image_marks.CHECKED,
+        image_marks.LAYOUT: image_marks.LAYOUT_NOW,
+        image_marks.TOOLS: "ip nc nft",
+        image_marks.VERSION: "1.8.7",
+    },
+}
+# Says what OpenBSD's nc says. $LABCTL_OPEN has the ADDRESS:PORT that connect, and what each then answers.
+NC = """#!/bin/sh
+while [ $# -gt 2 ]; do [ "$1" != -z ] || probe=yes; shift; done
+answer=$(grep -F "$1:$2 " "$LABCTL_OPEN") || {
+    echo "nc: connect to $1 port $2 (tcp) timed out: Operation now in progress" >&2
+    exit 1
+}
+if [ "$probe" ]; then echo "Connection to $1 $2 port [tcp/*] succeeded!" >&2; else printf '%s' "${answer#* }"; fi
+"""
+
+
+class Engine:
+    """Has containers as `docker inspect` says, and a network in which only `open` ADDRESS:PORT take connections.
+
+    Attributes:
+        open: who takes connections from inside a lab, with what it answers; by lab, or of all labs under "".
+        made: the bodies of containers that were made.
+        removed: the IDs of those that were removed.
+        joined: `consul join` words, by container.
+    """
+
+    def __init__(self, folder: Path, documents: list[dict[str, Any]]) -> None:
+        self.folder = folder
+        self.documents = {one["Id"]: one for one in documents}
+        self.open: dict[str, dict[str, str]] = {"": {}}
+        self.made: list[dict[str, Any]] = []
+        self.removed: list[str] = []
+        self.joins: dict[str, list[str]] = {}
+        self.join_answer: tuple[int, str] | None = None
+        self.inside: dict[str, str] = {}
+        self.images: list[dict[str, Any]] = [IMAGE]
+        self.failing: str = ""
+        self._lock = threading.Lock()
+        nc = folder / "nc"
+        nc.write_text(NC, encoding="utf-8")
+        nc.chmod(nc.stat().st_mode | stat.S_IXUSR)
+
+    def get(self, path: str, _filters: dict[str, str] | None = None, **_: Any) -> Any:
+        return {"/info": {"SecurityOptions": ["name=seccomp"]}, "/images/json": self.images}[path]
+
+    def containers(self, filters: dict[str, str], **_: Any) -> list[dict[str, Any]]:
+        lab = filters["label"].partition("=")[2]
+        found = [one for one in self.documents.values() if one["Config"]["Labels"]["raft-labctl.lab"] == lab]
+        return copy.deepcopy(found)
+
+    def networks(self, *_: Any, **__: Any) -> list[dict[str, Any]]:
+        return [
+            {"Name": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}]}},
+            # A network that was made with a subnet alone does not tell its gateway.
+            {"Name": "labctl-a", "IPAM": {"Config": [{"Subnet": "10.213.0.0/28"}]}},
+            {"Name": "none", "IPAM": {"Config": None}},
+        ]
+
+    def create(self, body: dict[str, Any], **_: Any) -> str:
+        with self._lock:
+            self.made.append(body)
+            return f"helper-{len(self.made)}"
+
+    def change(self, *_: Any, **__: Any) -> None:
+        """Starting a helper does nothing here."""
+
+    def remove(self, _kind: str, things: Iterable[str], **_: Any) -> None:
+        self.removed += things
+
+    def execute(self, container: str, words: list[str], **_: Any) -> str:
+        if container.startswith("helper-"):
+            body = self.made[int(container.partition("-")[2]) - 1]
+            lab = body["Labels"]["raft-labctl.lab"]
+            if self.failing == lab:
+                raise DockerError("The helper is gone.")
+            if words[0] == "ip":
+                return (
+                    "4: eth0    inet 192.0.2.9/24 scope\n5: d0    inet 172.17.0.1/16 s\n6: br    inet 10.213.0.1/28 s\n"
+                )
+            return self._shell(words, {**self.open[""], **self.open.get(lab, {})})
+        return self.inside.get(container, "") + "looked\n"
+
+    def run(self, container: str, words: list[str], **_: Any) -> tuple[int, str]:
+        assert words[:2] == ["consul", "join"]
+        with self._lock:
+            self.joins[container] = words[2:]
+        said = "".join(
+            f"Error joining address '{one}': Unexpected response code: 500 (1 error occurred:\n"
+            f"\t* Failed to join {one}: dial tcp {one}:8301: i/o timeout\n\n)\n"
+            for one in words[2:]
+        )
+        return self.join_answer or (1, said + "Failed to join any nodes.\n")
+
+    def _shell(self, words: list[str], takes: dict[str, str]) -> str:
+        with self._lock:
+            number = len(list(self.folder.iterdir()))
+            table = self.folder / f"open-{number}"
+            table.write_text("".join(f"{where} {answer}\n" for where, answer in takes.items()), encoding="utf-8")
+        environment = {"PATH": f"{self.folder}{os.pathsep}{os.environ['PATH']}", "LABCTL_OPEN": str(table)}
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, json.dumps([words, done.stderr])
+        return done.stdout

@@ -1,0 +1,110 @@
+"""What nc and consul say, read as an outcome."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl.isolation.outcomes import Outcome, joined, joined_by_api, outcome_of, read, to_ask, unmasked
+from labctl.isolation.tries import Join, Try
+
+ONE = Try("server", "local", "b", "consul1", "10.0.0.2", 8300)
+TWO = Try("engine", "local", "", "", "169.254.169.254", 80)
+YES = "Connection to {} {} port [tcp/*] succeeded!"
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ("Connection to 10.0.0.2 8300 port [tcp/*] succeeded!", Outcome.CONNECTED),
+        ("nc: connect to 10.0.0.2 port 85 (tcp) failed: Connection refused", Outcome.REFUSED),
+        ("nc: connect to 10.0.0.2 port 8300 (tcp) timed out: Operation now in progress", Outcome.NO_ANSWER),
+        ("nc: connect to 10.0.0.2 port 8300 (tcp) failed: No route to host", Outcome.UNREACHABLE),
+        ("nc: connect to 10.0.0.2 port 8300 (tcp) failed: Network is unreachable", Outcome.UNREACHABLE),
+        ('nc: getaddrinfo for host "x" port 2375: Name or service not known', Outcome.UNREACHABLE),
+        ("sh: 1: nc: not found", Outcome.UNKNOWN),
+        ("nc: invalid option -- 'n'", Outcome.UNKNOWN),
+        ("", Outcome.UNKNOWN),
+    ],
+)
+def test_what_nc_says_is_told_apart(said: str, outcome: Outcome) -> None:
+    assert outcome_of(said) is outcome
+
+
+def test_a_try_without_a_line_is_unknown_and_never_refused() -> None:
+    found = read([ONE, TWO], "10.0.0.2:8300 nc: connect to 10.0.0.2 port 8300 (tcp) failed: Connection refused\n")
+    assert [one.outcome for one in found] == [Outcome.REFUSED, Outcome.UNKNOWN]
+
+
+def test_what_connected_is_asked_and_an_address_that_nobody_has_beside_it() -> None:
+    tried = read([ONE, TWO], f"10.0.0.2:8300 {YES}\n169.254.169.254:80 timed out\n")
+    assert to_ask(tried) == ["10.0.0.2:8300", "198.51.100.1:8300"]
+    assert to_ask(read([ONE], "10.0.0.2:8300 timed out\n")) == []
+
+
+def test_a_connection_that_nobodys_address_gets_too_with_the_same_answer_is_no_crossing() -> None:
+    tried = read([ONE, TWO], f"10.0.0.2:8300 {YES}\n169.254.169.254:80 {YES}\n")
+    decoys = f"198.51.100.1:8300 {YES}\n198.51.100.1:80 {YES}\n"
+    proxy = "HTTP/1.0 426 Upgrade Required"
+    said = f"10.0.0.2:8300 \n198.51.100.1:8300 {proxy}\n169.254.169.254:80 {proxy}\n198.51.100.1:80 {proxy}\n"
+    assert [one.outcome for one in unmasked(tried, decoys, said)] == [Outcome.CONNECTED, Outcome.DECOY]
+
+
+def test_where_nobodys_address_does_not_answer_every_connection_is_a_crossing() -> None:
+    tried = read([ONE, TWO], f"10.0.0.2:8300 {YES}\n169.254.169.254:80 {YES}\n")
+    decoys = "198.51.100.1:8300 timed out\n198.51.100.1:80 No route to host\n"
+    assert [one.outcome for one in unmasked(tried, decoys, "")] == [Outcome.CONNECTED] * 2
+
+
+JOINS = [Join("consul1", "local", name, "consul1", f"10.0.{number}.2") for number, name in enumerate("bc")]
+TIMED_OUT = (
+    "Error joining address '10.0.0.2': Unexpected response code: 500 (1 error occurred:\n"
+    "\t* Failed to join 10.0.0.2: dial tcp 10.0.0.2:8301: i/o timeout\n\n)\n"
+)
+
+
+def test_a_join_that_reached_one_of_two_exits_0_and_is_told_by_address() -> None:
+    found = joined(JOINS, 0, TIMED_OUT + "Successfully joined cluster by contacting 1 nodes.\n")
+    assert [one.outcome for one in found] == [Outcome.NO_ANSWER, Outcome.CONNECTED]
+
+
+def test_joins_that_all_fail_say_why() -> None:
+    said = TIMED_OUT + TIMED_OUT.replace("10.0.0.2", "10.0.1.2").replace("i/o timeout", "connect: connection refused")
+    found = joined(JOINS, 1, said + "Failed to join any nodes.\n")
+    assert [one.outcome for one in found] == [Outcome.NO_ANSWER, Outcome.REFUSED]
+    assert "dial tcp 10.0.0.2:8301: i/o timeout" in found[0].said
+
+
+def test_an_old_consul_that_names_no_address_was_refused_all_of_them() -> None:
+    said = "Error joining the cluster: dial tcp 10.0.0.2:8301: i/o timeout\n"
+    assert [one.outcome for one in joined(JOINS, 1, said)] == [Outcome.NO_ANSWER] * 2
+
+
+NO_AGENT = (
+    "Error joining address '10.0.0.2': Put \"http://127.0.0.1:8500/v1/agent/join/10.0.0.2\": "
+    "dial tcp 127.0.0.1:8500: connect: connection refused\nFailed to join any nodes.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (1, NO_AGENT),
+        (137, ""),
+        (126, "OCI runtime exec failed: exec failed: unable to start container process\n"),
+    ],
+)
+def test_a_command_that_could_not_ask_its_own_agent_proves_nothing(code: int, said: str) -> None:
+    assert joined(JOINS[:1], code, said)[0].outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ("", Outcome.CONNECTED),
+        ("HTTP 500: 1 error occurred: * Failed to join 10.0.0.2: dial tcp: i/o timeout", Outcome.NO_ANSWER),
+        ("HTTP 403: Permission denied", Outcome.REFUSED),
+        ("[Errno 111] Connection refused", Outcome.UNKNOWN),
+    ],
+)
+def test_what_the_http_api_says_of_a_join_is_told_apart(said: str, outcome: Outcome) -> None:
+    assert joined_by_api(JOINS[0], said).outcome is outcome
