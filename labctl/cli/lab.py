@@ -22,6 +22,7 @@ from labctl.cli.options import (
 )
 from labctl.cli.output import print_json
 from labctl.flows.plan import IMAGE_SOURCES, PACES
+from labctl.portable import lab_names
 
 
 @click.command("up", short_help="Bring a lab up.")
@@ -32,6 +33,18 @@ from labctl.flows.plan import IMAGE_SOURCES, PACES
     type=click.Choice(PACES),
     help="real: Raft's timers as in production; teach: five times slower, to follow with the eye.  "
     "[default: teach, or as the lab has]",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(lab_names.PROFILES),
+    help="open: no gossip key; gossip: a key of its own; full: also a token and TLS.  "
+    "[default: gossip, or as the lab has]",
+)
+@click.option(
+    "--seed-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="64 hex digits, mode 0600, from which a new lab's key and token are made.  [default: random]",
 )
 @click.option("--consul-version", metavar="X.Y.Z", help="This version and no other.  [default: the newest there is]")
 @click.option("--image-source", type=click.Choice(IMAGE_SOURCES), help="Where the image comes from.  [default: auto]")
@@ -77,6 +90,8 @@ def up_command(**given: Any) -> None:
         owner=user(),
         servers=given["servers"],
         pace=given["pace"],
+        profile=given["profile"],
+        seed_file=str(given["seed_file"].absolute()) if given["seed_file"] else None,
         version=given["consul_version"],
         image_source=given["image_source"] or ("binary" if binary else None),
         image_binary=str(binary.absolute()) if binary else None,

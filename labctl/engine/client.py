@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import docker
 
     from labctl.engine.ssh_words import Address
+    from labctl.portable.lab_access import Keys
 
 TIMEOUT_SECONDS = 20
 SSH = "ssh://"
@@ -42,6 +43,8 @@ class Client:
         quick = place.socket is not None or plain_socket() is not None
         self._engine = Engine(TIMEOUT_SECONDS, place.socket) if quick else None
         self._loaded: docker.APIClient | None = None
+        self.keys: dict[tuple[str, ...], Keys] = {}
+        """The access to the `full` labs that were found, by the IDs of their containers: each is read once."""
 
     @property
     def host(self) -> str:
@@ -82,6 +85,12 @@ class Client:
         if self._engine is None:
             return list(self.library.volumes(filters=filters)["Volumes"] or [])
         return self._engine.volumes(filters, doing="listing volumes")
+
+    def archive(self, container: str, path: str) -> bytes:
+        """A folder of a container, also of one that does not run, as a tar."""
+        if self._engine is None:
+            return b"".join(self.library.get_archive(container, path)[0])
+        return self._engine.get_files(container, path, doing="reading a lab's token")
 
 
 def connect() -> Client:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,9 @@ from labctl.engine.client import explained
 from labctl.engine.place import HERE, Place
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import lab_names
+from labctl.portable.consul_door import LOOPBACK
 from labctl.portable.consul_views import Member
+from labctl.portable.lab_access import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.portable.consul_door import Door
 
-HTTP_PORT = 8500
 RAFT_MULTIPLIER: Mapping[str, int] = {"real": 1, "teach": 5}
 """A lab's pace, and Consul's setting for it."""
 
@@ -29,7 +30,7 @@ class Server:
     """One server's container.
 
     `state` is Docker's word (`running`, `exited`, `paused`, ...); `http_port` is None while it does not run; `place` is
-    where its engine is met.
+    where its engine is met; `keys` are for the HTTP API of a `full` lab.
     """
 
     name: str
@@ -39,11 +40,18 @@ class Server:
     address: str
     http_port: int | None
     place: Place = HERE
+    keys: Keys | None = field(default=None, repr=False, compare=False)
 
     @property
     def door(self) -> Door | None:
         """Its HTTP API, while it runs."""
-        return self.place.door(self.http_port) if self.http_port is not None else None
+        return replace(self.place.door(self.http_port), keys=self.keys) if self.http_port is not None else None
+
+    @property
+    def url(self) -> str | None:
+        """Where a browser finds its HTTP API on the Docker host, while it runs."""
+        scheme = "http" if self.keys is None else "https"
+        return f"{scheme}://{LOOPBACK}:{self.http_port}" if self.http_port is not None else None
 
     @property
     def member(self) -> Member:
@@ -68,6 +76,7 @@ class Lab:
     expires: str | None
     servers: tuple[Server, ...]
     place: Place = HERE
+    profile: str = lab_names.DEFAULT_PROFILE
 
     @property
     def missing(self) -> list[str]:
@@ -105,7 +114,8 @@ def _server(summary: dict[str, Any], place: Place) -> Server:
     address = ""
     if networks:
         address = networks[0].get("IPAddress") or (networks[0].get("IPAMConfig") or {}).get("IPv4Address", "")
-    ports = [port for port in summary.get("Ports") or [] if port["PrivatePort"] == HTTP_PORT and "PublicPort" in port]
+    inside = lab_names.HTTP_PORTS.get(lab_names.profile_of(labels))
+    ports = [port for port in summary.get("Ports") or [] if port["PrivatePort"] == inside and "PublicPort" in port]
     return Server(
         name=labels[lab_names.LABEL_SERVER],
         container=summary["Names"][0].lstrip("/"),
@@ -147,6 +157,7 @@ def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: Place = HER
                 expires=_label(labels, "expires") or None,
                 servers=tuple(sorted((_server(part, place) for part in parts), key=lambda server: server.name)),
                 place=place,
+                profile=lab_names.profile_of(labels),
             )
         )
     return labs
@@ -160,7 +171,25 @@ def list_labs(client: Client, name: str | None = None) -> list[Lab]:
     found = labs_from(summaries, client.host, client.place)
     ports = [server.http_port for lab in found for server in lab.running if server.http_port is not None]
     client.place.open_doors(ports)
-    return found
+    return [_with_keys(client, lab) for lab in found]
+
+
+def _with_keys(client: Client, lab: Lab) -> Lab:
+    """The lab with what opens its servers, which is read when one of them is asked."""
+    if lab.profile != "full":
+        return lab
+    ids = tuple(server.id for server in lab.servers)
+    keys = client.keys.setdefault(ids, Keys(lab.name, ids, lambda container, path: _archive(client, container, path)))
+    return replace(lab, servers=tuple(replace(server, keys=keys) for server in lab.servers))
+
+
+def _archive(client: Client, container: str, path: str) -> bytes:
+    """A folder of a container as a tar. Raises OSError: a server that cannot be asked is one that does not answer."""
+    try:
+        with explained(client.place):
+            return client.archive(container, path)
+    except LabctlError as error:
+        raise OSError(str(error)) from error
 
 
 def find_lab(client: Client, name: str) -> Lab | None:

@@ -28,6 +28,8 @@ class UpOptions:
     owner: str
     servers: int | None = None
     pace: str | None = None
+    profile: str | None = None
+    seed_file: str | None = None
     version: str | None = None
     image_source: str | None = None
     image_binary: str | None = None
@@ -49,6 +51,7 @@ class Wanted:
     pace: str
     version: str | None
     http_port: int
+    profile: str = lab_names.DEFAULT_PROFILE
 
 
 def wanted_of(options: UpOptions, lab: Lab | None) -> Wanted:
@@ -58,6 +61,7 @@ def wanted_of(options: UpOptions, lab: Lab | None) -> Wanted:
         pace=options.pace or (lab.pace if lab and lab.pace else DEFAULT_PACE),
         version=options.version or (lab.version if lab and lab.version else None),
         http_port=options.http_port if options.http_port is not None else (lab.http_port if lab else 0),
+        profile=options.profile or (lab.profile if lab else lab_names.DEFAULT_PROFILE),
     )
 
 
@@ -87,6 +91,8 @@ def differences(lab: Lab, wanted: Wanted) -> list[str]:
 _OF_INVENTORY = {
     "servers": "consul_lab_servers",
     "pace": "consul_lab_pace",
+    "profile": "consul_lab_profile",
+    "seed_file": "consul_lab_seed_file",
     "http_port": "consul_lab_http_port",
     "version": "consul_image_version",
     "image_source": "consul_image_source",
@@ -112,9 +118,19 @@ def refuse_options(options: UpOptions) -> None:
         raise LabctlError(sentence, ExitCode.USAGE)
     if options.pace not in (None, *PACES):
         raise LabctlError(f"{options.pace!a} is not a pace: choose {' or '.join(PACES)}.", ExitCode.USAGE)
+    if options.profile not in (None, *lab_names.PROFILES):
+        profiles = ", ".join(lab_names.PROFILES)
+        raise LabctlError(f"{options.profile!a} is not a profile: choose one of {profiles}.", ExitCode.USAGE)
     if options.image_source not in (None, *IMAGE_SOURCES):
         sources = ", ".join(IMAGE_SOURCES)
         raise LabctlError(f"{options.image_source!a} is not an image source: choose one of {sources}.", ExitCode.USAGE)
+
+
+def refuse_profile(lab: Lab | None, wanted: Wanted) -> None:
+    """Raise LabctlError (refused) where the lab is there and has another profile."""
+    sentence = lab_names.profile_sentence(lab.name, lab.profile, wanted.profile) if lab else None
+    if sentence:
+        raise LabctlError(sentence, ExitCode.REFUSED)
 
 
 def refuse_foreign(lab: Lab | None, owner: str) -> None:

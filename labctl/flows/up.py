@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import client as engine
 from labctl.engine import status
 from labctl.engine.images import Image, find_image
 from labctl.engine.labs import Lab, choose_lab, find_lab
-from labctl.flows.plan import UpOptions, Wanted, completed, differences, refuse_foreign, refuse_options, wanted_of
+from labctl.flows.plan import (
+    UpOptions,
+    Wanted,
+    completed,
+    differences,
+    refuse_foreign,
+    refuse_options,
+    refuse_profile,
+    wanted_of,
+)
 from labctl.flows.play import to_the_end
 from labctl.flows.where import on_the_docker_host
 
@@ -64,9 +73,10 @@ class Up:
         lab = find_lab(self.client, options.lab)
         refuse_foreign(lab, options.owner)
         wanted = wanted_of(options, lab)
+        refuse_profile(lab, wanted)
         image = find_image(self.client, wanted.version, options.image_source)
         if lab and image and options.version is None and options.image_source is not None:
-            wanted = Wanted(wanted.servers, wanted.pace, image.version, wanted.http_port)
+            wanted = replace(wanted, version=image.version)
         changes = differences(lab, wanted) if lab else []
         if options.dry_run:
             return self._preview(lab, wanted, image, changes)
@@ -113,7 +123,10 @@ class Up:
             )
         if lab is None:
             version = f"Consul {image.version}" if image else "Consul"
-            would.append(f"start {wanted.servers} servers of {version} as the lab {name} at pace {wanted.pace}")
+            would.append(
+                f"start {wanted.servers} servers of {version} as the lab {name} at pace {wanted.pace} with the profile "
+                f"{wanted.profile}"
+            )
         if self.options.join and (lab is None or not status.ask(lab).ready):
             would.append("join the servers and wait until the cluster is ready")
         for line in would:
@@ -165,6 +178,7 @@ class Up:
             "consul_lab_owner": options.owner,
             "consul_lab_servers": wanted.servers,
             "consul_lab_pace": wanted.pace,
+            "consul_lab_profile": wanted.profile,
             "consul_lab_http_port": wanted.http_port,
             "consul_cluster_timeout": options.timeout,
             "consul_image_source": options.image_source or "auto",
@@ -172,6 +186,8 @@ class Up:
         }
         if options.subnet:
             settings["consul_lab_subnet"] = options.subnet
+        if options.seed_file:
+            settings["consul_lab_seed_file"] = options.seed_file
         if options.image_binary:
             settings["consul_image_binary"] = options.image_binary
         if image:

@@ -1,32 +1,57 @@
 """Where one server's HTTP API is reached, and one question asked of it.
 
 A server's port is published on its Docker host's loopback. Where that host is another machine, the port is forwarded
-to a Unix socket on this one, which nobody else may open.
+to a Unix socket on this one, which nobody else may open. The servers of a `full` lab speak TLS and want a token.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
 
 LOOPBACK = "127.0.0.1"
 
 
+class Access(Protocol):
+    """What a server of a `full` lab wants to see, and by what it is known (`lab_access`)."""
+
+    @property
+    def server_name(self) -> str:
+        """The name in the servers' certificate."""
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """TLS with the lab's servers. Raises OSError."""
+
+    def headers(self, path: str) -> dict[str, str]:
+        """What a request carries."""
+
+
 @dataclass(frozen=True)
 class Door:
-    """A server's HTTP API: its port on the Docker host's loopback, and the socket that leads there from elsewhere."""
+    """A server's HTTP API.
+
+    Attributes:
+        port: its port on the Docker host's loopback.
+        socket: a Unix socket that leads there from elsewhere; "" where this is the Docker host.
+        keys: gives the access to a `full` lab, or raises OSError; None for every other lab.
+    """
 
     port: int
     socket: str = ""
+    keys: Callable[[], Access] | None = field(default=None, repr=False, compare=False)
 
     def connection(self, timeout: float) -> http.client.HTTPConnection:
         """A connection that is not open yet; `timeout` is in seconds."""
-        if self.socket:
-            return _SocketConnection(self.socket, timeout)
-        return http.client.HTTPConnection(LOOPBACK, self.port, timeout=timeout)
+        return _Connection(self, timeout)
 
     def request(self, method: str, path: str, body: bytes | None = None, timeout: float = 2.0) -> Any:
         """Ask for a JSON document. Raises OSError or ValueError where there is no good answer."""
@@ -44,16 +69,39 @@ class Door:
             connection.close()
 
 
-class _SocketConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
+class _Connection(http.client.HTTPConnection):
+    """HTTP through a door: over TCP or a Unix socket, and over TLS where the door has keys."""
 
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__(LOOPBACK, timeout=timeout)
-        self._path = path
+    def __init__(self, door: Door, timeout: float) -> None:
+        super().__init__(LOOPBACK, door.port, timeout=timeout)
+        self._door = door
         self.sock: socket.socket
 
     def connect(self) -> None:
         """Open the connection. Raises OSError."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        access = self._door.keys() if self._door.keys is not None else None
+        if self._door.socket:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(self._door.socket)
+        else:
+            super().connect()
+        if access is not None:
+            # What is not done here, a handshake that failed leaves open.
+            with contextlib.ExitStack() as undo:
+                undo.callback(self.close)
+                self.sock = access.context.wrap_socket(self.sock, server_hostname=access.server_name)
+                undo.pop_all()
+
+    def request(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        encode_chunked: bool = False,
+    ) -> None:
+        """Send a request, with the token where the door has keys. Raises OSError."""
+        shown = self._door.keys().headers(url) if self._door.keys is not None else {}
+        super().request(method, url, body, {**(headers or {}), **shown}, encode_chunked=encode_chunked)

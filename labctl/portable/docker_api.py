@@ -234,6 +234,10 @@ class Engine:
         """Unpack a tar in a folder of a container."""
         self.ask("PUT", f"/containers/{_part(container)}/archive", {"path": folder}, archive, doing=doing)
 
+    def get_files(self, container: str, path: str, *, doing: str) -> bytes:
+        """A file or a folder of a container, also of one that does not run, as a tar."""
+        return self.ask("GET", f"/containers/{_part(container)}/archive", {"path": path}, doing=doing)
+
     def has_file(self, container: str, path: str, *, doing: str) -> bool:
         """Whether a container has a file."""
         try:

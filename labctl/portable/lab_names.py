@@ -20,10 +20,16 @@ LABEL_WORKSHOP = "raft-labctl.workshop"
 LABEL_REAPER = "raft-labctl.reaper"
 LABEL_EXPIRES = "raft-labctl.expires"
 STAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
+LABEL_PROFILE = "raft-labctl.profile"
 
 _ALLOWED = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 _NOT_ALLOWED = re.compile(r"[^a-z0-9]+")
 SIZES = (1, 3, 5, 7)
+PROFILES = ("open", "gossip", "full")
+"""What a lab's servers ask of whoever talks to them: nothing; the gossip key; that, a token and TLS."""
+DEFAULT_PROFILE = "gossip"
+HTTP_PORTS = {"open": 8500, "gossip": 8500, "full": 8501}
+"""The port of a server's HTTP API inside its container; those of a `full` lab speak HTTPS only."""
 
 
 def name_problem(name: str) -> str | None:
@@ -59,6 +65,21 @@ def size_problem(servers: int) -> str | None:
     )
 
 
+def profile_of(labels: dict[str, str]) -> str:
+    """The profile that a container's or a volume's labels tell; what is older than profiles has the default."""
+    return labels.get(LABEL_PROFILE) or DEFAULT_PROFILE
+
+
+def profile_sentence(lab: str, has: str, wanted: str) -> str | None:
+    """One sentence that refuses to change the profile of a lab that is there; None where it stays the same."""
+    if has == wanted:
+        return None
+    return (
+        f"The lab {lab} has the profile {has} and keeps it while it exists: `labctl down {lab}` removes it with its "
+        f"data, then start it with the profile {wanted}."
+    )
+
+
 def project_name(lab: str) -> str:
     """The Compose project and the network of a lab."""
     return f"labctl-{lab}"
@@ -70,7 +91,7 @@ def container_name(lab: str, server: str) -> str:
 
 
 def config_volume_name(lab: str) -> str:
-    """The volume that holds the lab's gossip key, and what old Consul versions read from a file."""
+    """The volume that holds the lab's secrets, and what old Consul versions read from a file."""
     return f"labctl-{lab}-config"
 
 

@@ -9,10 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
+import re
 import secrets
+import stat
 import uuid
 
 SECRET_BYTES = 32
+_LONGEST_FILE = 1024
 _DOMAIN = b"raft-labctl/1/"
 
 
@@ -33,7 +37,44 @@ def gossip_key(seed: bytes) -> str:
 
 def token(seed: bytes) -> str:
     """The seat's token, a UUID as Consul's access control wants one (RFC 9562, version 8: of our own making)."""
-    number = bytearray(_expand(seed, "token")[:16])
+    return _uuid(_expand(seed, "token"))
+
+
+def recovery_token(seed: bytes) -> str:
+    """The token that a server itself believes, and no other: what joins servers before there is a leader."""
+    return _uuid(_expand(seed, "recovery"))
+
+
+def read_seed(path: str) -> bytes:
+    """The seed in a file of 64 hex digits that only its owner may read.
+
+    Raises ValueError with one sentence, in which nothing of the file's content is.
+    """
+    try:
+        # A pipe would keep us waiting for whoever writes to it.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            state = os.fstat(file.fileno())
+            text = file.read(_LONGEST_FILE) if stat.S_ISREG(state.st_mode) else b""
+    except OSError as error:
+        raise ValueError(
+            f"The seed file {path!a} cannot be read ({error.strerror}): make one with "
+            "`(umask 077; openssl rand -hex 32 > FILE)`, or leave it out."
+        ) from error
+    if stat.S_IMODE(state.st_mode) & 0o077:
+        raise ValueError(
+            f"The seed file {path!a} has the mode {stat.S_IMODE(state.st_mode):04o} and may be read or written by "
+            f"others: `chmod 600` it, because whoever has the seed has the lab's key and token."
+        )
+    if not re.fullmatch(rb"\s*[0-9a-fA-F]{64}\s*", text):
+        raise ValueError(
+            f"The seed file {path!a} does not hold a seed: it must be a file with 64 hex digits and nothing else, "
+            "as `openssl rand -hex 32` makes them."
+        )
+    return bytes.fromhex(text.decode("ascii").strip())
+
+
+def _uuid(key: bytes) -> str:
+    number = bytearray(key[:16])
     number[6] = 0x80 | number[6] & 0x0F
     number[8] = 0x80 | number[8] & 0x3F
     return str(uuid.UUID(bytes=bytes(number)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from labctl.portable import lab_names
 from labctl.show.style import age, byte_size, harmless, paint, paint_server, sign, table
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def ls_row(now: Status) -> dict[str, Any]:
         "leader": leader.name if leader else None,
         "term": leader.term if leader else None,
         "pace": lab.pace,
+        "profile": lab.profile,
         "version": lab.version,
         "created": _stamp(lab.created),
         "expires": lab.expires,
@@ -82,7 +84,7 @@ def _server_row(now: Status, server: Server, view: View) -> dict[str, Any]:
         "name": server.name,
         "id": view.node_id or None,
         "address": server.address,
-        "http": f"http://127.0.0.1:{server.http_port}" if server.http_port else None,
+        "http": server.url,
         "state": server.state,
         "role": _role(now, view),
         "voter": server.address in voters,
@@ -98,6 +100,7 @@ def status_document(now: Status, faults: list[ActiveFault]) -> dict[str, Any]:
     return {
         "lab": now.lab.name,
         "owner": now.lab.owner,
+        "profile": now.lab.profile,
         "ready": now.ready,
         "problem": now.problem,
         "leader": leader.name if leader else None,
@@ -114,6 +117,8 @@ def status_text(now: Status, faults: list[ActiveFault], viewer: str) -> str:
     state = paint("ready", "green") if now.ready else paint("not ready", "yellow")
     owner = "" if lab.owner == viewer else f" of {harmless(lab.owner)}"
     head = f"Lab {paint(lab.name, 'bold')}{owner}: {state}"
+    if lab.profile != lab_names.DEFAULT_PROFILE:
+        head += f", profile {harmless(lab.profile)}"
     if leader:
         name = paint_server(leader.name, leader.name)
         head += f", {name} leads in term {leader.term}, commit index {leader.commit_index}"

@@ -6,6 +6,7 @@ new row. A version newer than every row is given the newest words, because Consu
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from dataclasses import dataclass
@@ -24,8 +25,13 @@ OLDEST: Version = (0, 5, 2)
 RAFT_MULTIPLIER: Mapping[str, int] = {"real": 1, "teach": 5}
 """A lab's pace and its `raft_multiplier`, which stretches Raft's 1 s timeouts; 5 is Consul's default."""
 
+PROFILES: tuple[str, ...] = ("open", "gossip", "full")
+"""What a lab's servers ask of whoever talks to them: nothing; the gossip key; that, a token and TLS."""
+
 DATA_DIR = "/consul/data"
 CONFIG_DIR = "/consul/config"
+ACCESS_DIR = "/consul/config/access"
+HTTPS_PORT = 8501
 
 _NODE_ID_NAMESPACE = uuid.UUID("5f0c35f1-52b1-5d4e-8d0c-6d1a4f6b7c11")
 _VERSION = re.compile(
@@ -48,7 +54,9 @@ class Row:
     until: Version | None = None
 
 
-# Where each row comes from: Consul's changelog and its agent's flags at that version.
+# Where each row comes from: Consul's changelog and its agent's flags at that version. What the profile `full` needs and
+# is older than `consul tls` has no row: -hcl, the access control of 1.4.0, verify_incoming_rpc (0.8.2), TLS for the
+# command line (0.8.1).
 KNOWN: tuple[Row, ...] = (
     Row("-dc", until=(1, 0, 0)),
     Row("-datacenter", since=(1, 0, 0)),
@@ -62,7 +70,27 @@ KNOWN: tuple[Row, ...] = (
     Row("disable_update_check"),
     Row("performance", since=(0, 7, 0)),
     Row("autopilot", since=(0, 8, 0)),
+    # Changelog of 1.4.1: "Added a new cli command: `consul tls`".
+    Row("consul tls", since=(1, 4, 1)),
+    # Changelog of 1.11.0: `acl.tokens.master` is `initial_management`, `agent_master` is `agent_recovery` from here on.
+    Row("acl.tokens.master", until=(1, 11, 0)),
+    Row("acl.tokens.initial_management", since=(1, 11, 0)),
+    Row("acl.tokens.agent_master", until=(1, 11, 0)),
+    Row("acl.tokens.agent_recovery", since=(1, 11, 0)),
+    Row("acl.tokens.agent"),
+    # Documentation of the agent's `tls`: "Added in Consul 1.12, for previous versions see Deprecated Options".
+    Row("tls", since=(1, 12, 0)),
 )
+
+# Which of a lab's two tokens each is. A token that an agent takes for its recovery token is that and nothing else for
+# it (agent/consul/acl.go, resolveLocallyManagedToken), and the other one is unknown before there was a leader.
+_TOKENS: Mapping[str, str] = {
+    "master": "token",
+    "initial_management": "token",
+    "agent": "token",
+    "agent_master": "recovery_token",
+    "agent_recovery": "recovery_token",
+}
 
 
 def parse_version(text: str) -> Version:
@@ -101,6 +129,7 @@ def agent_arguments(  # noqa: PLR0913 - a server's identity has this many parts,
     bind: str,
     datacenter: str,
     pace: str = "real",
+    profile: str = "gossip",
     node_id: str | None = None,
 ) -> list[str]:
     """Return the words after `consul` that start one server of a lab.
@@ -112,10 +141,12 @@ def agent_arguments(  # noqa: PLR0913 - a server's identity has this many parts,
         bind: the server's address, or a `${NAME}` that Compose replaces with it.
         datacenter: the lab's own datacenter name.
         pace: `real` or `teach`; before 0.7.0 Raft's timeouts cannot be set, and both paces are real.
+        profile: `open`, `gossip` or `full`; the secrets of each are in files. A version that cannot do `full`, and so
+            has no `agent_tokens`, gets the words of `gossip`.
         node_id: a UUID, used by 0.7.5 to 0.8.0 only; None derives one from the datacenter and the node.
 
     Raises:
-        ValueError: the version, the size or the pace is not one.
+        ValueError: the version, the size, the pace or the profile is not one.
     """
     known = parse_version(version)
     if isinstance(servers, bool) or not isinstance(servers, int) or servers < 1:
@@ -130,7 +161,7 @@ def agent_arguments(  # noqa: PLR0913 - a server's identity has this many parts,
     if knows(known, "-node-id"):
         words += ["-node-id", node_id or str(uuid.uuid5(_NODE_ID_NAMESPACE, f"{datacenter}/{node}"))]
     words += ["-disable-host-node-id"] if knows(known, "-disable-host-node-id") else []
-    settings = _settings(known, pace)
+    settings = {**_settings(known, pace), **_guards(known, profile)}
     if knows(known, "-hcl"):
         for name, value in settings.items():
             words += ["-hcl", _hcl(name, value)]
@@ -152,6 +183,69 @@ def agent_settings(version: str, *, pace: str = "real") -> dict[str, Any]:
     return {} if knows(known, "-hcl") else settings
 
 
+def agent_tokens(version: str, *, profile: str = "gossip") -> dict[str, str]:
+    """Return what this version calls the tokens of a `full` lab, and which of the lab's two each is.
+
+    {} where the profile needs none, and where the version cannot do `full`.
+
+    Raises:
+        ValueError: the version or the profile is not one.
+    """
+    known = parse_version(version)
+    if not _is_full(known, profile):
+        return {}
+    return {name: token for name, token in _TOKENS.items() if knows(known, f"acl.tokens.{name}")}
+
+
+def agent_environment(version: str, *, datacenter: str, profile: str = "gossip") -> dict[str, str]:
+    """Return what lets `consul` talk to its own agent inside a container; paths and names, no secrets.
+
+    {} where the profile needs nothing, and where the version cannot do `full`.
+
+    Raises:
+        ValueError: the version or the profile is not one.
+    """
+    if not _is_full(parse_version(version), profile):
+        return {}
+    return {
+        "CONSUL_HTTP_ADDR": f"https://127.0.0.1:{HTTPS_PORT}",
+        "CONSUL_CACERT": f"{ACCESS_DIR}/ca.pem",
+        "CONSUL_TLS_SERVER_NAME": f"server.{datacenter}.consul",
+        "CONSUL_HTTP_TOKEN_FILE": f"{ACCESS_DIR}/token",
+        # Over HTTP/2, two of seven `consul leave` of 1.8.7 were cut off before their answer, over HTTP/1.1 none.
+        "GODEBUG": "http2client=0",
+    }
+
+
+def _is_full(version: Version, profile: str) -> bool:
+    if profile not in PROFILES:
+        raise ValueError(f"{_shown(profile)} is not a profile: choose one of {', '.join(PROFILES)}.")
+    return profile == "full" and knows(version, "consul tls")
+
+
+def _guards(version: Version, profile: str) -> dict[str, Any]:
+    """The settings of the profile that are no secret."""
+    if not _is_full(version, profile):
+        return {}
+    files = {
+        "ca_file": f"{ACCESS_DIR}/ca.pem",
+        "cert_file": f"{ACCESS_DIR}/server.pem",
+        "key_file": f"{ACCESS_DIR}/server-key.pem",
+        "verify_outgoing": True,
+    }
+    # Whoever asks over HTTPS shows a token, and no certificate.
+    if knows(version, "tls"):
+        rpc = {"verify_incoming": True, "verify_server_hostname": True}
+        tls: dict[str, Any] = {"tls": {"defaults": files, "internal_rpc": rpc}}
+    else:
+        tls = {**files, "verify_incoming_rpc": True, "verify_server_hostname": True}
+    return {
+        "ports": {"http": -1, "https": HTTPS_PORT},
+        "acl": {"enabled": True, "default_policy": "deny"},
+        **tls,
+    }
+
+
 def _settings(version: Version, pace: str) -> dict[str, Any]:
     if pace not in RAFT_MULTIPLIER:
         raise ValueError(f"{_shown(pace)} is not a pace: choose one of {', '.join(RAFT_MULTIPLIER)}.")
@@ -168,9 +262,11 @@ def _settings(version: Version, pace: str) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if knows(version, name)}
 
 
-def _hcl(name: str, value: bool | int | dict[str, Any]) -> str:
+def _hcl(name: str, value: bool | int | str | dict[str, Any]) -> str:
     if isinstance(value, dict):
         return f"{name} {{ {' '.join(_hcl(inner, item) for inner, item in value.items())} }}"
+    if isinstance(value, str):
+        return f"{name} = {json.dumps(value)}"
     return f"{name} = {str(value).lower()}"
 
 
@@ -192,11 +288,13 @@ def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class FilterModule:
-    """The filters `consul_agent_arguments` and `consul_agent_settings`."""
+    """The filters `consul_agent_arguments`, `consul_agent_settings`, `..._tokens` and `..._environment`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
         return {
             "consul_agent_arguments": _filter(agent_arguments),
             "consul_agent_settings": _filter(agent_settings),
+            "consul_agent_tokens": _filter(agent_tokens),
+            "consul_agent_environment": _filter(agent_environment),
         }

@@ -6,8 +6,9 @@ import time
 from typing import Any
 
 from ansible.module_utils import consul_views
-from ansible.module_utils.consul_door import Door
 from ansible.module_utils.docker_api import DockerError, Engine
+from ansible.module_utils.lab_access import FOLDER, RECOVERY_TOKEN
+from ansible.module_utils.lab_doors import Doors
 
 POLL_SECONDS = 0.02
 PASSES = ("PUT", "DELETE")
@@ -23,6 +24,9 @@ class Cluster:
 
     def __init__(self, params: dict[str, Any]) -> None:
         self.lab: str = params["name"]
+        everybody = params["members"]
+        self.profile: str = everybody[0]["profile"] if everybody else ""
+        self._doors = Doors(self.lab, [one["container"] for one in everybody], self.profile)
         self.stopped = [self._member(one) for one in params["members"] if one["name"] in params["without"]]
         running = [one for one in params["members"] if one["name"] not in params["without"]]
         self.containers = [one["container"] for one in running]
@@ -31,10 +35,8 @@ class Cluster:
         self.timeout: float = params["timeout"]
         self.ends = time.monotonic() + self.timeout
 
-    @staticmethod
-    def _member(fact: dict[str, Any]) -> consul_views.Member:
-        port = fact["http_port"]
-        return consul_views.Member(fact["name"], fact["address"], Door(port) if port else None)
+    def _member(self, fact: dict[str, Any]) -> consul_views.Member:
+        return consul_views.Member(fact["name"], fact["address"], self._doors.of(fact["http_port"]))
 
     def views(self) -> list[consul_views.View]:
         """Ask all servers."""
@@ -78,8 +80,12 @@ class Cluster:
         return any(view.members < len(self.members) for view in views)
 
     def join_words(self) -> list[str]:
-        """The manual join: on the first server, the addresses of the others."""
-        return ["consul", "join", *(member.address for member in self.members[1:])]
+        """The manual join: on the first server, the addresses of the others.
+
+        Before there is a leader, a server with access control knows no token but its own for recovery.
+        """
+        shown = [f"-token-file={FOLDER}/{RECOVERY_TOKEN}"] if self.profile == "full" else []
+        return ["consul", "join", *shown, *(member.address for member in self.members[1:])]
 
     def join(self) -> None:
         """Join, and join again while members are missing; counting them is the only proof."""

@@ -11,8 +11,6 @@ from ansible.module_utils.docker_api import DockerError
 if TYPE_CHECKING:
     from ansible.module_utils.docker_api import Engine
 
-HTTP_PORT = "8500/tcp"
-
 
 @dataclass(frozen=True)
 class Server:
@@ -25,6 +23,7 @@ class Server:
     started: str
     address: str
     http_port: int | None
+    profile: str = lab_names.DEFAULT_PROFILE
 
     def fact(self) -> dict[str, Any]:
         """The shape that roles and labctl get."""
@@ -34,12 +33,13 @@ class Server:
             "state": self.state,
             "address": self.address,
             "http_port": self.http_port,
+            "profile": self.profile,
         }
 
 
 @dataclass(frozen=True)
 class Found:
-    """Everything on this Docker host that carries a lab's label."""
+    """Everything on this Docker host that carries a lab's label; `profile` is "" where nothing has one."""
 
     servers: tuple[Server, ...] = ()
     owners: frozenset[str] = frozenset()
@@ -48,6 +48,7 @@ class Found:
     subnet: str = ""
     networks: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    profile: str = ""
 
     @property
     def empty(self) -> bool:
@@ -71,7 +72,9 @@ def server_from(container: dict[str, Any]) -> Server:
     if networks:
         fixed = (networks[0].get("IPAMConfig") or {}).get("IPv4Address", "")
         address = networks[0].get("IPAddress") or fixed
-    bindings = (container["NetworkSettings"].get("Ports") or {}).get(HTTP_PORT) or []
+    profile = lab_names.profile_of(labels)
+    port = f"{lab_names.HTTP_PORTS.get(profile, 0)}/tcp"
+    bindings = (container["NetworkSettings"].get("Ports") or {}).get(port) or []
     return Server(
         name=labels[lab_names.LABEL_SERVER],
         container=container["Name"].lstrip("/"),
@@ -80,6 +83,7 @@ def server_from(container: dict[str, Any]) -> Server:
         started=container["State"]["StartedAt"],
         address=address,
         http_port=int(bindings[0]["HostPort"]) if bindings else None,
+        profile=profile,
     )
 
 
@@ -95,6 +99,8 @@ def find(engine: Engine, lab: str) -> Found:
     helpers = [one["Id"] for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER not in labels]
     others = [one.get("Labels") or {} for one in networks + volumes]
     subnets = [config["Subnet"] for one in networks for config in one["IPAM"].get("Config") or []]
+    config = [one for one in volumes if one["Name"] == lab_names.config_volume_name(lab)]
+    profiles = [one["Config"].get("Labels") or {} for one in servers] or [one.get("Labels") or {} for one in config]
     sizes = [labels.get(lab_names.LABEL_PREFIX + "servers", "0") for labels in labelled]
     return Found(
         servers=tuple(sorted(map(server_from, servers), key=lambda server: server.name)),
@@ -106,6 +112,7 @@ def find(engine: Engine, lab: str) -> Found:
         subnet=subnets[0] if subnets else "",
         networks=tuple(one["Name"] for one in networks),
         volumes=tuple(one["Name"] for one in volumes),
+        profile=lab_names.profile_of(profiles[0]) if profiles else "",
     )
 
 
@@ -123,3 +130,10 @@ def refuse_foreign(lab: str, owner: str, found: Found, *, removing: bool = False
             f"or set LABCTL_OWNER={others[0]} if that is you.",
             "refused",
         )
+
+
+def refuse_profile(lab: str, profile: str, found: Found) -> None:
+    """Raise DockerError where the lab that is there has another profile."""
+    sentence = lab_names.profile_sentence(lab, found.profile or profile, profile)
+    if sentence:
+        raise DockerError(sentence, "refused")

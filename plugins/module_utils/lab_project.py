@@ -6,7 +6,6 @@ All of it is safe to repeat after it was killed at any point.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import ipaddress
 import re
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ansible.module_utils import lab_names, lab_subnets
 from ansible.module_utils.docker_api import DockerError, Engine
+from ansible.module_utils.lab_doors import Doors
 from ansible.module_utils.lab_found import Found, Server, find, server_from
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SUBNET_TRIES = 24
 STOP_SECONDS = 10
 LEAVE_SECONDS = 30.0
+FAILED_LEAVE_SECONDS = 10.0
 ROUTES = Path("/proc/net/route")
 # Docker's words for a container with a process in it.
 ALIVE = ("running", "paused", "restarting")
@@ -164,12 +165,19 @@ class LabProject:
             doing="starting the servers",
         )  # fmt: skip
 
-    def leave(self, server: Server, remaining: list[Server]) -> None:
+    def leave(self, server: Server, remaining: list[Server], doors: Doors) -> None:
         """Let a server leave the cluster for good, and wait until the others do not count it any more."""
-        self.engine.execute(server.id, ["consul", "leave"], doing=f"letting {server.name} leave the cluster")
-        ends = time.monotonic() + LEAVE_SECONDS
-        while any(server.address in self._peers(other) for other in remaining):
+        failure: DockerError | None = None
+        try:
+            self.engine.execute(server.id, ["consul", "leave"], doing=f"letting {server.name} leave the cluster")
+        except DockerError as error:
+            # A server that leaves may be gone before it has answered; the others say whether it left.
+            failure = error
+        ends = time.monotonic() + (LEAVE_SECONDS if failure is None else FAILED_LEAVE_SECONDS)
+        while any(server.address in _peers(doors, other) for other in remaining):
             if time.monotonic() >= ends:
+                if failure is not None:
+                    raise failure
                 raise DockerError(
                     f"{server.name} was told to leave and the others still count it as a voter after "
                     f"{LEAVE_SECONDS:.0f} seconds: `labctl status {self.lab}` shows their views.",
@@ -178,26 +186,13 @@ class LabProject:
             time.sleep(0.2)
         self.outcome.actions.append(f"{server.name} left the cluster")
 
-    @staticmethod
-    def _peers(server: Server) -> str:
-        """The peers that a server knows, as the text of its answer; empty where it gives none."""
-        if server.http_port is None:
-            return ""
-        connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=2)
-        try:
-            connection.request("GET", "/v1/status/peers")
-            return connection.getresponse().read().decode("utf-8", "replace")
-        except (OSError, http.client.HTTPException):
-            return ""
-        finally:
-            connection.close()
-
     def shrink(self, found: Found, servers: int) -> list[Server]:
         """Let the servers beyond the new size leave, the last first. Returns them."""
         keep = set(lab_names.server_names(servers))
         surplus = [server for server in reversed(found.servers) if server.name not in keep]
         remaining = [server for server in found.servers if server.name in keep]
-        joined = any(self._peers(server).count(":") > 1 for server in remaining)
+        doors = Doors(self.lab, [server.id for server in found.servers], found.profile)
+        joined = any(len(_peers(doors, server)) > 1 for server in remaining)
         for server in surplus:
             if joined and any(other.state != "running" for other in [server, *remaining]):
                 raise DockerError(
@@ -206,7 +201,7 @@ class LabProject:
                     "refused",
                 )
             if joined:
-                self.leave(server, remaining)
+                self.leave(server, remaining, doors)
         return surplus
 
     def forget(self, servers: list[Server]) -> None:
@@ -288,6 +283,16 @@ class LabProject:
                 (self.folder / name).unlink()
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+
+def _peers(doors: Doors, server: Server) -> list[str]:
+    """The addresses of the peers that a server knows; none where it gives no answer."""
+    door = doors.of(server.http_port)
+    try:
+        known = door.request("GET", "/v1/status/peers") if door else []
+    except (OSError, ValueError):
+        return []
+    return [str(one).rpartition(":")[0] for one in known or []]
 
 
 def port_error(error: DockerError) -> DockerError | None:

@@ -42,6 +42,7 @@ options:
       state: {description: Docker's word for its state., type: str, default: ""}
       address: {description: Its address in the lab., type: str, default: ""}
       http_port: {description: Its HTTP port on the Docker host's loopback., type: int}
+      profile: {description: The lab's profile., type: str, default: gossip}
   join:
     description: Join servers that do not know each other. Where V(false), a lab that never was joined is left alone.
     type: bool
@@ -133,6 +134,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
                 "state": {"type": "str", "default": ""},
                 "address": {"type": "str", "default": ""},
                 "http_port": {"type": "int"},
+                "profile": {"type": "str", "default": "gossip"},
             },
         },
         "join": {"type": "bool", "default": True},

@@ -54,6 +54,32 @@ options:
     description: What this Consul version reads only from a configuration file.
     type: dict
     default: {}
+  profile:
+    description:
+      - What the servers ask of whoever talks to them.
+      - V(open) is nothing, V(gossip) a gossip key, V(full) that, a token (default deny) and TLS for RPC and HTTP.
+      - A lab that is there with another profile is refused.
+    type: str
+    choices: [open, gossip, full]
+    default: gossip
+  tokens:
+    description:
+      - What this Consul version calls each token of a lab with O(profile=full), and which it is, C(token) or
+        C(recovery_token). Empty for a version that cannot do it, which is refused.
+    type: dict
+    default: {}
+  seed:
+    description:
+      - 64 hex digits, from which the gossip key and the tokens of a new lab are made. Where empty, they are random. A
+        lab that is there keeps its own.
+    type: str
+    default: ""
+  seed_file:
+    description:
+      - A file on the controller that holds the O(seed). The action plugin beside this module reads it, so that the seed
+        is in no task and in no event.
+    type: path
+    default: ""
   image:
     description: The image that carries the gossip key into its volume. Needed for O(state=present).
     type: str
@@ -129,6 +155,7 @@ ansible_facts:
         state: {description: Docker's word for its state., type: str}
         address: {description: Its fixed address., type: str}
         http_port: {description: Its HTTP port on the Docker host's loopback., type: int}
+        profile: {description: The lab's profile., type: str}
 subnet:
   description: The lab's subnet.
   type: str
@@ -146,14 +173,15 @@ removed:
 
 import contextlib
 import dataclasses
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils import answering, lab_names
+from ansible.module_utils import answering, lab_names, seat_secrets
 from ansible.module_utils.docker_api import DockerError
 from ansible.module_utils.docker_cli import Docker
-from ansible.module_utils.lab_configuration import Configuration
-from ansible.module_utils.lab_found import Found, find, refuse_foreign
+from ansible.module_utils.lab_configuration import Configuration, Secrecy
+from ansible.module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
 from ansible.module_utils.lab_lock import locked
 from ansible.module_utils.lab_place import Asked, place_for
 from ansible.module_utils.lab_project import ALIVE, LabProject, port_error, subnet_is_taken
@@ -162,6 +190,7 @@ if TYPE_CHECKING:
     import ipaddress
 
 PORTS = 65536
+SEED_DIGITS = 2 * seat_secrets.SECRET_BYTES
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:
@@ -178,6 +207,10 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "servers": {"type": "int", "choices": [1, 3, 5, 7], "default": 3},
         "compose": {"type": "str", "default": ""},
         "settings": {"type": "dict", "default": {}},
+        "profile": {"type": "str", "choices": ["open", "gossip", "full"], "default": "gossip"},
+        "tokens": {"type": "dict", "default": {}},
+        "seed": {"type": "str", "default": "", "no_log": True},
+        "seed_file": {"type": "path", "default": ""},
         "image": {"type": "str", "default": ""},
         "subnet": {"type": "str", "default": ""},
         "subnet_pool": {"type": "str", "default": "10.213.0.0/16"},
@@ -189,7 +222,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
     }
 
 
-def usage_problem(params: dict[str, Any]) -> str | None:
+def usage_problem(params: dict[str, Any]) -> str | None:  # noqa: PLR0911 - one per reason
     """What is wrong with the arguments, as a sentence, before anything is touched."""
     problem = lab_names.name_problem(params["name"])
     if problem:
@@ -200,6 +233,15 @@ def usage_problem(params: dict[str, Any]) -> str | None:
         return "A lab that shall be present needs the arguments `compose` and `image`."
     if params["force"] and params["state"] != "absent":
         return "Only the removal of a lab can be forced: leave out consul_lab_force, or set consul_lab_state to absent."
+    if params["profile"] == "full" and params["state"] == "present" and not params["tokens"]:
+        return (
+            f"The Consul of the image {params['image']} cannot have the profile full, because `consul tls` is there "
+            "since Consul 1.4.1: choose a newer version, or the profile gossip."
+        )
+    if params["seed"] and not re.fullmatch(f"[0-9a-fA-F]{{{SEED_DIGITS}}}", params["seed"]):
+        return f"The seed of the lab {params['name']} must have {SEED_DIGITS} hex digits, and this one has not."
+    if params["seed_file"]:
+        return "The seed file is read on the controller by the action plugin consul_lab: keep it beside this module."
     if params["http_port"] and not 1 <= params["http_port"] <= PORTS - params["servers"]:
         return f"{params['http_port']} cannot be the first HTTP port: choose 1 to {PORTS - params['servers']}, or 0."
     return None
@@ -218,9 +260,8 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
     surplus = project.shrink(found, servers)
     try:
         configuration = Configuration(project.engine, project.lab, project.owner)
-        configuration.provide(found, params["image"], params["settings"])
-        if configuration.made_key:
-            project.outcome.actions.append("made a gossip key")
+        configuration.provide(found, params["image"], params["settings"], secrecy(params))
+        project.outcome.actions += configuration.made
         up(project, params, subnets)
     except DockerError:
         # A lab that never was leaves nothing; one that was keeps its data.
@@ -229,6 +270,12 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
             project.remove_files()
         raise
     project.forget(surplus)
+
+
+def secrecy(params: dict[str, Any]) -> Secrecy:
+    """What the secrets of a new lab are made from."""
+    seed = bytes.fromhex(params["seed"]) or seat_secrets.new_secret()
+    return Secrecy(params["profile"], seed, params["tokens"])
 
 
 def preview(project: LabProject, params: dict[str, Any], found: Found, subnet: ipaddress.IPv4Network) -> None:
@@ -336,6 +383,7 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
         if not params["force"]:
             refuse_foreign(lab, params["owner"], found, removing=state == "absent")
         if state == "present":
+            refuse_profile(lab, params["profile"], found)
             asked = Asked(lab, params["owner"], params["servers"], params["memory"], params["image"])
             with place_for(project.engine, asked, Path(params["limits_file"]), dry=check_mode):
                 present(project, params, found, dry=check_mode)

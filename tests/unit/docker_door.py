@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import socketserver
 import struct
+import tarfile
 import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler
@@ -48,7 +50,9 @@ class DockerDoor:
 
     # -- one method for each request of the API ----------------------------------------------------------------
 
-    def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    def answer(  # noqa: PLR0911 - one for each request
+        self, method: str, path: str, query: dict[str, str], body: bytes
+    ) -> tuple[int, bytes]:
         parts = [unquote(part) for part in path.strip("/").split("/")]
         kind, name, verb = parts[0].removesuffix("s"), parts[min(1, len(parts) - 1)], parts[-1]
         if method == "GET" and parts in (["containers", "json"], ["networks"], ["volumes"]):
@@ -60,6 +64,8 @@ class DockerDoor:
         out, err, code = self._do(_words(method, kind, name, verb, query, body), body)
         if code:
             return _refusal(err)
+        if (method, verb) == ("GET", "archive"):
+            return 200, self._archive(name, query["path"])
         if name == "create":
             return 201, json.dumps({"Id": out.strip()}).encode()
         return 200, json.dumps(json.loads(out)[0]).encode() if method == "GET" else b""
@@ -82,6 +88,22 @@ class DockerDoor:
         if kind == "container":
             found = [{"Id": one["Id"], "Names": [one["Name"]]} for one in found]
         return 200, json.dumps({"Volumes": found or None} if kind == "volume" else found).encode()
+
+    def _archive(self, container: str, path: str) -> bytes:
+        """A file or a folder of the config volume that a container has, as Docker packs it."""
+        documents = self.documents("container")
+        one = next(one for key, one in documents.items() if container in {key, one["Name"].lstrip("/")})
+        labels = one["Config"]["Labels"]
+        files = self.documents("volume")[f"labctl-{labels['raft-labctl.lab']}-config"]["Files"]
+        wanted = path.removeprefix("/consul/config/")
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as tar:
+            for name, file in files.items():
+                if file["content"] is not None and (name == wanted or name.startswith(f"{wanted}/")):
+                    entry = tarfile.TarInfo(name)
+                    entry.size = len(file["content"].encode())
+                    tar.addfile(entry, io.BytesIO(file["content"].encode()))
+        return stream.getvalue()
 
     def _new_exec(self, words: list[str]) -> tuple[int, bytes]:
         out, err, code = self._do(words)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import IO
 
+    from labctl.portable.lab_access import Keys
+
 
 def container(lab: str, server: str, **changed: Any) -> dict[str, Any]:
     """One entry of Docker's list of containers, for a server of a lab; `labels` are added to its own."""
@@ -68,7 +70,8 @@ def image(version: str, **changed: Any) -> dict[str, Any]:
 class FakeEngine:
     """Answers as docker.APIClient does; a log is a list of (seconds to wait, bytes).
 
-    `again` are the logs of containers that come back after their stream has ended.
+    `again` are the logs of containers that come back after their stream has ended. `files` has a tar for each container
+    with the volume of a full lab, and `asked` tells who was asked for it.
     """
 
     container_list: list[dict[str, Any]] = field(default_factory=list)
@@ -79,13 +82,23 @@ class FakeEngine:
     again: dict[str, list[tuple[float, bytes]]] = field(default_factory=dict)
     sinces: list[float | None] = field(default_factory=list)
     tails: list[int | str] = field(default_factory=list)
-    archive: list[bytes] = field(default_factory=list)
+    image: list[bytes] = field(default_factory=list)
     loads: list[dict[str, Any]] = field(default_factory=list)
     says: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     error: Exception | None = None
     place: Place = HERE
     host: str = "local"
+    keys: dict[tuple[str, ...], Keys] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def archive(self, container: str, path: str) -> bytes:
+        """A tar out of `files`; a container that is not there has none."""
+        self.asked.append((container, path))
+        if container not in self.files:
+            raise NotFound("gone", explanation=f"No such container: {container}")
+        return self.files[container]
 
     def _fits(self, labels: dict[str, str] | None, filters: dict[str, str] | None) -> bool:
         name, sign, value = (filters or {}).get("label", "").partition("=")
@@ -129,7 +142,7 @@ class FakeEngine:
             raise self.error
 
     def get_image(self, _name: str) -> Iterator[bytes]:
-        yield from self.archive
+        yield from self.image
         if self.error:
             raise self.error
 

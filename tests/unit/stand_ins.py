@@ -249,9 +249,8 @@ class FakeDocker:
         with tarfile.open(stdin) as tar:
             for entry in tar:
                 content = tar.extractfile(entry)
-                assert content is not None
                 files[entry.name] = {
-                    "content": content.read().decode(),
+                    "content": content.read().decode() if content else None,
                     "mode": entry.mode,
                     "uid": entry.uid,
                     "gid": entry.gid,

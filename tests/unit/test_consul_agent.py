@@ -12,16 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consul_agent import (
+    ACCESS_DIR,
     KNOWN,
+    PROFILES,
     RAFT_MULTIPLIER,
     FilterModule,
     Row,
     agent_arguments,
+    agent_environment,
     agent_settings,
+    agent_tokens,
     knows,
     parse_version,
 )
 from labctl.engine import labs
+from labctl.portable import lab_access, lab_names
 
 VERSIONS = [
     *["0.5.2", "0.6.0", "0.6.4", "0.7.0", "0.7.4", "0.7.5", "0.8.0", "0.8.1", "0.8.4", "0.8.5", "0.9.4"],
@@ -238,3 +243,85 @@ def test_any_text_is_a_version_or_a_value_error(text: str) -> None:
         assert str(error).endswith("such as 1.21.4.")  # noqa: PT017 - most texts end here, some do not
     else:
         assert version >= (0, 5, 2)
+
+
+# -- profiles ------------------------------------------------------------------------------------------------
+
+
+def test_the_profiles_and_the_folder_are_those_that_labctl_and_the_modules_know() -> None:
+    assert lab_names.PROFILES == PROFILES
+    assert lab_access.FOLDER == ACCESS_DIR
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_open_and_gossip_differ_in_a_file_only(version: str) -> None:
+    assert arguments(version, profile="open") == arguments(version, profile="gossip") == arguments(version)
+    assert agent_tokens(version, profile="gossip") == agent_tokens(version, profile="open") == {}
+    assert agent_environment(version, profile="gossip", datacenter="ada") == {}
+
+
+def added_by_full(version: str) -> list[str]:
+    plain, full = hcl(arguments(version)), hcl(arguments(version, profile="full"))
+    assert full[: len(plain)] == plain
+    return full[len(plain) :]
+
+
+FILES = (
+    'ca_file = "/consul/config/access/ca.pem"',
+    'cert_file = "/consul/config/access/server.pem"',
+    'key_file = "/consul/config/access/server-key.pem"',
+    "verify_outgoing = true",
+)
+PORTS_AND_ACL = ["ports { http = -1 https = 8501 }", 'acl { enabled = true default_policy = "deny" }']
+
+
+@pytest.mark.parametrize("version", ["1.4.1", "1.8.7", "1.11.0", "1.11.11"])
+def test_before_1_12_full_is_these_settings(version: str) -> None:
+    assert added_by_full(version) == [
+        *PORTS_AND_ACL,
+        *FILES,
+        "verify_incoming_rpc = true",
+        "verify_server_hostname = true",
+    ]
+
+
+@pytest.mark.parametrize("version", ["1.12.0", "1.21.4", "2.0.3"])
+def test_from_1_12_on_full_has_the_stanza_tls(version: str) -> None:
+    rpc = "internal_rpc { verify_incoming = true verify_server_hostname = true }"
+    assert added_by_full(version) == [*PORTS_AND_ACL, f"tls {{ defaults {{ {' '.join(FILES)} }} {rpc} }}"]
+
+
+@pytest.mark.parametrize(
+    ("version", "names"),
+    [
+        ("1.4.1", {"master": "token", "agent": "token", "agent_master": "recovery_token"}),
+        ("1.10.12", {"master": "token", "agent": "token", "agent_master": "recovery_token"}),
+        ("1.11.0", {"initial_management": "token", "agent": "token", "agent_recovery": "recovery_token"}),
+        ("1.21.4", {"initial_management": "token", "agent": "token", "agent_recovery": "recovery_token"}),
+    ],
+)
+def test_a_token_has_the_name_that_its_version_gives_it(version: str, names: dict[str, str]) -> None:
+    assert agent_tokens(version, profile="full") == names
+
+
+@pytest.mark.parametrize("version", ["0.5.2", "1.3.1", "1.4.0"])
+def test_a_version_without_consul_tls_cannot_be_full_and_says_so_by_having_no_token(version: str) -> None:
+    assert agent_tokens(version, profile="full") == {}
+    assert agent_environment(version, profile="full", datacenter="ada") == {}
+    assert arguments(version, profile="full") == arguments(version)
+
+
+def test_consul_finds_its_agent_by_paths_and_names_alone() -> None:
+    assert agent_environment("1.8.7", profile="full", datacenter="ada") == {
+        "CONSUL_HTTP_ADDR": "https://127.0.0.1:8501",
+        "CONSUL_CACERT": f"{lab_access.FOLDER}/{lab_access.AUTHORITY}",
+        "CONSUL_TLS_SERVER_NAME": lab_access.server_name("ada"),
+        "CONSUL_HTTP_TOKEN_FILE": f"{lab_access.FOLDER}/{lab_access.TOKEN}",
+        "GODEBUG": "http2client=0",
+    }
+
+
+def test_what_is_no_profile_is_refused() -> None:
+    for function in (agent_tokens, lambda version, profile: arguments(version, profile=profile)):
+        with pytest.raises(ValueError, match="'half' is not a profile: choose one of open, gossip, full"):
+            function("1.8.7", profile="half")

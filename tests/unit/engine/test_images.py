@@ -25,7 +25,7 @@ def client(engine: FakeEngine) -> Client:
 
 
 def engine(*found: dict[str, Any]) -> FakeEngine:
-    return FakeEngine(image_list=list(found), archive=[b"one", b"two"])
+    return FakeEngine(image_list=list(found), image=[b"one", b"two"])
 
 
 def the_image() -> images.Image:

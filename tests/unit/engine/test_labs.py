@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from docker.errors import DockerException
 
-from labctl.engine import labs
+from labctl.engine import labs, status
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable.consul_door import Door
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
+from tests.unit.portable.test_lab_access import FILES, packed
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
@@ -169,3 +170,60 @@ def test_a_helper_alone_is_left_over_too() -> None:
 
 def test_an_engine_without_volumes_has_no_leftovers() -> None:
     assert labs.leftovers(client(FakeEngine())) == {}
+
+
+# -- profiles ------------------------------------------------------------------------------------------------
+
+FULL = {"raft-labctl.profile": "full"}
+
+
+def full_lab() -> list[dict[str, Any]]:
+    """Servers with HTTPS, one of which does not run."""
+    parts = stand_in.lab("ada", labels=FULL)
+    for number, part in enumerate(parts):
+        part["Ports"] = [{"PrivatePort": 8501, "PublicPort": 32_000 + number}, {"PrivatePort": 8500}]
+    parts[2] |= {"State": "exited", "Ports": []}
+    return parts
+
+
+def test_a_lab_has_the_profile_of_its_label_and_before_there_were_any_the_default() -> None:
+    assert labs.labs_from(stand_in.lab("ada"), "local")[0].profile == "gossip"
+    (lab,) = labs.labs_from(full_lab(), "local")
+    assert lab.profile == "full"
+    assert [server.http_port for server in lab.servers] == [32_000, 32_001, None]
+
+
+def test_the_token_of_a_full_lab_is_read_once_for_each_command_and_only_when_a_server_is_asked() -> None:
+    engine = FakeEngine(container_list=full_lab(), files={"ada-consul2": packed(FILES)})
+    lab = labs.choose_lab(client(engine), "ada")
+    assert engine.asked == []
+    assert [server.url for server in lab.servers] == ["https://127.0.0.1:32000", "https://127.0.0.1:32001", None]
+    door = lab.servers[1].door
+    assert door is not None
+    assert door.keys is not None
+    assert door.keys().headers("/v1/kv/x") == {"X-Consul-Token": "t"}
+    # consul1 could not tell, consul2 did; and nobody is asked again.
+    assert [container for container, _ in engine.asked] == ["ada-consul1", "ada-consul2"]
+    again = labs.choose_lab(client(engine), "ada").servers[0].door
+    assert again is not None
+    assert again.keys is not None
+    assert again.keys() is door.keys()
+    assert len(engine.asked) == 2
+    assert "'t'" not in repr(lab)
+
+
+def test_a_full_lab_whose_token_is_lost_is_one_whose_servers_do_not_answer() -> None:
+    engine = FakeEngine(container_list=full_lab())
+    now = status.ask(labs.choose_lab(client(engine), "ada"))
+    assert now.ready is False
+    problem = now.views[0].problem or ""
+    assert "the token of the lab ada cannot be read from its volume: Docker refused: No such container" in problem
+
+
+def test_the_token_of_every_other_lab_is_not_looked_for() -> None:
+    engine = FakeEngine(container_list=[*stand_in.lab("ada"), *stand_in.lab("eve", labels={"x": "y"})])
+    for lab in labs.list_labs(client(engine)):
+        door = lab.servers[0].door
+        assert door is not None
+        assert door.keys is None
+    assert engine.asked == []

@@ -8,7 +8,16 @@ import pytest
 
 from labctl.engine import labs
 from labctl.errors import ExitCode, LabctlError
-from labctl.flows.plan import UpOptions, Wanted, completed, differences, refuse_foreign, refuse_options, wanted_of
+from labctl.flows.plan import (
+    UpOptions,
+    Wanted,
+    completed,
+    differences,
+    refuse_foreign,
+    refuse_options,
+    refuse_profile,
+    wanted_of,
+)
 from tests.unit import engine_stand_in as stand_in
 
 LAB = labs.labs_from(stand_in.lab("ada", labels={"raft-labctl.http-port": "18500"}), "local")[0]
@@ -117,3 +126,28 @@ def test_an_inventory_cannot_bring_a_pace_or_a_source_that_does_not_exist() -> N
         with pytest.raises(LabctlError, match=r"is not (a pace|an image source): choose") as caught:
             refuse_options(wrong)
         assert caught.value.code is ExitCode.USAGE
+
+
+# -- profiles ------------------------------------------------------------------------------------------------
+
+
+def test_a_lab_keeps_its_profile_and_a_new_one_has_a_gossip_key() -> None:
+    assert wanted_of(ASKED, None).profile == "gossip"
+    assert wanted_of(ASKED, replace(LAB, profile="full")).profile == "full"
+    assert wanted_of(replace(ASKED, profile="open"), None).profile == "open"
+
+
+def test_another_profile_is_refused_with_what_to_do() -> None:
+    lab = replace(LAB, profile="full")
+    refuse_profile(None, replace(AS_IT_IS, profile="open"))
+    refuse_profile(lab, replace(AS_IT_IS, profile="full"))
+    with pytest.raises(
+        LabctlError, match=r"has the profile full and keeps it.*`labctl down ada`.*profile open"
+    ) as caught:
+        refuse_profile(lab, replace(AS_IT_IS, profile="open"))
+    assert caught.value.code == ExitCode.REFUSED
+
+
+def test_what_is_no_profile_is_refused() -> None:
+    with pytest.raises(LabctlError, match="'half' is not a profile: choose one of open, gossip, full"):
+        refuse_options(replace(ASKED, profile="half"))

@@ -9,29 +9,54 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils import lab_configuration
+from ansible.module_utils import lab_configuration, seat_secrets
 from ansible.module_utils.docker_api import DockerError, Engine
-from ansible.module_utils.lab_configuration import Configuration
+from ansible.module_utils.lab_configuration import Configuration, Secrecy
 from ansible.module_utils.lab_found import Found, Server, find
 
 if TYPE_CHECKING:
     from tests.unit.stand_ins import FakeDocker
 
 LABELS = {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}
+SEED = bytes(range(32))
+TOKENS = {"agent": "token", "agent_master": "recovery_token", "master": "token"}
+NEWER_TOKENS = {"agent": "token", "agent_recovery": "recovery_token", "initial_management": "token"}
+AUTHORITY, CERTIFICATE, KEY = (
+    f"-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n"
+    for kind, text in (("CERTIFICATE", "Y2E="), ("CERTIFICATE", "c2VydmVy"), ("EC PRIVATE KEY", "a2V5"))
+)
 IN_USE = Found(
     servers=(Server("consul1", "labctl-ada-consul1", "x", "running", "", "10.213.0.2", None),),
     volumes=("labctl-ada-config",),
 )
 
 
-def provide(found: Found, settings: dict[str, Any] | None = None) -> Configuration:
+def provide(
+    found: Found,
+    settings: dict[str, Any] | None = None,
+    *,
+    profile: str = "gossip",
+    seed: bytes = SEED,
+    tokens: dict[str, str] | None = None,
+) -> Configuration:
     configuration = Configuration(Engine(), "ada", "ada")
-    configuration.provide(found, "image", settings or {})
+    named = tokens or (TOKENS if profile == "full" else {})
+    configuration.provide(found, "image", settings or {}, Secrecy(profile, seed, named))
     return configuration
 
 
+def provide_full(docker: FakeDocker, **changed: Any) -> Configuration:
+    docker.answer("exec", "consul tls ca create", out=AUTHORITY + CERTIFICATE + KEY)
+    return provide(Found(), profile="full", **changed)
+
+
+def files_in(docker: FakeDocker) -> dict[str, Any]:
+    found: dict[str, Any] = docker.objects("volume")["labctl-ada-config"]["Files"]
+    return found
+
+
 def key_in(docker: FakeDocker, name: str = "gossip.json") -> dict[str, Any]:
-    found: dict[str, Any] = docker.objects("volume")["labctl-ada-config"]["Files"][name]
+    found: dict[str, Any] = files_in(docker)[name]
     return found
 
 
@@ -50,11 +75,107 @@ def test_a_key_is_never_made_twice(docker: FakeDocker) -> None:
     first = key_in(docker)
     again = provide(find(Engine(), "ada"))
     assert key_in(docker) == first
-    assert not again.made_key
+    assert again.made == []
 
 
-def test_two_labs_have_two_keys() -> None:
-    assert lab_configuration.gossip_configuration() != lab_configuration.gossip_configuration()
+def test_the_key_is_the_seeds_and_a_lab_that_is_there_keeps_its_own(docker: FakeDocker) -> None:
+    provide(Found())
+    assert json.loads(key_in(docker)["content"]) == {"encrypt": seat_secrets.gossip_key(SEED)}
+    provide(find(Engine(), "ada"), seed=bytes(32))
+    assert json.loads(key_in(docker)["content"]) == {"encrypt": seat_secrets.gossip_key(SEED)}
+
+
+def test_an_open_lab_has_a_volume_and_no_key(docker: FakeDocker) -> None:
+    made = provide(Found(), profile="open")
+    assert files_in(docker) == {}
+    assert made.made == []
+    provide(find(Engine(), "ada"), profile="open")
+    assert files_in(docker) == {}
+
+
+# -- the profile full ----------------------------------------------------------------------------------------
+
+
+def test_a_full_lab_gets_tokens_and_certificates_that_only_the_server_reads(docker: FakeDocker) -> None:
+    made = provide_full(docker)
+    files = files_in(docker)
+    assert {(file["mode"], file["uid"], file["gid"]) for file in files.values() if file["content"] is not None} == {
+        (0o600, 8500, 8500)
+    }
+    assert files["access"]["mode"] == 0o700
+    token, recovery = seat_secrets.token(SEED), seat_secrets.recovery_token(SEED)
+    assert {name: file["content"] for name, file in files.items() if name.startswith("access/")} == {
+        "access/ca.pem": AUTHORITY,
+        "access/server.pem": CERTIFICATE,
+        "access/server-key.pem": KEY,
+        "access/token": token,
+        "access/recovery.token": recovery,
+    }
+    assert json.loads(files["acl.json"]["content"]) == {
+        "acl": {"tokens": {"agent": token, "agent_master": recovery, "master": token}}
+    }
+    # What is complete has a gossip key, so it is written last.
+    assert list(files)[-1] == "gossip.json"
+    assert made.made == ["made certificates and a token", "made a gossip key"]
+    assert not [call for call in docker.calls if token in str(call) or recovery in str(call)]
+    assert docker.objects("container") == {}
+
+
+def test_the_helper_that_makes_certificates_has_no_network_no_disk_and_no_rights(docker: FakeDocker) -> None:
+    provide_full(docker)
+    (created,) = docker.called("create")
+    body = json.loads(created[2])
+    host = body["HostConfig"]
+    assert (body["User"], host["NetworkMode"], host["ReadonlyRootfs"]) == ("8500:8500", "none", True)
+    assert (host["CapDrop"], host["SecurityOpt"]) == (["ALL"], ["no-new-privileges"])
+    assert list(host["Tmpfs"]) == ["/tmp"]  # noqa: S108 - in the helper
+
+
+def test_a_lab_without_certificates_starts_no_helper(docker: FakeDocker) -> None:
+    provide(Found())
+    assert docker.called("start") == []
+    assert docker.called("exec") == []
+
+
+def test_certificates_that_were_not_made_are_told_and_nothing_is_stored(docker: FakeDocker) -> None:
+    docker.answer("exec", "consul tls ca create", out=AUTHORITY)
+    with pytest.raises(DockerError, match="made no certificates"):
+        provide(Found(), profile="full")
+    assert files_in(docker) == {}
+
+
+def test_a_failing_consul_tls_is_told_with_its_own_words(docker: FakeDocker) -> None:
+    docker.answer("exec", "consul tls ca create", err="Error: no entropy", code=1)
+    with pytest.raises(DockerError, match="making the lab's certificates: Error: no entropy"):
+        provide(Found(), profile="full")
+
+
+def test_another_version_of_consul_reads_the_same_tokens_under_its_own_names(docker: FakeDocker) -> None:
+    provide_full(docker)
+    before = files_in(docker)
+    provide(IN_USE, profile="full", seed=bytes(32))
+    assert files_in(docker) == before
+    provide(IN_USE, profile="full", seed=bytes(32), tokens=NEWER_TOKENS)
+    after = files_in(docker)
+    token, recovery = seat_secrets.token(SEED), seat_secrets.recovery_token(SEED)
+    assert json.loads(after["acl.json"]["content"])["acl"]["tokens"] == {
+        "agent": token,
+        "agent_recovery": recovery,
+        "initial_management": token,
+    }
+    assert {name: one for name, one in after.items() if name != "acl.json"} == {
+        name: one for name, one in before.items() if name != "acl.json"
+    }
+
+
+@pytest.mark.usefixtures("docker")
+def test_a_full_lab_that_has_lost_its_token_is_told() -> None:
+    provide(Found())
+    with pytest.raises(DockerError, match="has lost its token"):
+        provide(IN_USE, profile="full")
+
+
+# -- the volume ----------------------------------------------------------------------------------------------
 
 
 def test_a_lab_that_runs_keeps_its_key_untouched(docker: FakeDocker) -> None:
@@ -74,9 +195,10 @@ def test_settings_are_written_beside_a_key_in_use(docker: FakeDocker) -> None:
 def test_the_volume_and_the_helper_carry_the_labs_labels(docker: FakeDocker) -> None:
     docker.answer("container rm", err="stays", code=0)
     provide(Found())
-    assert docker.objects("volume")["labctl-ada-config"]["Labels"] == LABELS
+    labels = {**LABELS, "raft-labctl.profile": "gossip"}
+    assert docker.objects("volume")["labctl-ada-config"]["Labels"] == labels
     (helper,) = docker.objects("container").values()
-    assert helper["Config"]["Labels"] == LABELS
+    assert helper["Config"]["Labels"] == labels
     assert find(Engine(), "ada").helpers == (helper["Id"],)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ansible.module_utils.docker_api import DockerError, Engine
-from ansible.module_utils.lab_found import Found, find, refuse_foreign
+from ansible.module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
 
 if TYPE_CHECKING:
     from tests.unit.stand_ins import FakeDocker
@@ -69,6 +69,7 @@ def test_a_stopped_server_keeps_its_address_and_has_no_port(docker: FakeDocker) 
         "state": "exited",
         "address": "10.213.7.2",
         "http_port": None,
+        "profile": "gossip",
     }
 
 
@@ -84,3 +85,30 @@ def test_a_lab_of_another_owner_is_refused_by_name() -> None:
     assert caught.value.failure == "refused"
     refuse_foreign("x", "ada", Found(owners=frozenset({"ada"})))
     refuse_foreign("x", "ada", Found())
+
+
+def test_a_servers_port_is_the_one_that_its_profile_publishes(docker: FakeDocker) -> None:
+    docker.put_container("x", labels={**LABELS, "raft-labctl.server": "consul1", "raft-labctl.profile": "full"})
+    docker.container("x")["NetworkSettings"]["Ports"] = {"8501/tcp": [{"HostPort": "32768"}], "8500/tcp": None}
+    (server,) = find(Engine(), "ada").servers
+    assert (server.profile, server.http_port) == ("full", 32768)
+
+
+def test_a_profile_is_told_by_the_servers_else_by_the_volume_and_old_labs_have_the_default(docker: FakeDocker) -> None:
+    assert find(Engine(), "ada").profile == ""
+    docker.put(
+        "volume",
+        "labctl-ada-config",
+        {"Name": "labctl-ada-config", "Labels": {**LABELS, "raft-labctl.profile": "open"}},
+    )
+    assert find(Engine(), "ada").profile == "open"
+    docker.put_container("x", labels={**LABELS, "raft-labctl.server": "consul1"})
+    assert find(Engine(), "ada").profile == "gossip"
+
+
+def test_another_profile_is_refused_and_a_new_lab_may_have_any() -> None:
+    with pytest.raises(DockerError, match=r"the profile open and keeps it.*`labctl down x`.*profile full") as caught:
+        refuse_profile("x", "full", Found(profile="open"))
+    assert caught.value.failure == "refused"
+    refuse_profile("x", "open", Found(profile="open"))
+    refuse_profile("x", "full", Found())

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils import lab_found, lab_limits, lab_project
+from ansible.module_utils import lab_found, lab_limits, lab_project, seat_secrets
 
 import consul_lab
 
@@ -357,6 +357,10 @@ def test_check_mode_of_a_smaller_lab_and_of_none(lab: Lab, docker: FakeDocker) -
         ({"image": ""}, "`compose` and `image`"),
         ({"http_port": 65535}, "choose 1 to 65533"),
         ({"http_port": -1}, "cannot be the first HTTP port"),
+        ({"profile": "full"}, "cannot have the profile full, because `consul tls` is there since Consul 1.4.1"),
+        ({"seed": "ab"}, "must have 64 hex digits"),
+        ({"seed": "x" * 64}, "must have 64 hex digits"),
+        ({"seed_file": "/x"}, "read on the controller"),
     ],
 )
 def test_wrong_arguments_are_refused_before_docker_is_asked(
@@ -506,3 +510,40 @@ def test_a_folder_that_cannot_be_written_is_told_and_is_no_hindrance_to_removal(
     (tmp_path / "labs").write_text("not a folder", encoding="utf-8")
     assert "XDG_STATE_HOME" in lab()["msg"]
     assert lab("absent")["changed"] is False
+
+
+def test_a_lab_of_another_profile_is_refused_and_left_as_it_is(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    before = docker.everything()
+    result = lab(profile="open")
+    assert result["failure"] == "refused"
+    assert "has the profile gossip and keeps it while it exists" in result["msg"]
+    assert docker.everything() == before
+
+
+# -- the seed ------------------------------------------------------------------------------------------------
+
+SEED = bytes(range(32)).hex()
+
+
+def key_of(docker: FakeDocker) -> str:
+    content = docker.objects("volume")["labctl-ada-config"]["Files"]["gossip.json"]["content"]
+    return str(json.loads(content)["encrypt"])
+
+
+def test_a_lab_that_is_made_again_from_its_seed_has_the_same_key(lab: Lab, docker: FakeDocker) -> None:
+    result = lab(seed=SEED)
+    first = key_of(docker)
+    assert SEED not in json.dumps(result)
+    assert first not in json.dumps(result)
+    lab("absent")
+    lab(seed=SEED)
+    assert key_of(docker) == first == seat_secrets.gossip_key(bytes.fromhex(SEED))
+    lab("absent")
+    lab()
+    assert key_of(docker) != first
+
+
+def test_a_seed_that_is_refused_is_not_told(lab: Lab) -> None:
+    wrong = "0123456789abcdef" * 4 + "0"
+    assert wrong not in json.dumps(lab(seed=wrong))
