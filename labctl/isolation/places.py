@@ -81,7 +81,8 @@ def place_of(lab: str, host: str, documents: Iterable[dict[str, Any]]) -> Place:
     published: list[Published] = []
     gateways: dict[str, bool] = {}
     subnets: dict[str, bool] = {}
-    for document in documents:
+    # Docker lists the youngest first, and servers of a lab are made at once.
+    for document in sorted(documents, key=lambda one: str(one.get("Name", ""))):
         server = ((document.get("Config") or {}).get("Labels") or {}).get(lab_names.LABEL_SERVER)
         if not server:
             continue
