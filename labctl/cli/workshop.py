@@ -53,11 +53,10 @@ def plan_command(file: Path, *, as_json: bool) -> int:
     from labctl.errors import ExitCode
     from labctl.flows.workshop import fleet
     from labctl.show import workshop_views
-    from labctl.show.steps import steps_for
     from labctl.workshop import plan
     from labctl.workshop.file import read
 
-    made = plan.make(fleet.look(read(file), user(), steps_for(json=as_json)))
+    made = plan.make(fleet.look(read(file), user()))
     if as_json:
         print_json(workshop_views.plan_document(made))
     else:
@@ -75,11 +74,10 @@ def inventory_command(file: Path, *, as_json: bool) -> None:
     secret, only the paths of files that do.
     """
     from labctl.flows.workshop.inventory import as_text, placed_inventory
-    from labctl.show.steps import SilentSteps
     from labctl.workshop.file import read
 
     workshop = read(file)
-    made = placed_inventory(workshop, user(), SilentSteps())
+    made = placed_inventory(workshop, user())
     if as_json:
         print_json(made)
     else:
@@ -128,10 +126,9 @@ def status_command(file: Path, *, as_json: bool) -> int:
     from labctl.flows.workshop import fleet
     from labctl.flows.workshop.status import seat_statuses
     from labctl.show import workshop_views
-    from labctl.show.steps import SilentSteps
     from labctl.workshop.file import read
 
-    looked = fleet.look(read(file), user(), SilentSteps())
+    looked = fleet.look(read(file), user())
     seats = seat_statuses(looked)
     if as_json:
         print_json(workshop_views.seats_document(looked, seats))

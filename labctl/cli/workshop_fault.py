@@ -35,23 +35,24 @@ def _faults(file: Path, seats: tuple[str, ...], *, everywhere: bool, as_json: bo
     """The workshop's name, and the faults of the seats that are meant. Raises UsageError where none is."""
     from labctl.flows.workshop import fleet
     from labctl.flows.workshop.fault import SeatFaults
-    from labctl.show.steps import SilentSteps, steps_for
+    from labctl.show.steps import steps_for
     from labctl.workshop.file import read
     from labctl.workshop.seats import chosen
 
     if everywhere == bool(seats):
         raise click.UsageError("Name the seats, or say --all for every one.")
-    looked = fleet.look(read(file), user(), SilentSteps())
+    looked = fleet.look(read(file), user())
     return looked.workshop.name, SeatFaults(looked, chosen(looked.seats, seats), steps_for(json=as_json))
 
 
 def _print(workshop: str, words: str, seats: list[SeatFault], *, as_json: bool) -> int:
     from labctl.errors import ExitCode
+    from labctl.flows.workshop.fault import TAKES_AWAY
     from labctl.show import seat_faults
 
     if as_json:
         print_json(seat_faults.seat_faults_document(workshop, words, seats))
-    elif any(one.fault for one in seats):
+    elif words.split(maxsplit=1)[0] in TAKES_AWAY:
         click.echo(seat_faults.board(seats))
     else:
         click.echo(seat_faults.brought_back(seats))

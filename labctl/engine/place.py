@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
+from labctl.errors import LabctlError
 from labctl.portable.consul_door import Door
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from labctl.errors import LabctlError
+# A script only looks; a host that takes longer than this is of no use.
+SECONDS = 20
 
 
 class Place:
@@ -41,6 +44,27 @@ class Place:
     def environment(self) -> dict[str, str]:
         """The environment in which the docker command meets this engine."""
         return os.environ.copy()
+
+    def shell(self) -> list[str]:
+        """The words that run a shell on the Docker host; it reads its script from standard input."""
+        return ["sh"]
+
+    def script(self, text: str) -> str:
+        """Run a shell script on the Docker host, and return what it printed. Raises LabctlError."""
+        try:
+            done = subprocess.run(
+                self.shell(), input=text, capture_output=True, text=True, errors="replace", check=False, timeout=SECONDS
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise LabctlError(f"Nothing was to be learned of the Docker host{self._of_it()} ({error}).") from error
+        if done.returncode != 0:
+            self.refuse_lost()
+            said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise LabctlError(f"Nothing was to be learned of the Docker host{self._of_it()} ({said}).")
+        return done.stdout
+
+    def _of_it(self) -> str:
+        return f" {self.name}" if self.name else ""
 
 
 HERE = Place()

@@ -102,6 +102,10 @@ class Connection(Place):
         kept = {name: value for name, value in os.environ.items() if name not in {"DOCKER_CONTEXT", "DOCKER_HOST"}}
         return kept | {"DOCKER_HOST": f"unix://{self.socket}"}
 
+    def shell(self) -> list[str]:
+        """The words that run a shell on the Docker host, over the connection that is there."""
+        return ssh_words.shell(self._control)
+
     def close(self) -> None:
         """Hang up, and remove the sockets."""
         atexit.unregister(self.close)

@@ -128,6 +128,11 @@ def forward(control: Path, ways: Iterable[tuple[Path, str]]) -> list[str]:
     return [*words, "--", "docker-host"]
 
 
+def shell(control: Path) -> list[str]:
+    """Words that run a shell over a connection; it reads its script from standard input."""
+    return ["ssh", "-F", "none", "-S", str(control), "-T", "-o", "BatchMode=yes", "--", "docker-host", "sh -s"]
+
+
 def _escaped(path: Path) -> str:
     """A path in an option of ssh, which expands %."""
     return str(path.absolute()).replace("%", "%%")

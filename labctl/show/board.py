@@ -33,6 +33,9 @@ class Board(Protocol):
     def failed(self, lab: str, step: str, reason: str) -> None:
         """A lab went no further than a step."""
 
+    def lost(self, labs: Sequence[str], reason: str) -> None:
+        """Nothing can be done for these labs, because of where they are."""
+
 
 class SilentBoard:
     """For `--json`: nothing is shown."""
@@ -49,6 +52,9 @@ class SilentBoard:
         """Show nothing."""
 
     def failed(self, lab: str, step: str, reason: str) -> None:
+        """Show nothing."""
+
+    def lost(self, labs: Sequence[str], reason: str) -> None:
         """Show nothing."""
 
 
@@ -70,6 +76,11 @@ class PlainBoard:
     def failed(self, lab: str, step: str, reason: str) -> None:
         """Print that a lab has failed, and why."""
         self._print(f"{paint(sign('failed'), 'red')} {lab} failed while {step}: {harmless(reason)}")
+
+    def lost(self, labs: Sequence[str], reason: str) -> None:
+        """Print which labs are lost, and why."""
+        are = "is" if len(labs) == 1 else "are"
+        self._print(f"{paint(sign('failed'), 'red')} {', '.join(labs)} {are} lost: {harmless(reason)}")
 
     def _print(self, text: str) -> None:
         print(text, flush=True)  # noqa: T201 - a board prints

@@ -175,13 +175,22 @@ def outcomes_text(result: Result) -> str:
             f"{paint(sign('done'), 'green')} {all_of} of the workshop {name} {'is' if count == 1 else 'are'} ready "
             f"after {result.seconds:.1f}s{before}.  What now: `labctl workshop status`, `labctl workshop cards`"
         )
-    rows = [[one.lab, result.places.get(one.lab, NONE), one.step, harmless(one.reason or "")] for one in failed]
+    rows = [[one.lab, result.places.get(one.lab, NONE), one.step] for one in failed]
+    why = _grouped([(one.lab, one.reason or "") for one in failed])
     return (
         f"\n{paint(sign('failed'), 'red')} {len(failed)} of {count} seats of the workshop {name} "
         f"{'is' if len(failed) == 1 else 'are'} not ready; the others are.\n\n"
-        f"{table(['seat', 'host', 'step', 'reason'], rows)}\n\n"
+        f"{table(['seat', 'host', 'step'], rows)}\n\n{'\n'.join(why)}\n\n"
         "When the reasons are mended: `labctl workshop up --retry-failed`"
     )
+
+
+def _grouped(reasons: Sequence[tuple[str, str]]) -> list[str]:
+    """Each reason once, behind those that it is for."""
+    return [
+        f"{', '.join(who for who, why in reasons if why == reason)}: {harmless(reason)}"
+        for reason in dict.fromkeys(why for _, why in reasons)
+    ]
 
 
 # -- status --------------------------------------------------------------------------------------------------
@@ -239,7 +248,7 @@ def seats_text(fleet: Fleet, seats: Sequence[SeatStatus]) -> str:
     columns = ["seat", "host", "state", "leader", "term", "voters", "faults", "age", "last election"]
     head = f"Workshop {paint(fleet.workshop.name, 'bold')}: {ready} of {len(seats)} seats are ready"
     head += _end_in_words(fleet, now)
-    why = [f"{one.name}: {harmless(one.problem)}" for one in seats if one.problem]
+    why = _grouped([(one.name, one.problem) for one in seats if one.problem])
     return "\n".join([head, "", table(columns, rows), *(["", *why] if why else [])])
 
 

@@ -31,7 +31,7 @@ SERVERS_PER_CORE = {"real": 70, "teach": 100}
 
 @dataclass(frozen=True)
 class Facts:
-    """A Docker host as `host_facts` read it, and how far its clock is from ours, in seconds."""
+    """A Docker host as `engine.host_facts` read it, and how far its clock is from ours, in seconds."""
 
     read: Mapping[str, Any]
     skew: float = 0.0
@@ -91,8 +91,6 @@ def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
 def problem_of(facts: Facts) -> str | None:
     """Why a host can hold no seat at all, as a sentence without its end; None where it can."""
     read = facts.read
-    if read["problem"]:
-        return str(read["problem"]).rstrip(".")
     if tuple(int(part) for part in str(read["api"]).split(".")) < OLDEST_API:
         return f"its Docker Engine {read['engine']} is too old: install 19.03 or newer"
     if not read["compose"]:

@@ -10,18 +10,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.workshop.file import LOCAL, Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from labctl.workshop.file import Host, Workshop
+    from labctl.workshop.file import Workshop
     from labctl.workshop.seats import Seat
 
 LABS = "labs"
 DOCKER_HOSTS = "docker_hosts"
+IMAGE_HOSTS = "image_hosts"
+"""The one host that has the image, or makes it for the others; it may be this machine, also without seats."""
 # A host that nobody answers for must not hold up the others for minutes; a key that is not known is never asked about.
-_SSH = "-o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 -o ServerAliveInterval=5"
+_SSH = "-o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 "
+_SSH += "-o ServerAliveInterval=4 -o ServerAliveCountMax=3"
 # The Python that runs Ansible has what our modules need.
 _THIS_PYTHON = "{{ ansible_playbook_python }}"
 
@@ -35,12 +39,14 @@ class Means:
         seeds: the folder with the seats' seeds.
         version: of Consul, where it is known already; None lets each host's image tell.
         end: when the workshop ends, in seconds since 1970; None for never.
+        maker: the Docker host that has the image or makes it; LOCAL also where no seat is on this machine.
     """
 
     owner: str
     seeds: Path
     version: str | None
     end: int | None = None
+    maker: str = LOCAL
 
 
 def inventory_of(workshop: Workshop, seats: Iterable[Seat], placed: Mapping[str, str], means: Means) -> dict[str, Any]:
@@ -74,7 +80,15 @@ def inventory_of(workshop: Workshop, seats: Iterable[Seat], placed: Mapping[str,
     return {
         LABS: {"children": children, "vars": _settings(workshop, means.owner)},
         DOCKER_HOSTS: _ending(hosts_of(workshop), workshop, means),
+        IMAGE_HOSTS: image_host(workshop, means.maker),
     }
+
+
+def image_host(workshop: Workshop, maker: str) -> dict[str, Any]:
+    """The group of the one host that has the image, or makes it."""
+    host = next((one for one in workshop.hosts if one.name == maker), Host(LOCAL, LOCAL))
+    group = hosts_of(workshop)
+    return {"hosts": {host.name: connection_of(host)}, "vars": group["vars"]}
 
 
 def hosts_of(workshop: Workshop) -> dict[str, Any]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def down(workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None, steps: Steps) -> Removed:
     """Remove the seats that are named, or all; with `host`, only there. Raises LabctlError."""
     steps.begin("Docker hosts: looking for seats")
-    fleet = fleets.look(workshop, owner, steps, refuse_two_places=host is None)
+    fleet = fleets.look(workshop, owner, refuse_two_places=host is None)
     labs = _chosen(fleet, wanted, host)
     silent = {look.host.name: look.problem or "" for look in fleet.looks if look.facts is None}
     lost = {
@@ -50,10 +50,13 @@ def down(workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None
     removed = {item.host: list(item.result["removed"]) for item in seen if item.result and "removed" in item.result}
     failed = lost | {lab: error.sentence for lab, error in failures.items()}
     # The module has looked until nothing of a lab was left; this look is from outside, at all hosts.
-    after = fleets.look(workshop, owner, steps, refuse_two_places=False)
-    left = sorted(set(after.existing) & set(there) - set(failed))
+    after = fleets.look(workshop, owner, refuse_two_places=False)
+    still = {lab for where in set(there.values()) for lab in _on(after, where)}
+    left = sorted(still & set(there) - set(failed))
     if not failed and not left:
-        steps.done(f"{len(removed)} {'seat is' if len(removed) == 1 else 'seats are'} removed, nothing is left of them")
+        steps.done(
+            f"{len(removed)} {'seat is' if len(removed) == 1 else 'seats are'} removed, nothing is left of {'it' if len(removed) == 1 else 'them'}"
+        )
     else:
         steps.fail()
     if not after.existing:

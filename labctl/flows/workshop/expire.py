@@ -27,7 +27,7 @@ NEVER = "never"
 def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> dict[str, Any]:
     """Let the workshop end so much later than it would. Returns the JSON shape; raises LabctlError."""
     more = expiry.seconds_of(duration)
-    fleet = fleets.look(workshop, owner, steps)
+    fleet = fleets.look(workshop, owner)
     end = fleet.end()
     if end is None:
         raise LabctlError(
@@ -40,7 +40,7 @@ def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> dict[
 def expire(workshop: Workshop, owner: str, when: str, steps: Steps) -> dict[str, Any]:
     """Let the workshop end then, or never. Returns the JSON shape; raises LabctlError."""
     end = 0 if when == NEVER else expiry.end_of(when, time.time())
-    return _write_down(fleets.look(workshop, owner, steps), owner, end, steps)
+    return _write_down(fleets.look(workshop, owner), owner, end, steps)
 
 
 def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> dict[str, Any]:

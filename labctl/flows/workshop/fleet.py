@@ -5,37 +5,29 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from labctl.engine import host_facts
 from labctl.errors import ExitCode, LabctlError
-from labctl.flows.play import play_each
+from labctl.flows.workshop.links import at_once, client_of
 from labctl.flows.workshop.register import Register
-from labctl.portable import host_facts
-from labctl.portable.docker_api import DockerError, Engine
-from labctl.provision import inventory
-from labctl.provision.run import PlaybookRun
 from labctl.workshop import seats as seat_rules
 from labctl.workshop.capacity import Facts, problem_of
 from labctl.workshop.fleet import Fleet, HostLook
-from labctl.workshop.inventory import DOCKER_HOSTS, hosts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from labctl.show.steps import Steps
     from labctl.workshop.file import Host, Workshop
 
-ASK_SECONDS = 15.0
 
-
-def look(workshop: Workshop, owner: str, steps: Steps, *, refuse_two_places: bool = True) -> Fleet:
+def look(workshop: Workshop, owner: str, *, refuse_two_places: bool = True) -> Fleet:
     """Ask every Docker host, in parallel.
 
     Raises LabctlError (refused) where the workshop is somebody else's, and where a seat lives twice.
     """
-    facts, lost = _ask(workshop, steps)
-    looks = []
-    for host in workshop.hosts:
-        found = facts.get(host.name)
-        looks.append(HostLook(host, found, problem_of(found) if found else lost.get(host.name, "it told nothing")))
+    looks = [
+        HostLook(host, facts, problem_of(facts) if facts else problem)
+        for host, (facts, problem) in zip(workshop.hosts, at_once(_ask, workshop.hosts), strict=True)
+    ]
     existing: dict[str, str] = {}
     numbers: dict[str, int] = {}
     register = Register(workshop.name)
@@ -74,26 +66,13 @@ def _refuse_two_places(lab: str, existing: Mapping[str, str], host: Host) -> Non
         )
 
 
-def _ask(workshop: Workshop, steps: Steps) -> tuple[dict[str, Facts], dict[str, str]]:
-    """The facts of each host that told them, and why the others did not."""
-    facts: dict[str, Facts] = {}
-    lost: dict[str, str] = {}
-    for host in workshop.hosts:
-        if host.local:
-            facts[host.name] = Facts(host_facts.read(Engine(ASK_SECONDS), (DockerError,)))
-    remote = [host for host in workshop.hosts if not host.local]
-    if not remote:
-        return facts, lost
+def _ask(host: Host) -> tuple[Facts | None, str | None]:
+    """A Docker host's facts, or why there are none."""
     begun = time.time()
-    own = {DOCKER_HOSTS: hosts_of(workshop)}
-    limit = ",".join(host.name for host in remote)
-    run = PlaybookRun("hosts.yml", inventory.of_workshop(workshop.name, own, limit), record="workshop-hosts")
-    results, failures = play_each(run, steps)
-    for item in results:
-        if item.result and "facts" in item.result:
-            read = item.result["facts"]
-            # The answer was written between the run's begin and its arrival; a host is not blamed for the way.
-            late, early = read["clock"] - item.at, read["clock"] - begun
-            facts[item.host] = Facts(read, late if late > 0 else min(early, 0.0))
-    lost |= {host: error.sentence for host, error in failures.items()}
-    return facts, lost
+    try:
+        read = host_facts.read(client_of(host))
+    except LabctlError as error:
+        return None, error.sentence.rstrip(".")
+    # The clock was read in between, in whole seconds: a host is not blamed for the way, nor for the rounding.
+    late, early = read["clock"] - time.time(), read["clock"] + 1 - begun
+    return Facts(read, late if late > 0 else min(early, 0.0)), None

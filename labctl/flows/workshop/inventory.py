@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.register import Register
-from labctl.flows.workshop.up import end_of, version_of
+from labctl.flows.workshop.up import end_of, maker_of, version_of
 from labctl.workshop import plan as plans
 from labctl.workshop.inventory import Means, inventory_of
 
 if TYPE_CHECKING:
-    from labctl.show.steps import Steps
     from labctl.workshop.file import Workshop
 
 _HEAD = """\
@@ -24,15 +23,15 @@ _HEAD = """\
 """
 
 
-def placed_inventory(workshop: Workshop, owner: str, steps: Steps) -> dict[str, Any]:
+def placed_inventory(workshop: Workshop, owner: str) -> dict[str, Any]:
     """The inventory, with every seat placed as `up` would. Raises LabctlError where one fits nowhere."""
-    fleet = fleets.look(workshop, owner, steps)
+    fleet = fleets.look(workshop, owner)
     plan = plans.make(fleet)
     plans.refuse_what_does_not_fit(plan)
     register = Register(workshop.name)
     register.keep_numbers(fleet.seats)
     register.write_seeds(fleet.seats)
-    means = Means(owner, register.seeds, version_of(plan), end_of(plan))
+    means = Means(owner, register.seeds, version_of(plan), end_of(plan), maker_of(plan))
     return inventory_of(workshop, fleet.seats, plan.placement.hosts, means)
 
 

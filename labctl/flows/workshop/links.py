@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from labctl.engine import client as engine
 from labctl.engine.labs import list_labs
+from labctl.engine.ssh_words import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
+    from labctl.workshop.file import Host
     from labctl.workshop.fleet import Fleet
 
 # A look at a seat mostly waits for its servers.
@@ -23,12 +25,21 @@ Found = TypeVar("Found")
 
 def labs_of(fleet: Fleet) -> list[tuple[Client, Lab]]:
     """The labs of the workshop on every Docker host that answers, with its engine. Raises LabctlError."""
-    found = []
-    for look in fleet.reached:
-        if look.host.local:
-            client = engine.connect()
-            found += [(client, lab) for lab in list_labs(client) if lab.workshop == fleet.workshop.name]
-    return found
+    found = at_once(lambda look: _labs_on(look.host, fleet.workshop.name), fleet.reached)
+    return [one for here in found for one in here]
+
+
+def client_of(host: Host) -> Client:
+    """The engine of a Docker host. Raises LabctlError where it is not reached."""
+    if host.local:
+        return engine.connect()
+    where = Address(host.address, host.user, host.port, host.key, host.known_hosts)
+    return engine.connect_to(where, host.name)
+
+
+def _labs_on(host: Host, workshop: str) -> list[tuple[Client, Lab]]:
+    client = client_of(host)
+    return [(client, lab) for lab in list_labs(client) if lab.workshop == workshop]
 
 
 def at_once(work: Callable[[Thing], Found], things: Iterable[Thing]) -> list[Found]:

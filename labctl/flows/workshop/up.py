@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from labctl.engine import client as engine
 from labctl.engine import status
 from labctl.engine.images import version_key
 from labctl.errors import LabctlError
@@ -20,7 +22,8 @@ from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
 from labctl.workshop import expiry
 from labctl.workshop import plan as plans
-from labctl.workshop.inventory import DOCKER_HOSTS, Means, hosts_of, inventory_of
+from labctl.workshop.file import LOCAL
+from labctl.workshop.inventory import DOCKER_HOSTS, IMAGE_HOSTS, Means, hosts_of, image_host, inventory_of
 from labctl.workshop.outcome import Outcome, Result
 from labctl.workshop.seats import chosen
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from labctl.show.board import Board
     from labctl.show.steps import Steps
     from labctl.workshop.file import Workshop
+    from labctl.workshop.fleet import HostLook
     from labctl.workshop.plan import Plan
 
 
@@ -60,7 +64,9 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Re
     _remember(plan, register)
     outcomes = _lost(plan, wanted, board)
     outcomes |= _ready_already(plan, version, [lab for lab in wanted if lab not in outcomes])
-    outcomes |= _begin(plan, Means(options.owner, register.seeds, version, end_of(plan)), wanted, outcomes, board)
+    outcomes |= _begin(
+        plan, Means(options.owner, register.seeds, version, end_of(plan), maker_of(plan)), wanted, outcomes, board
+    )
     ordered = tuple(outcomes[lab] for lab in wanted)
     others = {lab: reason for lab, reason in register.failed().items() if lab not in outcomes}
     register.keep_failed(others | {one.lab: one.reason or "" for one in ordered if not one.ready})
@@ -70,7 +76,7 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Re
 def _plan(workshop: Workshop, options: UpOptions, steps: Steps) -> Plan:
     """Where each seat goes. Raises LabctlError where one has no place."""
     steps.begin(f"Docker hosts: looking at {_count(len(workshop.hosts), 'host')}")
-    fleet = fleets.look(workshop, options.owner, steps)
+    fleet = fleets.look(workshop, options.owner)
     plan = plans.make(fleet, replaced=fleet.silent() if options.replace else ())
     plans.refuse_what_does_not_fit(plan)
     steps.done(_placed(plan))
@@ -95,8 +101,8 @@ def end_of(plan: Plan) -> int | None:
 def _lost(plan: Plan, wanted: Sequence[str], board: Board) -> dict[str, Outcome]:
     """The seats for which nothing can be done now, because of where they are."""
     lost = {lab: reason for lab, reason in plans.lost(plan).items() if lab in wanted}
-    for lab, reason in lost.items():
-        board.failed(lab, "lost", reason)
+    for reason in dict.fromkeys(lost.values()):
+        board.lost([lab for lab, why in lost.items() if why == reason], reason)
     return {lab: Outcome(lab, step="lost", reason=reason) for lab, reason in lost.items()}
 
 
@@ -155,8 +161,7 @@ def _count(number: int, what: str) -> str:
 
 def version_of(plan: Plan) -> str | None:
     """The version of Consul that every host with seats has an image of: what the file wants, else the newest."""
-    hosts = [look for look in plan.fleet.reached if plan.placement.on(look.host.name)]
-    have = [set(_versions(look.facts.read["images"])) for look in hosts if look.facts is not None]
+    have = [set(_versions(look)) for look in plan.usable()]
     common = set.intersection(*have) if have else set()
     wanted = plan.fleet.workshop.consul_version
     if wanted is not None:
@@ -166,7 +171,21 @@ def version_of(plan: Plan) -> str | None:
     return newest if newest in common else None
 
 
-def _versions(images: Sequence[dict[str, Any]]) -> list[str]:
+def maker_of(plan: Plan) -> str:
+    """The Docker host that has the image that is wanted, else this machine where it can make one, else the first."""
+    wanted = plan.fleet.workshop.consul_version
+    having = [(look, version) for look in plan.usable() for version in _versions(look) if wanted in (None, version)]
+    if having:
+        return max(having, key=lambda one: version_key(one[1]))[0].host.name
+    with contextlib.suppress(LabctlError):
+        # It need not have the image yet; an engine that answers can make it, and has no better network than here.
+        if any(host.local for host in plan.fleet.workshop.hosts) or engine.connect().version():
+            return LOCAL
+    return plan.usable()[0].host.name
+
+
+def _versions(look: HostLook) -> list[str]:
+    images = look.facts.read["images"] if look.facts else []
     return [one["labels"][image_marks.VERSION] for one in images if image_marks.is_finished(one["labels"])]
 
 
@@ -175,14 +194,12 @@ def _image(plan: Plan, steps: Steps) -> str:
     found = version_of(plan)
     if found:
         return found
-    workshop = plan.fleet.workshop
-    hosts = plan.usable()
-    # The first one makes it, so one that has some image already goes first.
-    hosts.sort(key=lambda look: not _versions(look.facts.read["images"]) if look.facts else True)
+    workshop, hosts = plan.fleet.workshop, [look.host.name for look in plan.usable()]
     steps.begin("Image: made once, and carried to the other Docker hosts")
     group = hosts_of(workshop)
-    group["hosts"] = {look.host.name: group["hosts"][look.host.name] for look in hosts}
-    where = inventory.of_workshop(workshop.name, {DOCKER_HOSTS: group}, DOCKER_HOSTS)
+    group["hosts"] = {name: group["hosts"][name] for name in hosts}
+    own = {DOCKER_HOSTS: group, IMAGE_HOSTS: image_host(workshop, maker_of(plan))}
+    where = inventory.of_workshop(workshop.name, own, f"{DOCKER_HOSTS},{IMAGE_HOSTS}")
     run = PlaybookRun("image.yml", where, record="workshop-image")
     version = ""
     with to_the_end(run, steps):

@@ -36,13 +36,17 @@ def leaves() -> dict[str, click.Command]:
     """Every command that does something, by the words that call it."""
     context = click.Context(main.labctl)
     found: dict[str, click.Command] = {}
-    for name in main._COMMANDS:
-        command = main.labctl.get_command(context, name)
+
+    def add(name: str, command: click.Command | None) -> None:
         assert command is not None
         if isinstance(command, click.Group):
-            found |= {f"{name} {below}": one for below, one in command.commands.items()}
+            for below, one in command.commands.items():
+                add(f"{name} {below}", one)
         else:
             found[name] = command
+
+    for name in main._COMMANDS:
+        add(name, main.labctl.get_command(context, name))
     return found
 
 

@@ -1,0 +1,108 @@
+"""What a Docker host has and holds: cores, memory, disk, engine, networks, labs, clock. It only looks.
+
+What the engine knows, the engine is asked; the rest a small shell script tells, which runs there as here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine.client import explained
+from labctl.portable import lab_names
+
+if TYPE_CHECKING:
+    from labctl.engine.client import Client
+
+_LABEL = lab_names.LABEL_PREFIX
+_OF_LAB = ("owner", "workshop", "seat", "number", "servers", "http-port")
+_OF_REAPER = ("reaper", "owner", "expires")
+# Each line begins with what it is; 0A is a socket that listens. A host without /proc tells less: that is no failure.
+_SCRIPT = r"""
+echo "cores $(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null)"
+awk '/^Mem(Total|Available):/ {print $1, $2}' /proc/meminfo 2>/dev/null
+echo "disk $(df -Pk ROOT 2>/dev/null | awk 'NR == 2 {print $4}')"
+echo "compose $(docker compose version --short 2>/dev/null)"
+cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" {print "port", $2}'
+echo "clock $(date +%s)"
+"""
+
+
+def read(client: Client) -> dict[str, Any]:
+    """Everything that a plan wants to know of a Docker host. Raises LabctlError where it is not reached.
+
+    Returns:
+        Sizes in bytes, the clock in seconds since 1970, labs and workshops' ends with the labels that they carry; None
+        for what the host does not tell.
+    """
+    with explained(client.place):
+        info = client.info()
+        version = client.version()
+        labelled = client.containers(filters={"label": f"{_LABEL}lab"})
+        networks = client.networks(filters={"driver": "bridge"})
+        kept = [*client.networks(filters={"label": f"{_LABEL}lab"}), *client.volumes(filters={"label": f"{_LABEL}lab"})]
+        images = client.images(filters={"label": f"{_LABEL}consul-version"})
+        reapers = client.containers(filters={"label": f"{_LABEL}reaper"})
+    root = str(info.get("DockerRootDir") or "/")
+    said = _said(client.place.script(_script(root)))
+    return {
+        "engine": version.get("Version"),
+        "api": version.get("ApiVersion"),
+        "compose": said["compose"].lstrip("v") or None,
+        "cores": int(said["cores"] or info.get("NCPU") or 1),
+        "memory": {"total": _kib(said["MemTotal:"]), "free": _kib(said["MemAvailable:"])},
+        "disk_root": root,
+        "disk_free": _kib(said["disk"]) or None,
+        "clock": float(said["clock"] or 0),
+        "ports": sorted({int(one.rpartition(":")[2], 16) for one in said["port"].split()}),
+        "networks": [_network(one) for one in networks],
+        "labs": _labs(labelled, [one.get("Labels") or {} for one in kept]),
+        "images": [{"labels": one.get("Labels") or {}} for one in images],
+        "reapers": [{"state": one["State"], **_marks(one.get("Labels") or {}, _OF_REAPER)} for one in reapers],
+    }
+
+
+def _script(root: str) -> str:
+    return _SCRIPT.replace("ROOT", shlex.quote(root))
+
+
+class _Said(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def _said(text: str) -> _Said:
+    """What the script printed, by the first word of each line; several lines of one kind with a blank between."""
+    found = _Said()
+    for line in text.splitlines():
+        kind, _, value = line.partition(" ")
+        found[kind] = f"{found[kind]} {value.strip()}".strip()
+    return found
+
+
+def _kib(text: str) -> int:
+    return int(text) * 1024 if text.isdecimal() else 0
+
+
+def _network(one: dict[str, Any]) -> dict[str, Any]:
+    subnets = [config["Subnet"] for config in one["IPAM"].get("Config") or [] if ":" not in config["Subnet"]]
+    return {"name": one["Name"], "subnets": subnets, "lab": (one.get("Labels") or {}).get(f"{_LABEL}lab")}
+
+
+def _marks(labels: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    return {name: labels[_LABEL + name] for name in names if _LABEL + name in labels}
+
+
+def _labs(containers: list[dict[str, Any]], others: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """The labs with their labels and how many servers run; also those of which only a network or a volume is left."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in containers:
+        labels = one.get("Labels") or {}
+        lab = found.setdefault(labels[f"{_LABEL}lab"], {"lab": labels[f"{_LABEL}lab"], "running": 0})
+        lab |= _marks(labels, _OF_LAB)
+        lab["running"] += one["State"] == "running" and f"{_LABEL}server" in labels
+    for labels in others:
+        lab = found.setdefault(labels[f"{_LABEL}lab"], {"lab": labels[f"{_LABEL}lab"], "running": 0})
+        for name, value in _marks(labels, _OF_LAB).items():
+            lab.setdefault(name, value)
+    return [found[name] for name in sorted(found)]
