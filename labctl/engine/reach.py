@@ -55,6 +55,7 @@ class Connection(Place):
         self.name = name or address.url
         self._lock = threading.Lock()
         self._forwarded: set[int] = set()
+        self._there = address.socket or ssh_words.DEFAULT_SOCKET
         self._folder = SocketFolder()
         self._process: subprocess.Popen[bytes] | None = None
         try:
@@ -88,9 +89,8 @@ class Connection(Place):
             return None
         if self._is_breaking():
             return ssh_words.lost(self.name)
-        if "administratively prohibited" in self._told():
-            return ssh_words.forbidden(self.name)
-        return ssh_words.stopped(self.name)
+        # To ssh, a socket that it may not forward and one that nobody listens on are the same.
+        return ssh_words.forbidden(self.name) if self._docker_answers_there() else ssh_words.stopped(self.name)
 
     def refuse_lost(self) -> None:
         """Raise LabctlError where the connection is lost."""
@@ -158,23 +158,26 @@ class Connection(Place):
         found = self._greeted(self._process, cast("IO[bytes]", self._process.stdout))
         if found.state != "ready":
             raise ssh_words.no_docker(self.name, self.address, found)
-        if found.socket != (self.address.socket or ssh_words.DEFAULT_SOCKET):
-            engine = self._folder.path / "named.sock"
+        if found.socket != self._there:
+            engine, self._there = self._folder.path / "named.sock", found.socket
             self._forward([(engine, found.socket)])
         return engine
 
     def _greeted(self, process: subprocess.Popen[bytes], out: IO[bytes]) -> Greeting:
         """Wait for what the script on the Docker host says. Raises LabctlError."""
+        instead = ""
         for line in _lines(out, time.monotonic() + GREETING_SECONDS):
             if found := ssh_words.greeting(line):
                 return found
+            instead = line.strip() or instead
         try:
             process.wait(_BREAKING_SECONDS)
         except subprocess.TimeoutExpired:
             process.terminate()
             process.wait()
             raise ssh_words.not_connected(self.name, self.address, f"nothing within {GREETING_SECONDS:.0f} s") from None
-        raise ssh_words.not_connected(self.name, self.address, self._told())
+        # A login that may run nothing says so on standard output.
+        raise ssh_words.not_connected(self.name, self.address, self._told().strip() or instead)
 
     def _forward(self, ways: list[tuple[Path, str]]) -> None:
         """Let the connection forward more. Raises LabctlError."""
@@ -205,6 +208,16 @@ class Connection(Place):
             said.seek(max(self._said.stat().st_size - _PIECE, 0))
             return said.read().decode("utf-8", "replace")
         return ""
+
+    def _docker_answers_there(self) -> bool:
+        """Whether the docker command of the Docker host gets an answer."""
+        words = ssh_words.ask_docker(self._control, self._there)
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+            done = subprocess.run(
+                words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=FORWARD_SECONDS
+            )
+            return done.returncode == 0
+        return False
 
     def _is_breaking(self) -> bool:
         """Whether ssh has ended or is about to."""

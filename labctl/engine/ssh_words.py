@@ -133,6 +133,13 @@ def shell(control: Path) -> list[str]:
     return ["ssh", "-F", "none", "-S", str(control), "-T", "-o", "BatchMode=yes", "--", "docker-host", "sh -s"]
 
 
+def ask_docker(control: Path, socket: str) -> list[str]:
+    """Words that ask the engine over a connection, without forwarding; they succeed where it answers."""
+    # Without the connection, ssh must not look for a host of that name.
+    words = ["ssh", "-F", "none", "-S", str(control), "-o", "ProxyCommand=false", "--", "docker-host"]
+    return [*words, f"docker --host unix://{socket} version"]
+
+
 def _escaped(path: Path) -> str:
     """A path in an option of ssh, which expands %."""
     return str(path.absolute()).replace("%", "%%")

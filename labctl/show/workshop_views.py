@@ -176,11 +176,11 @@ def outcomes_text(result: Result) -> str:
             f"after {result.seconds:.1f}s{before}.  What now: `labctl workshop status`, `labctl workshop cards`"
         )
     rows = [[one.lab, result.places.get(one.lab, NONE), one.step] for one in failed]
-    why = _grouped([(one.lab, one.reason or "") for one in failed])
+    why = "\n".join(_grouped([(one.lab, one.reason or "") for one in failed]))
     return (
         f"\n{paint(sign('failed'), 'red')} {len(failed)} of {count} seats of the workshop {name} "
         f"{'is' if len(failed) == 1 else 'are'} not ready; the others are.\n\n"
-        f"{table(['seat', 'host', 'step'], rows)}\n\n{'\n'.join(why)}\n\n"
+        f"{table(['seat', 'host', 'step'], rows)}\n\n{why}\n\n"
         "When the reasons are mended: `labctl workshop up --retry-failed`"
     )
 

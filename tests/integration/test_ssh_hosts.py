@@ -218,6 +218,22 @@ def test_who_may_not_log_in_or_not_use_docker_is_told(hosts: DockerHosts, cleo: 
     assert sockets_of(cleo) == []
 
 
+def test_an_sshd_that_forwards_nothing_is_told(hosts: DockerHosts, cleo: Person) -> None:
+    host = hosts.hosts[1]
+    path = host.folder / "sshd_config"
+    before = path.read_text()
+    try:
+        host.stop_sshd()
+        path.write_text(f"AllowStreamLocalForwarding no\n{before}")
+        host.start_sshd()
+        said = refused(cleo, host.url)
+        assert said.startswith(f"The sshd of the Docker host {host.url} forwards nothing")
+    finally:
+        host.stop_sshd()
+        path.write_text(before)
+        host.start_sshd()
+
+
 def test_an_engine_that_stopped_is_told(hosts: DockerHosts, cleo: Person) -> None:
     host = hosts.hosts[1]
     host.stop()

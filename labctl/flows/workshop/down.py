@@ -54,9 +54,9 @@ def down(workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None
     still = {lab for where in set(there.values()) for lab in _on(after, where)}
     left = sorted(still & set(there) - set(failed))
     if not failed and not left:
-        steps.done(
-            f"{len(removed)} {'seat is' if len(removed) == 1 else 'seats are'} removed, nothing is left of {'it' if len(removed) == 1 else 'them'}"
-        )
+        one = len(removed) == 1
+        are, them = ("seat is", "it") if one else ("seats are", "them")
+        steps.done(f"{len(removed)} {are} removed, nothing is left of {them}")
     else:
         steps.fail()
     if not after.existing:

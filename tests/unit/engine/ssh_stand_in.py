@@ -54,9 +54,14 @@ if "-O" in words:
     while (folder / "more").exists():
         time.sleep(0.01)
     sys.exit(0)
+if "-S" in words:
+    sys.exit(0 if (folder / "docker-answers").exists() else 1)
 if (folder / "said").exists():
     sys.stderr.write((folder / "said").read_text())
     sys.exit(255)
+if (folder / "instead").exists():
+    print((folder / "instead").read_text())
+    sys.exit(1)
 for way in ways:
     forward(way)
 state = (folder / "state").read_text()
@@ -94,8 +99,16 @@ class FakeSsh:
     def greets(self, state: str) -> None:
         (self.folder / "state").write_text(state)
 
+    def says_instead(self, said: str) -> None:
+        """Let the login end with that on its standard output."""
+        (self.folder / "instead").write_text(said)
+
     def fails(self, said: str) -> None:
         (self.folder / "said").write_text(said)
+
+    def answers_itself(self) -> None:
+        """Let the docker command there get an answer."""
+        (self.folder / "docker-answers").touch()
 
     def forwards_nothing(self) -> None:
         (self.folder / "forwards-nothing").touch()

@@ -220,11 +220,10 @@ def test_a_connection_that_broke_is_told_as_lost(engine: FakeDocker) -> None:
 
 
 def test_an_sshd_that_forwards_nothing_is_told(ssh: FakeSsh) -> None:
-    assert ssh
+    ssh.answers_itself()
     there = client.connect_to(ROOM, "room-1")
     place = there.place
     assert isinstance(place, reach.Connection)
-    place._said.write_text("channel 3: open failed: administratively prohibited: open failed\n")
     with pytest.raises(LabctlError, match="The sshd of the Docker host room-1 forwards nothing"):
         labs.list_labs(there)
     ssh.forwards_nothing()
@@ -271,6 +270,11 @@ def test_a_key_that_is_not_there_is_named_before_ssh_is_started(tmp_path: Path, 
 def test_what_the_docker_host_says_of_docker_is_one_sentence(ssh: FakeSsh, state: str, says: str) -> None:
     ssh.greets(state)
     assert sentence(name="room-1").startswith(says)
+
+
+def test_what_a_login_says_that_may_run_nothing_is_told(ssh: FakeSsh) -> None:
+    ssh.says_instead("This account is currently not available.")
+    assert "was not reached: This account is currently not available;" in sentence()
 
 
 def test_what_ssh_says_is_one_sentence(ssh: FakeSsh) -> None:
