@@ -137,6 +137,35 @@ def status_command(file: Path, *, as_json: bool) -> int:
     return ExitCode.NOT_READY if any(one.problem for one in seats) else ExitCode.DONE
 
 
+@workshop_command.command("verify", short_help="Prove that no seat reaches another.")
+@seats_argument
+@click.option("--each", is_flag=True, help="List every try, or with --json every check, and not only what went wrong.")
+@file_option
+@json_option
+def verify_command(seats: tuple[str, ...], file: Path, *, each: bool, as_json: bool) -> int:
+    """Prove that no seat reaches another one: from inside each, try every other, as `labctl verify` does.
+
+    Exit code 1 where something connected or a check of a container fails, 3 where something is not proven.
+    """
+    import shutil
+
+    from labctl.flows import verify
+    from labctl.flows.workshop import fleet
+    from labctl.flows.workshop.verify import docker_hosts
+    from labctl.show import isolation_json, isolation_text
+    from labctl.show.steps import steps_for
+    from labctl.workshop.file import read
+
+    looked = fleet.look(read(file), user())
+    report = verify.verify(docker_hosts(looked, seats), steps_for(json=as_json))
+    if as_json:
+        print_json(isolation_json.verify_document(report, each=each))
+    else:
+        columns = shutil.get_terminal_size((100, 24)).columns
+        click.echo(isolation_text.text(report, columns, each=each), nl=False)
+    return verify.exit_code(report)
+
+
 @workshop_command.command("reset", short_help="Make one seat anew; its card stays.")
 @click.argument("seats", nargs=-1, required=True, metavar="SEAT...")
 @file_option

@@ -128,8 +128,9 @@ def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, O
     found = {}
     for now in at_once(status.ask, asked):
         lab, leader = now.lab, now.leader
-        wanted = Wanted(workshop.servers, workshop.pace, version, ports[lab.name])
-        if now.ready and leader is not None and not differences(lab, wanted):
+        wanted = Wanted(workshop.servers, workshop.pace, version, ports[lab.name], workshop.profile)
+        right = lab.profile == wanted.profile and not differences(lab, wanted)
+        if now.ready and leader is not None and right:
             found[lab.name] = Outcome(
                 lab.name, step="ready", leader=leader.name, term=leader.term, voters=len(leader.voters)
             )
