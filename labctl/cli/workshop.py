@@ -8,6 +8,7 @@ import click
 
 from labctl.cli.options import json_option, user
 from labctl.cli.output import print_json
+from labctl.cli.workshop_cards import cards_command, secret_command
 from labctl.cli.workshop_fault import fault_command
 from labctl.cli.workshop_options import file_option, seats_argument
 
@@ -252,3 +253,5 @@ def down_command(seats: tuple[str, ...], file: Path, host: str | None, *, as_jso
 
 
 workshop_command.add_command(fault_command)
+workshop_command.add_command(cards_command)
+workshop_command.add_command(secret_command)

@@ -45,6 +45,10 @@ class Plan:
         """Whether every seat has a place where nothing is in its way."""
         return not (self.placement.homeless or self.obstacles)
 
+    def staying(self) -> list[str]:
+        """The labs that exist and stay where they are."""
+        return [lab for lab, host in self.fleet.existing.items() if self.placement.hosts.get(lab, host) == host]
+
 
 def make(fleet: Fleet, *, replaced: Sequence[str] = ()) -> Plan:
     """Plan a workshop. Seats that exist stay where they are, but for those on `replaced` hosts, which are given up."""

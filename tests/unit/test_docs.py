@@ -300,6 +300,8 @@ SHAPES = {
     "workshop extend and expire": ("_write_down",),
     "workshop status": ("seats_document", "_seat_row"),
     "workshop down": ("removed_document",),
+    "workshop cards": ("cards_document", "_card_row"),
+    "workshop secret": ("exported", "kept", "taken"),
     "image build, save and load": ("Image.row", "save", "load"),
     "doctor": ("Finding.row",),
 }

@@ -30,7 +30,7 @@ def placed_inventory(workshop: Workshop, owner: str) -> dict[str, Any]:
     plans.refuse_what_does_not_fit(plan)
     register = Register(workshop.name)
     register.keep_numbers(fleet.seats)
-    register.write_seeds(fleet.seats)
+    register.write_seeds(fleet.seats, plan.staying())
     means = Means(owner, register.seeds, version_of(plan), end_of(plan), maker_of(plan))
     return inventory_of(workshop, fleet.seats, plan.placement.hosts, means)
 

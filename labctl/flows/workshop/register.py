@@ -1,7 +1,7 @@
 """What this machine keeps of a workshop: its secret, the numbers of its names, the last failures. All mode 0600.
 
 Nothing in it decides what exists. Without it, numbers are read from the seats' labels, and a new secret is made for
-seats to come; seats that are there keep their own.
+seats to come; seats that are there keep their own, and are remembered as those whose secret nobody knows here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import LabctlError
@@ -17,12 +18,30 @@ from labctl.portable import seat_secrets
 from labctl.provision import state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from labctl.workshop.seats import Seat
 
 _SECRET, _NUMBERS, _PLACES, _FAILED, _LOCK = "secret", "numbers.json", "places.json", "failed.json", "lock"
+_STRANGERS = "strangers.json"
+
+
+@dataclass(frozen=True)
+class SecretCopy:
+    """What the seats of a workshop follow from.
+
+    Attributes:
+        workshop: its name.
+        secret: its secret.
+        numbers: the numbers that names were given.
+        seeds: of labs whose seed follows from another secret, made while this one was away.
+    """
+
+    workshop: str
+    secret: bytes = field(repr=False)
+    numbers: Mapping[str, int]
+    seeds: Mapping[str, bytes] = field(repr=False)
 
 
 class Register:
@@ -39,9 +58,14 @@ class Register:
 
     # -- the secret and what follows from it -----------------------------------------------------------------
 
+    @property
+    def secret_file(self) -> Path:
+        """Where the workshop's secret is, or belongs."""
+        return self.folder / _SECRET
+
     def has_secret(self) -> bool:
         """Whether the workshop's secret is here."""
-        return (self.folder / _SECRET).is_file()
+        return self.secret_file.is_file()
 
     def secret(self) -> bytes:
         """The workshop's secret; it is made where there is none."""
@@ -50,28 +74,60 @@ class Register:
             if text is None:
                 self._write(_SECRET, seat_secrets.new_secret().hex() + "\n")
                 text = self._read(_SECRET) or ""
-        try:
-            secret = bytes.fromhex(text.strip())
-            seat_secrets.seed_of(secret, "")
-        except ValueError as error:
-            raise LabctlError(
-                f"The secret of the workshop {self.workshop} in {self.folder / _SECRET} is damaged ({error}): put your "
-                "copy of it there, or remove the file; seats that exist keep theirs, new ones get new cards."
-            ) from error
-        return secret
+        return self._bytes(text, _SECRET)
 
     def seed(self, lab: str) -> bytes:
         """A seat's seed: the one that was kept for it, else the one that follows from the secret."""
-        text = self._read(f"seats/{lab}.seed")
-        return bytes.fromhex(text.strip()) if text else seat_secrets.seed_of(self.secret(), lab)
+        text = self._read(_seed_name(lab))
+        return seat_secrets.seed_of(self.secret(), lab) if text is None else self._bytes(text, _seed_name(lab))
 
-    def write_seeds(self, seats: Iterable[Seat]) -> None:
-        """Lay the seats' seeds where the playbooks read them; one that is there stays."""
+    def write_seeds(self, seats: Iterable[Seat], existing: Collection[str]) -> None:
+        """Lay the seats' seeds where the playbooks read them; one that is there stays.
+
+        `existing` are the labs that were there before. Where the secret has to be made anew, theirs is another one.
+        """
+        self._keep_strangers(existing)
         secret = self.secret()
         for seat in seats:
-            name = f"seats/{seat.lab}.seed"
+            name = _seed_name(seat.lab)
             if self._read(name) is None:
                 self._write(name, seat_secrets.seed_of(secret, seat.lab).hex() + "\n")
+
+    def strangers(self, existing: Collection[str]) -> list[str]:
+        """The labs that exist and that nobody here knows the seed of: it followed from a secret that was lost here."""
+        known = self._json(_STRANGERS).get("labs", [])
+        lost = not self.has_secret()
+        return sorted(lab for lab in existing if lab in known or (lost and self._read(_seed_name(lab)) is None))
+
+    def _keep_strangers(self, existing: Collection[str]) -> None:
+        now = self.strangers(existing)
+        if now != self._json(_STRANGERS).get("labs", []):
+            self._write(_STRANGERS, json.dumps({"labs": now}, indent=1) + "\n")
+
+    # -- a copy of it, for another machine or for a bad day --------------------------------------------------
+
+    def copy(self) -> SecretCopy:
+        """What another machine needs to know the seats as this one does. Only where the secret is here."""
+        secret = self.secret()
+        labs = [path.stem for path in sorted(self.seeds.glob("*.seed"))]
+        strangers = self._json(_STRANGERS).get("labs", [])
+        seeds = {lab: self.seed(lab) for lab in labs if lab not in strangers}
+        own = {lab: seed for lab, seed in seeds.items() if seed != seat_secrets.seed_of(secret, lab)}
+        return SecretCopy(self.workshop, secret, self.numbers(), own)
+
+    def take(self, copy: SecretCopy) -> None:
+        """Know the seats as the copy does. Seeds of seats that were made here in the meantime stay."""
+        for lab in self._json(_STRANGERS).get("labs", []):
+            # It is not that seat's: it follows from a secret that was made when the right one was away.
+            (self.folder / _seed_name(lab)).unlink(missing_ok=True)
+        for lab, seed in copy.seeds.items():
+            self._write(_seed_name(lab), seed.hex() + "\n")
+        given = set(copy.numbers.values())
+        own = {name: number for name, number in self.numbers().items() if number not in given}
+        self._write(_NUMBERS, json.dumps({**own, **copy.numbers}, indent=1) + "\n")
+        self._write(_STRANGERS, json.dumps({"labs": []}) + "\n")
+        with self._locked():
+            self._write(_SECRET, copy.secret.hex() + "\n")
 
     # -- names and failures ----------------------------------------------------------------------------------
 
@@ -110,6 +166,19 @@ class Register:
             path.unlink(missing_ok=True)
 
     # -- files -----------------------------------------------------------------------------------------------
+
+    def _bytes(self, text: str, name: str) -> bytes:
+        """A secret or a seed out of its file. Raises LabctlError without anything of what is in it."""
+        try:
+            found = bytes.fromhex(text.strip())
+            seat_secrets.seed_of(found, "")
+        except ValueError:
+            raise LabctlError(
+                f"A secret of the workshop {self.workshop} in {self.folder / name} is damaged (it is not "
+                f"{seat_secrets.SECRET_BYTES} bytes in hexadecimal): take your copy of the secret back with `labctl "
+                "workshop secret --input FILE --force`, or remove the file; seats that exist keep what they have."
+            ) from None
+        return found
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
@@ -159,3 +228,7 @@ class Register:
             f"The workshop's register in {self.folder} cannot be used ({reason}): make that folder yours and writable, "
             "or name another state folder with XDG_STATE_HOME."
         )
+
+
+def _seed_name(lab: str) -> str:
+    return f"seats/{lab}.seed"

@@ -89,7 +89,7 @@ def _remember(plan: Plan, register: Register) -> None:
     """Keep what must be known when a host is lost or a seat is made again."""
     register.keep_numbers(plan.fleet.seats)
     register.keep_places(plan.placement.hosts)
-    register.write_seeds(plan.fleet.seats)
+    register.write_seeds(plan.fleet.seats, plan.staying())
 
 
 def end_of(plan: Plan) -> int | None:

@@ -1,0 +1,67 @@
+"""Where secrets are written to: a file of mode 0600, or standard output where somebody reads from it."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import click
+
+from labctl.errors import ExitCode, LabctlError
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A file, or standard output where `path` is None; `force` overwrites a file that is there."""
+
+    path: Path | None
+    force: bool
+
+    @classmethod
+    def of(cls, wanted: Path | None, usual: str, *, force: bool) -> Self:
+        """What `--output` says; without it, a terminal gets the file called `usual`, and a pipe the text.
+
+        Raises LabctlError before any work where it could not be written, or others could read it.
+        """
+        from labctl.flows import reports
+
+        to_stdout = str(wanted) == "-" or (wanted is None and not sys.stdout.isatty())
+        if to_stdout:
+            _refuse_open_file()
+            return cls(None, force)
+        path = wanted or Path(usual)
+        reports.refuse_existing(path, force=force)
+        reports.refuse_unwritable(path)
+        return cls(path, force)
+
+
+def write(text: str, where: Destination, what: str, *, quiet: bool) -> None:
+    """Write secrets, and say where they are; on standard output only if not `quiet`. Raises LabctlError."""
+    from labctl.flows import reports
+
+    if where.path is None:
+        click.echo(f"{what}: this holds secrets, so keep it in a file of mode 0600.", err=True)
+        click.echo(text, nl=False)
+        return
+    reports.save_secret(text, where.path, force=where.force)
+    if not quiet:
+        click.echo(f"{what}: in {where.path}, which only you may read.")
+
+
+def _refuse_open_file() -> None:
+    """Where a shell has opened a file for us, it has opened it for everybody."""
+    try:
+        mode = os.fstat(sys.stdout.fileno()).st_mode
+    except (OSError, io.UnsupportedOperation):
+        return
+    if stat.S_ISREG(mode) and mode & 0o077:
+        raise LabctlError(
+            f"Standard output is a file that others may read (mode {stat.S_IMODE(mode):04o}), and this would be full "
+            "of secrets: name the file with --output FILE, which makes it yours alone.",
+            ExitCode.USAGE,
+        )

@@ -1,0 +1,81 @@
+"""`labctl workshop cards`: what every attendee is given, with the secrets that their seats really have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labctl.errors import LabctlError
+from labctl.flows.workshop import fleet as fleets
+from labctl.flows.workshop.register import Register
+from labctl.workshop import plan as plans
+from labctl.workshop.cards import Card, card_of, way_to
+from labctl.workshop.seats import chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labctl.workshop.file import Workshop
+    from labctl.workshop.fleet import Fleet
+    from labctl.workshop.seats import Seat
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for besides the file.
+
+    Attributes:
+        owner: whose the workshop is.
+        seats: only these; all where none is named.
+        login: the attendees' login on the Docker hosts; None for the usual one.
+        address: where attendees find this machine with SSH; None where they sit at it.
+    """
+
+    owner: str
+    seats: tuple[str, ...] = ()
+    login: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Cards:
+    """The cards in the order of the seats' numbers; `unsettled` are the seats that `up` may yet place elsewhere."""
+
+    cards: tuple[Card, ...]
+    unsettled: tuple[str, ...]
+
+
+def cards_of(workshop: Workshop, wish: Wish) -> Cards:
+    """The cards of the seats that are named, or of all.
+
+    Raises:
+        LabctlError: a seat fits nowhere, or its secret is not known here.
+    """
+    ways = {host.name: way_to(host, wish.login, wish.address) for host in workshop.hosts}
+    fleet = fleets.look(workshop, wish.owner)
+    seats = chosen(fleet.seats, wish.seats)
+    plan = plans.make(fleet)
+    if any(seat.lab in plan.placement.homeless for seat in seats):
+        plans.refuse_what_does_not_fit(plan)
+    register = Register(workshop.name)
+    _refuse_strangers(register, fleet, seats)
+    register.keep_numbers(fleet.seats)
+    places = plan.placement.hosts
+    made = (card_of(workshop, seat, ways[places[seat.lab]], register.seed(seat.lab)) for seat in seats)
+    new = (seat.name for seat in seats if seat.lab not in fleet.existing and len(workshop.hosts) > 1)
+    return Cards(tuple(made), tuple(new))
+
+
+def _refuse_strangers(register: Register, fleet: Fleet, seats: Sequence[Seat]) -> None:
+    """Refuse to print made-up secrets, and to make a secret that another machine may have."""
+    strangers = register.strangers(fleet.existing)
+    wanted = {seat.lab for seat in seats}
+    if not strangers or (register.has_secret() and not wanted & set(strangers)):
+        return
+    one = next((lab for lab in strangers if lab in wanted), strangers[0])
+    raise LabctlError(
+        f"The secret of {len(strangers)} {'seat' if len(strangers) == 1 else 'seats'} of the workshop "
+        f"{register.workshop}, such as {one}, is not on this machine, so no true card can be made: put your copy back "
+        f"with `labctl workshop secret --input FILE`, or as {register.secret_file}; where there is no copy, "
+        "`labctl workshop reset SEAT` gives a seat a new card."
+    )

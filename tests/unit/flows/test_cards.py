@@ -1,0 +1,356 @@
+"""`labctl workshop cards` and `secret`: true secrets or none, in files that nobody else may read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labctl.cli.main import run
+from labctl.errors import ExitCode, LabctlError
+from labctl.flows import reports
+from labctl.flows.workshop import fleet as fleets
+from labctl.flows.workshop.register import Register
+from labctl.portable import seat_secrets
+from labctl.workshop.capacity import Facts
+
+GIB = 1 << 30
+TEXT = "workshop: raft101\nseats: 3\n"
+TWO_HOSTS = TEXT + "hosts: [{name: red, address: 192.0.2.11}, {name: blue, address: 192.0.2.12}]\n"
+
+
+class Host:
+    """A Docker host with room, and the labs that it has."""
+
+    def __init__(self) -> None:
+        self.labs: dict[str, str] = {}
+        self.memory = 64 * GIB
+
+    def has(self, *seats: str, on: str = "local") -> None:
+        self.labs |= {f"raft101-{seat}": on for seat in seats}
+
+    def facts(self, name: str) -> Facts:
+        labs = [
+            {"lab": lab, "owner": "ada", "workshop": "raft101", "servers": "3", "seat": lab[8:], "number": lab[8:]}
+            for lab, where in self.labs.items()
+            if where == name
+        ]
+        return Facts(
+            {
+                "cores": 8, "memory": {"free": self.memory}, "ports": [], "routes": [], "engine": "28", "api": "1.48",
+                "compose": "2.40", "disk_free": 999 * GIB, "disk_root": "/", "networks": [], "labs": labs, "images": [],
+                "reapers": [], "problem": None, "clock": 0.0,
+            }
+        )  # fmt: skip
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    made = Host()
+    monkeypatch.setattr(fleets, "_ask", lambda one: (made.facts(one.name), None))
+    monkeypatch.setenv("LABCTL_OWNER", "ada")
+    monkeypatch.chdir(tmp_path)
+    Path("workshop.yml").write_text(TEXT, encoding="utf-8")
+    return made
+
+
+def cards(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert run(["workshop", "cards", "--format", "json", *words]) == ExitCode.DONE
+    said = capsys.readouterr()
+    assert "holds secrets" in said.err
+    return json.loads(said.out)["cards"]
+
+
+def sentence(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
+    assert run(["workshop", *words]) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    return said.err
+
+
+def mode(path: str | Path) -> int:
+    return stat.S_IMODE(Path(path).stat().st_mode)
+
+
+def move_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str = "elsewhere") -> None:
+    """Another machine, with a state folder of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / name))
+
+
+# -- cards ---------------------------------------------------------------------------------------------------
+
+
+def test_a_pipe_gets_the_list_and_the_same_one_again(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    first = cards(capsys)
+    assert [one["seat"] for one in first] == ["01", "02", "03"]
+    host.has("01", "02", "03")
+    assert cards(capsys) == first
+    host.labs.clear()
+    Register("raft101").forget()
+    assert cards(capsys) == first
+    assert [one["lab"] for one in cards(capsys, "02", "raft101-03")] == ["raft101-02", "raft101-03"]
+
+
+def test_the_cards_say_what_the_seats_are_made_with(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    first = cards(capsys)
+    host.has("01")
+    register = Register("raft101")
+    for one in first:
+        seed = register.seed(one["lab"])
+        assert one["token"] == seat_secrets.token(seed)
+        assert one["gossip_key"] == seat_secrets.gossip_key(seed)
+
+
+def test_the_file_is_its_owners_alone_whatever_the_umask(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    assert host.labs == {}
+    before = os.umask(0)
+    try:
+        for form in ("html", "csv", "json"):
+            assert run(["workshop", "cards", "--format", form, "-o", f"cards.{form}"]) == ExitCode.DONE
+            assert mode(f"cards.{form}") == 0o600
+    finally:
+        os.umask(before)
+    assert "only you may read" in capsys.readouterr().out
+    assert len(list(csv.DictReader(io.StringIO(Path("cards.csv").read_text(encoding="utf-8"))))) == 3
+
+
+def test_a_file_that_is_there_stays_without_force(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    assert host.labs == {}
+    path = Path("cards.html")
+    path.write_text("mine", encoding="utf-8")
+    path.chmod(0o644)
+    said = sentence(capsys, ExitCode.USAGE, "cards", "-o", "cards.html")
+    assert "cards.html exists already: name another file, or overwrite it with --force." in said
+    assert path.read_text(encoding="utf-8") == "mine"
+    assert not Register("raft101").has_secret()
+    assert run(["workshop", "cards", "-o", "cards.html", "--force"]) == ExitCode.DONE
+    assert "<section" in path.read_text(encoding="utf-8")
+    assert mode(path) == 0o600
+
+
+def test_on_a_terminal_the_sheets_go_to_a_file(
+    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host.labs == {}
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run(["workshop", "cards"]) == ExitCode.DONE
+    assert mode("raft101-cards.html") == 0o600
+    assert (
+        capsys.readouterr().out == "3 cards of the workshop raft101: in raft101-cards.html, which only you may read.\n"
+    )
+    assert run(["workshop", "cards", "-o", "-", "--format", "csv"]) == ExitCode.DONE
+    assert capsys.readouterr().out.startswith("workshop,seat,number")
+
+
+def test_a_file_that_a_shell_opened_for_everybody_gets_nothing(
+    host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host.labs == {}
+    with (tmp_path / "open.json").open("w") as file:
+        monkeypatch.setattr("sys.stdout.fileno", file.fileno, raising=False)
+        os.fchmod(file.fileno(), 0o644)
+        assert "others may read (mode 0644)" in sentence(capsys, ExitCode.USAGE, "cards", "--format", "json")
+        os.fchmod(file.fileno(), 0o600)
+        assert run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
+
+
+def test_a_seat_that_fits_nowhere_has_no_card(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.memory = 0
+    assert "3 of 3 seats fit nowhere" in sentence(capsys, ExitCode.REFUSED, "cards")
+
+
+def test_cards_before_up_are_told_apart_where_there_are_several_hosts(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("workshop.yml").write_text(TWO_HOSTS, encoding="utf-8")
+    Register("raft101").secret()
+    host.has("01", on="blue")
+    assert run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
+    said = capsys.readouterr()
+    assert "2 of these seats are not up yet" in said.err
+    placed = {one["seat"]: (one["host"], one["address"]) for one in json.loads(said.out)["cards"]}
+    assert placed["01"] == ("blue", "192.0.2.12")
+    host.has("02", "03", on="red")
+    assert run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
+    assert "not up yet" not in capsys.readouterr().err
+
+
+# -- a lost secret -------------------------------------------------------------------------------------------
+
+
+def test_without_the_secret_no_card_is_made_up(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.has("01", "02")
+    said = sentence(capsys, ExitCode.FAILED, "cards")
+    assert "The secret of 2 seats of the workshop raft101, such as raft101-01, is not on this machine" in said
+    assert str(Register("raft101").secret_file) in said
+    # Nor is one for a seat to come: the secret would be another one than the others have.
+    sentence(capsys, ExitCode.FAILED, "cards", "03")
+    assert not Register("raft101").has_secret()
+
+
+def test_a_secret_that_up_made_anew_makes_no_card_for_older_seats(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.has("01", "02")
+    # `inventory` lays the seeds down, as `up` does.
+    assert run(["workshop", "inventory"]) == ExitCode.DONE
+    capsys.readouterr()
+    host.has("03")
+    assert "raft101-01" in sentence(capsys, ExitCode.FAILED, "cards")
+    assert [one["seat"] for one in cards(capsys, "03")] == ["03"]
+    # Once it was removed and made again, a seat has what this machine knows.
+    del host.labs["raft101-01"]
+    assert run(["workshop", "inventory"]) == ExitCode.DONE
+    capsys.readouterr()
+    host.has("01")
+    assert [one["seat"] for one in cards(capsys, "01")] == ["01"]
+    assert "raft101-02" in sentence(capsys, ExitCode.FAILED, "cards", "02")
+
+
+def test_a_copy_brings_the_same_cards_back(
+    host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cards(capsys)
+    host.has("01", "02", "03")
+    assert run(["workshop", "secret", "--output", "copy.json", "--json"]) == ExitCode.DONE
+    assert mode("copy.json") == 0o600
+    assert json.loads(capsys.readouterr().out) == {"workshop": "raft101", "copy": str(tmp_path / "copy.json")}
+    move_away(tmp_path, monkeypatch)
+    sentence(capsys, ExitCode.FAILED, "cards")
+    assert run(["workshop", "secret", "--input", "copy.json", "--json"]) == ExitCode.DONE
+    assert json.loads(capsys.readouterr().out)["secret_file"] == str(Register("raft101").secret_file)
+    assert cards(capsys) == first
+    assert mode(Register("raft101").secret_file) == 0o600
+
+
+def test_a_copy_mends_what_was_made_up_and_keeps_what_was_made_meanwhile(
+    host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cards(capsys)
+    host.has("01", "02")
+    run(["workshop", "secret", "--output", "copy.json"])
+    move_away(tmp_path, monkeypatch)
+    run(["workshop", "inventory"])
+    host.has("03")
+    capsys.readouterr()
+    meanwhile = cards(capsys, "03")
+    assert meanwhile != first[2:]
+    said = sentence(capsys, ExitCode.REFUSED, "secret", "--input", "copy.json")
+    assert "has another secret on this machine" in said
+    assert run(["workshop", "secret", "--input", "copy.json", "--force"]) == ExitCode.DONE
+    capsys.readouterr()
+    assert cards(capsys) == first[:2] + meanwhile
+    # A copy of that is whole, too.
+    run(["workshop", "secret", "--output", "second.json"])
+    move_away(tmp_path, monkeypatch, "third")
+    run(["workshop", "secret", "--input", "second.json"])
+    capsys.readouterr()
+    assert cards(capsys) == first[:2] + meanwhile
+
+
+def test_a_copy_brings_the_numbers_of_names(
+    host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host.labs == {}
+    Path("workshop.yml").write_text("workshop: raft101\nseats: [ada, grace]\n", encoding="utf-8")
+    _, grace = cards(capsys)
+    run(["workshop", "secret", "--output", "copy.json"])
+    Path("workshop.yml").write_text("workshop: raft101\nseats: [grace]\n", encoding="utf-8")
+    move_away(tmp_path, monkeypatch)
+    run(["workshop", "secret", "--input", "copy.json"])
+    capsys.readouterr()
+    assert cards(capsys) == [grace]
+
+
+def test_a_damaged_secret_is_named_and_a_copy_takes_its_place(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    first = cards(capsys)
+    host.has("01")
+    run(["workshop", "secret", "--output", "copy.json"])
+    capsys.readouterr()
+    Register("raft101").secret_file.write_text("5ec4e7", encoding="ascii")
+    said = sentence(capsys, ExitCode.FAILED, "cards")
+    assert "is damaged" in said
+    assert "5ec4e7" not in said
+    assert run(["workshop", "secret", "--input", "copy.json", "--force"]) == ExitCode.DONE
+    capsys.readouterr()
+    assert cards(capsys) == first
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "null", "[]", "{}", "\0", '{"workshop": "raft101", "secret": "00", "numbers": {}, "seeds": {}}',
+        json.dumps({"workshop": "raft101", "secret": "0" * 64, "numbers": {}, "seeds": {"../x": "0" * 64}}),
+        json.dumps({"workshop": "raft101", "secret": "0" * 64, "numbers": {"ada": "x"}, "seeds": {}}),
+        "[" * 100_000,
+    ],
+)  # fmt: skip
+def test_what_is_no_copy_is_refused_and_not_shown(host: Host, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    assert host.labs == {}
+    path = Path("copy.json")
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    said = sentence(capsys, ExitCode.USAGE, "secret", "--input", "copy.json")
+    assert "copy.json is no copy of a workshop's secret" in said
+    assert not Register("raft101").has_secret()
+
+
+def test_copies_that_cannot_be_taken_are_refused(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    assert host.labs == {}
+    cards(capsys)
+    run(["workshop", "secret", "--output", "copy.json"])
+    capsys.readouterr()
+    Path("other.yml").write_text("workshop: other\nseats: 1\n", encoding="utf-8")
+    said = sentence(capsys, ExitCode.USAGE, "secret", "--file", "other.yml", "--input", "copy.json")
+    assert "holds the secret of the workshop 'raft101', and this one is other" in said
+    assert "is not on this machine" in sentence(
+        capsys, ExitCode.FAILED, "secret", "--file", "other.yml", "-o", "other.json"
+    )
+    assert not Path("other.json").exists()
+    Path("copy.json").chmod(0o640)
+    assert "`chmod 600 copy.json`" in sentence(capsys, ExitCode.USAGE, "secret", "--input", "copy.json")
+    assert "cannot be read" in sentence(capsys, ExitCode.USAGE, "secret", "--input", "none.json")
+    assert "Give one of --output FILE and --input FILE." in sentence(capsys, ExitCode.USAGE, "secret")
+
+
+def test_the_secret_goes_to_stdout_only_when_asked(
+    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host.labs == {}
+    cards(capsys)
+    assert run(["workshop", "secret", "--output", "-"]) == ExitCode.DONE
+    said = capsys.readouterr()
+    assert json.loads(said.out)["secret"] == Register("raft101").secret().hex()
+    monkeypatch.setattr("sys.stdin", io.StringIO(said.out))
+    assert run(["workshop", "secret", "--input", "-"]) == ExitCode.DONE
+
+
+# -- files ---------------------------------------------------------------------------------------------------
+
+
+def test_a_secret_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(LabctlError, match="No space left on device"):
+        reports.save_secret("secret", tmp_path / "cards.html", force=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for name in ("pipe", "dangling"):
+        with pytest.raises(LabctlError, match="exists already: name another file"):
+            reports.save_secret("secret", tmp_path / name, force=True)
+    with pytest.raises(LabctlError):
+        reports.save_secret("secret", tmp_path, force=True)
+    assert not (tmp_path / "nowhere").exists()
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
