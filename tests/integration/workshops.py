@@ -1,0 +1,101 @@
+"""Workshops of a test's own: the file, what Docker has of them, and their end whatever happens."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tests.integration.harness import VERSION, docker, left_of, new_name, remove_lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.integration.harness import Person, Result
+
+WORKSHOP = "raft-labctl.workshop"
+REAPER = "raft-labctl.reaper"
+
+
+class Room:
+    """One person's workshop, with its file in that person's home.
+
+    Args:
+        person: the instructor.
+        keys: of the file, on top of what every test has: two seats, pace `real`, ports that Docker chooses.
+    """
+
+    def __init__(self, person: Person, **keys: Any) -> None:
+        self.person = person
+        self.name = new_name()
+        self.file = person.home / f"{self.name}.yml"
+        self.keys: dict[str, Any] = {
+            "workshop": self.name,
+            "seats": 2,
+            "pace": "real",
+            "consul_version": VERSION,
+            "http_port": 0,
+        }
+        self.write(**keys)
+
+    def write(self, **keys: Any) -> Path:
+        """Change keys of the file; None takes one out."""
+        self.keys = {key: value for key, value in (self.keys | keys).items() if value is not None}
+        self.file.write_text(yaml.safe_dump(self.keys, sort_keys=False), encoding="utf-8")
+        return self.file
+
+    def words(self, verb: str, *words: str) -> tuple[str, ...]:
+        """The words behind `labctl`."""
+        return ("workshop", *verb.split(), *words, "--file", str(self.file))
+
+    def run(self, verb: str, *words: str) -> Result:
+        """Run `labctl workshop VERB` to its end."""
+        return self.person.run(*self.words(verb, *words))
+
+    def done(self, verb: str, *words: str) -> Result:
+        """Run `labctl workshop VERB`, which must end well."""
+        return self.person.done(*self.words(verb, *words))
+
+    def lab(self, seat: str) -> str:
+        """The lab of a seat."""
+        return f"{self.name}-{seat}"
+
+    def labs(self) -> set[str]:
+        """The labs that Docker has anything of."""
+        found = set()
+        for kind in ("container", "network", "volume"):
+            words = [kind, "ls", "--filter", f"label={WORKSHOP}={self.name}"]
+            words += ["--all"] if kind == "container" else []
+            found |= set(docker(*words, "--format", '{{.Label "raft-labctl.lab"}}').split())
+        return found
+
+    def reapers(self) -> list[str]:
+        """The containers that wait for the workshop's end."""
+        return docker("container", "ls", "-q", "--all", "--filter", f"label={REAPER}={self.name}").split()
+
+    def states(self) -> dict[str, bool]:
+        """Each seat, and whether `status` calls it ready."""
+        return {one["seat"]: one["ready"] for one in self.run("status", "--json").json["seats"]}
+
+    def remove(self) -> None:
+        """Take away what is there, whatever state it is in."""
+        for one in self.reapers():
+            docker("rm", "--force", one, check=False)
+        for lab in self.labs():
+            remove_lab(lab)
+
+    def left(self) -> list[str]:
+        """Everything that is still there."""
+        return [*self.reapers(), *(part for lab in self.labs() for part in left_of(lab))]
+
+
+@contextmanager
+def room(person: Person, **keys: Any) -> Iterator[Room]:
+    """A workshop that is removed at the end."""
+    made = Room(person, **keys)
+    try:
+        yield made
+    finally:
+        made.remove()
