@@ -45,19 +45,25 @@ def schema_command() -> None:
 
 @workshop_command.command("plan", short_help="Say whether it fits, where, and what binds.")
 @file_option
+@click.option(
+    "--fix", is_flag=True, help="Install and start Docker Engine where it is missing, and have the image on every host."
+)
 @json_option
-def plan_command(file: Path, *, as_json: bool) -> int:
-    """Look at every Docker host, and say how many seats fit, what binds, and where each seat goes. Changes nothing.
+def plan_command(file: Path, *, fix: bool, as_json: bool) -> int:
+    """Look at every Docker host, and say how many seats fit, what binds, and where each seat goes.
 
-    Exit code 4 where a seat fits nowhere or has something in its way.
+    Changes nothing but with --fix. Exit code 4 where a seat fits nowhere or has something in its way.
     """
     from labctl.errors import ExitCode
     from labctl.flows.workshop import fleet
+    from labctl.flows.workshop.prepare import prepare
     from labctl.show import workshop_views
+    from labctl.show.steps import steps_for
     from labctl.workshop import plan
     from labctl.workshop.file import read
 
-    made = plan.make(fleet.look(read(file), user()))
+    workshop = read(file)
+    made = prepare(workshop, user(), steps_for(json=as_json)) if fix else plan.make(fleet.look(workshop, user()))
     if as_json:
         print_json(workshop_views.plan_document(made))
     else:

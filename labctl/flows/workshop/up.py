@@ -60,7 +60,7 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Re
     register = Register(workshop.name)
     plan = _plan(workshop, options, steps)
     wanted = [seat.lab for seat in _wanted(plan, register, options)]
-    version = _image(plan, steps)
+    version = have_image(plan, steps)
     _remember(plan, register)
     outcomes = _lost(plan, wanted, board)
     outcomes |= _ready_already(plan, version, [lab for lab in wanted if lab not in outcomes])
@@ -190,7 +190,7 @@ def _versions(look: HostLook) -> list[str]:
     return [one["labels"][image_marks.VERSION] for one in images if image_marks.is_finished(one["labels"])]
 
 
-def _image(plan: Plan, steps: Steps) -> str:
+def have_image(plan: Plan, steps: Steps) -> str:
     """Have the same image on every host that has seats; returns its version of Consul. Raises LabctlError."""
     found = version_of(plan)
     if found:
