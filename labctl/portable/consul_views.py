@@ -230,4 +230,4 @@ def write_is_applied(members: list[Member], leader: View, method: str, timeout: 
         if time.monotonic() >= ends:
             return f"{_list(behind)} did not apply a committed write"
         with contextlib.suppress(InterruptedError):
-            time.sleep(0.01)
+            time.sleep(0.02)
