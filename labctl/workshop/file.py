@@ -123,8 +123,10 @@ class _Document:
 
 
 def _document(text: str) -> _Document:
-    loader = _Loader(text)
+    loader = None
     try:
+        # Text that holds what YAML does not allow is refused here already.
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             raise _WrongError("the file is empty: a workshop has at least `workshop: NAME` and `seats: NUMBER`.")
@@ -142,7 +144,8 @@ def _document(text: str) -> _Document:
     except RecursionError:
         raise _WrongError("this is not YAML that a workshop can have (it holds itself).") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _lines(node: yaml.Node, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], int]]:

@@ -43,13 +43,12 @@ def place(
     for one in seats:
         if one.lab in placed:
             continue
-        # The share that is left, not the number, so that large and small hosts fill alike; then the file's order.
-        free = [(1 - taken[host] / size, -order) for order, (host, size) in enumerate(room.items()) if size > 0]
-        hosts = [host for host, size in room.items() if size > 0]
-        best = max(zip(free, hosts, strict=True), default=None, key=lambda item: item[0])
-        if best is None or best[0][0] <= 0:
+        # By the share that would be taken, so that large and small hosts fill alike; then by the file's order.
+        free = [host for host, size in room.items() if taken[host] < size]
+        if not free:
             homeless.append(one.lab)
             continue
-        placed[one.lab] = best[1]
-        taken[best[1]] += 1
+        best = min(free, key=lambda host: (taken[host] + 1) / room[host])
+        placed[one.lab] = best
+        taken[best] += 1
     return Placement({one.lab: placed[one.lab] for one in seats if one.lab in placed}, tuple(homeless))

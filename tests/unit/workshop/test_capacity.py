@@ -1,0 +1,128 @@
+"""How many seats a Docker host holds, what binds, what is wrong with it, and what is in a seat's way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labctl.workshop.capacity import Facts, obstacles, problem_of, room_of
+from labctl.workshop.file import Workshop, parse
+from labctl.workshop.seats import seats_of
+
+GIB = 1 << 30
+WELL: dict[str, Any] = {
+    "cores": 4,
+    "memory": {"total": 32 * GIB, "free": 30 * GIB},
+    "disk_free": 200 * GIB,
+    "disk_root": "/var/lib/docker",
+    "engine": "28.2.2",
+    "api": "1.51",
+    "compose": "2.26.1",
+    "ports": [],
+    "networks": [],
+    "labs": [],
+    "images": [],
+    "reapers": [],
+}
+
+
+def workshop(**keys: object) -> Workshop:
+    given = {"workshop": "raft101", "seats": 3, "pace": "real", "network": "10.220.0.0/24", **keys}
+    return parse("".join(f"{key}: {value}\n" for key, value in given.items()), Path("workshop.yml"))
+
+
+def facts(**different: Any) -> Facts:
+    skew = different.pop("skew", 0.0)
+    return Facts(WELL | different, skew)
+
+
+def lab(name: str, **labels: str) -> dict[str, Any]:
+    return {"lab": name, "owner": "ada", "servers": "3", "running": 3, **labels}
+
+
+@pytest.mark.parametrize(
+    ("different", "binds"),
+    [
+        ({}, "cores"),
+        ({"memory": {"total": 4 * GIB, "free": 2 * GIB}}, "memory"),
+        ({"disk_free": 3 * GIB}, "disk"),
+    ],
+)
+def test_what_gives_out_first_binds(different: dict[str, Any], binds: str) -> None:
+    room = room_of(workshop(), facts(**different), None)
+    assert room.binds == binds
+    assert room.seats == min(room.by.values()) == room.by[binds] > 0
+
+
+def test_the_files_limit_binds_where_it_is_the_least() -> None:
+    room = room_of(workshop(), facts(), 2)
+    assert (room.seats, room.binds) == (2, "the file's limit")
+
+
+def test_a_seat_of_more_servers_needs_more() -> None:
+    three, seven = (room_of(workshop(servers=servers), facts(), None).by for servers in (3, 7))
+    for what in three:
+        assert three[what] * 3 // 7 - 1 <= seven[what] <= three[what] * 3 // 7 + 1
+
+
+def test_labs_of_others_take_room_and_seats_that_are_there_do_not_count_twice() -> None:
+    empty = room_of(workshop(), facts(), None)
+    ours = [lab(f"raft101-0{number}", workshop="raft101") for number in (1, 2, 3)]
+    assert room_of(workshop(), facts(labs=ours), None).by["cores"] == empty.by["cores"]
+    others = [lab("ada"), lab("bob"), lab("other-01", workshop="other")]
+    assert room_of(workshop(), facts(labs=others), None).by["cores"] == empty.by["cores"] - 3
+
+
+def test_a_host_with_nothing_left_holds_none() -> None:
+    assert room_of(workshop(), facts(memory={"total": GIB, "free": 0}), None).seats == 0
+
+
+def test_a_disk_that_nobody_can_measure_binds_nothing() -> None:
+    assert "disk" not in room_of(workshop(), facts(disk_free=None), None).by
+    assert problem_of(facts(disk_free=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("different", "problem"),
+    [
+        ({}, None),
+        ({"api": "1.39", "engine": "18.09"}, "its Docker Engine 18.09 is too old: install 19.03 or newer"),
+        ({"compose": None}, "it has no Docker Compose v2"),
+        ({"disk_free": GIB}, "its disk is full: 1.1 GB are free at /var/lib/docker, and 2.1 must be"),
+        ({"skew": 61.0}, "its clock is 61 seconds ahead of this machine's: set both by NTP"),
+        ({"skew": -300.0}, "its clock is 300 seconds behind this machine's: set both by NTP"),
+        ({"skew": 20.0}, None),
+    ],
+)
+def test_what_is_wrong_with_a_host_is_said_exactly(different: dict[str, Any], problem: str | None) -> None:
+    assert problem_of(facts(**different)) == problem
+
+
+def test_a_network_in_a_seats_way_is_named_and_only_for_seats_that_are_to_be_made() -> None:
+    made = workshop(http_port=0)
+    seats = seats_of(made, {})
+    vpn = {"name": "vpn", "subnets": ["10.220.0.16/29"], "lab": None}
+    own = {"name": "labctl-raft101-01", "subnets": ["10.220.0.0/28"], "lab": "raft101-01"}
+    there = [lab("raft101-01", workshop="raft101")]
+    assert obstacles(made, facts(networks=[vpn, own], labs=there), seats) == {
+        "raft101-02": "its subnet 10.220.0.16/28 is taken by the Docker network vpn (10.220.0.16/29)"
+    }
+
+
+def test_a_port_that_somebody_has_is_named() -> None:
+    made = workshop()
+    found = obstacles(made, facts(ports=[80, 21009, 21003]), seats_of(made, {}))
+    assert found == {"raft101-02": "its HTTP port 21009 is taken: change `http_port` in the file"}
+
+
+def test_the_end_is_the_latest_that_a_host_waits_for() -> None:
+    reapers = [
+        {"reaper": "raft101", "expires": "2026-11-24T18:00:00Z"},
+        {"reaper": "raft101", "expires": "2026-11-24T19:00:00Z"},
+        {"reaper": "raft101", "expires": "soon"},
+        {"reaper": "other", "expires": "2027-11-24T19:00:00Z"},
+    ]
+    assert facts(reapers=reapers).end_of("raft101") == 1795546800
+    assert facts().end_of("raft101") is None
