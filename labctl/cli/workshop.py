@@ -255,7 +255,7 @@ def down_command(seats: tuple[str, ...], file: Path, host: str | None, *, as_jso
         print_json(workshop_views.removed_document(removed))
     elif text := workshop_views.removed_text(removed):
         click.echo(text)
-    return ExitCode.FAILED if removed.failed or removed.left else ExitCode.DONE
+    return ExitCode.DONE if removed.proven else ExitCode.FAILED
 
 
 workshop_command.add_command(fault_command)

@@ -279,6 +279,7 @@ def removed_document(removed: Removed) -> dict[str, Any]:
         "removed": {lab: list(parts) for lab, parts in sorted(removed.labs.items())},
         "failed": dict(sorted(removed.failed.items())),
         "left": list(removed.left),
+        "unseen": dict(sorted(removed.unseen.items())),
     }
 
 
@@ -286,4 +287,8 @@ def removed_text(removed: Removed) -> str:
     """What `workshop down` says in the end; empty where all is said."""
     lines = [f"{paint(sign('failed'), 'red')} {lab}: {harmless(why)}" for lab, why in sorted(removed.failed.items())]
     lines += [f"{paint(sign('failed'), 'red')} {lab} is still there: run it again." for lab in removed.left]
+    lines += [
+        f"{paint(sign('failed'), 'red')} {host}: nobody can look whether anything is left there: {harmless(why)}."
+        for host, why in sorted(removed.unseen.items())
+    ]
     return "\n".join(lines)

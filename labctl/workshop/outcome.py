@@ -49,12 +49,21 @@ class Result:
 
 @dataclass(frozen=True)
 class Removed:
-    """What a `down` removed: each lab's parts by name, why others could not be removed, and what is left."""
+    """What a `down` removed: each lab's parts by name, why others could not be removed, and what is left.
+
+    `unseen` are the Docker hosts on which nobody could look whether anything is left, with the reasons.
+    """
 
     workshop: str
     labs: Mapping[str, list[str]]
     failed: Mapping[str, str]
     left: Sequence[str]
+    unseen: Mapping[str, str]
+
+    @property
+    def proven(self) -> bool:
+        """Whether all that was meant is gone, and was seen to be."""
+        return not (self.failed or self.left or self.unseen)
 
 
 @dataclass(frozen=True)

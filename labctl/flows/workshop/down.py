@@ -32,16 +32,18 @@ def down(workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None
         for lab, where in labs.items()
         if where in silent
     }
+    # Seats that are named are known to be where they are; that nothing of a whole workshop is left is not known there.
+    unseen = {} if wanted or host is not None else silent
     there = {lab: where for lab, where in labs.items() if lab not in lost}
     steps.done(f"{len(there)} {'seat is' if len(there) == 1 else 'seats are'} there")
     if not there:
-        return Removed(workshop.name, {}, lost, [])
+        return Removed(workshop.name, {}, lost, [], unseen)
     steps.begin(f"Removing {len(there)} {'seat' if len(there) == 1 else 'seats'}")
     # The end of a host goes with the last lab there.
     emptied = [
         look.host.name
         for look in fleet.reached
-        if look.facts and look.facts.end_of(workshop.name) is not None and not _stays(fleet, look, there)
+        if look.facts and look.facts.end_of(workshop.name) is not None and not _stays(look, workshop.name, there)
     ]
     own = _inventory(workshop, there, owner)
     where = inventory.of_workshop(workshop.name, own, ",".join([*there, *emptied]))
@@ -59,9 +61,9 @@ def down(workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None
         steps.done(f"{len(removed)} {are} removed, nothing is left of {them}")
     else:
         steps.fail()
-    if not after.existing:
+    if not after.existing and not after.silent():
         Register(workshop.name).forget()
-    return Removed(workshop.name, removed, failed, left)
+    return Removed(workshop.name, removed, failed, left, unseen)
 
 
 def _chosen(fleet: Fleet, wanted: Sequence[str], host: str | None) -> dict[str, str]:
@@ -72,6 +74,12 @@ def _chosen(fleet: Fleet, wanted: Sequence[str], host: str | None) -> dict[str, 
             f"The workshop {fleet.workshop.name} has no Docker host {host!a}: "
             f"it has {', '.join(one.host.name for one in fleet.looks)}.",
             ExitCode.USAGE,
+        )
+    if host in fleet.silent():
+        problem = next(look.problem for look in fleet.looks if look.host.name == host)
+        raise LabctlError(
+            f"The Docker host {host} cannot be used, so nothing was removed there ({problem}): run it again when it "
+            "answers."
         )
     if not wanted:
         return existing
@@ -98,9 +106,10 @@ def _on(fleet: Fleet, host: str) -> dict[str, str]:
     }
 
 
-def _stays(fleet: Fleet, look: HostLook, there: Mapping[str, str]) -> bool:
-    """Whether some lab of the workshop stays on that host."""
-    return any(where == look.host.name and lab not in there for lab, where in fleet.existing.items())
+def _stays(look: HostLook, workshop: str, there: Mapping[str, str]) -> bool:
+    """Whether some lab of the workshop stays on that host; one that also lives elsewhere is not removed by that."""
+    labs = look.facts.of_workshop(workshop) if look.facts else []
+    return any(there.get(lab["lab"]) != look.host.name for lab in labs)
 
 
 def _inventory(workshop: Workshop, there: Mapping[str, str], owner: str) -> dict[str, Any]:

@@ -24,6 +24,6 @@ def reset(
     Returns what was removed and what came up; nothing comes up where something could not be removed.
     """
     removed = down(workshop, owner, seats, None, steps)
-    if removed.failed or removed.left:
+    if not removed.proven:
         return removed, None
     return removed, up(workshop, UpOptions(owner, tuple(seats)), steps, board)
