@@ -125,6 +125,8 @@ def connection_of(host: Host) -> dict[str, Any]:
         "ansible_ssh_private_key_file": str(host.key) if host.key else None,
         "ansible_ssh_common_args": ssh,
         "ansible_python_interpreter": "auto_silent",
+        # There, in that user's home: labctl's own folder is one of this machine, and not that user's to make.
+        "ansible_remote_tmp": "~/.ansible/tmp",
     }
     return {name: value for name, value in given.items() if value is not None}
 
