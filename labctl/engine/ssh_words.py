@@ -223,6 +223,7 @@ def not_connected(name: str, address: Address, said: str) -> LabctlError:
                 host=address.host,
                 login=address.login,
                 key=address.key or "the private key",
+                identity=f" -i {address.key}" if address.key else "",
                 known=f" -f {address.known_hosts}" if address.known_hosts else "",
                 entry=f"[{address.host}]:{address.port}" if address.port else address.host,
                 into=address.known_hosts or "~/.ssh/known_hosts",
@@ -254,8 +255,8 @@ _REASONS = {
     "bad permissions": "others may read {key}, so ssh does not use it: `chmod 600 {key}`.",
     "no such identity": "there is no key {key}.",
     "permission denied (": (
-        "it refused the login {login}: let `ssh{port} {login}` work without a password (`ssh-copy-id{port} {login}`; "
-        "`ssh-add` for a key with a passphrase)."
+        "it refused the login {login}: let `ssh{identity}{port} {login}` work without a password "
+        "(`ssh-copy-id{identity}{port} {login}`; `ssh-add` for a key with a passphrase)."
     ),
     "too many authentication failures": (
         "it refused the login {login} after too many keys: name the right one (IdentityFile and IdentitiesOnly in "

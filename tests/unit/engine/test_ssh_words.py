@@ -166,3 +166,9 @@ def test_a_sentence_on_a_host_key_names_the_file_and_the_port() -> None:
     assert "`ssh-keygen -f /keys/known -R '[room]:2222'`" in changed
     unknown = ssh_words.not_connected("room-1", address, UNKNOWN).sentence
     assert re.search(r"`ssh -p 2222 ada@room`.*`ssh-keyscan -p 2222 room >> /keys/known`", unknown)
+
+
+def test_a_sentence_on_a_refused_login_names_the_key_that_was_tried() -> None:
+    address = Address("room", "ada", 2222, key=Path("/keys/own"))
+    said = ssh_words.not_connected("room-1", address, "ada@room: Permission denied (publickey).").sentence
+    assert re.search(r"`ssh -i /keys/own -p 2222 ada@room`.*`ssh-copy-id -i /keys/own -p 2222 ada@room`", said)
