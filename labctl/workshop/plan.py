@@ -87,7 +87,7 @@ def refuse_what_does_not_fit(plan: Plan) -> None:
     whole = "; ".join(
         f"{look.host.name}: {look.problem}"
         if look.problem
-        else f"{look.host.name} holds {plan.rooms[look.host.name].seats}, {plan.rooms[look.host.name].binds} bind"
+        else f"{look.host.name} holds {plan.rooms[look.host.name].seats}, for its {plan.rooms[look.host.name].binds}"
         for look in plan.fleet.looks
     )
     raise LabctlError(

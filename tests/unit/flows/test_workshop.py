@@ -1,0 +1,282 @@
+"""A workshop's commands: a seat that fails stops no other, what is lost is not made twice, what exists stays."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.flows.up import JOIN_TASK, START_TASK
+from labctl.flows.workshop.down import down
+from labctl.flows.workshop.expire import expire, extend
+from labctl.flows.workshop.register import Register
+from labctl.flows.workshop.up import UpOptions, up
+from labctl.portable import lab_names, seat_secrets
+from labctl.show import workshop_views
+from labctl.show.steps import SilentSteps
+from labctl.workshop.file import Workshop, parse
+from tests.unit.flows.workshop_stand_in import OWNER, Board, Hosts
+
+if TYPE_CHECKING:
+    from labctl.workshop.outcome import Result
+
+TWO_HOSTS = "hosts:\n- {address: red, name: red}\n- {address: green, name: green}\n"
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hosts:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return Hosts(monkeypatch)
+
+
+def workshop(seats: object = 4, more: str = TWO_HOSTS) -> Workshop:
+    return parse(f"workshop: w\nseats: {seats}\n{more}", Path("workshop.yml"))
+
+
+def bring_up(made: Workshop | None = None, board: Board | None = None, **options: object) -> Result:
+    asked = UpOptions(OWNER, **options)  # type: ignore[arg-type]
+    return up(made or workshop(), asked, SilentSteps(), board or Board())
+
+
+def refused(code: ExitCode, made: Workshop | None = None, **options: object) -> str:
+    with pytest.raises(LabctlError) as caught:
+        bring_up(made, Board(), **options)
+    assert caught.value.code is code
+    return caught.value.sentence
+
+
+# -- up ------------------------------------------------------------------------------------------------------
+
+
+def test_all_seats_are_ready_spread_over_the_hosts(hosts: Hosts) -> None:
+    result = bring_up()
+    assert [one.ready for one in result.outcomes] == [True] * 4
+    assert {host: sorted(labs) for host, labs in hosts.labs.items()} == {
+        "red": ["w-01", "w-03"],
+        "green": ["w-02", "w-04"],
+    }
+    assert workshop_views.outcomes_document(result)["changed"]
+
+
+def test_a_seat_that_fails_stops_no_other_and_is_told_with_its_step_and_reason(hosts: Hosts) -> None:
+    hosts.failing = {"w-02": (START_TASK, "the subnet is taken"), "w-03": (JOIN_TASK, "no leader")}
+    board = Board()
+    result = bring_up(board=board)
+    assert [one.ready for one in result.outcomes] == [True, False, False, True]
+    assert [(one.step, one.reason) for one in result.failed] == [
+        ("starting", "the subnet is taken"),
+        ("joining", "no leader"),
+    ]
+    assert ("w-02", "failed", "starting", "the subnet is taken") in board.told
+    text = workshop_views.outcomes_text(result)
+    assert "w-02: the subnet is taken" in text
+    assert "--retry-failed" in text
+
+
+def test_a_retry_repeats_only_what_failed(hosts: Hosts) -> None:
+    hosts.failing = {"w-02": (START_TASK, "taken"), "w-04": (START_TASK, "taken")}
+    bring_up()
+    del hosts.failing["w-02"]
+    hosts.played.clear()
+    assert [one.lab for one in bring_up(retry_failed=True).outcomes] == ["w-02", "w-04"]
+    hosts.failing.clear()
+    assert [one.lab for one in bring_up(retry_failed=True).outcomes] == ["w-04"]
+    assert [limit for _, limit, _ in hosts.played] == [["w-02", "w-04"], ["w-04"]]
+    assert "nothing to try again" in refused(ExitCode.FAILED, retry_failed=True)
+
+
+def test_named_seats_only(hosts: Hosts) -> None:
+    assert [one.lab for one in bring_up(seats=("3", "w-01")).outcomes] == ["w-01", "w-03"]
+    assert "no seat '9'" in refused(ExitCode.USAGE, seats=("9",))
+    assert set(hosts.labs["red"]) == {"w-01", "w-03"}
+
+
+def test_seats_of_a_host_that_does_not_answer_are_lost_and_not_made_twice(hosts: Hosts) -> None:
+    bring_up()
+    hosts.problems = {"green": "nothing answered within 10 seconds"}
+    hosts.played.clear()
+    board = Board()
+    result = bring_up(board=board)
+    assert {one.lab: one.step for one in result.failed} == {"w-02": "lost", "w-04": "lost"}
+    assert board.told[0][:2] == ("w-02,w-04", "lost")
+    assert "nothing answered" in board.told[0][2]
+    assert [limit for _, limit, _ in hosts.played] == [["w-01", "w-03"]]
+
+
+def test_seats_of_a_host_that_was_given_up_are_made_on_the_others_and_a_double_is_named(hosts: Hosts) -> None:
+    bring_up()
+    hosts.problems = {"green": "gone"}
+    assert bring_up(replace=True).failed == []
+    assert set(hosts.labs["red"]) == {"w-01", "w-02", "w-03", "w-04"}
+    hosts.problems = {}
+    sentence = refused(ExitCode.REFUSED)
+    assert "w-02 lives on two Docker hosts" in sentence
+    assert "labctl workshop down --host green w-02" in sentence
+    removed = down(workshop(), OWNER, (), "green", SilentSteps())
+    assert (set(removed.labs), removed.left) == ({"w-02", "w-04"}, [])
+    assert set(hosts.labs["red"]) == {"w-01", "w-02", "w-03", "w-04"}
+    assert bring_up().failed == []
+
+
+def test_seats_stay_where_they_are_when_a_host_is_added(hosts: Hosts) -> None:
+    bring_up(workshop(2, "hosts:\n- {address: red, name: red}\n"))
+    bring_up(workshop(4))
+    assert set(hosts.labs["red"]) >= {"w-01", "w-02"}
+    assert set(hosts.labs["green"]) == {"w-03", "w-04"}
+
+
+def test_a_name_that_was_taken_out_keeps_its_seat_until_it_is_removed(hosts: Hosts) -> None:
+    bring_up(workshop("[ada, grace]"))
+    made = workshop("[linus, grace]")
+    result = bring_up(made)
+    numbers = {seat.name: seat.number for seat in result.plan.fleet.seats}
+    assert numbers == {"grace": 2, "linus": 3}
+    assert result.plan.fleet.surplus() == ["w-ada"]
+    assert set(down(made, OWNER, ("ada",), None, SilentSteps()).labs) == {"w-ada"}
+    assert set(down(made, OWNER, (), None, SilentSteps()).labs) == {"w-grace", "w-linus"}
+    assert hosts.labs == {"red": {}, "green": {}}
+
+
+def test_numbers_are_known_from_labels_where_the_register_was_lost(hosts: Hosts) -> None:
+    hosts.put("red", "w-grace", 7)
+    numbers = {seat.name: seat.number for seat in bring_up(workshop("[ada, grace]")).plan.fleet.seats}
+    assert numbers == {"ada": 1, "grace": 7}
+
+
+def test_a_workshop_of_somebody_else_is_refused_with_whose_it_is(hosts: Hosts) -> None:
+    hosts.put("green", "w-01", 1, owner="bob")
+    assert "belongs to bob, not to ada" in refused(ExitCode.REFUSED)
+    with pytest.raises(LabctlError, match="belongs to bob"):
+        down(workshop(), OWNER, (), None, SilentSteps())
+    assert hosts.played == []
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_done(hosts: Hosts) -> None:
+    hosts.problems = {"green": "gone"}
+    sentence = refused(ExitCode.REFUSED, workshop(200, f"{TWO_HOSTS}network: 10.220.0.0/16\n"))
+    assert "67 of 200 seats fit nowhere (red holds 133, for its cores; green: gone)" in sentence
+    assert hosts.played == []
+
+
+# -- the end -------------------------------------------------------------------------------------------------
+
+
+def test_an_end_is_written_down_once_on_every_host_before_the_seats_are_made(hosts: Hosts) -> None:
+    made = workshop(2, f"{TWO_HOSTS}expires: 2h\n")
+    bring_up(made)
+    assert hosts.played == [("up.yml", ["w-01", "w-02", "red", "green"], ("expiry", "start", "join"))]
+    ends = {host: marks[0]["expires"] for host, marks in hosts.reapers.items()}
+    assert len(set(ends.values())) == 1
+    hosts.played.clear()
+    bring_up(made)
+    assert hosts.played[0][1] == ["w-01", "w-02"]
+    assert {host: marks[0]["expires"] for host, marks in hosts.reapers.items()} == ends
+
+
+def test_an_end_is_moved_taken_away_and_given(hosts: Hosts) -> None:
+    made = workshop(2)
+    with pytest.raises(LabctlError, match="no seat on a Docker host that answers"):
+        expire(made, OWNER, "2h", SilentSteps())
+    bring_up(made)
+    with pytest.raises(LabctlError, match="has no end that could be moved"):
+        extend(made, OWNER, "1h", SilentSteps())
+    first = expire(made, OWNER, "2h", SilentSteps())["expires"]
+    later = extend(made, OWNER, "1h", SilentSteps())["expires"]
+    assert lab_names.moment(later) - lab_names.moment(first) == 3600
+    assert expire(made, OWNER, "never", SilentSteps())["expires"] is None
+    assert hosts.reapers == {"red": [], "green": []}
+    for wrong in ("soon", "2026-01-01T00:00:00Z", "9999d", "2026-11-24T18:00:00"):
+        with pytest.raises(LabctlError) as caught:
+            expire(made, OWNER, wrong, SilentSteps())
+        assert caught.value.code is ExitCode.USAGE
+
+
+def test_an_end_that_is_not_written_down_everywhere_is_said(hosts: Hosts) -> None:
+    bring_up(workshop(2))
+    hosts.problems = {"green": "gone"}
+    with pytest.raises(LabctlError, match=r"not written down everywhere .*green"):
+        expire(workshop(2), OWNER, "2h", SilentSteps())
+
+
+def test_the_end_goes_with_the_last_seat_of_a_host(hosts: Hosts) -> None:
+    made = workshop(3, f"{TWO_HOSTS}expires: 2h\n")
+    bring_up(made)
+    down(made, OWNER, ("02",), None, SilentSteps())
+    assert {host: len(marks) for host, marks in hosts.reapers.items()} == {"red": 1, "green": 0}
+
+
+# -- down ----------------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_removed_is_told_and_stops_no_other(hosts: Hosts) -> None:
+    bring_up()
+    hosts.failing = {"w-03": (START_TASK, "the network is in use")}
+    hosts.problems = {"green": "gone"}
+    removed = down(workshop(), OWNER, (), None, SilentSteps())
+    assert set(removed.labs) == {"w-01"}
+    assert removed.failed["w-03"] == "the network is in use"
+    assert "gone" in removed.failed["w-02"]
+    assert "w-03: the network is in use" in workshop_views.removed_text(removed)
+
+
+def test_what_is_not_there_is_removed_already(hosts: Hosts) -> None:
+    removed = down(workshop(), OWNER, (), None, SilentSteps())
+    assert (dict(removed.labs), dict(removed.failed), hosts.played) == ({}, {}, [])
+    with pytest.raises(LabctlError, match="no Docker host 'blue'"):
+        down(workshop(), OWNER, (), "blue", SilentSteps())
+    with pytest.raises(LabctlError, match="no seat '77'"):
+        down(workshop(), OWNER, ("77",), None, SilentSteps())
+
+
+# -- the register --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("hosts")
+def test_secrets_are_in_files_that_only_their_owner_reads() -> None:
+    bring_up(workshop(2))
+    register = Register("w")
+    files = [path for path in register.folder.rglob("*") if path.is_file()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (register.folder, register.seeds)} == {0o700}
+    seed = bytes.fromhex((register.seeds / "w-01.seed").read_text().strip())
+    assert seed == seat_secrets.seed_of(register.secret(), "w-01") == register.seed("w-01")
+
+
+@pytest.mark.usefixtures("hosts")
+def test_many_commands_at_once_make_one_secret() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(lambda _: Register("w").secret(), range(16)))) == 1
+
+
+@pytest.mark.usefixtures("hosts")
+@pytest.mark.parametrize("text", ["", "zz", "00" * 31])
+def test_a_damaged_secret_is_one_sentence(text: str) -> None:
+    register = Register("w")
+    register.secret()
+    register.secret_file.write_text(text)
+    with pytest.raises(LabctlError, match="damaged"):
+        register.secret()
+
+
+@pytest.mark.usefixtures("hosts")
+def test_a_damaged_note_is_forgotten_because_labels_know_better() -> None:
+    bring_up(workshop("[ada, grace]"))
+    register = Register("w")
+    for path in register.folder.glob("*.json"):
+        path.write_text("{")
+    assert register.numbers() == {}
+    assert bring_up(workshop("[grace, ada]")).plan.fleet.seats[0].name == "ada"
+
+
+@pytest.mark.usefixtures("hosts")
+def test_after_the_last_seat_the_secret_stays_so_that_cards_fit_again() -> None:
+    bring_up(workshop("[ada, grace]"))
+    register = Register("w")
+    before = register.secret()
+    down(workshop("[ada, grace]"), OWNER, (), None, SilentSteps())
+    assert not list(register.seeds.glob("*.seed"))
+    assert (register.secret(), register.numbers()) == (before, {"ada": 1, "grace": 2})

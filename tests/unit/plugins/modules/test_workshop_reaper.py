@@ -1,0 +1,134 @@
+"""The module workshop_reaper: one container that waits for a workshop's end, and no other."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible.module_utils import docker_api, lab_names
+
+import workshop_reaper
+
+WORDS: dict[str, Any] = {"workshop": "raft101", "owner": "ada", "end": 1795539600, "image": "i", "script": "s"}
+
+
+class FakeEngine:
+    """Containers that are made, started and removed, in order."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, dict[str, Any]] = {}
+        self.done: list[str] = []
+
+    def containers(self, filters: dict[str, str], *, doing: str) -> list[dict[str, Any]]:
+        assert doing
+        assert filters == {"label": "raft-labctl.reaper=raft101"}
+        return list(self.there.values())
+
+    def create(self, body: dict[str, Any], *, doing: str, name: str = "") -> str:
+        assert doing
+        self.there[name] = {"Id": name, "Config": {"Labels": body["Labels"]}, "State": {"Running": False}, "body": body}
+        self.done.append(f"create {name}")
+        return name
+
+    def change(self, verb: str, containers: list[str], *, doing: str) -> None:
+        assert doing
+        for one in containers:
+            self.there[one]["State"]["Running"] = True
+            self.done.append(f"{verb} {one}")
+
+    def remove(self, kind: str, things: list[str], *, doing: str) -> None:
+        assert doing
+        assert kind == "container"
+        for one in things:
+            del self.there[one]
+            self.done.append(f"remove {one}")
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    fake = FakeEngine()
+    monkeypatch.setattr(workshop_reaper, "Engine", lambda: fake)
+    return fake
+
+
+def answer(check: bool = False, **different: Any) -> dict[str, Any]:
+    result: dict[str, Any] = workshop_reaper.answer(WORDS | different, check_mode=check)
+    return result
+
+
+def test_an_end_is_a_container_that_has_the_socket_and_nothing_else(engine: FakeEngine) -> None:
+    assert answer()["changed"]
+    (made,) = engine.there.values()
+    assert made["State"]["Running"]
+    assert made["Config"]["Labels"] == {
+        "raft-labctl.reaper": "raft101",
+        "raft-labctl.owner": "ada",
+        "raft-labctl.expires": lab_names.stamp(WORDS["end"]),
+    }
+    host = made["body"]["HostConfig"]
+    assert (host["NetworkMode"], host["CapDrop"], host["ReadonlyRootfs"]) == ("none", ["ALL"], True)
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert [mount["Target"] for mount in host["Mounts"]] == ["/run/docker.sock"]
+    assert "Ports" not in json.dumps(made["body"])
+
+
+def test_the_same_end_again_changes_nothing(engine: FakeEngine) -> None:
+    answer()
+    engine.done.clear()
+    assert answer()["changed"] is False
+    assert engine.done == []
+
+
+def test_another_end_is_there_before_the_old_one_goes(engine: FakeEngine) -> None:
+    answer()
+    engine.done.clear()
+    answer(end=WORDS["end"] + 60)
+    assert [line.split()[0] for line in engine.done] == ["create", "start", "remove"]
+    assert len(engine.there) == 1
+
+
+def test_one_that_stopped_is_made_again(engine: FakeEngine) -> None:
+    answer()
+    for one in engine.there.values():
+        one["State"]["Running"] = False
+    engine.there = {"old": next(iter(engine.there.values())) | {"Id": "old"}}
+    assert answer()["changed"]
+    assert [one["State"]["Running"] for one in engine.there.values()] == [True]
+
+
+def test_never_removes_it(engine: FakeEngine) -> None:
+    answer()
+    assert answer(end=0, image="", script="")["changed"]
+    assert engine.there == {}
+    assert answer(end=0)["changed"] is False
+
+
+def test_check_mode_says_and_does_nothing(engine: FakeEngine) -> None:
+    assert answer(check=True)["changed"]
+    assert engine.done == []
+
+
+def test_the_workshop_of_somebody_else_is_refused(engine: FakeEngine) -> None:
+    answer()
+    with pytest.raises(docker_api.DockerError, match="belongs to ada, not to bob") as caught:
+        answer(owner="bob")
+    assert caught.value.failure == "refused"
+    assert len(engine.there) == 1
+
+
+@pytest.mark.parametrize("different", [{"workshop": "a b"}, {"image": ""}, {"script": ""}])
+def test_what_cannot_be_is_wrong_usage(engine: FakeEngine, different: dict[str, Any]) -> None:
+    with pytest.raises(docker_api.DockerError) as caught:
+        answer(**different)
+    assert caught.value.failure == "usage"
+    assert engine.done == []
+
+
+@pytest.mark.parametrize(("gid", "user"), [(994, "8500:994"), (0, "0:0")])
+def test_it_is_root_only_where_the_socket_is_roots(monkeypatch: pytest.MonkeyPatch, gid: int, user: str) -> None:
+    class Stat:
+        st_gid = gid
+
+    monkeypatch.setattr("os.stat", lambda _: Stat)
+    assert workshop_reaper.user_of("/var/run/docker.sock") == user
