@@ -171,7 +171,20 @@ def list_labs(client: Client, name: str | None = None) -> list[Lab]:
     found = labs_from(summaries, client.host, client.place)
     ports = [server.http_port for lab in found for server in lab.running if server.http_port is not None]
     client.place.open_doors(ports)
-    return [_with_keys(client, lab) for lab in found]
+    return [_with_keys(client, lab) for lab in _with_ends(client, found)]
+
+
+def _with_ends(client: Client, found: list[Lab]) -> list[Lab]:
+    """The labs with when they end: a seat ends with its workshop, whose end is the label of a container."""
+    if not any(lab.workshop for lab in found):
+        return found
+    with explained(client.place):
+        waiting = client.containers(filters={"label": lab_names.LABEL_REAPER})
+    ends: dict[str, str] = {}
+    for one in waiting:
+        workshop = one["Labels"][lab_names.LABEL_REAPER]
+        ends[workshop] = max(ends.get(workshop, ""), one["Labels"].get(lab_names.LABEL_EXPIRES, ""))
+    return [replace(lab, expires=ends.get(lab.workshop) or lab.expires) if lab.workshop else lab for lab in found]
 
 
 def _with_keys(client: Client, lab: Lab) -> Lab:

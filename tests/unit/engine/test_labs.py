@@ -33,6 +33,20 @@ def test_containers_are_grouped_into_labs_in_order_of_name() -> None:
     assert ada.created.isoformat() == "2023-11-14T22:13:21+00:00"
 
 
+def test_a_seat_ends_with_its_workshop() -> None:
+    def waiting(workshop: str, expires: str) -> dict[str, Any]:
+        return {"Labels": {"raft-labctl.reaper": workshop, "raft-labctl.expires": expires}}
+
+    parts = [part for name in ("w-01", "x-01") for part in stand_in.lab(name, labels={"raft-labctl.workshop": name[0]})]
+    ends = [waiting("w", "2026-11-24T18:00:00Z"), waiting("w", "2026-11-24T19:00:00Z"), waiting("y", "2026")]
+    engine = FakeEngine(container_list=[*parts, *stand_in.lab("ada"), *ends])
+    assert [(lab.name, lab.expires) for lab in labs.list_labs(client(engine))] == [
+        ("ada", None),
+        ("w-01", "2026-11-24T19:00:00Z"),
+        ("x-01", None),
+    ]
+
+
 def test_a_helper_of_a_lab_is_no_server() -> None:
     helper = stand_in.container("ada", "consul9")
     del helper["Labels"]["raft-labctl.server"]
