@@ -255,7 +255,9 @@ def failure_from(result: dict[str, Any], *, unreachable: bool = False) -> Labctl
     """The error of a failed task: a sentence of our modules, or what another module said."""
     message = str(result.get("msg") or "a task failed and gave no reason").strip()
     if unreachable:
-        return LabctlError(f"The Docker host could not be reached: {message}")
+        # ssh says why in its last line; before it, it says what it was about to do.
+        why = message.splitlines()[-1].strip().removeprefix("Task failed: ").rstrip(":")
+        return LabctlError(f"The Docker host could not be reached: {why}")
     if "argument_errors" in result:
         return LabctlError(f"A setting is wrong: {'; '.join(result['argument_errors'])}.", ExitCode.USAGE)
     return LabctlError(message, _CODES.get(str(result.get("failure")), ExitCode.FAILED))

@@ -222,6 +222,14 @@ def test_a_host_out_of_reach_is_told() -> None:
     )
 
 
+def test_of_a_host_out_of_reach_the_last_line_of_ssh_is_told() -> None:
+    said = "Task failed: Failed to connect to the host via ssh: read from master failed\r\nssh: connect: timed out"
+    error = failure_from({"msg": said}, unreachable=True)
+    assert error.sentence == "The Docker host could not be reached: ssh: connect: timed out"
+    error = failure_from({"msg": "Task failed: Data could not be sent:"}, unreachable=True)
+    assert error.sentence == "The Docker host could not be reached: Data could not be sent"
+
+
 def test_a_real_playbook_runs_for_its_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "playbooks").mkdir()
     (tmp_path / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")
