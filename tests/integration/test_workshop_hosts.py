@@ -262,6 +262,29 @@ def test_a_host_that_is_lost_takes_only_its_own_seats_and_up_mends_them_when_it_
     assert fleet.started("red") == before
 
 
+def test_a_host_that_is_lost_while_seats_come_up_takes_only_its_own(
+    hosts: DockerHosts, dora: Person, carried: tuple[Fleet, Result]
+) -> None:
+    assert carried
+    with Fleet(dora, hosts, seats=4) as fleet:
+        out = dora.home / f"{fleet.name}-up"
+        process = dora.start(*fleet.words("up", "--json"), into=out)
+        wait_until(lambda: fleet.labs_on(fleet.hosts["green"]), READY_SECONDS, "the first part of a lab")
+        fleet.hosts["green"].die()
+        process.communicate()
+        assert process.returncode == 1
+        for one in json.loads(out.read_text())["seats"]:
+            assert one["ready"] is (one["host"] == "red")
+            assert one["ready"] or one["reason"].startswith("The Docker host could not be reached: ")
+            assert one["ready"] or "\n" not in one["reason"]
+        before = fleet.started("red")
+        fleet.hosts["green"].start()
+        again = fleet.done("up", "--retry-failed", "--json").json
+        assert [(one["host"], one["ready"]) for one in again["seats"]] == [("green", True)] * 2
+        assert fleet.ready() == {"01", "02", "03", "04"}
+        assert fleet.started("red") == before
+
+
 def test_what_a_lost_host_had_is_made_on_the_other_and_the_double_is_named(
     hosts: DockerHosts, dora: Person, carried: tuple[Fleet, Result]
 ) -> None:
@@ -321,9 +344,14 @@ def test_a_host_key_that_is_unknown_or_changed_is_refused(fleet: Fleet) -> None:
         assert "its host key is not the one that is known for it, so nobody knows who answers there" in reason
         assert f"-R '{green.address}'" in reason
         # A seat is not moved because of it either, and nothing is removed.
+        gone = fleet.run("down", "--host", "green")
+        assert gone.code == 1
+        assert "The Docker host green cannot be used, so nothing was removed there" in gone.sentence()
         down = fleet.run("down")
         assert down.code == 1
+        assert "green: nobody can look whether anything is left there" in down.out
         assert "its host key is not the one that is known for it" in down.out
+        assert fleet.labs_on(fleet.hosts["red"]) == set()
     finally:
         fleet.docker_hosts.learn()
     labs = {fleet.lab(seat) for seat in fleet.of("green")}
@@ -517,8 +545,9 @@ def secrets_of(fleet: Fleet) -> list[bytes]:
     found = [(folder / "secret").read_text().strip()]
     for path in (folder / "seats").glob("*.seed"):
         seed = bytes.fromhex(path.read_text().strip())
-        found += [seed.hex(), seat_secrets.gossip_key(seed), seat_secrets.token(seed)]
-    assert len(found) == 1 + 3 * 2
+        found += [seed.hex(), seat_secrets.gossip_key(seed)]
+        found += [seat_secrets.token(seed), seat_secrets.recovery_token(seed)]
+    assert len(found) == 1 + 4 * 2
     return [one.encode() for one in found]
 
 
@@ -526,7 +555,7 @@ def test_secrets_are_only_in_files_of_their_owners(
     hosts: DockerHosts, dora: Person, carried: tuple[Fleet, Result]
 ) -> None:
     assert carried
-    with Fleet(dora, hosts, seats=2, expires="2h") as fleet:
+    with Fleet(dora, hosts, seats=2, expires="2h", profile="full") as fleet:
         inventory = fleet.done("inventory").out
         secrets = secrets_of(fleet)
         folders = [dora.home, *(host.home for host in hosts.hosts), Path(tempfile.gettempdir())]
@@ -541,6 +570,12 @@ def test_secrets_are_only_in_files_of_their_owners(
         register = dora.state / "workshops" / fleet.name
         assert set(watch.files.values()) == {0o600}, watch.files
         assert {path for path in watch.files if not path.is_relative_to(register)} == set()
+        # On the hosts, only servers have them: in the volumes of their labs.
+        for host in hosts.hosts:
+            kept = watch.found_in(host.folder / "data")
+            assert len(kept) >= 3
+            assert {path for path in kept if not path.is_relative_to(host.folder / "data/volumes")} == set()
+            assert set(kept.values()) == {0o600}, kept
         texts = {"inventory": inventory.encode()}
         for host in hosts.hosts:
             for lab in fleet.labs_on(host):
