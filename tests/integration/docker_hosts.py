@@ -204,7 +204,7 @@ class DockerHost(OwnEngine):
         if self._holder is not None:
             self._holder.wait(timeout=END_SECONDS)
             self._holder = None
-        # On a real host it is below /run, in memory: a container that was just starting leaves nothing of it on the disk.
+        # On a real host it is below /run, in memory: a container that was just starting leaves nothing there.
         shutil.rmtree(self.folder / "exec", ignore_errors=True)
 
     def remove(self) -> None:
