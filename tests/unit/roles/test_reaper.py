@@ -11,16 +11,21 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "roles" / "workshop_reaper" / "files" / "reaper.sh"
-# Plays the engine: what is there are files `lab/kind/id`; a request is noted, a DELETE removes its file.
+# Plays the engine: what is there are files `lab/kind/id`; a request is noted, a DELETE removes its file. So many
+# requests as `down` says are answered with `says` only.
 NC = r"""#!/bin/sh
 read -r verb path rest
 cat >/dev/null
 echo "$verb $path" >>"$ENGINE/requests"
-[ ! -e "$ENGINE/down" ] || { rm "$ENGINE/down"; exit 1; }
-printf 'HTTP/1.0 200 OK\r\n\r\n'
+left=$(cat "$ENGINE/down" 2>/dev/null || echo 0)
+if [ "$left" -gt 0 ]; then
+    echo $((left - 1)) >"$ENGINE/down"
+    cat "$ENGINE/says" 2>/dev/null
+    exit 1
+fi
+printf 'HTTP/1.0 200 OK\r\n\r\n['
 kind=$(echo "$path" | cut -d/ -f2 | cut -d'?' -f1)
 case "$verb $path" in
-"GET /_ping") printf OK ;;
 "GET "*workshop*)
     for lab in "$ENGINE"/labs/*; do
         [ -e "$lab" ] && [ -n "$(find "$lab" -type f)" ] && printf '{"Labels":{"raft-labctl.lab":"%s"}}' "${lab##*/}"
@@ -35,6 +40,7 @@ case "$verb $path" in
     id=$(echo "$path" | cut -d/ -f3 | cut -d'?' -f1)
     rm -f "$ENGINE"/labs/*/"$kind/$id" ;;
 esac
+printf ']\n'
 """
 
 
@@ -89,11 +95,23 @@ def test_everything_of_every_lab_goes_and_the_reaper_last(engine: Engine) -> Non
     assert requests.index("DELETE /containers/a2?force=1&v=1") < first
 
 
-def test_an_engine_that_is_away_is_asked_again(engine: Engine) -> None:
-    (engine.folder / "down").touch()
+@pytest.mark.parametrize(
+    ("requests", "says"),
+    [
+        (1, ""),
+        (3, ""),
+        (3, "HTTP/1.0 500 Internal Server Error\r\n\r\n{}"),
+        (3, 'HTTP/1.0 200 OK\r\n\r\n[{"Id":"a'),
+        (3, "HTTP/1.0 200 OK\r\n\r\n"),
+    ],
+)
+def test_an_engine_that_is_away_is_asked_again(engine: Engine, requests: int, says: str) -> None:
+    (engine.folder / "down").write_text(str(requests))
+    (engine.folder / "says").write_text(says, newline="")
     engine.put("raft101-01", containers=["a1"])
     engine.run(time.time() - 5)
     assert engine.left() == []
+    assert engine.requests()[-1] == "DELETE /containers/cafe01?force=1&v=1"
 
 
 def test_nothing_goes_before_the_end(engine: Engine) -> None:
