@@ -5,6 +5,7 @@ It holds no secret: a seat's seed is a file on this machine, and the inventory h
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.workshop.file import LOCAL, Host
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
     from pathlib import Path
 
     from labctl.workshop.file import Workshop
@@ -68,12 +69,12 @@ def inventory_of(workshop: Workshop, seats: Iterable[Seat], placed: Mapping[str,
             f"{min(both)} is the name of a Docker host and of a lab: give the host another `name`.",
             ExitCode.USAGE,
         )
-    children = {}
+    children: dict[str, Any] = {}
     for host in workshop.hosts:
         labs = {seat.lab: _lab(seat, means.seeds) for seat in seats if placed[seat.lab] == host.name}
         if labs:
             known = means.version or f"{{{{ hostvars[{host.name!r}].consul_image_consul_version }}}}"
-            children[f"on_{_identifier(host.name)}"] = {
+            children[_group(host.name, children)] = {
                 "hosts": labs,
                 "vars": {**connection_of(host), "consul_lab_version": known},
             }
@@ -152,9 +153,11 @@ def _lab(seat: Seat, seeds: Path) -> dict[str, Any]:
     }
 
 
-def _identifier(name: str) -> str:
-    """A group's name, which Ansible wants to be a word."""
-    return re.sub(r"[^a-z0-9]", "_", name.lower())
+def _group(host: str, taken: Container[str]) -> str:
+    """A Docker host's group, which Ansible wants to be a word: `a.b` and `a-b` must not become one."""
+    first = f"on_{re.sub(r'[^a-z0-9]', '_', host.lower())}"
+    names = (f"{first}_{number}" if number > 1 else first for number in itertools.count(1))
+    return next(name for name in names if name not in taken)
 
 
 def _quoted(path: Path) -> str:
