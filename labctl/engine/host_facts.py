@@ -5,6 +5,7 @@ What the engine knows, the engine is asked; the rest a small shell script tells,
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _LABEL = lab_names.LABEL_PREFIX
 _OF_LAB = ("owner", "workshop", "seat", "number", "servers", "http-port")
+# An address and a port in the kernel's tables of sockets.
+_PORT = re.compile(r"\b[0-9A-F]+:([0-9A-F]{4})\b")
 _OF_REAPER = ("reaper", "owner", "expires")
 # Each line begins with what it is; 0A is a socket that listens. A host without /proc tells less: that is no failure.
 _SCRIPT = r"""
@@ -49,12 +52,12 @@ def read(client: Client) -> dict[str, Any]:
         "engine": version.get("Version"),
         "api": version.get("ApiVersion"),
         "compose": said["compose"].lstrip("v") or None,
-        "cores": int(said["cores"] or info.get("NCPU") or 1),
+        "cores": _number(said["cores"]) or int(info.get("NCPU") or 1),
         "memory": {"total": _kib(said["MemTotal:"]), "free": _kib(said["MemAvailable:"])},
         "disk_root": root,
         "disk_free": _kib(said["disk"]) or None,
-        "clock": float(said["clock"] or 0),
-        "ports": sorted({int(one.rpartition(":")[2], 16) for one in said["port"].split()}),
+        "clock": float(_number(said["clock"])),
+        "ports": sorted({int(one, 16) for one in _PORT.findall(said["port"])}),
         "networks": [_network(one) for one in networks],
         "labs": _labs(labelled, [one.get("Labels") or {} for one in kept]),
         "images": [{"labels": one.get("Labels") or {}} for one in images],
@@ -80,12 +83,18 @@ def _said(text: str) -> _Said:
     return found
 
 
+def _number(text: str) -> int:
+    """The last word of it, as a number: a login shell may print lines of its own. 0 where it is none."""
+    last = text.rpartition(" ")[2]
+    return int(last) if last.isascii() and last.isdecimal() else 0
+
+
 def _kib(text: str) -> int:
-    return int(text) * 1024 if text.isdecimal() else 0
+    return _number(text) * 1024
 
 
 def _network(one: dict[str, Any]) -> dict[str, Any]:
-    subnets = [config["Subnet"] for config in one["IPAM"].get("Config") or [] if ":" not in config["Subnet"]]
+    subnets = [config["Subnet"] for config in one["IPAM"].get("Config") or [] if ":" not in config.get("Subnet", ":")]
     return {"name": one["Name"], "subnets": subnets, "lab": (one.get("Labels") or {}).get(f"{_LABEL}lab")}
 
 

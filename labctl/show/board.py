@@ -80,7 +80,7 @@ class PlainBoard:
     def lost(self, labs: Sequence[str], reason: str) -> None:
         """Print which labs are lost, and why."""
         are = "is" if len(labs) == 1 else "are"
-        self._print(f"{paint(sign('failed'), 'red')} {', '.join(labs)} {are} lost: {harmless(reason)}")
+        self._print(f"{paint(sign('failed'), 'red')} {harmless(', '.join(labs))} {are} lost: {harmless(reason)}")
 
     def _print(self, text: str) -> None:
         print(text, flush=True)  # noqa: T201 - a board prints

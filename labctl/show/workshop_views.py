@@ -68,9 +68,7 @@ def _host_row(plan: Plan, look: HostLook) -> dict[str, Any]:
         "engine": read.get("engine"),
         "compose": read.get("compose"),
         "clock_skew": round(look.facts.skew, 3) if look.facts else None,
-        "other_labs": len(look.facts.labs) - len(look.facts.of_workshop(plan.fleet.workshop.name))
-        if look.facts
-        else None,
+        "other_labs": _other_labs(plan, look),
         "holds": room.seats if room else 0,
         "binds": room.binds if room else None,
         "holds_by": dict(room.by) if room else {},
@@ -109,11 +107,19 @@ def plan_text(plan: Plan) -> str:
         for look in plan.fleet.looks
         if look.problem
     ]
-    lines += [f"{paint(sign('failed'), 'red')} {lab}: {harmless(what)}" for lab, what in plan.obstacles.items()]
     lines += [
-        f"{lab} is no longer in the file and stays until `labctl workshop down {lab}`." for lab in plan.fleet.surplus()
+        f"{paint(sign('failed'), 'red')} {harmless(lab)}: {harmless(what)}" for lab, what in plan.obstacles.items()
     ]
+    lines += [_stays(harmless(lab)) for lab in plan.fleet.surplus()]
     return "\n".join([*lines, _plan_verdict(plan)])
+
+
+def _wrong(who: str, why: str) -> str:
+    return f"{paint(sign('failed'), 'red')} {harmless(who)}: {harmless(why)}"
+
+
+def _stays(lab: str) -> str:
+    return f"{lab} is no longer in the file and stays: `labctl workshop down {lab}` removes it."
 
 
 def _seat_list(plan: Plan, host: str) -> str:
@@ -188,7 +194,7 @@ def outcomes_text(result: Result) -> str:
 def _grouped(reasons: Sequence[tuple[str, str]]) -> list[str]:
     """Each reason once, behind those that it is for."""
     return [
-        f"{', '.join(who for who, why in reasons if why == reason)}: {harmless(reason)}"
+        f"{harmless(', '.join(who for who, why in reasons if why == reason))}: {harmless(reason)}"
         for reason in dict.fromkeys(why for _, why in reasons)
     ]
 
@@ -285,8 +291,11 @@ def removed_document(removed: Removed) -> dict[str, Any]:
 
 def removed_text(removed: Removed) -> str:
     """What `workshop down` says in the end; empty where all is said."""
-    lines = [f"{paint(sign('failed'), 'red')} {lab}: {harmless(why)}" for lab, why in sorted(removed.failed.items())]
-    lines += [f"{paint(sign('failed'), 'red')} {lab} is still there: run it again." for lab in removed.left]
+    lines = [
+        f"{paint(sign('failed'), 'red')} {harmless(lab)}: {harmless(why)}"
+        for lab, why in sorted(removed.failed.items())
+    ]
+    lines += [f"{paint(sign('failed'), 'red')} {harmless(lab)} is still there: run it again." for lab in removed.left]
     lines += [
         f"{paint(sign('failed'), 'red')} {host}: nobody can look whether anything is left there: {harmless(why)}."
         for host, why in sorted(removed.unseen.items())

@@ -91,7 +91,7 @@ def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
 def problem_of(facts: Facts) -> str | None:
     """Why a host can hold no seat at all, as a sentence without its end; None where it can."""
     read = facts.read
-    if tuple(int(part) for part in str(read["api"]).split(".")) < OLDEST_API:
+    if tuple(int(part) for part in re.findall(r"[0-9]+", str(read["api"]))) < OLDEST_API:
         return f"its Docker Engine {read['engine']} is too old: install 19.03 or newer"
     if not read["compose"]:
         return "it has no Docker Compose v2"

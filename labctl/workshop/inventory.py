@@ -63,10 +63,16 @@ def inventory_of(workshop: Workshop, seats: Iterable[Seat], placed: Mapping[str,
         LabctlError (usage): a Docker host has the name of a lab.
     """
     seats = [seat for seat in seats if seat.lab in placed]
-    both = {seat.lab for seat in seats} & {host.name for host in workshop.hosts}
-    if both:
+    names = {host.name for host in workshop.hosts}
+    if both := {seat.lab for seat in seats} & names:
         raise LabctlError(
             f"{min(both)} is the name of a Docker host and of a lab: give the host another `name`.",
+            ExitCode.USAGE,
+        )
+    if taken := names & {LABS, DOCKER_HOSTS, IMAGE_HOSTS, "all", "ungrouped"}:
+        raise LabctlError(
+            f"{min(taken)} is the name of a Docker host, and in Ansible's inventory that of a group: "
+            "give the host another `name`.",
             ExitCode.USAGE,
         )
     children: dict[str, Any] = {}

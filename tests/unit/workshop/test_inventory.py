@@ -76,3 +76,10 @@ def test_a_host_called_like_a_lab_is_refused() -> None:
     with pytest.raises(LabctlError, match="w-01 is the name of a Docker host and of a lab") as caught:
         made(workshop("hosts: [{address: a.b, name: w-01}]\n"))
     assert caught.value.code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("name", ["labs", "all"])
+def test_a_host_called_like_a_group_is_refused(name: str) -> None:
+    with pytest.raises(LabctlError, match="in Ansible's inventory that of a group") as caught:
+        made(workshop(f"hosts: [{{address: a.b, name: {name}}}]\n"))
+    assert caught.value.code == ExitCode.USAGE
