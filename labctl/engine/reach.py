@@ -181,6 +181,8 @@ class Connection(Place):
 
     def _forward(self, ways: list[tuple[Path, str]]) -> None:
         """Let the connection forward more. Raises LabctlError."""
+        if not self.alive:
+            raise ssh_words.lost(self.name)
         try:
             done = subprocess.run(
                 ssh_words.forward(self._control, ways),
