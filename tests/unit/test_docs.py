@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -307,8 +308,13 @@ SHAPES = {
 }
 
 
-def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+@cache
+def functions() -> list[tuple[str, ast.FunctionDef]]:
     """Every function of labctl by its name, a method also by `Class.name`."""
+    return list(_functions())
+
+
+def _functions() -> Iterator[tuple[str, ast.FunctionDef]]:
     for path in sorted((ROOT / "labctl").rglob("*.py")):
         for node in ast.walk(ast.parse(read(path))):
             if isinstance(node, ast.FunctionDef):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ MAY: dict[str, set[str]] = {
 ONLY_TYPES = {"show": {"engine"}, "cli": {"chaos"}}
 
 
+@cache
 def imports(path: Path, *, types_too: bool = False) -> set[str]:
     """The modules that a file imports, by their whole names; those of `if TYPE_CHECKING` only where asked for."""
     found: set[str] = set()
