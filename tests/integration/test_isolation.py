@@ -221,4 +221,9 @@ def test_down_all_removes_ones_own_labs_and_leaves_those_of_others(
 
 def test_down_of_a_lab_that_is_not_there_is_fine(ada: Person, name: str) -> None:
     assert "nothing to remove" in ada.done("down", name).out
-    assert ada.done("down", name, "--json").json == {"lab": name, "changed": False, "removed": []}
+    assert ada.done("down", name, "--json").json == {
+        "lab": name,
+        "changed": False,
+        "owner": None,
+        "removed": [],
+    }
