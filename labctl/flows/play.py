@@ -30,16 +30,8 @@ def to_the_end(run: PlaybookRun, steps: Steps) -> Iterator[None]:
 
 def play(run: PlaybookRun, steps: Steps, *, verbose: bool = False) -> list[Progress]:
     """Run to the end, and return what the tasks reported. Raises LabctlError."""
-    seen = []
     with to_the_end(run, steps):
-        for item in run.progress():
-            if item is None:
-                continue
-            if verbose and item.text:
-                steps.note(item.text)
-            if item.result is not None:
-                seen.append(item)
-    return seen
+        return _results(run, steps, verbose=verbose)
 
 
 def play_each(
@@ -49,16 +41,21 @@ def play_each(
 
     Ctrl-C ends every process of it. Raises LabctlError where Ansible itself failed.
     """
-    seen = []
     try:
-        for item in run.progress():
-            if item is None:
-                continue
-            if verbose and item.text:
-                steps.note(item.text)
-            if item.result is not None:
-                seen.append(item)
-        return seen, run.finish_each()
+        return _results(run, steps, verbose=verbose), run.finish_each()
     except KeyboardInterrupt:
         run.interrupt()
         raise
+
+
+def _results(run: PlaybookRun, steps: Steps, *, verbose: bool) -> list[Progress]:
+    """What the tasks of a run report, as it comes."""
+    seen = []
+    for item in run.progress():
+        if item is None:
+            continue
+        if verbose and item.text:
+            steps.note(item.text)
+        if item.result is not None:
+            seen.append(item)
+    return seen
