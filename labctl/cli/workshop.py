@@ -8,6 +8,7 @@ import click
 
 from labctl.cli.options import json_option, user
 from labctl.cli.output import print_json
+from labctl.cli.verify import each_option, prove_apart
 from labctl.cli.workshop_cards import cards_command, secret_command
 from labctl.cli.workshop_fault import fault_command
 from labctl.cli.workshop_options import file_option, seats_argument
@@ -146,7 +147,7 @@ def status_command(file: Path, *, as_json: bool) -> int:
 
 @workshop_command.command("verify", short_help="Prove that no seat reaches another.")
 @seats_argument
-@click.option("--each", is_flag=True, help="List every try, or with --json every check, and not only what went wrong.")
+@each_option
 @file_option
 @json_option
 def verify_command(seats: tuple[str, ...], file: Path, *, each: bool, as_json: bool) -> int:
@@ -154,23 +155,12 @@ def verify_command(seats: tuple[str, ...], file: Path, *, each: bool, as_json: b
 
     Exit code 1 where something connected or a check of a container fails, 3 where something is not proven.
     """
-    import shutil
-
-    from labctl.flows import verify
     from labctl.flows.workshop import fleet
     from labctl.flows.workshop.verify import docker_hosts
-    from labctl.show import isolation_json, isolation_text
-    from labctl.show.steps import steps_for
     from labctl.workshop.file import read
 
     looked = fleet.look(read(file), user())
-    report = verify.verify(docker_hosts(looked, seats), steps_for(json=as_json))
-    if as_json:
-        print_json(isolation_json.verify_document(report, each=each))
-    else:
-        columns = shutil.get_terminal_size((100, 24)).columns
-        click.echo(isolation_text.text(report, columns, each=each), nl=False)
-    return verify.exit_code(report)
+    return prove_apart(docker_hosts(looked, seats), each=each, as_json=as_json)
 
 
 @workshop_command.command("reset", short_help="Make one seat anew; its card stays.")
