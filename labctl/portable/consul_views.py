@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 READY_KEY = "raft-labctl/ready"
 _VOTER = re.compile(r"Suffrage:Voter ID:(\S+) Address:([^\s}]+)")
@@ -42,8 +42,9 @@ class Member:
 class View:
     """What one server said, or why it said nothing.
 
-    `leader` and `voters` are addresses without the port; indexes count log entries; `last_contact_ms` is
-    the time since the leader was heard, in milliseconds (0 on the leader, None when never).
+    `leader` and `voters` are addresses without the port; `voter_ids` has, for the address of each voter that is known
+    by one, its node ID; indexes count log entries; `last_contact_ms` is the time since the leader was heard, in
+    milliseconds (0 on the leader, None when never).
     """
 
     name: str
@@ -59,6 +60,7 @@ class View:
     last_contact_ms: float | None = None
     members: int = 0
     voters: frozenset[str] = field(default_factory=frozenset)
+    voter_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 def milliseconds(duration: str) -> float | None:
@@ -88,8 +90,12 @@ def view_from_self(member: Member, document: Any, peers: Any = None) -> View:
     stats = document.get("Stats") or {}
     raft = stats.get("raft") or {}
     configuration = raft.get("latest_configuration")
+    voter_ids = {}
     if configuration is not None:
-        voters = frozenset(_host(address) for _, address in _VOTER.findall(configuration))
+        found = _VOTER.findall(configuration)
+        voters = frozenset(_host(address) for _, address in found)
+        # Up to Raft protocol 2 a server's ID is its address, which says nothing more.
+        voter_ids = {_host(address): node_id for node_id, address in found if node_id != address}
     else:
         voters = frozenset(_host(str(address)) for address in peers or ())
     config = document.get("Config") or {}
@@ -107,6 +113,7 @@ def view_from_self(member: Member, document: Any, peers: Any = None) -> View:
         last_contact_ms=0.0 if state == "leader" else milliseconds(str(raft.get("last_contact", ""))),
         members=_number((stats.get("serf_lan") or {}).get("members")),
         voters=voters,
+        voter_ids=voter_ids,
     )
 
 
@@ -145,7 +152,9 @@ def disagreement(views: list[View], stopped: Sequence[Member] = ()) -> str | Non
     """Say why these servers are not one cluster with one leader; None where they are.
 
     They are when every server answers, names the same leader among them, and knows every server as a voter. Those that
-    are `stopped` on purpose are not asked, cannot lead, and still vote: a majority is one of all.
+    are `stopped` on purpose are not asked, cannot lead, and still vote: a majority is one of all. A server that lost its
+    data comes back with another node ID; the leader goes on sending entries to its address, and until it notices, the
+    vote there still belongs to the one that is gone.
     """
     silent = [view for view in views if view.problem]
     if silent:
@@ -166,11 +175,19 @@ def disagreement(views: list[View], stopped: Sequence[Member] = ()) -> str | Non
         missing = [other.name for other in everybody if other.address not in view.voters]
         if missing:
             return f"for {view.name}, {_list(missing)} {'is' if len(missing) == 1 else 'are'} not yet a voter"
+        replaced = [other.name for other in views if _votes_for_another(view, other)]
+        if replaced:
+            return f"for {view.name}, the vote of {_list(replaced)} still belongs to a server that is gone"
         if len(view.voters) != len(everybody):
             return f"{view.name} counts {len(view.voters)} voters where the lab has {len(everybody)} servers"
     if leader_of(views) is None:
         return "the server that all name as leader does not lead yet"
     return None
+
+
+def _votes_for_another(view: View, other: View) -> bool:
+    """Whether one server knows another's address as a voter with a node ID that is not that server's."""
+    return bool(other.node_id) and view.voter_ids.get(other.address, other.node_id) != other.node_id
 
 
 def _list(names: list[str]) -> str:

@@ -381,7 +381,10 @@ class FakeCluster:
             voters = self.servers if joined else []
             raft["latest_configuration"] = (
                 "["
-                + " ".join(f"{{Suffrage:Voter ID:id-{one.name} Address:{one.address}:8300}}" for one in voters)
+                + " ".join(
+                    f"{{Suffrage:Voter ID:node-{one.name.removeprefix('consul')} Address:{one.address}:8300}}"
+                    for one in voters
+                )
                 + "]"
             )
         leader = f"{self.servers[self.leader].address}:8300" if leads and self.leader is not None else ""

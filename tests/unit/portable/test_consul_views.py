@@ -103,6 +103,7 @@ def test_a_view_is_read_from_a_servers_own_words(clusters: Callable[..., FakeClu
         last_contact_ms=12.5,
         members=3,
         voters=frozenset(ADDRESSES),
+        voter_ids={address: f"node-{number + 1}" for number, address in enumerate(ADDRESSES)},
     )
     assert second.state == "leader"
     assert second.last_contact_ms == 0
@@ -117,6 +118,13 @@ def test_servers_that_do_not_vote_yet_are_no_voters() -> None:
     words = "[{Suffrage:Voter ID:a Address:10.213.0.2:8300} {Suffrage:Nonvoter ID:b Address:10.213.0.3:8300}]"
     document = {"Stats": {"raft": {"latest_configuration": words}}}
     assert consul_views.view_from_self(Member("c", "", Door(1)), document).voters == {"10.213.0.2"}
+
+
+def test_up_to_raft_protocol_2_a_voter_is_known_by_its_address_alone() -> None:
+    words = "[{Suffrage:Voter ID:10.213.0.2:8300 Address:10.213.0.2:8300}]"
+    document = {"Config": {"NodeID": "one"}, "Stats": {"raft": {"latest_configuration": words}}}
+    view = consul_views.view_from_self(Member("consul1", "10.213.0.2", Door(1)), document)
+    assert (view.voters, view.voter_ids) == ({"10.213.0.2"}, {})
 
 
 @pytest.mark.parametrize("document", [{}, {"Stats": None, "Config": None}, {"Stats": {"raft": {"term": "²"}}}])
@@ -197,6 +205,16 @@ def test_one_server_that_differs_is_a_disagreement(which: int, change: dict[str,
     views = ready_views()
     views[which] = replace(views[which], **change)  # type: ignore[arg-type]
     assert says in str(consul_views.disagreement(views))
+
+
+def test_a_server_that_lost_its_data_has_no_vote_until_the_leader_knows_it_anew() -> None:
+    known = {address: f"node-{number}" for number, address in enumerate(ADDRESSES)}
+    views = [replace(view, node_id=known[view.address], voter_ids=known) for view in ready_views()]
+    assert consul_views.disagreement(views) is None
+    views[2] = replace(views[2], node_id="another")
+    assert "for consul1, the vote of consul3 still belongs to a server that is gone" in str(
+        consul_views.disagreement(views)
+    )
 
 
 def test_two_servers_without_a_leader_are_both_named() -> None:
