@@ -152,9 +152,9 @@ def disagreement(views: list[View], stopped: Sequence[Member] = ()) -> str | Non
     """Say why these servers are not one cluster with one leader; None where they are.
 
     They are when every server answers, names the same leader among them, and knows every server as a voter. Those that
-    are `stopped` on purpose are not asked, cannot lead, and still vote: a majority is one of all. A server that lost its
-    data comes back with another node ID; the leader goes on sending entries to its address, and until it notices, the
-    vote there still belongs to the one that is gone.
+    are `stopped` on purpose are not asked, cannot lead, and still vote: a majority is one of all. A server that lost
+    its data comes back with another node ID; the leader goes on sending entries to its address, and until it notices,
+    the vote there still belongs to the one that is gone.
     """
     silent = [view for view in views if view.problem]
     if silent:
@@ -172,16 +172,24 @@ def disagreement(views: list[View], stopped: Sequence[Member] = ()) -> str | Non
         return f"the leader {named.pop()} is not a server of this lab"
     everybody: list[View | Member] = [*views, *stopped]
     for view in views:
-        missing = [other.name for other in everybody if other.address not in view.voters]
-        if missing:
-            return f"for {view.name}, {_list(missing)} {'is' if len(missing) == 1 else 'are'} not yet a voter"
-        replaced = [other.name for other in views if _votes_for_another(view, other)]
-        if replaced:
-            return f"for {view.name}, the vote of {_list(replaced)} still belongs to a server that is gone"
-        if len(view.voters) != len(everybody):
-            return f"{view.name} counts {len(view.voters)} voters where the lab has {len(everybody)} servers"
+        why = _uncounted(view, views, everybody)
+        if why:
+            return why
     if leader_of(views) is None:
         return "the server that all name as leader does not lead yet"
+    return None
+
+
+def _uncounted(view: View, views: list[View], everybody: Sequence[View | Member]) -> str | None:
+    """Which of the servers have no vote of their own for one of them, as a sentence without its end."""
+    missing = [other.name for other in everybody if other.address not in view.voters]
+    if missing:
+        return f"for {view.name}, {_list(missing)} {'is' if len(missing) == 1 else 'are'} not yet a voter"
+    replaced = [other.name for other in views if _votes_for_another(view, other)]
+    if replaced:
+        return f"for {view.name}, the vote of {_list(replaced)} still belongs to a server that is gone"
+    if len(view.voters) != len(everybody):
+        return f"{view.name} counts {len(view.voters)} voters where the lab has {len(everybody)} servers"
     return None
 
 
@@ -229,22 +237,28 @@ def likely_cause(views: list[View], stopped: Sequence[Member] = ()) -> str:
 def write_is_applied(members: list[Member], leader: View, method: str, timeout: float) -> str | None:
     """Commit one write (`PUT` or `DELETE` of a key of ours) and wait until every server applied it.
 
-    Returns why not, or None. `PUT` and then `DELETE` are two writes and leave no key behind.
+    Returns why not, or None. `PUT` and then `DELETE` are two writes and leave no key behind. The leader answers when it
+    has applied the write; whoever has applied as much as it has by then, has applied the write too.
     """
     ends = time.monotonic() + timeout
-    door = next((member.door for member in members if member.address == leader.address), None)
-    before = max((view.applied_index for view in read_views(members)), default=0)
-    if door is None:
+    first = next((member for member in members if member.address == leader.address), None)
+    if first is None or first.door is None:
         return f"the leader {leader.address} is not reachable"
+    body = b"ready" if method == "PUT" else None
     try:
-        door.request(method, f"/v1/kv/{READY_KEY}", b"ready" if method == "PUT" else None, timeout=max(timeout, 0.1))
+        first.door.request(method, f"/v1/kv/{READY_KEY}", body, timeout=max(timeout, 0.1))
     except (OSError, ValueError) as error:
         return f"a write through {leader.name} was not committed ({error})"
-    while True:
-        behind = [view.name for view in read_views(members) if view.applied_index <= before]
-        if not behind:
-            return None
-        if time.monotonic() >= ends:
-            return f"{_list(behind)} did not apply a committed write"
-        with contextlib.suppress(InterruptedError):
-            time.sleep(0.02)
+    now = read_view(first)
+    if now.problem:
+        return f"{now.name} {now.problem}"
+    behind = [member for member in members if member is not first]
+    while behind:
+        views = dict(zip(behind, read_views(behind), strict=True))
+        behind = [member for member in behind if views[member].applied_index < now.applied_index]
+        if behind and time.monotonic() >= ends:
+            return f"{_list([member.name for member in behind])} did not apply a committed write"
+        if behind:
+            with contextlib.suppress(InterruptedError):
+                time.sleep(0.02)
+    return None

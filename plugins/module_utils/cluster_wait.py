@@ -11,6 +11,8 @@ from ansible.module_utils.lab_access import FOLDER, RECOVERY_TOKEN
 from ansible.module_utils.lab_doors import Doors
 
 POLL_SECONDS = 0.02
+# Who has waited long for an election asks less often: by this share of the time so far, and at most so late.
+PATIENCE, LONGEST_PAUSE = 0.03, 0.1
 PASSES = ("PUT", "DELETE")
 APPLY_SECONDS = 5.0
 
@@ -42,11 +44,11 @@ class Cluster:
         """Ask all servers."""
         return consul_views.read_views(self.members)
 
-    def pause(self, why: str) -> None:
+    def pause(self, why: str, seconds: float = POLL_SECONDS) -> None:
         """Wait a moment. Raises NotReadyError where time is up."""
         if time.monotonic() >= self.ends:
             raise NotReadyError(self._too_late(why))
-        time.sleep(POLL_SECONDS)
+        time.sleep(seconds)
 
     def _too_late(self, why: str) -> str:
         views = self.views()
@@ -108,7 +110,7 @@ class Cluster:
         Asking all servers all about themselves costs ten times as much of a core, and ten seats that wait for their
         elections together would slow each other's down.
         """
-        door = self.members[0].door
+        door, begun = self.members[0].door, time.monotonic()
         while door is not None:
             try:
                 if door.request("GET", "/v1/status/leader"):
@@ -116,7 +118,8 @@ class Cluster:
             except (OSError, ValueError):
                 # The views tell what is wrong with it.
                 return
-            self.pause("no server knows a leader yet")
+            waited = time.monotonic() - begun
+            self.pause("no server knows a leader yet", min(LONGEST_PAUSE, max(POLL_SECONDS, PATIENCE * waited)))
 
     def wait_until_ready(self) -> tuple[list[consul_views.View], float]:
         """Wait until ready, twice in a row. Returns the last views and when a leader was first agreed on."""
