@@ -7,6 +7,7 @@ else, and wherever a task asks for another user or environment, the module is se
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 import ansible.module_utils
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible.plugins.loader import module_loader, module_utils_loader
+from ansible.plugins.loader import filter_loader, module_loader, module_utils_loader
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 
+@functools.cache
 def load(name: str) -> ModuleType:
-    """Load a module of ours as plain Python, with the shared files that it imports from ansible.module_utils."""
+    """Load a module of ours as plain Python, with the shared files that it imports from ansible.module_utils, once."""
     for folder in module_utils_loader._get_paths(subdirs=False):  # noqa: SLF001 - what Ansible itself sends from
         if folder not in ansible.module_utils.__path__:
             ansible.module_utils.__path__.append(folder)
@@ -49,6 +51,15 @@ def with_seed(arguments: dict[str, Any]) -> dict[str, Any]:
 
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The same result as the module gives, whichever way it is run."""
+
+    @staticmethod
+    def prepare(name: str) -> None:
+        """Load a module, and our filters, in the process that reads this file.
+
+        Ansible's strategy reads it before it starts a worker for each lab, and what it has loaded, they all have.
+        """
+        load(name)
+        filter_loader.get("consul_agent_settings")
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task's module. Returns its result."""
@@ -78,3 +89,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             and not self._task.async_val
             and not any(self._task.environment or [])
         )
+
+
+ActionModule.prepare("consul_lab")

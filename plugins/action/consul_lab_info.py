@@ -5,3 +5,4 @@ from __future__ import annotations
 from ansible.plugins.loader import action_loader
 
 ActionModule = action_loader.get("consul_lab", class_only=True)
+ActionModule.prepare("consul_lab_info")

@@ -24,9 +24,9 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     file = str(ROOT / "plugins" / "modules" / "consul_lab.py")
     monkeypatch.setattr(loader.module_loader, "find_plugin", lambda _: file)
+    spec.loader.exec_module(module)
     return module
 
 
