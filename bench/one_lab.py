@@ -52,9 +52,13 @@ class Plain:
 
     def up(self) -> None:
         """Network, servers, join until all are members, leader."""
+        self.start()
+        self.join()
+
+    def start(self) -> None:
+        """Network and servers."""
         docker("network", "create", "--subnet", str(self.network), self.name)
-        addresses = [str(self.network[number + 2]) for number in range(len(SERVERS))]
-        for server, address in zip(SERVERS, addresses, strict=True):
+        for server, address in zip(SERVERS, self._addresses(), strict=True):
             volume = f"{self.name}-{server}:/consul/data"
             docker(
                 "run", "--detach", "--name", f"{self.name}-{server}", "--network", self.name, "--ip", address,
@@ -63,9 +67,15 @@ class Plain:
                 "-bind", address, "-client", "0.0.0.0", "-datacenter", self.name, "-log-level", "debug",
                 "-hcl", SETTINGS,
             )  # fmt: skip
-        first = f"{self.name}-{SERVERS[0]}"
-        self._until("members", lambda: self._joined(first, addresses[1:]))
+
+    def join(self) -> None:
+        """Join until all are members, leader."""
+        first, others = f"{self.name}-{SERVERS[0]}", self._addresses()[1:]
+        self._until("members", lambda: self._joined(first, others))
         self._until("leader", lambda: "leader" in self._asked(first, "operator", "raft", "list-peers"))
+
+    def _addresses(self) -> list[str]:
+        return [str(self.network[number + 2]) for number in range(len(SERVERS))]
 
     @staticmethod
     def _asked(container: str, *words: str) -> str:

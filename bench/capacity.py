@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Measure what a server of a lab takes at rest: memory, processor time, disk. The guide's table comes from it.
+
+For each pace a workshop is brought up and left alone; then the kernel's own counters of every server's container are
+read twice. Run it as root on the Docker host, on a machine that does nothing else.
+
+    python bench/capacity.py --seats 10 --rest 60 --seconds 120
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import statistics
+import subprocess
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import docker as docker_library
+from one_lab import LABCTL, timed
+
+PACES = ("real", "teach")
+HOUR = 3600
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One server's container: bytes of memory that are its own, seconds of processor time, bytes of log and data."""
+
+    memory: int
+    cpu: float
+    disk: int
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a server takes at rest, by pace: medians and the largest, a share of one core, bytes for an hour."""
+
+    pace: str
+    servers: int
+    memory: int
+    most_memory: int
+    core_share: float
+    disk_an_hour: int
+    disk_at_first: int
+
+
+def sampled(workshop: str) -> dict[str, Sample]:
+    """Every server's container of a workshop, by name."""
+    client = docker_library.from_env()
+    found = {}
+    for one in client.containers.list(filters={"label": f"raft-labctl.workshop={workshop}"}):
+        stats = cast("dict[str, Any]", one.stats(stream=False))
+        memory = stats["memory_stats"]
+        details = memory["stats"]
+        # Pages of files are given back when somebody needs them.
+        files = details.get("total_inactive_file", details.get("inactive_file", 0))
+        data = [Path(mount["Source"]) for mount in one.attrs["Mounts"] if mount["Type"] == "volume" and mount["RW"]]
+        disk = sum(file.stat().st_blocks * 512 for folder in data for file in folder.rglob("*") if file.is_file())
+        disk += Path(one.attrs["LogPath"]).stat().st_size
+        found[str(one.name)] = Sample(
+            memory["usage"] - files, stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, disk
+        )
+    return found
+
+
+def taken(pace: str, seats: int, rest: float, seconds: float) -> Taken:
+    """Bring a workshop up, leave it alone, and look twice."""
+    name = f"bench-{secrets.token_hex(3)}"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "workshop.yml"
+        file.write_text(f"workshop: {name}\nseats: {seats}\npace: {pace}\n", encoding="utf-8")
+        words = (LABCTL, "workshop", "{}", "--file", str(file), "--json")
+        up, down = ([word.format(verb) for word in words] for verb in ("up", "down"))
+        try:
+            timed(*up)
+            time.sleep(rest)
+            begun, before = time.monotonic(), sampled(name)
+            time.sleep(seconds)
+            after = sampled(name)
+            passed = time.monotonic() - begun
+        finally:
+            subprocess.run(down, check=False, capture_output=True)
+    both = [(before[one], after[one]) for one in before.keys() & after.keys()]
+    return Taken(
+        pace=pace,
+        servers=len(both),
+        memory=int(statistics.median(new.memory for _, new in both)),
+        most_memory=max(new.memory for _, new in both),
+        core_share=statistics.mean(new.cpu - old.cpu for old, new in both) / passed,
+        disk_an_hour=int(statistics.mean(new.disk - old.disk for old, new in both) / passed * HOUR),
+        disk_at_first=int(statistics.mean(old.disk for old, _ in both)),
+    )
+
+
+def main() -> None:
+    """Measure and print a table, or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seats", type=int, default=10, help="seats of each workshop (default 10)")
+    parser.add_argument("--rest", type=float, default=60.0, help="seconds before the first look (default 60)")
+    parser.add_argument("--seconds", type=float, default=120.0, help="seconds between the looks (default 120)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args()
+    timed(LABCTL, "image", "build")
+    found = [taken(pace, options.seats, options.rest, options.seconds) for pace in PACES]
+    if options.json:
+        print(json.dumps([asdict(one) for one in found]))
+        return
+    for one in found:
+        print(
+            f"{one.pace:<6} {one.servers} servers   {one.memory / 2**20:.0f} MiB each, at most "
+            f"{one.most_memory / 2**20:.0f}   {one.core_share:.2%} of a core each   disk {one.disk_at_first / 1e6:.1f} "
+            f"MB at first, {one.disk_an_hour / 1e6:.1f} MB more an hour"
+        )
+
+
+if __name__ == "__main__":
+    main()
