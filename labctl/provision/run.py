@@ -96,11 +96,19 @@ class PlaybookRun:
         inventory: the labs it runs for.
         tags: run only the plays with these tags; all where empty.
         check: Ansible's check mode.
+        forks: how many hosts of the inventory are worked on at once; None for what ansible.cfg says.
         record: name of the record that is kept of Ansible's output.
     """
 
-    def __init__(
-        self, playbook: str, inventory: Inventory, *, tags: tuple[str, ...] = (), check: bool = False, record: str = ""
+    def __init__(  # noqa: PLR0913 - what Ansible is to be told, each by its name
+        self,
+        playbook: str,
+        inventory: Inventory,
+        *,
+        tags: tuple[str, ...] = (),
+        check: bool = False,
+        forks: int | None = None,
+        record: str = "",
     ) -> None:
         self._queue: queue.Queue[Progress | None] = queue.Queue()
         self._seen = _Seen()
@@ -122,6 +130,7 @@ class PlaybookRun:
             # Ansible gives the check of a role's arguments the tag `always`, so it would run for roles that are not
             # asked for too; labctl and our modules have checked what they pass.
             "skip_tags": "always" if tags else None,
+            "forks": forks,
             "cmdline": "--check --diff" if check else None,
             "envvars": _environment(root, self._folder) | ({} if sources else OWN_INVENTORY),
             "quiet": True,

@@ -27,6 +27,10 @@ IMAGE_HOSTS = "image_hosts"
 # A host that nobody answers for must not hold up the others for minutes; a key that is not known is never asked about.
 _SSH = "-o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 "
 _SSH += "-o ServerAliveInterval=4 -o ServerAliveCountMax=3"
+# So many labs are worked on at once. Over SSH, sshd begins to refuse the eleventh connection that has not logged in yet
+# (MaxStartups). A lab on this machine waits for its turn and its election in a process that sleeps, for 12 MB each.
+_FORKS_OVER_SSH = 10
+_MOST_FORKS_HERE = 50
 # The Python that runs Ansible has what our modules need.
 _THIS_PYTHON = "{{ ansible_playbook_python }}"
 
@@ -89,6 +93,13 @@ def inventory_of(workshop: Workshop, seats: Iterable[Seat], placed: Mapping[str,
         DOCKER_HOSTS: _ending(hosts_of(workshop), workshop, means),
         IMAGE_HOSTS: image_host(workshop, means.maker),
     }
+
+
+def forks_for(places: Mapping[str, str], hosts: Iterable[Host]) -> int:
+    """How many labs Ansible works on at once, out of where each is placed and the Docker hosts of the file."""
+    local = {host.name for host in hosts if host.local}
+    here = sum(where in local for where in places.values())
+    return min(here, _MOST_FORKS_HERE) + _FORKS_OVER_SSH * len(set(places.values()) - local)
 
 
 def image_host(workshop: Workshop, maker: str) -> dict[str, Any]:

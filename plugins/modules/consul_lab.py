@@ -104,6 +104,10 @@ options:
     description: With O(state=absent), remove the lab also where it is another owner's; a warning says whose it was.
     type: bool
     default: false
+  at_once:
+    description: With O(state=present), how many labs of one user are started at the same time on a Docker host.
+    type: int
+    default: 10
   memory:
     description: Each server's memory limit in Docker's units, as O(compose) has it, to be counted by O(limits_file).
     type: str
@@ -185,6 +189,7 @@ from ansible.module_utils.lab_found import Found, find, refuse_foreign, refuse_p
 from ansible.module_utils.lab_lock import locked
 from ansible.module_utils.lab_place import Asked, place_for
 from ansible.module_utils.lab_project import ALIVE, LabProject, port_error, subnet_is_taken
+from ansible.module_utils.lab_turn import turn
 
 if TYPE_CHECKING:
     import ipaddress
@@ -217,6 +222,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "http_port": {"type": "int", "default": 0},
         "directory": {"type": "path", "required": True},
         "force": {"type": "bool", "default": False},
+        "at_once": {"type": "int", "default": 10},
         "memory": {"type": "str", "default": ""},
         "limits_file": {"type": "path", "default": "/etc/raft-labctl/limits.ini"},
     }
@@ -242,6 +248,8 @@ def usage_problem(params: dict[str, Any]) -> str | None:  # noqa: PLR0911 - one 
         return f"The seed of the lab {params['name']} must have {SEED_DIGITS} hex digits, and this one has not."
     if params["seed_file"]:
         return "The seed file is read on the controller by the action plugin consul_lab: keep it beside this module."
+    if params["at_once"] < 1:
+        return f"At least one lab must be started at a time, and consul_lab_at_once is {params['at_once']}."
     if params["http_port"] and not 1 <= params["http_port"] <= PORTS - params["servers"]:
         return f"{params['http_port']} cannot be the first HTTP port: choose 1 to {PORTS - params['servers']}, or 0."
     return None
@@ -377,7 +385,9 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     removed: list[str] = []
     # Check mode must not even make the folder that the lock is in.
     lock = contextlib.nullcontext(()) if check_mode else locked(folder, lab, must=state == "present")
-    with lock as handles:
+    waits = state == "present" and not check_mode
+    # The turn comes first: who waited for it with the lab's lock in hand would keep others from a lab at rest.
+    with turn(params["at_once"]) if waits else contextlib.nullcontext(), lock as handles:
         project = LabProject(Docker(handles), lab, params["owner"], folder)
         found = find(project.engine, lab)
         if not params["force"]:

@@ -10,7 +10,7 @@ from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.register import Register
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
-from labctl.workshop.inventory import DOCKER_HOSTS, LABS, connection_of
+from labctl.workshop.inventory import DOCKER_HOSTS, LABS, connection_of, forks_for
 from labctl.workshop.outcome import Removed
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def down(workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None
     ]
     own = _inventory(workshop, there, owner)
     where = inventory.of_workshop(workshop.name, own, ",".join([*there, *emptied]))
-    run = PlaybookRun("down.yml", where, record="workshop-down")
+    run = PlaybookRun("down.yml", where, forks=forks_for(there, workshop.hosts), record="workshop-down")
     seen, failures = play_each(run, steps)
     removed = {item.host: list(item.result["removed"]) for item in seen if item.result and "removed" in item.result}
     failed = lost | {lab: error.sentence for lab, error in failures.items()}

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 _STEPS = {START_TASK: "starting", JOIN_TASK: "joining"}
 
 
-def bring_up(
-    own: dict[str, Any], workshop: str, labs: Iterable[str], board: Board, hosts: Iterable[str] = ()
+def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is told
+    own: dict[str, Any], workshop: str, labs: Iterable[str], forks: int, board: Board, hosts: Iterable[str] = ()
 ) -> dict[str, Outcome]:
-    """Start and join labs, after the workshop's end was written down on those Docker hosts.
+    """Start and join labs, `forks` at once, after the workshop's end was written down on those Docker hosts.
 
     A lab that fails does not stop the others. Raises LabctlError where Ansible itself failed, or an end could not be
     written down.
@@ -34,7 +34,7 @@ def bring_up(
     if not outcomes and not hosts:
         return {}
     where = inventory.of_workshop(workshop, own, ",".join([*outcomes, *hosts]))
-    run = PlaybookRun("up.yml", where, tags=("expiry", "start", "join"), record="workshop-up")
+    run = PlaybookRun("up.yml", where, tags=("expiry", "start", "join"), forks=forks, record="workshop-up")
     with board.of(workshop, list(outcomes)):
         try:
             for item in run.progress():

@@ -23,7 +23,7 @@ from labctl.provision.run import PlaybookRun
 from labctl.workshop import expiry
 from labctl.workshop import plan as plans
 from labctl.workshop.file import LOCAL
-from labctl.workshop.inventory import DOCKER_HOSTS, IMAGE_HOSTS, Means, hosts_of, image_host, inventory_of
+from labctl.workshop.inventory import DOCKER_HOSTS, IMAGE_HOSTS, Means, forks_for, hosts_of, image_host, inventory_of
 from labctl.workshop.outcome import Outcome, Result
 from labctl.workshop.seats import chosen
 
@@ -117,7 +117,9 @@ def _begin(
         for look in plan.usable()
         if means.end and look.facts and look.facts.end_of(workshop.name) != means.end
     ]
-    return bring_up(own, workshop.name, [lab for lab in wanted if lab not in settled], board, without_end)
+    labs = [lab for lab in wanted if lab not in settled]
+    forks = max(1, forks_for({lab: plan.placement.hosts[lab] for lab in labs}, workshop.hosts))
+    return bring_up(own, workshop.name, labs, forks, board, without_end)
 
 
 def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, Outcome]:

@@ -65,8 +65,17 @@ class Hosts:
             "running": 3,
         }
 
-    def run(self, playbook: str, inventory: Inventory, *, tags: tuple[str, ...] = (), record: str = "") -> Run:
+    def run(
+        self,
+        playbook: str,
+        inventory: Inventory,
+        *,
+        tags: tuple[str, ...] = (),
+        forks: int | None = None,
+        record: str = "",
+    ) -> Run:
         assert record
+        assert forks is None or forks > 0
         return Run(self, playbook, inventory, tags)
 
 

@@ -72,7 +72,9 @@ def test_what_ansible_is_given(runner: FakeRunner) -> None:
     assert options["tags"] == "start,join"
     assert options["cmdline"] == "--check --diff"
     assert options["inventory"]["labs"]["hosts"]["ada"]["consul_lab_name"] == "ada"
-    finished(runner)
+    assert options["forks"] is None
+    finished(runner, forks=30)
+    assert runner.options["forks"] == 30
     assert runner.options["tags"] is None
     assert runner.options["cmdline"] is None
 

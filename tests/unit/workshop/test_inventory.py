@@ -13,7 +13,7 @@ import yaml
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.workshop.file import Workshop, parse
-from labctl.workshop.inventory import Means, inventory_of
+from labctl.workshop.inventory import Means, forks_for, inventory_of
 from labctl.workshop.seats import seats_of
 
 SEEDS = Path("/state/seats")
@@ -65,6 +65,16 @@ def test_hosts_whose_names_differ_in_a_sign_only_keep_their_seats() -> None:
         "on_a_b_3": ["w-03"],
     }
     assert [of["vars"]["ansible_host"] for of in children.values()] == ["a.b", "a-b", "A.B"]
+
+
+def test_labs_on_this_machine_wait_for_their_turn_and_those_over_ssh_come_ten_at_a_time() -> None:
+    hosts = workshop(HOSTS).hosts
+    local, one = "local", "one"
+    assert {host.name for host in hosts} == {local, one}
+    assert forks_for({f"w-{number}": local for number in range(30)}, hosts) == 30
+    assert forks_for({f"w-{number}": local for number in range(100)}, hosts) == 50
+    assert forks_for({f"w-{number}": one for number in range(30)}, hosts) == 10
+    assert forks_for({"w-01": local, "w-02": one, "w-03": one}, hosts) == 11
 
 
 def test_a_version_that_nobody_knows_yet_is_told_by_the_docker_host() -> None:

@@ -356,6 +356,7 @@ def test_check_mode_of_a_smaller_lab_and_of_none(lab: Lab, docker: FakeDocker) -
         ({"compose": ""}, "`compose` and `image`"),
         ({"image": ""}, "`compose` and `image`"),
         ({"http_port": 65535}, "choose 1 to 65533"),
+        ({"at_once": 0}, "At least one lab must be started at a time"),
         ({"http_port": -1}, "cannot be the first HTTP port"),
         ({"profile": "full"}, "cannot have the profile full, because `consul tls` is there since Consul 1.4.1"),
         ({"seed": "ab"}, "must have 64 hex digits"),

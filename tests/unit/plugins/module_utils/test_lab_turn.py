@@ -1,0 +1,96 @@
+"""Only so many labs start at once on a Docker host, and who waits is woken, also when somebody is killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from ansible.module_utils import lab_turn
+from ansible.module_utils.lab_turn import turn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.context import ForkContext, ForkProcess
+    from multiprocessing.sharedctypes import Synchronized
+    from pathlib import Path
+
+AT_ONCE = 2
+FORK: ForkContext = multiprocessing.get_context("fork")
+
+
+@pytest.fixture(autouse=True)
+def _own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab_turn, "turns_file", lambda: tmp_path / "turns")
+    monkeypatch.setattr(lab_turn, "POLL_SECONDS", 0.005)
+
+
+@pytest.fixture
+def inside() -> Synchronized[int]:
+    """How many processes have a turn."""
+    return FORK.Value("i", 0)
+
+
+@pytest.fixture
+def processes() -> Iterator[list[ForkProcess]]:
+    """Processes that are ended after the test."""
+    started: list[ForkProcess] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def work(inside: Synchronized[int], most: Synchronized[int], seconds: float) -> None:
+    """Have a turn, and note how many have one at that moment."""
+    with turn(AT_ONCE):
+        with inside.get_lock():
+            inside.value += 1
+            most.value = max(most.value, inside.value)
+        time.sleep(seconds)
+        with inside.get_lock():
+            inside.value -= 1
+
+
+def test_no_more_than_so_many_have_a_turn_and_all_get_one(
+    inside: Synchronized[int], processes: list[ForkProcess]
+) -> None:
+    most: Synchronized[int] = FORK.Value("i", 0)
+    for _ in range(8):
+        processes.append(FORK.Process(target=work, args=(inside, most, 0.03)))
+        processes[-1].start()
+    for process in processes:
+        process.join(timeout=20)
+    assert [process.exitcode for process in processes] == [0] * 8
+    assert (most.value, inside.value) == (AT_ONCE, 0)
+
+
+def test_a_process_that_is_killed_gives_its_turn_back(inside: Synchronized[int], processes: list[ForkProcess]) -> None:
+    most: Synchronized[int] = FORK.Value("i", 0)
+    for _ in range(AT_ONCE + 1):
+        processes.append(FORK.Process(target=work, args=(inside, most, 60.0)))
+        processes[-1].start()
+    ends = time.monotonic() + 20
+    while inside.value < AT_ONCE and time.monotonic() < ends:
+        time.sleep(0.005)
+    for process in processes:
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    with turn(1):
+        pass
+
+
+def test_who_cannot_have_the_file_does_not_wait(tmp_path: Path) -> None:
+    (tmp_path / "turns").symlink_to(tmp_path / "somebody-elses")
+    with turn(1):
+        pass
+    assert not (tmp_path / "somebody-elses").exists()
+
+
+def test_the_file_is_one_of_the_users_own(tmp_path: Path) -> None:
+    with turn(1):
+        assert (tmp_path / "turns").stat().st_mode & 0o777 == 0o600
