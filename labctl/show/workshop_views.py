@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.portable import lab_names
 from labctl.show.style import age, byte_size, harmless, paint, sign, table
 from labctl.workshop import expiry
+from labctl.workshop.capacity import at_rest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,16 @@ def _host_row(plan: Plan, look: HostLook) -> dict[str, Any]:
         "binds": room.binds if room else None,
         "holds_by": dict(room.by) if room else {},
         "seats": len(plan.placement.on(look.host.name)),
+        "at_rest": _at_rest(plan, look),
     }
+
+
+def _at_rest(plan: Plan, look: HostLook) -> float | None:
+    room = plan.rooms.get(look.host.name)
+    if room is None or look.facts is None:
+        return None
+    seats = len(plan.placement.on(look.host.name))
+    return round(at_rest(plan.fleet.workshop, look.facts.read["cores"], seats, room), 3)
 
 
 def _other_labs(plan: Plan, look: HostLook) -> int | None:
@@ -97,10 +107,11 @@ def plan_text(plan: Plan) -> str:
                 row["engine"] or NONE,
                 str(row["other_labs"]) if row["other_labs"] is not None else NONE,
                 f"{row['holds']} ({row['binds']})" if row["binds"] else NONE,
+                f"{row['at_rest']:.0%} busy" if row["at_rest"] is not None else NONE,
                 _seat_list(plan, row["host"]),
             ]
         )
-    columns = ["host", "", "cores", "memory", "disk", "engine", "other labs", "holds (what binds)", "seats"]
+    columns = ["host", "", "cores", "memory", "disk", "engine", "other labs", "holds (what binds)", "at rest", "seats"]
     lines = [table(columns, rows), ""]
     lines += [
         f"{paint(sign('failed'), 'red')} {look.host.name}: {harmless(look.problem)}"

@@ -22,11 +22,11 @@ _MIB = 1 << 20
 # Kept for the machine itself.
 _SPARE_MEMORY = 512 * _MIB
 _SPARE_DISK = 2_000 * _MIB
-# Of a lab's server, measured with labctl's own bench (docs/workshop.md, "Capacity"): memory at rest with a margin of
-# three, the log and the data that an hour of lessons leaves, and idle servers that a core carries at either pace.
+# Of a lab's server, as bench/capacity.py measures it (docs/workshop.md, "Capacity"): memory with Docker's processes for
+# it and what a lesson adds, log and data of some days, and the largest share of a core that one took at rest.
 SERVER_MEMORY = 48 * _MIB
 SERVER_DISK = 40 * _MIB
-SERVERS_PER_CORE = {"real": 70, "teach": 100}
+SERVER_CORE = {"real": 0.0142, "teach": 0.0125}
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,15 @@ class Facts:
 
 @dataclass(frozen=True)
 class Room:
-    """How many seats a host holds in all, and which of its means gives out first."""
+    """How many seats a host holds in all, which of its means gives out first, and how many servers others have there.
+
+    A host is full where its processors have nothing left beside what servers do at rest.
+    """
 
     seats: int
     binds: str
     by: Mapping[str, int]
+    other_servers: int = 0
 
 
 def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
@@ -76,7 +80,7 @@ def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
     our_servers = sum(_number(lab.get("servers")) for lab in ours)
     other_servers = sum(_number(lab.get("servers")) for lab in others)
     memory = read["memory"]["free"] + our_servers * SERVER_MEMORY - _SPARE_MEMORY
-    cpu = read["cores"] * SERVERS_PER_CORE[workshop.pace] - other_servers
+    cpu = read["cores"] / SERVER_CORE[workshop.pace] - other_servers
     by = {"cores": cpu // servers, "memory": memory // (SERVER_MEMORY * servers)}
     if read["disk_free"] is not None:
         disk = read["disk_free"] + our_servers * SERVER_DISK - _SPARE_DISK
@@ -85,7 +89,12 @@ def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
         by["the file's limit"] = most
     by = {what: max(0, int(seats)) for what, seats in by.items()}
     binds = min(by, key=lambda what: by[what])
-    return Room(by[binds], binds, by)
+    return Room(by[binds], binds, by, other_servers)
+
+
+def at_rest(workshop: Workshop, cores: int, seats: int, room: Room) -> float:
+    """The share of a host's processors that so many seats, and what others have there, take while nothing happens."""
+    return (seats * workshop.servers + room.other_servers) * SERVER_CORE[workshop.pace] / cores
 
 
 def problem_of(facts: Facts) -> str | None:

@@ -158,7 +158,7 @@ def test_a_workshop_of_somebody_else_is_refused_with_whose_it_is(hosts: Hosts) -
 def test_what_does_not_fit_is_refused_before_anything_is_done(hosts: Hosts) -> None:
     hosts.problems = {"green": "gone"}
     sentence = refused(ExitCode.REFUSED, workshop(200, f"{TWO_HOSTS}network: 10.220.0.0/16\n"))
-    assert "67 of 200 seats fit nowhere (red holds 133, for its cores; green: gone)" in sentence
+    assert "94 of 200 seats fit nowhere (red holds 106, for its cores; green: gone)" in sentence
     assert hosts.played == []
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from labctl.workshop.capacity import Facts, obstacles, problem_of, room_of
+from labctl.workshop.capacity import SERVER_CORE, Facts, at_rest, obstacles, problem_of, room_of
 from labctl.workshop.file import Workshop, parse
 from labctl.workshop.seats import seats_of
 
@@ -73,6 +74,32 @@ def test_labs_of_others_take_room_and_seats_that_are_there_do_not_count_twice() 
     assert room_of(workshop(), facts(labs=ours), None).by["cores"] == empty.by["cores"]
     others = [lab("ada"), lab("bob"), lab("other-01", workshop="other")]
     assert room_of(workshop(), facts(labs=others), None).by["cores"] == empty.by["cores"] - 3
+
+
+def test_a_full_host_is_busy_with_what_servers_do_at_rest() -> None:
+    for pace in ("real", "teach"):
+        for labs in ([], [lab("ada"), lab("bob")]):
+            given = workshop(pace=pace)
+            room = room_of(given, facts(labs=labs), None)
+            assert 0.98 < at_rest(given, 4, room.by["cores"], room) <= 1.0
+            assert at_rest(given, 4, 0, room) == pytest.approx(at_rest(given, 8, 0, room) * 2)
+
+
+def test_the_guides_table_is_what_a_plan_counts() -> None:
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "workshop.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) cores, (\d+) GiB \| (\d+) \| (\d+) \| (\w+) \|$", guide, re.MULTILINE)
+    assert len(rows) > 4
+    for cores, memory, real, teach, binds in rows:
+        host = facts(cores=int(cores), memory={"total": int(memory) * GIB, "free": int(memory) * GIB * 4 // 5})
+        rooms = [room_of(workshop(pace=pace), host, None) for pace in ("real", "teach")]
+        assert [room.seats for room in rooms] == [int(real), int(teach)]
+        assert {room.binds for room in rooms} == {binds}
+    assert f"{SERVER_CORE['real']:.2%}" in guide.replace(" %", "%")
+    assert f"{SERVER_CORE['teach']:.2%}" in guide.replace(" %", "%")
+
+
+def test_forty_five_seats_fit_on_two_cores() -> None:
+    assert room_of(workshop(), facts(cores=2), None).by["cores"] >= 45
 
 
 def test_a_host_with_nothing_left_holds_none() -> None:
