@@ -10,6 +10,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine.client import explained
+from labctl.engine.images import list_images
 from labctl.portable import lab_names
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ def read(client: Client) -> dict[str, Any]:
         labelled = client.containers(filters={"label": f"{_LABEL}lab"})
         networks = client.networks(filters={"driver": "bridge"})
         kept = [*client.networks(filters={"label": f"{_LABEL}lab"}), *client.volumes(filters={"label": f"{_LABEL}lab"})]
-        images = client.images(filters={"label": f"{_LABEL}consul-version"})
         reapers = client.containers(filters={"label": f"{_LABEL}reaper"})
     root = str(info.get("DockerRootDir") or "/")
     said = _said(client.place.script(_script(root)))
@@ -60,7 +60,7 @@ def read(client: Client) -> dict[str, Any]:
         "ports": sorted({int(one, 16) for one in _PORT.findall(said["port"])}),
         "networks": [_network(one) for one in networks],
         "labs": _labs(labelled, [one.get("Labels") or {} for one in kept]),
-        "images": [{"labels": one.get("Labels") or {}} for one in images],
+        "images": [one.version for one in list_images(client)],
         "reapers": [{"state": one["State"], **_marks(one.get("Labels") or {}, _OF_REAPER)} for one in reapers],
     }
 

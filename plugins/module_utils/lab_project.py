@@ -28,6 +28,8 @@ FAILED_LEAVE_SECONDS = 10.0
 ROUTES = Path("/proc/net/route")
 # Docker's words for a container with a process in it.
 ALIVE = ("running", "paused", "restarting")
+# runc's words, through Docker and Compose.
+_NO_PROGRAM = re.compile(r'exec: "[^"]*": (?:executable file not found|stat \S+: no such file)|exec format error')
 _PORT = re.compile(r"\b127\.0\.0\.1:(\d+)")
 # What each kind of thing is to a lab, for the sentence about one that is not the lab's.
 _PARTS = {"container": "a server", "volume": "a volume", "network": "the network"}
@@ -306,6 +308,18 @@ def port_error(error: DockerError) -> DockerError | None:
         "choose another with --http-port, or leave it out and Docker finds a free one.",
         "refused",
         error.said,
+    )
+
+
+def image_error(error: DockerError, image: str) -> DockerError | None:
+    """The sentence for an image in which consul is missing or cannot run; None where the failure is another one."""
+    found = _NO_PROGRAM.search(error.said)
+    if found is None:
+        return None
+    return DockerError(
+        f"The image {image} on this Docker host cannot run consul ({found.group(0)}): remove it there with "
+        f"`docker image rm --force {image}`, and the next `up` makes it again.",
+        said=error.said,
     )
 
 

@@ -188,7 +188,7 @@ from ansible.module_utils.lab_configuration import Configuration, Secrecy
 from ansible.module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
 from ansible.module_utils.lab_lock import locked
 from ansible.module_utils.lab_place import Asked, place_for
-from ansible.module_utils.lab_project import ALIVE, LabProject, port_error, subnet_is_taken
+from ansible.module_utils.lab_project import ALIVE, LabProject, image_error, port_error, subnet_is_taken
 from ansible.module_utils.lab_turn import turn
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ def up(project: LabProject, params: dict[str, Any], subnets: list[ipaddress.IPv4
         except DockerError as error:
             if subnet_is_taken(error) and number + 1 < len(subnets):
                 continue
-            raise port_error(error) or error from error
+            raise port_error(error) or image_error(error, params["image"]) or error from error
         return
 
 

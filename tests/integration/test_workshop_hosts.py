@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from tests.integration.docker_hosts import DockerHost
     from tests.integration.harness import Result
 
-SEATS = 6
+SEATS = 12
 NAMES = ("red", "green")
 REAPED_SECONDS = 90
 READY_SECONDS = 60
@@ -423,6 +424,44 @@ def test_a_subnet_or_a_port_that_is_taken_on_one_host_fails_one_seat(
         assert fleet.started("red") == before
         fleet.done("down")
         assert fleet.left() == []
+
+
+def break_image(host: DockerHost, folder: Path) -> None:
+    """Give the image's name, with all of its labels, to one that holds nothing."""
+    empty = folder / "empty.tar"
+    with tarfile.open(empty, "w"):
+        pass
+    (image,) = inspect("image", IMAGE, host=host.host)
+    labels = [f"--change=LABEL {name}={json.dumps(value)}" for name, value in image["Config"]["Labels"].items()]
+    words = ["image", "import", *labels, '--change=ENTRYPOINT ["consul"]', str(empty), IMAGE]
+    docker(*words, host=host.host)
+
+
+def test_an_image_that_is_broken_on_one_host_fails_its_seats_and_is_carried_there_again(
+    hosts: DockerHosts, dora: Person, carried: tuple[Fleet, Result]
+) -> None:
+    assert carried
+    green = hosts.hosts[1]
+    (whole,) = inspect("image", IMAGE, host=green.host)
+    with Fleet(dora, hosts, seats=4) as fleet:
+        try:
+            break_image(green, dora.home)
+            up = fleet.run("up", "--json")
+            assert up.code == 1
+            for one in up.json["seats"]:
+                assert one["ready"] is (one["host"] == "red")
+                if one["host"] == "green":
+                    assert one["step"] == "starting"
+                    assert f"The image {IMAGE} on this Docker host cannot run consul" in one["reason"]
+                    assert f"docker image rm --force {IMAGE}" in one["reason"]
+            before = fleet.started("red")
+            docker("image", "rm", "--force", IMAGE, host=green.host)
+            again = fleet.done("up", "--retry-failed", "--json").json
+            assert [(one["host"], one["ready"]) for one in again["seats"]] == [("green", True)] * 2
+            assert fleet.started("red") == before
+            assert inspect("image", IMAGE, host=green.host)[0]["Id"] == whole["Id"]
+        finally:
+            docker("tag", whole["Id"], IMAGE, host=green.host)
 
 
 def test_the_inventory_does_the_same_with_ansible_alone(

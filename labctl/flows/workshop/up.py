@@ -17,7 +17,6 @@ from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.links import at_once, labs_of
 from labctl.flows.workshop.register import Register
 from labctl.flows.workshop.seats import bring_up
-from labctl.portable import image_marks
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
 from labctl.workshop import expiry
@@ -188,8 +187,8 @@ def maker_of(plan: Plan) -> str:
 
 
 def _versions(look: HostLook) -> list[str]:
-    images = look.facts.read["images"] if look.facts else []
-    return [one["labels"][image_marks.VERSION] for one in images if image_marks.is_finished(one["labels"])]
+    """The versions of Consul that a host has an image of."""
+    return list(look.facts.read["images"]) if look.facts else []
 
 
 def have_image(plan: Plan, steps: Steps) -> str:

@@ -69,6 +69,12 @@ def test_labs_are_found_by_their_labels_also_where_only_a_network_is_left(monkey
     assert two == {"lab": "w-02", "running": 0, "owner": "ada", "workshop": "w"}
 
 
+def test_images_are_those_that_a_lab_can_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Removed by force while a container had it, an image keeps its labels and loses its name.
+    nameless = stand_in.image("1.21.4", RepoTags=None)
+    assert read(monkeypatch, host=Host(image_list=[nameless, stand_in.image("1.8.7")]))["images"] == ["1.8.7"]
+
+
 def test_a_script_that_fails_is_a_sentence() -> None:
     with pytest.raises(LabctlError, match="Nothing was to be learned of the Docker host"):
         HERE.script("echo no >&2; exit 3")

@@ -107,6 +107,29 @@ def test_seats_of_a_host_that_does_not_answer_are_lost_and_not_made_twice(hosts:
     assert [limit for _, limit, _ in hosts.played] == [["w-01", "w-03"]]
 
 
+@pytest.mark.parametrize(
+    ("different", "reason"),
+    [
+        ({"disk_free": 1 << 30}, "its disk is full: 1.1 GB are free at /var/lib/docker"),
+        ({"skew": -90.0}, "its clock is 90 seconds behind this machine's"),
+        ({"api": "1.39", "engine": "18.09"}, "its Docker Engine 18.09 is too old"),
+        ({"compose": None}, "it has no Docker Compose v2"),
+    ],
+)
+def test_a_host_that_is_not_fit_is_named_and_harms_no_other(
+    hosts: Hosts, different: dict[str, object], reason: str
+) -> None:
+    bring_up()
+    hosts.different = {"green": different}
+    hosts.played.clear()
+    result = bring_up()
+    assert {one.lab: one.step for one in result.failed} == {"w-02": "lost", "w-04": "lost"}
+    assert all(f"its Docker host green cannot be used: {reason}" in str(one.reason) for one in result.failed)
+    assert [limit for _, limit, _ in hosts.played] == [["w-01", "w-03"]]
+    assert set(hosts.labs["green"]) == {"w-02", "w-04"}
+    assert bring_up(workshop(5)).places["w-05"] == "red"
+
+
 def test_seats_of_a_host_that_was_given_up_are_made_on_the_others_and_a_double_is_named(hosts: Hosts) -> None:
     bring_up()
     hosts.problems = {"green": "gone"}

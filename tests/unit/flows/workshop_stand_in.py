@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labctl.provision.inventory import Inventory
     from labctl.workshop.file import Host
 
-IMAGE = {"labels": {"raft-labctl.consul-version": "1.8.7"}}
+VERSION = "1.8.7"
 OWNER = "ada"
 
 
@@ -30,6 +30,7 @@ class Hosts:
 
     Attributes:
         problems: of hosts that do not answer, by name.
+        different: facts of hosts that are not as usual, by name; `skew` is how far the clock is away.
         failing: the sentence of a lab that fails, and at which task.
         played: each run's playbook and the hosts of its inventory that it was for.
         ready: labs that need nothing.
@@ -38,6 +39,7 @@ class Hosts:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.labs: dict[str, dict[str, dict[str, Any]]] = {}
         self.problems: dict[str, str] = {}
+        self.different: dict[str, dict[str, Any]] = {}
         self.failing: dict[str, tuple[str, str]] = {}
         self.played: list[tuple[str, list[str], tuple[str, ...]]] = []
         self.reapers: dict[str, list[dict[str, str]]] = {}
@@ -45,13 +47,15 @@ class Hosts:
         for module in (seats, down, expire, up):
             monkeypatch.setattr(module, "PlaybookRun", self.run)
         monkeypatch.setattr(up, "labs_of", lambda _: [])
-        monkeypatch.setattr("labctl.portable.image_marks.is_finished", lambda _: True)
 
     def ask(self, host: Host) -> tuple[Facts | None, str | None]:
         if host.name in self.problems:
             return None, self.problems[host.name]
         labs = list(self.labs.get(host.name, {}).values())
-        return Facts(WELL | {"labs": labs, "images": [IMAGE], "reapers": self.reapers.get(host.name, [])}), None
+        own = {"labs": labs, "images": [VERSION], "reapers": self.reapers.get(host.name, [])}
+        different = dict(self.different.get(host.name, {}))
+        skew = different.pop("skew", 0.0)
+        return Facts(WELL | own | different, skew), None
 
     def put(self, host: str, lab: str, number: int, owner: str = OWNER, workshop: str = "w") -> None:
         """A lab that is there."""

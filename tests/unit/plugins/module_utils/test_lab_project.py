@@ -196,6 +196,26 @@ def test_another_failure_is_no_taken_port() -> None:
     assert lab_project.port_error(DockerError("x", said="no such image")) is None
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        'Error response from daemon: OCI runtime create failed: exec: "consul": executable file not found in $PATH',
+        'Error: exec: "/bin/consul": stat /bin/consul: no such file or directory: unknown',
+        "exec /bin/consul: exec format error",
+    ],
+)
+def test_an_image_that_cannot_run_consul_is_named(said: str) -> None:
+    error = lab_project.image_error(DockerError("x", said=said), "raft-labctl/consul:1.8.7")
+    assert error is not None
+    assert "The image raft-labctl/consul:1.8.7 on this Docker host cannot run consul (exec" in error.sentence
+    assert "`docker image rm --force raft-labctl/consul:1.8.7`" in error.sentence
+
+
+def test_a_file_that_is_missing_elsewhere_is_no_broken_image() -> None:
+    said = "open /x/compose.yaml: no such file or directory"
+    assert lab_project.image_error(DockerError("x", said=said), "i") is None
+
+
 def test_an_overlap_is_a_taken_subnet() -> None:
     assert lab_project.subnet_is_taken(DockerError("x", said="Pool overlaps with other one on this address space"))
     assert not lab_project.subnet_is_taken(DockerError("x", said="no such image"))
