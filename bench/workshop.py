@@ -2,10 +2,11 @@
 """Measure `labctl workshop up` against the plain docker command doing the same work with the same parallelism.
 
 The same work, for each seat: a network, three servers with the same image, limits and data volumes, `consul join`
-until all are members, a leader; pace `real`. The same parallelism: ten labs are started at a time, and when all have
-started, all are joined at once, because labs that have a leader take processor time from those that start. Both sides
-in turns, in one run: what counts is the ratio of the medians, because an absolute time means nothing on a shared
-machine. Removing the labs is not timed.
+until all are members, a leader; pace `real`. The same parallelism: ten labs at a time. The plain side is measured in
+two orders: lab by lab, as a person would write the script, and in labctl's own order, where all labs are joined at once
+when all have started, because labs that have a leader take processor time from those that start. All sides in turns, in
+one run: what counts is the ratio of the medians, because an absolute time means nothing on a shared machine. Removing
+the labs is not timed.
 
     python bench/workshop.py --seats 1 10 30 --rounds 3
 """
@@ -19,6 +20,7 @@ import os
 import secrets
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -30,25 +32,41 @@ from typing import TYPE_CHECKING
 from one_lab import LABCTL, Plain, timed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 AT_ONCE = 10
 NETWORK = IPv4Network("10.214.96.0/20")
 SAMPLE_SECONDS = 0.5
 
 
-def plain_seconds(image: str, seats: int) -> float:
-    """All seats by hand, in labctl's order and as many at a time; returns the wall seconds."""
+def lab_by_lab(labs: list[Plain]) -> None:
+    """Ten labs at a time, each from its network to its leader."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(Plain.up, labs))
+
+
+def start_then_join(labs: list[Plain]) -> None:
+    """Ten labs at a time are started, and then all are joined at once."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(Plain.start, labs))
+    with ThreadPoolExecutor(len(labs)) as pool:
+        list(pool.map(Plain.join, labs))
+
+
+ORDERS = {"lab by lab": lab_by_lab, "start, then join": start_then_join}
+
+
+def plain_seconds(image: str, seats: int, work: Callable[[list[Plain]], None]) -> float:
+    """All seats by hand, in one of the orders; returns the wall seconds."""
     subnets = NETWORK.subnets(new_prefix=28)
     labs = [Plain(image, network=subnet) for _, subnet in zip(range(seats), subnets, strict=False)]
-    with ThreadPoolExecutor(AT_ONCE) as few, ThreadPoolExecutor(seats) as all_of_them:
-        try:
-            begun = time.monotonic()
-            list(few.map(Plain.start, labs))
-            list(all_of_them.map(Plain.join, labs))
-            return time.monotonic() - begun
-        finally:
-            list(few.map(Plain.down, labs))
+    try:
+        begun = time.monotonic()
+        work(labs)
+        return time.monotonic() - begun
+    finally:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(Plain.down, labs))
 
 
 def labctl_seconds(seats: int, *, sampled: bool = False) -> tuple[float, int]:
@@ -108,6 +126,39 @@ def _memory(pid: int) -> int:
     return 0
 
 
+def measured(image: str, seats: int, rounds: int, *, quiet: bool) -> dict[str, object]:
+    """One size: every side so many times in turns. Returns the row of the table, and prints it unless `quiet`."""
+    plain: dict[str, list[float]] = {order: [] for order in ORDERS}
+    ours: list[float] = []
+    for number in range(rounds):
+        sides = [*ORDERS, "labctl"]
+        for side in sides if number % 2 == 0 else reversed(sides):
+            if side == "labctl":
+                ours.append(labctl_seconds(seats)[0])
+            else:
+                plain[side].append(plain_seconds(image, seats, ORDERS[side]))
+    _, memory = labctl_seconds(seats, sampled=True)
+    median = statistics.median(ours)
+    ratios = {order: median / statistics.median(seconds) for order, seconds in plain.items()}
+    if not quiet:
+        told = "   ".join(
+            f"plain docker {order} {statistics.median(plain[order]):.2f} s, ratio {ratios[order]:.2f}"
+            for order in ORDERS
+        )
+        print(
+            f"{seats:>3} seats   labctl {median:.2f} s, {median / seats:.2f} s a seat, {memory / 1e6:.0f} MB   {told}"
+        )
+        sys.stdout.flush()
+    return {
+        "seats": seats,
+        "plain": plain,
+        "labctl": ours,
+        "ratios": ratios,
+        "seconds_per_seat": median / seats,
+        "peak_bytes": memory,
+    }
+
+
 def main() -> None:
     """Measure and print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -119,34 +170,9 @@ def main() -> None:
     listed = subprocess.run([LABCTL, "image", "ls", "--json"], check=True, capture_output=True).stdout
     image = json.loads(listed)[0]["name"]
     # Not counted: it warms the page cache.
-    plain_seconds(image, 1)
+    plain_seconds(image, 1, lab_by_lab)
     labctl_seconds(1)
-    rows = []
-    for seats in options.seats:
-        plain: list[float] = []
-        ours: list[float] = []
-        for number in range(options.rounds):
-            for side in (plain, ours) if number % 2 == 0 else (ours, plain):
-                side.append(plain_seconds(image, seats) if side is plain else labctl_seconds(seats)[0])
-        _, memory = labctl_seconds(seats, sampled=True)
-        medians = statistics.median(plain), statistics.median(ours)
-        rows.append(
-            {
-                "seats": seats,
-                "plain": plain,
-                "labctl": ours,
-                "ratio": medians[1] / medians[0],
-                "seconds_per_seat": medians[1] / seats,
-                "peak_bytes": memory,
-            }
-        )
-        if not options.json:
-            print(
-                f"{seats:>3} seats   plain docker {medians[0]:6.2f} s   labctl {medians[1]:6.2f} s   "
-                f"ratio {rows[-1]['ratio']:.2f}   {medians[1] / seats:.2f} s a seat   "
-                f"labctl's peak memory {memory / 1e6:.0f} MB",
-                flush=True,
-            )
+    rows = [measured(image, seats, options.rounds, quiet=options.json) for seats in options.seats]
     if options.json:
         print(json.dumps({"rounds": options.rounds, "image": image, "cores": os.cpu_count(), "sizes": rows}))
 
