@@ -22,8 +22,9 @@ _MIB = 1 << 20
 # Kept for the machine itself.
 _SPARE_MEMORY = 512 * _MIB
 _SPARE_DISK = 2_000 * _MIB
-# Of a lab's server, as bench/capacity.py measures it (docs/workshop.md, "Capacity"): memory with Docker's processes for
-# it and what a lesson adds, log and data of some days, and the largest share of a core that one took at rest.
+# Of a lab's server (docs/workshop.md, "Capacity", has what was measured): memory with Docker's processes for it and
+# what a lesson adds, log and data of some days, and a share of a core near the upper end of what it took at rest, so
+# chosen that 45 seats of three servers fit on two cores, which was tried.
 SERVER_MEMORY = 48 * _MIB
 SERVER_DISK = 40 * _MIB
 SERVER_CORE = {"real": 0.0142, "teach": 0.0125}
