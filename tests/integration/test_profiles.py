@@ -21,6 +21,7 @@ import pytest
 from labctl.portable import lab_access, seat_secrets
 from labctl.portable.consul_door import Door
 from labctl.portable.lab_access import Access, Keys
+from tests.integration.elections import ELECTION_SECONDS
 from tests.integration.fixtures import up
 from tests.integration.harness import (
     IMAGE,
@@ -349,7 +350,7 @@ def test_a_full_lab_can_be_broken_measured_and_checked(ada: Person, lab: str) ->
     killed = ada.done("fault", "kill", "leader", "--lab", lab, "--json").json
     assert killed["changed"] is True
     ada.done("fault", "heal", "--lab", lab)
-    assert ada.done("status", lab, "--json").json["ready"] is True
+    wait_until(lambda: ada.run("status", lab).code == 0, ELECTION_SECONDS, "a leader after the kill")
     measured = ada.done("measure", "failover", lab, "--times", "1", "--json").json
     assert measured
     chaos = ada.done("chaos", lab, "--for", "10s", "--seed", "1", "--json").json
