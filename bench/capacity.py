@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import secrets
 import statistics
-import subprocess
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import docker as docker_library
-from one_lab import LABCTL, timed
+from ours import image, workshop
 
 PACES = ("real", "teach")
 HOUR = 3600
@@ -49,11 +46,11 @@ class Taken:
     disk_at_first: int
 
 
-def sampled(workshop: str) -> dict[str, Sample]:
+def sampled(name: str) -> dict[str, Sample]:
     """Every server's container of a workshop, by name."""
     client = docker_library.from_env()
     found = {}
-    for one in client.containers.list(filters={"label": f"raft-labctl.workshop={workshop}"}):
+    for one in client.containers.list(filters={"label": f"raft-labctl.workshop={name}"}):
         stats = cast("dict[str, Any]", one.stats(stream=False))
         memory = stats["memory_stats"]
         details = memory["stats"]
@@ -70,21 +67,13 @@ def sampled(workshop: str) -> dict[str, Sample]:
 
 def taken(pace: str, seats: int, rest: float, seconds: float) -> Taken:
     """Bring a workshop up, leave it alone, and look twice."""
-    name = f"bench-{secrets.token_hex(3)}"
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "workshop.yml"
-        file.write_text(f"workshop: {name}\nseats: {seats}\npace: {pace}\n", encoding="utf-8")
-        words = (LABCTL, "workshop", "{}", "--file", str(file), "--json")
-        up, down = ([word.format(verb) for word in words] for verb in ("up", "down"))
-        try:
-            timed(*up)
-            time.sleep(rest)
-            begun, before = time.monotonic(), sampled(name)
-            time.sleep(seconds)
-            after = sampled(name)
-            passed = time.monotonic() - begun
-        finally:
-            subprocess.run(down, check=False, capture_output=True)
+    with workshop(seats=seats, pace=pace) as ours:
+        ours.up()
+        time.sleep(rest)
+        begun, before = time.monotonic(), sampled(ours.name)
+        time.sleep(seconds)
+        after = sampled(ours.name)
+        passed = time.monotonic() - begun
     both = [(before[one], after[one]) for one in before.keys() & after.keys()]
     return Taken(
         pace=pace,
@@ -105,7 +94,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0, help="seconds between the looks (default 120)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
-    timed(LABCTL, "image", "build")
+    image()
     found = [taken(pace, options.seats, options.rest, options.seconds) for pace in PACES]
     if options.json:
         print(json.dumps([asdict(one) for one in found]))

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Measure `labctl workshop up` against the plain docker command doing the same work with the same parallelism.
 
-The same work, for each seat: a network, three servers with the same image, limits and data volumes, `consul join`
-until all are members, a leader; pace `real`. The same parallelism: ten labs at a time. The plain side is measured in
-two orders: lab by lab, as a person would write the script, and in labctl's own order, where all labs are joined at once
-when all have started, because labs that have a leader take processor time from those that start. All sides in turns, in
-one run: what counts is the ratio of the medians, because an absolute time means nothing on a shared machine. Removing
-the labs is not timed.
+The same work, for each seat: a network, a gossip key that no command line shows (none with `--profile open`), three
+servers with the same image, limits and data volumes, `consul join` until all are members, a leader; pace `real`. The
+same parallelism: ten labs at a time.
+
+The plain side is measured in two orders: lab by lab, as a person would write the script, and in labctl's own order,
+where all labs are joined at once when all have started, because labs that have a leader take processor time from those
+that start. All sides in turns, in one run: what counts is the ratio of the medians, because an absolute time means
+nothing on a shared machine. Removing the labs is not timed.
 
     python bench/workshop.py --seats 1 10 30 --rounds 3
 """
@@ -17,19 +19,18 @@ import argparse
 import contextlib
 import json
 import os
-import secrets
 import statistics
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from one_lab import LABCTL, Plain, timed
+from ours import image, workshop
+from plain import PROFILES, Plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,32 +57,35 @@ def start_then_join(labs: list[Plain]) -> None:
 ORDERS = {"lab by lab": lab_by_lab, "start, then join": start_then_join}
 
 
-def plain_seconds(image: str, seats: int, work: Callable[[list[Plain]], None]) -> float:
-    """All seats by hand, in one of the orders; returns the wall seconds."""
-    subnets = NETWORK.subnets(new_prefix=28)
-    labs = [Plain(image, network=subnet) for _, subnet in zip(range(seats), subnets, strict=False)]
-    try:
-        begun = time.monotonic()
-        work(labs)
-        return time.monotonic() - begun
-    finally:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(Plain.down, labs))
+@dataclass(frozen=True)
+class Room:
+    """What both sides bring up: so many labs of three servers with this image and profile."""
 
+    image: str
+    seats: int
+    profile: str
 
-def labctl_seconds(seats: int, *, sampled: bool = False) -> tuple[float, int]:
-    """A workshop; returns the wall seconds and, where it is sampled, the peak memory of labctl and all below it."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "workshop.yml"
-        file.write_text(f"workshop: bench-{secrets.token_hex(3)}\nseats: {seats}\npace: real\n", encoding="utf-8")
-        words = (LABCTL, "workshop", "{}", "--file", str(file), "--json")
-        up, down = ([word.format(verb) for word in words] for verb in ("up", "down"))
+    def by_hand(self, work: Callable[[list[Plain]], None]) -> float:
+        """All seats with the docker command, in one of the orders; returns the wall seconds."""
+        subnets = NETWORK.subnets(new_prefix=28)
+        labs = [
+            Plain(self.image, network=subnet, profile=self.profile)
+            for _, subnet in zip(range(self.seats), subnets, strict=False)
+        ]
         try:
-            with peak() if sampled else contextlib.nullcontext([0]) as found:
-                seconds = timed(*up)
-            return seconds, found[0]
+            begun = time.monotonic()
+            work(labs)
+            return time.monotonic() - begun
         finally:
-            subprocess.run(down, check=False, capture_output=True)
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                list(pool.map(Plain.down, labs))
+
+    def by_labctl(self, *, sampled: bool = False) -> tuple[float, int]:
+        """A workshop; returns the wall seconds and, where it is sampled, the peak memory of labctl and all below it."""
+        with workshop(seats=self.seats, pace="real", profile=self.profile) as ours:
+            with peak() if sampled else contextlib.nullcontext([0]) as found:
+                seconds = ours.up()
+            return seconds, found[0]
 
 
 @contextlib.contextmanager
@@ -126,7 +130,7 @@ def _memory(pid: int) -> int:
     return 0
 
 
-def measured(image: str, seats: int, rounds: int, *, quiet: bool) -> dict[str, object]:
+def measured(room: Room, rounds: int, *, quiet: bool) -> dict[str, object]:
     """One size: every side so many times in turns. Returns the row of the table, and prints it unless `quiet`."""
     plain: dict[str, list[float]] = {order: [] for order in ORDERS}
     ours: list[float] = []
@@ -134,10 +138,10 @@ def measured(image: str, seats: int, rounds: int, *, quiet: bool) -> dict[str, o
         sides = [*ORDERS, "labctl"]
         for side in sides if number % 2 == 0 else reversed(sides):
             if side == "labctl":
-                ours.append(labctl_seconds(seats)[0])
+                ours.append(room.by_labctl()[0])
             else:
-                plain[side].append(plain_seconds(image, seats, ORDERS[side]))
-    _, memory = labctl_seconds(seats, sampled=True)
+                plain[side].append(room.by_hand(ORDERS[side]))
+    _, memory = room.by_labctl(sampled=True)
     median = statistics.median(ours)
     ratios = {order: median / statistics.median(seconds) for order, seconds in plain.items()}
     if not quiet:
@@ -145,16 +149,15 @@ def measured(image: str, seats: int, rounds: int, *, quiet: bool) -> dict[str, o
             f"plain docker {order} {statistics.median(plain[order]):.2f} s, ratio {ratios[order]:.2f}"
             for order in ORDERS
         )
-        print(
-            f"{seats:>3} seats   labctl {median:.2f} s, {median / seats:.2f} s a seat, {memory / 1e6:.0f} MB   {told}"
-        )
+        a_seat = median / room.seats
+        print(f"{room.seats:>3} seats   labctl {median:.2f} s, {a_seat:.2f} s a seat, {memory / 1e6:.0f} MB   {told}")
         sys.stdout.flush()
     return {
-        "seats": seats,
+        "seats": room.seats,
         "plain": plain,
         "labctl": ours,
         "ratios": ratios,
-        "seconds_per_seat": median / seats,
+        "seconds_per_seat": median / room.seats,
         "peak_bytes": memory,
     }
 
@@ -164,17 +167,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seats", type=int, nargs="+", default=[1, 10, 30], help="sizes (default 1 10 30)")
     parser.add_argument("--rounds", type=int, default=3, help="workshops of each size and kind (default 3)")
+    parser.add_argument("--profile", choices=PROFILES, default="gossip", help="of both sides' labs (default gossip)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
-    timed(LABCTL, "image", "build")
-    listed = subprocess.run([LABCTL, "image", "ls", "--json"], check=True, capture_output=True).stdout
-    image = json.loads(listed)[0]["name"]
+    name = image()
     # Not counted: it warms the page cache.
-    plain_seconds(image, 1, lab_by_lab)
-    labctl_seconds(1)
-    rows = [measured(image, seats, options.rounds, quiet=options.json) for seats in options.seats]
+    first = Room(name, 1, options.profile)
+    first.by_hand(lab_by_lab)
+    first.by_labctl()
+    rows = [measured(Room(name, seats, options.profile), options.rounds, quiet=options.json) for seats in options.seats]
     if options.json:
-        print(json.dumps({"rounds": options.rounds, "image": image, "cores": os.cpu_count(), "sizes": rows}))
+        told = {"rounds": options.rounds, "profile": options.profile, "image": name, "cores": os.cpu_count()}
+        print(json.dumps({**told, "sizes": rows}))
 
 
 if __name__ == "__main__":
