@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible.module_utils import lab_names
-from ansible.module_utils.docker_api import DockerError
-
-if TYPE_CHECKING:
-    from ansible.module_utils.docker_api import Engine
+from ansible.module_utils.docker_api import DockerError, Engine
 
 
 @dataclass(frozen=True)
@@ -114,6 +111,14 @@ def find(engine: Engine, lab: str) -> Found:
         volumes=tuple(one["Name"] for one in volumes),
         profile=lab_names.profile_of(profiles[0]) if profiles else "",
     )
+
+
+def members_of(lab: str) -> list[dict[str, Any]]:
+    """A lab's servers on this Docker host, as the fact `consul_lab_members`; none is no lab. Raises DockerError."""
+    problem = lab_names.name_problem(lab)
+    if problem:
+        raise DockerError(lab_names.name_sentence(lab, problem), "usage")
+    return [server.fact() for server in find(Engine(), lab).servers]
 
 
 def refuse_foreign(lab: str, owner: str, found: Found, *, removing: bool = False) -> None:

@@ -32,10 +32,10 @@ options:
     type: str
     required: true
   members:
-    description: The servers, as the fact C(consul_lab_members) has them.
+    description:
+      - The servers, as the fact C(consul_lab_members) has them. Left out, the module looks for them and sets that fact.
     type: list
     elements: dict
-    required: true
     suboptions:
       name: {description: The server's name., type: str, required: true}
       container: {description: Its container's name., type: str, required: true}
@@ -66,7 +66,6 @@ EXAMPLES = r"""
 - name: Join the servers
   consul_cluster:
     name: ada
-    members: "{{ consul_lab_members }}"
 
 - name: Wait until another server leads after consul1, which led in term 2 and was stopped
   consul_cluster:
@@ -109,6 +108,10 @@ ansible_facts:
     consul_lab_cluster:
       description: The same as C(cluster).
       type: dict
+    consul_lab_members:
+      description: The servers, as M(consul_lab_info) gives them; where O(members) was left out.
+      type: list
+      elements: dict
 """
 
 import calendar
@@ -118,6 +121,7 @@ from typing import Any
 from ansible.module_utils import answering, consul_views
 from ansible.module_utils.cluster_wait import Cluster, NotReadyError
 from ansible.module_utils.docker_api import DockerError, Engine
+from ansible.module_utils.lab_found import members_of
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:
@@ -127,7 +131,6 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "members": {
             "type": "list",
             "elements": "dict",
-            "required": True,
             "options": {
                 "name": {"type": "str", "required": True},
                 "container": {"type": "str", "required": True},
@@ -176,8 +179,12 @@ def report(views: list[consul_views.View]) -> dict[str, Any]:
 
 def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """Do what the arguments say and return the module's result. Raises DockerError with one sentence."""
+    facts: dict[str, Any] = {}
+    if params["members"] is None:
+        facts["consul_lab_members"] = members_of(params["name"])
+        params = {**params, "members": facts["consul_lab_members"]}
     result = cluster_of(params, check_mode=check_mode)
-    return {**result, "ansible_facts": {"consul_lab_cluster": result["cluster"]}}
+    return {**result, "ansible_facts": {**facts, "consul_lab_cluster": result["cluster"]}}
 
 
 def cluster_of(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:

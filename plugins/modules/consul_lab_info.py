@@ -42,9 +42,8 @@ ansible_facts:
 
 from typing import Any
 
-from ansible.module_utils import answering, lab_names
-from ansible.module_utils.docker_api import DockerError, Engine
-from ansible.module_utils.lab_found import find
+from ansible.module_utils import answering
+from ansible.module_utils.lab_found import members_of
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:
@@ -54,11 +53,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
 
 def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:  # noqa: ARG001 - it only ever reads
     """Collect the facts. Raises DockerError with one sentence."""
-    problem = lab_names.name_problem(params["name"])
-    if problem:
-        raise DockerError(lab_names.name_sentence(params["name"], problem), "usage")
-    servers = find(Engine(), params["name"]).servers
-    return {"changed": False, "ansible_facts": {"consul_lab_members": [server.fact() for server in servers]}}
+    return {"changed": False, "ansible_facts": {"consul_lab_members": members_of(params["name"])}}
 
 
 def main() -> None:

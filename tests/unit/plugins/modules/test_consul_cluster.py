@@ -250,6 +250,32 @@ def test_check_mode_says_who_leads_now(
     assert docker.calls == []
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_servers_that_nobody_names_are_looked_for_and_become_a_fact(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, *, check: bool
+) -> None:
+    cluster = clusters(3)
+    for one in cluster.members():
+        labels = {"raft-labctl.lab": "ada", "raft-labctl.server": one["name"]}
+        docker.put_container(one["container"], labels=labels)
+        docker.container(one["container"])["NetworkSettings"] = {
+            "Networks": {"lab": {"IPAddress": one["address"]}},
+            "Ports": {"8500/tcp": [{"HostPort": str(one["http_port"])}]},
+        }
+    result = module_run(consul_cluster.main, check=check, name="ada")
+    assert result["cluster"]["leader"] == "consul1"
+    members = result["ansible_facts"]["consul_lab_members"]
+    assert [(one["name"], one["http_port"]) for one in members] == [
+        (one["name"], one["http_port"]) for one in cluster.members()
+    ]
+
+
+@pytest.mark.usefixtures("docker")
+def test_a_lab_without_servers_is_none_whoever_looked(module_run: ModuleRun) -> None:
+    result = module_run(consul_cluster.main, name="ada")
+    assert result["msg"] == "There is no lab ada on this Docker host: `labctl up ada` starts it."
+
+
 @pytest.mark.usefixtures("docker")
 def test_no_servers_are_no_lab(module_run: ModuleRun) -> None:
     result = module_run(consul_cluster.main, name="ada", members=[])
