@@ -39,7 +39,8 @@ SHARES = tuple((number + 0.5) / 200 for number in range(200))
 """The shares at which a curve is given."""
 USUAL_MAXIMUM = 0.99
 _SILENCES = 64
-_HALVINGS = 60
+# The last of them is less than a microsecond of the slowest timer there is.
+_HALVINGS = 28
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -24,15 +25,19 @@ OURS = [str(ROOT / "plugins" / "module_utils"), str(ROOT / "labctl" / "portable"
 settings.register_profile("labctl", max_examples=60, deadline=None)
 settings.load_profile("labctl")
 
+_tests = itertools.count()
+
 # ansible.cfg names these two folders as module_utils; in a module's archive both are one.
 ansible.module_utils.__path__ += [folder for folder in OURS if folder not in ansible.module_utils.__path__]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No unit test reaches a real engine, or a real user's labs and state."""
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    # Only named: to make a folder for each of thousands of tests takes longer than most of them.
+    own = tmp_path_factory.getbasetemp() / f"nothing-{next(_tests)}"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{own}/no-engine.sock")
+    monkeypatch.setenv("XDG_STATE_HOME", str(own / "state"))
     for name in ("DOCKER_CONTEXT", "DOCKER_CERT_PATH", "LABCTL_OWNER", "LABCTL_LAB", "LABCTL_DEBUG", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 

@@ -14,7 +14,7 @@ LABS = [f"raft101-{number:02d}" for number in range(1, 31)]
 
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch) -> TerminalBoard:
-    monkeypatch.setattr("shutil.get_terminal_size", lambda *_: os.terminal_size((60, 24)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda *_, **__: os.terminal_size((60, 24)))
     return TerminalBoard()
 
 
