@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 READY_KEY = "raft-labctl/ready"
+# consul v1.8.7 agent/structs/acl.go, ACLModeLegacy.
+_LEGACY_ACL = "2"
 _VOTER = re.compile(r"Suffrage:Voter ID:(\S+) Address:([^\s}]+)")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|µs|us|ns|m|s)")
 _MILLISECONDS = {"h": 3_600_000.0, "m": 60_000.0, "s": 1000.0, "ms": 1.0, "µs": 1e-3, "us": 1e-3, "ns": 1e-6}
@@ -44,7 +46,8 @@ class View:
 
     `leader` and `voters` are addresses without the port; `voter_ids` has, for the address of each voter that is known
     by one, its node ID; indexes count log entries; `last_contact_ms` is the time since the leader was heard, in
-    milliseconds (0 on the leader, None when never).
+    milliseconds (0 on the leader, None when never); `legacy_acl` is whether it still checks tokens as before Consul
+    1.4, where it refuses to list or change them.
     """
 
     name: str
@@ -61,6 +64,7 @@ class View:
     members: int = 0
     voters: frozenset[str] = field(default_factory=frozenset)
     voter_ids: Mapping[str, str] = field(default_factory=dict)
+    legacy_acl: bool = False
 
 
 def milliseconds(duration: str) -> float | None:
@@ -114,6 +118,7 @@ def view_from_self(member: Member, document: Any, peers: Any = None) -> View:
         members=_number((stats.get("serf_lan") or {}).get("members")),
         voters=voters,
         voter_ids=voter_ids,
+        legacy_acl=((document.get("Member") or {}).get("Tags") or {}).get("acls") == _LEGACY_ACL,
     )
 
 
@@ -154,7 +159,8 @@ def disagreement(views: list[View], stopped: Sequence[Member] = ()) -> str | Non
     They are when every server answers, names the same leader among them, and knows every server as a voter. Those that
     are `stopped` on purpose are not asked, cannot lead, and still vote: a majority is one of all. A server that lost
     its data comes back with another node ID; the leader goes on sending entries to its address, and until it notices,
-    the vote there still belongs to the one that is gone.
+    the vote there still belongs to the one that is gone. From Consul 1.4 to 1.10, a server with access control begins
+    in a legacy mode, and leaves it some time after it has seen the leader do so.
     """
     silent = [view for view in views if view.problem]
     if silent:
@@ -177,6 +183,9 @@ def disagreement(views: list[View], stopped: Sequence[Member] = ()) -> str | Non
             return why
     if leader_of(views) is None:
         return "the server that all name as leader does not lead yet"
+    legacy = [view.name for view in views if view.legacy_acl]
+    if legacy:
+        return f"{_list(legacy)} {'has' if len(legacy) == 1 else 'have'} not yet left the legacy mode of access control"
     return None
 
 

@@ -13,6 +13,8 @@ from ansible.module_utils.lab_doors import Doors
 POLL_SECONDS = 0.02
 # Who has waited long for an election asks less often: by this share of the time so far, and at most so late.
 PATIENCE, LONGEST_PAUSE = 0.03, 0.1
+# A server in legacy mode looks whether it may leave it after ever longer waits, and each question costs all servers.
+LEGACY_SECONDS = 0.5
 PASSES = ("PUT", "DELETE")
 APPLY_SECONDS = 5.0
 
@@ -142,4 +144,5 @@ class Cluster:
                         return self.views(), agreed
                     continue
             passed = 0
-            self.pause(why or "no leader")
+            seldom = any(view.legacy_acl for view in views)
+            self.pause(why or "no leader", LEGACY_SECONDS if seldom else POLL_SECONDS)

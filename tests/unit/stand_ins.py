@@ -319,6 +319,7 @@ class FakeServer:
     http_port: int
     broken: bool = False
     deaf: bool = False
+    legacy: int = 0  # so many answers say that its access control is in legacy mode
     applied: int = 10
 
     def member(self) -> dict[str, Any]:
@@ -388,7 +389,10 @@ class FakeCluster:
                 + "]"
             )
         leader = f"{self.servers[self.leader].address}:8300" if leads and self.leader is not None else ""
+        legacy = self.servers[number].legacy > 0
+        self.servers[number].legacy -= legacy
         return {
+            "Member": {"Tags": {"acls": "2" if legacy else "1"}},
             "Config": {"NodeID": f"node-{number + 1}", "Version": "1.8.7"},
             "Stats": {
                 "raft": raft,

@@ -120,6 +120,12 @@ def test_servers_that_do_not_vote_yet_are_no_voters() -> None:
     assert consul_views.view_from_self(Member("c", "", Door(1)), document).voters == {"10.213.0.2"}
 
 
+@pytest.mark.parametrize(("tags", "legacy"), [({"acls": "2"}, True), ({"acls": "1"}, False), ({}, False)])
+def test_the_mode_of_access_control_is_read_from_the_servers_tags(tags: dict[str, str], legacy: bool) -> None:
+    document = {"Member": {"Tags": tags}, "Stats": {}}
+    assert consul_views.view_from_self(Member("consul1", "", Door(1)), document, []).legacy_acl is legacy
+
+
 def test_up_to_raft_protocol_2_a_voter_is_known_by_its_address_alone() -> None:
     words = "[{Suffrage:Voter ID:10.213.0.2:8300 Address:10.213.0.2:8300}]"
     document = {"Config": {"NodeID": "one"}, "Stats": {"raft": {"latest_configuration": words}}}
@@ -198,6 +204,7 @@ def test_servers_that_agree_are_one_cluster() -> None:
         (2, {"leader": ADDRESSES[1]}, "different leaders"),
         (1, {"voters": frozenset(ADDRESSES[:2])}, "for consul2, consul3 is not yet a voter"),
         (1, {"voters": frozenset({*ADDRESSES, "10.213.0.9"})}, "consul2 counts 4 voters"),
+        (1, {"legacy_acl": True}, "consul2 has not yet left the legacy mode of access control"),
         (0, {"state": "follower"}, "does not lead yet"),
         (0, {"state": "candidate"}, "does not lead yet"),
     ],

@@ -250,6 +250,20 @@ def test_check_mode_says_who_leads_now(
     assert docker.calls == []
 
 
+@pytest.mark.usefixtures("docker")
+def test_no_lab_is_ready_while_a_server_would_refuse_to_list_tokens(
+    clusters: Callable[..., FakeCluster], module_run: ModuleRun
+) -> None:
+    cluster = clusters(3)
+    cluster.servers[1].legacy = 2
+    begun = time.monotonic()
+    assert run(module_run, cluster)["cluster"]["leader"] == "consul1"
+    assert (time.monotonic() - begun >= 0.5, cluster.servers[1].legacy) == (True, 0)
+    cluster.servers[1].legacy = 1000
+    result = run(module_run, cluster, timeout=1)
+    assert "1 seconds: consul2 has not yet left the legacy mode of access control (consul1: leader" in result["msg"]
+
+
 @pytest.mark.parametrize("check", [False, True])
 def test_servers_that_nobody_names_are_looked_for_and_become_a_fact(
     docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, *, check: bool
