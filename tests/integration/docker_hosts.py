@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -25,6 +25,7 @@ from tests.integration.harness import ROOT, wait_until
 from tests.integration.own_engine import END_SECONDS, OwnEngine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 RANGE = ipaddress.IPv4Network("10.219.0.0/16")
@@ -164,12 +165,12 @@ class DockerHost(OwnEngine):
         _run("ip", "link", "set", self._cable, "up")
         self._start_sshd()
 
-    def _start_sshd(self) -> None:
+    def _start_sshd(self, *through: str) -> None:
         pid = self.folder / "sshd.pid"
         pid.unlink(missing_ok=True)
-        sshd = _sshd()
+        words = [*self.inside, *through, *_sshd()]
         subprocess.run(
-            [*self.inside, *sshd, "-f", str(self.folder / "sshd_config"), "-E", str(self.folder / "sshd.log")],
+            [*words, "-f", str(self.folder / "sshd_config"), "-E", str(self.folder / "sshd.log")],
             check=True,
         )
         wait_until(self._listens, SSH_SECONDS, f"the sshd of {self.folder}/sshd.log")
@@ -190,6 +191,17 @@ class DockerHost(OwnEngine):
     def start_sshd(self) -> None:
         """Start its sshd again."""
         self._start_sshd()
+
+    @contextmanager
+    def seen_with(self, mount: str) -> Iterator[None]:
+        """Let those who log in, and not its engine, see the host with one mount more: the arguments of `mount`."""
+        self.stop_sshd()
+        self._start_sshd("unshare", "-m", "sh", "-c", f'mount {mount} && exec "$@"', "sh")
+        try:
+            yield
+        finally:
+            self.stop_sshd()
+            self._start_sshd()
 
     def change_host_key(self) -> None:
         """Let it have another host key, as after an installation from nothing, or as an impostor has."""

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -387,6 +388,22 @@ def test_an_engine_that_stopped_is_named_and_its_seats_are_mended(fleet: Fleet) 
     fleet.done("up", "--retry-failed")
     assert fleet.ready() == fleet.of("red") | there
     assert fleet.started("red") == before
+
+
+def test_a_full_disk_and_a_wrong_clock_are_named_and_their_seats_are_mended(fleet: Fleet) -> None:
+    before, there, green = fleet.started(), fleet.of("green"), fleet.hosts["green"]
+    with green.seen_with(f"-t tmpfs -o size=1m none {green.folder}/data"):
+        reason = refused_on_green(fleet)
+        assert f"its disk is full: 0.0 GB are free at {green.folder}/data, and 2.1 must be" in reason
+    date = green.folder / "date"
+    date.write_text("#!/bin/sh\ntouch /run/now && echo $(($(stat -c %Y /run/now) + 3600))\n")
+    date.chmod(0o755)
+    with green.seen_with(f"--bind {date} {shutil.which('date')}"):
+        reason = refused_on_green(fleet)
+        assert re.search(r"its clock is 3(599|600|601) seconds ahead of this machine's: set both by NTP", reason)
+    fleet.done("up", "--retry-failed")
+    assert fleet.ready() == fleet.of("red") | there
+    assert fleet.started() == before
 
 
 def listening(host: DockerHost, port: int) -> subprocess.Popen[bytes]:
