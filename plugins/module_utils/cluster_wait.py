@@ -17,6 +17,8 @@ PATIENCE, LONGEST_PAUSE = 0.03, 0.1
 LEGACY_SECONDS = 0.5
 PASSES = ("PUT", "DELETE")
 APPLY_SECONDS = 5.0
+# How often Docker is asked whether the servers run: where one does not answer, and else.
+LOOK_SECONDS, SELDOM_SECONDS = 0.5, 2.0
 
 
 class NotReadyError(Exception):
@@ -38,6 +40,7 @@ class Cluster:
         self.after_term: int = params["after_term"]
         self.timeout: float = params["timeout"]
         self.ends = time.monotonic() + self.timeout
+        self._looked = time.monotonic()
 
     def _member(self, fact: dict[str, Any]) -> consul_views.Member:
         return consul_views.Member(fact["name"], fact["address"], self._doors.of(fact["http_port"]))
@@ -69,15 +72,37 @@ class Cluster:
             silent = [view for view in views if view.problem]
             if not silent:
                 return views
-            stopped = [member.name for member in self.members if member.door is None]
-            if stopped:
-                raise NotReadyError(
-                    f"The lab {self.lab} cannot become ready because {', '.join(stopped)} "
-                    f"{'is' if len(stopped) == 1 else 'are'} not running: "
-                    f"`labctl start {self.lab}` starts what is stopped, "
-                    f"and `labctl up {self.lab}` makes again what is missing."
-                )
+            self._refuse([member.name for member in self.members if member.door is None])
+            self._refuse_stopped(views)
             self.pause(f"{silent[0].name} {silent[0].problem}")
+
+    def _refuse(self, stopped: list[str]) -> None:
+        """Raise NotReadyError where servers do not run."""
+        if stopped:
+            raise NotReadyError(
+                f"The lab {self.lab} cannot become ready because {', '.join(stopped)} "
+                f"{'is' if len(stopped) == 1 else 'are'} not running: "
+                f"`labctl start {self.lab}` starts what is stopped, "
+                f"and `labctl up {self.lab}` makes again what is missing."
+            )
+
+    def _refuse_stopped(self, views: list[consul_views.View]) -> None:
+        """Raise NotReadyError where a server has stopped meanwhile, or was removed; look sooner where one is silent.
+
+        Nobody would start it: who had its lab taken away would wait, and ask, until the time is up.
+        """
+        self._look(LOOK_SECONDS if any(view.problem for view in views) else SELDOM_SECONDS)
+
+    def _look(self, every: float) -> None:
+        """Ask Docker whether all servers run, where that is `every` seconds ago. Raises NotReadyError, DockerError."""
+        now = time.monotonic()
+        if now - self._looked < every:
+            return
+        self._looked = now
+        found = Engine().inspected(self.containers, doing="looking whether the servers run")
+        running = {one["Name"].lstrip("/") for one in found if one["State"]["Running"]}
+        there = zip(self.members, self.containers, strict=True)
+        self._refuse([member.name for member, container in there if container not in running])
 
     def strangers(self, views: list[consul_views.View]) -> bool:
         """Whether some server does not know as many members as the lab has."""
@@ -102,8 +127,10 @@ class Cluster:
                 why = error.sentence
             settle = time.monotonic() + 1.0
             while time.monotonic() < settle:
-                if not self.strangers(self.views()):
+                views = self.views()
+                if not self.strangers(views):
                     return
+                self._refuse_stopped(views)
                 self.pause(why)
 
     def _wait_for_a_leader(self) -> None:
@@ -120,6 +147,7 @@ class Cluster:
             except (OSError, ValueError):
                 # The views tell what is wrong with it.
                 return
+            self._look(SELDOM_SECONDS)
             waited = time.monotonic() - begun
             self.pause("no server knows a leader yet", min(LONGEST_PAUSE, max(POLL_SECONDS, PATIENCE * waited)))
 
@@ -130,6 +158,7 @@ class Cluster:
         self._wait_for_a_leader()
         while True:
             views = self.views()
+            self._refuse_stopped(views)
             why = consul_views.disagreement(views, self.stopped)
             leader = consul_views.leader_of(views)
             if why is None and leader is not None and leader.term <= self.after_term:

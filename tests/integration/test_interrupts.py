@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.harness import VERSION, docker, servers, wait_until
 from tests.integration.kills import UP, how_long, interrupt, kill, moments, must_come_up, must_go_down
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 SEED = 2015
 COUNT = 3
+SERVERS = 3
+JOIN_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +58,22 @@ def test_after_down_was_killed_the_next_down_leaves_nothing_and_the_next_up_is_r
         if moment.number % 2:
             must_come_up(ada, lab, what)
         must_go_down(ada, lab, what)
+
+
+def test_nobody_goes_on_waiting_for_a_lab_that_is_removed(ada: Person, names: Callable[[], str]) -> None:
+    lab = names()
+    process = ada.start("up", lab, "--pace", "teach", "--consul-version", VERSION)
+    wait_until(lambda: members_of(lab) == SERVERS, JOIN_SECONDS, "the servers know each other")
+    # labctl alone: Ansible goes on, and waits for an election that takes its time at this pace.
+    process.kill()
+    process.communicate(timeout=60)
+    assert ada.processes()
+    must_go_down(ada, lab, "killed while it waited for a leader")
+
+
+def members_of(lab: str) -> int:
+    """How many members the first server knows; 0 while it does not run."""
+    first = next((one for one in servers(lab) if one["Name"].endswith("consul1")), None)
+    if first is None or not first["State"]["Running"]:
+        return 0
+    return docker("exec", first["Id"], "consul", "members", check=False).count(" alive ")

@@ -10,6 +10,9 @@ import pytest
 import consul_cluster
 from tests.unit.stand_ins import FINISHED
 
+# Far less than any time that a lab is waited for, and enough on a busy machine.
+LONG_SECONDS = 20
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,6 +27,12 @@ def run(module_run: ModuleRun, cluster: FakeCluster, *, check: bool = False, **c
 def joined_by_hand(docker: FakeDocker) -> Callable[[], bool]:
     """Whether somebody has run the whole join."""
     return lambda: bool(docker.called("exec", "join"))
+
+
+def put_containers(docker: FakeDocker, cluster: FakeCluster) -> None:
+    """Let Docker know the servers' containers; they run."""
+    for one in cluster.members():
+        docker.put_container(one["container"])
 
 
 def writes(cluster: FakeCluster) -> list[tuple[str, str, str]]:
@@ -114,14 +123,41 @@ def test_a_stopped_server_is_told_at_once(
     assert docker.calls == []
 
 
-@pytest.mark.usefixtures("docker")
 def test_a_server_that_does_not_answer_in_time_is_named(
-    clusters: Callable[..., FakeCluster], module_run: ModuleRun
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
 ) -> None:
     cluster = clusters(3)
+    put_containers(docker, cluster)
     cluster.servers[0].broken = True
     result = run(module_run, cluster, timeout=1)
     assert "consul1 does not answer (HTTP 500" in result["msg"]
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_nobody_waits_for_a_server_that_stopped_meanwhile(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, *, joined: bool
+) -> None:
+    cluster = clusters(3, joined=lambda: joined)
+    put_containers(docker, cluster)
+    docker.container("labctl-ada-consul2")["State"] |= {"Status": "exited", "Running": False}
+    cluster.servers[1].broken = True
+    begun = time.monotonic()
+    result = run(module_run, cluster, timeout=60)
+    assert time.monotonic() - begun < LONG_SECONDS
+    assert result["failure"] == "not_ready"
+    assert "The lab ada cannot become ready because consul2 is not running" in result["msg"]
+
+
+def test_who_waits_for_an_election_notices_that_voters_were_removed(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ansible.module_utils.cluster_wait.SELDOM_SECONDS", 0.1)
+    cluster = clusters(3, leader=None)
+    put_containers(docker, cluster)
+    docker.lose("labctl-ada-consul2")
+    docker.lose("labctl-ada-consul3")
+    result = run(module_run, cluster, timeout=60)
+    assert "cannot become ready because consul2, consul3 are not running" in result["msg"]
 
 
 def test_without_join_servers_that_wait_are_left_waiting(
