@@ -60,7 +60,7 @@ lint: venv-dev ## ruff, mypy, yamllint, ansible-lint, and shellcheck where it is
 
 .PHONY: unit
 unit: venv-dev ## Tests without Docker, in seconds.
-	pytest --numprocesses auto tests/unit $(PYTEST)
+	pytest --numprocesses auto --dist worksteal tests/unit $(PYTEST)
 
 .PHONY: browser
 browser: venv-dev ## Pages in a real Chromium.

@@ -39,8 +39,8 @@ SHARES = tuple((number + 0.5) / 200 for number in range(200))
 """The shares at which a curve is given."""
 USUAL_MAXIMUM = 0.99
 _SILENCES = 64
-# The last of them is less than a microsecond of the slowest timer there is.
-_HALVINGS = 28
+# The last of them is a thirtieth of a millisecond of the slowest timer there is; times are shown in milliseconds.
+_HALVINGS = 20
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,11 @@ _tests = itertools.count()
 ansible.module_utils.__path__ += [folder for folder in OURS if folder not in ansible.module_utils.__path__]
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:  # noqa: ARG001 - the hook's own signature
+    """One more worker than cores: a good part of the tests' time is waiting."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def _nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No unit test reaches a real engine, or a real user's labs and state."""

@@ -103,13 +103,13 @@ def test_without_pre_vote_one_of_two_candidates_of_the_same_term_has_to_stand_ag
 @pytest.mark.parametrize("pre_vote", [True, False])
 def test_nothing_that_is_played_out_is_sooner_than_what_is_said_to_be_possible(servers: int, pre_vote: bool) -> None:
     said = expected(REAL, servers, pre_vote=pre_vote)
-    random = drawing(1)
-    played = [play(random, REAL, servers, pre_vote=pre_vote) for _ in range(DRAWS)]
+    random, tries = drawing(1), DRAWS // 3
+    played = [play(random, REAL, servers, pre_vote=pre_vote) for _ in range(tries)]
     assert said.detection.spread.minimum <= min(one.detection for one in played)
     assert said.leaderless.spread.minimum <= min(one.leaderless for one in played)
     assert said.election.spread.minimum <= min(one.leaderless - one.detection for one in played) + 1e-9
     assert min(one.detection for one in played) < said.detection.spread.minimum + 0.1
-    assert sum(one.campaigns for one in played) / DRAWS == pytest.approx(said.campaigns, rel=0.05)
+    assert sum(one.campaigns for one in played) / tries == pytest.approx(said.campaigns, rel=0.05)
 
 
 @pytest.mark.parametrize("pre_vote", [True, False])

@@ -33,9 +33,9 @@ def pieces_of(data: bytes, cuts: list[int]) -> Iterator[bytes]:
     yield data[begin:]
 
 
-@pytest.mark.parametrize("wording", WORDINGS)
-def test_no_wording_of_an_event_is_lost(wording: str) -> None:
-    assert len(list(sift([f"2021-01-24T00:00:00Z [INFO] {wording}\n".encode()]))) == 1
+def test_no_wording_of_an_event_is_lost() -> None:
+    lines = [f"2021-01-24T00:00:00Z [INFO] {wording}\n".encode() for wording in WORDINGS]
+    assert [line for line in lines if len(list(sift([line]))) != 1] == []
 
 
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
