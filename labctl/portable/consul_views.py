@@ -263,7 +263,7 @@ def write_is_applied(members: list[Member], leader: View, method: str, timeout: 
         return f"{now.name} {now.problem}"
     behind = [member for member in members if member is not first]
     while behind:
-        views = dict(zip(behind, read_views(behind), strict=True))
+        views = dict(zip(behind, read_views(behind)))
         behind = [member for member in behind if views[member].applied_index < now.applied_index]
         if behind and time.monotonic() >= ends:
             return f"{_list([member.name for member in behind])} did not apply a committed write"

@@ -124,6 +124,17 @@ def test_what_runs_on_a_docker_host_imports_neither_labctl_nor_a_docker_library(
     assert found <= sys.stdlib_module_names | {"ansible"}
 
 
+def test_what_runs_on_a_docker_host_asks_nothing_of_zip_that_python_3_9_has_not() -> None:
+    strict = [
+        f"{named(path)}:{node.lineno}"
+        for path in [*in_folders("portable"), *PLUGINS]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9)))
+        if isinstance(node, ast.Call) and any(keyword.arg == "strict" for keyword in node.keywords)
+        if isinstance(node.func, ast.Name) and node.func.id == "zip"
+    ]
+    assert strict == []
+
+
 def test_the_first_lines_of_a_file_say_what_it_is_for() -> None:
     for path in [*LABCTL, *PLUGINS]:
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
