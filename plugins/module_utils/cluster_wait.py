@@ -17,8 +17,10 @@ PATIENCE, LONGEST_PAUSE = 0.03, 0.1
 LEGACY_SECONDS = 0.5
 PASSES = ("PUT", "DELETE")
 APPLY_SECONDS = 5.0
-# How often Docker is asked whether the servers run: where one does not answer, and else.
-LOOK_SECONDS, SELDOM_SECONDS = 0.5, 2.0
+# How often Docker is asked whether the servers run: where one does not answer, and else. Who is stopped in two looks
+# is, so that a server which somebody restarts is waited for; each look may take so long.
+LOOK_SECONDS, SELDOM_SECONDS = 0.7, 2.0
+ENGINE_SECONDS = 5.0
 
 
 class NotReadyError(Exception):
@@ -41,6 +43,7 @@ class Cluster:
         self.timeout: float = params["timeout"]
         self.ends = time.monotonic() + self.timeout
         self._looked = time.monotonic()
+        self._stopped: set[str] = set()
 
     def _member(self, fact: dict[str, Any]) -> consul_views.Member:
         return consul_views.Member(fact["name"], fact["address"], self._doors.of(fact["http_port"]))
@@ -91,18 +94,25 @@ class Cluster:
 
         Nobody would start it: who had its lab taken away would wait, and ask, until the time is up.
         """
-        self._look(LOOK_SECONDS if any(view.problem for view in views) else SELDOM_SECONDS)
+        silent = self._stopped or any(view.problem for view in views)
+        self._look(LOOK_SECONDS if silent else SELDOM_SECONDS)
 
     def _look(self, every: float) -> None:
-        """Ask Docker whether all servers run, where that is `every` seconds ago. Raises NotReadyError, DockerError."""
+        """Ask Docker whether all servers run, where that is `every` seconds ago. Raises NotReadyError."""
         now = time.monotonic()
         if now - self._looked < every:
             return
-        self._looked = now
-        found = Engine().inspected(self.containers, doing="looking whether the servers run")
+        try:
+            found = Engine(ENGINE_SECONDS).inspected(self.containers, doing="looking whether the servers run")
+        except DockerError:
+            # An engine that restarts may leave its containers running: whoever waits for these goes on.
+            return
+        finally:
+            self._looked = time.monotonic()
         running = {one["Name"].lstrip("/") for one in found if one["State"]["Running"]}
-        there = zip(self.members, self.containers, strict=True)
-        self._refuse([member.name for member, container in there if container not in running])
+        stopped = [member.name for member, one in zip(self.members, self.containers) if one not in running]
+        self._refuse([name for name in stopped if name in self._stopped])
+        self._stopped = set(stopped)
 
     def strangers(self, views: list[consul_views.View]) -> bool:
         """Whether some server does not know as many members as the lab has."""
@@ -147,7 +157,7 @@ class Cluster:
             except (OSError, ValueError):
                 # The views tell what is wrong with it.
                 return
-            self._look(SELDOM_SECONDS)
+            self._refuse_stopped([])
             waited = time.monotonic() - begun
             self.pause("no server knows a leader yet", min(LONGEST_PAUSE, max(POLL_SECONDS, PATIENCE * waited)))
 

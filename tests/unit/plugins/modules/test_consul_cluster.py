@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ansible.module_utils import docker_api
 
 import consul_cluster
 from tests.unit.stand_ins import FINISHED
@@ -160,6 +161,29 @@ def test_nobody_waits_for_a_server_that_stopped_meanwhile(
     assert time.monotonic() - begun < LONG_SECONDS
     assert result["failure"] == "not_ready"
     assert "The lab ada cannot become ready because consul2 is not running" in result["msg"]
+
+
+def test_a_server_that_is_down_for_a_moment_is_waited_for_and_an_engine_that_does_not_answer_too(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = clusters(3)
+    put_containers(docker, cluster)
+    state = docker.container("labctl-ada-consul2")["State"]
+    state["Running"] = False
+    cluster.servers[1].broken = True
+    looked, inspected = [], docker_api.Engine.inspected
+
+    def look(self: docker_api.Engine, containers: list[str], *, doing: str) -> list[dict[str, Any]]:
+        looked.append(doing)
+        if len(looked) == 1:
+            raise docker_api.DockerError("The engine restarts.")
+        found: list[dict[str, Any]] = inspected(self, containers, doing=doing)
+        state["Running"], cluster.servers[1].broken = True, False
+        return found
+
+    monkeypatch.setattr(docker_api.Engine, "inspected", look)
+    assert run(module_run, cluster, timeout=60)["cluster"]["leader"] == "consul1"
+    assert len(looked) == 2
 
 
 def test_who_waits_for_an_election_notices_that_voters_were_removed(
