@@ -101,6 +101,10 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
         return result
     if end and not right:
         labels |= {lab_names.LABEL_OWNER: owner, lab_names.LABEL_EXPIRES: lab_names.stamp(end)}
+        # One that does not run ends nothing, and may have the name.
+        still = [one["Id"] for one in found if not one["State"]["Running"]]
+        engine.remove("container", still, doing=f"removing an end of the workshop {workshop} that does not run")
+        wrong = [one for one in wrong if one not in still]
         doing = f"writing down the end of the workshop {workshop}"
         # The name is for people who list containers; two ends stand side by side for a moment, so it has the end.
         made = engine.create(reaper(params, labels), doing=doing, name=f"labctl-{workshop}-until-{end}")

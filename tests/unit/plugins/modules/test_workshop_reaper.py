@@ -27,6 +27,7 @@ class FakeEngine:
 
     def create(self, body: dict[str, Any], *, doing: str, name: str = "") -> str:
         assert doing
+        assert name not in self.there, "Conflict. The container name is already in use"
         self.there[name] = {"Id": name, "Config": {"Labels": body["Labels"]}, "State": {"Running": False}, "body": body}
         self.done.append(f"create {name}")
         return name
@@ -92,7 +93,6 @@ def test_one_that_stopped_is_made_again(engine: FakeEngine) -> None:
     answer()
     for one in engine.there.values():
         one["State"]["Running"] = False
-    engine.there = {"old": next(iter(engine.there.values())) | {"Id": "old"}}
     assert answer()["changed"]
     assert [one["State"]["Running"] for one in engine.there.values()] == [True]
 
