@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -207,7 +208,10 @@ def _host(given: str | dict[str, Any], folder: Path) -> Host:
         return Host(LOCAL, LOCAL)
 
     def path(key: str) -> Path | None:
-        return (folder / Path(given[key]).expanduser()).absolute() if key in given else None
+        try:
+            return (folder / Path(given[key]).expanduser()).absolute() if key in given else None
+        except RuntimeError:
+            raise _WrongError(f"the path {_shown(given[key])} names the home of a user who is not there.") from None
 
     return Host(
         name=given.get("name", given["address"]),
@@ -248,13 +252,31 @@ def _network(document: _Document, name: str, seats: int) -> IPv4Network:
 
 
 def _validate(document: _Document) -> None:
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - takes longer to load than most commands to run
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - slow to load
     from jsonschema.exceptions import relevance  # noqa: PLC0415
 
-    found = sorted(Draft202012Validator(_schema()).iter_errors(document.content), key=relevance)
+    _refuse_strange(document, document.content, ())
+    # To JSON Schema, 12.0 is a whole number; to whoever counts with it, it is none.
+    checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, one: type(one) is int)
+    validator = validators.extend(Draft202012Validator, type_checker=checker)  # type: ignore[no-untyped-call]
+    found = sorted(validator(_schema()).iter_errors(document.content), key=relevance)
     if found:
         place, sentence = _told(found[-1])
         raise _WrongError(sentence, document.line(place))
+
+
+def _refuse_strange(document: _Document, content: Any, place: tuple[str | int, ...]) -> None:
+    """Refuse what a schema cannot: keys that are no text, and text that ends or moves a line."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if not isinstance(key, str):
+                raise _WrongError(f"the key `{_shown(ascii(key))}` is no text.", document.line((*place, str(key))))
+            _refuse_strange(document, value, (*place, key))
+    elif isinstance(content, list):
+        for number, value in enumerate(content):
+            _refuse_strange(document, value, (*place, number))
+    elif isinstance(content, str) and any(unicodedata.category(one) in {"Cc", "Zl", "Zp"} for one in content):
+        raise _WrongError(f"{_place(place)} has a line's end or another control character in it.", document.line(place))
 
 
 def _told(error: Any) -> tuple[list[str | int], str]:

@@ -96,6 +96,16 @@ def test_paths_count_from_the_file() -> None:
         (f"{HEAD}seats: &a [*a]\n", "workshop.yml"),
         (f"{HEAD}seats: !!python/object:os.system 3\n", "this is not YAML"),
         ("\x00", "this is not YAML"),
+        (f"{HEAD}seats: 12.0\n", "line 2: `seats` is 12.0, and must be a whole number"),
+        (f"{HEAD}seats: 3\nhttp_port: 21000.0\n", "line 3: `http_port` is 21000.0, and must be a port"),
+        (f'{HEAD}seats: ["ada\\n", "ada"]\n', "line 2: `seats[1]` has a line's end or another control character in it"),
+        ('workshop: "raft101\\n"\nseats: 3\n', "line 1: `workshop` has a line's end"),
+        (f"{HEAD}seats: {{? !!binary aGk= : 1}}\n", "line 2: the key `b'hi'` is no text"),
+        (f"{HEAD}seats: {{1: 2}}\n", "line 2: the key `1` is no text"),
+        (
+            f"{HEAD}seats: 3\nhosts:\n- address: red\n  key: ~nobody-of-this-name/key\n",
+            "the path ~nobody-of-this-name/key names the home of a user who is not there",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_place(text: str, sentence: str) -> None:
