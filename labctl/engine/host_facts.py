@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.engine.client import explained
 from labctl.engine.images import list_images
-from labctl.portable import lab_names
+from labctl.portable import host_routes, lab_names
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
 
 _LABEL = lab_names.LABEL_PREFIX
-_OF_LAB = ("owner", "workshop", "seat", "number", "servers", "http-port")
+_OF_LAB = ("owner", "workshop", "seat", "number", "servers", "http-port", "consul-version")
 # An address and a port in the kernel's tables of sockets.
 _PORT = re.compile(r"\b[0-9A-F]+:([0-9A-F]{4})\b")
 _OF_REAPER = ("reaper", "owner", "expires")
@@ -27,6 +27,7 @@ echo "cores $(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null)"
 awk '/^Mem(Total|Available):/ {print $1, $2}' /proc/meminfo 2>/dev/null
 echo "disk $(df -Pk ROOT 2>/dev/null | awk 'NR == 2 {print $4}')"
 echo "compose $(docker compose version --short 2>/dev/null)"
+sed 's/^/route /' /proc/net/route 2>/dev/null
 cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" {print "port", $2}'
 echo "clock $(date +%s)"
 """
@@ -47,7 +48,8 @@ def read(client: Client) -> dict[str, Any]:
         kept = [*client.networks(filters={"label": f"{_LABEL}lab"}), *client.volumes(filters={"label": f"{_LABEL}lab"})]
         reapers = client.containers(filters={"label": f"{_LABEL}reaper"})
     root = str(info.get("DockerRootDir") or "/")
-    said = _said(client.place.script(_script(root)))
+    text = client.place.script(_script(root))
+    said = _said(text)
     return {
         "engine": version.get("Version"),
         "api": version.get("ApiVersion"),
@@ -58,6 +60,7 @@ def read(client: Client) -> dict[str, Any]:
         "disk_free": _kib(said["disk"]) or None,
         "clock": float(_number(said["clock"])),
         "ports": sorted({int(one, 16) for one in _PORT.findall(said["port"])}),
+        "routes": [str(one) for one in host_routes.routes(_table(text))],
         "networks": [_network(one) for one in networks],
         "labs": _labs(labelled, [one.get("Labels") or {} for one in kept]),
         "images": [one.version for one in list_images(client)],
@@ -67,6 +70,11 @@ def read(client: Client) -> dict[str, Any]:
 
 def _script(root: str) -> str:
     return _SCRIPT.replace("ROOT", shlex.quote(root))
+
+
+def _table(text: str) -> str:
+    """The table of routes out of what the script printed."""
+    return "\n".join(line.removeprefix("route ") for line in text.splitlines() if line.startswith("route "))
 
 
 class _Said(dict[str, str]):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible.module_utils import lab_names, lab_subnets
+from ansible.module_utils import host_routes, lab_names, lab_subnets
 from ansible.module_utils.docker_api import DockerError, Engine
 from ansible.module_utils.lab_doors import Doors
 from ansible.module_utils.lab_found import Found, Server, find, server_from
@@ -106,7 +106,7 @@ class LabProject:
         }
         # Docker Desktop's engine has its own routes elsewhere; then there is nothing to read here.
         with contextlib.suppress(OSError):
-            for route in lab_subnets.routes(ROUTES.read_text(encoding="ascii")):
+            for route in host_routes.routes(ROUTES.read_text(encoding="ascii")):
                 taken.setdefault(f"a route of this host to {route}", route)
         return taken
 
@@ -196,6 +196,9 @@ class LabProject:
         doors = Doors(self.lab, [server.id for server in found.servers], found.profile)
         joined = any(len(_peers(doors, server)) > 1 for server in remaining)
         for server in surplus:
+            if not any(server.address in _peers(doors, other) for other in remaining):
+                # Never joined, or it has left already, in a run that was killed.
+                continue
             if joined and any(other.state != "running" for other in [server, *remaining]):
                 raise DockerError(
                     f"The lab {self.lab} can only get smaller while all its servers run, because a server that leaves "
@@ -257,9 +260,9 @@ class LabProject:
             if found.empty:
                 break
             ids = [server.id for server in found.servers] + list(found.helpers)
-            self._remove("container", ids)
-            self._remove("network", list(found.networks))
-            self._remove("volume", list(found.volumes))
+            self.remove("container", ids)
+            self.remove("network", list(found.networks))
+            self.remove("volume", list(found.volumes))
             found = find(self.engine, self.lab)
         if not found.empty:
             raise DockerError(
@@ -268,7 +271,8 @@ class LabProject:
             )
         return found
 
-    def _remove(self, kind: str, ids: list[str]) -> None:
+    def remove(self, kind: str, ids: list[str]) -> None:
+        """Remove things of the lab; whether they are gone, the next look tells. Raises DockerError."""
         try:
             self.engine.remove(kind, ids, doing=f"removing the {kind}s of the lab {self.lab}")
         except DockerError as error:

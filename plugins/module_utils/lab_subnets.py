@@ -1,4 +1,4 @@
-"""Choose a lab's own /28 where nothing on the Docker host is in its way. Pure, but for reading the routes."""
+"""Choose a lab's own /28 where nothing on the Docker host is in its way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 PREFIX = 28
 # The bridge itself has the first address; servers follow it.
 FIRST_SERVER = 2
-ROUTE_COLUMNS = 8
 _PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
 
@@ -57,16 +56,3 @@ def free(
 def addresses(subnet: ipaddress.IPv4Network, servers: int) -> list[str]:
     """The fixed addresses of the servers, in the order of their names."""
     return [str(subnet.network_address + FIRST_SERVER + number) for number in range(servers)]
-
-
-def routes(table: str) -> list[ipaddress.IPv4Network]:
-    """The networks that the host reaches, from the text of /proc/net/route; the default route is left out."""
-    found = []
-    for line in table.splitlines()[1:]:
-        columns = line.split()
-        if len(columns) < ROUTE_COLUMNS:
-            continue
-        destination, mask = (int.from_bytes(bytes.fromhex(columns[index]), "little") for index in (1, 7))
-        if mask:
-            found.append(ipaddress.IPv4Network((destination & mask, bin(mask).count("1"))))
-    return found

@@ -21,6 +21,9 @@ MemTotal: 32768000
 MemAvailable: 30000000
 disk 1000000
 compose v2.26.1
+route Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
+route eth0 00000000 010011AC 0003 0 0 0 00000000 0 0 0
+route eth0 000011AC 00000000 0001 0 0 0 0000FFFF 0 0 0
 port 0100007F:5208
 port 00000000000000000000000000000000:0016
 clock 1795500000
@@ -47,6 +50,7 @@ def test_what_a_host_says_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found["cores"], found["compose"], found["engine"], found["api"]) == (4, "2.26.1", "28.2.2", "1.51")
     assert found["memory"] == {"total": 32768000 * 1024, "free": 30000000 * 1024}
     assert (found["disk_free"], found["clock"], found["ports"]) == (1000000 * 1024, 1795500000.0, [22, 21000])
+    assert found["routes"] == ["172.17.0.0/16"]
 
 
 @pytest.mark.parametrize("said", ["", "cores are hot\nclock tower\nport authority\ndisk jockey\nMemTotal: much\n"])

@@ -97,25 +97,3 @@ def test_addresses_leave_out_the_bridge_and_the_ends(servers: int, number: int) 
 
 def test_addresses_are_in_the_order_of_the_servers() -> None:
     assert lab_subnets.addresses(network("10.213.7.16/28"), 3) == ["10.213.7.18", "10.213.7.19", "10.213.7.20"]
-
-
-def test_routes_are_read_and_the_default_route_is_left_out() -> None:
-    table = (
-        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
-        "eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
-        "eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
-        "br-1\t1007D50A\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0\n"
-        "too short\n"
-    )
-    assert lab_subnets.routes(table) == [network("172.17.0.0/16"), network("10.213.7.16/28")]
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 32))
-def test_a_route_is_read_back_as_it_was(address: int, prefix: int) -> None:
-    route = ipaddress.IPv4Network((address, prefix), strict=False)
-
-    def column(number: int) -> str:
-        return number.to_bytes(4, "little").hex().upper()
-
-    line = f"e {column(int(route.network_address))} 0 0 0 0 0 {column(int(route.netmask))} 0 0 0"
-    assert lab_subnets.routes(f"head\n{line}\n") == [route]
