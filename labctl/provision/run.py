@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import ansible_runner
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.portable import lab_asker
 from labctl.provision import processes, state
 from labctl.provision.content import content_root
 
@@ -81,6 +82,8 @@ def _environment(root: Path, folder: Path) -> dict[str, str]:
         # ansible-runner finds ansible-playbook by PATH; an environment that is not activated is not on it.
         "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
     }
+    if asker := lab_asker.name_of(os.getpid()):
+        env[lab_asker.ASKER] = asker
     # ansible-core refuses to start in a locale that is not UTF-8, such as LC_ALL=C.
     locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
     if not locale.lower().replace("-", "").endswith("utf8"):
@@ -229,7 +232,8 @@ class PlaybookRun:
         record = state.keep_record(text, f"{stamp}-{self._name}-{self._record}")
         self._clean()
         code = 0 if ended_well else getattr(self._runner, "rc", 1)
-        if self._seen.broken is not None:
+        # What breaks in runner after Ansible has ended well, as where it writes into a folder that is gone, is no harm.
+        if self._seen.broken is not None and not ended_well:
             raise self._seen.broken
         # A task that failed inside a block with `rescue` is no failure of a host that ended well; without the recap
         # at the end nobody knows which were, so all count.

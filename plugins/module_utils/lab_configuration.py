@@ -56,10 +56,10 @@ class Secrecy:
 class Configuration:
     """The volume of one lab. `made` tells after `provide` what secrets were made, each in a few words."""
 
-    def __init__(self, engine: Engine, lab: str, owner: str) -> None:
+    def __init__(self, engine: Engine, lab: str, owner: str, labels: Mapping[str, str] | None = None) -> None:
         self.engine = engine
         self.lab = lab
-        self.labels = {lab_names.LABEL_LAB: lab, lab_names.LABEL_OWNER: owner}
+        self.labels = {**(labels or {}), lab_names.LABEL_LAB: lab, lab_names.LABEL_OWNER: owner}
         self.made: list[str] = []
 
     def provide(self, found: Found, image: str, settings: dict[str, Any], secrecy: Secrecy) -> None:

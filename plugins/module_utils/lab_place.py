@@ -15,7 +15,7 @@ import math
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils import lab_limits, lab_names
@@ -23,7 +23,7 @@ from ansible.module_utils.docker_api import DockerError
 from ansible.module_utils.lab_limits import Use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from ansible.module_utils.docker_api import Engine
@@ -33,13 +33,14 @@ LOCK_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Asked:
-    """What somebody wants to make; `memory` is of each server, in Docker's units."""
+    """What somebody wants to make; `memory` is of each server, in Docker's units, `labels` are those besides ours."""
 
     lab: str
     owner: str
     servers: int
     memory: str
     image: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -90,6 +91,7 @@ def _reserve(engine: Engine, asked: Asked, path: Path, file: int, *, dry: bool) 
         return ""
     # Also for a lab that does not grow: what it claims may be a place that a killed command left, which goes next.
     labels = {
+        **asked.labels,
         lab_names.LABEL_LAB: asked.lab,
         lab_names.LABEL_OWNER: asked.owner,
         lab_names.LABEL_PREFIX + lab_limits.RESERVED_SERVERS: str(asked.servers),

@@ -41,6 +41,12 @@ options:
     description: With O(state=stopped), V(started) or V(restarted), the one server that is meant; all where empty.
     type: str
     default: ""
+  labels:
+    description:
+      - Labels by which others than labctl's lab commands find what is made before the servers, such as those of a
+        workshop's seat. O(compose) has them for the servers.
+    type: dict
+    default: {}
   servers:
     description: How many servers the lab has.
     type: int
@@ -181,7 +187,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils import answering, lab_names, seat_secrets
+from ansible.module_utils import answering, lab_asker, lab_names, seat_secrets
 from ansible.module_utils.docker_api import DockerError
 from ansible.module_utils.docker_cli import Docker
 from ansible.module_utils.lab_configuration import Configuration, Secrecy
@@ -209,6 +215,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
             "default": "present",
         },
         "server": {"type": "str", "default": ""},
+        "labels": {"type": "dict", "default": {}},
         "servers": {"type": "int", "choices": [1, 3, 5, 7], "default": 3},
         "compose": {"type": "str", "default": ""},
         "settings": {"type": "dict", "default": {}},
@@ -264,10 +271,10 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
         preview(project, params, found, subnets[0])
         return
     if found.helpers:
-        project.engine.remove("container", found.helpers, doing="removing a helper container")
+        project.remove("container", list(found.helpers))
     surplus = project.shrink(found, servers)
     try:
-        configuration = Configuration(project.engine, project.lab, project.owner)
+        configuration = Configuration(project.engine, project.lab, project.owner, params["labels"])
         configuration.provide(found, params["image"], params["settings"], secrecy(params))
         project.outcome.actions += configuration.made
         up(project, params, subnets)
@@ -388,13 +395,16 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     waits = state == "present" and not check_mode
     # The turn comes first: who waited for it with the lab's lock in hand would keep others from a lab at rest.
     with turn(params["at_once"]) if waits else contextlib.nullcontext(), lock as handles:
+        if waits and lab_asker.is_gone():
+            # Whoever had the lock meanwhile may have removed the lab, and said that nothing is left.
+            raise DockerError(f"The lab {lab} was not started, because the labctl that wanted it was ended.")
         project = LabProject(Docker(handles), lab, params["owner"], folder)
         found = find(project.engine, lab)
         if not params["force"]:
             refuse_foreign(lab, params["owner"], found, removing=state == "absent")
         if state == "present":
             refuse_profile(lab, params["profile"], found)
-            asked = Asked(lab, params["owner"], params["servers"], params["memory"], params["image"])
+            asked = Asked(lab, params["owner"], params["servers"], params["memory"], params["image"], params["labels"])
             with place_for(project.engine, asked, Path(params["limits_file"]), dry=check_mode):
                 present(project, params, found, dry=check_mode)
         elif state == "absent":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -30,13 +31,15 @@ class FakeRunner:
         self.rc = 0
         self.error: Exception | None = None
         self.options: dict[str, Any] = {}
-        self.inside: Callable[[], None] = lambda: None
+        self.inside: Callable[[], object] = lambda: None
+        self.after: Callable[[], object] = lambda: None
 
     def __call__(self, **options: Any) -> FakeRunner:
         self.options = options
         self.inside()
         for event in self.events:
             assert options["event_handler"](event) is False
+        self.after()
         if self.error:
             raise self.error
         return self
@@ -166,6 +169,23 @@ def test_a_runner_that_raises_is_a_sentence(runner: FakeRunner) -> None:
     runner.error = RuntimeError("no pexpect")
     with pytest.raises(LabctlError, match="ansible-runner could not run the playbook: no pexpect"):
         finished(runner)
+
+
+def test_what_breaks_in_runner_after_ansible_has_ended_well_is_no_failure(
+    runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    kept, raised = threading.Event(), FileNotFoundError("artifacts/rc")
+    runner.events, runner.error, runner.after = [{**STATS, "pid": ended.pid}], raised, kept.wait
+    run = PlaybookRun("up.yml", of_this_machine("ada", {}))
+
+    def keep(*_: str) -> None:
+        kept.set()
+        run._thread.join()
+
+    monkeypatch.setattr(state, "keep_record", keep)
+    run.finish()
 
 
 def test_an_event_of_an_unknown_shape_does_not_end_the_run(runner: FakeRunner) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,6 +121,29 @@ def test_a_helper_that_a_killed_run_left_is_removed(lab: Lab, docker: FakeDocker
     assert helper not in docker.objects("container")
 
 
+def test_what_is_made_first_has_the_workshops_labels_so_that_its_down_and_its_end_find_it(
+    lab: Lab, docker: FakeDocker
+) -> None:
+    labels = {"raft-labctl.workshop": "w", "raft-labctl.seat": "01", "raft-labctl.number": "1"}
+    lab(labels=labels)
+    made = docker.objects("volume")["labctl-ada-config"]["Labels"]
+    assert labels.items() <= made.items()
+    assert made["raft-labctl.lab"] == "ada"
+
+
+def test_nothing_is_made_for_a_labctl_that_was_ended(
+    lab: Lab, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABCTL_ASKER", f"{os.getpid()} 1")
+    assert lab()["msg"] == "The lab ada was not started, because the labctl that wanted it was ended."
+    assert docker.everything() == {"container": {}, "network": {}, "volume": {}}
+    assert not lab.folder.exists()
+    monkeypatch.delenv("LABCTL_ASKER")
+    lab()
+    monkeypatch.setenv("LABCTL_ASKER", f"{os.getpid()} 1")
+    assert lab("absent")["changed"]
+
+
 def test_a_subnet_that_is_taken_meanwhile_is_replaced_by_the_next(lab: Lab, docker: FakeDocker) -> None:
     docker.answer("compose", err="failed: Pool overlaps with other one on this address space", code=1)
     result = lab()
@@ -194,6 +218,25 @@ def test_servers_beyond_the_new_size_leave_the_last_first_and_lose_their_data(
         "labctl-ada-consul2",
         "labctl-ada-consul3",
     ]
+
+
+def test_a_server_that_left_before_a_killed_command_ended_is_not_asked_again(
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab(servers=5)
+    cluster = clusters(5)
+    adopt(docker, cluster)
+    gone = next(one for one in cluster.servers if one.name == "consul5")
+    docker.container("labctl-ada-consul5")["State"] |= {"Status": "exited", "Running": False}
+    names = {key: one["Name"][-7:] for key, one in docker.objects("container").items()}
+
+    def peers(_number: int, _method: str, _path: str) -> tuple[int, Any]:
+        left = {gone.name} | {names[call[1]] for call in docker.called("leave")}
+        return 200, [f"{one.address}:8300" for one in cluster.servers if one.name not in left]
+
+    monkeypatch.setattr(cluster, "answer", peers)
+    assert lab(servers=3)["actions"] == ["consul4 left the cluster"]
+    assert "labctl-ada-consul5" not in docker.objects("volume")
 
 
 def test_a_lab_gets_smaller_only_while_all_its_servers_run(

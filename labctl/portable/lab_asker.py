@@ -1,0 +1,30 @@
+"""Whether the labctl that started Ansible is still there: once it was killed, a later `down` has the last word.
+
+Ansible itself goes on until it writes to a terminal that is gone, and so may wait for a lab's lock in the meantime.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ASKER = "LABCTL_ASKER"
+"""Environment variable with labctl's process, as `name_of` has it. Ansible that nobody started so has none."""
+# Of /proc/PID/stat behind the command's name: the state, and when the process started.
+_STATE, _STARTED = 0, 19
+
+
+def name_of(pid: int) -> str:
+    """A process by its number and the time of its start, as a number is given again; "" where it is not there."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    fields = text.rpartition(")")[2].split()
+    return "" if fields[_STATE] in {"Z", "X"} else f"{pid} {fields[_STARTED]}"
+
+
+def is_gone() -> bool:
+    """Whether a labctl started this and is not there any more; false where nobody can tell."""
+    asker = os.environ.get(ASKER, "")
+    return bool(asker) and name_of(int(asker.split()[0])) != asker
