@@ -36,6 +36,7 @@ from tests.integration.harness import (
     wait_until,
 )
 from tests.integration.harness import started as started_on
+from tests.integration.old_engine import old_engine
 from tests.integration.workshops import REAPER, WORKSHOP, Room
 
 if TYPE_CHECKING:
@@ -404,6 +405,17 @@ def test_a_full_disk_and_a_wrong_clock_are_named_and_their_seats_are_mended(flee
     with green.seen_with(f"--bind {date} {shutil.which('date')}"):
         reason = refused_on_green(fleet, status=0)
         assert re.search(r"its clock is 3(599|600|601) seconds ahead of this machine's: set both by NTP", reason)
+    fleet.done("up", "--retry-failed")
+    assert fleet.ready() == fleet.of("red") | there
+    assert fleet.started() == before
+
+
+def test_an_engine_that_is_too_old_is_named_and_the_other_host_unharmed(fleet: Fleet) -> None:
+    before, there, green = fleet.started(), fleet.of("green"), fleet.hosts["green"]
+    door = green.folder / "old.sock"
+    with old_engine(door, green.folder / "docker.sock"), green.seen_with(f"--bind {door} /run/docker.sock"):
+        reason = refused_on_green(fleet, status=0)
+        assert re.search(r"its Docker Engine 18\.\S+ is too old: install 19\.03 or newer", reason)
     fleet.done("up", "--retry-failed")
     assert fleet.ready() == fleet.of("red") | there
     assert fleet.started() == before

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from labctl.portable.lab_names import LABEL_LAB
 from tests.integration.harness import VERSION, docker, left_of, new_name, remove_lab
 
 if TYPE_CHECKING:
@@ -63,13 +64,12 @@ class Room:
         return f"{self.name}-{seat}"
 
     def labs(self) -> set[str]:
-        """The labs that Docker has anything of."""
+        """The labs that Docker has anything of, whether or not it has the workshop's label."""
         found = set()
         for kind in ("container", "network", "volume"):
-            words = [kind, "ls", "--filter", f"label={WORKSHOP}={self.name}"]
-            words += ["--all"] if kind == "container" else []
-            found |= set(docker(*words, "--format", '{{.Label "raft-labctl.lab"}}').split())
-        return found
+            words = [kind, "ls", "--filter", f"label={LABEL_LAB}", *(["--all"] if kind == "container" else [])]
+            found |= set(docker(*words, "--format", f'{{{{.Label "{LABEL_LAB}"}}}}').split())
+        return {lab for lab in found if lab.startswith(f"{self.name}-")}
 
     def reapers(self) -> list[str]:
         """The containers that wait for the workshop's end."""

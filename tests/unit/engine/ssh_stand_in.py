@@ -50,7 +50,9 @@ if "-O" in words:
     # The connection itself opens what is asked for.
     if (folder / "forwards-nothing").exists():
         sys.exit("mux_client_forward: forwarding request failed: refused")
-    (folder / "more").write_text("\n".join(ways))
+    # Whole at once: who watches for it must not find it empty.
+    (folder / "more.new").write_text("\n".join(ways))
+    (folder / "more.new").rename(folder / "more")
     while (folder / "more").exists():
         time.sleep(0.01)
     sys.exit(0)
