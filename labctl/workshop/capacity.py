@@ -19,6 +19,8 @@ OLDEST_API = (1, 40)
 # A host whose clock is further away would end labs at another time than the file says.
 SKEW_SECONDS = 30.0
 _MIB = 1 << 20
+# States of a container that waits for a workshop's end, or will again.
+_WAITING = ("running", "restarting", "paused")
 # Kept for the machine itself.
 _SPARE_MEMORY = 512 * _MIB
 _SPARE_DISK = 2_000 * _MIB
@@ -43,13 +45,19 @@ class Facts:
         return list(self.read["labs"])
 
     def end_of(self, workshop: str) -> int | None:
-        """When a workshop ends on this host, in seconds since 1970; None where nobody waits for it."""
+        """When a workshop ends on this host, in seconds since 1970; None where nobody runs that waits for it."""
         ends = [
             lab_names.moment(one["expires"])
             for one in self.read["reapers"]
-            if one.get("reaper") == workshop and re.fullmatch(lab_names.STAMP, one.get("expires", ""))
+            if one.get("reaper") == workshop
+            and one["state"] in _WAITING
+            and re.fullmatch(lab_names.STAMP, one.get("expires", ""))
         ]
         return max(ends, default=None)
+
+    def has_reaper(self, workshop: str) -> bool:
+        """Whether something is here that would end a workshop, or would have."""
+        return any(one.get("reaper") == workshop for one in self.read["reapers"])
 
     def of_workshop(self, name: str) -> list[dict[str, Any]]:
         """The labs of one workshop."""
@@ -123,6 +131,9 @@ def obstacles(workshop: Workshop, facts: Facts, seats: Iterable[Seat]) -> dict[s
         for subnet in network["subnets"]
         if network["lab"] not in existing
     ]
+    # Each Docker network has a route too, those of this workshop included.
+    known = {str(subnet) for network in facts.read["networks"] for subnet in network["subnets"]}
+    networks += [("a route of the host", IPv4Network(route)) for route in facts.read["routes"] if route not in known]
     ports = set(facts.read["ports"])
     found = {}
     for seat in seats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,12 +32,14 @@ class Fleet:
         seats: the seats that the file wants.
         existing: the labs of the workshop that are somewhere, with their Docker host, seats that the file no longer
             has included. Of a host that tells nothing, those that were placed there.
+        before: where the labs were placed the last time, also those that are nowhere now.
     """
 
     workshop: Workshop
     looks: tuple[HostLook, ...]
     seats: tuple[Seat, ...]
     existing: Mapping[str, str]
+    before: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reached(self) -> list[HostLook]:

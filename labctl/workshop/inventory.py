@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +136,7 @@ def connection_of(host: Host) -> dict[str, Any]:
     """How Ansible reaches a Docker host."""
     if host.local:
         return {"ansible_connection": "local", "ansible_python_interpreter": _THIS_PYTHON}
-    ssh = _SSH + (f" -o UserKnownHostsFile={_quoted(host.known_hosts)}" if host.known_hosts else "")
+    ssh = _SSH + (f" -o {_quoted(host.known_hosts)}" if host.known_hosts else "")
     given = {
         "ansible_host": host.address,
         "ansible_user": host.user,
@@ -178,5 +179,6 @@ def _group(host: str, taken: Container[str]) -> str:
 
 
 def _quoted(path: Path) -> str:
-    """A path as one word of SSH's arguments, which Ansible splits as a shell would."""
-    return "'" + str(path).replace("'", "'\"'\"'") + "'"
+    """The file of known hosts as one of SSH's arguments: Ansible splits them as a shell, ssh at blanks."""
+    inner = str(path).replace("%", "%%")
+    return shlex.quote(f'UserKnownHostsFile="{inner}"')

@@ -25,7 +25,11 @@ class Placement:
 
 
 def place(
-    seats: Iterable[Seat], room: Mapping[str, int], existing: Mapping[str, str], gone: Sequence[str] = ()
+    seats: Iterable[Seat],
+    room: Mapping[str, int],
+    existing: Mapping[str, str],
+    gone: Sequence[str] = (),
+    before: Mapping[str, str] | None = None,
 ) -> Placement:
     """Give each seat a Docker host.
 
@@ -35,10 +39,17 @@ def place(
         existing: the labs that are somewhere, with their Docker host. They stay, also where there is less room now
             than they take, or none: what runs is not moved.
         gone: Docker hosts that were given up. What was there is placed anew.
+        before: where labs that are nowhere now were placed the last time. They go there again where there is room: a
+            seat keeps its card, and somebody may be making it there at this moment.
     """
-    seats = list(seats)
+    seats, before = list(seats), before or {}
     placed = {one.lab: existing[one.lab] for one in seats if one.lab in existing and existing[one.lab] not in gone}
     taken = Counter(placed.values())
+    for one in seats:
+        host = before.get(one.lab, "")
+        if one.lab not in placed and taken[host] < room.get(host, 0):
+            placed[one.lab] = host
+            taken[host] += 1
     homeless = []
     for one in seats:
         if one.lab in placed:

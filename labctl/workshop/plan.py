@@ -11,7 +11,7 @@ from labctl.workshop.capacity import obstacles as in_the_way
 from labctl.workshop.placement import Placement, place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from labctl.workshop.fleet import Fleet, HostLook
 
@@ -50,15 +50,19 @@ class Plan:
         return [lab for lab, host in self.fleet.existing.items() if self.placement.hosts.get(lab, host) == host]
 
 
-def make(fleet: Fleet, *, replaced: Sequence[str] = ()) -> Plan:
-    """Plan a workshop. Seats that exist stay where they are, but for those on `replaced` hosts, which are given up."""
+def make(fleet: Fleet, *, replaced: Sequence[str] = (), kept: Mapping[str, str] | None = None) -> Plan:
+    """Plan a workshop. Seats that exist stay where they are, but for those on `replaced` hosts, which are given up.
+
+    Those that are `kept` stay on their Docker hosts as if they existed.
+    """
     workshop = fleet.workshop
     rooms = {
         look.host.name: room_of(workshop, look.facts, look.host.most)
         for look in fleet.looks
         if look.facts is not None and look.problem is None and look.host.name not in replaced
     }
-    placement = place(fleet.seats, {host: room.seats for host, room in rooms.items()}, fleet.existing, replaced)
+    room = {host: found.seats for host, found in rooms.items()}
+    placement = place(fleet.seats, room, {**(kept or {}), **fleet.existing}, replaced, fleet.before)
     by_lab = {seat.lab: seat for seat in fleet.seats}
     obstacles: dict[str, str] = {}
     for look in fleet.looks:
@@ -78,9 +82,9 @@ def lost(plan: Plan) -> dict[str, str]:
     }
 
 
-def refuse_what_does_not_fit(plan: Plan) -> None:
-    """Raise LabctlError (refused) where a seat has no place."""
-    homeless = plan.placement.homeless
+def refuse_what_does_not_fit(plan: Plan, wanted: Container[str] | None = None) -> None:
+    """Raise LabctlError (refused) where a lab has no place that is wanted; all are where none is named."""
+    homeless = [lab for lab in plan.placement.homeless if wanted is None or lab in wanted]
     if not homeless:
         return
     seats = len(plan.fleet.seats)

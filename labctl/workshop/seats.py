@@ -84,11 +84,20 @@ def chosen(seats: Iterable[Seat], wanted: Iterable[str]) -> list[Seat]:
     seats, wanted = list(seats), list(wanted)
     if not wanted:
         return seats
-    by_name = {key: one for one in seats for key in (one.name, one.lab, str(one.number))}
-    by_name |= {one.name: one for one in seats}
+    by_name = names_of(seats)
     for name in wanted:
         if name not in by_name:
             have = f"{seats[0].name} to {seats[-1].name}" if len(seats) > 1 else seats[0].name
             raise LabctlError(f"The workshop has no seat {name!a}: its seats are {have}.", ExitCode.USAGE)
-    asked = {by_name[name].lab for name in wanted}
+    asked = {by_name[name] for name in wanted}
     return [one for one in seats if one.lab in asked]
+
+
+def names_of(seats: Iterable[Seat]) -> dict[str, str]:
+    """What a user may call each seat, with its lab: by its name first, then by its lab, then by its number."""
+    seats = list(seats)
+    found: dict[str, str] = {}
+    for words in ((one.name for one in seats), (one.lab for one in seats), (str(one.number) for one in seats)):
+        for word, one in zip(words, seats, strict=True):
+            found.setdefault(word, one.lab)
+    return found

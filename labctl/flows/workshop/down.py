@@ -12,6 +12,7 @@ from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
 from labctl.workshop.inventory import DOCKER_HOSTS, LABS, connection_of, forks_for
 from labctl.workshop.outcome import Removed
+from labctl.workshop.seats import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
     from labctl.workshop.fleet import Fleet, HostLook
 
 
-def down(workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None, steps: Steps) -> Removed:
-    """Remove the seats that are named, or all; with `host`, only there. Raises LabctlError."""
+def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back
+    workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None, steps: Steps, *, for_good: bool = True
+) -> Removed:
+    """Remove the seats that are named, or all; with `host`, only there. Raises LabctlError.
+
+    The workshop's end goes with the last lab of a Docker host; not where labs come back, so are not gone `for_good`.
+    """
     steps.begin("Docker hosts: looking for seats")
     fleet = fleets.look(workshop, owner, refuse_two_places=host is None)
     labs = _chosen(fleet, wanted, host)
@@ -36,21 +42,20 @@ def down(workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None
     unseen = {} if wanted or host is not None else silent
     there = {lab: where for lab, where in labs.items() if lab not in lost}
     steps.done(f"{len(there)} {'seat is' if len(there) == 1 else 'seats are'} there")
-    if not there:
+    emptied = []
+    if for_good and (there or not wanted):
+        emptied = [name for name in _emptied(fleet, there) if host in (None, name)]
+    if not there and not emptied:
+        if for_good and not fleet.existing and not fleet.silent():
+            Register(workshop.name).forget()
         return Removed(workshop.name, {}, lost, [], unseen)
     steps.begin(f"Removing {len(there)} {'seat' if len(there) == 1 else 'seats'}")
-    # The end of a host goes with the last lab there.
-    emptied = [
-        look.host.name
-        for look in fleet.reached
-        if look.facts and look.facts.end_of(workshop.name) is not None and not _stays(look, workshop.name, there)
-    ]
     own = _inventory(workshop, there, owner)
     where = inventory.of_workshop(workshop.name, own, ",".join([*there, *emptied]))
-    run = PlaybookRun("down.yml", where, forks=forks_for(there, workshop.hosts), record="workshop-down")
+    run = PlaybookRun("down.yml", where, forks=max(1, forks_for(there, workshop.hosts)), record="workshop-down")
     seen, failures = play_each(run, steps)
     removed = {item.host: list(item.result["removed"]) for item in seen if item.result and "removed" in item.result}
-    failed = lost | {lab: error.sentence for lab, error in failures.items()}
+    failed = lost | {name: error.sentence for name, error in failures.items()}
     # The module has looked until nothing of a lab was left; this look is from outside, at all hosts.
     after = fleets.look(workshop, owner, refuse_two_places=False)
     still = {lab for where in set(there.values()) for lab in _on(after, where)}
@@ -61,7 +66,7 @@ def down(workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None
         steps.done(f"{len(removed)} {are} removed, nothing is left of {them}")
     else:
         steps.fail()
-    if not after.existing and not after.silent():
+    if for_good and not after.existing and not after.silent():
         Register(workshop.name).forget()
     return Removed(workshop.name, removed, failed, left, unseen)
 
@@ -83,17 +88,28 @@ def _chosen(fleet: Fleet, wanted: Sequence[str], host: str | None) -> dict[str, 
         )
     if not wanted:
         return existing
-    prefix = f"{fleet.workshop.name}-"
-    known = {name for lab in existing for name in (lab, lab.removeprefix(prefix))}
-    known |= {name for seat in fleet.seats for name in (seat.lab, seat.name)}
+    by_name = names_of(fleet.seats)
+    for lab in existing:
+        for name in (lab, lab.removeprefix(f"{fleet.workshop.name}-")):
+            by_name.setdefault(name, lab)
     for name in wanted:
-        if name not in known:
+        if name not in by_name:
             raise LabctlError(
                 f"The workshop {fleet.workshop.name} has no seat {name!a}: `labctl workshop status` lists them.",
                 ExitCode.USAGE,
             )
-    meant = {name if name.startswith(prefix) else prefix + name for name in wanted}
+    meant = {by_name[name] for name in wanted}
     return {lab: where for lab, where in existing.items() if lab in meant}
+
+
+def _emptied(fleet: Fleet, there: Mapping[str, str]) -> list[str]:
+    """The Docker hosts with an end of the workshop on which no lab of it will be left."""
+    workshop = fleet.workshop.name
+    return [
+        look.host.name
+        for look in fleet.reached
+        if look.facts and look.facts.has_reaper(workshop) and not _stays(look, workshop, there)
+    ]
 
 
 def _on(fleet: Fleet, host: str) -> dict[str, str]:

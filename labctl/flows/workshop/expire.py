@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 from labctl.errors import LabctlError
 from labctl.flows.play import play_each
 from labctl.flows.workshop import fleet as fleets
-from labctl.flows.workshop.up import version_of
+from labctl.flows.workshop.register import Register
 from labctl.portable import lab_names
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
 from labctl.workshop import expiry
-from labctl.workshop import plan as plans
 from labctl.workshop.inventory import DOCKER_HOSTS, hosts_of
 
 if TYPE_CHECKING:
@@ -40,7 +39,9 @@ def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> dict[
 def expire(workshop: Workshop, owner: str, when: str, steps: Steps) -> dict[str, Any]:
     """Let the workshop end then, or never. Returns the JSON shape; raises LabctlError."""
     end = 0 if when == NEVER else expiry.end_of(when, time.time())
-    return _write_down(fleets.look(workshop, owner), owner, end, steps)
+    told = _write_down(fleets.look(workshop, owner), owner, end, steps)
+    Register(workshop.name).keep_never(never=not end)
+    return told
 
 
 def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> dict[str, Any]:
@@ -59,8 +60,12 @@ def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> dict[str, A
         "workshop_reaper_workshop": workshop.name,
         "workshop_reaper_owner": owner,
         "workshop_reaper_end": end,
-        "workshop_reaper_image": f"raft-labctl/consul:{version_of(plans.make(fleet))}",
     }
+    for look in fleet.reached:
+        # Any image will do, and a host that has seats has one; it need not be the one that the file wants next.
+        images = look.facts.read["images"] if look.facts else []
+        version = workshop.consul_version if workshop.consul_version in images else next(iter(images), "")
+        group["hosts"][look.host.name]["workshop_reaper_image"] = f"raft-labctl/consul:{version}"
     where = inventory.of_workshop(workshop.name, {DOCKER_HOSTS: group}, ",".join(hosts))
     seen, failures = play_each(PlaybookRun("expiry.yml", where, record="workshop-expiry"), steps)
     failed = {host: error.sentence for host, error in failures.items()} | dict.fromkeys(silent, "it does not answer")

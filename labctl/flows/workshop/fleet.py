@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import host_facts
@@ -14,7 +16,7 @@ from labctl.workshop.capacity import Facts, problem_of
 from labctl.workshop.fleet import Fleet, HostLook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from labctl.workshop.file import Host, Workshop
 
@@ -41,10 +43,23 @@ def look(workshop: Workshop, owner: str, *, refuse_two_places: bool = True) -> F
                 numbers[lab["seat"]] = int(lab["number"])
     # Nobody can say what lives on a host that tells nothing: its seats are lost, not free to be made again elsewhere.
     silent = {one.host.name for one in looks if one.facts is None}
-    remembered = {lab: host for lab, host in register.places().items() if host in silent}
+    places = register.places()
+    remembered = {lab: host for lab, host in places.items() if host in silent}
     existing = remembered | existing
     wanted = seat_rules.seats_of(workshop, register.numbers() | numbers)
-    return Fleet(workshop, tuple(looks), tuple(wanted), existing)
+    return Fleet(_of_one_version(workshop, looks), tuple(looks), tuple(wanted), existing, places)
+
+
+def _of_one_version(workshop: Workshop, looks: Iterable[HostLook]) -> Workshop:
+    """The workshop with the version that its seats have, where its file leaves that open.
+
+    A newer image that came to a host must not make every seat anew in the middle of a lesson.
+    """
+    labs = [lab for one in looks if one.facts for lab in one.facts.of_workshop(workshop.name)]
+    versions = Counter(lab["consul-version"] for lab in labs if lab.get("consul-version"))
+    if workshop.consul_version or not versions:
+        return workshop
+    return replace(workshop, consul_version=versions.most_common(1)[0][0])
 
 
 def _refuse_foreign(workshop: Workshop, lab: Mapping[str, Any], host: Host, owner: str) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labctl.workshop.seats import Seat
 
 _SECRET, _NUMBERS, _PLACES, _FAILED, _LOCK = "secret", "numbers.json", "places.json", "failed.json", "lock"
-_STRANGERS = "strangers.json"
+_STRANGERS, _NEVER, _PLACING = "strangers.json", "never", "placing"
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,30 @@ class Register:
             self._write(_NUMBERS, json.dumps(now, indent=1) + "\n")
 
     def places(self) -> dict[str, str]:
-        """Where `up` put each lab; it is asked only for Docker hosts that do not answer."""
+        """Where `up` put each lab, or is putting it."""
         return {str(lab): str(host) for lab, host in self._json(_PLACES).items()}
 
     def keep_places(self, places: Mapping[str, str]) -> None:
         """Remember where the labs are."""
         if places != self.places():
             self._write(_PLACES, json.dumps(places, indent=1) + "\n")
+
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Hold this from the look at the Docker hosts until the places are kept, or two `up` place a seat twice."""
+        with self._locked(_PLACING):
+            yield
+
+    def never_ends(self) -> bool:
+        """Whether somebody took the workshop's end away, so that the one in its file counts no more."""
+        return (self.folder / _NEVER).is_file()
+
+    def keep_never(self, *, never: bool) -> None:
+        """Remember that the workshop has no end, or that it has one."""
+        if never:
+            self._write(_NEVER, "")
+        else:
+            (self.folder / _NEVER).unlink(missing_ok=True)
 
     def failed(self) -> dict[str, str]:
         """The labs that the last `up` left not ready, with the reasons."""
@@ -162,7 +179,8 @@ class Register:
 
     def forget(self) -> None:
         """Forget the last failures and the seeds, after the workshop was removed; its secret and numbers stay."""
-        for path in [self.folder / _FAILED, self.folder / _PLACES, *self.seeds.glob("*.seed")]:
+        notes = [self.folder / name for name in (_FAILED, _PLACES, _NEVER)]
+        for path in [*notes, *self.seeds.glob("*.seed")]:
             path.unlink(missing_ok=True)
 
     # -- files -----------------------------------------------------------------------------------------------
@@ -209,11 +227,11 @@ class Register:
             raise self._unusable(error) from error
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, name: str = _LOCK) -> Iterator[None]:
         """Two commands at once must not make two secrets."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise self._unusable(error) from error
         try:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.down import down
 from labctl.flows.workshop.up import UpOptions, up
+from labctl.workshop import plan as plans
+from labctl.workshop.seats import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +24,14 @@ def reset(
 ) -> tuple[Removed, Result | None]:
     """Remove seats with their data and bring them up again: same name, addresses, token and key. Raises LabctlError.
 
-    Returns what was removed and what came up; nothing comes up where something could not be removed.
+    Each comes back on its own Docker host, whatever else has changed. Returns what was removed and what came up;
+    nothing comes up where something could not be removed, and nothing is removed that could not come up.
     """
-    removed = down(workshop, owner, seats, None, steps)
+    fleet = fleets.look(workshop, owner)
+    labs = [seat.lab for seat in chosen(fleet.seats, seats)]
+    plans.refuse_what_does_not_fit(plans.make(fleet), labs)
+    kept = {lab: host for lab, host in fleet.existing.items() if lab in labs}
+    removed = down(workshop, owner, labs, None, steps, for_good=False)
     if not removed.proven:
         return removed, None
-    return removed, up(workshop, UpOptions(owner, tuple(seats)), steps, board)
+    return removed, up(workshop, UpOptions(owner, tuple(labs), kept=kept), steps, board)

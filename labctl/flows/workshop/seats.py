@@ -23,16 +23,16 @@ _STEPS = {START_TASK: "starting", JOIN_TASK: "joining"}
 
 def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is told
     own: dict[str, Any], workshop: str, labs: Iterable[str], forks: int, board: Board, hosts: Iterable[str] = ()
-) -> dict[str, Outcome]:
+) -> tuple[dict[str, Outcome], dict[str, str]]:
     """Start and join labs, `forks` at once, after the workshop's end was written down on those Docker hosts.
 
-    A lab that fails does not stop the others. Raises LabctlError where Ansible itself failed, or an end could not be
-    written down.
+    A lab that fails does not stop the others. Returns what came of each, and the hosts where the end could not be
+    written down, with the reasons. Raises LabctlError where Ansible itself failed.
     """
     outcomes = {lab: Outcome(lab) for lab in labs}
     hosts = list(hosts)
     if not outcomes and not hosts:
-        return {}
+        return {}, {}
     where = inventory.of_workshop(workshop, own, ",".join([*outcomes, *hosts]))
     run = PlaybookRun("up.yml", where, tags=("expiry", "start", "join"), forks=forks, record="workshop-up")
     with board.of(workshop, list(outcomes)):
@@ -44,12 +44,9 @@ def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is
         except KeyboardInterrupt:
             run.interrupt()
             raise
-        for host in hosts:
-            if host in failures:
-                raise failures[host]
         for lab, outcome in outcomes.items():
             _conclude(outcome, failures.get(lab), board)
-    return outcomes
+    return outcomes, {host: failures[host].sentence for host in hosts if host in failures}
 
 
 def _note(outcome: Outcome, item: Progress, board: Board) -> None:

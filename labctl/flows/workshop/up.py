@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import client as engine
@@ -45,43 +45,46 @@ class UpOptions:
         seats: only these; all where none is named.
         retry_failed: only those that the last `up` left not ready.
         replace: seats on hosts that do not answer are made anew on the others.
+        kept: the Docker hosts of labs that were just removed to be made anew there.
     """
 
     owner: str
     seats: tuple[str, ...] = ()
     retry_failed: bool = False
     replace: bool = False
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Result:
     """Bring the workshop up. Raises LabctlError where nothing was begun."""
     begun = time.monotonic()
     register = Register(workshop.name)
-    plan = _plan(workshop, options, steps)
-    wanted = [seat.lab for seat in _wanted(plan, register, options)]
-    version = have_image(plan, steps)
-    _remember(plan, register)
+    with register.placing():
+        plan, wanted = _plan(workshop, register, options, steps)
+        _remember(plan, register)
     outcomes = _lost(plan, wanted, board)
-    outcomes |= _ready_already(plan, version, [lab for lab in wanted if lab not in outcomes])
-    outcomes |= _begin(
-        plan, Means(options.owner, register.seeds, version, end_of(plan), maker_of(plan)), wanted, outcomes, board
-    )
+    if any(lab not in outcomes for lab in wanted):
+        version = have_image(plan, steps)
+        outcomes |= _ready_already(plan, version, [lab for lab in wanted if lab not in outcomes])
+        means = Means(options.owner, register.seeds, version, end_of(plan, register), maker_of(plan))
+        outcomes |= _begin(plan, means, wanted, outcomes, board)
     ordered = tuple(outcomes[lab] for lab in wanted)
     others = {lab: reason for lab, reason in register.failed().items() if lab not in outcomes}
     register.keep_failed(others | {one.lab: one.reason or "" for one in ordered if not one.ready})
     return Result(plan, ordered, dict(plan.placement.hosts), time.monotonic() - begun)
 
 
-def _plan(workshop: Workshop, options: UpOptions, steps: Steps) -> Plan:
-    """Where each seat goes. Raises LabctlError where one has no place."""
+def _plan(workshop: Workshop, register: Register, options: UpOptions, steps: Steps) -> tuple[Plan, list[str]]:
+    """Where each seat goes, and the labs that are wanted. Raises LabctlError where one of these has no place."""
     steps.begin(f"Docker hosts: looking at {_count(len(workshop.hosts), 'host')}")
     fleet = fleets.look(workshop, options.owner)
-    plan = plans.make(fleet, replaced=fleet.silent() if options.replace else ())
-    plans.refuse_what_does_not_fit(plan)
+    plan = plans.make(fleet, replaced=fleet.silent() if options.replace else (), kept=options.kept)
+    wanted = [seat.lab for seat in _wanted(plan, register, options)]
+    plans.refuse_what_does_not_fit(plan, wanted)
     steps.done(_placed(plan))
     for lab in fleet.surplus():
         steps.note(f"{lab} is no longer in the file and stays: `labctl workshop down {lab}` removes it.")
-    return plan
+    return plan, wanted
 
 
 def _remember(plan: Plan, register: Register) -> None:
@@ -91,9 +94,9 @@ def _remember(plan: Plan, register: Register) -> None:
     register.write_seeds(plan.fleet.seats, plan.staying())
 
 
-def end_of(plan: Plan) -> int | None:
+def end_of(plan: Plan, register: Register) -> int | None:
     """When the workshop ends, in seconds since 1970: as its hosts know it, else as its file says; None for never."""
-    expires = plan.fleet.workshop.expires
+    expires = None if register.never_ends() else plan.fleet.workshop.expires
     return plan.fleet.end() or (expiry.end_of(expires, time.time()) if expires else None)
 
 
@@ -118,7 +121,15 @@ def _begin(
     ]
     labs = [lab for lab in wanted if lab not in settled]
     forks = max(1, forks_for({lab: plan.placement.hosts[lab] for lab in labs}, workshop.hosts))
-    return bring_up(own, workshop.name, labs, forks, board, without_end)
+    outcomes, endless = bring_up(own, workshop.name, labs, forks, board, without_end)
+    for lab in wanted:
+        where = plan.placement.hosts[lab]
+        if where in endless and (lab not in outcomes or outcomes[lab].ready):
+            # It would stay for ever, and nobody would know.
+            reason = f"the workshop's end could not be written down on its Docker host {where}: {endless[where]}"
+            outcomes[lab] = Outcome(lab, step="ending", reason=reason)
+            board.failed(lab, "ending", reason)
+    return outcomes
 
 
 def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, Outcome]:
@@ -183,7 +194,8 @@ def maker_of(plan: Plan) -> str:
         # It need not have the image yet; an engine that answers can make it, and has no better network than here.
         if any(host.local for host in plan.fleet.workshop.hosts) or engine.connect().version():
             return LOCAL
-    return plan.usable()[0].host.name
+    usable = plan.usable()
+    return usable[0].host.name if usable else LOCAL
 
 
 def _versions(look: HostLook) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,14 +14,16 @@ from labctl.flows.up import JOIN_TASK, START_TASK
 from labctl.flows.workshop.down import down
 from labctl.flows.workshop.expire import expire, extend
 from labctl.flows.workshop.register import Register
-from labctl.flows.workshop.up import UpOptions, up
+from labctl.flows.workshop.reset import reset
+from labctl.flows.workshop.up import UpOptions, up, version_of
 from labctl.portable import lab_names, seat_secrets
 from labctl.show import workshop_views
 from labctl.show.steps import SilentSteps
 from labctl.workshop.file import Workshop, parse
-from tests.unit.flows.workshop_stand_in import OWNER, Board, Hosts
+from tests.unit.flows.workshop_stand_in import OWNER, VERSION, Board, Hosts
 
 if TYPE_CHECKING:
+    from labctl.provision.inventory import Inventory
     from labctl.workshop.outcome import Result
 
 TWO_HOSTS = "hosts:\n- {address: red, name: red}\n- {address: green, name: green}\n"
@@ -130,6 +132,64 @@ def test_a_host_that_is_not_fit_is_named_and_harms_no_other(
     assert bring_up(workshop(5)).places["w-05"] == "red"
 
 
+def test_where_no_host_of_the_seats_can_be_used_they_are_lost_and_nothing_is_run(hosts: Hosts) -> None:
+    bring_up()
+    hosts.problems = {"green": "gone", "red": "gone"}
+    hosts.played.clear()
+    assert {one.step for one in bring_up().failed} == {"lost"}
+    assert hosts.played == []
+
+
+def test_two_commands_at_once_put_no_seat_on_two_hosts(hosts: Hosts) -> None:
+    hosts.failing = {"w-03": (START_TASK, "not yet"), "w-04": (START_TASK, "not yet")}
+    bring_up()
+    # As another command finds it while the first one still makes them, with less room on one host.
+    hosts.failing.clear()
+    hosts.different = {"red": {"cores": 1}}
+    places = bring_up().places
+    assert (places["w-03"], places["w-04"]) == ("red", "green")
+
+
+def test_a_seat_is_reset_on_its_own_host_whatever_has_changed(hosts: Hosts) -> None:
+    one = "hosts:\n- {address: red, name: red}\n"
+    bring_up(workshop(4, one))
+    hosts.problems = {"green": "gone"}
+    removed, result = reset(workshop(4), OWNER, ("3",), SilentSteps(), Board())
+    assert (set(removed.labs), result is not None) == ({"w-03"}, True)
+    hosts.problems = {}
+    none_more = TWO_HOSTS.replace("name: red}", "name: red, seats: 0}")
+    _, result = reset(workshop(4, none_more), OWNER, ("w-01",), SilentSteps(), Board())
+    assert result is not None
+    assert [(seat.lab, seat.ready) for seat in result.outcomes] == [("w-01", True)]
+    assert sorted(hosts.labs["red"]) == ["w-01", "w-02", "w-03", "w-04"]
+    assert hosts.labs.get("green", {}) == {}
+
+
+def test_nothing_is_removed_that_the_file_has_not(hosts: Hosts) -> None:
+    bring_up()
+    before = {host: set(labs) for host, labs in hosts.labs.items()}
+    with pytest.raises(LabctlError, match="no seat '04'"):
+        reset(workshop(3), OWNER, ("04",), SilentSteps(), Board())
+    assert {host: set(labs) for host, labs in hosts.labs.items()} == before
+
+
+def test_a_seat_whose_name_looks_like_a_lab_is_meant_by_its_name(hosts: Hosts) -> None:
+    made = workshop("[w-1, '1']")
+    bring_up(made)
+    assert set(down(made, OWNER, ("w-1",), None, SilentSteps()).labs) == {"w-w-1"}
+    assert {lab for labs in hosts.labs.values() for lab in labs} == {"w-1"}
+
+
+def test_seats_that_are_there_keep_their_version_when_a_newer_image_comes(hosts: Hosts) -> None:
+    bring_up()
+    for labs in hosts.labs.values():
+        for lab in labs.values():
+            lab["consul-version"] = VERSION
+    hosts.different = {"red": {"images": ["1.21.4", VERSION]}, "green": {"images": ["1.21.4", VERSION]}}
+    plan = bring_up(workshop(5)).plan
+    assert plan.fleet.workshop.consul_version == version_of(plan) == VERSION
+
+
 def test_seats_of_a_host_that_was_given_up_are_made_on_the_others_and_a_double_is_named(hosts: Hosts) -> None:
     bring_up()
     hosts.problems = {"green": "gone"}
@@ -223,6 +283,66 @@ def test_an_end_that_is_not_written_down_everywhere_is_said(hosts: Hosts) -> Non
     hosts.problems = {"green": "gone"}
     with pytest.raises(LabctlError, match=r"not written down everywhere .*green"):
         expire(workshop(2), OWNER, "2h", SilentSteps())
+
+
+def test_an_end_that_was_taken_away_stays_away(hosts: Hosts) -> None:
+    made = workshop(2, f"{TWO_HOSTS}expires: 2h\n")
+    bring_up(made)
+    expire(made, OWNER, "never", SilentSteps())
+    bring_up(workshop(3, f"{TWO_HOSTS}expires: 2h\n"))
+    assert hosts.reapers == {"red": [], "green": []}
+    expire(made, OWNER, "3h", SilentSteps())
+    assert [len(marks) for marks in hosts.reapers.values()] == [1, 1]
+    down(made, OWNER, (), None, SilentSteps())
+    bring_up(made)
+    assert [len(marks) for marks in hosts.reapers.values()] == [1, 1]
+
+
+def test_an_end_for_which_nobody_runs_is_written_down_again(hosts: Hosts) -> None:
+    made = workshop(2, f"{TWO_HOSTS}expires: 2h\n")
+    bring_up(made)
+    for marks in hosts.reapers.values():
+        marks[0]["state"] = "created"
+    hosts.played.clear()
+    bring_up(made)
+    assert hosts.played[0][1] == ["w-01", "w-02", "red", "green"]
+
+
+def test_a_host_on_which_the_end_is_not_written_down_fails_its_seats_and_no_other(hosts: Hosts) -> None:
+    hosts.failing = {"green": ("", "no space left on device")}
+    made = workshop(4, f"{TWO_HOSTS}expires: 2h\n")
+    result = bring_up(made)
+    assert {one.lab: one.step for one in result.failed} == {"w-02": "ending", "w-04": "ending"}
+    assert "could not be written down on its Docker host green: no space left" in str(result.failed[0].reason)
+    hosts.failing.clear()
+    assert bring_up(made, retry_failed=True).failed == []
+    assert [len(marks) for marks in hosts.reapers.values()] == [1, 1]
+
+
+def test_an_end_without_seats_is_removed_with_the_workshop_and_kept_by_a_reset(hosts: Hosts) -> None:
+    made = workshop(1, f"{TWO_HOSTS}expires: 2h\n")
+    bring_up(made)
+    extend(made, OWNER, "5h", SilentSteps())
+    ends = {host: list(marks) for host, marks in hosts.reapers.items()}
+    reset(made, OWNER, ("1",), SilentSteps(), Board())
+    assert hosts.reapers == ends
+    hosts.labs = {}
+    assert down(made, OWNER, (), None, SilentSteps()).proven
+    assert hosts.reapers == {"red": []}
+
+
+def test_an_end_needs_no_image_that_the_file_wants_next(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring_up(workshop(2))
+    wanted: list[Inventory] = []
+
+    def run(playbook: str, where: Inventory, **words: Any) -> object:
+        wanted.append(where)
+        return hosts.run(playbook, where, **words)
+
+    monkeypatch.setattr("labctl.flows.workshop.expire.PlaybookRun", run)
+    expire(workshop(2, f"{TWO_HOSTS}consul_version: 1.21.4\n"), OWNER, "2h", SilentSteps())
+    images = {host["workshop_reaper_image"] for host in wanted[0].own["docker_hosts"]["hosts"].values()}
+    assert images == {f"raft-labctl/consul:{VERSION}"}
 
 
 def test_the_end_goes_with_the_last_seat_of_a_host(hosts: Hosts) -> None:

@@ -113,7 +113,10 @@ class Run:
 
     def on_a_docker_host(self, name: str, settings: dict[str, Any]) -> Iterator[Progress]:
         end = 0 if self.playbook == "down.yml" else settings["workshop_reaper_end"]
-        marks = {"reaper": settings["workshop_reaper_workshop"], "expires": lab_names.stamp(end)}
+        if name in self.hosts.failing:
+            self.failed[name] = LabctlError(self.hosts.failing[name][1])
+            return
+        marks = {"state": "running", "reaper": settings["workshop_reaper_workshop"], "expires": lab_names.stamp(end)}
         self.hosts.reapers[name] = [marks] if end else []
         yield Progress(name, "workshop_reaper", "Write down", {"changed": True}, changed=True, text="")
 

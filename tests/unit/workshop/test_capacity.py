@@ -23,6 +23,7 @@ WELL: dict[str, Any] = {
     "compose": "2.26.1",
     "ports": [],
     "networks": [],
+    "routes": [],
     "labs": [],
     "images": [],
     "reapers": [],
@@ -144,12 +145,23 @@ def test_a_port_that_somebody_has_is_named() -> None:
     assert found == {"raft101-02": "its HTTP port 21009 is taken: change `http_port` in the file"}
 
 
-def test_the_end_is_the_latest_that_a_host_waits_for() -> None:
+def test_a_route_of_the_host_is_in_the_way_as_up_would_say() -> None:
+    made = workshop(seats=2)
+    (one, two) = seats_of(made, {})
+    networks = [{"name": "labctl-raft101-02", "subnets": [str(two.subnet)], "lab": "raft101-02"}]
+    labs = [{"lab": "raft101-02", "workshop": "raft101"}]
+    told = facts(routes=["10.220.0.0/26", str(two.subnet)], networks=networks, labs=labs)
+    found = obstacles(made, told, [one, two])
+    assert found == {"raft101-01": f"its subnet {one.subnet} is taken by a route of the host (10.220.0.0/26)"}
+
+
+def test_the_end_is_the_latest_that_a_host_waits_for_and_runs() -> None:
     reapers = [
-        {"reaper": "raft101", "expires": "2026-11-24T18:00:00Z"},
-        {"reaper": "raft101", "expires": "2026-11-24T19:00:00Z"},
-        {"reaper": "raft101", "expires": "soon"},
-        {"reaper": "other", "expires": "2027-11-24T19:00:00Z"},
+        {"reaper": "raft101", "state": "running", "expires": "2026-11-24T18:00:00Z"},
+        {"reaper": "raft101", "state": "running", "expires": "2026-11-24T19:00:00Z"},
+        {"reaper": "raft101", "state": "exited", "expires": "2026-11-24T20:00:00Z"},
+        {"reaper": "raft101", "state": "running", "expires": "soon"},
+        {"reaper": "other", "state": "running", "expires": "2027-11-24T19:00:00Z"},
     ]
     assert facts(reapers=reapers).end_of("raft101") == 1795546800
     assert facts().end_of("raft101") is None

@@ -54,7 +54,7 @@ def test_ssh_trusts_nobody_asks_nobody_and_keeps_a_path_whole() -> None:
     words = made(workshop(HOSTS))["docker_hosts"]["hosts"]["one"]["ansible_ssh_common_args"]
     assert "StrictHostKeyChecking=yes" in words
     assert "BatchMode=yes" in words
-    assert "UserKnownHostsFile='/files/kn own'" in words
+    assert "'UserKnownHostsFile=\"/files/kn own\"'" in words
 
 
 def test_hosts_whose_names_differ_in_a_sign_only_keep_their_seats() -> None:
