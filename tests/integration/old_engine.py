@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PIECE = 65536
 # As long as what they stand for, so that an answer keeps its length.
 _API = re.compile(rb'(Api-Version: |"ApiVersion":")1\.\d\d')
-_ENGINE = re.compile(rb'("Version":")\d\d\.(\d+\.\d+")')
+_ENGINE = re.compile(rb'("Version":")\d\d\.(\d+\.[^"]*")')
 OLD_API, OLD_ENGINE = b"1.38", b"18"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.harness import ROOT, SCRIPTS, container, docker, ended, get, gossip_key, put, started, wait_until
+from tests.integration.kills import ORPHAN_SECONDS
 from tests.integration.workshops import Room, room
 
 if TYPE_CHECKING:
@@ -232,6 +233,19 @@ def test_killed_in_the_middle_the_next_up_ends_ready(ada: Person) -> None:
         process.communicate(timeout=30)
         made.done("down")
         assert made.left() == []
+
+
+def test_down_after_a_kill_has_the_last_word(ada: Person) -> None:
+    with room(ada, seats=12) as made:
+        for _ in range(3):
+            process = ada.start(*made.words("up"))
+            # The first seats' secrets are there, and others wait for their turn.
+            wait_until(made.labs, 60, "something of the first seat")
+            process.kill()
+            process.communicate(timeout=30)
+            made.done("down")
+            wait_until(lambda: not ada.processes(), ORPHAN_SECONDS, "Ansible to end")
+            assert made.left() == []
 
 
 def test_ctrl_c_says_what_to_do_next(ada: Person) -> None:
