@@ -39,8 +39,12 @@ def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> dict[
 def expire(workshop: Workshop, owner: str, when: str, steps: Steps) -> dict[str, Any]:
     """Let the workshop end then, or never. Returns the JSON shape; raises LabctlError."""
     end = 0 if when == NEVER else expiry.end_of(when, time.time())
-    told = _write_down(fleets.look(workshop, owner), owner, end, steps)
-    Register(workshop.name).keep_never(never=not end)
+    fleet, register = fleets.look(workshop, owner), Register(workshop.name)
+    if not end:
+        # First: where a host does not answer, the file's end must not come back to those that did.
+        register.keep_never(never=True)
+    told = _write_down(fleet, owner, end, steps)
+    register.keep_never(never=not end)
     return told
 
 

@@ -176,6 +176,8 @@ def test_nothing_is_removed_that_the_file_has_not(hosts: Hosts) -> None:
 def test_a_seat_whose_name_looks_like_a_lab_is_meant_by_its_name(hosts: Hosts) -> None:
     made = workshop("[w-1, '1']")
     bring_up(made)
+    removed, _ = reset(made, OWNER, ("1",), SilentSteps(), Board())
+    assert set(removed.labs) == {"w-1"}
     assert set(down(made, OWNER, ("w-1",), None, SilentSteps()).labs) == {"w-w-1"}
     assert {lab for labs in hosts.labs.values() for lab in labs} == {"w-1"}
 
