@@ -14,6 +14,9 @@ from labctl.workshop.inventory import DOCKER_HOSTS, LABS, connection_of, forks_f
 from labctl.workshop.outcome import Removed
 from labctl.workshop.seats import names_of
 
+PASSES = 3
+"""So many times what is still there, or there again, is removed."""
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -50,16 +53,16 @@ def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back
             Register(workshop.name).forget()
         return Removed(workshop.name, {}, lost, [], unseen)
     steps.begin(f"Removing {len(there)} {'seat' if len(there) == 1 else 'seats'}")
-    own = _inventory(workshop, there, owner)
-    where = inventory.of_workshop(workshop.name, own, ",".join([*there, *emptied]))
-    run = PlaybookRun("down.yml", where, forks=max(1, forks_for(there, workshop.hosts)), record="workshop-down")
-    seen, failures = play_each(run, steps)
-    removed = {item.host: list(item.result["removed"]) for item in seen if item.result and "removed" in item.result}
-    failed = lost | {name: error.sentence for name, error in failures.items()}
-    # The module has looked until nothing of a lab was left; this look is from outside, at all hosts.
-    after = fleets.look(workshop, owner, refuse_two_places=False)
-    still = {lab for where in set(there.values()) for lab in _on(after, where)}
-    left = sorted(still & set(there) - set(failed))
+    removed: dict[str, list[str]] = {}
+    failed, left = dict(lost), there
+    for number in range(PASSES):
+        failed |= _remove(workshop, owner, left, () if number else emptied, removed, steps)
+        # The module has looked until nothing of a lab was left; this look is from outside, at all hosts. An engine ends
+        # what it was asked for also when the Ansible that asked, of an `up` that was killed, is gone already.
+        after = fleets.look(workshop, owner, refuse_two_places=False)
+        left = {lab: place for lab, place in _left(after, there, wanted, host).items() if lab not in failed}
+        if not left:
+            break
     if not failed and not left:
         one = len(removed) == 1
         are, them = ("seat is", "it") if one else ("seats are", "them")
@@ -68,7 +71,33 @@ def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back
         steps.fail()
     if for_good and not after.existing and not after.silent():
         Register(workshop.name).forget()
-    return Removed(workshop.name, removed, failed, left, unseen)
+    return Removed(workshop.name, removed, failed, sorted(left), unseen)
+
+
+def _remove(  # noqa: PLR0913, PLR0917 - what is removed, whose, and where it is told
+    workshop: Workshop,
+    owner: str,
+    labs: Mapping[str, str],
+    hosts: Sequence[str],
+    removed: dict[str, list[str]],
+    steps: Steps,
+) -> dict[str, str]:
+    """Remove labs, and the end of Docker hosts. Adds the parts to `removed`; returns what failed, with the reasons."""
+    own = _inventory(workshop, labs, owner)
+    where = inventory.of_workshop(workshop.name, own, ",".join([*labs, *hosts]))
+    run = PlaybookRun("down.yml", where, forks=max(1, forks_for(labs, workshop.hosts)), record="workshop-down")
+    seen, failures = play_each(run, steps)
+    for item in seen:
+        if item.result and "removed" in item.result:
+            removed.setdefault(item.host, []).extend(item.result["removed"])
+    return {name: error.sentence for name, error in failures.items()}
+
+
+def _left(fleet: Fleet, there: Mapping[str, str], wanted: Sequence[str], host: str | None) -> dict[str, str]:
+    """What is still on the Docker hosts of what was meant; of a whole workshop, also what nobody saw there before."""
+    places = {one.host.name for one in fleet.reached} if host is None else {host}
+    still = {lab: place for place in places for lab in _on(fleet, place)}
+    return {lab: place for lab, place in still.items() if not wanted or there.get(lab) == place}
 
 
 def _chosen(fleet: Fleet, wanted: Sequence[str], host: str | None) -> dict[str, str]:

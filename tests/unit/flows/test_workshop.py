@@ -368,6 +368,28 @@ def test_what_cannot_be_removed_is_told_and_stops_no_other(hosts: Hosts) -> None
     assert "w-03: the network is in use" in workshop_views.removed_text(removed)
 
 
+def test_what_comes_back_while_it_is_removed_is_removed_again(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring_up()
+    run, late = hosts.run, [("red", "w-01", 1), ("green", "w-09", 9)]
+
+    def put_late() -> None:
+        while late:
+            hosts.put(*late.pop())
+
+    def running(playbook: str, where: Inventory, **words: Any) -> object:
+        made = run(playbook, where, **words)
+        # Behind the back of the modules that have just removed them.
+        made.after = put_late
+        return made
+
+    monkeypatch.setattr("labctl.flows.workshop.down.PlaybookRun", running)
+    removed = down(workshop(), OWNER, (), None, SilentSteps())
+    assert removed.proven
+    assert set(removed.labs) == {"w-01", "w-02", "w-03", "w-04", "w-09"}
+    assert hosts.labs == {"red": {}, "green": {}}
+    assert [limit for book, limit, _ in hosts.played if book == "down.yml"][1:] == [["w-01", "w-09"]]
+
+
 def test_what_is_not_there_is_removed_already(hosts: Hosts) -> None:
     removed = down(workshop(), OWNER, (), None, SilentSteps())
     assert (dict(removed.labs), dict(removed.failed), hosts.played) == ({}, {}, [])

@@ -14,7 +14,7 @@ from labctl.workshop.capacity import Facts
 from tests.unit.workshop.test_capacity import WELL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pytest
 
@@ -91,6 +91,7 @@ class Run:
         self.limit = inventory.limit.split(",")
         hosts.played.append((playbook, self.limit, tags))
         self.failed: dict[str, LabctlError] = {}
+        self.after: Callable[[], object] = lambda: None
 
     def place_of(self, lab: str) -> tuple[str, dict[str, Any]]:
         """The Docker host of a lab in the inventory, and the lab's variables there."""
@@ -110,6 +111,7 @@ class Run:
                 yield from self.removed(name)
             else:
                 yield from self.made(name)
+        self.after()
 
     def on_a_docker_host(self, name: str, settings: dict[str, Any]) -> Iterator[Progress]:
         end = 0 if self.playbook == "down.yml" else settings["workshop_reaper_end"]
