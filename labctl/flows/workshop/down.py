@@ -95,7 +95,7 @@ def _remove(  # noqa: PLR0913, PLR0917 - what is removed, whose, and where it is
 
 def _left(fleet: Fleet, there: Mapping[str, str], wanted: Sequence[str], host: str | None) -> dict[str, str]:
     """What is still on the Docker hosts of what was meant; of a whole workshop, also what nobody saw there before."""
-    places = {one.host.name for one in fleet.reached} if host is None else {host}
+    places = [one.host.name for one in fleet.reached] if host is None else [host]
     still = {lab: place for place in places for lab in _on(fleet, place)}
     return {lab: place for lab, place in still.items() if not wanted or there.get(lab) == place}
 
