@@ -14,15 +14,15 @@ from labctl.workshop.inventory import DOCKER_HOSTS, LABS, connection_of, forks_f
 from labctl.workshop.outcome import Removed
 from labctl.workshop.seats import names_of
 
-PASSES = 3
-"""So many times what is still there, or there again, is removed."""
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from labctl.show.steps import Steps
     from labctl.workshop.file import Workshop
     from labctl.workshop.fleet import Fleet, HostLook
+
+PASSES = 3
+"""So many times what is still there, or there again, is removed."""
 
 
 def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back

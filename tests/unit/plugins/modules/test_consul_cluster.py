@@ -12,14 +12,14 @@ from ansible.module_utils import docker_api
 import consul_cluster
 from tests.unit.stand_ins import FINISHED
 
-# Far less than any time that a lab is waited for, and enough on a busy machine.
-LONG_SECONDS = 20
-HURRY = 5
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.unit.stand_ins import FakeCluster, FakeDocker, ModuleRun
+
+# Far less than any time that a lab is waited for, and enough on a busy machine.
+LONG_SECONDS = 20
+HURRY = 5
 
 
 @pytest.fixture(autouse=True)
