@@ -38,6 +38,12 @@ class Status:
         return consul_views.leader_of(list(self.views))
 
     @property
+    def voters(self) -> frozenset[str]:
+        """The addresses of those that vote; empty where nobody says. Without a leader, what any server knows holds."""
+        leader = self.leader
+        return leader.voters if leader else frozenset().union(*(view.voters for view in self.views))
+
+    @property
     def joined(self) -> bool:
         """Whether the servers were ever one cluster: then at least one knows voters."""
         return any(view.voters for view in self.views)

@@ -19,25 +19,32 @@ class Cluster:
     """What is known of a lab when a fault is planned.
 
     Attributes:
-        servers: all of them, in order.
+        servers: all that are there, in order.
         running: those that run and are not paused.
         leader: who leads, or "".
+        size: how many servers vote, also those whose container is gone: a majority is one of these.
+        gone: the servers of the lab whose container is gone.
+        voteless: those that are there and have no vote.
     """
 
     lab: str
     servers: tuple[str, ...]
     running: tuple[str, ...]
     leader: str
+    size: int
+    gone: tuple[str, ...] = ()
+    voteless: frozenset[str] = frozenset()
 
     @property
     def quorum(self) -> int:
         """How many servers are a majority."""
-        return len(self.servers) // 2 + 1
+        return self.size // 2 + 1
 
     @property
     def followers_first(self) -> list[str]:
-        """Those that run, the leader last."""
-        return sorted(self.running, key=lambda name: name == self.leader)
+        """Those that run and vote, the leader last."""
+        voters = [name for name in self.running if name not in self.voteless]
+        return sorted(voters, key=lambda name: name == self.leader)
 
 
 def resolve(target: str, cluster: Cluster, choose: Callable[[Sequence[str]], str] = random.choice) -> list[str]:
@@ -52,6 +59,11 @@ def resolve(target: str, cluster: Cluster, choose: Callable[[Sequence[str]], str
         return _of_role(target, cluster, choose)
     names = [name.strip() for name in target.split(",")]
     for name in names:
+        if name in cluster.gone:
+            raise LabctlError(
+                f"{name} of the lab {cluster.lab} is gone: `labctl up {cluster.lab}` makes it again; "
+                f"there are {', '.join(cluster.servers)}."
+            )
         if name not in cluster.servers:
             raise LabctlError(
                 f"The lab {cluster.lab} has no server or role {name!a}: it has {', '.join(cluster.servers)}, "
@@ -75,12 +87,12 @@ def _of_role(role: str, cluster: Cluster, choose: Callable[[Sequence[str]], str]
         )
     if role == "leader":
         return [cluster.leader]
-    followers = [name for name in cluster.followers_first if name != cluster.leader]
+    followers = [name for name in cluster.running if name != cluster.leader]
     if role == "follower":
         if not followers:
             raise LabctlError(f"The lab {cluster.lab} has no follower that runs: only {cluster.leader} does.")
         return [choose(followers)]
-    count = cluster.quorum if role == "majority" else len(cluster.servers) - cluster.quorum
+    count = cluster.quorum if role == "majority" else cluster.size - cluster.quorum
     if count == 0:
         raise LabctlError(f"The lab {cluster.lab} has one server, and a minority of one is nobody.", ExitCode.USAGE)
     return cluster.followers_first[:count]
@@ -111,9 +123,9 @@ def preview(reachable: Sequence[Sequence[str]], cluster: Cluster) -> str:
         reachable: groups of servers that will still reach each other; a server that is down is in none.
         cluster: the lab as it is now.
     """
-    whole = len(cluster.servers)
-    largest = max((list(group) for group in reachable), key=len, default=[])
-    remain = f"{len(largest)} of {whole} {'remains' if len(largest) == 1 else 'remain'}"
+    voters = [[name for name in group if name not in cluster.voteless] for group in reachable]
+    largest = max(voters, key=len, default=[])
+    remain = f"{len(largest)} of {cluster.size} {'remains' if len(largest) == 1 else 'remain'}"
     if len(largest) < cluster.quorum:
         return f"{remain}, and {cluster.quorum} are needed: no leader, no writes"
     if cluster.leader and cluster.leader not in largest:

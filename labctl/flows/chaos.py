@@ -76,7 +76,8 @@ def plan(asked: Asked, docker: Docker | None = None) -> Plan:
     lab = choose_lab(docker or engine.connect(), asked.lab, asked.owner)
     refuse_foreign(lab, asked.owner)
     seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
-    names = [server.name for server in lab.servers]
+    # Also those that are gone: the same seed is the same plan, and what a majority is does not change.
+    names = sorted([*(server.name for server in lab.servers), *lab.missing])
     return Plan(lab, seed, schedule(seed, asked.seconds, asked.mix, names, lab.raft_multiplier))
 
 

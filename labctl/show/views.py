@@ -77,9 +77,6 @@ def _role(now: Status, view: View) -> str | None:
 
 
 def _server_row(now: Status, server: Server, view: View) -> dict[str, Any]:
-    leader = now.leader
-    # Without a leader, what any server knows of the voters still holds: elections need them.
-    voters = leader.voters if leader else frozenset().union(*(one.voters for one in now.views))
     return {
         "name": server.name,
         "id": view.node_id or None,
@@ -87,7 +84,7 @@ def _server_row(now: Status, server: Server, view: View) -> dict[str, Any]:
         "http": server.url,
         "state": server.state,
         "role": _role(now, view),
-        "voter": server.address in voters,
+        "voter": server.address in now.voters,
         "commit_index": view.commit_index if not view.problem else None,
         "last_contact_ms": view.last_contact_ms,
         "problem": view.problem,

@@ -124,8 +124,13 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
 
 def _apart(scene: Scene, names: Sequence[str]) -> dict[str, Cut]:
     """For each of these servers, a cut between it and every other server of the lab."""
-    if len(scene.cluster.servers) == 1:
+    if scene.lab.size == 1:
         raise LabctlError(f"The lab {scene.lab.name} has one server: there is no network to break.", ExitCode.USAGE)
+    if len(scene.cluster.servers) == 1:
+        raise LabctlError(
+            f"Of the lab {scene.lab.name} only {scene.cluster.servers[0]} is there, so there is no network to break: "
+            f"`labctl up {scene.lab.name}` makes the others again."
+        )
     found = {}
     for name in names:
         others = scene.addresses([one for one in scene.cluster.servers if one != name])

@@ -57,10 +57,21 @@ def look(asked: Asked) -> Scene:
             ExitCode.USAGE,
         )
     lab = own_lab(asked)
-    leader = status.ask(lab).leader
-    running = tuple(server.name for server in lab.running)
-    servers = tuple(server.name for server in lab.servers)
-    return Scene(lab, targets.Cluster(lab.name, servers, running, leader.name if leader else ""))
+    return Scene(lab, cluster_of(status.ask(lab)))
+
+
+def cluster_of(now: status.Status) -> targets.Cluster:
+    """A lab's cluster. Who votes its servers say; those of a lab that was never joined will all vote."""
+    lab, voters = now.lab, now.voters
+    return targets.Cluster(
+        lab.name,
+        tuple(server.name for server in lab.servers),
+        tuple(server.name for server in lab.running),
+        now.leader.name if now.leader else "",
+        len(voters) or lab.size,
+        tuple(lab.missing),
+        frozenset(server.name for server in lab.servers if voters and server.address not in voters),
+    )
 
 
 def own_lab(asked: Asked) -> Lab:

@@ -14,6 +14,7 @@ from labctl.engine.labs import find_lab
 from labctl.errors import LabctlError
 from labctl.faults import targets
 from labctl.flows.fault import processes
+from labctl.flows.fault.scene import cluster_of
 from labctl.flows.told import told_by_logs
 from labctl.flows.workshop.links import at_once, labs_of
 from labctl.raft.timers import timers_of
@@ -82,7 +83,7 @@ class SeatFaults:
         def back(lab: str) -> SeatFault:
             _, found = self._labs[lab]
             waiting = tuple(one.name for one in found.servers if one.state in states)
-            cluster = targets.Cluster(lab, tuple(one.name for one in found.servers), waiting, "")
+            cluster = replace(cluster_of(status.ask(found)), running=waiting, leader="")
             names = [name for name in targets.resolve(target, cluster) if name in waiting] if waiting else []
             if names:
                 processes.strike(verb, names, found)
@@ -107,10 +108,8 @@ class SeatFaults:
 
     def _choose(self, lab: Lab, target: str) -> list[str] | str:
         """The servers that a target means in a lab, or why there are none."""
-        leader = status.ask(lab).leader
-        servers, running = (tuple(one.name for one in of) for of in (lab.servers, lab.running))
         try:
-            return targets.resolve(target, targets.Cluster(lab.name, servers, running, leader.name if leader else ""))
+            return targets.resolve(target, cluster_of(status.ask(lab)))
         except LabctlError as error:
             return error.sentence
 

@@ -14,7 +14,12 @@ FIVE = (*THREE, "consul4", "consul5")
 def cluster(
     servers: tuple[str, ...] = THREE, leader: str = "consul2", running: tuple[str, ...] | None = None
 ) -> Cluster:
-    return Cluster("ada", servers, servers if running is None else running, leader)
+    return Cluster("ada", servers, servers if running is None else running, leader, len(servers))
+
+
+def of_five(leader: str = "consul2", voteless: frozenset[str] = frozenset()) -> Cluster:
+    """A lab of five servers of which two containers are gone."""
+    return Cluster("ada", THREE, THREE, leader, 5, ("consul4", "consul5"), voteless)
 
 
 @pytest.mark.parametrize(
@@ -38,22 +43,38 @@ def test_a_target_is_servers_or_a_role_and_followers_go_first(
 
 
 @pytest.mark.parametrize(
-    ("target", "lab", "words"),
+    ("target", "lab", "words", "code"),
     [
-        ("consul9", cluster(), "no server or role 'consul9'"),
-        ("", cluster(), "no server or role ''"),
-        ("consul1,consul1", cluster(), "consul1 is named twice"),
-        ("leader", cluster(leader=""), "has no leader now"),
-        ("follower", cluster(leader=""), "has no leader now"),
-        ("follower", cluster(running=("consul2",)), "has no follower that runs"),
-        ("any", cluster(running=()), "No server of the lab ada runs"),
-        ("minority", cluster(("consul1",), "consul1"), "a minority of one is nobody"),
+        ("consul9", cluster(), "no server or role 'consul9'", ExitCode.USAGE),
+        ("", cluster(), "no server or role ''", ExitCode.USAGE),
+        ("consul1,consul1", cluster(), "consul1 is named twice", ExitCode.USAGE),
+        ("consul4", of_five(), "consul4 of the lab ada is gone: `labctl up ada` makes it again", ExitCode.FAILED),
+        ("leader", cluster(leader=""), "has no leader now", ExitCode.FAILED),
+        ("follower", cluster(leader=""), "has no leader now", ExitCode.FAILED),
+        ("follower", cluster(running=("consul2",)), "has no follower that runs", ExitCode.FAILED),
+        ("any", cluster(running=()), "No server of the lab ada runs", ExitCode.FAILED),
+        ("minority", cluster(("consul1",), "consul1"), "a minority of one is nobody", ExitCode.USAGE),
     ],
 )
-def test_a_target_that_means_nobody_is_one_sentence(target: str, lab: Cluster, words: str) -> None:
+def test_a_target_that_means_nobody_is_one_sentence(target: str, lab: Cluster, words: str, code: ExitCode) -> None:
     with pytest.raises(LabctlError, match=words) as caught:
         resolve(target, lab)
-    assert caught.value.code in {ExitCode.USAGE, ExitCode.FAILED}
+    assert caught.value.code is code
+
+
+@pytest.mark.parametrize(
+    ("role", "names"), [("majority", ["consul1", "consul3", "consul2"]), ("minority", ["consul1", "consul3"])]
+)
+def test_a_majority_is_one_of_all_that_vote_also_of_those_that_are_gone(role: str, names: list[str]) -> None:
+    assert resolve(role, of_five()) == names
+
+
+def test_who_has_no_vote_is_in_no_majority() -> None:
+    lab = Cluster("ada", FIVE, FIVE, "consul2", 3, (), frozenset({"consul1", "consul3"}))
+    assert resolve("majority", lab) == ["consul4", "consul5"]
+    assert preview([["consul1", "consul2", "consul3"], ["consul4", "consul5"]], lab) == (
+        "2 of 3 remain together: they elect a new leader, and writes go on"
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,3 +116,22 @@ def test_sides_that_do_not_fit_are_one_sentence(words: list[str], sentence: str)
 )
 def test_what_remains_is_said_beforehand(reachable: list[list[str]], said: str) -> None:
     assert preview(reachable, cluster()) == said
+
+
+@pytest.mark.parametrize(
+    ("reachable", "said"),
+    [
+        ([["consul1", "consul2"], ["consul3"]], "2 of 5 remain, and 3 are needed: no leader, no writes"),
+        ([["consul1", "consul2", "consul3"]], "3 of 5 remain together: writes go on"),
+    ],
+)
+def test_what_remains_is_counted_of_all_that_vote_also_of_those_that_are_gone(
+    reachable: list[list[str]], said: str
+) -> None:
+    assert preview(reachable, of_five()) == said
+
+
+def test_a_server_that_is_gone_need_not_be_on_a_side_and_cannot() -> None:
+    assert sides(["consul1", "/", "consul2,consul3"], of_five()) == [["consul1"], ["consul2", "consul3"]]
+    with pytest.raises(LabctlError, match="consul5 of the lab ada is gone"):
+        sides(["consul1,consul5", "/", "consul2,consul3"], of_five())

@@ -368,6 +368,11 @@ def test_a_plan_changes_nothing_and_draws_a_seed(monkeypatch: pytest.MonkeyPatch
     assert first.seed != second.seed
     again = flow.plan(replace(asked, seed=first.seed), SimpleNamespace())  # type: ignore[arg-type]
     assert again.steps == first.steps
+    # What a majority is does not change with a container that is gone, and neither does the plan.
+    long = replace(asked, seed=7, mix=("isolate", "partition", "one-way"), seconds=120.0)
+    whole = flow.plan(long, SimpleNamespace())  # type: ignore[arg-type]
+    monkeypatch.setattr(flow, "choose_lab", lambda *_: replace(LAB, servers=LAB.servers[:2]))
+    assert flow.plan(long, SimpleNamespace()).steps == whole.steps  # type: ignore[arg-type]
     with pytest.raises(LabctlError) as raised:
         flow.plan(replace(asked, owner="somebody"), SimpleNamespace())  # type: ignore[arg-type]
     assert raised.value.code == ExitCode.REFUSED

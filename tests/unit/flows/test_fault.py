@@ -49,6 +49,7 @@ class Engine:
         self.signals: list[tuple[str, list[str]]] = []
         self.notes: list[tuple[list[str], str]] = []
         self.later: list[list[str]] = []
+        self.voters = frozenset(one.address for one in LAB.servers)
         self.transfers: list[tuple[str, str | None]] = []
         monkeypatch.setattr(labs, "choose_lab", lambda *_: self.lab)
         monkeypatch.setattr(client, "connect", lambda: None)
@@ -66,8 +67,7 @@ class Engine:
         monkeypatch.setattr(subprocess, "Popen", lambda words, **_: self.later.append(words))
 
     def views(self) -> tuple[View, ...]:
-        """All know consul1 as the leader; voters are all."""
-        voters = frozenset(one.address for one in LAB.servers)
+        """All know consul1 as the leader."""
         return tuple(
             View(
                 one.name,
@@ -77,7 +77,7 @@ class Engine:
                 state="leader" if one.name == "consul1" else "follower",
                 leader=LAB.servers[0].address,
                 term=2,
-                voters=voters,
+                voters=self.voters,
             )
             for one in self.lab.servers
         )
@@ -312,6 +312,38 @@ def test_a_fault_that_no_log_tells_of_is_taken_back(docker: Engine, monkeypatch:
     with pytest.raises(LabctlError, match="consul1 is not running"):
         flow.isolate("consul1", ASKED, Told())
     assert len(docker.changes) == len(healed) == 1
+
+
+def five_of_which_two_are_gone(docker: Engine) -> None:
+    docker.lab = replace(LAB, size=5)
+    docker.voters = frozenset({*docker.voters, "10.1.2.5", "10.1.2.6"})
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_majority_is_counted_from_those_that_vote_and_not_from_the_containers(docker: Engine, known: bool) -> None:
+    five_of_which_two_are_gone(docker)
+    if not known:
+        docker.voters = frozenset()
+    told = Told()
+    flow.isolate("consul3", ASKED, told)
+    assert told.lines[0] == "isolate consul3 for 60 s: 2 of 5 remain, and 3 are needed: no leader, no writes."
+    result = flow.process("kill", "minority", replace(ASKED, dry_run=True), told)
+    assert result["servers"] == ["consul2", "consul3"]
+
+
+def test_a_server_that_was_removed_from_the_cluster_counts_no_more(docker: Engine) -> None:
+    docker.voters = frozenset(one.address for one in LAB.servers[:1])
+    told = Told()
+    flow.process("kill", "consul2", replace(ASKED, dry_run=True), told)
+    assert told.lines == ["kill consul2: 1 of 1 remains together: writes go on."]
+
+
+def test_the_only_server_that_is_left_has_no_network_to_break(docker: Engine) -> None:
+    docker.lab = replace(LAB, servers=LAB.servers[:1])
+    with pytest.raises(LabctlError, match=r"only consul1 is there, .* `labctl up ada` makes the others") as caught:
+        flow.isolate("consul1", ASKED, Told())
+    assert caught.value.code is ExitCode.FAILED
+    assert docker.changes == []
 
 
 def test_a_lab_of_one_server_has_no_network_to_break(docker: Engine) -> None:
