@@ -92,11 +92,18 @@ def labctl() -> None:
     """
 
 
-def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each kind of end
+def run(arguments: list[str]) -> int:
     """Run labctl with these arguments and return its exit code; errors go to stderr as one sentence."""
     as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
     logging.basicConfig(level=logging.DEBUG if os.environ.get("LABCTL_DEBUG") else logging.CRITICAL)
     signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(arguments, as_json=as_json)
+    finally:
+        _tell_of_strangers(as_json=as_json)
+
+
+def _run(arguments: list[str], *, as_json: bool) -> int:  # noqa: PLR0911 - one return for each kind of end
     try:
         result = _invoke(arguments)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -142,6 +149,15 @@ def _invoke(arguments: list[str]) -> Any:
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _tell_of_strangers(*, as_json: bool) -> None:
+    """Say on stderr what was met that carries labels of ours and is not; completion has no place to say it."""
+    met = sys.modules.get("labctl.engine.strangers")
+    sentences = met.told() if met is not None and not os.environ.get("_LABCTL_COMPLETE") else []
+    for sentence in sentences:
+        with contextlib.suppress(OSError):
+            click.echo(json.dumps({"note": sentence}) if as_json else sentence, err=True)
 
 
 def _complain(sentence: str, code: ExitCode, *, as_json: bool) -> int:

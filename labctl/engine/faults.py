@@ -84,9 +84,11 @@ def active(client: Client, lab: str) -> list[ActiveFault]:
 
 def _moment(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
+    # One without a zone cannot be compared with those that have one.
+    return moment if moment.tzinfo is not None else None
 
 
 def change(lab: Lab, changes: Mapping[str, rules.Change], fault: str, words: str, seconds: float) -> None:

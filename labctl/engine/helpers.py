@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from labctl.engine import strangers
 from labctl.portable import lab_names
 from labctl.portable.docker_api import DockerError
 
@@ -28,7 +29,7 @@ def of_faults(engine: Engine, lab: str) -> list[dict[str, Any]]:
 
 def with_fault(listed: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of containers as Docker lists them, those that are there for a fault."""
-    return [one for one in listed if (one.get("Labels") or {}).get(LABEL_FAULT)]
+    return [one for one in strangers.left_out("container", listed) if LABEL_FAULT in (one.get("Labels") or {})]
 
 
 @contextlib.contextmanager

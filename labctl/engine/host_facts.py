@@ -9,9 +9,10 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from labctl.engine import strangers
 from labctl.engine.client import explained
 from labctl.engine.images import list_images
-from labctl.portable import host_routes, lab_names
+from labctl.portable import host_routes, lab_names, label_values
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
@@ -20,6 +21,8 @@ _LABEL = lab_names.LABEL_PREFIX
 _OF_LAB = ("owner", "workshop", "seat", "number", "servers", "http-port", "consul-version")
 # An address and a port in the kernel's tables of sockets.
 _PORT = re.compile(r"\b[0-9A-F]+:([0-9A-F]{4})\b")
+# No count of cores, sizes or seconds is longer.
+_MOST_DIGITS = 18
 _OF_REAPER = ("reaper", "owner", "expires")
 # Each line begins with what it is; 0A is a socket that listens. A host without /proc tells less: that is no failure.
 _SCRIPT = r"""
@@ -43,10 +46,11 @@ def read(client: Client) -> dict[str, Any]:
     with explained(client.place):
         info = client.info()
         version = client.version()
-        labelled = client.containers(filters={"label": f"{_LABEL}lab"})
+        labelled = strangers.left_out("container", client.containers(filters={"label": f"{_LABEL}lab"}))
         networks = client.networks(filters={"driver": "bridge"})
-        kept = [*client.networks(filters={"label": f"{_LABEL}lab"}), *client.volumes(filters={"label": f"{_LABEL}lab"})]
-        reapers = client.containers(filters={"label": f"{_LABEL}reaper"})
+        kept = strangers.left_out("network", client.networks(filters={"label": f"{_LABEL}lab"}))
+        kept += strangers.left_out("volume", client.volumes(filters={"label": f"{_LABEL}lab"}))
+        reapers = strangers.left_out("container", client.containers(filters={"label": f"{_LABEL}reaper"}))
     root = str(info.get("DockerRootDir") or "/")
     text = client.place.script(_script(root))
     said = _said(text)
@@ -94,7 +98,7 @@ def _said(text: str) -> _Said:
 def _number(text: str) -> int:
     """The last word of it, as a number: a login shell may print lines of its own. 0 where it is none."""
     last = text.rpartition(" ")[2]
-    return int(last) if last.isascii() and last.isdecimal() else 0
+    return label_values.number(last, _MOST_DIGITS) or 0
 
 
 def _kib(text: str) -> int:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.engine import strangers
 from labctl.engine.client import explained
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable import image_marks
+from labctl.portable import image_marks, label_values
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
@@ -46,7 +47,7 @@ class Image:
 def version_key(version: str) -> tuple[Any, ...]:
     """Sorts versions by number, and a pre-release before its release."""
     core, _, pre = version.partition("+")[0].partition("-")
-    return tuple(int(part) if part.isdigit() else 0 for part in core.split(".")), pre == "", pre
+    return tuple(label_values.number(part) or 0 for part in core.split(".")), pre == "", pre
 
 
 def list_images(client: Client, repository: str = REPOSITORY) -> list[Image]:
@@ -54,7 +55,7 @@ def list_images(client: Client, repository: str = REPOSITORY) -> list[Image]:
     with explained(client.place):
         summaries = client.images(filters={"label": image_marks.VERSION})
     found = []
-    for summary in summaries:
+    for summary in strangers.left_out("image", summaries):
         labels = summary.get("Labels") or {}
         version = labels.get(image_marks.VERSION, "")
         name = f"{repository}:{version}"

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from labctl.engine import strangers
 from labctl.engine.client import explained
 from labctl.engine.place import HERE, Place
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable import lab_names
+from labctl.portable import lab_names, label_values
 from labctl.portable.consul_door import LOOPBACK
 from labctl.portable.consul_views import Member
 from labctl.portable.lab_access import Keys
@@ -118,7 +119,7 @@ def _server(summary: dict[str, Any], place: Place) -> Server:
     ports = [port for port in summary.get("Ports") or [] if port["PrivatePort"] == inside and "PublicPort" in port]
     return Server(
         name=labels[lab_names.LABEL_SERVER],
-        container=summary["Names"][0].lstrip("/"),
+        container=_container(summary),
         id=summary["Id"],
         state=summary["State"],
         address=address,
@@ -127,16 +128,18 @@ def _server(summary: dict[str, Any], place: Place) -> Server:
     )
 
 
-def _number(text: str, otherwise: int) -> int:
-    return int(text) if text.isdecimal() else otherwise
+def _container(summary: dict[str, Any]) -> str:
+    """The container's name; one that is about to be gone may have none."""
+    names = summary.get("Names") or [summary["Id"][:12]]
+    return str(names[0]).lstrip("/")
 
 
 def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: Place = HERE) -> list[Lab]:
     """Group container summaries, as a Docker host's list of containers gives them, into labs in order of name."""
     grouped: dict[str, list[dict[str, Any]]] = {}
-    for summary in summaries:
+    for summary in strangers.left_out("container", summaries):
         labels = summary.get("Labels") or {}
-        if lab_names.LABEL_SERVER in labels and labels.get(lab_names.LABEL_LAB):
+        if lab_names.LABEL_SERVER in labels and lab_names.LABEL_LAB in labels:
             grouped.setdefault(labels[lab_names.LABEL_LAB], []).append(summary)
     labs = []
     for name, parts in sorted(grouped.items()):
@@ -148,10 +151,10 @@ def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: Place = HER
                 owner=_label(labels, "owner"),
                 workshop=_label(labels, "workshop"),
                 host=host,
-                size=_number(_label(labels, "servers"), len(parts)),
+                size=label_values.size(_label(labels, "servers")) or len(parts),
                 pace=_label(labels, "pace"),
                 version=_label(labels, "consul-version"),
-                http_port=_number(_label(labels, "http-port"), 0),
+                http_port=label_values.port(_label(labels, "http-port")) or 0,
                 image=newest["Image"],
                 created=datetime.fromtimestamp(min(part["Created"] for part in parts), tz=UTC),
                 expires=_label(labels, "expires") or None,
@@ -181,7 +184,7 @@ def _with_ends(client: Client, found: list[Lab]) -> list[Lab]:
     with explained(client.place):
         waiting = client.containers(filters={"label": lab_names.LABEL_REAPER})
     ends: dict[str, str] = {}
-    for one in waiting:
+    for one in strangers.left_out("container", waiting):
         workshop = one["Labels"][lab_names.LABEL_REAPER]
         ends[workshop] = max(ends.get(workshop, ""), one["Labels"].get(lab_names.LABEL_EXPIRES, ""))
     return [replace(lab, expires=ends.get(lab.workshop) or lab.expires) if lab.workshop else lab for lab in found]
@@ -217,8 +220,12 @@ def leftovers(client: Client) -> dict[str, str]:
     """
     with explained(client.place):
         filters = {"label": lab_names.LABEL_LAB}
-        things = client.containers(filters=filters) + client.networks(filters=filters) + client.volumes(filters=filters)
-    labelled = [thing["Labels"] for thing in things if thing.get("Labels")]
+        listed = {
+            "container": client.containers(filters=filters),
+            "network": client.networks(filters=filters),
+            "volume": client.volumes(filters=filters),
+        }
+    labelled = [one["Labels"] for kind, things in listed.items() for one in strangers.left_out(kind, things)]
     return {labels[lab_names.LABEL_LAB]: _label(labels, "owner") for labels in labelled}
 
 

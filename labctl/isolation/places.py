@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labctl.portable import lab_names
+from labctl.portable import lab_names, label_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,8 +83,8 @@ def place_of(lab: str, host: str, documents: Iterable[dict[str, Any]]) -> Place:
     subnets: dict[str, bool] = {}
     # Docker lists the youngest first, and servers of a lab are made at once.
     for document in sorted(documents, key=lambda one: str(one.get("Name", ""))):
-        server = ((document.get("Config") or {}).get("Labels") or {}).get(lab_names.LABEL_SERVER)
-        if not server:
+        server = label_values.server(label_values.labels_of(document).get(lab_names.LABEL_SERVER))
+        if server is None:
             continue
         if (document.get("State") or {}).get("Status") != "running":
             down.append(server)

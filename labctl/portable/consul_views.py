@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 READY_KEY = "raft-labctl/ready"
 # consul v1.8.7 agent/structs/acl.go, ACLModeLegacy.
 _LEGACY_ACL = "2"
+_MOST_DIGITS = 20
 _VOTER = re.compile(r"Suffrage:Voter ID:(\S+) Address:([^\s}]+)")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|µs|us|ns|m|s)")
 _MILLISECONDS = {"h": 3_600_000.0, "m": 60_000.0, "s": 1000.0, "ms": 1.0, "µs": 1e-3, "us": 1e-3, "ns": 1e-6}
@@ -82,7 +83,9 @@ def milliseconds(duration: str) -> float | None:
 
 
 def _number(text: Any) -> int:
-    return int(text) if str(text).isdecimal() else 0
+    said = str(text)
+    # Raft counts in 64 bits; a server that says more is no server to believe.
+    return int(said) if said.isascii() and said.isdecimal() and len(said) <= _MOST_DIGITS else 0
 
 
 def _host(address: str) -> str:

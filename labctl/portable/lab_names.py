@@ -6,7 +6,6 @@ keeps to what all three allow.
 
 from __future__ import annotations
 
-import calendar
 import re
 import time
 
@@ -19,7 +18,6 @@ LABEL_WORKSHOP = "raft-labctl.workshop"
 # On the container that waits for a workshop's end: the workshop, and when (UTC, to the second).
 LABEL_REAPER = "raft-labctl.reaper"
 LABEL_EXPIRES = "raft-labctl.expires"
-STAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 LABEL_PROFILE = "raft-labctl.profile"
 
 _ALLOWED = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
@@ -103,8 +101,3 @@ def server_names(servers: int) -> list[str]:
 def stamp(seconds: int) -> str:
     """A moment, in seconds since 1970, as labels have it: `2026-11-24T18:00:00Z`."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
-def moment(text: str) -> int:
-    """The seconds since 1970 of what `stamp` wrote. Raises ValueError."""
-    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))

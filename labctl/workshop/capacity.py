@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
-from labctl.portable import lab_names
+from labctl.portable import label_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,13 +47,11 @@ class Facts:
     def end_of(self, workshop: str) -> int | None:
         """When a workshop ends on this host, in seconds since 1970; None where nobody runs that waits for it."""
         ends = [
-            lab_names.moment(one["expires"])
+            label_values.moment(one.get("expires"))
             for one in self.read["reapers"]
-            if one.get("reaper") == workshop
-            and one["state"] in _WAITING
-            and re.fullmatch(lab_names.STAMP, one.get("expires", ""))
+            if one.get("reaper") == workshop and one["state"] in _WAITING
         ]
-        return max(ends, default=None)
+        return max((end for end in ends if end is not None), default=None)
 
     def has_reaper(self, workshop: str) -> bool:
         """Whether something is here that would end a workshop, or would have."""
@@ -86,8 +84,8 @@ def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
     read, servers = facts.read, workshop.servers
     ours = facts.of_workshop(workshop.name)
     others = [lab for lab in facts.labs if lab.get("workshop") != workshop.name]
-    our_servers = sum(_number(lab.get("servers")) for lab in ours)
-    other_servers = sum(_number(lab.get("servers")) for lab in others)
+    our_servers = sum(label_values.size(lab.get("servers")) or 0 for lab in ours)
+    other_servers = sum(label_values.size(lab.get("servers")) or 0 for lab in others)
     memory = read["memory"]["free"] + our_servers * SERVER_MEMORY - _SPARE_MEMORY
     cpu = read["cores"] / SERVER_CORE[workshop.pace] - other_servers
     by = {"cores": cpu // servers, "memory": memory // (SERVER_MEMORY * servers)}
@@ -146,7 +144,3 @@ def obstacles(workshop: Workshop, facts: Facts, seats: Iterable[Seat]) -> dict[s
         if wanted & ports and seat.lab not in found:
             found[seat.lab] = f"its HTTP port {min(wanted & ports)} is taken: change `http_port` in the file"
     return found
-
-
-def _number(text: object) -> int:
-    return int(str(text)) if str(text).isdecimal() else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ansible.module_utils import label_values
 from ansible.module_utils.image_marks import (
     CHECKED,
     LAYOUT,
@@ -62,7 +63,7 @@ def image_of(inspected: dict[str, Any], repository: str) -> Image | None:
     labels = (inspected.get("Config") or {}).get("Labels") or {}
     tags = [tag for tag in inspected.get("RepoTags") or [] if tag.rpartition(":")[0] == repository]
     version = version_of(labels.get(VERSION, ""))
-    if not is_finished(labels) or version is None or not tags:
+    if not is_finished(labels) or version is None or not tags or label_values.misfit(labels) is not None:
         return None
     return Image(
         id=inspected["Id"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ansible.module_utils import lab_names
+from ansible.module_utils import lab_names, label_values
 from ansible.module_utils.docker_api import DockerError, Engine
 
 
@@ -36,7 +36,11 @@ class Server:
 
 @dataclass(frozen=True)
 class Found:
-    """Everything on this Docker host that carries a lab's label; `profile` is "" where nothing has one."""
+    """Everything on this Docker host that carries a lab's label; `profile` is "" where nothing has one.
+
+    `strangers` are sentences about things with the lab's label that are not ours, because others of their labels say
+    what labctl never writes.
+    """
 
     servers: tuple[Server, ...] = ()
     owners: frozenset[str] = frozenset()
@@ -46,6 +50,7 @@ class Found:
     networks: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     profile: str = ""
+    strangers: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -88,9 +93,12 @@ def find(engine: Engine, lab: str) -> Found:
     """Read from Docker's labels what exists of a lab. Raises DockerError."""
     of_lab = {"label": f"{lab_names.LABEL_LAB}={lab}"}
     doing = f"looking for the lab {lab}"
-    containers = engine.containers(of_lab, doing=doing)
-    networks = engine.networks(of_lab, doing=doing)
-    volumes = engine.volumes(of_lab, doing=doing)
+    carrying = {
+        "container": engine.containers(of_lab, doing=doing),
+        "network": engine.networks(of_lab, doing=doing),
+        "volume": engine.volumes(of_lab, doing=doing),
+    }
+    containers, networks, volumes = (label_values.fitting(things) for things in carrying.values())
     labelled = [container["Config"].get("Labels") or {} for container in containers]
     servers = [one for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER in labels]
     helpers = [one["Id"] for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER not in labels]
@@ -98,18 +106,19 @@ def find(engine: Engine, lab: str) -> Found:
     subnets = [config["Subnet"] for one in networks for config in one["IPAM"].get("Config") or []]
     config = [one for one in volumes if one["Name"] == lab_names.config_volume_name(lab)]
     profiles = [one["Config"].get("Labels") or {} for one in servers] or [one.get("Labels") or {} for one in config]
-    sizes = [labels.get(lab_names.LABEL_PREFIX + "servers", "0") for labels in labelled]
+    sizes = [label_values.size(labels.get(lab_names.LABEL_PREFIX + "servers")) for labels in labelled]
     return Found(
         servers=tuple(sorted(map(server_from, servers), key=lambda server: server.name)),
         owners=frozenset(
             labels[lab_names.LABEL_OWNER] for labels in labelled + others if labels.get(lab_names.LABEL_OWNER)
         ),
-        size=max((int(size) for size in sizes if size.isdecimal()), default=0),
+        size=max((size for size in sizes if size is not None), default=0),
         helpers=tuple(helpers),
         subnet=subnets[0] if subnets else "",
         networks=tuple(one["Name"] for one in networks),
         volumes=tuple(one["Name"] for one in volumes),
         profile=lab_names.profile_of(profiles[0]) if profiles else "",
+        strangers=tuple(told for kind, things in carrying.items() for told in label_values.strangers(kind, things)),
     )
 
 

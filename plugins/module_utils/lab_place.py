@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils import lab_limits, lab_names
+from ansible.module_utils import lab_limits, lab_names, label_values
 from ansible.module_utils.docker_api import DockerError
 from ansible.module_utils.lab_limits import Use
 
@@ -74,7 +74,7 @@ def _reserve(engine: Engine, asked: Asked, path: Path, file: int, *, dry: bool) 
         return ""
     of_owner = {"label": f"{lab_names.LABEL_OWNER}={asked.owner}"}
     containers = engine.containers(of_owner, doing=f"counting what {asked.owner} has")
-    have = lab_limits.uses(claim for claim in map(_claim, containers) if claim is not None)
+    have = lab_limits.uses(claim for claim in map(_claim, label_values.fitting(containers)) if claim is not None)
     before = have.pop(asked.lab, Use())
     others = sum(have.values(), Use())
     each = _memory_of(asked, limits)

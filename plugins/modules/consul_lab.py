@@ -375,7 +375,7 @@ def whose(params: dict[str, Any], found: Found, *, dry: bool) -> dict[str, Any]:
         return {"owner": params["owner"]}
     removed = "would be removed" if dry else "was removed"
     said = f"The lab {params['name']} belongs to {', '.join(others)}, and {removed} because consul_lab_force is set."
-    return {"owner": others[0], "warnings": [said]}
+    return {"owner": others[0], "warnings": [said, *found.strangers]}
 
 
 def fingerprint(found: Found) -> list[tuple[str, str, str]]:
@@ -421,6 +421,8 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
         "removed": removed,
         "ansible_facts": {"consul_lab_members": [server.fact() for server in after.servers]},
     }
+    if found.strangers:
+        result["warnings"] = list(found.strangers)
     if removed:
         result |= whose(params, found, dry=check_mode)
     if state == "present":

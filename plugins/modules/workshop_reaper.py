@@ -60,10 +60,9 @@ end:
 """
 
 import os
-import re
 from typing import Any
 
-from ansible.module_utils import answering, lab_names
+from ansible.module_utils import answering, lab_names, label_values
 from ansible.module_utils.docker_api import DEFAULT_SOCKET, DockerError, Engine, plain_socket
 
 SERVER_UID = 8500
@@ -90,13 +89,16 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
         raise DockerError("A workshop that shall end needs the arguments `image` and `script`.", "usage")
     engine = Engine()
     labels = {lab_names.LABEL_REAPER: workshop}
-    found = engine.containers(
+    carrying = engine.containers(
         {"label": f"{lab_names.LABEL_REAPER}={workshop}"}, doing=f"looking for the end of the workshop {workshop}"
     )
+    found = label_values.fitting(carrying)
     refuse_foreign(workshop, owner, found)
     right = [one for one in found if ends_at(one) == end and one["State"]["Running"]]
     wrong = [one["Id"] for one in found if one not in right[:1]]
-    result = {"changed": bool(wrong) or bool(end and not right), "end": end}
+    result: dict[str, Any] = {"changed": bool(wrong) or bool(end and not right), "end": end}
+    if strangers := label_values.strangers("container", carrying):
+        result["warnings"] = strangers
     if check_mode:
         return result
     if end and not right:
@@ -126,8 +128,8 @@ def refuse_foreign(workshop: str, owner: str, found: list[dict[str, Any]]) -> No
 
 def ends_at(container: dict[str, Any]) -> int:
     """The end that a container waits for; -1 where its label does not say."""
-    text = (container["Config"].get("Labels") or {}).get(lab_names.LABEL_EXPIRES, "")
-    return lab_names.moment(text) if re.fullmatch(lab_names.STAMP, text) else -1
+    end = label_values.moment((container["Config"].get("Labels") or {}).get(lab_names.LABEL_EXPIRES))
+    return -1 if end is None else end
 
 
 def reaper(params: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:

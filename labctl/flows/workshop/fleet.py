@@ -11,6 +11,7 @@ from labctl.engine import host_facts
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows.workshop.links import at_once, client_of
 from labctl.flows.workshop.register import Register
+from labctl.portable import label_values
 from labctl.workshop import seats as seat_rules
 from labctl.workshop.capacity import Facts, problem_of
 from labctl.workshop.fleet import Fleet, HostLook
@@ -39,15 +40,25 @@ def look(workshop: Workshop, owner: str, *, refuse_two_places: bool = True) -> F
             if refuse_two_places:
                 _refuse_two_places(lab["lab"], existing, one.host)
             existing[lab["lab"]] = one.host.name
-            if lab.get("seat") and str(lab.get("number")).isdecimal():
-                numbers[lab["seat"]] = int(lab["number"])
+            number = label_values.seat_number(lab.get("number"))
+            if number is not None and lab["lab"] == seat_rules.lab_of(workshop.name, lab.get("seat", "")):
+                numbers[lab["seat"]] = number
     # Nobody can say what lives on a host that tells nothing: its seats are lost, not free to be made again elsewhere.
     silent = {one.host.name for one in looks if one.facts is None}
     places = register.places()
     remembered = {lab: host for lab, host in places.items() if host in silent}
     existing = remembered | existing
-    wanted = seat_rules.seats_of(workshop, register.numbers() | numbers)
+    wanted = seat_rules.seats_of(workshop, _numbers(register.numbers(), numbers))
     return Fleet(_of_one_version(workshop, looks), tuple(looks), tuple(wanted), existing, places)
+
+
+def _numbers(kept: Mapping[str, int], labelled: Mapping[str, int]) -> dict[str, int]:
+    """The numbers of seats' names: as the labs there have them, but for one that is known to be another's."""
+    found = dict(kept)
+    for name, number in sorted(labelled.items()):
+        if number not in found.values():
+            found[name] = number
+    return found
 
 
 def _of_one_version(workshop: Workshop, looks: Iterable[HostLook]) -> Workshop:

@@ -309,6 +309,21 @@ def test_ls_lists_labs(
     assert (row["lab"], row["leader"]) == ("ada", "consul1")
 
 
+def test_what_is_not_ours_is_told_once_on_stderr(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = stand_in.container("ada", "consul1", labels={"raft-labctl.lab": "\x1b]0;pwn\x07\u202e"}, Names=["/mine"])
+    engine.container_list = [odd]
+    for words in (["ls"], ["ls", "--json"], ["down", "--all", "--dry-run"]):
+        assert main.run(words) == 0
+        told = capsys.readouterr()
+        assert told.err.count("The container mine has the label raft-labctl.lab with ") == 1
+        assert "\x1b" not in told.err + told.out
+        assert "\u202e" not in told.err + told.out
+    assert main.run(["ls", "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) == []
+    assert json.loads(told.err)["note"].startswith("The container mine")
+
+
 def test_logs_are_merged_and_filtered(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
     engine.container_list = stand_in.lab("ada")
     first, second, third = (f"2026/01/02 03:04:05 [INFO] {text}" for text in ("raft: a", "raft: b", "serf: c"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from labctl.engine import host_facts
+from labctl.engine import host_facts, strangers
 from labctl.engine.place import HERE
 from labctl.errors import LabctlError
 from tests.unit import engine_stand_in as stand_in
@@ -89,3 +89,21 @@ def test_the_script_runs_here() -> None:
     assert int(said["cores"]) >= 1
     assert int(said["disk"]) > 0
     assert int(said["clock"]) > 1_700_000_000
+
+
+def test_what_has_labels_that_labctl_never_writes_is_left_out_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    label = "{{ lookup('pipe', 'touch CANARY') }}"
+    odd = stand_in.container("ada", "consul1", Names=["/mine"], labels={"raft-labctl.lab": label})
+    volume = {"Name": "v", "Labels": {"raft-labctl.lab": label, "raft-labctl.workshop": "w"}}
+    reaper = {"Names": ["/r"], "State": "running", "Labels": {"raft-labctl.reaper": label}}
+    found = read(monkeypatch, host=Host(container_list=[odd, reaper], volume_list=[volume]))
+    assert (found["labs"], found["reapers"]) == ([], [])
+    assert [sentence.split(" has ")[0] for sentence in strangers.told()] == [
+        "The container mine",
+        "The volume v",
+        "The container r",
+    ]
+
+
+def test_a_number_of_thousands_of_digits_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, f"cores {'9' * 5000}\n")["cores"] == 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from docker.errors import DockerException
 
-from labctl.engine import labs, status
+from labctl.engine import labs, status, strangers
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable.consul_door import Door
 from tests.unit import engine_stand_in as stand_in
@@ -82,10 +82,39 @@ def test_what_the_newest_container_says_counts() -> None:
     assert lab.created.timestamp() == 1
 
 
-@pytest.mark.parametrize("size", ["", "three", "²"])
-def test_a_lab_whose_size_is_no_number_is_as_large_as_it_is(size: str) -> None:
-    parts = stand_in.lab("ada", labels={"raft-labctl.servers": size})
+def test_a_lab_that_does_not_say_its_size_is_as_large_as_it_is() -> None:
+    parts = stand_in.lab("ada", labels={"raft-labctl.servers": ""})
     assert labs.labs_from(parts, "local")[0].size == 3
+
+
+@pytest.mark.parametrize("size", ["three", "²", "20000000", "1" * 5000])
+def test_a_container_whose_labels_labctl_never_writes_is_no_server_and_is_told(size: str) -> None:
+    odd = stand_in.container("ada", "consul3", Names=["/mine"], labels={"raft-labctl.servers": size})
+    (lab,) = labs.labs_from([stand_in.container("ada", "consul1"), odd], "local")
+    assert [server.name for server in lab.servers] == ["consul1"]
+    assert lab.missing == ["consul2", "consul3"]
+    (told,) = strangers.told()
+    assert told.startswith("The container mine has the label raft-labctl.servers with ")
+    assert strangers.told() == []
+
+
+def test_a_server_is_called_consul1_to_consul7_or_is_none() -> None:
+    odd = stand_in.container("ada", "consul1", labels={"raft-labctl.server": "../../../../tmp/owned"})
+    assert labs.labs_from([odd], "local") == []
+    assert "raft-labctl.server with '../../../../tmp/owned'" in strangers.told()[0]
+
+
+def test_only_the_first_strangers_are_named() -> None:
+    odd = [stand_in.container("ada", "consul1", Names=[f"/x{n}"], labels={"raft-labctl.pace": "no"}) for n in range(9)]
+    labs.labs_from(odd, "local")
+    told = strangers.told()
+    assert len(told) == 4
+    assert told[-1].startswith("6 more have such labels")
+
+
+def test_a_container_that_is_going_may_have_no_name() -> None:
+    (lab,) = labs.labs_from([stand_in.container("ada", "consul1", Names=[])], "local")
+    assert lab.servers[0].container == "ada-consul1"
 
 
 def test_missing_and_running_servers_are_told_apart() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from labctl.flows.workshop.expire import expire, extend
 from labctl.flows.workshop.register import Register
 from labctl.flows.workshop.reset import reset
 from labctl.flows.workshop.up import UpOptions, up, version_of
-from labctl.portable import lab_names, seat_secrets
+from labctl.portable import seat_secrets
 from labctl.show import workshop_views
 from labctl.show.steps import SilentSteps
 from labctl.workshop.file import Workshop, parse
@@ -232,6 +233,22 @@ def test_numbers_are_known_from_labels_where_the_register_was_lost(hosts: Hosts)
     assert numbers == {"ada": 1, "grace": 7}
 
 
+def test_a_label_gives_no_seat_the_number_of_another_one(hosts: Hosts) -> None:
+    bring_up(workshop("[ada, grace, linus]"))
+    hosts.labs.clear()
+    hosts.put("red", "w-grace", 1)
+    numbers = {seat.name: seat.number for seat in bring_up(workshop("[ada, grace, linus]")).plan.fleet.seats}
+    assert numbers == {"ada": 1, "grace": 2, "linus": 3}
+
+
+@pytest.mark.parametrize("number", ["0", "4097", "²", "7" * 5000, "-1", "seven"])
+def test_a_label_that_is_no_seats_number_gives_none(hosts: Hosts, number: str) -> None:
+    hosts.put("green", "w-grace", 7)
+    hosts.labs["green"]["w-grace"]["number"] = number
+    numbers = {seat.name: seat.number for seat in bring_up(workshop("[ada, grace]")).plan.fleet.seats}
+    assert numbers == {"ada": 1, "grace": 2}
+
+
 def test_a_workshop_of_somebody_else_is_refused_with_whose_it_is(hosts: Hosts) -> None:
     hosts.put("green", "w-01", 1, owner="bob")
     assert "belongs to bob, not to ada" in refused(ExitCode.REFUSED)
@@ -271,7 +288,7 @@ def test_an_end_is_moved_taken_away_and_given(hosts: Hosts) -> None:
         extend(made, OWNER, "1h", SilentSteps())
     first = expire(made, OWNER, "2h", SilentSteps())["expires"]
     later = extend(made, OWNER, "1h", SilentSteps())["expires"]
-    assert lab_names.moment(later) - lab_names.moment(first) == 3600
+    assert datetime.fromisoformat(later) - datetime.fromisoformat(first) == timedelta(hours=1)
     assert expire(made, OWNER, "never", SilentSteps())["expires"] is None
     assert hosts.reapers == {"red": [], "green": []}
     for wrong in ("soon", "2026-01-01T00:00:00Z", "9999d", "2026-11-24T18:00:00"):

@@ -165,3 +165,17 @@ def test_the_end_is_the_latest_that_a_host_waits_for_and_runs() -> None:
     ]
     assert facts(reapers=reapers).end_of("raft101") == 1795546800
     assert facts().end_of("raft101") is None
+
+
+@pytest.mark.parametrize("expires", ["2026-13-45T99:99:99Z", "", "{{ x }}", "2026-02-30T00:00:00Z"])
+def test_an_end_that_is_no_moment_is_none(expires: str) -> None:
+    odd = {"reaper": "raft101", "state": "running", "expires": expires}
+    assert facts(reapers=[odd]).end_of("raft101") is None
+    right = {"reaper": "raft101", "state": "running", "expires": "2026-11-24T18:00:00Z"}
+    assert facts(reapers=[odd, right]).end_of("raft101") == 1795543200
+
+
+@pytest.mark.parametrize("servers", ["20000000", "9" * 5000, "²", "-3"])
+def test_a_size_that_no_lab_has_takes_no_room(servers: str) -> None:
+    other = facts(labs=[lab("x", servers=servers)])
+    assert room_of(workshop(), other, None) == room_of(workshop(), facts(), None)

@@ -73,10 +73,27 @@ def test_a_stopped_server_keeps_its_address_and_has_no_port(docker: FakeDocker) 
     }
 
 
-@pytest.mark.parametrize("size", ["many", "", "²"])
-def test_a_size_that_is_no_number_is_none(docker: FakeDocker, size: str) -> None:
-    docker.put_container("x", labels={**LABELS, "raft-labctl.server": "consul1", "raft-labctl.servers": size})
+def test_a_lab_that_does_not_say_its_size_has_none(docker: FakeDocker) -> None:
+    docker.put_container("x", labels={**LABELS, "raft-labctl.server": "consul1", "raft-labctl.servers": ""})
     assert find(Engine(), "ada").size == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"raft-labctl.servers": "many"},
+        {"raft-labctl.servers": "²"},
+        {"raft-labctl.servers": "9" * 5000},
+        {"raft-labctl.server": "../../../../tmp/owned"},
+        {"raft-labctl.consul-version": "{{ 1 }}"},
+    ],
+)
+def test_what_has_labels_that_labctl_never_writes_is_none_of_the_labs(docker: FakeDocker, odd: dict[str, str]) -> None:
+    docker.put_container("x", labels={**LABELS, "raft-labctl.server": "consul1", **odd})
+    docker.put("volume", "v", {"Name": "v", "Labels": {**LABELS, **odd}})
+    found = find(Engine(), "ada")
+    assert (found.empty, found.size, found.servers, found.owners) == (True, 0, (), frozenset())
+    assert [sentence.split(" has ")[0] for sentence in found.strangers] == ["The container x", "The volume v"]
 
 
 def test_a_lab_of_another_owner_is_refused_by_name() -> None:

@@ -132,3 +132,14 @@ def test_it_is_root_only_where_the_socket_is_roots(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("os.stat", lambda _: Stat)
     assert workshop_reaper.user_of("/var/run/docker.sock") == user
+
+
+@pytest.mark.parametrize("expires", ["2026-13-45T99:99:99Z", "soon", "9" * 10_000])
+def test_a_container_that_waits_for_no_moment_is_not_ours_and_is_told(engine: FakeEngine, expires: str) -> None:
+    labels = {"raft-labctl.reaper": "raft101", "raft-labctl.owner": "ada", "raft-labctl.expires": expires}
+    odd = {"Id": "odd", "Name": "/odd", "Config": {"Labels": labels}, "State": {"Running": True}}
+    engine.there["odd"] = odd
+    result = answer()
+    assert result["changed"] is True
+    assert "odd" in engine.there
+    assert "The container odd has the label raft-labctl.expires with" in result["warnings"][0]

@@ -1,0 +1,38 @@
+"""What carries labels of ours and is not: left out wherever labels are read, and told once when the command ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labctl.portable import label_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MOST_TOLD = 3
+"""So many are named. On a Docker host that somebody filled with them, more would only hide what was asked for."""
+
+_met: dict[str, None] = {}
+
+
+def left_out(kind: str, things: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Of containers, networks, volumes or images, as the engine lists them, those whose labels all fit."""
+    ours = []
+    for one in things:
+        sentence = label_values.stranger(kind, one)
+        if sentence is None:
+            ours.append(one)
+        else:
+            _met.setdefault(sentence)
+    return ours
+
+
+def told() -> list[str]:
+    """The sentences about those that were met since the last time, the first ones; the rest are counted."""
+    sentences = list(_met)
+    _met.clear()
+    more = len(sentences) - MOST_TOLD
+    if more <= 0:
+        return sentences
+    rest = "1 more has such labels" if more == 1 else f"{more} more have such labels"
+    return [*sentences[:MOST_TOLD], f"{rest}: left alone too."]

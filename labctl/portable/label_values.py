@@ -1,0 +1,175 @@
+"""What labels say, read strictly: whoever may use a Docker host may write anything into a label.
+
+Every reader gives None for what labctl does not write, whatever the text and its length, and never raises. A thing with
+such a label is not ours: it is told, and neither shown, changed nor removed.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+PREFIX = "raft-labctl."
+LONGEST_OWNER = 256
+MOST_DIGITS = 6
+SIZES = (1, 3, 5, 7)
+MOST_SEATS = 4096
+_SHOWN = 40
+
+# As lab_names.name_problem has it; a file here knows no other.
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_SERVER = re.compile(r"consul[1-7]", re.ASCII)
+_VERSION = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:[-+][0-9A-Za-z.+-]{1,64})?", re.ASCII)
+_STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)
+_ID = re.compile(r"[0-9a-z]{1,32}", re.ASCII)
+
+
+def name(text: object) -> str | None:
+    """The name of a lab, a workshop or a seat."""
+    return _whole(_NAME, text)
+
+
+def server(text: object) -> str | None:
+    """The name of a server: `consul1` to `consul7`, from which names of files and containers are made."""
+    return _whole(_SERVER, text)
+
+
+def version(text: object) -> str | None:
+    """A version of Consul such as `1.21.4` or `1.22.0-dev`."""
+    return _whole(_VERSION, text)
+
+
+def identity(text: object) -> str | None:
+    """The name that labctl gives to a fault."""
+    return _whole(_ID, text)
+
+
+def number(text: object, digits: int = MOST_DIGITS) -> int | None:
+    """A whole number of at most so many digits."""
+    if not isinstance(text, str) or not 1 <= len(text) <= digits or not (text.isascii() and text.isdecimal()):
+        return None
+    return int(text)
+
+
+def size(text: object) -> int | None:
+    """How many servers a lab has: 1, 3, 5 or 7."""
+    found = number(text)
+    return found if found in SIZES else None
+
+
+def port(text: object) -> int | None:
+    """A port, or 0 for one that Docker chooses."""
+    found = number(text)
+    return found if found is not None and found < 1 << 16 else None
+
+
+def seat_number(text: object) -> int | None:
+    """The number of a seat, which counts from 1."""
+    found = number(text)
+    return found if found is not None and 1 <= found <= MOST_SEATS else None
+
+
+def moment(text: object) -> int | None:
+    """The seconds since 1970 of a moment as `2026-11-24T18:00:00Z`; None also for one that is in no calendar."""
+    if _whole(_STAMP, text) is None:
+        return None
+    try:
+        return calendar.timegm(time.strptime(str(text), "%Y-%m-%dT%H:%M:%SZ"))
+    except (ValueError, OverflowError):
+        return None
+
+
+def owner(text: object) -> str | None:
+    """Whose it is: any text that is not too long, which whoever prints it makes harmless."""
+    return text if isinstance(text, str) and 0 < len(text) <= LONGEST_OWNER else None
+
+
+def _whole(pattern: re.Pattern[str], text: object) -> str | None:
+    return text if isinstance(text, str) and pattern.fullmatch(text) else None
+
+
+def _one_of(*words: str) -> Callable[[object], str | None]:
+    return lambda text: text if isinstance(text, str) and text in words else None
+
+
+READERS: Mapping[str, Callable[[object], object]] = {
+    "lab": name,
+    "owner": owner,
+    "workshop": name,
+    "seat": name,
+    "number": seat_number,
+    "reaper": name,
+    "expires": moment,
+    "server": server,
+    "servers": size,
+    "pace": _one_of("real", "teach"),
+    "profile": _one_of("open", "gossip", "full"),
+    "consul-version": version,
+    "http-port": port,
+    "fault": identity,
+    "fault-target": server,
+    "reserved-servers": size,
+}
+"""What each label of ours may say, by its name without the prefix."""
+# A thing without one of these never was ours; one with an empty one is not either.
+_NEVER_EMPTY = frozenset({"lab", "server", "reaper", "fault"})
+
+
+def misfit(labels: Mapping[str, Any] | None) -> str | None:
+    """The first label of ours that says what labctl never writes; None where all fit."""
+    labels = labels or {}
+    for key, text in labels.items():
+        bare = key[len(PREFIX) :] if key.startswith(PREFIX) else ""
+        if bare not in READERS or (text == "" and bare not in _NEVER_EMPTY):
+            continue
+        if READERS[bare](text) is None:
+            return key
+    workshop, lab = labels.get(f"{PREFIX}workshop"), labels.get(f"{PREFIX}lab")
+    if workshop and lab and not lab.startswith(f"{workshop}-"):
+        # Else whoever removes the workshop would remove that lab, which is none of its seats.
+        return f"{PREFIX}workshop"
+    return None
+
+
+def fitting(things: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Of containers, networks or volumes, as the engine lists or inspects them, those whose labels all fit."""
+    return [one for one in things if misfit(labels_of(one)) is None]
+
+
+def labels_of(thing: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The labels of a thing, as the engine lists or inspects it."""
+    return thing.get("Labels") or (thing.get("Config") or {}).get("Labels") or {}
+
+
+def stranger(kind: str, thing: Mapping[str, Any]) -> str | None:
+    """One sentence about a thing that carries labels of ours and is not; None where all of them fit."""
+    label = misfit(labels_of(thing))
+    if label is None:
+        return None
+    return (
+        f"The {kind} {_name_of(thing)} has the label {label} with {shown(labels_of(thing)[label])}, which labctl never "
+        f"writes, so it is left alone: remove it if it is yours (`docker {kind} rm`)."
+    )
+
+
+def strangers(kind: str, things: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each of these things that is not ours."""
+    return [sentence for sentence in (stranger(kind, one) for one in things) if sentence is not None]
+
+
+def shown(text: object) -> str:
+    """Text out of a label, short and harmless to print."""
+    said = text if isinstance(text, str) else str(type(text).__name__)
+    return ascii(said if len(said) <= _SHOWN else f"{said[:_SHOWN]}...")
+
+
+def _name_of(thing: Mapping[str, Any]) -> str:
+    """What people call a thing; Docker lets a network be called anything."""
+    names = thing.get("Names") or thing.get("RepoTags") or [thing.get("Name") or thing.get("Id") or ""]
+    found = str(names[0]).lstrip("/")
+    return found if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}", found) else shown(found)
