@@ -15,7 +15,7 @@ def ls_command(*, as_json: bool) -> None:
     from labctl.engine import client, labs, status
     from labctl.show import views
 
-    found = [status.ask(lab) for lab in labs.list_labs(client.connect())]
+    found = status.ask_all(labs.list_labs(client.connect()))
     if as_json:
         print_json([views.ls_row(one) for one in found])
     elif found:

@@ -48,7 +48,7 @@ class Store:
     Args:
         door: the server's HTTP API.
         datacenter: the lab's own. A port may by now be another lab's, whose servers refuse a foreign datacenter.
-        timeout: seconds until a request counts as unanswered.
+        timeout: seconds until a request counts as unanswered, for the whole of its answer.
     """
 
     def __init__(self, door: Door, datacenter: str, timeout: float) -> None:
@@ -122,7 +122,7 @@ class Store:
             raise Refused(said) if any(sign in text for sign in _NOTHING_HAPPENED) else Unanswered(said)
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Unanswered(f"an answer that is no JSON: {text[:80]}") from error
 
 

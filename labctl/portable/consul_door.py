@@ -13,11 +13,15 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .timed_http import TimedConnection
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
 LOOPBACK = "127.0.0.1"
+# What labctl asks of a server is answered in kilobytes, but for the keys of a long `chaos`.
+MOST_BYTES = 16 * 1024 * 1024
 
 
 class Access(Protocol):
@@ -50,11 +54,11 @@ class Door:
     keys: Callable[[], Access] | None = field(default=None, repr=False, compare=False)
 
     def connection(self, timeout: float) -> http.client.HTTPConnection:
-        """A connection that is not open yet; `timeout` is in seconds."""
+        """A connection that is not open yet; `timeout` is in seconds, for the whole of an answer."""
         return _Connection(self, timeout)
 
     def request(self, method: str, path: str, body: bytes | None = None, timeout: float = 2.0) -> Any:
-        """Ask for a JSON document. Raises OSError or ValueError where there is no good answer."""
+        """Ask for a JSON document. Raises OSError or ValueError where there is no good answer within `timeout`."""
         connection = self.connection(timeout)
         try:
             connection.request(method, path, body)
@@ -65,17 +69,18 @@ class Door:
             return json.loads(text) if text.strip() else None
         except http.client.HTTPException as error:
             raise OSError(f"{type(error).__name__} {error}") from error
+        except RecursionError as error:
+            raise ValueError("its JSON is nested too deeply") from error
         finally:
             connection.close()
 
 
-class _Connection(http.client.HTTPConnection):
+class _Connection(TimedConnection):
     """HTTP through a door: over TCP or a Unix socket, and over TLS where the door has keys."""
 
     def __init__(self, door: Door, timeout: float) -> None:
-        super().__init__(LOOPBACK, door.port, timeout=timeout)
+        super().__init__(LOOPBACK, door.port, timeout=timeout, most=MOST_BYTES)
         self._door = door
-        self.sock: socket.socket
 
     def connect(self) -> None:
         """Open the connection. Raises OSError."""

@@ -131,8 +131,6 @@ def read_view(member: Member, timeout: float = 2.0) -> View:
         return View(member.name, member.address, problem="is not running")
     try:
         document = member.door.request("GET", "/v1/agent/self", timeout=timeout)
-        if not isinstance(document, dict):
-            return View(member.name, member.address, problem="answered with something that is not an agent")
         raft = (document.get("Stats") or {}).get("raft") or {}
         peers = None
         if "latest_configuration" not in raft:
@@ -140,6 +138,9 @@ def read_view(member: Member, timeout: float = 2.0) -> View:
         return view_from_self(member, document, peers)
     except (OSError, ValueError) as error:
         return View(member.name, member.address, problem=f"does not answer ({error})")
+    except (AttributeError, TypeError):
+        # Whatever is behind the port, it must not end the look at everybody else.
+        return View(member.name, member.address, problem="answered with something that is not an agent")
 
 
 def read_views(members: list[Member], timeout: float = 2.0) -> list[View]:

@@ -6,16 +6,21 @@ is left to the docker command: `docker system dial-stdio` carries the same API o
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
+
+from .timed_http import TimedConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +29,8 @@ DEFAULT_SOCKET = "/var/run/docker.sock"
 # A stop waits ten seconds for each server, a `consul leave` up to thirty.
 TIMEOUT_SECONDS = 120.0
 AT_ONCE = 8
+# How often a full queue of an engine is tried again, and how long the docker command may take to hang up.
+QUEUE_SECONDS, HANG_UP_SECONDS = 0.02, 1.0
 # Header of a piece of an exec's output: which stream, three zeros, how many bytes follow.
 _FRAME = struct.Struct(">BxxxL")
 _NO_ENGINE = "Cannot connect to the Docker daemon"
@@ -89,13 +96,12 @@ def not_installed() -> DockerError:
     )
 
 
-class _Connection(http.client.HTTPConnection):
+class _Connection(TimedConnection):
     """HTTP over the engine's socket, or over the docker command."""
 
     def __init__(self, path: str | None, timeout: float) -> None:
         super().__init__("docker", timeout=timeout)
         self.path = path
-        self.sock: socket.socket
         self.process: subprocess.Popen[bytes] | None = None
         # What the docker command says of a connection that it could not make; known after `close`.
         self.said = ""
@@ -104,31 +110,52 @@ class _Connection(http.client.HTTPConnection):
         """Open the connection. Raises OSError."""
         if self.path is not None:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            # With a timeout, connecting would fail at once while the engine's queue is full, and not wait.
-            self.sock.connect(self.path)
-            self.sock.settimeout(self.timeout)
-            return
+            while True:
+                self.sock.settimeout(self.left())
+                try:
+                    self.sock.connect(self.path)
+                except BlockingIOError:
+                    # With a timeout, connecting fails at once while the engine's queue is full, and does not wait.
+                    time.sleep(QUEUE_SECONDS)
+                else:
+                    return
         self.sock, theirs = socket.socketpair()
-        self.sock.settimeout(self.timeout)
+        self.sock.settimeout(self.left())
         with theirs:
             command = ["docker", "system", "dial-stdio"]
+            # A session of its own: what it starts, such as ssh, is ended with it.
             self.process = subprocess.Popen(
-                command, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE
+                command,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.PIPE,
+                start_new_session=True,
             )
 
     def close(self) -> None:
-        """Hang up; the docker command then ends by itself."""
+        """Hang up; the docker command then ends by itself, and is ended where it does not."""
         super().close()
         if self.process is not None:
             process, self.process = self.process, None
-            self.said = process.communicate()[1].decode("utf-8", "replace")
+            self.said = _last_words(process)
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> str:
+    """What the docker command said, after it was ended where it does not end by itself."""
+    for number in (None, signal.SIGTERM, signal.SIGKILL):
+        if number is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=HANG_UP_SECONDS)[1].decode("utf-8", "replace")
+    return ""
 
 
 class Engine:
     """A Docker Engine. Every method raises DockerError with one sentence.
 
     Args:
-        timeout: seconds until a request counts as unanswered.
+        timeout: seconds until a request counts as unanswered, for the whole of its answer.
         path: the engine's socket; None is the engine that the docker command would use.
     """
 

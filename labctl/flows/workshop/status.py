@@ -31,7 +31,9 @@ def seat_statuses(fleet: Fleet) -> list[SeatStatus]:
     plan = plans.make(fleet)
     lost = plans.lost(plan)
     found = {lab.name: (client, lab) for client, lab in labs_of(fleet)}
-    seen = dict(zip(found, at_once(_look, found.values()), strict=True))
+    asked = status.ask_all([lab for _, lab in found.values()])
+    told = at_once(_look, [(client, now) for (client, _), now in zip(found.values(), asked, strict=True)])
+    seen = dict(zip(found, told, strict=True))
     names = {seat.lab: seat.name for seat in fleet.seats}
     statuses = []
     for lab in [*names, *fleet.surplus()]:
@@ -46,10 +48,9 @@ def seat_statuses(fleet: Fleet) -> list[SeatStatus]:
     return statuses
 
 
-def _look(where: tuple[Client, Lab]) -> SeatStatus:
-    client, lab = where
-    now = status.ask(lab)
-    leader = now.leader
+def _look(where: tuple[Client, Status]) -> SeatStatus:
+    client, now = where
+    lab, leader = now.lab, now.leader
     return SeatStatus(
         lab=lab.name,
         name="",

@@ -14,7 +14,7 @@ from labctl.errors import LabctlError
 from labctl.flows.plan import Wanted, differences
 from labctl.flows.play import to_the_end
 from labctl.flows.workshop import fleet as fleets
-from labctl.flows.workshop.links import at_once, labs_of
+from labctl.flows.workshop.links import labs_of
 from labctl.flows.workshop.register import Register
 from labctl.flows.workshop.seats import bring_up
 from labctl.provision import inventory
@@ -138,7 +138,7 @@ def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, O
     ports = {seat.lab: seat.http_port for seat in plan.fleet.seats}
     asked = [lab for _, lab in labs_of(plan.fleet) if lab.name in labs]
     found = {}
-    for now in at_once(status.ask, asked):
+    for now in status.ask_all(asked):
         lab, leader = now.lab, now.leader
         wanted = Wanted(workshop.servers, workshop.pace, version, ports[lab.name], workshop.profile)
         right = lab.profile == wanted.profile and not differences(lab, wanted)

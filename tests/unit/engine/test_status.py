@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labctl.engine import labs, status
 from tests.unit import engine_stand_in as stand_in
+from tests.unit.slow_servers import SlowServer, short_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,3 +44,33 @@ def test_a_lab_whose_server_is_gone_is_not_ready(clusters: Callable[..., FakeClu
     now = status.ask(replace(lab, servers=lab.servers[:2]))
     assert now.problem == "consul3 is gone"
     assert status.ask(replace(lab, servers=lab.servers[:1])).problem == "consul2, consul3 are gone"
+
+
+def test_labs_that_do_not_answer_cost_what_one_of_them_does() -> None:
+    with short_folder() as folder:
+        server = SlowServer(folder)
+        try:
+            parts = [
+                stand_in.container(f"lab{number}", f"consul{one}", port=server.port)
+                for number in range(45)
+                for one in (1, 2, 3)
+            ]
+            found = labs.labs_from(parts, "local")
+            begun = time.monotonic()
+            told = status.ask_all(found)
+            assert time.monotonic() - begun < 3 * status.ASK_SECONDS
+        finally:
+            server.close()
+    assert [one.lab.name for one in told] == [lab.name for lab in found]
+    assert all(view.problem for one in told for view in one.views)
+    assert not any(one.ready for one in told)
+
+
+def test_many_labs_are_told_in_their_order(clusters: Callable[..., FakeCluster]) -> None:
+    first, second = lab_of(clusters(3, leader=1)), replace(lab_of(clusters(3, leader=0)), name="bob")
+    assert status.ask_all([]) == []
+    told = status.ask_all([second, first])
+    assert [(one.lab.name, one.leader.name if one.leader else None) for one in told] == [
+        ("bob", "consul1"),
+        ("ada", "consul2"),
+    ]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from ansible.module_utils import docker_api
 from ansible.module_utils.docker_api import DockerError, Engine, plain_socket
+
+from labctl.provision.processes import alive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,6 +120,20 @@ def test_something_that_is_no_engine_is_told(docker: FakeDocker, monkeypatch: py
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     with pytest.raises(DockerError, match="Docker failed while looking: BadStatusLine"):
         Engine().networks({}, doing="looking")
+
+
+def test_a_docker_command_that_does_not_hang_up_is_ended_with_all_that_it_started(
+    docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = docker.folder / "pids"
+    program = f"#!/bin/sh\ntrap '' TERM\nsleep 1000 &\necho $$ $! >{note}\nwhile :; do sleep 1000; done\n"
+    (docker.folder / "docker").write_text(program, encoding="utf-8")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    begun = time.monotonic()
+    with pytest.raises(DockerError, match="did not answer within 1 seconds while looking"):
+        Engine(0.6).get("/info", doing="looking")
+    assert time.monotonic() - begun < 6
+    assert [pid for pid in note.read_text(encoding="utf-8").split() if alive(int(pid))] == []
 
 
 # -- what there is, and what changes it ---------------------------------------------------------------------------

@@ -1,0 +1,104 @@
+"""An HTTP connection whose whole answer has a deadline and a most of bytes.
+
+The timeout of a socket is one for each piece of an answer, so whoever sends a byte now and then would hold the reader
+for as long as they like; and the standard library reads as many bytes as the other side says that there are.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
+MOST_BYTES = 64 * 1024 * 1024
+
+
+class TimedConnection(http.client.HTTPConnection):
+    """An HTTP connection; what is read of one answer is read within `timeout` seconds, counted from the request."""
+
+    def __init__(self, host: str, port: int | None = None, *, timeout: float, most: int = MOST_BYTES) -> None:
+        super().__init__(host, port, timeout=timeout)
+        self.sock: socket.socket
+        self.timeout: float
+        self.ends = time.monotonic() + timeout
+        self._most = most
+
+    def left(self) -> float:
+        """Seconds that are left of the timeout. Raises TimeoutError where none are."""
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+    def request(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        encode_chunked: bool = False,
+    ) -> None:
+        """Send a request. Raises OSError."""
+        self.ends = time.monotonic() + self.timeout
+        if self.sock is not None:
+            self.sock.settimeout(self.timeout)
+        super().request(method, url, body, headers or {}, encode_chunked=encode_chunked)
+
+    def response_class(  # type: ignore[override]
+        self, sock: socket.socket, *options: Any, **named: Any
+    ) -> http.client.HTTPResponse:
+        """What the library makes of an answer, read within what is left of the time."""
+        answer = _Answer(sock, *options, **named)
+        answer.fp = io.BufferedReader(_Pieces(answer.fp.detach(), sock, self, self._most))
+        answer.most = self._most
+        return answer
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that is not read where it says itself that it is too long."""
+
+    fp: io.BufferedReader
+    most: int
+
+    def read(self, amt: int | None = None) -> bytes:
+        if self.length is not None and self.length > self.most:
+            raise too_long(self.most)
+        try:
+            return super().read(amt)
+        except (MemoryError, OverflowError) as error:
+            # A piece of an answer says how long it is, too.
+            raise too_long(self.most) from error
+
+
+def too_long(most: int) -> OSError:
+    """The error of an answer that is longer than anything that is asked for."""
+    return OSError(f"it answers with more than {most >> 20} MiB")
+
+
+class _Pieces(io.RawIOBase):
+    """The bytes of one answer, as they come."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, connection: TimedConnection, most: int) -> None:
+        self._raw, self._sock, self._connection, self._most = raw, sock, connection, most
+        self._seen = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._connection.left())
+        count = self._raw.readinto(buffer)
+        self._seen += count or 0
+        if self._seen > self._most:
+            raise too_long(self._most)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
