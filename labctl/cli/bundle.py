@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from labctl.cli.options import json_option, lab_argument, viewer
-from labctl.cli.output import print_json
+from labctl.cli.output import print_json, say
 
 
 @click.group("bundle", short_help="A lab's logs in one file.")
@@ -36,5 +36,5 @@ def save_command(lab: str | None, output: Path | None, *, force: bool, as_json: 
         print_json(result)
     else:
         size = byte_size(result["size"])
-        click.echo(f"Saved {result['lines']} lines of the lab {result['lab']} to {result['file']} ({size}).")
-        click.echo(f"Anybody can read them: labctl story {result['file']}")
+        say(f"Saved {result['lines']} lines of the lab {result['lab']} to {result['file']} ({size}).")
+        say(f"Anybody can read them: labctl story {result['file']}")

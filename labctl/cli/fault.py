@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labctl.cli.options import Function, dry_run_option, json_option, lab_option, user, viewer
-from labctl.cli.output import print_json
+from labctl.cli.output import print_json, say
 from labctl.cli.times import Time
 
 if TYPE_CHECKING:
@@ -218,4 +218,4 @@ def ls_command(lab: str | None, *, as_json: bool) -> None:
     elif found:
         click.echo(views.faults_table(found))
     else:
-        click.echo(f"The lab {name} has no fault.")
+        say(f"The lab {name} has no fault.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from labctl.cli.options import json_option, verbose_option
-from labctl.cli.output import print_json
+from labctl.cli.output import print_json, say
 from labctl.flows.plan import IMAGE_SOURCES
 
 
@@ -76,7 +76,7 @@ def save_command(file: Path, consul_version: str | None, *, force: bool, as_json
     if as_json:
         print_json(result)
     else:
-        click.echo(result["text"])
+        say(result["text"])
 
 
 @image_command.command("load")
@@ -90,4 +90,4 @@ def load_command(file: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
-        click.echo(result["text"])
+        say(result["text"])

@@ -23,6 +23,7 @@ from labctl.cli.options import (
 from labctl.cli.output import print_json
 from labctl.flows.plan import IMAGE_SOURCES, PACES
 from labctl.portable import lab_names
+from labctl.show.style import harmless
 
 
 @click.command("up", short_help="Bring a lab up.")
@@ -183,7 +184,7 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
 
 
 def _confirmed(question: str) -> bool:
-    return click.confirm(question, default=False, err=True)
+    return click.confirm(harmless(question), default=False, err=True)
 
 
 def _change(verb: str, lab: str | None, given: dict[str, Any]) -> None:

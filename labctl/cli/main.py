@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import logging
 import os
@@ -95,7 +96,10 @@ def labctl() -> None:
 def run(arguments: list[str]) -> int:
     """Run labctl with these arguments and return its exit code; errors go to stderr as one sentence."""
     as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
-    logging.basicConfig(level=logging.DEBUG if os.environ.get("LABCTL_DEBUG") else logging.CRITICAL)
+    _log()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the user's locale cannot write is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return _run(arguments, as_json=as_json)
@@ -147,6 +151,22 @@ def _invoke(arguments: list[str]) -> Any:
         return end.exit_code
 
 
+class _Harmless(logging.Formatter):
+    """What libraries log, and tracebacks, hold what others wrote."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from labctl.show.style import harmless
+
+        return "\n".join(map(harmless, super().format(record).split("\n")))
+
+
+def _log() -> None:
+    """Log to stderr what LABCTL_DEBUG asks for."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Harmless(logging.BASIC_FORMAT))
+    logging.basicConfig(level=logging.DEBUG if os.environ.get("LABCTL_DEBUG") else logging.CRITICAL, handlers=[handler])
+
+
 def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -161,6 +181,8 @@ def _tell_of_strangers(*, as_json: bool) -> None:
 
 
 def _complain(sentence: str, code: ExitCode, *, as_json: bool) -> int:
+    if steps := sys.modules.get("labctl.show.steps"):
+        steps.end_steps(failed=code is not ExitCode.INTERRUPTED)
     if as_json:
         click.echo(json.dumps({"error": sentence, "code": int(code)}), err=True)
     else:

@@ -49,15 +49,17 @@ def _complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str)
     from click.shell_completion import CompletionItem
 
     from labctl.engine import client, labs
+    from labctl.show.style import harmless
 
     try:
         found = labs.list_labs(client.connect())
     except LabctlError:
         return []
     return [
-        CompletionItem(lab.name, help=f"{lab.size} servers, of {lab.owner}")
+        # A shell puts a name into the command line, so what cannot be one is not offered.
+        CompletionItem(lab.name, help=harmless(f"{lab.size} servers, of {lab.owner}"))
         for lab in found
-        if lab.name.startswith(incomplete)
+        if lab.name.startswith(incomplete) and lab_names.name_problem(lab.name) is None
     ]
 
 

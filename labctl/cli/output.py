@@ -1,4 +1,4 @@
-"""Print a command's result: as JSON where the user asked for it."""
+"""Print a command's result: as JSON where the user asked for it, or a sentence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
+from labctl.show.style import harmless
+
 
 def print_json(document: Any) -> None:
     """Print one JSON document, indented, and nothing else."""
     click.echo(json.dumps(document, indent=2, default=str))
+
+
+def say(sentence: str, *, err: bool = False) -> None:
+    """Print a sentence on one line, whatever the names and paths in it hold."""
+    click.echo(harmless(sentence), err=err)

@@ -12,6 +12,7 @@ from typing import Self
 
 import click
 
+from labctl.cli.output import say
 from labctl.errors import ExitCode, LabctlError
 
 
@@ -45,12 +46,12 @@ def write(text: str, where: Destination, what: str, *, quiet: bool) -> None:
     from labctl.flows import reports
 
     if where.path is None:
-        click.echo(f"{what}: this holds secrets, so keep it in a file of mode 0600.", err=True)
+        say(f"{what}: this holds secrets, so keep it in a file of mode 0600.", err=True)
         click.echo(text, nl=False)
         return
     reports.save_secret(text, where.path, force=where.force)
     if not quiet:
-        click.echo(f"{what}: in {where.path}, which only you may read.")
+        say(f"{what}: in {where.path}, which only you may read.")
 
 
 def _refuse_open_file() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from labctl.cli.options import Function, json_option, user
-from labctl.cli.output import print_json
+from labctl.cli.output import print_json, say
 from labctl.cli.workshop_options import file_option, seats_argument
 
 OUTPUT = click.Path(path_type=Path, allow_dash=True)
@@ -106,7 +106,7 @@ def secret_command(file: Path, *, output: Path | None, given: Path | None, force
         if as_json:
             print_json(secret.taken(name))
         else:
-            click.echo(f"The secret of the workshop {name} is on this machine now.")
+            say(f"The secret of the workshop {name} is on this machine now.")
         return
     where = Destination.of(output, "", force=force)
     write(secret.exported(name), where, f"The secret of the workshop {name}", quiet=as_json)

@@ -14,7 +14,6 @@ from labctl.flows.where import on_the_docker_host
 from labctl.portable import lab_names
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
-from labctl.show.style import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,13 +87,13 @@ def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
     if who.dry_run:
         parts = [server.container for server in lab.servers] if lab else []
         steps.note(
-            f"Would remove the lab {name}{f' of {harmless(owner)}' if foreign else ''} with "
+            f"Would remove the lab {name}{f' of {owner}' if foreign else ''} with "
             f"{', '.join(parts) or 'what is left of it'}, its network and its data."
         )
         return {"lab": name, "owner": owner or None, "changed": True, "removed": []}
     settings: dict[str, Any] = {"consul_lab_owner": who.owner}
     if foreign:
-        steps.note(f"The lab {name} belongs to {harmless(owner)}, not to {who.owner}: it is removed all the same.")
+        steps.note(f"The lab {name} belongs to {owner}, not to {who.owner}: it is removed all the same.")
         settings["consul_lab_force"] = True
     steps.begin(f"Removing the lab {name}")
     results = _play("down.yml", name, settings, who, steps)
@@ -113,7 +112,7 @@ def _only_one(owners: dict[str, str], owner: str, steps: Steps) -> str | None:
     mine = sorted(name for name, whose in owners.items() if whose in {"", owner})
     if len(mine) > 1:
         raise LabctlError(f"Several labs are there, so name the one you mean: {', '.join(mine)}.", ExitCode.USAGE)
-    others = [f"{name} of {harmless(whose)}" for name, whose in sorted(owners.items()) if name not in mine]
+    others = [f"{name} of {whose}" for name, whose in sorted(owners.items()) if name not in mine]
     if others:
         steps.note(f"Labs of others stay: {', '.join(others)}.")
     if not mine:
@@ -129,7 +128,7 @@ def _refuse_unforced(name: str, owner: str, who: Who) -> None:
             f"`labctl down {name} --force` removes it all the same, or set LABCTL_OWNER={owner} if that is you.",
             ExitCode.REFUSED,
         )
-    question = f"The lab {name} belongs to {harmless(owner)}, and its data would be gone for good. Remove it?"
+    question = f"The lab {name} belongs to {owner}, and its data would be gone for good. Remove it?"
     if not who.dry_run and not who.agrees(question):
         raise LabctlError(f"The lab {name} of {owner} stays: you did not say yes.", ExitCode.REFUSED)
 
@@ -149,7 +148,7 @@ def down_all(who: Who, steps: Steps) -> list[dict[str, Any]]:
     foreign = [lab for lab in labs if lab.owner != who.owner]
     others = {lab.name for lab in foreign}
     for lab in foreign:
-        steps.note(f"The lab {lab.name} belongs to {harmless(lab.owner)}: it stays.")
+        steps.note(f"The lab {lab.name} belongs to {lab.owner}: it stays.")
     left = {name for name, owner in leftovers(client).items() if owner == who.owner}
     mine = sorted(({lab.name for lab in labs} | left) - others)
     if not mine:

@@ -46,6 +46,15 @@ def play_each(
     except KeyboardInterrupt:
         run.interrupt()
         raise
+    except LabctlError:
+        steps.fail()
+        raise
+
+
+def note_lines(text: str, steps: Steps) -> None:
+    """Note what Ansible printed, line by line, with what a Docker host said in it."""
+    for line in text.split("\n") if text else []:
+        steps.note(line.rstrip("\r"))
 
 
 def _results(run: PlaybookRun, steps: Steps, *, verbose: bool) -> list[Progress]:
@@ -54,8 +63,8 @@ def _results(run: PlaybookRun, steps: Steps, *, verbose: bool) -> list[Progress]
     for item in run.progress():
         if item is None:
             continue
-        if verbose and item.text:
-            steps.note(item.text)
+        if verbose:
+            note_lines(item.text, steps)
         if item.result is not None:
             seen.append(item)
     return seen

@@ -20,7 +20,7 @@ from labctl.flows.plan import (
     refuse_profile,
     wanted_of,
 )
-from labctl.flows.play import to_the_end
+from labctl.flows.play import note_lines, to_the_end
 from labctl.flows.where import on_the_docker_host
 
 if TYPE_CHECKING:
@@ -208,8 +208,8 @@ class Up:
                     self._lesson.show()
                 if item is None:
                     continue
-                if self.options.verbose and item.text:
-                    self.steps.note(item.text)
+                if self.options.verbose:
+                    note_lines(item.text, self.steps)
                 if item.role and item.role != role and item.role in _STEPS:
                     role = item.role
                     begun[role] = time.monotonic()

@@ -266,11 +266,12 @@ class PlaybookRun:
 
 def failure_from(result: dict[str, Any], *, unreachable: bool = False) -> LabctlError:
     """The error of a failed task: a sentence of our modules, or what another module said."""
-    message = str(result.get("msg") or "a task failed and gave no reason").strip()
+    lines = [line.strip() for line in str(result.get("msg") or "").splitlines() if line.strip()]
+    lines = lines or ["a task failed and gave no reason"]
     if unreachable:
         # ssh says why in its last line; before it, it says what it was about to do.
-        why = message.splitlines()[-1].strip().removeprefix("Task failed: ").rstrip(":")
+        why = lines[-1].removeprefix("Task failed: ").rstrip(":")
         return LabctlError(f"The Docker host could not be reached: {why}")
     if "argument_errors" in result:
         return LabctlError(f"A setting is wrong: {'; '.join(result['argument_errors'])}.", ExitCode.USAGE)
-    return LabctlError(message, _CODES.get(str(result.get("failure")), ExitCode.FAILED))
+    return LabctlError(" ".join(lines), _CODES.get(str(result.get("failure")), ExitCode.FAILED))

@@ -71,11 +71,12 @@ class PlainBoard:
 
     def ready(self, lab: str, text: str, seconds: float) -> None:
         """Print that a lab is ready."""
-        self._print(f"{paint(sign('done'), 'green')} {lab} is ready: {text}  {paint(f'{seconds:.1f}s', 'dim')}")
+        said = harmless(f"{lab} is ready: {text}")
+        self._print(f"{paint(sign('done'), 'green')} {said}  {paint(f'{seconds:.1f}s', 'dim')}")
 
     def failed(self, lab: str, step: str, reason: str) -> None:
         """Print that a lab has failed, and why."""
-        self._print(f"{paint(sign('failed'), 'red')} {lab} failed while {step}: {harmless(reason)}")
+        self._print(f"{paint(sign('failed'), 'red')} {harmless(f'{lab} failed while {step}: {reason}')}")
 
     def lost(self, labs: Sequence[str], reason: str) -> None:
         """Print which labs are lost, and why."""
@@ -142,7 +143,7 @@ class TerminalBoard(PlainBoard):
         seconds = time.monotonic() - self._begun
         lines = [f"{paint(f'{ready} of {len(self._at)} seats are ready', 'bold')}  {paint(f'{seconds:.0f}s', 'dim')}"]
         for step in STEPS:
-            names = [lab.removeprefix(self._prefix) for lab, at in self._at.items() if at == step]
+            names = [harmless(lab.removeprefix(self._prefix)) for lab, at in self._at.items() if at == step]
             if names:
                 head = f"  {step:<9}{len(names):>4}  "
                 lines.append(_row(head, names, columns, _COLOURS.get(step)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labctl.show.style import paint
+from labctl.show.style import harmless, paint
 
 
 def what_now(result: dict[str, Any]) -> str:
@@ -38,5 +38,5 @@ def _ready(result: dict[str, Any]) -> str:
 
 
 def _commands(lines: list[tuple[str, str]]) -> str:
-    width = max(len(command) for command, _ in lines)
-    return "\n".join(f"  {command:<{width}}  {paint(text, 'dim')}" for command, text in lines)
+    width = max(len(harmless(command)) for command, _ in lines)
+    return "\n".join(f"  {harmless(command):<{width}}  {paint(text, 'dim')}" for command, text in lines)

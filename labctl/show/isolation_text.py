@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from labctl.isolation.hardening import BENCHMARK
 from labctl.isolation.outcomes import Outcome
 from labctl.isolation.proof import Verdict
-from labctl.show.style import harmless, paint, sign, table, width
+from labctl.show.style import Cell, harmless, paint, sign, table, width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,14 +58,14 @@ def _labs(report: Report) -> str:
                 f"{good}/{len(proof.controls)}",
                 *(_counted(count[outcome], outcome) for outcome in _SHOWN),
                 str(sum(count.values()) - sum(count[outcome] for outcome in _SHOWN)),
-                paint(str(proof.verdict), _COLOURS[proof.verdict]),
+                Cell(str(proof.verdict), _COLOURS[proof.verdict]),
             ]
         )
     return table(["from lab", "control", *_SHOWN, "other", "verdict"], rows)
 
 
-def _counted(number: int, outcome: Outcome) -> str:
-    return paint(str(number), "red") if number and outcome is Outcome.CONNECTED else str(number)
+def _counted(number: int, outcome: Outcome) -> str | Cell:
+    return Cell(str(number), "red") if number and outcome is Outcome.CONNECTED else str(number)
 
 
 def _each(report: Report) -> str:
@@ -102,8 +102,8 @@ def _problems(report: Report) -> list[str]:
         found += [_merged(report, one) for one in proof.merged]
         found += [f"the container {container} has an engine's socket at {path}" for container, path in proof.sockets]
         found += [f"members changed meanwhile: {', '.join(proof.strangers)}"] if proof.strangers else []
-        lines += [f"{paint(sign('failed'), 'red')} from {source}: {harmless(one)}" for one in found]
-        lines += [f"{paint('?', 'yellow')} {source} is not proven: {harmless(one)}" for one in proof.unproven]
+        lines += [f"{paint(sign('failed'), 'red')} from {harmless(source)}: {harmless(one)}" for one in found]
+        lines += [f"{paint('?', 'yellow')} {harmless(source)} is not proven: {harmless(one)}" for one in proof.unproven]
     return lines
 
 
@@ -119,23 +119,28 @@ def _checks(judged: Sequence[Judged], columns: int) -> str:
         merged.setdefault((one.number, one.title, one.result, one.why), []).append(one)
     alike = {number: sum(key[0] == number for key in merged) == 1 for number, *_ in merged}
     rows = [
-        [number, title, paint(result, _RESULTS[result]), harmless(_why(why, found, alike=alike[number]))]
+        (number, title, result, harmless(_why(why, found, alike=alike[number])))
         for (number, title, result, why), found in sorted(merged.items(), key=lambda item: _order(item[0][0]))
     ]
     head = ["cis", "check", "result", "why"]
     beside = columns - sum(max(width(row[at]) for row in [head, *rows]) for at in range(3)) - 2 * 3
     if beside < _NARROW:
         return _with_reasons_below(rows, columns)
-    lines = []
+    lines: list[Sequence[str | Cell]] = []
     for row in rows:
         first, *more = textwrap.wrap(row[3], beside) or [""]
-        lines += [[*row[:3], first], *(["", "", "", part] for part in more)]
+        lines += [[*_judged(row), first], *(["", "", "", part] for part in more)]
     return table(head, lines)
+
+
+def _judged(row: Sequence[str]) -> list[str | Cell]:
+    number, title, result, _ = row
+    return [number, title, Cell(result, _RESULTS[result])]
 
 
 def _with_reasons_below(rows: Sequence[Sequence[str]], columns: int) -> str:
     """The same where there is no room for reasons in a column of their own."""
-    first, *lines = table(["cis", "check", "result"], [row[:3] for row in rows]).splitlines()
+    first, *lines = table(["cis", "check", "result"], map(_judged, rows)).splitlines()
     indent = " " * (2 + max(width(row[0]) for row in rows))
     shown = [first]
     for line, row in zip(lines, rows, strict=True):

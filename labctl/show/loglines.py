@@ -11,7 +11,7 @@ import click
 from labctl.raft.phrase import phrase
 from labctl.raft.read import is_raft, read_line
 from labctl.raft.story import Story
-from labctl.show.style import coloured, harmless, paint, paint_server, sign
+from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
 
 if TYPE_CHECKING:
     from labctl.engine.labs import Server
@@ -31,7 +31,7 @@ class LogLines:
     """
 
     def __init__(self, servers: list[Server], *, as_json: bool, prefix: bool) -> None:
-        self._longest = max((len(server.name) for server in servers), default=0)
+        self._longest = max((width(harmless(server.name)) for server in servers), default=0)
         self._as_json, self._prefix = as_json, prefix
         self._colour = coloured()
 
@@ -51,7 +51,9 @@ class LogLines:
         return f"{self._front(line.server)} {body}" if self._prefix else body
 
     def _front(self, server: str) -> str:
-        return paint_server(server, f"{server:<{self._longest}} {sign('bar')}", colour=self._colour)
+        name = harmless(server)
+        blank = " " * (self._longest - width(name))
+        return paint_server(server, f"{name}{blank} {sign('bar')}", colour=self._colour)
 
 
 class RaftLines(LogLines):
@@ -79,7 +81,7 @@ class RaftLines(LogLines):
         click.echo(self._text(line), color=self._colour)
         words = phrase(event)
         if words and self._prefix:
-            said = paint(f"{sign('means')} {harmless(words)}", "dim", colour=self._colour)
+            said = paint(f"{sign('means')} {words}", "dim", colour=self._colour)
             click.echo(f"{self._front(line.server)}   {said}", color=self._colour)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labctl.raft.spread import spread_of
-from labctl.show.style import harmless, paint, paint_server, sign, table
+from labctl.show.style import Cell, sign, style_of, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,22 +56,22 @@ def board(seats: Sequence[SeatFault]) -> str:
     return "\n".join(lines)
 
 
-def _row(one: SeatFault, most: float) -> list[str]:
-    bar = ""
-    if one.seconds is not None and most > 0:
-        bar = paint(sign("band") * max(1, round(one.seconds / most * _WIDEST)), "cyan")
+def _row(one: SeatFault, most: float) -> list[str | Cell]:
+    last = Cell(one.problem or one.note or "", "yellow")
+    if not last.text and one.seconds is not None and most > 0:
+        last = Cell(sign("band") * max(1, round(one.seconds / most * _WIDEST)), "cyan")
     return [
         one.name,
         ", ".join(one.servers) or NONE,
-        paint_server(one.leader, one.leader) if one.leader else NONE,
+        Cell(one.leader, style_of(one.leader)) if one.leader else NONE,
         str(one.term or NONE),
         str(one.campaigns or NONE),
         f"{one.seconds:.2f}" if one.seconds is not None else NONE,
-        paint(harmless(one.problem or one.note or ""), "yellow") or bar,
+        last,
     ]
 
 
 def brought_back(seats: Sequence[SeatFault]) -> str:
     """Every seat with the servers that came back."""
-    rows = [[one.name, ", ".join(one.servers) or NONE, harmless(one.problem or "")] for one in seats]
+    rows = [[one.name, ", ".join(one.servers) or NONE, one.problem or ""] for one in seats]
     return table(["seat", "brought back", ""], rows)

@@ -1,4 +1,7 @@
-"""Steps that tick off while a command works, with the servers' lines between them."""
+"""Steps that tick off while a command works, with the servers' lines between them.
+
+Whatever a flow reports may hold names and words of others: here it is made harmless, once, and coloured afterwards.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class Steps(Protocol):
         """The step has failed; its sentence comes elsewhere."""
 
     def note(self, text: str) -> None:
-        """Something to know, in no step."""
+        """Something to know, in no step; one line of it."""
 
     def heard(self, server: str, text: str) -> None:
         """A server was heard."""
@@ -64,17 +67,21 @@ class PlainSteps:
     def done(self, text: str) -> None:
         """Tick the step off, with what came of it and how long it took."""
         seconds = time.monotonic() - self._begun
-        self._print(f"{paint(sign('done'), 'green')} {text}  {paint(f'{seconds:.1f}s', 'dim')}")
+        self._title = ""
+        self._print(f"{paint(sign('done'), 'green')} {harmless(text)}  {paint(f'{seconds:.1f}s', 'dim')}")
 
     def fail(self) -> None:
         """Say which step failed."""
         if self._title:
-            self._print(f"{paint(sign('failed'), 'red')} {self._title}")
+            self._print(f"{paint(sign('failed'), 'red')} {harmless(self._title)}")
             self._title = ""
+
+    def end(self) -> None:
+        """Nothing more comes: a step that is still open was cut short."""
 
     def note(self, text: str) -> None:
         """Print a line."""
-        self._print(text)
+        self._print(harmless(text))
 
     def heard(self, server: str, text: str) -> None:
         """Print a server's line, with its name in its colour."""
@@ -92,14 +99,17 @@ class TerminalSteps(PlainSteps):
         super().__init__()
         from rich.console import Console  # noqa: PLC0415 - a tenth of a second that a pipe need not pay
 
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False, markup=False, soft_wrap=True)
         self._status: Status | None = None
 
     def begin(self, title: str) -> None:
         """Show the step with a spinner."""
         super().begin(title)
         self._stop()
-        self._status = self._console.status(title, spinner="dots")
+        from rich.text import Text  # noqa: PLC0415 - loaded with the console already
+
+        # A spinner reads markup in a plain string, whatever its console says.
+        self._status = self._console.status(Text(harmless(title)), spinner="dots")
         self._status.start()
 
     def done(self, text: str) -> None:
@@ -111,6 +121,10 @@ class TerminalSteps(PlainSteps):
         """Stop the spinner and say which step failed."""
         self._stop()
         super().fail()
+
+    def end(self) -> None:
+        """Stop the spinner."""
+        self._stop()
 
     def _stop(self) -> None:
         if self._status is not None:
@@ -126,8 +140,24 @@ class TerminalSteps(PlainSteps):
         self._console.print(Text.from_ansi(text))
 
 
+_shown: PlainSteps | None = None
+"""The command's, so that whatever ends it ends its step too."""
+
+
 def steps_for(*, json: bool) -> Steps:
     """The steps that suit standard output."""
+    global _shown  # noqa: PLW0603 - a process has one standard output
     if json:
         return SilentSteps()
-    return TerminalSteps() if sys.stdout.isatty() and coloured() else PlainSteps()
+    _shown = TerminalSteps() if sys.stdout.isatty() and coloured() else PlainSteps()
+    return _shown
+
+
+def end_steps(*, failed: bool) -> None:
+    """End the step that a command was in when it ended with an error, or was interrupted."""
+    global _shown  # noqa: PLW0603
+    if _shown is not None:
+        if failed:
+            _shown.fail()
+        _shown.end()
+        _shown = None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
 from labctl.show.later import Later
+from labctl.show.style import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from datetime import datetime
 
     from labctl.raft.contact import Outage
     from labctl.raft.election import Election, Reign
@@ -150,7 +152,15 @@ def _writer(row: Callable[[Any], dict[str, Any]]) -> Callable[[Any], str]:
 
 
 def _text(row: object) -> str:
-    return orjson.dumps(row).decode()
+    try:
+        text = orjson.dumps(row).decode()
+    except orjson.JSONEncodeError:
+        # The name of a file need not be UTF-8.
+        return json.dumps(row, default=datetime.isoformat)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    # A reader gets the same characters, and a terminal none that it obeys.
+    return CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def _list(out: IO[str], rows: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from labctl.show.picture import Row, picture_of
+from labctl.show.style import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # Whatever could end a label or begin something else; Mermaid writes characters as #code;.
 _NOT_PLAIN = re.compile(r"[^\w .,:()/+'-]")
+# The one word of its language that ends a block also where it stands in a text.
+_END = re.compile(r"\bend\b", re.IGNORECASE)
 _SIGNS = {"request": "->>", "grant": "-->>", "refusal": "-x"}
 
 
@@ -43,4 +46,5 @@ def _words(row: Row) -> str:
 
 
 def _label(text: str) -> str:
-    return _NOT_PLAIN.sub(lambda found: f"#{ord(found.group())};", text)
+    plain = _NOT_PLAIN.sub(lambda found: f"#{ord(found.group())};", harmless(text))
+    return _END.sub(lambda found: f"#{ord(found.group()[0])};{found.group()[1:]}", plain)

@@ -44,7 +44,7 @@ class StoryText:
         self._columns = columns or shutil.get_terminal_size((WIDE, 24)).columns
         self._colour = coloured(out)  # type: ignore[arg-type]
         self._bar = sign("bar")
-        self._longest = max((width(name) for name in servers or []), default=0)
+        self._longest = max((width(harmless(name)) for name in servers or []), default=0)
         self._first: datetime | None = None
 
     def write(self, story: Story, events: Iterator[Event], *, at_once: bool = False) -> None:
@@ -72,14 +72,14 @@ class StoryText:
             return
         server = harmless(event.server)
         self._longest = max(self._longest, width(server))
-        name = paint_server(event.server, f"{server:<{self._longest}} {self._bar}", colour=self._colour)
+        blank = " " * (self._longest - width(server))
+        name = paint_server(event.server, f"{server}{blank} {self._bar}", colour=self._colour)
         front = self._front(event.time)
         if said is not None:
             self._out.write(f"{paint(front, 'dim', colour=self._colour)} {name} {harmless(said)}\n")
         if self._lines:
-            line = harmless(event.line.strip())
             indent = " " * len(front)
-            self._out.write(f"{indent} {name} {paint(line, 'dim', colour=self._colour)}\n")
+            self._out.write(f"{indent} {name} {paint(event.line.strip(), 'dim', colour=self._colour)}\n")
 
     def _front(self, time: datetime | None) -> str:
         if time is None:

@@ -6,14 +6,15 @@ import os
 import re
 import sys
 import unicodedata
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # One colour for each server, told apart on dark and on light ground (ANSI 256).
 _SERVER_COLOURS = (39, 208, 41, 171, 220, 45, 203)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# What a terminal obeys, ends a line or turns text around; and halves of characters, which no output can write.
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _SIGNS = {
     "done": ("✓", "ok"),
@@ -28,6 +29,13 @@ _SIGNS = {
 _NAMED = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
+class Cell(NamedTuple):
+    """A table's cell with a style of ours, by name or as `style_of` a server; the text is anybody's."""
+
+    text: str
+    style: str
+
+
 def coloured(stream: TextIO | None = None) -> bool:
     """Whether to colour: only on a terminal, and never with NO_COLOR (no-color.org) or TERM=dumb."""
     stream = sys.stdout if stream is None else stream
@@ -35,22 +43,36 @@ def coloured(stream: TextIO | None = None) -> bool:
 
 
 def paint(text: str, style: str, *, colour: bool | None = None) -> str:
-    """Style text by name (`bold`, `dim`, `red`, `green`, `yellow`, `cyan`) where colour is wanted."""
-    wanted = coloured() if colour is None else colour
-    return f"\x1b[{_NAMED[style]}m{text}\x1b[0m" if wanted else text
+    """Make text harmless, then style it where colour is wanted.
+
+    A style is a name (`bold`, `dim`, `red`, `green`, `yellow`, `cyan`), `style_of` a server, or "" for none.
+    """
+    wanted = bool(style) and (coloured() if colour is None else colour)
+    shown = harmless(text)
+    return f"\x1b[{_NAMED.get(style, style)}m{shown}\x1b[0m" if wanted else shown
+
+
+def style_of(server: str) -> str:
+    """A server's colour: consul1 always has the first one."""
+    digits = re.search(r"[0-9]{1,6}$", server)
+    number = int(digits.group()) - 1 if digits else sum(map(ord, server))
+    return f"38;5;{_SERVER_COLOURS[number % len(_SERVER_COLOURS)]}"
 
 
 def paint_server(server: str, text: str, *, colour: bool | None = None) -> str:
-    """Give a server's text its colour: consul1 always has the first one."""
-    wanted = coloured() if colour is None else colour
-    digits = re.search(r"\d+$", server)
-    number = int(digits.group()) - 1 if digits else sum(map(ord, server))
-    return f"\x1b[38;5;{_SERVER_COLOURS[number % len(_SERVER_COLOURS)]}m{text}\x1b[0m" if wanted else text
+    """Give a server's text its colour."""
+    return paint(text, style_of(server), colour=colour)
 
 
 def harmless(text: str) -> str:
-    r"""Text from outside made safe to print: control characters and direction marks are shown as `\\x1b`."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+    r"""Text from outside made safe to print on one line: what moves a cursor or turns text is shown as `\x1b`, `\n`."""
+    return CONTROL.sub(lambda found: _shown(found.group()), text)
+
+
+def _shown(char: str) -> str:
+    if char == "\n":
+        return r"\n"
+    return f"\\x{ord(char):02x}" if ord(char) <= 0xFF else f"\\u{ord(char):04x}"  # noqa: PLR2004 - as Python writes them
 
 
 def sign(name: str) -> str:
@@ -65,32 +87,30 @@ def sign(name: str) -> str:
 
 
 def width(text: str) -> int:
-    """Columns that text takes on a terminal: wide characters two, colours none."""
+    """Columns that text takes on a terminal: wide characters two, our colours none."""
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in _SGR.sub("", text)
     )
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Columns two blanks apart, heads in bold capitals, nothing at the end of a line."""
-    lines = [[one.upper() for one in head], *[[harmless_cell(one) for one in row] for row in rows]]
-    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
+def table(head: Iterable[str], rows: Iterable[Iterable[str | Cell]]) -> str:
+    """Columns two blanks apart, heads in bold capitals, nothing at the end of a line; a cell's text is anybody's."""
+    lines = [[Cell(one.upper(), "") for one in head], *[[_plain(one) for one in row] for row in rows]]
+    widths = [max(width(cell.text) for cell in column) for column in zip(*lines, strict=True)]
     text = [
-        "  ".join(cell + " " * (size - width(cell)) for cell, size in zip(line, widths, strict=True)).rstrip()
+        "  ".join(
+            paint(cell.text, cell.style) + " " * (size - width(cell.text))
+            for cell, size in zip(line, widths, strict=True)
+        ).rstrip()
         for line in lines
     ]
     return "\n".join([paint(text[0], "bold"), *text[1:]])
 
 
-def harmless_cell(text: str) -> str:
-    """A table's cell: our own colours stay, anything else that moves a cursor does not."""
-    parts = _SGR.split(text)
-    colours = _SGR.findall(text)
-    return "".join(
-        harmless(part).replace("\n", r"\n").replace("\t", r"\t") + colour
-        for part, colour in zip(parts, [*colours, ""], strict=True)
-    )
+def _plain(cell: str | Cell) -> Cell:
+    text, style = cell if isinstance(cell, Cell) else (cell, "")
+    return Cell(harmless(text).replace("\t", r"\t"), style)
 
 
 def age(seconds: float) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from labctl.portable import lab_names
-from labctl.show.style import age, byte_size, harmless, paint, paint_server, sign, table
+from labctl.show.style import Cell, age, byte_size, harmless, paint, paint_server, sign, style_of, table
 
 if TYPE_CHECKING:
     from labctl.engine.faults import ActiveFault
@@ -46,10 +46,10 @@ def ls_row(now: Status) -> dict[str, Any]:
 
 def ls_table(found: list[Status]) -> str:
     """`labctl ls` for a person."""
-    rows = []
+    rows: list[list[str | Cell]] = []
     for now in found:
         lab, leader = now.lab, now.leader
-        ready = paint("ready", "green") if now.ready else paint("not ready", "yellow")
+        ready = Cell("ready", "green") if now.ready else Cell("not ready", "yellow")
         rows.append(
             [
                 lab.name,
@@ -121,14 +121,14 @@ def status_text(now: Status, faults: list[ActiveFault], viewer: str) -> str:
         head += f", {name} leads in term {leader.term}, commit index {leader.commit_index}"
     if now.problem:
         hint = "" if now.joined or lab.missing or not lab.running else "; `labctl join` joins them"
-        head += f"\nNot ready because {now.problem}{hint}."
-    rows = []
+        head += f"\nNot ready because {harmless(now.problem)}{hint}."
+    rows: list[list[str | Cell]] = []
     for server, view in now.pairs():
         row = _server_row(now, server, view)
         contact = view.last_contact_ms
         rows.append(
             [
-                paint_server(server.name, server.name),
+                Cell(server.name, style_of(server.name)),
                 server.state,
                 row["role"] or NONE,
                 "yes" if row["voter"] else "no",
@@ -146,8 +146,8 @@ def status_text(now: Status, faults: list[ActiveFault], viewer: str) -> str:
 
 def members_table(members: list[Seen]) -> str:
     """`labctl members` for a person."""
-    rows = [
-        [paint_server(one.name, one.name), one.address, one.state, one.kind, one.build, one.datacenter]
+    rows: list[list[str | Cell]] = [
+        [Cell(one.name, style_of(one.name)), one.address, one.state, one.kind, one.build, one.datacenter]
         for one in members
     ]
     return table(["member", "address", "state", "type", "consul", "datacenter"], rows)
@@ -198,7 +198,7 @@ def doctor_text(findings: list[dict[str, Any]]) -> str:
         mark = paint(sign("done"), "green") if finding["ok"] else paint(sign("failed"), "red")
         lines.append(f"{mark} {finding['check']:<{width}}  {harmless(finding['found'])}")
         if finding["fix"]:
-            lines.append(f"  {'':<{width}}  {paint('fix:', 'yellow')} {finding['fix']}")
+            lines.append(f"  {'':<{width}}  {paint('fix:', 'yellow')} {harmless(finding['fix'])}")
     broken = sum(not finding["ok"] for finding in findings)
     lines.append("Everything that a lab needs is here." if not broken else f"{broken} of {len(findings)} are missing.")
     return "\n".join(lines)

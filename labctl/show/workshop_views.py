@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from labctl.portable import lab_names
-from labctl.show.style import age, byte_size, harmless, paint, sign, table
+from labctl.show.style import Cell, age, byte_size, harmless, paint, sign, table
 from labctl.workshop import expiry
 from labctl.workshop.capacity import at_rest
 
@@ -94,13 +94,13 @@ def _other_labs(plan: Plan, look: HostLook) -> int | None:
 
 def plan_text(plan: Plan) -> str:
     """`labctl workshop plan` for a person: the hosts, where the seats go, and what is in the way."""
-    rows = []
+    rows: list[list[str | Cell]] = []
     for row in (_host_row(plan, look) for look in plan.fleet.looks):
         well = row["problem"] is None
         rows.append(
             [
                 row["host"],
-                paint("ok", "green") if well else paint("no", "red"),
+                Cell("ok", "green") if well else Cell("no", "red"),
                 str(row["cores"] or NONE),
                 byte_size(row["memory_free"]) if row["memory_free"] else NONE,
                 byte_size(row["disk_free"]) if row["disk_free"] else NONE,
@@ -113,14 +113,8 @@ def plan_text(plan: Plan) -> str:
         )
     columns = ["host", "", "cores", "memory", "disk", "engine", "other labs", "holds (what binds)", "at rest", "seats"]
     lines = [table(columns, rows), ""]
-    lines += [
-        f"{paint(sign('failed'), 'red')} {look.host.name}: {harmless(look.problem)}"
-        for look in plan.fleet.looks
-        if look.problem
-    ]
-    lines += [
-        f"{paint(sign('failed'), 'red')} {harmless(lab)}: {harmless(what)}" for lab, what in plan.obstacles.items()
-    ]
+    lines += [_wrong(look.host.name, look.problem) for look in plan.fleet.looks if look.problem]
+    lines += [_wrong(lab, what) for lab, what in plan.obstacles.items()]
     lines += [_stays(harmless(lab)) for lab in plan.fleet.surplus()]
     return "\n".join([*lines, _plan_verdict(plan)])
 
@@ -246,18 +240,18 @@ def seats_text(fleet: Fleet, seats: Sequence[SeatStatus]) -> str:
     """`labctl workshop status` for a person."""
     now = datetime.now(UTC)
     ready = sum(one.problem is None for one in seats)
-    rows = []
+    rows: list[list[str | Cell]] = []
     for one in seats:
         there = one.servers is not None
         rows.append(
             [
                 one.name,
                 one.host or NONE,
-                paint("not ready", "yellow" if there else "red") if one.problem else paint("ready", "green"),
+                Cell("not ready", "yellow" if there else "red") if one.problem else Cell("ready", "green"),
                 one.leader or NONE,
                 str(one.term or NONE),
                 str(one.voters or NONE),
-                paint(str(one.faults), "yellow") if one.faults else "0" if there else NONE,
+                Cell(str(one.faults), "yellow") if one.faults else "0" if there else NONE,
                 age((now - one.created).total_seconds()) if one.created else NONE,
                 f"{age((now - one.election).total_seconds())} ago" if one.election else NONE,
             ]
@@ -302,13 +296,10 @@ def removed_document(removed: Removed) -> dict[str, Any]:
 
 def removed_text(removed: Removed) -> str:
     """What `workshop down` says in the end; empty where all is said."""
-    lines = [
-        f"{paint(sign('failed'), 'red')} {harmless(lab)}: {harmless(why)}"
-        for lab, why in sorted(removed.failed.items())
-    ]
+    lines = [_wrong(lab, why) for lab, why in sorted(removed.failed.items())]
     lines += [f"{paint(sign('failed'), 'red')} {harmless(lab)} is still there: run it again." for lab in removed.left]
     lines += [
-        f"{paint(sign('failed'), 'red')} {host}: nobody can look whether anything is left there: {harmless(why)}."
+        _wrong(host, f"nobody can look whether anything is left there: {why}.")
         for host, why in sorted(removed.unseen.items())
     ]
     return "\n".join(lines)

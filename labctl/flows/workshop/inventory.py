@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.register import Register
 from labctl.flows.workshop.up import end_of, maker_of, version_of
+from labctl.show.style import harmless
 from labctl.workshop import plan as plans
 from labctl.workshop.inventory import Means, inventory_of
 
@@ -39,4 +40,11 @@ def as_text(workshop: str, made: dict[str, Any]) -> str:
     """An inventory as YAML, with how it is used."""
     import yaml  # noqa: PLC0415 - only here
 
-    return _HEAD.format(name=workshop) + yaml.safe_dump(made, sort_keys=False, width=120, allow_unicode=True)
+    def dumped(*, unicode: bool) -> str:
+        text: str = yaml.safe_dump(made, sort_keys=False, width=120, allow_unicode=unicode)
+        return text
+
+    text = dumped(unicode=True)
+    # YAML can write what a terminal must not get, too.
+    well = all(harmless(line) == line for line in text.split("\n"))
+    return _HEAD.format(name=workshop) + (text if well else dumped(unicode=False))

@@ -17,6 +17,7 @@ from labctl import __version__
 from labctl.cli import main
 from labctl.cli.main import run
 from labctl.errors import ExitCode, LabctlError
+from labctl.show import steps
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
 
@@ -244,6 +245,83 @@ def test_a_sentence_cannot_move_the_cursor(
     fails_with(LabctlError("a\x1b[2J"))
     run(["ls"])
     assert capsys.readouterr().err == "error: a\\x1b[2J\n"
+
+
+EVIL = "a\x1b]0;pwn\x07\x9b2J\u202e\r\nerror: forged"
+
+
+@pytest.mark.parametrize("kind", [LabctlError, click.ClickException, click.UsageError, ValueError, KeyboardInterrupt])
+def test_whatever_an_error_holds_it_is_one_line(
+    kind: Callable[[str], BaseException],
+    fails_with: Callable[[BaseException], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fails_with(kind(EVIL))
+    run(["ls"])
+    shown = capsys.readouterr().err
+    assert r"a\x1b]0;pwn\x07\x9b2J\u202e\x0d\nerror: forged" in shown
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [[EVIL], ["up", f"--{EVIL}"], ["up", "--pace", EVIL], ["up", "a", EVIL], ["ls", EVIL]]
+)
+def test_wrong_words_are_harmless_in_what_is_said_of_them(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == ExitCode.USAGE
+    shown = capsys.readouterr().err
+    assert "forged" in shown
+    assert shown.isascii()
+    assert shown.count("\n") == 1
+
+
+def test_owners_of_other_labs_are_harmless_where_all_of_mine_are_removed(
+    engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.container_list = stand_in.lab("ada", labels={"raft-labctl.owner": EVIL})
+    assert run(["down", "--all", "--dry-run"]) == ExitCode.DONE
+    shown = capsys.readouterr().out
+    assert shown.startswith(r"The lab ada belongs to a\x1b]0;pwn")
+    assert shown.count("\n") == 2
+    assert shown.isascii()
+
+
+def test_what_libraries_log_is_harmless_too() -> None:
+    code = (
+        "import logging, os; os.environ['LABCTL_DEBUG'] = '1'\n"
+        "from labctl.cli.main import run\n"
+        "run(['--version']); logging.getLogger('docker').debug('label %s', 'a\\x1b[2J\\nb\\x9b')"
+    )
+    assert python(code).stderr == "DEBUG:docker:label a\\x1b[2J\nb\\x9b\n"
+
+
+def test_a_step_that_an_error_cut_short_is_named(
+    fails_with: Callable[[BaseException], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def look(*_: object) -> None:
+        shown = steps.steps_for(json=False)
+        shown.begin("One")
+        shown.done("One")
+        shown.begin("Two")
+        raise LabctlError("no")
+
+    monkeypatch.setattr("labctl.engine.client.connect", look)
+    assert run(["ls"]) == 1
+    assert capsys.readouterr().out.splitlines()[1:] == ["✗ Two"]
+    fails_with(LabctlError("no"))
+    assert run(["ls"]) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_an_output_that_cannot_write_a_character_gets_its_number() -> None:
+    code = (
+        "from labctl.cli.main import run; from labctl.cli.output import say; from labctl.cli import look\n"
+        "look.ls_command.callback = lambda **_: say('日本')\n"
+        "raise SystemExit(run(['ls']))"
+    )
+    process = python(code, env={**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"})
+    assert (process.returncode, process.stdout) == (0, "\\u65e5\\u672c\n")
 
 
 def test_termination_is_an_interrupt() -> None:

@@ -58,3 +58,13 @@ def test_without_an_engine_a_shell_completes_nothing(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("labctl.engine.client.connect", connect)
     assert options._complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "") == []
+
+
+def test_a_shell_is_offered_no_name_that_is_none_and_no_words_that_it_would_obey(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evil = "x\x1b[2J\n`id`"
+    engine = FakeEngine([*stand_in.lab("ada", labels={"raft-labctl.owner": evil}), *stand_in.lab(evil)])
+    monkeypatch.setattr("labctl.engine.client.connect", lambda: engine)
+    (found,) = options._complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "")
+    assert (found.value, found.help) == ("ada", "3 servers, of x\\x1b[2J\\n`id`")

@@ -137,7 +137,7 @@ def test_without_a_name_labs_of_others_are_told_and_are_no_candidates(told: Told
 def test_without_a_name_the_only_lab_of_mine_is_removed(engine: FakeEngine, told: Told, plays: Plays) -> None:
     engine.container_list += stand_in.lab("b", labels={"raft-labctl.owner": "bo\x1bb"})
     assert down(None, ADA, told)["lab"] == "ada"
-    assert told.lines[0] == "Labs of others stay: b of bo\\x1bb."
+    assert told.lines[0] == "Labs of others stay: b of bo\x1bb."
     assert [run[1] for run in plays.runs] == ["ada"]
 
 

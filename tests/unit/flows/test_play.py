@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from labctl.errors import LabctlError
-from labctl.flows.play import play
+from labctl.flows.play import note_lines, play, play_each
 from labctl.provision.run import PlaybookRun, Progress
 from labctl.show.steps import SilentSteps
 
@@ -34,6 +34,10 @@ class Run:
         self.finished = True
         if self.at_end:
             raise self.at_end
+
+    def finish_each(self) -> dict[str, LabctlError]:
+        self.finish()
+        return {}
 
     def interrupt(self) -> None:
         self.interrupted = True
@@ -79,3 +83,19 @@ def test_a_failure_marks_the_step() -> None:
     with pytest.raises(LabctlError):
         run_it(Run(at_end=LabctlError("no")), steps)
     assert steps.failed
+
+
+def test_where_ansible_fails_for_several_hosts_the_step_has_failed() -> None:
+    steps = Steps()
+    with pytest.raises(LabctlError, match="no such limit"):
+        play_each(cast("PlaybookRun", Run(at_end=LabctlError("no such limit"))), steps)
+    assert steps.failed
+
+
+def test_what_ansible_prints_is_noted_line_by_line() -> None:
+    steps = Steps()
+    play_each(cast("PlaybookRun", Run()), steps, verbose=True)
+    assert steps.notes == ["TASK [task]"]
+    steps = Steps()
+    note_lines("ok: [a]\r\n  said: \x1b[2J\n", steps)
+    assert steps.notes == ["ok: [a]", "  said: \x1b[2J", ""]

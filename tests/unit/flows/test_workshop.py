@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows.up import JOIN_TASK, START_TASK
 from labctl.flows.workshop.down import down
 from labctl.flows.workshop.expire import expire, extend
+from labctl.flows.workshop.inventory import as_text
 from labctl.flows.workshop.register import Register
 from labctl.flows.workshop.reset import reset
 from labctl.flows.workshop.up import UpOptions, up, version_of
 from labctl.portable import seat_secrets
 from labctl.show import workshop_views
 from labctl.show.steps import SilentSteps
+from labctl.show.style import harmless
 from labctl.workshop.file import Workshop, parse
 from tests.unit.flows.workshop_stand_in import OWNER, VERSION, Board, Hosts
 
@@ -464,3 +467,11 @@ def test_after_the_last_seat_the_secret_stays_so_that_cards_fit_again() -> None:
     down(workshop("[ada, grace]"), OWNER, (), None, SilentSteps())
     assert not list(register.seeds.glob("*.seed"))
     assert (register.secret(), register.numbers()) == (before, {"ada": 1, "grace": 2})
+
+
+@pytest.mark.parametrize("name", ["Łódź", "a\x9b2J", "a\u202eb"])
+def test_an_inventory_holds_nothing_that_a_terminal_obeys_and_every_character(name: str) -> None:
+    text = as_text("w", {"labs": {"hosts": {name: {}}}})
+    assert yaml.safe_load(text) == {"labs": {"hosts": {name: {}}}}
+    assert [line for line in text.split("\n") if harmless(line) != line] == []
+    assert ("Łódź" in text) is (name == "Łódź")

@@ -237,6 +237,12 @@ def test_a_failed_tasks_result_becomes_a_sentence_and_a_code(result: dict[str, A
     assert (error.code, error.sentence) == (code, says)
 
 
+def test_what_another_module_said_is_one_sentence() -> None:
+    error = failure_from({"msg": "apt failed:\n\n  E: no lock\r\n  E: try later\n"})
+    assert error.sentence == "apt failed: E: no lock E: try later"
+    assert "no reason" in failure_from({"msg": " \n"}, unreachable=True).sentence
+
+
 def test_a_host_out_of_reach_is_told() -> None:
     assert (
         failure_from({"msg": "timed out"}, unreachable=True).sentence

@@ -51,13 +51,15 @@ def test_the_seven_servers_of_a_lab_have_seven_colours() -> None:
 @given(st.text())
 def test_nothing_that_moves_a_cursor_or_turns_text_around_gets_through(text: str) -> None:
     shown = style.harmless(text)
-    kept = {char for char in shown if unicodedata.category(char) == "Cc"} - {"\t", "\n"}
+    kept = {char for char in shown if unicodedata.category(char) == "Cc"} - {"\t"}
     turning = {
         char
         for char in shown
         if unicodedata.bidirectional(char) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
     }
     assert kept == turning == set()
+    assert len(shown.splitlines()) <= 1
+    shown.encode()
 
 
 @given(st.text())
@@ -67,8 +69,9 @@ def test_harmless_text_stays_as_it_is(text: str) -> None:
 
 
 def test_what_was_taken_out_is_shown() -> None:
-    assert style.harmless("a\x1b[2Jb\u202ec") == r"a\x1b[2Jb\x202ec"
-    assert style.harmless("Ada Lovelace, Łódź, 日本 🚀\tx\n") == "Ada Lovelace, Łódź, 日本 🚀\tx\n"
+    assert style.harmless("a\x1b[2Jb\u202ec") == r"a\x1b[2Jb\u202ec"
+    assert style.harmless("one\ntwo\u2028three\udcff") == r"one\ntwo\u2028three\udcff"
+    assert style.harmless("Ada Lovelace, Łódź, 日本 🚀\tx") == "Ada Lovelace, Łódź, 日本 🚀\tx"
 
 
 @pytest.mark.parametrize(
@@ -78,9 +81,12 @@ def test_the_width_of_text_is_what_a_terminal_needs(text: str, columns: int) -> 
     assert style.width(text) == columns
 
 
-def test_a_table_has_columns_that_stand_below_each_other() -> None:
-    text = style.table(["a", "second"], [["日本", "x"], ["\x1b[31mred\x1b[0m", ""], ["plain", "y"]])
-    assert text.splitlines() == ["A      SECOND", "日本   x", "\x1b[31mred\x1b[0m", "plain  y"]
+def test_a_table_has_columns_that_stand_below_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = style.table(["a", "second"], [["日本", "x"], [style.Cell("red", "red"), ""], ["plain", "y"]])
+    assert text.splitlines() == ["A      SECOND", "日本   x", "red", "plain  y"]
+    monkeypatch.setattr(style, "coloured", lambda _=None: True)
+    text = style.table(["a"], [[style.Cell("red", "red")], ["plain"]])
+    assert text.splitlines() == ["\x1b[1mA\x1b[0m", "\x1b[31mred\x1b[0m", "plain"]
 
 
 @given(st.lists(st.lists(st.text(max_size=8), min_size=2, max_size=2), max_size=4))

@@ -1,0 +1,223 @@
+"""Names and words of others, wherever labctl shows them: they move no cursor, make no line, and turn no text around."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from labctl.chaos.report import report_of
+from labctl.chaos.schedule import Step
+from labctl.engine.faults import ActiveFault
+from labctl.engine.images import Image
+from labctl.engine.labs import Server
+from labctl.engine.logs import LogLine
+from labctl.engine.members import Seen
+from labctl.engine.status import Status
+from labctl.isolation.proof import Report as Proven
+from labctl.raft.read import read_line
+from labctl.raft.story import Story
+from labctl.show import (
+    chaos_html,
+    chaos_text,
+    closing,
+    isolation_text,
+    seat_faults,
+    story_json,
+    story_mermaid,
+    story_picture,
+    views,
+    workshop_views,
+)
+from labctl.show.board import PlainBoard, TerminalBoard
+from labctl.show.loglines import LogLines, RaftLines
+from labctl.show.steps import PlainSteps, TerminalSteps
+from labctl.show.story_text import StoryText
+from labctl.show.style import Cell, table
+from labctl.workshop.faulted import SeatFault
+from labctl.workshop.outcome import Removed
+from tests.unit.chaos_run import run
+from tests.unit.isolation.test_proof import GOOD
+from tests.unit.show.test_views import LAB, view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EVIL = "x\x1b]0;pwn\x07\x1b[8m\x1b[2J\x9b2J\u202e\u200f\u2028\r\nforged [red]"
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+OURS = re.compile(r"\x1b\[(?:0|1|2|31|32|33|36|38;5;[0-9]+)m")
+
+
+def is_harmless(text: str) -> None:
+    """Fail where a terminal would obey a part of the text that is not ours, or where it made a line of its own."""
+    assert "forged" in text
+    assert OBEYED.findall(OURS.sub("", text)) == []
+    assert [line for line in text.splitlines() if line.startswith("forged")] == []
+
+
+def status() -> Status:
+    servers = tuple(replace(one, name=EVIL, state=EVIL, address=EVIL) for one in LAB.servers)
+    lab = replace(
+        LAB, name=EVIL, owner=EVIL, pace=EVIL, profile=EVIL, version=EVIL, servers=servers, workshop=EVIL, host=EVIL
+    )
+    return Status(lab, tuple(replace(view(one), name=EVIL, problem=EVIL) for one in range(3)))
+
+
+FAULT = ActiveFault(EVIL, EVIL, (EVIL,), None)
+SEAT = SeatFault(EVIL, EVIL, EVIL, (EVIL,), leader=EVIL, term=2, seconds=1.0)
+FINDINGS = [{"check": "engine", "ok": False, "found": EVIL, "fix": EVIL}]
+LINE = f"2021-01-24T00:00:01Z [ERROR] agent.server.raft: failed to heartbeat to: peer={EVIL!s} error={EVIL}"
+REMOVED = Removed("w", {}, {EVIL: EVIL}, [EVIL], {EVIL: EVIL})
+REPORT = report_of(run())
+
+
+def proven() -> str:
+    place = replace(GOOD.place, lab=EVIL, host=EVIL)
+    return isolation_text.text(Proven((replace(GOOD, place=place, sockets=((EVIL, EVIL),)),), (), 1.0), 100, each=True)
+
+
+def chaos() -> str:
+    evil = replace(REPORT.checks[0], sentence=EVIL)
+    return chaos_text.report_text(replace(REPORT, checks=(evil, *REPORT.checks[1:])), columns=80)
+
+
+def story() -> tuple[Story, Any]:
+    told = Story()
+    lines = LINE.split("\n")
+    read = [read_line(line, server=EVIL, line_no=number) for number, line in enumerate(lines, 1)]
+    return told, told.told(event for event in read if event is not None)
+
+
+def story_text() -> str:
+    out = io.StringIO()
+    StoryText(out, [EVIL], lines=True, columns=120).write(*story())
+    return out.getvalue()
+
+
+MAKERS: dict[str, Callable[[], str]] = {
+    "ls": lambda: views.ls_table([status()]),
+    "status": lambda: views.status_text(status(), [FAULT], "me"),
+    "members": lambda: views.members_table([Seen(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)]),
+    "images": lambda: views.images_table([Image(EVIL, EVIL, EVIL, EVIL, 1, EVIL)]),
+    "doctor": lambda: views.doctor_text(FINDINGS),
+    "up": lambda: closing.what_now(
+        {"lab": EVIL, "leader": EVIL, "servers": [1, 2, 3], "seconds": {"total": 1.0}},
+    ),
+    "workshop fault": lambda: seat_faults.board([SEAT, replace(SEAT, problem=EVIL)]),
+    "workshop fault start": lambda: seat_faults.brought_back([replace(SEAT, problem=EVIL)]),
+    "workshop down": lambda: workshop_views.removed_text(REMOVED),
+    "verify": proven,
+    "chaos": chaos,
+    "chaos --dry-run": lambda: chaos_text.schedule_text([Step(1.0, 1.0, "kill", (EVIL,))], 1),
+    "story": story_text,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("name", MAKERS)
+def test_no_view_lets_words_of_others_do_anything(name: str, colour: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labctl.show.style.coloured", lambda _=None: colour)
+    monkeypatch.setattr("labctl.show.story_text.coloured", lambda _=None: colour)
+    is_harmless(MAKERS[name]())
+
+
+@pytest.mark.parametrize("make", [story_picture.svg, story_picture.html, story_mermaid.mermaid])
+def test_no_picture_holds_what_turns_text_around_or_moves_a_cursor(make: Callable[..., str]) -> None:
+    made = make(*story())
+    assert OBEYED.findall(made) == []
+    # An entity would bring the same character back in a browser.
+    assert not re.search(r"#(?:8238|8207|27|x1b);", made)
+
+
+def test_a_picture_of_chaos_neither() -> None:
+    made = chaos_html.html(replace(REPORT, checks=(replace(REPORT.checks[0], sentence=EVIL),)))
+    assert OBEYED.findall(made) == []
+    assert "forged" in made
+
+
+def test_a_word_of_mermaid_is_a_name_like_any_other() -> None:
+    told = Story()
+    line = "2021-01-24T00:00:01Z [INFO] agent.server.raft: entering candidate state: node=end term=2"
+    read = read_line(line, server="end", line_no=1)
+    assert read is not None
+    made = story_mermaid.mermaid(told, told.told([read]))
+    assert "participant s1 as #101;nd" in made
+    assert not re.search(r"\bend\b", made)
+    assert story_mermaid._label("the end, ended") == "the #101;nd, ended"
+
+
+def test_json_holds_no_character_that_a_terminal_obeys_and_loses_none() -> None:
+
+    out = io.StringIO()
+    line = "2021-01-24T00:00:01Z [ERROR] raft: failed to heartbeat to: peer=\x9b2J\u202e\x7f error=\U0001f600é"
+    read = read_line(line, server="consul1\x85\u200e", line_no=1)
+    assert read is not None
+    told = Story()
+    story_json.write_document(told, told.told([read]), out)
+    assert OBEYED.findall(out.getvalue().replace("\n", "")) == []
+    event = orjson.loads(out.getvalue())["events"][0]
+    assert (event["server"], event["line"]) == ("consul1\x85\u200e", line)
+    assert "\U0001f600é" in out.getvalue()
+
+
+def test_a_foreign_colour_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labctl.show.style.coloured", lambda _=None: True)
+    text = table(["owner", "state"], [["\x1b[31mred", Cell("\x1b[8mready", "green")]])
+    assert text.splitlines()[1] == "\\x1b[31mred  \x1b[32m\\x1b[8mready\x1b[0m"
+
+
+def test_steps_are_harmless_on_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = PlainSteps()
+    steps.begin(EVIL)
+    steps.fail()
+    steps.begin(EVIL)
+    steps.done(EVIL)
+    steps.note(EVIL)
+    steps.heard(EVIL, EVIL)
+    text = capsys.readouterr().out
+    is_harmless(text)
+    assert len(text.splitlines()) == 4
+
+
+def test_steps_are_harmless_on_a_terminal_and_markup_in_a_title_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    output = io.StringIO()
+    monkeypatch.setattr("sys.stdout", output)
+    steps = TerminalSteps()
+    steps.begin(f"[red]{EVIL}[/red]")
+    steps.note(EVIL)
+    steps.heard("consul1", EVIL)
+    assert steps._status is not None
+    (shown,) = (str(one) for one in [steps._status.status])
+    steps.done(EVIL)
+    assert shown.startswith("[red]x\\x1b]0;pwn")
+    is_harmless(shown)
+    text = output.getvalue()
+    assert "[red]" in text
+    # What is left moves the cursor for the spinner: nothing of it is what was said.
+    assert not re.search("\x1b\\]0|\x1b\\[8m|\x9b|\u202e", text)
+
+
+@pytest.mark.parametrize("kind", [PlainBoard, TerminalBoard])
+def test_boards_are_harmless(kind: type[PlainBoard], capsys: pytest.CaptureFixture[str]) -> None:
+    board = kind()
+    with board.of("w", [EVIL]):
+        board.step(EVIL, "starting")
+        if isinstance(board, TerminalBoard):
+            is_harmless(board.drawn())
+        board.failed(EVIL, EVIL, EVIL)
+        board.ready(EVIL, EVIL, 1.0)
+        board.lost([EVIL], EVIL)
+    is_harmless(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("kind", [LogLines, RaftLines])
+def test_log_lines_are_harmless(kind: type[LogLines], capsys: pytest.CaptureFixture[str]) -> None:
+    server = Server(EVIL, "c1", "id1", "running", "10.0.0.2", 1)
+    kind([server], as_json=False, prefix=True).write(LogLine(EVIL, "2026-01-02T03:04:05.000000000Z", LINE))
+    is_harmless(capsys.readouterr().out)
