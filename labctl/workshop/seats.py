@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.portable import label_values
 from labctl.workshop import network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
     from ipaddress import IPv4Network
 
     from labctl.workshop.file import Workshop
@@ -37,19 +38,22 @@ class Seat:
     http_port: int
 
 
-def seats_of(workshop: Workshop, known: Mapping[str, int]) -> list[Seat]:
+def seats_of(workshop: Workshop, known: Mapping[str, int], there: Container[str] = ()) -> list[Seat]:
     """The seats of a workshop, in the order of their numbers.
 
     Args:
         workshop: as its file describes it.
         known: numbers of names that were given before, here or to seats that exist. A name keeps its number when
             others before it are taken out of the file, and a number is given to nobody else.
+        there: names of seats that exist, those that the file no longer has included.
 
     Raises:
         LabctlError (usage): there are more names than the network has room for, those of the past included.
+        LabctlError (refused): two seats have the same number, and so the same addresses, ports and card.
     """
     numbers = _numbers(workshop, known)
-    room = network.seats_in(workshop.network)
+    _refuse_doubled(workshop, {name: number for name, number in known.items() if name in there} | numbers)
+    room = min(network.seats_in(workshop.network), label_values.MOST_SEATS)
     beyond = [name for name, number in numbers.items() if number > room]
     if beyond:
         raise LabctlError(
@@ -71,9 +75,40 @@ def lab_of(workshop: str, seat: str) -> str:
     return f"{workshop}-{seat}"
 
 
+def doubled(numbers: Mapping[str, int]) -> tuple[str, str] | None:
+    """Two names that have the same number, or None.
+
+    A name that only says its number, as 07 does, is that of a file without names, and takes no number from a name of
+    the past.
+    """
+    names: dict[int, str] = {}
+    for name, number in numbers.items():
+        if name != numbered(number) and names.setdefault(number, name) != name:
+            return names[number], name
+    return None
+
+
+def numbered(number: int) -> str:
+    """The name of a seat in a file that gives only how many there are."""
+    return f"{number:02d}"
+
+
+def _refuse_doubled(workshop: Workshop, numbers: Mapping[str, int]) -> None:
+    names: dict[int, str] = {}
+    for name, number in numbers.items():
+        other = names.setdefault(number, name)
+        if other != name:
+            raise LabctlError(
+                f"The seats {other} and {name} of the workshop {workshop.name} have both the number {number}, and so "
+                "the same addresses and ports: remove the lab of one of them with `labctl workshop down SEAT`, then "
+                "run this again; that seat gets another number and needs a new card.",
+                ExitCode.REFUSED,
+            )
+
+
 def _numbers(workshop: Workshop, known: Mapping[str, int]) -> dict[str, int]:
     if workshop.names is None:
-        return {f"{number:02d}": number for number in range(1, workshop.seats + 1)}
+        return {numbered(number): number for number in range(1, workshop.seats + 1)}
     taken = set(known.values())
     free = (number for number in range(1, len(workshop.names) + len(taken) + 1) if number not in taken)
     return {name: known[name] if name in known else next(free) for name in workshop.names}

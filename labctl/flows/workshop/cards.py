@@ -52,14 +52,15 @@ def cards_of(workshop: Workshop, wish: Wish) -> Cards:
         LabctlError: a seat fits nowhere, or its secret is not known here.
     """
     ways = {host.name: way_to(host, wish.login, wish.address) for host in workshop.hosts}
-    fleet = fleets.look(workshop, wish.owner)
-    seats = chosen(fleet.seats, wish.seats)
-    plan = plans.make(fleet)
-    if any(seat.lab in plan.placement.homeless for seat in seats):
-        plans.refuse_what_does_not_fit(plan)
     register = Register(workshop.name)
-    _refuse_strangers(register, fleet, seats)
-    register.keep_numbers(fleet.seats)
+    with register.placing():
+        fleet = fleets.look(workshop, wish.owner)
+        seats = chosen(fleet.seats, wish.seats)
+        plan = plans.make(fleet)
+        if any(seat.lab in plan.placement.homeless for seat in seats):
+            plans.refuse_what_does_not_fit(plan)
+        _refuse_strangers(register, fleet, seats)
+        register.keep_numbers(fleet.seats)
     places = plan.placement.hosts
     made = (card_of(workshop, seat, ways[places[seat.lab]], register.seed(seat.lab)) for seat in seats)
     new = (seat.name for seat in seats if seat.lab not in fleet.existing and len(workshop.hosts) > 1)

@@ -33,7 +33,7 @@ def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back
     The workshop's end goes with the last lab of a Docker host; not where labs come back, so are not gone `for_good`.
     """
     steps.begin("Docker hosts: looking for seats")
-    fleet = fleets.look(workshop, owner, refuse_two_places=host is None)
+    fleet = fleets.look(workshop, owner, refuse_two_places=host is None, by_name=True)
     labs = _chosen(fleet, wanted, host)
     silent = {look.host.name: look.problem or "" for look in fleet.looks if look.facts is None}
     lost = {
@@ -59,7 +59,7 @@ def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back
         failed |= _remove(workshop, owner, left, () if number else emptied, removed, steps)
         # The module has looked until nothing of a lab was left; this look is from outside, at all hosts. An engine ends
         # what it was asked for also when the Ansible that asked, of an `up` that was killed, is gone already.
-        after = fleets.look(workshop, owner, refuse_two_places=False)
+        after = fleets.look(workshop, owner, refuse_two_places=False, by_name=True)
         left = {lab: place for lab, place in _left(after, there, wanted, host).items() if lab not in failed}
         if not left:
             break

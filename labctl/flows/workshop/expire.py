@@ -26,7 +26,7 @@ NEVER = "never"
 def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> dict[str, Any]:
     """Let the workshop end so much later than it would. Returns the JSON shape; raises LabctlError."""
     more = expiry.seconds_of(duration)
-    fleet = fleets.look(workshop, owner)
+    fleet = fleets.look(workshop, owner, by_name=True)
     end = fleet.end()
     if end is None:
         raise LabctlError(
@@ -39,7 +39,7 @@ def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> dict[
 def expire(workshop: Workshop, owner: str, when: str, steps: Steps) -> dict[str, Any]:
     """Let the workshop end then, or never. Returns the JSON shape; raises LabctlError."""
     end = 0 if when == NEVER else expiry.end_of(when, time.time())
-    fleet, register = fleets.look(workshop, owner), Register(workshop.name)
+    fleet, register = fleets.look(workshop, owner, by_name=True), Register(workshop.name)
     if not end:
         # First: where a host does not answer, the file's end must not come back to those that did.
         register.keep_never(never=True)

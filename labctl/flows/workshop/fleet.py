@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from labctl.workshop.file import Host, Workshop
 
 
-def look(workshop: Workshop, owner: str, *, refuse_two_places: bool = True) -> Fleet:
+def look(workshop: Workshop, owner: str, *, refuse_two_places: bool = True, by_name: bool = False) -> Fleet:
     """Ask every Docker host, in parallel.
+
+    Who only means labs `by_name`, to remove them or to move their end, needs no numbers: where nobody can tell these,
+    the fleet has no seats, and nothing keeps its labs from being removed.
 
     Raises LabctlError (refused) where the workshop is somebody else's, and where a seat lives twice.
     """
@@ -48,15 +51,25 @@ def look(workshop: Workshop, owner: str, *, refuse_two_places: bool = True) -> F
     places = register.places()
     remembered = {lab: host for lab, host in places.items() if host in silent}
     existing = remembered | existing
-    wanted = seat_rules.seats_of(workshop, _numbers(register.numbers(), numbers))
+    there = {*numbers, *(lab.removeprefix(f"{workshop.name}-") for lab in existing)}
+    try:
+        wanted = seat_rules.seats_of(workshop, _numbers(register.numbers(), numbers), there)
+    except LabctlError:
+        if not by_name:
+            raise
+        wanted = []
     return Fleet(_of_one_version(workshop, looks), tuple(looks), tuple(wanted), existing, places)
 
 
 def _numbers(kept: Mapping[str, int], labelled: Mapping[str, int]) -> dict[str, int]:
-    """The numbers of seats' names: as the labs there have them, but for one that is known to be another's."""
+    """The numbers of seats' names: as the labs there have them.
+
+    But for one that is known to be another's, where it is known whose the lab's own is. Where it is not, two seats have
+    one number, and whoever makes seats of them refuses that.
+    """
     found = dict(kept)
     for name, number in sorted(labelled.items()):
-        if number not in found.values():
+        if name not in kept or number not in found.values():
             found[name] = number
     return found
 

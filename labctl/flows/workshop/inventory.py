@@ -26,12 +26,13 @@ _HEAD = """\
 
 def placed_inventory(workshop: Workshop, owner: str) -> dict[str, Any]:
     """The inventory, with every seat placed as `up` would. Raises LabctlError where one fits nowhere."""
-    fleet = fleets.look(workshop, owner)
     register = Register(workshop.name)
-    plan = plans.make(fleet)
-    plans.refuse_what_does_not_fit(plan)
-    register.keep_numbers(fleet.seats)
-    register.write_seeds(fleet.seats, plan.staying())
+    with register.placing():
+        fleet = fleets.look(workshop, owner)
+        plan = plans.make(fleet)
+        plans.refuse_what_does_not_fit(plan)
+        register.keep_numbers(fleet.seats)
+        register.write_seeds(fleet.seats, plan.staying())
     means = Means(owner, register.seeds, version_of(plan), end_of(plan, register), maker_of(plan))
     return inventory_of(fleet.workshop, fleet.seats, plan.placement.hosts, means)
 

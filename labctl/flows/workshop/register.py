@@ -1,30 +1,52 @@
 """What this machine keeps of a workshop: its secret, the numbers of its names, the last failures. All mode 0600.
 
 Nothing in it decides what exists. Without it, numbers are read from the seats' labels, and a new secret is made for
-seats to come; seats that are there keep their own, and are remembered as those whose secret nobody knows here.
+seats to come; seats that are there keep their own, and are remembered as those whose secret nobody knows here. A file
+that is damaged is not a file that is not there: nobody knows what it said, so it is refused.
+
+Several commands may use it at once. Whoever changes a file reads it, changes it and writes it under one lock; whoever
+gives seats their numbers or places holds `placing` from the look at the Docker hosts on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import tempfile
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from labctl.errors import LabctlError
+from labctl.errors import ExitCode, LabctlError
+from labctl.flows.workshop import strict
 from labctl.portable import seat_secrets
 from labctl.provision import state
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from labctl.workshop.seats import Seat
 
+Kept = TypeVar("Kept")
 _SECRET, _NUMBERS, _PLACES, _FAILED, _LOCK = "secret", "numbers.json", "places.json", "failed.json", "lock"
 _STRANGERS, _NEVER, _PLACING = "strangers.json", "never", "placing"
+# Longer than a look at Docker hosts that do not answer, so who waits for that long waits for one that hangs.
+LOCK_SECONDS = 120.0
+_LONGEST = 1 << 20
+# What helps where a file is damaged, so that nobody removes one whose content nobody can tell again.
+_MENDED_BY = {
+    _NUMBERS: "take your copy back with `labctl workshop secret --input FILE --force`; without a copy, remove that "
+    "file: seats that are there tell their numbers, and other names get new ones",
+    _PLACES: "remove that file when every Docker host of the workshop answers, because the seats that are there tell "
+    "where they are",
+    _FAILED: "remove that file, and `labctl workshop up` finds the seats that are not ready",
+    _STRANGERS: "remove that file, and give the seats whose cards do not open them new ones with "
+    "`labctl workshop reset SEAT`",
+}
 
 
 @dataclass(frozen=True)
@@ -70,90 +92,121 @@ class Register:
     def secret(self) -> bytes:
         """The workshop's secret; it is made where there is none."""
         with self._locked():
-            text = self._read(_SECRET)
-            if text is None:
-                self._write(_SECRET, seat_secrets.new_secret().hex() + "\n")
-                text = self._read(_SECRET) or ""
+            return self._secret()
+
+    def _secret(self) -> bytes:
+        """The same, with the lock held."""
+        text = self._read(_SECRET)
+        if text is None:
+            text = seat_secrets.new_secret().hex() + "\n"
+            self._write(_SECRET, text)
         return self._bytes(text, _SECRET)
 
     def seed(self, lab: str) -> bytes:
         """A seat's seed: the one that was kept for it, else the one that follows from the secret."""
+        kept = self._kept_seed(lab)
+        return seat_secrets.seed_of(self.secret(), lab) if kept is None else kept
+
+    def _kept_seed(self, lab: str) -> bytes | None:
         text = self._read(_seed_name(lab))
-        return seat_secrets.seed_of(self.secret(), lab) if text is None else self._bytes(text, _seed_name(lab))
+        return None if text is None else self._bytes(text, _seed_name(lab))
 
     def write_seeds(self, seats: Iterable[Seat], existing: Collection[str]) -> None:
         """Lay the seats' seeds where the playbooks read them; one that is there stays.
 
         `existing` are the labs that were there before. Where the secret has to be made anew, theirs is another one.
         """
-        self._keep_strangers(existing)
-        secret = self.secret()
-        for seat in seats:
-            name = _seed_name(seat.lab)
-            if self._read(name) is None:
-                self._write(name, seat_secrets.seed_of(secret, seat.lab).hex() + "\n")
+        with self._locked():
+            known, now = self._strangers(), self.strangers(existing)
+            if now != known:
+                self._note(_STRANGERS, {"labs": now})
+            secret = self._secret()
+            for seat in seats:
+                name = _seed_name(seat.lab)
+                if self._read(name) is None:
+                    self._write(name, seat_secrets.seed_of(secret, seat.lab).hex() + "\n")
 
     def strangers(self, existing: Collection[str]) -> list[str]:
         """The labs that exist and that nobody here knows the seed of: it followed from a secret that was lost here."""
-        known = self._json(_STRANGERS).get("labs", [])
+        known = self._strangers()
         lost = not self.has_secret()
         return sorted(lab for lab in existing if lab in known or (lost and self._read(_seed_name(lab)) is None))
 
-    def _keep_strangers(self, existing: Collection[str]) -> None:
-        now = self.strangers(existing)
-        if now != self._json(_STRANGERS).get("labs", []):
-            self._write(_STRANGERS, json.dumps({"labs": now}, indent=1) + "\n")
+    def _strangers(self) -> list[str]:
+        return self._noted(_STRANGERS, strict.strangers) or []
 
     # -- a copy of it, for another machine or for a bad day --------------------------------------------------
 
     def copy(self) -> SecretCopy:
         """What another machine needs to know the seats as this one does. Only where the secret is here."""
-        secret = self.secret()
-        labs = [path.stem for path in sorted(self.seeds.glob("*.seed"))]
-        strangers = self._json(_STRANGERS).get("labs", [])
-        seeds = {lab: self.seed(lab) for lab in labs if lab not in strangers}
-        own = {lab: seed for lab, seed in seeds.items() if seed != seat_secrets.seed_of(secret, lab)}
-        return SecretCopy(self.workshop, secret, self.numbers(), own)
-
-    def take(self, copy: SecretCopy) -> None:
-        """Know the seats as the copy does. Seeds of seats that were made here in the meantime stay."""
-        for lab in self._json(_STRANGERS).get("labs", []):
-            # It is not that seat's: it follows from a secret that was made when the right one was away.
-            (self.folder / _seed_name(lab)).unlink(missing_ok=True)
-        for lab, seed in copy.seeds.items():
-            self._write(_seed_name(lab), seed.hex() + "\n")
-        given = set(copy.numbers.values())
-        own = {name: number for name, number in self.numbers().items() if number not in given}
-        self._write(_NUMBERS, json.dumps({**own, **copy.numbers}, indent=1) + "\n")
-        self._write(_STRANGERS, json.dumps({"labs": []}) + "\n")
         with self._locked():
+            secret, strangers = self._secret(), self._strangers()
+            labs = [path.stem for path in sorted(self.seeds.glob("*.seed"))]
+            seeds = {lab: self._kept_seed(lab) for lab in labs if lab not in strangers}
+            own = {lab: seed for lab, seed in seeds.items() if seed and seed != seat_secrets.seed_of(secret, lab)}
+            return SecretCopy(self.workshop, secret, self.numbers(), own)
+
+    def take(self, copy: SecretCopy, *, force: bool = False) -> None:
+        """Know the seats as the copy does. Seeds of seats that were made here in the meantime stay.
+
+        With `force`, it also takes the place of another secret, and of numbers that are damaged here.
+        """
+        with self.placing(), self._locked():
+            if not force and self.has_secret() and self._secret() != copy.secret:
+                raise LabctlError(
+                    f"The workshop {self.workshop} has another secret on this machine, which seats may have been made "
+                    "with: keep a copy of it with `labctl workshop secret --output FILE`, then replace it with "
+                    "--force.",
+                    ExitCode.REFUSED,
+                )
+            strangers = self._strangers()
+            try:
+                own = self.numbers()
+            except LabctlError:
+                if not force:
+                    raise
+                own = {}
+            for lab in strangers:
+                # It is not that seat's: it follows from a secret that was made when the right one was away.
+                (self.folder / _seed_name(lab)).unlink(missing_ok=True)
+            for lab, seed in copy.seeds.items():
+                self._write(_seed_name(lab), seed.hex() + "\n")
+            given = set(copy.numbers.values())
+            own = {name: number for name, number in own.items() if number not in given}
+            self._note(_NUMBERS, {**own, **copy.numbers})
+            self._note(_STRANGERS, {"labs": []})
             self._write(_SECRET, copy.secret.hex() + "\n")
 
     # -- names and failures ----------------------------------------------------------------------------------
 
     def numbers(self) -> dict[str, int]:
         """The numbers that names were given."""
-        return {str(name): int(number) for name, number in self._json(_NUMBERS).items()}
+        return self._noted(_NUMBERS, strict.numbers) or {}
 
     def keep_numbers(self, seats: Iterable[Seat]) -> None:
-        """Remember the seats' numbers, besides those of the past."""
-        before = self.numbers()
-        now = before | {seat.name: seat.number for seat in seats}
-        if now != before:
-            self._write(_NUMBERS, json.dumps(now, indent=1) + "\n")
+        """Remember the seats' numbers, besides those of the past. Call it while `placing`, as the look before it."""
+        with self._locked():
+            before = self.numbers()
+            now = before | {seat.name: seat.number for seat in seats}
+            if now != before:
+                self._note(_NUMBERS, now)
 
     def places(self) -> dict[str, str]:
         """Where `up` put each lab, or is putting it."""
-        return {str(lab): str(host) for lab, host in self._json(_PLACES).items()}
+        return self._noted(_PLACES, strict.texts) or {}
 
     def keep_places(self, places: Mapping[str, str]) -> None:
-        """Remember where the labs are."""
-        if places != self.places():
-            self._write(_PLACES, json.dumps(places, indent=1) + "\n")
+        """Remember where the labs are. Call it while `placing`, as the look before it."""
+        with self._locked():
+            if places != self.places():
+                self._note(_PLACES, dict(places))
 
     @contextmanager
     def placing(self) -> Iterator[None]:
-        """Hold this from the look at the Docker hosts until the places are kept, or two `up` place a seat twice."""
+        """Hold this from the look at the Docker hosts until what was chosen is kept.
+
+        Without it, two commands at once place a seat twice, or give two seats one number.
+        """
         with self._locked(_PLACING):
             yield
 
@@ -163,25 +216,32 @@ class Register:
 
     def keep_never(self, *, never: bool) -> None:
         """Remember that the workshop has no end, or that it has one."""
-        if never:
-            self._write(_NEVER, "")
-        else:
-            (self.folder / _NEVER).unlink(missing_ok=True)
+        with self._locked():
+            if never:
+                self._write(_NEVER, "")
+            else:
+                (self.folder / _NEVER).unlink(missing_ok=True)
 
     def failed(self) -> dict[str, str]:
         """The labs that the last `up` left not ready, with the reasons."""
-        return {str(lab): str(reason) for lab, reason in self._json(_FAILED).items()}
+        return self._noted(_FAILED, strict.texts) or {}
 
-    def keep_failed(self, failed: Mapping[str, str]) -> None:
-        """Remember which labs an `up` left not ready."""
-        if failed or self.failed():
-            self._write(_FAILED, json.dumps(failed, indent=1) + "\n")
+    def keep_failed(self, outcomes: Mapping[str, str | None]) -> None:
+        """Remember what came of labs: why they are not ready, or None where they are. What is known of others stays."""
+        with self._locked():
+            before = self.failed()
+            now = {lab: reason for lab, reason in {**before, **outcomes}.items() if reason is not None}
+            if now != before:
+                self._note(_FAILED, now)
 
     def forget(self) -> None:
         """Forget the last failures and the seeds, after the workshop was removed; its secret and numbers stay."""
-        notes = [self.folder / name for name in (_FAILED, _PLACES, _NEVER)]
-        for path in [*notes, *self.seeds.glob("*.seed")]:
-            path.unlink(missing_ok=True)
+        if not self.folder.is_dir():
+            return
+        with self._locked():
+            notes = [self.folder / name for name in (_FAILED, _PLACES, _NEVER)]
+            for path in [*notes, *self.seeds.glob("*.seed")]:
+                path.unlink(missing_ok=True)
 
     # -- files -----------------------------------------------------------------------------------------------
 
@@ -198,20 +258,30 @@ class Register:
             ) from None
         return found
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def _noted(self, name: str, read: Callable[[Any], Kept]) -> Kept | None:
+        """What a file holds, strictly read; None where there is none. Raises LabctlError where it is damaged."""
+        text = self._read(name)
+        if text is None:
+            return None
         try:
-            found = json.loads(self._read(name) or "{}")
-        except ValueError:
-            # It only saves work: what exists is known from the labels.
-            return {}
-        return found if isinstance(found, dict) else {}
+            return read(strict.document(text))
+        except ValueError as error:
+            raise LabctlError(
+                f"Cannot read {self.folder / name}, which the workshop {self.workshop} needs: {error}. Mend it by "
+                f"hand, or {_MENDED_BY[name]}."
+            ) from None
+
+    def _note(self, name: str, content: Any) -> None:
+        self._write(name, json.dumps(content, indent=1) + "\n")
 
     def _read(self, name: str) -> str | None:
         try:
-            return (self.folder / name).read_text(encoding="ascii")
+            with (self.folder / name).open(encoding="ascii", errors="replace") as file:
+                # What is longer was not written here, and is damaged without its end.
+                return file.read(_LONGEST)
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise self._unusable(error) from error
 
     def _write(self, name: str, text: str) -> None:
@@ -219,26 +289,47 @@ class Register:
         path = self.folder / name
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = path.with_name(f"{path.name}.{os.getpid()}.new")
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-                file.write(text)
-            new.replace(path)
+            handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)
+            new = Path(name)
+            try:
+                with os.fdopen(handle, "w", encoding="ascii") as file:
+                    file.write(text)
+                new.replace(path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    new.unlink()
+                raise
         except OSError as error:
             raise self._unusable(error) from error
 
     @contextmanager
     def _locked(self, name: str = _LOCK) -> Iterator[None]:
-        """Two commands at once must not make two secrets."""
+        """Keep two commands apart; whoever is killed lets go. Raises LabctlError where another one does not let go."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise self._unusable(error) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._wait_for(handle)
             yield
         finally:
             os.close(handle)
+
+    def _wait_for(self, handle: int) -> None:
+        ends = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= ends:
+                    raise LabctlError(
+                        f"Cannot use the register of the workshop {self.workshop}: another labctl has held it for "
+                        f"{LOCK_SECONDS:.0f} seconds. Wait until that one has ended, or end it, and run this again."
+                    ) from None
+                time.sleep(0.02)
+            else:
+                return
 
     def _unusable(self, error: Exception) -> LabctlError:
         reason = getattr(error, "strerror", None) or error

@@ -10,11 +10,11 @@ import json
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.flows.workshop import strict
 from labctl.flows.workshop.register import Register, SecretCopy
-from labctl.portable import lab_names, seat_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,14 +53,7 @@ def imported(workshop: str, path: Path | None, *, force: bool) -> None:
             "one's file with --file, or give another copy.",
             ExitCode.USAGE,
         )
-    register = Register(workshop)
-    if not force and register.has_secret() and register.secret() != copy.secret:
-        raise LabctlError(
-            f"The workshop {workshop} has another secret on this machine, which seats may have been made with: keep a "
-            "copy of it with `labctl workshop secret --output FILE`, then replace it with --force.",
-            ExitCode.REFUSED,
-        )
-    register.take(copy)
+    Register(workshop).take(copy, force=force)
 
 
 def taken(workshop: str) -> dict[str, str]:
@@ -98,25 +91,16 @@ def _text(path: Path | None, name: str) -> str:
 def _parsed(text: str, name: str) -> SecretCopy:
     """Read a copy. Raises LabctlError, with nothing of what is in it."""
     try:
-        given: dict[str, Any] = json.loads(text)
-        copy = SecretCopy(
-            workshop=str(given["workshop"]),
-            secret=bytes.fromhex(given["secret"]),
-            numbers={_name(seat): int(number) for seat, number in given["numbers"].items()},
-            seeds={_name(lab): bytes.fromhex(seed) for lab, seed in given["seeds"].items()},
+        given = strict.document(text)
+        return SecretCopy(
+            workshop=strict.workshop(given.get("workshop")),
+            secret=strict.secret(given.get("secret")),
+            numbers=strict.numbers(given.get("numbers")),
+            seeds=strict.seeds(given.get("seeds")),
         )
-        for one in (copy.secret, *copy.seeds.values()):
-            seat_secrets.seed_of(one, "")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except ValueError as error:
         raise LabctlError(
-            f"{name} is no copy of a workshop's secret: give a file that `labctl workshop secret --output FILE` wrote.",
+            f"{name} is no copy of a workshop's secret ({error}): give a file that `labctl workshop secret --output "
+            "FILE` wrote.",
             ExitCode.USAGE,
         ) from None
-    return copy
-
-
-def _name(text: str) -> str:
-    """A seat's or a lab's name, which becomes a file's name. Raises ValueError."""
-    if lab_names.name_problem(text):
-        raise ValueError(text)
-    return text

@@ -69,8 +69,7 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Re
         means = Means(options.owner, register.seeds, version, end_of(plan, register), maker_of(plan))
         outcomes |= _begin(plan, means, wanted, outcomes, board)
     ordered = tuple(outcomes[lab] for lab in wanted)
-    others = {lab: reason for lab, reason in register.failed().items() if lab not in outcomes}
-    register.keep_failed(others | {one.lab: one.reason or "" for one in ordered if not one.ready})
+    register.keep_failed({one.lab: None if one.ready else one.reason or "" for one in ordered})
     return Result(plan, ordered, dict(plan.placement.hosts), time.monotonic() - begun)
 
 

@@ -19,6 +19,7 @@ from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.register import Register
 from labctl.portable import seat_secrets
 from labctl.workshop.capacity import Facts
+from tests.unit.flows.test_register import NO_NUMBERS
 
 GIB = 1 << 30
 TEXT = "workshop: raft101\nseats: 3\n"
@@ -287,7 +288,11 @@ def test_a_damaged_secret_is_named_and_a_copy_takes_its_place(host: Host, capsys
     [
         "", "null", "[]", "{}", "\0", '{"workshop": "raft101", "secret": "00", "numbers": {}, "seeds": {}}',
         json.dumps({"workshop": "raft101", "secret": "0" * 64, "numbers": {}, "seeds": {"../x": "0" * 64}}),
-        json.dumps({"workshop": "raft101", "secret": "0" * 64, "numbers": {"ada": "x"}, "seeds": {}}),
+        json.dumps({"workshop": "raft101", "secret": "0" * 64, "numbers": {}, "seeds": {"ada": 1}}),
+        json.dumps({"workshop": 1, "secret": "0" * 64, "numbers": {}, "seeds": {}}),
+        json.dumps({"workshop": "raft101", "secret": " " * 64 + "0" * 64, "numbers": {}, "seeds": {}}),
+        f'{{"workshop": "raft101", "secret": "{"0" * 64}", "secret": "{"1" * 64}", "numbers": {{}}, "seeds": {{}}}}',
+        *(f'{{"workshop": "raft101", "secret": "{"0" * 64}", "numbers": {one}, "seeds": {{}}}}' for one in NO_NUMBERS),
         "[" * 100_000,
     ],
 )  # fmt: skip
@@ -298,7 +303,8 @@ def test_what_is_no_copy_is_refused_and_not_shown(host: Host, capsys: pytest.Cap
     path.chmod(0o600)
     said = sentence(capsys, ExitCode.USAGE, "secret", "--input", "copy.json")
     assert "copy.json is no copy of a workshop's secret" in said
-    assert not Register("raft101").has_secret()
+    assert "0" * 30 not in said
+    assert not Register("raft101").folder.exists()
 
 
 def test_copies_that_cannot_be_taken_are_refused(host: Host, capsys: pytest.CaptureFixture[str]) -> None:

@@ -450,16 +450,6 @@ def test_a_damaged_secret_is_one_sentence(text: str) -> None:
 
 
 @pytest.mark.usefixtures("hosts")
-def test_a_damaged_note_is_forgotten_because_labels_know_better() -> None:
-    bring_up(workshop("[ada, grace]"))
-    register = Register("w")
-    for path in register.folder.glob("*.json"):
-        path.write_text("{")
-    assert register.numbers() == {}
-    assert bring_up(workshop("[grace, ada]")).plan.fleet.seats[0].name == "ada"
-
-
-@pytest.mark.usefixtures("hosts")
 def test_after_the_last_seat_the_secret_stays_so_that_cards_fit_again() -> None:
     bring_up(workshop("[ada, grace]"))
     register = Register("w")
