@@ -1,4 +1,4 @@
-"""What changes a lab's Compose project on this Docker host: start, grow, shrink, stop, remove and prove it.
+"""What changes a lab's Compose project on this Docker host: start, stop, remove and prove it.
 
 All of it is safe to repeat after it was killed at any point.
 """
@@ -8,14 +8,12 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible.module_utils import host_routes, lab_names, lab_subnets
 from ansible.module_utils.docker_api import DockerError, Engine
-from ansible.module_utils.lab_doors import Doors
 from ansible.module_utils.lab_found import Found, Server, find, server_from
 
 if TYPE_CHECKING:
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 
 SUBNET_TRIES = 24
 STOP_SECONDS = 10
-LEAVE_SECONDS = 30.0
-FAILED_LEAVE_SECONDS = 10.0
 ROUTES = Path("/proc/net/route")
 # Docker's words for a container with a process in it.
 ALIVE = ("running", "paused", "restarting")
@@ -163,57 +159,9 @@ class LabProject:
         """Let Compose make the project what its files say. Raises DockerError."""
         self.docker.run(
             "compose", "--project-directory", str(self.folder), "--file", str(self.folder / "compose.yaml"),
-            "--progress", "plain", "up", "--detach", "--remove-orphans", "--no-build",
+            "--progress", "plain", "up", "--detach", "--no-build",
             doing="starting the servers",
         )  # fmt: skip
-
-    def leave(self, server: Server, remaining: list[Server], doors: Doors) -> None:
-        """Let a server leave the cluster for good, and wait until the others do not count it any more."""
-        failure: DockerError | None = None
-        try:
-            self.engine.execute(server.id, ["consul", "leave"], doing=f"letting {server.name} leave the cluster")
-        except DockerError as error:
-            # A server that leaves may be gone before it has answered; the others say whether it left.
-            failure = error
-        ends = time.monotonic() + (LEAVE_SECONDS if failure is None else FAILED_LEAVE_SECONDS)
-        while any(server.address in _peers(doors, other) for other in remaining):
-            if time.monotonic() >= ends:
-                if failure is not None:
-                    raise failure
-                raise DockerError(
-                    f"{server.name} was told to leave and the others still count it as a voter after "
-                    f"{LEAVE_SECONDS:.0f} seconds: `labctl status {self.lab}` shows their views.",
-                    "not_ready",
-                )
-            time.sleep(0.2)
-        self.outcome.actions.append(f"{server.name} left the cluster")
-
-    def shrink(self, found: Found, servers: int) -> list[Server]:
-        """Let the servers beyond the new size leave, the last first. Returns them."""
-        keep = set(lab_names.server_names(servers))
-        surplus = [server for server in reversed(found.servers) if server.name not in keep]
-        remaining = [server for server in found.servers if server.name in keep]
-        doors = Doors(self.lab, [server.id for server in found.servers], found.profile)
-        joined = any(len(_peers(doors, server)) > 1 for server in remaining)
-        for server in surplus:
-            if not any(server.address in _peers(doors, other) for other in remaining):
-                # Never joined, or it has left already, in a run that was killed.
-                continue
-            if joined and any(other.state != "running" for other in [server, *remaining]):
-                raise DockerError(
-                    f"The lab {self.lab} can only get smaller while all its servers run, because a server that leaves "
-                    f"asks the leader: `labctl start {self.lab}` first.",
-                    "refused",
-                )
-            if joined:
-                self.leave(server, remaining, doors)
-        return surplus
-
-    def forget(self, servers: list[Server]) -> None:
-        """Remove the data volumes of servers that have left."""
-        for server in servers:
-            volume = lab_names.container_name(self.lab, server.name)
-            self.engine.remove("volume", [volume], doing=f"removing the data of {server.name}")
 
     # -- stop, start, remove ---------------------------------------------------------------------------------
 
@@ -289,16 +237,6 @@ class LabProject:
                 (self.folder / name).unlink()
         with contextlib.suppress(OSError):
             self.folder.rmdir()
-
-
-def _peers(doors: Doors, server: Server) -> list[str]:
-    """The addresses of the peers that a server knows; none where it gives no answer."""
-    door = doors.of(server.http_port)
-    try:
-        known = door.request("GET", "/v1/status/peers") if door else []
-    except (OSError, ValueError):
-        return []
-    return [str(one).rpartition(":")[0] for one in known or []]
 
 
 def port_error(error: DockerError) -> DockerError | None:

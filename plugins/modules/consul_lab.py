@@ -191,6 +191,7 @@ from ansible.module_utils import answering, lab_asker, lab_names, seat_secrets
 from ansible.module_utils.docker_api import DockerError
 from ansible.module_utils.docker_cli import Docker
 from ansible.module_utils.lab_configuration import Configuration, Secrecy
+from ansible.module_utils.lab_departure import Departure
 from ansible.module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
 from ansible.module_utils.lab_lock import locked
 from ansible.module_utils.lab_place import Asked, place_for
@@ -267,12 +268,14 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
     servers = params["servers"]
     subnets = project.plan(found, params["subnet_pool"], params["subnet"])
     project.refuse_taken_names(found, servers)
+    departure = Departure(project.engine, project.lab, found, servers)
+    departure.check()
     if dry:
         preview(project, params, found, subnets[0])
         return
     if found.helpers:
         project.remove("container", list(found.helpers))
-    surplus = project.shrink(found, servers)
+    project.outcome.actions += departure.leave()
     try:
         configuration = Configuration(project.engine, project.lab, project.owner, params["labels"])
         configuration.provide(found, params["image"], params["settings"], secrecy(params))
@@ -284,7 +287,6 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
             project.absent(find(project.engine, project.lab))
             project.remove_files()
         raise
-    project.forget(surplus)
 
 
 def secrecy(params: dict[str, Any]) -> Secrecy:

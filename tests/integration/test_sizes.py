@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.integration.fixtures import up
-from tests.integration.harness import Person, get, inspect, left_of, node_ids, put, servers
+from tests.integration.harness import (
+    Person,
+    container,
+    docker,
+    get,
+    inspect,
+    left_of,
+    node_ids,
+    put,
+    servers,
+    started,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +70,33 @@ def test_a_lab_grows_to_five_and_shrinks_to_three_and_keeps_its_data(ada: Person
     peers = ada.done("exec", "--lab", lab, "consul1", "--", "consul", "operator", "raft", "list-peers").out
     assert len(peers.splitlines()[1:]) == 3
     assert [thing for thing in left_of(lab) if thing.endswith(("consul4", "consul5"))] == []
+
+
+def test_a_lab_whose_server_does_not_answer_keeps_the_others_and_its_data(ada: Person, lab: str) -> None:
+    before, volumes = started(lab), left_of(lab)
+    docker("pause", container(lab, "consul1"))
+    try:
+        refused = ada.run("up", lab, "--servers", "1")
+        assert refused.code == 4
+        assert "and consul1 is paused: `labctl start" in refused.sentence()
+        assert (started(lab), left_of(lab)) == (before, volumes)
+    finally:
+        docker("unpause", container(lab, "consul1"))
+    # Stopped as a process and not as a container: Docker says that it runs, and it says nothing.
+    (stuck,) = [one["State"]["Pid"] for one in servers(lab) if one["Name"].endswith("consul1")]
+    os.kill(stuck, signal.SIGSTOP)
+    try:
+        refused = ada.run("up", lab, "--servers", "1")
+        assert refused.code == 4
+        assert "because consul1 does not say who is in its cluster (timed out)" in refused.sentence()
+        assert (started(lab), left_of(lab)) == (before, volumes)
+    finally:
+        os.kill(stuck, signal.SIGCONT)
+    ada.done("up", lab)
+    assert get(lab, "consul3", "kept") == "before"
+    ada.done("up", lab, "--servers", "1")
+    assert get(lab, "consul1", "kept") == "before"
+    assert [thing for thing in left_of(lab) if thing.endswith(("consul2", "consul3"))] == []
 
 
 def test_another_pace_is_announced_and_keeps_servers_and_data(ada: Person, lab: str) -> None:

@@ -124,6 +124,10 @@ class FakeDocker:
         """Let a container be gone, as after `docker rm -f` by hand."""
         del self._objects["container"][self.container(name)["Id"]]
 
+    def lose_network(self, name: str) -> None:
+        """Let a network be gone."""
+        del self._objects["network"][name]
+
     def answer(self, *words: str, out: str = "", err: str = "", code: int = 0, times: int = 1) -> None:
         """Answer the next `times` calls that hold all the words with this, and do nothing."""
         self._answers.append(_Answer(words, out, err, code, times))
@@ -179,7 +183,7 @@ class FakeDocker:
         if kind == "cp":
             return self._cp(words[1], words[2], stdin)
         if kind == "compose":
-            self._compose(Path(_values(words, "--project-directory")[0]))
+            self._compose(Path(_values(words, "--project-directory")[0]), orphans="--remove-orphans" in words)
         return "", "", 0
 
     def _labels(self, kind: str, one: dict[str, Any]) -> dict[str, str]:
@@ -264,7 +268,7 @@ class FakeDocker:
                 state["Status"] = "exited" if verb == "stop" else "running"
                 state["StartedAt"] += "+"
 
-    def _compose(self, folder: Path) -> None:
+    def _compose(self, folder: Path, *, orphans: bool) -> None:
         text = (folder / "compose.yaml").read_text(encoding="utf-8")
         lines = (folder / ".env").read_text(encoding="utf-8").splitlines()
         environment = dict(line.split("=", 1) for line in lines)
@@ -278,7 +282,7 @@ class FakeDocker:
             for key, one in self._objects["container"].items()
             if self._labels("container", one).get(LAB) == project["lab"] and SERVER in self._labels("container", one)
         }
-        for server in set(have) - set(project["servers"]):
+        for server in set(have) - set(project["servers"]) if orphans else ():
             del self._objects["container"][have[server]]
         for server in project["servers"]:
             old = self._objects["container"].get(have.get(server, ""))
@@ -409,6 +413,8 @@ class FakeCluster:
             return 200, self.agent(number)
         if path == "/v1/status/peers":
             return 200, [f"{one.address}:8300" for one in self.servers] if self.joined() else []
+        if path == "/v1/status/leader":
+            return 200, "" if self.leader is None or not self.joined() else f"{self.servers[self.leader].address}:8300"
         if path.startswith("/v1/kv/") and method in ("PUT", "DELETE"):
             for server in self.servers:
                 server.applied += 0 if server.deaf else 1

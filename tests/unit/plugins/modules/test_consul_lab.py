@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils import lab_found, lab_limits, lab_project, seat_secrets
+from ansible.module_utils import lab_departure, lab_found, lab_limits, lab_project, seat_secrets
 
 import consul_lab
 
@@ -194,7 +195,11 @@ def adopt(docker: FakeDocker, cluster: FakeCluster) -> None:
 def peers_without_those_that_left(cluster: FakeCluster, docker: FakeDocker) -> Callable[[int, str, str], Any]:
     names = {key: one["Name"][-7:] for key, one in docker.objects("container").items()}
 
-    def answer(_number: int, _method: str, _path: str) -> tuple[int, Any]:
+    said = cluster.answer
+
+    def answer(number: int, method: str, path: str) -> tuple[int, Any]:
+        if path != "/v1/status/peers":
+            return said(number, method, path)
         left = {names[call[1]] for call in docker.called("leave")}
         return 200, [f"{one.address}:8300" for one in cluster.servers if one.name not in left]
 
@@ -211,7 +216,12 @@ def test_servers_beyond_the_new_size_leave_the_last_first_and_lose_their_data(
     monkeypatch.setattr(cluster, "answer", peers_without_those_that_left(cluster, docker))
     result = lab(servers=3)
     assert [names[call[1]] for call in docker.called("leave")] == ["consul5", "consul4"]
-    assert result["actions"] == ["consul5 left the cluster", "consul4 left the cluster"]
+    assert result["actions"] == [
+        "consul5 left the cluster",
+        "consul4 left the cluster",
+        "removed consul5",
+        "removed consul4",
+    ]
     assert sorted(docker.objects("volume")) == [
         "labctl-ada-config",
         "labctl-ada-consul1",
@@ -230,25 +240,46 @@ def test_a_server_that_left_before_a_killed_command_ended_is_not_asked_again(
     docker.container("labctl-ada-consul5")["State"] |= {"Status": "exited", "Running": False}
     names = {key: one["Name"][-7:] for key, one in docker.objects("container").items()}
 
-    def peers(_number: int, _method: str, _path: str) -> tuple[int, Any]:
+    said = cluster.answer
+
+    def peers(number: int, method: str, path: str) -> tuple[int, Any]:
+        if path != "/v1/status/peers":
+            return said(number, method, path)
         left = {gone.name} | {names[call[1]] for call in docker.called("leave")}
         return 200, [f"{one.address}:8300" for one in cluster.servers if one.name not in left]
 
     monkeypatch.setattr(cluster, "answer", peers)
-    assert lab(servers=3)["actions"] == ["consul4 left the cluster"]
+    assert lab(servers=3)["actions"] == ["consul4 left the cluster", "removed consul5", "removed consul4"]
     assert "labctl-ada-consul5" not in docker.objects("volume")
 
 
+@pytest.mark.parametrize(("server", "state"), [("consul2", "exited"), ("consul1", "paused"), ("consul5", "exited")])
 def test_a_lab_gets_smaller_only_while_all_its_servers_run(
-    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster]
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster], server: str, state: str
 ) -> None:
     lab(servers=5)
     adopt(docker, clusters(5))
-    docker.container("labctl-ada-consul2")["State"]["Status"] = "exited"
+    docker.container(f"labctl-ada-{server}")["State"]["Status"] = state
+    before = docker.everything()
     result = lab(servers=3)
     assert result["failure"] == "refused"
-    assert "only get smaller while all its servers run" in result["msg"]
+    assert result["msg"] == (
+        "The lab ada can only get smaller while all its servers run, because a server that leaves asks the others, and "
+        f"{server} is {'paused' if state == 'paused' else 'stopped'}: `labctl start ada` first."
+    )
     assert docker.called("leave") == []
+    assert docker.everything() == before
+
+
+def test_servers_that_were_never_joined_need_not_leave(
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster]
+) -> None:
+    lab()
+    adopt(docker, clusters(3, joined=lambda: False))
+    assert lab(servers=1)["actions"] == ["removed consul3", "removed consul2"]
+    assert docker.called("leave") == []
+    assert list(states(docker)) == ["labctl-ada-consul1"]
+    assert sorted(docker.objects("volume")) == ["labctl-ada-config", "labctl-ada-consul1"]
 
 
 def test_a_server_that_the_others_still_count_is_not_removed(
@@ -256,18 +287,160 @@ def test_a_server_that_the_others_still_count_is_not_removed(
 ) -> None:
     lab()
     adopt(docker, clusters(3))
-    monkeypatch.setattr(lab_project, "LEAVE_SECONDS", 0.0)
+    monkeypatch.setattr(lab_departure, "LEAVE_SECONDS", 0.0)
     result = lab(servers=1)
     assert result["failure"] == "not_ready"
     assert "consul3 was told to leave and the others still count it" in result["msg"]
     assert len(states(docker)) == 3
 
 
-def test_servers_that_were_never_joined_need_not_leave(lab: Lab, docker: FakeDocker) -> None:
+class Refused:
+    """Makes a joined lab of three smaller after something happened to it, and gives the module's result.
+
+    Whatever is refused has changed nothing, in check mode as well, and told no server to leave.
+    """
+
+    def __init__(self, lab: Lab, docker: FakeDocker, cluster: FakeCluster) -> None:
+        self.lab = lab
+        self.docker = docker
+        self.cluster = cluster
+
+    def __call__(self, servers: int = 1) -> str:
+        before = self.docker.everything()
+        result = self.lab(servers=servers)
+        assert result.get("failure") == "refused", result
+        assert self.docker.called("leave") == []
+        assert self.docker.everything() == before
+        assert self.lab(servers=servers, check=True)["msg"] == result["msg"]
+        assert "\n" not in result["msg"]
+        return str(result["msg"])
+
+
+@pytest.fixture
+def refused(lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster]) -> Refused:
     lab()
-    lab(servers=1)
-    assert docker.called("leave") == []
-    assert list(states(docker)) == ["labctl-ada-consul1"]
+    cluster = clusters(3)
+    adopt(docker, cluster)
+    return Refused(lab, docker, cluster)
+
+
+@pytest.mark.parametrize("broken", [[0], [0, 1, 2]])
+def test_a_lab_of_which_a_server_that_stays_answers_with_an_error_keeps_all_of_them(
+    refused: Refused, broken: list[int]
+) -> None:
+    for number in broken:
+        refused.cluster.servers[number].broken = True
+    assert refused() == (
+        'The lab ada was not made smaller, because consul1 does not say who is in its cluster (HTTP 500: "No cluster '
+        'leader"), and nothing was changed: `labctl status ada` shows what its servers say; try again when all answer.'
+    )
+
+
+def test_a_lab_of_which_a_server_that_stays_does_not_answer_in_time_keeps_all_of_them(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab_departure, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(refused.cluster, "answer", lambda *_: time.sleep(1.0))
+    assert "because consul1 does not say who is in its cluster (timed out)" in refused()
+
+
+def test_a_lab_of_which_nobody_answers_keeps_all_its_servers(refused: Refused) -> None:
+    for number in (1, 2, 3):
+        bindings = refused.docker.container(f"labctl-ada-consul{number}")["NetworkSettings"]["Ports"]["8500/tcp"]
+        bindings[0]["HostPort"] = "1"
+    assert "because consul1 does not say who is in its cluster (" in refused()
+
+
+@pytest.mark.parametrize("said", ["peers", {"a": 1}, [1], ["no port"]])
+def test_an_answer_that_is_no_list_of_peers_is_none(
+    refused: Refused, said: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refused.cluster, "answer", lambda *_: (200, said))
+    assert "because consul1 does not say who is in its cluster (its answer is no list of peers)" in refused()
+
+
+def test_a_server_that_stays_and_lost_its_data_is_not_all_that_is_kept(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = refused.cluster.answer
+    monkeypatch.setattr(
+        refused.cluster, "answer", lambda number, *words: (200, []) if number == 0 else answer(number, *words)
+    )
+    assert refused() == (
+        "The lab ada was not made smaller, because consul1 is in no cluster and consul3 is, which would be removed "
+        "with its data: `labctl join ada` first."
+    )
+
+
+def test_nothing_is_removed_beside_a_server_that_never_joined_while_another_may_have_the_data(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refused.cluster, "joined", lambda: False)
+    refused.docker.container("labctl-ada-consul2")["State"]["Status"] = "exited"
+    assert "and consul2 is stopped: `labctl start ada` first." in refused()
+    refused.docker.container("labctl-ada-consul2")["State"]["Status"] = "running"
+    refused.cluster.servers[1].broken = True
+    assert "because consul2 does not say who is in its cluster" in refused()
+
+
+def test_a_server_that_stays_and_was_removed_by_hand_is_made_again_first(refused: Refused) -> None:
+    refused.docker.lose("labctl-ada-consul1")
+    assert refused() == (
+        "The lab ada was not made smaller, because it has lost consul1: `labctl up ada --servers 3` makes it again."
+    )
+
+
+def test_a_voter_that_was_removed_by_hand_would_take_the_majority_away(refused: Refused) -> None:
+    refused.docker.lose("labctl-ada-consul3")
+    assert refused() == (
+        "The lab ada was not made smaller, because it has lost consul3, which the others still count: `labctl up ada "
+        "--servers 3` makes it again."
+    )
+
+
+def test_a_server_whose_address_nobody_knows_may_still_be_counted(refused: Refused) -> None:
+    networks = refused.docker.container("labctl-ada-consul3")["NetworkSettings"]["Networks"]
+    networks.clear()
+    refused.docker.lose_network("labctl-ada")
+    assert "consul3 has no address" in refused()
+
+
+def test_a_lab_without_a_leader_does_not_get_smaller(refused: Refused) -> None:
+    refused.cluster.leader = None
+    assert refused() == (
+        "The lab ada was not made smaller, because consul1 knows no leader, and only a leader lets a server leave: "
+        "`labctl status ada` shows what its servers say; try again when one leads."
+    )
+
+
+def test_a_server_that_stays_and_falls_silent_meanwhile_has_not_said_that_the_other_left(
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab()
+    cluster = clusters(3)
+    adopt(docker, cluster)
+    answer = cluster.answer
+    monkeypatch.setattr(lab_departure, "LEAVE_SECONDS", 0.5)
+    monkeypatch.setattr(cluster, "answer", lambda *words: (500, "stuck") if docker.called("leave") else answer(*words))
+    result = lab(servers=1)
+    assert result["failure"] == "not_ready"
+    assert result["msg"] == (
+        'consul3 was told to leave, and consul1 did not say within 0 seconds that it has left (HTTP 500: "stuck"), '
+        "so nothing was removed: `labctl status ada` shows what the servers say; run the same again when all answer."
+    )
+    assert len(states(docker)) == 3
+    assert "labctl-ada-consul3" in docker.objects("volume")
+
+
+def test_a_lab_that_grows_asks_its_servers_nothing(
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster]
+) -> None:
+    lab()
+    cluster = clusters(3)
+    adopt(docker, cluster)
+    lab(servers=5)
+    assert len(states(docker)) == 5
+    assert cluster.requests == []
 
 
 # -- stopped, started, restarted, absent ---------------------------------------------------------------------
@@ -378,8 +551,11 @@ def test_check_mode_of_a_lab_that_is_there(
     assert len(writes(docker)) == before
 
 
-def test_check_mode_of_a_smaller_lab_and_of_none(lab: Lab, docker: FakeDocker) -> None:
+def test_check_mode_of_a_smaller_lab_and_of_none(
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster]
+) -> None:
     lab()
+    adopt(docker, clusters(3, joined=lambda: False))
     before = docker.everything()
     smaller = lab(check=True, servers=1)["actions"]
     assert smaller[:2] == ["would remove consul2", "would remove consul3"]

@@ -1,0 +1,229 @@
+"""Servers that leave a lab for good: only when it is known that those that stay have the lab's data without them.
+
+What a server says of its cluster has three answers: its peers, that it is in none, and nothing at all. Nothing at all
+is no reason to remove anybody's data, so whatever is not known refuses, before anything was changed.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils import lab_names, lab_subnets
+from ansible.module_utils.docker_api import DockerError
+from ansible.module_utils.lab_doors import Doors
+
+if TYPE_CHECKING:
+    from ansible.module_utils.docker_api import Engine
+    from ansible.module_utils.lab_found import Found, Server
+
+ANSWER_SECONDS = 2.0
+LEAVE_SECONDS = 30.0
+FAILED_LEAVE_SECONDS = 10.0
+# Docker's words for a server that does not run, in ours.
+_STATES = {"exited": "stopped", "dead": "stopped", "created": "not started yet"}
+
+
+@dataclass(frozen=True)
+class View:
+    """What one server says: the addresses of its peers, itself among them, or why that is not known."""
+
+    peers: frozenset[str] = frozenset()
+    problem: str = ""
+
+
+class Departure:
+    """The servers of a lab beyond its new size, the last first: `surplus`. Those that stay are `remaining`."""
+
+    def __init__(self, engine: Engine, lab: str, found: Found, servers: int) -> None:
+        self.engine = engine
+        self.lab = lab
+        self.found = found
+        self.keep = lab_names.server_names(servers)
+        self.surplus = [server for server in reversed(found.servers) if server.name not in self.keep]
+        self.remaining = [server for server in found.servers if server.name in self.keep]
+        self.doors = Doors(lab, [server.id for server in found.servers], found.profile)
+        self._voters: list[Server] = []
+
+    def check(self) -> None:
+        """Find out which servers must leave before they are removed. Raises DockerError where that is not known."""
+        if not self.surplus:
+            return
+        if not self.remaining:
+            raise self._lost(self.keep, "")
+        self._refuse_stopped(self.remaining)
+        running = [server for server in self.found.servers if server.state == "running"]
+        with ThreadPoolExecutor(max_workers=len(running)) as pool:
+            views = dict(zip((server.id for server in running), pool.map(self._view, running)))
+        self._refuse_silent(self.remaining, views)
+        counted = frozenset().union(*(views[server.id].peers for server in self.remaining))
+        if counted:
+            self._voters = [server for server in self.surplus if self._counts(counted, server)]
+            self._refuse_without_all(running, counted)
+        else:
+            self._refuse_the_only_data(views)
+
+    def leave(self) -> list[str]:
+        """Let them leave the cluster, one after the other, and remove them with their data. Returns what was done."""
+        actions = []
+        for server in self._voters:
+            self._leave(server)
+            actions.append(f"{server.name} left the cluster")
+        # Here and not by Compose: its --remove-orphans would also take containers that are no servers of the lab.
+        names = ", ".join(server.name for server in self.surplus)
+        self.engine.remove("container", [server.id for server in self.surplus], doing=f"removing {names}")
+        volumes = [lab_names.container_name(self.lab, server.name) for server in self.surplus]
+        ours = [volume for volume in volumes if volume in self.found.volumes]
+        self.engine.remove("volume", ours, doing=f"removing the data of {names}")
+        return actions + [f"removed {server.name}" for server in self.surplus]
+
+    # -- what is refused -------------------------------------------------------------------------------------
+
+    def _refuse_stopped(self, servers: list[Server]) -> None:
+        for server in servers:
+            if server.state != "running":
+                raise DockerError(
+                    f"The lab {self.lab} can only get smaller while all its servers run, because a server that leaves "
+                    f"asks the others, and {server.name} is {_STATES.get(server.state, server.state)}: "
+                    f"`labctl start {self.lab}` first.",
+                    "refused",
+                )
+
+    def _refuse_silent(self, servers: list[Server], views: dict[str, View]) -> None:
+        for server in servers:
+            if views[server.id].problem:
+                raise DockerError(
+                    f"The lab {self.lab} was not made smaller, because {server.name} does not say who is in its "
+                    f"cluster ({views[server.id].problem}), and nothing was changed: `labctl status {self.lab}` shows "
+                    "what its servers say; try again when all answer.",
+                    "refused",
+                )
+
+    def _refuse_without_all(self, running: list[Server], counted: frozenset[str]) -> None:
+        """Refuse where a server would have to leave and a voter is missing: the majority might go with it."""
+        if not self._voters:
+            return
+        self._refuse_stopped(self._voters)
+        here = {address for server in running for address in self._addresses(server)}
+        lost = sorted(counted - here)
+        if lost:
+            raise self._lost([self._name_of(address) for address in lost], ", which the others still count")
+        for server in [*self.remaining, *self._voters]:
+            if not self._knows_a_leader(server):
+                raise DockerError(
+                    f"The lab {self.lab} was not made smaller, because {server.name} knows no leader, and only a "
+                    f"leader lets a server leave: `labctl status {self.lab}` shows what its servers say; try again "
+                    "when one leads.",
+                    "refused",
+                )
+
+    def _refuse_the_only_data(self, views: dict[str, View]) -> None:
+        """No server that stays is in a cluster: refuse where one that would be removed is in one, or may be."""
+        self._refuse_stopped(self.surplus)
+        self._refuse_silent(self.surplus, views)
+        for server in self.surplus:
+            if views[server.id].peers:
+                raise DockerError(
+                    f"The lab {self.lab} was not made smaller, because {self.remaining[0].name} is in no cluster and "
+                    f"{server.name} is, which would be removed with its data: `labctl join {self.lab}` first.",
+                    "refused",
+                )
+
+    def _lost(self, names: list[str], but: str) -> DockerError:
+        size = max(self.found.size, len(self.keep))
+        return DockerError(
+            f"The lab {self.lab} was not made smaller, because it has lost {', '.join(names)}{but}: "
+            f"`labctl up {self.lab} --servers {size}` makes it again.",
+            "refused",
+        )
+
+    # -- what the servers say --------------------------------------------------------------------------------
+
+    def _view(self, server: Server) -> View:
+        try:
+            return View(_addresses_in(self._asked(server, "/v1/status/peers")))
+        except (OSError, ValueError) as error:
+            return View(problem=str(error) or type(error).__name__)
+
+    def _knows_a_leader(self, server: Server) -> bool:
+        try:
+            leader = self._asked(server, "/v1/status/leader")
+        except (OSError, ValueError):
+            return False
+        return isinstance(leader, str) and leader != ""
+
+    def _asked(self, server: Server, path: str) -> Any:
+        door = self.doors.of(server.http_port)
+        if door is None:
+            raise OSError("its HTTP port is not published")
+        return door.request("GET", path, timeout=ANSWER_SECONDS)
+
+    def _addresses(self, server: Server) -> set[str]:
+        """Where the others know a server: the address that it has, and the one that it was made with."""
+        known = {server.address} - {""}
+        numbers = {name: number for number, name in enumerate(lab_names.server_names(lab_names.SIZES[-1]))}
+        if self.found.subnet and server.name in numbers:
+            known.add(str(self._planned()[numbers[server.name]]))
+        return known
+
+    def _planned(self) -> list[str]:
+        subnet = lab_subnets.parse(self.found.subnet)
+        return lab_subnets.addresses(subnet, lab_names.SIZES[-1])
+
+    def _name_of(self, address: str) -> str:
+        planned = self._planned() if self.found.subnet else []
+        return f"consul{planned.index(address) + 1}" if address in planned else f"the server at {address!a}"
+
+    def _counts(self, counted: frozenset[str], server: Server) -> bool:
+        known = self._addresses(server)
+        if not known:
+            raise DockerError(
+                f"The lab {self.lab} was not made smaller, because {server.name} has no address, so nobody knows "
+                f"whether the others count it: `docker inspect {server.container}` shows its networks.",
+                "refused",
+            )
+        return bool(known & counted)
+
+    def _leave(self, server: Server) -> None:
+        """Let a server leave the cluster for good, and wait until the others do not count it any more."""
+        failure: DockerError | None = None
+        try:
+            self.engine.execute(server.id, ["consul", "leave"], doing=f"letting {server.name} leave the cluster")
+        except DockerError as error:
+            # A server that leaves may be gone before it has answered; the others say whether it left.
+            failure = error
+        seconds = LEAVE_SECONDS if failure is None else FAILED_LEAVE_SECONDS
+        ends = time.monotonic() + seconds
+        while True:
+            views = [(other, self._view(other)) for other in self.remaining]
+            silent = [(other, view) for other, view in views if view.problem]
+            if not silent and not any(self._counts(view.peers, server) for _, view in views):
+                return
+            if time.monotonic() >= ends:
+                break
+            time.sleep(0.2)
+        if failure is not None:
+            raise failure
+        if silent:
+            other, view = silent[0]
+            raise DockerError(
+                f"{server.name} was told to leave, and {other.name} did not say within {seconds:.0f} seconds that it "
+                f"has left ({view.problem}), so nothing was removed: `labctl status {self.lab}` shows what the servers "
+                "say; run the same again when all answer.",
+                "not_ready",
+            )
+        raise DockerError(
+            f"{server.name} was told to leave and the others still count it as a voter after {seconds:.0f} seconds: "
+            f"`labctl status {self.lab}` shows their views.",
+            "not_ready",
+        )
+
+
+def _addresses_in(peers: Any) -> frozenset[str]:
+    """The addresses of `/v1/status/peers`; null and an empty list are no cluster. Raises ValueError."""
+    listed = [] if peers is None else peers
+    if isinstance(listed, list) and all(isinstance(one, str) and ":" in one for one in listed):
+        return frozenset(one.rpartition(":")[0] for one in listed)
+    raise ValueError("its answer is no list of peers")
