@@ -6,11 +6,24 @@ Compose and buildx are commands, and what is not done for every lab is simplest 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.docker_api import DockerError, explain, not_installed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def environment(without: Collection[str] = ()) -> dict[str, str]:
+    """The user's environment without what would decide in place of our own words.
+
+    COMPOSE_PROJECT_NAME, say, would make a lab a part of another project. What says where the engine is, stays.
+    """
+    hidden = {"DOCKER_DEFAULT_PLATFORM", *without}
+    return {name: value for name, value in os.environ.items() if name not in hidden and not name.startswith("COMPOSE_")}
 
 
 class Docker:
@@ -23,16 +36,19 @@ class Docker:
     def __init__(self, keep_open: tuple[int, ...] = ()) -> None:
         self.keep_open = keep_open
 
-    def run(self, *words: str, doing: str, stdin: bytes | None = None) -> str:
+    def run(self, *words: str, doing: str, stdin: bytes | None = None, without: Collection[str] = ()) -> str:
         """Run `docker WORDS` and return what it printed. Raises DockerError."""
-        process = self.start(*words, stdin=stdin is not None)
+        process = self.start(*words, stdin=stdin is not None, without=without)
         out, err = (stream.decode("utf-8", "replace") for stream in process.communicate(stdin))
         if process.returncode != 0:
             raise DockerError(explain(err or out, doing), said=err or out)
         return out
 
-    def start(self, *words: str, stdin: bool = False) -> subprocess.Popen[bytes]:
-        """Start `docker WORDS` without waiting for it. Raises DockerError where there is no docker."""
+    def start(self, *words: str, stdin: bool = False, without: Collection[str] = ()) -> subprocess.Popen[bytes]:
+        """Start `docker WORDS` without waiting for it. Raises DockerError where there is no docker.
+
+        `without` names variables of the user's environment that it shall not see.
+        """
         try:
             return subprocess.Popen(
                 ["docker", *words],
@@ -40,6 +56,7 @@ class Docker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=self.keep_open,
+                env=environment(without),
             )
         except FileNotFoundError as error:
             raise not_installed() from error

@@ -156,11 +156,17 @@ class LabProject:
         )
 
     def compose_up(self) -> None:
-        """Let Compose make the project what its files say. Raises DockerError."""
+        """Let Compose make the project what its files say, and nothing else. Raises DockerError."""
+        given = (self.folder / ".env").read_text(encoding="utf-8").splitlines()
+        # No --remove-orphans: what is no server of the lab is not the lab's to remove. No --progress: Compose before
+        # 2.19 does not know it, and into a pipe every version writes plain lines.
         self.docker.run(
-            "compose", "--project-directory", str(self.folder), "--file", str(self.folder / "compose.yaml"),
-            "--progress", "plain", "up", "--detach", "--no-build",
+            "compose", "--project-name", lab_names.project_name(self.lab), "--project-directory", str(self.folder),
+            "--file", str(self.folder / "compose.yaml"), "--env-file", str(self.folder / ".env"),
+            "up", "--detach", "--no-build",
             doing="starting the servers",
+            # A variable of the user's shell would win over the file.
+            without=[line.partition("=")[0] for line in given],
         )  # fmt: skip
 
     # -- stop, start, remove ---------------------------------------------------------------------------------

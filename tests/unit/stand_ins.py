@@ -183,7 +183,7 @@ class FakeDocker:
         if kind == "cp":
             return self._cp(words[1], words[2], stdin)
         if kind == "compose":
-            self._compose(Path(_values(words, "--project-directory")[0]), orphans="--remove-orphans" in words)
+            return self._compose(words)
         return "", "", 0
 
     def _labels(self, kind: str, one: dict[str, Any]) -> dict[str, str]:
@@ -268,7 +268,10 @@ class FakeDocker:
                 state["Status"] = "exited" if verb == "stop" else "running"
                 state["StartedAt"] += "+"
 
-    def _compose(self, folder: Path, *, orphans: bool) -> None:
+    def _compose(self, words: list[str]) -> tuple[str, str, int]:
+        if "--progress" in words:  # Compose 2.0 to 2.18
+            return "", "unknown flag: --progress\n", 16
+        folder = Path(_values(words, "--project-directory")[0])
         text = (folder / "compose.yaml").read_text(encoding="utf-8")
         lines = (folder / ".env").read_text(encoding="utf-8").splitlines()
         environment = dict(line.split("=", 1) for line in lines)
@@ -282,7 +285,7 @@ class FakeDocker:
             for key, one in self._objects["container"].items()
             if self._labels("container", one).get(LAB) == project["lab"] and SERVER in self._labels("container", one)
         }
-        for server in set(have) - set(project["servers"]) if orphans else ():
+        for server in set(have) - set(project["servers"]) if "--remove-orphans" in words else ():
             del self._objects["container"][have[server]]
         for server in project["servers"]:
             old = self._objects["container"].get(have.get(server, ""))
@@ -308,6 +311,7 @@ class FakeDocker:
             }
             self.put("container", key, document)
             self._objects["volume"].setdefault(name, {"Name": name, "Labels": labels, "Files": {}})
+        return "", "", 0
 
 
 def _values(words: list[str], option: str) -> list[str]:

@@ -110,6 +110,26 @@ def test_the_environment_fills_in_addresses_and_ports(tmp_path: Path) -> None:
     assert project(tmp_path).environment(subnet, 1, 0).endswith("CONSUL1_HTTP_PORT=\n")
 
 
+def test_compose_sees_the_labs_own_project_and_addresses_whatever_the_users_shell_says(
+    docker: FakeDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = ("COMPOSE_PROJECT_NAME", "COMPOSE_ENV_FILES", "COMPOSE_PROFILES", "CONSUL1_ADDRESS", "LAB_SUBNET")
+    for name in (*theirs, "DOCKER_DEFAULT_PLATFORM", "CONSUL9_ADDRESS", "DOCKER_CONTEXT"):
+        monkeypatch.setenv(name, "theirs")
+    said = tmp_path / "said"
+    (docker.folder / "docker").write_text(f'#!/bin/sh\n{{ echo "$@"; env; }} > {said}\n', encoding="utf-8")
+    one = project(tmp_path)
+    one.write("{}", one.environment(ipaddress.IPv4Network("10.213.7.0/28"), 1, 0))
+    one.compose_up()
+    words, *lines = said.read_text(encoding="utf-8").splitlines()
+    assert f"--project-name labctl-ada --project-directory {tmp_path} " in words
+    assert f"--env-file {tmp_path}/.env " in words
+    assert "--remove-orphans" not in words
+    seen = dict(line.split("=", 1) for line in lines)
+    assert [name for name, value in seen.items() if value == "theirs"] == ["CONSUL9_ADDRESS", "DOCKER_CONTEXT"]
+    assert seen["DOCKER_HOST"] == docker.host
+
+
 def test_files_are_written_for_this_user_only_and_the_difference_is_kept(tmp_path: Path) -> None:
     first = project(tmp_path)
     first.write("one\n", "a=1\n")
