@@ -159,7 +159,8 @@ def limits_of(owner: str, path: Path = Path(lab_limits.LIMITS_FILE)) -> Finding:
     if engine.is_elsewhere():
         return Finding("limits", ok=True, found="of another machine")
     try:
-        sections = lab_limits.parse(path.read_text(encoding="utf-8-sig"))
+        with path.open(encoding="utf-8-sig") as file:
+            sections = lab_limits.parse(file.read(lab_limits.LONGEST_FILE + 1))
     except (FileNotFoundError, NotADirectoryError):
         return Finding("limits", ok=True, found=f"none, because there is no {path}")
     except (OSError, ValueError) as error:

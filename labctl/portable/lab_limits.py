@@ -27,6 +27,8 @@ _MEMORY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([kmgt]?)(?:i?b)?", re.AS
 _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 _UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 _SHOWN = 60
+LONGEST_FILE = 1 << 20
+"""So many characters are read of a file of limits, and one more, which is refused."""
 
 
 class LimitsError(ValueError):
@@ -70,6 +72,8 @@ class Claim:
 
 def parse(text: str) -> dict[str, dict[str, float]]:
     """Read a file of limits: each section's keys and numbers. Raises LimitsError."""
+    if len(text) > LONGEST_FILE:
+        raise LimitsError("it is longer than a megabyte, and no file of limits is")
     # No section is special to configparser, and a `%` is a `%`: an owner may be called DEFAULT.
     reader = configparser.ConfigParser(default_section="", interpolation=None, strict=True)
     # The keys as they stand there, so that a sentence names what the admin wrote.

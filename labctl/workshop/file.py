@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 SCHEMA = Path(__file__).with_name("workshop.schema.json")
 LOCAL = "local"
 LONGEST_SHOWN = 60
+# A thousand named seats and a hundred Docker hosts are a tenth of both.
+LONGEST_FILE = 1 << 20
+MOST_VALUES = 20_000
+DEEPEST = 10
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,14 @@ class Workshop:
 def read(path: Path) -> Workshop:
     """Read a workshop's file. Raises LabctlError (usage) with one sentence."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            given = file.read(LONGEST_FILE + 1)
+        if len(given) > LONGEST_FILE:
+            raise LabctlError(
+                f"The workshop's file {path} is larger than a megabyte, which none is: name the right one with --file.",
+                ExitCode.USAGE,
+            )
+        text = given.decode("utf-8")
     except FileNotFoundError:
         raise LabctlError(
             f"There is no file {path}: name the workshop's file with --file, or write one "
@@ -99,7 +110,35 @@ class _WrongError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without the surprises that a schema cannot see: keys given twice, and times that are no text."""
+    """YAML without the surprises that a schema cannot see: keys given twice, and times that are no text.
+
+    Nor has it what makes much out of little: names for values that are used again (240 bytes can be a gigabyte), keys
+    of one mapping in another, and values within values without an end.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._values = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Make the next node out of the file's text. Raises _WrongError where a workshop cannot have it."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
+        if getattr(event, "anchor", None) is not None:
+            sign = "*" if isinstance(event, yaml.AliasEvent) else "&"
+            raise _WrongError(
+                f"`{sign}{_shown(event.anchor)}` is a name for a value that is used again: write the value out.",
+                line,
+            )
+        self._values += 1
+        self._depth += 1
+        if self._values > MOST_VALUES:
+            raise _WrongError(f"there are more than {MOST_VALUES} values, which no workshop needs.", line)
+        if self._depth > DEEPEST:
+            raise _WrongError("the values are nested deeper than those of a workshop.", line)
+        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        self._depth -= 1
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -136,12 +175,12 @@ def _document(text: str) -> _Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _WrongError(
-            f"this is not YAML ({error.problem or error.context}).", mark.line + 1 if mark else 0
+            f"this is not YAML ({_shown(error.problem or error.context, 120)}).", mark.line + 1 if mark else 0
         ) from None
     except yaml.YAMLError as error:
-        raise _WrongError(f"this is not YAML ({str(error).splitlines()[0]}).") from None
+        raise _WrongError(f"this is not YAML ({_shown(str(error).splitlines()[0], 120)}).") from None
     except (ValueError, TypeError) as error:
-        raise _WrongError(f"this is not YAML that a workshop can have ({error}).") from None
+        raise _WrongError(f"this is not YAML that a workshop can have ({_shown(error, 120)}).") from None
     except RecursionError:
         raise _WrongError("this is not YAML that a workshop can have (it holds itself).") from None
     finally:
@@ -158,7 +197,11 @@ def _lines(node: yaml.Node, place: tuple[str | int, ...]) -> Iterator[tuple[tupl
         seen: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise _WrongError("the key of a value is a list or has keys itself, and must be text.", line)
             name = str(key.value)
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise _WrongError("`<<` takes the keys of another value: write them out instead.", line)
             if name in seen:
                 raise _WrongError(f"`{_shown(name)}` is given twice, first in line {seen[name]}: keep one.", line)
             seen[name] = line
@@ -289,7 +332,7 @@ def _told(error: Any) -> tuple[list[str | int], str]:
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
         unknown = next(key for key in error.instance if key not in known)
-        near = difflib.get_close_matches(str(unknown), known, n=1)
+        near = difflib.get_close_matches(str(unknown)[:LONGEST_SHOWN], known, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"the keys are {', '.join(known)}."
         return [*place, str(unknown)], f"{where or 'a workshop'} has no key `{_shown(unknown)}`: {hint}"
     if error.validator == "required":
@@ -322,6 +365,6 @@ def _place(place: Iterable[str | int]) -> str:
     return f"`{_shown(text)}`" if text else ""
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, most: int = LONGEST_SHOWN) -> str:
     text = str(value)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+    return text if len(text) <= most else f"{text[:most]}..."

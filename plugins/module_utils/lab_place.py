@@ -123,7 +123,7 @@ def _limits(owner: str, path: Path, file: int) -> list[lab_limits.Limit]:
     try:
         with os.fdopen(os.dup(file), encoding="utf-8-sig") as stream:
             stream.seek(0)
-            return list(lab_limits.limits_of(owner, lab_limits.parse(stream.read())))
+            return list(lab_limits.limits_of(owner, lab_limits.parse(stream.read(lab_limits.LONGEST_FILE + 1))))
     except UnicodeDecodeError as error:
         raise _not_understood(path, "it is not UTF-8") from error
     except lab_limits.LimitsError as error:

@@ -59,6 +59,7 @@ def test_limits_are_told_also_where_no_engine_answers(
     [
         (b"[everybody]\nlabs = two\n", "section [everybody], key labs: 'two' is not a whole number, nor `unlimited`"),
         (b"\xff", "it is not UTF-8"),
+        (b"\n" * ((1 << 20) + 1), "it is longer than a megabyte, and no file of limits is"),
     ],
 )
 def test_a_file_that_cannot_be_understood_is_something_to_mend(path: Path, content: bytes, why: str) -> None:

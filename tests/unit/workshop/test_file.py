@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,21 @@ from labctl.workshop.file import Host, Workshop, parse, read
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = sorted((ROOT / "inventory" / "examples").glob("workshop*.yml"))
 HEAD = "workshop: raft101\n"
+# Reads files with half a gigabyte of address space, and prints how many seconds of processor each took.
+BOUNDED = """
+import resource, sys, time
+from pathlib import Path
+from labctl.errors import LabctlError
+from labctl.workshop.file import read
+resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
+for path in sys.argv[1:]:
+    begun = time.process_time()
+    try:
+        read(Path(path))
+    except LabctlError as error:
+        assert len(error.sentence) < 500
+    print(time.process_time() - begun, path)
+"""
 
 
 def told(text: str) -> str:
@@ -93,7 +111,19 @@ def test_paths_count_from_the_file() -> None:
         (f"{HEAD}seats: 257\n", "has room for 256 seats, and there are 257"),
         (f"{HEAD}seats: {{a: b\n", "this is not YAML"),
         (f"{HEAD}\tseats: 3\n", "this is not YAML"),
-        (f"{HEAD}seats: &a [*a]\n", "workshop.yml"),
+        (f"{HEAD}seats: &a [*a]\n", "workshop.yml, line 2: `&a` is a name for a value that is used again"),
+        (f"{HEAD}seats: 3\nhosts:\n- &one local\n- *one\n", "line 4: `&one` is a name for a value"),
+        (f"{HEAD}seats: *none\n", "line 2: `*none` is a name for a value"),
+        (f"{HEAD}seats: 3\n<<: {{pace: real}}\n", "line 3: `<<` takes the keys of another value"),
+        (f"{HEAD}seats: 3\nhosts:\n- address: red\n  <<: {{port: 22}}\n", "line 5: `<<` takes the keys"),
+        (
+            f"{HEAD}seats: 3\nhosts:\n- address: red\n  address: blue\n",
+            "line 5: `address` is given twice, first in line 4",
+        ),
+        (f"{HEAD}seats: {'[' * 11}{']' * 11}\n", "line 2: the values are nested deeper than those of a workshop"),
+        (f"{HEAD}seats: {'[' * 50_000}\n", "line 2: the values are nested deeper than those of a workshop"),
+        (f"{HEAD}? [seats]\n: 3\n", "line 2: the key of a value is a list"),
+        (f"{HEAD}seats: [{'1,' * 20_001}]\n", "line 2: there are more than 20000 values"),
         (f"{HEAD}seats: !!python/object:os.system 3\n", "this is not YAML"),
         ("\x00", "this is not YAML"),
         (f"{HEAD}seats: 12.0\n", "line 2: `seats` is 12.0, and must be a whole number"),
@@ -149,6 +179,63 @@ def test_any_content_is_a_workshop_or_a_sentence(content: dict[str, object]) -> 
 def test_a_file_that_is_not_there_says_how_to_begin(tmp_path: Path) -> None:
     with pytest.raises(LabctlError, match="labctl workshop example"):
         read(tmp_path / "workshop.yml")
+
+
+def test_a_file_of_any_content_takes_little_time_and_memory(tmp_path: Path) -> None:
+    """Each is as large as a file may be, or was made for what reads YAML."""
+    names = "abcdefgh"
+    laughs = f"{names[0]}: &{names[0]} [x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"{one}: &{one} [{','.join([f'*{before}'] * 9)}]\n" for before, one in itertools.pairwise(names)
+    )
+    most = file.LONGEST_FILE - 100
+    inputs = [
+        laughs,
+        f"{HEAD}seats: {'a' * most}",
+        f"{HEAD}seats: ['{'a' * most}']",
+        f"{HEAD}seats: [{'a,' * (most // 2)}]",
+        f"{HEAD}seats: {'[' * most}",
+        f"{HEAD}seats: {'{a: ' * (most // 4)}",
+        f"{HEAD}seats: {'9' * most}",
+        f"{HEAD}{'a' * most}: 1",
+        f"{HEAD}{'? ' * (most // 2)}",
+        f"{HEAD}seats:\n" + "- x\n" * (most // 4),
+        f"{HEAD}#{'x' * most}\nseats: 3",
+        f"{HEAD}network: 10.{'1' * most}/8",
+        f"{HEAD}hosts: [{{address: {'a' * most}!}}]",
+        "&" * most,
+        "%" * most,
+        "!" * most,
+    ]
+    for number, text in enumerate(inputs):
+        (tmp_path / f"{number:02d}.yml").write_text(text, encoding="utf-8")
+    words = [sys.executable, "-c", BOUNDED, *map(str, sorted(tmp_path.glob("*.yml")))]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = done.stdout.splitlines()
+    assert len(told) == len(inputs)
+    assert [line for line in told if float(line.split()[0]) > 3.0] == []
+
+
+@pytest.mark.parametrize("size", [file.LONGEST_FILE + 1, 40 * file.LONGEST_FILE])
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "workshop.yml"
+    with path.open("wb") as large:
+        large.truncate(size)
+    with pytest.raises(LabctlError, match="larger than a megabyte") as caught:
+        read(path)
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_a_large_workshop_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "workshop.yml"
+    seats = "".join(f"- attendee-{number}\n" for number in range(1000))
+    hosts = "".join(
+        f"- {{address: host-{number}.example, user: teacher, port: 22, key: id, known_hosts: known, seats: 9}}\r\n"
+        for number in range(100)
+    )
+    path.write_bytes(f"{HEAD}network: 10.216.0.0/16\r\nseats:\n{seats}hosts:\n{hosts}".encode())
+    made = read(path)
+    assert (made.seats, len(made.hosts)) == (1000, 100)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"workshop: \xe9\n"])

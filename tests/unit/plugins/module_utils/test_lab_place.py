@@ -160,6 +160,9 @@ def unreadable(tmp_path: Path) -> Callable[[str], Path]:
         path = tmp_path / kind
         if kind == "a folder":
             path.mkdir()
+        elif kind == "a gigabyte":
+            with path.open("wb") as file:
+                file.truncate(1 << 30)
         else:
             path.write_bytes(b"\xff\xfe[everybody]")
         return path
@@ -167,7 +170,14 @@ def unreadable(tmp_path: Path) -> Callable[[str], Path]:
     return make
 
 
-@pytest.mark.parametrize(("kind", "says"), [("a folder", "Is a directory"), ("bytes", "it is not UTF-8")])
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("a folder", "Is a directory"),
+        ("bytes", "it is not UTF-8"),
+        ("a gigabyte", "it is longer than a megabyte, and no file of limits is"),
+    ],
+)
 def test_what_is_no_readable_file_starts_nothing(
     docker: FakeDocker, unreadable: Callable[[str], Path], kind: str, says: str
 ) -> None:
