@@ -169,8 +169,8 @@ class Departure:
         return known
 
     def _planned(self) -> list[str]:
-        subnet = lab_subnets.parse(self.found.subnet)
-        return lab_subnets.addresses(subnet, lab_names.SIZES[-1])
+        planned: list[str] = lab_subnets.addresses(lab_subnets.parse(self.found.subnet), lab_names.SIZES[-1])
+        return planned
 
     def _name_of(self, address: str) -> str:
         planned = self._planned() if self.found.subnet else []

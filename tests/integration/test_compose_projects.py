@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.harness import IMAGE, VERSION, Person, docker, inspect, left_of, new_name, servers
+from tests.integration.fixtures import up
+from tests.integration.harness import IMAGE, Person, docker, inspect, left_of, new_name, servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,20 +46,19 @@ def test_a_shell_that_speaks_to_compose_changes_neither_the_lab_nor_the_projects
     theirs = f"web-{new_name()}"
     # One in the project that the shell names, one that somebody put into the lab's own project.
     kept = {web(theirs), web(f"labctl-{name}")}
-    shell = {
+    ada.env |= {
         "COMPOSE_PROJECT_NAME": theirs,
         "COMPOSE_PROFILES": "none",
         "CONSUL1_ADDRESS": "10.255.255.2",
         "CONSUL1_HTTP_PORT": "1",
         "LAB_SUBNET": "10.255.255.0/28",
     }
-    words = ("up", name, "--pace", "real", "--consul-version", VERSION)
-    assert ada.run(*words, **shell).code == 0
+    up(ada, name)
     assert {one["Config"]["Labels"]["com.docker.compose.project"] for one in servers(name)} == {f"labctl-{name}"}
     assert not any("10.255.255" in json.dumps(one["NetworkSettings"]["Networks"]) for one in servers(name))
-    assert ada.run("up", name, "--servers", "1", **shell).code == 0
+    ada.done("up", name, "--servers", "1")
     assert len(servers(name)) == 1
     assert all(one["State"]["Running"] for one in inspect("container", *kept))
-    assert ada.run("down", name, **shell).code == 0
+    ada.done("down", name)
     assert all(one["State"]["Running"] for one in inspect("container", *kept))
     assert left_of(name) == [f"container labctl-{name}-web-1"]
