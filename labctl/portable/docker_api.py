@@ -52,13 +52,22 @@ def plain_socket() -> str | None:
 
 
 class DockerError(Exception):
-    """What docker said, as a sentence; `failure` is the kind that labctl turns into an exit code."""
+    """What docker said, as a sentence; `failure` is the kind that labctl turns into an exit code.
 
-    def __init__(self, sentence: str, failure: str = "failed", said: str = "") -> None:
+    `status` is the HTTP status of an engine's refusal, 0 where there was no answer to have one.
+    """
+
+    def __init__(self, sentence: str, failure: str = "failed", said: str = "", status: int = 0) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.failure = failure
         self.said = said
+        self.status = status
+
+    @property
+    def is_no_such_file(self) -> bool:
+        """Whether the engine answered, and said that the container is there and the file in it is not."""
+        return self.status == http.client.NOT_FOUND and "no such container" not in self.said.lower()
 
 
 # What docker or the kernel says, in lower case, and the sentence that helps. First match wins.
@@ -194,7 +203,7 @@ class Engine:
             connection.close()
         if answer.status >= http.client.BAD_REQUEST:
             said = _message(content)
-            raise DockerError(explain(said, doing), said=said)
+            raise DockerError(explain(said, doing), said=said, status=answer.status)
         return content
 
     @staticmethod
@@ -266,11 +275,14 @@ class Engine:
         return self.ask("GET", f"/containers/{_part(container)}/archive", {"path": path}, doing=doing)
 
     def has_file(self, container: str, path: str, *, doing: str) -> bool:
-        """Whether a container has a file."""
+        """Whether a container has a small file. An engine that does not say so has not said no: that is raised."""
         try:
-            self.ask("HEAD", f"/containers/{_part(container)}/archive", {"path": path}, doing=doing)
-        except DockerError:
-            return False
+            # Not HEAD: its answer has no words, and so does not tell a file that is gone from a container that is.
+            self.get_files(container, path, doing=doing)
+        except DockerError as error:
+            if error.is_no_such_file:
+                return False
+            raise
         return True
 
     def change(self, verb: str, containers: Iterable[str], *, doing: str, **query: Any) -> None:

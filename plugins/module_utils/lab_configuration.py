@@ -133,6 +133,8 @@ class Configuration:
             access = lab_access.access_from(self.engine.get_files(helper, lab_access.FOLDER, doing=doing), self.lab)
             had = self.engine.get_files(helper, f"{CONFIG_FOLDER}/{ACL_FILE}", doing=doing)
         except (OSError, DockerError) as error:
+            if isinstance(error, DockerError) and not error.is_no_such_file:
+                raise
             raise DockerError(
                 f"The volume of the lab {self.lab} has lost its token ({error}): `labctl down {self.lab}` removes the "
                 "lab with its data, then start it again."

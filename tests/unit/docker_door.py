@@ -134,7 +134,8 @@ def _words(method: str, kind: str, name: str, verb: str, query: dict[str, str], 
 
 def _refusal(said: str) -> tuple[int, bytes]:
     message = said.strip().removeprefix("Error response from daemon: ")
-    status = 404 if "no such" in said.lower() or "not found" in said.lower() else 409
+    gone = any(sign in said.lower() for sign in ("no such", "not found", "could not find"))
+    status = 404 if gone else 409
     return status, json.dumps({"message": message}).encode()
 
 

@@ -249,7 +249,7 @@ class FakeDocker:
         files = self._objects["volume"][self._objects["container"][key]["Volume"]]["Files"]
         if source != "-":
             there = source.rsplit("/", 1)[1] in files
-            return "", "" if there else "Error: Could not find the file in container\n", 0 if there else 1
+            return "", "" if there else "Could not find the file in container\n", 0 if there else 1
         with tarfile.open(stdin) as tar:
             for entry in tar:
                 content = tar.extractfile(entry)

@@ -76,6 +76,19 @@ def test_what_the_docker_command_says_of_its_connection_is_told(
         Engine().networks({}, doing="looking")
 
 
+def test_an_engine_that_gives_no_answer_has_not_said_that_there_is_no_file(docker: FakeDocker, tmp_path: Path) -> None:
+    asked = {"container": "labctl-ada-consul1-id", "path": "/consul/config/gossip.json", "doing": "looking for the key"}
+    docker.put_container("labctl-ada-consul1", labels=LABELS)
+    docker.answer("cp", err="Could not find the file /consul/config/gossip.json in container x", code=1)
+    assert Engine().has_file(**asked) is False
+    for said in ("No such container: x", "Error: input/output error"):
+        docker.answer("cp", err=said, code=1)
+        with pytest.raises(DockerError, match="while looking for the key"):
+            Engine().has_file(**asked)
+    with pytest.raises(DockerError, match="does not answer"):
+        Engine(2, str(tmp_path / "nobody")).has_file(**asked)
+
+
 def test_a_host_without_the_docker_command_is_told_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

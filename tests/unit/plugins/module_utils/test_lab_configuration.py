@@ -85,6 +85,29 @@ def test_the_key_is_the_seeds_and_a_lab_that_is_there_keeps_its_own(docker: Fake
     assert json.loads(key_in(docker)["content"]) == {"encrypt": seat_secrets.gossip_key(SEED)}
 
 
+@pytest.mark.parametrize("said", ["Error response from daemon: No such container: x", "Error: something went wrong"])
+@pytest.mark.parametrize("profile", ["gossip", "full"])
+def test_secrets_are_not_made_anew_because_an_engine_stumbles_while_it_is_asked_for_them(
+    docker: FakeDocker, profile: str, said: str
+) -> None:
+    _ = provide_full(docker) if profile == "full" else provide(Found())
+    before = files_in(docker)
+    docker.answer("cp", ":/consul/config/gossip.json", err=said, code=1)
+    with pytest.raises(DockerError):
+        provide(find(Engine(), "ada"), profile=profile, seed=bytes(32))
+    assert files_in(docker) == before
+    assert docker.called("create", "start") == []
+
+
+def test_a_token_is_not_told_as_lost_because_an_engine_stumbles_while_it_is_asked_for_it(docker: FakeDocker) -> None:
+    provide_full(docker)
+    for path in ("access", "acl.json"):
+        docker.answer("cp", f":/consul/config/{path}", err="Error: something went wrong", code=1)
+        with pytest.raises(DockerError, match="something went wrong") as caught:
+            provide(IN_USE, profile="full", tokens=NEWER_TOKENS)
+        assert "lost" not in caught.value.sentence
+
+
 def test_an_open_lab_has_a_volume_and_no_key(docker: FakeDocker) -> None:
     made = provide(Found(), profile="open")
     assert files_in(docker) == {}
