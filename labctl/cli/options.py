@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable import lab_names
+from labctl.portable import lab_names, label_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,12 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 def user() -> str:
     """The login name that owns labs: LABCTL_OWNER where it is set, else who runs this."""
     if owner := os.environ.get("LABCTL_OWNER"):
+        if label_values.owner(owner) is None:
+            raise LabctlError(
+                f"Cannot use the owner in LABCTL_OWNER: it has {len(owner)} characters, and "
+                f"{label_values.LONGEST_OWNER} is the most. Set a shorter one.",
+                ExitCode.USAGE,
+            )
         return owner
     try:
         return os.environ.get("USER") or getpass.getuser()

@@ -87,9 +87,9 @@ def inventory_command(file: Path, *, as_json: bool) -> None:
     workshop = read(file)
     made = placed_inventory(workshop, user())
     if as_json:
-        print_json(made)
+        print_json(made.document)
     else:
-        click.echo(as_text(workshop.name, made), nl=False)
+        click.echo(as_text(made), nl=False)
 
 
 @workshop_command.command("up", short_help="Bring every seat up.")

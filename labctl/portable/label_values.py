@@ -151,9 +151,11 @@ def stranger(kind: str, thing: Mapping[str, Any]) -> str | None:
     label = misfit(labels_of(thing))
     if label is None:
         return None
+    called = _name_of(thing)
+    how = f" with `docker {kind} rm {called}`" if called[:1] not in {"'", '"'} else ""
     return (
-        f"The {kind} {_name_of(thing)} has the label {label} with {shown(labels_of(thing)[label])}, which labctl never "
-        f"writes, so it is left alone: remove it if it is yours (`docker {kind} rm`)."
+        f"The {kind} {called} has the label {label} with {shown(labels_of(thing)[label])}, which labctl never writes: "
+        f"it is left alone. Remove it{how} if it is yours."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -12,8 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.portable.templates import Template
 
 GROUP = "labs"
+UNSAFE = "__ansible_unsafe"
+"""Ansible's own mark in JSON for a text that no template is in; in YAML it is `!unsafe`."""
+# Nothing that begins a template, or Jinja's own settings of what begins one. Most texts are so, and an inventory that
+# is printed stays one that people can read.
+_PLAIN = re.compile(r"[A-Za-z0-9 _./:@=~,+'\"%-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,48 @@ class Inventory:
     sources: tuple[Path, ...]
     own: dict[str, Any]
     limit: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What labctl itself says, as Ansible's JSON has it: the only form in which it is handed on.
+
+        Ansible fills in templates in an inventory, and a template may run commands on this machine. Here are texts out
+        of labels and files, so each is marked as data, but for the templates that labctl writes itself.
+        """
+        return {group: _as_data(described) for group, described in self.own.items()}
+
+    def text(self, *, unicode: bool) -> str:
+        """The same in YAML, for people; without `unicode`, in ASCII only."""
+        import yaml  # noqa: PLC0415 - a run needs none
+
+        class Dumper(yaml.SafeDumper):
+            """Writes what is marked as Ansible's YAML has it."""
+
+        def marked(dumper: yaml.SafeDumper, value: dict[str, Any]) -> yaml.Node:
+            if set(value) == {UNSAFE}:
+                return dumper.represent_scalar("!unsafe", value[UNSAFE], style='"')
+            return dumper.represent_dict(value)
+
+        Dumper.add_representer(dict, marked)
+        text: str = yaml.dump(self.document, Dumper=Dumper, sort_keys=False, width=120, allow_unicode=unicode)
+        return text
+
+
+def _as_data(value: Any) -> Any:
+    """A value with every text in it marked that could be a template and is none of ours.
+
+    The names of hosts, groups and variables are keys, which Ansible fills nothing into.
+    """
+    if isinstance(value, str):
+        ours = isinstance(value, Template) or _PLAIN.fullmatch(value)
+        return str(value) if ours else {UNSAFE: str(value)}
+    if isinstance(value, dict):
+        return {str(key): _as_data(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_data(inner) for inner in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    raise TypeError(f"{type(value).__name__} cannot be in an inventory")
 
 
 def of_this_machine(lab: str, settings: dict[str, Any]) -> Inventory:
@@ -43,7 +92,7 @@ def of_this_machine(lab: str, settings: dict[str, Any]) -> Inventory:
 def from_file(path: Path, lab: str, settings: dict[str, Any]) -> Inventory:
     """A lab as a user's inventory has it, with `settings` on top; `lab_in` has checked it."""
     # A group's variable, so that a host of the user's that names its own Python keeps it.
-    local = "{{ ansible_playbook_python if ansible_connection | default('ssh') == 'local' else 'auto' }}"
+    local = Template("{{ ansible_playbook_python if ansible_connection | default('ssh') == 'local' else 'auto' }}")
     hosts = {lab: {"consul_lab_name": lab, **settings}}
     own = {GROUP: {"hosts": hosts, "vars": {"ansible_python_interpreter": local}}}
     return Inventory(lab, (path.resolve(),), own, lab)

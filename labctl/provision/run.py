@@ -127,7 +127,7 @@ class PlaybookRun:
         self._options: dict[str, Any] = {
             "private_data_dir": str(self._folder),
             "playbook": str(root / "playbooks" / playbook),
-            "inventory": inventory.own if not sources else [*sources, self._write_overlay(own, inventory)],
+            "inventory": inventory.document if not sources else [*sources, self._write_overlay(own, inventory)],
             "limit": inventory.limit,
             "tags": ",".join(tags) or None,
             # Ansible gives the check of a role's arguments the tag `always`, so it would run for roles that are not
@@ -150,7 +150,7 @@ class PlaybookRun:
         import json  # noqa: PLC0415 - only for a user's own inventory
 
         path = folder / "labctl.json"
-        path.write_text(json.dumps(inventory.own), encoding="utf-8")
+        path.write_text(json.dumps(inventory.document), encoding="utf-8")
         return str(path)
 
     def _work(self) -> None:

@@ -26,6 +26,10 @@ LONGEST_SHOWN = 60
 LONGEST_FILE = 1 << 20
 MOST_VALUES = 20_000
 DEEPEST = 10
+# Groups of the inventory, and what the groups of single Docker hosts begin with: to Ansible, a host of such a name is
+# the whole group.
+_GROUPS = ("all", "ungrouped", "labs", "docker_hosts", "image_hosts")
+_GROUP_OF_ONE = "on_"
 
 
 @dataclass(frozen=True)
@@ -223,6 +227,7 @@ def _workshop(document: _Document, folder: Path) -> Workshop:
     if names:
         _refuse_twice(document, names, "seats", "the seat")
     hosts = tuple(_host(one, folder) for one in content.get("hosts", [LOCAL]))
+    _refuse_groups(document, hosts)
     for what, values in (("the Docker host", [host.name for host in hosts]), ("the address", _addresses(hosts))):
         _refuse_twice(document, values, "hosts", what)
     count = len(names) if names else seats
@@ -274,6 +279,16 @@ def _refuse_twice(document: _Document, values: Iterable[str], key: str, what: st
         if value in seen:
             raise _WrongError(f"{what} {value} is given twice, first in line {seen[value]}: keep one.", line)
         seen[value] = line
+
+
+def _refuse_groups(document: _Document, hosts: Iterable[Host]) -> None:
+    for number, host in enumerate(hosts):
+        if host.name in _GROUPS or host.name.startswith(_GROUP_OF_ONE):
+            raise _WrongError(
+                f"{host.name} is the name of a Docker host, and in Ansible's inventory that of a group: "
+                "give the host another `name`.",
+                document.line(("hosts", number)),
+            )
 
 
 def _network(document: _Document, name: str, seats: int) -> IPv4Network:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.portable.templates import Template
 from labctl.workshop.file import LOCAL, Host
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _SSH += "-o ServerAliveInterval=4 -o ServerAliveCountMax=3"
 _FORKS_OVER_SSH = 10
 _MOST_FORKS_HERE = 50
 # The Python that runs Ansible has what our modules need.
-_THIS_PYTHON = "{{ ansible_playbook_python }}"
+_THIS_PYTHON = Template("{{ ansible_playbook_python }}")
 
 
 @dataclass(frozen=True)
@@ -68,23 +69,12 @@ def inventory_of(workshop: Workshop, seats: Iterable[Seat], placed: Mapping[str,
         LabctlError (usage): a Docker host has the name of a lab.
     """
     seats = [seat for seat in seats if seat.lab in placed]
-    names = {host.name for host in workshop.hosts}
-    if both := {seat.lab for seat in seats} & names:
-        raise LabctlError(
-            f"{min(both)} is the name of a Docker host and of a lab: give the host another `name`.",
-            ExitCode.USAGE,
-        )
-    if taken := names & {LABS, DOCKER_HOSTS, IMAGE_HOSTS, "all", "ungrouped"}:
-        raise LabctlError(
-            f"{min(taken)} is the name of a Docker host, and in Ansible's inventory that of a group: "
-            "give the host another `name`.",
-            ExitCode.USAGE,
-        )
+    refuse_same_names(workshop, (seat.lab for seat in seats))
     children: dict[str, Any] = {}
     for host in workshop.hosts:
         labs = {seat.lab: _lab(seat, means.seeds) for seat in seats if placed[seat.lab] == host.name}
         if labs:
-            known = means.version or f"{{{{ hostvars[{host.name!r}].consul_image_consul_version }}}}"
+            known = means.version or Template(f"{{{{ hostvars[{host.name!r}].consul_image_consul_version }}}}")
             children[_group(host.name, children)] = {
                 "hosts": labs,
                 "vars": {**connection_of(host), "consul_lab_version": known},
@@ -94,6 +84,15 @@ def inventory_of(workshop: Workshop, seats: Iterable[Seat], placed: Mapping[str,
         DOCKER_HOSTS: _ending(hosts_of(workshop), workshop, means),
         IMAGE_HOSTS: image_host(workshop, means.maker),
     }
+
+
+def refuse_same_names(workshop: Workshop, labs: Iterable[str]) -> None:
+    """Raise LabctlError (usage) where a Docker host has the name of a lab: to Ansible the two would be one."""
+    if both := {host.name for host in workshop.hosts} & set(labs):
+        raise LabctlError(
+            f"{min(both)} is the name of a Docker host and of a lab: give the host another `name`.",
+            ExitCode.USAGE,
+        )
 
 
 def forks_for(places: Mapping[str, str], hosts: Iterable[Host]) -> int:
@@ -141,7 +140,7 @@ def connection_of(host: Host) -> dict[str, Any]:
         "ansible_host": host.address,
         "ansible_user": host.user,
         "ansible_port": host.port,
-        "ansible_ssh_private_key_file": str(host.key) if host.key else None,
+        "ansible_ssh_private_key_file": _escaped(host.key) if host.key else None,
         "ansible_ssh_common_args": ssh,
         "ansible_python_interpreter": "auto_silent",
         # There, in that user's home: labctl's own folder is one of this machine, and not that user's to make.
@@ -180,5 +179,9 @@ def _group(host: str, taken: Container[str]) -> str:
 
 def _quoted(path: Path) -> str:
     """The file of known hosts as one of SSH's arguments: Ansible splits them as a shell, ssh at blanks."""
-    inner = str(path).replace("%", "%%")
-    return shlex.quote(f'UserKnownHostsFile="{inner}"')
+    return shlex.quote(f'UserKnownHostsFile="{_escaped(path)}"')
+
+
+def _escaped(path: Path) -> str:
+    """A path in which ssh fills in nothing."""
+    return str(path).replace("%", "%%")

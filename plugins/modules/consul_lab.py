@@ -187,7 +187,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils import answering, lab_asker, lab_names, seat_secrets
+from ansible.module_utils import answering, lab_asker, lab_names, label_values, seat_secrets
 from ansible.module_utils.docker_api import DockerError
 from ansible.module_utils.docker_cli import Docker
 from ansible.module_utils.lab_configuration import Configuration, Secrecy
@@ -241,8 +241,9 @@ def usage_problem(params: dict[str, Any]) -> str | None:  # noqa: PLR0911 - one 
     problem = lab_names.name_problem(params["name"])
     if problem:
         return lab_names.name_sentence(params["name"], problem)
-    if not params["owner"]:
-        return "The lab needs an owner: set consul_lab_owner to a login name."
+    if label_values.owner(params["owner"]) is None:
+        most = label_values.LONGEST_OWNER
+        return f"The lab needs an owner of 1 to {most} characters: set consul_lab_owner to a login name."
     if params["state"] == "present" and not (params["compose"] and params["image"]):
         return "A lab that shall be present needs the arguments `compose` and `image`."
     if params["force"] and params["state"] != "absent":

@@ -10,7 +10,7 @@ from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.register import Register
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
-from labctl.workshop.inventory import DOCKER_HOSTS, LABS, connection_of, forks_for
+from labctl.workshop.inventory import DOCKER_HOSTS, LABS, connection_of, forks_for, refuse_same_names
 from labctl.workshop.outcome import Removed
 from labctl.workshop.seats import names_of
 
@@ -159,6 +159,7 @@ def _stays(look: HostLook, workshop: str, there: Mapping[str, str]) -> bool:
 
 def _inventory(workshop: Workshop, there: Mapping[str, str], owner: str) -> dict[str, Any]:
     """The labs as Ansible hosts, each with its Docker host's connection and nothing of the file that may be gone."""
+    refuse_same_names(workshop, there)
     hosts = {host.name: connection_of(host) for host in workshop.hosts}
     return {
         LABS: {

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.register import Register
 from labctl.flows.workshop.up import end_of, maker_of, version_of
+from labctl.provision import inventory
 from labctl.show.style import harmless
 from labctl.workshop import plan as plans
 from labctl.workshop.inventory import Means, inventory_of
 
 if TYPE_CHECKING:
+    from labctl.provision.inventory import Inventory
     from labctl.workshop.file import Workshop
 
 _HEAD = """\
@@ -24,7 +26,7 @@ _HEAD = """\
 """
 
 
-def placed_inventory(workshop: Workshop, owner: str) -> dict[str, Any]:
+def placed_inventory(workshop: Workshop, owner: str) -> Inventory:
     """The inventory, with every seat placed as `up` would. Raises LabctlError where one fits nowhere."""
     register = Register(workshop.name)
     with register.placing():
@@ -34,18 +36,13 @@ def placed_inventory(workshop: Workshop, owner: str) -> dict[str, Any]:
         register.keep_numbers(fleet.seats)
         register.write_seeds(fleet.seats, plan.staying())
     means = Means(owner, register.seeds, version_of(plan), end_of(plan, register), maker_of(plan))
-    return inventory_of(fleet.workshop, fleet.seats, plan.placement.hosts, means)
+    own = inventory_of(fleet.workshop, fleet.seats, plan.placement.hosts, means)
+    return inventory.of_workshop(workshop.name, own, "")
 
 
-def as_text(workshop: str, made: dict[str, Any]) -> str:
+def as_text(made: Inventory) -> str:
     """An inventory as YAML, with how it is used."""
-    import yaml  # noqa: PLC0415 - only here
-
-    def dumped(*, unicode: bool) -> str:
-        text: str = yaml.safe_dump(made, sort_keys=False, width=120, allow_unicode=unicode)
-        return text
-
-    text = dumped(unicode=True)
+    text = made.text(unicode=True)
     # YAML can write what a terminal must not get, too.
     well = all(harmless(line) == line for line in text.split("\n"))
-    return _HEAD.format(name=workshop) + (text if well else dumped(unicode=False))
+    return _HEAD.format(name=made.name) + (text if well else made.text(unicode=False))

@@ -17,6 +17,7 @@ from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.links import labs_of
 from labctl.flows.workshop.register import Register
 from labctl.flows.workshop.seats import bring_up
+from labctl.portable import label_values
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
 from labctl.workshop import expiry
@@ -218,6 +219,13 @@ def have_image(plan: Plan, steps: Steps) -> str:
     with to_the_end(run, steps):
         for item in run.progress():
             facts = (item.result or {}).get("ansible_facts", {}) if item else {}
-            version = facts.get("consul_image_consul_version") or version
+            # Of a Docker host that may be a stranger's; an empty one is told below.
+            version = label_values.version(facts.get("consul_image_consul_version")) or version
+    if not version:
+        steps.fail()
+        raise LabctlError(
+            "Cannot use the image that was made: its Docker host does not say which Consul is in it. "
+            "Look at it there with `docker image inspect`, and remove it."
+        )
     steps.done(f"Image of Consul {version} on {_count(len(hosts), 'Docker host')}")
     return version

@@ -20,6 +20,7 @@ from labctl.flows.workshop.register import Register
 from labctl.flows.workshop.reset import reset
 from labctl.flows.workshop.up import UpOptions, up, version_of
 from labctl.portable import seat_secrets
+from labctl.provision.inventory import of_workshop
 from labctl.show import workshop_views
 from labctl.show.steps import SilentSteps
 from labctl.show.style import harmless
@@ -461,7 +462,7 @@ def test_after_the_last_seat_the_secret_stays_so_that_cards_fit_again() -> None:
 
 @pytest.mark.parametrize("name", ["Łódź", "a\x9b2J", "a\u202eb"])
 def test_an_inventory_holds_nothing_that_a_terminal_obeys_and_every_character(name: str) -> None:
-    text = as_text("w", {"labs": {"hosts": {name: {}}}})
+    text = as_text(of_workshop("w", {"labs": {"hosts": {name: {}}}}, ""))
     assert yaml.safe_load(text) == {"labs": {"hosts": {name: {}}}}
     assert [line for line in text.split("\n") if harmless(line) != line] == []
     assert ("Łódź" in text) is (name == "Łódź")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.portable.templates import Template
 from labctl.provision import inventory
 
 NESTED = """
@@ -86,3 +93,90 @@ def test_an_inventory_without_a_lab_is_wrong_usage(tmp_path: Path, text: str, sa
         inventory.labs_in(written(tmp_path, text))
     assert caught.value.code is ExitCode.USAGE
     assert "\n" not in caught.value.sentence
+
+
+# -- what is data and what is a template ----------------------------------------------------------------------
+
+PLAYBOOK = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: Use each value as a template does
+      ansible.builtin.copy:
+        content: "{{ {'host': host, 'group': group, 'again': again, 'deep': deep, 'ours': ours} | to_json }}"
+        dest: "{{ written }}-{{ inventory_hostname }}"
+        mode: "0600"
+"""
+
+
+def hostile(canary: Path) -> list[str]:
+    return [
+        f"{{{{ lookup('pipe', 'touch {canary}') }}}}",
+        f"{{% set x = lookup('pipe', 'touch {canary}') %}}",
+        "{# nothing #}",
+        f"#jinja2: variable_start_string:'[%', variable_end_string:'%]'\n[% lookup('pipe', 'touch {canary}') %]",
+        f"$(touch {canary}) `touch {canary}` ' \" \\ \n \x1b[2J \u202e é",
+        "x" * 10_000 + "{{",
+    ]
+
+
+def test_what_is_handed_to_the_real_ansible_is_data_but_for_our_own_templates(tmp_path: Path) -> None:
+    texts = hostile(tmp_path / "CANARY")
+    (tmp_path / "all.yml").write_text(PLAYBOOK, encoding="utf-8")
+    sources = []
+    for name in ("json", "yml"):
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": Template("{{ ansible_playbook_python }}"),
+            "written": str(tmp_path / "written"),
+            "host": texts[0],
+            "again": Template("{{ host }}"),
+            "deep": {"texts": texts},
+            "ours": Template("{{ 6 * 7 }}"),
+            "number": 3,
+        }
+        made = inventory.of_workshop("w", {f"g_{name}": {"hosts": {name: variables}, "vars": {"group": texts[1]}}}, "")
+        path = tmp_path / f"hosts.{name}"
+        path.write_text(json.dumps(made.document) if name == "json" else made.text(unicode=True), encoding="utf-8")
+        sources += ["-i", str(path)]
+    words = [str(Path(sys.executable).with_name("ansible-playbook")), *sources, str(tmp_path / "all.yml")]
+    env = {**os.environ, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("json", "yml"):
+        assert json.loads((tmp_path / f"written-{name}").read_text(encoding="utf-8")) == {
+            "host": texts[0],
+            "group": texts[1],
+            "again": texts[0],
+            "deep": {"texts": texts},
+            "ours": 42,
+        }
+    assert not (tmp_path / "CANARY").exists()
+
+
+@given(st.text(alphabet="{%}#[] aé\n:j2", max_size=12))
+def test_what_could_begin_a_template_is_marked(text: str) -> None:
+    made = inventory.of_this_machine("ada", {"x": text, "y": [text], "z": {"deep": text}})
+    variables = made.document["labs"]["hosts"]["ada"]
+    given = variables["x"]
+    assert variables["y"] == [given]
+    assert variables["z"] == {"deep": given}
+    assert given in (text, {"__ansible_unsafe": text})
+    if isinstance(given, str):
+        assert not set(given) & set("{}#\n")
+
+
+def test_a_value_of_an_unknown_kind_is_none_for_an_inventory() -> None:
+    with pytest.raises(TypeError, match="Path"):
+        _ = inventory.of_this_machine("ada", {"x": Path("y")}).document  # a path would be written as text unmarked
+
+
+def test_an_inventory_reaches_ansible_in_no_other_form() -> None:
+    folder = Path(inventory.__file__).parents[1]
+    users = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*.py")
+        if re.search(r"\.own\b", path.read_text(encoding="utf-8"))
+    }
+    # The isolation of labs has an `own` of its own.
+    assert {one for one in users if "isolation" not in one and "verify" not in one} == {"provision/inventory.py"}

@@ -280,3 +280,14 @@ def test_a_real_playbook_runs_for_its_lab(tmp_path: Path, monkeypatch: pytest.Mo
     assert told[0].result is not None
     assert told[0].result["msg"] == "ada"
     assert len(records()) == 1
+
+
+def test_what_others_wrote_is_handed_on_as_data(runner: FakeRunner, tmp_path: Path) -> None:
+    seen: list[Any] = []
+    runner.inside = lambda: seen.append(json.loads(Path(runner.options["inventory"][1]).read_text(encoding="utf-8")))
+    made = of_this_machine("ada", {"consul_lab_owner": "{{ x }}"})
+    PlaybookRun("up.yml", Inventory("ada", (tmp_path / "hosts.yml",), made.own, "ada")).finish()
+    runner.inside = lambda: None
+    PlaybookRun("up.yml", made).finish()
+    for given in (seen[0], runner.options["inventory"]):
+        assert given["labs"]["hosts"]["ada"]["consul_lab_owner"] == {"__ansible_unsafe": "{{ x }}"}

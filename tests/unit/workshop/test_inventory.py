@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.provision.inventory import of_workshop
 from labctl.workshop.file import Workshop, parse
 from labctl.workshop.inventory import Means, forks_for, inventory_of
 from labctl.workshop.seats import seats_of
@@ -37,7 +37,7 @@ def made(given: Workshop, version: str | None = "1.8.7") -> dict[str, Any]:
 
 def test_the_real_ansible_finds_every_lab_with_its_connection(tmp_path: Path) -> None:
     path = tmp_path / "inventory.yml"
-    path.write_text(yaml.safe_dump(made(workshop(HOSTS))), encoding="utf-8")
+    path.write_text(of_workshop("w", made(workshop(HOSTS)), "").text(unicode=True), encoding="utf-8")
     words = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(path), "--list"]
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
     done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=True)
@@ -93,3 +93,28 @@ def test_a_host_called_like_a_group_is_refused(name: str) -> None:
     with pytest.raises(LabctlError, match="in Ansible's inventory that of a group") as caught:
         made(workshop(f"hosts: [{{address: a.b, name: {name}}}]\n"))
     assert caught.value.code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("key", ["key", "known_hosts"])
+@pytest.mark.parametrize("text", ["{{ lookup('pipe', 'id') }}", "a{% x", "{# x", 'a"b', "back\\\\slash", "x" * 1025])
+def test_a_path_that_no_file_has_is_refused_with_its_line(key: str, text: str) -> None:
+    shown = json.dumps(text)
+    with pytest.raises(LabctlError, match=rf"line 4: `hosts\[1\]\.{key}` is .* without quotes") as caught:
+        workshop(f"hosts:\n- {{address: far, {key}: {shown}}}\n")
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_ssh_fills_nothing_into_a_path() -> None:
+    one = made(workshop("hosts: [{address: a, name: one, key: 50%h, known_hosts: 50%h}]\n"))["docker_hosts"]["hosts"][
+        "one"
+    ]
+    assert one["ansible_ssh_private_key_file"] == "/files/50%%h"
+    assert "/files/50%%h" in one["ansible_ssh_common_args"]
+
+
+@pytest.mark.parametrize("name", ["all", "labs", "ungrouped"])
+def test_a_docker_host_with_the_name_of_a_group_is_refused_where_the_file_is_read(name: str) -> None:
+    with pytest.raises(LabctlError, match=f"line 4: {name} is the name of a Docker host, and .* that of a group"):
+        workshop(f"hosts:\n- {{address: far, name: {name}}}\n")
+    with pytest.raises(LabctlError, match="that of a group"):
+        workshop("hosts: [{address: on_red}]\n")
