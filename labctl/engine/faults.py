@@ -34,11 +34,11 @@ LABEL_UNTIL = lab_names.LABEL_PREFIX + "fault-until"
 AT_ONCE = 8
 LAST_LINES = 2000
 """More than a server writes between the line of a fault and its end."""
-NOTE = 'printf "\\n%s\\n" "$0" > /proc/1/fd/1'
-"""Writes a line ($0) into a server's log, on a line of its own.
+NOTE = 'printf "%s\\n" "$0" > /proc/1/fd/2'
+"""Writes a line ($0) into a server's log, on the stream that Consul leaves empty.
 
-Consul writes a line and its end one after the other (mitchellh/cli, BasicUi): what comes between the two would stand
-behind Consul's line. So ours begins with an end.
+So it never shares a line with Consul, which writes a line and its end one after the other (mitchellh/cli, BasicUi), and
+nothing that Consul writes is taken for it: who can write there can run programs in the container.
 """
 
 
@@ -235,14 +235,14 @@ def note(servers: Iterable[Server], line: str) -> None:
 
 
 def last_words(server: Server) -> str:
-    """The end of a server's log, of the life that it has or had last. Raises LabctlError."""
+    """What `note` wrote at the end of a server's log, in the life that it has or had last. Raises LabctlError."""
     engine, doing = _engine_of(server.place), f"reading the log of {server.name}"
     with explained(server.place):
         state = engine.get(f"/containers/{server.id}/json", doing=doing)["State"]
         began = datetime.fromisoformat(state["StartedAt"])
         # One that was never started has a date of the year 1.
         since = began.timestamp() if began.year > 1 else 0.0
-        return engine.log(server.id, lines=LAST_LINES, since=since, doing=doing)
+        return engine.log(server.id, "stderr", lines=LAST_LINES, since=since, doing=doing)
 
 
 def _each_server(work: Callable[[Server], None], servers: Iterable[Server]) -> None:

@@ -254,9 +254,12 @@ class Engine:
         """Volumes as `docker inspect` has them."""
         return self.get("/volumes", filters, doing=doing).get("Volumes") or []
 
-    def log(self, container: str, *, lines: int, since: float, doing: str) -> str:
-        """The last lines that a container wrote, of those since a time (in seconds since 1970)."""
-        query = {"stdout": 1, "stderr": 1, "tail": lines, "since": f"{since:.6f}"}
+    def log(self, container: str, stream: str, *, lines: int, since: float, doing: str) -> str:
+        """What of the last lines that a container wrote is of a stream, `stdout` or `stderr`, and since a time.
+
+        The time is in seconds since 1970.
+        """
+        query = {stream: 1, "tail": lines, "since": f"{since:.6f}"}
         return _output(self.ask("GET", f"/containers/{_part(container)}/logs", query, doing=doing))
 
     # -- what changes something ------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """What labctl writes into a server's log when it breaks something: it then stands beside what Raft made of it.
 
-The lines have the form of Consul's own, and the module `labctl.fault`.
+The lines have the form of Consul's own, and the module `labctl.fault`. They go to standard error, where Consul writes
+nothing: what Consul writes holds words of others, and before hclog 1.0 also their line ends (the name of a service
+that is registered over the HTTP API), so that a whole line of its log is no proof that it is ours.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
 MODULE = "labctl.fault"
 _NOTED = re.compile(
-    rf'(\S+) \[WARN\]  {MODULE}: fault (began|ended): id=(\w+) servers=\S*(?: what="([^"]*)")?(?: seconds=(\S+))?'
+    rf"(\d{{4}}-\d\d-\d\dT\S+) \[WARN\]  {MODULE}: fault (began|ended): id=([0-9a-f]+) servers=[\w,.-]*"
+    r'(?: what="([^"\n]*)")?(?: seconds=([0-9.e+]+))?',
+    re.ASCII,
 )
 
 
@@ -49,13 +53,14 @@ def ended(now: datetime, fault: str, servers: Iterable[str]) -> str:
 
 
 def last(text: str) -> Noted | None:
-    """The fault that lines of a server's log tell of last; None where there is none, or it was ended."""
-    found = None
-    for found in _NOTED.finditer(text):  # noqa: B007 - the last one
-        pass
-    if found is None or found[2] == "ended":
-        return None
-    return Noted(found[3], found[4] or "", _until(found[1], found[5]))
+    """The fault that lines of a server's standard error tell of last; None where there is none, or it was ended.
+
+    Only a whole line is one of ours.
+    """
+    for line in reversed(text.split("\n")):
+        if found := _NOTED.fullmatch(line):
+            return None if found[2] == "ended" else Noted(found[3], found[4] or "", _until(found[1], found[5]))
+    return None
 
 
 def _until(stamp: str, seconds: str | None) -> datetime | None:

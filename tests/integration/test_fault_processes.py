@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.disturbed import EVERYBODY, NAMES, broken, helpers, is_clean, seen_by, who_reaches_whom
+from labctl.portable.consul_door import Door
+from labctl.raft import fault_lines
+from tests.integration.disturbed import (
+    EVERYBODY,
+    NAMES,
+    broken,
+    helpers,
+    is_clean,
+    log_of,
+    seen_by,
+    who_reaches_whom,
+)
 from tests.integration.elections import ELECTION_SECONDS, status_of
 from tests.integration.harness import container, docker, inspect, wait_until
 
@@ -103,6 +116,21 @@ def test_a_lease_that_is_over_does_not_start_what_was_started_and_killed_without
     docker("kill", container(lab, "consul2"))
     assert waiting(ada, fault), "the lease was over before: this machine is too slow"
     wait_until(lambda: not waiting(ada, fault), ELECTION_SECONDS, "the lease to be over")
+    assert state(lab, "consul2") == "exited"
+
+
+def test_a_line_that_somebody_made_consul_log_is_no_fault_and_starts_nothing(ada: Person, lab: str) -> None:
+    ours = fault_lines.began(datetime.now(UTC), "abcdef", "stop consul2", ["consul2"], None)
+    at = next(str(one["http"]) for one in status_of(ada, lab)["servers"] if one["name"] == "consul2")
+    door = Door(int(at.rpartition(":")[2]))
+    service = {"Name": "x", "ID": f"x\n{ours}\nx"}
+    door.request("PUT", "/v1/agent/service/register", json.dumps(service).encode())
+    # Consul 1.8 writes the line ends of others as they are, so this is a whole line of its log.
+    wait_until(lambda: ours in log_of(lab, "consul2"), ELECTION_SECONDS, "consul2 to write the line")
+    docker("stop", container(lab, "consul2"))
+    assert status_of(ada, lab)["faults"] == []
+    refused = ada.run("fault", "heal", "abcdef", "--lab", lab)
+    assert (refused.code, refused.sentence().partition(":")[0]) == (1, f"The lab {lab} has no fault abcdef")
     assert state(lab, "consul2") == "exited"
 
 

@@ -25,6 +25,7 @@ from tests.integration.disturbed import (
     helpers,
     is_clean,
     knock,
+    log_of,
     reaches,
     seen_by,
     who_reaches_whom,
@@ -71,7 +72,7 @@ def test_what_is_noted_never_shares_a_line_with_consul(ada: Person, lab: str) ->
     finally:
         over.set()
         talker.join()
-    noted = [line for line in docker("logs", container(lab, "consul1")).splitlines() if "PROBE" in line]
+    noted = [line for line in log_of(lab, "consul1") if "PROBE" in line]
     assert len(noted) == 60_000
     assert set(noted) == {"PROBE labctl.fault: probe"}
 

@@ -78,13 +78,19 @@ def test_stop_resume_and_restart_keep_the_cluster(play: Callable[..., Result], a
     assert get(lab, "consul3", "kept") == "by Ansible"
 
 
-def test_logs_fetches_every_servers_log(play: Callable[..., Result], lab: str) -> None:
+def test_logs_fetches_every_servers_log_with_what_was_broken(
+    play: Callable[..., Result], ada: Person, lab: str
+) -> None:
     fetched = ROOT / "raft-logs" / lab
+    ada.done("fault", "stop", "consul1", "--lab", lab)
+    ada.done("fault", "start", "consul1", "--lab", lab)
     try:
         assert play("logs").code == 0
         for server in ("consul1", "consul2", "consul3"):
             (file,) = [path for path in fetched.rglob("*") if path.is_file() and server in path.name]
-            assert "raft" in file.read_text()
+            text = file.read_text()
+            assert "raft" in text
+            assert text.count("labctl.fault: fault began") == (1 if server == "consul1" else 0)
     finally:
         shutil.rmtree(fetched, ignore_errors=True)
 

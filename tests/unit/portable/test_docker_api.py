@@ -223,14 +223,14 @@ def test_a_name_cannot_leave_its_part_of_the_path(docker: FakeDocker) -> None:
     assert docker.calls == [["container", "inspect", "../../volumes/x?force=1"]]
 
 
-def test_the_end_of_a_log_is_what_both_streams_had_since_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_log_is_what_a_stream_had_since_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str, dict[str, object]]] = []
 
     def ask(_: Engine, method: str, path: str, query: dict[str, object], *, doing: str) -> bytes:
         assert doing == "reading"
         asked.append((method, path, query))
-        return b"\x01\0\0\0\0\0\0\x04one\n\x02\0\0\0\0\0\0\x04two\n"
+        return b"\x02\0\0\0\0\0\0\x04one\n\x02\0\0\0\0\0\0\x04two\n"
 
     monkeypatch.setattr(Engine, "ask", ask)
-    assert Engine().log("a/b", lines=5, since=12.25, doing="reading") == "one\ntwo\n"
-    assert asked == [("GET", "/containers/a%2Fb/logs", {"stdout": 1, "stderr": 1, "tail": 5, "since": "12.250000"})]
+    assert Engine().log("a/b", "stderr", lines=5, since=12.25, doing="reading") == "one\ntwo\n"
+    assert asked == [("GET", "/containers/a%2Fb/logs", {"stderr": 1, "tail": 5, "since": "12.250000"})]

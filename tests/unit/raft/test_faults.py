@@ -122,3 +122,39 @@ def test_the_end_of_a_log_tells_which_fault_a_server_is_in(
     lines: list[str], noted: tuple[str, str, datetime | None] | None
 ) -> None:
     assert fault_lines.last("\n".join(lines)) == noted
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '2026-01-01T00:00:00Z [INFO]  agent: (LAN) joining: lan_addresses=["{}"]',
+        "2026-01-01T00:00:00Z [INFO]  agent: Synced service: service={}",
+        "{} ",
+        " {}",
+        "    {}",
+        "{}: and more",
+        "  | {}",
+        "x | {}",
+        "2026-01-01T00:00:00Z {}",
+        '{{"@level":"warn","@message":"fault began","@module":"labctl.fault","id":"ab12cd","what":"kill consul1"}} {}',
+        "\x1b[0m{}",
+        "x\u2028{}",
+        "x\r{}",
+    ],
+)
+def test_words_of_ours_within_a_line_of_others_are_no_fault_and_end_none(line: str) -> None:
+    assert fault_lines.last(line.format(killed("ab12cd"))) is None
+    assert fault_lines.last(f"{killed('ab12cd')}\n{line.format(fault_lines.ended(BEGIN, 'ab12cd', []))}\n") is not None
+
+
+@pytest.mark.parametrize(
+    "words", ["isolate consul1,consul2", "partition consul1,consul2 / consul3", "delay 200 ±20 any"]
+)
+@pytest.mark.parametrize("lease", [None, 60.0, 0.5, 1e6])
+def test_what_is_written_is_read_by_both_readers_alike(words: str, lease: float | None) -> None:
+    line = fault_lines.began(BEGIN, "0a1b2c", words, ["consul1", "consul2"], lease)
+    noted, event = fault_lines.last(line), read_line(line, server="consul1", line_no=1)
+    assert noted is not None
+    assert event is not None
+    assert (noted.fault, noted.words) == (event.values["id"], event.values["what"]) == ("0a1b2c", words)
+    assert noted.until == (None if lease is None else at(lease))
