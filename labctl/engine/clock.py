@@ -36,3 +36,10 @@ def difference(place: Place = HERE) -> Difference | None:
         return None
     half: timedelta = (end - begin) / 2
     return Difference((there - (begin + half)).total_seconds(), half.total_seconds())
+
+
+def now(place: Place = HERE) -> datetime:
+    """What time it is by the Docker host's clock, as well as that can be known. Raises LabctlError."""
+    found = difference(place)
+    ahead = found.seconds if found is not None and found.certain else 0.0
+    return datetime.now(UTC) + timedelta(seconds=ahead)

@@ -8,6 +8,7 @@ import os
 import tarfile
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from labctl.flows.recordings import MANIFEST
 from labctl.show import story_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
@@ -78,9 +79,10 @@ def _add(bundle: tarfile.TarFile, name: str, text: str) -> None:
     bundle.addfile(entry, io.BytesIO(content))
 
 
-def _story(lab: Lab, lines: Iterable[LogLine]) -> str:
+def _story(lab: Lab, lines: Sequence[LogLine]) -> str:
     out = io.StringIO()
-    story, events = flow.of_everything(flow.of_lines(lab, lines))
+    source = replace(flow.of_lines(lab, lines), reached=lambda: lines[-1].when if lines else None)
+    story, events = flow.of_everything(source)
     story_json.write_document(story, events, out)
     return out.getvalue()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.raft.envelope import open_envelope
 from labctl.raft.order import merge
 from labctl.raft.read import is_told, read_line
 from labctl.raft.sieve import sift
@@ -34,9 +35,23 @@ MULTIPLIER = 1
 """The `raft_multiplier` of all servers whose logs labctl ships."""
 CHUNK_BYTES = 1 << 18
 CHUNKS_OF_BEGINNING = 2
+END_BYTES = 1 << 14
+"""At the end of a log, where its last stamp is looked for."""
 MANIFEST = "manifest.json"
 MOST_BYTES_OF_MANIFEST = 1 << 20
 _GZIP = b"\x1f\x8b"
+
+
+class Reached:
+    """How far recordings go: the time of the last line of all, also of one that no story tells."""
+
+    def __init__(self) -> None:
+        self.time: datetime | None = None
+
+    def see(self, time: datetime | None) -> None:
+        """A line has this time."""
+        if time is not None and (self.time is None or time > self.time):
+            self.time = time
 
 
 @dataclass(frozen=True)
@@ -55,15 +70,19 @@ class Recording:
     path: Path | None
     member: str = ""
 
-    def events(self, *, everything: bool = False, of_hosts: bool = False) -> Iterator[Event]:
+    def events(
+        self, *, everything: bool = False, of_hosts: bool = False, reached: Reached | None = None
+    ) -> Iterator[Event]:
         """Read the events. Raises LabctlError.
 
         Args:
             everything: also those that are `other`.
             of_hosts: the log is of several machines, which syslog or journald names.
+            reached: learns how far the log goes, once it was read.
         """
         near = self._written()
-        for number, raw in sift(self._chunks(), everything=everything):
+        end = bytearray()
+        for number, raw in sift(_remembered(self._chunks(), end), everything=everything):
             line = raw.decode("utf-8", "replace")
             event = read_line(
                 line, server="", line_no=number, file=self.name, near=near, otherwise=self.server, of_hosts=of_hosts
@@ -71,6 +90,8 @@ class Recording:
             if event is not None and (everything or is_told(event)):
                 near = event.time or near
                 yield event
+        if reached is not None:
+            reached.see(_last_time(bytes(end), near))
 
     def begin(self, *, of_hosts: bool) -> Iterator[Event]:
         """Read the events at its beginning, to learn who is who before they are told. Raises LabctlError."""
@@ -101,6 +122,23 @@ class Recording:
         except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise LabctlError(f"The log {self.name} could not be read to its end: {why}.") from error
+
+
+def _remembered(chunks: Iterable[bytes], end: bytearray) -> Iterator[bytes]:
+    """Hand on the pieces of a log, and keep its end."""
+    for chunk in chunks:
+        end += chunk[-END_BYTES:]
+        del end[:-END_BYTES]
+        yield chunk
+
+
+def _last_time(end: bytes, near: datetime) -> datetime | None:
+    """The time of the last line that has one, at the end of a log."""
+    for raw in reversed(end.split(b"\n")):
+        envelope = open_envelope(raw.decode("utf-8", "replace"), near=near)
+        if envelope is not None and envelope.time is not None:
+            return envelope.time
+    return None
 
 
 @contextlib.contextmanager
@@ -186,13 +224,20 @@ def _is_log(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".")
 
 
-def events(recordings: Iterable[Recording], *, everything: bool = False, names: Names | None = None) -> Iterator[Event]:
+def events(
+    recordings: Iterable[Recording],
+    *,
+    everything: bool = False,
+    names: Names | None = None,
+    reached: Reached | None = None,
+) -> Iterator[Event]:
     """All events of all recordings in one order of time.
 
     Args:
         recordings: which.
         everything: also the events that are `other`.
         names: learn here who is who from the beginnings of the logs, before the first event is told.
+        reached: learns how far they go, once all were read.
     """
     streams = []
     for one in recordings:
@@ -201,5 +246,5 @@ def events(recordings: Iterable[Recording], *, everything: bool = False, names: 
         if names is not None:
             for event in one.begin(of_hosts=of_hosts):
                 names.learn(event)
-        streams.append(one.events(everything=everything, of_hosts=of_hosts))
+        streams.append(one.events(everything=everything, of_hosts=of_hosts, reached=reached))
     return streams[0] if len(streams) == 1 else merge(streams)

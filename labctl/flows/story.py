@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.engine import client as engine
-from labctl.engine import logs
+from labctl.engine import clock, logs
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import recordings
@@ -20,7 +21,7 @@ from labctl.raft.story import Story
 from labctl.raft.timers import timers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from labctl.engine.labs import Lab
     from labctl.engine.logs import LogLine
@@ -45,12 +46,14 @@ class Source:
         servers: the servers' names, where they are known before anything was read.
         timers: what the servers' timers are set to, where that is known.
         names: who is who, as far as it is known beforehand.
+        reached: how far the logs go, once all events were read; None where nobody knows.
     """
 
     events: Iterator[Event]
     servers: list[str] = field(default_factory=list)
     timers: Timers | None = None
     names: Names = field(default_factory=Names)
+    reached: Callable[[], datetime | None] = lambda: None
 
 
 def source(  # noqa: PLR0913 - what `labctl story` can be told
@@ -87,8 +90,9 @@ def _source(what: Sequence[str], *, sample: str, follow: bool, everything: bool,
 
 
 def _of_recordings(found: list[Recording], timers: Timers | None, *, everything: bool) -> Source:
-    names = Names()
-    return Source(recordings.events(found, everything=everything, names=names), timers=timers, names=names)
+    names, reached = Names(), recordings.Reached()
+    events = recordings.events(found, everything=everything, names=names, reached=reached)
+    return Source(events, timers=timers, names=names, reached=lambda: reached.time)
 
 
 def _means_a_lab(name: str) -> bool:
@@ -107,7 +111,14 @@ def _of_lab(name: str | None, owner: str, *, follow: bool, everything: bool) -> 
     # The line that says which ID is whose may come after those that name the ID.
     for event in events_of(lines):
         known.names.learn(event)
-    return known
+    return replace(known, reached=lambda: _now(lab))
+
+
+def _now(lab: Lab) -> datetime | None:
+    """What time it is where the lab is: so far go its logs, also where nothing was said for long."""
+    with contextlib.suppress(LabctlError):
+        return clock.now(lab.place)
+    return None
 
 
 def of_lines(lab: Lab, lines: Iterable[LogLine], *, everything: bool = False) -> Source:
@@ -134,7 +145,7 @@ def of_everything(source: Source, since: datetime | None = None) -> tuple[Story,
 
     What was over by then is left out; terms and names are still known from it.
     """
-    story = Story(since, source.timers, source.names)
+    story = Story(since, source.timers, source.names, source.reached)
     told = story.told(source.events)
     return story, told if since is None else _from_then_on(told, since)
 
@@ -165,7 +176,7 @@ def of_one_election(source: Source, number: int) -> tuple[Story, Iterator[Event]
     It begins where the candidate gave up waiting for a leader and ends where the campaign, and what followed from
     it in the same term, was over.
     """
-    story = Story(timers=source.timers, names=source.names)
+    story = Story(None, source.timers, source.names, source.reached)
     told = list(story.told(source.events))
     there = len(story.elections)
     if not 1 <= number <= there:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MODULE = "labctl.fault"
 _NOTED = re.compile(
-    rf"(\d{{4}}-\d\d-\d\dT\S+) \[WARN\]  {MODULE}: fault (began|ended): id=([0-9a-f]+) servers=[\w,.-]*"
+    rf"(\d{{4}}-\d\d-\d\dT\S+) \[WARN\]  {MODULE}: fault (began|ended|failed): id=([0-9a-f]+) servers=[\w,.-]*"
     r'(?: what="([^"\n]*)")?(?: seconds=([0-9.e+]+))?',
     re.ASCII,
 )
@@ -52,14 +52,19 @@ def ended(now: datetime, fault: str, servers: Iterable[str]) -> str:
     return _line(now, f"fault ended: id={fault} servers={','.join(servers)}")
 
 
+def failed(now: datetime, fault: str, servers: Iterable[str]) -> str:
+    """The line of a fault that a line said would begin, and that did not."""
+    return _line(now, f"fault failed: id={fault} servers={','.join(servers)}")
+
+
 def last(text: str) -> Noted | None:
-    """The fault that lines of a server's standard error tell of last; None where there is none, or it was ended.
+    """The fault that lines of a server's standard error tell of last; None where there is none, or it ended or failed.
 
     Only a whole line is one of ours.
     """
     for line in reversed(text.split("\n")):
         if found := _NOTED.fullmatch(line):
-            return None if found[2] == "ended" else Noted(found[3], found[4] or "", _until(found[1], found[5]))
+            return Noted(found[3], found[4] or "", _until(found[1], found[5])) if found[2] == "began" else None
     return None
 
 

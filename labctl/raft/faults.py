@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 UNSETTLED = 64
 """Faults that are kept open: one that so many others followed is over, whoever did not say so."""
 LONGEST_SECONDS = 86_400.0
+_OF_PROCESSES = frozenset({"kill", "stop", "pause"})
+# No server is in it once it was said.
+_AT_ONCE = frozenset({"transfer-leader"})
+
+EndedBy = Literal["lease", "heal", "restart"]
 
 
 @dataclass(slots=True)
@@ -27,8 +32,10 @@ class Fault:
         what: as it was asked for, such as `isolate consul2`.
         servers: who was disturbed.
         since: when it began.
-        until: when it ended; None where that is not known, as of a server that was killed.
-        ended_by: its `lease` was over, or it was healed before (`heal`).
+        until: when it ended in the last of them; None where that is not known, as of a server that was killed.
+        ended_by: its `lease` was over, it was healed (`heal`), or the server was started again (`restart`), which ends
+            a fault of its network too.
+        lasts: its lease was not over yet where the log ends.
     """
 
     id: str
@@ -36,7 +43,8 @@ class Fault:
     servers: list[str]
     since: datetime | None
     until: datetime | None = None
-    ended_by: Literal["lease", "heal"] | None = None
+    ended_by: EndedBy | None = None
+    lasts: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -47,7 +55,60 @@ class Fault:
         """Whether it lasted at some time between two."""
         if self.since is None or begin is None or end is None:
             return False
-        return self.since <= end and (self.until or self.since) >= begin
+        return self.since <= end and (self.lasts or (self.until or self.since) >= begin)
+
+
+class _End(NamedTuple):
+    """When and by what a fault ended in one server."""
+
+    time: datetime
+    by: EndedBy
+
+
+@dataclass(slots=True)
+class _Open:
+    """A fault that may not be over.
+
+    Attributes:
+        fault: what will be told.
+        lease: when its lease is over; None where it has none. What was done to a process does not end by itself then.
+        ends: how it ended in each server in which it is over.
+    """
+
+    fault: Fault
+    lease: datetime | None = None
+    ends: dict[str, _End] = field(default_factory=dict)
+
+    @property
+    def verb(self) -> str:
+        return self.fault.what.partition(" ")[0]
+
+    @property
+    def lease_ends_it(self) -> bool:
+        """The kernel keeps the lease of a fault of the network; that of a process is kept where labctl is."""
+        return self.lease is not None and self.verb not in _OF_PROCESSES
+
+    def end_of(self, server: str, reached: datetime | None) -> _End | None:
+        """How it ended in a server, as far as the log goes; None where it did not."""
+        end = self.ends.get(server)
+        if self.lease_ends_it and self.lease is not None:
+            if end is not None and end.time >= self.lease:
+                return _End(self.lease, "lease")
+            if end is None and reached is not None and reached >= self.lease:
+                return _End(self.lease, "lease")
+        return end
+
+    def settle(self, reached: datetime | None) -> None:
+        """Write down how it ended, as far as the log goes."""
+        fault = self.fault
+        fault.servers.sort()
+        ends = [self.end_of(server, reached) for server in fault.servers]
+        over = [one for one in ends if one is not None]
+        if len(over) == len(ends):
+            last = max(over, key=lambda one: one.time)
+            fault.until, fault.ended_by = last
+        else:
+            fault.lasts = self.lease_ends_it
 
 
 class Faults:
@@ -63,46 +124,70 @@ class Faults:
     def __init__(self, is_over: Callable[[datetime | None], bool]) -> None:
         self.faults: list[Fault] = []
         self._is_over = is_over
-        self._open: dict[str, Fault] = {}
+        self._open: dict[str, _Open] = {}
 
     def begin(self, event: Event) -> None:
         """A server's log says that a fault begins; it stands in the log of each server that it is for."""
         values = event.values
         name = values.get("id", "")
-        fault = self._open.get(name)
-        if fault is None:
-            fault = self._open[name] = Fault(name, values.get("what", ""), [], event.time)
+        one = self._open.get(name)
+        if one is None:
+            one = self._open[name] = _Open(Fault(name, values.get("what", ""), [], event.time))
             lease = _seconds(values.get("seconds"))
             if lease is not None and event.time is not None:
-                fault.until, fault.ended_by = _later(event.time, lease), "lease"
+                one.lease = _later(event.time, lease)
             if len(self._open) > UNSETTLED:
-                self._settle(next(iter(self._open)))
-        if event.server not in fault.servers:
-            fault.servers.append(event.server)
+                self._settle(next(iter(self._open)), event.time)
+        if event.server not in one.fault.servers:
+            one.fault.servers.append(event.server)
 
     def end(self, event: Event) -> None:
         """A server's log says that a fault was healed."""
-        fault = self._open.get(event.values.get("id", ""))
-        if fault is None or event.time is None:
+        one = self._open.get(event.values.get("id", ""))
+        if one is None or event.time is None:
             return
-        if fault.until is None or event.time < fault.until:
-            fault.until, fault.ended_by = event.time, "heal"
+        if one.verb not in _OF_PROCESSES:
+            # Where it was started again before, nothing was left to be healed.
+            one.ends.setdefault(event.server, _End(event.time, "heal"))
+            return
+        by: EndedBy = "lease" if one.lease is not None and event.time >= one.lease else "heal"
+        one.ends[event.server] = _End(event.time, by)
 
-    def finish(self) -> None:
-        """The log has ended."""
+    def fail(self, event: Event) -> None:
+        """A server's log says that a fault that was to begin there did not."""
+        one = self._open.get(event.values.get("id", ""))
+        if one is None or event.server not in one.fault.servers:
+            return
+        one.fault.servers.remove(event.server)
+        if not one.fault.servers:
+            del self._open[one.fault.id]
+
+    def restart(self, event: Event) -> None:
+        """A server was started: it runs, and in a network of its own that no rule was put into."""
+        if event.time is None:
+            return
+        for one in self._open.values():
+            if event.server in one.fault.servers and one.verb not in _AT_ONCE:
+                one.ends.setdefault(event.server, _End(event.time, "restart"))
+
+    def finish(self, reached: Callable[[], datetime | None]) -> None:
+        """The log has ended; `reached` says how far it goes, and is asked only where something may last."""
+        if not self._open:
+            return
+        end = reached()
         for name in list(self._open):
-            self._settle(name)
+            self._settle(name, end)
 
     def take(self) -> list[Fault]:
         """Take out what will not change any more."""
         faults, self.faults = self.faults, []
         return faults
 
-    def _settle(self, name: str) -> None:
-        fault = self._open.pop(name)
-        fault.servers.sort()
-        if not self._is_over(fault.until or fault.since):
-            self.faults.append(fault)
+    def _settle(self, name: str, reached: datetime | None) -> None:
+        one = self._open.pop(name)
+        one.settle(reached)
+        if one.fault.lasts or not self._is_over(one.fault.until or one.fault.since):
+            self.faults.append(one.fault)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -438,6 +438,7 @@ RULES: tuple[Rule, ...] = (
     # What labctl itself writes when it breaks something.
     Rule("fault_began", "labctl fault_lines.py", r"fault began$", "labctl"),
     Rule("fault_ended", "labctl fault_lines.py", r"fault ended$", "labctl"),
+    Rule("fault_failed", "labctl fault_lines.py", r"fault failed$", "labctl"),
     # What Raft says of things that are no events of an election: known, but without a name.
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1032", r"failed to commit logs"),
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1059", r"skipping application of old log"),

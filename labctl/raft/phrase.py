@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _PLAIN: Mapping[str, str] = {
     "fault_ended": "is left in peace again",
+    "fault_failed": "could not be disturbed: it goes on",
     "no_known_peers": "knows no peers yet: it waits",
     "election_suppressed": "is not a voter of the cluster: it starts no election",
     "bootstrap_attempt": "found as many servers as it expects: it makes them the cluster",

@@ -82,6 +82,7 @@ class _Server:
     waited: float | None = None
     ending: EndedBy | None = None
     transferring: datetime | None = None
+    killed: datetime | None = None  # when a line said that it is killed next
     last: datetime | None = None
 
 
@@ -92,6 +93,7 @@ class Story:
         since: elections, reigns and outages that were over by then are left out.
         timers: what the servers' timers were set to, where that is known.
         names: who is who, as far as it is known beforehand.
+        reached: how far the log goes; None where nothing is known but the events.
 
     Attributes:
         timers: as given.
@@ -99,7 +101,13 @@ class Story:
         names: who is who.
     """
 
-    def __init__(self, since: datetime | None = None, timers: Timers | None = None, names: Names | None = None) -> None:
+    def __init__(
+        self,
+        since: datetime | None = None,
+        timers: Timers | None = None,
+        names: Names | None = None,
+        reached: Callable[[], datetime | None] = lambda: None,
+    ) -> None:
         self.timers = timers
         self.unparsed = 0
         self.names = Names() if names is None else names
@@ -108,6 +116,8 @@ class Story:
         self._campaigns = Campaigns(self.names, self._is_over)
         self._reigns = Reigns(self.names, self._is_over, lambda server: self._servers[server].last)
         self._faults = Faults(self._is_over)
+        self._reached = reached
+        self._last: datetime | None = None
         self._won: int | None = None
         self._from_the_beginning = False
         self._acts: dict[str, Callable[[_Server, Event], int | None]] = {
@@ -139,6 +149,7 @@ class Story:
             "transfer_done_or_lost": self._after_transfer,
             "fault_began": self._break,
             "fault_ended": lambda _, event: self._faults.end(event),
+            "fault_failed": self._spare,
             **dict.fromkeys(_ENDS, self._notice),
             **dict.fromkeys((*LOST, BACK, BEHIND, REMOVED), self._reach),
         }
@@ -155,6 +166,8 @@ class Story:
 
     def tell(self, event: Event) -> Event:
         """Take in the next event. Returns it with its term where that can be inferred, and its peer by name."""
+        if event.time is not None and (self._last is None or event.time > self._last):
+            self._last = event.time
         if event.event == OTHER:
             self.unparsed += is_unparsed(event)
             return event
@@ -210,9 +223,10 @@ class Story:
 
     def finish(self) -> None:
         """Settle what is open: the log has ended."""
+        self._end_killed()
         self._reigns.finish()
         self._campaigns.finish()
-        self._faults.finish()
+        self._faults.finish(self._end)
 
     # -- terms -----------------------------------------------------------------------------------------------
 
@@ -317,6 +331,7 @@ class Story:
         return election.term
 
     def _lead(self, server: _Server, event: Event) -> int | None:
+        self._end_killed()
         term = server.election.term if server.election else server.term
         self._end_reign(server, event.time, "restarted")
         server.role, server.election, server.ending = "leader", None, None
@@ -336,6 +351,8 @@ class Story:
 
     def _start(self, server: _Server, event: Event) -> None:
         """A process begins: whatever the one before it was doing is over."""
+        self._end_killed()
+        self._faults.restart(event)
         self._end_election(server, event)
         self._end_reign(server, event.time, "restarted")
         server.role, server.cause = "follower", "unknown"
@@ -389,8 +406,19 @@ class Story:
     def _break(self, server: _Server, event: Event) -> None:
         self._faults.begin(event)
         if event.values.get("what", "").startswith("kill "):
-            # It will write nothing more: no other line says when it ceased to lead.
-            self._end_reign(server, event.time, "killed")
+            # It will write nothing more, so no other line says when it ceased to lead; unless it was not killed.
+            server.killed = event.time
+
+    def _spare(self, server: _Server, event: Event) -> None:
+        self._faults.fail(event)
+        server.killed = None
+
+    def _end_killed(self) -> None:
+        """Something follows from it that servers were killed: then they were."""
+        for server in self._servers.values():
+            if server.killed is not None:
+                self._end_reign(server, server.killed, "killed")
+                server.killed = None
 
     def _refuse(self, server: _Server, event: Event) -> int | None:
         if event.event == "vote_duplicate_term":
@@ -438,6 +466,10 @@ class Story:
     def _end_reign(self, server: _Server, time: datetime | None, otherwise: EndedBy) -> None:
         self._reigns.end(server.name, time, server.ending or otherwise, needed=server.needed)
         server.ending = None
+
+    def _end(self) -> datetime | None:
+        """How far the log goes: at least as far as its last event."""
+        return max((one for one in (self._last, self._reached()) if one is not None), default=None)
 
     def _is_over(self, time: datetime | None) -> bool:
         return self._since is not None and time is not None and time < self._since

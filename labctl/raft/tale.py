@@ -40,6 +40,11 @@ _ENDS = {
     "restarted": "it was started again",
     "silent": "its log just ends",
 }
+_FAULT_ENDS = {
+    "lease": "its lease was over",
+    "heal": "it was healed",
+    "restart": "it was started again",
+}
 
 
 def listed(names: list[str]) -> str:
@@ -147,12 +152,14 @@ def of_reign(reign: Reign, timers: Timers | None = None) -> str:
 
 def of_fault(fault: Fault) -> str:
     """Tell what was broken on purpose, and when it was over."""
+    if fault.lasts:
+        are = "is" if len(fault.servers) == 1 else "are"
+        return f"{listed(fault.servers)} {are} disturbed on purpose, and still {are} where the log ends: {fault.what}."
     took = elapsed(fault.since, fault.until)
     disturbed = f"{listed(fault.servers)} {'was' if len(fault.servers) == 1 else 'were'} disturbed on purpose"
     if fault.ended_by is None or took is None:
         return f"{disturbed}: {fault.what}."
-    end = "its lease was over" if fault.ended_by == "lease" else "it was healed"
-    return f"{disturbed} for {took}, until {end}: {fault.what}."
+    return f"{disturbed} for {took}, until {_FAULT_ENDS[fault.ended_by]}: {fault.what}."
 
 
 _OUTAGE_ENDS = {

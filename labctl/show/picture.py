@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from labctl.raft.event import Event
+    from labctl.raft.faults import Fault
     from labctl.raft.story import Story
 
 Role = Literal["follower", "candidate", "leader"]
@@ -160,7 +161,7 @@ def picture_of(story: Story, events: Iterable[Event]) -> Picture:
             band
             for one in story.faults
             for name in one.servers
-            for band in drawn.band("fault", name, one.since, one.until or one.since, tale.of_fault(one), picture)
+            for band in drawn.band("fault", name, one.since, _end_of(one), tale.of_fault(one), picture)
         ),
         *(
             band
@@ -175,6 +176,11 @@ def picture_of(story: Story, events: Iterable[Event]) -> Picture:
         "On purpose": [tale.of_fault(one) for one in story.faults],
     }
     return picture
+
+
+def _end_of(fault: Fault) -> datetime | None:
+    """Until when a fault is drawn; None is to the end. One of whose end nothing is known is drawn where it began."""
+    return None if fault.lasts else fault.until or fault.since
 
 
 class _Drawing:

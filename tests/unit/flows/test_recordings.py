@@ -180,3 +180,19 @@ def test_logs_and_two_bundles_have_no_one_setting(tmp_path: Path) -> None:
     (tmp_path / "consul1.log").write_text(WON.format(1), encoding="utf-8")
     for names in (["a.tgz", "b.tgz"], ["a.tgz", "consul1.log"]):
         assert recordings.multiplier_of(recordings.find([str(tmp_path / name) for name in names])) is None
+
+
+@pytest.mark.parametrize(("last", "lasts"), [("2021-01-24T00:00:59Z", True), ("2021-01-24T00:01:01Z", False)])
+@pytest.mark.parametrize("end", ["\n", "", "\n\n==> no stamp\n", "\n" + "x" * 9000 + "\n"])
+def test_a_fault_is_over_where_the_log_goes_on_for_so_long_whatever_it_is_about(
+    tmp_path: Path, last: str, lasts: bool, end: str
+) -> None:
+    fault = (
+        '2021-01-24T00:00:01.000Z [WARN]  labctl.fault: fault began: id=ab12cd servers=a what="isolate a" seconds=60\n'
+    )
+    path = tmp_path / "a.log"
+    path.write_text(fault + "x" * 70_000 + f"\n{last} [INFO]  agent: Synced node info{end}", encoding="utf-8")
+    story, events = flow.of_everything(flow.source([str(path)]))
+    assert [event.event for event in events] == ["fault_began"]
+    (found,) = story.faults
+    assert (found.lasts, found.until is None) == (lasts, lasts)

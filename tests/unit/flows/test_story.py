@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.engine import logs
+from labctl.engine import clock, logs
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import story as flow
+from labctl.raft import fault_lines
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.raft.logs import SAMPLES
 
@@ -65,6 +66,25 @@ def test_a_labs_lines_have_dockers_time_and_their_number(monkeypatch: pytest.Mon
     assert source.servers == ["consul1", "consul2", "consul3"]
     found = [(one.event, one.line_no, one.time and one.time.microsecond) for one in source.events]
     assert found == [("election_won", 1, 250_000), ("other", 3, 500_000)]
+
+
+@pytest.mark.parametrize(("now", "lasts"), [("2021-01-24T00:00:30", True), ("2021-01-24T00:02:00", False), ("", True)])
+def test_a_labs_log_goes_as_far_as_its_docker_hosts_clock(
+    monkeypatch: pytest.MonkeyPatch, now: str, lasts: bool
+) -> None:
+    def asked(_: object) -> datetime:
+        if not now:
+            raise LabctlError("The Docker Engine did not answer.")
+        return datetime.fromisoformat(now).replace(tzinfo=UTC)
+
+    monkeypatch.setattr("labctl.engine.client.connect", lambda: stand_in.FakeEngine(stand_in.lab("ada")))
+    monkeypatch.setattr(clock, "now", asked)
+    began = datetime(2021, 1, 24, tzinfo=UTC)
+    line = fault_lines.began(began, "ab12cd", "isolate consul2", ["consul2"], 60)
+    monkeypatch.setattr(logs, "read", lambda *_: [logs.LogLine("consul2", "2021-01-24T00:00:01.000000000Z", line)])
+    story, events = flow.of_everything(flow.source([]))
+    list(events)
+    assert [one.lasts for one in story.faults] == [lasts]
 
 
 # -- since ------------------------------------------------------------------------------------------------------

@@ -25,15 +25,21 @@ def story_of(*lines: tuple[str, str]) -> Story:
     return story
 
 
+STARTED = "initial configuration: index=0 servers=[]"
+
+
+def raft(
+    seconds: float, words: str = 'entering follower state: follower="Node at 10.0.0.2:8300 [Follower]" leader='
+) -> str:
+    stamp = at(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{stamp} [INFO]  agent.server.raft: {words}"
+
+
 def began(seconds: float = 0, lease: float | None = 30, fault: str = "ab12cd") -> str:
     return fault_lines.began(at(seconds), fault, "isolate consul2", ["consul2"], lease)
 
 
 def test_a_leader_that_was_killed_led_until_then() -> None:
-    def raft(seconds: float, words: str) -> str:
-        stamp = at(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return f"{stamp} [INFO]  agent.server.raft: {words}"
-
     killed = fault_lines.began(at(5), "ab12cd", "kill consul1", ["consul1"], None)
     story = story_of(
         ("consul1", raft(0, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"')),
@@ -58,7 +64,22 @@ def test_the_line_of_a_fault_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [
-        ((began(),), "consul2 was disturbed on purpose for 30.0 s, until its lease was over: isolate consul2."),
+        (
+            (began(), raft(29.9)),
+            "consul2 is disturbed on purpose, and still is where the log ends: isolate consul2.",
+        ),
+        (
+            (began(), raft(30)),
+            "consul2 was disturbed on purpose for 30.0 s, until its lease was over: isolate consul2.",
+        ),
+        (
+            (began(), raft(1, STARTED), raft(60)),
+            "consul2 was disturbed on purpose for 1.0 s, until it was started again: isolate consul2.",
+        ),
+        (
+            (began(), raft(31, STARTED)),
+            "consul2 was disturbed on purpose for 30.0 s, until its lease was over: isolate consul2.",
+        ),
         (
             (began(), fault_lines.ended(at(12), "ab12cd", ["consul2"])),
             "consul2 was disturbed on purpose for 12.0 s, until it was healed: isolate consul2.",
@@ -77,9 +98,95 @@ def test_a_fault_is_told_with_what_ended_it(lines: tuple[str, ...], sentence: st
 
 
 def test_a_fault_of_several_servers_is_one() -> None:
-    (fault,) = story_of(("consul2", began()), ("consul1", began())).faults
+    (fault,) = story_of(("consul2", began()), ("consul1", began()), ("consul1", raft(31))).faults
     assert fault.servers == ["consul1", "consul2"]
     assert tale.of_fault(fault).startswith("consul1 and consul2 were disturbed on purpose for")
+
+
+def test_a_fault_of_several_servers_is_over_when_it_is_in_each_of_them() -> None:
+    lines = [("consul2", began()), ("consul1", began()), ("consul1", raft(3, STARTED))]
+    (fault,) = story_of(*lines, ("consul1", raft(9))).faults
+    assert (fault.until, fault.ended_by, fault.lasts) == (None, None, True)
+    (fault,) = story_of(*lines, ("consul2", fault_lines.ended(at(12), "ab12cd", ["consul2"]))).faults
+    assert (fault.until, fault.ended_by, fault.lasts) == (at(12), "heal", False)
+
+
+def of_process(verb: str, lease: float | None) -> str:
+    return fault_lines.began(BEGIN, "ab12cd", f"{verb} consul2", ["consul2"], lease)
+
+
+ENDED = fault_lines.ended(at(12), "ab12cd", ["consul2"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "until", "by"),
+    [
+        # Nothing in the lab ends it: the machine that was to do so may be gone.
+        ([of_process("kill", 10), raft(60)], None, None),
+        ([of_process("pause", 10), raft(60)], None, None),
+        ([of_process("kill", None), raft(9, STARTED), raft(60)], at(9), "restart"),
+        ([of_process("kill", 30), raft(11.9, STARTED), ENDED], at(12), "heal"),
+        ([of_process("kill", 10), raft(11.9, STARTED), ENDED], at(12), "lease"),
+        ([of_process("pause", 10), ENDED], at(12), "lease"),
+        ([of_process("transfer-leader", None), raft(9, STARTED)], None, None),
+    ],
+)
+def test_what_was_done_to_a_process_ends_when_somebody_ends_it(
+    lines: list[str], until: datetime | None, by: str | None
+) -> None:
+    (fault,) = story_of(*(("consul2", line) for line in lines)).faults
+    assert (fault.until, fault.ended_by, fault.lasts) == (until, by, False)
+
+
+def test_a_log_goes_further_than_what_is_told_of_it() -> None:
+    asked: list[int] = []
+
+    def reached() -> datetime:
+        asked.append(1)
+        return at(31)
+
+    story = Story(reached=reached)
+    event = read_line(began(), server="consul2", line_no=1)
+    assert event is not None
+    story.tell(event)
+    story.finish()
+    assert [one.until for one in story.faults] == [at(30)]
+    assert asked == [1]
+    Story(reached=reached).finish()
+    assert asked == [1], "nothing was open, so nobody need know"
+
+
+def test_a_fault_that_lasts_is_part_of_every_later_time() -> None:
+    story = Story(since=at(20))
+    for line in (began(), raft(25)):
+        event = read_line(line, server="consul2", line_no=1)
+        assert event is not None
+        story.tell(event)
+    story.finish()
+    (fault,) = story.faults
+    assert fault.lasts
+    assert fault.overlaps(at(20), at(24))
+    assert not fault.overlaps(at(-9), at(-1))
+
+
+def test_a_server_that_was_not_killed_after_all_led_on_and_was_not_disturbed() -> None:
+    killed = fault_lines.began(at(5), "ab12cd", "kill consul1", ["consul1"], None)
+    lines = [
+        ("consul1", raft(0, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"')),
+        ("consul1", killed),
+        ("consul1", fault_lines.failed(at(6), "ab12cd", ["consul1"])),
+    ]
+    story = story_of(*lines, ("consul1", raft(600, STARTED)))
+    assert story.faults == []
+    assert [(one.until, one.ended_by) for one in story.leaders] == [(at(600), "restarted")]
+    assert [(one.until, one.ended_by) for one in story_of(*lines[:2]).leaders] == [(at(5), "killed")]
+    assert [(one.until, one.ended_by) for one in story_of(*lines).leaders] == [(None, None)]
+
+
+def test_a_fault_that_failed_in_one_server_is_one_of_the_others() -> None:
+    failed = fault_lines.failed(at(6), "ab12cd", ["consul1"])
+    (fault,) = story_of(("consul1", killed("ab12cd")), ("consul2", killed("ab12cd")), ("consul1", failed)).faults
+    assert fault.servers == ["consul2"]
 
 
 def test_what_was_healed_and_never_began_is_none() -> None:
@@ -115,6 +222,7 @@ def killed(fault: str) -> str:
         ([began(lease=30)], ("ab12cd", "isolate consul2", at(30))),
         ([began(lease=1e300)], ("ab12cd", "isolate consul2", None)),
         ([killed("ab12cd"), fault_lines.ended(BEGIN, "ab12cd", ["consul1"])], None),
+        ([killed("ab12cd"), fault_lines.failed(BEGIN, "ab12cd", ["consul1"])], None),
         ([fault_lines.ended(BEGIN, "ab12cd", ["consul1"]), killed("ab12ce")], ("ab12ce", "kill consul1,consul2", None)),
     ],
 )
