@@ -31,7 +31,7 @@ def check_added(operations: Iterable[Operation], final: Final) -> Check:
 def _wrong(one: Operation, there: str | None) -> Violation | None:
     if one.outcome == "done" and there is None:
         return violation(f"the write of {one.key} was acknowledged, and it is gone", [one])
-    if one.outcome == "refused" and there is not None:
+    if one.outcome in {"refused", "mismatch"} and there is not None:
         return violation(f"the write of {one.key} was refused, and it is there", [one])
     if there is not None and there != one.value:
         return violation(f"{one.key} holds {there!a}, and {one.value!a} was written", [one])

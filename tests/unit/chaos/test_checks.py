@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from labctl.chaos.added import check_added
@@ -107,12 +107,13 @@ def test_a_store_that_forgets_its_last_acknowledged_write_is_invalid(seed: int) 
     store = Store(seed)
     store.run(clients=3, rounds=10)
     acknowledged = {one.value for one in store.history if one.kind == "cas" and one.outcome == "done"}
-    if len(store.values) < 2 or store.values[-1] not in acknowledged:
-        return
-    found = check_cas(store.history, at_the_end(store.values[-2]))
+    forgotten = [place for place, value in enumerate(store.values) if value in acknowledged][-1]
+    # Seldom nothing but the first value was acknowledged: hypothesis complains where that is more than seldom.
+    assume(forgotten > 0)
+    found = check_cas(store.history, at_the_end(store.values[forgotten - 1]))
     assert found.verdict == "invalid"
     assert found.shown is not None
-    assert store.values[-1] in found.shown.sentence
+    assert store.values[forgotten] in found.shown.sentence
 
 
 @given(seed=SEED)
@@ -123,12 +124,15 @@ def test_a_read_made_older_than_what_was_known_is_invalid(seed: int) -> None:
     found = check_reads(history, store.final)
     assert (found.verdict == "invalid") == (len(store.values) > 1 and _somebody_knew_more(store))
     if found.shown:
-        assert len(found.shown.history) == 2
+        # Where only an answer "no" shows it, what shows that the first value was there before belongs to it.
+        assert len(found.shown.history) == (3 if found.shown.history[1].outcome == "mismatch" else 2)
 
 
 def _somebody_knew_more(store: Store) -> bool:
     return any(
-        one.value in store.values[1:] and one.outcome == "done" for one in store.history if one.kind in {"cas", "read"}
+        (one.value in store.values[1:] and one.outcome == "done")
+        or (one.before == store.values[0] and one.outcome == "mismatch")
+        for one in store.history
     )
 
 
@@ -151,6 +155,7 @@ def test_an_unanswered_write_may_be_there_or_not() -> None:
     ("history", "there", "says"),
     [
         ([add(1, "k1"), add(2, "k2", "refused")], ("k1", "k2"), "was refused, and it is there"),
+        ([add(1, "k1"), add(2, "k2", "mismatch")], ("k1", "k2"), "was refused, and it is there"),
         ([add(1, "k1")], ("k1", "k9"), "no client wrote it"),
     ],
 )
