@@ -25,8 +25,8 @@ def user() -> str:
     if owner := os.environ.get("LABCTL_OWNER"):
         if label_values.owner(owner) is None:
             raise LabctlError(
-                f"Cannot use the owner in LABCTL_OWNER: it has {len(owner)} characters, and "
-                f"{label_values.LONGEST_OWNER} is the most. Set a shorter one.",
+                f"Cannot use LABCTL_OWNER: an owner is text in UTF-8 of at most {label_values.LONGEST_OWNER} "
+                "characters. Set another one.",
                 ExitCode.USAGE,
             )
         return owner

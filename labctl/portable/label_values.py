@@ -85,8 +85,14 @@ def moment(text: object) -> int | None:
 
 
 def owner(text: object) -> str | None:
-    """Whose it is: any text that is not too long, which whoever prints it makes harmless."""
-    return text if isinstance(text, str) and 0 < len(text) <= LONGEST_OWNER else None
+    """Whose it is: any text in UTF-8 that is not too long, which whoever prints it makes harmless."""
+    if not isinstance(text, str) or not 0 < len(text) <= LONGEST_OWNER:
+        return None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return None
+    return text
 
 
 def _whole(pattern: re.Pattern[str], text: object) -> str | None:

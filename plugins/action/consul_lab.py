@@ -60,6 +60,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """
         load(name)
         filter_loader.get("consul_agent_settings")
+        filter_loader.get("compose_text")
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task's module. Returns its result."""

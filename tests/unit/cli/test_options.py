@@ -27,6 +27,14 @@ def test_labctl_owner_goes_before_the_login_name(monkeypatch: pytest.MonkeyPatch
     assert options.default_lab() == "mine"
 
 
+@pytest.mark.parametrize("owner", ["x" * 257, "\udcff"])
+def test_an_owner_that_no_label_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch, owner: str) -> None:
+    monkeypatch.setenv("LABCTL_OWNER", owner)
+    with pytest.raises(LabctlError, match=r"Cannot use LABCTL_OWNER: .* UTF-8 of at most 256") as caught:
+        options.user()
+    assert caught.value.code is ExitCode.USAGE
+
+
 def test_a_process_without_a_user_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> NoReturn:
         raise KeyError("getpwuid(): uid not found: 4711")

@@ -84,6 +84,7 @@ def test_an_owner_may_be_called_anything_of_bounded_length() -> None:
     assert label_values.owner("Ada Lovelace $x {{ y }}") == "Ada Lovelace $x {{ y }}"
     assert label_values.owner("x" * 257) is None
     assert label_values.owner("") is None
+    assert label_values.owner("\udcff") is None
 
 
 # -- what is ours ---------------------------------------------------------------------------------------------
