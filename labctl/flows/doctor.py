@@ -16,6 +16,7 @@ from labctl.engine import client as engine
 from labctl.engine import images
 from labctl.engine.usage import used_by
 from labctl.errors import LabctlError
+from labctl.flows.deadlines import ENGINE
 from labctl.flows.play import to_the_end
 from labctl.flows.where import on_the_docker_host
 from labctl.portable import lab_limits
@@ -197,7 +198,7 @@ def mend(findings: list[Finding], steps: Steps) -> None:
     broken = {finding.check for finding in findings if not finding.ok}
     if broken & {"docker command", "engine", "compose"}:
         steps.begin("Docker Engine and Compose: installing and starting what is missing")
-        run = PlaybookRun("engine.yml", inventory.of_this_machine("engine", on_the_docker_host({})))
+        run = PlaybookRun("engine.yml", inventory.of_this_machine("engine", on_the_docker_host({})), seconds=ENGINE)
         with to_the_end(run, steps):
             for item in run.progress():
                 message = (item.result or {}).get("msg") if item else None

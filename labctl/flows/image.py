@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.engine import client as engine
 from labctl.engine import images
 from labctl.errors import LabctlError
+from labctl.flows.deadlines import IMAGE
 from labctl.flows.play import play
 from labctl.flows.where import on_the_docker_host
 from labctl.show.style import byte_size
@@ -44,7 +45,7 @@ def build(options: ImageOptions, steps: Steps) -> dict[str, Any]:
         "consul_image_force": options.force,
     }
     steps.begin(f"Image: from the source {options.source}")
-    run = PlaybookRun("image.yml", inventory.of_this_machine(HOST, on_the_docker_host(settings)))
+    run = PlaybookRun("image.yml", inventory.of_this_machine(HOST, on_the_docker_host(settings)), seconds=IMAGE)
     try:
         play(run, steps, verbose=options.verbose)
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.engine import client as engine
 from labctl.engine.labs import choose_lab, find_lab, leftovers, list_labs
 from labctl.errors import ExitCode, LabctlError
+from labctl.flows import deadlines
 from labctl.flows.plan import refuse_foreign
 from labctl.flows.play import play
 from labctl.flows.where import on_the_docker_host
@@ -53,14 +54,16 @@ class Who:
     agrees: Callable[[str], bool] = lambda _: True
 
 
-def _play(playbook: str, lab: str, settings: dict[str, Any], who: Who, steps: Steps) -> list[dict[str, Any]]:
-    """Run a playbook for a lab, and return the results of its tasks."""
+def _play(  # noqa: PLR0913, PLR0917 - what is run, for whom, and how long it may take
+    playbook: str, lab: str, settings: dict[str, Any], who: Who, steps: Steps, seconds: float, late: ExitCode
+) -> list[dict[str, Any]]:
+    """Run a playbook for a lab, and return the results of its tasks; `late` is the exit code of one that hangs."""
     if who.inventory:
         inventory.lab_in(who.inventory, lab)
         where = inventory.from_file(who.inventory, lab, on_the_docker_host(settings))
     else:
         where = inventory.of_this_machine(lab, on_the_docker_host(settings))
-    seen = play(PlaybookRun(playbook, where), steps, verbose=who.verbose)
+    seen = play(PlaybookRun(playbook, where, seconds=seconds, late=late), steps, verbose=who.verbose)
     return [item.result for item in seen if item.result is not None]
 
 
@@ -96,7 +99,7 @@ def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
         steps.note(f"The lab {name} belongs to {owner}, not to {who.owner}: it is removed all the same.")
         settings["consul_lab_force"] = True
     steps.begin(f"Removing the lab {name}")
-    results = _play("down.yml", name, settings, who, steps)
+    results = _play("down.yml", name, settings, who, steps, deadlines.DOWN, ExitCode.FAILED)
     removed = [part for result in results for part in result.get("removed", [])]
     steps.done(f"The lab {name} is removed: {_count(removed)}, nothing is left")
     return {"lab": name, "owner": owner or None, "changed": bool(removed), "removed": removed}
@@ -175,7 +178,8 @@ def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> 
         return {"lab": lab.name, "changed": bool(would), "actions": [f"would {verb} {name}" for name in would]}
     steps.begin(f"{title} {what}")
     settings = {"consul_lab_owner": who.owner, "consul_lab_server": server, "consul_cluster_timeout": who.timeout}
-    results = _play(playbook, lab.name, settings, who, steps)
+    seconds, late = (deadlines.STOP, ExitCode.FAILED) if verb == "stop" else (who.timeout, ExitCode.NOT_READY)
+    results = _play(playbook, lab.name, settings, who, steps, seconds, late)
     actions = [action for result in results for action in result.get("actions", [])]
     cluster: dict[str, Any] = next((result["cluster"] for result in results if result.get("cluster")), {})
     text = ", ".join(actions) if actions else "nothing to do"

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def to_the_end(run: PlaybookRun, steps: Steps) -> Iterator[None]:
-    """Finish the run after the block; Ctrl-C ends every process of it. Raises LabctlError where a task failed."""
+    """Finish the run after the block; whatever breaks the block off ends every process of it, as Ctrl-C does.
+
+    Raises LabctlError where a task failed, or did not end in time.
+    """
     try:
         yield
         run.finish()
-    except KeyboardInterrupt:
+    except BaseException as error:
         run.interrupt()
-        raise
-    except LabctlError:
-        steps.fail()
+        if isinstance(error, LabctlError):
+            steps.fail()
         raise
 
 
@@ -39,12 +41,14 @@ def play_each(
 ) -> tuple[list[Progress], dict[str, LabctlError]]:
     """Run to the end for several hosts. Returns what the tasks reported, and the hosts on which one failed.
 
-    Ctrl-C ends every process of it. Raises LabctlError where Ansible itself failed.
+    Whatever breaks it off ends every process of it, as Ctrl-C does. Raises LabctlError where Ansible itself failed.
     """
     try:
         return _results(run, steps, verbose=verbose), run.finish_each()
-    except KeyboardInterrupt:
+    except BaseException as error:
         run.interrupt()
+        if isinstance(error, LabctlError):
+            steps.fail()
         raise
     except LabctlError:
         steps.fail()

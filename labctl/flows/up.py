@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from labctl.engine import client as engine
 from labctl.engine import status
 from labctl.engine.images import Image, find_image
 from labctl.engine.labs import Lab, choose_lab, find_lab
+from labctl.errors import ExitCode, LabctlError
+from labctl.flows.deadlines import IMAGE
 from labctl.flows.plan import (
     UpOptions,
     Wanted,
@@ -34,6 +37,9 @@ WAITING_SECONDS = 12.0
 START_TASK = "Make the lab what it shall be"
 JOIN_TASK = "Join the servers and wait until the cluster is ready"
 IMAGE_TASK = "Report the image"
+START_ROLE = "consul_lab"
+# The servers' lines are shown beside the run: an engine that does not hand them out in time is not waited for.
+LISTEN_SECONDS = 2.0
 _STEPS = {
     "consul_image": "Image: looking for one, or making it",
     "consul_lab": "Servers: starting",
@@ -64,6 +70,8 @@ class Up:
         self.told = Told()
         self.client: engine.Client = engine.connect()
         self._lesson: Lesson | None = None
+        # Of --timeout; what comes before the servers start has limits of its own.
+        self._left: float = options.timeout
 
     def run(self) -> dict[str, Any]:
         """Bring the lab up."""
@@ -165,7 +173,7 @@ class Up:
                 self._lesson.show_waiting(WAITING_SECONDS)
                 self.steps.done("The servers wait for each other: nobody has joined them yet")
             if waits:
-                self._play("join.yml", inventory, ())
+                self._play("join.yml", self._inventory(wanted, image), ())
         finally:
             if self._lesson:
                 self._lesson.end()
@@ -180,7 +188,7 @@ class Up:
             "consul_lab_pace": wanted.pace,
             "consul_lab_profile": wanted.profile,
             "consul_lab_http_port": wanted.http_port,
-            "consul_cluster_timeout": options.timeout,
+            "consul_cluster_timeout": max(1, round(self._left)),
             "consul_image_source": options.image_source or "auto",
             "consul_image_version": wanted.version or "",
         }
@@ -197,7 +205,8 @@ class Up:
         return inventory.of_this_machine(options.lab, on_the_docker_host(settings))
 
     def _play(self, playbook: str, inventory: Inventory, tags: tuple[str, ...]) -> None:
-        self._watch(start_playbook(playbook, inventory, tags, f"up-{playbook}"))
+        seconds = IMAGE if "image" in tags else self._left
+        self._watch(start_playbook(playbook, inventory, tags, f"up-{playbook}", seconds))
 
     def _watch(self, run: PlaybookRun) -> None:
         begun: dict[str, float] = {}
@@ -213,9 +222,12 @@ class Up:
                 if item.role and item.role != role and item.role in _STEPS:
                     role = item.role
                     begun[role] = time.monotonic()
+                    if role == START_ROLE:
+                        run.give(self._left)
                     self.steps.begin(_STEPS[role])
                 if item.result is not None:
                     self._tell(item, time.monotonic() - begun.get(item.role, self.begun))
+        self._left -= time.monotonic() - begun.get(START_ROLE, time.monotonic())
 
     def _tell(self, item: Progress, seconds: float) -> None:
         result = item.result or {}
@@ -249,8 +261,10 @@ class Up:
 
         if isinstance(self.steps, SilentSteps) or self._lesson:
             return
-        lab = find_lab(self.client, self.options.lab)
-        if lab:
+        with contextlib.suppress(LabctlError):
+            lab = find_lab(self.client.hurried(LISTEN_SECONDS), self.options.lab)
+            if lab is None:
+                return
             self._lesson = Lesson(self.client, lab, self.steps, self.since)
 
     def _seconds(self) -> dict[str, float]:
@@ -273,11 +287,20 @@ class Up:
         }
 
 
-def start_playbook(playbook: str, inventory: Inventory, tags: tuple[str, ...], record: str) -> PlaybookRun:
-    """Start a playbook for a lab."""
+def start_playbook(
+    playbook: str, inventory: Inventory, tags: tuple[str, ...], record: str, seconds: float
+) -> PlaybookRun:
+    """Start a playbook for a lab, which may take so many seconds."""
     from labctl.provision.run import PlaybookRun  # noqa: PLC0415 - loads ansible-runner
 
-    return PlaybookRun(playbook, inventory, tags=tags, record=record.removesuffix(".yml"))
+    return PlaybookRun(
+        playbook,
+        inventory,
+        tags=tags,
+        record=record.removesuffix(".yml"),
+        seconds=seconds,
+        late=ExitCode.NOT_READY,
+    )
 
 
 def join(name: str | None, options: UpOptions, steps: Steps) -> dict[str, Any]:

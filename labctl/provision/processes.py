@@ -36,6 +36,13 @@ def alive(pid: int) -> bool:
     return text.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
+def names(pid: int, word: str) -> bool:
+    """Whether the words with which a process was started have `word` in them."""
+    with contextlib.suppress(OSError):
+        return word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
 def end(pid: int, seconds: float) -> None:
     """Interrupt a process and all below it; what is left after `seconds` is terminated, then killed.
 

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.1
 INTERRUPT_SECONDS = 1.2
+# The modules have deadlines of their own and know more of what they wait for: they may speak first.
+GRACE_SECONDS = 5.0
+# A run that nobody gave a time.
+LONGEST_SECONDS = 1800.0
+_ENDINGS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on_skipped")
 # What labctl writes itself is JSON, which is YAML: Ansible need not load its other readers.
 OWN_INVENTORY = {"ANSIBLE_INVENTORY_ENABLED": "yaml"}
 _CODES = {
@@ -59,7 +64,10 @@ class Progress:
 
 @dataclass
 class _Seen:
-    """What the events told so far."""
+    """What the events told so far.
+
+    `task` is the last one that began, and `open` has those that began on a host and have not ended there.
+    """
 
     pid: int | None = None
     well: bool = False
@@ -68,6 +76,8 @@ class _Seen:
     hosts: int = 0
     lost: set[str] = field(default_factory=set)
     text: list[str] = field(default_factory=list)
+    task: str = ""
+    open: dict[str, str] = field(default_factory=dict)
 
 
 def _environment(root: Path, folder: Path) -> dict[str, str]:
@@ -101,6 +111,8 @@ class PlaybookRun:
         check: Ansible's check mode.
         forks: how many hosts of the inventory are worked on at once; None for what ansible.cfg says.
         record: name of the record that is kept of Ansible's output.
+        seconds: how long it may take; then it is ended, and the hosts on which a task had not ended have failed.
+        late: the exit code of that.
     """
 
     def __init__(  # noqa: PLR0913 - what Ansible is to be told, each by its name
@@ -112,7 +124,13 @@ class PlaybookRun:
         check: bool = False,
         forks: int | None = None,
         record: str = "",
+        seconds: float = LONGEST_SECONDS,
+        late: ExitCode = ExitCode.FAILED,
     ) -> None:
+        self.give(seconds)
+        self._late_code = late
+        self._late: dict[str, LabctlError] = {}
+        self._finished = False
         self._queue: queue.Queue[Progress | None] = queue.Queue()
         self._seen = _Seen()
         self._record = record or playbook.removesuffix(".yml")
@@ -153,6 +171,11 @@ class PlaybookRun:
         path.write_text(json.dumps(inventory.document), encoding="utf-8")
         return str(path)
 
+    def give(self, seconds: float) -> None:
+        """Let the run take so many seconds from now."""
+        self._seconds = seconds
+        self._ends = time.monotonic() + seconds + GRACE_SECONDS
+
     def _work(self) -> None:
         try:
             self._runner = ansible_runner.run(**self._options)
@@ -173,6 +196,10 @@ class PlaybookRun:
         if text:
             self._seen.text.append(text)
         kind, data = event["event"], event.get("event_data") or {}
+        if self._late:
+            # What comes now is what an interrupted task says of itself.
+            return
+        self._note_open(kind, data)
         if kind == "playbook_on_stats":
             self._seen.hosts = len(data.get("processed") or {})
             self._seen.lost = {*(data.get("failures") or {}), *(data.get("dark") or {})}
@@ -193,9 +220,17 @@ class PlaybookRun:
                 )
             )
 
+    def _note_open(self, kind: str, data: dict[str, Any]) -> None:
+        host, task = data.get("host") or "", data.get("task") or ""
+        if kind == "runner_on_start":
+            self._seen.open[host] = task
+        elif kind in _ENDINGS:
+            self._seen.open.pop(host, None)
+        self._seen.task = task or self._seen.task
+
     def progress(self, wait: float = POLL_SECONDS) -> Iterator[Progress | None]:
-        """What happens, as it happens; None every `wait` seconds in which nothing did."""
-        while True:
+        """What happens, as it happens; None every `wait` seconds in which nothing did. Ends when its time is over."""
+        while not self._is_late():
             try:
                 item = self._queue.get(timeout=wait)
             except queue.Empty:
@@ -205,18 +240,50 @@ class PlaybookRun:
                 return
             yield item
 
+    def _is_late(self) -> bool:
+        """Whether the time is over; then the run is ended."""
+        if self._late:
+            return True
+        if time.monotonic() < self._ends or not self._thread.is_alive():
+            return False
+        stuck = dict(self._seen.open) or {"": self._seen.task}
+        self._late = {host: self._too_late(host, task) for host, task in stuck.items()}
+        self.interrupt()
+        return True
+
+    def _too_late(self, host: str, task: str) -> LabctlError:
+        step = f"the step `{task}`{f' of {host}' if host else ''}" if task else "Ansible"
+        return LabctlError(
+            f"Cannot finish within {self._seconds:.0f} seconds: {step} did not end. Look whether the Docker Engine "
+            "answers (`labctl doctor`), then run the same command again: it puts right what is there.",
+            self._late_code,
+        )
+
     def interrupt(self) -> None:
-        """End the run and every process of it, within about a second."""
+        """End the run and every process of it, within about a second. A run that has ended is left alone."""
+        if self._finished:
+            return
+        self._finished = True
+        self._cancelled.set()
         if self._seen.pid is None:
-            # Nothing has happened yet: runner ends what it has started itself.
-            self._cancelled.set()
-            for pid in processes.descendants(os.getpid()):
-                processes.end(pid, INTERRUPT_SECONDS / 2)
+            self._end_beginning()
         else:
             processes.end(self._seen.pid, INTERRUPT_SECONDS)
-        self._cancelled.set()
         self._thread.join(timeout=0.5)
         self._clean()
+
+    def _end_beginning(self) -> None:
+        """End a run that has told nothing yet: the child that has our folder in its words, as soon as there is one.
+
+        Only that one, because labctl has others, such as its connections to Docker hosts.
+        """
+        ends = time.monotonic() + INTERRUPT_SECONDS
+        while self._thread.is_alive() and time.monotonic() < ends:
+            for pid in processes.descendants(os.getpid()):
+                if processes.names(pid, str(self._folder)):
+                    processes.end(pid, INTERRUPT_SECONDS / 2)
+                    break
+            self._thread.join(POLL_SECONDS / 2)
 
     def finish(self) -> None:
         """Wait for the end. Raises LabctlError with the sentence of the task that failed."""
@@ -225,12 +292,20 @@ class PlaybookRun:
             raise list(failures.values())[-1]
 
     def finish_each(self) -> dict[str, LabctlError]:
-        """Wait for the end. Returns the hosts on which a task failed; raises LabctlError where Ansible itself did."""
+        """Wait for the end. Returns the hosts on which a task failed, or did not end in time.
+
+        Raises LabctlError where Ansible itself failed, or did not end.
+        """
         ended_well = self._wait_for_end()
+        self._finished = True
         text = "\n".join(self._seen.text) + "\n"
         stamp = time.strftime("%Y%m%d-%H%M%S")
         record = state.keep_record(text, f"{stamp}-{self._name}-{self._record}")
         self._clean()
+        if "" in self._late:
+            raise self._late[""]
+        if self._late:
+            return self._seen.failures | self._late
         code = 0 if ended_well else getattr(self._runner, "rc", 1)
         # What breaks in runner after Ansible has ended well, as where it writes into a folder that is gone, is no harm.
         if self._seen.broken is not None and not ended_well:
@@ -257,6 +332,8 @@ class PlaybookRun:
         while self._thread.is_alive():
             if self._seen.well and self._seen.pid and not processes.alive(self._seen.pid):
                 return True
+            if self._is_late():
+                break
             self._thread.join(0.005)
         return False
 

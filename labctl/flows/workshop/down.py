@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.flows import deadlines
 from labctl.flows.play import play_each
 from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.register import Register
@@ -85,7 +86,8 @@ def _remove(  # noqa: PLR0913, PLR0917 - what is removed, whose, and where it is
     """Remove labs, and the end of Docker hosts. Adds the parts to `removed`; returns what failed, with the reasons."""
     own = _inventory(workshop, labs, owner)
     where = inventory.of_workshop(workshop.name, own, ",".join([*labs, *hosts]))
-    run = PlaybookRun("down.yml", where, forks=max(1, forks_for(labs, workshop.hosts)), record="workshop-down")
+    forks, seconds = max(1, forks_for(labs, workshop.hosts)), deadlines.of_removal(len(labs))
+    run = PlaybookRun("down.yml", where, forks=forks, record="workshop-down", seconds=seconds)
     seen, failures = play_each(run, steps)
     for item in seen:
         if item.result and "removed" in item.result:

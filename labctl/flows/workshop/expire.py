@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import LabctlError
+from labctl.flows.deadlines import DOWN
 from labctl.flows.play import play_each
 from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.register import Register
@@ -71,7 +72,7 @@ def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> dict[str, A
         version = workshop.consul_version if workshop.consul_version in images else next(iter(images), "")
         group["hosts"][look.host.name]["workshop_reaper_image"] = f"raft-labctl/consul:{version}"
     where = inventory.of_workshop(workshop.name, {DOCKER_HOSTS: group}, ",".join(hosts))
-    seen, failures = play_each(PlaybookRun("expiry.yml", where, record="workshop-expiry"), steps)
+    seen, failures = play_each(PlaybookRun("expiry.yml", where, record="workshop-expiry", seconds=DOWN), steps)
     failed = {host: error.sentence for host, error in failures.items()} | dict.fromkeys(silent, "it does not answer")
     if failed:
         steps.fail()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labctl.flows.deadlines import ENGINE
 from labctl.flows.play import play_each
 from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.up import have_image
@@ -28,7 +29,7 @@ def prepare(workshop: Workshop, owner: str, steps: Steps) -> Plan:
     if broken:
         steps.begin(f"Docker Engine and Compose on {', '.join(broken)}: installing and starting what is missing")
         where = inventory.of_workshop(workshop.name, {DOCKER_HOSTS: hosts_of(workshop)}, ",".join(broken))
-        _, failures = play_each(PlaybookRun("engine.yml", where, record="workshop-engine"), steps)
+        _, failures = play_each(PlaybookRun("engine.yml", where, record="workshop-engine", seconds=ENGINE), steps)
         for host, error in failures.items():
             steps.note(f"{host}: {error.sentence}")
         mended = [host for host in broken if host not in failures]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from labctl.errors import ExitCode
+from labctl.flows.deadlines import of_seats
 from labctl.flows.up import JOIN_TASK, START_TASK
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from labctl.provision.run import Progress
     from labctl.show.board import Board
 
+# What the role consul_cluster gives a lab (its defaults).
+READY_SECONDS = 120.0
 # The tasks of a seat, and the step that it is in while one runs.
 _STEPS = {START_TASK: "starting", JOIN_TASK: "joining"}
 
@@ -34,14 +38,22 @@ def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is
     if not outcomes and not hosts:
         return {}, {}
     where = inventory.of_workshop(workshop, own, ",".join([*outcomes, *hosts]))
-    run = PlaybookRun("up.yml", where, tags=("expiry", "start", "join"), forks=forks, record="workshop-up")
+    run = PlaybookRun(
+        "up.yml",
+        where,
+        tags=("expiry", "start", "join"),
+        forks=forks,
+        record="workshop-up",
+        seconds=of_seats(len(outcomes), READY_SECONDS),
+        late=ExitCode.NOT_READY,
+    )
     with board.of(workshop, list(outcomes)):
         try:
             for item in run.progress():
                 if item is not None and item.host in outcomes:
                     _note(outcomes[item.host], item, board)
             failures = run.finish_each()
-        except KeyboardInterrupt:
+        except BaseException:
             run.interrupt()
             raise
         for lab, outcome in outcomes.items():

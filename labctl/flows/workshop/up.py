@@ -11,6 +11,7 @@ from labctl.engine import client as engine
 from labctl.engine import status
 from labctl.engine.images import version_key
 from labctl.errors import LabctlError
+from labctl.flows import deadlines
 from labctl.flows.plan import Wanted, differences
 from labctl.flows.play import to_the_end
 from labctl.flows.workshop import fleet as fleets
@@ -214,7 +215,8 @@ def have_image(plan: Plan, steps: Steps) -> str:
     group["hosts"] = {name: group["hosts"][name] for name in hosts}
     own = {DOCKER_HOSTS: group, IMAGE_HOSTS: image_host(workshop, maker_of(plan))}
     where = inventory.of_workshop(workshop.name, own, f"{DOCKER_HOSTS},{IMAGE_HOSTS}")
-    run = PlaybookRun("image.yml", where, record="workshop-image")
+    seconds = deadlines.IMAGE + deadlines.IMAGE_CARRIED * len(hosts)
+    run = PlaybookRun("image.yml", where, record="workshop-image", seconds=seconds)
     version = ""
     with to_the_end(run, steps):
         for item in run.progress():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labctl.errors import LabctlError
+from labctl.errors import ExitCode, LabctlError
 from labctl.flows.up import JOIN_TASK, START_TASK
 from labctl.flows.workshop import down, expire, fleet, seats, up
 from labctl.portable import lab_names
@@ -69,7 +69,7 @@ class Hosts:
             "running": 3,
         }
 
-    def run(
+    def run(  # noqa: PLR0913 - what a run is given
         self,
         playbook: str,
         inventory: Inventory,
@@ -77,8 +77,12 @@ class Hosts:
         tags: tuple[str, ...] = (),
         forks: int | None = None,
         record: str = "",
+        seconds: float,
+        late: ExitCode = ExitCode.FAILED,
     ) -> Run:
         assert record
+        assert seconds > 0
+        assert late in {ExitCode.FAILED, ExitCode.NOT_READY}
         assert forks is None or forks > 0
         return Run(self, playbook, inventory, tags)
 

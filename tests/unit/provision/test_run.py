@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 import time
@@ -215,6 +216,133 @@ def test_a_run_that_is_interrupted_before_it_began_is_cancelled(
     run.interrupt()
     assert time.monotonic() - begun < 2
     assert list((state.state_folder() / "runs").iterdir()) == []
+
+
+class Stuck:
+    """Makes a run begin tasks that do not end, until somebody interrupts it."""
+
+    def __init__(self, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, *events: dict[str, Any]) -> None:
+        self.over = threading.Event()
+        self.ended: list[int] = []
+        runner.events, runner.after = list(events), self.wait
+        monkeypatch.setattr(processes, "end", self.end)
+        monkeypatch.setattr(run_file, "GRACE_SECONDS", 0.0)
+
+    def wait(self) -> None:
+        assert self.over.wait(10)
+
+    def end(self, pid: int, _seconds: float) -> None:
+        self.ended.append(pid)
+        self.over.set()
+
+
+MAKE, JOIN = {"role": "consul_lab", "task": "Make it"}, {"role": "consul_cluster", "task": "Join it"}
+
+
+def test_a_run_that_does_not_end_in_time_is_ended_and_the_step_is_named(
+    runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = Stuck(
+        runner,
+        monkeypatch,
+        event("runner_on_start", host="ada", **MAKE),
+        event("runner_on_ok", host="ada", res={}, **MAKE),
+        event("runner_on_start", host="ada", **JOIN),
+    )
+    run = PlaybookRun("up.yml", of_this_machine("ada", {}), seconds=0.3, late=ExitCode.NOT_READY)
+    begun = time.monotonic()
+    told = [item.task for item in run.progress() if item is not None]
+    with pytest.raises(
+        LabctlError, match="Cannot finish within 0 seconds: the step `Join it` of ada did not"
+    ) as caught:
+        run.finish()
+    assert time.monotonic() - begun < 3
+    assert caught.value.code is ExitCode.NOT_READY
+    assert told == ["Make it", "Make it", "Join it"]
+    assert stuck.ended == [1]
+    assert len(records()) == 1
+    assert list((state.state_folder() / "runs").glob("run-*")) == []
+
+
+def test_a_run_that_nobody_watches_is_ended_in_time_too(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = Stuck(runner, monkeypatch, event("runner_on_start", host="ada", **JOIN))
+    run = PlaybookRun("up.yml", of_this_machine("ada", {}), seconds=0.1)
+    with pytest.raises(LabctlError, match="the step `Join it` of ada did not end") as caught:
+        run.finish()
+    assert (caught.value.code, stuck.ended) == (ExitCode.FAILED, [1])
+
+
+def test_the_hosts_on_which_a_task_did_not_end_are_those_that_failed(
+    runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Stuck(
+        runner,
+        monkeypatch,
+        event("runner_on_start", host="w-01", **JOIN),
+        event("runner_on_start", host="w-02", **JOIN),
+        event("runner_on_start", host="w-03", **JOIN),
+        event("runner_on_failed", host="w-01", res={"msg": "It is full."}, **JOIN),
+        event("runner_on_ok", host="w-02", res={}, **JOIN),
+    )
+    run = PlaybookRun("up.yml", of_this_machine("ada", {}), seconds=0.1)
+    failures = run.finish_each()
+    assert {host: error.sentence[:30] for host, error in failures.items()} == {
+        "w-01": "It is full.",
+        "w-03": "Cannot finish within 0 seconds",
+    }
+
+
+def test_what_an_interrupted_task_says_of_itself_is_not_told(
+    runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = Stuck(runner, monkeypatch, event("runner_on_start", host="ada", **JOIN))
+
+    def wait() -> None:
+        stuck.wait()
+        runner.options["event_handler"](event("runner_on_failed", host="ada", res={"msg": "Broken pipe"}, **JOIN))
+
+    runner.after = wait
+    with pytest.raises(LabctlError, match="Cannot finish within"):
+        PlaybookRun("up.yml", of_this_machine("ada", {}), seconds=0.1).finish()
+
+
+def test_between_two_tasks_the_last_one_is_named(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = event("runner_on_ok", host="ada", res={}, **MAKE)
+    Stuck(runner, monkeypatch, event("runner_on_start", host="ada", **MAKE), ended)
+    with pytest.raises(LabctlError, match="Cannot finish within 0 seconds: the step `Make it` did not end"):
+        PlaybookRun("up.yml", of_this_machine("ada", {}), seconds=0.1).finish()
+
+
+def test_a_run_is_given_more_time_from_a_step_on(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = Stuck(runner, monkeypatch, event("runner_on_start", host="ada", **JOIN))
+    threading.Timer(0.6, stuck.over.set).start()
+    run = PlaybookRun("up.yml", of_this_machine("ada", {}), seconds=0.2)
+    for item in run.progress():
+        if item is not None:
+            run.give(20)
+    runner.options["event_handler"](STATS)
+    run.finish()
+    assert stuck.ended == []
+
+
+def test_a_run_that_has_ended_is_not_interrupted(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(processes, "end", lambda pid, _seconds: ended.append(pid))
+    run = finished(runner, event("runner_on_ok", host="ada", res={}, **MAKE))
+    run.interrupt()
+    assert ended == []
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.15, 0.4])
+def test_an_interrupt_in_the_first_moments_ends_ansible_and_no_other_child_of_labctl(seconds: float) -> None:
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as other:
+        run = PlaybookRun("up.yml", of_this_machine("ada", {}))
+        time.sleep(seconds)
+        run.interrupt()
+        alive, left = processes.alive(other.pid), processes.descendants(os.getpid())
+        other.kill()
+    assert alive
+    assert [pid for pid in left if processes.names(pid, "ansible-playbook") and processes.alive(pid)] == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,29 @@
+"""How long each run of Ansible may take, in seconds, where nobody says it with --timeout.
+
+Generous: a slow machine on a slow network is not cut off, and still everything ends.
+"""
+
+from __future__ import annotations
+
+IMAGE = 1200.0
+"""To make the image from one source or several, over a network."""
+IMAGE_CARRIED = 120.0
+"""To carry it to one Docker host more."""
+ENGINE = 1800.0
+"""To install Docker Engine and Compose; another program may hold apt for ten minutes."""
+DOWN = 180.0
+"""To remove a lab, or to write a workshop's end down."""
+STOP = 120.0
+"""To stop a lab's servers."""
+_EACH_SEAT = 20.0
+_EACH_REMOVED = 10.0
+
+
+def of_seats(seats: int, ready: float) -> float:
+    """To bring so many seats up, one of which may take `ready` seconds until it is."""
+    return ready + DOWN + _EACH_SEAT * seats
+
+
+def of_removal(seats: int) -> float:
+    """To remove so many seats."""
+    return DOWN + _EACH_REMOVED * seats
