@@ -117,7 +117,7 @@ def timeout_option(function: Function) -> Function:
         default=120,
         show_default=True,
         metavar="SECONDS",
-        help="Give up when the lab is not ready by then.",
+        help="Give up when the lab is not ready by then, counted from the start of its servers.",
     )(function)
 
 

@@ -174,12 +174,16 @@ def explain(error: Exception, place: Place = HERE) -> LabctlError:
             f"No Docker Engine answers at {where}: `labctl doctor --fix` starts it, "
             "and installs it where it is missing."
         )
+    late = isinstance(error, DockerError) and isinstance(error.__cause__, TimeoutError)
+    if late or type(error).__name__.endswith("Timeout"):
+        return LabctlError(
+            f"Cannot learn anything from the Docker Engine at {where}: it did not answer within {TIMEOUT_SECONDS} "
+            "seconds. Look at its log (`journalctl -u docker`), restart it, then run the same command again."
+        )
     if isinstance(error, DockerError):
         return LabctlError(error.sentence)
     if explanation := getattr(error, "explanation", None):
         return LabctlError(f"Docker refused: {str(explanation).strip()}")
-    if type(error).__name__.endswith("Timeout"):
-        return LabctlError(f"The Docker Engine at {where} did not answer within {TIMEOUT_SECONDS} seconds.")
     return LabctlError(f"Talking to Docker at {where} failed: {said.splitlines()[0] if said else type(error).__name__}")
 
 

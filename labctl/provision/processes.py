@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 POLL_SECONDS = 0.02
+# Who was killed goes at once, but for a machine that has no time for it.
+KILLED_SECONDS = 2.0
 
 
 def descendants(pid: int) -> list[int]:
@@ -49,11 +51,12 @@ def end(pid: int, seconds: float) -> None:
     Ansible's workers have sessions of their own, so a signal to the process group would not reach them.
     """
     family = [pid, *descendants(pid)]
-    for number, share in ((signal.SIGINT, 0.5), (signal.SIGTERM, 0.3), (signal.SIGKILL, 0.2)):
+    patience = ((signal.SIGINT, 0.6 * seconds), (signal.SIGTERM, 0.4 * seconds), (signal.SIGKILL, KILLED_SECONDS))
+    for number, wait in patience:
         for one in family:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(one, number)
-        ends = time.monotonic() + seconds * share
+        ends = time.monotonic() + wait
         while time.monotonic() < ends:
             if not any(alive(one) for one in family):
                 return

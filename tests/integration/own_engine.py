@@ -87,6 +87,16 @@ class OwnEngine:
         assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
         return docker("version", "--format", "{{.Server.Version}}", host=self.host, check=False) != ""
 
+    def halt(self) -> None:
+        """Keep it from doing anything: it takes no call, and what it was doing stands still."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on after `halt`."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """End it as a service manager does: it stops its containers."""
         assert self.process is not None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -223,8 +225,8 @@ def test_errors_are_one_json_document_on_stderr_where_json_is_asked_for(eve: Per
     assert json.loads(result.err)["code"] == 2
 
 
-@pytest.mark.parametrize("kind", ["missing", "deaf", "forbidden"])
-def test_an_engine_that_does_not_answer_is_one_sentence_that_says_what_to_do(
+@pytest.mark.parametrize("kind", ["missing", "refusing", "forbidden"])
+def test_an_engine_that_is_not_there_is_one_sentence_that_says_what_to_do(
     eve: Person, kind: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "docker.sock"
@@ -245,6 +247,28 @@ def test_an_engine_that_does_not_answer_is_one_sentence_that_says_what_to_do(
             else:
                 assert f"unix://{path}" in result.sentence()
                 assert "labctl doctor --fix" in result.sentence()
+
+
+@pytest.mark.parametrize("kind", ["deaf", "full"])
+def test_an_engine_that_never_answers_is_one_sentence_in_time(eve: Person, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    commands = (("up", new_name()), ("ls",), ("down", "--all"), ("image", "ls"))
+    with socket.socket(socket.AF_UNIX) as engine, contextlib.ExitStack() as calls:
+        engine.bind(str(path))
+        engine.listen(0 if kind == "full" else 64)
+        # An engine that takes no call any more has as many waiting as it has room for.
+        with contextlib.suppress(BlockingIOError):
+            while kind == "full":
+                call = calls.enter_context(socket.socket(socket.AF_UNIX))
+                call.setblocking(False)
+                call.connect(str(path))
+        env = eve.env | {"DOCKER_HOST": f"unix://{path}"}
+        with ThreadPoolExecutor(len(commands)) as beside:
+            results = list(beside.map(lambda words: ended(eve.words(*words), env, eve.home), commands))
+    for result in results:
+        assert result.code == 1
+        assert f"unix://{path}: it did not answer within 20 seconds" in result.sentence()
+        assert result.seconds < 20 + 10
 
 
 def test_a_machine_without_the_docker_command_is_told_what_to_install(eve: Person, tmp_path: Path) -> None:
