@@ -153,7 +153,7 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
     """Remove LAB: its containers, network, volumes and helpers. Looks again and says that nothing is left.
 
     A lab that is not there is no error; one of somebody else is refused without --force. With --json --all, the
-    document is a list.
+    document is a list of those that were removed.
     """
     from labctl.flows.interrupted import state_in_a_sentence
     from labctl.flows.lifecycle import Who, down, down_all
@@ -176,11 +176,13 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
     )
     steps = steps_for(json=as_json)
     try:
-        result = down_all(who, steps) if everything else down(lab, who, steps)
+        result, failure = down_all(who, steps) if everything else (down(lab, who, steps), None)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
     if as_json:
         print_json(result)
+    if failure is not None:
+        raise failure
 
 
 def _confirmed(question: str) -> bool:

@@ -144,8 +144,11 @@ def _count(parts: list[str]) -> str:
     return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
 
 
-def down_all(who: Who, steps: Steps) -> list[dict[str, Any]]:
-    """Remove every lab of this owner; those of others are named and left alone."""
+def down_all(who: Who, steps: Steps) -> tuple[list[dict[str, Any]], LabctlError | None]:
+    """Remove every lab of this owner; those of others are named and left alone.
+
+    Returns what was removed, and one error about all labs that could not be: one that cannot be removed keeps no other.
+    """
     client = engine.connect()
     labs = list_labs(client)
     foreign = [lab for lab in labs if lab.owner != who.owner]
@@ -156,7 +159,20 @@ def down_all(who: Who, steps: Steps) -> list[dict[str, Any]]:
     mine = sorted(({lab.name for lab in labs} | left) - others)
     if not mine:
         steps.note("No lab of yours is there: nothing to remove.")
-    return [down(name, who, steps) for name in mine]
+    done: list[dict[str, Any]] = []
+    failed: dict[str, list[str]] = {}
+    for name in mine:
+        try:
+            done.append(down(name, who, steps))
+        except LabctlError as error:
+            failed.setdefault(error.sentence, []).append(name)
+    return done, _of_all(failed) if failed else None
+
+
+def _of_all(failed: dict[str, list[str]]) -> LabctlError:
+    """One error for labs that could not be removed, by the sentence that says why."""
+    told = "; ".join(f"{', '.join(names)}: {sentence.rstrip('.')}" for sentence, names in failed.items())
+    return LabctlError(f"Cannot remove every lab of yours ({told}). Run `labctl down --all` again when that is mended.")
 
 
 def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> dict[str, Any]:

@@ -55,15 +55,20 @@ def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back
         return Removed(workshop.name, {}, lost, [], unseen)
     steps.begin(f"Removing {len(there)} {'seat' if len(there) == 1 else 'seats'}")
     removed: dict[str, list[str]] = {}
-    failed, left = dict(lost), there
-    for number in range(PASSES):
-        failed |= _remove(workshop, owner, left, () if number else emptied, removed, steps)
+    failed: dict[str, str] = {}
+    left, ending = there, emptied
+    for _ in range(PASSES):
+        before, said = failed, _remove(workshop, owner, left, ending, removed, steps)
         # The module has looked until nothing of a lab was left; this look is from outside, at all hosts. An engine ends
         # what it was asked for also when the Ansible that asked, of an `up` that was killed, is gone already.
         after = fleets.look(workshop, owner, refuse_two_places=False, by_name=True)
-        left = {lab: place for lab, place in _left(after, there, wanted, host).items() if lab not in failed}
-        if not left:
+        left, ending = _left(after, there, wanted, host), [name for name in ending if name in said]
+        failed = {name: why for name, why in said.items() if name in left or name in ending}
+        # What failed may have been busy, so it is tried again; what fails twice with the same words goes on to.
+        if not (left or ending) or (failed == before and set(left) <= set(failed)):
             break
+    failed |= lost
+    left = {lab: place for lab, place in left.items() if lab not in failed}
     if not failed and not left:
         one = len(removed) == 1
         are, them = ("seat is", "it") if one else ("seats are", "them")

@@ -387,6 +387,18 @@ def test_ls_lists_labs(
     assert (row["lab"], row["leader"]) == ("ada", "consul1")
 
 
+@pytest.mark.usefixtures("engine")
+def test_down_all_that_could_not_remove_a_lab_tells_what_it_removed_and_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = [{"lab": "ada", "owner": "ada", "changed": True, "removed": []}]
+    monkeypatch.setattr("labctl.flows.lifecycle.down_all", lambda *_: (done, LabctlError("Cannot remove x.")))
+    assert run(["down", "--all", "--json"]) == ExitCode.FAILED
+    told = capsys.readouterr()
+    assert json.loads(told.out) == done
+    assert json.loads(told.err) == {"error": "Cannot remove x.", "code": 1}
+
+
 def test_what_is_not_ours_is_told_once_on_stderr(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
     odd = stand_in.container("ada", "consul1", labels={"raft-labctl.lab": "\x1b]0;pwn\x07\u202e"}, Names=["/mine"])
     engine.container_list = [odd]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from labctl.engine import strangers
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import lifecycle
 from labctl.flows.lifecycle import Who, change, down, down_all
@@ -201,15 +202,49 @@ def test_down_all_removes_what_is_mine_and_names_what_is_not(engine: FakeEngine,
         {"Labels": {"raft-labctl.lab": "rest", "raft-labctl.owner": "ada"}},
         {"Labels": {"raft-labctl.lab": "foreign", "raft-labctl.owner": "bob"}},
     ]
-    results = down_all(ADA, told)
+    results, failure = down_all(ADA, told)
     assert [result["lab"] for result in results] == ["ada", "rest"]
+    assert failure is None
     assert [run[1] for run in plays.runs] == ["ada", "rest"]
     assert told.lines[0] == "The lab bob belongs to bob: it stays."
 
 
+def test_a_lab_that_cannot_be_removed_keeps_no_other(
+    engine: FakeEngine, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"ada": "The engine is busy.", "dora": "The engine is busy.", "carl": "The disk is full."}
+    engine.container_list = [part for name in ("ada", "bea", "carl", "dora") for part in stand_in.lab(name)]
+
+    def play(_playbook: str, lab: str, *_: object) -> list[dict[str, Any]]:
+        if lab in said:
+            raise LabctlError(said[lab])
+        return [{"removed": [f"labctl-{lab}-consul1"]}]
+
+    monkeypatch.setattr(lifecycle, "_play", play)
+    results, failure = down_all(ADA, told)
+    assert [result["lab"] for result in results] == ["bea"]
+    assert failure is not None
+    assert failure.code is ExitCode.FAILED
+    assert "(ada, dora: The engine is busy; carl: The disk is full)" in failure.sentence
+
+
+def test_a_container_that_labctl_cannot_name_keeps_no_lab_and_is_left(
+    engine: FakeEngine, told: Told, plays: Plays
+) -> None:
+    engine.container_list = [
+        *stand_in.lab("0BAD_"),
+        stand_in.container("ada", "consul1", labels={"raft-labctl.server": "../x"}),
+        *stand_in.lab("good"),
+    ]
+    results, failure = down_all(ADA, told)
+    assert ([result["lab"] for result in results], failure) == (["good"], None)
+    assert [run[1] for run in plays.runs] == ["good"]
+    assert "raft-labctl.lab with '0BAD_'" in strangers.told()[0]
+
+
 def test_down_all_without_a_lab_says_so(engine: FakeEngine, told: Told) -> None:
     engine.container_list = []
-    assert down_all(ADA, told) == []
+    assert down_all(ADA, told) == ([], None)
     assert told.lines == ["No lab of yours is there: nothing to remove."]
 
 

@@ -389,6 +389,27 @@ def test_what_cannot_be_removed_is_told_and_stops_no_other(hosts: Hosts) -> None
     assert "w-03: the network is in use" in workshop_views.removed_text(removed)
 
 
+def test_what_failed_once_is_tried_again_and_what_fails_for_good_is_not_tried_for_ever(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring_up()
+    hosts.failing = {"w-03": (START_TASK, "the engine was busy"), "w-02": (START_TASK, "the disk is full")}
+    run, times = hosts.run, []
+
+    def running(playbook: str, where: Inventory, **words: Any) -> object:
+        times.append(where.limit)
+        if len(times) > 1:
+            hosts.failing.pop("w-03", None)
+        return run(playbook, where, **words)
+
+    monkeypatch.setattr("labctl.flows.workshop.down.PlaybookRun", running)
+    removed = down(workshop(), OWNER, (), None, SilentSteps())
+    assert set(removed.labs) == {"w-01", "w-03", "w-04"}
+    assert removed.failed == {"w-02": "the disk is full"}
+    assert not removed.left
+    assert [set(limit.split(",")) for limit in times[1:]] == [{"w-02", "w-03"}, {"w-02"}]
+
+
 def test_what_comes_back_while_it_is_removed_is_removed_again(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     bring_up()
     run, late = hosts.run, [("red", "w-01", 1), ("green", "w-09", 9)]
