@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tarfile
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from labctl.engine import strangers
+from labctl.engine import image_archive, strangers
 from labctl.engine.client import explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import image_marks, label_values
@@ -99,26 +98,68 @@ def save(client: Client, image: Image, path: Path, *, force: bool) -> int:
 
 
 def load(client: Client, path: Path) -> Image:
-    """Load an image that `save` wrote. What has no label of ours is removed again. Raises LabctlError."""
-    with explained(client.place):
-        before = {name for one in client.images() for name in [one["Id"], *(one.get("RepoTags") or [])]}
+    """Load an image that `save` wrote, and nothing else: what the file holds is known before it is loaded.
+
+    Raises LabctlError.
+    """
     try:
-        if not tarfile.is_tarfile(path):
-            raise LabctlError(f"{path} is not an image: give a file that `labctl image save` wrote.", ExitCode.USAGE)
-        with path.open("rb") as file, explained(client.place):
-            loaded = [str(line["stream"]) for line in client.load_image(file, quiet=False) if "stream" in line]
+        # An open pipe would be waited for, and cannot be wound back.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise LabctlError(f"{path} is no plain file: give one that `labctl image save` wrote.", ExitCode.USAGE)
+            names = _names_in(file, path)
+            _refuse_to_take(client, path, names)
+            file.seek(0)
+            with explained(client.place):
+                for _ in client.load_image(file, quiet=False):
+                    pass
     except OSError as error:
         raise LabctlError(f"{path} could not be read: {error.strerror or error}.", ExitCode.USAGE) from error
-    names = [text.partition(":")[2].strip() for text in loaded if text.startswith("Loaded image")]
-    found = [image for image in list_images(client) if image.name in names or image.id in names]
-    if found:
-        return found[0]
-    with contextlib.suppress(LabctlError), explained(client.place):
-        for name in names:
-            if name not in before:
-                client.remove_image(name)
+    for image in list_images(client):
+        if image.name in names:
+            return image
     raise LabctlError(
-        f"{path} holds no image of a lab (it has {', '.join(names) or 'no image'}): "
-        "give a file that `labctl image save` wrote.",
-        ExitCode.USAGE,
+        f"The engine took {path} and has no image {', '.join(names)} for a lab now: `labctl image ls` shows what there "
+        "is."
     )
+
+
+def _names_in(file: IO[bytes], path: Path) -> list[str]:
+    """The names of the images in a file. Raises LabctlError where not all of them are images of labs."""
+    try:
+        held = image_archive.read(file)
+    except image_archive.ArchiveError as error:
+        raise LabctlError(
+            f"{path} is not an image, because it {error}: give a file that `labctl image save` wrote.", ExitCode.USAGE
+        ) from error
+    ours = [one for one in held if image_marks.is_finished(dict(one.labels)) and one.names]
+    others = [one for one in held if one not in ours or any(not _is_ours(name) for name in one.names)]
+    if others:
+        told = ", ".join(
+            ascii(name)[1:-1][:80] for one in others[:5] for name in one.names[:5] or ("one without a name",)
+        )
+        raise LabctlError(
+            f"{path} holds {'an image that is not' if ours else 'no image'} of a lab (it has {told}), so nothing was "
+            "loaded: give a file that `labctl image save` wrote.",
+            ExitCode.USAGE,
+        )
+    return [name for one in ours for name in one.names]
+
+
+def _is_ours(name: str) -> bool:
+    return name.rpartition(":")[0] == REPOSITORY
+
+
+def _refuse_to_take(client: Client, path: Path, names: list[str]) -> None:
+    """Raise LabctlError where an image that is no lab's has a name that the file's image would take."""
+    with explained(client.place):
+        there = client.images()
+    for one in there:
+        taken = sorted(set(one.get("RepoTags") or []) & set(names))
+        if taken and image_marks.VERSION not in (one.get("Labels") or {}):
+            raise LabctlError(
+                f"Cannot load {path}: the image {taken[0]} on this Docker host is not one of a lab, and would lose its "
+                f"name to the file's. Give it another one with `docker tag {taken[0]} NAME`, then `docker image rm "
+                f"{taken[0]}`, and load the file again.",
+                ExitCode.REFUSED,
+            )

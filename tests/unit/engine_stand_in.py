@@ -84,8 +84,7 @@ class FakeEngine:
     tails: list[int | str] = field(default_factory=list)
     image: list[bytes] = field(default_factory=list)
     loads: list[dict[str, Any]] = field(default_factory=list)
-    says: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
+    loaded: int = 0
     error: Exception | None = None
     place: Place = HERE
     host: str = "local"
@@ -148,8 +147,6 @@ class FakeEngine:
 
     def load_image(self, _file: IO[bytes], *, quiet: bool) -> Iterator[dict[str, str]]:
         assert not quiet
-        self.image_list += self.loads
-        yield from ({"stream": text} for text in self.says)
-
-    def remove_image(self, name: str) -> None:
-        self.removed.append(name)
+        self.loaded += 1
+        self.image_list = self.loads + self.image_list
+        yield {"stream": "Loaded image"}

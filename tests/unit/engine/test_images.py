@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import os
 import tarfile
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,9 +22,75 @@ from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from labctl.engine.client import Client
+
+
+OURS = "raft-labctl/consul:1.8.7"
+LAB = stand_in.image("1.8.7")["Labels"]
+
+
+def tar_of(folder: Path, members: dict[str, bytes]) -> Path:
+    path = folder / "image.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def _docker(held: dict[str, dict[str, str]]) -> dict[str, bytes]:
+    members, listed = {}, []
+    for number, (name, labels) in enumerate(held.items()):
+        members[f"{number}.json"] = json.dumps({"config": {"Labels": labels or None}}).encode()
+        listed.append({"Config": f"{number}.json", "RepoTags": [name] if name else None, "Layers": []})
+    return members | {"manifest.json": json.dumps(listed).encode()}
+
+
+def _oci(held: dict[str, dict[str, str]]) -> dict[str, bytes]:
+    """As buildx writes it: an index for each name, with a manifest that says how it was built."""
+    members: dict[str, bytes] = {}
+
+    def blob(document: Any) -> dict[str, Any]:
+        text = json.dumps(document).encode()
+        digest = hashlib.sha256(text).hexdigest()
+        members[f"blobs/sha256/{digest}"] = text
+        return {"digest": f"sha256:{digest}"}
+
+    listed = []
+    for name, labels in held.items():
+        image = blob({"config": blob({"config": {"Labels": labels}}), "layers": []})
+        built = blob({"config": blob({"os": "unknown"})}) | {
+            "annotations": {"vnd.docker.reference.type": "attestation-manifest"}
+        }
+        absent = {"digest": "sha256:of-another-platform"}
+        marks = {"io.containerd.image.name": f"docker.io/{name}", "org.opencontainers.image.ref.name": "1.8.7"}
+        listed.append(blob({"manifests": [image, built, absent]}) | {"annotations": marks})
+    return members | {"index.json": json.dumps({"manifests": listed}).encode()}
+
+
+def docker_archive(folder: Path, held: dict[str, dict[str, str]]) -> Path:
+    return tar_of(folder, _docker(held))
+
+
+def oci_layout(folder: Path, held: dict[str, dict[str, str]]) -> Path:
+    return tar_of(folder, _oci(held))
+
+
+def both(folder: Path, held: dict[str, dict[str, str]]) -> Path:
+    """A harmless manifest beside an index that has all: an engine may read either."""
+    return tar_of(folder, _oci(held) | _docker({OURS: LAB}))
+
+
+def plain(content: bytes) -> bytes:
+    return content
+
+
+def foreign(name: str) -> dict[str, Any]:
+    return {"Id": f"sha256:{name}", "RepoTags": [name], "Labels": None, "State": ""}
 
 
 def client(engine: FakeEngine) -> Client:
@@ -109,41 +182,147 @@ def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
         images.save(client(engine()), the_image(), tmp_path / "missing" / "image.tar", force=False)
 
 
-def archive(folder: Path) -> Path:
-    path = folder / "image.tar"
-    with tarfile.open(path, "w") as tar:
-        tar.add(__file__, "manifest.json")
-    return path
-
-
 def test_an_image_that_save_wrote_is_loaded(tmp_path: Path) -> None:
     known = engine()
     known.loads = [stand_in.image("1.8.7")]
-    known.says = ["Loaded image: raft-labctl/consul:1.8.7\n"]
-    assert images.load(client(known), archive(tmp_path)).version == "1.8.7"
-    assert known.removed == []
+    assert images.load(client(known), docker_archive(tmp_path, {OURS: LAB})).version == "1.8.7"
+    assert known.loaded == 1
 
 
-def foreign(name: str) -> dict[str, Any]:
-    return {"Id": f"sha256:{name}", "RepoTags": [name], "Labels": None, "State": ""}
-
-
-def test_what_is_no_image_of_a_lab_is_refused_and_removed_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pack", [plain, gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("write", [docker_archive, oci_layout, both])
+def test_an_image_is_loaded_out_of_whatever_docker_and_others_write(
+    tmp_path: Path, write: Callable[..., Path], pack: Callable[[bytes], bytes]
+) -> None:
+    known = engine()
+    known.loads = [stand_in.image("1.8.7")]
+    path = write(tmp_path, {OURS: LAB})
+    path.write_bytes(pack(path.read_bytes()))
+    assert images.load(client(known), path).name == OURS
     known = engine(stand_in.image("1.8.7"))
-    known.loads = [foreign("evil:1")]
-    known.says = ["Loaded image: evil:1\n"]
-    with pytest.raises(LabctlError, match=r"holds no image of a lab \(it has evil:1\)") as caught:
-        images.load(client(known), archive(tmp_path))
-    assert caught.value.code is ExitCode.USAGE
-    assert known.removed == ["evil:1"]
+    path = write(tmp_path, {OURS: LAB, "debian:12": {}})
+    path.write_bytes(pack(path.read_bytes()))
+    with pytest.raises(LabctlError, match=r"holds an image that is not of a lab \(it has debian:12\)"):
+        images.load(client(known), path)
+    assert known.loaded == 0
 
 
-def test_an_image_of_the_users_that_was_there_before_is_never_removed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        ({"debian:12": {}}, r"holds no image of a lab \(it has debian:12\), so nothing was loaded"),
+        ({"debian:12": LAB}, r"holds an image that is not of a lab \(it has debian:12\)"),
+        ({"debian:12": LAB | {"raft-labctl.image-state": "candidate"}}, "holds no image of a lab"),
+        ({OURS: {}}, r"holds no image of a lab \(it has raft-labctl/consul:1.8.7\)"),
+        ({OURS: LAB, "evil:1": {}}, r"holds an image that is not of a lab \(it has evil:1\)"),
+        ({"": LAB}, r"\(it has one without a name\)"),
+        ({"evil\x1b]0;x\x07": {}}, r"\(it has evil\\x1b\]0;x\\x07\)"),
+        ({}, "holds no image"),
+    ],
+)
+def test_what_is_no_image_of_a_lab_is_refused_and_never_loaded(
+    tmp_path: Path, held: dict[str, dict[str, str]], says: str
+) -> None:
     known = engine(foreign("debian:12"))
-    known.says = ["Loaded image: debian:12\n"]
-    with pytest.raises(LabctlError, match="holds no image of a lab"):
-        images.load(client(known), archive(tmp_path))
-    assert known.removed == []
+    with pytest.raises(LabctlError, match=says) as caught:
+        images.load(client(known), docker_archive(tmp_path, held))
+    assert caught.value.code is ExitCode.USAGE
+    assert known.loaded == 0
+
+
+def test_an_image_of_the_users_does_not_lose_its_name_to_that_of_a_lab(tmp_path: Path) -> None:
+    known = engine(foreign(OURS))
+    with pytest.raises(LabctlError, match=f"the image {OURS} on this Docker host is not one of a lab") as caught:
+        images.load(client(known), docker_archive(tmp_path, {f"docker.io/{OURS}": LAB}))
+    assert caught.value.code is ExitCode.REFUSED
+    assert known.loaded == 0
+
+
+def test_an_older_image_of_a_lab_makes_way(tmp_path: Path) -> None:
+    known = engine(stand_in.image("1.8.7") | {"Id": "sha256:old"})
+    known.loads = [stand_in.image("1.8.7")]
+    assert images.load(client(known), docker_archive(tmp_path, {OURS: LAB})).name == OURS
+    assert known.loaded == 1
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"manifest.json": b"[" * 200_000},
+        {"manifest.json": b"{}"},
+        {"manifest.json": b'[{"Config": 1}]'},
+        {"manifest.json": b'[{"Config": "missing.json"}]'},
+        {"manifest.json": b'[{"Config": "c", "RepoTags": [1]}]', "c": b"{}"},
+        {"manifest.json": b'[{"Config": "c"}]', "c": b'{"config": {"Labels": {"a": 1}}}'},
+        {"manifest.json": b'[{"Config": "../../../etc/passwd"}]'},
+        {"manifest.json": b" " * (2 << 20)},
+        {"manifest.json": b"[]"},
+        {"index.json": b"[]"},
+        {"index.json": b'{"manifests": [{"digest": "sha256:a"}]}', "blobs/sha256/a": b'{"manifests": 1}'},
+        {
+            "index.json": b'{"manifests": [{"digest": "sha256:a"}]}',
+            "blobs/sha256/a": b'{"manifests": [{"digest": "sha256:a"}]}',
+        },
+        {f"{number}": b"" for number in range(5000)},
+    ],
+    ids=range(13),
+)
+def test_a_tar_that_docker_did_not_write_is_refused_in_a_sentence(tmp_path: Path, members: dict[str, bytes]) -> None:
+    known = engine()
+    with pytest.raises(LabctlError, match=r"image\.tar is not an image, because it (is|holds|has)") as caught:
+        images.load(client(known), tar_of(tmp_path, members))
+    assert "\n" not in caught.value.sentence
+    assert caught.value.code is ExitCode.USAGE
+    assert known.loaded == 0
+
+
+def test_a_manifest_that_is_a_link_is_none(tmp_path: Path) -> None:
+    path = docker_archive(tmp_path, {OURS: LAB})
+    with tarfile.open(path, "a") as tar:
+        link = tarfile.TarInfo("manifest.json")
+        link.type, link.linkname = tarfile.SYMTYPE, "other.json"
+        tar.addfile(link)
+    with pytest.raises(LabctlError, match="is not as Docker writes an image"):
+        images.load(client(engine()), path)
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_fills_neither_memory_nor_hours(tmp_path: Path) -> None:
+    path = tmp_path / "image.tar"
+    for entry in (tarfile.TarInfo("layer"), tarfile.TarInfo("a" * 200)):
+        entry.size = 1 << 40
+        # The second is a name of a terabyte.
+        head = entry.tobuf(tarfile.GNU_FORMAT)
+        if len(head) > tarfile.BLOCKSIZE:
+            head = head[:124] + b"\x80" + (1 << 40).to_bytes(11, "big") + b" " * 8 + head[156:512]
+            total = sum(head)
+            head = head[:148] + f"{total:06o}\0 ".encode() + head[156:]
+        path.write_bytes(gzip.compress(head + b"\0" * (1 << 20)))
+        with pytest.raises(LabctlError, match="is not an image") as caught:
+            images.load(client(engine()), path)
+        assert caught.value.code is ExitCode.USAGE
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "image.tar")
+    with pytest.raises(LabctlError, match=r"image\.tar is no plain file"):
+        images.load(client(engine()), tmp_path / "image.tar")
+    with pytest.raises(LabctlError, match="could not be read: Is a directory"):
+        images.load(client(engine()), tmp_path)
+
+
+def test_a_damaged_or_cut_file_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
+    whole = docker_archive(tmp_path, {OURS: LAB}).read_bytes()
+    known = engine()
+    for broken in (whole[:700], gzip.compress(whole)[:200], gzip.compress(whole)[:-40] + b"x" * 40):
+        (tmp_path / "broken.tar").write_bytes(broken)
+        with pytest.raises(LabctlError, match="is not an image"):
+            images.load(client(known), tmp_path / "broken.tar")
+    assert known.loaded == 0
+
+
+def test_an_engine_that_has_another_image_afterwards_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LabctlError, match=f"took .* and has no image {OURS} for a lab now"):
+        images.load(client(engine()), docker_archive(tmp_path, {OURS: LAB}))
 
 
 @pytest.mark.parametrize("content", [b"", b"just text", None])

@@ -1,0 +1,187 @@
+"""What images a file holds, read out of the file itself, so that it is known before the engine loads it.
+
+`docker image save` writes a tar with a manifest.json, since Docker 25 with the index of an OCI layout as well; other
+programs write the layout alone. Whatever an engine may read of a file is read here, and all of it must be images.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import posixpath
+import tarfile
+import zlib
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MANIFEST, INDEX = "manifest.json", "index.json"
+# An image of Consul has a few hundred megabytes in some tens of members; what describes it, some kilobytes.
+MOST_BYTES = 4 << 30
+MOST_MEMBERS = 4096
+MOST_BYTES_OF_ONE = 1 << 20
+MOST_BYTES_OF_ALL = 32 << 20
+MOST_IMAGES = 64
+_DEEPEST = 4
+_UNPACKERS: dict[bytes, Any] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
+_REGISTRY = "docker.io/"
+_NAME, _TAG = "io.containerd.image.name", "org.opencontainers.image.ref.name"
+_KIND = "vnd.docker.reference.type"
+
+
+class ArchiveError(Exception):
+    """Why a file is no archive of images, as the end of a sentence."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """An image of the file: the digest of its configuration, its names as Docker shows them, and its labels."""
+
+    digest: str
+    names: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(file: IO[bytes]) -> list[Held]:
+    """All images that a file holds, from its beginning. Raises ArchiveError, and OSError where it cannot be read."""
+    file.seek(0)
+    first = file.read(max(map(len, _UNPACKERS)))
+    file.seek(0)
+    unpack = next((one for sign, one in _UNPACKERS.items() if first.startswith(sign)), None)
+    try:
+        texts = _texts(file if unpack is None else unpack(file))
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise ArchiveError("is no archive, or a damaged one") from error
+    try:
+        found = _each_once([*_of_manifest(texts), *_of_index(texts)])
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ArchiveError("is not as Docker writes an image") from error
+    if not found:
+        raise ArchiveError("holds no image")
+    return found
+
+
+def _each_once(found: Iterable[Held]) -> list[Held]:
+    """Images that both lists name, with the names of both."""
+    once: dict[str, Held] = {}
+    for one in found:
+        names = once[one.digest].names if one.digest in once else ()
+        once[one.digest] = Held(one.digest, tuple(dict.fromkeys((*names, *one.names))), one.labels)
+    return list(once.values())
+
+
+class _Bounded:
+    """A stream of bytes that is not read beyond what an image may have, nor by a piece that fills the memory."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MOST_BYTES_OF_ONE:
+            raise ArchiveError("is not as Docker writes an image")
+        return self._stream.read(size)
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        if whence != 0 or position > MOST_BYTES:
+            raise ArchiveError(f"holds more than {MOST_BYTES >> 30} GiB, which no image of a lab does")
+        return self._stream.seek(position)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+def _texts(stream: IO[bytes]) -> dict[str, bytes]:
+    """The small files of a tar by their names, the last of a name as whoever unpacks it would have it."""
+    texts: dict[str, bytes] = {}
+    kept = 0
+    with tarfile.open(fileobj=_Bounded(stream), mode="r:") as tar:  # type: ignore[call-overload]
+        for number, entry in enumerate(tar):
+            if number >= MOST_MEMBERS:
+                raise ArchiveError(f"has more than {MOST_MEMBERS} members, which no image of a lab has")
+            name = posixpath.normpath(entry.name.lstrip("/"))
+            if not entry.isreg() and name in (MANIFEST, INDEX):
+                raise ArchiveError("is not as Docker writes an image")
+            if not entry.isreg() or entry.size > MOST_BYTES_OF_ONE:
+                texts.pop(name, None)
+                continue
+            kept += entry.size
+            if kept > MOST_BYTES_OF_ALL:
+                raise ArchiveError("is not as Docker writes an image")
+            content = tar.extractfile(entry)
+            texts[name] = content.read() if content is not None else b""
+    return texts
+
+
+def _of_manifest(texts: Mapping[str, bytes]) -> list[Held]:
+    """What `manifest.json` lists."""
+    if MANIFEST not in texts:
+        return []
+    listed = json.loads(texts[MANIFEST])
+    if not isinstance(listed, list) or len(listed) > MOST_IMAGES:
+        raise ValueError
+    return [
+        _held(texts, posixpath.normpath(one["Config"]), [_text(name) for name in one.get("RepoTags") or []])
+        for one in listed
+    ]
+
+
+def _of_index(texts: Mapping[str, bytes]) -> list[Held]:
+    """What the `index.json` of an OCI layout lists."""
+    if INDEX not in texts:
+        return []
+    listed = json.loads(texts[INDEX])["manifests"]
+    if not isinstance(listed, list) or len(listed) > MOST_IMAGES:
+        raise ValueError
+    found = []
+    for one in listed:
+        marks = one.get("annotations") or {}
+        name = marks.get(_NAME) or marks.get(_TAG)
+        names = [_text(name)] if name else []
+        found += [_held(texts, config, names) for config in _configurations(texts, one, 0)]
+    return found
+
+
+def _configurations(texts: Mapping[str, bytes], descriptor: dict[str, Any], depth: int) -> list[str]:
+    """The configurations below a descriptor: of its image, or of those of an index, one for each platform."""
+    document = json.loads(texts[_blob(descriptor)])
+    if "manifests" not in document:
+        return [_blob(document["config"])]
+    if depth >= _DEEPEST or len(document["manifests"]) > MOST_IMAGES:
+        raise ValueError
+    return [
+        config
+        for one in document["manifests"]
+        # What says how an image was built is not run. Other platforms' images need not be in the file.
+        if (one.get("annotations") or {}).get(_KIND) is None and _blob(one) in texts
+        for config in _configurations(texts, one, depth + 1)
+    ]
+
+
+def _blob(descriptor: dict[str, Any]) -> str:
+    return f"blobs/{_text(descriptor['digest']).replace(':', '/')}"
+
+
+def _held(texts: Mapping[str, bytes], config: str, names: list[str]) -> Held:
+    labels = (json.loads(texts[config]).get("config") or {}).get("Labels") or {}
+    if not all(isinstance(one, str) for one in (*labels, *labels.values())):
+        raise ValueError
+    return Held(posixpath.basename(config).removesuffix(".json"), tuple(familiar(name) for name in names), labels)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def familiar(name: str) -> str:
+    """A name as Docker shows it: what stands for Docker's own registry is left out."""
+    return name.removeprefix(_REGISTRY).removeprefix("library/") if name.startswith(_REGISTRY) else name
