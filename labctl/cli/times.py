@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+# As people write it: neither `nan` nor `1e308h`, which Python would read as well.
+_TIME = re.compile(r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?|-?\.[0-9]{1,9})(ms|s|m|h|)", re.ASCII)
 
 
 class Time(click.ParamType[float]):
@@ -18,8 +21,7 @@ class Time(click.ParamType[float]):
         """In seconds."""
         if isinstance(value, float):
             return value
-        unit = next((one for one in _UNITS if value.endswith(one)), "")
-        try:
-            return float(value.removesuffix(unit)) * _UNITS.get(unit, 1.0)
-        except ValueError:
+        found = _TIME.fullmatch(value)
+        if found is None:
             self.fail(f"{value!a} is no time: write 30s, 2m or 1h.", param, ctx)
+        return float(found[1]) * _UNITS[found[2]]

@@ -152,11 +152,11 @@ def of_everything(source: Source, since: datetime | None = None) -> tuple[Story,
 
 def moment(text: str, now: datetime) -> datetime:
     """Read how long ago (`10m`) or when (`2021-01-24T00:02:16`); without a zone it is UTC. Raises LabctlError."""
-    if found := _AGO.fullmatch(text):
-        return now - timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
     try:
+        if found := _AGO.fullmatch(text):
+            return now - timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
         time = datetime.fromisoformat(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         sentence = f"{text!a} is no time: write how long ago, such as 10m, or when, such as 2021-01-24T00:02:16."
         raise LabctlError(sentence, ExitCode.USAGE) from error
     return time if time.tzinfo else time.replace(tzinfo=UTC)

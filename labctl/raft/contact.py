@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from labctl.raft.numbers import number_of
 from labctl.raft.timers import seconds_of, without_majority
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ class Contact:
         elif outage is None:
             return None
         elif event.event == BEHIND:
-            entry = event.values.get("next", "")
-            outage.behind = int(entry) if entry.isdecimal() and entry.isascii() else outage.behind
+            entry = number_of(event.values.get("next"))
+            outage.behind = outage.behind if entry is None else entry
         elif event.event == BACK:
             return self._end(key, event.time, "reached", names)
         elif event.event == REMOVED:

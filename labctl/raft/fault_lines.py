@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MODULE = "labctl.fault"
 _NOTED = re.compile(
-    rf"(\d{{4}}-\d\d-\d\dT\S+) \[WARN\]  {MODULE}: fault (began|ended|failed): id=([0-9a-f]+) servers=[\w,.-]*"
+    rf"(\d{{4}}-\d\d-\d\dT\S{{1,30}}) \[WARN\]  {MODULE}: fault (began|ended|failed): id=([0-9a-f]+) servers=[\w,.-]*"
     r'(?: what="([^"\n]*)")?(?: seconds=([0-9.e+]+))?',
     re.ASCII,
 )

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeGuard
 
+from labctl.raft.envelope import REPEATED
 from labctl.raft.event import OTHER
+from labctl.raft.numbers import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -477,8 +479,12 @@ _FIRST_WORD = re.compile(r"[\w()-]+", re.ASCII)
 _SPEAKER = re.compile(r"Node at (?P<node>.+) \[\w+\]")
 _SPEAKERS = {"follower_entered": ("follower",), "candidate_entered": ("node",), "leader_entered": ("leader",)}
 """The value in which a server names itself."""
-_TERM = re.compile(r"[0-9]{1,20}")
-_CONFIGURED_SERVER = re.compile(r"\{\w* ?(?P<id>\S*) (?P<address>\S+)\}")
+LONGEST_NAME = 300
+"""Characters of an ID or an address: more than a host's name and a port have. What looks for two of them in a row must
+not try every way to cut a line of 65 536 characters in two."""
+_CONFIGURED_SERVER = re.compile(
+    rf"\{{(?:\w{{0,40}} )?(?P<id>[^\s{{}}]{{0,{LONGEST_NAME}}}) (?P<address>[^\s{{}}]{{1,{LONGEST_NAME}}})\}}"
+)
 
 
 def _first_word(rule: Rule) -> str:
@@ -528,7 +534,8 @@ def meaning_of(envelope: Envelope) -> Meaning | None:
     voice = voice_of(envelope.module)
     if voice is None:
         return None
-    found = _rule_of(voice, envelope.message)
+    message = envelope.message
+    found = _rule_of(voice, message) if len(message) < REPEATED else _rule_of.__wrapped__(voice, message)
     return None if found is None else _read(*found, envelope.values)
 
 
@@ -539,12 +546,12 @@ def _rule_of(voice: Voice, message: str) -> tuple[Rule, Meaning] | None:
         found = rule.pattern.match(message)
         if found is not None:
             named = {name: value.strip() for name, value in found.groupdict().items() if value is not None}
-            term, peer = _term(named.pop("term", None)), named.pop("peer", None)
+            term, peer = number_of(named.pop("term", None)), named.pop("peer", None)
             if not _names_one(peer):
                 return rule, Meaning(rule.event, term, None, named)
             if _CONFIGURED_SERVER.fullmatch(peer):
                 named["peer"] = peer  # it says which address has which ID
-            return rule, Meaning(rule.event, term, _peer(peer), named)
+            return rule, Meaning(rule.event, term, _named_peer(peer), named)
     return None
 
 
@@ -561,11 +568,11 @@ def _read(rule: Rule, said: Meaning, values: Mapping[str, str]) -> Meaning:
         return said
     event, term, peer, named = said
     if term is None and rule.term:
-        term = _term(values.get("term"))
+        term = number_of(values.get("term"))
     for name in () if peer else rule.peer:
         value = values.get(name)
         if _names_one(value):
-            peer = _peer(value)
+            peer = _named_peer(value)
             break
     for name in _SPEAKERS.get(event, ()):
         speaker = _SPEAKER.fullmatch(values.get(name, ""))
@@ -574,12 +581,12 @@ def _read(rule: Rule, said: Meaning, values: Mapping[str, str]) -> Meaning:
     return Meaning(event, term, peer, named)
 
 
-def _term(text: str | None) -> int | None:
-    return int(text) if text is not None and _TERM.fullmatch(text) else None
-
-
 def _names_one(peer: str | None) -> TypeGuard[str]:
     return bool(peer) and peer != "<nil>"
+
+
+def _named_peer(named: str) -> str:
+    return _peer(named) if len(named) < REPEATED else _peer.__wrapped__(named)
 
 
 @lru_cache(maxsize=1024)

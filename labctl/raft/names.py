@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from labctl.raft.event import Event
 
-_SERVER = re.compile(r"\{(?:Suffrage:)?\w* ?(?:ID:)?(?P<id>\S+) (?:Address:)?(?P<address>[^\s}]+)\}")
-"""A server in a list of them: `{Suffrage:Voter ID:a Address:b}`, or `{Voter a b}`."""
+_SERVER = re.compile(
+    r"\{(?:Suffrage:)?(?:\w{0,40} )?(?:ID:)?(?P<id>[^\s{}]{1,300}) (?:Address:)?(?P<address>[^\s{}]{1,300})\}"
+)
+"""A server in a list of them: `{Suffrage:Voter ID:a Address:b}`, or `{Voter a b}`. Both have a most length, as has all
+that may be tried at each place of a long line."""
 _LISTS = ("servers", "peer", "target")
 _OWN = frozenset({"vote_self", "prevote_self", "vote_granted"})
 RAFT_PORT = 8300

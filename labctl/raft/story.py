@@ -15,6 +15,7 @@ from labctl.raft.election import ALREADY_VOTED, Election
 from labctl.raft.event import OTHER, Event
 from labctl.raft.faults import Faults
 from labctl.raft.names import Names
+from labctl.raft.numbers import number_of
 from labctl.raft.read import is_unparsed
 from labctl.raft.reigns import Reigns
 from labctl.raft.timers import seconds_between
@@ -296,9 +297,9 @@ class Story:
             return None
         election = server.election
         if event.event == "votes_needed":
-            election.needed = server.needed = _number(event.values.get("needed"))
+            election.needed = server.needed = number_of(event.values.get("needed"))
         elif event.event == "vote_granted":
-            tally = _number(event.values.get("tally"))
+            tally = number_of(event.values.get("tally"))
             voter = self.names(event.peer)
             if event.peer and (known := self._servers.get(voter or "")) and election.term is not None:
                 # Who votes is in that term; before Consul 0.7 no line says so, and later ones only sometimes.
@@ -324,7 +325,7 @@ class Story:
             # The log begins in the middle of a campaign.
             election = server.election = Election(server.name, event.term, event.term_source, "unknown", None)
             self._campaigns.begin(election)
-        election.tally = _number(event.values.get("tally")) or election.tally
+        election.tally = number_of(event.values.get("tally")) or election.tally
         election.outcome, election.end = "won", event.time
         self._won = max(self._won or 0, election.term or 0)
         server.term = election.term if election.term is not None else server.term
@@ -498,10 +499,6 @@ def _may_be_older(server: _Server, event: Event) -> bool:
     """Whether a request that failed may be one of the campaign before: nobody answered it."""
     between = seconds_between(server.stood_before, event.time)
     return between is not None and between <= LATE_SECONDS
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() and text.isascii() else None
 
 
 def _reason_of(event: Event) -> str:

@@ -26,7 +26,7 @@ class Later:
 
     def __init__(self, story: Story, writers: Mapping[str, Callable[[Any], str]]) -> None:
         self._story, self._writers = story, writers
-        self._files = {kind: _file() for kind in writers}
+        self._files = {kind: kept_text() for kind in writers}
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +56,8 @@ class Later:
             yield line.removesuffix("\n")
 
 
-def _file() -> IO[str]:
+def kept_text() -> IO[str]:
+    """A text that is kept until it is whole, in a file where it is long."""
     return tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, mode="w+", encoding="utf-8", newline="\n")
 
 

@@ -1,14 +1,15 @@
-"""A story as JSON, the shape of DESIGN's `story`, written as it is told."""
+"""A story as JSON, the shape of DESIGN's `story`: rows as they are told, and never half of a document."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
-from labctl.show.later import Later
+from labctl.show.later import Later, kept_text
 from labctl.show.style import CONTROL
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from labctl.raft.faults import Fault
     from labctl.raft.story import Story
     from labctl.raft.timers import Timers
+
+CHARACTERS = 1 << 18
 
 
 def _stamp(time: datetime | None) -> str | None:
@@ -126,7 +129,15 @@ def frame(story: Story) -> dict[str, Any]:
 
 
 def write_document(story: Story, events: Iterator[Event], out: IO[str]) -> None:
-    """Write what `story` tells as one JSON document, as it is told."""
+    """Write what `story` tells as one JSON document, and nothing where it could not be told to its end."""
+    # Half of a document is worse than none: a log may be damaged in the middle.
+    with kept_text() as whole:
+        _write(story, events, whole)
+        whole.seek(0)
+        shutil.copyfileobj(whole, out, CHARACTERS)
+
+
+def _write(story: Story, events: Iterator[Event], out: IO[str]) -> None:
     with Later(story, {kind: _writer(row) for kind, row in ROWS.items()}) as later:
         rows: dict[str, Iterator[str]] = {"events": (_text(event_row(event)) for event in later.passing(events))}
         rows |= {kind: later.lines(kind) for kind in ROWS}
