@@ -14,6 +14,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.portable import lab_names, label_values
 from labctl.portable.consul_door import LOOPBACK
 from labctl.portable.consul_views import Member
+from labctl.portable.engine_lock import LABEL_LOCK
 from labctl.portable.lab_access import Keys
 
 if TYPE_CHECKING:
@@ -226,6 +227,8 @@ def leftovers(client: Client) -> dict[str, str]:
             "volume": client.volumes(filters=filters),
         }
     labelled = [one["Labels"] for kind, things in listed.items() for one in strangers.left_out(kind, things)]
+    # A lock is whoever's that works on the lab; whose the lab is, everything else says.
+    labelled.sort(key=lambda labels: LABEL_LOCK not in labels)
     return {labels[lab_names.LABEL_LAB]: _label(labels, "owner") for labels in labelled}
 
 

@@ -101,7 +101,7 @@ def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
     steps.begin(f"Removing the lab {name}")
     results = _play("down.yml", name, settings, who, steps, deadlines.DOWN, ExitCode.FAILED)
     removed = [part for result in results for part in result.get("removed", [])]
-    steps.done(f"The lab {name} is removed: {_count(removed)}, nothing is left")
+    steps.done(f"The lab {name} is removed: {_count(removed) or 'a lock of it'}, nothing is left")
     return {"lab": name, "owner": owner or None, "changed": bool(removed), "removed": removed}
 
 

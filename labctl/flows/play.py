@@ -67,7 +67,7 @@ def _results(run: PlaybookRun, steps: Steps, *, verbose: bool) -> list[Progress]
     for item in run.progress():
         if item is None:
             continue
-        if verbose:
+        if item.waits or verbose:
             note_lines(item.text, steps)
         if item.result is not None:
             seen.append(item)

@@ -217,7 +217,7 @@ class Up:
                     self._lesson.show()
                 if item is None:
                     continue
-                if self.options.verbose:
+                if item.waits or self.options.verbose:
                     note_lines(item.text, self.steps)
                 if item.role and item.role != role and item.role in _STEPS:
                     role = item.role

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import ansible_runner
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable import lab_asker
+from labctl.portable import lab_asker, lock_holder
 from labctl.provision import processes, state
 from labctl.provision.content import content_root
 
@@ -49,7 +49,8 @@ _CODES = {
 class Progress:
     """A task that began (`result` is None) or ended on a host; `text` is what Ansible prints about it.
 
-    `failed` is the sentence of a task that failed there, and `at` the time of it, in seconds since 1970.
+    `failed` is the sentence of a task that failed there, and `at` the time of it, in seconds since 1970; `waits` says
+    for whom a task waits.
     """
 
     host: str
@@ -60,6 +61,7 @@ class Progress:
     text: str
     failed: str | None = None
     at: float = 0.0
+    waits: str = ""
 
 
 @dataclass
@@ -216,9 +218,10 @@ class PlaybookRun:
             changed = bool((result or {}).get("changed"))
             self._queue.put(
                 Progress(
-                    host, data.get("role") or "", data.get("task") or "", result, changed, text, failed, time.time()
+                    host, data.get("role") or "", data.get("task") or "", result, changed, text, failed, time.time(),
+                    text.strip() if kind == "verbose" and text.startswith(lock_holder.WAITING) else "",
                 )
-            )
+            )  # fmt: skip
 
     def _note_open(self, kind: str, data: dict[str, Any]) -> None:
         host, task = data.get("host") or "", data.get("task") or ""

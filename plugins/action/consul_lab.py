@@ -77,10 +77,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if checked.error_messages:
             return {"failed": True, "msg": "; ".join(checked.error_messages), "failure": "usage"}
         try:
-            answer: dict[str, Any] = module.answer(checked.validated_parameters, check_mode=self._task.check_mode)
+            answer: dict[str, Any] = module.answer(
+                checked.validated_parameters, check_mode=self._task.check_mode, **self.more_for(module)
+            )
         except module.DockerError as error:
             return {"failed": True, "msg": error.sentence, "failure": error.failure}
         return answer
+
+    def more_for(self, module: ModuleType) -> dict[str, Any]:
+        """What a module in this process can be given besides its arguments: whom to tell for whom it waits."""
+        return {"say": self._display.display} if module.__name__ == "consul_lab" else {}
 
     def _is_here(self) -> bool:
         """Whether this process is what the task asks for: this machine, this user, this environment."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ansible.module_utils import lab_names, label_values
+from ansible.module_utils import engine_lock, lab_names, label_values
 from ansible.module_utils.docker_api import DockerError, Engine
 
 
@@ -99,6 +99,8 @@ def find(engine: Engine, lab: str) -> Found:
         "volume": engine.volumes(of_lab, doing=doing),
     }
     containers, networks, volumes = (label_values.fitting(things) for things in carrying.values())
+    # Whoever asks may hold the lab's lock, and whoever holds it takes it away.
+    volumes = [one for one in volumes if (one.get("Labels") or {}).get(engine_lock.LABEL_LOCK) != lab]
     labelled = [container["Config"].get("Labels") or {} for container in containers]
     servers = [one for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER in labels]
     helpers = [one["Id"] for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER not in labels]

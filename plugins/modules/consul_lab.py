@@ -188,18 +188,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils import answering, lab_asker, lab_names, label_values, seat_secrets
-from ansible.module_utils.docker_api import DockerError
+from ansible.module_utils.docker_api import DockerError, Engine
 from ansible.module_utils.docker_cli import Docker
 from ansible.module_utils.lab_configuration import Configuration, Secrecy
 from ansible.module_utils.lab_departure import Departure
 from ansible.module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
-from ansible.module_utils.lab_lock import locked
+from ansible.module_utils.lab_lock import Work, locked
 from ansible.module_utils.lab_place import Asked, place_for
 from ansible.module_utils.lab_project import ALIVE, LabProject, image_error, port_error, subnet_is_taken
 from ansible.module_utils.lab_turn import turn
 
 if TYPE_CHECKING:
     import ipaddress
+    from collections.abc import Callable
 
 PORTS = 65536
 SEED_DIGITS = 2 * seat_secrets.SECRET_BYTES
@@ -386,15 +387,19 @@ def fingerprint(found: Found) -> list[tuple[str, str, str]]:
     return [(server.id, server.started, server.state) for server in found.servers]
 
 
-def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
-    """Do what the arguments say and return the module's result. Raises DockerError with one sentence."""
+def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Do what the arguments say and return the module's result; `say` is told for whom it waits.
+
+    Raises DockerError with one sentence.
+    """
     problem = usage_problem(params)
     if problem:
         raise DockerError(problem, "usage")
     folder, lab, state = Path(params["directory"]), params["name"], params["state"]
     removed: list[str] = []
     # Check mode must not even make the folder that the lock is in.
-    lock = contextlib.nullcontext(()) if check_mode else locked(folder, lab, must=state == "present")
+    work = Work(lab, params["owner"], state, params["labels"], say)
+    lock = contextlib.nullcontext(()) if check_mode else locked(Engine(), folder, work)
     waits = state == "present" and not check_mode
     # The turn comes first: who waited for it with the lab's lock in hand would keep others from a lab at rest.
     with turn(params["at_once"]) if waits else contextlib.nullcontext(), lock as handles:

@@ -10,6 +10,7 @@ import struct
 import tarfile
 import tempfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,8 @@ class DockerDoor:
         kind, name, verb = parts[0].removesuffix("s"), parts[min(1, len(parts) - 1)], parts[-1]
         if method == "GET" and parts in (["containers", "json"], ["networks"], ["volumes"]):
             return self._list(kind, query)
+        if parts == ["info"]:
+            return 200, json.dumps({"SystemTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}).encode()
         if kind == "exec":
             return self._exec(name, verb)
         if verb == "exec":

@@ -8,6 +8,7 @@ import os
 import socketserver
 import tarfile
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -176,8 +177,8 @@ class FakeDocker:
             return self._inspect(kind, words[2:])
         if verb == "rm":
             return self._rm(kind, [word for word in words[2:] if not word.startswith("-")])
-        if (kind, verb) == ("container", "create"):
-            return self._create(words), "", 0
+        if verb == "create":
+            return self._create(words) if kind == "container" else self._create_volume(words), "", 0
         if kind == "container":
             self._change(verb, words[2:])
         if kind == "cp":
@@ -243,6 +244,14 @@ class FakeDocker:
             },
         )
         return f"{key}\n"
+
+    def _create_volume(self, words: list[str]) -> str:
+        wanted = json.loads(words[2])
+        name = wanted["Name"]
+        made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        document = {"Name": name, "Labels": wanted["Labels"], "CreatedAt": made, "Files": {}}
+        self._objects["volume"].setdefault(name, document)
+        return f"{name}\n"
 
     def _cp(self, source: str, target: str, stdin: Path) -> tuple[str, str, int]:
         key = (target if source == "-" else source).split(":")[0]

@@ -205,6 +205,13 @@ def test_what_a_killed_down_left_is_found_with_its_owner() -> None:
     assert labs.leftovers(client(engine)) == {"ada": "bob", "eve": ""}
 
 
+def test_a_lock_alone_is_left_over_too_and_makes_nobody_a_labs_owner() -> None:
+    lock = {"Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "admin", "raft-labctl.lock": "ada"}}
+    config = {"Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}}
+    assert labs.leftovers(client(FakeEngine(volume_list=[lock]))) == {"ada": "admin"}
+    assert labs.leftovers(client(FakeEngine(volume_list=[config, lock]))) == {"ada": "ada"}
+
+
 def test_a_helper_alone_is_left_over_too() -> None:
     helper = stand_in.container("ada", "consul1")
     del helper["Labels"]["raft-labctl.server"]

@@ -65,6 +65,17 @@ def test_what_the_tasks_reported_is_returned() -> None:
     assert (run.finished, run.interrupted, steps.failed, steps.notes) == (True, False, False, [])
 
 
+def test_for_whom_a_task_waits_is_shown_without_being_asked_for() -> None:
+    class Waiting(Run):
+        def progress(self) -> Iterator[Progress | None]:
+            yield Progress("", "", "", None, changed=False, text="Waiting for ada", waits="Waiting for ada")
+            yield BEGUN
+
+    steps = Steps()
+    run_it(Waiting(), steps)
+    assert steps.notes == ["Waiting for ada"]
+
+
 def test_verbose_shows_what_ansible_prints() -> None:
     steps = Steps()
     run_it(Run(), steps, verbose=True)

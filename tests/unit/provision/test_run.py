@@ -419,3 +419,12 @@ def test_what_others_wrote_is_handed_on_as_data(runner: FakeRunner, tmp_path: Pa
     PlaybookRun("up.yml", made).finish()
     for given in (seen[0], runner.options["inventory"]):
         assert given["labs"]["hosts"]["ada"]["consul_lab_owner"] == {"__ansible_unsafe": "{{ x }}"}
+
+
+def test_for_whom_a_task_waits_is_told_apart_from_what_ansible_prints(runner: FakeRunner) -> None:
+    words = "Waiting for ada's `labctl up ada` (process 1 on pc, for 2 s)"
+    events = [event("verbose", stdout=f"{words}\n"), event("verbose", stdout="text"), event("warning", stdout=words)]
+    runner.events = [*events, STATS]
+    run = PlaybookRun("up.yml", of_this_machine("ada", {}))
+    assert [item.waits for item in run.progress() if item is not None] == [words, "", ""]
+    run.finish()

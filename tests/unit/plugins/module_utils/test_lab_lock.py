@@ -1,66 +1,129 @@
-"""Two commands on one lab keep apart."""
+"""Two commands on one lab keep apart, whoever runs them."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils import lab_lock
-from ansible.module_utils.docker_api import DockerError
-from ansible.module_utils.lab_lock import locked
+from ansible.module_utils import lab_lock, lock_holder
+from ansible.module_utils.docker_api import DockerError, Engine
+from ansible.module_utils.lab_found import find
+from ansible.module_utils.lab_lock import Work, locked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.unit.stand_ins import FakeDocker
 
-def test_the_lock_is_held_and_handed_on(tmp_path: Path) -> None:
-    with locked(tmp_path / "ada", "ada", must=True) as (handle,):
+PRESENT = Work("ada", "ada", "present")
+ABSENT = Work("ada", "admin", "absent")
+
+
+@pytest.fixture
+def engine(docker: FakeDocker) -> Any:
+    return Engine(path=docker.host.removeprefix("unix://"))
+
+
+@pytest.fixture
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab_lock, "LOCK_SECONDS", 0.0)
+
+
+def leave(docker: FakeDocker, **changed: Any) -> str:
+    """Put the lock of another holder there, of a process that has ended; returns its volume."""
+    who = replace(lock_holder.holder("labctl up ada", 900), pid=2**22 + 1, session=0, **changed)
+    labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": who.note}
+    docker.put("volume", "old", {"Name": "old", "Labels": labels, "CreatedAt": ""})
+    return "old"
+
+
+def test_the_lock_is_held_and_handed_on(tmp_path: Path, engine: Any, docker: FakeDocker) -> None:
+    with locked(engine, tmp_path / "ada", PRESENT) as (handle,):
         other = os.open(tmp_path / "ada" / "lock", os.O_RDWR)
         with pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
         assert os.get_inheritable(handle) is False
+        (volume,) = docker.objects("volume").values()
+        assert volume["Labels"]["raft-labctl.lock"] == volume["Labels"]["raft-labctl.owner"] == "ada"
+        assert find(engine, "ada").empty
     fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(other)
+    assert docker.objects("volume") == {}
+    assert not (tmp_path / "ada").exists()
 
 
-def test_a_lock_that_is_not_given_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab_lock, "LOCK_SECONDS", 0.0)
+@pytest.mark.usefixtures("_no_patience")
+@pytest.mark.parametrize("second", ["one", "two"])
+def test_a_lock_that_is_not_given_up_is_told_and_refused(tmp_path: Path, engine: Any, second: str) -> None:
+    """Also where the other one has another state folder."""
     with (
-        locked(tmp_path, "ada", must=True),
-        pytest.raises(DockerError, match="Another command has been working on the lab ada"),
-        locked(tmp_path, "ada", must=True),
+        locked(engine, tmp_path / "one", PRESENT),
+        pytest.raises(
+            DockerError, match=r"Cannot work on the lab ada: .*'s `consul_lab name=ada state=present` \("
+        ) as (raised),
+        locked(engine, tmp_path / second, ABSENT),
     ):
         pass
+    assert raised.value.failure == "refused"
 
 
-@pytest.mark.parametrize("made_again", [False, True])
-def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, made_again: bool
-) -> None:
-    path = tmp_path / "lock"
-    waits: list[int] = []
-    wait_for = lab_lock._wait_for
-
-    def wait(handle: int, lab: str) -> None:
-        wait_for(handle, lab)
-        waits.append(handle)
-        if len(waits) == 1:
-            path.unlink()
-            if made_again:
-                path.touch()
-
-    monkeypatch.setattr(lab_lock, "_wait_for", wait)
-    with locked(tmp_path, "ada", must=True) as (handle,):
-        assert len(waits) == 2
-        assert os.path.samestat(path.stat(), os.fstat(handle))
+def test_whom_it_waits_for_is_said_after_a_second(tmp_path: Path, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab_lock, "LOCK_SECONDS", 1.5)
+    monkeypatch.setenv("LABCTL_ASKER", "1 1")
+    said: list[str] = []
+    with (
+        locked(engine, tmp_path / "one", PRESENT),
+        pytest.raises(DockerError),
+        locked(engine, tmp_path / "two", Work("ada", "admin", "absent", say=said.append)),
+    ):
+        pass
+    assert len(said) == 1
+    assert said[0].startswith("Waiting for ")
+    assert f"'s `labctl up ada` (process {os.getpid()} on " in said[0]
 
 
-def test_a_folder_that_cannot_be_made_hinders_only_what_must_write(tmp_path: Path) -> None:
+def test_the_lock_of_a_command_that_was_killed_is_cleared_away(tmp_path: Path, engine: Any, docker: FakeDocker) -> None:
+    leave(docker)
+    with locked(engine, tmp_path, PRESENT):
+        assert "old" not in docker.objects("volume")
+    # What cannot be seen from here is known to have ended where the kernel gave us the lock that it had.
+    leave(docker, boot="another")
+    (tmp_path / "lock").write_text(docker.objects("volume")["old"]["Labels"]["raft-labctl.holder"], encoding="utf-8")
+    with locked(engine, tmp_path, PRESENT):
+        assert "old" not in docker.objects("volume")
+
+
+@pytest.mark.usefixtures("_no_patience")
+def test_a_lock_that_may_still_be_held_is_named_and_stays(tmp_path: Path, engine: Any, docker: FakeDocker) -> None:
+    leave(docker, boot="another")
+    with pytest.raises(DockerError, match="docker volume rm old") as raised, locked(engine, tmp_path, ABSENT):
+        pass
+    assert raised.value.failure == "refused"
+    docker.put("volume", "old", {"Name": "old", "Labels": {"raft-labctl.lock": "ada"}})
+    with (
+        pytest.raises(DockerError, match=r"somebody \(the lock does not say who\) has it by the volume old"),
+        locked(engine, tmp_path, ABSENT),
+    ):
+        pass
+    assert list(docker.objects("volume")) == ["old"]
+
+
+def test_a_full_disk_hinders_only_what_must_write(tmp_path: Path, engine: Any, docker: FakeDocker) -> None:
+    docker.answer("volume", "create", err="no space left on device", code=1, times=2)
+    with pytest.raises(DockerError, match="disk is full"), locked(engine, tmp_path, PRESENT):
+        pass
+    leave(docker)
+    with locked(engine, tmp_path, ABSENT):
+        assert docker.objects("volume") == {}
+
+
+def test_a_folder_that_cannot_be_made_hinders_only_what_must_write(tmp_path: Path, engine: Any) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     folder = tmp_path / "file" / "ada"
-    with locked(folder, "ada", must=False) as handles:
+    with locked(engine, folder, ABSENT) as handles:
         assert handles == ()
-    with pytest.raises(DockerError, match="XDG_STATE_HOME"), locked(folder, "ada", must=True):
+    with pytest.raises(DockerError, match="XDG_STATE_HOME"), locked(engine, folder, PRESENT):
         pass

@@ -1,0 +1,139 @@
+"""A lock that all share who use a Docker Engine, wherever they are: a volume with a label, which needs no image.
+
+Whoever wants it makes a volume of a name that is nobody else's, then looks: the lock is theirs where it is the only
+one with that label. Who sees another one takes the own one back and waits, so two never have it. A volume whose
+holder has ended is removed by its name, which no other holder ever has: nobody can remove a lock that was taken since.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import secrets
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+LABEL_LOCK = "raft-labctl.lock"
+"""On the volume of whoever changes a lab: the lab."""
+LABEL_ALONE = "raft-labctl.alone"
+"""On the volume of whoever breaks a lab and judges what comes of it: the lab."""
+LABEL_HOLDER = "raft-labctl.holder"
+"""On both: who that is."""
+_DOING = "locking the lab"
+_MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})")
+# Two who came at once go on at different times.
+_SOON = (0.01, 0.2)
+
+
+class Rival(NamedTuple):
+    """Another volume of the lock: its name, its holder's note, and for how long it has been there, if that is known."""
+
+    volume: str
+    note: str
+    age: float | None
+
+
+class EngineLock:
+    """The lock of a lab on a Docker Engine. Every method raises the engine's error where that gives no answer.
+
+    Args:
+        engine: a docker_api.Engine.
+        label: what the lock is for.
+        lab: whose it is.
+        over: whether a rival's holder has ended, by its note and age.
+        pause: is called while a rival has the lock; it waits, or raises.
+    """
+
+    def __init__(
+        self,
+        engine: Any,
+        label: str,
+        lab: str,
+        over: Callable[[str, float | None], bool],
+        pause: Callable[[str, float | None, str], None],
+    ) -> None:
+        self._engine = engine
+        self._label = label
+        self._lab = lab
+        self._over = over
+        self._pause = pause
+        self._ahead: float | None = None
+        self._own = ""
+
+    @contextlib.contextmanager
+    def held(self, note: str, labels: Mapping[str, str]) -> Iterator[None]:
+        """Hold the lock; `labels` are for its volume besides its own."""
+        kind = self._label.rpartition(".")[2]
+        self._own = f"labctl-{self._lab}-{kind}-{secrets.token_hex(6)}"
+        body = {"Name": self._own, "Labels": {**labels, self._label: self._lab, LABEL_HOLDER: note}}
+        try:
+            self._take(body)
+            yield
+        finally:
+            # Where the engine does not answer now, whoever comes next sees that the holder has ended.
+            with contextlib.suppress(Exception):
+                self._remove(self._own)
+
+    def wait(self) -> None:
+        """Wait until nobody else has it, without taking it."""
+        while rivals := self.rivals():
+            self._pause(rivals[0].note, rivals[0].age, rivals[0].volume)
+
+    def rivals(self) -> list[Rival]:
+        """Who else has it, or wants it now; what those left who have ended is removed."""
+        found = []
+        for one in self._engine.volumes({"label": f"{self._label}={self._lab}"}, doing=_DOING):
+            if one["Name"] == self._own:
+                continue
+            rival = Rival(one["Name"], (one.get("Labels") or {}).get(LABEL_HOLDER) or "", self._age(one))
+            if self._over(rival.note, rival.age):
+                self._remove(rival.volume)
+            else:
+                found.append(rival)
+        return found
+
+    def _take(self, body: dict[str, Any]) -> None:
+        while True:
+            self._engine.ask("POST", "/volumes/create", body=body, doing=_DOING)
+            rivals = self.rivals()
+            if not rivals:
+                return
+            self._remove(self._own)
+            self._pause(rivals[0].note, rivals[0].age, rivals[0].volume)
+            self.wait()
+            time.sleep(random.uniform(*_SOON))  # noqa: S311 - no secret
+
+    def _remove(self, volume: str) -> None:
+        try:
+            self._engine.remove("volume", [volume], doing=_DOING)
+        except Exception as error:
+            if "no such volume" not in str(getattr(error, "said", "")).lower():
+                raise
+
+    def _age(self, volume: dict[str, Any]) -> float | None:
+        """How long a volume has been there, both by the clock of the Docker host; None where it does not say."""
+        made = _moment(volume.get("CreatedAt"))
+        if made is None:
+            return None
+        if self._ahead is None:
+            now = _moment(self._engine.get("/info", doing=_DOING).get("SystemTime"))
+            if now is None:
+                return None
+            self._ahead = now - time.time()
+        return time.time() + self._ahead - made
+
+
+def _moment(text: Any) -> float | None:
+    """A moment as the engine writes it, in seconds since 1970; None where it is none."""
+    found = _MOMENT.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        return None
+    try:
+        return datetime.fromisoformat(found.group(1) + found.group(2).replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError):
+        return None

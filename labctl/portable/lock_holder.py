@@ -1,0 +1,250 @@
+"""Who holds a lock: the note that a holder leaves with it, and what whoever waits can tell from such a note.
+
+A note is a text that anybody may have written: what does not read as one says nothing, and nothing is done for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import re
+import secrets
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SAY_AFTER_SECONDS = 1.0
+POLL_SECONDS = 0.1
+WAITING = "Waiting for "
+"""How a sentence begins that says for whom somebody waits, so that it is known among what Ansible prints."""
+LONGEST_NOTE = 2000
+NOBODY_KNOWN = "somebody (the lock does not say who)"
+_PROC = Path("/proc")
+_BOOT = _PROC / "sys/kernel/random/boot_id"
+_LONGEST_TEXT = 120
+_PLAIN = re.compile(r"[ -_a-~]*", re.ASCII)  # no backtick: words of a command stand between two of them
+_MOST = 2**53
+# Of /proc/PID/stat behind the command's name.
+_STATE, _GROUP, _SESSION, _STARTED = 0, 2, 3, 19
+
+
+class LockHeldError(Exception):
+    """Somebody else has had the lock for as long as we could wait; `who` are the words for them."""
+
+    def __init__(self, who: str, seconds: float) -> None:
+        super().__init__(f"{who} has it, also after {seconds:.0f} seconds")
+        self.who = who
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Whoever holds a lock.
+
+    Attributes:
+        user: the login name.
+        host: the machine's name.
+        command: what it does, as the words of a command; without anything secret.
+        pid: the process, as its own PID namespace numbers it.
+        started: when the process started, in the kernel's ticks: two processes of one number differ by it.
+        group: its process group.
+        session: its session, in which also the processes are that it started; 0 where that is the user's whole shell.
+        boot: the machine's start, by the kernel's random number for it; "" where it is not known.
+        space: the PID namespace; 0 where it is not known.
+        since: when it took the lock, in seconds since 1970 by the machine's clock.
+        seconds: how long it may hold the lock at most.
+        mark: a random word, so that no two notes are the same.
+    """
+
+    user: str
+    host: str
+    command: str
+    pid: int
+    started: int
+    group: int
+    session: int
+    boot: str
+    space: int
+    since: int
+    seconds: int
+    mark: str
+
+    @property
+    def note(self) -> str:
+        """The text to leave with the lock."""
+        return json.dumps(asdict(self))
+
+    def is_gone(self) -> bool | None:
+        """Whether it has ended, and with it all that it started; None where that cannot be known from here."""
+        if not self.boot or not self.space or (self.boot, self.space) != (_boot(), _space()) or _hidden():
+            return None
+        try:
+            found = _stat(self.pid)
+        except OSError:
+            return None
+        if found is not None and int(found[_STARTED]) == self.started:
+            return False
+        # What it started may still work, as a `docker compose` whose module was killed.
+        return None if self.session and self._left_something() else True
+
+    def _left_something(self) -> bool:
+        which, number = (_SESSION, self.session) if os.getsid(0) != self.session else (_GROUP, self.group)
+        for entry in _PROC.glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                found = _stat(int(entry.name))
+                if found is not None and int(found[which]) == number:
+                    return True
+        return False
+
+    def words(self, seconds: float) -> str:
+        """Who that is, for a sentence: "ada's `labctl up x` (process 123 on pc, for 4 s)"."""
+        state = ""
+        with contextlib.suppress(OSError):
+            if (self.boot, self.space) == (_boot(), _space()):
+                found = _stat(self.pid)
+                known = found is not None and int(found[_STARTED]) == self.started
+                state = ", stopped" if known and found and found[_STATE] in "Tt" else "" if known else ", ended"
+        return (
+            f"{self.user}'s `{self.command}` (process {self.pid} on {self.host}{state}, for {max(seconds, 0.0):.0f} s)"
+        )
+
+
+def holder(command: str, seconds: float, *, alone: bool = False) -> Holder:
+    """This process, as the holder of a lock.
+
+    Args:
+        command: what it does; whoever waits is shown it, so it holds nothing secret.
+        seconds: how long it may hold the lock at most.
+        alone: whether what it started may go on without the lock.
+    """
+    own = _stat(os.getpid()) or []
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return Holder(
+        user=_plain(user),
+        host=_plain(os.uname().nodename),
+        command=_plain(command),
+        pid=os.getpid(),
+        started=int(own[_STARTED]) if own else 0,
+        group=os.getpgrp(),
+        session=0 if alone else os.getsid(0),
+        boot=_boot(),
+        space=_space(),
+        since=int(time.time()),
+        seconds=int(seconds),
+        mark=secrets.token_hex(8),
+    )
+
+
+def holder_of(note: str) -> Holder | None:
+    """The holder who wrote a note; None where it is no such note."""
+    if len(note) > LONGEST_NOTE:
+        return None
+    try:
+        found: Any = json.loads(note)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or set(found) != {one.name for one in fields(Holder)}:
+        return None
+    for one in fields(Holder):
+        value = found[one.name]
+        if one.type == "int" and not (type(value) is int and 0 <= value <= _MOST):
+            return None
+        if one.type == "str" and not (
+            isinstance(value, str) and len(value) <= _LONGEST_TEXT and _PLAIN.fullmatch(value)
+        ):
+            return None
+    return Holder(**found)
+
+
+def is_over(note: str, age: float | None, before: str = "") -> bool:
+    """Whether a lock's holder has ended, or had it for longer than it may; what is not known counts as held.
+
+    Args:
+        note: what the holder left.
+        age: how long it has been held, in seconds, by the clock of who keeps the lock; None where that is not known.
+        before: a note whose holder is known to have ended.
+    """
+    who = holder_of(note)
+    if who is None:
+        return False
+    gone = True if note == before else who.is_gone()
+    return age is not None and age > who.seconds if gone is None else gone
+
+
+def told(note: str, age: float | None = None) -> str:
+    """Who left a note, for a sentence."""
+    who = holder_of(note)
+    return NOBODY_KNOWN if who is None else who.words(time.time() - who.since if age is None else age)
+
+
+class Patience:
+    """How long to wait for a lock; after a second it is said for whom.
+
+    Args:
+        seconds: until it ends.
+        say: is told the sentence.
+    """
+
+    def __init__(self, seconds: float, say: Callable[[str], None] | None = None) -> None:
+        self.seconds = seconds
+        self._say = say
+        self._begun = time.monotonic()
+
+    def pause(self, note: str, age: float | None = None) -> None:
+        """Wait for a moment. Raises LockHeldError where it was long enough."""
+        waited = time.monotonic() - self._begun
+        if waited >= self.seconds:
+            raise LockHeldError(told(note, age), self.seconds)
+        if self._say is not None and waited >= SAY_AFTER_SECONDS:
+            self._say(WAITING + told(note, age))
+            self._say = None
+        time.sleep(min(POLL_SECONDS, self.seconds - waited))
+
+
+def _plain(text: str) -> str:
+    """A text as a note may hold it."""
+    return re.sub(r"[^ -_a-~]", "?", text)[:_LONGEST_TEXT]
+
+
+def _stat(pid: int) -> list[str] | None:
+    """What the kernel says of a process; None where it is not there any more. Raises OSError where it says nothing."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    found = text.rpartition(")")[2].split()
+    return None if len(found) <= _STARTED or found[_STATE] in "ZX" else found
+
+
+def _boot() -> str:
+    try:
+        return _plain(_BOOT.read_text(encoding="ascii").strip())
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _space() -> int:
+    try:
+        return (_PROC / "self/ns/pid").stat().st_ino
+    except OSError:
+        return 0
+
+
+def _hidden() -> bool:
+    """Whether /proc is mounted so that other people's processes are not to be seen."""
+    if os.geteuid() == 0:
+        return False
+    try:
+        mounts = (_PROC / "self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    on_proc = [line for line in mounts.splitlines() if line.split()[4:5] == [str(_PROC)]]
+    return not on_proc or bool(re.search(r"\bhidepid=(?!0\b|off\b)", on_proc[-1]))

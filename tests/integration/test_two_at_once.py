@@ -1,0 +1,115 @@
+"""Two people with state folders of their own who work on one lab at the same moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.integration.harness import VERSION, docker, inspect, left_of, servers, wait_until
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.integration.harness import Person
+
+UP = ("--pace", "real", "--no-join", "--consul-version", VERSION)
+HELD_SECONDS = 30.0
+FREE_SECONDS = 10.0
+
+
+def locks(lab: str) -> list[dict[str, Any]]:
+    """The volumes that are the locks of a lab."""
+    names = docker("volume", "ls", "-q", "--filter", f"label=raft-labctl.lock={lab}").split()
+    return [one for name in names for one in inspect("volume", name)]
+
+
+def holder(lab: str) -> dict[str, Any]:
+    """Who holds a lab's lock, as the lock says."""
+    found: dict[str, Any] = json.loads(locks(lab)[0]["Labels"]["raft-labctl.holder"])
+    return found
+
+
+def begun(person: Person, lab: str, into: Path, *words: str) -> tuple[subprocess.Popen[str], int]:
+    """Start a command on a lab, and stop its module as soon as that holds the lab. Returns both processes."""
+    process = person.start(*words, into=into)
+    wait_until(lambda: locks(lab), HELD_SECONDS, "the lock")
+    pid = int(holder(lab)["pid"])
+    os.kill(pid, signal.SIGSTOP)
+    return process, pid
+
+
+def over(process: subprocess.Popen[str]) -> int:
+    """Wait for a command's end, and return its code."""
+    process.communicate(timeout=120)
+    return process.returncode
+
+
+def test_an_admins_down_waits_for_the_owners_up_and_says_so(
+    ada: Person, bob: Person, name: str, tmp_path: Path
+) -> None:
+    up, pid = begun(ada, name, tmp_path / "up", "up", name, *UP)
+    # Something of the lab is there, so that `down` has a lab to remove.
+    labels = (f"raft-labctl.lab={name}", f"raft-labctl.owner={ada.owner}")
+    docker("volume", "create", "--label", labels[0], "--label", labels[1], f"x-{name}")
+    down = bob.start("down", name, "--force", into=tmp_path / "down")
+    wait_until(lambda: "Waiting for" in (tmp_path / "down").read_text(), HELD_SECONDS, "what `down` waits for")
+    said = (tmp_path / "down").read_text(encoding="utf-8")
+    assert f"'s `labctl up {name}` (process {pid} on {os.uname().nodename}, stopped, for " in said
+    assert down.poll() is None
+    os.kill(pid, signal.SIGCONT)
+    assert over(down) == 0
+    # Whichever of them had the last word with the other waiting, `down` came after what `up` made.
+    assert over(up) == 0
+    assert left_of(name) == []
+
+
+def test_whoever_waits_has_the_lab_within_seconds_after_the_holder_was_killed(
+    ada: Person, people: Callable[[str], Person], name: str, tmp_path: Path
+) -> None:
+    up, pid = begun(ada, name, tmp_path / "up", "up", name, *UP)
+    # The same owner with another state folder, as in a container or on another machine.
+    second = people(ada.owner).start("up", name, *UP, into=tmp_path / "second")
+    wait_until(lambda: "Waiting for" in (tmp_path / "second").read_text(), HELD_SECONDS, "what the second waits for")
+    up.kill()
+    os.kill(pid, signal.SIGKILL)
+    killed = time.monotonic()
+    wait_until(lambda: servers(name), HELD_SECONDS, "the second one's servers")
+    assert time.monotonic() - killed < FREE_SECONDS
+    assert over(second) == 0
+    over(up)
+    ada.end_processes()
+    ada.done("down", name)
+    assert left_of(name) == []
+
+
+def test_the_next_down_takes_away_the_lock_that_a_killed_command_left(ada: Person, name: str, tmp_path: Path) -> None:
+    up, pid = begun(ada, name, tmp_path / "up", "up", name, *UP)
+    up.kill()
+    os.kill(pid, signal.SIGKILL)
+    over(up)
+    ada.end_processes()
+    assert len(locks(name)) == 1
+    assert "nothing is left" in ada.done("down", name).out
+    assert left_of(name) == []
+
+
+def test_a_volume_of_a_stranger_with_the_locks_label_is_named_and_stays(
+    ada: Person, names: Callable[[], str], tmp_path: Path
+) -> None:
+    lab = names()
+    stranger = f"labctl-{lab}-lock-0"
+    docker("volume", "create", "--label", f"raft-labctl.lock={lab}", stranger)
+    try:
+        up = ada.start("up", lab, *UP, into=tmp_path / "up")
+        said = "Waiting for somebody (the lock does not say who)"
+        wait_until(lambda: said in (tmp_path / "up").read_text(), HELD_SECONDS, "whom `up` waits for")
+        assert [one["Name"] for one in locks(lab) if "raft-labctl.holder" not in one["Labels"]] == [stranger]
+    finally:
+        docker("volume", "rm", stranger)
+    assert over(up) == 0
+    ada.done("down", lab)
