@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import shutil
 import sysconfig
 import threading
 import time
@@ -139,7 +138,8 @@ class PlaybookRun:
         self._name = inventory.name
         self._cancelled = threading.Event()
         root = content_root()
-        self._folder = state.new_run_folder()
+        self._run_folder = state.RunFolder()
+        self._folder = self._run_folder.path
         # An inventory that runner writes itself is one file; beside a user's file it is a second source.
         own = self._folder / "inventory"
         own.mkdir(mode=0o700)
@@ -341,7 +341,7 @@ class PlaybookRun:
         return False
 
     def _clean(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._run_folder.remove()
 
 
 def failure_from(result: dict[str, Any], *, unreachable: bool = False) -> LabctlError:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import re
 import shutil
+import tempfile
+import time
 from pathlib import Path
 
 from labctl.errors import LabctlError
+from labctl.portable import file_lock
 
 KEPT_RECORDS = 20
+_PREFIX = "run-"
+_LOCK = "lock"
+_OLD_SECONDS = 24 * 3600.0
 
 
 def state_folder() -> Path:
@@ -19,45 +27,94 @@ def state_folder() -> Path:
     return root / "raft-labctl"
 
 
-def new_run_folder() -> Path:
-    """Make a folder of mode 0700 for one run, and remove those of runs that were killed. Raises LabctlError."""
-    runs = state_folder() / "runs"
+class RunFolder:
+    """A folder of mode 0700 for one run. Whoever holds its lock uses it; one that nobody holds is anybody's to remove.
+
+    Raises LabctlError where it cannot be made.
+    """
+
+    def __init__(self) -> None:
+        runs = state_folder() / "runs"
+        try:
+            runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _remove_left(runs)
+            self.path = Path(tempfile.mkdtemp(prefix=f"{_of_here()}-", dir=runs))
+            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LabctlError(
+                f"The state folder {runs} cannot be written ({error.strerror}): make it writable, "
+                "or name another one with XDG_STATE_HOME."
+            ) from error
+        # A file system without locks: then its age tells that somebody uses it.
+        with contextlib.suppress(OSError):
+            file_lock.try_to(self._lock)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.close(self._lock)
+
+
+def _remove_left(runs: Path) -> None:
+    """Remove the folders of runs that were killed."""
+    for folder in runs.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if _is_nobodys(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_nobodys(folder: Path) -> bool:
+    """Whether nobody uses a folder any more. Raises OSError."""
+    old = time.time() - folder.lstat().st_mtime > _OLD_SECONDS
+    if folder.name.rpartition("-")[0] != _of_here():
+        # Another machine's, or a container's, whose locks not every file system shows; or an older labctl's.
+        return old
     try:
-        runs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for old in runs.glob("run-*"):
-            if not _alive(old.name.removeprefix("run-")):
-                shutil.rmtree(old, ignore_errors=True)
-        folder = runs / f"run-{os.getpid()}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
-    except OSError as error:
-        raise LabctlError(
-            f"The state folder {runs} cannot be written ({error.strerror}): make it writable, "
-            "or name another one with XDG_STATE_HOME."
-        ) from error
-    return folder
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        # Made a moment ago, unless whoever made it was killed then.
+        return old
+    try:
+        return file_lock.try_to(lock)
+    except OSError:
+        return old
+    finally:
+        os.close(lock)
+
+
+def _of_here() -> str:
+    """What the folders of this machine's runs begin with; what follows has no hyphen."""
+    return _PREFIX + re.sub(r"[^A-Za-z0-9.-]", "_", os.uname().nodename)
 
 
 def keep_record(text: str, name: str) -> Path | None:
     """Keep what Ansible printed in a run, mode 0600, and forget the oldest; None where it cannot be written."""
     runs = state_folder() / "runs"
-    record = runs / f"{name}.log"
     try:
-        with os.fdopen(os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        for old in sorted(runs.glob("*.log"), key=lambda path: path.stat().st_mtime)[:-KEPT_RECORDS]:
-            old.unlink(missing_ok=True)
+        record = _new_record(runs, name)
+        record.write_text(text, encoding="utf-8")
     except OSError:
         return None
+    for old in sorted(runs.glob("*.log"), key=_age)[:-KEPT_RECORDS]:
+        with contextlib.suppress(OSError):
+            old.unlink()
     return record
 
 
-def _alive(pid: str) -> bool:
-    if not pid.isdigit():
-        return False
-    with contextlib.suppress(PermissionError):
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
-            return False
-    return True
+def _new_record(runs: Path, name: str) -> Path:
+    """An empty file that is nobody else's: two runs may end in the same second. Raises OSError."""
+    for number in itertools.count(1):
+        record = runs / (f"{name}.log" if number == 1 else f"{name}-{number}.log")
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(record, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            break
+    return record
+
+
+def _age(path: Path) -> float:
+    """When a record was written; another labctl may have forgotten it meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
