@@ -23,7 +23,7 @@ _OF_LAB = ("owner", "workshop", "seat", "number", "servers", "http-port", "consu
 _PORT = re.compile(r"\b[0-9A-F]+:([0-9A-F]{4})\b")
 # No count of cores, sizes or seconds is longer.
 _MOST_DIGITS = 18
-_OF_REAPER = ("reaper", "owner", "expires")
+_OF_REAPER = ("reaper", "owner", "expires", "removes")
 # Each line begins with what it is; 0A is a socket that listens. A host without /proc tells less: that is no failure.
 _SCRIPT = r"""
 echo "cores $(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null)"

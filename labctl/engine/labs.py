@@ -184,11 +184,17 @@ def _with_ends(client: Client, found: list[Lab]) -> list[Lab]:
         return found
     with explained(client.place):
         waiting = client.containers(filters={"label": lab_names.LABEL_REAPER})
-    ends: dict[str, str] = {}
+    ends: dict[tuple[str, str], str] = {}
     for one in strangers.left_out("container", waiting):
-        workshop = one["Labels"][lab_names.LABEL_REAPER]
-        ends[workshop] = max(ends.get(workshop, ""), one["Labels"].get(lab_names.LABEL_EXPIRES, ""))
-    return [replace(lab, expires=ends.get(lab.workshop) or lab.expires) if lab.workshop else lab for lab in found]
+        if one["State"] not in lab_names.REAPER_WAITS:
+            continue
+        # That of another owner's workshop with the same name is none of this one's.
+        whose = one["Labels"][lab_names.LABEL_REAPER], _label(one["Labels"], "owner")
+        ends[whose] = max(ends.get(whose, ""), _label(one["Labels"], "expires"))
+    return [
+        replace(lab, expires=ends.get((lab.workshop, lab.owner)) or lab.expires) if lab.workshop else lab
+        for lab in found
+    ]
 
 
 def _with_keys(client: Client, lab: Lab) -> Lab:

@@ -18,6 +18,11 @@ LABEL_WORKSHOP = "raft-labctl.workshop"
 # On the container that waits for a workshop's end: the workshop, and when (UTC, to the second).
 LABEL_REAPER = "raft-labctl.reaper"
 LABEL_EXPIRES = "raft-labctl.expires"
+# Also on it: which labs of the workshop it removes. One without it, of an older labctl, removes those of any owner.
+LABEL_REMOVES = "raft-labctl.removes"
+OWNED = "owned"
+REAPER_WAITS = ("running", "restarting", "paused")
+"""States of such a container in which it ends the workshop, or will again."""
 LABEL_PROFILE = "raft-labctl.profile"
 
 _ALLOWED = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)

@@ -111,6 +111,7 @@ READERS: Mapping[str, Callable[[object], object]] = {
     "number": seat_number,
     "reaper": name,
     "expires": moment,
+    "removes": _one_of("owned"),
     "server": server,
     "servers": size,
     "pace": _one_of("real", "teach"),

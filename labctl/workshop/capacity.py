@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
-from labctl.portable import label_values
+from labctl.portable import lab_names, label_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,8 +19,6 @@ OLDEST_API = (1, 40)
 # A host whose clock is further away would end labs at another time than the file says.
 SKEW_SECONDS = 30.0
 _MIB = 1 << 20
-# States of a container that waits for a workshop's end, or will again.
-_WAITING = ("running", "restarting", "paused")
 # Kept for the machine itself.
 _SPARE_MEMORY = 512 * _MIB
 _SPARE_DISK = 2_000 * _MIB
@@ -44,18 +42,39 @@ class Facts:
         """The labs that live on it."""
         return list(self.read["labs"])
 
-    def end_of(self, workshop: str) -> int | None:
-        """When a workshop ends on this host, in seconds since 1970; None where nobody runs that waits for it."""
-        ends = [
-            label_values.moment(one.get("expires"))
-            for one in self.read["reapers"]
-            if one.get("reaper") == workshop and one["state"] in _WAITING
-        ]
+    def end_of(self, workshop: str, owner: str) -> int | None:
+        """When an owner's workshop ends on this host, in seconds since 1970; None where nobody runs that waits for it.
+
+        That of somebody else's workshop with the same name is none of theirs.
+        """
+        ends = [label_values.moment(one.get("expires")) for one in self._waiting(workshop) if one.get("owner") == owner]
         return max((end for end in ends if end is not None), default=None)
 
-    def has_reaper(self, workshop: str) -> bool:
-        """Whether something is here that would end a workshop, or would have."""
-        return any(one.get("reaper") == workshop for one in self.read["reapers"])
+    def keeps(self, workshop: str, owner: str, end: int) -> bool:
+        """Whether the host keeps just that end for an owner's workshop; 0 is none.
+
+        One that was written down by an older labctl has to be written down again: it removes other owners' labs too.
+        """
+        if not end:
+            return not self.has_reaper(workshop, owner)
+        own = [one for one in self._waiting(workshop) if one.get("owner") == owner]
+        return self.end_of(workshop, owner) == end and all(one.get("removes") for one in own)
+
+    def has_reaper(self, workshop: str, owner: str) -> bool:
+        """Whether something is here that would end an owner's workshop, or would have."""
+        return any(one.get("reaper") == workshop and one.get("owner") == owner for one in self.read["reapers"])
+
+    def threat_of(self, workshop: str, owner: str) -> str | None:
+        """Who else has a workshop of that name, whose end would remove this owner's labs too; None for nobody."""
+        others = [one for one in self._waiting(workshop) if one.get("owner") != owner and not one.get("removes")]
+        return min((str(one.get("owner", "")) for one in others), default=None)
+
+    def _waiting(self, workshop: str) -> list[dict[str, Any]]:
+        return [
+            one
+            for one in self.read["reapers"]
+            if one.get("reaper") == workshop and one["state"] in lab_names.REAPER_WAITS
+        ]
 
     def of_workshop(self, name: str) -> list[dict[str, Any]]:
         """The labs of one workshop."""

@@ -140,7 +140,7 @@ class _Loader(yaml.SafeLoader):
             raise _WrongError(f"there are more than {MOST_VALUES} values, which no workshop needs.", line)
         if self._depth > DEEPEST:
             raise _WrongError("the values are nested deeper than those of a workshop.", line)
-        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
         return node
 

@@ -33,6 +33,7 @@ class Fleet:
         existing: the labs of the workshop that are somewhere, with their Docker host, seats that the file no longer
             has included. Of a host that tells nothing, those that were placed there.
         before: where the labs were placed the last time, also those that are nowhere now.
+        owner: whose the workshop is.
     """
 
     workshop: Workshop
@@ -40,6 +41,7 @@ class Fleet:
     seats: tuple[Seat, ...]
     existing: Mapping[str, str]
     before: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
 
     @property
     def reached(self) -> list[HostLook]:
@@ -57,5 +59,6 @@ class Fleet:
 
     def end(self) -> int | None:
         """When the workshop ends, in seconds since 1970: what the Docker hosts wait for; None where none does."""
-        ends = [look.facts.end_of(self.workshop.name) for look in self.looks if look.facts is not None]
+        name = self.workshop.name
+        ends = [look.facts.end_of(name, self.owner) for look in self.looks if look.facts is not None]
         return max((end for end in ends if end is not None), default=None)

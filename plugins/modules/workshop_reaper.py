@@ -25,7 +25,9 @@ options:
     type: str
     required: true
   owner:
-    description: Whose it is. The container of another owner's workshop is refused.
+    description:
+      - Whose it is. Labs of other owners stay, and so does the end of another owner's workshop with the same name.
+      - It is refused where that end would remove labs of any owner, as those of an older labctl do.
     type: str
     required: true
   end:
@@ -59,7 +61,11 @@ end:
   returned: always
 """
 
+import json
 import os
+import re
+import urllib.parse
+import zlib
 from typing import Any
 
 from ansible.module_utils import answering, lab_names, label_values
@@ -88,47 +94,103 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if end and not (params["image"] and params["script"]):
         raise DockerError("A workshop that shall end needs the arguments `image` and `script`.", "usage")
     engine = Engine()
-    labels = {lab_names.LABEL_REAPER: workshop}
-    carrying = engine.containers(
-        {"label": f"{lab_names.LABEL_REAPER}={workshop}"}, doing=f"looking for the end of the workshop {workshop}"
-    )
-    found = label_values.fitting(carrying)
-    refuse_foreign(workshop, owner, found)
-    right = [one for one in found if ends_at(one) == end and one["State"]["Running"]]
-    wrong = [one["Id"] for one in found if one not in right[:1]]
+    ours, strangers = looked(engine, workshop, owner, ending=bool(end))
+    right = [one for one in ours if is_right(one, end)]
+    wrong = [one["Id"] for one in ours if one not in right[:1]]
     result: dict[str, Any] = {"changed": bool(wrong) or bool(end and not right), "end": end}
-    if strangers := label_values.strangers("container", carrying):
+    if strangers:
         result["warnings"] = strangers
     if check_mode:
         return result
     if end and not right:
-        labels |= {lab_names.LABEL_OWNER: owner, lab_names.LABEL_EXPIRES: lab_names.stamp(end)}
         # One that does not run ends nothing, and may have the name.
-        still = [one["Id"] for one in found if not one["State"]["Running"]]
-        engine.remove("container", still, doing=f"removing an end of the workshop {workshop} that does not run")
+        still = [one["Id"] for one in ours if not one["State"]["Running"]]
+        remove(engine, still, doing=f"removing an end of the workshop {workshop} that does not run")
         wrong = [one for one in wrong if one not in still]
-        doing = f"writing down the end of the workshop {workshop}"
-        # The name is for people who list containers; two ends stand side by side for a moment, so it has the end.
-        made = engine.create(reaper(params, labels), doing=doing, name=f"labctl-{workshop}-until-{end}")
-        engine.change("start", [made], doing=doing)
-    engine.remove("container", wrong, doing=f"removing the old end of the workshop {workshop}")
+        write_down(engine, params)
+    remove(engine, wrong, doing=f"removing the old end of the workshop {workshop}")
     return result
 
 
-def refuse_foreign(workshop: str, owner: str, found: list[dict[str, Any]]) -> None:
-    """Raise DockerError where the workshop of that name on this host is somebody else's."""
-    owners = {(one["Config"].get("Labels") or {}).get(lab_names.LABEL_OWNER, "") for one in found} - {owner}
-    if owners:
+def remove(engine: Engine, containers: list[str], *, doing: str) -> None:
+    """Remove containers, of which one may be about to remove itself. Raises DockerError."""
+    for one in containers:
+        try:
+            engine.remove("container", [one], doing=doing)
+        except DockerError as error:
+            if not re.search(r"no such container|already in progress", error.said, re.IGNORECASE):
+                raise
+
+
+def looked(engine: Engine, workshop: str, owner: str, *, ending: bool) -> tuple[list[dict[str, Any]], list[str]]:
+    """The ends of this owner's workshop, and sentences about what only looks like one.
+
+    Raises DockerError where it shall end, and the end of another owner's would remove its labs.
+    """
+    carrying = engine.containers(
+        {"label": f"{lab_names.LABEL_REAPER}={workshop}"}, doing=f"looking for the end of the workshop {workshop}"
+    )
+    found = label_values.fitting(carrying)
+    ours = [one for one in found if labels_of(one).get(lab_names.LABEL_OWNER) == owner]
+    if ending:
+        refuse_threat(workshop, owner, [one for one in found if one not in ours])
+    return ours, label_values.strangers("container", carrying)
+
+
+def write_down(engine: Engine, params: dict[str, Any]) -> None:
+    """Make the container that waits for the end. Raises DockerError."""
+    workshop, owner, end = params["workshop"], params["owner"], params["end"]
+    labels = {
+        lab_names.LABEL_REAPER: workshop,
+        lab_names.LABEL_OWNER: owner,
+        lab_names.LABEL_EXPIRES: lab_names.stamp(end),
+        lab_names.LABEL_REMOVES: lab_names.OWNED,
+    }
+    doing = f"writing down the end of the workshop {workshop}"
+    # The name is for people who list containers. Two ends stand side by side for a moment, so it has the end, and two
+    # owners may have workshops of one name.
+    name = f"labctl-{workshop}-until-{end}-{zlib.crc32(owner.encode('utf-8', 'surrogateescape')):08x}"
+    try:
+        made = engine.create(reaper(params, labels), doing=doing, name=name)
+    except DockerError as error:
+        # Another command of this owner may have been as quick, and have written the same end down.
+        ours, _ = looked(engine, workshop, owner, ending=True)
+        same = [one["Id"] for one in ours if ends_at(one) == end and lab_names.LABEL_REMOVES in labels_of(one)]
+        if "already in use" not in error.said or not same:
+            raise
+        made = same[0]
+    engine.change("start", [made], doing=doing)
+
+
+def refuse_threat(workshop: str, owner: str, others: list[dict[str, Any]]) -> None:
+    """Raise DockerError where the end of another owner's workshop of that name removes labs of any owner."""
+    threats = [
+        labels_of(one).get(lab_names.LABEL_OWNER, "") for one in others if lab_names.LABEL_REMOVES not in labels_of(one)
+    ]
+    if threats:
         raise DockerError(
-            f"The workshop {workshop} on this Docker host belongs to {min(owners)}, not to {owner}: choose another "
-            f"name, or set LABCTL_OWNER={min(owners)} if that is you.",
+            f"The workshop {workshop} on this Docker host belongs to {min(threats)}, not to {owner}: choose another "
+            f"name, or set LABCTL_OWNER={min(threats)} if that is you.",
             "refused",
         )
 
 
+def labels_of(container: dict[str, Any]) -> dict[str, str]:
+    """The labels of a container."""
+    labels: dict[str, str] = container["Config"].get("Labels") or {}
+    return labels
+
+
+def is_right(container: dict[str, Any], end: int) -> bool:
+    """Whether a container waits for that end, and will remove labs of its owner only."""
+    return (
+        ends_at(container) == end and container["State"]["Running"] and lab_names.LABEL_REMOVES in labels_of(container)
+    )
+
+
 def ends_at(container: dict[str, Any]) -> int:
     """The end that a container waits for; -1 where its label does not say."""
-    end = label_values.moment((container["Config"].get("Labels") or {}).get(lab_names.LABEL_EXPIRES))
+    end = label_values.moment(labels_of(container).get(lab_names.LABEL_EXPIRES))
     return -1 if end is None else end
 
 
@@ -140,7 +202,8 @@ def reaper(params: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
         "Labels": labels,
         "User": user_of(socket),
         "Entrypoint": ["sh", "-c", params["script"], "reaper"],
-        "Cmd": [params["workshop"], str(params["end"])],
+        # The owner as it stands in a question to the engine: JSON text within a URL, which a shell can hand on.
+        "Cmd": [params["workshop"], str(params["end"]), urllib.parse.quote(json.dumps(params["owner"])[1:-1], safe="")],
         "HostConfig": {
             "NetworkMode": "none",
             # Or a restart of the host would forget the end. It removes itself when its work is done.

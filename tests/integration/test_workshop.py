@@ -11,9 +11,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.harness import ROOT, SCRIPTS, container, docker, ended, get, gossip_key, put, started, wait_until
+from tests.integration.harness import (
+    ROOT,
+    SCRIPTS,
+    VERSION,
+    container,
+    docker,
+    ended,
+    get,
+    gossip_key,
+    inspect,
+    put,
+    started,
+    wait_until,
+)
 from tests.integration.kills import ORPHAN_SECONDS
-from tests.integration.workshops import Room, room
+from tests.integration.workshops import REAPER, Room, room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -160,6 +173,54 @@ def test_the_docker_host_ends_the_workshop_by_itself(ada: Person) -> None:
         assert "labctl workshop extend" in made.run("status").out
         ada.end_processes()
         wait_until(lambda: made.left() == [], 60, "the reaper")
+
+
+def ending(made: Room, *words: str, expires: str = "") -> None:
+    """Run a script that ends a workshop, as labctl's module does."""
+    labels = {REAPER: made.name, "raft-labctl.owner": made.person.owner, "raft-labctl.expires": expires}
+    marks = [word for label, value in labels.items() if value for word in ("--label", f"{label}={value}")]
+    door = ("--network", "none", "--user", "0:0", "--volume", "/var/run/docker.sock:/run/docker.sock")
+    docker("run", "--detach", *door, *marks, "--entrypoint", "sh", f"raft-labctl/consul:{VERSION}", "-c", *words)
+
+
+def test_the_end_of_somebody_elses_workshop_of_that_name_removes_nothing_of_mine(ada: Person, bob: Person) -> None:
+    with room(ada, seats=1, servers=1, expires="2h") as made:
+        made.done("up")
+        # As after `labctl down`: the lab is gone, the end waits on, and bob takes the workshop's name.
+        ada.done("down", made.lab("01"))
+        assert len(made.reapers()) == 1
+        file = bob.home / made.file.name
+        file.write_text(made.write(expires=None).read_text(encoding="utf-8"), encoding="utf-8")
+        bob.done("workshop", "up", "--file", str(file))
+        assert bob.done("workshop", "status", "--file", str(file), "--json").json["expires"] is None
+        of_bob = {one["lab"]: one for one in bob.done("ls", "--json").json}[made.lab("01")]
+        assert (of_bob["owner"], of_bob["expires"]) == (bob.owner, None)
+        before = started(made.lab("01"))
+        # The same container once more, but that its end comes now.
+        (reaper,) = inspect("container", *made.reapers())
+        docker("rm", "--force", reaper["Id"])
+        _, script, name = reaper["Config"]["Entrypoint"][1:]
+        workshop, _, owner = reaper["Config"]["Cmd"]
+        ending(made, script, name, workshop, str(int(time.time()) + 1), owner)
+        wait_until(lambda: made.reapers() == [], 60, "ada's reaper")
+        assert started(made.lab("01")) == before
+        bob.done("workshop", "down", "--file", str(file))
+        assert made.left() == []
+
+
+def test_an_end_of_an_older_labctl_still_removes_its_labs_and_is_refused_to_others(ada: Person, bob: Person) -> None:
+    with room(ada, seats=1, servers=1) as made:
+        made.done("up")
+        # As the labctl before wrote it down: without the owner among its words.
+        script = (ROOT / "tests" / "data" / "reaper-without-owner.sh").read_text(encoding="utf-8")
+        end = int(time.time()) + 20
+        ending(made, script, "reaper", made.name, str(end), expires=f"{datetime.fromtimestamp(end, UTC):%FT%TZ}")
+        assert made.done("status", "--json").json["expires"]
+        other = bob.home / made.file.name
+        other.write_text(made.file.read_text(encoding="utf-8").replace("seats: 1", "seats: 2"), encoding="utf-8")
+        result = bob.run("workshop", "up", "--file", str(other))
+        assert (result.code, "older labctl" in result.sentence()) == (4, True)
+        wait_until(lambda: made.left() == [], 60, "the older reaper")
 
 
 def test_a_workshop_without_an_end_says_so(pair: Room) -> None:

@@ -43,7 +43,7 @@ def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back
         if where in silent
     }
     # Seats that are named are known to be where they are; that nothing of a whole workshop is left is not known there.
-    unseen = {} if wanted or host is not None else silent
+    unseen = {} if wanted or host is not None else dict(silent)
     there = {lab: where for lab, where in labs.items() if lab not in lost}
     steps.done(f"{len(there)} {'seat is' if len(there) == 1 else 'seats are'} there")
     emptied = []
@@ -56,20 +56,32 @@ def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back
     steps.begin(f"Removing {len(there)} {'seat' if len(there) == 1 else 'seats'}")
     removed: dict[str, list[str]] = {}
     failed: dict[str, str] = {}
-    left, ending = there, emptied
+    left, after, pending = there, fleet, emptied
     for _ in range(PASSES):
+        # The end goes last, and only where nothing is left: what could not be removed still has it.
+        ending = [name for name in pending if _is_empty(after, name)]
+        if not left and not ending:
+            break
         before, said = failed, _remove(workshop, owner, left, ending, removed, steps)
+        pending = [name for name in pending if name in said or name not in ending]
         # The module has looked until nothing of a lab was left; this look is from outside, at all hosts. An engine ends
         # what it was asked for also when the Ansible that asked, of an `up` that was killed, is gone already.
         after = fleets.look(workshop, owner, refuse_two_places=False, by_name=True)
-        left, ending = _left(after, there, wanted, host), [name for name in ending if name in said]
-        failed = {name: why for name, why in said.items() if name in left or name in ending}
+        left = _left(after, there, wanted, host)
+        failed = {name: why for name, why in said.items() if name in left or name in pending}
+        over = [name for name in pending if _is_empty(after, name) and name not in failed]
         # What failed may have been busy, so it is tried again; what fails twice with the same words goes on to.
-        if not (left or ending) or (failed == before and set(left) <= set(failed)):
+        if failed == before and not over and set(left) <= set(failed):
             break
+    # A host that answered before and does not any more is no host on which nothing is left.
+    unseen |= {
+        look.host.name: look.problem or ""
+        for look in after.looks
+        if look.facts is None and (look.host.name in there.values() or (host is None and not wanted))
+    }
     failed |= lost
     left = {lab: place for lab, place in left.items() if lab not in failed}
-    if not failed and not left:
+    if not failed and not left and not unseen:
         one = len(removed) == 1
         are, them = ("seat is", "it") if one else ("seats are", "them")
         steps.done(f"{len(removed)} {are} removed, nothing is left of {them}")
@@ -144,8 +156,13 @@ def _emptied(fleet: Fleet, there: Mapping[str, str]) -> list[str]:
     return [
         look.host.name
         for look in fleet.reached
-        if look.facts and look.facts.has_reaper(workshop) and not _stays(look, workshop, there)
+        if look.facts and look.facts.has_reaper(workshop, fleet.owner) and not _stays(look, workshop, there)
     ]
+
+
+def _is_empty(fleet: Fleet, host: str) -> bool:
+    """Whether a host told that it has no lab of the workshop."""
+    return any(look.host.name == host for look in fleet.reached) and not _on(fleet, host)
 
 
 def _on(fleet: Fleet, host: str) -> dict[str, str]:

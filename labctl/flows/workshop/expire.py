@@ -53,9 +53,14 @@ def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> dict[str, A
     """Write an end down on every Docker host with seats. Raises LabctlError that names the hosts where it is not."""
     workshop = fleet.workshop
     places = set(fleet.existing.values())
-    hosts = [look.host.name for look in fleet.reached if look.host.name in places]
+    # A host without seats may have an end all the same, which would remove those that come there later.
+    hosts = [
+        look.host.name
+        for look in fleet.reached
+        if look.host.name in places or (look.facts and look.facts.has_reaper(workshop.name, owner))
+    ]
     silent = [host for host in fleet.silent() if host in places]
-    if not hosts:
+    if not places & set(hosts):
         raise LabctlError(
             f"The workshop {workshop.name} has no seat on a Docker host that answers: `labctl workshop up` makes them."
         )

@@ -38,6 +38,8 @@ def look(workshop: Workshop, owner: str, *, refuse_two_places: bool = True, by_n
     numbers: dict[str, int] = {}
     register = Register(workshop.name)
     for one in looks:
+        if not by_name:
+            _refuse_threat(workshop, one, owner)
         for lab in one.facts.of_workshop(workshop.name) if one.facts else ():
             _refuse_foreign(workshop, lab, one.host, owner)
             if refuse_two_places:
@@ -58,7 +60,7 @@ def look(workshop: Workshop, owner: str, *, refuse_two_places: bool = True, by_n
         if not by_name:
             raise
         wanted = []
-    return Fleet(_of_one_version(workshop, looks), tuple(looks), tuple(wanted), existing, places)
+    return Fleet(_of_one_version(workshop, looks), tuple(looks), tuple(wanted), existing, places, owner)
 
 
 def _numbers(kept: Mapping[str, int], labelled: Mapping[str, int]) -> dict[str, int]:
@@ -92,6 +94,17 @@ def _refuse_foreign(workshop: Workshop, lab: Mapping[str, Any], host: Host, owne
         raise LabctlError(
             f"The workshop {workshop.name} on the Docker host {host.name} belongs to {other}, not to {owner}, so "
             f"nothing was changed: give yours another name, or set LABCTL_OWNER={other} if that is you.",
+            ExitCode.REFUSED,
+        )
+
+
+def _refuse_threat(workshop: Workshop, one: HostLook, owner: str) -> None:
+    other = one.facts.threat_of(workshop.name, owner) if one.facts else None
+    if other is not None:
+        raise LabctlError(
+            f"{other} has a workshop {workshop.name} on the Docker host {one.host.name}, too; its end, which an older "
+            f"labctl wrote down, would remove the labs of {owner} with it, so nothing was changed: give yours another "
+            f"name, or let {other} run `labctl workshop up` with this version of labctl.",
             ExitCode.REFUSED,
         )
 

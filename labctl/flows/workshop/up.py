@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import client as engine
 from labctl.engine import status
 from labctl.engine.images import version_key
-from labctl.errors import LabctlError
+from labctl.errors import ExitCode, LabctlError
 from labctl.flows import deadlines
 from labctl.flows.plan import Wanted, differences
 from labctl.flows.play import to_the_end
@@ -18,7 +18,7 @@ from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.links import labs_of
 from labctl.flows.workshop.register import Register
 from labctl.flows.workshop.seats import bring_up
-from labctl.portable import label_values
+from labctl.portable import lab_names, label_values
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
 from labctl.workshop import expiry
@@ -29,7 +29,7 @@ from labctl.workshop.outcome import Outcome, Result
 from labctl.workshop.seats import chosen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from labctl.show.board import Board
     from labctl.show.steps import Steps
@@ -70,6 +70,7 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Re
         outcomes |= _ready_already(plan, version, [lab for lab in wanted if lab not in outcomes])
         means = Means(options.owner, register.seeds, version, end_of(plan, register), maker_of(plan))
         outcomes |= _begin(plan, means, wanted, outcomes, board)
+        outcomes |= _keep_end(plan, means, register, outcomes, board)
     ordered = tuple(outcomes[lab] for lab in wanted)
     register.keep_failed({one.lab: None if one.ready else one.reason or "" for one in ordered})
     return Result(plan, ordered, dict(plan.placement.hosts), time.monotonic() - begun)
@@ -82,6 +83,7 @@ def _plan(workshop: Workshop, register: Register, options: UpOptions, steps: Ste
     plan = plans.make(fleet, replaced=fleet.silent() if options.replace else (), kept=options.kept)
     wanted = [seat.lab for seat in _wanted(plan, register, options)]
     plans.refuse_what_does_not_fit(plan, wanted)
+    _refuse_over(plan, register)
     steps.done(_placed(plan))
     for lab in fleet.surplus():
         steps.note(f"{lab} is no longer in the file and stays: `labctl workshop down {lab}` removes it.")
@@ -96,9 +98,27 @@ def _remember(plan: Plan, register: Register) -> None:
 
 
 def end_of(plan: Plan, register: Register) -> int | None:
-    """When the workshop ends, in seconds since 1970: as its hosts know it, else as its file says; None for never."""
-    expires = None if register.never_ends() else plan.fleet.workshop.expires
-    return plan.fleet.end() or (expiry.end_of(expires, time.time()) if expires else None)
+    """When the workshop ends, in seconds since 1970: as its hosts know it, else as its file says; None for never.
+
+    0 where somebody took the end away, and a host that was not reached then has one still.
+    """
+    kept, expires = plan.fleet.end(), plan.fleet.workshop.expires
+    if register.never_ends():
+        return None if kept is None else 0
+    return kept or (expiry.end_of(expires, time.time()) if expires else None)
+
+
+def _refuse_over(plan: Plan, register: Register) -> None:
+    """Raise LabctlError (refused) where the Docker hosts are about to remove what would be made."""
+    end = None if register.never_ends() else plan.fleet.end()
+    if end is not None and end <= time.time():
+        name = plan.fleet.workshop.name
+        raise LabctlError(
+            f"The workshop {name} came to its end at {lab_names.stamp(end)}, and its Docker hosts remove it now: run "
+            "this again when `labctl workshop status` shows no seat, or give it a later end with `labctl workshop "
+            "expire 8h`.",
+            ExitCode.REFUSED,
+        )
 
 
 def _lost(plan: Plan, wanted: Sequence[str], board: Board) -> dict[str, Outcome]:
@@ -115,22 +135,64 @@ def _begin(
     """Bring up what is not settled, and write the end down on the hosts that do not have it."""
     workshop = plan.fleet.workshop
     own = inventory_of(workshop, plan.fleet.seats, plan.placement.hosts, means)
-    without_end = [
-        look.host.name
-        for look in plan.usable()
-        if means.end and look.facts and look.facts.end_of(workshop.name) != means.end
-    ]
+    without_end = _not_kept(plan.usable(), workshop.name, means)
     labs = [lab for lab in wanted if lab not in settled]
     forks = max(1, forks_for({lab: plan.placement.hosts[lab] for lab in labs}, workshop.hosts))
     outcomes, endless = bring_up(own, workshop.name, labs, forks, board, without_end)
-    for lab in wanted:
+    ready = [lab for lab in wanted if lab not in outcomes or outcomes[lab].ready]
+    return outcomes | _endless(plan, endless, ready, board)
+
+
+def _not_kept(looks: Iterable[HostLook], workshop: str, means: Means) -> list[str]:
+    """The Docker hosts on which the end has yet to be written down, or taken away."""
+    if means.end is None:
+        return []
+    return [one.host.name for one in looks if one.facts and not one.facts.keeps(workshop, means.owner, means.end)]
+
+
+def _endless(plan: Plan, endless: Mapping[str, str], labs: Iterable[str], board: Board) -> dict[str, Outcome]:
+    """Tell the labs on Docker hosts without the end: they would stay for ever, and nobody would know."""
+    found = {}
+    for lab in labs:
         where = plan.placement.hosts[lab]
-        if where in endless and (lab not in outcomes or outcomes[lab].ready):
-            # It would stay for ever, and nobody would know.
+        if where in endless:
             reason = f"the workshop's end could not be written down on its Docker host {where}: {endless[where]}"
-            outcomes[lab] = Outcome(lab, step="ending", reason=reason)
+            found[lab] = Outcome(lab, step="ending", reason=reason)
             board.failed(lab, "ending", reason)
-    return outcomes
+    return found
+
+
+def _keep_end(
+    plan: Plan, means: Means, register: Register, outcomes: Mapping[str, Outcome], board: Board
+) -> dict[str, Outcome]:
+    """Look again whether the end is kept, now that the last lab is made, and write it down where it is not.
+
+    A host that found nothing to remove at the end, while the first lab was on its way, has forgotten that end; and
+    somebody may have moved it meanwhile. Returns the labs that will not stay, or would stay for ever.
+    """
+    made = [lab for lab, one in outcomes.items() if one.ready and one.changed]
+    if not means.end or not made:
+        return {}
+    name, hosts = plan.fleet.workshop.name, {plan.placement.hosts[lab] for lab in made}
+    again = fleets.look(plan.fleet.workshop, means.owner, refuse_two_places=False, by_name=True)
+    if register.never_ends():
+        return {}
+    means = replace(means, end=again.end() or means.end)
+    endless = {one.host.name: str(one.problem) for one in again.looks if one.host.name in hosts and one.facts is None}
+    lacking = _not_kept([one for one in again.reached if one.host.name in hosts], name, means)
+    if lacking:
+        own = inventory_of(plan.fleet.workshop, plan.fleet.seats, plan.placement.hosts, means)
+        endless |= bring_up(own, name, (), 1, board, lacking)[1]
+    found = _endless(plan, endless, made, board)
+    if means.end and means.end <= time.time():
+        reason = (
+            f"the workshop's end, {lab_names.stamp(means.end)}, came while it was made, so its Docker host removes it: "
+            "give a later end with `labctl workshop expire 8h`, then run this again"
+        )
+        for lab in made:
+            found[lab] = Outcome(lab, step="ending", reason=reason)
+            board.failed(lab, "ending", reason)
+    return found
 
 
 def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, Outcome]:

@@ -1,8 +1,10 @@
 # Remove a workshop's labs from this Docker host when its time has come, and then itself.
-# $1 is the workshop, $2 its end in seconds since 1970. The engine is asked over its socket, with nothing but nc.
+# $1 is the workshop, $2 its end in seconds since 1970, $3 its owner as in a URL: labs of others stay, whatever they say
+# of themselves. The engine is asked over its socket, with nothing but nc.
 set -u
 workshop=$1
 end=$2
+owner=$3
 socket=/run/docker.sock
 
 # By the clock, not by counting: a machine that slept, or was switched off, is late and not wrong.
@@ -18,9 +20,9 @@ ask() {
     printf '%s %s HTTP/1.0\r\nHost: docker\r\n\r\n' "$1" "$2" | nc -U -w 60 "$socket" | tr -d '\r'
 }
 
-# %22 is ", %3A :, %3D =, %5B and %5D the brackets, %7B and %7D the braces.
+# %22 is ", %2C the comma, %3A :, %3D =, %5B and %5D the brackets, %7B and %7D the braces.
 labelled() {
-    echo "filters=%7B%22label%22%3A%5B%22raft-labctl.$1%3D$2%22%5D%7D"
+    echo "filters=%7B%22label%22%3A%5B%22raft-labctl.$1%3D$2%22%2C%22raft-labctl.owner%3D$owner%22%5D%7D"
 }
 
 # The labs of the workshop, by the labels of their containers, networks and volumes. Fails where the engine did not
@@ -34,7 +36,7 @@ labs() {
             *) return 1 ;;
         esac
     done
-    printf '%s\n' "$answers" | grep -o '"raft-labctl.lab":"[a-z0-9-]*"' | cut -d'"' -f4 | sort -u
+    printf '%s\n' "$answers" | grep -o "\"raft-labctl.lab\":\"$workshop-[a-z0-9-]*\"" | cut -d'"' -f4 | sort -u
 }
 
 remove() {

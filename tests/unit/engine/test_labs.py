@@ -34,11 +34,20 @@ def test_containers_are_grouped_into_labs_in_order_of_name() -> None:
 
 
 def test_a_seat_ends_with_its_workshop() -> None:
-    def waiting(workshop: str, expires: str) -> dict[str, Any]:
-        return {"Labels": {"raft-labctl.reaper": workshop, "raft-labctl.expires": expires}}
+    def waiting(workshop: str, expires: str, owner: str = "ada", state: str = "running") -> dict[str, Any]:
+        own = {"raft-labctl.reaper": workshop, "raft-labctl.owner": owner, "raft-labctl.expires": expires}
+        return {"Labels": own, "State": state}
 
     parts = [part for name in ("w-01", "x-01") for part in stand_in.lab(name, labels={"raft-labctl.workshop": name[0]})]
-    ends = [waiting("w", "2026-11-24T18:00:00Z"), waiting("w", "2026-11-24T19:00:00Z"), waiting("y", "2026")]
+    ends = [
+        waiting("w", "2026-11-24T18:00:00Z"),
+        waiting("w", "2026-11-24T19:00:00Z"),
+        waiting("y", "2026"),
+        # None of these ends the labs of ada.
+        waiting("w", "2026-11-24T20:00:00Z", owner="bob"),
+        waiting("x", "2026-11-24T20:00:00Z", owner="bob"),
+        waiting("w", "2026-11-24T20:00:00Z", state="exited"),
+    ]
     engine = FakeEngine(container_list=[*parts, *stand_in.lab("ada"), *ends])
     assert [(lab.name, lab.expires) for lab in labs.list_labs(client(engine))] == [
         ("ada", None),

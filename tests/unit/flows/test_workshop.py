@@ -487,3 +487,39 @@ def test_an_inventory_holds_nothing_that_a_terminal_obeys_and_every_character(na
     assert yaml.safe_load(text) == {"labs": {"hosts": {name: {}}}}
     assert [line for line in text.split("\n") if harmless(line) != line] == []
     assert ("Łódź" in text) is (name == "Łódź")
+
+
+# -- what is said of it --------------------------------------------------------------------------------------
+
+
+class HeardSteps(SilentSteps):
+    """What steps were told at their end."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def done(self, text: str) -> None:
+        self.ended.append(text)
+
+    def fail(self) -> None:
+        self.ended.append("failed")
+
+
+def test_nothing_is_called_gone_while_something_is_left(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring_up()
+    run = hosts.run
+
+    def running(playbook: str, where: Inventory, **words: Any) -> object:
+        made = run(playbook, where, **words)
+        made.after = lambda: hosts.put("red", "w-01", 1)
+        return made
+
+    monkeypatch.setattr("labctl.flows.workshop.down.PlaybookRun", running)
+    steps = HeardSteps()
+    removed = down(workshop(), OWNER, (), None, steps)
+    assert (removed.left, dict(removed.failed), removed.proven) == (["w-01"], {}, False)
+    assert steps.ended[-1] == "failed"
+    monkeypatch.setattr("labctl.flows.workshop.down.PlaybookRun", run)
+    steps = HeardSteps()
+    assert down(workshop(), OWNER, (), None, steps).proven
+    assert steps.ended[-1] == "1 seat is removed, nothing is left of it"

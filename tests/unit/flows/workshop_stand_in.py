@@ -122,8 +122,10 @@ class Run:
         if name in self.hosts.failing:
             self.failed[name] = LabctlError(self.hosts.failing[name][1])
             return
-        marks = {"state": "running", "reaper": settings["workshop_reaper_workshop"], "expires": lab_names.stamp(end)}
-        self.hosts.reapers[name] = [marks] if end else []
+        name_of, owner = settings["workshop_reaper_workshop"], settings["workshop_reaper_owner"]
+        others = [one for one in self.hosts.reapers.get(name, []) if one["owner"] != owner]
+        marks = {"state": "running", "reaper": name_of, "owner": owner, "removes": "owned"}
+        self.hosts.reapers[name] = others + ([{**marks, "expires": lab_names.stamp(end)}] if end else [])
         yield Progress(name, "workshop_reaper", "Write down", {"changed": True}, changed=True, text="")
 
     def removed(self, lab: str) -> Iterator[Progress]:

@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "roles" / "workshop_reaper" / "files" / "reaper.sh"
-# Plays the engine: what is there are files `lab/kind/id`; a request is noted, a DELETE removes its file. So many
-# requests as `down` says are answered with `says` only.
+# Plays the engine: what is there are files `lab/kind/id`, whose owner is in `owners/lab`; a request is noted, a DELETE
+# removes its file. So many requests as `down` says are answered with `says` only.
 NC = r"""#!/bin/sh
 read -r verb path rest
 cat >/dev/null
@@ -25,13 +25,16 @@ if [ "$left" -gt 0 ]; then
 fi
 printf 'HTTP/1.0 200 OK\r\n\r\n['
 kind=$(echo "$path" | cut -d/ -f2 | cut -d'?' -f1)
+owner=$(echo "$path" | sed 's/.*raft-labctl.owner%3D//; s/%22.*//')
 case "$verb $path" in
 "GET "*workshop*)
     for lab in "$ENGINE"/labs/*; do
+        [ "$(cat "$ENGINE/owners/${lab##*/}")" = "$owner" ] || continue
         [ -e "$lab" ] && [ -n "$(find "$lab" -type f)" ] && printf '{"Labels":{"raft-labctl.lab":"%s"}}' "${lab##*/}"
     done ;;
 "GET "*)
     lab=$(echo "$path" | sed 's/.*raft-labctl.lab%3D//; s/%22.*//')
+    [ "$(cat "$ENGINE/owners/$lab")" = "$owner" ] || lab=none
     for one in "$ENGINE/labs/$lab/$kind"/*; do
         [ -e "$one" ] || continue
         if [ "$kind" = volumes ]; then printf '{"Name":"%s"}' "${one##*/}"; else printf '{"Id":"%s"}' "${one##*/}"; fi
@@ -58,7 +61,9 @@ class Engine:
         (tools / "hostname").chmod(0o755)
         self.env = {"PATH": f"{tools}:/usr/bin:/bin", "ENGINE": str(folder)}
 
-    def put(self, lab: str, **parts: list[str]) -> None:
+    def put(self, lab: str, owner: str = "ada%20l", **parts: list[str]) -> None:
+        (self.folder / "owners").mkdir(exist_ok=True)
+        (self.folder / "owners" / lab).write_text(owner)
         for kind, names in parts.items():
             for name in names:
                 path = self.folder / "labs" / lab / kind / name
@@ -69,7 +74,7 @@ class Engine:
         return [path.name for path in (self.folder / "labs").rglob("*") if path.is_file()]
 
     def run(self, end: float) -> str:
-        words = ["sh", str(SCRIPT), "raft101", str(int(end))]
+        words = ["sh", str(SCRIPT), "raft101", str(int(end)), "ada%20l"]
         done = subprocess.run(words, env=self.env, capture_output=True, text=True, timeout=30, check=True)
         return done.stdout
 
@@ -95,6 +100,15 @@ def test_everything_of_every_lab_goes_and_the_reaper_last(engine: Engine) -> Non
     assert requests.index("DELETE /containers/a2?force=1&v=1") < first
 
 
+def test_labs_of_others_stay_whatever_they_say_of_themselves(engine: Engine) -> None:
+    engine.put("raft101-01", containers=["a1"])
+    engine.put("raft101-02", owner="bob", containers=["b1"], networks=["b2"], volumes=["b3"])
+    # Of the same owner, with the workshop's label, and yet no seat of it.
+    engine.put("precious", volumes=["p1"])
+    engine.run(time.time() - 5)
+    assert sorted(engine.left()) == ["b1", "b2", "b3", "p1"]
+
+
 @pytest.mark.parametrize(
     ("requests", "says"),
     [
@@ -116,7 +130,7 @@ def test_an_engine_that_is_away_is_asked_again(engine: Engine, requests: int, sa
 
 def test_nothing_goes_before_the_end(engine: Engine) -> None:
     engine.put("raft101-01", containers=["a1"])
-    words = ["sh", str(SCRIPT), "raft101", str(int(time.time()) + 600)]
+    words = ["sh", str(SCRIPT), "raft101", str(int(time.time()) + 600), "ada%20l"]
     with pytest.raises(subprocess.TimeoutExpired):
         subprocess.run(words, env=engine.env, capture_output=True, timeout=0.5, check=False)
     assert engine.left() == ["a1"]

@@ -44,6 +44,11 @@ def lab(name: str, **labels: str) -> dict[str, Any]:
     return {"lab": name, "owner": "ada", "servers": "3", "running": 3, **labels}
 
 
+def reaper(expires: str, **different: str) -> dict[str, str]:
+    own = {"reaper": "raft101", "owner": "ada", "removes": "owned", "state": "running", "expires": expires}
+    return own | different
+
+
 @pytest.mark.parametrize(
     ("different", "binds"),
     [
@@ -157,22 +162,43 @@ def test_a_route_of_the_host_is_in_the_way_as_up_would_say() -> None:
 
 def test_the_end_is_the_latest_that_a_host_waits_for_and_runs() -> None:
     reapers = [
-        {"reaper": "raft101", "state": "running", "expires": "2026-11-24T18:00:00Z"},
-        {"reaper": "raft101", "state": "running", "expires": "2026-11-24T19:00:00Z"},
-        {"reaper": "raft101", "state": "exited", "expires": "2026-11-24T20:00:00Z"},
-        {"reaper": "raft101", "state": "running", "expires": "soon"},
-        {"reaper": "other", "state": "running", "expires": "2027-11-24T19:00:00Z"},
+        reaper("2026-11-24T18:00:00Z"),
+        reaper("2026-11-24T19:00:00Z"),
+        reaper("2026-11-24T20:00:00Z", state="exited"),
+        reaper("soon"),
+        reaper("2027-11-24T19:00:00Z", reaper="other"),
     ]
-    assert facts(reapers=reapers).end_of("raft101") == 1795546800
-    assert facts().end_of("raft101") is None
+    assert facts(reapers=reapers).end_of("raft101", "ada") == 1795546800
+    assert facts().end_of("raft101", "ada") is None
+
+
+def test_the_end_of_another_owners_workshop_is_none_of_mine() -> None:
+    others = facts(reapers=[reaper("2026-11-24T18:00:00Z", owner="bob")])
+    assert others.end_of("raft101", "ada") is None
+    assert not others.has_reaper("raft101", "ada")
+    assert others.has_reaper("raft101", "bob")
+    assert others.threat_of("raft101", "ada") is None
+
+
+def test_an_end_of_an_older_labctl_is_a_threat_to_others_and_has_to_be_written_down_again() -> None:
+    end = 1795543200
+    old, new = ({**reaper("2026-11-24T18:00:00Z"), "removes": one} for one in ("", "owned"))
+    assert facts(reapers=[old]).end_of("raft101", "ada") == end
+    assert not facts(reapers=[old]).keeps("raft101", "ada", end)
+    assert facts(reapers=[old]).threat_of("raft101", "bob") == "ada"
+    assert facts(reapers=[old]).threat_of("raft101", "ada") is None
+    assert facts(reapers=[{**old, "state": "exited"}]).threat_of("raft101", "bob") is None
+    assert facts(reapers=[new]).keeps("raft101", "ada", end)
+    assert not facts(reapers=[new]).keeps("raft101", "ada", end + 1)
+    assert not facts(reapers=[new]).keeps("raft101", "ada", 0)
+    assert facts().keeps("raft101", "ada", 0)
 
 
 @pytest.mark.parametrize("expires", ["2026-13-45T99:99:99Z", "", "{{ x }}", "2026-02-30T00:00:00Z"])
 def test_an_end_that_is_no_moment_is_none(expires: str) -> None:
-    odd = {"reaper": "raft101", "state": "running", "expires": expires}
-    assert facts(reapers=[odd]).end_of("raft101") is None
-    right = {"reaper": "raft101", "state": "running", "expires": "2026-11-24T18:00:00Z"}
-    assert facts(reapers=[odd, right]).end_of("raft101") == 1795543200
+    odd = reaper(expires)
+    assert facts(reapers=[odd]).end_of("raft101", "ada") is None
+    assert facts(reapers=[odd, reaper("2026-11-24T18:00:00Z")]).end_of("raft101", "ada") == 1795543200
 
 
 @pytest.mark.parametrize("servers", ["20000000", "9" * 5000, "²", "-3"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.parse
 from typing import Any
 
 import pytest
@@ -66,6 +67,7 @@ def test_an_end_is_a_container_that_has_the_socket_and_nothing_else(engine: Fake
         "raft-labctl.reaper": "raft101",
         "raft-labctl.owner": "ada",
         "raft-labctl.expires": lab_names.stamp(WORDS["end"]),
+        "raft-labctl.removes": "owned",
     }
     host = made["body"]["HostConfig"]
     assert (host["NetworkMode"], host["CapDrop"], host["ReadonlyRootfs"]) == ("none", ["ALL"], True)
@@ -109,12 +111,98 @@ def test_check_mode_says_and_does_nothing(engine: FakeEngine) -> None:
     assert engine.done == []
 
 
-def test_the_workshop_of_somebody_else_is_refused(engine: FakeEngine) -> None:
+def ends(engine: FakeEngine) -> dict[str, str]:
+    """Whose ends there are, and when they are."""
+    labels = [one["Config"]["Labels"] for one in engine.there.values()]
+    return {one["raft-labctl.owner"]: one["raft-labctl.expires"] for one in labels}
+
+
+def test_two_owners_have_ends_of_their_own_and_neither_touches_the_others(engine: FakeEngine) -> None:
     answer()
+    assert answer(owner="bob")["changed"]
+    assert len(engine.there) == 2
+    answer(owner="bob", end=WORDS["end"] + 60)
+    assert ends(engine) == {"ada": lab_names.stamp(WORDS["end"]), "bob": lab_names.stamp(WORDS["end"] + 60)}
+    answer(owner="bob", end=0)
+    assert set(ends(engine)) == {"ada"}
+    assert answer()["changed"] is False
+
+
+def old_end(engine: FakeEngine) -> None:
+    """An end of ada's as an older labctl wrote it down: it removes the labs of any owner."""
+    answer()
+    ((name, one),) = engine.there.items()
+    del one["Config"]["Labels"]["raft-labctl.removes"]
+    engine.there = {name.rpartition("-")[0]: one | {"Id": name.rpartition("-")[0]}}
+
+
+def test_an_end_that_would_remove_others_labs_too_is_refused_to_others_and_made_anew_for_its_owner(
+    engine: FakeEngine,
+) -> None:
+    old_end(engine)
     with pytest.raises(docker_api.DockerError, match="belongs to ada, not to bob") as caught:
         answer(owner="bob")
     assert caught.value.failure == "refused"
+    assert answer(owner="bob", end=0)["changed"] is False
     assert len(engine.there) == 1
+    assert answer()["changed"]
+    assert [one["Config"]["Labels"].get("raft-labctl.removes") for one in engine.there.values()] == ["owned"]
+    assert answer(owner="bob")["changed"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "word"),
+    [
+        ("ada", "ada"),
+        ("a da", "a%20da"),
+        ('a"b\\', "a%5C%22b%5C%5C"),
+        ("host$pc&x=1", "host%24pc%26x%3D1"),
+        ("é", "%5Cu00e9"),
+    ],
+)
+def test_the_owner_reaches_the_script_as_a_part_of_a_question(engine: FakeEngine, owner: str, word: str) -> None:
+    answer(owner=owner)
+    (made,) = engine.there.values()
+    assert made["body"]["Cmd"] == ["raft101", str(WORDS["end"]), word]
+    assert json.loads(f'"{urllib.parse.unquote(word)}"') == owner
+
+
+def test_of_two_commands_that_write_the_same_end_down_neither_fails(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = engine.create
+
+    def second(body: dict[str, Any], *, doing: str, name: str = "") -> str:
+        create(body, doing=doing, name=name)
+        raise docker_api.DockerError("no", said="Conflict. The container name is already in use")
+
+    monkeypatch.setattr(engine, "create", second)
+    assert answer()["changed"]
+    assert [one["State"]["Running"] for one in engine.there.values()] == [True]
+
+
+def failing(*_: object, **__: object) -> str:
+    raise docker_api.DockerError("no", said="Conflict. The container name is already in use")
+
+
+def test_a_name_that_somebody_elses_container_has_is_told(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "create", failing)
+    with pytest.raises(docker_api.DockerError):
+        answer()
+    assert engine.done == []
+
+
+def test_one_that_removes_itself_meanwhile_is_removed(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer()
+    remove = engine.remove
+
+    def late(kind: str, things: list[str], *, doing: str) -> None:
+        remove(kind, things, doing=doing)
+        raise docker_api.DockerError("no", said="removal of container x is already in progress")
+
+    monkeypatch.setattr(engine, "remove", late)
+    assert answer(end=0)["changed"]
+    assert engine.there == {}
 
 
 @pytest.mark.parametrize("different", [{"workshop": "a b"}, {"image": ""}, {"script": ""}])
