@@ -36,5 +36,7 @@ def save_command(lab: str | None, output: Path | None, *, force: bool, as_json: 
         print_json(result)
     else:
         size = byte_size(result["size"])
-        say(f"Saved {result['lines']} lines of the lab {result['lab']} to {result['file']} ({size}).")
-        say(f"Anybody can read them: labctl story {result['file']}")
+        # Standard output may be where the bundle went.
+        aside = not Path(result["file"]).is_file()
+        say(f"Saved {result['lines']} lines of the lab {result['lab']} to {result['file']} ({size}).", err=aside)
+        say(f"Whoever may read the file can read them: labctl story {result['file']}", err=aside)

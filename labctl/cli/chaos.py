@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from labctl import files
 from labctl.cli.options import dry_run_option, json_option, lab_argument, timeout_option, user
 from labctl.cli.output import print_json
 from labctl.cli.times import Time
@@ -62,9 +63,11 @@ def chaos_command(
     from labctl.show import chaos_json, chaos_text
     from labctl.show.steps import steps_for
 
+    files.refuse_twice(output, history)
+    output = None if output is not None and str(output) == files.STANDARD_OUTPUT else output
     verbs = tuple(word.strip() for word in mix.split(",") if word.strip())
-    files = tuple(one for one in (output, history) if one is not None)
-    asked = chaos.Asked(lab, user(), seconds, seed, verbs, timeout, files)
+    written = tuple(one for one in (output, history) if one is not None)
+    asked = chaos.Asked(lab, user(), seconds, seed, verbs, timeout, written)
     form = "json" if as_json else form
     if dry_run:
         planned = chaos.plan(asked)

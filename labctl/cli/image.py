@@ -76,7 +76,8 @@ def save_command(file: Path, consul_version: str | None, *, force: bool, as_json
     if as_json:
         print_json(result)
     else:
-        say(result["text"])
+        # Standard output may be where the image went.
+        say(result["text"], err=not file.is_file())
 
 
 @image_command.command("load")

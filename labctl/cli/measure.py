@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from labctl import files
 from labctl.cli.options import json_option, lab_argument, user
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def failover_command(lab: str | None, times: int, by: By, form: str, output: Pat
     from labctl.show import failover_views
     from labctl.show.steps import steps_for
 
+    output = None if output is not None and str(output) == files.STANDARD_OUTPUT else output
     form = "json" if as_json else form
     asked = measure.Asked(lab, user(), times, by, output)
     result = measure.failover(asked, steps_for(json=as_json or (form != "text" and output is None)))

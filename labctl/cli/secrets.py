@@ -8,12 +8,16 @@ import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import click
 
+from labctl import files
 from labctl.cli.output import say
 from labctl.errors import ExitCode, LabctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True)
@@ -24,19 +28,21 @@ class Destination:
     force: bool
 
     @classmethod
-    def of(cls, wanted: Path | None, usual: str, *, force: bool) -> Self:
+    def of(cls, wanted: Path | None, usual: str, inputs: Iterable[Path], *, force: bool) -> Self:
         """What `--output` says; without it, a terminal gets the file called `usual`, and a pipe the text.
 
-        Raises LabctlError before any work where it could not be written, or others could read it.
+        Raises LabctlError before any work where it could not be written, others could read it, or it is read itself.
         """
         from labctl.flows import reports
 
         to_stdout = str(wanted) == "-" or (wanted is None and not sys.stdout.isatty())
         if to_stdout:
             _refuse_open_file()
+            files.refuse_input(None, inputs)
             return cls(None, force)
         path = wanted or Path(usual)
         reports.refuse_existing(path, force=force)
+        files.refuse_input(path, inputs)
         reports.refuse_unwritable(path)
         return cls(path, force)
 

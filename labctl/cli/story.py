@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
 
+from labctl import files
 from labctl.cli.options import json_option, viewer
 from labctl.errors import ExitCode, LabctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from labctl.raft.event import Event
     from labctl.raft.story import Story
@@ -36,7 +39,9 @@ DRAWN = FORMATS[2:]
     help="What these servers had as raft_multiplier: measured times are told beside what was set.",
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
-@click.option("-o", "--output", type=click.File("w", encoding="utf-8", lazy=True), help="Write to this file.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write to this file."
+)
 @json_option
 def story_command(
     what: tuple[str, ...],
@@ -46,7 +51,7 @@ def story_command(
     election: int | None,
     raft_multiplier: int | None,
     form: str,
-    output: IO[str] | None,
+    output: Path | None,
     follow: bool,
     lines: bool,
     everything: bool,
@@ -78,19 +83,35 @@ def story_command(
         raft_multiplier=raft_multiplier,
         owner=viewer(),
     )
+    files.refuse_input(output, source.files)
     if election:
         story, events = flow.of_one_election(source, election)
     else:
         story, events = flow.of_everything(source, begin)
-    out = output or sys.stdout
-    if as_json or form == "json":
-        write = story_json.write_stream if follow else story_json.write_document
-        write(story, events, out)
-        return
-    if form != "text":
-        out.write(_drawn(form, story, events))
-        return
-    StoryText(out, source.servers, lines=lines).write(story, events, at_once=follow)
+    with _opened(output, at_once=follow) as out:
+        if as_json or form == "json":
+            write = story_json.write_stream if follow else story_json.write_document
+            write(story, events, out)
+        elif form != "text":
+            out.write(_drawn(form, story, events))
+        else:
+            StoryText(out, source.servers, lines=lines).write(story, events, at_once=follow)
+
+
+@contextlib.contextmanager
+def _opened(output: Path | None, *, at_once: bool) -> Iterator[IO[str]]:
+    """Standard output or a file; what goes on is written to the file as it comes. Raises LabctlError."""
+    if output is None or str(output) == files.STANDARD_OUTPUT:
+        yield sys.stdout
+    elif not at_once:
+        with files.write_text(output) as out:
+            yield out
+    else:
+        try:
+            with output.open("w", encoding="utf-8") as out:
+                yield out
+        except OSError as error:
+            raise LabctlError(f"{output} could not be written: {error.strerror}.") from error
 
 
 def _drawn(form: str, story: Story, events: Iterable[Event]) -> str:

@@ -66,7 +66,7 @@ def cards_command(
 
     workshop = read(file)
     form = "json" if as_json else form
-    where = Destination.of(output, f"{workshop.name}-cards.{form}", force=force)
+    where = Destination.of(output, f"{workshop.name}-cards.{form}", (file,), force=force)
     made = cards_of(workshop, Wish(user(), seats, login, address))
     if made.unsettled:
         click.echo(
@@ -108,7 +108,7 @@ def secret_command(file: Path, *, output: Path | None, given: Path | None, force
         else:
             say(f"The secret of the workshop {name} is on this machine now.")
         return
-    where = Destination.of(output, "", force=force)
+    where = Destination.of(output, "", (file,), force=force)
     write(secret.exported(name), where, f"The secret of the workshop {name}", quiet=as_json)
     if as_json and where.path is not None:
         print_json(secret.kept(name, where.path))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from labctl import files
 from labctl.engine import image_archive, strangers
 from labctl.engine.client import explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import image_marks, label_values
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from labctl.engine.client import Client
 
 REPOSITORY = "raft-labctl/consul"
@@ -79,22 +80,11 @@ def save(client: Client, image: Image, path: Path, *, force: bool) -> int:
     """Write an image to a file that `load` reads, whole or not at all. Returns its size in bytes."""
     if path.exists() and not force:
         raise LabctlError(f"{path} exists already: name another file, or overwrite it with --force.", ExitCode.USAGE)
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent or Path(), prefix=f".{path.name}.")
-    except OSError as error:
-        raise LabctlError(f"The image could not be written to {path}: {error.strerror}.") from error
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file, explained(client.place):
-            for chunk in client.get_image(image.name):
-                file.write(chunk)
-        part.chmod(0o644)
-        part.replace(path)
-    except OSError as error:
-        raise LabctlError(f"The image could not be written to {path}: {error.strerror or error}.") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return path.stat().st_size
+    size = 0
+    with files.write_atomically(path) as file, explained(client.place):
+        for chunk in client.get_image(image.name):
+            size += file.write(chunk)
+    return size
 
 
 def load(client: Client, path: Path) -> Image:

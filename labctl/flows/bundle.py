@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl import __version__
+from labctl import __version__, files
 from labctl.engine import client as engine
 from labctl.engine import logs
 from labctl.engine.labs import choose_lab
@@ -44,23 +42,17 @@ def save(name: str | None, path: Path | None, *, force: bool, owner: str = "") -
             f"{path} exists already: name another file with -o, or overwrite it with --force.", ExitCode.USAGE
         )
     lines = logs.read(client, list(lab.servers))
-    try:
-        handle, part = tempfile.mkstemp(dir=path.parent or Path(), prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                _write(file, client, lab, lines)
-            Path(part).chmod(0o644)
-            Path(part).replace(path)
-        finally:
-            Path(part).unlink(missing_ok=True)
-    except OSError as error:
-        raise LabctlError(f"The bundle could not be written to {path}: {error.strerror}.") from error
-    return saved(lab.name, path, len(lines))
+    bundle = io.BytesIO()
+    _write(bundle, client, lab, lines)
+    # Logs hold addresses and the paths of requests.
+    with files.write_atomically(path, private=True) as file:
+        size = file.write(bundle.getbuffer())
+    return saved(lab.name, path, size, len(lines))
 
 
-def saved(lab: str, path: Path, lines: int) -> dict[str, Any]:
+def saved(lab: str, path: Path, size: int, lines: int) -> dict[str, Any]:
     """The JSON shape of `labctl bundle save`; `size` in bytes."""
-    return {"lab": lab, "file": str(path), "size": path.stat().st_size, "lines": lines}
+    return {"lab": lab, "file": str(path), "size": size, "lines": lines}
 
 
 def _write(file: Any, client: Client, lab: Lab, lines: list[LogLine]) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from labctl import files
 from labctl.errors import ExitCode, LabctlError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def refuse_unwritable(path: Path) -> None:
     """Raise LabctlError where a file could not be written later."""
+    if str(path) == files.STANDARD_OUTPUT:
+        return
     folder = path.absolute().parent
     if not folder.is_dir():
         raise LabctlError(f"{path} cannot be written: there is no such folder.", ExitCode.USAGE)
@@ -21,11 +26,9 @@ def refuse_unwritable(path: Path) -> None:
 
 
 def save(text: str, path: Path) -> None:
-    """Write to a file. Raises LabctlError."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise LabctlError(f"{path} could not be written: {error.strerror}.") from error
+    """Write to a file, whole or not at all. Raises LabctlError."""
+    with files.write_text(path) as file:
+        file.write(text)
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
@@ -39,19 +42,5 @@ def refuse_existing(path: Path, *, force: bool) -> None:
 def save_secret(text: str, path: Path, *, force: bool) -> None:
     """Write a file that only its owner may read, from its first byte on, whole or not at all. Raises LabctlError."""
     refuse_existing(path, force=force)
-    try:
-        # mkstemp's files have mode 0600, whatever the umask.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise LabctlError(f"{path} cannot be written: {error.strerror}.", ExitCode.USAGE) from error
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise LabctlError(f"{path} could not be written: {error.strerror}.") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with files.write_text(path, secret=True) as file:
+        file.write(text)

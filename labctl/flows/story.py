@@ -47,6 +47,7 @@ class Source:
         timers: what the servers' timers are set to, where that is known.
         names: who is who, as far as it is known beforehand.
         reached: how far the logs go, once all events were read; None where nobody knows.
+        files: what is read; None is standard input.
     """
 
     events: Iterator[Event]
@@ -54,6 +55,7 @@ class Source:
     timers: Timers | None = None
     names: Names = field(default_factory=Names)
     reached: Callable[[], datetime | None] = lambda: None
+    files: tuple[Path | None, ...] = ()
 
 
 def source(  # noqa: PLR0913 - what `labctl story` can be told
@@ -92,7 +94,8 @@ def _source(what: Sequence[str], *, sample: str, follow: bool, everything: bool,
 def _of_recordings(found: list[Recording], timers: Timers | None, *, everything: bool) -> Source:
     names, reached = Names(), recordings.Reached()
     events = recordings.events(found, everything=everything, names=names, reached=reached)
-    return Source(events, timers=timers, names=names, reached=lambda: reached.time)
+    files = tuple(one.path for one in found)
+    return Source(events, timers=timers, names=names, reached=lambda: reached.time, files=files)
 
 
 def _means_a_lab(name: str) -> bool:

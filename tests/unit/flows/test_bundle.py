@@ -88,7 +88,7 @@ def test_a_file_that_is_there_is_kept_unless_it_is_forced(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(LabctlError, match=r"could not be written to .*No such file"):
+    with pytest.raises(LabctlError, match=r"gone/x.tgz could not be written: No such file"):
         bundle.save("ada", tmp_path / "gone" / "x.tgz", force=False)
 
 
@@ -96,10 +96,20 @@ def test_a_bundle_that_failed_half_way_leaves_nothing(tmp_path: Path, monkeypatc
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bundle, "_add", full)
+    (tmp_path / "ada.tgz").write_bytes(b"the older one")
+    monkeypatch.setattr("os.fchmod", full)
     with pytest.raises(LabctlError, match="No space left on device"):
-        bundle.save("ada", None, force=False)
-    assert list(tmp_path.iterdir()) == []
+        bundle.save("ada", None, force=True)
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("ada.tgz", b"the older one")]
+
+
+def test_a_bundle_is_for_who_saved_it_and_keeps_a_mode_that_somebody_gave_it(tmp_path: Path) -> None:
+    bundle.save("ada", None, force=False)
+    path = tmp_path / "ada.tgz"
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    bundle.save("ada", None, force=True)
+    assert path.stat().st_mode & 0o777 == 0o640
 
 
 def test_names_in_a_bundle_cannot_leave_it(tmp_path: Path) -> None:
