@@ -237,8 +237,10 @@ class Up:
             self.told.seconds["image"] = seconds
             image = result["msg"]
             self.steps.done(f"Image {image['name']} from the source {image['source']}")
-        if item.task == START_TASK and "ansible_facts" in result:
-            self.told.members = result["ansible_facts"]["consul_lab_members"]
+        # A task that failed over SSH has facts too, such as which Python it found there.
+        members = (result.get("ansible_facts") or {}).get("consul_lab_members")
+        if item.task == START_TASK and members is not None:
+            self.told.members = members
             self.told.seconds["start"] = seconds
             names = ", ".join(member["name"] for member in self.told.members)
             self.steps.done(f"Servers {names} run in {result.get('subnet')}")

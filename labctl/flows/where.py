@@ -31,4 +31,7 @@ def on_the_docker_host(settings: dict[str, Any]) -> dict[str, Any]:
         connection["ansible_user"] = address.user
     if address.port:
         connection["ansible_port"] = address.port
+    if address.socket:
+        # Or labctl would look at one engine, and Ansible's modules at another one of that host.
+        connection["labctl_environment"] = {"DOCKER_HOST": f"unix://{address.socket}"}
     return settings | connection

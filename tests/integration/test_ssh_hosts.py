@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -158,6 +159,29 @@ def test_labctl_makes_stops_starts_and_removes_a_lab_there(hosts: DockerHosts, c
         assert done.code == 0, done.err
         assert left_of(name, host.host) == []
     finally:
+        remove_lab(name, host.host)
+
+
+def test_a_socket_that_is_elsewhere_is_the_same_to_labctl_and_to_ansible(hosts: DockerHosts, cleo: Person) -> None:
+    host, name = hosts.hosts[1], new_name()
+    there = "/run/elsewhere/docker.sock"
+
+    def moved(source: str, target: str) -> None:
+        subprocess.run(
+            [*host.inside, "sh", "-c", f"mkdir -p {Path(target).parent} && mv {source} {target}"], check=True
+        )
+
+    moved("/run/docker.sock", there)
+    try:
+        url = f"{host.url}{there}"
+        made = cleo.run("up", name, "--servers", "1", "--pace", "real", "--json", DOCKER_HOST=url)
+        assert made.code == 0, made.err
+        assert [one["lab"] for one in cleo.run("ls", "--json", DOCKER_HOST=url).json if one["lab"] == name] == [name]
+        done = cleo.run("down", name, DOCKER_HOST=url)
+        assert done.code == 0, done.err
+        assert left_of(name, host.host) == []
+    finally:
+        moved(there, "/run/docker.sock")
         remove_lab(name, host.host)
 
 
