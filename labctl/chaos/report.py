@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from labctl.chaos.added import check_added
@@ -69,8 +69,11 @@ class Run:
         operations: every request, in the order in which they began.
         final: what was there at the end, or None.
         reigns: who led when.
+        leaders_unknown: why nobody knows who led, or "".
         ready_after: how long after healing began the lab was ready, in seconds; None where it was not in time.
         interrupted: whether somebody ended it early.
+        died: clients that ended by themselves, a sentence for each.
+        problems: what went wrong when the run ended, a sentence for each.
     """
 
     lab: str
@@ -87,6 +90,9 @@ class Run:
     reigns: tuple[Reigned, ...] = ()
     ready_after: float | None = None
     interrupted: bool = False
+    leaders_unknown: str = ""
+    died: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,8 +117,13 @@ def checks_of(operations: Sequence[Operation], final: Final | None) -> list[Chec
     return [check_added(operations, final), check_cas(operations, final), check_reads(operations, final)]
 
 
+def _doubted(one: Check, died: Sequence[str]) -> Check:
+    """A check of a history that is not whole: what it found is found, what it did not find may be there."""
+    return replace(one, verdict="unknown", sentence=died[0]) if died and one.verdict == "valid" else one
+
+
 def report_of(run: Run) -> Report:
     """Check a run."""
-    checks = tuple(checks_of(run.operations, run.final))
+    checks = tuple(_doubted(one, run.died) for one in checks_of(run.operations, run.final))
     reads = tuple(freshness(run.operations, run.final))
     return Report(run, checks, reads, tuple(timeline(run.operations, run.seconds, run.servers)))

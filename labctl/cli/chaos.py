@@ -11,7 +11,7 @@ from labctl import files
 from labctl.cli.options import dry_run_option, json_option, lab_argument, timeout_option, user
 from labctl.cli.output import print_json
 from labctl.cli.times import Time
-from labctl.errors import ExitCode
+from labctl.errors import ExitCode, LabctlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,15 +59,14 @@ def chaos_command(
     name, and no read in consistent mode went back. The verdict is valid (exit 0), invalid with the fewest requests that
     show it (exit 1), or unknown (exit 3). Ctrl-C ends the breaking; the lab is healed and checked also then.
     """
-    from labctl.flows import chaos, reports
+    from labctl.flows import chaos
     from labctl.show import chaos_json, chaos_text
     from labctl.show.steps import steps_for
 
     files.refuse_twice(output, history)
     output = None if output is not None and str(output) == files.STANDARD_OUTPUT else output
     verbs = tuple(word.strip() for word in mix.split(",") if word.strip())
-    written = tuple(one for one in (output, history) if one is not None)
-    asked = chaos.Asked(lab, user(), seconds, seed, verbs, timeout, written)
+    asked = chaos.Asked(lab, user(), seconds, seed, verbs, timeout, output, history)
     form = "json" if as_json else form
     if dry_run:
         planned = chaos.plan(asked)
@@ -77,13 +76,15 @@ def chaos_command(
             click.echo(chaos_text.schedule_text(planned.steps, planned.seed))
         return ExitCode.DONE
     report = chaos.run(asked, steps_for(json=as_json or (form != "text" and output is None)))
-    if history is not None:
-        reports.save(chaos_json.history_text(report.run.operations), history)
-    _write(report, form, output, quiet=as_json)
-    return ExitCode.INTERRUPTED if report.run.interrupted else _CODES[report.verdict]
+    problems = [*report.run.problems, *_written(report, form, output, quiet=as_json)]
+    code = ExitCode.INTERRUPTED if report.run.interrupted else _CODES[report.verdict]
+    if problems:
+        raise LabctlError(" ".join(problems), code or ExitCode.FAILED)
+    return code
 
 
-def _write(report: Report, form: str, output: Path | None, *, quiet: bool) -> None:
+def _written(report: Report, form: str, output: Path | None, *, quiet: bool) -> list[str]:
+    """Write the report. Returns what went wrong: then it is shown instead, so that it is not lost."""
     from labctl.flows import reports
     from labctl.show import chaos_html, chaos_json, chaos_text
 
@@ -95,7 +96,12 @@ def _write(report: Report, form: str, output: Path | None, *, quiet: bool) -> No
     }
     if output is None:
         click.echo(make[form](report))
-        return
-    reports.save(f"{make[form](report)}\n", output)
+        return []
+    try:
+        reports.save(f"{make[form](report)}\n", output)
+    except LabctlError as error:
+        click.echo(make["json" if quiet else "text"](report))
+        return [error.sentence]
     if not quiet:
         click.echo(chaos_text.verdict(report))
+    return []

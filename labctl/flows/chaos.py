@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,22 +13,25 @@ from labctl.chaos.schedule import Step, schedule
 from labctl.engine import client as engine
 from labctl.engine import clock as clocks
 from labctl.engine import faults, logs, status
-from labctl.engine.labs import choose_lab
+from labctl.engine.labs import choose_lab, find_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import fault
 from labctl.flows.alone import alone_with
 from labctl.flows.chaos_clients import Crowd
 from labctl.flows.chaos_faults import Disturber
+from labctl.flows.ending import Ending, sentence_of, undisturbed
 from labctl.flows.plan import refuse_foreign
-from labctl.flows.reports import refuse_unwritable
+from labctl.flows.reports import refuse_unwritable, save
 from labctl.flows.settled import LOOK_SECONDS, settled
 from labctl.flows.story import of_everything, of_lines
+from labctl.show.chaos_json import history_text
 from labctl.show.steps import SilentSteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from labctl.chaos.history import Final, Operation
     from labctl.engine.client import Client as Docker
     from labctl.engine.labs import Lab
     from labctl.raft.story import Story
@@ -50,7 +53,8 @@ class Asked:
         seed: which gives the same schedule again; None draws one.
         mix: of which faults.
         timeout: how long to wait, at the end, until the lab is ready again.
-        files: what will be written to.
+        output: the file that the report will be written to, or None.
+        history: the file that every request is written to, or None.
     """
 
     lab: str | None
@@ -59,7 +63,8 @@ class Asked:
     seed: int | None
     mix: tuple[str, ...]
     timeout: float
-    files: tuple[Path, ...] = ()
+    output: Path | None = None
+    history: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -82,17 +87,22 @@ def plan(asked: Asked, docker: Docker | None = None) -> Plan:
 
 
 def run(asked: Asked, steps: Steps) -> Report:
-    """Do all of it. Ctrl-C ends the breaking early; the lab is healed and checked also then. Raises LabctlError."""
-    for path in asked.files:
-        refuse_unwritable(path)
+    """Do all of it. Ctrl-C ends the breaking early; the lab is healed and checked also then.
+
+    Raises:
+        LabctlError: before anything was broken. What goes wrong later is in the report, with what was found by then.
+    """
+    for path in (asked.output, asked.history):
+        if path is not None:
+            refuse_unwritable(path)
     docker = engine.connect()
     planned = plan(asked, docker)
     with alone_with(planned.lab.name):
         _refuse_unfit(docker, planned.lab)
-        return report_of(_run(docker, planned, asked, steps))
+        return _run(docker, planned, asked, steps)
 
 
-def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Run:
+def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Report:
     lab = planned.lab
     steps.note(
         f"{len(planned.steps)} faults in {asked.seconds:g} s; `--seed {planned.seed}` gives the same schedule again."
@@ -105,28 +115,35 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Run:
     crowd = Crowd(docker, lab, asked.seconds, clock)
     disturber = Disturber(lab, asked.owner, clock, _telling(steps))
     try:
-        interrupted = _break(crowd, disturber, planned.steps, asked.seconds)
-        healing = clock()
-        steps.begin(f"heal {lab.name}")
-        fault.heal(None, fault.Asked(lab.name, asked.owner), SilentSteps())
-        ready_after = _ready_after(docker, lab.name, healing, clock, asked.timeout)
-        if ready_after is not None:
-            time.sleep(_AFTERWARDS_SECONDS)
-        operations = crowd.end()
-        seconds = clock()
-        final = crowd.last_look(clock() + _LAST_LOOK_SECONDS) if ready_after is not None else None
+        crowd.begin()
     except BaseException:
-        steps.fail()
-        _give_up(crowd, disturber, lab, asked)
+        _give_up(crowd)
         raise
-    crowd.clear()
-    steps.done(_healed(lab, ready_after, asked.timeout))
-    done = sorted(disturber.done, key=lambda one: one.begin)
-    reigns = _reigns(docker, lab, _by_its_clock(lab, began), seconds)
-    return Run(
-        lab.name, lab.version, tuple(one.name for one in lab.servers), planned.seed, asked.seconds, asked.mix, began,
-        seconds, tuple(done), tuple(operations), final, reigns, ready_after, interrupted,
-    )  # fmt: skip
+    # From here on something may have been found, and nothing that goes wrong may lose it.
+    with Ending() as ending:
+        _break(disturber, planned.steps, asked.seconds, clock, ending)
+        steps.begin(f"heal {lab.name}")
+        ready_after = _mended(docker, asked, lab, clock, steps, ending)
+        operations = _kept(crowd, asked, ending)
+        seconds = clock()
+        final = _at_the_end(crowd, ending) if ready_after is not None else None
+        _clear(crowd, ending)
+        done = sorted(disturber.done, key=lambda one: one.begin)
+        report = report_of(
+            Run(
+                lab.name, lab.version, tuple(one.name for one in lab.servers), planned.seed, asked.seconds, asked.mix,
+                began, seconds, tuple(done), tuple(operations), final, ready_after=ready_after, died=tuple(crowd.died),
+            )
+        )  # fmt: skip
+        reigns, unknown = _who_led(docker, lab, began, seconds, ending)
+    whole = replace(
+        report.run,
+        reigns=reigns,
+        leaders_unknown=unknown,
+        interrupted=ending.interrupts > 0,
+        problems=tuple(ending.problems),
+    )
+    return replace(report, run=whole)
 
 
 def _refuse_unfit(docker: Docker, lab: Lab) -> None:
@@ -142,42 +159,111 @@ def _refuse_unfit(docker: Docker, lab: Lab) -> None:
         )
 
 
-def _break(crowd: Crowd, disturber: Disturber, steps: Sequence[Step], seconds: float) -> bool:
-    """Let clients work while the schedule is carried out. Returns whether somebody interrupted it."""
-    crowd.begin()
-    try:
+def _break(
+    disturber: Disturber, steps: Sequence[Step], seconds: float, clock: Callable[[], float], ending: Ending
+) -> None:
+    """Carry out the schedule while clients work; what is broken by signals is lifted also where somebody interrupts."""
+    with ending.going_on("The breaking ended early"):
         disturber.run(steps)
-        time.sleep(max(seconds - crowd.clock(), 0.0))
-    except KeyboardInterrupt:
-        disturber.stop()
-        return True
+        time.sleep(max(seconds - clock(), 0.0))
+    disturber.stop()
+
+
+def _give_up(crowd: Crowd) -> None:
+    """The lab took no write, or somebody interrupted before anything was broken."""
+    with undisturbed():
+        crowd.end()
+        crowd.clear()
+
+
+def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
+    docker: Docker, asked: Asked, lab: Lab, clock: Callable[[], float], steps: Steps, ending: Ending
+) -> float | None:
+    """Heal a lab, and wait until it is ready. Returns how long that took, in seconds; None where it is not known to be.
+
+    Somebody who interrupts now waits no longer, and still wants a lab that is healed.
+    """
+    begin, interrupts = clock(), ending.interrupts
+    if not _is_healed(asked, lab, ending):
+        steps.fail()
+        return None
+    ready_after = None
+    problems = len(ending.problems)
+    if ending.interrupts == interrupts:
+        with ending.going_on(f"Nobody could say whether the lab {lab.name} is ready"):
+            ready_after = _ready_after(docker, lab.name, begin, clock, asked.timeout)
+            if ready_after is not None:
+                time.sleep(_AFTERWARDS_SECONDS)
+    if ready_after is not None:
+        steps.done(f"The lab {lab.name} is healed and ready.")
+    elif ending.interrupts > interrupts or len(ending.problems) > problems:
+        steps.done(f"The lab {lab.name} is healed. Whether it is ready is not known.")
+    else:
+        steps.done(f"The lab {lab.name} is healed, and was not ready within {asked.timeout:g} s.")
+    return ready_after
+
+
+def _is_healed(asked: Asked, lab: Lab, ending: Ending) -> bool:
+    """Heal a lab; where that fails or is interrupted, once more."""
+    heal = f"`labctl fault heal --lab {lab.name}`"
+    problems = len(ending.problems)
+    for _ in range(2):
+        del ending.problems[problems:]
+        with ending.going_on(f"The lab {lab.name} could not be healed; {heal} does it"):
+            fault.heal(None, fault.Asked(lab.name, asked.owner), SilentSteps())
+            return True
+    if len(ending.problems) == problems:
+        ending.problems.append(f"The lab {lab.name} is not healed, because labctl was interrupted; {heal} does it.")
     return False
 
 
-def _give_up(crowd: Crowd, disturber: Disturber, lab: Lab, asked: Asked) -> None:
-    """Something failed, or somebody interrupted again: end the clients, and leave a healed lab where possible."""
-    disturber.stop()
-    crowd.end()
-    try:
-        fault.heal(None, fault.Asked(lab.name, asked.owner), SilentSteps())
-    except LabctlError:
-        return  # what is raised already says more
-    crowd.clear()
-
-
 def _ready_after(docker: Docker, name: str, begin: float, clock: Callable[[], float], timeout: float) -> float | None:
-    """Wait until a lab is ready. Returns how long that took, in seconds; None where it took too long."""
+    """Wait until a lab is ready. Returns how long that took, in seconds; None where it took too long, or is gone.
+
+    Raises:
+        LabctlError: up to the end nobody could say.
+    """
+    problem: LabctlError | None = None
     while clock() - begin < timeout:
-        if status.ask(choose_lab(docker, name)).ready:
-            return clock() - begin
+        try:
+            lab = find_lab(docker, name)
+            if lab is None:
+                return None
+            if status.ask(lab).ready:
+                return clock() - begin
+            problem = None
+        except LabctlError as error:
+            problem = error  # an engine that is busy now answers later
         time.sleep(LOOK_SECONDS)
+    if problem is not None:
+        raise problem
     return None
 
 
-def _healed(lab: Lab, ready_after: float | None, timeout: float) -> str:
-    if ready_after is None:
-        return f"The lab {lab.name} is healed, and was not ready within {timeout:g} s."
-    return f"The lab {lab.name} is healed and ready."
+def _kept(crowd: Crowd, asked: Asked, ending: Ending) -> list[Operation]:
+    """End the clients, and keep every request where that was asked for. Nobody interrupts it: it takes seconds."""
+    operations = crowd.end()
+    if asked.history is not None:
+        try:
+            save(history_text(operations), asked.history)
+        except Exception as error:  # noqa: BLE001 - the verdict is to come
+            ending.problems.append(sentence_of(error))
+    return operations
+
+
+def _at_the_end(crowd: Crowd, ending: Ending) -> Final | None:
+    """What is there at the end."""
+    with ending.going_on("What is there at the end could not be read"):
+        return crowd.last_look(crowd.clock() + _LAST_LOOK_SECONDS)
+    return None
+
+
+def _clear(crowd: Crowd, ending: Ending) -> None:
+    """Remove what the run wrote."""
+    left = f"Keys below {crowd.prefix} are left in the lab {crowd.lab.name}, and the next run removes them"
+    with ending.going_on(left):
+        if not crowd.clear():
+            ending.problems.append(f"{left}: no server removed them.")
 
 
 def _telling(steps: Steps) -> Callable[[Disturbance], None]:
@@ -194,6 +280,19 @@ def _by_its_clock(lab: Lab, time: datetime) -> datetime:
     """What the Docker host's clock, which stamps the logs, said at a time of this machine's clock."""
     found = clocks.difference(lab.place)
     return time + timedelta(seconds=found.seconds) if found is not None and found.certain else time
+
+
+def _who_led(
+    docker: Docker, lab: Lab, began: datetime, seconds: float, ending: Ending
+) -> tuple[tuple[Reigned, ...], str]:
+    """Who led when; or nobody, and why that is not known."""
+    failed = ""
+    with ending.going_on("Who led is not known"):
+        try:
+            return _reigns(docker, lab, _by_its_clock(lab, began), seconds), ""
+        except Exception as error:  # noqa: BLE001 - all else is known, so the run has not failed
+            failed = sentence_of(error)
+    return (), failed or "labctl was interrupted."
 
 
 def _reigns(docker: Docker, lab: Lab, began: datetime, seconds: float) -> tuple[Reigned, ...]:

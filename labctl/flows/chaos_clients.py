@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import secrets
 import threading
 import time
@@ -115,6 +116,11 @@ class Crowd:
         found = [*self._first, *(one for client in self._clients for one in client.operations)]
         return sorted(found, key=lambda one: (one.begin, one.end))
 
+    @property
+    def died(self) -> list[str]:
+        """Which clients ended by themselves, a sentence for each without its full stop."""
+        return [client.died for client in self._clients if client.died]
+
     def store(self, server: str) -> Store | None:
         """A connection to a server; None while it does not run."""
         door = self.doors.of(server)
@@ -169,6 +175,7 @@ class _Client(threading.Thread, ABC):
     def __init__(self, crowd: Crowd, server: str, name: str) -> None:
         super().__init__(name=name, daemon=True)
         self.operations: list[Operation] = []
+        self.died = ""
         self._crowd, self._server = crowd, server
         self._store: Store | None = None
         self._door: Door | None = None
@@ -178,6 +185,12 @@ class _Client(threading.Thread, ABC):
         try:
             while not self._crowd.stopped.is_set():
                 self.work()
+        except Exception as error:
+            logging.getLogger(__name__).debug("where it came from", exc_info=True)
+            self.died = (
+                f"{self.name} ended by itself after {len(self.operations)} requests, so it could not see what came "
+                f"later ({type(error).__name__}: {error})"
+            )
         finally:
             if self._store is not None:
                 self._store.close()
@@ -201,24 +214,24 @@ class _Client(threading.Thread, ABC):
     ) -> Found | bool | None:
         """Send a request and keep what came of it; returns the answer, None where there is none."""
         begin = self._crowd.clock()
-        outcome: Outcome = "done"
+        # What nobody foresaw, too, says nothing of whether it happened.
+        outcome: Outcome = "unanswered"
         answer: bool | Found | None = None
+        index = 0
         try:
             answer = request(self._connected())
+            outcome = "mismatch" if answer is False else "done"
+            if isinstance(answer, Found):
+                value, index = answer.value, answer.index
         except Refused:
             outcome = "refused"
         except Unanswered:
-            outcome = "unanswered"
-        if answer is False:
-            outcome = "mismatch"
-        index = 0
-        if isinstance(answer, Found):
-            value, index = answer.value, answer.index
-        self.operations.append(
-            Operation(
-                begin, self._crowd.clock(), self.name, self._server, kind, key, outcome, value, before, index, mode
+            pass
+        finally:
+            end = self._crowd.clock()
+            self.operations.append(
+                Operation(begin, end, self.name, self._server, kind, key, outcome, value, before, index, mode)
             )
-        )
         if outcome in {"refused", "unanswered"}:
             self._crowd.doors.look_again()
             self._rest(_BACK_OFF_SECONDS)

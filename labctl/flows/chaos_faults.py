@@ -12,6 +12,7 @@ from labctl.chaos.report import Disturbance
 from labctl.engine import faults
 from labctl.errors import LabctlError
 from labctl.flows import fault
+from labctl.flows.ending import sentence_of
 from labctl.flows.fault import Asked
 from labctl.raft import fault_lines
 from labctl.show.steps import SilentSteps
@@ -77,9 +78,9 @@ class Disturber:
     def _do(self, step: Step) -> None:
         try:
             result = self._begin(step)
-        except LabctlError as error:
+        except Exception as error:  # noqa: BLE001 - a thread's errors reach nobody, and the run goes on
             now = self._clock()
-            skipped = Disturbance(step, "", step.text, (), now, now, error.sentence)
+            skipped = Disturbance(step, "", step.text, (), now, now, sentence_of(error))
             self._keep(skipped)
             self._say(skipped)
             return
@@ -115,7 +116,7 @@ class Disturber:
             ended = self._clock()
             line = fault_lines.ended(datetime.now(UTC), begun.fault, begun.servers)
             faults.note(servers, line)
-        except LabctlError:
-            # Another fault has its hand on the same server: the heal at the end of the run lifts what is left.
+        except Exception:  # noqa: BLE001 - as above
+            # Such as another fault that has its hand on the same server: the heal at the end lifts what is left.
             return self._clock()
         return ended

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import secrets
-import signal
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +13,7 @@ from labctl.engine.kv import Refused, Store, Unanswered
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import fault
+from labctl.flows.ending import sentence_of, undisturbed
 from labctl.flows.first_write import FirstWrite
 from labctl.flows.told import told_by_logs
 from labctl.raft.failover import Failover
@@ -59,18 +58,21 @@ class Failovers:
 
     def run(self, times: int) -> LabctlError | KeyboardInterrupt | None:
         """Do so many, and remove what was written. Returns what ended it too early."""
+        ended: LabctlError | KeyboardInterrupt | None = None
         try:
-            try:
-                for number in range(1, times + 1):
-                    self._steps.begin(f"failover {number} of {times}")
-                    self.done.append(self._failover(number))
-                    self._steps.done(f"{number} of {times}: {_told_in_words(self._by, self.done[-1])}")
-            finally:
-                self._remove_keys()
+            for number in range(1, times + 1):
+                self._steps.begin(f"failover {number} of {times}")
+                self.done.append(self._failover(number))
+                self._steps.done(f"{number} of {times}: {_told_in_words(self._by, self.done[-1])}")
         except (LabctlError, KeyboardInterrupt) as error:
+            ended = error
+        except Exception as error:  # noqa: BLE001 - what was measured by then must survive it
+            ended = LabctlError(f"The measuring ended early: {sentence_of(error)}")
+        if ended is not None:
             self._steps.fail()
-            return error
-        return None
+        left = self._keys_removed()
+        # What ended it first says more.
+        return ended or left
 
     # -- one failover ----------------------------------------------------------------------------------------
 
@@ -79,16 +81,13 @@ class Failovers:
         # Timers that one election started together know of each other; after a while at random they do not.
         time.sleep(self.timers.heartbeat * random.uniform(1.0, 3.0))  # noqa: S311 - no secret
         lab, leader = self._ready()
-        with FirstWrite(lab, leader, f"{self._prefix}{number}") as first:
-            try:
-                struck = fault.strike(self._by, [leader.name], lab)
-                written = first.wait(self._limit)
-                if written is None:
-                    raise self._too_late(f"no write after {self._by}ing {leader.name}")
-                lost = faults.done_by(leader, self._by, struck.begin, struck.end) or struck.end
-                story = self._story(lab, leader, struck)
-            finally:
-                self._bring_back(leader)
+        with FirstWrite(lab, leader, f"{self._prefix}{number}") as first, self._away(leader):
+            struck = fault.strike(self._by, [leader.name], lab)
+            written = first.wait(self._limit)
+            if written is None:
+                raise self._too_late(f"no write after {self._by}ing {leader.name}")
+            lost = faults.done_by(leader, self._by, struck.begin, struck.end) or struck.end
+            story = self._story(lab, leader, struck)
         self._ready()
         uncertain = (lost - struck.begin).total_seconds()
         return Failover(leader.name, lost, uncertain, story, written.time, written.through, written.unseen)
@@ -125,9 +124,22 @@ class Failovers:
 
     # -- what must happen whatever happens -------------------------------------------------------------------
 
+    @contextlib.contextmanager
+    def _away(self, leader: Server) -> Iterator[None]:
+        """Let the old leader run again whatever happens; where that fails too, what happened first is raised."""
+        try:
+            yield
+        except BaseException:
+            try:
+                self._bring_back(leader)
+            except LabctlError as error:
+                self._steps.note(f"{leader.name} could not be brought back: {error.sentence}")
+            raise
+        self._bring_back(leader)
+
     def _bring_back(self, leader: Server) -> None:
         """Let the old leader run again. What was asked of Docker may still come true: it is looked at twice."""
-        with _undisturbed():
+        with undisturbed():
             for _ in range(2):
                 lab = choose_lab(self._client, self._lab.name)
                 state = lab.server(leader.name).state
@@ -147,9 +159,21 @@ class Failovers:
             if any(self._is_removed_through(one) for one in lab.running):
                 return
             if time.monotonic() >= ends:
-                self._steps.note(f"Keys under {self._prefix} are left in the lab {lab.name}: no server removed them.")
+                self._keys_are_left("no server removed them.")
                 return
             time.sleep(_LOOK_SECONDS)
+
+    def _keys_removed(self) -> LabctlError | KeyboardInterrupt | None:
+        """Remove what was written. Returns what went wrong then."""
+        try:
+            self._remove_keys()
+        except (LabctlError, KeyboardInterrupt) as error:
+            self._keys_are_left(str(error))
+            return error
+        return None
+
+    def _keys_are_left(self, why: str) -> None:
+        self._steps.note(f"Keys under {self._prefix} are left in the lab {self._lab.name}: {why or 'interrupted.'}")
 
     def _is_removed_through(self, server: Server) -> bool:
         if server.door is None:
@@ -163,20 +187,6 @@ class Failovers:
             return False
         finally:
             store.close()
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait: somebody who presses it twice still wants the lab back."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _told_in_words(by: By, one: Failover) -> str:

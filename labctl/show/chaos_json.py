@@ -49,6 +49,8 @@ def chaos_document(report: Report) -> dict[str, Any]:
             {"server": one.server, "term": one.term, "begin": _short(one.begin), "end": _short(one.end)}
             for one in run.reigns
         ],
+        "leaders_unknown": run.leaders_unknown or None,
+        "problems": list(run.problems),
         "timeline": [slice_row(one) for one in report.slices],
     }
 

@@ -61,7 +61,7 @@ def sentence(report: Report) -> str:
     means = {
         "valid": "Consul kept every promise that was checked.",
         "invalid": "Consul, or somebody behind its back, broke a promise: the requests above show it.",
-        "unknown": "Nobody knows: too little was answered to check it.",
+        "unknown": "Nobody knows: not every promise could be checked.",
     }
     ready = "" if run.ready_after is None else f" The lab was ready {run.ready_after:.1f} s after healing began."
     early = " Interrupted: only a part of the schedule was done." if run.interrupted else ""
@@ -119,7 +119,8 @@ def strips(run: Run, most: int) -> str:
         shares = [one.servers[name] for one in slices]
         rows.append(_row(paint_server(name, f"{name:<8}"), "".join(_level(each.value) for each in shares)))
         rows.append(_row(" " * 8, paint(_broken(run, name, slices), "red")))
-    rows.append(_row(f"{'leader':<8}", _leaders(run, slices)))
+    led = f"not known: {harmless(run.leaders_unknown)}" if run.leaders_unknown else _leaders(run, slices)
+    rows.append(_row(f"{'leader':<8}", led))
     used = {one.step.verb for one in run.disturbances if not one.skipped}
     key = ", ".join(f"{letter} {verb}" for verb, letter in LETTERS.items() if verb in used)
     return "\n".join([*(row.rstrip() for row in rows), *([f"{'':<10}{key}"] if key else [])])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -11,18 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.chaos.report import Run, report_of
+from labctl.chaos.report import Report, Run, report_of
 from labctl.chaos.schedule import Step
-from labctl.engine import client, faults, labs, status
+from labctl.engine import client, faults, labs, logs, status
 from labctl.engine import clock as clock_of_host
 from labctl.engine.clock import Difference
 from labctl.engine.kv import Found, Refused, Unanswered
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import chaos as flow
-from labctl.flows import chaos_clients, chaos_faults, fault
+from labctl.flows import chaos_clients, chaos_faults, fault, reports
 from labctl.flows.alone import alone_with
 from labctl.flows.chaos_clients import PREFIX, REGISTERS, Crowd
 from labctl.flows.chaos_faults import Disturber
+from labctl.show import chaos_json, chaos_text
 from labctl.show.steps import SilentSteps
 from tests.unit import engine_stand_in as stand_in
 
@@ -378,21 +381,264 @@ def test_a_plan_changes_nothing_and_draws_a_seed(monkeypatch: pytest.MonkeyPatch
     assert raised.value.code == ExitCode.REFUSED
 
 
-def test_a_run_that_fails_heals_and_clears(consul: Consul, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    healed: list[str] = []
-    monkeypatch.setattr(flow, "choose_lab", lambda *_: LAB)
-    monkeypatch.setattr(client, "connect", lambda: None)
-    monkeypatch.setattr(flow, "_refuse_unfit", lambda *_: None)
-    monkeypatch.setattr(fault, "heal", lambda *_: healed.append("healed"))
+class Ending:
+    """A lab that is broken for a moment, and what goes wrong when it is over: an exception for each thing done then."""
 
-    def fail(*_: Any) -> None:
-        raise LabctlError("Docker is gone.")
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, consul: Consul, folder: Path) -> None:
+        self.consul = consul
+        self.wrong: dict[str, list[BaseException]] = {}
+        self.done: list[str] = []
+        self.asked = flow.Asked(None, LAB.owner, 30.0, 1, ("kill",), 0.5, folder / "report", folder / "history")
+        monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+        monkeypatch.setattr(flow, "choose_lab", lambda *_: LAB)
+        monkeypatch.setattr(client, "connect", lambda: None)
+        monkeypatch.setattr(flow, "_refuse_unfit", lambda *_: None)
+        monkeypatch.setattr(flow, "_AFTERWARDS_SECONDS", 0.01)
+        monkeypatch.setattr(flow, "LOOK_SECONDS", 0.01)
+        breaking = self.doing("break", lambda: None)
 
-    monkeypatch.setattr(chaos_faults.Disturber, "run", fail)
-    asked = flow.Asked(None, LAB.owner, 30.0, 1, ("kill",), 60.0)
-    with pytest.raises(LabctlError, match="Docker is gone"):
-        flow.run(asked, SilentSteps())
-    assert healed == ["healed"]
+        def run(*_: Any) -> None:
+            time.sleep(0.2)
+            breaking()
+
+        monkeypatch.setattr(chaos_faults.Disturber, "run", run)
+        monkeypatch.setattr(chaos_faults.Disturber, "stop", self.doing("stop", lambda: None))
+        quick = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, 0.01)), monotonic=time.monotonic)
+        monkeypatch.setattr(flow, "time", quick)
+        monkeypatch.setattr(fault, "heal", self.doing("heal", lambda: None))
+        monkeypatch.setattr(flow, "find_lab", self.doing("look up", lambda: LAB))
+        monkeypatch.setattr(status, "ask", lambda _: SimpleNamespace(ready=True))
+        monkeypatch.setattr(clock_of_host, "difference", self.doing("ask the time", lambda: None))
+        monkeypatch.setattr(logs, "read", self.doing("read the logs", list))
+
+    def doing(self, what: str, act: Callable[[], Any]) -> Callable[..., Any]:
+        def do(*_: Any, **__: Any) -> Any:
+            self.done.append(what)
+            for problem in self.wrong.get(what, ()):
+                if isinstance(problem, KeyboardInterrupt):
+                    signal.raise_signal(signal.SIGINT)
+                raise problem
+            return act()
+
+        return do
+
+    def run(self) -> Report:
+        report = flow.run(self.asked, SilentSteps())
+        assert self.consul.values == {}
+        assert not [one for one in threading.enumerate() if one.name.startswith(("adder", "changer", "reader"))]
+        assert self.asked.history is not None
+        lines = self.asked.history.read_text(encoding="utf-8").splitlines()
+        assert len(lines) == len(report.run.operations) > 50
+        return report
+
+
+BUSY = LabctlError("The Docker Engine did not answer within 20 seconds.")
+
+
+@pytest.fixture
+def ending(monkeypatch: pytest.MonkeyPatch, consul: Consul, tmp_path: Path) -> Ending:
+    return Ending(monkeypatch, consul, tmp_path)
+
+
+def test_a_run_leaves_a_verdict_a_history_and_no_key(ending: Ending) -> None:
+    report = ending.run()
+    assert (report.verdict, report.run.problems, report.run.interrupted) == ("valid", (), False)
+    assert ending.done == ["break", "stop", "heal", "look up", "ask the time", "read the logs"]
+    assert report.run.ready_after is not None
+
+
+@pytest.mark.parametrize("what", ["read the logs", "ask the time"])
+@pytest.mark.parametrize("how", [BUSY, ValueError("odd"), KeyboardInterrupt()])
+def test_who_led_may_stay_unknown_and_the_verdict_stands(ending: Ending, what: str, how: BaseException) -> None:
+    ending.wrong = {what: [how]}
+    report = ending.run()
+    assert (report.verdict, report.run.problems) == ("valid", ())
+    assert report.run.reigns == ()
+    assert report.run.interrupted == isinstance(how, KeyboardInterrupt)
+    assert "leader    not known: " in chaos_text.report_text(report)
+    why = json.loads(chaos_json.text(report))["leaders_unknown"]
+    assert why in {BUSY.sentence, "ValueError: odd.", "labctl was interrupted."}
+
+
+def test_an_engine_that_is_busy_for_a_moment_at_the_end_answers_later(
+    ending: Ending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = {"heal": 1, "look up": 3}
+
+    def busy(what: str) -> Callable[..., Any]:
+        def do(*_: Any) -> Any:
+            tries[what] -= 1
+            if tries[what] >= 0:
+                raise BUSY
+            return LAB
+
+        return do
+
+    monkeypatch.setattr(fault, "heal", busy("heal"))
+    monkeypatch.setattr(flow, "find_lab", busy("look up"))
+    report = ending.run()
+    assert (report.verdict, report.run.problems) == ("valid", ())
+    assert tries == {"heal": -1, "look up": -1}
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("heal", "The lab ada could not be healed; `labctl fault heal --lab ada` does it: The Docker Engine did not"),
+        ("look up", "Nobody could say whether the lab ada is ready: The Docker Engine did not answer"),
+    ],
+)
+def test_an_engine_that_does_not_answer_any_more_loses_no_history(ending: Ending, what: str, says: str) -> None:
+    ending.wrong = {what: [BUSY]}
+    report = ending.run()
+    assert report.verdict == "unknown"
+    (problem,) = report.run.problems
+    assert problem.startswith(says)
+    assert json.loads(chaos_json.text(report))["problems"] == [problem]
+
+
+def test_a_breaking_that_fails_is_told_and_what_was_found_is_judged(ending: Ending) -> None:
+    ending.wrong = {"break": [LabctlError("Docker is gone.")]}
+    report = ending.run()
+    assert report.verdict == "valid"
+    assert report.run.problems == ("The breaking ended early: Docker is gone.",)
+    assert "heal" in ending.done
+
+
+@pytest.mark.parametrize(
+    ("where", "verdict"), [("break", "valid"), ("heal", "unknown"), ("look up", "unknown"), ("read the logs", "valid")]
+)
+def test_ctrl_c_at_any_moment_loses_nothing(ending: Ending, where: str, verdict: str) -> None:
+    ending.wrong = {where: [KeyboardInterrupt()]}
+    report = ending.run()
+    assert report.run.interrupted
+    assert report.verdict == verdict
+    if where == "heal":
+        assert "is not healed, because labctl was interrupted" in report.run.problems[0]
+    else:
+        assert report.run.problems == ()
+        assert ending.done[:3] == ["break", "stop", "heal"]
+
+
+def test_a_second_ctrl_c_heals_and_waits_no_longer(ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+
+    def heal(*_: Any) -> None:
+        tries.append("heal")
+        if len(tries) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(fault, "heal", heal)
+    ending.wrong = {"break": [KeyboardInterrupt()]}
+    report = ending.run()
+    assert (report.verdict, report.run.problems, report.run.interrupted) == ("unknown", (), True)
+    assert tries == ["heal", "heal"]
+    assert "look up" not in ending.done
+
+
+def test_a_lab_that_is_not_ready_in_time_is_no_trouble_of_the_engine(
+    ending: Ending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = iter([BUSY])
+
+    def find_lab(*_: Any) -> Any:
+        if problem := next(tries, None):
+            raise problem
+        return LAB
+
+    monkeypatch.setattr(flow, "find_lab", find_lab)
+    monkeypatch.setattr(status, "ask", lambda _: SimpleNamespace(ready=False))
+    report = ending.run()
+    assert (report.verdict, report.run.problems, report.run.ready_after) == ("unknown", (), None)
+
+
+def test_signals_while_what_was_found_is_kept_are_not_heard(ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, keep = report_of, reports.save
+
+    def pressed(act: Callable[..., Any]) -> Callable[..., Any]:
+        def do(*words: Any) -> Any:
+            for one in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+                signal.raise_signal(one)
+            return act(*words)
+
+        return do
+
+    monkeypatch.setattr(flow, "report_of", pressed(judge))
+    monkeypatch.setattr(flow, "save", pressed(keep))
+    before = signal.getsignal(signal.SIGINT)
+    assert ending.run().verdict == "valid"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_history_that_cannot_be_written_does_not_lose_the_report(ending: Ending, tmp_path: Path) -> None:
+    path = tmp_path / "full"
+    path.mkdir()
+    ending.asked = replace(ending.asked, history=path / "history")
+
+    def fail(_: str, path: Path) -> None:
+        raise LabctlError(f"{path} could not be written: No space left on device.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flow, "save", fail)
+        report = flow.run(ending.asked, SilentSteps())
+    assert report.verdict == "valid"
+    assert "No space left on device" in report.run.problems[0]
+
+
+def test_a_client_that_dies_leaves_a_verdict_that_is_unknown(ending: Ending, consul: Consul) -> None:
+    put = consul.put
+
+    def odd(key: str, value: str, *, cas: int | None = None) -> bool:
+        written = put(key, value, cas=cas)
+        if value == "adder2:7":
+            raise ZeroDivisionError("odd")
+        return written
+
+    consul.put = odd  # type: ignore[method-assign]
+    report = ending.run()
+    assert report.verdict == "unknown"
+    assert {one.verdict for one in report.checks} == {"unknown"}
+    sentence = "adder2 ended by itself after 8 requests, so it could not see what came later (ZeroDivisionError: odd)"
+    assert report.checks[0].sentence == sentence
+    last = [one for one in report.run.operations if one.client == "adder2"][-1]
+    assert (last.value, last.outcome) == ("adder2:7", "unanswered")
+
+
+def test_what_a_run_found_is_found_although_a_client_died(ending: Ending, consul: Consul) -> None:
+    put = consul.put
+
+    def odd(key: str, value: str, *, cas: int | None = None) -> bool:
+        if value == "adder2:7":
+            raise ZeroDivisionError("odd")
+        return True if value == "adder1:3" else put(key, value, cas=cas)
+
+    consul.put = odd  # type: ignore[method-assign]
+    report = ending.run()
+    assert [one.verdict for one in report.checks] == ["invalid", "unknown", "unknown"]
+
+
+def test_keys_that_no_server_removes_are_named(ending: Ending, consul: Consul) -> None:
+    delete = consul.delete
+
+    def refuse(prefix: str) -> None:
+        if prefix != PREFIX:
+            raise Unanswered("nobody")
+        delete(prefix)
+
+    consul.delete = refuse  # type: ignore[method-assign]
+    report = flow.run(ending.asked, SilentSteps())
+    assert report.verdict == "valid"
+    (problem,) = report.run.problems
+    assert problem.startswith(f"Keys below {PREFIX}")
+    assert problem.endswith("no server removed them.")
+
+
+def test_a_lab_that_takes_no_write_has_found_nothing(
+    ending: Ending, consul: Consul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chaos_clients, "_FOUND_SECONDS", 0.02)
+    consul.trouble = lambda _: Unanswered
+    with pytest.raises(LabctlError, match="took no write"):
+        flow.run(ending.asked, SilentSteps())
+    assert ending.done == []
     assert consul.values == {}
-    assert not [one for one in threading.enumerate() if one.name.startswith(("adder", "changer", "reader"))]

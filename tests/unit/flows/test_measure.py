@@ -242,6 +242,49 @@ def test_a_lab_that_does_not_get_ready_again_ends_it(world: World) -> None:
     assert result.ended.code is ExitCode.NOT_READY
 
 
+def test_an_engine_that_is_busy_at_the_end_does_not_hide_what_ended_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.writes = False
+    busy = LabctlError("The Docker Engine did not answer.")
+
+    def choose_lab(*_: Any) -> Any:
+        if world.keys:  # since the leader was taken away
+            raise busy
+        return world.lab
+
+    monkeypatch.setattr(failovers, "choose_lab", choose_lab)
+    told = Told()
+    result = flow.failover(ASKED, told)
+    assert isinstance(result.ended, LabctlError)
+    assert "no write after killing consul1" in result.ended.sentence
+    assert told.lines[0] == "consul1 could not be brought back: The Docker Engine did not answer."
+    assert "are left in the lab ada: The Docker Engine" in told.lines[1]
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("how", [LabctlError("The Docker Engine did not answer."), KeyboardInterrupt()])
+def test_what_goes_wrong_while_keys_are_removed_is_told_and_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, how: BaseException
+) -> None:
+    def remove(_: Any) -> None:
+        raise how
+
+    monkeypatch.setattr(failovers.Failovers, "_remove_keys", remove)
+    result = flow.failover(ASKED, Told())
+    assert result.ended is how
+    assert len(result.measurement.failovers) == 2
+
+
+def test_what_nobody_foresaw_loses_nothing(world: World) -> None:
+    world.interrupts = ValueError("odd")
+    result = flow.failover(replace(ASKED, times=5), Told())
+    assert isinstance(result.ended, LabctlError)
+    assert result.ended.sentence == "The measuring ended early: ValueError: odd."
+    assert len(result.measurement.failovers) == 1
+    assert world.keys == set()
+
+
 def test_keys_that_nobody_removes_are_named(world: World) -> None:
     world.refuses = True
     told = Told()
