@@ -36,11 +36,15 @@ def build_command(
     source: str, consul_version: str, binary: Path | None, *, force: bool, as_json: bool, verbose: bool
 ) -> None:
     """Make the image from one of its sources, or say that it is there."""
+    from labctl.errors import ExitCode, LabctlError
     from labctl.flows.image import ImageOptions, build
+    from labctl.flows.plan import binary_sentence
     from labctl.show.steps import steps_for
 
     path = str(binary.absolute()) if binary else ""
     chosen = "binary" if binary and source == "auto" else source
+    if binary and chosen != "binary":
+        raise LabctlError(binary_sentence(chosen), ExitCode.USAGE)
     options = ImageOptions(chosen, consul_version, path, force=force, verbose=verbose)
     result = build(options, steps_for(json=as_json))
     if as_json:

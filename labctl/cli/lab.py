@@ -94,7 +94,7 @@ def up_command(**given: Any) -> None:
         profile=given["profile"],
         seed_file=str(given["seed_file"].absolute()) if given["seed_file"] else None,
         version=given["consul_version"],
-        image_source=given["image_source"] or ("binary" if binary else None),
+        image_source="binary" if binary and given["image_source"] in {None, "auto"} else given["image_source"],
         image_binary=str(binary.absolute()) if binary else None,
         http_port=given["http_port"],
         subnet=given["subnet"],

@@ -11,7 +11,7 @@ from labctl import files
 from labctl.engine import image_archive, strangers
 from labctl.engine.client import explained
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable import image_marks, label_values
+from labctl.portable import image_binary, image_marks, label_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,7 @@ class Image:
     source: str
     size: int
     created: str
+    origin: str = ""
 
     def row(self) -> dict[str, Any]:
         """The JSON shape of `labctl image ls`."""
@@ -61,19 +62,33 @@ def list_images(client: Client, repository: str = REPOSITORY) -> list[Image]:
         name = f"{repository}:{version}"
         if name in (summary.get("RepoTags") or []) and image_marks.is_finished(labels):
             created = str(summary["Created"])
-            found.append(
-                Image(summary["Id"], name, version, labels.get(image_marks.SOURCE, ""), summary["Size"], created)
-            )
+            source, origin = labels.get(image_marks.SOURCE, ""), labels.get(image_marks.ORIGIN, "")
+            found.append(Image(summary["Id"], name, version, source, summary["Size"], created, origin))
     return sorted(found, key=lambda image: version_key(image.version), reverse=True)
 
 
-def find_image(client: Client, version: str | None = None, source: str | None = None) -> Image | None:
-    """The image with that version and source, else the newest; None where there is none."""
+def find_image(
+    client: Client, version: str | None = None, source: str | None = None, origin: str | None = None
+) -> Image | None:
+    """The image with that version, source and origin, else the newest; None where there is none."""
     for image in list_images(client):
         if version not in (None, image.version) or source not in (None, "auto", image.source):
             continue
-        return image
+        if origin in (None, image.origin):
+            return image
     return None
+
+
+def origin_of_binary(client: Client, path: str) -> str:
+    """What says of an image that it was made from this file. Raises LabctlError where it is no program of the host."""
+    try:
+        with explained(client.place):
+            image_binary.check_binary(path, str(client.version()["Arch"]))
+        return image_binary.origin_of(path)
+    except image_binary.BinaryError as error:
+        raise LabctlError(str(error), ExitCode.USAGE) from error
+    except OSError as error:
+        raise LabctlError(f"The Consul binary {path!a} cannot be read ({error.strerror}).", ExitCode.USAGE) from error
 
 
 def save(client: Client, image: Image, path: Path, *, force: bool) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from labctl.show.steps import Steps
 
 HOST = "image"
+IMAGE_TASK = "Report the image"
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ def build(options: ImageOptions, steps: Steps) -> dict[str, Any]:
     steps.begin(f"Image: from the source {options.source}")
     run = PlaybookRun("image.yml", inventory.of_this_machine(HOST, on_the_docker_host(settings)), seconds=IMAGE)
     try:
-        play(run, steps, verbose=options.verbose)
+        told = play(run, steps, verbose=options.verbose)
     except KeyboardInterrupt:
         sentence = "Interrupted: no image was made, and the next build removes what was begun."
         raise KeyboardInterrupt(sentence) from None
-    image = images.find_image(engine.connect(), options.version.removeprefix("v") or None, options.source)
+    # By what the role reported: of one source there may be several.
+    reported = [item.result["msg"]["id"] for item in told if item.task == IMAGE_TASK and item.result]
+    image = next((one for one in images.list_images(engine.connect()) if one.id in reported), None)
     if image is None:
         raise LabctlError("The image was made and cannot be found by its label: `docker images` shows what is there.")
     steps.done(f"Image {image.name} from the source {image.source}, {byte_size(image.size)}")

@@ -33,6 +33,7 @@ class UpOptions:
     version: str | None = None
     image_source: str | None = None
     image_binary: str | None = None
+    image_digest: str | None = None
     http_port: int | None = None
     subnet: str | None = None
     join: bool = True
@@ -55,11 +56,15 @@ class Wanted:
 
 
 def wanted_of(options: UpOptions, lab: Lab | None) -> Wanted:
-    """What was asked for, completed from the lab that is there, else from the defaults."""
+    """What was asked for, completed from the lab that is there, else from the defaults.
+
+    Who names a binary, or an image of a registry by its digest, gets the Consul that is in it.
+    """
+    names_one = options.image_binary or options.image_digest
     return Wanted(
         servers=options.servers or (lab.size if lab else DEFAULT_SERVERS),
         pace=options.pace or (lab.pace if lab and lab.pace else DEFAULT_PACE),
-        version=options.version or (lab.version if lab and lab.version else None),
+        version=options.version or (lab.version if lab and lab.version and not names_one else None),
         http_port=options.http_port if options.http_port is not None else (lab.http_port if lab else 0),
         profile=options.profile or (lab.profile if lab else lab_names.DEFAULT_PROFILE),
     )
@@ -98,6 +103,11 @@ _OF_INVENTORY = {
     "image_source": "consul_image_source",
     "subnet": "consul_lab_subnet",
 }
+# What it may name of a source, where that source is demanded: the role looks at nothing else then.
+_OF_SOURCE = {
+    "binary": ("image_binary", "consul_image_binary"),
+    "registry": ("image_digest", "consul_image_registry_digest"),
+}
 
 
 def completed(options: UpOptions, variables: dict[str, Any]) -> UpOptions:
@@ -107,6 +117,9 @@ def completed(options: UpOptions, variables: dict[str, Any]) -> UpOptions:
         for option, variable in _OF_INVENTORY.items()
         if getattr(options, option) is None and variables.get(variable) and "{{" not in str(variables[variable])
     }
+    option, variable = _OF_SOURCE.get(str(found.get("image_source", options.image_source)), ("", ""))
+    if option and getattr(options, option) is None and (named := str(variables.get(variable) or "")):
+        found[option] = named if "{{" not in named else None
     return replace(options, **found)
 
 
@@ -124,6 +137,16 @@ def refuse_options(options: UpOptions) -> None:
     if options.image_source not in (None, *IMAGE_SOURCES):
         sources = ", ".join(IMAGE_SOURCES)
         raise LabctlError(f"{options.image_source!a} is not an image source: choose one of {sources}.", ExitCode.USAGE)
+    if options.image_binary and options.image_source != "binary":
+        raise LabctlError(binary_sentence(options.image_source), ExitCode.USAGE)
+
+
+def binary_sentence(source: str | None) -> str:
+    """Why a binary cannot be named beside another source."""
+    return (
+        f"Cannot make an image of a binary from the source {source}. Leave `--image-source` or `--source` out, or the "
+        "binary."
+    )
 
 
 def refuse_profile(lab: Lab | None, wanted: Wanted) -> None:

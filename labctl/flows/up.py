@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.engine import client as engine
 from labctl.engine import status
-from labctl.engine.images import Image, find_image
+from labctl.engine.images import Image, find_image, origin_of_binary
 from labctl.engine.labs import Lab, choose_lab, find_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows.deadlines import IMAGE
+from labctl.flows.image import IMAGE_TASK
 from labctl.flows.plan import (
     UpOptions,
     Wanted,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 WAITING_SECONDS = 12.0
 START_TASK = "Make the lab what it shall be"
 JOIN_TASK = "Join the servers and wait until the cluster is ready"
-IMAGE_TASK = "Report the image"
 START_ROLE = "consul_lab"
 # The servers' lines are shown beside the run: an engine that does not hand them out in time is not waited for.
 LISTEN_SECONDS = 2.0
@@ -82,8 +82,8 @@ class Up:
         refuse_foreign(lab, options.owner)
         wanted = wanted_of(options, lab)
         refuse_profile(lab, wanted)
-        image = find_image(self.client, wanted.version, options.image_source)
-        if lab and image and options.version is None and options.image_source is not None:
+        image = self._find_image(wanted)
+        if image and options.version is None and options.image_source is not None:
             wanted = replace(wanted, version=image.version)
         changes = differences(lab, wanted) if lab else []
         if options.dry_run:
@@ -121,14 +121,25 @@ class Up:
                 self._lesson.end()
         return self._result()
 
+    def _find_image(self, wanted: Wanted) -> Image | None:
+        """The image that is there and is what was asked for. Raises LabctlError where what was named cannot be it."""
+        options = self.options
+        origin = options.image_digest
+        if options.image_binary:
+            # A file of another Docker host is looked at there, by the role; it takes no other image than that file's.
+            if engine.is_elsewhere():
+                return None
+            origin = origin_of_binary(self.client, options.image_binary)
+        return find_image(self.client, wanted.version, options.image_source, origin)
+
     def _preview(self, lab: Lab | None, wanted: Wanted, image: Image | None, changes: list[str]) -> dict[str, Any]:
         name = self.options.lab
         would = [f"in the lab {name}, {change}" for change in changes]
         if image is None:
             source = self.options.image_source or "auto"
-            would.insert(
-                0, f"make an image of Consul {wanted.version or '(the newest there is)'} from the source {source}"
-            )
+            named = self.options.image_binary or self.options.image_digest
+            newest = f"in {named}" if named else "(the newest there is)"
+            would.insert(0, f"make an image of Consul {wanted.version or newest} from the source {source}")
         if lab is None:
             version = f"Consul {image.version}" if image else "Consul"
             would.append(

@@ -147,7 +147,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_api import DockerError
 from ansible.module_utils.docker_cli import Docker
-from ansible.module_utils.image_binary import BinaryError, check_binary, sha256_of
+from ansible.module_utils.image_binary import BinaryError, check_binary, origin_of
 from ansible.module_utils.image_candidate import Candidate, CandidateError, Finished, sweep_after_interrupt
 from ansible.module_utils.image_release import Release, ReleaseError, fetch
 from ansible.module_utils.image_rootfs import Recipe, RootfsError, make_rootfs, no_space
@@ -205,7 +205,7 @@ def obtain(params: dict[str, Any], place: Workspace) -> tuple[Path | None, str]:
     # A copy of our own: what is checked is what goes into the image.
     copy = place.directory("binary") / "consul"
     shutil.copyfile(params["binary"], copy)
-    return copy, f"sha256:{sha256_of(str(copy))}"
+    return copy, origin_of(str(copy))
 
 
 def build(params: dict[str, Any], place: Workspace, candidate: Candidate) -> Finished:

@@ -124,7 +124,7 @@ from dataclasses import asdict
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_api import DockerError
 from ansible.module_utils.docker_cli import Docker
-from ansible.module_utils.image_binary import BinaryError, check_binary, sha256_of
+from ansible.module_utils.image_binary import BinaryError, check_binary, origin_of
 from ansible.module_utils.image_labels import SOURCES, Image, Wanted, choose, image_of
 from ansible.module_utils.image_marks import LAYOUT, LAYOUT_NOW
 from ansible.module_utils.image_rootfs import this_distribution
@@ -166,7 +166,7 @@ def wanted_of(source: str, version: str, binary: str, digest: str) -> Wanted:
         if not binary:
             raise UsageError("Source binary needs a binary: name the file on the Docker host in consul_image_binary.")
         try:
-            return Wanted(source, number, f"sha256:{sha256_of(binary)}")
+            return Wanted(source, number, origin_of(binary))
         except OSError:
             # Whether it can be read is said when it is needed.
             return Wanted(source, number, f"unreadable {binary}")

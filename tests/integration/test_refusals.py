@@ -87,6 +87,34 @@ def test_a_version_that_does_not_exist_is_refused_by_each_source(eve: Person, so
     assert before
 
 
+@pytest.fixture
+def other_binary(image: str) -> Iterator[str]:
+    """An image of the source `binary` that somebody made of another file; the oldest, so that nobody else takes it."""
+    name = f"{image.rpartition(':')[0]}:0.0.1"
+    labels = ("image-source=binary", "image-origin=sha256:other", "consul-version=0.0.1")
+    words = [word for label in labels for word in ("--change", f"LABEL raft-labctl.{label}")]
+    container = docker("create", image)
+    docker("commit", *words, container, name)
+    docker("rm", container)
+    yield name
+    docker("image", "rm", name)
+
+
+@pytest.mark.parametrize("words", [("up", "ada"), ("up", "ada", "--dry-run"), ("image", "build")], ids=" ".join)
+def test_a_binary_that_is_named_is_looked_at_although_there_is_an_image_of_another(
+    eve: Person, tmp_path: Path, other_binary: str, words: tuple[str, ...]
+) -> None:
+    assert docker("image", "ls", "-q", other_binary)
+    words = tuple(new_name() if word == "ada" else word for word in words)
+    result = eve.run(*words, "--binary", str(tmp_path / "consul"))
+    assert result.code == 2
+    assert "cannot be read (No such file or directory)" in result.sentence()
+    (tmp_path / "consul").write_text("#!/bin/sh\n", encoding="utf-8")
+    result = eve.run(*words, "--binary", str(tmp_path / "consul"))
+    assert result.code == 2
+    assert "is not a program" in result.sentence()
+
+
 def test_a_binary_that_is_a_text_file_is_refused(eve: Person, tmp_path: Path) -> None:
     text = tmp_path / "consul"
     text.write_text("I am Consul, believe me.\n")

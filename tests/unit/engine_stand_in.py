@@ -117,6 +117,10 @@ class FakeEngine:
     def images(self, *, filters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         return [one for one in self.image_list if self._fits(one["Labels"], filters)]
 
+    def version(self) -> dict[str, Any]:
+        """An engine of this machine's kind."""
+        return {"Arch": "amd64"}
+
     def inspect_container(self, container: str) -> dict[str, Any]:
         """A container that stops comes back once where `again` has its log, and else it is gone."""
         if container not in self.again:

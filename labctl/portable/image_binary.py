@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import re
+import stat
 from pathlib import Path
+from typing import IO
 
 # e_machine of the ELF header (elf.h), by the names that Docker and HashiCorp use.
 _MACHINES = {
@@ -17,6 +21,8 @@ _MACHINES = {
     0x15: "ppc64le",
 }
 _HEADER = 20
+# Six times the largest Consul; a file that is longer is something else, and would be read for minutes.
+MOST_BYTES = 1 << 30
 _SUM = re.compile(r"([0-9a-fA-F]{64}) [ *](\S+)")
 
 
@@ -39,7 +45,7 @@ def check_binary(path: str, architecture: str) -> None:
     if not Path(path).is_absolute():
         raise BinaryError(f"{named} is not an absolute path: name the file on the Docker host from its root (/...).")
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a directory must give its OSError here
+        with _opened(path) as file:
             header = file.read(_HEADER)
     except OSError as error:
         raise BinaryError(
@@ -52,13 +58,34 @@ def check_binary(path: str, architecture: str) -> None:
         raise BinaryError(f"{named} is made for {found}, and this Docker host is {architecture}: take the other one.")
 
 
+def origin_of(path: str) -> str:
+    """What the label of an image says of the binary in it. Raises OSError."""
+    return f"sha256:{sha256_of(path)}"
+
+
 def sha256_of(path: str) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits. Raises OSError."""
+    """Return the SHA-256 of a file, in hexadecimal digits. Raises OSError, also where it is too long for a Consul."""
     digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
+    read = 0
+    with _opened(path) as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
+            read += len(block)
+            if read > MOST_BYTES:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return digest.hexdigest()
+
+
+def _opened(path: str) -> IO[bytes]:
+    """Open a plain file. What waits for somebody who writes, or has no end, is none. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    found = os.fstat(handle)
+    code = {stat.S_IFREG: 0, stat.S_IFDIR: errno.EISDIR}.get(stat.S_IFMT(found.st_mode), errno.EINVAL)
+    code = errno.EFBIG if not code and found.st_size > MOST_BYTES else code
+    if code:
+        os.close(handle)
+        raise OSError(code, "it is no plain file" if code == errno.EINVAL else os.strerror(code))
+    return os.fdopen(handle, "rb")
 
 
 def sum_for(sums: str, file: str) -> str | None:
