@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import TYPE_CHECKING
 
 from labctl.errors import LabctlError
+from labctl.portable import bounded_process
 from labctl.portable.consul_door import Door
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # A script only looks; a host that takes longer than this is of no use.
 SECONDS = 20
+# What a host says of itself is some kilobytes.
+MOST_BYTES = 16 * 1024 * 1024
 
 
 class Place:
@@ -52,16 +54,14 @@ class Place:
     def script(self, text: str) -> str:
         """Run a shell script on the Docker host, and return what it printed. Raises LabctlError."""
         try:
-            done = subprocess.run(
-                self.shell(), input=text, capture_output=True, text=True, errors="replace", check=False, timeout=SECONDS
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
+            done = bounded_process.run(self.shell(), SECONDS, stdin=text.encode(), most=MOST_BYTES)
+        except (OSError, bounded_process.NotEndedError) as error:
             raise LabctlError(f"Nothing was to be learned of the Docker host{self._of_it()} ({error}).") from error
-        if done.returncode != 0:
+        if done.code != 0:
             self.refuse_lost()
-            said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            said = (done.err.strip().splitlines() or ["no reason given"])[-1]
             raise LabctlError(f"Nothing was to be learned of the Docker host{self._of_it()} ({said}).")
-        return done.stdout
+        return done.out
 
     def _of_it(self) -> str:
         return f" {self.name}" if self.name else ""

@@ -252,7 +252,8 @@ def _lines(stream: IO[bytes], ends: float) -> Iterable[str]:
             piece = os.read(stream.fileno(), _PIECE)
             if not piece:
                 return
-            *whole, rest = (rest + piece).split(b"\n")
+            # The end of a line that is longer than any greeting will do.
+            *whole, rest = (rest[-_PIECE:] + piece).split(b"\n")
             yield from (line.decode("utf-8", "replace") for line in whole)
 
 

@@ -6,8 +6,8 @@ import math
 import os
 import platform
 import shutil
-import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from labctl.errors import LabctlError
 from labctl.flows.deadlines import ENGINE
 from labctl.flows.play import to_the_end
 from labctl.flows.where import on_the_docker_host
-from labctl.portable import lab_limits
+from labctl.portable import bounded_process, lab_limits
 from labctl.provision import state
 from labctl.provision.content import content_root
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_API = (1, 40)
+SAY_SECONDS = 20.0
 FREE_BYTES = 2_000_000_000
 FIX_ENGINE = "labctl doctor --fix"
 
@@ -97,10 +98,10 @@ def _compose() -> Finding:
 def _says(words: list[str]) -> str:
     """What a command prints; empty where it fails or is not there."""
     try:
-        process = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = bounded_process.run(words, SAY_SECONDS)
+    except (OSError, bounded_process.NotEndedError):
         return ""
-    return process.stdout.strip() if process.returncode == 0 else ""
+    return done.out.strip() if done.code == 0 else ""
 
 
 def _image() -> Finding:
@@ -151,8 +152,13 @@ _CHECKS: tuple[Callable[[], Finding], ...] = (
 
 
 def examine(owner: str) -> list[Finding]:
-    """Make every check; none changes anything. `owner` is whose limits are told."""
-    return [*(check() for check in _CHECKS), limits_of(owner)]
+    """Make every check, all at once: an engine that hangs is waited for once. None changes anything.
+
+    `owner` is whose limits are told.
+    """
+    checks = (*_CHECKS, lambda: limits_of(owner))
+    with ThreadPoolExecutor(len(checks)) as pool:
+        return list(pool.map(lambda check: check(), checks))
 
 
 def limits_of(owner: str, path: Path = Path(lab_limits.LIMITS_FILE)) -> Finding:

@@ -10,7 +10,6 @@ import contextlib
 import http.client
 import json
 import os
-import signal
 import socket
 import struct
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from .bounded_process import end
 from .timed_http import TimedConnection
 
 if TYPE_CHECKING:
@@ -151,12 +151,10 @@ class _Connection(TimedConnection):
 
 def _last_words(process: subprocess.Popen[bytes]) -> str:
     """What the docker command said, after it was ended where it does not end by itself."""
-    for number in (None, signal.SIGTERM, signal.SIGKILL):
-        if number is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, number)
+    for _ in range(2):
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.communicate(timeout=HANG_UP_SECONDS)[1].decode("utf-8", "replace")
+        end(process)
     return ""
 
 

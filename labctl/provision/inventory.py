@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import sysconfig
 from dataclasses import dataclass
@@ -13,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.portable import bounded_process
 from labctl.portable.templates import Template
 
 GROUP = "labs"
+# An inventory may be a script that asks somebody else.
+LIST_SECONDS = 60.0
 UNSAFE = "__ansible_unsafe"
 """Ansible's own mark in JSON for a text that no template is in; in YAML it is `!unsafe`."""
 # Nothing that begins a template, or Jinja's own settings of what begins one. Most texts are so, and an inventory that
@@ -128,21 +130,24 @@ def labs_in(path: Path) -> dict[str, dict[str, Any]]:
             f"The inventory {path} does not exist: check the path given with --inventory.", ExitCode.USAGE
         )
     program = Path(sysconfig.get_path("scripts")) / "ansible-inventory"
-    process = subprocess.run(
-        [str(program), "-i", str(path.resolve()), "--list"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"},
-    )
-    if process.returncode != 0:
-        lines = [line for line in process.stderr.splitlines() if "ERROR" in line] or process.stderr.splitlines()
+    words = [str(program), "-i", str(path.resolve()), "--list"]
+    try:
+        done = bounded_process.run(
+            words, LIST_SECONDS, env=os.environ | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
+        )
+    except bounded_process.NotEndedError as error:
+        raise LabctlError(
+            f"Cannot read the inventory {path}: `ansible-inventory` was ended, because {error}. "
+            "If the inventory is a script or asks a network, see what it waits for."
+        ) from error
+    if done.code != 0:
+        lines = [line for line in done.err.splitlines() if "ERROR" in line] or done.err.splitlines()
         said = lines[0].strip().removeprefix("[ERROR]: ") if lines else "Ansible gave no reason"
         raise LabctlError(
             f"The inventory {path} cannot be read ({said}): mend it, `ansible-inventory -i {path} --list` tells more.",
             ExitCode.USAGE,
         )
-    listed = json.loads(process.stdout)
+    listed = json.loads(done.out)
     hosts = _hosts_of(GROUP, listed)
     if not hosts:
         raise LabctlError(

@@ -8,13 +8,23 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils import bounded_process
 from ansible.module_utils.docker_api import DockerError, explain, not_installed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+
+# A command that asks the engine something; and one that starts servers, on a machine that has much to do.
+SECONDS, LONG_SECONDS = 120.0, 300.0
+# One that makes an image, over whatever network.
+IMAGE_SECONDS = 1200.0
+
+
+class StuckError(DockerError):  # type: ignore[misc]
+    """A docker command did not end in time."""
 
 
 def environment(without: Collection[str] = ()) -> dict[str, str]:
@@ -36,30 +46,44 @@ class Docker:
     def __init__(self, keep_open: tuple[int, ...] = ()) -> None:
         self.keep_open = keep_open
 
-    def run(self, *words: str, doing: str, stdin: bytes | None = None, without: Collection[str] = ()) -> str:
+    def run(
+        self,
+        *words: str,
+        doing: str,
+        stdin: bytes = b"",
+        without: Collection[str] = (),
+        seconds: float = SECONDS,
+    ) -> str:
         """Run `docker WORDS` and return what it printed. Raises DockerError."""
-        process = self.start(*words, stdin=stdin is not None, without=without)
-        out, err = (stream.decode("utf-8", "replace") for stream in process.communicate(stdin))
-        if process.returncode != 0:
-            raise DockerError(explain(err or out, doing), said=err or out)
-        return out
+        ended = self.ended(*words, doing=doing, stdin=stdin, without=without, seconds=seconds)
+        if ended.code != 0:
+            said = ended.err or ended.out
+            raise DockerError(explain(said, doing), said=said)
+        return str(ended.out)
 
-    def start(self, *words: str, stdin: bool = False, without: Collection[str] = ()) -> subprocess.Popen[bytes]:
-        """Start `docker WORDS` without waiting for it. Raises DockerError where there is no docker.
+    def ended(
+        self,
+        *words: str,
+        doing: str,
+        stdin: bytes = b"",
+        without: Collection[str] = (),
+        seconds: float = SECONDS,
+    ) -> bounded_process.Ended:
+        """How `docker WORDS` ended, well or not. Raises DockerError where it did not, or where there is no docker.
 
         `without` names variables of the user's environment that it shall not see.
         """
         try:
-            return subprocess.Popen(
-                ["docker", *words],
-                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=self.keep_open,
-                env=environment(without),
+            return bounded_process.run(
+                ["docker", *words], seconds, stdin=stdin, env=environment(without), pass_fds=self.keep_open
             )
         except FileNotFoundError as error:
             raise not_installed() from error
+        except bounded_process.NotEndedError as error:
+            raise StuckError(
+                f"Cannot go on with {doing}: the docker command was ended, because {error}. "
+                "Look whether the Docker Engine answers (`docker info`), then run the same command again."
+            ) from error
 
     def inspect(self, kind: str, ids: list[str], doing: str) -> list[dict[str, Any]]:
         """Inspect containers, networks or volumes; those that are gone meanwhile are left out."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import subprocess
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible.module_utils.docker_api import DockerError, explain
-from ansible.module_utils.docker_cli import Docker
+from ansible.module_utils.docker_cli import IMAGE_SECONDS, Docker, StuckError
 from ansible.module_utils.image_labels import labels_of
 from ansible.module_utils.image_marks import STATE
 from ansible.module_utils.image_version import said_version, tag_of
@@ -73,16 +72,18 @@ class Candidate:
             f"LABEL {STATE}={_quoted(self.owner)}",
         ]
         words = [word for change in changes for word in ("--change", change)]
-        self._builder.run("import", *words, str(tar), self.tag, doing="importing the root file system")
+        self._builder.run(
+            "import", *words, str(tar), self.tag, doing="importing the root file system", seconds=IMAGE_SECONDS
+        )
 
     def from_image(self, base: str, dockerfile: Path, context: Path) -> None:
-        """Build DOCKERFILE on another image. Raises CandidateError."""
+        """Build DOCKERFILE on another image. Raises CandidateError, or DockerError where that does not end."""
         arguments = ["--build-arg", f"base={base}", "--build-arg", f"state={self.owner}"]
         words = ["--force-rm", "--tag", self.tag, "--file", str(dockerfile), *arguments, str(context)]
-        process = self._builder.start("build", *words)
-        out, err = (text.decode("utf-8", "replace") for text in process.communicate())
-        if process.returncode != 0:
-            raise CandidateError(explain(build_failure(out, err), f"building on the image {base}"))
+        doing = f"building on the image {base}"
+        done = self._builder.ended("build", *words, doing=doing, seconds=IMAGE_SECONDS)
+        if done.code != 0:
+            raise CandidateError(explain(build_failure(done.out, done.err), doing))
 
     def check(self, wanted: str, source: str) -> str:
         """Return the version that the binary itself says. Raises CandidateError."""
@@ -123,6 +124,7 @@ class Candidate:
             "-",
             doing="labelling the image",
             stdin=f"FROM {self.tag}\n".encode(),
+            seconds=IMAGE_SECONDS,
         )
         self._forget(self.tag)
         done = self._id(name)
@@ -151,21 +153,19 @@ class Candidate:
             "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", USER,
             "--pids-limit", "64", "--entrypoint", "/bin/sh", self.tag, "-c", _QUESTIONS,
         ]  # fmt: skip
-        process = self._docker.start(*words)
         try:
-            out, err = process.communicate(timeout=_CHECK_TIME)
-        except subprocess.TimeoutExpired as error:
-            process.kill()
+            done = self._docker.ended(*words, doing="asking the program for its version", seconds=_CHECK_TIME)
+        except StuckError as error:
             self._try("container", "rm", "--force", "--volumes", name)
             raise CandidateError(
                 f"The program did not answer `consul version` within {_CHECK_TIME} s: is it Consul?"
             ) from error
         answers: dict[str, list[str]] = {}
-        for line in out.decode("utf-8", "replace").splitlines():
+        for line in done.out.splitlines():
             word, _, answer = line.partition(" ")
             answers.setdefault(word, []).append(answer)
-        if process.returncode != 0 and not answers:
-            raise CandidateError(f"The candidate does not run: {err.decode('utf-8', 'replace').strip()[:300]}")
+        if done.code != 0 and not answers:
+            raise CandidateError(f"The candidate does not run: {done.err.strip()[:300]}")
         return answers
 
     def _id(self, name: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ansible.module_utils import bounded_process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 PACKAGES = ("busybox-static", "ca-certificates", "dash", "iproute2", "netcat-openbsd", "nftables")
 # Every file is dated no later than this (2020-09-13): two builds of the same packages are the same bytes.
 EPOCH = "1600000000"
+# apt answers these without a network.
+_ASK_SECONDS = 60.0
 # Fields of `apt-get indextargets` that say which of the machine's sources is Debian's main archive.
 _FIELDS = ("REPO_URI", "SUITE", "CODENAME", "COMPONENT", "ORIGIN")
 _PROXY = re.compile(r'^(Acquire::https?::Proxy(?:::\S+)?) "([^"]+)";$')
@@ -76,7 +79,7 @@ def own_mirror() -> str:
     """Return the URL that this machine takes Debian's packages from. Raises RootfsError."""
     form = "|".join(f"$({field})" for field in _FIELDS)
     listed = _run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"])
-    mirror = mirror_in(listed.stdout if listed else "", this_distribution().get("VERSION_CODENAME", ""))
+    mirror = mirror_in(listed.out if listed else "", this_distribution().get("VERSION_CODENAME", ""))
     if mirror is None:
         raise RootfsError("This machine's apt sources name no Debian archive: name one in consul_image_debian_mirror.")
     return mirror
@@ -108,7 +111,7 @@ def make_rootfs(recipe: Recipe, place: Workspace, timeout: float) -> Path:
             f"so it has no Debian mirror of its own to build from: take another source."
         )
     dump = _run(["apt-config", "dump"])
-    settings = proxies(dump.stdout if dump else "")
+    settings = proxies(dump.out if dump else "")
     # mmdebstrap without root works as other user ids: they must reach their directory through ours.
     work = place.directory("mmdebstrap", mode=0o1777)
     target: Path = place.path / "root.tar"
@@ -119,8 +122,8 @@ def make_rootfs(recipe: Recipe, place: Workspace, timeout: float) -> Path:
         raise RootfsError(
             "mmdebstrap is not installed on this Docker host: `sudo apt-get install mmdebstrap` brings it."
         )
-    if done.returncode != 0:
-        raise RootfsError(_failure(done.stderr, recipe, place))
+    if done.code != 0:
+        raise RootfsError(_failure(done.err, recipe, place))
     return target
 
 
@@ -159,21 +162,11 @@ def _run(
     words: list[str],
     environment: Mapping[str, str] | None = None,
     lock: int | None = None,
-    timeout: float | None = None,
-) -> subprocess.CompletedProcess[str] | None:
+    timeout: float = _ASK_SECONDS,
+) -> bounded_process.Ended | None:
     try:
-        return subprocess.run(
-            words,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-            pass_fds=() if lock is None else (lock,),
-        )
+        return bounded_process.run(words, timeout, env=environment, pass_fds=() if lock is None else (lock,))
     except FileNotFoundError:
         return None
-    except subprocess.TimeoutExpired as error:
-        raise RootfsError(f"{words[0]} did not end within {timeout:.0f} s: is the Debian mirror in reach?") from error
+    except bounded_process.NotEndedError as error:
+        raise RootfsError(f"{words[0]} was ended, because {error}: is the Debian mirror in reach?") from error

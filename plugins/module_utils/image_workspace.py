@@ -13,13 +13,14 @@ import select
 import shutil
 import signal
 import stat
-import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ansible.module_utils import bounded_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # How long to wait for another run that makes the same image, seconds.
 PATIENCE = 900
+_REMOVAL_SECONDS = 120
 
 
 class WorkspaceError(Exception):
@@ -141,7 +143,8 @@ def _empty(path: Path) -> None:
         if entry.exists():
             # Without root, mmdebstrap's files belong to this user's subordinate ids, and the entry to the user.
             words = ["mmdebstrap", "--unshare-helper", "rm", "-rf", str(entry)]
-            subprocess.run(words, check=False, capture_output=True)
+            with suppress(OSError, bounded_process.NotEndedError):
+                bounded_process.run(words, _REMOVAL_SECONDS)
             shutil.rmtree(entry, ignore_errors=True)
 
 
@@ -149,7 +152,8 @@ def _empty(path: Path) -> None:
 def stoppable() -> Iterator[None]:
     """Turn SIGINT, SIGTERM, SIGHUP and the death of whoever reads our answer into InterruptedRun.
 
-    Children run in our process group and are ended first, so that they hold no lock and write nothing more.
+    Children are ended first, so that they hold no lock and write nothing more: those in our process group here, those
+    that lead one of their own by whoever waits for them.
     """
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ansible.module_utils import host_routes, lab_names, lab_subnets
 from ansible.module_utils.docker_api import DockerError, Engine
+from ansible.module_utils.docker_cli import LONG_SECONDS
 from ansible.module_utils.lab_found import Found, Server, find, server_from
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ class LabProject:
             doing="starting the servers",
             # A variable of the user's shell would win over the file.
             without=[line.partition("=")[0] for line in given],
+            seconds=LONG_SECONDS,
         )  # fmt: skip
 
     # -- stop, start, remove ---------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from labctl.engine import host_facts, strangers
+from labctl.engine import host_facts, place, strangers
 from labctl.engine.place import HERE
 from labctl.errors import LabctlError
 from tests.unit import engine_stand_in as stand_in
@@ -82,6 +82,20 @@ def test_images_are_those_that_a_lab_can_name(monkeypatch: pytest.MonkeyPatch) -
 def test_a_script_that_fails_is_a_sentence() -> None:
     with pytest.raises(LabctlError, match="Nothing was to be learned of the Docker host"):
         HERE.script("echo no >&2; exit 3")
+
+
+def test_a_host_that_talks_without_an_end_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "MOST_BYTES", 1 << 20)
+    with pytest.raises(LabctlError, match=r"Nothing was to be learned of the Docker host \(it printed more than 1 MiB"):
+        HERE.script("yes")
+
+
+def test_a_script_that_does_not_end_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "SECONDS", 0.3)
+    with pytest.raises(
+        LabctlError, match=r"Nothing was to be learned of the Docker host \(it did not end within 0 sec"
+    ):
+        HERE.script("sleep 1000")
 
 
 def test_the_script_runs_here() -> None:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -289,3 +290,14 @@ def test_a_socket_can_be_forwarded_that_this_user_alone_reaches(ssh: FakeSsh) ->
     assert Path(str(there.socket)).is_socket()
     with socket.socket(socket.AF_UNIX) as one:
         one.connect(str(there.socket))
+
+
+def test_a_host_whose_line_does_not_end_is_given_up_in_time_and_not_kept_whole() -> None:
+    tracemalloc.start()
+    with subprocess.Popen(["sh", "-c", "exec tr '\\0' x </dev/zero"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert list(reach._lines(process.stdout, time.monotonic() + 0.7)) == []
+        process.kill()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2_000_000

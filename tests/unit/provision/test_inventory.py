@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable.templates import Template
-from labctl.provision import inventory
+from labctl.provision import inventory, processes
 
 NESTED = """
 all:
@@ -180,3 +180,16 @@ def test_an_inventory_reaches_ansible_in_no_other_form() -> None:
     }
     # The isolation of labs has an `own` of its own.
     assert {one for one in users if "isolation" not in one and "verify" not in one} == {"provision/inventory.py"}
+
+
+def test_an_inventory_that_is_a_script_and_does_not_end_is_ended_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "LIST_SECONDS", 4.0)
+    path, note = tmp_path / "hosts.sh", tmp_path / "pid"
+    path.write_text(f"#!/bin/sh\necho $$ >{note}\nexec sleep 1000\n", encoding="utf-8")
+    path.chmod(0o755)
+    with pytest.raises(LabctlError, match=r"Cannot read the inventory .*, because it did not end within 4 seconds"):
+        inventory.labs_in(path)
+    assert note.exists()
+    assert not processes.alive(int(note.read_text(encoding="utf-8")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,3 +106,11 @@ def test_docker_inherits_the_labs_lock(docker: FakeDocker, tmp_path: Path) -> No
             Docker().run(str(handle), doing="looking")
     finally:
         os.close(handle)
+
+
+def test_a_docker_that_does_not_end_is_ended_and_told(docker: FakeDocker) -> None:
+    (docker.folder / "docker").write_text("#!/bin/sh\nexec sleep 1000\n", encoding="utf-8")
+    begun = time.monotonic()
+    with pytest.raises(DockerError, match="Cannot go on with starting the servers: the docker command was ended, beca"):
+        Docker().run("compose", "up", doing="starting the servers", seconds=0.3)
+    assert time.monotonic() - begun < 5
