@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labctl.engine import client
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import up
 from labctl.flows.plan import UpOptions
@@ -41,7 +42,7 @@ def would(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
     def would(*images: dict[str, Any], lab: list[dict[str, Any]] | None = None, **options: Any) -> list[str]:
         engine = FakeEngine(image_list=list(images), container_list=lab or [])
-        monkeypatch.setattr(up.engine, "connect", lambda: engine)
+        monkeypatch.setattr(client, "connect", lambda: engine)
         asked = UpOptions("ada", "ada", dry_run=True, join=False, **options)
         told: list[str] = up.Up(asked, SilentSteps()).run()["would"]
         return told
