@@ -3,40 +3,56 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from typing import TYPE_CHECKING
 
-from labctl.errors import LabctlError
-from labctl.provision.state import state_folder
+from labctl.engine.client import TIMEOUT_SECONDS, explained
+from labctl.errors import ExitCode, LabctlError
+from labctl.portable import lab_names, lock_holder
+from labctl.portable.docker_api import Engine
+from labctl.portable.engine_lock import LABEL_ALONE, EngineLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from labctl.engine.labs import Lab
+
+# Two who came in the same moment have both stepped back; then one of them comes first.
+_PATIENCE_SECONDS = 1.0
+
 
 @contextlib.contextmanager
-def alone_with(lab: str) -> Iterator[None]:
-    """Hold a lab for this command; whoever is killed lets go. Raises LabctlError where another command holds it."""
-    folder = state_folder() / "held"
-    path = folder / f"{lab}.lock"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise LabctlError(
-            f"The state folder {folder} cannot be written ({error.strerror}): make it writable, "
-            "or name another one with XDG_STATE_HOME."
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise LabctlError(
-            f"Another command breaks the lab {lab} and measures what comes of it: wait until it has ended."
-        ) from error
-    else:
+def alone_with(lab: Lab, owner: str, command: str, seconds: float) -> Iterator[None]:
+    """Hold a lab for this command, for all who share its Docker host; whoever is killed lets go.
+
+    Args:
+        lab: the lab.
+        owner: who asks.
+        command: the words for what is done, for whoever is refused.
+        seconds: how long it may take at most. Somebody on another machine cannot see that it was killed here, and
+            then has to wait for so long.
+
+    Raises LabctlError (refused) where another command holds it.
+    """
+    patience = lock_holder.Patience(_PATIENCE_SECONDS)
+
+    def pause(note: str, age: float | None, volume: str) -> None:
         try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-    finally:
-        os.close(handle)
+            patience.pause(note, age)
+        except lock_holder.LockHeldError as error:
+            holder = lock_holder.holder_of(note)
+            known = holder is not None and holder.is_gone() is False
+            otherwise = f", or remove the volume {volume} on the Docker host if you know that it has"
+            raise LabctlError(
+                f"Cannot break the lab {lab.name} now: {error.who} breaks it already, and each would take the other's "
+                f"faults for its own. Wait until that has ended{'' if known else otherwise}.",
+                ExitCode.REFUSED,
+            ) from None
+
+    labels = {lab_names.LABEL_LAB: lab.name, lab_names.LABEL_OWNER: owner}
+    note = lock_holder.holder(command, seconds, alone=True).note
+    engine = Engine(TIMEOUT_SECONDS, lab.place.socket)
+    lock = EngineLock(engine, LABEL_ALONE, lab.name, lock_holder.is_over, pause)
+    with contextlib.ExitStack() as stack:
+        with explained(lab.place):
+            stack.enter_context(lock.held(note, labels))
+        yield

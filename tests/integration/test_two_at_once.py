@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from labctl.errors import ExitCode
+from tests.integration.elections import ELECTION_SECONDS, status_of
+from tests.integration.fixtures import up
 from tests.integration.harness import VERSION, docker, inspect, left_of, servers, wait_until
 
 if TYPE_CHECKING:
@@ -26,6 +30,11 @@ def locks(lab: str) -> list[dict[str, Any]]:
     """The volumes that are the locks of a lab."""
     names = docker("volume", "ls", "-q", "--filter", f"label=raft-labctl.lock={lab}").split()
     return [one for name in names for one in inspect("volume", name)]
+
+
+def alone(lab: str) -> list[str]:
+    """The volumes of those who break a lab and judge what comes of it."""
+    return docker("volume", "ls", "-q", "--filter", f"label=raft-labctl.alone={lab}").split()
 
 
 def holder(lab: str) -> dict[str, Any]:
@@ -52,7 +61,7 @@ def over(process: subprocess.Popen[str]) -> int:
 def test_an_admins_down_waits_for_the_owners_up_and_says_so(
     ada: Person, bob: Person, name: str, tmp_path: Path
 ) -> None:
-    up, pid = begun(ada, name, tmp_path / "up", "up", name, *UP)
+    first, pid = begun(ada, name, tmp_path / "up", "up", name, *UP)
     # Something of the lab is there, so that `down` has a lab to remove.
     labels = (f"raft-labctl.lab={name}", f"raft-labctl.owner={ada.owner}")
     docker("volume", "create", "--label", labels[0], "--label", labels[1], f"x-{name}")
@@ -64,34 +73,34 @@ def test_an_admins_down_waits_for_the_owners_up_and_says_so(
     os.kill(pid, signal.SIGCONT)
     assert over(down) == 0
     # Whichever of them had the last word with the other waiting, `down` came after what `up` made.
-    assert over(up) == 0
+    assert over(first) == 0
     assert left_of(name) == []
 
 
 def test_whoever_waits_has_the_lab_within_seconds_after_the_holder_was_killed(
     ada: Person, people: Callable[[str], Person], name: str, tmp_path: Path
 ) -> None:
-    up, pid = begun(ada, name, tmp_path / "up", "up", name, *UP)
+    first, pid = begun(ada, name, tmp_path / "up", "up", name, *UP)
     # The same owner with another state folder, as in a container or on another machine.
     second = people(ada.owner).start("up", name, *UP, into=tmp_path / "second")
     wait_until(lambda: "Waiting for" in (tmp_path / "second").read_text(), HELD_SECONDS, "what the second waits for")
-    up.kill()
+    first.kill()
     os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
     wait_until(lambda: servers(name), HELD_SECONDS, "the second one's servers")
     assert time.monotonic() - killed < FREE_SECONDS
     assert over(second) == 0
-    over(up)
+    over(first)
     ada.end_processes()
     ada.done("down", name)
     assert left_of(name) == []
 
 
 def test_the_next_down_takes_away_the_lock_that_a_killed_command_left(ada: Person, name: str, tmp_path: Path) -> None:
-    up, pid = begun(ada, name, tmp_path / "up", "up", name, *UP)
-    up.kill()
+    first, pid = begun(ada, name, tmp_path / "up", "up", name, *UP)
+    first.kill()
     os.kill(pid, signal.SIGKILL)
-    over(up)
+    over(first)
     ada.end_processes()
     assert len(locks(name)) == 1
     assert "nothing is left" in ada.done("down", name).out
@@ -105,11 +114,39 @@ def test_a_volume_of_a_stranger_with_the_locks_label_is_named_and_stays(
     stranger = f"labctl-{lab}-lock-0"
     docker("volume", "create", "--label", f"raft-labctl.lock={lab}", stranger)
     try:
-        up = ada.start("up", lab, *UP, into=tmp_path / "up")
+        first = ada.start("up", lab, *UP, into=tmp_path / "up")
         said = "Waiting for somebody (the lock does not say who)"
         wait_until(lambda: said in (tmp_path / "up").read_text(), HELD_SECONDS, "whom `up` waits for")
         assert [one["Name"] for one in locks(lab) if "raft-labctl.holder" not in one["Labels"]] == [stranger]
     finally:
         docker("volume", "rm", stranger)
-    assert over(up) == 0
+    assert over(first) == 0
     ada.done("down", lab)
+
+
+def test_a_second_run_that_breaks_a_lab_is_refused_wherever_it_is_typed_and_one_that_was_killed_lets_go(
+    ada: Person, people: Callable[[str], Person], name: str, tmp_path: Path
+) -> None:
+    up(ada, name)
+    elsewhere = people(ada.owner)
+    first = ada.start("chaos", name, "--for", "60s", "--mix", "pause", into=tmp_path / "first")
+    wait_until(lambda: alone(name), HELD_SECONDS, "the first run")
+    for words in (("chaos", name, "--for", "10s"), ("measure", "failover", name, "--times", "1")):
+        second = elsewhere.run(*words)
+        assert second.code == ExitCode.REFUSED, second
+        said = (
+            rf"Cannot break the lab {name} now: \S+'s `labctl chaos {name}` \(process {first.pid} on \S+, for \d+ s\) "
+        )
+        assert re.match(said, second.sentence()), second.err
+    first.kill()
+    over(first)
+    ada.end_processes()
+    assert len(alone(name)) == 1
+    ada.done("fault", "heal", "--lab", name)
+    wait_until(lambda: status_of(ada, name)["ready"], ELECTION_SECONDS, f"{name} to be ready")
+    third = elsewhere.start("chaos", name, "--for", "10s", "--mix", "pause", into=tmp_path / "third")
+    wait_until(lambda: "faults in 10 s" in (tmp_path / "third").read_text(), FREE_SECONDS, "the third run")
+    third.send_signal(signal.SIGINT)
+    over(third)
+    ada.done("down", name)
+    assert left_of(name) == []

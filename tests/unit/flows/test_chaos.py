@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import threading
@@ -22,7 +23,6 @@ from labctl.engine.kv import Found, Refused, Unanswered
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import chaos as flow
 from labctl.flows import chaos_clients, chaos_faults, fault, reports
-from labctl.flows.alone import alone_with
 from labctl.flows.chaos_clients import PREFIX, REGISTERS, Crowd
 from labctl.flows.chaos_faults import Disturber
 from labctl.show import chaos_json, chaos_text
@@ -350,20 +350,6 @@ def test_reigns_are_those_within_the_run() -> None:
     assert [(one.begin, one.end) for one in flow._within(story, began, 30.0)] == [(0.0, 3.0), (4.0, 30.0)]
 
 
-def test_only_one_command_at_a_time_has_a_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with alone_with("ada"):
-        with pytest.raises(LabctlError, match="Another command"), alone_with("ada"):
-            pass
-        with alone_with("bob"):
-            pass
-    with pytest.raises(RuntimeError), alone_with("ada"):
-        raise RuntimeError
-    with alone_with("ada"):
-        pass
-    assert list((tmp_path / "raft-labctl" / "held").iterdir()) == []
-
-
 def test_a_plan_changes_nothing_and_draws_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow, "choose_lab", lambda *_: LAB)
     asked = flow.Asked(None, LAB.owner, 30.0, None, ("kill",), 60.0)
@@ -389,7 +375,7 @@ class Ending:
         self.wrong: dict[str, list[BaseException]] = {}
         self.done: list[str] = []
         self.asked = flow.Asked(None, LAB.owner, 30.0, 1, ("kill",), 0.5, folder / "report", folder / "history")
-        monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+        monkeypatch.setattr(flow, "alone_with", lambda *_: contextlib.nullcontext())
         monkeypatch.setattr(flow, "choose_lab", lambda *_: LAB)
         monkeypatch.setattr(client, "connect", lambda: None)
         monkeypatch.setattr(flow, "_refuse_unfit", lambda *_: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -168,6 +169,7 @@ class Keys:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(flow, "alone_with", lambda *_: contextlib.nullcontext())
     return World(monkeypatch)
 
 
@@ -335,9 +337,11 @@ def test_a_docker_host_with_another_clock_is_refused(world: World, monkeypatch: 
         assert flow.failover(ASKED, Told()).ended is None
 
 
-def test_a_lab_that_another_command_breaks_is_refused(world: World) -> None:
-    with alone_with("ada"):
-        assert refused(world, "Another command breaks the lab ada") is ExitCode.FAILED
+@pytest.mark.usefixtures("docker")
+def test_a_lab_that_another_command_breaks_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "alone_with", alone_with)
+    with alone_with(LAB, "bob", "labctl chaos ada", 60):
+        assert refused(world, "Cannot break the lab ada now: .*`labctl chaos ada`") is ExitCode.REFUSED
 
 
 def test_a_file_that_could_not_be_written_is_refused_before_anything_is_measured(world: World, tmp_path: Path) -> None:
