@@ -199,14 +199,26 @@ class Patience:
         self._begun = time.monotonic()
 
     def pause(self, note: str, age: float | None = None) -> None:
-        """Wait for a moment. Raises LockHeldError where it was long enough."""
+        """Wait for a moment for whoever left that note. Raises LockHeldError where it was long enough."""
+        self.wait(lambda: told(note, age))
+
+    def wait(self, who: Callable[[], str], seconds: float = POLL_SECONDS) -> None:
+        """Wait for so long for whom these words are. Raises LockHeldError where it was long enough."""
         waited = time.monotonic() - self._begun
         if waited >= self.seconds:
-            raise LockHeldError(told(note, age), self.seconds)
+            raise LockHeldError(who(), self.seconds)
         if self._say is not None and waited >= SAY_AFTER_SECONDS:
-            self._say(WAITING + told(note, age))
+            self._say(WAITING + who())
             self._say = None
-        time.sleep(min(POLL_SECONDS, self.seconds - waited))
+        time.sleep(min(seconds, self.seconds - waited))
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped, as with Ctrl-Z."""
+    with contextlib.suppress(OSError):
+        found = _stat(pid)
+        return found is not None and found[_STATE] in "Tt"
+    return False
 
 
 def _plain(text: str) -> str:

@@ -10,25 +10,24 @@ remove it, as they do every helper.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import os
 import re
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils import lab_limits, lab_names, label_values
+from ansible.module_utils import file_lock, lab_limits, lab_names, label_values, lock_holder
 from ansible.module_utils.docker_api import DockerError
 from ansible.module_utils.lab_limits import Use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from ansible.module_utils.docker_api import Engine
 
 LOCK_SECONDS = 120.0
+POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,14 @@ class Asked:
 
 
 @contextlib.contextmanager
-def place_for(engine: Engine, asked: Asked, path: Path, *, dry: bool) -> Iterator[None]:
+def place_for(
+    engine: Engine, asked: Asked, path: Path, *, dry: bool, say: Callable[[str], None] | None = None
+) -> Iterator[None]:
     """Hold a place for a lab while it is made. Raises DockerError where its owner may not have that much.
 
-    With `dry` nothing is made: it only says whether the lab would be allowed now.
+    With `dry` nothing is made: it only says whether the lab would be allowed now. `say` is told for whom it waits.
     """
-    with _opened(path) as file:
+    with _opened(path, say) as file:
         reserved = _reserve(engine, asked, path, file, dry=dry) if file is not None else ""
     try:
         yield
@@ -140,9 +141,9 @@ def _not_understood(path: Path, why: str) -> DockerError:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int | None]:
+def _opened(path: Path, say: Callable[[str], None] | None) -> Iterator[int | None]:
     """The file of limits with its lock held; None where there is none. Raises DockerError."""
-    ends = time.monotonic() + LOCK_SECONDS
+    patience = lock_holder.Patience(LOCK_SECONDS, say)
     while True:
         try:
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -152,7 +153,7 @@ def _opened(path: Path) -> Iterator[int | None]:
         except OSError as error:
             raise _not_understood(path, str(error.strerror)) from error
         try:
-            _lock(file, path, ends)
+            _lock(file, path, patience)
             # Editors put a new file in the place of the old one: make sure that ours is the one that others lock.
             if _is_at(path, file):
                 yield file
@@ -168,18 +169,17 @@ def _is_at(path: Path, file: int) -> bool:
         return False
 
 
-def _lock(file: int, path: Path, ends: float) -> None:
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= ends:
-                raise DockerError(
-                    f"Somebody has held the limits of this Docker host for {LOCK_SECONDS:.0f} seconds: "
-                    f"`fuser -v {path}` shows who."
-                ) from None
-            time.sleep(0.02)
-        except OSError as error:
-            raise _not_understood(path, f"it cannot be locked: {error.strerror}") from error
-        else:
-            return
+def _lock(file: int, path: Path, patience: lock_holder.Patience) -> None:
+    # Whose the file is may be somebody who lets nobody write into it: no note says who has it.
+    who = f"whoever has the limits of this Docker host now: `fuser -v {path}` shows them"
+    try:
+        while not file_lock.try_to(file):
+            patience.wait(lambda: who, POLL_SECONDS)
+    except lock_holder.LockHeldError:
+        raise DockerError(
+            f"Somebody has held the limits of this Docker host for {LOCK_SECONDS:.0f} seconds, so nothing was started: "
+            f"`fuser -v {path}` shows who. Wait until that has ended, then try again.",
+            "refused",
+        ) from None
+    except OSError as error:
+        raise _not_understood(path, f"it cannot be locked: {error.strerror}") from error

@@ -402,7 +402,7 @@ def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], Non
     lock = contextlib.nullcontext(()) if check_mode else locked(Engine(), folder, work)
     waits = state == "present" and not check_mode
     # The turn comes first: who waited for it with the lab's lock in hand would keep others from a lab at rest.
-    with turn(params["at_once"]) if waits else contextlib.nullcontext(), lock as handles:
+    with turn(params["at_once"], say) if waits else contextlib.nullcontext(), lock as handles:
         if waits and lab_asker.is_gone():
             # Whoever had the lock meanwhile may have removed the lab, and said that nothing is left.
             raise DockerError(f"The lab {lab} was not started, because the labctl that wanted it was ended.")
@@ -413,7 +413,7 @@ def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], Non
         if state == "present":
             refuse_profile(lab, params["profile"], found)
             asked = Asked(lab, params["owner"], params["servers"], params["memory"], params["image"], params["labels"])
-            with place_for(project.engine, asked, Path(params["limits_file"]), dry=check_mode):
+            with place_for(project.engine, asked, Path(params["limits_file"]), dry=check_mode, say=say):
                 present(project, params, found, dry=check_mode)
         elif state == "absent":
             removed = absent(project, found, dry=check_mode)

@@ -84,6 +84,32 @@ def test_a_process_that_is_killed_gives_its_turn_back(inside: Synchronized[int],
         pass
 
 
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_stopped_process_is_told_and_holds_nobody_for_ever(
+    inside: Synchronized[int], processes: list[ForkProcess], monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Whether it has a turn itself, or waits for one and lets nobody else look."""
+    most: Synchronized[int] = FORK.Value("i", 0)
+    for _ in range(AT_ONCE + 1):
+        processes.append(FORK.Process(target=work, args=(inside, most, 60.0)))
+        processes[-1].start()
+    ends = time.monotonic() + 20
+    while inside.value < AT_ONCE and time.monotonic() < ends:
+        time.sleep(0.005)
+    time.sleep(0.2)
+    pids = sorted(process.pid or 0 for process in processes)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr(lab_turn, "TURN_SECONDS", 1.5)
+    said: list[str] = []
+    begun = time.monotonic()
+    with turn(at_once, said.append):
+        assert 1.5 <= time.monotonic() - begun < 10
+    assert len(said) == 1
+    assert said[0].startswith(f"Waiting for a turn, because {at_once} labs at once are started here; stopped are ")
+    assert sum(str(pid) in said[0] for pid in pids) == at_once + 1
+
+
 def test_who_cannot_have_the_file_does_not_wait(tmp_path: Path) -> None:
     (tmp_path / "turns").symlink_to(tmp_path / "somebody-elses")
     with turn(1):
