@@ -27,6 +27,9 @@ _SPARE_DISK = 2_000 * _MIB
 # chosen that 45 seats of three servers fit on two cores, which was tried.
 SERVER_MEMORY = 48 * _MIB
 SERVER_DISK = 40 * _MIB
+# From 1.20 on, Consul's log is a file of 64 MiB from its first entry on.
+SERVER_DISK_WITH_WAL = 100 * _MIB
+_FIRST_WITH_WAL = (1, 20)
 SERVER_CORE = {"real": 0.0142, "teach": 0.0125}
 
 
@@ -109,13 +112,25 @@ def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
     cpu = read["cores"] / SERVER_CORE[workshop.pace] - other_servers
     by = {"cores": cpu // servers, "memory": memory // (SERVER_MEMORY * servers)}
     if read["disk_free"] is not None:
-        disk = read["disk_free"] + our_servers * SERVER_DISK - _SPARE_DISK
-        by["disk"] = disk // (SERVER_DISK * servers)
+        in_use = sum(
+            (label_values.size(lab.get("servers")) or 0) * server_disk(lab.get("consul-version")) for lab in ours
+        )
+        disk = read["disk_free"] + in_use - _SPARE_DISK
+        version = workshop.consul_version or next(iter(read["images"]), None)
+        by["disk"] = disk // (server_disk(version) * servers)
     if most is not None:
         by["the file's limit"] = most
     by = {what: max(0, int(seats)) for what, seats in by.items()}
     binds = min(by, key=lambda what: by[what])
     return Room(by[binds], binds, by, other_servers)
+
+
+def server_disk(version: str | None) -> int:
+    """What a server of that version of Consul takes on the disk; of one that nobody knows yet, the most."""
+    known = re.match(r"([0-9]{1,6})\.([0-9]{1,6})\.", version or "", re.ASCII)
+    if known and (int(known[1]), int(known[2])) < _FIRST_WITH_WAL:
+        return SERVER_DISK
+    return SERVER_DISK_WITH_WAL
 
 
 def at_rest(workshop: Workshop, cores: int, seats: int, room: Room) -> float:
