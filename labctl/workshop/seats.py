@@ -10,7 +10,7 @@ from labctl.portable import label_values
 from labctl.workshop import network
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Collection, Container, Iterable, Mapping
     from ipaddress import IPv4Network
 
     from labctl.workshop.file import Workshop
@@ -115,24 +115,39 @@ def _numbers(workshop: Workshop, known: Mapping[str, int]) -> dict[str, int]:
 
 
 def chosen(seats: Iterable[Seat], wanted: Iterable[str]) -> list[Seat]:
-    """The seats that a user named, by name or by lab; all where none is named. Raises LabctlError (usage)."""
+    """The seats that a user named, by name, lab or number; all where none is named. Raises LabctlError (usage)."""
     seats, wanted = list(seats), list(wanted)
     if not wanted:
         return seats
-    by_name = names_of(seats)
-    for name in wanted:
-        if name not in by_name:
+    asked = set()
+    for word in wanted:
+        lab = meant(word, labs_of(word, seats))
+        if lab is None:
             have = f"{seats[0].name} to {seats[-1].name}" if len(seats) > 1 else seats[0].name
-            raise LabctlError(f"The workshop has no seat {name!a}: its seats are {have}.", ExitCode.USAGE)
-    asked = {by_name[name] for name in wanted}
+            raise LabctlError(f"The workshop has no seat {word!a}: its seats are {have}.", ExitCode.USAGE)
+        asked.add(lab)
     return [one for one in seats if one.lab in asked]
 
 
-def names_of(seats: Iterable[Seat]) -> dict[str, str]:
-    """What a user may call each seat, with its lab: by its name first, then by its lab, then by its number."""
+def labs_of(word: str, seats: Iterable[Seat]) -> list[str]:
+    """The labs that a word can mean: a seat's name, its lab's or its number.
+
+    What the file calls one seat is no number of another: nobody thinks of numbers who has given names.
+    """
     seats = list(seats)
-    found: dict[str, str] = {}
-    for words in ((one.name for one in seats), (one.lab for one in seats), (str(one.number) for one in seats)):
-        for word, one in zip(words, seats, strict=True):
-            found.setdefault(word, one.lab)
-    return found
+    named = [one.lab for one in seats if one.name == word]
+    found = [*named, *(one.lab for one in seats if one.lab == word)]
+    if not named:
+        found += [one.lab for one in seats if str(one.number) == word]
+    return sorted(set(found))
+
+
+def meant(word: str, labs: Collection[str]) -> str | None:
+    """The one lab that a word means; None where it means none. Raises LabctlError (usage) where it means several."""
+    if len(labs) > 1:
+        raise LabctlError(
+            f"{word!a} can mean the labs {' and '.join(sorted(labs))}: name the one you mean by another of its names, "
+            "which are the seat's name, the lab's and the seat's number.",
+            ExitCode.USAGE,
+        )
+    return next(iter(labs), None)

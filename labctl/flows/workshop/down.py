@@ -13,7 +13,7 @@ from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
 from labctl.workshop.inventory import DOCKER_HOSTS, LABS, connection_of, forks_for, refuse_same_names
 from labctl.workshop.outcome import Removed
-from labctl.workshop.seats import names_of
+from labctl.workshop.seats import labs_of, meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,10 +32,15 @@ def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back
     """Remove the seats that are named, or all; with `host`, only there. Raises LabctlError.
 
     The workshop's end goes with the last lab of a Docker host; not where labs come back, so are not gone `for_good`.
+    Such labs are not named by a user, so `wanted` has labs and nothing that could be a seat's name or number.
     """
     steps.begin("Docker hosts: looking for seats")
     fleet = fleets.look(workshop, owner, refuse_two_places=host is None, by_name=True)
-    labs = _chosen(fleet, wanted, host)
+    labs = (
+        _chosen(fleet, wanted, host)
+        if for_good
+        else {lab: fleet.existing[lab] for lab in wanted if lab in fleet.existing}
+    )
     silent = {look.host.name: look.problem or "" for look in fleet.looks if look.facts is None}
     lost = {
         lab: f"its Docker host {where} cannot be used: {silent[where]}"
@@ -136,18 +141,18 @@ def _chosen(fleet: Fleet, wanted: Sequence[str], host: str | None) -> dict[str, 
         )
     if not wanted:
         return existing
-    by_name = names_of(fleet.seats)
-    for lab in existing:
-        for name in (lab, lab.removeprefix(f"{fleet.workshop.name}-")):
-            by_name.setdefault(name, lab)
-    for name in wanted:
-        if name not in by_name:
+    asked = set()
+    for word in wanted:
+        # What is there and no longer in the file has a name too, also where that is the number of another seat.
+        there = [lab for lab in existing if word in {lab, lab.removeprefix(f"{fleet.workshop.name}-")}]
+        lab = meant(word, {*labs_of(word, fleet.seats), *there})
+        if lab is None:
             raise LabctlError(
-                f"The workshop {fleet.workshop.name} has no seat {name!a}: `labctl workshop status` lists them.",
+                f"The workshop {fleet.workshop.name} has no seat {word!a}: `labctl workshop status` lists them.",
                 ExitCode.USAGE,
             )
-    meant = {by_name[name] for name in wanted}
-    return {lab: where for lab, where in existing.items() if lab in meant}
+        asked.add(lab)
+    return {lab: where for lab, where in existing.items() if lab in asked}
 
 
 def _emptied(fleet: Fleet, there: Mapping[str, str]) -> list[str]:

@@ -28,11 +28,10 @@ def reset(
     nothing comes up where something could not be removed, and nothing is removed that could not come up.
     """
     fleet = fleets.look(workshop, owner)
-    asked = chosen(fleet.seats, seats)
-    names, labs = [seat.name for seat in asked], [seat.lab for seat in asked]
+    labs = [seat.lab for seat in chosen(fleet.seats, seats)]
     plans.refuse_what_does_not_fit(plans.make(fleet), labs)
     kept = {lab: host for lab, host in fleet.existing.items() if lab in labs}
-    removed = down(workshop, owner, names, None, steps, for_good=False)
+    removed = down(workshop, owner, labs, None, steps, for_good=False)
     if not removed.proven:
         return removed, None
-    return removed, up(workshop, UpOptions(owner, tuple(names), kept=kept), steps, board)
+    return removed, up(workshop, UpOptions(owner, labs=tuple(labs), kept=kept), steps, board)

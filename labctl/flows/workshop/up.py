@@ -48,6 +48,7 @@ class UpOptions:
         retry_failed: only those that the last `up` left not ready.
         replace: seats on hosts that do not answer are made anew on the others.
         kept: the Docker hosts of labs that were just removed to be made anew there.
+        labs: only these, for whoever has found out already which seats are meant.
     """
 
     owner: str
@@ -55,6 +56,7 @@ class UpOptions:
     retry_failed: bool = False
     replace: bool = False
     kept: Mapping[str, str] = field(default_factory=dict)
+    labs: tuple[str, ...] = ()
 
 
 def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Result:
@@ -214,6 +216,8 @@ def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, O
 
 def _wanted(plan: Plan, register: Register, options: UpOptions) -> Sequence[Any]:
     seats = chosen(plan.fleet.seats, options.seats)
+    if options.labs:
+        seats = [seat for seat in seats if seat.lab in options.labs]
     if not options.retry_failed:
         return seats
     failed = register.failed()

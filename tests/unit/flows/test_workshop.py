@@ -178,13 +178,44 @@ def test_nothing_is_removed_that_the_file_has_not(hosts: Hosts) -> None:
     assert {host: set(labs) for host, labs in hosts.labs.items()} == before
 
 
-def test_a_seat_whose_name_looks_like_a_lab_is_meant_by_its_name(hosts: Hosts) -> None:
+def test_a_word_that_means_two_labs_is_refused_and_both_are_named(hosts: Hosts) -> None:
     made = workshop("[w-1, '1']")
     bring_up(made)
-    removed, _ = reset(made, OWNER, ("1",), SilentSteps(), Board())
-    assert set(removed.labs) == {"w-1"}
-    assert set(down(made, OWNER, ("w-1",), None, SilentSteps()).labs) == {"w-w-1"}
+    for command in (
+        lambda: down(made, OWNER, ("w-1",), None, SilentSteps()),
+        lambda: reset(made, OWNER, ("w-1",), SilentSteps(), Board()),
+        lambda: bring_up(made, seats=("w-1",)),
+    ):
+        with pytest.raises(LabctlError, match="'w-1' can mean the labs w-1 and w-w-1") as caught:
+            command()
+        assert caught.value.code is ExitCode.USAGE
+    assert {lab for labs in hosts.labs.values() for lab in labs} == {"w-1", "w-w-1"}
+    # What the file calls a seat is not the number of another one.
+    removed, result = reset(made, OWNER, ("1",), SilentSteps(), Board())
+    assert (set(removed.labs), result is not None and result.failed) == ({"w-1"}, [])
+    removed, result = reset(made, OWNER, ("w-w-1",), SilentSteps(), Board())
+    assert (set(removed.labs), result is not None and result.failed) == ({"w-w-1"}, [])
+    assert set(down(made, OWNER, ("w-w-1",), None, SilentSteps()).labs) == {"w-w-1"}
     assert {lab for labs in hosts.labs.values() for lab in labs} == {"w-1"}
+
+
+def test_the_number_of_a_seat_is_not_the_name_of_one_that_was(hosts: Hosts) -> None:
+    made = workshop("[a, b, c]")
+    bring_up(made)
+    hosts.put("red", "w-3", 9)
+    with pytest.raises(LabctlError, match="'3' can mean the labs w-3 and w-c"):
+        down(made, OWNER, ("3",), None, SilentSteps())
+    assert set(down(made, OWNER, ("w-3",), None, SilentSteps()).labs) == {"w-3"}
+    assert set(down(made, OWNER, ("3",), None, SilentSteps()).labs) == {"w-c"}
+
+
+def test_a_seat_is_not_called_like_the_lab_of_one_that_was(hosts: Hosts) -> None:
+    made = workshop("[w-1]")
+    bring_up(made)
+    hosts.put("red", "w-1", 9)
+    with pytest.raises(LabctlError, match="'w-1' can mean the labs w-1 and w-w-1"):
+        down(made, OWNER, ("w-1",), None, SilentSteps())
+    assert {lab for labs in hosts.labs.values() for lab in labs} == {"w-1", "w-w-1"}
 
 
 def test_seats_that_are_there_keep_their_version_when_a_newer_image_comes(hosts: Hosts) -> None:

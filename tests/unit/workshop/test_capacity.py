@@ -92,7 +92,7 @@ def test_a_version_that_nobody_knows_yet_may_be_a_large_one() -> None:
 
 
 def test_a_full_disk_is_seen_before_servers_end_in_the_lesson() -> None:
-    """Six seats of three servers take 18 * 65 MiB in minutes: they do not fit into 3000 MiB, of which 2000 are spare."""
+    """Six seats of three servers take 18 * 65 MiB in minutes: too much for 3000 MiB, of which 2000 are spare."""
     given = facts(disk_free=3_000 * (1 << 20), images=["1.22.0"])
     assert (room_of(workshop(), given, None).binds, room_of(workshop(), given, None).seats) == ("disk", 3)
 
