@@ -20,10 +20,9 @@ from labctl.cli.options import (
     user,
     verbose_option,
 )
-from labctl.cli.output import print_json
+from labctl.cli.output import confirmed, print_json
 from labctl.flows.plan import IMAGE_SOURCES, PACES
 from labctl.portable import lab_names
-from labctl.show.style import harmless
 
 
 @click.command("up", short_help="Bring a lab up.")
@@ -172,7 +171,7 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
         dry_run=given["dry_run"],
         inventory=given["inventory"],
         force=given["force"],
-        agrees=_confirmed if asks else lambda _: True,
+        agrees=confirmed if asks else lambda _: True,
     )
     steps = steps_for(json=as_json)
     try:
@@ -183,10 +182,6 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
         print_json(result)
     if failure is not None:
         raise failure
-
-
-def _confirmed(question: str) -> bool:
-    return click.confirm(harmless(question), default=False, err=True)
 
 
 def _change(verb: str, lab: str | None, given: dict[str, Any]) -> None:

@@ -15,6 +15,11 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, indent=2, default=str))
 
 
+def confirmed(question: str) -> bool:
+    """Ask the user on the terminal; what they do not say yes to is not done."""
+    return click.confirm(harmless(question), default=False, err=True)
+
+
 def say(sentence: str, *, err: bool = False) -> None:
     """Print a sentence on one line, whatever the names and paths in it hold."""
     click.echo(harmless(sentence), err=err)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from labctl.cli.options import json_option, user
-from labctl.cli.output import print_json
+from labctl.cli.output import confirmed, print_json
 from labctl.cli.verify import each_option, prove_apart
 from labctl.cli.workshop_cards import cards_command, secret_command
 from labctl.cli.workshop_fault import fault_command
@@ -231,16 +232,22 @@ def expire_command(when: str, file: Path, *, as_json: bool) -> None:
 @seats_argument
 @file_option
 @click.option("--host", metavar="HOST", help="Only on this Docker host of the file.")
+@click.option("-y", "--yes", is_flag=True, help="Where no SEAT is named, do not ask.")
 @json_option
-def down_command(seats: tuple[str, ...], file: Path, host: str | None, *, as_json: bool) -> int:
-    """Remove every seat's lab, or those of the SEATs that are named, and prove on every host that nothing is left."""
+def down_command(seats: tuple[str, ...], file: Path, host: str | None, *, yes: bool, as_json: bool) -> int:
+    """Remove every seat's lab, or those of the SEATs that are named, and prove on every host that nothing is left.
+
+    Without a SEAT, it asks first on a terminal.
+    """
     from labctl.errors import ExitCode
     from labctl.flows.workshop.down import down
     from labctl.show import workshop_views
     from labctl.show.steps import steps_for
     from labctl.workshop.file import read
 
-    removed = down(read(file), user(), seats, host, steps_for(json=as_json))
+    asks = sys.stdin.isatty() and not yes and not as_json
+    agrees = confirmed if asks else lambda _: True
+    removed = down(read(file), user(), seats, host, steps_for(json=as_json), agrees=agrees)
     if as_json:
         print_json(workshop_views.removed_document(removed))
     elif text := workshop_views.removed_text(removed):

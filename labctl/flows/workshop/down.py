@@ -16,7 +16,7 @@ from labctl.workshop.outcome import Removed
 from labctl.workshop.seats import labs_of, meant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from labctl.show.steps import Steps
     from labctl.workshop.file import Workshop
@@ -26,13 +26,22 @@ PASSES = 3
 """So many times what is still there, or there again, is removed."""
 
 
-def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back
-    workshop: Workshop, owner: str, wanted: Sequence[str], host: str | None, steps: Steps, *, for_good: bool = True
+def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who agrees
+    workshop: Workshop,
+    owner: str,
+    wanted: Sequence[str],
+    host: str | None,
+    steps: Steps,
+    *,
+    for_good: bool = True,
+    agrees: Callable[[str], bool] = lambda _: True,
 ) -> Removed:
     """Remove the seats that are named, or all; with `host`, only there. Raises LabctlError.
 
     The workshop's end goes with the last lab of a Docker host; not where labs come back, so are not gone `for_good`.
     Such labs are not named by a user, so `wanted` has labs and nothing that could be a seat's name or number.
+
+    `agrees` asks the user a question before seats go that nobody named; True where they say yes, or need not be asked.
     """
     steps.begin("Docker hosts: looking for seats")
     fleet = fleets.look(workshop, owner, refuse_two_places=host is None, by_name=True)
@@ -58,6 +67,8 @@ def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back
         if for_good and not fleet.existing and not fleet.silent():
             Register(workshop.name).forget()
         return Removed(workshop.name, {}, lost, [], unseen)
+    if there and not wanted and not agrees(_question(fleet, there)):
+        raise LabctlError(f"The workshop {workshop.name} stays as it is: you did not say yes.", ExitCode.REFUSED)
     steps.begin(f"Removing {len(there)} {'seat' if len(there) == 1 else 'seats'}")
     removed: dict[str, list[str]] = {}
     failed: dict[str, str] = {}
@@ -95,6 +106,13 @@ def down(  # noqa: PLR0913 - what, whose, where, and whether it comes back
     if for_good and not after.existing and not after.silent():
         Register(workshop.name).forget()
     return Removed(workshop.name, removed, failed, sorted(left), unseen)
+
+
+def _question(fleet: Fleet, there: Mapping[str, str]) -> str:
+    """What is asked before all of it is removed: nothing can undo that."""
+    seats = "The only seat" if len(there) == 1 else f"All {len(there)} seats"
+    where = ", ".join(name for name in (look.host.name for look in fleet.looks) if name in there.values())
+    return f"{seats} of the workshop {fleet.workshop.name} on {where}, and all data, would be gone for good. Remove?"
 
 
 def _remove(  # noqa: PLR0913, PLR0917 - what is removed, whose, and where it is told

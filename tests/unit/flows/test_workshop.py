@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from labctl.cli.main import run
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows.up import JOIN_TASK, START_TASK
 from labctl.flows.workshop.down import down
@@ -554,3 +556,57 @@ def test_nothing_is_called_gone_while_something_is_left(hosts: Hosts, monkeypatc
     steps = HeardSteps()
     assert down(workshop(), OWNER, (), None, steps).proven
     assert steps.ended[-1] == "1 seat is removed, nothing is left of it"
+
+
+@pytest.mark.parametrize("host", [None, "red"])
+def test_a_whole_workshop_goes_only_if_the_user_agrees(hosts: Hosts, host: str | None) -> None:
+    bring_up()
+    before = {name: set(labs) for name, labs in hosts.labs.items()}
+    questions: list[str] = []
+
+    def no(question: str) -> bool:
+        questions.append(question)
+        return False
+
+    with pytest.raises(LabctlError, match="stays as it is: you did not say yes") as caught:
+        down(workshop(), OWNER, (), host, SilentSteps(), agrees=no)
+    assert caught.value.code is ExitCode.REFUSED
+    assert {name: set(labs) for name, labs in hosts.labs.items()} == before
+    seats, where = ("All 4 seats", "red, green") if host is None else ("All 2 seats", "red")
+    assert questions == [f"{seats} of the workshop w on {where}, and all data, would be gone for good. Remove?"]
+    # What is named was meant, and what is not there needs no answer.
+    assert set(down(workshop(), OWNER, ("01",), host, SilentSteps(), agrees=no).labs) == {"w-01"}
+    down(workshop(), OWNER, (), host, SilentSteps())
+    assert down(workshop(), OWNER, (), host, SilentSteps(), agrees=no).proven
+
+
+class Terminal(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("typed", "words", "code"),
+    [
+        ("n\n", "", ExitCode.REFUSED),
+        ("\n", "--host red", ExitCode.REFUSED),
+        ("", "", ExitCode.INTERRUPTED),
+        ("y\n", "", ExitCode.DONE),
+        ("", "--yes", ExitCode.DONE),
+        ("", "--json", ExitCode.DONE),
+        ("", "01 03", ExitCode.DONE),
+        (None, "", ExitCode.DONE),
+    ],
+)
+def test_a_terminal_is_asked_before_a_whole_workshop_goes(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch, typed: str | None, words: str, code: int
+) -> None:
+    bring_up()
+    monkeypatch.setenv("LABCTL_OWNER", OWNER)
+    monkeypatch.setattr("sys.stdin", io.StringIO("") if typed is None else Terminal(typed))
+    path = Register("w").folder / "w.yml"
+    path.write_text(f"workshop: w\nseats: 4\n{TWO_HOSTS}", encoding="utf-8")
+    assert run(["workshop", "down", "--file", str(path), *words.split()]) == code
+    assert (hosts.labs["red"] == {}) == (code == ExitCode.DONE)
