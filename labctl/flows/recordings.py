@@ -8,14 +8,13 @@ import itertools
 import json
 import os
 import sys
-import tarfile
-import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.flows.members import DAMAGED, GZIP, DamagedError, Member, Unpacked, members_of
 from labctl.raft.envelope import open_envelope
 from labctl.raft.order import merge
 from labctl.raft.read import is_told, read_line
@@ -39,7 +38,8 @@ END_BYTES = 1 << 14
 """At the end of a log, where its last stamp is looked for."""
 MANIFEST = "manifest.json"
 MOST_BYTES_OF_MANIFEST = 1 << 20
-_GZIP = b"\x1f\x8b"
+MOST_LOGS = 64
+"""In one bundle: each is read by itself, from the bundle's first byte on."""
 
 
 class Reached:
@@ -62,13 +62,13 @@ class Recording:
         name: as the user named it; `-` is standard input.
         server: whose log it is where its lines do not say: the file's name without its endings.
         path: where it is; None for standard input.
-        member: the name of the log in a bundle; "" for a plain file.
+        member: the log in a bundle; None for a plain file.
     """
 
     name: str
     server: str
     path: Path | None
-    member: str = ""
+    member: Member | None = None
 
     def events(
         self, *, everything: bool = False, of_hosts: bool = False, reached: Reached | None = None
@@ -119,7 +119,7 @@ class Recording:
                 return
             with self.path.open("rb") as plain, _unpacked(plain, self.member) as handle:
                 yield from iter(lambda: handle.read1(CHUNK_BYTES), b"")
-        except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        except DAMAGED as error:
             why = getattr(error, "strerror", None) or str(error)
             raise LabctlError(f"The log {self.name} could not be read to its end: {why}.") from error
 
@@ -142,33 +142,29 @@ def _last_time(end: bytes, near: datetime) -> datetime | None:
 
 
 @contextlib.contextmanager
-def _unpacked(plain: io.BufferedReader, member: str) -> Iterator[io.BufferedReader]:
+def _unpacked(plain: io.BufferedReader, member: Member | None) -> Iterator[io.BufferedReader | Unpacked]:
     """Open a plain file, a gzip file, or one log of a bundle. Nothing is ever written to disk."""
-    if member:
-        with tarfile.open(fileobj=plain, mode="r:gz") as bundle:
-            log = bundle.extractfile(member)
-            if log is None:
-                raise OSError(f"{member} is no file")
-            yield cast("io.BufferedReader", log)
-        return
     # A pipe can be looked into, and cannot be wound back.
-    if not plain.peek(len(_GZIP)).startswith(_GZIP):
+    if member is None and not plain.peek(len(GZIP)).startswith(GZIP):
         yield plain
         return
     with gzip.GzipFile(fileobj=plain, mode="rb") as handle:
-        yield cast("io.BufferedReader", handle)
+        yield cast("io.BufferedReader", handle) if member is None else Unpacked(handle, member)
 
 
-def _logs_in(path: Path) -> list[str]:
-    """The logs in a bundle; none where the file is not one."""
+def _logs_in(path: Path) -> list[Member]:
+    """The logs in a bundle; none where the file is not one. Raises LabctlError where it cannot be read."""
     if not path.is_file():
         return []
     try:
-        with tarfile.open(path, mode="r:gz") as bundle:
-            names = [entry.name for entry in bundle if entry.isfile()]
-    except (OSError, EOFError, zlib.error, tarfile.TarError):
-        return []
-    return sorted(name for name in names if name.startswith("logs/") and name.endswith(".log"))
+        logs = [one for one in members_of(path) if one.name.startswith("logs/") and one.name.endswith(".log")]
+    except OSError:
+        return []  # reading it as a log says why
+    except DamagedError as error:
+        raise LabctlError(f"The bundle {path} could not be read to its end: {error}.") from error
+    if len(logs) > MOST_LOGS:
+        raise LabctlError(f"The bundle {path} holds {len(logs)} logs, and {MOST_LOGS} are the most that are read.")
+    return logs
 
 
 def find(names: Sequence[str]) -> list[Recording]:
@@ -183,16 +179,27 @@ def find(names: Sequence[str]) -> list[Recording]:
             found.append(Recording("-", "server", None))
             continue
         path = Path(name)
-        if not path.exists():
+        if not is_there(path):
             raise LabctlError(f"There is no file {name}: name a log, a folder of logs, or `-`.", ExitCode.USAGE)
         if members := _logs_in(path):
-            found += [Recording(f"{name}:{one}", Path(one).stem, path, one) for one in members]
+            found += [Recording(f"{name}:{one.name}", Path(one.name).stem, path, one) for one in members]
             continue
-        inside = sorted(one for one in path.iterdir() if _is_log(one)) if path.is_dir() else [path]
+        try:
+            inside = sorted(one for one in path.iterdir() if _is_log(one)) if path.is_dir() else [path]
+        except OSError as error:
+            raise LabctlError(f"The folder {name} could not be read: {error.strerror}.") from error
         if not inside:
             raise LabctlError(f"The folder {name} holds no log.", ExitCode.USAGE)
         found += [Recording(str(one), one.name.split(".")[0], one) for one in inside]
     return sorted(found, key=lambda one: (one.server, one.name))
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; what cannot be the name of one is none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def multiplier_of(found: Iterable[Recording]) -> int | None:
@@ -200,11 +207,14 @@ def multiplier_of(found: Iterable[Recording]) -> int | None:
     bundles = {one.path for one in found if one.member}
     if len(bundles) != 1 or not all(one.member for one in found):
         return None
+    path = cast("Path", bundles.pop())
     try:
-        with tarfile.open(bundles.pop(), mode="r:gz") as bundle:
-            file = bundle.extractfile(MANIFEST)
-            manifest = json.loads(file.read(MOST_BYTES_OF_MANIFEST)) if file else None
-    except (OSError, EOFError, zlib.error, tarfile.TarError, KeyError, ValueError, RecursionError):
+        member = next((one for one in members_of(path) if one.name == MANIFEST), None)
+        if member is None:
+            return None
+        with path.open("rb") as plain, _unpacked(plain, member) as file:
+            manifest = json.loads(file.read1(MOST_BYTES_OF_MANIFEST))
+    except (*DAMAGED, DamagedError):
         return None
     multiplier = manifest.get("raft_multiplier") if isinstance(manifest, dict) else None
     return multiplier if type(multiplier) is int and multiplier in MULTIPLIERS else None

@@ -100,7 +100,7 @@ def _of_recordings(found: list[Recording], timers: Timers | None, *, everything:
 
 def _means_a_lab(name: str) -> bool:
     """Whether a word names a lab: it could, and there is no file of that name."""
-    return name != recordings.STANDARD_INPUT and not Path(name).exists() and lab_names.name_problem(name) is None
+    return lab_names.name_problem(name) is None and not recordings.is_there(Path(name))
 
 
 def _of_lab(name: str | None, owner: str, *, follow: bool, everything: bool) -> Source:
