@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,6 @@ from tests.integration.harness import IMAGE, VERSION, Person, docker, ended, lef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 # `root` without capabilities is held back by file modes as everybody is.
 HELD_BACK = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
@@ -74,17 +74,24 @@ def test_what_is_not_a_version_is_refused(eve: Person, version: str) -> None:
     assert ascii(version).strip("'") in result.sentence()
 
 
+def forgotten_candidates() -> set[str]:
+    """Images that were being made by a run whose folder is gone, and so the run: those that others make now are not."""
+    mark = '{{.ID}} {{index .Config.Labels "raft-labctl.image-state"}}'
+    ids = docker("image", "ls", "--all", "--quiet", "--filter", "label=raft-labctl.image-state").split()
+    said = [docker("image", "inspect", "--format", mark, one, check=False) for one in ids]
+    states = [line.split(" ", 1) for line in said if " candidate of " in line]
+    return {one for one, state in states if not Path(state.rpartition(" ")[2]).exists()}
+
+
 @pytest.mark.parametrize("source", ["debian", "registry", "release"])
 def test_a_version_that_does_not_exist_is_refused_by_each_source(eve: Person, source: str) -> None:
     # Where there is no network, the source is out of reach; where there is one, it has no such version.
-    before = docker("image", "ls", "-q", "--no-trunc")
+    before = forgotten_candidates()
     result = eve.run("up", new_name(), "--consul-version", "9.9.9", "--image-source", source)
-    assert result.code in (1, 2, 4)
+    assert result.code == 1
     assert "9.9.9" in result.sentence()
-    assert result.seconds < 120
-    assert "<none>" not in docker("image", "ls", "--filter", f"label={LABEL}")
     assert docker("image", "ls", "-q", "--no-trunc", "--filter", "label=raft-labctl.consul-version=9.9.9") == ""
-    assert before
+    assert forgotten_candidates() <= before
 
 
 @pytest.fixture
@@ -119,13 +126,13 @@ def test_a_binary_that_is_a_text_file_is_refused(eve: Person, tmp_path: Path) ->
     text = tmp_path / "consul"
     text.write_text("I am Consul, believe me.\n")
     result = eve.run("up", new_name(), "--binary", str(text))
-    assert result.code in (1, 2)
+    assert result.code == 2
     assert str(text) in result.sentence()
 
 
 def test_a_binary_that_is_not_there_is_refused(eve: Person, tmp_path: Path) -> None:
     result = eve.run("up", new_name(), "--binary", str(tmp_path / "consul"))
-    assert result.code in (1, 2)
+    assert result.code == 2
     assert str(tmp_path / "consul") in result.sentence()
 
 

@@ -16,7 +16,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.provision import processes, state
 from labctl.provision import run as run_file
 from labctl.provision.inventory import Inventory, of_this_machine
-from labctl.provision.run import PlaybookRun, failure_from
+from labctl.provision.run import PlaybookRun, Progress, failure_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +62,11 @@ def finished(runner: FakeRunner, *events: dict[str, Any], rc: int = 0, **options
     run = PlaybookRun("up.yml", of_this_machine("ada", {}), **options)
     run.finish()
     return run
+
+
+def told(run: PlaybookRun) -> list[Progress]:
+    """What a run that has ended had told meanwhile."""
+    return [item for item in run.progress() if item is not None]
 
 
 def records() -> list[Path]:
@@ -148,11 +153,13 @@ def test_the_sentence_of_the_task_that_failed_is_the_runs_sentence(runner: FakeR
 
 
 def test_a_failure_that_is_ignored_is_none(runner: FakeRunner) -> None:
-    finished(runner, event("runner_on_failed", res={"msg": "no"}, ignore_errors=True))
+    (item,) = told(finished(runner, event("runner_on_failed", res={"msg": "no"}, ignore_errors=True)))
+    assert item.failed is None
 
 
-def test_a_failure_that_was_rescued_is_none(runner: FakeRunner) -> None:
-    finished(runner, event("runner_on_failed", res={"msg": "the engine does not answer"}), rc=0)
+def test_a_failure_that_was_rescued_is_told_and_does_not_fail_the_run(runner: FakeRunner) -> None:
+    (item,) = told(finished(runner, event("runner_on_failed", res={"msg": "the engine does not answer"}), rc=0))
+    assert item.failed == "the engine does not answer"
 
 
 def test_a_run_that_worked_on_nothing_has_failed(runner: FakeRunner) -> None:
@@ -190,7 +197,11 @@ def test_what_breaks_in_runner_after_ansible_has_ended_well_is_no_failure(
 
 
 def test_an_event_of_an_unknown_shape_does_not_end_the_run(runner: FakeRunner) -> None:
-    finished(runner, {}, {"event": "runner_on_ok", "event_data": {"res": "text"}})
+    known = event("runner_on_ok", task="x", res={})
+    assert [
+        item.task
+        for item in told(finished(runner, {}, {"event": "runner_on_ok", "event_data": {"res": "text"}}, known))
+    ] == ["x"]
 
 
 def test_what_ansible_printed_is_kept_and_the_runs_folder_is_not(runner: FakeRunner) -> None:
