@@ -1,4 +1,7 @@
-"""Long, seeded trials with the fixtures of the integration tests; LABCTL_SOAK_SEED repeats a run."""
+"""Long, seeded trials with the fixtures of the integration tests.
+
+LABCTL_SOAK_SEED is the seed, LABCTL_SOAK_TRIALS the most trials of each kind.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.fixtures import ada, bob, image, module_names, name, names, people
+from tests.soak.trials import Trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,3 +34,9 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
             print(text, flush=True)  # noqa: T201 - the report is what a soak run is for
 
     return line
+
+
+@pytest.fixture
+def trials(seed: int, say: Callable[[str], None]) -> Callable[[str, int], Trials]:
+    """Make the trials of one kind: their name, and how many."""
+    return lambda name, count: Trials(name, count, seed, say)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.integration.harness import Person
+    from tests.soak.trials import Trials
 
 pytestmark = pytest.mark.soak
 KILLS_OF_LABCTL, KILLS_OF_HELPERS = 50, 20
@@ -26,37 +26,40 @@ LEASE_SECONDS = 3
 VERBS = (("isolate", "consul2"), ("partition", "consul1", "/", "consul2,consul3"), ("loss", "40", "consul3"))
 
 
-def test_every_network_is_clean_after_the_lease_or_one_heal(
-    ada: Person, names: Callable[[], str], seed: int, say: Callable[[str], None]
+def test_every_network_is_clean_after_one_heal_when_labctl_was_killed(
+    ada: Person, names: Callable[[], str], trials: Callable[[str, int], Trials]
 ) -> None:
-    chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
     lab = names()
     up(ada, lab)
-    say(
-        f"\nFaults of the network, seed {seed}: labctl killed {KILLS_OF_LABCTL} times, helpers {KILLS_OF_HELPERS} times"
-    )
-    clean = begun = 0
-    for _ in range(KILLS_OF_LABCTL):
-        verb = chance.choice(VERBS)
+    kills = trials("labctl killed while it breaks a network", KILLS_OF_LABCTL)
+    for trial in kills:
+        verb = trial.chance.choice(VERBS)
         process = ada.start("fault", *verb, "--lab", lab, "--for", "60s")
-        time.sleep(chance.uniform(0.05, 0.6))
+        time.sleep(trial.chance.uniform(0.05, 0.6))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        begun += any(not is_clean(lab, server) for server in NAMES)
+        begun = any(not is_clean(lab, server) for server in NAMES)
         ada.done("fault", "heal", "--lab", lab)
-        clean += all(is_clean(lab, server) for server in NAMES) and not helpers(lab)
-    say(f"  labctl: {clean} of {KILLS_OF_LABCTL} clean after one heal, {begun} of them had rules before it")
-    assert begun > 5
-    assert clean == KILLS_OF_LABCTL
-    for number in range(KILLS_OF_HELPERS):
-        ada.done("fault", "isolate", chance.choice(NAMES), "--lab", lab, "--for", f"{LEASE_SECONDS}s")
+        assert all(is_clean(lab, server) for server in NAMES), str(trial)
+        assert not helpers(lab), str(trial)
+        kills.record(trial, "with rules before the heal" if begun else "without", " ".join(verb))
+
+
+def test_every_network_is_clean_after_the_lease_or_one_heal_when_the_helper_was_killed(
+    ada: Person, names: Callable[[], str], trials: Callable[[str, int], Trials]
+) -> None:
+    lab = names()
+    up(ada, lab)
+    kills = trials("helpers killed", KILLS_OF_HELPERS)
+    for trial in kills:
+        server = trial.chance.choice(NAMES)
+        ada.done("fault", "isolate", server, "--lab", lab, "--for", f"{LEASE_SECONDS}s")
         docker("kill", *helpers(lab))
-        if number % 2:
+        if trial.number % 2:
             time.sleep(LEASE_SECONDS)
         ada.done("fault", "heal", "--lab", lab)
-        clean += all(is_clean(lab, server) for server in NAMES)
-    say(f"  helpers: {clean - KILLS_OF_LABCTL} of {KILLS_OF_HELPERS}")
-    assert clean == KILLS_OF_LABCTL + KILLS_OF_HELPERS
+        assert all(is_clean(lab, server) for server in NAMES), str(trial)
+        kills.record(trial, "clean", server)
 
 
 def test_a_hundred_leaders_are_killed_and_a_hundred_new_ones_elected(

@@ -1,67 +1,281 @@
-"""SIGKILL at twenty random moments of up and of down, Ctrl-C at ten: the next command puts everything right."""
+"""SIGKILL and Ctrl-C at random moments of up, down and workshop up: the next command puts everything right.
+
+They are on an engine of their own, because in some trials the engine is stopped (SIGSTOP) in the middle of it. Beside
+them stands a healthy lab with data, which nobody may touch.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.kills import UP, how_long, interrupt, kill, moments, must_come_up, must_go_down
+from tests.integration.fixtures import up
+from tests.integration.harness import Person, container, docker, left_of, new_name
+from tests.integration.kills import ORPHAN_SECONDS, UP, interrupt, moments, must_go_down
+from tests.integration.own_engine import OwnEngine
+from tests.integration.workshops import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from random import Random
 
-    from tests.integration.harness import Person
+    from tests.integration.harness import Result
+    from tests.soak.trials import Trials
 
 pytestmark = pytest.mark.soak
-KILLS = 20
+KILLS = {"up": 60, "up again": 40, "down": 50, "workshop up": 50}
 INTERRUPTS = 10
+SEATS = 3
+# What each command is given, and how long after that it may still take to say that it gave up.
+DEADLINE, GRACE = 30, 10.0
+STOPPED_SECONDS = 20.0
+"""The engine is stopped for no longer than this."""
+KEPT = "kept", "what nobody may lose"
 
 
 @pytest.fixture(scope="module")
-def seconds(ada: Person, module_names: Callable[[], str]) -> tuple[float, float]:
-    """How long `up` and `down` take here and now."""
-    lab = module_names()
-    return how_long(ada, "up", lab, *UP), how_long(ada, "down", lab)
+def engine(image: str) -> Iterator[OwnEngine]:
+    engine = OwnEngine(Path(tempfile.mkdtemp(prefix="labctl-", dir="/var/tmp")))
+    try:
+        engine.start()
+        engine.load(image)
+        yield engine
+    finally:
+        engine.remove()
+    assert engine.pids() == []
+
+
+@pytest.fixture(scope="module")
+def dora(engine: OwnEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    person = Person("dora", tmp_path_factory.mktemp("dora"), engine.inside, {"DOCKER_HOST": engine.host})
+    yield person
+    person.end_processes()
+
+
+@pytest.fixture(scope="module")
+def healthy(dora: Person) -> str:
+    """A lab with data that stands beside all trials."""
+    lab = new_name()
+    up(dora, lab)
+    write(dora, lab)
+    return lab
+
+
+def write(person: Person, lab: str) -> None:
+    person.done("exec", "--lab", lab, "consul1", "--", "consul", "kv", "put", *KEPT)
+
+
+def must_have(engine: OwnEngine, lab: str, what: str) -> None:
+    """Every server of a lab has the data."""
+    for server in ("consul1", "consul2", "consul3"):
+        words = ("exec", container(lab, server), "consul", "kv", "get", "-stale", KEPT[0])
+        assert docker(*words, host=engine.host, check=False) == KEPT[1], f"{what}: {server} of {lab}"
+
+
+@contextmanager
+def stopped(engine: OwnEngine, seconds: float) -> Iterator[None]:
+    """The engine takes connections and answers nobody, for that many seconds."""
+    assert engine.process is not None
+    pid = engine.process.pid
+    os.kill(pid, signal.SIGSTOP)
+    go_on = threading.Timer(seconds, os.kill, (pid, signal.SIGCONT))
+    go_on.start()
+    try:
+        yield
+    finally:
+        go_on.cancel()
+        os.kill(pid, signal.SIGCONT)
+        go_on.join()
+
+
+def strike(
+    person: Person, engine: OwnEngine, words: tuple[str, ...], chance: Random, longest: float
+) -> tuple[str, str]:
+    """End a command with SIGKILL at a random moment, sometimes while the engine is stopped.
+
+    Returns:
+        What kind of trial it was, and the moment in words.
+    """
+    process = person.start(*words)
+    seconds, group = chance.uniform(0, longest), chance.random() < 1 / 2
+    time.sleep(seconds)
+    moment = f"{seconds:.2f} s, {'process group' if group else 'labctl alone'}"
+    kind = "killed"
+    try:
+        if chance.random() < 1 / 4:
+            after = chance.uniform(0, STOPPED_SECONDS)
+            kind, moment = "killed, engine stopped", f"{moment}, engine stopped for {after:.0f} s"
+            with stopped(engine, after):
+                time.sleep(chance.uniform(0, min(after, 3.0)))
+                _kill(process.pid, group=group)
+                process.communicate(timeout=60)
+                in_time(person.run("ls"), "ls", moment)
+        else:
+            _kill(process.pid, group=group)
+            process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    return (kind if process.returncode == -signal.SIGKILL else f"{words[0]} had ended"), moment
+
+
+def _kill(pid: int, *, group: bool) -> None:
+    if group:
+        os.killpg(pid, signal.SIGKILL)
+    else:
+        os.kill(pid, signal.SIGKILL)
+
+
+def in_time(result: Result, what: str, moment: str) -> None:
+    assert result.seconds <= DEADLINE + GRACE, f"{moment}: {what} took {result.seconds:.1f} s"
+
+
+def nothing_is_left(person: Person, engine: OwnEngine, lab: str, moment: str, chance: Random) -> None:
+    """The next `down` that meets a running engine ends in time and leaves nothing, and nothing comes back."""
+    if chance.random() < 1 / 8:
+        seconds = chance.uniform(0, STOPPED_SECONDS)
+        with stopped(engine, seconds):
+            in_time(person.run("down", lab), f"down, the engine stopped for {seconds:.0f} s", moment)
+    result = person.run("down", lab)
+    assert result.code == 0, f"{moment}: down: {result.err}{result.out}"
+    in_time(result, "down", moment)
+    assert left_of(lab, engine.host) == [], moment
+    ends = time.monotonic() + ORPHAN_SECONDS
+    while person.processes():
+        assert time.monotonic() < ends, f"{moment}: orphans {person.processes()}"
+        time.sleep(0.1)
+    assert left_of(lab, engine.host) == [], f"{moment}: it came back"
+
+
+def _up(lab: str, *words: str) -> tuple[str, ...]:
+    return ("up", lab, *UP, "--timeout", str(DEADLINE), *words)
+
+
+@pytest.fixture(scope="module")
+def longest(dora: Person, healthy: str) -> dict[str, float]:
+    """How long the commands take here and now."""
+    assert healthy
+    lab = new_name()
+    made = Room(dora, seats=SEATS)
+    seconds = {
+        "up": dora.done(*_up(lab)).seconds,
+        "up again": dora.done("up", lab, "--pace", "teach").seconds,
+        "down": dora.done("down", lab).seconds,
+        "workshop up": made.done("up").seconds,
+    }
+    made.done("down")
+    return seconds
+
+
+def test_up_killed(
+    dora: Person,
+    engine: OwnEngine,
+    healthy: str,
+    longest: dict[str, float],
+    trials: Callable[[str, int], Trials],
+) -> None:
+    kinds = trials("up killed", KILLS["up"])
+    for trial in kinds:
+        lab = new_name()
+        kind, moment = strike(dora, engine, _up(lab), trial.chance, longest["up"])
+        parts = len(left_of(lab, engine.host))
+        if trial.number % 2:
+            again = dora.run(*_up(lab))
+            assert again.code == 0, f"{moment}: the next up: {again.err}{again.out}"
+            in_time(again, "up", moment)
+        nothing_is_left(dora, engine, lab, moment, trial.chance)
+        must_have(engine, healthy, moment)
+        kinds.record(trial, kind, f"{moment}: {parts} parts were there")
+
+
+def test_up_of_a_lab_with_data_killed(
+    dora: Person,
+    engine: OwnEngine,
+    longest: dict[str, float],
+    trials: Callable[[str, int], Trials],
+) -> None:
+    lab = new_name()
+    up(dora, lab)
+    write(dora, lab)
+    pace = "real"
+    kinds = trials("up of a lab with data killed", KILLS["up again"])
+    for trial in kinds:
+        pace = "teach" if pace == "real" else "real"
+        words = ("up", lab, "--pace", pace, "--timeout", str(DEADLINE))
+        kind, moment = strike(dora, engine, words, trial.chance, longest["up again"])
+        # At pace `teach` an election of servers that were made again takes longer than DEADLINE sometimes.
+        again = dora.run(*_up(lab))
+        assert again.code == 0, f"{moment}: the next up: {again.err}{again.out}"
+        pace = "real"
+        must_have(engine, lab, moment)
+        kinds.record(trial, kind, f"{moment}: the data is there")
+    must_have(engine, lab, "at the end")
+    dora.done("down", lab)
+    assert left_of(lab, engine.host) == []
+
+
+def test_down_killed(
+    dora: Person,
+    engine: OwnEngine,
+    healthy: str,
+    longest: dict[str, float],
+    trials: Callable[[str, int], Trials],
+) -> None:
+    kinds = trials("down killed", KILLS["down"])
+    for trial in kinds:
+        lab = new_name()
+        dora.done(*_up(lab))
+        kind, moment = strike(dora, engine, ("down", lab), trial.chance, longest["down"])
+        parts = len(left_of(lab, engine.host))
+        if trial.number % 2:
+            again = dora.run(*_up(lab))
+            assert again.code == 0, f"{moment}: the next up: {again.err}{again.out}"
+            in_time(again, "up", moment)
+        nothing_is_left(dora, engine, lab, moment, trial.chance)
+        must_have(engine, healthy, moment)
+        kinds.record(trial, kind, f"{moment}: {parts} parts were there")
+
+
+def test_workshop_up_killed(
+    dora: Person,
+    engine: OwnEngine,
+    healthy: str,
+    longest: dict[str, float],
+    trials: Callable[[str, int], Trials],
+) -> None:
+    kinds = trials("workshop up killed", KILLS["workshop up"])
+    for trial in kinds:
+        made = Room(dora, seats=SEATS)
+        kind, moment = strike(dora, engine, made.words("up"), trial.chance, longest["workshop up"])
+        if trial.number % 2:
+            again = made.run("up")
+            assert again.code == 0, f"{moment}: the next up: {again.err}{again.out}"
+            assert list(made.states().values()) == [True] * SEATS, moment
+        down = made.run("down")
+        assert down.code == 0, f"{moment}: down: {down.err}{down.out}"
+        left = [part for seat in ("01", "02", "03") for part in left_of(made.lab(seat), engine.host)]
+        assert left == [], moment
+        must_have(engine, healthy, moment)
+        kinds.record(trial, kind, moment)
 
 
 def test_ctrl_c_at_random_moments_of_up(
-    ada: Person, names: Callable[[], str], seconds: tuple[float, float], seed: int, say: Callable[[str], None]
+    ada: Person, names: Callable[[], str], seed: int, say: Callable[[str], None]
 ) -> None:
     lab = names()
-    say(f"\nCtrl-C, seed {seed}, {INTERRUPTS} moments of an `up` that takes {seconds[0]:.1f} s")
-    for moment in moments(seed, INTERRUPTS, seconds[0]):
+    longest = ada.done("up", lab, *UP).seconds
+    must_go_down(ada, lab, "first")
+    say(f"\nCtrl-C, seed {seed}, {INTERRUPTS} moments of an `up` that takes {longest:.1f} s")
+    for moment in moments(seed, INTERRUPTS, longest):
         what = interrupt(ada, lab, moment)
         say(f"  {what}")
         must_go_down(ada, lab, what)
     say(f"  {INTERRUPTS} of {INTERRUPTS} were interrupted, no orphan, nothing left")
-
-
-def test_up_killed_at_random_moments(
-    ada: Person, names: Callable[[], str], seconds: tuple[float, float], seed: int, say: Callable[[str], None]
-) -> None:
-    lab = names()
-    say(f"\nSIGKILL, seed {seed}, {KILLS} moments of an `up` that takes {seconds[0]:.1f} s")
-    for moment in moments(seed + 1, KILLS, seconds[0]):
-        what = kill(ada, "up", lab, moment)
-        say(f"  {what}")
-        # One half finishes the lab, the other removes what is there.
-        if moment.number % 2:
-            must_come_up(ada, lab, what)
-        must_go_down(ada, lab, what)
-    say(f"  {KILLS} of {KILLS}: the next up was ready, the next down left nothing")
-
-
-def test_down_killed_at_random_moments(
-    ada: Person, names: Callable[[], str], seconds: tuple[float, float], seed: int, say: Callable[[str], None]
-) -> None:
-    lab = names()
-    say(f"\nSIGKILL, seed {seed}, {KILLS} moments of a `down` that takes {seconds[1]:.1f} s")
-    for moment in moments(seed + 2, KILLS, seconds[1]):
-        must_come_up(ada, lab, f"before {moment}")
-        what = kill(ada, "down", lab, moment)
-        say(f"  {what}")
-        if moment.number % 2:
-            must_come_up(ada, lab, what)
-        must_go_down(ada, lab, what)
-    say(f"  {KILLS} of {KILLS}: the next down left nothing, the next up was ready")

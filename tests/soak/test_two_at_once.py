@@ -12,15 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.integration.harness import Person
+    from tests.soak.trials import Trials
 
 pytestmark = pytest.mark.soak
 ROUNDS = 10
 
 
 def test_two_labs_that_start_at_once_do_not_collide_in_ten_rounds(
-    ada: Person, bob: Person, names: Callable[[], str], say: Callable[[str], None]
+    ada: Person, bob: Person, names: Callable[[], str], trials: Callable[[str, int], Trials]
 ) -> None:
-    say(f"\nTwo labs at once, {ROUNDS} rounds")
-    for number in range(ROUNDS):
+    rounds = trials("two labs at once", ROUNDS)
+    for trial in rounds:
         came, went = two_at_once(ada, bob, names(), names())
-        say(f"  round {number + 1}: both ready after {came:.1f} s, both gone after {went:.1f} s, no collision")
+        rounds.record(trial, "no collision", f"both ready after {came:.1f} s, both gone after {went:.1f} s")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.kills import moments
 from tests.integration.workshops import room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.integration.harness import Person
+    from tests.soak.trials import Trials
 
 pytestmark = pytest.mark.soak
 KILLS, SEATS = 10, 10
@@ -23,26 +23,28 @@ KILLS, SEATS = 10, 10
 MANY = 45
 
 
-def test_ten_seats_killed_at_random_moments_of_up(ada: Person, seed: int, say: Callable[[str], None]) -> None:
+def test_ten_seats_killed_at_random_moments_of_up(ada: Person, trials: Callable[[str, int], Trials]) -> None:
     with room(ada, seats=SEATS) as made:
         longest = made.done("up").seconds
         made.done("down")
-        say(f"\nSIGKILL, seed {seed}, {KILLS} moments of an `up` of {SEATS} seats that takes {longest:.1f} s")
-        for moment in moments(seed, KILLS, longest):
+        kills = trials(f"up of {SEATS} seats killed", KILLS)
+        for trial in kills:
             process = ada.start(*made.words("up"))
-            time.sleep(moment.seconds)
-            if moment.group:
+            seconds = trial.chance.uniform(0, longest)
+            time.sleep(seconds)
+            if trial.chance.random() < 1 / 2:
                 os.killpg(process.pid, signal.SIGKILL)
             else:
                 process.kill()
             process.communicate(timeout=60)
             left = len(made.labs())
             again = made.run("up")
-            assert again.code == 0, f"{moment}: {again.out}{again.err}"
-            assert list(made.states().values()) == [True] * SEATS, str(moment)
-            say(f"  {moment}: {left} labs were there; the next up was ready after {again.seconds:.1f} s")
+            assert again.code == 0, f"after {seconds:.2f} s: {again.out}{again.err}"
+            assert list(made.states().values()) == [True] * SEATS, f"after {seconds:.2f} s"
             made.done("down")
-            assert made.left() == [], str(moment)
+            assert made.left() == [], f"after {seconds:.2f} s"
+            said = f"after {seconds:.2f} s: {left} labs were there; the next up was ready after {again.seconds:.1f} s"
+            kills.record(trial, "put right", said)
 
 
 def test_forty_five_seats_on_one_host_are_ready_and_apart(ada: Person, say: Callable[[str], None]) -> None:
