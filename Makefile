@@ -9,6 +9,8 @@ ARGS ?=
 PYTEST ?=
 # One scenario instead of all, as in: make molecule SCENARIO=docker_engine
 SCENARIO ?=
+# A consul binary for every live test, as in: make soak CONSUL=./consul
+CONSUL ?=
 # How often `make fuzz` tries.
 TRIES ?= 200000
 
@@ -69,15 +71,16 @@ browser: venv-dev ## Pages in a real Chromium.
 
 .PHONY: integration
 integration: venv-dev engine test-tools ## Tests with real Docker and real Consul.
-	sh scripts/with-docker.sh pytest tests/integration $(PYTEST)
+	sh scripts/with-docker.sh sh scripts/integration.sh $(PYTEST)
 
 .PHONY: molecule
 molecule: venv-dev engine test-tools ## Every role on its own, and the whole lesson.
-	sh scripts/with-docker.sh molecule --base-config .config/molecule/config.yml test \
-	  $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
+	sh scripts/with-docker.sh sh scripts/molecule.sh $(SCENARIO)
 
 .PHONY: soak
-soak: venv-dev engine test-tools ## Long, seeded trials; not part of `make test`.
+soak: export LABCTL_TEST_CONSUL := $(if $(CONSUL),$(abspath $(CONSUL)))
+soak: venv-dev engine test-tools ## Long, seeded trials; with CONSUL=FILE also every live test, all with that binary.
+	$(if $(CONSUL),sh scripts/with-docker.sh sh scripts/integration.sh --ignore tests/integration/test_image.py $(PYTEST))
 	sh scripts/with-docker.sh pytest -m soak tests/soak $(PYTEST)
 
 .PHONY: fuzz

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tests.integration.disturbed import lab, lab_of_module
 from tests.integration.fixtures import ada, bob, image, module_names, name, names, people
 
+if TYPE_CHECKING:
+    import pytest
+
 __all__ = ["ada", "bob", "image", "lab", "lab_of_module", "module_names", "name", "names", "people"]
+
+# Where files run side by side, who begins last ends last: these take minutes.
+LONGEST = ("test_workshop_hosts", "test_image", "test_workshop", "test_profiles", "test_ssh_hosts", "test_owners")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    place = {f"{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))

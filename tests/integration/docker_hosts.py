@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-RANGE = ipaddress.IPv4Network("10.219.0.0/16")
+# Beside what labs and workshops take their subnets from: 10.213.0.0/16 and 10.216.0.0/13.
+RANGE = ipaddress.IPv4Network("10.211.0.0/16")
 PREFIX = 26
 SSH_PORT = 22
 SSH_SECONDS = 20

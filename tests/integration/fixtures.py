@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.harness import IMAGE, LABCTL, VERSION, Person, docker, new_name, remove_lab
+from tests.integration.harness import CONSUL, IMAGE, LABCTL, VERSION, Person, docker, new_name, remove_lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,8 +26,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     # Workers of pytest-xdist share the folder above their own: one of them makes the image, the others wait for it.
     with (tmp_path_factory.getbasetemp().parent / "image.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not docker("image", "ls", "-q", IMAGE):
-            Person("builder", tmp_path_factory.mktemp("builder")).done("image", "build", "--consul-version", VERSION)
+        builder = Person("builder", tmp_path_factory.mktemp("builder"))
+        if CONSUL:
+            builder.done("image", "build", "--source", "binary", "--binary", CONSUL)
+        elif not docker("image", "ls", "-q", IMAGE):
+            builder.done("image", "build", "--consul-version", VERSION)
     return IMAGE
 
 

@@ -28,7 +28,19 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(sys.executable).parent
 LABCTL = SCRIPTS / "labctl"
-VERSION = "1.8.7"
+
+
+def _version_of(binary: str) -> str:
+    """What a consul binary says that it is."""
+    said = subprocess.run([binary, "version"], capture_output=True, text=True, check=True).stdout
+    found = re.match(r"Consul v(\S+)", said)
+    assert found, f"{binary} does not say its version: {said}"
+    return found[1]
+
+
+CONSUL = os.environ.get("LABCTL_TEST_CONSUL", "")
+"""A consul binary that all labs of the tests run instead of Debian's, as `make soak CONSUL=FILE` has it."""
+VERSION = _version_of(CONSUL) if CONSUL else "1.8.7"
 IMAGE = f"raft-labctl/consul:{VERSION}"
 SECONDS = 180
 MARK = "LABCTL_TEST_MARK"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from labctl.engine.labs import Lab
     from tests.integration.harness import Person
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 4
 PORT = 9300
 SLOW_BYTES = 8000

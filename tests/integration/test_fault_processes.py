@@ -163,6 +163,7 @@ def test_heal_is_safe_to_repeat_and_says_that_there_is_nothing(ada: Person, lab:
     assert broken(ada, lab, "heal") == {"lab": lab, "changed": False, "healed": [], "started": []}
 
 
+@pytest.mark.alone
 def test_each_verb_answers_at_once_also_beside_a_frozen_server(ada: Person, lab: str) -> None:
     broken(ada, lab, "pause", "consul3")
     begun = time.monotonic()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tests.integration.harness import Person
 
+pytestmark = pytest.mark.alone
+
 SEED = 2015
 COUNT = 3
 SERVERS = 3

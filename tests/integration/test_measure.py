@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.alone
+
 HEARTBEAT = 1.0
 # A leader is heard all 50 to 100 ms; on a busy machine an answer may be late.
 SLACK = 0.15

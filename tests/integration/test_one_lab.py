@@ -174,6 +174,7 @@ def test_logs_of_raft_are_merged_by_time_and_have_every_server(ada: Person, lab:
     assert all(line.startswith("consul2 ") for line in one)
 
 
+@pytest.mark.alone
 def test_a_followed_log_shows_the_next_election_as_it_happens_and_ends_with_ctrl_c(
     ada: Person, lab: str, first: dict[str, Any]
 ) -> None:
