@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+# Who pressed Tab does not wait for an engine that hangs.
+COMPLETION_SECONDS = 2.0
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
@@ -58,7 +60,7 @@ def _complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str)
     from labctl.show.style import harmless
 
     try:
-        found = labs.list_labs(client.connect())
+        found = labs.list_labs(client.connect().hurried(COMPLETION_SECONDS))
     except LabctlError:
         return []
     return [

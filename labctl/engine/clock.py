@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from labctl.engine.client import explained
+from labctl.engine.client import TIMEOUT_SECONDS, explained
 from labctl.engine.place import HERE, Place
 from labctl.portable.docker_api import Engine
 
@@ -28,7 +28,7 @@ def difference(place: Place = HERE) -> Difference | None:
     """Ask an engine what time it is; None where it does not say. Raises LabctlError."""
     begin = datetime.now(UTC)
     with explained(place):
-        said: Any = Engine(path=place.socket).get("/info", doing="asking for the time")
+        said: Any = Engine(TIMEOUT_SECONDS, place.socket).get("/info", doing="asking for the time")
     end = datetime.now(UTC)
     try:
         there = datetime.fromisoformat(said["SystemTime"])

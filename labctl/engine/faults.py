@@ -32,6 +32,8 @@ LABEL_WORDS = lab_names.LABEL_PREFIX + "fault-words"
 LABEL_TARGET = lab_names.LABEL_PREFIX + "fault-target"
 LABEL_UNTIL = lab_names.LABEL_PREFIX + "fault-until"
 AT_ONCE = 8
+# Stopping a server, the longest of what is asked here, takes five seconds and a moment.
+CHANGE_SECONDS = 30.0
 LAST_LINES = 2000
 """More than a server writes between the line of a fault and its end."""
 NOTE = 'printf "%s\\n" "$0" > /proc/1/fd/2'
@@ -177,7 +179,7 @@ def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | Non
 
 
 def _engine_of(place: Place) -> Engine:
-    return Engine(path=place.socket)
+    return Engine(CHANGE_SECONDS, place.socket)
 
 
 def signal(verb: str, servers: Iterable[Server]) -> None:

@@ -6,13 +6,16 @@ from labctl.engine import client as engine
 from labctl.engine.labs import find_lab, leftovers
 from labctl.errors import LabctlError
 
+# Who pressed Ctrl-C because the engine hangs does not want to wait for it once more.
+SECONDS = 2.0
+
 
 def state_in_a_sentence(name: str | None) -> str:
     """Say what is there of a lab after Ctrl-C. Never raises LabctlError: then it says only what to do."""
     if name is None:
         return "Interrupted: `labctl ls` shows what is there, and the next `labctl up` or `labctl down` puts it right."
     try:
-        client = engine.connect()
+        client = engine.connect().hurried(SECONDS)
         lab = find_lab(client, name)
         rest = lab is None and name in leftovers(client)
     except LabctlError:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import shutil
+import time
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.error import HTTPError
 
 from ansible.module_utils.image_binary import sha256_of, sum_for
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 # A list of checksums is some kilobytes: whatever is longer is something else.
 _SUMS_LIMIT = 1 << 20
+# A release's zip has 40 to 100 MB.
+_ZIP_LIMIT, _PIECE = 1 << 30, 1 << 20
+# All of it may take so many times as long as the server may be silent.
+_WHOLE_TIMES = 10
 
 
 class ReleaseError(Exception):
@@ -34,7 +39,7 @@ class Release:
         version: in full.
         architecture: as HashiCorp names it (`amd64`).
         ca: a file of certificates, or empty for the system's own.
-        timeout: how long the server may be silent, seconds.
+        timeout: how long the server may be silent, seconds; all of the zip may take ten times as long.
     """
 
     base: str
@@ -65,7 +70,7 @@ def fetch(release: Release, place: Path) -> Path:
             raise ReleaseError(f"{sums_url} lists no checksum for {release.file}, so it is not taken.")
         archive = place / "consul.zip"
         with _open(release, url) as answer, archive.open("wb") as file:
-            shutil.copyfileobj(answer, file, 1 << 20)
+            _copy(answer, file, time.monotonic() + release.timeout * _WHOLE_TIMES)
             length = answer.headers.get("Content-Length")
         size = archive.stat().st_size
         if length is not None and size != int(length):
@@ -81,6 +86,18 @@ def fetch(release: Release, place: Path) -> Path:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ReleaseError(no_space(place)) from error
         raise ReleaseError(f"{url} could not be read to its end ({error}): try again.") from error
+
+
+def _copy(answer: Any, file: IO[bytes], ends: float) -> None:
+    """Write down what comes: a server that sends a byte now and then is never silent. Raises OSError."""
+    size = 0
+    while piece := answer.read1(_PIECE):
+        size += len(piece)
+        if size > _ZIP_LIMIT:
+            raise OSError(f"it has more than {_ZIP_LIMIT} bytes")
+        if time.monotonic() > ends:
+            raise OSError(f"{size} bytes came in all the time that it may take")
+        file.write(piece)
 
 
 def _open(release: Release, url: str) -> Any:

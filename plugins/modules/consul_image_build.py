@@ -67,7 +67,8 @@ options:
     type: str
     default: /var/tmp
   timeout:
-    description: How long a server may be silent, in seconds. All of mmdebstrap may take ten times as long.
+    description: How long a server may be silent, in seconds. A whole download, and all of mmdebstrap, may take
+      ten times as long.
     type: int
     default: 60
   dockerfile:

@@ -281,6 +281,28 @@ def test_a_release_that_is_not_is_refused(
         _fetch(monkeypatch, tmp_path, sums, archive)
 
 
+class _Endless(_Answer):
+    """A download that goes on, so many bytes at a time."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(b"")
+        self._piece = b"x" * size
+
+    def read1(self, _size: int | None = -1, /) -> bytes:
+        return self._piece
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"), [("_WHOLE_TIMES", "bytes came in all the time that it may take"), ("_ZIP_LIMIT", "more than 0")]
+)
+def test_a_release_that_goes_on_without_an_end_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, words: str
+) -> None:
+    monkeypatch.setattr(image_release, limit, 0.02)
+    with pytest.raises(image_release.ReleaseError, match=rf"could not be read to its end \(.*{words}"):
+        _fetch(monkeypatch, tmp_path, _sums(b"x"), _Endless(1))
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

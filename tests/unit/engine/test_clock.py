@@ -20,7 +20,8 @@ def saying(monkeypatch: pytest.MonkeyPatch, module: Any, said: Any) -> list[dict
     asked: list[dict[str, Any]] = []
 
     class Engine:
-        def __init__(self, path: str | None = None) -> None:
+        def __init__(self, timeout: float, path: str | None = None) -> None:
+            assert timeout <= 30
             assert path is None
 
         def get(self, path: str, **_: Any) -> Any:

@@ -85,7 +85,7 @@ class Docker:
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
     made = Docker(tmp_path)
-    monkeypatch.setattr(faults, "Engine", lambda **_: made)
+    monkeypatch.setattr(faults, "Engine", lambda *_: made)
     return made
 
 

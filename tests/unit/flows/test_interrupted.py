@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from labctl.flows.interrupted import state_in_a_sentence
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
+from tests.unit.slow_servers import SlowServer, short_folder
 
 
 @pytest.fixture
@@ -43,3 +46,14 @@ def test_without_a_name_it_says_what_to_do() -> None:
 def test_without_an_engine_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     assert "`labctl up ada` finishes the lab ada" in state_in_a_sentence("ada")
+
+
+def test_an_engine_that_hangs_is_not_waited_for_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    with short_folder() as folder:
+        server = SlowServer(folder)
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{server.path}")
+        begun = time.monotonic()
+        said = state_in_a_sentence("ada")
+        server.close()
+    assert time.monotonic() - begun < 5
+    assert said == "Interrupted: `labctl up ada` finishes the lab ada, `labctl down ada` removes it."
