@@ -10,15 +10,15 @@ import contextlib
 import hashlib
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine.place import HERE, Place
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable.docker_api import DEFAULT_SOCKET, DockerError, Engine, plain_socket
+from labctl.portable.docker_api import DEFAULT_SOCKET, DockerError, Engine, docker_folder, plain_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import docker
 
@@ -133,7 +133,7 @@ def address() -> str | None:
         return host
     if plain_socket() is not None:
         return None
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    folder = docker_folder()
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         named = os.environ.get("DOCKER_CONTEXT") or _read(folder / "config.json")["currentContext"]
         # The docker command keeps each context in a folder that is named by its checksum.

@@ -115,15 +115,17 @@ def _image() -> Finding:
 
 
 def _state() -> Finding:
-    folder = state.state_folder()
+    fix = "export XDG_STATE_HOME=/a/writable/folder"
+    try:
+        folder = state.state_folder()
+    except LabctlError:
+        return Finding("state folder", ok=False, found="this process's user has no home", fix=fix)
     existing = folder
     while not existing.exists():
         existing = existing.parent
     if os.access(existing, os.W_OK | os.X_OK) and existing.is_dir():
         return Finding("state folder", ok=True, found=str(folder))
-    return Finding(
-        "state folder", ok=False, found=f"{existing} cannot be written", fix="export XDG_STATE_HOME=/a/writable/folder"
-    )
+    return Finding("state folder", ok=False, found=f"{existing} cannot be written", fix=fix)
 
 
 def _disk() -> Finding:

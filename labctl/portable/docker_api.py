@@ -36,6 +36,14 @@ _FRAME = struct.Struct(">BxxxL")
 _NO_ENGINE = "Cannot connect to the Docker daemon"
 
 
+def docker_folder() -> Path:
+    """The folder with the docker command's settings; a user without a home has none, and so no settings."""
+    try:
+        return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    except (RuntimeError, KeyError):
+        return Path(os.devnull)
+
+
 def plain_socket() -> str | None:
     """The socket that the docker command would use here; None where it would use anything but a plain one."""
     host = os.environ.get("DOCKER_HOST", "")
@@ -43,7 +51,7 @@ def plain_socket() -> str | None:
         return host.removeprefix("unix://") if host.startswith("unix://") else None
     context = os.environ.get("DOCKER_CONTEXT", "")
     if not context:
-        folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+        folder = docker_folder()
         try:
             context = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("currentContext", "")
         except (OSError, ValueError, AttributeError):

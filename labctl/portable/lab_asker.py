@@ -12,6 +12,7 @@ ASKER = "LABCTL_ASKER"
 """Environment variable with labctl's process, as `name_of` has it. Ansible that nobody started so has none."""
 # Of /proc/PID/stat behind the command's name: the state, and when the process started.
 _STATE, _STARTED = 0, 19
+_MOST_DIGITS = 10
 
 
 def name_of(pid: int) -> str:
@@ -27,4 +28,8 @@ def name_of(pid: int) -> str:
 def is_gone() -> bool:
     """Whether a labctl started this and is not there any more; false where nobody can tell."""
     asker = os.environ.get(ASKER, "")
-    return bool(asker) and name_of(int(asker.split()[0])) != asker
+    pid = asker.partition(" ")[0]
+    # What is no process was not written by labctl, and tells nothing.
+    if not (pid.isascii() and pid.isdecimal() and len(pid) <= _MOST_DIGITS):
+        return False
+    return name_of(int(pid)) != asker

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from configparser import ConfigParser
 from pathlib import Path
 
 from labctl.errors import LabctlError
@@ -17,3 +19,19 @@ def content_root() -> Path:
     raise LabctlError(
         f"labctl's playbooks are not beside {_PACKAGE}: this installation is incomplete, so install raft-labctl again."
     )
+
+
+# Where Ansible looks for code that our playbooks name.
+_CODE = ("roles_path", "library", "module_utils", "filter_plugins", "action_plugins")
+
+
+def own_settings() -> dict[str, str]:
+    """Variables with which Ansible runs our code, whatever ansible.cfg is in the current folder and whatever is set."""
+    root = content_root()
+    config = ConfigParser(interpolation=None)
+    config.read(root / "ansible.cfg", encoding="utf-8")
+    found = {"ANSIBLE_CONFIG": str(root / "ansible.cfg"), "ANSIBLE_STRATEGY": "linear", "ANSIBLE_GATHERING": "explicit"}
+    for name in _CODE:
+        if folders := config.get("defaults", name, fallback=""):
+            found[f"ANSIBLE_{name.upper()}"] = os.pathsep.join(str(root / one) for one in folders.split(":"))
+    return found

@@ -14,6 +14,7 @@ from typing import Any
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import bounded_process
 from labctl.portable.templates import Template
+from labctl.provision.content import own_settings
 
 GROUP = "labs"
 # An inventory may be a script that asks somebody else.
@@ -133,7 +134,7 @@ def labs_in(path: Path) -> dict[str, dict[str, Any]]:
     words = [str(program), "-i", str(path.resolve()), "--list"]
     try:
         done = bounded_process.run(
-            words, LIST_SECONDS, env=os.environ | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
+            words, LIST_SECONDS, env=os.environ | own_settings() | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
         )
     except bounded_process.NotEndedError as error:
         raise LabctlError(

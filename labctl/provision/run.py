@@ -19,7 +19,7 @@ import ansible_runner
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import lab_asker, lock_holder
 from labctl.provision import processes, state
-from labctl.provision.content import content_root
+from labctl.provision.content import content_root, own_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,10 +81,10 @@ class _Seen:
     open: dict[str, str] = field(default_factory=dict)
 
 
-def _environment(root: Path, folder: Path) -> dict[str, str]:
+def _environment(folder: Path) -> dict[str, str]:
     scripts = sysconfig.get_path("scripts")
     env = {
-        "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
+        **own_settings(),
         "ANSIBLE_HOME": str(folder / "ansible"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_REMOTE_TEMP": str(folder / "remote"),
@@ -155,7 +155,7 @@ class PlaybookRun:
             "skip_tags": "always" if tags else None,
             "forks": forks,
             "cmdline": "--check --diff" if check else None,
-            "envvars": _environment(root, self._folder) | ({} if sources else OWN_INVENTORY),
+            "envvars": _environment(self._folder) | ({} if sources else OWN_INVENTORY),
             "quiet": True,
             "event_handler": self._on_event,
             "cancel_callback": self._cancelled.is_set,

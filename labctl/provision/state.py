@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from labctl.errors import LabctlError
+from labctl.errors import ExitCode, LabctlError
 from labctl.portable import file_lock
 
 KEPT_RECORDS = 20
@@ -21,9 +21,18 @@ _OLD_SECONDS = 24 * 3600.0
 
 
 def state_folder() -> Path:
-    """`$XDG_STATE_HOME/raft-labctl`, by default `~/.local/state/raft-labctl` (XDG Base Directory Specification)."""
+    """`$XDG_STATE_HOME/raft-labctl`, by default `~/.local/state/raft-labctl` (XDG Base Directory Specification).
+
+    Raises LabctlError where this process's user has no home.
+    """
     base = os.environ.get("XDG_STATE_HOME")
-    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "state"
+    try:
+        root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "state"
+    except (RuntimeError, KeyError):
+        raise LabctlError(
+            "Cannot keep anything: this process's user has no home. Name a folder of yours with XDG_STATE_HOME.",
+            ExitCode.USAGE,
+        ) from None
     return root / "raft-labctl"
 
 

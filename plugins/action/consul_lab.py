@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
 import ansible.module_utils
@@ -45,7 +45,8 @@ def with_seed(arguments: dict[str, Any]) -> dict[str, Any]:
         return rest
     from ansible.module_utils import seat_secrets  # noqa: PLC0415 - found once `load` has named our folders
 
-    path = str(Path(str(arguments["seed_file"])).expanduser())
+    # A user without a home has no `~`: then it is a file's name, and not there.
+    path = os.path.expanduser(str(arguments["seed_file"]))  # noqa: PTH111 - pathlib raises
     return {**rest, "seed": seat_secrets.read_seed(path).hex()}
 
 

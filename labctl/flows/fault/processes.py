@@ -8,8 +8,10 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import labctl
 from labctl.engine import faults
 from labctl.engine.faults import ActiveFault
 from labctl.errors import LabctlError
@@ -18,7 +20,7 @@ from labctl.flows.fault.scene import Asked, broken, look
 from labctl.raft import fault_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from labctl.engine.labs import Lab, Server
     from labctl.show.steps import Steps
@@ -34,6 +36,11 @@ _PROCESS = {
 # In which state the fault of a verb leaves a server, and Docker's verb that ends that state.
 _LEFT = {"kill": "exited", "stop": "exited", "pause": "paused"}
 _BACK = {"paused": "unpause", "exited": "start", "created": "start", "dead": "start"}
+
+# This very labctl, however it was installed: -P leaves the current folder out of where Python looks for code.
+_FOUND_HERE = str(Path(labctl.__file__).resolve().parent.parent)
+_START = "import sys; sys.path.append(sys.argv.pop(1)); from labctl.__main__ import main; main()"
+_THIS_LABCTL = (sys.executable, "-P", "-c", _START, _FOUND_HERE)
 
 
 @dataclass(frozen=True)
@@ -163,15 +170,32 @@ def _noted(server: Server) -> fault_lines.Noted | None:
     return None
 
 
+def _from_anywhere(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same environment for a process in another folder: what the docker command would look for in this one."""
+    found = dict(environment)
+    for name in ("DOCKER_CONFIG", "DOCKER_CERT_PATH"):
+        if found.get(name):
+            found[name] = os.path.abspath(found[name])  # noqa: PTH100 - links stay as they are
+    host, socket, path = found.get("DOCKER_HOST", "").partition("unix://")
+    if socket and not host and path:
+        found["DOCKER_HOST"] = f"unix://{os.path.abspath(path)}"  # noqa: PTH100
+    # An empty or a relative entry would be looked for in the other folder.
+    if path := found.pop("PYTHONPATH", ""):
+        found["PYTHONPATH"] = os.pathsep.join(one for one in path.split(os.pathsep) if os.path.isabs(one))  # noqa: PTH117
+    return found
+
+
 def _heal_later(fault: str, seconds: float, lab: Lab, asked: Asked) -> None:
     """Heal a fault when its lease is over: by a process of its own, which ends with no terminal.
 
     Only Docker can start a container, and nothing in a lab may talk to Docker.
     """
-    heal = [sys.executable, "-m", "labctl", "fault", "heal", fault, "--lab", lab.name]
+    heal = [*_THIS_LABCTL, "fault", "heal", fault, "--lab", lab.name]
     subprocess.Popen(
         ["/bin/sh", "-c", 'sleep "$0"; exec "$@"', f"{seconds}", *heal],
-        env={**os.environ, "LABCTL_OWNER": asked.owner},
+        env={**_from_anywhere(os.environ), "LABCTL_OWNER": asked.owner},
+        # It holds no folder, and takes no code from the one in which somebody typed.
+        cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -23,6 +23,7 @@ from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.unit.stand_ins import FakeCluster, FakeDocker
 
@@ -478,3 +479,41 @@ def test_a_shell_completes_commands() -> None:
         [sys.executable, "-m", "labctl"], env=environment, capture_output=True, text=True, check=False
     )
     assert process.stdout.split() == ["plain,stop", "plain,start", "plain,status", "plain,story"]
+
+
+# -- a user without a home ---------------------------------------------------------------------------------------
+
+NOBODY = """
+import os, pathlib, sys
+os.environ.pop("HOME", None); os.environ.pop("XDG_STATE_HOME", None); os.environ.pop("DOCKER_HOST", None)
+os.environ["LABCTL_OWNER"] = "nobody"
+pathlib.Path.home = classmethod(lambda _: (_ for _ in ()).throw(RuntimeError("Could not determine home directory.")))
+os.path.expanduser = lambda path: path
+from labctl.engine import client
+from labctl.portable import docker_api
+docker_api.DEFAULT_SOCKET = client.DEFAULT_SOCKET = "/nothing/docker.sock"
+from labctl.cli.main import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ls"], ["status"], ["up"], ["down"], ["logs"], ["doctor"], ["image", "ls"], ["bundle", "save"],
+        ["fault", "kill", "leader"], ["chaos"], ["measure", "failover"], ["verify"], ["story"], ["members"],
+        ["workshop", "plan"], ["workshop", "up"], ["workshop", "down"], ["workshop", "status"], ["workshop", "cards"],
+        ["workshop", "secret", "--output", "copy"], ["workshop", "inventory"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_user_without_a_home_is_told_what_to_set_or_needs_none(words: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "workshop.yml"
+    file.write_text("workshop: w\nseats: 1\n", encoding="utf-8")
+    process = subprocess.run(
+        [sys.executable, "-c", NOBODY, *words], text=True, check=False, capture_output=True, cwd=tmp_path, timeout=60
+    )
+    assert "does not know" not in process.stderr
+    assert "Traceback" not in process.stderr
+    assert process.returncode in {0, 1, 2, 3}
+    assert len(process.stderr.splitlines()) <= 1

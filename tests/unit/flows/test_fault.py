@@ -144,7 +144,7 @@ def test_a_fault_of_a_process_is_healed_by_its_name_when_its_lease_is_over(docke
     assert docker.signals == [("kill", ["consul1"])]
     (words,) = docker.later
     assert words[3] == "30"
-    assert words[-6:] == ["labctl", "fault", "heal", result["fault"], "--lab", "ada"]
+    assert words[-5:] == ["fault", "heal", result["fault"], "--lab", "ada"]
     ((servers, line),) = docker.notes
     assert (servers, f"id={result['fault']} " in line) == (["consul1"], True)
     flow.process("kill", "consul2", ASKED, Told())

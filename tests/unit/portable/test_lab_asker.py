@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import TYPE_CHECKING
+
+import pytest
 
 from labctl.portable import lab_asker
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_who_is_there_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +26,9 @@ def test_a_process_that_ended_and_another_of_its_number_are_not_it(monkeypatch: 
     assert lab_asker.is_gone()
     monkeypatch.setenv(lab_asker.ASKER, f"{os.getpid()} 1")
     assert lab_asker.is_gone()
+
+
+@pytest.mark.parametrize("asker", ["x", "-1 5", "1_0 5", "²", " 1", "9" * 5000, "9" * 11])
+def test_what_is_no_process_tells_nothing(asker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(lab_asker.ASKER, asker)
+    assert not lab_asker.is_gone()

@@ -15,7 +15,8 @@ import pytest
 from labctl.errors import ExitCode, LabctlError
 from labctl.provision import processes, state
 from labctl.provision import run as run_file
-from labctl.provision.inventory import Inventory, of_this_machine
+from labctl.provision.content import content_root, own_settings
+from labctl.provision.inventory import Inventory, labs_in, of_this_machine
 from labctl.provision.run import PlaybookRun, Progress, failure_from
 
 if TYPE_CHECKING:
@@ -439,3 +440,32 @@ def test_for_whom_a_task_waits_is_told_apart_from_what_ansible_prints(runner: Fa
     run = PlaybookRun("up.yml", of_this_machine("ada", {}))
     assert [item.waits for item in run.progress() if item is not None] == [words, "", ""]
     run.finish()
+
+
+def test_neither_a_folder_nor_a_variable_decides_which_code_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ansible.cfg").write_text("[defaults]\nroles_path = evil\nstrategy = free\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ANSIBLE_ROLES_PATH", "/evil")
+    found = own_settings()
+    root = content_root()
+    assert found["ANSIBLE_CONFIG"] == str(root / "ansible.cfg")
+    assert found["ANSIBLE_ROLES_PATH"] == str(root / "roles")
+    assert found["ANSIBLE_MODULE_UTILS"] == f"{root}/plugins/module_utils:{root}/labctl/portable"
+    assert {"ANSIBLE_LIBRARY", "ANSIBLE_FILTER_PLUGINS", "ANSIBLE_ACTION_PLUGINS", "ANSIBLE_STRATEGY"} <= set(found)
+
+
+def test_an_inventory_is_read_with_our_settings_and_not_those_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plugins").mkdir()
+    evil = f"open({str(tmp_path / 'pwned')!r}, 'w')\n"
+    (tmp_path / "plugins" / "evil.py").write_text(evil, encoding="utf-8")
+    config = "[defaults]\nvars_plugins = plugins\nvars_plugins_enabled = evil,host_group_vars\n"
+    (tmp_path / "ansible.cfg").write_text(config, encoding="utf-8")
+    tmp_path.chmod(0o755)
+    (tmp_path / "hosts.yml").write_text("labs: {hosts: {ada: {ansible_connection: local}}}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert set(labs_in(tmp_path / "hosts.yml")) == {"ada"}
+    assert not (tmp_path / "pwned").exists()
