@@ -1,0 +1,34 @@
+"""Where the role consul_lab keeps a lab's files: in the state folder of whoever is on the Docker host."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+DEFAULTS = Path(__file__).resolve().parents[3] / "roles" / "consul_lab" / "defaults" / "main.yml"
+
+
+@pytest.mark.parametrize(("state", "here"), [("/mine", "/mine"), ("", "~/.local/state")])
+def test_a_state_folder_of_this_machine_is_none_of_another_one(tmp_path: Path, state: str, here: str) -> None:
+    connections = {"here": {"ansible_connection": "local"}, "far": {"ansible_connection": "ssh"}, "usual": {}}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"labs": {"hosts": connections}}), encoding="utf-8")
+    play = {
+        "hosts": "labs",
+        "gather_facts": False,
+        "vars_files": [str(DEFAULTS)],
+        "tasks": [{"ansible.builtin.debug": {"var": "consul_lab_directory"}, "name": "Tell"}],
+    }
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+    words = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml"]
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    env |= {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "XDG_STATE_HOME": state}
+    done = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    hosts = json.loads(done.stdout)["plays"][0]["tasks"][0]["hosts"]
+    told = {name: one["consul_lab_directory"] for name, one in hosts.items()}
+    usual = "~/.local/state/raft-labctl/labs"
+    assert told == {"here": f"{here}/raft-labctl/labs/here", "far": f"{usual}/far", "usual": f"{usual}/usual"}
