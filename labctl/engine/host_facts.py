@@ -13,6 +13,7 @@ from labctl.engine import strangers
 from labctl.engine.client import explained
 from labctl.engine.images import list_images
 from labctl.portable import host_routes, lab_names, label_values
+from labctl.portable.docker_api import subnets_of
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
@@ -106,8 +107,7 @@ def _kib(text: str) -> int:
 
 
 def _network(one: dict[str, Any]) -> dict[str, Any]:
-    subnets = [config["Subnet"] for config in one["IPAM"].get("Config") or [] if ":" not in config.get("Subnet", ":")]
-    return {"name": one["Name"], "subnets": subnets, "lab": (one.get("Labels") or {}).get(f"{_LABEL}lab")}
+    return {"name": one["Name"], "subnets": subnets_of(one), "lab": (one.get("Labels") or {}).get(f"{_LABEL}lab")}
 
 
 def _marks(labels: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:

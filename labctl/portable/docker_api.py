@@ -23,7 +23,7 @@ from .bounded_process import end
 from .timed_http import TimedConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 # A stop waits ten seconds for each server, a `consul leave` up to thirty.
@@ -329,6 +329,12 @@ class Engine:
         said = _output(self.ask("POST", f"{path}/start", body={"Detach": False, "Tty": False}, doing=doing))
         code = self.get(f"{path}/json", doing=doing).get("ExitCode")
         return -1 if code is None else int(code), said
+
+
+def subnets_of(network: Mapping[str, Any]) -> list[str]:
+    """The IPv4 subnets of a network, as the engine lists it. A driver that gives no addresses names none."""
+    configured = (network.get("IPAM") or {}).get("Config") or []
+    return [one["Subnet"] for one in configured if one.get("Subnet") and ":" not in one["Subnet"]]
 
 
 def _part(text: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible.module_utils import host_routes, lab_names, lab_subnets
-from ansible.module_utils.docker_api import DockerError, Engine
+from ansible.module_utils.docker_api import DockerError, Engine, subnets_of
 from ansible.module_utils.docker_cli import LONG_SECONDS
 from ansible.module_utils.lab_found import Found, Server, find, server_from
 
@@ -96,10 +96,9 @@ class LabProject:
         if any(one["Name"] == project for one in networks):
             raise self._taken_name("network", project, "network rm")
         taken = {
-            f"the Docker network {one['Name']}": ipaddress.IPv4Network(config["Subnet"], strict=False)
+            f"the Docker network {one['Name']}": ipaddress.IPv4Network(subnet, strict=False)
             for one in networks
-            for config in one["IPAM"].get("Config") or []
-            if ":" not in config["Subnet"]
+            for subnet in subnets_of(one)
         }
         # Docker Desktop's engine has its own routes elsewhere; then there is nothing to read here.
         with contextlib.suppress(OSError):

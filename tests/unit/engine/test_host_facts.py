@@ -65,7 +65,7 @@ def test_labs_are_found_by_their_labels_also_where_only_a_network_is_left(monkey
         "Name": "labctl-w-02",
         "Driver": "bridge",
         "Labels": {"raft-labctl.lab": "w-02", "raft-labctl.owner": "ada", "raft-labctl.workshop": "w"},
-        "IPAM": {"Config": [{"Subnet": "10.216.0.16/28"}, {}]},
+        "IPAM": {"Config": [{"Subnet": "10.216.0.16/28"}, {}, {"Subnet": "fd00::/64"}]},
     }
     host = Host(container_list=stand_in.lab("w-01", labels=labels), network_list=[network])
     one, two = read(monkeypatch, host=host)["labs"]

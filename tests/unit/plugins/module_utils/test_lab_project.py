@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible.module_utils import lab_project
@@ -50,6 +50,13 @@ def test_a_lab_keeps_its_subnet(docker: FakeDocker, tmp_path: Path) -> None:
 def test_a_new_lab_gets_subnets_that_no_network_has(docker: FakeDocker, tmp_path: Path) -> None:
     docker.put_network("somebody", "10.213.0.0/17")
     docker.put_network("six", "fd00::/64")
+    # A bridge whose addresses somebody else gives, and what older engines say of it.
+    for number, ipam in enumerate(
+        ({"Config": [{}]}, {"Config": [{"Gateway": "10.1.0.1"}]}, {"Config": None}, {}, None)
+    ):
+        docker.put(
+            "network", f"bare{number}", {"Name": f"bare{number}", "Driver": "bridge", "Labels": None, "IPAM": ipam}
+        )
     plan = project(tmp_path).plan(Found(), POOL, "")
     assert len(plan) == lab_project.SUBNET_TRIES
     assert all(str(one.network_address) >= "10.213.128.0" for one in plan)
