@@ -38,8 +38,33 @@ def difference(place: Place = HERE) -> Difference | None:
     return Difference((there - (begin + half)).total_seconds(), half.total_seconds())
 
 
+@dataclass(frozen=True)
+class HostClock:
+    """The clock that stamps what happens on a Docker host: its logs, its events, what labctl notes there.
+
+    Attributes:
+        ahead: how far it is ahead of this machine's, in seconds; 0 where they are the same as far as can be known.
+        uncertain: by how much that may be wrong, in seconds.
+    """
+
+    ahead: float = 0.0
+    uncertain: float = 0.0
+
+    def now(self) -> datetime:
+        """What it says now."""
+        return datetime.now(UTC) + timedelta(seconds=self.ahead)
+
+    def here(self, time: datetime) -> datetime:
+        """What this machine's clock said at a time of the host's."""
+        return time - timedelta(seconds=self.ahead)
+
+
+def of(place: Place = HERE) -> HostClock:
+    """The clock of the Docker host of a place, asked once. Raises LabctlError."""
+    found = difference(place)
+    return HostClock(found.seconds, found.uncertain) if found is not None and found.certain else HostClock()
+
+
 def now(place: Place = HERE) -> datetime:
     """What time it is by the Docker host's clock, as well as that can be known. Raises LabctlError."""
-    found = difference(place)
-    ahead = found.seconds if found is not None and found.certain else 0.0
-    return datetime.now(UTC) + timedelta(seconds=ahead)
+    return of(place).now()

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import helpers
+from labctl.engine import clock, helpers
 from labctl.engine.client import explained
 from labctl.engine.helpers import LABEL_FAULT
 from labctl.faults import cleaning, rules
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from labctl.engine.client import Client
+    from labctl.engine.clock import HostClock
     from labctl.engine.labs import Lab, Server
     from labctl.engine.place import Place
 
 LABEL_WORDS = lab_names.LABEL_PREFIX + "fault-words"
 LABEL_TARGET = lab_names.LABEL_PREFIX + "fault-target"
 LABEL_UNTIL = lab_names.LABEL_PREFIX + "fault-until"
+LABEL_LIFE = lab_names.LABEL_FAULT_LIFE
 AT_ONCE = 8
 # Stopping a server, the longest of what is asked here, takes five seconds and a moment.
 CHANGE_SECONDS = 30.0
@@ -52,7 +55,7 @@ class ActiveFault:
         id: its name.
         words: what was asked for, as in `isolate consul2`.
         servers: whose network it changes, or who was taken away.
-        until: when its lease is over; None where it has none.
+        until: when its lease is over, by this machine's clock; None where it has none.
     """
 
     id: str
@@ -66,48 +69,74 @@ class ActiveFault:
 
 
 def active(client: Client, lab: str) -> list[ActiveFault]:
-    """The faults of the network that a lab has now, in the order in which they end. Raises LabctlError."""
+    """The faults of the network that a lab has now, in the order in which they end.
+
+    A helper stands for one only in the network that it was begun in: a server that was started again has another.
+    Raises LabctlError, also where Docker does not say whether a fault lasts.
+    """
+    found: dict[str, list[dict[str, str]]] = {}
     with explained(client.place):
         listed = client.containers(filters={"label": f"{lab_names.LABEL_LAB}={lab}"})
-    found: dict[str, list[dict[str, str]]] = {}
-    for one in helpers.with_fault(listed):
-        found.setdefault(one["Labels"][LABEL_FAULT], []).append(one["Labels"])
+        states = {one["Id"]: one["State"] for one in listed}
+        lives: dict[str, str] = {}
+        for one in helpers.with_fault(listed):
+            server = helpers.server_of(one)
+            if states.get(server) not in helpers.WITH_NETWORK or one["State"] == "created":
+                continue
+            if server not in lives:
+                lives[server] = helpers.life_of(_engine_of(client.place), server)
+            if one["Labels"].get(LABEL_LIFE, "") in {"", lives[server]}:
+                found.setdefault(one["Labels"][LABEL_FAULT], []).append(one["Labels"])
+    if not found:
+        return []
+    host = clock.of(client.place)
     faults = [
         ActiveFault(
             fault,
             labels[0].get(LABEL_WORDS, ""),
             tuple(sorted(one.get(LABEL_TARGET, "") for one in labels)),
-            _moment(labels[0].get(LABEL_UNTIL, "")),
+            _moment(labels[0].get(LABEL_UNTIL, ""), host),
         )
         for fault, labels in found.items()
     ]
     return sorted(faults, key=lambda one: (one.until or datetime.max.replace(tzinfo=UTC), one.id))
 
 
-def _moment(text: str) -> datetime | None:
+def _moment(text: str, host: HostClock) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     # One without a zone cannot be compared with those that have one.
-    return moment if moment.tzinfo is not None else None
+    return host.here(moment) if moment.tzinfo is not None else None
 
 
-def change(lab: Lab, changes: Mapping[str, rules.Change], fault: str, words: str, seconds: float) -> None:
+def change(  # noqa: PLR0913, PLR0917 - what a fault of the network is
+    lab: Lab, changes: Mapping[str, rules.Change], fault: str, words: str, seconds: float, host: HostClock
+) -> None:
     """Put a fault into the network of each of these servers, into all of them or into none. Raises LabctlError."""
-    until = datetime.now(UTC) + timedelta(seconds=seconds)
+    ends, until = time.monotonic() + seconds, host.now() + timedelta(seconds=seconds)
     engine = _engine_of(lab.place)
 
     def apply(name: str) -> None:
-        labels = {LABEL_FAULT: fault, LABEL_WORDS: words, LABEL_TARGET: name, LABEL_UNTIL: until.isoformat()}
+        life = helpers.life_of(engine, lab.server(name).id)
+        labels = {
+            LABEL_FAULT: fault,
+            LABEL_WORDS: words,
+            LABEL_TARGET: name,
+            LABEL_UNTIL: until.isoformat(),
+            LABEL_LIFE: life,
+        }
         script = f"sleep {seconds:.3f}; {rules.undo(fault, changes[name])}"
         with helpers.started(engine, lab, lab.server(name), script, labels) as helper:
             # From here on: what the helper waited for to be made does not count.
-            left = max((until - datetime.now(UTC)).total_seconds(), 0.001)
+            left = max(ends - time.monotonic(), 0.001)
             try:
                 engine.execute(helper, rules.apply(fault, changes[name], left), doing=f"disturbing {name}")
             except DockerError as error:
                 raise _explained(error, name) from error
+            if helpers.life_of(engine, lab.server(name).id) != life:
+                raise DockerError(f"{name} was started again while it was being disturbed: try that again.")
 
     with explained(lab.place):
         try:
@@ -202,7 +231,7 @@ def signal(verb: str, servers: Iterable[Server]) -> None:
 
 
 def done_by(server: Server, verb: str, begin: datetime, end: datetime) -> datetime | None:
-    """When, between two times, Docker had done a verb to a server, as its own events say; None where they do not.
+    """When, between two times of its host's clock, Docker had done a verb to a server; None where no event says so.
 
     `signal` returns a tenth of a second or more later: Docker waits for the process to be gone. Raises LabctlError.
     """
@@ -215,8 +244,8 @@ def done_by(server: Server, verb: str, begin: datetime, end: datetime) -> dateti
     return min((one for one in times if begin <= one <= end), default=None)
 
 
-def _since_1970(time: datetime) -> str:
-    return f"{time.timestamp():.6f}"
+def _since_1970(moment: datetime) -> str:
+    return f"{moment.timestamp():.6f}"
 
 
 def transfer(leader: Server, identity: str | None) -> None:
@@ -224,6 +253,17 @@ def transfer(leader: Server, identity: str | None) -> None:
     words = ["consul", "operator", "raft", "transfer-leader", *([f"-id={identity}"] if identity else [])]
     with explained(leader.place):
         _engine_of(leader.place).execute(leader.id, words, doing=f"asking {leader.name} to hand its leadership over")
+
+
+def states_of(servers: Sequence[Server]) -> dict[str, str]:
+    """Docker's word for how each server is now; one that is gone is left out. Raises LabctlError."""
+    found: dict[str, str] = {}
+    for place in {id(one.place): one.place for one in servers}.values():
+        with explained(place):
+            ids = [one.id for one in servers if one.place is place]
+            states = _engine_of(place).inspected(ids, doing="looking at servers")
+        found |= {str(one["Id"]): str(one["State"]["Status"]) for one in states}
+    return {one.name: found[one.id] for one in servers if one.id in found}
 
 
 def note(servers: Iterable[Server], line: str) -> None:

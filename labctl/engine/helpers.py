@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from labctl.engine.labs import Lab, Server
     from labctl.portable.docker_api import Engine
 
-LABEL_FAULT = lab_names.LABEL_PREFIX + "fault"
+LABEL_FAULT = lab_names.LABEL_FAULT
+WITH_NETWORK = frozenset({"running", "paused"})
+"""In which states, in Docker's words, a container has its network namespace."""
 MEMORY_BYTES = 48 << 20
 PROCESSES = 16
 _GOING = ("no such container", "already in progress")
@@ -32,6 +34,21 @@ def with_fault(listed: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [one for one in strangers.left_out("container", listed) if LABEL_FAULT in (one.get("Labels") or {})]
 
 
+def server_of(helper: Mapping[str, Any]) -> str:
+    """The ID of the container whose network a helper is in, of a helper as Docker lists it; "" where it is in none."""
+    mode = str((helper.get("HostConfig") or {}).get("NetworkMode", ""))
+    return mode.removeprefix("container:") if mode.startswith("container:") else ""
+
+
+def life_of(engine: Engine, container: str) -> str:
+    """When a container was started last, as Docker writes it: another time is another network. Raises DockerError.
+
+    "" where the container is gone.
+    """
+    found = engine.inspected([container], doing="looking whether a server was started again")
+    return str(found[0]["State"]["StartedAt"]) if found else ""
+
+
 @contextlib.contextmanager
 def started(engine: Engine, lab: Lab, server: Server, script: str, labels: Mapping[str, str]) -> Iterator[str]:
     """Start a helper in a server's network namespace, and give its ID. It stays, unless something fails.
@@ -44,7 +61,12 @@ def started(engine: Engine, lab: Lab, server: Server, script: str, labels: Mappi
             "Entrypoint": ["/bin/sh", "-c"],
             "Cmd": [script],
             "User": "0:0",
-            "Labels": {lab_names.LABEL_LAB: lab.name, lab_names.LABEL_OWNER: lab.owner, **labels},
+            "Labels": {
+                lab_names.LABEL_LAB: lab.name,
+                lab_names.LABEL_OWNER: lab.owner,
+                lab_names.LABEL_HELPER: "network",
+                **labels,
+            },
             "HostConfig": {
                 "NetworkMode": f"container:{server.id}",
                 "CapDrop": ["ALL"],

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from labctl.chaos.report import Disturbance
-from labctl.engine import faults
+from labctl.engine import clock, faults
 from labctl.errors import LabctlError
 from labctl.flows import fault
 from labctl.flows.ending import sentence_of
@@ -114,7 +113,7 @@ class Disturber:
         try:
             faults.signal(back, servers)
             ended = self._clock()
-            line = fault_lines.ended(datetime.now(UTC), begun.fault, begun.servers)
+            line = fault_lines.ended(clock.now(self._lab.place), begun.fault, begun.servers)
             faults.note(servers, line)
         except Exception:  # noqa: BLE001 - as above
             # Such as another fault that has its hand on the same server: the heal at the end lifts what is left.

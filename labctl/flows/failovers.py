@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from labctl.engine import faults, status
+from labctl.engine.clock import HostClock
 from labctl.engine.kv import Refused, Store, Unanswered
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
@@ -82,7 +83,8 @@ class Failovers:
         time.sleep(self.timers.heartbeat * random.uniform(1.0, 3.0))  # noqa: S311 - no secret
         lab, leader = self._ready()
         with FirstWrite(lab, leader, f"{self._prefix}{number}") as first, self._away(leader):
-            struck = fault.strike(self._by, [leader.name], lab)
+            # Whoever measures has looked that there is one clock.
+            struck = fault.strike(self._by, [leader.name], lab, host=HostClock())
             written = first.wait(self._limit)
             if written is None:
                 raise self._too_late(f"no write after {self._by}ing {leader.name}")

@@ -14,6 +14,11 @@ LABEL_PREFIX = "raft-labctl."
 LABEL_LAB = "raft-labctl.lab"
 LABEL_OWNER = "raft-labctl.owner"
 LABEL_SERVER = "raft-labctl.server"
+LABEL_FAULT = "raft-labctl.fault"
+LABEL_FAULT_LIFE = "raft-labctl.fault-life"
+"""When the server of a fault's helper was started, as Docker writes it: the fault is over in its next life."""
+LABEL_HELPER = "raft-labctl.helper"
+"""What a container that is no server is there for."""
 LABEL_WORKSHOP = "raft-labctl.workshop"
 # On the container that waits for a workshop's end: the workshop, and when (UTC, to the second).
 LABEL_REAPER = "raft-labctl.reaper"
@@ -24,6 +29,8 @@ OWNED = "owned"
 REAPER_WAITS = ("running", "restarting", "paused")
 """States of such a container in which it ends the workshop, or will again."""
 LABEL_PROFILE = "raft-labctl.profile"
+HELPERS = (LABEL_HELPER, LABEL_FAULT, "raft-labctl.probe", "raft-labctl.reserved-servers")
+"""One of these is on every container of a lab that is no server; what has none was made by somebody else."""
 
 _ALLOWED = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 _NOT_ALLOWED = re.compile(r"[^a-z0-9]+")

@@ -156,7 +156,7 @@ def members_table(members: list[Seen]) -> str:
 def active_row(fault: ActiveFault) -> dict[str, Any]:
     """One fault that a lab has now."""
     return {
-        "fault": fault.id,
+        "fault": fault.id or None,
         "what": fault.words,
         "servers": list(fault.servers),
         "seconds_left": fault.seconds_left(datetime.now(UTC)),
@@ -171,7 +171,7 @@ def faults_document(lab: str, found: list[ActiveFault]) -> list[dict[str, Any]]:
 def faults_table(found: list[ActiveFault]) -> str:
     """`labctl fault ls` for a person."""
     rows = [
-        [one["fault"], one["what"], ", ".join(one["servers"]), _left(one["seconds_left"])]
+        [one["fault"] or NONE, one["what"], ", ".join(one["servers"]), _left(one["seconds_left"])]
         for one in map(active_row, found)
     ]
     return table(["fault", "what", "servers", "ends in"], rows)

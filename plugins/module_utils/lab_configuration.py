@@ -90,6 +90,7 @@ class Configuration:
     def _helper(self, image: str, volume: str, profile: str) -> dict[str, Any]:
         labels = {**self.labels, lab_names.LABEL_PROFILE: profile}
         helper = helper_container(image, volume, labels)
+        helper["Labels"] = {**labels, lab_names.LABEL_HELPER: "configuration"}
         return certifying(helper) if profile == "full" else helper
 
     def _is_complete(self, helper: str, profile: str) -> bool:

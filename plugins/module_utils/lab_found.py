@@ -8,6 +8,9 @@ from typing import Any
 from ansible.module_utils import engine_lock, lab_names, label_values
 from ansible.module_utils.docker_api import DockerError, Engine, subnets_of
 
+# In which states, in Docker's words, a container has its network namespace.
+WITH_NETWORK = ("running", "paused")
+
 
 @dataclass(frozen=True)
 class Server:
@@ -35,17 +38,28 @@ class Server:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A helper that waits for the end of a fault: in which server's network, and in which of its lives."""
+
+    id: str
+    server: str
+    life: str
+
+
+@dataclass(frozen=True)
 class Found:
     """Everything on this Docker host that carries a lab's label; `profile` is "" where nothing has one.
 
-    `strangers` are sentences about things with the lab's label that are not ours, because others of their labels say
-    what labctl never writes.
+    `helpers` are all containers of ours that are no servers, `waiting` are those of them that wait for the end of a
+    fault. `strangers` are sentences about things with the lab's label that are not ours, because others of their labels
+    say what labctl never writes, or say nothing.
     """
 
     servers: tuple[Server, ...] = ()
     owners: frozenset[str] = frozenset()
     size: int = 0
     helpers: tuple[str, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
     subnet: str = ""
     networks: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
@@ -56,6 +70,12 @@ class Found:
     def empty(self) -> bool:
         """Nothing is there."""
         return not (self.servers or self.helpers or self.networks or self.volumes)
+
+    @property
+    def lasting(self) -> tuple[str, ...]:
+        """The helpers of faults that last: whose server has the network still that they are in."""
+        lives = {one.id: one.started for one in self.servers if one.state in WITH_NETWORK}
+        return tuple(one.id for one in self.waiting if one.server in lives and one.life in ("", lives[one.server]))
 
     def parts(self) -> list[str]:
         """Names of all that is there, for the message of a `down` that left something."""
@@ -103,7 +123,11 @@ def find(engine: Engine, lab: str) -> Found:
     volumes = [one for one in volumes if (one.get("Labels") or {}).get(engine_lock.LABEL_LOCK) != lab]
     labelled = [container["Config"].get("Labels") or {} for container in containers]
     servers = [one for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER in labels]
-    helpers = [one["Id"] for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER not in labels]
+    others_than_servers = [
+        (one, labels) for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER not in labels
+    ]
+    helpers = [one for one, labels in others_than_servers if not labels.keys().isdisjoint(lab_names.HELPERS)]
+    unknown = [one for one, labels in others_than_servers if labels.keys().isdisjoint(lab_names.HELPERS)]
     others = [one.get("Labels") or {} for one in networks + volumes]
     subnets = [subnet for one in networks for subnet in subnets_of(one)]
     config = [one for one in volumes if one["Name"] == lab_names.config_volume_name(lab)]
@@ -115,12 +139,30 @@ def find(engine: Engine, lab: str) -> Found:
             labels[lab_names.LABEL_OWNER] for labels in labelled + others if labels.get(lab_names.LABEL_OWNER)
         ),
         size=max((size for size in sizes if size is not None), default=0),
-        helpers=tuple(helpers),
+        helpers=tuple(one["Id"] for one in helpers),
+        waiting=tuple(map(_waiting, (one for one in helpers if lab_names.LABEL_FAULT in one["Config"]["Labels"]))),
         subnet=subnets[0] if subnets else "",
         networks=tuple(one["Name"] for one in networks),
         volumes=tuple(one["Name"] for one in volumes),
         profile=lab_names.profile_of(profiles[0]) if profiles else "",
-        strangers=tuple(told for kind, things in carrying.items() for told in label_values.strangers(kind, things)),
+        strangers=(
+            *(told for kind, things in carrying.items() for told in label_values.strangers(kind, things)),
+            *map(_unknown, unknown),
+        ),
+    )
+
+
+def _waiting(helper: dict[str, Any]) -> Waiting:
+    mode = str((helper.get("HostConfig") or {}).get("NetworkMode", ""))
+    server = mode[len("container:") :] if mode.startswith("container:") else ""
+    return Waiting(helper["Id"], server, helper["Config"]["Labels"].get(lab_names.LABEL_FAULT_LIFE, ""))
+
+
+def _unknown(container: dict[str, Any]) -> str:
+    name = container["Name"].lstrip("/")
+    return (
+        f"The container {name} has the label {lab_names.LABEL_LAB} and is neither a server nor a helper of labctl, so "
+        "it is left alone: remove it if it is yours (`docker rm`)."
     )
 
 

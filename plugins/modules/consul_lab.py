@@ -275,8 +275,9 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
     if dry:
         preview(project, params, found, subnets[0])
         return
-    if found.helpers:
-        project.remove("container", list(found.helpers))
+    # A fault that lasts keeps its helper, which is how anybody knows of it and what takes its rules away at last.
+    if left := [one for one in found.helpers if one not in found.lasting]:
+        project.remove("container", left)
     project.outcome.actions += departure.leave()
     try:
         configuration = Configuration(project.engine, project.lab, project.owner, params["labels"])
@@ -449,7 +450,11 @@ def look_again(project: LabProject, params: dict[str, Any], found: Found) -> Fou
         return find(project.engine, project.lab)
     # Found whole at the beginning, and Compose succeeded: only the servers can be new.
     servers = project.servers_now(params["servers"])
-    return dataclasses.replace(found, servers=servers, subnet=project.subnet)
+    after = dataclasses.replace(found, servers=servers, subnet=project.subnet)
+    if over := [one for one in found.lasting if one not in after.lasting]:
+        # Their servers were made again, or are gone.
+        project.remove("container", over)
+    return after
 
 
 def main() -> None:

@@ -288,3 +288,30 @@ def test_another_lab_and_the_docker_host_are_not_touched(
     refused = bob.run("fault", "heal", "--lab", lab)
     assert refused.code == 4
     assert who_reaches_whom(ada, lab) == set()
+
+
+def test_a_fault_of_a_server_that_was_started_again_is_over_and_the_story_says_why(ada: Person, lab: str) -> None:
+    fault = broken(ada, lab, "isolate", "consul1", "--for", "120s")["fault"]
+    assert [one["fault"] for one in status_of(ada, lab)["faults"]] == [fault]
+    docker("kill", container(lab, "consul1"))
+    docker("start", container(lab, "consul1"))
+    assert status_of(ada, lab)["faults"] == []
+    assert ada.done("fault", "ls", lab, "--json").json == []
+    wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{lab} to be ready")
+    told = next(one for one in ada.done("story", lab, "--json").json["faults"] if one["fault"] == fault)
+    assert (told["ended_by"], told["seconds"] < 60) == ("restart", True)
+    refused = ada.run("fault", "heal", fault, "--lab", lab)
+    assert (refused.code, refused.sentence().partition(":")[0]) == (1, f"The lab {lab} has no fault {fault}")
+    assert helpers(lab) == []
+
+
+def test_up_leaves_a_fault_alone_that_lasts_and_so_does_the_story(ada: Person, lab: str) -> None:
+    fault = broken(ada, lab, "isolate", "consul2", "--for", "120s")["fault"]
+    wait_until(lambda: not status_of(ada, lab)["ready"], ELECTION_SECONDS, "consul2 to miss its leader")
+    assert ada.run("up", lab, "--pace", "real", "--timeout", "5").code == 3
+    assert [one["fault"] for one in ada.done("fault", "ls", lab, "--json").json] == [fault]
+    assert ("consul1", "consul2") not in who_reaches_whom(ada, lab)
+    told = next(one for one in ada.done("story", lab, "--json").json["faults"] if one["fault"] == fault)
+    assert (told["to"], told["seconds"], told["ended_by"]) == (None, None, None)
+    text = " ".join(ada.done("story", lab).out.split())
+    assert "consul2 is disturbed on purpose, and still is where the log ends: isolate consul2." in text

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import client as engine
-from labctl.engine import faults, labs
+from labctl.engine import clock, faults, labs
+from labctl.engine.clock import HostClock
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import rules
 from labctl.flows.fault import processes
@@ -15,7 +15,7 @@ from labctl.raft import fault_lines
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
-    from labctl.engine.labs import Lab
+    from labctl.engine.labs import Lab, Server
     from labctl.show.steps import Steps
 
 
@@ -30,10 +30,17 @@ def heal(fault: str | None, asked: Asked, steps: Steps) -> dict[str, Any]:
     lab = own_lab(asked)
     steps.begin("heal")
     # First: a kernel that lets nobody look at its rules must not keep servers down.
-    away = processes.taken_away(lab, fault)
+    away: list[Server] = []
+    unknown: LabctlError | None = None
+    try:
+        away = processes.taken_away(lab, fault)
+    except LabctlError as error:
+        unknown = error  # it may be one of the network
     healed = processes.bring_back(away)
     lifted = set() if fault in healed else _lift(lab, fault)
     if fault is not None and not healed | lifted:
+        if unknown is not None:
+            raise unknown
         raise LabctlError(f"The lab {lab.name} has no fault {fault}: `labctl fault ls` lists those that it has.")
     started = sorted(one.name for one in away)
     steps.done(_healed_all(lab, lifted, started) if fault is None else _healed_one(fault, started))
@@ -46,9 +53,10 @@ def _lift(lab: Lab, fault: str | None) -> set[str]:
     # Looked up again: some servers may run only since now.
     found = faults.heal(labs.choose_lab(engine.connect(), lab.name), fault)
     lifted = (known if fault is None else known & {fault}) | {one for had in found.values() for one in had}
+    host = clock.of(lab.place) if lifted else HostClock()
     for one in sorted(lifted):
         disturbed = [name for name, had in found.items() if one in had]
-        note(lab, disturbed, fault_lines.ended(datetime.now(UTC), one, disturbed))
+        note(lab, disturbed, fault_lines.ended(host.now(), one, disturbed))
     return lifted
 
 

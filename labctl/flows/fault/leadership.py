@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import faults, status
+from labctl.engine import clock, faults, status
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import rules, targets
 from labctl.flows.fault.scene import Asked, broken, look, note
@@ -44,8 +44,14 @@ def transfer(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
         return broken(scene, "", words, [leader], None)
     identity = next((view.node_id for view in status.ask(lab).views if view.name == heir), None)
     steps.begin(words)
-    note(lab, [leader], fault_lines.began(datetime.now(UTC), rules.new_id(), words, [leader], None))
-    faults.transfer(lab.server(leader), identity)
+    fault, host = rules.new_id(), clock.of(lab.place)
+    note(lab, [leader], fault_lines.began(host.now(), fault, words, [leader], None))
+    try:
+        faults.transfer(lab.server(leader), identity)
+    except LabctlError:
+        with contextlib.suppress(LabctlError):
+            note(lab, [leader], fault_lines.failed(host.now(), fault, [leader]))
+        raise
     steps.done(f"{leader} hands its leadership over to {whom}.")
     return broken(scene, "", words, [leader], None)
 

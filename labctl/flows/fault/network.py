@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import faults
+from labctl.engine import clock, faults
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import rules, targets
 from labctl.faults.rules import Change, Cut, Delay
@@ -109,10 +108,10 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
     if asked.dry_run:
         return broken(scene, "", words, list(changes), seconds)
     steps.begin(words)
-    fault = rules.new_id()
-    faults.change(scene.lab, changes, fault, words, seconds)
+    fault, host = rules.new_id(), clock.of(scene.lab.place)
+    faults.change(scene.lab, changes, fault, words, seconds, host)
     try:
-        note(scene.lab, list(changes), fault_lines.began(datetime.now(UTC), fault, words, list(changes), seconds))
+        note(scene.lab, list(changes), fault_lines.began(host.now(), fault, words, list(changes), seconds))
     except LabctlError:
         # Nobody would find it in the story.
         with contextlib.suppress(LabctlError):

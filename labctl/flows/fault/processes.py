@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import labctl
-from labctl.engine import faults
+from labctl.engine import clock, faults
+from labctl.engine.clock import HostClock
 from labctl.engine.faults import ActiveFault
 from labctl.errors import LabctlError
 from labctl.faults import rules, targets
@@ -21,6 +22,7 @@ from labctl.raft import fault_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from labctl.engine.labs import Lab, Server
     from labctl.show.steps import Steps
@@ -45,7 +47,7 @@ _THIS_LABCTL = (sys.executable, "-P", "-c", _START, _FOUND_HERE)
 
 @dataclass(frozen=True)
 class Struck:
-    """What was done to servers, and between which times it happened, by this machine's clock.
+    """What was done to servers, and between which times it happened, by the Docker host's clock.
 
     `fault` is its name, or "" where they came back.
     """
@@ -94,7 +96,9 @@ def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any
     return broken(scene, fault, words, names, seconds)
 
 
-def strike(verb: str, names: Sequence[str], lab: Lab, seconds: float | None = None) -> Struck:
+def strike(
+    verb: str, names: Sequence[str], lab: Lab, seconds: float | None = None, host: HostClock | None = None
+) -> Struck:
     """Do to servers what a verb says, and let their logs say so. Raises LabctlError.
 
     Args:
@@ -102,18 +106,37 @@ def strike(verb: str, names: Sequence[str], lab: Lab, seconds: float | None = No
         names: the servers.
         lab: as it is now.
         seconds: the lease that stands in the log; nothing here ends it.
+        host: the Docker host's clock where it is known already; else it is asked.
     """
     docker_verb, _, _ = _PROCESS[verb]
     servers = [lab.server(name) for name in names]
+    host = clock.of(lab.place) if host is None else host
+    slack = timedelta(seconds=host.uncertain)
     if verb not in _LEFT:
-        begin = datetime.now(UTC)
-        bring_back(servers)
-        return Struck("", begin, datetime.now(UTC))
+        begin = host.now() - slack
+        bring_back(servers, host)
+        return Struck("", begin, host.now() + slack)
     fault = rules.new_id()
-    _note_first(servers, fault_lines.began(datetime.now(UTC), fault, f"{verb} {','.join(names)}", names, seconds))
-    begin = datetime.now(UTC)
-    faults.signal(docker_verb, servers)
-    return Struck(fault, begin, datetime.now(UTC))
+    try:
+        _note_first(servers, fault_lines.began(host.now(), fault, f"{verb} {','.join(names)}", names, seconds))
+        begin = host.now() - slack
+        faults.signal(docker_verb, servers)
+    except BaseException:
+        _note_failure(servers, fault, host)
+        raise
+    return Struck(fault, begin, host.now() + slack)
+
+
+def _note_failure(servers: Sequence[Server], fault: str, host: HostClock) -> None:
+    """Let the logs of those that run on say so: else whatever ends them later would be this fault.
+
+    Where Docker does not say who runs on, nothing is known, and nothing is written.
+    """
+    with contextlib.suppress(LabctlError):
+        states = faults.states_of(servers)
+        on = [replace(one, state=states[one.name]) for one in servers if states.get(one.name) == "running"]
+        if on:
+            faults.note(on, fault_lines.failed(host.now(), fault, [one.name for one in on]))
 
 
 def _waiting(verb: str) -> str:
@@ -128,26 +151,64 @@ def _note_first(servers: Sequence[Server], line: str) -> None:
 
 
 def taken_away(lab: Lab, fault: str | None) -> list[Server]:
-    """The servers that do not run: all of them, or those that this fault took away and nobody brought back since."""
+    """The servers that do not run: all of them, or those that this fault took away and nobody brought back since.
+
+    Raises LabctlError where one is meant, and a log that may tell of it cannot be read.
+    """
     down = [one for one in lab.servers if one.state in _BACK]
     if fault is None:
         return down
-    return [
-        one for one in down if (noted := _noted(one)) and noted.fault == fault and _LEFT.get(noted.verb) == one.state
-    ]
+    found, unread = _in_faults(down)
+    away = [one for one, noted in found if noted.fault == fault]
+    if unread and not away:
+        (server, error), *_ = unread
+        raise LabctlError(
+            f"Cannot tell whether {server.name} is down because of the fault {fault}: {error.sentence.rstrip('.')}. "
+            f"`labctl fault heal --lab {lab.name}` lets every server run again."
+        )
+    return away
 
 
 def active(lab: Lab) -> list[ActiveFault]:
-    """The faults that took servers away which are still away."""
+    """The faults that took servers away which are still away.
+
+    One without a name is of a server that is down and whose log cannot be read: nobody knows.
+    """
     found: dict[str, tuple[fault_lines.Noted, list[str]]] = {}
-    for one in lab.servers:
-        if one.state in _BACK and (noted := _noted(one)) and _LEFT.get(noted.verb) == one.state:
-            found.setdefault(noted.fault, (noted, []))[1].append(one.name)
-    return [ActiveFault(name, noted.words, tuple(servers), noted.until) for name, (noted, servers) in found.items()]
+    known, unread = _in_faults([one for one in lab.servers if one.state in _BACK])
+    for one, noted in known:
+        found.setdefault(noted.fault, (noted, []))[1].append(one.name)
+    host = clock.of(lab.place) if any(noted.until for noted, _ in found.values()) else HostClock()
+    return [
+        *(
+            ActiveFault(name, noted.words, tuple(servers), noted.until and host.here(noted.until))
+            for name, (noted, servers) in found.items()
+        ),
+        *(ActiveFault("", f"unknown: {error.sentence}", (one.name,), None) for one, error in unread),
+    ]
 
 
-def bring_back(servers: Sequence[Server]) -> set[str]:
-    """Resume and start servers, and write into their logs which faults end. Returns the faults."""
+def _in_faults(
+    down: Sequence[Server],
+) -> tuple[list[tuple[Server, fault_lines.Noted]], list[tuple[Server, LabctlError]]]:
+    """Which fault each of these servers is in, and of which of them that cannot be read."""
+    found, unread = [], []
+    for one in down:
+        try:
+            noted = fault_lines.last(faults.last_words(one))
+        except LabctlError as error:
+            unread.append((one, error))
+            continue
+        if noted is not None and _LEFT.get(noted.verb) == one.state:
+            found.append((one, noted))
+    return found, unread
+
+
+def bring_back(servers: Sequence[Server], host: HostClock | None = None) -> set[str]:
+    """Resume and start servers, and write into their logs which faults end. Returns the faults.
+
+    `host` is the Docker host's clock where it is known already.
+    """
     ended: dict[str, list[Server]] = {}
     for one in servers:
         # Asked before: a server that starts begins a new life, whose log has no fault.
@@ -156,10 +217,14 @@ def bring_back(servers: Sequence[Server]) -> set[str]:
     for verb in ("unpause", "start"):
         if those := [one for one in servers if _BACK[one.state] == verb]:
             faults.signal(verb, those)
+    # They are back, also where that cannot be written into a log.
+    with contextlib.suppress(LabctlError):
+        if ended and host is None:
+            host = clock.of(servers[0].place)
     for fault, of in ended.items():
-        # They are back, also where that cannot be written into a log.
         with contextlib.suppress(LabctlError):
-            faults.note(of, fault_lines.ended(datetime.now(UTC), fault, [one.name for one in of]))
+            now = (host or HostClock()).now()
+            faults.note(of, fault_lines.ended(now, fault, [one.name for one in of]))
     return set(ended)
 
 

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from labctl.engine import clock, status
 from labctl.engine import faults as network_faults
-from labctl.engine import status
+from labctl.engine.clock import HostClock
 from labctl.engine.faults import done_by
 from labctl.engine.labs import find_lab
 from labctl.errors import LabctlError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
+    from labctl.engine.place import Place
     from labctl.show.steps import Steps
     from labctl.workshop.fleet import Fleet
     from labctl.workshop.seats import Seat
@@ -52,6 +54,7 @@ class SeatFaults:
         self._hosts = fleet.existing
         self._steps = steps
         self._labs = {lab.name: (client, lab) for client, lab in labs_of(fleet) if lab.name in wanted}
+        self._clocks: dict[str, HostClock | str] = {}
         self._absent = [
             SeatFault(lab, name, fleet.existing.get(lab), problem="it is not there, or its Docker host does not answer")
             for lab, name in wanted.items()
@@ -64,11 +67,13 @@ class SeatFaults:
         chosen = dict(
             zip(self._labs, at_once(lambda one: self._choose(one[1], target), self._labs.values()), strict=True)
         )
+        # Before all are struck at the same moment: each Docker host stamps by a clock of its own.
+        self._clocks = self._asked_clocks()
         self._steps.begin(f"{verb} {target} in {len(self._labs)} seats: now")
         with ThreadPoolExecutor(STROKES_AT_ONCE) as pool:
             struck = list(pool.map(lambda lab: self._struck(verb, lab, chosen[lab]), self._labs))
         count = sum(one.problem is None for one in struck)
-        self._steps.done(f"{verb} {target} in {count} seats, within {_within(struck):.2f} s")
+        self._steps.done(f"{verb} {target} in {count} seats, within {self._within(struck):.2f} s")
         self._steps.begin("elections: waiting until every seat has a leader again")
         with ThreadPoolExecutor(STROKES_AT_ONCE) as pool:
             ended = list(pool.map(self._election, struck))
@@ -104,6 +109,28 @@ class SeatFaults:
 
         return self._each(mend, "heal")
 
+    def _asked_clocks(self) -> dict[str, HostClock | str]:
+        """The clock of each lab's Docker host, each asked once, or why it is not known."""
+        places = {id(lab.place): lab.place for _, lab in self._labs.values()}
+
+        def ask(place: Place) -> HostClock | str:
+            try:
+                return clock.of(place)
+            except LabctlError as error:
+                return error.sentence
+
+        found = dict(zip(places, at_once(ask, places.values()), strict=True))
+        return {name: found[id(lab.place)] for name, (_, lab) in self._labs.items()}
+
+    def _within(self, struck: Sequence[SeatFault]) -> float:
+        """How far apart the strokes were, in seconds: by this machine's clock, as they may be on several hosts."""
+        times = []
+        for one in struck:
+            host = self._clocks.get(one.lab)
+            if one.lost is not None and isinstance(host, HostClock):
+                times.append(host.here(one.lost))
+        return (max(times) - min(times)).total_seconds() if times else 0.0
+
     # -- one seat --------------------------------------------------------------------------------------------
 
     def _choose(self, lab: Lab, target: str) -> list[str] | str:
@@ -117,8 +144,11 @@ class SeatFaults:
         if isinstance(chosen, str):
             return self._of(lab, problem=chosen)
         _, found = self._labs[lab]
+        host = self._clocks[lab]
+        if isinstance(host, str):
+            return self._of(lab, problem=host)
         try:
-            struck = processes.strike(verb, chosen, found)
+            struck = processes.strike(verb, chosen, found, host=host)
             times = [done_by(found.server(name), verb, struck.begin, struck.end) or struck.end for name in chosen]
         except LabctlError as error:
             return self._of(lab, servers=tuple(chosen), problem=error.sentence)
@@ -180,8 +210,3 @@ class SeatFaults:
     def _ordered(self, found: Sequence[SeatFault]) -> list[SeatFault]:
         by_lab = {one.lab: one for one in [*found, *self._absent]}
         return [by_lab[lab] for lab in self._names]
-
-
-def _within(struck: Sequence[SeatFault]) -> float:
-    times = [one.lost for one in struck if one.lost is not None]
-    return (max(times) - min(times)).total_seconds() if times else 0.0

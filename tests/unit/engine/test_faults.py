@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.engine import faults, labs
+from labctl.engine import clock, faults, labs
+from labctl.engine.clock import Difference, HostClock
 from labctl.errors import LabctlError
 from labctl.faults.rules import Cut, Delay
 from labctl.portable.docker_api import DockerError, explain
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
 ONE, TWO, THREE = (server.name for server in LAB.servers)
 CUT = Cut(incoming=frozenset({"10.0.0.3"}))
+HERE = HostClock()
 LATE = Delay(frozenset({"10.0.0.3"}), 200)
 
 
@@ -32,6 +35,8 @@ class Docker:
         self.networks = {server.id: Network(folder / server.name) for server in LAB.servers}
         self.containers: dict[str, dict[str, Any]] = {}
         self.gone: set[str] = set()
+        self.lives = {server.id: "2026-11-23T12:00:00.5Z" for server in LAB.servers}
+        self.silent = False
         self.refuses = ""
         self.started = ""
         self.changed: list[tuple[Any, ...]] = []
@@ -65,6 +70,29 @@ class Docker:
             if one in self.gone:
                 raise DockerError("it is gone", said=f"No such container: {one}")
 
+    def inspected(self, containers: list[str], *, doing: str) -> list[dict[str, Any]]:
+        assert doing
+        if self.silent:
+            raise DockerError("The Docker Engine did not answer within 20 seconds.")
+        known = [one for one in containers if one in self.lives]
+        return [{"Id": one, "State": {"StartedAt": self.lives[one], "Status": "running"}} for one in known]
+
+    def listed(self, **states: str) -> list[dict[str, Any]]:
+        """The lab's containers as Docker lists them: its servers, in other states than `running` where named."""
+        servers = [
+            one | {"State": states.get(one["Labels"]["raft-labctl.server"], "running")} for one in stand_in.lab("ada")
+        ]
+        helpers = [
+            {
+                "Id": name,
+                "State": states.get(name, "running"),
+                "Labels": body["Labels"],
+                "HostConfig": body["HostConfig"],
+            }
+            for name, body in self.containers.items()
+        ]
+        return [*servers, *helpers]
+
     def get(self, path: str, filters: dict[str, str] | None = None, *, doing: str, **query: int) -> Any:
         if path == f"/containers/{LAB.server(ONE).id}/json":
             return {"State": {"StartedAt": self.started}}
@@ -86,6 +114,7 @@ class Docker:
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
     made = Docker(tmp_path)
     monkeypatch.setattr(faults, "Engine", lambda *_: made)
+    monkeypatch.setattr(clock, "difference", lambda _: Difference(0.001, 0.01))
     return made
 
 
@@ -98,7 +127,7 @@ def nothing_is_left(docker: Docker) -> None:
 def test_a_fault_is_a_table_in_each_network_and_a_helper_that_may_change_the_network_and_nothing_else(
     docker: Docker,
 ) -> None:
-    faults.change(LAB, {ONE: CUT, TWO: CUT}, "ab12cd", "isolate consul1", 30)
+    faults.change(LAB, {ONE: CUT, TWO: CUT}, "ab12cd", "isolate consul1", 30, HERE)
     assert [docker.of(name).tables for name in (ONE, TWO, THREE)] == [{"inet labctl_ab12cd"}] * 2 + [set()]
     assert len(docker.containers) == 2
     for body in docker.containers.values():
@@ -111,17 +140,17 @@ def test_a_fault_is_a_table_in_each_network_and_a_helper_that_may_change_the_net
 
 
 def test_another_fault_heals_while_a_delay_is_active_and_the_delay_stays(docker: Docker) -> None:
-    faults.change(LAB, {ONE: LATE, TWO: LATE}, "aaaaaa", "delay 200 consul1,consul2", 30)
-    faults.change(LAB, {ONE: CUT}, "bbbbbb", "isolate consul1", 30)
+    faults.change(LAB, {ONE: LATE, TWO: LATE}, "aaaaaa", "delay 200 consul1,consul2", 30, HERE)
+    faults.change(LAB, {ONE: CUT}, "bbbbbb", "isolate consul1", 30, HERE)
     assert faults.heal(LAB, "bbbbbb") == {ONE: {"bbbbbb"}, TWO: set(), THREE: set()}
     assert all("netem" in docker.of(name).queued for name in (ONE, TWO))
     assert len(docker.containers) == 2
 
 
 def test_a_delay_heals_though_its_helper_was_killed_and_the_delay_of_another_server_stays(docker: Docker) -> None:
-    faults.change(LAB, {ONE: LATE}, "aaaaaa", "delay 200 consul1", 30)
+    faults.change(LAB, {ONE: LATE}, "aaaaaa", "delay 200 consul1", 30, HERE)
     docker.containers.clear()
-    faults.change(LAB, {TWO: LATE}, "bbbbbb", "delay 200 consul2", 30)
+    faults.change(LAB, {TWO: LATE}, "bbbbbb", "delay 200 consul2", 30, HERE)
     assert faults.heal(LAB, "aaaaaa") == {ONE: {"aaaaaa"}, TWO: set(), THREE: set()}
     assert (docker.of(ONE).queued, "netem" in docker.of(TWO).queued) == ("", True)
     faults.heal(LAB)
@@ -129,9 +158,9 @@ def test_a_delay_heals_though_its_helper_was_killed_and_the_delay_of_another_ser
 
 
 def test_a_second_delay_is_one_sentence_and_the_first_one_stays_where_it_was(docker: Docker) -> None:
-    faults.change(LAB, {ONE: LATE}, "aaaaaa", "delay 200 consul1", 30)
+    faults.change(LAB, {ONE: LATE}, "aaaaaa", "delay 200 consul1", 30, HERE)
     with pytest.raises(LabctlError, match="consul1 has a delay already: heal that one first"):
-        faults.change(LAB, {ONE: LATE, TWO: LATE}, "bbbbbb", "delay 200 consul1,consul2", 30)
+        faults.change(LAB, {ONE: LATE, TWO: LATE}, "bbbbbb", "delay 200 consul1,consul2", 30, HERE)
     assert docker.of(ONE).tables == {"inet labctl_aaaaaa"}
     assert "netem" in docker.of(ONE).queued
     assert (docker.of(TWO).tables, docker.of(TWO).queued) == (set(), "")
@@ -150,26 +179,26 @@ def test_without_the_right_to_add_rules_it_is_one_sentence_and_nothing_is_half_d
 ) -> None:
     docker.of(TWO).now("refuse", said)
     with pytest.raises(LabctlError, match=sentence):
-        faults.change(LAB, {ONE: change, TWO: change, THREE: change}, "ab12cd", "isolate all", 30)
+        faults.change(LAB, {ONE: change, TWO: change, THREE: change}, "ab12cd", "isolate all", 30, HERE)
     nothing_is_left(docker)
 
 
 def test_a_kernel_that_cannot_delay_is_named_and_nothing_is_half_done(docker: Docker) -> None:
     docker.of(THREE).now("nonetem")
     with pytest.raises(LabctlError, match="sudo modprobe -a sch_htb sch_netem"):
-        faults.change(LAB, {ONE: LATE, THREE: LATE}, "ab12cd", "delay 200 consul1,consul3", 30)
+        faults.change(LAB, {ONE: LATE, THREE: LATE}, "ab12cd", "delay 200 consul1,consul3", 30, HERE)
     nothing_is_left(docker)
 
 
 def test_a_helper_that_does_not_start_is_removed(docker: Docker) -> None:
     docker.refuses = "cannot join network of a non running container"
     with pytest.raises(LabctlError, match="starting a helper for consul1: cannot join"):
-        faults.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30)
+        faults.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, HERE)
     nothing_is_left(docker)
 
 
 def test_a_helper_that_goes_by_itself_while_its_fault_is_healed_is_no_failure(docker: Docker) -> None:
-    faults.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30)
+    faults.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, HERE)
     docker.gone |= set(docker.containers)
     assert faults.heal(LAB)[ONE] == {"ab12cd"}
     nothing_is_left(docker)
@@ -180,11 +209,87 @@ def test_a_helper_that_goes_by_itself_while_its_fault_is_healed_is_no_failure(do
     [(CUT, "consul1 still has rules of the fault ab12cd"), (LATE, "consul1 still has a delay")],
 )
 def test_what_does_not_go_away_is_told(docker: Docker, change: Cut | Delay, sentence: str) -> None:
-    faults.change(LAB, {ONE: change}, "ab12cd", "isolate consul1", 30)
+    faults.change(LAB, {ONE: change}, "ab12cd", "isolate consul1", 30, HERE)
     docker.of(ONE).now("stuck")
     with pytest.raises(LabctlError, match=sentence):
         faults.heal(LAB, "ab12cd")
     assert len(docker.containers) == 1, "its helper may still do it"
+
+
+class Client:
+    """A client of that engine."""
+
+    place = LAB.place
+
+    def __init__(self, listed: list[dict[str, Any]]) -> None:
+        self._listed = listed
+
+    def containers(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
+        assert filters == {"label": "raft-labctl.lab=ada"}
+        return self._listed
+
+
+def lasting(docker: Docker, **states: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The faults that the lab has now, where its containers are in these states, in Docker's words."""
+    client: Any = Client(docker.listed(**states))
+    return [(one.id, one.servers) for one in faults.active(client, "ada")]
+
+
+def test_a_fault_lasts_in_the_network_that_it_was_begun_in_and_in_no_later_one(docker: Docker) -> None:
+    faults.change(LAB, {ONE: CUT, TWO: CUT}, "ab12cd", "isolate consul1,consul2", 30, HERE)
+    assert lasting(docker) == [("ab12cd", (ONE, TWO))]
+    assert lasting(docker, consul2="paused") == [("ab12cd", (ONE, TWO))]
+    assert lasting(docker, consul2="exited") == [("ab12cd", (ONE,))]
+    docker.lives[LAB.server(ONE).id] = "2026-11-23T12:00:09.25Z"
+    assert lasting(docker) == [("ab12cd", (TWO,))]
+    del docker.lives[LAB.server(TWO).id]
+    assert lasting(docker) == []
+    assert lasting(docker, helper0="created", helper1="created") == []
+
+
+def test_what_docker_does_not_say_is_unknown_and_not_no_fault(docker: Docker) -> None:
+    faults.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, HERE)
+    docker.silent = True
+    with pytest.raises(LabctlError, match="did not answer"):
+        lasting(docker)
+
+
+def test_a_server_that_was_started_again_meanwhile_is_told_and_nothing_is_left(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = docker.execute
+
+    def restarted(container: str, words: list[str], *, doing: str) -> str:
+        docker.lives[LAB.server(ONE).id] = "2026-11-23T12:00:09.25Z"
+        return execute(container, words, doing=doing)
+
+    monkeypatch.setattr(docker, "execute", restarted)
+    with pytest.raises(LabctlError, match="consul1 was started again while it was being disturbed"):
+        faults.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, HERE)
+    nothing_is_left(docker)
+
+
+@pytest.mark.parametrize("ahead", [25.0, -25.0])
+def test_what_is_left_of_a_lease_does_not_depend_on_the_docker_hosts_clock(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    asked: list[object] = []
+
+    def difference(place: object) -> Difference:
+        asked.append(place)
+        return Difference(ahead, 0.01)
+
+    monkeypatch.setattr(clock, "difference", difference)
+    assert lasting(docker) == []
+    assert asked == [], "where there is no fault, nothing has an end"
+    faults.change(LAB, {ONE: CUT, TWO: CUT}, "ab12cd", "isolate consul1,consul2", 30, clock.of(LAB.place))
+    client: Any = Client(docker.listed())
+    (found,) = faults.active(client, "ada")
+    left = found.seconds_left(datetime.now(UTC))
+    assert left is not None
+    assert 25 < left <= 30
+    stamp = datetime.fromisoformat(next(iter(docker.containers.values()))["Labels"]["raft-labctl.fault-until"])
+    assert abs((stamp - datetime.now(UTC)).total_seconds() - 30 - ahead) < 5, "what stands there is the host's own time"
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.engine import client, faults, labs, status
+from labctl.engine import client, clock, faults, labs, status
 from labctl.engine.faults import ActiveFault
 from labctl.engine.status import Status
 from labctl.errors import ExitCode, LabctlError
@@ -54,8 +54,12 @@ class Engine:
         monkeypatch.setattr(labs, "choose_lab", lambda *_: self.lab)
         monkeypatch.setattr(client, "connect", lambda: None)
         monkeypatch.setattr(status, "ask", lambda lab: Status(lab, self.views()))
-        monkeypatch.setattr(faults, "change", lambda _, what, __, words, s: self.changes.append((what, words, s)))
-        monkeypatch.setattr(faults, "signal", lambda verb, on: self.signals.append((verb, [one.name for one in on])))
+        monkeypatch.setattr(faults, "change", lambda _, what, __, words, s, ___: self.changes.append((what, words, s)))
+        monkeypatch.setattr(faults, "signal", self.signal)
+        monkeypatch.setattr(faults, "states_of", self.states_of)
+        self.refuses: list[str] = []
+        self.ahead, self.asked_for_time = 0.0, 0
+        monkeypatch.setattr(clock, "difference", self.difference)
         monkeypatch.setattr(faults, "note", lambda on, line: self.notes.append(([one.name for one in on], line)))
         self.logs: dict[str, str] = {}
         self.rules: dict[str, set[str]] = {}
@@ -65,6 +69,26 @@ class Engine:
         monkeypatch.setattr(faults, "heal", self.heal)
         monkeypatch.setattr(faults, "transfer", lambda leader, to: self.transfers.append((leader.name, to)))
         monkeypatch.setattr(subprocess, "Popen", lambda words, **_: self.later.append(words))
+
+    def signal(self, verb: str, on: list[labs.Server]) -> None:
+        """Do it to all but those that Docker refuses; a lab has the new states."""
+        self.signals.append((verb, [one.name for one in on]))
+        for one in on:
+            if one.name not in self.refuses:
+                self.with_state(one.name, {"pause": "paused", "kill": "exited", "stop": "exited"}.get(verb, "running"))
+        if any(one.name in self.refuses for one in on):
+            raise LabctlError("Docker failed while killing servers: cannot kill container.")
+
+    def states_of(self, on: list[labs.Server]) -> dict[str, str]:
+        """How they are now; nobody knows where Docker is silent."""
+        if "silence" in self.refuses:
+            raise LabctlError("The Docker Engine did not answer within 20 seconds.")
+        return {one.name: self.lab.server(one.name).state for one in on}
+
+    def difference(self, _: object) -> clock.Difference:
+        """How far the Docker host's clock is ahead."""
+        self.asked_for_time += 1
+        return clock.Difference(self.ahead, 0.01)
 
     def views(self) -> tuple[View, ...]:
         """All know consul1 as the leader."""
@@ -255,6 +279,90 @@ def test_nothing_to_heal_is_no_failure_and_is_said(docker: Engine) -> None:
     assert flow.heal(None, ASKED, told) == {"lab": "ada", "changed": False, "healed": [], "started": []}
     assert told.lines == ["The lab ada has no fault: nothing to heal."]
     assert (docker.signals, docker.notes) == ([], [])
+
+
+@pytest.mark.parametrize("ahead", [25.0, -25.0])
+def test_all_times_are_of_the_docker_hosts_clock(docker: Engine, ahead: float) -> None:
+    docker.ahead = ahead
+    before = datetime.now(UTC)
+    struck = flow.strike("kill", ["consul2"], docker.lab)
+    docker.logs["consul2"] = docker.notes[-1][1]
+    flow.isolate("consul3", replace(ASKED, seconds=30), Told())
+    docker.rules = {"consul3": {"aaaaaa"}}
+    flow.heal(None, ASKED, Told())
+    stamps = [datetime.fromisoformat(line.split()[0]) for _, line in docker.notes]
+    assert len(stamps) == 4
+    for time in (*stamps, struck.begin, struck.end):
+        assert abs((time - before).total_seconds() - ahead) < 10
+    assert struck.begin < struck.end
+    noted = fault_lines.last(fault_lines.began(stamps[0], "abc123", "kill consul2", ["consul2"], 30))
+    assert noted is not None
+
+
+def test_what_is_left_of_a_lease_of_a_server_that_is_down_is_told_by_this_machines_clock(docker: Engine) -> None:
+    docker.ahead = 25.0
+    docker.with_state("consul2", "exited")
+    stamp = datetime.now(UTC) + timedelta(seconds=25)
+    docker.logs["consul2"] = fault_lines.began(stamp, "abc123", "kill consul2", ["consul2"], 30)
+    _, (found,) = flow.ls("ada")
+    left = found.seconds_left(datetime.now(UTC))
+    assert left is not None
+    assert 20 < left <= 30
+
+
+def test_a_clock_is_asked_once_for_a_fault_and_not_where_there_is_nothing(docker: Engine) -> None:
+    flow.ls("ada")
+    flow.process("kill", "consul2", replace(ASKED, dry_run=True), Told())
+    assert docker.asked_for_time == 0
+    flow.process("kill", "consul2", ASKED, Told())
+    assert docker.asked_for_time == 1
+
+
+def test_a_server_that_could_not_be_killed_says_so_in_its_log_and_its_later_crash_is_no_fault(docker: Engine) -> None:
+    docker.refuses = ["consul2"]
+    with pytest.raises(LabctlError, match="cannot kill container"):
+        flow.process("kill", "consul2,consul3", ASKED, Told())
+    (first, began_line), (second, failed_line) = docker.notes
+    assert (first, second) == (["consul2", "consul3"], ["consul2"])
+    assert "fault failed: id=" in failed_line
+    docker.logs = {"consul2": f"{began_line}\n{failed_line}\n", "consul3": f"{began_line}\n"}
+    docker.with_state("consul2", "exited")
+    assert [one.servers for one in flow.ls("ada")[1]] == [("consul3",)]
+
+
+def test_where_docker_does_not_say_who_runs_on_nothing_is_noted(docker: Engine) -> None:
+    docker.refuses = ["consul2", "silence"]
+    with pytest.raises(LabctlError, match="cannot kill container"):
+        flow.process("kill", "consul2", ASKED, Told())
+    assert len(docker.notes) == 1
+
+
+def test_a_leader_that_did_not_hand_over_says_so_in_its_log(docker: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object, __: object) -> None:
+        raise LabctlError("no")
+
+    monkeypatch.setattr(faults, "transfer", refuse)
+    docker.lab = replace(docker.lab, version="1.21.4")
+    with pytest.raises(LabctlError, match="no"):
+        flow.transfer("", ASKED, Told())
+    assert ["began" in line for _, line in docker.notes] == [True, False]
+    assert "fault failed: id=" in docker.notes[1][1]
+
+
+def test_a_log_that_cannot_be_read_is_unknown_and_not_no_fault(docker: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> str:
+        raise LabctlError("Docker failed while reading the log of consul2: unexpected EOF.")
+
+    monkeypatch.setattr(faults, "last_words", refuse)
+    docker.with_state("consul2", "exited")
+    _, (found,) = flow.ls("ada")
+    assert (found.id, found.servers, found.until) == ("", ("consul2",), None)
+    assert found.words.startswith("unknown: Docker failed while reading the log of consul2")
+    with pytest.raises(LabctlError, match="Cannot tell whether consul2 is down because of the fault abc123"):
+        flow.heal("abc123", ASKED, Told())
+    assert docker.signals == []
+    docker.rules = {"consul1": {"aaaaaa"}}
+    assert flow.heal("aaaaaa", ASKED, Told())["healed"] == ["aaaaaa"], "it is a fault of the network"
 
 
 def test_a_server_whose_log_cannot_be_read_is_started_all_the_same(

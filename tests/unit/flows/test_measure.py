@@ -96,7 +96,10 @@ class World:
             for one in self.lab.servers
         )
 
-    def strike(self, verb: str, names: list[str], lab: Lab, seconds: float | None = None) -> fault_flow.Struck:
+    def strike(
+        self, verb: str, names: list[str], lab: Lab, seconds: float | None = None, host: clock.HostClock | None = None
+    ) -> fault_flow.Struck:
+        assert host in {None, clock.HostClock()}, "there is one clock, and nothing is asked while it is measured"
         assert seconds is None
         assert lab.name == "ada"
         (name,) = names

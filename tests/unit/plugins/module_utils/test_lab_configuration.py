@@ -221,7 +221,7 @@ def test_the_volume_and_the_helper_carry_the_labs_labels(docker: FakeDocker) -> 
     labels = {**LABELS, "raft-labctl.profile": "gossip"}
     assert docker.objects("volume")["labctl-ada-config"]["Labels"] == labels
     (helper,) = docker.objects("container").values()
-    assert helper["Config"]["Labels"] == labels
+    assert helper["Config"]["Labels"] == {**labels, "raft-labctl.helper": "configuration"}
     assert find(Engine(), "ada").helpers == (helper["Id"],)
 
 

@@ -19,7 +19,8 @@ def test_a_lab_is_what_carries_its_label(docker: FakeDocker) -> None:
     docker.put_container(
         "labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1", "raft-labctl.servers": "3"}
     )
-    helper = docker.put_container("helper", labels=LABELS)
+    helper = docker.put_container("helper", labels={**LABELS, "raft-labctl.helper": "network"})
+    docker.put_container("theirs", labels=LABELS)
     docker.put_container("labctl-bob-consul1", labels={"raft-labctl.lab": "bob", "raft-labctl.server": "consul1"})
     docker.put_container("unlabelled", labels=None)
     docker.put_network("labctl-ada", "10.213.7.0/28", LABELS)
@@ -29,6 +30,8 @@ def test_a_lab_is_what_carries_its_label(docker: FakeDocker) -> None:
     assert [one.name for one in found.servers] == ["consul1", "consul2"]
     assert found.size == 3
     assert found.helpers == (helper,)
+    (said,) = found.strangers
+    assert said.startswith("The container theirs has the label raft-labctl.lab and is neither a server nor a helper")
     assert found.owners == {"ada"}
     assert found.subnet == "10.213.7.0/28"
     assert found.networks == ("labctl-ada",)

@@ -51,9 +51,8 @@ def test_a_new_lab_gets_subnets_that_no_network_has(docker: FakeDocker, tmp_path
     docker.put_network("somebody", "10.213.0.0/17")
     docker.put_network("six", "fd00::/64")
     # A bridge whose addresses somebody else gives, and what older engines say of it.
-    for number, ipam in enumerate(
-        ({"Config": [{}]}, {"Config": [{"Gateway": "10.1.0.1"}]}, {"Config": None}, {}, None)
-    ):
+    bare: list[Any] = [{"Config": [{}]}, {"Config": [{"Gateway": "10.1.0.1"}]}, {"Config": None}, {}, None]
+    for number, ipam in enumerate(bare):
         docker.put(
             "network", f"bare{number}", {"Name": f"bare{number}", "Driver": "bridge", "Labels": None, "IPAM": ipam}
         )

@@ -117,9 +117,63 @@ def test_ports_are_those_that_were_asked_for(lab: Lab) -> None:
 
 
 def test_a_helper_that_a_killed_run_left_is_removed(lab: Lab, docker: FakeDocker) -> None:
-    helper = docker.put_container("x", labels={"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"})
+    labels = {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}
+    marks = {
+        "a": {"raft-labctl.helper": "configuration"},
+        "b": {"raft-labctl.probe": "verify"},
+        "c": {"raft-labctl.reserved-servers": "3"},
+    }
+    helpers = {docker.put_container(name, labels=labels | mark) for name, mark in marks.items()}
     lab()
+    assert helpers.isdisjoint(docker.objects("container"))
+
+
+def test_a_container_of_somebody_with_the_labs_label_is_left_alone(lab: Lab, docker: FakeDocker) -> None:
+    theirs = docker.put_container("x", labels={"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"})
+    lab()
+    assert theirs in docker.objects("container")
+    lab(state="absent")
+    assert list(docker.objects("container")) == [theirs]
+
+
+def fault_in(docker: FakeDocker, server: str, name: str, life: str | None = None) -> str:
+    """A helper of a fault in the network of a server, begun in its life of now or in another one."""
+    there = docker.container(f"labctl-ada-{server}")
+    labels = {
+        "raft-labctl.lab": "ada",
+        "raft-labctl.owner": "ada",
+        "raft-labctl.fault": "ab12cd",
+        "raft-labctl.fault-life": there["State"]["StartedAt"] if life is None else life,
+    }
+    helper = docker.put_container(name, labels=labels)
+    docker.container(name)["HostConfig"] = {"NetworkMode": f"container:{there['Id']}"}
+    return helper
+
+
+def test_up_leaves_a_fault_that_lasts_alone_and_removes_the_helper_of_one_that_is_over(
+    lab: Lab, docker: FakeDocker
+) -> None:
+    lab()
+    lasting, over = fault_in(docker, "consul1", "lasting"), fault_in(docker, "consul2", "over", "2020-01-01T00:00:00Z")
+    docker.container("labctl-ada-consul3")["State"]["Status"] = "exited"
+    stopped = fault_in(docker, "consul3", "stopped")
+    lab()
+    left = docker.objects("container")
+    assert (lasting in left, over in left, stopped in left) == (True, False, False)
+
+
+def test_up_removes_the_helper_of_a_fault_whose_server_it_makes_again(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    helper = fault_in(docker, "consul1", "helper")
+    lab(pace="real")
     assert helper not in docker.objects("container")
+
+
+def test_down_removes_the_helpers_of_faults_that_last(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    fault_in(docker, "consul1", "helper")
+    lab(state="absent")
+    assert docker.objects("container") == {}
 
 
 def test_what_is_made_first_has_the_workshops_labels_so_that_its_down_and_its_end_find_it(
