@@ -47,10 +47,25 @@ def role(ada: Person, lab: str, server: str) -> str:
     return next(str(one["role"]) for one in status_of(ada, lab)["servers"] if one["name"] == server)
 
 
-def writes(lab: str, server: str, value: str) -> bool:
-    """Whether a write through a server is committed within a few seconds."""
-    words = ["docker", "exec", container(lab, server), "timeout", "5", "consul", "kv", "put", KEY, value]
-    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+# Consul itself holds a request for up to 7 s where nobody leads just then.
+ANSWER_SECONDS = 20
+
+
+def refusal(lab: str, server: str, value: str) -> str:
+    """What Consul says to a write through a server that it does not commit; "" where it does."""
+    words = ["docker", "exec", container(lab, server), "consul", "kv", "put", KEY, value]
+    asked = subprocess.run(words, capture_output=True, check=False, text=True, timeout=ANSWER_SECONDS)
+    return "" if asked.returncode == 0 else asked.stderr.strip() or f"exit code {asked.returncode}"
+
+
+def must_refuse(lab: str, server: str, value: str) -> None:
+    said = refusal(lab, server, value)
+    assert "Unexpected response code: 500" in said, said or "it was written"
+
+
+def must_go_on(lab: str, server: str, value: str) -> None:
+    """The side takes a write; on a busy machine two servers may elect again, and whoever is asked then says no."""
+    wait_until(lambda: not refusal(lab, server, value), ELECTION_SECONDS, f"a write through {server}")
 
 
 def test_what_is_noted_never_shares_a_line_with_consul(ada: Person, lab: str) -> None:
@@ -93,8 +108,8 @@ def test_an_isolated_leader_gives_up_and_the_others_elect_a_new_one(ada: Person,
     wait_until(lambda: role(ada, lab, leader) != "leader", ELECTION_SECONDS, f"{leader} to step down")
     other = next(name for name in NAMES if name != leader)
     wait_until(lambda: seen_by(lab, other, leader) == "failed", ELECTION_SECONDS, f"{other} to miss {leader}")
-    assert not writes(lab, leader, "of nobody")
-    assert writes(lab, other, "of the majority")
+    must_refuse(lab, leader, "of nobody")
+    must_go_on(lab, other, "of the majority")
     now = status_of(ada, lab)
     assert [one["fault"] for one in now["faults"]] == [fault["fault"]]
     assert now["term"] > before["term"]
@@ -116,8 +131,8 @@ def test_a_leader_on_the_smaller_side_leads_nobody_and_the_larger_side_goes_on(a
     assert who_reaches_whom(ada, lab) == {(others[0], others[1]), (others[1], others[0])}
     another_leads(ada, lab, leader)
     wait_until(lambda: role(ada, lab, leader) != "leader", ELECTION_SECONDS, f"{leader} to step down")
-    assert not writes(lab, leader, "of the smaller side")
-    assert writes(lab, others[0], "of the larger side")
+    must_refuse(lab, leader, "of the smaller side")
+    must_go_on(lab, others[0], "of the larger side")
     ada.done("fault", "heal", "--lab", lab)
     wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{leader} to be back")
     assert get(lab, leader, KEY) == "of the larger side"

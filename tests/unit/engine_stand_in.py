@@ -70,6 +70,7 @@ def image(version: str, **changed: Any) -> dict[str, Any]:
 class FakeEngine:
     """Answers as docker.APIClient does; a log is a list of (seconds to wait, bytes).
 
+    `so_far` is a log without what comes later.
     `again` are the logs of containers that come back after their stream has ended. `files` has a tar for each container
     with the volume of a full lab, and `asked` tells who was asked for it.
     """
@@ -79,6 +80,7 @@ class FakeEngine:
     volume_list: list[dict[str, Any]] = field(default_factory=list)
     image_list: list[dict[str, Any]] = field(default_factory=list)
     streams: dict[str, list[tuple[float, bytes]]] = field(default_factory=dict)
+    so_far: dict[str, bytes] = field(default_factory=dict)
     again: dict[str, list[tuple[float, bytes]]] = field(default_factory=dict)
     sinces: list[float | None] = field(default_factory=list)
     tails: list[int | str] = field(default_factory=list)
@@ -140,6 +142,11 @@ class FakeEngine:
         if stream:
             return self._stream(container)
         return b"".join(chunk for _, chunk in self.streams[container])
+
+    def log_so_far(self, container: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
+        self.tails.append(tail)
+        self.sinces.append(since)
+        return iter([self.so_far[container]]) if container in self.so_far else self._stream(container)
 
     def _stream(self, container: str) -> Iterator[bytes]:
         for seconds, chunk in self.streams[container]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -17,6 +20,8 @@ from labctl.errors import LabctlError
 from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from labctl.engine.client import Client
 
 SERVERS = [Server(f"consul{one}", f"labctl-ada-consul{one}", f"id{one}", "running", "", 1) for one in (1, 2)]
@@ -68,10 +73,101 @@ def test_logs_are_merged_by_time() -> None:
     assert engine.tails == ["all", "all"]
 
 
+def test_a_log_is_read_when_its_turn_comes() -> None:
+    given: list[bytes] = []
+
+    class Long(FakeEngine):
+        def _stream(self, container: str) -> Iterator[bytes]:
+            for second in range(5000):
+                given.append(b"")
+                yield line(second / 100, container)
+
+    merged = logs.read(client(Long()), SERVERS)
+    assert [next(merged).text for _ in range(4)] == ["id1", "id2", "id1", "id2"]
+    assert len(given) < 200
+    rest = [one.taken for one in merged]
+    assert len(rest) == 9996
+    assert rest == sorted(rest)
+
+
+def test_lines_of_one_server_that_are_a_little_late_are_put_in_order() -> None:
+    seconds = [1, 3, 2, 4, 6, 5, *range(7, 80), 81, 80]
+    engine = FakeEngine(streams={"id1": [(0, b"".join(line(one / 10, str(one)) for one in seconds))]})
+    assert [int(one.text) for one in logs.read(client(engine), SERVERS[:1])] == sorted(seconds)
+
+
+def test_a_line_without_an_end_fills_no_memory() -> None:
+    (found,) = logs._lines(b"x" * 65_536 for _ in range(64))
+    assert len(found) == logs.MOST_LINE
+
+
+def test_an_engine_that_stumbles_in_the_middle_is_an_error_and_not_the_end() -> None:
+    engine = FakeEngine(streams={"id1": [(0, line(1, "a"))]}, error=DockerException("gone"))
+    lines = logs.read(client(engine), SERVERS[:1])
+    with pytest.raises(LabctlError):
+        list(lines)
+
+
+def test_kept_lines_are_read_as_often_as_one_likes_and_leave_nothing() -> None:
+    said = [logs.LogLine(f"consul{1 + number % 2}", f"{number:030}", f"x  {number} \u00e9 ") for number in range(50)]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    kept = logs.Kept(iter(said))
+    assert (list(kept), list(kept), kept.count, kept.last) == (said, said, 50, said[-1])
+    file, size = kept.file("consul2")
+    content = file.read()
+    assert size == len(content)
+    assert content.decode().splitlines() == [f"{one.taken} {one.text}" for one in said[1::2]]
+    assert kept.file("consul9")[1] == 0
+    del kept, file
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_where_there_is_no_room_for_logs_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with pytest.raises(LabctlError, match="Cannot keep the servers' logs in /nowhere: No such file") as raised:
+        logs.Kept([logs.LogLine("consul1", "", "a")])
+    assert "TMPDIR" in raised.value.sentence
+
+
+def test_what_there_is_comes_in_order_of_time_before_what_is_followed() -> None:
+    engine = FakeEngine(
+        streams={"id1": [(0, line(2, "b")), (0.2, line(5, "e"))], "id2": [(0, line(1, "a") + line(3, "c"))]}
+    )
+    engine.so_far = {"id1": line(2, "b"), "id2": line(1, "a") + line(3, "c")}
+    assert [one.text for one in logs.follow(client(engine), SERVERS)] == ["a", "b", "c", "e"]
+    assert engine.tails == ["all"] * 4
+    assert all(since is not None for since in engine.sinces[2:])
+
+
+def test_without_a_history_following_begins_now() -> None:
+    engine = FakeEngine(streams={"id1": [(0, line(5, "e"))]})
+    engine.so_far = {"id1": b""}
+    assert [one.text for one in logs.follow(client(engine), SERVERS[:1], 0)] == ["e"]
+    assert engine.tails == [0, 0]
+
+
+def test_a_follower_that_does_not_read_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "WAITING_LINES", 50)
+
+    class Endless(FakeEngine):
+        def _stream(self, _: str) -> Iterator[bytes]:
+            for second in itertools.count():
+                yield line(second / 1e6, "x")
+
+    follower = logs.Follower(client(Endless()), SERVERS)
+    time.sleep(0.1)
+    assert follower._lines.qsize() <= 50
+    assert len(follower.take(0)) == 50
+    follower.stop()
+    for thread in follower._threads:
+        thread.join(2)
+        assert not thread.is_alive()
+
+
 @pytest.mark.parametrize("tail", [0, 5])
 def test_only_the_last_lines_are_asked_for(tail: int) -> None:
     engine = FakeEngine(streams={"id1": [], "id2": []})
-    assert logs.read(client(engine), SERVERS, tail) == []
+    assert list(logs.read(client(engine), SERVERS, tail)) == []
     assert engine.tails == [tail, tail]
 
 

@@ -346,8 +346,8 @@ def test_reigns_are_those_within_the_run() -> None:
         ended = None if until is None else began + timedelta(seconds=until)
         return SimpleNamespace(server="consul1", term=2, since=began + timedelta(seconds=since), until=ended)
 
-    story: Any = SimpleNamespace(leaders=[reign(-20, -10), reign(-5, 3), reign(4, None), reign(40, None)])
-    assert [(one.begin, one.end) for one in flow._within(story, began, 30.0)] == [(0.0, 3.0), (4.0, 30.0)]
+    reigns = [reign(-20, -10), reign(-5, 3), reign(4, None), reign(40, None)]
+    assert [(one.begin, one.end) for one in flow._within(reigns, began, 30.0)] == [(0.0, 3.0), (4.0, 30.0)]
 
 
 def test_a_plan_changes_nothing_and_draws_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
