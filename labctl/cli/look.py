@@ -82,7 +82,7 @@ def logs_command(
     found = labs.choose_lab(connection, lab, viewer())
     servers = [found.server(server)] if server else list(found.servers)
     printer = (RaftLines if raft else LogLines)(servers, as_json=as_json, prefix=not no_prefix)
-    lines = logs.Follower(connection, servers, tail=tail) if follow else logs.read(connection, servers, tail)
+    lines = logs.follow(connection, servers, tail) if follow else logs.read(connection, servers, tail)
     for line in lines:
         printer.write(line)
 

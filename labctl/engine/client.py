@@ -12,6 +12,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from labctl.engine import log_frames
 from labctl.engine.place import HERE, Place
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable.docker_api import DEFAULT_SOCKET, DockerError, Engine, docker_folder, plain_socket
@@ -93,6 +94,10 @@ class Client:
         if self._engine is None:
             return list(self.library.volumes(filters=filters)["Volumes"] or [])
         return self._engine.volumes(filters, doing="listing volumes")
+
+    def log_so_far(self, container: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
+        """A container's log up to now as it comes, each line with Docker's time in front."""
+        return log_frames.log_so_far(self.library, container, tail=tail, since=since, timeout=TIMEOUT_SECONDS)
 
     def archive(self, container: str, path: str) -> bytes:
         """A folder of a container, also of one that does not run, as a tar."""

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import heapq
+import io
+import os
 import queue
+import tempfile
 import threading
 import time
+import weakref
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 import requests
 from docker.errors import DockerException
 
 from labctl.engine.client import explained
+from labctl.errors import LabctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Server
@@ -24,6 +31,11 @@ POLL_SECONDS = 0.25
 # Docker hands on the lines of several containers a few milliseconds apart; a reader notices a tenth of a second.
 ORDER_SECONDS = 0.06
 BACK_SECONDS = 0.3
+BEHIND_LINES = 64
+"""So many lines later a line may come that is older: Docker takes in what two streams say at once."""
+MOST_LINE = 1 << 20
+WAITING_LINES = 8192
+"""So many lines wait for who follows; then Docker waits with what is behind them."""
 
 
 @dataclass(frozen=True)
@@ -51,30 +63,123 @@ def split(server: str, raw: bytes) -> LogLine:
     return LogLine(server, f"{whole}.{fraction:0<9}Z", text)
 
 
-def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
         yield from whole
+        # Nobody reads a line that is longer, and one without an end must not fill the memory.
+        rest = rest[:MOST_LINE]
     if rest:
         yield rest
 
 
-def read(client: Client, servers: list[Server], tail: int | None = None, since: float | None = None) -> list[LogLine]:
-    """All lines there are, in the order in which Docker took them in. Raises LabctlError.
+def read(
+    client: Client, servers: Sequence[Server], tail: int | None = None, since: float | None = None
+) -> Iterator[LogLine]:
+    """All lines there are, in the order in which Docker took them in. Each is read from Docker when its turn comes.
 
     Args:
         client: the engine.
         servers: whose.
         tail: only so many of each, the last ones.
         since: only from then on, in seconds since 1970.
+
+    Raises:
+        LabctlError: Docker refuses, or gives no answer; also in the middle.
     """
-    found: list[LogLine] = []
-    for server in servers:
-        with explained(client.place):
-            raw = client.logs(server.id, timestamps=True, tail=tail if tail is not None else "all", since=since)
-        found += [split(server.name, line) for line in raw.split(b"\n") if line]
-    return sorted(found, key=lambda line: line.taken)
+    return heapq.merge(*(_of_server(client, one, tail, since) for one in servers), key=_taken)
+
+
+def _of_server(client: Client, server: Server, tail: int | None, since: float | None) -> Iterator[LogLine]:
+    with explained(client.place):
+        chunks = client.log_so_far(server.id, tail="all" if tail is None else tail, since=since)
+        yield from _in_order(split(server.name, line) for line in _lines(chunks) if line)
+
+
+def _in_order(lines: Iterable[LogLine]) -> Iterator[LogLine]:
+    """Lines in order of time: between standard output and standard error, Docker's times go back a little."""
+    waiting: list[tuple[str, int, LogLine]] = []
+    for number, line in enumerate(lines):
+        one = (line.taken, number, line)
+        if len(waiting) < BEHIND_LINES:
+            heapq.heappush(waiting, one)
+        else:
+            yield heapq.heappushpop(waiting, one)[2]
+    while waiting:
+        yield heapq.heappop(waiting)[2]
+
+
+def _taken(line: LogLine) -> str:
+    return line.taken
+
+
+@contextlib.contextmanager
+def no_room() -> Iterator[None]:
+    """Let a folder for temporary files that takes no more be one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise LabctlError(
+            f"Cannot keep the servers' logs in {tempfile.gettempdir()}: {error.strerror or error}. "
+            "Make room there, or name another folder with TMPDIR."
+        ) from error
+
+
+class Kept:
+    """Lines that are read more than once: they wait in files that vanish with it. Read it once at a time.
+
+    Raises:
+        LabctlError: there is no room for them, or what gave the lines says so.
+    """
+
+    def __init__(self, lines: Iterable[LogLine]) -> None:
+        self.count = 0
+        self.last: LogLine | None = None
+        self._files: dict[str, IO[bytes]] = {}
+        weakref.finalize(self, _close, self._files)
+        with no_room():
+            for line in lines:
+                file = self._files.get(line.server)
+                if file is None:
+                    # No name: it is gone with the last who has it open.
+                    file = self._files[line.server] = tempfile.TemporaryFile()  # noqa: SIM115
+                file.write(f"{line.taken} {line.text}\n".encode("utf-8", "replace"))
+                self.count, self.last = self.count + 1, line
+            for file in self._files.values():
+                file.flush()
+
+    def file(self, server: str) -> tuple[IO[bytes], int]:
+        """A server's lines as they are kept, from their beginning, and how many bytes they are."""
+        file = self._files.get(server)
+        if file is None:
+            return io.BytesIO(), 0
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        return file, size
+
+    def __iter__(self) -> Iterator[LogLine]:
+        return heapq.merge(*(self._of(server) for server in self._files), key=_taken)
+
+    def _of(self, server: str) -> Iterator[LogLine]:
+        file, _ = self.file(server)
+        for line in file:
+            taken, _, text = line.decode("utf-8").removesuffix("\n").partition(" ")
+            yield LogLine(server, taken, text)
+
+
+def _close(opened: dict[str, IO[bytes]]) -> None:
+    for file in opened.values():
+        file.close()
+
+
+def follow(client: Client, servers: Sequence[Server], tail: int | None = None) -> Iterator[LogLine]:
+    """All lines there are in order of time, and then those that come, until the lab is gone. Raises LabctlError."""
+    seen: dict[str, str] = {}
+    for line in read(client, servers, tail):
+        seen[line.server] = line.taken
+        yield line
+    yield from Follower(client, list(servers), tail=tail, seen=seen)
 
 
 class Follower:
@@ -86,10 +191,16 @@ class Follower:
     """
 
     def __init__(
-        self, client: Client, servers: list[Server], since: float | None = None, tail: int | None = None
+        self,
+        client: Client,
+        servers: list[Server],
+        since: float | None = None,
+        tail: int | None = None,
+        seen: Mapping[str, str] | None = None,
     ) -> None:
         self._client = client
-        self._lines: queue.Queue[LogLine | None] = queue.Queue()
+        self._seen = seen or {}
+        self._lines: queue.Queue[LogLine | None] = queue.Queue(WAITING_LINES)
         self._stopped = threading.Event()
         self._since = since
         self._tail: int | Literal["all"] = "all" if tail is None else tail
@@ -98,8 +209,11 @@ class Follower:
             thread.start()
 
     def _follow(self, server: Server) -> None:
-        seen, last, since, tail = "", "", self._since, self._tail
+        since, tail = self._since, self._tail
+        seen = last = self._seen.get(server.name, "")
         begun = time.time()
+        if seen:
+            since, tail = _since(LogLine(server.name, seen, ""), begun), "all"
         try:
             while True:
                 stream = self._client.logs(server.id, stream=True, follow=True, timestamps=True, tail=tail, since=since)
@@ -111,16 +225,25 @@ class Follower:
                     # equal, and go back a little between standard output and standard error.
                     if line.taken > seen:
                         last = max(last, line.taken)
-                        self._lines.put(line)
+                        self._put(line)
                 if not self._comes_back(server):
                     return
-                seen, shown = last, LogLine(server.name, last, "").when
-                since, tail = (shown.timestamp() - 1 if shown else begun), "all"
+                seen = last
+                since, tail = _since(LogLine(server.name, last, ""), begun), "all"
         except (DockerException, requests.exceptions.RequestException, OSError):
             # The container or the engine is gone: for a follower that is the end of this log.
             pass
         finally:
-            self._lines.put(None)
+            self._put(None)
+
+    def _put(self, line: LogLine | None) -> None:
+        """Hand a line on, as soon as there is room for it or nobody follows any more."""
+        while not self._stopped.is_set():
+            try:
+                self._lines.put(line, timeout=BACK_SECONDS)
+            except queue.Full:
+                continue
+            return
 
     def _comes_back(self, server: Server) -> bool:
         """Wait until a stopped server runs again; its log goes on then. False where nobody follows any more."""
@@ -141,6 +264,8 @@ class Follower:
             while True:
                 if line is not None:
                     taken.append(line)
+                if len(taken) >= WAITING_LINES:
+                    break
                 line = self._lines.get_nowait()
         except queue.Empty:
             pass
@@ -157,3 +282,8 @@ class Follower:
             if ended and not lines:
                 self._client.place.refuse_lost()
                 return
+
+
+def _since(last: LogLine, otherwise: float) -> float:
+    """From when on a log is read again, to have all that came after a line."""
+    return last.when.timestamp() - 1 if last.when else otherwise

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from labctl import __version__, files
 from labctl.engine import client as engine
@@ -20,11 +22,9 @@ from labctl.flows.recordings import MANIFEST
 from labctl.show import story_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
-    from labctl.engine.logs import LogLine
+    from labctl.engine.logs import Kept
 
 STORY = "story.json"
 
@@ -41,13 +41,16 @@ def save(name: str | None, path: Path | None, *, force: bool, owner: str = "") -
         raise LabctlError(
             f"{path} exists already: name another file with -o, or overwrite it with --force.", ExitCode.USAGE
         )
-    lines = logs.read(client, list(lab.servers))
-    bundle = io.BytesIO()
-    _write(bundle, client, lab, lines)
-    # Logs hold addresses and the paths of requests.
-    with files.write_atomically(path, private=True) as file:
-        size = file.write(bundle.getbuffer())
-    return saved(lab.name, path, size, len(lines))
+    lines = logs.Kept(logs.read(client, lab.servers))
+    with tempfile.TemporaryFile() as bundle:
+        with logs.no_room():
+            _write(bundle, client, lab, lines)
+            size = bundle.tell()
+            bundle.seek(0)
+        # Logs hold addresses and the paths of requests.
+        with files.write_atomically(path, private=True) as file:
+            shutil.copyfileobj(bundle, file)
+    return saved(lab.name, path, size, lines.count)
 
 
 def saved(lab: str, path: Path, size: int, lines: int) -> dict[str, Any]:
@@ -55,28 +58,32 @@ def saved(lab: str, path: Path, size: int, lines: int) -> dict[str, Any]:
     return {"lab": lab, "file": str(path), "size": size, "lines": lines}
 
 
-def _write(file: Any, client: Client, lab: Lab, lines: list[LogLine]) -> None:
+def _write(file: IO[bytes], client: Client, lab: Lab, lines: Kept) -> None:
     with tarfile.open(fileobj=file, mode="w:gz") as bundle:
-        _add(bundle, MANIFEST, json.dumps(manifest(client, lab), indent=2) + "\n")
+        about = (json.dumps(manifest(client, lab), indent=2) + "\n").encode()
+        _add(bundle, MANIFEST, io.BytesIO(about), len(about))
         for server in lab.servers:
-            own = (f"{line.taken} {line.text}\n" for line in lines if line.server == server.name)
-            _add(bundle, f"logs/{server.name}.log", "".join(own))
-        _add(bundle, STORY, _story(lab, lines))
+            _add(bundle, f"logs/{server.name}.log", *lines.file(server.name))
+        with tempfile.TemporaryFile() as story:
+            _write_story(story, lab, lines)
+            size = story.tell()
+            story.seek(0)
+            _add(bundle, STORY, story, size)
 
 
-def _add(bundle: tarfile.TarFile, name: str, text: str) -> None:
-    content = text.encode("utf-8", "replace")
+def _add(bundle: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None:
     entry = tarfile.TarInfo(name)
-    entry.size, entry.mtime, entry.mode = len(content), int(time.time()), 0o644
-    bundle.addfile(entry, io.BytesIO(content))
+    entry.size, entry.mtime, entry.mode = size, int(time.time()), 0o644
+    bundle.addfile(entry, content)
 
 
-def _story(lab: Lab, lines: Sequence[LogLine]) -> str:
-    out = io.StringIO()
-    source = replace(flow.of_lines(lab, lines), reached=lambda: lines[-1].when if lines else None)
+def _write_story(file: IO[bytes], lab: Lab, lines: Kept) -> None:
+    out = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
+    source = replace(flow.of_lines(lab, lines), reached=lambda: lines.last.when if lines.last else None)
     story, events = flow.of_everything(source)
     story_json.write_document(story, events, out)
-    return out.getvalue()
+    out.flush()
+    out.detach()
 
 
 def manifest(client: Client, lab: Lab) -> dict[str, Any]:

@@ -25,16 +25,17 @@ from labctl.flows.reports import refuse_unwritable, save
 from labctl.flows.settled import LOOK_SECONDS, settled
 from labctl.flows.story import of_everything, of_lines
 from labctl.show.chaos_json import history_text
+from labctl.show.later import OFTEN
 from labctl.show.steps import SilentSteps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from labctl.chaos.history import Final, Operation
     from labctl.engine.client import Client as Docker
     from labctl.engine.labs import Lab
-    from labctl.raft.story import Story
+    from labctl.raft.election import Reign
     from labctl.show.steps import Steps
 
 # Clients go on for a moment in the lab that is ready again, so that the report shows how it recovered.
@@ -300,14 +301,16 @@ def _who_led(
 
 def _reigns(docker: Docker, lab: Lab, began: datetime, seconds: float) -> tuple[Reigned, ...]:
     """Who led when, out of the servers' logs."""
-    lines = logs.read(docker, list(lab.servers))
-    story, told = of_everything(of_lines(lab, lines))
-    for _ in told:
-        pass
-    return tuple(_within(story, began, seconds))
+    story, told = of_everything(of_lines(lab, logs.read(docker, list(lab.servers))))
+    reigns: list[Reigned] = []
+    for number, _ in enumerate(told):
+        if not number % OFTEN:
+            # A log may be of many days: what is over in it is let go, but for this run's.
+            reigns += _within(story.take().leaders, began, seconds)
+    return (*reigns, *_within(story.leaders, began, seconds))
 
 
-def _within(story: Story, began: datetime, seconds: float) -> list[Reigned]:
+def _within(leaders: Iterable[Reign], began: datetime, seconds: float) -> list[Reigned]:
     ended = began + timedelta(seconds=seconds)
     return [
         Reigned(
@@ -316,6 +319,6 @@ def _within(story: Story, began: datetime, seconds: float) -> list[Reigned]:
             max((one.since - began).total_seconds(), 0.0),
             min(((one.until or ended) - began).total_seconds(), seconds),
         )
-        for one in story.leaders
+        for one in leaders
         if one.since is not None and one.since < ended and (one.until or ended) > began
     ]

@@ -15,6 +15,7 @@ from labctl.raft.timers import timers_of
 if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
+    from labctl.raft.election import Election
     from labctl.show.steps import Steps
 
 WAITING = "no_known_peers"
@@ -57,6 +58,7 @@ class Lesson:
         for server in servers:
             self._story.names.add(server.name, server.address)
         self._number = 0
+        self._won: Election | None = None
 
     def show(self, seconds: float = 0.0) -> None:
         """Show what the servers have said meanwhile, waiting up to that many seconds for the first line."""
@@ -71,6 +73,12 @@ class Lesson:
             text = phrase(told) if event.event in TOLD else None
             if text:
                 self._steps.heard(line.server, text)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Keep the last election that was won, and let go of the rest: somebody may wait for hours."""
+        won = [one for one in self._story.take().elections if one.outcome == "won"]
+        self._won = won[-1] if won else self._won
 
     def show_waiting(self, seconds: float) -> None:
         """Show the servers until each has said that it knows no peers, for that many seconds at most."""
@@ -83,6 +91,6 @@ class Lesson:
         self.show(DRAIN_SECONDS)
         self._follower.stop()
         self._story.finish()
-        won = [one for one in self._story.elections if one.outcome == "won"]
-        if won:
-            self._steps.note(tale.of_election(won[-1], self._story.timers))
+        self._settle()
+        if self._won is not None:
+            self._steps.note(tale.of_election(self._won, self._story.timers))

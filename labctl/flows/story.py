@@ -108,8 +108,8 @@ def _of_lab(name: str | None, owner: str, *, follow: bool, everything: bool) -> 
     lab = choose_lab(client, name, owner)
     servers = list(lab.servers)
     if follow:
-        return of_lines(lab, logs.Follower(client, servers), everything=everything)
-    lines = logs.read(client, servers)
+        return of_lines(lab, logs.follow(client, servers), everything=everything)
+    lines = logs.Kept(logs.read(client, servers))
     known = of_lines(lab, lines, everything=everything)
     # The line that says which ID is whose may come after those that name the ID.
     for event in events_of(lines):

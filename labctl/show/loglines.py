@@ -11,6 +11,7 @@ import click
 from labctl.raft.phrase import phrase
 from labctl.raft.read import is_raft, read_line
 from labctl.raft.story import Story
+from labctl.show.later import OFTEN
 from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ class RaftLines(LogLines):
         if read is None:
             return
         event = self._story.tell(read._replace(time=line.when or read.time))
+        if not self._number % OFTEN:
+            # Nobody asks for what is settled, and a log may have no end.
+            self._story.take()
         if not is_raft(event):
             return
         if self._as_json:

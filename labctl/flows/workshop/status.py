@@ -13,7 +13,7 @@ from labctl.workshop import plan as plans
 from labctl.workshop.outcome import SeatStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
     from labctl.engine.client import Client
@@ -75,6 +75,6 @@ def _last_election(client: Client, lab: Lab, now: Status) -> datetime | None:
     return won[-1].time if won else None
 
 
-def _of_wins(lines: Sequence[logs.LogLine]) -> list[logs.LogLine]:
+def _of_wins(lines: Iterable[logs.LogLine]) -> list[logs.LogLine]:
     """The lines that may be of a won election: reading all of them would take longer than asking the seat."""
     return [line for line in lines if _WON in line.text.lower()]
