@@ -62,7 +62,8 @@ def kept(_: Long) -> int:
 
 def read(engine: Long) -> int:
     (lab,) = labs_from(engine.container_list, "local")
-    return sum(1 for _ in logs.read(engine, lab.servers)) // 2  # type: ignore[arg-type]
+    lines = logs.read(engine, lab.servers)  # type: ignore[arg-type]
+    return sum(1 for _ in lines) // 2
 
 
 def who_led(engine: Long) -> int:
