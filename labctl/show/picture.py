@@ -5,14 +5,17 @@ Pure geometry, in pixels; the svg and the html draw the same picture.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from labctl.raft import tale
 from labctl.raft.phrase import phrase
+from labctl.raft.story import Settled
+from labctl.show.later import OFTEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from labctl.raft.event import Event
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
 Role = Literal["follower", "candidate", "leader"]
 Meaning = Literal["request", "grant", "refusal"]
 
-MOST_ROWS = 2000
-"""Rows that are drawn; a browser gets slow beyond."""
+MOST_ROWS = MOST_SENTENCES = 2000
+"""Rows that are drawn, and sentences of each kind; a browser gets slow beyond."""
 TOP, ROW, GAP = 84, 22, 20
 LEFT, LANE, TEXT = 120, 150, 560
 PAUSE_SECONDS = 1.0
@@ -151,31 +154,55 @@ class Picture:
 
 
 def picture_of(story: Story, events: Iterable[Event]) -> Picture:
-    """Lay out a story; `events` are read to their end, so the story is whole afterwards."""
-    drawn = _Drawing()
-    for event in events:
+    """Lay out a story; `events` are read to their end, and what is settled by then is taken out of it."""
+    drawn, said = _Drawing(), _Said()
+    for number, event in enumerate(events):
         drawn.add(event)
+        if not number % OFTEN:
+            said.add(story.take())
+    said.add(Settled(story.elections, story.leaders, story.outages, story.faults))
     picture = drawn.picture(story.servers)
     picture.bands = [
         *(
             band
-            for one in story.faults
+            for one in said.first.faults
             for name in one.servers
             for band in drawn.band("fault", name, one.since, _end_of(one), tale.of_fault(one), picture)
         ),
         *(
             band
-            for one in story.outages
+            for one in said.first.outages
             for band in drawn.band("outage", one.server, one.since, one.until, tale.of_outage(one), picture)
         ),
     ]
     picture.sentences = {
-        "Elections": [tale.of_election(one, story.timers) for one in story.elections],
-        "Leaders": [tale.of_reign(one, story.timers) for one in story.leaders],
-        "Out of reach": [tale.of_outage(one) for one in story.outages],
-        "On purpose": [tale.of_fault(one) for one in story.faults],
+        "Elections": said.of("elections", lambda one: tale.of_election(one, story.timers)),
+        "Leaders": said.of("leaders", lambda one: tale.of_reign(one, story.timers)),
+        "Out of reach": said.of("outages", tale.of_outage),
+        "On purpose": said.of("faults", tale.of_fault),
     }
     return picture
+
+
+class _Said:
+    """The first of each kind that a story tells; of the others only how many there are."""
+
+    def __init__(self) -> None:
+        self.first = Settled([], [], [], [])
+        self._more: Counter[str] = Counter()
+
+    def add(self, settled: Settled) -> None:
+        for kind, all_of_it in settled._asdict().items():
+            kept = getattr(self.first, kind)
+            room = MOST_SENTENCES - len(kept)
+            kept += all_of_it[:room]
+            self._more[kind] += max(len(all_of_it) - room, 0)
+
+    def of(self, kind: str, told: Callable[[Any], str]) -> list[str]:
+        """A sentence for each, and one for those that are not told."""
+        more = self._more[kind]
+        rest = [f"And {more} more, which are not told here: as text or JSON the story has all of them."]
+        return [*map(told, getattr(self.first, kind)), *(rest if more else [])]
 
 
 def _end_of(fault: Fault) -> datetime | None:
@@ -196,7 +223,7 @@ class _Drawing:
         role = self._roles[event.server] = _ROLES.get(event.event, self._roles.get(event.server, "follower"))
         if words is None:
             return
-        if self._rows and self._is_again(event):
+        if self._rows and not self._left_out and self._is_again(event):
             row, first = self._rows[-1]
             self._rows[-1] = (replace(row, times=row.times + 1), first)
             return

@@ -19,6 +19,7 @@ from labctl.raft import fault_lines
 from labctl.raft.read import read_line
 from labctl.raft.story import Story
 from labctl.show import picture, story_mermaid, story_picture
+from labctl.show.later import OFTEN
 from labctl.show.picture import MOST_ROWS, picture_of
 
 if TYPE_CHECKING:
@@ -51,6 +52,32 @@ def hostile(text: str) -> tuple[Story, Iterator[Event]]:
 
 def text_in(svg: str) -> str:
     return "".join(ET.fromstring(svg).itertext())  # noqa: S314 - made by us
+
+
+@pytest.mark.parametrize("count", [MOST_ROWS, 3 * MOST_ROWS])
+def test_a_picture_of_a_long_story_tells_its_beginning_and_says_so(count: int) -> None:
+    begin = datetime(2021, 1, 24, tzinfo=UTC)
+
+    def events() -> Iterator[Event]:
+        for number in range(count):
+            time = (begin + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            line = f"{time} [INFO]  agent.server.raft: entering candidate state: node=x term={number + 2}"
+            event = read_line(line, server=f"consul{1 + number % 2}", line_no=number)
+            assert event is not None
+            yield event
+            most.append(len(story.elections))
+
+    story, most = Story(), [0]
+    drawn = picture_of(story, story.told(events()))
+    assert len(drawn.rows) == MOST_ROWS
+    assert max(most) < 2 * OFTEN
+    told = drawn.sentences["Elections"]
+    more = count - MOST_ROWS
+    assert (len(told), drawn.left_out) == (MOST_ROWS + (more > 0), more)
+    assert told[0].startswith("consul1 stood in term 2")
+    assert told[MOST_ROWS - 1].startswith(f"consul2 stood in term {MOST_ROWS + 1}")
+    if more:
+        assert told[-1].startswith(f"And {more} more, which are not told here")
 
 
 def test_every_server_has_a_lane_and_every_event_a_row() -> None:
