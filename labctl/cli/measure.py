@@ -9,6 +9,7 @@ import click
 
 from labctl import files
 from labctl.cli.options import json_option, lab_argument, user
+from labctl.errors import ExitCode, LabctlError
 
 if TYPE_CHECKING:
     from labctl.raft.failover import By
@@ -54,6 +55,20 @@ def failover_command(lab: str | None, times: int, by: By, form: str, output: Pat
         if output is None:
             click.echo(text, nl=False)
         else:
-            reports.save(text, output)
+            try:
+                reports.save(text, output)
+            except LabctlError as error:
+                # What took an hour is shown instead, and not lost.
+                click.echo(failover_views.written(result.measurement, "json" if as_json else "text"), nl=False)
+                raise _both(result.ended, error) from error
     if result.ended is not None:
         raise result.ended
+
+
+def _both(ended: LabctlError | KeyboardInterrupt | None, later: LabctlError) -> LabctlError:
+    """What ended it, and what went wrong after it; the exit code is that of the first."""
+    if ended is None:
+        return later
+    if isinstance(ended, LabctlError):
+        return LabctlError(f"{ended.sentence} {later.sentence}", ended.code)
+    return LabctlError(later.sentence, ExitCode.INTERRUPTED)
