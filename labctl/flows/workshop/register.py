@@ -11,11 +11,10 @@ gives seats their numbers or places holds `placing` from the look at the Docker 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
+import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +22,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows.workshop import strict
-from labctl.portable import seat_secrets
+from labctl.portable import file_lock, lock_holder, seat_secrets
 from labctl.provision import state
+from labctl.show.style import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -305,31 +305,20 @@ class Register:
     @contextmanager
     def _locked(self, name: str = _LOCK) -> Iterator[None]:
         """Keep two commands apart; whoever is killed lets go. Raises LabctlError where another one does not let go."""
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise self._unusable(error) from error
-        try:
-            self._wait_for(handle)
-            yield
-        finally:
-            os.close(handle)
-
-    def _wait_for(self, handle: int) -> None:
-        ends = time.monotonic() + LOCK_SECONDS
-        while True:
+        patience = lock_holder.Patience(LOCK_SECONDS, _say)
+        note = lock_holder.holder(f"labctl workshop (of {self.workshop})", LOCK_SECONDS, alone=True).note
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= ends:
-                    raise LabctlError(
-                        f"Cannot use the register of the workshop {self.workshop}: another labctl has held it for "
-                        f"{LOCK_SECONDS:.0f} seconds. Wait until that one has ended, or end it, and run this again."
-                    ) from None
-                time.sleep(0.02)
-            else:
-                return
+                stack.enter_context(file_lock.held(self.folder / name, note, patience.pause))
+            except lock_holder.LockHeldError as error:
+                raise LabctlError(
+                    f"Cannot use the register of the workshop {self.workshop}: {error}. Wait until that one has ended, "
+                    "or end it, then run this again.",
+                    ExitCode.REFUSED,
+                ) from None
+            except OSError as error:
+                raise self._unusable(error) from error
+            yield
 
     def _unusable(self, error: Exception) -> LabctlError:
         reason = getattr(error, "strerror", None) or error
@@ -337,6 +326,11 @@ class Register:
             f"The workshop's register in {self.folder} cannot be used ({reason}): make that folder yours and writable, "
             "or name another state folder with XDG_STATE_HOME."
         )
+
+
+def _say(sentence: str) -> None:
+    """Tell whoever waits for whom, also where standard output is JSON."""
+    sys.stderr.write(f"{harmless(sentence)}\n")
 
 
 def _seed_name(lab: str) -> str:

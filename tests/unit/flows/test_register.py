@@ -94,7 +94,7 @@ def note_failures(labs: list[str], ready: Barrier) -> None:
 @pytest.mark.usefixtures("hosts")
 def test_of_many_commands_side_by_side_no_failure_is_forgotten() -> None:
     start = multiprocessing.get_context("fork")
-    labs = [f"w-{number:02d}" for number in range(80)]
+    labs = [f"w-{number:02d}" for number in range(24)]
     ready = start.Barrier(4)
     others = [start.Process(target=note_failures, args=(labs[part::4], ready)) for part in range(4)]
     for one in others:
@@ -123,10 +123,18 @@ def test_two_writers_of_one_process_have_files_of_their_own(monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("hosts")
-def test_who_waits_for_a_register_that_is_never_let_go_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registers, "LOCK_SECONDS", 0.2)
-    with Register("w").placing(), pytest.raises(LabctlError, match="another labctl has held it"):
+def test_who_waits_for_a_register_that_is_never_let_go_says_so_and_gives_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(registers, "LOCK_SECONDS", 0.4)
+    monkeypatch.setattr("labctl.portable.lock_holder.SAY_AFTER_SECONDS", 0.1)
+    who = r"Cannot use the register of the workshop w: .*`labctl workshop \(of w\)` \(process [0-9]+ on .* has it"
+    with Register("w").placing(), pytest.raises(LabctlError, match=who) as caught:
         print_cards(workshop(1))
+    assert caught.value.code is ExitCode.REFUSED
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert told.err.startswith("Waiting for ")
 
 
 # -- a number twice ------------------------------------------------------------------------------------------
