@@ -128,8 +128,9 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Report:
         _break(disturber, planned.steps, asked.seconds, clock, ending)
         steps.begin(f"heal {lab.name}")
         ready_after = _mended(docker, asked, lab, clock, steps, ending)
-        operations = _kept(crowd, asked, ending)
+        operations = crowd.end()
         seconds = clock()
+        _keep(operations, asked.history, ending)
         final = _at_the_end(crowd, ending) if ready_after is not None else None
         _clear(crowd, ending)
         done = sorted(disturber.done, key=lambda one: one.begin)
@@ -244,15 +245,14 @@ def _ready_after(docker: Docker, name: str, begin: float, clock: Callable[[], fl
     return None
 
 
-def _kept(crowd: Crowd, asked: Asked, ending: Ending) -> list[Operation]:
-    """End the clients, and keep every request where that was asked for. Nobody interrupts it: it takes seconds."""
-    operations = crowd.end()
-    if asked.history is not None:
-        try:
-            save(history_text(operations), asked.history)
-        except Exception as error:  # noqa: BLE001 - the verdict is to come
-            ending.problems.append(sentence_of(error))
-    return operations
+def _keep(operations: Iterable[Operation], history: Path | None, ending: Ending) -> None:
+    """Keep every request where that was asked for, before anything else can go wrong."""
+    if history is None:
+        return
+    try:
+        save(history_text(operations), history)
+    except Exception as error:  # noqa: BLE001 - the verdict is to come
+        ending.problems.append(sentence_of(error))
 
 
 def _at_the_end(crowd: Crowd, ending: Ending) -> Final | None:
