@@ -11,7 +11,7 @@ PYTEST ?=
 SCENARIO ?=
 # A consul binary for every live test, as in: make soak CONSUL=./consul
 CONSUL ?=
-# How often `make fuzz` tries.
+# How often `make fuzz` tries each reader.
 TRIES ?= 200000
 
 SHELL := /bin/sh
@@ -84,9 +84,9 @@ soak: venv-dev engine test-tools ## Long, seeded trials; with CONSUL=FILE also e
 	sh scripts/with-docker.sh pytest -m soak tests/soak $(PYTEST)
 
 .PHONY: fuzz
-fuzz: ## A coverage-guided fuzzer at the reading of logs, as in: make fuzz TRIES=1000000
+fuzz: ## A coverage-guided fuzzer at every reader of what others wrote, as in: make fuzz TRIES=1000000
 	@sh scripts/venv.sh fuzz
-	python tests/fuzz/fuzz_story.py $(TRIES)
+	python -m tests.fuzz $(TRIES)
 
 .PHONY: test-tools
 test-tools:

@@ -1,0 +1,91 @@
+"""Bytes as the logs of three servers: splitting them changes nothing, every picture of the story is well-formed."""
+
+from __future__ import annotations
+
+import io
+import json
+import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labctl.raft.event import OTHER
+from labctl.raft.order import merge
+from labctl.raft.read import read_line
+from labctl.raft.sieve import sift
+from labctl.raft.story import Story
+from labctl.show import story_json, story_mermaid, story_picture
+from labctl.show.story_text import StoryText
+from labctl.show.style import harmless
+
+if TYPE_CHECKING:
+    from labctl.raft.event import Event
+
+SAMPLES = Path(__file__).parents[2] / "labctl" / "samples"
+SERVERS = 3
+DRAW_EVERY = 64
+NEAR = datetime(2021, 1, 24, tzinfo=UTC)
+
+
+def _seeds() -> list[bytes]:
+    """A line for each event of each generation, and a whole election."""
+    kinds: dict[tuple[str, str], bytes] = {}
+    for path in sorted(SAMPLES.glob("*/*.log")):
+        for line in path.read_bytes().splitlines():
+            event = read_line(line.decode(), server="s", line_no=1)
+            if event is not None and event.event != OTHER:
+                kinds.setdefault((path.parent.name, event.event), line + b"\n")
+    return [*kinds.values(), (SAMPLES / "split-vote" / "consul1.log").read_bytes()]
+
+
+# What readers of logs did not bear once.
+ONCE = [
+    b"2024/01/01 00:00:00 [INFO] raft: Initial configuration (index=1): " + b"{" * 60_000,
+    b'2024-01-01T00:00:00Z [ERROR] raft: failed to heartbeat to: peer="{' + b"a" * 60_000,
+    *(
+        b"2024/01/01 00:00:00 [INFO] raft: Node at 10.0.0.1:8300 [Candidate] entering Candidate state in term 2\n"
+        b"2024/01/01 00:00:01 [INFO] raft: " + said + b"9" * digits
+        for said in (b"Election won. Tally: ", b"Votes needed: ", b"entering candidate state: node=a term=")
+        for digits in (20, 5000)
+    ),
+]
+SEEDS = [*_seeds(), *ONCE]
+_tries = 0
+
+
+def stream_of(chunks: list[bytes], server: str) -> list[Event]:
+    """The events of one log."""
+    found = (
+        read_line(
+            line.decode("utf-8", "replace"), server="", line_no=number, near=NEAR, otherwise=server, of_hosts=True
+        )
+        for number, line in sift(chunks, everything=True)
+    )
+    return [event for event in found if event is not None]
+
+
+def one_try(data: bytes) -> None:
+    """Read the bytes as the logs of three servers, in two ways."""
+    global _tries  # noqa: PLW0603 - the fuzzer calls a function, and counting is all that is kept
+    _tries += 1
+    logs = data.split(b"\0", SERVERS - 1)
+    whole = [stream_of([log], f"s{number}") for number, log in enumerate(logs)]
+    pieces = [
+        stream_of([log[at : at + 7] for at in range(0, len(log), 7)], f"s{number}") for number, log in enumerate(logs)
+    ]
+    assert pieces == whole
+    out, story = io.StringIO(), Story()
+    story_json.write_document(story, story.told(merge(whole)), out)
+    document = json.loads(out.getvalue())
+    assert len(document["events"]) == sum(map(len, whole))
+    assert all(one["outcome"] for one in document["elections"])
+    assert all(one["term"] is None or one["term"] < 2**63 for one in document["events"])
+    out, story = io.StringIO(), Story()
+    StoryText(out, columns=100).write(story, story.told(merge(whole)))
+    assert all(harmless(line) == line for line in out.getvalue().split("\n"))
+    if _tries % DRAW_EVERY == 0:
+        for draw in (story_picture.svg, story_picture.html, story_mermaid.mermaid):
+            story = Story()
+            drawn = draw(story, story.told(merge(whole)))
+            if draw is story_picture.svg:
+                ET.fromstring(drawn)  # noqa: S314 - made by us

@@ -1,0 +1,62 @@
+"""Bytes as what a server, or whatever is behind its port, answers: a view of it, or a view with a problem."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from labctl.engine import members
+from labctl.portable import consul_views
+from labctl.portable.consul_views import Member
+
+_RAFT = {
+    "state": "Leader", "term": "2", "applied_index": "10", "commit_index": "10", "last_contact": "1m2.5s",
+    "latest_configuration": "[{Suffrage:Voter ID:a Address:10.0.0.1:8300} {Suffrage:Voter ID:b Address:10.0.0.2:8300}]",
+}  # fmt: skip
+_SELF: dict[str, Any] = {
+    "Config": {"NodeName": "consul1", "NodeID": "u", "Datacenter": "ada"},
+    "Stats": {"raft": _RAFT, "serf_lan": {"members": "3"}, "consul": {"leader_addr": "10.0.0.1:8300"}},
+    "Member": {"Tags": {"acls": "1"}},
+}
+_OLD = {"Stats": {"raft": {"state": "Follower", "term": "3"}}}
+SEEDS = [
+    json.dumps(_SELF).encode(),
+    # A number, or a list, where a text should be.
+    json.dumps({"Stats": {"raft": {**_RAFT, "latest_configuration": 5}}}).encode(),
+    json.dumps({"Stats": {"raft": {**_RAFT, "last_contact": "1" * 60_000, "term": [1]}}}).encode(),
+    json.dumps(_OLD).encode(),
+    b'["10.0.0.1:8300"]',
+    b"null",
+    b"[]",
+    b"{}",
+]
+
+
+class Door:
+    """Answers every question with the same bytes, as the real one reads them."""
+
+    def __init__(self, data: bytes) -> None:
+        self._text = data.decode("utf-8", "replace")
+
+    def request(self, method: str, path: str, body: bytes | None = None, timeout: float = 2.0) -> Any:  # noqa: ARG002
+        """Raise ValueError where it is no JSON."""
+        try:
+            return json.loads(self._text) if self._text.strip() else None
+        except RecursionError as error:
+            raise ValueError("its JSON is nested too deeply") from error
+
+
+def one_try(data: bytes) -> None:
+    """Ask a server that answers so."""
+    door = Door(data)
+    view = consul_views.read_view(Member("consul1", "10.0.0.1", door))
+    consul_views.disagreement([view])
+    consul_views.describe(view)
+    consul_views.likely_cause([view])
+    try:
+        document = door.request("GET", "/")
+    except ValueError:
+        return
+    for one in document if isinstance(document, list) else []:
+        if isinstance(one, dict):
+            members.seen_from(one)
