@@ -24,6 +24,7 @@ _OF_LAB = ("owner", "workshop", "seat", "number", "servers", "http-port", "consu
 _PORT = re.compile(r"\b[0-9A-F]+:([0-9A-F]{4})\b")
 # No count of cores, sizes or seconds is longer.
 _MOST_DIGITS = 18
+_MEMORY = {"total": "MemTotal:", "free": "MemAvailable:"}
 _OF_REAPER = ("reaper", "owner", "expires", "removes")
 # Each line begins with what it is; 0A is a socket that listens. A host without /proc tells less: that is no failure.
 _SCRIPT = r"""
@@ -60,10 +61,10 @@ def read(client: Client) -> dict[str, Any]:
         "api": version.get("ApiVersion"),
         "compose": said["compose"].lstrip("v") or None,
         "cores": _number(said["cores"]) or int(info.get("NCPU") or 1),
-        "memory": {"total": _kib(said["MemTotal:"]), "free": _kib(said["MemAvailable:"])},
+        "memory": {name: _bytes(said[word]) for name, word in _MEMORY.items()},
         "disk_root": root,
-        "disk_free": _kib(said["disk"]) or None,
-        "clock": float(_number(said["clock"])),
+        "disk_free": _bytes(said["disk"]),
+        "clock": _number(said["clock"]),
         "ports": sorted({int(one, 16) for one in _PORT.findall(said["port"])}),
         "routes": [str(one) for one in host_routes.routes(_table(text))],
         "networks": [_network(one) for one in networks],
@@ -96,14 +97,15 @@ def _said(text: str) -> _Said:
     return found
 
 
-def _number(text: str) -> int:
-    """The last word of it, as a number: a login shell may print lines of its own. 0 where it is none."""
-    last = text.rpartition(" ")[2]
-    return label_values.number(last, _MOST_DIGITS) or 0
+def _number(text: str) -> int | None:
+    """The last word of it, as a number: a login shell may print lines of its own. None where it is none."""
+    return label_values.number(text.rpartition(" ")[2], _MOST_DIGITS)
 
 
-def _kib(text: str) -> int:
-    return _number(text) * 1024
+def _bytes(text: str) -> int | None:
+    """The same of KiB, in bytes. A disk with 0 of them is full, and not one of which nothing is known."""
+    found = _number(text)
+    return None if found is None else found * 1024
 
 
 def _network(one: dict[str, Any]) -> dict[str, Any]:

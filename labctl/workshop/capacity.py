@@ -108,9 +108,11 @@ def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
     others = [lab for lab in facts.labs if lab.get("workshop") != workshop.name]
     our_servers = sum(label_values.size(lab.get("servers")) or 0 for lab in ours)
     other_servers = sum(label_values.size(lab.get("servers")) or 0 for lab in others)
-    memory = read["memory"]["free"] + our_servers * SERVER_MEMORY - _SPARE_MEMORY
     cpu = read["cores"] / SERVER_CORE[workshop.pace] - other_servers
-    by = {"cores": cpu // servers, "memory": memory // (SERVER_MEMORY * servers)}
+    by = {"cores": cpu // servers}
+    if read["memory"]["free"] is not None:
+        memory = read["memory"]["free"] + our_servers * SERVER_MEMORY - _SPARE_MEMORY
+        by["memory"] = memory // (SERVER_MEMORY * servers)
     if read["disk_free"] is not None:
         in_use = sum(
             (label_values.size(lab.get("servers")) or 0) * server_disk(lab.get("consul-version")) for lab in ours
@@ -148,6 +150,8 @@ def problem_of(facts: Facts) -> str | None:
     if read["disk_free"] is not None and read["disk_free"] < _SPARE_DISK:
         free = read["disk_free"] / 1e9
         return f"its disk is full: {free:.1f} GB are free at {read['disk_root']}, and {_SPARE_DISK / 1e9:.1f} must be"
+    if read.get("clock", 0.0) is None:
+        return "it does not tell what time it is: see that `date +%s` prints it there, and nothing else is printed"
     if abs(facts.skew) > SKEW_SECONDS:
         way = "ahead of" if facts.skew > 0 else "behind"
         return f"its clock is {abs(facts.skew):.0f} seconds {way} this machine's: set both by NTP"

@@ -125,6 +125,8 @@ def _ask(host: Host) -> tuple[Facts | None, str | None]:
         read = host_facts.read(client_of(host))
     except LabctlError as error:
         return None, error.sentence.rstrip(".")
+    if read["clock"] is None:
+        return Facts(read), None
     # The clock was read in between, in whole seconds: a host is not blamed for the way, nor for the rounding.
     late, early = read["clock"] - time.time(), read["clock"] + 1 - begun
     return Facts(read, late if late > 0 else min(early, 0.0)), None

@@ -25,7 +25,7 @@ Found = TypeVar("Found")
 
 def labs_of(fleet: Fleet) -> list[tuple[Client, Lab]]:
     """The labs of the workshop on every Docker host that answers, with its engine. Raises LabctlError."""
-    found = at_once(lambda look: _labs_on(look.host, fleet.workshop.name), fleet.reached)
+    found = at_once(lambda look: _labs_on(look.host, fleet), fleet.reached)
     return [one for here in found for one in here]
 
 
@@ -37,9 +37,10 @@ def client_of(host: Host) -> Client:
     return engine.connect_to(where, host.name)
 
 
-def _labs_on(host: Host, workshop: str) -> list[tuple[Client, Lab]]:
-    client = client_of(host)
-    return [(client, lab) for lab in list_labs(client) if lab.workshop == workshop]
+def _labs_on(host: Host, fleet: Fleet) -> list[tuple[Client, Lab]]:
+    """The labs of that workshop of that owner: somebody else may have come since the look, with one of that name."""
+    client, ours = client_of(host), (fleet.workshop.name, fleet.owner)
+    return [(client, lab) for lab in list_labs(client) if (lab.workshop, lab.owner) == ours]
 
 
 def at_once(work: Callable[[Thing], Found], things: Iterable[Thing]) -> list[Found]:

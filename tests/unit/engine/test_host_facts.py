@@ -56,7 +56,13 @@ def test_what_a_host_says_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("said", ["", "cores are hot\nclock tower\nport authority\ndisk jockey\nMemTotal: much\n"])
 def test_a_host_that_says_nothing_or_nonsense_is_no_failure(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     found = read(monkeypatch, said)
-    assert (found["cores"], found["memory"]["free"], found["disk_free"], found["ports"]) == (2, 0, None, [])
+    assert (found["cores"], found["ports"]) == (2, [])
+    assert (found["memory"]["free"], found["disk_free"], found["clock"]) == (None, None, None)
+
+
+def test_a_full_disk_is_not_one_of_which_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(monkeypatch, "disk 0\nMemAvailable: 0\n")
+    assert (found["disk_free"], found["memory"]["free"]) == (0, 0)
 
 
 def test_labs_are_found_by_their_labels_also_where_only_a_network_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

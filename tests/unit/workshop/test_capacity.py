@@ -146,9 +146,15 @@ def test_a_host_with_nothing_left_holds_none() -> None:
     assert room_of(workshop(), facts(memory={"total": GIB, "free": 0}), None).seats == 0
 
 
-def test_a_disk_that_nobody_can_measure_binds_nothing() -> None:
-    assert "disk" not in room_of(workshop(), facts(disk_free=None), None).by
-    assert problem_of(facts(disk_free=None)) is None
+@pytest.mark.parametrize(("what", "untold"), [("disk", {"disk_free": None}), ("memory", {"memory": {"free": None}})])
+def test_what_nobody_can_measure_binds_nothing(what: str, untold: dict[str, Any]) -> None:
+    assert what not in room_of(workshop(), facts(**untold), None).by
+    assert problem_of(facts(**untold)) is None
+
+
+def test_a_clock_that_nobody_can_read_is_not_one_that_is_wrong() -> None:
+    assert "does not tell what time it is" in str(problem_of(facts(clock=None)))
+    assert problem_of(facts(clock=1795539600.0)) is None
 
 
 @pytest.mark.parametrize(
