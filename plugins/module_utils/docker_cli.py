@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 # A command that asks the engine something; and one that starts servers, on a machine that has much to do.
-SECONDS, LONG_SECONDS = 120.0, 300.0
+SECONDS, LONG_SECONDS = 120.0, 180.0
 # One that makes an image, over whatever network.
 IMAGE_SECONDS = 1200.0
 
