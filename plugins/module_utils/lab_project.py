@@ -170,6 +170,20 @@ class LabProject:
             seconds=LONG_SECONDS,
         )  # fmt: skip
 
+    def forget_addresses(self, before: Found) -> bool:
+        """Remove the network and the servers on it, whose data stays: Compose makes both again.
+
+        An engine that died while it started a server may hold the server's address for nobody, as long as the network
+        is there. False where a server ran `before`: its cluster is not taken apart for another server's address.
+        """
+        if any(server.state in ALIVE for server in before.servers):
+            return False
+        now = find(self.engine, self.lab)
+        self.remove("container", [server.id for server in now.servers])
+        self.remove("network", list(now.networks))
+        self.outcome.actions.append("made the network again, whose addresses were held for nobody")
+        return True
+
     # -- stop, start, remove ---------------------------------------------------------------------------------
 
     def choose(self, found: Found, server: str) -> list[Server]:
@@ -246,10 +260,28 @@ class LabProject:
             self.folder.rmdir()
 
 
+def address_is_held(error: DockerError) -> bool:
+    """Whether a server's fixed address is in use on the lab's own network: Docker's words name no port then."""
+    said = error.said.lower()
+    return "address already in use" in said and not re.search(r"\bbind\b|\blisten\b|[0-9]:[0-9]", said)
+
+
+def address_error(error: DockerError, lab: str) -> DockerError | None:
+    """The sentence for an address that nobody gives back; None where the failure is another one."""
+    if not address_is_held(error):
+        return None
+    return DockerError(
+        f"An address of the lab {lab} is held on its network by what is no server of it. Remove what "
+        f"`docker network inspect {lab_names.project_name(lab)}` shows; where it shows nothing, as after an engine that "
+        f"died, run `labctl stop {lab}`, and then `labctl up {lab}`, which makes the network again and keeps the data.",
+        said=error.said,
+    )
+
+
 def port_error(error: DockerError) -> DockerError | None:
     """The sentence for a port that somebody else has; None where the failure is another one."""
     lower = error.said.lower()
-    if "port is already allocated" not in lower and "address already in use" not in lower:
+    if address_is_held(error) or ("port is already allocated" not in lower and "address already in use" not in lower):
         return None
     port = _PORT.search(error.said)
     return DockerError(

@@ -195,7 +195,15 @@ from ansible.module_utils.lab_departure import Departure
 from ansible.module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
 from ansible.module_utils.lab_lock import Work, locked
 from ansible.module_utils.lab_place import Asked, place_for
-from ansible.module_utils.lab_project import ALIVE, LabProject, image_error, port_error, subnet_is_taken
+from ansible.module_utils.lab_project import (
+    ALIVE,
+    LabProject,
+    address_error,
+    address_is_held,
+    image_error,
+    port_error,
+    subnet_is_taken,
+)
 from ansible.module_utils.lab_turn import turn
 
 if TYPE_CHECKING:
@@ -283,7 +291,7 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
         configuration = Configuration(project.engine, project.lab, project.owner, params["labels"])
         configuration.provide(found, params["image"], params["settings"], secrecy(params))
         project.outcome.actions += configuration.made
-        up(project, params, subnets)
+        up(project, params, found, subnets)
     except DockerError:
         # A lab that never was leaves nothing; one that was keeps its data.
         if found.empty:
@@ -318,19 +326,30 @@ def preview(project: LabProject, params: dict[str, Any], found: Found, subnet: i
         project.outcome.actions.append("would make the servers again with other settings, keeping their data")
 
 
-def up(project: LabProject, params: dict[str, Any], subnets: list[ipaddress.IPv4Network]) -> None:
+def up(project: LabProject, params: dict[str, Any], found: Found, subnets: list[ipaddress.IPv4Network]) -> None:
     """Run Compose; a subnet that somebody took meanwhile is replaced by the next one. Raises DockerError."""
     for number, subnet in enumerate(subnets):
         project.outcome.before = project.outcome.after = ""
         project.subnet = str(subnet)
         project.write(params["compose"], project.environment(subnet, params["servers"], params["http_port"]))
         try:
-            project.compose_up()
+            compose_up(project, found)
         except DockerError as error:
             if subnet_is_taken(error) and number + 1 < len(subnets):
                 continue
-            raise port_error(error) or image_error(error, params["image"]) or error from error
+            known = port_error(error) or address_error(error, project.lab) or image_error(error, params["image"])
+            raise known or error from error
         return
+
+
+def compose_up(project: LabProject, found: Found) -> None:
+    """Run Compose, and once more where an address of the lab is held for nobody. Raises DockerError."""
+    try:
+        project.compose_up()
+    except DockerError as error:
+        if not address_is_held(error) or not project.forget_addresses(found):
+            raise
+        project.compose_up()
 
 
 def change(project: LabProject, params: dict[str, Any], found: Found, *, dry: bool) -> list[str]:

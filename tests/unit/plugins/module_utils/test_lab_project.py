@@ -213,9 +213,24 @@ def test_a_taken_port_is_named(said: str) -> None:
 
 
 def test_a_taken_port_without_a_number_is_told() -> None:
-    error = lab_project.port_error(DockerError("x", said="address already in use"))
+    error = lab_project.port_error(DockerError("x", said="listen: bind: address already in use"))
     assert error is not None
     assert error.sentence.startswith("A port on this")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error response from daemon: Address already in use",
+        "Error response from daemon: failed to set up container networking: Address already in use",
+    ],
+)
+def test_an_address_that_is_held_is_no_taken_port(said: str) -> None:
+    error = DockerError("x", said=said)
+    assert lab_project.port_error(error) is None
+    told = lab_project.address_error(error, "ada")
+    assert told is not None
+    assert "labctl stop ada" in told.sentence
 
 
 def test_another_failure_is_no_taken_port() -> None:

@@ -215,6 +215,32 @@ def test_a_subnet_that_was_asked_for_is_not_replaced(lab: Lab, docker: FakeDocke
     assert len(docker.called("compose")) == 1
 
 
+HELD = "Error response from daemon: Address already in use"
+
+
+def test_an_address_that_a_dead_engine_holds_is_freed_with_the_network_and_the_data_stays(
+    lab: Lab, docker: FakeDocker
+) -> None:
+    lab()
+    lab("stopped")
+    volumes = set(docker.objects("volume"))
+    docker.answer("compose", err=HELD, code=1)
+    result = lab(pace="real")
+    assert "made the network again, whose addresses were held for nobody" in result["actions"]
+    assert docker.called("network", "rm") == [["network", "rm", "labctl-ada"]]
+    assert set(docker.objects("volume")) == volumes
+    assert {one["state"] for one in result["ansible_facts"]["consul_lab_members"]} == {"running"}
+
+
+def test_servers_that_run_are_not_taken_apart_for_an_address(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    before = docker.everything()
+    docker.answer("compose", err=HELD, code=1)
+    result = lab(pace="real")
+    assert "An address of the lab ada is held" in result["msg"]
+    assert docker.everything() == before
+
+
 def test_a_lab_that_cannot_start_leaves_nothing(lab: Lab, docker: FakeDocker) -> None:
     docker.answer("compose", err="Bind for 127.0.0.1:18500 failed: port is already allocated", code=1)
     result = lab(http_port=18500)
