@@ -11,7 +11,7 @@ from labctl.portable import image_marks, lab_names
 from labctl.portable.docker_api import DockerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from labctl.engine.labs import Lab, Server
     from labctl.portable.docker_api import Engine
@@ -46,15 +46,30 @@ for one; do
 done
 wait
 """
-# What speaks HTTP says who it is; whatever it says is cut short, on one line, and printable.
+# What speaks HTTP says who it is, and Consul its datacenter, which is called as its lab; whatever it says is cut short,
+# on one line, and printable.
 _ASK = """
 nc=$(command -v nc)
 for one; do
-    (said=$(printf 'GET / HTTP/1.0\\r\\n\\r\\n' | "$nc" -n -w 2 "${one%:*}" "${one##*:}" 2>/dev/null |
-        head -c 60 | tr -c '[:print:]' ' '); printf '%s %s\\n' "$one" "$said") &
+    (said=$(printf 'GET /v1/catalog/datacenters HTTP/1.0\\r\\n\\r\\n' |
+        "$nc" -n -w 2 "${one%:*}" "${one##*:}" 2>/dev/null | head -c 1000 | tr -c '[:print:]' ' ')
+    printf '%s %s\\n' "$one" "$said") &
 done
 wait
 """
+# As _TRY, but from a port of ours (ADDRESS:PORT=OURS), and the connection stays for a while.
+_HOLD = """
+hold=$1; shift; nc=$(command -v nc)
+for one; do
+    where=${one%=*}
+    (said=$(sleep "$hold" | timeout -s KILL $((hold + 2)) "$nc" -n -v -w "$hold" -p "${one##*=}" \\
+        "${where%:*}" "${where##*:}" 2>&1 >/dev/null | tr '\\n' ' '); printf '%s %s\\n' "$where" "$said") &
+done
+wait
+"""
+HOLD_SECONDS = 2
+HELD_AT_ONCE = 24
+"""Each is five processes."""
 _SOCKETS = ("/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock")
 _LOOK = 'for one; do [ ! -e "$one" ] || printf "%s\\n" "$one"; done; echo looked'
 
@@ -77,6 +92,11 @@ class Prober:
         """Say something to each `ADDRESS:PORT` that takes connections; a line for each with what it answered."""
         parts = [wheres[begin : begin + AT_ONCE // 2] for begin in range(0, len(wheres), AT_ONCE // 2)]
         return "".join(self._run(_ASK, *part) for part in parts)
+
+    def hold(self, wheres: Mapping[str, int]) -> str:
+        """Connect to each `ADDRESS:PORT` from a port of ours, and stay for a while; a line for each with nc's words."""
+        words = [f"{where}={source}" for where, source in wheres.items()]
+        return self._run(_HOLD, str(HOLD_SECONDS), *words)
 
     def _run(self, script: str, *words: str) -> str:
         doing = "trying connections from inside a lab"
@@ -148,6 +168,13 @@ def _image(engine: Engine, lab: Lab) -> str:
         )
     own = (one for one in usable if lab.image in (one["Id"], *(one.get("RepoTags") or [])))
     return str(next(own, usable[0])["Id"])
+
+
+def connections_of(engine: Engine, server: Server) -> str:
+    """The tables of a server's sockets, as its kernel has them. Raises DockerError."""
+    script = "cat /proc/net/tcp; cat /proc/net/tcp6 2>/dev/null || true"
+    words = ["/bin/sh", "-c", script]
+    return engine.execute(server.id, words, doing=f"looking at the connections of {server.name}")
 
 
 def sockets_inside(engine: Engine, server: Server) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,9 +13,9 @@ from labctl.engine.client import explained
 from labctl.engine.labs import Lab, list_labs
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows.plan import refuse_foreign
-from labctl.isolation import outcomes, tries
+from labctl.isolation import outcomes, tries, witness
 from labctl.isolation.hardening import Container, judge
-from labctl.isolation.outcomes import Joined, Outcome
+from labctl.isolation.outcomes import Evidence, Joined, Outcome
 from labctl.isolation.places import place_of
 from labctl.isolation.proof import Proof, Report, Verdict
 from labctl.portable import lab_names
@@ -23,10 +24,13 @@ from labctl.portable.docker_api import DockerError, Engine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from labctl.engine.labs import Server
     from labctl.isolation.hardening import Judged
+    from labctl.isolation.outcomes import Tried
     from labctl.isolation.places import Place
     from labctl.isolation.proof import Members
-    from labctl.isolation.tries import Join
+    from labctl.isolation.tries import Join, Try
+    from labctl.isolation.witness import Connection
     from labctl.show.steps import Steps
 
 Thing = TypeVar("Thing")
@@ -37,6 +41,9 @@ PROBED_AT_ONCE = 6
 JOINING_AT_ONCE = 48
 """Labs that join at a time. A `consul join` waits ten seconds for an answer; it takes 10 MB in each server."""
 ASKED_AT_ONCE = 16
+SOURCE_PORTS = range(20_000, 32_000)
+"""Below those that the kernel gives out by itself: from which connections come that are to be known again."""
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -141,10 +148,12 @@ def _judged(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Judged]
 def _probed(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Proof]:
     addresses = {host.name: probes.addresses_of_host(host.engine, host.labs[0]) for host in hosts if host.labs}
     places = [one.place for one in subjects]
-    return _each(lambda one: _proof(one, places, addresses), subjects, PROBED_AT_ONCE)
+    return _each(lambda one: _proof(one, subjects, places, addresses), subjects, PROBED_AT_ONCE)
 
 
-def _proof(subject: _Subject, places: Sequence[Place], addresses: Mapping[str, Sequence[str]]) -> Proof:
+def _proof(
+    subject: _Subject, subjects: Sequence[_Subject], places: Sequence[Place], addresses: Mapping[str, Sequence[str]]
+) -> Proof:
     """What comes of a lab's connections. A lab whose helper fails proves nothing, and stops no other one."""
     place, engine = subject.place, subject.host.engine
     if not place.own:
@@ -156,9 +165,8 @@ def _proof(subject: _Subject, places: Sequence[Place], addresses: Mapping[str, S
         with probes.prober(engine, subject.lab, server) as prober:
             said = prober.connect([one.where for one in [*controls, *wanted]])
             tried = outcomes.read(wanted, said)
-            asked = outcomes.to_ask(tried)
-            decoys = prober.connect([one for one in asked if one.startswith(f"{tries.DECOY}:")]) if asked else ""
-            tried = outcomes.unmasked(tried, decoys, prober.ask(asked)) if asked else tried
+            if asked := outcomes.to_ask(tried):
+                tried = outcomes.identified(tried, _evidence(prober, tried, asked, subjects))
             # Once more at the end: a lab that came apart meanwhile proves nothing.
             again = outcomes.read(controls, prober.connect([one.where for one in controls]))
         inside = [(one.container, path) for one in subject.lab.running for path in probes.sockets_inside(engine, one)]
@@ -169,6 +177,69 @@ def _proof(subject: _Subject, places: Sequence[Place], addresses: Mapping[str, S
         then if then.outcome is not Outcome.CONNECTED else now for then, now in zip(first, again, strict=True)
     )
     return Proof(place, checked, tuple(tried), sockets=tuple(inside))
+
+
+def _evidence(
+    prober: probes.Prober, tried: Sequence[Tried], asked: Sequence[str], subjects: Sequence[_Subject]
+) -> Evidence:
+    """Look who took the connections that were made, while they are made once more. Raises DockerError."""
+    connected = [one.what for one in tried if one.outcome is Outcome.CONNECTED]
+    by_name = {one.place.name: one for one in subjects}
+    found = {one: _server_of(one, by_name) for one in connected}
+    meant = {one: it for one, it in found.items() if it is not None}
+    decoys = prober.connect([one for one in asked if one.startswith(f"{tries.DECOY}:")])
+    said = prober.ask(asked)
+    again = prober.connect([one.where for one in connected if one not in meant])
+    seen: dict[Try, bool | None] = {}
+    for begin in range(0, len(meant), probes.HELD_AT_ONCE):
+        part = dict(list(meant.items())[begin : begin + probes.HELD_AT_ONCE])
+        lines, saw = _watched(prober, part)
+        again, seen = again + lines, seen | saw
+    return Evidence(decoys, said, again, seen)
+
+
+def _server_of(one: Try, subjects: Mapping[tuple[str, str], _Subject]) -> tuple[_Subject, Server] | None:
+    """The server that a connection is meant for; None where it is meant for no lab."""
+    subject = subjects.get((one.host, one.lab))
+    if subject is None:
+        return None
+    return next(((subject, server) for server in subject.lab.running if server.name == one.server), None)
+
+
+def _watched(prober: probes.Prober, meant: Mapping[Try, tuple[_Subject, Server]]) -> tuple[str, dict[Try, bool | None]]:
+    """Hold these connections, and let their servers say whether they see them. Raises DockerError."""
+    sources = dict(zip(meant, random.sample(SOURCE_PORTS, len(meant)), strict=True))
+    servers = {server.id: (subject, server) for subject, server in meant.values()}
+    before = _tables(servers)
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(prober.hold, {one.where: source for one, source in sources.items()})
+        during: dict[str, frozenset[Connection] | None] = {}
+        over = False
+        while not over:
+            over = holding.done()
+            for key, table in _tables(servers).items():
+                known = during.get(key, frozenset())
+                during[key] = None if table is None or known is None else known | table
+            time.sleep(0 if over else _LOOK_SECONDS)
+    seen: dict[Try, bool | None] = {}
+    for one, (subject, server) in meant.items():
+        then, now = before[server.id], during.get(server.id)
+        own = {spot.address for spot in subject.place.own}
+        seen[one] = None if then is None or now is None else witness.saw(one, sources[one], then, now, own)
+    return holding.result(), seen
+
+
+def _tables(servers: Mapping[str, tuple[_Subject, Server]]) -> dict[str, frozenset[Connection] | None]:
+    """The connections of each server, by its ID; None where it cannot be looked into."""
+
+    def look(key: str) -> frozenset[Connection] | None:
+        subject, server = servers[key]
+        try:
+            return witness.connections(probes.connections_of(subject.host.engine, server))
+        except DockerError:
+            return None
+
+    return dict(zip(servers, _each(look, servers, ASKED_AT_ONCE), strict=True))
 
 
 def _joined(subjects: Sequence[_Subject], proofs: Sequence[Proof]) -> list[Proof]:

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from labctl.isolation.tries import DECOY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from labctl.isolation.tries import Join, Try
 
 
 class Outcome(StrEnum):
-    """How a try ended; only `CONNECTED` is a crossing, and `UNKNOWN` proves nothing."""
+    """How a try ended; only `CONNECTED` is a crossing, `MOMENTARY` and `UNKNOWN` prove nothing."""
 
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
     NO_ANSWER = "no answer"
     DECOY = "decoy"
+    MOMENTARY = "momentary"
     NOT_TRIED = "not tried"
     UNKNOWN = "unknown"
     CONNECTED = "connected"
+
+
+COMPARED = 60
+"""Of two answers, so many characters must be the same; what comes later may be the time."""
 
 
 @dataclass(frozen=True)
@@ -89,27 +94,49 @@ def to_ask(tried: Iterable[Tried]) -> list[str]:
     return list(dict.fromkeys([one.where for one in connected] + [f"{DECOY}:{one.port}" for one in connected]))
 
 
-def unmasked(tried: Sequence[Tried], decoys: str, said: str) -> list[Tried]:
-    """The same tries, without those that something on the way answers for.
+@dataclass(frozen=True)
+class Evidence:
+    """What tells who took the connections that were made.
 
-    Args:
-        tried: the tries.
+    Attributes:
         decoys: the prober's lines about connections to the decoy.
         said: the prober's lines about what each of `to_ask` answered to a request.
+        again: the prober's lines about the same connections, made once more.
+        seen: whether the server that was meant saw its connection; None or nothing where nobody can tell.
     """
-    open_to_all = {where for where, words in answers(decoys).items() if outcome_of(words) is Outcome.CONNECTED}
-    words = answers(said)
 
-    def is_masked(one: Tried) -> bool:
-        decoy = f"{DECOY}:{one.what.port}"
-        return decoy in open_to_all and words.get(decoy, "") == words.get(one.what.where, "")
+    decoys: str
+    said: str
+    again: str
+    seen: Mapping[Try, bool | None]
 
-    return [
-        Tried(one.what, Outcome.DECOY, f"just as {DECOY} does, which nobody has")
-        if one.outcome is Outcome.CONNECTED and is_masked(one)
-        else one
-        for one in tried
-    ]
+
+def identified(tried: Sequence[Tried], evidence: Evidence) -> list[Tried]:
+    """The same tries; what connected is a crossing only where the one that was meant took it, as far as can be told."""
+    open_to_all = {where for where, words in answers(evidence.decoys).items() if outcome_of(words) is Outcome.CONNECTED}
+    said, again = answers(evidence.said), answers(evidence.again)
+
+    def whose(one: Tried) -> Tried:
+        where, decoy = one.what.where, f"{DECOY}:{one.what.port}"
+        answer, of_decoy = said.get(where, ""), said.get(decoy, "")
+        seen, once_more = evidence.seen.get(one.what), again.get(where, "")
+        if seen or (one.what.lab and f'["{one.what.lab}"' in answer):
+            return one
+        if decoy in open_to_all and answer[:COMPARED] == of_decoy[:COMPARED]:
+            return replace(one, outcome=Outcome.DECOY, said=f"just as {DECOY} does, which nobody has")
+        if outcome_of(once_more) is not Outcome.CONNECTED:
+            return replace(
+                one, outcome=Outcome.MOMENTARY, said=f"it connected once, and then: {once_more or 'nothing'}"
+            )
+        if seen is False:
+            return replace(
+                one, outcome=Outcome.DECOY, said="the server itself saw no connection: something else took it"
+            )
+        if decoy in open_to_all and not (answer and of_decoy):
+            return replace(one, outcome=Outcome.UNKNOWN, said="something took it that did not say who it is")
+        return one
+
+    return [whose(one) if one.outcome is Outcome.CONNECTED else one for one in tried]
 
 
 # An error of the client itself names the path that it asked for; one of the agent does not.

@@ -82,6 +82,13 @@ class Proof:
         unread = [one.what.where for one in self.tries if one.outcome is Outcome.UNKNOWN]
         if unread:
             reasons.append(f"{len(unread)} tries told nothing, such as {unread[0]}")
+        passing = [one.what for one in self.tries if one.outcome is Outcome.MOMENTARY]
+        if passing:
+            reasons.append(
+                f"{len(passing)} connections were made once and not again, such as one to {passing[0].where}: Docker "
+                "lets packets through between its networks for a moment when a network is made or removed, so verify "
+                "again when nobody does"
+            )
         reasons += [
             f"the join of {one.what.server} to {one.what.lab} told nothing: {one.said}"
             for one in self.joins

@@ -40,6 +40,7 @@ def proof_row(proof: Proof) -> dict[str, Any]:
             "unreachable": count[Outcome.UNREACHABLE],
             "no answer": count[Outcome.NO_ANSWER],
             "decoy": count[Outcome.DECOY],
+            "momentary": count[Outcome.MOMENTARY],
             "not tried": count[Outcome.NOT_TRIED],
             "unknown": count[Outcome.UNKNOWN],
             "connected": count[Outcome.CONNECTED],

@@ -176,7 +176,7 @@ def _summary(report: Report) -> list[str]:
     checks = f"{len(report.failing)} of {len(report.judged)} checks of containers fail."
     masked = sum(one.count()[Outcome.DECOY] for one in report.proofs)
     decoy = (
-        f"{masked} connections were taken by something on the way that takes those to an address that nobody has, too: "
-        "they reached no lab and no engine."
+        f"{masked} connections were taken by something on the way, not by whom they were meant for: they reached no "
+        "lab and no engine."
     )
     return [said[report.verdict], *([decoy] if masked else []), checks]

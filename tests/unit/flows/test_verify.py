@@ -43,6 +43,7 @@ def lab(name: str, documents: list[dict[str, Any]]) -> Lab:
 
 @pytest.fixture(autouse=True)
 def _members(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "HOLD_SECONDS", 0)
     monkeypatch.setattr(probes, "members", lambda servers: frozenset((one.name, one.id) for one in servers))
 
 
@@ -105,6 +106,55 @@ def test_what_connects_is_named_exactly_and_no_join_is_risked(engine: Engine) ->
     assert [one.outcome for one in proof(report, "a").joins] == [Outcome.NOT_TRIED]
     assert "a-consul1" not in engine.joins
     assert proof(report, "b").verdict is Verdict.APART
+
+
+def test_what_something_else_took_is_no_crossing_whatever_it_answers_and_is_told(engine: Engine) -> None:
+    where = "10.213.1.3:8300"
+    engine.open["a"][where] = "HTTP/1.0 426 Upgrade Required"
+    engine.taken = {where}
+    found = {one.what.where: one for one in proof(look(engine), "a").tries}
+    assert (found[where].outcome, found[where].said) == (
+        Outcome.DECOY, "the server itself saw no connection: something else took it",
+    )  # fmt: skip
+    assert proof(look(engine), "a").verdict is Verdict.APART
+
+
+def test_a_way_that_was_there_for_a_moment_proves_nothing(engine: Engine) -> None:
+    where = "10.213.1.3:8300"
+    engine.open["a"][where] = ""
+    engine.once = {where}
+    report = look(engine)
+    assert proof(report, "a").count()[Outcome.MOMENTARY] == 1
+    assert exit_code(report) is ExitCode.NOT_READY
+    (reason,) = proof(report, "a").unproven
+    assert reason.startswith(f"1 connections were made once and not again, such as one to {where}: Docker lets packets")
+
+
+@pytest.mark.parametrize("answer", ["", "HTTP/1.0 426 Upgrade Required"])
+def test_beside_something_that_takes_every_connection_a_crossing_is_still_one(engine: Engine, answer: str) -> None:
+    proxy = "HTTP/1.0 426 Upgrade Required"
+    engine.open[""] = {"198.51.100.1:8300": proxy}
+    engine.open["a"]["10.213.1.3:8300"] = answer
+    (found,) = proof(look(engine), "a").crossed
+    assert found.what.where == "10.213.1.3:8300"
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ('HTTP/1.0 200 OK  X-Consul-Index: 1    ["b"]', Outcome.CONNECTED),
+        ("HTTP/1.0 426 Upgrade Required", Outcome.DECOY),
+        ("", Outcome.UNKNOWN),
+    ],
+)
+def test_a_server_that_cannot_be_looked_into_is_known_by_what_it_answers(
+    engine: Engine, answer: str, outcome: Outcome
+) -> None:
+    engine.open[""] = {"198.51.100.1:8500": "HTTP/1.0 426 Upgrade Required"}
+    engine.open["a"]["10.213.1.3:8500"] = answer
+    engine.blind = {"b-consul2"}
+    found = {one.what.where: one.outcome for one in proof(look(engine), "a").tries}
+    assert found["10.213.1.3:8500"] is outcome
 
 
 def test_a_published_port_and_the_engine_are_named(engine: Engine) -> None:
@@ -201,6 +251,7 @@ def test_a_lab_none_of_whose_servers_runs_is_unknown(engine: Engine) -> None:
 def test_two_docker_hosts_are_tried_from_each_to_the_other(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     far = Engine(tmp_path / "two", labs.lab("c", "10.214.0"))
+    far.held = engine.held
     far.open["c"] = {f"10.214.0.{number}:{port}": "" for number in (2, 3, 4) for port in (8300, 8301, 8500)}
     near = lab("a", engine.containers({"label": "x=a"}))
     there = replace(lab("c", far.containers({"label": "x=c"})), host="two")

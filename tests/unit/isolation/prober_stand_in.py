@@ -27,15 +27,26 @@ IMAGE = {
         image_marks.VERSION: "1.8.7",
     },
 }
-# Says what OpenBSD's nc says. $LABCTL_OPEN has the ADDRESS:PORT that connect, and what each then answers.
+# Says what OpenBSD's nc says. $LABCTL_OPEN has the ADDRESS:PORT that connect, and what each then answers; $LABCTL_HELD
+# learns which was reached from which port of ours. What is in $LABCTL_ONCE connects once.
 NC = """#!/bin/sh
-while [ $# -gt 2 ]; do [ "$1" != -z ] || probe=yes; shift; done
-answer=$(grep -F "$1:$2 " "$LABCTL_OPEN") || {
+while [ $# -gt 2 ]; do
+    case $1 in -z) probe=yes ;; -v) loud=yes ;; -p) source=$2 ;; esac
+    shift
+done
+answer=$(grep -F "$1:$2 " "$LABCTL_OPEN") && { [ "$probe" ] || ! grep -qxF "$1:$2" "$LABCTL_ONCE"; } || {
     echo "nc: connect to $1 port $2 (tcp) timed out: Operation now in progress" >&2
     exit 1
 }
-if [ "$probe" ]; then echo "Connection to $1 $2 port [tcp/*] succeeded!" >&2; else printf '%s' "${answer#* }"; fi
+[ -z "$source" ] || echo "$1 $2 $source" >> "$LABCTL_HELD"
+[ -z "$loud" ] || echo "Connection to $1 $2 port [tcp/*] succeeded!" >&2
+[ "$probe" ] || printf '%s' "${answer#* }"
 """
+ROW = "{:4d}: {}:{:04X} {}:{:04X} {} 00000000:00000000 00:00000000 00000000  8500        0 1 1 0\n"
+
+
+def _hex(address: str) -> str:
+    return bytes(reversed([int(part) for part in address.split(".")])).hex().upper()
 
 
 class Engine:
@@ -46,6 +57,10 @@ class Engine:
         made: the bodies of containers that were made.
         removed: the IDs of those that were removed.
         joined: `consul join` words, by container.
+        taken: what takes connections and is not the server that has that address.
+        once: what connects once and not again.
+        held: who was reached from which port; two engines of one network share it.
+        blind: servers whose sockets cannot be looked at, by the ID of their container.
     """
 
     def __init__(self, folder: Path, documents: list[dict[str, Any]]) -> None:
@@ -59,6 +74,10 @@ class Engine:
         self.inside: dict[str, str] = {}
         self.images: list[dict[str, Any]] = [IMAGE]
         self.failing: str = ""
+        self.taken: set[str] = set()
+        self.once: set[str] = set()
+        self.blind: set[str] = set()
+        self.held = folder.parent / f"{folder.name}-held"
         self._lock = threading.Lock()
         nc = folder / "nc"
         nc.write_text(NC, encoding="utf-8")
@@ -102,7 +121,28 @@ class Engine:
                     "4: eth0    inet 192.0.2.9/24 scope\n5: d0    inet 172.17.0.1/16 s\n6: br    inet 10.213.0.1/28 s\n"
                 )
             return self._shell(words, {**self.open[""], **self.open.get(lab, {})})
+        if "/proc/net/tcp" in words[-1]:
+            if container in self.blind:
+                raise DockerError(f"{container} is paused.")
+            return self._sockets(container)
         return self.inside.get(container, "") + "looked\n"
+
+    def _sockets(self, container: str) -> str:
+        """A server's table: it listens, somebody of its own lab is there, and whoever reached it by its address."""
+        (network,) = self.documents[container]["NetworkSettings"]["Networks"].values()
+        own = str(network["IPAddress"])
+        rows = [
+            ROW.format(0, "00000000", 8300, "00000000", 0, "0A"),
+            ROW.format(1, _hex(own), 8300, _hex(own), 40_000, "01"),
+        ]
+        for line in self.held.read_text(encoding="utf-8").splitlines() if self.held.exists() else []:
+            address, port, source = line.split()
+            if address == own and f"{address}:{port}" not in self.taken:
+                mapped = "0000000000000000FFFF0000"
+                rows.append(
+                    ROW.format(2, mapped + _hex(own), int(port), mapped + _hex("10.213.9.1"), int(source), "01")
+                )
+        return "  sl  local_address rem_address   st\n" + "".join(rows)
 
     def run(self, container: str, words: list[str], **_: Any) -> tuple[int, str]:
         assert words[:2] == ["consul", "join"]
@@ -120,7 +160,14 @@ class Engine:
             number = len(list(self.folder.iterdir()))
             table = self.folder / f"open-{number}"
             table.write_text("".join(f"{where} {answer}\n" for where, answer in takes.items()), encoding="utf-8")
-        environment = {"PATH": f"{self.folder}{os.pathsep}{os.environ['PATH']}", "LABCTL_OPEN": str(table)}
+        once = self.folder.parent / f"{self.folder.name}-once"
+        once.write_text("".join(f"{one}\n" for one in self.once), encoding="utf-8")
+        environment = {
+            "PATH": f"{self.folder}{os.pathsep}{os.environ['PATH']}",
+            "LABCTL_OPEN": str(table),
+            "LABCTL_ONCE": str(once),
+            "LABCTL_HELD": str(self.held),
+        }
         done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, json.dumps([words, done.stderr])
         return done.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.isolation.outcomes import Outcome, joined, joined_by_api, outcome_of, read, to_ask, unmasked
+from labctl.isolation.outcomes import Evidence, Outcome, identified, joined, joined_by_api, outcome_of, read, to_ask
 from labctl.isolation.tries import Join, Try
 
 ONE = Try("server", "local", "b", "consul1", "10.0.0.2", 8300)
@@ -41,18 +41,52 @@ def test_what_connected_is_asked_and_an_address_that_nobody_has_beside_it() -> N
     assert to_ask(read([ONE], "10.0.0.2:8300 timed out\n")) == []
 
 
-def test_a_connection_that_nobodys_address_gets_too_with_the_same_answer_is_no_crossing() -> None:
-    tried = read([ONE, TWO], f"10.0.0.2:8300 {YES}\n169.254.169.254:80 {YES}\n")
-    decoys = f"198.51.100.1:8300 {YES}\n198.51.100.1:80 {YES}\n"
-    proxy = "HTTP/1.0 426 Upgrade Required"
-    said = f"10.0.0.2:8300 \n198.51.100.1:8300 {proxy}\n169.254.169.254:80 {proxy}\n198.51.100.1:80 {proxy}\n"
-    assert [one.outcome for one in unmasked(tried, decoys, said)] == [Outcome.CONNECTED, Outcome.DECOY]
+PROXY = "HTTP/1.0 426 Upgrade Required"
+DECOYS = f"198.51.100.1:8300 {YES}\n198.51.100.1:80 {YES}\n"
+AGAIN = f"10.0.0.2:8300 {YES}\n169.254.169.254:80 {YES}\n"
 
 
-def test_where_nobodys_address_does_not_answer_every_connection_is_a_crossing() -> None:
+def identified_as(said: str, seen: bool | None, *, decoys: str = DECOYS, again: str = AGAIN) -> list[Outcome]:
+    """What became of a connection to a server and of one to the engine."""
     tried = read([ONE, TWO], f"10.0.0.2:8300 {YES}\n169.254.169.254:80 {YES}\n")
+    return [one.outcome for one in identified(tried, Evidence(decoys, said, again, {ONE: seen}))]
+
+
+def answered(server: str, engine: str) -> str:
+    return f"10.0.0.2:8300 {server}\n198.51.100.1:8300 {PROXY}\n169.254.169.254:80 {engine}\n198.51.100.1:80 {PROXY}\n"
+
+
+@pytest.mark.parametrize("answer", ["", PROXY, "HTTP/1.0 200 OK"])
+def test_what_the_server_itself_saw_is_a_crossing_whatever_else_takes_connections(answer: str) -> None:
+    assert identified_as(answered(answer, PROXY), True) == [Outcome.CONNECTED, Outcome.DECOY]
+
+
+def test_who_answers_with_the_labs_own_name_is_the_one_that_was_meant() -> None:
+    named = answered('HTTP/1.0 200 OK   ["b"]', '["b"]')
+    assert identified_as(named, None) == [Outcome.CONNECTED] * 2
+    assert identified_as(named.replace('["b"]', '["c"]'), False)[0] is Outcome.DECOY
+
+
+@pytest.mark.parametrize("seen", [None, False])
+def test_a_connection_that_nobodys_address_gets_too_with_the_same_answer_is_no_crossing(seen: bool | None) -> None:
+    assert identified_as(answered(PROXY, PROXY), seen) == [Outcome.DECOY] * 2
+
+
+def test_silence_beside_something_that_takes_every_connection_tells_nothing() -> None:
+    assert identified_as(answered("", ""), None) == [Outcome.UNKNOWN] * 2
+    assert identified_as("", None) == [Outcome.DECOY] * 2, "nobody says anything: both are the same"
+
+
+def test_what_connects_once_and_not_again_is_a_moment() -> None:
+    late = "10.0.0.2:8300 nc: connect to 10.0.0.2 port 8300 (tcp) timed out: Operation now in progress\n"
+    assert identified_as(answered("", "HTTP/1.0 404"), False, again=late) == [Outcome.MOMENTARY] * 2
+    assert identified_as(answered("", ""), True, again=late)[0] is Outcome.CONNECTED
+
+
+def test_where_nobodys_address_does_not_answer_every_connection_is_a_crossing_that_no_server_denies() -> None:
     decoys = "198.51.100.1:8300 timed out\n198.51.100.1:80 No route to host\n"
-    assert [one.outcome for one in unmasked(tried, decoys, "")] == [Outcome.CONNECTED] * 2
+    assert identified_as("", None, decoys=decoys) == [Outcome.CONNECTED] * 2
+    assert identified_as("", False, decoys=decoys)[0] is Outcome.DECOY
 
 
 JOINS = [Join("consul1", "local", name, "consul1", f"10.0.{number}.2") for number, name in enumerate("bc")]

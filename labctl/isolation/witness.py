@@ -1,0 +1,68 @@
+"""Whether a server itself saw a connection: what stands in its kernel's tables of sockets, /proc/net/tcp and tcp6."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
+    from labctl.isolation.tries import Try
+
+_LISTENS = "0A"
+# proc(5): the number, the local and the remote address, the state. IPv4 is one word, IPv6 four, in the host's order.
+_ROW = re.compile(
+    r"^\s*\d+: [0-9A-F]{8,32}:(?P<local>[0-9A-F]{4}) (?P<remote>[0-9A-F]{8,32}):(?P<port>[0-9A-F]{4}) "
+    r"(?P<state>[0-9A-F]{2})\b",
+    re.MULTILINE,
+)
+
+
+class Connection(NamedTuple):
+    """A connection of a server.
+
+    Attributes:
+        port: the server's own port.
+        address: the other side's IPv4 address.
+        source: the other side's port.
+    """
+
+    port: int
+    address: str
+    source: int
+
+
+def connections(tables: str) -> frozenset[Connection]:
+    """The connections in the tables, whatever their state; those that only listen are none."""
+    return frozenset(
+        Connection(int(row["local"], 16), _address(row["remote"]), int(row["port"], 16))
+        for row in _ROW.finditer(tables)
+        if row["state"] != _LISTENS
+    )
+
+
+def _address(words: str) -> str:
+    """An IPv4 address, also one that is written as IPv6, out of little-endian words."""
+    return ".".join(str(byte) for byte in reversed(bytes.fromhex(words[-8:])))
+
+
+def saw(
+    one: Try, source: int, before: Iterable[Connection], during: Iterable[Connection], own: Container[str]
+) -> bool | None:
+    """Whether a server saw a connection of ours; None where its tables cannot tell.
+
+    Args:
+        one: what was tried.
+        source: the port that it came from.
+        before: the server's connections before it.
+        during: those while it was held.
+        own: the addresses of the lab's own servers.
+    """
+    new = [found for found in during if found not in set(before)]
+    if any(found.source == source and (one.kind != "server" or found.port == one.port) for found in new):
+        return True
+    if one.kind != "server" or any(found.port == one.port and found.address not in own for found in new):
+        # Whatever hands it on may give it another port.
+        return None
+    return False
