@@ -272,7 +272,7 @@ def address_error(error: DockerError, lab: str) -> DockerError | None:
         return None
     return DockerError(
         f"An address of the lab {lab} is held on its network by what is no server of it. Remove what "
-        f"`docker network inspect {lab_names.project_name(lab)}` shows; where it shows nothing, as after an engine that "
+        f"`docker network inspect {lab_names.project_name(lab)}` shows; where that is nothing, as after an engine that "
         f"died, run `labctl stop {lab}`, and then `labctl up {lab}`, which makes the network again and keeps the data.",
         said=error.said,
     )
