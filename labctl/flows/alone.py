@@ -49,7 +49,7 @@ def alone_with(lab: Lab, owner: str, command: str, seconds: float) -> Iterator[N
             ) from None
 
     labels = {lab_names.LABEL_LAB: lab.name, lab_names.LABEL_OWNER: owner}
-    note = lock_holder.holder(command, seconds, alone=True).note
+    note = lock_holder.holder(command, seconds).note
     engine = Engine(TIMEOUT_SECONDS, lab.place.socket)
     lock = EngineLock(engine, LABEL_ALONE, lab.name, lock_holder.is_over, pause)
     with contextlib.ExitStack() as stack:

@@ -31,7 +31,7 @@ _LONGEST_TEXT = 120
 _PLAIN = re.compile(r"[ -_a-~]*", re.ASCII)  # no backtick: words of a command stand between two of them
 _MOST = 2**53
 # Of /proc/PID/stat behind the command's name.
-_STATE, _GROUP, _SESSION, _STARTED = 0, 2, 3, 19
+_STATE, _STARTED = 0, 19
 
 
 class LockHeldError(Exception):
@@ -52,8 +52,7 @@ class Holder:
         command: what it does, as the words of a command; without anything secret.
         pid: the process, as its own PID namespace numbers it.
         started: when the process started, in the kernel's ticks: two processes of one number differ by it.
-        group: its process group.
-        session: its session, in which also the processes are that it started; 0 where that is the user's whole shell.
+        trace: a word in the command lines of what it starts, and that may work on when it was killed; "" for nothing.
         boot: the machine's start, by the kernel's random number for it; "" where it is not known.
         space: the PID namespace; 0 where it is not known.
         since: when it took the lock, in seconds since 1970 by the machine's clock.
@@ -66,8 +65,7 @@ class Holder:
     command: str
     pid: int
     started: int
-    group: int
-    session: int
+    trace: str
     boot: str
     space: int
     since: int
@@ -89,17 +87,7 @@ class Holder:
             return None
         if found is not None and int(found[_STARTED]) == self.started:
             return False
-        # What it started may still work, as a `docker compose` whose module was killed.
-        return None if self.session and self._left_something() else True
-
-    def _left_something(self) -> bool:
-        which, number = (_SESSION, self.session) if os.getsid(0) != self.session else (_GROUP, self.group)
-        for entry in _PROC.glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                found = _stat(int(entry.name))
-                if found is not None and int(found[which]) == number:
-                    return True
-        return False
+        return None if self.trace and _is_somewhere(self.trace) else True
 
     def words(self, seconds: float) -> str:
         """Who that is, for a sentence: "ada's `labctl up x` (process 123 on pc, for 4 s)"."""
@@ -114,13 +102,13 @@ class Holder:
         )
 
 
-def holder(command: str, seconds: float, *, alone: bool = False) -> Holder:
+def holder(command: str, seconds: float, trace: str = "") -> Holder:
     """This process, as the holder of a lock.
 
     Args:
         command: what it does; whoever waits is shown it, so it holds nothing secret.
         seconds: how long it may hold the lock at most.
-        alone: whether what it started may go on without the lock.
+        trace: a word in the command lines of what it starts that must not work on without the lock.
     """
     own = _stat(os.getpid()) or []
     try:
@@ -133,8 +121,7 @@ def holder(command: str, seconds: float, *, alone: bool = False) -> Holder:
         command=_plain(command),
         pid=os.getpid(),
         started=int(own[_STARTED]) if own else 0,
-        group=os.getpgrp(),
-        session=0 if alone else os.getsid(0),
+        trace=_plain(trace),
         boot=_boot(),
         space=_space(),
         since=int(time.time()),
@@ -234,6 +221,15 @@ def _stat(pid: int) -> list[str] | None:
         return None
     found = text.rpartition(")")[2].split()
     return None if len(found) <= _STARTED or found[_STATE] in "ZX" else found
+
+
+def _is_somewhere(word: str) -> bool:
+    """Whether a process runs with that word in its command line, as a `docker compose` whose module was killed."""
+    for entry in _PROC.glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if word.encode() in entry.read_bytes().split(b"\0"):
+                return True
+    return False
 
 
 def _boot() -> str:

@@ -56,7 +56,7 @@ def locked(engine: Engine, folder: Path, work: Work) -> Iterator[tuple[int, ...]
     A killed command's docker may still be working: whoever comes next waits for it, so that nothing is
     created behind the back of a `down`.
     """
-    who = lock_holder.holder(work.command, MOST_SECONDS)
+    who = lock_holder.holder(work.command, MOST_SECONDS, lab_names.project_name(work.lab))
     patience = lock_holder.Patience(LOCK_SECONDS, work.say)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_refusing(work))

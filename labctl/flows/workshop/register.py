@@ -306,7 +306,7 @@ class Register:
     def _locked(self, name: str = _LOCK) -> Iterator[None]:
         """Keep two commands apart; whoever is killed lets go. Raises LabctlError where another one does not let go."""
         patience = lock_holder.Patience(LOCK_SECONDS, _say)
-        note = lock_holder.holder(f"labctl workshop (of {self.workshop})", LOCK_SECONDS, alone=True).note
+        note = lock_holder.holder(f"labctl workshop (of {self.workshop})", LOCK_SECONDS).note
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(file_lock.held(self.folder / name, note, patience.pause))

@@ -79,7 +79,7 @@ def test_the_lock_is_no_matter_of_the_state_folder_and_who_is_killed_lets_go(
 
 
 def test_of_a_holder_elsewhere_the_volume_is_named(docker: FakeDocker) -> None:
-    who = replace(lock_holder.holder("labctl chaos ada", 10**6, alone=True), boot="another")
+    who = replace(lock_holder.holder("labctl chaos ada", 10**6), boot="another")
     labels = {"raft-labctl.alone": "ada", "raft-labctl.holder": who.note}
     docker.put("volume", "v", {"Name": "v", "Labels": labels})
     assert "or remove the volume v on the Docker host if you know that it has" in refused()

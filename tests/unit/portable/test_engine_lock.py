@@ -110,7 +110,7 @@ def test_many_at_once_have_it_one_after_the_other() -> None:
 
 def test_who_has_ended_is_cleared_away_and_only_they() -> None:
     engine = Engine()
-    dead = replace(ME, pid=2**22 + 1, session=0)
+    dead = replace(ME, pid=2**22 + 1)
     far = replace(dead, boot="elsewhere", seconds=60)
     engine.put("dead", {LABEL_LOCK: "ada", LABEL_HOLDER: dead.note})
     engine.put("late", {LABEL_LOCK: "ada", LABEL_HOLDER: far.note}, made="2026-11-29T09:43:43Z")

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLEEP = "import time; time.sleep(60)"
-WITH_A_CHILD = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', '{SLEEP}']); time.sleep(60)"
+TRACE = f"labctl-{os.getpid()}"
+WITH_A_CHILD = (
+    f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', '{SLEEP}', 'up', '{TRACE}'], "
+    "start_new_session=True); time.sleep(60)"
+)
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ def started() -> Iterator[Callable[[str], Holder]]:
         running.append(process)
         pid = process.pid
         found = lock_holder._stat(pid) or []
-        return replace(holder("labctl up ada", 60), pid=pid, started=int(found[19]), session=pid, group=pid)
+        return replace(holder("labctl up ada", 60, TRACE), pid=pid, started=int(found[19]))
 
     yield start
     for process in running:
@@ -78,8 +82,7 @@ def test_whoever_lives_has_not_ended_and_whoever_was_killed_has(started: Callabl
     assert who.is_gone() is False
     assert ", stopped, for 4 s)" in who.words(4)
     # Another process that has its number now.
-    assert replace(who, started=who.started + 1).is_gone() is None
-    assert replace(who, started=who.started + 1, session=0).is_gone() is True
+    assert replace(who, started=who.started + 1).is_gone() is True
     end(who)
     assert who.is_gone() is True
     assert is_over(who.note, 0.0)
@@ -102,15 +105,6 @@ def test_what_a_killed_holder_started_is_waited_for_until_its_time_is_over(start
     assert who.is_gone() is True
 
 
-def test_in_the_session_of_a_users_shell_only_its_own_group_counts() -> None:
-    # This process is of the same session, so the session says nothing.
-    mine = holder("labctl up ada", 60)
-    assert mine.session == os.getsid(0)
-    assert replace(mine, started=mine.started + 1, group=2**22).is_gone() is True
-    assert replace(mine, started=mine.started + 1).is_gone() is None
-    assert holder("labctl chaos ada", 60, alone=True).session == 0
-
-
 @pytest.mark.parametrize("elsewhere", [{"boot": "another"}, {"space": 1}, {"boot": ""}, {"space": 0}])
 def test_of_another_machine_only_the_time_tells(elsewhere: dict[str, object]) -> None:
     who = replace(holder("labctl up ada", 60), pid=2**22 + 1, **elsewhere)  # type: ignore[arg-type]
@@ -124,7 +118,7 @@ def test_of_another_machine_only_the_time_tells(elsewhere: dict[str, object]) ->
 
 
 def test_where_processes_of_others_are_hidden_nobody_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    who = replace(holder("labctl up ada", 60), pid=2**22 + 1, session=0)
+    who = replace(holder("labctl up ada", 60), pid=2**22 + 1)
     assert who.is_gone() is True
     mounts = tmp_path / "self" / "mountinfo"
     mounts.parent.mkdir()

@@ -34,7 +34,7 @@ def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def leave(docker: FakeDocker, **changed: Any) -> str:
     """Put the lock of another holder there, of a process that has ended; returns its volume."""
-    who = replace(lock_holder.holder("labctl up ada", 900), pid=2**22 + 1, session=0, **changed)
+    who = replace(lock_holder.holder("labctl up ada", 900), pid=2**22 + 1, **changed)
     labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": who.note}
     docker.put("volume", "old", {"Name": "old", "Labels": labels, "CreatedAt": ""})
     return "old"
