@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
+
+from labctl.portable import file_lock
 
 PREFIX = "labctl-ssh-"
 LOCK = "lock"
@@ -23,9 +24,21 @@ class SocketFolder:
     def __init__(self) -> None:
         base = _base()
         _remove_left(base)
+        while not self._made(base):
+            # It was taken for somebody's who was killed, because this process stood still in between.
+            continue
+
+    def _made(self, base: Path) -> bool:
+        """Make and lock the folder; returns whether it is still there then."""
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-        self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return False
+        if file_lock.try_to(self._lock) and file_lock.is_at(self.path / LOCK, self._lock):
+            return True
+        os.close(self._lock)
+        return False
 
     def remove(self) -> None:
         """Remove it with all that is in it."""
@@ -62,9 +75,6 @@ def _is_nobodys(folder: Path) -> bool:
     except FileNotFoundError:
         return True
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return file_lock.try_to(lock)
     finally:
         os.close(lock)
-    return True

@@ -10,9 +10,13 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import file_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KEPT_RECORDS = 20
 _PREFIX = "run-"
@@ -47,16 +51,28 @@ class RunFolder:
         try:
             runs.mkdir(mode=0o700, parents=True, exist_ok=True)
             _remove_left(runs)
-            self.path = Path(tempfile.mkdtemp(prefix=f"{_of_here()}-", dir=runs))
-            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            while not self._made(runs):
+                # Another labctl saw it without its lock, and took it for one that was left.
+                continue
         except OSError as error:
             raise LabctlError(
                 f"The state folder {runs} cannot be written ({error.strerror}): make it writable, "
                 "or name another one with XDG_STATE_HOME."
             ) from error
+
+    def _made(self, runs: Path) -> bool:
+        """Make and lock the folder; returns whether it is still there then. Raises OSError."""
+        self.path = Path(tempfile.mkdtemp(prefix=f"{_of_here()}-", dir=runs))
+        try:
+            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return False
         # A file system without locks: then its age tells that somebody uses it.
         with contextlib.suppress(OSError):
-            file_lock.try_to(self._lock)
+            if not file_lock.try_to(self._lock):
+                os.close(self._lock)
+                return False
+        return file_lock.is_at(self.path / _LOCK, self._lock)
 
     def remove(self) -> None:
         """Remove it with all that is in it."""
@@ -68,26 +84,31 @@ class RunFolder:
 def _remove_left(runs: Path) -> None:
     """Remove the folders of runs that were killed."""
     for folder in runs.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            if _is_nobodys(folder):
+        with contextlib.suppress(OSError), _nobodys(folder) as is_nobodys:
+            if is_nobodys:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_nobodys(folder: Path) -> bool:
-    """Whether nobody uses a folder any more. Raises OSError."""
+@contextlib.contextmanager
+def _nobodys(folder: Path) -> Iterator[bool]:
+    """Whether nobody uses a folder any more, and nobody can begin to until this ends. Raises OSError."""
     old = time.time() - folder.lstat().st_mtime > _OLD_SECONDS
     if folder.name.rpartition("-")[0] != _of_here():
         # Another machine's, or a container's, whose locks not every file system shows; or an older labctl's.
-        return old
+        yield old
+        return
     try:
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         # Made a moment ago, unless whoever made it was killed then.
-        return old
+        yield old
+        return
     try:
-        return file_lock.try_to(lock)
+        free = file_lock.try_to(lock)
     except OSError:
-        return old
+        free = old
+    try:
+        yield free
     finally:
         os.close(lock)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,26 @@ def test_where_a_lock_tells_nothing_the_age_does(monkeypatch: pytest.MonkeyPatch
     assert mine.path.is_dir()
     mine.remove()
     other.remove()
+
+
+def test_a_folder_that_was_taken_for_a_left_one_before_it_had_its_lock_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock, seen = file_lock.try_to, 0
+
+    def meanwhile(handle: int) -> bool:
+        nonlocal seen
+        seen += 1
+        if seen < 3:
+            for folder in (state.state_folder() / "runs").glob("run-*"):
+                shutil.rmtree(folder)
+        return lock(handle) and seen != 1
+
+    monkeypatch.setattr(file_lock, "try_to", meanwhile)
+    folder = state.RunFolder()
+    assert seen == 3
+    assert folder.path.is_dir()
+    folder.remove()
 
 
 def test_a_state_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
