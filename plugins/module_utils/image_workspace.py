@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible.module_utils import bounded_process
+from ansible.module_utils import bounded_process, lock_holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # How long to wait for another run that makes the same image, seconds.
 PATIENCE = 900
+_NOTE = "holder"
 _REMOVAL_SECONDS = 120
 
 
@@ -74,6 +75,9 @@ def workspace(tmp: str, repository: str, patience: float = PATIENCE) -> Iterator
     lock = _lock(path, time.monotonic() + patience)
     try:
         _empty(path)
+        note = lock_holder.holder(f"consul_image_build repository={repository}", PATIENCE).note
+        with suppress(OSError):
+            (path / _NOTE).write_text(note, encoding="utf-8")
         yield Workspace(path, lock)
     finally:
         try:
@@ -120,11 +124,21 @@ def _locked(lock: int, deadline: float, path: Path) -> bool:
             if time.monotonic() > deadline:
                 os.close(lock)
                 raise WorkspaceError(
-                    f"Another run has been making this image in {path} for too long: see what it does, or end it."
+                    f"Another run has been making this image in {path} for too long: it is {_whose(path)}. See what it "
+                    "does, or end it."
                 ) from None
             time.sleep(0.1)
         else:
             return True
+
+
+def _whose(path: Path) -> str:
+    """Who has the workspace, in words."""
+    try:
+        with (path / _NOTE).open(encoding="utf-8", errors="replace") as file:
+            return str(lock_holder.told(file.read(lock_holder.LONGEST_NOTE + 1)))
+    except OSError:
+        return str(lock_holder.NOBODY_KNOWN)
 
 
 def _is(path: Path, lock: int) -> bool:
