@@ -46,7 +46,12 @@ def begun(person: Person, lab: str, into: Path, *words: str) -> tuple[subprocess
     """Start a command on a lab, and stop its module as soon as that holds the lab. Returns both processes."""
     process = person.start(*words, into=into)
     found: list[int] = []
-    wait_until(lambda: found.extend(holders(lab)) or found, HELD_SECONDS, "the lock")
+
+    def is_held() -> bool:
+        found[:] = holders(lab)
+        return bool(found)
+
+    wait_until(is_held, HELD_SECONDS, "the lock")
     pid = found[0]
     os.kill(pid, signal.SIGSTOP)
     return process, pid

@@ -91,10 +91,11 @@ def test_whoever_lives_has_not_ended_and_whoever_was_killed_has(started: Callabl
 
 def test_what_a_killed_holder_started_is_waited_for_until_its_time_is_over(started: Callable[[str], Holder]) -> None:
     who = started(WITH_A_CHILD)
-    ends = time.monotonic() + 10
-    while not (children := lock_holder._PROC.joinpath(f"{who.pid}/task/{who.pid}/children").read_text().split()):
+    ends = time.monotonic() + 20
+    while not lock_holder._is_somewhere(TRACE):
         assert time.monotonic() < ends
         time.sleep(0.01)
+    children = lock_holder._PROC.joinpath(f"{who.pid}/task/{who.pid}/children").read_text().split()
     end(who)
     assert who.is_gone() is None
     assert not is_over(who.note, 59.0)
