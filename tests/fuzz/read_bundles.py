@@ -54,6 +54,7 @@ def one_try(data: bytes) -> None:
         with contextlib.suppress(LabctlError):
             found = recordings.find([str(path)])
             assert recordings.multiplier_of(found) in {None, *range(1, 11)}
-            for _ in zip(range(MOST_EVENTS), recordings.events(found, everything=True), strict=False):
+            # Not everything: a few bytes of gzip may be a million empty lines, which take their time one by one.
+            for _ in zip(range(MOST_EVENTS), recordings.events(found), strict=False):
                 pass
         assert [one.name for one in Path(folder).iterdir()] == ["a.tgz"]
