@@ -7,19 +7,16 @@ than everything that `labctl ls` does besides. Whatever else is asked of a clien
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import log_frames
 from labctl.engine.place import HERE, Place
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable.docker_api import DEFAULT_SOCKET, DockerError, Engine, docker_folder, plain_socket
+from labctl.portable.docker_api import DEFAULT_SOCKET, DockerError, Engine, endpoint, plain_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import docker
 
@@ -134,21 +131,8 @@ def connect_to(there: Address, name: str = "") -> Client:
 
 def address() -> str | None:
     """The engine's address: DOCKER_HOST, else the context that the docker command takes; None means the default."""
-    if host := os.environ.get("DOCKER_HOST"):
-        return host
-    if plain_socket() is not None:
-        return None
-    folder = docker_folder()
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        named = os.environ.get("DOCKER_CONTEXT") or _read(folder / "config.json")["currentContext"]
-        # The docker command keeps each context in a folder that is named by its checksum.
-        described = _read(folder / "contexts/meta" / hashlib.sha256(named.encode()).hexdigest() / "meta.json")
-        return str(described["Endpoints"]["docker"]["Host"])
-    return None
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    where = endpoint()
+    return None if where in {"", f"unix://{DEFAULT_SOCKET}"} and not os.environ.get("DOCKER_HOST") else where
 
 
 def host_name() -> str:

@@ -1,12 +1,14 @@
 """Ask a Docker host's engine by its HTTP API: starting the docker command costs twenty times as much as an answer.
 
-Where the docker command would use a plain socket of this host, so does this. Anything else (a context, TLS, SSH)
-is left to the docker command: `docker system dial-stdio` carries the same API over its standard input and output.
+Where the docker command would use a plain socket of this host, so does this, also by way of a context. Anything else
+(TCP, TLS, SSH) is left to the docker command: `docker system dial-stdio` carries the same API over its standard input
+and output.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -33,6 +35,7 @@ AT_ONCE = 8
 QUEUE_SECONDS, HANG_UP_SECONDS = 0.02, 1.0
 # Header of a piece of an exec's output: which stream, three zeros, how many bytes follow.
 _FRAME = struct.Struct(">BxxxL")
+_PLAIN = "unix://"
 _NO_ENGINE = "Cannot connect to the Docker daemon"
 
 
@@ -44,19 +47,36 @@ def docker_folder() -> Path:
         return Path(os.devnull)
 
 
-def plain_socket() -> str | None:
-    """The socket that the docker command would use here; None where it would use anything but a plain one."""
+def endpoint() -> str:
+    """The address of the engine that the docker command would use here; "" where only it knows that."""
     host = os.environ.get("DOCKER_HOST", "")
     if host:
-        return host.removeprefix("unix://") if host.startswith("unix://") else None
+        return host
+    folder = docker_folder()
     context = os.environ.get("DOCKER_CONTEXT", "")
     if not context:
-        folder = docker_folder()
         try:
-            context = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("currentContext", "")
+            context = _read(folder / "config.json").get("currentContext", "")
         except (OSError, ValueError, AttributeError):
             context = ""
-    return DEFAULT_SOCKET if context in ("", "default") else None
+    if context in ("", "default"):
+        return f"{_PLAIN}{DEFAULT_SOCKET}"
+    try:
+        # The docker command keeps each context in a folder that is named by its checksum.
+        described = _read(folder / "contexts" / "meta" / hashlib.sha256(context.encode()).hexdigest() / "meta.json")
+        return str(described["Endpoints"]["docker"]["Host"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def plain_socket() -> str | None:
+    """The socket that the docker command would use here; None where it would use anything but a plain one."""
+    where = endpoint()
+    return where[len(_PLAIN) :] if where.startswith(_PLAIN) else None
 
 
 class DockerError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import time
@@ -50,6 +51,47 @@ def test_the_socket_is_the_one_that_the_docker_command_uses(  # noqa: PLR0913, P
     if config:
         (tmp_path / "config.json").write_text(config, encoding="utf-8")
     assert plain_socket() == expected
+
+
+@pytest.mark.parametrize(
+    ("context", "host", "expected"),
+    [
+        ("colima", "unix:///home/ada/.colima/default/docker.sock", "/home/ada/.colima/default/docker.sock"),
+        ("rootless", "unix:///run/user/1000/docker.sock", "/run/user/1000/docker.sock"),
+        ("desktop", "npipe:////./pipe/docker_engine", None),
+        ("far", "ssh://ada@far", None),
+    ],
+)
+def test_a_context_of_the_docker_command_with_a_plain_socket_is_taken_directly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: str, host: str, expected: str | None
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("DOCKER_HOST")
+    # As the docker command writes it (tests/integration/test_contexts.py).
+    folder = tmp_path / "contexts" / "meta" / hashlib.sha256(context.encode()).hexdigest()
+    folder.mkdir(parents=True)
+    described = {"Name": context, "Metadata": {}, "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": False}}}
+    (folder / "meta.json").write_text(json.dumps(described), encoding="utf-8")
+    assert plain_socket() == docker_api.DEFAULT_SOCKET
+    monkeypatch.setenv("DOCKER_CONTEXT", context)
+    assert plain_socket() == expected
+    monkeypatch.delenv("DOCKER_CONTEXT")
+    (tmp_path / "config.json").write_text(json.dumps({"currentContext": context}), encoding="utf-8")
+    assert plain_socket() == expected
+
+
+@pytest.mark.parametrize("meta", ["{broken", "[]", "null", '{"Endpoints": {"docker": {}}}', None])
+def test_a_context_that_cannot_be_read_is_left_to_the_docker_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meta: str | None
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("DOCKER_CONTEXT", "x")
+    folder = tmp_path / "contexts" / "meta" / hashlib.sha256(b"x").hexdigest()
+    folder.mkdir(parents=True)
+    if meta is not None:
+        (folder / "meta.json").write_text(meta, encoding="utf-8")
+    assert plain_socket() is None
 
 
 def test_anything_but_a_plain_socket_goes_through_the_docker_command(
