@@ -58,6 +58,11 @@ from labctl.portable import lab_names
     help="Port of consul1 on loopback, the others follow; 0 lets Docker choose.",
 )
 @click.option("--subnet", metavar="CIDR", help="The lab's subnet, such as 10.213.7.0/28.  [default: a free one]")
+@click.option(
+    "--subnet-pool",
+    metavar="CIDR",
+    help="Where a free subnet is looked for.  [default: LABCTL_SUBNET_POOL, or 10.213.0.0/16]",
+)
 @click.option("--no-join", is_flag=True, help="Start the servers and let them wait; `labctl join` joins them.")
 @click.option(
     "--watch/--no-watch",
@@ -97,6 +102,7 @@ def up_command(**given: Any) -> None:
         image_binary=str(binary.absolute()) if binary else None,
         http_port=given["http_port"],
         subnet=given["subnet"],
+        subnet_pool=given["subnet_pool"],
         join=not given["no_join"],
         timeout=given.get("timeout", 120),
         dry_run=given["dry_run"],

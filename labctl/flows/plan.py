@@ -36,6 +36,7 @@ class UpOptions:
     image_digest: str | None = None
     http_port: int | None = None
     subnet: str | None = None
+    subnet_pool: str | None = None
     join: bool = True
     timeout: int = 120
     dry_run: bool = False

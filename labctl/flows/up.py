@@ -205,6 +205,8 @@ class Up:
         }
         if options.subnet:
             settings["consul_lab_subnet"] = options.subnet
+        if options.subnet_pool is not None:
+            settings["consul_lab_subnet_pool"] = options.subnet_pool
         if options.seed_file:
             settings["consul_lab_seed_file"] = options.seed_file
         if options.image_binary:
@@ -255,6 +257,8 @@ class Up:
             self.told.seconds["start"] = seconds
             names = ", ".join(member["name"] for member in self.told.members)
             self.steps.done(f"Servers {names} run in {result.get('subnet')}")
+            for note in result.get("notes") or ():
+                self.steps.note(note)
             self._listen()
         if item.task == JOIN_TASK and "cluster" in result:
             self.told.cluster = result["cluster"]

@@ -1,8 +1,17 @@
-"""The networks that a Docker host has routes to: no lab may have one of them."""
+"""The networks that a Docker host has routes to, and which of them are in the way of a lab's subnet.
+
+A lab's bridge is a route of its own, and the most specific one wins. So a route that is wider than the lab's subnet,
+such as that of a VPN to 10.0.0.0/8, stays what it is for all other addresses; one that is as narrow, or narrower, would
+win over the lab's or take a part of it.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ROUTE_COLUMNS = 8
 
@@ -18,3 +27,14 @@ def routes(table: str) -> list[ipaddress.IPv4Network]:
         if mask:
             found.append(ipaddress.IPv4Network((destination & mask, bin(mask).count("1"))))
     return found
+
+
+def is_in_the_way(route: ipaddress.IPv4Network, subnet: ipaddress.IPv4Network) -> bool:
+    """Whether a lab cannot have a subnet because of a route."""
+    return route.prefixlen >= subnet.prefixlen and route.overlaps(subnet)
+
+
+def around(table: Iterable[ipaddress.IPv4Network], subnet: ipaddress.IPv4Network) -> ipaddress.IPv4Network | None:
+    """The narrowest of the routes that are wider than a subnet and lead to it; None where there is none."""
+    wider = [route for route in table if route.prefixlen < subnet.prefixlen and subnet.subnet_of(route)]
+    return max(wider, key=lambda route: route.prefixlen, default=None)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from labctl.portable import lab_names
 from labctl.show.style import Cell, age, byte_size, harmless, paint, sign, table
 from labctl.workshop import expiry
-from labctl.workshop.capacity import at_rest
+from labctl.workshop.capacity import at_rest, route_around
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from labctl.workshop.file import Workshop
     from labctl.workshop.fleet import Fleet, HostLook
     from labctl.workshop.outcome import Removed, Result, SeatStatus
     from labctl.workshop.plan import Plan
@@ -112,11 +113,23 @@ def plan_text(plan: Plan) -> str:
             ]
         )
     columns = ["host", "", "cores", "memory", "disk", "engine", "other labs", "holds (what binds)", "at rest", "seats"]
-    lines = [table(columns, rows), ""]
+    lines: list[str | None] = [table(columns, rows), ""]
     lines += [_wrong(look.host.name, look.problem) for look in plan.fleet.looks if look.problem]
     lines += [_wrong(lab, what) for lab, what in plan.obstacles.items()]
     lines += [_stays(harmless(lab)) for lab in plan.fleet.surplus()]
-    return "\n".join([*lines, _plan_verdict(plan)])
+    lines += [_around(plan.fleet.workshop, look) for look in plan.usable()]
+    return "\n".join([*(line for line in lines if line is not None), _plan_verdict(plan)])
+
+
+def _around(workshop: Workshop, look: HostLook) -> str | None:
+    route = route_around(workshop, look.facts) if look.facts is not None else None
+    if route is None:
+        return None
+    return (
+        f"{harmless(look.host.name)} has a route to {route}, as to a VPN, and the workshop's network "
+        f"{workshop.network} is a part of it: there, the seats' addresses are theirs while they exist. Change "
+        "`network` in the file where somebody needs them."
+    )
 
 
 def _wrong(who: str, why: str) -> str:

@@ -167,9 +167,7 @@ def obstacles(workshop: Workshop, facts: Facts, seats: Iterable[Seat]) -> dict[s
         for subnet in network["subnets"]
         if network["lab"] not in existing
     ]
-    # Each Docker network has a route too, those of this workshop included.
-    known = {str(subnet) for network in facts.read["networks"] for subnet in network["subnets"]}
-    networks += [("a route of the host", IPv4Network(route)) for route in facts.read["routes"] if route not in known]
+    networks += [("a route of the host", route) for route in _routes(facts) if not _is_around(workshop, route)]
     ports = set(facts.read["ports"])
     found = {}
     for seat in seats:
@@ -177,8 +175,28 @@ def obstacles(workshop: Workshop, facts: Facts, seats: Iterable[Seat]) -> dict[s
             continue
         taken = next((one for one in networks if seat.subnet.overlaps(one[1])), None)
         if taken:
-            found[seat.lab] = f"its subnet {seat.subnet} is taken by {taken[0]} ({taken[1]})"
+            other = "" if taken[0].startswith("the Docker") else ": change `network` in the file"
+            found[seat.lab] = f"its subnet {seat.subnet} is taken by {taken[0]} ({taken[1]}){other}"
         wanted = set(range(seat.http_port, seat.http_port + workshop.servers)) if seat.http_port else set()
         if wanted & ports and seat.lab not in found:
             found[seat.lab] = f"its HTTP port {min(wanted & ports)} is taken: change `http_port` in the file"
     return found
+
+
+def route_around(workshop: Workshop, facts: Facts) -> IPv4Network | None:
+    """The narrowest route of a host that is wider than the workshop's network and leads to it, as one of a VPN does.
+
+    It is in nobody's way: a seat's bridge is more specific, and wins.
+    """
+    around = [route for route in _routes(facts) if _is_around(workshop, route)]
+    return max(around, key=lambda route: route.prefixlen, default=None)
+
+
+def _routes(facts: Facts) -> list[IPv4Network]:
+    """The routes of a host but those of its Docker networks, those of this workshop included."""
+    known = {str(subnet) for network in facts.read["networks"] for subnet in network["subnets"]}
+    return [IPv4Network(route) for route in facts.read["routes"] if route not in known]
+
+
+def _is_around(workshop: Workshop, route: IPv4Network) -> bool:
+    return route.prefixlen < workshop.network.prefixlen and workshop.network.subnet_of(route)

@@ -55,6 +55,7 @@ class LabProject:
         self.folder = folder
         self.subnet = ""
         self.outcome = Outcome()
+        self._routes: list[ipaddress.IPv4Network] = []
 
     # -- present ---------------------------------------------------------------------------------------------
 
@@ -74,37 +75,64 @@ class LabProject:
                 )
             return [ipaddress.IPv4Network(found.subnet)]
         taken = self._taken()
+        self._routes = _routes()
         try:
             if not subnet:
-                free = lab_subnets.free(self.lab, lab_subnets.parse(pool), taken.values(), SUBNET_TRIES)
-                if free:
-                    return free
-                raise DockerError(f"All subnets of {pool} are taken: `labctl ls` shows the labs there are.", "refused")
+                return self._free(lab_subnets.parse(pool), taken)
             wanted = lab_subnets.parse(subnet)
         except ValueError as error:
             raise DockerError(f"The lab {self.lab} was not started: {error}.", "usage") from error
-        for name, other in taken.items():
-            if wanted.overlaps(other):
-                raise DockerError(
-                    f"The subnet {subnet} is taken by {name} ({other}): choose another, or leave it out.", "refused"
-                )
+        obstacle = self._obstacle(wanted, taken)
+        if obstacle:
+            raise DockerError(
+                f"The subnet {subnet} is taken by {obstacle}: choose another, or leave it out.", "refused"
+            )
         return [wanted]
+
+    def _free(
+        self, pool: ipaddress.IPv4Network, taken: dict[str, ipaddress.IPv4Network]
+    ) -> list[ipaddress.IPv4Network]:
+        free: list[ipaddress.IPv4Network] = lab_subnets.free(self.lab, pool, taken.values(), SUBNET_TRIES, self._routes)
+        if not free:
+            first = self._obstacle(next(lab_subnets.candidates(self.lab, pool)), taken)
+            raise DockerError(
+                f"All subnets of {pool} are taken, one of them by {first}: choose other addresses with --subnet-pool "
+                "(consul_lab_subnet_pool), or remove labs that nobody needs, which `labctl ls` shows.",
+                "refused",
+            )
+        return free
+
+    def _obstacle(self, subnet: ipaddress.IPv4Network, taken: dict[str, ipaddress.IPv4Network]) -> str:
+        """What has a subnet, or a part of it; "" where nothing has."""
+        for name, other in taken.items():
+            if subnet.overlaps(other):
+                return f"{name} ({other})"
+        route = next((one for one in self._routes if host_routes.is_in_the_way(one, subnet)), None)
+        return f"a route of this host to {route}" if route else ""
+
+    def notes(self, found: Found) -> list[str]:
+        """What whoever made a lab in a new subnet should know of it."""
+        chosen = ipaddress.IPv4Network(self.subnet) if self.subnet and not found.subnet else None
+        route = host_routes.around(self._routes, chosen) if chosen else None
+        if route is None:
+            return []
+        said = (
+            f"The subnet {chosen} of the lab {self.lab} is a part of {route}, to which this Docker host has a route, "
+            "as to a VPN. Here, these addresses are the lab's while it exists; choose others with --subnet-pool "
+            "(consul_lab_subnet_pool) where somebody needs them."
+        )
+        return [said]
 
     def _taken(self) -> dict[str, ipaddress.IPv4Network]:
         networks = self.engine.networks({"driver": "bridge"}, doing="listing the networks")
         project = lab_names.project_name(self.lab)
         if any(one["Name"] == project for one in networks):
             raise self._taken_name("network", project, "network rm")
-        taken = {
+        return {
             f"the Docker network {one['Name']}": ipaddress.IPv4Network(subnet, strict=False)
             for one in networks
             for subnet in subnets_of(one)
         }
-        # Docker Desktop's engine has its own routes elsewhere; then there is nothing to read here.
-        with contextlib.suppress(OSError):
-            for route in host_routes.routes(ROUTES.read_text(encoding="ascii")):
-                taken.setdefault(f"a route of this host to {route}", route)
-        return taken
 
     def environment(self, subnet: ipaddress.IPv4Network, servers: int, http_port: int) -> str:
         """The text of `.env`, which fills in what Compose text leaves open: addresses and ports."""
@@ -276,6 +304,14 @@ def address_error(error: DockerError, lab: str) -> DockerError | None:
         f"died, run `labctl stop {lab}`, and then `labctl up {lab}`, which makes the network again and keeps the data.",
         said=error.said,
     )
+
+
+def _routes() -> list[ipaddress.IPv4Network]:
+    # Docker Desktop's engine has its own routes elsewhere; then there is nothing to read here.
+    with contextlib.suppress(OSError):
+        found: list[ipaddress.IPv4Network] = host_routes.routes(ROUTES.read_text(encoding="ascii"))
+        return found
+    return []
 
 
 def port_error(error: DockerError) -> DockerError | None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 PREFIX = 28
+# Of how many subnets behind a VPN the one with the widest route is taken: all of the pool that we have by default.
+RANKED = 4096
 # The bridge itself has the first address; servers follow it.
 FIRST_SERVER = 2
 _PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
@@ -45,12 +47,41 @@ def candidates(lab: str, pool: ipaddress.IPv4Network) -> Iterator[ipaddress.IPv4
 
 
 def free(
-    lab: str, pool: ipaddress.IPv4Network, taken: Iterable[ipaddress.IPv4Network], most: int
+    lab: str,
+    pool: ipaddress.IPv4Network,
+    taken: Iterable[ipaddress.IPv4Network],
+    most: int,
+    routes: Iterable[ipaddress.IPv4Network] = (),
 ) -> list[ipaddress.IPv4Network]:
-    """The first `most` subnets of the pool that overlap nothing that is taken."""
-    busy = list(taken)
-    usable = (one for one in candidates(lab, pool) if not any(one.overlaps(other) for other in busy))
-    return list(islice(usable, most))
+    """The first `most` subnets of the pool that overlap nothing that is taken, and no route of the host.
+
+    Where a route is everywhere, as with a VPN, those that only wider routes lead to, of the widest first.
+    """
+    table = list(routes)
+    busy = [*taken, *(route for route in table if route.prefixlen >= PREFIX)]
+    wider = [route for route in table if route.prefixlen < PREFIX and route.overlaps(pool)]
+    # 0.0.0.0/1 and 128.0.0.0/1, as OpenVPN has them, are everywhere together.
+    if not any(pool.subnet_of(whole) for whole in ipaddress.collapse_addresses(wider)):
+        found = list(islice(_clear(lab, pool, [*busy, *wider]), most))
+        if found:
+            return found
+
+    def narrowest(subnet: ipaddress.IPv4Network) -> int:
+        return max((route.prefixlen for route in wider if subnet.subnet_of(route)), default=0)
+
+    return sorted(islice(_clear(lab, pool, busy), RANKED), key=narrowest)[:most]
+
+
+def _clear(
+    lab: str, pool: ipaddress.IPv4Network, busy: Iterable[ipaddress.IPv4Network]
+) -> Iterator[ipaddress.IPv4Network]:
+    # As numbers: a large pool has very many candidates.
+    taken = [(int(one.network_address), int(one.broadcast_address)) for one in ipaddress.collapse_addresses(busy)]
+    for one in candidates(lab, pool):
+        first = int(one.network_address)
+        last = first + (1 << (32 - PREFIX)) - 1
+        if not any(begin <= last and first <= end for begin, end in taken):
+            yield one
 
 
 def addresses(subnet: ipaddress.IPv4Network, servers: int) -> list[str]:

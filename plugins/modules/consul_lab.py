@@ -95,7 +95,9 @@ options:
     type: str
     default: ""
   subnet_pool:
-    description: Where subnets are taken from.
+    description:
+      - Where subnets are taken from. Those that overlap no route of the Docker host come first; where there is none,
+        those that are a part of a wider route are taken, and the answer says so.
     type: str
     default: 10.213.0.0/16
   http_port:
@@ -170,6 +172,11 @@ subnet:
   description: The lab's subnet.
   type: str
   returned: when the lab exists
+notes:
+  description: What to know of a subnet that the lab has got now, each one sentence, which is also a warning.
+  type: list
+  elements: str
+  returned: when there is something to know, or something was left alone
 owner:
   description: Whose lab it was.
   type: str
@@ -308,6 +315,7 @@ def secrecy(params: dict[str, Any]) -> Secrecy:
 
 def preview(project: LabProject, params: dict[str, Any], found: Found, subnet: ipaddress.IPv4Network) -> None:
     """Fill in what would be done, for check mode."""
+    project.subnet = str(subnet)
     environment = project.environment(subnet, params["servers"], params["http_port"])
     for name, text in (("compose.yaml", params["compose"]), (".env", environment)):
         path = project.folder / name
@@ -449,8 +457,9 @@ def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], Non
         "removed": removed,
         "ansible_facts": {"consul_lab_members": [server.fact() for server in after.servers]},
     }
-    if found.strangers:
-        result["warnings"] = list(found.strangers)
+    notes = project.notes(found)
+    if found.strangers or notes:
+        result |= {"warnings": [*found.strangers, *notes], "notes": notes}
     if removed:
         result |= whose(params, found, dry=check_mode)
     if state == "present":

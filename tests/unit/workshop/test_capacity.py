@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from labctl.workshop.capacity import SERVER_CORE, Facts, at_rest, obstacles, problem_of, room_of
+from labctl.workshop.capacity import SERVER_CORE, Facts, at_rest, obstacles, problem_of, room_of, route_around
 from labctl.workshop.file import Workshop, parse
 from labctl.workshop.seats import seats_of
 
@@ -196,8 +196,38 @@ def test_a_route_of_the_host_is_in_the_way_as_up_would_say() -> None:
     networks = [{"name": "labctl-raft101-02", "subnets": [str(two.subnet)], "lab": "raft101-02"}]
     labs = [{"lab": "raft101-02", "workshop": "raft101"}]
     told = facts(routes=["10.220.0.0/26", str(two.subnet)], networks=networks, labs=labs)
-    found = obstacles(made, told, [one, two])
-    assert found == {"raft101-01": f"its subnet {one.subnet} is taken by a route of the host (10.220.0.0/26)"}
+    assert obstacles(made, told, [one, two]) == {
+        "raft101-01": f"its subnet {one.subnet} is taken by a route of the host (10.220.0.0/26): change `network` in "
+        "the file"
+    }
+
+
+@pytest.mark.parametrize(
+    ("routes", "around"),
+    [
+        (["10.0.0.0/8"], "10.0.0.0/8"),
+        (["0.0.0.0/1", "128.0.0.0/1"], "0.0.0.0/1"),
+        (["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], "10.0.0.0/8"),
+        (["10.0.0.0/8", "10.216.0.0/13"], "10.216.0.0/13"),
+        (["172.16.0.0/12"], None),
+    ],
+)
+def test_a_route_of_a_vpn_is_around_a_workshop_and_in_no_seats_way(routes: list[str], around: str | None) -> None:
+    made = workshop()
+    told = facts(routes=routes)
+    assert obstacles(made, told, seats_of(made, {})) == {}
+    found = route_around(made, told)
+    assert (str(found) if found else None) == around
+
+
+@pytest.mark.parametrize("route", ["10.220.0.0/24", "10.220.0.0/28", "10.220.0.7/32"])
+def test_a_route_that_is_no_wider_than_the_workshops_network_is_in_the_way(route: str) -> None:
+    made = workshop()
+    told = facts(routes=["10.0.0.0/8", route])
+    assert obstacles(made, told, seats_of(made, {})[:1]) == {
+        "raft101-01": f"its subnet 10.220.0.0/28 is taken by a route of the host ({route}): change `network` in the "
+        "file"
+    }
 
 
 def test_the_end_is_the_latest_that_a_host_waits_for_and_runs() -> None:

@@ -13,6 +13,7 @@ from ansible.module_utils.lab_found import Found, Server, find
 from ansible.module_utils.lab_project import LabProject
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.unit.stand_ins import FakeDocker
@@ -61,15 +62,74 @@ def test_a_new_lab_gets_subnets_that_no_network_has(docker: FakeDocker, tmp_path
     assert all(str(one.network_address) >= "10.213.128.0" for one in plan)
 
 
+def kernel(*routes: str) -> str:
+    """The text of /proc/net/route."""
+
+    def column(number: int) -> str:
+        return number.to_bytes(4, "little").hex().upper()
+
+    networks = map(ipaddress.IPv4Network, routes)
+    lines = [
+        f"tun0 {column(int(one.network_address))} 0 1 0 0 0 {column(int(one.netmask))} 0 0 0\n" for one in networks
+    ]
+    return "head\n" + "".join(lines)
+
+
+@pytest.fixture
+def routed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Gives this host these routes."""
+
+    def give(*routes: str) -> None:
+        (tmp_path / "routes").write_text(kernel(*routes), encoding="ascii")
+        monkeypatch.setattr(lab_project, "ROUTES", tmp_path / "routes")
+
+    return give
+
+
+@pytest.mark.parametrize("route", ["10.213.7.16/28", "10.213.7.20/32"])
 def test_a_route_of_the_host_is_in_the_way_too(
-    docker: FakeDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    docker: FakeDocker, tmp_path: Path, routed: Callable[..., None], route: str
 ) -> None:
-    routes = tmp_path / "routes"
-    routes.write_text("head\ntun0 0007D50A 0 1 0 0 0 00FFFFFF 0 0 0\n", encoding="ascii")
-    monkeypatch.setattr(lab_project, "ROUTES", routes)
-    with pytest.raises(DockerError, match=r"taken by a route of this host to 10\.213\.7\.0/24"):
+    routed("10.0.0.0/8", route)
+    with pytest.raises(DockerError, match=f"taken by a route of this host to {route}") as caught:
         project(tmp_path).plan(Found(), POOL, "10.213.7.16/28")
+    assert caught.value.failure == "refused"
     assert docker.called("network", "ls")
+
+
+@pytest.mark.usefixtures("docker")
+@pytest.mark.parametrize("routes", [["10.0.0.0/8"], ["0.0.0.0/1", "128.0.0.0/1"], ["10.0.0.0/8", "10.213.7.0/24"]])
+def test_a_subnet_inside_of_a_vpns_route_is_taken_and_the_route_is_told(
+    tmp_path: Path, routed: Callable[..., None], routes: list[str]
+) -> None:
+    routed(*routes)
+    one = project(tmp_path)
+    (wanted,) = one.plan(Found(), POOL, "10.213.7.16/28")
+    one.subnet = str(wanted)
+    (note,) = one.notes(Found())
+    told = routes[-1] if routes[-1] != "128.0.0.0/1" else "0.0.0.0/1"
+    assert note.startswith(f"The subnet 10.213.7.16/28 of the lab ada is a part of {told}, to which this Docker host")
+    assert "--subnet-pool" in note
+    # Who has it already was told.
+    assert one.notes(Found(subnet=one.subnet)) == []
+    found = project(tmp_path).plan(Found(), POOL, "")
+    assert len(found) == lab_project.SUBNET_TRIES
+    routed("192.168.0.0/16")
+    assert one.plan(Found(), POOL, "10.213.7.16/28") == [wanted]
+    assert one.notes(Found()) == []
+
+
+def test_a_pool_that_routes_have_taken_is_refused_with_one_of_them(
+    docker: FakeDocker, tmp_path: Path, routed: Callable[..., None]
+) -> None:
+    routed("10.213.4.0/28")
+    docker.put_network("somebody", "10.213.4.16/28")
+    with pytest.raises(DockerError, match=r"All subnets of 10\.213\.4\.0/27 are taken, one of them by ") as caught:
+        project(tmp_path).plan(Found(), "10.213.4.0/27", "")
+    assert "a route of this host to 10.213.4.0/28: choose" in str(caught.value) or "somebody" in str(caught.value)
+    assert "--subnet-pool (consul_lab_subnet_pool)" in str(caught.value)
+    with pytest.raises(DockerError, match=r"one of them by a route of this host to 10\.213\.4\.0/28: choose"):
+        project(tmp_path).plan(Found(), "10.213.4.0/28", "")
 
 
 def test_a_subnet_that_a_network_has_is_refused_by_its_name(docker: FakeDocker, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+import time
 
 import pytest
 from hypothesis import given
@@ -85,6 +86,54 @@ def test_the_last_free_subnet_is_found() -> None:
     *taken, last = pool.subnets(new_prefix=28)
     assert lab_subnets.free("ada", pool, taken, 5) == [last]
     assert lab_subnets.free("ada", pool, [*taken, last], 5) == []
+
+
+TABLES = {
+    "a company": ["10.0.0.0/8"],
+    "def1": ["0.0.0.0/1", "128.0.0.0/1"],
+    "all that is private": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
+    "halves": ["10.0.0.0/9", "10.128.0.0/9"],
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_behind_a_vpn_a_subnet_that_only_wider_routes_lead_to_is_free(table: list[str]) -> None:
+    routes = list(map(network, table))
+    busy = network("10.213.0.0/17")
+    found = lab_subnets.free("ada", POOL, [busy], 24, routes)
+    assert len(found) == 24
+    assert not any(one.overlaps(busy) for one in found)
+    assert lab_subnets.free("ada", POOL, [busy], 24) == found
+
+
+def test_subnets_that_no_route_touches_come_before_those_that_one_is_around() -> None:
+    routes = [network("10.213.0.0/17"), network("10.213.128.0/18")]
+    for one in lab_subnets.free("ada", POOL, [], 24, routes):
+        assert one.subnet_of(network("10.213.192.0/18"))
+
+
+def test_where_all_are_in_routes_the_widest_comes_first() -> None:
+    routes = [network("10.0.0.0/8"), network("10.213.0.0/17"), network("10.213.128.0/18")]
+    for one in lab_subnets.free("ada", POOL, [], 24, routes):
+        assert one.subnet_of(network("10.213.192.0/18"))
+    routes.append(network("10.213.192.0/18"))
+    routes.append(network("10.213.128.0/19"))
+    for one in lab_subnets.free("ada", POOL, [], 24, routes):
+        assert one.subnet_of(network("10.213.0.0/17"))
+
+
+@pytest.mark.parametrize("route", ["10.213.4.0/28", "10.213.4.5/32", "10.213.4.8/29"])
+def test_a_route_that_is_as_narrow_as_a_lab_or_a_part_of_it_takes_it(route: str) -> None:
+    pool = network("10.213.4.0/27")
+    table = [network("10.0.0.0/8"), network(route)]
+    assert lab_subnets.free("ada", pool, [], 24, table) == [network("10.213.4.16/28")]
+
+
+def test_a_large_pool_behind_a_vpn_is_looked_at_in_a_moment() -> None:
+    begun = time.monotonic()
+    routes = [network("10.0.0.0/8"), *network("10.64.0.0/10").subnets(new_prefix=16)]
+    assert len(lab_subnets.free("ada", network("10.0.0.0/8"), [network("10.0.0.0/10")], 24, routes)) == 24
+    assert time.monotonic() - begun < 5
 
 
 @given(st.sampled_from([1, 3, 5, 7]), st.integers(0, 4095))
