@@ -158,11 +158,14 @@ def stranger(kind: str, thing: Mapping[str, Any]) -> str | None:
     label = misfit(labels_of(thing))
     if label is None:
         return None
-    called = _name_of(thing)
+    called, labels = _name_of(thing), labels_of(thing)
     how = f" with `docker {kind} rm {called}`" if called[:1] not in {"'", '"'} else ""
+    wrong = "which labctl never writes"
+    if label == f"{PREFIX}workshop" and name(labels[label]) is not None:
+        wrong = f"and its lab {shown(labels[f'{PREFIX}lab'])} is none of that workshop's seats"
     return (
-        f"The {kind} {called} has the label {label} with {shown(labels_of(thing)[label])}, which labctl never writes: "
-        f"it is left alone. Remove it{how} if it is yours."
+        f"The {kind} {called} has the label {label} with {shown(labels[label])}, {wrong}: it is left alone. "
+        f"Remove it{how} if it is yours."
     )
 
 

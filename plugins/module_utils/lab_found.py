@@ -131,8 +131,9 @@ def find(engine: Engine, lab: str) -> Found:
     others = [one.get("Labels") or {} for one in networks + volumes]
     subnets = [subnet for one in networks for subnet in subnets_of(one)]
     config = [one for one in volumes if one["Name"] == lab_names.config_volume_name(lab)]
-    profiles = [one["Config"].get("Labels") or {} for one in servers] or [one.get("Labels") or {} for one in config]
-    sizes = [label_values.size(labels.get(lab_names.LABEL_PREFIX + "servers")) for labels in labelled]
+    marked = [one["Config"].get("Labels") or {} for one in servers]
+    profiles = marked or [one.get("Labels") or {} for one in config]
+    sizes = [label_values.size(labels.get(lab_names.LABEL_PREFIX + "servers")) for labels in marked]
     return Found(
         servers=tuple(sorted(map(server_from, servers), key=lambda server: server.name)),
         owners=frozenset(

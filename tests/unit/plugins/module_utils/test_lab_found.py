@@ -76,6 +76,12 @@ def test_a_stopped_server_keeps_its_address_and_has_no_port(docker: FakeDocker) 
     }
 
 
+def test_a_helper_says_nothing_of_a_labs_size(docker: FakeDocker) -> None:
+    docker.put_container("x", labels={**LABELS, "raft-labctl.server": "consul1", "raft-labctl.servers": "1"})
+    docker.put_container("y", labels={**LABELS, "raft-labctl.servers": "7"})
+    assert find(Engine(), "ada").size == 1
+
+
 def test_a_lab_that_does_not_say_its_size_has_none(docker: FakeDocker) -> None:
     docker.put_container("x", labels={**LABELS, "raft-labctl.server": "consul1", "raft-labctl.servers": ""})
     assert find(Engine(), "ada").size == 0

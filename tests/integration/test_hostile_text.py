@@ -1,0 +1,349 @@
+"""What a stranger may write, wherever they may write it, is text: it runs nothing, removes nothing and ends nothing.
+
+The strangers' things are on a Docker host of this test's own, so that no other test meets them. The instructor uses it
+as their own machine, and over SSH from another one.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from labctl.portable.docker_api import Engine
+from tests.integration.docker_hosts import DockerHosts
+from tests.integration.harness import IMAGE, ROOT, SCRIPTS, VERSION, Person, Result, ended, new_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.docker_hosts import DockerHost
+
+OWNED = "/tmp/labctl-owned"  # noqa: S108 - where nothing may be written
+DOING = "putting what a stranger wrote"
+MOST_SECONDS = 60.0
+# A label that made labctl hold what it says in memory would need much more.
+MOST_BYTES = 3 << 30
+RAFT_LINE = "    2026/11/29 10:00:00 [INFO]  raft: entering leader state: "
+UNKNOWN = "in a way that it does not know"
+# What a terminal obeys (C0 but for tab and line feed, C1), and what turns a line around.
+OBEYED = {*map(chr, range(9)), *map(chr, range(11, 32)), *map(chr, range(127, 160))}
+TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def texts(canary: Path) -> dict[str, str]:
+    """Hostile text of each kind; what runs touches the canary."""
+    return {
+        "expression": f"{{{{ lookup('pipe', 'touch {canary}') }}}}",
+        # No blank, comma or colon: it goes through --limit.
+        "pattern": f"{{{{lookup(*'pipe@touch {canary}'.split('@'))}}}}".replace("touch ", "touch${IFS}"),
+        "statement": f"{{% set x = lookup('pipe', 'touch {canary}') %}}{{# x #}}",
+        "header": "#jinja2: variable_start_string:'[%', variable_end_string:'%]'\n"
+        f"[% lookup('pipe', 'touch {canary}') %]",
+        "shell": f"$(touch {canary})`touch {canary}`;touch {canary};'\"$HOME ${{PATH}}\n--help",
+        "terminal": "\x1b]0;pwn\x07\x1b[2J\x1b[8m\x9b2J\r\n\u202e\u2066error: [red]x",
+        "path": f"../../../../../../../..{OWNED}",
+        "number": "9" * 5000,
+        "long": "x" * 10_000,
+    }
+
+
+@dataclass
+class Scene:
+    """The Docker host, the instructor there and over SSH, and all that strangers put there.
+
+    Attributes:
+        here: the instructor on the Docker host itself.
+        far: the same instructor on this machine, with a workshop's file that names the host.
+        lab: a lab of theirs, and `workshop` a workshop's name.
+        strange: what strangers made, as (kind, name), which nobody may remove.
+    """
+
+    host: DockerHost
+    here: Person
+    far: Person
+    lab: str
+    workshop: str
+    canary: Path
+    strange: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def engine(self) -> Engine:
+        return Engine(path=self.host.host.removeprefix("unix://"))
+
+    # -- what strangers do -----------------------------------------------------------------------------------
+
+    def put(self, kind: str, labels: dict[str, str]) -> None:
+        """Make a container, a volume or a network with these labels."""
+        name = f"strange-{len(self.strange)}"
+        if kind == "container":
+            # Nobody starts it.
+            self.engine.create({"Image": IMAGE, "Labels": labels}, doing=DOING, name=name)
+        else:
+            body: dict[str, Any] = {"Name": name, "Labels": labels}
+            if kind == "network":
+                body["IPAM"] = {"Config": [{"Subnet": f"10.99.{len(self.strange) % 256}.0/29"}]}
+            self.engine.ask("POST", f"/{kind}s/create", body=body, doing=DOING)
+        self.strange.append((kind, name))
+
+    def put_image(self, version: str, labels: dict[str, str]) -> None:
+        """Make an image with these labels."""
+        made = self.engine.create({"Image": IMAGE, "Labels": labels}, doing=DOING)
+        query = {"container": made, "repo": "raft-labctl/consul", "tag": version}
+        self.engine.ask("POST", "/commit", query, body={"Labels": labels}, doing=DOING)
+        self.engine.remove("container", [made], doing=DOING)
+        self.strange.append(("image", f"raft-labctl/consul:{version}"))
+
+    def gone(self) -> list[tuple[str, str]]:
+        """What of the strangers' things is not there any more."""
+        there = {
+            ("container", one["Names"][0].lstrip("/"))
+            for one in self.engine.get("/containers/json", all=1, doing=DOING)
+        }
+        there |= {("network", one["Name"]) for one in self.engine.networks({}, doing=DOING)}
+        there |= {("volume", one["Name"]) for one in self.engine.volumes({}, doing=DOING)}
+        there |= {
+            ("image", tag) for one in self.engine.get("/images/json", doing=DOING) for tag in one["RepoTags"] or []
+        }
+        return [one for one in self.strange if one not in there]
+
+    # -- what the instructor does ----------------------------------------------------------------------------
+
+    def sees(self, result: Result, what: str, codes: tuple[int, ...]) -> Result:
+        """Hold a command's result against all that hostile text must not do."""
+        said = f"{what} ended with {result.code}:\n{result.out[-3000:]!a}\n{result.err[-3000:]!a}"
+        assert not self.canary.exists(), said
+        assert result.code in codes, said
+        both = result.out + result.err
+        assert not set(both) & OBEYED, said
+        # JSON is for programs, which may have any character.
+        assert not set(both if result.out[:1] not in {"[", "{"} else result.err) & TURNING, said
+        assert "Traceback" not in both, said
+        assert UNKNOWN not in both, said
+        assert sum(line.startswith("error: ") for line in result.err.splitlines()) <= 1, said
+        # Three strangers are named, and the rest is counted.
+        assert len(result.err) < 6000, said
+        assert result.seconds < MOST_SECONDS, said
+        return result
+
+    def labctl(self, *words: str, codes: tuple[int, ...] = (0,), who: Person | None = None, **env: str) -> Result:
+        """Run labctl with as much memory as it may want."""
+        who = who or self.here
+        limited = ["prlimit", f"--as={MOST_BYTES}", *who.words(*words)]
+        return self.sees(ended(limited, who.env | env, who.home), f"labctl {shlex.join(words)[:200]}", codes)
+
+    def ansible(self, playbook: str, *words: str, codes: tuple[int, ...] = (0,)) -> Result:
+        """Run one of labctl's playbooks on the Docker host, as somebody without labctl does."""
+        inventory = self.here.home / "hosts.yml"
+        local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+        described = {"labs": {"hosts": {self.lab: {}}, "vars": local}}
+        inventory.write_text(yaml.safe_dump(described), encoding="utf-8")
+        program = [*self.here.before, str(SCRIPTS / "ansible-playbook"), "-i", str(inventory)]
+        env = self.here.env | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
+        done = ended([*program, str(ROOT / "playbooks" / playbook), *words], env, self.here.home)
+        return self.sees(done, f"ansible-playbook {playbook}", codes)
+
+
+@pytest.fixture(scope="module")
+def scene(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp("hostile")
+    owner = f"ada-{new_name()}"
+    with DockerHosts(1, image) as hosts:
+        host = hosts.hosts[0]
+        here = Person(owner, folder / "here", host.inside, {"DOCKER_HOST": "unix:///var/run/docker.sock"})
+        far = Person(owner, folder / "far", settings=hosts.settings())
+        made = Scene(host, here, far, new_name(), new_name(), folder / "CANARY")
+        hosts_key = {"address": host.address, "name": "far", "user": "root", "key": str(hosts.key)}
+        one = {"workshop": made.workshop, "seats": ["ada"], "servers": 1, "pace": "real", "http_port": 0}
+        one |= {"consul_version": VERSION}
+        (here.home / "workshop.yml").write_text(yaml.safe_dump(one), encoding="utf-8")
+        over_ssh = one | {"hosts": [hosts_key | {"known_hosts": str(hosts.known_hosts)}]}
+        (far.home / "workshop.yml").write_text(yaml.safe_dump(over_ssh), encoding="utf-8")
+        here.done("up", made.lab, "--servers", "1", "--pace", "real")
+        fill(made)
+        yield made
+        here.end_processes()
+        far.end_processes()
+    assert hosts.left() == []
+
+
+LABELS = (
+    "lab", "owner", "workshop", "seat", "number", "server", "servers", "pace", "profile", "consul-version", "http-port",
+    "fault", "fault-words", "fault-target", "fault-until", "reserved-servers", "reserved-memory", "lock", "holder",
+)  # fmt: skip
+
+
+# What these say may be anything, so a thing with one would be the lab's own: it gets a lab and an owner of its own.
+FREE = ("fault-words", "fault-until", "reserved-memory", "lock", "holder")
+
+
+def fill(scene: Scene) -> None:
+    """Put each text into each label of each kind of thing, beside labels that make it look like the instructor's."""
+    owner = scene.here.owner
+    single = {"lab": scene.lab, "owner": owner, "server": "consul2", "servers": "3", "consul-version": VERSION}
+    seat = single | {"lab": f"{scene.workshop}-eve", "workshop": scene.workshop, "seat": "eve", "number": "7"}
+    for label in LABELS:
+        for count, text in enumerate(texts(scene.canary).values()):
+            for like in (seat, single) if count % 2 else (seat,):
+                scene.put("container", marked(labelled(like, label, text)))
+    scene.put("container", marked(single | {"servers": "20000000"}))
+    # A lab of the instructor's that is no seat: the workshop's end must not take it along.
+    scene.put("volume", marked({"lab": scene.lab, "owner": owner, "workshop": scene.workshop}))
+    fill_the_rest(scene, seat)
+
+
+def labelled(like: dict[str, str], label: str, text: str) -> dict[str, str]:
+    """Labels of a thing that looks like that one, but for one."""
+    labels = like | ({"fault": "abcdef"} if label.startswith("fault-") else {}) | {label: text}
+    if label.startswith(("fault", "reserved", "lock", "holder")):
+        del labels["server"]
+    if label == "owner" or label in FREE:
+        labels |= {"lab": new_name(), "workshop": "", **({"owner": new_name()} if label in FREE else {})}
+    return labels
+
+
+def fill_the_rest(scene: Scene, seat: dict[str, str]) -> None:
+    """Volumes, networks, ends of the workshop, images, and lines of a server's log."""
+    hostile = texts(scene.canary)
+    for label in ("lab", "owner", "workshop", "number"):
+        for kind in ("volume", "network"):
+            for name in ("expression", "terminal", "number"):
+                scene.put(kind, marked(labelled(seat, label, hostile[name])))
+    ending = {"reaper": scene.workshop, "owner": scene.here.owner, "expires": "2026-13-45T99:99:99Z"}
+    scene.put("container", marked(ending))
+    finished = {"image-source": "debian", "image-layout": "1", "image-tools": "ip nc nft", "image-state": "checked"}
+    for number, text in enumerate(hostile.values()):
+        scene.put("container", marked(ending | {"expires": text}))
+        scene.put("container", marked(ending | {"expires": "2030-01-01T00:00:00Z", "reaper": text}))
+        scene.put_image(f"9.9.{number}", marked(finished | {"consul-version": text, "image-origin": text}))
+    scene.put_image("9.8.1", marked(finished | {"consul-version": "9.8.1", "image-source": hostile["terminal"]}))
+    # The words of a server's log are whoever's who talks to it.
+    line = "".join(hostile[name] for name in ("expression", "shell", "terminal"))
+    words = ["/bin/sh", "-c", 'printf "\\n%s\\n%s%s\\n" "$0" "$1" "$0" > /proc/1/fd/1', line, RAFT_LINE]
+    scene.engine.execute(f"labctl-{scene.lab}-consul1", words, doing=DOING)
+
+
+def marked(labels: dict[str, str]) -> dict[str, str]:
+    """Labels with labctl's prefix; an empty one is left out."""
+    return {f"raft-labctl.{name}": text for name, text in labels.items() if text}
+
+
+# -- looking -------------------------------------------------------------------------------------------------
+
+LOOKS = [
+    "ls", "ls --json", "status LAB", "status LAB --json", "members LAB", "logs LAB", "logs LAB --json",
+    "logs LAB --raft", "story LAB", "story LAB --json", "story LAB --format svg", "bundle save LAB -o FILE --force",
+    "story FILE", "fault ls LAB", "fault ls LAB --json", "image ls", "image ls --json", "doctor", "verify LAB",
+    "exec --lab LAB consul1 -- consul members", "down --all --dry-run", "up LAB --dry-run", "up LAB", "stop LAB",
+    "start LAB",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", LOOKS)
+def test_every_command_of_a_lab_reads_it_as_text(scene: Scene, words: str) -> None:
+    codes = (0, 1) if words.split(maxsplit=1)[0] in {"doctor", "verify"} else (0,)
+    meant = {"LAB": scene.lab, "FILE": str(scene.here.home / "logs.tar.gz")}
+    scene.labctl(*(meant.get(word, word) for word in words.split()), codes=codes)
+    assert scene.gone() == []
+
+
+def test_completion_reads_it_as_text(scene: Scene) -> None:
+    done = scene.labctl(_LABCTL_COMPLETE="bash_complete", COMP_WORDS="labctl status ", COMP_CWORD="2")
+    assert scene.lab in done.out
+    assert done.err == ""
+
+
+def test_strangers_are_named_and_counted_in_sentences(scene: Scene) -> None:
+    said = scene.labctl("ls").err.splitlines()
+    assert len(said) == 4
+    assert all(line.startswith("The container strange-") and "left alone" in line for line in said[:3])
+    assert said[3].endswith("more have such labels: left alone too.")
+
+
+# -- a workshop, here and over SSH ---------------------------------------------------------------------------
+
+WORKSHOP = ["plan", "plan --json", "plan --fix", "up", "status", "status --json", "inventory", "inventory --json"]
+WORKSHOP += [
+    "cards --format csv --output -",
+    "cards --format html --output -",
+    "fault heal --all",
+    "expire 2h",
+    "extend 1h",
+]
+WORKSHOP += ["verify", "reset ada", "down"]
+
+
+@pytest.mark.parametrize("where", ["here", "far"])
+def test_every_command_of_a_workshop_reads_it_as_text(scene: Scene, where: str) -> None:
+    who = getattr(scene, where)
+    for words in WORKSHOP:
+        file = str(who.home / "workshop.yml")
+        scene.labctl("workshop", *words.split(), "--file", file, who=who, codes=(0, 1) if words == "verify" else (0,))
+        assert scene.gone() == [], words
+
+
+@pytest.mark.parametrize("name", ["expression", "statement", "shell", "terminal", "long"])
+def test_a_workshops_file_is_refused_or_read_as_text(scene: Scene, name: str) -> None:
+    text = texts(scene.canary)[name]
+    file = scene.here.home / "evil.yml"
+    far = {"address": "127.0.0.1", "port": 1, "name": "far"}
+    for key in ("key", "known_hosts"):
+        given = {"workshop": "evil", "seats": 1, "hosts": [far | {key: text}]}
+        file.write_text(yaml.safe_dump(given), encoding="utf-8")
+        scene.labctl("workshop", "plan", "--fix", "--file", str(file), codes=(1, 2, 4))
+    every = ("workshop", "seats", "pace", "servers", "consul_version", "image_source", "profile", "expires", "network")
+    changes: list[dict[str, Any]] = [{key: text} for key in (*every, "http_port", text)]
+    changes += [{"seats": [text]}, {"hosts": [text]}]
+    changes += [{"hosts": [far | {key: text}]} for key in ("address", "user", "name")]
+    for change in changes:
+        file.write_text(yaml.safe_dump({"workshop": "evil", "seats": 1} | change), encoding="utf-8")
+        refused = scene.labctl("workshop", "plan", "--file", str(file), codes=(2,))
+        assert refused.err.startswith("error: ")
+
+
+# -- words and variables of the user's own -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["expression", "shell", "terminal", "path", "long"])
+def test_names_that_cannot_be_are_refused_in_one_sentence(scene: Scene, name: str) -> None:
+    text = texts(scene.canary)[name]
+    for words in ("up", "status", "down", "logs", "fault ls"):
+        scene.labctl(*words.split(), text, codes=(2,))
+    scene.labctl("up", codes=(2,), LABCTL_LAB=text)
+
+
+def test_an_owner_may_be_called_anything_and_has_their_lab(scene: Scene) -> None:
+    hostile = texts(scene.canary)
+    whose = (hostile["expression"] + hostile["shell"] + hostile["terminal"] + "host$pc 😀")[:256]
+    lab = new_name()
+    for words in (f"up {lab} --no-join --servers 1", f"up {lab} --no-join", f"stop {lab}", "ls", f"down {lab}"):
+        scene.labctl(*words.split(), LABCTL_OWNER=whose)
+    scene.labctl("ls", codes=(0, 2), LABCTL_OWNER="x" * 10_000)
+    assert scene.gone() == []
+
+
+# -- Ansible alone -------------------------------------------------------------------------------------------
+
+
+def test_logs_go_to_no_other_path(scene: Scene) -> None:
+    folder = scene.here.home / "raft-logs"
+    scene.ansible("logs.yml", "-e", f"raft_logs_directory={folder}")
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["consul1.log"]
+    assert not Path(f"{OWNED}.log").exists()
+
+
+# -- the end -------------------------------------------------------------------------------------------------
+
+
+def test_the_end_of_the_day_removes_what_is_the_instructors_and_nothing_else(scene: Scene) -> None:
+    removed = scene.labctl("down", "--all", "--json").json
+    assert scene.lab in {one["lab"] for one in removed}
+    assert scene.gone() == []
+    assert [
+        one["lab"] for one in json.loads(scene.labctl("ls", "--json").out) if one["owner"] == scene.here.owner
+    ] == []
