@@ -201,7 +201,8 @@ def labelled(like: dict[str, str], label: str, text: str) -> dict[str, str]:
     """Labels of a thing that looks like that one, but for one."""
     labels = like | ({"fault": "abcdef"} if label.startswith("fault-") else {}) | {label: text}
     if label.startswith(("fault", "reserved", "lock", "holder")):
-        del labels["server"]
+        # Helpers have neither, and take no room from the workshop.
+        del labels["server"], labels["servers"]
     if label == "owner" or label in FREE:
         labels |= {"lab": new_name(), "workshop": "", **({"owner": new_name()} if label in FREE else {})}
     return labels
