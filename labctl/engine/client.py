@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from labctl.portable.lab_access import Keys
 
 TIMEOUT_SECONDS = 20
+LATE_SECONDS = 5
+"""By how much a question may be late for a command that is given fewer seconds than that."""
 SSH = "ssh://"
 
 
@@ -114,6 +116,12 @@ def connect() -> Client:
     from labctl.engine.ssh_words import address_of  # noqa: PLC0415 - only for another host
 
     return connect_to(address_of(where))
+
+
+def connect_within(seconds: float) -> Client:
+    """The same for a command that gives up after so many seconds: an engine that hangs costs it hardly more."""
+    client, most = connect(), seconds + LATE_SECONDS
+    return client.hurried(most) if most < TIMEOUT_SECONDS else client
 
 
 def connect_to(there: Address, name: str = "") -> Client:

@@ -177,7 +177,7 @@ def _of_all(failed: dict[str, list[str]]) -> LabctlError:
 
 def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> dict[str, Any]:
     """Stop, start or restart a lab or one server of it; data and addresses stay."""
-    client = engine.connect()
+    client = engine.connect() if verb == "stop" else engine.connect_within(who.timeout)
     lab = choose_lab(client, name, who.owner)
     refuse_foreign(lab, who.owner)
     chosen = (lab.server(server),) if server else lab.servers

@@ -68,7 +68,7 @@ class Up:
         self.begun = time.monotonic()
         self.since = time.time()
         self.told = Told()
-        self.client: engine.Client = engine.connect()
+        self.client: engine.Client = engine.connect_within(options.timeout)
         self._lesson: Lesson | None = None
         # Of --timeout; what comes before the servers start has limits of its own.
         self._left: float = options.timeout
@@ -322,7 +322,7 @@ def start_playbook(
 
 def join(name: str | None, options: UpOptions, steps: Steps) -> dict[str, Any]:
     """`labctl join`: the manual join of a lab that was started with `--no-join`."""
-    client = engine.connect()
+    client = engine.connect_within(options.timeout)
     lab = choose_lab(client, name, options.owner)
     refuse_foreign(lab, options.owner)
     again = UpOptions(

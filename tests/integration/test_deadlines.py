@@ -111,6 +111,17 @@ def test_up_ends_in_time_where_the_engine_hangs_in_the_middle(engine: OwnEngine,
     assert left_of(lab, engine.host) == []
 
 
+@pytest.mark.parametrize("verb", ["up", "join", "start"])
+def test_an_engine_that_hangs_from_the_beginning_is_not_waited_for_longer(
+    engine: OwnEngine, dora: Person, lab: str, verb: str
+) -> None:
+    with hanging(engine):
+        result = dora.run(verb, lab, "--timeout", "2")
+    assert result.code == 1, result.err
+    assert "did not answer" in result.sentence()
+    assert result.seconds < 2 + MORE_SECONDS
+
+
 def test_down_ends_in_time_where_the_engine_hangs_in_the_middle(engine: OwnEngine, dora: Person, lab: str) -> None:
     up(dora, lab)
 
