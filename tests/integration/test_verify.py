@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.integration.disturbed import inside
 from tests.integration.fixtures import up
 from tests.integration.harness import IMAGE, Person, container, docker, left_of, servers, started, wait_until
 
@@ -105,6 +106,23 @@ def test_a_server_that_is_on_another_labs_network_is_named(ada: Person, labs: tu
     assert back == {(lone, 8500)}
     assert row(document, lone)["members_changed"] == row(document, other)["members_changed"] == []
     assert ada.done("verify", lone, other, "--json").json["verdict"] == "apart"
+
+
+def test_a_connection_that_something_else_takes_is_no_crossing_and_is_told(
+    ada: Person, lone: str, labs: tuple[str, str]
+) -> None:
+    other = labs[0]
+    target = address(other, "consul2")
+    # Something on the way: what is meant for the other lab's Raft comes to a port of the lab's own server.
+    inside(
+        lone, "consul1",
+        f"nft 'add table ip way; add chain ip way sent {{ type nat hook output priority -100; }}; "
+        f"add rule ip way sent ip daddr {target} tcp dport 8300 dnat to {address(lone, 'consul1')}:8500'",
+    )  # fmt: skip
+    document = ada.done("verify", lone, other, "--each", "--json").json
+    (taken,) = [one for one in document["tries"] if (one["address"], one["port"]) == (target, 8300)]
+    assert (taken["from"], taken["outcome"]) == (lone, "decoy")
+    assert document["verdict"] == "apart"
 
 
 def test_a_port_that_is_published_on_all_addresses_is_named(ada: Person, labs: tuple[str, str], name: str) -> None:
