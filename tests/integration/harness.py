@@ -16,7 +16,7 @@ import sys
 import tarfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,15 @@ class Result:
         return lines[0].removeprefix("error: ")
 
 
+# What labctl says of things of others that it met on the engine, which are not the tests' business.
+_OF_OTHERS = re.compile(r"which labctl never writes: it is left alone|^\d+ more (has|have) such labels: left alone too")
+
+
+def about_us(err: str) -> str:
+    """Of what was said on standard error, what is not about things that others have on the engine."""
+    return "".join(line for line in err.splitlines(keepends=True) if not _OF_OTHERS.search(line))
+
+
 def ended(words: Sequence[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> Result:
     """Run a command to its end."""
     begun = time.monotonic()
@@ -120,7 +129,8 @@ class Person:
 
     def run(self, *words: str, cwd: Path | None = None, **env: str) -> Result:
         """Run `labctl WORDS` to its end."""
-        return ended(self.words(*words), self.env | env, cwd or self.home)
+        result = ended(self.words(*words), self.env | env, cwd or self.home)
+        return replace(result, err=about_us(result.err))
 
     def done(self, *words: str) -> Result:
         """Run `labctl WORDS`, which must end well."""

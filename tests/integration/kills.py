@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tests.integration.harness import VERSION, Person, left_of
+from tests.integration.harness import VERSION, Person, about_us, left_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def interrupt(person: Person, lab: str, moment: Moment) -> str:
         # It was quicker than the one that was measured: there was nothing to interrupt.
         must_go_down(person, lab, f"{moment}: it was ready already")
         return interrupt(person, lab, moment.earlier())
-    lines = err.strip().splitlines()
+    lines = about_us(err).strip().splitlines()
     assert process.returncode == 130, f"{moment}: code {process.returncode}\n{err}"
     assert len(lines) == 1, f"{moment}: not one sentence\n{err}"
     assert "nterrupted" in lines[0], f"{moment}: {err}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,23 @@ if TYPE_CHECKING:
 
 WORKSHOP = "raft-labctl.workshop"
 REAPER = "raft-labctl.reaper"
+
+
+def free_network() -> str:
+    """A network for a workshop, which no other one of the tests has, and nobody on this machine.
+
+    The one that a workshop's name gives may be taken by another workshop, one time in a hundred.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    # A network may go while it is asked for.
+    subnets = "{{range .IPAM.Config}}{{.Subnet}} {{end}}"
+    listed = docker("network", "inspect", "--format", subnets, *docker("network", "ls", "-q").split(), check=False)
+    taken = [ipaddress.IPv4Network(one) for one in listed.split() if "." in one]
+    # 10.220 and 10.221 are for tests that name one.
+    mine = list(
+        ipaddress.IPv4Network(f"10.{(216, 217, 218, 219, 222, 223)[int(worker) % 6]}.0.0/16").subnets(new_prefix=20)
+    )
+    return str(secrets.choice([one for one in mine if not any(one.overlaps(other) for other in taken)]))
 
 
 class Room:
@@ -38,6 +58,7 @@ class Room:
             "pace": "real",
             "consul_version": VERSION,
             "http_port": 0,
+            "network": free_network(),
         }
         self.write(**keys)
 
