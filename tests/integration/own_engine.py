@@ -11,11 +11,16 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.integration.harness import docker, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ANSWER_SECONDS = 40
 END_SECONDS = 30
@@ -161,3 +166,18 @@ class OwnEngine:
             with suppress(OSError):
                 top.rmdir()
         subprocess.run(["ip", "netns", "delete", self.namespace], check=False)
+
+
+@contextmanager
+def running_engine(image: str) -> Iterator[OwnEngine]:
+    """An engine that runs and has the image; at the end nothing of it is left."""
+    # Not pytest's folder: its path is too long for a socket, and overlay2 wants a real disk, as Docker's own has.
+    engine = OwnEngine(Path(tempfile.mkdtemp(prefix="labctl-", dir="/var/tmp")))
+    try:
+        engine.start()
+        engine.load(image)
+        yield engine
+    finally:
+        engine.remove()
+    assert engine.pids() == []
+    assert not engine.folder.exists()

@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.integration.fixtures import up
 from tests.integration.harness import Person, Result, docker, ended, left_of, new_name, remove_lab, wait_until
-from tests.integration.own_engine import OwnEngine
+from tests.integration.own_engine import OwnEngine, running_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 # A command may take so much longer than its deadline.
 MORE_SECONDS = 10
@@ -53,13 +52,8 @@ def test_up_ends_in_time_where_compose_hangs(ada: Person, name: str, without_com
 @pytest.fixture(scope="module")
 def engine(image: str) -> Iterator[OwnEngine]:
     """An engine that may be kept from answering."""
-    engine = OwnEngine(Path(tempfile.mkdtemp(prefix="labctl-", dir="/var/tmp")))
-    try:
-        engine.start()
-        engine.load(image)
+    with running_engine(image) as engine:
         yield engine
-    finally:
-        engine.remove()
 
 
 @pytest.fixture(scope="module")

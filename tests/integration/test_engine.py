@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.integration.fixtures import up
 from tests.integration.harness import Person, container, docker, left_of, new_name, node_ids
-from tests.integration.own_engine import OwnEngine
+from tests.integration.own_engine import OwnEngine, running_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,16 +19,8 @@ SERVERS = ("consul1", "consul2", "consul3")
 @pytest.fixture(scope="module")
 def engine(image: str) -> Iterator[OwnEngine]:
     """An engine that runs and has the image."""
-    # Not pytest's folder: its path is too long for a socket, and overlay2 wants a real disk, as Docker's own has.
-    engine = OwnEngine(Path(tempfile.mkdtemp(prefix="labctl-", dir="/var/tmp")))
-    try:
-        engine.start()
-        engine.load(image)
+    with running_engine(image) as engine:
         yield engine
-    finally:
-        engine.remove()
-    assert engine.pids() == []
-    assert not engine.folder.exists()
 
 
 @pytest.fixture(scope="module")

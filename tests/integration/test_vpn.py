@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.integration.harness import Person, docker, inspect, new_name
-from tests.integration.own_engine import OwnEngine
+from tests.integration.own_engine import OwnEngine, running_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,15 +21,10 @@ DEF1 = ("0.0.0.0/1", "128.0.0.0/1")
 
 @pytest.fixture(scope="module")
 def engine(image: str) -> Iterator[OwnEngine]:
-    engine = OwnEngine(Path(tempfile.mkdtemp(prefix="labctl-", dir="/var/tmp")))
-    try:
-        engine.start()
-        engine.load(image)
+    with running_engine(image) as engine:
         for words in ("link add vpn0 type veth peer name vpn1", "link set vpn0 up", "link set vpn1 up"):
             subprocess.run(["ip", "-n", engine.namespace, *words.split()], check=True)
         yield engine
-    finally:
-        engine.remove()
 
 
 @pytest.fixture

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +18,7 @@ import pytest
 from tests.integration.fixtures import up
 from tests.integration.harness import Person, container, docker, left_of, new_name
 from tests.integration.kills import ORPHAN_SECONDS, UP, interrupt, moments, must_go_down
-from tests.integration.own_engine import OwnEngine
+from tests.integration.own_engine import OwnEngine, running_engine
 from tests.integration.workshops import Room
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from tests.integration.harness import Result
-    from tests.soak.trials import Trials
+    from tests.soak.trials import Trial, Trials
 
 pytestmark = pytest.mark.soak
 # More than two hundred in all, because now and then the command is over before it is killed.
@@ -44,14 +42,8 @@ KEPT = "kept", "what nobody may lose"
 
 @pytest.fixture(scope="module")
 def engine(image: str) -> Iterator[OwnEngine]:
-    engine = OwnEngine(Path(tempfile.mkdtemp(prefix="labctl-", dir="/var/tmp")))
-    try:
-        engine.start()
-        engine.load(image)
+    with running_engine(image) as engine:
         yield engine
-    finally:
-        engine.remove()
-    assert engine.pids() == []
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +148,17 @@ def nothing_is_left(person: Person, engine: OwnEngine, lab: str, moment: str, ch
     assert left_of(lab, engine.host) == [], f"{moment}: it came back"
 
 
+def put_right(person: Person, engine: OwnEngine, lab: str, trial: Trial, moment: str) -> str:
+    """After every second kill `up` makes the lab ready; after each `down` leaves nothing. Says what was there."""
+    parts = len(left_of(lab, engine.host))
+    if trial.number % 2:
+        again = person.run(*_up(lab))
+        assert again.code == 0, f"{moment}: the next up: {again.err}{again.out}"
+        in_time(again, "up", moment)
+    nothing_is_left(person, engine, lab, moment, trial.chance)
+    return f"{moment}: {parts} parts were there"
+
+
 def _up(lab: str, *words: str) -> tuple[str, ...]:
     return ("up", lab, *UP, "--timeout", str(DEADLINE), *words)
 
@@ -187,14 +190,9 @@ def test_up_killed(
     for trial in kinds:
         lab = new_name()
         kind, moment = strike(dora, engine, _up(lab), trial.chance, longest["up"])
-        parts = len(left_of(lab, engine.host))
-        if trial.number % 2:
-            again = dora.run(*_up(lab))
-            assert again.code == 0, f"{moment}: the next up: {again.err}{again.out}"
-            in_time(again, "up", moment)
-        nothing_is_left(dora, engine, lab, moment, trial.chance)
+        said = put_right(dora, engine, lab, trial, moment)
         must_have(engine, healthy, moment)
-        kinds.record(trial, kind, f"{moment}: {parts} parts were there")
+        kinds.record(trial, kind, said)
 
 
 def test_up_of_a_lab_with_data_killed(
@@ -235,14 +233,9 @@ def test_down_killed(
         lab = new_name()
         dora.done(*_up(lab))
         kind, moment = strike(dora, engine, ("down", lab), trial.chance, longest["down"])
-        parts = len(left_of(lab, engine.host))
-        if trial.number % 2:
-            again = dora.run(*_up(lab))
-            assert again.code == 0, f"{moment}: the next up: {again.err}{again.out}"
-            in_time(again, "up", moment)
-        nothing_is_left(dora, engine, lab, moment, trial.chance)
+        said = put_right(dora, engine, lab, trial, moment)
         must_have(engine, healthy, moment)
-        kinds.record(trial, kind, f"{moment}: {parts} parts were there")
+        kinds.record(trial, kind, said)
 
 
 def test_workshop_up_killed(
