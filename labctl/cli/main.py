@@ -173,7 +173,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 
 def _tell_of_strangers(*, as_json: bool) -> None:
     """Say on stderr what was met that carries labels of ours and is not; completion has no place to say it."""
-    met = sys.modules.get("labctl.engine.strangers")
+    met = sys.modules.get("labctl.engine.foreign_labels")
     sentences = met.told() if met is not None and not os.environ.get("_LABCTL_COMPLETE") else []
     for sentence in sentences:
         with contextlib.suppress(OSError):

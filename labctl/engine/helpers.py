@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import strangers
+from labctl.engine import foreign_labels
 from labctl.portable import lab_names
 from labctl.portable.docker_api import DockerError
 
@@ -31,7 +31,7 @@ def of_faults(engine: Engine, lab: str) -> list[dict[str, Any]]:
 
 def with_fault(listed: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of containers as Docker lists them, those that are there for a fault."""
-    return [one for one in strangers.left_out("container", listed) if LABEL_FAULT in (one.get("Labels") or {})]
+    return [one for one in foreign_labels.left_out("container", listed) if LABEL_FAULT in (one.get("Labels") or {})]
 
 
 def server_of(helper: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import strangers
+from labctl.engine import foreign_labels
 from labctl.engine.client import explained
 from labctl.engine.images import list_images
 from labctl.portable import host_routes, lab_names, label_values
@@ -48,11 +48,11 @@ def read(client: Client) -> dict[str, Any]:
     with explained(client.place):
         info = client.info()
         version = client.version()
-        labelled = strangers.left_out("container", client.containers(filters={"label": f"{_LABEL}lab"}))
+        labelled = foreign_labels.left_out("container", client.containers(filters={"label": f"{_LABEL}lab"}))
         networks = client.networks(filters={"driver": "bridge"})
-        kept = strangers.left_out("network", client.networks(filters={"label": f"{_LABEL}lab"}))
-        kept += strangers.left_out("volume", client.volumes(filters={"label": f"{_LABEL}lab"}))
-        reapers = strangers.left_out("container", client.containers(filters={"label": f"{_LABEL}reaper"}))
+        kept = foreign_labels.left_out("network", client.networks(filters={"label": f"{_LABEL}lab"}))
+        kept += foreign_labels.left_out("volume", client.volumes(filters={"label": f"{_LABEL}lab"}))
+        reapers = foreign_labels.left_out("container", client.containers(filters={"label": f"{_LABEL}reaper"}))
     root = str(info.get("DockerRootDir") or "/")
     text = client.place.script(_script(root))
     said = _said(text)

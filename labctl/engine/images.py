@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from labctl import files
-from labctl.engine import image_archive, strangers
+from labctl.engine import foreign_labels, image_archive
 from labctl.engine.client import explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import image_binary, image_marks, label_values
@@ -56,7 +56,7 @@ def list_images(client: Client, repository: str = REPOSITORY) -> list[Image]:
     with explained(client.place):
         summaries = client.images(filters={"label": image_marks.VERSION})
     found = []
-    for summary in strangers.left_out("image", summaries):
+    for summary in foreign_labels.left_out("image", summaries):
         labels = summary.get("Labels") or {}
         version = labels.get(image_marks.VERSION, "")
         name = f"{repository}:{version}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import strangers
+from labctl.engine import foreign_labels
 from labctl.engine.client import explained
 from labctl.engine.place import HERE, Place
 from labctl.errors import ExitCode, LabctlError
@@ -138,7 +138,7 @@ def _container(summary: dict[str, Any]) -> str:
 def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: Place = HERE) -> list[Lab]:
     """Group container summaries, as a Docker host's list of containers gives them, into labs in order of name."""
     grouped: dict[str, list[dict[str, Any]]] = {}
-    for summary in strangers.left_out("container", summaries):
+    for summary in foreign_labels.left_out("container", summaries):
         labels = summary.get("Labels") or {}
         if lab_names.LABEL_SERVER in labels and lab_names.LABEL_LAB in labels:
             grouped.setdefault(labels[lab_names.LABEL_LAB], []).append(summary)
@@ -185,7 +185,7 @@ def _with_ends(client: Client, found: list[Lab]) -> list[Lab]:
     with explained(client.place):
         waiting = client.containers(filters={"label": lab_names.LABEL_REAPER})
     ends: dict[tuple[str, str], str] = {}
-    for one in strangers.left_out("container", waiting):
+    for one in foreign_labels.left_out("container", waiting):
         if one["State"] not in lab_names.REAPER_WAITS:
             continue
         # That of another owner's workshop with the same name is none of this one's.
@@ -232,7 +232,7 @@ def leftovers(client: Client) -> dict[str, str]:
             "network": client.networks(filters=filters),
             "volume": client.volumes(filters=filters),
         }
-    labelled = [one["Labels"] for kind, things in listed.items() for one in strangers.left_out(kind, things)]
+    labelled = [one["Labels"] for kind, things in listed.items() for one in foreign_labels.left_out(kind, things)]
     # A lock is whoever's that works on the lab; whose the lab is, everything else says.
     labelled.sort(key=lambda labels: LABEL_LOCK not in labels)
     return {labels[lab_names.LABEL_LAB]: _label(labels, "owner") for labels in labelled}

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from labctl.errors import LabctlError
-from labctl.portable import bounded_process
+from labctl.portable import process_limits
 from labctl.portable.consul_door import Door
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class Place:
     def script(self, text: str) -> str:
         """Run a shell script on the Docker host, and return what it printed. Raises LabctlError."""
         try:
-            done = bounded_process.run(self.shell(), SECONDS, stdin=text.encode(), most=MOST_BYTES)
-        except (OSError, bounded_process.NotEndedError) as error:
+            done = process_limits.run(self.shell(), SECONDS, stdin=text.encode(), most=MOST_BYTES)
+        except (OSError, process_limits.NotEndedError) as error:
             raise LabctlError(f"Nothing was to be learned of the Docker host{self._of_it()} ({error}).") from error
         if done.code != 0:
             self.refuse_lost()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import helpers, strangers
+from labctl.engine import foreign_labels, helpers
 from labctl.isolation.places import host_addresses
 from labctl.portable import image_marks, lab_names
 from labctl.portable.docker_api import DockerError
@@ -161,7 +161,9 @@ def _helper(engine: Engine, lab: Lab, network: str, script: str) -> Iterator[str
 def _image(engine: Engine, lab: Lab) -> str:
     """An image that has nc: the lab's own, or another one where that was made before images had it."""
     listed = engine.get("/images/json", {"label": image_marks.VERSION}, doing="listing images")
-    usable = [one for one in strangers.left_out("image", listed) if image_marks.is_finished(one.get("Labels") or {})]
+    usable = [
+        one for one in foreign_labels.left_out("image", listed) if image_marks.is_finished(one.get("Labels") or {})
+    ]
     if not usable:
         raise DockerError(
             "No image on this Docker host has nc, which tries connections: `labctl image build` makes one."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import strangers
+from labctl.engine import foreign_labels
 from labctl.engine.client import TIMEOUT_SECONDS, explained
 from labctl.portable import lab_limits, lab_names
 from labctl.portable.docker_api import Engine
@@ -18,7 +18,7 @@ def used_by(owner: str) -> Use:
     with explained():
         of_owner = {"label": f"{lab_names.LABEL_OWNER}={owner}"}
         containers = Engine(TIMEOUT_SECONDS).containers(of_owner, doing=f"counting what {owner} has")
-    claims = [claim for claim in map(_claim, strangers.left_out("container", containers)) if claim is not None]
+    claims = [claim for claim in map(_claim, foreign_labels.left_out("container", containers)) if claim is not None]
     return sum(lab_limits.uses(claims).values(), lab_limits.Use())
 
 

@@ -19,7 +19,7 @@ from labctl.errors import LabctlError
 from labctl.flows.deadlines import ENGINE
 from labctl.flows.play import to_the_end
 from labctl.flows.where import on_the_docker_host
-from labctl.portable import bounded_process, lab_limits
+from labctl.portable import lab_limits, process_limits
 from labctl.provision import state
 from labctl.provision.content import content_root
 
@@ -98,8 +98,8 @@ def _compose() -> Finding:
 def _says(words: list[str]) -> str:
     """What a command prints; empty where it fails or is not there."""
     try:
-        done = bounded_process.run(words, SAY_SECONDS)
-    except (OSError, bounded_process.NotEndedError):
+        done = process_limits.run(words, SAY_SECONDS)
+    except (OSError, process_limits.NotEndedError):
         return ""
     return done.out.strip() if done.code == 0 else ""
 

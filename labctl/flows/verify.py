@@ -13,7 +13,7 @@ from labctl.engine.client import explained
 from labctl.engine.labs import Lab, list_labs
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows.plan import refuse_foreign
-from labctl.isolation import outcomes, tries, witness
+from labctl.isolation import connection_table, outcomes, tries
 from labctl.isolation.hardening import Container, judge
 from labctl.isolation.outcomes import Evidence, Joined, Outcome
 from labctl.isolation.places import place_of
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from labctl.engine.labs import Server
+    from labctl.isolation.connection_table import Connection
     from labctl.isolation.hardening import Judged
     from labctl.isolation.outcomes import Tried
     from labctl.isolation.places import Place
     from labctl.isolation.proof import Members
     from labctl.isolation.tries import Join, Try
-    from labctl.isolation.witness import Connection
     from labctl.show.steps import Steps
 
 Thing = TypeVar("Thing")
@@ -225,7 +225,7 @@ def _watched(prober: probes.Prober, meant: Mapping[Try, tuple[_Subject, Server]]
     for one, (subject, server) in meant.items():
         then, now = before[server.id], during.get(server.id)
         own = {spot.address for spot in subject.place.own}
-        seen[one] = None if then is None or now is None else witness.saw(one, sources[one], then, now, own)
+        seen[one] = None if then is None or now is None else connection_table.saw(one, sources[one], then, now, own)
     return holding.result(), seen
 
 
@@ -235,7 +235,7 @@ def _tables(servers: Mapping[str, tuple[_Subject, Server]]) -> dict[str, frozens
     def look(key: str) -> frozenset[Connection] | None:
         subject, server = servers[key]
         try:
-            return witness.connections(probes.connections_of(subject.host.engine, server))
+            return connection_table.connections(probes.connections_of(subject.host.engine, server))
         except DockerError:
             return None
 

@@ -13,7 +13,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .timed_http import TimedConnection
+from .http_deadline import TimedConnection
 
 if TYPE_CHECKING:
     import ssl

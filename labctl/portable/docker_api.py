@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from .bounded_process import end
-from .timed_http import TimedConnection
+from .http_deadline import TimedConnection
+from .process_limits import end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

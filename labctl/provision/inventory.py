@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable import bounded_process
+from labctl.portable import process_limits
 from labctl.portable.templates import Template
 from labctl.provision.content import own_settings
 
@@ -133,10 +133,10 @@ def labs_in(path: Path) -> dict[str, dict[str, Any]]:
     program = Path(sysconfig.get_path("scripts")) / "ansible-inventory"
     words = [str(program), "-i", str(path.resolve()), "--list"]
     try:
-        done = bounded_process.run(
+        done = process_limits.run(
             words, LIST_SECONDS, env=os.environ | own_settings() | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
         )
-    except bounded_process.NotEndedError as error:
+    except process_limits.NotEndedError as error:
         raise LabctlError(
             f"Cannot read the inventory {path}: `ansible-inventory` was ended, because {error}. "
             "If the inventory is a script or asks a network, see what it waits for."

@@ -10,7 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils import bounded_process
+from ansible.module_utils import process_limits
 from ansible.module_utils.docker_api import DockerError, explain, not_installed
 
 if TYPE_CHECKING:
@@ -68,18 +68,18 @@ class Docker:
         stdin: bytes = b"",
         without: Collection[str] = (),
         seconds: float = SECONDS,
-    ) -> bounded_process.Ended:
+    ) -> process_limits.Ended:
         """How `docker WORDS` ended, well or not. Raises DockerError where it did not, or where there is no docker.
 
         `without` names variables of the user's environment that it shall not see.
         """
         try:
-            return bounded_process.run(
+            return process_limits.run(
                 ["docker", *words], seconds, stdin=stdin, env=environment(without), pass_fds=self.keep_open
             )
         except FileNotFoundError as error:
             raise not_installed() from error
-        except bounded_process.NotEndedError as error:
+        except process_limits.NotEndedError as error:
             raise StuckError(
                 f"Cannot go on with {doing}: the docker command was ended, because {error}. "
                 "Look whether the Docker Engine answers (`docker info`), then run the same command again."

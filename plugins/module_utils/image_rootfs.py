@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible.module_utils import bounded_process
+from ansible.module_utils import process_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,10 +163,10 @@ def _run(
     environment: Mapping[str, str] | None = None,
     lock: int | None = None,
     timeout: float = _ASK_SECONDS,
-) -> bounded_process.Ended | None:
+) -> process_limits.Ended | None:
     try:
-        return bounded_process.run(words, timeout, env=environment, pass_fds=() if lock is None else (lock,))
+        return process_limits.run(words, timeout, env=environment, pass_fds=() if lock is None else (lock,))
     except FileNotFoundError:
         return None
-    except bounded_process.NotEndedError as error:
+    except process_limits.NotEndedError as error:
         raise RootfsError(f"{words[0]} was ended, because {error}: is the Debian mirror in reach?") from error

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible.module_utils import bounded_process, lock_holder
+from ansible.module_utils import lock_holder, process_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,8 +157,8 @@ def _empty(path: Path) -> None:
         if entry.exists():
             # Without root, mmdebstrap's files belong to this user's subordinate ids, and the entry to the user.
             words = ["mmdebstrap", "--unshare-helper", "rm", "-rf", str(entry)]
-            with suppress(OSError, bounded_process.NotEndedError):
-                bounded_process.run(words, _REMOVAL_SECONDS)
+            with suppress(OSError, process_limits.NotEndedError):
+                process_limits.run(words, _REMOVAL_SECONDS)
             shutil.rmtree(entry, ignore_errors=True)
 
 

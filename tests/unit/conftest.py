@@ -13,7 +13,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from hypothesis import settings
 
-from labctl.engine import strangers
+from labctl.engine import foreign_labels
 from tests.unit.stand_ins import FakeCluster, FakeDocker, ModuleRun
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypat
     own = tmp_path_factory.getbasetemp() / f"nothing-{next(_tests)}"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{own}/no-engine.sock")
     monkeypatch.setenv("XDG_STATE_HOME", str(own / "state"))
-    strangers.told()
+    foreign_labels.told()
     for name in ("DOCKER_CONTEXT", "DOCKER_CERT_PATH", "LABCTL_OWNER", "LABCTL_LAB", "LABCTL_DEBUG", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 

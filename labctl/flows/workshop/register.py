@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.flows.workshop import strict
+from labctl.flows.workshop import register_schema
 from labctl.portable import file_lock, lock_holder, seat_secrets
 from labctl.provision import state
 from labctl.show.style import harmless
@@ -133,7 +133,7 @@ class Register:
         return sorted(lab for lab in existing if lab in known or (lost and self._read(_seed_name(lab)) is None))
 
     def _strangers(self) -> list[str]:
-        return self._noted(_STRANGERS, strict.strangers) or []
+        return self._noted(_STRANGERS, register_schema.strangers) or []
 
     # -- a copy of it, for another machine or for a bad day --------------------------------------------------
 
@@ -181,7 +181,7 @@ class Register:
 
     def numbers(self) -> dict[str, int]:
         """The numbers that names were given."""
-        return self._noted(_NUMBERS, strict.numbers) or {}
+        return self._noted(_NUMBERS, register_schema.numbers) or {}
 
     def keep_numbers(self, seats: Iterable[Seat]) -> None:
         """Remember the seats' numbers, besides those of the past. Call it while `placing`, as the look before it."""
@@ -193,7 +193,7 @@ class Register:
 
     def places(self) -> dict[str, str]:
         """Where `up` put each lab, or is putting it."""
-        return self._noted(_PLACES, strict.texts) or {}
+        return self._noted(_PLACES, register_schema.texts) or {}
 
     def keep_places(self, places: Mapping[str, str]) -> None:
         """Remember where the labs are. Call it while `placing`, as the look before it."""
@@ -224,7 +224,7 @@ class Register:
 
     def failed(self) -> dict[str, str]:
         """The labs that the last `up` left not ready, with the reasons."""
-        return self._noted(_FAILED, strict.texts) or {}
+        return self._noted(_FAILED, register_schema.texts) or {}
 
     def keep_failed(self, outcomes: Mapping[str, str | None]) -> None:
         """Remember what came of labs: why they are not ready, or None where they are. What is known of others stays."""
@@ -264,7 +264,7 @@ class Register:
         if text is None:
             return None
         try:
-            return read(strict.document(text))
+            return read(register_schema.document(text))
         except ValueError as error:
             raise LabctlError(
                 f"Cannot read {self.folder / name}, which the workshop {self.workshop} needs: {error}. Mend it by "

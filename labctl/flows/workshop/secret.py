@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.flows.workshop import strict
+from labctl.flows.workshop import register_schema
 from labctl.flows.workshop.register import Register, SecretCopy
 
 if TYPE_CHECKING:
@@ -91,12 +91,12 @@ def _text(path: Path | None, name: str) -> str:
 def _parsed(text: str, name: str) -> SecretCopy:
     """Read a copy. Raises LabctlError, with nothing of what is in it."""
     try:
-        given = strict.document(text)
+        given = register_schema.document(text)
         return SecretCopy(
-            workshop=strict.workshop(given.get("workshop")),
-            secret=strict.secret(given.get("secret")),
-            numbers=strict.numbers(given.get("numbers")),
-            seeds=strict.seeds(given.get("seeds")),
+            workshop=register_schema.workshop(given.get("workshop")),
+            secret=register_schema.secret(given.get("secret")),
+            numbers=register_schema.numbers(given.get("numbers")),
+            seeds=register_schema.seeds(given.get("seeds")),
         )
     except ValueError as error:
         raise LabctlError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from labctl.engine import host_facts, place, strangers
+from labctl.engine import foreign_labels, host_facts, place
 from labctl.engine.place import HERE
 from labctl.errors import LabctlError
 from tests.unit import engine_stand_in as stand_in
@@ -118,7 +118,7 @@ def test_what_has_labels_that_labctl_never_writes_is_left_out_and_told(monkeypat
     reaper = {"Names": ["/r"], "State": "running", "Labels": {"raft-labctl.reaper": label}}
     found = read(monkeypatch, host=Host(container_list=[odd, reaper], volume_list=[volume]))
     assert (found["labs"], found["reapers"]) == ([], [])
-    assert [sentence.split(" has ")[0] for sentence in strangers.told()] == [
+    assert [sentence.split(" has ")[0] for sentence in foreign_labels.told()] == [
         "The container mine",
         "The volume v",
         "The container r",

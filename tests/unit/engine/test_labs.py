@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from docker.errors import DockerException
 
-from labctl.engine import labs, status, strangers
+from labctl.engine import foreign_labels, labs, status
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable.consul_door import Door
 from tests.unit import engine_stand_in as stand_in
@@ -102,21 +102,21 @@ def test_a_container_whose_labels_labctl_never_writes_is_no_server_and_is_told(s
     (lab,) = labs.labs_from([stand_in.container("ada", "consul1"), odd], "local")
     assert [server.name for server in lab.servers] == ["consul1"]
     assert lab.missing == ["consul2", "consul3"]
-    (told,) = strangers.told()
+    (told,) = foreign_labels.told()
     assert told.startswith("The container mine has the label raft-labctl.servers with ")
-    assert strangers.told() == []
+    assert foreign_labels.told() == []
 
 
 def test_a_server_is_called_consul1_to_consul7_or_is_none() -> None:
     odd = stand_in.container("ada", "consul1", labels={"raft-labctl.server": "../../../../tmp/owned"})
     assert labs.labs_from([odd], "local") == []
-    assert "raft-labctl.server with '../../../../tmp/owned'" in strangers.told()[0]
+    assert "raft-labctl.server with '../../../../tmp/owned'" in foreign_labels.told()[0]
 
 
 def test_only_the_first_strangers_are_named() -> None:
     odd = [stand_in.container("ada", "consul1", Names=[f"/x{n}"], labels={"raft-labctl.pace": "no"}) for n in range(9)]
     labs.labs_from(odd, "local")
-    told = strangers.told()
+    told = foreign_labels.told()
     assert len(told) == 4
     assert told[-1].startswith("6 more have such labels")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labctl.engine import strangers
+from labctl.engine import foreign_labels
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import lifecycle
 from labctl.flows.lifecycle import Who, change, down, down_all
@@ -239,7 +239,7 @@ def test_a_container_that_labctl_cannot_name_keeps_no_lab_and_is_left(
     results, failure = down_all(ADA, told)
     assert ([result["lab"] for result in results], failure) == (["good"], None)
     assert [run[1] for run in plays.runs] == ["good"]
-    assert "raft-labctl.lab with '0BAD_'" in strangers.told()[0]
+    assert "raft-labctl.lab with '0BAD_'" in foreign_labels.told()[0]
 
 
 def test_down_all_without_a_lab_says_so(engine: FakeEngine, told: Told) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.portable import bounded_process
-from labctl.portable.bounded_process import Ended, NotEndedError
+from labctl.portable import process_limits
+from labctl.portable.process_limits import Ended, NotEndedError
 from labctl.provision.processes import alive
 
 if TYPE_CHECKING:
@@ -32,19 +32,19 @@ def left(note: Path) -> list[str]:
 
 
 def test_what_a_command_printed_and_its_code_are_returned() -> None:
-    assert bounded_process.run(shell("echo out; echo err >&2; exit 7"), 10) == Ended(7, "out\n", "err\n")
+    assert process_limits.run(shell("echo out; echo err >&2; exit 7"), 10) == Ended(7, "out\n", "err\n")
 
 
 def test_a_command_reads_what_it_is_given_however_long_that_is() -> None:
     text = b"x" * 1_000_000
-    assert bounded_process.run(["wc", "-c"], 10, stdin=text).out.strip() == "1000000"
-    assert bounded_process.run(shell("exec <&-; echo done"), 10, stdin=text).out == "done\n"
-    assert bounded_process.run(["cat"], 10).out == ""
+    assert process_limits.run(["wc", "-c"], 10, stdin=text).out.strip() == "1000000"
+    assert process_limits.run(shell("exec <&-; echo done"), 10, stdin=text).out == "done\n"
+    assert process_limits.run(["cat"], 10).out == ""
 
 
 def test_a_command_that_is_not_there_is_not_found() -> None:
     with pytest.raises(FileNotFoundError):
-        bounded_process.run(["/nonexistent/program"], 10)
+        process_limits.run(["/nonexistent/program"], 10)
 
 
 @pytest.mark.parametrize("deaf", ["", "trap '' TERM; "])
@@ -52,28 +52,28 @@ def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(tmp_path:
     note = tmp_path / "pids"
     begun = time.monotonic()
     with pytest.raises(NotEndedError, match="it did not end within 0 seconds"):
-        bounded_process.run(shell(f"{deaf}sleep 1000 & echo $$ $! >{note}; while :; do sleep 1000; done"), 0.4)
-    assert time.monotonic() - begun < 0.4 + 2 * bounded_process.END_SECONDS + 2
+        process_limits.run(shell(f"{deaf}sleep 1000 & echo $$ $! >{note}; while :; do sleep 1000; done"), 0.4)
+    assert time.monotonic() - begun < 0.4 + 2 * process_limits.END_SECONDS + 2
     assert left(note) == []
 
 
 def test_a_command_that_has_ended_while_something_of_it_holds_its_output_is_not_waited_for(tmp_path: Path) -> None:
     note = tmp_path / "pids"
     with pytest.raises(NotEndedError):
-        bounded_process.run(shell(f"sleep 1000 & echo $! >{note}"), 0.4)
+        process_limits.run(shell(f"sleep 1000 & echo $! >{note}"), 0.4)
     assert left(note) == []
 
 
 def test_a_command_that_prints_without_an_end_is_ended() -> None:
     with pytest.raises(NotEndedError, match="it printed more than 1 MiB"):
-        bounded_process.run(["yes"], 20, most=1 << 20)
+        process_limits.run(["yes"], 20, most=1 << 20)
 
 
 def test_what_breaks_it_off_ends_the_command_too(tmp_path: Path) -> None:
     note = tmp_path / "pids"
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        bounded_process.run(shell(f"echo $$ >{note}; exec sleep 1000"), 20)
+        process_limits.run(shell(f"echo $$ >{note}; exec sleep 1000"), 20)
     assert left(note) == []
 
 
@@ -81,6 +81,6 @@ def test_a_command_inherits_what_it_is_given(tmp_path: Path) -> None:
     handle = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
     words = [sys.executable, "-c", f"import os; print(os.readlink('/proc/self/fd/{handle}'), os.environ['A'])"]
     try:
-        assert bounded_process.run(words, 10, env={"A": "b"}, pass_fds=(handle,)).out == f"{tmp_path}/lock b\n"
+        assert process_limits.run(words, 10, env={"A": "b"}, pass_fds=(handle,)).out == f"{tmp_path}/lock b\n"
     finally:
         os.close(handle)
