@@ -128,7 +128,7 @@ def _checks(judged: Sequence[Judged], columns: int) -> str:
         return _with_reasons_below(rows, columns)
     lines: list[Sequence[str | Cell]] = []
     for row in rows:
-        first, *more = textwrap.wrap(row[3], beside) or [""]
+        first, *more = textwrap.wrap(row[3], beside, break_on_hyphens=False) or [""]
         lines += [[*_judged(row), first], *(["", "", "", part] for part in more)]
     return table(head, lines)
 
@@ -144,7 +144,10 @@ def _with_reasons_below(rows: Sequence[Sequence[str]], columns: int) -> str:
     indent = " " * (2 + max(width(row[0]) for row in rows))
     shown = [first]
     for line, row in zip(lines, rows, strict=True):
-        shown += [line, *textwrap.wrap(row[3], columns, initial_indent=indent, subsequent_indent=indent)]
+        shown += [
+            line,
+            *textwrap.wrap(row[3], columns, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False),
+        ]
     return "\n".join(shown)
 
 
