@@ -60,7 +60,7 @@ def test_no_more_than_so_many_have_a_turn_and_all_get_one(
 ) -> None:
     most: Synchronized[int] = FORK.Value("i", 0)
     for _ in range(8):
-        processes.append(FORK.Process(target=work, args=(inside, most, 0.03)))
+        processes.append(FORK.Process(target=work, args=(inside, most, 0.2)))
         processes[-1].start()
     for process in processes:
         process.join(timeout=20)

@@ -183,7 +183,8 @@ def test_a_server_that_is_down_for_a_moment_is_waited_for_and_an_engine_that_doe
 
     monkeypatch.setattr(docker_api.Engine, "inspected", look)
     assert run(module_run, cluster, timeout=60)["cluster"]["leader"] == "consul1"
-    assert len(looked) == 2
+    # More than once, or the first answer would have ended it; a busy machine looks once more.
+    assert len(looked) >= 2
 
 
 def test_who_waits_for_an_election_notices_that_voters_were_removed(
