@@ -98,7 +98,7 @@ def strike(
         What kind of trial it was, and the moment in words.
     """
     process = person.start(*words)
-    seconds, group = chance.uniform(0, 0.85 * longest), chance.random() < 1 / 2
+    seconds, group = chance.uniform(0, 0.7 * longest), chance.random() < 1 / 2
     time.sleep(seconds)
     moment = f"{seconds:.2f} s, {'process group' if group else 'labctl alone'}"
     kind = "killed"
