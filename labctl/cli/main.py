@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import io
 import json
@@ -10,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -96,6 +98,7 @@ def labctl() -> None:
 def run(arguments: list[str]) -> int:
     """Run labctl with these arguments and return its exit code; errors go to stderr as one sentence."""
     as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
+    _open_streams()
     _log()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the user's locale cannot write is no reason to fail.
@@ -105,6 +108,19 @@ def run(arguments: list[str]) -> int:
         return _run(arguments, as_json=as_json)
     finally:
         _tell_of_strangers(as_json=as_json)
+
+
+def _open_streams() -> None:
+    """Give a command that was started without standard streams (`>&-`) streams that lead nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the end
+
+
+def _let_go_of_stdout() -> None:
+    """Python must not complain again when it closes a standard output that takes nothing."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str], *, as_json: bool) -> int:  # noqa: PLR0911 - one return for each kind of end
@@ -126,12 +142,15 @@ def _run(arguments: list[str], *, as_json: bool) -> int:  # noqa: PLR0911 - one 
         sentence = str(error) or "Interrupted."
         return _complain(sentence, ExitCode.INTERRUPTED, as_json=as_json)
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted; Python must not complain again when it closes stdout.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (`| head`) has what it wanted.
+        _let_go_of_stdout()
         return ExitCode.DONE
     except Exception as error:
         logging.getLogger(__name__).debug("a fault in labctl", exc_info=True)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _let_go_of_stdout()
+            sentence = "Cannot write all of it: no space is left. Make room, and run it again."
+            return _complain(sentence, ExitCode.FAILED, as_json=as_json)
         sentence = (
             f"labctl failed in a way that it does not know ({type(error).__name__}: {error}): "
             "set LABCTL_DEBUG=1 and run it again to see where."

@@ -58,7 +58,10 @@ class Later:
 
 def kept_text() -> IO[str]:
     """A text that is kept until it is whole, in a file where it is long."""
-    return tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, mode="w+", encoding="utf-8", newline="\n")
+    # A file's name may be no UTF-8; who prints it says how that is shown.
+    return tempfile.SpooledTemporaryFile(
+        IN_MEMORY_BYTES, mode="w+", encoding="utf-8", errors="surrogatepass", newline="\n"
+    )
 
 
 def _one_line(text: str) -> str:

@@ -24,6 +24,8 @@ LOCAL = "local"
 LONGEST_SHOWN = 60
 # A thousand named seats and a hundred Docker hosts are a tenth of both.
 LONGEST_FILE = 1 << 20
+LONGEST_NUMBER = 80
+"""Digits, signs and underscores; 64 bits in base 2 have fewer."""
 MOST_VALUES = 20_000
 DEEPEST = 10
 # Groups of the inventory, and what the groups of single Docker hosts begin with: to Ansible, a host of such a name is
@@ -149,6 +151,18 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+def _number(loader: _Loader, node: yaml.ScalarNode) -> int:
+    """A whole number in any of YAML's bases. Raises yaml.MarkedYAMLError for one that nobody can have meant."""
+    if len(node.value) <= LONGEST_NUMBER:
+        return int(loader.construct_yaml_int(node))
+    raise yaml.constructor.ConstructorError(
+        problem=f"a number of {len(node.value)} digits", problem_mark=node.start_mark
+    )
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _number)
 
 
 @dataclass(frozen=True)

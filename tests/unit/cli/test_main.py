@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +24,6 @@ from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.unit.stand_ins import FakeCluster, FakeDocker
 
@@ -517,3 +517,28 @@ def test_a_user_without_a_home_is_told_what_to_set_or_needs_none(words: list[str
     assert "Traceback" not in process.stderr
     assert process.returncode in {0, 1, 2, 3}
     assert len(process.stderr.splitlines()) <= 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_fault_of_labctl(closed: str) -> None:
+    words = [sys.executable, "-m", "labctl", "story", "--sample", "split-vote"]
+    done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_behind_standard_output_is_one_sentence() -> None:
+    words = [sys.executable, "-m", "labctl", "story", "--sample", "split-vote"]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: Cannot write all of it: no space is left. Make room, and run it again.\n"
+
+
+def test_a_log_whose_name_is_no_text_is_told_whole(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff\xfe.log"
+    sample = Path(__file__).parents[3] / "labctl/samples/split-vote/consul1.log"
+    Path(os.fsdecode(path)).write_bytes(sample.read_bytes())
+    words = [sys.executable, "-m", "labctl", "story", os.fsdecode(path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Elections" in done.stdout

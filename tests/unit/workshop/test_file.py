@@ -80,6 +80,7 @@ def test_paths_count_from_the_file() -> None:
         (f"{HEAD}seats: 3\nxyz: 1\n", "line 3: a workshop has no key `xyz`: the keys are workshop, seats"),
         ("seats: 3\n", "needs the key `workshop`: a name of a-z"),
         (HEAD, "needs the key `seats`: a whole number from 1 to 1000, or a list of names"),
+        (f"{HEAD}seats: 0x{'f' * 5000}\n", "line 2: this is not YAML (a number of 5002 digits)"),
         (f"{HEAD}seats: 3\nseats: 4\n", "line 3: `seats` is given twice, first in line 2"),
         (f"{HEAD}seats: 0\n", "line 2: `seats` is 0, and must be a whole number from 1 to 1000"),
         (f"{HEAD}seats: true\n", "line 2: `seats` is true, and must be"),
