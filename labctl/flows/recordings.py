@@ -179,8 +179,16 @@ def find(names: Sequence[str]) -> list[Recording]:
             found.append(Recording("-", "server", None))
             continue
         path = Path(name)
-        if not is_there(path):
-            raise LabctlError(f"There is no file {name}: name a log, a folder of logs, or `-`.", ExitCode.USAGE)
+        if not name or not is_there(path):
+            raise LabctlError(
+                f"There is no file {name or repr(name)}: name a log, a folder of logs, or `-`.", ExitCode.USAGE
+            )
+        if path.is_char_device() or path.is_block_device():
+            # It may have no end.
+            raise LabctlError(
+                f"Cannot read {name}: it is a device. Name a log, a folder of logs, or `-` for standard input.",
+                ExitCode.USAGE,
+            )
         if members := _logs_in(path):
             found += [Recording(f"{name}:{one.name}", Path(one.name).stem, path, one) for one in members]
             continue

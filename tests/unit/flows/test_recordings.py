@@ -196,3 +196,12 @@ def test_a_fault_is_over_where_the_log_goes_on_for_so_long_whatever_it_is_about(
     assert [event.event for event in events] == ["fault_began"]
     (found,) = story.faults
     assert (found.lasts, found.until is None) == (lasts, lasts)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("/dev/zero", "it is a device"), ("/dev/null", "it is a device"), ("", "no file")]
+)
+def test_what_is_no_file_is_refused_before_it_is_read(name: str, says: str) -> None:
+    with pytest.raises(LabctlError, match=says) as raised:
+        recordings.find([name])
+    assert raised.value.code is ExitCode.USAGE
