@@ -43,7 +43,7 @@ class Disturbance:
 
 
 @dataclass(frozen=True)
-class Reigned:
+class LeadershipSpan:
     """Who led, in seconds since the run began."""
 
     server: str
@@ -68,7 +68,7 @@ class Run:
         disturbances: what was broken, in the order in which it began.
         operations: every request, in the order in which they began.
         final: what was there at the end, or None.
-        reigns: who led when.
+        leaderships: who led when.
         leaders_unknown: why nobody knows who led, or "".
         ready_after: how long after healing began the lab was ready, in seconds; None where it was not in time.
         interrupted: whether somebody ended it early.
@@ -87,7 +87,7 @@ class Run:
     disturbances: tuple[Disturbance, ...]
     operations: tuple[Operation, ...]
     final: Final | None
-    reigns: tuple[Reigned, ...] = ()
+    leaderships: tuple[LeadershipSpan, ...] = ()
     ready_after: float | None = None
     interrupted: bool = False
     leaders_unknown: str = ""

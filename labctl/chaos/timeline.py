@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from labctl.raft.spread import quantile
+from labctl.raft.quantiles import quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -76,7 +76,7 @@ def logs_command(
     --json, one document for each line: time, server and line, with --raft also its event, term and words.
     """
     from labctl.engine import client, labs, logs
-    from labctl.show.loglines import LogLines, RaftLines
+    from labctl.story.log_printer import LogLines, RaftLines
 
     connection = client.connect()
     found = labs.choose_lab(connection, lab, viewer())

@@ -64,9 +64,9 @@ def story_command(
     a folder stands for the files in it, a bundle for its logs, and - for standard input. With --follow and --json,
     one event a line.
     """
-    from labctl.flows import story as flow
-    from labctl.show import story_json
-    from labctl.show.story_text import StoryText
+    from labctl.story import json_view
+    from labctl.story import source as flow
+    from labctl.story.text_view import StoryText
 
     if follow and election:
         raise LabctlError("--follow goes on and --election N is one that is over: use one of them.", ExitCode.USAGE)
@@ -90,7 +90,7 @@ def story_command(
         story, events = flow.of_everything(source, begin)
     with _opened(output, at_once=follow) as out:
         if as_json or form == "json":
-            write = story_json.write_stream if follow else story_json.write_document
+            write = json_view.write_stream if follow else json_view.write_document
             write(story, events, out)
         elif form != "text":
             out.write(_drawn(form, story, events))
@@ -116,7 +116,7 @@ def _opened(output: Path | None, *, at_once: bool) -> Iterator[IO[str]]:
 
 def _drawn(form: str, story: Story, events: Iterable[Event]) -> str:
     """A story as a picture of that format."""
-    from labctl.show import story_mermaid, story_picture
+    from labctl.story import mermaid_view, page_view
 
-    make = {"svg": story_picture.svg, "html": story_picture.html, "mermaid": story_mermaid.mermaid}[form]
+    make = {"svg": page_view.svg, "html": page_view.html, "mermaid": mermaid_view.mermaid}[form]
     return make(story, events)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from labctl.chaos.report import Disturbance, Reigned, Report, Run, report_of
+from labctl.chaos.report import Disturbance, LeadershipSpan, Report, Run, report_of
 from labctl.chaos.schedule import Step, schedule
 from labctl.engine import client as engine
 from labctl.engine import clock as clocks
@@ -23,10 +23,10 @@ from labctl.flows.ending import Ending, sentence_of, undisturbed
 from labctl.flows.plan import refuse_foreign
 from labctl.flows.reports import refuse_unwritable, save
 from labctl.flows.settled import LOOK_SECONDS, settled
-from labctl.flows.story import of_everything, of_lines
 from labctl.show.chaos_json import history_text
-from labctl.show.later import OFTEN
 from labctl.show.steps import SilentSteps
+from labctl.story.source import of_everything, of_lines
+from labctl.story.spool import OFTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from labctl.chaos.history import Final, Operation
     from labctl.engine.client import Client as Docker
     from labctl.engine.labs import Lab
-    from labctl.raft.election import Reign
+    from labctl.raft.records import Leadership
     from labctl.show.steps import Steps
 
 # Clients go on for a moment in the lab that is ready again, so that the report shows how it recovered.
@@ -140,10 +140,10 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Report:
                 began, seconds, tuple(done), tuple(operations), final, ready_after=ready_after, died=tuple(crowd.died),
             )
         )  # fmt: skip
-        reigns, unknown = _who_led(docker, lab, began, seconds, ending)
+        leaderships, unknown = _who_led(docker, lab, began, seconds, ending)
     whole = replace(
         report.run,
-        reigns=reigns,
+        leaderships=leaderships,
         leaders_unknown=unknown,
         interrupted=ending.interrupts > 0,
         problems=tuple(ending.problems),
@@ -288,32 +288,32 @@ def _by_its_clock(lab: Lab, time: datetime) -> datetime:
 
 def _who_led(
     docker: Docker, lab: Lab, began: datetime, seconds: float, ending: Ending
-) -> tuple[tuple[Reigned, ...], str]:
+) -> tuple[tuple[LeadershipSpan, ...], str]:
     """Who led when; or nobody, and why that is not known."""
     failed = ""
     with ending.going_on("Who led is not known"):
         try:
-            return _reigns(docker, lab, _by_its_clock(lab, began), seconds), ""
+            return _leaderships(docker, lab, _by_its_clock(lab, began), seconds), ""
         except Exception as error:  # noqa: BLE001 - all else is known, so the run has not failed
             failed = sentence_of(error)
     return (), failed or "labctl was interrupted."
 
 
-def _reigns(docker: Docker, lab: Lab, began: datetime, seconds: float) -> tuple[Reigned, ...]:
+def _leaderships(docker: Docker, lab: Lab, began: datetime, seconds: float) -> tuple[LeadershipSpan, ...]:
     """Who led when, out of the servers' logs."""
     story, told = of_everything(of_lines(lab, logs.read(docker, list(lab.servers))))
-    reigns: list[Reigned] = []
+    leaderships: list[LeadershipSpan] = []
     for number, _ in enumerate(told):
         if not number % OFTEN:
             # A log may be of many days: what is over in it is let go, but for this run's.
-            reigns += _within(story.take().leaders, began, seconds)
-    return (*reigns, *_within(story.leaders, began, seconds))
+            leaderships += _within(story.take().leaders, began, seconds)
+    return (*leaderships, *_within(story.leaders, began, seconds))
 
 
-def _within(leaders: Iterable[Reign], began: datetime, seconds: float) -> list[Reigned]:
+def _within(leaders: Iterable[Leadership], began: datetime, seconds: float) -> list[LeadershipSpan]:
     ended = began + timedelta(seconds=seconds)
     return [
-        Reigned(
+        LeadershipSpan(
             one.server,
             one.term,
             max((one.since - began).total_seconds(), 0.0),

@@ -13,7 +13,7 @@ from labctl.errors import LabctlError
 from labctl.flows import fault
 from labctl.flows.ending import sentence_of
 from labctl.flows.fault import Asked
-from labctl.raft import fault_lines
+from labctl.raft import log_notes
 from labctl.show.steps import SilentSteps
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Disturber:
         try:
             faults.signal(back, servers)
             ended = self._clock()
-            line = fault_lines.ended(clock.now(self._lab.place), begun.fault, begun.servers)
+            line = log_notes.ended(clock.now(self._lab.place), begun.fault, begun.servers)
             faults.note(servers, line)
         except Exception:  # noqa: BLE001 - as above
             # Such as another fault that has its hand on the same server: the heal at the end lifts what is left.

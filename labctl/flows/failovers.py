@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab, Server
     from labctl.flows.fault import Struck
-    from labctl.raft.failover import By, Told
+    from labctl.raft.failover import By, FailoverTimeline
     from labctl.show.steps import Steps
 
 PREFIX = "raft-labctl/failover-"
@@ -106,7 +106,7 @@ class Failovers:
                 raise self._too_late(f"not all servers followed one leader, because {now.problem}")
             time.sleep(_LOOK_SECONDS)
 
-    def _story(self, lab: Lab, leader: Server, struck: Struck) -> Told:
+    def _story(self, lab: Lab, leader: Server, struck: Struck) -> FailoverTimeline:
         """What the others' logs tell."""
         ends = time.monotonic() + self._limit
         while True:

@@ -6,16 +6,16 @@ import time
 from typing import TYPE_CHECKING
 
 from labctl.engine.logs import Follower
-from labctl.raft import tale
-from labctl.raft.phrase import phrase
-from labctl.raft.read import read_line
+from labctl.raft import summary_sentences
+from labctl.raft.event_sentences import phrase
+from labctl.raft.reader import read_line
 from labctl.raft.story import Story
 from labctl.raft.timers import timers_of
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
-    from labctl.raft.election import Election
+    from labctl.raft.records import Election
     from labctl.show.steps import Steps
 
 WAITING = "no_known_peers"
@@ -93,4 +93,4 @@ class Lesson:
         self._story.finish()
         self._settle()
         if self._won is not None:
-            self._steps.note(tale.of_election(self._won, self._story.timers))
+            self._steps.note(summary_sentences.of_election(self._won, self._story.timers))

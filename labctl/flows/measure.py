@@ -15,8 +15,8 @@ from labctl.flows.failovers import Failovers
 from labctl.flows.plan import refuse_foreign
 from labctl.flows.reports import refuse_unwritable
 from labctl.flows.settled import settled
-from labctl.raft.expected import FEWEST_SERVERS, expected
 from labctl.raft.failover import Measurement
+from labctl.raft.prediction import FEWEST_SERVERS, expected
 from labctl.raft.timers import timers_of
 
 if TYPE_CHECKING:

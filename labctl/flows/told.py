@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from labctl.engine import logs
-from labctl.flows.story import of_everything, of_lines
-from labctl.raft.failover import told
-from labctl.raft.read import read_line
+from labctl.raft.failover import timeline_of
+from labctl.raft.reader import read_line
+from labctl.story.source import of_everything, of_lines
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
     from labctl.raft.event import Event
-    from labctl.raft.failover import Told
+    from labctl.raft.failover import FailoverTimeline
 
 
-def told_by_logs(client: Client, lab: Lab, lost: Container[str], since: datetime) -> Told | None:
+def told_by_logs(client: Client, lab: Lab, lost: Container[str], since: datetime) -> FailoverTimeline | None:
     """Read the survivors' logs. None where they tell of no new leader yet; Docker has a line a moment late.
 
     Args:
@@ -32,7 +32,7 @@ def told_by_logs(client: Client, lab: Lab, lost: Container[str], since: datetime
     others = tuple(one for one in lab.servers if one.name not in lost)
     lines = logs.read(client, list(others), since=(since - timedelta(seconds=1)).timestamp())
     _, events = of_everything(of_lines(replace(lab, servers=others), lines))
-    return told(sorted(map(_at_its_own_time, events), key=_when), since)
+    return timeline_of(sorted(map(_at_its_own_time, events), key=_when), since)
 
 
 def _at_its_own_time(event: Event) -> Event:

@@ -30,7 +30,7 @@ class Event(NamedTuple):
         module: as the line has it, or None.
         file: where the line stood, or None.
         line_no: its number there, from 1.
-        line: the line as it came, without its line end. Print it through `labctl.raft.envelope.clean`.
+        line: the line as it came, without its line end. Print it through `labctl.raft.log_line.clean`.
         values: the line's named values (`tally`, `needed`, `reason`, `error`, ...), all as text.
     """
 

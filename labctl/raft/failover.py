@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from labctl.raft.spread import Spread, spread_of
+from labctl.raft.quantiles import Distribution, distribution_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
     from labctl.raft.event import Event
-    from labctl.raft.expected import Expected, Outlook
+    from labctl.raft.prediction import Expected, Outlook
     from labctl.raft.timers import Timers
 
 By = Literal["kill", "pause"]
@@ -22,7 +22,7 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
 @dataclass(frozen=True)
-class Told:
+class FailoverTimeline:
     """What the logs of the surviving servers tell of a failover.
 
     Attributes:
@@ -42,7 +42,7 @@ class Told:
     stood: tuple[int | None, ...]
 
 
-def told(events: Iterable[Event], since: datetime) -> Told | None:
+def timeline_of(events: Iterable[Event], since: datetime) -> FailoverTimeline | None:
     """Find a failover in the survivors' events, from a time on; None where it is not over yet."""
     detected: Event | None = None
     stood: list[int | None] = []
@@ -54,7 +54,7 @@ def told(events: Iterable[Event], since: datetime) -> Told | None:
         elif event.event == "candidate_entered":
             stood.append(event.term)
         elif event.event == "leader_entered" and detected is not None and detected.time is not None:
-            return Told(detected.time, detected.server, event.time, event.server, event.term, tuple(stood))
+            return FailoverTimeline(detected.time, detected.server, event.time, event.server, event.term, tuple(stood))
     return None
 
 
@@ -75,7 +75,7 @@ class Failover:
     old_leader: str
     lost: datetime
     uncertain: float
-    told: Told
+    told: FailoverTimeline
     written: datetime
     through: str
     unseen: float
@@ -122,9 +122,9 @@ class Measurement:
         """How long a phase took each time, in seconds."""
         return [one.seconds(phase) for one in self.failovers]
 
-    def measured(self, phase: Phase) -> Spread | None:
+    def measured(self, phase: Phase) -> Distribution | None:
         """How the times of a phase are spread."""
-        return spread_of(self.seconds(phase))
+        return distribution_of(self.seconds(phase))
 
     def predicted(self, phase: Phase) -> Outlook:
         """What is predicted of a phase. Of the first write, that it comes with the new leader."""

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeGuard
 
-from labctl.raft.envelope import REPEATED
 from labctl.raft.event import OTHER
+from labctl.raft.log_line import REPEATED
 from labctl.raft.numbers import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from labctl.raft.envelope import Envelope
+    from labctl.raft.log_line import Envelope
 
 Voice = Literal["raft", "consul", "serf", "memberlist", "autopilot", "agent", "labctl", "nobody"]
 """Which part of a server speaks: the same words from another part are not the same event."""
@@ -438,9 +438,9 @@ RULES: tuple[Rule, ...] = (
     Rule("snapshot", "raft (Consul 0.5.2) file_snapshot.go:266", r"failed to get meta data to open snapshot"),
     Rule("snapshot", "raft (Consul 0.5.2) raft.go:1478", r"failed to compact logs"),
     # What labctl itself writes when it breaks something.
-    Rule("fault_began", "labctl fault_lines.py", r"fault began$", "labctl"),
-    Rule("fault_ended", "labctl fault_lines.py", r"fault ended$", "labctl"),
-    Rule("fault_failed", "labctl fault_lines.py", r"fault failed$", "labctl"),
+    Rule("fault_began", "labctl log_notes.py", r"fault began$", "labctl"),
+    Rule("fault_ended", "labctl log_notes.py", r"fault ended$", "labctl"),
+    Rule("fault_failed", "labctl log_notes.py", r"fault failed$", "labctl"),
     # What Raft says of things that are no events of an election: known, but without a name.
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1032", r"failed to commit logs"),
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1059", r"skipping application of old log"),

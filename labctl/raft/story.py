@@ -1,7 +1,7 @@
-"""A story out of events: terms carried to where no line prints them, campaigns, winners, and what ended each reign.
+"""A story out of events: terms carried to where no line prints them, elections, leaderships, and what ended each.
 
 The same code follows a live lab and reads a finished file: each event is told once, as soon as it comes, and
-only the last few elections and reigns are needed for what comes next.
+only the last few elections and leaderships are needed for what comes next.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from labctl.raft.campaigns import Campaigns
-from labctl.raft.contact import BACK, BEHIND, LOST, REMOVED
-from labctl.raft.election import ALREADY_VOTED, Election
+from labctl.raft.election_tracker import ElectionTracker
 from labctl.raft.event import OTHER, Event
 from labctl.raft.faults import Faults
-from labctl.raft.names import Names
+from labctl.raft.leadership_tracker import LeadershipTracker
 from labctl.raft.numbers import number_of
-from labctl.raft.read import is_unparsed
-from labctl.raft.reigns import Reigns
+from labctl.raft.outage_tracker import BACK, BEHIND, LOST, REMOVED
+from labctl.raft.reader import is_unparsed
+from labctl.raft.records import ALREADY_VOTED, Election
+from labctl.raft.server_names import Names
 from labctl.raft.timers import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from labctl.raft.contact import Outage
-    from labctl.raft.election import Cause, EndedBy, Reign
     from labctl.raft.faults import Fault
+    from labctl.raft.outage_tracker import Outage
+    from labctl.raft.records import Cause, EndedBy, Leadership
     from labctl.raft.timers import Timers
 
 TRANSFER_SECONDS = 10.0
@@ -37,7 +37,7 @@ class Settled(NamedTuple):
     """What will not change any more; the names are those of the story's own lists."""
 
     elections: list[Election]
-    leaders: list[Reign]
+    leaders: list[Leadership]
     outages: list[Outage]
     faults: list[Fault]
 
@@ -91,7 +91,7 @@ class Story:
     """What happened. Feed it events in their order with `tell`, then `finish`.
 
     Args:
-        since: elections, reigns and outages that were over by then are left out.
+        since: elections, leaderships and outages that were over by then are left out.
         timers: what the servers' timers were set to, where that is known.
         names: who is who, as far as it is known beforehand.
         reached: how far the log goes; None where nothing is known but the events.
@@ -114,8 +114,8 @@ class Story:
         self.names = Names() if names is None else names
         self._since = since
         self._servers: dict[str, _Server] = {}
-        self._campaigns = Campaigns(self.names, self._is_over)
-        self._reigns = Reigns(self.names, self._is_over, lambda server: self._servers[server].last)
+        self._campaigns = ElectionTracker(self.names, self._is_over)
+        self._leaderships = LeadershipTracker(self.names, self._is_over, lambda server: self._servers[server].last)
         self._faults = Faults(self._is_over)
         self._reached = reached
         self._last: datetime | None = None
@@ -195,14 +195,14 @@ class Story:
         return self._campaigns.elections
 
     @property
-    def leaders(self) -> list[Reign]:
-        """Reigns, in the order in which they began."""
-        return self._reigns.reigns
+    def leaders(self) -> list[Leadership]:
+        """LeadershipTracker, in the order in which they began."""
+        return self._leaderships.leaderships
 
     @property
     def outages(self) -> list[Outage]:
         """Which server a leader could not reach, in the order in which they ended."""
-        return self._reigns.outages
+        return self._leaderships.outages
 
     @property
     def faults(self) -> list[Fault]:
@@ -211,21 +211,21 @@ class Story:
 
     def take(self) -> Settled:
         """Take out what will not change any more: a log without end has millions of elections."""
-        return Settled(self._campaigns.take(), *self._reigns.take(), self._faults.take())
+        return Settled(self._campaigns.take(), *self._leaderships.take(), self._faults.take())
 
     def only(self, election: Election) -> None:
-        """Leave out all but one election and what followed from it: the reign of its term."""
+        """Leave out all but one election and what followed from it: the leadership of its term."""
         self._campaigns.elections = [election]
         mine = (election.candidate, election.term)
-        self._reigns.reigns = [one for one in self.leaders if (one.server, one.term) == mine]
-        self._reigns.outages = [one for one in self.outages if (one.leader, one.term) == mine]
+        self._leaderships.leaderships = [one for one in self.leaders if (one.server, one.term) == mine]
+        self._leaderships.outages = [one for one in self.outages if (one.leader, one.term) == mine]
         begin, end = election.start, election.end
         self._faults.faults = [one for one in self.faults if one.overlaps(begin, end)]
 
     def finish(self) -> None:
         """Settle what is open: the log has ended."""
         self._end_killed()
-        self._reigns.finish()
+        self._leaderships.finish()
         self._campaigns.finish()
         self._faults.finish(self._end)
 
@@ -280,7 +280,7 @@ class Story:
 
     def _stand(self, server: _Server, event: Event) -> int | None:
         self._end_election(server, event)
-        self._end_reign(server, event.time, "newer_term")
+        self._end_leadership(server, event.time, "newer_term")
         cause: Cause = "transfer" if server.cause == "unknown" and server.role == "follower" else server.cause
         term, source = self._next_term(server, event)
         election = Election(server.name, term, source, cause, event.time, waited=server.waited)
@@ -334,10 +334,10 @@ class Story:
     def _lead(self, server: _Server, event: Event) -> int | None:
         self._end_killed()
         term = server.election.term if server.election else server.term
-        self._end_reign(server, event.time, "restarted")
+        self._end_leadership(server, event.time, "restarted")
         server.role, server.election, server.ending = "leader", None, None
         server.timer = None
-        self._reigns.begin(server.name, term, event.time)
+        self._leaderships.begin(server.name, term, event.time)
         return term
 
     def _follow(self, server: _Server, event: Event) -> int | None:
@@ -345,7 +345,7 @@ class Story:
         if server.election:
             server.election.fell_back = True
             term = self._end_election(server, event)
-        self._end_reign(server, event.time, "newer_term")
+        self._end_leadership(server, event.time, "newer_term")
         server.role, server.cause = "follower", "unknown"
         server.timer, server.waited = event.time, None
         return term
@@ -355,7 +355,7 @@ class Story:
         self._end_killed()
         self._faults.restart(event)
         self._end_election(server, event)
-        self._end_reign(server, event.time, "restarted")
+        self._end_leadership(server, event.time, "restarted")
         server.role, server.cause = "follower", "unknown"
         server.timer = None
 
@@ -366,9 +366,9 @@ class Story:
         return self._end_election(server, event)
 
     def _notice(self, server: _Server, event: Event) -> int | None:
-        """What will end a reign says so before it ends; losing the quorum ends it at once."""
-        reign = self._reigns.of(server.name)
-        term = reign.term if reign else None
+        """What will end a leadership says so before it ends; losing the quorum ends it at once."""
+        leadership = self._leaderships.of(server.name)
+        term = leadership.term if leadership else None
         ending = _ENDS[event.event]
         if ending == "transfer":
             server.transferring = event.time
@@ -379,12 +379,12 @@ class Story:
             term = term if term is not None else server.term
             server.term = max(server.term or 0, self._campaigns.newest_term()) or None
         if event.event == "quorum_lost_stepdown":
-            self._end_reign(server, event.time, "quorum_lost")
+            self._end_leadership(server, event.time, "quorum_lost")
         return term
 
     @staticmethod
     def _after_transfer(server: _Server, event: Event) -> None:
-        """A transfer that failed ends no reign."""
+        """A transfer that failed ends no leadership."""
         if "error" in event.values and server.ending == "transfer":
             server.ending = None
 
@@ -396,12 +396,12 @@ class Story:
         return (event.time - server.transferring).total_seconds() < TRANSFER_SECONDS
 
     def _reach(self, _: _Server, event: Event) -> None:
-        self._reigns.reach(event)
+        self._leaderships.reach(event)
 
     def _lose(self, server: _Server, event: Event) -> int | None:
-        reign = self._reigns.of(server.name)
-        term = reign.term if reign else server.term
-        self._end_reign(server, event.time, "stopped")
+        leadership = self._leaderships.of(server.name)
+        term = leadership.term if leadership else server.term
+        self._end_leadership(server, event.time, "stopped")
         return term
 
     def _break(self, server: _Server, event: Event) -> None:
@@ -418,7 +418,7 @@ class Story:
         """Something follows from it that servers were killed: then they were."""
         for server in self._servers.values():
             if server.killed is not None:
-                self._end_reign(server, server.killed, "killed")
+                self._end_leadership(server, server.killed, "killed")
                 server.killed = None
 
     def _refuse(self, server: _Server, event: Event) -> int | None:
@@ -445,8 +445,8 @@ class Story:
         return event._replace(peer=asking[0].candidate, values=values)
 
     def _announce(self, server: _Server, event: Event) -> int | None:
-        reign = self._reigns.of(self.names.server(event.peer) or "")
-        term = reign.term if reign else None
+        leadership = self._leaderships.of(self.names.server(event.peer) or "")
+        term = leadership.term if leadership else None
         if term is not None:
             # A server that was a follower before says nothing else about it.
             server.term = max(term, server.term or 0)
@@ -464,8 +464,8 @@ class Story:
             server.term = max(election.term, server.term or 0)
         return election.term
 
-    def _end_reign(self, server: _Server, time: datetime | None, otherwise: EndedBy) -> None:
-        self._reigns.end(server.name, time, server.ending or otherwise, needed=server.needed)
+    def _end_leadership(self, server: _Server, time: datetime | None, otherwise: EndedBy) -> None:
+        self._leaderships.end(server.name, time, server.ending or otherwise, needed=server.needed)
         server.ending = None
 
     def _end(self) -> datetime | None:

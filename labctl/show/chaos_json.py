@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.chaos.history import operation_row, told
 from labctl.chaos.timeline import WITH_AN_ANSWER, availability
-from labctl.raft.spread import quantile
+from labctl.raft.quantiles import quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +47,7 @@ def chaos_document(report: Report) -> dict[str, Any]:
         "faults": [disturbance_row(one) for one in run.disturbances],
         "leaders": [
             {"server": one.server, "term": one.term, "begin": _short(one.begin), "end": _short(one.end)}
-            for one in run.reigns
+            for one in run.leaderships
         ],
         "leaders_unknown": run.leaders_unknown or None,
         "problems": list(run.problems),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from labctl.chaos.report import Disturbance, Reigned, Report
+    from labctl.chaos.report import Disturbance, LeadershipSpan, Report
     from labctl.chaos.timeline import Slice
 
 LEFT, WIDTH, RIGHT = 104, 940, 24
@@ -109,7 +109,7 @@ def chart_of(report: Report) -> Chart:
     for lane in lanes[:-1]:
         chart.bars += [_bar(one, lane, scale, run.seconds) for one in report.slices]
         chart.faults += [_fault(one, lane, scale) for one in run.disturbances if lane.name in one.servers]
-    chart.leaders = [_reign(one, lanes[-1], scale) for one in run.reigns]
+    chart.leaders = [_leadership(one, lanes[-1], scale) for one in run.leaderships]
     every = next((step for step in _TICKS if run.seconds / step <= _MOST_TICKS), _TICKS[-1])
     chart.seconds = [Tick(LEFT + at * scale, f"{at} s") for at in range(0, int(run.seconds) + 1, every)]
     chart.waits = [Tick(chart.latency_y + _depth(at), label) for at, label in _SCALE]
@@ -156,7 +156,7 @@ def _bar(one: Slice, lane: Lane, scale: float, seconds: float) -> Bar:
     )
 
 
-def _reign(one: Reigned, lane: Lane, scale: float) -> Band:
+def _leadership(one: LeadershipSpan, lane: Lane, scale: float) -> Band:
     labels = (f"{one.server}, term {one.term}", one.server, one.server.removeprefix("consul"))
     words = f"{one.server} led in term {one.term}, {_time(one.begin, one.end)}"
     return _band(one.begin, one.end, (lane.y + 4, LANE - 10), labels, words, scale)

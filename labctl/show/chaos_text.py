@@ -165,7 +165,7 @@ def _leaders(run: Run, slices: Iterable[Slice]) -> str:
 
     def number(one: Slice) -> str:
         end = one.begin + one.seconds
-        led = {each: min(each.end, end) - max(each.begin, one.begin) for each in run.reigns}
+        led = {each: min(each.end, end) - max(each.begin, one.begin) for each in run.leaderships}
         longest = max(led, key=lambda each: (led[each], each.term or 0), default=None)
         if longest is None or led[longest] <= 0:
             return "·" if sign("bar") == "│" else "."

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labctl.raft.failover import PHASES
-from labctl.show.story_json import timeouts_row
+from labctl.show.timers_json import timeouts_row
 
 if TYPE_CHECKING:
     from labctl.raft.failover import Failover, Measurement, Phase
-    from labctl.raft.spread import Spread
+    from labctl.raft.quantiles import Distribution
 
 _DIGITS = 4
 
@@ -35,8 +35,8 @@ def phase_row(measurement: Measurement, phase: Phase) -> dict[str, Any]:
     """One phase: what was measured beside what was predicted."""
     return {
         "phase": phase,
-        "measured": spread_row(measurement.measured(phase)),
-        "predicted": spread_row(measurement.predicted(phase).spread),
+        "measured": distribution_row(measurement.measured(phase)),
+        "predicted": distribution_row(measurement.predicted(phase).spread),
         "usual": measurement.usual(phase),
     }
 
@@ -62,7 +62,7 @@ def round_row(number: int, one: Failover) -> dict[str, Any]:
     }
 
 
-def spread_row(spread: Spread | None) -> dict[str, float] | None:
+def distribution_row(spread: Distribution | None) -> dict[str, float] | None:
     """How times are spread, in seconds."""
     if spread is None:
         return None

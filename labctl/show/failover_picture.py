@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labctl.raft.failover import Measurement, Phase
-    from labctl.raft.spread import Spread
+    from labctl.raft.quantiles import Distribution
 
 WIDTH = 1000
 LEFT, RIGHT = 264, 968
@@ -142,7 +142,7 @@ def _row(measurement: Measurement, phase: Phase, base: int, scale: float, most: 
     )
 
 
-def _hill(curve: Sequence[float], spread: Spread, most: float, smooth: float) -> list[float]:
+def _hill(curve: Sequence[float], spread: Distribution, most: float, smooth: float) -> list[float]:
     """How dense the predicted times are along the scale, from 0 to 1; nothing below what is possible."""
 
     def density(at: float) -> float:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labctl.raft.failover import Measurement
-    from labctl.raft.spread import Spread
+    from labctl.raft.quantiles import Distribution
 
 WIDEST = 100
 NARROWEST = 60
@@ -80,7 +80,7 @@ def _axis(most: float, scale: float, columns: int) -> str:
     return "".join(line).rstrip()
 
 
-def _predicted(spread: Spread, scale: float, columns: int) -> str:
+def _predicted(spread: Distribution, scale: float, columns: int) -> str:
     line = [" "] * columns
     for begin, end, mark in (
         (spread.minimum, spread.maximum, sign("line")),

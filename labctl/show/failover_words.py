@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.raft.failover import PHASES
-from labctl.raft.spread import spread_of
+from labctl.raft.quantiles import distribution_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ def subtitle(measurement: Measurement) -> str:
 def sentences(measurement: Measurement) -> list[str]:
     """What it means."""
     leaderless = measurement.measured("leaderless")
-    after = spread_of([one.seconds("first_write") - one.seconds("leaderless") for one in measurement.failovers])
+    after = distribution_of([one.seconds("first_write") - one.seconds("leaderless") for one in measurement.failovers])
     if leaderless is None or after is None:
         return []
     usual = sum(map(measurement.usual, PHASES))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labctl.raft.spread import spread_of
+from labctl.raft.quantiles import distribution_of
 from labctl.show.style import Cell, sign, style_of, table
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def board(seats: Sequence[SeatFault]) -> str:
     most = max((one.seconds or 0.0 for one in timed), default=0.0)
     rows = [_row(one, most) for one in [*timed, *others]]
     lines = [table(["seat", "lost", "leader", "term", "stood", "seconds", ""], rows)]
-    spread = spread_of([one.seconds for one in timed if one.seconds is not None])
+    spread = distribution_of([one.seconds for one in timed if one.seconds is not None])
     if spread is not None:
         lines += ["", f"Seconds without a leader in {len(timed)} seats: {spread.minimum:.2f} to {spread.maximum:.2f}, "]
         lines[-1] += f"half of them below {spread.p50:.2f}."

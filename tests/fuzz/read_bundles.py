@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from labctl.errors import LabctlError
-from labctl.flows import recordings
+from labctl.story import log_files
 
 LINE = b"2021-01-24T00:00:01Z [INFO]  agent.server.raft: election won: tally=2\n"
 MOST_EVENTS = 1000
@@ -52,9 +52,9 @@ def one_try(data: bytes) -> None:
         rest = data[1:]
         path.write_bytes(gzip.compress(rest, 1) if data[:1] == PACKED else rest)
         with contextlib.suppress(LabctlError):
-            found = recordings.find([str(path)])
-            assert recordings.multiplier_of(found) in {None, *range(1, 11)}
+            found = log_files.find([str(path)])
+            assert log_files.multiplier_of(found) in {None, *range(1, 11)}
             # Not everything: a few bytes of gzip may be a million empty lines, which take their time one by one.
-            for _ in zip(range(MOST_EVENTS), recordings.events(found), strict=False):
+            for _ in zip(range(MOST_EVENTS), log_files.events(found), strict=False):
                 pass
         assert [one.name for one in Path(folder).iterdir()] == ["a.tgz"]

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.raft.event import OTHER
-from labctl.raft.order import merge
-from labctl.raft.read import read_line
-from labctl.raft.sieve import sift
+from labctl.raft.merge import merge
+from labctl.raft.prefilter import likely_lines
+from labctl.raft.reader import read_line
 from labctl.raft.story import Story
-from labctl.show import story_json, story_mermaid, story_picture
-from labctl.show.story_text import StoryText
 from labctl.show.style import harmless
+from labctl.story import json_view, mermaid_view, page_view
+from labctl.story.text_view import StoryText
 
 if TYPE_CHECKING:
     from labctl.raft.event import Event
@@ -59,7 +59,7 @@ def stream_of(chunks: list[bytes], server: str) -> list[Event]:
         read_line(
             line.decode("utf-8", "replace"), server="", line_no=number, near=NEAR, otherwise=server, of_hosts=True
         )
-        for number, line in sift(chunks, everything=True)
+        for number, line in likely_lines(chunks, everything=True)
     )
     return [event for event in found if event is not None]
 
@@ -75,7 +75,7 @@ def one_try(data: bytes) -> None:
     ]
     assert pieces == whole
     out, story = io.StringIO(), Story()
-    story_json.write_document(story, story.told(merge(whole)), out)
+    json_view.write_document(story, story.told(merge(whole)), out)
     document = json.loads(out.getvalue())
     assert len(document["events"]) == sum(map(len, whole))
     assert all(one["outcome"] for one in document["elections"])
@@ -84,8 +84,8 @@ def one_try(data: bytes) -> None:
     StoryText(out, columns=100).write(story, story.told(merge(whole)))
     assert all(harmless(line) == line for line in out.getvalue().split("\n"))
     if _tries % DRAW_EVERY == 0:
-        for draw in (story_picture.svg, story_picture.html, story_mermaid.mermaid):
+        for draw in (page_view.svg, page_view.html, mermaid_view.mermaid):
             story = Story()
             drawn = draw(story, story.told(merge(whole)))
-            if draw is story_picture.svg:
+            if draw is page_view.svg:
                 ET.fromstring(drawn)  # noqa: S314 - made by us

@@ -11,9 +11,9 @@ import click
 from labctl.cli.times import Time
 from labctl.engine import labs
 from labctl.errors import ExitCode
-from labctl.flows import story
 from labctl.portable import consul_views, label_values
-from labctl.raft import fault_lines, timers
+from labctl.raft import log_notes, timers
+from labctl.story import source
 from labctl.workshop import expiry
 from tests.fuzz import harness
 from tests.unit import engine_stand_in
@@ -45,12 +45,12 @@ def one_try(data: bytes) -> None:
     with contextlib.suppress(click.UsageError):
         Time().convert(text, None, CONTEXT)
     for read in (
-        lambda one: story.moment(one, NOW),
+        lambda one: source.moment(one, NOW),
         lambda one: expiry.end_of(one, NOW.timestamp()),
         expiry.seconds_of,
     ):
         _refuses(read, text)
-    for any_text in (timers.seconds_of, consul_views.milliseconds, label_values.moment, fault_lines.last):
+    for any_text in (timers.seconds_of, consul_views.milliseconds, label_values.moment, log_notes.last):
         any_text(text)
     labels = {f"raft-labctl.{name}": value for name, value in zip(NAMES, text.split("\0"), strict=False)}
     found = labs.labs_from([engine_stand_in.container("ada", "consul1", labels=labels)], "local")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from labctl.chaos.history import Final, Operation
-from labctl.chaos.report import Disturbance, Reigned, Run
+from labctl.chaos.report import Disturbance, LeadershipSpan, Run
 from labctl.chaos.schedule import Step
 
 
@@ -36,6 +36,6 @@ def run() -> Run:
         ),
         tuple(sorted(operations, key=lambda one: one.begin)),
         Final(dict.fromkeys(added, "x"), {"register/a": "v0"}),
-        (Reigned("consul1", 2, 0.0, 2.0), Reigned("consul2", 3, 4.0, 10.0)),
+        (LeadershipSpan("consul1", 2, 0.0, 2.0), LeadershipSpan("consul2", 3, 4.0, 10.0)),
         0.7,
     )  # fmt: skip

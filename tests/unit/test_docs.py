@@ -293,7 +293,7 @@ SHAPES = {
         "operation_row",
         "schedule_document",
     ),
-    "measure failover": ("measurement_document", "phase_row", "round_row", "spread_row", "timeouts_row"),
+    "measure failover": ("measurement_document", "phase_row", "round_row", "distribution_row", "timeouts_row"),
     "verify": ("verify_document", "proof_row", "try_row", "join_row", "hardening_row"),
     "story": ("event_row", "election_row", "leader_row", "outage_row", "fault_row", "timeouts_row", "frame"),
     "workshop plan": ("plan_document", "_host_row"),

@@ -27,10 +27,11 @@ MAY: dict[str, set[str]] = {
     "chaos": {"raft"},
     "engine": {"faults", "isolation"},
     "provision": set(),
-    "flows": {"engine", "provision", "faults", "chaos", "isolation", "show", "raft", "workshop"},
+    "story": {"engine", "show", "raft"},
+    "flows": {"story", "engine", "provision", "faults", "chaos", "isolation", "show", "raft", "workshop"},
     "workshop": set(),
-    "web": {"engine", "flows", "show", "raft", "workshop"},
-    "cli": {"flows", "engine", "provision", "show", "raft", "workshop", "web"},
+    "web": {"engine", "flows", "story", "show", "raft", "workshop"},
+    "cli": {"flows", "story", "engine", "provision", "show", "raft", "workshop", "web"},
 }
 # Views are made of what the engine found; they need its shapes and not its door.
 ONLY_TYPES = {"show": {"engine"}, "cli": {"chaos"}}

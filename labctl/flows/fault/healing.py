@@ -11,7 +11,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.faults import rules
 from labctl.flows.fault import processes
 from labctl.flows.fault.scene import Asked, note, own_lab
-from labctl.raft import fault_lines
+from labctl.raft import log_notes
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
@@ -56,7 +56,7 @@ def _lift(lab: Lab, fault: str | None) -> set[str]:
     host = clock.of(lab.place) if lifted else HostClock()
     for one in sorted(lifted):
         disturbed = [name for name, had in found.items() if one in had]
-        note(lab, disturbed, fault_lines.ended(host.now(), one, disturbed))
+        note(lab, disturbed, log_notes.ended(host.now(), one, disturbed))
     return lifted
 
 

@@ -10,7 +10,7 @@ from labctl.engine import clock, faults, status
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import rules, targets
 from labctl.flows.fault.scene import Asked, broken, look, note
-from labctl.raft import fault_lines
+from labctl.raft import log_notes
 
 if TYPE_CHECKING:
     from labctl.show.steps import Steps
@@ -45,12 +45,12 @@ def transfer(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
     identity = next((view.node_id for view in status.ask(lab).views if view.name == heir), None)
     steps.begin(words)
     fault, host = rules.new_id(), clock.of(lab.place)
-    note(lab, [leader], fault_lines.began(host.now(), fault, words, [leader], None))
+    note(lab, [leader], log_notes.began(host.now(), fault, words, [leader], None))
     try:
         faults.transfer(lab.server(leader), identity)
     except LabctlError:
         with contextlib.suppress(LabctlError):
-            note(lab, [leader], fault_lines.failed(host.now(), fault, [leader]))
+            note(lab, [leader], log_notes.failed(host.now(), fault, [leader]))
         raise
     steps.done(f"{leader} hands its leadership over to {whom}.")
     return broken(scene, "", words, [leader], None)

@@ -11,7 +11,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.faults import rules, targets
 from labctl.faults.rules import Change, Cut, Delay
 from labctl.flows.fault.scene import Asked, Scene, broken, look, note
-from labctl.raft import fault_lines
+from labctl.raft import log_notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,7 +111,7 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
     fault, host = rules.new_id(), clock.of(scene.lab.place)
     faults.change(scene.lab, changes, fault, words, seconds, host)
     try:
-        note(scene.lab, list(changes), fault_lines.began(host.now(), fault, words, list(changes), seconds))
+        note(scene.lab, list(changes), log_notes.began(host.now(), fault, words, list(changes), seconds))
     except LabctlError:
         # Nobody would find it in the story.
         with contextlib.suppress(LabctlError):

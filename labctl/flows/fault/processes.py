@@ -18,7 +18,7 @@ from labctl.engine.faults import ActiveFault
 from labctl.errors import LabctlError
 from labctl.faults import rules, targets
 from labctl.flows.fault.scene import Asked, broken, look
-from labctl.raft import fault_lines
+from labctl.raft import log_notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,7 +118,7 @@ def strike(
         return Struck("", begin, host.now() + slack)
     fault = rules.new_id()
     try:
-        _note_first(servers, fault_lines.began(host.now(), fault, f"{verb} {','.join(names)}", names, seconds))
+        _note_first(servers, log_notes.began(host.now(), fault, f"{verb} {','.join(names)}", names, seconds))
         begin = host.now() - slack
         faults.signal(docker_verb, servers)
     except BaseException:
@@ -136,7 +136,7 @@ def _note_failure(servers: Sequence[Server], fault: str, host: HostClock) -> Non
         states = faults.states_of(servers)
         on = [replace(one, state=states[one.name]) for one in servers if states.get(one.name) == "running"]
         if on:
-            faults.note(on, fault_lines.failed(host.now(), fault, [one.name for one in on]))
+            faults.note(on, log_notes.failed(host.now(), fault, [one.name for one in on]))
 
 
 def _waiting(verb: str) -> str:
@@ -174,7 +174,7 @@ def active(lab: Lab) -> list[ActiveFault]:
 
     One without a name is of a server that is down and whose log cannot be read: nobody knows.
     """
-    found: dict[str, tuple[fault_lines.Noted, list[str]]] = {}
+    found: dict[str, tuple[log_notes.LoggedFault, list[str]]] = {}
     known, unread = _in_faults([one for one in lab.servers if one.state in _BACK])
     for one, noted in known:
         found.setdefault(noted.fault, (noted, []))[1].append(one.name)
@@ -190,12 +190,12 @@ def active(lab: Lab) -> list[ActiveFault]:
 
 def _in_faults(
     down: Sequence[Server],
-) -> tuple[list[tuple[Server, fault_lines.Noted]], list[tuple[Server, LabctlError]]]:
+) -> tuple[list[tuple[Server, log_notes.LoggedFault]], list[tuple[Server, LabctlError]]]:
     """Which fault each of these servers is in, and of which of them that cannot be read."""
     found, unread = [], []
     for one in down:
         try:
-            noted = fault_lines.last(faults.last_words(one))
+            noted = log_notes.last(faults.last_words(one))
         except LabctlError as error:
             unread.append((one, error))
             continue
@@ -224,14 +224,14 @@ def bring_back(servers: Sequence[Server], host: HostClock | None = None) -> set[
     for fault, of in ended.items():
         with contextlib.suppress(LabctlError):
             now = (host or HostClock()).now()
-            faults.note(of, fault_lines.ended(now, fault, [one.name for one in of]))
+            faults.note(of, log_notes.ended(now, fault, [one.name for one in of]))
     return set(ended)
 
 
-def _noted(server: Server) -> fault_lines.Noted | None:
+def _noted(server: Server) -> log_notes.LoggedFault | None:
     # Where a log cannot be read, its server must come back all the same.
     with contextlib.suppress(LabctlError):
-        return fault_lines.last(faults.last_words(server))
+        return log_notes.last(faults.last_words(server))
     return None
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from labctl.engine import logs, status
 from labctl.flows import fault
-from labctl.flows.story import events_of
 from labctl.flows.workshop.links import at_once, labs_of
+from labctl.story.source import events_of
 from labctl.workshop import plan as plans
 from labctl.workshop.outcome import SeatStatus
 

@@ -342,12 +342,12 @@ def test_a_docker_host_with_another_clock_stamps_its_logs_by_that_one(monkeypatc
 def test_reigns_are_those_within_the_run() -> None:
     began = datetime(2026, 1, 1, tzinfo=UTC)
 
-    def reign(since: float, until: float | None) -> Any:
+    def leadership(since: float, until: float | None) -> Any:
         ended = None if until is None else began + timedelta(seconds=until)
         return SimpleNamespace(server="consul1", term=2, since=began + timedelta(seconds=since), until=ended)
 
-    reigns = [reign(-20, -10), reign(-5, 3), reign(4, None), reign(40, None)]
-    assert [(one.begin, one.end) for one in flow._within(reigns, began, 30.0)] == [(0.0, 3.0), (4.0, 30.0)]
+    leaderships = [leadership(-20, -10), leadership(-5, 3), leadership(4, None), leadership(40, None)]
+    assert [(one.begin, one.end) for one in flow._within(leaderships, began, 30.0)] == [(0.0, 3.0), (4.0, 30.0)]
 
 
 def test_a_plan_changes_nothing_and_draws_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,7 +439,7 @@ def test_who_led_may_stay_unknown_and_the_verdict_stands(ending: Ending, what: s
     ending.wrong = {what: [how]}
     report = ending.run()
     assert (report.verdict, report.run.problems) == ("valid", ())
-    assert report.run.reigns == ()
+    assert report.run.leaderships == ()
     assert report.run.interrupted == isinstance(how, KeyboardInterrupt)
     assert "leader    not known: " in chaos_text.report_text(report)
     why = json.loads(chaos_json.text(report))["leaders_unknown"]

@@ -16,7 +16,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.faults.rules import Cut, Delay
 from labctl.flows import fault as flow
 from labctl.portable.consul_views import View
-from labctl.raft import fault_lines
+from labctl.raft import log_notes
 from labctl.show.steps import SilentSteps
 from tests.unit import engine_stand_in as stand_in
 
@@ -196,7 +196,7 @@ def test_a_frozen_server_that_is_killed_is_thawed_first_so_that_its_log_says_so(
 
 def began(fault: str, verb: str) -> str:
     """The log of a server that was taken away by that fault."""
-    line = fault_lines.began(datetime.now(UTC), fault, f"{verb} consul2", ["consul2"], 30)
+    line = log_notes.began(datetime.now(UTC), fault, f"{verb} consul2", ["consul2"], 30)
     return f"a line of Consul\n{line}\nanother\n"
 
 
@@ -223,7 +223,7 @@ def test_a_fault_of_a_process_heals_by_its_name_and_leaves_other_servers_alone(
         ("exited", began("abc123", "pause")),  # paused, and then it fell over
         ("paused", began("abc123", "kill")),  # it was started, and paused by other means
         ("exited", began("abc123", "isolate")),  # a fault of the network, and then it fell over
-        ("exited", began("abc123", "kill") + fault_lines.ended(datetime.now(UTC), "abc123", ["consul2"])),
+        ("exited", began("abc123", "kill") + log_notes.ended(datetime.now(UTC), "abc123", ["consul2"])),
         ("exited", ""),  # it was started since, and is down for another reason: its new life tells of no fault
         ("running", began("abc123", "kill")),
     ],
@@ -295,7 +295,7 @@ def test_all_times_are_of_the_docker_hosts_clock(docker: Engine, ahead: float) -
     for time in (*stamps, struck.begin, struck.end):
         assert abs((time - before).total_seconds() - ahead) < 10
     assert struck.begin < struck.end
-    noted = fault_lines.last(fault_lines.began(stamps[0], "abc123", "kill consul2", ["consul2"], 30))
+    noted = log_notes.last(log_notes.began(stamps[0], "abc123", "kill consul2", ["consul2"], 30))
     assert noted is not None
 
 
@@ -303,7 +303,7 @@ def test_what_is_left_of_a_lease_of_a_server_that_is_down_is_told_by_this_machin
     docker.ahead = 25.0
     docker.with_state("consul2", "exited")
     stamp = datetime.now(UTC) + timedelta(seconds=25)
-    docker.logs["consul2"] = fault_lines.began(stamp, "abc123", "kill consul2", ["consul2"], 30)
+    docker.logs["consul2"] = log_notes.began(stamp, "abc123", "kill consul2", ["consul2"], 30)
     _, (found,) = flow.ls("ada")
     left = found.seconds_left(datetime.now(UTC))
     assert left is not None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from labctl.raft.expected import expected
-from labctl.raft.failover import Failover, Measurement, Told
+from labctl.raft.failover import Failover, FailoverTimeline, Measurement
+from labctl.raft.prediction import expected
 from labctl.raft.timers import timers_of
 
 BEGIN = datetime(2026, 11, 23, 12, 0, 0, 500_000, UTC)
@@ -14,7 +14,7 @@ BEGIN = datetime(2026, 11, 23, 12, 0, 0, 500_000, UTC)
 def failover(detection: float, leaderless: float, first_write: float) -> Failover:
     """A failover of those times, in seconds since the leader was lost."""
     detected, elected, written = (BEGIN + timedelta(seconds=one) for one in (detection, leaderless, first_write))
-    told = Told(detected, "consul2", elected, "consul3", 8, (7, 7, 8))
+    told = FailoverTimeline(detected, "consul2", elected, "consul3", 8, (7, 7, 8))
     return Failover("consul1", BEGIN, 0.02, told, written, "consul3", 0.03)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import labctl
-from labctl.raft.order import merge
-from labctl.raft.read import read_line
+from labctl.raft.merge import merge
+from labctl.raft.reader import read_line
 from labctl.raft.story import Story
 
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.flows import recordings
-from labctl.raft import expected as prediction
+from labctl.raft import prediction
 from labctl.raft.event import Event
-from labctl.raft.expected import SHARES, believes, expected, no_majority, still_waiting, undetected
-from labctl.raft.failover import Told, told
-from labctl.raft.playout import COMMIT_SECONDS, play, rest_of_a_wait
-from labctl.raft.spread import Spread, quantile, spread_of
+from labctl.raft.failover import FailoverTimeline, timeline_of
+from labctl.raft.prediction import SHARES, believes, expected, no_majority, still_waiting, undetected
+from labctl.raft.quantiles import Distribution, distribution_of, quantile
+from labctl.raft.simulation import COMMIT_SECONDS, play, rest_of_a_wait
 from labctl.raft.story import Story
 from labctl.raft.timers import timers_of
+from labctl.story import log_files
 from tests.unit.raft.failovers import BEGIN, failover, measurement
 
 if TYPE_CHECKING:
@@ -148,10 +148,10 @@ def test_a_follower_believes_for_a_heartbeat_timeout_and_for_three_at_most() -> 
     assert believes(4.99, TEACH) < 1.0
 
 
-def recorded(name: str, since: str) -> Told:
+def recorded(name: str, since: str) -> FailoverTimeline:
     """The failover of a recording that labctl ships, from a time on."""
     moment = datetime.fromisoformat(since)
-    found = told(Story().told(recordings.events(recordings.sample(name))), moment)
+    found = timeline_of(Story().told(log_files.events(log_files.sample(name))), moment)
     assert found is not None
     return found
 
@@ -187,7 +187,7 @@ STORY = [
 
 
 def test_a_failover_is_read_from_the_survivors_logs() -> None:
-    found = told(STORY, BEGIN)
+    found = timeline_of(STORY, BEGIN)
     assert found is not None
     assert (found.detected - BEGIN, found.detected_by) == (timedelta(seconds=1.2), "consul3")
     assert (found.elected - BEGIN, found.leader, found.term) == (timedelta(seconds=2.72), "consul3", 8)
@@ -195,11 +195,11 @@ def test_a_failover_is_read_from_the_survivors_logs() -> None:
 
 
 def test_a_failover_that_is_not_over_is_none() -> None:
-    assert told(STORY[:7], BEGIN) is None
-    assert told([], BEGIN) is None
-    assert told([replaced._replace(time=None) for replaced in STORY], BEGIN) is None
+    assert timeline_of(STORY[:7], BEGIN) is None
+    assert timeline_of([], BEGIN) is None
+    assert timeline_of([replaced._replace(time=None) for replaced in STORY], BEGIN) is None
     # A leader without a timeout before it was made by something else.
-    assert told(STORY[7:], BEGIN) is None
+    assert timeline_of(STORY[7:], BEGIN) is None
 
 
 def test_the_phases_of_a_failover() -> None:
@@ -231,8 +231,8 @@ def test_a_measurement_counts_what_is_usual() -> None:
 
 
 def test_quantiles_lie_between_what_was_measured() -> None:
-    found = spread_of([3.0, 1.0, 2.0])
+    found = distribution_of([3.0, 1.0, 2.0])
     assert found is not None
     assert astuple(found) == pytest.approx((1.0, 1.1, 2.0, 2.9, 3.0))
-    assert spread_of([4.0]) == Spread(4.0, 4.0, 4.0, 4.0, 4.0)
-    assert spread_of([]) is None
+    assert distribution_of([4.0]) == Distribution(4.0, 4.0, 4.0, 4.0, 4.0)
+    assert distribution_of([]) is None

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from labctl.raft import fault_lines, tale
-from labctl.raft.phrase import phrase
-from labctl.raft.read import is_raft, read_line
+from labctl.raft import log_notes, summary_sentences
+from labctl.raft.event_sentences import phrase
+from labctl.raft.reader import is_raft, read_line
 from labctl.raft.story import Story
 
 BEGIN = datetime(2026, 11, 23, 12, 0, 0, 250_000, UTC)
@@ -36,11 +36,11 @@ def raft(
 
 
 def began(seconds: float = 0, lease: float | None = 30, fault: str = "ab12cd") -> str:
-    return fault_lines.began(at(seconds), fault, "isolate consul2", ["consul2"], lease)
+    return log_notes.began(at(seconds), fault, "isolate consul2", ["consul2"], lease)
 
 
 def test_a_leader_that_was_killed_led_until_then() -> None:
-    killed = fault_lines.began(at(5), "ab12cd", "kill consul1", ["consul1"], None)
+    killed = log_notes.began(at(5), "ab12cd", "kill consul1", ["consul1"], None)
     story = story_of(
         ("consul1", raft(0, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"')),
         ("consul1", killed),
@@ -48,7 +48,7 @@ def test_a_leader_that_was_killed_led_until_then() -> None:
     )
     first, second = story.leaders
     assert (first.until, first.ended_by) == (at(5), "killed")
-    assert tale.of_reign(first).endswith("for 5.0 s, until it was killed on purpose.")
+    assert summary_sentences.of_leadership(first).endswith("for 5.0 s, until it was killed on purpose.")
     assert second.without_leader == pytest.approx(2.0)
 
 
@@ -81,11 +81,11 @@ def test_the_line_of_a_fault_is_read_as_it_was_written() -> None:
             "consul2 was disturbed on purpose for 30.0 s, until its lease was over: isolate consul2.",
         ),
         (
-            (began(), fault_lines.ended(at(12), "ab12cd", ["consul2"])),
+            (began(), log_notes.ended(at(12), "ab12cd", ["consul2"])),
             "consul2 was disturbed on purpose for 12.0 s, until it was healed: isolate consul2.",
         ),
         (
-            (began(), fault_lines.ended(at(40), "ab12cd", ["consul2"])),
+            (began(), log_notes.ended(at(40), "ab12cd", ["consul2"])),
             "consul2 was disturbed on purpose for 30.0 s, until its lease was over: isolate consul2.",
         ),
         ((began(lease=None),), "consul2 was disturbed on purpose: isolate consul2."),
@@ -94,28 +94,28 @@ def test_the_line_of_a_fault_is_read_as_it_was_written() -> None:
 )
 def test_a_fault_is_told_with_what_ended_it(lines: tuple[str, ...], sentence: str) -> None:
     (fault,) = story_of(*(("consul2", line) for line in lines)).faults
-    assert tale.of_fault(fault) == sentence
+    assert summary_sentences.of_fault(fault) == sentence
 
 
 def test_a_fault_of_several_servers_is_one() -> None:
     (fault,) = story_of(("consul2", began()), ("consul1", began()), ("consul1", raft(31))).faults
     assert fault.servers == ["consul1", "consul2"]
-    assert tale.of_fault(fault).startswith("consul1 and consul2 were disturbed on purpose for")
+    assert summary_sentences.of_fault(fault).startswith("consul1 and consul2 were disturbed on purpose for")
 
 
 def test_a_fault_of_several_servers_is_over_when_it_is_in_each_of_them() -> None:
     lines = [("consul2", began()), ("consul1", began()), ("consul1", raft(3, STARTED))]
     (fault,) = story_of(*lines, ("consul1", raft(9))).faults
     assert (fault.until, fault.ended_by, fault.lasts) == (None, None, True)
-    (fault,) = story_of(*lines, ("consul2", fault_lines.ended(at(12), "ab12cd", ["consul2"]))).faults
+    (fault,) = story_of(*lines, ("consul2", log_notes.ended(at(12), "ab12cd", ["consul2"]))).faults
     assert (fault.until, fault.ended_by, fault.lasts) == (at(12), "heal", False)
 
 
 def of_process(verb: str, lease: float | None) -> str:
-    return fault_lines.began(BEGIN, "ab12cd", f"{verb} consul2", ["consul2"], lease)
+    return log_notes.began(BEGIN, "ab12cd", f"{verb} consul2", ["consul2"], lease)
 
 
-ENDED = fault_lines.ended(at(12), "ab12cd", ["consul2"])
+ENDED = log_notes.ended(at(12), "ab12cd", ["consul2"])
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,11 @@ def test_a_fault_that_lasts_is_part_of_every_later_time() -> None:
 
 
 def test_a_server_that_was_not_killed_after_all_led_on_and_was_not_disturbed() -> None:
-    killed = fault_lines.began(at(5), "ab12cd", "kill consul1", ["consul1"], None)
+    killed = log_notes.began(at(5), "ab12cd", "kill consul1", ["consul1"], None)
     lines = [
         ("consul1", raft(0, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"')),
         ("consul1", killed),
-        ("consul1", fault_lines.failed(at(6), "ab12cd", ["consul1"])),
+        ("consul1", log_notes.failed(at(6), "ab12cd", ["consul1"])),
     ]
     story = story_of(*lines, ("consul1", raft(600, STARTED)))
     assert story.faults == []
@@ -184,13 +184,13 @@ def test_a_server_that_was_not_killed_after_all_led_on_and_was_not_disturbed() -
 
 
 def test_a_fault_that_failed_in_one_server_is_one_of_the_others() -> None:
-    failed = fault_lines.failed(at(6), "ab12cd", ["consul1"])
+    failed = log_notes.failed(at(6), "ab12cd", ["consul1"])
     (fault,) = story_of(("consul1", killed("ab12cd")), ("consul2", killed("ab12cd")), ("consul1", failed)).faults
     assert fault.servers == ["consul2"]
 
 
 def test_what_was_healed_and_never_began_is_none() -> None:
-    assert story_of(("consul2", fault_lines.ended(BEGIN, "ab12cd", []))).faults == []
+    assert story_of(("consul2", log_notes.ended(BEGIN, "ab12cd", []))).faults == []
 
 
 def test_few_faults_are_kept_open() -> None:
@@ -205,7 +205,7 @@ def test_few_faults_are_kept_open() -> None:
 
 
 def killed(fault: str) -> str:
-    return fault_lines.began(BEGIN, fault, "kill consul1,consul2", ["consul1", "consul2"], None)
+    return log_notes.began(BEGIN, fault, "kill consul1,consul2", ["consul1", "consul2"], None)
 
 
 @pytest.mark.parametrize(
@@ -221,15 +221,15 @@ def killed(fault: str) -> str:
         ([killed("ab12cd"), began(lease=None)], ("ab12cd", "isolate consul2", None)),
         ([began(lease=30)], ("ab12cd", "isolate consul2", at(30))),
         ([began(lease=1e300)], ("ab12cd", "isolate consul2", None)),
-        ([killed("ab12cd"), fault_lines.ended(BEGIN, "ab12cd", ["consul1"])], None),
-        ([killed("ab12cd"), fault_lines.failed(BEGIN, "ab12cd", ["consul1"])], None),
-        ([fault_lines.ended(BEGIN, "ab12cd", ["consul1"]), killed("ab12ce")], ("ab12ce", "kill consul1,consul2", None)),
+        ([killed("ab12cd"), log_notes.ended(BEGIN, "ab12cd", ["consul1"])], None),
+        ([killed("ab12cd"), log_notes.failed(BEGIN, "ab12cd", ["consul1"])], None),
+        ([log_notes.ended(BEGIN, "ab12cd", ["consul1"]), killed("ab12ce")], ("ab12ce", "kill consul1,consul2", None)),
     ],
 )
 def test_the_end_of_a_log_tells_which_fault_a_server_is_in(
     lines: list[str], noted: tuple[str, str, datetime | None] | None
 ) -> None:
-    assert fault_lines.last("\n".join(lines)) == noted
+    assert log_notes.last("\n".join(lines)) == noted
 
 
 @pytest.mark.parametrize(
@@ -251,8 +251,8 @@ def test_the_end_of_a_log_tells_which_fault_a_server_is_in(
     ],
 )
 def test_words_of_ours_within_a_line_of_others_are_no_fault_and_end_none(line: str) -> None:
-    assert fault_lines.last(line.format(killed("ab12cd"))) is None
-    assert fault_lines.last(f"{killed('ab12cd')}\n{line.format(fault_lines.ended(BEGIN, 'ab12cd', []))}\n") is not None
+    assert log_notes.last(line.format(killed("ab12cd"))) is None
+    assert log_notes.last(f"{killed('ab12cd')}\n{line.format(log_notes.ended(BEGIN, 'ab12cd', []))}\n") is not None
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,8 @@ def test_words_of_ours_within_a_line_of_others_are_no_fault_and_end_none(line: s
 )
 @pytest.mark.parametrize("lease", [None, 60.0, 0.5, 1e6])
 def test_what_is_written_is_read_by_both_readers_alike(words: str, lease: float | None) -> None:
-    line = fault_lines.began(BEGIN, "0a1b2c", words, ["consul1", "consul2"], lease)
-    noted, event = fault_lines.last(line), read_line(line, server="consul1", line_no=1)
+    line = log_notes.began(BEGIN, "0a1b2c", words, ["consul1", "consul2"], lease)
+    noted, event = log_notes.last(line), read_line(line, server="consul1", line_no=1)
     assert noted is not None
     assert event is not None
     assert (noted.fault, noted.words) == (event.values["id"], event.values["what"]) == ("0a1b2c", words)

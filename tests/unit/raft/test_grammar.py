@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labctl.raft.grammar import EVENTS, RULES, Rule, _rule_of
-from labctl.raft.read import read_line
+from labctl.raft.reader import read_line
 
 DATA = Path(__file__).parents[2] / "data" / "raft"
 

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from labctl.portable import consul_views
-from labctl.raft import fault_lines, grammar
-from labctl.raft.envelope import LONGEST
+from labctl.raft import grammar, log_notes
+from labctl.raft.event_sentences import phrase
+from labctl.raft.log_line import LONGEST
 from labctl.raft.numbers import number_of
-from labctl.raft.phrase import phrase
-from labctl.raft.read import read_line
+from labctl.raft.reader import read_line
 from labctl.raft.story import Story
 
 SECONDS = 1.0
@@ -77,8 +77,8 @@ def test_no_line_takes_long(pump: str) -> None:
 def test_no_text_of_a_server_takes_long(pump: str) -> None:
     text = pump * (LONGEST // len(pump))
     begun = time.process_time()
-    fault_lines.last(text)
-    fault_lines.last("2021-01-24T" * (LONGEST // 11))
+    log_notes.last(text)
+    log_notes.last("2021-01-24T" * (LONGEST // 11))
     grammar._CONFIGURED_SERVER.fullmatch(f"{{{text}}}")
     consul_views.milliseconds(text)
     consul_views._VOTER.findall(f"Suffrage:Voter ID:{text}")

@@ -1,4 +1,4 @@
-"""The story of whole logs: who stood, who won, in which term, what ended each reign; and each generation's traps."""
+"""The story of whole logs: who stood, who won, in which term, what ended a leadership; and each generation's traps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.raft.election import Election, Reign
+from labctl.raft.event_sentences import phrase
 from labctl.raft.grammar import voice_of
-from labctl.raft.order import merge
-from labctl.raft.phrase import phrase
-from labctl.raft.read import read_line
-from labctl.raft.reigns import UNSETTLED
+from labctl.raft.leadership_tracker import UNSETTLED
+from labctl.raft.merge import merge
+from labctl.raft.reader import read_line
+from labctl.raft.records import Election, Leadership
 from labctl.raft.story import TRANSFER_SECONDS, Story
 from tests.unit.raft.logs import DEMO, SAMPLES, SCENARIOS, SERVERS, WORDINGS, leaders_of
 
@@ -94,7 +94,7 @@ def test_the_2015_demo_is_told_with_its_term() -> None:
     (election,) = story.elections
     assert (election.candidate, election.term, election.term_source) == ("consul1_1", 1, "inferred")
     assert (election.outcome, election.tally, election.needed) == ("won", 2, 2)
-    assert story.leaders == [Reign("consul1_1", 1, election.end)]
+    assert story.leaders == [Leadership("consul1_1", 1, election.end)]
 
 
 # -- terms ------------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def test_a_follower_learns_the_term_of_a_leader_that_is_announced() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "ended"), [(0.1, "transfer"), (TRANSFER_SECONDS + 1, "newer_term")])
-def test_a_transfer_that_came_to_nothing_does_not_end_a_later_reign(seconds: float, ended: str) -> None:
+def test_a_transfer_that_came_to_nothing_does_not_end_a_later_leadership(seconds: float, ended: str) -> None:
     story, _ = story_of(
         log(
             said(1, "election won: term=2 tally=2"),
@@ -315,8 +315,8 @@ def test_any_order_of_any_lines_has_a_story(lines: list[tuple[str, str, int]]) -
             assert (told.term_source is None) == (told.term is None)
     story.finish()
     assert all(one.outcome for one in story.elections)
-    for reign in story.leaders:
-        assert (reign.ended_by is None) == (reign.until is None) or reign.ended_by == "silent"
+    for leadership in story.leaders:
+        assert (leadership.ended_by is None) == (leadership.until is None) or leadership.ended_by == "silent"
 
 
 def test_what_raft_says_of_other_things_is_known_and_has_no_name() -> None:
@@ -324,7 +324,7 @@ def test_what_raft_says_of_other_things_is_known_and_has_no_name() -> None:
     assert (story.unparsed, told.event) == (0, "other")
 
 
-def test_a_transfer_that_failed_ends_no_reign() -> None:
+def test_a_transfer_that_failed_ends_no_leadership() -> None:
     lead = (
         said(1, "election won: term=2 tally=2"),
         said(1, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.flows import recordings
-from labctl.raft.order import merge
-from labctl.raft.read import read_line
+from labctl.raft.merge import merge
+from labctl.raft.reader import read_line
 from labctl.raft.story import Story
 from labctl.raft.timers import Timers, seconds_of, timers_of, without_majority
+from labctl.story import log_files
 from tests.unit.raft.logs import SCENARIOS
 
-TIMERS = timers_of(recordings.MULTIPLIER)
+TIMERS = timers_of(log_files.MULTIPLIER)
 
 
 def test_consuls_multiplier_stretches_rafts_own_timers() -> None:
@@ -49,7 +49,7 @@ def test_the_majority_is_gone_when_as_many_are_silent_as_were_needed(
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_what_was_measured_in_real_logs_is_what_raft_promises(name: str) -> None:
     story = Story()
-    list(story.told(recordings.events(recordings.sample(name))))
+    list(story.told(log_files.events(log_files.sample(name))))
     whole = 1.0 if story.elections[0].start and not story.elections[0].start.microsecond else 0.05
     retried = [one.waited for one in story.elections if one.cause == "election_timeout"]
     assert len(retried) >= 3

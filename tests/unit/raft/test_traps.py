@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.raft import tale
-from labctl.raft.phrase import phrase
+from labctl.raft import summary_sentences
+from labctl.raft.event_sentences import phrase
 from tests.unit.raft.logs import SCENARIOS, SERVERS, posted, recorded, told
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def outcomes(story: Story) -> list[tuple[str, int | None, str | None]]:
 
 
 def sentences(story: Story) -> list[str]:
-    return [*map(tale.of_election, story.elections), *map(tale.of_reign, story.leaders)]
+    return [*map(summary_sentences.of_election, story.elections), *map(summary_sentences.of_leadership, story.leaders)]
 
 
 def led(story: Story, event: Event) -> bool:
@@ -86,7 +86,7 @@ def test_an_election_is_won_though_no_line_says_who_voted(name: str) -> None:
     assert [(one.server, one.term) for one in brief.leaders] == [(one.server, one.term) for one in whole.leaders]
     for one in brief.elections:
         assert (one.votes, one.needed) == ([], None)
-        assert ("; it had 2 votes; " in tale.of_election(one)) == (one.outcome == "won")
+        assert ("; it had 2 votes; " in summary_sentences.of_election(one)) == (one.outcome == "won")
 
 
 def test_a_refusal_is_known_from_the_voters_log_alone() -> None:
@@ -94,8 +94,8 @@ def test_a_refusal_is_known_from_the_voters_log_alone() -> None:
     alone, _ = told({"consul1": logs["consul1"]})
     both, _ = told({server: logs[server] for server in ("consul1", "consul3")})
     assert alone.elections[0].refusals == []
-    assert "refused" not in tale.of_election(alone.elections[0])
-    assert "; consul3 refused because it had a leader; " in tale.of_election(both.elections[0])
+    assert "refused" not in summary_sentences.of_election(alone.elections[0])
+    assert "; consul3 refused because it had a leader; " in summary_sentences.of_election(both.elections[0])
 
 
 def test_a_voter_that_says_nothing_did_not_refuse() -> None:
@@ -142,7 +142,9 @@ def test_what_a_follower_saw_does_not_end_the_reign_that_it_begins_later() -> No
             )
         }
     )
-    assert [tale.of_reign(one) for one in story.leaders] == ["consul1 led in term 3 for 1.5 s, until it was stopped."]
+    assert [summary_sentences.of_leadership(one) for one in story.leaders] == [
+        "consul1 led in term 3 for 1.5 s, until it was stopped."
+    ]
 
 
 def test_a_leader_that_sees_a_newer_term_ends_its_reign_where_it_becomes_a_follower() -> None:
@@ -202,7 +204,7 @@ def test_a_candidacy_whose_pre_vote_failed_is_no_split_vote() -> None:
     ]
     assert {one.outcome for one in failed} == {"abandoned"}
     for one in failed:
-        assert tale.of_election(one).endswith("; it did not win the pre-vote, so it asked for no vote.")
+        assert summary_sentences.of_election(one).endswith("; it did not win the pre-vote, so it asked for no vote.")
     assert not any("split" in sentence for sentence in sentences(story))
 
 
@@ -268,7 +270,7 @@ def test_a_vote_in_a_pre_vote_is_no_vote() -> None:
     failed = [one for one in story.elections if one.pre_vote == "lost"]
     assert [(one.candidate, one.term) for one in failed if one.candidate == "consul1"] == [("consul1", 4)]
     assert {(one.tally, len(one.votes), len(one.refusals)) for one in failed} == {(0, 0, 0)}
-    assert not any("it had" in tale.of_election(one).partition(";")[2] for one in failed)
+    assert not any("it had" in summary_sentences.of_election(one).partition(";")[2] for one in failed)
 
 
 # -- 6: a split vote is two candidates of one term --------------------------------------------------------------
@@ -296,18 +298,18 @@ def test_a_real_split_vote_is_told_as_one() -> None:
         ("consul3", 2, "won"), ("consul1", 3, "split"), ("consul2", 3, "split"), ("consul1", 4, "won"),
     ]  # fmt: skip
     for one, other in ((1, "consul2"), (2, "consul1")):
-        assert tale.of_election(story.elections[one]).endswith(
+        assert summary_sentences.of_election(story.elections[one]).endswith(
             f"; it had 1 vote of 2 needed; {other} refused because it had already voted for itself; "
             "the vote was split and nobody won."
         )
-    assert "because it had got no majority in time" in tale.of_election(story.elections[3])
+    assert "because it had got no majority in time" in summary_sentences.of_election(story.elections[3])
 
 
 def test_a_candidate_that_is_asked_for_a_second_vote_stands_in_that_term() -> None:
     story, _ = told({"rqlite": posted(50)})
     (election,) = story.elections
     assert (election.term, election.term_source, election.outcome) == (2, "inferred", "lost")
-    assert tale.of_election(election) == (
+    assert summary_sentences.of_election(election) == (
         "rqlite stood in term 2 because it had heard no leader in time; it had 1 vote of 2 needed; it lost."
     )
 
@@ -343,7 +345,7 @@ def test_a_vote_request_of_an_older_term_fails_late_and_its_server_still_leads(t
     late = 'failed to make requestVote RPC: target="{Voter u 10.0.0.9:8300}" error="i/o timeout"'
     story, events = told({"consul1": log(logs, said(11, late + term, "ERROR"), said(12, "compacting logs: from=1"))})
     assert outcomes(story) == [("consul1", 2, "abandoned"), ("consul1", 3, "won")]
-    assert [tale.of_reign(one) for one in story.leaders] == ["consul1 leads in term 3."]
+    assert [summary_sentences.of_leadership(one) for one in story.leaders] == ["consul1 leads in term 3."]
     assert events[-2].event == "vote_rpc_failed"
     assert events[-1].term == 3
 
@@ -356,11 +358,12 @@ def test_a_candidate_without_a_timeout_was_handed_the_leadership(name: str) -> N
     story, _ = told(recorded(name))
     (election,) = [one for one in story.elections if one.cause == "transfer"]
     assert (election.outcome, election.pre_vote) == ("won", None)
-    assert f" stood in term {election.term} because leadership was handed to it; it had 2 votes" in tale.of_election(
-        election
+    assert (
+        f" stood in term {election.term} because leadership was handed to it; it had 2 votes"
+        in summary_sentences.of_election(election)
     )
     (before,) = [one for one in story.leaders if one.ended_by == "transfer"]
-    assert tale.of_reign(before).endswith(", until it handed leadership over.")
+    assert summary_sentences.of_leadership(before).endswith(", until it handed leadership over.")
     assert story.leaders[story.leaders.index(before) + 1].term == election.term
 
 
@@ -368,7 +371,9 @@ def test_a_log_that_begins_with_a_candidacy_does_not_say_why() -> None:
     _, _, cut = recorded("split-vote")["consul1"].partition("heartbeat timeout reached, starting election")
     story, _ = told({"consul1": cut.partition("\n")[2]})
     assert story.elections[0].cause == "unknown"
-    assert tale.of_election(story.elections[0]).startswith("consul1 stood in term 3; it had 1 vote of 2 needed; ")
+    assert summary_sentences.of_election(story.elections[0]).startswith(
+        "consul1 stood in term 3; it had 1 vote of 2 needed; "
+    )
 
 
 # -- 9: one vote may be a majority ------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def test_hostile_text_stays_text() -> None:
 
 
 def test_a_run_without_an_answer_is_told_too() -> None:
-    nothing = report_of(replace(run(), operations=(), final=None, disturbances=(), reigns=(), ready_after=None))
+    nothing = report_of(replace(run(), operations=(), final=None, disturbances=(), leaderships=(), ready_after=None))
     text = chaos_text.report_text(nothing, columns=80)
     assert "None of 0 requests was answered." in text
     assert "unknown: Nobody knows" in text

@@ -19,7 +19,7 @@ from labctl.engine.logs import LogLine
 from labctl.engine.members import Seen
 from labctl.engine.status import Status
 from labctl.isolation.proof import Report as Proven
-from labctl.raft.read import read_line
+from labctl.raft.reader import read_line
 from labctl.raft.story import Story
 from labctl.show import (
     chaos_html,
@@ -27,17 +27,15 @@ from labctl.show import (
     closing,
     isolation_text,
     seat_faults,
-    story_json,
-    story_mermaid,
-    story_picture,
     views,
     workshop_views,
 )
 from labctl.show.board import PlainBoard, TerminalBoard
-from labctl.show.loglines import LogLines, RaftLines
 from labctl.show.steps import PlainSteps, TerminalSteps
-from labctl.show.story_text import StoryText
 from labctl.show.style import Cell, table
+from labctl.story import json_view, mermaid_view, page_view
+from labctl.story.log_printer import LogLines, RaftLines
+from labctl.story.text_view import StoryText
 from labctl.workshop.faulted import SeatFault
 from labctl.workshop.outcome import Removed
 from tests.unit.chaos_run import run
@@ -121,11 +119,11 @@ MAKERS: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("name", MAKERS)
 def test_no_view_lets_words_of_others_do_anything(name: str, colour: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("labctl.show.style.coloured", lambda _=None: colour)
-    monkeypatch.setattr("labctl.show.story_text.coloured", lambda _=None: colour)
+    monkeypatch.setattr("labctl.story.text_view.coloured", lambda _=None: colour)
     is_harmless(MAKERS[name]())
 
 
-@pytest.mark.parametrize("make", [story_picture.svg, story_picture.html, story_mermaid.mermaid])
+@pytest.mark.parametrize("make", [page_view.svg, page_view.html, mermaid_view.mermaid])
 def test_no_picture_holds_what_turns_text_around_or_moves_a_cursor(make: Callable[..., str]) -> None:
     made = make(*story())
     assert OBEYED.findall(made) == []
@@ -144,10 +142,10 @@ def test_a_word_of_mermaid_is_a_name_like_any_other() -> None:
     line = "2021-01-24T00:00:01Z [INFO] agent.server.raft: entering candidate state: node=end term=2"
     read = read_line(line, server="end", line_no=1)
     assert read is not None
-    made = story_mermaid.mermaid(told, told.told([read]))
+    made = mermaid_view.mermaid(told, told.told([read]))
     assert "participant s1 as #101;nd" in made
     assert not re.search(r"\bend\b", made)
-    assert story_mermaid._label("the end, ended") == "the #101;nd, ended"
+    assert mermaid_view._label("the end, ended") == "the #101;nd, ended"
 
 
 def test_json_holds_no_character_that_a_terminal_obeys_and_loses_none() -> None:
@@ -157,7 +155,7 @@ def test_json_holds_no_character_that_a_terminal_obeys_and_loses_none() -> None:
     read = read_line(line, server="consul1\x85\u200e", line_no=1)
     assert read is not None
     told = Story()
-    story_json.write_document(told, told.told([read]), out)
+    json_view.write_document(told, told.told([read]), out)
     assert OBEYED.findall(out.getvalue().replace("\n", "")) == []
     event = orjson.loads(out.getvalue())["events"][0]
     assert (event["server"], event["line"]) == ("consul1\x85\u200e", line)

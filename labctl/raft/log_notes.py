@@ -1,0 +1,80 @@
+"""What labctl writes into a server's log when it breaks something: it then stands beside what Raft made of it.
+
+The lines have the form of Consul's own, and the module `labctl.fault`. They go to standard error, where Consul writes
+nothing: what Consul writes holds words of others, and before hclog 1.0 also their line ends (the name of a service
+that is registered over the HTTP API), so that a whole line of its log is no proof that it is ours.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MODULE = "labctl.fault"
+_NOTED = re.compile(
+    rf"(\d{{4}}-\d\d-\d\dT\S{{1,30}}) \[WARN\]  {MODULE}: fault (began|ended|failed): id=([0-9a-f]+) servers=[\w,.-]*"
+    r'(?: what="([^"\n]*)")?(?: seconds=([0-9.e+]+))?',
+    re.ASCII,
+)
+
+
+class LoggedFault(NamedTuple):
+    """A fault that a server's log tells of.
+
+    Attributes:
+        fault: its name.
+        words: what was asked for, such as `kill consul2`.
+        until: when its lease is over; None where it has none.
+    """
+
+    fault: str
+    words: str
+    until: datetime | None = None
+
+    @property
+    def verb(self) -> str:
+        """What was done, such as `kill`."""
+        return self.words.partition(" ")[0]
+
+
+def began(now: datetime, fault: str, words: str, servers: Iterable[str], seconds: float | None) -> str:
+    """The line of a fault that begins; `seconds` is its lease."""
+    lease = "" if seconds is None else f" seconds={seconds:g}"
+    return _line(now, f'fault began: id={fault} servers={",".join(servers)} what="{words}"{lease}')
+
+
+def ended(now: datetime, fault: str, servers: Iterable[str]) -> str:
+    """The line of a fault that was healed before its lease was over."""
+    return _line(now, f"fault ended: id={fault} servers={','.join(servers)}")
+
+
+def failed(now: datetime, fault: str, servers: Iterable[str]) -> str:
+    """The line of a fault that a line said would begin, and that did not."""
+    return _line(now, f"fault failed: id={fault} servers={','.join(servers)}")
+
+
+def last(text: str) -> LoggedFault | None:
+    """The fault that lines of a server's standard error tell of last; None where there is none, or it ended or failed.
+
+    Only a whole line is one of ours.
+    """
+    for line in reversed(text.split("\n")):
+        if found := _NOTED.fullmatch(line):
+            return LoggedFault(found[3], found[4] or "", _until(found[1], found[5])) if found[2] == "began" else None
+    return None
+
+
+def _until(stamp: str, seconds: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(stamp) + timedelta(seconds=float(seconds or "x"))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _line(now: datetime, message: str) -> str:
+    stamp = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{stamp} [WARN]  {MODULE}: {message}"

@@ -1,0 +1,110 @@
+"""A lab's logs in one file, with what is needed to understand them, to be read anywhere and without Docker."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from labctl import __version__, files
+from labctl.engine import client as engine
+from labctl.engine import logs
+from labctl.engine.labs import choose_lab
+from labctl.errors import ExitCode, LabctlError
+from labctl.story import json_view
+from labctl.story import source as flow
+from labctl.story.log_files import MANIFEST
+
+if TYPE_CHECKING:
+    from labctl.engine.client import Client
+    from labctl.engine.labs import Lab
+    from labctl.engine.logs import Kept
+
+STORY = "story.json"
+
+
+def save(name: str | None, path: Path | None, *, force: bool, owner: str = "") -> dict[str, Any]:
+    """Write the bundle of a lab, whole or not at all; where it has no name, that of `owner`'s only one.
+
+    Returns what `labctl bundle save --json` prints.
+    """
+    client = engine.connect()
+    lab = choose_lab(client, name, owner)
+    path = path or Path(f"{lab.name}.tgz")
+    if path.exists() and not force:
+        raise LabctlError(
+            f"{path} exists already: name another file with -o, or overwrite it with --force.", ExitCode.USAGE
+        )
+    lines = logs.Kept(logs.read(client, lab.servers))
+    with tempfile.TemporaryFile() as bundle:
+        with logs.no_room():
+            _write(bundle, client, lab, lines)
+            size = bundle.tell()
+            bundle.seek(0)
+        # Logs hold addresses and the paths of requests.
+        with files.write_atomically(path, private=True) as file:
+            shutil.copyfileobj(bundle, file)
+    return saved(lab.name, path, size, lines.count)
+
+
+def saved(lab: str, path: Path, size: int, lines: int) -> dict[str, Any]:
+    """The JSON shape of `labctl bundle save`; `size` in bytes."""
+    return {"lab": lab, "file": str(path), "size": size, "lines": lines}
+
+
+def _write(file: IO[bytes], client: Client, lab: Lab, lines: Kept) -> None:
+    with tarfile.open(fileobj=file, mode="w:gz") as bundle:
+        about = (json.dumps(manifest(client, lab), indent=2) + "\n").encode()
+        _add(bundle, MANIFEST, io.BytesIO(about), len(about))
+        for server in lab.servers:
+            _add(bundle, f"logs/{server.name}.log", *lines.file(server.name))
+        with tempfile.TemporaryFile() as story:
+            _write_story(story, lab, lines)
+            size = story.tell()
+            story.seek(0)
+            _add(bundle, STORY, story, size)
+
+
+def _add(bundle: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mtime, entry.mode = size, int(time.time()), 0o644
+    bundle.addfile(entry, content)
+
+
+def _write_story(file: IO[bytes], lab: Lab, lines: Kept) -> None:
+    out = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
+    source = replace(flow.of_lines(lab, lines), reached=lambda: lines.last.when if lines.last else None)
+    story, events = flow.of_everything(source)
+    json_view.write_document(story, events, out)
+    out.flush()
+    out.detach()
+
+
+def manifest(client: Client, lab: Lab) -> dict[str, Any]:
+    """What the lab is: versions, settings, each server's command line. Its gossip key is in none of them."""
+    version = client.version()
+    return {
+        "labctl": __version__,
+        "lab": lab.name,
+        "consul": lab.version,
+        "image": lab.image,
+        "pace": lab.pace,
+        "raft_multiplier": lab.raft_multiplier,
+        "created": lab.created.isoformat(),
+        "docker": {"version": version.get("Version"), "api": version.get("ApiVersion"), "os": version.get("Os")},
+        "servers": [
+            {
+                "name": server.name,
+                "address": server.address,
+                "state": server.state,
+                "command": client.inspect_container(server.id)["Config"].get("Cmd"),
+            }
+            for server in lab.servers
+        ],
+    }

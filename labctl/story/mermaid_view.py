@@ -1,0 +1,50 @@
+"""A story as a Mermaid sequence diagram, for a page of Markdown."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from labctl.show.style import harmless
+from labctl.story.diagram import Row, picture_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from labctl.raft.event import Event
+    from labctl.raft.story import Story
+
+# Whatever could end a label or begin something else; Mermaid writes characters as #code;.
+_NOT_PLAIN = re.compile(r"[^\w .,:()/+'-]")
+# The one word of its language that ends a block also where it stands in a text.
+_END = re.compile(r"\bend\b", re.IGNORECASE)
+_SIGNS = {"request": "->>", "grant": "-->>", "refusal": "-x"}
+
+
+def mermaid(story: Story, events: Iterable[Event]) -> str:
+    """Write a story as a sequence diagram: votes and refusals as arrows, everything else as notes."""
+    picture = picture_of(story, events)
+    lanes = {lane.server: f"s{number}" for number, lane in enumerate(picture.lanes, 1)}
+    names = {lane.x: lanes[lane.server] for lane in picture.lanes}
+    arrows = {arrow.row: arrow for arrow in picture.arrows}
+    lines = ["sequenceDiagram"]
+    lines += [f"    participant {short} as {_label(server)}" for server, short in lanes.items()]
+    for row in picture.rows:
+        arrow = arrows.get(row.number)
+        if arrow is None:
+            lines.append(f"    Note over {lanes[row.server]}: {_words(row)}")
+        else:
+            ends = f"{names[arrow.begin]}{_SIGNS[arrow.meaning]}{names[arrow.end]}"
+            lines.append(f"    {ends}: {_label(row.server)} {_words(row)}")
+    lines += [f"    %% {_label(one)}" for said in picture.sentences.values() for one in said]
+    return "\n".join(lines) + "\n"
+
+
+def _words(row: Row) -> str:
+    again = f" ({row.times} times)" if row.times > 1 else ""
+    return f"{_label(row.words)}{again}"
+
+
+def _label(text: str) -> str:
+    plain = _NOT_PLAIN.sub(lambda found: f"#{ord(found.group())};", harmless(text))
+    return _END.sub(lambda found: f"#{ord(found.group()[0])};{found.group()[1:]}", plain)

@@ -1,0 +1,49 @@
+"""A story as svg, and as one self-contained html file. What servers wrote is text in both, whatever it holds."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from labctl.show.page import TEMPLATES, template
+from labctl.story.diagram import ROW, TOP, Picture, picture_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from labctl.raft.event import Event
+    from labctl.raft.story import Story
+
+TITLE = "The story of an election"
+
+
+def svg(story: Story, events: Iterable[Event]) -> str:
+    """Draw a story."""
+    return _svg(picture_of(story, events))
+
+
+def _svg(picture: Picture) -> str:
+    return template("story.svg.j2").render(p=picture, title=_title(picture), top=TOP, row_height=ROW)
+
+
+def html(story: Story, events: Iterable[Event]) -> str:
+    """Make a page of a story: the drawing, a slider that rewinds it, and all of it as text. It needs no network."""
+    picture = picture_of(story, events)
+    script = (TEMPLATES / "story.js").read_text(encoding="utf-8")
+    # Only this script may run, whatever a log line holds.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return template("story.html.j2").render(
+        p=picture,
+        title=_title(picture),
+        drawing=Markup(_svg(picture)),  # noqa: S704 - made by the template above, which escapes
+        script=Markup(script),  # noqa: S704 - our own file
+        script_hash=digest,
+    )
+
+
+def _title(picture: Picture) -> str:
+    servers = ", ".join(lane.server for lane in picture.lanes)
+    return f"{TITLE}: {servers}" if servers else TITLE

@@ -1,0 +1,208 @@
+"""`labctl story`: the events of a lab, or of logs that were kept, and what is shown of them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labctl.engine import client as engine
+from labctl.engine import clock, logs
+from labctl.engine.labs import choose_lab
+from labctl.errors import ExitCode, LabctlError
+from labctl.portable import lab_names
+from labctl.raft.reader import is_told, read_line
+from labctl.raft.server_names import Names
+from labctl.raft.story import Story
+from labctl.raft.timers import timers_of
+from labctl.story import log_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from labctl.engine.labs import Lab
+    from labctl.engine.logs import LogLine
+    from labctl.raft.event import Event
+    from labctl.raft.records import Election
+    from labctl.raft.timers import Timers
+    from labctl.story.log_files import Recording
+
+_AGO = re.compile(r"([0-9]{1,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+# What ends the wait of one term and begins the next: a server says it while it still is in the old one.
+_OF_THE_TERM_BEFORE = frozenset({"heartbeat_timeout", "newer_term_seen_on_vote"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a story comes from.
+
+    Attributes:
+        events: in order of time.
+        servers: the servers' names, where they are known before anything was read.
+        timers: what the servers' timers are set to, where that is known.
+        names: who is who, as far as it is known beforehand.
+        reached: how far the logs go, once all events were read; None where nobody knows.
+        files: what is read; None is standard input.
+    """
+
+    events: Iterator[Event]
+    servers: list[str] = field(default_factory=list)
+    timers: Timers | None = None
+    names: Names = field(default_factory=Names)
+    reached: Callable[[], datetime | None] = lambda: None
+    files: tuple[Path | None, ...] = ()
+
+
+def source(  # noqa: PLR0913 - what `labctl story` can be told
+    what: Sequence[str],
+    *,
+    sample: str = "",
+    follow: bool = False,
+    everything: bool = False,
+    raft_multiplier: int | None = None,
+    owner: str = "",
+) -> Source:
+    """Open what the user named: a recording that labctl ships, nothing or a lab, or else logs. Raises LabctlError.
+
+    Where nothing is named, the lab is the only one of `owner`, or the only one there is.
+    """
+    found = _source(what, sample=sample, follow=follow, everything=everything, owner=owner)
+    return found if raft_multiplier is None else replace(found, timers=timers_of(raft_multiplier))
+
+
+def _source(what: Sequence[str], *, sample: str, follow: bool, everything: bool, owner: str) -> Source:
+    if sample:
+        if what or follow:
+            raise LabctlError("--sample NAME is a story of its own: leave out the rest.", ExitCode.USAGE)
+        of_sample = log_files.sample(sample)
+        return _of_recordings(of_sample, timers_of(log_files.MULTIPLIER), everything=everything)
+    if not what or (len(what) == 1 and _means_a_lab(what[0])):
+        return _of_lab(what[0] if what else None, owner, follow=follow, everything=everything)
+    if follow and list(what) != [log_files.STANDARD_INPUT]:
+        raise LabctlError("Only a lab, or `-` for standard input, can be followed.", ExitCode.USAGE)
+    found = log_files.find(what)
+    multiplier = log_files.multiplier_of(found)
+    timers = timers_of(multiplier) if multiplier else None
+    return _of_recordings(found, timers, everything=everything)
+
+
+def _of_recordings(found: list[Recording], timers: Timers | None, *, everything: bool) -> Source:
+    names, reached = Names(), log_files.Reached()
+    events = log_files.events(found, everything=everything, names=names, reached=reached)
+    files = tuple(one.path for one in found)
+    return Source(events, timers=timers, names=names, reached=lambda: reached.time, files=files)
+
+
+def _means_a_lab(name: str) -> bool:
+    """Whether a word names a lab: it could, and there is no file of that name."""
+    return lab_names.name_problem(name) is None and not log_files.is_there(Path(name))
+
+
+def _of_lab(name: str | None, owner: str, *, follow: bool, everything: bool) -> Source:
+    client = engine.connect()
+    lab = choose_lab(client, name, owner)
+    servers = list(lab.servers)
+    if follow:
+        return of_lines(lab, logs.follow(client, servers), everything=everything)
+    lines = logs.Kept(logs.read(client, servers))
+    known = of_lines(lab, lines, everything=everything)
+    # The line that says which ID is whose may come after those that name the ID.
+    for event in events_of(lines):
+        known.names.learn(event)
+    return replace(known, reached=lambda: _now(lab))
+
+
+def _now(lab: Lab) -> datetime | None:
+    """What time it is where the lab is: so far go its logs, also where nothing was said for long."""
+    with contextlib.suppress(LabctlError):
+        return clock.now(lab.place)
+    return None
+
+
+def of_lines(lab: Lab, lines: Iterable[LogLine], *, everything: bool = False) -> Source:
+    """The lines of a lab, and what is known of it."""
+    names = Names()
+    for server in lab.servers:
+        names.add(server.name, server.address)
+    servers = [server.name for server in lab.servers]
+    return Source(events_of(lines, everything=everything), servers, timers_of(lab.raft_multiplier), names)
+
+
+def events_of(lines: Iterable[LogLine], *, everything: bool = False) -> Iterator[Event]:
+    """Read lines of a lab that Docker stamped; its clock is finer than a server's and the same for all of them."""
+    numbers: dict[str, int] = {}
+    for line in lines:
+        number = numbers[line.server] = numbers.get(line.server, 0) + 1
+        event = read_line(line.text, server=line.server, line_no=number)
+        if event is not None and (everything or is_told(event)):
+            yield event._replace(time=line.when or event.time)
+
+
+def of_everything(source: Source, since: datetime | None = None) -> tuple[Story, Iterator[Event]]:
+    """The story from a time on, and its events as they are told: the story is whole when they have been read.
+
+    What was over by then is left out; terms and names are still known from it.
+    """
+    story = Story(since, source.timers, source.names, source.reached)
+    told = story.told(source.events)
+    return story, told if since is None else _from_then_on(told, since)
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """Read how long ago (`10m`) or when (`2021-01-24T00:02:16`); without a zone it is UTC. Raises LabctlError."""
+    try:
+        if found := _AGO.fullmatch(text):
+            return now - timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+        time = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        sentence = f"{text!a} is no time: write how long ago, such as 10m, or when, such as 2021-01-24T00:02:16."
+        raise LabctlError(sentence, ExitCode.USAGE) from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _from_then_on(events: Iterable[Event], since: datetime) -> Iterator[Event]:
+    begun = False
+    for event in events:
+        begun = begun or (event.time is not None and event.time >= since)
+        if begun:
+            yield event
+
+
+def of_one_election(source: Source, number: int) -> tuple[Story, Iterator[Event]]:
+    """The story of one campaign, counted from 1 in the order in which they began. Raises LabctlError.
+
+    It begins where the candidate gave up waiting for a leader and ends where the campaign, and what followed from
+    it in the same term, was over.
+    """
+    story = Story(None, source.timers, source.names, source.reached)
+    told = list(story.told(source.events))
+    there = len(story.elections)
+    if not 1 <= number <= there:
+        raise LabctlError(
+            f"There is no election {number}: the story has {there}" + (f", 1 to {there}." if there else "."),
+            ExitCode.USAGE,
+        )
+    election = story.elections[number - 1]
+    story.only(election)
+    return story, iter(_around(told, election))
+
+
+def _around(told: list[Event], election: Election) -> list[Event]:
+    """The events of an election's term, with the candidate's timeout in front of them."""
+    found = []
+    waiting: Event | None = None
+    for event in told:
+        if event.server == election.candidate and event.event == election.cause:
+            waiting = event
+        if election.term is None or event.term != election.term or event.event in _OF_THE_TERM_BEFORE:
+            continue
+        if waiting is not None and event.server == election.candidate:
+            found += [waiting] if waiting is not event else []
+            waiting = None
+        found.append(event)
+    return found

@@ -1,0 +1,102 @@
+"""A story as text: one line for each event as it is told, then each election and each leadership in a sentence."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from typing import IO, TYPE_CHECKING, Any
+
+from labctl.raft import summary_sentences
+from labctl.raft.event import OTHER
+from labctl.raft.event_sentences import phrase
+from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
+from labctl.story.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from labctl.raft.event import Event
+    from labctl.raft.story import Story
+
+WIDE = 100
+"""Columns from which the time of day stands in front too."""
+
+
+TITLES = {"elections": "Elections", "leaders": "Leaders", "outages": "Out of reach", "faults": "On purpose"}
+
+
+class StoryText:
+    """Writes a story as it is told.
+
+    Args:
+        out: where to.
+        servers: the names that are known beforehand, so that the columns stand from the first line on.
+        lines: also write the line that each event was read from.
+        columns: how wide the terminal is; None asks it.
+    """
+
+    def __init__(
+        self, out: IO[str], servers: list[str] | None = None, *, lines: bool = False, columns: int | None = None
+    ) -> None:
+        self._out = out
+        self._lines = lines
+        self._columns = columns or shutil.get_terminal_size((WIDE, 24)).columns
+        self._colour = coloured(out)  # type: ignore[arg-type]
+        self._bar = sign("bar")
+        self._longest = max((width(harmless(name)) for name in servers or []), default=0)
+        self._first: datetime | None = None
+
+    def write(self, story: Story, events: Iterator[Event], *, at_once: bool = False) -> None:
+        """Write all of a story, with `at_once` each event as soon as it comes."""
+        tales: dict[str, Callable[[Any], str]] = {
+            "elections": lambda one: summary_sentences.of_election(one, story.timers),
+            "leaders": lambda one: summary_sentences.of_leadership(one, story.timers),
+            "outages": summary_sentences.of_outage,
+            "faults": summary_sentences.of_fault,
+        }
+        with Spool(story, tales) as spool:
+            for event in spool.passing(events):
+                self._event(event)
+                if at_once:
+                    self._out.flush()
+            for kind, title in TITLES.items():
+                self._sentences(title, spool.lines(kind))
+        if story.unparsed:
+            self._out.write(f"\n{story.unparsed} lines of Raft have a wording that labctl does not know.\n")
+
+    def _event(self, event: Event) -> None:
+        """Write an event that has words, or whose line was asked for."""
+        said = phrase(event)
+        if said is None and not (self._lines and event.event != OTHER):
+            return
+        server = harmless(event.server)
+        self._longest = max(self._longest, width(server))
+        blank = " " * (self._longest - width(server))
+        name = paint_server(event.server, f"{server}{blank} {self._bar}", colour=self._colour)
+        front = self._front(event.time)
+        if said is not None:
+            self._out.write(f"{paint(front, 'dim', colour=self._colour)} {name} {harmless(said)}\n")
+        if self._lines:
+            indent = " " * len(front)
+            self._out.write(f"{indent} {name} {paint(event.line.strip(), 'dim', colour=self._colour)}\n")
+
+    def _front(self, time: datetime | None) -> str:
+        if time is None:
+            return " " * (len("00:00:00 ") if self._columns >= WIDE else 0) + f"{'':>10}"
+        self._first = self._first or time
+        return (
+            f"{time:%H:%M:%S} " if self._columns >= WIDE else ""
+        ) + f"{summary_sentences.offset(self._first, time):>10}"
+
+    def _sentences(self, title: str, sentences: Iterator[str]) -> None:
+        for number, sentence in enumerate(sentences):
+            if number == 0:
+                self._out.write(f"\n{paint(title, 'bold', colour=self._colour)}\n")
+            self._out.write(f"{self._wrapped(sentence)}\n")
+
+    def _wrapped(self, text: str) -> str:
+        return textwrap.fill(
+            harmless(text), max(self._columns, 40), initial_indent="  ", subsequent_indent="    ",
+            break_on_hyphens=False,
+        )  # fmt: skip

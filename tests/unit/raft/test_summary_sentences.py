@@ -1,0 +1,93 @@
+"""An election and a leadership in one sentence each."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from labctl.raft import summary_sentences
+from labctl.raft.records import Election, Leadership, Refusal
+
+BEGIN = datetime(2021, 1, 24, 0, 0, 1, 500_000, UTC)
+
+
+def election(**settings: object) -> Election:
+    made = Election("consul1", 4, "line", "heartbeat_timeout", BEGIN, needed=2)
+    for name, value in settings.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"outcome": "won", "votes": ["consul1", "consul3"], "tally": 2, "end": BEGIN + timedelta(seconds=0.35)},
+            (
+                "consul1 stood in term 4 because it had heard no leader in time; "
+                "it had 2 votes of 2 needed, its own and consul3's; it won after 350 ms."
+            ),
+        ),
+        (
+            {"outcome": "lost", "tally": 1, "refusals": [Refusal("consul2", "our last index is greater")]},
+            (
+                "consul1 stood in term 4 because it had heard no leader in time; it had 1 vote of 2 needed; "
+                "consul2 refused because its own log was longer; it lost."
+            ),
+        ),
+        (
+            {"outcome": "split", "tally": 1, "refusals": [Refusal("consul2", "already voted")]},
+            (
+                "consul1 stood in term 4 because it had heard no leader in time; it had 1 vote of 2 needed; "
+                "consul2 refused because it had already voted in that term; the vote was split and nobody won."
+            ),
+        ),
+        (
+            {"outcome": "abandoned", "pre_vote": "lost", "cause": "election_timeout"},
+            (
+                "consul1 stood in term 4 because it had got no majority in time; "
+                "it did not win the pre-vote, so it asked for no vote."
+            ),
+        ),
+        (
+            {"outcome": "abandoned", "term": None, "cause": "unknown"},
+            "consul1 stood in a term that no line names; too few answered, and it came to nothing.",
+        ),
+        (
+            {"outcome": "lost", "refusals": [Refusal("consul2", "of the moon"), Refusal("consul3", "")]},
+            (
+                "consul1 stood in term 4 because it had heard no leader in time; consul2 refused because of the moon; "
+                "consul3 refused because its log does not say why; it lost."
+            ),
+        ),
+    ],
+)
+def test_an_election_is_told_in_one_sentence(settings: dict[str, object], sentence: str) -> None:
+    assert summary_sentences.of_election(election(**settings)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ended", "sentence"),
+    [
+        (None, None, "consul1 leads in term 4."),
+        (2.04, "quorum_lost", "consul1 led in term 4 for 2.0 s, until it could not reach a majority."),
+        (125.5, "transfer", "consul1 led in term 4 for 2 min 5 s, until it handed leadership over."),
+        (0.5, "silent", "consul1 led in term 4 for 500 ms, until its log just ends."),
+    ],
+)
+def test_a_reign_is_told_with_its_end(seconds: float | None, ended: str | None, sentence: str) -> None:
+    until = None if seconds is None else BEGIN + timedelta(seconds=seconds)
+    assert summary_sentences.of_leadership(Leadership("consul1", 4, BEGIN, until, ended)) == sentence  # type: ignore[arg-type]
+
+
+def test_a_time_is_told_no_finer_than_its_stamps() -> None:
+    whole = BEGIN.replace(microsecond=0)
+    assert summary_sentences.elapsed(whole, whole) == "less than 1 s"
+    assert summary_sentences.elapsed(whole, whole + timedelta(seconds=2)) == "about 2 s"
+    assert summary_sentences.elapsed(BEGIN, BEGIN) == "less than 1 ms"
+    assert summary_sentences.elapsed(None, BEGIN) is None
+
+
+def test_names_are_listed_as_a_sentence_does() -> None:
+    assert [summary_sentences.listed(list(names)) for names in ("a", "ab", "abc")] == ["a", "a and b", "a, b and c"]

@@ -1,0 +1,122 @@
+"""Where a story comes from, and one election of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labctl.engine import clock, logs
+from labctl.errors import ExitCode, LabctlError
+from labctl.raft import log_notes
+from labctl.story import source as flow
+from tests.unit import engine_stand_in as stand_in
+from tests.unit.raft.logs import SAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RUN = str(SAMPLES / "consul-1.15")
+
+
+def test_one_election_has_the_events_of_its_term_and_the_timeout_before() -> None:
+    story, events = flow.of_one_election(flow.source([RUN]), 2)
+    told = list(events)
+    assert told[0].event == "heartbeat_timeout"
+    assert {event.term for event in told[1:]} == {3}
+    assert [(one.candidate, one.term) for one in story.elections] == [("consul1", 3)]
+    assert story.leaders == []
+    story, _ = flow.of_one_election(flow.source([RUN]), 1)
+    assert [(one.server, one.term) for one in story.leaders] == [("consul2", 2)]
+
+
+@pytest.mark.parametrize(("what", "words"), [([RUN], "the story has 17, 1 to 17"), ([__file__], "the story has 0")])
+def test_an_election_that_there_is_not_is_wrong_usage(what: list[str], words: str) -> None:
+    with pytest.raises(LabctlError, match=words) as caught:
+        flow.of_one_election(flow.source(what), 99)
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_only_what_goes_on_can_be_followed() -> None:
+    with pytest.raises(LabctlError, match="Only a lab") as caught:
+        flow.source([RUN], follow=True)
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_a_word_that_is_no_file_is_a_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("labctl.engine.client.connect", lambda: stand_in.FakeEngine(stand_in.lab("ada")))
+    with pytest.raises(LabctlError, match="no lab eve"):
+        flow.source(["eve"])
+    for what in (["x/y"], ["eve.log", "bob.log"], ["EVE.log"]):
+        with pytest.raises(LabctlError, match="There is no file"):
+            flow.source(what)
+
+
+def test_a_labs_lines_have_dockers_time_and_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labctl.engine.client.connect", lambda: stand_in.FakeEngine(stand_in.lab("ada")))
+    said = [("250", "[INFO] raft: Election won. Tally: 2"), ("300", "[INFO] agent: Synced"), ("5", "[INFO] raft: new")]
+    lines = [
+        logs.LogLine("consul2", f"2021-01-24T00:00:01.{fraction:0<9}Z", f"    2021/01/24 00:00:01 {text}")
+        for fraction, text in said
+    ]
+    monkeypatch.setattr(logs, "read", lambda *_: lines)
+    source = flow.source([])
+    assert source.servers == ["consul1", "consul2", "consul3"]
+    found = [(one.event, one.line_no, one.time and one.time.microsecond) for one in source.events]
+    assert found == [("election_won", 1, 250_000), ("other", 3, 500_000)]
+
+
+@pytest.mark.parametrize(("now", "lasts"), [("2021-01-24T00:00:30", True), ("2021-01-24T00:02:00", False), ("", True)])
+def test_a_labs_log_goes_as_far_as_its_docker_hosts_clock(
+    monkeypatch: pytest.MonkeyPatch, now: str, lasts: bool
+) -> None:
+    def asked(_: object) -> datetime:
+        if not now:
+            raise LabctlError("The Docker Engine did not answer.")
+        return datetime.fromisoformat(now).replace(tzinfo=UTC)
+
+    monkeypatch.setattr("labctl.engine.client.connect", lambda: stand_in.FakeEngine(stand_in.lab("ada")))
+    monkeypatch.setattr(clock, "now", asked)
+    began = datetime(2021, 1, 24, tzinfo=UTC)
+    line = log_notes.began(began, "ab12cd", "isolate consul2", ["consul2"], 60)
+    monkeypatch.setattr(logs, "read", lambda *_: [logs.LogLine("consul2", "2021-01-24T00:00:01.000000000Z", line)])
+    story, events = flow.of_everything(flow.source([]))
+    list(events)
+    assert [one.lasts for one in story.faults] == [lasts]
+
+
+# -- since ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("90s", "2026-11-23T11:58:30+00:00"),
+        ("10m", "2026-11-23T11:50:00+00:00"),
+        ("2h", "2026-11-23T10:00:00+00:00"),
+        ("1d", "2026-11-22T12:00:00+00:00"),
+        ("2021-01-24T00:02:16", "2021-01-24T00:02:16+00:00"),
+        ("2021-01-24T00:02:16+05:30", "2021-01-24T00:02:16+05:30"),
+    ],
+)
+def test_a_time_is_how_long_ago_or_when(text: str, time: str) -> None:
+    assert flow.moment(text, datetime(2026, 11, 23, 12, tzinfo=UTC)).isoformat() == time
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5m", "10", "10w", "9" * 9 + "d"])
+def test_what_is_no_time_is_wrong_usage(text: str) -> None:
+    with pytest.raises(LabctlError, match="is no time") as caught:
+        flow.moment(text, datetime.now(UTC))
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_from_a_time_on_the_rest_is_left_out_and_terms_are_still_known() -> None:
+    since = flow.moment("2026-11-23T04:39:47.290", datetime.now(UTC))
+    story, events = flow.of_everything(flow.source([RUN]), since)
+    told = list(events)
+    assert all(event.time is None or event.time >= since for event in told)
+    assert told[0].term == 8
+    assert [one.term for one in story.leaders] == [8, 9, 11]
+    assert min(one.term for one in story.elections if one.term is not None) == 9

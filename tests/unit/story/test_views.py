@@ -1,0 +1,119 @@
+"""A story as text and as JSON; hostile lines stay text in both."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.raft.reader import read_line
+from labctl.raft.story import Story
+from labctl.story import json_view, log_files, spool
+from labctl.story.text_view import StoryText
+from tests.unit.raft.logs import DEMO, SAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOSTILE = (
+    '2021-01-24T00:00:01Z [ERROR] agent.server.raft: failed to heartbeat to: peer=\x1b]0;x\x07<script> error="\x1b[2J"'
+)
+
+
+def text_of(path: Path, *, columns: int = 120, lines: bool = False) -> list[str]:
+    out, story = io.StringIO(), Story()
+    events = story.told(log_files.events(log_files.find([str(path)])))
+    StoryText(out, columns=columns, lines=lines).write(story, events)
+    return out.getvalue().splitlines()
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    out, story = io.StringIO(), Story()
+    json_view.write_document(story, story.told(log_files.events(log_files.find([str(path)]))), out)
+    document: dict[str, Any] = json.loads(out.getvalue())
+    return document
+
+
+def test_events_stand_in_columns_with_the_time_since_the_first() -> None:
+    lines = text_of(DEMO, columns=140)
+    assert lines[0] == "01:29:04       +0 s consul1_1 │ is a follower, and knows no leader"
+    sentence = "consul1_1 stood in term 1 because it had heard no leader in time; it had 2 votes of 2 needed"
+    assert lines[-4:] == [f"  {sentence}; it won after less than 1 s.", "", "Leaders", "  consul1_1 leads in term 1."]
+
+
+def test_a_narrow_terminal_loses_the_time_of_day_and_wraps_the_sentences() -> None:
+    lines = text_of(DEMO, columns=50)
+    assert lines[0] == "      +0 s consul1_1 │ is a follower, and knows no leader"
+    assert max(map(len, lines[lines.index("Elections") :])) <= 50
+
+
+def test_the_line_of_each_event_can_be_shown() -> None:
+    lines = text_of(DEMO, lines=True)
+    won = next(number for number, line in enumerate(lines) if "won the election" in line)
+    assert lines[won + 1].endswith("[INFO] raft: Election won. Tally: 2")
+
+
+def test_unknown_words_of_raft_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("2021-01-24T00:00:01Z [INFO] agent.server.raft: brand new\n", encoding="utf-8")
+    assert text_of(path)[-1] == "1 lines of Raft have a wording that labctl does not know."
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_hostile_line_moves_no_cursor(lines: bool) -> None:
+    out = io.StringIO()
+    event = read_line(HOSTILE, server="consul\x1b[1m1", line_no=1)
+    assert event is not None
+    StoryText(out, columns=80, lines=lines).write(Story(), iter([event]))
+    assert "\x1b" not in out.getvalue()
+    assert "\x07" not in out.getvalue()
+
+
+def test_json_has_every_event_with_its_line() -> None:
+    document = json_of(DEMO)
+    assert list(document) == ["events", "elections", "leaders", "outages", "faults", "timeouts", "servers", "unparsed"]
+    won = next(one for one in document["events"] if one["event"] == "election_won")
+    line = DEMO.read_text(encoding="utf-8").splitlines()[won["line_no"] - 1]
+    assert (won["line"], won["file"], won["term"], won["term_source"]) == (line, str(DEMO), 1, "inferred")
+    assert [(one["candidate"], one["outcome"], one["seconds"]) for one in document["elections"]] == [
+        ("consul1_1", "won", 0.0)
+    ]
+    assert document["leaders"] == [
+        {
+            "server": "consul1_1",
+            "term": 1,
+            "from": "2015-08-09T01:31:32+00:00",
+            "to": None,
+            "ended_by": None,
+            "without_leader": None,
+            "without_majority": None,
+        }
+    ]
+    assert document["servers"] == ["consul1_1", "consul2_1", "consul3_1"]
+    assert document["unparsed"] == 0
+
+
+def test_what_goes_out_of_memory_on_the_way_is_in_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = SAMPLES / "consul-1.15"
+    whole = json_of(log)
+    monkeypatch.setattr(spool, "OFTEN", 3)
+    assert json_of(log) == whole
+    assert len(whole["elections"]) > 5
+
+
+def test_a_story_without_events_is_json_too(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(b"")
+    assert json_of(tmp_path / "a.log") == {
+        "events": [], "elections": [], "leaders": [], "outages": [], "faults": [],
+        "timeouts": None, "servers": [], "unparsed": 0,
+    }  # fmt: skip
+
+
+def test_a_stream_is_one_document_a_line() -> None:
+    out, story = io.StringIO(), Story()
+    json_view.write_stream(story, story.told(log_files.events(log_files.find([str(DEMO)]))), out)
+    events = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+    assert events[0] == "follower_entered"
+    assert "election_won" in events
