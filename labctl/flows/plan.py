@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.engine.labs import RAFT_MULTIPLIER
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable import lab_names
+from labctl.portable import lab_names, label_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_SERVERS = 3
 DEFAULT_PACE = "teach"
 PACES = tuple(RAFT_MULTIPLIER)
+LARGEST_PORT = 65535
 IMAGE_SOURCES = ("auto", "registry", "release", "binary", "debian")
 
 
@@ -103,7 +104,9 @@ _OF_INVENTORY = {
     "version": "consul_image_version",
     "image_source": "consul_image_source",
     "subnet": "consul_lab_subnet",
+    "subnet_pool": "consul_lab_subnet_pool",
 }
+_NUMBERS = ("servers", "http_port")
 # What it may name of a source, where that source is demanded: the role looks at nothing else then.
 _OF_SOURCE = {
     "binary": ("image_binary", "consul_image_binary"),
@@ -112,9 +115,12 @@ _OF_SOURCE = {
 
 
 def completed(options: UpOptions, variables: dict[str, Any]) -> UpOptions:
-    """What the user did not ask for by an option, taken from the inventory where it says it in plain words."""
+    """What the user did not ask for by an option, taken from the inventory where it says it in plain words.
+
+    Of what kind the values are, `refuse_options` looks at; Ansible takes the text "3" for a number, too.
+    """
     found = {
-        option: variables[variable]
+        option: _number_of(variables[variable]) if option in _NUMBERS else variables[variable]
         for option, variable in _OF_INVENTORY.items()
         if getattr(options, option) is None and variables.get(variable) and "{{" not in str(variables[variable])
     }
@@ -124,12 +130,22 @@ def completed(options: UpOptions, variables: dict[str, Any]) -> UpOptions:
     return replace(options, **found)
 
 
+def _number_of(given: object) -> Any:
+    number = label_values.number(given)
+    return given if number is None else number
+
+
 def refuse_options(options: UpOptions) -> None:
     """Raise LabctlError (usage) for a name or a number that cannot be."""
     if problem := lab_names.name_problem(options.lab):
         raise LabctlError(lab_names.name_sentence(options.lab, problem), ExitCode.USAGE)
-    if options.servers is not None and (sentence := lab_names.size_problem(options.servers)):
-        raise LabctlError(sentence, ExitCode.USAGE)
+    if options.servers is not None:
+        if type(options.servers) is not int or options.servers > LARGEST_PORT:
+            _refuse_no_number("servers", options.servers)
+        if sentence := lab_names.size_problem(options.servers):
+            raise LabctlError(sentence, ExitCode.USAGE)
+    if options.http_port is not None:
+        _refuse_no_number("http_port", options.http_port)
     if options.pace not in (None, *PACES):
         raise LabctlError(f"{options.pace!a} is not a pace: choose {' or '.join(PACES)}.", ExitCode.USAGE)
     if options.profile not in (None, *lab_names.PROFILES):
@@ -140,6 +156,29 @@ def refuse_options(options: UpOptions) -> None:
         raise LabctlError(f"{options.image_source!a} is not an image source: choose one of {sources}.", ExitCode.USAGE)
     if options.image_binary and options.image_source != "binary":
         raise LabctlError(binary_sentence(options.image_source), ExitCode.USAGE)
+    refuse_subnet("--subnet (consul_lab_subnet)", options.subnet)
+    refuse_subnet("--subnet-pool (consul_lab_subnet_pool)", options.subnet_pool)
+
+
+def _refuse_no_number(setting: str, given: object) -> None:
+    """Raise LabctlError (usage) for what an inventory may have in the place of a number."""
+    if type(given) is not int or not 0 <= given <= LARGEST_PORT:
+        raise LabctlError(
+            f"Cannot use {given!a:.60} for {_OF_INVENTORY[setting]}: it is a whole number from 0 to {LARGEST_PORT}.",
+            ExitCode.USAGE,
+        )
+
+
+def refuse_subnet(named_by: str, given: str | None) -> None:
+    """Raise LabctlError (usage) for a subnet that no lab can have; None is one that is not given."""
+    if given is None:
+        return
+    from labctl.portable import lab_subnets  # noqa: PLC0415 - most labs are given none
+
+    try:
+        lab_subnets.parse(str(given))
+    except ValueError as error:
+        raise LabctlError(f"Cannot use the addresses of {named_by}: {error}.", ExitCode.USAGE) from None
 
 
 def binary_sentence(source: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from labctl.flows.plan import (
     refuse_foreign,
     refuse_options,
     refuse_profile,
+    refuse_subnet,
     wanted_of,
 )
 from labctl.flows.play import note_lines, to_the_end
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 # At pace `teach` a waiting server says so 5 to 10 seconds after its start (raft_multiplier 5, timer in [T, 2T)).
 WAITING_SECONDS = 12.0
+SUBNET_POOL = "LABCTL_SUBNET_POOL"
 START_TASK = "Make the lab what it shall be"
 JOIN_TASK = "Join the servers and wait until the cluster is ready"
 START_ROLE = "consul_lab"
@@ -78,6 +81,8 @@ class Up:
         refuse_options(self.options)
         self._read_inventory()
         options = self.options
+        if options.subnet is None and options.subnet_pool is None:
+            refuse_subnet(SUBNET_POOL, os.environ.get(SUBNET_POOL) or None)
         lab = find_lab(self.client, options.lab)
         refuse_foreign(lab, options.owner)
         wanted = wanted_of(options, lab)

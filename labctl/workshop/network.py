@@ -5,10 +5,11 @@ from __future__ import annotations
 import zlib
 from ipaddress import IPv4Network
 
+from labctl.portable import lab_subnets
+
 SEAT_PREFIX = 28
 FIRST_SERVER = 2
 """Docker gives the first address of a network to the bridge."""
-_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 # Single labs have 10.213.0.0/16; workshops begin behind it, each with room for 256 seats.
 _DEFAULTS = IPv4Network("10.216.0.0/13")
 _DEFAULT_PREFIX = 20
@@ -23,14 +24,13 @@ def default(workshop: str) -> IPv4Network:
 
 def parse(text: str) -> IPv4Network:
     """Read a workshop's network. Raises ValueError with a sentence without its end."""
-    try:
-        found = IPv4Network(text)
-    except ValueError as error:
-        raise ValueError(f"`network` is no IPv4 network ({error})") from None
-    if not any(found.subnet_of(private) for private in _PRIVATE):
-        raise ValueError(
-            f"`network` is {found}, which is not private: take one in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
-        )
+    found = lab_subnets.network_of(text)
+    if found is None:
+        raise ValueError("`network` is no IPv4 network such as 10.216.0.0/20")
+    if str(found.network_address) != text.partition("/")[0]:
+        raise ValueError(f"`network` is no IPv4 network: the one that it is inside of begins at {found}")
+    if not lab_subnets.is_private(found):
+        raise ValueError(f"`network` is {found}, which is not private: take one in {lab_subnets.PRIVATE}")
     if found.prefixlen > SEAT_PREFIX:
         raise ValueError(f"`network` is {found}, which is too small: each seat takes a /{SEAT_PREFIX}")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,44 @@ def test_what_cannot_be_is_wrong_usage(options: UpOptions, says: str) -> None:
     assert caught.value.code is ExitCode.USAGE
 
 
+@pytest.mark.parametrize(
+    "subnet",
+    [
+        *("0.0.0.0/0", "224.0.0.0/28", "127.0.0.0/8", "169.254.0.0/16", "240.0.0.0/4", "8.8.8.0/24", "::/0"),
+        *("fd00::/64", "", "ten", "10.213.7.1/28", "10.213.7.0/29", "9" * 10_000),
+    ],
+)
+@pytest.mark.parametrize("option", ["subnet", "subnet_pool"])
+def test_addresses_that_no_lab_can_have_are_wrong_usage(option: str, subnet: str) -> None:
+    asked: dict[str, Any] = {option: subnet}
+    with pytest.raises(LabctlError, match=f"Cannot use the addresses of --{option.replace('_', '-')} ") as caught:
+        refuse_options(replace(ASKED, **asked))
+    assert caught.value.code is ExitCode.USAGE
+    assert len(caught.value.sentence) < 250
+
+
+@pytest.mark.parametrize("option", ["subnet", "subnet_pool"])
+def test_private_addresses_are_not_refused(option: str) -> None:
+    for subnet in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "10.213.7.16/28"):
+        asked: dict[str, Any] = {option: subnet}
+        refuse_options(replace(ASKED, **asked))
+
+
+@pytest.mark.parametrize("given", ["x", [1], {"a": 1}, True, 1.5, -1, 65536, 16**3000])
+def test_what_an_inventory_has_in_the_place_of_a_number_is_wrong_usage(given: object) -> None:
+    for option in ("servers", "http_port"):
+        with pytest.raises(LabctlError, match=r"consul_lab_(servers|http_port)|cannot have") as caught:
+            refuse_options(completed(ASKED, {f"consul_lab_{option}": given}))
+        assert caught.value.code is ExitCode.USAGE
+        assert len(caught.value.sentence) < 300
+
+
+def test_a_number_that_an_inventory_writes_as_a_text_is_one() -> None:
+    found = completed(ASKED, {"consul_lab_servers": "3", "consul_lab_http_port": "21000"})
+    refuse_options(found)
+    assert (found.servers, found.http_port) == (3, 21000)
+
+
 def test_what_can_be_is_not_refused() -> None:
     for servers in (None, 1, 3, 5, 7):
         refuse_options(replace(ASKED, servers=servers))
@@ -103,6 +142,7 @@ def test_what_the_user_did_not_ask_for_is_taken_from_the_inventory() -> None:
         "consul_image_version": "1.21.4",
         "consul_image_source": "registry",
         "consul_lab_subnet": "10.213.7.0/28",
+        "consul_lab_subnet_pool": "10.214.0.0/16",
         "consul_lab_owner": "somebody",
     }
     found = completed(replace(ASKED, servers=7), variables)
@@ -114,6 +154,7 @@ def test_what_the_user_did_not_ask_for_is_taken_from_the_inventory() -> None:
         version="1.21.4",
         image_source="registry",
         subnet="10.213.7.0/28",
+        subnet_pool="10.214.0.0/16",
     )
 
 

@@ -153,3 +153,16 @@ def test_an_image_of_another_digest_is_not_that_of_the_one_that_an_inventory_nam
     )
     pinned = image("1.8.7", "registry", DIGEST)
     assert "Consul 1.8.7" in would(tagged, pinned, inventory=tmp_path / "hosts.yml")[0]
+
+
+def test_a_pool_in_the_environment_that_no_lab_can_have_is_refused_where_it_is_used(
+    would: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABCTL_SUBNET_POOL", "0.0.0.0/0")
+    with pytest.raises(LabctlError, match=r"Cannot use the addresses of LABCTL_SUBNET_POOL: '0\.0\.0\.0/0'") as caught:
+        would()
+    assert caught.value.code is ExitCode.USAGE
+    assert would(subnet_pool="10.214.0.0/16")
+    assert would(subnet="10.214.7.0/28")
+    monkeypatch.setenv("LABCTL_SUBNET_POOL", "")
+    assert would()

@@ -15,21 +15,38 @@ PREFIX = 28
 RANKED = 4096
 # The bridge itself has the first address; servers follow it.
 FIRST_SERVER = 2
+PRIVATE = "10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
+_SHOWN = 40
 _PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
 
 def parse(text: str) -> ipaddress.IPv4Network:
     """Read a subnet. Raises ValueError with the end of a sentence."""
-    try:
-        network = ipaddress.IPv4Network(text)
-    except ValueError as error:
-        raise ValueError(f"{text!a} is not an IPv4 subnet ({error})") from error
+    shown = ascii(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+    network = network_of(text)
+    if network is None:
+        raise ValueError(f"{shown} is not an IPv4 subnet such as 10.213.7.0/28")
+    if str(network.network_address) != text.partition("/")[0]:
+        raise ValueError(f"{shown} is inside of a subnet, which begins at {network}")
     # Not `is_private`, which also holds loopback, link-local and the networks for documentation.
-    if not any(network.subnet_of(one) for one in _PRIVATE):
-        raise ValueError(f"{text!a} is not a private subnet: take one in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
+    if not is_private(network):
+        raise ValueError(f"{shown} is not a private subnet: take one in {PRIVATE}")
     if network.prefixlen > PREFIX:
-        raise ValueError(f"{text!a} is too small for a lab: a /{PREFIX} is the least")
+        raise ValueError(f"{shown} is too small for a lab: a /{PREFIX} is the least")
     return network
+
+
+def network_of(text: str) -> ipaddress.IPv4Network | None:
+    """The IPv4 network that an address and its prefix are in; None for any other text, of whatever length."""
+    try:
+        return ipaddress.IPv4Network(text, strict=False) if len(text) <= _SHOWN else None
+    except ValueError:
+        return None
+
+
+def is_private(network: ipaddress.IPv4Network) -> bool:
+    """Whether all of a network is in what everybody may use without asking (RFC 1918)."""
+    return any(network.subnet_of(one) for one in _PRIVATE)
 
 
 def candidates(lab: str, pool: ipaddress.IPv4Network) -> Iterator[ipaddress.IPv4Network]:
