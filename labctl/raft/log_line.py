@@ -15,6 +15,7 @@ from datetime import time as time_of_day
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from labctl.raft.durations import of_whole_seconds
 from labctl.raft.event import NOTHING
 
 if TYPE_CHECKING:
@@ -203,7 +204,8 @@ def _nearest(day: str | None, clock: str, near: datetime) -> datetime | None:
             years = [near.year + shift for shift in (-1, 0, 1)]
             dates = [date(year, month, int(day[4:])) for year in years if _is_day(year, month, int(day[4:]))]
         moments = [datetime.combine(one, time, near.tzinfo) for one in dates]
-        return min(moments, key=lambda one: abs(one - near), default=None)
+        nearest = min(moments, key=lambda one: abs(one - near), default=None)
+        return nearest if nearest is None or "." in clock else of_whole_seconds(nearest)
     except (ValueError, OverflowError):
         return None
 
@@ -214,9 +216,10 @@ def _is_day(year: int, month: int, day: int) -> bool:
 
 def _moment(stamp: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(stamp)
+        time = datetime.fromisoformat(stamp)
     except ValueError:
         return None
+    return time if time.microsecond or "." in stamp else of_whole_seconds(time)
 
 
 def _inner(module: str | None, message: str) -> tuple[str | None, str]:

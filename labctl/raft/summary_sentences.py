@@ -5,15 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from datetime import datetime
+from labctl.raft.durations import about, duration, elapsed, is_whole
 
+if TYPE_CHECKING:
     from labctl.raft.faults import Fault
     from labctl.raft.outage_tracker import Outage
     from labctl.raft.records import Election, Leadership, Refusal
     from labctl.raft.timers import Timers
 
-MILLISECOND = 0.001
 _CAUSES = {
     "heartbeat_timeout": "it had heard no leader in time",
     "election_timeout": "it had got no majority in time",
@@ -50,31 +49,6 @@ _FAULT_ENDS = {
 def listed(names: list[str]) -> str:
     """Write names as a sentence does: `a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def duration(seconds: float) -> str:
-    """Write a time as a person would say it: `350 ms`, `1.3 s`, `2 min 5 s`."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:  # noqa: PLR2004 - seconds of a minute
-        return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-
-
-def elapsed(start: datetime | None, end: datetime | None) -> str | None:
-    """Write the time between two stamps, no finer than they are: before Consul 1.7 they are whole seconds."""
-    if start is None or end is None:
-        return None
-    seconds = (end - start).total_seconds()
-    if start.microsecond or end.microsecond:
-        return duration(seconds) if seconds >= MILLISECOND else "less than 1 ms"
-    return f"about {seconds:.0f} s" if seconds else "less than 1 s"
-
-
-def offset(first: datetime, time: datetime) -> str:
-    """Write how long after the first event another one came, no finer than the stamps are."""
-    digits = 3 if first.microsecond or time.microsecond else 0
-    return f"{(time - first).total_seconds():+.{digits}f} s"
 
 
 def of_election(election: Election, timers: Timers | None = None) -> str:
@@ -121,8 +95,8 @@ def _waited(election: Election, timers: Timers | None) -> str:
     if election.waited is None:
         return ""
     # The stamp of its beginning has whole seconds where that of its end has.
-    whole = election.start is not None and not election.start.microsecond
-    waited = f"about {election.waited:.0f} s" if whole else _precise(election.waited)
+    whole = election.start is not None and is_whole(election.start)
+    waited = about(election.waited) if whole else _precise(election.waited)
     least = {"heartbeat_timeout": timers.heartbeat, "election_timeout": timers.election} if timers else {}
     timeout = least.get(election.cause)
     return f" ({waited}{f', of {timeout:g} to {2 * timeout:g} s' if timeout else ''})"

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from labctl.raft import summary_sentences
+from labctl.raft import durations, summary_sentences
 from labctl.raft.event_sentences import phrase
 from labctl.raft.story import Settled
 from labctl.story.spool import OFTEN
@@ -251,14 +251,14 @@ class _Drawing:
         if time is None:
             return ""
         self._first = self._first or time
-        return summary_sentences.offset(self._first, time)
+        return durations.offset(self._first, time)
 
     def _pause(self, time: datetime | None) -> str:
         before = next((event.time for _, event in reversed(self._rows) if event.time), None)
         if time is None or before is None:
             return ""
         seconds = (time - before).total_seconds()
-        return summary_sentences.duration(seconds) if seconds >= PAUSE_SECONDS else ""
+        return durations.duration(seconds) if seconds >= PAUSE_SECONDS else ""
 
     def picture(self, servers: list[str]) -> Picture:
         lanes = [Lane(name, LEFT + LANE // 2 + LANE * number) for number, name in enumerate(servers)]

@@ -6,7 +6,7 @@ import shutil
 import textwrap
 from typing import IO, TYPE_CHECKING, Any
 
-from labctl.raft import summary_sentences
+from labctl.raft import durations, summary_sentences
 from labctl.raft.event import OTHER
 from labctl.raft.event_sentences import phrase
 from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
@@ -14,7 +14,7 @@ from labctl.story.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from datetime import date, datetime
 
     from labctl.raft.event import Event
     from labctl.raft.story import Story
@@ -46,6 +46,7 @@ class StoryText:
         self._bar = sign("bar")
         self._longest = max((width(harmless(name)) for name in servers or []), default=0)
         self._first: datetime | None = None
+        self._day: date | None = None
 
     def write(self, story: Story, events: Iterator[Event], *, at_once: bool = False) -> None:
         """Write all of a story, with `at_once` each event as soon as it comes."""
@@ -74,6 +75,7 @@ class StoryText:
         self._longest = max(self._longest, width(server))
         blank = " " * (self._longest - width(server))
         name = paint_server(event.server, f"{server}{blank} {self._bar}", colour=self._colour)
+        self._date(event.time)
         front = self._front(event.time)
         if said is not None:
             self._out.write(f"{paint(front, 'dim', colour=self._colour)} {name} {harmless(said)}\n")
@@ -84,10 +86,20 @@ class StoryText:
     def _front(self, time: datetime | None) -> str:
         if time is None:
             return " " * (len("00:00:00 ") if self._columns >= WIDE else 0) + f"{'':>10}"
-        self._first = self._first or time
-        return (
-            f"{time:%H:%M:%S} " if self._columns >= WIDE else ""
-        ) + f"{summary_sentences.offset(self._first, time):>10}"
+        first = self._first = self._first or time
+        time = durations.on_the_clock_of(first.tzinfo, time)
+        return (f"{time:%H:%M:%S} " if self._columns >= WIDE else "") + f"{durations.offset(first, time):>10}"
+
+    def _date(self, time: datetime | None) -> None:
+        """Write the date where the day changes, as the clock shows it by which all times are told."""
+        if time is None:
+            return
+        first = self._first = self._first or time
+        date = durations.on_the_clock_of(first.tzinfo, time).date()
+        if date != self._day:
+            self._day = date
+            said = f"{date:%Y-%m-%d} ({durations.zone_of(first)})"
+            self._out.write(f"{paint(said, 'bold', colour=self._colour)}\n")
 
     def _sentences(self, title: str, sentences: Iterator[str]) -> None:
         for number, sentence in enumerate(sentences):

@@ -81,13 +81,5 @@ def test_a_reign_is_told_with_its_end(seconds: float | None, ended: str | None, 
     assert summary_sentences.of_leadership(Leadership("consul1", 4, BEGIN, until, ended)) == sentence  # type: ignore[arg-type]
 
 
-def test_a_time_is_told_no_finer_than_its_stamps() -> None:
-    whole = BEGIN.replace(microsecond=0)
-    assert summary_sentences.elapsed(whole, whole) == "less than 1 s"
-    assert summary_sentences.elapsed(whole, whole + timedelta(seconds=2)) == "about 2 s"
-    assert summary_sentences.elapsed(BEGIN, BEGIN) == "less than 1 ms"
-    assert summary_sentences.elapsed(None, BEGIN) is None
-
-
 def test_names_are_listed_as_a_sentence_does() -> None:
     assert [summary_sentences.listed(list(names)) for names in ("a", "ab", "abc")] == ["a", "a and b", "a, b and c"]

@@ -38,15 +38,26 @@ def json_of(path: Path) -> dict[str, Any]:
 
 def test_events_stand_in_columns_with_the_time_since_the_first() -> None:
     lines = text_of(DEMO, columns=140)
-    assert lines[0] == "01:29:04       +0 s consul1_1 │ is a follower, and knows no leader"
+    assert lines[0] == "2015-08-09 (UTC)"
+    assert lines[1] == "01:29:04       +0 s consul1_1 │ is a follower, and knows no leader"
     sentence = "consul1_1 stood in term 1 because it had heard no leader in time; it had 2 votes of 2 needed"
     assert lines[-4:] == [f"  {sentence}; it won after less than 1 s.", "", "Leaders", "  consul1_1 leads in term 1."]
 
 
 def test_a_narrow_terminal_loses_the_time_of_day_and_wraps_the_sentences() -> None:
     lines = text_of(DEMO, columns=50)
-    assert lines[0] == "      +0 s consul1_1 │ is a follower, and knows no leader"
+    assert lines[1] == "      +0 s consul1_1 │ is a follower, and knows no leader"
     assert max(map(len, lines[lines.index("Elections") :])) <= 50
+
+
+def test_the_date_stands_where_the_day_changes_and_every_time_is_of_one_zone(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    stamps = ("2024-01-08T23:59:59.900+0800", "2024-01-08T16:00:00.100Z", "2024-01-09T00:00:01+0800")
+    path.write_text("".join(f"{stamp} [INFO]  raft: election won: tally=2\n" for stamp in stamps), encoding="utf-8")
+    assert [line[:19] for line in text_of(path)[:5]] == [
+        "2024-01-08 (+08:00)", "23:59:59   +0.000 s", "2024-01-09 (+08:00)", "00:00:00   +0.200 s",
+        "00:00:01       +1 s",
+    ]  # fmt: skip
 
 
 def test_the_line_of_each_event_can_be_shown() -> None:
