@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .process_tree import POLL_SECONDS, in_group
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -81,6 +83,10 @@ def end(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             # Its leader may end at the first word while another of the group does not listen.
             process.wait(END_SECONDS)
+    # Who was killed takes a moment to be gone, and nobody is told of it but the parent, who is gone as well.
+    ends = time.monotonic() + END_SECONDS
+    while in_group(process.pid) and time.monotonic() < ends:
+        time.sleep(POLL_SECONDS)
 
 
 def _talk(process: subprocess.Popen[bytes], stdin: bytes, ends: float, most: int) -> tuple[bytes, bytes]:

@@ -8,34 +8,13 @@ import signal
 import time
 from pathlib import Path
 
+from labctl.portable.process_tree import alive, descendants
+
+__all__ = ["alive", "descendants", "end", "names"]
+
 POLL_SECONDS = 0.02
 # Who was killed goes at once, but for a machine that has no time for it.
 KILLED_SECONDS = 2.0
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below `pid`, from /proc; empty where there is no /proc (then signals reach only `pid`)."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            # The command's name may hold blanks and brackets; the parent is the second word behind it.
-            parent = int(entry.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.parent.name))
-    found: list[int] = []
-    level = [pid]
-    while level:
-        level = [child for parent in level for child in children.get(parent, [])]
-        found += level
-    return found
-
-
-def alive(pid: int) -> bool:
-    """Whether that process exists and is not a zombie."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return text.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
 def names(pid: int, word: str) -> bool:

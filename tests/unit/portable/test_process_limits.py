@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -55,6 +56,18 @@ def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(tmp_path:
         process_limits.run(shell(f"{deaf}sleep 1000 & echo $$ $! >{note}; while :; do sleep 1000; done"), 0.4)
     assert time.monotonic() - begun < 0.4 + 2 * process_limits.END_SECONDS + 2
     assert left(note) == []
+
+
+def test_who_returns_after_a_command_was_ended_leaves_nobody_of_it_behind(tmp_path: Path) -> None:
+    """Also of many, each of which the kernel ends a moment after it was told to: nobody waits for them any more."""
+    note = tmp_path / "pids"
+    script = f"trap '' TERM; for i in $(seq 150); do sleep 1000 & echo $! >>{note}; done; echo done; sleep 1000"
+    process = subprocess.Popen(shell(script), stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    with process.stdout:
+        process.stdout.readline()
+        process_limits.end(process)
+    assert [pid for pid in note.read_text(encoding="utf-8").split() if alive(int(pid))] == []
 
 
 def test_a_command_that_has_ended_while_something_of_it_holds_its_output_is_not_waited_for(tmp_path: Path) -> None:
