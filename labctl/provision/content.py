@@ -22,7 +22,7 @@ def content_root() -> Path:
 
 
 # Where Ansible looks for code that our playbooks name.
-_CODE = ("roles_path", "library", "module_utils", "filter_plugins", "action_plugins")
+_CODE = ("roles_path", "library", "module_utils", "filter_plugins", "action_plugins", "callback_plugins")
 
 
 def own_settings() -> dict[str, str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -343,6 +345,33 @@ def test_a_run_that_has_ended_is_not_interrupted(runner: FakeRunner, monkeypatch
     run = finished(runner, event("runner_on_ok", host="ada", res={}, **MAKE))
     run.interrupt()
     assert ended == []
+
+
+def test_ansible_ends_with_all_that_it_started_when_labctl_is_killed(tmp_path: Path) -> None:
+    note, play = tmp_path / "pid", tmp_path / "play.yml"
+    task = {"ansible.builtin.shell": f"echo $$ >{note}.new && mv {note}.new {note}; sleep 1000; true"}
+    play.write_text(json.dumps([{"hosts": "labs", "gather_facts": False, "tasks": [task]}]), encoding="utf-8")
+    run = f"PlaybookRun({str(play)!r}, of_this_machine('ada', {{}})).finish()"
+    imports = "from labctl.provision.inventory import of_this_machine; from labctl.provision.run import PlaybookRun"
+    with subprocess.Popen([sys.executable, "-c", f"{imports}; {run}"], start_new_session=True) as labctl:
+        try:
+            _wait(note.exists, 30)
+        finally:
+            family = processes.descendants(labctl.pid)
+            labctl.kill()
+    assert int(note.read_text(encoding="utf-8")) in family
+    try:
+        _wait(lambda: not any(processes.alive(one) for one in family), 10)
+    finally:
+        for one in filter(processes.alive, family):
+            os.kill(one, signal.SIGKILL)
+
+
+def _wait(is_so: Callable[[], bool], seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < ends, f"not so after {seconds:.0f} s"
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.15, 0.4])
