@@ -60,7 +60,7 @@ def _complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str)
     from labctl.show.style import harmless
 
     try:
-        found = labs.list_labs(client.connect().hurried(COMPLETION_SECONDS))
+        found = labs.list_labs(client.connect(COMPLETION_SECONDS).hurried(COMPLETION_SECONDS))
     except LabctlError:
         return []
     return [

@@ -105,35 +105,37 @@ class Client:
         return self._engine.get_files(container, path, doing="reading a lab's token")
 
 
-def connect() -> Client:
+def connect(within: float | None = None) -> Client:
     """A client of the engine that the docker command uses.
 
-    Whether an engine here answers shows with the first question. Raises LabctlError where one over SSH is not reached.
+    Whether an engine here answers shows with the first question. Raises LabctlError where one over SSH is not reached,
+    for whoever has so little time `within` so many seconds.
     """
     where = address() or ""
     if not where.startswith(SSH):
         return Client()
     from labctl.engine.ssh_words import address_of  # noqa: PLC0415 - only for another host
 
-    return connect_to(address_of(where))
+    return connect_to(address_of(where), within=within)
 
 
 def connect_within(seconds: float) -> Client:
     """The same for a command that gives up after so many seconds: an engine that hangs costs it hardly more."""
-    client, most = connect(), seconds + LATE_SECONDS
-    return client.hurried(most) if most < TIMEOUT_SECONDS else client
+    most = seconds + LATE_SECONDS
+    return connect(most).hurried(most) if most < TIMEOUT_SECONDS else connect()
 
 
-def connect_to(there: Address, name: str = "") -> Client:
+def connect_to(there: Address, name: str = "", within: float | None = None) -> Client:
     """A client of a Docker host over SSH, by its one connection. Raises LabctlError where it is not reached.
 
     Args:
         there: where it is.
         name: what it is called; its address by default.
+        within: how long that may take, in seconds, where it is less than usual.
     """
     from labctl.engine import reach  # noqa: PLC0415 - only for another host
 
-    connection = reach.connection(there, name)
+    connection = reach.connection(there, name, within)
     return Client(connection, connection.name)
 
 

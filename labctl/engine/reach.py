@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from labctl.engine.ssh_words import Address, Greeting
 
 # What ssh itself does not bound, such as a proxy that hangs or a login that is looked up for long.
-GREETING_SECONDS = 30.0
+GREETING_SECONDS = 20.0
 FORWARD_SECONDS = 15.0
 END_SECONDS = 3.0
 # A forwarded connection breaks a moment before ssh knows that all of them did.
@@ -45,12 +45,14 @@ class Connection(Place):
     Args:
         address: where it is.
         name: what it is called in what labctl says; its address by default.
+        within: how long it may take until it is there, in seconds, where it is less than usual.
 
     Raises:
         LabctlError: it was not reached, or Docker is not to be had there.
     """
 
-    def __init__(self, address: Address, name: str = "") -> None:
+    def __init__(self, address: Address, name: str = "", within: float | None = None) -> None:
+        self._patience = GREETING_SECONDS if within is None else min(within, GREETING_SECONDS)
         self.address = address
         self.name = name or address.url
         self._lock = threading.Lock()
@@ -166,7 +168,7 @@ class Connection(Place):
     def _greeted(self, process: subprocess.Popen[bytes], out: IO[bytes]) -> Greeting:
         """Wait for what the script on the Docker host says. Raises LabctlError."""
         instead = ""
-        for line in _lines(out, time.monotonic() + GREETING_SECONDS):
+        for line in _lines(out, time.monotonic() + self._patience):
             if found := ssh_words.greeting(line):
                 return found
             instead = line.strip() or instead
@@ -175,7 +177,7 @@ class Connection(Place):
         except subprocess.TimeoutExpired:
             process.terminate()
             process.wait()
-            raise ssh_words.not_connected(self.name, self.address, f"nothing within {GREETING_SECONDS:.0f} s") from None
+            raise ssh_words.not_connected(self.name, self.address, f"nothing within {self._patience:.0f} s") from None
         # A login that may run nothing says so on standard output.
         raise ssh_words.not_connected(self.name, self.address, self._told().strip() or instead)
 
@@ -264,8 +266,10 @@ _OPENING: dict[Address, threading.Lock] = {}
 _ALL = threading.Lock()
 
 
-def connection(address: Address, name: str = "") -> Connection:
-    """The connection to that Docker host: the one that is open, or a new one. Raises LabctlError.
+def connection(address: Address, name: str = "", within: float | None = None) -> Connection:
+    """The connection to that Docker host: the one that is open, or a new one, `within` so many seconds.
+
+    Raises LabctlError.
 
     A host that lets one wait delays no other.
     """
@@ -277,5 +281,5 @@ def connection(address: Address, name: str = "") -> Connection:
             return there
         if there is not None:
             there.close()
-        _OPEN[address] = Connection(address, name)
+        _OPEN[address] = Connection(address, name, within)
         return _OPEN[address]

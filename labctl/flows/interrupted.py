@@ -15,7 +15,7 @@ def state_in_a_sentence(name: str | None) -> str:
     if name is None:
         return "Interrupted: `labctl ls` shows what is there, and the next `labctl up` or `labctl down` puts it right."
     try:
-        client = engine.connect().hurried(SECONDS)
+        client = engine.connect(SECONDS).hurried(SECONDS)
         lab = find_lab(client, name)
         rest = lab is None and name in leftovers(client)
     except LabctlError:

@@ -52,7 +52,7 @@ def values(items: list[CompletionItem]) -> list[str]:
 
 def test_a_shell_completes_labs_and_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = FakeEngine([*stand_in.lab("ada"), *stand_in.lab("eve")])
-    monkeypatch.setattr("labctl.engine.client.connect", lambda: engine)
+    monkeypatch.setattr("labctl.engine.client.connect", lambda *_: engine)
     context = click.Context(click.Command("x"))
     argument = click.Argument(["lab"])
     assert values(options._complete_lab(context, argument, "")) == ["ada", "eve"]
@@ -61,7 +61,7 @@ def test_a_shell_completes_labs_and_servers(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_without_an_engine_a_shell_completes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect() -> NoReturn:
+    def connect(_within: float) -> NoReturn:
         raise LabctlError("no engine")
 
     monkeypatch.setattr("labctl.engine.client.connect", connect)
@@ -73,6 +73,6 @@ def test_a_shell_is_offered_no_name_that_is_none_and_no_words_that_it_would_obey
 ) -> None:
     evil = "x\x1b[2J\n`id`"
     engine = FakeEngine([*stand_in.lab("ada", labels={"raft-labctl.owner": evil}), *stand_in.lab(evil)])
-    monkeypatch.setattr("labctl.engine.client.connect", lambda: engine)
+    monkeypatch.setattr("labctl.engine.client.connect", lambda *_: engine)
     (found,) = options._complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "")
     assert (found.value, found.help) == ("ada", "3 servers, of x\\x1b[2J\\n`id`")

@@ -145,7 +145,7 @@ def test_a_host_that_lets_one_wait_delays_no_other(ssh: FakeSsh, monkeypatch: py
     assert ssh
     begun, other_is_there = threading.Event(), threading.Event()
 
-    def slow(one: Address, name: str = "") -> str:
+    def slow(one: Address, name: str, _within: float | None) -> str:
         if one == ROOM:
             begun.set()
             assert other_is_there.wait(20)
@@ -244,6 +244,18 @@ def test_a_host_that_says_nothing_is_given_up(ssh: FakeSsh, monkeypatch: pytest.
     ssh.greets("")
     monkeypatch.setattr(reach, "GREETING_SECONDS", 0.5)
     assert "The Docker host ssh://ada@room was not reached: nothing within 0 s" in sentence()
+
+
+def test_a_host_that_says_nothing_costs_a_command_hardly_more_than_the_time_it_has(
+    ssh: FakeSsh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh.greets("")
+    monkeypatch.setattr(client, "LATE_SECONDS", 0.5)
+    monkeypatch.setenv("DOCKER_HOST", "ssh://ada@room")
+    begun = time.monotonic()
+    with pytest.raises(LabctlError, match="The Docker host ssh://ada@room was not reached: nothing within 1 s"):
+        client.connect_within(0.1)
+    assert time.monotonic() - begun < 3
 
 
 def test_without_the_program_it_is_named(tmp_path: Path, ssh: FakeSsh, monkeypatch: pytest.MonkeyPatch) -> None:

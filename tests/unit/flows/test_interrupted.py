@@ -15,7 +15,7 @@ from tests.unit.slow_servers import SlowServer, short_folder
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
-    monkeypatch.setattr("labctl.engine.client.connect", lambda: fake)
+    monkeypatch.setattr("labctl.engine.client.connect", lambda *_: fake)
     return fake
 
 

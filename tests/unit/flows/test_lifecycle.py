@@ -60,7 +60,7 @@ def told() -> Told:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine(stand_in.lab("ada"))
-    monkeypatch.setattr("labctl.engine.client.connect", lambda: fake)
+    monkeypatch.setattr("labctl.engine.client.connect", lambda *_: fake)
     return fake
 
 
