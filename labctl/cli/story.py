@@ -17,8 +17,8 @@ from labctl.errors import ExitCode, LabctlError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from labctl.raft.event import Event
-    from labctl.raft.story import Story
+    from labctl.raft.collection import Record
+    from labctl.raft.timers import Timers
 
 FORMATS = ("text", "json", "svg", "html", "mermaid")
 DRAWN = FORMATS[2:]
@@ -84,18 +84,17 @@ def story_command(
         owner=viewer(),
     )
     files.refuse_input(output, source.files)
-    if election:
-        story, events = flow.of_one_election(source, election)
-    else:
-        story, events = flow.of_everything(source, begin)
+    records = flow.of_one_election(source, election) if election else source.records(begin)
     with _opened(output, at_once=follow) as out:
         if as_json or form == "json":
-            write = json_view.write_stream if follow else json_view.write_document
-            write(story, events, out)
+            if follow:
+                json_view.write_stream(records, out)
+            else:
+                json_view.write_document(records, out, source.timers)
         elif form != "text":
-            out.write(_drawn(form, story, events))
+            out.write(_drawn(form, records, source.timers))
         else:
-            StoryText(out, source.servers, lines=lines).write(story, events, at_once=follow)
+            StoryText(out, source.servers, lines=lines, timers=source.timers).write(records, at_once=follow)
 
 
 @contextlib.contextmanager
@@ -114,9 +113,9 @@ def _opened(output: Path | None, *, at_once: bool) -> Iterator[IO[str]]:
             raise LabctlError(f"{output} could not be written: {error.strerror}.") from error
 
 
-def _drawn(form: str, story: Story, events: Iterable[Event]) -> str:
+def _drawn(form: str, records: Iterable[Record], timers: Timers | None) -> str:
     """A story as a picture of that format."""
     from labctl.story import mermaid_view, page_view
 
     make = {"svg": page_view.svg, "html": page_view.html, "mermaid": mermaid_view.mermaid}[form]
-    return make(story, events)
+    return make(records, timers)

@@ -23,19 +23,18 @@ from labctl.flows.ending import Ending, sentence_of, undisturbed
 from labctl.flows.plan import refuse_foreign
 from labctl.flows.reports import refuse_unwritable, save
 from labctl.flows.settled import LOOK_SECONDS, settled
+from labctl.raft.records import Leadership
 from labctl.show.chaos_json import history_text
 from labctl.show.steps import SilentSteps
-from labctl.story.source import of_everything, of_lines
-from labctl.story.spool import OFTEN
+from labctl.story.source import of_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from labctl.chaos.history import Final, Operation
     from labctl.engine.client import Client as Docker
     from labctl.engine.labs import Lab
-    from labctl.raft.records import Leadership
     from labctl.show.steps import Steps
 
 # Clients go on for a moment in the lab that is ready again, so that the report shows how it recovered.
@@ -301,24 +300,18 @@ def _who_led(
 
 def _leaderships(docker: Docker, lab: Lab, began: datetime, seconds: float) -> tuple[LeadershipSpan, ...]:
     """Who led when, out of the servers' logs."""
-    story, told = of_everything(of_lines(lab, logs.read(docker, list(lab.servers))))
-    leaderships: list[LeadershipSpan] = []
-    for number, _ in enumerate(told):
-        if not number % OFTEN:
-            # A log may be of many days: what is over in it is let go, but for this run's.
-            leaderships += _within(story.take().leaders, began, seconds)
-    return (*leaderships, *_within(story.leaders, began, seconds))
+    told = of_lines(lab, logs.read(docker, list(lab.servers))).records()
+    # A log may be of many days: what is not of this run is let go at once.
+    return tuple(_within((one for one in told if isinstance(one, Leadership)), began, seconds))
 
 
-def _within(leaders: Iterable[Leadership], began: datetime, seconds: float) -> list[LeadershipSpan]:
+def _within(leaders: Iterable[Leadership], began: datetime, seconds: float) -> Iterator[LeadershipSpan]:
     ended = began + timedelta(seconds=seconds)
-    return [
-        LeadershipSpan(
-            one.server,
-            one.term,
-            max((one.since - began).total_seconds(), 0.0),
-            min(((one.until or ended) - began).total_seconds(), seconds),
-        )
-        for one in leaders
-        if one.since is not None and one.since < ended and (one.until or ended) > began
-    ]
+    for one in leaders:
+        if one.since is not None and one.since < ended and (one.until or ended) > began:
+            yield LeadershipSpan(
+                one.server,
+                one.term,
+                max((one.since - began).total_seconds(), 0.0),
+                min(((one.until or ended) - began).total_seconds(), seconds),
+            )

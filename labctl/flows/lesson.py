@@ -9,13 +9,13 @@ from labctl.engine.logs import Follower
 from labctl.raft import summary_sentences
 from labctl.raft.event_sentences import phrase
 from labctl.raft.reader import read_line
+from labctl.raft.records import Election
 from labctl.raft.story import Story
 from labctl.raft.timers import timers_of
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
-    from labctl.raft.records import Election
     from labctl.show.steps import Steps
 
 WAITING = "no_known_peers"
@@ -54,7 +54,7 @@ class Lesson:
         self._steps = steps
         self._follower = Follower(client, servers, since=since)
         self._waiting: set[str] = set()
-        self._story = Story(timers=timers_of(lab.raft_multiplier))
+        self._story, self._timers = Story(), timers_of(lab.raft_multiplier)
         for server in servers:
             self._story.names.add(server.name, server.address)
         self._number = 0
@@ -77,7 +77,7 @@ class Lesson:
 
     def _settle(self) -> None:
         """Keep the last election that was won, and let go of the rest: somebody may wait for hours."""
-        won = [one for one in self._story.take().elections if one.outcome == "won"]
+        won = [one for one in self._story.take() if isinstance(one, Election) and one.outcome == "won"]
         self._won = won[-1] if won else self._won
 
     def show_waiting(self, seconds: float) -> None:
@@ -93,4 +93,4 @@ class Lesson:
         self._story.finish()
         self._settle()
         if self._won is not None:
-            self._steps.note(summary_sentences.of_election(self._won, self._story.timers))
+            self._steps.note(summary_sentences.of_election(self._won, self._timers))

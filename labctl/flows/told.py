@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from labctl.engine import logs
+from labctl.raft.event import Event
 from labctl.raft.failover import timeline_of
 from labctl.raft.reader import read_line
-from labctl.story.source import of_everything, of_lines
+from labctl.story.source import of_lines
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
-    from labctl.raft.event import Event
     from labctl.raft.failover import FailoverTimeline
 
 
@@ -31,7 +31,8 @@ def told_by_logs(client: Client, lab: Lab, lost: Container[str], since: datetime
     """
     others = tuple(one for one in lab.servers if one.name not in lost)
     lines = logs.read(client, list(others), since=(since - timedelta(seconds=1)).timestamp())
-    _, events = of_everything(of_lines(replace(lab, servers=others), lines))
+    records = of_lines(replace(lab, servers=others), lines).records()
+    events = (one for one in records if isinstance(one, Event))
     return timeline_of(sorted(map(_at_its_own_time, events), key=_when), since)
 
 

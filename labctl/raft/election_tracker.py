@@ -22,14 +22,13 @@ class ElectionTracker:
     Args:
         names: who is who.
         is_over: whether what ended at a time is left out of the story.
-
-    Attributes:
-        elections: those that are settled, in the order in which they began.
+        settled: takes those that are settled, in the order in which they began.
     """
 
-    def __init__(self, names: Names, is_over: Callable[[datetime | None], bool]) -> None:
-        self.elections: list[Election] = []
-        self._names, self._is_over = names, is_over
+    def __init__(
+        self, names: Names, is_over: Callable[[datetime | None], bool], settled: Callable[[Election], None]
+    ) -> None:
+        self._names, self._is_over, self._tell = names, is_over, settled
         self._open: deque[Election] = deque()
         self._settled: deque[Election] = deque(maxlen=UNSETTLED)
 
@@ -63,11 +62,6 @@ class ElectionTracker:
         while self._open:
             self._settle_oldest()
 
-    def take(self) -> list[Election]:
-        """Take out what will not change any more."""
-        elections, self.elections = self.elections, []
-        return elections
-
     def _settle_oldest(self) -> None:
         election = self._open.popleft()
         if election.outcome is None or election.refusals:
@@ -77,7 +71,7 @@ class ElectionTracker:
         election.votes = [self._names(one) or one for one in election.votes]
         self._settled.append(election)
         if not self._is_over(election.end):
-            self.elections.append(election)
+            self._tell(election)
 
 
 def _are_rivals(one: Election, other: Election) -> bool:

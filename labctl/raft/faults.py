@@ -116,14 +116,11 @@ class Faults:
 
     Args:
         is_over: whether what ended at a time is left out of the story.
-
-    Attributes:
-        faults: those that are over, in the order in which they began.
+        settled: takes those that are over, in the order in which they began.
     """
 
-    def __init__(self, is_over: Callable[[datetime | None], bool]) -> None:
-        self.faults: list[Fault] = []
-        self._is_over = is_over
+    def __init__(self, is_over: Callable[[datetime | None], bool], settled: Callable[[Fault], None]) -> None:
+        self._is_over, self._settled = is_over, settled
         self._open: dict[str, _Open] = {}
 
     def begin(self, event: Event) -> None:
@@ -178,16 +175,11 @@ class Faults:
         for name in list(self._open):
             self._settle(name, end)
 
-    def take(self) -> list[Fault]:
-        """Take out what will not change any more."""
-        faults, self.faults = self.faults, []
-        return faults
-
     def _settle(self, name: str, reached: datetime | None) -> None:
         one = self._open.pop(name)
         one.settle(reached)
         if one.fault.lasts or not self._is_over(one.fault.until or one.fault.since):
-            self.faults.append(one.fault)
+            self._settled(one.fault)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from labctl.raft.outage_tracker import OutageTracker
@@ -37,10 +38,7 @@ class LeadershipTracker:
         names: who is who.
         is_over: whether what ended at a time is left out of the story.
         last: when a server last said something.
-
-    Attributes:
-        leaderships: in the order in which they began.
-        outages: in the order in which they ended.
+        settled: takes leaderships in the order in which they began, and outages in that in which they ended.
     """
 
     def __init__(
@@ -48,9 +46,10 @@ class LeadershipTracker:
         names: Names,
         is_over: Callable[[datetime | None], bool],
         last: Callable[[str], datetime | None],
+        settled: Callable[[Leadership | Outage], None],
     ) -> None:
-        self.leaderships: list[Leadership] = []
-        self.outages: list[Outage] = []
+        self._settled = settled
+        self._waiting: deque[Leadership] = deque()
         self._names, self._is_over, self._last = names, is_over, last
         self._open: dict[str, OpenLeadership] = {}
         self._begun = 0
@@ -74,7 +73,7 @@ class LeadershipTracker:
         self._begun += 1
         self._newest = server
         self._open[server] = OpenLeadership(self._begun, leadership)
-        self.leaderships.append(leadership)
+        self._waiting.append(leadership)
         oldest = next(iter(self._open))
         if self._begun - self._open[oldest].number > UNSETTLED:
             self.end(oldest, self._last(oldest), "silent")
@@ -87,22 +86,30 @@ class LeadershipTracker:
         one.leadership.until, one.leadership.ended_by = time, by
         if by == "quorum_lost":
             one.leadership.without_majority = one.contact.without_majority(needed)
-        if self._is_over(time):
-            self.leaderships.remove(one.leadership)
         if one.number == self._begun:
             # When a leader fell silent, nobody knows: its last line may be hours older.
             self._vacant = time if by != "silent" else None
-        self._tell(one.contact.end(time, self._names))
+        self._tell_outages(one.contact.end(time, self._names))
+        self._tell_ended()
 
     def reach(self, event: Event) -> None:
         """Take in what a server says of its contact with another; it counts while it leads."""
         one = self._open.get(event.server)
         outage = one.contact.take(event, self._names) if one else None
         if outage is not None:
-            self._tell([outage])
+            self._tell_outages([outage])
 
-    def _tell(self, outages: list[Outage]) -> None:
-        self.outages += [one for one in outages if not self._is_over(one.until)]
+    def _tell_outages(self, outages: list[Outage]) -> None:
+        for one in outages:
+            if not self._is_over(one.until):
+                self._settled(one)
+
+    def _tell_ended(self) -> None:
+        """Tell what has ended, but nothing before what began earlier and goes on."""
+        while self._waiting and self._waiting[0].ended_by is not None:
+            one = self._waiting.popleft()
+            if not self._is_over(one.until):
+                self._settled(one)
 
     def finish(self) -> None:
         """The log has ended: who still leads is the last one; a leader before it fell silent."""
@@ -111,13 +118,9 @@ class LeadershipTracker:
             if newest > one.number:
                 self.end(server, self._last(server), "silent")
             else:
-                self.outages += one.contact.end(None, self._names, leads=True)
+                self._tell_outages(one.contact.end(None, self._names, leads=True))
         self._open.clear()
-
-    def take(self) -> tuple[list[Leadership], list[Outage]]:
-        """Take out what will not change any more."""
-        going_on = next((at for at, one in enumerate(self.leaderships) if one.ended_by is None), len(self.leaderships))
-        over = going_on if self._open else len(self.leaderships)
-        leaderships, self.leaderships = self.leaderships[:over], self.leaderships[over:]
-        outages, self.outages = self.outages, []
-        return leaderships, outages
+        for leadership in self._waiting:
+            if leadership.ended_by is None or not self._is_over(leadership.until):
+                self._settled(leadership)
+        self._waiting.clear()

@@ -7,8 +7,9 @@ only the last few elections and leaderships are needed for what comes next.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
+from labctl.raft.collection import Conclusion
 from labctl.raft.election_tracker import ElectionTracker
 from labctl.raft.event import OTHER, Event
 from labctl.raft.faults import Faults
@@ -24,22 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
+    from labctl.raft.collection import Record
     from labctl.raft.faults import Fault
     from labctl.raft.outage_tracker import Outage
     from labctl.raft.records import Cause, EndedBy, Leadership
-    from labctl.raft.timers import Timers
 
 TRANSFER_SECONDS = 10.0
 """How long a transfer of leadership may take: the longest election timeout that Consul can be given."""
-
-
-class Settled(NamedTuple):
-    """What will not change any more; the names are those of the story's own lists."""
-
-    elections: list[Election]
-    leaders: list[Leadership]
-    outages: list[Outage]
-    faults: list[Fault]
 
 
 Role = Literal["follower", "candidate", "leader"]
@@ -87,17 +79,45 @@ class _Server:
     last: datetime | None = None
 
 
+def records(
+    events: Iterable[Event],
+    *,
+    since: datetime | None = None,
+    names: Names | None = None,
+    reached: Callable[[], datetime | None] = lambda: None,
+) -> Iterator[Record]:
+    """Tell a story: each event, and behind it what is settled by it; a `Conclusion` is the last.
+
+    Args:
+        events: in order of time.
+        since: what was over by then is left out; terms and names are still known from it.
+        names: who is who, as far as it is known beforehand.
+        reached: how far the log goes, asked when the last event was told; None where nothing is known but the events.
+    """
+    story = Story(since, names, reached)
+    begun = since is None
+    for event in events:
+        told = story.tell(event)
+        begun = begun or (event.time is not None and since is not None and event.time >= since)
+        if begun:
+            yield told
+        if story.settled:
+            yield from story.take()
+    story.finish()
+    yield from story.take()
+    yield Conclusion(story.servers, story.unparsed)
+
+
 class Story:
-    """What happened. Feed it events in their order with `tell`, then `finish`.
+    """What happened, as it becomes known: feed it events in their order with `tell`, then `finish`.
 
     Args:
         since: elections, leaderships and outages that were over by then are left out.
-        timers: what the servers' timers were set to, where that is known.
         names: who is who, as far as it is known beforehand.
         reached: how far the log goes; None where nothing is known but the events.
 
     Attributes:
-        timers: as given.
+        settled: what will not change any more, in the order in which it settled, until it is taken.
         unparsed: lines of a Raft module that no rule knew.
         names: who is who.
     """
@@ -105,18 +125,20 @@ class Story:
     def __init__(
         self,
         since: datetime | None = None,
-        timers: Timers | None = None,
         names: Names | None = None,
         reached: Callable[[], datetime | None] = lambda: None,
     ) -> None:
-        self.timers = timers
+        self.settled: list[Election | Leadership | Outage | Fault] = []
         self.unparsed = 0
         self.names = Names() if names is None else names
         self._since = since
         self._servers: dict[str, _Server] = {}
-        self._campaigns = ElectionTracker(self.names, self._is_over)
-        self._leaderships = LeadershipTracker(self.names, self._is_over, lambda server: self._servers[server].last)
-        self._faults = Faults(self._is_over)
+        settle = self._settle
+        self._elections = ElectionTracker(self.names, self._is_over, settle)
+        self._leaderships = LeadershipTracker(
+            self.names, self._is_over, lambda server: self._servers[server].last, settle
+        )
+        self._faults = Faults(self._is_over, settle)
         self._reached = reached
         self._last: datetime | None = None
         self._won: int | None = None
@@ -160,11 +182,6 @@ class Story:
         """The servers whose logs were read."""
         return sorted(self._servers)
 
-    def told(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Tell all events, one after the other, then finish."""
-        yield from map(self.tell, events)
-        self.finish()
-
     def tell(self, event: Event) -> Event:
         """Take in the next event. Returns it with its term where that can be inferred, and its peer by name."""
         if event.time is not None and (self._last is None or event.time > self._last):
@@ -189,44 +206,19 @@ class Story:
             return self._told(event, None)
         return self._told(event, term if term is not None else server.term)
 
-    @property
-    def elections(self) -> list[Election]:
-        """The campaigns that are settled, in the order in which they began."""
-        return self._campaigns.elections
-
-    @property
-    def leaders(self) -> list[Leadership]:
-        """LeadershipTracker, in the order in which they began."""
-        return self._leaderships.leaderships
-
-    @property
-    def outages(self) -> list[Outage]:
-        """Which server a leader could not reach, in the order in which they ended."""
-        return self._leaderships.outages
-
-    @property
-    def faults(self) -> list[Fault]:
-        """What was broken on purpose, in the order in which it began."""
-        return self._faults.faults
-
-    def take(self) -> Settled:
+    def take(self) -> list[Election | Leadership | Outage | Fault]:
         """Take out what will not change any more: a log without end has millions of elections."""
-        return Settled(self._campaigns.take(), *self._leaderships.take(), self._faults.take())
+        settled, self.settled = self.settled, []
+        return settled
 
-    def only(self, election: Election) -> None:
-        """Leave out all but one election and what followed from it: the leadership of its term."""
-        self._campaigns.elections = [election]
-        mine = (election.candidate, election.term)
-        self._leaderships.leaderships = [one for one in self.leaders if (one.server, one.term) == mine]
-        self._leaderships.outages = [one for one in self.outages if (one.leader, one.term) == mine]
-        begin, end = election.start, election.end
-        self._faults.faults = [one for one in self.faults if one.overlaps(begin, end)]
+    def _settle(self, record: Election | Leadership | Outage | Fault) -> None:
+        self.settled.append(record)
 
     def finish(self) -> None:
         """Settle what is open: the log has ended."""
         self._end_killed()
         self._leaderships.finish()
-        self._campaigns.finish()
+        self._elections.finish()
         self._faults.finish(self._end)
 
     # -- terms -----------------------------------------------------------------------------------------------
@@ -256,7 +248,7 @@ class Story:
         own = max(server.term or 0, self._won or 0)
         if own == 0 and not self._from_the_beginning:
             return None, None
-        for one in self._campaigns.of_others(server.name):
+        for one in self._elections.of_others(server.name):
             if one.term is not None and not _unheard(one, server.name, event.time):
                 own = max(own, one.term)
         return own + 1, "inferred"
@@ -287,7 +279,7 @@ class Story:
         server.role, server.cause, server.election, server.ending = "candidate", "unknown", election, None
         server.timer, server.waited = event.time, None
         server.stood_before, server.stood = server.stood, event.time
-        self._campaigns.begin(election)
+        self._elections.begin(election)
         if term is not None and event.term is None:
             server.term = term
         return term
@@ -324,7 +316,7 @@ class Story:
         if election is None:
             # The log begins in the middle of a campaign.
             election = server.election = Election(server.name, event.term, event.term_source, "unknown", None)
-            self._campaigns.begin(election)
+            self._elections.begin(election)
         election.tally = number_of(event.values.get("tally")) or election.tally
         election.outcome, election.end = "won", event.time
         self._won = max(self._won or 0, election.term or 0)
@@ -377,7 +369,7 @@ class Story:
         if event.event == "newer_term_seen_on_vote":
             # What it says of itself is of the old term, what comes next of the new one.
             term = term if term is not None else server.term
-            server.term = max(server.term or 0, self._campaigns.newest_term()) or None
+            server.term = max(server.term or 0, self._elections.newest_term()) or None
         if event.event == "quorum_lost_stepdown":
             self._end_leadership(server, event.time, "quorum_lost")
         return term
@@ -426,7 +418,7 @@ class Story:
             if server.election and server.election.term is None and event.term is not None:
                 # It has voted for itself, so that is the term in which it stands.
                 server.election.term, server.election.term_source = event.term, "inferred"
-            for one in self._campaigns.asking(server.name, event.term):
+            for one in self._elections.asking(server.name, event.term):
                 one.refuse(server.name, ALREADY_VOTED)
             return event.term
         candidate = self._servers.get(self.names.server(event.peer) or "")
@@ -437,10 +429,10 @@ class Story:
 
     def _with_candidates(self, event: Event) -> Event:
         """Add to a refusal whom it refused, and whom the server had voted for: the line does not say."""
-        asking = self._campaigns.asking(event.server, event.term)
+        asking = self._elections.asking(event.server, event.term)
         if len(asking) != 1:
             return event
-        voted_for = self._campaigns.voted_for(event.server, event.term)
+        voted_for = self._elections.voted_for(event.server, event.term)
         values = {**event.values, "voted_for": voted_for} if voted_for else event.values
         return event._replace(peer=asking[0].candidate, values=values)
 

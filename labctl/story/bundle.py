@@ -80,8 +80,7 @@ def _add(bundle: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> N
 def _write_story(file: IO[bytes], lab: Lab, lines: Kept) -> None:
     out = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
     source = replace(flow.of_lines(lab, lines), reached=lambda: lines.last.when if lines.last else None)
-    story, events = flow.of_everything(source)
-    json_view.write_document(story, events, out)
+    json_view.write_document(source.records(), out, source.timers)
     out.flush()
     out.detach()
 

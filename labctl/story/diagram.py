@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from labctl.raft import durations, summary_sentences
+from labctl.raft.collection import Conclusion
+from labctl.raft.event import Event
 from labctl.raft.event_sentences import phrase
-from labctl.raft.story import Settled
-from labctl.story.spool import OFTEN
+from labctl.raft.faults import Fault
+from labctl.raft.outage_tracker import Outage
+from labctl.story.text_view import TITLES, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from labctl.raft.event import Event
-    from labctl.raft.faults import Fault
-    from labctl.raft.story import Story
+    from labctl.raft.collection import Record
+    from labctl.raft.timers import Timers
 
+_Kind = TypeVar("_Kind")
 Role = Literal["follower", "candidate", "leader"]
 Meaning = Literal["request", "grant", "refusal"]
 
@@ -153,36 +156,33 @@ class Picture:
         return (self.rows[-1].y if self.rows else TOP) + 2 * ROW
 
 
-def picture_of(story: Story, events: Iterable[Event]) -> Picture:
-    """Lay out a story; `events` are read to their end, and what is settled by then is taken out of it."""
-    drawn, said = _Drawing(), _Said()
-    for number, event in enumerate(events):
-        drawn.add(event)
-        if not number % OFTEN:
-            said.add(story.take())
-    said.add(Settled(story.elections, story.leaders, story.outages, story.faults))
-    picture = drawn.picture(story.servers)
+def picture_of(records: Iterable[Record], timers: Timers | None = None) -> Picture:
+    """Lay out a story."""
+    drawn, said, servers = _Drawing(), _Said(), []
+    for record in records:
+        if isinstance(record, Event):
+            drawn.add(record)
+        elif isinstance(record, Conclusion):
+            servers = record.servers
+        else:
+            said.add(record)
+    picture = drawn.picture(servers)
     picture.bands = [
         *(
             band
-            for one in said.first.faults
+            for one in said.first(Fault)
             for name in one.servers
             for band in drawn.band("fault", name, one.since, _end_of(one), summary_sentences.of_fault(one), picture)
         ),
         *(
             band
-            for one in said.first.outages
+            for one in said.first(Outage)
             for band in drawn.band(
                 "outage", one.server, one.since, one.until, summary_sentences.of_outage(one), picture
             )
         ),
     ]
-    picture.sentences = {
-        "Elections": said.of("elections", lambda one: summary_sentences.of_election(one, story.timers)),
-        "Leaders": said.of("leaders", lambda one: summary_sentences.of_leadership(one, story.timers)),
-        "Out of reach": said.of("outages", summary_sentences.of_outage),
-        "On purpose": said.of("faults", summary_sentences.of_fault),
-    }
+    picture.sentences = {title: said.of(kind, sentences(timers)[kind]) for kind, title in TITLES.items()}
     return picture
 
 
@@ -190,21 +190,24 @@ class _Said:
     """The first of each kind that a story tells; of the others only how many there are."""
 
     def __init__(self) -> None:
-        self.first = Settled([], [], [], [])
-        self._more: Counter[str] = Counter()
+        self._first: dict[type, list[Any]] = {kind: [] for kind in TITLES}
+        self._more: Counter[type] = Counter()
 
-    def add(self, settled: Settled) -> None:
-        for kind, all_of_it in settled._asdict().items():
-            kept = getattr(self.first, kind)
-            room = MOST_SENTENCES - len(kept)
-            kept += all_of_it[:room]
-            self._more[kind] += max(len(all_of_it) - room, 0)
+    def add(self, record: Record) -> None:
+        kept = self._first[type(record)]
+        if len(kept) < MOST_SENTENCES:
+            kept.append(record)
+        else:
+            self._more[type(record)] += 1
 
-    def of(self, kind: str, told: Callable[[Any], str]) -> list[str]:
+    def first(self, kind: type[_Kind]) -> list[_Kind]:
+        return self._first[kind]
+
+    def of(self, kind: type, told: Callable[[Any], str]) -> list[str]:
         """A sentence for each, and one for those that are not told."""
         more = self._more[kind]
         rest = [f"And {more} more, which are not told here: as text or JSON the story has all of them."]
-        return [*map(told, getattr(self.first, kind)), *(rest if more else [])]
+        return [*map(told, self._first[kind]), *(rest if more else [])]
 
 
 def _end_of(fault: Fault) -> datetime | None:

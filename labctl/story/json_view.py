@@ -9,18 +9,19 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
+from labctl.raft.event import Event
+from labctl.raft.faults import Fault
+from labctl.raft.outage_tracker import Outage
+from labctl.raft.records import Election, Leadership
 from labctl.show.style import CONTROL
 from labctl.show.timers_json import timeouts_row
 from labctl.story.spool import Spool, kept_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from labctl.raft.event import Event
-    from labctl.raft.faults import Fault
-    from labctl.raft.outage_tracker import Outage
-    from labctl.raft.records import Election, Leadership
-    from labctl.raft.story import Story
+    from labctl.raft.collection import Record
+    from labctl.raft.timers import Timers
 
 CHARACTERS = 1 << 18
 
@@ -107,48 +108,36 @@ def fault_row(fault: Fault) -> dict[str, Any]:
     }
 
 
-def frame(story: Story) -> dict[str, Any]:
-    """The document without its rows, in the order in which it is written: what is known only at the end comes last."""
-    return {
-        "events": [],
-        "elections": [],
-        "leaders": [],
-        "outages": [],
-        "faults": [],
-        "timeouts": timeouts_row(story.timers),
-        "servers": story.servers,
-        "unparsed": story.unparsed,
-    }
+ROWS: Mapping[str, tuple[type, Callable[[Any], dict[str, Any]]]] = {
+    "elections": (Election, election_row),
+    "leaders": (Leadership, leader_row),
+    "outages": (Outage, outage_row),
+    "faults": (Fault, fault_row),
+}
+"""The lists of the document: of which records, and how one is written."""
 
 
-def write_document(story: Story, events: Iterator[Event], out: IO[str]) -> None:
-    """Write what `story` tells as one JSON document, and nothing where it could not be told to its end."""
+def write_document(records: Iterable[Record], out: IO[str], timers: Timers | None = None) -> None:
+    """Write a story as one JSON document, and nothing where it could not be told to its end."""
     # Half of a document is worse than none: a log may be damaged in the middle.
     with kept_text() as whole:
-        _write(story, events, whole)
+        _write(records, timers, whole)
         whole.seek(0)
         shutil.copyfileobj(whole, out, CHARACTERS)
 
 
-def _write(story: Story, events: Iterator[Event], out: IO[str]) -> None:
-    with Spool(story, {kind: _writer(row) for kind, row in ROWS.items()}) as spool:
-        rows: dict[str, Iterator[str]] = {"events": (_text(event_row(event)) for event in spool.passing(events))}
-        rows |= {kind: spool.lines(kind) for kind in ROWS}
-        for number, key in enumerate(frame(story)):
-            out.write(f'{"," if number else "{"}"{key}":')
-            if key in rows:
-                _list(out, rows[key])
-            else:
-                out.write(_text(frame(story)[key]))
+def _write(records: Iterable[Record], timers: Timers | None, out: IO[str]) -> None:
+    with Spool({kind: _writer(row) for kind, row in ROWS.values()}) as spool:
+        out.write('{"events":')
+        _list(out, (_text(event_row(event)) for event in spool.passing(records)))
+        for key, (kind, _) in ROWS.items():
+            out.write(f',"{key}":')
+            _list(out, spool.lines(kind))
+        end = spool.conclusion
+        last = {"timeouts": timeouts_row(timers), "servers": end.servers, "unparsed": end.unparsed}
+        for key, value in last.items():
+            out.write(f',"{key}":{_text(value)}')
     out.write("}\n")
-
-
-ROWS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
-    "elections": election_row,
-    "leaders": leader_row,
-    "outages": outage_row,
-    "faults": fault_row,
-}
 
 
 def _writer(row: Callable[[Any], dict[str, Any]]) -> Callable[[Any], str]:
@@ -176,8 +165,9 @@ def _list(out: IO[str], rows: Iterable[str]) -> None:
     out.write("[]" if separator == "[\n" else "\n]")
 
 
-def write_stream(_: Story, events: Iterable[Event], out: IO[str]) -> None:
+def write_stream(records: Iterable[Record], out: IO[str]) -> None:
     """Write each event as a JSON document of one line, as soon as it is told."""
-    for event in events:
-        out.write(f"{_text(event_row(event))}\n")
-        out.flush()
+    for record in records:
+        if isinstance(record, Event):
+            out.write(f"{_text(event_row(record))}\n")
+            out.flush()

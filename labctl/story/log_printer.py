@@ -12,7 +12,6 @@ from labctl.raft.event_sentences import phrase
 from labctl.raft.reader import is_raft, read_line
 from labctl.raft.story import Story
 from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
-from labctl.story.spool import OFTEN
 
 if TYPE_CHECKING:
     from labctl.engine.labs import Server
@@ -74,9 +73,8 @@ class RaftLines(LogLines):
         if read is None:
             return
         event = self._story.tell(read._replace(time=line.when or read.time))
-        if not self._number % OFTEN:
-            # Nobody asks for what is settled, and a log may have no end.
-            self._story.take()
+        # Nobody asks for what is settled, and a log may have no end.
+        self._story.take()
         if not is_raft(event):
             return
         if self._as_json:

@@ -11,8 +11,8 @@ from labctl.story.diagram import Row, picture_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from labctl.raft.event import Event
-    from labctl.raft.story import Story
+    from labctl.raft.collection import Record
+    from labctl.raft.timers import Timers
 
 # Whatever could end a label or begin something else; Mermaid writes characters as #code;.
 _NOT_PLAIN = re.compile(r"[^\w .,:()/+'-]")
@@ -21,9 +21,9 @@ _END = re.compile(r"\bend\b", re.IGNORECASE)
 _SIGNS = {"request": "->>", "grant": "-->>", "refusal": "-x"}
 
 
-def mermaid(story: Story, events: Iterable[Event]) -> str:
+def mermaid(records: Iterable[Record], timers: Timers | None = None) -> str:
     """Write a story as a sequence diagram: votes and refusals as arrows, everything else as notes."""
-    picture = picture_of(story, events)
+    picture = picture_of(records, timers)
     lanes = {lane.server: f"s{number}" for number, lane in enumerate(picture.lanes, 1)}
     names = {lane.x: lanes[lane.server] for lane in picture.lanes}
     arrows = {arrow.row: arrow for arrow in picture.arrows}

@@ -14,24 +14,24 @@ from labctl.story.diagram import ROW, TOP, Picture, picture_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from labctl.raft.event import Event
-    from labctl.raft.story import Story
+    from labctl.raft.collection import Record
+    from labctl.raft.timers import Timers
 
 TITLE = "The story of an election"
 
 
-def svg(story: Story, events: Iterable[Event]) -> str:
+def svg(records: Iterable[Record], timers: Timers | None = None) -> str:
     """Draw a story."""
-    return _svg(picture_of(story, events))
+    return _svg(picture_of(records, timers))
 
 
 def _svg(picture: Picture) -> str:
     return template("story.svg.j2").render(p=picture, title=_title(picture), top=TOP, row_height=ROW)
 
 
-def html(story: Story, events: Iterable[Event]) -> str:
+def html(records: Iterable[Record], timers: Timers | None = None) -> str:
     """Make a page of a story: the drawing, a slider that rewinds it, and all of it as text. It needs no network."""
-    picture = picture_of(story, events)
+    picture = picture_of(records, timers)
     script = (TEMPLATES / "story.js").read_text(encoding="utf-8")
     # Only this script may run, whatever a log line holds.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")

@@ -14,9 +14,10 @@ from labctl.engine import clock, logs
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import lab_names
+from labctl.raft import story
+from labctl.raft.collection import collect
 from labctl.raft.reader import is_told, read_line
 from labctl.raft.server_names import Names
-from labctl.raft.story import Story
 from labctl.raft.timers import timers_of
 from labctl.story import log_files
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.labs import Lab
     from labctl.engine.logs import LogLine
+    from labctl.raft.collection import Record
     from labctl.raft.event import Event
     from labctl.raft.records import Election
     from labctl.raft.timers import Timers
@@ -56,6 +58,10 @@ class Source:
     names: Names = field(default_factory=Names)
     reached: Callable[[], datetime | None] = lambda: None
     files: tuple[Path | None, ...] = ()
+
+    def records(self, since: datetime | None = None) -> Iterator[Record]:
+        """The story of it, from a time on: what was over by then is left out."""
+        return story.records(self.events, since=since, names=self.names, reached=self.reached)
 
 
 def source(  # noqa: PLR0913 - what `labctl story` can be told
@@ -143,16 +149,6 @@ def events_of(lines: Iterable[LogLine], *, everything: bool = False) -> Iterator
             yield event._replace(time=line.when or event.time)
 
 
-def of_everything(source: Source, since: datetime | None = None) -> tuple[Story, Iterator[Event]]:
-    """The story from a time on, and its events as they are told: the story is whole when they have been read.
-
-    What was over by then is left out; terms and names are still known from it.
-    """
-    story = Story(since, source.timers, source.names, source.reached)
-    told = story.told(source.events)
-    return story, told if since is None else _from_then_on(told, since)
-
-
 def moment(text: str, now: datetime) -> datetime:
     """Read how long ago (`10m`) or when (`2021-01-24T00:02:16`); without a zone it is UTC. Raises LabctlError."""
     try:
@@ -165,31 +161,29 @@ def moment(text: str, now: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _from_then_on(events: Iterable[Event], since: datetime) -> Iterator[Event]:
-    begun = False
-    for event in events:
-        begun = begun or (event.time is not None and event.time >= since)
-        if begun:
-            yield event
+def of_one_election(source: Source, number: int) -> Iterator[Record]:
+    """The story of one election, counted from 1 in the order in which they began. Raises LabctlError.
 
-
-def of_one_election(source: Source, number: int) -> tuple[Story, Iterator[Event]]:
-    """The story of one campaign, counted from 1 in the order in which they began. Raises LabctlError.
-
-    It begins where the candidate gave up waiting for a leader and ends where the campaign, and what followed from
+    It begins where the candidate gave up waiting for a leader and ends where the election, and what followed from
     it in the same term, was over.
     """
-    story = Story(None, source.timers, source.names, source.reached)
-    told = list(story.told(source.events))
-    there = len(story.elections)
+    whole = collect(source.records())
+    there = len(whole.elections)
     if not 1 <= number <= there:
         raise LabctlError(
             f"There is no election {number}: the story has {there}" + (f", 1 to {there}." if there else "."),
             ExitCode.USAGE,
         )
-    election = story.elections[number - 1]
-    story.only(election)
-    return story, iter(_around(told, election))
+    one = whole.elections[number - 1]
+    mine = (one.candidate, one.term)
+    return replace(
+        whole,
+        events=_around(whole.events, one),
+        elections=[one],
+        leaders=[leader for leader in whole.leaders if (leader.server, leader.term) == mine],
+        outages=[outage for outage in whole.outages if (outage.leader, outage.term) == mine],
+        faults=[fault for fault in whole.faults if fault.overlaps(one.start, one.end)],
+    ).records()
 
 
 def _around(told: list[Event], election: Election) -> list[Event]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import tempfile
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from labctl.raft.collection import Conclusion
+from labctl.raft.event import Event
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from labctl.raft.event import Event
-    from labctl.raft.story import Story
+    from labctl.raft.collection import Record
 
-OFTEN = 1024
-"""After so many events, what is settled goes out of the memory."""
 IN_MEMORY_BYTES = 1 << 20
 
 
@@ -20,12 +20,15 @@ class Spool:
     """Keeps what is settled as lines of text until the last event was written, in files that it closes.
 
     Args:
-        story: whose; it no longer has what was taken out of it.
-        writers: what writes one of each kind, by the names that `Story.take` gives the kinds.
+        writers: what writes a record, by its kind; a kind without one is let go.
+
+    Attributes:
+        conclusion: what is known when all records have passed.
     """
 
-    def __init__(self, story: Story, writers: Mapping[str, Callable[[Any], str]]) -> None:
-        self._story, self._writers = story, writers
+    def __init__(self, writers: Mapping[type, Callable[[Any], str]]) -> None:
+        self.conclusion = Conclusion([], 0)
+        self._writers = writers
         self._files = {kind: kept_text() for kind in writers}
 
     def __enter__(self) -> Self:
@@ -35,20 +38,17 @@ class Spool:
         for file in self._files.values():
             file.close()
 
-    def passing(self, events: Iterator[Event]) -> Iterator[Event]:
-        """The events, one after the other; afterwards everything is kept."""
-        for number, event in enumerate(events):
-            if not number % OFTEN:
-                self._take()
-            yield event
-        self._take()
+    def passing(self, records: Iterable[Record]) -> Iterator[Event]:
+        """The events, one after the other; the other records are kept."""
+        for record in records:
+            if isinstance(record, Event):
+                yield record
+            elif isinstance(record, Conclusion):
+                self.conclusion = record
+            elif write := self._writers.get(type(record)):
+                self._files[type(record)].write(f"{_one_line(write(record))}\n")
 
-    def _take(self) -> None:
-        for kind, settled in self._story.take()._asdict().items():
-            write = self._writers[kind]
-            self._files[kind].writelines(f"{_one_line(write(one))}\n" for one in settled)
-
-    def lines(self, kind: str) -> Iterator[str]:
+    def lines(self, kind: type) -> Iterator[str]:
         """All of a kind, each as it was written."""
         file = self._files[kind]
         file.seek(0)

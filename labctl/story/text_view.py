@@ -9,21 +9,35 @@ from typing import IO, TYPE_CHECKING, Any
 from labctl.raft import durations, summary_sentences
 from labctl.raft.event import OTHER
 from labctl.raft.event_sentences import phrase
+from labctl.raft.faults import Fault
+from labctl.raft.outage_tracker import Outage
+from labctl.raft.records import Election, Leadership
 from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
 from labctl.story.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import date, datetime
 
+    from labctl.raft.collection import Record
     from labctl.raft.event import Event
-    from labctl.raft.story import Story
+    from labctl.raft.timers import Timers
 
 WIDE = 100
 """Columns from which the time of day stands in front too."""
 
 
-TITLES = {"elections": "Elections", "leaders": "Leaders", "outages": "Out of reach", "faults": "On purpose"}
+TITLES = {Election: "Elections", Leadership: "Leaders", Outage: "Out of reach", Fault: "On purpose"}
+
+
+def sentences(timers: Timers | None) -> dict[type, Callable[[Any], str]]:
+    """What tells a record in a sentence, by its kind."""
+    return {
+        Election: lambda one: summary_sentences.of_election(one, timers),
+        Leadership: lambda one: summary_sentences.of_leadership(one, timers),
+        Outage: summary_sentences.of_outage,
+        Fault: summary_sentences.of_fault,
+    }
 
 
 class StoryText:
@@ -34,12 +48,19 @@ class StoryText:
         servers: the names that are known beforehand, so that the columns stand from the first line on.
         lines: also write the line that each event was read from.
         columns: how wide the terminal is; None asks it.
+        timers: what the servers' timers were set to, where that is known.
     """
 
     def __init__(
-        self, out: IO[str], servers: list[str] | None = None, *, lines: bool = False, columns: int | None = None
+        self,
+        out: IO[str],
+        servers: list[str] | None = None,
+        *,
+        lines: bool = False,
+        columns: int | None = None,
+        timers: Timers | None = None,
     ) -> None:
-        self._out = out
+        self._out, self._timers = out, timers
         self._lines = lines
         self._columns = columns or shutil.get_terminal_size((WIDE, 24)).columns
         self._colour = coloured(out)  # type: ignore[arg-type]
@@ -48,23 +69,17 @@ class StoryText:
         self._first: datetime | None = None
         self._day: date | None = None
 
-    def write(self, story: Story, events: Iterator[Event], *, at_once: bool = False) -> None:
+    def write(self, records: Iterable[Record], *, at_once: bool = False) -> None:
         """Write all of a story, with `at_once` each event as soon as it comes."""
-        tales: dict[str, Callable[[Any], str]] = {
-            "elections": lambda one: summary_sentences.of_election(one, story.timers),
-            "leaders": lambda one: summary_sentences.of_leadership(one, story.timers),
-            "outages": summary_sentences.of_outage,
-            "faults": summary_sentences.of_fault,
-        }
-        with Spool(story, tales) as spool:
-            for event in spool.passing(events):
+        with Spool(sentences(self._timers)) as spool:
+            for event in spool.passing(records):
                 self._event(event)
                 if at_once:
                     self._out.flush()
             for kind, title in TITLES.items():
                 self._sentences(title, spool.lines(kind))
-        if story.unparsed:
-            self._out.write(f"\n{story.unparsed} lines of Raft have a wording that labctl does not know.\n")
+        if spool.conclusion.unparsed:
+            self._out.write(f"\n{spool.conclusion.unparsed} lines of Raft have a wording that labctl does not know.\n")
 
     def _event(self, event: Event) -> None:
         """Write an event that has words, or whose line was asked for."""

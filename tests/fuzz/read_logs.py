@@ -13,7 +13,7 @@ from labctl.raft.event import OTHER
 from labctl.raft.merge import merge
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.reader import read_line
-from labctl.raft.story import Story
+from labctl.raft.story import records
 from labctl.show.style import harmless
 from labctl.story import json_view, mermaid_view, page_view
 from labctl.story.text_view import StoryText
@@ -74,18 +74,17 @@ def one_try(data: bytes) -> None:
         stream_of([log[at : at + 7] for at in range(0, len(log), 7)], f"s{number}") for number, log in enumerate(logs)
     ]
     assert pieces == whole
-    out, story = io.StringIO(), Story()
-    json_view.write_document(story, story.told(merge(whole)), out)
+    out = io.StringIO()
+    json_view.write_document(records(merge(whole)), out)
     document = json.loads(out.getvalue())
     assert len(document["events"]) == sum(map(len, whole))
     assert all(one["outcome"] for one in document["elections"])
     assert all(one["term"] is None or one["term"] < 2**63 for one in document["events"])
-    out, story = io.StringIO(), Story()
-    StoryText(out, columns=100).write(story, story.told(merge(whole)))
+    out = io.StringIO()
+    StoryText(out, columns=100).write(records(merge(whole)))
     assert all(harmless(line) == line for line in out.getvalue().split("\n"))
     if _tries % DRAW_EVERY == 0:
         for draw in (page_view.svg, page_view.html, mermaid_view.mermaid):
-            story = Story()
-            drawn = draw(story, story.told(merge(whole)))
+            drawn = draw(records(merge(whole)))
             if draw is page_view.svg:
                 ET.fromstring(drawn)  # noqa: S314 - made by us

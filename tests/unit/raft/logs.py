@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import labctl
+from labctl.raft.collection import Collection, collect
 from labctl.raft.merge import merge
 from labctl.raft.reader import read_line
-from labctl.raft.story import Story
+from labctl.raft.story import records
 
 if TYPE_CHECKING:
     from labctl.raft.event import Event
@@ -48,10 +49,11 @@ def recorded(name: str) -> dict[str, str]:
     return {server: (SAMPLES / name / f"{server}.log").read_text(encoding="utf-8") for server in SERVERS}
 
 
-def told(logs: dict[str, str]) -> tuple[Story, list[Event]]:
+def told(logs: dict[str, str]) -> tuple[Collection, list[Event]]:
     """Tell the story of logs, by server."""
-    story, streams = Story(), []
+    streams = []
     for server, text in logs.items():
         read = (read_line(line, server=server, line_no=number) for number, line in enumerate(text.splitlines(), 1))
         streams.append([event for event in read if event is not None])
-    return story, list(story.told(merge(streams)))
+    whole = collect(records(merge(streams)))
+    return whole, whole.events

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.raft import prediction
+from labctl.raft.collection import collect
 from labctl.raft.event import Event
 from labctl.raft.failover import FailoverTimeline, timeline_of
 from labctl.raft.prediction import SHARES, believes, expected, no_majority, still_waiting, undetected
 from labctl.raft.quantiles import Distribution, distribution_of, quantile
 from labctl.raft.simulation import COMMIT_SECONDS, play, rest_of_a_wait
-from labctl.raft.story import Story
+from labctl.raft.story import records
 from labctl.raft.timers import timers_of
 from labctl.story import log_files
 from tests.unit.raft.failovers import BEGIN, failover, measurement
@@ -151,7 +152,7 @@ def test_a_follower_believes_for_a_heartbeat_timeout_and_for_three_at_most() -> 
 def recorded(name: str, since: str) -> FailoverTimeline:
     """The failover of a recording that labctl ships, from a time on."""
     moment = datetime.fromisoformat(since)
-    found = timeline_of(Story().told(log_files.events(log_files.sample(name))), moment)
+    found = timeline_of(collect(records(log_files.events(log_files.sample(name)))).events, moment)
     assert found is not None
     return found
 

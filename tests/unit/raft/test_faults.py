@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from labctl.raft import log_notes, summary_sentences
+from labctl.raft.collection import Collection, collect
 from labctl.raft.event_sentences import phrase
 from labctl.raft.reader import is_raft, read_line
-from labctl.raft.story import Story
+from labctl.raft.story import Story, records
 
 BEGIN = datetime(2026, 11, 23, 12, 0, 0, 250_000, UTC)
 
@@ -18,11 +19,9 @@ def at(seconds: float) -> datetime:
     return BEGIN + timedelta(seconds=seconds)
 
 
-def story_of(*lines: tuple[str, str]) -> Story:
-    story = Story()
+def story_of(*lines: tuple[str, str]) -> Collection:
     read = (read_line(line, server=server, line_no=number) for number, (server, line) in enumerate(lines, 1))
-    list(story.told(event for event in read if event))
-    return story
+    return collect(records(event for event in read if event))
 
 
 STARTED = "initial configuration: index=0 servers=[]"
@@ -145,25 +144,18 @@ def test_a_log_goes_further_than_what_is_told_of_it() -> None:
         asked.append(1)
         return at(31)
 
-    story = Story(reached=reached)
     event = read_line(began(), server="consul2", line_no=1)
     assert event is not None
-    story.tell(event)
-    story.finish()
+    story = collect(records([event], reached=reached))
     assert [one.until for one in story.faults] == [at(30)]
     assert asked == [1]
-    Story(reached=reached).finish()
+    collect(records([], reached=reached))
     assert asked == [1], "nothing was open, so nobody need know"
 
 
 def test_a_fault_that_lasts_is_part_of_every_later_time() -> None:
-    story = Story(since=at(20))
-    for line in (began(), raft(25)):
-        event = read_line(line, server="consul2", line_no=1)
-        assert event is not None
-        story.tell(event)
-    story.finish()
-    (fault,) = story.faults
+    read = (read_line(line, server="consul2", line_no=1) for line in (began(), raft(25)))
+    (fault,) = collect(records((event for event in read if event), since=at(20))).faults
     assert fault.lasts
     assert fault.overlaps(at(20), at(24))
     assert not fault.overlaps(at(-9), at(-1))
@@ -199,9 +191,9 @@ def test_few_faults_are_kept_open() -> None:
         event = read_line(began(number, fault=f"{number:06x}"), server="consul2", line_no=number)
         assert event is not None
         story.tell(event)
-    assert len(story.take().faults) >= 100
+    assert len(story.take()) >= 100
     story.finish()
-    assert len(story.faults) <= 64
+    assert len(story.take()) <= 64
 
 
 def killed(fault: str) -> str:

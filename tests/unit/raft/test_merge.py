@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from labctl.raft.collection import collect
 from labctl.raft.event import Event
 from labctl.raft.merge import MOST_SKEW, merge
-from labctl.raft.story import Story
+from labctl.raft.story import records
 from labctl.story import log_files
 from tests.unit.raft.logs import SCENARIOS, SERVERS
 
@@ -24,8 +25,8 @@ def shifted(events: list[Event], seconds: float) -> list[Event]:
 
 
 def told(streams: dict[str, list[Event]]) -> tuple[list[Any], list[Event]]:
-    story = Story()
-    events = list(story.told(merge(streams.values())))
+    story = collect(records(merge(streams.values())))
+    events = story.events
     elections = sorted((one.candidate, one.term, one.outcome) for one in story.elections)
     return elections, events
 

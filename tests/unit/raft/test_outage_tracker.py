@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.raft import summary_sentences
+from labctl.raft.collection import Collection, collect
 from labctl.raft.reader import read_line
-from labctl.raft.story import Story
+from labctl.raft.story import records
 from labctl.story import log_files
 
 if TYPE_CHECKING:
@@ -27,13 +28,11 @@ GIVES_UP = "05.000Z [WARN]  agent.server.raft: failed to contact quorum of nodes
 REMOVED = "06.000Z [INFO]  agent.server.raft: removed peer, stopping replication: peer=u3 last-index=9"
 
 
-def story_of(*lines: str) -> Story:
-    story = Story()
+def story_of(*lines: str) -> Collection:
     read = (
         read_line(f"2021-01-24T00:00:{line}", server="consul1", line_no=number) for number, line in enumerate(lines, 1)
     )
-    list(story.told(event for event in read if event))
-    return story
+    return collect(records(event for event in read if event))
 
 
 def shown(outage: Outage) -> tuple[str, str | None, str | None, str | None]:
@@ -80,8 +79,7 @@ def test_who_does_not_lead_or_lost_nobody_has_no_outage(lines: tuple[str, ...]) 
 
 
 def test_who_is_cut_off_in_a_real_log_comes_back_and_catches_up() -> None:
-    story = Story()
-    list(story.told(log_files.events(log_files.sample("consul-1.21"))))
+    story = collect(records(log_files.events(log_files.sample("consul-1.21"))))
     told = [summary_sentences.of_outage(one) for one in story.outages]
     assert any("could not reach consul3 for" in one and "until consul3 answered again" in one for one in told)
     assert {one.ended_by for one in story.outages} >= {"reached", "leadership"}

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labctl.raft.collection import Collection, collect
+from labctl.raft.event import Event
 from labctl.raft.event_sentences import phrase
 from labctl.raft.grammar import voice_of
 from labctl.raft.leadership_tracker import UNSETTLED
 from labctl.raft.merge import merge
 from labctl.raft.reader import read_line
 from labctl.raft.records import Election, Leadership
-from labctl.raft.story import TRANSFER_SECONDS, Story
+from labctl.raft.story import TRANSFER_SECONDS, Story, records
 from tests.unit.raft.logs import DEMO, SAMPLES, SCENARIOS, SERVERS, WORDINGS, leaders_of
-
-if TYPE_CHECKING:
-    from labctl.raft.event import Event
 
 C = "2021-01-24T00:00:{:06.3f}Z [{}] agent.server.raft: {}"
 
@@ -29,14 +27,13 @@ def events_of(text: str, server: str = "consul1") -> list[Event]:
     return [event for event in read if event is not None]
 
 
-def story_of(*logs: str) -> tuple[Story, list[Event]]:
+def story_of(*logs: str) -> tuple[Collection, list[Event]]:
     """The story of logs of consul1, consul2, and so on."""
-    story = Story()
-    streams = [events_of(text, f"consul{number}") for number, text in enumerate(logs, 1)]
-    return story, list(story.told(merge(streams)))
+    whole = collect(records(merge([events_of(text, f"consul{number}") for number, text in enumerate(logs, 1)])))
+    return whole, whole.events
 
 
-def recorded(name: str) -> Story:
+def recorded(name: str) -> Collection:
     return story_of(*((SAMPLES / name / f"{server}.log").read_text(encoding="utf-8") for server in SERVERS))[0]
 
 
@@ -48,7 +45,7 @@ def log(*lines: str) -> str:
     return "\n".join(lines)
 
 
-def outcomes(story: Story) -> list[tuple[str, int | None, str | None]]:
+def outcomes(story: Collection) -> list[tuple[str, int | None, str | None]]:
     return [(one.candidate, one.term, one.outcome) for one in story.elections]
 
 
@@ -80,17 +77,14 @@ def test_the_order_in_which_logs_are_given_changes_nothing(name: str) -> None:
     tales = []
     for order in itertools.permutations(SERVERS):
         streams = {server: events_of(logs[server], server) for server in order}
-        story = Story()
-        told = [
-            (one.server, one.line_no, one.term) for one in story.told(merge(streams[name] for name in sorted(streams)))
-        ]
+        story = collect(records(merge(streams[name] for name in sorted(streams))))
+        told = [(one.server, one.line_no, one.term) for one in story.events]
         tales.append((told, outcomes(story)))
     assert all(tale == tales[0] for tale in tales)
 
 
 def test_the_2015_demo_is_told_with_its_term() -> None:
-    story = Story()
-    list(story.told(events_of(DEMO.read_text(encoding="utf-8"), "")))
+    story = collect(records(events_of(DEMO.read_text(encoding="utf-8"), "")))
     (election,) = story.elections
     assert (election.candidate, election.term, election.term_source) == ("consul1_1", 1, "inferred")
     assert (election.outcome, election.tally, election.needed) == ("won", 2, 2)
@@ -246,23 +240,19 @@ def test_a_long_story_keeps_few_elections_open() -> None:
         line = said(term % 60, f'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term={term}')
         for event in events_of(line):
             story.tell(event)
-    assert len(story.elections) >= 3 * UNSETTLED - 1
+    assert len(story.take()) >= 3 * UNSETTLED - 1
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_what_is_taken_out_on_the_way_is_the_same_story(name: str) -> None:
-    whole, story = recorded(name), Story()
+def test_what_is_settled_is_told_behind_the_event_that_settled_it(name: str) -> None:
     streams = [events_of((SAMPLES / name / f"{one}.log").read_text(encoding="utf-8"), one) for one in SERVERS]
-    elections, leaders, outages = [], [], []
-    for event in merge(streams):
-        story.tell(event)
-        taken = story.take()
-        elections += taken[0]
-        leaders += taken[1]
-        outages += taken[2]
-    story.finish()
-    assert ([*elections, *story.elections], [*leaders, *story.leaders]) == (whole.elections, whole.leaders)
-    assert [*outages, *story.outages] == whole.outages
+    newest = None
+    for record in records(merge(streams)):
+        if isinstance(record, Event):
+            newest = record.time
+        elif isinstance(record, Leadership) and record.until is not None:
+            assert newest is not None
+            assert record.until <= newest
 
 
 def test_a_reign_that_very_many_followed_is_over_and_few_are_kept() -> None:
@@ -273,22 +263,23 @@ def test_a_reign_that_very_many_followed_is_over_and_few_are_kept() -> None:
     story = Story()
     for event in events_of(log(*lead), "consul9"):
         story.tell(event)
-    kept = 0
+    taken: list[Leadership] = []
     for number in range(3 * UNSETTLED):
         for event in events_of(log(*lead).replace("term=2", f"term={number + 3}"), f"consul{number % 2}"):
             story.tell(event)
-        story.take()
-        kept = max(kept, len(story.leaders))
-    assert kept <= UNSETTLED + 1
-    assert story.leaders[0].term == 3 * UNSETTLED + 1
+        taken += [one for one in story.take() if isinstance(one, Leadership)]
+        assert number + 1 - len(taken) <= UNSETTLED + 1
+    assert taken[0].ended_by == "silent"
+    story.finish()
+    assert len([*taken, *(one for one in story.take() if isinstance(one, Leadership))]) == 3 * UNSETTLED + 1
 
 
 def test_from_a_time_on_what_was_over_is_left_out() -> None:
-    whole, story = recorded("consul-1.15"), Story(since=recorded("consul-1.15").leaders[1].since)
+    whole = recorded("consul-1.15")
     streams = [events_of((SAMPLES / "consul-1.15" / f"{one}.log").read_text(encoding="utf-8"), one) for one in SERVERS]
-    list(story.told(merge(streams)))
     begin = whole.leaders[1].since
     assert begin is not None
+    story = collect(records(merge(streams), since=begin))
     assert story.leaders == [one for one in whole.leaders if one.until is None or one.until >= begin]
     assert story.elections == [one for one in whole.elections if one.end is None or one.end >= begin]
     assert 0 < len(story.elections) < len(whole.elections)
@@ -314,9 +305,11 @@ def test_any_order_of_any_lines_has_a_story(lines: list[tuple[str, str, int]]) -
             assert (told.event, told.line, told.server) == (event.event, event.line, event.server)
             assert (told.term_source is None) == (told.term is None)
     story.finish()
-    assert all(one.outcome for one in story.elections)
-    for leadership in story.leaders:
-        assert (leadership.ended_by is None) == (leadership.until is None) or leadership.ended_by == "silent"
+    for one in story.take():
+        assert not isinstance(one, Election) or one.outcome
+        assert (
+            not isinstance(one, Leadership) or (one.ended_by is None) == (one.until is None) or one.ended_by == "silent"
+        )
 
 
 def test_what_raft_says_of_other_things_is_known_and_has_no_name() -> None:

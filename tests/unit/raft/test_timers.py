@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from labctl.raft.collection import Collection, collect
 from labctl.raft.merge import merge
 from labctl.raft.reader import read_line
-from labctl.raft.story import Story
+from labctl.raft.story import records
 from labctl.raft.timers import Timers, seconds_of, timers_of, without_majority
 from labctl.story import log_files
 from tests.unit.raft.logs import SCENARIOS
@@ -48,8 +49,7 @@ def test_the_majority_is_gone_when_as_many_are_silent_as_were_needed(
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_what_was_measured_in_real_logs_is_what_raft_promises(name: str) -> None:
-    story = Story()
-    list(story.told(log_files.events(log_files.sample(name))))
+    story = collect(records(log_files.events(log_files.sample(name))))
     whole = 1.0 if story.elections[0].start and not story.elections[0].start.microsecond else 0.05
     retried = [one.waited for one in story.elections if one.cause == "election_timeout"]
     assert len(retried) >= 3
@@ -66,13 +66,11 @@ def test_what_was_measured_in_real_logs_is_what_raft_promises(name: str) -> None
     assert all(one is not None and TIMERS.lease <= one < TIMERS.lease + 0.2 for one in lost)
 
 
-def story_of(*lines: str) -> Story:
-    story = Story()
+def story_of(*lines: str) -> Collection:
     read = (
         read_line(f"2021-01-24T00:00:{line}", server="consul1", line_no=number) for number, line in enumerate(lines, 1)
     )
-    list(story.told(merge([[event for event in read if event]])))
-    return story
+    return collect(records(merge([[event for event in read if event]])))
 
 
 FOLLOWS = "01.000Z [INFO]  agent.server.raft: entering follower state: follower=x leader="

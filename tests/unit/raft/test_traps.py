@@ -12,8 +12,8 @@ from labctl.raft.event_sentences import phrase
 from tests.unit.raft.logs import SCENARIOS, SERVERS, posted, recorded, told
 
 if TYPE_CHECKING:
+    from labctl.raft.collection import Collection
     from labctl.raft.event import Event
-    from labctl.raft.story import Story
 
 RECORDINGS = [*SCENARIOS, "split-vote"]
 WITH_TERMS = [name for name in RECORDINGS if "0.5" not in name]
@@ -48,19 +48,19 @@ def until(text: str, words: str) -> str:
     return log(*lines[:end])
 
 
-def won(story: Story) -> list[tuple[str, int | None, str, int]]:
+def won(story: Collection) -> list[tuple[str, int | None, str, int]]:
     return [(one.candidate, one.term, one.cause, one.tally) for one in story.elections if one.outcome == "won"]
 
 
-def outcomes(story: Story) -> list[tuple[str, int | None, str | None]]:
+def outcomes(story: Collection) -> list[tuple[str, int | None, str | None]]:
     return [(one.candidate, one.term, one.outcome) for one in story.elections]
 
 
-def sentences(story: Story) -> list[str]:
+def sentences(story: Collection) -> list[str]:
     return [*map(summary_sentences.of_election, story.elections), *map(summary_sentences.of_leadership, story.leaders)]
 
 
-def led(story: Story, event: Event) -> bool:
+def led(story: Collection, event: Event) -> bool:
     """Whether the server that says something led then."""
     return any(
         one.since <= event.time <= (one.until or event.time)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 import pytest
@@ -20,7 +20,7 @@ from labctl.engine.members import Seen
 from labctl.engine.status import Status
 from labctl.isolation.proof import Report as Proven
 from labctl.raft.reader import read_line
-from labctl.raft.story import Story
+from labctl.raft.story import records
 from labctl.show import (
     chaos_html,
     chaos_text,
@@ -43,7 +43,9 @@ from tests.unit.isolation.test_proof import GOOD
 from tests.unit.show.test_views import LAB, view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from labctl.raft.collection import Record
 
 EVIL = "x\x1b]0;pwn\x07\x1b[8m\x1b[2J\x9b2J\u202e\u200f\u2028\r\nforged [red]"
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -83,16 +85,15 @@ def chaos() -> str:
     return chaos_text.report_text(replace(REPORT, checks=(evil, *REPORT.checks[1:])), columns=80)
 
 
-def story() -> tuple[Story, Any]:
-    told = Story()
+def story() -> Iterator[Record]:
     lines = LINE.split("\n")
     read = [read_line(line, server=EVIL, line_no=number) for number, line in enumerate(lines, 1)]
-    return told, told.told(event for event in read if event is not None)
+    return records(event for event in read if event is not None)
 
 
 def story_text() -> str:
     out = io.StringIO()
-    StoryText(out, [EVIL], lines=True, columns=120).write(*story())
+    StoryText(out, [EVIL], lines=True, columns=120).write(story())
     return out.getvalue()
 
 
@@ -125,7 +126,7 @@ def test_no_view_lets_words_of_others_do_anything(name: str, colour: bool, monke
 
 @pytest.mark.parametrize("make", [page_view.svg, page_view.html, mermaid_view.mermaid])
 def test_no_picture_holds_what_turns_text_around_or_moves_a_cursor(make: Callable[..., str]) -> None:
-    made = make(*story())
+    made = make(story())
     assert OBEYED.findall(made) == []
     # An entity would bring the same character back in a browser.
     assert not re.search(r"#(?:8238|8207|27|x1b);", made)
@@ -138,11 +139,10 @@ def test_a_picture_of_chaos_neither() -> None:
 
 
 def test_a_word_of_mermaid_is_a_name_like_any_other() -> None:
-    told = Story()
     line = "2021-01-24T00:00:01Z [INFO] agent.server.raft: entering candidate state: node=end term=2"
     read = read_line(line, server="end", line_no=1)
     assert read is not None
-    made = mermaid_view.mermaid(told, told.told([read]))
+    made = mermaid_view.mermaid(records([read]))
     assert "participant s1 as #101;nd" in made
     assert not re.search(r"\bend\b", made)
     assert mermaid_view._label("the end, ended") == "the #101;nd, ended"
@@ -154,8 +154,7 @@ def test_json_holds_no_character_that_a_terminal_obeys_and_loses_none() -> None:
     line = "2021-01-24T00:00:01Z [ERROR] raft: failed to heartbeat to: peer=\x9b2J\u202e\x7f error=\U0001f600é"
     read = read_line(line, server="consul1\x85\u200e", line_no=1)
     assert read is not None
-    told = Story()
-    json_view.write_document(told, told.told([read]), out)
+    json_view.write_document(records([read]), out)
     assert OBEYED.findall(out.getvalue().replace("\n", "")) == []
     event = orjson.loads(out.getvalue())["events"][0]
     assert (event["server"], event["line"]) == ("consul1\x85\u200e", line)

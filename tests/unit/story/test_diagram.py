@@ -15,15 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.raft import log_notes
+from labctl.raft.collection import collect
 from labctl.raft.reader import read_line
-from labctl.raft.story import Story
+from labctl.raft.story import records
 from labctl.story import diagram, log_files, mermaid_view, page_view
 from labctl.story.diagram import MOST_ROWS, picture_of
-from labctl.story.spool import OFTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from labctl.raft.collection import Record
     from labctl.raft.event import Event
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -33,20 +34,18 @@ EVIL = [
 ]  # fmt: skip
 
 
-def sample(name: str) -> tuple[Story, Iterator[Event]]:
-    story = Story()
-    return story, story.told(log_files.events(log_files.sample(name)))
+def sample(name: str) -> Iterator[Record]:
+    return records(log_files.events(log_files.sample(name)))
 
 
-def hostile(text: str) -> tuple[Story, Iterator[Event]]:
+def hostile(text: str) -> Iterator[Record]:
     lines = [
         f'2021-01-24T00:00:01Z [INFO]  agent.server.raft: entering candidate state: node="{text}" term=2',
         f'2021-01-24T00:00:02Z [ERROR] agent.server.raft: failed to heartbeat to: peer={text} error="{text}"',
         f"2021-01-24T00:00:02Z [WARN] raft: Rejecting vote request from {text} since {text}",
     ]  # fmt: skip
     read = [read_line(line, server=f"consul1{text}", line_no=number) for number, line in enumerate(lines, 1)]
-    story = Story()
-    return story, story.told(event for event in read if event is not None)
+    return records(event for event in read if event is not None)
 
 
 def text_in(svg: str) -> str:
@@ -64,12 +63,9 @@ def test_a_picture_of_a_long_story_tells_its_beginning_and_says_so(count: int) -
             event = read_line(line, server=f"consul{1 + number % 2}", line_no=number)
             assert event is not None
             yield event
-            most.append(len(story.elections))
 
-    story, most = Story(), [0]
-    drawn = picture_of(story, story.told(events()))
+    drawn = picture_of(records(events()))
     assert len(drawn.rows) == MOST_ROWS
-    assert max(most) < 2 * OFTEN
     told = drawn.sentences["Elections"]
     more = count - MOST_ROWS
     assert (len(told), drawn.left_out) == (MOST_ROWS + (more > 0), more)
@@ -80,7 +76,7 @@ def test_a_picture_of_a_long_story_tells_its_beginning_and_says_so(count: int) -
 
 
 def test_every_server_has_a_lane_and_every_event_a_row() -> None:
-    drawn = picture_of(*sample("consul-1.15"))
+    drawn = picture_of(sample("consul-1.15"))
     assert [lane.server for lane in drawn.lanes] == ["consul1", "consul2", "consul3"]
     assert len({lane.x for lane in drawn.lanes}) == 3
     assert [row.number for row in drawn.rows] == list(range(1, len(drawn.rows) + 1))
@@ -90,7 +86,7 @@ def test_every_server_has_a_lane_and_every_event_a_row() -> None:
 
 
 def test_roles_follow_each_other_down_a_lane_without_a_gap() -> None:
-    drawn = picture_of(*sample("consul-1.15"))
+    drawn = picture_of(sample("consul-1.15"))
     for lane in drawn.lanes:
         segments = [one for one in drawn.segments if one.server == lane.server]
         assert [one.end for one in segments[:-1]] == [one.begin for one in segments[1:]]
@@ -100,7 +96,7 @@ def test_roles_follow_each_other_down_a_lane_without_a_gap() -> None:
 
 
 def test_a_vote_goes_from_the_voter_to_the_candidate_and_a_refusal_too() -> None:
-    drawn = picture_of(*sample("consul-1.15"))
+    drawn = picture_of(sample("consul-1.15"))
     names = {lane.x: lane.server for lane in drawn.lanes}
     arrows = {(names[one.begin], names[one.end], one.meaning, drawn.rows[one.row - 1].words) for one in drawn.arrows}
     assert ("consul2", "consul1", "request", "asks consul1 for its vote in term 2") in arrows
@@ -109,13 +105,12 @@ def test_a_vote_goes_from_the_voter_to_the_candidate_and_a_refusal_too() -> None
 
 
 def test_a_server_out_of_the_leaders_reach_has_a_band_from_when_on_until_when() -> None:
-    story, events = sample("consul-1.15")
-    drawn = picture_of(story, events)
+    drawn = picture_of(sample("consul-1.15"))
     times = {row.y: row.since for row in drawn.rows}
     bands = {(one.server, times.get(one.begin), times.get(one.end)) for one in drawn.bands}
-    assert len(drawn.bands) == len(story.outages) == len(drawn.sentences["Out of reach"]) > 3
+    assert len(drawn.bands) == len(collect(sample("consul-1.15")).outages) == len(drawn.sentences["Out of reach"]) > 3
     assert {server for server, _, _ in bands} == {"consul1", "consul2", "consul3"}
-    svg = ET.fromstring(page_view.svg(*sample("consul-1.15")))  # noqa: S314 - made by us
+    svg = ET.fromstring(page_view.svg(sample("consul-1.15")))  # noqa: S314 - made by us
     titles = [one.findtext(f"{SVG}title") for one in svg.findall(f".//{SVG}rect[@class='band outage']")]
     assert [one for one in titles if one] == drawn.sentences["Out of reach"]
 
@@ -129,8 +124,7 @@ def test_what_was_broken_on_purpose_has_a_band_of_its_own() -> None:
         "2021-01-24T00:00:09Z [INFO]  agent.server.raft: entering follower state: follower=x leader=",
     ]
     read = [read_line(line, server="consul1", line_no=number) for number, line in enumerate(lines, 1)]
-    story = Story()
-    drawn = picture_of(story, story.told(event for event in read if event is not None))
+    drawn = picture_of(records(event for event in read if event is not None))
     (band,) = drawn.bands
     assert (band.meaning, band.server, band.begin, band.end) == ("fault", "consul1", drawn.rows[0].y, drawn.rows[2].y)
     assert drawn.sentences["On purpose"] == [band.words]
@@ -140,27 +134,26 @@ def test_what_was_broken_on_purpose_has_a_band_of_its_own() -> None:
 def test_what_a_server_says_again_and_again_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "2021-01-24T00:00:0{}Z [WARN]  agent.server.raft: failed to contact: server-id=x time=1s"
     read = [read_line(line.format(second), server="consul1", line_no=second) for second in range(5)]
-    story = Story()
-    (row,) = picture_of(story, story.told(one for one in read if one)).rows
+    (row,) = picture_of(records(one for one in read if one)).rows
     assert row.times == 5
     monkeypatch.setattr(diagram, "MOST_ROWS", 20)
-    drawn = picture_of(*sample("consul-1.15"))
+    drawn = picture_of(sample("consul-1.15"))
     assert len(drawn.rows) == 20
     assert drawn.left_out > 100
     assert MOST_ROWS > 1000
 
 
 def test_the_svg_is_xml_with_a_title_and_every_word() -> None:
-    svg = page_view.svg(*sample("consul-1.21"))
+    svg = page_view.svg(sample("consul-1.21"))
     root = ET.fromstring(svg)  # noqa: S314 - made by us
     assert root.find(f"{SVG}title") is not None
-    assert len(root.findall(f".//{SVG}g[@class='row']")) == len(picture_of(*sample("consul-1.21")).rows)
+    assert len(root.findall(f".//{SVG}g[@class='row']")) == len(picture_of(sample("consul-1.21")).rows)
     assert "would not be elected: it starts no election and waits" in text_in(svg)
     assert re.findall(r"(?:https?:)?//[\w.]+", svg) == ["http://www.w3.org"]
 
 
 def test_the_page_needs_no_network_and_runs_only_its_own_script() -> None:
-    html = page_view.html(*sample("2015"))
+    html = page_view.html(sample("2015"))
     assert re.findall(r"(?:https?:)?//[\w.]+", html.partition("<script>")[0]) == ["http://www.w3.org"]
     (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -175,8 +168,8 @@ def test_the_page_needs_no_network_and_runs_only_its_own_script() -> None:
 
 @pytest.mark.parametrize("evil", EVIL)
 @pytest.mark.parametrize("make", [page_view.svg, page_view.html, mermaid_view.mermaid])
-def test_a_hostile_line_stays_text(make: Callable[[Story, Iterator[Event]], str], evil: str) -> None:
-    made = make(*hostile(evil))
+def test_a_hostile_line_stays_text(make: Callable[[Iterator[Record]], str], evil: str) -> None:
+    made = make(hostile(evil))
     assert made.count("<script") == (1 if make is page_view.html else 0)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\u202e\ufffe\uffff]", made)
     assert "<b>" not in made
@@ -187,19 +180,18 @@ def test_a_hostile_line_stays_text(make: Callable[[Story, Iterator[Event]], str]
 
 @given(st.text(max_size=40))
 def test_any_text_gives_well_formed_pictures(text: str) -> None:
-    ET.fromstring(page_view.svg(*hostile(text)))  # noqa: S314 - made by us
-    lines = mermaid_view.mermaid(*hostile(text)).splitlines()
+    ET.fromstring(page_view.svg(hostile(text)))  # noqa: S314 - made by us
+    lines = mermaid_view.mermaid(hostile(text)).splitlines()
     assert all(re.fullmatch(r"[\w .,:()/+'#;%>-]*", line) for line in lines)
 
 
 def test_mermaid_has_a_participant_for_each_server_and_arrows_for_votes() -> None:
-    lines = mermaid_view.mermaid(*sample("consul-1.15")).splitlines()
+    lines = mermaid_view.mermaid(sample("consul-1.15")).splitlines()
     assert lines[:4] == ["sequenceDiagram", *(f"    participant s{number} as consul{number}" for number in (1, 2, 3))]
     assert "    s3-->>s2: consul2 has the vote of consul3: 2 votes in term 2" in lines
     assert "    s3-xs1: consul3 does not vote for consul1: it has a leader" in lines
 
 
 def test_nothing_is_a_picture_too() -> None:
-    story = Story()
-    ET.fromstring(page_view.svg(story, story.told([])))  # noqa: S314 - made by us
-    assert mermaid_view.mermaid(story, story.told([])) == "sequenceDiagram\n"
+    ET.fromstring(page_view.svg(records([])))  # noqa: S314 - made by us
+    assert mermaid_view.mermaid(records([])) == "sequenceDiagram\n"

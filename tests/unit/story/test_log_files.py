@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.raft.collection import collect
+from labctl.raft.event import Event
 from labctl.raft.server_names import Names
 from labctl.story import log_files
 from labctl.story import source as flow
@@ -142,9 +144,11 @@ def test_who_is_who_is_known_before_the_line_that_says_so(tmp_path: Path) -> Non
     names = Names()
     list(log_files.events(log_files.find([str(tmp_path)]), names=names))
     assert names("u2") == "two"
-    story, events = flow.of_everything(flow.source([str(tmp_path)]))
-    assert next(events).peer == "two"
-    assert story.timers is None
+    source = flow.source([str(tmp_path)])
+    first = next(source.records())
+    assert isinstance(first, Event)
+    assert first.peer == "two"
+    assert source.timers is None
 
 
 def manifest_of(tmp_path: Path, content: bytes) -> int | None:
@@ -192,8 +196,8 @@ def test_a_fault_is_over_where_the_log_goes_on_for_so_long_whatever_it_is_about(
     )
     path = tmp_path / "a.log"
     path.write_text(fault + "x" * 70_000 + f"\n{last} [INFO]  agent: Synced node info{end}", encoding="utf-8")
-    story, events = flow.of_everything(flow.source([str(path)]))
-    assert [event.event for event in events] == ["fault_began"]
+    story = collect(flow.source([str(path)]).records())
+    assert [event.event for event in story.events] == ["fault_began"]
     (found,) = story.faults
     assert (found.lasts, found.until is None) == (lasts, lasts)
 

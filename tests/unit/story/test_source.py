@@ -10,6 +10,7 @@ import pytest
 from labctl.engine import clock, logs
 from labctl.errors import ExitCode, LabctlError
 from labctl.raft import log_notes
+from labctl.raft.collection import collect
 from labctl.story import source as flow
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.raft.logs import SAMPLES
@@ -21,13 +22,13 @@ RUN = str(SAMPLES / "consul-1.15")
 
 
 def test_one_election_has_the_events_of_its_term_and_the_timeout_before() -> None:
-    story, events = flow.of_one_election(flow.source([RUN]), 2)
-    told = list(events)
+    story = collect(flow.of_one_election(flow.source([RUN]), 2))
+    told = story.events
     assert told[0].event == "heartbeat_timeout"
     assert {event.term for event in told[1:]} == {3}
     assert [(one.candidate, one.term) for one in story.elections] == [("consul1", 3)]
     assert story.leaders == []
-    story, _ = flow.of_one_election(flow.source([RUN]), 1)
+    story = collect(flow.of_one_election(flow.source([RUN]), 1))
     assert [(one.server, one.term) for one in story.leaders] == [("consul2", 2)]
 
 
@@ -82,8 +83,7 @@ def test_a_labs_log_goes_as_far_as_its_docker_hosts_clock(
     began = datetime(2021, 1, 24, tzinfo=UTC)
     line = log_notes.began(began, "ab12cd", "isolate consul2", ["consul2"], 60)
     monkeypatch.setattr(logs, "read", lambda *_: [logs.LogLine("consul2", "2021-01-24T00:00:01.000000000Z", line)])
-    story, events = flow.of_everything(flow.source([]))
-    list(events)
+    story = collect(flow.source([]).records())
     assert [one.lasts for one in story.faults] == [lasts]
 
 
@@ -114,8 +114,8 @@ def test_what_is_no_time_is_wrong_usage(text: str) -> None:
 
 def test_from_a_time_on_the_rest_is_left_out_and_terms_are_still_known() -> None:
     since = flow.moment("2026-11-23T04:39:47.290", datetime.now(UTC))
-    story, events = flow.of_everything(flow.source([RUN]), since)
-    told = list(events)
+    story = collect(flow.source([RUN]).records(since))
+    told = story.events
     assert all(event.time is None or event.time >= since for event in told)
     assert told[0].term == 8
     assert [one.term for one in story.leaders] == [8, 9, 11]

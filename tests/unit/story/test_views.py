@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.raft.reader import read_line
-from labctl.raft.story import Story
+from labctl.raft.story import records
 from labctl.story import json_view, log_files, spool
 from labctl.story.text_view import StoryText
 from tests.unit.raft.logs import DEMO, SAMPLES
@@ -23,15 +23,14 @@ HOSTILE = (
 
 
 def text_of(path: Path, *, columns: int = 120, lines: bool = False) -> list[str]:
-    out, story = io.StringIO(), Story()
-    events = story.told(log_files.events(log_files.find([str(path)])))
-    StoryText(out, columns=columns, lines=lines).write(story, events)
+    out = io.StringIO()
+    StoryText(out, columns=columns, lines=lines).write(records(log_files.events(log_files.find([str(path)]))))
     return out.getvalue().splitlines()
 
 
 def json_of(path: Path) -> dict[str, Any]:
-    out, story = io.StringIO(), Story()
-    json_view.write_document(story, story.told(log_files.events(log_files.find([str(path)]))), out)
+    out = io.StringIO()
+    json_view.write_document(records(log_files.events(log_files.find([str(path)]))), out)
     document: dict[str, Any] = json.loads(out.getvalue())
     return document
 
@@ -77,7 +76,7 @@ def test_a_hostile_line_moves_no_cursor(lines: bool) -> None:
     out = io.StringIO()
     event = read_line(HOSTILE, server="consul\x1b[1m1", line_no=1)
     assert event is not None
-    StoryText(out, columns=80, lines=lines).write(Story(), iter([event]))
+    StoryText(out, columns=80, lines=lines).write([event])
     assert "\x1b" not in out.getvalue()
     assert "\x07" not in out.getvalue()
 
@@ -109,7 +108,7 @@ def test_json_has_every_event_with_its_line() -> None:
 def test_what_goes_out_of_memory_on_the_way_is_in_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
     log = SAMPLES / "consul-1.15"
     whole = json_of(log)
-    monkeypatch.setattr(spool, "OFTEN", 3)
+    monkeypatch.setattr(spool, "IN_MEMORY_BYTES", 3)
     assert json_of(log) == whole
     assert len(whole["elections"]) > 5
 
@@ -123,8 +122,8 @@ def test_a_story_without_events_is_json_too(tmp_path: Path) -> None:
 
 
 def test_a_stream_is_one_document_a_line() -> None:
-    out, story = io.StringIO(), Story()
-    json_view.write_stream(story, story.told(log_files.events(log_files.find([str(DEMO)]))), out)
+    out = io.StringIO()
+    json_view.write_stream(records(log_files.events(log_files.find([str(DEMO)]))), out)
     events = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
     assert events[0] == "follower_entered"
     assert "election_won" in events
