@@ -30,18 +30,20 @@ def ls_command(*, as_json: bool) -> None:
 def status_command(lab: str | None, *, as_json: bool) -> int:
     """Show LAB: who leads in which term, who votes, how far each server's log is. Exit code 3 where it is not ready."""
     from labctl.engine import client, labs, status
+    from labctl.engine.condition import condition_of
     from labctl.errors import ExitCode
     from labctl.flows import fault
-    from labctl.show import views
+    from labctl.show import style, views
 
     connection = client.connect()
     now = status.ask(labs.choose_lab(connection, lab, viewer()))
     active = fault.active(connection, now.lab)
+    condition = condition_of(now, active)
     if as_json:
-        print_json(views.status_document(now, active))
+        print_json(views.status_document(now, condition, active))
     else:
-        click.echo(views.status_text(now, active, viewer()))
-    return ExitCode.DONE if now.ready else ExitCode.NOT_READY
+        click.echo(views.status_text(now, condition, active, viewer(), style.terminal_columns()))
+    return ExitCode.DONE if condition.ready else ExitCode.NOT_READY
 
 
 @click.command("members", short_help="Show the members.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labctl.portable import consul_views
@@ -61,7 +61,7 @@ class Status:
 
 def ask(lab: Lab) -> Status:
     """Ask all servers of a lab at once; one that does not answer costs a second."""
-    return Status(lab, tuple(consul_views.read_views([server.member for server in lab.servers], ASK_SECONDS)))
+    return _status(lab, consul_views.read_views([server.member for server in lab.servers], ASK_SECONDS))
 
 
 def ask_all(labs: Sequence[Lab]) -> list[Status]:
@@ -72,4 +72,13 @@ def ask_all(labs: Sequence[Lab]) -> list[Status]:
         asked = [
             [pool.submit(consul_views.read_view, server.member, ASK_SECONDS) for server in lab.servers] for lab in labs
         ]
-    return [Status(lab, tuple(view.result() for view in views)) for lab, views in zip(labs, asked, strict=True)]
+    return [_status(lab, [view.result() for view in views]) for lab, views in zip(labs, asked, strict=True)]
+
+
+def _status(lab: Lab, views: Sequence[consul_views.View]) -> Status:
+    """A lab with its views; only Docker knows of a server that is frozen."""
+    told = (
+        replace(view, problem="is frozen") if server.state == "paused" else view
+        for server, view in zip(lab.servers, views, strict=True)
+    )
+    return Status(lab, tuple(told))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import unicodedata
 from typing import TYPE_CHECKING, NamedTuple, TextIO
@@ -92,6 +93,23 @@ def width(text: str) -> int:
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in _SGR.sub("", text)
     )
+
+
+def wrapped(text: str, columns: int, indent: str = "") -> str:
+    """Break a line at blanks so that it fits; our colours take no columns. What goes on begins with `indent`."""
+    lines = [""]
+    for word in text.split(" "):
+        room = columns - width(lines[-1]) - 1
+        if lines[-1].strip() and width(word) > room:
+            lines.append(indent + word)
+        else:
+            lines[-1] += word if lines == [""] else f" {word}"
+    return "\n".join(lines)
+
+
+def terminal_columns() -> int | None:
+    """How wide the terminal is; None where standard output is none."""
+    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str | Cell]]) -> str:

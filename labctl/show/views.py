@@ -6,9 +6,23 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from labctl.portable import lab_names
-from labctl.show.style import Cell, age, byte_size, harmless, paint, paint_server, sign, style_of, table
+from labctl.raft.summary_sentences import listed
+from labctl.show.style import (
+    Cell,
+    age,
+    byte_size,
+    harmless,
+    paint,
+    paint_server,
+    sign,
+    style_of,
+    table,
+    width,
+    wrapped,
+)
 
 if TYPE_CHECKING:
+    from labctl.engine.condition import Condition
     from labctl.engine.faults import ActiveFault
     from labctl.engine.images import Image
     from labctl.engine.labs import Server
@@ -85,53 +99,84 @@ def _server_row(now: Status, server: Server, view: View) -> dict[str, Any]:
         "state": server.state,
         "role": _role(now, view),
         "voter": server.address in now.voters,
+        "counted_by": [one.name for one in now.views if not one.problem and server.address in one.voters],
         "commit_index": view.commit_index if not view.problem else None,
         "last_contact_ms": view.last_contact_ms,
         "problem": view.problem,
     }
 
 
-def status_document(now: Status, faults: list[ActiveFault]) -> dict[str, Any]:
+def status_document(now: Status, condition: Condition, faults: list[ActiveFault]) -> dict[str, Any]:
     """The JSON shape of `status`."""
-    leader = now.leader
+    leader = condition.leader
     return {
         "lab": now.lab.name,
         "owner": now.lab.owner,
         "profile": now.lab.profile,
-        "ready": now.ready,
-        "problem": now.problem,
+        "ready": condition.ready,
+        "problem": condition.problem,
         "leader": leader.name if leader else None,
         "term": leader.term if leader else None,
         "commit_index": leader.commit_index if leader else None,
+        "writes": condition.writes,
+        "voters": condition.voters,
+        "quorum": condition.quorum,
+        "answering": condition.answering,
+        "condition": condition.sentence or None,
         "servers": [_server_row(now, server, view) for server, view in now.pairs()],
         "faults": [active_row(one) for one in faults],
     }
 
 
-def status_text(now: Status, faults: list[ActiveFault], viewer: str) -> str:
-    """`labctl status` for a person, with the owner's name where it is not the viewer's."""
-    lab, leader = now.lab, now.leader
-    state = paint("ready", "green") if now.ready else paint("not ready", "yellow")
-    owner = "" if lab.owner == viewer else f" of {harmless(lab.owner)}"
-    head = f"Lab {paint(lab.name, 'bold')}{owner}: {state}"
-    if lab.profile != lab_names.DEFAULT_PROFILE:
-        head += f", profile {harmless(lab.profile)}"
-    if leader:
-        name = paint_server(leader.name, leader.name)
-        head += f", {name} leads in term {leader.term}, commit index {leader.commit_index}"
-    if now.problem:
-        hint = "" if now.joined or lab.missing or not lab.running else "; `labctl join` joins them"
-        head += f"\nNot ready because {harmless(now.problem)}{hint}."
+def status_text(
+    now: Status, condition: Condition, faults: list[ActiveFault], viewer: str, columns: int | None = None
+) -> str:
+    """`labctl status` for a person, with the owner's name where it is not the viewer's.
+
+    `columns` is how wide the terminal is; None is as wide as needed.
+    """
+    owner = "" if now.lab.owner == viewer else f" of {harmless(now.lab.owner)}"
+    head = f"Lab {paint(now.lab.name, 'bold')}{owner}: {_state(now, condition)}"
+    lines = [head]
+    if condition.sentence:
+        lines.append(harmless(condition.sentence))
+    if condition.problem:
+        hint = "" if now.joined or now.lab.missing or not now.lab.running else "; `labctl join` joins them"
+        lines.append(f"Not ready because {harmless(condition.problem)}{hint}.")
+    above = "\n".join(line if columns is None else wrapped(line, columns) for line in lines)
+    below = f"\n\n{faults_table(faults)}" if faults else ""
+    return f"{above}\n\n{_servers_table(now, columns)}{below}"
+
+
+def _state(now: Status, condition: Condition) -> str:
+    """The one line that matters most: whether the lab works, and who leads."""
+    leader = condition.leader
+    state = paint("ready", "green") if condition.ready else paint("not ready", "yellow")
+    if condition.writes and condition.without:
+        state = paint(f"works without {listed(list(condition.without))}", "yellow")
+    profile = f", profile {harmless(now.lab.profile)}" if now.lab.profile != lab_names.DEFAULT_PROFILE else ""
+    if leader is None:
+        return f"{state}{profile}" + (f", {paint('nobody leads', 'red')}" if condition.voters else "")
+    leads = f"{paint_server(leader.name, leader.name)} {'leads' if condition.writes else 'says that it leads'}"
+    return f"{state}{profile}, {leads} in term {leader.term}, commit index {leader.commit_index}"
+
+
+def _servers_table(now: Status, columns: int | None) -> str:
+    """The servers, one a line; where the HTTP addresses make lines too long, they stand below."""
     rows: list[list[str | Cell]] = []
+    away = False
     for server, view in now.pairs():
         row = _server_row(now, server, view)
         contact = view.last_contact_ms
+        voter = "yes" if row["voter"] else "no"
+        # Who does not answer votes only by the word of the others.
+        away = away or bool(view.problem and row["voter"])
         rows.append(
             [
                 Cell(server.name, style_of(server.name)),
-                server.state,
+                "frozen" if server.state == "paused" else server.state,
                 row["role"] or NONE,
-                "yes" if row["voter"] else "no",
+                f"({voter})" if view.problem and row["voter"] else voter,
                 str(view.term) if not view.problem else NONE,
                 str(view.commit_index) if not view.problem else NONE,
                 NONE if contact is None or view.problem else f"{contact:.0f}ms",
@@ -139,9 +184,14 @@ def status_text(now: Status, faults: list[ActiveFault], viewer: str) -> str:
                 row["http"] or NONE,
             ]
         )
-    columns = ["server", "state", "role", "voter", "term", "commit", "heard leader", "address", "http"]
-    below = f"\n\n{faults_table(faults)}" if faults else ""
-    return f"{head}\n\n{table(columns, rows)}{below}"
+    heads = ["server", "state", "role", "voter", "term", "commit", "heard", "address", "http"]
+    text = table(heads, rows)
+    if columns is not None and max(map(width, text.splitlines())) > columns:
+        urls = [harmless(f"{server.name} {server.url}") for server, _ in now.pairs() if server.url]
+        text = table(heads[:-1], [row[:-1] for row in rows])
+        if urls:
+            text += "\n\n" + wrapped(f"HTTP: {', '.join(urls)}", columns)
+    return text + ("\n(yes): the others count it as a voter; it does not answer." if away else "")
 
 
 def members_table(members: list[Seen]) -> str:
@@ -192,13 +242,13 @@ def images_table(found: list[Image]) -> str:
 
 def doctor_text(findings: list[dict[str, Any]]) -> str:
     """`labctl doctor` for a person: a line for each check, and below it the command that mends it."""
-    width = max(len(finding["check"]) for finding in findings)
+    longest = max(len(finding["check"]) for finding in findings)
     lines = []
     for finding in findings:
         mark = paint(sign("done"), "green") if finding["ok"] else paint(sign("failed"), "red")
-        lines.append(f"{mark} {finding['check']:<{width}}  {harmless(finding['found'])}")
+        lines.append(f"{mark} {finding['check']:<{longest}}  {harmless(finding['found'])}")
         if finding["fix"]:
-            lines.append(f"  {'':<{width}}  {paint('fix:', 'yellow')} {harmless(finding['fix'])}")
+            lines.append(f"  {'':<{longest}}  {paint('fix:', 'yellow')} {harmless(finding['fix'])}")
     broken = sum(not finding["ok"] for finding in findings)
     lines.append("Everything that a lab needs is here." if not broken else f"{broken} of {len(findings)} are missing.")
     return "\n".join(lines)

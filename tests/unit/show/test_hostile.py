@@ -12,6 +12,7 @@ import pytest
 
 from labctl.chaos.report import report_of
 from labctl.chaos.schedule import Step
+from labctl.engine.condition import condition_of
 from labctl.engine.faults import ActiveFault
 from labctl.engine.images import Image
 from labctl.engine.labs import Server
@@ -99,7 +100,8 @@ def story_text() -> str:
 
 MAKERS: dict[str, Callable[[], str]] = {
     "ls": lambda: views.ls_table([status()]),
-    "status": lambda: views.status_text(status(), [FAULT], "me"),
+    "status": lambda: views.status_text(status(), condition_of(status(), [FAULT]), [FAULT], "me"),
+    "status, narrow": lambda: views.status_text(status(), condition_of(status(), [FAULT]), [FAULT], "me", 40),
     "members": lambda: views.members_table([Seen(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)]),
     "images": lambda: views.images_table([Image(EVIL, EVIL, EVIL, EVIL, 1, EVIL)]),
     "doctor": lambda: views.doctor_text(FINDINGS),

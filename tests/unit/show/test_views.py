@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from labctl.engine import labs
+from labctl.engine.condition import condition_of
 from labctl.engine.faults import ActiveFault
 from labctl.engine.images import Image
 from labctl.engine.members import Seen
 from labctl.engine.status import Status
 from labctl.portable.consul_views import View
-from labctl.show import views
+from labctl.show import style, views
 from tests.unit import engine_stand_in as stand_in
 
 LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
@@ -43,6 +44,14 @@ READY = Status(LAB, (view(0), view(1), view(2)))
 WAITING = Status(LAB, tuple(view(one, leader="", state="follower", voters=frozenset(), members=1) for one in range(3)))
 
 
+def document_of(now: Status, *faults: ActiveFault) -> dict[str, Any]:
+    return views.status_document(now, condition_of(now, faults), list(faults))
+
+
+def text_of(now: Status, *faults: ActiveFault, viewer: str = "ada", columns: int | None = None) -> str:
+    return views.status_text(now, condition_of(now, faults), list(faults), viewer, columns)
+
+
 def test_ls_has_its_promised_keys() -> None:
     row = views.ls_row(READY)
     assert row["lab"] == "ada"
@@ -65,7 +74,7 @@ def test_the_table_of_labs() -> None:
 
 
 def test_status_has_its_promised_keys() -> None:
-    document = views.status_document(READY, [])
+    document = document_of(READY)
     assert {"lab", "ready", "leader", "term", "commit_index", "servers", "faults"} <= set(document)
     assert (document["ready"], document["problem"], document["faults"]) == (True, None, [])
     assert document["servers"][1] == {
@@ -76,6 +85,7 @@ def test_status_has_its_promised_keys() -> None:
         "state": "running",
         "role": "follower",
         "voter": True,
+        "counted_by": ["consul1", "consul2", "consul3"],
         "commit_index": 10,
         "last_contact_ms": 31.4,
         "problem": None,
@@ -87,35 +97,74 @@ def test_a_server_that_does_not_answer_has_no_role_and_no_index() -> None:
     lab = replace(
         LAB, servers=(LAB.servers[0], replace(LAB.servers[1], state="exited", http_port=None), LAB.servers[2])
     )
-    document = views.status_document(Status(lab, (view(0), silent, view(2))), [])
+    document = document_of(Status(lab, (view(0), silent, view(2))))
     row = document["servers"][1]
     assert (row["role"], row["commit_index"], row["last_contact_ms"], row["id"]) == (None, None, None, None)
     assert (row["http"], row["state"], row["problem"]) == (None, "exited", "is not running")
-    # It votes still, though it is not there.
-    assert row["voter"] is True
+    # It votes still, though it is not there: that is the word of the others.
+    assert (row["voter"], row["counted_by"]) == (True, ["consul1", "consul3"])
     assert document["ready"] is False
 
 
 def test_a_leader_that_was_cut_off_is_an_old_leader() -> None:
     cut_off = view(0, state="leader", term=2)
     new = view(1, state="leader", term=3, leader=LAB.servers[1].address)
-    document = views.status_document(Status(LAB, (cut_off, new, view(2, term=3, leader=LAB.servers[1].address))), [])
+    document = document_of(Status(LAB, (cut_off, new, view(2, term=3, leader=LAB.servers[1].address))))
     assert [one["role"] for one in document["servers"]] == ["old leader", "leader", "follower"]
     assert (document["leader"], document["term"]) == ("consul2", 3)
 
 
 def test_status_for_a_person() -> None:
-    text = views.status_text(READY, [], "ada")
+    text = text_of(READY)
     assert text.startswith("Lab ada: ready, consul1 leads in term 2, commit index 10\n")
     assert "31ms" in text
     assert "http://127.0.0.1:30003" in text
 
 
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize("down", [0, 1, 2])
+def test_no_line_of_the_status_is_wider_than_the_terminal(columns: int, down: int) -> None:
+    servers = tuple(
+        replace(one, address=f"10.213.182.{240 + number}", state="exited" if number < down else "running")
+        for number, one in enumerate(LAB.servers)
+    )
+    addresses = frozenset(one.address for one in servers)
+    views_now = tuple(
+        View(one.name, one.address, problem="is not running")
+        if one.state == "exited"
+        else replace(
+            view(number, voters=addresses, commit_index=123_456, leader=servers[0].address), address=one.address
+        )
+        for number, one in enumerate(servers)
+    )
+    text = text_of(Status(replace(LAB, servers=servers), views_now), columns=columns)
+    # The table itself does not get narrower than this.
+    assert max(style.width(line) for line in text.splitlines()) <= max(columns, 79)
+    assert "http://127.0.0.1:30003" in text
+
+
+def test_a_server_that_does_not_answer_is_a_voter_by_the_word_of_the_others() -> None:
+    silent = View("consul2", LAB.servers[1].address, problem="is not running")
+    lab = replace(LAB, servers=(LAB.servers[0], replace(LAB.servers[1], state="exited"), LAB.servers[2]))
+    text = text_of(Status(lab, (view(0), silent, view(2))))
+    assert re.search(r"^consul2  exited +- +\(yes\) ", text, re.MULTILINE)
+    assert text.splitlines()[-1] == "(yes): the others count it as a voter; it does not answer."
+    assert "(yes)" not in text_of(READY)
+
+
+def test_a_server_that_is_frozen_is_told_as_that() -> None:
+    lab = replace(LAB, servers=(LAB.servers[0], LAB.servers[1], replace(LAB.servers[2], state="paused")))
+    silent = View("consul3", LAB.servers[2].address, problem="is frozen")
+    text = text_of(Status(lab, (view(0), view(1), silent)))
+    assert re.search(r"^consul3  frozen ", text, re.MULTILINE)
+    assert "Not ready because consul3 is frozen." in text
+
+
 def test_status_names_the_owner_of_a_lab_that_is_not_the_viewers() -> None:
-    assert views.status_text(READY, [], "bob").startswith("Lab ada of ada: ready,")
+    assert text_of(READY, viewer="bob").startswith("Lab ada of ada: ready,")
     hostile = replace(READY, lab=replace(LAB, owner="e\x1b[2Jve"))
-    assert views.status_text(hostile, [], "bob").startswith("Lab ada of e\\x1b[2Jve: ready,")
-    assert views.status_document(READY, [])["owner"] == "ada"
+    assert text_of(hostile, viewer="bob").startswith("Lab ada of e\\x1b[2Jve: ready,")
+    assert document_of(READY)["owner"] == "ada"
 
 
 @pytest.mark.parametrize(
@@ -127,8 +176,7 @@ def test_status_names_the_owner_of_a_lab_that_is_not_the_viewers() -> None:
     ],
 )
 def test_a_lab_that_is_not_ready_says_why_and_what_to_do(now: Status, says: str) -> None:
-    second = views.status_text(now, [], "ada").splitlines()[1]
-    assert second == f"Not ready because {says}"
+    assert f"Not ready because {says}" in text_of(now).splitlines()
 
 
 def test_members_and_images_are_tables() -> None:
@@ -156,9 +204,7 @@ def test_doctor_says_below_what_is_missing_what_mends_it() -> None:
 def test_a_fault_of_the_network_is_part_of_the_status() -> None:
     until = datetime.now(UTC) + timedelta(seconds=20)
     fault = ActiveFault("ab12cd", "isolate consul2", ("consul2",), until)
-    (row,) = views.status_document(READY, [fault])["faults"]
+    (row,) = document_of(READY, fault)["faults"]
     assert (row["fault"], row["what"], row["servers"]) == ("ab12cd", "isolate consul2", ["consul2"])
     assert 15 < row["seconds_left"] <= 20
-    assert re.search(
-        r"^ab12cd  isolate consul2  consul2 +(19|20)s$", views.status_text(READY, [fault], "ada"), re.MULTILINE
-    )
+    assert re.search(r"^ab12cd  isolate consul2  consul2 +(19|20)s$", text_of(READY, fault), re.MULTILINE)
