@@ -51,8 +51,9 @@ class Found:
     """Everything on this Docker host that carries a lab's label; `profile` is "" where nothing has one.
 
     `helpers` are all containers of ours that are no servers, `waiting` are those of them that wait for the end of a
-    fault. `strangers` are sentences about things with the lab's label that are not ours, because others of their labels
-    say what labctl never writes, or say nothing.
+    fault. `networks` are names, which Docker lets be anything, another network's ID too: what is removed is one of
+    `network_ids`. `strangers` are sentences about things with the lab's label that are not ours, because others of
+    their labels say what labctl never writes, or say nothing.
     """
 
     servers: tuple[Server, ...] = ()
@@ -62,6 +63,7 @@ class Found:
     waiting: tuple[Waiting, ...] = ()
     subnet: str = ""
     networks: tuple[str, ...] = ()
+    network_ids: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     profile: str = ""
     strangers: tuple[str, ...] = ()
@@ -144,6 +146,7 @@ def find(engine: Engine, lab: str) -> Found:
         waiting=tuple(map(_waiting, (one for one in helpers if lab_names.LABEL_FAULT in one["Config"]["Labels"]))),
         subnet=subnets[0] if subnets else "",
         networks=tuple(one["Name"] for one in networks),
+        network_ids=tuple(one["Id"] for one in networks),
         volumes=tuple(one["Name"] for one in volumes),
         profile=lab_names.profile_of(profiles[0]) if profiles else "",
         strangers=(

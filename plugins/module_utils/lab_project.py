@@ -208,7 +208,7 @@ class LabProject:
             return False
         now = find(self.engine, self.lab)
         self.remove("container", [server.id for server in now.servers])
-        self.remove("network", list(now.networks))
+        self.remove("network", list(now.network_ids))
         self.outcome.actions.append("made the network again, whose addresses were held for nobody")
         return True
 
@@ -258,7 +258,7 @@ class LabProject:
                 break
             ids = [server.id for server in found.servers] + list(found.helpers)
             self.remove("container", ids)
-            self.remove("network", list(found.networks))
+            self.remove("network", list(found.network_ids))
             self.remove("volume", list(found.volumes))
             found = find(self.engine, self.lab)
         if not found.empty:

@@ -114,7 +114,7 @@ class FakeDocker:
 
     def put_network(self, name: str, subnet: str, labels: dict[str, str] | None = None) -> None:
         ipam = {"Config": [{"Subnet": subnet}]}
-        self.put("network", name, {"Name": name, "Driver": "bridge", "Labels": labels, "IPAM": ipam})
+        self.put("network", name, {"Id": name, "Name": name, "Driver": "bridge", "Labels": labels, "IPAM": ipam})
 
     def container(self, name: str) -> dict[str, Any]:
         """The container of that name itself, to change it."""

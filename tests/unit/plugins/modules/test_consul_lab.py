@@ -232,6 +232,17 @@ def test_an_address_that_a_dead_engine_holds_is_freed_with_the_network_and_the_d
     assert {one["state"] for one in result["ansible_facts"]["consul_lab_members"]} == {"running"}
 
 
+def test_a_network_named_like_the_id_of_another_does_not_take_that_one_along(lab: Lab, docker: FakeDocker) -> None:
+    """Docker lets a network be called anything, and looks for an ID first."""
+    lab()
+    theirs = "f" * 64
+    docker.put("network", theirs, {"Id": theirs, "Name": "precious", "Driver": "bridge", "Labels": None})
+    labels = docker.objects("network")["labctl-ada"]["Labels"]
+    docker.put("network", "0" * 64, {"Id": "0" * 64, "Name": theirs, "Driver": "bridge", "Labels": labels})
+    assert lab("absent")["changed"]
+    assert set(docker.objects("network")) == {theirs}
+
+
 def test_servers_that_run_are_not_taken_apart_for_an_address(lab: Lab, docker: FakeDocker) -> None:
     lab()
     before = docker.everything()
