@@ -20,33 +20,61 @@ ask() {
     printf '%s %s HTTP/1.0\r\nHost: docker\r\n\r\n' "$1" "$2" | nc -U -w 60 "$socket" | tr -d '\r'
 }
 
-# %22 is ", %2C the comma, %3A :, %3D =, %5B and %5D the brackets, %7B and %7D the braces.
+# What a container of ours is; one that is none of these was made by somebody else, as it is for `labctl down`.
+parts='server helper fault probe reserved-servers'
+
+# %22 is ", %2C the comma, %3A :, %3D =, %5B and %5D the brackets, %7B and %7D the braces. $1=$2 is a label of ours, $3
+# one that has to be there, $4 a filter of another kind, and $5 what it says.
 labelled() {
-    echo "filters=%7B%22label%22%3A%5B%22raft-labctl.$1%3D$2%22%2C%22raft-labctl.owner%3D$owner%22%5D%7D"
+    label="%22raft-labctl.$1%3D$2%22%2C%22raft-labctl.owner%3D$owner%22${3:+%2C%22raft-labctl.$3%22}"
+    echo "filters=%7B%22label%22%3A%5B$label%5D${4:+%2C%22$4%22%3A%5B%22$5%22%5D}%7D"
 }
 
-# The labs of the workshop, by the labels of their containers, networks and volumes. Fails where the engine did not
-# answer each question to its end: then nobody knows that nothing is left.
+# Put an answer to the others. Fails where the engine did not answer to its end: then nobody knows that nothing is left.
+collect() {
+    answer=$(ask GET "/$1")
+    case $answer in
+        'HTTP/1.'?' 200 '*[]}]) answers="$answers $answer" ;;
+        *) return 1 ;;
+    esac
+}
+
+# The labs of the workshop, by the labels of their containers, networks and volumes.
 labs() {
     answers=
-    for kind in 'containers/json?all=1&' 'networks?' 'volumes?'; do
-        answer=$(ask GET "/$kind$(labelled workshop "$workshop")")
-        case $answer in
-            'HTTP/1.'?' 200 '*[]}]) answers="$answers $answer" ;;
-            *) return 1 ;;
-        esac
+    for part in $parts; do
+        collect "containers/json?all=1&$(labelled workshop "$workshop" "$part")" || return 1
     done
+    collect "networks?$(labelled workshop "$workshop")" && collect "volumes?$(labelled workshop "$workshop")" || return 1
     printf '%s\n' "$answers" | grep -o "\"raft-labctl.lab\":\"$workshop-[a-z0-9-]*\"" | cut -d'"' -f4 | sort -u
 }
 
-remove() {
-    for id in $(ask GET "/containers/json?all=1&$(labelled lab "$1")" | grep -o '"Id":"[0-9a-f]*"' | cut -d'"' -f4); do
-        ask DELETE "/containers/$id?force=1&v=1" >/dev/null
+# What an answer calls "Id" or "Name" may be a label of that name, which says another one's. So each of them is asked for,
+# as what has the lab's labels: $1 is the kind, $2 the lab, $3 the part, $4 `id` or `name`, which is a pattern there.
+ours() {
+    case $4 in
+        id) said='"Id":"[0-9a-f]\{64\}"' ;;
+        name) said='"Name":"[A-Za-z0-9][A-Za-z0-9_.-]*"' ;;
+    esac
+    for one in $(ask GET "/$1$(labelled lab "$2" "$3")" | grep -o "$said" | cut -d'"' -f4 | sort -u); do
+        exactly=$one
+        [ "$4" = id ] || exactly="%5E$(echo "$one" | sed 's/[.]/%5B.%5D/g')%24"
+        case $(ask GET "/$1$(labelled lab "$2" "$3" "$4" "$exactly")") in
+            *"\"raft-labctl.lab\":\"$2\""*) echo "$one" ;;
+        esac
     done
-    for id in $(ask GET "/networks?$(labelled lab "$1")" | grep -o '"Id":"[0-9a-f]*"' | cut -d'"' -f4); do
+}
+
+remove() {
+    for part in $parts; do
+        for id in $(ours 'containers/json?all=1&' "$1" "$part" id); do
+            ask DELETE "/containers/$id?force=1&v=1" >/dev/null
+        done
+    done
+    for id in $(ours 'networks?' "$1" '' id); do
         ask DELETE "/networks/$id" >/dev/null
     done
-    for name in $(ask GET "/volumes?$(labelled lab "$1")" | grep -o '"Name":"[A-Za-z0-9_.-]*"' | cut -d'"' -f4); do
+    for name in $(ours 'volumes?' "$1" '' name); do
         ask DELETE "/volumes/$name?force=1" >/dev/null
     done
 }

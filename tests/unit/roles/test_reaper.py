@@ -2,56 +2,52 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import shutil
 import subprocess
+import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "roles" / "workshop_reaper" / "files" / "reaper.sh"
-# Plays the engine: what is there are files `lab/kind/id`, whose owner is in `owners/lab`; a request is noted, a DELETE
-# removes its file. So many requests as `down` says are answered with `says` only.
+# Hands a request to the test's own process, which plays the engine: another Python for each would take too long.
 NC = r"""#!/bin/sh
 read -r verb path rest
 cat >/dev/null
-echo "$verb $path" >>"$ENGINE/requests"
-left=$(cat "$ENGINE/down" 2>/dev/null || echo 0)
-if [ "$left" -gt 0 ]; then
-    echo $((left - 1)) >"$ENGINE/down"
-    cat "$ENGINE/says" 2>/dev/null
-    exit 1
-fi
-printf 'HTTP/1.0 200 OK\r\n\r\n['
-kind=$(echo "$path" | cut -d/ -f2 | cut -d'?' -f1)
-owner=$(echo "$path" | sed 's/.*raft-labctl.owner%3D//; s/%22.*//')
-case "$verb $path" in
-"GET "*workshop*)
-    for lab in "$ENGINE"/labs/*; do
-        [ "$(cat "$ENGINE/owners/${lab##*/}")" = "$owner" ] || continue
-        [ -e "$lab" ] && [ -n "$(find "$lab" -type f)" ] && printf '{"Labels":{"raft-labctl.lab":"%s"}}' "${lab##*/}"
-    done ;;
-"GET "*)
-    lab=$(echo "$path" | sed 's/.*raft-labctl.lab%3D//; s/%22.*//')
-    [ "$(cat "$ENGINE/owners/$lab")" = "$owner" ] || lab=none
-    for one in "$ENGINE/labs/$lab/$kind"/*; do
-        [ -e "$one" ] || continue
-        if [ "$kind" = volumes ]; then printf '{"Name":"%s"}' "${one##*/}"; else printf '{"Id":"%s"}' "${one##*/}"; fi
-    done ;;
-"DELETE "*)
-    id=$(echo "$path" | cut -d/ -f3 | cut -d'?' -f1)
-    rm -f "$ENGINE"/labs/*/"$kind/$id" ;;
-esac
-printf ']\n'
+mkfifo "$ENGINE/$$"
+echo "$$ $verb $path" >"$ENGINE/asked"
+cat "$ENGINE/$$"
 """
 
 
+def key(number: int) -> str:
+    """An ID as the engine gives one."""
+    return f"{number:064x}"
+
+
 class Engine:
-    """A folder that plays the engine, and the script's run against it."""
+    """Plays the engine, and runs the script against it.
+
+    Attributes:
+        things: by kind and by ID or name, the labels.
+        requests: what it was asked, in order.
+        down: so many requests are answered with `says` only.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.things: dict[str, dict[str, dict[str, str]]] = {"containers": {}, "networks": {}, "volumes": {}}
+        self.requests: list[str] = []
+        self.down, self.says = 0, ""
         tools = folder / "bin"
         tools.mkdir()
         (tools / "nc").write_text(NC)
@@ -59,54 +55,126 @@ class Engine:
         (tools / "sleep").symlink_to(shutil.which("true") or "/bin/true")
         (tools / "hostname").write_text("#!/bin/sh\necho cafe01\n")
         (tools / "hostname").chmod(0o755)
+        self.folder = folder
         self.env = {"PATH": f"{tools}:/usr/bin:/bin", "ENGINE": str(folder)}
+        os.mkfifo(folder / "asked")
+        # Opened for both, so that it never ends between two requests.
+        self._asked = os.fdopen(os.open(folder / "asked", os.O_RDWR), "rb+", buffering=0)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
-    def put(self, lab: str, owner: str = "ada%20l", **parts: list[str]) -> None:
-        (self.folder / "owners").mkdir(exist_ok=True)
-        (self.folder / "owners" / lab).write_text(owner)
+    def close(self) -> None:
+        self._asked.write(b"\n")
+        self._thread.join()
+        self._asked.close()
+
+    def _serve(self) -> None:
+        for line in iter(self._asked.readline, b"\n"):
+            call, verb, path = line.decode().split()
+            self.requests.append(f"{verb} {path}")
+            (self.folder / call).write_text(self._answer(verb, path), newline="")
+
+    def _answer(self, verb: str, path: str) -> str:
+        if self.down > 0:
+            self.down -= 1
+            return self.says
+        where = urlsplit(path)
+        _, kind, thing, *_ = [*where.path.split("/"), ""]
+        if verb == "DELETE":
+            self.things[kind].pop(thing, None)
+            return "HTTP/1.0 204 No Content\r\n\r\n"
+        filters = json.loads(parse_qs(where.query)["filters"][0])
+        called = "Name" if kind == "volumes" else "Id"
+        found = [
+            {"Labels": labels, called: name}
+            for name, labels in sorted(self.things[kind].items())
+            if all(_has(labels, one) for one in filters["label"])
+            and all(name.startswith(one) for one in filters.get("id", []))
+            and all(re.search(one, name) for one in filters.get("name", []))
+        ]
+        answer = json.dumps({"Volumes": found} if kind == "volumes" else found, separators=(",", ":"))
+        return f"HTTP/1.0 200 OK\r\n\r\n{answer}\n"
+
+    def put(self, lab: str, owner: str = "ada l", **parts: list[str]) -> None:
+        """Put what labctl makes: servers, networks and volumes of a seat."""
+        labels = {"raft-labctl.lab": lab, "raft-labctl.owner": owner, "raft-labctl.workshop": "raft101"}
         for kind, names in parts.items():
             for name in names:
-                path = self.folder / "labs" / lab / kind / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch()
+                self.put_one(kind, name, labels | ({"raft-labctl.server": "consul1"} if kind == "containers" else {}))
+
+    def put_one(self, kind: str, name: str, labels: dict[str, str]) -> None:
+        self.things[kind][name] = labels
 
     def left(self) -> list[str]:
-        return [path.name for path in (self.folder / "labs").rglob("*") if path.is_file()]
+        return [name for things in self.things.values() for name in things]
 
     def run(self, end: float) -> str:
         words = ["sh", str(SCRIPT), "raft101", str(int(end)), "ada%20l"]
         done = subprocess.run(words, env=self.env, capture_output=True, text=True, timeout=30, check=True)
         return done.stdout
 
-    def requests(self) -> list[str]:
-        return (self.folder / "requests").read_text().splitlines()
+
+def _has(labels: dict[str, str], condition: str) -> bool:
+    name, is_said, wanted = condition.partition("=")
+    return name in labels and (not is_said or labels[name] == wanted)
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    return Engine(tmp_path)
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = Engine(tmp_path)
+    yield made
+    made.close()
 
 
 def test_everything_of_every_lab_goes_and_the_reaper_last(engine: Engine) -> None:
-    engine.put("raft101-01", containers=["a1", "a2"], networks=["b1"], volumes=["labctl-raft101-01-consul1"])
+    servers, network, volume = [key(1), key(2)], key(3), "labctl-raft101-01-consul1"
+    engine.put("raft101-01", containers=servers, networks=[network], volumes=[volume])
     engine.put("raft101-02", volumes=["labctl-raft101-02-config"])
     said = engine.run(time.time() - 5)
     assert engine.left() == []
     assert "removing raft101-01" in said
-    requests = engine.requests()
+    requests = engine.requests
     assert requests[-1] == "DELETE /containers/cafe01?force=1&v=1"
-    assert "DELETE /containers/a1?force=1&v=1" in requests
-    first = next(number for number, one in enumerate(requests) if "/networks/b1" in one)
-    assert requests.index("DELETE /containers/a2?force=1&v=1") < first
+    first = requests.index(f"DELETE /networks/{network}")
+    assert all(requests.index(f"DELETE /containers/{one}?force=1&v=1") < first for one in servers)
+
+
+@pytest.mark.parametrize("part", ["helper", "fault", "probe", "reserved-servers"])
+def test_containers_that_are_no_servers_go_too(engine: Engine, part: str) -> None:
+    labels = {"raft-labctl.lab": "raft101-01", "raft-labctl.owner": "ada l", f"raft-labctl.{part}": "x"}
+    engine.put_one("containers", key(1), labels)
+    engine.put("raft101-01", volumes=["labctl-raft101-01-consul1"])
+    engine.run(time.time() - 5)
+    assert engine.left() == []
 
 
 def test_labs_of_others_stay_whatever_they_say_of_themselves(engine: Engine) -> None:
-    engine.put("raft101-01", containers=["a1"])
-    engine.put("raft101-02", owner="bob", containers=["b1"], networks=["b2"], volumes=["b3"])
+    engine.put("raft101-01", containers=[key(1)])
+    engine.put("raft101-02", owner="bob", containers=[key(2)], networks=[key(3)], volumes=["b3"])
     # Of the same owner, with the workshop's label, and yet no seat of it.
     engine.put("precious", volumes=["p1"])
     engine.run(time.time() - 5)
-    assert sorted(engine.left()) == ["b1", "b2", "b3", "p1"]
+    assert sorted(engine.left()) == [key(2), key(3), "b3", "p1"]
+
+
+def test_a_label_that_says_the_id_or_name_of_another_does_not_take_that_one_along(engine: Engine) -> None:
+    ours = {"raft-labctl.lab": "raft101-01", "raft-labctl.owner": "ada l", "raft-labctl.workshop": "raft101"}
+    for number, kind in enumerate(("containers", "networks")):
+        engine.put_one(kind, key(number), {})
+        forged = {"Id": key(number), "raft-labctl.server": "consul1"}
+        engine.put_one(kind, key(number + 10), ours | forged)
+    engine.put_one("volumes", "their.data", {})
+    engine.put_one("volumes", "their-data", ours | {"Name": "their.data"})
+    engine.run(time.time() - 5)
+    assert sorted(engine.left()) == [key(0), key(1), "their.data"]
+
+
+def test_a_container_that_is_no_part_of_a_lab_stays(engine: Engine) -> None:
+    engine.put("raft101-01", containers=[key(1)])
+    theirs = {"raft-labctl.lab": "raft101-01", "raft-labctl.owner": "ada l", "raft-labctl.workshop": "raft101"}
+    engine.put_one("containers", key(2), theirs)
+    engine.run(time.time() - 5)
+    assert engine.left() == [key(2)]
 
 
 @pytest.mark.parametrize(
@@ -120,18 +188,17 @@ def test_labs_of_others_stay_whatever_they_say_of_themselves(engine: Engine) -> 
     ],
 )
 def test_an_engine_that_is_away_is_asked_again(engine: Engine, requests: int, says: str) -> None:
-    (engine.folder / "down").write_text(str(requests))
-    (engine.folder / "says").write_text(says, newline="")
-    engine.put("raft101-01", containers=["a1"])
+    engine.down, engine.says = requests, says
+    engine.put("raft101-01", containers=[key(1)])
     engine.run(time.time() - 5)
     assert engine.left() == []
-    assert engine.requests()[-1] == "DELETE /containers/cafe01?force=1&v=1"
+    assert engine.requests[-1] == "DELETE /containers/cafe01?force=1&v=1"
 
 
 def test_nothing_goes_before_the_end(engine: Engine) -> None:
-    engine.put("raft101-01", containers=["a1"])
+    engine.put("raft101-01", containers=[key(1)])
     words = ["sh", str(SCRIPT), "raft101", str(int(time.time()) + 600), "ada%20l"]
     with pytest.raises(subprocess.TimeoutExpired):
         subprocess.run(words, env=engine.env, capture_output=True, timeout=0.5, check=False)
-    assert engine.left() == ["a1"]
-    assert not (engine.folder / "requests").exists()
+    assert engine.left() == [key(1)]
+    assert engine.requests == []
