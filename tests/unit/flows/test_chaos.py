@@ -433,6 +433,20 @@ def test_a_run_leaves_a_verdict_a_history_and_no_key(ending: Ending) -> None:
     assert report.run.ready_after is not None
 
 
+def test_a_runs_time_ends_with_its_clients_and_not_with_its_history(
+    ending: Ending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = reports.save
+
+    def slow(*words: Any) -> None:
+        time.sleep(1)
+        save(*words)
+
+    monkeypatch.setattr(flow, "save", slow)
+    report = ending.run()
+    assert 0 <= report.run.seconds - max(one.end for one in report.run.operations) < 0.8
+
+
 @pytest.mark.parametrize("what", ["read the logs", "ask the time"])
 @pytest.mark.parametrize("how", [BUSY, ValueError("odd"), KeyboardInterrupt()])
 def test_who_led_may_stay_unknown_and_the_verdict_stands(ending: Ending, what: str, how: BaseException) -> None:
