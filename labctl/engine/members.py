@@ -52,15 +52,18 @@ def seen_from(document: dict[str, Any]) -> Seen:
 
 
 def read(lab: Lab) -> list[Seen]:
-    """Ask the first server that answers. Raises LabctlError where none does."""
+    """Ask the first server that answers with members. Raises LabctlError where none does."""
     said = ""
     for server in lab.running:
         if server.door is None:
             continue
         try:
-            document = server.door.request("GET", "/v1/agent/members")
+            found = [seen_from(one) for one in server.door.request("GET", "/v1/agent/members") or []]
         except (OSError, ValueError) as error:
             said = f" ({server.name}: {error})"
-            continue
-        return sorted((seen_from(one) for one in document or []), key=lambda member: member.name)
+        except (AttributeError, TypeError):
+            # Whatever is behind the port, another server may still be one.
+            said = f" ({server.name}: answered with something that is no list of members)"
+        else:
+            return sorted(found, key=lambda member: member.name)
     raise LabctlError(f"No server of the lab {lab.name} answers{said}: `labctl status {lab.name}` shows their state.")

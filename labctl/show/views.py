@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from labctl.portable.consul_views import View
 
 NONE = "-"
+_MOST = 80
+"""So many characters of what a member says of itself are shown: one with ten thousand would hide all the others."""
 
 
 def _stamp(when: datetime) -> str:
@@ -197,10 +199,21 @@ def _servers_table(now: Status, columns: int | None) -> str:
 def members_table(members: list[Seen]) -> str:
     """`labctl members` for a person."""
     rows: list[list[str | Cell]] = [
-        [Cell(one.name, style_of(one.name)), one.address, one.state, one.kind, one.build, one.datacenter]
+        [
+            Cell(_short(one.name), style_of(one.name)),
+            _short(one.address),
+            one.state,
+            one.kind,
+            _short(one.build),
+            _short(one.datacenter),
+        ]
         for one in members
     ]
     return table(["member", "address", "state", "type", "consul", "datacenter"], rows)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST else f"{text[: _MOST - 3]}..."
 
 
 def active_row(fault: ActiveFault) -> dict[str, Any]:

@@ -71,3 +71,15 @@ def test_a_lab_in_which_nobody_answers_is_told(clusters: Callable[..., FakeClust
     cluster.servers[0].broken = True
     with pytest.raises(LabctlError, match=r"No server of the lab ada answers .*HTTP 500.*`labctl status ada`"):
         members.read(lab_of(cluster))
+
+
+@pytest.mark.parametrize("said", [{"Name": "consul1"}, ["consul1"], [None], 7, "consul1", [{**ENTRY, "Tags": ["dc"]}]])
+def test_what_is_no_list_of_members_is_asked_of_the_next_server(
+    clusters: Callable[..., FakeCluster], monkeypatch: pytest.MonkeyPatch, said: Any
+) -> None:
+    cluster = clusters(3)
+    monkeypatch.setattr(cluster, "answer", lambda number, *_: (200, [ENTRY] if number else said))
+    assert [one.name for one in members.read(lab_of(cluster))] == ["consul2"]
+    monkeypatch.setattr(cluster, "answer", lambda *_: (200, said))
+    with pytest.raises(LabctlError, match="consul3: answered with something that is no list of members"):
+        members.read(lab_of(cluster))

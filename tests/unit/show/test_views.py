@@ -208,3 +208,12 @@ def test_a_fault_of_the_network_is_part_of_the_status() -> None:
     assert (row["fault"], row["what"], row["servers"]) == ("ab12cd", "isolate consul2", ["consul2"])
     assert 15 < row["seconds_left"] <= 20
     assert re.search(r"^ab12cd  isolate consul2  consul2 +(19|20)s$", text_of(READY, fault), re.MULTILINE)
+
+
+def test_a_member_with_a_name_without_end_hides_no_other() -> None:
+    endless = Seen("x" * 10_000, "10.213.0.9:8301", "alive", "client", "1" * 10_000, "y" * 10_000)
+    other = Seen("consul1", "10.213.0.2:8301", "alive", "server", "1.8.7", "ada")
+    head, first, second = views.members_table([endless, other]).splitlines()
+    assert max(map(len, (head, first, second))) < 320
+    assert "..." in first
+    assert second.split() == ["consul1", "10.213.0.2:8301", "alive", "server", "1.8.7", "ada"]
