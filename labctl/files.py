@@ -1,23 +1,30 @@
-"""Files that labctl writes for a user: whole or not at all, and never over what it reads."""
+"""Files of a user: written whole or not at all and never over what is read, and read to an end that they have."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import secrets
+import select
 import stat
 import sys
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 STANDARD_OUTPUT = "-"
 PRIVATE = 0o600
+# Whoever reads a named pipe may be started just after us.
+READER_SECONDS = 5.0
+WRITER_SECONDS = 10.0
+_TURN_SECONDS = 0.05
 
 
 @contextlib.contextmanager
@@ -59,6 +66,19 @@ def write_text(path: Path, *, private: bool = False, secret: bool = False) -> It
         text.detach()
 
 
+@contextlib.contextmanager
+def write_at_once(path: Path) -> Iterator[IO[str]]:
+    """Open a file for a text without an end, which is there as it comes. Raises LabctlError."""
+    try:
+        file = _straight(path) or path.open("wb")
+        with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+            yield text
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise LabctlError(f"{path} could not be written: {error.strerror or error}.") from error
+
+
 def _straight(path: Path) -> IO[bytes] | None:
     """What cannot be replaced, opened; None for a regular file and for one that is not there yet."""
     if str(path) == STANDARD_OUTPUT:
@@ -72,7 +92,37 @@ def _straight(path: Path) -> IO[bytes] | None:
         with contextlib.suppress(OSError):
             if os.path.samestat(found, os.fstat(number)):
                 return _same_as(number)
-    return None if stat.S_ISREG(found.st_mode) else path.open("wb")
+    return None if stat.S_ISREG(found.st_mode) else _special(path, found.st_mode)
+
+
+def _special(path: Path, mode: int) -> IO[bytes]:
+    """A pipe or a device, opened. Raises OSError, and LabctlError where what is written would go nowhere or destroy."""
+    refuse_special(path, mode)
+    ends = time.monotonic() + READER_SECONDS
+    while True:
+        try:
+            # Without O_NONBLOCK, a pipe that nobody reads is waited for until somebody does.
+            handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO or not stat.S_ISFIFO(mode):
+                raise
+        if time.monotonic() >= ends:
+            raise LabctlError(
+                f"Cannot write to {path}: it is a pipe, and nobody reads from it. Start what reads from it first, or "
+                "name a file.",
+                ExitCode.USAGE,
+            )
+        time.sleep(_TURN_SECONDS)
+    os.set_blocking(handle, True)
+    return os.fdopen(handle, "wb")
+
+
+def refuse_special(path: Path, mode: int) -> None:
+    """Raise LabctlError (usage) for a disk, whose content would be lost, and for a socket, which is no file."""
+    what = "a disk" if stat.S_ISBLK(mode) else "a socket" if stat.S_ISSOCK(mode) else ""
+    if what:
+        raise LabctlError(f"Cannot write to {path}: it is {what}. Name a file.", ExitCode.USAGE)
 
 
 def _same_as(number: int) -> IO[bytes]:
@@ -107,6 +157,39 @@ def _beside(path: Path, *, private: bool, secret: bool) -> Iterator[IO[bytes]]:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def read_all(path: Path, most: int) -> bytes:
+    """The bytes of a file or of a pipe, at most so many. Raises OSError, for a device too, which may have no end.
+
+    A pipe is how a shell hands on what a command prints; it is not waited for longer than its writer can need.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb", buffering=0) as file:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISREG(mode):
+            return _to_its_end(file, most, lambda: None)
+        if not stat.S_ISFIFO(mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "it is no plain file")
+        ends = time.monotonic() + WRITER_SECONDS
+
+        def wait() -> None:
+            if not select.select([handle], [], [], max(ends - time.monotonic(), 0.0))[0]:
+                raise TimeoutError(errno.ETIMEDOUT, f"nobody wrote it to its end within {WRITER_SECONDS:.0f} seconds")
+
+        return _to_its_end(file, most, wait)
+
+
+def _to_its_end(file: IO[bytes], most: int, wait: Callable[[], None]) -> bytes:
+    found = b""
+    while len(found) < most:
+        wait()
+        # None where another one has read what we were told of.
+        piece = file.read(most - len(found))
+        if piece == b"":
+            break
+        found += piece or b""
+    return found
 
 
 def refuse_input(output: Path | None, inputs: Iterable[Path | None]) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
 
 from labctl import files
-from labctl.cli.options import json_option, viewer
+from labctl.cli.options import FileName, json_option, viewer
 from labctl.errors import ExitCode, LabctlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from labctl.raft.collection import Record
     from labctl.raft.timers import Timers
@@ -39,9 +39,7 @@ DRAWN = FORMATS[2:]
     help="What these servers had as raft_multiplier: measured times are told beside what was set.",
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write to this file."
-)
+@click.option("-o", "--output", type=FileName(), metavar="FILE", help="Write to this file.")
 @json_option
 def story_command(
     what: tuple[str, ...],
@@ -102,15 +100,9 @@ def _opened(output: Path | None, *, at_once: bool) -> Iterator[IO[str]]:
     """Standard output or a file; what goes on is written to the file as it comes. Raises LabctlError."""
     if output is None or str(output) == files.STANDARD_OUTPUT:
         yield sys.stdout
-    elif not at_once:
-        with files.write_text(output) as out:
-            yield out
     else:
-        try:
-            with output.open("w", encoding="utf-8") as out:
-                yield out
-        except OSError as error:
-            raise LabctlError(f"{output} could not be written: {error.strerror}.") from error
+        with files.write_at_once(output) if at_once else files.write_text(output) as out:
+            yield out
 
 
 def _drawn(form: str, records: Iterable[Record], timers: Timers | None) -> str:

@@ -21,6 +21,8 @@ def refuse_unwritable(path: Path) -> None:
         raise LabctlError(f"{path} cannot be written: there is no such folder.", ExitCode.USAGE)
     if path.is_dir():
         raise LabctlError(f"{path} cannot be written: it is a folder.", ExitCode.USAGE)
+    if path.exists():
+        files.refuse_special(path, path.stat().st_mode)
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise LabctlError(f"{path} cannot be written: this user may not.", ExitCode.USAGE)
 

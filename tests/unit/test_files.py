@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from labctl import files
 from labctl.cli.main import run
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import reports
+from tests.unit.pipes import lonely
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +65,8 @@ def test_a_full_disk_leaves_the_older_story(form: str, tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); sys.exit(run(sys.argv[1:]))"
     )
     words = ["story", str(LOG), "--format", form, "-o", str(path)]
-    done = subprocess.run([sys.executable, "-c", code, *words], check=False, capture_output=True, text=True)
+    # With -B, or what Python keeps of the modules that it reads would be cut off as well, for whoever comes next.
+    done = subprocess.run([sys.executable, "-B", "-c", code, *words], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert "could not be written: File too large" in done.stderr
     assert [(one.name, one.read_text(encoding="utf-8")) for one in tmp_path.iterdir()] == [("out", "old")]
@@ -139,6 +142,60 @@ def test_a_pipe_is_written_straight_and_stays_a_pipe(tmp_path: Path) -> None:
     assert heard == ["new"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert [one.name for one in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.fixture
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "READER_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("_no_patience")
+def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe = lonely(tmp_path / "pipe")
+    assert run(["story", str(LOG), "-o", str(pipe)]) == ExitCode.USAGE
+    said = f"Cannot write to {pipe}: it is a pipe, and nobody reads from it. Start what reads from it first"
+    assert said in capsys.readouterr().err
+    with pytest.raises(LabctlError) as caught, files.write_at_once(pipe):
+        pass
+    assert said in caught.value.sentence
+
+
+def test_a_story_that_goes_on_is_in_its_file_as_it_comes(tmp_path: Path) -> None:
+    for path in (tmp_path / "a", Path(os.devnull)):
+        with files.write_at_once(path) as file:
+            file.write("first\n")
+            file.flush()
+            assert path.read_text(encoding="utf-8") == ("" if path.name == "null" else "first\n")
+
+
+def test_whoever_reads_a_pipe_may_come_a_moment_later(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    heard: list[str] = []
+    reader = threading.Timer(0.3, lambda: heard.append(pipe.read_text(encoding="utf-8")))
+    reader.start()
+    write(pipe, "x" * 1_000_000)
+    reader.join(10)
+    assert heard == ["x" * 1_000_000]
+
+
+def test_a_disk_and_a_socket_are_not_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as end:
+        end.bind(str(path))
+        for look in (write, reports.refuse_unwritable):
+            with pytest.raises(LabctlError, match=r"it is a socket\. Name a file\.") as caught:
+                look(path)
+            assert caught.value.code is ExitCode.USAGE
+    with pytest.raises(LabctlError, match=r"Cannot write to /dev/sda: it is a disk\. Name a file\."):
+        files.refuse_special(Path("/dev/sda"), stat.S_IFBLK | 0o660)
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]], ids=["text", "json"])
+def test_what_is_written_to_dev_null_is_gone(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["story", str(LOG), "-o", os.devnull, *words]) == ExitCode.DONE
+    assert capsys.readouterr().out == ""
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdout"])
