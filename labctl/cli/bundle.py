@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from labctl.cli.options import json_option, lab_argument, viewer
+from labctl.cli.options import FileName, json_option, lab_argument, viewer
 from labctl.cli.output import print_json, say
 
 
@@ -20,7 +20,7 @@ def bundle_command() -> None:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FileName(),
     metavar="FILE",
     help="Where to.  [default: LAB.tgz]",
 )

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from labctl import files
-from labctl.cli.options import dry_run_option, json_option, lab_argument, timeout_option, user
+from labctl.cli.options import FileName, dry_run_option, json_option, lab_argument, timeout_option, user
 from labctl.cli.output import print_json
 from labctl.cli.times import Time
 from labctl.errors import ExitCode, LabctlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from labctl.chaos.report import Report
 
 FORMATS = ("text", "json", "html", "svg")
-FILE = click.Path(dir_okay=False, path_type=Path)
+FILE = FileName()
 _CODES = {"valid": ExitCode.DONE, "invalid": ExitCode.FAILED, "unknown": ExitCode.NOT_READY}
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli.options import json_option, verbose_option
+from labctl.cli.options import FileName, json_option, verbose_option
 from labctl.cli.output import print_json, say
 from labctl.flows.plan import IMAGE_SOURCES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.group("image", short_help="The image of the servers.")
@@ -27,7 +30,7 @@ def image_command() -> None:
     help="This version and no other.  [default: the newest the source has]",
 )
 @click.option(
-    "--binary", type=click.Path(path_type=Path), metavar="FILE", help="A consul binary, for the source `binary`."
+    "--binary", type=FileName(dir_okay=True), metavar="FILE", help="A consul binary, for the source `binary`."
 )
 @click.option("--force", is_flag=True, help="Make it again, also when it is there.")
 @json_option
@@ -68,7 +71,7 @@ def ls_command(*, as_json: bool) -> None:
 
 
 @image_command.command("save")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FileName())
 @click.option("--consul-version", metavar="X.Y.Z", help="Which one, where there are several.  [default: the newest]")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @json_option
@@ -85,7 +88,7 @@ def save_command(file: Path, consul_version: str | None, *, force: bool, as_json
 
 
 @image_command.command("load")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FileName())
 @json_option
 def load_command(file: Path, *, as_json: bool) -> None:
     """Load the image from FILE, as `labctl image save` wrote it."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from labctl.cli.options import (
+    FileName,
     Function,
     default_lab,
     dry_run_option,
@@ -23,6 +23,9 @@ from labctl.cli.options import (
 from labctl.cli.output import confirmed, print_json
 from labctl.flows.plan import IMAGE_SOURCES, PACES
 from labctl.portable import lab_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command("up", short_help="Bring a lab up.")
@@ -42,14 +45,14 @@ from labctl.portable import lab_names
 )
 @click.option(
     "--seed-file",
-    type=click.Path(path_type=Path),
+    type=FileName(dir_okay=True),
     metavar="FILE",
     help="64 hex digits, mode 0600, from which a new lab's key and token are made.  [default: random]",
 )
 @click.option("--consul-version", metavar="X.Y.Z", help="This version and no other.  [default: the newest there is]")
 @click.option("--image-source", type=click.Choice(IMAGE_SOURCES), help="Where the image comes from.  [default: auto]")
 @click.option(
-    "--binary", type=click.Path(path_type=Path), metavar="FILE", help="A consul binary, for the image source `binary`."
+    "--binary", type=FileName(dir_okay=True), metavar="FILE", help="A consul binary, for the image source `binary`."
 )
 @click.option(
     "--http-port",

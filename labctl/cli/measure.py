@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from labctl import files
-from labctl.cli.options import json_option, lab_argument, user
+from labctl.cli.options import FileName, json_option, lab_argument, user
 from labctl.errors import ExitCode, LabctlError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from labctl.raft.failover import By
 
 FORMATS = ("text", "json", "svg")
@@ -33,7 +34,7 @@ def measure_command() -> None:
     help="What happens to the leader.",
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option("-o", "--output", type=FileName(), help="Write to this file.")
 @json_option
 def failover_command(lab: str | None, times: int, by: By, form: str, output: Path | None, *, as_json: bool) -> None:
     """Kill or pause the leader of LAB again and again, and time what the others do about it.

@@ -19,7 +19,29 @@ if TYPE_CHECKING:
 
 # Who pressed Tab does not wait for an engine that hangs.
 COMPLETION_SECONDS = 2.0
+# PATH_MAX, which counts the end of the text, and NAME_MAX of Linux.
+LONGEST_PATH = 4095
+LONGEST_NAME = 255
 Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+class FileName(click.Path):
+    """The name of a file or, with `dir_okay`, of a folder: one that there can be, whether it is there or not.
+
+    An empty one would be the current folder, and one that is too long nothing that could be looked at.
+    """
+
+    def __init__(self, *, dir_okay: bool = False, allow_dash: bool = False) -> None:
+        super().__init__(dir_okay=dir_okay, allow_dash=allow_dash, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        name = os.fsencode(value)
+        if not name:
+            self.fail("The name of the file is empty: give it a name, or leave the option out.", param, ctx)
+        if len(name) > LONGEST_PATH or max(map(len, name.split(b"/"))) > LONGEST_NAME:
+            self.fail(f"No file can have a name of {len(name)} bytes: give a shorter one.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def user() -> str:
@@ -128,7 +150,7 @@ def inventory_option(function: Function) -> Function:
     return click.option(
         "-i",
         "--inventory",
-        type=click.Path(path_type=Path),
+        type=FileName(dir_okay=True),
         metavar="FILE",
         help="An Ansible inventory that has the lab as a host, with its settings.",
     )(function)

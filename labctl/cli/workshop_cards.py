@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli.options import Function, json_option, user
+from labctl.cli.options import FileName, Function, json_option, user
 from labctl.cli.output import print_json, say
 from labctl.cli.workshop_options import file_option, seats_argument
 
-OUTPUT = click.Path(path_type=Path, allow_dash=True)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OUTPUT = FileName(dir_okay=True, allow_dash=True)
 
 
 def output_option(function: Function) -> Function:

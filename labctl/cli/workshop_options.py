@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from labctl.cli.options import FileName
+
 if TYPE_CHECKING:
     from labctl.cli.options import Function
 
@@ -16,7 +18,7 @@ def file_option(function: Function) -> Function:
     return click.option(
         "-f",
         "--file",
-        type=click.Path(path_type=Path),
+        type=FileName(dir_okay=True),
         default=Path("workshop.yml"),
         show_default=True,
         metavar="FILE",

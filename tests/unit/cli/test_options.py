@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 import pytest
 
-from labctl.cli import options
+from labctl.cli import main, options
 from labctl.errors import ExitCode, LabctlError
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
@@ -76,3 +76,47 @@ def test_a_shell_is_offered_no_name_that_is_none_and_no_words_that_it_would_obey
     monkeypatch.setattr("labctl.engine.client.connect", lambda *_: engine)
     (found,) = options._complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "")
     assert (found.value, found.help) == ("ada", "3 servers, of x\\x1b[2J\\n`id`")
+
+
+# -- names of files ------------------------------------------------------------------------------------------
+
+
+def file_options() -> list[tuple[str, ...]]:
+    """Every option and argument of every command that takes a file's name, as it is called with an empty one."""
+    found: list[tuple[str, ...]] = []
+
+    def look(words: tuple[str, ...], command: click.Command | None) -> None:
+        assert command is not None
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                look((*words, name), command.get_command(context, name))
+            return
+        files = [one for one in command.params if isinstance(one.type, click.Path)]
+        found.extend((*words, one.opts[-1] if isinstance(one, click.Option) else "--") for one in files)
+
+    look((), main.labctl)
+    return found
+
+
+@pytest.mark.parametrize("words", file_options(), ids=" ".join)
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("", "The name of the file is empty"), ("x" * 5000, "a name of 5000 bytes"), ("x/" * 3000, "of 6000 bytes")],
+    ids=["empty", "long", "deep"],
+)
+def test_a_name_that_no_file_can_have_is_one_sentence(
+    words: tuple[str, ...], name: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([*words, name]) == ExitCode.USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+
+
+def test_there_are_such_options() -> None:
+    assert {
+        ("up", "--inventory"),
+        ("story", "--output"),
+        ("workshop", "plan", "--file"),
+        ("image", "load", "--"),
+    } <= set(file_options())
