@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import platform
@@ -19,7 +20,7 @@ from labctl.errors import LabctlError
 from labctl.flows.deadlines import ENGINE
 from labctl.flows.play import to_the_end
 from labctl.flows.where import on_the_docker_host
-from labctl.portable import lab_limits, process_limits
+from labctl.portable import lab_limits, plain_files, process_limits
 from labctl.provision import state
 from labctl.provision.content import content_root
 
@@ -168,7 +169,7 @@ def limits_of(owner: str, path: Path = Path(lab_limits.LIMITS_FILE)) -> Finding:
     if engine.is_elsewhere():
         return Finding("limits", ok=True, found="of another machine")
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(plain_files.opened(path, sys.maxsize), encoding="utf-8-sig") as file:
             sections = lab_limits.parse(file.read(lab_limits.LONGEST_FILE + 1))
     except (FileNotFoundError, NotADirectoryError):
         return Finding("limits", ok=True, found=f"none, because there is no {path}")

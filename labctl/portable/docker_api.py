@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from .http_deadline import TimedConnection
+from .plain_files import opened
 from .process_limits import end
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ QUEUE_SECONDS, HANG_UP_SECONDS = 0.02, 1.0
 # Header of a piece of an exec's output: which stream, three zeros, how many bytes follow.
 _FRAME = struct.Struct(">BxxxL")
 _PLAIN = "unix://"
+_MOST_OF_SETTINGS = 1 << 20
 _NO_ENGINE = "Cannot connect to the Docker daemon"
 
 
@@ -70,7 +72,8 @@ def endpoint() -> str:
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    with opened(path, _MOST_OF_SETTINGS) as file:
+        return json.loads(file.read(_MOST_OF_SETTINGS))
 
 
 def plain_socket() -> str | None:

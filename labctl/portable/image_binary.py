@@ -6,9 +6,9 @@ import errno
 import hashlib
 import os
 import re
-import stat
 from pathlib import Path
-from typing import IO
+
+from .plain_files import opened
 
 # e_machine of the ELF header (elf.h), by the names that Docker and HashiCorp use.
 _MACHINES = {
@@ -45,7 +45,7 @@ def check_binary(path: str, architecture: str) -> None:
     if not Path(path).is_absolute():
         raise BinaryError(f"{named} is not an absolute path: name the file on the Docker host from its root (/...).")
     try:
-        with _opened(path) as file:
+        with opened(path, MOST_BYTES) as file:
             header = file.read(_HEADER)
     except OSError as error:
         raise BinaryError(
@@ -67,25 +67,13 @@ def sha256_of(path: str) -> str:
     """Return the SHA-256 of a file, in hexadecimal digits. Raises OSError, also where it is too long for a Consul."""
     digest = hashlib.sha256()
     read = 0
-    with _opened(path) as file:
+    with opened(path, MOST_BYTES) as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
             read += len(block)
             if read > MOST_BYTES:
                 raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return digest.hexdigest()
-
-
-def _opened(path: str) -> IO[bytes]:
-    """Open a plain file. What waits for somebody who writes, or has no end, is none. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    found = os.fstat(handle)
-    code = {stat.S_IFREG: 0, stat.S_IFDIR: errno.EISDIR}.get(stat.S_IFMT(found.st_mode), errno.EINVAL)
-    code = errno.EFBIG if not code and found.st_size > MOST_BYTES else code
-    if code:
-        os.close(handle)
-        raise OSError(code, "it is no plain file" if code == errno.EINVAL else os.strerror(code))
-    return os.fdopen(handle, "rb")
 
 
 def sum_for(sums: str, file: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import sys
 import sysconfig
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from labctl.provision.content import own_settings
 GROUP = "labs"
 # An inventory may be a script that asks somebody else.
 LIST_SECONDS = 60.0
+# Of one file of an inventory: a thousand labs are a hundredth of it.
+MOST_BYTES = 1 << 24
 UNSAFE = "__ansible_unsafe"
 """Ansible's own mark in JSON for a text that no template is in; in YAML it is `!unsafe`."""
 # Nothing that begins a template, or Jinja's own settings of what begins one. Most texts are so, and an inventory that
@@ -126,10 +129,7 @@ def labs_in(path: Path) -> dict[str, dict[str, Any]]:
 
     A path that does not exist is refused here, because Ansible would take it for the inventory's text.
     """
-    if not path.exists():
-        raise LabctlError(
-            f"The inventory {path} does not exist: check the path given with --inventory.", ExitCode.USAGE
-        )
+    _refuse_endless(path)
     program = Path(sysconfig.get_path("scripts")) / "ansible-inventory"
     words = [str(program), "-i", str(path.resolve()), "--list"]
     try:
@@ -148,7 +148,14 @@ def labs_in(path: Path) -> dict[str, dict[str, Any]]:
             f"The inventory {path} cannot be read ({said}): mend it, `ansible-inventory -i {path} --list` tells more.",
             ExitCode.USAGE,
         )
-    listed = json.loads(done.out)
+    try:
+        listed = json.loads(done.out)
+    except (ValueError, RecursionError):
+        raise LabctlError(
+            f"Cannot read the inventory {path}: Ansible makes no JSON of it that can be read. Look for a number of "
+            "very many digits in it, or for values that are nested very deeply.",
+            ExitCode.USAGE,
+        ) from None
     hosts = _hosts_of(GROUP, listed)
     if not hosts:
         raise LabctlError(
@@ -157,6 +164,31 @@ def labs_in(path: Path) -> dict[str, dict[str, Any]]:
         )
     variables = listed.get("_meta", {}).get("hostvars", {})
     return {host: variables.get(host, {}) for host in hosts}
+
+
+def _refuse_endless(path: Path) -> None:
+    """Raise LabctlError (usage) where Ansible would wait for somebody who writes, or read without an end."""
+    try:
+        parts = [path, *path.iterdir()] if path.is_dir() else [path]
+        for part in parts:
+            found = part.stat()
+            if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+                raise LabctlError(
+                    f"Cannot read the inventory {path}: {part} is no plain file. Name a file, or a folder of files.",
+                    ExitCode.USAGE,
+                )
+            if stat.S_ISREG(found.st_mode) and found.st_size > MOST_BYTES:
+                raise LabctlError(
+                    f"Cannot read the inventory {path}: {part} is larger than {MOST_BYTES >> 20} MiB, and no inventory "
+                    "is. Name the right file.",
+                    ExitCode.USAGE,
+                )
+    except FileNotFoundError:
+        raise LabctlError(
+            f"The inventory {path} does not exist: check the path given with --inventory.", ExitCode.USAGE
+        ) from None
+    except OSError as error:
+        raise LabctlError(f"Cannot read the inventory {path}: {error.strerror}.", ExitCode.USAGE) from None
 
 
 def _hosts_of(group: str, listed: dict[str, Any]) -> set[str]:

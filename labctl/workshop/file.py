@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from labctl import files
 from labctl.errors import ExitCode, LabctlError
 from labctl.workshop import network
 
@@ -26,6 +27,7 @@ LONGEST_SHOWN = 60
 LONGEST_FILE = 1 << 20
 LONGEST_NUMBER = 80
 """Digits, signs and underscores; 64 bits in base 2 have fewer."""
+_COUNTED = ("int", "float")
 MOST_VALUES = 20_000
 DEEPEST = 10
 # Groups of the inventory, and what the groups of single Docker hosts begin with: to Ansible, a host of such a name is
@@ -79,8 +81,7 @@ class Workshop:
 def read(path: Path) -> Workshop:
     """Read a workshop's file. Raises LabctlError (usage) with one sentence."""
     try:
-        with path.open("rb") as file:
-            given = file.read(LONGEST_FILE + 1)
+        given = files.read_all(path, LONGEST_FILE + 1)
         if len(given) > LONGEST_FILE:
             raise LabctlError(
                 f"The workshop's file {path} is larger than a megabyte, which none is: name the right one with --file.",
@@ -146,23 +147,26 @@ class _Loader(yaml.SafeLoader):
         self._depth -= 1
         return node
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Make a value of a node. Raises yaml.MarkedYAMLError where it cannot be what its form or its tag says."""
+        text = node.value if isinstance(node, yaml.ScalarNode) else ""
+        kind = node.tag.rpartition(":")[2]
+        if kind in _COUNTED and len(text) > LONGEST_NUMBER:
+            raise yaml.constructor.ConstructorError(
+                problem=f"a number of {len(text)} digits", problem_mark=node.start_mark
+            )
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError):
+            raise yaml.constructor.ConstructorError(
+                problem=f"`{_shown(text)}` is no {kind}", problem_mark=node.start_mark
+            ) from None
+
 
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-
-
-def _number(loader: _Loader, node: yaml.ScalarNode) -> int:
-    """A whole number in any of YAML's bases. Raises yaml.MarkedYAMLError for one that nobody can have meant."""
-    if len(node.value) <= LONGEST_NUMBER:
-        return int(loader.construct_yaml_int(node))
-    raise yaml.constructor.ConstructorError(
-        problem=f"a number of {len(node.value)} digits", problem_mark=node.start_mark
-    )
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _number)
 
 
 @dataclass(frozen=True)
@@ -197,8 +201,6 @@ def _document(text: str) -> _Document:
         ) from None
     except yaml.YAMLError as error:
         raise _WrongError(f"this is not YAML ({_shown(str(error).splitlines()[0], 120)}).") from None
-    except (ValueError, TypeError) as error:
-        raise _WrongError(f"this is not YAML that a workshop can have ({_shown(error, 120)}).") from None
     except RecursionError:
         raise _WrongError("this is not YAML that a workshop can have (it holds itself).") from None
     finally:

@@ -130,7 +130,8 @@ def _limits(owner: str, path: Path, file: int) -> list[lab_limits.Limit]:
     except lab_limits.LimitsError as error:
         raise _not_understood(path, str(error)) from error
     except OSError as error:
-        raise _not_understood(path, str(error.strerror)) from error
+        # What cannot be wound back has no number of an error.
+        raise _not_understood(path, error.strerror or "it is no plain file") from error
 
 
 def _not_understood(path: Path, why: str) -> DockerError:
@@ -146,7 +147,8 @@ def _opened(path: Path, say: Callable[[str], None] | None) -> Iterator[int | Non
     patience = lock_holder.Patience(LOCK_SECONDS, say)
     while True:
         try:
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # Without O_NONBLOCK, a pipe would be waited for.
+            file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             yield None
             return

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows.workshop import register_schema
-from labctl.portable import file_lock, lock_holder, seat_secrets
+from labctl.portable import file_lock, lock_holder, plain_files, seat_secrets
 from labctl.provision import state
 from labctl.show.style import harmless
 
@@ -276,9 +276,9 @@ class Register:
 
     def _read(self, name: str) -> str | None:
         try:
-            with (self.folder / name).open(encoding="ascii", errors="replace") as file:
+            with plain_files.opened(self.folder / name, sys.maxsize) as file:
                 # What is longer was not written here, and is damaged without its end.
-                return file.read(_LONGEST)
+                return file.read(_LONGEST).decode("ascii", "replace")
         except FileNotFoundError:
             return None
         except OSError as error:

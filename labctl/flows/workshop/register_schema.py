@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+# Of any number here; Python refuses to read one of thousands, and says so in words of its own.
+_MOST_DIGITS = 20
+
+
 def document(text: str) -> dict[str, Any]:
     """A JSON object. Keys that are given twice, and what no JSON is but Python reads (NaN), are refused."""
     try:
-        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except json.JSONDecodeError as error:
@@ -99,6 +103,12 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"the key {ascii(key)[:60]} is given twice")
         found[key] = value
     return found
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number in it has {len(text)} digits")
+    return int(text)
 
 
 def _no_number(text: str) -> NoReturn:

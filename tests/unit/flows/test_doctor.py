@@ -8,6 +8,7 @@ import pytest
 
 from labctl.flows import doctor
 from labctl.flows.doctor import Finding, limits_of
+from tests.unit.pipes import lonely
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +71,14 @@ def test_a_file_that_cannot_be_understood_is_something_to_mend(path: Path, conte
     path.unlink()
     path.mkdir()
     assert "(Is a directory)" in limits_of("ada", path).found
+
+
+def test_a_file_of_limits_that_waits_or_has_no_end_is_something_to_mend(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/zero")
+    assert "(it is no plain file)" in limits_of("ada", path).found
+    path.unlink()
+    assert "(it is no plain file)" in limits_of("ada", lonely(path)).found
 
 
 def test_the_limits_are_one_of_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.flows.workshop import fleet
+from labctl.flows.workshop import fleet, register_schema
 from labctl.flows.workshop import register as registers
 from labctl.flows.workshop.cards import Wish, cards_of
 from labctl.flows.workshop.down import down
@@ -26,6 +26,7 @@ from labctl.show.steps import SilentSteps
 from labctl.workshop.file import Workshop, parse
 from labctl.workshop.seats import seats_of
 from tests.unit.flows.workshop_stand_in import OWNER, Board, Hosts
+from tests.unit.pipes import lonely
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -205,6 +206,26 @@ def test_a_note_that_is_damaged_is_named_with_what_helps(name: str, text: str) -
     (Register("w").folder / name).write_text(text, encoding="ascii")
     with pytest.raises(LabctlError, match=rf"Cannot read .*{name}.*remove that file"):
         make_up(workshop(2))
+
+
+@pytest.mark.usefixtures("hosts")
+def test_a_register_that_waits_or_has_no_end_is_refused() -> None:
+    make_up(workshop(2))
+    path = Register("w").folder / "numbers.json"
+    path.unlink()
+    lonely(path)
+    with pytest.raises(LabctlError, match=r"register in .* cannot be used \(it is no plain file\)"):
+        make_up(workshop(2))
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(LabctlError, match=r"cannot be used \(it is no plain file\)"):
+        make_up(workshop(2))
+
+
+@pytest.mark.parametrize("number", ["9" * 10_000, "-" + "9" * 10_000])
+def test_a_number_of_thousands_of_digits_in_a_register_is_told_in_our_words(number: str) -> None:
+    with pytest.raises(ValueError, match=f"^a number in it has {len(number)} digits$"):
+        register_schema.document(f'{{"a": {number}}}')
 
 
 @pytest.mark.usefixtures("hosts")

@@ -13,6 +13,7 @@ from ansible.module_utils import docker_api
 from ansible.module_utils.docker_api import DockerError, Engine, plain_socket
 
 from labctl.provision.processes import alive
+from tests.unit.pipes import lonely
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +79,21 @@ def test_a_context_of_the_docker_command_with_a_plain_socket_is_taken_directly(
     monkeypatch.delenv("DOCKER_CONTEXT")
     (tmp_path / "config.json").write_text(json.dumps({"currentContext": context}), encoding="utf-8")
     assert plain_socket() == expected
+
+
+def test_settings_that_wait_or_have_no_end_are_as_if_they_were_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    path = lonely(tmp_path / "config.json")
+    begun = time.monotonic()
+    assert plain_socket() == "/var/run/docker.sock"
+    assert time.monotonic() - begun < 5
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert plain_socket() == "/var/run/docker.sock"
 
 
 @pytest.mark.parametrize("meta", ["{broken", "[]", "null", '{"Endpoints": {"docker": {}}}', None])

@@ -8,14 +8,19 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.portable import process_limits
 from labctl.portable.templates import Template
 from labctl.provision import inventory, processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NESTED = """
 all:
@@ -93,6 +98,50 @@ def test_an_inventory_without_a_lab_is_wrong_usage(tmp_path: Path, text: str, sa
         inventory.labs_in(written(tmp_path, text))
     assert caught.value.code is ExitCode.USAGE
     assert "\n" not in caught.value.sentence
+
+
+def folder_with_a_pipe(path: Path) -> None:
+    path.mkdir()
+    os.mkfifo(path / "a")
+
+
+def huge(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 32)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: path.symlink_to("/dev/zero"), "is no plain file"),
+        (os.mkfifo, "is no plain file"),
+        (folder_with_a_pipe, "is no plain file"),
+        (huge, "larger than 16 MiB"),
+        (lambda path: path.with_name("file").touch() or path.symlink_to("file/x"), "Not a directory|does not exist"),
+        (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+    ],
+    ids=["device", "pipe", "pipe in a folder", "huge", "through a file", "loop"],
+)
+def test_an_inventory_without_an_end_is_not_given_to_ansible(
+    make: Callable[[Path], object], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_limits, "run", lambda *_, **__: pytest.fail("Ansible was started"))
+    path = tmp_path / "hosts"
+    make(path)
+    with pytest.raises(LabctlError, match=says) as caught:
+        inventory.labs_in(path)
+    assert caught.value.code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize("out", ["9" * 10_000, '{"labs": ' + "[" * 100_000, "", "x"])
+def test_what_ansible_makes_of_an_inventory_and_python_cannot_read_is_one_sentence(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_limits, "run", lambda *_, **__: process_limits.Ended(0, out, ""))
+    with pytest.raises(LabctlError, match="Ansible makes no JSON of it that can be read") as caught:
+        inventory.labs_in(written(tmp_path, "x"))
+    assert caught.value.code is ExitCode.USAGE
+    assert "limit" not in caught.value.sentence
 
 
 # -- what is data and what is a template ----------------------------------------------------------------------

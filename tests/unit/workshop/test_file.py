@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from labctl import files
 from labctl.errors import ExitCode, LabctlError
 from labctl.workshop import file
 from labctl.workshop.file import Host, Workshop, parse, read
+from tests.unit.pipes import lonely
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = sorted((ROOT / "inventory" / "examples").glob("workshop*.yml"))
@@ -81,6 +85,13 @@ def test_paths_count_from_the_file() -> None:
         ("seats: 3\n", "needs the key `workshop`: a name of a-z"),
         (HEAD, "needs the key `seats`: a whole number from 1 to 1000, or a list of names"),
         (f"{HEAD}seats: 0x{'f' * 5000}\n", "line 2: this is not YAML (a number of 5002 digits)"),
+        (f'{HEAD}seats: !!int "x"\n', "line 2: this is not YAML (`x` is no int)"),
+        (f"{HEAD}seats: 0b_\n", "line 2: this is not YAML (`0b_` is no int)"),
+        (f'{HEAD}seats: !!float "x"\n', "line 2: this is not YAML (`x` is no float)"),
+        (f'{HEAD}seats: !!bool "x"\n', "line 2: this is not YAML (`x` is no bool)"),
+        (f'{HEAD}seats: !!timestamp "x"\n', "line 2: this is not YAML (`x` is no timestamp)"),
+        (f"{HEAD}seats: {'1:' * 300}1.5\n", "line 2: this is not YAML (a number of 603 digits)"),
+        (f"{HEAD}seats: 3\nnetwork: 999.0.0.0/8\n", "line 3: `network` is no IPv4 network such as 10.216.0.0/20."),
         (f"{HEAD}seats: 3\nseats: 4\n", "line 3: `seats` is given twice, first in line 2"),
         (f"{HEAD}seats: 0\n", "line 2: `seats` is 0, and must be a whole number from 1 to 1000"),
         (f"{HEAD}seats: true\n", "line 2: `seats` is true, and must be"),
@@ -225,6 +236,25 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path, size: int) -> None:
     with pytest.raises(LabctlError, match="larger than a megabyte") as caught:
         read(path)
     assert caught.value.code is ExitCode.USAGE
+
+
+def test_a_file_that_waits_or_has_no_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "WRITER_SECONDS", 0.2)
+    pipe = lonely(tmp_path / "pipe")
+    for path, why in ((pipe, "nobody wrote it to its end"), ("/dev/zero", "no plain file"), (tmp_path, "Is a direct")):
+        with pytest.raises(LabctlError, match=f"cannot be read: .*{why}") as caught:
+            read(Path(path))
+        assert caught.value.code is ExitCode.USAGE
+
+
+def test_a_file_may_be_what_a_command_prints(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = f"{HEAD}seats: 3\n" + "# more than a pipe holds\n" * 10_000
+    writer = threading.Timer(0.2, lambda: pipe.write_text(text, encoding="utf-8"))
+    writer.start()
+    assert read(pipe).seats == 3
+    writer.join()
 
 
 def test_a_large_workshop_is_read(tmp_path: Path) -> None:

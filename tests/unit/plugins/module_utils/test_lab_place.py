@@ -14,6 +14,8 @@ from ansible.module_utils import lab_place
 from ansible.module_utils.docker_api import DockerError, Engine
 from ansible.module_utils.lab_place import Asked, place_for
 
+from tests.unit.pipes import lonely
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -160,6 +162,8 @@ def unreadable(tmp_path: Path) -> Callable[[str], Path]:
         path = tmp_path / kind
         if kind == "a folder":
             path.mkdir()
+        elif kind == "a pipe":
+            lonely(path)
         elif kind == "a gigabyte":
             with path.open("wb") as file:
                 file.truncate(1 << 30)
@@ -174,6 +178,7 @@ def unreadable(tmp_path: Path) -> Callable[[str], Path]:
     ("kind", "says"),
     [
         ("a folder", "Is a directory"),
+        ("a pipe", "it is no plain file"),
         ("bytes", "it is not UTF-8"),
         ("a gigabyte", "it is longer than a megabyte, and no file of limits is"),
     ],

@@ -1,0 +1,24 @@
+"""Open a file that others wrote: a plain one, and neither what waits for somebody who writes nor what has no end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import IO
+
+
+def opened(path: str | os.PathLike[str], most: int) -> IO[bytes]:
+    """Open a plain file of at most so many bytes. Raises OSError, for a pipe and a device too.
+
+    A file that grows is longer by the time it is read, so whoever reads it counts, or reads no more than `most`.
+    """
+    # Without O_NONBLOCK, a pipe that nobody writes to is waited for.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    found = os.fstat(handle)
+    code = {stat.S_IFREG: 0, stat.S_IFDIR: errno.EISDIR}.get(stat.S_IFMT(found.st_mode), errno.EINVAL)
+    code = errno.EFBIG if not code and found.st_size > most else code
+    if code:
+        os.close(handle)
+        raise OSError(code, "it is no plain file" if code == errno.EINVAL else os.strerror(code))
+    return os.fdopen(handle, "rb")
