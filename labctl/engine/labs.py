@@ -257,6 +257,11 @@ def choose_lab(client: Client, name: str | None, owner: str = "") -> Lab:
         raise LabctlError("No lab is there: `labctl up` starts one.")
     mine = [lab for lab in labs if lab.owner == owner]
     candidates = mine or labs
+    if not mine and owner and len(labs) > 1:
+        raise LabctlError(
+            f"You have no lab on this Docker host: `labctl up` starts one. The {len(labs)} labs that are there belong "
+            "to others: `labctl ls` lists them, and you may name one of them."
+        )
     if len(candidates) > 1:
         names = ", ".join(lab.name if lab.owner == owner else f"{lab.name} of {lab.owner}" for lab in candidates)
         raise LabctlError(f"Several labs are there, so name the one you mean: {names}.", ExitCode.USAGE)

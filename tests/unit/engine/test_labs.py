@@ -167,8 +167,20 @@ def test_the_only_lab_of_mine_may_be_left_out_beside_those_of_others() -> None:
     engine = FakeEngine([*stand_in.lab("ada"), *stand_in.lab("b", labels={"raft-labctl.owner": "bob"})])
     assert labs.choose_lab(client(engine), None, "bob").name == "b"
     assert labs.choose_lab(client(engine), None, "ada").name == "ada"
+    # Who has no name has no labs of their own either.
     with pytest.raises(LabctlError, match=r"name the one you mean: ada of ada, b of bob\."):
+        labs.choose_lab(client(engine), None)
+
+
+def test_who_has_no_lab_is_told_so_before_those_of_others() -> None:
+    engine = FakeEngine([*stand_in.lab("ada"), *stand_in.lab("b", labels={"raft-labctl.owner": "bob"})])
+    with pytest.raises(LabctlError) as caught:
         labs.choose_lab(client(engine), None, "eve")
+    assert caught.value.sentence == (
+        "You have no lab on this Docker host: `labctl up` starts one. The 2 labs that are there belong to others: "
+        "`labctl ls` lists them, and you may name one of them."
+    )
+    assert caught.value.code is ExitCode.FAILED
 
 
 def test_the_only_lab_is_shown_also_where_it_is_somebody_elses() -> None:
