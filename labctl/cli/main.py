@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -46,6 +47,10 @@ _COMMANDS = {
     "doctor": ("doctor", "Say what is missing on this machine, and the command that mends it."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),
 }
+
+
+# What was given, and is told again; the name of a file may have 4095 bytes.
+_ENDLESS = re.compile(r"\S{4200,}")
 
 
 class LazyGroup(click.Group):
@@ -200,6 +205,7 @@ def _tell_of_strangers(*, as_json: bool) -> None:
 
 
 def _complain(sentence: str, code: ExitCode, *, as_json: bool) -> int:
+    sentence = _ENDLESS.sub(lambda word: f"{word[0][:60]}...", sentence)
     if steps := sys.modules.get("labctl.show.steps"):
         steps.end_steps(failed=code is not ExitCode.INTERRUPTED)
     if as_json:

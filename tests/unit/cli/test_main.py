@@ -52,6 +52,14 @@ def leaves() -> dict[str, click.Command]:
     return found
 
 
+@pytest.mark.parametrize("words", [["up", "x", "-n"], ["story", "--sample"], ["chaos", "--seed"], ["no"]], ids=str)
+def test_a_word_without_an_end_is_not_told_whole(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("9" * 10_000, "x" * 10_000):
+        given = [*words, word] if words != ["no"] else [word]
+        assert run(given) == ExitCode.USAGE
+        assert len(capsys.readouterr().err) < 500
+
+
 @pytest.fixture(autouse=True)
 def _signals_as_before() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
