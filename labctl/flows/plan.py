@@ -139,13 +139,7 @@ def refuse_options(options: UpOptions) -> None:
     """Raise LabctlError (usage) for a name or a number that cannot be."""
     if problem := lab_names.name_problem(options.lab):
         raise LabctlError(lab_names.name_sentence(options.lab, problem), ExitCode.USAGE)
-    if options.servers is not None:
-        if type(options.servers) is not int or options.servers > LARGEST_PORT:
-            _refuse_no_number("servers", options.servers)
-        if sentence := lab_names.size_problem(options.servers):
-            raise LabctlError(sentence, ExitCode.USAGE)
-    if options.http_port is not None:
-        _refuse_no_number("http_port", options.http_port)
+    _refuse_numbers(options)
     if options.pace not in (None, *PACES):
         raise LabctlError(f"{options.pace!a} is not a pace: choose {' or '.join(PACES)}.", ExitCode.USAGE)
     if options.profile not in (None, *lab_names.PROFILES):
@@ -156,8 +150,24 @@ def refuse_options(options: UpOptions) -> None:
         raise LabctlError(f"{options.image_source!a} is not an image source: choose one of {sources}.", ExitCode.USAGE)
     if options.image_binary and options.image_source != "binary":
         raise LabctlError(binary_sentence(options.image_source), ExitCode.USAGE)
+    _refuse_version(options.version)
     refuse_subnet("--subnet (consul_lab_subnet)", options.subnet)
     refuse_subnet("--subnet-pool (consul_lab_subnet_pool)", options.subnet_pool)
+
+
+def _refuse_numbers(options: UpOptions) -> None:
+    if options.servers is not None:
+        if type(options.servers) is not int or options.servers > LARGEST_PORT:
+            _refuse_no_number("servers", options.servers)
+        if sentence := lab_names.size_problem(options.servers):
+            raise LabctlError(sentence, ExitCode.USAGE)
+    if options.http_port is not None:
+        _refuse_no_number("http_port", options.http_port)
+
+
+def _refuse_version(version: str | None) -> None:
+    if version is not None and label_values.version(str(version).removeprefix("v")) is None:
+        raise LabctlError(f"{version!a:.60} is not a version of Consul: name all of it, as in 1.21.4.", ExitCode.USAGE)
 
 
 def _refuse_no_number(setting: str, given: object) -> None:

@@ -150,6 +150,8 @@ def labs_in(path: Path) -> dict[str, dict[str, Any]]:
         )
     try:
         listed = json.loads(done.out)
+        if not isinstance(listed, dict):
+            raise ValueError  # noqa: TRY004, TRY301 - as what is no JSON
     except (ValueError, RecursionError):
         raise LabctlError(
             f"Cannot read the inventory {path}: Ansible makes no JSON of it that can be read. Look for a number of "

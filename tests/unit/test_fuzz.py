@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fuzz import harness, read_bundles, read_logs, read_servers, read_words, read_workshops
+from tests.fuzz import harness, read_bundles, read_logs, read_options, read_servers, read_words, read_workshops
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-TRIES = {read_bundles: 400, read_logs: 1500, read_servers: 5000, read_words: 1000, read_workshops: 300}
+TRIES = {
+    read_bundles: 400,
+    read_logs: 1500,
+    read_options: 1000,
+    read_servers: 5000,
+    read_words: 1000,
+    read_workshops: 300,
+}
 
 
 def test_every_reader_is_here() -> None:

@@ -99,6 +99,16 @@ def test_addresses_that_no_lab_can_have_are_wrong_usage(option: str, subnet: str
     assert len(caught.value.sentence) < 250
 
 
+@pytest.mark.parametrize("version", ["", "1.21", "newest", "1.21.4 ", "9" * 10_000, 1.21, ["1.21.4"]])
+def test_what_is_no_version_is_wrong_usage(version: Any) -> None:
+    with pytest.raises(LabctlError, match="is not a version of Consul") as caught:
+        refuse_options(replace(ASKED, version=version))
+    assert caught.value.code is ExitCode.USAGE
+    assert len(caught.value.sentence) < 150
+    refuse_options(replace(ASKED, version="1.22.0-rc1+ent"))
+    refuse_options(replace(ASKED, version="v1.8.7"))
+
+
 @pytest.mark.parametrize("option", ["subnet", "subnet_pool"])
 def test_private_addresses_are_not_refused(option: str) -> None:
     for subnet in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "10.213.7.16/28"):

@@ -133,7 +133,7 @@ def test_an_inventory_without_an_end_is_not_given_to_ansible(
     assert caught.value.code is ExitCode.USAGE
 
 
-@pytest.mark.parametrize("out", ["9" * 10_000, '{"labs": ' + "[" * 100_000, "", "x"])
+@pytest.mark.parametrize("out", ["9" * 10_000, '{"labs": ' + "[" * 100_000, "", "x", "[]"])
 def test_what_ansible_makes_of_an_inventory_and_python_cannot_read_is_one_sentence(
     out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
