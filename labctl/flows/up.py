@@ -79,12 +79,16 @@ class Up:
     def run(self) -> dict[str, Any]:
         """Bring the lab up."""
         refuse_options(self.options)
+        seed_file = self.options.seed_file
         self._read_inventory()
         options = self.options
         if options.subnet is None and options.subnet_pool is None:
             refuse_subnet(SUBNET_POOL, os.environ.get(SUBNET_POOL) or None)
         lab = find_lab(self.client, options.lab)
         refuse_foreign(lab, options.owner)
+        if lab is None and seed_file:
+            # One that an inventory names, Ansible finds.
+            _refuse_seed(seed_file)
         wanted = wanted_of(options, lab)
         refuse_profile(lab, wanted)
         image = self._find_image(wanted)
@@ -323,6 +327,16 @@ def start_playbook(
         seconds=seconds,
         late=ExitCode.NOT_READY,
     )
+
+
+def _refuse_seed(path: str) -> None:
+    """Raise LabctlError (usage) where a file holds no seed that a new lab can have."""
+    from labctl.portable import seat_secrets  # noqa: PLC0415 - most labs are given none
+
+    try:
+        seat_secrets.read_seed(path)
+    except ValueError as error:
+        raise LabctlError(str(error), ExitCode.USAGE) from None
 
 
 def join(name: str | None, options: UpOptions, steps: Steps) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from labctl.provision.content import own_settings
 GROUP = "labs"
 # An inventory may be a script that asks somebody else.
 LIST_SECONDS = 60.0
+# What Ansible calls an error that it did not think of, before Python's words for it.
+_OWN_FAULT = "Unexpected Exception"
 # Of one file of an inventory: a thousand labs are a hundredth of it.
 MOST_BYTES = 1 << 24
 UNSAFE = "__ansible_unsafe"
@@ -144,6 +146,8 @@ def labs_in(path: Path) -> dict[str, dict[str, Any]]:
     if done.code != 0:
         lines = [line for line in done.err.splitlines() if "ERROR" in line] or done.err.splitlines()
         said = lines[0].strip().removeprefix("[ERROR]: ") if lines else "Ansible gave no reason"
+        if said.startswith(_OWN_FAULT):
+            raise _no_json(path)
         raise LabctlError(
             f"The inventory {path} cannot be read ({said}): mend it, `ansible-inventory -i {path} --list` tells more.",
             ExitCode.USAGE,
@@ -153,11 +157,7 @@ def labs_in(path: Path) -> dict[str, dict[str, Any]]:
         if not isinstance(listed, dict):
             raise ValueError  # noqa: TRY004, TRY301 - as what is no JSON
     except (ValueError, RecursionError):
-        raise LabctlError(
-            f"Cannot read the inventory {path}: Ansible makes no JSON of it that can be read. Look for a number of "
-            "very many digits in it, or for values that are nested very deeply.",
-            ExitCode.USAGE,
-        ) from None
+        raise _no_json(path) from None
     hosts = _hosts_of(GROUP, listed)
     if not hosts:
         raise LabctlError(
@@ -166,6 +166,14 @@ def labs_in(path: Path) -> dict[str, dict[str, Any]]:
         )
     variables = listed.get("_meta", {}).get("hostvars", {})
     return {host: variables.get(host, {}) for host in hosts}
+
+
+def _no_json(path: Path) -> LabctlError:
+    return LabctlError(
+        f"Cannot read the inventory {path}: Ansible makes no JSON of it that can be read. Look for a number of very "
+        "many digits in it, or for values that are nested very deeply.",
+        ExitCode.USAGE,
+    )
 
 
 def _refuse_endless(path: Path) -> None:

@@ -155,6 +155,21 @@ def test_an_image_of_another_digest_is_not_that_of_the_one_that_an_inventory_nam
     assert "Consul 1.8.7" in would(tagged, pinned, inventory=tmp_path / "hosts.yml")[0]
 
 
+def test_a_file_that_holds_no_seed_is_refused_before_anything_is_made(
+    would: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    good = tmp_path / "seed"
+    good.write_text("0" * 64, encoding="ascii")
+    good.chmod(0o600)
+    assert would(seed_file=str(good))
+    for wrong, says in (("/dev/zero", "chmod 600|does not hold a seed"), (str(tmp_path / "gone"), "cannot be read")):
+        with pytest.raises(LabctlError, match=says) as caught:
+            would(seed_file=wrong)
+        assert caught.value.code is ExitCode.USAGE
+    # The lab that is there keeps what it has.
+    assert would(lab=stand_in.lab("ada"), seed_file="/dev/zero", servers=5)
+
+
 def test_a_pool_in_the_environment_that_no_lab_can_have_is_refused_where_it_is_used(
     would: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

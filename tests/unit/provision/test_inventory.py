@@ -144,6 +144,14 @@ def test_what_ansible_makes_of_an_inventory_and_python_cannot_read_is_one_senten
     assert "limit" not in caught.value.sentence
 
 
+def test_a_number_that_ansible_itself_cannot_write_is_told_in_our_words(tmp_path: Path) -> None:
+    text = f"all: {{children: {{labs: {{hosts: {{ada: {{consul_lab_servers: 0x{'f' * 4000}}}}}}}}}}}\n"
+    with pytest.raises(LabctlError, match="Look for a number of very many digits") as caught:
+        inventory.labs_in(written(tmp_path, text))
+    assert caught.value.code is ExitCode.USAGE
+    assert "limit" not in caught.value.sentence
+
+
 # -- what is data and what is a template ----------------------------------------------------------------------
 
 PLAYBOOK = """
