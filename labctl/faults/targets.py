@@ -1,4 +1,4 @@
-"""Which servers a fault is for, and what remains of the cluster while it lasts."""
+"""Which servers a fault is for."""
 
 from __future__ import annotations
 
@@ -114,20 +114,3 @@ def sides(words: Sequence[str], cluster: Cluster) -> list[list[str]]:
         if name not in named:
             raise LabctlError(f"{name} is on no side: name each server of the lab once.", ExitCode.USAGE)
     return found
-
-
-def preview(reachable: Sequence[Sequence[str]], cluster: Cluster) -> str:
-    """What remains of the cluster, for a learner, before a fault acts.
-
-    Args:
-        reachable: groups of servers that will still reach each other; a server that is down is in none.
-        cluster: the lab as it is now.
-    """
-    voters = [[name for name in group if name not in cluster.voteless] for group in reachable]
-    largest = max(voters, key=len, default=[])
-    remain = f"{len(largest)} of {cluster.size} {'remains' if len(largest) == 1 else 'remain'}"
-    if len(largest) < cluster.quorum:
-        return f"{remain}, and {cluster.quorum} are needed: no leader, no writes"
-    if cluster.leader and cluster.leader not in largest:
-        return f"{remain} together: they elect a new leader, and writes go on"
-    return f"{remain} together: writes go on"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from labctl.flows.plan import refuse_foreign
 from labctl.flows.reports import refuse_unwritable
 from labctl.flows.settled import settled
 from labctl.raft.failover import Measurement
-from labctl.raft.prediction import FEWEST_SERVERS, expected
+from labctl.raft.prediction import FEWEST_SERVERS, expected, has_pre_vote
 from labctl.raft.timers import timers_of
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 MOST_TIMES = 500
 # One failover with all that is waited for; whoever looks from another machine believes that it runs for so long.
 _MOST_SECONDS = 60.0
-PRE_VOTE_SINCE = (1, 20, 2)
 MOST_DIFFERENCE = 0.05
 """How far the Docker host's clock may be off, in seconds."""
 
@@ -127,8 +125,3 @@ def _refuse_other_clock() -> None:
             "than what is to be measured can bear: set it, or run this on the Docker host itself.",
             ExitCode.REFUSED,
         )
-
-
-def has_pre_vote(version: str) -> bool:
-    """Whether servers of that version ask beforehand who would vote for them."""
-    return tuple(int(part) for part in re.findall(r"[0-9]+", version)[:3]) >= PRE_VOTE_SINCE

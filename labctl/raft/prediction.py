@@ -18,6 +18,7 @@ ago know of each other.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from math import comb
@@ -38,6 +39,8 @@ DRAWS = 10_000
 SHARES = tuple((number + 0.5) / 200 for number in range(200))
 """The shares at which a curve is given."""
 USUAL_MAXIMUM = 0.99
+QUICK_DRAWS = 1000
+PRE_VOTE_SINCE = (1, 20, 2)
 _SILENCES = 64
 # The last of them is a thirtieth of a millisecond of the slowest timer there is; times are shown in milliseconds.
 _HALVINGS = 20
@@ -133,6 +136,29 @@ def expected(timers: Timers, servers: int, *, pre_vote: bool) -> Expected:
         sum(one.campaigns for one in played) / DRAWS,
         pre_vote,
     )
+
+
+def has_pre_vote(version: str) -> bool:
+    """Whether servers of that version ask beforehand who would vote for them."""
+    return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)[:3]) >= PRE_VOTE_SINCE
+
+
+def usual_wait(timers: Timers, servers: int, followers: int, *, pre_vote: bool) -> tuple[float, float]:
+    """How long nobody leads when the leader is lost, in 98 of 100 cases: from and to, in seconds.
+
+    Quicker than `expected` and less exact, for a sentence.
+
+    Args:
+        timers: of its servers.
+        servers: how many vote.
+        followers: how many of them are left, at least a majority.
+        pre_vote: whether candidates ask beforehand.
+    """
+    random = Random(servers)  # noqa: S311 - the same prediction each time
+    drawn = sorted(
+        play(random, timers, servers, pre_vote=pre_vote, followers=followers).leaderless for _ in range(QUICK_DRAWS)
+    )
+    return quantile(drawn, 1 - USUAL_MAXIMUM), quantile(drawn, USUAL_MAXIMUM)
 
 
 def _longest_silence(timers: Timers) -> float:

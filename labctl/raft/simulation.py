@@ -78,7 +78,7 @@ def rest_of_a_wait(random: Random, least: float) -> float:
     return random.random() * least * math.sqrt(1.0 + 3.0 * random.random())
 
 
-def play(random: Random, timers: Timers, servers: int, *, pre_vote: bool) -> Played:
+def play(random: Random, timers: Timers, servers: int, *, pre_vote: bool, followers: int | None = None) -> Played:
     """Let the leader of so many servers be lost at time 0, and the others elect a new one.
 
     Args:
@@ -86,8 +86,9 @@ def play(random: Random, timers: Timers, servers: int, *, pre_vote: bool) -> Pla
         timers: of all servers.
         servers: how many there are with the lost one; at least 3, or nobody could be elected.
         pre_vote: whether candidates ask beforehand.
+        followers: how many of the others are there, at least a majority; None means all.
     """
-    there = [_Server(_first_timeout(random, timers)) for _ in range(servers - 1)]
+    there = [_Server(_first_timeout(random, timers)) for _ in range(servers - 1 if followers is None else followers)]
     rules = _Rules(timers, servers // 2 + 1)
     detection = math.inf
     campaigns = 0

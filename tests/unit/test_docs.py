@@ -282,7 +282,7 @@ SHAPES = {
     "members": ("Seen.row",),
     "logs": ("line_row", "meaning_row"),
     "bundle save": ("saved",),
-    "fault": ("broken", "_mended", "faults_document", "active_row"),
+    "fault": ("broken", "Forecast.row", "_mended", "faults_document", "active_row"),
     "chaos": (
         "chaos_document",
         "check_row",

@@ -10,12 +10,14 @@ from labctl.engine import clock, faults
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import rules, targets
 from labctl.faults.rules import Change, Cut, Delay
+from labctl.flows.fault.forecast import Outlook
 from labctl.flows.fault.scene import Asked, Scene, broken, look, note
 from labctl.raft import log_notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from labctl.flows.fault.forecast import Forecast
     from labctl.show.steps import Steps
 
 LEASE_SECONDS = 60.0
@@ -30,7 +32,8 @@ def isolate(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
     names = targets.resolve(target, scene.cluster)
     rest = [name for name in scene.cluster.running if name not in names]
     alone = [[name] for name in names]
-    return _cut(scene, f"isolate {','.join(names)}", [rest, *alone], _apart(scene, names), asked, steps)
+    forecast = _outlook(scene, "isolate", asked).of_groups([rest, *alone], cut=True)
+    return _cut(scene, f"isolate {','.join(names)}", forecast, _apart(scene, names), asked, steps)
 
 
 def partition(words: Sequence[str], asked: Asked, steps: Steps) -> dict[str, Any]:
@@ -42,7 +45,9 @@ def partition(words: Sequence[str], asked: Asked, steps: Steps) -> dict[str, Any
         others = scene.addresses([name for name in scene.cluster.servers if name not in side])
         cuts |= {name: Cut(incoming=others, outgoing=others) for name in side}
     text = f"partition {' / '.join(','.join(side) for side in sides)}"
-    return _cut(scene, text, sides, cuts, asked, steps)
+    running = [[name for name in side if name in scene.cluster.running] for side in sides]
+    forecast = _outlook(scene, "partition", asked).of_groups(running, cut=True)
+    return _cut(scene, text, forecast, cuts, asked, steps)
 
 
 def one_way(source: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
@@ -53,7 +58,8 @@ def one_way(source: str, target: str, asked: Asked, steps: Steps) -> dict[str, A
         raise LabctlError(f"{min(both)} cannot be cut off from itself: name two servers.", ExitCode.USAGE)
     cuts = {name: Cut(incoming=scene.addresses(senders)) for name in receivers}
     text = f"one-way {','.join(senders)} {','.join(receivers)}"
-    return _cut(scene, text, [scene.cluster.running], cuts, asked, steps)
+    forecast = _outlook(scene, "one-way", asked).of_one_way(senders, receivers)
+    return _cut(scene, text, forecast, cuts, asked, steps)
 
 
 def loss(percent: float, target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
@@ -63,7 +69,8 @@ def loss(percent: float, target: str, asked: Asked, steps: Steps) -> dict[str, A
     scene = look(asked)
     names = targets.resolve(target, scene.cluster)
     cuts = {name: replace(one, percent=percent) for name, one in _apart(scene, names).items()}
-    return _cut(scene, f"loss {percent:g} {','.join(names)}", [scene.cluster.running], cuts, asked, steps)
+    forecast = _outlook(scene, "loss", asked).of_loss(names, percent)
+    return _cut(scene, f"loss {percent:g} {','.join(names)}", forecast, cuts, asked, steps)
 
 
 def rate(kilobytes: int, target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
@@ -73,7 +80,8 @@ def rate(kilobytes: int, target: str, asked: Asked, steps: Steps) -> dict[str, A
     scene = look(asked)
     names = targets.resolve(target, scene.cluster)
     cuts = {name: replace(one, kilobytes=kilobytes) for name, one in _apart(scene, names).items()}
-    return _cut(scene, f"rate {kilobytes} {','.join(names)}", [scene.cluster.running], cuts, asked, steps)
+    forecast = _outlook(scene, "rate", asked).of_rate(names, kilobytes)
+    return _cut(scene, f"rate {kilobytes} {','.join(names)}", forecast, cuts, asked, steps)
 
 
 def delay(milliseconds: int, target: str, jitter: int, asked: Asked, steps: Steps) -> dict[str, Any]:
@@ -88,13 +96,14 @@ def delay(milliseconds: int, target: str, jitter: int, asked: Asked, steps: Step
     names = targets.resolve(target, scene.cluster)
     late = {name: Delay(one.outgoing, milliseconds, jitter) for name, one in _apart(scene, names).items()}
     text = f"delay {milliseconds}{f' ±{jitter}' if jitter else ''} {','.join(names)}"
-    return _cut(scene, text, [scene.cluster.running], late, asked, steps)
+    forecast = _outlook(scene, "delay", asked).of_delay(names, milliseconds + jitter)
+    return _cut(scene, text, forecast, late, asked, steps)
 
 
 def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
     scene: Scene,
     words: str,
-    reachable: Sequence[Sequence[str]],
+    forecast: Forecast,
     changes: Mapping[str, Change],
     asked: Asked,
     steps: Steps,
@@ -104,9 +113,9 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
         if state != "running":
             raise LabctlError(f"The network of {name} cannot be changed: it is {state} now.")
     seconds = asked.seconds or LEASE_SECONDS
-    steps.note(f"{words} for {seconds:g} s: {targets.preview(reachable, scene.cluster)}.")
+    steps.note(f"{words} for {seconds:g} s: {forecast.sentence}.")
     if asked.dry_run:
-        return broken(scene, "", words, list(changes), seconds)
+        return broken(scene, "", words, list(changes), seconds, forecast=forecast)
     steps.begin(words)
     fault, host = rules.new_id(), clock.of(scene.lab.place)
     faults.change(scene.lab, changes, fault, words, seconds, host)
@@ -118,7 +127,11 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
             faults.heal(scene.lab, fault)
         raise
     steps.done(f"{words}: fault {fault}, for {seconds:g} s (`labctl fault heal {fault}` ends it sooner).")
-    return broken(scene, fault, words, list(changes), seconds)
+    return broken(scene, fault, words, list(changes), seconds, forecast=forecast)
+
+
+def _outlook(scene: Scene, verb: str, asked: Asked) -> Outlook:
+    return Outlook(scene, verb, asked.seconds or LEASE_SECONDS)
 
 
 def _apart(scene: Scene, names: Sequence[str]) -> dict[str, Cut]:

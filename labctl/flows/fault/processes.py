@@ -17,6 +17,7 @@ from labctl.engine.clock import HostClock
 from labctl.engine.faults import ActiveFault
 from labctl.errors import LabctlError
 from labctl.faults import rules, targets
+from labctl.flows.fault.forecast import Outlook
 from labctl.flows.fault.scene import Asked, broken, look
 from labctl.raft import log_notes
 
@@ -80,12 +81,13 @@ def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any
         if one.state not in states:
             raise LabctlError(f"{one.name} cannot be {done}: it is {one.state} now.")
     rest = [name for name in scene.cluster.running if name not in names]
-    rest += names if brings_back else []
     words = f"{verb} {','.join(names)}"
-    steps.note(f"{words}: {targets.preview([rest], scene.cluster)}.")
     seconds = None if brings_back else asked.seconds
+    outlook = Outlook(scene, verb, seconds)
+    forecast = outlook.of_return(names) if brings_back else outlook.of_groups([rest])
+    steps.note(f"{words}: {forecast.sentence}.")
     if asked.dry_run:
-        return broken(scene, "", words, names, seconds)
+        return broken(scene, "", words, names, seconds, forecast=forecast)
     steps.begin(words)
     fault = strike(verb, names, scene.lab, seconds).fault
     lease = ""
@@ -93,7 +95,11 @@ def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any
         _heal_later(fault, seconds, scene.lab, asked)
         lease = f" for {seconds:g} s"
     steps.done(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {done}{lease}.")
-    return broken(scene, fault, words, names, seconds)
+    if brings_back and forecast.leader == "none":
+        steps.note(
+            f"Nobody leads yet: `labctl status {scene.lab.name}` says when, and `labctl start {scene.lab.name}` waits."
+        )
+    return broken(scene, fault, words, names, seconds, forecast=forecast)
 
 
 def strike(

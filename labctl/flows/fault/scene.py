@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labctl.engine.labs import Lab
+    from labctl.flows.fault.forecast import Forecast
 
 SHORTEST_SECONDS = 1.0
 LONGEST_SECONDS = 86_400.0
@@ -39,10 +41,17 @@ class Asked:
 
 @dataclass(frozen=True)
 class Scene:
-    """A lab, and its cluster, as they are when a fault is planned."""
+    """A lab, and its cluster, as they are when a fault is planned.
+
+    Attributes:
+        lab: what Docker tells of it.
+        cluster: what its servers tell of it.
+        cuts: the faults of its network that it has already, in words; None where Docker does not say.
+    """
 
     lab: Lab
     cluster: targets.Cluster
+    cuts: tuple[str, ...] | None = ()
 
     def addresses(self, names: Sequence[str]) -> frozenset[str]:
         """Where servers are in the lab's network."""
@@ -57,7 +66,14 @@ def look(asked: Asked) -> Scene:
             ExitCode.USAGE,
         )
     lab = own_lab(asked)
-    return Scene(lab, cluster_of(status.ask(lab)))
+    return Scene(lab, cluster_of(status.ask(lab)), _cuts(lab))
+
+
+def _cuts(lab: Lab) -> tuple[str, ...] | None:
+    # They are for the forecast alone; what is to be broken must not fail for it.
+    with contextlib.suppress(LabctlError):
+        return tuple(one.words for one in faults.active(engine.connect(), lab.name))
+    return None
 
 
 def cluster_of(now: status.Status) -> targets.Cluster:
@@ -87,14 +103,21 @@ def note(lab: Lab, names: Sequence[str], line: str) -> None:
 
 
 def broken(  # noqa: PLR0913 - the JSON shape
-    scene: Scene, fault: str, words: str, servers: Sequence[str], seconds: float | None, *, changed: bool = True
+    scene: Scene,
+    fault: str,
+    words: str,
+    servers: Sequence[str],
+    seconds: float | None,
+    *,
+    forecast: Forecast | None = None,
 ) -> dict[str, Any]:
     """The JSON shape of a fault; `fault` is "" where it has no name, `seconds` is None where nothing ends it."""
     return {
         "lab": scene.lab.name,
-        "changed": changed,
+        "changed": True,
         "fault": fault or None,
         "what": words,
         "servers": list(servers),
         "seconds": seconds,
+        "forecast": forecast.row() if forecast else None,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.faults.targets import Cluster, preview, resolve, sides
+from labctl.faults.targets import Cluster, resolve, sides
 
 THREE = ("consul1", "consul2", "consul3")
 FIVE = (*THREE, "consul4", "consul5")
@@ -72,9 +72,6 @@ def test_a_majority_is_one_of_all_that_vote_also_of_those_that_are_gone(role: st
 def test_who_has_no_vote_is_in_no_majority() -> None:
     lab = Cluster("ada", FIVE, FIVE, "consul2", 3, (), frozenset({"consul1", "consul3"}))
     assert resolve("majority", lab) == ["consul4", "consul5"]
-    assert preview([["consul1", "consul2", "consul3"], ["consul4", "consul5"]], lab) == (
-        "2 of 3 remain together: they elect a new leader, and writes go on"
-    )
 
 
 @pytest.mark.parametrize(
@@ -103,32 +100,6 @@ def test_sides_that_do_not_fit_are_one_sentence(words: list[str], sentence: str)
     with pytest.raises(LabctlError, match=sentence) as caught:
         sides(words, cluster())
     assert caught.value.code is ExitCode.USAGE
-
-
-@pytest.mark.parametrize(
-    ("reachable", "said"),
-    [
-        ([["consul1", "consul2"], ["consul3"]], "2 of 3 remain together: writes go on"),
-        ([["consul1", "consul3"], ["consul2"]], "2 of 3 remain together: they elect a new leader, and writes go on"),
-        ([["consul1"], ["consul2"], ["consul3"]], "1 of 3 remains, and 2 are needed: no leader, no writes"),
-        ([], "0 of 3 remain, and 2 are needed: no leader, no writes"),
-    ],
-)
-def test_what_remains_is_said_beforehand(reachable: list[list[str]], said: str) -> None:
-    assert preview(reachable, cluster()) == said
-
-
-@pytest.mark.parametrize(
-    ("reachable", "said"),
-    [
-        ([["consul1", "consul2"], ["consul3"]], "2 of 5 remain, and 3 are needed: no leader, no writes"),
-        ([["consul1", "consul2", "consul3"]], "3 of 5 remain together: writes go on"),
-    ],
-)
-def test_what_remains_is_counted_of_all_that_vote_also_of_those_that_are_gone(
-    reachable: list[list[str]], said: str
-) -> None:
-    assert preview(reachable, of_five()) == said
 
 
 def test_a_server_that_is_gone_need_not_be_on_a_side_and_cannot() -> None:

@@ -133,12 +133,59 @@ def test_a_leader_is_isolated_from_every_other_server_and_its_log_says_so(docker
     assert changes == {"consul1": Cut(incoming=others, outgoing=others)}
     assert (words, seconds) == ("isolate consul1", flow.LEASE_SECONDS)
     assert told.lines[0] == (
-        "isolate consul1 for 60 s: 2 of 3 remain together: they elect a new leader, and writes go on."
+        "isolate consul1 for 60 s: 2 of 3 remain together: nobody leads for 10 to 21 s at this pace, then they elect a "
+        "new leader, and writes go on; consul1 gives up when its lease of 2.5 s is over."
     )
     ((servers, line),) = docker.notes
     assert servers == ["consul1"]
     assert f'fault began: id={result["fault"]} servers=consul1 what="isolate consul1" seconds=60' in line
     assert (result["changed"], result["servers"], result["seconds"]) == (True, ["consul1"], 60)
+
+
+@pytest.mark.usefixtures("docker")
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_json_says_what_follows(dry_run: bool) -> None:
+    result = flow.process("kill", "leader", replace(ASKED, dry_run=dry_run), Told())
+    assert {name: value for name, value in result["forecast"].items() if name != "sentence"} == {
+        "together": 2, "voters": 3, "quorum": 2, "leader": "lost", "seconds_without_leader": [10, 21], "writes": True,
+    }  # fmt: skip
+    assert result["forecast"]["sentence"].startswith("2 of 3 remain together: nobody leads for 10 to 21 s")
+
+
+def test_who_starts_a_server_while_nobody_leads_is_told_what_is_awaited(docker: Engine) -> None:
+    docker.with_state("consul1", "exited")
+    told = Told()
+    result = flow.process("start", "consul1", ASKED, told)
+    first, *rest = told.lines
+    assert first == (
+        "start consul1: 3 of 3 are together then, and nobody leads now: no writes until they have elected a leader, "
+        "usually within 19 s at this pace."
+    )
+    assert rest == [
+        "consul1 is started.",
+        "Nobody leads yet: `labctl status ada` says when, and `labctl start ada` waits.",
+    ]
+    assert (result["forecast"]["leader"], result["forecast"]["writes"]) == ("none", False)
+
+
+@pytest.mark.usefixtures("docker")
+def test_what_is_broken_already_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    isolated = ActiveFault("ab12cd", "isolate consul3", ("consul3",), None)
+    monkeypatch.setattr(faults, "active", lambda *_: [isolated])
+    told = Told()
+    flow.process("kill", "consul2", replace(ASKED, dry_run=True), told)
+    assert told.lines[0].startswith("kill consul2: 1 of 3 remains, and 2 are needed: no leader, no writes")
+
+
+@pytest.mark.usefixtures("docker")
+def test_a_forecast_without_docker_says_that_it_knows_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: object) -> list[ActiveFault]:
+        raise LabctlError("The Docker Engine did not answer within 20 seconds.")
+
+    monkeypatch.setattr(faults, "active", silent)
+    told = Told()
+    flow.process("kill", "consul2", replace(ASKED, dry_run=True), told)
+    assert told.lines[0].endswith("What else is broken could not be asked.")
 
 
 def test_each_side_of_a_partition_is_cut_from_the_others(docker: Engine) -> None:
@@ -379,7 +426,11 @@ def test_a_server_whose_log_cannot_be_read_is_started_all_the_same(
 def test_a_dry_run_only_says_what_would_happen(docker: Engine) -> None:
     told = Told()
     result = flow.process("kill", "majority", replace(ASKED, dry_run=True), told)
-    assert told.lines == ["kill consul2,consul3: 1 of 3 remains, and 2 are needed: no leader, no writes."]
+    (line,) = told.lines
+    assert line == (
+        "kill consul2,consul3: 1 of 3 remains, and 2 are needed: no leader, no writes; "
+        "consul1 gives up when its lease of 2.5 s is over."
+    )
     assert result["fault"] is None
     assert (docker.signals, docker.notes, docker.changes) == ([], [], [])
 
@@ -434,7 +485,10 @@ def test_a_majority_is_counted_from_those_that_vote_and_not_from_the_containers(
         docker.voters = frozenset()
     told = Told()
     flow.isolate("consul3", ASKED, told)
-    assert told.lines[0] == "isolate consul3 for 60 s: 2 of 5 remain, and 3 are needed: no leader, no writes."
+    assert told.lines[0] == (
+        "isolate consul3 for 60 s: 2 of 5 remain, and 3 are needed: no leader, no writes; consul1 gives up when its "
+        "lease of 2.5 s is over."
+    )
     result = flow.process("kill", "minority", replace(ASKED, dry_run=True), told)
     assert result["servers"] == ["consul2", "consul3"]
 
@@ -443,7 +497,7 @@ def test_a_server_that_was_removed_from_the_cluster_counts_no_more(docker: Engin
     docker.voters = frozenset(one.address for one in LAB.servers[:1])
     told = Told()
     flow.process("kill", "consul2", replace(ASKED, dry_run=True), told)
-    assert told.lines == ["kill consul2: 1 of 1 remains together: writes go on."]
+    assert told.lines == ["kill consul2: 1 of 1 remains: consul1 leads on, and writes go on."]
 
 
 def test_the_only_server_that_is_left_has_no_network_to_break(docker: Engine) -> None:
