@@ -360,4 +360,4 @@ def test_a_file_that_could_not_be_written_is_refused_before_anything_is_measured
     ("version", "has"), [("1.8.7", False), ("1.20.1", False), ("1.20.2", True), ("1.21.4", True), ("", False)]
 )
 def test_pre_vote_came_with_a_version(version: str, has: bool) -> None:
-    assert flow.has_pre_vote(version) is has
+    assert has_pre_vote(version) is has
