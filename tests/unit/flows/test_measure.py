@@ -20,6 +20,7 @@ from labctl.flows import measure as flow
 from labctl.flows.alone import alone_with
 from labctl.flows.first_write import Written
 from labctl.portable.consul_views import View
+from labctl.raft.prediction import has_pre_vote
 from labctl.show.steps import SilentSteps
 from tests.unit import engine_stand_in as stand_in
 
