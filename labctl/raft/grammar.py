@@ -1,4 +1,4 @@
-"""The table of what Consul's servers say about Raft, 2014 to today, and the event that each saying is.
+"""The table of what servers of Consul, Nomad and Vault say about Raft, 2014 to today, and the event that each is.
 
 A rule is the beginning of a message, without regard to case: the wording before Consul 1.7 has its values
 inside the sentence, the wording since then has them behind it as `key=value`. New wording is a new row,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from labctl.raft.log_line import Envelope
 
-Voice = Literal["raft", "consul", "serf", "memberlist", "autopilot", "agent", "labctl", "nobody"]
+Voice = Literal["raft", "consul", "vault", "serf", "memberlist", "autopilot", "agent", "labctl", "nobody"]
 """Which part of a server speaks: the same words from another part are not the same event."""
 
 
@@ -76,6 +76,7 @@ _FALLBACK = r"unable to get address for server id (?P<id>\S+), using fallback ad
 _LEADER = ("leader-address", "leader", "leader-id")
 _LAST_LEADER = ("last-leader-addr", "last-leader", "last-leader-id")
 _FROM = ("address", "from", "candidate")
+_SERVER = ("name", "server", "address", "id")
 
 RULES: tuple[Rule, ...] = (
     # Waiting.
@@ -110,6 +111,32 @@ RULES: tuple[Rule, ...] = (
         r"found expected number of peers, attempting bootstrap(?:: (?P<peers>.*))?",
         "consul",
     ),
+    Rule(
+        "bootstrap_attempt",
+        "nomad v1.9.7 nomad/serf.go:228",
+        r"found expected number of peers, attempting to bootstrap",
+        "consul",
+    ),
+    Rule(
+        "bootstrap_failed",
+        "consul v1.0.0 agent/consul/server_serf.go:331; consul v1.7.0 agent/consul/server_serf.go:387",
+        r"failed to bootstrap cluster(?:: (?P<error>.*))?",
+        "consul",
+    ),
+    Rule(
+        "bootstrap_skipped",
+        "nomad v1.9.7 nomad/serf.go:191",
+        r"disabling bootstrap mode because existing raft peers being reported",
+        "consul",
+        peer=("peer_name",),
+    ),
+    Rule(
+        "config_recovered",
+        "consul v1.0.0 agent/consul/server.go:563; nomad v1.9.7 nomad/server.go:1513",
+        r"found peers\.json file, recovering raft configuration",
+        "consul",
+    ),
+    Rule("config_recovered", "vault v1.18.5 physical/raft/raft.go:1237", r"raft recovery found new config"),
     Rule(
         "bootstrap_skipped",
         "consul v1.7.0 agent/consul/server_serf.go:348",
@@ -217,6 +244,19 @@ RULES: tuple[Rule, ...] = (
     # Leading.
     Rule("leader_entered", "raft (Consul 0.5.2) raft.go:705", _NODE + r"Leader state"),
     Rule("leader_entered", "raft v1.1.2 raft.go:363", r"entering leader state"),
+    # Before "lost" alone, which begins in the same words.
+    Rule(
+        "leadership_flapped",
+        "nomad v1.9.7 nomad/leader.go:139; nomad v1.9.7 nomad/leader.go:146",
+        r"cluster leadership (?P<what>lost and gained|gained and lost) leadership immediately",
+        "consul",
+    ),
+    Rule(
+        "barrier_failed",
+        "consul v0.5.2 consul/leader.go:76; consul v1.7.0 agent/consul/leader.go:178",
+        r"failed to wait for barrier(?:: (?P<error>.*))?",
+        "consul",
+    ),
     Rule("leadership_acquired", "consul v0.5.2 consul/leader.go:38", r"cluster leadership acquired", "consul"),
     Rule("new_leader_announced", "consul v0.5.2 consul/serf.go:125", r"new leader elected: (?P<peer>\S+)", "consul"),
     Rule(
@@ -248,6 +288,7 @@ RULES: tuple[Rule, ...] = (
         "config_change",
         "raft v1.0.0 raft.go:802",
         r"updating configuration with (?P<command>\S+) \((?P<id>[^,]*), (?P<peer>[^)]*)\) to (?P<servers>.*)",
+        peer=("id",),  # who is removed or demoted has no address here
     ),
     Rule("config_change", "raft v1.1.2 raft.go:1018", r"updating configuration$", peer=("server-addr", "server-id")),
     Rule("singlenode_disabled", "raft (Consul 0.5.2) raft.go:774", r"disabling enablesinglenode"),
@@ -357,23 +398,92 @@ RULES: tuple[Rule, ...] = (
         "consul",
         peer=("server",),
     ),
+    # Whom others suspect hears of it and denies it: so does who was frozen for a while.
+    Rule(
+        "suspicion_denied",
+        "memberlist v0.5.0 state.go:1194; memberlist v0.5.0 state.go:1281",
+        r"refuting a (?P<what>suspect|dead) message \(from: (?P<peer>[^)]*)\)",
+        "memberlist",
+    ),
+    Rule(
+        "udp_lost",
+        "memberlist v0.5.0 state.go:496",
+        r"was able to connect to (?P<peer>\S+) (?:over tcp )?but (?:udp|other) probes failed",
+        "memberlist",
+    ),
+    Rule(
+        "ping_failed", "memberlist v0.5.0 state.go:471", r"failed fallback (?:tcp )?ping: (?P<error>.*)", "memberlist"
+    ),
     Rule("suspect", "memberlist v0.2.2 state.go:494", r"suspect (?P<peer>\S+) has failed", "memberlist"),
     Rule("marked_failed", "memberlist v0.2.2 state.go:1211", r"marking (?P<peer>\S+) as failed", "memberlist"),
     Rule("leaving", "consul v0.5.2 consul/server.go:518", r"server starting leave", "consul"),
     Rule("join", "consul v1.8.7 agent/agent.go:1441", r"\(LAN\) joining(?:: (?P<addresses>.*))?", "agent"),
     Rule("join", "consul v1.8.7 agent/agent.go:1444", r"\(LAN\) joined(?:: (?P<number_of_nodes>\d+))?", "agent"),
     Rule(
+        "autopilot_promote",
+        "raft-autopilot v0.1.6 reconcile.go:98; consul v1.8.7 agent/consul/autopilot/autopilot.go:338",
+        r"promoting server(?: to voter)?$",
+        "autopilot",
+        peer=_SERVER,
+    ),
+    Rule(
+        "autopilot_promote",
+        "consul v1.4.5 agent/consul/autopilot/autopilot.go:314",
+        r"promoting (?P<peer>.+) to voter",
+        "autopilot",
+    ),
+    Rule("autopilot_demote", "raft-autopilot v0.1.6 reconcile.go:141", r"demoting server$", "autopilot", peer=_SERVER),
+    Rule(
         "autopilot_remove",
         "consul v1.0.0 agent/consul/autopilot.go:123; consul v1.0.0 agent/consul/autopilot.go:134",
-        r"attempting removal of (?:failed|stale raft) server ?: (?P<peer>\S+)",
+        r"attempting removal of (?P<why>failed|stale)(?: raft)? server ?: (?P<peer>\S+)",
         "autopilot",
     ),
     Rule(
         "autopilot_remove",
-        "consul v1.8.7 agent/consul/autopilot/autopilot.go:231",
-        r"attempting removal of ",
+        "consul v1.4.5 agent/consul/autopilot/autopilot.go:215; consul v1.4.5 agent/consul/autopilot/autopilot.go:234",
+        r'attempting removal of (?P<why>failed) server node "(?P<peer>[^"]*)"',
         "autopilot",
-        peer=("name", "server", "address", "id"),
+    ),
+    Rule(
+        "autopilot_remove",
+        "consul v1.8.7 agent/consul/autopilot/autopilot.go:231; consul v1.8.7 agent/consul/autopilot/autopilot.go:270",
+        r"attempting removal of (?P<why>failed|stale) server(?: node)?$",
+        "autopilot",
+        peer=_SERVER,
+    ),
+    Rule(
+        "autopilot_remove",
+        "consul v1.4.5 agent/consul/autopilot/autopilot.go:243",
+        r"attempting removal of (?P<why>stale) (?P<peer>.+)",
+        "autopilot",
+    ),
+    Rule(
+        "autopilot_remove",
+        "raft-autopilot v0.1.6 reconcile.go:254; vault v1.18.5 physical/raft/raft_autopilot.go:662",
+        r"removing (?P<why>stale raft|dead) server from (?:raft )?configuration",
+        "autopilot",
+        peer=_SERVER,
+    ),
+    Rule(
+        "autopilot_remove",
+        "raft-autopilot v0.1.6 raft.go:89",
+        r"removed server with (?P<why>duplicate) address",
+        "autopilot",
+        peer=_SERVER,
+    ),
+    Rule(
+        "autopilot_spare",
+        "raft-autopilot v0.1.6 reconcile.go:264; raft-autopilot v0.1.6 reconcile.go:279",
+        r"will not remove server(?: node)? as (?P<why>.*)",
+        "autopilot",
+        peer=_SERVER,
+    ),
+    Rule(
+        "autopilot_spare",
+        "consul v1.0.0 agent/consul/autopilot.go:145",
+        r"failed to remove dead servers: (?P<why>too many dead servers.*)",
+        "autopilot",
     ),
     Rule(
         "join",
@@ -399,22 +509,27 @@ RULES: tuple[Rule, ...] = (
         r"(?P<node>\S+) accepted connection from: (?P<peer>\S+)",
     ),
     Rule("net_accept", "raft v1.1.2 net_transport.go:511", r"accepted connection$", peer=("remote-address",)),
+    # The entries of the log: who keeps them, and what becomes of them.
     Rule("snapshot", "raft (Consul 0.5.2) raft.go:1653", r"starting snapshot up to"),
     Rule(
-        "snapshot",
+        "snapshot_taken",
         "raft (Consul 0.5.2) raft.go:1689; raft v1.1.2 snapshot.go:205",
-        r"snapshot (?:to \d+ complete|complete up to)",
+        r"snapshot (?:to (?P<index>\d+) complete|complete up to)",
     ),
     Rule("snapshot", "raft (Consul 0.5.2) raft.go:1715", r"compacting logs"),
     Rule("snapshot", "raft v1.1.2 snapshot.go:232", r"no logs to truncate"),
-    Rule("snapshot", "raft (Consul 0.5.2) raft.go:1749; raft v1.0.0 raft.go:788", r"restored (?:from|user) snapshot"),
+    Rule(
+        "snapshot_restored",
+        "raft (Consul 0.5.2) raft.go:1749; raft v1.0.0 raft.go:788",
+        r"restored (?P<whose>from|user) snapshot",
+    ),
     Rule(
         "snapshot",
         "raft (Consul 0.5.2) raft.go:1445; raft v1.1.2 raft.go:980",
         r"copied (?:\d+ bytes )?to local snapshot",
     ),
-    Rule("snapshot", "raft (Consul 0.5.2) raft.go:1481", r"installed remote snapshot"),
-    Rule("snapshot", "raft v1.7.3 replication.go:341", r"installing snapshot on", peer=("peer",)),
+    Rule("snapshot_installed", "raft (Consul 0.5.2) raft.go:1481", r"installed remote snapshot"),
+    Rule("snapshot_sent", "raft v1.7.3 replication.go:341", r"installing snapshot on", peer=("peer",)),
     Rule("snapshot", "raft (Consul 0.5.2) replication.go:278", r"installsnapshot "),
     Rule("snapshot", "raft v1.7.3 replication.go:314", r"opening snapshot"),
     Rule("snapshot", "raft (Consul 0.5.2) file_snapshot.go:129", r"creating new snapshot"),
@@ -430,28 +545,74 @@ RULES: tuple[Rule, ...] = (
     Rule("snapshot", "raft v1.3.9 progress.go:77", r"snapshot (?:restore|network transfer) progress"),
     Rule("snapshot", "raft v1.7.3 snapshot.go:272", r"removing all old logs from log store"),
     Rule(
-        "snapshot",
+        "snapshot_failed",
         "raft (Consul 0.5.2) raft.go:1597",
-        r"failed to (?:take|restore|install|list|open|send|finalize|create|copy|receive|get|reap|make|scan|move|delete)"
-        r"(?: \w+)? snapshots?",
+        r"failed to (?P<what>take|restore|install|list|open|send|finalize|create|copy|receive|get|reap|make|scan|move"
+        r"|delete)(?: \w+)? snapshots?",
     ),
-    Rule("snapshot", "raft (Consul 0.5.2) file_snapshot.go:266", r"failed to get meta data to open snapshot"),
+    Rule(
+        "snapshot_failed",
+        "raft (Consul 0.5.2) file_snapshot.go:266",
+        r"failed to (?P<what>get) meta data to open snapshot",
+    ),
     Rule("snapshot", "raft (Consul 0.5.2) raft.go:1478", r"failed to compact logs"),
+    Rule("snapshot", "vault v1.18.5 physical/raft/fsm.go:948", r"installing snapshot to fsm"),
+    Rule("snapshot", "vault v1.18.5 physical/raft/fsm.go:956", r"snapshot installed"),
+    Rule(
+        "log_write_failed",
+        "raft (Consul 0.5.2) raft.go:1032",
+        r"failed to (?P<what>commit) logs(?:: (?P<error>.*))?",
+    ),
+    Rule(
+        "log_write_failed",
+        "raft (Consul 0.5.2) raft.go:1280",
+        r"failed to (?P<what>append) to logs(?:: (?P<error>.*))?",
+    ),
+    Rule("vote_write_failed", "raft (Consul 0.5.2) raft.go:1377", r"failed to persist vote(?:: (?P<error>.*))?"),
+    Rule(
+        "log_damaged",
+        "vault v1.18.5 physical/raft/raft.go:821; vault v1.18.5 physical/raft/raft.go:826",
+        r"verification checksum failed: (?P<where>in-flight|storage) corruption",
+    ),
+    Rule(
+        "log_store",
+        "consul v1.21.4 agent/consul/server.go:1048",
+        r"(?P<store>boltdb) file raft\.db found, ignoring raft_logstore\.backend",
+        "consul",
+    ),
+    Rule(
+        "log_store",
+        "nomad v1.9.7 nomad/server.go:1467",
+        r"setting up raft (?P<store>bolt|wal) store",
+        "consul",
+    ),
+    Rule(
+        "log_store",
+        "vault v1.18.5 physical/raft/raft.go:482",
+        r"raft is configured to use raft-wal for storage but existing (?P<store>raft\.db) detected",
+    ),
+    # Vault around its Raft.
+    Rule("active_entered", "vault v1.18.5 vault/ha.go:570", r"acquired lock, enabling active operation", "vault"),
+    Rule("active_ready", "vault v1.18.5 vault/core.go:2824", r"post-unseal setup complete", "vault"),
+    Rule("active_left", "vault v1.18.5 vault/ha.go:721", r"leadership lost, stopping active operation", "vault"),
+    Rule("active_left", "vault v1.18.5 vault/ha.go:725", r"stepping down from active operation to standby", "vault"),
+    Rule("standby_entered", "vault v1.18.5 vault/ha.go:439", r"entering standby mode", "vault"),
+    Rule("unsealed", "vault v1.18.5 vault/core.go:2090", r"vault is unsealed$", "vault"),
+    Rule("sealed", "vault v1.18.5 vault/core.go:2418", r"vault is sealed$", "vault"),
+    Rule("join", "vault v1.18.5 vault/raft.go:947", r"attempting to join possible raft leader node", "vault"),
+    Rule("join", "vault v1.18.5 vault/raft.go:1146", r"successfully joined the raft cluster", "vault"),
     # What labctl itself writes when it breaks something.
     Rule("fault_began", "labctl log_notes.py", r"fault began$", "labctl"),
     Rule("fault_ended", "labctl log_notes.py", r"fault ended$", "labctl"),
     Rule("fault_failed", "labctl log_notes.py", r"fault failed$", "labctl"),
     # What Raft says of things that are no events of an election: known, but without a name.
-    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1032", r"failed to commit logs"),
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1059", r"skipping application of old log"),
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1072", r"failed to get log"),
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1273", r"failed to clear log suffix"),
-    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1280", r"failed to append to logs"),
     Rule(OTHER, "raft v1.3.9 raft.go:1472", r"failed to append entry"),
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1623", r"failed to get last log index"),
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1342", r"failed to get last vote term"),
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1347", r"failed to get last vote candidate"),
-    Rule(OTHER, "raft (Consul 0.5.2) raft.go:1377", r"failed to persist vote"),
     Rule(OTHER, "raft v1.7.3 raft.go:1192", r"failed to remove old logs"),
     Rule(OTHER, "raft v1.7.3 raft.go:1944", r"failed to reset logs"),
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1162", r"got unrecognized log type"),
@@ -470,6 +631,42 @@ RULES: tuple[Rule, ...] = (
     Rule(OTHER, "raft v1.0.0 file_snapshot.go:419", r"failed syncing parent directory"),
     Rule(OTHER, "raft v1.0.0 api.go:958", r"could not get configuration for stats"),
     Rule(OTHER, "raft v1.7.3 raft.go:694", r"leadership transfer in progress"),
+    # The verifier of the log store says every minute that all is well.
+    Rule(
+        OTHER,
+        "vault v1.18.5 physical/raft/raft.go:805; vault v1.18.5 physical/raft/raft.go:812",
+        r"verification checksum (?:ok|skipped)",
+    ),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:791", r"verification skipped range"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:755", r"sent verification checkpoint"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:753", r"error applying verification checkpoint"),
+    Rule(OTHER, "consul v1.22.0-dev agent/consul/leader_log_verification.go:38", r"sending verification checkpoint"),
+    Rule(OTHER, "raft-wal v0.4.1 wal.go:599", r"rotate error"),
+    Rule(OTHER, "raft-wal v0.4.1 wal.go:879", r"failed to delete old segment"),
+    Rule(OTHER, "raft-wal v0.4.1 wal.go:889", r"error closing old segment file"),
+    # What Vault adds under Raft's name.
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1258", r"creating raft$"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1060", r"applying raft config"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1113", r"setting up raft cluster"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1120", r"raft already started, not setting up cluster"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1171", r"using larger timeouts for raft at startup"),
+    Rule(
+        OTHER,
+        "vault v1.18.5 physical/raft/raft.go:1222; vault v1.18.5 physical/raft/raft.go:1248",
+        r"raft recovery (?:initiated|deleted peers\.json)",
+    ),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1322", r"failed to reload raft config"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1324", r"reloaded raft config"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1332", r"failed to read raft configuration"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1353", r"triggering raft config reload"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1369", r"finished setting up raft cluster"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1458", r"removing server from raft"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1560", r"adding server to raft"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:628", r"delaying before creating snapshot"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/fsm.go:277", r"time to open database"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft_autopilot.go:1016", r"starting autopilot"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft_autopilot.go:984", r"disabling autopilot"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft_autopilot.go:684", r"updated autopilot configuration"),
 )
 
 EVENTS: frozenset[str] = frozenset(rule.event for rule in RULES) - {OTHER}
@@ -484,6 +681,9 @@ LONGEST_NAME = 300
 not try every way to cut a line of 65 536 characters in two."""
 _CONFIGURED_SERVER = re.compile(
     rf"\{{(?:\w{{0,40}} )?(?P<id>[^\s{{}}]{{0,{LONGEST_NAME}}}) (?P<address>[^\s{{}}]{{1,{LONGEST_NAME}}})\}}"
+)
+_AUTOPILOTS_SERVER = re.compile(
+    rf'Server \(ID: "?(?P<id>[^\s"]{{0,{LONGEST_NAME}}})"? Address: "?(?P<address>[^\s"]{{1,{LONGEST_NAME}}}?)"?\)'
 )
 
 
@@ -511,22 +711,30 @@ def voice_of(module: str | None) -> Voice | None:
         return "nobody"
     if module in _MODULES:
         return _MODULES[module]
-    parts = module.split(".")
-    if "raft" in parts or "raft-net" in parts:
-        return "raft"
-    return next((voice for voice in _PARTS if voice in parts), None)
+    # The last part speaks: `storage.raft.autopilot` is autopilot, `agent.server.raft.snapshot` is Raft.
+    return next((_PARTS[part] for part in reversed(module.split(".")) if part in _PARTS), None)
 
 
 _MODULES: Mapping[str, Voice] = {
     "consul": "consul",
     "agent.server": "consul",
+    "agent.client": "consul",
     "nomad": "consul",
+    "core": "vault",
+    "core.raft": "vault",
     "snapshot": "raft",
     "agent.server.snapshot": "raft",
     "agent": "agent",
     "labctl.fault": "labctl",
 }
-_PARTS: tuple[Voice, ...] = ("serf", "memberlist", "autopilot")
+_PARTS: Mapping[str, Voice] = {
+    "raft": "raft",
+    "raft-net": "raft",
+    "wal": "raft",
+    "serf": "serf",
+    "memberlist": "memberlist",
+    "autopilot": "autopilot",
+}
 
 
 def meaning_of(envelope: Envelope) -> Meaning | None:
@@ -547,6 +755,8 @@ def _rule_of(voice: Voice, message: str) -> tuple[Rule, Meaning] | None:
         if found is not None:
             named = {name: value.strip() for name, value in found.groupdict().items() if value is not None}
             term, peer = number_of(named.pop("term", None)), named.pop("peer", None)
+            if peer == "":
+                peer = next((named[name] for name in rule.peer if named.get(name)), None)
             if not _names_one(peer):
                 return rule, Meaning(rule.event, term, None, named)
             if _CONFIGURED_SERVER.fullmatch(peer):
@@ -591,8 +801,8 @@ def _named_peer(named: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _peer(named: str) -> str:
-    """Return the address of `{Voter ID ADDRESS}`, the name of `NAME (Addr: ...)`, or the text itself."""
-    configured = _CONFIGURED_SERVER.fullmatch(named)
+    """Return the address of `{Voter ID ADDRESS}` or autopilot's server, the name of `NAME (Addr: ...)`, or the text."""
+    configured = _CONFIGURED_SERVER.fullmatch(named) or _AUTOPILOTS_SERVER.fullmatch(named)
     if configured is not None:
         return configured["address"]
     return named.split(" (", 1)[0]

@@ -18,6 +18,8 @@ SIGNS = (
     b"join",
     b"leave",
     b"failed",
+    b"refuting",  # a suspicion
+    b"core",  # Vault's
     b"labctl.fault",
 )
 """What a line that any rule of the grammar knows contains, in lower case; a test holds the two together."""

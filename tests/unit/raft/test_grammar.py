@@ -65,7 +65,8 @@ def test_the_words_of_an_event_from_another_part_of_the_server_are_not_the_event
 
 # Where a rule says that its wording is written: `raft v1.0.0 raft.go:144`, `raft (Consul 0.5.2) raft.go:584`.
 PLACE = re.compile(
-    r"(?P<project>raft|consul|serf|memberlist) (?:(?P<version>v[\d.]+)|\(Consul (?P<consul>[\d.]+)\))"
+    r"(?P<project>raft|raft-autopilot|raft-wal|consul|nomad|vault|serf|memberlist)"
+    r" (?:(?P<version>v[\d.]+(?:-dev)?)|\(Consul (?P<consul>[\d.]+)\))"
     r" (?P<place>[\w/]+\.go:[1-9]\d*)"
 )
 # What may stand for the values of a log call that are not just a number or an address.
@@ -123,7 +124,7 @@ def test_the_source_of_a_rule_has_its_wording(rule: Rule) -> None:
 def test_whatever_raft_logs_is_known() -> None:
     messages = {
         message.lower()
-        for path in (DATA / "formats").glob("raft-*.txt")
+        for path in (DATA / "formats").glob("raft-[cv]*.txt")
         for call in calls(path.stem).values()
         # These texts are those of errors.
         if not call.endswith(".Error()")

@@ -15,7 +15,7 @@ from labctl.raft.event_sentences import phrase
 from labctl.raft.grammar import EVENTS
 from labctl.raft.log_line import clean
 from labctl.raft.merge import merge
-from labctl.raft.reader import is_raft, read_line
+from labctl.raft.reader import is_raft, is_unparsed, read_line
 from tests.unit.raft.logs import DEMO, POSTED, SAMPLES, SCENARIOS, SERVERS, leaders_of
 
 if TYPE_CHECKING:
@@ -274,3 +274,38 @@ def test_a_very_long_line_is_read_and_kept_whole(start: str, piece: str) -> None
     line = (start + piece * 200_000)[:200_000]
     event = read_line(line, server="consul1", line_no=1)
     assert event is None or event.line == line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "agent.server.raft.logstore.verifier: verification checksum OK: elapsed=1ms leaderChecksum=0a readChecksum=0a",
+        "agent.server.raft.logstore.verifier: sent verification checkpoint: index=9",
+        "storage.raft.raft.logstore.verifier: verification checksum skipped as we don't have all logs in range",
+        'storage.raft: creating Raft: config="&raft.Config{ProtocolVersion:3}"',
+        "storage.raft: setting up raft cluster",
+        "storage.raft.autopilot: no persisted state, using leader version: id=n1 version=1.18.5",
+        "storage.raft.autopilot: reconciliation now disabled",
+        "core.raft: creating new raft TLS config",
+        "nomad.wal: error closing old segment file: err=EIO",
+    ],
+)
+def test_what_others_say_under_the_name_of_raft_is_no_unknown_wording(words: str) -> None:
+    event = read_line(f"2024-05-01T00:02:16.691Z [INFO]  {words}", server="n1", line_no=1)
+    assert event is not None
+    assert event.event == "other"
+    assert not is_unparsed(event)
+
+
+@pytest.mark.parametrize(
+    "module", ["storage.raft", "nomad.raft", "raft", "consul.raft", "agent.server.raft", "core0.raft"]
+)
+def test_raft_is_raft_whoever_uses_it(module: str) -> None:
+    event = read_line(
+        f"2024-05-01T00:02:16.691Z [INFO]  {module}: election won: term=3 tally=2", server="n1", line_no=1
+    )
+    assert event is not None
+    assert (event.event, event.term) == ("election_won", 3)
+    unknown = read_line(f"2024-05-01T00:02:16.691Z [INFO]  {module}: never heard of", server="n1", line_no=1)
+    assert unknown is not None
+    assert is_unparsed(unknown)

@@ -313,7 +313,7 @@ def test_any_order_of_any_lines_has_a_story(lines: list[tuple[str, str, int]]) -
 
 
 def test_what_raft_says_of_other_things_is_known_and_has_no_name() -> None:
-    story, (told,) = story_of(said(1, "failed to commit logs: error=x", "ERROR"))
+    story, (told,) = story_of(said(1, "failed to get log: error=x", "ERROR"))
     assert (story.unparsed, told.event) == (0, "other")
 
 
