@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from labctl.raft.cluster_sentences import SENTENCES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from labctl.raft.event import Event
 
 _PLAIN: Mapping[str, str] = {
-    "fault_ended": "is left in peace again",
+    "fault_ended": "the fault is over",
     "fault_failed": "could not be disturbed: it goes on",
+    "config_recovered": "takes its servers from the file peers.json",
     "no_known_peers": "knows no peers yet: it waits",
     "election_suppressed": "is not a voter of the cluster: it starts no election",
     "bootstrap_attempt": "found as many servers as it expects: it makes them the cluster",
@@ -31,6 +34,13 @@ _PLAIN: Mapping[str, str] = {
     "leaving": "leaves the cluster",
     "removed_self": "removed itself from the cluster",
     "transfer_started": "hands leadership over",
+    "snapshot_installed": "has taken over the leader's snapshot in place of its own log",
+    "active_entered": "becomes the active server",
+    "active_ready": "is ready: it serves requests",
+    "active_left": "is no longer the active server",
+    "standby_entered": "is on standby",
+    "unsealed": "is unsealed",
+    "sealed": "is sealed: it serves nothing",
 }
 
 
@@ -64,7 +74,12 @@ def _votes(count: str | None) -> str:
 
 
 def _follower(event: Event) -> str:
-    return f"is a follower of {_peer(event)}" if event.peer else "is a follower, and knows no leader"
+    if event.peer:
+        return f"is a follower of {_peer(event)}"
+    # Before Consul 0.7 the line names no leader, known or not.
+    values = event.values
+    says = "leader" in values or "leader-address" in values or '(leader: ""' in event.line.lower()
+    return "is a follower, and knows no leader" if says else "is a follower"
 
 
 def _heartbeat_timeout(event: Event) -> str:
@@ -100,9 +115,17 @@ def _rejected(words: str) -> Callable[[Event], str]:
     def said(event: Event) -> str:
         reason = event.values.get("reason", "")
         why = next((words for mark, words in _REASONS.items() if mark in reason), "")
-        return f"{words} {_peer(event)}{why}"
+        return f"{words} {_peer(event)}{why}{_leader_in(event) if 'have a leader' in reason else ''}"
 
     return said
+
+
+def _leader_in(event: Event) -> str:
+    values = event.values
+    leader = values.get("leader_name") or values.get("leader") or values.get("leader-id", "")
+    if not leader or _ID.fullmatch(leader):
+        return ""
+    return ", itself" if leader == event.server else f", {leader}"
 
 
 _REASONS: Mapping[str, str] = {
@@ -119,8 +142,24 @@ def _transfer(event: Event) -> str:
 
 
 def _fault_began(event: Event) -> str:
-    lease = event.values.get("seconds")
-    return f"is disturbed on purpose: {event.values.get('what', '')}{f', for {lease} s' if lease else ''}"
+    seconds = event.values.get("seconds")
+    what = event.values.get("what", "")
+    verb = _BROKEN.get(what.partition(" ")[0])
+    done = f"is {verb} on purpose" if verb else f"is disturbed on purpose: {what}"
+    return f"{done}{f', for {seconds} s' if seconds else ''}"
+
+
+_BROKEN: Mapping[str, str] = {
+    "kill": "killed",
+    "stop": "stopped",
+    "pause": "paused",
+    "isolate": "cut off from the other servers",
+}
+
+
+def _denied(event: Event) -> str | None:
+    taken = "takes it for failed" if event.values.get("what", "").lower() == "dead" else "suspects it"
+    return _member(f"hears that {{0}} {taken}, and says that it is alive")(event)
 
 
 def _member(words: str) -> Callable[[Event], str | None]:
@@ -156,6 +195,7 @@ _SENTENCES: Mapping[str, Callable[[Event], str | None]] = {
     "vote_granted": _vote_granted,
     "vote_rejected_by_me": _rejected("does not vote for"),
     "vote_duplicate_term": _duplicate,
+    "vote_duplicate_candidate": _to("votes for {peer} (again)"),
     "vote_rpc_failed": _to("cannot ask {peer} for its vote"),
     "election_won": _election_won,
     "prevote_requested": _to("asks {peer} whether it would vote for it{in_term}"),
@@ -175,7 +215,9 @@ _SENTENCES: Mapping[str, Callable[[Event], str | None]] = {
     "member_join": _member("sees {0} join"),
     "member_failed": _member("sees {0} fail"),
     "member_leave": _member("sees {0} leave"),
-    "suspect": _to("suspects that {peer} has failed"),
-    "marked_failed": _to("takes {peer} for failed"),
-    "autopilot_remove": _to("removes the failed server {peer} from the cluster"),
+    "suspect": _member("suspects that {0} has failed"),
+    "marked_failed": _member("takes {0} for failed"),
+    "suspicion_denied": _denied,
+    "udp_lost": _member("reaches {0} over TCP, but not over UDP"),
+    **SENTENCES,
 }

@@ -14,6 +14,7 @@ from labctl.raft.election_tracker import ElectionTracker
 from labctl.raft.event import OTHER, Event
 from labctl.raft.faults import Faults
 from labctl.raft.leadership_tracker import LeadershipTracker
+from labctl.raft.membership import SAYS_WHO_VOTES, Membership
 from labctl.raft.numbers import number_of
 from labctl.raft.outage_tracker import BACK, BEHIND, LOST, REMOVED
 from labctl.raft.reader import is_unparsed
@@ -47,6 +48,7 @@ _PROPOSED = frozenset(
         *("vote_rpc_failed", "prevote_unsupported"),
     }
 )
+_REFUSALS = frozenset({"vote_rejected_by_me", "prevote_rejected_by_me"})
 # The term of the next event of these is new; what they end belongs to the old one.
 _ENDS: dict[str, EndedBy] = {
     "quorum_lost_stepdown": "quorum_lost",
@@ -120,6 +122,7 @@ class Story:
         settled: what will not change any more, in the order in which it settled, until it is taken.
         unparsed: lines of a Raft module that no rule knew.
         names: who is who.
+        membership: who votes, as far as it is known by now.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class Story:
         self.settled: list[Election | Leadership | Outage | Fault] = []
         self.unparsed = 0
         self.names = Names() if names is None else names
+        self.membership = Membership()
         self._since = since
         self._servers: dict[str, _Server] = {}
         settle = self._settle
@@ -190,6 +194,8 @@ class Story:
             self.unparsed += is_unparsed(event)
             return event
         self.names.learn(event)
+        if event.event in SAYS_WHO_VOTES:
+            event = self.membership.tell(event)
         server = self._servers.get(event.server)
         if server is None:
             # The line before a candidacy says why; a log that begins with one has lost it.
@@ -198,6 +204,8 @@ class Story:
         server.last = event.time or server.last
         if event.event == "vote_duplicate_term":
             event = self._with_candidates(event)
+        elif event.event in _REFUSALS and (leader := self.names.server(event.values.get("leader"))):
+            event = event._replace(values={**event.values, "leader_name": leader})
         act = self._acts.get(event.event)
         term = act(server, event) if act else None
         if event.term is not None:

@@ -78,8 +78,9 @@ class StoryText:
                     self._out.flush()
             for kind, title in TITLES.items():
                 self._sentences(title, spool.lines(kind))
-        if spool.conclusion.unparsed:
-            self._out.write(f"\n{spool.conclusion.unparsed} lines of Raft have a wording that labctl does not know.\n")
+        if unknown := spool.conclusion.unparsed:
+            have = "line of Raft has" if unknown == 1 else "lines of Raft have"
+            self._out.write(f"\n{unknown} {have} a wording that labctl does not know.\n")
 
     def _event(self, event: Event) -> None:
         """Write an event that has words, or whose line was asked for."""

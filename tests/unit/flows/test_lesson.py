@@ -91,7 +91,7 @@ def test_an_election_is_told_as_it_happens_and_in_one_sentence_at_the_end(watche
         "consul1 stands for election in term 2",
         "consul1 needs 2 votes to win in term 2",
         "consul1 has 1 vote in term 2: its own",
-        "consul2 does not vote for consul1: it has a leader",
+        "consul2 does not vote for consul1: it has a leader, x",
         "consul1 has the vote of u3: 2 votes in term 2",
         "consul1 won the election of term 2 with 2 votes",
     ]

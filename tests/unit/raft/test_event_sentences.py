@@ -23,6 +23,14 @@ def said(words: str) -> str | None:
         ('raft: entering follower state: follower="x" leader=', "is a follower, and knows no leader"),
         ('raft: entering follower state: follower="x" leader=10.0.0.3:8300', "is a follower of consul2"),
         (
+            'raft: entering follower state: follower="x" leader-address= leader-id=',
+            "is a follower, and knows no leader",
+        ),
+        ('raft: Node at x [Follower] entering Follower state (Leader: "")', "is a follower, and knows no leader"),
+        ("raft: Node at x [Follower] entering Follower state", "is a follower"),
+        ("raft: Duplicate RequestVote from candidate: 10.0.0.3:8300", "votes for consul2 (again)"),
+        ("raft: duplicate requestVote from: candidate=10.0.0.3:8300", "votes for consul2 (again)"),
+        (
             "raft: heartbeat timeout reached, starting election: last-leader=",
             "has not heard from a leader in time",
         ),
@@ -49,7 +57,15 @@ def said(words: str) -> str | None:
         ("raft: Election timeout reached, restarting election", "got no majority in time: it tries again"),
         (
             "raft: rejecting vote request since we have a leader: from=10.0.0.3:8300 leader=x",
-            "does not vote for consul2: it has a leader",
+            "does not vote for consul2: it has a leader, x",
+        ),
+        (
+            "raft: Rejecting vote request from 10.0.0.3:8300 since we have a leader: 10.0.0.9:8300",
+            "does not vote for consul2: it has a leader, 10.0.0.9:8300",
+        ),
+        (
+            "raft: rejecting pre-vote request since we have a leader: from=u2 leader-address= leader-id=",
+            "would not vote for consul2: it has a leader",
         ),
         (
             "raft: Rejecting vote request from u2 since our last index is greater (9, 8)",
@@ -70,6 +86,38 @@ def said(words: str) -> str | None:
         ),
         ("agent.server.serf.lan: serf: EventMemberJoin: consul3 10.0.0.4", "sees consul3 join"),
         ("agent.server.serf.wan: serf: EventMemberJoin: consul3.ada 10.0.0.4", None),
+        ("agent.server.memberlist.wan: memberlist: Suspect consul3.dc1 has failed, no acks received", None),
+        (
+            "agent.server.memberlist.lan: memberlist: Suspect consul3 has failed, no acks received",
+            "suspects that consul3 has failed",
+        ),
+        (
+            "agent.server.memberlist.lan: memberlist: Refuting a suspect message (from: consul3)",
+            "hears that consul3 suspects it, and says that it is alive",
+        ),
+        (
+            "memberlist: Refuting a dead message (from: consul3)",
+            "hears that consul3 takes it for failed, and says that it is alive",
+        ),
+        ("agent.server.memberlist.wan: memberlist: Refuting a suspect message (from: consul3.dc1)", None),
+        (
+            "memberlist: Was able to connect to consul3 but other probes failed, network may be misconfigured",
+            "reaches consul3 over TCP, but not over UDP",
+        ),
+        ("core: acquired lock, enabling active operation", "becomes the active server"),
+        ("core: entering standby mode", "is on standby"),
+        ("core: leadership lost, stopping active operation", "is no longer the active server"),
+        ("core: vault is unsealed", "is unsealed"),
+        ('labctl.fault: fault began: id=a servers=consul1 what="kill consul1"', "is killed on purpose"),
+        (
+            'labctl.fault: fault began: id=a servers=consul1 what="pause consul1" seconds=5',
+            "is paused on purpose, for 5 s",
+        ),
+        (
+            'labctl.fault: fault began: id=a servers=consul1 what="loss 70 consul1"',
+            "is disturbed on purpose: loss 70 consul1",
+        ),
+        ("labctl.fault: fault ended: id=a servers=consul1", "the fault is over"),
         ("raft: accepted connection: remote-address=10.0.0.4:1", None),
         ("raft: never heard of", None),
     ],

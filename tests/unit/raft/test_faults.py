@@ -56,7 +56,7 @@ def test_the_line_of_a_fault_is_read_as_it_was_written() -> None:
     assert event is not None
     assert (event.event, event.time, event.level) == ("fault_began", BEGIN, "warn")
     assert dict(event.values) == {"id": "ab12cd", "servers": "consul2", "what": "isolate consul2", "seconds": "30"}
-    assert phrase(event) == "is disturbed on purpose: isolate consul2, for 30 s"
+    assert phrase(event) == "is cut off from the other servers on purpose, for 30 s"
     assert not is_raft(event)
 
 

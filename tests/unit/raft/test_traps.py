@@ -433,7 +433,7 @@ def test_a_refusal_of_the_same_second_is_told_after_the_candidacy() -> None:
     stood = next(event for event in named(events, "candidate_entered") if event.server == "consul3")
     assert stood.time == first.time
     assert events.index(stood) < events.index(first)
-    assert (phrase(first), first.term) == ("does not vote for consul3: it has a leader", stood.term)
+    assert (phrase(first), first.term) == ("does not vote for consul3: it has a leader, 127.0.0.43:18300", stood.term)
     assert [(one.server, one.reason) for one in story.elections[0].refusals] == [("consul2", "we have a leader")]
 
 

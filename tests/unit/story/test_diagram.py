@@ -101,7 +101,7 @@ def test_a_vote_goes_from_the_voter_to_the_candidate_and_a_refusal_too() -> None
     arrows = {(names[one.begin], names[one.end], one.meaning, drawn.rows[one.row - 1].words) for one in drawn.arrows}
     assert ("consul2", "consul1", "request", "asks consul1 for its vote in term 2") in arrows
     assert ("consul3", "consul2", "grant", "has the vote of consul3: 2 votes in term 2") in arrows
-    assert ("consul3", "consul1", "refusal", "does not vote for consul1: it has a leader") in arrows
+    assert ("consul3", "consul1", "refusal", "does not vote for consul1: it has a leader, consul2") in arrows
 
 
 def test_a_server_out_of_the_leaders_reach_has_a_band_from_when_on_until_when() -> None:
@@ -189,7 +189,7 @@ def test_mermaid_has_a_participant_for_each_server_and_arrows_for_votes() -> Non
     lines = mermaid_view.mermaid(sample("consul-1.15")).splitlines()
     assert lines[:4] == ["sequenceDiagram", *(f"    participant s{number} as consul{number}" for number in (1, 2, 3))]
     assert "    s3-->>s2: consul2 has the vote of consul3: 2 votes in term 2" in lines
-    assert "    s3-xs1: consul3 does not vote for consul1: it has a leader" in lines
+    assert "    s3-xs1: consul3 does not vote for consul1: it has a leader, consul2" in lines
 
 
 def test_nothing_is_a_picture_too() -> None:

@@ -38,14 +38,14 @@ def json_of(path: Path) -> dict[str, Any]:
 def test_events_stand_in_columns_with_the_time_since_the_first() -> None:
     lines = text_of(DEMO, columns=140)
     assert lines[0] == "2015-08-09 (UTC)"
-    assert lines[1] == "01:29:04       +0 s consul1_1 │ is a follower, and knows no leader"
+    assert lines[1] == "01:29:04       +0 s consul1_1 │ is a follower"
     sentence = "consul1_1 stood in term 1 because it had heard no leader in time; it had 2 votes of 2 needed"
     assert lines[-4:] == [f"  {sentence}; it won after less than 1 s.", "", "Leaders", "  consul1_1 leads in term 1."]
 
 
 def test_a_narrow_terminal_loses_the_time_of_day_and_wraps_the_sentences() -> None:
     lines = text_of(DEMO, columns=50)
-    assert lines[1] == "      +0 s consul1_1 │ is a follower, and knows no leader"
+    assert lines[1] == "      +0 s consul1_1 │ is a follower"
     assert max(map(len, lines[lines.index("Elections") :])) <= 50
 
 
@@ -68,7 +68,7 @@ def test_the_line_of_each_event_can_be_shown() -> None:
 def test_unknown_words_of_raft_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("2021-01-24T00:00:01Z [INFO] agent.server.raft: brand new\n", encoding="utf-8")
-    assert text_of(path)[-1] == "1 lines of Raft have a wording that labctl does not know."
+    assert text_of(path)[-1] == "1 line of Raft has a wording that labctl does not know."
 
 
 @pytest.mark.parametrize("lines", [False, True])
