@@ -21,6 +21,7 @@ SIGNS = (
     b"refuting",  # a suspicion
     b"core",  # Vault's
     b"labctl.fault",
+    b'"message":[',  # journald's JSON of a line with colours: a list of bytes
 )
 """What a line that any rule of the grammar knows contains, in lower case; a test holds the two together."""
 

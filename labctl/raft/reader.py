@@ -46,7 +46,7 @@ def read_line(  # noqa: PLR0913 - all that a line does not say itself
     envelope = open_envelope(line, zone=zone, near=near)
     if envelope is None:
         return None
-    time, level, module, _, values, source, host = envelope
+    time, level, module, _, values, source, host = envelope[:7]
     meaning = meaning_of(envelope)
     whose = server or source or (host if of_hosts else None) or otherwise
     text = line.rstrip("\r\n")

@@ -37,6 +37,7 @@ def test_the_envelope_of_2015_with_the_prefix_of_docker_compose() -> None:
         module="raft",
         message=message,
         source="consul1_1",
+        naive=datetime(2015, 8, 9, 1, 29, 4),  # noqa: DTZ001 - that it has no zone is the point
     )
 
 

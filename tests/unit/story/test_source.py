@@ -32,7 +32,9 @@ def test_one_election_has_the_events_of_its_term_and_the_timeout_before() -> Non
     assert [(one.server, one.term) for one in story.leaders] == [("consul2", 2)]
 
 
-@pytest.mark.parametrize(("what", "words"), [([RUN], "the story has 17, 1 to 17"), ([__file__], "the story has 0")])
+@pytest.mark.parametrize(
+    ("what", "words"), [([RUN], "the story has 17, 1 to 17"), ([flow.__file__], "the story has 0")]
+)
 def test_an_election_that_there_is_not_is_wrong_usage(what: list[str], words: str) -> None:
     with pytest.raises(LabctlError, match=words) as caught:
         flow.of_one_election(flow.source(what), 99)
