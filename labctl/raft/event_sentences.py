@@ -158,6 +158,9 @@ _BROKEN: Mapping[str, str] = {
 
 
 def _denied(event: Event) -> str | None:
+    if event.peer == event.server:
+        # What it hears is of the time before it was restarted, and has its own name on it.
+        return "hears that it is suspected, and says that it is alive"
     taken = "takes it for failed" if event.values.get("what", "").lower() == "dead" else "suspects it"
     return _member(f"hears that {{0}} {taken}, and says that it is alive")(event)
 

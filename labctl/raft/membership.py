@@ -111,11 +111,15 @@ def changed_in(event: Event, members: tuple[Member, ...] | None) -> Role | None:
 class Membership:
     """The servers of a cluster. Feed it events in their order with `tell`.
 
+    Args:
+        names: who is who.
+
     Attributes:
         members: the servers of the cluster; None where the log does not say.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Names) -> None:
+        self._names = names
         self.members: tuple[Member, ...] | None = None
         self._unsure = False  # lines contradicted each other: only a change says who is right
         self._said_by = ""
@@ -151,14 +155,18 @@ class Membership:
         voters = voters_in(self.members)
         return self._counted if voters is None else majority(voters)
 
-    def role_of(self, server: str, names: Names) -> Role | None:
+    def role_of(self, server: str) -> Role | None:
         """What a server is in the cluster; None where the log does not say."""
         if self.members is None:
             return None
+        strangers = False
         for one in self.members:
-            if server in (one.id, one.address, names(one.id), names(one.address)):
+            called = self._names.server(one.id) or self._names.server(one.address)
+            if server in (one.id, one.address, called):
                 return "voter" if one.votes else "nonvoter"
-        return "none"
+            strangers = strangers or called is None
+        # It may be one of those whose name nobody has said.
+        return None if strangers else "none"
 
     def tell(self, event: Event) -> Event:
         """Take in the next event. A change is returned with `was`: what its server had been before, where known."""
@@ -220,8 +228,11 @@ class Membership:
         return event
 
     def _count(self, event: Event) -> Event:
-        self._counted = number_of(event.values.get("needed") or event.values.get("votesNeeded")) or self._counted
-        if self._counted is not None and self.members is not None and self._counted != self.needed:
+        counted = number_of(event.values.get("needed") or event.values.get("votesNeeded"))
+        if counted is None or self.role_of(event.server) in {"nonvoter", "none"}:
+            return event  # who was removed does not know it, and counts with an old list
+        self._counted = counted
+        if self.members is not None and counted != self.needed:
             # Its log has another list: one that no line here has, or one that is old. Neither is known.
             self._doubt()
         return event

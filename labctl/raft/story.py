@@ -134,7 +134,7 @@ class Story:
         self.settled: list[Election | Leadership | Outage | Fault] = []
         self.unparsed = 0
         self.names = Names() if names is None else names
-        self.membership = Membership()
+        self.membership = Membership(self.names)
         self._since = since
         self._servers: dict[str, _Server] = {}
         settle = self._settle

@@ -101,6 +101,10 @@ def said(words: str) -> str | None:
         ),
         ("agent.server.memberlist.wan: memberlist: Refuting a suspect message (from: consul3.dc1)", None),
         (
+            "agent.server.memberlist.lan: memberlist: Refuting a suspect message (from: consul1)",
+            "hears that it is suspected, and says that it is alive",
+        ),
+        (
             "memberlist: Was able to connect to consul3 but other probes failed, network may be misconfigured",
             "reaches consul3 over TCP, but not over UDP",
         ),

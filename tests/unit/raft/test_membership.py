@@ -12,17 +12,26 @@ from hypothesis import strategies as st
 
 from labctl.raft.grammar import EVENTS
 from labctl.raft.membership import SAYS_WHO_VOTES, Member, Membership, majority, members_in
+from labctl.raft.merge import merge
 from labctl.raft.reader import read_line
 from labctl.raft.server_names import Names
+from labctl.raft.story import Story
+from tests.unit.raft.logs import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from labctl.raft.event import Event
 
+NAMES = Names()
+"""Each server is called as its ID is."""
 SERVERS = ["u1", "u2", "u3", "u4", "u5"]
 COMMANDS = ["AddVoter", "AddNonvoter", "DemoteVoter", "RemoveServer"]
 NUMBERS = {"AddVoter": 0, "AddNonvoter": 1, "DemoteVoter": 2, "RemoveServer": 3}
+
+
+for _number in range(1, 10):
+    NAMES.add(f"u{_number}", f"10.0.0.{_number}")
 
 
 def address_of(server: str) -> str:
@@ -104,7 +113,7 @@ RESTARTS = st.tuples(st.just("restart"), st.integers(0, 6))
 def test_the_voters_are_those_of_the_cluster_at_each_moment(
     steps: list[tuple[str, str | int]], wording: Callable[[str, str, str, str], str], begun: bool
 ) -> None:
-    cluster, membership, index = Cluster(), Membership(), 1
+    cluster, membership, index = Cluster(), Membership(NAMES), 1
     if begun:
         membership.tell(initial(cluster.config, index, "consul1"))
     # From which list on the log knows them, and whether a server has named an older one since the last change.
@@ -135,13 +144,13 @@ def test_the_voters_are_those_of_the_cluster_at_each_moment(
         assert {one.id for one in membership.nonvoters} == set(cluster.config) - cluster.voters()
         for one in SERVERS:
             role = {"Voter": "voter", "Nonvoter": "nonvoter"}.get(cluster.config.get(one, ""), "none")
-            assert membership.role_of(one, Names()) == role
-            assert membership.role_of(address_of(one), Names()) == role
+            assert membership.role_of(one) == role
+            assert membership.role_of(address_of(one)) == role
 
 
 @given(st.lists(CHANGES, min_size=1, max_size=20))
 def test_what_a_changed_server_was_is_said_with_the_change(changes: list[tuple[str, str]]) -> None:
-    cluster, membership = Cluster(), Membership()
+    cluster, membership = Cluster(), Membership(NAMES)
     membership.tell(initial(cluster.config, 1, "consul1"))
     for command, server in changes:
         before = {"Voter": "voter", "Nonvoter": "nonvoter"}.get(cluster.config.get(server, ""), "none")
@@ -152,7 +161,7 @@ def test_what_a_changed_server_was_is_said_with_the_change(changes: list[tuple[s
 
 @given(st.lists(st.sampled_from(SERVERS), min_size=1, max_size=30))
 def test_before_consul_0_7_the_list_of_peers_is_the_cluster(added: list[str]) -> None:
-    membership = Membership()
+    membership = Membership(NAMES)
     peers: list[str] = []
     for one in added:
         peers = [two for two in peers if two != one] if one in peers and len(peers) > 1 else sorted({*peers, one})
@@ -191,7 +200,7 @@ TWO = {"u1": "Voter", "u2": "Voter"}
 
 @pytest.mark.parametrize(("seconds", "needed"), [(12.0, None), (50.0, 2)])
 def test_what_was_changed_just_before_the_majority_was_lost_is_unknown(seconds: float, needed: int | None) -> None:
-    membership = Membership()
+    membership = Membership(NAMES)
     membership.tell(initial(THREE, 1, "consul1"))
     membership.tell(at(10, f'updating configuration: command=RemoveServer server-id=u3 servers="{listed(TWO)}"'))
     assert membership.needed == 2
@@ -201,7 +210,7 @@ def test_what_was_changed_just_before_the_majority_was_lost_is_unknown(seconds: 
 
 
 def test_a_list_that_contradicts_what_was_said_is_unknown_until_the_next_change() -> None:
-    membership = Membership()
+    membership = Membership(NAMES)
     change = "updating configuration: command=AddVoter server-id=u3 server-addr=a servers="
     membership.tell(at(1, f'{change}"{listed(THREE)}"'))
     other = {"u1": "Voter", "u7": "Voter"}
@@ -214,7 +223,7 @@ def test_a_list_that_contradicts_what_was_said_is_unknown_until_the_next_change(
 
 
 def test_the_newer_of_two_lists_counts() -> None:
-    membership = Membership()
+    membership = Membership(NAMES)
     membership.tell(initial(TWO, 9, "consul1"))
     membership.tell(initial(THREE, 12, "consul2"))
     membership.tell(initial({"u1": "Voter"}, 5, "consul3"))
@@ -223,30 +232,52 @@ def test_the_newer_of_two_lists_counts() -> None:
 
 
 def test_without_a_list_the_majority_is_that_of_the_candidate() -> None:
-    membership = Membership()
+    membership = Membership(NAMES)
     membership.tell(at(1, "calculated votes needed: needed=3 term=2"))
     assert (membership.voters, membership.needed) == (None, 3)
     membership.tell(at(2, "pre-vote successful, starting election: term=2 tally=2 refused=0 votesNeeded=2"))
     assert membership.needed == 2
     membership.tell(initial(TWO, 9, "consul1"))
     # Five servers by now, and no line here says which.
-    membership.tell(at(3, "calculated votes needed: needed=3 term=3"))
+    membership.tell(at(3, "calculated votes needed: needed=3 term=3", "u1"))
     assert (membership.voters, membership.needed) == (None, 3)
+
+
+def test_who_is_no_voter_any_more_counts_with_an_old_list() -> None:
+    names = Names()
+    for number in range(1, 6):
+        names.add(f"consul{number}", f"10.0.0.{number}")
+    membership = Membership(names)
+    five = dict.fromkeys(SERVERS, "Voter")
+    membership.tell(initial(five, 1, "consul1"))
+    two = {"u1": "Voter", "u2": "Voter", "u3": "Nonvoter"}
+    membership.tell(at(10, f'updating configuration: command=RemoveServer server-id=u4 servers="{listed(two)}"'))
+    for removed in ("consul3", "consul4", "consul5"):
+        membership.tell(at(11, "calculated votes needed: needed=3 term=9", removed))
+        assert membership.needed == 2
+    assert [membership.role_of(f"consul{number}") for number in (1, 3, 5)] == ["voter", "nonvoter", "none"]
+    membership.tell(at(12, "calculated votes needed: needed=3 term=9", "consul2"))
+    assert (membership.voters, membership.needed) == (None, 3)
+    # Whom nobody has named may be any of them.
+    assert Membership(Names()).role_of("consul1") is None
+    strange = Membership(Names())
+    strange.tell(initial(two, 1, "consul1"))
+    assert strange.role_of("consul9") is None
 
 
 def test_servers_that_find_each_other_are_the_cluster_unless_that_fails() -> None:
     found = "2024-01-08T11:42:00Z [INFO]  agent.server: Found expected number of peers, attempting bootstrap: peers="
-    membership = Membership()
+    membership = Membership(NAMES)
     membership.tell(event_of(f"{found}10.0.0.1:8300,10.0.0.2:8300,10.0.0.3:8300"))
     assert membership.needed == 2
     # The same servers with their IDs are no other list.
     membership.tell(initial(THREE, 1, "consul2"))
-    assert membership.role_of("u3", Names()) == "voter"
-    failed = Membership()
+    assert membership.role_of("u3") == "voter"
+    failed = Membership(NAMES)
     failed.tell(event_of(f"{found}10.0.0.1:8300,10.0.0.2:8300"))
     failed.tell(event_of("2024-01-08T11:42:00Z [ERROR] agent.server: Failed to bootstrap cluster: error=x"))
     assert failed.needed is None
-    recovered = Membership()
+    recovered = Membership(NAMES)
     recovered.tell(initial(THREE, 1, "consul1"))
     recovered.tell(
         event_of("2018/01/08 11:42:00 [INFO] consul: found peers.json file, recovering Raft configuration...")
@@ -257,12 +288,27 @@ def test_servers_that_find_each_other_are_the_cluster_unless_that_fails() -> Non
 
 
 def test_a_change_without_its_list_is_unknown() -> None:
-    membership = Membership()
+    membership = Membership(NAMES)
     membership.tell(initial(THREE, 1, "consul1"))
     membership.tell(at(1, f'updating configuration: command=AddVoter server-id=u4 servers="{listed(THREE)[:-9]}'))
-    assert (membership.voters, membership.needed, membership.role_of("u1", Names())) == (None, None, None)
+    assert (membership.voters, membership.needed, membership.role_of("u1")) == (None, None, None)
 
 
 def test_it_is_told_all_that_it_takes_in() -> None:
-    assert set(Membership()._acts) == SAYS_WHO_VOTES
+    assert set(Membership(NAMES)._acts) == SAYS_WHO_VOTES
     assert SAYS_WHO_VOTES < EVENTS
+
+
+@pytest.mark.parametrize("name", ["consul-1.6", "consul-1.8", "consul-1.14-json", "consul-1.15", "consul-1.21"])
+def test_the_quorum_of_a_real_log_follows_its_changes(name: str) -> None:
+    story, needed = Story(), []
+    streams = []
+    for server, text in recorded(name).items():
+        read = (read_line(line, server=server, line_no=number) for number, line in enumerate(text.splitlines(), 1))
+        streams.append([event for event in read if event is not None])
+    for event in merge(streams):
+        if story.tell(event).event == "config_change":
+            voters = story.membership.voters
+            needed.append((None if voters is None else len(voters), story.membership.needed))
+    # One of three was removed and added again.
+    assert needed == [(2, 2), (3, 2)]
