@@ -498,6 +498,11 @@ RULES: tuple[Rule, ...] = (
     Rule("transfer_done_or_lost", "raft v1.7.3 raft.go:742", r"failed to make timeoutnow rpc to " + _WHO_ERROR),
     Rule(
         "transfer_done_or_lost",
+        "raft v1.7.3 raft.go:742; raft v1.7.3 raft.go:2193",
+        r"cannot (?P<error>find (?:peer|replication state)|transfer leadership to itself)",
+    ),
+    Rule(
+        "transfer_done_or_lost",
         "consul v1.7.0 agent/consul/leader.go:139",
         r"successfully transferred leadership",
         "consul",
@@ -516,6 +521,7 @@ RULES: tuple[Rule, ...] = (
         "raft (Consul 0.5.2) raft.go:1689; raft v1.1.2 snapshot.go:205",
         r"snapshot (?:to (?P<index>\d+) complete|complete up to)",
     ),
+    Rule("snapshot", "raft v1.3.11 api.go:668; raft v1.7.3 api.go:689", r"starting restore from snapshot"),
     Rule("snapshot", "raft (Consul 0.5.2) raft.go:1715", r"compacting logs"),
     Rule("snapshot", "raft v1.1.2 snapshot.go:232", r"no logs to truncate"),
     Rule(
@@ -664,6 +670,19 @@ RULES: tuple[Rule, ...] = (
     Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:1560", r"adding server to raft"),
     Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:628", r"delaying before creating snapshot"),
     Rule(OTHER, "vault v1.18.5 physical/raft/fsm.go:277", r"time to open database"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/raft.go:513", r"the map_populate mmap flag has not been set"),
+    Rule(OTHER, "vault v1.18.5 physical/raft/fsm.go:260", r"raft fsm db file has wider permissions than needed"),
+    Rule(
+        OTHER,
+        "vault v1.18.5 physical/raft/snapshot.go:404; vault v1.18.5 physical/raft/snapshot.go:409",
+        r"snapshot write: (?:failed to write transaction|writing keys)",
+    ),
+    Rule(
+        OTHER,
+        "vault v1.18.5 physical/raft/fsm.go:805; vault v1.18.5 physical/raft/fsm.go:942; "
+        "vault v1.18.5 physical/raft/fsm.go:962",
+        r"failed to (?:store data|close database file|open new database file)",
+    ),
     Rule(OTHER, "vault v1.18.5 physical/raft/raft_autopilot.go:1016", r"starting autopilot"),
     Rule(OTHER, "vault v1.18.5 physical/raft/raft_autopilot.go:984", r"disabling autopilot"),
     Rule(OTHER, "vault v1.18.5 physical/raft/raft_autopilot.go:684", r"updated autopilot configuration"),
