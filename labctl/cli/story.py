@@ -11,6 +11,7 @@ import click
 
 from labctl import files
 from labctl.cli.options import FileName, json_option, viewer
+from labctl.cli.output import say
 from labctl.errors import ExitCode, LabctlError
 
 if TYPE_CHECKING:
@@ -38,6 +39,18 @@ DRAWN = FORMATS[2:]
     metavar="N",
     help="What these servers had as raft_multiplier: measured times are told beside what was set.",
 )
+@click.option(
+    "--name",
+    "called",
+    multiple=True,
+    metavar="FILE=NAME",
+    help="Whose log a file is, where neither its lines nor its path say so; may be given again.",
+)
+@click.option(
+    "--timezone",
+    metavar="ZONE",
+    help="Where the clock of stamps is that name no zone: Europe/Berlin, or +02:00.",
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
 @click.option("-o", "--output", type=FileName(), metavar="FILE", help="Write to this file.")
 @json_option
@@ -54,6 +67,8 @@ def story_command(
     lines: bool,
     everything: bool,
     as_json: bool,
+    called: tuple[str, ...],
+    timezone: str | None,
 ) -> None:
     """Tell what the logs of LAB, or of FILES, say about Raft.
 
@@ -80,6 +95,8 @@ def story_command(
         everything=everything,
         raft_multiplier=raft_multiplier,
         owner=viewer(),
+        called=flow.called(called),
+        zone=None if timezone is None else flow.zone(timezone),
     )
     files.refuse_input(output, source.files)
     records = flow.of_one_election(source, election) if election else source.records(begin)
@@ -88,11 +105,13 @@ def story_command(
             if follow:
                 json_view.write_stream(records, out)
             else:
-                json_view.write_document(records, out, source.timers)
+                json_view.write_document(records, out, source.timers, source.notes)
         elif form != "text":
             out.write(_drawn(form, records, source.timers))
         else:
             StoryText(out, source.servers, lines=lines, timers=source.timers).write(records, at_once=follow)
+    for note in source.notes if not (as_json or form == "json") or follow else ():
+        say(f"Note: {note}", err=True)
 
 
 @contextlib.contextmanager

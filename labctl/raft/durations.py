@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, timezone
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,14 @@ def of_whole_seconds(time: datetime) -> datetime:
     difference to any comparison.
     """
     return time.replace(fold=1)
+
+
+def in_zone(naive: datetime, zone: tzinfo) -> datetime:
+    """A stamp that names no zone, as one of this zone, by the offset that the zone has then."""
+    if isinstance(zone, timezone):
+        return naive.replace(tzinfo=zone)
+    away = naive.replace(tzinfo=zone, fold=0).utcoffset()
+    return naive.replace(tzinfo=timezone(away)) if away is not None else naive.replace(tzinfo=UTC)
 
 
 def is_whole(time: datetime) -> bool:
@@ -59,7 +68,7 @@ def about(seconds: float) -> str:
 def offset(first: datetime, time: datetime) -> str:
     """Write how long after the first event another one came, no finer than its stamp: `+1.868 s`, `+1 d 2:00:01`."""
     seconds = (time - first).total_seconds()
-    digits = 0 if is_whole(time) or not (first.microsecond or time.microsecond) else 3
+    digits = 0 if is_whole(time) else 3
     rounded = round(abs(seconds), digits)
     if rounded < HOUR:
         return f"{seconds:+.{digits}f} s"

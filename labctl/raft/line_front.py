@@ -14,7 +14,7 @@ from datetime import time as time_of_day
 from functools import lru_cache
 from typing import NamedTuple
 
-from labctl.raft.durations import of_whole_seconds
+from labctl.raft.durations import in_zone, of_whole_seconds
 
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 STAMP = rf"""
@@ -89,7 +89,7 @@ class Front(NamedTuple):
     def moment(self, zone: tzinfo, near: datetime | None) -> datetime | None:
         """When the line was carried; None where that is not said, or nobody knows of which year or date it was."""
         if self.time is not None:
-            return self.time if self.time.tzinfo is not None else self.time.replace(tzinfo=zone)
+            return self.time if self.time.tzinfo is not None else in_zone(self.time, zone)
         if self.rough is None or near is None:
             return None
         return _nearest(*self.rough, near.astimezone(zone))

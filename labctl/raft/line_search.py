@@ -12,6 +12,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from labctl.raft.durations import in_zone
 from labctl.raft.line_core import (
     CALLER,
     LEVEL,
@@ -174,7 +175,7 @@ class Seeker:
         elif front.time is not None and front.time.tzinfo is not None:
             time = carried
         elif naive is not None:
-            time = naive.replace(tzinfo=self._zone)
+            time = in_zone(naive, self._zone)
         else:
             alone = Front(rough=(None, clock)).moment(self._zone, carried or self._near) if clock else None
             time = alone or carried

@@ -10,6 +10,7 @@ import re
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from labctl.raft.durations import in_zone
 from labctl.raft.line_core import LONGEST, REPEATED, Envelope, clean, is_of_a_server, moment, taken_apart
 from labctl.raft.line_front import NO_FRONT, front_of
 from labctl.raft.line_search import Seeker
@@ -66,5 +67,5 @@ def _opened(text: str, usual: re.Match[str], zone: tzinfo, near: datetime | None
         return Envelope(time, level, module, message, values, front.source, front.host, carried)
     if carried is not None:
         return None
-    local = time.replace(tzinfo=zone)
+    local = in_zone(time, zone)
     return Envelope(local, level, module, message, values, front.source, front.host, None, time)

@@ -18,7 +18,7 @@ from labctl.show.timers_json import timeouts_row
 from labctl.story.spool import Spool, kept_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from labctl.raft.collection import Record
     from labctl.raft.timers import Timers
@@ -117,16 +117,21 @@ ROWS: Mapping[str, tuple[type, Callable[[Any], dict[str, Any]]]] = {
 """The lists of the document: of which records, and how one is written."""
 
 
-def write_document(records: Iterable[Record], out: IO[str], timers: Timers | None = None) -> None:
-    """Write a story as one JSON document, and nothing where it could not be told to its end."""
+def write_document(
+    records: Iterable[Record], out: IO[str], timers: Timers | None = None, notes: Sequence[str] = ()
+) -> None:
+    """Write a story as one JSON document, and nothing where it could not be told to its end.
+
+    `notes` may become more while the story is told.
+    """
     # Half of a document is worse than none: a log may be damaged in the middle.
     with kept_text() as whole:
-        _write(records, timers, whole)
+        _write(records, timers, notes, whole)
         whole.seek(0)
         shutil.copyfileobj(whole, out, CHARACTERS)
 
 
-def _write(records: Iterable[Record], timers: Timers | None, out: IO[str]) -> None:
+def _write(records: Iterable[Record], timers: Timers | None, notes: Sequence[str], out: IO[str]) -> None:
     with Spool({kind: _writer(row) for kind, row in ROWS.values()}) as spool:
         out.write('{"events":')
         _list(out, (_text(event_row(event)) for event in spool.passing(records)))
@@ -134,7 +139,12 @@ def _write(records: Iterable[Record], timers: Timers | None, out: IO[str]) -> No
             out.write(f',"{key}":')
             _list(out, spool.lines(kind))
         end = spool.conclusion
-        last = {"timeouts": timeouts_row(timers), "servers": end.servers, "unparsed": end.unparsed}
+        last = {
+            "timeouts": timeouts_row(timers),
+            "servers": end.servers,
+            "unparsed": end.unparsed,
+            "notes": list(notes),
+        }
         for key, value in last.items():
             out.write(f',"{key}":{_text(value)}')
     out.write("}\n")

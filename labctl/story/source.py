@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from zoneinfo import ZoneInfo
 
 from labctl.engine import client as engine
 from labctl.engine import clock, logs
@@ -22,7 +23,8 @@ from labctl.raft.timers import timers_of
 from labctl.story import log_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import tzinfo
 
     from labctl.engine.labs import Lab
     from labctl.engine.logs import LogLine
@@ -32,11 +34,24 @@ if TYPE_CHECKING:
     from labctl.raft.timers import Timers
     from labctl.story.log_files import Recording
 
+_OFFSET = re.compile(r"([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?", re.ASCII)
 _AGO = re.compile(r"([0-9]{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 # What ends the wait of one term and begins the next: a server says it while it still is in the old one.
 _OF_THE_TERM_BEFORE = frozenset({"heartbeat_timeout", "newer_term_seen_on_vote"})
+
+
+MOST_NOTES = 50
+
+
+class Notes(list[str]):
+    """What a reader of a story should know, each once, and not more than anybody would read."""
+
+    def say(self, sentence: str) -> None:
+        """Take in a sentence."""
+        if sentence not in self and len(self) < MOST_NOTES:
+            self.append(sentence)
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,7 @@ class Source:
         names: who is who, as far as it is known beforehand.
         reached: how far the logs go, once all events were read; None where nobody knows.
         files: what is read; None is standard input.
+        notes: what a reader of the story should know, in sentences; whole when all events were read.
     """
 
     events: Iterator[Event]
@@ -58,6 +74,7 @@ class Source:
     names: Names = field(default_factory=Names)
     reached: Callable[[], datetime | None] = lambda: None
     files: tuple[Path | None, ...] = ()
+    notes: Notes = field(default_factory=Notes)
 
     def records(self, since: datetime | None = None) -> Iterator[Record]:
         """The story of it, from a time on: what was over by then is left out."""
@@ -72,36 +89,54 @@ def source(  # noqa: PLR0913 - what `labctl story` can be told
     everything: bool = False,
     raft_multiplier: int | None = None,
     owner: str = "",
+    called: Mapping[str, str] | None = None,
+    zone: tzinfo | None = None,
 ) -> Source:
     """Open what the user named: a recording that labctl ships, nothing or a lab, or else logs. Raises LabctlError.
 
-    Where nothing is named, the lab is the only one of `owner`, or the only one there is.
+    Where nothing is named, the lab is the only one of `owner`, or the only one there is. `called` says whose log a
+    file is, `zone` of which zone stamps are that name none.
     """
-    found = _source(what, sample=sample, follow=follow, everything=everything, owner=owner)
+    asked = _Asked(follow, everything, called or {}, zone)
+    found = _source(what, asked, sample=sample, owner=owner)
     return found if raft_multiplier is None else replace(found, timers=timers_of(raft_multiplier))
 
 
-def _source(what: Sequence[str], *, sample: str, follow: bool, everything: bool, owner: str) -> Source:
+class _Asked(NamedTuple):
+    """How logs are to be read."""
+
+    follow: bool
+    everything: bool
+    called: Mapping[str, str]
+    zone: tzinfo | None
+
+
+def _source(what: Sequence[str], asked: _Asked, *, sample: str, owner: str) -> Source:
     if sample:
-        if what or follow:
+        if what or asked.follow:
             raise LabctlError("--sample NAME is a story of its own: leave out the rest.", ExitCode.USAGE)
         of_sample = log_files.sample(sample)
-        return _of_recordings(of_sample, timers_of(log_files.MULTIPLIER), everything=everything)
+        return _of_recordings(of_sample, timers_of(log_files.MULTIPLIER), asked)
     if not what or (len(what) == 1 and _means_a_lab(what[0])):
-        return _of_lab(what[0] if what else None, owner, follow=follow, everything=everything)
-    if follow and list(what) != [log_files.STANDARD_INPUT]:
+        if asked.called or asked.zone is not None:
+            raise LabctlError("--name and --timezone are for logs: a lab's are known.", ExitCode.USAGE)
+        return _of_lab(what[0] if what else None, owner, follow=asked.follow, everything=asked.everything)
+    if asked.follow and list(what) != [log_files.STANDARD_INPUT]:
         raise LabctlError("Only a lab, or `-` for standard input, can be followed.", ExitCode.USAGE)
-    found = log_files.find(what)
+    found = log_files.find(what, asked.called)
     multiplier = log_files.multiplier_of(found)
     timers = timers_of(multiplier) if multiplier else None
-    return _of_recordings(found, timers, everything=everything)
+    return _of_recordings(found, timers, asked)
 
 
-def _of_recordings(found: list[Recording], timers: Timers | None, *, everything: bool) -> Source:
-    names, reached = Names(), log_files.Reached()
-    events = log_files.events(found, everything=everything, names=names, reached=reached)
+def _of_recordings(found: list[Recording], timers: Timers | None, asked: _Asked) -> Source:
+    names, reached, notes = Names(), log_files.Reached(), Notes()
+    events = log_files.events(
+        found, everything=asked.everything, zone=asked.zone, names=names, reached=reached, note=notes.say,
+        live=asked.follow,
+    )  # fmt: skip
     files = tuple(one.path for one in found)
-    return Source(events, timers=timers, names=names, reached=lambda: reached.time, files=files)
+    return Source(events, timers=timers, names=names, reached=lambda: reached.time, files=files, notes=notes)
 
 
 def _means_a_lab(name: str) -> bool:
@@ -159,6 +194,32 @@ def moment(text: str, now: datetime) -> datetime:
         sentence = f"{text!a} is no time: write how long ago, such as 10m, or when, such as 2021-01-24T00:02:16."
         raise LabctlError(sentence, ExitCode.USAGE) from error
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def zone(text: str) -> tzinfo:
+    """Read a zone by its name (`Europe/Berlin`), or by its offset (`+02:00`). Raises LabctlError."""
+    if found := _OFFSET.fullmatch(text):
+        away = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
+        return timezone(-away if found[1] == "-" else away)
+    try:
+        return UTC if text in {"UTC", "Z"} else ZoneInfo(text)
+    except (OSError, ValueError, KeyError) as error:
+        raise LabctlError(
+            f"{text!a} is no time zone: write its name, such as Europe/Berlin, or its offset, such as +02:00.",
+            ExitCode.USAGE,
+        ) from error
+
+
+def called(pairs: Sequence[str]) -> dict[str, str]:
+    """Read which file is whose log: `FILE=NAME`. Raises LabctlError."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        file, _, server = pair.rpartition("=")
+        if not file or not server.strip() or not server.isprintable():
+            raise LabctlError(f"{pair!a} names no server: write FILE=NAME.", ExitCode.USAGE)
+        if found.setdefault(file, server) != server:
+            raise LabctlError(f"{file} cannot be both {found[file]} and {server}.", ExitCode.USAGE)
+    return found
 
 
 def of_one_election(source: Source, number: int) -> Iterator[Record]:

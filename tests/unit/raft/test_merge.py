@@ -16,7 +16,7 @@ from tests.unit.raft.logs import SCENARIOS, SERVERS
 
 
 def streams_of(name: str) -> dict[str, list[Event]]:
-    return {one.server: list(one.events()) for one in log_files.sample(name)}
+    return {one.server: list(log_files.events([one])) for one in log_files.sample(name)}
 
 
 def shifted(events: list[Event], seconds: float) -> list[Event]:

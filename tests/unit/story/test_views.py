@@ -83,7 +83,17 @@ def test_a_hostile_line_moves_no_cursor(lines: bool) -> None:
 
 def test_json_has_every_event_with_its_line() -> None:
     document = json_of(DEMO)
-    assert list(document) == ["events", "elections", "leaders", "outages", "faults", "timeouts", "servers", "unparsed"]
+    assert list(document) == [
+        "events",
+        "elections",
+        "leaders",
+        "outages",
+        "faults",
+        "timeouts",
+        "servers",
+        "unparsed",
+        "notes",
+    ]
     won = next(one for one in document["events"] if one["event"] == "election_won")
     line = DEMO.read_text(encoding="utf-8").splitlines()[won["line_no"] - 1]
     assert (won["line"], won["file"], won["term"], won["term_source"]) == (line, str(DEMO), 1, "inferred")
@@ -117,7 +127,7 @@ def test_a_story_without_events_is_json_too(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_bytes(b"")
     assert json_of(tmp_path / "a.log") == {
         "events": [], "elections": [], "leaders": [], "outages": [], "faults": [],
-        "timeouts": None, "servers": [], "unparsed": 0,
+        "timeouts": None, "servers": [], "unparsed": 0, "notes": [],
     }  # fmt: skip
 
 

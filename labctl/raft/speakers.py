@@ -1,0 +1,60 @@
+"""The addresses under which a server speaks of itself: two of them within one life are two servers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labctl.raft.event import Event
+
+SPEAKING = frozenset({"follower_entered", "candidate_entered", "leader_entered"})
+"""What a server says with its own address: `Node at 10.0.0.1:8300`."""
+_EVERYWHERE = ("[::]", "0.0.0.0", "127.", "[::1]", "localhost")  # noqa: S104 - what a log says, nothing is bound
+MOST = 64
+"""Addresses of one stream that are kept."""
+
+
+def own_address(event: Event) -> str | None:
+    """The address under which a line's server speaks of itself, where it is one server's: not `[::]`."""
+    node = event.values.get("node")
+    if event.event not in SPEAKING or not node or node.startswith(_EVERYWHERE) or node.startswith(":"):
+        return None
+    return node
+
+
+class Speakers:
+    """Whose lines one stream has that does not say whose they are.
+
+    A server that is started again may have another address: it says so by its first configuration, then that it is a
+    follower. Raft before 1.0 (Consul 0.7) prints no configuration.
+
+    Attributes:
+        addresses: in the order in which they were seen.
+        are_several: whether two of them are of one life, and so of two servers.
+    """
+
+    def __init__(self) -> None:
+        self.addresses: list[str] = []
+        self.are_several = False
+        self._now: str | None = None
+        self._started = True
+
+    def take(self, event: Event) -> None:
+        """Take in the next event of the stream."""
+        if event.event == "config_initial":
+            self._started = True
+            return
+        address = own_address(event)
+        if address is None:
+            return
+        if address not in self.addresses and len(self.addresses) < MOST:
+            self.addresses.append(address)
+        restarted = event.event == "follower_entered" and (self._started or not _prints_its_configuration(event))
+        if self._now is not None and address != self._now and not restarted:
+            self.are_several = True
+        self._now, self._started = address, False
+
+
+def _prints_its_configuration(follower: Event) -> bool:
+    """Whether who became a follower printed its configuration when it was started: since it also names the leader."""
+    return "follower" in follower.values or "(Leader:" in follower.line

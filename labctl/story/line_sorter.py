@@ -1,0 +1,154 @@
+"""Puts the lines of one input in order of time, in little memory: what is more than that waits in a temporary file.
+
+The file has no name, so nobody else can open it and it is gone with this process, however that ends. Only lines that
+may be an event get here.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import struct
+import tempfile
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from labctl.errors import LabctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IN_MEMORY = 16_384
+"""Lines that are sorted in memory, at most."""
+IN_MEMORY_BYTES = 8 << 20
+MOST_BYTES = 4 << 30
+"""Of what waits in a file, at most."""
+PIECE = 1 << 14
+_HEAD = struct.Struct("<qqiI")
+
+
+class Kept(NamedTuple):
+    """A line that waits for its turn.
+
+    Attributes:
+        time: in microseconds, to sort by.
+        number: its number in the input; negative where of two with the same time the later one comes first.
+        offset: that of its zone, in seconds.
+        line: as it came.
+    """
+
+    time: int
+    number: int
+    offset: int
+    line: bytes
+
+
+class LineSorter:
+    """Takes in the lines of several streams and gives back each stream in order of time.
+
+    Args:
+        name: the input's name, for the sentence of what went wrong.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lines: dict[str, list[Kept]] = {}
+        self._count = self._bytes = self._spilled = 0
+        self._file: IO[bytes] | None = None
+        self._runs: dict[str, list[tuple[int, int]]] = {}
+
+    def add(self, stream: str, line: Kept) -> None:
+        """Take in a line. Raises LabctlError where there is no room for it."""
+        self._lines.setdefault(stream, []).append(line)
+        self._count += 1
+        self._bytes += len(line.line)
+        if self._count >= IN_MEMORY or self._bytes >= IN_MEMORY_BYTES:
+            self._spill()
+
+    @property
+    def spilled(self) -> int:
+        """Bytes that wait in a file."""
+        return self._spilled
+
+    def streams(self) -> list[str]:
+        """The streams, by name."""
+        return sorted(self._lines.keys() | self._runs.keys())
+
+    def read(self, stream: str, *, newest_first: bool = False) -> Iterator[Kept]:
+        """The lines of a stream in order of time. Of those of one time the first comes first, or the last."""
+        here = sorted(self._lines.get(stream, ()), key=_place)
+        runs = [self._run(*one) for one in self._runs.get(stream, ())]
+        lines = heapq.merge(*runs, here, key=_place) if runs else iter(here)
+        return _turned(lines) if newest_first else lines
+
+    def as_added(self, stream: str) -> Iterator[Kept]:
+        """The lines of a stream in the order in which they came, as long as all are in memory."""
+        return iter(self._lines.get(stream, ()))
+
+    def close(self) -> None:
+        """Let go of what waits."""
+        self._lines.clear()
+        self._runs.clear()
+        if self._file is not None:
+            self._file.close()
+
+    def _spill(self) -> None:
+        """Write what is in memory to the file, each stream sorted."""
+        if self._spilled + self._bytes > MOST_BYTES:
+            raise LabctlError(
+                f"Cannot put {self._name} in order of time: it has more than {MOST_BYTES >> 30} GiB of lines that may "
+                "be about Raft. Split it, or put it in order with sort."
+            )
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it goes with this object
+            for stream, lines in self._lines.items():
+                lines.sort(key=_place)
+                begin = self._spilled
+                for one in lines:
+                    head = _HEAD.pack(one.time, one.number, one.offset, len(one.line))
+                    self._spilled += self._file.write(head + one.line)
+                self._runs.setdefault(stream, []).append((begin, self._spilled))
+            self._file.flush()
+        except OSError as error:
+            raise LabctlError(
+                f"Cannot put {self._name} in order of time: in {tempfile.gettempdir()} there is no room for its lines "
+                f"({error.strerror or error}). Make room there, or name another folder with TMPDIR."
+            ) from error
+        self._lines.clear()
+        self._count = self._bytes = 0
+
+    def _run(self, begin: int, end: int) -> Iterator[Kept]:
+        """Read lines of the file again, a piece at a time."""
+        if self._file is None:
+            return
+        rest, at = b"", begin
+        while at < end or rest:
+            piece = os.pread(self._file.fileno(), min(PIECE, end - at), at)
+            at += len(piece)
+            rest += piece
+            done = 0
+            while len(rest) - done >= _HEAD.size:
+                time, number, offset, length = _HEAD.unpack_from(rest, done)
+                if len(rest) - done - _HEAD.size < length:
+                    break
+                line = rest[done + _HEAD.size : done + _HEAD.size + length]
+                done += _HEAD.size + length
+                yield Kept(time, number, offset, line)
+            rest = rest[done:]
+            if not piece:
+                return
+
+
+def _place(line: Kept) -> tuple[int, int]:
+    return line.time, line.number
+
+
+def _turned(lines: Iterator[Kept]) -> Iterator[Kept]:
+    """Of the lines of one time, the last first."""
+    alike: list[Kept] = []
+    for one in lines:
+        if alike and (one.time != alike[0].time or len(alike) >= IN_MEMORY):
+            yield from reversed(alike)
+            alike = []
+        alike.append(one)
+    yield from reversed(alike)

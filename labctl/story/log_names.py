@@ -1,0 +1,136 @@
+"""Whose log a file is, by its name: the shortest part of the paths that tells all servers apart.
+
+`server1/consul.log` and `server2/consul.log` are `server1` and `server2`, `10.0.0.1.log` is `10.0.0.1`. What was
+rotated is one server's: `consul.log`, `consul.log.1` and `consul.log.2.gz`, or Consul's own
+`consul-1704714140000000000.log`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_PACKED = (".gz", ".zst", ".xz", ".bz2", ".lz4", ".zip", ".tgz", ".tar")
+_ENDINGS = (*_PACKED, ".log", ".txt", ".out", ".err", ".stdout", ".stderr", ".json", ".jsonl", ".ndjson", ".csv")
+_LOG = re.compile(r"\.(?:log|txt|out|err|stdout|stderr|jsonl?|ndjson|csv)\Z", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?P<name>.+)\.(?P<number>\d{1,4})", re.DOTALL)
+# Consul puts nanoseconds between name and ending; logrotate a date behind the ending, others one in front of it.
+_STAMPED = re.compile(
+    r"(?P<name>.+?)[-._](?:\d{19}|\d{10}|(?:19|20)\d\d-?[01]\d-?[0-3]\d(?:[-T_.]?\d\d[-:.]?\d\d(?:[-:.]?\d\d)?(?:\.\d{1,9})?Z?)?"
+    r"(?:-\d{10})?)(?P<ending>(?:\.[a-z]{2,6})?)",
+    re.DOTALL,
+)
+_OF_A_SYSTEM = frozenset({"syslog", "messages", "daemon"})
+"""What has no ending and is rotated all the same."""
+
+
+class Place(NamedTuple):
+    """Where a log is, and what its name says.
+
+    Attributes:
+        folders: the path's parts in front of the name, an archive being one of them.
+        base: the name without its endings and without what rotation added.
+        rotated: whether rotation added something.
+        full: the name as it is.
+    """
+
+    folders: tuple[str, ...]
+    base: str
+    rotated: bool
+    full: str
+
+    @property
+    def log(self) -> tuple[tuple[str, ...], str]:
+        """What a log and what was rotated away from it have in common."""
+        return self.folders, self.base
+
+
+def place_of(path: str, beside: frozenset[str] = frozenset()) -> Place:
+    """Take a path apart; `beside` are the names of the logs that were given, too."""
+    *folders, full = [part for part in path.split("/") if part not in {"", "."}] or [path]
+    name = _without(full, _PACKED)
+    rotated = False
+    if found := _NUMBERED.fullmatch(name):
+        rotated = bool(_LOG.search(found["name"])) or found["name"] in _OF_A_SYSTEM | beside
+        name = found["name"] if rotated else name
+    elif found := _STAMPED.fullmatch(name):
+        rotated, name = True, found["name"]
+    base = _without(name, _ENDINGS)
+    return Place(tuple(folders), base, rotated, full)
+
+
+def _without(name: str, endings: tuple[str, ...]) -> str:
+    """A name without what stands at its end, as often as it does; a name is never empty."""
+    while True:
+        ending = next((one for one in endings if name.lower().endswith(one) and len(name) > len(one)), None)
+        if ending is None:
+            return name
+        name = name[: -len(ending)]
+
+
+def servers_of(paths: Sequence[str], apart: Iterable[int] = ()) -> list[str]:
+    """Whose log each path is: a name for each; the same name for what was rotated.
+
+    Args:
+        paths: where the logs are, each another one.
+        apart: the numbers of paths whose names look as if they were rotated, and which are servers of their own.
+    """
+    beside = frozenset(path.rpartition("/")[2] for path in paths)
+    places = [place_of(path, beside) for path in paths]
+    alone = set(apart) | _not_rotated(places)
+    logs = [(*one.log, one.full if number in alone else "") for number, one in enumerate(places)]
+    names = _told_apart(dict.fromkeys(logs))
+    return [names[one] for one in logs]
+
+
+def _not_rotated(places: list[Place]) -> set[int]:
+    """What has the base of another log and was not rotated from it: `a.log` beside `a.txt`."""
+    unrotated = Counter(one.log for one in places if not one.rotated)
+    return {number for number, one in enumerate(places) if not one.rotated and unrotated[one.log] > 1}
+
+
+_Log = tuple[tuple[str, ...], str, str]
+
+
+def _told_apart(logs: Iterable[_Log]) -> dict[_Log, str]:
+    """The shortest names that differ: the file's, else the folder in which those of the same name differ, else both."""
+    logs = list(logs)
+    names = {one: one[2] or one[1] for one in logs}
+    for alike in _alike(names):
+        names.update(_by_folder(alike))
+    for alike in _alike(names):
+        names.update({one: "/".join((names[one], one[2] or one[1])) for one in alike})
+    for alike in _alike(names):
+        names.update({one: "/".join((*one[0], one[2] or one[1])) for one in alike})
+    return names
+
+
+def _alike(names: dict[_Log, str]) -> list[list[_Log]]:
+    found: dict[str, list[_Log]] = {}
+    for log, name in names.items():
+        found.setdefault(name, []).append(log)
+    return [logs for logs in found.values() if len(logs) > 1]
+
+
+def _by_folder(logs: list[_Log]) -> dict[_Log, str]:
+    """Names of logs whose files have the same one: the nearest folder that tells all of them apart."""
+    deepest = max(len(one[0]) for one in logs)
+    padded = {one: (*(("",) * (deepest - len(one[0]))), *one[0]) for one in logs}
+    near = {one: [_without(folder, _PACKED) for folder in reversed(folders)] for one, folders in padded.items()}
+    differs = [level for level in range(deepest) if len({near[one][level] for one in logs}) > 1]
+    for level in differs:
+        names = {one: near[one][level] or one[2] or one[1] for one in logs}
+        if len(set(names.values())) == len(logs):
+            return names
+    # No single one does: those that differ at all, from the outermost to the innermost.
+    joined = {
+        one: "/".join(near[one][level] for level in reversed(differs) if near[one][level]) or one[2] or one[1]
+        for one in logs
+    }
+    if len(set(joined.values())) == len(logs):
+        return joined
+    return {one: "/".join((*one[0], one[2] or one[1])) for one in logs}

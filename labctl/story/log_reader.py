@@ -1,0 +1,282 @@
+"""Reads logs that were kept as one stream of events: whose each line is, and all of them in order of time.
+
+A log that is in order is read once and as it comes. One that is not waits, sorted, until it was read to its end: only
+the lines that may be an event, and in a file without a name where they are many.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import TYPE_CHECKING
+
+from labctl.raft.durations import about
+from labctl.raft.line_order import Order, microseconds, order_of
+from labctl.raft.merge import merge
+from labctl.raft.prefilter import likely_lines
+from labctl.raft.reader import is_told, read_line
+from labctl.raft.speakers import SPEAKING, Speakers, own_address
+from labctl.raft.time_window import in_window
+from labctl.story import survey as surveys
+from labctl.story.line_sorter import Kept, LineSorter
+from labctl.story.survey import NOBODY, Survey
+from labctl.story.whose import ONLY, Whose, several, whose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from labctl.raft.event import Event
+    from labctl.raft.server_names import Names
+    from labctl.story.log_files import Reached, Recording
+
+MOST_STREAMS = 128
+"""Servers of one input that are put in order each by itself; more than that share a stream."""
+MOST_TIMES = 65_536
+"""Stamps by which the order of a pipe is judged."""
+LATE = timedelta(seconds=2)
+"""So late may a line of another server come where several write into one stream."""
+_NO_TIME = -(1 << 62)
+
+
+@dataclass
+class Log:
+    """A recording, and what is known of it before it is read."""
+
+    recording: Recording
+    survey: Survey | None
+    near: datetime
+    zone: tzinfo = UTC
+    whose: Whose = field(default_factory=Whose)
+
+    def read(self, line: str, number: int, near: datetime, zone: tzinfo) -> Event | None:
+        """Read a line, with whose it is."""
+        event = read_line(
+            line, server=self.whose.server, line_no=number, file=self.recording.name, zone=zone, near=near,
+            otherwise=self.whose.otherwise, of_hosts=self.whose.of_hosts,
+        )  # fmt: skip
+        if event is None or not self.whose.by_address:
+            return event
+        address = own_address(event)
+        return event._replace(server=address) if address else None
+
+
+class _Seen:
+    """What is learned of lines while they are taken in."""
+
+    def __init__(self) -> None:
+        self.latest: dict[str, int] = {}
+        self.times: list[tuple[str, datetime]] = []
+        self.speakers = Speakers()
+
+    def take(self, stream: str, event: Event, raw: bytes) -> Kept:
+        """Take in a line's event. Returns what is kept of it: a line without a time stays behind its predecessor."""
+        offset = timedelta()
+        if event.time is not None:
+            self.latest[stream] = microseconds(event.time)
+            offset = event.time.utcoffset() or offset
+            if len(self.times) < MOST_TIMES:
+                self.times.append((event.server, event.time))
+        self.speakers.take(event)
+        return Kept(self.latest.setdefault(stream, _NO_TIME), event.line_no, int(offset.total_seconds()), raw)
+
+
+class LogReader:
+    """Reads recordings.
+
+    Args:
+        recordings: which.
+        everything: also the events that are `other`.
+        zone: that of stamps that have none; None learns it from their neighbours.
+        names: learns who is who from the beginnings, before the first event is told.
+        reached: learns how far the logs go, once all were read.
+        note: is told what a reader of the story should know, in sentences.
+        live: standard input goes on; its lines are told as they come.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that a story is told from
+        self,
+        recordings: Iterable[Recording],
+        *,
+        everything: bool = False,
+        zone: tzinfo | None = None,
+        names: Names | None = None,
+        reached: Reached | None = None,
+        note: Callable[[str], None] = lambda _: None,
+        live: bool = False,
+    ) -> None:
+        self._recordings = list(recordings)
+        self._everything, self._zone, self._names = everything, zone, names
+        self._reached, self._note, self._live = reached, note, live
+
+    def events(self) -> Iterator[Event]:
+        """All events in one order of time. Raises LabctlError."""
+        logs = [self._log(one) for one in self._recordings]
+        self._learn_zones(logs)
+        for log in logs:
+            self._look_at_order(log)
+        for log, found in zip(logs, whose([(log.recording, log.survey) for log in logs], self._note), strict=True):
+            log.whose = found
+            self._learn_names(log)
+        streams = self._streams(logs)
+        yield from streams[0] if len(streams) == 1 else merge(streams)
+
+    # -- before anything is told -----------------------------------------------------------------------------
+
+    def _log(self, recording: Recording) -> Log:
+        near = recording.written()
+        if not recording.is_file():
+            return Log(recording, None, near)
+        chunks, whole = recording.beginning()
+        survey = surveys.of_beginning(chunks, near)
+        survey.is_whole = whole
+        survey.last = recording.last_time(survey.first or near) or (survey.latest if whole else None)
+        return Log(recording, survey, near)
+
+    def _learn_zones(self, logs: list[Log]) -> None:
+        """A stamp without a zone is of that of its neighbours: in its log, else in the same server's others."""
+        of_servers = {log.recording.server: log.survey.zone for log in logs if log.survey and log.survey.zone}
+        others = {f"{log.survey.zone}" for log in logs if log.survey and log.survey.zone} - {"UTC"}
+        for log in logs:
+            own = log.survey.zone if log.survey else None
+            log.zone = self._zone or own or of_servers.get(log.recording.server) or UTC
+            if log.survey is None:
+                continue
+            for time in ("first", "last"):
+                stamp = getattr(log.survey, time)
+                setattr(log.survey, time, stamp and surveys.placed(stamp, log.zone))
+            if self._zone is None and log.survey.lacks_zones and others and log.zone is UTC and own is None:
+                self._note(
+                    f"The stamps of {log.recording.name} name no zone, and are taken for UTC; others are of "
+                    f"{', '.join(sorted(others))}. Say which with --timezone."
+                )
+
+    def _look_at_order(self, log: Log) -> None:
+        if log.survey is None:
+            return
+        later = () if log.survey.is_whole else log.recording.samples(log.survey.first or log.near)
+        surveys.set_order(log.survey, log.zone, later)
+        self._tell_order(log.recording.name, log.survey.order)
+
+    def _tell_order(self, name: str, order: Order) -> None:
+        if order.kind == "reversed":
+            self._note(f"{name} has its newest line first: it is told from its end to its beginning.")
+        elif order.kind == "set back":
+            self._note(
+                f"The stamps of {name} go back by {about(order.back.total_seconds())}: a clock was set back, or lines "
+                "of another server are among them. It is told in the order of its lines."
+            )
+        elif order.kind == "mixed":
+            self._note(f"The lines of {name} are not in order of time: they were put in it.")
+
+    def _learn_names(self, log: Log) -> None:
+        if log.survey is None or self._names is None:
+            return
+        for event in log.survey.events:
+            server = log.whose.of(event)
+            if server is not None:
+                self._names.learn(event if server == event.server else event._replace(server=server))
+        log.survey.events = []
+
+    # -- what is told ----------------------------------------------------------------------------------------
+
+    def _streams(self, logs: list[Log]) -> list[Iterator[Event]]:
+        streams: list[Iterator[Event]] = []
+        pieces: dict[str, list[Log]] = {}
+        for log in logs:
+            kind = log.survey.order.kind if log.survey else None
+            if kind in {"sorted", "set back"} and log.whose.is_one:
+                pieces.setdefault(log.whose.server or log.whose.otherwise, []).append(log)
+            elif kind in {"sorted", "set back"}:
+                streams.append(in_window(self._as_they_stand(log), LATE))
+            elif kind is None and self._live:
+                streams.append(self._as_they_come(log))
+            else:
+                streams += self._sorted(log)
+        for of_one in pieces.values():
+            of_one.sort(key=lambda log: (log.survey.first if log.survey else None) or log.near)
+            streams.append(itertools.chain.from_iterable(map(self._as_they_stand, of_one)))
+        return streams
+
+    def _as_they_stand(self, log: Log) -> Iterator[Event]:
+        """The events of a log in the order of its lines."""
+        recording, near, zone = log.recording, log.near, log.zone
+        learns = self._zone is None and log.survey is not None and log.survey.lacks_zones
+        speakers = Speakers() if log.whose.is_one and not log.whose.by_address else None
+        end = bytearray()
+        for number, raw in likely_lines(recording.chunks(end), everything=self._everything):
+            event = log.read(raw.decode("utf-8", "replace"), number, near, zone)
+            if event is None or not (self._everything or is_told(event)):
+                continue
+            if event.time is not None:
+                near = event.time
+                if learns and near.tzinfo is not zone:
+                    zone = near.tzinfo or zone
+            if speakers is not None and (event.event in SPEAKING or event.event == "config_initial"):
+                speakers.take(event)
+            yield event
+        if speakers is not None and speakers.are_several and not log.whose.is_said:
+            self._note(f"{several(recording.name, speakers)} All are told as one server's.")
+        if self._reached is not None:
+            self._reached.see(recording.time_at(bytes(end), near, zone))
+
+    def _sorted(self, log: Log) -> list[Iterator[Event]]:
+        """The events of a log that is not in order of time, or of which that is not known: a stream for each server."""
+        sorter, seen = LineSorter(log.recording.name), _Seen()
+        for raw, event in self._read_all(log):
+            stream = event.server if event.server in seen.latest or len(seen.latest) < MOST_STREAMS else NOBODY
+            sorter.add(stream, seen.take(stream, event, raw))
+        order = log.survey.order if log.survey is not None else order_of(seen.times)
+        if log.survey is None:
+            self._tell_order(log.recording.name, order)
+            if len(seen.latest) == 1 and seen.speakers.are_several and not log.whose.is_said:
+                log.whose.by_address = True
+                self._note(f"{several(log.recording.name, seen.speakers)} {ONLY}")
+        return [self._again(log, sorter, stream, order) for stream in sorter.streams()]
+
+    def _read_all(self, log: Log) -> Iterator[tuple[bytes, Event]]:
+        """Each line of a log that may be an event, with the event."""
+        near, zone, end = log.near, log.zone, bytearray()
+        for number, raw in likely_lines(log.recording.chunks(end), everything=self._everything):
+            event = log.read(raw.decode("utf-8", "replace"), number, near, zone)
+            if event is None or not (self._everything or is_told(event)):
+                continue
+            if event.time is not None:
+                near = event.time
+                zone = near.tzinfo or zone if self._zone is None else zone
+            yield raw, event
+        if self._reached is not None:
+            self._reached.see(log.recording.time_at(bytes(end), near, zone))
+
+    def _again(self, log: Log, sorter: LineSorter, stream: str, order: Order) -> Iterator[Event]:
+        """Read the lines of a stream that wait."""
+        for kept in _read(sorter, stream, order):
+            zone = timezone(timedelta(seconds=kept.offset)) if kept.offset else UTC
+            near = surveys.moment_of(kept.time) or log.near
+            event = log.read(kept.line.decode("utf-8", "replace"), abs(kept.number), near, zone)
+            if event is not None:
+                yield event
+
+    def _as_they_come(self, log: Log) -> Iterator[Event]:
+        """The events of a pipe into which somebody still writes, sorted as far as a moment allows."""
+        near, zone = log.near, log.zone
+        log.whose.otherwise = log.whose.otherwise or log.recording.server
+
+        def read() -> Iterator[Event | None]:
+            nonlocal near
+            for one in log.recording.live_lines(everything=self._everything):
+                if one is None:
+                    yield None
+                    continue
+                event = log.read(one[1].decode("utf-8", "replace"), one[0], near, zone)
+                if event is not None and (self._everything or is_told(event)):
+                    near = event.time or near
+                    yield event
+
+        yield from in_window(read(), LATE)
+
+
+def _read(sorter: LineSorter, stream: str, order: Order) -> Iterator[Kept]:
+    if order.kind == "set back" and not sorter.spilled:
+        return sorter.as_added(stream)
+    return sorter.read(stream, newest_first=order.kind == "reversed")

@@ -1,0 +1,109 @@
+"""What the beginning of a log says about all of it: whose its lines are, in which zone and in what order they stand.
+
+A file is looked at in its first half megabyte, then at places all over it, and at its end: a log in order costs no
+more than that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import TYPE_CHECKING
+
+from labctl.raft.line_order import Order, order_of
+from labctl.raft.log_line import open_envelope
+from labctl.raft.prefilter import likely_lines
+from labctl.raft.reader import read_line
+from labctl.raft.speakers import Speakers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from labctl.raft.event import Event
+
+UNKNOWN = timezone(timedelta(0), "unknown")
+"""The zone of a stamp that has none, as long as no neighbour has said which it is."""
+NOBODY = ""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+IN_ORDER = Order("sorted")
+
+
+@dataclass
+class Survey:
+    """What a log shows before it is read.
+
+    Attributes:
+        events: at its beginning, each with the server or the machine that its line names, else with no server.
+        sources: the containers and pods that its lines name.
+        hosts: the machines that they name.
+        first: its first stamp.
+        last: its last one; None where that is not known without reading all of it.
+        zone: that of its first stamp that has one.
+        lacks_zones: whether it has stamps without one.
+        speakers: whose lines those are that name no server.
+        order: how its lines stand.
+        is_whole: whether that is all of it.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    sources: set[str] = field(default_factory=set)
+    hosts: set[str] = field(default_factory=set)
+    first: datetime | None = None
+    last: datetime | None = None
+    zone: tzinfo | None = None
+    lacks_zones: bool = False
+    speakers: Speakers = field(default_factory=Speakers)
+    order: Order = IN_ORDER
+    is_whole: bool = False
+
+    @property
+    def latest(self) -> datetime | None:
+        """The latest stamp of its beginning."""
+        return max((one.time for one in self.events if one.time is not None), default=None)
+
+
+def of_beginning(chunks: Iterable[bytes], near: datetime | None) -> Survey:
+    """Look at the beginning of a log."""
+    survey = Survey()
+    known: dict[str, bool] = {}
+    for number, raw in likely_lines(chunks):
+        line = raw.decode("utf-8", "replace")
+        event = read_line(line, server="", line_no=number, zone=UNKNOWN, near=near, of_hosts=True)
+        if event is None:
+            continue
+        survey.events.append(event)
+        if event.time is not None:
+            near = event.time
+            survey.first = survey.first or event.time
+            if event.time.tzinfo is UNKNOWN:
+                survey.lacks_zones = True
+            elif survey.zone is None:
+                survey.zone = event.time.tzinfo
+        if not event.server:
+            survey.speakers.take(event)
+        elif event.server not in known:
+            envelope = open_envelope(line)
+            known[event.server] = envelope is not None and envelope.source == event.server
+            (survey.sources if known[event.server] else survey.hosts).add(event.server)
+    return survey
+
+
+def set_order(survey: Survey, zone: tzinfo, later: Iterable[tuple[str, datetime]]) -> None:
+    """Say in what order a log is, by its beginning and by places behind it; `zone` is that of stamps without one."""
+    begin = ((one.server, one.time) for one in survey.events if one.time is not None)
+    survey.order = order_of([(server, placed(time, zone)) for server, time in (*begin, *later)])
+
+
+def placed(time: datetime, zone: tzinfo) -> datetime:
+    """A time whose zone was not known, in this one."""
+    return time.replace(tzinfo=zone) if time.tzinfo is UNKNOWN else time
+
+
+def moment_of(microseconds: int) -> datetime | None:
+    """The time that a number of microseconds stands for."""
+    try:
+        return EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return None

@@ -1,0 +1,192 @@
+"""Whose the lines of each log are: what the lines say, else what the user said, else what the files are called.
+
+Two servers are never taken for one, and one never for two, as far as that can be known; where it cannot, a note says
+so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from labctl.raft.speakers import Speakers, own_address
+from labctl.story.log_names import servers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from labctl.raft.event import Event
+    from labctl.story.log_files import Recording
+    from labctl.story.survey import Survey
+
+    _Log = tuple[Recording, Survey | None]
+
+_ANY_HOST = re.compile(r"localhost|[0-9a-f]{12,64}|-", re.ASCII)
+"""What is no machine's name: a container's is its ID, if nobody has said more."""
+OVERLAP = timedelta(seconds=1)
+
+
+@dataclass
+class Whose:
+    """Whose the lines of a log are.
+
+    Attributes:
+        server: of this one all are; "" where the lines may say.
+        otherwise: whose a line is that does not say.
+        of_hosts: machines that the lines name are servers.
+        by_address: only the lines count with which a server names its own address.
+        is_one: all are one server's.
+        is_said: the user said whose they are.
+    """
+
+    server: str = ""
+    otherwise: str = ""
+    of_hosts: bool = True
+    by_address: bool = False
+    is_one: bool = False
+    is_said: bool = False
+
+    def of(self, event: Event) -> str | None:
+        """Whose an event is of a log that was read without this: the server of its line, if any, stands in it."""
+        if self.by_address:
+            return own_address(event)
+        return self.server or event.server or self.otherwise
+
+
+def whose(logs: Sequence[_Log], note: Callable[[str], None]) -> list[Whose]:
+    """Say whose the lines of each log are, by what their beginnings show."""
+    names = _names(logs)
+    _join(logs, names, note)
+    hosts, sources = _used(names, logs, _host), _used(names, logs, _source)
+    found = [_of_one(name, log, hosts, sources, note) for name, log in zip(names, logs, strict=True)]
+    _tell_doubles(found, logs, note)
+    return found
+
+
+def _used(names: Sequence[str], logs: Sequence[_Log], named: Callable[[_Log], str | None]) -> Counter[str]:
+    """How many servers' logs name the same machine, or the same container."""
+    return Counter(one for _, one in {(name, named(log)) for name, log in zip(names, logs, strict=True)} if one)
+
+
+def _of_one(name: str, log: _Log, hosts: Counter[str], sources: Counter[str], note: Callable[[str], None]) -> Whose:
+    recording, survey = log
+    one = Whose(otherwise=name, is_said=recording.is_named)
+    if survey is None:
+        # What is read only once says itself whose its lines are.
+        one.server = name if recording.is_named else ""
+        return one
+    named = survey.sources or survey.hosts
+    one.is_one = len(named) <= 1
+    one.of_hosts = not survey.sources
+    if one.is_one and not named and not one.is_said and survey.speakers.are_several:
+        one.by_address, one.is_one = True, False
+        note(f"{several(recording.name, survey.speakers)} {ONLY}")
+    elif one.is_one:
+        source, host = _source(log), _host(log)
+        # Two machines that call their container alike are two servers all the same.
+        own = source if source and sources[source] == 1 else host if host and hosts[host] == 1 else None
+        one.server = own or name
+    return one
+
+
+def several(name: str, speakers: Speakers) -> str:
+    """Say that a log is of several servers and does not say whose a line is."""
+    there = speakers.addresses
+    some = ", ".join(there[:5]) + (f" and {len(there) - 5} more" if len(there) > 5 else "")  # noqa: PLR2004
+    return f"{name} is of {len(there)} servers ({some}) and does not say whose a line is."
+
+
+ONLY = "Only the lines in which a server names itself are told of it: give each server a file of its own."
+
+
+def _host(log: _Log) -> str | None:
+    """The machine that a log is of, where its lines name one and nothing better."""
+    survey = log[1]
+    if survey is None or survey.sources or len(survey.hosts) != 1 or log[0].is_named:
+        return None
+    (host,) = survey.hosts
+    return None if _ANY_HOST.fullmatch(host) else host
+
+
+def _source(log: _Log) -> str | None:
+    survey = log[1]
+    if survey is None or len(survey.sources) != 1 or log[0].is_named:
+        return None
+    return next(iter(survey.sources))
+
+
+def _names(logs: Sequence[_Log]) -> list[str]:
+    """What the user called each log, else what its file is called; what overlaps in time was not rotated."""
+    unnamed = [number for number, (recording, _) in enumerate(logs) if not recording.is_named]
+    names = [recording.server for recording, _ in logs]
+    paths = [logs[number][0].place for number in unnamed]
+    groups: dict[str, list[int]] = {}
+    for at, number in enumerate(unnamed):
+        groups.setdefault(names[number], []).append(at)
+    apart = [
+        at for group in groups.values() if len(group) > 1 and _overlap([logs[unnamed[at]][1] for at in group])
+        for at in group
+    ]  # fmt: skip
+    if apart:
+        for at, name in zip(unnamed, servers_of(paths, apart), strict=True):
+            names[at] = name
+    return names
+
+
+def _overlap(surveys: Sequence[Survey | None]) -> bool:
+    """Whether two of these logs are of the same time. What is not known does not."""
+    ranges = sorted((one.first, one.last or one.first) for one in surveys if one is not None and one.first is not None)
+    return any(two[0] < one[1] - OVERLAP for one, two in itertools.pairwise(ranges))
+
+
+def _addresses(survey: Survey | None) -> list[str]:
+    return (
+        survey.speakers.addresses
+        if survey is not None and not survey.sources and not survey.speakers.are_several
+        else []
+    )
+
+
+def _join(logs: Sequence[_Log], names: list[str], note: Callable[[str], None]) -> None:
+    """Two logs of the same address, one behind the other, are of one server, whatever their files are called."""
+    first: dict[str, int] = {}
+    for number, (recording, survey) in enumerate(logs):
+        addresses = _addresses(survey)
+        if len(addresses) != 1 or recording.is_named:
+            continue
+        other = first.setdefault(addresses[0], number)
+        if names[other] == names[number]:
+            continue
+        both = [logs[other][1], survey]
+        if all(one is not None and one.last is not None for one in both) and not _overlap(both):
+            note(
+                f"{logs[other][0].name} and {recording.name} are of one server, {addresses[0]}, one behind the other: "
+                f"it is called {names[other]}."
+            )
+            old = names[number]
+            for at, name in enumerate(names):
+                names[at] = names[other] if name == old else name
+
+
+def _tell_doubles(
+    found: Sequence[Whose],
+    logs: Sequence[_Log],
+    note: Callable[[str], None],
+) -> None:
+    """Say which logs seem to be of one server and are told as those of two."""
+    seen: dict[str, int] = {}
+    for number, one in enumerate(found):
+        addresses = _addresses(logs[number][1])
+        if len(addresses) != 1 or not one.server:
+            continue
+        other = seen.setdefault(addresses[0], number)
+        if found[other].server != one.server:
+            note(
+                f"{logs[other][0].name} and {logs[number][0].name} are both of {addresses[0]}, at the same time: "
+                f"they are told as two servers, {found[other].server} and {one.server}. If they are one's, leave one "
+                "out."
+            )

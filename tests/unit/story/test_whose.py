@@ -1,0 +1,265 @@
+"""Whose the lines of kept logs are: no two servers are one, and no one is two."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.story import source as flow
+from labctl.story.log_names import servers_of
+from tests.unit.story.kept import LOGS, ONE, THREE, TWO, essence, story, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("paths", "servers"),
+    [
+        (["server1/consul.log", "server2/consul.log"], ["server1", "server2"]),
+        (["10.0.0.1.log", "10.0.0.2.log"], ["10.0.0.1", "10.0.0.2"]),
+        (["10.0.0.1", "10.0.0.2"], ["10.0.0.1", "10.0.0.2"]),
+        (["consul.node1.log", "consul.node2.log"], ["consul.node1", "consul.node2"]),
+        (["dc/prod-consul-01/consul.log", "dc/prod-consul-02/consul.log"], ["prod-consul-01", "prod-consul-02"]),
+        (["a/logs/consul.log", "b/logs/consul.log"], ["a", "b"]),
+        (["a/consul.log", "b/consul.log", "n3.log"], ["a", "b", "n3"]),
+        (["a/x/consul.log", "a/y/consul.log", "b/x/consul.log"], ["a/x", "a/y", "b/x"]),
+        (
+            ["a/consul.log", "a/nomad.log", "b/consul.log", "b/nomad.log"],
+            ["a/consul", "a/nomad", "b/consul", "b/nomad"],
+        ),
+        (["x.tgz/consul.log", "y.tgz/consul.log"], ["x", "y"]),
+        (["a.log", "a.txt"], ["a.log", "a.txt"]),
+        (["node.1", "node.2"], ["node.1", "node.2"]),
+        (["consul-1.log", "consul-2.log"], ["consul-1", "consul-2"]),
+        (["consul-server-0.log", "consul-server-1.log"], ["consul-server-0", "consul-server-1"]),
+        (["/a", "/b/a"], ["a", "b"]),
+        (["server1/consul.log"], ["consul"]),
+        ([".log", ".txt"], [".log", ".txt"]),
+    ],
+)
+def test_the_shortest_part_of_a_path_that_differs_is_the_servers_name(paths: list[str], servers: list[str]) -> None:
+    assert servers_of(paths) == servers
+    assert servers_of(paths[::-1]) == servers[::-1]
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["consul.log", "consul.log.1", "consul.log.2.gz"],
+        ["consul-1704714140000000000.log", "consul-1704800540000000000.log"],
+        ["consul.log", "consul-1704714140000000000.log"],
+        ["syslog", "syslog.1", "syslog.2.gz"],
+        ["consul", "consul.1", "consul.2"],
+        ["consul.log", "consul.log-20240108", "consul.log-20240107.gz"],
+        ["consul.log", "consul-2024-01-08.log", "consul-2024-01-08T11-42-24.000.log.gz"],
+    ],
+)
+def test_what_was_rotated_is_one_servers(paths: list[str]) -> None:
+    assert servers_of(paths) == ["syslog" if "syslog" in paths else "consul"] * len(paths)
+    both = [f"{server}/{path}" for server in ("n1", "n2") for path in paths]
+    assert servers_of(both) == ["n1"] * len(paths) + ["n2"] * len(paths)
+
+
+def test_names_never_meet_however_paths_are_made() -> None:
+    parts = ["a", "b", "consul", "consul.log", "n1.log", "n1", "log"]
+    paths = ["/".join(one) for depth in (1, 2, 3) for one in itertools.permutations(parts, depth)]
+    assert len(set(servers_of(paths))) >= len(paths) - len(servers_of([one for one in paths if one.endswith("log")]))
+    for chosen in itertools.combinations(paths[:60], 3):
+        assert len(set(servers_of(chosen))) == 3, chosen
+
+
+LAYOUTS = {
+    "folders": "{}/consul.log",
+    "folders in folders": "dc1/{}/var/log/consul.log",
+    "dots": "consul.{}.log",
+    "plain": "{}.log",
+    "no ending": "{}",
+    "gzip": "{}.log.gz",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_three_servers_are_three_however_their_files_are_called(tmp_path: Path, layout: str) -> None:
+    paths = []
+    for name, lines in LOGS.items():
+        path = tmp_path / LAYOUTS[layout].format(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = text(lines).encode()
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+        paths.append(path)
+    told, notes = story(*paths)
+    assert [name.removeprefix("consul.") for name in told.servers] == ["n1", "n2", "n3"]
+    assert [(one.candidate[-2:], one.term, one.outcome) for one in told.elections] == [
+        ("n1", 7, "won"),
+        ("n2", 8, "won"),
+    ]
+    assert [one.server[-2:] for one in told.leaders] == ["n1", "n2"]
+    assert notes == []
+    assert essence(story(*reversed(paths))[0]) == essence(told)
+
+
+def test_a_server_whose_files_were_rotated_leads_through_all_of_them(tmp_path: Path) -> None:
+    for name, lines in (("consul-1704714140000000000.log", ONE[:5]), ("consul-1704800540000000000.log", ONE[5:])):
+        (tmp_path / name).write_text(text(lines), encoding="utf-8")
+    told, notes = story(tmp_path)
+    assert [(one.server, one.ended_by) for one in told.leaders] == [("consul", "quorum_lost")]
+    assert notes == []
+
+
+@pytest.mark.parametrize("names", [("s.log.1", "s.log"), ("s.log", "s.log.1"), ("s.log-20240108", "s.log")])
+def test_the_pieces_of_a_log_are_told_in_order_of_time_whatever_their_names_say(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    for name, lines in zip(names, (ONE[:4], ONE[4:]), strict=True):
+        (tmp_path / name).write_text(text(lines), encoding="utf-8")
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "s.log").write_text(text(ONE), encoding="utf-8")
+    paths = [tmp_path / name for name in names]
+    assert essence(story(*paths)[0]) == essence(story(tmp_path / "whole")[0])
+
+
+def test_files_that_only_look_as_if_they_were_rotated_are_servers_of_their_own(tmp_path: Path) -> None:
+    for number, lines in enumerate((ONE, TWO, THREE), 1):
+        (tmp_path / f"consul.log.{number}").write_text(text(lines), encoding="utf-8")
+    told, _ = story(tmp_path)
+    assert told.servers == ["consul.log.1", "consul.log.2", "consul.log.3"]
+
+
+def test_the_same_file_twice_is_one_log(tmp_path: Path) -> None:
+    (tmp_path / "n1.log").write_text(text(ONE), encoding="utf-8")
+    told, _ = story(tmp_path, tmp_path / "n1.log", f"{tmp_path}/./n1.log")
+    assert len(told.events) == len(ONE)
+
+
+def test_two_logs_of_one_address_one_behind_the_other_are_one_servers(tmp_path: Path) -> None:
+    for name, lines in (("monday.txt", ONE[:5]), ("tuesday.txt", ONE[5:])):
+        (tmp_path / name).write_text(text(lines), encoding="utf-8")
+    told, notes = story(tmp_path)
+    assert told.servers == ["monday"]
+    assert "are of one server, 10.0.0.1:8300, one behind the other" in notes[0]
+
+
+def test_two_logs_of_one_address_at_the_same_time_are_told_as_such(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(text(ONE), encoding="utf-8")
+    _, notes = story(tmp_path)
+    assert "are both of 10.0.0.1:8300, at the same time" in notes[0]
+
+
+def test_the_user_says_whose_a_log_is(tmp_path: Path) -> None:
+    for number, lines in enumerate((ONE, TWO, THREE)):
+        (tmp_path / f"{number}.log").write_text(text(lines), encoding="utf-8")
+    called = {"0.log": "anna", str(tmp_path / "1.log"): "bert"}
+    assert story(tmp_path, called=called)[0].servers == ["2", "anna", "bert"]
+
+
+def test_two_files_of_one_name_that_the_user_gave_are_one_servers(tmp_path: Path) -> None:
+    for name, lines in (("x.log", ONE[4:]), ("y.log", ONE[:4])):
+        (tmp_path / name).write_text(text(lines), encoding="utf-8")
+    told, _ = story(tmp_path, called={"x.log": "anna", "y.log": "anna"})
+    assert told.servers == ["anna"]
+    assert [one.outcome for one in told.elections] == ["won"]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        (["n1.log"], "names no server"),
+        (["n1.log="], "names no server"),
+        (["=anna"], "names no server"),
+        (["n1.log=an\x1bna"], "names no server"),
+        (["n1.log=anna", "n1.log=bert"], "cannot be both anna and bert"),
+        (["gone.log=anna"], "no log of that name is read. There are .*n1.log"),
+        (["consul.log=anna"], "2 logs have that name"),
+    ],
+)
+def test_a_name_for_what_is_not_there_is_wrong_usage(tmp_path: Path, pairs: list[str], words: str) -> None:
+    for name in ("n1.log", "a/consul.log", "b/consul.log"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text(ONE), encoding="utf-8")
+    paths = [tmp_path / name for name in ("n1.log", "a/consul.log", "b/consul.log")]
+    with pytest.raises(LabctlError, match=words) as caught:
+        story(*paths, called=flow.called(pairs))
+    assert caught.value.code is ExitCode.USAGE
+
+
+def of_container(name: str, lines: list[str]) -> list[str]:
+    return [f"{name}  | {one}" for one in lines]
+
+
+def test_containers_of_two_machines_that_are_called_alike_are_two_servers(tmp_path: Path) -> None:
+    for host, lines in (("hosta", ONE), ("hostb", TWO)):
+        (tmp_path / f"{host}.txt").write_text(text(of_container("consul_1", lines)), encoding="utf-8")
+    assert story(tmp_path)[0].servers == ["hosta", "hostb"]
+
+
+def of_machine(name: str, lines: list[str]) -> list[str]:
+    return [f"Jan 08 {one[11:19]} {name} consul[812]: {one}" for one in lines]
+
+
+def test_the_log_of_one_machine_is_called_after_it(tmp_path: Path) -> None:
+    for number, lines in enumerate((ONE, TWO), 1):
+        (tmp_path / f"jc-{number}.txt").write_text(text(of_machine(f"ip-10-0-1-{number}", lines)), encoding="utf-8")
+    assert story(tmp_path)[0].servers == ["ip-10-0-1-1", "ip-10-0-1-2"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "f0e1d2c3b4a5"])
+def test_a_machine_without_a_name_of_its_own_is_called_after_its_file(tmp_path: Path, host: str) -> None:
+    (tmp_path / "consul1.log").write_text(text(of_machine(host, ONE)), encoding="utf-8")
+    assert story(tmp_path)[0].servers == ["consul1"]
+
+
+def mixed() -> list[str]:
+    return sorted([*ONE, *TWO])
+
+
+def test_a_log_of_two_servers_without_names_is_told_apart_where_its_lines_say_so(tmp_path: Path) -> None:
+    (tmp_path / "two.log").write_text(text(mixed()), encoding="utf-8")
+    told, notes = story(tmp_path / "two.log")
+    assert told.servers == ["10.0.0.1:8300", "10.0.0.2:8300"]
+    assert [(one.server, one.event) for one in told.events if one.event == "candidate_entered"] == [
+        ("10.0.0.1:8300", "candidate_entered"), ("10.0.0.2:8300", "candidate_entered"),
+    ]  # fmt: skip
+    assert not any(one.event == "heartbeat_timeout" for one in told.events)
+    assert notes == [
+        (
+            f"{tmp_path / 'two.log'} is of 2 servers (10.0.0.1:8300, 10.0.0.2:8300) and does not say whose a line is. "
+            "Only the lines in which a server names itself are told of it: give each server a file of its own."
+        )
+    ]
+
+
+RESTART = [
+    "2024-01-08T11:43:00.000Z [INFO]  agent.server.raft: initial configuration: index=1 servers=[]",
+    (
+        '2024-01-08T11:43:00.001Z [INFO]  agent.server.raft: entering follower state: follower="Node at 10.0.0.9:8300 '
+        '[Follower]" leader-address= leader-id='
+    ),
+    (
+        '2024-01-08T11:43:10.001Z [INFO]  agent.server.raft: entering candidate state: node="Node at 10.0.0.9:8300 '
+        '[Candidate]" term=9'
+    ),
+]
+
+
+def test_a_server_that_has_another_address_after_a_restart_is_one_server(tmp_path: Path) -> None:
+    (tmp_path / "n1.log").write_text(text([*ONE, *RESTART]), encoding="utf-8")
+    told, notes = story(tmp_path / "n1.log")
+    assert (told.servers, notes) == (["n1"], [])
+    (tmp_path / "n1.log").write_text(text([*ONE, *RESTART[1:]]), encoding="utf-8")
+    assert "is of 2 servers (10.0.0.1:8300, 10.0.0.9:8300)" in story(tmp_path / "n1.log")[1][0]
+
+
+def test_members_of_an_archive_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    path = tmp_path / "lab.tgz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, lines in LOGS.items():
+            (tmp_path / f"{name}.log").write_text(text(lines), encoding="utf-8")
+            archive.add(tmp_path / f"{name}.log", f"logs/{name}.log")
+    assert story(path)[0].servers == ["n1", "n2", "n3"]
