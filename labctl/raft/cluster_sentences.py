@@ -44,6 +44,9 @@ def _config_initial(event: Event) -> str | None:
     return f"knows {known or _number_of(voters, 'server')} when it starts: {_majority_of(members)}"
 
 
+_ADDED = {"none": "adds {} as a voter", "nonvoter": "makes {} a voter"}
+
+
 def _config_change(event: Event) -> str:
     members = members_in(event.values.get("servers"))
     voters = _majority_of(members)
@@ -57,18 +60,13 @@ def _config_change(event: Event) -> str:
         return f"removes {who}, a non-voter" if was == "nonvoter" else f"removes {who}{now}"
     if command == "demote":
         return f"makes {who} a non-voter{now}"
-    if command == "vote":
-        return _changed(was, f"adds {who} as a voter{now}", f"makes {who} a voter{now}", "voter", who)
-    if command == "follow" and is_now != "voter":
-        return _changed(was, f"adds {who} as a non-voter", f"adds {who} as a non-voter", "nonvoter", who)
     # Adding who is there already only notes where it is.
-    return f"notes the address of {who}" if command == "follow" else f"changes who is in the cluster{now}"
-
-
-def _changed(was: str | None, added: str, made: str, same: str, who: str) -> str:
-    if was == same:
-        return f"notes the address of {who}"
-    return added if was == "none" else made
+    noted = f"notes the address of {who}"
+    if command == "vote":
+        return noted if was == "voter" else f"{_ADDED.get(was or '', 'has {} as a voter').format(who)}{now}"
+    if command == "follow":
+        return noted if is_now == "voter" or was == "nonvoter" else f"adds {who} as a non-voter"
+    return f"changes who is in the cluster{now}"
 
 
 def _autopilot_remove(event: Event) -> str:

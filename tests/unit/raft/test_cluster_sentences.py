@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labctl.raft.cluster_sentences import SENTENCES
+from labctl.raft.event import Event
 from labctl.raft.event_sentences import phrase
 from labctl.raft.grammar import EVENTS
+from labctl.raft.membership import Membership
 from labctl.raft.reader import read_line
+from labctl.raft.server_names import Names
 from labctl.raft.story import Story
 
 A = "{Suffrage:Voter ID:u1 Address:10.0.0.2:8300}"
@@ -31,8 +36,11 @@ def change(command: str, server: str, address: str, *servers: str) -> str:
     ("words", "sentence"),
     [
         (change("AddNonvoter", "u3", "10.0.0.4:8300", A, B, C), "adds 10.0.0.4:8300 as a non-voter"),
-        (change("AddVoter", "u3", "10.0.0.4:8300", A, B, D), "makes 10.0.0.4:8300 a voter: a majority is 2 of 3 now"),
-        (change("AddStaging", "u3", "10.0.0.4:8300", A, B, D), "makes 10.0.0.4:8300 a voter: a majority is 2 of 3 now"),
+        (change("AddVoter", "u3", "10.0.0.4:8300", A, B, D), "has 10.0.0.4:8300 as a voter: a majority is 2 of 3 now"),
+        (
+            change("AddStaging", "u3", "10.0.0.4:8300", A, B, D),
+            "has 10.0.0.4:8300 as a voter: a majority is 2 of 3 now",
+        ),
         (change("DemoteVoter", "u3", "", A, B, C), "makes u3 a non-voter: a majority is 2 of 2 now"),
         (change("RemoveServer", "u3", "", A, B), "removes u3: a majority is 2 of 2 now"),
         (change("RemoveServer", "u3", "", A), "removes u3: a majority is 1 of 1 now"),
@@ -45,7 +53,7 @@ def change(command: str, server: str, address: str, *servers: str) -> str:
         (change("9", "u3", "", A, B), "changes who is in the cluster: a majority is 2 of 2 now"),
         (
             f"raft: Updating configuration with AddStaging (u2, 10.0.0.3:8300) to [{A} {B}]",
-            "makes 10.0.0.3:8300 a voter: a majority is 2 of 2 now",
+            "has 10.0.0.3:8300 as a voter: a majority is 2 of 2 now",
         ),
         (f"raft: Updating configuration with RemoveServer (u2, ) to [{A}]", "removes u2: a majority is 1 of 1 now"),
         (
@@ -149,3 +157,29 @@ def test_what_a_server_was_before_is_told_where_it_is_known() -> None:
         "makes u3 a non-voter: a majority is 2 of 2 now",
         "removes u3, a non-voter",
     ]
+
+
+HOSTILE = st.one_of(
+    st.text(max_size=30), st.sampled_from(["{}", "{0}", "[{", "]", "voter", "remove", "0", "3", "user", "{peer}", ": "])
+)
+
+
+@given(
+    st.sampled_from(sorted(EVENTS)),
+    st.one_of(st.none(), HOSTILE),
+    st.dictionaries(
+        st.sampled_from(
+            ["servers", "command", "was", "server-id", "server-addr", "node", "what", "why", "error", "store", "where"]
+        ),
+        HOSTILE,
+    ),
+)
+def test_no_text_of_others_makes_a_sentence_fail_or_long(name: str, peer: str | None, values: dict[str, str]) -> None:
+    event = Event(None, "consul1", name, None, None, peer, None, "raft", None, 1, "", values)
+    said = phrase(event)
+    assert said is None or 0 < len(said) < 400
+    for membership in (Membership(Names()), Story().membership):
+        for told in (event, event._replace(values={}), event):
+            membership.tell(told)
+            assert membership.needed is None or membership.needed > 0
+            assert membership.voters is None or membership.voters
