@@ -109,7 +109,8 @@ def _bytes(text: str) -> int | None:
 
 
 def _network(one: dict[str, Any]) -> dict[str, Any]:
-    return {"name": one["Name"], "subnets": subnets_of(one), "lab": (one.get("Labels") or {}).get(f"{_LABEL}lab")}
+    lab = (one.get("Labels") or {}).get(f"{_LABEL}lab")
+    return {"name": label_values.called(one), "subnets": subnets_of(one), "lab": lab}
 
 
 def _marks(labels: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:

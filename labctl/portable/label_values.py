@@ -158,13 +158,13 @@ def stranger(kind: str, thing: Mapping[str, Any]) -> str | None:
     label = misfit(labels_of(thing))
     if label is None:
         return None
-    called, labels = _name_of(thing), labels_of(thing)
-    how = f" with `docker {kind} rm {called}`" if called[:1] not in {"'", '"'} else ""
+    name_of_it, labels = called(thing), labels_of(thing)
+    how = f" with `docker {kind} rm {name_of_it}`" if name_of_it[:1] not in {"'", '"'} else ""
     wrong = "which labctl never writes"
     if label == f"{PREFIX}workshop" and name(labels[label]) is not None:
         wrong = f"and its lab {shown(labels[f'{PREFIX}lab'])} is none of that workshop's seats"
     return (
-        f"The {kind} {called} has the label {label} with {shown(labels[label])}, {wrong}: it is left alone. "
+        f"The {kind} {name_of_it} has the label {label} with {shown(labels[label])}, {wrong}: it is left alone. "
         f"Remove it{how} if it is yours."
     )
 
@@ -180,8 +180,8 @@ def shown(text: object) -> str:
     return ascii(said if len(said) <= _SHOWN else f"{said[:_SHOWN]}...")
 
 
-def _name_of(thing: Mapping[str, Any]) -> str:
-    """What people call a thing; Docker lets a network be called anything."""
+def called(thing: Mapping[str, Any]) -> str:
+    """What people call a thing, short and harmless to print: Docker lets a network be called anything."""
     names = thing.get("Names") or thing.get("RepoTags") or [thing.get("Name") or thing.get("Id") or ""]
     found = str(names[0]).lstrip("/")
     return found if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}", found) else shown(found)

@@ -51,9 +51,9 @@ class Found:
     """Everything on this Docker host that carries a lab's label; `profile` is "" where nothing has one.
 
     `helpers` are all containers of ours that are no servers, `waiting` are those of them that wait for the end of a
-    fault. `networks` are names, which Docker lets be anything, another network's ID too: what is removed is one of
-    `network_ids`. `strangers` are sentences about things with the lab's label that are not ours, because others of
-    their labels say what labctl never writes, or say nothing.
+    fault. `networks` are names to be shown: Docker lets a network be called anything, also like the ID of another one,
+    so what is removed is one of `network_ids`. `strangers` are sentences about things with the lab's label that are not
+    ours, because others of their labels say what labctl never writes, or say nothing.
     """
 
     servers: tuple[Server, ...] = ()
@@ -145,7 +145,7 @@ def find(engine: Engine, lab: str) -> Found:
         helpers=tuple(one["Id"] for one in helpers),
         waiting=tuple(map(_waiting, (one for one in helpers if lab_names.LABEL_FAULT in one["Config"]["Labels"]))),
         subnet=subnets[0] if subnets else "",
-        networks=tuple(one["Name"] for one in networks),
+        networks=tuple(label_values.called(one) for one in networks),
         network_ids=tuple(one["Id"] for one in networks),
         volumes=tuple(one["Name"] for one in volumes),
         profile=lab_names.profile_of(profiles[0]) if profiles else "",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible.module_utils import host_routes, lab_names, lab_subnets
+from ansible.module_utils import host_routes, lab_names, lab_subnets, label_values
 from ansible.module_utils.docker_api import DockerError, Engine, subnets_of
 from ansible.module_utils.docker_cli import LONG_SECONDS
 from ansible.module_utils.lab_found import Found, Server, find, server_from
@@ -90,9 +90,9 @@ class LabProject:
         return [wanted]
 
     def _free(
-        self, pool: ipaddress.IPv4Network, taken: dict[str, ipaddress.IPv4Network]
+        self, pool: ipaddress.IPv4Network, taken: dict[ipaddress.IPv4Network, str]
     ) -> list[ipaddress.IPv4Network]:
-        free: list[ipaddress.IPv4Network] = lab_subnets.free(self.lab, pool, taken.values(), SUBNET_TRIES, self._routes)
+        free: list[ipaddress.IPv4Network] = lab_subnets.free(self.lab, pool, taken, SUBNET_TRIES, self._routes)
         if not free:
             first = self._obstacle(next(lab_subnets.candidates(self.lab, pool)), taken)
             raise DockerError(
@@ -102,9 +102,9 @@ class LabProject:
             )
         return free
 
-    def _obstacle(self, subnet: ipaddress.IPv4Network, taken: dict[str, ipaddress.IPv4Network]) -> str:
+    def _obstacle(self, subnet: ipaddress.IPv4Network, taken: dict[ipaddress.IPv4Network, str]) -> str:
         """What has a subnet, or a part of it; "" where nothing has."""
-        for name, other in taken.items():
+        for other, name in taken.items():
             if subnet.overlaps(other):
                 return f"{name} ({other})"
         route = next((one for one in self._routes if host_routes.is_in_the_way(one, subnet)), None)
@@ -123,13 +123,14 @@ class LabProject:
         )
         return [said]
 
-    def _taken(self) -> dict[str, ipaddress.IPv4Network]:
+    def _taken(self) -> dict[ipaddress.IPv4Network, str]:
+        """The subnets of the networks that there are, and whose each is. Two networks may have one name."""
         networks = self.engine.networks({"driver": "bridge"}, doing="listing the networks")
         project = lab_names.project_name(self.lab)
         if any(one["Name"] == project for one in networks):
             raise self._taken_name("network", project, "network rm")
         return {
-            f"the Docker network {one['Name']}": ipaddress.IPv4Network(subnet, strict=False)
+            ipaddress.IPv4Network(subnet, strict=False): f"the Docker network {label_values.called(one)}"
             for one in networks
             for subnet in subnets_of(one)
         }

@@ -86,6 +86,21 @@ def routed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
     return give
 
 
+@pytest.mark.usefixtures("routed")
+def test_networks_of_one_name_both_have_their_subnets_and_a_name_without_end_is_short(
+    docker: FakeDocker, tmp_path: Path
+) -> None:
+    for key, subnet in (("one", "10.213.7.16/28"), ("two", "10.213.7.32/28")):
+        ipam = {"Config": [{"Subnet": subnet}]}
+        called = "\x1b[2J" + "x" * 10_000
+        docker.put("network", key, {"Id": key, "Name": called, "Driver": "bridge", "Labels": None, "IPAM": ipam})
+    for subnet in ("10.213.7.16/28", "10.213.7.32/28"):
+        with pytest.raises(DockerError, match=f"taken by the Docker network .*x[.]{{3}}' .{subnet}") as caught:
+            project(tmp_path).plan(Found(), POOL, subnet)
+        assert caught.value.sentence.isprintable()
+        assert len(caught.value.sentence) < 200
+
+
 @pytest.mark.parametrize("route", ["10.213.7.16/28", "10.213.7.20/32"])
 def test_a_route_of_the_host_is_in_the_way_too(
     docker: FakeDocker, tmp_path: Path, routed: Callable[..., None], route: str
