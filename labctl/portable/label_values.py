@@ -121,6 +121,7 @@ READERS: Mapping[str, Callable[[object], object]] = {
     "fault": identity,
     "fault-target": server,
     "reserved-servers": size,
+    "image-source": _one_of("registry", "release", "binary", "debian"),
 }
 """What each label of ours may say, by its name without the prefix."""
 # A thing without one of these never was ours; one with an empty one is not either.

@@ -115,6 +115,8 @@ def test_a_finished_image_is_ours() -> None:
         {"image_tools": ""},
         {"consul_version": "latest"},
         {"consul_version": ""},
+        {"image_source": "mine"},
+        {"image_source": "\u202edebian"},
     ],
 )
 def test_what_is_not_finished_or_of_another_layout_is_not_ours(other: dict[str, str]) -> None:
