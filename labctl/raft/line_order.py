@@ -23,7 +23,7 @@ STEP = timedelta(seconds=2)
 FEW = 2
 """So often may a clock be set back; lines that are mixed go back more often."""
 RARE = 0.02
-"""A share of lines of one server that come a moment late: it writes them at the same time."""
+"""Of a server's lines not more go back in time as it wrote them: some come a moment late, some when a clock is set."""
 MOSTLY = 0.9
 _SECOND = timedelta(seconds=1)
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,8 +71,8 @@ def _of_one_server(times: list[datetime], falls: list[int]) -> Order:
     if all(one[1] <= two[0] for one, two in itertools.pairwise(ranges)):
         return Order("mixed")  # whole pieces: a later file in front of an earlier one
     back = max(times[at - 1] - times[at] for at in falls)
-    if back >= STEP and len(falls) <= FEW:
-        return Order("set back", back)
-    if back < STEP and len(falls) <= RARE * len(times):
+    if len(falls) > RARE * len(times):
+        return Order("mixed")
+    if back < STEP:
         return Order("sorted")
-    return Order("mixed")
+    return Order("set back", back) if len(falls) <= FEW else Order("mixed")

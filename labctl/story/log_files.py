@@ -130,7 +130,7 @@ class Recording:
             with self.path.open("rb") as plain:
                 if not plain.peek(len(GZIP)).startswith(GZIP):
                     size = self.path.stat().st_size
-                    for at in range(BYTES_OF_BEGINNING, size, CHUNK_BYTES):
+                    for at in (*range(BYTES_OF_BEGINNING, size, CHUNK_BYTES), max(size - BYTES_OF_SAMPLE, 0)):
                         plain.seek(at)
                         yield plain.read(BYTES_OF_SAMPLE)
                     return

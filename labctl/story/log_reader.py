@@ -6,6 +6,7 @@ the lines that may be an event, and in a file without a name where they are many
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -118,8 +119,9 @@ class LogReader:
         for log, found in zip(logs, whose([(log.recording, log.survey) for log in logs], self._note), strict=True):
             log.whose = found
             self._learn_names(log)
-        streams = self._streams(logs)
-        yield from streams[0] if len(streams) == 1 else merge(streams)
+        with contextlib.ExitStack() as kept:
+            streams = self._streams(logs, kept)
+            yield from streams[0] if len(streams) == 1 else merge(streams)
 
     # -- before anything is told -----------------------------------------------------------------------------
 
@@ -180,7 +182,7 @@ class LogReader:
 
     # -- what is told ----------------------------------------------------------------------------------------
 
-    def _streams(self, logs: list[Log]) -> list[Iterator[Event]]:
+    def _streams(self, logs: list[Log], kept: contextlib.ExitStack) -> list[Iterator[Event]]:
         streams: list[Iterator[Event]] = []
         pieces: dict[str, list[Log]] = {}
         for log in logs:
@@ -192,7 +194,9 @@ class LogReader:
             elif kind is None and self._live:
                 streams.append(self._as_they_come(log))
             else:
-                streams += self._sorted(log)
+                sorter = LineSorter(log.recording.name)
+                kept.callback(sorter.close)
+                streams += self._sorted(log, sorter)
         for of_one in pieces.values():
             of_one.sort(key=lambda log: (log.survey.first if log.survey else None) or log.near)
             streams.append(itertools.chain.from_iterable(map(self._as_they_stand, of_one)))
@@ -220,9 +224,9 @@ class LogReader:
         if self._reached is not None:
             self._reached.see(recording.time_at(bytes(end), near, zone))
 
-    def _sorted(self, log: Log) -> list[Iterator[Event]]:
+    def _sorted(self, log: Log, sorter: LineSorter) -> list[Iterator[Event]]:
         """The events of a log that is not in order of time, or of which that is not known: a stream for each server."""
-        sorter, seen = LineSorter(log.recording.name), _Seen()
+        seen = _Seen()
         for raw, event in self._read_all(log):
             stream = event.server if event.server in seen.latest or len(seen.latest) < MOST_STREAMS else NOBODY
             sorter.add(stream, seen.take(stream, event, raw))
@@ -260,7 +264,7 @@ class LogReader:
     def _as_they_come(self, log: Log) -> Iterator[Event]:
         """The events of a pipe into which somebody still writes, sorted as far as a moment allows."""
         near, zone = log.near, log.zone
-        log.whose.otherwise = log.whose.otherwise or log.recording.server
+        self._note(f"Lines of standard input that come up to {LATE.seconds} s late are put where they belong.")
 
         def read() -> Iterator[Event | None]:
             nonlocal near

@@ -1,0 +1,278 @@
+"""The lines of one input are told in order of time, whoever put them together and however many they are."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+import random
+import tempfile
+import threading
+from datetime import UTC, timedelta, timezone
+from typing import IO, TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.story import line_sorter, log_files
+from labctl.story import source as flow
+from tests.unit.story.kept import LOGS, ONE, essence, story, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PREFIXES = {
+    "compose": "{}  | {}",
+    "kubectl": "[pod/{}/consul] {}",
+    "syslog": "Jan 08 11:42:24 {} consul[812]: {}",
+}
+
+
+def shuffled(seed: int) -> Callable[[list[str]], list[str]]:
+    return lambda lines: random.Random(seed).sample(lines, len(lines))  # noqa: S311 - a seed makes it the same again
+
+
+ORDERS: dict[str, Callable[[list[str]], list[str]]] = {
+    "server after server": lambda lines: lines,
+    "server after server, the other way round": lambda lines: sorted(lines, key=lambda one: one[:12], reverse=True),
+    "newest first": lambda lines: sorted(lines, key=lambda one: one[one.index("2024-") :], reverse=True),
+    **{f"shuffled {seed}": shuffled(seed) for seed in range(8)},
+}
+
+
+def together(prefix: str) -> list[str]:
+    """The lines of all servers, server after server."""
+    return [PREFIXES[prefix].format(name, line) for name, lines in LOGS.items() for line in lines]
+
+
+@pytest.fixture(scope="module", params=PREFIXES)
+def prefix(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_story_of_a_file_in_any_order_is_that_of_the_sorted_files(
+    tmp_path: Path, prefix: str, order: str, packed: bool
+) -> None:
+    for name, lines in LOGS.items():
+        (tmp_path / f"{name}.log").write_text(text(lines), encoding="utf-8")
+    right, _ = story(tmp_path)
+    content = text(ORDERS[order](together(prefix))).encode()
+    (tmp_path / "all.txt").write_bytes(gzip.compress(content) if packed else content)
+    told, notes = story(tmp_path / "all.txt")
+    assert essence(told) == essence(right)
+    assert len(notes) == 1
+    assert ("newest line first" if order == "newest first" else "are not in order of time") in notes[0]
+
+
+@pytest.mark.parametrize("order", ["server after server", "newest first", "shuffled 1"])
+def test_what_does_not_fit_into_memory_is_told_the_same(
+    tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "all.txt"
+    path.write_text(text(ORDERS[order](together("compose"))), encoding="utf-8")
+    right, _ = story(path)
+    files: list[os.stat_result] = []
+
+    def kept() -> IO[bytes]:
+        file = make()
+        files.append(os.fstat(file.fileno()))
+        return file
+
+    make = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", kept)
+    monkeypatch.setattr(line_sorter, "IN_MEMORY", 3)
+    monkeypatch.setattr(line_sorter, "PIECE", 50)
+    assert essence(story(path)[0]) == essence(right)
+    # It has no name by which another process or user could open it, or that would stay behind.
+    assert len(files) == 1
+    assert files[0].st_nlink == 0
+    assert files[0].st_mode & 0o077 == 0
+
+
+def test_lines_in_order_are_never_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("kept")
+
+    monkeypatch.setattr(line_sorter.LineSorter, "add", refuse)
+    lines = sorted(together("compose"), key=lambda one: one[one.index("2024-") :])
+    (tmp_path / "all.txt").write_text(text(lines), encoding="utf-8")
+    told, notes = story(tmp_path / "all.txt")
+    assert len(told.events) == len(lines)
+    assert notes == []
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT])
+def test_no_room_for_the_lines_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    class Full:
+        def write(self, _: bytes) -> int:
+            raise OSError(error, os.strerror(error))
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
+    monkeypatch.setattr(line_sorter, "IN_MEMORY", 3)
+    (tmp_path / "all.txt").write_text(text(together("compose")), encoding="utf-8")
+    with pytest.raises(LabctlError, match="there is no room for its lines"):
+        story(tmp_path / "all.txt")
+
+
+def test_more_lines_than_may_wait_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_sorter, "IN_MEMORY", 3)
+    monkeypatch.setattr(line_sorter, "MOST_BYTES", 800)
+    (tmp_path / "all.txt").write_text(text(together("compose")), encoding="utf-8")
+    with pytest.raises(LabctlError, match="Split it, or put it in order"):
+        story(tmp_path / "all.txt")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_pipe_is_told_in_order_of_time_too(tmp_path: Path, order: str) -> None:
+    lines = ORDERS[order](together("compose"))
+    (tmp_path / "all.txt").write_text(text(lines), encoding="utf-8")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(text(lines).encode(),))
+    writer.start()
+    told, notes = story(pipe)
+    writer.join()
+    assert essence(told) == essence(story(tmp_path / "all.txt")[0])
+    assert len(notes) == 1
+
+
+REVERSED = ONE[::-1]
+
+
+@pytest.mark.parametrize("lines", [REVERSED, [*REVERSED, ""], [f"- {one}" for one in REVERSED]])
+def test_newest_line_first_is_turned_round_and_said(tmp_path: Path, lines: list[str]) -> None:
+    (tmp_path / "n1.log").write_text(text(ONE), encoding="utf-8")
+    right, _ = story(tmp_path / "n1.log")
+    (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
+    told, notes = story(tmp_path / "n1.log")
+    assert essence(told) == essence(right)
+    assert notes == [f"{tmp_path / 'n1.log'} has its newest line first: it is told from its end to its beginning."]
+
+
+def test_of_lines_of_one_second_the_last_comes_first_where_the_newest_do(tmp_path: Path) -> None:
+    lines = [one.replace(one[:24], one[:19].replace("T", " ").replace("-", "/")) for one in ONE]
+    (tmp_path / "n1.log").write_text(text(lines[::-1]), encoding="utf-8")
+    told, _ = story(tmp_path / "n1.log")
+    assert [(one.candidate, one.outcome) for one in told.elections] == [("n1", "won")]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_lines_of_one_server_in_no_order_are_put_in_it(tmp_path: Path, seed: int) -> None:
+    (tmp_path / "n1.log").write_text(text(ONE), encoding="utf-8")
+    right, _ = story(tmp_path / "n1.log")
+    (tmp_path / "n1.log").write_text(text(shuffled(seed + 3)(ONE)), encoding="utf-8")
+    told, _ = story(tmp_path / "n1.log")
+    assert essence(told)[1:] == essence(right)[1:]
+
+
+def test_a_later_file_in_front_of_an_earlier_one_is_put_behind_it(tmp_path: Path) -> None:
+    (tmp_path / "n1.log").write_text(text([*ONE[4:], *ONE[:4]]), encoding="utf-8")
+    told, _ = story(tmp_path / "n1.log")
+    assert [one.event for one in told.events][:2] == ["follower_entered", "heartbeat_timeout"]
+    assert [one.outcome for one in told.elections] == ["won"]
+
+
+def test_a_clock_that_was_set_back_reorders_nothing_and_is_said(tmp_path: Path) -> None:
+    said = "{}.000Z [ERROR] agent.server.raft: failed to heartbeat to: peer=10.0.0.3:8300 error=EOF"
+    lines = [said.format(f"2024-01-08T12:{at // 60:02}:{at % 60:02}") for at in (*range(900), *range(400, 900))]
+    (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
+    told, notes = story(tmp_path / "n1.log")
+    assert [one.line_no for one in told.events] == list(range(1, len(lines) + 1))
+    assert "go back by about 8 min 19 s: a clock was set back" in notes[0]
+
+
+def test_a_disorder_far_behind_the_beginning_is_found(tmp_path: Path) -> None:
+    noise = "2024-01-08T11:{:02}:{:02}.{:03}Z [DEBUG] agent.http: Request finished: method=GET url=/v1/status/peers\n"
+    many = "".join(noise.format(20 + at // 1200, at // 20 % 60, at * 50 % 1000) for at in range(12_000))
+    assert len(many) > log_files.BYTES_OF_BEGINNING
+    content = text([f"n1 | {one}" for one in ONE[:2]]) + "".join(f"n1 | {one}\n" for one in many.splitlines())
+    content += text([f"n2 | {one}".replace("T11:42", "T11:21") for one in ONE])
+    (tmp_path / "all.txt").write_text(content * 2, encoding="utf-8")
+    told, notes = story(tmp_path / "all.txt")
+    assert "are not in order of time" in notes[0]
+    times = [one.time for one in told.events if one.server == "n2"]
+    assert times == sorted(times)  # type: ignore[type-var]
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[bytes]]:
+    ours, theirs = os.pipe()
+    with os.fdopen(ours, "rb") as reads, os.fdopen(theirs, "wb", buffering=0) as writes:
+        monkeypatch.setattr("sys.stdin", reads)
+        yield writes
+
+
+def test_live_lines_are_sorted_in_a_window_and_that_is_said(stdin: IO[bytes]) -> None:
+    source = flow.source(["-"], follow=True)
+    events = source.events
+    n1, n2 = (LOGS["n1"][2], LOGS["n3"][1])
+    stdin.write(f"n3 | {n2}\nn1 | {n1}\n".encode())
+    # No more comes: what waits is told after a moment.
+    assert [next(events).server, next(events).server] == ["n1", "n3"]
+    stdin.write(f"n1 | {LOGS['n1'][3]}".encode())
+    stdin.close()
+    assert [one.event for one in events] == ["election_won"]
+    assert source.notes == ["Lines of standard input that come up to 2 s late are put where they belong."]
+
+
+NAIVE = "2021/11/13 16:09:49 [INFO] serf: EventMemberLeave: n1 10.0.0.1"
+AWARE = (
+    "2021-11-13T16:09:50.415+0800 [INFO]  raft: Node at 10.0.0.2:8300 [Candidate] entering Candidate state in term 3"
+)
+
+
+@pytest.mark.parametrize("lines", [[NAIVE, AWARE], [AWARE.replace("50.415", "48.415"), NAIVE]])
+def test_a_stamp_without_a_zone_is_of_that_of_its_neighbours(tmp_path: Path, lines: list[str]) -> None:
+    (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
+    told, notes = story(tmp_path / "n1.log")
+    assert [one.time.utcoffset() for one in told.events if one.time] == [timedelta(hours=8)] * 2
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("stamp", "zone", "hour"),
+    [
+        ("2021/07/13 16:09:49", "+08:00", 8),
+        ("2021/07/13 16:09:49", "-0330", 19),
+        ("2021/07/13 16:09:49", "Europe/Berlin", 14),
+        ("2021/12/13 16:09:49", "Europe/Berlin", 15),
+        ("2021/10/31 02:30:00", "Europe/Berlin", 0),
+        ("2021/12/13 16:09:49", "UTC", 16),
+    ],
+)
+def test_the_user_says_of_which_zone_stamps_are(tmp_path: Path, stamp: str, zone: str, hour: int) -> None:
+    (tmp_path / "n1.log").write_text(f"{NAIVE.replace(NAIVE[:19], stamp)}\n", encoding="utf-8")
+    told, _ = story(tmp_path / "n1.log", zone=flow.zone(zone))
+    (event,) = told.events
+    assert event.time is not None
+    assert event.time.astimezone(UTC).hour == hour
+
+
+def test_a_zone_is_a_name_or_an_offset() -> None:
+    assert flow.zone("+05:45") == timezone(timedelta(hours=5, minutes=45))
+    assert flow.zone("-08") == timezone(timedelta(hours=-8))
+    assert flow.zone("Asia/Tokyo") == ZoneInfo("Asia/Tokyo")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Europe", "Europe/Nowhere", "/etc/passwd", "../UTC", "+25:00", "+08:60", "CEST!", "\0"]
+)
+def test_what_is_no_zone_is_wrong_usage(text: str) -> None:
+    with pytest.raises(LabctlError, match="is no time zone") as caught:
+        flow.zone(text)
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_a_log_without_zones_among_others_with_one_is_told_as_utc_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "n1.log").write_text(f"{NAIVE}\n", encoding="utf-8")
+    (tmp_path / "n2.log").write_text(f"{AWARE}\n", encoding="utf-8")
+    _, notes = story(tmp_path)
+    assert "name no zone, and are taken for UTC; others are of UTC+08:00. Say which with --timezone." in notes[0]
