@@ -299,16 +299,39 @@ def test_it_is_told_all_that_it_takes_in() -> None:
     assert SAYS_WHO_VOTES < EVENTS
 
 
-@pytest.mark.parametrize("name", ["consul-1.6", "consul-1.8", "consul-1.14-json", "consul-1.15", "consul-1.21"])
-def test_the_quorum_of_a_real_log_follows_its_changes(name: str) -> None:
-    story, needed = Story(), []
+def merged(name: str) -> list[Event]:
     streams = []
     for server, text in recorded(name).items():
         read = (read_line(line, server=server, line_no=number) for number, line in enumerate(text.splitlines(), 1))
         streams.append([event for event in read if event is not None])
-    for event in merge(streams):
+    return list(merge(streams))
+
+
+@pytest.mark.parametrize("name", ["consul-1.6", "consul-1.8", "consul-1.14-json", "consul-1.15", "consul-1.21"])
+def test_the_quorum_of_a_real_log_follows_its_changes(name: str) -> None:
+    story, needed = Story(), []
+    for event in merged(name):
         if story.tell(event).event == "config_change":
             voters = story.membership.voters
             needed.append((None if voters is None else len(voters), story.membership.needed))
     # One of three was removed and added again.
     assert needed == [(2, 2), (3, 2)]
+
+
+def said_of(events: list[Event]) -> list[tuple[set[str] | None, int | None]]:
+    story, said = Story(), []
+    for event in events:
+        story.tell(event)
+        voters = story.membership.voters
+        said.append((None if voters is None else {one.address for one in voters}, story.membership.needed))
+    return said
+
+
+@pytest.mark.parametrize("name", ["consul-0.5", "consul-1.6", "consul-1.14-json", "consul-1.21", "lost-quorum"])
+def test_a_log_without_its_beginning_says_nothing_else_than_the_whole(name: str) -> None:
+    events = merged(name)
+    whole = said_of(events)
+    for cut in range(0, len(events), 23):
+        for (voters, needed), (all_voters, all_needed) in zip(said_of(events[cut:]), whole[cut:], strict=True):
+            assert voters is None or voters == all_voters
+            assert needed is None or needed == all_needed
