@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from labctl.cli.times import Time
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_MENDS = {"heal", "start", "resume"}
 TARGET = "A server, several with commas between, or leader, follower, any, majority, minority."
 
 
@@ -61,9 +63,12 @@ def _asked(lab: str | None, seconds: float | None, *, dry_run: bool) -> Any:
 
 
 def _do(flow: Callable[..., dict[str, Any]], *words: Any, as_json: bool, asked: Any) -> None:
+    from labctl.flows import fault
     from labctl.show.steps import steps_for
 
-    result = flow(*words, asked, steps_for(json=as_json))
+    steps, verb = steps_for(json=as_json), click.get_current_context().info_name or ""
+    with nullcontext(asked) if verb in _MENDS else fault.in_turn(asked, verb, steps) as asked_now:
+        result = flow(*words, asked_now, steps)
     if as_json:
         print_json(result)
 

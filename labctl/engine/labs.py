@@ -14,7 +14,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.portable import lab_names, label_values
 from labctl.portable.consul_door import LOOPBACK
 from labctl.portable.consul_views import Member
-from labctl.portable.engine_lock import LABEL_LOCK
+from labctl.portable.engine_lock import LABEL_HOLDER, LABEL_LOCK
 from labctl.portable.lab_access import Keys
 
 if TYPE_CHECKING:
@@ -220,10 +220,10 @@ def find_lab(client: Client, name: str) -> Lab | None:
     return next(iter(list_labs(client, name)), None)
 
 
-def leftovers(client: Client) -> dict[str, str]:
+def leftovers(client: Client, own: str = "") -> dict[str, str]:
     """Labs of which a helper, a network or a volume is there, also without servers as after a `down` that was killed.
 
-    Returns each lab's name and its owner.
+    The lock with the mark `own` is the asker's, and none. Returns each lab's name and its owner.
     """
     with explained(client.place):
         filters = {"label": lab_names.LABEL_LAB}
@@ -233,6 +233,8 @@ def leftovers(client: Client) -> dict[str, str]:
             "volume": client.volumes(filters=filters),
         }
     labelled = [one["Labels"] for kind, things in listed.items() for one in foreign_labels.left_out(kind, things)]
+    if own:
+        labelled = [labels for labels in labelled if own not in labels.get(LABEL_HOLDER, "")]
     # A lock is whoever's that works on the lab; whose the lab is, everything else says.
     labelled.sort(key=lambda labels: LABEL_LOCK not in labels)
     return {labels[lab_names.LABEL_LAB]: _label(labels, "owner") for labels in labelled}

@@ -9,6 +9,7 @@ from labctl.engine import client as engine
 from labctl.engine.labs import choose_lab, find_lab, leftovers, list_labs
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import deadlines
+from labctl.flows.held import LOCK_SECONDS, MOST_SECONDS, held
 from labctl.flows.plan import refuse_foreign
 from labctl.flows.play import play
 from labctl.flows.where import on_the_docker_host
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.show.steps import Steps
 
+# What else a command does while it has a lab, such as to start Ansible.
+MORE_SECONDS = 60.0
 _STOP_TITLES = {
     "stop": ("stop.yml", "Stopping"),
     "start": ("resume.yml", "Starting"),
@@ -54,8 +57,8 @@ class Who:
     agrees: Callable[[str], bool] = lambda _: True
 
 
-def _play(  # noqa: PLR0913, PLR0917 - what is run, for whom, and how long it may take
-    playbook: str, lab: str, settings: dict[str, Any], who: Who, steps: Steps, seconds: float, late: ExitCode
+def _play(  # noqa: PLR0913, PLR0917 - what is run, for whom, under which lock, and how long it may take
+    playbook: str, lab: str, settings: dict[str, Any], who: Who, steps: Steps, lock: str, seconds: float, late: ExitCode
 ) -> list[dict[str, Any]]:
     """Run a playbook for a lab, and return the results of its tasks; `late` is the exit code of one that hangs."""
     if who.inventory:
@@ -63,7 +66,7 @@ def _play(  # noqa: PLR0913, PLR0917 - what is run, for whom, and how long it ma
         where = inventory.from_file(who.inventory, lab, on_the_docker_host(settings))
     else:
         where = inventory.of_this_machine(lab, on_the_docker_host(settings))
-    seen = play(PlaybookRun(playbook, where, seconds=seconds, late=late), steps, verbose=who.verbose)
+    seen = play(PlaybookRun(playbook, where, seconds=seconds, late=late, lock=lock), steps, verbose=who.verbose)
     return [item.result for item in seen if item.result is not None]
 
 
@@ -94,12 +97,29 @@ def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
             f"{', '.join(parts) or 'what is left of it'}, its network and its data."
         )
         return {"lab": name, "owner": owner or None, "changed": True, "removed": []}
+    with held(client.place, name, who.owner, f"labctl down {name}", steps, must_write=False) as lock:
+        lab = find_lab(client, name)
+        now = lab.owner if lab else leftovers(client, lock.mark).get(name)
+        if now is None:
+            steps.note(f"There is no lab {name} any more: nothing is left of it.")
+            return {"lab": name, "owner": owner or None, "changed": False, "removed": []}
+        return _removed(name, owner, now, who, steps, lock.mark)
+
+
+def _removed(name: str, before: str, owner: str, who: Who, steps: Steps, lock: str) -> dict[str, Any]:  # noqa: PLR0913, PLR0917
+    """Remove a lab that is held, and of which it was known `before` whose it was. Raises LabctlError."""
+    foreign = owner not in {"", who.owner}
+    if foreign and owner != before:
+        raise LabctlError(
+            f"Cannot remove the lab {name}: it belongs to {owner} now. Run the same command again if that is meant.",
+            ExitCode.REFUSED,
+        )
     settings: dict[str, Any] = {"consul_lab_owner": who.owner}
     if foreign:
         steps.note(f"The lab {name} belongs to {owner}, not to {who.owner}: it is removed all the same.")
         settings["consul_lab_force"] = True
     steps.begin(f"Removing the lab {name}")
-    results = _play("down.yml", name, settings, who, steps, deadlines.DOWN, ExitCode.FAILED)
+    results = _play("down.yml", name, settings, who, steps, lock, deadlines.DOWN, ExitCode.FAILED)
     removed = [part for result in results for part in result.get("removed", [])]
     steps.done(f"The lab {name} is removed: {_count(removed) or 'a lock of it'}, nothing is left")
     return {"lab": name, "owner": owner or None, "changed": bool(removed), "removed": removed}
@@ -192,10 +212,15 @@ def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> 
             f"{'is' if server else 'has all its servers'} {'stopped' if verb == 'stop' else 'running'} already."
         )
         return {"lab": lab.name, "changed": bool(would), "actions": [f"would {verb} {name}" for name in would]}
-    steps.begin(f"{title} {what}")
     settings = {"consul_lab_owner": who.owner, "consul_lab_server": server, "consul_cluster_timeout": who.timeout}
     seconds, late = (deadlines.STOP, ExitCode.FAILED) if verb == "stop" else (who.timeout, ExitCode.NOT_READY)
-    results = _play(playbook, lab.name, settings, who, steps, seconds, late)
+    # It may stop servers to make room, and so must not need any.
+    with held(
+        client.place, lab.name, who.owner, f"labctl {verb} {lab.name}", steps,
+        seconds=max(MOST_SECONDS, seconds + MORE_SECONDS), patience=min(LOCK_SECONDS, seconds), must_write=False,
+    ) as lock:  # fmt: skip
+        steps.begin(f"{title} {what}")
+        results = _play(playbook, lab.name, settings, who, steps, lock.mark, seconds, late)
     actions = [action for result in results for action in result.get("actions", [])]
     cluster: dict[str, Any] = next((result["cluster"] for result in results if result.get("cluster")), {})
     text = ", ".join(actions) if actions else "nothing to do"

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labctl.engine import client as engine
 from labctl.engine import status
@@ -14,6 +14,7 @@ from labctl.engine.images import Image, find_image, origin_of_binary
 from labctl.engine.labs import Lab, choose_lab, find_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows.deadlines import IMAGE
+from labctl.flows.held import LOCK_SECONDS, MOST_SECONDS, held
 from labctl.flows.image import IMAGE_TASK
 from labctl.flows.plan import (
     UpOptions,
@@ -30,6 +31,9 @@ from labctl.flows.play import note_lines, to_the_end
 from labctl.flows.where import on_the_docker_host
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labctl.flows.held import Held
     from labctl.flows.lesson import Lesson
     from labctl.provision.inventory import Inventory
     from labctl.provision.run import PlaybookRun, Progress
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 # At pace `teach` a waiting server says so 5 to 10 seconds after its start (raft_multiplier 5, timer in [T, 2T)).
 WAITING_SECONDS = 12.0
 SUBNET_POOL = "LABCTL_SUBNET_POOL"
+# What else an `up` does while it has the lab, such as to start Ansible.
+MORE_SECONDS = 60.0
 START_TASK = "Make the lab what it shall be"
 JOIN_TASK = "Join the servers and wait until the cluster is ready"
 START_ROLE = "consul_lab"
@@ -48,6 +54,15 @@ _STEPS = {
     "consul_lab": "Servers: starting",
     "consul_cluster": "Cluster: joining the servers, waiting until it is ready",
 }
+
+
+class Plan(NamedTuple):
+    """What `up` found: the lab that is there, what it shall be, the image for that, and what changes, in sentences."""
+
+    lab: Lab | None
+    wanted: Wanted
+    image: Image | None
+    changes: list[str]
 
 
 @dataclass
@@ -73,38 +88,69 @@ class Up:
         self.told = Told()
         self.client: engine.Client = engine.connect_within(options.timeout)
         self._lesson: Lesson | None = None
+        self._held: Held | None = None
+        self._seed_file: str | None = None
         # Of --timeout; what comes before the servers start has limits of its own.
         self._left: float = options.timeout
 
     def run(self) -> dict[str, Any]:
-        """Bring the lab up."""
+        """Bring the lab up. What it announces is what it found with the lab in hand, and so what it does."""
         refuse_options(self.options)
-        seed_file = self.options.seed_file
+        self._seed_file = self.options.seed_file
         self._read_inventory()
         options = self.options
         if options.subnet is None and options.subnet_pool is None:
             refuse_subnet(SUBNET_POOL, os.environ.get(SUBNET_POOL) or None)
+        plan = self._look()
+        if options.dry_run:
+            return self._preview(plan)
+        if (now := self._enough(plan)) is not None:
+            return self._unchanged(now)
+        if plan.image is None:
+            # It is nobody's lab, and may take long: others need not wait for it.
+            self._play("up.yml", self._inventory(plan.wanted, None), ("image",))
+        with self._holding("up"):
+            plan = self._look()
+            if (now := self._enough(plan)) is not None:
+                return self._unchanged(now)
+            for change in plan.changes:
+                self.steps.note(f"The lab {options.lab} changes: {change}.")
+            self._bring_up(plan.wanted, plan.image)
+        return self._result()
+
+    def _look(self) -> Plan:
+        """What is there, and what that means for what was asked for. Raises LabctlError where it cannot be."""
+        options = self.options
         lab = find_lab(self.client, options.lab)
         refuse_foreign(lab, options.owner)
-        if lab is None and seed_file:
+        if lab is None and self._seed_file:
             # One that an inventory names, Ansible finds.
-            _refuse_seed(seed_file)
+            _refuse_seed(self._seed_file)
         wanted = wanted_of(options, lab)
         refuse_profile(lab, wanted)
         image = self._find_image(wanted)
         if image and options.version is None and options.image_source is not None:
             wanted = replace(wanted, version=image.version)
-        changes = differences(lab, wanted) if lab else []
-        if options.dry_run:
-            return self._preview(lab, wanted, image, changes)
-        if lab and not changes and options.subnet is None and options.image_source is None:
-            now = status.ask(lab)
-            if now.ready or not (options.join or now.joined):
-                return self._unchanged(now)
-        for change in changes:
-            self.steps.note(f"The lab {options.lab} changes: {change}.")
-        self._bring_up(wanted, image)
-        return self._result()
+        return Plan(lab, wanted, image, differences(lab, wanted) if lab else [])
+
+    def _enough(self, plan: Plan) -> status.Status | None:
+        """The lab's status where it is what was asked for, so that there is nothing to do."""
+        options = self.options
+        if plan.lab is None or plan.changes or options.subnet is not None or options.image_source is not None:
+            return None
+        now = status.ask(plan.lab)
+        return now if now.ready or not (options.join or now.joined) else None
+
+    @contextlib.contextmanager
+    def _holding(self, verb: str) -> Iterator[None]:
+        """Hold the lab until the command is done with it."""
+        lab, timeout = self.options.lab, self.options.timeout
+        command, seconds = f"labctl {verb} {lab}", max(MOST_SECONDS, timeout + WAITING_SECONDS + MORE_SECONDS)
+        patience = min(LOCK_SECONDS, timeout)
+        with held(
+            self.client.place, lab, self.options.owner, command, self.steps, seconds=seconds, patience=patience
+        ) as self._held:
+            yield
 
     def _read_inventory(self) -> None:
         if self.options.inventory is None:
@@ -120,14 +166,20 @@ class Up:
         now = status.ask(lab)
         if now.ready:
             return self._unchanged(now)
-        wanted = wanted_of(self.options, lab)
-        image = find_image(self.client, wanted.version)
-        self._listen()
-        try:
-            self._play("join.yml", self._inventory(wanted, image), ())
-        finally:
-            if self._lesson:
-                self._lesson.end()
+        with self._holding("join"):
+            lab = choose_lab(self.client, lab.name)
+            refuse_foreign(lab, self.options.owner)
+            now = status.ask(lab)
+            if now.ready:
+                return self._unchanged(now)
+            wanted = wanted_of(self.options, lab)
+            image = find_image(self.client, wanted.version)
+            self._listen()
+            try:
+                self._play("join.yml", self._inventory(wanted, image), ())
+            finally:
+                if self._lesson:
+                    self._lesson.end()
         return self._result()
 
     def _find_image(self, wanted: Wanted) -> Image | None:
@@ -141,8 +193,9 @@ class Up:
             origin = origin_of_binary(self.client, options.image_binary)
         return find_image(self.client, wanted.version, options.image_source, origin)
 
-    def _preview(self, lab: Lab | None, wanted: Wanted, image: Image | None, changes: list[str]) -> dict[str, Any]:
+    def _preview(self, plan: Plan) -> dict[str, Any]:
         name = self.options.lab
+        lab, wanted, image, changes = plan
         would = [f"in the lab {name}, {change}" for change in changes]
         if image is None:
             source = self.options.image_source or "auto"
@@ -227,8 +280,11 @@ class Up:
         return inventory.of_this_machine(options.lab, on_the_docker_host(settings))
 
     def _play(self, playbook: str, inventory: Inventory, tags: tuple[str, ...]) -> None:
-        seconds = IMAGE if "image" in tags else self._left
-        self._watch(start_playbook(playbook, inventory, tags, f"up-{playbook}", seconds))
+        seconds, lock = IMAGE if "image" in tags else self._left, ""
+        if self._held is not None:
+            self._held.keep()
+            lock = self._held.mark
+        self._watch(start_playbook(playbook, inventory, tags, f"up-{playbook}", seconds, lock))
 
     def _watch(self, run: PlaybookRun) -> None:
         begun: dict[str, float] = {}
@@ -238,6 +294,8 @@ class Up:
                 if self._lesson:
                     self._lesson.show()
                 if item is None:
+                    if self._held is not None:
+                        self._held.keep_meanwhile()
                     continue
                 if item.waits or self.options.verbose:
                     note_lines(item.text, self.steps)
@@ -313,10 +371,10 @@ class Up:
         }
 
 
-def start_playbook(
-    playbook: str, inventory: Inventory, tags: tuple[str, ...], record: str, seconds: float
+def start_playbook(  # noqa: PLR0913, PLR0917 - what is run, and how
+    playbook: str, inventory: Inventory, tags: tuple[str, ...], record: str, seconds: float, lock: str
 ) -> PlaybookRun:
-    """Start a playbook for a lab, which may take so many seconds."""
+    """Start a playbook for a lab, which may take so many seconds, under the lock with that mark."""
     from labctl.provision.run import PlaybookRun  # noqa: PLC0415 - loads ansible-runner
 
     return PlaybookRun(
@@ -326,6 +384,7 @@ def start_playbook(
         record=record.removesuffix(".yml"),
         seconds=seconds,
         late=ExitCode.NOT_READY,
+        lock=lock,
     )
 
 

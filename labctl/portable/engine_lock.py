@@ -25,6 +25,8 @@ LABEL_ALONE = "raft-labctl.alone"
 LABEL_HOLDER = "raft-labctl.holder"
 """On both: who that is."""
 _DOING = "locking the lab"
+# So long a lock that was taken away is wanted back: who waits for it steps back within that.
+_AGAIN_SECONDS = 1.0
 _MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})")
 # Two who came at once go on at different times.
 _SOON = (0.01, 0.2)
@@ -38,6 +40,14 @@ class Rival(NamedTuple):
     age: float | None
 
 
+class LostError(Exception):
+    """The lock was taken away, as by `docker volume prune`, and somebody else has it now: `rival`."""
+
+    def __init__(self, rival: Rival) -> None:
+        super().__init__(f"{rival.volume} is the lock now")
+        self.rival = rival
+
+
 class EngineLock:
     """The lock of a lab on a Docker Engine. Every method raises the engine's error where that gives no answer.
 
@@ -47,21 +57,25 @@ class EngineLock:
         lab: whose it is.
         over: whether a rival's holder has ended, by its note and age.
         pause: is called while a rival has the lock; it waits, or raises.
+        within: whether a note is of whoever lets us work under a lock, or works under ours, which is no rival.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - whose lock, and what is known of others
         self,
         engine: Any,
         label: str,
         lab: str,
         over: Callable[[str, float | None], bool],
         pause: Callable[[str, float | None, str], None],
+        within: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._engine = engine
         self._label = label
         self._lab = lab
         self._over = over
         self._pause = pause
+        self._within = within
+        self._body: dict[str, Any] = {}
         self._ahead: float | None = None
         self._own = ""
 
@@ -70,14 +84,27 @@ class EngineLock:
         """Hold the lock; `labels` are for its volume besides its own."""
         kind = self._label.rpartition(".")[2]
         self._own = f"labctl-{self._lab}-{kind}-{secrets.token_hex(6)}"
-        body = {"Name": self._own, "Labels": {**labels, self._label: self._lab, LABEL_HOLDER: note}}
+        self._body = {"Name": self._own, "Labels": {**labels, self._label: self._lab, LABEL_HOLDER: note}}
         try:
-            self._take(body)
+            self._take()
             yield
         finally:
             # Where the engine does not answer now, whoever comes next sees that the holder has ended.
             with contextlib.suppress(Exception):
                 self._remove(self._own)
+
+    def keep(self) -> None:
+        """Make sure that it is held still, and take it again where its volume was removed. Raises LostError."""
+        ends = time.monotonic() + _AGAIN_SECONDS
+        of_lab = {"label": f"{self._label}={self._lab}"}
+        if any(one["Name"] == self._own for one in self._engine.volumes(of_lab, doing=_DOING)):
+            return
+        self._engine.ask("POST", "/volumes/create", body=self._body, doing=_DOING)
+        while rivals := self.rivals():
+            if time.monotonic() >= ends:
+                self._remove(self._own)
+                raise LostError(rivals[0])
+            time.sleep(random.uniform(*_SOON))  # noqa: S311 - no secret
 
     def wait(self) -> None:
         """Wait until nobody else has it, without taking it."""
@@ -90,16 +117,19 @@ class EngineLock:
         for one in self._engine.volumes({"label": f"{self._label}={self._lab}"}, doing=_DOING):
             if one["Name"] == self._own:
                 continue
-            rival = Rival(one["Name"], (one.get("Labels") or {}).get(LABEL_HOLDER) or "", self._age(one))
+            note = (one.get("Labels") or {}).get(LABEL_HOLDER) or ""
+            if self._within(note):
+                continue
+            rival = Rival(one["Name"], note, self._age(one))
             if self._over(rival.note, rival.age):
                 self._remove(rival.volume)
             else:
                 found.append(rival)
         return found
 
-    def _take(self, body: dict[str, Any]) -> None:
+    def _take(self) -> None:
         while True:
-            self._engine.ask("POST", "/volumes/create", body=body, doing=_DOING)
+            self._engine.ask("POST", "/volumes/create", body=self._body, doing=_DOING)
             rivals = self.rivals()
             if not rivals:
                 return

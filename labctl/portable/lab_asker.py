@@ -10,6 +10,8 @@ from pathlib import Path
 
 ASKER = "LABCTL_ASKER"
 """Environment variable with labctl's process, as `name_of` has it. Ansible that nobody started so has none."""
+LOCK = "LABCTL_LOCK"
+"""Environment variable with the mark of the lock under which labctl has Ansible work, as lock_holder has it."""
 # Of /proc/PID/stat behind the command's name: the state, and when the process started.
 _STATE, _STARTED = 0, 19
 _MOST_DIGITS = 10

@@ -40,6 +40,7 @@ class LockHeldError(Exception):
     def __init__(self, who: str, seconds: float) -> None:
         super().__init__(f"{who} has it, also after {seconds:.0f} seconds")
         self.who = who
+        self.seconds = seconds
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Holder:
         space: the PID namespace; 0 where it is not known.
         since: when it took the lock, in seconds since 1970 by the machine's clock.
         seconds: how long it may hold the lock at most.
-        mark: a random word, so that no two notes are the same.
+        mark: a random word, which whoever works under another one's lock shares with that one.
     """
 
     user: str
@@ -102,13 +103,14 @@ class Holder:
         )
 
 
-def holder(command: str, seconds: float, trace: str = "") -> Holder:
+def holder(command: str, seconds: float, trace: str = "", mark: str = "") -> Holder:
     """This process, as the holder of a lock.
 
     Args:
         command: what it does; whoever waits is shown it, so it holds nothing secret.
         seconds: how long it may hold the lock at most.
         trace: a word in the command lines of what it starts that must not work on without the lock.
+        mark: that of the holder under whose lock it works; else it gets one of its own.
     """
     own = _stat(os.getpid()) or []
     try:
@@ -126,7 +128,7 @@ def holder(command: str, seconds: float, trace: str = "") -> Holder:
         space=_space(),
         since=int(time.time()),
         seconds=int(seconds),
-        mark=secrets.token_hex(8),
+        mark=_plain(mark) or secrets.token_hex(8),
     )
 
 

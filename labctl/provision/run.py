@@ -114,6 +114,7 @@ class PlaybookRun:
         record: name of the record that is kept of Ansible's output.
         seconds: how long it may take; then it is ended, and the hosts on which a task had not ended have failed.
         late: the exit code of that.
+        lock: the mark of the lock on its lab under which it works; "" for none.
     """
 
     def __init__(  # noqa: PLR0913 - what Ansible is to be told, each by its name
@@ -127,6 +128,7 @@ class PlaybookRun:
         record: str = "",
         seconds: float = LONGEST_SECONDS,
         late: ExitCode = ExitCode.FAILED,
+        lock: str = "",
     ) -> None:
         self.give(seconds)
         self._late_code = late
@@ -155,7 +157,7 @@ class PlaybookRun:
             "skip_tags": "always" if tags else None,
             "forks": forks,
             "cmdline": "--check --diff" if check else None,
-            "envvars": _environment(self._folder) | ({} if sources else OWN_INVENTORY),
+            "envvars": _environment(self._folder) | {lab_asker.LOCK: lock} | ({} if sources else OWN_INVENTORY),
             "quiet": True,
             "event_handler": self._on_event,
             "cancel_callback": self._cancelled.is_set,

@@ -50,6 +50,14 @@ def with_seed(arguments: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "seed": seat_secrets.read_seed(path).hex()}
 
 
+def with_lock(arguments: dict[str, Any], module: ModuleType) -> dict[str, Any]:
+    """The arguments with the mark of the lock that labctl holds on the lab, for a module that asks for it."""
+    from ansible.module_utils import lab_asker  # noqa: PLC0415 - found once `load` has named our folders
+
+    mark = os.environ.get(lab_asker.LOCK)
+    return {**arguments, "lock_mark": mark} if mark and "lock_mark" in module.argument_spec() else arguments
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The same result as the module gives, whichever way it is run."""
 
@@ -68,7 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         super().run(tmp, task_vars)
         module = load(self._task.action)
         try:
-            arguments = with_seed(self._task.args)
+            arguments = with_lock(with_seed(self._task.args), module)
         except ValueError as error:
             return {"failed": True, "msg": str(error), "failure": "usage"}
         if not self._is_here():
@@ -87,7 +95,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def more_for(self, module: ModuleType) -> dict[str, Any]:
         """What a module in this process can be given besides its arguments: whom to tell for whom it waits."""
-        return {"say": self._display.display} if module.__name__ == "consul_lab" else {}
+        return {"say": self._display.display} if module.__name__ in {"consul_lab", "consul_cluster"} else {}
 
     def _is_here(self) -> bool:
         """Whether this process is what the task asks for: this machine, this user, this environment."""

@@ -12,7 +12,7 @@ import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible.module_utils import engine_lock, file_lock, lab_asker, lab_names, lock_holder
+from ansible.module_utils import file_lock, lab_asker, lab_hold, lab_names, lock_holder
 from ansible.module_utils.docker_api import DockerError
 
 if TYPE_CHECKING:
@@ -21,20 +21,27 @@ if TYPE_CHECKING:
 
     from ansible.module_utils.docker_api import Engine
 
-LOCK_SECONDS = 120.0
-# No command works on a lab for longer: whoever holds a lock from where nobody can look has lost it after that.
-MOST_SECONDS = 900.0
+LOCK_SECONDS = lab_hold.LOCK_SECONDS
 _VERBS = {"present": "up", "absent": "down", "stopped": "stop", "started": "start", "restarted": "restart"}
 
 
 class Work(NamedTuple):
-    """What somebody wants to do to a lab; `labels` are those besides ours, `say` is told for whom it waits."""
+    """What somebody wants to do to a lab.
+
+    Attributes:
+        labels: those besides ours.
+        say: is told for whom it waits.
+        within: the mark of the lock under which it works, as labctl holds one for a whole command; "" for none.
+        seconds: how long it takes at most.
+    """
 
     lab: str
     owner: str
     state: str
     labels: Mapping[str, str] = MappingProxyType({})
     say: Callable[[str], None] | None = None
+    within: str = ""
+    seconds: float = lab_hold.MOST_SECONDS
 
     @property
     def must_write(self) -> bool:
@@ -49,20 +56,37 @@ class Work(NamedTuple):
         return f"consul_lab name={self.lab} state={self.state}"
 
 
+class Locked(NamedTuple):
+    """The lab's locks: what docker processes must inherit of them, and the Docker host's."""
+
+    handles: tuple[int, ...]
+    hold: lab_hold.Hold
+
+
 @contextlib.contextmanager
-def locked(engine: Engine, folder: Path, work: Work) -> Iterator[tuple[int, ...]]:
-    """Hold the lab's locks; yields the descriptors that docker processes must inherit. Raises DockerError.
+def locked(engine: Engine, folder: Path, work: Work) -> Iterator[Locked]:
+    """Hold the lab's locks. Raises DockerError.
 
     A killed command's docker may still be working: whoever comes next waits for it, so that nothing is
     created behind the back of a `down`.
     """
-    who = lock_holder.holder(work.command, MOST_SECONDS, lab_names.project_name(work.lab))
+    who = lock_holder.holder(work.command, work.seconds, lab_names.project_name(work.lab), work.within)
     patience = lock_holder.Patience(LOCK_SECONDS, work.say)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_refusing(work))
         file = stack.enter_context(_file(folder / "lock", work, who.note, patience))
-        stack.enter_context(_engine(engine, work, who.note, file.before if file else "", patience))
-        yield (file.handle,) if file else ()
+        hold = stack.enter_context(
+            lab_hold.held(
+                engine,
+                work.lab,
+                who,
+                patience,
+                labels={**work.labels, **lab_hold.labels_of(work.lab, work.owner)},
+                before=file.before if file else "",
+                must_write=work.must_write,
+            )
+        )
+        yield Locked((file.handle,) if file else (), hold)
 
 
 @contextlib.contextmanager
@@ -70,11 +94,7 @@ def _refusing(work: Work) -> Iterator[None]:
     try:
         yield
     except lock_holder.LockHeldError as error:
-        raise DockerError(
-            f"Cannot work on the lab {work.lab}: {error.who} has it, also after {LOCK_SECONDS:.0f} seconds. Wait until "
-            "that has ended, then try again.",
-            "refused",
-        ) from None
+        raise lab_hold.refused(work.lab, error) from None
 
 
 @contextlib.contextmanager
@@ -92,41 +112,6 @@ def _file(path: Path, work: Work, note: str, patience: lock_holder.Patience) -> 
                 ) from error
             file = None
         yield file
-
-
-@contextlib.contextmanager
-def _engine(engine: Engine, work: Work, note: str, before: str, patience: lock_holder.Patience) -> Iterator[None]:
-    """Hold the Docker host's lock; `before` is a note whose holder has ended."""
-
-    def over(rival: str, age: float | None) -> bool:
-        return lock_holder.is_over(rival, age, before)
-
-    def pause(rival: str, age: float | None, volume: str) -> None:
-        try:
-            patience.pause(rival, age)
-        except lock_holder.LockHeldError as error:
-            holder = lock_holder.holder_of(rival)
-            if holder is not None and holder.is_gone() is False:
-                raise
-            raise DockerError(
-                f"Cannot work on the lab {work.lab}: {error.who} has it by the volume {volume}, also after "
-                f"{LOCK_SECONDS:.0f} seconds, and it cannot be seen from here whether that has ended. If you know that "
-                f"it has, remove the lock with `docker volume rm {volume}`; if not, wait, then try again.",
-                "refused",
-            ) from None
-
-    # What a killed command leaves is a part of the lab to whoever looks for something to remove.
-    labels = {**work.labels, lab_names.LABEL_LAB: work.lab, lab_names.LABEL_OWNER: work.owner}
-    lock = engine_lock.EngineLock(engine, engine_lock.LABEL_LOCK, work.lab, over, pause)
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(lock.held(note, labels))
-        except DockerError as error:
-            # Whoever makes room on a full disk needs no room for it.
-            if work.must_write or "no space left" not in error.said.lower():
-                raise
-            lock.wait()
-        yield
 
 
 def _forget_empty(folder: Path) -> None:

@@ -18,6 +18,8 @@ from ansible.module_utils.docker_cli import LONG_SECONDS
 from ansible.module_utils.lab_found import Found, Server, find, server_from
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ansible.module_utils.docker_cli import Docker
 
 SUBNET_TRIES = 24
@@ -42,17 +44,20 @@ class Outcome:
 
 
 class LabProject:
-    """A lab's Compose project on this Docker host: what changes it.
+    """A lab's Compose project on this Docker host: what changes it, after `keep` has seen that the lab is held still.
 
     Raises DockerError with one sentence where something cannot be done.
     """
 
-    def __init__(self, docker: Docker, lab: str, owner: str, folder: Path) -> None:
+    def __init__(
+        self, docker: Docker, lab: str, owner: str, folder: Path, keep: Callable[[], None] = lambda: None
+    ) -> None:
         self.docker = docker
         self.engine = Engine()
         self.lab = lab
         self.owner = owner
         self.folder = folder
+        self.keep = keep
         self.subnet = ""
         self.outcome = Outcome()
         self._routes: list[ipaddress.IPv4Network] = []
@@ -186,6 +191,7 @@ class LabProject:
 
     def compose_up(self) -> None:
         """Let Compose make the project what its files say, and nothing else. Raises DockerError."""
+        self.keep()
         given = (self.folder / ".env").read_text(encoding="utf-8").splitlines()
         # No --remove-orphans: what is no server of the lab is not the lab's to remove. No --progress: Compose before
         # 2.19 does not know it, and into a pipe every version writes plain lines.
@@ -229,6 +235,7 @@ class LabProject:
 
     def stop(self, servers: list[Server]) -> None:
         """Stop servers; their data and addresses stay."""
+        self.keep()
         running = [one for one in servers if one.state in ALIVE]
         paused = [one.id for one in running if one.state == "paused"]
         self.engine.change("unpause", paused, doing="waking paused servers to stop them")
@@ -239,6 +246,7 @@ class LabProject:
 
     def start(self, servers: list[Server]) -> None:
         """Start servers that do not run."""
+        self.keep()
         stopped = [one for one in servers if one.state != "running"]
         if stopped:
             paused = [one.id for one in stopped if one.state == "paused"]
@@ -271,6 +279,8 @@ class LabProject:
 
     def remove(self, kind: str, ids: list[str]) -> None:
         """Remove things of the lab; whether they are gone, the next look tells. Raises DockerError."""
+        if ids:
+            self.keep()
         try:
             self.engine.remove(kind, ids, doing=f"removing the {kind}s of the lab {self.lab}")
         except DockerError as error:

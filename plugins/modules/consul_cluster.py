@@ -10,6 +10,7 @@ short_description: Join the servers of a lab and wait until the cluster is ready
 description:
   - Runs C(consul join) on the first server with the addresses of the others, as a person would by hand, and counts the
     members, because C(consul join) also succeeds when it reached only one of several.
+  - Where it may join, it holds the lab's lock until the lab is ready, and joins the servers that the lab has then.
   - Ready means that every server names the same leader, all are voters, and every server applied one committed write,
     twice in a row. The two writes are a PUT and a DELETE of one key, so none is left.
   - With O(without), the servers that are left are asked for the same, and for a leader among themselves. Those that are
@@ -34,6 +35,7 @@ options:
   members:
     description:
       - The servers, as the fact C(consul_lab_members) has them. Left out, the module looks for them and sets that fact.
+        With O(join), a lab that somebody has changed since is taken as it is now.
     type: list
     elements: dict
     suboptions:
@@ -60,6 +62,12 @@ options:
     description: Seconds until the module gives up and tells each server's view.
     type: int
     default: 120
+  lock_mark:
+    description:
+      - The mark of the lock on the lab that whoever runs this holds already, as labctl does for a whole command. The
+        action plugin beside this module fills it in.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -115,13 +123,21 @@ ansible_facts:
 """
 
 import calendar
+import contextlib
+import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils import answering, consul_views
+from ansible.module_utils import answering, consul_views, lab_asker, lab_hold, lock_holder
 from ansible.module_utils.cluster_wait import Cluster, NotReadyError
 from ansible.module_utils.docker_api import DockerError, Engine
 from ansible.module_utils.lab_found import members_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# By how much longer than its timeout it may hold a lab: what it asks last has an end of its own.
+MORE_SECONDS = 60.0
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:
@@ -144,6 +160,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "without": {"type": "list", "elements": "str", "default": []},
         "after_term": {"type": "int", "default": 0},
         "timeout": {"type": "int", "default": 120},
+        "lock_mark": {"type": "str", "default": ""},
     }
 
 
@@ -177,14 +194,38 @@ def report(views: list[consul_views.View]) -> dict[str, Any]:
     }
 
 
-def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
-    """Do what the arguments say and return the module's result. Raises DockerError with one sentence."""
+def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Do what the arguments say and return the module's result; `say` is told for whom it waits.
+
+    Raises DockerError with one sentence.
+    """
     facts: dict[str, Any] = {}
-    if params["members"] is None:
-        facts["consul_lab_members"] = members_of(params["name"])
-        params = {**params, "members": facts["consul_lab_members"]}
-    result = cluster_of(params, check_mode=check_mode)
+    joins = params["join"] and not check_mode
+    with held(params, say) if joins else contextlib.nullcontext(None) as hold:
+        given = params["members"]
+        if given is None or (joins and given):
+            # Servers that were made again since have other ports; there may be more of them, or fewer.
+            params = {**params, "members": members_of(params["name"]) or given or []}
+        if given is None or params["members"] != given:
+            facts["consul_lab_members"] = params["members"]
+        result = cluster_of(params, check_mode=check_mode)
+        if hold is not None:
+            hold.keep()
     return {**result, "ansible_facts": {**facts, "consul_lab_cluster": result["cluster"]}}
+
+
+@contextlib.contextmanager
+def held(params: dict[str, Any], say: Callable[[str], None] | None) -> Iterator[lab_hold.Hold]:
+    """Hold the lab while its servers are joined. Raises DockerError."""
+    lab = params["name"]
+    command = f"labctl join {lab}" if os.environ.get(lab_asker.ASKER) else f"consul_cluster name={lab}"
+    who = lock_holder.holder(command, params["timeout"] + MORE_SECONDS, mark=params["lock_mark"])
+    patience = lock_holder.Patience(lab_hold.LOCK_SECONDS, say)
+    # What is left of it when it is killed, whoever comes next to the lab removes.
+    with lab_hold.held(Engine(), lab, who, patience, labels={}, must_write=False) as hold:
+        if lab_asker.is_gone():
+            raise DockerError(f"The lab {lab} was not joined, because the labctl that wanted it was ended.")
+        yield hold
 
 
 def cluster_of(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:

@@ -120,6 +120,12 @@ options:
     description: Each server's memory limit in Docker's units, as O(compose) has it, to be counted by O(limits_file).
     type: str
     default: ""
+  lock_mark:
+    description:
+      - The mark of the lock on the lab that whoever runs this holds already, as labctl does for a whole command. The
+        action plugin beside this module fills it in.
+    type: str
+    default: ""
   limits_file:
     description:
       - File on the Docker host that says how many labs and servers, and how much memory, an owner may have. Where there
@@ -248,6 +254,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "force": {"type": "bool", "default": False},
         "at_once": {"type": "int", "default": 10},
         "memory": {"type": "str", "default": ""},
+        "lock_mark": {"type": "str", "default": ""},
         "limits_file": {"type": "path", "default": "/etc/raft-labctl/limits.ini"},
     }
 
@@ -290,6 +297,7 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
     if dry:
         preview(project, params, found, subnets[0])
         return
+    project.keep()
     # A fault that lasts keeps its helper, which is how anybody knows of it and what takes its rules away at last.
     if left := [one for one in found.helpers if one not in found.lasting]:
         project.remove("container", left)
@@ -426,15 +434,17 @@ def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], Non
     folder, lab, state = Path(params["directory"]), params["name"], params["state"]
     removed: list[str] = []
     # Check mode must not even make the folder that the lock is in.
-    work = Work(lab, params["owner"], state, params["labels"], say)
-    lock = contextlib.nullcontext(()) if check_mode else locked(Engine(), folder, work)
+    work = Work(lab, params["owner"], state, params["labels"], say, params["lock_mark"])
+    lock = contextlib.nullcontext(None) if check_mode else locked(Engine(), folder, work)
     waits = state == "present" and not check_mode
     # The turn comes first: who waited for it with the lab's lock in hand would keep others from a lab at rest.
-    with turn(params["at_once"], say) if waits else contextlib.nullcontext(), lock as handles:
+    with turn(params["at_once"], say) if waits else contextlib.nullcontext(), lock as held:
         if waits and lab_asker.is_gone():
             # Whoever had the lock meanwhile may have removed the lab, and said that nothing is left.
             raise DockerError(f"The lab {lab} was not started, because the labctl that wanted it was ended.")
-        project = LabProject(Docker(handles), lab, params["owner"], folder)
+        project = LabProject(Docker(held.handles if held else ()), lab, params["owner"], folder)
+        if held:
+            project.keep = held.hold.keep
         found = find(project.engine, lab)
         if not params["force"]:
             refuse_foreign(lab, params["owner"], found, removing=state == "absent")
@@ -448,6 +458,8 @@ def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], Non
         else:
             change(project, params, found, dry=check_mode)
         after = found if check_mode else look_again(project, params, found)
+        # Whoever had the lab meanwhile, without a word of ours, may have changed what is told here.
+        project.keep()
     outcome = project.outcome
     changed = bool(outcome.actions) or fingerprint(found) != fingerprint(after)
     result = {

@@ -110,6 +110,64 @@ def test_the_next_down_takes_away_the_lock_that_a_killed_command_left(ada: Perso
     assert left_of(name) == []
 
 
+def test_two_up_of_one_lab_at_once_do_one_after_the_other_what_each_announces(
+    ada: Person, people: Callable[[str], Person], name: str, tmp_path: Path
+) -> None:
+    ready = ("--pace", "real", "--consul-version", VERSION)
+    up(ada, name)
+    ada.done("exec", "--lab", name, "consul1", "--", "consul", "kv", "put", "greeting", "hello")
+    elsewhere = people(ada.owner)
+    files = {size: tmp_path / f"up-{size}" for size in (5, 1)}
+    first = ada.start("up", name, "--servers", "5", *ready, into=files[5])
+    second = elsewhere.start("up", name, "--servers", "1", *ready, into=files[1])
+    assert (over(first), over(second)) == (0, 0)
+    said = {size: path.read_text(encoding="utf-8") for size, path in files.items()}
+    # Whoever had the lab second found the size that the other one had given it, and waited for it to be ready.
+    if "changes: consul4, consul5 join, so 5 servers vote" in said[5]:
+        last = 1
+        assert "consul2, consul3, consul4, consul5 leave the cluster" in said[1]
+    else:
+        last = 5
+        assert "changes: consul2, consul3 leave the cluster" in said[1]
+        assert "consul2, consul3, consul4, consul5 join, so 5 servers vote" in said[5]
+    assert "Waiting for" in said[last]
+    status = status_of(ada, name)
+    assert (status["ready"], len(status["servers"])) == (True, last)
+    assert ada.done("exec", "--lab", name, "consul1", "--", "consul", "kv", "get", "greeting").out.strip() == "hello"
+    ada.done("down", name)
+    assert left_of(name) == []
+
+
+def test_down_waits_until_up_is_ready_and_then_removes_all_that_it_made(
+    ada: Person, bob: Person, name: str, tmp_path: Path
+) -> None:
+    first = ada.start("up", name, "--pace", "real", "--consul-version", VERSION, "--json", into=tmp_path / "up")
+    wait_until(lambda: locks(name), HELD_SECONDS, "the lock")
+    down = bob.done("down", name, "--force")
+    assert over(first) == 0
+    document = json.loads((tmp_path / "up").read_text(encoding="utf-8"))
+    assert (document["voters"], document["leader"] is None) == (3, False)
+    assert "3 containers" in down.out
+    assert left_of(name) == []
+
+
+def test_a_lock_that_is_pruned_away_is_back_within_seconds_and_nobody_comes_between(
+    ada: Person, people: Callable[[str], Person], name: str, tmp_path: Path
+) -> None:
+    first = ada.start("up", name, "--pace", "teach", "--no-watch", "--consul-version", VERSION, into=tmp_path / "up")
+    wait_until(lambda: len(docker("ps", "-q", "--filter", f"label=raft-labctl.lab={name}").split()) == 3, HELD_SECONDS,
+               "the servers")  # fmt: skip
+    docker("volume", "rm", "--force", *locks(name), check=False)
+    wait_until(lambda: locks(name), FREE_SECONDS, "the lock to be back")
+    second = people(ada.owner).start("stop", name, into=tmp_path / "stop")
+    assert (over(first), over(second)) == (0, 0)
+    assert "leads in term" in (tmp_path / "up").read_text(encoding="utf-8")
+    assert "Waiting for" in (tmp_path / "stop").read_text(encoding="utf-8")
+    assert status_of(ada, name)["ready"] is False
+    ada.done("down", name)
+    assert left_of(name) == []
+
+
 def test_a_volume_of_a_stranger_with_the_locks_label_is_named_and_stays(
     ada: Person, names: Callable[[], str], tmp_path: Path
 ) -> None:

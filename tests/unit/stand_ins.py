@@ -125,6 +125,10 @@ class FakeDocker:
         """Let a container be gone, as after `docker rm -f` by hand."""
         del self._objects["container"][self.container(name)["Id"]]
 
+    def lose_volume(self, name: str) -> None:
+        """Let a volume be gone, as after `docker volume prune`."""
+        del self._objects["volume"][name]
+
     def lose_network(self, name: str) -> None:
         """Let a network be gone."""
         del self._objects["network"][name]

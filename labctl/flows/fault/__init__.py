@@ -6,7 +6,7 @@ from labctl.flows.fault.healing import active, heal, ls
 from labctl.flows.fault.leadership import transfer
 from labctl.flows.fault.network import LEASE_SECONDS, delay, isolate, loss, one_way, partition, rate
 from labctl.flows.fault.processes import Struck, process, strike
-from labctl.flows.fault.scene import Asked
+from labctl.flows.fault.scene import Asked, in_turn
 
 __all__ = [
     "LEASE_SECONDS",
@@ -15,6 +15,7 @@ __all__ = [
     "active",
     "delay",
     "heal",
+    "in_turn",
     "isolate",
     "loss",
     "ls",

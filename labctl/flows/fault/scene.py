@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import client as engine
 from labctl.engine import faults, labs, status
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import targets
+from labctl.flows.held import held
 from labctl.flows.plan import refuse_foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from labctl.engine.labs import Lab
     from labctl.flows.fault.forecast import Forecast
+    from labctl.show.steps import Steps
 
 SHORTEST_SECONDS = 1.0
 LONGEST_SECONDS = 86_400.0
+# To break something takes no longer.
+HELD_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,22 @@ def cluster_of(now: status.Status) -> targets.Cluster:
         tuple(lab.missing),
         frozenset(server.name for server in lab.servers if voters and server.address not in voters),
     )
+
+
+@contextlib.contextmanager
+def in_turn(asked: Asked, verb: str, steps: Steps) -> Iterator[Asked]:
+    """Hold the lab while something of it is broken: nobody changes it between the look and what follows from that.
+
+    Only for what breaks. Whoever has the lab may wait for just the server that is to come back, so nothing that mends
+    waits for them. Yields what is asked, for the lab that is held. Raises LabctlError.
+    """
+    if asked.dry_run:
+        yield asked
+        return
+    lab = own_lab(asked)
+    command = f"labctl fault {verb} --lab {lab.name}"
+    with held(lab.place, lab.name, asked.owner, command, steps, seconds=HELD_SECONDS, must_write=False):
+        yield replace(asked, lab=lab.name)
 
 
 def own_lab(asked: Asked) -> Lab:

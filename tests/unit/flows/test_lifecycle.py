@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from labctl.flows import lifecycle
 from labctl.flows.lifecycle import Who, change, down, down_all
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
+
+if TYPE_CHECKING:
+    from tests.unit.stand_ins import FakeDocker
 
 ADA = Who("ada")
 NETWORK = {"Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}}
@@ -58,7 +61,9 @@ def told() -> Told:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+def engine(monkeypatch: pytest.MonkeyPatch, docker: FakeDocker) -> FakeEngine:
+    """What labctl sees; locks are in a stand-in of their own."""
+    assert docker
     fake = FakeEngine(stand_in.lab("ada"))
     monkeypatch.setattr("labctl.engine.client.connect", lambda *_: fake)
     return fake

@@ -41,7 +41,7 @@ def leave(docker: FakeDocker, **changed: Any) -> str:
 
 
 def test_the_lock_is_held_and_handed_on(tmp_path: Path, engine: Any, docker: FakeDocker) -> None:
-    with locked(engine, tmp_path / "ada", PRESENT) as (handle,):
+    with locked(engine, tmp_path / "ada", PRESENT) as ((handle,), _):
         other = os.open(tmp_path / "ada" / "lock", os.O_RDWR)
         with pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,6 +85,44 @@ def test_whom_it_waits_for_is_said_after_a_second(tmp_path: Path, engine: Any, m
     assert f"'s `labctl up ada` (process {os.getpid()} on " in said[0]
 
 
+def test_who_works_under_the_lock_of_a_whole_command_waits_for_it_no_more_than_for_itself(
+    tmp_path: Path, engine: Any, docker: FakeDocker
+) -> None:
+    whole = lock_holder.holder("labctl up ada", 900)
+    labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": whole.note}
+    docker.put("volume", "whole", {"Name": "whole", "Labels": labels, "CreatedAt": ""})
+    with locked(engine, tmp_path, PRESENT._replace(within=whole.mark)):
+        one, other = docker.objects("volume").values()
+        notes = [lock_holder.holder_of(volume["Labels"]["raft-labctl.holder"]) for volume in (one, other)]
+        # Nor does whoever has that lock wait for them, where it was removed and is taken again.
+        assert [note.mark for note in notes if note] == [whole.mark] * 2
+    assert list(docker.objects("volume")) == ["whole"]
+
+
+@pytest.mark.usefixtures("_no_patience")
+def test_a_lock_that_was_removed_is_taken_again_or_ends_the_work(
+    tmp_path: Path, engine: Any, docker: FakeDocker
+) -> None:
+    with locked(engine, tmp_path / "one", PRESENT) as first:
+        engine.remove("volume", docker.objects("volume"), doing="pruning")
+        first.hold.keep()
+        (again,) = docker.objects("volume").values()
+        assert again["Labels"]["raft-labctl.lock"] == "ada"
+        with pytest.raises(DockerError, match="Cannot work on the lab ada"), locked(engine, tmp_path / "two", ABSENT):
+            pass
+        engine.remove("volume", docker.objects("volume"), doing="pruning")
+        with locked(engine, tmp_path / "two", ABSENT) as second:
+            with pytest.raises(DockerError) as raised:
+                first.hold.keep()
+            second.hold.keep()
+        assert raised.value.failure == "refused"
+        assert raised.value.sentence.startswith(
+            "Cannot go on with the lab ada: its lock was removed, as `docker volume prune` does, and "
+        )
+        assert "`consul_lab name=ada state=absent`" in raised.value.sentence
+    assert docker.objects("volume") == {}
+
+
 def test_the_lock_of_a_command_that_was_killed_is_cleared_away(tmp_path: Path, engine: Any, docker: FakeDocker) -> None:
     leave(docker)
     with locked(engine, tmp_path, PRESENT):
@@ -123,7 +161,7 @@ def test_a_full_disk_hinders_only_what_must_write(tmp_path: Path, engine: Any, d
 def test_a_folder_that_cannot_be_made_hinders_only_what_must_write(tmp_path: Path, engine: Any) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     folder = tmp_path / "file" / "ada"
-    with locked(engine, folder, ABSENT) as handles:
+    with locked(engine, folder, ABSENT) as (handles, _):
         assert handles == ()
     with pytest.raises(DockerError, match="XDG_STATE_HOME"), locked(engine, folder, PRESENT):
         pass

@@ -58,9 +58,40 @@ def test_servers_are_joined_from_the_first_with_the_addresses_of_the_others(
     docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
 ) -> None:
     result = run(module_run, clusters(3, joined=joined_by_hand(docker)))
-    assert docker.calls == [["exec", "labctl-ada-consul1", "consul", "join", "10.213.0.3", "10.213.0.4"]]
+    assert docker.called("exec") == [["exec", "labctl-ada-consul1", "consul", "join", "10.213.0.3", "10.213.0.4"]]
+    assert docker.objects("volume") == {}
     assert (result["changed"], result["joined"]) == (True, True)
     assert result["command"] == "consul join 10.213.0.3 10.213.0.4"
+
+
+def test_a_lab_that_somebody_has_changed_since_is_joined_as_it_is_now(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = clusters(5, joined=joined_by_hand(docker))
+    now = [{"state": "running", "profile": "gossip", **one} for one in cluster.members()]
+    locks: list[dict[str, Any]] = []
+
+    def look(_: str) -> list[dict[str, Any]]:
+        locks.extend(docker.objects("volume").values())
+        return now
+
+    monkeypatch.setattr(consul_cluster, "members_of", look)
+    result = run(module_run, cluster, members=now[:3])
+    assert len(locks) == 1
+    assert [one["Labels"]["raft-labctl.lock"] for one in locks] == ["ada"]
+    (join,) = docker.called("exec")
+    assert join[4:] == [one["address"] for one in now[1:]]
+    assert result["cluster"]["voters"] == 5
+    assert result["ansible_facts"]["consul_lab_members"] == now
+
+
+def test_nobody_is_joined_for_a_labctl_that_is_gone(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABCTL_ASKER", f"{2**22 + 1} 1")
+    said = run(module_run, clusters(3))["msg"]
+    assert said == "The lab ada was not joined, because the labctl that wanted it was ended."
+    assert (docker.called("exec"), docker.objects("volume")) == ([], {})
 
 
 def test_a_ready_cluster_is_reported_as_its_servers_see_it(
@@ -72,7 +103,7 @@ def test_a_ready_cluster_is_reported_as_its_servers_see_it(
     assert (cluster["leader"], cluster["term"], cluster["voters"]) == ("consul2", 5, 3)
     assert [one["role"] for one in cluster["servers"]] == ["follower", "leader", "follower"]
     assert set(cluster["seconds"]) == {"join", "election"}
-    assert docker.calls == []
+    assert docker.called("exec") == []
 
 
 @pytest.mark.usefixtures("docker")
@@ -135,7 +166,7 @@ def test_a_stopped_server_is_told_at_once(
     result = run(module_run, cluster, members=members, timeout=3600)
     assert result["failure"] == "not_ready"
     assert "because consul2 is not running" in result["msg"]
-    assert docker.calls == []
+    assert docker.called("exec") == []
 
 
 def test_a_server_that_does_not_answer_in_time_is_named(
@@ -174,10 +205,13 @@ def test_a_server_that_is_down_for_a_moment_is_waited_for_and_an_engine_that_doe
     looked, inspected = [], docker_api.Engine.inspected
 
     def look(self: docker_api.Engine, containers: list[str], *, doing: str) -> list[dict[str, Any]]:
-        looked.append(doing)
-        if len(looked) == 1:
+        waits = doing == "looking whether the servers run"
+        looked.extend([doing] if waits else [])
+        if waits and len(looked) == 1:
             raise docker_api.DockerError("The engine restarts.")
         found: list[dict[str, Any]] = inspected(self, containers, doing=doing)
+        if not waits:
+            return found
         state["Running"], cluster.servers[1].broken = True, False
         return found
 
