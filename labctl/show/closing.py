@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from labctl.show.style import harmless, paint
+from labctl.show.style import harmless, paint, terminal_columns, wrapped
+
+# What a description may take of a line.
+_ROOM = 44
 
 
 def what_now(result: dict[str, Any]) -> str:
@@ -25,7 +28,7 @@ def what_now(result: dict[str, Any]) -> str:
     ]
     if len(result["servers"]) > 1:
         lines += [
-            (f"labctl stop {lab} --server {leader}", "stop the leader, and watch the others elect a new one"),
+            (f"labctl stop {lab} --server {leader}", "stop the leader; the others elect a new one"),
             (f"labctl start {lab}", "bring it back"),
         ]
     lines.append((f"labctl down {lab}", "remove the lab"))
@@ -38,5 +41,17 @@ def _ready(result: dict[str, Any]) -> str:
 
 
 def _commands(lines: list[tuple[str, str]]) -> str:
-    width = max(len(harmless(command)) for command, _ in lines)
-    return "\n".join(f"  {harmless(command):<{width}}  {paint(text, 'dim')}" for command, text in lines)
+    """Commands and what they do, in two columns; what would be wider than the terminal goes on in the next line."""
+    shown = [(harmless(command), text) for command, text in lines]
+    longest = max(len(command) for command, _ in shown)
+    columns = terminal_columns()
+    if columns is not None and 4 + longest + max(len(text) for _, text in shown) > columns:
+        longest = max((len(command) for command, _ in shown if len(command) <= columns - _ROOM - 4), default=4)
+    return "\n".join(_command(command, text, longest, columns) for command, text in shown)
+
+
+def _command(command: str, text: str, longest: int, columns: int | None) -> str:
+    first, *more = [text] if columns is None else wrapped(text, max(columns - longest - 4, 20)).split("\n")
+    indent = " " * (longest + 4)
+    begin = f"  {command:<{longest}}  " if len(command) <= longest else f"  {command}\n{indent}"
+    return "\n".join([begin + paint(first, "dim"), *(indent + paint(one, "dim") for one in more)])

@@ -10,7 +10,7 @@ import unicodedata
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 # One colour for each server, told apart on dark and on light ground (ANSI 256).
 _SERVER_COLOURS = (39, 208, 41, 171, 220, 45, 203)
@@ -27,6 +27,7 @@ _SIGNS = {
     "band": ("━", "="),
     "middle": ("┃", "|"),
 }
+_CUT = "..."
 _NAMED = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -96,15 +97,41 @@ def width(text: str) -> int:
 
 
 def wrapped(text: str, columns: int, indent: str = "") -> str:
-    """Break a line at blanks so that it fits; our colours take no columns. What goes on begins with `indent`."""
+    """Break a line at blanks so that it fits; our colours take no columns. What goes on begins with `indent`.
+
+    A word that is wider than a line is broken anywhere, if it has no colour.
+    """
     lines = [""]
-    for word in text.split(" "):
+    for word in _pieces(text, max(columns - width(indent), 1)):
         room = columns - width(lines[-1]) - 1
         if lines[-1].strip() and width(word) > room:
             lines.append(indent + word)
         else:
             lines[-1] += word if lines == [""] else f" {word}"
     return "\n".join(lines)
+
+
+def _pieces(text: str, columns: int) -> Iterator[str]:
+    for word in text.split(" "):
+        rest = word
+        while width(rest) > columns and not _SGR.search(rest):
+            size = next((at for at in range(len(rest)) if width(rest[: at + 1]) > columns), len(rest)) or 1
+            yield rest[:size]
+            rest = rest[size:]
+        yield rest
+
+
+def cut(text: str, columns: int) -> str:
+    """A text without colours, cut so that it takes no more columns than that."""
+    if width(text) <= columns:
+        return text
+    kept, room = "", max(columns, len(_CUT)) - len(_CUT)
+    for char in text:
+        room -= width(char)
+        if room < 0:
+            break
+        kept += char
+    return kept + _CUT
 
 
 def terminal_columns() -> int | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from labctl.show import closing
 from labctl.show.closing import what_now
 
 RESULT: dict[str, Any] = {
@@ -32,3 +35,19 @@ def test_a_lab_that_waits_is_told_with_the_join() -> None:
     assert "wait for each other" in text
     assert "labctl join ada" in text
     assert "labctl stop" not in text
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+def test_no_line_of_what_now_is_wider_than_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing, "terminal_columns", lambda: columns)
+    lines = what_now({**RESULT, "lab": "raft-101"}).splitlines()
+    longest = len("  labctl exec --lab raft-101 consul2 -- consul operator raft list-peers")
+    assert max(map(len, lines)) <= max(columns, longest)
+    assert lines[-1].endswith("remove the lab")
+
+
+def test_a_command_that_is_long_has_its_words_in_the_next_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing, "terminal_columns", lambda: 80)
+    lines = what_now(RESULT).splitlines()
+    at = lines.index("  labctl exec --lab ada consul2 -- consul operator raft list-peers")
+    assert lines[at + 1].strip() == "ask Consul itself"
