@@ -64,29 +64,47 @@ def members_command(lab: str | None, *, as_json: bool) -> None:
 @click.command("logs", short_help="Show the servers' logs.")
 @lab_argument
 @click.option("-f", "--follow", is_flag=True, help="Go on with what the servers write from now on.")
-@click.option("--raft", is_flag=True, help="Only what is about Raft, with what it means.")
+@click.option("--raft", is_flag=True, help="Only what is about Raft, in words; what repeats is folded.")
+@click.option("--lines", is_flag=True, help="With --raft, also each line that it was read from, and none folded.")
 @server_option("Only this server.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Only each server's last N lines.")
 @click.option("--no-prefix", is_flag=True, help="Leave out the server's name in front of each line.")
 @json_option
 def logs_command(
-    lab: str | None, server: str, tail: int | None, *, follow: bool, raft: bool, no_prefix: bool, as_json: bool
+    lab: str | None,
+    server: str,
+    tail: int | None,
+    *,
+    follow: bool,
+    raft: bool,
+    lines: bool,
+    no_prefix: bool,
+    as_json: bool,
 ) -> None:
     """Show what the servers of LAB wrote, merged by time, one colour for each server.
 
-    With --raft, what a line means stands under it; --no-prefix leaves that out too, so that only lines are left. With
-    --json, one document for each line: time, server and line, with --raft also its event, term and words.
+    With --raft, what they mean is told, with what was broken on purpose: a line again and again is told once, and then
+    how often; an election that is over is told in a sentence. --lines shows the lines too, --no-prefix nothing but the
+    lines. With --json, one document for each line: time, server and line, with --raft also its event, term and words.
     """
     from labctl.engine import client, labs, logs
-    from labctl.story.log_printer import LogLines, RaftLines
+    from labctl.story.log_printer import LogLines, raft_lines
 
+    if lines and not raft:
+        raise click.UsageError("--lines belongs to --raft: without it, lines are all that is shown.")
     connection = client.connect()
     found = labs.choose_lab(connection, lab, viewer())
     servers = [found.server(server)] if server else list(found.servers)
-    printer = (RaftLines if raft else LogLines)(servers, as_json=as_json, prefix=not no_prefix)
-    lines = logs.follow(connection, servers, tail) if follow else logs.read(connection, servers, tail)
-    for line in lines:
-        printer.write(line)
+    if raft:
+        printer = raft_lines(found, servers, as_json=as_json, prefix=not no_prefix, lines=lines)
+    else:
+        printer = LogLines(servers, as_json=as_json, prefix=not no_prefix)
+    for line in logs.follow(connection, servers, tail) if follow else logs.read(connection, servers, tail):
+        if line is None:
+            printer.wait()
+        else:
+            printer.write(line)
+    printer.finish()
 
 
 @click.command(

@@ -79,6 +79,7 @@ def story_command(
     """
     from labctl.story import json_view
     from labctl.story import source as flow
+    from labctl.story.live_text import LiveStoryText
     from labctl.story.text_view import StoryText
 
     if follow and election:
@@ -109,7 +110,8 @@ def story_command(
         elif form != "text":
             out.write(_drawn(form, records, source.timers))
         else:
-            StoryText(out, source.servers, lines=lines, timers=source.timers).write(records, at_once=follow)
+            kind = LiveStoryText if follow else StoryText
+            kind(out, source.servers, lines=lines, timers=source.timers).write(records)
     for note in source.notes if not (as_json or form == "json") or follow else ():
         say(f"Note: {note}", err=True)
 

@@ -68,7 +68,7 @@ class _Judgement:
         if self.leader is None:
             return self._said(False, self._leaderless())
         if why := self._doubt(self.leader):
-            return self._said(None, why, "the leader may lead no longer without knowing")
+            return self._said(None, why, f"{self.leader.name} may lead no longer, and not know it yet")
         following = self._following(self.leader)
         without = [name for name in self._names_of_voters() if name not in following]
         return self._said(True, self._spare(len(following)) if without else "", without=without)

@@ -173,13 +173,16 @@ def _close(opened: dict[str, IO[bytes]]) -> None:
         file.close()
 
 
-def follow(client: Client, servers: Sequence[Server], tail: int | None = None) -> Iterator[LogLine]:
-    """All lines there are in order of time, and then those that come, until the lab is gone. Raises LabctlError."""
+def follow(client: Client, servers: Sequence[Server], tail: int | None = None) -> Iterator[LogLine | None]:
+    """All lines there are in order of time, and then those that come, until the lab is gone. Raises LabctlError.
+
+    Where none comes for a moment, there is a None: time passes for who follows, too.
+    """
     seen: dict[str, str] = {}
     for line in read(client, servers, tail):
         seen[line.server] = line.taken
         yield line
-    yield from Follower(client, list(servers), tail=tail, seen=seen)
+    yield from Follower(client, list(servers), tail=tail, seen=seen).with_pauses()
 
 
 class Follower:
@@ -272,13 +275,17 @@ class Follower:
         return sorted(taken, key=lambda one: one.taken)
 
     def __iter__(self) -> Iterator[LogLine]:
+        return (line for line in self.with_pauses() if line is not None)
+
+    def with_pauses(self) -> Iterator[LogLine | None]:
+        """The lines, and None where none came for a moment."""
         while not self._stopped.is_set():
             ended = not any(thread.is_alive() for thread in self._threads)
             lines = self.take(POLL_SECONDS)
             if lines:
                 time.sleep(ORDER_SECONDS)
                 lines = sorted(lines + self.take(0), key=lambda one: one.taken)
-            yield from lines
+            yield from lines or (None,)
             if ended and not lines:
                 self._client.place.refuse_lost()
                 return

@@ -54,6 +54,14 @@ class Status:
         """Whether the servers were ever one cluster: then at least one knows voters."""
         return any(view.voters for view in self.views)
 
+    @property
+    def identities(self) -> list[tuple[str, str]]:
+        """Each server's name with an ID that a voter at its address has, or that it says it has."""
+        at = {server.address: server.name for server in self.lab.servers}
+        own = [(view.name, view.node_id) for view in self.views if view.node_id]
+        told = [(at[address], one) for view in self.views for address, one in view.voter_ids.items() if address in at]
+        return list(dict.fromkeys([*own, *told]))
+
     def pairs(self) -> list[tuple[Server, consul_views.View]]:
         """Each server with its view."""
         return list(zip(self.lab.servers, self.views, strict=True))

@@ -42,6 +42,10 @@ class Names:
         self._is(address, server)
         self._is(f"{address}:{RAFT_PORT}", server)
 
+    def identify(self, server: str, identity: str) -> None:
+        """Take in a server's own ID, where somebody else than the lines says it."""
+        self._is(identity, server)
+
     def learn(self, event: Event) -> None:
         """Take in what an event says about its own server, and about which address has which ID."""
         server, peer, values = event.server, event.peer, event.values

@@ -4,19 +4,42 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from labctl.raft import log_notes
 from labctl.raft.event_sentences import phrase
-from labctl.raft.reader import is_raft, read_line
+from labctl.raft.reader import is_raft, is_unparsed, read_line
+from labctl.raft.records import Election
 from labctl.raft.story import Story
-from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
+from labctl.raft.timers import timers_of
+from labctl.show.below import Below
+from labctl.show.style import (
+    coloured,
+    cut,
+    harmless,
+    paint,
+    paint_server,
+    sign,
+    terminal_columns,
+    width,
+    wrapped,
+)
+from labctl.story.log_clock import LogClock
+from labctl.story.repeats import Repeats, Told, once
+from labctl.story.source import names_of, pause
+from labctl.story.text_view import sentences
 
 if TYPE_CHECKING:
-    from labctl.engine.labs import Server
+    from collections.abc import Iterable
+
+    from labctl.engine.labs import Lab, Server
     from labctl.engine.logs import LogLine
     from labctl.raft.event import Event
+    from labctl.raft.server_names import Names
+    from labctl.raft.timers import Timers
 
 _ALARMING = re.compile(r"\[(WARN|ERR|ERROR)\]")
 
@@ -34,6 +57,12 @@ class LogLines:
         self._longest = max((width(harmless(server.name)) for server in servers), default=0)
         self._as_json, self._prefix = as_json, prefix
         self._colour = coloured()
+
+    def wait(self) -> None:
+        """No line comes for a moment."""
+
+    def finish(self) -> None:
+        """The logs have ended."""
 
     def write(self, line: LogLine) -> None:
         """Print a line."""
@@ -57,34 +86,139 @@ class LogLines:
 
 
 class RaftLines(LogLines):
-    """Prints only the lines about Raft, and under each what it means; without the prefix, the lines alone."""
+    """Prints what Raft does, in words: each line's meaning, what repeats folded, each election as soon as it is over.
 
-    def __init__(self, servers: list[Server], *, as_json: bool, prefix: bool) -> None:
+    Args:
+        servers: whose logs they are.
+        as_json: one document a line, none left out.
+        prefix: put time and server in front; without it, only the lines about Raft as they came.
+        lines: each line as it came under what it means, none left out.
+        names: who is who, as far as it is known beforehand.
+        timers: what the servers' timers are set to, where that is known.
+    """
+
+    def __init__(  # noqa: PLR0913 - how it is to look
+        self,
+        servers: list[Server],
+        *,
+        as_json: bool,
+        prefix: bool,
+        lines: bool = False,
+        names: Names | None = None,
+        timers: Timers | None = None,
+    ) -> None:
         super().__init__(servers, as_json=as_json, prefix=prefix)
-        self._story = Story()
+        self._story = Story(names=names)
+        self._tell = sentences(timers)[Election]
         self._number = 0
+        self._lines = lines
+        self._clock = LogClock()
+        self._below = Below(sys.stdout)
+        self._repeats = Repeats(reports=not self._below.rewrites)
         for server in servers:
             self._story.names.add(server.name, server.address)
 
     def write(self, line: LogLine) -> None:
-        """Print a line about Raft."""
+        """Print a line about Raft, or what it means."""
         self._number += 1
         read = read_line(line.text, server=line.server, line_no=self._number)
         if read is None:
             return
         event = self._story.tell(read._replace(time=line.when or read.time))
-        # Nobody asks for what is settled, and a log may have no end.
-        self._story.take()
-        if not is_raft(event):
+        self._clock.set(event.time)
+        is_shown = is_raft(event) or event.module == log_notes.MODULE
+        is_told = is_shown and (self._lines or phrase(event) is not None or is_unparsed(event))
+        elections = [one for one in self._story.take() if isinstance(one, Election)]
+        if self._as_json or not self._prefix:
+            if is_shown:
+                self._write_alone(line, event)
             return
+        told = [text for one in self._folded(event, told=is_told) for text in self._told(one)]
+        self._show(told + [text for one in elections for text in self._of_election(one)])
+
+    def wait(self) -> None:
+        """Print the elections that are over by now: no line may come for long."""
+        now = self._clock.now()
+        if now is not None and not self._as_json and self._prefix:
+            self._story.tell(pause(now))
+            elections = [one for one in self._story.take() if isinstance(one, Election)]
+            if elections:
+                self._show([text for one in elections for text in self._of_election(one)])
+
+    def finish(self) -> None:
+        """The logs have ended: print what went on, and the elections that are over by that."""
+        self._story.finish()
+        elections = [one for one in self._story.take() if isinstance(one, Election)]
+        if self._as_json or not self._prefix:
+            return
+        told = [text for one in self._repeats.finish() for text in self._told(one)]
+        self._show(told + [text for one in elections for text in self._of_election(one)])
+
+    def _write_alone(self, line: LogLine, event: Event) -> None:
         if self._as_json:
             click.echo(json.dumps({**line_row(line), **meaning_row(event)}))
-            return
-        click.echo(self._text(line), color=self._colour)
-        words = phrase(event)
-        if words and self._prefix:
-            said = paint(f"{sign('means')} {words}", "dim", colour=self._colour)
-            click.echo(f"{self._front(line.server)}   {said}", color=self._colour)
+        else:
+            click.echo(self._text(line), color=self._colour)
+
+    def _folded(self, event: Event, *, told: bool) -> Iterable[Told]:
+        """What is to be told by an event; also one that is not told itself may end what was said again and again."""
+        if self._lines:
+            return [once(event)] if told else []
+        return self._repeats.take(event) if told else self._repeats.over(event)
+
+    def _show(self, told: list[str]) -> None:
+        self._below.write(told, [self._cut(one) for one in self._repeats.going_on()])
+
+    def _told(self, told: Told) -> list[str]:
+        """One event, in as many lines as it needs; of a line whose words nobody knows, what of it fits."""
+        event, words = told.event, told.sentence
+        front, indent = self._time_and_server(event)
+        lines = self._wrapped(front, indent, words) if words is not None else []
+        if self._lines or words is None:
+            lines.append(f"{front} {paint(self._line(event, indent), 'dim', colour=self._colour)}")
+        return lines
+
+    def _line(self, event: Event, indent: int) -> str:
+        raw = harmless(event.line.strip())
+        if self._lines:
+            return raw
+        # The time stands in front already.
+        bare = raw[max(raw.find("["), 0) :]
+        return cut(bare, self._columns - indent) if self._columns else bare
+
+    def _wrapped(self, front: str, indent: int, words: str) -> list[str]:
+        if not self._columns:
+            return [f"{front} {harmless(words)}"]
+        first, *more = wrapped(harmless(words), max(self._columns - indent, 20), indent="  ").split("\n")
+        return [f"{front} {first}", *(" " * indent + one for one in more)]
+
+    def _cut(self, told: Told) -> str:
+        front, indent = self._time_and_server(told.event)
+        return f"{front} {paint(cut(told.sentence or '', self._columns - indent), 'dim', colour=self._colour)}"
+
+    def _of_election(self, election: Election) -> list[str]:
+        """The sentence of an election that is over, which stands out from what the servers say."""
+        text = f"{sign('point')} {harmless(self._tell(election))}"
+        lines = wrapped(text, max(self._columns, 40), indent="  ").split("\n") if self._columns else [text]
+        return [paint(line, "bold", colour=self._colour) for line in lines]
+
+    def _time_and_server(self, event: Event) -> tuple[str, int]:
+        """What stands in front, and how many columns it takes with the blank behind it."""
+        clock = f"{event.time:%H:%M:%S}.{event.time.microsecond // 1000:03}" if event.time else " " * 12
+        name = self._front(event.server)
+        return f"{paint(clock, 'dim', colour=self._colour)} {name}", width(clock) + width(name) + 2
+
+    @property
+    def _columns(self) -> int:
+        """How wide the terminal is now; 0 where there is none."""
+        return terminal_columns() or 0
+
+
+def raft_lines(lab: Lab, servers: list[Server], *, as_json: bool, prefix: bool, lines: bool) -> LogLines:
+    """What prints the lines about Raft of some servers of a lab. They are asked who is who."""
+    timers = timers_of(lab.raft_multiplier)
+    names = names_of(lab, ask=True)
+    return RaftLines(servers, as_json=as_json, prefix=prefix, lines=lines, names=names, timers=timers)
 
 
 def line_row(line: LogLine) -> dict[str, Any]:

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from labctl.engine import client as engine
-from labctl.engine import clock, logs
+from labctl.engine import clock, logs, status
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.portable import lab_names
 from labctl.raft import story
 from labctl.raft.collection import collect
+from labctl.raft.event import OTHER, Event
 from labctl.raft.reader import is_told, read_line
 from labctl.raft.server_names import Names
 from labctl.raft.timers import timers_of
 from labctl.story import log_files
+from labctl.story.log_clock import LogClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from labctl.engine.labs import Lab
     from labctl.engine.logs import LogLine
     from labctl.raft.collection import Record
-    from labctl.raft.event import Event
     from labctl.raft.records import Election
     from labctl.raft.timers import Timers
     from labctl.story.log_files import Recording
@@ -78,7 +79,8 @@ class Source:
 
     def records(self, since: datetime | None = None) -> Iterator[Record]:
         """The story of it, from a time on: what was over by then is left out."""
-        return story.records(self.events, since=since, names=self.names, reached=self.reached)
+        told = story.records(self.events, since=since, names=self.names, reached=self.reached)
+        return (record for record in told if not is_pause(record))
 
 
 def source(  # noqa: PLR0913 - what `labctl story` can be told
@@ -149,7 +151,8 @@ def _of_lab(name: str | None, owner: str, *, follow: bool, everything: bool) -> 
     lab = choose_lab(client, name, owner)
     servers = list(lab.servers)
     if follow:
-        return of_lines(lab, logs.follow(client, servers), everything=everything)
+        found = of_lines(lab, logs.follow(client, servers), everything=everything)
+        return replace(found, names=names_of(lab, ask=True))
     lines = logs.Kept(logs.read(client, servers))
     known = of_lines(lab, lines, everything=everything)
     # The line that says which ID is whose may come after those that name the ID.
@@ -165,19 +168,46 @@ def _now(lab: Lab) -> datetime | None:
     return None
 
 
-def of_lines(lab: Lab, lines: Iterable[LogLine], *, everything: bool = False) -> Source:
+def of_lines(lab: Lab, lines: Iterable[LogLine | None], *, everything: bool = False) -> Source:
     """The lines of a lab, and what is known of it."""
-    names = Names()
-    for server in lab.servers:
-        names.add(server.name, server.address)
+    names = names_of(lab)
     servers = [server.name for server in lab.servers]
     return Source(events_of(lines, everything=everything), servers, timers_of(lab.raft_multiplier), names)
 
 
-def events_of(lines: Iterable[LogLine], *, everything: bool = False) -> Iterator[Event]:
-    """Read lines of a lab that Docker stamped; its clock is finer than a server's and the same for all of them."""
+def names_of(lab: Lab, *, ask: bool = False) -> Names:
+    """Who is who in a lab: its addresses and, with `ask`, the IDs that its servers tell, before a line says them."""
+    names = Names()
+    for server in lab.servers:
+        names.add(server.name, server.address)
+    for name, identity in status.ask(lab).identities if ask else ():
+        names.identify(name, identity)
+    return names
+
+
+def pause(now: datetime) -> Event:
+    """An event that is none: nothing is said, and time has passed. What is over by then is told."""
+    return Event(now, "", OTHER, None, None, None, None, None, None, 0, "")
+
+
+def is_pause(record: Record) -> bool:
+    """Whether a record only says that time passed while a lab said nothing."""
+    return isinstance(record, Event) and record.line_no == 0
+
+
+def events_of(lines: Iterable[LogLine | None], *, everything: bool = False) -> Iterator[Event]:
+    """Read lines of a lab that Docker stamped; its clock is finer than a server's and the same for all of them.
+
+    Where lines pause, there is an event that is none (`is_pause`): what is over by then is told.
+    """
     numbers: dict[str, int] = {}
+    clock_there = LogClock()
     for line in lines:
+        if line is None:
+            if now := clock_there.now():
+                yield pause(now)
+            continue
+        clock_there.set(line.when)
         number = numbers[line.server] = numbers.get(line.server, 0) + 1
         event = read_line(line.text, server=line.server, line_no=number)
         if event is not None and (everything or is_told(event)):

@@ -8,11 +8,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 from labctl.raft import durations, summary_sentences
 from labctl.raft.event import OTHER
-from labctl.raft.event_sentences import phrase
 from labctl.raft.faults import Fault
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election, Leadership
 from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
+from labctl.story.repeats import Repeats, Told, once
 from labctl.story.spool import Spool
 
 if TYPE_CHECKING:
@@ -69,22 +69,23 @@ class StoryText:
         self._first: datetime | None = None
         self._day: date | None = None
 
-    def write(self, records: Iterable[Record], *, at_once: bool = False) -> None:
-        """Write all of a story, with `at_once` each event as soon as it comes."""
+    def write(self, records: Iterable[Record]) -> None:
+        """Write all of a story; what is said again and again is folded, unless lines were asked for."""
         with Spool(sentences(self._timers)) as spool:
-            for event in spool.passing(records):
-                self._event(event)
-                if at_once:
-                    self._out.flush()
+            self._all(spool.passing(records))
             for kind, title in TITLES.items():
                 self._sentences(title, spool.lines(kind))
         if unknown := spool.conclusion.unparsed:
             have = "line of Raft has" if unknown == 1 else "lines of Raft have"
             self._out.write(f"\n{unknown} {have} a wording that labctl does not know.\n")
 
-    def _event(self, event: Event) -> None:
+    def _all(self, events: Iterator[Event]) -> None:
+        for told in Repeats().folded(events) if not self._lines else map(once, events):
+            self._event(told)
+
+    def _event(self, told: Told) -> None:
         """Write an event that has words, or whose line was asked for."""
-        said = phrase(event)
+        event, said = told.event, told.sentence
         if said is None and not (self._lines and event.event != OTHER):
             return
         server = harmless(event.server)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from labctl.engine.labs import Server
 from labctl.engine.logs import LogLine
+from labctl.raft import log_notes
+from labctl.show import style
 from labctl.story import log_printer
 
 SERVERS = [
@@ -25,6 +32,7 @@ def written(
     printer = kind(SERVERS, as_json=as_json, prefix=prefix)
     for line in lines:
         printer.write(LogLine("consul1", "2026-01-02T03:04:05.000000000Z", line))
+    printer.finish()
     return capsys.readouterr().out.splitlines()
 
 
@@ -37,20 +45,130 @@ def test_only_raft_is_the_old_grep_raft(capsys: pytest.CaptureFixture[str]) -> N
     assert written(capsys, OTHER, RAFT, raft=True, prefix=False) == [RAFT]
 
 
-def test_under_a_line_of_raft_stands_what_it_means_with_the_names_of_the_servers(
+LEAD = '2026/01/02 03:04:05 [WARN]  raft: Heartbeat timeout from "10.0.0.3:8300" reached, starting election'
+ACCEPTED = "2026/01/02 03:04:05 [DEBUG] raft-net: 10.0.0.2:8300 accepted connection from: 10.0.0.3:40000"
+STRANGE = "2026/01/02 03:04:05 [DEBUG] raft: does something that no version before it did: " + 80 * "x"
+UNREACHABLE = "2026/01/02 03:04:05 [WARN] raft: Failed to contact 10.0.0.3:8300 in 500ms"
+
+
+def test_raft_is_told_in_words_with_the_names_of_the_servers_and_of_lines_only_those_that_nobody_knows(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lead = '2026/01/02 03:04:05 [WARN]  raft: Heartbeat timeout from "10.0.0.3:8300" reached, starting election'
-    accepted = "2026/01/02 03:04:05 [DEBUG] raft-net: 10.0.0.2:8300 accepted connection from: 10.0.0.3:40000"
-    assert written(capsys, lead, accepted, raft=True) == [
-        f"consul1   │ {lead}",
-        "consul1   │   → has not heard from the leader elsewhere in time",
-        f"consul1   │ {accepted}",
+    assert written(capsys, LEAD, ACCEPTED, STRANGE, OTHER, raft=True) == [
+        "03:04:05.000 consul1   │ has not heard from the leader elsewhere in time",
+        f"03:04:05.000 consul1   │ {STRANGE.partition(' ')[2].partition(' ')[2]}",
     ]
 
 
-def test_a_log_without_end_is_not_remembered(capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_lines_each_line_stands_under_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:
+    printer = log_printer.RaftLines(SERVERS, as_json=False, prefix=True, lines=True)
+    for text in (LEAD, ACCEPTED, UNREACHABLE, UNREACHABLE):
+        printer.write(LogLine("consul1", "2026-01-02T03:04:05.000000000Z", text))
+    printer.finish()
+    front = "03:04:05.000 consul1   │ "
+    assert capsys.readouterr().out.splitlines() == [
+        f"{front}has not heard from the leader elsewhere in time",
+        f"{front}{LEAD}",
+        f"{front}{ACCEPTED}",
+        f"{front}cannot reach elsewhere",
+        f"{front}{UNREACHABLE}",
+        f"{front}cannot reach elsewhere",
+        f"{front}{UNREACHABLE}",
+    ]
+
+
+def test_what_labctl_broke_is_shown_beside_what_raft_made_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    line = log_notes.began(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "ab12cd", "kill consul1", ["consul1"], None)
+    assert written(capsys, line, raft=True) == ["03:04:05.000 consul1   │ is killed on purpose"]
+    assert written(capsys, line, raft=True, prefix=False) == [line]
+    (document,) = written(capsys, line, raft=True, as_json=True)
+    assert json.loads(document)["event"] == "fault_began"
+
+
+def at(second: int, server: str, text: str) -> LogLine:
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC) + timedelta(seconds=second)
+    return LogLine(server, moment.strftime("%Y-%m-%dT%H:%M:%S.%f000Z"), f"{moment:%Y/%m/%d %H:%M:%S} {text}")
+
+
+def test_what_repeats_is_told_once_and_then_how_often(capsys: pytest.CaptureFixture[str]) -> None:
     printer = log_printer.RaftLines(SERVERS, as_json=False, prefix=True)
+    for second in range(0, 143, 2):
+        printer.write(at(second, "consul1", "[WARN] raft: Failed to contact 10.0.0.3:8300 in 500ms"))
+    printer.write(at(144, "consul1", "[INFO] raft: Node at 10.0.0.2:8300 [Follower] entering Follower state"))
+    printer.finish()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "03:04:05.000 consul1   │ cannot reach elsewhere",
+        "03:05:07.000 consul1   │ cannot reach elsewhere (32 times in about 1 min 2 s)",
+        "03:06:27.000 consul1   │ cannot reach elsewhere (72 times in about 2 min 22 s)",
+        "03:06:29.000 consul1   │ is a follower",
+    ]
+
+
+class Terminal(io.StringIO):
+    """A terminal of 60 columns, and what stands on it at last."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def screen(self) -> list[str]:
+        rows = [""]
+        for part in re.split(r"(\n|\x1b\[[0-9]+A|\x1b\[J)", self.getvalue()):
+            if part == "\n":
+                rows.append("")
+            elif part.endswith("A") and part.startswith("\x1b["):
+                rows = [*rows[: -int(part[2:-1]) - 1], ""]
+            elif part != "\x1b[J":
+                rows[-1] += part
+        return rows[:-1]
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    found = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys, "stdout", found)
+    return found
+
+
+def test_on_a_terminal_what_goes_on_is_rewritten_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_a_terminal(monkeypatch)
+    printer = log_printer.RaftLines(SERVERS, as_json=False, prefix=True)
+    unreachable = "[WARN] raft: Failed to contact 10.0.0.3:8300 in 500ms"
+    for second in range(0, 21, 10):
+        printer.write(at(second, "consul1", unreachable))
+    assert terminal.screen() == [
+        "03:04:05.000 consul1   │ cannot reach elsewhere",
+        "03:04:25.000 consul1   │ cannot reach elsewhere (3 times ...",
+    ]
+    printer.write(at(21, "elsewhere", "[INFO] raft: Node at 10.0.0.3:8300 [Follower] entering Follower state"))
+    printer.write(at(22, "consul1", unreachable))
+    assert terminal.screen() == [
+        "03:04:05.000 consul1   │ cannot reach elsewhere",
+        "03:04:26.000 elsewhere │ is a follower",
+        "03:04:27.000 consul1   │ cannot reach elsewhere (4 times ...",
+    ]
+    printer.finish()
+    assert terminal.screen()[2:] == [
+        "03:04:27.000 consul1   │ cannot reach elsewhere (4 times in",
+        "                           about 22 s)",
+    ]
+
+
+def test_no_line_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_a_terminal(monkeypatch)
+    printer = log_printer.RaftLines(SERVERS, as_json=False, prefix=True)
+    for path in sorted(Path("tests/data/raft/samples").glob("**/*.log"))[:12]:
+        for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()[:400]):
+            printer.write(LogLine("consul1", f"2026-01-02T03:04:{number % 60:02}.000000000Z", text))
+    printer.finish()
+    assert max(map(style.width, terminal.screen())) <= 60
+    assert len(terminal.screen()) > 30
+
+
+def test_a_log_without_end_is_not_remembered(capsys: pytest.CaptureFixture[str]) -> None:
+    printer = log_printer.RaftLines(SERVERS, as_json=False, prefix=True, lines=True)
     for number in range(3000):
         text = f"[INFO]  raft: Node at 10.0.0.2:8300 [Candidate] entering Candidate state in term {number}"
         printer.write(LogLine("consul1", "2026-01-02T03:04:05.000000000Z", f"2026/01/02 03:04:05 {text}"))

@@ -1,0 +1,201 @@
+"""What a server says again and again, folded: told at once, and then as often as it was said when that is over.
+
+A leader that cannot reach a server says so every few seconds. What matters between two of these lines would be gone
+from a screen within a minute.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from labctl.raft import durations
+from labctl.raft.event_sentences import phrase
+from labctl.raft.outage_tracker import BACK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from labctl.raft.event import Event
+
+STILL = frozenset(
+    {
+        *("peer_unreachable", "heartbeat_failed", "append_failed", "append_rejected", "vote_rpc_failed"),
+        *("suspect", "marked_failed", "member_failed", "no_known_peers", "election_suppressed"),
+    }
+)
+"""What says that something still is as it was."""
+CAMPAIGN = frozenset(
+    {
+        *("candidate_entered", "votes_needed", "vote_self", "vote_requested", "vote_granted", "election_timeout"),
+        *("prevote_self", "prevote_requested", "prevote_granted", "prevote_lost", "prevote_denied"),
+    }
+)
+"""What a server says that stands for election. Who stands again and again while nobody else does anything has no
+majority, and says the same of ever newer terms."""
+_TOLD_IN_FULL = 2
+"""So many candidacies in a row are told whole."""
+_NEWS_OF_ITSELF = frozenset(
+    {
+        *("candidate_entered", "follower_entered", "leader_entered", "config_initial"),
+        *("quorum_lost_stepdown", "new_leader_stepdown", "leadership_lost"),
+    }
+)
+_NEWS_OF_A_PEER = frozenset({BACK, "member_join", "peer_added", "peer_removed"})
+_ELECTION = frozenset(
+    {
+        *("vote_granted", "prevote_granted", "vote_rejected_by_me", "prevote_rejected_by_me", "vote_duplicate_term"),
+        *("newer_term_seen_on_vote", "newer_term_fallback", "election_won", "leader_entered", "follower_entered"),
+        *("config_initial", "heartbeat_timeout", "new_leader_announced"),
+    }
+)
+QUIET = timedelta(seconds=30)
+"""What was not said for so long is over: between two tries of a leader are at most some 20 s."""
+FIRST_REPORT, LONGEST_REPORT = timedelta(minutes=1), timedelta(minutes=16)
+"""While it goes on, it is told again after this, then after twice as long each time, up to the longer."""
+MOST_RUNS = 64
+
+
+class Told(NamedTuple):
+    """What is to be told now.
+
+    Attributes:
+        event: what a server said; of what it said several times, the last one.
+        words: what that means, or None.
+        times: how often it said so since it began to.
+        more: how many of these were not told before; over all that is told, each event is counted once.
+        since: when it began to.
+    """
+
+    event: Event
+    words: str | None
+    times: int = 1
+    more: int = 1
+    since: datetime | None = None
+
+    @property
+    def sentence(self) -> str | None:
+        """The words, with how often and for how long: `cannot reach consul3 (61 times in 2 min 23 s)`."""
+        if self.words is None or self.times == 1:
+            return self.words
+        took = durations.elapsed(self.since, self.event.time)
+        return f"{self.words} ({self.times} times{f' in {took}' if took else ''})"
+
+
+def once(event: Event) -> Told:
+    """An event by itself."""
+    return Told(event, phrase(event), since=event.time)
+
+
+class _Run:
+    """Something that a server says again and again."""
+
+    def __init__(self, event: Event, words: str) -> None:
+        self.last, self.words = event, words
+        self.is_campaign = event.event in CAMPAIGN
+        self.since = event.time
+        self.count, self.told = 1, 1
+        self.reported, self.wait = event.time, FIRST_REPORT
+
+    def add(self, event: Event, words: str) -> None:
+        # The term that it names is another one each time.
+        self.last, self.words = event, words
+        self.count += 1
+
+    def is_due(self) -> bool:
+        """Whether it goes on for so long that it must be told again."""
+        return _is_after(self.last.time, self.reported, self.wait)
+
+    def report(self) -> Told:
+        told = Told(self.last, self.words, self.count, self.count - self.told, self.since)
+        self.told, self.reported = self.count, self.last.time
+        self.wait = min(2 * self.wait, LONGEST_REPORT)
+        return told
+
+
+class Repeats:
+    """Folds a stream of events; the order of all that is told at once is that of the events.
+
+    Args:
+        reports: whether what goes on is told from time to time; else only when it is over, since something else shows
+            it meanwhile.
+    """
+
+    def __init__(self, *, reports: bool = True) -> None:
+        self._reports = reports
+        self._runs: dict[tuple[str, str], _Run] = {}
+        # How often a server stood while nobody else did anything about an election.
+        self._alone: dict[str, int] = {}
+
+    def going_on(self) -> list[Told]:
+        """What was said more than once and is not over, in the order in which it began."""
+        return [Told(one.last, one.words, one.count, 0, one.since) for one in self._runs.values() if one.count > 1]
+
+    def take(self, event: Event) -> Iterator[Told]:
+        """Take in the next event. Returns what is to be told now: what is over by it, and itself if it is no repeat."""
+        words = phrase(event)
+        yield from self.over(event)
+        in_vain = event.event in CAMPAIGN and self._stands_alone(event.server)
+        if words is None or not (in_vain or event.event in STILL):
+            yield once(event)
+            return
+        key = (event.server, f"{event.event} {event.peer}" if in_vain else words)
+        if run := self._runs.get(key):
+            run.add(event, words)
+            if self._reports and run.is_due():
+                yield run.report()
+            return
+        if len(self._runs) >= MOST_RUNS:
+            yield from self._end(next(iter(self._runs)))
+        self._runs[key] = _Run(event, words)
+        yield once(event)
+
+    def finish(self) -> Iterator[Told]:
+        """The stream has ended, and so has all that went on."""
+        for key in list(self._runs):
+            yield from self._end(key)
+
+    def folded(self, events: Iterable[Event]) -> Iterator[Told]:
+        """All of a stream, folded."""
+        for event in events:
+            yield from self.take(event)
+        yield from self.finish()
+
+    def over(self, event: Event) -> Iterator[Told]:
+        """End what an event ends: by what its server becomes, by what its peer does, or because it is later."""
+        self._count(event)
+        for key, run in list(self._runs.items()):
+            if self._is_over(run, event) or _is_after(event.time, run.last.time, QUIET):
+                yield from self._end(key)
+
+    def _is_over(self, run: _Run, event: Event) -> bool:
+        if run.is_campaign and not self._stands_alone(run.last.server):
+            return True
+        if run.last.server != event.server:
+            return False
+        if event.event in _NEWS_OF_ITSELF:
+            return not (event.event == "candidate_entered" and self._stands_alone(event.server))
+        return event.event in _NEWS_OF_A_PEER and event.peer == run.last.peer
+
+    def _count(self, event: Event) -> None:
+        """Count candidacies in a row: any other news about an election begins a new row."""
+        server = event.server
+        own_vote = event.event == "vote_granted" and event.peer in {server, None}
+        if event.event in CAMPAIGN and (own_vote or event.event not in {"vote_granted", "prevote_granted"}):
+            stood = self._alone.get(server, 0) + (event.event == "candidate_entered")
+            self._alone = {server: stood}
+        elif event.event in _ELECTION:
+            self._alone.clear()
+
+    def _stands_alone(self, server: str) -> bool:
+        return self._alone.get(server, 0) >= _TOLD_IN_FULL
+
+    def _end(self, key: tuple[str, str]) -> Iterator[Told]:
+        run = self._runs.pop(key)
+        if run.count > run.told:
+            yield run.report()
+
+
+def _is_after(time: datetime | None, last: datetime | None, wait: timedelta) -> bool:
+    return time is not None and last is not None and time - last > wait
