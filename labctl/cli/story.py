@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 import sys
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
@@ -73,9 +75,9 @@ def story_command(
     """Tell what the logs of LAB, or of FILES, say about Raft.
 
     Who stood for election and why, who voted for whom, who refused, who won, in which term, how long it took, and
-    what ended each leadership. FILES are logs of any Consul since 0.5, plain or gzip, of one server or of several;
-    a folder stands for the files in it, a bundle for its logs, and - for standard input. With --follow and --json,
-    one event a line.
+    what ended each leadership. FILES are logs of any Consul since 0.5, as journald, syslog, Docker, Kubernetes or a
+    log store hands them on, also packed; a folder, a bundle, a tar or a zip stands for the logs in it, and - for
+    standard input. With --follow and --json, one event a line.
     """
     from labctl.story import json_view
     from labctl.story import source as flow
@@ -88,6 +90,8 @@ def story_command(
         raise LabctlError(f"A story that goes on cannot be drawn as {form}: leave out --follow.", ExitCode.USAGE)
     if since and election:
         raise LabctlError("--election N is one election, whenever it was: leave out --since.", ExitCode.USAGE)
+    if not (what or sample) and _is_piped():
+        say("Note: standard input is not read. Write `labctl story -` to tell what is piped into it.", err=True)
     begin = flow.moment(since, datetime.now(UTC)) if since is not None else None
     source = flow.source(
         what,
@@ -106,7 +110,7 @@ def story_command(
             if follow:
                 json_view.write_stream(records, out)
             else:
-                json_view.write_document(records, out, source.timers, source.notes)
+                json_view.write_document(records, out, source.timers, source.notes, source.coverages.unread)
         elif form != "text":
             out.write(_drawn(form, records, source.timers))
         else:
@@ -114,6 +118,15 @@ def story_command(
             kind(out, source.servers, lines=lines, timers=source.timers).write(records)
     for note in source.notes if not (as_json or form == "json") or follow else ():
         say(f"Note: {note}", err=True)
+
+
+def _is_piped() -> bool:
+    """Whether somebody gave something on standard input, by a pipe or from a file."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 @contextlib.contextmanager

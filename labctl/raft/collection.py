@@ -20,10 +20,12 @@ class Conclusion(NamedTuple):
     Attributes:
         servers: those whose logs were read, by name.
         unparsed: how many lines of a Raft module no rule knew.
+        unknown: the first of them.
     """
 
     servers: list[str]
     unparsed: int
+    unknown: Event | None = None
 
 
 Record = Event | Election | Leadership | Outage | Fault | Conclusion

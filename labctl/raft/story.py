@@ -107,7 +107,7 @@ def records(
             yield from story.take()
     story.finish()
     yield from story.take()
-    yield Conclusion(story.servers, story.unparsed)
+    yield Conclusion(story.servers, story.unparsed, story.unknown)
 
 
 class Story:
@@ -120,7 +120,7 @@ class Story:
 
     Attributes:
         settled: what will not change any more, in the order in which it settled, until it is taken.
-        unparsed: lines of a Raft module that no rule knew.
+        unparsed: lines of a Raft module that no rule knew; `unknown` is the first of them.
         names: who is who.
         membership: who votes, as far as it is known by now.
     """
@@ -133,6 +133,7 @@ class Story:
     ) -> None:
         self.settled: list[Election | Leadership | Outage | Fault] = []
         self.unparsed = 0
+        self.unknown: Event | None = None
         self.names = Names() if names is None else names
         self.membership = Membership(self.names)
         self._since = since
@@ -191,7 +192,9 @@ class Story:
         if event.time is not None and (self._last is None or event.time > self._last):
             self._last = event.time
         if event.event == OTHER:
-            self.unparsed += is_unparsed(event)
+            if is_unparsed(event):
+                self.unparsed += 1
+                self.unknown = self.unknown or event
             return event
         self.names.learn(event)
         if event.event in SAYS_WHO_VOTES:

@@ -20,7 +20,7 @@ from labctl.story.spool import Spool, kept_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from labctl.raft.collection import Record
+    from labctl.raft.collection import Conclusion, Record
     from labctl.raft.timers import Timers
 
 CHARACTERS = 1 << 18
@@ -118,34 +118,44 @@ ROWS: Mapping[str, tuple[type, Callable[[Any], dict[str, Any]]]] = {
 
 
 def write_document(
-    records: Iterable[Record], out: IO[str], timers: Timers | None = None, notes: Sequence[str] = ()
+    records: Iterable[Record],
+    out: IO[str],
+    timers: Timers | None = None,
+    notes: Sequence[str] = (),
+    unread: Callable[[], dict[str, Any] | None] = lambda: None,
 ) -> None:
     """Write a story as one JSON document, and nothing where it could not be told to its end.
 
-    `notes` may become more while the story is told.
+    `notes` may become more while the story is told, and `unread` is asked at its end.
     """
     # Half of a document is worse than none: a log may be damaged in the middle.
     with kept_text() as whole:
-        _write(records, timers, notes, whole)
+        _write(records, whole, lambda end: conclusion_row(end, timers, unread(), notes))
         whole.seek(0)
         shutil.copyfileobj(whole, out, CHARACTERS)
 
 
-def _write(records: Iterable[Record], timers: Timers | None, notes: Sequence[str], out: IO[str]) -> None:
+def conclusion_row(
+    end: Conclusion, timers: Timers | None, unread: dict[str, Any] | None, notes: Sequence[str]
+) -> dict[str, Any]:
+    """What stands behind the lists of a story."""
+    return {
+        "timeouts": timeouts_row(timers),
+        "servers": end.servers,
+        "unparsed": end.unparsed,
+        "unread": unread,
+        "notes": list(notes),
+    }
+
+
+def _write(records: Iterable[Record], out: IO[str], conclusion: Callable[[Conclusion], dict[str, Any]]) -> None:
     with Spool({kind: _writer(row) for kind, row in ROWS.values()}) as spool:
         out.write('{"events":')
         _list(out, (_text(event_row(event)) for event in spool.passing(records)))
         for key, (kind, _) in ROWS.items():
             out.write(f',"{key}":')
             _list(out, spool.lines(kind))
-        end = spool.conclusion
-        last = {
-            "timeouts": timeouts_row(timers),
-            "servers": end.servers,
-            "unparsed": end.unparsed,
-            "notes": list(notes),
-        }
-        for key, value in last.items():
+        for key, value in conclusion(spool.conclusion).items():
             out.write(f',"{key}":{_text(value)}')
     out.write("}\n")
 

@@ -1,12 +1,14 @@
-"""Logs that were kept: files, gzip files, folders, bundles, standard input. Each is read as a stream of events."""
+"""Logs that were kept: files, also packed, folders, archives, standard input. Each is read as a stream of events."""
 
 from __future__ import annotations
 
 import contextlib
-import gzip
+import io
+import itertools
 import json
 import os
 import select
+import stat
 import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
@@ -17,17 +19,28 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.raft.log_line import LONGEST, open_envelope
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.timers import MULTIPLIERS
-from labctl.story.archive import DAMAGED, GZIP, DamagedError, Member, Unpacked, members_of
+from labctl.story.archive import (
+    DAMAGED,
+    HEAD,
+    DamagedError,
+    Member,
+    Stream,
+    is_archive,
+    is_packed,
+    members_of,
+    opened,
+)
 from labctl.story.log_names import servers_of
 from labctl.story.log_reader import LogReader
 from labctl.story.survey import UNKNOWN
+from labctl.story.text_encoding import encoding_of, in_utf8, is_binary
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from labctl.raft.event import Event
     from labctl.raft.server_names import Names
+    from labctl.story.coverage import Coverage, Coverages
 
 STANDARD_INPUT = "-"
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
@@ -45,7 +58,10 @@ MANIFEST = "manifest.json"
 MOST_BYTES_OF_MANIFEST = 1 << 20
 MOST_NAMED = 20
 MOST_LOGS = 64
-"""In one bundle: each is read by itself, from the bundle's first byte on."""
+"""In one archive: each is read by itself, from the archive's first byte on."""
+MOST_FILES = 500
+"""In one folder and those in it: each is held open while the story is told."""
+MOST_FOLDERS = 10_000
 
 
 class Reached:
@@ -68,7 +84,7 @@ class Recording:
         name: as the user named it; `-` is standard input.
         server: whose log it is where its lines do not say: what the user called it, or what its file is called.
         path: where it is; None for standard input.
-        member: the log in a bundle; None for a plain file.
+        member: the log in an archive; None for a plain file.
         is_named: whether the user said whose log it is.
     """
 
@@ -80,7 +96,7 @@ class Recording:
 
     @property
     def place(self) -> str:
-        """The whole path, a bundle being a folder of it."""
+        """The whole path, an archive being a folder of it."""
         inside = f"/{self.member.name}" if self.member else ""
         return f"{os.path.abspath(self.path)}{inside}" if self.path else self.name  # noqa: PTH100 - resolves no link
 
@@ -96,9 +112,13 @@ class Recording:
         except (OSError, OverflowError, ValueError):
             return now
 
-    def chunks(self, end: bytearray | None = None) -> Iterator[bytes]:
-        """Its bytes in pieces; `end` keeps the last of them. Raises LabctlError."""
-        return self._chunks() if end is None else _remembered(self._chunks(), end)
+    def chunks(self, end: bytearray, coverage: Coverage) -> Iterator[bytes]:
+        """Its bytes in pieces; `end` keeps the last of them, `coverage` counts them. Raises LabctlError."""
+        for chunk in self._chunks(coverage):
+            coverage.watch(chunk)
+            end += chunk[-END_BYTES:]
+            del end[:-END_BYTES]
+            yield chunk
 
     def beginning(self) -> tuple[list[bytes], bool]:
         """Its first half megabyte, and whether that is all of it."""
@@ -128,7 +148,7 @@ class Recording:
         """A piece of each quarter of a megabyte. What is packed has to be unpacked for that."""
         if self.path is not None and self.member is None:
             with self.path.open("rb") as plain:
-                if not plain.peek(len(GZIP)).startswith(GZIP):
+                if _is_as_it_is(plain):
                     size = self.path.stat().st_size
                     for at in (*range(BYTES_OF_BEGINNING, size, CHUNK_BYTES), max(size - BYTES_OF_SAMPLE, 0)):
                         plain.seek(at)
@@ -147,7 +167,7 @@ class Recording:
             return None
         try:
             with self.path.open("rb") as plain:
-                if plain.peek(len(GZIP)).startswith(GZIP):
+                if not _is_as_it_is(plain):
                     return None
                 plain.seek(max(0, self.path.stat().st_size - END_BYTES))
                 return _last_time(plain.read(END_BYTES), near, UNKNOWN)
@@ -159,7 +179,7 @@ class Recording:
         """The last stamp at an end."""
         return _last_time(end, near, zone)
 
-    def live_lines(self, *, everything: bool = False) -> Iterator[tuple[int, bytes] | None]:
+    def live_lines(self, coverage: Coverage, *, everything: bool = False) -> Iterator[tuple[int, bytes] | None]:
         """The lines of standard input that may be an event, as they come; None where none came for a moment."""
         number, rest = 0, b""
         waits = True
@@ -170,6 +190,8 @@ class Recording:
                 waits = False
                 continue
             waits = True
+            coverage.head = coverage.head or chunk[:HEAD]
+            coverage.watch(chunk)
             body, newline, rest = (rest + chunk).rpartition(b"\n")
             for at, line in likely_lines([body + newline], everything=everything) if newline else ():
                 yield number + at, line
@@ -189,24 +211,33 @@ class Recording:
                 return
             yield chunk
 
-    def _chunks(self) -> Iterator[bytes]:
+    def _chunks(self, coverage: Coverage | None = None) -> Iterator[bytes]:
         try:
-            if self.path is None:
-                yield from iter(lambda: os.read(sys.stdin.fileno(), CHUNK_BYTES), b"")
-                return
-            with self.path.open("rb") as plain, _unpacked(plain, self.member) as handle:
-                yield from iter(lambda: handle.read1(CHUNK_BYTES), b"")
-        except DAMAGED as error:
-            why = getattr(error, "strerror", None) or str(error)
+            with self._open() as plain, opened(plain, self.member) as stream:
+                head = _head(stream)
+                if is_archive(head):
+                    # Its files are found before it is read, where that can be done twice.
+                    raise LabctlError(
+                        f"Cannot read {self.name}: it is an archive in a pipe. Write it to a file, and name that."
+                    )
+                if coverage is not None:
+                    coverage.head = head
+                # Whatever there is, at once: a pipe may be a log that is still being written.
+                yield from in_utf8(iter(lambda: stream.read1(CHUNK_BYTES), b""))
+        except (*DAMAGED, DamagedError) as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise LabctlError(f"The log {self.name} could not be read to its end: {why}.") from error
 
+    def _open(self) -> io.BufferedReader:
+        if self.path is not None:
+            return self.path.open("rb")
+        return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False), CHUNK_BYTES)
 
-def _remembered(chunks: Iterable[bytes], end: bytearray) -> Iterator[bytes]:
-    """Hand on the pieces of a log, and keep its end."""
-    for chunk in chunks:
-        end += chunk[-END_BYTES:]
-        del end[:-END_BYTES]
-        yield chunk
+
+def _is_as_it_is(plain: io.BufferedReader) -> bool:
+    """Whether a file's bytes are its text, so that it can be read from any place on."""
+    head = plain.peek(HEAD)[:HEAD]
+    return not is_packed(head) and encoding_of(head) == "utf-8"
 
 
 def _last_time(end: bytes, near: datetime, zone: tzinfo) -> datetime | None:
@@ -218,37 +249,45 @@ def _last_time(end: bytes, near: datetime, zone: tzinfo) -> datetime | None:
     return None
 
 
-@contextlib.contextmanager
-def _unpacked(plain: io.BufferedReader, member: Member | None) -> Iterator[io.BufferedReader | Unpacked]:
-    """Open a plain file, a gzip file, or one log of a bundle. Nothing is ever written to disk."""
-    # A pipe can be looked into, and cannot be wound back.
-    if member is None and not plain.peek(len(GZIP)).startswith(GZIP):
-        yield plain
-        return
-    with gzip.GzipFile(fileobj=plain, mode="rb") as handle:
-        yield cast("io.BufferedReader", handle) if member is None else Unpacked(handle, member)
+def _head(stream: Stream) -> bytes:
+    """The first bytes of a stream: as many as are there at once, and more where it may be an archive."""
+    head = stream.peek_some()
+    return stream.peek(HEAD) if is_archive(head) or b"\0" in head else head[:HEAD]
 
 
-def _logs_in(path: Path) -> list[Member]:
-    """The logs in a bundle; none where the file is not one. Raises LabctlError where it cannot be read."""
+def _logs_in(name: str, path: Path) -> list[Recording]:
+    """The logs in an archive; none where the file is not one. Raises LabctlError where it cannot be read."""
     if not path.is_file():
         return []
     try:
-        logs = [one for one in members_of(path) if one.name.startswith("logs/") and one.name.endswith(".log")]
+        members = list(members_of(path))
     except OSError:
         return []  # reading it as a log says why
     except DamagedError as error:
-        raise LabctlError(f"The bundle {path} could not be read to its end: {error}.") from error
+        raise LabctlError(f"The archive {name} could not be read to its end: {error}.") from error
+    if not members:
+        return []
+    logs = [one for one in members if one.name.startswith("logs/") and one.name.endswith(".log")]
+    if not logs or not any(one.name == MANIFEST for one in members):
+        # No bundle of labctl's, of which the rest is about the logs.
+        logs = [one for one in members if not _is_hidden(one.name)]
     if len(logs) > MOST_LOGS:
-        raise LabctlError(f"The bundle {path} holds {len(logs)} logs, and {MOST_LOGS} are the most that are read.")
-    return logs
+        raise LabctlError(
+            f"Cannot read {name}: it holds {len(logs)} logs, and {MOST_LOGS} are the most that are read. "
+            "Unpack it, and name those that matter."
+        )
+    return [Recording(f"{name}:{one.name}", Path(one.name).name, path, one) for one in logs]
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/") if part not in {".", ".."})
 
 
 def find(names: Sequence[str], called: Mapping[str, str] | None = None) -> list[Recording]:
     """The recordings that a user named. Raises LabctlError (usage) where one is not there.
 
-    A folder stands for the files in it, but hidden ones; a bundle for the logs in it. The order in which they are
-    named does not matter, and what is named twice is read once.
+    A folder stands for the logs in it and in its folders, but hidden ones; an archive for the logs in it. The order in
+    which they are named does not matter, and what is named twice is read once.
 
     Args:
         names: what the user named.
@@ -289,7 +328,7 @@ def _called(recordings: list[Recording], called: Mapping[str, str]) -> list[Reco
 def _found(name: str) -> list[Recording]:
     """What one name stands for."""
     if name == STANDARD_INPUT:
-        return [Recording("-", "server", None)]
+        return _on_standard_input()
     path = Path(name)
     if not name or not is_there(path):
         raise LabctlError(
@@ -301,15 +340,53 @@ def _found(name: str) -> list[Recording]:
             f"Cannot read {name}: it is a device. Name a log, a folder of logs, or `-` for standard input.",
             ExitCode.USAGE,
         )
-    if members := _logs_in(path):
-        return [Recording(f"{name}:{one.name}", Path(one.name).stem, path, one) for one in members]
+    if not path.is_dir():
+        return _logs_in(name, path) or [Recording(name, path.name, path)]
     try:
-        inside = sorted(one for one in path.iterdir() if _is_log(one)) if path.is_dir() else [path]
+        inside = list(itertools.islice(_logs_under(path), MOST_FILES + 1))
     except OSError as error:
         raise LabctlError(f"The folder {name} could not be read: {error.strerror}.") from error
     if not inside:
         raise LabctlError(f"The folder {name} holds no log.", ExitCode.USAGE)
-    return [Recording(str(one), one.name, one) for one in inside]
+    if len(inside) > MOST_FILES:
+        raise LabctlError(f"Cannot read {name}: it holds more than {MOST_FILES} logs. Name some of them.")
+    found = [_logs_in(str(one), one) or [Recording(str(one), one.name, one)] for one in inside]
+    return [one for of_file in found for one in of_file]
+
+
+def _on_standard_input() -> list[Recording]:
+    """Standard input, or the logs of the archive there, where it is a file."""
+    with contextlib.suppress(OSError, ValueError):
+        number = sys.stdin.fileno()
+        if stat.S_ISREG(os.fstat(number).st_mode):
+            found = _logs_in(STANDARD_INPUT, Path(f"/proc/self/fd/{number}"))
+            if found:
+                return found
+    return [Recording(STANDARD_INPUT, "server", None)]
+
+
+def _logs_under(folder: Path) -> Iterator[Path]:
+    """The logs in a folder and in its folders. Nothing is followed out of it, and a data base is no log."""
+    for count, (where, folders, files) in enumerate(os.walk(folder, onerror=_raise)):
+        folders[:] = sorted(one for one in folders if not one.startswith(".")) if count < MOST_FOLDERS else []
+        for name in sorted(files):
+            path = Path(where, name)
+            if _is_log(path) and not (count and path.is_symlink()) and not _is_binary(path):
+                yield path
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _is_binary(path: Path) -> bool:
+    """Whether a file is neither a text nor packed; what cannot be read is told when it is read."""
+    try:
+        with path.open("rb") as plain, opened(plain) as stream:
+            head = stream.peek(HEAD)
+    except (*DAMAGED, DamagedError):
+        return False
+    return is_binary(head) and not is_archive(head)
 
 
 def is_there(path: Path) -> bool:
@@ -330,8 +407,8 @@ def multiplier_of(found: Iterable[Recording]) -> int | None:
         member = next((one for one in members_of(path) if one.name == MANIFEST), None)
         if member is None:
             return None
-        with path.open("rb") as plain, _unpacked(plain, member) as file:
-            manifest = json.loads(file.read1(MOST_BYTES_OF_MANIFEST))
+        with path.open("rb") as plain, opened(plain, member) as file:
+            manifest = json.loads(file.read(MOST_BYTES_OF_MANIFEST))
     except (*DAMAGED, DamagedError):
         return None
     multiplier = manifest.get("raft_multiplier") if isinstance(manifest, dict) else None
@@ -361,7 +438,11 @@ def events(  # noqa: PLR0913 - all that a story is told from
     reached: Reached | None = None,
     note: Callable[[str], None] = lambda _: None,
     live: bool = False,
+    coverages: Coverages | None = None,
 ) -> Iterator[Event]:
     """All events of all recordings in one order of time, as `LogReader` reads them."""
-    reader = LogReader(recordings, everything=everything, zone=zone, names=names, reached=reached, note=note, live=live)
+    reader = LogReader(
+        recordings, everything=everything, zone=zone, names=names, reached=reached, note=note, live=live,
+        coverages=coverages,
+    )  # fmt: skip
     return reader.events()

@@ -20,6 +20,7 @@ from labctl.raft.reader import is_told, read_line
 from labctl.raft.speakers import SPEAKING, Speakers, own_address
 from labctl.raft.time_window import in_window
 from labctl.story import survey as surveys
+from labctl.story.coverage import Coverage, Coverages
 from labctl.story.line_sorter import Kept, LineSorter
 from labctl.story.survey import NOBODY, Survey
 from labctl.story.whose import ONLY, Whose, several, whose
@@ -47,6 +48,7 @@ class Log:
     recording: Recording
     survey: Survey | None
     near: datetime
+    coverage: Coverage
     zone: tzinfo = UTC
     whose: Whose = field(default_factory=Whose)
 
@@ -56,6 +58,7 @@ class Log:
             line, server=self.whose.server, line_no=number, file=self.recording.name, zone=zone, near=near,
             otherwise=self.whose.otherwise, of_hosts=self.whose.of_hosts,
         )  # fmt: skip
+        self.coverage.see(event, number, line)
         if event is None or not self.whose.by_address:
             return event
         address = own_address(event)
@@ -93,6 +96,7 @@ class LogReader:
         reached: learns how far the logs go, once all were read.
         note: is told what a reader of the story should know, in sentences.
         live: standard input goes on; its lines are told as they come.
+        coverages: learns what was read of each.
     """
 
     def __init__(  # noqa: PLR0913 - all that a story is told from
@@ -105,10 +109,12 @@ class LogReader:
         reached: Reached | None = None,
         note: Callable[[str], None] = lambda _: None,
         live: bool = False,
+        coverages: Coverages | None = None,
     ) -> None:
         self._recordings = list(recordings)
         self._everything, self._zone, self._names = everything, zone, names
         self._reached, self._note, self._live = reached, note, live
+        self._coverages = coverages or Coverages()
 
     def events(self) -> Iterator[Event]:
         """All events in one order of time. Raises LabctlError."""
@@ -122,18 +128,20 @@ class LogReader:
         with contextlib.ExitStack() as kept:
             streams = self._streams(logs, kept)
             yield from streams[0] if len(streams) == 1 else merge(streams)
+        for sentence in self._coverages.notes():
+            self._note(sentence)
 
     # -- before anything is told -----------------------------------------------------------------------------
 
     def _log(self, recording: Recording) -> Log:
-        near = recording.written()
+        near, coverage = recording.written(), self._coverages.of(recording.name)
         if not recording.is_file():
-            return Log(recording, None, near)
+            return Log(recording, None, near, coverage)
         chunks, whole = recording.beginning()
         survey = surveys.of_beginning(chunks, near)
         survey.is_whole = whole
         survey.last = recording.last_time(survey.first or near) or (survey.latest if whole else None)
-        return Log(recording, survey, near)
+        return Log(recording, survey, near, coverage)
 
     def _learn_zones(self, logs: list[Log]) -> None:
         """A stamp without a zone is of that of its neighbours: in its log, else in the same server's others."""
@@ -208,7 +216,7 @@ class LogReader:
         learns = self._zone is None and log.survey is not None and log.survey.lacks_zones
         speakers = Speakers() if log.whose.is_one and not log.whose.by_address else None
         end = bytearray()
-        for number, raw in likely_lines(recording.chunks(end), everything=self._everything):
+        for number, raw in likely_lines(recording.chunks(end, log.coverage), everything=self._everything):
             event = log.read(raw.decode("utf-8", "replace"), number, near, zone)
             if event is None or not (self._everything or is_told(event)):
                 continue
@@ -241,7 +249,7 @@ class LogReader:
     def _read_all(self, log: Log) -> Iterator[tuple[bytes, Event]]:
         """Each line of a log that may be an event, with the event."""
         near, zone, end = log.near, log.zone, bytearray()
-        for number, raw in likely_lines(log.recording.chunks(end), everything=self._everything):
+        for number, raw in likely_lines(log.recording.chunks(end, log.coverage), everything=self._everything):
             event = log.read(raw.decode("utf-8", "replace"), number, near, zone)
             if event is None or not (self._everything or is_told(event)):
                 continue
@@ -268,7 +276,7 @@ class LogReader:
 
         def read() -> Iterator[Event | None]:
             nonlocal near
-            for one in log.recording.live_lines(everything=self._everything):
+            for one in log.recording.live_lines(log.coverage, everything=self._everything):
                 if one is None:
                     yield None
                     continue

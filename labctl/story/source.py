@@ -22,6 +22,7 @@ from labctl.raft.reader import is_told, read_line
 from labctl.raft.server_names import Names
 from labctl.raft.timers import timers_of
 from labctl.story import log_files
+from labctl.story.coverage import Coverages
 from labctl.story.log_clock import LogClock
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Source:
         reached: how far the logs go, once all events were read; None where nobody knows.
         files: what is read; None is standard input.
         notes: what a reader of the story should know, in sentences; whole when all events were read.
+        coverages: how much of the logs was read, once all events were.
     """
 
     events: Iterator[Event]
@@ -76,6 +78,7 @@ class Source:
     reached: Callable[[], datetime | None] = lambda: None
     files: tuple[Path | None, ...] = ()
     notes: Notes = field(default_factory=Notes)
+    coverages: Coverages = field(default_factory=Coverages)
 
     def records(self, since: datetime | None = None) -> Iterator[Record]:
         """The story of it, from a time on: what was over by then is left out."""
@@ -132,13 +135,16 @@ def _source(what: Sequence[str], asked: _Asked, *, sample: str, owner: str) -> S
 
 
 def _of_recordings(found: list[Recording], timers: Timers | None, asked: _Asked) -> Source:
-    names, reached, notes = Names(), log_files.Reached(), Notes()
+    names, reached, notes, coverages = Names(), log_files.Reached(), Notes(), Coverages(everything=asked.everything)
     events = log_files.events(
         found, everything=asked.everything, zone=asked.zone, names=names, reached=reached, note=notes.say,
-        live=asked.follow,
+        live=asked.follow, coverages=coverages,
     )  # fmt: skip
     files = tuple(one.path for one in found)
-    return Source(events, timers=timers, names=names, reached=lambda: reached.time, files=files, notes=notes)
+    return Source(
+        coverages.checked(events), timers=timers, names=names, reached=lambda: reached.time, files=files, notes=notes,
+        coverages=coverages,
+    )  # fmt: skip
 
 
 def _means_a_lab(name: str) -> bool:

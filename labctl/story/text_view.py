@@ -12,6 +12,7 @@ from labctl.raft.faults import Fault
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election, Leadership
 from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
+from labctl.story.coverage import shown
 from labctl.story.repeats import Repeats, Told, once
 from labctl.story.spool import Spool
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import date, datetime
 
-    from labctl.raft.collection import Record
+    from labctl.raft.collection import Conclusion, Record
     from labctl.raft.event import Event
     from labctl.raft.timers import Timers
 
@@ -75,9 +76,20 @@ class StoryText:
             self._all(spool.passing(records))
             for kind, title in TITLES.items():
                 self._sentences(title, spool.lines(kind))
-        if unknown := spool.conclusion.unparsed:
-            have = "line of Raft has" if unknown == 1 else "lines of Raft have"
-            self._out.write(f"\n{unknown} {have} a wording that labctl does not know.\n")
+        self._unknown(spool.conclusion)
+
+    def _unknown(self, end: Conclusion) -> None:
+        """Say how many lines were not understood, one of them, and how to see all."""
+        if end.unknown is None:
+            return
+        have = "line of Raft has" if end.unparsed == 1 else "lines of Raft have"
+        where = f"{end.unknown.file}:{end.unknown.line_no}" if end.unknown.file else end.unknown.server
+        self._out.write(
+            f"\n{end.unparsed} {have} a wording that labctl does not know, such as {harmless(where)}:\n"
+            f"  {harmless(shown(end.unknown.line))}\n"
+        )
+        if end.unparsed > 1:
+            self._out.write("With --json, all of them are events named other.\n")
 
     def _all(self, events: Iterator[Event]) -> None:
         for told in Repeats().folded(events) if not self._lines else map(once, events):

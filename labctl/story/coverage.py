@@ -1,0 +1,143 @@
+"""How much of what was given was read: what is no log of Raft is told as such, and never as a story of nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import LabctlError
+from labctl.raft.log_line import clean
+from labctl.raft.reader import is_told
+from labctl.story.archive import packed_otherwise
+from labctl.story.text_encoding import encoding_of, is_binary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labctl.raft.event import Event
+
+SHOWN = 120
+"""Characters of a line that are shown."""
+_HEAD = 1 << 12
+FORMS = (
+    "labctl reads what hashicorp/raft says in Consul, Nomad, Vault and others, as text or JSON, also through journald, "
+    "syslog, Docker, Kubernetes, log stores and their exports"
+)
+# What Raft says in any of its wordings, and hardly anybody else.
+_LIKE_RAFT = re.compile(
+    r"(?<![\w/-])raft(?:-net)?: ?\S|\[raft\]|\"raft\"|entering (?:follower|candidate|leader) state|starting election"
+    r"|election (?:won|timeout)|vote granted|requestvote|pre-?vote|rejecting vote|stepping down|votes needed",
+    re.IGNORECASE,
+)
+
+
+@dataclass
+class Coverage:
+    """What was read of one log.
+
+    Attributes:
+        name: the log's.
+        lines: how many it has.
+        head: its first bytes, as they are on disk, once they were unpacked.
+        found: whether a line was about Raft.
+        unread: how many lines look like Raft's and are in no form that is known.
+        example: the number and the text of one of them.
+        everything: also lines that are not about Raft are asked for.
+    """
+
+    name: str
+    lines: int = 0
+    head: bytes = b""
+    found: bool = False
+    unread: int = 0
+    example: tuple[int, str] | None = None
+    everything: bool = False
+    _is_open: bool = False
+
+    def watch(self, chunk: bytes) -> None:
+        """Count the lines of the next piece of the log, in UTF-8."""
+        if chunk:
+            self.lines += chunk.count(b"\n") - self._is_open
+            self._is_open = not chunk.endswith(b"\n")
+            self.lines += self._is_open
+
+    def see(self, event: Event | None, number: int, line: str) -> None:
+        """A line was read, or was in no form that is known."""
+        if event is not None:
+            self.found = self.found or self.everything or is_told(event)
+        elif _LIKE_RAFT.search(line):
+            self.unread += 1
+            self.example = self.example or (number, shown(line))
+
+    def nothing(self) -> str:
+        """Why there is no story, in a sentence."""
+        name = "standard input" if self.name == "-" else self.name
+        if not self.head:
+            return f"No line of {name} is about Raft: it is empty."
+        if (how := packed_otherwise(self.head)) is not None:
+            return f"Cannot read {name}: it is packed with {how}. Unpack it first."
+        if is_binary(self.head):
+            return f"Cannot read {name}: it is no text. Name a log of a server."
+        if self.example is not None:
+            number, text = self.example
+            like = "one of them looks" if self.unread == 1 else f"{self.unread} of them look"
+            seen = f"No line of {name} could be read ({counted(self.lines)})"
+            return f"{seen}: {like} like Raft's, such as line {number}, {text!r}. {FORMS}."
+        first = self.head.decode(encoding_of(self.head), "replace").lstrip("\ufeff").splitlines()
+        text = next((line for line in map(shown, first) if line), "")
+        return f"No line of {name} is about Raft ({counted(self.lines)} read); its first line is {text!r}. {FORMS}."
+
+
+@dataclass
+class Coverages:
+    """What was read of all logs of a story; also of lines that are not about Raft, where `everything` was asked for."""
+
+    everything: bool = False
+    logs: list[Coverage] = field(default_factory=list)
+
+    def of(self, name: str) -> Coverage:
+        """A log is going to be read."""
+        self.logs.append(Coverage(name, everything=self.everything))
+        return self.logs[-1]
+
+    def checked(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Events of the logs. Raises LabctlError at their end where no line was about Raft: that is no story."""
+        yield from events
+        self._refuse_nothing()
+
+    def _refuse_nothing(self) -> None:
+        if not self.logs or any(log.found for log in self.logs):
+            return
+        first = max(self.logs, key=lambda log: (log.unread > 0, bool(log.head)))
+        others = f" The same holds for {len(self.logs) - 1} more." if len(self.logs) > 1 else ""
+        raise LabctlError(first.nothing() + others)
+
+    def notes(self) -> list[str]:
+        """What a reader of the story should know, in sentences."""
+        said = [log.nothing() for log in self.logs if not log.found]
+        if (unread := self.unread()) is not None:
+            lines = "1 line looks" if unread["lines"] == 1 else f"{unread['lines']} lines look"
+            were = "was" if unread["lines"] == 1 else "were"
+            where = f"{unread['file']}:{unread['line_no']}"
+            said.append(f"{lines} like Raft's and {were} not read; {where} is {unread['line']!r}.")
+        return said
+
+    def unread(self) -> dict[str, Any] | None:
+        """How many lines look like Raft's and were not read, and one of them; None where all were."""
+        logs = [log for log in self.logs if log.example is not None]
+        if not logs:
+            return None
+        number, text = logs[0].example or (0, "")
+        return {"lines": sum(log.unread for log in logs), "file": logs[0].name, "line_no": number, "line": text}
+
+
+def shown(line: str) -> str:
+    """The beginning of a line, safe on a terminal."""
+    text = clean(line).strip()
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def counted(lines: int) -> str:
+    """So many lines, in words."""
+    return "1 line" if lines == 1 else f"{lines} lines"
