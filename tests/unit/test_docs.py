@@ -203,7 +203,9 @@ def test_each_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_no_line_of_prose_is_longer_than_120_characters(page: Path) -> None:
-    assert [line for line in prose(page).splitlines() if len(line) > 120] == []
+    # A row of a table cannot be broken.
+    lines = (line for line in prose(page).splitlines() if not line.startswith("| "))
+    assert [line for line in lines if len(line) > 120] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/troubleshooting.md"])
