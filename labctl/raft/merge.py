@@ -55,7 +55,7 @@ _BY_A_PEER = {
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-def merge(streams: Iterable[Iterable[Event]]) -> Iterator[Event]:
+def merge(streams: Iterable[Iterable[Event]], names: Names | None = None) -> Iterator[Event]:
     """Bring the events of several servers into one order, lazily.
 
     A server's own order is never changed, not even where its clock went back. An event without a time stays
@@ -64,8 +64,9 @@ def merge(streams: Iterable[Iterable[Event]]) -> Iterator[Event]:
 
     Args:
         streams: one for each server, each in the order of its log.
+        names: who is who, as far as it is known beforehand.
     """
-    return _Merge([_Stream(number, events) for number, events in enumerate(streams)]).events()
+    return _Merge([_Stream(number, events) for number, events in enumerate(streams)], names or Names()).events()
 
 
 class _Stamped(NamedTuple):
@@ -134,10 +135,10 @@ def _later(time: datetime, by: timedelta) -> datetime:
 
 
 class _Merge:
-    def __init__(self, streams: list[_Stream]) -> None:
+    def __init__(self, streams: list[_Stream], names: Names) -> None:
         self._streams = streams
         self._heads: list[tuple[datetime, int, int, int]] = []
-        self._names = Names()
+        self._names = names
         self._stands: dict[str, Event] = {}
         self._told: set[tuple[str, str]] = set()
         self._answered: set[tuple[str, str, str]] = set()

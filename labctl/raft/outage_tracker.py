@@ -19,6 +19,7 @@ LOST = frozenset({"peer_unreachable", "heartbeat_failed", "append_failed"})
 BACK = "replication_pipelining"
 BEHIND = "append_rejected"
 REMOVED = "peer_removed"
+MOST_RENAMED = 64
 OutageEnd = Literal["reached", "removed", "leadership"]
 
 
@@ -75,7 +76,7 @@ class OutageTracker:
         if event.peer is None:
             return None
         key = names.place(event.peer)
-        outage = self._open.get(key)
+        outage = self._open.get(key) or self._under_another_name(key, names)
         if event.event in LOST:
             if outage is None:
                 outage = self._open[key] = Outage(event.peer, self._leader, self._term, event.time)
@@ -90,6 +91,16 @@ class OutageTracker:
         elif event.event == REMOVED:
             return self._end(key, event.time, "removed", names)
         return None
+
+    def _under_another_name(self, key: str, names: Names) -> Outage | None:
+        """The outage of a server of which lines say only by now that it is the same."""
+        if not 0 < len(self._open) <= MOST_RENAMED:
+            return None
+        old = next((one for one in self._open if names.place(one) == key), None)
+        if old is None:
+            return None
+        self._open[key] = self._open.pop(old)
+        return self._open[key]
 
     def _end(self, key: str, time: datetime | None, by: OutageEnd | None, names: Names) -> Outage:
         outage = self._open.pop(key)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labctl.raft.server_names import is_anywhere
+
 if TYPE_CHECKING:
     from labctl.raft.event import Event
 
 SPEAKING = frozenset({"follower_entered", "candidate_entered", "leader_entered"})
 """What a server says with its own address: `Node at 10.0.0.1:8300`."""
-_EVERYWHERE = ("[::]", "0.0.0.0", "127.", "[::1]", "localhost")  # noqa: S104 - what a log says, nothing is bound
 MOST = 64
 """Addresses of one stream that are kept."""
 
@@ -17,7 +18,7 @@ MOST = 64
 def own_address(event: Event) -> str | None:
     """The address under which a line's server speaks of itself, where it is one server's: not `[::]`."""
     node = event.values.get("node")
-    if event.event not in SPEAKING or not node or node.startswith(_EVERYWHERE) or node.startswith(":"):
+    if event.event not in SPEAKING or not node or is_anywhere(node):
         return None
     return node
 

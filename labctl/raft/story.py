@@ -217,6 +217,14 @@ class Story:
             return self._told(event, None)
         return self._told(event, term if term is not None else server.term)
 
+    def _of_no_server(self, event: Event) -> Event:
+        """Take in what is no event of a server's: unknown words, and what a client says."""
+        if event.event == OTHER:
+            self.unparsed += is_unparsed(event)
+            return event
+        self.names.learn(event)
+        return self._told(event, None)
+
     def take(self) -> list[Election | Leadership | Outage | Fault]:
         """Take out what will not change any more: a log without end has millions of elections."""
         settled, self.settled = self.settled, []

