@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +21,7 @@ from tests.integration.harness import (
     SCRIPTS,
     VERSION,
     Person,
+    docker,
     ended,
     left_of,
     new_name,
@@ -160,6 +162,39 @@ def test_labctl_makes_stops_starts_and_removes_a_lab_there(hosts: DockerHosts, c
         assert left_of(name, host.host) == []
     finally:
         remove_lab(name, host.host)
+
+
+def test_who_has_a_lab_there_is_told_while_one_waits_as_on_a_laptop(
+    hosts: DockerHosts, cleo: Person, tmp_path: Path
+) -> None:
+    host, name = hosts.hosts[0], new_name()
+    stranger = f"labctl-{name}-lock-0"
+    docker("volume", "create", "--label", f"raft-labctl.lock={name}", stranger, host=host.host)
+    try:
+        begun = time.monotonic()
+        up = cleo.start("up", name, "--pace", "real", "--consul-version", VERSION, into=tmp_path / "up")
+        said = "Waiting for somebody (the lock does not say who)"
+        wait_until(lambda: said in (tmp_path / "up").read_text(), 20, "whom `up` waits for")
+        assert time.monotonic() - begun < 20
+        docker("volume", "rm", stranger, host=host.host)
+        up.communicate(timeout=120)
+        assert up.returncode == 0
+    finally:
+        docker("volume", "rm", "--force", stranger, host=host.host, check=False)
+        remove_lab(name, host.host)
+
+
+def test_a_host_that_says_nothing_costs_a_command_its_timeout_and_seconds_more(cleo: Person) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(8)
+        there = f"ssh://root@127.0.0.1:{deaf.getsockname()[1]}"
+        done = cleo.run("up", new_name(), "--timeout", "5", DOCKER_HOST=there)
+        assert (done.code, done.seconds < 5 + 5 + 4) == (1, True), done
+        assert f"The Docker host {there} was not reached: " in done.sentence()
+        for words in (("ls",), ("down", new_name())):
+            done = cleo.run(*words, DOCKER_HOST=there)
+            assert (done.code, done.seconds < 20 + 4) == (1, True), done
 
 
 def test_a_socket_that_is_elsewhere_is_the_same_to_labctl_and_to_ansible(hosts: DockerHosts, cleo: Person) -> None:
