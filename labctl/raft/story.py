@@ -191,11 +191,8 @@ class Story:
         """Take in the next event. Returns it with its term where that can be inferred, and its peer by name."""
         if event.time is not None and (self._last is None or event.time > self._last):
             self._last = event.time
-        if event.event == OTHER:
-            if is_unparsed(event):
-                self.unparsed += 1
-                self.unknown = self.unknown or event
-            return event
+        if event.event == OTHER or (event.module or "").startswith("agent.client"):
+            return self._of_no_server(event)
         self.names.learn(event)
         if event.event in SAYS_WHO_VOTES:
             event = self.membership.tell(event)
@@ -219,11 +216,13 @@ class Story:
 
     def _of_no_server(self, event: Event) -> Event:
         """Take in what is no event of a server's: unknown words, and what a client says."""
-        if event.event == OTHER:
-            self.unparsed += is_unparsed(event)
-            return event
-        self.names.learn(event)
-        return self._told(event, None)
+        if event.event != OTHER:
+            self.names.learn(event)
+            return self._told(event, None)
+        if is_unparsed(event):
+            self.unparsed += 1
+            self.unknown = self.unknown or event
+        return event
 
     def take(self) -> list[Election | Leadership | Outage | Fault]:
         """Take out what will not change any more: a log without end has millions of elections."""
