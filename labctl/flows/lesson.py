@@ -14,6 +14,8 @@ from labctl.raft.story import Story
 from labctl.raft.timers import timers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
     from labctl.show.steps import Steps
@@ -46,9 +48,14 @@ DRAIN_SECONDS = 0.15
 
 
 class Lesson:
-    """Follows the servers' logs and shows each event that has a sentence, once, in order of time."""
+    """Follows the servers' logs and shows each event that has a sentence, once, in order of time.
 
-    def __init__(self, client: Client, lab: Lab, steps: Steps, since: float) -> None:
+    `identities` are servers with their IDs, as far as they were asked: a log names an ID before it explains it.
+    """
+
+    def __init__(
+        self, client: Client, lab: Lab, steps: Steps, since: float, identities: Iterable[tuple[str, str]] = ()
+    ) -> None:
         servers = list(lab.servers)
         self._names = {server.name for server in servers}
         self._steps = steps
@@ -57,6 +64,8 @@ class Lesson:
         self._story, self._timers = Story(), timers_of(lab.raft_multiplier)
         for server in servers:
             self._story.names.add(server.name, server.address)
+        for name, identity in identities:
+            self._story.names.identify(name, identity)
         self._number = 0
         self._won: Election | None = None
 

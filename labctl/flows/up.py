@@ -88,6 +88,7 @@ class Up:
         self.told = Told()
         self.client: engine.Client = engine.connect_within(options.timeout)
         self._lesson: Lesson | None = None
+        self._identities: list[tuple[str, str]] = []
         self._held: Held | None = None
         self._seed_file: str | None = None
         # Of --timeout; what comes before the servers start has limits of its own.
@@ -172,6 +173,7 @@ class Up:
             now = status.ask(lab)
             if now.ready:
                 return self._unchanged(now)
+            self._identities = now.identities
             wanted = wanted_of(self.options, lab)
             image = find_image(self.client, wanted.version)
             self._listen()
@@ -349,7 +351,7 @@ class Up:
             lab = find_lab(self.client.hurried(LISTEN_SECONDS), self.options.lab)
             if lab is None:
                 return
-            self._lesson = Lesson(self.client, lab, self.steps, self.since)
+            self._lesson = Lesson(self.client, lab, self.steps, self.since, self._identities)
 
     def _seconds(self) -> dict[str, float]:
         known = {name: round(self.told.seconds.get(name, 0.0), 3) for name in ("image", "start", "join", "election")}

@@ -71,12 +71,23 @@ def heard() -> Heard:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch, heard: Steps) -> Lesson:
+    return watching(monkeypatch, heard)
+
+
+def watching(monkeypatch: pytest.MonkeyPatch, heard: Steps, *identities: tuple[str, str]) -> Lesson:
     monkeypatch.setattr(lesson, "Follower", FakeFollower)
     servers = [
         Server(f"consul{number}", f"c{number}", f"id{number}", "running", f"10.0.0.{number + 1}", 1)
         for number in (1, 2, 3)
     ]
-    return Lesson(None, replace(LAB, servers=tuple(servers)), heard, 0.0)  # type: ignore[arg-type]
+    return Lesson(None, replace(LAB, servers=tuple(servers)), heard, 0.0, identities)  # type: ignore[arg-type]
+
+
+def test_who_was_asked_for_its_id_is_called_by_its_name_from_the_first_line_on(
+    monkeypatch: pytest.MonkeyPatch, heard: Heard
+) -> None:
+    watching(monkeypatch, heard, ("consul3", "u3")).show()
+    assert "consul1 has the vote of consul3: 2 votes in term 2" in heard.lines
 
 
 def test_every_event_that_is_told_is_one_that_the_grammar_knows() -> None:
