@@ -54,6 +54,10 @@ def test_a_follower_that_is_taken_away_is_missed_by_the_others_and_comes_back(
     now = status_of(ada, lab)
     (row,) = [one for one in now["servers"] if one["name"] == server]
     assert row["state"] == down
+    assert (now["ready"], now["writes"], now["voters"], now["quorum"], now["answering"]) == (False, True, 3, 2, 2)
+    assert now["condition"].startswith("Writes go on: 2 of 3 voters are together, and 2 are needed")
+    assert (row["voter"], server in row["counted_by"]) == (True, False)
+    assert (fault["forecast"]["leader"], fault["forecast"]["writes"]) == ("stays", True)
     assert [(one["fault"], one["what"]) for one in now["faults"]] == [(fault["fault"], f"{verb} {server}")]
     other = next(name for name in NAMES if name != server)
     # Also one that was stopped: it does not leave its cluster.

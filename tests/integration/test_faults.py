@@ -103,6 +103,10 @@ def test_an_isolated_leader_gives_up_and_the_others_elect_a_new_one(ada: Person,
     fault = broken(ada, lab, "isolate", "leader", "--for", "120s")
     leader = str(before["leader"])
     assert fault["servers"] == [leader]
+    assert fault["forecast"]["leader"] == "lost"
+    early = status_of(ada, lab)
+    # It may lead still, until its lease is over; that anything is committed through it nobody says.
+    assert early["writes"] is not True or early["leader"] != leader
     assert who_reaches_whom(ada, lab) == {pair for pair in EVERYBODY if leader not in pair}
     another_leads(ada, lab, leader)
     wait_until(lambda: role(ada, lab, leader) != "leader", ELECTION_SECONDS, f"{leader} to step down")

@@ -184,7 +184,7 @@ def test_a_followed_log_shows_the_next_election_as_it_happens_and_ends_with_ctrl
     try:
         time.sleep(1.5)
         ada.done("stop", lab, "--server", leader)
-        wait_until(lambda: "election won" in log.read_text(), 20, "the new election in the followed log")
+        wait_until(lambda: "won the election" in log.read_text(), 20, "the new election in the followed log")
         begun = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=10)
@@ -192,7 +192,7 @@ def test_a_followed_log_shows_the_next_election_as_it_happens_and_ends_with_ctrl
         assert process.returncode == 130
         assert len(about_us(err).strip().splitlines()) == 1, err
         assert "Traceback" not in err
-        winners = re.findall(r"^(consul\d).*election won", log.read_text(), re.MULTILINE)
+        winners = re.findall(r"^\S+ (consul\d) .* won the election", log.read_text(), re.MULTILINE)
         assert len(winners) == 1
         assert winners != [leader]
     finally:
