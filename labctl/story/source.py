@@ -69,6 +69,7 @@ class Source:
         files: what is read; None is standard input.
         notes: what a reader of the story should know, in sentences; whole when all events were read.
         coverages: how much of the logs was read, once all events were.
+        goes_on: whether it is followed: then pauses are among its events.
     """
 
     events: Iterator[Event]
@@ -79,11 +80,12 @@ class Source:
     files: tuple[Path | None, ...] = ()
     notes: Notes = field(default_factory=Notes)
     coverages: Coverages = field(default_factory=Coverages)
+    goes_on: bool = False
 
     def records(self, since: datetime | None = None) -> Iterator[Record]:
         """The story of it, from a time on: what was over by then is left out."""
         told = story.records(self.events, since=since, names=self.names, reached=self.reached)
-        return (record for record in told if not is_pause(record))
+        return (record for record in told if not is_pause(record)) if self.goes_on else told
 
 
 def source(  # noqa: PLR0913 - what `labctl story` can be told
@@ -158,7 +160,7 @@ def _of_lab(name: str | None, owner: str, *, follow: bool, everything: bool) -> 
     servers = list(lab.servers)
     if follow:
         found = of_lines(lab, logs.follow(client, servers), everything=everything)
-        return replace(found, names=names_of(lab, ask=True))
+        return replace(found, names=names_of(lab, ask=True), goes_on=True)
     lines = logs.Kept(logs.read(client, servers))
     known = of_lines(lab, lines, everything=everything)
     # The line that says which ID is whose may come after those that name the ID.

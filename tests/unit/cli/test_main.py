@@ -437,6 +437,24 @@ def test_logs_are_merged_and_filtered(engine: FakeEngine, capsys: pytest.Capture
     documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["server"] for one in documents] == ["consul2", "consul2"]
     assert engine.tails[-1] == 9
+    assert run(["logs", "--lines"]) == ExitCode.USAGE
+    assert "--lines belongs to --raft" in capsys.readouterr().err
+
+
+def test_raft_is_told_in_words_and_its_lines_only_where_they_are_asked_for(
+    engine: FakeEngine, clusters: Callable[..., FakeCluster], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = clusters(3)
+    use(engine, cluster)
+    line = "2026/01/02 03:04:05 [INFO] raft: Node at 10.213.0.2:8300 [Leader] entering Leader state"
+    engine.streams = {
+        "ada-consul1": [(0, f"2026-01-02T03:04:05Z {line}\n".encode())], "ada-consul2": [], "ada-consul3": []
+    }  # fmt: skip
+    assert run(["logs", "--raft"]) == 0
+    words = "03:04:05.000 consul1 │ is the leader"
+    assert capsys.readouterr().out.splitlines() == [words]
+    assert run(["logs", "--raft", "--lines"]) == 0
+    assert capsys.readouterr().out.splitlines() == [words, f"03:04:05.000 consul1 │ {line}"]
 
 
 def test_exec_hands_on_the_words_behind_the_dashes_and_the_code(
