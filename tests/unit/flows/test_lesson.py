@@ -74,7 +74,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, heard: Steps) -> Lesson:
     return watching(monkeypatch, heard)
 
 
-def watching(monkeypatch: pytest.MonkeyPatch, heard: Steps, *identities: tuple[str, str]) -> Lesson:
+def watching(monkeypatch: pytest.MonkeyPatch, heard: Steps | Heard, *identities: tuple[str, str]) -> Lesson:
     monkeypatch.setattr(lesson, "Follower", FakeFollower)
     servers = [
         Server(f"consul{number}", f"c{number}", f"id{number}", "running", f"10.0.0.{number + 1}", 1)
