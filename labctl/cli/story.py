@@ -34,7 +34,10 @@ DRAWN = FORMATS[2:]
 @click.option("--since", metavar="TIME", help="Only from then on: 10m ago, or 2021-01-24T00:02:16.")
 @click.option("--election", type=click.IntRange(1), metavar="N", help="Only the N-th election.")
 @click.option("--lines", is_flag=True, help="Show the line that each event was read from.")
-@click.option("--all", "everything", is_flag=True, help="In JSON, also the lines that are not about Raft.")
+@click.option("--summary", is_flag=True, help="Only what happened: times without a leader, and what else went wrong.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Every event, also repeated ones; in JSON, also lines not about Raft."
+)
 @click.option(
     "--raft-multiplier",
     type=click.IntRange(1, 10),
@@ -67,6 +70,7 @@ def story_command(
     output: Path | None,
     follow: bool,
     lines: bool,
+    summary: bool,
     everything: bool,
     as_json: bool,
     called: tuple[str, ...],
@@ -88,6 +92,11 @@ def story_command(
         raise LabctlError("--follow goes on and --election N is one that is over: use one of them.", ExitCode.USAGE)
     if follow and form in DRAWN:
         raise LabctlError(f"A story that goes on cannot be drawn as {form}: leave out --follow.", ExitCode.USAGE)
+    if summary and (lines or everything or follow or as_json or form != "text"):
+        raise LabctlError(
+            "--summary is text, and only what happened: leave out --lines, --all, --follow, --json and --format.",
+            ExitCode.USAGE,
+        )
     if since and election:
         raise LabctlError("--election N is one election, whenever it was: leave out --since.", ExitCode.USAGE)
     if not (what or sample) and _is_piped():
@@ -115,7 +124,11 @@ def story_command(
             out.write(_drawn(form, records, source.timers))
         else:
             kind = LiveStoryText if follow else StoryText
-            kind(out, source.servers, lines=lines, timers=source.timers).write(records)
+            writer = kind(
+                out, source.servers, lines=lines, timers=source.timers, every=everything, summary=summary,
+                folder=source.folder,
+            )  # fmt: skip
+            writer.write(records)
     for note in source.notes if not (as_json or form == "json") or follow else ():
         say(f"Note: {note}", err=True)
 

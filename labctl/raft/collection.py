@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from labctl.raft.event import Event
 from labctl.raft.faults import Fault
+from labctl.raft.incidents import Incident
 from labctl.raft.outage_tracker import Outage
-from labctl.raft.records import Election, Leadership
+from labctl.raft.records import Election, Leadership, PreVote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +29,9 @@ class Conclusion(NamedTuple):
     unknown: Event | None = None
 
 
-Record = Event | Election | Leadership | Outage | Fault | Conclusion
+Settled = Election | PreVote | Leadership | Outage | Fault
+"""What becomes known of several events."""
+Record = Event | Settled | Incident | Conclusion
 """What a story is made of."""
 
 
@@ -38,7 +41,9 @@ class Collection:
 
     Attributes:
         events: each as it was told.
+        incidents: what went wrong, in the order in which it was known.
         elections: in the order in which they began.
+        pre_votes: rounds of pre-votes, in the order in which they began.
         leaders: leaderships, in the order in which they began.
         outages: in the order in which they ended.
         faults: what was broken on purpose, in the order in which it began.
@@ -47,7 +52,9 @@ class Collection:
     """
 
     events: list[Event] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
     elections: list[Election] = field(default_factory=list)
+    pre_votes: list[PreVote] = field(default_factory=list)
     leaders: list[Leadership] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -59,8 +66,12 @@ class Collection:
         match record:
             case Event():
                 self.events.append(record)
+            case Incident():
+                self.incidents.append(record)
             case Election():
                 self.elections.append(record)
+            case PreVote():
+                self.pre_votes.append(record)
             case Leadership():
                 self.leaders.append(record)
             case Outage():
@@ -73,7 +84,9 @@ class Collection:
     def records(self) -> Iterator[Record]:
         """All of it as one stream."""
         yield from self.events
+        yield from self.incidents
         yield from self.elections
+        yield from self.pre_votes
         yield from self.leaders
         yield from self.outages
         yield from self.faults

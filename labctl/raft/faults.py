@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -98,6 +99,31 @@ class _Open:
                 return _End(self.lease, "lease")
         return end
 
+    def parts(self, sender: str, receiver: str, time: datetime) -> bool:
+        """Whether it keeps what one server sends from another at a time."""
+        if self.fault.since is None or time < self.fault.since:
+            return False
+        down = {sender, receiver} & set(self.fault.servers)
+        cut = down if self.verb in _OF_PROCESSES else self._cut(sender, receiver)
+        if not cut:
+            return False
+        ends = [self.end_of(name, time) for name in cut]
+        return not any(end is not None and end.time <= time for end in ends)
+
+    def _cut(self, sender: str, receiver: str) -> set[str]:
+        """Which of two servers' networks are changed so that what one sends does not reach the other."""
+        what = self.fault.what.partition(" ")[2]
+        both = {sender, receiver}
+        if self.verb == "isolate":
+            return both & set(what.split(","))
+        if self.verb == "partition":
+            sides = [side for side in (set(part.strip().split(",")) for part in what.split("/")) if side & both]
+            return both if len(sides) > 1 else set()
+        if self.verb == "one-way":
+            senders, _, receivers = what.partition(" ")
+            return {receiver} if sender in senders.split(",") and receiver in receivers.split(",") else set()
+        return set()
+
     def settle(self, reached: datetime | None) -> None:
         """Write down how it ended, as far as the log goes."""
         fault = self.fault
@@ -122,6 +148,7 @@ class Faults:
     def __init__(self, is_over: Callable[[datetime | None], bool], settled: Callable[[Fault], None]) -> None:
         self._is_over, self._settled = is_over, settled
         self._open: dict[str, _Open] = {}
+        self._recent: deque[_Open] = deque(maxlen=UNSETTLED)
 
     def begin(self, event: Event) -> None:
         """A server's log says that a fault begins; it stands in the log of each server that it is for."""
@@ -130,6 +157,7 @@ class Faults:
         one = self._open.get(name)
         if one is None:
             one = self._open[name] = _Open(Fault(name, values.get("what", ""), [], event.time))
+            self._recent.append(one)
             lease = _seconds(values.get("seconds"))
             if lease is not None and event.time is not None:
                 one.lease = _later(event.time, lease)
@@ -158,6 +186,15 @@ class Faults:
         one.fault.servers.remove(event.server)
         if not one.fault.servers:
             del self._open[one.fault.id]
+
+    def verb(self, event: Event) -> str:
+        """What was done by the fault that an event is about, such as `pause`; "" where nobody knows."""
+        one = self._open.get(event.values.get("id", ""))
+        return one.verb if one is not None else ""
+
+    def are_apart(self, sender: str, receiver: str, time: datetime | None) -> bool:
+        """Whether what a server sends cannot reach another one at a time, as far as is known."""
+        return time is not None and any(one.parts(sender, receiver, time) for one in self._recent)
 
     def restart(self, event: Event) -> None:
         """A server was started: it runs, and in a network of its own that no rule was put into."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 from labctl.raft.outage_tracker import OutageTracker
-from labctl.raft.records import Leadership
+from labctl.raft.records import Leadership, add_evidence
 from labctl.raft.timers import seconds_between
 
 if TYPE_CHECKING:
@@ -19,7 +20,26 @@ if TYPE_CHECKING:
     from labctl.raft.server_names import Names
 
 UNSETTLED = 64
-"""LeadershipTracker that are kept open: one that so many others followed is over, whatever its server does not say."""
+"""Leaderships that are kept open: one that so many others followed is over, whatever its server does not say."""
+
+AT_ONCE = timedelta(milliseconds=100)
+"""Two servers lead at once only where that is longer: the old one learns of the new one's term by its victory."""
+# These say that a leadership was over by some time, and not when it ended.
+_NOT_SEEN = frozenset({"silent", "unknown", "restarted"})
+
+
+class Suspension(NamedTuple):
+    """When and how the process of a leader ceased to run: it leads on only if it goes on in time.
+
+    Attributes:
+        time: when.
+        by: `killed`, `stopped` or `paused`.
+        event: the line that says so.
+    """
+
+    time: datetime | None
+    by: EndedBy
+    event: Event
 
 
 class OpenLeadership:
@@ -29,6 +49,7 @@ class OpenLeadership:
         self.number = number
         self.leadership = leadership
         self.contact = OutageTracker(leadership.server, leadership.term)
+        self.suspended: Suspension | None = None
 
 
 class LeadershipTracker:
@@ -56,41 +77,126 @@ class LeadershipTracker:
         self._newest = ""
         self._newest_of_another = 0
         self._vacant: datetime | None = None
+        self._others_follow: tuple[datetime, str] | None = None
+
+    @property
+    def leader(self) -> str | None:
+        """Who became leader last, where it still leads."""
+        one = self._open.get(self._newest)
+        return self._newest if one is not None and one.number == self._begun else None
 
     def of(self, server: str) -> Leadership | None:
         """The leadership of a server that leads."""
         one = self._open.get(server)
         return one.leadership if one else None
 
-    def begin(self, server: str, term: int | None, time: datetime | None) -> None:
+    def begin(self, server: str, term: int | None, event: Event) -> None:
         """A server leads. It must not have led until now."""
-        leadership = Leadership(server, term, time)
+        self._end_suspended(server)
+        leadership = Leadership(server, term, event.time)
+        add_evidence(leadership.evidence, event)
         newest = self._open.get(self._newest)
         if newest is None or newest.number < self._begun:
-            leadership.without_leader = seconds_between(self._vacant, time)
-        if self._newest != server:
+            leadership.without_leader = seconds_between(self._vacant, event.time)
+        self._supersede(server, term, event.time)
+        self._add(leadership)
+
+    def assume(self, server: str, term: int | None, event: Event) -> None:
+        """A line shows that a server leads, and none says since when."""
+        leadership = Leadership(server, term, None, since_known=False)
+        add_evidence(leadership.evidence, event)
+        self._add(leadership)
+
+    def _add(self, leadership: Leadership) -> None:
+        if self._newest != leadership.server:
             self._newest_of_another = self._begun
         self._begun += 1
-        self._newest = server
-        self._open[server] = OpenLeadership(self._begun, leadership)
+        self._newest = leadership.server
+        self._open[leadership.server] = OpenLeadership(self._begun, leadership)
         self._waiting.append(leadership)
         oldest = next(iter(self._open))
         if self._begun - self._open[oldest].number > UNSETTLED:
-            self.end(oldest, self._last(oldest), "silent")
+            self._fall_silent(oldest)
 
-    def end(self, server: str, time: datetime | None, by: EndedBy, *, needed: int | None = None) -> None:
+    def _supersede(self, server: str, term: int | None, time: datetime | None) -> None:
+        """A newer leader: an older one that does not know it yet can commit nothing any more."""
+        for one in self._open.values():
+            old = one.leadership
+            if old.server == server or old.superseded is not None or one.suspended is not None:
+                continue
+            if term is None or old.term is None or term > old.term:
+                old.superseded = time
+
+    def suspend(self, server: str, by: EndedBy, event: Event) -> None:
+        """A leader's process is killed, stopped or frozen: it will say nothing more."""
+        one = self._open.get(server)
+        if one is not None and one.suspended is None:
+            one.suspended = Suspension(event.time, by, event)
+
+    def resume(self, server: str) -> None:
+        """A process that was frozen goes on, or was not killed after all."""
+        one = self._open.get(server)
+        if one is not None and one.leadership.superseded is None:
+            one.suspended = None
+
+    def _end_suspended(self, but: str) -> None:
+        """Another server leads, so those that do not run lead no longer."""
+        for server, one in list(self._open.items()):
+            if one.suspended is not None and server != but:
+                self.end(server, one.suspended.event, one.suspended.by)
+
+    @property
+    def none_yet(self) -> bool:
+        """Whether nobody has led so far."""
+        return not self._begun
+
+    def end(self, server: str, event: Event, by: EndedBy, *, needed: int | None = None) -> None:
         """A server leads no longer, if it did. `needed` are the votes of a majority, where it lost contact with one."""
-        one = self._open.pop(server, None)
+        one = self._open.get(server)
         if one is None:
             return
-        one.leadership.until, one.leadership.ended_by = time, by
+        if one.suspended is not None:
+            # It ceased to lead when it ceased to run, whatever it learned of that later.
+            event, by = one.suspended.event, one.suspended.by
+        del self._open[server]
+        add_evidence(one.leadership.evidence, event)
         if by == "quorum_lost":
             one.leadership.without_majority = one.contact.without_majority(needed)
+        # When the process was started says only that it led no longer.
+        self._close(one, self._last(server) if by == "restarted" else event.time, by)
+
+    def _fall_silent(self, server: str) -> None:
+        """A leader whose log ends, or is of another file: nobody knows when that ended."""
+        self._close(self._open.pop(server), self._last(server), "silent")
+
+    def lose_track(self, server: str) -> None:
+        """A leadership is over, and no line says when or why."""
+        one = self._open.pop(server, None)
+        if one is not None:
+            self._close(one, None, "unknown")
+
+    def _close(self, one: OpenLeadership, time: datetime | None, by: EndedBy) -> None:
+        old = one.leadership
+        old.until, old.ended_by = time, by
+        if old.superseded is not None and (
+            time is None or by in _NOT_SEEN or by == "transfer" or time - old.superseded < AT_ONCE
+        ):
+            old.superseded = None
         if one.number == self._begun:
             # When a leader fell silent, nobody knows: its last line may be hours older.
-            self._vacant = time if by != "silent" else None
+            self._vacant = None if by in _NOT_SEEN else time
         self._tell_outages(one.contact.end(time, self._names))
         self._tell_ended()
+
+    def is_superseded(self, server: str) -> bool:
+        """Whether a leader of a newer term is known."""
+        one = self._open.get(server)
+        return one is not None and one.leadership.superseded is not None
+
+    def follow(self, leader: str | None, time: datetime | None) -> None:
+        """A server says whom it follows."""
+        if leader and time is not None:
+            self._others_follow = (time, leader)
 
     def reach(self, event: Event) -> None:
         """Take in what a server says of its contact with another; it counts while it leads."""
@@ -115,8 +221,13 @@ class LeadershipTracker:
         """The log has ended: who still leads is the last one; a leader before it fell silent."""
         for server, one in list(self._open.items()):
             newest = self._newest_of_another if server == self._newest else self._begun
-            if newest > one.number:
-                self.end(server, self._last(server), "silent")
+            if one.suspended is not None:
+                self.end(server, one.suspended.event, one.suspended.by)
+            elif self._last(server) is None:
+                # Only others named it: nobody knows whether it leads still.
+                self.lose_track(server)
+            elif newest > one.number or self._was_left(server):
+                self._fall_silent(server)
             else:
                 self._tell_outages(one.contact.end(None, self._names, leads=True))
         self._open.clear()
@@ -124,3 +235,11 @@ class LeadershipTracker:
             if leadership.ended_by is None or not self._is_over(leadership.until):
                 self._settled(leadership)
         self._waiting.clear()
+
+    def _was_left(self, server: str) -> bool:
+        """Whether others follow somebody else since this leader's log ends."""
+        last = self._last(server)
+        if self._others_follow is None or last is None:
+            return False
+        time, leader = self._others_follow
+        return time > last and self._names.place(leader) != self._names.place(server)

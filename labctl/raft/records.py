@@ -1,14 +1,17 @@
-"""What a story is about: elections, and the leaderships of the leaders that won them."""
+"""What a story is about, besides the events: elections, rounds of pre-votes, and the leaderships that came of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-Outcome = Literal["won", "lost", "split", "abandoned"]
+    from labctl.raft.event import Event
+
+Outcome = Literal["won", "lost", "split", "abandoned", "undecided"]
+PreVoteOutcome = Literal["won", "lost", "undecided"]
 Cause = Literal["heartbeat_timeout", "election_timeout", "transfer", "unknown"]
 EndedBy = Literal[
     "quorum_lost",
@@ -19,49 +22,98 @@ EndedBy = Literal[
     "left",
     "stopped",
     "killed",
+    "paused",
     "restarted",
     "silent",
+    "unknown",
 ]
+TermSource = Literal["line", "inferred"]
+
+MOST_EVIDENCE = 24
+"""Lines that are named for one record: its first ones and its last."""
+ALREADY_VOTED = "already voted"
+"""The reason of who says `duplicate requestVote for same term`."""
+HAS_LEADER = "we have a leader"
+"""How the reason of who has a leader begins."""
+
+
+class Evidence(NamedTuple):
+    """A line that a claim stands on.
+
+    Attributes:
+        server: whose it is.
+        file: where it stood, or None: a lab's log is no file.
+        line_no: its number there, from 1.
+    """
+
+    server: str
+    file: str | None
+    line_no: int
+
+    def __str__(self) -> str:
+        return f"{self.file if self.file is not None else self.server}:{self.line_no}"
+
+
+def evidence_of(event: Event) -> Evidence:
+    """Where an event was read."""
+    return Evidence(event.server, event.file, event.line_no)
+
+
+def add_evidence(to: list[Evidence], event: Event) -> None:
+    """Name one more line, once; the last one gives way where there are many."""
+    one = evidence_of(event)
+    if one in to:
+        return
+    if len(to) >= MOST_EVIDENCE:
+        to.pop()
+    to.append(one)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A server that did not vote for a candidate, and why, in the words of its log (`our last index is greater`).
 
-    `voted_for` is whom it had voted for already, where that is why and the logs say it.
+    Attributes:
+        server: who refused.
+        reason: why; "" where only the candidate's log says that it was refused.
+        voted_for: whom it had voted for already, where that is why and the logs say it.
+        leader: which leader it had, where that is why and its line says it.
     """
 
     server: str
     reason: str
     voted_for: str | None = None
+    leader: str | None = None
 
 
 @dataclass(slots=True)
 class Election:
-    """One server's campaign in one term; it is filled in while the story goes on.
+    """One server's candidacy for which it asked for votes.
 
     Attributes:
         candidate: who stood.
         term: in which term; None where no line says and none can be inferred.
         term_source: `line` or `inferred`.
-        cause: why it stood: no heartbeat in time, no majority in its campaign before, leadership was handed to it.
-        start: when it became a candidate; None where its log has no times.
-        end: when the campaign was decided.
-        votes: who voted for it as far as the log says.
+        cause: why it stood: no heartbeat in time, no majority in its candidacy before, leadership was handed to it.
+        start: when it became a candidate; None where its log has no times, or begins later.
+        end: when that was over; None where its log does not say.
+        votes: who voted for it as far as the logs say.
         tally: votes it counted.
         needed: votes it needed.
         refusals: who refused, and why.
-        waited: how long the timer ran that made it stand, in seconds: the heartbeat timer or the election timer, by its
-            cause. None where the log does not show when it began.
-        pre_vote: how the pre-vote went, in generations that have one.
-        outcome: None while it is open. `split` means that nobody had a majority of a term in which several stood,
-            `lost` that another server won or a majority refused, `abandoned` that too few answered, or that the
-            pre-vote failed and no vote was asked for.
+        waited: how long the timer ran that made it stand, in seconds: the heartbeat timeout or the election timeout, by
+            its cause. None where the log does not show when it began.
+        pre_vote: `won` where it had asked beforehand whether it could win.
+        outcome: `won`; `lost`: another server won that term, or was led already, or a majority refused; `split`:
+            several stood at once and nobody won; `abandoned`: its time was over before it had a majority, and no line
+            says why; `undecided`: its log ends before that.
+        cut_off: nobody could answer, as far as is known from what was broken on purpose.
+        evidence: the lines that say so.
     """
 
     candidate: str
     term: int | None
-    term_source: Literal["line", "inferred"] | None
+    term_source: TermSource | None
     cause: Cause
     start: datetime | None
     end: datetime | None = None
@@ -70,56 +122,58 @@ class Election:
     needed: int | None = None
     refusals: list[Refusal] = field(default_factory=list)
     waited: float | None = None
-    pre_vote: Literal["won", "lost"] | None = None
-    outcome: Outcome | None = None
-    fell_back: bool = False
+    pre_vote: Literal["won"] | None = None
+    outcome: Outcome = "undecided"
+    cut_off: bool = False
+    evidence: list[Evidence] = field(default_factory=list, compare=False)
 
     @property
     def seconds(self) -> float | None:
-        """How long the campaign took, in seconds."""
+        """How long it took, in seconds."""
         return None if self.start is None or self.end is None else (self.end - self.start).total_seconds()
 
-    def refuse(self, server: str, reason: str) -> None:
-        """Note a refusal, once for each server."""
-        if all(one.server != server for one in self.refusals):
-            self.refusals.append(Refusal(server, reason))
 
-    def has_vote_of(self, server: str) -> bool:
-        """Whether a server voted for this candidate, as far as the logs say; a candidate votes for itself."""
-        return server == self.candidate or server in self.votes
+@dataclass(slots=True)
+class PreVote:
+    """One round in which a server asked whether it could win an election; raft 1.7 does before it asks for votes.
 
-    def vote(self, server: str | None, tally: int | None) -> None:
-        """Note a granted vote; the voter is unknown in logs that name none."""
-        if server and server not in self.votes:
-            self.votes.append(server)
-        self.tally = max(self.tally, tally if tally is not None else len(self.votes))
+    Attributes:
+        candidate: who asked.
+        term: the term that it would have stood in. It does not move for that.
+        cause: why it asked, as for an election.
+        start: when it began.
+        end: when it was over; None where its log does not say.
+        votes: who said yes, as far as the logs say.
+        tally: how many said yes.
+        needed: how many it needed.
+        refusals: who said no, and why.
+        waited: as for an election.
+        outcome: `won`: it went on to ask for votes; `lost`: it did not; `undecided`: its log ends before that.
+        inferred: no line says that it came to nothing: it asked again, or its time was over. At level info, raft 1.7
+            is silent about it where too few answer.
+        cut_off: as for an election.
+        evidence: the lines that say so.
+    """
 
-    def settle(self, rivals: list[Election]) -> None:
-        """Decide what a campaign that was not won came to, by what the others of its term came to."""
-        self.refusals = [_explained(one, rivals) for one in self.refusals]
-        if self.outcome is not None:
-            return
-        if self.pre_vote == "lost":
-            self.outcome = "abandoned"
-        elif any(one.outcome == "won" for one in rivals):
-            self.outcome = "lost"
-        elif rivals:
-            self.outcome = "split"
-        elif self.fell_back or (self.needed is not None and len(self.refusals) >= self.needed):
-            self.outcome = "lost"
-        else:
-            self.outcome = "abandoned"
+    candidate: str
+    term: int | None
+    cause: Cause
+    start: datetime | None
+    end: datetime | None = None
+    votes: list[str] = field(default_factory=list)
+    tally: int = 0
+    needed: int | None = None
+    refusals: list[Refusal] = field(default_factory=list)
+    waited: float | None = None
+    outcome: PreVoteOutcome = "undecided"
+    inferred: bool = False
+    cut_off: bool = False
+    evidence: list[Evidence] = field(default_factory=list, compare=False)
 
-
-ALREADY_VOTED = "already voted"
-"""The reason of who says `duplicate requestVote for same term`."""
-
-
-def _explained(refusal: Refusal, rivals: list[Election]) -> Refusal:
-    if refusal.reason != ALREADY_VOTED:
-        return refusal
-    voted_for = [one.candidate for one in rivals if one.has_vote_of(refusal.server)]
-    return replace(refusal, voted_for=voted_for[0]) if len(voted_for) == 1 else refusal
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, in seconds."""
+        return None if self.start is None or self.end is None else (self.end - self.start).total_seconds()
 
 
 @dataclass(slots=True)
@@ -128,12 +182,18 @@ class Leadership:
 
     Attributes:
         server: who led.
-        term: in which term.
-        since: when it became leader.
-        until: when it ceased to be; None while it leads.
-        ended_by: what ended it; None while it leads. `silent` means that its log just ends before another leads.
+        term: in which term; None where no line says.
+        since: when it became leader; None where no line says.
+        until: when it ceased to be, as far as that is known; None while it leads.
+        ended_by: what ended it; None while it leads. `silent`: its log just ends before another leads. `unknown`: it
+            was over, and no line says when or why.
+        since_known: whether the logs show its beginning; one that is older than the logs, or whose first lines are
+            missing, has none.
         without_leader: how long there had been no leader before it, in seconds; None where that is not known.
         without_majority: how long it had not reached a majority when it gave up for that, in seconds.
+        superseded: when another server became leader of a newer term before this one knew: from then on, at the
+            latest, it could commit nothing.
+        evidence: the lines that say so.
     """
 
     server: str
@@ -141,5 +201,8 @@ class Leadership:
     since: datetime | None
     until: datetime | None = None
     ended_by: EndedBy | None = None
+    since_known: bool = True
     without_leader: float | None = None
     without_majority: float | None = None
+    superseded: datetime | None = None
+    evidence: list[Evidence] = field(default_factory=list, compare=False)

@@ -6,19 +6,21 @@ only the last few elections and leaderships are needed for what comes next.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from labctl.raft.collection import Conclusion
-from labctl.raft.election_tracker import ElectionTracker
+from labctl.raft.election_tracker import Candidacy, ElectionTracker
 from labctl.raft.event import OTHER, Event
 from labctl.raft.faults import Faults
+from labctl.raft.incidents import Incidents
 from labctl.raft.leadership_tracker import LeadershipTracker
 from labctl.raft.membership import SAYS_WHO_VOTES, Membership
 from labctl.raft.numbers import number_of
 from labctl.raft.outage_tracker import BACK, BEHIND, LOST, REMOVED
 from labctl.raft.reader import is_unparsed
-from labctl.raft.records import ALREADY_VOTED, Election
+from labctl.raft.records import ALREADY_VOTED, HAS_LEADER, Refusal, add_evidence
 from labctl.raft.server_names import Names
 from labctl.raft.timers import seconds_between
 
@@ -26,15 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from labctl.raft.collection import Record
-    from labctl.raft.faults import Fault
-    from labctl.raft.outage_tracker import Outage
-    from labctl.raft.records import Cause, EndedBy, Leadership
+    from labctl.raft.collection import Record, Settled
+    from labctl.raft.election_tracker import Ended
+    from labctl.raft.incidents import Incident
+    from labctl.raft.records import Cause, EndedBy
 
 TRANSFER_SECONDS = 10.0
 """How long a transfer of leadership may take: the longest election timeout that Consul can be given."""
-
-
 Role = Literal["follower", "candidate", "leader"]
 
 LATE_SECONDS = 11.0
@@ -59,17 +59,36 @@ _ENDS: dict[str, EndedBy] = {
     "removed_self": "removed",
     "leaving": "left",
 }
+# Only a leader says this, and while it leads.
+_LEADS = frozenset({"peer_unreachable", "quorum_lost_stepdown", "peer_added", "config_change", "leadership_acquired"})
+# Only a leader says this; it may say it a moment after it has ceased to be one.
+_LED = frozenset({"replication_pipelining", "peer_newer_term", "transfer_started", "new_leader_stepdown"})
+# What was done to the process of a server, and what that does to its leadership.
+_SUSPENDS: dict[str, EndedBy] = {
+    "container_killed": "killed",
+    "container_stopped": "stopped",
+    "container_paused": "paused",
+}
+_BREAKS: dict[str, EndedBy] = {"kill": "killed", "stop": "stopped", "pause": "paused"}
+_ASKS_FIRST = "prevote_"
+VOTES_AGAIN = "votes_again"
+"""A value of `duplicate requestVote for same term` where the next line says that the vote was granted, again."""
+# How a line names nobody: the leader chooses for itself whom it hands its leadership to.
+_NOBODY = frozenset({None, "<nil>", "null"})
+MOST_WAITING = 64
+"""Events that are held back until a server's next line is seen."""
 
 
 @dataclass
 class _Server:
-    """What the story knows of one server."""
+    """What the story knows of one server; its role is None until a line shows it."""
 
     name: str
-    role: Role
+    role: Role | None = None
     term: int | None = None
     cause: Cause = "unknown"
-    election: Election | None = None
+    candidacy: Candidacy | None = None
+    before: Candidacy | None = None  # its candidacy before, if it has been nothing else since
     needed: int | None = None  # votes that are a majority
     stood: datetime | None = None  # when it last became a candidate
     stood_before: datetime | None = None  # and when before that
@@ -77,7 +96,7 @@ class _Server:
     waited: float | None = None
     ending: EndedBy | None = None
     transferring: datetime | None = None
-    killed: datetime | None = None  # when a line said that it is killed next
+    asks_first: bool = False
     last: datetime | None = None
 
 
@@ -88,7 +107,7 @@ def records(
     names: Names | None = None,
     reached: Callable[[], datetime | None] = lambda: None,
 ) -> Iterator[Record]:
-    """Tell a story: each event, and behind it what is settled by it; a `Conclusion` is the last.
+    """Tell a story: each event, and behind it what is settled by it; incidents, and a `Conclusion`, are the last.
 
     Args:
         events: in order of time.
@@ -97,17 +116,52 @@ def records(
         reached: how far the log goes, asked when the last event was told; None where nothing is known but the events.
     """
     story = Story(since, names, reached)
+    found: list[Incident] = []
+    incidents = Incidents(found.append)
     begun = since is None
-    for event in events:
+    for event in _with_next_lines(events):
         told = story.tell(event)
         begun = begun or (event.time is not None and since is not None and event.time >= since)
         if begun:
             yield told
+        if told.event == "leader_entered":
+            incidents.feed(told)
         if story.settled:
-            yield from story.take()
+            for record in story.take():
+                incidents.feed(record)
+                yield record
     story.finish()
-    yield from story.take()
+    for record in story.take():
+        incidents.feed(record)
+        yield record
+    incidents.finish()
+    yield from sorted(found, key=lambda one: one.order)
     yield Conclusion(story.servers, story.unparsed, story.unknown)
+
+
+def _with_next_lines(events: Iterable[Event]) -> Iterator[Event]:
+    """Say of a second request for a vote whether it was refused: only a server's next line shows that it was not."""
+    held: deque[Event] = deque()
+    for event in events:
+        if held:
+            first = held[0]
+            if event.server == first.server:
+                if event.event == "vote_duplicate_candidate":
+                    held[0] = first._replace(values={**first.values, VOTES_AGAIN: event.peer or ""})
+                yield from held
+                held.clear()
+            elif len(held) >= MOST_WAITING or _is_later(event, first):
+                yield from held
+                held.clear()
+        if held or event.event == "vote_duplicate_term":
+            held.append(event)
+        else:
+            yield event
+    yield from held
+
+
+def _is_later(event: Event, than: Event) -> bool:
+    return event.time is not None and than.time is not None and (event.time - than.time).total_seconds() > 1
 
 
 class Story:
@@ -131,23 +185,29 @@ class Story:
         names: Names | None = None,
         reached: Callable[[], datetime | None] = lambda: None,
     ) -> None:
-        self.settled: list[Election | Leadership | Outage | Fault] = []
+        self.settled: list[Settled] = []
         self.unparsed = 0
         self.unknown: Event | None = None
         self.names = Names() if names is None else names
         self.membership = Membership(self.names)
         self._since = since
         self._servers: dict[str, _Server] = {}
-        settle = self._settle
-        self._elections = ElectionTracker(self.names, self._is_over, settle)
-        self._leaderships = LeadershipTracker(
-            self.names, self._is_over, lambda server: self._servers[server].last, settle
+        self._faults = Faults(self._is_over, self._settle)
+        self._elections = ElectionTracker(
+            self.names,
+            is_over=self._is_over,
+            settled=self._settle,
+            is_apart=self._faults.are_apart,
+            asks_first=lambda server: server in self._servers and self._servers[server].asks_first,
+            servers=lambda: list(self._servers),
         )
-        self._faults = Faults(self._is_over, settle)
+        self._leaderships = LeadershipTracker(self.names, self._is_over, self._last_word, self._settle)
         self._reached = reached
         self._last: datetime | None = None
         self._won: int | None = None
         self._from_the_beginning = False
+        self._elected = False
+        self._transfer: Event | None = None
         self._acts: dict[str, Callable[[_Server, Event], int | None]] = {
             "config_initial": self._start,
             "no_known_peers": self._wait,
@@ -165,19 +225,24 @@ class Story:
             "prevote_denied": self._pre_vote,
             "prevote_won": self._pre_vote,
             "prevote_lost": self._pre_vote,
-            "prevote_denied_newer_term": self._fall_back,
+            "prevote_denied_newer_term": self._pre_vote,
+            "prevote_rejected_by_me": self._refuse_pre_vote,
             "newer_term_fallback": self._fall_back,
             "election_won": self._win,
             "leader_entered": self._lead,
             "follower_entered": self._follow,
             "leadership_lost": self._lose,
             "vote_rejected_by_me": self._refuse,
-            "vote_duplicate_term": self._refuse,
+            "vote_duplicate_term": self._refuse_twice,
+            "vote_duplicate_candidate": self._vote_again,
             "new_leader_announced": self._announce,
             "transfer_done_or_lost": self._after_transfer,
             "fault_began": self._break,
-            "fault_ended": lambda _, event: self._faults.end(event),
+            "fault_ended": self._mend,
             "fault_failed": self._spare,
+            "container_unpaused": lambda server, _: self._leaderships.resume(server.name),
+            "container_started": self._start,
+            **dict.fromkeys(_SUSPENDS, self._suspend),
             **dict.fromkeys(_ENDS, self._notice),
             **dict.fromkeys((*LOST, BACK, BEHIND, REMOVED), self._reach),
         }
@@ -196,20 +261,22 @@ class Story:
         self.names.learn(event)
         if event.event in SAYS_WHO_VOTES:
             event = self.membership.tell(event)
+        self._elections.number += 1
         server = self._servers.get(event.server)
         if server is None:
-            # The line before a candidacy says why; a log that begins with one has lost it.
-            role: Role = "candidate" if event.event == "candidate_entered" else "follower"
-            server = self._servers[event.server] = _Server(event.server, role)
-        server.last = event.time or server.last
+            server = self._servers[event.server] = _Server(event.server)
         if event.event == "vote_duplicate_term":
-            event = self._with_candidates(event)
+            event = self._with_candidate(event)
         elif event.event in _REFUSALS and (leader := self.names.server(event.values.get("leader"))):
             event = event._replace(values={**event.values, "leader_name": leader})
+        self._assume_leader(server, event)
         act = self._acts.get(event.event)
         term = act(server, event) if act else None
+        server.last = event.time or server.last
         if event.term is not None:
             self._seen(server, event)
+        if self._last is not None:
+            self._elections.settle_until(self._last)
         if event.event == "vote_rpc_failed" and _may_be_older(server, event):
             return self._told(event, None)
         return self._told(event, term if term is not None else server.term)
@@ -224,20 +291,23 @@ class Story:
             self.unknown = self.unknown or event
         return event
 
-    def take(self) -> list[Election | Leadership | Outage | Fault]:
+    def take(self) -> list[Settled]:
         """Take out what will not change any more: a log without end has millions of elections."""
         settled, self.settled = self.settled, []
         return settled
 
-    def _settle(self, record: Election | Leadership | Outage | Fault) -> None:
+    def _settle(self, record: Settled) -> None:
         self.settled.append(record)
 
     def finish(self) -> None:
         """Settle what is open: the log has ended."""
-        self._end_killed()
         self._leaderships.finish()
         self._elections.finish()
         self._faults.finish(self._end)
+
+    def settle(self, now: datetime) -> None:
+        """Settle what was over long enough before a time, also where nobody has said anything since."""
+        self._elections.settle_until(now)
 
     # -- terms -----------------------------------------------------------------------------------------------
 
@@ -275,105 +345,202 @@ class Story:
 
     def _wait(self, server: _Server, _: Event) -> None:
         """A server without peers, before any election: the log begins before the cluster does."""
-        self._from_the_beginning = True
+        self._from_the_beginning = self._from_the_beginning or not self._elected
         # Its heartbeat timer runs on and is started anew each time; no line says when.
         server.timer = None
 
     def _time_out(self, server: _Server, event: Event) -> None:
         server.cause = "heartbeat_timeout"
         server.waited = seconds_between(server.timer, event.time) if _heard_of_no_leader(event) else None
+        self._hear_of_leader(event.peer, event)
+        known = self.names.server(event.peer) or event.peer
+        if known is not None and known not in self._servers:
+            # Nobody reads the log of that leader, so this is all that is known of its end.
+            self._leaderships.lose_track(known)
 
     def _try_again(self, server: _Server, event: Event) -> int | None:
         server.cause = "election_timeout"
         server.waited = seconds_between(server.timer, event.time)
-        return self._end_election(server, event)
+        return self._end_candidacy(server, event, "timeout")
 
     def _stand(self, server: _Server, event: Event) -> int | None:
-        self._end_election(server, event)
-        self._end_leadership(server, event.time, "newer_term")
-        cause: Cause = "transfer" if server.cause == "unknown" and server.role == "follower" else server.cause
+        self._end_candidacy(server, event, "again")
+        self._step_down(server, event)
+        cause = server.cause
+        unprompted = cause == "unknown" and server.role != "candidate"
+        if unprompted and self._transfer is not None and self._is_handed_to(server.name, event.time, self._transfer):
+            cause = "transfer"
         term, source = self._next_term(server, event)
-        election = Election(server.name, term, source, cause, event.time, waited=server.waited)
-        server.role, server.cause, server.election, server.ending = "candidate", "unknown", election, None
+        if server.before is not None:
+            server.before.stood_again = term
+            if term is not None and server.before.term == term:
+                server.asks_first = True
+        self._elected = True
+        candidacy = Candidacy(server.name, term, source, cause, event.time, server.waited, unprompted=unprompted)
+        add_evidence(candidacy.evidence, event)
+        server.role, server.cause, server.ending = "candidate", "unknown", None
+        server.candidacy = server.before = candidacy
         server.timer, server.waited = event.time, None
         server.stood_before, server.stood = server.stood, event.time
-        self._elections.begin(election)
+        self._elections.begin(candidacy)
         if term is not None and event.term is None:
             server.term = term
         return term
 
+    def _is_handed_to(self, server: str, time: datetime | None, begun: Event) -> bool:
+        """Whether a leader said that it hands its leadership over, to this server or to whom it likes."""
+        if begun.server == server:
+            return False
+        if begun.time is not None and time is not None:
+            passed = (time - begun.time).total_seconds()
+            if not -1.0 <= passed < TRANSFER_SECONDS:
+                return False
+        return begun.peer in _NOBODY or self.names.place(begun.peer or "") == self.names.place(server)
+
     def _count(self, server: _Server, event: Event) -> int | None:
-        if server.election is None:
-            return None
-        election = server.election
         if event.event == "votes_needed":
-            election.needed = server.needed = number_of(event.values.get("needed"))
-        elif event.event == "vote_granted":
+            server.needed = number_of(event.values.get("needed")) or server.needed
+        one = server.candidacy
+        if one is None:
+            return None
+        if event.event == "votes_needed":
+            one.needed = server.needed
+            return one.term
+        one.asked = True
+        if event.event == "vote_granted":
             tally = number_of(event.values.get("tally"))
             voter = self.names(event.peer)
-            if event.peer and (known := self._servers.get(voter or "")) and election.term is not None:
+            if event.peer and (known := self._servers.get(voter or "")) and one.term is not None:
                 # Who votes is in that term; before Consul 0.7 no line says so, and later ones only sometimes.
-                known.term = max(known.term or 0, election.term)
-            election.vote(voter or (server.name if tally == 1 else None), tally)
+                known.term = max(known.term or 0, one.term)
+            one.vote(voter or (server.name if tally == 1 else None), tally)
         elif event.event == "vote_self":
-            election.vote(server.name, None)
-        return election.term
+            one.vote(server.name, None)
+        add_evidence(one.evidence, event)
+        return one.term
 
     def _pre_vote(self, server: _Server, event: Event) -> int | None:
-        if server.election is None:
+        server.asks_first = True
+        one = server.candidacy
+        if one is None:
             return None
-        # Until it is won it is lost: where too few answer, no line says so.
-        if event.event == "prevote_won":
-            server.election.pre_vote = "won"
-        elif server.election.pre_vote is None:
-            server.election.pre_vote = "lost"
-        return server.election.term
+        kind = event.event.removeprefix(_ASKS_FIRST)
+        if kind in {"won", "lost"}:
+            one.pre_vote, one.pre_vote_end = ("won" if kind == "won" else "lost"), event.time
+        elif one.pre_vote is None:
+            one.pre_vote = "asked"
+        if kind in {"granted", "self"}:
+            voter = self.names(event.peer) or server.name
+            if voter not in one.pre_votes:
+                one.pre_votes.append(voter)
+        elif kind == "denied" and event.peer:
+            one.refuse_pre_vote(Refusal(self.names(event.peer) or event.peer, ""))
+        tally = number_of(event.values.get("tally"))
+        if kind != "denied_newer_term":
+            one.pre_tally = max(one.pre_tally, tally if tally is not None else len(one.pre_votes))
+        one.needed = number_of(event.values.get("votesNeeded")) or one.needed
+        if kind not in {"requested", "received"}:
+            add_evidence(one.evidence, event)
+        if kind == "denied_newer_term":
+            one.pre_vote, one.pre_vote_end = "lost", event.time
+            return self._end_candidacy(server, event, "follower")
+        return one.term
+
+    def _refuse_pre_vote(self, server: _Server, event: Event) -> None:
+        candidate = self._servers.get(self.names.server(event.peer) or "")
+        if candidate is not None and candidate.candidacy is not None:
+            if candidate.candidacy.pre_vote is None:
+                candidate.candidacy.pre_vote = "asked"
+            candidate.asks_first = True
+            candidate.candidacy.refuse_pre_vote(self._refusal(server.name, event))
+            add_evidence(candidate.candidacy.evidence, event)
 
     def _win(self, server: _Server, event: Event) -> int | None:
-        election = server.election
-        if election is None:
+        one = server.candidacy
+        if one is None:
             # The log begins in the middle of a campaign.
-            election = server.election = Election(server.name, event.term, event.term_source, "unknown", None)
-            self._elections.begin(election)
-        election.tally = number_of(event.values.get("tally")) or election.tally
-        election.outcome, election.end = "won", event.time
-        self._won = max(self._won or 0, election.term or 0)
-        server.term = election.term if election.term is not None else server.term
-        return election.term
+            one = server.candidacy = Candidacy(server.name, event.term, event.term_source, "unknown", None)
+            self._elections.begin(one)
+        self._elected = True
+        one.tally = number_of(event.values.get("tally")) or one.tally
+        one.asked = True
+        self._elections.end(one, "won", event)
+        self._won = max(self._won or 0, one.term or 0)
+        server.term = one.term if one.term is not None else server.term
+        return one.term
 
     def _lead(self, server: _Server, event: Event) -> int | None:
-        self._end_killed()
-        term = server.election.term if server.election else server.term
-        self._end_leadership(server, event.time, "restarted")
-        server.role, server.election, server.ending = "leader", None, None
+        one = server.candidacy
+        if one is not None and one.ended is None:
+            # Who enters leader state has won, whether or not the line that says so is there.
+            self._elections.end(one, "won", event)
+            self._won = max(self._won or 0, one.term or 0)
+        term = one.term if one else server.term
+        # It led already, and no line says that it had ceased to.
+        self._leaderships.lose_track(server.name)
+        server.role, server.candidacy, server.before, server.ending = "leader", None, None, None
         server.timer = None
-        self._leaderships.begin(server.name, term, event.time)
+        self._elected = True
+        self._leaderships.begin(server.name, term, event)
         return term
+
+    def _assume_leader(self, server: _Server, event: Event) -> None:
+        """A server that says what only a leader says leads: since before its log, or since lines that are cut."""
+        says = event.event
+        if server.role == "leader" or "node" in event.values:
+            return
+        if says not in _LEADS and not (server.role is None and (says in _LED or says == "leadership_lost")):
+            return
+        one, server.candidacy, server.before = server.candidacy, None, None
+        if one is not None and one.ended is None:
+            self._elections.end(one, "won", None)
+            server.term = one.term if one.term is not None else server.term
+        if self._leaderships.of(server.name) is None:
+            self._leaderships.assume(server.name, one.term if one is not None else server.term, event)
+        server.role, server.ending, server.timer = "leader", None, None
+        self._elected = True
+
+    def _hear_of_leader(self, peer: str | None, event: Event) -> None:
+        """A line names a leader before the first one of the log: that leadership is older."""
+        leader = self.names.server(peer) or peer
+        if leader and not self._elected and self._leaderships.none_yet:
+            self._leaderships.assume(leader, None, event)
 
     def _follow(self, server: _Server, event: Event) -> int | None:
         term = server.term
-        if server.election:
-            server.election.fell_back = True
-            term = self._end_election(server, event)
-        self._end_leadership(server, event.time, "newer_term")
-        server.role, server.cause = "follower", "unknown"
+        if server.candidacy:
+            term = self._end_candidacy(server, event, "follower")
+        self._step_down(server, event)
+        server.role, server.cause, server.ending, server.before = "follower", "unknown", None, None
         server.timer, server.waited = event.time, None
+        self._leaderships.follow(event.peer, event.time)
+        self._hear_of_leader(event.peer, event)
         return term
+
+    def _step_down(self, server: _Server, event: Event) -> None:
+        """A server is no leader any more. Where no line of its own says why, a newer term that others show does."""
+        leadership = self._leaderships.of(server.name)
+        if leadership is None:
+            return
+        by = server.ending
+        if by is None:
+            newer = self._elections.newest_term() > (leadership.term or 0)
+            by = "newer_term" if newer or self._leaderships.is_superseded(server.name) else "unknown"
+        self._leaderships.end(server.name, event, by, needed=server.needed)
 
     def _start(self, server: _Server, event: Event) -> None:
         """A process begins: whatever the one before it was doing is over."""
-        self._end_killed()
         self._faults.restart(event)
-        self._end_election(server, event)
-        self._end_leadership(server, event.time, "restarted")
-        server.role, server.cause = "follower", "unknown"
+        self._end_candidacy(server, event, "restart")
+        self._leaderships.end(server.name, event, server.ending or "restarted", needed=server.needed)
+        server.role, server.cause, server.ending, server.before = "follower", "unknown", None, None
         server.timer = None
 
+    def _suspend(self, server: _Server, event: Event) -> None:
+        self._leaderships.suspend(server.name, _SUSPENDS[event.event], event)
+
     def _fall_back(self, server: _Server, event: Event) -> int | None:
-        if server.election is None:
-            return None
-        server.election.fell_back = True
-        return self._end_election(server, event)
+        return self._end_candidacy(server, event, "follower") if server.candidacy else None
 
     def _notice(self, server: _Server, event: Event) -> int | None:
         """What will end a leadership says so before it ends; losing the quorum ends it at once."""
@@ -381,15 +548,20 @@ class Story:
         term = leadership.term if leadership else None
         ending = _ENDS[event.event]
         if ending == "transfer":
-            server.transferring = event.time
-        if ending != "newer_term" or not self._is_transferring(server, event):
+            server.transferring, self._transfer = event.time, event
+            for one in self._elections.of_others(server.name):
+                # Within a stamp, its effect may have been told before it.
+                if one.unprompted and one.ended is None and self._is_handed_to(one.server, one.start, event):
+                    one.cause = "transfer"
+        if (ending != "newer_term" or not self._is_transferring(server, event)) and server.ending != "left":
             server.ending = ending
         if event.event == "newer_term_seen_on_vote":
             # What it says of itself is of the old term, what comes next of the new one.
             term = term if term is not None else server.term
             server.term = max(server.term or 0, self._elections.newest_term()) or None
         if event.event == "quorum_lost_stepdown":
-            self._end_leadership(server, event.time, "quorum_lost")
+            self._leaderships.end(server.name, event, "quorum_lost", needed=server.needed)
+            server.role, server.ending = "follower", None
         return term
 
     @staticmethod
@@ -411,48 +583,77 @@ class Story:
     def _lose(self, server: _Server, event: Event) -> int | None:
         leadership = self._leaderships.of(server.name)
         term = leadership.term if leadership else server.term
-        self._end_leadership(server, event.time, "stopped")
+        self._leaderships.end(server.name, event, server.ending or "stopped", needed=server.needed)
+        server.ending = None
+        server.role = "follower" if server.role == "leader" else server.role
         return term
 
     def _break(self, server: _Server, event: Event) -> None:
         self._faults.begin(event)
-        if event.values.get("what", "").startswith("kill "):
-            # It will write nothing more, so no other line says when it ceased to lead; unless it was not killed.
-            server.killed = event.time
+        by = _BREAKS.get(event.values.get("what", "").partition(" ")[0])
+        if by is not None:
+            # It will write nothing more, so no other line says when it ceased to lead; unless that did not happen.
+            self._leaderships.suspend(server.name, by, event)
+
+    def _mend(self, server: _Server, event: Event) -> None:
+        if self._faults.verb(event) == "pause":
+            self._leaderships.resume(server.name)
+        self._faults.end(event)
 
     def _spare(self, server: _Server, event: Event) -> None:
         self._faults.fail(event)
-        server.killed = None
+        self._leaderships.resume(server.name)
 
-    def _end_killed(self) -> None:
-        """Something follows from it that servers were killed: then they were."""
-        for server in self._servers.values():
-            if server.killed is not None:
-                self._end_leadership(server, server.killed, "killed")
-                server.killed = None
+    # -- answers ---------------------------------------------------------------------------------------------
+
+    def _refusal(self, server: str, event: Event) -> Refusal:
+        reason = event.values.get("reason") or _reason_of(event)
+        leader = event.values.get("leader") if reason.startswith(HAS_LEADER) else None
+        return Refusal(server, reason, None, self.names(leader) if leader else None)
 
     def _refuse(self, server: _Server, event: Event) -> int | None:
-        if event.event == "vote_duplicate_term":
-            if server.election and server.election.term is None and event.term is not None:
-                # It has voted for itself, so that is the term in which it stands.
-                server.election.term, server.election.term_source = event.term, "inferred"
-            for one in self._elections.asking(server.name, event.term):
-                one.refuse(server.name, ALREADY_VOTED)
-            return event.term
+        refusal = self._refusal(server.name, event)
+        if refusal.leader is not None:
+            self._hear_of_leader(event.values.get("leader"), event)
         candidate = self._servers.get(self.names.server(event.peer) or "")
-        if candidate is None or candidate.election is None:
+        one = candidate.candidacy if candidate is not None else None
+        if one is None or self._faults.are_apart(one.server, server.name, event.time):
+            self._elections.answer(event, refusal, event.peer)
             return None
-        candidate.election.refuse(server.name, event.values.get("reason") or _reason_of(event))
-        return candidate.election.term
+        one.refuse(refusal)
+        add_evidence(one.evidence, event)
+        return one.term
 
-    def _with_candidates(self, event: Event) -> Event:
-        """Add to a refusal whom it refused, and whom the server had voted for: the line does not say."""
-        asking = self._elections.asking(event.server, event.term)
+    def _refuse_twice(self, server: _Server, event: Event) -> int | None:
+        one = server.candidacy
+        if one is not None and one.term is None and event.term is not None:
+            # It has voted for itself, so that is the term in which it stands.
+            one.term, one.term_source = event.term, "inferred"
+        if VOTES_AGAIN not in event.values:
+            self._elections.answer(event, Refusal(server.name, ALREADY_VOTED), None)
+        return event.term
+
+    def _vote_again(self, server: _Server, event: Event) -> int | None:
+        """A candidate asks once more, and gets the vote that it had got."""
+        self._elections.takes_back(event)
+        candidate = self._servers.get(self.names.server(event.peer) or "")
+        one = candidate.candidacy if candidate is not None else None
+        if one is None:
+            return None
+        one.vote(server.name, one.tally)
+        add_evidence(one.evidence, event)
+        return one.term
+
+    def _with_candidate(self, event: Event) -> Event:
+        """Add to a refusal whom it met, and whom the server had voted for: the line does not say."""
+        if VOTES_AGAIN in event.values:
+            return event
+        asking = self._elections.asking(event.server, event.term, event.time)
         if len(asking) != 1:
             return event
         voted_for = self._elections.voted_for(event.server, event.term)
         values = {**event.values, "voted_for": voted_for} if voted_for else event.values
-        return event._replace(peer=asking[0].candidate, values=values)
+        return event._replace(peer=asking[0].server, values=values)
 
     def _announce(self, server: _Server, event: Event) -> int | None:
         leadership = self._leaderships.of(self.names.server(event.peer) or "")
@@ -464,19 +665,22 @@ class Story:
 
     # -- ends ------------------------------------------------------------------------------------------------
 
-    def _end_election(self, server: _Server, event: Event) -> int | None:
-        election, server.election = server.election, None
-        if election is None:
+    def _end_candidacy(self, server: _Server, event: Event, how: Ended) -> int | None:
+        one, server.candidacy = server.candidacy, None
+        if one is None:
             return server.term
-        if election.end is None:
-            election.end = event.time
-        if election.term is not None and election.pre_vote != "lost":
-            server.term = max(election.term, server.term or 0)
-        return election.term
+        if one.ended is None:
+            # When a process was started does not say when the one before it ended.
+            self._elections.end(one, how, None if how == "restart" else event)
+        asked = one.asked or one.pre_vote == "won" or (one.pre_vote is None and not server.asks_first)
+        if one.term is not None and asked:
+            server.term = max(one.term, server.term or 0)
+        return one.term
 
-    def _end_leadership(self, server: _Server, time: datetime | None, otherwise: EndedBy) -> None:
-        self._leaderships.end(server.name, time, server.ending or otherwise, needed=server.needed)
-        server.ending = None
+    def _last_word(self, server: str) -> datetime | None:
+        """When a server last said something."""
+        known = self._servers.get(server)
+        return known.last if known is not None else None
 
     def _end(self) -> datetime | None:
         """How far the log goes: at least as far as its last event."""
@@ -486,14 +690,14 @@ class Story:
         return self._since is not None and time is not None and time < self._since
 
 
-def _unheard(election: Election, server: str, now: datetime | None) -> bool:
+def _unheard(one: Candidacy, server: str, now: datetime | None) -> bool:
     """Whether a server did not take over a candidate's term: it stood at the same moment, or it had a leader.
 
     A server that has a leader refuses a vote before it looks at its term (raft.go, requestVote).
     """
-    if election.end is None and election.start == now:
+    if one.end is None and one.start == now:
         return True
-    return any(one.server == server and one.reason.startswith("we have a leader") for one in election.refusals)
+    return any(no.server == server and no.reason.startswith(HAS_LEADER) for no in one.refusals)
 
 
 def _heard_of_no_leader(event: Event) -> bool:

@@ -10,7 +10,7 @@ from labctl.raft.durations import about, duration, elapsed, is_whole
 if TYPE_CHECKING:
     from labctl.raft.faults import Fault
     from labctl.raft.outage_tracker import Outage
-    from labctl.raft.records import Election, Leadership, Refusal
+    from labctl.raft.records import Election, Leadership, PreVote, Refusal
     from labctl.raft.timers import Timers
 
 _CAUSES = {
@@ -36,8 +36,10 @@ _ENDS = {
     "left": "it left the cluster",
     "stopped": "it was stopped",
     "killed": "it was killed on purpose",
-    "restarted": "it was started again",
-    "silent": "its log just ends",
+    "paused": "it was frozen",
+    "restarted": "some time before it was started again",
+    "silent": "its log ends",
+    "unknown": "a time that no line shows",
 }
 _FAULT_ENDS = {
     "lease": "its lease was over",
@@ -52,19 +54,26 @@ def listed(names: list[str]) -> str:
 
 
 def of_election(election: Election, timers: Timers | None = None) -> str:
-    """Tell a campaign: who stood, who voted, who refused and why, what came of it.
+    """Tell an election: who stood, who voted, who refused and why, what came of it.
 
     With `timers`, what was measured stands beside what was set.
     """
-    term = f"in term {election.term}" if election.term is not None else "in a term that no line names"
     cause = _CAUSES[election.cause] + _waited(election, timers)
-    parts = [f"{election.candidate} stood {term}{f' because {cause}' if cause else ''}"]
-    if election.pre_vote == "lost":
-        return f"{parts[0]}; it did not win the pre-vote, so it asked for no vote."
-    parts.append(_votes(election))
-    parts += [f"{one.server} refused because {_why(one)}" for one in election.refusals]
-    took = elapsed(election.start, election.end) if election.outcome == "won" else None
-    parts.append(_OUTCOMES[election.outcome or "abandoned"] + (f" after {took}" if took else ""))
+    parts = [f"{election.candidate} stood {_in_term(election.term)}{f' because {cause}' if cause else ''}"]
+    parts.append(_votes(election, "vote", "votes"))
+    parts += [f"{one.server} refused{_why(one)}" for one in election.refusals]
+    parts += _outcome(election)
+    return "; ".join(part for part in parts if part) + "."
+
+
+def of_pre_vote(pre_vote: PreVote, timers: Timers | None = None) -> str:
+    """Tell a round of pre-votes: who asked whether it could win, who said yes or no, what came of it."""
+    cause = _CAUSES[pre_vote.cause] + _waited(pre_vote, timers)
+    term = f"term {pre_vote.term}" if pre_vote.term is not None else "the next term"
+    parts = [f"{pre_vote.candidate} asked whether it could win {term}{f' because {cause}' if cause else ''}"]
+    parts.append(_votes(pre_vote, "yes", "times yes"))
+    parts += [f"{one.server} said no{_why(one)}" for one in pre_vote.refusals]
+    parts.append(_pre_vote_outcome(pre_vote))
     return "; ".join(part for part in parts if part) + "."
 
 
@@ -72,33 +81,62 @@ _OUTCOMES = {
     "won": "it won",
     "lost": "it lost",
     "split": "the vote was split and nobody won",
-    "abandoned": "too few answered, and it came to nothing",
+    "abandoned": "it had no majority when its time was over",
+    "undecided": "its log ends before that was decided",
 }
 
 
-def _votes(election: Election) -> str:
-    others = [one for one in election.votes if one != election.candidate]
-    needed = f" of {election.needed} needed" if election.needed else ""
-    if not election.tally:
+def _in_term(term: int | None) -> str:
+    return f"in term {term}" if term is not None else "in a term that no line names"
+
+
+def _outcome(election: Election) -> list[str]:
+    took = elapsed(election.start, election.end) if election.outcome == "won" else None
+    said = _OUTCOMES[election.outcome] + (f" after {took}" if took else "")
+    return ["nobody could answer: it was cut off", said] if election.cut_off else [said]
+
+
+def _pre_vote_outcome(pre_vote: PreVote) -> str:
+    if pre_vote.outcome == "won":
+        return "it could"
+    if pre_vote.outcome == "undecided":
+        return "its log ends before that was decided"
+    cut_off = "nobody could answer: it was cut off; " if pre_vote.cut_off else ""
+    return f"{cut_off}it did not win the pre-vote, so it asked for no vote"
+
+
+def _votes(one: Election | PreVote, single: str, several: str) -> str:
+    others = [voter for voter in one.votes if voter != one.candidate]
+    needed = f" of {one.needed} needed" if one.needed else ""
+    if not one.tally:
         return ""
-    count = f"it had {election.tally} vote{'' if election.tally == 1 else 's'}{needed}"
-    return f"{count}, its own and {listed(others)}'s" if others and len(others) == election.tally - 1 else count
+    count = f"it had {one.tally} {single if one.tally == 1 else several}{needed}"
+    return f"{count}, its own and {listed(others)}'s" if others and len(others) == one.tally - 1 else count
 
 
 def _why(refusal: Refusal) -> str:
     if refusal.voted_for is not None:
-        return f"it had already voted for {'itself' if refusal.voted_for == refusal.server else refusal.voted_for}"
-    return _REASONS.get(refusal.reason, refusal.reason or "its log does not say why")
+        whom = "itself" if refusal.voted_for == refusal.server else refusal.voted_for
+        return f" because it had already voted for {whom}"
+    if refusal.leader is not None:
+        return f" because it had a leader, {refusal.leader}"
+    why = reason_of(refusal.reason)
+    return f" because {why}" if why else ""
 
 
-def _waited(election: Election, timers: Timers | None) -> str:
-    if election.waited is None:
+def reason_of(reason: str) -> str:
+    """The reason of a refusal in plain words; as Raft has it where it is an unknown one."""
+    return _REASONS.get(reason, reason)
+
+
+def _waited(one: Election | PreVote, timers: Timers | None) -> str:
+    if one.waited is None:
         return ""
     # The stamp of its beginning has whole seconds where that of its end has.
-    whole = election.start is not None and is_whole(election.start)
-    waited = about(election.waited) if whole else _precise(election.waited)
+    whole = one.start is not None and (is_whole(one.start) or not one.start.microsecond)
+    waited = about(one.waited) if whole else _precise(one.waited)
     least = {"heartbeat_timeout": timers.heartbeat, "election_timeout": timers.election} if timers else {}
-    timeout = least.get(election.cause)
+    timeout = least.get(one.cause)
     return f" ({waited}{f', of {timeout:g} to {2 * timeout:g} s' if timeout else ''})"
 
 
@@ -107,26 +145,32 @@ def _precise(seconds: float) -> str:
     return f"{seconds:.2f} s" if 1 <= seconds < 60 else duration(seconds)  # noqa: PLR2004 - a minute
 
 
-def of_leadership(leadership: Leadership, timers: Timers | None = None) -> str:
+# What is known only to be over by then lasted at least so long.
+_AT_LEAST = frozenset({"silent", "restarted"})
+
+
+def of_leadership(one: Leadership, timers: Timers | None = None) -> str:
     """Tell a leadership: who led in which term, after how long without a leader, for how long, and what ended it."""
-    term = f" in term {leadership.term}" if leadership.term is not None else ""
-    begun = (
-        leadership.since
-        and leadership.without_leader is not None
-        and leadership.since - timedelta(seconds=leadership.without_leader)
-    )
-    vacant = elapsed(begun or None, leadership.since)
+    term = f" in term {one.term}" if one.term is not None else ""
+    begun = one.since and one.without_leader is not None and one.since - timedelta(seconds=one.without_leader)
+    vacant = elapsed(begun or None, one.since)
     after = f" after {vacant} without a leader" if vacant else ""
-    if leadership.ended_by is None:
-        return f"{leadership.server} leads{term}{after}."
-    took = elapsed(leadership.since, leadership.until)
-    lasted = f" for {took}" if took else ""
+    before = "" if one.since_known else ", since a time that no line shows"
+    if one.ended_by is None:
+        return f"{one.server} leads{term}{after}{before}."
+    if one.since is None and one.until is None:
+        return f"{one.server} led{term}; no line shows since when, or until when."
+    took = elapsed(one.since, one.until) if one.since != one.until or one.ended_by not in _AT_LEAST else None
+    lasted = f" for {'at least ' if one.ended_by in _AT_LEAST else ''}{took}" if took else ""
     lost = ""
-    if leadership.without_majority is not None:
+    if one.without_majority is not None:
         lease = f"; its lease is {duration(timers.lease)}" if timers else ""
-        lost = f" for {_precise(leadership.without_majority)}{lease}"
-    until = f"until {_ENDS[leadership.ended_by]}{lost}"
-    return f"{leadership.server} led{term}{lasted}{f',{after},' if after else ','} {until}."
+        lost = f" for {_precise(one.without_majority)}{lease}"
+    comma = f",{after}," if after else ","
+    late = elapsed(one.superseded, one.until) if one.superseded is not None else None
+    newer = f"; {late} before that another leader was elected, and it could commit nothing any more" if late else ""
+    end = "it became a follower; no line says why" if one.until and one.ended_by == "unknown" else _ENDS[one.ended_by]
+    return f"{one.server} led{term}{before}{lasted}{comma} until {end}{lost}{newer}."
 
 
 def of_fault(fault: Fault) -> str:

@@ -14,8 +14,10 @@ from labctl.raft.collection import Conclusion
 from labctl.raft.event import Event
 from labctl.raft.event_sentences import phrase
 from labctl.raft.faults import Fault
+from labctl.raft.incidents import Incident
 from labctl.raft.outage_tracker import Outage
-from labctl.story.text_view import TITLES, sentences
+from labctl.raft.records import Election
+from labctl.story.text_view import NOTHING_HAPPENED, TITLES, WHERE, grouped, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -130,13 +132,14 @@ class Lane:
 
 @dataclass
 class Picture:
-    """What is drawn; `left_out` counts the events that had no place, `sentences` stand by title."""
+    """What is drawn; `left_out` counts the events that had no place, `sentences` stand by title, `happened` first."""
 
     lanes: list[Lane]
     rows: list[Row] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
     bands: list[Band] = field(default_factory=list)
+    happened: list[str] = field(default_factory=list)
     sentences: dict[str, list[str]] = field(default_factory=dict)
     left_out: int = 0
 
@@ -182,7 +185,12 @@ def picture_of(records: Iterable[Record], timers: Timers | None = None) -> Pictu
             )
         ),
     ]
-    picture.sentences = {title: said.of(kind, sentences(timers)[kind]) for kind, title in TITLES.items()}
+    tell = sentences(timers)
+    picture.happened = [one.partition(WHERE)[0] for one in said.of(Incident, tell[Incident])] or [NOTHING_HAPPENED]
+    picture.sentences = {
+        TITLES[Election]: list(grouped(said.of(Election, tell[Election]))),
+    }
+    picture.sentences |= {title: said.of(kind, tell[kind]) for kind, title in TITLES.items() if kind is not Election}
     return picture
 
 
@@ -190,7 +198,7 @@ class _Said:
     """The first of each kind that a story tells; of the others only how many there are."""
 
     def __init__(self) -> None:
-        self._first: dict[type, list[Any]] = {kind: [] for kind in TITLES}
+        self._first: dict[type, list[Any]] = {kind: [] for kind in (Incident, *TITLES)}
         self._more: Counter[type] = Counter()
 
     def add(self, record: Record) -> None:

@@ -11,16 +11,20 @@ import orjson
 
 from labctl.raft.event import Event
 from labctl.raft.faults import Fault
+from labctl.raft.incident_sentences import of_incident
+from labctl.raft.incidents import Incident
 from labctl.raft.outage_tracker import Outage
-from labctl.raft.records import Election, Leadership
+from labctl.raft.records import Election, Leadership, PreVote
 from labctl.show.style import CONTROL
 from labctl.show.timers_json import timeouts_row
 from labctl.story.spool import Spool, kept_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from labctl.raft.collection import Conclusion, Record
+    from labctl.raft.incidents import Tries
+    from labctl.raft.records import Evidence, Refusal
     from labctl.raft.timers import Timers
 
 CHARACTERS = 1 << 18
@@ -48,7 +52,7 @@ def event_row(event: Event) -> dict[str, Any]:
 
 
 def election_row(election: Election) -> dict[str, Any]:
-    """One campaign."""
+    """One election."""
     return {
         "term": election.term,
         "candidate": election.candidate,
@@ -60,24 +64,87 @@ def election_row(election: Election) -> dict[str, Any]:
         "end": _stamp(election.end),
         "seconds": election.seconds,
         "tally": election.tally,
-        "refusals": [
-            {"server": one.server, "reason": one.reason, "voted_for": one.voted_for} for one in election.refusals
-        ],
+        "refusals": [_refusal(one) for one in election.refusals],
         "pre_vote": election.pre_vote,
         "waited": election.waited,
+        "cut_off": election.cut_off,
+        "evidence": _lines(election.evidence),
     }
 
 
-def leader_row(leadership: Leadership) -> dict[str, Any]:
+def incident_row(one: Incident) -> dict[str, Any]:
+    """Something that went wrong."""
+    return {
+        "kind": one.kind,
+        "servers": one.servers,
+        "from": _stamp(one.since),
+        "to": _stamp(one.until),
+        "seconds": one.seconds,
+        "lasts": one.lasts,
+        "term": one.term,
+        "ended_by": one.ended_by,
+        "winner": one.winner,
+        "elections": one.elections,
+        "split_terms": one.split_terms,
+        "count": one.count,
+        "tries": [_tries(tries) for tries in one.tries],
+        "sentence": of_incident(one),
+        "evidence": _lines(one.evidence),
+    }
+
+
+def _tries(one: Tries) -> dict[str, Any]:
+    return {
+        "server": one.server,
+        "elections": [{"outcome": outcome, "count": count} for outcome, count in one.elections.items()],
+        "pre_votes": one.pre_votes,
+        "terms": one.terms,
+        "cut_off": one.cut_off,
+    }
+
+
+def pre_vote_row(one: PreVote) -> dict[str, Any]:
+    """One round of pre-votes."""
+    return {
+        "term": one.term,
+        "candidate": one.candidate,
+        "votes": one.votes,
+        "needed": one.needed,
+        "outcome": one.outcome,
+        "inferred": one.inferred,
+        "cause": one.cause,
+        "start": _stamp(one.start),
+        "end": _stamp(one.end),
+        "seconds": one.seconds,
+        "tally": one.tally,
+        "refusals": [_refusal(refusal) for refusal in one.refusals],
+        "waited": one.waited,
+        "cut_off": one.cut_off,
+        "evidence": _lines(one.evidence),
+    }
+
+
+def _refusal(one: Refusal) -> dict[str, Any]:
+    return {"server": one.server, "reason": one.reason, "voted_for": one.voted_for, "leader": one.leader}
+
+
+def _lines(evidence: Iterable[Evidence]) -> list[dict[str, Any]]:
+    return [{"server": one.server, "file": one.file, "line_no": one.line_no} for one in evidence]
+
+
+def leader_row(one: Leadership) -> dict[str, Any]:
     """One leadership."""
     return {
-        "server": leadership.server,
-        "term": leadership.term,
-        "from": _stamp(leadership.since),
-        "to": _stamp(leadership.until),
-        "ended_by": leadership.ended_by,
-        "without_leader": leadership.without_leader,
-        "without_majority": leadership.without_majority,
+        "server": one.server,
+        "term": one.term,
+        "from": _stamp(one.since),
+        "from_known": one.since_known,
+        "to": _stamp(one.until),
+        "ended_by": one.ended_by,
+        "without_leader": one.without_leader,
+        "without_majority": one.without_majority,
+        "superseded": _stamp(one.superseded),
+        "evidence": _lines(one.evidence),
     }
 
 
@@ -109,7 +176,9 @@ def fault_row(fault: Fault) -> dict[str, Any]:
 
 
 ROWS: Mapping[str, tuple[type, Callable[[Any], dict[str, Any]]]] = {
+    "incidents": (Incident, incident_row),
     "elections": (Election, election_row),
+    "pre_votes": (PreVote, pre_vote_row),
     "leaders": (Leadership, leader_row),
     "outages": (Outage, outage_row),
     "faults": (Fault, fault_row),
@@ -130,16 +199,23 @@ def write_document(
     """
     # Half of a document is worse than none: a log may be damaged in the middle.
     with kept_text() as whole:
-        _write(records, whole, lambda end: conclusion_row(end, timers, unread(), notes))
+        _write(records, whole, lambda end: frame(end, timers, unread(), notes))
         whole.seek(0)
         shutil.copyfileobj(whole, out, CHARACTERS)
 
 
-def conclusion_row(
+def frame(
     end: Conclusion, timers: Timers | None, unread: dict[str, Any] | None, notes: Sequence[str]
 ) -> dict[str, Any]:
-    """What stands behind the lists of a story."""
+    """The document without its rows, in the order in which it is written: what is known only at the end comes last."""
     return {
+        "incidents": [],
+        "events": [],
+        "elections": [],
+        "pre_votes": [],
+        "leaders": [],
+        "outages": [],
+        "faults": [],
         "timeouts": timeouts_row(timers),
         "servers": end.servers,
         "unparsed": end.unparsed,
@@ -148,15 +224,20 @@ def conclusion_row(
     }
 
 
-def _write(records: Iterable[Record], out: IO[str], conclusion: Callable[[Conclusion], dict[str, Any]]) -> None:
-    with Spool({kind: _writer(row) for kind, row in ROWS.values()}) as spool:
-        out.write('{"events":')
-        _list(out, (_text(event_row(event)) for event in spool.passing(records)))
-        for key, (kind, _) in ROWS.items():
-            out.write(f',"{key}":')
-            _list(out, spool.lines(kind))
-        for key, value in conclusion(spool.conclusion).items():
-            out.write(f',"{key}":{_text(value)}')
+def _write(records: Iterable[Record], out: IO[str], document: Callable[[Conclusion], dict[str, Any]]) -> None:
+    with Spool({kind: _writer(row) for kind, row in ROWS.values()}) as spool, kept_text() as events:
+        # What happened is known only at the end, and stands first.
+        _list(events, (_text(event_row(event)) for event in spool.passing(records)))
+        rows: dict[str, Iterator[str]] = {key: spool.lines(kind) for key, (kind, _) in ROWS.items()}
+        for number, (key, value) in enumerate(document(spool.conclusion).items()):
+            out.write(f'{"," if number else "{"}"{key}":')
+            if key == "events":
+                events.seek(0)
+                shutil.copyfileobj(events, out, CHARACTERS)
+            elif key in rows:
+                _list(out, rows[key])
+            else:
+                out.write(_text(value))
     out.write("}\n")
 
 

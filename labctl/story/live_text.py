@@ -7,10 +7,11 @@ import shutil
 from typing import IO, TYPE_CHECKING, Any
 
 from labctl.raft.records import Election
+from labctl.raft.summary_sentences import of_election
 from labctl.show.below import Below
 from labctl.show.style import cut, harmless, paint, sign, wrapped
 from labctl.story.repeats import Repeats, once
-from labctl.story.text_view import StoryText, sentences
+from labctl.story.text_view import StoryText
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,10 +35,9 @@ class LiveStoryText(StoryText):
         super().write(self._with_elections(records))
 
     def _with_elections(self, records: Iterable[Record]) -> Iterator[Record]:
-        tell = sentences(self._timers)[Election]
         for record in records:
             if isinstance(record, Election):
-                text = f"{sign('point')} {harmless(tell(record))}"
+                text = f"{sign('point')} {harmless(of_election(record, self._timers))}"
                 lines = wrapped(text, max(self._columns, 40), indent="  ").split("\n")
                 self._show([paint(line, "bold", colour=self._colour) for line in lines])
             yield record

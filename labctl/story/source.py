@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -81,6 +82,12 @@ class Source:
     notes: Notes = field(default_factory=Notes)
     coverages: Coverages = field(default_factory=Coverages)
     goes_on: bool = False
+
+    @property
+    def folder(self) -> str:
+        """What the names of all files begin with, to the last slash; "" where that is nothing."""
+        names = {str(one.parent) for one in self.files if one is not None}
+        return f"{names.pop()}{os.sep}" if len(names) == 1 and len(self.files) > 1 else ""
 
     def records(self, since: datetime | None = None) -> Iterator[Record]:
         """The story of it, from a time on: what was over by then is left out."""
@@ -278,7 +285,9 @@ def of_one_election(source: Source, number: int) -> Iterator[Record]:
     return replace(
         whole,
         events=_around(whole.events, one),
+        incidents=[incident for incident in whole.incidents if incident.covers(one.start)],
         elections=[one],
+        pre_votes=[],
         leaders=[leader for leader in whole.leaders if (leader.server, leader.term) == mine],
         outages=[outage for outage in whole.outages if (outage.leader, outage.term) == mine],
         faults=[fault for fault in whole.faults if fault.overlaps(one.start, one.end)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import textwrap
 from typing import IO, TYPE_CHECKING, Any
@@ -9,12 +10,14 @@ from typing import IO, TYPE_CHECKING, Any
 from labctl.raft import durations, summary_sentences
 from labctl.raft.event import OTHER
 from labctl.raft.faults import Fault
+from labctl.raft.incident_sentences import of_incident
+from labctl.raft.incidents import Incident
 from labctl.raft.outage_tracker import Outage
-from labctl.raft.records import Election, Leadership
+from labctl.raft.records import Election, Leadership, PreVote
 from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
 from labctl.story.coverage import shown
 from labctl.story.repeats import Repeats, Told, once
-from labctl.story.spool import Spool
+from labctl.story.spool import Spool, kept_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,17 +31,56 @@ WIDE = 100
 """Columns from which the time of day stands in front too."""
 
 
-TITLES = {Election: "Elections", Leadership: "Leaders", Outage: "Out of reach", Fault: "On purpose"}
+TITLES = {
+    Election: "Elections",
+    PreVote: "Pre-votes",
+    Leadership: "Leaders",
+    Outage: "Out of reach",
+    Fault: "On purpose",
+}
+
+
+HAPPENED = "What happened"
+NOTHING_HAPPENED = "No time without a leader is seen in these logs."
+WHERE = "\x1f"
+"""Stands between what is said of an incident and the lines that show it."""
+MOST_LINES = 6
+CHARACTERS = 1 << 18
 
 
 def sentences(timers: Timers | None) -> dict[type, Callable[[Any], str]]:
     """What tells a record in a sentence, by its kind."""
     return {
-        Election: lambda one: summary_sentences.of_election(one, timers),
+        Incident: _paragraph,
+        Election: lambda one: _election(one, timers),
+        PreVote: lambda one: summary_sentences.of_pre_vote(one, timers),
         Leadership: lambda one: summary_sentences.of_leadership(one, timers),
         Outage: summary_sentences.of_outage,
         Fault: summary_sentences.of_fault,
     }
+
+
+def _paragraph(one: Incident) -> str:
+    where = [str(line) for line in one.evidence]
+    more = [f"and {len(where) - MOST_LINES} more"] if len(where) > MOST_LINES else []
+    return f"{of_incident(one)}{WHERE}{', '.join([*where[:MOST_LINES], *more])}"
+
+
+def _election(one: Election, timers: Timers | None) -> str:
+    """An election with its term in front, by which those of one term are put together."""
+    return f"{'' if one.term is None else one.term}{WHERE}{summary_sentences.of_election(one, timers)}"
+
+
+def grouped(elections: Iterable[str]) -> Iterator[str]:
+    """One paragraph for each term: who stood in it one after the other."""
+    split = (one.rpartition(WHERE) for one in elections)
+    for term, told in itertools.groupby(split, key=lambda one: one[0]):
+        said = [one[2] for one in told]
+        if not term or len(said) == 1:
+            yield from said
+        else:
+            in_term = f" stood in term {term}"
+            yield f"Term {term}: " + " ".join(one.replace(in_term, " stood", 1) for one in said)
 
 
 class StoryText:
@@ -50,9 +92,12 @@ class StoryText:
         lines: also write the line that each event was read from.
         columns: how wide the terminal is; None asks it.
         timers: what the servers' timers were set to, where that is known.
+        every: write every event; else what is said again and again is folded, unless lines were asked for.
+        summary: write only what happened.
+        folder: what the names of all files begin with, and need not be said of each.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what `labctl story` can be told
         self,
         out: IO[str],
         servers: list[str] | None = None,
@@ -60,8 +105,12 @@ class StoryText:
         lines: bool = False,
         columns: int | None = None,
         timers: Timers | None = None,
+        every: bool = False,
+        summary: bool = False,
+        folder: str = "",
     ) -> None:
         self._out, self._timers = out, timers
+        self._every, self._summary, self._folder = every, summary, folder
         self._lines = lines
         self._columns = columns or shutil.get_terminal_size((WIDE, 24)).columns
         self._colour = coloured(out)  # type: ignore[arg-type]
@@ -69,13 +118,25 @@ class StoryText:
         self._longest = max((width(harmless(name)) for name in servers or []), default=0)
         self._first: datetime | None = None
         self._day: date | None = None
+        self._quiet = True
 
     def write(self, records: Iterable[Record]) -> None:
-        """Write all of a story; what is said again and again is folded, unless lines were asked for."""
-        with Spool(sentences(self._timers)) as spool:
+        """Write a story: what happened first, then the rest of it."""
+        out = self._out
+        with Spool(sentences(self._timers)) as spool, kept_text() as events:
+            # What happened is known only at the end, and stands first.
+            self._out = events
             self._all(spool.passing(records))
-            for kind, title in TITLES.items():
-                self._sentences(title, spool.lines(kind))
+            self._out = out
+            self._what_happened(spool.lines(Incident))
+            out.write("\n" if events.tell() else "")
+            events.seek(0)
+            shutil.copyfileobj(events, out, CHARACTERS)
+            if not self._summary:
+                self._sentences(TITLES[Election], grouped(spool.lines(Election)))
+                for kind, title in TITLES.items():
+                    if kind is not Election:
+                        self._sentences(title, spool.lines(kind))
         self._unknown(spool.conclusion)
 
     def _unknown(self, end: Conclusion) -> None:
@@ -91,9 +152,25 @@ class StoryText:
         if end.unparsed > 1:
             self._out.write("With --json, all of them are events named other.\n")
 
+    def _what_happened(self, paragraphs: Iterator[str]) -> None:
+        self._out.write(f"{paint(HAPPENED, 'bold', colour=self._colour)}\n")
+        for number, paragraph in enumerate(paragraphs):
+            said, _, where = paragraph.partition(WHERE)
+            self._out.write("\n" if number else "")
+            self._out.write(f"{self._wrapped(said)}\n")
+            for line in self._wrapped(self._shortened(where), indent="    ").splitlines():
+                self._out.write(f"{paint(line, 'dim', colour=self._colour)}\n")
+            self._quiet = False
+        if self._quiet:
+            self._out.write(f"  {NOTHING_HAPPENED}\n")
+
+    def _shortened(self, where: str) -> str:
+        return where.replace(self._folder, "") if self._folder else where
+
     def _all(self, events: Iterator[Event]) -> None:
-        for told in Repeats().folded(events) if not self._lines else map(once, events):
-            self._event(told)
+        for told in map(once, events) if self._every or self._lines else Repeats().folded(events):
+            if not self._summary:
+                self._event(told)
 
     def _event(self, told: Told) -> None:
         """Write an event that has words, or whose line was asked for."""
@@ -136,8 +213,8 @@ class StoryText:
                 self._out.write(f"\n{paint(title, 'bold', colour=self._colour)}\n")
             self._out.write(f"{self._wrapped(sentence)}\n")
 
-    def _wrapped(self, text: str) -> str:
+    def _wrapped(self, text: str, indent: str = "  ") -> str:
         return textwrap.fill(
-            harmless(text), max(self._columns, 40), initial_indent="  ", subsequent_indent="    ",
+            harmless(text), max(self._columns, 40), initial_indent=indent, subsequent_indent="    ",
             break_on_hyphens=False,
         )  # fmt: skip

@@ -170,7 +170,7 @@ def test_a_server_that_was_not_killed_after_all_led_on_and_was_not_disturbed() -
     ]
     story = story_of(*lines, ("consul1", raft(600, STARTED)))
     assert story.faults == []
-    assert [(one.until, one.ended_by) for one in story.leaders] == [(at(600), "restarted")]
+    assert [(one.until, one.ended_by) for one in story.leaders] == [(at(6), "restarted")]
     assert [(one.until, one.ended_by) for one in story_of(*lines[:2]).leaders] == [(at(5), "killed")]
     assert [(one.until, one.ended_by) for one in story_of(*lines).leaders] == [(None, None)]
 

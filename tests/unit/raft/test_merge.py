@@ -35,8 +35,8 @@ def told(streams: dict[str, list[Event]]) -> tuple[list[Any], list[Event]]:
         names.learn(event)
     story = collect(records(merge(streams.values(), names), names=names))
     events = story.events
-    # Whom a refusal met may stay unclear where clocks differ, and so whether enough refused.
-    elections = sorted((one.candidate, one.term, LOST.get(one.outcome or "", one.outcome)) for one in story.elections)
+    # Whom exactly a refusal met may stay unclear where clocks differ, and so why an election was not won.
+    elections = sorted((one.candidate, one.term, one.outcome == "won") for one in story.elections)
     return elections, events
 
 

@@ -37,15 +37,16 @@ def json_of(path: Path) -> dict[str, Any]:
 
 def test_events_stand_in_columns_with_the_time_since_the_first() -> None:
     lines = text_of(DEMO, columns=140)
-    assert lines[0] == "2015-08-09 (UTC)"
-    assert lines[1] == "01:29:04       +0 s consul1_1 │ is a follower"
+    assert lines[:3] == ["What happened", "  No time without a leader is seen in these logs.", ""]
+    assert lines[3] == "2015-08-09 (UTC)"
+    assert lines[4] == "01:29:04       +0 s consul1_1 │ is a follower"
     sentence = "consul1_1 stood in term 1 because it had heard no leader in time; it had 2 votes of 2 needed"
     assert lines[-4:] == [f"  {sentence}; it won after less than 1 s.", "", "Leaders", "  consul1_1 leads in term 1."]
 
 
 def test_a_narrow_terminal_loses_the_time_of_day_and_wraps_the_sentences() -> None:
     lines = text_of(DEMO, columns=50)
-    assert lines[1] == "      +0 s consul1_1 │ is a follower"
+    assert lines[4] == "      +0 s consul1_1 │ is a follower"
     assert max(map(len, lines[lines.index("Elections") :])) <= 50
 
 
@@ -53,7 +54,7 @@ def test_the_date_stands_where_the_day_changes_and_every_time_is_of_one_zone(tmp
     path = tmp_path / "a.log"
     stamps = ("2024-01-08T23:59:59.900+0800", "2024-01-08T16:00:00.100Z", "2024-01-09T00:00:01+0800")
     path.write_text("".join(f"{stamp} [INFO]  raft: election won: tally=2\n" for stamp in stamps), encoding="utf-8")
-    assert [line[:19] for line in text_of(path)[:5]] == [
+    assert [line[:19] for line in text_of(path)[3:8]] == [
         "2024-01-08 (+08:00)", "23:59:59   +0.000 s", "2024-01-09 (+08:00)", "00:00:00   +0.200 s",
         "00:00:01       +1 s",
     ]  # fmt: skip
@@ -84,17 +85,9 @@ def test_a_hostile_line_moves_no_cursor(lines: bool) -> None:
 def test_json_has_every_event_with_its_line() -> None:
     document = json_of(DEMO)
     assert list(document) == [
-        "events",
-        "elections",
-        "leaders",
-        "outages",
-        "faults",
-        "timeouts",
-        "servers",
-        "unparsed",
-        "unread",
-        "notes",
-    ]
+        "incidents", "events", "elections", "pre_votes", "leaders", "outages", "faults", "timeouts", "servers",
+        "unparsed", "unread", "notes",
+    ]  # fmt: skip
     won = next(one for one in document["events"] if one["event"] == "election_won")
     line = DEMO.read_text(encoding="utf-8").splitlines()[won["line_no"] - 1]
     assert (won["line"], won["file"], won["term"], won["term_source"]) == (line, str(DEMO), 1, "inferred")
@@ -106,10 +99,13 @@ def test_json_has_every_event_with_its_line() -> None:
             "server": "consul1_1",
             "term": 1,
             "from": "2015-08-09T01:31:32+00:00",
+            "from_known": True,
             "to": None,
             "ended_by": None,
             "without_leader": None,
             "without_majority": None,
+            "superseded": None,
+            "evidence": [{"server": "consul1_1", "file": str(DEMO), "line_no": 17}],
         }
     ]
     assert document["servers"] == ["consul1_1", "consul2_1", "consul3_1"]
@@ -127,7 +123,7 @@ def test_what_goes_out_of_memory_on_the_way_is_in_the_document(monkeypatch: pyte
 def test_a_story_without_events_is_json_too(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_bytes(b"")
     assert json_of(tmp_path / "a.log") == {
-        "events": [], "elections": [], "leaders": [], "outages": [], "faults": [],
+        "incidents": [], "events": [], "elections": [], "pre_votes": [], "leaders": [], "outages": [], "faults": [],
         "timeouts": None, "servers": [], "unparsed": 0, "unread": None, "notes": [],
     }  # fmt: skip
 

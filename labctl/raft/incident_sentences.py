@@ -1,0 +1,175 @@
+"""An incident in a paragraph: when, how long, why it began, who tried and why that failed, who won."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labctl.raft.durations import duration, elapsed, zone_of
+from labctl.raft.records import ALREADY_VOTED
+from labctl.raft.summary_sentences import listed, reason_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from labctl.raft.incidents import Incident, Tries
+
+_WHY = {
+    "quorum_lost": "{leader}, the leader before, could not reach a majority{lost} and gave up.",
+    "newer_term": "{leader}, the leader before, gave way to a newer term.",
+    "new_leader": "{leader}, the leader before, learned that another one was elected.",
+    "transfer": "{leader}, the leader before, handed its leadership over.",
+    "removed": "{leader}, the leader before, was removed from the cluster.",
+    "left": "{leader}, the leader before, left the cluster.",
+    "stopped": "{leader}, the leader before, was stopped.",
+    "killed": "{leader}, the leader before, was killed.",
+    "paused": "{leader}, the leader before, was frozen.",
+    "restarted": "{leader}, the leader before, was started again; when it had ceased to run, no line shows.",
+    "silent": "The log of {leader}, the leader before, ends: it was stopped, frozen or cut off (inferred).",
+    "unknown": "Why {leader}, the leader before, led no longer, no line says.",
+}
+_MOST_REFUSALS = 3
+
+
+def of_incident(one: Incident) -> str:
+    """Tell an incident."""
+    tell = {
+        "no_leader": _no_leader,
+        "two_leaders": _two_leaders,
+        "flapping": _flapping,
+        "disruptive_server": _disruptive,
+    }[one.kind]
+    return " ".join(part for part in tell(one) if part)
+
+
+def moment(time: datetime) -> str:
+    """Write when something was: `2026-11-23 23:45:08 UTC`."""
+    return f"{time:%Y-%m-%d %H:%M:%S} {zone_of(time)}"
+
+
+def _no_leader(one: Incident) -> list[str]:
+    return [_span(one), _why(one), *_tried(one), _winner(one), _shorter(one)]
+
+
+def _span(one: Incident) -> str:
+    if one.lasts:
+        if one.since is None:
+            return "Nobody leads where the logs end; no line shows since when."
+        return f"{moment(one.since)}: nobody leads from here on, as far as the logs go."
+    took = elapsed(one.since, one.until)
+    if one.since is not None and took is not None:
+        return f"{moment(one.since)}: nobody led for {took}."
+    if one.until is None:
+        return "There was a time without a leader; no line shows when."
+    return (
+        f"{moment(one.until)}: {one.winner} became leader, after a time without one; no line shows how long that was."
+    )
+
+
+def _why(one: Incident) -> str:
+    if one.ended_by is None or not one.servers:
+        return "No line shows who led before."
+    lost = f" for {duration(one.without_majority)}" if one.without_majority is not None else ""
+    return _WHY[one.ended_by].format(leader=one.servers[0], lost=lost)
+
+
+def _tried(one: Incident) -> list[str]:
+    """Who stood and did not win, and why not: repeats are counted, not repeated."""
+    said = []
+    for tries in one.tries:
+        failed = sum(count for outcome, count in tries.elections.items() if outcome != "won")
+        if failed:
+            said.append(f"{tries.server} stood {_times(failed)}{_terms(tries)} and did not win{_reasons(tries)}.")
+        if tries.pre_votes:
+            asked = (
+                f"{tries.server} asked {_times(tries.pre_votes)}{_within(tries)} whether it could win{_terms(tries)}"
+            )
+            said.append(f"{asked}, and no majority said yes{_reasons(tries)}.")
+    if one.split_terms:
+        terms = listed([str(term) for term in one.split_terms])
+        said.append(f"In term{'' if len(one.split_terms) == 1 else 's'} {terms} the votes were split.")
+    return said
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def _terms(tries: Tries) -> str:
+    if tries.terms is None:
+        return ""
+    first, last = tries.terms
+    return f" in term {first}" if first == last else f" in terms {first} to {last}"
+
+
+def _within(tries: Tries) -> str:
+    took = elapsed(tries.since, tries.until) if tries.pre_votes > 1 else None
+    return f" in {took}" if took else ""
+
+
+def _reasons(tries: Tries) -> str:
+    failed = sum(count for outcome, count in tries.elections.items() if outcome != "won") + tries.pre_votes
+    if tries.cut_off:
+        often = "" if tries.cut_off >= failed else f"{_times(tries.cut_off)} "
+        return f": {often}nobody could answer, it was cut off"
+    # Whom it had voted for instead is told with the votes that were split.
+    reasons = [(server, reason) for server, reason in tries.refused if reason and reason != ALREADY_VOTED]
+    if not reasons:
+        return ""
+    said = [f"{server} refused because {reason_of(reason)}" for server, reason in reasons[:_MOST_REFUSALS]]
+    return f": {listed(said)}"
+
+
+def _winner(one: Incident) -> str:
+    if one.winner is None:
+        return ""
+    won = one.won
+    if won is None or won.candidate != one.winner:
+        term = f" in term {one.term}" if one.term is not None else ""
+        return "" if one.since is None else f"Then {one.winner} became leader{term}."
+    needed = f" of {won.needed} needed" if won.needed else ""
+    votes = f" with {won.tally} vote{'' if won.tally == 1 else 's'}{needed}" if won.tally else ""
+    term = f"term {won.term}" if won.term is not None else "the election"
+    took = elapsed(won.start, won.end)
+    return f"{won.candidate} won {term}{votes}{f', {took} after it stood' if took else ''}."
+
+
+def _shorter(one: Incident) -> str:
+    """What would have made it shorter, where that follows from what happened."""
+    if one.ended_by in {"stopped", "killed"}:
+        return "A leader that hands its leadership over before it is stopped leaves no such time."
+    if one.split_terms:
+        return "A split vote is chance, and costs an election timeout each time."
+    return ""
+
+
+def _two_leaders(one: Incident) -> list[str]:
+    old, new = one.servers[0], one.servers[-1]
+    when = f"{moment(one.since)}: " if one.since is not None else ""
+    term = f" of term {one.term}" if one.term is not None else ""
+    took = elapsed(one.since, one.until)
+    until = f" for {took}" if took else ""
+    return [
+        f"{when}two servers took themselves for the leader{until}.",
+        f"{new} was elected{term}, and {old} did not know it yet.",
+        f"From then on, at the latest, {old} could commit nothing.",
+    ]
+
+
+def _flapping(one: Incident) -> list[str]:
+    when = f"{moment(one.since)}: " if one.since is not None else ""
+    took = elapsed(one.since, one.until)
+    within = f" within {took}" if took else ""
+    return [f"{when}the leader was lost {one.count} times{within}; {listed(one.servers)} led in turn."]
+
+
+def _disruptive(one: Incident) -> list[str]:
+    (tries,) = one.tries
+    when = f"{moment(one.since)}: " if one.since is not None else ""
+    took = elapsed(one.since, one.until)
+    within = f" in {took}" if took else ""
+    failed = sum(tries.elections.values())
+    stood = f"{tries.server} stood {_times(failed)}{within}{_terms(tries)}"
+    return [
+        f"{when}{stood} while another server led{_reasons(tries)}.",
+        "A server that does not hear its leader does so, and its newer terms bring that leader down.",
+    ]
