@@ -99,11 +99,16 @@ def logs_command(
         printer = raft_lines(found, servers, as_json=as_json, prefix=not no_prefix, lines=lines)
     else:
         printer = LogLines(servers, as_json=as_json, prefix=not no_prefix)
-    for line in logs.follow(connection, servers, tail) if follow else logs.read(connection, servers, tail):
-        if line is None:
-            printer.wait()
-        else:
-            printer.write(line)
+    try:
+        for line in logs.follow(connection, servers, tail) if follow else logs.read(connection, servers, tail):
+            if line is None:
+                printer.wait()
+            else:
+                printer.write(line)
+    except KeyboardInterrupt:
+        # What goes on is not over, and has been counted.
+        printer.finish()
+        raise
     printer.finish()
 
 

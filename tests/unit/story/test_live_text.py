@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+import pytest
 
 from labctl.raft.event import Event
 from labctl.raft.records import Election
@@ -14,7 +17,7 @@ from labctl.story.source import events_of, is_pause
 from tests.unit.story.test_log_printer import Terminal, at
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
     from labctl.raft.collection import Record
 
@@ -62,6 +65,37 @@ def test_on_a_terminal_what_goes_on_stands_below_and_is_taken_away(monkeypatch: 
     assert out.getvalue().count("(2 times in 2.0 s)") == 2
     assert [line for line in out.screen() if "2 times" in line] == []
     assert len([line for line in out.screen() if "3 times" in line]) == 1
+
+
+@pytest.mark.parametrize("no_colour", ["1", ""])
+def test_a_line_that_is_wider_than_the_terminal_goes_on_under_its_words(
+    monkeypatch: pytest.MonkeyPatch, no_colour: str
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", no_colour)
+    monkeypatch.setenv("COLUMNS", "50")
+    out = Terminal()
+    refused = event(0, "vote_rejected_by_me", "consul2")._replace(values={"reason": "our last term is greater"})
+    LiveStoryText(out, ["consul1"], columns=50).write([refused])
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in out.screen()]
+    at = next(number for number, line in enumerate(plain) if "does not vote" in line)
+    begin = plain[at].index("does not vote")
+    assert plain[at + 1].startswith(" " * (begin + 2))
+    assert max(map(len, plain)) <= 50
+    assert " ".join(one.strip() for one in plain[at : at + 2]).endswith(
+        "does not vote for consul2: its own log is newer"
+    )
+
+
+def test_what_goes_on_is_told_when_who_follows_is_interrupted() -> None:
+    def interrupted() -> Iterator[Record]:
+        yield from STORY[:3]
+        raise KeyboardInterrupt
+
+    out = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        LiveStoryText(out, ["consul1"], columns=80).write(interrupted())
+    assert out.getvalue().splitlines()[-1].endswith("cannot reach consul2 (2 times in 2.0 s)")
 
 
 def test_the_clock_of_a_log_goes_on_from_its_last_stamp() -> None:
