@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from labctl.raft.server_names import is_anywhere
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from labctl.raft.event import Event
 
 SPEAKING = frozenset({"follower_entered", "candidate_entered", "leader_entered"})
 """What a server says with its own address: `Node at 10.0.0.1:8300`."""
+BACK = timedelta(seconds=2)
+"""Who is started again is so later: a log that goes back to an earlier time has another server's behind it."""
 MOST = 64
 """Addresses of one stream that are kept."""
 
@@ -38,6 +43,7 @@ class Speakers:
         self.addresses: list[str] = []
         self.are_several = False
         self._now: str | None = None
+        self._time: datetime | None = None
         self._started = True
 
     def take(self, event: Event) -> None:
@@ -50,10 +56,13 @@ class Speakers:
             return
         if address not in self.addresses and len(self.addresses) < MOST:
             self.addresses.append(address)
+        goes_back = event.time is not None and self._time is not None and event.time < self._time - BACK
         restarted = event.event == "follower_entered" and (self._started or not _prints_its_configuration(event))
+        restarted = restarted and not goes_back
         if self._now is not None and address != self._now and not restarted:
             self.are_several = True
         self._now, self._started = address, False
+        self._time = event.time or self._time
 
 
 def _prints_its_configuration(follower: Event) -> bool:

@@ -241,9 +241,10 @@ class LogReader:
         order = log.survey.order if log.survey is not None else order_of(seen.times)
         if log.survey is None:
             self._tell_order(log.recording.name, order)
-            if len(seen.latest) == 1 and seen.speakers.are_several and not log.whose.is_said:
-                log.whose.by_address = True
-                self._note(f"{several(log.recording.name, seen.speakers)} {ONLY}")
+        says_whose = len(seen.latest) != 1 or log.whose.is_said or log.whose.by_address
+        if seen.speakers.are_several and not says_whose and order.kind != "reversed":
+            log.whose.by_address = True
+            self._note(f"{several(log.recording.name, seen.speakers)} {ONLY}")
         return [self._again(log, sorter, stream, order) for stream in sorter.streams()]
 
     def _read_all(self, log: Log) -> Iterator[tuple[bytes, Event]]:

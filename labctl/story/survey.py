@@ -94,6 +94,11 @@ def set_order(survey: Survey, zone: tzinfo, later: Iterable[tuple[str, datetime]
     """Say in what order a log is, by its beginning and by places behind it; `zone` is that of stamps without one."""
     begin = ((one.server, one.time) for one in survey.events if one.time is not None)
     survey.order = order_of([(server, placed(time, zone)) for server, time in (*begin, *later)])
+    if survey.order.kind == "reversed":
+        survey.speakers = Speakers()
+        for event in reversed(survey.events):
+            if not event.server:
+                survey.speakers.take(event)
 
 
 def placed(time: datetime, zone: tzinfo) -> datetime:

@@ -256,6 +256,23 @@ def test_a_server_that_has_another_address_after_a_restart_is_one_server(tmp_pat
     assert "is of 2 servers (10.0.0.1:8300, 10.0.0.9:8300)" in story(tmp_path / "n1.log")[1][0]
 
 
+def test_logs_that_were_put_one_behind_the_other_are_not_one_servers(tmp_path: Path) -> None:
+    begins = [
+        f"{one[0][:24]} [INFO]  agent.server.raft: initial configuration: index=1 servers=[]" for one in (ONE, TWO)
+    ]
+    (tmp_path / "cat.txt").write_text(text([begins[0], *ONE, begins[1], *TWO]), encoding="utf-8")
+    told, notes = story(tmp_path / "cat.txt")
+    assert told.servers == ["10.0.0.1:8300", "10.0.0.2:8300"]
+    assert any("is of 2 servers (10.0.0.1:8300, 10.0.0.2:8300)" in one for one in notes)
+
+
+def test_newest_first_a_server_that_has_another_address_after_a_restart_is_one_too(tmp_path: Path) -> None:
+    (tmp_path / "n1.log").write_text(text([*ONE, *RESTART][::-1]), encoding="utf-8")
+    told, notes = story(tmp_path / "n1.log")
+    assert told.servers == ["n1"]
+    assert [one for one in notes if "servers" in one] == []
+
+
 def test_members_of_an_archive_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     path = tmp_path / "lab.tgz"
     with tarfile.open(path, "w:gz") as archive:
