@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
 
+from labctl.raft.clocks import TELLS_OF_CLOCKS, Clocks
 from labctl.raft.durations import about
 from labctl.raft.line_order import Order, microseconds, order_of
 from labctl.raft.merge import merge
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 MOST_STREAMS = 128
 """Servers of one input that are put in order each by itself; more than that share a stream."""
+MOST_CLOCKS = 5
 MOST_TIMES = 65_536
 """Stamps by which the order of a pipe is judged."""
 LATE = timedelta(seconds=2)
@@ -127,9 +129,23 @@ class LogReader:
             self._learn_names(log)
         with contextlib.ExitStack() as kept:
             streams = self._streams(logs, kept)
-            yield from streams[0] if len(streams) == 1 else merge(streams, self._names)
+            if len(streams) == 1:
+                yield from streams[0]
+            else:
+                yield from self._watched(merge(streams, self._names))
         for sentence in self._coverages.notes():
             self._note(sentence)
+
+    def _watched(self, events: Iterator[Event]) -> Iterator[Event]:
+        """The events of several servers; at their end, clocks that contradict each other are noted."""
+        clocks = Clocks()
+        for event in events:
+            if event.event in TELLS_OF_CLOCKS:
+                clocks.take(event)
+            yield event
+        if self._names is not None:
+            for sentence in itertools.islice(clocks.notes(self._names), MOST_CLOCKS):
+                self._note(sentence)
 
     # -- before anything is told -----------------------------------------------------------------------------
 

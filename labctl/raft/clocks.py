@@ -1,0 +1,120 @@
+"""Clocks that contradict each other by more than a moment: who hears of a leader cannot do so before it leads.
+
+Up to two seconds `merge` moves a server's lines. More than that is nothing that could be mended without a guess, but a
+reader has to know of it: the order in which things are told is then not that in which they were.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from labctl.raft.durations import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from labctl.raft.event import Event
+    from labctl.raft.server_names import Names
+
+LEAST = timedelta(seconds=5)
+"""Less is not told."""
+AGREE = timedelta(seconds=3)
+"""So far may what several lines say of the same two clocks differ."""
+SOON = timedelta(seconds=30)
+"""So long after it leads everybody has heard of a leader, or was away."""
+MOST = 64
+"""Lines of each server about each other one that are compared."""
+MOST_SERVERS = 64
+
+_HEARS = frozenset({"new_leader_announced", "follower_entered"})
+_KNOWN = frozenset({"follower_entered", "candidate_entered", "config_initial", "heartbeat_timeout"})
+"""After one of these a server does not lead until it says so."""
+TELLS_OF_CLOCKS = _HEARS | _KNOWN | {"leader_entered", "leadership_lost", "peer_unreachable", "member_join"}
+"""The events that are taken in; the last ones only say how far a server's log goes."""
+
+
+class _Said(NamedTuple):
+    time: datetime
+    where: str
+
+
+class Clocks:
+    """What servers say of the same moments, each by its own clock."""
+
+    def __init__(self) -> None:
+        self._leads: dict[str, list[_Said]] = {}
+        self._hears: dict[tuple[str, str], list[_Said]] = {}
+        self._known_since: dict[str, datetime] = {}
+        self._ends: dict[str, tuple[datetime, datetime]] = {}
+
+    def take(self, event: Event) -> None:
+        """Take in an event."""
+        time, server = event.time, event.server
+        if time is None or (server not in self._ends and len(self._ends) >= MOST_SERVERS):
+            return
+        begin, end = self._ends.get(server, (time, time))
+        if time > end or time < begin or server not in self._ends:
+            self._ends[server] = (min(begin, time), max(end, time))
+        if event.event in _KNOWN and server not in self._known_since:
+            self._known_since[server] = time
+        if event.event == "leader_entered":
+            _keep(self._leads.setdefault(server, []), event)
+        elif event.peer and event.event in _HEARS:
+            key = (server, event.peer)
+            if key in self._hears or len(self._hears) < MOST_SERVERS * MOST_SERVERS:
+                _keep(self._hears.setdefault(key, []), event)
+
+    def notes(self, names: Names) -> Iterator[str]:
+        """Say which clocks contradict each other, by how much, and which lines say so."""
+        heard: dict[tuple[str, str], list[_Said]] = {}
+        for (server, peer), said in self._hears.items():
+            leader = names.server(peer)
+            if leader is not None and leader != server and leader in self._leads:
+                heard.setdefault((server, leader), []).extend(said)
+        for (server, leader), said in sorted(heard.items()):
+            found = self._apart(server, leader, sorted(said))
+            if found is not None:
+                late, line, cause = found
+                behind, other = (server, leader) if late > timedelta() else (leader, server)
+                yield (
+                    f"{behind}'s clock is about {duration(abs(late.total_seconds()))} behind {other}'s: {server} hears "
+                    f"at {line.where} that {leader} leads, and {leader} says so itself at {cause.where}."
+                )
+
+    def _apart(self, server: str, leader: str, said: Sequence[_Said]) -> tuple[timedelta, _Said, _Said] | None:
+        """How far apart two clocks are, with two lines that say so; None where nothing contradicts that they agree."""
+        causes = sorted(self._leads[leader])
+        if any(one.time - SOON <= cause.time <= one.time + LEAST for one in said for cause in causes):
+            return None
+        line = said[0]
+        for cause in sorted(causes, key=lambda one: abs(one.time - line.time)):
+            late = cause.time - line.time
+            found = [_at(causes, one.time + late) for one in said]
+            if all(found):
+                # It did not lead yet when it was heard that it did; or who heard of it hears nothing when it does.
+                is_early = late > timedelta() and (
+                    self._did_not_lead(leader, line.time) or self._was_there(server, cause.time)
+                )
+                return (late, line, cause) if is_early or len(set(found)) > 1 else None
+        return None
+
+    def _did_not_lead(self, leader: str, time: datetime) -> bool:
+        since = self._known_since.get(leader)
+        return since is not None and since <= time
+
+    def _was_there(self, server: str, time: datetime) -> bool:
+        begin, end = self._ends[server]
+        return begin <= time and time + SOON <= end
+
+
+def _at(causes: Sequence[_Said], time: datetime) -> _Said | None:
+    """What was said at about a time."""
+    return next((one for one in causes if abs(one.time - time) <= AGREE), None)
+
+
+def _keep(lines: list[_Said], event: Event) -> None:
+    if event.time is not None and len(lines) < MOST:
+        where = f"{event.file}:{event.line_no}" if event.file else f"line {event.line_no}"
+        lines.append(_Said(event.time, where))
