@@ -7,6 +7,7 @@ election, or as both.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -155,6 +156,11 @@ class ElectionTracker:
         self._settled: deque[Candidacy] = deque(maxlen=UNSETTLED)
         self._answers: deque[Answer] = deque(maxlen=MOST_ANSWERS)
 
+    @property
+    def are_open(self) -> bool:
+        """Whether anybody's candidacy is not told yet."""
+        return bool(self._open)
+
     def begin(self, candidacy: Candidacy) -> None:
         """A server is a candidate."""
         candidacy.begun = self.number
@@ -222,8 +228,9 @@ class ElectionTracker:
 
     def _settle_oldest(self) -> None:
         one = self._open[0]
-        rivals = [other for other in (*self._settled, *self._open) if _are_rivals(other, one)]
-        self._take_answers(one, rivals)
+        rivals = self._rivals_of(one)
+        if self._answers:
+            self._take_answers(one, rivals)
         standing = [other for other in rivals if self._asked_for_votes(other)]
         one.refusals = [_explained(refusal, standing) for refusal in one.refusals]
         self._open.popleft()
@@ -239,6 +246,14 @@ class ElectionTracker:
             self._tell(_pre_vote(one, cut_off=cut_off and not one.pre_votes, went_on=voting))
         if voting:
             self._tell(self._election(one, standing, cut_off=cut_off and not one.refusals))
+
+    def _rivals_of(self, one: Candidacy) -> list[Candidacy]:
+        """Who else stood in the same term."""
+        term, server = one.term, one.server
+        if term is None:
+            return []
+        known = itertools.chain(self._settled, self._open)
+        return [other for other in known if other.term == term and other.server != server]
 
     def _asked_for_votes(self, one: Candidacy) -> bool:
         if one.ended == "won" or one.asked or one.pre_vote == "won":
@@ -366,10 +381,6 @@ def _explained(refusal: Refusal, rivals: list[Candidacy]) -> Refusal:
         return refusal
     voted_for = [one.server for one in rivals if one.has_vote_of(refusal.server)]
     return replace(refusal, voted_for=voted_for[0]) if len(voted_for) == 1 else refusal
-
-
-def _are_rivals(one: Candidacy, other: Candidacy) -> bool:
-    return one.term is not None and one.term == other.term and one.server != other.server
 
 
 def _are_disjoint(one: Candidacy, other: Candidacy) -> bool:

@@ -63,6 +63,7 @@ _ENDS: dict[str, EndedBy] = {
 _LEADS = frozenset({"peer_unreachable", "quorum_lost_stepdown", "peer_added", "config_change", "leadership_acquired"})
 # Only a leader says this; it may say it a moment after it has ceased to be one.
 _LED = frozenset({"replication_pipelining", "peer_newer_term", "transfer_started", "new_leader_stepdown"})
+_BY_A_LEADER = _LEADS | _LED | {"leadership_lost"}
 # What was done to the process of a server, and what that does to its leadership.
 _SUSPENDS: dict[str, EndedBy] = {
     "container_killed": "killed",
@@ -265,17 +266,16 @@ class Story:
         server = self._servers.get(event.server)
         if server is None:
             server = self._servers[event.server] = _Server(event.server)
-        if event.event == "vote_duplicate_term":
-            event = self._with_candidate(event)
-        elif event.event in _REFUSALS and (leader := self.names.server(event.values.get("leader"))):
-            event = event._replace(values={**event.values, "leader_name": leader})
-        self._assume_leader(server, event)
+        if event.event in _REFUSALS or event.event == "vote_duplicate_term":
+            event = self._with_names(event)
+        if server.role != "leader" and event.event in _BY_A_LEADER:
+            self._assume_leader(server, event)
         act = self._acts.get(event.event)
         term = act(server, event) if act else None
         server.last = event.time or server.last
         if event.term is not None:
             self._seen(server, event)
-        if self._last is not None:
+        if self._elections.are_open and self._last is not None:
             self._elections.settle_until(self._last)
         if event.event == "vote_rpc_failed" and _may_be_older(server, event):
             return self._told(event, None)
@@ -487,7 +487,7 @@ class Story:
     def _assume_leader(self, server: _Server, event: Event) -> None:
         """A server that says what only a leader says leads: since before its log, or since lines that are cut."""
         says = event.event
-        if server.role == "leader" or "node" in event.values:
+        if "node" in event.values:
             return
         if says not in _LEADS and not (server.role is None and (says in _LED or says == "leadership_lost")):
             return
@@ -643,6 +643,13 @@ class Story:
         one.vote(server.name, one.tally)
         add_evidence(one.evidence, event)
         return one.term
+
+    def _with_names(self, event: Event) -> Event:
+        """Add to a refusal what its line does not say, or not by name."""
+        if event.event == "vote_duplicate_term":
+            return self._with_candidate(event)
+        leader = self.names.server(event.values.get("leader"))
+        return event._replace(values={**event.values, "leader_name": leader}) if leader else event
 
     def _with_candidate(self, event: Event) -> Event:
         """Add to a refusal whom it met, and whom the server had voted for: the line does not say."""
