@@ -122,6 +122,9 @@ def records(
     begun = since is None
     for event in _with_next_lines(events):
         told = story.tell(event)
+        if event.event == OTHER and event.time is not None:
+            # It changes nothing, but shows that time has passed.
+            story.settle(event.time)
         begun = begun or (event.time is not None and since is not None and event.time >= since)
         if begun:
             yield told

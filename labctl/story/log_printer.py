@@ -14,6 +14,7 @@ from labctl.raft.event_sentences import phrase
 from labctl.raft.reader import is_raft, is_unparsed, read_line
 from labctl.raft.records import Election
 from labctl.raft.story import Story
+from labctl.raft.summary_sentences import of_election
 from labctl.raft.timers import timers_of
 from labctl.show.below import Below
 from labctl.show.style import (
@@ -29,8 +30,7 @@ from labctl.show.style import (
 )
 from labctl.story.log_clock import LogClock
 from labctl.story.repeats import Repeats, Told, once
-from labctl.story.source import names_of, pause
-from labctl.story.text_view import sentences
+from labctl.story.source import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,7 +109,7 @@ class RaftLines(LogLines):
     ) -> None:
         super().__init__(servers, as_json=as_json, prefix=prefix)
         self._story = Story(names=names)
-        self._tell = sentences(timers)[Election]
+        self._timers = timers
         self._number = 0
         self._lines = lines
         self._clock = LogClock()
@@ -126,6 +126,9 @@ class RaftLines(LogLines):
             return
         event = self._story.tell(read._replace(time=line.when or read.time))
         self._clock.set(event.time)
+        if event.time is not None:
+            # Also a line that is not about Raft shows that time has passed.
+            self._story.settle(event.time)
         is_shown = is_raft(event) or event.module == log_notes.MODULE
         is_told = is_shown and (self._lines or phrase(event) is not None or is_unparsed(event))
         elections = [one for one in self._story.take() if isinstance(one, Election)]
@@ -140,7 +143,7 @@ class RaftLines(LogLines):
         """Print the elections that are over by now: no line may come for long."""
         now = self._clock.now()
         if now is not None and not self._as_json and self._prefix:
-            self._story.tell(pause(now))
+            self._story.settle(now)
             elections = [one for one in self._story.take() if isinstance(one, Election)]
             if elections:
                 self._show([text for one in elections for text in self._of_election(one)])
@@ -198,7 +201,7 @@ class RaftLines(LogLines):
 
     def _of_election(self, election: Election) -> list[str]:
         """The sentence of an election that is over, which stands out from what the servers say."""
-        text = f"{sign('point')} {harmless(self._tell(election))}"
+        text = f"{sign('point')} {harmless(of_election(election, self._timers))}"
         lines = wrapped(text, max(self._columns, 40), indent="  ").split("\n") if self._columns else [text]
         return [paint(line, "bold", colour=self._colour) for line in lines]
 

@@ -185,6 +185,7 @@ def test_a_followed_log_shows_the_next_election_as_it_happens_and_ends_with_ctrl
         time.sleep(1.5)
         ada.done("stop", lab, "--server", leader)
         wait_until(lambda: "won the election" in log.read_text(), 20, "the new election in the followed log")
+        wait_until(lambda: "; it won after" in log.read_text(), 20, "its sentence, while the log goes on")
         begun = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=10)

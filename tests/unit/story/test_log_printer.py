@@ -16,6 +16,7 @@ from labctl.engine.logs import LogLine
 from labctl.raft import log_notes
 from labctl.show import style
 from labctl.story import log_printer
+from labctl.story.log_clock import LogClock
 
 SERVERS = [
     Server("consul1", "c1", "id1", "running", "10.0.0.2", 1),
@@ -165,6 +166,44 @@ def test_no_line_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     printer.finish()
     assert max(map(style.width, terminal.screen())) <= 60
     assert len(terminal.screen()) > 30
+
+
+CAMPAIGN = [
+    '[WARN] raft: Heartbeat timeout from "" reached, starting election',
+    "[INFO] raft: Node at 10.0.0.2:8300 [Candidate] entering Candidate state in term 2",
+    "[DEBUG] raft: Votes needed: 2",
+    "[DEBUG] raft: Vote granted from a in term 2. Tally: 1",
+    "[DEBUG] raft: Vote granted from b in term 2. Tally: 2",
+    "[INFO] raft: Election won. Tally: 2",
+    "[INFO] raft: Node at 10.0.0.2:8300 [Leader] entering Leader state",
+]
+
+
+def test_an_election_is_told_in_a_sentence_when_it_is_over_and_not_at_the_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    printer = log_printer.RaftLines(SERVERS, as_json=False, prefix=True)
+    for text in CAMPAIGN:
+        printer.write(at(0, "consul1", text))
+    printer.write(at(60, "consul1", "[DEBUG] raft-net: 10.0.0.2:8300 accepted connection from: 10.0.0.3:40000"))
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("• consul1 stood in term 2 because it had heard no leader in time")
+    assert "it won" in last
+    printer.finish()
+    assert "stood" not in capsys.readouterr().out
+
+
+def test_an_election_is_told_while_the_servers_say_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    printer = log_printer.RaftLines(SERVERS, as_json=False, prefix=True)
+    passed = [100.0]
+    printer._clock = LogClock(lambda: passed[0])
+    for text in CAMPAIGN:
+        printer.write(at(0, "consul1", text))
+    printer.wait()
+    assert "stood" not in capsys.readouterr().out
+    passed[0] += 6
+    printer.wait()
+    assert capsys.readouterr().out.startswith("• consul1 stood in term 2")
 
 
 def test_a_log_without_end_is_not_remembered(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +14,7 @@ from labctl.raft.collection import collect
 from labctl.story import source as flow
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.raft.logs import SAMPLES
+from tests.unit.story.test_log_printer import CAMPAIGN, at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,3 +123,12 @@ def test_from_a_time_on_the_rest_is_left_out_and_terms_are_still_known() -> None
     assert told[0].term == 8
     assert [one.term for one in story.leaders] == [8, 9, 11]
     assert min(one.term for one in story.elections if one.term is not None) == 9
+
+
+def test_a_story_that_goes_on_tells_an_election_while_the_servers_say_nothing() -> None:
+    lines = [at(0, "consul1", text) for text in CAMPAIGN]
+    events = list(flow.events_of([*lines, None]))
+    events[-1] = flow.pause((events[-2].time or datetime.now(UTC)) + timedelta(seconds=6))
+    records = flow.Source(iter([*events, *flow.events_of(lines[:1])]), goes_on=True).records()
+    kinds = [type(one).__name__ for one in records]
+    assert kinds.index("Election") == len(CAMPAIGN)
