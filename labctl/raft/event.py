@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+ASKS_FIRST = "asks_first"
+"""A value of an event that a server becomes a candidate, where it is known to ask for pre-votes before it stands."""
 OTHER = "other"
 """The event of a line that no rule knows; it keeps its text."""
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from labctl.raft.cluster_sentences import SENTENCES
+from labctl.raft.event import ASKS_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -178,6 +179,13 @@ def _to(words: str) -> Callable[[Event], str]:
     return lambda event: words.format(peer=_peer(event), in_term=_in_term(event))
 
 
+def _candidate(event: Event) -> str:
+    # Until its pre-vote is won, it stands in no election; a server that asks for none is a candidate just the same.
+    if ASKS_FIRST in event.values:
+        return f"asks whether it could win term {event.term}" if event.term is not None else "asks whether it could win"
+    return f"becomes a candidate{_in_term(event)}"
+
+
 def _announced(event: Event) -> str | None:
     # The leader hears its own announcement too.
     return None if _peer(event) == event.server else f"hears that {_peer(event)} is the leader"
@@ -191,7 +199,7 @@ def _prevote_granted(event: Event) -> str | None:
 _SENTENCES: Mapping[str, Callable[[Event], str | None]] = {
     "follower_entered": _follower,
     "heartbeat_timeout": _heartbeat_timeout,
-    "candidate_entered": _to("stands for election{in_term}"),
+    "candidate_entered": _candidate,
     "votes_needed": _votes_needed,
     "vote_self": _to("votes for itself{in_term}"),
     "vote_requested": _to("asks {peer} for its vote{in_term}"),

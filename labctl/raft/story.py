@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from labctl.raft.collection import Conclusion
 from labctl.raft.election_tracker import Candidacy, ElectionTracker
-from labctl.raft.event import OTHER, Event
+from labctl.raft.event import ASKS_FIRST, OTHER, Event
 from labctl.raft.faults import Faults
 from labctl.raft.incidents import Incidents
 from labctl.raft.leadership_tracker import LeadershipTracker
@@ -48,7 +48,9 @@ _PROPOSED = frozenset(
         *("vote_rpc_failed", "prevote_unsupported"),
     }
 )
-_REFUSALS = frozenset({"vote_rejected_by_me", "prevote_rejected_by_me"})
+_TOLD_WITH_MORE = frozenset(
+    {"vote_rejected_by_me", "prevote_rejected_by_me", "vote_duplicate_term", "candidate_entered"}
+)
 # The term of the next event of these is new; what they end belongs to the old one.
 _ENDS: dict[str, EndedBy] = {
     "quorum_lost_stepdown": "quorum_lost",
@@ -269,8 +271,8 @@ class Story:
         server = self._servers.get(event.server)
         if server is None:
             server = self._servers[event.server] = _Server(event.server)
-        if event.event in _REFUSALS or event.event == "vote_duplicate_term":
-            event = self._with_names(event)
+        if event.event in _TOLD_WITH_MORE:
+            event = self._with_more(server, event)
         if server.role != "leader" and event.event in _BY_A_LEADER:
             self._assume_leader(server, event)
         act = self._acts.get(event.event)
@@ -647,8 +649,10 @@ class Story:
         add_evidence(one.evidence, event)
         return one.term
 
-    def _with_names(self, event: Event) -> Event:
-        """Add to a refusal what its line does not say, or not by name."""
+    def _with_more(self, server: _Server, event: Event) -> Event:
+        """Add what its line does not say, or not by name: whom a refusal met, which leader a server has."""
+        if event.event == "candidate_entered":
+            return event._replace(values={**event.values, ASKS_FIRST: "yes"}) if server.asks_first else event
         if event.event == "vote_duplicate_term":
             return self._with_candidate(event)
         leader = self.names.server(event.values.get("leader"))

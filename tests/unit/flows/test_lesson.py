@@ -99,7 +99,7 @@ def test_an_election_is_told_as_it_happens_and_in_one_sentence_at_the_end(watche
     assert heard.lines == [
         "consul2 knows no peers yet: it waits",
         "consul1 has not heard from a leader in time",
-        "consul1 stands for election in term 2",
+        "consul1 becomes a candidate in term 2",
         "consul1 needs 2 votes to win in term 2",
         "consul1 has 1 vote in term 2: its own",
         "consul2 does not vote for consul1: it has a leader, x",

@@ -38,8 +38,8 @@ def said(words: str) -> str | None:
             "raft: heartbeat timeout reached, starting election: last-leader=u2",
             "has not heard from the leader consul2 in time",
         ),
-        ('raft: entering candidate state: node="x" term=2', "stands for election in term 2"),
-        ("raft: Node at x [Candidate] entering Candidate state", "stands for election"),
+        ('raft: entering candidate state: node="x" term=2', "becomes a candidate in term 2"),
+        ("raft: Node at x [Candidate] entering Candidate state", "becomes a candidate"),
         ("raft: calculated votes needed: needed=2 term=2", "needs 2 votes to win in term 2"),
         ("raft: voting for self: term=2 id=u1", "votes for itself in term 2"),
         (

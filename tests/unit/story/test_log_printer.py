@@ -212,7 +212,7 @@ def test_a_log_without_end_is_not_remembered(capsys: pytest.CaptureFixture[str])
         text = f"[INFO]  raft: Node at 10.0.0.2:8300 [Candidate] entering Candidate state in term {number}"
         printer.write(LogLine("consul1", "2026-01-02T03:04:05.000000000Z", f"2026/01/02 03:04:05 {text}"))
     assert len(printer._story.settled) < 100
-    assert capsys.readouterr().out.count("stands for election") == 3000
+    assert capsys.readouterr().out.count("becomes a candidate") == 3000
 
 
 def test_json_of_raft_says_what_a_line_means(capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,7 +220,7 @@ def test_json_of_raft_says_what_a_line_means(capsys: pytest.CaptureFixture[str])
     won = "2026/01/02 03:04:05 [INFO]  raft: Election won. Tally: 2"
     documents = [json.loads(line) for line in written(capsys, stands, won, OTHER, raft=True, as_json=True)]
     assert [(one["event"], one["term"], one["words"]) for one in documents] == [
-        ("candidate_entered", 4, "stands for election in term 4"),
+        ("candidate_entered", 4, "becomes a candidate in term 4"),
         ("election_won", 4, "won the election of term 4 with 2 votes"),
     ]
     assert [one["line"] for one in documents] == [stands, won]

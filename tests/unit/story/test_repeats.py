@@ -134,14 +134,14 @@ def test_who_stands_again_and_again_alone_is_told_twice_and_then_how_often() -> 
     told = texts(*lonely[:12], suspects, *lonely[12:], said(99, "follower_entered", None))
     assert told == [
         "got no majority in time: it tries again",
-        "stands for election in term 3",
+        "becomes a candidate in term 3",
         "needs some votes to win in term 3",
         "got no majority in time: it tries again",
-        "stands for election in term 4",
+        "becomes a candidate in term 4",
         "needs some votes to win in term 4",
         "got no majority in time: it tries again",
         "suspects that consul3 has failed",
-        "stands for election in term 11 (8 times in 49.0 s)",
+        "becomes a candidate in term 11 (8 times in 49.0 s)",
         "needs some votes to win in term 11 (8 times in 49.0 s)",
         "got no majority in time: it tries again (7 times in 42.0 s)",
         phrase(said(99, "follower_entered", None)),
