@@ -53,9 +53,10 @@ def order_of(lines: Sequence[tuple[str, datetime]]) -> Order:
     if not falls:
         return Order("sorted")
     rises = sum(one < two for one, two in itertools.pairwise(times))
-    if len(falls) >= MOSTLY * (len(falls) + rises) and times[-1] < times[0]:
+    is_of_one = len({server for server, _ in lines}) == 1
+    if len(falls) >= MOSTLY * (len(falls) + rises) and times[-1] < times[0] and (is_of_one or len(falls) > 1):
         return Order("reversed")
-    if len({server for server, _ in lines}) > 1:
+    if not is_of_one:
         return Order("mixed")
     return _of_one_server(times, falls)
 

@@ -29,6 +29,8 @@ _PAIRS = {
     "config_change": (("server-addr", "server-id"),),
 }
 """Which values of an event are an address and the ID of who has it."""
+_NUMBER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""The ID that Consul gives a server; others give it a name."""
 _IS_HOST = re.compile(r"[0-9.]{7,15}|\[?[0-9a-fA-F:]{2,40}\]?", re.ASCII)
 _OWN = frozenset({"vote_self", "prevote_self", "vote_granted"})
 RAFT_PORT = 8300
@@ -213,8 +215,10 @@ class Names:
         if not peer:
             return peer
         server, place = self._find(peer)
-        # An ID says less to a reader than an address.
-        return server or (peer if place == self._id.get(peer) else place)
+        if server or place not in (peer, self._id.get(peer)):
+            return server or place
+        # A number says less to a reader than an address.
+        return self._address.get(peer, peer) if _NUMBER.fullmatch(peer) else peer
 
 
 def _at(host: str) -> tuple[str, ...]:

@@ -358,7 +358,7 @@ class Story:
         server.cause = "heartbeat_timeout"
         server.waited = seconds_between(server.timer, event.time) if _heard_of_no_leader(event) else None
         self._hear_of_leader(event.peer, event)
-        known = self.names.server(event.peer) or event.peer
+        known = self.names(event.peer)
         if known is not None and known not in self._servers:
             # Nobody reads the log of that leader, so this is all that is known of its end.
             self._leaderships.lose_track(known)
@@ -507,7 +507,7 @@ class Story:
 
     def _hear_of_leader(self, peer: str | None, event: Event) -> None:
         """A line names a leader before the first one of the log: that leadership is older."""
-        leader = self.names.server(peer) or peer
+        leader = self.names(peer) or peer
         if leader and not self._elected and self._leaderships.none_yet:
             self._leaderships.assume(leader, None, event)
 

@@ -176,3 +176,16 @@ def test_names_are_bounded_whatever_a_log_says() -> None:
         names.learn(event)
         names(event.peer)
     assert names("10.1.0.7:8300") == "m257"
+
+
+def test_a_server_without_a_name_is_called_by_its_address_and_not_by_a_number() -> None:
+    names = names_of(*events("n1", LISTED.format(ID, "10.0.0.7:8300"), LISTED.format("vault-2", "10.0.0.8:8201")))
+    assert [names(one) for one in (ID, "10.0.0.7:8300", "vault-2")] == ["10.0.0.7:8300", "10.0.0.7:8300", "vault-2"]
+
+
+def test_a_leader_before_the_log_is_called_by_its_name() -> None:
+    said = (
+        "agent.server.serf.lan: serf: EventMemberFailed: consul-server-0 10.40.9.116",
+        "agent.server.raft: heartbeat timeout reached, starting election: last-leader=10.40.9.116:8300",
+    )
+    assert [one.server for one in told(*events("n1", *said)).leaders] == ["consul-server-0"]
