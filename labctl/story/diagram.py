@@ -21,7 +21,7 @@ from labctl.story.text_view import NOTHING_HAPPENED, TITLES, WHERE, grouped, sen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime
+    from datetime import date, datetime
 
     from labctl.raft.collection import Record
     from labctl.raft.timers import Timers
@@ -67,7 +67,7 @@ class Row:
         x: the middle of its server's lane.
         server: whose it is.
         role: what that server is from here on.
-        clock: the time of day; "" where the line has none.
+        clock: the time of day, with the date where the day changes; "" where the line has none.
         since: the time since the first event.
         pause: the time since the row before, where it is long.
         words: what it means.
@@ -228,6 +228,7 @@ class _Drawing:
         self._rows: list[tuple[Row, Event]] = []
         self._roles: dict[str, Role] = {}
         self._first: datetime | None = None
+        self._day: date | None = None
         self._left_out = 0
         self._y = TOP
 
@@ -247,7 +248,7 @@ class _Drawing:
         self._y += ROW + (GAP if pause else 0)
         self._rows.append((
             Row(
-                len(self._rows) + 1, self._y, 0, event.server, role, _clock(event.time), self._since(event.time),
+                len(self._rows) + 1, self._y, 0, event.server, role, self._clock(event.time), self._since(event.time),
                 pause, words, event.line.strip(),
             ),
             event,
@@ -263,6 +264,15 @@ class _Drawing:
             return ""
         self._first = self._first or time
         return durations.offset(self._first, time)
+
+    def _clock(self, time: datetime | None) -> str:
+        """The time of day by the clock of the first event, with the date where the day changes."""
+        if time is None:
+            return ""
+        self._first = self._first or time
+        time = durations.on_the_clock_of(self._first.tzinfo, time)
+        is_new, self._day = self._day != time.date(), time.date()
+        return f"{time:%Y-%m-%d} {time:%H:%M:%S}" if is_new else f"{time:%H:%M:%S}"
 
     def _pause(self, time: datetime | None) -> str:
         before = next((event.time for _, event in reversed(self._rows) if event.time), None)
@@ -315,7 +325,3 @@ def _segments(lane: Lane, picture: Picture) -> list[Segment]:
             found.append(Segment(lane.server, role, lane.x, begin, row.y))
             role, begin = row.role, row.y
     return [*found, Segment(lane.server, role, lane.x, begin, picture.height - ROW)]
-
-
-def _clock(time: datetime | None) -> str:
-    return "" if time is None else f"{time:%H:%M:%S}"

@@ -23,6 +23,7 @@ from labctl.story.diagram import MOST_ROWS, picture_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from labctl.raft.collection import Record
     from labctl.raft.event import Event
@@ -195,3 +196,12 @@ def test_mermaid_has_a_participant_for_each_server_and_arrows_for_votes() -> Non
 def test_nothing_is_a_picture_too() -> None:
     ET.fromstring(page_view.svg(records([])))  # noqa: S314 - made by us
     assert mermaid_view.mermaid(records([])) == "sequenceDiagram\n"
+
+
+def test_the_date_stands_where_the_day_changes_by_the_clock_of_the_first_event(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    stamps = ("2024-01-08T23:59:59.900+0800", "2024-01-08T15:59:59.950Z", "2024-01-09T00:00:01.000+0800")
+    said = ("entering leader state: leader=x", "new leader elected, stepping down", "election won: tally=2")
+    path.write_text("".join(f"{one} [INFO]  raft: {what}\n" for one, what in zip(stamps, said, strict=True)), "utf-8")
+    rows = picture_of(records(log_files.events(log_files.find([str(path)])))).rows
+    assert [row.clock for row in rows] == ["2024-01-08 23:59:59", "23:59:59", "2024-01-09 00:00:01"]
