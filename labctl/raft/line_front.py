@@ -62,6 +62,9 @@ _LABEL = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _SOURCES = ("pod", "pod_name", "podname", "container", "container_name")
+_ENDING = re.compile(r"(?<=[\w-])\.(?:log|txt|out)(?:\.\d{1,4})?\Z", re.ASCII)
+# What is another one in each line, or names a container that nobody named: `12ab34cd`, `0b4f-...`, `17`.
+_NUMBERED = re.compile(r"[0-9a-f]{8,}|[0-9a-f-]{32,}|\d+", re.ASCII | re.IGNORECASE)
 _TAGS = frozenset({"consul", "nomad", "vault", "docker", "dockerd", "stdout", "stderr", "message", "msg", "log"})
 """Words that stand in front of every server's lines, and name none."""
 _MOST_WORDS = 3
@@ -155,7 +158,8 @@ def _front_of(text: str) -> Front:
         return front
     # Only `grep` leaves no blank behind a name.
     if (file := _FILE.fullmatch(rest) or _FILE_OF_CONTEXT.fullmatch(rest)) is not None:
-        return front._replace(source=file["file"])
+        # The whole path: two folders may have a log of one name. What was rotated away is the same server's.
+        return front._replace(source=_ENDING.sub("", file["file"].removeprefix("./")))
     return front._replace(host=_named(rest))
 
 
@@ -182,7 +186,7 @@ def _named(rest: str) -> str | None:
 
 
 def _is_name(word: str) -> bool:
-    return _NAMED.fullmatch(word) is not None and word.lower() not in _TAGS
+    return bool(_NAMED.fullmatch(word)) and not _NUMBERED.fullmatch(word) and word.lower() not in _TAGS
 
 
 # -- stamps ------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import contextlib
 import gzip
+import io
 import stat
 import tarfile
 import tempfile
@@ -20,7 +21,6 @@ from typing import IO, TYPE_CHECKING, Literal, NamedTuple, cast
 from labctl.story.text_encoding import is_binary
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -88,23 +88,23 @@ class Stream:
 
     def __init__(self, read: Callable[[int], bytes], file: IO[bytes] | None = None) -> None:
         self._read, self.file = read, file
-        self._ahead, self._at = b"", 0
+        self.ahead, self._at = b"", 0
 
     def peek(self, size: int) -> bytes:
         """The next bytes, without taking them: so many, or all that there are."""
-        while len(self._ahead) < size and (piece := self._read(PIECE)):
-            self._ahead += piece
-        return self._ahead[:size]
+        while len(self.ahead) < size and (piece := self._read(PIECE)):
+            self.ahead += piece
+        return self.ahead[:size]
 
     def peek_some(self) -> bytes:
         """What there is at once of the next bytes, but as many as say how something is packed, where there are more."""
         self.peek(MAGIC)
-        return self._ahead
+        return self.ahead
 
     def read1(self, size: int) -> bytes:
         """Some of the next bytes, at most so many, as soon as there are some; none at the end."""
-        if self._ahead:
-            piece, self._ahead = self._ahead[:size], self._ahead[size:]
+        if self.ahead:
+            piece, self.ahead = self.ahead[:size], self.ahead[size:]
         else:
             piece = self._read(size)
         self._at += len(piece)
@@ -124,7 +124,7 @@ class Stream:
     def seek(self, to: int) -> int:
         """Leave out what comes before a place ahead. Raises EOFError where it ends before."""
         if self.file is not None:
-            self._ahead, self._at = b"", self.file.seek(to)
+            self.ahead, self._at = b"", self.file.seek(to)
         while self._at < to:
             if not self.read1(min(to - self._at, PIECE)):
                 raise EOFError("it ends before")
@@ -204,6 +204,15 @@ def opened(plain: io.BufferedReader, member: Member | None = None) -> Iterator[S
                 archive = stack.enter_context(_zip(_seekable(stream, stack)))
                 stream = _in_zip(archive, archive.infolist()[step.offset])
         yield _without_layers(stream)[0]
+
+
+def holds_archive(beginning: bytes) -> bool:
+    """Whether a stream that begins so is an archive, also a packed one."""
+    with opened(io.BufferedReader(cast("io.RawIOBase", io.BytesIO(beginning)))) as stream:
+        # What is packed has no end here.
+        with contextlib.suppress(*DAMAGED):
+            stream.peek(HEAD)
+        return is_archive(stream.ahead[:HEAD])
 
 
 def packed_otherwise(head: bytes) -> str | None:

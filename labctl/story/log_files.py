@@ -10,10 +10,11 @@ import os
 import select
 import stat
 import sys
-from dataclasses import dataclass, replace
+import tempfile
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.raft.log_line import LONGEST, open_envelope
@@ -22,9 +23,11 @@ from labctl.raft.timers import MULTIPLIERS
 from labctl.story.archive import (
     DAMAGED,
     HEAD,
+    MOST_OF_A_COPY,
     DamagedError,
     Member,
     Stream,
+    holds_archive,
     is_archive,
     is_packed,
     members_of,
@@ -86,6 +89,7 @@ class Recording:
         path: where it is; None for standard input.
         member: the log in an archive; None for a plain file.
         is_named: whether the user said whose log it is.
+        pipe: what standard input is read through, where somebody has looked into it already.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Recording:
     path: Path | None
     member: Member | None = None
     is_named: bool = False
+    pipe: io.BufferedReader | None = field(default=None, compare=False)
 
     @property
     def place(self) -> str:
@@ -218,7 +223,8 @@ class Recording:
                 if is_archive(head):
                     # Its files are found before it is read, where that can be done twice.
                     raise LabctlError(
-                        f"Cannot read {self.name}: it is an archive in a pipe. Write it to a file, and name that."
+                        f"Cannot read {self.name}: it is an archive in a pipe. Give it on standard input, or write it "
+                        "to a file, and name that."
                     )
                 if coverage is not None:
                     coverage.head = head
@@ -231,7 +237,7 @@ class Recording:
     def _open(self) -> io.BufferedReader:
         if self.path is not None:
             return self.path.open("rb")
-        return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False), CHUNK_BYTES)
+        return self.pipe or _standard_input()
 
 
 def _is_as_it_is(plain: io.BufferedReader) -> bool:
@@ -247,6 +253,10 @@ def _last_time(end: bytes, near: datetime, zone: tzinfo) -> datetime | None:
         if envelope is not None and envelope.time is not None:
             return envelope.time
     return None
+
+
+def _standard_input() -> io.BufferedReader:
+    return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False), CHUNK_BYTES)
 
 
 def _head(stream: Stream) -> bytes:
@@ -283,7 +293,7 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in name.split("/") if part not in {".", ".."})
 
 
-def find(names: Sequence[str], called: Mapping[str, str] | None = None) -> list[Recording]:
+def find(names: Sequence[str], called: Mapping[str, str] | None = None, *, live: bool = False) -> list[Recording]:
     """The recordings that a user named. Raises LabctlError (usage) where one is not there.
 
     A folder stands for the logs in it and in its folders, but hidden ones; an archive for the logs in it. The order in
@@ -292,10 +302,11 @@ def find(names: Sequence[str], called: Mapping[str, str] | None = None) -> list[
     Args:
         names: what the user named.
         called: whose log a file is, by its name, where the user says so.
+        live: standard input is a log into which somebody still writes.
     """
     found: dict[str, Recording] = {}
     for name in names:
-        for one in _found(name):
+        for one in _found(name, live=live):
             found.setdefault(os.path.realpath(one.place) if one.path else one.name, one)
     recordings = _called(list(found.values()), called or {})
     unnamed = [one for one in recordings if not one.is_named and one.path is not None]
@@ -325,10 +336,10 @@ def _called(recordings: list[Recording], called: Mapping[str, str]) -> list[Reco
     return recordings
 
 
-def _found(name: str) -> list[Recording]:
+def _found(name: str, *, live: bool) -> list[Recording]:
     """What one name stands for."""
     if name == STANDARD_INPUT:
-        return _on_standard_input()
+        return [Recording(STANDARD_INPUT, "server", None)] if live else _on_standard_input()
     path = Path(name)
     if not name or not is_there(path):
         raise LabctlError(
@@ -355,14 +366,39 @@ def _found(name: str) -> list[Recording]:
 
 
 def _on_standard_input() -> list[Recording]:
-    """Standard input, or the logs of the archive there, where it is a file."""
+    """Standard input, or the logs of the archive there. Of a pipe, an archive is copied: its logs are read at once."""
+    pipe = None
     with contextlib.suppress(OSError, ValueError):
         number = sys.stdin.fileno()
-        if stat.S_ISREG(os.fstat(number).st_mode):
-            found = _logs_in(STANDARD_INPUT, Path(f"/proc/self/fd/{number}"))
-            if found:
-                return found
-    return [Recording(STANDARD_INPUT, "server", None)]
+        mode = os.fstat(number).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            pipe = _standard_input()
+            if not holds_archive(pipe.peek()):
+                return [Recording(STANDARD_INPUT, "server", None, pipe=pipe)]
+            number = _copy_of(pipe)
+        elif not stat.S_ISREG(mode):
+            return [Recording(STANDARD_INPUT, "server", None)]
+        if found := _logs_in(STANDARD_INPUT, Path(f"/proc/self/fd/{number}")):
+            return found
+    return [Recording(STANDARD_INPUT, "server", None, pipe=pipe)]
+
+
+_copies: list[IO[bytes]] = []
+"""What was copied of standard input, while labctl runs; it has no name."""
+
+
+def _copy_of(pipe: io.BufferedReader) -> int:
+    """Copy an archive that comes through a pipe to a file without a name; returns its number. Raises LabctlError."""
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - it is read until labctl ends
+    _copies.append(copy)
+    while piece := pipe.read1(CHUNK_BYTES):
+        copy.write(piece)
+        if copy.tell() > MOST_OF_A_COPY:
+            raise LabctlError(
+                "Cannot read standard input: it is an archive of more than 1 GiB. Write it to a file, and name that."
+            )
+    copy.flush()
+    return copy.fileno()
 
 
 def _logs_under(folder: Path) -> Iterator[Path]:

@@ -137,7 +137,7 @@ def _source(what: Sequence[str], asked: _Asked, *, sample: str, owner: str) -> S
         return _of_lab(what[0] if what else None, owner, follow=asked.follow, everything=asked.everything)
     if asked.follow and list(what) != [log_files.STANDARD_INPUT]:
         raise LabctlError("Only a lab, or `-` for standard input, can be followed.", ExitCode.USAGE)
-    found = log_files.find(what, asked.called)
+    found = log_files.find(what, asked.called, live=asked.follow)
     multiplier = log_files.multiplier_of(found)
     timers = timers_of(multiplier) if multiplier else None
     return _of_recordings(found, timers, asked)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import io
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
+
+import zstandard
 
 from labctl.errors import LabctlError
 from labctl.story import log_files
@@ -28,6 +32,14 @@ def _tar(*members: tuple[str, bytes, bytes], form: int = tarfile.PAX_FORMAT) -> 
     return out.getvalue()
 
 
+def _zip(*members: tuple[str, bytes, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, _, content in members:
+            made.writestr(name, content)
+    return out.getvalue()
+
+
 _LOG = ("logs/a.log", tarfile.REGTYPE, LINE * 3)
 _MANIFEST = ("manifest.json", tarfile.REGTYPE, b'{"raft_multiplier": 5}')
 _LINK = ("logs/a.log", tarfile.SYMTYPE, b"")
@@ -42,6 +54,13 @@ SEEDS = [
     AS_IT_IS + gzip.compress(LINE * 3, mtime=0),
     AS_IT_IS + gzip.compress(_tar(_MANIFEST, _LOG), mtime=0),
     AS_IT_IS + LINE * 3,
+    AS_IT_IS + _tar(_MANIFEST, _LOG),
+    AS_IT_IS + _zip(_LOG, _LONG),
+    AS_IT_IS + _zip(("a.tgz", tarfile.REGTYPE, gzip.compress(_tar(_LOG), mtime=0))),
+    PACKED + _zip(_LOG),
+    AS_IT_IS + zstandard.ZstdCompressor().compress(LINE * 3),
+    AS_IT_IS + bz2.compress(LINE * 3),
+    AS_IT_IS + (LINE * 3).decode().encode("utf-16"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from labctl.raft.story import records
 from labctl.show.style import harmless
 from labctl.story import json_view, mermaid_view, page_view
 from labctl.story.text_view import StoryText
+from tests.unit.raft.envelopes import CARRIERS
 
 if TYPE_CHECKING:
     from labctl.raft.event import Event
@@ -38,6 +40,18 @@ def _seeds() -> list[bytes]:
     return [*kinds.values(), (SAMPLES / "split-vote" / "consul1.log").read_bytes()]
 
 
+def _carried() -> list[bytes]:
+    """A line in each envelope, and one envelope in another one."""
+    text, json_line = (
+        (SAMPLES / name / "consul1.log").read_text(encoding="utf-8").splitlines()[3]
+        for name in ("consul-1.21", "consul-1.14-json")
+    )
+    wraps = [carrier.wrap for carrier in CARRIERS.values()]
+    lines = [wrap(line) for wrap in wraps for line in (text, json_line)]
+    lines += [outer(inner(text)) for outer, inner in itertools.pairwise(wraps)]
+    return [f"{line}\n".encode() for line in lines]
+
+
 # What readers of logs did not bear once.
 ONCE = [
     b"2024/01/01 00:00:00 [INFO] raft: Initial configuration (index=1): " + b"{" * 60_000,
@@ -49,7 +63,7 @@ ONCE = [
         for digits in (20, 5000)
     ),
 ]
-SEEDS = [*_seeds(), *ONCE]
+SEEDS = [*_seeds(), *ONCE, *_carried()]
 _tries = 0
 
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -137,17 +138,27 @@ def test_standard_input_is_unpacked_too(packed: str) -> None:
     assert done.stdout.count(b"won the election") == 2
 
 
-def test_an_archive_on_standard_input_is_read_where_it_is_a_file_and_refused_where_it_is_a_pipe(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_an_archive_on_standard_input_is_read_from_a_file_and_from_a_pipe(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.tgz"
-    path.write_bytes(gzip.compress(tar(("a.log", LOG), ("b.log", LOG))))
+    path.write_bytes(ARCHIVES[kind](("a.log", LOG), ("b.log", LOG)))
     code = "import sys; from labctl.cli.main import run; sys.exit(run(['story', '-']))"
     with path.open("rb") as file:
         done = subprocess.run([sys.executable, "-c", code], stdin=file, capture_output=True, check=False, timeout=60)
     assert done.returncode == ExitCode.DONE
     assert done.stdout.count(b"won the election") == 4
-    done = story(path.read_bytes(), "-")
-    assert done.returncode == ExitCode.FAILED
-    assert b"archive in a pipe" in done.stderr
+    piped = story(path.read_bytes(), "-")
+    assert piped.returncode == ExitCode.DONE
+    assert piped.stdout == done.stdout
+    assert [one.name for one in tmp_path.iterdir()] == ["a.tgz"]
+
+
+def test_an_archive_in_a_named_pipe_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(tar(("a.log", LOG)),))
+    writer.start()
+    assert "archive in a pipe" in refused(tmp_path / "pipe", capsys)
+    writer.join()
 
 
 # -- made to break what reads it -------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def test_standard_input_is_read_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> 
     ours, theirs = os.pipe()
     with os.fdopen(ours, "rb") as stdin, os.fdopen(theirs, "wb", buffering=0) as pipe:
         monkeypatch.setattr("sys.stdin", stdin)
-        events = log_files.events(log_files.find(["-"]), live=True)
+        events = log_files.events(log_files.find(["-"], live=True), live=True)
         pipe.write(WON.format(1).encode())
         # More would be waited for: a line is told when it is there, not when the pipe has ended.
         assert next(events).event == "election_won"
