@@ -14,7 +14,7 @@ from datetime import time as time_of_day
 from functools import lru_cache
 from typing import NamedTuple
 
-from labctl.raft.durations import in_zone, of_whole_seconds
+from labctl.raft.durations import in_zone, of_whole_seconds, on_the_clock_of
 
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 STAMP = rf"""
@@ -95,7 +95,7 @@ class Front(NamedTuple):
             return self.time if self.time.tzinfo is not None else in_zone(self.time, zone)
         if self.rough is None or near is None:
             return None
-        return _nearest(*self.rough, near.astimezone(zone))
+        return _nearest(*self.rough, on_the_clock_of(zone, near))
 
 
 NO_FRONT = Front()

@@ -56,7 +56,7 @@ class Speakers:
             return
         if address not in self.addresses and len(self.addresses) < MOST:
             self.addresses.append(address)
-        goes_back = event.time is not None and self._time is not None and event.time < self._time - BACK
+        goes_back = event.time is not None and self._time is not None and self._time - event.time > BACK
         restarted = event.event == "follower_entered" and (self._started or not _prints_its_configuration(event))
         restarted = restarted and not goes_back
         if self._now is not None and address != self._now and not restarted:

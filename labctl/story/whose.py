@@ -140,7 +140,7 @@ def _names(logs: Sequence[_Log]) -> list[str]:
 def _overlap(surveys: Sequence[Survey | None]) -> bool:
     """Whether two of these logs are of the same time. What is not known does not."""
     ranges = sorted((one.first, one.last or one.first) for one in surveys if one is not None and one.first is not None)
-    return any(two[0] < one[1] - OVERLAP for one, two in itertools.pairwise(ranges))
+    return any(one[1] - two[0] > OVERLAP for one, two in itertools.pairwise(ranges))
 
 
 def _addresses(survey: Survey | None) -> list[str]:

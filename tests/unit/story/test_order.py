@@ -276,3 +276,27 @@ def test_a_log_without_zones_among_others_with_one_is_told_as_utc_and_that_is_sa
     (tmp_path / "n2.log").write_text(f"{AWARE}\n", encoding="utf-8")
     _, notes = story(tmp_path)
     assert "name no zone, and are taken for UTC; others are of UTC+08:00. Say which with --timezone." in notes[0]
+
+
+FAR = ["0001-01-01T00:00:00.000Z", "0001-01-01T00:00:00+1400", "9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59-1200"]
+
+
+@pytest.mark.parametrize("stamps", [FAR, FAR[::-1], [FAR[2], FAR[0], FAR[3], FAR[1]]])
+@pytest.mark.parametrize("front", ["", "n1 | ", "n{} | "])
+def test_the_ends_of_the_calendar_stop_no_story(tmp_path: Path, stamps: list[str], front: str) -> None:
+    said = (
+        'entering follower state: follower="Node at 10.0.0.1:8300 [Follower]" leader=10.0.0.2:8300',
+        'entering leader state: leader="Node at 10.0.0.2:8300 [Leader]"',
+        'entering follower state: follower="Node at 10.0.0.3:8300 [Follower]" leader=10.0.0.2:8300',
+        "election won: tally=2",
+    )
+    lines = [
+        f"{front.format(at % 2)}{stamp} [INFO]  raft: {what}"
+        for at, (stamp, what) in enumerate(zip(stamps, said, strict=True))
+    ]
+    lines.insert(2, "Jan 08 11:42:24 host consul[812]: raft: Election won. Tally: 2")
+    (tmp_path / "a.log").write_text(text(lines), encoding="utf-8")
+    (tmp_path / "b.log").write_text(text(lines[::-1]), encoding="utf-8")
+    for name in ("a.log", "b.log", ""):
+        told, _ = story(tmp_path / name)
+        assert told.events
