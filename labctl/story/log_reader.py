@@ -255,12 +255,13 @@ class LogReader:
             stream = event.server if event.server in seen.latest or len(seen.latest) < MOST_STREAMS else NOBODY
             sorter.add(stream, seen.take(stream, event, raw))
         order = log.survey.order if log.survey is not None else order_of(seen.times)
+        name = log.recording.name if log.recording.path else "standard input"
         if log.survey is None:
-            self._tell_order(log.recording.name, order)
+            self._tell_order(name, order)
         says_whose = len(seen.latest) != 1 or log.whose.is_said or log.whose.by_address
         if seen.speakers.are_several and not says_whose and order.kind != "reversed":
             log.whose.by_address = True
-            self._note(f"{several(log.recording.name, seen.speakers)} {ONLY}")
+            self._note(f"{several(name, seen.speakers)} {ONLY}")
         return [self._again(log, sorter, stream, order) for stream in sorter.streams()]
 
     def _read_all(self, log: Log) -> Iterator[tuple[bytes, Event]]:

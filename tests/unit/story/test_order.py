@@ -223,6 +223,14 @@ def test_live_lines_are_sorted_in_a_window_and_that_is_said(stdin: IO[bytes]) ->
     assert source.notes == ["Lines of standard input that come up to 2 s late are put where they belong."]
 
 
+def test_standard_input_is_called_so(stdin: IO[bytes]) -> None:
+    stdin.write(text(together("compose")).encode())
+    stdin.close()
+    told, notes = story("-")
+    assert told.servers == ["n1", "n2", "n3"]
+    assert notes == ["The lines of standard input are not in order of time: they were put in it."]
+
+
 NAIVE = "2021/11/13 16:09:49 [INFO] serf: EventMemberLeave: n1 10.0.0.1"
 AWARE = (
     "2021-11-13T16:09:50.415+0800 [INFO]  raft: Node at 10.0.0.2:8300 [Candidate] entering Candidate state in term 3"
