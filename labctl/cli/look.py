@@ -88,6 +88,7 @@ def logs_command(
     lines. With --json, one document for each line: time, server and line, with --raft also its event, term and words.
     """
     from labctl.engine import client, labs, logs
+    from labctl.story import container_acts
     from labctl.story.log_printer import LogLines, raft_lines
 
     if lines and not raft:
@@ -99,8 +100,15 @@ def logs_command(
         printer = raft_lines(found, servers, as_json=as_json, prefix=not no_prefix, lines=lines)
     else:
         printer = LogLines(servers, as_json=as_json, prefix=not no_prefix)
+    # What was done to the servers is told too, but where nothing but their lines is wanted.
+    told = (follow or raft) and not no_prefix
+    come = (
+        (container_acts.follow if follow else container_acts.read)(connection, found, servers, tail)
+        if told
+        else (logs.follow if follow else logs.read)(connection, servers, tail)
+    )
     try:
-        for line in logs.follow(connection, servers, tail) if follow else logs.read(connection, servers, tail):
+        for line in come:
             if line is None:
                 printer.wait()
             else:

@@ -7,6 +7,7 @@ than everything that `labctl ls` does besides. Whatever else is asked of a clien
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.portable.docker_api import DEFAULT_SOCKET, DockerError, Engine, endpoint, plain_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import docker
 
@@ -93,6 +94,24 @@ class Client:
         if self._engine is None:
             return list(self.library.volumes(filters=filters)["Volumes"] or [])
         return self._engine.volumes(filters, doing="listing volumes")
+
+    def inspected(self, ids: Iterable[str]) -> list[dict[str, Any]]:
+        """Containers as `docker inspect` has them; those that are not there are left out."""
+        return self._asked().inspected(ids, doing="looking at containers")
+
+    def events_so_far(self, *, filters: dict[str, list[str]], until: float) -> list[dict[str, Any]]:
+        """The events that the engine still has, oldest first; `until` is a time of its clock that has passed."""
+        query = {"since": "0", "until": f"{until:.6f}", "filters": json.dumps(filters)}
+        said = self._asked().ask("GET", "/events", query, doing="asking what was done to containers")
+        return [json.loads(line) for line in said.splitlines() if line.strip()]
+
+    def events_to_come(self, *, filters: dict[str, list[str]], since: float) -> Iterator[dict[str, Any]]:
+        """Events from a time on, for ever."""
+        yield from self.library.events(since=int(since), filters=filters, decode=True)
+
+    def _asked(self) -> Engine:
+        """The engine itself, also where only the docker command knows the way to it."""
+        return self._engine if self._engine is not None else Engine(TIMEOUT_SECONDS, self.place.socket)
 
     def log_so_far(self, container: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
         """A container's log up to now as it comes, each line with Docker's time in front."""

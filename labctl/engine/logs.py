@@ -40,11 +40,15 @@ WAITING_LINES = 8192
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of one server. `taken` is Docker's time of it, which orders the lines of one Docker host."""
+    """One line of one server. `taken` is Docker's time of it, which orders the lines of one Docker host.
+
+    One `of_docker` stands in no log: it says what was done to the server's container.
+    """
 
     server: str
     taken: str
     text: str
+    of_docker: bool = False
 
     @property
     def when(self) -> datetime | None:
@@ -186,20 +190,22 @@ def follow(client: Client, servers: Sequence[Server], tail: int | None = None) -
 
 
 class Follower:
-    """Follows several servers' logs at once; iterate over it for the lines in order of time.
+    """Follows several servers' logs at once, and what is done to them; iterate over it for the lines in order of time.
 
     Lines that arrive within a few hundredths of a second of each other are sorted, so that what one server did
     before another also stands before it. A server that stops and starts again goes on. Ends when the lab is
     removed or `stop` was called; where the way to the Docker host breaks, it raises LabctlError.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what of whose logs is wanted
         self,
         client: Client,
         servers: list[Server],
         since: float | None = None,
         tail: int | None = None,
         seen: Mapping[str, str] | None = None,
+        *,
+        acts: Iterable[LogLine] | None = None,
     ) -> None:
         self._client = client
         self._seen = seen or {}
@@ -210,6 +216,14 @@ class Follower:
         self._threads = [threading.Thread(target=self._follow, args=(one,), daemon=True) for one in servers]
         for thread in self._threads:
             thread.start()
+        if acts is not None:
+            threading.Thread(target=self._watch, args=(acts,), daemon=True).start()
+
+    def _watch(self, acts: Iterable[LogLine]) -> None:
+        """Hand on what is done to the servers; that is for ever, so nobody waits for its end."""
+        with contextlib.suppress(DockerException, requests.exceptions.RequestException, OSError):
+            for line in acts:
+                self._put(line)
 
     def _follow(self, server: Server) -> None:
         since, tail = self._since, self._tail

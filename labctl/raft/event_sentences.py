@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from labctl.raft.event import Event
 
 _PLAIN: Mapping[str, str] = {
-    "fault_ended": "the fault is over",
     "fault_failed": "could not be disturbed: it goes on",
     "config_recovered": "takes its servers from the file peers.json",
     "no_known_peers": "knows no peers yet: it waits",
@@ -150,6 +149,22 @@ def _fault_began(event: Event) -> str:
     return f"{done}{f', for {seconds} s' if seconds else ''}"
 
 
+def _done_to_it(words: str) -> Callable[[Event], str | None]:
+    """Where labctl did it, the line of the fault says so already."""
+    return lambda event: None if "fault" in event.values else words
+
+
+def _killed(event: Event) -> str | None:
+    if "fault" in event.values:
+        return None
+    return "is killed: it wanted more memory than it may have" if event.values.get("cause") == "memory" else "is killed"
+
+
+def _ended(event: Event) -> str | None:
+    code = event.values.get("exit_code")
+    return None if "fault" in event.values else f"ends{f', with the exit code {code}' if code else ''}"
+
+
 _BROKEN: Mapping[str, str] = {
     "kill": "killed",
     "stop": "stopped",
@@ -223,6 +238,13 @@ _SENTENCES: Mapping[str, Callable[[Event], str | None]] = {
     "append_rejected": _to("finds {peer} behind: it sends older entries"),
     "peer_newer_term": _to("learns of a newer term from {peer}"),
     "fault_began": _fault_began,
+    "fault_ended": lambda event: None if "back" in event.values else "the fault is over",
+    "container_killed": _killed,
+    "container_stopped": _done_to_it("is stopped"),
+    "container_ended": _ended,
+    "container_paused": _done_to_it("is frozen"),
+    "container_unpaused": _done_to_it("goes on"),
+    "container_started": _done_to_it("is started"),
     "member_join": _member("sees {0} join"),
     "member_failed": _member("sees {0} fail"),
     "member_leave": _member("sees {0} leave"),

@@ -20,6 +20,9 @@ LONGEST_SECONDS = 86_400.0
 _OF_PROCESSES = frozenset({"kill", "stop", "pause"})
 # No server is in it once it was said.
 _AT_ONCE = frozenset({"transfer-leader"})
+# What Docker then does, and how soon: a server that does not stop in time is killed.
+_ACTS = {"kill": {"killed", "ended"}, "stop": {"stopped", "killed", "ended"}, "pause": {"paused"}}
+_EARLY, _LATE = timedelta(seconds=1), timedelta(seconds=30)
 
 EndedBy = Literal["lease", "heal", "restart"]
 
@@ -191,6 +194,18 @@ class Faults:
         """What was done by the fault that an event is about, such as `pause`; "" where nobody knows."""
         one = self._open.get(event.values.get("id", ""))
         return one.verb if one is not None else ""
+
+    def done_by(self, event: Event, by: str) -> str | None:
+        """The fault that a server is in of which an act of Docker's is: labctl asked for it, and its line says so."""
+        if event.time is None:
+            return None
+        for one in reversed(self._open.values()):
+            since = one.fault.since
+            if event.server not in one.fault.servers or event.server in one.ends or since is None:
+                continue
+            if by in _ACTS.get(one.verb, ()) and -_EARLY <= event.time - since <= _LATE:
+                return one.fault.id
+        return None
 
     def are_apart(self, sender: str, receiver: str, time: datetime | None) -> bool:
         """Whether what a server sends cannot reach another one at a time, as far as is known."""

@@ -611,6 +611,13 @@ RULES: tuple[Rule, ...] = (
     Rule("fault_began", "labctl log_notes.py", r"fault began$", "labctl"),
     Rule("fault_ended", "labctl log_notes.py", r"fault ended$", "labctl"),
     Rule("fault_failed", "labctl log_notes.py", r"fault failed$", "labctl"),
+    # What was done to a server's process, as Docker says.
+    Rule("container_killed", "labctl story/container_acts.py", r"container killed$", "labctl"),
+    Rule("container_stopped", "labctl story/container_acts.py", r"container stopped$", "labctl"),
+    Rule("container_ended", "labctl story/container_acts.py", r"container ended$", "labctl"),
+    Rule("container_paused", "labctl story/container_acts.py", r"container paused$", "labctl"),
+    Rule("container_unpaused", "labctl story/container_acts.py", r"container unpaused$", "labctl"),
+    Rule("container_started", "labctl story/container_acts.py", r"container started$", "labctl"),
     # What Raft says of things that are no events of an election: known, but without a name.
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1059", r"skipping application of old log"),
     Rule(OTHER, "raft (Consul 0.5.2) raft.go:1072", r"failed to get log"),
@@ -745,6 +752,7 @@ _MODULES: Mapping[str, Voice] = {
     "agent.server.snapshot": "raft",
     "agent": "agent",
     "labctl.fault": "labctl",
+    "labctl.docker": "labctl",
 }
 _PARTS: Mapping[str, Voice] = {
     "raft": "raft",

@@ -6,6 +6,7 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from labctl.raft.log_notes import DOCKER
 from labctl.raft.outage_tracker import OutageTracker
 from labctl.raft.records import Leadership, add_evidence
 from labctl.raft.timers import seconds_between
@@ -33,7 +34,7 @@ class Suspension(NamedTuple):
 
     Attributes:
         time: when.
-        by: `killed`, `stopped` or `paused`.
+        by: `killed`, `stopped`, `ended` or `paused`.
         event: the line that says so.
     """
 
@@ -128,9 +129,14 @@ class LeadershipTracker:
                 old.superseded = time
 
     def suspend(self, server: str, by: EndedBy, event: Event) -> None:
-        """A leader's process is killed, stopped or frozen: it will say nothing more."""
+        """A leader's process is killed, stopped or frozen: it will say nothing more.
+
+        The line of a fault stands there before it is done; Docker says when it was.
+        """
         one = self._open.get(server)
-        if one is not None and one.suspended is None:
+        if one is None:
+            return
+        if one.suspended is None or (event.module == DOCKER and one.suspended.event.module != DOCKER):
             one.suspended = Suspension(event.time, by, event)
 
     def resume(self, server: str) -> None:

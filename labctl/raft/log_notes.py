@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MODULE = "labctl.fault"
+DOCKER = "labctl.docker"
+"""The module of lines that no server wrote: what was done to its process, as Docker says."""
 _NOTED = re.compile(
     rf"(\d{{4}}-\d\d-\d\dT\S{{1,30}}) \[WARN\]  {MODULE}: fault (began|ended|failed): id=([0-9a-f]+) servers=[\w,.-]*"
     r'(?: what="([^"\n]*)")?(?: seconds=([0-9.e+]+))?',

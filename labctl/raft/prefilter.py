@@ -20,7 +20,7 @@ SIGNS = (
     b"failed",
     b"refuting",  # a suspicion
     b"core",  # Vault's
-    b"labctl.fault",
+    b"labctl.",  # what labctl writes of a fault, or of what Docker did
     b'"message":[',  # journald's JSON of a line with colours: a list of bytes
 )
 """What a line that any rule of the grammar knows contains, in lower case; a test holds the two together."""

@@ -22,6 +22,7 @@ EndedBy = Literal[
     "left",
     "stopped",
     "killed",
+    "ended",
     "paused",
     "restarted",
     "silent",

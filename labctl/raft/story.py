@@ -49,7 +49,10 @@ _PROPOSED = frozenset(
     }
 )
 _TOLD_WITH_MORE = frozenset(
-    {"vote_rejected_by_me", "prevote_rejected_by_me", "vote_duplicate_term", "candidate_entered"}
+    {
+        *("vote_rejected_by_me", "prevote_rejected_by_me", "vote_duplicate_term", "candidate_entered", "fault_ended"),
+        *("container_killed", "container_stopped", "container_ended", "container_paused"),
+    }
 )
 # The term of the next event of these is new; what they end belongs to the old one.
 _ENDS: dict[str, EndedBy] = {
@@ -70,6 +73,7 @@ _BY_A_LEADER = _LEADS | _LED | {"leadership_lost"}
 _SUSPENDS: dict[str, EndedBy] = {
     "container_killed": "killed",
     "container_stopped": "stopped",
+    "container_ended": "ended",
     "container_paused": "paused",
 }
 _BREAKS: dict[str, EndedBy] = {"kill": "killed", "stop": "stopped", "pause": "paused"}
@@ -100,6 +104,7 @@ class _Server:
     ending: EndedBy | None = None
     transferring: datetime | None = None
     asks_first: bool = False
+    is_back: bool = False  # Docker said that its process runs again
     last: datetime | None = None
 
 
@@ -246,8 +251,8 @@ class Story:
             "fault_began": self._break,
             "fault_ended": self._mend,
             "fault_failed": self._spare,
-            "container_unpaused": lambda server, _: self._leaderships.resume(server.name),
-            "container_started": self._start,
+            "container_unpaused": self._go_on,
+            "container_started": self._start_container,
             **dict.fromkeys(_SUSPENDS, self._suspend),
             **dict.fromkeys(_ENDS, self._notice),
             **dict.fromkeys((*LOST, BACK, BEHIND, REMOVED), self._reach),
@@ -541,7 +546,16 @@ class Story:
         server.role, server.cause, server.ending, server.before = "follower", "unknown", None, None
         server.timer = None
 
+    def _start_container(self, server: _Server, event: Event) -> None:
+        server.is_back = True
+        self._start(server, event)
+
+    def _go_on(self, server: _Server, _: Event) -> None:
+        server.is_back = True
+        self._leaderships.resume(server.name)
+
     def _suspend(self, server: _Server, event: Event) -> None:
+        server.is_back = False
         self._leaderships.suspend(server.name, _SUSPENDS[event.event], event)
 
     def _fall_back(self, server: _Server, event: Event) -> int | None:
@@ -595,6 +609,7 @@ class Story:
 
     def _break(self, server: _Server, event: Event) -> None:
         self._faults.begin(event)
+        server.is_back = False
         by = _BREAKS.get(event.values.get("what", "").partition(" ")[0])
         if by is not None:
             # It will write nothing more, so no other line says when it ceased to lead; unless that did not happen.
@@ -655,8 +670,15 @@ class Story:
             return event._replace(values={**event.values, ASKS_FIRST: "yes"}) if server.asks_first else event
         if event.event == "vote_duplicate_term":
             return self._with_candidate(event)
-        leader = self.names.server(event.values.get("leader"))
-        return event._replace(values={**event.values, "leader_name": leader}) if leader else event
+        known: dict[str, str] = {}
+        if event.event in _SUSPENDS:
+            fault = self._faults.done_by(event, _SUSPENDS[event.event])
+            known = {"fault": fault} if fault else {}
+        elif event.event == "fault_ended":
+            known = {"back": ""} if server.is_back and self._faults.verb(event) in _BREAKS else {}
+        elif leader := self.names.server(event.values.get("leader")):
+            known = {"leader_name": leader}
+        return event._replace(values={**event.values, **known}) if known else event
 
     def _with_candidate(self, event: Event) -> Event:
         """Add to a refusal whom it met, and whom the server had voted for: the line does not say."""

@@ -17,7 +17,7 @@ from labctl.engine import client as engine
 from labctl.engine import logs
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
-from labctl.story import json_view
+from labctl.story import container_acts, json_view
 from labctl.story import source as flow
 from labctl.story.log_files import MANIFEST
 
@@ -41,7 +41,9 @@ def save(name: str | None, path: Path | None, *, force: bool, owner: str = "") -
         raise LabctlError(
             f"{path} exists already: name another file with -o, or overwrite it with --force.", ExitCode.USAGE
         )
-    lines = logs.Kept(logs.read(client, lab.servers))
+    acts = container_acts.so_far(client, lab)
+    # What was done to the servers stands in the bundle's logs as if they had written it.
+    lines = logs.Kept(container_acts.beside(logs.read(client, lab.servers), acts, lab.servers))
     with tempfile.TemporaryFile() as bundle:
         with logs.no_room():
             _write(bundle, client, lab, lines)

@@ -30,7 +30,7 @@ from labctl.show.style import (
 )
 from labctl.story.log_clock import LogClock
 from labctl.story.repeats import Repeats, Told, once
-from labctl.story.source import names_of
+from labctl.story.source import act_of, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,8 +120,9 @@ class RaftLines(LogLines):
 
     def write(self, line: LogLine) -> None:
         """Print a line about Raft, or what it means."""
-        self._number += 1
-        read = read_line(line.text, server=line.server, line_no=self._number)
+        self._number += not line.of_docker
+        number = self._number
+        read = act_of(line) if line.of_docker else read_line(line.text, server=line.server, line_no=number)
         if read is None:
             return
         event = self._story.tell(read._replace(time=line.when or read.time))
@@ -129,7 +130,7 @@ class RaftLines(LogLines):
         if event.time is not None:
             # Also a line that is not about Raft shows that time has passed.
             self._story.settle(event.time)
-        is_shown = is_raft(event) or event.module == log_notes.MODULE
+        is_shown = is_raft(event) or event.module in {log_notes.MODULE, log_notes.DOCKER}
         is_told = is_shown and (self._lines or phrase(event) is not None or is_unparsed(event))
         elections = [one for one in self._story.take() if isinstance(one, Election)]
         if self._as_json or not self._prefix:

@@ -22,7 +22,7 @@ from labctl.raft.event import OTHER, Event
 from labctl.raft.reader import is_told, read_line
 from labctl.raft.server_names import Names
 from labctl.raft.timers import timers_of
-from labctl.story import log_files
+from labctl.story import container_acts, log_files
 from labctl.story.coverage import Coverages
 from labctl.story.log_clock import LogClock
 
@@ -166,10 +166,11 @@ def _of_lab(name: str | None, owner: str, *, follow: bool, everything: bool) -> 
     lab = choose_lab(client, name, owner)
     servers = list(lab.servers)
     if follow:
-        found = of_lines(lab, logs.follow(client, servers), everything=everything)
+        found = of_lines(lab, container_acts.follow(client, lab, servers), everything=everything)
         return replace(found, names=names_of(lab, ask=True), goes_on=True)
     lines = logs.Kept(logs.read(client, servers))
-    known = of_lines(lab, lines, everything=everything)
+    acts = container_acts.so_far(client, lab)
+    known = of_lines(lab, container_acts.beside(lines, acts, servers), everything=everything)
     # The line that says which ID is whose may come after those that name the ID.
     for event in events_of(lines):
         known.names.learn(event)
@@ -207,7 +208,7 @@ def pause(now: datetime) -> Event:
 
 def is_pause(record: Record) -> bool:
     """Whether a record only says that time passed while a lab said nothing."""
-    return isinstance(record, Event) and record.line_no == 0
+    return isinstance(record, Event) and record.line_no == 0 and not record.server
 
 
 def events_of(lines: Iterable[LogLine | None], *, everything: bool = False) -> Iterator[Event]:
@@ -223,10 +224,21 @@ def events_of(lines: Iterable[LogLine | None], *, everything: bool = False) -> I
                 yield pause(now)
             continue
         clock_there.set(line.when)
+        if line.of_docker:
+            yield act_of(line)
+            continue
         number = numbers[line.server] = numbers.get(line.server, 0) + 1
         event = read_line(line.text, server=line.server, line_no=number)
         if event is not None and (everything or is_told(event)):
             yield event._replace(time=line.when or event.time)
+
+
+def act_of(line: LogLine) -> Event:
+    """What was done to a server: it stands in no log, so it has no number there, and no level."""
+    read = read_line(line.text, server=line.server, line_no=0)
+    if read is None:
+        raise ValueError(line.text)
+    return read._replace(time=line.when or read.time, level=None)
 
 
 def moment(text: str, now: datetime) -> datetime:

@@ -11,7 +11,7 @@ from docker.errors import NotFound
 from labctl.engine.place import HERE, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import IO
 
     from labctl.portable.lab_access import Keys
@@ -93,6 +93,10 @@ class FakeEngine:
     keys: dict[tuple[str, ...], Keys] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    events_later: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    states: dict[str, dict[str, Any]] = field(default_factory=dict)
+    filters: list[dict[str, list[str]]] = field(default_factory=list)
 
     def hurried(self, _seconds: float) -> FakeEngine:
         """The same: it answers at once."""
@@ -133,6 +137,22 @@ class FakeEngine:
             raise NotFound("gone")
         self.streams[container] = self.again.pop(container)
         return {"State": {"Running": True}}
+
+    def inspected(self, ids: Iterable[str]) -> list[dict[str, Any]]:
+        """Those whose state is known."""
+        return [{"Id": one, "State": self.states[one]} for one in ids if one in self.states]
+
+    def events_so_far(self, *, filters: dict[str, list[str]], until: float) -> list[dict[str, Any]]:
+        self.filters.append(filters)
+        assert until <= time.time()
+        return self.events
+
+    def events_to_come(self, *, filters: dict[str, list[str]], since: float) -> Iterator[dict[str, Any]]:
+        self.filters.append(filters)
+        self.sinces.append(since)
+        for seconds, event in self.events_later:
+            time.sleep(seconds)
+            yield event
 
     def logs(
         self, container: str, *, stream: bool = False, tail: int | str = "all", since: float | None = None, **_: Any

@@ -47,7 +47,7 @@ def test_a_leader_that_was_killed_led_until_then() -> None:
     )
     first, second = story.leaders
     assert (first.until, first.ended_by) == (at(5), "killed")
-    assert summary_sentences.of_leadership(first).endswith("for 5.0 s, until it was killed on purpose.")
+    assert summary_sentences.of_leadership(first).endswith("for 5.0 s, until it was killed.")
     assert second.without_leader == pytest.approx(2.0)
 
 

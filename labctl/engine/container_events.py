@@ -1,0 +1,132 @@
+"""What Docker did to the containers of a lab's servers, or was told to do, by whomever.
+
+An engine keeps its last 256 events, of all containers together, and none over its own restart. Of what those do not
+tell any more, a container still knows when its process was started last, and when and how it ended.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from labctl.engine import clock
+from labctl.engine.client import explained, is_elsewhere
+from labctl.portable import lab_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from labctl.engine.client import Client
+    from labctl.engine.labs import Lab
+    from labctl.engine.place import Place
+
+DISTURBED = frozenset({"kill", "die", "oom", "start", "pause", "unpause"})
+"""What of all that Docker says of a container is about its process."""
+_MOST_DIGITS = 3
+
+
+class Told(NamedTuple):
+    """One event of Docker's about a container.
+
+    Attributes:
+        server: whose.
+        time: when, by the Docker host's clock.
+        action: one of `DISTURBED`.
+        number: which signal was sent, or with which code the process ended; None where Docker does not say.
+    """
+
+    server: str
+    time: datetime
+    action: str
+    number: int | None = None
+
+
+class Life(NamedTuple):
+    """What a container says of its process, now or when it ended last.
+
+    Attributes:
+        server: whose.
+        started: when it was started last; None where it never was.
+        finished: when it ended last; None where it never did.
+        code: with which exit code it ended; None while it runs.
+        out_of_memory: whether it was ended for want of memory.
+    """
+
+    server: str
+    started: datetime | None
+    finished: datetime | None
+    code: int | None
+    out_of_memory: bool = False
+
+
+def so_far(client: Client, lab: Lab) -> tuple[list[Told], list[Life]]:
+    """What the engine still knows of what was done to a lab's servers, oldest first, and what they say themselves.
+
+    Raises LabctlError.
+    """
+    servers = {server.id: server.name for server in lab.servers}
+    with explained(client.place):
+        told = client.events_so_far(filters=_filters(lab), until=_now_there(client.place))
+        states = client.inspected(servers)
+    lives = [_life(servers[one["Id"]], one.get("State") or {}) for one in states if one.get("Id") in servers]
+    return list(_of_servers(told, servers)), lives
+
+
+def to_come(client: Client, lab: Lab, since: datetime | None) -> Iterator[Told]:
+    """What is done to a lab's servers from a time of the engine's clock on, for ever; by default from now on.
+
+    Raises what the Docker library raises.
+    """
+    servers = {server.id: server.name for server in lab.servers}
+    begin = since.timestamp() if since is not None else time.time()
+    return _of_servers(client.events_to_come(filters=_filters(lab), since=begin), servers)
+
+
+def _filters(lab: Lab) -> dict[str, list[str]]:
+    label = f"{lab_names.LABEL_LAB}={lab.name}"
+    return {"type": ["container"], "label": [label], "event": sorted(DISTURBED)}
+
+
+def _now_there(place: Place) -> float:
+    """What time it is by the engine's clock, not later: an engine waits for events of the future."""
+    if place.name or is_elsewhere():
+        host = clock.of(place)
+        return host.now().timestamp() - host.uncertain
+    return time.time()
+
+
+def _of_servers(told: Iterable[Mapping[str, Any]], servers: Mapping[str, str]) -> Iterator[Told]:
+    """Those events that are about servers' processes, as far as they can be read."""
+    for one in told:
+        actor = one.get("Actor") or {}
+        server, nanoseconds, action = servers.get(actor.get("ID", "")), one.get("timeNano"), one.get("Action")
+        if server is None or action not in DISTURBED or not isinstance(nanoseconds, int):
+            continue
+        named = actor.get("Attributes") or {}
+        number = _number(named.get("signal" if action == "kill" else "exitCode"))
+        yield Told(server, datetime.fromtimestamp(nanoseconds / 1e9, UTC), action, number)
+
+
+def _life(server: str, state: Mapping[str, Any]) -> Life:
+    started, finished = _moment(state.get("StartedAt")), _moment(state.get("FinishedAt"))
+    runs = state.get("Running") is not False
+    code = state.get("ExitCode")
+    return Life(
+        server, started, finished, None if runs or type(code) is not int else code, state.get("OOMKilled") is True
+    )
+
+
+def _moment(stamp: object) -> datetime | None:
+    """A time of Docker's; what never was has the year 1."""
+    try:
+        moment = datetime.fromisoformat(str(stamp))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None and moment.year > 1 else None
+
+
+def _number(text: object) -> int | None:
+    return (
+        int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+    )

@@ -1,0 +1,200 @@
+"""What was done to the containers of a lab's servers, as lines that a story reads beside the servers' own.
+
+The lines have the form of Consul's own, and the module `labctl.docker`. No server writes them: they are made of what
+Docker says when a story is told, and a bundle keeps them.
+"""
+
+from __future__ import annotations
+
+import heapq
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from labctl.engine import container_events, logs
+from labctl.engine.container_events import Told
+from labctl.engine.logs import LogLine
+from labctl.raft.log_notes import DOCKER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from labctl.engine.client import Client
+    from labctl.engine.container_events import Life
+    from labctl.engine.labs import Lab, Server
+
+KILLED_CODE = 137
+"""The exit code of a process that SIGKILL ended."""
+SAME = timedelta(seconds=2)
+"""Docker's event, and the time that its container has of the same, are not further from each other."""
+_KILL, _STOP, _TSTP, _CONT = 9, 19, 20, 18
+# These end a process that does not catch them; Consul, which catches some, ends too, each in its own way.
+_ENDING = frozenset({2, 3, 6, 15})
+_DOWN = frozenset({"exited", "dead"})
+
+
+def so_far(client: Client, lab: Lab) -> list[LogLine]:
+    """What was done to a lab's servers until now, in order of time. Raises LabctlError."""
+    return [act.line for act in acts_of(*container_events.so_far(client, lab))]
+
+
+def read(client: Client, lab: Lab, servers: Sequence[Server], tail: int | None = None) -> Iterator[LogLine]:
+    """All lines there are, as `logs.read` has them, and what was done to their servers. Raises LabctlError."""
+    yield from beside(logs.read(client, servers, tail), so_far(client, lab), servers, whole=tail is None)
+
+
+def follow(client: Client, lab: Lab, servers: Sequence[Server], tail: int | None = None) -> Iterator[LogLine | None]:
+    """The same, and then what comes, as `logs.follow` has it."""
+    acts = so_far(client, lab)
+    seen: dict[str, str] = {}
+    known = max((act.taken for act in acts), default="")
+    last: LogLine | None = None
+    for line in beside(logs.read(client, servers, tail), acts, servers, whole=tail is None):
+        if not line.of_docker:
+            seen[line.server] = line.taken
+        last = line
+        yield line
+    begin = last.when if last is not None else None
+    come = _come(client, lab, servers, begin, known)
+    yield from logs.Follower(client, list(servers), tail=tail, seen=seen, acts=come).with_pauses()
+
+
+def _come(client: Client, lab: Lab, servers: Sequence[Server], since: datetime | None, known: str) -> Iterator[LogLine]:
+    """What is done to servers from a time on, behind what is known."""
+    acts: dict[str, Acts] = {server.name: Acts(ended=server.state in _DOWN) for server in servers}
+    for told in container_events.to_come(client, lab, since):
+        act = acts[told.server].take(told) if told.server in acts else None
+        if act is not None and act.line.taken > known:
+            yield act.line
+
+
+def beside(
+    lines: Iterable[LogLine], acts: Iterable[LogLine], servers: Iterable[Server], *, whole: bool = True
+) -> Iterator[LogLine]:
+    """Servers' lines, and what was done to them, in order of time; with `whole`, also what was done before them."""
+    names = {server.name for server in servers}
+    begun = whole
+    for line in heapq.merge(lines, (act for act in acts if act.server in names), key=lambda one: one.taken):
+        begun = begun or not line.of_docker
+        if begun:
+            yield line
+
+
+class Act(NamedTuple):
+    """What was done to a server, and when."""
+
+    server: str
+    time: datetime
+    message: str
+
+    @property
+    def line(self) -> LogLine:
+        """It as a line of a log."""
+        time = self.time.astimezone(UTC).replace(tzinfo=None)
+        text = f"{time.isoformat(timespec='milliseconds')}Z [INFO]  {DOCKER}: {self.message}"
+        return LogLine(self.server, f"{time.isoformat(timespec='microseconds')}000Z", text, of_docker=True)
+
+
+class Acts:
+    """Makes acts of Docker's events of one container, in their order; one that does not run is not killed again.
+
+    Args:
+        ended: its process has ended before the first event.
+    """
+
+    def __init__(self, *, ended: bool = False) -> None:
+        self.ended = ended
+        self._runs = not ended
+        self._asked: Told | None = None
+        self._out_of_memory = False
+
+    def take(self, told: Told) -> Act | None:
+        """Take in the next event. Returns what it says was done."""
+        if told.action == "start":
+            # Nothing ended before: it was started for the first time.
+            again, self._runs, self._asked, self.ended = self.ended, True, None, False
+            return Act(told.server, told.time, "container started") if again else None
+        if not self._runs:
+            return None
+        if told.action in {"pause", "unpause"}:
+            return Act(told.server, told.time, f"container {told.action}d")
+        if told.action == "oom":
+            self._out_of_memory = True
+            return None
+        return self._signalled(told) if told.action == "kill" else self._died(told)
+
+    def _signalled(self, told: Told) -> Act | None:
+        if told.number == _KILL:
+            self._end()
+            return Act(told.server, told.time, f"container killed: signal={_KILL}")
+        if told.number in {_STOP, _TSTP}:
+            return Act(told.server, told.time, f"container paused: signal={told.number}")
+        if told.number == _CONT:
+            return Act(told.server, told.time, f"container unpaused: signal={_CONT}")
+        if told.number in _ENDING and self._asked is None:
+            # Whether it ends by that shows when it does.
+            self._asked = told
+        return None
+
+    def _died(self, told: Told) -> Act:
+        asked, starved = self._asked, self._out_of_memory
+        self._end()
+        code = "" if told.number is None else f" exit_code={told.number}"
+        if starved:
+            return Act(told.server, told.time, f"container killed: cause=memory{code}")
+        if asked is not None:
+            return Act(told.server, asked.time, f"container stopped: signal={asked.number}{code}")
+        return _ended(told.server, told.time, told.number)
+
+    def _end(self) -> None:
+        self._runs, self._asked, self._out_of_memory, self.ended = False, None, False, True
+
+
+def _ended(server: str, time: datetime, code: int | None) -> Act:
+    """Who or what ended it, nobody knows."""
+    if code == KILLED_CODE:
+        return Act(server, time, f"container killed: exit_code={code}")
+    return Act(server, time, "container ended" + ("" if code is None else f": exit_code={code}"))
+
+
+def acts_of(told: Iterable[Told], lives: Iterable[Life]) -> list[Act]:
+    """What was done to servers, by Docker's events and, of what those do not tell any more, by their containers."""
+    by_server: dict[str, list[Told]] = {}
+    for one in told:
+        by_server.setdefault(one.server, []).append(one)
+    known = {one.server: one for one in lives}
+    return sorted(
+        (act for server in {*by_server, *known} for act in _acts_of(by_server.get(server, []), known.get(server))),
+        key=lambda act: (act.time, act.server),
+    )
+
+
+def _acts_of(told: list[Told], life: Life | None) -> Iterator[Act]:
+    told = sorted(told, key=lambda one: one.time)
+    if life is not None:
+        told = sorted([*told, *_untold(told, life)], key=lambda one: one.time)
+    # Where the end of the life before is forgotten, the first event is a start.
+    acts = Acts(ended=bool(told) and told[0].action == "start" and life is not None and _was_before(life, told[0].time))
+    for one in told:
+        act = acts.take(one)
+        if act is not None:
+            yield act
+
+
+def _untold(told: list[Told], life: Life) -> Iterator[Told]:
+    """What a container says of its process that no event says."""
+    if life.finished is None:
+        return
+    if not any(one.action == "die" and abs(one.time - life.finished) <= SAME for one in told):
+        if life.out_of_memory:
+            yield Told(life.server, life.finished - timedelta(microseconds=1), "oom")
+        yield Told(life.server, life.finished, "die", life.code)
+    started = life.started
+    if started is None or started <= life.finished:
+        return
+    if not any(one.action == "start" and abs(one.time - started) <= SAME for one in told):
+        yield Told(life.server, started, "start")
+
+
+def _was_before(life: Life, start: datetime) -> bool:
+    """Whether an earlier process is known to have ended before a start."""
+    return life.finished is not None and life.finished <= start
