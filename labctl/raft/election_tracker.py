@@ -342,7 +342,14 @@ class ElectionTracker:
             return False
         if answer.candidate is None and event.term != one.term:
             return False
-        return _is_timely(answer, one)
+        return _is_timely(answer, one) and not self._was_kept(event, one)
+
+    def _was_kept(self, event: Event, one: Candidacy) -> bool:
+        """Whether an answer came only when all was over: the network kept the request, or a process that was frozen."""
+        if one.end is None or event.time is None or event.time <= one.end:
+            return False
+        voter = event.server
+        return self._is_apart(one.server, voter, one.end) or self._is_apart(voter, one.server, one.end)
 
 
 def _is_nearer(time: datetime | None, one: Candidacy, other: Candidacy) -> bool:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 UNSETTLED = 64
 """Faults that are kept open: one that so many others followed is over, whoever did not say so."""
+MOST_HALTS = 8
+"""Of each server: answers that are older decide nothing any more."""
 LONGEST_SECONDS = 86_400.0
 _OF_PROCESSES = frozenset({"kill", "stop", "pause"})
 # No server is in it once it was said.
@@ -140,6 +142,17 @@ class _Open:
             fault.lasts = self.lease_ends_it
 
 
+@dataclass(slots=True)
+class _Halt:
+    """From when to when a server's process did not run."""
+
+    begin: datetime
+    end: datetime | None = None
+
+    def lasted_at(self, time: datetime) -> bool:
+        return self.begin <= time and (self.end is None or time < self.end)
+
+
 class Faults:
     """The faults of a story.
 
@@ -152,6 +165,7 @@ class Faults:
         self._is_over, self._settled = is_over, settled
         self._open: dict[str, _Open] = {}
         self._recent: deque[_Open] = deque(maxlen=UNSETTLED)
+        self._halts: dict[str, deque[_Halt]] = {}
 
     def begin(self, event: Event) -> None:
         """A server's log says that a fault begins; it stands in the log of each server that it is for."""
@@ -209,7 +223,23 @@ class Faults:
 
     def are_apart(self, sender: str, receiver: str, time: datetime | None) -> bool:
         """Whether what a server sends cannot reach another one at a time, as far as is known."""
-        return time is not None and any(one.parts(sender, receiver, time) for one in self._recent)
+        if time is None:
+            return False
+        if any(one.parts(sender, receiver, time) for one in self._recent):
+            return True
+        return any(halt.lasted_at(time) for server in (sender, receiver) for halt in self._halts.get(server, ()))
+
+    def halt(self, event: Event) -> None:
+        """A server's process does not run any more, as Docker says."""
+        halts = self._halts.setdefault(event.server, deque(maxlen=MOST_HALTS))
+        if event.time is not None and (not halts or halts[-1].end is not None):
+            halts.append(_Halt(event.time))
+
+    def run(self, event: Event) -> None:
+        """A server's process runs again."""
+        halts = self._halts.get(event.server)
+        if halts and halts[-1].end is None:
+            halts[-1].end = event.time
 
     def restart(self, event: Event) -> None:
         """A server was started: it runs, and in a network of its own that no rule was put into."""

@@ -540,6 +540,7 @@ class Story:
 
     def _start(self, server: _Server, event: Event) -> None:
         """A process begins: whatever the one before it was doing is over."""
+        self._faults.run(event)
         self._faults.restart(event)
         self._end_candidacy(server, event, "restart")
         self._leaderships.end(server.name, event, server.ending or "restarted", needed=server.needed)
@@ -550,12 +551,14 @@ class Story:
         server.is_back = True
         self._start(server, event)
 
-    def _go_on(self, server: _Server, _: Event) -> None:
+    def _go_on(self, server: _Server, event: Event) -> None:
         server.is_back = True
+        self._faults.run(event)
         self._leaderships.resume(server.name)
 
     def _suspend(self, server: _Server, event: Event) -> None:
         server.is_back = False
+        self._faults.halt(event)
         self._leaderships.suspend(server.name, _SUSPENDS[event.event], event)
 
     def _fall_back(self, server: _Server, event: Event) -> int | None:

@@ -253,3 +253,31 @@ def test_a_line_of_a_bundle_is_the_same_event() -> None:
     found = read_line(line.text, server=NAME, line_no=3)
     assert found is not None
     assert (found.event, found.module) == ("container_killed", log_notes.DOCKER)
+
+
+@pytest.mark.parametrize(
+    ("halt", "back"), [("container paused", "container unpaused"), ("container killed: signal=9", "container started")]
+)
+def test_what_a_server_answers_when_it_runs_again_met_nobody_who_stood_meanwhile(halt: str, back: str) -> None:
+    """The network keeps a request, so the answer comes when that election is long decided."""
+
+    def line(second: float, server: str, text: str) -> LogLine:
+        stamp = f"{at(second).isoformat(timespec='microseconds').removesuffix('+00:00')}000Z"
+        return container_acts.LogLine(server, stamp, f"2026-11-24T12:00:00.000Z [INFO]  agent.server.raft: {text}")
+
+    lines = [
+        line(0, "consul3", "entering leader state"),
+        replace(act(1, halt), server="consul3"),
+        line(2, "consul1", 'entering candidate state: node="Node at 10.213.0.2:8300 [Candidate]" term=3'),
+        line(2.1, "consul1", "votes: needed=2"),
+        line(2.2, "consul1", 'entering follower state: follower="Node at 10.213.0.2:8300 [Follower]" leader='),
+        replace(act(3, back), server="consul3"),
+        line(
+            3.1, "consul3", "rejecting vote request since we have a leader: from=10.213.0.2:8300 leader=10.213.0.3:8300"
+        ),
+    ]
+    story = collect(source.of_lines(lab_of(engine()), lines).records())
+    assert [(one.candidate, one.refusals) for one in story.elections] == [("consul1", [])]
+    lines.pop(1)
+    story = collect(source.of_lines(lab_of(engine()), lines).records())
+    assert [one.refusals[0].server for one in story.elections] == ["consul3"]

@@ -1,0 +1,315 @@
+"""What a lab did, seen without its logs: by Consul's API of each server, 20 times a second, and by Docker's events.
+
+What `labctl story` tells of the same time is held against it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import subprocess
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from labctl.portable.lab_names import LABEL_LAB
+from tests.integration.harness import container, docker, servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+POLL_SECONDS = 0.05
+ANSWER_SECONDS = 0.4
+_AWAY = {"kill": "down", "stop": "down", "pause": "frozen"}
+
+
+class Said(NamedTuple):
+    """One answer of a server's API: who leads, and when it came."""
+
+    time: datetime
+    server: str
+    leader: str | None
+
+
+class Done(NamedTuple):
+    """One event of Docker's about a server: `kill 9`, `pause`, ..."""
+
+    time: datetime
+    server: str
+    what: str
+
+
+class Run(NamedTuple):
+    """From when to when a server said of itself that it leads."""
+
+    server: str
+    begin: datetime
+    end: datetime
+
+
+def address_of(one: dict[str, Any]) -> str:
+    """A server's address in its lab, also while it does not run."""
+    network = next(iter(one["NetworkSettings"]["Networks"].values()))
+    return str(network["IPAddress"] or network["IPAMConfig"]["IPv4Address"])
+
+
+@dataclass
+class Witness:
+    """Watches a lab from `with` on."""
+
+    lab: str
+    answers: list[Said] = field(default_factory=list)
+    events: list[Done] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._addresses = {
+            str(one["Config"]["Labels"]["raft-labctl.server"]): address_of(one) for one in servers(self.lab)
+        }
+        self._names = {address: server for server, address in self._addresses.items()}
+        self._stopped = threading.Event()
+        words = ["docker", "events", "--filter", f"label={LABEL_LAB}={self.lab}", "--format", "{{json .}}"]
+        self._docker = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        self._threads = [threading.Thread(target=self._poll, args=one, daemon=True) for one in self._addresses.items()]
+        self._threads.append(threading.Thread(target=self._listen, daemon=True))
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._docker.terminate()
+        for thread in self._threads:
+            thread.join(5)
+        self._docker.communicate()
+
+    @property
+    def servers(self) -> list[str]:
+        """Their names."""
+        return sorted(self._addresses)
+
+    def _poll(self, server: str, address: str) -> None:
+        connection = http.client.HTTPConnection(address, 8500, timeout=ANSWER_SECONDS)
+        while not self._stopped.is_set():
+            begun = time.monotonic()
+            try:
+                connection.request("GET", "/v1/status/leader")
+                with connection.getresponse() as answer:
+                    said = json.loads(answer.read()) if answer.status == http.client.OK else ""
+                leader = self._names.get(said.rpartition(":")[0])
+                self.answers.append(Said(datetime.now(UTC), server, leader))
+            except (OSError, http.client.HTTPException, ValueError):
+                # The next question begins another one.
+                connection.close()
+            self._stopped.wait(max(POLL_SECONDS - (time.monotonic() - begun), 0.005))
+        connection.close()
+
+    def _listen(self) -> None:
+        names = {container(self.lab, server): server for server in self._addresses}
+        for line in self._docker.stdout or ():
+            with contextlib.suppress(ValueError, KeyError):
+                one = json.loads(line)
+                named = one["Actor"]["Attributes"]
+                if (server := names.get(named["name"])) and one["Type"] == "container":
+                    signal = f" {named['signal']}" if one["Action"] == "kill" else ""
+                    moment = datetime.fromtimestamp(one["timeNano"] / 1e9, UTC)
+                    self.events.append(Done(moment, server, f"{one['Action']}{signal}"))
+
+    # -- what was seen ---------------------------------------------------------------------------------------
+
+    def leader(self, within: float = 0.5) -> str | None:
+        """Who leads, where all who answered just now say so."""
+        since = datetime.now(UTC) - timedelta(seconds=within)
+        said = {one.leader for one in self.answers[-400:] if one.time >= since}
+        return said.pop() if len(said) == 1 else None
+
+    def first_named(self, leader: str, since: datetime) -> datetime | None:
+        """When the first answer since a time named a leader."""
+        return min((one.time for one in list(self.answers) if one.leader == leader and one.time >= since), default=None)
+
+    def runs(self) -> list[Run]:
+        """When each server said that it leads itself; a server that could not say so says it again later."""
+        found: list[Run] = []
+        by_server: dict[str, list[Said]] = defaultdict(list)
+        for one in list(self.answers):
+            by_server[one.server].append(one)
+        for server, said in by_server.items():
+            begin: datetime | None = None
+            for one, after in pairwise([*said, Said(datetime.max.replace(tzinfo=UTC), server, None)]):
+                begin = (begin or one.time) if one.leader == server else None
+                if begin is not None and (after.leader != server or after.time - one.time > timedelta(seconds=1)):
+                    found.append(Run(server, begin, one.time))
+                    begin = None
+        return sorted(found, key=lambda run: run.begin)
+
+    def ends_of(self, server: str) -> list[datetime]:
+        """When Docker ended, or froze, a server's process."""
+        ends = ("kill 9", "kill 15", "kill 19", "die", "pause")
+        return [one.time for one in list(self.events) if one.server == server and one.what in ends]
+
+
+# -- what a story says of it -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Who could not reach whom, from when to when: pairs of sender and receiver."""
+
+    begin: datetime
+    end: datetime
+    pairs: frozenset[tuple[str, str]]
+
+    def parts(self, one: str, other: str) -> bool:
+        """Whether no answer can pass between two."""
+        return (one, other) in self.pairs or (other, one) in self.pairs
+
+
+def moment(text: str) -> datetime:
+    """A time as a story has it."""
+    return datetime.fromisoformat(text)
+
+
+GIVE_UP = (
+    "failed to contact quorum",
+    "cluster leadership lost",
+    "[Leader] entering follower",
+    "stepping down",
+    "peer has newer term",
+    "entering follower state",
+    "lost leadership",
+)
+
+
+def lines_of(lab: str, server: str) -> Iterator[tuple[datetime, str]]:
+    """A server's log, with Docker's times."""
+    words = ["docker", "logs", "--timestamps", container(lab, server)]
+    said = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True).stdout
+    for line in said.decode("utf-8", "replace").splitlines():
+        stamp, _, text = line.partition(" ")
+        with contextlib.suppress(ValueError):
+            yield datetime.fromisoformat(stamp), text
+
+
+def faults_of(  # noqa: C901 - one claim after the other
+    story: dict[str, Any], witness: Witness, begin: datetime, cut: Cut | None
+) -> list[str]:
+    """What a story says wrongly of the time since `begin`, in sentences; none where it is right."""
+    wrong: list[str] = []
+    end = datetime.now(UTC)
+    given_up = {
+        server: [time for time, text in lines_of(witness.lab, server) if any(sign in text for sign in GIVE_UP)]
+        for server in witness.servers
+    }
+    leaders = story["leaders"]
+    for before, one in zip([None, *leaders], leaders, strict=False):
+        known = f"{one['server']} in term {one['term']}"
+        if one["from"] is None:
+            wrong.append(f"{known}: since when is not told")
+            continue
+        since = moment(one["from"])
+        if one["to"] is not None and moment(one["to"]) >= begin:
+            until = moment(one["to"])
+            wrong += _wrong_end(one, since, until, witness, given_up[one["server"]])
+        if since < begin:
+            continue
+        led_before = before is not None and before["server"] == one["server"]
+        named = None if led_before else witness.first_named(one["server"], since - timedelta(seconds=1))
+        if named is not None and named < since - timedelta(seconds=0.02):
+            wrong.append(f"{known}: the API named it at {named}, the story says that it leads from {since} on")
+        if before is None or before["to"] is None:
+            continue
+        if one["without_leader"] is None:
+            if before["ended_by"] not in {"silent", "unknown", "restarted"} and before["superseded"] is None:
+                wrong.append(f"{known}: how long nobody had led is not told, though {before} ended")
+            elif cut is None and any(
+                moment(before["from"]) < time < since for time in witness.ends_of(before["server"])
+            ):
+                wrong.append(f"{known}: how long nobody had led is not told: {before}")
+        elif abs(one["without_leader"] - (since - moment(before["to"])).total_seconds()) > 0.2:
+            wrong.append(f"{known}: {one['without_leader']} s without a leader, since {before['to']}, until {since}")
+    wrong += _wrong_elections(story, begin, end, cut)
+    wrong += _wrong_runs(leaders, witness, begin)
+    if story["unparsed"]:
+        wrong.append(f"{story['unparsed']} lines were not understood")
+    return wrong
+
+
+def _wrong_end(
+    one: dict[str, Any], since: datetime, until: datetime, witness: Witness, given_up: list[datetime]
+) -> list[str]:
+    """A leadership's end is when Docker ended its process, else when its server said that it gives up."""
+    second = timedelta(seconds=1)
+    by_docker = [time for time in witness.ends_of(one["server"]) if time >= since]
+    # The API says until when it led; a server that does not run says nothing.
+    last = max((run.end for run in witness.runs() if run.server == one["server"] and run.begin <= until + second
+                and run.end >= since), default=None)  # fmt: skip
+    right = [time for time in by_docker if last is None or time >= last - second][:1] + [
+        time for time in given_up if time >= since
+    ]
+    if any(abs(time - until) <= second for time in right):
+        return []
+    return [f"{one['server']} in term {one['term']} led until {until} ({one['ended_by']}), but {right}; API {last}"]
+
+
+def _wrong_elections(story: dict[str, Any], begin: datetime, end: datetime, cut: Cut | None) -> list[str]:
+    wrong = []
+    for one in story["elections"]:
+        if one["start"] is None or not begin <= moment(one["start"]) <= end:
+            continue
+        known = f"{one['candidate']} in term {one['term']}"
+        if one["cause"] == "transfer":
+            wrong.append(f"{known}: leadership was handed to nobody")
+        rivals = [other["candidate"] for other in story["elections"] if other["term"] == one["term"]
+                  and other["candidate"] != one["candidate"]]  # fmt: skip
+        whole = cut is not None and cut.begin <= moment(one["start"]) and (
+            one["end"] is not None and moment(one["end"]) <= cut.end
+        )  # fmt: skip
+        reached = [rival for rival in rivals if not (whole and cut and cut.parts(one["candidate"], rival))]
+        if one["outcome"] == "split" and not reached:
+            wrong.append(f"{known}: told as split, and nobody else stood whom it could reach")
+        if whole and cut is not None:
+            wrong += [
+                f"{known}: told that {no['server']} refused, which was cut off"
+                for no in one["refusals"]
+                if cut.parts(one["candidate"], no["server"])
+            ]
+    return wrong
+
+
+def _wrong_runs(leaders: list[dict[str, Any]], witness: Witness, begin: datetime) -> list[str]:
+    """Who said of itself that it leads is told as leader for that time, and who is told as leader said so."""
+    wrong, slack = [], timedelta(seconds=1)
+    told = [(one["server"], moment(one["from"]), one["to"] and moment(one["to"])) for one in leaders if one["from"]]
+    runs = witness.runs()
+    for run in runs:
+        mine = [(since, until) for server, since, until in told if server == run.server]
+        if run.end >= begin and not any(
+            since <= run.begin + slack / 10 and (until is None or until >= run.end - slack) for since, until in mine
+        ):
+            wrong.append(f"the API says that {run.server} led from {run.begin} to {run.end}: the story tells {mine}")
+    first = min((one.time for one in witness.answers), default=begin)
+    for server, since, until in told:
+        lasted = (until or datetime.now(UTC)) - since
+        if since < max(begin, first) or lasted < slack / 2:
+            continue
+        if not any(run.server == server and run.begin <= since + slack and run.end >= since for run in runs):
+            wrong.append(f"the story tells that {server} led from {since} to {until}: the API never said so")
+    return wrong
+
+
+def foreign_events(count: int) -> None:
+    """Let an engine have so many more events that have nothing to do with a lab: a container is renamed."""
+    name = f"it-foreign-{time.monotonic_ns()}"
+    made = docker("create", "--name", name, docker("image", "ls", "-q", "raft-labctl/consul").split()[0])
+    from labctl.portable.docker_api import Engine  # noqa: PLC0415
+
+    engine = Engine()
+    try:
+        for number in range(count):
+            engine.ask("POST", f"/containers/{made}/rename", {"name": f"{name}-{number}"}, doing="renaming")
+    finally:
+        docker("rm", "--force", made)
