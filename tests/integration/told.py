@@ -46,15 +46,16 @@ def strike(  # noqa: PLR0913, PLR0917 - what is done to whom
         "one-way": ("one-way", target, ",".join(others)),
         "loss": ("loss", "60", target),
     }.get(verb, (verb, target))
+    # A lease begins before the command that says so is over.
+    until = datetime.now(UTC) + timedelta(seconds=seconds - SOON)
     if verb in BACK and behind:
         docker(verb, container(lab, target))
     else:
         lease = () if verb in BACK else ("--for", f"{seconds:g}s")
         person.done("fault", *of_labctl, "--lab", lab, *lease)
-    now = datetime.now(UTC)
     both = {(target, other) for other in others} | {(other, target) for other in others}
     pairs = {"one-way": {(target, other) for other in others}, "loss": set()}.get(verb, both)
-    return Cut(now, now + timedelta(seconds=seconds - SOON), frozenset(pairs)) if pairs else None
+    return Cut(datetime.now(UTC), until, frozenset(pairs)) if pairs else None
 
 
 def tell(person: Person, lab: str, kind: tuple[str, str], chance: random.Random, pace: str) -> tuple[str, list[str]]:
