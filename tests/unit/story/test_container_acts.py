@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from labctl.engine.container_events import DISTURBED, Life, Told
 from labctl.engine.labs import labs_from
+from labctl.engine.logs import LogLine
 from labctl.raft import log_notes
 from labctl.raft.collection import collect
 from labctl.raft.event_sentences import phrase
@@ -23,7 +24,6 @@ from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
-    from labctl.engine.logs import LogLine
 
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ID, NAME = "ada-consul1", "consul1"
@@ -201,7 +201,7 @@ def lines_of(*lines: tuple[float, str] | LogLine) -> list[LogLine]:
     return [
         line
         if not isinstance(line, tuple)
-        else container_acts.LogLine(NAME, f"{at(line[0]).isoformat().removesuffix('+00:00')}.000000000Z", line[1])
+        else LogLine(NAME, f"{at(line[0]).isoformat().removesuffix('+00:00')}.000000000Z", line[1])
         for line in lines
     ]
 
@@ -263,7 +263,7 @@ def test_what_a_server_answers_when_it_runs_again_met_nobody_who_stood_meanwhile
 
     def line(second: float, server: str, text: str) -> LogLine:
         stamp = f"{at(second).isoformat(timespec='microseconds').removesuffix('+00:00')}000Z"
-        return container_acts.LogLine(server, stamp, f"2026-11-24T12:00:00.000Z [INFO]  agent.server.raft: {text}")
+        return LogLine(server, stamp, f"2026-11-24T12:00:00.000Z [INFO]  agent.server.raft: {text}")
 
     lines = [
         line(0, "consul3", "entering leader state"),
