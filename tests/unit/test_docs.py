@@ -383,12 +383,13 @@ def test_the_json_reference_has_the_keys_that_are_printed_and_no_others(heading:
 
 # -- what the guide shows ------------------------------------------------------------------------------------
 
+PAGES_WITH_STORIES = ("story.md", "break-it.md", "no-leader.md")
 SHOWN = re.compile(r"^```sh\nlabctl (story --sample [^\n]+)\n```\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize(
     ("words", "shown"),
-    [each for page in ("story.md", "break-it.md") for each in SHOWN.findall(read(ROOT / "docs" / page))],
+    [each for page in PAGES_WITH_STORIES for each in SHOWN.findall(read(ROOT / "docs" / page))],
     ids=lambda words: words.split("\n")[0][:60],
 )
 def test_what_the_guide_shows_of_a_story_is_what_labctl_prints(
@@ -406,4 +407,11 @@ def test_what_the_guide_shows_of_a_story_is_what_labctl_prints(
 
 
 def test_the_guide_shows_several_stories() -> None:
-    assert len(SHOWN.findall(read(ROOT / "docs" / "story.md"))) >= 3
+    assert all(len(SHOWN.findall(read(ROOT / "docs" / page))) >= 3 for page in PAGES_WITH_STORIES)
+
+
+def test_the_picture_of_a_split_vote_is_what_labctl_draws(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "story --sample split-vote --election 2 --format svg"
+    assert run(words.split()) == 0
+    shown = read(ROOT / "docs" / "img" / "split-vote.svg")
+    assert capsys.readouterr().out == shown, f"`labctl {words} -o docs/img/split-vote.svg` draws it anew"
