@@ -22,6 +22,7 @@ _WHY = {
     "left": "{leader}, the leader before, left the cluster.",
     "stopped": "{leader}, the leader before, was stopped.",
     "killed": "{leader}, the leader before, was killed.",
+    "ended": "The process of {leader}, the leader before, ended.",
     "paused": "{leader}, the leader before, was frozen.",
     "restarted": "{leader}, the leader before, was started again; when it had ceased to run, no line shows.",
     "silent": "The log of {leader}, the leader before, ends: it was stopped, frozen or cut off (inferred).",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import pytest
 from hypothesis import given
@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from labctl.engine.container_events import DISTURBED, Life, Told
 from labctl.engine.labs import labs_from
 from labctl.engine.logs import LogLine
-from labctl.raft import log_notes
+from labctl.raft import incident_sentences, log_notes, summary_sentences
 from labctl.raft.collection import collect
 from labctl.raft.event_sentences import phrase
 from labctl.raft.reader import read_line
+from labctl.raft.records import EndedBy
 from labctl.raft.summary_sentences import of_leadership
 from labctl.story import container_acts, source
 from labctl.story.container_acts import acts_of
@@ -180,6 +181,10 @@ def test_a_leader_that_docker_killed_led_until_then(monkeypatch: pytest.MonkeyPa
     killed = next(one for one in story.events if one.event == "container_killed")
     assert (phrase(killed), killed.line_no) == ("is killed", 0)
     assert [one.line_no for one in story.events if one.server == NAME and one.line_no] == [1, 2]
+
+
+def test_every_end_of_a_leadership_has_words_wherever_it_is_told() -> None:
+    assert set(get_args(EndedBy)) == set(summary_sentences._ENDS) == set(incident_sentences._WHY)
 
 
 def test_what_is_done_while_a_lab_is_followed_is_told_at_once() -> None:
