@@ -134,6 +134,7 @@ class ElectionTracker:
         is_apart: whether what one server sends cannot reach another one at a time, as far as is known.
         asks_first: whether a server asks for pre-votes, as far as its log shows.
         servers: whose logs are read.
+        reads_all: whether these are the logs of all who vote, as far as is known.
 
     Attributes:
         number: how many events were told so far.
@@ -148,9 +149,10 @@ class ElectionTracker:
         is_apart: Callable[[str, str, datetime | None], bool],
         asks_first: Callable[[str], bool],
         servers: Callable[[], list[str]],
+        reads_all: Callable[[], bool],
     ) -> None:
         self._names, self._is_over, self._tell = names, is_over, settled
-        self._is_apart, self._asks_first, self._servers = is_apart, asks_first, servers
+        self._is_apart, self._asks_first, self._servers, self._reads_all = is_apart, asks_first, servers, reads_all
         self.number = 0
         self._open: deque[Candidacy] = deque()
         self._settled: deque[Candidacy] = deque(maxlen=UNSETTLED)
@@ -332,6 +334,8 @@ class ElectionTracker:
         if answer.candidate is not None:
             return self._names.server(answer.candidate) == one.server
         # Whoever else may have been refused by the same line makes it unclear whom it met.
+        if not self._reads_all():
+            return False
         others = [other for other in rivals if self._may_have_met(answer, other)]
         heard = [other for other in others if all(refusal.server != voter for refusal in other.refusals)]
         return event.term == one.term and all(_is_nearer(event.time, one, other) for other in heard)
@@ -342,6 +346,9 @@ class ElectionTracker:
             return False
         if answer.candidate is None and event.term != one.term:
             return False
+        later = (other for other in itertools.chain(self._settled, self._open) if other.server == one.server)
+        if any(one.begun < other.begun < answer.number for other in later):
+            return False  # it has asked anew since
         return _is_timely(answer, one) and not self._was_kept(event, one)
 
     def _was_kept(self, event: Event, one: Candidacy) -> bool:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from labctl.raft.election_tracker import Candidacy
     from labctl.raft.event import Event
     from labctl.raft.outage_tracker import Outage
-    from labctl.raft.records import EndedBy
+    from labctl.raft.records import EndedBy, TermSource
     from labctl.raft.server_names import Names
 
 UNSETTLED = 64
@@ -61,6 +62,7 @@ class LeadershipTracker:
         is_over: whether what ended at a time is left out of the story.
         last: when a server last said something.
         settled: takes leaderships in the order in which they began, and outages in that in which they ended.
+        reads_all: whether the logs of all who vote are read, as far as is known.
     """
 
     def __init__(
@@ -69,8 +71,10 @@ class LeadershipTracker:
         is_over: Callable[[datetime | None], bool],
         last: Callable[[str], datetime | None],
         settled: Callable[[Leadership | Outage], None],
+        reads_all: Callable[[], bool],
     ) -> None:
-        self._settled = settled
+        self._settled, self._reads_all = settled, reads_all
+        self._last_term: int | None = None
         self._waiting: deque[Leadership] = deque()
         self._names, self._is_over, self._last = names, is_over, last
         self._open: dict[str, OpenLeadership] = {}
@@ -91,22 +95,41 @@ class LeadershipTracker:
         one = self._open.get(server)
         return one.leadership if one else None
 
-    def begin(self, server: str, term: int | None, event: Event) -> None:
-        """A server leads. It must not have led until now."""
+    def begin(self, server: str, term: int | None, event: Event, candidacy: Candidacy | None = None) -> None:
+        """A server leads. It must not have led until now.
+
+        Args:
+            server: who.
+            term: in which term.
+            event: the line that says so.
+            candidacy: of which it came.
+        """
         self._end_suspended(server)
         leadership = Leadership(server, term, event.time)
+        if term is not None:
+            by_line = candidacy is not None and candidacy.term_source == "line"
+            leadership.term_source = "line" if by_line or event.term is not None else "inferred"
+        if candidacy is not None:
+            leadership.evidence += candidacy.evidence[:1]
         add_evidence(leadership.evidence, event)
         newest = self._open.get(self._newest)
-        if newest is None or newest.number < self._begun:
+        if (newest is None or newest.number < self._begun) and self._knows_of_all(self._last_term, leadership):
             leadership.without_leader = seconds_between(self._vacant, event.time)
         self._supersede(server, term, event.time)
         self._add(leadership)
 
     def assume(self, server: str, term: int | None, event: Event) -> None:
         """A line shows that a server leads, and none says since when."""
-        leadership = Leadership(server, term, None, since_known=False)
+        source: TermSource | None = None if term is None else "inferred"
+        leadership = Leadership(server, term, None, since_known=False, term_source=source)
         add_evidence(leadership.evidence, event)
         self._add(leadership)
+
+    def _knows_of_all(self, before: int | None, leadership: Leadership) -> bool:
+        """Whether nobody else can have led in between: a term has one leader, and who leads says so in its log."""
+        if leadership.term is not None and before is not None and leadership.term == before + 1:
+            return True
+        return self._reads_all()
 
     def _add(self, leadership: Leadership) -> None:
         if self._newest != leadership.server:
@@ -191,6 +214,7 @@ class LeadershipTracker:
         if one.number == self._begun:
             # When a leader fell silent, nobody knows: its last line may be hours older.
             self._vacant = None if by in _NOT_SEEN else time
+            self._last_term = old.term
         self._tell_outages(one.contact.end(time, self._names))
         self._tell_ended()
 

@@ -184,6 +184,7 @@ class Leadership:
     Attributes:
         server: who led.
         term: in which term; None where no line says.
+        term_source: `line` or `inferred`.
         since: when it became leader; None where no line says.
         until: when it ceased to be, as far as that is known; None while it leads.
         ended_by: what ended it; None while it leads. `silent`: its log just ends before another leads. `unknown`: it
@@ -206,4 +207,5 @@ class Leadership:
     without_leader: float | None = None
     without_majority: float | None = None
     superseded: datetime | None = None
+    term_source: TermSource | None = None
     evidence: list[Evidence] = field(default_factory=list, compare=False)

@@ -211,11 +211,13 @@ class Story:
             is_apart=self._faults.are_apart,
             asks_first=lambda server: server in self._servers and self._servers[server].asks_first,
             servers=lambda: list(self._servers),
+            reads_all=self._reads_all,
         )
-        self._leaderships = LeadershipTracker(self.names, self._is_over, self._last_word, self._settle)
+        self._leaderships = LeadershipTracker(self.names, self._is_over, self._last_word, self._settle, self._reads_all)
         self._reached = reached
         self._last: datetime | None = None
         self._won: int | None = None
+        self._voters: set[tuple[str, str]] = set()  # all who had a vote at some time
         self._from_the_beginning = False
         self._elected = False
         self._transfer: Event | None = None
@@ -272,6 +274,7 @@ class Story:
         self.names.learn(event)
         if event.event in SAYS_WHO_VOTES:
             event = self.membership.tell(event)
+            self._voters.update((one.id, one.address) for one in self.membership.voters or ())
         self._elections.number += 1
         server = self._servers.get(event.server)
         if server is None:
@@ -491,7 +494,7 @@ class Story:
         server.role, server.candidacy, server.before, server.ending = "leader", None, None, None
         server.timer = None
         self._elected = True
-        self._leaderships.begin(server.name, term, event)
+        self._leaderships.begin(server.name, term, event, one)
         return term
 
     def _assume_leader(self, server: _Server, event: Event) -> None:
@@ -605,7 +608,7 @@ class Story:
     def _lose(self, server: _Server, event: Event) -> int | None:
         leadership = self._leaderships.of(server.name)
         term = leadership.term if leadership else server.term
-        self._leaderships.end(server.name, event, server.ending or "stopped", needed=server.needed)
+        self._leaderships.end(server.name, event, server.ending or "unknown", needed=server.needed)
         server.ending = None
         server.role = "follower" if server.role == "leader" else server.role
         return term
@@ -715,6 +718,12 @@ class Story:
         if one.term is not None and asked:
             server.term = max(one.term, server.term or 0)
         return one.term
+
+    def _reads_all(self) -> bool:
+        """Whether the logs of all who vote are read: what no line says of any of them did not happen."""
+        return bool(self._voters) and all(
+            any(self.names.server(name) in self._servers for name in voter) for voter in self._voters
+        )
 
     def _last_word(self, server: str) -> datetime | None:
         """When a server last said something."""

@@ -139,6 +139,7 @@ def leader_row(one: Leadership) -> dict[str, Any]:
     return {
         "server": one.server,
         "term": one.term,
+        "term_source": one.term_source,
         "from": _stamp(one.since),
         "from_known": one.since_known,
         "to": _stamp(one.until),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -88,7 +89,7 @@ def test_the_2015_demo_is_told_with_its_term() -> None:
     (election,) = story.elections
     assert (election.candidate, election.term, election.term_source) == ("consul1_1", 1, "inferred")
     assert (election.outcome, election.tally, election.needed) == ("won", 2, 2)
-    assert story.leaders == [Leadership("consul1_1", 1, election.end)]
+    assert story.leaders == [Leadership("consul1_1", 1, election.end, term_source="inferred")]
 
 
 # -- terms ------------------------------------------------------------------------------------------------------
@@ -207,7 +208,7 @@ def test_a_leader_whose_log_ends_is_silent_only_where_another_leads_after_it() -
     assert [one.ended_by for one in both.leaders] == ["silent", None]
 
 
-def test_consul_that_loses_leadership_while_it_leads_was_stopped() -> None:
+def test_consul_that_loses_leadership_without_another_word_does_not_say_why() -> None:
     story, _ = story_of(
         log(
             said(1, "election won: term=2 tally=2"),
@@ -215,7 +216,8 @@ def test_consul_that_loses_leadership_while_it_leads_was_stopped() -> None:
             "2021-01-24T00:00:05.000Z [INFO]  agent.server: cluster leadership lost",
         )
     )
-    assert [one.ended_by for one in story.leaders] == ["stopped"]
+    (leadership,) = story.leaders
+    assert (leadership.ended_by, leadership.until) == ("unknown", datetime(2021, 1, 24, 0, 0, 5, tzinfo=UTC))
 
 
 def test_an_election_that_is_open_at_the_end_is_undecided() -> None:

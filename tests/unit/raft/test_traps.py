@@ -148,7 +148,7 @@ def test_what_a_follower_saw_does_not_end_the_reign_that_it_begins_later() -> No
         }
     )
     assert [summary_sentences.of_leadership(one) for one in story.leaders] == [
-        "consul1 led in term 3 for 1.5 s, until it was stopped."
+        "consul1 led in term 3 for 1.5 s, until it became a follower; no line says why."
     ]
 
 
@@ -292,7 +292,12 @@ def test_a_split_vote_is_two_candidates_of_one_term_and_no_winner() -> None:
             said(second + 2, "Election timeout reached, restarting election", "WARN"),
         )
 
-    story, _ = told({"consul1": candidate(1, 1), "consul2": candidate(1.05, 2)})
+    voters = " ".join(f"{{Suffrage:Voter ID:u{one} Address:10.0.0.{one}:8300}}" for one in (1, 2, 3))
+    down = log(
+        said(0.5, f'initial configuration: index=1 servers="[{voters}]"'),
+        said(0.6, 'entering follower state: follower="Node at 10.0.0.3:8300 [Follower]" leader='),
+    )
+    story, _ = told({"consul1": candidate(1, 1), "consul2": candidate(1.05, 2), "consul3": down})
     assert sentences(story) == [
         f"{one} stood in term 3; {other} refused because it had already voted for itself; "
         "the vote was split and nobody won."

@@ -98,6 +98,7 @@ def test_json_has_every_event_with_its_line() -> None:
         {
             "server": "consul1_1",
             "term": 1,
+            "term_source": "inferred",
             "from": "2015-08-09T01:31:32+00:00",
             "from_known": True,
             "to": None,
@@ -105,7 +106,7 @@ def test_json_has_every_event_with_its_line() -> None:
             "without_leader": None,
             "without_majority": None,
             "superseded": None,
-            "evidence": [{"server": "consul1_1", "file": str(DEMO), "line_no": 17}],
+            "evidence": [{"server": "consul1_1", "file": str(DEMO), "line_no": number} for number in (10, 17)],
         }
     ]
     assert document["servers"] == ["consul1_1", "consul2_1", "consul3_1"]

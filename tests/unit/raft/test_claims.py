@@ -1,0 +1,172 @@
+"""What the story of a part of the logs claims, that of the whole claims too, or the part says that it does not know."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from labctl.raft.collection import Collection, collect
+from labctl.raft.merge import merge
+from labctl.raft.reader import read_line
+from labctl.raft.story import records
+from tests.unit.raft.logs import DATA, SAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from labctl.raft.event import Event
+    from labctl.raft.records import Election, Evidence, Leadership, PreVote
+
+CLUSTERS = sorted(
+    path for path in (*SAMPLES.iterdir(), *(DATA / "live").glob("*")) if len(list(path.glob("*.log"))) > 1
+)
+NOT_KNOWN = frozenset({None, "silent", "unknown", "restarted"})
+CUTS = 24
+
+
+class Claim(NamedTuple):
+    """A claim: about what, what is said of it, and the lines that say so."""
+
+    about: tuple[object, ...]
+    says: object
+    lines: frozenset[tuple[str, int]]
+
+
+def lines_of(evidence: Iterable[Evidence]) -> frozenset[tuple[str, int]]:
+    return frozenset((one.server, one.line_no) for one in evidence)
+
+
+@cache
+def streams_of(name: str) -> dict[str, tuple[Event, ...]]:
+    folder = next(path for path in CLUSTERS if path.name == name)
+    streams = {}
+    for path in sorted(folder.glob("*.log")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        read = (read_line(line, server=path.stem, line_no=number) for number, line in enumerate(lines, 1))
+        streams[path.stem] = tuple(event for event in read if event is not None)
+    return streams
+
+
+def story_of(streams: dict[str, tuple[Event, ...]]) -> Collection:
+    return collect(records(merge(streams.values())))
+
+
+def is_of_level_info(event: Event) -> bool:
+    return event.level not in {"debug", "trace"}
+
+
+def claims_of(story: Collection) -> list[Claim]:
+    """All that a story claims; what it says not to know is no claim."""
+    return [
+        *itertools.chain.from_iterable(map(of_election, story.elections)),
+        *itertools.chain.from_iterable(map(of_pre_vote, story.pre_votes)),
+        *itertools.chain.from_iterable(map(of_leadership, story.leaders)),
+    ]
+
+
+def of_election(one: Election) -> Iterator[Claim]:
+    if one.start is None:
+        return
+    lines, about = lines_of(one.evidence), (one.candidate, one.evidence[0].line_no)
+    if one.outcome != "undecided":
+        yield Claim((*about, "won"), one.outcome == "won", lines)
+    if one.outcome == "split":
+        yield Claim((*about, "split"), True, lines)
+    if one.cause != "unknown":
+        yield Claim((*about, "cause"), one.cause, lines)
+    if one.term_source == "line":
+        yield Claim((*about, "term"), one.term, lines)
+    for no in one.refusals:
+        yield Claim((*about, "refused", no.server), True, lines)
+
+
+def of_pre_vote(one: PreVote) -> Iterator[Claim]:
+    if one.outcome == "undecided":
+        return
+    lines, about = lines_of(one.evidence), (one.candidate, one.evidence[0].line_no)
+    yield Claim((*about, "pre-vote"), one.outcome, lines)
+    if one.outcome == "lost":
+        yield Claim((*about, "won"), False, lines)
+
+
+def of_leadership(one: Leadership) -> Iterator[Claim]:
+    lines = lines_of(one.evidence)
+    if one.since_known and one.term_source == "line":
+        yield Claim((one.server, one.since, "led in"), one.term, lines)
+    if one.ended_by not in NOT_KNOWN:
+        # Who hands its leadership over gives way to the newer term of the other one.
+        by = "newer_term" if one.ended_by == "transfer" else one.ended_by
+        yield Claim((one.server, one.until, "ended by"), by, lines)
+    if one.without_leader is not None:
+        yield Claim((one.server, one.since, "without"), round(one.without_leader, 6), lines)
+
+
+def parts(name: str) -> Iterable[tuple[str, dict[str, tuple[Event, ...]]]]:
+    """Parts of the logs: beginnings, ends, windows, fewer servers, and what level info has."""
+    chance = random.Random(name)  # noqa: S311 - the same parts each time
+    streams = streams_of(name)
+    times = sorted(event.time for stream in streams.values() for event in stream if event.time is not None)
+    for number in range(CUTS):
+        begin, end = sorted(chance.sample(range(len(times)), 2))
+        since, until = chance.choice([(None, times[end]), (times[begin], None), (times[begin], times[end])])
+        servers = chance.sample(sorted(streams), chance.randint(1, len(streams)))
+        keep: Callable[[Event], bool] = chance.choice(
+            [lambda _: True, lambda event: event.level not in {"debug", "trace"}]
+        )
+        yield (
+            f"{number}: {since} to {until} of {servers}",
+            {
+                server: tuple(
+                    event
+                    for event in streams[server]
+                    if keep(event)
+                    and event.time is not None
+                    and (since is None or event.time >= since)
+                    and (until is None or event.time <= until)
+                )
+                for server in servers
+            },
+        )
+
+
+@pytest.mark.parametrize("name", [path.name for path in CLUSTERS])
+def test_what_a_part_claims_the_whole_claims_too(name: str) -> None:
+    whole: dict[tuple[object, ...], set[object]] = {}
+    for claim in claims_of(story_of(streams_of(name))):
+        whole.setdefault(claim.about, set()).add(claim.says)
+    wrong = [
+        f"{part}: {claim.about} says {claim.says}, the whole {whole.get(claim.about)}"
+        for part, streams in parts(name)
+        for claim in claims_of(story_of(streams))
+        if claim.says not in whole.get(claim.about, set())
+    ]
+    assert not wrong, "\n".join(wrong[:20])
+
+
+@pytest.mark.parametrize("name", [path.name for path in CLUSTERS])
+def test_a_claim_whose_lines_are_all_in_a_part_is_made_there(name: str) -> None:
+    whole = claims_of(story_of(streams_of(name)))
+    missing = []
+    for part, streams in parts(name):
+        lines = {(event.server, event.line_no) for event in itertools.chain.from_iterable(streams.values())}
+        made = {claim.about for claim in claims_of(story_of(streams))}
+        missing += [
+            f"{part}: {claim}"
+            for claim in whole
+            if claim.about[-1] in {"won", "led in"} and claim.lines and claim.lines <= lines and claim.about not in made
+        ]
+    assert not missing, "\n".join(missing[:20])
+
+
+@pytest.mark.parametrize("name", [path.name for path in CLUSTERS])
+def test_level_info_knows_nearly_all_of_it(name: str) -> None:
+    streams = streams_of(name)
+    whole = {claim.about for claim in claims_of(story_of(streams)) if claim.about[-1] in {"won", "led in", "ended by"}}
+    brief = {server: tuple(event for event in stream if is_of_level_info(event)) for server, stream in streams.items()}
+    made = {claim.about for claim in claims_of(story_of(brief))}
+    unknown = whole - made
+    assert len(unknown) <= 0.05 * len(whole) or len(unknown) <= 1, unknown
