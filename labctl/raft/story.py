@@ -114,6 +114,7 @@ def records(
     since: datetime | None = None,
     names: Names | None = None,
     reached: Callable[[], datetime | None] = lambda: None,
+    complete: bool = False,
 ) -> Iterator[Record]:
     """Tell a story: each event, and behind it what is settled by it; incidents, and a `Conclusion`, are the last.
 
@@ -122,8 +123,9 @@ def records(
         since: what was over by then is left out; terms and names are still known from it.
         names: who is who, as far as it is known beforehand.
         reached: how far the log goes, asked when the last event was told; None where nothing is known but the events.
+        complete: whether these are the logs of all servers of a cluster; else that is seen where lines show it.
     """
-    story = Story(since, names, reached)
+    story = Story(since, names, reached, complete=complete)
     found: list[Incident] = []
     incidents = Incidents(found.append)
     begun = since is None
@@ -182,6 +184,7 @@ class Story:
         since: elections, leaderships and outages that were over by then are left out.
         names: who is who, as far as it is known beforehand.
         reached: how far the log goes; None where nothing is known but the events.
+        complete: whether these are the logs of all servers of a cluster.
 
     Attributes:
         settled: what will not change any more, in the order in which it settled, until it is taken.
@@ -195,7 +198,10 @@ class Story:
         since: datetime | None = None,
         names: Names | None = None,
         reached: Callable[[], datetime | None] = lambda: None,
+        *,
+        complete: bool = False,
     ) -> None:
+        self._complete, self._most_voters = complete, 0
         self.settled: list[Settled] = []
         self.unparsed = 0
         self.unknown: Event | None = None
@@ -413,6 +419,8 @@ class Story:
     def _count(self, server: _Server, event: Event) -> int | None:
         if event.event == "votes_needed":
             server.needed = number_of(event.values.get("needed")) or server.needed
+            # So many votes are a majority of twice as many servers but one, or of one less.
+            self._most_voters = max(self._most_voters, 2 * (server.needed or 0) - 1)
         one = server.candidacy
         if one is None:
             return None
@@ -721,6 +729,8 @@ class Story:
 
     def _reads_all(self) -> bool:
         """Whether the logs of all who vote are read: what no line says of any of them did not happen."""
+        if self._complete or 0 < self._most_voters <= len(self._servers):
+            return True
         return bool(self._voters) and all(
             any(self.names.server(name) in self._servers for name in voter) for voter in self._voters
         )

@@ -71,6 +71,7 @@ class Source:
         notes: what a reader of the story should know, in sentences; whole when all events were read.
         coverages: how much of the logs was read, once all events were.
         goes_on: whether it is followed: then pauses are among its events.
+        complete: whether these are the logs of all servers of a cluster.
     """
 
     events: Iterator[Event]
@@ -82,6 +83,7 @@ class Source:
     notes: Notes = field(default_factory=Notes)
     coverages: Coverages = field(default_factory=Coverages)
     goes_on: bool = False
+    complete: bool = False
 
     @property
     def folder(self) -> str:
@@ -91,7 +93,7 @@ class Source:
 
     def records(self, since: datetime | None = None) -> Iterator[Record]:
         """The story of it, from a time on: what was over by then is left out."""
-        told = story.records(self.events, since=since, names=self.names, reached=self.reached)
+        told = story.records(self.events, since=since, names=self.names, reached=self.reached, complete=self.complete)
         return (record for record in told if not is_pause(record)) if self.goes_on else told
 
 
@@ -152,7 +154,7 @@ def _of_recordings(found: list[Recording], timers: Timers | None, asked: _Asked)
     files = tuple(one.path for one in found)
     return Source(
         coverages.checked(events), timers=timers, names=names, reached=lambda: reached.time, files=files, notes=notes,
-        coverages=coverages,
+        coverages=coverages, complete=timers is not None,  # a bundle, or a sample, of a whole lab
     )  # fmt: skip
 
 
@@ -188,7 +190,9 @@ def of_lines(lab: Lab, lines: Iterable[LogLine | None], *, everything: bool = Fa
     """The lines of a lab, and what is known of it."""
     names = names_of(lab)
     servers = [server.name for server in lab.servers]
-    return Source(events_of(lines, everything=everything), servers, timers_of(lab.raft_multiplier), names)
+    return Source(
+        events_of(lines, everything=everything), servers, timers_of(lab.raft_multiplier), names, complete=True
+    )
 
 
 def names_of(lab: Lab, *, ask: bool = False) -> Names:
