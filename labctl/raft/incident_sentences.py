@@ -54,8 +54,10 @@ def _no_leader(one: Incident) -> list[str]:
 def _span(one: Incident) -> str:
     if one.lasts:
         if one.since is None:
-            return "Nobody leads where the logs end; no line shows since when."
+            return "Nobody is known to lead where the logs end; no line shows since when."
         return f"{moment(one.since)}: nobody leads from here on, as far as the logs go."
+    if one.heard is not None:
+        return _span_until_heard(one, one.heard)
     took = elapsed(one.since, one.until)
     if one.since is not None and took is not None:
         return f"{moment(one.since)}: nobody led for {took}."
@@ -63,6 +65,18 @@ def _span(one: Incident) -> str:
         return "There was a time without a leader; no line shows when."
     return (
         f"{moment(one.until)}: {one.winner} became leader, after a time without one; no line shows how long that was."
+    )
+
+
+def _span_until_heard(one: Incident, heard: datetime) -> str:
+    """Of a time without a leader whose end no log shows: another server heard of the leader that came then."""
+    took = elapsed(one.since, heard)
+    if one.since is not None and took is not None:
+        return (
+            f"{moment(one.since)}: nobody led for at most {took}; {one.winner} led then, and no line shows since when."
+        )
+    return (
+        f"{moment(heard)}: {one.winner} leads by now, after a time without a leader; no line shows how long that was."
     )
 
 
@@ -77,9 +91,8 @@ def _tried(one: Incident) -> list[str]:
     """Who stood and did not win, and why not: repeats are counted, not repeated."""
     said = []
     for tries in one.tries:
-        failed = sum(count for outcome, count in tries.elections.items() if outcome != "won")
-        if failed:
-            said.append(f"{tries.server} stood {_times(failed)}{_terms(tries)} and did not win{_reasons(tries)}.")
+        if stood := sum(count for outcome, count in tries.elections.items() if outcome != "won"):
+            said.append(f"{tries.server} stood {_times(stood)}{_terms(tries)}{_lost(tries, stood)}.")
         if tries.pre_votes:
             asked = (
                 f"{tries.server} asked {_times(tries.pre_votes)}{_within(tries)} whether it could win{_terms(tries)}"
@@ -89,6 +102,16 @@ def _tried(one: Incident) -> list[str]:
         terms = listed([str(term) for term in one.split_terms])
         said.append(f"In term{'' if len(one.split_terms) == 1 else 's'} {terms} the votes were split.")
     return said
+
+
+def _lost(tries: Tries, stood: int) -> str:
+    """That it did not win, as far as the log decides that."""
+    undecided = tries.elections["undecided"]
+    if undecided == stood:
+        of_them = "that was" if stood == 1 else "any of that was"
+        return f"; the log ends before {of_them} decided"
+    lost = f" and did not win{_reasons(tries)}"
+    return f"{lost}; the log ends before the last of them was decided" if undecided else lost
 
 
 def _times(count: int) -> str:
@@ -111,7 +134,7 @@ def _reasons(tries: Tries) -> str:
     failed = sum(count for outcome, count in tries.elections.items() if outcome != "won") + tries.pre_votes
     if tries.cut_off:
         often = "" if tries.cut_off >= failed else f"{_times(tries.cut_off)} "
-        return f": {often}nobody could answer, it was cut off"
+        return f": {often}nobody could answer it"
     # Whom it had voted for instead is told with the votes that were split.
     reasons = [(server, reason) for server, reason in tries.refused if reason and reason != ALREADY_VOTED]
     if not reasons:
@@ -121,7 +144,7 @@ def _reasons(tries: Tries) -> str:
 
 
 def _winner(one: Incident) -> str:
-    if one.winner is None:
+    if one.winner is None or one.heard is not None:
         return ""
     won = one.won
     if won is None or won.candidate != one.winner:
@@ -160,7 +183,8 @@ def _flapping(one: Incident) -> list[str]:
     when = f"{moment(one.since)}: " if one.since is not None else ""
     took = elapsed(one.since, one.until)
     within = f" within {took}" if took else ""
-    return [f"{when}the leader was lost {one.count} times{within}; {listed(one.servers)} led in turn."]
+    led = "led each time" if len(one.servers) == 1 else "led in turn"
+    return [f"{when}the leader was lost {one.count} times{within}; {listed(one.servers)} {led}."]
 
 
 def _disruptive(one: Incident) -> list[str]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from labctl.raft.records import Cause, EndedBy, Evidence, Outcome
 
+SHOWS_A_LEADER = frozenset({"leader_entered", "new_leader_announced"})
+"""Events by which a server begins to lead, or another one hears that it does."""
+
 IncidentKind = Literal["no_leader", "two_leaders", "flapping", "disruptive_server"]
 SETTLED_AFTER = timedelta(seconds=10)
 """So long after a leader was elected, all who stood before it have been told."""
@@ -98,6 +101,7 @@ class Incident:
         tries: who stood meanwhile, who won last.
         winner: who became leader in the end.
         won: that election, where a line shows it.
+        heard: when another server heard of the winner, of whose victory no log tells.
         split_terms: terms in which the votes were split.
         count: of `flapping` how many times nobody led.
         evidence: the lines that show it.
@@ -114,6 +118,7 @@ class Incident:
     tries: list[Tries] = field(default_factory=list)
     winner: str | None = None
     won: Election | None = None
+    heard: datetime | None = None
     split_terms: list[int] = field(default_factory=list)
     count: int = 0
     evidence: list[Evidence] = field(default_factory=list)
@@ -126,7 +131,7 @@ class Incident:
     @property
     def order(self) -> float:
         """By which incidents are told: when it began, or was over."""
-        time = self.since or self.until
+        time = self.since or self.until or self.heard
         return time.timestamp() if time is not None else 0.0
 
     def covers(self, time: datetime | None) -> bool:
@@ -182,13 +187,16 @@ class Incidents:
         self._victories: deque[_Victory] = deque()
         self._last: Leadership | None = None
         self._now: datetime | None = None
+        self._heard: Event | None = None
         self._gaps: list[Incident] = []
         self._in_reign: dict[str, list[Election]] = {}
         self._superseded: list[Leadership] = []
 
     def feed(self, record: object) -> None:
-        """Take in the next record; of the events, only those that a server enters leader state are needed."""
-        if isinstance(record, Event):
+        """Take in the next record; of the events, only those that show a leader are needed."""
+        if isinstance(record, Event) and record.event != "leader_entered":
+            self._now, self._heard = record.time or self._now, record
+        elif isinstance(record, Event):
             self._now = record.time or self._now
             self._victories.append(_Victory(record.server, record.time, evidence_of(record), []))
             self._settle()
@@ -292,8 +300,15 @@ class Incidents:
             return
         if before is None and len(gap) < TRIED_IN_VAIN:
             return
+        heard = self._heard_after(before)
+        since = _end_of(before)
+        if heard is not None and any(one.start is None or one.start > heard.time for one in gap if heard.time):
+            # That leader was lost too, and no line shows when.
+            heard, since = None, None
+        winner = heard.peer if heard is not None else None
         incident = Incident(
-            "no_leader", _end_of(before), None, _two(before, None), lasts=True,
+            "no_leader", since, None, _two(before, winner), lasts=heard is None, winner=winner,
+            heard=heard.time if heard is not None else None,
             ended_by=before.ended_by if before is not None else None,
             without_majority=before.without_majority if before is not None else None,
             tries=_tries(gap), split_terms=_split_terms(gap),
@@ -301,8 +316,18 @@ class Incidents:
         incident.prove(before.evidence[-1:] if before is not None else [])
         for one in gap:
             incident.prove(one.evidence[:1])
+        incident.prove([evidence_of(heard)] if heard is not None else [])
         self._gaps.append(incident)
         self._tell(incident)
+
+    def _heard_after(self, before: Leadership | None) -> Event | None:
+        """What a server heard last of a leader, after the last leadership that a log tells of."""
+        heard = self._heard
+        if heard is None or heard.time is None or not heard.peer:
+            return None
+        if before is not None and (before.until is None or heard.time <= before.until or heard.peer == before.server):
+            return None
+        return heard
 
     # -- what else went wrong --------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from labctl.raft.collection import Conclusion
 from labctl.raft.election_tracker import Candidacy, ElectionTracker
 from labctl.raft.event import ASKS_FIRST, OTHER, Event
 from labctl.raft.faults import Faults
-from labctl.raft.incidents import Incidents
+from labctl.raft.incidents import SHOWS_A_LEADER, Incidents
 from labctl.raft.leadership_tracker import LeadershipTracker
 from labctl.raft.membership import SAYS_WHO_VOTES, Membership
 from labctl.raft.numbers import number_of
@@ -137,7 +137,7 @@ def records(
         begun = begun or (event.time is not None and since is not None and event.time >= since)
         if begun:
             yield told
-        if told.event == "leader_entered":
+        if told.event in SHOWS_A_LEADER:
             incidents.feed(told)
         if story.settled:
             for record in story.take():

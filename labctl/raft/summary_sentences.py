@@ -94,7 +94,7 @@ def _in_term(term: int | None) -> str:
 def _outcome(election: Election) -> list[str]:
     took = elapsed(election.start, election.end) if election.outcome == "won" else None
     said = _OUTCOMES[election.outcome] + (f" after {took}" if took else "")
-    return ["nobody could answer: it was cut off", said] if election.cut_off else [said]
+    return ["nobody could answer it", said] if election.cut_off else [said]
 
 
 def _pre_vote_outcome(pre_vote: PreVote) -> str:
@@ -102,7 +102,7 @@ def _pre_vote_outcome(pre_vote: PreVote) -> str:
         return "it could"
     if pre_vote.outcome == "undecided":
         return "its log ends before that was decided"
-    cut_off = "nobody could answer: it was cut off; " if pre_vote.cut_off else ""
+    cut_off = "nobody could answer it; " if pre_vote.cut_off else ""
     return f"{cut_off}it did not win the pre-vote, so it asked for no vote"
 
 

@@ -1,0 +1,70 @@
+"""What happened, in a paragraph: no more than the lines say."""
+
+from __future__ import annotations
+
+from labctl.raft.incident_sentences import of_incident
+from tests.unit.raft.logs import recorded, told
+
+
+def paragraphs(logs: dict[str, str]) -> str:
+    story, _ = told(logs)
+    return "\n".join(map(of_incident, story.incidents))
+
+
+def until(text: str, words: str, and_lines: int = 0) -> str:
+    """A log's beginning, up to the first line that contains some words, and some more."""
+    lines = text.splitlines(keepends=True)
+    end = next(number for number, line in enumerate(lines, 1) if words in line)
+    return "".join(lines[: end + and_lines])
+
+
+def test_an_election_that_the_log_does_not_decide_is_not_said_to_be_lost() -> None:
+    cut = until(recorded("lost-quorum")["consul2"], "term=3", 2)
+    assert "consul2 stood once in term 3; the log ends before that was decided." in paragraphs({"consul2": cut})
+
+
+def test_of_several_elections_the_one_that_is_undecided_is_told_too() -> None:
+    cut = until(recorded("lost-quorum")["consul2"], "term=5", 2)
+    assert (
+        "consul2 stood 3 times in terms 3 to 5 and did not win; the log ends before the last of them was decided."
+        in paragraphs({"consul2": cut})
+    )
+
+
+def test_who_was_alone_because_the_others_were_killed_is_not_said_to_be_cut_off() -> None:
+    said = paragraphs(recorded("lost-quorum"))
+    assert "did not win: nobody could answer it." in said
+    assert "cut off" not in said
+
+
+def test_one_server_that_leads_again_and_again_does_not_lead_in_turn() -> None:
+    assert "17.7 s; consul3 led each time." in paragraphs(recorded("consul-1.15"))
+    assert "17.8 s; consul3, consul1 and consul2 led in turn." in paragraphs(recorded("consul-1.8"))
+
+
+def test_a_leader_of_whom_a_server_heard_is_a_leader_though_no_log_of_its_own_is_there() -> None:
+    said = paragraphs({"consul3": recorded("split-vote")["consul3"]})
+    assert said == (
+        "2026-11-23 18:49:17 UTC: consul1 leads by now, after a time without a leader; no line shows how long that "
+        "was. consul3, the leader before, was started again; when it had ceased to run, no line shows."
+    )
+
+
+def test_how_long_nobody_led_is_known_at_most_where_a_server_heard_of_the_next_leader() -> None:
+    logs = recorded("minority-leader")
+    said = paragraphs({"consul1": logs["consul1"]})
+    assert "2026-11-23 23:47:12 UTC: nobody led for at most " in said
+    assert "nobody leads" not in said.lower()
+
+
+def test_where_the_logs_end_nobody_is_known_to_lead_when_only_a_follower_missed_its_leader() -> None:
+    cut = until(recorded("split-vote")["consul1"], "entering candidate state", 1)
+    said = paragraphs({"consul1": cut})
+    assert said.startswith("Nobody is known to lead where the logs end; no line shows since when.")
+
+
+def test_a_leader_of_whom_a_server_heard_and_who_was_lost_again_is_not_said_to_lead() -> None:
+    text = recorded("minority-leader")["consul1"]
+    candidacy = next(line for line in text.splitlines() if "entering candidate state" in line)
+    later = candidacy.replace("2026-11-23T23:47", "2026-11-23T23:59").replace("term=3", "term=20")
+    assert paragraphs({"consul1": text + later}).startswith("Nobody is known to lead where the logs end;")
