@@ -275,7 +275,8 @@ def _wrong_elections(story: dict[str, Any], begin: datetime, end: datetime, cut:
             wrong += [
                 f"{known}: told that {no['server']} refused, which was cut off"
                 for no in one["refusals"]
-                if cut.parts(one["candidate"], no["server"])
+                # Who hears a request refuses it, also where its answer is lost.
+                if (one["candidate"], no["server"]) in cut.pairs
             ]
     return wrong
 
