@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from labctl.raft.cluster_sentences import SENTENCES
+from labctl.raft.durations import duration
 from labctl.raft.event import ASKS_FIRST
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _PLAIN: Mapping[str, str] = {
     "quorum_lost_stepdown": "cannot reach a majority: it gives up leadership",
     "new_leader_stepdown": "learns of another leader: it gives up leadership",
     "leaving": "leaves the cluster",
+    "shutdown_began": "shuts down",
     "removed_self": "removed itself from the cluster",
     "transfer_started": "hands leadership over",
     "snapshot_installed": "has taken over the leader's snapshot in place of its own log",
@@ -165,6 +167,11 @@ def _ended(event: Event) -> str | None:
     return None if "fault" in event.values else f"ends{f', with the exit code {code}' if code else ''}"
 
 
+def _silence(event: Event) -> str:
+    took = duration(float(event.values["seconds"]))
+    return f"had been silent for at least {took}: stopped, frozen or cut off (inferred)"
+
+
 _BROKEN: Mapping[str, str] = {
     "kill": "killed",
     "stop": "stopped",
@@ -239,6 +246,7 @@ _SENTENCES: Mapping[str, Callable[[Event], str | None]] = {
     "peer_newer_term": _to("learns of a newer term from {peer}"),
     "fault_began": _fault_began,
     "fault_ended": lambda event: None if "back" in event.values else "the fault is over",
+    "silence": _silence,
     "container_killed": _killed,
     "container_stopped": _done_to_it("is stopped"),
     "container_ended": _ended,

@@ -104,6 +104,11 @@ class _Open:
                 return _End(self.lease, "lease")
         return end
 
+    def lasted_since(self, time: datetime) -> bool:
+        """Whether it may have lasted at some time since then."""
+        ends = [self.end_of(server, time) for server in self.fault.servers]
+        return self.verb not in _AT_ONCE and any(end is None or end.time >= time for end in ends)
+
     def parts(self, sender: str, receiver: str, time: datetime) -> bool:
         """Whether it keeps what one server sends from another at a time."""
         if self.fault.since is None or time < self.fault.since:
@@ -228,6 +233,12 @@ class Faults:
         if any(one.parts(sender, receiver, time) for one in self._recent):
             return True
         return any(halt.lasted_at(time) for server in (sender, receiver) for halt in self._halts.get(server, ()))
+
+    def explain(self, server: str, since: datetime) -> bool:
+        """Whether what was done to a server's process, or to the network, at some time since then is known."""
+        if any(halt.end is None or halt.end >= since for halt in self._halts.get(server, ())):
+            return True
+        return any(one.lasted_since(since) for one in self._recent)
 
     def halt(self, event: Event) -> None:
         """A server's process does not run any more, as Docker says."""

@@ -417,6 +417,12 @@ RULES: tuple[Rule, ...] = (
     Rule("suspect", "memberlist v0.2.2 state.go:494", r"suspect (?P<peer>\S+) has failed", "memberlist"),
     Rule("marked_failed", "memberlist v0.2.2 state.go:1211", r"marking (?P<peer>\S+) as failed", "memberlist"),
     Rule("leaving", "consul v0.5.2 consul/server.go:518", r"server starting leave", "consul"),
+    Rule(
+        "shutdown_began",
+        "consul v0.5.2 consul/server.go:466; consul v1.7.0 agent/consul/server.go:818",
+        r"shutting down server$",
+        "consul",
+    ),
     Rule("join", "consul v1.8.7 agent/agent.go:1441", r"\(LAN\) joining(?:: (?P<addresses>.*))?", "agent"),
     Rule("join", "consul v1.8.7 agent/agent.go:1444", r"\(LAN\) joined(?:: (?P<number_of_nodes>\d+))?", "agent"),
     Rule(

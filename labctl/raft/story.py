@@ -22,6 +22,7 @@ from labctl.raft.outage_tracker import BACK, BEHIND, LOST, REMOVED
 from labctl.raft.reader import is_unparsed
 from labctl.raft.records import ALREADY_VOTED, HAS_LEADER, Refusal, add_evidence
 from labctl.raft.server_names import Names
+from labctl.raft.silences import Silences
 from labctl.raft.timers import seconds_between
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ def records(
     begun = since is None
     for event in _with_next_lines(events):
         told = story.tell(event)
+        if story.silence is not None and (begun or since is None):
+            yield story.silence
         if event.event == OTHER and event.time is not None:
             # It changes nothing, but shows that time has passed.
             story.settle(event.time)
@@ -188,6 +191,7 @@ class Story:
 
     Attributes:
         settled: what will not change any more, in the order in which it settled, until it is taken.
+        silence: that of a server which the last event ended, where there was one.
         unparsed: lines of a Raft module that no rule knew; `unknown` is the first of them.
         names: who is who.
         membership: who votes, as far as it is known by now.
@@ -203,6 +207,7 @@ class Story:
     ) -> None:
         self._complete, self._most_voters = complete, 0
         self.settled: list[Settled] = []
+        self.silence: Event | None = None
         self.unparsed = 0
         self.unknown: Event | None = None
         self.names = Names() if names is None else names
@@ -220,6 +225,9 @@ class Story:
             reads_all=self._reads_all,
         )
         self._leaderships = LeadershipTracker(self.names, self._is_over, self._last_word, self._settle, self._reads_all)
+        self._silences = Silences(
+            self.names, self._faults.explain, lambda server: self._leaderships.of(server) is not None
+        )
         self._reached = reached
         self._last: datetime | None = None
         self._won: int | None = None
@@ -261,6 +269,7 @@ class Story:
             "fault_failed": self._spare,
             "container_unpaused": self._go_on,
             "container_started": self._start_container,
+            "shutdown_began": self._shut_down,
             **dict.fromkeys(_SUSPENDS, self._suspend),
             **dict.fromkeys(_ENDS, self._notice),
             **dict.fromkeys((*LOST, BACK, BEHIND, REMOVED), self._reach),
@@ -275,6 +284,8 @@ class Story:
         """Take in the next event. Returns it with its term where that can be inferred, and its peer by name."""
         if event.time is not None and (self._last is None or event.time > self._last):
             self._last = event.time
+        # Whatever a server says, it is not silent.
+        self.silence = self._silences.take(event)
         if event.event == OTHER or (event.module or "").startswith("agent.client"):
             return self._of_no_server(event)
         self.names.learn(event)
@@ -566,6 +577,12 @@ class Story:
         server.is_back = True
         self._faults.run(event)
         self._leaderships.resume(server.name)
+
+    def _shut_down(self, server: _Server, event: Event) -> None:
+        """Its process ends. Who left the cluster before, or handed its leadership over, has ceased to lead by that."""
+        self._faults.halt(event)
+        if server.ending not in {"left", "transfer"}:
+            self._leaderships.suspend(server.name, "stopped", event)
 
     def _suspend(self, server: _Server, event: Event) -> None:
         server.is_back = False
