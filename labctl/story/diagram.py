@@ -132,14 +132,17 @@ class Lane:
 
 @dataclass
 class Picture:
-    """What is drawn; `left_out` counts the events that had no place, `sentences` stand by title, `happened` first."""
+    """What is drawn; `left_out` counts the events that had no place, `sentences` stand by title.
+
+    `happened` stands first: each incident in words, and the lines that show it.
+    """
 
     lanes: list[Lane]
     rows: list[Row] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
     bands: list[Band] = field(default_factory=list)
-    happened: list[str] = field(default_factory=list)
+    happened: list[tuple[str, str]] = field(default_factory=list)
     sentences: dict[str, list[str]] = field(default_factory=dict)
     left_out: int = 0
 
@@ -186,7 +189,8 @@ def picture_of(records: Iterable[Record], timers: Timers | None = None) -> Pictu
         ),
     ]
     tell = sentences(timers)
-    picture.happened = [one.partition(WHERE)[0] for one in said.of(Incident, tell[Incident])] or [NOTHING_HAPPENED]
+    paragraphs = (one.partition(WHERE) for one in said.of(Incident, tell[Incident]))
+    picture.happened = [(words, where) for words, _, where in paragraphs] or [(NOTHING_HAPPENED, "")]
     picture.sentences = {
         TITLES[Election]: list(grouped(said.of(Election, tell[Election]))),
     }

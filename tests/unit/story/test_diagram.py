@@ -205,3 +205,10 @@ def test_the_date_stands_where_the_day_changes_by_the_clock_of_the_first_event(t
     path.write_text("".join(f"{one} [INFO]  raft: {what}\n" for one, what in zip(stamps, said, strict=True)), "utf-8")
     rows = picture_of(records(log_files.events(log_files.find([str(path)])))).rows
     assert [row.clock for row in rows] == ["2024-01-08 23:59:59", "23:59:59", "2024-01-09 00:00:01"]
+
+
+def test_what_happened_stands_first_on_the_page_with_the_lines_that_show_it() -> None:
+    page = page_view.html(sample("lost-leader"))
+    paragraph = page[page.index("What happened") : page.index("<svg")]
+    assert "nobody led for 3.0 s" in paragraph
+    assert "lost-leader/consul1.log:76, lost-leader/consul3.log:56" in paragraph
