@@ -325,9 +325,10 @@ class Incidents:
         heard = self._heard
         if heard is None or heard.time is None or not heard.peer:
             return None
-        if before is not None and (before.until is None or heard.time <= before.until or heard.peer == before.server):
-            return None
-        return heard
+        if before is None:
+            return heard
+        is_later = before.until is None or heard.time > before.until
+        return heard if is_later and heard.peer != before.server else None
 
     # -- what else went wrong --------------------------------------------------------------------------------
 
