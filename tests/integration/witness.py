@@ -232,7 +232,7 @@ def faults_of(  # noqa: C901 - one claim after the other
         elif abs(one["without_leader"] - (since - moment(before["to"])).total_seconds()) > 0.2:
             wrong.append(f"{known}: {one['without_leader']} s without a leader, since {before['to']}, until {since}")
     wrong += _wrong_elections(story, begin, end, cut)
-    wrong += _wrong_runs(leaders, witness, begin)
+    wrong += wrong_runs(leaders, witness, begin)
     if story["unparsed"]:
         wrong.append(f"{story['unparsed']} lines were not understood")
     return wrong
@@ -281,7 +281,7 @@ def _wrong_elections(story: dict[str, Any], begin: datetime, end: datetime, cut:
     return wrong
 
 
-def _wrong_runs(leaders: list[dict[str, Any]], witness: Witness, begin: datetime) -> list[str]:
+def wrong_runs(leaders: list[dict[str, Any]], witness: Witness, begin: datetime) -> list[str]:
     """Who said of itself that it leads is told as leader for that time, and who is told as leader said so."""
     wrong, slack = [], timedelta(seconds=1)
     told = [(one["server"], moment(one["from"]), one["to"] and moment(one["to"])) for one in leaders if one["from"]]
