@@ -86,6 +86,8 @@ def logs_command(
     With --raft, what they mean is told, with what was broken on purpose: a line again and again is told once, and then
     how often; an election that is over is told in a sentence. --lines shows the lines too, --no-prefix nothing but the
     lines. With --json, one document for each line: time, server and line, with --raft also its event, term and words.
+
+    With --raft or --follow, lines of labctl.docker say what Docker did to a server: killed, stopped, paused, started.
     """
     from labctl.engine import client, labs, logs
     from labctl.story import container_acts
