@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import log_frames
@@ -99,8 +101,10 @@ class Client:
         """Containers as `docker inspect` has them; those that are not there are left out."""
         return self._asked().inspected(ids, doing="looking at containers")
 
-    def events_so_far(self, *, filters: dict[str, list[str]], until: float) -> list[dict[str, Any]]:
-        """The events that the engine still has, oldest first; `until` is a time of its clock that has passed."""
+    def events_so_far(self, *, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
+        """The events that the engine still has, oldest first."""
+        # An engine waits for the events of a time that its own clock has not reached.
+        until = _moment(self._asked().get("/info", doing="asking for the time"))
         query = {"since": "0", "until": f"{until:.6f}", "filters": json.dumps(filters)}
         said = self._asked().ask("GET", "/events", query, doing="asking what was done to containers")
         return [json.loads(line) for line in said.splitlines() if line.strip()]
@@ -122,6 +126,14 @@ class Client:
         if self._engine is None:
             return b"".join(self.library.get_archive(container, path)[0])
         return self._engine.get_files(container, path, doing="reading a lab's token")
+
+
+def _moment(said: Any) -> float:
+    """What time it is where an engine runs, in seconds since 1970; where it does not say, as here."""
+    try:
+        return datetime.fromisoformat(said["SystemTime"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return time.time()
 
 
 def connect(within: float | None = None) -> Client:

@@ -10,8 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labctl.engine import clock
-from labctl.engine.client import explained, is_elsewhere
+from labctl.engine.client import explained
 from labctl.portable import lab_names
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
-    from labctl.engine.place import Place
 
 DISTURBED = frozenset({"kill", "die", "oom", "start", "pause", "unpause"})
 """What of all that Docker says of a container is about its process."""
@@ -67,7 +65,7 @@ def so_far(client: Client, lab: Lab) -> tuple[list[Told], list[Life]]:
     """
     servers = {server.id: server.name for server in lab.servers}
     with explained(client.place):
-        told = client.events_so_far(filters=_filters(lab), until=_now_there(client.place))
+        told = client.events_so_far(filters=_filters(lab))
         states = client.inspected(servers)
     lives = [_life(servers[one["Id"]], one.get("State") or {}) for one in states if one.get("Id") in servers]
     return list(_of_servers(told, servers)), lives
@@ -86,14 +84,6 @@ def to_come(client: Client, lab: Lab, since: datetime | None) -> Iterator[Told]:
 def _filters(lab: Lab) -> dict[str, list[str]]:
     label = f"{lab_names.LABEL_LAB}={lab.name}"
     return {"type": ["container"], "label": [label], "event": sorted(DISTURBED)}
-
-
-def _now_there(place: Place) -> float:
-    """What time it is by the engine's clock, not later: an engine waits for events of the future."""
-    if place.name or is_elsewhere():
-        host = clock.of(place)
-        return host.now().timestamp() - host.uncertain
-    return time.time()
 
 
 def _of_servers(told: Iterable[Mapping[str, Any]], servers: Mapping[str, str]) -> Iterator[Told]:

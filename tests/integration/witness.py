@@ -151,6 +151,10 @@ class Witness:
         ends = ("kill 9", "kill 15", "kill 19", "die", "pause")
         return [one.time for one in list(self.events) if one.server == server and one.what in ends]
 
+    def thawed(self, server: str) -> list[datetime]:
+        """When Docker let a server's process go on."""
+        return [one.time for one in list(self.events) if one.server == server and one.what in {"unpause", "kill 18"}]
+
 
 # -- what a story says of it -----------------------------------------------------------------------------------
 
@@ -287,6 +291,11 @@ def wrong_runs(leaders: list[dict[str, Any]], witness: Witness, begin: datetime)
     told = [(one["server"], moment(one["from"]), one["to"] and moment(one["to"])) for one in leaders if one["from"]]
     runs = witness.runs()
     for run in runs:
+        if any(
+            timedelta() <= run.begin - time <= slack and run.end - time <= slack for time in witness.thawed(run.server)
+        ):
+            # Who was frozen takes itself for the leader until it hears of the new one.
+            continue
         mine = [(since, until) for server, since, until in told if server == run.server]
         if run.end >= begin and not any(
             since <= run.begin + slack / 10 and (until is None or until >= run.end - slack) for since, until in mine

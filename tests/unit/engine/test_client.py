@@ -8,8 +8,9 @@ import json
 import os
 import re
 import socket
+import time
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import requests
@@ -181,3 +182,26 @@ def test_what_is_no_socket_is_left_to_the_library(monkeypatch: pytest.MonkeyPatc
     assert far.containers(filters=filters) == [{"Id": "True {'label': 'x'}"}]
     assert far.volumes(filters=filters) == []
     assert far.version() == "28"
+
+
+@pytest.mark.parametrize(
+    ("said", "until"), [({"SystemTime": "2026-11-24T12:00:00.25Z"}, "1795521600.250000"), ({}, None), (None, None)]
+)
+def test_an_engine_is_asked_for_no_event_that_is_still_to_come(said: Any, until: str | None) -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Engine:
+        def get(self, path: str, **_: Any) -> Any:
+            assert path == "/info"
+            return said
+
+        def ask(self, _method: str, path: str, query: dict[str, Any], **_: Any) -> bytes:
+            asked.append({"path": path, **query})
+            return b'{"Action":"kill"}\n\n{"Action":"die"}\n'
+
+    found = client.Client()
+    found._engine = cast("Any", Engine())
+    assert found.events_so_far(filters={"type": ["container"]}) == [{"Action": "kill"}, {"Action": "die"}]
+    (query,) = asked
+    assert (query["path"], query["since"], query["filters"]) == ("/events", "0", '{"type": ["container"]}')
+    assert query["until"] == until or (until is None and abs(float(query["until"]) - time.time()) < 60)
