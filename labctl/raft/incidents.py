@@ -298,6 +298,9 @@ class Incidents:
         self._tries.clear()
         if before is not None and before.ended_by is None:
             return
+        if before is not None and before.ended_by == "unknown" and before.until is None and not gap:
+            # Somebody had this leader, and nobody stood because it was missed.
+            return
         if before is None and len(gap) < TRIED_IN_VAIN:
             return
         heard = self._heard_after(before)

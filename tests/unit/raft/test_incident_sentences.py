@@ -73,3 +73,9 @@ def test_a_leader_of_whom_a_server_heard_and_who_was_lost_again_is_not_said_to_l
 def test_a_leader_is_known_too_where_the_one_before_it_is_known_by_name_only() -> None:
     said = paragraphs({"consul2": recorded("split-vote")["consul2"]})
     assert said.startswith("2026-11-23 18:49:17 UTC: consul1 leads by now, after a time without a leader;")
+
+
+def test_a_leader_that_somebody_has_is_not_said_to_be_gone_because_its_own_log_is_not_there() -> None:
+    lines = recorded("consul-1.8")["consul1"].splitlines(keepends=True)
+    refusal = next(number for number, line in enumerate(lines, 1) if "since we have a leader" in line)
+    assert paragraphs({"consul1": "".join(lines[:refusal])}) == ""
