@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.05
 ANSWER_SECONDS = 0.4
+EXACT_SECONDS = 0.2
 _AWAY = {"kill": "down", "stop": "down", "pause": "frozen"}
 
 
@@ -189,13 +190,15 @@ GIVE_UP = (
 
 
 def lines_of(lab: str, server: str) -> Iterator[tuple[datetime, str]]:
-    """A server's log, with Docker's times."""
+    """A server's log, with its times."""
     words = ["docker", "logs", "--timestamps", container(lab, server)]
     said = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True).stdout
     for line in said.decode("utf-8", "replace").splitlines():
         stamp, _, text = line.partition(" ")
         with contextlib.suppress(ValueError):
-            yield datetime.fromisoformat(stamp), text
+            # The server's own stamp, as `measure` takes it; where it has none, Docker's.
+            own = text.split(maxsplit=1)[:1]
+            yield datetime.fromisoformat(own[0] if own and own[0][:2] == "20" and "T" in own[0] else stamp), text
 
 
 def faults_of(  # noqa: C901 - one claim after the other
@@ -233,13 +236,30 @@ def faults_of(  # noqa: C901 - one claim after the other
                 moment(before["from"]) < time < since for time in witness.ends_of(before["server"])
             ):
                 wrong.append(f"{known}: how long nobody had led is not told: {before}")
-        elif abs(one["without_leader"] - (since - moment(before["to"])).total_seconds()) > 0.2:
-            wrong.append(f"{known}: {one['without_leader']} s without a leader, since {before['to']}, until {since}")
+        else:
+            wrong += _wrong_vacancy(one, before, witness)
     wrong += _wrong_elections(story, begin, end, cut)
     wrong += wrong_runs(leaders, witness, begin)
     if story["unparsed"]:
         wrong.append(f"{story['unparsed']} lines were not understood")
     return wrong
+
+
+def _wrong_vacancy(one: dict[str, Any], before: dict[str, Any], witness: Witness) -> list[str]:
+    """The time without a leader is what `measure` would say: from Docker's event to the new leader's own stamp."""
+    since, until, said = moment(one["from"]), moment(before["to"]), one["without_leader"]
+    told = f"{one['server']} in term {one['term']}: {said} s without a leader"
+    if abs(said - (since - until).total_seconds()) > EXACT_SECONDS:
+        return [f"{told}, since {until}, until {since}"]
+    by_docker = [time for time in witness.ends_of(before["server"]) if abs(time - until) <= timedelta(seconds=1)]
+    if not by_docker or before["ended_by"] not in {"killed", "stopped", "paused", "ended"}:
+        return []
+    led = [time for time, text in lines_of(witness.lab, one["server"]) if "entering leader state" in text
+           and abs(time - since) <= timedelta(seconds=1)]  # fmt: skip
+    measured = (led[0] - by_docker[0]).total_seconds() if led else None
+    # Of an event that Docker has forgotten, it knows when the process was gone.
+    exact = 1.0 if before["ended_by"] == "ended" else EXACT_SECONDS
+    return [] if measured is not None and abs(measured - said) <= exact else [f"{told}, measured {measured}"]
 
 
 def _wrong_end(
