@@ -311,9 +311,7 @@ def wrong_runs(leaders: list[dict[str, Any]], witness: Witness, begin: datetime)
     told = [(one["server"], moment(one["from"]), one["to"] and moment(one["to"])) for one in leaders if one["from"]]
     runs = witness.runs()
     for run in runs:
-        if any(
-            timedelta() <= run.begin - time <= slack and run.end - time <= slack for time in witness.thawed(run.server)
-        ):
+        if any(-slack / 10 <= run.begin - time <= run.end - time <= slack for time in witness.thawed(run.server)):
             # Who was frozen takes itself for the leader until it hears of the new one.
             continue
         mine = [(since, until) for server, since, until in told if server == run.server]
