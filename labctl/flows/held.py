@@ -22,6 +22,9 @@ __all__ = ["LOCK_SECONDS", "MOST_SECONDS", "Held", "held"]
 KEEP_SECONDS = 1.0
 """How often whoever waits for a run looks whether the lab is held still."""
 
+QUICK_SECONDS = 1.0
+"""How long the engine may take to say so: a deadline runs, and the work has an eye of its own on the engine."""
+
 
 class Held:
     """A lab that is held; `mark` lets modules work under it."""
@@ -32,10 +35,13 @@ class Held:
         self._hold = hold
         self._kept = time.monotonic()
 
-    def keep(self) -> None:
-        """Make sure that it is held still. Raises LabctlError, refused where somebody else has it now."""
+    def keep(self, seconds: float | None = None) -> None:
+        """Make sure that it is held still. Raises LabctlError, refused where somebody else has it now.
+
+        `seconds` is how long the engine may take to say so; None leaves it all its time.
+        """
         with _told(self._place):
-            self._hold.keep()
+            self._hold.keep(seconds)
         self._kept = time.monotonic()
 
     def keep_meanwhile(self) -> None:
@@ -43,7 +49,7 @@ class Held:
         if time.monotonic() - self._kept < KEEP_SECONDS:
             return
         try:
-            self.keep()
+            self.keep(QUICK_SECONDS)
         except LabctlError as error:
             if error.code is ExitCode.REFUSED:
                 raise

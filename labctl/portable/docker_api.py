@@ -201,6 +201,10 @@ class Engine:
         self._socket = plain_socket() if path is None else path
         self._timeout = timeout
 
+    def within(self, seconds: float) -> Engine:
+        """The same engine, for a question that is not worth a longer wait."""
+        return Engine(min(seconds, self._timeout), self._socket)
+
     def ask(
         self,
         method: str,

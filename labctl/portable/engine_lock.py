@@ -25,6 +25,8 @@ LABEL_ALONE = "raft-labctl.alone"
 LABEL_HOLDER = "raft-labctl.holder"
 """On both: who that is."""
 _DOING = "locking the lab"
+# An engine that hangs keeps nobody from ending in time.
+_RELEASE_SECONDS = 2.0
 # So long a lock that was taken away is wanted back: who waits for it steps back within that.
 _AGAIN_SECONDS = 1.0
 _MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})")
@@ -91,13 +93,17 @@ class EngineLock:
         finally:
             # Where the engine does not answer now, whoever comes next sees that the holder has ended.
             with contextlib.suppress(Exception):
-                self._remove(self._own)
+                self._remove(self._own, self._engine.within(_RELEASE_SECONDS))
 
-    def keep(self) -> None:
-        """Make sure that it is held still, and take it again where its volume was removed. Raises LostError."""
+    def keep(self, seconds: float | None = None) -> None:
+        """Make sure that it is held still, and take it again where its volume was removed. Raises LostError.
+
+        `seconds` is how long the engine may take to say that it is; None leaves it all its time.
+        """
         ends = time.monotonic() + _AGAIN_SECONDS
         of_lab = {"label": f"{self._label}={self._lab}"}
-        if any(one["Name"] == self._own for one in self._engine.volumes(of_lab, doing=_DOING)):
+        engine = self._engine if seconds is None else self._engine.within(seconds)
+        if any(one["Name"] == self._own for one in engine.volumes(of_lab, doing=_DOING)):
             return
         self._engine.ask("POST", "/volumes/create", body=self._body, doing=_DOING)
         while rivals := self.rivals():
@@ -138,9 +144,9 @@ class EngineLock:
             self.wait()
             time.sleep(random.uniform(*_SOON))  # noqa: S311 - no secret
 
-    def _remove(self, volume: str) -> None:
+    def _remove(self, volume: str, engine: Any = None) -> None:
         try:
-            self._engine.remove("volume", [volume], doing=_DOING)
+            (engine or self._engine).remove("volume", [volume], doing=_DOING)
         except Exception as error:
             if "no such volume" not in str(getattr(error, "said", "")).lower():
                 raise

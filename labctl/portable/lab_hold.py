@@ -30,12 +30,15 @@ class Hold:
         self._lab = lab
         self._lock = lock
 
-    def keep(self) -> None:
-        """Make sure before a step that it is held still. Raises DockerError (refused) where somebody else has it."""
+    def keep(self, seconds: float | None = None) -> None:
+        """Make sure before a step that it is held still. Raises DockerError (refused) where somebody else has it.
+
+        `seconds` is how long the engine may take to say so; None leaves it all its time.
+        """
         if self._lock is None:
             return
         try:
-            self._lock.keep()
+            self._lock.keep(seconds)
         except LostError as error:
             raise DockerError(
                 f"Cannot go on with the lab {self._lab}: its lock was removed, as `docker volume prune` does, and "
