@@ -127,7 +127,7 @@ def _leader_in(event: Event) -> str:
     leader = values.get("leader_name") or values.get("leader") or values.get("leader-id", "")
     if not leader or _ID.fullmatch(leader):
         return ""
-    return ", itself" if leader == event.server else f", {leader}"
+    return ", which it is itself" if leader == event.server else f", {leader}"
 
 
 _REASONS: Mapping[str, str] = {

@@ -60,7 +60,7 @@ def _span(one: Incident) -> str:
         return _span_until_heard(one, one.heard)
     took = elapsed(one.since, one.until)
     if one.since is not None and took is not None:
-        return f"{moment(one.since)}: nobody led for {took}."
+        return f"{moment(one.since)}: nobody led for {f'at least {took} (inferred)' if one.inferred else took}."
     if one.until is None:
         return "There was a time without a leader; no line shows when."
     return (
@@ -84,7 +84,11 @@ def _why(one: Incident) -> str:
     if one.ended_by is None or not one.servers:
         return "No line shows who led before."
     lost = f" for {duration(one.without_majority)}" if one.without_majority is not None else ""
-    return _WHY[one.ended_by].format(leader=one.servers[0], lost=lost)
+    why = _WHY[one.ended_by].format(leader=one.servers[0], lost=lost)
+    if not one.inferred:
+        return why
+    silent = f"{one.servers[0]} had been silent since the others missed it: stopped, frozen or cut off (inferred)."
+    return f"{silent} When it went on: {why}"
 
 
 def _tried(one: Incident) -> list[str]:
@@ -94,10 +98,8 @@ def _tried(one: Incident) -> list[str]:
         if stood := sum(count for outcome, count in tries.elections.items() if outcome != "won"):
             said.append(f"{tries.server} stood {_times(stood)}{_terms(tries)}{_lost(tries, stood)}.")
         if tries.pre_votes:
-            asked = (
-                f"{tries.server} asked {_times(tries.pre_votes)}{_within(tries)} whether it could win{_terms(tries)}"
-            )
-            said.append(f"{asked}, and no majority said yes{_reasons(tries)}.")
+            asked = f"{tries.server} asked {_times(tries.pre_votes)}{_within(tries)} whether it could win"
+            said.append(f"{asked}{_terms(tries, '')}, and no majority said yes{_reasons(tries)}.")
     if one.split_terms:
         terms = listed([str(term) for term in one.split_terms])
         said.append(f"In term{'' if len(one.split_terms) == 1 else 's'} {terms} the votes were split.")
@@ -118,11 +120,13 @@ def _times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
-def _terms(tries: Tries) -> str:
+def _terms(tries: Tries, within: str = " in") -> str:
     if tries.terms is None:
         return ""
     first, last = tries.terms
-    return f" in term {first}" if first == last else f" in terms {first} to {last}"
+    if first == last:
+        return f"{within} term {first}"
+    return f"{within} terms {first} {'and' if last == first + 1 else 'to'} {last}"
 
 
 def _within(tries: Tries) -> str:

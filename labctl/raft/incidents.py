@@ -94,6 +94,7 @@ class Incident:
         since: when it began; None where no line shows it.
         until: when it was over; None where it lasts, or where no line shows it.
         lasts: the log ends before it was over.
+        inferred: when it began is seen only by that others missed the leader: it lasted at least so long.
         servers: whom it is about: who led before, who led then; the two leaders; who disturbs.
         term: the term of the leader who came then, or of the newer one of two.
         ended_by: why the leadership before it ended, where there was one.
@@ -112,6 +113,7 @@ class Incident:
     until: datetime | None
     servers: list[str]
     lasts: bool = False
+    inferred: bool = False
     term: int | None = None
     ended_by: EndedBy | None = None
     without_majority: float | None = None
@@ -129,10 +131,11 @@ class Incident:
         return seconds_between(self.since, self.until)
 
     @property
-    def order(self) -> float:
+    def order(self) -> tuple[float, bool]:
         """By which incidents are told: when it began, or was over."""
         time = self.since or self.until or self.heard
-        return time.timestamp() if time is not None else 0.0
+        # What several of them are together stands in front of the first of them.
+        return (time.timestamp() if time is not None else 0.0, self.kind != "flapping")
 
     def covers(self, time: datetime | None) -> bool:
         """Whether it went on at a time, as far as is known."""
@@ -276,6 +279,7 @@ class Incidents:
             ended_by=before.ended_by if before is not None else None,
             without_majority=before.without_majority if before is not None else None,
             tries=_tries(gap), winner=victory.server, won=won, split_terms=_split_terms(gap),
+            inferred=before is not None and before.silent_since is not None,
         )  # fmt: skip
         incident.prove(before.evidence[-1:] if before is not None else [])
         for one in lost:
@@ -388,7 +392,7 @@ def _end_of(before: Leadership | None) -> datetime | None:
     """When a leadership ended, where that is known and not only that it was over by then."""
     if before is None or before.ended_by in {None, "silent", "restarted", "unknown"}:
         return None
-    return before.until
+    return before.silent_since or before.until
 
 
 def _two(before: Leadership | None, winner: str | None) -> list[str]:
@@ -402,7 +406,7 @@ def _split(
     tried = [one for one in tried if until is None or one.start is None or one.start <= until]
     if before is None:
         return tried, []
-    end = before.until if before.ended_by is not None else until
+    end = (before.silent_since or before.until) if before.ended_by is not None else until
     if end is None:
         return ([], tried) if before.ended_by is None else (tried, [])
     if before.ended_by is None:

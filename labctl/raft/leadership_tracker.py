@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 UNSETTLED = 64
 """Leaderships that are kept open: one that so many others followed is over, whatever its server does not say."""
 
+GIVES_UP_SOON = timedelta(seconds=1)
+"""A leader that went on after a silence knows so soon that it leads no longer, if it does not."""
 AT_ONCE = timedelta(milliseconds=100)
 """Two servers lead at once only where that is longer: the old one learns of the new one's term by its victory."""
 # These say that a leadership was over by some time, and not when it ended.
@@ -52,6 +54,7 @@ class OpenLeadership:
         self.leadership = leadership
         self.contact = OutageTracker(leadership.server, leadership.term)
         self.suspended: Suspension | None = None
+        self.spoke: datetime | None = None  # when it spoke after a silence
 
 
 class LeadershipTracker:
@@ -162,6 +165,11 @@ class LeadershipTracker:
         if one.suspended is None or (event.module == DOCKER and one.suspended.event.module != DOCKER):
             one.suspended = Suspension(event.time, by, event)
 
+    def was_silent(self, server: str, since: datetime, now: datetime) -> None:
+        """A leader speaks that had been silent; whether it leads still is seen by what it says next."""
+        if (one := self._open.get(server)) is not None:
+            one.leadership.silent_since, one.spoke = since, now
+
     def resume(self, server: str) -> None:
         """A process that was frozen goes on, or was not killed after all."""
         one = self._open.get(server)
@@ -207,13 +215,15 @@ class LeadershipTracker:
     def _close(self, one: OpenLeadership, time: datetime | None, by: EndedBy) -> None:
         old = one.leadership
         old.until, old.ended_by = time, by
+        if one.spoke is not None and time is not None and time - one.spoke > GIVES_UP_SOON:
+            old.silent_since = None  # it led on
         if old.superseded is not None and (
             time is None or by in _NOT_SEEN or by == "transfer" or time - old.superseded < AT_ONCE
         ):
             old.superseded = None
         if one.number == self._begun:
             # When a leader fell silent, nobody knows: its last line may be hours older.
-            self._vacant = None if by in _NOT_SEEN else time
+            self._vacant = None if by in _NOT_SEEN or old.silent_since is not None else time
             self._last_term = old.term
         self._tell_outages(one.contact.end(time, self._names))
         self._tell_ended()

@@ -195,6 +195,8 @@ class Leadership:
         without_majority: how long it had not reached a majority when it gave up for that, in seconds.
         superseded: when another server became leader of a newer term before this one knew: from then on, at the
             latest, it could commit nothing.
+        silent_since: when others began to miss it, where it was silent from then on until this ended, and no line says
+            why: it was stopped, frozen or cut off (inferred).
         evidence: the lines that say so.
     """
 
@@ -208,4 +210,5 @@ class Leadership:
     without_majority: float | None = None
     superseded: datetime | None = None
     term_source: TermSource | None = None
+    silent_since: datetime | None = None
     evidence: list[Evidence] = field(default_factory=list, compare=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from labctl.raft.collection import Conclusion
@@ -285,7 +286,7 @@ class Story:
         if event.time is not None and (self._last is None or event.time > self._last):
             self._last = event.time
         # Whatever a server says, it is not silent.
-        self.silence = self._silences.take(event)
+        self.silence = self._silence_before(event)
         if event.event == OTHER or (event.module or "").startswith("agent.client"):
             return self._of_no_server(event)
         self.names.learn(event)
@@ -310,6 +311,14 @@ class Story:
         if event.event == "vote_rpc_failed" and _may_be_older(server, event):
             return self._told(event, None)
         return self._told(event, term if term is not None else server.term)
+
+    def _silence_before(self, event: Event) -> Event | None:
+        """The silence that an event ends, if it does."""
+        silence = self._silences.take(event)
+        if silence is not None and event.time is not None:
+            since = event.time - timedelta(seconds=float(silence.values["seconds"]))
+            self._leaderships.was_silent(event.server, since, event.time)
+        return silence
 
     def _of_no_server(self, event: Event) -> Event:
         """Take in what is no event of a server's: unknown words, and what a client says."""

@@ -43,9 +43,9 @@ _ENDS = {
     "unknown": "a time that no line shows",
 }
 _FAULT_ENDS = {
-    "lease": "its lease was over",
-    "heal": "it was healed",
-    "restart": "it was started again",
+    "lease": "its time was over",
+    "heal": "{they} healed",
+    "restart": "{they} started again",
 }
 
 
@@ -119,6 +119,8 @@ def _why(refusal: Refusal) -> str:
     if refusal.voted_for is not None:
         whom = "itself" if refusal.voted_for == refusal.server else refusal.voted_for
         return f" because it had already voted for {whom}"
+    if refusal.leader is not None and refusal.leader == refusal.server:
+        return " because it was the leader"
     if refusal.leader is not None:
         return f" because it had a leader, {refusal.leader}"
     why = reason_of(refusal.reason)
@@ -171,7 +173,9 @@ def of_leadership(one: Leadership, timers: Timers | None = None) -> str:
     late = elapsed(one.superseded, one.until) if one.superseded is not None else None
     newer = f"; {late} before that another leader was elected, and it could commit nothing any more" if late else ""
     end = "it became a follower; no line says why" if one.until and one.ended_by == "unknown" else _ENDS[one.ended_by]
-    return f"{one.server} led{term}{before}{lasted}{comma} until {end}{lost}{newer}."
+    silent = elapsed(one.silent_since, one.until) if one.silent_since is not None else None
+    missed = f"; it had been silent for at least {silent}: stopped, frozen or cut off (inferred)" if silent else ""
+    return f"{one.server} led{term}{before}{lasted}{comma} until {end}{lost}{newer}{missed}."
 
 
 def of_fault(fault: Fault) -> str:
@@ -183,7 +187,8 @@ def of_fault(fault: Fault) -> str:
     disturbed = f"{listed(fault.servers)} {'was' if len(fault.servers) == 1 else 'were'} disturbed on purpose"
     if fault.ended_by is None or took is None:
         return f"{disturbed}: {fault.what}."
-    return f"{disturbed} for {took}, until {_FAULT_ENDS[fault.ended_by]}: {fault.what}."
+    end = _FAULT_ENDS[fault.ended_by].format(they="it was" if len(fault.servers) == 1 else "they were")
+    return f"{disturbed} for {took}, until {end}: {fault.what}."
 
 
 _OUTAGE_ENDS = {

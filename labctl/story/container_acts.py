@@ -105,6 +105,7 @@ class Acts:
         self.ended = ended
         self._runs = not ended
         self._asked: Told | None = None
+        self._changed_since = False
         self._out_of_memory = False
 
     def take(self, told: Told) -> Act | None:
@@ -116,7 +117,7 @@ class Acts:
         if not self._runs:
             return None
         if told.action in {"pause", "unpause"}:
-            return Act(told.server, told.time, f"container {told.action}d")
+            return self._changed(told, f"container {told.action}d")
         if told.action == "oom":
             self._out_of_memory = True
             return None
@@ -127,22 +128,28 @@ class Acts:
             self._end()
             return Act(told.server, told.time, f"container killed: signal={_KILL}")
         if told.number in {_STOP, _TSTP}:
-            return Act(told.server, told.time, f"container paused: signal={told.number}")
+            return self._changed(told, f"container paused: signal={told.number}")
         if told.number == _CONT:
-            return Act(told.server, told.time, f"container unpaused: signal={_CONT}")
+            return self._changed(told, f"container unpaused: signal={_CONT}")
         if told.number in _ENDING and self._asked is None:
             # Whether it ends by that shows when it does.
-            self._asked = told
+            self._asked, self._changed_since = told, False
         return None
 
+    def _changed(self, told: Told, message: str) -> Act:
+        self._changed_since = True
+        return Act(told.server, told.time, message)
+
     def _died(self, told: Told) -> Act:
-        asked, starved = self._asked, self._out_of_memory
+        asked, starved, changed_since = self._asked, self._out_of_memory, self._changed_since
         self._end()
         code = "" if told.number is None else f" exit_code={told.number}"
         if starved:
             return Act(told.server, told.time, f"container killed: cause=memory{code}")
         if asked is not None:
-            return Act(told.server, asked.time, f"container stopped: signal={asked.number}{code}")
+            # It stops from when it was asked to; unless it was frozen or went on after that.
+            time = told.time if changed_since else asked.time
+            return Act(told.server, time, f"container stopped: signal={asked.number}{code}")
         return _ended(told.server, told.time, told.number)
 
     def _end(self) -> None:

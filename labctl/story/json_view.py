@@ -83,6 +83,7 @@ def incident_row(one: Incident) -> dict[str, Any]:
         "to": _stamp(one.until),
         "seconds": one.seconds,
         "lasts": one.lasts,
+        "inferred": one.inferred,
         "term": one.term,
         "ended_by": one.ended_by,
         "winner": one.winner,
@@ -147,6 +148,7 @@ def leader_row(one: Leadership) -> dict[str, Any]:
         "without_leader": one.without_leader,
         "without_majority": one.without_majority,
         "superseded": _stamp(one.superseded),
+        "silent_since": _stamp(one.silent_since),
         "evidence": _lines(one.evidence),
     }
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from labctl.engine.container_events import DISTURBED, Life, Told
@@ -103,6 +103,7 @@ def test_two_sources_of_one_act_are_told_once() -> None:
     assert said(acts_of(events[:-1], [life(12, 9)])) == [(8.9, "container killed: signal=9"), (12, "container started")]
 
 
+@example([("kill", 15), ("pause", None), ("die", None)])
 @given(st.lists(st.tuples(st.sampled_from(sorted(DISTURBED)), st.sampled_from([None, 0, 1, 9, 15, 18, 19, 137]))))
 def test_whatever_events_there_are_acts_alternate_and_every_one_is_understood(
     events: list[tuple[str, int | None]],

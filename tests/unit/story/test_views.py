@@ -106,6 +106,7 @@ def test_json_has_every_event_with_its_line() -> None:
             "without_leader": None,
             "without_majority": None,
             "superseded": None,
+            "silent_since": None,
             "evidence": [{"server": "consul1_1", "file": str(DEMO), "line_no": number} for number in (10, 17)],
         }
     ]
