@@ -131,6 +131,8 @@ def _let_go_of_stdout() -> None:
 def _run(arguments: list[str], *, as_json: bool) -> int:  # noqa: PLR0911 - one return for each kind of end
     try:
         result = _invoke(arguments)
+        # What is still in memory is written while there is somebody who tells that it cannot be.
+        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help(), err=True)
         return ExitCode.USAGE

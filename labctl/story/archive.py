@@ -48,6 +48,8 @@ MOST_WINDOW = 1 << 27
 """Bytes of memory that a zstd file may ask for; zstd itself takes no more either."""
 MOST_MEMBERS = 1000
 MOST_OF_HEADERS = 1 << 22
+MOST_IN_A_ROW = 64
+"""Pieces of headers of one file in a tar; one with a long name has four."""
 MOST_OF_A_HEADER = 1 << 20
 MAGIC, HEAD = 10, 1024
 """Bytes by which is told how something is packed, and what it is."""
@@ -273,11 +275,16 @@ class _Search:
             yield Member(name, steps)
 
     def _in_tar(self, stream: Stream, prefix: str, steps: tuple[Step, ...], depth: int) -> Iterator[Member]:
-        for entry in tarfile.TarFile(fileobj=_Headers(stream)):  # type: ignore[arg-type]
+        headers = _Headers(stream)
+        for entry in tarfile.TarFile(fileobj=headers):  # type: ignore[arg-type]
             self._count()
+            headers.in_a_row = 0
             if entry.isreg() and not entry.issparse():
                 step = Step("tar", entry.offset_data, entry.size)
                 yield from self.members(_pieces(stream, entry.size), prefix + entry.name, (*steps, step), depth + 1)
+        if headers.last.strip(b"\0"):
+            # tarfile takes a header that is none for the end, without a word.
+            raise DamagedError("a header in it is damaged")
 
     def _in_zip(self, stream: Stream, prefix: str, steps: tuple[Step, ...], depth: int) -> Iterator[Member]:
         archive = self._stack.enter_context(_zip(_seekable(stream, self._stack)))
@@ -334,13 +341,22 @@ class _Headers:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._left = MOST_OF_HEADERS
+        self.in_a_row = 0
+        self.last = b""
         self.tell = stream.tell
 
     def read(self, size: int = -1) -> bytes:
         self._left -= size
+        self.in_a_row += 1
+        if self.in_a_row > MOST_IN_A_ROW:
+            # tarfile reads each in a call inside of the one before; how that ends differs from Python to Python.
+            raise DamagedError("a file in it has more headers than any lab's logs")
         if not 0 <= size <= MOST_OF_A_HEADER or self._left < 0:
             raise DamagedError("its headers are longer than those of any lab's logs")
-        return self._stream.read(size)
+        data = self._stream.read(size)
+        if size == tarfile.BLOCKSIZE:
+            self.last = data
+        return data
 
     def seek(self, to: int) -> int:
         if not self._stream.tell() <= to <= MOST_BYTES:

@@ -229,7 +229,9 @@ def test_a_header_that_is_a_bomb_is_not_read(tmp_path: Path, before: bytes) -> N
 def test_headers_without_end_are_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = b"20 comment=123456789\n"
     header = block(entry("pax", len(record), type=tarfile.XHDTYPE), record)
-    assert "could not be read" in refused(gzipped(tmp_path / "a.tgz", LOG, *[header] * 5000, LOG), capsys)
+    # One Python's tarfile follows them, another one's takes the second for the archive's end.
+    sentence = refused(gzipped(tmp_path / "a.tgz", LOG, *[header] * 5000, LOG), capsys)
+    assert "more headers than" in sentence or "a header in it is damaged" in sentence
     shared = block(entry("pax", 900_000, type=tarfile.XGLTYPE), b"900000 a=" + b"A" * 899_990 + b"\n")
     name = gzipped(tmp_path / "b.tgz", *[LOG, shared] * 10)
     assert "headers are longer" in refused(name, capsys)
