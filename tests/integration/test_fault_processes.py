@@ -25,7 +25,7 @@ from tests.integration.disturbed import (
     who_reaches_whom,
 )
 from tests.integration.elections import ELECTION_SECONDS, status_of
-from tests.integration.harness import container, docker, inspect, wait_until
+from tests.integration.harness import CONSUL, container, docker, inspect, wait_until
 
 if TYPE_CHECKING:
     from tests.integration.harness import Person
@@ -123,6 +123,7 @@ def test_a_lease_that_is_over_does_not_start_what_was_started_and_killed_without
     assert state(lab, "consul2") == "exited"
 
 
+@pytest.mark.skipif(bool(CONSUL), reason="only before hclog 1.0 Consul writes the line ends of others")
 def test_a_line_that_somebody_made_consul_log_is_no_fault_and_starts_nothing(ada: Person, lab: str) -> None:
     ours = log_notes.began(datetime.now(UTC), "abcdef", "stop consul2", ["consul2"], None)
     at = next(str(one["http"]) for one in status_of(ada, lab)["servers"] if one["name"] == "consul2")
