@@ -38,6 +38,7 @@ def of_incident(one: Incident) -> str:
         "two_leaders": _two_leaders,
         "flapping": _flapping,
         "disruptive_server": _disruptive,
+        "not_seen": _not_seen,
     }[one.kind]
     return " ".join(part for part in tell(one) if part)
 
@@ -202,3 +203,13 @@ def _disruptive(one: Incident) -> list[str]:
         f"{when}{stood} while another server led{_reasons(tries)}.",
         "A server that does not hear its leader does so, and its newer terms bring that leader down.",
     ]
+
+
+def _not_seen(one: Incident) -> list[str]:
+    said = []
+    if one.servers:
+        whose = f"the log of {one.servers[0]}" if len(one.servers) == 1 else f"the logs of {listed(one.servers)}"
+        said.append(f"Not seen: {whose}, who {'votes' if len(one.servers) == 1 else 'vote'} too.")
+    if one.no_votes:
+        said.append("Not seen: who voted for whom; no line of these logs is of level debug.")
+    return said

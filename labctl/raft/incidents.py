@@ -6,6 +6,7 @@ to it has settled: at the latest when the story ends.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 SHOWS_A_LEADER = frozenset({"leader_entered", "new_leader_announced"})
 """Events by which a server begins to lead, or another one hears that it does."""
 
-IncidentKind = Literal["no_leader", "two_leaders", "flapping", "disruptive_server"]
+IncidentKind = Literal["no_leader", "two_leaders", "flapping", "disruptive_server", "not_seen"]
 SETTLED_AFTER = timedelta(seconds=10)
 """So long after a leader was elected, all who stood before it have been told."""
 FLAPPING, FLAPPING_WITHIN = 3, timedelta(minutes=10)
@@ -90,7 +91,7 @@ class Incident:
     Attributes:
         kind: `no_leader`: a time without a leader; `two_leaders`: one led on that did not know yet of its successor;
             `flapping`: leaders changed again and again; `disruptive_server`: a server stood again and again while there
-            was a leader.
+            was a leader; `not_seen`: what the logs do not show, which is no incident.
         since: when it began; None where no line shows it.
         until: when it was over; None where it lasts, or where no line shows it.
         lasts: the log ends before it was over.
@@ -105,6 +106,7 @@ class Incident:
         heard: when another server heard of the winner, of whose victory no log tells.
         split_terms: terms in which the votes were split.
         count: of `flapping` how many times nobody led.
+        no_votes: of `not_seen` whether no line is of level debug, at which candidates say who voted.
         evidence: the lines that show it.
     """
 
@@ -123,6 +125,7 @@ class Incident:
     heard: datetime | None = None
     split_terms: list[int] = field(default_factory=list)
     count: int = 0
+    no_votes: bool = False
     evidence: list[Evidence] = field(default_factory=list)
 
     @property
@@ -134,6 +137,8 @@ class Incident:
     def order(self) -> tuple[float, bool]:
         """By which incidents are told: when it began, or was over."""
         time = self.since or self.until or self.heard
+        if self.kind == "not_seen":
+            return (math.inf, True)
         # What several of them are together stands in front of the first of them.
         return (time.timestamp() if time is not None else 0.0, self.kind != "flapping")
 

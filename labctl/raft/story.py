@@ -15,7 +15,7 @@ from labctl.raft.collection import Conclusion
 from labctl.raft.election_tracker import Candidacy, ElectionTracker
 from labctl.raft.event import ASKS_FIRST, OTHER, Event
 from labctl.raft.faults import Faults
-from labctl.raft.incidents import SHOWS_A_LEADER, Incidents
+from labctl.raft.incidents import SHOWS_A_LEADER, Incident, Incidents
 from labctl.raft.leadership_tracker import LeadershipTracker
 from labctl.raft.membership import SAYS_WHO_VOTES, Membership
 from labctl.raft.numbers import number_of
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from labctl.raft.collection import Record, Settled
     from labctl.raft.election_tracker import Ended
-    from labctl.raft.incidents import Incident
     from labctl.raft.records import Cause, EndedBy
 
 TRANSFER_SECONDS = 10.0
@@ -152,6 +151,8 @@ def records(
         incidents.feed(record)
         yield record
     incidents.finish()
+    if (unseen := story.not_seen()) is not None:
+        found.append(unseen)
     yield from sorted(found, key=lambda one: one.order)
     yield Conclusion(story.servers, story.unparsed, story.unknown)
 
@@ -235,6 +236,7 @@ class Story:
         self._voters: set[tuple[str, str]] = set()  # all who had a vote at some time
         self._from_the_beginning = False
         self._elected = False
+        self._debug = False
         self._transfer: Event | None = None
         self._acts: dict[str, Callable[[_Server, Event], int | None]] = {
             "config_initial": self._start,
@@ -294,6 +296,7 @@ class Story:
             event = self.membership.tell(event)
             self._voters.update((one.id, one.address) for one in self.membership.voters or ())
         self._elections.number += 1
+        self._debug = self._debug or event.level == "debug"
         server = self._servers.get(event.server)
         if server is None:
             server = self._servers[event.server] = _Server(event.server)
@@ -752,6 +755,18 @@ class Story:
         if one.term is not None and asked:
             server.term = max(one.term, server.term or 0)
         return one.term
+
+    def not_seen(self) -> Incident | None:
+        """What the logs do not show and a reader may miss; None where that is nothing."""
+        missing = {
+            self.names(one.id) or one.id
+            for one in self.membership.voters or ()
+            if not any(self.names.server(name) in self._servers for name in (one.id, one.address))
+        }
+        no_votes = self._elected and not self._debug
+        if not missing and not no_votes:
+            return None
+        return Incident("not_seen", None, None, sorted(missing), no_votes=no_votes)
 
     def _reads_all(self) -> bool:
         """Whether the logs of all who vote are read: what no line says of any of them did not happen."""

@@ -90,6 +90,7 @@ def incident_row(one: Incident) -> dict[str, Any]:
         "elections": one.elections,
         "split_terms": one.split_terms,
         "count": one.count,
+        "no_votes": one.no_votes,
         "tries": [_tries(tries) for tries in one.tries],
         "sentence": of_incident(one),
         "evidence": _lines(one.evidence),

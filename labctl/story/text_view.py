@@ -42,6 +42,7 @@ TITLES = {
 
 HAPPENED = "What happened"
 NOTHING_HAPPENED = "No time without a leader is seen in these logs."
+NOT_SEEN = "Not seen:"
 WHERE = "\x1f"
 """Stands between what is said of an incident and the lines that show it."""
 MOST_LINES = 6
@@ -156,6 +157,8 @@ class StoryText:
         self._out.write(f"{paint(HAPPENED, 'bold', colour=self._colour)}\n")
         for number, paragraph in enumerate(paragraphs):
             said, _, where = paragraph.partition(WHERE)
+            if not number and said.startswith(NOT_SEEN):
+                self._out.write(f"  {NOTHING_HAPPENED}\n")
             self._out.write("\n" if number else "")
             self._out.write(f"{self._wrapped(said)}\n")
             for line in self._wrapped(self._shortened(where), indent="    ").splitlines():
