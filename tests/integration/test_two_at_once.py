@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 UP = ("--pace", "real", "--no-join", "--consul-version", VERSION)
 HELD_SECONDS = 30.0
-FREE_SECONDS = 10.0
+FREE_SECONDS = 25.0  # 2 s on a machine with nothing else to do; tests run side by side
 
 
 def locks(lab: str) -> list[str]:
