@@ -196,9 +196,7 @@ class Incidents:
         self._last: Leadership | None = None
         self._now: datetime | None = None
         self._heard: Event | None = None
-        self._gaps: list[Incident] = []
-        self._in_reign: dict[str, list[Election]] = {}
-        self._superseded: list[Leadership] = []
+        self._run: Incident | None = None  # of times without a leader, each near to the one before
 
     def feed(self, record: object) -> None:
         """Take in the next record; of the events, only those that show a leader are needed."""
@@ -233,8 +231,6 @@ class Incidents:
         )
         if victory is not None and one.since_known:
             victory.own, victory.before = one, self._last
-        if one.superseded is not None:
-            self._superseded.append(one)
         self._last = one
         self._settle()
 
@@ -256,7 +252,7 @@ class Incidents:
             self._close(victory)
         self._victories.clear()
         self._close_last()
-        self._flap()
+        self._flap(None)
 
     # -- a time without a leader -----------------------------------------------------------------------------
 
@@ -290,7 +286,7 @@ class Incidents:
         for one in lost:
             incident.prove(one.evidence[:1])
         incident.prove([victory.evidence])
-        self._gaps.append(incident)
+        self._flap(incident)
         self._tell(incident)
 
     def _carried(self, until: datetime | None) -> list[Election | PreVote]:
@@ -329,7 +325,7 @@ class Incidents:
         for one in gap:
             incident.prove(one.evidence[:1])
         incident.prove([evidence_of(heard)] if heard is not None else [])
-        self._gaps.append(incident)
+        self._flap(incident)
         self._tell(incident)
 
     def _heard_after(self, before: Leadership | None) -> Event | None:
@@ -368,29 +364,21 @@ class Incidents:
                 incident.prove(one.evidence[:1])
             self._tell(incident)
 
-    def _flap(self) -> None:
-        """Tell runs of times without a leader as what they are together."""
-        run: list[Incident] = []
-        for gap in [*self._gaps, None]:
-            before = run[-1] if run else None
-            near = (
-                gap is not None
-                and before is not None
-                and gap.until is not None
-                and before.until is not None
-                and gap.until - before.until <= FLAPPING_WITHIN
-            )
-            if run and not near:
-                if len(run) >= FLAPPING:
-                    servers = list(dict.fromkeys(one.winner for one in run if one.winner))
-                    incident = Incident("flapping", run[0].since or run[0].until, run[-1].until, servers)
-                    incident.count = len(run)
-                    for one in run:
-                        incident.prove(one.evidence[-1:])
-                    self._tell(incident)
-                run = []
-            if gap is not None:
-                run.append(gap)
+    def _flap(self, gap: Incident | None) -> None:
+        """Take in the next time without a leader; tell a run of them, once it is over, as what they are together."""
+        run, until = self._run, gap.until if gap is not None else None
+        if run is not None and (until is None or run.until is None or until - run.until > FLAPPING_WITHIN):
+            if run.count >= FLAPPING:
+                self._tell(run)
+            run = None
+        if gap is not None:
+            run = run or Incident("flapping", gap.since or gap.until, None, [])
+            run.until = gap.until
+            run.count += 1
+            if gap.winner and gap.winner not in run.servers and len(run.servers) < MOST_EVIDENCE:
+                run.servers.append(gap.winner)
+            run.prove(gap.evidence[-1:])
+        self._run = run
 
 
 def _end_of(before: Leadership | None) -> datetime | None:

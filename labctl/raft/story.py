@@ -83,6 +83,8 @@ VOTES_AGAIN = "votes_again"
 """A value of `duplicate requestVote for same term` where the next line says that the vote was granted, again."""
 # How a line names nobody: the leader chooses for itself whom it hands its leadership to.
 _NOBODY = frozenset({None, "<nil>", "null"})
+MOST_INCIDENTS = 256
+"""Incidents that are held until it is known which of them stands in front of which."""
 MOST_WAITING = 64
 """Events that are held back until a server's next line is seen."""
 
@@ -146,6 +148,7 @@ def records(
             for record in story.take():
                 incidents.feed(record)
                 yield record
+            yield from _oldest(found)
     story.finish()
     for record in story.take():
         incidents.feed(record)
@@ -155,6 +158,16 @@ def records(
         found.append(unseen)
     yield from sorted(found, key=lambda one: one.order)
     yield Conclusion(story.servers, story.unparsed, story.unknown)
+
+
+def _oldest(found: list[Incident]) -> list[Incident]:
+    """Take the oldest incidents out where there are many: a log without end has thousands."""
+    if len(found) <= MOST_INCIDENTS:
+        return []
+    found.sort(key=lambda one: one.order)
+    oldest = found[: MOST_INCIDENTS // 2]
+    del found[: MOST_INCIDENTS // 2]
+    return oldest
 
 
 def _with_next_lines(events: Iterable[Event]) -> Iterator[Event]:

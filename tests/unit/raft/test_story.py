@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,12 +14,16 @@ from labctl.raft.collection import Collection, collect
 from labctl.raft.event import Event
 from labctl.raft.event_sentences import phrase
 from labctl.raft.grammar import voice_of
+from labctl.raft.incidents import Incident
 from labctl.raft.leadership_tracker import UNSETTLED
 from labctl.raft.merge import merge
 from labctl.raft.reader import read_line
 from labctl.raft.records import Leadership
-from labctl.raft.story import TRANSFER_SECONDS, Story, records
+from labctl.raft.story import MOST_INCIDENTS, TRANSFER_SECONDS, Story, records
 from tests.unit.raft.logs import DEMO, SAMPLES, SCENARIOS, SERVERS, WORDINGS, leaders_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 C = "2021-01-24T00:00:{:06.3f}Z [{}] agent.server.raft: {}"
 
@@ -255,6 +260,29 @@ def test_what_is_settled_is_told_behind_the_event_that_settled_it(name: str) -> 
         elif isinstance(record, Leadership) and record.until is not None:
             assert newest is not None
             assert record.until <= newest
+
+
+def test_of_very_many_incidents_few_are_held() -> None:
+    def cycles() -> Iterator[Event]:
+        for number in range(3 * MOST_INCIDENTS):
+            minute, second = divmod(number * 3, 60)
+            stamp = f"2021-01-24T{minute // 60:02}:{minute % 60:02}:{second:02}"
+            for part, message in enumerate((
+                "failed to contact quorum of nodes, stepping down",
+                f'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term={number + 2}',
+                "election won: tally=2",
+                'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"',
+            )):  # fmt: skip
+                yield from events_of(f"{stamp}.{part}00Z [INFO]  agent.server.raft: {message}")
+
+    held, told = 0, 0
+    for record in records(cycles()):
+        if isinstance(record, Event):
+            held += record.event == "quorum_lost_stepdown"
+        elif isinstance(record, Incident) and record.kind == "no_leader":
+            told += 1
+        assert held - told <= 2 * MOST_INCIDENTS
+    assert told == 3 * MOST_INCIDENTS
 
 
 def test_a_reign_that_very_many_followed_is_over_and_few_are_kept() -> None:
