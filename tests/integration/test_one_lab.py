@@ -133,7 +133,8 @@ def test_members_tells_what_consul_members_tells(ada: Person, lab: str) -> None:
     said = ada.done("exec", "--lab", lab, "consul1", "--", "consul", "members").out.splitlines()[1:]
     consul = sorted((words[0], words[1], words[2]) for words in map(str.split, said))
     assert [(row["name"], row["address"], row["state"]) for row in rows] == consul
-    assert {row["build"] for row in rows} == {VERSION}
+    # A build without a release is named without the dash.
+    assert {row["build"].replace("-", "") for row in rows} == {VERSION.replace("-", "")}
 
 
 def test_image_ls_lists_the_image_with_its_version_and_source(ada: Person, lab: str) -> None:
