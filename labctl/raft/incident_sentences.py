@@ -101,6 +101,8 @@ def _tried(one: Incident) -> list[str]:
         if tries.pre_votes:
             asked = f"{tries.server} asked {_times(tries.pre_votes)}{_within(tries)} whether it could win"
             said.append(f"{asked}{_terms(tries, '')}, and no majority said yes{_reasons(tries)}.")
+    if one.left_out:
+        said.append(f"{one.left_out} more candidacies came to nothing, and are not counted here by server.")
     if one.split_terms:
         terms = listed([str(term) for term in one.split_terms])
         said.append(f"In term{'' if len(one.split_terms) == 1 else 's'} {terms} the votes were split.")

@@ -106,6 +106,7 @@ class Incident:
         heard: when another server heard of the winner, of whose victory no log tells.
         split_terms: terms in which the votes were split.
         count: of `flapping` how many times nobody led.
+        left_out: candidacies that are in none of `tries`, because there were so many.
         no_votes: of `not_seen` whether no line is of level debug, at which candidates say who voted.
         evidence: the lines that show it.
     """
@@ -126,6 +127,7 @@ class Incident:
     split_terms: list[int] = field(default_factory=list)
     count: int = 0
     no_votes: bool = False
+    left_out: int = 0
     evidence: list[Evidence] = field(default_factory=list)
 
     @property
@@ -280,6 +282,7 @@ class Incidents:
             ended_by=before.ended_by if before is not None else None,
             without_majority=before.without_majority if before is not None else None,
             tries=_tries(gap), winner=victory.server, won=won, split_terms=_split_terms(gap),
+            left_out=victory.left_out + self._let_go(),
             inferred=before is not None and before.silent_since is not None,
         )  # fmt: skip
         incident.prove(before.evidence[-1:] if before is not None else [])
@@ -288,6 +291,11 @@ class Incidents:
         incident.prove([victory.evidence])
         self._flap(incident)
         self._tell(incident)
+
+    def _let_go(self) -> int:
+        """How many candidacies were let go of since a time without a leader was told last."""
+        left_out, self._left_out = self._left_out, 0
+        return left_out
 
     def _carried(self, until: datetime | None) -> list[Election | PreVote]:
         carried = []
@@ -319,7 +327,7 @@ class Incidents:
             heard=heard.time if heard is not None else None,
             ended_by=before.ended_by if before is not None else None,
             without_majority=before.without_majority if before is not None else None,
-            tries=_tries(gap), split_terms=_split_terms(gap),
+            tries=_tries(gap), split_terms=_split_terms(gap), left_out=self._let_go(),
         )  # fmt: skip
         incident.prove(before.evidence[-1:] if before is not None else [])
         for one in gap:

@@ -80,3 +80,19 @@ def test_a_leader_that_somebody_has_is_not_said_to_be_gone_because_its_own_log_i
     lines = recorded("consul-1.8")["consul1"].splitlines(keepends=True)
     refusal = next(number for number, line in enumerate(lines, 1) if "since we have a leader" in line)
     assert paragraphs({"consul1": "".join(lines[:refusal])}) == ""
+
+
+def test_candidacies_that_are_too_many_to_look_at_are_counted_all_the_same() -> None:
+    first = (
+        "2021-01-24T00:00:00.000Z [INFO]  agent.server.raft: election won: term=1 tally=2",
+        '2021-01-24T00:00:00.000Z [INFO]  agent.server.raft: entering leader state: leader="Node at a:1 [Leader]"',
+        "2021-01-24T00:00:01.000Z [WARN]  agent.server.raft: failed to contact quorum of nodes, stepping down",
+    )
+    stood = (
+        f"2021-01-24T00:{second // 60:02}:{second % 60:02}.000Z [INFO]  agent.server.raft: entering candidate state: "
+        f'node="Node at a:1 [Candidate]" term={second}'
+        for second in range(2, 602)
+    )
+    said = paragraphs({"consul1": "\n".join((*first, *stood))})
+    assert "consul1 stood 512 times in terms 90 to 601" in said
+    assert " 88 more candidacies came to nothing" in said
