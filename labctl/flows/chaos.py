@@ -17,7 +17,7 @@ from labctl.engine.labs import choose_lab, find_lab
 from labctl.errors import ExitCode, LabctlError
 from labctl.flows import fault
 from labctl.flows.alone import alone_with
-from labctl.flows.chaos_clients import Crowd
+from labctl.flows.chaos_clients import HELD_SECONDS, Crowd
 from labctl.flows.chaos_faults import Disturber
 from labctl.flows.ending import Ending, sentence_of, undisturbed
 from labctl.flows.plan import refuse_foreign
@@ -126,13 +126,13 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Report:
     with Ending() as ending:
         _break(disturber, planned.steps, asked.seconds, clock, ending)
         steps.begin(f"heal {lab.name}")
-        ready_after = _mended(docker, asked, lab, clock, steps, ending)
+        healed, ready_after = _mended(docker, asked, lab, clock, steps, ending)
         operations = crowd.end()
         seconds = clock()
         _keep(operations, asked.history, ending)
         final = _at_the_end(crowd, ending) if ready_after is not None else None
-        _clear(crowd, ending)
         done = sorted(disturber.done, key=lambda one: one.begin)
+        _remove(crowd, operations, final, _settled(healed, done) if ready_after is not None else None, ending)
         report = report_of(
             Run(
                 lab.name, lab.version, tuple(one.name for one in lab.servers), planned.seed, asked.seconds, asked.mix,
@@ -182,15 +182,19 @@ def _give_up(crowd: Crowd) -> None:
 
 def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
     docker: Docker, asked: Asked, lab: Lab, clock: Callable[[], float], steps: Steps, ending: Ending
-) -> float | None:
-    """Heal a lab, and wait until it is ready. Returns how long that took, in seconds; None where it is not known to be.
+) -> tuple[float, float | None]:
+    """Heal a lab, and wait until it is ready.
+
+    Returns when it was healed, by the run's clock, and how long all of it took, in seconds; None where the lab is not
+    known to be ready.
 
     Somebody who interrupts now waits no longer, and still wants a lab that is healed.
     """
     begin, interrupts = clock(), ending.interrupts
     if not _is_healed(asked, lab, ending):
         steps.fail()
-        return None
+        return clock(), None
+    healed = clock()
     ready_after = None
     problems = len(ending.problems)
     if ending.interrupts == interrupts:
@@ -204,7 +208,7 @@ def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
         steps.done(f"The lab {lab.name} is healed. Whether it is ready is not known.")
     else:
         steps.done(f"The lab {lab.name} is healed, and was not ready within {asked.timeout:g} s.")
-    return ready_after
+    return healed, ready_after
 
 
 def _is_healed(asked: Asked, lab: Lab, ending: Ending) -> bool:
@@ -261,11 +265,22 @@ def _at_the_end(crowd: Crowd, ending: Ending) -> Final | None:
     return None
 
 
-def _clear(crowd: Crowd, ending: Ending) -> None:
+def _settled(healed: float, done: Iterable[Disturbance]) -> float:
+    """When nothing is on its way any more that was asked while the lab was broken, by the run's clock.
+
+    A server may hold a write. And what was sent into a network that was cut is sent again after pauses that double: the
+    last one is no longer than the network was cut.
+    """
+    return healed + max([HELD_SECONDS, *(one.end - one.begin for one in done)])
+
+
+def _remove(
+    crowd: Crowd, operations: Iterable[Operation], final: Final | None, settled: float | None, ending: Ending
+) -> None:
     """Remove what the run wrote."""
     left = f"Keys below {crowd.prefix} are left in the lab {crowd.lab.name}, and the next run removes them"
     with ending.going_on(left):
-        if not crowd.clear():
+        if not crowd.remove(operations, final, settled):
             ending.problems.append(f"{left}: no server removed them.")
 
 

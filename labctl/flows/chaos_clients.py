@@ -17,7 +17,7 @@ from labctl.engine.labs import find_lab
 from labctl.errors import LabctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from labctl.chaos.history import Kind, Mode, Outcome
     from labctl.engine.client import Client as Docker
@@ -28,6 +28,8 @@ PREFIX = "raft-labctl/chaos/"
 TIMEOUT_SECONDS = 2.0
 """A request without an answer after so long counts as unanswered. Consul itself holds one for up to 7 s."""
 REGISTERS = ("register/a", "register/b", "register/c")
+HELD_SECONDS = 8.0
+"""So long a server that knows no leader may hold a write: 7 s, and a pause of 7/16 s at most (agent/consul/rpc.go)."""
 MOST_ADDED = 12_000
 """Keys that a run adds: a server keeps all of them in the memory that a lab gives it."""
 # So long the registers may take, at the real pace: an election may be under way.
@@ -35,6 +37,8 @@ _FOUND_SECONDS = 10.0
 _ADD_SECONDS, _CHANGE_SECONDS, _READ_SECONDS = 0.05, 0.05, 0.02
 # A client that was refused asks again after a moment, and looks up where its server is not more often than this.
 _BACK_OFF_SECONDS, _LOOK_UP_SECONDS = 0.1, 0.5
+# An election while keys are removed is waited for so long.
+_REMOVE_SECONDS = 10.0
 
 
 class Doors:
@@ -132,6 +136,14 @@ class Crowd:
         Args:
             deadline: by the run's clock.
         """
+        values = self._all(deadline)
+        if values is None:
+            return None
+        registers = {key: values.pop(key, None) for key in REGISTERS}
+        return Final(values, registers)
+
+    def _all(self, deadline: float) -> dict[str, str] | None:
+        """The values of all keys of this run, as `last_look` reads them."""
         for server in itertools.cycle(self.lab.servers):
             if self.clock() > deadline:
                 return None
@@ -148,10 +160,30 @@ class Crowd:
                 continue
             finally:
                 store.close()
-            values = {key.removeprefix(self.prefix): one.value for key, one in found.items()}
-            registers = {key: values.pop(key, None) for key in REGISTERS}
-            return Final(values, registers)
+            return {key.removeprefix(self.prefix): one.value for key, one in found.items()}
         return None
+
+    def remove(self, operations: Iterable[Operation], final: Final | None, settled: float | None) -> bool:
+        """Remove what the run wrote, also what is done late. Returns whether a majority knows of none of it any more.
+
+        Args:
+            operations: what the clients asked; all of them have ended.
+            final: what was there when they had.
+            settled: when nothing is on its way any more that was asked while the lab was broken, by the run's clock;
+                None where nobody knows, so waiting helps nothing.
+        """
+        until = self.clock()
+        if settled is not None and (asked := _last_to_come(operations, final)) is not None:
+            until = max(until, settled, asked + HELD_SECONDS)
+        deadline = until + (0.0 if settled is None else _REMOVE_SECONDS)
+        while True:
+            # What is done while one looks is found the next time.
+            quiet = self.clock() >= until
+            if self.clear() and self._all(self.clock() + TIMEOUT_SECONDS) == {} and quiet:
+                return True
+            if self.clock() >= deadline:
+                return False
+            time.sleep(_LOOK_UP_SECONDS)
 
     def clear(self, prefix: str | None = None) -> bool:
         """Remove the keys of this run, or of all, through whoever answers. Returns whether that was acknowledged."""
@@ -167,6 +199,22 @@ class Crowd:
                 store.close()
             return True
         return False
+
+
+def _last_to_come(operations: Iterable[Operation], final: Final | None) -> float | None:
+    """When the last write was asked that would make a key and may still be to come; None where there is none.
+
+    A `cas` that replaces something makes no key. What is there is done, and is not done again.
+    """
+    there = {*final.added, *(key for key, value in final.registers.items() if value is not None)} if final else set()
+    return max(
+        (
+            one.begin
+            for one in operations
+            if one.outcome == "unanswered" and one.kind != "read" and one.before is None and one.key not in there
+        ),
+        default=None,
+    )
 
 
 class _Client(threading.Thread, ABC):

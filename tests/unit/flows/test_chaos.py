@@ -380,6 +380,8 @@ class Ending:
         monkeypatch.setattr(client, "connect", lambda: None)
         monkeypatch.setattr(flow, "_refuse_unfit", lambda *_: None)
         monkeypatch.setattr(flow, "_AFTERWARDS_SECONDS", 0.01)
+        for module in (flow, chaos_clients):
+            monkeypatch.setattr(module, "HELD_SECONDS", 0.05)
         monkeypatch.setattr(flow, "LOOK_SECONDS", 0.01)
         breaking = self.doing("break", lambda: None)
 
@@ -617,7 +619,39 @@ def test_what_a_run_found_is_found_although_a_client_died(ending: Ending, consul
     assert [one.verdict for one in report.checks] == ["invalid", "unknown", "unknown"]
 
 
-def test_keys_that_no_server_removes_are_named(ending: Ending, consul: Consul) -> None:
+def late(consul: Consul, seconds: float) -> list[threading.Timer]:
+    """Let a server hold one write, which gets no answer, and do it so many seconds after the keys were removed."""
+    put, delete = consul.put, consul.delete
+    held: list[threading.Timer] = []
+
+    def holding(key: str, value: str, *, cas: int | None = None) -> bool:
+        if value == "adder2:7":
+            held.append(threading.Timer(seconds, put, (key, value)))
+            raise Unanswered("held")
+        return put(key, value, cas=cas)
+
+    def removed(prefix: str) -> None:
+        delete(prefix)
+        if prefix != PREFIX and held and not held[0].is_alive() and not held[0].finished.is_set():
+            held[0].start()
+
+    consul.put = holding  # type: ignore[method-assign]
+    consul.delete = removed  # type: ignore[method-assign]
+    return held
+
+
+def test_a_write_that_is_done_after_the_keys_were_removed_is_removed_too(
+    ending: Ending, consul: Consul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "HELD_SECONDS", 2.0)
+    held = late(consul, 0.1)
+    assert ending.run().verdict == "valid"
+    held[0].join()
+    assert consul.values == {}
+
+
+def test_keys_that_no_server_removes_are_named(ending: Ending, consul: Consul, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chaos_clients, "_REMOVE_SECONDS", 0.1)
     delete = consul.delete
 
     def refuse(prefix: str) -> None:
