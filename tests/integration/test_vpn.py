@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.harness import Person, docker, inspect, new_name
+from tests.integration.harness import VERSION, Person, docker, inspect, new_name
 from tests.integration.own_engine import OwnEngine, running_engine
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_a_lab_lives_inside_of_a_vpns_route_and_its_owner_is_told(
 ) -> None:
     vpn(*routes)
     lab = new_name()
-    said = dora.done("up", lab, "--pace", "real", "--consul-version", "1.8.7").out
+    said = dora.done("up", lab, "--pace", "real", "--consul-version", VERSION).out
     assert f"of the lab {lab} is a part of {routes[0]}, to which this Docker host has a route" in said
     assert subnet(lab, engine).subnet_of(IPv4Network("10.213.0.0/16"))
     docker("exec", f"labctl-{lab}-consul1", "consul", "kv", "put", "a", "b", host=engine.host)
