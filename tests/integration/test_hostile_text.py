@@ -402,6 +402,8 @@ while [ ! -e /tmp/go ]; do sleep 0.2; done
 join 1 "$lab" "$server" 'server = true ports { serf_wan = -1 }'
 wait
 """
+# Since Consul 1.11 an agent writes its name into the text of a policy, and ends where that cannot be read.
+OF_NO_AGENT = set('"\n') if tuple(map(int, VERSION.split(".")[:2])) >= (1, 11) else set()
 # Each text also names and describes a service, and an event.
 SPOKEN = r"""
 for one; do
@@ -438,17 +440,18 @@ def members(scene: Scene) -> str:
     """The lab, and a stranger's container with its other members; its ID."""
     scene.labctl("up", scene.joined, "--servers", "3", "--pace", "real")
     hostile = list(texts(scene.canary).values())
+    agents = [text for text in hostile if not OF_NO_AGENT & set(text)]
     config = {"Type": "volume", "Source": f"labctl-{scene.joined}-config", "Target": "/consul/config", "ReadOnly": True}
     made = scene.put(
         "container",
         {},
         Entrypoint=["sh", "-c", MEMBERS, "sh"],
-        Cmd=[scene.joined, "".join(hostile[:-2])[:200], *hostile],
+        Cmd=[scene.joined, "".join(agents)[:200], *agents],
         HostConfig={"NetworkMode": f"labctl-{scene.joined}", "Mounts": [config]},
     )
     scene.engine.change("start", [made], doing=DOING)
     scene.engine.execute(f"labctl-{scene.joined}-consul1", ["sh", "-c", SPOKEN, "sh", *hostile], doing=DOING)
-    wait_until(lambda: set(hostile) <= names(scene), MOST_SECONDS, "the hostile members")
+    wait_until(lambda: set(agents) <= names(scene), MOST_SECONDS, "the hostile members")
     return made
 
 
