@@ -90,9 +90,16 @@ def tell(person: Person, lab: str, kind: tuple[str, str], chance: random.Random,
         time.sleep(0.5)
         story = story_of(person, lab)
     wrong = faults_of(story, witness, begin, cut)
-    wrong += _wrong_acts(story, witness, begin, verb, target, forgotten=foreign)
+    wrong += _wrong_acts(story, witness, begin, verb, target, forgotten=foreign or _is_forgotten(lab, target, begin))
     by = "docker" if behind and verb in BACK else "labctl"
     return f"{by} {verb} {role} {target} for {seconds:.1f} s{', 300 events' if foreign else ''}", wrong
+
+
+def _is_forgotten(lab: str, server: str, begin: datetime) -> bool:
+    """Whether the engine, which keeps 256 events of all that it does for anybody, no longer knows of a pause."""
+    times = ["--since", begin.isoformat(), "--until", datetime.now(UTC).isoformat()]
+    what = ["--filter", f"container={container(lab, server)}", "--filter", "event=pause", "--format", "{{.Action}}"]
+    return "pause" not in docker("events", *times, *what).split()
 
 
 def _wrong_acts(  # noqa: PLR0913 - what was done, and what may be forgotten of it
