@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from labctl.raft.event import Event
 from labctl.raft.faults import Fault
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+LeadersKnown = Literal["seen", "waiting", "unknown"]
+"""What logs say of leaders: that there was one; none, and servers that wait for the others; or nothing."""
+
+
 class Conclusion(NamedTuple):
     """What is known only when the last event was told, and the last record of a story.
 
@@ -22,11 +26,15 @@ class Conclusion(NamedTuple):
         servers: those whose logs were read, by name.
         unparsed: how many lines of a Raft module no rule knew.
         unknown: the first of them.
+        leaders_known: what the logs say of leaders at all.
+        waiting: servers that knew no peers and waited.
     """
 
     servers: list[str]
     unparsed: int
     unknown: Event | None = None
+    leaders_known: LeadersKnown = "unknown"
+    waiting: tuple[str, ...] = ()
 
 
 Settled = Election | PreVote | Leadership | Outage | Fault
@@ -49,6 +57,7 @@ class Collection:
         faults: what was broken on purpose, in the order in which it began.
         servers: those whose logs were read.
         unparsed: lines of a Raft module that no rule knew.
+        leaders_known, waiting: as a conclusion has them.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -60,6 +69,8 @@ class Collection:
     faults: list[Fault] = field(default_factory=list)
     servers: list[str] = field(default_factory=list)
     unparsed: int = 0
+    leaders_known: LeadersKnown = "unknown"
+    waiting: tuple[str, ...] = ()
 
     def add(self, record: Record) -> None:
         """Take in the next record."""
@@ -80,6 +91,7 @@ class Collection:
                 self.faults.append(record)
             case _:
                 self.servers, self.unparsed = record.servers, record.unparsed
+                self.leaders_known, self.waiting = record.leaders_known, record.waiting
 
     def records(self) -> Iterator[Record]:
         """All of it as one stream."""
@@ -90,7 +102,7 @@ class Collection:
         yield from self.leaders
         yield from self.outages
         yield from self.faults
-        yield Conclusion(self.servers, self.unparsed)
+        yield Conclusion(self.servers, self.unparsed, None, self.leaders_known, self.waiting)
 
 
 def collect(records: Iterable[Record]) -> Collection:

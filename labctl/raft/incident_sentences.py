@@ -11,6 +11,7 @@ from labctl.raft.summary_sentences import listed, reason_of
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from labctl.raft.collection import Conclusion
     from labctl.raft.incidents import Incident, Tries
 
 _WHY = {
@@ -29,6 +30,20 @@ _WHY = {
     "unknown": "Why {leader}, the leader before, led no longer, no line says.",
 }
 _MOST_REFUSALS = 3
+
+
+NOTHING_HAPPENED = "No time without a leader is seen in these logs."
+LEADERS_UNKNOWN = "These logs do not show whether anybody led."
+
+
+def of_no_incident(end: Conclusion) -> str:
+    """Say what is so where there is no incident: of a leader whom no line shows, none can have been missed."""
+    if end.leaders_known == "seen":
+        return NOTHING_HAPPENED
+    if end.leaders_known == "unknown":
+        return LEADERS_UNKNOWN
+    wait = "waits, and knows" if len(end.waiting) == 1 else "wait, and know"
+    return f"No leader is seen in these logs: {listed(list(end.waiting))} {wait} no other server yet."
 
 
 def of_incident(one: Incident) -> str:
@@ -100,7 +115,7 @@ def _tried(one: Incident) -> list[str]:
             said.append(f"{tries.server} stood {_times(stood)}{_terms(tries)}{_lost(tries, stood)}.")
         if tries.pre_votes:
             asked = f"{tries.server} asked {_times(tries.pre_votes)}{_within(tries)} whether it could win"
-            said.append(f"{asked}{_terms(tries, '')}, and no majority said yes{_reasons(tries)}.")
+            said.append(f"{asked}{_terms(tries, '')}{_unheard(tries)}.")
     if one.left_out:
         said.append(f"{one.left_out} more candidacies came to nothing, and are not counted here by server.")
     if one.split_terms:
@@ -117,6 +132,16 @@ def _lost(tries: Tries, stood: int) -> str:
         return f"; the log ends before {of_them} decided"
     lost = f" and did not win{_reasons(tries)}"
     return f"{lost}; the log ends before the last of them was decided" if undecided else lost
+
+
+def _unheard(tries: Tries) -> str:
+    """That no majority would have voted for it, as far as the log decides that."""
+    undecided = tries.undecided_pre_votes
+    if undecided == tries.pre_votes:
+        of_them = "that was" if undecided == 1 else "any of that was"
+        return f"; the log ends before {of_them} decided"
+    unheard = f", and no majority said yes{_reasons(tries)}"
+    return f"{unheard}; the log ends before the last of them was decided" if undecided else unheard
 
 
 def _times(count: int) -> str:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from labctl.raft.event import Event
-from labctl.raft.records import MOST_EVIDENCE, Election, Leadership, PreVote, evidence_of
+from labctl.raft.records import HAS_LEADER, MOST_EVIDENCE, Election, Leadership, PreVote, evidence_of
 from labctl.raft.timers import seconds_between
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Tries:
         server: who.
         elections: how many elections it stood in, by their outcome.
         pre_votes: how many rounds of pre-votes it lost, or that are undecided.
+        undecided_pre_votes: how many of them are.
         terms: the first and the last term of them.
         causes: why, and how often.
         refused: who refused, and why, and how often; the reason in the words of Raft.
@@ -56,6 +57,7 @@ class Tries:
     server: str
     elections: Counter[Outcome] = field(default_factory=Counter)
     pre_votes: int = 0
+    undecided_pre_votes: int = 0
     terms: tuple[int, int] | None = None
     causes: Counter[Cause] = field(default_factory=Counter)
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -69,6 +71,7 @@ class Tries:
             self.elections[one.outcome] += 1
         elif one.outcome != "won":
             self.pre_votes += 1
+            self.undecided_pre_votes += one.outcome == "undecided"
         if one.outcome == "won":
             # It is told by itself, and of a pre-vote that is won what became of it.
             return
@@ -314,9 +317,10 @@ class Incidents:
         if before is not None and before.ended_by == "unknown" and before.until is None and not gap:
             # Somebody had this leader, and nobody stood because it was missed.
             return
-        if before is None and len(gap) < TRIED_IN_VAIN:
-            return
         heard = self._heard_after(before)
+        if before is None and (not gap or (len(gap) < TRIED_IN_VAIN and (heard is not None or _had_a_leader(gap)))):
+            # Who heard of a leader had a first election, or missed one of which the others did not say so.
+            return
         since = _end_of(before)
         if heard is not None and any(one.start is None or one.start > heard.time for one in gap if heard.time):
             # That leader was lost too, and no line shows when.
@@ -387,6 +391,11 @@ class Incidents:
                 run.servers.append(gap.winner)
             run.prove(gap.evidence[-1:])
         self._run = run
+
+
+def _had_a_leader(tried: list[Election | PreVote]) -> bool:
+    """Whether somebody refused because it had a leader."""
+    return any(no.reason.startswith(HAS_LEADER) for one in tried for no in one.refusals)
 
 
 def _end_of(before: Leadership | None) -> datetime | None:

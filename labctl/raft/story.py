@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from labctl.raft.collection import Record, Settled
+    from labctl.raft.collection import LeadersKnown, Record, Settled
     from labctl.raft.election_tracker import Ended
     from labctl.raft.records import Cause, EndedBy
 
@@ -157,7 +157,7 @@ def records(
     if (unseen := story.not_seen()) is not None:
         found.append(unseen)
     yield from sorted(found, key=lambda one: one.order)
-    yield Conclusion(story.servers, story.unparsed, story.unknown)
+    yield Conclusion(story.servers, story.unparsed, story.unknown, story.leaders_known, tuple(sorted(story.waiting)))
 
 
 def _oldest(found: list[Incident]) -> list[Incident]:
@@ -210,6 +210,7 @@ class Story:
         unparsed: lines of a Raft module that no rule knew; `unknown` is the first of them.
         names: who is who.
         membership: who votes, as far as it is known by now.
+        waiting: servers that knew no peers and waited.
     """
 
     def __init__(
@@ -249,6 +250,8 @@ class Story:
         self._voters: set[tuple[str, str]] = set()  # all who had a vote at some time
         self._from_the_beginning = False
         self._elected = False
+        self._leader_named = False
+        self.waiting: set[str] = set()
         self._debug = False
         self._transfer: Event | None = None
         self._acts: dict[str, Callable[[_Server, Event], int | None]] = {
@@ -295,6 +298,13 @@ class Story:
     def servers(self) -> list[str]:
         """The servers whose logs were read."""
         return sorted(self._servers)
+
+    @property
+    def leaders_known(self) -> LeadersKnown:
+        """What the logs say of leaders at all."""
+        if self._leader_named or not self._leaderships.none_yet:
+            return "seen"
+        return "waiting" if self.waiting else "unknown"
 
     def tell(self, event: Event) -> Event:
         """Take in the next event. Returns it with its term where that can be inferred, and its peer by name."""
@@ -401,6 +411,7 @@ class Story:
     def _wait(self, server: _Server, _: Event) -> None:
         """A server without peers, before any election: the log begins before the cluster does."""
         self._from_the_beginning = self._from_the_beginning or not self._elected
+        self.waiting.add(server.name)
         # Its heartbeat timer runs on and is started anew each time; no line says when.
         server.timer = None
 
@@ -560,6 +571,7 @@ class Story:
     def _hear_of_leader(self, peer: str | None, event: Event) -> None:
         """A line names a leader before the first one of the log: that leadership is older."""
         leader = self.names(peer) or peer
+        self._leader_named = self._leader_named or bool(leader)
         if leader and not self._elected and self._leaderships.none_yet:
             self._leaderships.assume(leader, None, event)
 
@@ -749,6 +761,7 @@ class Story:
 
     def _announce(self, server: _Server, event: Event) -> int | None:
         leadership = self._leaderships.of(self.names.server(event.peer) or "")
+        self._leader_named = True
         term = leadership.term if leadership else None
         if term is not None:
             # A server that was a follower before says nothing else about it.

@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from labctl.raft.durations import about, duration, elapsed, is_whole
+from labctl.raft.records import Election
 
 if TYPE_CHECKING:
     from labctl.raft.faults import Fault
     from labctl.raft.outage_tracker import Outage
-    from labctl.raft.records import Election, Leadership, PreVote, Refusal
+    from labctl.raft.records import Leadership, PreVote, Refusal
+    from labctl.raft.series import Series
     from labctl.raft.timers import Timers
 
 _CAUSES = {
@@ -78,6 +80,34 @@ def of_pre_vote(pre_vote: PreVote, timers: Timers | None = None) -> str:
     return "; ".join(part for part in parts if part) + "."
 
 
+def of_series(series: Series, timers: Timers | None = None) -> str:
+    """Tell several candidacies of a server, one after the other, that are nearly the same."""
+    one = series.first
+    cause = _CAUSES[one.cause] + (_waited_often(series.waited, one, timers) if series.waited is not None else "")
+    took = elapsed(one.start, series.last.end or series.last.start)
+    often = f"{series.count} times{f' in {took}' if took else ''}"
+    if isinstance(one, Election):
+        began = f"{one.candidate} stood {often}, {_in_terms(one.term, series.last.term)}"
+        parts = [
+            _votes(one, "vote", "votes"),
+            *(f"{no.server} refused{_why(no)}" for no in one.refusals),
+            *_outcome(one),
+        ]
+    else:
+        term = _in_terms(one.term, series.last.term).removeprefix("in ")
+        began = f"{one.candidate} asked {often} whether it could win {term}"
+        refusals = (f"{no.server} said no{_why(no)}" for no in one.refusals)
+        parts = [_votes(one, "yes", "times yes"), *refusals, _pre_vote_outcome(one)]
+    each_time = "; ".join(part for part in parts if part)
+    return f"{began}{f', because {cause}' if cause else ''}; each time {each_time}."
+
+
+def _in_terms(first: int | None, last: int | None) -> str:
+    if first is None or last is None or first == last:
+        return _in_term(first)
+    return f"in terms {first} to {last}"
+
+
 _OUTCOMES = {
     "won": "it won",
     "lost": "it lost",
@@ -133,14 +163,21 @@ def reason_of(reason: str) -> str:
 
 
 def _waited(one: Election | PreVote, timers: Timers | None) -> str:
-    if one.waited is None:
-        return ""
+    return "" if one.waited is None else _waited_often((one.waited, one.waited), one, timers)
+
+
+def _waited_often(waited: tuple[float, float], one: Election | PreVote, timers: Timers | None) -> str:
+    """How long the timers ran before candidacies like this one, at least and at most, beside what is set."""
     # The stamp of its beginning has whole seconds where that of its end has.
     whole = one.start is not None and (is_whole(one.start) or not one.start.microsecond)
-    waited = about(one.waited) if whole else _precise(one.waited)
+    least_said, most_said = (about(seconds) if whole else _precise(seconds) for seconds in waited)
+    if least_said != most_said:
+        # A unit stands once where it is the same.
+        one_unit = least_said.endswith(" s") and most_said.endswith(" s") and not whole
+        most_said = f"{least_said.removesuffix(' s') if one_unit else least_said} to {most_said}"
     least = {"heartbeat_timeout": timers.heartbeat, "election_timeout": timers.election} if timers else {}
     timeout = least.get(one.cause)
-    return f" ({waited}{f', of {timeout:g} to {2 * timeout:g} s' if timeout else ''})"
+    return f" ({most_said}{f', of {timeout:g} to {2 * timeout:g} s' if timeout else ''})"
 
 
 def _precise(seconds: float) -> str:

@@ -14,10 +14,12 @@ from labctl.raft.collection import Conclusion
 from labctl.raft.event import Event
 from labctl.raft.event_sentences import phrase
 from labctl.raft.faults import Fault
+from labctl.raft.incident_sentences import of_no_incident
 from labctl.raft.incidents import Incident
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election
-from labctl.story.text_view import NOTHING_HAPPENED, TITLES, WHERE, grouped, sentences
+from labctl.raft.series import Series, folded
+from labctl.story.text_view import NOT_SEEN, TITLES, WHERE, grouped, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +35,7 @@ Meaning = Literal["request", "grant", "refusal"]
 MOST_ROWS = MOST_SENTENCES = 2000
 """Rows that are drawn, and sentences of each kind; a browser gets slow beyond."""
 TOP, ROW, GAP = 84, 22, 20
+TITLE_HEIGHT = 28
 LEFT, LANE, TEXT = 120, 150, 560
 PAUSE_SECONDS = 1.0
 """From this time between two rows on, the time that passed is written between them."""
@@ -164,15 +167,15 @@ class Picture:
 
 def picture_of(records: Iterable[Record], timers: Timers | None = None) -> Picture:
     """Lay out a story."""
-    drawn, said, servers = _Drawing(), _Said(), []
-    for record in records:
+    drawn, said, end = _Drawing(), _Said(), Conclusion([], 0)
+    for record in folded(records):
         if isinstance(record, Event):
             drawn.add(record)
         elif isinstance(record, Conclusion):
-            servers = record.servers
+            end = record
         else:
             said.add(record)
-    picture = drawn.picture(servers)
+    picture = drawn.picture(end.servers)
     picture.bands = [
         *(
             band
@@ -190,7 +193,9 @@ def picture_of(records: Iterable[Record], timers: Timers | None = None) -> Pictu
     ]
     tell = sentences(timers)
     paragraphs = (one.partition(WHERE) for one in said.of(Incident, tell[Incident]))
-    picture.happened = [(words, where) for words, _, where in paragraphs] or [(NOTHING_HAPPENED, "")]
+    picture.happened = [(words, where) for words, _, where in paragraphs]
+    if all(words.startswith(NOT_SEEN) for words, _ in picture.happened):
+        picture.happened.insert(0, (of_no_incident(end), ""))
     picture.sentences = {
         TITLES[Election]: list(grouped(said.of(Election, tell[Election]))),
     }
@@ -205,12 +210,13 @@ class _Said:
         self._first: dict[type, list[Any]] = {kind: [] for kind in (Incident, *TITLES)}
         self._more: Counter[type] = Counter()
 
-    def add(self, record: Record) -> None:
-        kept = self._first[type(record)]
+    def add(self, record: Record | Series) -> None:
+        kind = record.kind if isinstance(record, Series) else type(record)
+        kept = self._first[kind]
         if len(kept) < MOST_SENTENCES:
             kept.append(record)
         else:
-            self._more[type(record)] += 1
+            self._more[kind] += record.count if isinstance(record, Series) else 1
 
     def first(self, kind: type[_Kind]) -> list[_Kind]:
         return self._first[kind]

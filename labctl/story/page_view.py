@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from labctl.show.page import TEMPLATES, template
-from labctl.story.diagram import ROW, TOP, Picture, picture_of
+from labctl.story.diagram import ROW, TITLE_HEIGHT, TOP, Picture, picture_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from labctl.raft.timers import Timers
 
 TITLE = "The story of an election"
+DRAWING = "What each server did, from above to below"
+"""What the drawing is called on a page, whose heading is the title already."""
 
 
 def svg(records: Iterable[Record], timers: Timers | None = None) -> str:
     """Draw a story."""
-    return _svg(picture_of(records, timers))
+    picture = picture_of(records, timers)
+    return _svg(picture, _title(picture))
 
 
-def _svg(picture: Picture) -> str:
-    return template("story.svg.j2").render(p=picture, title=_title(picture), top=TOP, row_height=ROW)
+def _svg(picture: Picture, title: str, *, on_page: bool = False) -> str:
+    begin = TITLE_HEIGHT if on_page else 0
+    return template("story.svg.j2").render(p=picture, title=title, begin=begin, top=TOP, row_height=ROW)
 
 
 def html(records: Iterable[Record], timers: Timers | None = None) -> str:
@@ -38,7 +42,7 @@ def html(records: Iterable[Record], timers: Timers | None = None) -> str:
     return template("story.html.j2").render(
         p=picture,
         title=_title(picture),
-        drawing=Markup(_svg(picture)),  # noqa: S704 - made by the template above, which escapes
+        drawing=Markup(_svg(picture, DRAWING, on_page=True)),  # noqa: S704 - made by the template above, which escapes
         script=Markup(script),  # noqa: S704 - our own file
         script_hash=digest,
     )

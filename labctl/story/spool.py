@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from labctl.raft.collection import Conclusion
 from labctl.raft.event import Event
+from labctl.raft.series import Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -38,15 +39,15 @@ class Spool:
         for file in self._files.values():
             file.close()
 
-    def passing(self, records: Iterable[Record]) -> Iterator[Event]:
+    def passing(self, records: Iterable[Record | Series]) -> Iterator[Event]:
         """The events, one after the other; the other records are kept."""
         for record in records:
             if isinstance(record, Event):
                 yield record
             elif isinstance(record, Conclusion):
                 self.conclusion = record
-            elif write := self._writers.get(type(record)):
-                self._files[type(record)].write(f"{_one_line(write(record))}\n")
+            elif write := self._writers.get(kind := record.kind if isinstance(record, Series) else type(record)):
+                self._files[kind].write(f"{_one_line(write(record))}\n")
 
     def lines(self, kind: type) -> Iterator[str]:
         """All of a kind, each as it was written."""

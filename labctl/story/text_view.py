@@ -10,10 +10,11 @@ from typing import IO, TYPE_CHECKING, Any
 from labctl.raft import durations, summary_sentences
 from labctl.raft.event import OTHER
 from labctl.raft.faults import Fault
-from labctl.raft.incident_sentences import of_incident
+from labctl.raft.incident_sentences import of_incident, of_no_incident
 from labctl.raft.incidents import Incident
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election, Leadership, PreVote
+from labctl.raft.series import Series, folded
 from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
 from labctl.story.coverage import shown
 from labctl.story.repeats import Repeats, Told, once
@@ -41,7 +42,6 @@ TITLES = {
 
 
 HAPPENED = "What happened"
-NOTHING_HAPPENED = "No time without a leader is seen in these logs."
 NOT_SEEN = "Not seen:"
 WHERE = "\x1f"
 """Stands between what is said of an incident and the lines that show it."""
@@ -54,7 +54,7 @@ def sentences(timers: Timers | None) -> dict[type, Callable[[Any], str]]:
     return {
         Incident: _paragraph,
         Election: lambda one: _election(one, timers),
-        PreVote: lambda one: summary_sentences.of_pre_vote(one, timers),
+        PreVote: lambda one: _pre_vote(one, timers),
         Leadership: lambda one: summary_sentences.of_leadership(one, timers),
         Outage: summary_sentences.of_outage,
         Fault: summary_sentences.of_fault,
@@ -67,8 +67,16 @@ def _paragraph(one: Incident) -> str:
     return f"{of_incident(one)}{WHERE}{', '.join([*where[:MOST_LINES], *more])}"
 
 
-def _election(one: Election, timers: Timers | None) -> str:
-    """An election with its term in front, by which those of one term are put together."""
+def _pre_vote(one: PreVote | Series, timers: Timers | None) -> str:
+    if isinstance(one, Series):
+        return summary_sentences.of_series(one, timers)
+    return summary_sentences.of_pre_vote(one, timers)
+
+
+def _election(one: Election | Series, timers: Timers | None) -> str:
+    """An election with its term in front, by which those of one term are put together; several stand by themselves."""
+    if isinstance(one, Series):
+        return f"{WHERE}{summary_sentences.of_series(one, timers)}"
     return f"{'' if one.term is None else one.term}{WHERE}{summary_sentences.of_election(one, timers)}"
 
 
@@ -93,7 +101,8 @@ class StoryText:
         lines: also write the line that each event was read from.
         columns: how wide the terminal is; None asks it.
         timers: what the servers' timers were set to, where that is known.
-        every: write every event; else what is said again and again is folded, unless lines were asked for.
+        every: write every event and every election; else what is said again and again is folded, events only unless
+            lines were asked for.
         summary: write only what happened.
         folder: what the names of all files begin with, and need not be said of each.
     """
@@ -127,9 +136,9 @@ class StoryText:
         with Spool(sentences(self._timers)) as spool, kept_text() as events:
             # What happened is known only at the end, and stands first.
             self._out = events
-            self._all(spool.passing(records))
+            self._all(spool.passing(records if self._every else folded(records)))
             self._out = out
-            self._what_happened(spool.lines(Incident))
+            self._what_happened(spool.lines(Incident), of_no_incident(spool.conclusion))
             out.write("\n" if events.tell() else "")
             events.seek(0)
             shutil.copyfileobj(events, out, CHARACTERS)
@@ -153,19 +162,19 @@ class StoryText:
         if end.unparsed > 1:
             self._out.write("With --json, all of them are events named other.\n")
 
-    def _what_happened(self, paragraphs: Iterator[str]) -> None:
+    def _what_happened(self, paragraphs: Iterator[str], nothing: str) -> None:
         self._out.write(f"{paint(HAPPENED, 'bold', colour=self._colour)}\n")
         for number, paragraph in enumerate(paragraphs):
             said, _, where = paragraph.partition(WHERE)
             if not number and said.startswith(NOT_SEEN):
-                self._out.write(f"  {NOTHING_HAPPENED}\n")
+                self._out.write(f"{self._wrapped(nothing)}\n")
             self._out.write("\n" if number else "")
             self._out.write(f"{self._wrapped(said)}\n")
             for line in self._wrapped(self._shortened(where), indent="    ").splitlines():
                 self._out.write(f"{paint(line, 'dim', colour=self._colour)}\n")
             self._quiet = False
         if self._quiet:
-            self._out.write(f"  {NOTHING_HAPPENED}\n")
+            self._out.write(f"{self._wrapped(nothing)}\n")
 
     def _shortened(self, where: str) -> str:
         return where.replace(self._folder, "") if self._folder else where

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labctl.raft.collection import collect
 from labctl.raft.incident_sentences import of_incident
-from tests.unit.raft.logs import recorded, told
+from labctl.story import page_view
+from labctl.story.source import source
+from labctl.story.text_view import StoryText
+from tests.unit.raft.logs import DATA, recorded, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def paragraphs(logs: dict[str, str]) -> str:
@@ -96,3 +108,64 @@ def test_candidacies_that_are_too_many_to_look_at_are_counted_all_the_same() -> 
     said = paragraphs({"consul1": "\n".join((*first, *stood))})
     assert "consul1 stood 512 times in terms 90 to 601" in said
     assert " 88 more candidacies came to nothing" in said
+
+
+NOTHING = "No time without a leader is seen in these logs."
+UNDECIDED = "the log ends before that was decided."
+NOBODY = "Nobody is known to lead where the logs end; no line shows since when. No line shows who led before. "
+STARTS = (
+    '01.000Z [INFO]  agent.server.raft: entering follower state: follower="Node at 10.0.0.1:8300 [Follower]" leader='
+)
+WAITS = "02.000Z [WARN]  agent.server.raft: no known peers, aborting election"
+AT = "2021-01-24T00:00:"
+
+
+def happened(*paths: str, page: bool = False) -> str:
+    """What stands below *What happened*, as text in one line, or on a page."""
+    found = source(list(paths)).records()
+    if page:
+        return page_view.html(found).partition('<p class="incident">')[2].partition("<")[0]
+    out = io.StringIO()
+    StoryText(out, columns=1000, summary=True).write(found)
+    return out.getvalue().splitlines()[1].strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cases/log-ends", f"{NOBODY}log-ends stood once in term 253; {UNDECIDED}"),
+        ("cases/pre-vote-log-ends", f"{NOBODY}pre-vote-log-ends asked once whether it could win term 253; {UNDECIDED}"),
+        ("cases/granted-twice-voter", "These logs do not show whether anybody led."),
+        ("samples/18-0.8-expect3-attempting-bootstrap", "These logs do not show whether anybody led."),
+        ("cases/five-servers", NOTHING),
+        ("cases/no-victory-line", NOTHING),
+        ("cases/leader-log-ends", NOTHING),
+    ],
+)
+@pytest.mark.parametrize("page", [False, True])
+def test_no_time_without_a_leader_is_said_only_where_a_leader_is_seen(name: str, said: str, page: bool) -> None:
+    assert happened(str(DATA / f"{name}.log"), page=page) == said
+
+
+@pytest.mark.parametrize(
+    ("logs", "said"),
+    [
+        ({"n1": [WAITS]}, "No leader is seen in these logs: n1 waits, and knows no other server yet."),
+        (
+            {"n1": [STARTS, WAITS], "n2": [WAITS]},
+            "No leader is seen in these logs: n1 and n2 wait, and know no other server yet.",
+        ),
+        ({"n1": [WAITS], "n2": [f"{STARTS}10.0.0.2:8300"]}, NOTHING),
+    ],
+)
+def test_servers_that_wait_for_each_other_have_no_leader(logs: dict[str, list[str]], said: str, tmp_path: Path) -> None:
+    for server, lines in logs.items():
+        (tmp_path / f"{server}.log").write_text("".join(f"{AT}{line}\n" for line in lines), encoding="utf-8")
+    assert happened(str(tmp_path)) == said
+
+
+def test_a_pre_vote_that_the_log_does_not_decide_is_not_said_to_be_lost() -> None:
+    story = collect(source([str(DATA / "cases" / "silent-pre-votes.log")]).records())
+    said = "\n".join(map(of_incident, story.incidents))
+    asked = "asked twice in 7.0 s whether it could win term 3, and no majority said yes"
+    assert f"n1 {asked}; the log ends before the last of them was decided." in said

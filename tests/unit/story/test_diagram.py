@@ -212,3 +212,10 @@ def test_what_happened_stands_first_on_the_page_with_the_lines_that_show_it() ->
     paragraph = page[page.index("What happened") : page.index("<svg")]
     assert "nobody led for 3.0 s" in paragraph
     assert "lost-leader/consul1.log:76, lost-leader/consul3.log:56" in paragraph
+
+
+def test_the_page_has_its_title_once_and_a_picture_that_stands_alone_has_it_too() -> None:
+    title = "The story of an election: consul1, consul2, consul3"
+    page = page_view.html(sample("lost-leader"))
+    assert page.partition("<body>")[2].count(title) == 1
+    assert f">{title}</text>" in page_view.svg(sample("lost-leader"))
