@@ -440,7 +440,7 @@ def members(scene: Scene) -> str:
     """The lab, and a stranger's container with its other members; its ID."""
     scene.labctl("up", scene.joined, "--servers", "3", "--pace", "real")
     hostile = list(texts(scene.canary).values())
-    agents = [text for text in hostile if not OF_NO_AGENT & set(text)]
+    agents = ["".join(char for char in text if char not in OF_NO_AGENT) for text in hostile]
     config = {"Type": "volume", "Source": f"labctl-{scene.joined}-config", "Target": "/consul/config", "ReadOnly": True}
     made = scene.put(
         "container",
