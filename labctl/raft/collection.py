@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from labctl.raft.event import Event
 from labctl.raft.faults import Fault
-from labctl.raft.incidents import Incident
+from labctl.raft.incident import Incident
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election, Leadership, PreVote
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from labctl.raft.event import Event
+    from labctl.raft.lost_quorum import LostQuorum
     from labctl.raft.records import Cause, Evidence, Outcome, TermSource
     from labctl.raft.server_names import Names
 
@@ -58,6 +59,7 @@ class Candidacy:
         stood_again: the term in which its server became a candidate next, without having been anything else.
         begun, over: its place among all events, which are in order even where clocks are not; `over` is None while it
             goes on.
+        quorum: as an election has it.
     """
 
     server: str
@@ -83,6 +85,7 @@ class Candidacy:
     begun: int = 0
     over: int | None = None
     evidence: list[Evidence] = field(default_factory=list)
+    quorum: LostQuorum | None = None
 
     def vote(self, server: str | None, tally: int | None) -> None:
         """Note a granted vote; the voter is unknown in logs that name none."""
@@ -279,7 +282,7 @@ class ElectionTracker:
         return Election(
             one.server, one.term, one.term_source, one.cause, one.start, one.end, one.votes, one.tally, one.needed,
             one.refusals, one.waited, "won" if one.pre_vote == "won" else None, self._outcome(one, rivals),
-            cut_off and one.ended != "won", one.evidence,
+            cut_off and one.ended != "won", one.evidence, one.quorum,
         )  # fmt: skip
 
     def _outcome(self, one: Candidacy, rivals: list[Candidacy]) -> Outcome:
@@ -386,7 +389,7 @@ def _pre_vote(one: Candidacy, *, cut_off: bool, went_on: bool) -> PreVote:
     return PreVote(
         one.server, one.term, one.cause, one.start, one.pre_vote_end or one.end, one.pre_votes, one.pre_tally,
         one.needed, one.pre_refusals, one.waited, outcome, outcome == "lost" and one.pre_vote != "lost",
-        cut_off and outcome != "won", one.evidence,
+        cut_off and outcome != "won", one.evidence, one.quorum,
     )  # fmt: skip
 
 

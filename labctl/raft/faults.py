@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from labctl.raft.lost_quorum import Gone
+from labctl.raft.records import evidence_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from labctl.raft.event import Event
+    from labctl.raft.lost_quorum import By, How
+    from labctl.raft.records import Evidence
 
 UNSETTLED = 64
 """Faults that are kept open: one that so many others followed is over, whoever did not say so."""
@@ -25,6 +30,14 @@ _AT_ONCE = frozenset({"transfer-leader"})
 # What Docker then does, and how soon: a server that does not stop in time is killed.
 _ACTS = {"kill": {"killed", "ended"}, "stop": {"stopped", "killed", "ended"}, "pause": {"paused"}}
 _EARLY, _LATE = timedelta(seconds=1), timedelta(seconds=30)
+
+_HOW: dict[str, How] = {
+    "container_killed": "killed",
+    "container_stopped": "stopped",
+    "container_paused": "paused",
+    "shutdown_began": "shut down",
+}
+_DONE: dict[str, How] = {"kill": "killed", "stop": "stopped", "pause": "paused"}
 
 EndedBy = Literal["lease", "heal", "restart"]
 
@@ -79,11 +92,13 @@ class _Open:
         fault: what will be told.
         lease: when its lease is over; None where it has none. What was done to a process does not end by itself then.
         ends: how it ended in each server in which it is over.
+        evidence: the line that says so, of each server.
     """
 
     fault: Fault
     lease: datetime | None = None
     ends: dict[str, _End] = field(default_factory=dict)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
 
     @property
     def verb(self) -> str:
@@ -149,9 +164,12 @@ class _Open:
 
 @dataclass(slots=True)
 class _Halt:
-    """From when to when a server's process did not run."""
+    """From when to when a server's process did not run; what was done to it, and the line that says so."""
 
     begin: datetime
+    how: How
+    by: By
+    evidence: Evidence
     end: datetime | None = None
 
     def lasted_at(self, time: datetime) -> bool:
@@ -187,6 +205,7 @@ class Faults:
                 self._settle(next(iter(self._open)), event.time)
         if event.server not in one.fault.servers:
             one.fault.servers.append(event.server)
+        one.evidence.setdefault(event.server, evidence_of(event))
 
     def end(self, event: Event) -> None:
         """A server's log says that a fault was healed."""
@@ -240,11 +259,40 @@ class Faults:
             return True
         return any(one.lasted_since(since) for one in self._recent)
 
+    @property
+    def are_known(self) -> bool:
+        """Whether anything was done to any server, as far as is known."""
+        return bool(self._recent or self._halts)
+
+    def gone(self, server: str, time: datetime, reach: str | None) -> Gone | None:
+        """What keeps a server from voting at a time: its process does not run, or it cannot be reached by another."""
+        for halt in self._halts.get(server, ()):
+            if halt.lasted_at(time):
+                what = self._what(server, time) if halt.by == "labctl" else ""
+                return Gone(server, halt.how, halt.begin, halt.by, what, halt.evidence)
+        for one in self._recent:
+            evidence = one.evidence.get(server) or next(iter(one.evidence.values()), None)
+            if evidence is None:
+                continue
+            if one.verb in _OF_PROCESSES and one.parts(server, server, time):
+                return Gone(server, _DONE[one.verb], one.fault.since, "labctl", one.fault.what, evidence)
+            if reach is not None and (one.parts(reach, server, time) or one.parts(server, reach, time)):
+                return Gone(server, "cut off", one.fault.since, "labctl", one.fault.what, evidence)
+        return None
+
+    def _what(self, server: str, time: datetime) -> str:
+        """As which fault of a process a server was asked to be in at a time."""
+        found = (
+            one.fault.what for one in self._recent if one.verb in _OF_PROCESSES and one.parts(server, server, time)
+        )
+        return next(found, "")
+
     def halt(self, event: Event) -> None:
         """A server's process does not run any more, as Docker says."""
         halts = self._halts.setdefault(event.server, deque(maxlen=MOST_HALTS))
         if event.time is not None and (not halts or halts[-1].end is not None):
-            halts.append(_Halt(event.time))
+            by: By = "itself" if event.event == "shutdown_began" else "labctl" if "fault" in event.values else "docker"
+            halts.append(_Halt(event.time, _HOW.get(event.event, "ended"), by, evidence_of(event)))
 
     def run(self, event: Event) -> None:
         """A server's process runs again."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.raft.durations import duration, elapsed, zone_of
+from labctl.raft.durations import duration, elapsed
+from labctl.raft.lost_quorum_sentences import moment, why_no_majority
+from labctl.raft.pause_sentences import of_failed_writes, of_pause, of_slow_disk
 from labctl.raft.records import ALREADY_VOTED
 from labctl.raft.summary_sentences import listed, reason_of
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from labctl.raft.collection import Conclusion
-    from labctl.raft.incidents import Incident, Tries
+    from labctl.raft.incident import Incident, Tries
 
 _WHY = {
     "quorum_lost": "{leader}, the leader before, could not reach a majority{lost} and gave up.",
@@ -30,6 +32,7 @@ _WHY = {
     "unknown": "Why {leader}, the leader before, led no longer, no line says.",
 }
 _MOST_REFUSALS = 3
+_MOST_TERMS = 8
 
 
 NOTHING_HAPPENED = "No time without a leader is seen in these logs."
@@ -52,19 +55,18 @@ def of_incident(one: Incident) -> str:
         "no_leader": _no_leader,
         "two_leaders": _two_leaders,
         "flapping": _flapping,
+        "split_votes": _split_votes,
         "disruptive_server": _disruptive,
+        "pause": of_pause,
+        "slow_disk": of_slow_disk,
+        "failed_writes": of_failed_writes,
         "not_seen": _not_seen,
     }[one.kind]
     return " ".join(part for part in tell(one) if part)
 
 
-def moment(time: datetime) -> str:
-    """Write when something was: `2026-11-23 23:45:08 UTC`."""
-    return f"{time:%Y-%m-%d %H:%M:%S} {zone_of(time)}"
-
-
 def _no_leader(one: Incident) -> list[str]:
-    return [_span(one), _why(one), *_tried(one), _winner(one), _shorter(one)]
+    return [_span(one), _why(one), why_no_majority(one), *_tried(one), _winner(one), _shorter(one)]
 
 
 def _span(one: Incident) -> str:
@@ -103,8 +105,8 @@ def _why(one: Incident) -> str:
     why = _WHY[one.ended_by].format(leader=one.servers[0], lost=lost)
     if not one.inferred:
         return why
-    silent = f"{one.servers[0]} had been silent since the others missed it: stopped, frozen or cut off (inferred)."
-    return f"{silent} When it went on: {why}"
+    silent = f"{one.servers[0]}, the leader before, fell silent: stopped, frozen or cut off (inferred)."
+    return silent if one.ended_by == "silent" else f"{silent} It was started again."
 
 
 def _tried(one: Incident) -> list[str]:
@@ -208,6 +210,18 @@ def _two_leaders(one: Incident) -> list[str]:
         f"{when}two servers took themselves for the leader{until}.",
         f"{new} was elected{term}, and {old} did not know it yet.",
         f"From then on, at the latest, {old} could commit nothing.",
+    ]
+
+
+def _split_votes(one: Incident) -> list[str]:
+    when = f"{moment(one.since)}: " if one.since is not None else ""
+    took = elapsed(one.since, one.until)
+    within = f" in {took}" if took else ""
+    terms = listed([str(term) for term in one.split_terms[:_MOST_TERMS]])
+    more = f" and {len(one.split_terms) - _MOST_TERMS} more" if len(one.split_terms) > _MOST_TERMS else ""
+    return [
+        f"{when}the votes were split {_times(one.count)}{within}, in terms {terms}{more}, among {listed(one.servers)}.",
+        "Once is chance. Again and again, the servers answer too slowly for their timers, or too many stand at once.",
     ]
 
 

@@ -6,163 +6,41 @@ to it has settled: at the latest when the story ends.
 
 from __future__ import annotations
 
-import math
-from collections import Counter, deque
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from labctl.raft.disks import OF_DISKS, Disks
 from labctl.raft.event import Event
+from labctl.raft.incident import Incident, Tries
+from labctl.raft.pauses import OF_PAUSES, Pauses
 from labctl.raft.records import HAS_LEADER, MOST_EVIDENCE, Election, Leadership, PreVote, evidence_of
-from labctl.raft.timers import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from labctl.raft.records import Cause, EndedBy, Evidence, Outcome
+    from labctl.raft.lost_quorum import LostQuorum
+    from labctl.raft.records import Evidence
 
 SHOWS_A_LEADER = frozenset({"leader_entered", "new_leader_announced"})
 """Events by which a server begins to lead, or another one hears that it does."""
+OF_INCIDENTS = SHOWS_A_LEADER | OF_PAUSES | OF_DISKS
+"""The events that `Incidents` takes in."""
 
-IncidentKind = Literal["no_leader", "two_leaders", "flapping", "disruptive_server", "not_seen"]
 SETTLED_AFTER = timedelta(seconds=10)
 """So long after a leader was elected, all who stood before it have been told."""
 FLAPPING, FLAPPING_WITHIN = 3, timedelta(minutes=10)
 """Leaders are said to change again and again from so many times without a leader, each so near to the one before."""
 DISRUPTS, DISRUPTS_WITHIN = 3, timedelta(minutes=10)
 """A server is said to disturb a leader from so many candidacies on that came to nothing while there was one."""
+SPLIT_AGAIN = 2
+"""Votes that are split in so many terms of one time without a leader are split again and again."""
 TRIED_IN_VAIN = 3
 """From so many candidacies on that came to nothing, a first leader is said to have come late."""
 MOST_TRIES = 512
 """Candidacies of one time without a leader that are looked at one by one; of the rest only how many there are."""
-
-
-@dataclass(slots=True)
-class Tries:
-    """How often one server stood for election, or asked whether it could, and what came of it.
-
-    Attributes:
-        server: who.
-        elections: how many elections it stood in, by their outcome.
-        pre_votes: how many rounds of pre-votes it lost, or that are undecided.
-        undecided_pre_votes: how many of them are.
-        terms: the first and the last term of them.
-        causes: why, and how often.
-        refused: who refused, and why, and how often; the reason in the words of Raft.
-        cut_off: how often nobody could answer.
-        since, until: from the first to the last.
-    """
-
-    server: str
-    elections: Counter[Outcome] = field(default_factory=Counter)
-    pre_votes: int = 0
-    undecided_pre_votes: int = 0
-    terms: tuple[int, int] | None = None
-    causes: Counter[Cause] = field(default_factory=Counter)
-    refused: Counter[tuple[str, str]] = field(default_factory=Counter)
-    cut_off: int = 0
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def add(self, one: Election | PreVote) -> None:
-        """Take in one more."""
-        if isinstance(one, Election):
-            self.elections[one.outcome] += 1
-        elif one.outcome != "won":
-            self.pre_votes += 1
-            self.undecided_pre_votes += one.outcome == "undecided"
-        if one.outcome == "won":
-            # It is told by itself, and of a pre-vote that is won what became of it.
-            return
-        self.causes[one.cause] += 1
-        self.cut_off += one.cut_off
-        if one.term is not None:
-            first, last = self.terms or (one.term, one.term)
-            self.terms = min(first, one.term), max(last, one.term)
-        for no in one.refusals:
-            if len(self.refused) < MOST_EVIDENCE or (no.server, no.reason) in self.refused:
-                self.refused[no.server, no.reason] += 1
-        self.since = one.start if self.since is None else self.since
-        self.until = one.end or one.start or self.until
-
-
-@dataclass(slots=True)
-class Incident:
-    """Something that went wrong.
-
-    Attributes:
-        kind: `no_leader`: a time without a leader; `two_leaders`: one led on that did not know yet of its successor;
-            `flapping`: leaders changed again and again; `disruptive_server`: a server stood again and again while there
-            was a leader; `not_seen`: what the logs do not show, which is no incident.
-        since: when it began; None where no line shows it.
-        until: when it was over; None where it lasts, or where no line shows it.
-        lasts: the log ends before it was over.
-        inferred: when it began is seen only by that others missed the leader: it lasted at least so long.
-        servers: whom it is about: who led before, who led then; the two leaders; who disturbs.
-        term: the term of the leader who came then, or of the newer one of two.
-        ended_by: why the leadership before it ended, where there was one.
-        leadership_since_known: whether the leadership before it is known from its beginning on.
-        tries: who stood meanwhile, who won last.
-        winner: who became leader in the end.
-        won: that election, where a line shows it.
-        heard: when another server heard of the winner, of whose victory no log tells.
-        split_terms: terms in which the votes were split.
-        count: of `flapping` how many times nobody led.
-        left_out: candidacies that are in none of `tries`, because there were so many.
-        no_votes: of `not_seen` whether no line is of level debug, at which candidates say who voted.
-        evidence: the lines that show it.
-    """
-
-    kind: IncidentKind
-    since: datetime | None
-    until: datetime | None
-    servers: list[str]
-    lasts: bool = False
-    inferred: bool = False
-    term: int | None = None
-    ended_by: EndedBy | None = None
-    without_majority: float | None = None
-    tries: list[Tries] = field(default_factory=list)
-    winner: str | None = None
-    won: Election | None = None
-    heard: datetime | None = None
-    split_terms: list[int] = field(default_factory=list)
-    count: int = 0
-    no_votes: bool = False
-    left_out: int = 0
-    evidence: list[Evidence] = field(default_factory=list)
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it lasted, in seconds; None where that is not known."""
-        return seconds_between(self.since, self.until)
-
-    @property
-    def order(self) -> tuple[float, bool]:
-        """By which incidents are told: when it began, or was over."""
-        time = self.since or self.until or self.heard
-        if self.kind == "not_seen":
-            return (math.inf, True)
-        # What several of them are together stands in front of the first of them.
-        return (time.timestamp() if time is not None else 0.0, self.kind != "flapping")
-
-    def covers(self, time: datetime | None) -> bool:
-        """Whether it went on at a time, as far as is known."""
-        if time is None or (self.since is None and self.until is None):
-            return False
-        return (self.since is None or self.since <= time) and (self.until is None or time <= self.until)
-
-    @property
-    def elections(self) -> int:
-        """How many times somebody stood for election meanwhile."""
-        return sum(sum(one.elections.values()) for one in self.tries)
-
-    def prove(self, evidence: list[Evidence]) -> None:
-        """Name more lines."""
-        for one in evidence:
-            if one not in self.evidence and len(self.evidence) < MOST_EVIDENCE:
-                self.evidence.append(one)
 
 
 @dataclass(slots=True)
@@ -191,10 +69,18 @@ class Incidents:
 
     Args:
         tell: takes each incident.
+        leads: whether a server leads, as far as is known.
+        is_explained: whether what was done to a server since a time is known.
     """
 
-    def __init__(self, tell: Callable[[Incident], None]) -> None:
+    def __init__(
+        self,
+        tell: Callable[[Incident], None],
+        leads: Callable[[str], bool],
+        is_explained: Callable[[str, datetime], bool],
+    ) -> None:
         self._tell = tell
+        self._pauses, self._disks = Pauses(tell, leads), Disks(tell, leads, is_explained)
         self._tries: deque[Election | PreVote] = deque()
         self._left_out = 0
         self._victories: deque[_Victory] = deque()
@@ -204,17 +90,27 @@ class Incidents:
         self._run: Incident | None = None  # of times without a leader, each near to the one before
 
     def feed(self, record: object) -> None:
-        """Take in the next record; of the events, only those that show a leader are needed."""
-        if isinstance(record, Event) and record.event != "leader_entered":
-            self._now, self._heard = record.time or self._now, record
-        elif isinstance(record, Event):
-            self._now = record.time or self._now
-            self._victories.append(_Victory(record.server, record.time, evidence_of(record), []))
-            self._settle()
+        """Take in the next record; of the events, only those `OF_INCIDENTS` are needed."""
+        if isinstance(record, Event):
+            self._hear(record)
         elif isinstance(record, (Election, PreVote)):
             self._try(record)
         elif isinstance(record, Leadership):
             self._lead(record)
+
+    def _hear(self, event: Event) -> None:
+        kind = event.event
+        if kind in OF_PAUSES:
+            self._pauses.feed(event)
+        if kind in OF_DISKS:
+            self._disks.feed(event)
+        if kind in SHOWS_A_LEADER:
+            self._now = event.time or self._now
+            if kind != "leader_entered":
+                self._heard = event
+                return
+            self._victories.append(_Victory(event.server, event.time, evidence_of(event), []))
+            self._settle()
 
     def _try(self, one: Election | PreVote) -> None:
         # The victory that came next after it began; behind the last one, the time goes on.
@@ -258,6 +154,8 @@ class Incidents:
         self._victories.clear()
         self._close_last()
         self._flap(None)
+        self._pauses.finish()
+        self._disks.finish()
 
     # -- a time without a leader -----------------------------------------------------------------------------
 
@@ -267,6 +165,7 @@ class Incidents:
         tried = [*self._carried(time), *victory.tries]
         gap, disturbing = _split(tried, before, time)
         self._disturb(before, disturbing)
+        self._split_again(gap)
         if before is not None and before.superseded is not None and before.superseded == time:
             self._overlap(before, victory)
             return
@@ -285,10 +184,11 @@ class Incidents:
             ended_by=before.ended_by if before is not None else None,
             without_majority=before.without_majority if before is not None else None,
             tries=_tries(gap), winner=victory.server, won=won, split_terms=_split_terms(gap),
-            left_out=victory.left_out + self._let_go(),
+            left_out=victory.left_out + self._let_go(), quorum=_quorum(before, gap),
+            unreached=before.unreached if before is not None else [],
             inferred=before is not None and before.silent_since is not None,
         )  # fmt: skip
-        incident.prove(before.evidence[-1:] if before is not None else [])
+        incident.prove(_evidence_of_end(before, incident.quorum))
         for one in lost:
             incident.prove(one.evidence[:1])
         incident.prove([victory.evidence])
@@ -311,6 +211,7 @@ class Incidents:
         before = self._last
         gap, disturbing = _split(list(self._tries), before, None)
         self._disturb(before, disturbing)
+        self._split_again(gap)
         self._tries.clear()
         if before is not None and before.ended_by is None:
             return
@@ -331,9 +232,10 @@ class Incidents:
             heard=heard.time if heard is not None else None,
             ended_by=before.ended_by if before is not None else None,
             without_majority=before.without_majority if before is not None else None,
-            tries=_tries(gap), split_terms=_split_terms(gap), left_out=self._let_go(),
+            tries=_tries(gap), split_terms=_split_terms(gap), left_out=self._let_go(), quorum=_quorum(before, gap),
+            unreached=before.unreached if before is not None else [],
         )  # fmt: skip
-        incident.prove(before.evidence[-1:] if before is not None else [])
+        incident.prove(_evidence_of_end(before, incident.quorum))
         for one in gap:
             incident.prove(one.evidence[:1])
         incident.prove([evidence_of(heard)] if heard is not None else [])
@@ -376,6 +278,21 @@ class Incidents:
                 incident.prove(one.evidence[:1])
             self._tell(incident)
 
+    def _split_again(self, gap: list[Election | PreVote]) -> None:
+        """Candidacies of one time without a leader: in several terms the votes were split."""
+        split = [one for one in gap if isinstance(one, Election) and one.outcome == "split"]
+        terms = _split_terms(gap)
+        if len(terms) < SPLIT_AGAIN:
+            return
+        ends = [one.end for one in split if one.end is not None]
+        candidates = list(dict.fromkeys(one.candidate for one in split))
+        incident = Incident(
+            "split_votes", split[0].start, max(ends, default=None), candidates, split_terms=terms, count=len(terms)
+        )
+        for one in split:
+            incident.prove(one.evidence[:1])
+        self._tell(incident)
+
     def _flap(self, gap: Incident | None) -> None:
         """Take in the next time without a leader; tell a run of them, once it is over, as what they are together."""
         run, until = self._run, gap.until if gap is not None else None
@@ -398,11 +315,27 @@ def _had_a_leader(tried: list[Election | PreVote]) -> bool:
     return any(no.reason.startswith(HAS_LEADER) for one in tried for no in one.refusals)
 
 
+def _quorum(before: Leadership | None, gap: list[Election | PreVote]) -> LostQuorum | None:
+    """That too few voters were there, when the leadership ended or when somebody stood after it."""
+    if before is not None and before.quorum is not None:
+        return before.quorum
+    return next((one.quorum for one in gap if one.quorum is not None), None)
+
+
+def _evidence_of_end(before: Leadership | None, quorum: LostQuorum | None) -> list[Evidence]:
+    """The lines that show how a leadership ended, and why."""
+    why = [one.evidence for one in quorum.gone] if quorum is not None else []
+    end = before.evidence[-1:] if before is not None else []
+    return [*why, *(before.unreached_evidence if before is not None and quorum is None else []), *end]
+
+
 def _end_of(before: Leadership | None) -> datetime | None:
     """When a leadership ended, where that is known and not only that it was over by then."""
-    if before is None or before.ended_by in {None, "silent", "restarted", "unknown"}:
+    if before is None or before.ended_by is None:
         return None
-    return before.silent_since or before.until
+    if before.silent_since is not None:
+        return before.silent_since
+    return None if before.ended_by in {"silent", "restarted", "unknown"} else before.until
 
 
 def _two(before: Leadership | None, winner: str | None) -> list[str]:

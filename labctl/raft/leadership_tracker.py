@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from labctl.raft.election_tracker import Candidacy
     from labctl.raft.event import Event
+    from labctl.raft.lost_quorum import LostQuorum
     from labctl.raft.outage_tracker import Outage
     from labctl.raft.records import EndedBy, TermSource
     from labctl.raft.server_names import Names
@@ -30,6 +31,7 @@ AT_ONCE = timedelta(milliseconds=100)
 """Two servers lead at once only where that is longer: the old one learns of the new one's term by its victory."""
 # These say that a leadership was over by some time, and not when it ended.
 _NOT_SEEN = frozenset({"silent", "unknown", "restarted"})
+_LOSES_VOTERS = frozenset({"quorum_lost", "killed", "stopped", "ended", "paused"})
 
 
 class Suspension(NamedTuple):
@@ -55,6 +57,7 @@ class OpenLeadership:
         self.contact = OutageTracker(leadership.server, leadership.term)
         self.suspended: Suspension | None = None
         self.spoke: datetime | None = None  # when it spoke after a silence
+        self.alive: datetime | None = None  # the last that shows it alive before that
 
 
 class LeadershipTracker:
@@ -66,17 +69,19 @@ class LeadershipTracker:
         last: when a server last said something.
         settled: takes leaderships in the order in which they began, and outages in that in which they ended.
         reads_all: whether the logs of all who vote are read, as far as is known.
+        quorum: whether too few voters ran at a time, or, where that is asked, could be reached by a server.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a story knows
         self,
         names: Names,
         is_over: Callable[[datetime | None], bool],
         last: Callable[[str], datetime | None],
         settled: Callable[[Leadership | Outage], None],
         reads_all: Callable[[], bool],
+        quorum: Callable[[str, datetime | None, bool], LostQuorum | None],
     ) -> None:
-        self._settled, self._reads_all = settled, reads_all
+        self._settled, self._reads_all, self._quorum = settled, reads_all, quorum
         self._last_term: int | None = None
         self._waiting: deque[Leadership] = deque()
         self._names, self._is_over, self._last = names, is_over, last
@@ -169,6 +174,14 @@ class LeadershipTracker:
         """A leader speaks that had been silent; whether it leads still is seen by what it says next."""
         if (one := self._open.get(server)) is not None:
             one.leadership.silent_since, one.spoke = since, now
+            one.alive = self._last_proof(server, since)
+
+    def _last_proof(self, server: str, until: datetime) -> datetime | None:
+        """When a line last showed that a leader ran: one of its own, or one of who follows it."""
+        proofs = [self._last(server)]
+        if self._others_follow is not None and self._names.place(self._others_follow[1]) == self._names.place(server):
+            proofs.append(self._others_follow[0])
+        return max((time for time in proofs if time is not None and time <= until), default=None)
 
     def resume(self, server: str) -> None:
         """A process that was frozen goes on, or was not killed after all."""
@@ -199,6 +212,11 @@ class LeadershipTracker:
         add_evidence(one.leadership.evidence, event)
         if by == "quorum_lost":
             one.leadership.without_majority = one.contact.without_majority(needed)
+            unreached = one.contact.unreached(self._names)
+            one.leadership.unreached = [name for name, _ in unreached]
+            one.leadership.unreached_evidence = [line for _, line in unreached]
+        if by in _LOSES_VOTERS:
+            one.leadership.quorum = self._quorum(server, event.time, by == "quorum_lost")
         # When the process was started says only that it led no longer.
         self._close(one, self._last(server) if by == "restarted" else event.time, by)
 
@@ -217,6 +235,12 @@ class LeadershipTracker:
         old.until, old.ended_by = time, by
         if one.spoke is not None and time is not None and time - one.spoke > GIVES_UP_SOON:
             old.silent_since = None  # it led on
+        if old.silent_since is not None:
+            # What it learned when it went on is not when it ceased to lead.
+            if by != "restarted":
+                old.gave_up, old.gave_up_by = time, by
+            old.until = one.alive
+            old.ended_by = by = "restarted" if by == "restarted" else "silent"
         if old.superseded is not None and (
             time is None or by in _NOT_SEEN or by == "transfer" or time - old.superseded < AT_ONCE
         ):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from labctl.raft.numbers import number_of
+from labctl.raft.records import Evidence
 from labctl.raft.timers import seconds_of, without_majority
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Outage:
             lasts.
         behind: the first entry of the log that it was sent because it had missed it, or None.
         silent: how long it had been silent when the leader last said so, in seconds.
+        evidence: the last line that says so.
     """
 
     server: str
@@ -47,6 +49,7 @@ class Outage:
     ended_by: OutageEnd | None = None
     behind: int | None = None
     silent: float | None = None
+    evidence: Evidence | None = field(default=None, compare=False)
 
     @property
     def seconds(self) -> float | None:
@@ -55,6 +58,7 @@ class Outage:
 
     def complain(self, event: Event) -> None:
         """Take in another line that says so. Since Consul 0.5 `failed to contact` says how long it has been."""
+        self.evidence = Evidence(event.server, event.file, event.line_no)
         silent = seconds_of(event.values.get("time")) if event.event == "peer_unreachable" else None
         if silent is None:
             return
@@ -112,6 +116,14 @@ class OutageTracker:
         """End all that last: the leadership is over, or, where it still `leads`, its log."""
         by: OutageEnd | None = None if leads else "leadership"
         return [self._end(key, None if leads else time, by, names) for key in list(self._open)]
+
+    def unreached(self, names: Names) -> list[tuple[str, Evidence]]:
+        """Whom the leader cannot reach just now, each once, and the last line that says so."""
+        found: dict[str, Evidence] = {}
+        for one in self._open.values():
+            if one.evidence is not None:
+                found.setdefault(names(one.server) or one.server, one.evidence)
+        return sorted(found.items())
 
     def without_majority(self, needed: int | None) -> float | None:
         """For how many seconds no majority had answered when the leader last said who is silent."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from labctl.raft.event import Event
+    from labctl.raft.lost_quorum import LostQuorum
 
 Outcome = Literal["won", "lost", "split", "abandoned", "undecided"]
 PreVoteOutcome = Literal["won", "lost", "undecided"]
@@ -109,6 +110,7 @@ class Election:
             several stood at once and nobody won; `abandoned`: its time was over before it had a majority, and no line
             says why; `undecided`: its log ends before that.
         cut_off: nobody could answer, as far as is known from what was broken on purpose.
+        quorum: that too few voters ran when it began, where that is known.
         evidence: the lines that say so.
     """
 
@@ -127,6 +129,7 @@ class Election:
     outcome: Outcome = "undecided"
     cut_off: bool = False
     evidence: list[Evidence] = field(default_factory=list, compare=False)
+    quorum: LostQuorum | None = field(default=None, compare=False)
 
     @property
     def seconds(self) -> float | None:
@@ -152,7 +155,7 @@ class PreVote:
         outcome: `won`: it went on to ask for votes; `lost`: it did not; `undecided`: its log ends before that.
         inferred: no line says that it came to nothing: it asked again, or its time was over. At level info, raft 1.7
             is silent about it where too few answer.
-        cut_off: as for an election.
+        cut_off, quorum: as for an election.
         evidence: the lines that say so.
     """
 
@@ -170,11 +173,16 @@ class PreVote:
     inferred: bool = False
     cut_off: bool = False
     evidence: list[Evidence] = field(default_factory=list, compare=False)
+    quorum: LostQuorum | None = field(default=None, compare=False)
 
     @property
     def seconds(self) -> float | None:
         """How long it took, in seconds."""
         return None if self.start is None or self.end is None else (self.end - self.start).total_seconds()
+
+
+INFERRED_ENDS = frozenset({"silent", "restarted"})
+"""What ended leaderships of which only the last sign of life is known."""
 
 
 @dataclass(slots=True)
@@ -195,8 +203,13 @@ class Leadership:
         without_majority: how long it had not reached a majority when it gave up for that, in seconds.
         superseded: when another server became leader of a newer term before this one knew: from then on, at the
             latest, it could commit nothing.
-        silent_since: when others began to miss it, where it was silent from then on until this ended, and no line says
-            why: it was stopped, frozen or cut off (inferred).
+        quorum: that too few voters were there when it ended, where that is known.
+        unreached: of whom it had no answer when it gave up for want of a majority; `unreached_evidence` are the last
+            lines that say so.
+        silent_since: when others began to miss it, where it was silent from then on, gave up when it went on or was
+            started again, and no line says why: it was stopped, frozen or cut off (inferred). Then `until` is the last
+            that shows it alive.
+        gave_up, gave_up_by: when it gave up after that silence, and why.
         evidence: the lines that say so.
     """
 
@@ -211,4 +224,14 @@ class Leadership:
     superseded: datetime | None = None
     term_source: TermSource | None = None
     silent_since: datetime | None = None
+    gave_up: datetime | None = None
+    gave_up_by: EndedBy | None = None
+    quorum: LostQuorum | None = field(default=None, compare=False)
+    unreached: list[str] = field(default_factory=list, compare=False)
+    unreached_evidence: list[Evidence] = field(default_factory=list, compare=False)
     evidence: list[Evidence] = field(default_factory=list, compare=False)
+
+    @property
+    def is_end_inferred(self) -> bool:
+        """Whether it ended by then at the earliest: its end is the last sign of life of its leader."""
+        return self.ended_by in INFERRED_ENDS

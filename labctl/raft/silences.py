@@ -44,7 +44,7 @@ class Silences:
         self, names: Names, is_explained: Callable[[str, datetime], bool], leads: Callable[[str], bool]
     ) -> None:
         self._names, self._is_explained, self._leads = names, is_explained, leads
-        self._missed: dict[str, datetime] = {}
+        self._missed: dict[str, Event] = {}
 
     def take(self, event: Event) -> Event | None:
         """Take in the next event, before it is told. Returns the silence that it ends."""
@@ -54,20 +54,23 @@ class Silences:
             if event.event in _MET:
                 self._missed.pop(peer or "", None)
             elif peer is not None and peer != event.server:
-                self._missed.setdefault(peer, event.time)
+                self._missed.setdefault(peer, event)
         return found
 
     def _ended_by(self, event: Event) -> Event | None:
-        since, time = self._missed.pop(event.server), event.time
-        if time is None or event.event not in _RETURNS:
+        missed, time = self._missed.pop(event.server), event.time
+        since = missed.time
+        if time is None or since is None or event.event not in _RETURNS:
             return None
         seconds = (time - since).total_seconds()
-        soon = event.event in _STARTS or self._leads(event.server)
+        leads = self._leads(event.server)
+        soon = event.event in _STARTS or leads
         if seconds < (LEAST_SECONDS if soon else LEAST_OF_FOLLOWERS_SECONDS):
             return None
         if self._is_explained(event.server, since):
             return None
-        values = {"seconds": f"{seconds:.3f}"}
+        by = {"missed_by": missed.server, "missed_file": missed.file or "", "missed_line": str(missed.line_no)}
+        values = {"seconds": f"{seconds:.3f}", **by, **({"led": ""} if leads else {})}
         return Event(
             time, event.server, "silence", None, None, None, None, None, event.file, event.line_no, event.line, values
         )

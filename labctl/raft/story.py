@@ -15,8 +15,10 @@ from labctl.raft.collection import Conclusion
 from labctl.raft.election_tracker import Candidacy, ElectionTracker
 from labctl.raft.event import ASKS_FIRST, OTHER, Event
 from labctl.raft.faults import Faults
-from labctl.raft.incidents import SHOWS_A_LEADER, Incident, Incidents
+from labctl.raft.incident import Incident
+from labctl.raft.incidents import OF_INCIDENTS, Incidents
 from labctl.raft.leadership_tracker import LeadershipTracker
+from labctl.raft.lost_quorum import lost_quorum
 from labctl.raft.membership import SAYS_WHO_VOTES, Membership
 from labctl.raft.numbers import number_of
 from labctl.raft.outage_tracker import BACK, BEHIND, LOST, REMOVED
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from labctl.raft.collection import LeadersKnown, Record, Settled
     from labctl.raft.election_tracker import Ended
+    from labctl.raft.lost_quorum import LostQuorum
     from labctl.raft.records import Cause, EndedBy
 
 TRANSFER_SECONDS = 10.0
@@ -130,11 +133,12 @@ def records(
     """
     story = Story(since, names, reached, complete=complete)
     found: list[Incident] = []
-    incidents = Incidents(found.append)
+    incidents = Incidents(found.append, story.leads, story.is_explained)
     begun = since is None
     for event in _with_next_lines(events):
         told = story.tell(event)
         if story.silence is not None and (begun or since is None):
+            incidents.feed(story.silence)
             yield story.silence
         if event.event == OTHER and event.time is not None:
             # It changes nothing, but shows that time has passed.
@@ -142,7 +146,7 @@ def records(
         begun = begun or (event.time is not None and since is not None and event.time >= since)
         if begun:
             yield told
-        if told.event in SHOWS_A_LEADER:
+        if told.event in OF_INCIDENTS:
             incidents.feed(told)
         if story.settled:
             for record in story.take():
@@ -156,6 +160,7 @@ def records(
     incidents.finish()
     if (unseen := story.not_seen()) is not None:
         found.append(unseen)
+    found = [one for one in found if since is None or one.until is None or one.until >= since]
     yield from sorted(found, key=lambda one: one.order)
     yield Conclusion(story.servers, story.unparsed, story.unknown, story.leaders_known, tuple(sorted(story.waiting)))
 
@@ -240,10 +245,11 @@ class Story:
             servers=lambda: list(self._servers),
             reads_all=self._reads_all,
         )
-        self._leaderships = LeadershipTracker(self.names, self._is_over, self._last_word, self._settle, self._reads_all)
-        self._silences = Silences(
-            self.names, self._faults.explain, lambda server: self._leaderships.of(server) is not None
+        self._leaderships = LeadershipTracker(
+            self.names, self._is_over, self._last_word, self._settle, self._reads_all, self._lost_quorum
         )
+        self.is_explained = self._faults.explain
+        self._silences = Silences(self.names, self.is_explained, self.leads)
         self._reached = reached
         self._last: datetime | None = None
         self._won: int | None = None
@@ -305,6 +311,14 @@ class Story:
         if self._leader_named or not self._leaderships.none_yet:
             return "seen"
         return "waiting" if self.waiting else "unknown"
+
+    def leads(self, server: str) -> bool:
+        """Whether a server leads, as far as is known."""
+        return self._leaderships.of(server) is not None
+
+    def _lost_quorum(self, server: str, time: datetime | None, reach: bool = False) -> LostQuorum | None:
+        """Whether too few voters ran at a time; with `reach`, whether a server could reach too few."""
+        return lost_quorum(self.membership, self.names, self._faults, time, server if reach else None)
 
     def tell(self, event: Event) -> Event:
         """Take in the next event. Returns it with its term where that can be inferred, and its peer by name."""
@@ -443,6 +457,7 @@ class Story:
                 server.asks_first = True
         self._elected = True
         candidacy = Candidacy(server.name, term, source, cause, event.time, server.waited, unprompted=unprompted)
+        candidacy.quorum = self._lost_quorum(server.name, event.time)
         add_evidence(candidacy.evidence, event)
         server.role, server.cause, server.ending = "candidate", "unknown", None
         server.candidacy = server.before = candidacy

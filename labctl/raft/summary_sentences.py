@@ -185,10 +185,6 @@ def _precise(seconds: float) -> str:
     return f"{seconds:.2f} s" if 1 <= seconds < 60 else duration(seconds)  # noqa: PLR2004 - a minute
 
 
-# What is known only to be over by then lasted at least so long.
-_AT_LEAST = frozenset({"silent", "restarted"})
-
-
 def of_leadership(one: Leadership, timers: Timers | None = None) -> str:
     """Tell a leadership: who led in which term, after how long without a leader, for how long, and what ended it."""
     term = f" in term {one.term}" if one.term is not None else ""
@@ -200,8 +196,11 @@ def of_leadership(one: Leadership, timers: Timers | None = None) -> str:
         return f"{one.server} leads{term}{after}{before}."
     if one.since is None and one.until is None:
         return f"{one.server} led{term}; no line shows since when, or until when."
-    took = elapsed(one.since, one.until) if one.since != one.until or one.ended_by not in _AT_LEAST else None
-    lasted = f" for {'at least ' if one.ended_by in _AT_LEAST else ''}{took}" if took else ""
+    # What is known only to be over by then lasted at least so long.
+    took = elapsed(one.since, one.until) if one.since != one.until or not one.is_end_inferred else None
+    lasted = f" for {'at least ' if one.is_end_inferred else ''}{took}" if took else ""
+    if one.silent_since is not None and (most := elapsed(one.since, one.silent_since)):
+        lasted = f"{lasted} and at most {most}" if took else f" for at most {most}"
     lost = ""
     if one.without_majority is not None:
         lease = f"; its lease is {duration(timers.lease)}" if timers else ""
@@ -210,8 +209,10 @@ def of_leadership(one: Leadership, timers: Timers | None = None) -> str:
     late = elapsed(one.superseded, one.until) if one.superseded is not None else None
     newer = f"; {late} before that another leader was elected, and it could commit nothing any more" if late else ""
     end = "it became a follower; no line says why" if one.until and one.ended_by == "unknown" else _ENDS[one.ended_by]
-    silent = elapsed(one.silent_since, one.until) if one.silent_since is not None else None
-    missed = f"; it had been silent for at least {silent}: stopped, frozen or cut off (inferred)" if silent else ""
+    missed = ""
+    if one.silent_since is not None:
+        missed = ": stopped, frozen or cut off (inferred)"
+        end = "it fell silent" if one.ended_by == "silent" else f"{end}, and had been silent before"
     return f"{one.server} led{term}{before}{lasted}{comma} until {end}{lost}{newer}{missed}."
 
 

@@ -14,8 +14,8 @@ from labctl.raft.collection import Conclusion
 from labctl.raft.event import Event
 from labctl.raft.event_sentences import phrase
 from labctl.raft.faults import Fault
+from labctl.raft.incident import Incident
 from labctl.raft.incident_sentences import of_no_incident
-from labctl.raft.incidents import Incident
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election
 from labctl.raft.series import Series, folded

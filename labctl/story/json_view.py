@@ -12,8 +12,8 @@ import orjson
 
 from labctl.raft.event import Event
 from labctl.raft.faults import Fault
+from labctl.raft.incident import Incident
 from labctl.raft.incident_sentences import of_incident
-from labctl.raft.incidents import Incident
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election, Leadership, PreVote
 from labctl.show.style import CONTROL
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from labctl.raft.collection import Conclusion, Record
-    from labctl.raft.incidents import Tries
+    from labctl.raft.incident import Tries
+    from labctl.raft.lost_quorum import LostQuorum
     from labctl.raft.records import Evidence, Refusal
     from labctl.raft.timers import Timers
 
@@ -90,10 +91,36 @@ def incident_row(one: Incident) -> dict[str, Any]:
         "elections": one.elections,
         "split_terms": one.split_terms,
         "count": one.count,
+        "longest": one.longest,
+        "led": one.led,
+        "by": one.by,
+        "what": one.what or None,
+        "quorum": _quorum(one.quorum),
+        "unreached": one.unreached,
         "no_votes": one.no_votes,
         "tries": [_tries(tries) for tries in one.tries],
         "sentence": of_incident(one),
         "evidence": _lines(one.evidence),
+    }
+
+
+def _quorum(one: LostQuorum | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {
+        "voters": one.voters,
+        "left": one.left,
+        "needed": one.needed,
+        "gone": [
+            {
+                "server": gone.server,
+                "how": gone.how,
+                "from": _stamp(gone.since),
+                "by": gone.by,
+                "fault": gone.what or None,
+            }
+            for gone in one.gone
+        ],
     }
 
 
@@ -102,6 +129,7 @@ def _tries(one: Tries) -> dict[str, Any]:
         "server": one.server,
         "elections": [{"outcome": outcome, "count": count} for outcome, count in one.elections.items()],
         "pre_votes": one.pre_votes,
+        "undecided_pre_votes": one.undecided_pre_votes,
         "terms": one.terms,
         "cut_off": one.cut_off,
     }
@@ -150,6 +178,9 @@ def leader_row(one: Leadership) -> dict[str, Any]:
         "without_majority": one.without_majority,
         "superseded": _stamp(one.superseded),
         "silent_since": _stamp(one.silent_since),
+        "to_inferred": one.is_end_inferred,
+        "gave_up": _stamp(one.gave_up),
+        "gave_up_by": one.gave_up_by,
         "evidence": _lines(one.evidence),
     }
 

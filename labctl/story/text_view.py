@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Any
 from labctl.raft import durations, summary_sentences
 from labctl.raft.event import OTHER
 from labctl.raft.faults import Fault
+from labctl.raft.incident import Incident
 from labctl.raft.incident_sentences import of_incident, of_no_incident
-from labctl.raft.incidents import Incident
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election, Leadership, PreVote
 from labctl.raft.series import Series, folded

@@ -8,7 +8,7 @@ import re
 import shlex
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from labctl.cli.main import labctl, run
 from labctl.errors import ExitCode
 from labctl.provision.inventory import labs_in
+from labctl.raft.incident import IncidentKind
 from labctl.story import json_view
 from scripts import generate_docs
 
@@ -300,6 +301,7 @@ SHAPES = {
     "verify": ("verify_document", "proof_row", "try_row", "join_row", "hardening_row"),
     "story": (
         "incident_row",
+        "_quorum",
         "_tries",
         "event_row",
         "election_row",
@@ -379,6 +381,11 @@ def test_the_json_reference_has_the_keys_that_are_printed_and_no_others(heading:
     }
     lists = {"events", *json_view.ROWS} if heading == "story" else set()
     assert described == set().union(lists, *made.values())
+
+
+def test_the_json_reference_names_every_kind_of_incident() -> None:
+    text = read(ROOT / "docs" / "reference" / "json.md").partition("- `incidents`: ")[2].partition("\n- ")[0]
+    assert [kind for kind in get_args(IncidentKind) if f"`{kind}`" not in text] == []
 
 
 # -- what the guide shows ------------------------------------------------------------------------------------

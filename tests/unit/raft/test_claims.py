@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from labctl.raft.event import Event
+    from labctl.raft.incident import Incident
     from labctl.raft.records import Election, Evidence, Leadership, PreVote
 
 CLUSTERS = sorted(
@@ -65,6 +66,7 @@ def claims_of(story: Collection) -> list[Claim]:
         *itertools.chain.from_iterable(map(of_election, story.elections)),
         *itertools.chain.from_iterable(map(of_pre_vote, story.pre_votes)),
         *itertools.chain.from_iterable(map(of_leadership, story.leaders)),
+        *itertools.chain.from_iterable(map(of_incident, story.incidents)),
     ]
 
 
@@ -101,8 +103,31 @@ def of_leadership(one: Leadership) -> Iterator[Claim]:
         # Who hands its leadership over gives way to the newer term of the other one.
         by = "newer_term" if one.ended_by == "transfer" else one.ended_by
         yield Claim((one.server, one.until, "ended by"), by, lines)
+    if one.gave_up is not None:
+        # It had been silent before that, which another server's log shows.
+        yield Claim((one.server, one.gave_up, "ended by"), one.gave_up_by, lines)
     if one.without_leader is not None:
         yield Claim((one.server, one.since, "without"), round(one.without_leader, 6), lines)
+
+
+def of_incident(one: Incident) -> Iterator[Claim]:
+    lines = lines_of(one.evidence)
+    if one.kind == "split_votes":
+        yield from (Claim(("split", term), True, lines) for term in one.split_terms)
+    elif one.kind == "pause" and not one.inferred and not one.lasts and one.count == 1:
+        yield Claim((*one.servers, one.since, "frozen"), (one.until, one.by), lines)
+    elif one.kind == "failed_writes":
+        yield Claim((*one.servers, one.what, "failed"), True, lines)
+    elif one.kind == "slow_disk":
+        yield Claim((*one.servers, one.what, "slow"), True, lines)
+    for gone in one.quorum.gone if one.quorum is not None else ():
+        # A part may know a server by its address only.
+        yield Claim((gone.since, "gone"), (gone.how, gone.by), frozenset())
+
+
+def split_term_of(one: Election) -> Claim:
+    """That the votes of a term were split is told with the election where that happened only once."""
+    return Claim(("split", one.term), one.outcome == "split", lines_of(one.evidence))
 
 
 def parts(name: str) -> Iterable[tuple[str, dict[str, tuple[Event, ...]]]]:
@@ -136,7 +161,8 @@ def parts(name: str) -> Iterable[tuple[str, dict[str, tuple[Event, ...]]]]:
 @pytest.mark.parametrize("name", [path.name for path in CLUSTERS])
 def test_what_a_part_claims_the_whole_claims_too(name: str) -> None:
     whole: dict[tuple[object, ...], set[object]] = {}
-    for claim in claims_of(story_of(streams_of(name))):
+    story = story_of(streams_of(name))
+    for claim in [*claims_of(story), *map(split_term_of, story.elections)]:
         whole.setdefault(claim.about, set()).add(claim.says)
     wrong = [
         f"{part}: {claim.about} says {claim.says}, the whole {whole.get(claim.about)}"

@@ -169,3 +169,50 @@ def test_a_pre_vote_that_the_log_does_not_decide_is_not_said_to_be_lost() -> Non
     said = "\n".join(map(of_incident, story.incidents))
     asked = "asked twice in 7.0 s whether it could win term 3, and no majority said yes"
     assert f"n1 {asked}; the log ends before the last of them was decided." in said
+
+
+STANDS = 'entering candidate state: node="Node at 10.0.0.{}:8300 [Candidate]" term={}'
+SPLITS = """\
+2021-01-24T00:0{term}:{begin} [INFO]  agent.server.raft: {stands}
+2021-01-24T00:0{term}:{begin} [DEBUG] agent.server.raft: votes: needed=2
+2021-01-24T00:0{term}:{begin} [DEBUG] agent.server.raft: vote granted: from=10.0.0.{number}:8300 term={term} tally=1
+2021-01-24T00:0{term}:{begin} [INFO]  agent.server.raft: duplicate requestVote for same term: term={term}
+2021-01-24T00:0{term}:{end} [WARN]  agent.server.raft: Election timeout reached, restarting election
+"""
+WINS = """\
+2021-01-24T00:0{term}:00.500Z [INFO]  agent.server.raft: {stands}
+2021-01-24T00:0{term}:00.600Z [INFO]  agent.server.raft: election won: tally=2
+2021-01-24T00:0{term}:00.600Z [INFO]  agent.server.raft: entering leader state
+"""
+
+
+def split(*terms: int) -> dict[str, str]:
+    """The logs of two servers that split the votes of terms, one a minute; then the first of them wins."""
+    logs = {}
+    for number in (1, 2):
+        logs[f"n{number}"] = "".join(
+            SPLITS.format(
+                term=term, number=number, stands=STANDS.format(number, term), begin=f"00.{number}00Z",
+                end=f"04.{number}00Z",
+            )
+            for term in terms
+        )  # fmt: skip
+    last = max(terms) + 1
+    logs["n1"] += WINS.format(term=last, stands=STANDS.format(1, last))
+    return logs
+
+
+def test_votes_that_are_split_again_and_again_are_told_as_one_thing() -> None:
+    story, _ = told(split(2, 3, 4))
+    (one,) = (one for one in story.incidents if one.kind == "split_votes")
+    assert (one.count, one.split_terms, one.servers) == (3, [2, 3, 4], ["n1", "n2"])
+    assert of_incident(one).startswith(
+        "2021-01-24 00:02:00 UTC: the votes were split 3 times in 2 min 4 s, in terms 2, 3 and 4, among n1 and n2. Once"
+    )
+    assert {line.server for line in one.evidence} == {"n1", "n2"}
+
+
+def test_votes_that_are_split_once_are_no_incident_of_their_own() -> None:
+    story, _ = told(split(2))
+    assert all(one.kind != "split_votes" for one in story.incidents)
+    assert all(one.kind != "split_votes" for one in told(recorded("split-vote"))[0].incidents)

@@ -14,7 +14,7 @@ from labctl.raft.collection import Collection, collect
 from labctl.raft.event import Event
 from labctl.raft.event_sentences import phrase
 from labctl.raft.grammar import voice_of
-from labctl.raft.incidents import Incident
+from labctl.raft.incident import Incident
 from labctl.raft.leadership_tracker import UNSETTLED
 from labctl.raft.merge import merge
 from labctl.raft.reader import read_line

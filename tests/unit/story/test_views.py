@@ -110,6 +110,9 @@ def test_json_has_every_event_with_its_line() -> None:
             "without_majority": None,
             "superseded": None,
             "silent_since": None,
+            "to_inferred": False,
+            "gave_up": None,
+            "gave_up_by": None,
             "evidence": [{"server": "consul1_1", "file": str(DEMO), "line_no": number} for number in (10, 17)],
         }
     ]

@@ -1,0 +1,172 @@
+"""Something that went wrong, in few words: a time without a leader, and what else; and the lines that show it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from labctl.raft.records import MOST_EVIDENCE, Election, PreVote
+from labctl.raft.timers import seconds_between
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from labctl.raft.lost_quorum import LostQuorum
+    from labctl.raft.records import Cause, EndedBy, Evidence, Outcome
+
+IncidentKind = Literal[
+    "no_leader",
+    "two_leaders",
+    "flapping",
+    "split_votes",
+    "disruptive_server",
+    "pause",
+    "slow_disk",
+    "failed_writes",
+    "not_seen",
+]
+
+
+@dataclass(slots=True)
+class Tries:
+    """How often one server stood for election, or asked whether it could, and what came of it.
+
+    Attributes:
+        server: who.
+        elections: how many elections it stood in, by their outcome.
+        pre_votes: how many rounds of pre-votes it lost, or that are undecided.
+        undecided_pre_votes: how many of them are.
+        terms: the first and the last term of them.
+        causes: why, and how often.
+        refused: who refused, and why, and how often; the reason in the words of Raft.
+        cut_off: how often nobody could answer.
+        since, until: from the first to the last.
+    """
+
+    server: str
+    elections: Counter[Outcome] = field(default_factory=Counter)
+    pre_votes: int = 0
+    undecided_pre_votes: int = 0
+    terms: tuple[int, int] | None = None
+    causes: Counter[Cause] = field(default_factory=Counter)
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter)
+    cut_off: int = 0
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def add(self, one: Election | PreVote) -> None:
+        """Take in one more."""
+        if isinstance(one, Election):
+            self.elections[one.outcome] += 1
+        elif one.outcome != "won":
+            self.pre_votes += 1
+            self.undecided_pre_votes += one.outcome == "undecided"
+        if one.outcome == "won":
+            # It is told by itself, and of a pre-vote that is won what became of it.
+            return
+        self.causes[one.cause] += 1
+        self.cut_off += one.cut_off
+        if one.term is not None:
+            first, last = self.terms or (one.term, one.term)
+            self.terms = min(first, one.term), max(last, one.term)
+        for no in one.refusals:
+            if len(self.refused) < MOST_EVIDENCE or (no.server, no.reason) in self.refused:
+                self.refused[no.server, no.reason] += 1
+        self.since = one.start if self.since is None else self.since
+        self.until = one.end or one.start or self.until
+
+
+@dataclass(slots=True)
+class Incident:
+    """Something that went wrong.
+
+    Attributes:
+        kind: `no_leader`: a time without a leader; `two_leaders`: one led on that did not know yet of its successor;
+            `flapping`: leaders changed again and again; `split_votes`: the votes were split in several terms of one
+            time without a leader; `disruptive_server`: a server stood again and again while there was a leader;
+            `pause`: a server was frozen, or was silent while others missed it; `slow_disk`: a server took long to
+            write; `failed_writes`: it could not write; `not_seen`: what the logs do not show, which is no incident.
+        since: when it began; None where no line shows it.
+        until: when it was over; None where it lasts, or where no line shows it.
+        lasts: the log ends before it was over.
+        inferred: of a time without a leader: when it began is seen only by that others missed the leader, so it lasted
+            at least so long; of a pause and a slow disk: no line says so, but something that does not fit otherwise.
+        servers: whom it is about: who led before, who led then; the two leaders; who disturbs.
+        term: the term of the leader who came then, or of the newer one of two.
+        ended_by: why the leadership before it ended, where there was one.
+        leadership_since_known: whether the leadership before it is known from its beginning on.
+        tries: who stood meanwhile, who won last.
+        winner: who became leader in the end.
+        won: that election, where a line shows it.
+        heard: when another server heard of the winner, of whose victory no log tells.
+        split_terms: terms in which the votes were split.
+        count: of `flapping` how many times nobody led; of `split_votes` in how many terms; of a pause and of what a
+            disk did how often, each near to the one before.
+        longest: of these the longest, in seconds.
+        led: whether the server that paused, or whose disk it was, led then.
+        by: who froze it, as far as is known.
+        what: what took long or failed, in words.
+        quorum: that too few voters ran, or could be reached, for anybody to lead, where that is known.
+        unreached: of whom the leader before had no answer when it gave up.
+        left_out: candidacies that are in none of `tries`, because there were so many.
+        no_votes: of `not_seen` whether no line is of level debug, at which candidates say who voted.
+        evidence: the lines that show it.
+    """
+
+    kind: IncidentKind
+    since: datetime | None
+    until: datetime | None
+    servers: list[str]
+    lasts: bool = False
+    inferred: bool = False
+    term: int | None = None
+    ended_by: EndedBy | None = None
+    without_majority: float | None = None
+    tries: list[Tries] = field(default_factory=list)
+    winner: str | None = None
+    won: Election | None = None
+    heard: datetime | None = None
+    split_terms: list[int] = field(default_factory=list)
+    count: int = 0
+    no_votes: bool = False
+    left_out: int = 0
+    longest: float | None = None
+    led: bool = False
+    by: Literal["labctl", "docker"] | None = None
+    what: str = ""
+    quorum: LostQuorum | None = None
+    unreached: list[str] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it lasted, in seconds; None where that is not known."""
+        return seconds_between(self.since, self.until)
+
+    @property
+    def order(self) -> tuple[float, bool]:
+        """By which incidents are told: when it began, or was over."""
+        time = self.since or self.until or self.heard
+        if self.kind == "not_seen":
+            return (math.inf, True)
+        # What several of them are together stands in front of the first of them.
+        return (time.timestamp() if time is not None else 0.0, self.kind != "flapping")
+
+    def covers(self, time: datetime | None) -> bool:
+        """Whether it went on at a time, as far as is known."""
+        if time is None or (self.since is None and self.until is None):
+            return False
+        return (self.since is None or self.since <= time) and (self.until is None or time <= self.until)
+
+    @property
+    def elections(self) -> int:
+        """How many times somebody stood for election meanwhile."""
+        return sum(sum(one.elections.values()) for one in self.tries)
+
+    def prove(self, evidence: list[Evidence]) -> None:
+        """Name more lines."""
+        for one in evidence:
+            if one not in self.evidence and len(self.evidence) < MOST_EVIDENCE:
+                self.evidence.append(one)
