@@ -72,8 +72,8 @@ def _of_one_server(times: list[datetime], falls: list[int]) -> Order:
     if all(one[1] <= two[0] for one, two in itertools.pairwise(ranges)):
         return Order("mixed")  # whole pieces: a later file in front of an earlier one
     back = max(times[at - 1] - times[at] for at in falls)
-    if len(falls) > RARE * len(times):
-        return Order("mixed")
     if back < STEP:
         return Order("sorted")
+    if len(falls) > RARE * len(times):
+        return Order("mixed")
     return Order("set back", back) if len(falls) <= FEW else Order("mixed")

@@ -20,6 +20,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.raft.log_line import LONGEST, open_envelope
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.timers import MULTIPLIERS
+from labctl.story import stamp_scan
 from labctl.story.archive import (
     DAMAGED,
     HEAD,
@@ -51,8 +52,9 @@ MULTIPLIER = 1
 """The `raft_multiplier` of all servers whose logs labctl ships."""
 CHUNK_BYTES = 1 << 18
 BYTES_OF_BEGINNING = 2 * CHUNK_BYTES
-BYTES_OF_SAMPLE = 1 << 12
-LINES_OF_SAMPLE = 2
+BYTES_OF_SAMPLE = 1 << 14
+LINES_OF_SAMPLE = 32
+"""So many lines are looked at for one with a stamp, at most."""
 IDLE_SECONDS = 1.0
 """After so long without a line, those that wait for an earlier one are told."""
 END_BYTES = 1 << 14
@@ -128,43 +130,41 @@ class Recording:
     def beginning(self) -> tuple[list[bytes], bool]:
         """Its first half megabyte, and whether that is all of it."""
         chunks: list[bytes] = []
-        size = 0
+        left = BYTES_OF_BEGINNING
         for chunk in self._chunks():
-            if size >= BYTES_OF_BEGINNING:
+            if left <= 0:
                 return chunks, False
-            chunks.append(chunk)
-            size += len(chunk)
-        return chunks, True
+            chunks.append(chunk[:left])
+            left -= len(chunk)
+        return chunks, left >= 0
 
     def samples(self, near: datetime) -> Iterator[tuple[str, datetime]]:
-        """Whose lines are, and of when, at places all over it."""
-        for piece in self._pieces():
-            lines = piece.split(b"\n")[1:-1]
-            found = 0
-            for raw in lines:
-                envelope = open_envelope(raw[:LONGEST].decode("utf-8", "replace"), zone=UNKNOWN, near=near)
-                if envelope is not None and envelope.time is not None:
-                    yield envelope.source or envelope.host or "", envelope.time
-                    near, found = envelope.time, found + 1
-                    if found >= LINES_OF_SAMPLE:
+        """Whose lines are, and of when, behind the beginning: at places all over it, and wherever stamps go back."""
+        for block in self._behind_the_beginning():
+            begin = 0
+            for place in stamp_scan.places(block):
+                begin = max(begin, place)
+                for raw in block[begin : begin + BYTES_OF_SAMPLE].split(b"\n", LINES_OF_SAMPLE)[:LINES_OF_SAMPLE]:
+                    begin += len(raw) + 1
+                    envelope = open_envelope(raw.decode("utf-8", "replace"), zone=UNKNOWN, near=near)
+                    if envelope is not None and envelope.time is not None:
+                        yield envelope.source or envelope.host or "", envelope.time
+                        near = envelope.time
                         break
 
-    def _pieces(self) -> Iterator[bytes]:
-        """A piece of each quarter of a megabyte. What is packed has to be unpacked for that."""
-        if self.path is not None and self.member is None:
-            with self.path.open("rb") as plain:
-                if _is_as_it_is(plain):
-                    size = self.path.stat().st_size
-                    for at in (*range(BYTES_OF_BEGINNING, size, CHUNK_BYTES), max(size - BYTES_OF_SAMPLE, 0)):
-                        plain.seek(at)
-                        yield plain.read(BYTES_OF_SAMPLE)
-                    return
-        gone = until = 0
+    def _behind_the_beginning(self) -> Iterator[bytes]:
+        """Lines, some at once. What is packed has to be unpacked for that."""
+        left, rest = BYTES_OF_BEGINNING, b""
         for chunk in self._chunks():
-            gone += len(chunk)
-            if gone >= until:
-                yield chunk[:BYTES_OF_SAMPLE]
-                until = gone + CHUNK_BYTES
+            block = rest + chunk[max(left, 0) :]
+            left -= len(chunk)
+            end = block.rfind(b"\n") + 1
+            if end:
+                # The line that the beginning cuts is behind it, too, but not from its own beginning.
+                yield block[:end]
+            rest = block[end : end + LONGEST]
+        if rest:
+            yield rest
 
     def last_time(self, near: datetime) -> datetime | None:
         """Its last stamp, where that can be found without reading all of it."""

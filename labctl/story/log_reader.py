@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 MOST_STREAMS = 128
 """Servers of one input that are put in order each by itself; more than that share a stream."""
 MOST_CLOCKS = 5
-MOST_TIMES = 65_536
-"""Stamps by which the order of a pipe is judged."""
 LATE = timedelta(seconds=2)
 """So late may a line of another server come where several write into one stream."""
 _NO_TIME = -(1 << 62)
@@ -67,6 +65,31 @@ class Log:
         return event._replace(server=address) if address else None
 
 
+class Falls:
+    """Where the lines of a log go back in time that was thought to be in order."""
+
+    def __init__(self) -> None:
+        self.count = self._first = 0
+        self._most = timedelta()
+        self._before: datetime | None = None
+
+    def see(self, time: datetime, number: int) -> None:
+        """The next line has this time."""
+        if self._before is not None and time < self._before - LATE:
+            self.count += 1
+            self._first = self._first or number
+            self._most = max(self._most, self._before - time)
+        self._before = time
+
+    def told(self, name: str) -> str:
+        """That, in a sentence."""
+        places = f"in line {self._first}" if self.count == 1 else f"at {self.count} places, first in line {self._first}"
+        return (
+            f"The stamps of {name} go back by {'' if self.count == 1 else 'up to '}{about(self._most.total_seconds())} "
+            f"{places}. It is told in the order of its lines: put it in order with sort where that is not the servers'."
+        )
+
+
 class _Seen:
     """What is learned of lines while they are taken in."""
 
@@ -81,7 +104,7 @@ class _Seen:
         if event.time is not None:
             self.latest[stream] = microseconds(event.time)
             offset = event.time.utcoffset() or offset
-            if len(self.times) < MOST_TIMES:
+            if len(self.times) < surveys.MOST_TIMES:
                 self.times.append((event.server, event.time))
         self.speakers.take(event)
         return Kept(self.latest.setdefault(stream, _NO_TIME), event.line_no, int(offset.total_seconds()), raw)
@@ -231,12 +254,13 @@ class LogReader:
         recording, near, zone = log.recording, log.near, log.zone
         learns = self._zone is None and log.survey is not None and log.survey.lacks_zones
         speakers = Speakers() if log.whose.is_one and not log.whose.by_address else None
-        end = bytearray()
+        end, falls = bytearray(), Falls()
         for number, raw in likely_lines(recording.chunks(end, log.coverage), everything=self._everything):
             event = log.read(raw.decode("utf-8", "replace"), number, near, zone)
             if event is None or not (self._everything or is_told(event)):
                 continue
             if event.time is not None:
+                falls.see(event.time, number)
                 near = event.time
                 if learns and near.tzinfo is not zone:
                     zone = near.tzinfo or zone
@@ -245,6 +269,8 @@ class LogReader:
             yield event
         if speakers is not None and speakers.are_several and not log.whose.is_said:
             self._note(f"{several(recording.name, speakers)} All are told as one server's.")
+        if falls.count and log.survey is not None and log.survey.order.kind == "sorted":
+            self._note(falls.told(recording.name))
         if self._reached is not None:
             self._reached.see(recording.time_at(bytes(end), near, zone))
 

@@ -1,11 +1,12 @@
 """What the beginning of a log says about all of it: whose its lines are, in which zone and in what order they stand.
 
-A file is looked at in its first half megabyte, then at places all over it, and at its end: a log in order costs no
-more than that.
+A file is looked at in its first half megabyte, then at places all over it, and wherever stamps go back: a log in order
+costs little more than that.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 IN_ORDER = Order("sorted")
+MOST_TIMES = 65_536
+"""Stamps by which the order of a log is judged."""
 
 
 @dataclass
@@ -93,7 +96,8 @@ def of_beginning(chunks: Iterable[bytes], near: datetime | None) -> Survey:
 def set_order(survey: Survey, zone: tzinfo, later: Iterable[tuple[str, datetime]]) -> None:
     """Say in what order a log is, by its beginning and by places behind it; `zone` is that of stamps without one."""
     begin = ((one.server, one.time) for one in survey.events if one.time is not None)
-    survey.order = order_of([(server, placed(time, zone)) for server, time in (*begin, *later)])
+    times = itertools.islice(itertools.chain(begin, later), MOST_TIMES)
+    survey.order = order_of([(server, placed(time, zone)) for server, time in times])
     if survey.order.kind == "reversed":
         survey.speakers = Speakers()
         for event in reversed(survey.events):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import gzip
+import io
 import os
 import random
+import tarfile
 import tempfile
 import threading
 from datetime import UTC, timedelta, timezone
@@ -308,3 +310,76 @@ def test_the_ends_of_the_calendar_stop_no_story(tmp_path: Path, stamps: list[str
     for name in ("a.log", "b.log", ""):
         told, _ = story(tmp_path / name)
         assert told.events
+
+
+LATER = [one.replace("T11:42", "T21:02") for one in ONE]
+QUIET = "2024-01-08T{:02}:{:02}:{:02}.{:03}Z [DEBUG] agent.http: Request finished: method=GET url=/v1/status/peers\n"
+
+
+def busy(begin: int, count: int) -> str:
+    """What a server says that leads, twenty lines a second, from a second of the day on."""
+    seconds = ((begin + at // 20, at * 50 % 1000) for at in range(count))
+    return "".join(QUIET.format(one // 3600, one // 60 % 60, one % 60, part) for one, part in seconds)
+
+
+@pytest.mark.parametrize("packed", ["", "gz", "tar"])
+@pytest.mark.parametrize("at", [9_000, 10_037, 11_111])
+def test_a_short_disorder_is_found_wherever_it_stands(tmp_path: Path, at: int, packed: str) -> None:
+    before, behind = busy(40_000, at), busy(50_000, 12_000)
+    content = before + text([one.replace("T11:42", "T11:02") for one in ONE]) + behind
+    assert len(before) > log_files.BYTES_OF_BEGINNING
+    told, notes = story(_kept(tmp_path, content.encode(), packed))
+    assert len(told.events) == len(ONE)
+    assert len(notes) == 1
+    assert "are not in order of time" in notes[0] or "go back" in notes[0]
+
+
+@pytest.mark.parametrize("packed", ["", "gz", "tar", "utf-16"])
+def test_a_long_log_in_order_is_told_without_a_word(tmp_path: Path, packed: str) -> None:
+    early = busy(40_000, 800) + text([ONE[0].replace("T11:42", "T11:07")])
+    content = (early + busy(40_041, 29_000) + text(LATER)).encode()
+    if packed == "utf-16":
+        content, packed = content.decode().encode("utf-16"), ""
+    told, notes = story(_kept(tmp_path, content, packed))
+    assert len(told.events) == 1 + len(LATER)
+    assert notes == []
+
+
+def _kept(folder: Path, content: bytes, packed: str) -> Path:
+    path = folder / f"n1.log{packed and f'.{packed}'}"
+    if packed == "tar":
+        with tarfile.open(path, "w") as archive:
+            entry = tarfile.TarInfo("logs/n1.log")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    else:
+        path.write_bytes(gzip.compress(content) if packed else content)
+    return path
+
+
+def test_lines_that_are_a_moment_late_are_no_disorder_in_a_short_log(tmp_path: Path) -> None:
+    # labctl notes a fault in the log when it has begun, with the time when it began.
+    note = '2024-01-08T11:42:24.020Z [WARN]  labctl.fault: fault began: id=a servers=n1 what="isolate n1" seconds=30'
+    (tmp_path / "n1.log").write_text(text([*ONE[:3], note, *ONE[3:]]), encoding="utf-8")
+    told, notes = story(tmp_path / "n1.log")
+    assert [one.line_no for one in told.events if one.event != "other"] == sorted(one.line_no for one in told.events)
+    assert notes == []
+
+
+def test_what_goes_back_unseen_is_said_with_its_place(tmp_path: Path) -> None:
+    # Syslog's stamps have no year: they are not looked at before the lines are told.
+    front = "Jan  8 {} n1 consul[7]: {}"
+    stands = "raft: Node at 10.0.0.1:8300 [Candidate] entering Candidate state"
+    noise = [
+        front.format(f"{12 + at // 36_000}:{at // 600 % 60:02}:{at // 10 % 60:02}", "agent: Synced node info")
+        for at in range(40_000)
+    ]
+    late = [
+        front.format("12:19:59", "raft: Heartbeat timeout reached, starting election"),
+        front.format("11:00:00", stands),
+    ]
+    content = text([*noise[:12_000], *late, *noise[12_000:]])
+    (tmp_path / "n1.log").write_text(content, encoding="utf-8")
+    told, notes = story(tmp_path / "n1.log")
+    assert len(told.events) == 2
+    assert any("go back by" in one for one in notes), notes

@@ -1,0 +1,70 @@
+"""Where the stamps of a log go back, found in its bytes: every stamp is looked at, and few lines are taken apart."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from labctl.raft.line_order import STEP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The first characters are plain, so that they are found as fast as a word is.
+_STAMP = re.compile(rb"20\d\d(?:-\d\d-\d\d[T ]|/\d\d/\d\d )\d\d:\d\d:\d\d")
+MOST_STAMPS_OF_A_LINE = 3
+MOST_FALLS = 16
+"""Of one block, that are looked at more closely."""
+
+
+def places(block: bytes) -> list[int]:
+    """Where the lines of a block begin that tell whether it is in order: the first, the last, and around each fall."""
+    stamps = _STAMP.findall(block)
+    if not stamps:
+        return [0] if block else []
+    found = {0, block.rfind(b"\n", 0, block.rfind(stamps[-1])) + 1}
+    if not _are_in_order(stamps):
+        for at in _falls(block):
+            found.add(block.rfind(b"\n", 0, at) + 1)
+    return sorted(found)
+
+
+def _are_in_order(stamps: list[bytes]) -> bool:
+    """Whether stamps only rise, also where each line has several, of clocks in several zones."""
+    return any(
+        all((column := stamps[first::of_a_line]) == sorted(column) for first in range(of_a_line))
+        for of_a_line in range(1, MOST_STAMPS_OF_A_LINE + 1)
+    )
+
+
+def _falls(block: bytes) -> Iterator[int]:
+    """The places of stamps before and behind each fall, among the first stamps of the lines and among the last."""
+    firsts: list[tuple[int, bytes]] = []
+    lasts: list[tuple[int, bytes]] = []
+    end = -1
+    for found in _STAMP.finditer(block):
+        stamp = (found.start(), found[0].replace(b" ", b"T").replace(b"/", b"-"))
+        if stamp[0] > end:
+            firsts.append(stamp)
+            lasts.append(stamp)
+            end = block.find(b"\n", found.end())
+            end = len(block) if end < 0 else end
+        else:
+            lasts[-1] = stamp
+    for column in (firsts, lasts):
+        count = 0
+        for one, two in itertools.pairwise(column):
+            if two[1] < one[1] and _is_far(one[1], two[1]):
+                yield from (one[0], two[0])
+                count += 1
+                if count >= MOST_FALLS:
+                    break
+
+
+def _is_far(one: bytes, two: bytes) -> bool:
+    try:
+        return datetime.fromisoformat(one.decode()) - datetime.fromisoformat(two.decode()) >= STEP
+    except ValueError:
+        return False
