@@ -1,6 +1,6 @@
 """What is packed: found without trust in what it says of itself, and read without writing anything to disk.
 
-A log may be in gzip, bzip2 or zstd, also twice; it may be a file in a tar or a zip, also in one within another one.
+A log may be in gzip, bzip2, xz or zstd, also twice; it may be a file in a tar or a zip, also in one within another one.
 Somebody else may have made it. Only plain files count: no links, no devices, no holes. Headers, files and bytes have a
 most, far above that of any lab's logs, and a name is a name and never a path that is opened.
 """
@@ -11,6 +11,7 @@ import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import stat
 import tarfile
 import tempfile
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _BZIP2 = tuple(b"BZh%d1AY&SY" % level for level in range(1, 10))
-_PACKED = (GZIP, ZSTD, *_BZIP2)
+_XZ = b"\xfd7zXZ\0"
+_PACKED = (GZIP, ZSTD, _XZ, *_BZIP2)
+_XZ_ZEROS = 4
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _USTAR, _USTAR_AT = b"ustar", 257
 _OTHERS = {
-    b"\xfd7zXZ\0": "xz",
     b"7z\xbc\xaf\x27\x1c": "7z",
     b"Rar!": "rar",
     b"\x04\x22\x4d\x18": "lz4",
@@ -45,7 +47,7 @@ MOST_BYTES = 1 << 33
 MOST_OF_A_COPY = 1 << 30
 """Of a zip in another archive, which must be copied to be read."""
 MOST_WINDOW = 1 << 27
-"""Bytes of memory that a zstd file may ask for; zstd itself takes no more either."""
+"""Bytes of memory that a zstd or xz file may ask for; zstd itself takes no more either, and `xz -9` about half."""
 MOST_MEMBERS = 1000
 MOST_OF_HEADERS = 1 << 22
 MOST_IN_A_ROW = 64
@@ -174,7 +176,37 @@ def _without_layer(stream: Stream) -> Stream:
         return Stream(gzip.GzipFile(fileobj=source, mode="rb").read1)
     if head.startswith(_BZIP2):
         return Stream(bz2.BZ2File(source).read1)
+    if head.startswith(_XZ):
+        return Stream(_xz(stream))
     return Stream(_zstd(source))
+
+
+def _xz(source: Stream) -> Callable[[int], bytes]:
+    # lzma's own file takes whatever memory a file asks for.
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MOST_WINDOW)
+
+    def read(size: int) -> bytes:
+        nonlocal unpacker
+        while True:
+            if unpacker.eof:
+                source.ahead = unpacker.unused_data + source.ahead
+                # Between two of them, and at the end, may be zeros.
+                while (rest := source.peek(_XZ_ZEROS)) and not rest.strip(b"\0"):
+                    source.read(len(rest))
+                if not rest:
+                    return b""
+                unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MOST_WINDOW)
+            packed = source.read1(PIECE) if unpacker.needs_input else b""
+            if unpacker.needs_input and not packed:
+                raise EOFError("it ends before")
+            try:
+                piece = unpacker.decompress(packed, size)
+            except lzma.LZMAError as error:
+                raise ValueError(str(error)) from error
+            if piece:
+                return piece
+
+    return read
 
 
 def _zstd(source: IO[bytes]) -> Callable[[int], bytes]:

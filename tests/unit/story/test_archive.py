@@ -63,6 +63,8 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
     "gzip of gzip": lambda data: gzip.compress(gzip.compress(data)),
     "gzip behind gzip": lambda data: gzip.compress(data[:30]) + gzip.compress(data[30:]),
     "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "xz behind xz": lambda data: lzma.compress(data[:30]) + b"\0" * 8 + lzma.compress(data[30:]) + b"\0" * 4,
     "zstd": zstd,
     "zstd behind zstd": lambda data: zstd(data[:30]) + zstd(data[30:]),
     "gzip of zstd": lambda data: gzip.compress(zstd(data)),
@@ -75,6 +77,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 ARCHIVES: dict[str, Callable[..., bytes]] = {
     "tar": tar,
     "tar in gzip": lambda *files: gzip.compress(tar(*files)),
+    "tar in xz": lambda *files: lzma.compress(tar(*files)),
     "tar in zstd": lambda *files: zstd(tar(*files)),
     "tar in gzip in gzip": lambda *files: gzip.compress(gzip.compress(tar(*files))),
     "zip": zipped,
@@ -211,9 +214,30 @@ def test_an_archive_that_was_cut_off_is_one_sentence(
     assert str(tmp_path / "a") in refused(tmp_path / "a", capsys)
 
 
-def test_what_is_packed_otherwise_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("head", "how"), [(b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "rar"), (b"\x04\x22\x4d\x18", "lz4")]
+)
+def test_what_is_packed_otherwise_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], head: bytes, how: str
+) -> None:
+    (tmp_path / "a").write_bytes(head + os.urandom(2000))
+    assert f"it is packed with {how}. Unpack it first." in refused(tmp_path / "a", capsys)
+
+
+@pytest.mark.parametrize("end", [b"xyz", b"\0\0\0\0xyz"])
+def test_what_stands_behind_a_packed_log_and_is_none_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], end: bytes
+) -> None:
+    (tmp_path / "a.xz").write_bytes(lzma.compress(LOG) + end)
+    assert str(tmp_path / "a.xz") in refused(tmp_path / "a.xz", capsys)
+
+
+def test_a_packed_log_that_asks_for_much_memory_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MOST_WINDOW", 1 << 20)
     (tmp_path / "a.xz").write_bytes(lzma.compress(LOG))
-    assert "it is packed with xz. Unpack it first." in refused(tmp_path / "a.xz", capsys)
+    assert "Memory usage limit exceeded" in refused(tmp_path / "a.xz", capsys)
 
 
 def test_a_bomb_is_a_long_log_and_no_memory(tmp_path: Path) -> None:
