@@ -16,10 +16,13 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+import click
+
 from labctl.errors import ExitCode, LabctlError
 from labctl.raft.log_line import LONGEST, open_envelope
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.timers import MULTIPLIERS
+from labctl.show.style import harmless
 from labctl.story import stamp_scan
 from labctl.story.archive import (
     DAMAGED,
@@ -55,6 +58,8 @@ BYTES_OF_BEGINNING = 2 * CHUNK_BYTES
 BYTES_OF_SAMPLE = 1 << 14
 LINES_OF_SAMPLE = 32
 """So many lines are looked at for one with a stamp, at most."""
+WAITS_SECONDS = 1
+"""After so long without a first byte, the user is told what is waited for."""
 IDLE_SECONDS = 1.0
 """After so long without a line, those that wait for an earlier one are told."""
 END_BYTES = 1 << 14
@@ -235,9 +240,16 @@ class Recording:
             raise LabctlError(f"The log {self.name} could not be read to its end: {why}.") from error
 
     def _open(self) -> io.BufferedReader:
-        if self.path is not None:
+        if self.path is None:
+            return self.pipe or _standard_input()
+        if not self.path.is_fifo():
             return self.path.open("rb")
-        return self.pipe or _standard_input()
+        # Opened at once, and not only when somebody writes into it: until then it says what it waits for.
+        number = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        pipe = open(number, "rb", CHUNK_BYTES)  # noqa: SIM115, PTH123 - who reads it closes it
+        _await(number, f"{self.name}: nobody has written into this pipe yet")
+        os.set_blocking(number, True)
+        return pipe
 
 
 def _is_as_it_is(plain: io.BufferedReader) -> bool:
@@ -253,6 +265,15 @@ def _last_time(end: bytes, near: datetime, zone: tzinfo) -> datetime | None:
         if envelope is not None and envelope.time is not None:
             return envelope.time
     return None
+
+
+def _await(number: int, what: str) -> None:
+    """Wait for the first bytes of a pipe, or for its end; after a moment, say so: it may be for ever."""
+    waiting = select.poll()
+    waiting.register(number, select.POLLIN)
+    if not waiting.poll(WAITS_SECONDS * 1000):
+        click.echo(harmless(f"Waiting for {what}. Ctrl-C ends it."), err=True)
+        waiting.poll()
 
 
 def _standard_input() -> io.BufferedReader:
@@ -372,6 +393,7 @@ def _on_standard_input() -> list[Recording]:
         number = sys.stdin.fileno()
         mode = os.fstat(number).st_mode
         if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            _await(number, "standard input: nothing has come yet")
             pipe = _standard_input()
             if not holds_archive(pipe.peek()):
                 return [Recording(STANDARD_INPUT, "server", None, pipe=pipe)]

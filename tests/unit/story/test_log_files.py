@@ -5,8 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -209,3 +213,37 @@ def test_what_is_no_file_is_refused_before_it_is_read(name: str, says: str) -> N
     with pytest.raises(LabctlError, match=says) as raised:
         log_files.find([name])
     assert raised.value.code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize("given", ["pipe", "-"])
+def test_a_pipe_into_which_nobody_writes_is_waited_for_and_that_is_said(tmp_path: Path, given: str) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    code = "import sys; from labctl.cli.main import run; sys.exit(run(['story', sys.argv[1]]))"
+    words = [sys.executable, "-c", code, str(pipe) if given == "pipe" else "-"]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(b"Waiting for ")
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=20)[1]
+    finally:
+        process.kill()
+    assert (process.returncode, said) == (130, b"error: Interrupted.\n")
+
+
+def test_a_pipe_into_which_somebody_writes_at_last_is_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pipe = tmp_path / "n1.log"
+    os.mkfifo(pipe)
+    line = b"2021-01-24T00:00:01Z [INFO]  agent.server.raft: election won: tally=2\n"
+
+    def write() -> None:
+        time.sleep(1.5)
+        pipe.write_bytes(line)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    events = list(log_files.events(log_files.find([str(pipe)])))
+    writer.join()
+    assert [one.event for one in events] == ["election_won"]
+    assert "nobody has written into this pipe yet" in capfd.readouterr().err
