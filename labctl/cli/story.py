@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from labctl.raft.collection import Record
     from labctl.raft.timers import Timers
+    from labctl.story.file_names import FileNames
 
 FORMATS = ("text", "json", "svg", "html", "mermaid")
 DRAWN = FORMATS[2:]
@@ -85,6 +86,7 @@ def story_command(
     """
     from labctl.story import json_view
     from labctl.story import source as flow
+    from labctl.story.file_names import FileNames
     from labctl.story.live_text import LiveStoryText
     from labctl.story.text_view import StoryText
 
@@ -121,12 +123,12 @@ def story_command(
             else:
                 json_view.write_document(records, out, source.timers, source.notes, source.coverages.unread)
         elif form != "text":
-            out.write(_drawn(form, records, source.timers))
+            out.write(_drawn(form, records, source.timers, FileNames(source.logs)))
         else:
             kind = LiveStoryText if follow else StoryText
             writer = kind(
                 out, source.servers, lines=lines, timers=source.timers, every=everything, summary=summary,
-                folder=source.folder,
+                files=FileNames(source.logs),
             )  # fmt: skip
             writer.write(records)
     for note in source.notes if not (as_json or form == "json") or follow else ():
@@ -152,9 +154,10 @@ def _opened(output: Path | None, *, at_once: bool) -> Iterator[IO[str]]:
             yield out
 
 
-def _drawn(form: str, records: Iterable[Record], timers: Timers | None) -> str:
+def _drawn(form: str, records: Iterable[Record], timers: Timers | None, files: FileNames) -> str:
     """A story as a picture of that format."""
     from labctl.story import mermaid_view, page_view
 
-    make = {"svg": page_view.svg, "html": page_view.html, "mermaid": mermaid_view.mermaid}[form]
-    return make(records, timers)
+    if form == "html":
+        return page_view.html(records, timers, files)
+    return (page_view.svg if form == "svg" else mermaid_view.mermaid)(records, timers)

@@ -113,12 +113,15 @@ def wrapped(text: str, columns: int, indent: str = "") -> str:
 
 def _pieces(text: str, columns: int) -> Iterator[str]:
     for word in text.split(" "):
-        rest = word
-        while width(rest) > columns and not _SGR.search(rest):
-            size = next((at for at in range(len(rest)) if width(rest[: at + 1]) > columns), len(rest)) or 1
-            yield rest[:size]
-            rest = rest[size:]
-        yield rest
+        begin = taken = 0
+        # Each character is looked at once: a word may be as long as a log's line.
+        for at, char in enumerate("" if _SGR.search(word) else word):
+            size = width(char)
+            if taken + size > columns and at > begin:
+                yield word[begin:at]
+                begin, taken = at, 0
+            taken += size
+        yield word[begin:]
 
 
 def cut(text: str, columns: int) -> str:

@@ -19,6 +19,7 @@ from labctl.raft.incident_sentences import of_no_incident
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election
 from labctl.raft.series import Series, folded
+from labctl.story.file_names import FileNames
 from labctl.story.text_view import NOT_SEEN, TITLES, WHERE, grouped, sentences
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Lane:
 class Picture:
     """What is drawn; `left_out` counts the events that had no place, `sentences` stand by title.
 
-    `happened` stands first: each incident in words, and the lines that show it.
+    `happened` stands first: each incident in words, and the lines that show it; `files` says what their files are.
     """
 
     lanes: list[Lane]
@@ -146,6 +147,7 @@ class Picture:
     arrows: list[Arrow] = field(default_factory=list)
     bands: list[Band] = field(default_factory=list)
     happened: list[tuple[str, str]] = field(default_factory=list)
+    files: str = ""
     sentences: dict[str, list[str]] = field(default_factory=dict)
     left_out: int = 0
 
@@ -165,8 +167,9 @@ class Picture:
         return (self.rows[-1].y if self.rows else TOP) + 2 * ROW
 
 
-def picture_of(records: Iterable[Record], timers: Timers | None = None) -> Picture:
+def picture_of(records: Iterable[Record], timers: Timers | None = None, files: FileNames | None = None) -> Picture:
     """Lay out a story."""
+    files = files or FileNames()
     drawn, said, end = _Drawing(), _Said(), Conclusion([], 0)
     for record in folded(records):
         if isinstance(record, Event):
@@ -191,11 +194,12 @@ def picture_of(records: Iterable[Record], timers: Timers | None = None) -> Pictu
             )
         ),
     ]
-    tell = sentences(timers)
+    tell = sentences(timers, files)
     paragraphs = (one.partition(WHERE) for one in said.of(Incident, tell[Incident]))
     picture.happened = [(words, where) for words, _, where in paragraphs]
     if all(words.startswith(NOT_SEEN) for words, _ in picture.happened):
         picture.happened.insert(0, (of_no_incident(end), ""))
+    picture.files = files.said()
     picture.sentences = {
         TITLES[Election]: list(grouped(said.of(Election, tell[Election]))),
     }

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 from labctl.raft.records import Election
 from labctl.raft.summary_sentences import of_election
 from labctl.show.below import Below
-from labctl.show.style import cut, harmless, paint, sign, width, wrapped
+from labctl.show.style import cut, harmless, paint, sign, wrapped
 from labctl.story.repeats import Repeats, once
 from labctl.story.text_view import StoryText
 
@@ -53,14 +53,13 @@ class LiveStoryText(StoryText):
     def _show(self, staying: list[str]) -> None:
         """Write lines that stay, and below them what goes on."""
         columns = shutil.get_terminal_size().columns
-        if self._below.rewrites:
-            staying = [part for line in staying for part in _broken(line, columns, self._bar)]
         below: list[str] = []
         if self._below.rewrites:
             # What is taken away again has told no date, and can be cut only while it has no colour.
-            day, colour, self._colour = self._day, self._colour, False
+            day, colour, wraps = self._day, self._colour, self._wraps
+            self._colour = self._wraps = False
             below = self._lines_of(self._repeats.going_on())
-            self._day, self._colour = day, colour
+            self._day, self._colour, self._wraps = day, colour, wraps
         self._below.write(staying, [paint(cut(line, columns), "dim", colour=self._colour) for line in below])
 
     def _lines_of(self, all_told: Iterable[Told]) -> list[str]:
@@ -71,15 +70,3 @@ class LiveStoryText(StoryText):
         finally:
             self._out = self._there
         return caught.getvalue().splitlines()
-
-
-def _broken(line: str, columns: int, bar: str) -> list[str]:
-    """A line of a terminal, broken so that what goes on stands under the words behind the bar."""
-    front, found, words = line.partition(bar)
-    if width(line) <= columns or not found:
-        return [line]
-    indent = width(front) + 2
-    # A colour that began before the bar ends behind it.
-    end, blank, words = words.partition(" ")
-    first, *more = wrapped(words, max(columns - indent, 20), indent="  ").split("\n")
-    return [f"{front}{bar}{end}{blank}{first}", *(" " * indent + one for one in more)]

@@ -246,7 +246,7 @@ class Recording:
             return self.path.open("rb")
         # Opened at once, and not only when somebody writes into it: until then it says what it waits for.
         number = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        pipe = open(number, "rb", CHUNK_BYTES)  # noqa: SIM115, PTH123 - who reads it closes it
+        pipe: io.BufferedReader = io.BufferedReader(io.FileIO(number), CHUNK_BYTES)
         _await(number, f"{self.name}: nobody has written into this pipe yet")
         os.set_blocking(number, True)
         return pipe

@@ -178,22 +178,22 @@ class RaftLines(LogLines):
         event, words = told.event, told.sentence
         front, indent = self._time_and_server(event)
         lines = self._wrapped(front, indent, words) if words is not None else []
-        if self._lines or words is None:
-            lines.append(f"{front} {paint(self._line(event, indent), 'dim', colour=self._colour)}")
+        if self._lines:
+            lines += self._wrapped(front, indent, event.line.strip(), "dim")
+        elif words is None:
+            lines += [f"{front} {paint(self._line(event, indent), 'dim', colour=self._colour)}"]
         return lines
 
     def _line(self, event: Event, indent: int) -> str:
         raw = harmless(event.line.strip())
-        if self._lines:
-            return raw
         # The time stands in front already.
         bare = raw[max(raw.find("["), 0) :]
         return cut(bare, self._columns - indent) if self._columns else bare
 
-    def _wrapped(self, front: str, indent: int, words: str) -> list[str]:
-        if not self._columns:
-            return [f"{front} {harmless(words)}"]
-        first, *more = wrapped(harmless(words), max(self._columns - indent, 20), indent="  ").split("\n")
+    def _wrapped(self, front: str, indent: int, words: str, style: str = "") -> list[str]:
+        columns, words = self._columns, harmless(words)
+        lines = wrapped(words, max(columns - indent, 20), indent="  ").split("\n") if columns else [words]
+        first, *more = [paint(one, style, colour=self._colour) for one in lines]
         return [f"{front} {first}", *(" " * indent + one for one in more)]
 
     def _cut(self, told: Told) -> str:

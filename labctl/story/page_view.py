@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from labctl.raft.collection import Record
     from labctl.raft.timers import Timers
+    from labctl.story.file_names import FileNames
 
 TITLE = "The story of an election"
 DRAWING = "What each server did, from above to below"
@@ -33,9 +34,9 @@ def _svg(picture: Picture, title: str, *, on_page: bool = False) -> str:
     return template("story.svg.j2").render(p=picture, title=title, begin=begin, top=TOP, row_height=ROW)
 
 
-def html(records: Iterable[Record], timers: Timers | None = None) -> str:
+def html(records: Iterable[Record], timers: Timers | None = None, files: FileNames | None = None) -> str:
     """Make a page of a story: the drawing, a slider that rewinds it, and all of it as text. It needs no network."""
-    picture = picture_of(records, timers)
+    picture = picture_of(records, timers, files)
     script = (TEMPLATES / "story.js").read_text(encoding="utf-8")
     # Only this script may run, whatever a log line holds.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -68,6 +67,7 @@ class Source:
         names: who is who, as far as it is known beforehand.
         reached: how far the logs go, once all events were read; None where nobody knows.
         files: what is read; None is standard input.
+        logs: the names by which lines of it are told.
         notes: what a reader of the story should know, in sentences; whole when all events were read.
         coverages: how much of the logs was read, once all events were.
         goes_on: whether it is followed: then pauses are among its events.
@@ -80,16 +80,11 @@ class Source:
     names: Names = field(default_factory=Names)
     reached: Callable[[], datetime | None] = lambda: None
     files: tuple[Path | None, ...] = ()
+    logs: tuple[str, ...] = ()
     notes: Notes = field(default_factory=Notes)
     coverages: Coverages = field(default_factory=Coverages)
     goes_on: bool = False
     complete: bool = False
-
-    @property
-    def folder(self) -> str:
-        """What the names of all files begin with, to the last slash; "" where that is nothing."""
-        names = {str(one.parent) for one in self.files if one is not None}
-        return f"{names.pop()}{os.sep}" if len(names) == 1 and len(self.files) > 1 else ""
 
     def records(self, since: datetime | None = None) -> Iterator[Record]:
         """The story of it, from a time on: what was over by then is left out."""
@@ -154,7 +149,8 @@ def _of_recordings(found: list[Recording], timers: Timers | None, asked: _Asked)
     files = tuple(one.path for one in found)
     return Source(
         coverages.checked(events), timers=timers, names=names, reached=lambda: reached.time, files=files, notes=notes,
-        coverages=coverages, complete=timers is not None,  # a bundle, or a sample, of a whole lab
+        logs=tuple(one.name for one in found), coverages=coverages,
+        complete=timers is not None,  # a bundle, or a sample, of a whole lab
     )  # fmt: skip
 
 

@@ -15,8 +15,9 @@ from labctl.raft.incident_sentences import of_incident, of_no_incident
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election, Leadership, PreVote
 from labctl.raft.series import Series, folded
-from labctl.show.style import coloured, harmless, paint, paint_server, sign, width
+from labctl.show.style import coloured, harmless, paint, paint_server, sign, width, wrapped
 from labctl.story.coverage import shown
+from labctl.story.file_names import FileNames
 from labctl.story.repeats import Repeats, Told, once
 from labctl.story.spool import Spool, kept_text
 
@@ -49,10 +50,11 @@ MOST_LINES = 6
 CHARACTERS = 1 << 18
 
 
-def sentences(timers: Timers | None) -> dict[type, Callable[[Any], str]]:
-    """What tells a record in a sentence, by its kind."""
+def sentences(timers: Timers | None, files: FileNames | None = None) -> dict[type, Callable[[Any], str]]:
+    """What tells a record in a sentence, by its kind; `files` are called by their short names."""
+    named = files or FileNames()
     return {
-        Incident: _paragraph,
+        Incident: lambda one: _paragraph(one, named),
         Election: lambda one: _election(one, timers),
         PreVote: lambda one: _pre_vote(one, timers),
         Leadership: lambda one: summary_sentences.of_leadership(one, timers),
@@ -61,10 +63,10 @@ def sentences(timers: Timers | None) -> dict[type, Callable[[Any], str]]:
     }
 
 
-def _paragraph(one: Incident) -> str:
-    where = [str(line) for line in one.evidence]
-    more = [f"and {len(where) - MOST_LINES} more"] if len(where) > MOST_LINES else []
-    return f"{of_incident(one)}{WHERE}{', '.join([*where[:MOST_LINES], *more])}"
+def _paragraph(one: Incident, files: FileNames) -> str:
+    where = [files(line) for line in one.evidence[:MOST_LINES]]
+    more = [f"and {len(one.evidence) - MOST_LINES} more"] if len(one.evidence) > MOST_LINES else []
+    return f"{of_incident(one)}{WHERE}{', '.join([*where, *more])}"
 
 
 def _pre_vote(one: PreVote | Series, timers: Timers | None) -> str:
@@ -104,7 +106,7 @@ class StoryText:
         every: write every event and every election; else what is said again and again is folded, events only unless
             lines were asked for.
         summary: write only what happened.
-        folder: what the names of all files begin with, and need not be said of each.
+        files: what the files are called where lines are named.
     """
 
     def __init__(  # noqa: PLR0913 - what `labctl story` can be told
@@ -117,12 +119,13 @@ class StoryText:
         timers: Timers | None = None,
         every: bool = False,
         summary: bool = False,
-        folder: str = "",
+        files: FileNames | None = None,
     ) -> None:
         self._out, self._timers = out, timers
-        self._every, self._summary, self._folder = every, summary, folder
+        self._every, self._summary, self._files = every, summary, files or FileNames()
         self._lines = lines
         self._columns = columns or shutil.get_terminal_size((WIDE, 24)).columns
+        self._wraps = out.isatty()
         self._colour = coloured(out)  # type: ignore[arg-type]
         self._bar = sign("bar")
         self._longest = max((width(harmless(name)) for name in servers or []), default=0)
@@ -133,7 +136,7 @@ class StoryText:
     def write(self, records: Iterable[Record]) -> None:
         """Write a story: what happened first, then the rest of it."""
         out = self._out
-        with Spool(sentences(self._timers)) as spool, kept_text() as events:
+        with Spool(sentences(self._timers, self._files)) as spool, kept_text() as events:
             # What happened is known only at the end, and stands first.
             self._out = events
             self._all(spool.passing(records if self._every else folded(records)))
@@ -170,14 +173,18 @@ class StoryText:
                 self._out.write(f"{self._wrapped(nothing)}\n")
             self._out.write("\n" if number else "")
             self._out.write(f"{self._wrapped(said)}\n")
-            for line in self._wrapped(self._shortened(where), indent="    ").splitlines():
-                self._out.write(f"{paint(line, 'dim', colour=self._colour)}\n")
+            self._dim(where)
             self._quiet = False
         if self._quiet:
             self._out.write(f"{self._wrapped(nothing)}\n")
+        if said := self._files.said():
+            self._out.write("\n")
+            self._dim(said)
 
-    def _shortened(self, where: str) -> str:
-        return where.replace(self._folder, "") if self._folder else where
+    def _dim(self, text: str) -> None:
+        # A path that is broken cannot be copied.
+        for line in self._wrapped(text, indent="    ", break_long_words=False).splitlines():
+            self._out.write(f"{paint(line, 'dim', colour=self._colour)}\n")
 
     def _all(self, events: Iterator[Event]) -> None:
         for told in map(once, events) if self._every or self._lines else Repeats().folded(events):
@@ -195,11 +202,21 @@ class StoryText:
         name = paint_server(event.server, f"{server}{blank} {self._bar}", colour=self._colour)
         self._date(event.time)
         front = self._front(event.time)
+        indent = width(front) + width(name) + 2
         if said is not None:
-            self._out.write(f"{paint(front, 'dim', colour=self._colour)} {name} {harmless(said)}\n")
+            self._out.write(f"{paint(front, 'dim', colour=self._colour)} {name} {self._hung(said, indent)}\n")
         if self._lines:
-            indent = " " * len(front)
-            self._out.write(f"{indent} {name} {paint(event.line.strip(), 'dim', colour=self._colour)}\n")
+            line = self._hung(event.line.strip(), indent)
+            painted = "\n".join(paint(one, "dim", colour=self._colour) for one in line.split("\n"))
+            self._out.write(f"{' ' * len(front)} {name} {painted}\n")
+
+    def _hung(self, text: str, indent: int) -> str:
+        """A text behind a front of so many columns: on a terminal, what has no room stands under its beginning."""
+        text = harmless(text)
+        if not self._wraps:
+            return text
+        first, *more = wrapped(text, max(self._columns - indent, 20), indent="  ").split("\n")
+        return "\n".join([first, *(" " * indent + one for one in more)])
 
     def _front(self, time: datetime | None) -> str:
         if time is None:
@@ -225,8 +242,8 @@ class StoryText:
                 self._out.write(f"\n{paint(title, 'bold', colour=self._colour)}\n")
             self._out.write(f"{self._wrapped(sentence)}\n")
 
-    def _wrapped(self, text: str, indent: str = "  ") -> str:
+    def _wrapped(self, text: str, indent: str = "  ", *, break_long_words: bool = True) -> str:
         return textwrap.fill(
             harmless(text), max(self._columns, 40), initial_indent=indent, subsequent_indent="    ",
-            break_on_hyphens=False,
+            break_on_hyphens=False, break_long_words=break_long_words,
         )  # fmt: skip

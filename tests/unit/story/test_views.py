@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,3 +143,41 @@ def test_a_stream_is_one_document_a_line() -> None:
     events = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
     assert events[0] == "follower_entered"
     assert "election_won" in events
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+LONG = (
+    "2021-01-24T00:00:01Z [WARN]  agent.server.raft: rejecting vote request since we have a leader: "
+    "from=a-server-with-a-very-long-name-of-its-own.example.com:8300 leader=another-server.example.com:8300"
+)
+
+
+@pytest.mark.parametrize("lines", [False, True])
+@pytest.mark.parametrize("no_colour", ["1", ""])
+def test_on_a_terminal_a_long_event_goes_on_under_its_words(
+    monkeypatch: pytest.MonkeyPatch, lines: bool, no_colour: str
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_colour)
+    monkeypatch.setenv("TERM", "xterm")
+    event = read_line(LONG, server="consul1", line_no=1)
+    assert event is not None
+    out = _Terminal()
+    StoryText(out, columns=80, lines=lines).write([event])
+    told = [re.sub(r"\x1b\[[0-9;]*m", "", one) for one in out.getvalue().splitlines()]
+    assert max(map(len, told)) <= 80
+    first = next(at for at, one in enumerate(told) if "│" in one)
+    under = told[first].index("│") + 4
+    assert told[first + 1][:under].isspace()
+    assert told[first + 1][under] != " "
+
+
+def test_what_is_piped_has_one_line_for_each_event() -> None:
+    event = read_line(LONG, server="consul1", line_no=1)
+    assert event is not None
+    out = io.StringIO()
+    StoryText(out, columns=80, every=True).write([event])
+    assert len([one for one in out.getvalue().splitlines() if "leader" in one and "│" in one]) == 1
