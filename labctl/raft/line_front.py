@@ -33,7 +33,7 @@ _PIECE = re.compile(
       (?P<clock2> {_CLOCK} ) (?=\s|$)                                        # syslog, journald
     | [^\W\d_]{{3,9}}\.?[ ]\d{{1,2}},[ ]\d{{4}}[ ]@[ ]{_CLOCK} (?=\s|$)        # Kibana
     | (?P<clock3> {_CLOCK} ) (?=\s|$)                                        # somebody cut the date
-    | (?P<source> [A-Za-z0-9][\w.@-]{{0,127}} ) [ ]{{0,64}} \|                # docker compose
+    | (?P<source> (?!\d{{1,9}}[ ]) [A-Za-z0-9][\w.@-]{{0,127}} ) [ ]{{0,64}} \|                # docker compose
     | <\d{{1,3}}> (?:1(?=[ ]))?                                             # syslog's priority
     | (?P<host> {_FIELD} ) [ ] [\w./@-]{{1,128}} (?P<process>\[\d{{1,10}}\])? : (?=\s|$)    # syslog, journald
     | (?P<host2> {_FIELD} ) [ ] {_FIELD} [ ] (?:-|\d{{1,10}}) [ ] {_FIELD} [ ] (?:-|\[[^\]]{{1,512}}\]) (?=\s|$)
@@ -65,7 +65,9 @@ _SOURCES = ("pod", "pod_name", "podname", "container", "container_name")
 _ENDING = re.compile(r"(?<=[\w-])\.(?:log|txt|out)(?:\.\d{1,4})?\Z", re.ASCII)
 # What is another one in each line, or names a container that nobody named: `12ab34cd`, `0b4f-...`, `17`.
 _NUMBERED = re.compile(r"[0-9a-f]{8,}|[0-9a-f-]{32,}|\d+", re.ASCII | re.IGNORECASE)
-_TAGS = frozenset({"consul", "nomad", "vault", "docker", "dockerd", "stdout", "stderr", "message", "msg", "log"})
+_TAGS = frozenset(
+    {"consul", "nomad", "vault", "docker", "dockerd", "stdout", "stderr", "message", "msg", "log", "textpayload"}
+)
 """Words that stand in front of every server's lines, and name none."""
 _MOST_WORDS = 3
 _NAMED = re.compile(r"[A-Za-z0-9][\w.@/-]{0,253}")

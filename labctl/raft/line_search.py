@@ -50,6 +50,10 @@ _IN_QUOTES = re.compile(r'(?:^|[=:,\[(\s])\s?"[^"]*$')
 _TO_THE_QUOTE = re.compile(r'(?:[^"\\]|\\.)*')
 _DOUBLED_QUOTES = re.compile(r'(?:[^"]|"")*')
 _MODULE_IN_QUOTES = re.compile(r"\"(?=(?:[\w-]{1,40}\.){0,4}raft:[ ])", re.ASCII)
+_CLOSING = ("'", "`", "|", ">")
+_FENCE = "```"
+_MOST_CLOSED = 6
+_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,9}[ ]?/?>")
 _DEEPEST = 5
 """So often one envelope is looked for in another one."""
 _MOST_OBJECTS = 64
@@ -140,10 +144,10 @@ class Seeker:
         said = text[core.level :]
         if before[-2:] == '\\"':
             said = _unquoted(said.replace('\\"', '"').replace("\\\\", "\\"))
-        elif _IN_QUOTES.search(before):
+        elif _IN_QUOTES.search(before.replace('\\"', "").replace('""', "")):
             said = _unquoted(said)
-        elif said[-1:] in ("'", "`") and before.count(said[-1]) % 2:
-            said = said[:-1]
+        if said[-1:] in _CLOSING:
+            said = _without_end(said, before)
         own = self._envelope(said, core.own, core.clock, front)
         if own.module is not None and is_of_a_server(own.module):
             return own
@@ -245,6 +249,24 @@ def _within(outer: Front, inner: Front) -> Front:
     if inner.time is not None and inner.time.tzinfo is None and outer.time is not None and outer.time.tzinfo:
         time = outer.time
     return Front(time, inner.rough or outer.rough, inner.source or outer.source, inner.host or outer.host)
+
+
+def _without_end(said: str, before: str) -> str:
+    """A server's words without what closes what was opened in front of them: a quotation, code, an element of HTML."""
+    for _ in range(_MOST_CLOSED):
+        last = said[-1:]
+        if last in {"'", "`"}:
+            opened, closed = before.count(last), len(said) - len(said.rstrip(last))
+            if closed < len(_FENCE) and not (opened % 2 or opened == closed):
+                return said
+            said = said[: -max(min(opened, closed), 1 if closed < len(_FENCE) else closed)]
+        elif last == "|" and "`" in before:
+            said = said[:-1].rstrip()
+        elif last == ">" and "<" in before and _TAG.fullmatch(said, at := said.rfind("<")):
+            said = said[:at].rstrip()
+        else:
+            return said
+    return said
 
 
 def _unquoted(text: str) -> str:

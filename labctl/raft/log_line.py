@@ -28,7 +28,7 @@ _USUAL = re.compile(
     re.ASCII,
 )
 # In front of such a line, what needs no closer look holds no quotes, no other level, no colours and no JSON.
-_NOT_PLAIN = re.compile(r"[\"'`{]|\[(?!\d{1,10}\]:|pod/)")
+_NOT_PLAIN = re.compile(r"[\"'`{]|<(?!\d)|\[(?!\d{1,10}\]:|pod/)")
 
 
 def open_envelope(line: str, *, zone: tzinfo = UTC, near: datetime | None = None) -> Envelope | None:
@@ -51,9 +51,9 @@ def _opened(text: str, usual: re.Match[str], zone: tzinfo, near: datetime | None
     """Take a usual line apart; None where what stands in front of it needs a closer look."""
     aware, naive = usual.groups()
     time = moment(aware or naive.replace("/", "-"))
-    if time is None:
-        return None
     said = text[usual.end() :]
+    if time is None or said[-3:] == "```":
+        return None
     level, module, message, values = taken_apart(said) if len(said) < REPEATED else taken_apart.__wrapped__(said)
     front = NO_FRONT
     if before := text[: usual.start()]:

@@ -44,6 +44,7 @@ class Coverage:
         unread: how many lines look like Raft's and are in no form that is known.
         example: the number and the text of one of them.
         everything: also lines that are not about Raft are asked for.
+        is_apart: whether lines held several, which are counted each by itself.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Coverage:
     unread: int = 0
     example: tuple[int, str] | None = None
     everything: bool = False
+    is_apart: bool = False
     _is_open: bool = False
 
     def watch(self, chunk: bytes) -> None:
@@ -61,6 +63,10 @@ class Coverage:
             self.lines += chunk.count(b"\n") - self._is_open
             self._is_open = not chunk.endswith(b"\n")
             self.lines += self._is_open
+
+    def see_several(self) -> None:
+        """A line of it holds several."""
+        self.is_apart = True
 
     def see(self, event: Event | None, number: int, line: str) -> None:
         """A line was read, or was in no form that is known."""
@@ -116,6 +122,11 @@ class Coverages:
     def notes(self) -> list[str]:
         """What a reader of the story should know, in sentences."""
         said = [log.nothing() for log in self.logs if not log.found]
+        said += [
+            f"Lines of {log.name} hold several each: they are counted as if each stood in a line of its own."
+            for log in self.logs
+            if log.is_apart and log.found
+        ]
         if (unread := self.unread()) is not None:
             lines = "1 line looks" if unread["lines"] == 1 else f"{unread['lines']} lines look"
             were = "was" if unread["lines"] == 1 else "were"

@@ -23,7 +23,7 @@ from labctl.raft.log_line import LONGEST, open_envelope
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.timers import MULTIPLIERS
 from labctl.show.style import harmless
-from labctl.story import stamp_scan
+from labctl.story import line_forms, stamp_scan
 from labctl.story.archive import (
     DAMAGED,
     HEAD,
@@ -151,9 +151,10 @@ class Recording:
                 begin = max(begin, place)
                 for raw in block[begin : begin + BYTES_OF_SAMPLE].split(b"\n", LINES_OF_SAMPLE)[:LINES_OF_SAMPLE]:
                     begin += len(raw) + 1
-                    envelope = open_envelope(raw.decode("utf-8", "replace"), zone=UNKNOWN, near=near)
+                    name, line = line_forms.name_and_line(raw)
+                    envelope = open_envelope(line.decode("utf-8", "replace"), zone=UNKNOWN, near=near)
                     if envelope is not None and envelope.time is not None:
-                        yield envelope.source or envelope.host or "", envelope.time
+                        yield name or envelope.source or envelope.host or "", envelope.time
                         near = envelope.time
                         break
 
@@ -192,7 +193,7 @@ class Recording:
     def live_lines(self, coverage: Coverage, *, everything: bool = False) -> Iterator[tuple[int, bytes] | None]:
         """The lines of standard input that may be an event, as they come; None where none came for a moment."""
         number, rest = 0, b""
-        waits = True
+        headings, waits = line_forms.Headings(), True
         for chunk in self._live_chunks():
             if chunk is None:
                 if waits:
@@ -203,7 +204,7 @@ class Recording:
             coverage.head = coverage.head or chunk[:HEAD]
             coverage.watch(chunk)
             body, newline, rest = (rest + chunk).rpartition(b"\n")
-            for at, line in likely_lines([body + newline], everything=everything) if newline else ():
+            for at, line in likely_lines([headings.block(body + newline)], everything=everything) if newline else ():
                 yield number + at, line
             number += body.count(b"\n") + len(newline)
             rest = rest[:LONGEST]
@@ -234,7 +235,8 @@ class Recording:
                 if coverage is not None:
                     coverage.head = head
                 # Whatever there is, at once: a pipe may be a log that is still being written.
-                yield from in_utf8(iter(lambda: stream.read1(CHUNK_BYTES), b""))
+                pieces = in_utf8(iter(lambda: stream.read1(CHUNK_BYTES), b""))
+                yield from line_forms.as_lines(pieces, coverage.see_several if coverage is not None else lambda: None)
         except (*DAMAGED, DamagedError) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise LabctlError(f"The log {self.name} could not be read to its end: {why}.") from error

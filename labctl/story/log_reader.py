@@ -22,6 +22,7 @@ from labctl.raft.speakers import SPEAKING, Speakers, own_address
 from labctl.raft.time_window import in_window
 from labctl.story import survey as surveys
 from labctl.story.coverage import Coverage, Coverages
+from labctl.story.line_forms import name_and_line
 from labctl.story.line_sorter import Kept, LineSorter
 from labctl.story.survey import NOBODY, Survey
 from labctl.story.whose import ONLY, Whose, several, whose
@@ -52,10 +53,13 @@ class Log:
     zone: tzinfo = UTC
     whose: Whose = field(default_factory=Whose)
 
-    def read(self, line: str, number: int, near: datetime, zone: tzinfo) -> Event | None:
+    def read(self, raw: bytes, number: int, near: datetime, zone: tzinfo) -> Event | None:
         """Read a line, with whose it is."""
+        name, raw = name_and_line(raw)
+        line = raw.decode("utf-8", "replace")
+        server = self.whose.server or name or ""
         event = read_line(
-            line, server=self.whose.server, line_no=number, file=self.recording.name, zone=zone, near=near,
+            line, server=server, line_no=number, file=self.recording.name, zone=zone, near=near,
             otherwise=self.whose.otherwise, of_hosts=self.whose.of_hosts,
         )  # fmt: skip
         self.coverage.see(event, number, line)
@@ -256,7 +260,7 @@ class LogReader:
         speakers = Speakers() if log.whose.is_one and not log.whose.by_address else None
         end, falls = bytearray(), Falls()
         for number, raw in likely_lines(recording.chunks(end, log.coverage), everything=self._everything):
-            event = log.read(raw.decode("utf-8", "replace"), number, near, zone)
+            event = log.read(raw, number, near, zone)
             if event is None or not (self._everything or is_told(event)):
                 continue
             if event.time is not None:
@@ -294,7 +298,7 @@ class LogReader:
         """Each line of a log that may be an event, with the event."""
         near, zone, end = log.near, log.zone, bytearray()
         for number, raw in likely_lines(log.recording.chunks(end, log.coverage), everything=self._everything):
-            event = log.read(raw.decode("utf-8", "replace"), number, near, zone)
+            event = log.read(raw, number, near, zone)
             if event is None or not (self._everything or is_told(event)):
                 continue
             if event.time is not None:
@@ -309,7 +313,7 @@ class LogReader:
         for kept in _read(sorter, stream, order):
             zone = timezone(timedelta(seconds=kept.offset)) if kept.offset else UTC
             near = surveys.moment_of(kept.time) or log.near
-            event = log.read(kept.line.decode("utf-8", "replace"), abs(kept.number), near, zone)
+            event = log.read(kept.line, abs(kept.number), near, zone)
             if event is not None:
                 yield event
 
@@ -324,7 +328,7 @@ class LogReader:
                 if one is None:
                     yield None
                     continue
-                event = log.read(one[1].decode("utf-8", "replace"), one[0], near, zone)
+                event = log.read(one[1], one[0], near, zone)
                 if event is not None and (self._everything or is_told(event)):
                     near = event.time or near
                     yield event

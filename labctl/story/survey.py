@@ -16,6 +16,7 @@ from labctl.raft.log_line import open_envelope
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.reader import read_line
 from labctl.raft.speakers import Speakers
+from labctl.story.line_forms import name_and_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,8 +73,9 @@ def of_beginning(chunks: Iterable[bytes], near: datetime | None) -> Survey:
     survey = Survey()
     known: dict[str, bool] = {}
     for number, raw in likely_lines(chunks):
+        name, raw = name_and_line(raw)  # noqa: PLW2901 - it is the line that came
         line = raw.decode("utf-8", "replace")
-        event = read_line(line, server="", line_no=number, zone=UNKNOWN, near=near, of_hosts=True)
+        event = read_line(line, server=name or "", line_no=number, zone=UNKNOWN, near=near, of_hosts=True)
         if event is None:
             continue
         survey.events.append(event)
@@ -88,7 +90,7 @@ def of_beginning(chunks: Iterable[bytes], near: datetime | None) -> Survey:
             survey.speakers.take(event)
         elif event.server not in known:
             envelope = open_envelope(line)
-            known[event.server] = envelope is not None and envelope.source == event.server
+            known[event.server] = name is not None or (envelope is not None and envelope.source == event.server)
             (survey.sources if known[event.server] else survey.hosts).add(event.server)
     return survey
 

@@ -114,3 +114,36 @@ def test_other_cores(line: str, module: str | None, message: str | None) -> None
     if envelope is not None:
         assert envelope.level == "warn" or "msg=" in line
         assert envelope.time is None or envelope.time.isoformat() == "2021-01-24T00:02:16.691000+00:00"
+
+
+QUOTING = ["journald json-pretty", "pretty JSON", "logrus logfmt", "Datadog CSV"]
+QUOTED = ["RFC 5424 with data", "logcli", "code in a list", "an R string"]
+PAIRS = [(inner, outer) for inner in QUOTED for outer in QUOTING]
+PAIRS += [(inner, outer) for inner in QUOTED[2:] for outer in QUOTED[2:]]
+
+
+@pytest.mark.parametrize(("inner", "outer"), PAIRS)
+def test_what_is_quoted_in_a_quotation_keeps_its_quoted_values(inner: str, outer: str) -> None:
+    for line in MODERN:
+        wrapped = CARRIERS[outer].wrap(CARRIERS[inner].wrap(line))
+        assert said(read(wrapped)) == said(read(line)), wrapped
+
+
+@pytest.mark.parametrize(
+    "form", ["<span class='line'>{}</span><br/>", "<li><code>{}</code></li>", "| `{}` |", "{}```", "| 12 | {}"]
+)
+def test_what_closes_a_line_is_none_of_its_words(form: str) -> None:
+    for line in MODERN:
+        assert said(read(form.format(line))) == said(read(line))
+
+
+def test_the_number_of_a_row_names_no_server() -> None:
+    envelope = open_envelope(f"| 12 | {MODERN[0]}")
+    assert envelope is not None
+    assert envelope.source is None
+
+
+def test_a_member_of_a_document_names_no_server() -> None:
+    envelope = open_envelope(f"textPayload: '{MODERN[0]}'")
+    assert envelope is not None
+    assert (envelope.source, envelope.host) == (None, None)
