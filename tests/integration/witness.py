@@ -294,6 +294,12 @@ def _wrong_end(
     right = [time for time in by_docker if last is None or time >= last - second][:1] + [
         time for time in given_up if time >= since
     ]
+    if one["gave_up"] is not None:
+        # Docker has forgotten what was done: it ceased to lead between its last sign of life and when it was missed.
+        missed, gave_up = moment(one["silent_since"]), moment(one["gave_up"])
+        seen = all(until - second <= time <= missed + second for time in right[:1] if time in by_docker)
+        if seen and any(abs(time - gave_up) <= second for time in given_up):
+            return []
     if any(abs(time - until) <= second for time in right):
         return []
     return [f"{one['server']} in term {one['term']} led until {until} ({one['ended_by']}), but {right}; API {last}"]
