@@ -19,6 +19,9 @@ from tests.integration.harness import ROOT, VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import Any
+
+    from tests.soak.punctual import Late
 
 FOLDER = ROOT / ".cache/soak"
 
@@ -47,7 +50,7 @@ class Trials:
         self._file = folder / f"{VERSION}-{seed}-{name.replace(' ', '-')}.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
 
-    def _done(self) -> dict[int, dict[str, str]]:
+    def _done(self) -> dict[int, dict[str, Any]]:
         if not self._file.exists():
             return {}
         lines = [json.loads(line) for line in self._file.read_text(encoding="utf-8").splitlines()]
@@ -65,13 +68,18 @@ class Trials:
         done = self._done()
         assert len(done) >= self.count, f"{self._name}: {self.count - len(done)} trials were not recorded"
         kinds = Counter(line["kind"] for line in done.values())
-        self._say(
-            f"  {self._name}: {len(done)} of {self.count}: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}"
-        )
+        counted = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+        late = [(line["late"], line["command"]) for line in done.values() if "late" in line]
+        self._say(f"  {self._name}: {len(done)} of {self.count}: {counted}{_latest(*max(late)) if late else ''}")
         self._file.replace(self._file.with_suffix(".done"))
 
-    def record(self, trial: Trial, kind: str, said: str) -> None:
-        """A trial went as it should; the report counts each `kind`."""
-        self._say(f"  {trial.number:3}: {kind}: {said}")
+    def record(self, trial: Trial, kind: str, said: str, latest: Late | None = None) -> None:
+        """A trial went as it should; the report counts each `kind`, and has the latest of all commands."""
+        self._say(f"  {trial.number:3}: {kind}: {said}{_latest(*latest) if latest else ''}")
+        line = {"trial": trial.number, "kind": kind, "said": said}
         with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"trial": trial.number, "kind": kind, "said": said}) + "\n")
+            file.write(json.dumps(line | ({"late": latest[0], "command": latest[1]} if latest else {})) + "\n")
+
+
+def _latest(seconds: float, command: str) -> str:
+    return f"; latest: {command}, {abs(seconds):.1f} s {'after' if seconds > 0 else 'before'} its deadline"

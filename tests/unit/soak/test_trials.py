@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.soak.punctual import Late
 from tests.soak.trials import Trials
 
 if TYPE_CHECKING:
@@ -45,3 +46,16 @@ def test_a_trial_that_nobody_recorded_fails(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="1 trials were not recorded"):
         for _ in Trials("forgotten", 1, 7, print, tmp_path):
             pass
+
+
+def test_the_latest_command_of_all_trials_is_told_also_by_a_run_that_went_on(tmp_path: Path) -> None:
+    said: list[str] = []
+    late = [Late(-3.0, "down"), Late(2.5, "workshop up"), Late(-9.0, "ls")]
+    for runs in (2, 3):
+        trials = Trials("late ones", 3, 7, said.append, tmp_path)
+        for trial in trials:
+            if trial.number > runs:
+                break
+            trials.record(trial, "killed", "it went well", late[trial.number - 1])
+    assert said[1] == "    1: killed: it went well; latest: down, 3.0 s before its deadline"
+    assert said[-1] == "  late ones: 3 of 3: 3 killed; latest: workshop up, 2.5 s after its deadline"
