@@ -29,6 +29,11 @@ ROUTES = Path("/proc/net/route")
 ALIVE = ("running", "paused", "restarting")
 # runc's words, through Docker and Compose.
 _NO_PROGRAM = re.compile(r'exec: "[^"]*": (?:executable file not found|stat \S+: no such file)|exec format error')
+# The engine's words for a container that came, or is going, since Compose looked.
+_STILL_BUSY = re.compile(
+    r"name \S+ is already in use by container|removal of container \S+ is already in progress|no such container",
+    re.IGNORECASE,
+)
 _PORT = re.compile(r"\b127\.0\.0\.1:(\d+)")
 # What each kind of thing is to a lab, for the sentence about one that is not the lab's.
 _PARTS = {"container": "a server", "volume": "a volume", "network": "the network"}
@@ -297,6 +302,11 @@ class LabProject:
                 (self.folder / name).unlink()
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+
+def is_still_busy(error: DockerError) -> bool:
+    """Whether Compose met what the engine still does for another one: it ends that also where who asked was killed."""
+    return _STILL_BUSY.search(error.said) is not None
 
 
 def address_is_held(error: DockerError) -> bool:

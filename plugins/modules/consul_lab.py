@@ -197,6 +197,7 @@ removed:
 import contextlib
 import dataclasses
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,7 @@ from ansible.module_utils.lab_project import (
     address_error,
     address_is_held,
     image_error,
+    is_still_busy,
     port_error,
     subnet_is_taken,
 )
@@ -224,6 +226,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PORTS = 65536
+# So often Compose is run in all, and so long what the engine still does for one that was killed is waited for.
+TRIES, BUSY_SECONDS = 3, 0.5
 SEED_DIGITS = 2 * seat_secrets.SECRET_BYTES
 
 
@@ -349,7 +353,7 @@ def up(project: LabProject, params: dict[str, Any], found: Found, subnets: list[
         project.subnet = str(subnet)
         project.write(params["compose"], project.environment(subnet, params["servers"], params["http_port"]))
         try:
-            compose_up(project, found)
+            compose_up(project, found, params["servers"])
         except DockerError as error:
             if subnet_is_taken(error) and number + 1 < len(subnets):
                 continue
@@ -358,14 +362,25 @@ def up(project: LabProject, params: dict[str, Any], found: Found, subnets: list[
         return
 
 
-def compose_up(project: LabProject, found: Found) -> None:
-    """Run Compose, and once more where an address of the lab is held for nobody. Raises DockerError."""
-    try:
-        project.compose_up()
-    except DockerError as error:
-        if not address_is_held(error) or not project.forget_addresses(found):
-            raise
-        project.compose_up()
+def compose_up(project: LabProject, found: Found, servers: int) -> None:
+    """Run Compose, and again where what kept it from ending is over, or can be mended. Raises DockerError."""
+    for left in reversed(range(TRIES)):
+        try:
+            project.compose_up()
+        except DockerError as error:
+            if not left or not mended(project, found, servers, error):
+                raise
+        else:
+            return
+
+
+def mended(project: LabProject, found: Found, servers: int, error: DockerError) -> bool:
+    """Whether it is worth to run Compose once more. Raises DockerError where somebody else has a name of the lab's."""
+    if is_still_busy(error):
+        time.sleep(BUSY_SECONDS)
+        project.refuse_taken_names(find(project.engine, project.lab), servers)
+        return True
+    return address_is_held(error) and project.forget_addresses(found)
 
 
 def change(project: LabProject, params: dict[str, Any], found: Found, *, dry: bool) -> list[str]:

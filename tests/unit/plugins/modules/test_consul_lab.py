@@ -252,6 +252,44 @@ def test_servers_that_run_are_not_taken_apart_for_an_address(lab: Lab, docker: F
     assert docker.everything() == before
 
 
+BUSY = [
+    'Error: Conflict. The container name "/labctl-ada-consul2" is already in use by container 8ba2.',
+    "Error response from daemon: removal of container 8ba2 is already in progress",
+    "Error response from daemon: No such container: 8ba2",
+]
+
+
+@pytest.mark.parametrize("said", BUSY)
+def test_what_the_engine_still_does_for_a_compose_that_was_killed_is_waited_for(
+    said: str, lab: Lab, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consul_lab, "BUSY_SECONDS", 0.01)
+    lab()
+    docker.answer("compose", err=said, code=1, times=2)
+    result = lab(pace="real")
+    assert {one["state"] for one in result["ansible_facts"]["consul_lab_members"]} == {"running"}
+    docker.answer("compose", err=said, code=1, times=9)
+    assert said in lab(pace="teach")["msg"]
+    assert len(docker.called("compose")) == 1 + 3 + 3
+
+
+def test_a_container_of_somebody_that_came_meanwhile_is_named_and_stays(
+    lab: Lab, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab()
+    docker.lose("labctl-ada-consul2")
+    docker.answer("compose", err=BUSY[0], code=1)
+
+    def pause(_: float) -> None:
+        docker.put_container("labctl-ada-consul2", labels={"theirs": "yes"})
+
+    monkeypatch.setattr(consul_lab.time, "sleep", pause)
+    result = lab()
+    assert "A container named labctl-ada-consul2 exists and is not a server of the lab ada" in result["msg"]
+    assert len(docker.called("compose")) == 2
+    assert docker.container("labctl-ada-consul2")["Config"]["Labels"] == {"theirs": "yes"}
+
+
 def test_a_lab_that_cannot_start_leaves_nothing(lab: Lab, docker: FakeDocker) -> None:
     docker.answer("compose", err="Bind for 127.0.0.1:18500 failed: port is already allocated", code=1)
     result = lab(http_port=18500)
