@@ -105,15 +105,18 @@ def up_command(seats: tuple[str, ...], file: Path, *, retry_failed: bool, replac
     A seat that fails does not stop the others: the end says which, at which step and why, with exit code 1.
     """
     from labctl.errors import ExitCode
+    from labctl.flows.workshop.hold import held
     from labctl.flows.workshop.up import UpOptions, up
     from labctl.show import workshop_views
     from labctl.show.board import board_for
     from labctl.show.steps import steps_for
     from labctl.workshop.file import read
 
-    options = UpOptions(user(), seats, retry_failed=retry_failed, replace=replace)
+    workshop, owner, steps = read(file), user(), steps_for(json=as_json)
     try:
-        result = up(read(file), options, steps_for(json=as_json), board_for(json=as_json))
+        with held(workshop, owner, "up", seats, steps) as hold:
+            options = UpOptions(owner, seats, retry_failed=retry_failed, replace=replace, keep=hold.keep)
+            result = up(workshop, options, steps, board_for(json=as_json))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             "Interrupted: `labctl workshop status` shows which seats are ready, `labctl workshop up` goes on, "
@@ -174,13 +177,16 @@ def reset_command(seats: tuple[str, ...], file: Path, *, as_json: bool) -> int:
     No other seat is touched.
     """
     from labctl.errors import ExitCode
+    from labctl.flows.workshop.hold import held
     from labctl.flows.workshop.reset import reset
     from labctl.show import workshop_views
     from labctl.show.board import board_for
     from labctl.show.steps import steps_for
     from labctl.workshop.file import read
 
-    removed, result = reset(read(file), user(), seats, steps_for(json=as_json), board_for(json=as_json))
+    workshop, owner, steps = read(file), user(), steps_for(json=as_json)
+    with held(workshop, owner, "reset", seats, steps) as hold:
+        removed, result = reset(workshop, owner, seats, steps, board_for(json=as_json), keep=hold.keep)
     if result is None:
         if as_json:
             print_json(workshop_views.removed_document(removed))
@@ -201,10 +207,14 @@ def reset_command(seats: tuple[str, ...], file: Path, *, as_json: bool) -> int:
 def extend_command(duration: str, file: Path, *, as_json: bool) -> None:
     """Let the workshop end later than it would, by DURATION: 30m, 2h or 1d. No seat is touched."""
     from labctl.flows.workshop.expire import extend
+    from labctl.flows.workshop.hold import held
+    from labctl.portable.engine_lock import LABEL_END
     from labctl.show.steps import steps_for
     from labctl.workshop.file import read
 
-    ended = extend(read(file), user(), duration, steps_for(json=as_json))
+    workshop, owner, steps = read(file), user(), steps_for(json=as_json)
+    with held(workshop, owner, "extend", (duration,), steps, label=LABEL_END):
+        ended = extend(workshop, owner, duration, steps)
     if as_json:
         print_json(ended)
 
@@ -220,10 +230,14 @@ def expire_command(when: str, file: Path, *, as_json: bool) -> None:
     the workshop's file says counts for the first `up` only.
     """
     from labctl.flows.workshop.expire import expire
+    from labctl.flows.workshop.hold import held
+    from labctl.portable.engine_lock import LABEL_END
     from labctl.show.steps import steps_for
     from labctl.workshop.file import read
 
-    ended = expire(read(file), user(), when, steps_for(json=as_json))
+    workshop, owner, steps = read(file), user(), steps_for(json=as_json)
+    with held(workshop, owner, "expire", (when,), steps, label=LABEL_END):
+        ended = expire(workshop, owner, when, steps)
     if as_json:
         print_json(ended)
 
@@ -241,13 +255,16 @@ def down_command(seats: tuple[str, ...], file: Path, host: str | None, *, yes: b
     """
     from labctl.errors import ExitCode
     from labctl.flows.workshop.down import down
+    from labctl.flows.workshop.hold import held
     from labctl.show import workshop_views
     from labctl.show.steps import steps_for
     from labctl.workshop.file import read
 
     asks = sys.stdin.isatty() and not yes and not as_json
     agrees = confirmed if asks else lambda _: True
-    removed = down(read(file), user(), seats, host, steps_for(json=as_json), agrees=agrees)
+    workshop, owner, steps = read(file), user(), steps_for(json=as_json)
+    with held(workshop, owner, "down", seats, steps) as hold:
+        removed = down(workshop, owner, seats, host, steps, agrees=agrees, keep=hold.keep)
     if as_json:
         print_json(workshop_views.removed_document(removed))
     elif text := workshop_views.removed_text(removed):

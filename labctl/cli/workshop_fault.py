@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,7 @@ from labctl.cli.output import print_json
 from labctl.cli.workshop_options import file_option
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from labctl.flows.workshop.fault import SeatFaults
@@ -31,18 +33,29 @@ def _common(function: Function) -> Function:
     return click.argument("seats", nargs=-1, metavar="[SEAT]...")(function)
 
 
-def _faults(file: Path, seats: tuple[str, ...], *, everywhere: bool, as_json: bool) -> tuple[str, SeatFaults]:
-    """The workshop's name, and the faults of the seats that are meant. Raises UsageError where none is."""
+@contextlib.contextmanager
+def _faults(
+    words: str, file: Path, seats: tuple[str, ...], *, everywhere: bool, as_json: bool
+) -> Iterator[tuple[str, SeatFaults]]:
+    """The workshop's name, and the faults of the seats that are meant.
+
+    What takes servers away has the workshop for itself. What brings them back has not: whoever has it may wait for just
+    these. Raises UsageError where no seat is meant.
+    """
     from labctl.flows.workshop import fleet
-    from labctl.flows.workshop.fault import SeatFaults
+    from labctl.flows.workshop.fault import TAKES_AWAY, SeatFaults
+    from labctl.flows.workshop.hold import held
     from labctl.show.steps import steps_for
     from labctl.workshop.file import read
     from labctl.workshop.seats import chosen
 
     if everywhere == bool(seats):
         raise click.UsageError("Name the seats, or say --all for every one.")
-    looked = fleet.look(read(file), user())
-    return looked.workshop.name, SeatFaults(looked, chosen(looked.seats, seats), steps_for(json=as_json))
+    workshop, owner, steps = read(file), user(), steps_for(json=as_json)
+    takes_away = words.split(maxsplit=1)[0] in TAKES_AWAY
+    with held(workshop, owner, f"fault {words}", seats, steps) if takes_away else contextlib.nullcontext():
+        looked = fleet.look(workshop, owner)
+        yield looked.workshop.name, SeatFaults(looked, chosen(looked.seats, seats), steps)
 
 
 def _print(workshop: str, words: str, seats: list[SeatFault], *, as_json: bool) -> int:
@@ -63,9 +76,10 @@ def _command(verb: str, text: str) -> click.Command:
     def command(target: str, seats: tuple[str, ...], file: Path, *, everywhere: bool, as_json: bool) -> int:
         from labctl.flows.workshop.fault import TAKES_AWAY
 
-        name, faults = _faults(file, seats, everywhere=everywhere, as_json=as_json)
-        found = faults.strike(verb, target) if verb in TAKES_AWAY else faults.bring_back(verb, target)
-        return _print(name, f"{verb} {target}", found, as_json=as_json)
+        words = f"{verb} {target}"
+        with _faults(words, file, seats, everywhere=everywhere, as_json=as_json) as (name, faults):
+            found = faults.strike(verb, target) if verb in TAKES_AWAY else faults.bring_back(verb, target)
+        return _print(name, words, found, as_json=as_json)
 
     return click.command(verb, help=text, short_help=text)(click.argument("target")(_common(command)))
 
@@ -84,5 +98,6 @@ for _verb, _text in {
 @_common
 def heal_command(seats: tuple[str, ...], file: Path, *, everywhere: bool, as_json: bool) -> int:
     """Lift every fault in many seats, and let every server of them run again."""
-    name, faults = _faults(file, seats, everywhere=everywhere, as_json=as_json)
-    return _print(name, "heal", faults.heal(), as_json=as_json)
+    with _faults("heal", file, seats, everywhere=everywhere, as_json=as_json) as (name, faults):
+        found = faults.heal()
+    return _print(name, "heal", found, as_json=as_json)

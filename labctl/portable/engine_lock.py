@@ -22,8 +22,12 @@ LABEL_LOCK = "raft-labctl.lock"
 """On the volume of whoever changes a lab: the lab."""
 LABEL_ALONE = "raft-labctl.alone"
 """On the volume of whoever breaks a lab and judges what comes of it: the lab."""
+LABEL_WORKSHOP = "raft-labctl.workshop-lock"
+"""On the volume of whoever changes a workshop: the workshop."""
+LABEL_END = "raft-labctl.end-lock"
+"""On the volume of whoever moves a workshop's end: the workshop."""
 LABEL_HOLDER = "raft-labctl.holder"
-"""On both: who that is."""
+"""On each of them: who that is."""
 _DOING = "locking the lab"
 # An engine that hangs keeps nobody from ending in time.
 _RELEASE_SECONDS = 2.0
@@ -51,12 +55,12 @@ class LostError(Exception):
 
 
 class EngineLock:
-    """The lock of a lab on a Docker Engine. Every method raises the engine's error where that gives no answer.
+    """The lock of a lab, or of a workshop, on a Docker Engine. Every method raises the engine's error where it has one.
 
     Args:
         engine: a docker_api.Engine.
         label: what the lock is for.
-        lab: whose it is.
+        lab: whose it is: the lab's name, or the workshop's.
         over: whether a rival's holder has ended, by its note and age.
         pause: is called while a rival has the lock; it waits, or raises.
         within: whether a note is of whoever lets us work under a lock, or works under ours, which is no rival.
@@ -80,12 +84,12 @@ class EngineLock:
         self._body: dict[str, Any] = {}
         self._ahead: float | None = None
         self._own = ""
+        self._older: list[str] = []
 
     @contextlib.contextmanager
     def held(self, note: str, labels: Mapping[str, str]) -> Iterator[None]:
         """Hold the lock; `labels` are for its volume besides its own."""
-        kind = self._label.rpartition(".")[2]
-        self._own = f"labctl-{self._lab}-{kind}-{secrets.token_hex(6)}"
+        self._own = self._new_name()
         self._body = {"Name": self._own, "Labels": {**labels, self._label: self._lab, LABEL_HOLDER: note}}
         try:
             self._take()
@@ -93,7 +97,30 @@ class EngineLock:
         finally:
             # Where the engine does not answer now, whoever comes next sees that the holder has ended.
             with contextlib.suppress(Exception):
-                self._remove(self._own, self._engine.within(_RELEASE_SECONDS))
+                for volume in (*self._older, self._own):
+                    self._remove(volume, self._engine.within(_RELEASE_SECONDS))
+
+    def _new_name(self) -> str:
+        return f"labctl-{self._lab}-{self._label.rpartition('.')[2]}-{secrets.token_hex(6)}"
+
+    def renew(self, seconds: float) -> None:
+        """Hold it by a younger volume, as whoever cannot see its holder goes by the volume's age. Raises LostError.
+
+        `within` must know its own note. `seconds` is how long the engine may take for an answer.
+        """
+        self.keep(seconds)
+        engine, body = self._engine.within(seconds), {**self._body, "Name": self._new_name()}
+        try:
+            engine.ask("POST", "/volumes/create", body=body, doing=_DOING)
+        except BaseException:
+            # It may be there all the same.
+            self._older.append(body["Name"])
+            raise
+        self._older.append(self._own)
+        self._own, self._body = body["Name"], body
+        while self._older:
+            self._remove(self._older[0], engine)
+            del self._older[0]
 
     def keep(self, seconds: float | None = None) -> None:
         """Make sure that it is held still, and take it again where its volume was removed. Raises LostError.

@@ -35,6 +35,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
     *,
     for_good: bool = True,
     agrees: Callable[[str], bool] = lambda _: True,
+    keep: Callable[[], None] = lambda: None,
 ) -> Removed:
     """Remove the seats that are named, or all; with `host`, only there. Raises LabctlError.
 
@@ -42,6 +43,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
     Such labs are not named by a user, so `wanted` has labs and nothing that could be a seat's name or number.
 
     `agrees` asks the user a question before seats go that nobody named; True where they say yes, or need not be asked.
+    `keep` raises LabctlError where the workshop is not held any more, and so nothing may be removed.
     """
     steps.begin("Docker hosts: looking for seats")
     fleet = fleets.look(workshop, owner, refuse_two_places=host is None, by_name=True)
@@ -78,6 +80,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
         ending = [name for name in pending if _is_empty(after, name)]
         if not left and not ending:
             break
+        keep()
         before, said = failed, _remove(workshop, owner, left, ending, removed, steps)
         pending = [name for name in pending if name in said or name not in ending]
         # The module has looked until nothing of a lab was left; this look is from outside, at all hosts. An engine ends

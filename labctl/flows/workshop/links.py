@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
+    from labctl.errors import LabctlError
     from labctl.workshop.file import Host
     from labctl.workshop.fleet import Fleet
 
@@ -23,6 +24,19 @@ Thing = TypeVar("Thing")
 Found = TypeVar("Found")
 
 
+_given_up: dict[Host, LabctlError] = {}
+
+
+def give_up(host: Host, error: LabctlError) -> None:
+    """Take a Docker host for one that does not answer, until `forget_given_up`: nothing shall be done there."""
+    _given_up[host] = error
+
+
+def forget_given_up() -> None:
+    """Ask every Docker host again."""
+    _given_up.clear()
+
+
 def labs_of(fleet: Fleet) -> list[tuple[Client, Lab]]:
     """The labs of the workshop on every Docker host that answers, with its engine. Raises LabctlError."""
     found = at_once(lambda look: _labs_on(look.host, fleet), fleet.reached)
@@ -30,7 +44,9 @@ def labs_of(fleet: Fleet) -> list[tuple[Client, Lab]]:
 
 
 def client_of(host: Host) -> Client:
-    """The engine of a Docker host. Raises LabctlError where it is not reached."""
+    """The engine of a Docker host. Raises LabctlError where it is not reached, or where it was given up."""
+    if host in _given_up:
+        raise _given_up[host]
     if host.local:
         return engine.connect()
     where = Address(host.address, host.user, host.port, host.key, host.known_hosts)

@@ -29,7 +29,7 @@ from labctl.workshop.outcome import Outcome, Result
 from labctl.workshop.seats import chosen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from labctl.show.board import Board
     from labctl.show.steps import Steps
@@ -49,6 +49,7 @@ class UpOptions:
         replace: seats on hosts that do not answer are made anew on the others.
         kept: the Docker hosts of labs that were just removed to be made anew there.
         labs: only these, for whoever has found out already which seats are meant.
+        keep: raises LabctlError where the workshop is not held any more, and so nothing may be changed.
     """
 
     owner: str
@@ -57,6 +58,7 @@ class UpOptions:
     replace: bool = False
     kept: Mapping[str, str] = field(default_factory=dict)
     labs: tuple[str, ...] = ()
+    keep: Callable[[], None] = lambda: None
 
 
 def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Result:
@@ -71,7 +73,9 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Re
         version = have_image(plan, steps)
         outcomes |= _ready_already(plan, version, [lab for lab in wanted if lab not in outcomes])
         means = Means(options.owner, register.seeds, version, end_of(plan, register), maker_of(plan))
+        options.keep()
         outcomes |= _begin(plan, means, wanted, outcomes, board)
+        options.keep()
         outcomes |= _keep_end(plan, means, register, outcomes, board)
     ordered = tuple(outcomes[lab] for lab in wanted)
     register.keep_failed({one.lab: None if one.ready else one.reason or "" for one in ordered})
