@@ -283,7 +283,7 @@ def test_a_container_of_somebody_that_came_meanwhile_is_named_and_stays(
     def pause(_: float) -> None:
         docker.put_container("labctl-ada-consul2", labels={"theirs": "yes"})
 
-    monkeypatch.setattr(consul_lab.time, "sleep", pause)
+    monkeypatch.setattr("consul_lab.time.sleep", pause)
     result = lab()
     assert "A container named labctl-ada-consul2 exists and is not a server of the lab ada" in result["msg"]
     assert len(docker.called("compose")) == 2
