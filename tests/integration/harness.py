@@ -41,6 +41,8 @@ def _version_of(binary: str) -> str:
 CONSUL = os.environ.get("LABCTL_TEST_CONSUL", "")
 """A consul binary that all labs of the tests run instead of Debian's, as `make soak CONSUL=FILE` has it."""
 VERSION = _version_of(CONSUL) if CONSUL else "1.8.7"
+SERIES = tuple(map(int, VERSION.split(".")[:2]))
+"""Major and minor number of that version, for what changed with one: (1, 8)."""
 IMAGE = f"raft-labctl/consul:{VERSION}"
 SECONDS = 180
 MARK = "LABCTL_TEST_MARK"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.disturbed import broken, traces
 from tests.integration.elections import status_of
-from tests.integration.harness import CONSUL
+from tests.integration.harness import SERIES
 from tests.integration.strict_engine import StrictEngine
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ BAD_INPUT: list[tuple[str, int, str]] = [
     ("delay 0 consul1", 2, "is no delay"),
     ("delay -1 consul1", 2, "No such option '-1'"),
     ("delay 10 consul1 --jitter 11", 2, "is no delay"),
-    *([] if CONSUL else [("transfer-leader", 4, "came with Consul 1.15")]),
+    *([("transfer-leader", 4, "came with Consul 1.15")] if SERIES < (1, 15) else []),
     ("heal zz", 2, "name of no fault"),
     ("heal abcdef", 1, "has no fault abcdef"),
     ("heal abcdef --all", 2, "abcdef is one fault and --all means all"),

@@ -19,7 +19,7 @@ import yaml
 from labctl.portable.docker_api import Engine
 from scripts import generate_docs
 from tests.integration.docker_hosts import DockerHosts
-from tests.integration.harness import IMAGE, ROOT, SCRIPTS, VERSION, Person, Result, ended, new_name, wait_until
+from tests.integration.harness import IMAGE, ROOT, SCRIPTS, SERIES, VERSION, Person, Result, ended, new_name, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -403,7 +403,7 @@ join 1 "$lab" "$server" 'server = true ports { serf_wan = -1 }'
 wait
 """
 # Since Consul 1.11 an agent writes its name into the text of a policy, and ends where that cannot be read.
-OF_NO_AGENT = set('"\n') if tuple(map(int, VERSION.split(".")[:2])) >= (1, 11) else set()
+OF_NO_AGENT = set('"\n') if SERIES >= (1, 11) else set()
 # Each text also names and describes a service, and an event.
 SPOKEN = r"""
 for one; do
