@@ -237,7 +237,9 @@ class ElectionTracker:
         if self._answers:
             self._take_answers(one, rivals)
         standing = [other for other in rivals if self._asked_for_votes(other)]
-        one.refusals = [_explained(refusal, standing) for refusal in one.refusals]
+        # Within a stamp, what met the candidacy before may stand behind this one; who voted has not refused.
+        refusals = (refusal for refusal in one.refusals if not one.has_vote_of(refusal.server))
+        one.refusals = [_explained(refusal, standing) for refusal in refusals]
         self._open.popleft()
         self._settled.append(one)
         if self._is_over(one.end):
@@ -352,6 +354,15 @@ class ElectionTracker:
         later = (other for other in itertools.chain(self._settled, self._open) if other.server == one.server)
         if any(one.begun < other.begun < answer.number for other in later):
             return False  # it has asked anew since
+        if (
+            answer.candidate is not None
+            and answer.number < one.begun
+            and any(
+                other.server == one.server and other.begun < answer.number
+                for other in itertools.chain(self._settled, self._open)
+            )
+        ):
+            return False  # it had asked before
         return _is_timely(answer, one) and not self._was_kept(event, one)
 
     def _was_kept(self, event: Event, one: Candidacy) -> bool:

@@ -112,6 +112,8 @@ class Incident:
         unreached: of whom the leader before had no answer when it gave up.
         left_out: candidacies that are in none of `tries`, because there were so many.
         no_votes: of `not_seen` whether no line is of level debug, at which candidates say who voted.
+        no_elections: of `not_seen` whether none is of level info, at which servers say who stands, wins and leads.
+        may_be_led: whether somebody whose log is not read may have led meanwhile, so that it may have been shorter.
         evidence: the lines that show it.
     """
 
@@ -131,6 +133,8 @@ class Incident:
     split_terms: list[int] = field(default_factory=list)
     count: int = 0
     no_votes: bool = False
+    no_elections: bool = False
+    may_be_led: bool = False
     left_out: int = 0
     longest: float | None = None
     led: bool = False
@@ -151,6 +155,8 @@ class Incident:
         time = self.since or self.until or self.heard
         if self.kind == "not_seen":
             return (math.inf, True)
+        if time is None and self.lasts:
+            return (math.inf, False)
         # What several of them are together stands in front of the first of them.
         return (time.timestamp() if time is not None else 0.0, self.kind != "flapping")
 

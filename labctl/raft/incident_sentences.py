@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _WHY = {
     "quorum_lost": "{leader}, the leader before, could not reach a majority{lost} and gave up.",
+    "log_failed": "{leader}, the leader before, could not write to its log and gave up.",
     "newer_term": "{leader}, the leader before, gave way to a newer term.",
     "new_leader": "{leader}, the leader before, learned that another one was elected.",
     "transfer": "{leader}, the leader before, handed its leadership over.",
@@ -78,9 +79,12 @@ def _span(one: Incident) -> str:
         return _span_until_heard(one, one.heard)
     took = elapsed(one.since, one.until)
     if one.since is not None and took is not None:
-        return f"{moment(one.since)}: nobody led for {f'at least {took} (inferred)' if one.inferred else took}."
+        unseen = f"no leader is seen for {took}; one whose log is not here may have led meanwhile"
+        nobody = f"nobody led for {f'at least {took} (inferred)' if one.inferred else took}"
+        return f"{moment(one.since)}: {unseen if one.may_be_led else nobody}."
     if one.until is None:
-        return "There was a time without a leader; no line shows when."
+        since = f"{moment(one.since)}: nobody led; no line shows until when." if one.since is not None else ""
+        return since or "There was a time without a leader; no line shows when."
     return (
         f"{moment(one.until)}: {one.winner} became leader, after a time without one; no line shows how long that was."
     )
@@ -251,6 +255,8 @@ def _not_seen(one: Incident) -> list[str]:
     if one.servers:
         whose = f"the log of {one.servers[0]}" if len(one.servers) == 1 else f"the logs of {listed(one.servers)}"
         said.append(f"Not seen: {whose}, who {'votes' if len(one.servers) == 1 else 'vote'} too.")
-    if one.no_votes:
+    if one.no_elections:
+        said.append("Not seen: who stood for election, who won and who leads; no line of these logs is of level info.")
+    elif one.no_votes:
         said.append("Not seen: who voted for whom; no line of these logs is of level debug.")
     return said

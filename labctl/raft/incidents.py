@@ -53,6 +53,7 @@ class _Victory:
         left_out: how many of them are not looked at.
         before: the leadership before it, once it is told.
         own: its own leadership, once it is told.
+        heard: the leader of whom others heard last until then, since the victory before.
     """
 
     server: str
@@ -62,6 +63,7 @@ class _Victory:
     left_out: int = 0
     before: Leadership | None = None
     own: Leadership | None = None
+    heard: Event | None = None
 
 
 class Incidents:
@@ -86,7 +88,9 @@ class Incidents:
         self._victories: deque[_Victory] = deque()
         self._last: Leadership | None = None
         self._now: datetime | None = None
+        self._sees_leaders = True
         self._heard: Event | None = None
+        self._heard_since: Event | None = None  # since somebody entered leader state
         self._run: Incident | None = None  # of times without a leader, each near to the one before
 
     def feed(self, record: object) -> None:
@@ -107,9 +111,10 @@ class Incidents:
         if kind in SHOWS_A_LEADER:
             self._now = event.time or self._now
             if kind != "leader_entered":
-                self._heard = event
+                self._heard = self._heard_since = event
                 return
-            self._victories.append(_Victory(event.server, event.time, evidence_of(event), []))
+            heard, self._heard_since = self._heard_since, None
+            self._victories.append(_Victory(event.server, event.time, evidence_of(event), [], heard=heard))
             self._settle()
 
     def _try(self, one: Election | PreVote) -> None:
@@ -132,7 +137,11 @@ class Incidents:
         )
         if victory is not None and one.since_known:
             victory.own, victory.before = one, self._last
-        self._last = one
+        if one.superseded is None or self._last is None or self._last.since != one.superseded:
+            self._last = one
+        else:
+            # An older one, of which lines tell only when its successor leads already.
+            self._overlap(one, self._last.server, self._last.term, self._last.evidence[:2])
         self._settle()
 
     def _settle(self) -> None:
@@ -145,8 +154,9 @@ class Incidents:
             self._victories.popleft()
             self._close(first)
 
-    def finish(self) -> None:
-        """The story has ended."""
+    def finish(self, *, sees_leaders: bool = True) -> None:
+        """The story has ended. Logs in which nobody says that it leads do not show that nobody does."""
+        self._sees_leaders = sees_leaders
         for victory in self._victories:
             if victory.own is None:
                 victory.before = self._last
@@ -160,14 +170,15 @@ class Incidents:
     # -- a time without a leader -----------------------------------------------------------------------------
 
     def _close(self, victory: _Victory) -> None:
-        before, time = victory.before, victory.time
+        before, time = _another_led(victory) or victory.before, victory.time
         # What was tried before the victory before it came to nothing, and was told late, belongs here too.
         tried = [*self._carried(time), *victory.tries]
         gap, disturbing = _split(tried, before, time)
         self._disturb(before, disturbing)
         self._split_again(gap)
         if before is not None and before.superseded is not None and before.superseded == time:
-            self._overlap(before, victory)
+            term = victory.own.term if victory.own is not None else None
+            self._overlap(before, victory.server, term, [victory.evidence])
             return
         won = next((one for one in reversed(gap) if isinstance(one, Election) and one.outcome == "won"), None)
         lost = [one for one in gap if one.outcome != "won"]
@@ -187,6 +198,7 @@ class Incidents:
             left_out=victory.left_out + self._let_go(), quorum=_quorum(before, gap),
             unreached=before.unreached if before is not None else [],
             inferred=before is not None and before.silent_since is not None,
+            may_be_led=since is not None and victory.own is not None and victory.own.between_known is False,
         )  # fmt: skip
         incident.prove(_evidence_of_end(before, incident.quorum))
         for one in lost:
@@ -215,8 +227,10 @@ class Incidents:
         self._tries.clear()
         if before is not None and before.ended_by is None:
             return
-        if before is not None and before.ended_by == "unknown" and before.until is None and not gap:
-            # Somebody had this leader, and nobody stood because it was missed.
+        is_named = before is not None and before.ended_by == "unknown" and before.until is None
+        if is_named and (not gap or _had_a_leader(gap if len(gap) < TRIED_IN_VAIN else gap[-1:])):
+            # Somebody had this leader, and nobody stood because it was missed, or only who did not hear it.
+            self._disturb(before, [one for one in gap if _had_a_leader([one])])
             return
         heard = self._heard_after(before)
         if before is None and (not gap or (len(gap) < TRIED_IN_VAIN and (heard is not None or _had_a_leader(gap)))):
@@ -228,7 +242,7 @@ class Incidents:
             heard, since = None, None
         winner = heard.peer if heard is not None else None
         incident = Incident(
-            "no_leader", since, None, _two(before, winner), lasts=heard is None, winner=winner,
+            "no_leader", since, None, _two(before, winner), lasts=heard is None and self._sees_leaders, winner=winner,
             heard=heard.time if heard is not None else None,
             ended_by=before.ended_by if before is not None else None,
             without_majority=before.without_majority if before is not None else None,
@@ -254,12 +268,12 @@ class Incidents:
 
     # -- what else went wrong --------------------------------------------------------------------------------
 
-    def _overlap(self, before: Leadership, victory: _Victory) -> None:
+    def _overlap(self, before: Leadership, server: str, term: int | None, evidence: list[Evidence]) -> None:
         incident = Incident(
-            "two_leaders", before.superseded, before.until, [before.server, victory.server],
-            term=victory.own.term if victory.own is not None else None, ended_by=before.ended_by,
+            "two_leaders", before.superseded, before.until, [before.server, server], term=term,
+            ended_by=before.ended_by,
         )  # fmt: skip
-        incident.prove([victory.evidence, *before.evidence[-1:]])
+        incident.prove([*evidence, *before.evidence[-1:]])
         self._tell(incident)
 
     def _disturb(self, leadership: Leadership | None, disturbing: list[Election | PreVote]) -> None:
@@ -327,6 +341,18 @@ def _evidence_of_end(before: Leadership | None, quorum: LostQuorum | None) -> li
     why = [one.evidence for one in quorum.gone] if quorum is not None else []
     end = before.evidence[-1:] if before is not None else []
     return [*why, *(before.unreached_evidence if before is not None and quorum is None else []), *end]
+
+
+def _another_led(victory: _Victory) -> Leadership | None:
+    """Who led between two whose logs are read: others heard of it, and no line shows from when on or until when."""
+    before, heard = victory.before, victory.heard
+    if heard is None or heard.time is None or not heard.peer or victory.time is None or before is None:
+        return None
+    if before.until is None or heard.peer in {before.server, victory.server}:
+        return None
+    if not before.until < heard.time < victory.time:
+        return None
+    return Leadership(heard.peer, None, None, None, "unknown", since_known=False, evidence=[evidence_of(heard)])
 
 
 def _end_of(before: Leadership | None) -> datetime | None:

@@ -58,6 +58,7 @@ class OpenLeadership:
         self.suspended: Suspension | None = None
         self.spoke: datetime | None = None  # when it spoke after a silence
         self.alive: datetime | None = None  # the last that shows it alive before that
+        self.seen: datetime | None = None  # when a line of another server showed that it led
 
 
 class LeadershipTracker:
@@ -121,17 +122,34 @@ class LeadershipTracker:
             leadership.evidence += candidacy.evidence[:1]
         add_evidence(leadership.evidence, event)
         newest = self._open.get(self._newest)
-        if (newest is None or newest.number < self._begun) and self._knows_of_all(self._last_term, leadership):
+        leadership.between_known = self._knows_of_all(self._last_term, leadership)
+        if (newest is None or newest.number < self._begun) and leadership.between_known:
             leadership.without_leader = seconds_between(self._vacant, event.time)
         self._supersede(server, term, event.time)
         self._add(leadership)
 
-    def assume(self, server: str, term: int | None, event: Event) -> None:
-        """A line shows that a server leads, and none says since when."""
+    def assume(self, server: str, term: int | None, event: Event, *, led: datetime | None = None) -> None:
+        """A line shows that a server leads, and none says since when.
+
+        Args:
+            server: who.
+            term: in which term, where that is known.
+            event: the line.
+            led: when it led already, or spoke last. Who was elected since then is its successor.
+        """
         source: TermSource | None = None if term is None else "inferred"
         leadership = Leadership(server, term, None, since_known=False, term_source=source)
         add_evidence(leadership.evidence, event)
-        self._add(leadership)
+        newest = self._open.get(self._newest)
+        since = newest.leadership.since if newest is not None and newest.number == self._begun else None
+        if led is None or since is None or since <= led or server == self._newest:
+            self._add(leadership)
+            self._open[server].seen = event.time if event.server != server else None
+            return
+        # It wrote nothing between: it was frozen or cut off, and does not know yet of who came after it.
+        leadership.superseded = since
+        self._open[server] = OpenLeadership(self._begun - 1, leadership)
+        self._waiting.append(leadership)
 
     def _knows_of_all(self, before: int | None, leadership: Leadership) -> bool:
         """Whether nobody else can have led in between: a term has one leader, and who leads says so in its log."""
@@ -222,7 +240,13 @@ class LeadershipTracker:
 
     def _fall_silent(self, server: str) -> None:
         """A leader whose log ends, or is of another file: nobody knows when that ended."""
-        self._close(self._open.pop(server), self._last(server), "silent")
+        one, last = self._open.pop(server), self._last(server)
+        said_before = last is not None and one.seen is not None and last < one.seen
+        if last is None or said_before:
+            # Its own lines do not go as far as those of others by which it led.
+            self._close(one, None, "unknown")
+        else:
+            self._close(one, last, "silent")
 
     def lose_track(self, server: str) -> None:
         """A leadership is over, and no line says when or why."""

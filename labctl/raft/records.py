@@ -16,6 +16,7 @@ PreVoteOutcome = Literal["won", "lost", "undecided"]
 Cause = Literal["heartbeat_timeout", "election_timeout", "transfer", "unknown"]
 EndedBy = Literal[
     "quorum_lost",
+    "log_failed",
     "newer_term",
     "new_leader",
     "transfer",
@@ -200,6 +201,8 @@ class Leadership:
         since_known: whether the logs show its beginning; one that is older than the logs, or whose first lines are
             missing, has none.
         without_leader: how long there had been no leader before it, in seconds; None where that is not known.
+        between_known: whether nobody else can have led between the leadership before it and this one; None where that
+            was not looked at.
         without_majority: how long it had not reached a majority when it gave up for that, in seconds.
         superseded: when another server became leader of a newer term before this one knew: from then on, at the
             latest, it could commit nothing.
@@ -229,6 +232,7 @@ class Leadership:
     quorum: LostQuorum | None = field(default=None, compare=False)
     unreached: list[str] = field(default_factory=list, compare=False)
     unreached_evidence: list[Evidence] = field(default_factory=list, compare=False)
+    between_known: bool | None = field(default=None, compare=False)
     evidence: list[Evidence] = field(default_factory=list, compare=False)
 
     @property

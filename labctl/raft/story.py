@@ -26,7 +26,7 @@ from labctl.raft.reader import is_unparsed
 from labctl.raft.records import ALREADY_VOTED, HAS_LEADER, Refusal, add_evidence
 from labctl.raft.server_names import Names
 from labctl.raft.silences import Silences
-from labctl.raft.timers import seconds_between
+from labctl.raft.timers import seconds_between, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -86,6 +86,8 @@ VOTES_AGAIN = "votes_again"
 """A value of `duplicate requestVote for same term` where the next line says that the vote was granted, again."""
 # How a line names nobody: the leader chooses for itself whom it hands its leadership to.
 _NOBODY = frozenset({None, "<nil>", "null"})
+_GRAVE = frozenset({"warn", "error"})
+"""Levels of a log that does not say who stands for election, wins or leads: that is of level info."""
 MOST_INCIDENTS = 256
 """Incidents that are held until it is known which of them stands in front of which."""
 MOST_WAITING = 64
@@ -110,6 +112,8 @@ class _Server:
     ending: EndedBy | None = None
     transferring: datetime | None = None
     asks_first: bool = False
+    asks_at_once: bool = False  # it won an election of which no line says that it had asked for pre-votes
+    tells: bool = False  # its log has lines of level info, or does not name levels
     is_back: bool = False  # Docker said that its process runs again
     last: datetime | None = None
 
@@ -157,7 +161,7 @@ def records(
     for record in story.take():
         incidents.feed(record)
         yield record
-    incidents.finish()
+    incidents.finish(sees_leaders=not story.tells_no_elections)
     if (unseen := story.not_seen()) is not None:
         found.append(unseen)
     found = [one for one in found if since is None or one.until is None or one.until >= since]
@@ -241,7 +245,7 @@ class Story:
             is_over=self._is_over,
             settled=self._settle,
             is_apart=self._faults.are_apart,
-            asks_first=lambda server: server in self._servers and self._servers[server].asks_first,
+            asks_first=self._asks_first,
             servers=lambda: list(self._servers),
             reads_all=self._reads_all,
         )
@@ -254,6 +258,7 @@ class Story:
         self._last: datetime | None = None
         self._won: int | None = None
         self._voters: set[tuple[str, str]] = set()  # all who had a vote at some time
+        self._nonvoters: set[tuple[str, str]] = set()  # all who were in the cluster at some time without one
         self._from_the_beginning = False
         self._elected = False
         self._leader_named = False
@@ -263,6 +268,7 @@ class Story:
         self._acts: dict[str, Callable[[_Server, Event], int | None]] = {
             "config_initial": self._start,
             "no_known_peers": self._wait,
+            "election_suppressed": self._wait_longer,
             "heartbeat_timeout": self._time_out,
             "election_timeout": self._try_again,
             "candidate_entered": self._stand,
@@ -295,6 +301,7 @@ class Story:
             "container_unpaused": self._go_on,
             "container_started": self._start_container,
             "shutdown_began": self._shut_down,
+            "log_write_failed": self._fail_to_write,
             **dict.fromkeys(_SUSPENDS, self._suspend),
             **dict.fromkeys(_ENDS, self._notice),
             **dict.fromkeys((*LOST, BACK, BEHIND, REMOVED), self._reach),
@@ -330,13 +337,13 @@ class Story:
             return self._of_no_server(event)
         self.names.learn(event)
         if event.event in SAYS_WHO_VOTES:
-            event = self.membership.tell(event)
-            self._voters.update((one.id, one.address) for one in self.membership.voters or ())
+            event = self._who_votes(event)
         self._elections.number += 1
         self._debug = self._debug or event.level == "debug"
         server = self._servers.get(event.server)
         if server is None:
             server = self._servers[event.server] = _Server(event.server)
+        server.tells = server.tells or event.level not in _GRAVE
         if event.event in _TOLD_WITH_MORE:
             event = self._with_more(server, event)
         if server.role != "leader" and event.event in _BY_A_LEADER:
@@ -351,6 +358,12 @@ class Story:
         if event.event == "vote_rpc_failed" and _may_be_older(server, event):
             return self._told(event, None)
         return self._told(event, term if term is not None else server.term)
+
+    def _who_votes(self, event: Event) -> Event:
+        event = self.membership.tell(event)
+        for one in self.membership.members or ():
+            (self._voters if one.votes else self._nonvoters).add((one.id, one.address))
+        return event
 
     def _silence_before(self, event: Event) -> Event | None:
         """The silence that an event ends, if it does."""
@@ -429,7 +442,12 @@ class Story:
         # Its heartbeat timer runs on and is started anew each time; no line says when.
         server.timer = None
 
+    def _wait_longer(self, server: _Server, _: Event) -> None:
+        """A server without a vote, whose timer runs on and is started anew each time."""
+        server.timer = None
+
     def _time_out(self, server: _Server, event: Event) -> None:
+        self._leads_no_longer(server)
         server.cause = "heartbeat_timeout"
         server.waited = seconds_between(server.timer, event.time) if _heard_of_no_leader(event) else None
         self._hear_of_leader(event.peer, event)
@@ -438,7 +456,13 @@ class Story:
             # Nobody reads the log of that leader, so this is all that is known of its end.
             self._leaderships.lose_track(known)
 
+    def _leads_no_longer(self, server: _Server) -> None:
+        """What only a follower or a candidate says; at level warn, no other line shows that a leadership is over."""
+        self._leaderships.lose_track(server.name)
+        server.role = None if server.role == "leader" else server.role
+
     def _try_again(self, server: _Server, event: Event) -> int | None:
+        self._leads_no_longer(server)
         server.cause = "election_timeout"
         server.waited = seconds_between(server.timer, event.time)
         return self._end_candidacy(server, event, "timeout")
@@ -529,8 +553,17 @@ class Story:
             return self._end_candidacy(server, event, "follower")
         return one.term
 
+    def _asks_first(self, name: str) -> bool:
+        """Whether a server asks for pre-votes: it or, where no line of its own says otherwise, another one does."""
+        server = self._servers.get(name)
+        if server is None or server.asks_first or server.asks_at_once:
+            return server is not None and server.asks_first
+        return any(one.asks_first for one in self._servers.values())
+
     def _refuse_pre_vote(self, server: _Server, event: Event) -> None:
         candidate = self._servers.get(self.names.server(event.peer) or "")
+        if candidate is not None:
+            candidate.asks_first = True
         if candidate is not None and candidate.candidacy is not None:
             if candidate.candidacy.pre_vote is None:
                 candidate.candidacy.pre_vote = "asked"
@@ -544,6 +577,7 @@ class Story:
             # The log begins in the middle of a campaign.
             one = server.candidacy = Candidacy(server.name, event.term, event.term_source, "unknown", None)
             self._elections.begin(one)
+        server.asks_at_once = server.asks_at_once or (one.pre_vote is None and one.start is not None)
         self._elected = True
         one.tally = number_of(event.values.get("tally")) or one.tally
         one.asked = True
@@ -579,15 +613,16 @@ class Story:
             self._elections.end(one, "won", None)
             server.term = one.term if one.term is not None else server.term
         if self._leaderships.of(server.name) is None:
-            self._leaderships.assume(server.name, one.term if one is not None else server.term, event)
+            term = one.term if one is not None else server.term
+            self._leaderships.assume(server.name, term, event, led=_led_at(server, event) if one is None else None)
         server.role, server.ending, server.timer = "leader", None, None
         self._elected = True
 
-    def _hear_of_leader(self, peer: str | None, event: Event) -> None:
-        """A line names a leader before the first one of the log: that leadership is older."""
+    def _hear_of_leader(self, peer: str | None, event: Event, *, leads: bool = False) -> None:
+        """A line names a leader before the first one of the log: that leadership is older, or still goes on."""
         leader = self.names(peer) or peer
         self._leader_named = self._leader_named or bool(leader)
-        if leader and not self._elected and self._leaderships.none_yet:
+        if leader and (leads or not self._elected) and self._leaderships.none_yet:
             self._leaderships.assume(leader, None, event)
 
     def _follow(self, server: _Server, event: Event) -> int | None:
@@ -635,6 +670,12 @@ class Story:
         self._faults.halt(event)
         if server.ending not in {"left", "transfer"}:
             self._leaderships.suspend(server.name, "stopped", event)
+
+    @staticmethod
+    def _fail_to_write(server: _Server, event: Event) -> None:
+        """A leader that cannot write an entry gives up; a follower only says so (raft.go, dispatchLogs)."""
+        if event.values.get("what", "").lower() == "commit":
+            server.ending = "log_failed"
 
     def _suspend(self, server: _Server, event: Event) -> None:
         server.is_back = False
@@ -717,7 +758,9 @@ class Story:
     def _refuse(self, server: _Server, event: Event) -> int | None:
         refusal = self._refusal(server.name, event)
         if refusal.leader is not None:
-            self._hear_of_leader(event.values.get("leader"), event)
+            if self.names.server(event.values.get("leader")) not in {None, server.name}:
+                self._leads_no_longer(server)
+            self._hear_of_leader(event.values.get("leader"), event, leads=True)
         candidate = self._servers.get(self.names.server(event.peer) or "")
         one = candidate.candidacy if candidate is not None else None
         if one is None or self._faults.are_apart(one.server, server.name, event.time):
@@ -799,28 +842,47 @@ class Story:
 
     def not_seen(self) -> Incident | None:
         """What the logs do not show and a reader may miss; None where that is nothing."""
-        missing = {
-            self.names(one.id) or one.id
-            for one in self.membership.voters or ()
-            if not any(self.names.server(name) in self._servers for name in (one.id, one.address))
-        }
-        no_votes = self._elected and not self._debug
-        if not missing and not no_votes:
+        # A log of which no line says which member it is of may be that of any.
+        voters = () if self._strangers() else self.membership.voters or ()
+        missing = {self.names(one.id) or one.id for one in voters if not self._is_read(one.id, one.address)}
+        no_votes, no_elections = self._elected and not self._debug, self.tells_no_elections
+        if not missing and not no_votes and not no_elections:
             return None
-        return Incident("not_seen", None, None, sorted(missing), no_votes=no_votes)
+        return Incident("not_seen", None, None, sorted(missing), no_votes=no_votes, no_elections=no_elections)
+
+    @property
+    def tells_no_elections(self) -> bool:
+        """Whether no log has a line of the level at which servers say who stands, wins and leads."""
+        return bool(self._servers) and not any(one.tells for one in self._servers.values())
 
     def _reads_all(self) -> bool:
         """Whether the logs of all who vote are read: what no line says of any of them did not happen."""
-        if self._complete or 0 < self._most_voters <= len(self._servers):
+        if self._complete:
             return True
-        return bool(self._voters) and all(
-            any(self.names.server(name) in self._servers for name in voter) for voter in self._voters
-        )
+        unread = [voter for voter in self._voters if not self._is_read(*voter)]
+        if self._voters and len(unread) != len(self._voters):
+            return not unread or (len(unread) <= len(self._strangers()) and self._are_enough())
+        return self._are_enough()
+
+    def _are_enough(self) -> bool:
+        """Whether as many logs are read as servers have ever voted; a non-voter's is not one of them."""
+        voters = {self.names.server(name) for one in self._voters for name in one}
+        others = {self.names.server(name) for one in self._nonvoters for name in one} - voters
+        return 0 < self._most_voters <= sum(name not in others for name in self._servers)
+
+    def _is_read(self, identity: str, address: str) -> bool:
+        """Whether the log of a member is read."""
+        return any(self.names.server(name) in self._servers for name in (identity, address))
+
+    def _strangers(self) -> list[str]:
+        """Servers whose logs are read and of which no line says which member they are."""
+        known = {self.names.server(name) for one in self._voters | self._nonvoters for name in one}
+        return [name for name in self._servers if name not in known]
 
     def _last_word(self, server: str) -> datetime | None:
-        """When a server last said something."""
+        """When a server last said something, where it also says who leads."""
         known = self._servers.get(server)
-        return known.last if known is not None else None
+        return known.last if known is not None and known.tells else None
 
     def _end(self) -> datetime | None:
         """How far the log goes: at least as far as its last event."""
@@ -828,6 +890,18 @@ class Story:
 
     def _is_over(self, time: datetime | None) -> bool:
         return self._since is not None and time is not None and time < self._since
+
+
+def _led_at(server: _Server, event: Event) -> datetime | None:
+    """When a server led already that says so by this line first: it had written nothing in between."""
+    silent = seconds_of(event.values.get("time")) if event.event == "peer_unreachable" else None
+    if silent is None or event.time is None or silent > timedelta.max.total_seconds() / 2:
+        return server.last
+    try:
+        contact = event.time - timedelta(seconds=silent)
+    except OverflowError:
+        return server.last
+    return contact if server.last is None else min(contact, server.last)
 
 
 def _unheard(one: Candidacy, server: str, now: datetime | None) -> bool:

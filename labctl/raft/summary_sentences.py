@@ -31,6 +31,7 @@ _REASONS = {
 }
 _ENDS = {
     "quorum_lost": "it could not reach a majority",
+    "log_failed": "it could not write to its log",
     "newer_term": "it learned of a newer term",
     "new_leader": "another leader was elected",
     "transfer": "it handed leadership over",

@@ -66,6 +66,7 @@ class Told(NamedTuple):
         times: how often it said so since it began to.
         more: how many of these were not told before; over all that is told, each event is counted once.
         since: when it began to.
+        varied: whether it said something else each time, of which this is the last: another term.
     """
 
     event: Event
@@ -73,6 +74,7 @@ class Told(NamedTuple):
     times: int = 1
     more: int = 1
     since: datetime | None = None
+    varied: bool = False
 
     @property
     def sentence(self) -> str | None:
@@ -80,7 +82,8 @@ class Told(NamedTuple):
         if self.words is None or self.times == 1:
             return self.words
         took = durations.elapsed(self.since, self.event.time)
-        return f"{self.words} ({self.times} times{f' in {took}' if took else ''})"
+        last = "the last of " if self.varied else ""
+        return f"{self.words} ({last}{self.times} times{f' in {took}' if took else ''})"
 
 
 def once(event: Event) -> Told:
@@ -96,10 +99,12 @@ class _Run:
         self.is_campaign = event.event in CAMPAIGN
         self.since = event.time
         self.count, self.told = 1, 1
+        self.varied = False
         self.reported, self.wait = event.time, FIRST_REPORT
 
     def add(self, event: Event, words: str) -> None:
         # The term that it names is another one each time.
+        self.varied = self.varied or words != self.words
         self.last, self.words = event, words
         self.count += 1
 
@@ -108,7 +113,7 @@ class _Run:
         return _is_after(self.last.time, self.reported, self.wait)
 
     def report(self) -> Told:
-        told = Told(self.last, self.words, self.count, self.count - self.told, self.since)
+        told = Told(self.last, self.words, self.count, self.count - self.told, self.since, self.varied)
         self.told, self.reported = self.count, self.last.time
         self.wait = min(2 * self.wait, LONGEST_REPORT)
         return told
@@ -130,7 +135,11 @@ class Repeats:
 
     def going_on(self) -> list[Told]:
         """What was said more than once and is not over, in the order in which it began."""
-        return [Told(one.last, one.words, one.count, 0, one.since) for one in self._runs.values() if one.count > 1]
+        return [
+            Told(one.last, one.words, one.count, 0, one.since, one.varied)
+            for one in self._runs.values()
+            if one.count > 1
+        ]
 
     def take(self, event: Event) -> Iterator[Told]:
         """Take in the next event. Returns what is to be told now: what is over by it, and itself if it is no repeat."""

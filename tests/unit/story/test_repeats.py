@@ -141,8 +141,8 @@ def test_who_stands_again_and_again_alone_is_told_twice_and_then_how_often() -> 
         "needs some votes to win in term 4",
         "got no majority in time: it tries again",
         "suspects that consul3 has failed",
-        "becomes a candidate in term 11 (8 times in 49.0 s)",
-        "needs some votes to win in term 11 (8 times in 49.0 s)",
+        "becomes a candidate in term 11 (the last of 8 times in 49.0 s)",
+        "needs some votes to win in term 11 (the last of 8 times in 49.0 s)",
         "got no majority in time: it tries again (7 times in 42.0 s)",
         phrase(said(99, "follower_entered", None)),
     ]

@@ -1,0 +1,294 @@
+"""What a story must not claim where a server's log, or the level info, is not there."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl.raft.incident_sentences import of_incident
+from labctl.raft.summary_sentences import of_leadership
+from tests.unit.raft.logs import told
+
+VOTERS = " ".join(f"{{Suffrage:Voter ID:s{number} Address:10.0.0.{number}:8300}}" for number in (1, 2, 3))
+FIVE = " ".join(f"{{Suffrage:Voter ID:s{number} Address:10.0.0.{number}:8300}}" for number in range(1, 6))
+
+
+def line(second: float, message: str, level: str = "INFO", module: str = "agent.server.raft") -> str:
+    return f"2024-03-05T14:{int(second) // 60:02}:{second % 60:06.3f}Z [{level}] {module}: {message}"
+
+
+def starts(second: float, server: int, voters: str = VOTERS) -> list[str]:
+    return [line(second, f'initial configuration: index=1 servers="[{voters}]"'), follows(second, server)]
+
+
+def follows(second: float, server: int, leader: int | None = None) -> str:
+    address = f"10.0.0.{leader}:8300" if leader else ""
+    return line(
+        second, f'entering follower state: follower="Node at 10.0.0.{server}:8300 [Follower]" leader-address={address}'
+    )
+
+
+def misses(second: float, leader: int | None = None) -> str:
+    last = f"last-leader-addr=10.0.0.{leader}:8300 last-leader-id=s{leader}" if leader else "last-leader-addr="
+    return line(second, f"heartbeat timeout reached, starting election: {last}", "WARN")
+
+
+def stands(second: float, server: int, term: int) -> str:
+    return line(second, f'entering candidate state: node="Node at 10.0.0.{server}:8300 [Candidate]" term={term}')
+
+
+def wins(second: float, server: int, term: int) -> list[str]:
+    return [
+        stands(second, server, term),
+        line(second + 0.003, f"election won: term={term} tally=2"),
+        line(second + 0.003, f'entering leader state: leader="Node at 10.0.0.{server}:8300 [Leader]"'),
+    ]
+
+
+def gives_up(second: float, server: int, silent: str = "500ms") -> list[str]:
+    return [
+        *(
+            line(second, f"failed to contact: server-id=s{one} time={silent}", "WARN")
+            for one in (1, 2, 3)
+            if one != server
+        ),
+        line(second, "failed to contact quorum of nodes, stepping down", "WARN"),
+        follows(second, server),
+    ]
+
+
+def hears(second: float, server: int) -> str:
+    return line(second, f"New leader elected: payload=s{server}", module="agent.server")
+
+
+def log(*lines: str | list[str]) -> str:
+    return "\n".join(one for some in lines for one in ([some] if isinstance(some, str) else some))
+
+
+def paragraphs(logs: dict[str, str]) -> str:
+    return "\n".join(map(of_incident, told(logs)[0].incidents))
+
+
+def test_who_led_between_two_leaders_though_its_log_is_not_read_is_no_time_without_a_leader() -> None:
+    logs = {
+        "s1": log(starts(0, 1), wins(2, 1, 2), gives_up(10, 1), hears(12, 2)),
+        "s3": log(starts(0, 3), hears(12, 2), misses(40, 2), wins(40, 3, 4)),
+    }
+    story, _ = told(logs)
+    said = "\n".join(map(of_incident, story.incidents))
+    assert "nobody led for" not in said
+    assert (
+        "s3 became leader, after a time without one; no line shows how long that was. Why s2, the leader before" in said
+    )
+    assert all(one.without_leader is None for one in story.leaders)
+
+
+def test_a_server_whose_log_is_not_read_may_have_led_in_a_term_of_which_no_line_tells() -> None:
+    logs = {
+        "s1": log(starts(0, 1), wins(2, 1, 2), gives_up(10, 1)),
+        "s3": log(starts(0, 3), misses(40), wins(40, 3, 5)),
+    }
+    said = paragraphs(logs)
+    assert "nobody led" not in said
+    assert "14:00:10 UTC: no leader is seen for 30.0 s; one whose log is not here may have led meanwhile." in said
+    assert told(logs)[0].incidents[0].may_be_led
+
+
+def test_nobody_led_between_two_terms_that_follow_each_other_whoever_is_not_read() -> None:
+    logs = {
+        "s1": log(starts(0, 1), wins(2, 1, 2), gives_up(10, 1)),
+        "s3": log(starts(0, 3), misses(12), wins(12, 3, 3)),
+    }
+    assert "nobody led for 2.0 s." in paragraphs(logs)
+
+
+def test_the_log_of_a_non_voter_is_not_in_place_of_that_of_a_voter() -> None:
+    with_s4 = VOTERS + " {Suffrage:Nonvoter ID:s4 Address:10.0.0.4:8300}"
+    adds = f'updating configuration: command=AddNonvoter server-id=s4 server-addr=10.0.0.4:8300 servers="[{with_s4}]"'
+    needs = "calculated votes needed: needed=2 term=2"
+    logs = {
+        "s1": log(starts(0, 1), wins(2, 1, 2), line(2.001, needs, "DEBUG"), line(3, adds), gives_up(10, 1)),
+        "s3": log(starts(0, 3), misses(40), wins(40, 3, 5)),
+        "s4": log(follows(1, 4)),
+    }
+    story, _ = told(logs)
+    assert story.leaders[-1].without_leader is None
+    assert "nobody led" not in "\n".join(map(of_incident, story.incidents))
+
+
+def test_a_log_of_which_no_line_says_whose_it_is_may_be_that_of_the_voter_who_is_missed() -> None:
+    identified = VOTERS.replace("ID:s", "ID:00000000-0000-0000-0000-00000000000")
+    logs = {
+        "first": log(starts(0, 1, identified), wins(2, 1, 2)),
+        "second": log(follows(0, 2), misses(1)),
+        "third": log(line(3, "rejecting vote request since our last term is greater", "WARN")),
+    }
+    assert "Not seen: the log" not in paragraphs(logs)
+
+
+@pytest.mark.parametrize("silent", ["12.5s", "8.2s"])
+def test_an_old_leader_that_wakes_at_the_beginning_of_its_log_is_not_the_newest(silent: str) -> None:
+    logs = {
+        "s1": log(gives_up(20, 1, silent)),
+        "s2": log(misses(12, 1), wins(12, 2, 4), hears(12.1, 2)),
+        "s3": log(hears(12.1, 2)),
+    }
+    story, _ = told(logs)
+    said = "\n".join(map(of_incident, story.incidents))
+    assert [one.server for one in story.leaders if one.ended_by is None] == ["s2"]
+    assert "nobody leads" not in said
+    assert "two servers took themselves for the leader for 8.0 s. s2 was elected" in said
+
+
+def test_what_is_not_known_to_be_over_stands_behind_what_was() -> None:
+    logs = {
+        "s1": log(starts(0, 1), wins(2, 1, 2), gives_up(10, 1), misses(12), wins(12, 1, 3), gives_up(20, 1)),
+        "s2": log(
+            starts(0, 2),
+            hears(25, 3),
+            misses(40, 3),
+            stands(40, 2, 9),
+            line(50, "Election timeout reached, restarting election", "WARN"),
+        ),
+    }
+    said = [of_incident(one) for one in told(logs)[0].incidents]
+    assert [one.startswith("Nobody is known to lead") for one in said][:2] == [False, True]
+
+
+def test_sentences_of_leaders_that_woke_late() -> None:
+    logs = {"s1": log(gives_up(20, 1, "12.5s")), "s2": log(misses(12, 1), wins(12, 2, 4))}
+    said = [of_leadership(one) for one in told(logs)[0].leaders]
+    assert "s2 leads in term 4." in said
+
+
+def at_level_warn(text: str) -> str:
+    return "\n".join(one for one in text.splitlines() if "[WARN]" in one or "[ERROR]" in one)
+
+
+def timed_out(second: float) -> str:
+    return line(second, "Election timeout reached, restarting election", "WARN")
+
+
+def refuses(second: float, candidate: int, leader: int) -> str:
+    who = f"from=10.0.0.{candidate}:8300 leader=10.0.0.{leader}:8300 leader-id=s{leader}"
+    return line(second, f"rejecting vote request since we have a leader: {who}", "WARN")
+
+
+PIPELINE = [
+    line(1, f'failed to pipeline appendEntries: peer="{{Voter s{one} 10.0.0.{one}:8300}}"', "ERROR")
+    for one in (1, 2, 3)
+]
+
+
+@pytest.mark.parametrize(
+    "says", [misses(30, 2), timed_out(30), refuses(30, 3, 2)], ids=["misses", "stood", "has another"]
+)
+def test_a_leader_that_says_what_no_leader_says_leads_no_longer_at_level_warn(says: str) -> None:
+    contact = line(5, "failed to contact: server-id=s3 time=500ms", "WARN")
+    story, _ = told({"s1": log(PIPELINE, contact, says), "s2": log(PIPELINE)})
+    led = [of_leadership(one) for one in story.leaders if one.server == "s1"]
+    assert led == ["s1 led; no line shows since when, or until when."]
+
+
+def test_at_level_warn_a_leader_is_not_said_to_lead_still_nor_until_its_last_line() -> None:
+    contact = line(5, "failed to contact: server-id=s3 time=500ms", "WARN")
+    story, _ = told({"s1": log(contact, line(90, "failed to get previous log: previous-index=9 last-index=8", "WARN"))})
+    assert [of_leadership(one) for one in story.leaders] == ["s1 led; no line shows since when, or until when."]
+
+
+def test_at_level_warn_nobody_is_said_to_lack_a_leader_for_good() -> None:
+    logs = {"s1": at_level_warn(log(gives_up(20, 1))), "s2": at_level_warn(log(misses(22, 1), timed_out(24)))}
+    said = paragraphs(logs)
+    assert "nobody leads" not in said
+    assert "14:00:20 UTC: nobody led; no line shows until when. s1, the leader before, could not reach" in said
+    assert "Not seen: who stood for election, who won and who leads; no line of these logs is of level info." in said
+
+
+def test_who_is_known_to_lead_by_others_only_does_not_lead_until_its_own_last_line() -> None:
+    logs = {"s1": log(starts(0, 1), misses(1)), "s2": log(starts(0, 2), misses(60, 1), wins(60, 2, 3))}
+    led = [of_leadership(one) for one in told(logs)[0].leaders if one.server == "s1"]
+    assert led == ["s1 led; no line shows since when, or until when."]
+
+
+def test_a_leader_that_a_refusal_names_leads_whoever_stood_before_it_was_named() -> None:
+    tries = [(second, 4 + at) for at, second in enumerate((10, 12, 14))]
+    logs = {
+        "s3": log(*([stands(second, 3, term), timed_out(second + 1.5)] for second, term in tries)),
+        "s1": log(follows(1, 1), *(refuses(second + 0.002, 3, 2) for second, _ in tries)),
+    }
+    story, _ = told(logs)
+    said = "\n".join(map(of_incident, story.incidents))
+    assert "Nobody is known to lead" not in said
+    assert "s3 stood 3 times in 5.5 s in terms 4 to 6 while another server led: s1 refused" in said
+    assert [(one.server, one.since_known) for one in story.leaders] == [("10.0.0.2:8300", False)]
+
+
+@pytest.mark.parametrize("late", [0.0004, 0.003])
+def test_who_asked_for_pre_votes_once_and_heard_of_the_leader_stood_in_no_election(late: float) -> None:
+    """At level info no line of its own says that it asked for pre-votes; a refusal that comes late, or others, do."""
+    refusal = "rejecting pre-vote request since we have a leader: from=10.0.0.3:8300 leader=10.0.0.1:8300"
+    asks = line(2.002, "pre-vote successful, starting election: term=2 tally=2 refused=0 votesNeeded=2")
+    won = wins(2, 1, 2)
+    logs = {
+        "s1": log(starts(0, 1), won[0], asks, won[1:], line(2.004 + late, refusal, "WARN")),
+        "s3": log(starts(0, 3), stands(2.003, 3, 2), follows(2.004, 3)),
+    }
+    story, _ = told(logs)
+    assert [(one.candidate, one.term, one.outcome) for one in story.elections] == [("s1", 2, "won")]
+    assert [(one.candidate, one.outcome, one.inferred) for one in story.pre_votes if one.candidate == "s3"] == [
+        ("s3", "lost", True)
+    ]
+
+
+def test_a_server_that_never_asks_for_pre_votes_stands_in_earnest_beside_those_that_do() -> None:
+    asks = line(2.002, "pre-vote successful, starting election: term=2 tally=2 refused=0 votesNeeded=2")
+    won = wins(2, 1, 2)
+    logs = {
+        "s1": log(starts(0, 1), won[0], asks, won[1:]),
+        "s3": log(
+            starts(0, 3), misses(20), wins(20, 3, 3), follows(30, 3), stands(33, 3, 5), timed_out(35), follows(36, 3)
+        ),
+    }
+    assert [(one.candidate, one.term) for one in told(logs)[0].elections][-1] == ("s3", 5)
+
+
+def test_who_voted_for_a_candidate_has_not_refused_it_in_that_term() -> None:
+    """Stamps of whole seconds: what met the candidacy before stands behind the next one."""
+    one = "2018/03/05 14:00:{:02} [{}] raft: {}".format
+    candidate = "Node at 10.0.0.1:8300 [Candidate] entering Candidate state in term {}".format
+    logs = {
+        "s1": log(
+            one(9, "INFO", candidate(3)),
+            one(10, "WARN", "Election timeout reached, restarting election"),
+            one(10, "INFO", candidate(4)),
+            one(10, "DEBUG", "Votes needed: 2"),
+            one(10, "DEBUG", "Vote granted from 10.0.0.1:8300 in term 4. Tally: 1"),
+            one(10, "DEBUG", "Vote granted from 10.0.0.3:8300 in term 4. Tally: 2"),
+            one(10, "INFO", "Election won. Tally: 2"),
+            one(10, "INFO", "Node at 10.0.0.1:8300 [Leader] entering Leader state"),
+        ),
+        "s3": log(
+            one(1, "INFO", 'Node at 10.0.0.3:8300 [Follower] entering Follower state (Leader: "")'),
+            one(10, "WARN", "Rejecting vote request from 10.0.0.1:8300 since we have a leader: 10.0.0.3:8300"),
+        ),
+    }
+    story, _ = told(logs)
+    (won,) = (each for each in story.elections if each.outcome == "won")
+    assert (won.votes, won.refusals) == (["s1", "s3"], [])
+
+
+def test_how_long_a_server_without_a_vote_waited_is_not_told() -> None:
+    alone = "not part of stable configuration, aborting election"
+    logs = {"s1": log(starts(0, 1), line(3, alone, "WARN"), misses(30), stands(30, 1, 2))}
+    assert [one.waited for one in told(logs)[0].elections] == [None]
+
+
+@pytest.mark.parametrize(("what", "by"), [("commit", "log_failed"), ("append to", "unknown")])
+def test_a_leader_whose_disk_is_full_gives_up_for_that(what: str, by: str) -> None:
+    full = 'error="write raft.db: no space left on device"'
+    lost = line(12, "cluster leadership lost", module="agent.server")
+    logs = {"s1": log(wins(2, 1, 2), line(12, f"failed to {what} logs: {full}", "ERROR"), follows(12, 1), lost)}
+    story, _ = told(logs)
+    assert [one.ended_by for one in story.leaders] == [by]
+    assert ("s1, the leader before, could not write to its log and gave up." in paragraphs(logs)) == (
+        by == "log_failed"
+    )
