@@ -227,7 +227,8 @@ if TYPE_CHECKING:
 
 PORTS = 65536
 # So often Compose is run in all, and so long what the engine still does for one that was killed is waited for.
-TRIES, BUSY_SECONDS = 3, 0.5
+TRIES = 3
+BUSY_SECONDS = 0.5
 SEED_DIGITS = 2 * seat_secrets.SECRET_BYTES
 
 
