@@ -10,8 +10,13 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
+from labctl.story import loki, yaml_documents
+from labctl.story.pieces import Pieces, are_in
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    _Form = Callable[[Iterator[bytes]], Iterator[bytes]]
 
 NAMED, END_OF_NAME = b"\x1e", b"\x1f"
 """Around the name of a heading, in front of each line under it."""
@@ -43,7 +48,7 @@ def as_lines(chunks: Iterable[bytes], several: Callable[[], None] = lambda: None
     head = next(pieces, b"")
     form = _form_of(head[:LOOKED_AT])
     rest = itertools.chain([head], pieces)
-    if form in {_unescaped, _apart}:
+    if form in {_unescaped, _apart, _of_loki}:
         several()
     yield from rest if form is None else form(rest)
 
@@ -56,20 +61,36 @@ def name_and_line(raw: bytes) -> tuple[str | None, bytes]:
     return name.decode("utf-8", "replace"), line
 
 
-def _form_of(head: bytes) -> Callable[[Iterator[bytes]], Iterator[bytes]] | None:
+def _form_of(head: bytes) -> _Form | None:
     if b"\r" in head and b"\n" not in head:
         return lambda chunks: (chunk.replace(b"\r", b"\n") for chunk in chunks)
-    if head.lstrip()[:1] in (b"{", b"["):
-        if _ESCAPED_LINES.search(head):
-            return _unescaped
-        if any(sum(bool(_LEVEL.search(one)) for one in _BETWEEN.split(line)) > 1 for line in head.split(b"\n")):
-            return _apart
-        if elements := _ELEMENT.findall(head):
-            indent = next((one for one in elements if one), b"")
-            return lambda chunks: _joined(chunks, indent)
+    form = _form_of_json(head) if head.lstrip()[:1] in (b"{", b"[") else None
+    if form is not None:
+        return form
+    if yaml_documents.are_in(head):
+        return lambda chunks: yaml_documents.as_lines(_whole_lines(chunks))
     headings = Headings()
     headings.block(head)
+    if are_in(head):
+        return lambda chunks: map(Pieces().block, (_under_headings if headings.found else _whole_lines)(chunks))
     return _under_headings if headings.found else None
+
+
+def _form_of_json(head: bytes) -> _Form | None:
+    if loki.is_one(head):
+        return _of_loki
+    if _ESCAPED_LINES.search(head):
+        return _unescaped
+    if any(sum(bool(_LEVEL.search(one)) for one in _BETWEEN.split(line)) > 1 for line in head.split(b"\n")):
+        return _apart
+    if elements := _ELEMENT.findall(head):
+        indent = next((one for one in elements if one), b"")
+        return lambda chunks: _joined(chunks, indent)
+    return None
+
+
+def _of_loki(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    return loki.as_lines(chunks, NAMED, END_OF_NAME)
 
 
 def _unescaped(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -39,6 +39,7 @@ from labctl.story.archive import (
 )
 from labctl.story.log_names import servers_of
 from labctl.story.log_reader import LogReader
+from labctl.story.pieces import Pieces
 from labctl.story.survey import UNKNOWN
 from labctl.story.text_encoding import encoding_of, in_utf8, is_binary
 
@@ -193,7 +194,7 @@ class Recording:
     def live_lines(self, coverage: Coverage, *, everything: bool = False) -> Iterator[tuple[int, bytes] | None]:
         """The lines of standard input that may be an event, as they come; None where none came for a moment."""
         number, rest = 0, b""
-        headings, waits = line_forms.Headings(), True
+        headings, pieces, waits = line_forms.Headings(), Pieces(), True
         for chunk in self._live_chunks():
             if chunk is None:
                 if waits:
@@ -204,7 +205,8 @@ class Recording:
             coverage.head = coverage.head or chunk[:HEAD]
             coverage.watch(chunk)
             body, newline, rest = (rest + chunk).rpartition(b"\n")
-            for at, line in likely_lines([headings.block(body + newline)], everything=everything) if newline else ():
+            whole = pieces.block(headings.block(body + newline)) if newline else b""
+            for at, line in likely_lines([whole], everything=everything):
                 yield number + at, line
             number += body.count(b"\n") + len(newline)
             rest = rest[:LONGEST]

@@ -1,0 +1,76 @@
+"""Lines that a container's runtime cut in pieces, joined again: `P` is a piece, `F` the last one (CRI).
+
+Half a line may say the opposite of the whole one, so it is never handed on: a line without an end is none. Docker cuts
+lines as well, at 16 KiB; of its JSON only the last piece ends with a newline.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST = 1 << 16
+"""Bytes of a line that are kept; the rest of it is left out."""
+MOST = 64
+"""So many lines may be without their ends at once: those of several files under headings, each with two streams."""
+_STAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)"
+_CRI = re.compile(rb"^[^\s\"{]{0,300}?" + _STAMP + rb" std(?:out|err) [FP][ :]", re.MULTILINE)
+_LINE = re.compile(
+    rb"(?P<whose>(?:\x1e[^\x1f\n]{1,300}\x1f)?[^\s\"{]{0,300}?)(?P<front>" + _STAMP
+    + rb" (?P<stream>std(?:out|err)) )(?P<tag>[FP])(?::[\w:]{1,40})? "
+)  # fmt: skip
+_IS_A_PIECE = re.compile(rb" std(?:out|err) P[ :]")
+_DOCKER = re.compile(rb'^\{"log":".*","stream":"std(?:out|err)"', re.MULTILINE)
+_OF_DOCKER = re.compile(
+    rb'(?P<whose>(?:\x1e[^\x1f\n]{1,300}\x1f)?)\{"log":"(?P<text>(?:[^"\\\n]|\\.)*)"(?P<rest>,"stream":"(?P<stream>std(?:out|err))".*)'
+)
+_DOCKER_CUTS = 1 << 14
+
+
+def are_in(head: bytes) -> bool:
+    """Whether a log that begins so may have pieces of lines."""
+    return bool(_CRI.search(head) or _DOCKER.search(head))
+
+
+def _are_cut_by_docker(lines: bytes) -> bool:
+    return b'{"log":"' in lines and max(map(len, lines.split(b"\n"))) > _DOCKER_CUTS
+
+
+class Pieces:
+    """Joins the pieces of lines; each line stands where its last piece stood, and nothing where the others did."""
+
+    def __init__(self) -> None:
+        self._open: dict[bytes, bytes] = {}
+
+    def block(self, lines: bytes) -> bytes:
+        """Whole lines, of which none is a piece."""
+        if not (self._open or _IS_A_PIECE.search(lines) or _are_cut_by_docker(lines)):
+            return lines
+        return b"".join(map(self._line, lines.splitlines(keepends=True)))
+
+    def _line(self, line: bytes) -> bytes:
+        if (found := _LINE.match(line)) is not None:
+            return self._joined(
+                line, found["whose"] + found["stream"], line[found.end() :].rstrip(b"\r\n"), found["tag"] == b"P",
+                lambda text: found["whose"] + found["front"] + b"F " + text,
+            )  # fmt: skip
+        if (self._open or len(line) > _DOCKER_CUTS) and (found := _OF_DOCKER.match(line)) is not None:
+            is_piece = len(line) > _DOCKER_CUTS and not found["text"].endswith(b"\\n")
+            return self._joined(
+                line, found["whose"] + b"{" + found["stream"], found["text"], is_piece,
+                lambda text: found["whose"] + b'{"log":"' + text + b'"' + found["rest"],
+            )  # fmt: skip
+        return line
+
+    def _joined(self, line: bytes, key: bytes, text: bytes, is_piece: bool, whole: Callable[[bytes], bytes]) -> bytes:
+        end = b"\n" if line.endswith(b"\n") else b""
+        before = self._open.pop(key, None)
+        if is_piece:
+            if len(self._open) >= MOST:
+                del self._open[next(iter(self._open))]
+            self._open[key] = (before or b"") + text[: max(0, LONGEST - len(before or b""))]
+            return end
+        return line if before is None else whole(before + text) + end
