@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, cast
 import click
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.raft.line_core import is_of_a_server
 from labctl.raft.log_line import LONGEST, open_envelope
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.timers import MULTIPLIERS
@@ -40,7 +41,7 @@ from labctl.story.archive import (
 from labctl.story.log_names import servers_of
 from labctl.story.log_reader import LogReader
 from labctl.story.pieces import Pieces
-from labctl.story.survey import UNKNOWN
+from labctl.story.survey import UNKNOWN, Sample
 from labctl.story.text_encoding import encoding_of, in_utf8, is_binary
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Recording:
             left -= len(chunk)
         return chunks, left >= 0
 
-    def samples(self, near: datetime) -> Iterator[tuple[str, datetime]]:
+    def samples(self, near: datetime) -> Iterator[Sample]:
         """Whose lines are, and of when, behind the beginning: at places all over it, and wherever stamps go back."""
         for block in self._behind_the_beginning():
             begin = 0
@@ -155,7 +156,8 @@ class Recording:
                     name, line = line_forms.name_and_line(raw)
                     envelope = open_envelope(line.decode("utf-8", "replace"), zone=UNKNOWN, near=near)
                     if envelope is not None and envelope.time is not None:
-                        yield name or envelope.source or envelope.host or "", envelope.time
+                        is_ours = envelope.module is not None and is_of_a_server(envelope.module)
+                        yield Sample(name or envelope.source or "", envelope.host or "", envelope.time, is_ours)
                         near = envelope.time
                         break
 

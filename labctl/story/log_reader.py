@@ -25,7 +25,7 @@ from labctl.story.coverage import Coverage, Coverages
 from labctl.story.line_forms import name_and_line
 from labctl.story.line_sorter import Kept, LineSorter
 from labctl.story.survey import NOBODY, Survey
-from labctl.story.whose import ONLY, Whose, several, whose
+from labctl.story.whose import ONLY, Whose, names_of_paths, several, whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -63,6 +63,8 @@ class Log:
             otherwise=self.whose.otherwise, of_hosts=self.whose.of_hosts,
         )  # fmt: skip
         self.coverage.see(event, number, line)
+        if event is not None and event.server in self.whose.called:
+            event = event._replace(server=self.whose.called[event.server])
         if event is None or not self.whose.by_address:
             return event
         address = own_address(event)
@@ -292,6 +294,9 @@ class LogReader:
         if seen.speakers.are_several and not says_whose and order.kind != "reversed":
             log.whose.by_address = True
             self._note(f"{several(name, seen.speakers)} {ONLY}")
+        if log.survey is None:
+            # Only now are all names known.
+            log.whose.called = names_of_paths(seen.latest)
         return [self._again(log, sorter, stream, order) for stream in sorter.streams()]
 
     def _read_all(self, log: Log) -> Iterator[tuple[bytes, Event]]:

@@ -7,10 +7,6 @@ lines as well, at 16 KiB; of its JSON only the last piece ends with a newline.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LONGEST = 1 << 16
 """Bytes of a line that are kept; the rest of it is left out."""
@@ -52,20 +48,18 @@ class Pieces:
         return b"".join(map(self._line, lines.splitlines(keepends=True)))
 
     def _line(self, line: bytes) -> bytes:
-        if (found := _LINE.match(line)) is not None:
-            return self._joined(
-                line, found["whose"] + found["stream"], line[found.end() :].rstrip(b"\r\n"), found["tag"] == b"P",
-                lambda text: found["whose"] + found["front"] + b"F " + text,
-            )  # fmt: skip
-        if (self._open or len(line) > _DOCKER_CUTS) and (found := _OF_DOCKER.match(line)) is not None:
-            is_piece = len(line) > _DOCKER_CUTS and not found["text"].endswith(b"\\n")
-            return self._joined(
-                line, found["whose"] + b"{" + found["stream"], found["text"], is_piece,
-                lambda text: found["whose"] + b'{"log":"' + text + b'"' + found["rest"],
-            )  # fmt: skip
+        if (cri := _LINE.match(line)) is not None:
+            front, text = cri["whose"] + cri["front"] + b"F ", line[cri.end() :].rstrip(b"\r\n")
+            return self._joined(line, cri["whose"] + cri["stream"], (front, text, b""), is_piece=cri["tag"] == b"P")
+        if (self._open or len(line) > _DOCKER_CUTS) and (docker := _OF_DOCKER.match(line)) is not None:
+            is_piece = len(line) > _DOCKER_CUTS and not docker["text"].endswith(b"\\n")
+            parts = (docker["whose"] + b'{"log":"', docker["text"], b'"' + docker["rest"])
+            return self._joined(line, docker["whose"] + b"{" + docker["stream"], parts, is_piece=is_piece)
         return line
 
-    def _joined(self, line: bytes, key: bytes, text: bytes, is_piece: bool, whole: Callable[[bytes], bytes]) -> bytes:
+    def _joined(self, line: bytes, key: bytes, parts: tuple[bytes, bytes, bytes], *, is_piece: bool) -> bytes:
+        """What stands for a line whose text has something in front and behind: all of it, or nothing yet."""
+        front, text, behind = parts
         end = b"\n" if line.endswith(b"\n") else b""
         before = self._open.pop(key, None)
         if is_piece:
@@ -73,4 +67,4 @@ class Pieces:
                 del self._open[next(iter(self._open))]
             self._open[key] = (before or b"") + text[: max(0, LONGEST - len(before or b""))]
             return end
-        return line if before is None else whole(before + text) + end
+        return line if before is None else front + before + text + behind + end

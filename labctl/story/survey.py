@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from labctl.raft.line_order import Order, order_of
 from labctl.raft.log_line import open_envelope
@@ -34,6 +34,18 @@ MOST_TIMES = 65_536
 """Stamps by which the order of a log is judged."""
 
 
+class Sample(NamedTuple):
+    """A line somewhere in a log: the container, the pod or the file that it names, or the machine, and of when it is.
+
+    What stands in front of other programs' lines may be anything: `is_ours` says that a server wrote it.
+    """
+
+    source: str
+    host: str
+    time: datetime
+    is_ours: bool
+
+
 @dataclass
 class Survey:
     """What a log shows before it is read.
@@ -49,6 +61,8 @@ class Survey:
         speakers: whose lines those are that name no server.
         order: how its lines stand.
         is_whole: whether that is all of it.
+        later_sources: the containers and pods that lines behind its beginning name.
+        later_hosts: the machines that they name, and nothing better.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -61,6 +75,8 @@ class Survey:
     speakers: Speakers = field(default_factory=Speakers)
     order: Order = IN_ORDER
     is_whole: bool = False
+    later_sources: set[str] = field(default_factory=set)
+    later_hosts: set[str] = field(default_factory=set)
 
     @property
     def latest(self) -> datetime | None:
@@ -95,10 +111,14 @@ def of_beginning(chunks: Iterable[bytes], near: datetime | None) -> Survey:
     return survey
 
 
-def set_order(survey: Survey, zone: tzinfo, later: Iterable[tuple[str, datetime]]) -> None:
+def set_order(survey: Survey, zone: tzinfo, later: Iterable[Sample]) -> None:
     """Say in what order a log is, by its beginning and by places behind it; `zone` is that of stamps without one."""
+    samples = list(itertools.islice(later, MOST_TIMES))
+    survey.later_sources.update(one.source for one in samples if one.source and one.is_ours)
+    survey.later_hosts.update(one.host for one in samples if one.host and not one.source and one.is_ours)
+    behind = ((one.source or one.host, one.time) for one in samples)
     begin = ((one.server, one.time) for one in survey.events if one.time is not None)
-    times = itertools.islice(itertools.chain(begin, later), MOST_TIMES)
+    times = itertools.islice(itertools.chain(begin, behind), MOST_TIMES)
     survey.order = order_of([(server, placed(time, zone)) for server, time in times])
     if survey.order.kind == "reversed":
         survey.speakers = Speakers()

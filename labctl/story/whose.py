@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from labctl.raft.speakers import Speakers, own_address
 from labctl.story.log_names import servers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from labctl.raft.event import Event
     from labctl.story.log_files import Recording
@@ -41,6 +41,7 @@ class Whose:
         by_address: only the lines count with which a server names its own address.
         is_one: all are one server's.
         is_said: the user said whose they are.
+        called: what is shown of servers that the lines call by the path of a file.
     """
 
     server: str = ""
@@ -49,12 +50,14 @@ class Whose:
     by_address: bool = False
     is_one: bool = False
     is_said: bool = False
+    called: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, event: Event) -> str | None:
         """Whose an event is of a log that was read without this: the server of its line, if any, stands in it."""
         if self.by_address:
             return own_address(event)
-        return self.server or event.server or self.otherwise
+        server = self.server or event.server or self.otherwise
+        return self.called.get(server, server)
 
 
 def whose(logs: Sequence[_Log], note: Callable[[str], None]) -> list[Whose]:
@@ -63,8 +66,30 @@ def whose(logs: Sequence[_Log], note: Callable[[str], None]) -> list[Whose]:
     _join(logs, names, note)
     hosts, sources = _used(names, logs, _host), _used(names, logs, _source)
     found = [_of_one(name, log, hosts, sources, note) for name, log in zip(names, logs, strict=True)]
+    called = names_of_paths(
+        [
+            name
+            for _, survey in logs
+            if survey
+            for name in (*survey.sources, *survey.hosts, *survey.later_sources, *survey.later_hosts)
+        ],
+        {one.otherwise for one in found},
+    )
+    for one in found:
+        one.called, one.server = called, called.get(one.server, one.server)
     _tell_doubles(found, logs, note)
     return found
+
+
+def names_of_paths(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
+    """What those are called that lines name by a path (`==> /var/log/n1/consul.log <==`): as files of these paths are.
+
+    Two servers never get one name, nor that of another one, of those that are `taken` or among the names.
+    """
+    names = set(names)
+    paths = sorted(one for one in names if "/" in one)
+    others = {one for one in names if "/" not in one} | set(taken)
+    return {path: name for path, name in zip(paths, servers_of(paths), strict=True) if name not in others}
 
 
 def _used(names: Sequence[str], logs: Sequence[_Log], named: Callable[[_Log], str | None]) -> Counter[str]:
@@ -79,9 +104,10 @@ def _of_one(name: str, log: _Log, hosts: Counter[str], sources: Counter[str], no
         # What is read only once says itself whose its lines are.
         one.server = name if recording.is_named else ""
         return one
-    named = survey.sources or survey.hosts
+    # The beginning of a log may show one server, and what comes later others.
+    named = survey.sources | survey.later_sources or survey.hosts | survey.later_hosts
     one.is_one = len(named) <= 1
-    one.of_hosts = not survey.sources
+    one.of_hosts = not (survey.sources or survey.later_sources)
     if one.is_one and not named and not one.is_said and survey.speakers.are_several:
         one.by_address, one.is_one = True, False
         note(f"{several(recording.name, survey.speakers)} {ONLY}")
