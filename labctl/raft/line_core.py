@@ -82,6 +82,7 @@ class Envelope(NamedTuple):
         carried: the stamp of who carried the line (Docker, journald, a log store), or None; `time` is it only where
             the server's own stamp is missing, or has no zone and this one has.
         naive: the server's own stamp where it has no zone, as it is written, without one; else None.
+        tag: by what Fluentd or Fluent Bit sorts its lines (`kube.consul`), or None: it may be of a server, or of all.
     """
 
     time: datetime | None
@@ -93,6 +94,7 @@ class Envelope(NamedTuple):
     host: str | None = None
     carried: datetime | None = None
     naive: datetime | None = None
+    tag: str | None = None
 
 
 def clean(line: str) -> str:

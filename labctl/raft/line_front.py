@@ -84,12 +84,14 @@ class Front(NamedTuple):
         rough: a day, or None, and a time of day, which a year or a date must be found for; or None.
         source: the container, the pod or the file that the line came from, where that is said plainly; or None.
         host: the machine, or a word that may name one; or None.
+        tag: by what Fluentd or Fluent Bit sorts its lines (`kube.consul`); or None.
     """
 
     time: datetime | None = None
     rough: tuple[str | None, str] | None = None
     source: str | None = None
     host: str | None = None
+    tag: str | None = None
 
     def moment(self, zone: tzinfo, near: datetime | None) -> datetime | None:
         """When the line was carried; None where that is not said, or nobody knows of which year or date it was."""
@@ -176,18 +178,19 @@ def _named(rest: str) -> str | None:
     """The word that may name a machine: the field behind the stamp, the pod before its container, a word alone."""
     if "," in rest:
         fields = [field.strip('" ') for field in rest.split(",")]
-        return next((field for field in fields if _is_name(field)), None)
+        return next((field for field in fields if is_name(field)), None)
     words = [word.rstrip(":|,") for word in rest.strip("\"' ").split()]
     words = [word for word in words if word and word not in {"-", "==>"}]
     if not 1 <= len(words) <= _MOST_WORDS:
         return None
     if len(words) == 1:
-        return words[0] if _is_name(words[0]) else None
+        return words[0] if is_name(words[0]) else None
     # stern: namespace, pod, container; other words are words
-    return words[-2] if _is_name(words[-2]) and re.search(r"[\d-]", words[-2]) else None
+    return words[-2] if is_name(words[-2]) and re.search(r"[\d-]", words[-2]) else None
 
 
-def _is_name(word: str) -> bool:
+def is_name(word: str) -> bool:
+    """Whether a word may name a server."""
     return bool(_NAMED.fullmatch(word)) and not _NUMBERED.fullmatch(word) and word.lower() not in _TAGS
 
 

@@ -28,7 +28,7 @@ from labctl.raft.line_core import (
     moment,
     taken_apart,
 )
-from labctl.raft.line_front import NO_FRONT, STAMP, Front, front_of, moment_of, peel, since_1970
+from labctl.raft.line_front import LONGEST_FRONT, NO_FRONT, STAMP, Front, front_of, is_name, moment_of, peel, since_1970
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,6 +54,10 @@ _CLOSING = ("'", "`", "|", ">")
 _FENCE = "```"
 _MOST_CLOSED = 6
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,9}[ ]?/?>")
+# Of Fluentd and of Fluent Bit: "... +0000 kube.consul: {...", "[0] kube.consul: [[1936163289.123456, {}], {..."
+_SHIPPERS_TAG = re.compile(
+    r"[\d\])][ ](?P<tag>[A-Za-z][\w.*-]{0,200}):[ ]{1,4}(?:\[\[?[\d.]{1,30},[ ](?:\{\}\],[ ])?)?$"
+)
 _DEEPEST = 5
 """So often one envelope is looked for in another one."""
 _MOST_OBJECTS = 64
@@ -183,7 +187,7 @@ class Seeker:
         else:
             alone = Front(rough=(None, clock)).moment(self._zone, carried or self._near) if clock else None
             time = alone or carried
-        return Envelope(time, level, module, message, values, front.source, front.host, carried, naive)
+        return Envelope(time, level, module, message, values, front.source, front.host, carried, naive, front.tag)
 
     # -- JSON ------------------------------------------------------------------------------------------------------
 
@@ -191,7 +195,7 @@ class Seeker:
         entry = _object(text[at:])
         if entry is None:
             return None
-        front = _within(outer, front_of(text[:at])) if at else outer
+        front = _within(outer, _tagged(text[:at])) if at else outer
         return self._in_entry(entry, _within(front, _front_of_entry(entry)), depth)
 
     def _in_entry(self, entry: Mapping[str, Any], outer: Front, depth: int) -> Envelope | None:
@@ -233,6 +237,7 @@ class Seeker:
             source=outer.source,
             host=outer.host,
             carried=outer.moment(self._zone, self._near),
+            tag=outer.tag,
         )
 
 
@@ -248,7 +253,18 @@ def _within(outer: Front, inner: Front) -> Front:
     time = inner.time or outer.time
     if inner.time is not None and inner.time.tzinfo is None and outer.time is not None and outer.time.tzinfo:
         time = outer.time
-    return Front(time, inner.rough or outer.rough, inner.source or outer.source, inner.host or outer.host)
+    return Front(
+        time, inner.rough or outer.rough, inner.source or outer.source, inner.host or outer.host, inner.tag or outer.tag
+    )
+
+
+def _tagged(text: str) -> Front:
+    """What stands in front of a document; a tag there is no machine."""
+    front = front_of(text)
+    found = _SHIPPERS_TAG.search(text) if len(text) <= LONGEST_FRONT else None
+    if found is None or (front.host or found["tag"]) != found["tag"] or not is_name(found["tag"]):
+        return front
+    return front._replace(host=None, tag=found["tag"])
 
 
 def _without_end(said: str, before: str) -> str:

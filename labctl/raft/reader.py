@@ -37,7 +37,8 @@ def read_line(  # noqa: PLR0913 - all that a line does not say itself
         zone: where the server's clock is, for the stamps that Consul wrote without an offset before 1.7.
         near: when about the line was written, for stamps without a year or a date.
         otherwise: whose log it is where neither `server` nor the line says.
-        of_hosts: take the machine that syslog or journald names, where nothing else says whose log it is.
+        of_hosts: take the machine that syslog or journald names, or Fluentd's tag, where nothing else says whose log
+            it is.
 
     Returns:
         Its event, named `other` where no rule knows the wording; None where it is no line of a server's log
@@ -46,9 +47,9 @@ def read_line(  # noqa: PLR0913 - all that a line does not say itself
     envelope = open_envelope(line, zone=zone, near=near)
     if envelope is None:
         return None
-    time, level, module, _, values, source, host = envelope[:7]
+    time, level, module, _, values, source, host, _, _, tag = envelope
     meaning = meaning_of(envelope)
-    whose = server or source or (host if of_hosts else None) or otherwise
+    whose = server or source or ((host or tag) if of_hosts else None) or otherwise
     text = line.rstrip("\r\n")
     if meaning is None:
         return Event(time, whose, OTHER, None, None, None, level, module, file, line_no, text, values)

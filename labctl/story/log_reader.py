@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from labctl.raft.clocks import TELLS_OF_CLOCKS, Clocks
 from labctl.raft.durations import about
 from labctl.raft.line_order import Order, microseconds, order_of
+from labctl.raft.log_line import open_envelope
 from labctl.raft.merge import merge
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.reader import is_told, read_line
@@ -103,9 +104,12 @@ class _Seen:
         self.latest: dict[str, int] = {}
         self.times: list[tuple[str, datetime]] = []
         self.speakers = Speakers()
+        self.tags: set[str] = set()
 
     def take(self, stream: str, event: Event, raw: bytes) -> Kept:
         """Take in a line's event. Returns what is kept of it: a line without a time stays behind its predecessor."""
+        if stream not in self.latest and (envelope := open_envelope(event.line)) is not None and envelope.tag == stream:
+            self.tags.add(stream)
         offset = timedelta()
         if event.time is not None:
             self.latest[stream] = microseconds(event.time)
@@ -296,7 +300,9 @@ class LogReader:
             self._note(f"{several(name, seen.speakers)} {ONLY}")
         if log.survey is None:
             # Only now are all names known.
-            log.whose.called = names_of_paths(seen.latest)
+            log.whose.called = names_of_paths(seen.latest) | (
+                dict.fromkeys(seen.tags, log.whose.otherwise) if len(seen.latest) == 1 else {}
+            )
         return [self._again(log, sorter, stream, order) for stream in sorter.streams()]
 
     def _read_all(self, log: Log) -> Iterator[tuple[bytes, Event]]:

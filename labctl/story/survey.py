@@ -15,7 +15,7 @@ from labctl.raft.line_order import Order, order_of
 from labctl.raft.log_line import open_envelope
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.reader import read_line
-from labctl.raft.speakers import Speakers
+from labctl.raft.speakers import Speakers, own_address
 from labctl.story.line_forms import name_and_line
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Survey:
         events: at its beginning, each with the server or the machine that its line names, else with no server.
         sources: the containers and pods that its lines name.
         hosts: the machines that they name.
+        tags: the tags of Fluentd, where they tell servers apart: several, of which no two are of one server.
         first: its first stamp.
         last: its last one; None where that is not known without reading all of it.
         zone: that of its first stamp that has one.
@@ -68,6 +69,7 @@ class Survey:
     events: list[Event] = field(default_factory=list)
     sources: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
     first: datetime | None = None
     last: datetime | None = None
     zone: tzinfo | None = None
@@ -83,11 +85,27 @@ class Survey:
         """The latest stamp of its beginning."""
         return max((one.time for one in self.events if one.time is not None), default=None)
 
+    def kind_of(self, server: str, line: str) -> set[str]:
+        """Of which kind a server's name is that a line names; a heading's names have no line."""
+        envelope = open_envelope(line) if line else None
+        if envelope is None or envelope.source == server:
+            return self.sources
+        return self.hosts if envelope.host == server else self.tags
+
+    def check_tags(self) -> None:
+        """Forget tags that tell no servers apart: a single one, or two of lines in which one server names itself."""
+        whose: dict[str, set[str]] = {}
+        for event in self.events:
+            if event.server in self.tags and (address := own_address(event)) is not None:
+                whose.setdefault(address, set()).add(event.server)
+        if len(self.tags) == 1 or any(len(tags) > 1 for tags in whose.values()):
+            self.tags = set()
+
 
 def of_beginning(chunks: Iterable[bytes], near: datetime | None) -> Survey:
     """Look at the beginning of a log."""
     survey = Survey()
-    known: dict[str, bool] = {}
+    known: dict[str, set[str]] = {}
     for number, raw in likely_lines(chunks):
         name, raw = name_and_line(raw)  # noqa: PLW2901 - it is the line that came
         line = raw.decode("utf-8", "replace")
@@ -102,12 +120,12 @@ def of_beginning(chunks: Iterable[bytes], near: datetime | None) -> Survey:
                 survey.lacks_zones = True
             elif survey.zone is None:
                 survey.zone = event.time.tzinfo
-        if not event.server:
+        if event.server and event.server not in known:
+            known[event.server] = survey.kind_of(event.server, line if name is None else "")
+            known[event.server].add(event.server)
+        if not event.server or known[event.server] is survey.tags:
             survey.speakers.take(event)
-        elif event.server not in known:
-            envelope = open_envelope(line)
-            known[event.server] = name is not None or (envelope is not None and envelope.source == event.server)
-            (survey.sources if known[event.server] else survey.hosts).add(event.server)
+    survey.check_tags()
     return survey
 
 

@@ -105,9 +105,9 @@ def _of_one(name: str, log: _Log, hosts: Counter[str], sources: Counter[str], no
         one.server = name if recording.is_named else ""
         return one
     # The beginning of a log may show one server, and what comes later others.
-    named = survey.sources | survey.later_sources or survey.hosts | survey.later_hosts
+    named = survey.sources | survey.later_sources or survey.hosts | survey.later_hosts or survey.tags
     one.is_one = len(named) <= 1
-    one.of_hosts = not (survey.sources or survey.later_sources)
+    one.of_hosts = not (survey.sources or survey.later_sources) and bool(named)
     if one.is_one and not named and not one.is_said and survey.speakers.are_several:
         one.by_address, one.is_one = True, False
         note(f"{several(recording.name, survey.speakers)} {ONLY}")

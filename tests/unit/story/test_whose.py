@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import json
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -280,3 +281,47 @@ def test_members_of_an_archive_are_told_apart_by_their_folders(tmp_path: Path) -
             (tmp_path / f"{name}.log").write_text(text(lines), encoding="utf-8")
             archive.add(tmp_path / f"{name}.log", f"logs/{name}.log")
     assert story(path)[0].servers == ["n1", "n2", "n3"]
+
+
+TAGGED = {
+    "fluentd": "2024-01-08 11:42:59.000000000 +0000 {}: {}",
+    "fluent-bit": "[0] {}: [[1704714179.123456, {{}}], {}]",
+    "an older fluent-bit": "[0] {}: [1704714179.123456, {}]",
+}
+
+
+def tagged(form: str, tag: str, lines: list[str]) -> list[str]:
+    return [TAGGED[form].format(tag, json.dumps({"log": f"{one}\n", "stream": "stdout"})) for one in lines]
+
+
+@pytest.mark.parametrize("form", TAGGED)
+@pytest.mark.parametrize("tag", ["kube.consul", "docker.abc", "consul.log"])
+def test_a_tag_that_all_lines_have_names_no_server(tmp_path: Path, form: str, tag: str) -> None:
+    (tmp_path / "n1.log").write_text(text(tagged(form, tag, ONE)), encoding="utf-8")
+    assert {one.server for one in story(tmp_path / "n1.log")[0].events} == {"n1"}
+
+
+@pytest.mark.parametrize("form", TAGGED)
+def test_tags_that_tell_servers_apart_name_them(tmp_path: Path, form: str) -> None:
+    content = "".join(text(tagged(form, f"kube.{name}", lines)) for name, lines in LOGS.items())
+    (tmp_path / "all.log").write_text(content, encoding="utf-8")
+    assert {one.server for one in story(tmp_path / "all.log")[0].events} == {"kube.n1", "kube.n2", "kube.n3"}
+
+
+@pytest.mark.parametrize("form", TAGGED)
+def test_tags_by_level_make_no_servers_of_one(tmp_path: Path, form: str) -> None:
+    first = ONE[0].replace("[INFO]", "[WARN]")
+    lines = [
+        one for line in (first, *ONE) for one in tagged(form, "consul.warn" if "[WARN]" in line else "consul", [line])
+    ]
+    (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
+    assert {one.server for one in story(tmp_path / "n1.log")[0].events} == {"n1"}
+
+
+@pytest.mark.parametrize("form", TAGGED)
+def test_one_tag_of_several_servers_tells_only_those_that_name_themselves(tmp_path: Path, form: str) -> None:
+    content = "".join(text(tagged(form, "kube.x", sorted(line for lines in LOGS.values() for line in lines))))
+    (tmp_path / "all.log").write_text(content, encoding="utf-8")
+    told, notes = story(tmp_path / "all.log")
+    assert {one.server for one in told.events} == {f"10.0.0.{number}:8300" for number in (1, 2, 3)}
+    assert any("does not say whose a line is" in one for one in notes)
