@@ -124,6 +124,7 @@ class Membership:
         self._unsure = False  # lines contradicted each other: only a change says who is right
         self._said_by = ""
         self._index: int | None = None  # of the list that a server began with, where it still holds
+        self._is_of_change = False  # the list came about by a change, of which no line says the index
         self._seen: deque[frozenset[tuple[str, bool]]] = deque(maxlen=_REMEMBERED)
         self._changed: datetime | None = None
         self._counted: int | None = None  # the majority that a candidate counted with
@@ -175,6 +176,7 @@ class Membership:
 
     def _set(self, members: tuple[Member, ...], event: Event, index: int | None = None) -> None:
         self.members, self._said_by, self._index, self._unsure = members, event.server, index, False
+        self._is_of_change = False
         self._seen.append(_key(members))
 
     def _doubt(self) -> None:
@@ -187,7 +189,7 @@ class Membership:
             self._doubt()
         else:
             self._set(members, event)
-            self._changed = event.time
+            self._changed, self._is_of_change = event.time, True
         if was is None or command_of(event) == "peers":
             return event
         return event._replace(values={**event.values, "was": was})
@@ -198,7 +200,10 @@ class Membership:
         if self._unsure or members is None or not voters_in(members):
             return event
         index = number_of(event.values.get("index"))
-        if self.members is None or _key(members) == _key(self.members):
+        is_known = self.members is not None and _key(members) == _key(self.members)
+        if is_known and self._is_of_change:
+            return event  # or it is an older list of the same servers, whose index says nothing about this one's
+        if self.members is None or is_known:
             known = self._index if self.members is not None else None
             self._set(members, event, index if known is None else max(known, index or 0))
         elif self._index is not None and index is not None and index != self._index:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from labctl.raft.grammar import EVENTS
@@ -105,6 +105,9 @@ CHANGES = st.tuples(st.sampled_from(COMMANDS), st.sampled_from(SERVERS))
 RESTARTS = st.tuples(st.just("restart"), st.integers(0, 6))
 
 
+@example(
+    steps=[("DemoteVoter", "u1"), *[("AddVoter", "u1")] * 3, ("restart", 4), ("restart", 3)], wording=hclog, begun=False
+)
 @given(
     st.lists(st.one_of(CHANGES, RESTARTS), max_size=40),
     st.sampled_from([hclog, sentence, as_json]),
