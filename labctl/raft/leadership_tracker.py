@@ -242,8 +242,8 @@ class LeadershipTracker:
         """A leader whose log ends, or is of another file: nobody knows when that ended."""
         one, last = self._open.pop(server), self._last(server)
         said_before = last is not None and one.seen is not None and last < one.seen
-        if last is None or said_before:
-            # Its own lines do not go as far as those of others by which it led.
+        if last is None or said_before or server in self._names.partly_read:
+            # Its own lines, or those of them that are read, do not go as far as it led.
             self._close(one, None, "unknown")
         else:
             self._close(one, last, "silent")

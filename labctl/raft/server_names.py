@@ -59,9 +59,14 @@ class Names:
 
     A server has a name, an ID, and an address that may be another one after a restart: old ones stay its own until
     somebody else has them.
+
+    Attributes:
+        partly_read: servers of whose lines only those are read in which they name themselves: that there are no more
+            of them says nothing.
     """
 
     def __init__(self) -> None:
+        self.partly_read: set[str] = set()
         self._servers: dict[str, str | None] = {}
         self._own: dict[str, str] = {}
         self._likely: dict[str, str] = {}

@@ -53,6 +53,7 @@ class Log:
     coverage: Coverage
     zone: tzinfo = UTC
     whose: Whose = field(default_factory=Whose)
+    partly_read: set[str] = field(default_factory=set)
 
     def read(self, raw: bytes, number: int, near: datetime, zone: tzinfo) -> Event | None:
         """Read a line, with whose it is."""
@@ -69,7 +70,10 @@ class Log:
         if event is None or not self.whose.by_address:
             return event
         address = own_address(event)
-        return event._replace(server=address) if address else None
+        if not address:
+            return None
+        self.partly_read.add(address)
+        return event._replace(server=address)
 
 
 class Falls:
@@ -157,6 +161,8 @@ class LogReader:
         self._learn_zones(logs)
         for log in logs:
             self._look_at_order(log)
+        for log in logs if self._names is not None else ():
+            log.partly_read = self._names.partly_read
         for log, found in zip(logs, whose([(log.recording, log.survey) for log in logs], self._note), strict=True):
             log.whose = found
             self._learn_names(log)

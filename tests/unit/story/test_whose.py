@@ -325,3 +325,14 @@ def test_one_tag_of_several_servers_tells_only_those_that_name_themselves(tmp_pa
     told, notes = story(tmp_path / "all.log")
     assert {one.server for one in told.events} == {f"10.0.0.{number}:8300" for number in (1, 2, 3)}
     assert any("does not say whose a line is" in one for one in notes)
+
+
+def test_of_a_server_whose_lines_are_told_in_part_nobody_knows_that_it_fell_silent(tmp_path: Path) -> None:
+    # No line says whose it is, so that of who gives up is not told.
+    lines = [*ONE[:6], TWO[2], *TWO[4:]]
+    (tmp_path / "all.log").write_text(text(lines), encoding="utf-8")
+    told, _ = story(tmp_path / "all.log")
+    assert [(one.server, one.ended_by, one.until) for one in told.leaders] == [
+        ("10.0.0.1:8300", "unknown", None),
+        ("10.0.0.2:8300", None, None),
+    ]
