@@ -22,6 +22,7 @@ from labctl.raft.reader import is_told, read_line
 from labctl.raft.speakers import SPEAKING, Speakers, own_address
 from labctl.raft.time_window import in_window
 from labctl.story import survey as surveys
+from labctl.story.copies import without_copies
 from labctl.story.coverage import Coverage, Coverages
 from labctl.story.line_forms import name_and_line
 from labctl.story.line_sorter import Kept, LineSorter
@@ -157,12 +158,14 @@ class LogReader:
 
     def events(self) -> Iterator[Event]:
         """All events in one order of time. Raises LabctlError."""
-        logs = [self._log(one) for one in self._recordings]
+        logs = without_copies([self._log(one) for one in self._recordings], self._note)
+        self._coverages.logs = [log.coverage for log in logs]
         self._learn_zones(logs)
         for log in logs:
             self._look_at_order(log)
-        for log in logs if self._names is not None else ():
-            log.partly_read = self._names.partly_read
+        if self._names is not None:
+            for log in logs:
+                log.partly_read = self._names.partly_read
         for log, found in zip(logs, whose([(log.recording, log.survey) for log in logs], self._note), strict=True):
             log.whose = found
             self._learn_names(log)

@@ -16,6 +16,7 @@ from labctl.story.log_names import servers_of
 from tests.unit.story.kept import LOGS, ONE, THREE, TWO, essence, story, text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -147,8 +148,8 @@ def test_two_logs_of_one_address_one_behind_the_other_are_one_servers(tmp_path: 
 
 
 def test_two_logs_of_one_address_at_the_same_time_are_told_as_such(tmp_path: Path) -> None:
-    for name in ("a.txt", "b.txt"):
-        (tmp_path / name).write_text(text(ONE), encoding="utf-8")
+    for name, lines in (("a.txt", ONE), ("b.txt", ONE[1:])):
+        (tmp_path / name).write_text(text(lines), encoding="utf-8")
     _, notes = story(tmp_path)
     assert "are both of 10.0.0.1:8300, at the same time" in notes[0]
 
@@ -336,3 +337,38 @@ def test_of_a_server_whose_lines_are_told_in_part_nobody_knows_that_it_fell_sile
         ("10.0.0.1:8300", "unknown", None),
         ("10.0.0.2:8300", None, None),
     ]
+
+
+COPIES: dict[str, Callable[[bytes], bytes]] = {
+    "the same": lambda content: content,
+    "packed": gzip.compress,
+    "an older one": lambda content: content[: len(content) // 2 + 7],
+    "an older one, packed": lambda content: gzip.compress(content[: len(content) // 2 + 7]),
+}
+
+
+@pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("name", ["a-copy.log", "n1.log.orig", "backup/n1.log", "zzz"])
+def test_a_copy_of_a_log_is_no_server(tmp_path: Path, copied: str, name: str) -> None:
+    for server, lines in LOGS.items():
+        (tmp_path / f"{server}.log").write_text(text(lines), encoding="utf-8")
+    right = essence(story(tmp_path)[0])
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(COPIES[copied](text(ONE).encode()))
+    told, notes = story(tmp_path)
+    assert essence(told) == right
+    assert len([one for one in notes if "left out" in one]) == 1
+
+
+def test_two_logs_that_begin_alike_and_go_on_differently_are_two(tmp_path: Path) -> None:
+    (tmp_path / "n1.log").write_text(text(ONE), encoding="utf-8")
+    (tmp_path / "other.log").write_text(text([*ONE[:4], ONE[6].replace("44.502", "24.300")]), encoding="utf-8")
+    told, notes = story(tmp_path)
+    assert {one.server for one in told.events} == {"n1", "other"}
+    assert any("both of 10.0.0.1:8300" in one for one in notes)
+
+
+def test_two_servers_that_say_the_same_are_two_where_neither_names_itself(tmp_path: Path) -> None:
+    for name in ("n2", "n3"):
+        (tmp_path / f"{name}.log").write_text(f"{THREE[1]}\n", encoding="utf-8")
+    assert {one.server for one in story(tmp_path)[0].events} == {"n2", "n3"}
