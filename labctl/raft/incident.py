@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from labctl.raft.records import MOST_EVIDENCE, Election, PreVote
+from labctl.raft.records import IS_LEADER, MOST_EVIDENCE, Election, PreVote
 from labctl.raft.timers import seconds_between
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ class Tries:
             first, last = self.terms or (one.term, one.term)
             self.terms = min(first, one.term), max(last, one.term)
         for no in one.refusals:
-            if len(self.refused) < MOST_EVIDENCE or (no.server, no.reason) in self.refused:
-                self.refused[no.server, no.reason] += 1
+            why = (no.server, IS_LEADER if no.leader is not None and no.leader == no.server else no.reason)
+            if len(self.refused) < MOST_EVIDENCE or why in self.refused:
+                self.refused[why] += 1
         self.since = one.start if self.since is None else self.since
         self.until = one.end or one.start or self.until
 

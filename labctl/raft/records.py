@@ -38,6 +38,8 @@ ALREADY_VOTED = "already voted"
 """The reason of who says `duplicate requestVote for same term`."""
 HAS_LEADER = "we have a leader"
 """How the reason of who has a leader begins."""
+IS_LEADER = "we have a leader: us"
+"""The same reason of who is that leader; Raft has no words of its own for that."""
 
 
 class Evidence(NamedTuple):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from labctl.raft.durations import about, duration, elapsed, is_whole
-from labctl.raft.records import Election
+from labctl.raft.records import HAS_LEADER, IS_LEADER, Election
 
 if TYPE_CHECKING:
     from labctl.raft.faults import Fault
@@ -23,7 +23,8 @@ _CAUSES = {
 }
 _REASONS = {
     "already voted": "it had already voted in that term",
-    "we have a leader": "it had a leader",
+    HAS_LEADER: "it had a leader",
+    IS_LEADER: "it was the leader",
     "our last term is greater": "its own log was newer",
     "our last index is greater": "its own log was longer",
     "node is not a voter": "the candidate was no voter",

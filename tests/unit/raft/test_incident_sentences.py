@@ -216,3 +216,8 @@ def test_votes_that_are_split_once_are_no_incident_of_their_own() -> None:
     story, _ = told(split(2))
     assert all(one.kind != "split_votes" for one in story.incidents)
     assert all(one.kind != "split_votes" for one in told(recorded("split-vote"))[0].incidents)
+
+
+def test_who_refuses_because_it_leads_is_not_said_to_have_a_leader() -> None:
+    said = paragraphs(recorded("one-way"))
+    assert "consul2 refused because it had a leader and consul3 refused because it was the leader." in said
