@@ -60,6 +60,7 @@ class Candidacy:
         begun, over: its place among all events, which are in order even where clocks are not; `over` is None while it
             goes on.
         quorum: as an election has it.
+        not_asked: whom its server could not ask, and when it said so last.
     """
 
     server: str
@@ -82,6 +83,7 @@ class Candidacy:
     pre_votes: list[str] = field(default_factory=list)
     pre_tally: int = 0
     pre_refusals: list[Refusal] = field(default_factory=list)
+    not_asked: dict[str, datetime | None] = field(default_factory=dict)
     begun: int = 0
     over: int | None = None
     evidence: list[Evidence] = field(default_factory=list)

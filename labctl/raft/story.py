@@ -43,6 +43,7 @@ Role = Literal["follower", "candidate", "leader"]
 
 LATE_SECONDS = 11.0
 """How late a request for a vote may fail: the Raft transport of Consul waits 10 s for an answer."""
+_AT_ONCE_SECONDS = 0.1
 
 # Terms that a line prints and that are not the term its server is in: a candidate before its pre-vote only proposes.
 # What cannot be asked for its pre-vote is said in the same words as what cannot be asked for its vote.
@@ -280,6 +281,7 @@ class Story:
             "prevote_requested": self._pre_vote,
             "prevote_received": self._pre_vote,
             "prevote_granted": self._pre_vote,
+            "vote_rpc_failed": self._fail_to_ask,
             "prevote_denied": self._pre_vote,
             "prevote_won": self._pre_vote,
             "prevote_lost": self._pre_vote,
@@ -540,7 +542,7 @@ class Story:
             voter = self.names(event.peer) or server.name
             if voter not in one.pre_votes:
                 one.pre_votes.append(voter)
-        elif kind == "denied" and event.peer:
+        elif kind == "denied" and event.peer and not self._could_not_ask(one, event):
             one.refuse_pre_vote(Refusal(self.names(event.peer) or event.peer, ""))
         tally = number_of(event.values.get("tally"))
         if kind != "denied_newer_term":
@@ -552,6 +554,17 @@ class Story:
             one.pre_vote, one.pre_vote_end = "lost", event.time
             return self._end_candidacy(server, event, "follower")
         return one.term
+
+    def _fail_to_ask(self, server: _Server, event: Event) -> int | None:
+        if server.candidacy is not None and event.peer:
+            server.candidacy.not_asked[self.names(event.peer) or event.peer] = event.time
+        return None
+
+    def _could_not_ask(self, one: Candidacy, denied: Event) -> bool:
+        """Whether a pre-vote was not denied by anybody: Raft counts so, at once, whom it could not ask."""
+        failed = one.not_asked.get(self.names(denied.peer) or denied.peer or "")
+        between = seconds_between(failed, denied.time)
+        return between is not None and between <= _AT_ONCE_SECONDS
 
     def _asks_first(self, name: str) -> bool:
         """Whether a server asks for pre-votes: it or, where no line of its own says otherwise, another one does."""

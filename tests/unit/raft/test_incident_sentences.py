@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from labctl.raft import summary_sentences
 from labctl.raft.collection import collect
 from labctl.raft.incident_sentences import of_incident
 from labctl.story import page_view
@@ -221,3 +222,13 @@ def test_votes_that_are_split_once_are_no_incident_of_their_own() -> None:
 def test_who_refuses_because_it_leads_is_not_said_to_have_a_leader() -> None:
     said = paragraphs(recorded("one-way"))
     assert "consul2 refused because it had a leader and consul3 refused because it was the leader." in said
+
+
+def test_who_could_not_be_asked_has_not_said_no() -> None:
+    # Raft says `pre-vote denied` of a server that it could not reach, too.
+    told_of = [
+        summary_sentences.of_pre_vote(one) for one in told({"consul3": recorded("consul-1.21")["consul3"]})[0].pre_votes
+    ]
+    alone = [one for one in told_of if "it had 1 yes of 2 needed" in one and "term 3" in one]
+    assert alone
+    assert not [one for one in alone if "said no" in one]
