@@ -379,6 +379,7 @@ class Story:
         """Take in what is no event of a server's: unknown words, and what a client says."""
         if event.event != OTHER:
             self.names.learn(event)
+            self._leader_named = self._leader_named or (event.event == "new_leader_announced" and bool(event.peer))
             return self._told(event, None)
         if is_unparsed(event):
             self.unparsed += 1

@@ -232,3 +232,11 @@ def test_who_could_not_be_asked_has_not_said_no() -> None:
     alone = [one for one in told_of if "it had 1 yes of 2 needed" in one and "term 3" in one]
     assert alone
     assert not [one for one in alone if "said no" in one]
+
+
+def test_a_leader_of_whom_a_client_heard_is_seen(tmp_path: Path) -> None:
+    log = tmp_path / "client.log"
+    log.write_text(
+        "2024-11-28T15:43:43.225Z [INFO]  agent.client: New leader elected: payload=server-3\n", encoding="utf-8"
+    )
+    assert collect(source([str(log)]).records()).leaders_known == "seen"
