@@ -107,7 +107,7 @@ class Election:
         needed: votes it needed.
         refusals: who refused, and why.
         waited: how long the timer ran that made it stand, in seconds: the heartbeat timeout or the election timeout, by
-            its cause. None where the log does not show when it began.
+            its cause. None where the log does not show when it began, or whether a vote started it anew.
         pre_vote: `won` where it had asked beforehand whether it could win.
         outcome: `won`; `lost`: another server won that term, or was led already, or a majority refused; `split`:
             several stood at once and nobody won; `abandoned`: its time was over before it had a majority, and no line

@@ -110,6 +110,8 @@ class _Server:
     stood_before: datetime | None = None  # and when before that
     timer: datetime | None = None  # when its heartbeat or its election timer began to run
     waited: float | None = None
+    was_asked: bool = True  # something may have started its heartbeat timer anew since
+    tells_requests: bool = False  # its log has lines of level debug, and so those of a newer term in a request
     ending: EndedBy | None = None
     transferring: datetime | None = None
     asks_first: bool = False
@@ -346,6 +348,7 @@ class Story:
         if server is None:
             server = self._servers[event.server] = _Server(event.server)
         server.tells = server.tells or event.level not in _GRAVE
+        server.tells_requests = server.tells_requests or event.level == "debug"
         if event.event in _TOLD_WITH_MORE:
             event = self._with_more(server, event)
         if server.role != "leader" and event.event in _BY_A_LEADER:
@@ -452,12 +455,20 @@ class Story:
     def _time_out(self, server: _Server, event: Event) -> None:
         self._leads_no_longer(server)
         server.cause = "heartbeat_timeout"
-        server.waited = seconds_between(server.timer, event.time) if _heard_of_no_leader(event) else None
+        server.waited = seconds_between(server.timer, event.time) if self._ran_through(server, event) else None
         self._hear_of_leader(event.peer, event)
         known = self.names(event.peer)
         if known is not None and known not in self._servers:
             # Nobody reads the log of that leader, so this is all that is known of its end.
             self._leaderships.lose_track(known)
+
+    def _ran_through(self, server: _Server, event: Event) -> bool:
+        """Whether nothing started a heartbeat timer anew: no leader, and no vote, of which the voter writes nothing."""
+        if server.was_asked or not _heard_of_no_leader(event):
+            return False
+        # A request of a newer term is told at level debug, since Consul 1.6; a vote follows no other one.
+        says = server.tells_requests and not {"last-leader", "last-leader-addr"}.isdisjoint(event.values)
+        return says or self._reads_all()
 
     def _leads_no_longer(self, server: _Server) -> None:
         """What only a follower or a candidate says; at level warn, no other line shows that a leadership is over."""
@@ -491,6 +502,8 @@ class Story:
         server.timer, server.waited = event.time, None
         server.stood_before, server.stood = server.stood, event.time
         self._elections.begin(candidacy)
+        for other in self._servers.values():
+            other.was_asked = other.was_asked or other is not server
         if term is not None and event.term is None:
             server.term = term
         return term
@@ -537,6 +550,7 @@ class Story:
         kind = event.event.removeprefix(_ASKS_FIRST)
         if kind in {"won", "lost"}:
             one.pre_vote, one.pre_vote_end = ("won" if kind == "won" else "lost"), event.time
+            server.timer = event.time  # its election timer starts anew by that
         elif one.pre_vote is None:
             one.pre_vote = "asked"
         if kind in {"granted", "self"}:
@@ -646,6 +660,8 @@ class Story:
         self._step_down(server, event)
         server.role, server.cause, server.ending, server.before = "follower", "unknown", None, None
         server.timer, server.waited = event.time, None
+        # One that asked shortly before may still be heard.
+        server.was_asked = bool(event.peer) or any(True for _ in self._elections.of_others(server.name))
         self._leaderships.follow(event.peer, event.time)
         self._hear_of_leader(event.peer, event)
         return term
@@ -713,6 +729,7 @@ class Story:
         if (ending != "newer_term" or not self._is_transferring(server, event)) and server.ending != "left":
             server.ending = ending
         if event.event == "newer_term_seen_on_vote":
+            server.was_asked = True
             # What it says of itself is of the old term, what comes next of the new one.
             term = term if term is not None else server.term
             server.term = max(server.term or 0, self._elections.newest_term()) or None

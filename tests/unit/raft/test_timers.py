@@ -85,14 +85,42 @@ GIVES_UP = "02.500Z [WARN]  agent.server.raft: heartbeat timeout reached, starti
 STANDS = "02.500Z [INFO]  agent.server.raft: entering candidate state: node=x term=2"
 
 
+IN_DEBUG = "00.900Z [DEBUG] agent.server.raft: votes: needed=2"
+"""A log that would also say that its server was asked to vote in a newer term."""
+ASKED = "01.900Z [DEBUG] agent.server.raft: lost leadership because received a requestVote with a newer term"
+
+
 def test_a_follower_without_a_leader_shows_how_long_its_timer_ran() -> None:
-    assert [one.waited for one in story_of(FOLLOWS, GIVES_UP, STANDS).elections] == [1.5]
+    assert [one.waited for one in story_of(IN_DEBUG, FOLLOWS, GIVES_UP, STANDS).elections] == [1.5]
+
+
+def at_two_servers(*others: str, complete: bool = True) -> list[float | None]:
+    """How long `consul1` waited, by logs of level info, of which the other is of the server that may have asked it."""
+    whole = {"consul1": (FOLLOWS, GIVES_UP, STANDS), "consul2": others}
+    streams = [
+        [event for line in lines if (event := read_line(f"2021-01-24T00:00:{line}", server=name, line_no=1))]
+        for name, lines in whole.items()
+    ]
+    told = collect(records(merge(streams), complete=complete))
+    return [one.waited for one in told.elections if one.candidate == "consul1"]
+
+
+def test_a_vote_that_no_line_shows_may_have_started_the_timer_anew() -> None:
+    quiet = FOLLOWS.replace("01.000", "00.500")
+    stands = STANDS.replace("02.500", "01.900")
+    assert at_two_servers(quiet) == [1.5]
+    assert at_two_servers(quiet, complete=False) == [None], "a server whose log is not read may have asked"
+    assert at_two_servers(quiet, stands) == [None], "it may have voted for that candidate"
+    assert at_two_servers(stands.replace("01.900", "00.900")) == [None], "which may have asked it afterwards too"
 
 
 @pytest.mark.parametrize(
     "lines",
     [
         (GIVES_UP, STANDS),
+        (FOLLOWS, GIVES_UP, STANDS),
+        (IN_DEBUG, FOLLOWS, ASKED, GIVES_UP, STANDS),
+        (IN_DEBUG, FOLLOWS + "10.0.0.9:8300", GIVES_UP, STANDS),
         (FOLLOWS, GIVES_UP + "10.0.0.9:8300", STANDS),
         (FOLLOWS, "01.200Z [WARN]  agent.server.raft: no known peers, aborting election", GIVES_UP, STANDS),
         (FOLLOWS, STANDS),
@@ -100,7 +128,7 @@ def test_a_follower_without_a_leader_shows_how_long_its_timer_ran() -> None:
         ("01.000Z [INFO] raft: Node at x [Follower] entering Follower state",
          "02.500Z [WARN] raft: Heartbeat timeout reached, starting election", STANDS),
     ],
-    ids=["not begun", "had a leader", "ran several times", "no timeout", "a clock went back", "Consul before 0.7"],
+    ids=["not begun", "level info", "was asked", "had a leader before", "had a leader", "ran several times", "no timeout", "a clock went back", "Consul before 0.7"],
 )  # fmt: skip
 def test_a_timer_whose_beginning_no_line_shows_is_not_measured(lines: tuple[str, ...]) -> None:
     assert [one.waited for one in story_of(*lines).elections] == [None]
