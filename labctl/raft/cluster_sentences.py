@@ -53,7 +53,7 @@ def _config_change(event: Event) -> str:
     now = f": {voters} now" if voters else ""
     command, is_now, was = command_of(event), changed_in(event, members), event.values.get("was")
     if command == "peers":
-        listed = "the servers anew" if members is None else f"{_number_of(len(members), 'server')} now"
+        listed = "the servers again" if members is None else f"{_number_of(len(members), 'server')} now"
         return f"lists {listed}{f': {voters}' if voters else ''}"
     who = _peer(event)
     if command == "remove":
@@ -95,7 +95,7 @@ def _snapshot_taken(event: Event) -> str:
 
 def _snapshot_restored(event: Event) -> str:
     if event.values.get("whose", "").lower() == "user":
-        return "has replaced the cluster's data by a snapshot that a user restored"
+        return "has replaced the cluster's data with a snapshot that a user restored"
     return "has restored its data from a snapshot"
 
 
@@ -133,7 +133,7 @@ SENTENCES: Mapping[str, Callable[[Event], str | None]] = {
     "snapshot_restored": _snapshot_restored,
     "snapshot_failed": lambda event: f"cannot {event.values.get('what', 'make').lower()} a snapshot{_because(event)}",
     "log_write_failed": _log_write_failed,
-    "vote_write_failed": lambda event: f"cannot write its vote down, so it gives none{_because(event)}",
+    "vote_write_failed": lambda event: f"cannot record its vote, so it does not vote{_because(event)}",
     "log_damaged": _log_damaged,
     "log_store": _log_store,
 }

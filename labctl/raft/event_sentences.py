@@ -19,9 +19,9 @@ _PLAIN: Mapping[str, str] = {
     "config_recovered": "takes its servers from the file peers.json",
     "no_known_peers": "knows no peers yet: it waits",
     "election_suppressed": "is not a voter of the cluster: it starts no election",
-    "bootstrap_attempt": "found as many servers as it expects: it makes them the cluster",
-    "bootstrap_skipped": "is part of a cluster already: it does not start a new one",
-    "newer_term_seen_on_vote": "is asked to vote in a newer term: it follows that term",
+    "bootstrap_attempt": "found as many servers as it expects: it forms the cluster with them",
+    "bootstrap_skipped": "is already part of a cluster: it does not start a new one",
+    "newer_term_seen_on_vote": "is asked to vote in a newer term: it moves to that term",
     "newer_term_fallback": "learns of a newer term: it goes back to being a follower",
     "election_timeout": "got no majority in time: it tries again",
     "prevote_self": "would vote for itself",
@@ -103,9 +103,9 @@ def _vote_granted(event: Event) -> str:
 def _duplicate(event: Event) -> str:
     voted_for = event.values.get("voted_for")
     if not event.peer or not voted_for:
-        return "has given its vote of this term already"
+        return "has already voted in this term"
     whom = "itself" if voted_for == event.server else voted_for
-    return f"does not vote for {event.peer}: it has voted for {whom}{_in_term(event)} already"
+    return f"does not vote for {event.peer}: it has already voted for {whom}{_in_term(event)}"
 
 
 def _election_won(event: Event) -> str:
@@ -159,12 +159,12 @@ def _done_to_it(words: str) -> Callable[[Event], str | None]:
 def _killed(event: Event) -> str | None:
     if "fault" in event.values:
         return None
-    return "is killed: it wanted more memory than it may have" if event.values.get("cause") == "memory" else "is killed"
+    return "is killed: it used more memory than it is allowed" if event.values.get("cause") == "memory" else "is killed"
 
 
 def _ended(event: Event) -> str | None:
     code = event.values.get("exit_code")
-    return None if "fault" in event.values else f"ends{f', with the exit code {code}' if code else ''}"
+    return None if "fault" in event.values else f"ends{f', with exit code {code}' if code else ''}"
 
 
 def _silence(event: Event) -> str:
@@ -184,7 +184,7 @@ def _denied(event: Event) -> str | None:
     if event.peer == event.server:
         # What it hears is of the time before it was restarted, and has its own name on it.
         return "hears that it is suspected, and says that it is alive"
-    taken = "takes it for failed" if event.values.get("what", "").lower() == "dead" else "suspects it"
+    taken = "considers it failed" if event.values.get("what", "").lower() == "dead" else "suspects it"
     return _member(f"hears that {{0}} {taken}, and says that it is alive")(event)
 
 
@@ -257,7 +257,7 @@ _SENTENCES: Mapping[str, Callable[[Event], str | None]] = {
     "member_failed": _member("sees {0} fail"),
     "member_leave": _member("sees {0} leave"),
     "suspect": _member("suspects that {0} has failed"),
-    "marked_failed": _member("takes {0} for failed"),
+    "marked_failed": _member("considers {0} failed"),
     "suspicion_denied": _denied,
     "udp_lost": _member("reaches {0} over TCP, but not over UDP"),
     **SENTENCES,

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from labctl.raft.incident import Incident, Tries
 
 _WHY = {
-    "quorum_lost": "{leader}, the leader before, could not reach a majority{lost} and gave up.",
-    "log_failed": "{leader}, the leader before, could not write to its log and gave up.",
-    "newer_term": "{leader}, the leader before, gave way to a newer term.",
-    "new_leader": "{leader}, the leader before, learned that another one was elected.",
-    "transfer": "{leader}, the leader before, handed its leadership over.",
-    "removed": "{leader}, the leader before, was removed from the cluster.",
-    "left": "{leader}, the leader before, left the cluster.",
-    "stopped": "{leader}, the leader before, was stopped.",
-    "killed": "{leader}, the leader before, was killed.",
-    "ended": "The process of {leader}, the leader before, ended.",
-    "paused": "{leader}, the leader before, was frozen.",
-    "restarted": "{leader}, the leader before, was started again; when it had ceased to run, no line shows.",
-    "silent": "The log of {leader}, the leader before, ends: it was stopped, frozen or cut off (inferred).",
-    "unknown": "Why {leader}, the leader before, led no longer, no line says.",
+    "quorum_lost": "{leader}, the previous leader, could not reach a majority{lost} and gave up.",
+    "log_failed": "{leader}, the previous leader, could not write to its log and gave up.",
+    "newer_term": "{leader}, the previous leader, gave way to a newer term.",
+    "new_leader": "{leader}, the previous leader, learned that another one was elected.",
+    "transfer": "{leader}, the previous leader, handed its leadership over.",
+    "removed": "{leader}, the previous leader, was removed from the cluster.",
+    "left": "{leader}, the previous leader, left the cluster.",
+    "stopped": "{leader}, the previous leader, was stopped.",
+    "killed": "{leader}, the previous leader, was killed.",
+    "ended": "The process of {leader}, the previous leader, ended.",
+    "paused": "{leader}, the previous leader, was frozen.",
+    "restarted": "{leader}, the previous leader, was started again; no line shows when it had stopped.",
+    "silent": "The log of {leader}, the previous leader, ends: it was stopped, frozen or cut off (inferred).",
+    "unknown": "No line says why {leader}, the previous leader, stopped leading.",
 }
 _MOST_REFUSALS = 3
 _MOST_TERMS = 8
@@ -109,7 +109,7 @@ def _why(one: Incident) -> str:
     why = _WHY[one.ended_by].format(leader=one.servers[0], lost=lost)
     if not one.inferred:
         return why
-    silent = f"{one.servers[0]}, the leader before, fell silent: stopped, frozen or cut off (inferred)."
+    silent = f"{one.servers[0]}, the previous leader, fell silent: stopped, frozen or cut off (inferred)."
     return silent if one.ended_by == "silent" else f"{silent} It was started again."
 
 
@@ -207,11 +207,11 @@ def _shorter(one: Incident) -> str:
 def _two_leaders(one: Incident) -> list[str]:
     old, new = one.servers[0], one.servers[-1]
     when = f"{moment(one.since)}: " if one.since is not None else ""
-    term = f" of term {one.term}" if one.term is not None else ""
+    term = f" in term {one.term}" if one.term is not None else ""
     took = elapsed(one.since, one.until)
     until = f" for {took}" if took else ""
     return [
-        f"{when}two servers took themselves for the leader{until}.",
+        f"{when}two servers each believed that they led{until}.",
         f"{new} was elected{term}, and {old} did not know it yet.",
         f"From then on, at the latest, {old} could commit nothing.",
     ]

@@ -37,7 +37,7 @@ def _lost(quorum: LostQuorum) -> str:
     voters = f"{quorum.left} of {quorum.voters} voters"
     were = "was" if quorum.left == 1 else "were"
     cut_off = any(one.how == "cut off" for one in quorum.gone)
-    left = f"it reached {voters}, itself counted," if cut_off else f"{voters} {were} left"
+    left = f"it reached {voters}, itself included," if cut_off else f"{voters} {were} left"
     said = f"{done}, so {left} and {quorum.needed} are needed."
     return f"T{said[1:]}" if said.startswith("the ") else said
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from labctl.raft.timers import Timers
 
 _CAUSES = {
-    "heartbeat_timeout": "it had heard no leader in time",
+    "heartbeat_timeout": "it had not heard from a leader in time",
     "election_timeout": "it had got no majority in time",
     "transfer": "leadership was handed to it",
     "unknown": "",
@@ -27,7 +27,7 @@ _REASONS = {
     IS_LEADER: "it was the leader",
     "our last term is greater": "its own log was newer",
     "our last index is greater": "its own log was longer",
-    "node is not a voter": "the candidate was no voter",
+    "node is not a voter": "the candidate was not a voter",
     "node is not in configuration": "the candidate was not in the cluster",
 }
 _ENDS = {
@@ -209,7 +209,9 @@ def of_leadership(one: Leadership, timers: Timers | None = None) -> str:
         lost = f" for {_precise(one.without_majority)}{lease}"
     comma = f",{after}," if after else ","
     late = elapsed(one.superseded, one.until) if one.superseded is not None else None
-    newer = f"; {late} before that another leader was elected, and it could commit nothing any more" if late else ""
+    newer = (
+        f"; {late} before that, another leader had been elected, and it could no longer commit anything" if late else ""
+    )
     end = "it became a follower; no line says why" if one.until and one.ended_by == "unknown" else _ENDS[one.ended_by]
     missed = ""
     if one.silent_since is not None:
@@ -234,7 +236,7 @@ def of_fault(fault: Fault) -> str:
 _OUTAGE_ENDS = {
     "reached": "{server} answered again",
     "removed": "{server} was removed from the cluster",
-    "leadership": "{leader} led no longer",
+    "leadership": "{leader} stopped leading",
 }
 
 

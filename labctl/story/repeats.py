@@ -6,6 +6,7 @@ from a screen within a minute.
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,6 +56,8 @@ QUIET = timedelta(seconds=30)
 FIRST_REPORT, LONGEST_REPORT = timedelta(minutes=1), timedelta(minutes=16)
 """While it goes on, it is told again after this, then after twice as long each time, up to the longer."""
 MOST_RUNS = 64
+MOST_HELD = 1024
+"""So much is held back at most until it is known how often something before it was said."""
 
 
 class Told(NamedTuple):
@@ -67,6 +70,8 @@ class Told(NamedTuple):
         more: how many of these were not told before; over all that is told, each event is counted once.
         since: when it began to.
         varied: whether it said something else each time, of which this is the last: another term.
+        first: the first one of several.
+        last: the last one of several that are told where the first one stands.
     """
 
     event: Event
@@ -75,27 +80,34 @@ class Told(NamedTuple):
     more: int = 1
     since: datetime | None = None
     varied: bool = False
+    first: Event | None = None
+    last: Event | None = None
 
     @property
     def sentence(self) -> str | None:
         """The words, with how often and for how long: `cannot reach consul3 (61 times in 2 min 23 s)`."""
         if self.words is None or self.times == 1:
             return self.words
-        took = durations.elapsed(self.since, self.event.time)
-        last = "the last of " if self.varied else ""
-        return f"{self.words} ({last}{self.times} times{f' in {took}' if took else ''})"
+        took = durations.elapsed(self.since, (self.last or self.event).time)
+        often = f"{self.times} times{f' in {took}' if took else ''}"
+        if not self.varied:
+            return f"{self.words} ({often})"
+        if self.last is None:
+            return f"{self.words} (the last of {often})"
+        term = f", the last in term {self.last.term}" if self.last.term is not None else ""
+        return f"{self.words} (the first of {often}{term})"
 
 
 def once(event: Event) -> Told:
     """An event by itself."""
-    return Told(event, phrase(event), since=event.time)
+    return Told(event, phrase(event), since=event.time, first=event)
 
 
 class _Run:
     """Something that a server says again and again."""
 
     def __init__(self, event: Event, words: str) -> None:
-        self.last, self.words = event, words
+        self.first, self.last, self.words = event, event, words
         self.is_campaign = event.event in CAMPAIGN
         self.since = event.time
         self.count, self.told = 1, 1
@@ -113,7 +125,8 @@ class _Run:
         return _is_after(self.last.time, self.reported, self.wait)
 
     def report(self) -> Told:
-        told = Told(self.last, self.words, self.count, self.count - self.told, self.since, self.varied)
+        more = self.count - self.told
+        told = Told(self.last, self.words, self.count, more, self.since, self.varied, self.first)
         self.told, self.reported = self.count, self.last.time
         self.wait = min(2 * self.wait, LONGEST_REPORT)
         return told
@@ -136,7 +149,7 @@ class Repeats:
     def going_on(self) -> list[Told]:
         """What was said more than once and is not over, in the order in which it began."""
         return [
-            Told(one.last, one.words, one.count, 0, one.since, one.varied)
+            Told(one.last, one.words, one.count, 0, one.since, one.varied, one.first)
             for one in self._runs.values()
             if one.count > 1
         ]
@@ -171,6 +184,15 @@ class Repeats:
             yield from self.take(event)
         yield from self.finish()
 
+    def goes_on(self, first: Event | None) -> bool:
+        """Whether what began with an event may be said again."""
+        return any(run.first is first for run in self._runs.values())
+
+    def end(self, first: Event | None) -> Iterator[Told]:
+        """Take what began with an event for over."""
+        for key in [key for key, run in self._runs.items() if run.first is first]:
+            yield from self._end(key)
+
     def over(self, event: Event) -> Iterator[Told]:
         """End what an event ends: by what its server becomes, by what its peer does, or because it is later."""
         self._count(event)
@@ -204,6 +226,32 @@ class Repeats:
         run = self._runs.pop(key)
         if run.count > run.told:
             yield run.report()
+
+
+def in_order(events: Iterable[Event]) -> Iterator[Told]:
+    """All of a stream that has an end, folded: what was said several times stands where it was said first."""
+    repeats, held = Repeats(reports=False), deque[Told]()
+    for event in events:
+        for told in repeats.take(event):
+            _hold(held, told)
+        while held and len(held) > MOST_HELD and repeats.goes_on(held[0].first):
+            for told in list(repeats.end(held[0].first)):
+                _hold(held, told)
+        while held and not repeats.goes_on(held[0].first):
+            yield held.popleft()
+    for told in repeats.finish():
+        _hold(held, told)
+    yield from held
+
+
+def _hold(held: deque[Told], told: Told) -> None:
+    """Add what is to be told, or to what stands there already how often it was said."""
+    if told.times == 1:
+        held.append(told)
+        return
+    at = next(at for at, one in enumerate(held) if one.first is told.first and one.times == 1)
+    words = held[at].words
+    held[at] = told._replace(event=held[at].event, words=words, more=told.times, last=told.event)
 
 
 def _is_after(time: datetime | None, last: datetime | None, wait: timedelta) -> bool:

@@ -18,7 +18,7 @@ from labctl.raft.series import Series, folded
 from labctl.show.style import coloured, harmless, paint, paint_server, sign, width, wrapped
 from labctl.story.coverage import shown
 from labctl.story.file_names import FileNames
-from labctl.story.repeats import Repeats, Told, once
+from labctl.story.repeats import Told, in_order, once
 from labctl.story.spool import Spool, kept_text
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class StoryText:
             self._out.write(f"{paint(line, 'dim', colour=self._colour)}\n")
 
     def _all(self, events: Iterator[Event]) -> None:
-        for told in map(once, events) if self._every or self._lines else Repeats().folded(events):
+        for told in map(once, events) if self._every or self._lines else in_order(events):
             if not self._summary:
                 self._event(told)
 

@@ -97,7 +97,7 @@ def said(words: str) -> str | None:
         ),
         (
             "memberlist: Refuting a dead message (from: consul3)",
-            "hears that consul3 takes it for failed, and says that it is alive",
+            "hears that consul3 considers it failed, and says that it is alive",
         ),
         ("agent.server.memberlist.wan: memberlist: Refuting a suspect message (from: consul3.dc1)", None),
         (

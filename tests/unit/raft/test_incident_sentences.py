@@ -59,7 +59,7 @@ def test_a_leader_of_whom_a_server_heard_is_a_leader_though_no_log_of_its_own_is
     said = paragraphs({"consul3": recorded("split-vote")["consul3"]})
     assert said == (
         "2026-11-23 18:49:17 UTC: consul1 leads by now, after a time without a leader; no line shows how long that "
-        "was. consul3, the leader before, was started again; when it had ceased to run, no line shows."
+        "was. consul3, the previous leader, was started again; no line shows when it had stopped."
         "\nNot seen: the logs of consul1 and consul2, who vote too."
     )
 

@@ -17,7 +17,7 @@ VOTERS = (0.1, "consul1", f'[INFO]  agent.server.raft: initial configuration: in
 LEADS_LATER = (0.2, *LEADS[1:])
 UNHEARD = "[WARN]  agent.server.raft: failed to contact: server-id=10.0.0.{}:8300 time=501ms"
 GIVES_UP = (6.0, "consul1", "[WARN]  agent.server.raft: failed to contact quorum of nodes, stepping down")
-GAVE_UP = "consul1, the leader before, could not reach a majority"
+GAVE_UP = "consul1, the previous leader, could not reach a majority"
 
 
 def docker(second: float, server: str, did: str) -> tuple[float, str, str]:
@@ -63,13 +63,13 @@ def why(*lines: tuple[float, str, str]) -> str:
         pytest.param(
             fault(5.0, "consul1", "isolate consul1"),
             "labctl cut it off from consul2 and consul3 at 12:00:05 (isolate consul1), "
-            "so it reached 1 of 3 voters, itself counted, and 2 are needed.",
+            "so it reached 1 of 3 voters, itself included, and 2 are needed.",
             id="cut off",
         ),
         pytest.param(
             [docker(5.0, "consul2", "killed: signal=9"), *fault(5.5, "consul3", "isolate consul3")],
             "consul2 was killed at 12:00:05, as Docker says; labctl cut it off from consul3 at 12:00:05 "
-            "(isolate consul3), so it reached 1 of 3 voters, itself counted, and 2 are needed.",
+            "(isolate consul3), so it reached 1 of 3 voters, itself included, and 2 are needed.",
             id="both",
         ),
     ],

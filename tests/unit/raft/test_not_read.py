@@ -77,7 +77,8 @@ def test_who_led_between_two_leaders_though_its_log_is_not_read_is_no_time_witho
     said = "\n".join(map(of_incident, story.incidents))
     assert "nobody led for" not in said
     assert (
-        "s3 became leader, after a time without one; no line shows how long that was. Why s2, the leader before" in said
+        "s3 became leader, after a time without one; no line shows how long that was. No line says why s2, the previous leader"
+        in said
     )
     assert all(one.without_leader is None for one in story.leaders)
 
@@ -136,7 +137,7 @@ def test_an_old_leader_that_wakes_at_the_beginning_of_its_log_is_not_the_newest(
     said = "\n".join(map(of_incident, story.incidents))
     assert [one.server for one in story.leaders if one.ended_by is None] == ["s2"]
     assert "nobody leads" not in said
-    assert "two servers took themselves for the leader for 8.0 s. s2 was elected" in said
+    assert "two servers each believed that they led for 8.0 s. s2 was elected" in said
 
 
 def test_what_is_not_known_to_be_over_stands_behind_what_was() -> None:
@@ -199,7 +200,7 @@ def test_at_level_warn_nobody_is_said_to_lack_a_leader_for_good() -> None:
     logs = {"s1": at_level_warn(log(gives_up(20, 1))), "s2": at_level_warn(log(misses(22, 1), timed_out(24)))}
     said = paragraphs(logs)
     assert "nobody leads" not in said
-    assert "14:00:20 UTC: nobody led; no line shows until when. s1, the leader before, could not reach" in said
+    assert "14:00:20 UTC: nobody led; no line shows until when. s1, the previous leader, could not reach" in said
     assert "Not seen: who stood for election, who won and who leads; no line of these logs is of level info." in said
 
 
@@ -289,6 +290,6 @@ def test_a_leader_whose_disk_is_full_gives_up_for_that(what: str, by: str) -> No
     logs = {"s1": log(wins(2, 1, 2), line(12, f"failed to {what} logs: {full}", "ERROR"), follows(12, 1), lost)}
     story, _ = told(logs)
     assert [one.ended_by for one in story.leaders] == [by]
-    assert ("s1, the leader before, could not write to its log and gave up." in paragraphs(logs)) == (
+    assert ("s1, the previous leader, could not write to its log and gave up." in paragraphs(logs)) == (
         by == "log_failed"
     )

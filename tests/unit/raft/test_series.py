@@ -58,7 +58,7 @@ def elections_in(path: str, *, every: bool = False) -> list[str]:
 def test_a_server_that_is_alone_is_told_once_and_with_all_each_time() -> None:
     first, second, many, last = elections_in(str(LOST_QUORUM))
     assert "in term 2 because" in first
-    assert "in term 3 because it had heard no leader" in second
+    assert "in term 3 because it had not heard from a leader" in second
     assert many == (
         "  consul2 stood 12 times in 17.3 s, in terms 4 to 15, because it had got no majority in time "
         "(1.02 to 1.94 s); each time it had 1 vote of 2 needed; nobody could answer it; it had no majority when its "

@@ -25,21 +25,21 @@ def election(**settings: object) -> Election:
         (
             {"outcome": "won", "votes": ["consul1", "consul3"], "tally": 2, "end": BEGIN + timedelta(seconds=0.35)},
             (
-                "consul1 stood in term 4 because it had heard no leader in time; "
+                "consul1 stood in term 4 because it had not heard from a leader in time; "
                 "it had 2 votes of 2 needed, its own and consul3's; it won after 350 ms."
             ),
         ),
         (
             {"outcome": "lost", "tally": 1, "refusals": [Refusal("consul2", "our last index is greater")]},
             (
-                "consul1 stood in term 4 because it had heard no leader in time; it had 1 vote of 2 needed; "
+                "consul1 stood in term 4 because it had not heard from a leader in time; it had 1 vote of 2 needed; "
                 "consul2 refused because its own log was longer; it lost."
             ),
         ),
         (
             {"outcome": "split", "tally": 1, "refusals": [Refusal("consul2", "already voted")]},
             (
-                "consul1 stood in term 4 because it had heard no leader in time; it had 1 vote of 2 needed; "
+                "consul1 stood in term 4 because it had not heard from a leader in time; it had 1 vote of 2 needed; "
                 "consul2 refused because it had already voted in that term; the vote was split and nobody won."
             ),
         ),
@@ -50,7 +50,7 @@ def election(**settings: object) -> Election:
         (
             {"outcome": "lost", "refusals": [Refusal("consul2", "of the moon"), Refusal("consul3", "")]},
             (
-                "consul1 stood in term 4 because it had heard no leader in time; consul2 refused because of the moon; "
+                "consul1 stood in term 4 because it had not heard from a leader in time; consul2 refused because of the moon; "
                 "consul3 refused; it lost."
             ),
         ),

@@ -123,7 +123,7 @@ def test_a_follower_that_sees_a_newer_term_has_lost_no_leadership(name: str) -> 
     assert len(by_followers) > 2
     assert {event.event for event in by_followers} == {"newer_term_seen_on_vote"}
     assert {phrase(event) for event in by_followers} == {
-        "is asked to vote in a newer term: it follows that term",
+        "is asked to vote in a newer term: it moves to that term",
     }
     lines = {event.line for event in by_followers}
     fewer, _ = told(
@@ -323,7 +323,7 @@ def test_a_candidate_that_is_asked_for_a_second_vote_stands_in_that_term() -> No
     (election,) = story.elections
     assert (election.term, election.term_source, election.outcome) == (2, "inferred", "lost")
     assert summary_sentences.of_election(election) == (
-        "rqlite stood in term 2 because it had heard no leader in time; it had 1 vote of 2 needed; it lost."
+        "rqlite stood in term 2 because it had not heard from a leader in time; it had 1 vote of 2 needed; it lost."
     )
 
 
@@ -397,7 +397,9 @@ def test_one_vote_is_enough_where_the_others_are_no_voters() -> None:
     assert len(named(events, "bootstrap_attempt")[0].values["peers"].split(",")) == 5
     assert outcomes(story) == [("consul4", 8, "won")]
     assert sentences(story) == [
-        ("consul4 stood in term 8 because it had heard no leader in time; it had 1 vote; it won after less than 1 s."),
+        (
+            "consul4 stood in term 8 because it had not heard from a leader in time; it had 1 vote; it won after less than 1 s."
+        ),
         "consul4 leads in term 8.",
     ]
     (victory,) = named(events, "election_won")

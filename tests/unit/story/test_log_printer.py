@@ -187,7 +187,7 @@ def test_an_election_is_told_in_a_sentence_when_it_is_over_and_not_at_the_end(
         printer.write(at(0, "consul1", text))
     printer.write(at(60, "consul1", "[DEBUG] raft-net: 10.0.0.2:8300 accepted connection from: 10.0.0.3:40000"))
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("• consul1 stood in term 2 because it had heard no leader in time")
+    assert last.startswith("• consul1 stood in term 2 because it had not heard from a leader in time")
     assert "it won" in last
     printer.finish()
     assert "stood" not in capsys.readouterr().out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,10 @@ from hypothesis import strategies as some
 
 from labctl.raft.event import Event
 from labctl.raft.event_sentences import phrase
-from labctl.story.repeats import CAMPAIGN, LONGEST_REPORT, MOST_RUNS, QUIET, STILL, Repeats
+from labctl.story.repeats import CAMPAIGN, LONGEST_REPORT, MOST_HELD, MOST_RUNS, QUIET, STILL, Repeats, in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BEGIN = datetime(2026, 1, 2, 3, 4, 5, 1, tzinfo=UTC)
 SERVERS = ("consul1", "consul2", "consul3")
@@ -120,7 +124,7 @@ def test_news_of_another_server_end_nothing() -> None:
 
 def test_what_happens_anew_each_time_is_not_folded() -> None:
     again = [said(second, "bootstrap_attempt", None) for second in range(3)]
-    assert texts(*again) == 3 * ["found as many servers as it expects: it makes them the cluster"]
+    assert texts(*again) == 3 * ["found as many servers as it expects: it forms the cluster with them"]
 
 
 def candidacy(second: float, term: int, server: str = "consul1") -> list[Event]:
@@ -174,3 +178,51 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(3 * MOST_RUNS):
         list(repeats.take(said(0, "peer_unreachable", f"peer{number}")))
     assert len(repeats._runs) == MOST_RUNS
+
+
+# -- a story that has an end ------------------------------------------------------------------------------------
+
+
+def test_in_a_story_that_is_over_what_is_said_again_stands_where_it_was_said_first() -> None:
+    again = [said(15, "peer_unreachable"), said(16, "leader_entered", None, "consul2"), said(17, "peer_unreachable")]
+    told = list(in_order(again))
+    assert [one.sentence for one in told] == ["cannot reach consul3 (2 times in 2.0 s)", "is the leader"]
+    assert [one.event for one in told] == again[:2]
+
+
+def test_candidacies_in_vain_stand_where_the_first_of_them_was() -> None:
+    lonely = [event for term in range(3, 12) for event in candidacy(7 * term, term)]
+    told = [one.sentence for one in in_order([*lonely, said(99, "follower_entered", None)])]
+    assert told[4:] == [
+        "becomes a candidate in term 4 (the first of 8 times in 49.0 s, the last in term 11)",
+        "needs some votes to win in term 4 (the first of 8 times in 49.0 s, the last in term 11)",
+        "got no majority in time: it tries again (7 times in 42.0 s)",
+        phrase(said(99, "follower_entered", None)),
+    ]
+
+
+@given(events)
+def test_no_time_goes_backwards_and_nothing_is_lost(drawn: list[tuple[str, str, str, float]]) -> None:
+    told = list(in_order(stream(drawn)))
+    assert [one.event.time or BEGIN for one in told] == sorted(one.event.time or BEGIN for one in told)
+    # The words of some events name no peer.
+    counted: Counter[tuple[str, str]] = Counter()
+    for one in told:
+        counted[one.event.server, one.event.event] += one.more
+        assert one.times == one.more
+    assert counted == Counter((event.server, event.event) for event in stream(drawn))
+
+
+def test_what_is_held_back_is_bounded() -> None:
+    taken = 0
+
+    def endless() -> Iterator[Event]:
+        nonlocal taken
+        yield said(0, "peer_unreachable")
+        yield said(0.001, "peer_unreachable")
+        for taken in range(2, 3 * MOST_HELD):  # noqa: B007 - how many were asked for
+            yield said(0.001 * taken, "bootstrap_attempt", None, "consul2")
+
+    first = next(in_order(endless()))
+    assert first.times == 2
+    assert taken <= MOST_HELD + 3
