@@ -39,6 +39,10 @@ ASKED_AT_ONCE = timedelta(milliseconds=250)
 """By so much nearer must one of two candidacies be for an answer to be to that one."""
 LATE = timedelta(milliseconds=100)
 """How late an answer may come that does not say whom it is for."""
+STILL_ANSWERED = timedelta(seconds=10)
+"""So long a candidate waits for an answer to its request: the Raft transport of Consul gives up then."""
+PROMPT = timedelta(milliseconds=50)
+"""What is said so soon after a server asked is an answer to that, and not to what it had asked before."""
 
 Ended = Literal["won", "follower", "timeout", "again", "restart", "silent"]
 """How a candidacy ended: its server won, followed somebody (or a newer term), its time was over, it became a candidate
@@ -57,6 +61,7 @@ class Candidacy:
         pre_vote: what lines say of its pre-vote; None where they say nothing.
         ended: how it ended; None while it goes on.
         stood_again: the term in which its server became a candidate next, without having been anything else.
+        unprompt: who refused so late that it may be to what its server asked next, by when that was.
         begun, over: its place among all events, which are in order even where clocks are not; `over` is None while it
             goes on.
         quorum: as an election has it.
@@ -84,6 +89,7 @@ class Candidacy:
     pre_tally: int = 0
     pre_refusals: list[Refusal] = field(default_factory=list)
     not_asked: dict[str, datetime | None] = field(default_factory=dict)
+    unprompt: dict[str, datetime] = field(default_factory=dict)
     begun: int = 0
     over: int | None = None
     evidence: list[Evidence] = field(default_factory=list)
@@ -107,6 +113,24 @@ class Candidacy:
         self.pre_refusals = [one for one in self.pre_refusals if one.server != refusal.server or one.reason]
         if all(one.server != refusal.server for one in self.pre_refusals):
             self.pre_refusals.append(refusal)
+
+    def forget_from(self, time: datetime | None) -> None:
+        """Its server asks anew at a time: within that stamp, a refusal may be to either."""
+        for server, when in self.unprompt.items():
+            if time is not None and when >= time:
+                self.refusals = [one for one in self.refusals if one.server != server]
+                self.pre_refusals = [one for one in self.pre_refusals if one.server != server or not one.reason]
+
+    @property
+    def only_asked_beforehand(self) -> bool:
+        """Whether it has asked for pre-votes, and for no vote so far."""
+        asked_again = self.stood_again is not None and self.stood_again == self.term
+        return self.pre_vote in {"asked", "lost"} or (self.pre_vote is None and asked_again)
+
+    def has_answer_of(self, server: str, *, pre_vote: bool) -> bool:
+        """Whether a server has said yes or no to this candidate, as far as the logs say."""
+        votes, refusals = (self.pre_votes, self.pre_refusals) if pre_vote else (self.votes, self.refusals)
+        return server in votes or any(one.server == server for one in refusals)
 
     def has_vote_of(self, server: str) -> bool:
         """Whether a server voted for this candidate, as far as the logs say; a candidate votes for itself."""
@@ -189,6 +213,28 @@ class ElectionTracker:
     def answer(self, event: Event, refusal: Refusal, candidate: str | None) -> None:
         """A server refuses its vote; whom that met is decided when more is known."""
         self._answers.append(Answer(self.number, event, refusal, candidate))
+
+    def is_to(self, one: Candidacy, event: Event, *, pre_vote: bool = False) -> bool:
+        """Whether a refusal, whose line names no term, is to this candidacy, and not to one of its server's before.
+
+        A slow network delivers a request late, and a server that was frozen answers all of them when it goes on.
+        """
+        if not pre_vote and one.only_asked_beforehand:
+            return False
+        if event.time is None or one.start is None or _is_prompt(event.time, one.start):
+            return True
+        one.unprompt.setdefault(event.server, event.time)
+        first = one
+        for other in itertools.chain(self._settled, self._open):
+            if other.server != one.server or other.start is None or event.time - other.start >= STILL_ANSWERED:
+                continue
+            if other.begun < first.begun:
+                first = other
+            asked = pre_vote or other.pre_vote in {None, "won"}
+            if other.begun < one.begun and asked and not other.has_answer_of(event.server, pre_vote=pre_vote):
+                return False
+        # Who stands again had stood before, also where its log begins only then.
+        return first.cause != "election_timeout" or event.time - first.start >= STILL_ANSWERED
 
     def takes_back(self, event: Event) -> None:
         """What a server said last was no refusal: it votes again for whom it had voted for."""
@@ -339,7 +385,9 @@ class ElectionTracker:
         if not self._may_have_met(answer, one):
             return False
         if answer.candidate is not None:
-            return self._names.server(answer.candidate) == one.server
+            return self._names.server(answer.candidate) == one.server and self.is_to(one, event)
+        if event.time is not None and one.start is not None and event.time < one.start and rivals:
+            return False  # nobody answers before he is asked, unless clocks differ
         # Whoever else may have been refused by the same line makes it unclear whom it met.
         if not self._reads_all():
             return False
@@ -351,7 +399,7 @@ class ElectionTracker:
         event, voter = answer.event, answer.event.server
         if voter == one.server or one.has_vote_of(voter) or self._is_apart(one.server, voter, event.time):
             return False
-        if answer.candidate is None and event.term != one.term:
+        if (answer.candidate is None and event.term != one.term) or one.only_asked_beforehand:
             return False
         later = (other for other in itertools.chain(self._settled, self._open) if other.server == one.server)
         if any(one.begun < other.begun < answer.number for other in later):
@@ -373,6 +421,11 @@ class ElectionTracker:
             return False
         voter = event.server
         return self._is_apart(one.server, voter, one.end) or self._is_apart(voter, one.server, one.end)
+
+
+def _is_prompt(time: datetime, start: datetime) -> bool:
+    """Whether an answer came at once. Stamps of whole seconds do not show that."""
+    return bool(time.microsecond or start.microsecond) and timedelta() <= time - start <= PROMPT
 
 
 def _is_nearer(time: datetime | None, one: Candidacy, other: Candidacy) -> bool:

@@ -138,7 +138,7 @@ class Incidents:
         if victory is not None and one.since_known:
             victory.own, victory.before = one, self._last
         if one.superseded is None or self._last is None or self._last.since != one.superseded:
-            self._last = one
+            self._last = self._last if one.is_older and self._last is not None else one
         else:
             # An older one, of which lines tell only when its successor leads already.
             self._overlap(one, self._last.server, self._last.term, self._last.evidence[:2])

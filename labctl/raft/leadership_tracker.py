@@ -59,6 +59,7 @@ class OpenLeadership:
         self.spoke: datetime | None = None  # when it spoke after a silence
         self.alive: datetime | None = None  # the last that shows it alive before that
         self.seen: datetime | None = None  # when a line of another server showed that it led
+        self.shown: datetime | None = None  # when a line first showed that it led
 
 
 class LeadershipTracker:
@@ -141,13 +142,17 @@ class LeadershipTracker:
         leadership = Leadership(server, term, None, since_known=False, term_source=source)
         add_evidence(leadership.evidence, event)
         newest = self._open.get(self._newest)
-        since = newest.leadership.since if newest is not None and newest.number == self._begun else None
+        since = None
+        if newest is not None and newest.number == self._begun:
+            since = newest.leadership.since or newest.shown
         if led is None or since is None or since <= led or server == self._newest:
             self._add(leadership)
             self._open[server].seen = event.time if event.server != server else None
+            self._open[server].shown = event.time
             return
         # It wrote nothing between: it was frozen or cut off, and does not know yet of who came after it.
-        leadership.superseded = since
+        leadership.superseded = newest.leadership.since if newest is not None else None
+        leadership.is_older = True
         self._open[server] = OpenLeadership(self._begun - 1, leadership)
         self._waiting.append(leadership)
 
@@ -156,6 +161,11 @@ class LeadershipTracker:
         if leadership.term is not None and before is not None and leadership.term == before + 1:
             return True
         return self._reads_all()
+
+    def show(self, server: str) -> None:
+        """A server's own line shows that it leads, which others had said."""
+        if (one := self._open.get(server)) is not None:
+            one.seen = None
 
     def _add(self, leadership: Leadership) -> None:
         if self._newest != leadership.server:
@@ -241,9 +251,8 @@ class LeadershipTracker:
     def _fall_silent(self, server: str) -> None:
         """A leader whose log ends, or is of another file: nobody knows when that ended."""
         one, last = self._open.pop(server), self._last(server)
-        said_before = last is not None and one.seen is not None and last < one.seen
-        if last is None or said_before or server in self._names.partly_read:
-            # Its own lines, or those of them that are read, do not go as far as it led.
+        if last is None or one.seen is not None or server in self._names.partly_read:
+            # What others said may have been old, and no line of its own shows that it led; or not all of them are read.
             self._close(one, None, "unknown")
         else:
             self._close(one, last, "silent")

@@ -491,6 +491,7 @@ class Story:
         term, source = self._next_term(server, event)
         if server.before is not None:
             server.before.stood_again = term
+            server.before.forget_from(event.time)
             if term is not None and server.before.term == term:
                 server.asks_first = True
         self._elected = True
@@ -596,6 +597,8 @@ class Story:
             if candidate.candidacy.pre_vote is None:
                 candidate.candidacy.pre_vote = "asked"
             candidate.asks_first = True
+            if not self._elections.is_to(candidate.candidacy, event, pre_vote=True):
+                return
             candidate.candidacy.refuse_pre_vote(self._refusal(server.name, event))
             add_evidence(candidate.candidacy.evidence, event)
 
@@ -643,6 +646,7 @@ class Story:
         if self._leaderships.of(server.name) is None:
             term = one.term if one is not None else server.term
             self._leaderships.assume(server.name, term, event, led=_led_at(server, event) if one is None else None)
+        self._leaderships.show(server.name)
         server.role, server.ending, server.timer = "leader", None, None
         self._elected = True
 
@@ -796,6 +800,8 @@ class Story:
         one = candidate.candidacy if candidate is not None else None
         if one is None or self._faults.are_apart(one.server, server.name, event.time):
             self._elections.answer(event, refusal, event.peer)
+            return None
+        if not self._elections.is_to(one, event):
             return None
         one.refuse(refusal)
         add_evidence(one.evidence, event)

@@ -179,7 +179,9 @@ def _waited_often(waited: tuple[float, float], one: Election | PreVote, timers: 
         most_said = f"{least_said.removesuffix(' s') if one_unit else least_said} to {most_said}"
     least = {"heartbeat_timeout": timers.heartbeat, "election_timeout": timers.election} if timers else {}
     timeout = least.get(one.cause)
-    return f" ({most_said}{f', of {timeout:g} to {2 * timeout:g} s' if timeout else ''})"
+    # No timer runs for longer than three times what is set: that server stood still, or was set to something else.
+    fits = timeout is not None and waited[1] <= 3 * timeout + 1
+    return f" ({most_said}{f', of {timeout:g} to {2 * timeout:g} s' if timeout is not None and fits else ''})"
 
 
 def _precise(seconds: float) -> str:

@@ -53,7 +53,10 @@ def test_both_others_refused_so_it_lost() -> None:
 def test_a_log_that_ends_leaves_an_election_undecided() -> None:
     story = story_of("log-ends")
     assert [of_election(one) for one in story.elections] == [
-        "log-ends stood in term 253 because it had not heard from a leader in time; its log ends before that was decided."
+        (
+            "log-ends stood in term 253 because it had not heard from a leader in time; "
+            "its log ends before that was decided."
+        )
     ]
 
 

@@ -77,8 +77,8 @@ def test_who_led_between_two_leaders_though_its_log_is_not_read_is_no_time_witho
     said = "\n".join(map(of_incident, story.incidents))
     assert "nobody led for" not in said
     assert (
-        "s3 became leader, after a time without one; no line shows how long that was. No line says why s2, the previous leader"
-        in said
+        "s3 became leader, after a time without one; no line shows how long that was. "
+        "No line says why s2, the previous leader" in said
     )
     assert all(one.without_leader is None for one in story.leaders)
 

@@ -50,8 +50,8 @@ def election(**settings: object) -> Election:
         (
             {"outcome": "lost", "refusals": [Refusal("consul2", "of the moon"), Refusal("consul3", "")]},
             (
-                "consul1 stood in term 4 because it had not heard from a leader in time; consul2 refused because of the moon; "
-                "consul3 refused; it lost."
+                "consul1 stood in term 4 because it had not heard from a leader in time; "
+                "consul2 refused because of the moon; consul3 refused; it lost."
             ),
         ),
     ],

@@ -398,7 +398,8 @@ def test_one_vote_is_enough_where_the_others_are_no_voters() -> None:
     assert outcomes(story) == [("consul4", 8, "won")]
     assert sentences(story) == [
         (
-            "consul4 stood in term 8 because it had not heard from a leader in time; it had 1 vote; it won after less than 1 s."
+            "consul4 stood in term 8 because it had not heard from a leader in time; it had 1 vote; "
+            "it won after less than 1 s."
         ),
         "consul4 leads in term 8.",
     ]

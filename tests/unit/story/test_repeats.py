@@ -220,7 +220,7 @@ def test_what_is_held_back_is_bounded() -> None:
         nonlocal taken
         yield said(0, "peer_unreachable")
         yield said(0.001, "peer_unreachable")
-        for taken in range(2, 3 * MOST_HELD):  # noqa: B007 - how many were asked for
+        for taken in range(2, 3 * MOST_HELD):
             yield said(0.001 * taken, "bootstrap_attempt", None, "consul2")
 
     first = next(in_order(endless()))

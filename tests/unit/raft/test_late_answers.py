@@ -1,0 +1,103 @@
+"""A refusal names no term: it is told of a candidacy only where it can be of no other one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.raft.lines import LEADS, MET, told
+
+AGAIN = "[WARN]  agent.server.raft: Election timeout reached, restarting election"
+REFUSES = (
+    "[WARN]  agent.server.raft: rejecting vote request since we have a leader: from=10.0.0.2:8300 leader=10.0.0.1:8300"
+)
+SHORTER = (
+    "[WARN]  agent.server.raft: rejecting vote request since our last index is greater: candidate=10.0.0.2:8300 "
+    "last-index=9 last-candidate-index=7"
+)
+PRE_REFUSES = REFUSES.replace("vote request", "pre-vote request")
+TWICE = "[INFO]  agent.server.raft: duplicate requestVote for same term: term={}"
+ASKS = "[DEBUG] agent.server.raft: asking for pre-vote: term={} from=10.0.0.3:8300 address=10.0.0.3:8300"
+
+
+def stands(term: int, number: int = 2) -> str:
+    node = f"Node at 10.0.0.{number}:8300 [Candidate]"
+    return f'[INFO]  agent.server.raft: entering candidate state: node="{node}" term={term}'
+
+
+def refusals(*lines: tuple[float, str, str]) -> list[tuple[int | None, list[str]]]:
+    story = told(LEADS, *lines)
+    return [(one.term, [no.server for no in one.refusals]) for one in story.elections if one.candidate == "consul2"]
+
+
+TWO_CANDIDACIES = [(5.0, "consul2", stands(3)), (6.5, "consul2", AGAIN), (6.5, "consul2", stands(4))]
+
+
+@pytest.mark.parametrize("answer", [REFUSES, SHORTER])
+def test_a_late_refusal_may_be_to_the_candidacy_before(answer: str) -> None:
+    assert refusals(*TWO_CANDIDACIES, (7.2, "consul3", answer)) == [(3, []), (4, [])]
+
+
+@pytest.mark.parametrize("answer", [REFUSES, SHORTER])
+def test_a_refusal_at_once_is_to_what_was_asked_just_now(answer: str) -> None:
+    assert refusals(*TWO_CANDIDACIES, (6.505, "consul3", answer)) == [(3, []), (4, ["consul3"])]
+
+
+def test_a_late_refusal_is_to_this_candidacy_where_the_one_before_has_its_answer() -> None:
+    first = (5.004, "consul3", REFUSES)
+    told_of = refusals(TWO_CANDIDACIES[0], first, *TWO_CANDIDACIES[1:], (7.2, "consul3", REFUSES))
+    assert told_of == [(3, ["consul3"]), (4, ["consul3"])]
+
+
+def test_a_late_refusal_is_to_the_only_candidacy() -> None:
+    assert refusals(TWO_CANDIDACIES[0], (6.2, "consul3", REFUSES)) == [(3, ["consul3"])]
+
+
+def test_in_a_log_that_begins_later_the_candidacy_before_is_not_seen() -> None:
+    assert refusals((6.5, "consul2", AGAIN), (6.5, "consul2", stands(4)), (7.2, "consul3", REFUSES)) == [(4, [])]
+
+
+def test_a_late_refusal_of_a_pre_vote_may_be_to_the_one_before() -> None:
+    asked = [(5.0, "consul2", ASKS.format(3)), (6.5, "consul2", AGAIN), (6.5, "consul2", stands(3))]
+    story = told(LEADS, (5.0, "consul2", stands(3)), *asked, (7.2, "consul3", PRE_REFUSES))
+    assert [one.refusals for one in story.pre_votes] == [[], []]
+
+
+def test_who_only_asked_beforehand_was_refused_no_vote() -> None:
+    asked = [(5.0, "consul2", stands(3)), (5.0, "consul2", ASKS.format(3)), (5.7, "consul3", TWICE.format(3))]
+    again = [(6.5, "consul2", AGAIN), (6.5, "consul2", stands(3)), (6.5, "consul2", ASKS.format(3))]
+    assert told(LEADS, *asked, *again).elections == []
+
+
+def test_nobody_answers_before_he_is_asked() -> None:
+    # consul3 has refused consul1, whose request came late, and not consul2.
+    lines = [(3.0, "consul1", stands(3, 1)), (4.99, "consul3", TWICE.format(3)), (5.0, "consul2", stands(3))]
+    story = told(*lines)
+    assert [one.refusals for one in story.elections if one.candidate == "consul2"] == [[]]
+
+
+def test_what_others_said_of_a_leader_does_not_show_how_long_it_led() -> None:
+    # consul2 has not heard yet that consul1 leads no longer, and the log of consul1 begins only after that.
+    story = told(
+        (1.0, "consul2", REFUSES.replace("from=10.0.0.2", "from=10.0.0.3")),
+        (9.0, "consul1", "[INFO]  agent.server.serf.lan: serf: EventMemberJoin: consul4 10.0.0.4"),
+        (9.5, "consul3", "[INFO]  agent.server.raft: entering leader state"),
+    )
+    (led,) = [one for one in story.leaders if one.server == "consul1"]
+    assert (led.until, led.ended_by) == (None, "unknown")
+
+
+def test_who_gives_up_after_a_silence_is_not_the_last_who_led() -> None:
+    reach = "[WARN]  agent.server.raft: failed to contact: server-id=10.0.0.1:8300 time={}"
+    story = told(
+        (5.0, "consul3", reach.format("510ms")),
+        (6.0, "consul1", reach.replace("0.1:8300", "0.3:8300").format("3.6s")),
+        (6.0, "consul1", "[WARN]  agent.server.raft: failed to contact quorum of nodes, stepping down"),
+        (
+            6.0,
+            "consul1",
+            '[INFO]  agent.server.raft: entering follower state: follower="Node at x" leader=',
+        ),
+        (6.5, "consul3", MET),
+    )
+    assert [(one.server, one.ended_by) for one in story.leaders] == [("consul3", None), ("consul1", "quorum_lost")]
+    assert not [one for one in story.incidents if one.kind == "no_leader" and one.lasts]
