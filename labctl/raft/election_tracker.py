@@ -234,7 +234,8 @@ class ElectionTracker:
             if other.begun < one.begun and asked and not other.has_answer_of(event.server, pre_vote=pre_vote):
                 return False
         # Who stands again had stood before, also where its log begins only then.
-        return first.cause != "election_timeout" or event.time - first.start >= STILL_ANSWERED
+        stood_again = first.cause == "election_timeout"
+        return not stood_again or first.start is None or event.time - first.start >= STILL_ANSWERED
 
     def takes_back(self, event: Event) -> None:
         """What a server said last was no refusal: it votes again for whom it had voted for."""

@@ -67,7 +67,7 @@ def of_failed_writes(one: Incident) -> list[str]:
     often = f" {_often(one)}" if one.count > 1 else ""
     return [
         f"{_when(one)}{_who(one)} could not {could_not}{often}{f': {why}' if why else ''}.",
-        "Its disk is full or broken. A leader that cannot write gives up; a server that cannot write its vote gives none.",
+        "Its disk is full or broken. A leader that cannot write gives up; who cannot write a vote does not vote.",
     ]
 
 
