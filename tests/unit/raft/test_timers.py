@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from labctl.raft import summary_sentences
 from labctl.raft.collection import Collection, collect
 from labctl.raft.merge import merge
 from labctl.raft.reader import read_line
+from labctl.raft.records import Election
 from labctl.raft.story import records
 from labctl.raft.timers import Timers, seconds_of, timers_of, without_majority
 from labctl.story import log_files
 from tests.unit.raft.logs import SCENARIOS
 
 if TYPE_CHECKING:
-    from labctl.raft.records import Election, PreVote
+    from labctl.raft.records import PreVote
 
 TIMERS = timers_of(log_files.MULTIPLIER)
 
@@ -135,3 +138,14 @@ def test_a_vote_that_no_line_shows_may_have_started_the_timer_anew() -> None:
 )  # fmt: skip
 def test_a_timer_whose_beginning_no_line_shows_is_not_measured(lines: tuple[str, ...]) -> None:
     assert [one.waited for one in story_of(*lines).elections] == [None]
+
+
+def test_no_timer_that_ran_for_longer_than_it_can_is_held_against_what_was_set() -> None:
+    begun = datetime(2021, 1, 24, 0, 0, 1, 500, tzinfo=UTC)
+
+    def said(waited: float) -> str:
+        one = Election("consul1", 3, "line", "election_timeout", begun, waited=waited)
+        return summary_sentences.of_election(one, timers_of(1))
+
+    assert "in time (1.80 s, of 1 to 2 s)" in said(1.8)
+    assert "in time (4.93 s)" in said(4.93), "it stood still meanwhile"
