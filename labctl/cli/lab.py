@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     help="Let the servers wait until each has said that it knows no peers, before they are joined.  "
     "[default: at pace teach, on a terminal]",
 )
-@timeout_option
+@timeout_option("Give up when the lab is not ready by then; making an image is not counted.")
 @dry_run_option
 @inventory_option
 @json_option
@@ -125,7 +125,7 @@ def up_command(**given: Any) -> None:
 
 @click.command("join", short_help="Join the servers of a lab.")
 @lab_argument
-@timeout_option
+@timeout_option("Give up when the lab is not ready by then.")
 @inventory_option
 @json_option
 @verbose_option
@@ -229,7 +229,7 @@ def stop_command(lab: str | None, **given: Any) -> None:
 
 @click.command("start", short_help="Start a stopped lab or server.")
 @_changing
-@timeout_option
+@timeout_option("Give up when the lab is not ready by then.")
 def start_command(lab: str | None, **given: Any) -> None:
     """Start what is stopped of LAB, and wait until the lab is ready again."""
     _change("start", lab, given)
@@ -237,7 +237,7 @@ def start_command(lab: str | None, **given: Any) -> None:
 
 @click.command("restart", short_help="Restart a lab or one server.")
 @_changing
-@timeout_option
+@timeout_option("Give up when the lab is not ready by then.")
 def restart_command(lab: str | None, **given: Any) -> None:
     """Stop and start LAB or one of its servers, and wait until the lab is ready again."""
     _change("restart", lab, given)

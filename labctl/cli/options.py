@@ -133,16 +133,16 @@ def dry_run_option(function: Function) -> Function:
     return click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")(function)
 
 
-def timeout_option(function: Function) -> Function:
-    """`--timeout`."""
+def timeout_option(ends: str) -> Callable[[Function], Function]:
+    """`--timeout`; `ends` is the help: when the command gives up."""
     return click.option(
         "--timeout",
         type=click.IntRange(1, 3600),
         default=120,
         show_default=True,
         metavar="SECONDS",
-        help="Give up when the lab is not ready by then, counted from the start of its servers.",
-    )(function)
+        help=ends,
+    )
 
 
 def inventory_option(function: Function) -> Function:

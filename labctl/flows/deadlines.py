@@ -5,6 +5,8 @@ Generous: a slow machine on a slow network is not cut off, and still everything 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 IMAGE = 1200.0
 """To make the image from one source or several, over a network."""
 IMAGE_CARRIED = 120.0
@@ -17,6 +19,13 @@ STOP = 120.0
 """To stop a lab's servers."""
 _EACH_SEAT = 20.0
 _EACH_REMOVED = 10.0
+
+
+class Deadline(NamedTuple):
+    """How long something may take: so many seconds since a moment, as time.monotonic() has it; None is its start."""
+
+    seconds: float
+    since: float | None = None
 
 
 def of_seats(seats: int, ready: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,14 @@ class Who:
 
 
 def _play(  # noqa: PLR0913, PLR0917 - what is run, for whom, under which lock, and how long it may take
-    playbook: str, lab: str, settings: dict[str, Any], who: Who, steps: Steps, lock: str, seconds: float, late: ExitCode
+    playbook: str,
+    lab: str,
+    settings: dict[str, Any],
+    who: Who,
+    steps: Steps,
+    lock: str,
+    deadline: deadlines.Deadline,
+    late: ExitCode,
 ) -> list[dict[str, Any]]:
     """Run a playbook for a lab, and return the results of its tasks; `late` is the exit code of one that hangs."""
     if who.inventory:
@@ -66,7 +74,11 @@ def _play(  # noqa: PLR0913, PLR0917 - what is run, for whom, under which lock, 
         where = inventory.from_file(who.inventory, lab, on_the_docker_host(settings))
     else:
         where = inventory.of_this_machine(lab, on_the_docker_host(settings))
-    seen = play(PlaybookRun(playbook, where, seconds=seconds, late=late, lock=lock), steps, verbose=who.verbose)
+    seen = play(
+        PlaybookRun(playbook, where, seconds=deadline.seconds, since=deadline.since, late=late, lock=lock),
+        steps,
+        verbose=who.verbose,
+    )
     return [item.result for item in seen if item.result is not None]
 
 
@@ -119,7 +131,7 @@ def _removed(name: str, before: str, owner: str, who: Who, steps: Steps, lock: s
         steps.note(f"The lab {name} belongs to {owner}, not to {who.owner}: it is removed all the same.")
         settings["consul_lab_force"] = True
     steps.begin(f"Removing the lab {name}")
-    results = _play("down.yml", name, settings, who, steps, lock, deadlines.DOWN, ExitCode.FAILED)
+    results = _play("down.yml", name, settings, who, steps, lock, deadlines.Deadline(deadlines.DOWN), ExitCode.FAILED)
     removed = [part for result in results for part in result.get("removed", [])]
     steps.done(f"The lab {name} is removed: {_count(removed) or 'a lock of it'}, nothing is left")
     return {"lab": name, "owner": owner or None, "changed": bool(removed), "removed": removed}
@@ -197,6 +209,7 @@ def _of_all(failed: dict[str, list[str]]) -> LabctlError:
 
 def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> dict[str, Any]:
     """Stop, start or restart a lab or one server of it; data and addresses stay."""
+    begun = time.monotonic()
     client = engine.connect() if verb == "stop" else engine.connect_within(who.timeout)
     lab = choose_lab(client, name, who.owner)
     refuse_foreign(lab, who.owner)
@@ -212,15 +225,21 @@ def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> 
             f"{'is' if server else 'has all its servers'} {'stopped' if verb == 'stop' else 'running'} already."
         )
         return {"lab": lab.name, "changed": bool(would), "actions": [f"would {verb} {name}" for name in would]}
-    settings = {"consul_lab_owner": who.owner, "consul_lab_server": server, "consul_cluster_timeout": who.timeout}
     seconds, late = (deadlines.STOP, ExitCode.FAILED) if verb == "stop" else (who.timeout, ExitCode.NOT_READY)
     # It may stop servers to make room, and so must not need any.
     with held(
         client.place, lab.name, who.owner, f"labctl {verb} {lab.name}", steps,
-        seconds=max(MOST_SECONDS, seconds + MORE_SECONDS), patience=min(LOCK_SECONDS, seconds), must_write=False,
+        seconds=max(MOST_SECONDS, seconds + MORE_SECONDS), must_write=False,
+        patience=min(LOCK_SECONDS, begun + seconds - time.monotonic()),
     ) as lock:  # fmt: skip
         steps.begin(f"{title} {what}")
-        results = _play(playbook, lab.name, settings, who, steps, lock.mark, seconds, late)
+        settings = {
+            "consul_lab_owner": who.owner,
+            "consul_lab_server": server,
+            "consul_cluster_timeout": who.timeout,
+            "consul_cluster_since": time.time() - (time.monotonic() - begun),
+        }
+        results = _play(playbook, lab.name, settings, who, steps, lock.mark, deadlines.Deadline(seconds, begun), late)
     actions = [action for result in results for action in result.get("actions", [])]
     cluster: dict[str, Any] = next((result["cluster"] for result in results if result.get("cluster")), {})
     text = ", ".join(actions) if actions else "nothing to do"

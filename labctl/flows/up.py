@@ -13,7 +13,7 @@ from labctl.engine import status
 from labctl.engine.images import Image, find_image, origin_of_binary
 from labctl.engine.labs import Lab, choose_lab, find_lab
 from labctl.errors import ExitCode, LabctlError
-from labctl.flows.deadlines import IMAGE
+from labctl.flows.deadlines import IMAGE, Deadline
 from labctl.flows.held import LOCK_SECONDS, MOST_SECONDS, held
 from labctl.flows.image import IMAGE_TASK
 from labctl.flows.plan import (
@@ -46,12 +46,13 @@ SUBNET_POOL = "LABCTL_SUBNET_POOL"
 MORE_SECONDS = 60.0
 START_TASK = "Make the lab what it shall be"
 JOIN_TASK = "Join the servers and wait until the cluster is ready"
+IMAGE_ROLE = "consul_image"
 START_ROLE = "consul_lab"
 # The servers' lines are shown beside the run: an engine that does not hand them out in time is not waited for.
 LISTEN_SECONDS = 2.0
 _STEPS = {
-    "consul_image": "Image: looking for one, or making it",
-    "consul_lab": "Servers: starting",
+    IMAGE_ROLE: "Image: looking for one, or making it",
+    START_ROLE: "Servers: starting",
     "consul_cluster": "Cluster: joining the servers, waiting until it is ready",
 }
 
@@ -91,8 +92,13 @@ class Up:
         self._identities: list[tuple[str, str]] = []
         self._held: Held | None = None
         self._seed_file: str | None = None
-        # Of --timeout; what comes before the servers start has limits of its own.
-        self._left: float = options.timeout
+        # When --timeout begins: making an image takes none of it.
+        self._since = self.begun
+
+    @property
+    def _left(self) -> float:
+        """How much of --timeout is left, in seconds."""
+        return max(0.0, self._since + self.options.timeout - time.monotonic())
 
     def run(self) -> dict[str, Any]:
         """Bring the lab up. What it announces is what it found with the lab in hand, and so what it does."""
@@ -147,7 +153,7 @@ class Up:
         """Hold the lab until the command is done with it."""
         lab, timeout = self.options.lab, self.options.timeout
         command, seconds = f"labctl {verb} {lab}", max(MOST_SECONDS, timeout + WAITING_SECONDS + MORE_SECONDS)
-        patience = min(LOCK_SECONDS, timeout)
+        patience = min(LOCK_SECONDS, self._left)
         with held(
             self.client.place, lab, self.options.owner, command, self.steps, seconds=seconds, patience=patience
         ) as self._held:
@@ -263,7 +269,9 @@ class Up:
             "consul_lab_pace": wanted.pace,
             "consul_lab_profile": wanted.profile,
             "consul_lab_http_port": wanted.http_port,
-            "consul_cluster_timeout": max(1, round(self._left)),
+            "consul_cluster_timeout": options.timeout,
+            # Until an image is made, nobody knows when --timeout begins.
+            "consul_cluster_since": 0.0 if image is None else time.time() - (time.monotonic() - self._since),
             "consul_image_source": options.image_source or "auto",
             "consul_image_version": wanted.version or "",
         }
@@ -282,14 +290,16 @@ class Up:
         return inventory.of_this_machine(options.lab, on_the_docker_host(settings))
 
     def _play(self, playbook: str, inventory: Inventory, tags: tuple[str, ...]) -> None:
-        seconds, lock = IMAGE if "image" in tags else self._left, ""
+        makes_image, lock = "image" in tags, ""
         if self._held is not None:
             self._held.keep()
             lock = self._held.mark
-        self._watch(start_playbook(playbook, inventory, tags, f"up-{playbook}", seconds, lock))
+        deadline = Deadline(IMAGE) if makes_image else Deadline(self.options.timeout, self._since)
+        run = start_playbook(playbook, inventory, tags, f"up-{playbook}", deadline, lock)
+        self._watch(run, makes_image=makes_image)
 
-    def _watch(self, run: PlaybookRun) -> None:
-        begun: dict[str, float] = {}
+    def _watch(self, run: PlaybookRun, *, makes_image: bool) -> None:
+        begun: dict[str, float] = {IMAGE_ROLE: time.monotonic()}
         role = ""
         with to_the_end(run, self.steps):
             for item in run.progress():
@@ -304,17 +314,19 @@ class Up:
                 if item.role and item.role != role and item.role in _STEPS:
                     role = item.role
                     begun[role] = time.monotonic()
-                    if role == START_ROLE:
-                        run.give(self._left)
+                    if role == START_ROLE and makes_image:
+                        self._since += begun[role] - begun[IMAGE_ROLE]
+                        run.give(self.options.timeout, self._since)
                     self.steps.begin(_STEPS[role])
                 if item.result is not None:
                     self._tell(item, time.monotonic() - begun.get(item.role, self.begun))
-        self._left -= time.monotonic() - begun.get(START_ROLE, time.monotonic())
+        if makes_image and START_ROLE not in begun:
+            self._since += time.monotonic() - begun[IMAGE_ROLE]
 
     def _tell(self, item: Progress, seconds: float) -> None:
         result = item.result or {}
         self.told.changed = self.told.changed or item.changed
-        if item.task == IMAGE_TASK and item.role == "consul_image":
+        if item.task == IMAGE_TASK and item.role == IMAGE_ROLE:
             self.told.image = result
             self.told.seconds["image"] = seconds
             image = result["msg"]
@@ -374,9 +386,9 @@ class Up:
 
 
 def start_playbook(  # noqa: PLR0913, PLR0917 - what is run, and how
-    playbook: str, inventory: Inventory, tags: tuple[str, ...], record: str, seconds: float, lock: str
+    playbook: str, inventory: Inventory, tags: tuple[str, ...], record: str, deadline: Deadline, lock: str
 ) -> PlaybookRun:
-    """Start a playbook for a lab, which may take so many seconds, under the lock with that mark."""
+    """Start a playbook for a lab, which has that deadline, under the lock with that mark."""
     from labctl.provision.run import PlaybookRun  # noqa: PLC0415 - loads ansible-runner
 
     return PlaybookRun(
@@ -384,7 +396,8 @@ def start_playbook(  # noqa: PLR0913, PLR0917 - what is run, and how
         inventory,
         tags=tags,
         record=record.removesuffix(".yml"),
-        seconds=seconds,
+        seconds=deadline.seconds,
+        since=deadline.since,
         late=ExitCode.NOT_READY,
         lock=lock,
     )

@@ -113,6 +113,7 @@ class PlaybookRun:
         forks: how many hosts of the inventory are worked on at once; None for what ansible.cfg says.
         record: name of the record that is kept of Ansible's output.
         seconds: how long it may take; then it is ended, and the hosts on which a task had not ended have failed.
+        since: from when these seconds count, as time.monotonic() has it; None for from now on.
         late: the exit code of that.
         lock: the mark of the lock on its lab under which it works; "" for none.
     """
@@ -127,10 +128,11 @@ class PlaybookRun:
         forks: int | None = None,
         record: str = "",
         seconds: float = LONGEST_SECONDS,
+        since: float | None = None,
         late: ExitCode = ExitCode.FAILED,
         lock: str = "",
     ) -> None:
-        self.give(seconds)
+        self.give(seconds, since)
         self._late_code = late
         self._late: dict[str, LabctlError] = {}
         self._finished = False
@@ -175,10 +177,10 @@ class PlaybookRun:
         path.write_text(json.dumps(inventory.document), encoding="utf-8")
         return str(path)
 
-    def give(self, seconds: float) -> None:
-        """Let the run take so many seconds from now."""
+    def give(self, seconds: float, since: float | None = None) -> None:
+        """Let the run take so many seconds from a moment on; None is now."""
         self._seconds = seconds
-        self._ends = time.monotonic() + seconds + GRACE_SECONDS
+        self._ends = (time.monotonic() if since is None else since) + seconds + GRACE_SECONDS
 
     def _work(self) -> None:
         try:

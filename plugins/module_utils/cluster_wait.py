@@ -21,6 +21,8 @@ APPLY_SECONDS = 5.0
 # is, so that a server which somebody restarts is waited for; each look may take so long.
 LOOK_SECONDS, SELDOM_SECONDS = 0.7, 2.0
 ENGINE_SECONDS = 5.0
+# So long it asks also where its time was over before it began.
+LEAST_SECONDS = 1.0
 
 
 class NotReadyError(Exception):
@@ -41,7 +43,7 @@ class Cluster:
         self.members = [self._member(one) for one in running]
         self.after_term: int = params["after_term"]
         self.timeout: float = params["timeout"]
-        self.ends = time.monotonic() + self.timeout
+        self.ends = time.monotonic() + max(self.timeout - params["elapsed"], LEAST_SECONDS)
         self._looked = time.monotonic()
         self._stopped: set[str] = set()
 

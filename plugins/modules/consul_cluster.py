@@ -62,6 +62,11 @@ options:
     description: Seconds until the module gives up and tells each server's view.
     type: int
     default: 120
+  elapsed:
+    description:
+      - How many seconds of O(timeout) were over before the module began. It always has one left, to tell what it saw.
+    type: float
+    default: 0
   lock_mark:
     description:
       - The mark of the lock on the lab that whoever runs this holds already, as labctl does for a whole command. The
@@ -160,6 +165,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "without": {"type": "list", "elements": "str", "default": []},
         "after_term": {"type": "int", "default": 0},
         "timeout": {"type": "int", "default": 120},
+        "elapsed": {"type": "float", "default": 0},
         "lock_mark": {"type": "str", "default": ""},
     }
 

@@ -23,6 +23,7 @@ from tests.unit.engine_stand_in import FakeEngine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from labctl.flows.deadlines import Deadline
     from tests.unit.stand_ins import FakeDocker
 
 
@@ -101,10 +102,17 @@ def test_up_decides_and_announces_with_the_lab_in_hand_and_holds_it_to_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told, ran = Told(), []
+    begun = time.monotonic()
 
-    def start(playbook: str, inventory: Any, tags: tuple[str, ...], _record: str, _seconds: float, lock: str) -> Run:
+    def start(playbook: str, inventory: Any, tags: tuple[str, ...], _record: str, deadline: Deadline, lock: str) -> Run:
         assert marks(docker) == [lock]
-        ran.append((playbook, tags, inventory.own["labs"]["hosts"]["ada"]["consul_lab_servers"]))
+        # Waiting for the lab takes its part of --timeout, for the run as for what is waited for in it.
+        assert deadline.seconds == 120
+        assert deadline.since is not None
+        assert begun <= deadline.since < time.monotonic() - 1
+        settings = inventory.own["labs"]["hosts"]["ada"]
+        assert time.time() - settings["consul_cluster_since"] >= time.monotonic() - deadline.since - 0.1
+        ran.append((playbook, tags, settings["consul_lab_servers"]))
         return Run()
 
     monkeypatch.setattr(up, "start_playbook", start)

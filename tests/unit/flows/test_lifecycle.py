@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -263,6 +264,8 @@ def test_down_all_without_a_lab_says_so(engine: FakeEngine, told: Told) -> None:
 def test_each_verb_has_its_playbook(told: Told, plays: Plays, verb: str, playbook: str) -> None:
     plays.results = [{"actions": ["stopped consul2"]}]
     result = change(verb, None, "consul2", replace(ADA, timeout=7), told)
+    begun = plays.runs[0][2].pop("consul_cluster_since")
+    assert time.time() - 60 < begun <= time.time()
     settings = {"consul_lab_owner": "ada", "consul_lab_server": "consul2", "consul_cluster_timeout": 7}
     assert plays.runs == [(playbook, "ada", settings)]
     assert result == {"lab": "ada", "changed": True, "actions": ["stopped consul2"], "leader": None}

@@ -278,6 +278,15 @@ def test_a_run_that_does_not_end_in_time_is_ended_and_the_step_is_named(
     assert list((state.state_folder() / "runs").glob("run-*")) == []
 
 
+def test_a_runs_time_may_have_begun_before_it(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    Stuck(runner, monkeypatch, event("runner_on_start", host="ada", **JOIN))
+    begun = time.monotonic()
+    run = PlaybookRun("up.yml", of_this_machine("ada", {}), seconds=30, since=begun - 30)
+    with pytest.raises(LabctlError, match="Cannot finish within 30 seconds"):
+        run.finish()
+    assert time.monotonic() - begun < 10
+
+
 def test_a_run_that_nobody_watches_is_ended_in_time_too(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = Stuck(runner, monkeypatch, event("runner_on_start", host="ada", **JOIN))
     run = PlaybookRun("up.yml", of_this_machine("ada", {}), seconds=0.1)

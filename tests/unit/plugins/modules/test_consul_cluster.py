@@ -147,6 +147,18 @@ def test_a_lab_without_a_leader_is_not_ready_in_time_and_every_view_is_told(
 
 
 @pytest.mark.usefixtures("docker")
+@pytest.mark.parametrize("elapsed", [29.0, 60.0])
+def test_what_was_over_before_it_began_is_no_time_of_its_own_and_it_asks_once_all_the_same(
+    clusters: Callable[..., FakeCluster], module_run: ModuleRun, elapsed: float
+) -> None:
+    begun = time.monotonic()
+    result = run(module_run, clusters(3, leader=None), timeout=30, elapsed=elapsed)
+    assert "The lab ada was not ready after 30 seconds" in result["msg"]
+    assert "consul3: follower, term 2, leader none" in result["msg"]
+    assert time.monotonic() - begun < 30 / HURRY
+
+
+@pytest.mark.usefixtures("docker")
 def test_a_server_that_does_not_apply_the_write_is_not_ready(
     clusters: Callable[..., FakeCluster], module_run: ModuleRun
 ) -> None:
