@@ -115,6 +115,7 @@ class Person:
         self.state = home / "state" / "raft-labctl"
         self.before = tuple(before)
         self.mark = secrets.token_hex(8)
+        self._started: list[subprocess.Popen[str]] = []
         home.mkdir(parents=True, exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("LABCTL_", "ANSIBLE_"))}
         self.env = kept | {
@@ -144,7 +145,7 @@ class Person:
         """Start `labctl WORDS` as a terminal would: with a process group of its own. Output goes `into` a file."""
         into = into or self.home / f"out-{secrets.token_hex(4)}"
         with into.open("w", encoding="utf-8") as out:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self.words(*words),
                 env=self.env,
                 cwd=self.home,
@@ -154,6 +155,8 @@ class Person:
                 text=True,
                 start_new_session=True,
             )
+        self._started.append(process)
+        return process
 
     def processes(self) -> dict[int, str]:
         """Processes that were started by this person's commands and still run: pid and command line."""
@@ -166,10 +169,14 @@ class Person:
         return found
 
     def end_processes(self) -> None:
-        """Kill what is left of this person's commands, by pid."""
+        """Kill what is left of this person's commands, by pid, so that a failed test leaves none to others."""
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for process in self._started:
+            if process.returncode is None:
+                process.communicate(timeout=30)
+        self._started.clear()
 
 
 def docker(*words: str, host: str = "", check: bool = True) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode
@@ -15,7 +16,7 @@ from tests.integration.harness import VERSION, docker, left_of, wait_until
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from tests.integration.harness import Person
@@ -42,19 +43,26 @@ def holders(lab: str) -> list[int]:
     return [json.loads(note)["pid"] for note in notes.splitlines() if note]
 
 
-def begun(person: Person, lab: str, into: Path, *words: str) -> tuple[subprocess.Popen[str], int]:
-    """Start a command on a lab, and stop its module as soon as that holds the lab. Returns both processes."""
+def begun(person: Person, lab: str, into: Path, *words: str) -> tuple[subprocess.Popen[str], set[int]]:
+    """Start a command on a lab, and stop all of its processes as soon as one of them holds the lab.
+
+    Returns the command's process and those that were stopped: labctl holds the lab, and its modules hold it with it.
+    """
     process = person.start(*words, into=into)
-    found: list[int] = []
+    wait_until(lambda: holders(lab), HELD_SECONDS, "the lock")
+    stopped: set[int] = set()
+    # One that was started between the look and the signals is there at the next look.
+    while rest := set(person.processes()) - stopped:
+        send(rest, signal.SIGSTOP)
+        stopped |= rest
+    return process, stopped
 
-    def is_held() -> bool:
-        found[:] = holders(lab)
-        return bool(found)
 
-    wait_until(is_held, HELD_SECONDS, "the lock")
-    pid = found[0]
-    os.kill(pid, signal.SIGSTOP)
-    return process, pid
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to processes; one that has ended is none."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def over(process: subprocess.Popen[str]) -> int:
@@ -66,16 +74,17 @@ def over(process: subprocess.Popen[str]) -> int:
 def test_an_admins_down_waits_for_the_owners_up_and_says_so(
     ada: Person, bob: Person, name: str, tmp_path: Path
 ) -> None:
-    first, pid = begun(ada, name, tmp_path / "up", "up", name, *UP)
+    first, stopped = begun(ada, name, tmp_path / "up", "up", name, *UP)
     # Something of the lab is there, so that `down` has a lab to remove.
     labels = (f"raft-labctl.lab={name}", f"raft-labctl.owner={ada.owner}")
     docker("volume", "create", "--label", labels[0], "--label", labels[1], f"x-{name}")
     down = bob.start("down", name, "--force", into=tmp_path / "down")
     wait_until(lambda: "Waiting for" in (tmp_path / "down").read_text(), HELD_SECONDS, "what `down` waits for")
     said = (tmp_path / "down").read_text(encoding="utf-8")
-    assert f"'s `labctl up {name}` (process {pid} on {os.uname().nodename}, stopped, for " in said
+    waits = rf"'s `labctl up {name}` \(process (\d+) on {re.escape(os.uname().nodename)}, stopped, for "
+    assert {int(pid) for pid in re.findall(waits, said)} & stopped, said
     assert down.poll() is None
-    os.kill(pid, signal.SIGCONT)
+    send(stopped, signal.SIGCONT)
     assert over(down) == 0
     # Whichever of them had the last word with the other waiting, `down` came after what `up` made.
     assert over(first) == 0
@@ -85,13 +94,15 @@ def test_an_admins_down_waits_for_the_owners_up_and_says_so(
 def test_whoever_waits_has_the_lab_within_seconds_after_the_holder_was_killed(
     ada: Person, people: Callable[[str], Person], name: str, tmp_path: Path
 ) -> None:
-    first, pid = begun(ada, name, tmp_path / "up", "up", name, *UP)
+    first, stopped = begun(ada, name, tmp_path / "up", "up", name, *UP)
+    held_by = {first.pid, *holders(name)}
     # The same owner with another state folder, as in a container or on another machine.
     second = people(ada.owner).start("up", name, *UP, into=tmp_path / "second")
     wait_until(lambda: "Waiting for" in (tmp_path / "second").read_text(), HELD_SECONDS, "what the second waits for")
-    first.kill()
-    os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: set(holders(name)) - {pid}, FREE_SECONDS, "the second one to have the lab")
+    # What else it had started goes on without it.
+    send(held_by, signal.SIGKILL)
+    send(stopped - held_by, signal.SIGCONT)
+    wait_until(lambda: set(holders(name)) - stopped, FREE_SECONDS, "the second one to have the lab")
     assert over(second) == 0
     over(first)
     ada.end_processes()
@@ -100,9 +111,10 @@ def test_whoever_waits_has_the_lab_within_seconds_after_the_holder_was_killed(
 
 
 def test_the_next_down_takes_away_the_lock_that_a_killed_command_left(ada: Person, name: str, tmp_path: Path) -> None:
-    first, pid = begun(ada, name, tmp_path / "up", "up", name, *UP)
-    first.kill()
-    os.kill(pid, signal.SIGKILL)
+    first, stopped = begun(ada, name, tmp_path / "up", "up", name, *UP)
+    held_by = {first.pid, *holders(name)}
+    send(held_by, signal.SIGKILL)
+    send(stopped - held_by, signal.SIGCONT)
     over(first)
     ada.end_processes()
     assert len(locks(name)) == 1
