@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from labctl.errors import LabctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from labctl.provision.run import PlaybookRun, Progress
     from labctl.show.steps import Steps
@@ -37,14 +37,15 @@ def play(run: PlaybookRun, steps: Steps, *, verbose: bool = False) -> list[Progr
 
 
 def play_each(
-    run: PlaybookRun, steps: Steps, *, verbose: bool = False
+    run: PlaybookRun, steps: Steps, *, verbose: bool = False, meanwhile: Callable[[], None] = lambda: None
 ) -> tuple[list[Progress], dict[str, LabctlError]]:
-    """Run to the end for several hosts. Returns what the tasks reported, and the hosts on which one failed.
+    """Run to the end for several hosts, and call `meanwhile` again and again.
 
+    Returns what the tasks reported, and the hosts on which one failed.
     Whatever breaks it off ends every process of it, as Ctrl-C does. Raises LabctlError where Ansible itself failed.
     """
     try:
-        return _results(run, steps, verbose=verbose), run.finish_each()
+        return _results(run, steps, verbose=verbose, meanwhile=meanwhile), run.finish_each()
     except BaseException as error:
         run.interrupt()
         if isinstance(error, LabctlError):
@@ -61,10 +62,13 @@ def note_lines(text: str, steps: Steps) -> None:
         steps.note(line.rstrip("\r"))
 
 
-def _results(run: PlaybookRun, steps: Steps, *, verbose: bool) -> list[Progress]:
-    """What the tasks of a run report, as it comes."""
+def _results(
+    run: PlaybookRun, steps: Steps, *, verbose: bool, meanwhile: Callable[[], None] = lambda: None
+) -> list[Progress]:
+    """What the tasks of a run report, as it comes; `meanwhile` is called again and again."""
     seen = []
     for item in run.progress():
+        meanwhile()
         if item is None:
             continue
         if item.waits or verbose:

@@ -27,6 +27,9 @@ class Board(Protocol):
     def step(self, lab: str, step: str) -> None:
         """A lab has come to a step."""
 
+    def held(self, lab: str, who: str) -> None:
+        """A lab waits for somebody else who works on it."""
+
     def ready(self, lab: str, text: str, seconds: float) -> None:
         """A lab is ready; `text` says who leads."""
 
@@ -46,6 +49,9 @@ class SilentBoard:
         yield
 
     def step(self, lab: str, step: str) -> None:
+        """Show nothing."""
+
+    def held(self, lab: str, who: str) -> None:
         """Show nothing."""
 
     def ready(self, lab: str, text: str, seconds: float) -> None:
@@ -68,6 +74,10 @@ class PlainBoard:
 
     def step(self, lab: str, step: str) -> None:
         """Print nothing: a pipe sees ends only."""
+
+    def held(self, lab: str, who: str) -> None:
+        """Print for whom a lab waits."""
+        self._print(f"  {harmless(f'{lab} waits for {who}')}")
 
     def ready(self, lab: str, text: str, seconds: float) -> None:
         """Print that a lab is ready."""

@@ -7,11 +7,13 @@ import os
 import re
 import signal
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.portable.engine_lock import LABEL_HOLDER, LABEL_WORKSHOP
+from labctl.portable import lock_holder
+from labctl.portable.engine_lock import LABEL_HOLDER, LABEL_LOCK, LABEL_WORKSHOP
 from tests.integration.docker_hosts import DockerHosts
 from tests.integration.harness import IMAGE, Person, docker, left_of, remove_lab, wait_until
 from tests.integration.workshops import Room, room
@@ -146,6 +148,46 @@ def hosts(image: str) -> Iterator[DockerHosts]:
     with DockerHosts(2, IMAGE) as hosts:
         yield hosts
     assert hosts.left() == []
+
+
+@contextmanager
+def somebody_on(lab: str, host: str) -> Iterator[str]:
+    """Another machine's command has a lab until the block ends; yields the words for it."""
+    note = replace(lock_holder.holder(f"labctl restart {lab}", 900), user="bob", host="desk", boot="another")
+    volume = f"labctl-{lab}-lock-{note.mark}"
+    labels = (f"{LABEL_LOCK}={lab}", f"{LABEL_HOLDER}={note.note}")
+    docker("volume", "create", *(word for label in labels for word in ("--label", label)), volume, host=host)
+    try:
+        yield f"bob's `labctl restart {lab}` (process {note.pid} on desk"
+    finally:
+        docker("volume", "rm", "--force", volume, host=host)
+
+
+def test_a_seat_that_somebody_else_works_on_says_for_whom_it_waits_also_over_ssh(
+    hosts: DockerHosts, ada: Person, tmp_path: Path
+) -> None:
+    there = hosts.hosts[0]
+    keys = {"user": "root", "key": str(hosts.key), "known_hosts": str(hosts.known_hosts)}
+    made = Room(ada, seats=2, servers=1, hosts=[{"name": "h0", "address": there.address, **keys}])
+    lab = made.lab("01")
+    try:
+        for verb, end in (("up", f"{lab} is ready: "), ("down", "nothing is left")):
+            into = tmp_path / verb
+            with somebody_on(lab, there.host) as who:
+                process = made.person.start(*made.words(verb), into=into)
+                said = f"{lab} waits for {who}"
+                wait_until(
+                    lambda said=said, into=into: said in into.read_text(), HELD_SECONDS, "whom the seat waits for"
+                )
+                assert process.poll() is None
+            assert over(process) == 0
+            text = into.read_text()
+            assert end in text
+            # Once, and not for what works on a seat for this very command.
+            assert text.count(" waits for ") == 1
+    finally:
+        for seat in ("01", "02"):
+            remove_lab(made.lab(seat), there.host)
 
 
 def test_over_ssh_it_is_the_same_on_all_docker_hosts_and_one_that_is_lost_delays_nobody(

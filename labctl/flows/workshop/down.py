@@ -9,6 +9,7 @@ from labctl.flows import deadlines
 from labctl.flows.play import play_each
 from labctl.flows.workshop import fleet as fleets
 from labctl.flows.workshop.register import Register
+from labctl.flows.workshop.seat_locks import SeatLocks
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
 from labctl.workshop.inventory import DOCKER_HOSTS, LABS, connection_of, forks_for, refuse_same_names
@@ -130,12 +131,20 @@ def _remove(  # noqa: PLR0913, PLR0917 - what is removed, whose, and where it is
     own = _inventory(workshop, labs, owner)
     where = inventory.of_workshop(workshop.name, own, ",".join([*labs, *hosts]))
     forks, seconds = max(1, forks_for(labs, workshop.hosts)), deadlines.of_removal(len(labs))
-    run = PlaybookRun("down.yml", where, forks=forks, record="workshop-down", seconds=seconds)
-    seen, failures = play_each(run, steps)
+    locks = SeatLocks((host for host in workshop.hosts if host.name in labs.values()), labs)
+    run = PlaybookRun("down.yml", where, forks=forks, record="workshop-down", seconds=seconds, lock=locks.mark)
+    with locks:
+        seen, failures = play_each(run, steps, meanwhile=lambda: _note_held(locks, steps))
     for item in seen:
         if item.result and "removed" in item.result:
             removed.setdefault(item.host, []).extend(item.result["removed"])
     return {name: error.sentence for name, error in failures.items()}
+
+
+def _note_held(locks: SeatLocks, steps: Steps) -> None:
+    """Say which labs wait for somebody else."""
+    for held in locks.found():
+        steps.note(f"{held.lab} waits for {held.who}")
 
 
 def _left(fleet: Fleet, there: Mapping[str, str], wanted: Sequence[str], host: str | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.errors import ExitCode
 from labctl.flows.deadlines import of_seats
 from labctl.flows.up import JOIN_TASK, START_TASK
+from labctl.flows.workshop.seat_locks import SeatLocks
 from labctl.provision import inventory
 from labctl.provision.run import PlaybookRun
 from labctl.workshop.outcome import Outcome
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from labctl.errors import LabctlError
     from labctl.provision.run import Progress
     from labctl.show.board import Board
+    from labctl.workshop.file import Workshop
 
 # What the role consul_cluster gives a lab (its defaults).
 READY_SECONDS = 120.0
@@ -26,7 +28,7 @@ _STEPS = {START_TASK: "starting", JOIN_TASK: "joining"}
 
 
 def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is told
-    own: dict[str, Any], workshop: str, labs: Iterable[str], forks: int, board: Board, hosts: Iterable[str] = ()
+    own: dict[str, Any], workshop: Workshop, labs: Iterable[str], forks: int, board: Board, hosts: Iterable[str] = ()
 ) -> tuple[dict[str, Outcome], dict[str, str]]:
     """Start and join labs, `forks` at once, after the workshop's end was written down on those Docker hosts.
 
@@ -37,7 +39,8 @@ def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is
     hosts = list(hosts)
     if not outcomes and not hosts:
         return {}, {}
-    where = inventory.of_workshop(workshop, own, ",".join([*outcomes, *hosts]))
+    where = inventory.of_workshop(workshop.name, own, ",".join([*outcomes, *hosts]))
+    locks = SeatLocks(workshop.hosts, outcomes)
     run = PlaybookRun(
         "up.yml",
         where,
@@ -46,10 +49,14 @@ def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is
         record="workshop-up",
         seconds=of_seats(len(outcomes), READY_SECONDS),
         late=ExitCode.NOT_READY,
+        lock=locks.mark,
     )
-    with board.of(workshop, list(outcomes)):
+    with locks, board.of(workshop.name, list(outcomes)):
         try:
             for item in run.progress():
+                for held in locks.found():
+                    if outcomes[held.lab].step in _STEPS.values():
+                        board.held(held.lab, held.who)
                 if item is not None and item.host in outcomes:
                     _note(outcomes[item.host], item, board)
             failures = run.finish_each()

@@ -144,7 +144,7 @@ def _begin(
     without_end = _not_kept(plan.usable(), workshop.name, means)
     labs = [lab for lab in wanted if lab not in settled]
     forks = max(1, forks_for({lab: plan.placement.hosts[lab] for lab in labs}, workshop.hosts))
-    outcomes, endless = bring_up(own, workshop.name, labs, forks, board, without_end)
+    outcomes, endless = bring_up(own, workshop, labs, forks, board, without_end)
     ready = [lab for lab in wanted if lab not in outcomes or outcomes[lab].ready]
     return outcomes | _endless(plan, endless, ready, board)
 
@@ -188,7 +188,7 @@ def _keep_end(
     lacking = _not_kept([one for one in again.reached if one.host.name in hosts], name, means)
     if lacking:
         own = inventory_of(plan.fleet.workshop, plan.fleet.seats, plan.placement.hosts, means)
-        endless |= bring_up(own, name, (), 1, board, lacking)[1]
+        endless |= bring_up(own, plan.fleet.workshop, (), 1, board, lacking)[1]
     found = _endless(plan, endless, made, board)
     if means.end and means.end <= time.time():
         reason = (

@@ -79,7 +79,9 @@ class Hosts:
         record: str = "",
         seconds: float,
         late: ExitCode = ExitCode.FAILED,
+        lock: str = "",
     ) -> Run:
+        assert lock == "" or len(lock) == 16
         assert record
         assert seconds > 0
         assert late in {ExitCode.FAILED, ExitCode.NOT_READY}
