@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from labctl.cli.options import json_option, lab_argument, lab_option, server_option, user, viewer
-from labctl.cli.output import print_json
+from labctl.cli.output import print_json, say
 
 
 @click.command("ls", short_help="List the labs.")
@@ -85,13 +85,15 @@ def logs_command(
 
     With --raft, what they mean is told, with what was broken on purpose: a line again and again is told once, and then
     how often; an election that is over is told in a sentence. --lines shows the lines too, --no-prefix nothing but the
-    lines. With --json, one document for each line: time, server and line, with --raft also its event, term and words.
+    lines. The servers' own stamps order them; with --follow, each waits 0.4 s for lines that come later. With --json,
+    one document for each line: time, server and line, with --raft also its event, term and words.
 
     With --raft or --follow, lines of labctl.docker say what Docker did to a server: killed, stopped, paused, started.
     """
     from labctl.engine import client, labs, logs
-    from labctl.story import container_acts
+    from labctl.story import container_acts, own_stamps
     from labctl.story.log_printer import LogLines, raft_lines
+    from labctl.story.source import Notes
 
     if lines and not raft:
         raise click.UsageError("--lines belongs to --raft: without it, lines are all that is shown.")
@@ -109,6 +111,9 @@ def logs_command(
         if told
         else (logs.follow if follow else logs.read)(connection, servers, tail)
     )
+    notes = Notes()
+    if raft:
+        come = own_stamps.in_own_order(come, live=follow, note=notes.say)
     try:
         for line in come:
             if line is None:
@@ -119,7 +124,11 @@ def logs_command(
         # What goes on is not over, and has been counted.
         printer.finish()
         raise
-    printer.finish()
+    else:
+        printer.finish()
+    finally:
+        for one in notes:
+            say(f"Note: {one}", err=True)
 
 
 @click.command(

@@ -17,7 +17,7 @@ from labctl.cli.output import say
 from labctl.errors import ExitCode, LabctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from labctl.raft.collection import Record
@@ -116,7 +116,9 @@ def story_command(
     )
     files.refuse_input(output, source.files)
     records = flow.of_one_election(source, election) if election else source.records(begin)
-    with _opened(output, at_once=follow) as out:
+    # What goes on is ended by Ctrl-C, and has been told as well as that which ends.
+    in_document = (as_json or form == "json") and not follow
+    with noted(source.notes if not in_document else (), interrupted=follow), _opened(output, at_once=follow) as out:
         if as_json or form == "json":
             if follow:
                 json_view.write_stream(records, out)
@@ -131,7 +133,23 @@ def story_command(
                 files=FileNames(source.logs),
             )  # fmt: skip
             writer.write(records)
-    for note in source.notes if not (as_json or form == "json") or follow else ():
+
+
+@contextlib.contextmanager
+def noted(notes: Sequence[str], *, interrupted: bool) -> Iterator[None]:
+    """Say at the end what a reader should know; where it is `interrupted` as a rule, also then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if interrupted:
+            say_notes(notes)
+        raise
+    say_notes(notes)
+
+
+def say_notes(notes: Sequence[str]) -> None:
+    """Say what a reader should know."""
+    for note in notes:
         say(f"Note: {note}", err=True)
 
 

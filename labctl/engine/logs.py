@@ -42,17 +42,21 @@ WAITING_LINES = 8192
 class LogLine:
     """One line of one server. `taken` is Docker's time of it, which orders the lines of one Docker host.
 
-    One `of_docker` stands in no log: it says what was done to the server's container.
+    One `of_docker` stands in no log: it says what was done to the server's container. `written` is the server's own
+    time of it, where somebody has looked for that.
     """
 
     server: str
     taken: str
     text: str
     of_docker: bool = False
+    written: datetime | None = None
 
     @property
     def when(self) -> datetime | None:
-        """`taken` as a time with its zone; None where Docker gave none."""
+        """Its time with a zone: when it was written, else when Docker took it; None where Docker gave none."""
+        if self.written is not None:
+            return self.written
         try:
             return datetime.fromisoformat(self.taken)
         except ValueError:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from labctl.engine import logs
 from labctl.raft.event import Event
 from labctl.raft.failover import timeline_of
-from labctl.raft.reader import read_line
 from labctl.story.source import of_lines
 
 if TYPE_CHECKING:
@@ -33,16 +32,7 @@ def told_by_logs(client: Client, lab: Lab, lost: Container[str], since: datetime
     lines = logs.read(client, list(others), since=(since - timedelta(seconds=1)).timestamp())
     records = of_lines(replace(lab, servers=others), lines).records()
     events = (one for one in records if isinstance(one, Event))
-    return timeline_of(sorted(map(_at_its_own_time, events), key=_when), since)
-
-
-def _at_its_own_time(event: Event) -> Event:
-    """An event at the time that its server wrote: on a busy machine, Docker takes a line in up to 0.1 s later.
-
-    All servers have the Docker host's clock. Before Consul 1.7 they write whole seconds: then Docker's time is better.
-    """
-    own = read_line(event.line, server=event.server, line_no=event.line_no)
-    return event if own is None or own.time is None or not own.time.microsecond else event._replace(time=own.time)
+    return timeline_of(sorted(events, key=_when), since)
 
 
 def _when(event: Event) -> datetime:

@@ -21,7 +21,7 @@ from labctl.raft.event import OTHER, Event
 from labctl.raft.reader import is_told, read_line
 from labctl.raft.server_names import Names
 from labctl.raft.timers import timers_of
-from labctl.story import container_acts, log_files
+from labctl.story import container_acts, log_files, own_stamps
 from labctl.story.coverage import Coverages
 from labctl.story.log_clock import LogClock
 
@@ -164,7 +164,7 @@ def _of_lab(name: str | None, owner: str, *, follow: bool, everything: bool) -> 
     lab = choose_lab(client, name, owner)
     servers = list(lab.servers)
     if follow:
-        found = of_lines(lab, container_acts.follow(client, lab, servers), everything=everything)
+        found = of_lines(lab, container_acts.follow(client, lab, servers), everything=everything, live=True)
         return replace(found, names=names_of(lab, ask=True), goes_on=True)
     lines = logs.Kept(logs.read(client, servers))
     acts = container_acts.so_far(client, lab)
@@ -182,13 +182,12 @@ def _now(lab: Lab) -> datetime | None:
     return None
 
 
-def of_lines(lab: Lab, lines: Iterable[LogLine | None], *, everything: bool = False) -> Source:
+def of_lines(lab: Lab, lines: Iterable[LogLine | None], *, everything: bool = False, live: bool = False) -> Source:
     """The lines of a lab, and what is known of it."""
-    names = names_of(lab)
+    names, notes = names_of(lab), Notes()
     servers = [server.name for server in lab.servers]
-    return Source(
-        events_of(lines, everything=everything), servers, timers_of(lab.raft_multiplier), names, complete=True
-    )
+    events = events_of(lines, everything=everything, live=live, note=notes.say)
+    return Source(events, servers, timers_of(lab.raft_multiplier), names, notes=notes, complete=True)
 
 
 def names_of(lab: Lab, *, ask: bool = False) -> Names:
@@ -211,14 +210,26 @@ def is_pause(record: Record) -> bool:
     return isinstance(record, Event) and record.line_no == 0 and not record.server
 
 
-def events_of(lines: Iterable[LogLine | None], *, everything: bool = False) -> Iterator[Event]:
-    """Read lines of a lab that Docker stamped; its clock is finer than a server's and the same for all of them.
+def events_of(
+    lines: Iterable[LogLine | None],
+    *,
+    everything: bool = False,
+    live: bool = False,
+    note: Callable[[str], None] = lambda _: None,
+) -> Iterator[Event]:
+    """Read lines of a lab in order of time: by the servers' own stamps where these are as fine as Docker's.
 
     Where lines pause, there is an event that is none (`is_pause`): what is over by then is told.
+
+    Args:
+        lines: with Docker's time of each.
+        everything: also the events that are `other`.
+        live: the lines are told as they come.
+        note: is told what a reader should know of their order.
     """
     numbers: dict[str, int] = {}
     clock_there = LogClock()
-    for line in lines:
+    for line in own_stamps.in_own_order(lines, live=live, note=note):
         if line is None:
             if now := clock_there.now():
                 yield pause(now)

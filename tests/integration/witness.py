@@ -189,16 +189,8 @@ GIVE_UP = (
 )
 
 
-class Line(NamedTuple):
-    """A line of a server's log: when Docker took it, and when the server says that it wrote it."""
-
-    taken: datetime
-    time: datetime
-    text: str
-
-
-def lines_of(lab: str, server: str) -> Iterator[Line]:
-    """A server's log."""
+def lines_of(lab: str, server: str) -> Iterator[tuple[datetime, str]]:
+    """A server's log, with its times."""
     words = ["docker", "logs", "--timestamps", container(lab, server)]
     said = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True).stdout
     for line in said.decode("utf-8", "replace").splitlines():
@@ -206,17 +198,7 @@ def lines_of(lab: str, server: str) -> Iterator[Line]:
         with contextlib.suppress(ValueError):
             # The server's own stamp, as `measure` takes it; where it has none, Docker's.
             own = text.split(maxsplit=1)[:1]
-            time = own[0] if own and own[0][:2] == "20" and "T" in own[0] else stamp
-            yield Line(datetime.fromisoformat(stamp), datetime.fromisoformat(time), text)
-
-
-def lag_of(lab: str, server: str, told: datetime) -> timedelta:
-    """How long after a server wrote what a story has at that time Docker took it.
-
-    A story of a lab has Docker's times. On a machine that is busy, Docker reads a line a good while after it was
-    written; the API tells of it at once.
-    """
-    return max((line.taken - line.time for line in lines_of(lab, server) if line.taken == told), default=timedelta())
+            yield datetime.fromisoformat(own[0] if own and own[0][:2] == "20" and "T" in own[0] else stamp), text
 
 
 def faults_of(  # noqa: C901 - one claim after the other
@@ -226,7 +208,7 @@ def faults_of(  # noqa: C901 - one claim after the other
     wrong: list[str] = []
     end = datetime.now(UTC)
     given_up = {
-        server: [line.time for line in lines_of(witness.lab, server) if any(sign in line.text for sign in GIVE_UP)]
+        server: [time for time, text in lines_of(witness.lab, server) if any(sign in text for sign in GIVE_UP)]
         for server in witness.servers
     }
     leaders = story["leaders"]
@@ -243,8 +225,7 @@ def faults_of(  # noqa: C901 - one claim after the other
             continue
         led_before = before is not None and before["server"] == one["server"]
         named = None if led_before else witness.first_named(one["server"], since - timedelta(seconds=1))
-        early = since - named - timedelta(seconds=0.02) if named is not None else timedelta()
-        if early > timedelta() and early > lag_of(witness.lab, one["server"], since):
+        if named is not None and named < since - timedelta(seconds=0.02):
             wrong.append(f"{known}: the API named it at {named}, the story says that it leads from {since} on")
         if before is None or before["to"] is None:
             continue
@@ -273,13 +254,12 @@ def _wrong_vacancy(one: dict[str, Any], before: dict[str, Any], witness: Witness
     by_docker = [time for time in witness.ends_of(before["server"]) if abs(time - until) <= timedelta(seconds=1)]
     if not by_docker or before["ended_by"] not in {"killed", "stopped", "paused", "ended"}:
         return []
-    led = [line for line in lines_of(witness.lab, one["server"]) if "entering leader state" in line.text
-           and abs(line.taken - since) <= timedelta(seconds=1)]  # fmt: skip
-    measured = (led[0].time - by_docker[0]).total_seconds() if led else None
-    lag = (led[0].taken - led[0].time).total_seconds() if led else 0.0
+    led = [time for time, text in lines_of(witness.lab, one["server"]) if "entering leader state" in text
+           and abs(time - since) <= timedelta(seconds=1)]  # fmt: skip
+    measured = (led[0] - by_docker[0]).total_seconds() if led else None
     # Of an event that Docker has forgotten, it knows when the process was gone.
     exact = 1.0 if before["ended_by"] == "ended" else EXACT_SECONDS
-    return [] if measured is not None and abs(measured - said) <= exact + lag else [f"{told}, measured {measured}"]
+    return [] if measured is not None and abs(measured - said) <= exact else [f"{told}, measured {measured}"]
 
 
 def _wrong_end(
@@ -342,12 +322,7 @@ def wrong_runs(leaders: list[dict[str, Any]], witness: Witness, begin: datetime)
             continue
         mine = [(since, until) for server, since, until in told if server == run.server]
         if run.end >= begin and not any(
-            (until is None or until >= run.end - slack)
-            and (
-                since <= run.begin + slack / 10
-                or since <= run.begin + slack / 10 + lag_of(witness.lab, run.server, since)
-            )
-            for since, until in mine
+            since <= run.begin + slack / 10 and (until is None or until >= run.end - slack) for since, until in mine
         ):
             wrong.append(f"the API says that {run.server} led from {run.begin} to {run.end}: the story tells {mine}")
     first = min((one.time for one in witness.answers), default=begin)

@@ -232,7 +232,8 @@ def test_what_labctl_did_is_told_once_and_when_docker_did_it(verb: str, done: st
         (0, "2026-11-24T12:00:00.000Z [INFO]  agent.server.raft: entering leader state"), (4, began),
         act(4.25, done), act(7.5, back), (8, ended),
     )  # fmt: skip
-    other = replace(lines[0], server="consul2", taken=lines[0].taken.replace("12:00:00", "12:00:06"))
+    at_six = {name: getattr(lines[0], name).replace("12:00:00", "12:00:06") for name in ("taken", "text")}
+    other = replace(lines[0], server="consul2", **at_six)
     lines.insert(3, other)
     story = collect(source.of_lines(lab_of(client), lines).records())
     words = [phrase(one) for one in story.events]
@@ -268,8 +269,8 @@ def test_what_a_server_answers_when_it_runs_again_met_nobody_who_stood_meanwhile
     """The network keeps a request, so the answer comes when that election is long decided."""
 
     def line(second: float, server: str, text: str) -> LogLine:
-        stamp = f"{at(second).isoformat(timespec='microseconds').removesuffix('+00:00')}000Z"
-        return LogLine(server, stamp, f"2026-11-24T12:00:00.000Z [INFO]  agent.server.raft: {text}")
+        stamp = at(second).isoformat(timespec="microseconds").removesuffix("+00:00")
+        return LogLine(server, f"{stamp}000Z", f"{stamp[:-3]}Z [INFO]  agent.server.raft: {text}")
 
     lines = [
         line(0, "consul3", "entering leader state"),

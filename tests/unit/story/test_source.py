@@ -11,6 +11,7 @@ from labctl.engine import clock, logs
 from labctl.errors import ExitCode, LabctlError
 from labctl.raft import log_notes
 from labctl.raft.collection import collect
+from labctl.story import own_stamps
 from labctl.story import source as flow
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.raft.logs import SAMPLES
@@ -125,9 +126,10 @@ def test_from_a_time_on_the_rest_is_left_out_and_terms_are_still_known() -> None
     assert min(one.term for one in story.elections if one.term is not None) == 9
 
 
-def test_a_story_that_goes_on_tells_an_election_while_the_servers_say_nothing() -> None:
+def test_a_story_that_goes_on_tells_an_election_while_the_servers_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_stamps, "LIVE", timedelta(0))
     lines = [at(0, "consul1", text) for text in CAMPAIGN]
-    events = list(flow.events_of([*lines, None]))
+    events = list(flow.events_of([*lines, None], live=True))
     events[-1] = flow.pause((events[-2].time or datetime.now(UTC)) + timedelta(seconds=6))
     records = flow.Source(iter([*events, *flow.events_of(lines[:1])]), goes_on=True).records()
     kinds = [type(one).__name__ for one in records]

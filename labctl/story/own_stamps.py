@@ -1,0 +1,127 @@
+"""The lines of a lab by the stamps of its servers: a busy Docker takes a line in 0.2 s after it was written.
+
+All containers have the clock of their Docker host's kernel, as Docker itself. So a server's stamp is the better one,
+where it has more than whole seconds. By it, the lines of several servers come a little out of order.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from labctl.raft.log_line import open_envelope
+from labctl.story.log_clock import LogClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from labctl.engine.logs import LogLine
+
+KEPT = timedelta(seconds=10)
+"""So late may Docker have taken in a line that is read from what it keeps."""
+LIVE = timedelta(milliseconds=400)
+"""So late may it take in one that is told as it comes, and as long does each line wait for those."""
+MOST = 16_384
+"""Lines that wait, at most."""
+# Consul indented its lines before 1.9.
+_STAMP = re.compile(r" {0,8}(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,9}(?:Z|[+-]\d\d:?\d\d)) {1,4}\[", re.ASCII)
+
+
+def own_stamp(text: str) -> datetime | None:
+    """When a server says that it wrote a line; None where it does not, or only to the second."""
+    if text[:1] == "{":
+        envelope = open_envelope(text)
+        time = envelope.time if envelope is not None else None
+        return time if time is not None and time.microsecond else None
+    found = _STAMP.match(text)
+    try:
+        return datetime.fromisoformat(found[1]) if found is not None else None
+    except ValueError:
+        return None
+
+
+def in_own_order(
+    lines: Iterable[LogLine | None],
+    *,
+    live: bool = False,
+    note: Callable[[str], None] = lambda _: None,
+    clock: LogClock | None = None,
+) -> Iterator[LogLine | None]:
+    """Give lines the time at which they were written, and put them in its order; a server's own order stays.
+
+    A line that Docker took in later than the window is wide keeps Docker's time, and so does one of the future.
+
+    Args:
+        lines: in the order in which Docker took them in; None where none came for a moment.
+        live: they are told as they come, so the window is a small one.
+        note: is told, in sentences, how lines are put in order, where that is not as they were written.
+        clock: what time it is for Docker.
+    """
+    late = LIVE if live else KEPT
+    if live:
+        note(f"Lines that Docker takes in up to {late.total_seconds():g} s late are put where they belong.")
+    window = _Window(late, note, clock or LogClock())
+    try:
+        for line in lines:
+            yield from window.take(line)
+    except KeyboardInterrupt:
+        # What came is told.
+        yield from window.rest()
+        raise
+    yield from window.rest()
+
+
+class _Window:
+    """Lines that wait for those that were written before them."""
+
+    def __init__(self, late: timedelta, note: Callable[[str], None], clock: LogClock) -> None:
+        self._late, self._note, self._clock = late, note, clock
+        self._waiting: list[tuple[datetime, int, LogLine]] = []
+        self._latest: dict[str, datetime] = {}
+        self._number = 0
+
+    def take(self, line: LogLine | None) -> Iterator[LogLine | None]:
+        """Take in what comes. Returns what need not wait any more."""
+        if line is None:
+            yield from self._until(self._clock.now())
+            yield None
+            return
+        taken = line.when
+        if taken is None:
+            yield line
+            return
+        self._clock.set(taken)
+        line = self._stamped(line, taken)
+        time = max(line.when or taken, self._latest.get(line.server, taken - self._late))
+        if not line.of_docker:
+            self._latest[line.server] = time
+        self._number += 1
+        heapq.heappush(self._waiting, (time, self._number, line))
+        yield from self._until(taken)
+
+    def rest(self) -> Iterator[LogLine]:
+        """All that wait."""
+        while self._waiting:
+            yield heapq.heappop(self._waiting)[2]
+
+    def _stamped(self, line: LogLine, taken: datetime) -> LogLine:
+        own = None if line.of_docker else own_stamp(line.text)
+        if own is None or own > taken:
+            return line
+        if own < taken - self._late:
+            self._note(
+                f"Docker took in lines of {line.server} more than {self._late.total_seconds():g} s after they were "
+                "written: they are told at Docker's time of them."
+            )
+            return line
+        return replace(line, written=own)
+
+    def _until(self, now: datetime | None) -> Iterator[LogLine]:
+        """Those for which nothing can come any more that was written before them."""
+        while self._waiting and (
+            len(self._waiting) > MOST or (now is not None and self._waiting[0][0] <= now - self._late)
+        ):
+            yield heapq.heappop(self._waiting)[2]
