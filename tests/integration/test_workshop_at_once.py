@@ -8,6 +8,7 @@ import re
 import signal
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -150,6 +151,10 @@ def hosts(image: str) -> Iterator[DockerHosts]:
     assert hosts.left() == []
 
 
+def is_said(words: str, file: Path) -> bool:
+    return words in file.read_text(encoding="utf-8")
+
+
 @contextmanager
 def somebody_on(lab: str, host: str) -> Iterator[str]:
     """Another machine's command has a lab until the block ends; yields the words for it."""
@@ -176,9 +181,7 @@ def test_a_seat_that_somebody_else_works_on_says_for_whom_it_waits_also_over_ssh
             with somebody_on(lab, there.host) as who:
                 process = made.person.start(*made.words(verb), into=into)
                 said = f"{lab} waits for {who}"
-                wait_until(
-                    lambda said=said, into=into: said in into.read_text(), HELD_SECONDS, "whom the seat waits for"
-                )
+                wait_until(partial(is_said, said, into), HELD_SECONDS, "whom the seat waits for")
                 assert process.poll() is None
             assert over(process) == 0
             text = into.read_text()
