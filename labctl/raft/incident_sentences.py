@@ -107,8 +107,13 @@ def _why(one: Incident) -> str:
         return "No line shows who led before."
     lost = f" for {duration(one.without_majority)}" if one.without_majority is not None else ""
     why = _WHY[one.ended_by].format(leader=one.servers[0], lost=lost)
+    if one.lasts and one.may_be_led:
+        return f"No line says whether {one.servers[0]}, the previous leader, stopped leading."
     if not one.inferred:
         return why
+    if one.ended_by == "quorum_lost":
+        went_on = f"when it went on, it could not reach a majority{lost} and gave up"
+        return f"{one.servers[0]}, the previous leader, had stood still (inferred); {went_on}."
     silent = f"{one.servers[0]}, the previous leader, fell silent: stopped, frozen or cut off (inferred)."
     return silent if one.ended_by == "silent" else f"{silent} It was started again."
 

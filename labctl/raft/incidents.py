@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from labctl.raft.lost_quorum import LostQuorum
     from labctl.raft.records import Evidence
 
-SHOWS_A_LEADER = frozenset({"leader_entered", "new_leader_announced"})
-"""Events by which a server begins to lead, or another one hears that it does."""
+SHOWS_A_LEADER = frozenset({"leader_entered", "new_leader_announced", "follower_entered"})
+"""Events by which a server begins to lead, or another one hears that it does, or says whom it follows."""
 OF_INCIDENTS = SHOWS_A_LEADER | OF_PAUSES | OF_DISKS
 """The events that `Incidents` takes in."""
 
@@ -108,7 +108,7 @@ class Incidents:
             self._pauses.feed(event)
         if kind in OF_DISKS:
             self._disks.feed(event)
-        if kind in SHOWS_A_LEADER:
+        if kind in SHOWS_A_LEADER and (kind != "follower_entered" or event.peer):
             self._now = event.time or self._now
             if kind != "leader_entered":
                 self._heard = self._heard_since = event
@@ -197,7 +197,7 @@ class Incidents:
             tries=_tries(gap), winner=victory.server, won=won, split_terms=_split_terms(gap),
             left_out=victory.left_out + self._let_go(), quorum=_quorum(before, gap),
             unreached=before.unreached if before is not None else [],
-            inferred=before is not None and before.silent_since is not None,
+            inferred=before is not None and (before.silent_since is not None or self._pauses.stood_still(before)),
             may_be_led=since is not None and victory.own is not None and victory.own.between_known is False,
         )  # fmt: skip
         incident.prove(_evidence_of_end(before, incident.quorum))
@@ -232,6 +232,8 @@ class Incidents:
             # Somebody had this leader, and nobody stood because it was missed, or only who did not hear it.
             self._disturb(before, [one for one in gap if _had_a_leader([one])])
             return
+        if before is not None and is_named and self._is_followed_since(before.server, gap):
+            return
         heard = self._heard_after(before)
         if before is None and (not gap or (len(gap) < TRIED_IN_VAIN and (heard is not None or _had_a_leader(gap)))):
             # Who heard of a leader had a first election, or missed one of which the others did not say so.
@@ -247,7 +249,7 @@ class Incidents:
             ended_by=before.ended_by if before is not None else None,
             without_majority=before.without_majority if before is not None else None,
             tries=_tries(gap), split_terms=_split_terms(gap), left_out=self._let_go(), quorum=_quorum(before, gap),
-            unreached=before.unreached if before is not None else [],
+            unreached=before.unreached if before is not None else [], may_be_led=is_named,
         )  # fmt: skip
         incident.prove(_evidence_of_end(before, incident.quorum))
         for one in gap:
@@ -255,6 +257,13 @@ class Incidents:
         incident.prove([evidence_of(heard)] if heard is not None else [])
         self._flap(incident)
         self._tell(incident)
+
+    def _is_followed_since(self, leader: str, tried: list[Election | PreVote]) -> bool:
+        """Whether a server says that it has this leader, after all who stood."""
+        heard = self._heard
+        return heard is not None and heard.peer == leader and heard.time is not None and all(
+            one.start is not None and one.start <= heard.time for one in tried
+        )  # fmt: skip
 
     def _heard_after(self, before: Leadership | None) -> Event | None:
         """What a server heard last of a leader, after the last leadership that a log tells of."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from labctl.raft.event import Event
+    from labctl.raft.records import Leadership
 
 TOGETHER = timedelta(minutes=10)
 """Pauses of one server that are so near to each other are told as one thing."""
@@ -77,6 +78,11 @@ class Pauses:
         self._frozen: dict[str, _Frozen] = {}
         self._leaders: dict[str, _Leader] = {}
         self._runs: dict[str, Incident] = {}
+        self._gave_up_late: dict[str, datetime] = {}
+
+    def stood_still(self, leadership: Leadership) -> bool:
+        """Whether a leader that gave up had stood still until then: it could commit nothing for longer than that."""
+        return leadership.until is not None and self._gave_up_late.get(leadership.server) == leadership.until
 
     def feed(self, event: Event) -> None:
         """Take in the next event of those in `OF_PAUSES`."""
@@ -177,6 +183,7 @@ class Pauses:
         run = self._runs.get(event.server)
         if run is not None and run.until is not None and event.time - run.until <= JUST_NOW:
             return  # that it stood still is told already
+        self._gave_up_late[event.server] = event.time
         late = [(seconds, line) for time, seconds, line in one.late.values() if event.time - time <= AT_ONCE]
         since = event.time - timedelta(seconds=min(seconds for seconds, _ in late) * STOOD_STILL) if late else None
         incident = Incident("pause", since, event.time, [event.server], inferred=True, led=True, what=LATE)

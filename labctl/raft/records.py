@@ -48,7 +48,7 @@ class Evidence(NamedTuple):
     Attributes:
         server: whose it is.
         file: where it stood, or None: a lab's log is no file.
-        line_no: its number there, from 1.
+        line_no: its number there, from 1; 0 for what Docker says was done to the server, which stands in no log.
     """
 
     server: str
@@ -56,6 +56,8 @@ class Evidence(NamedTuple):
     line_no: int
 
     def __str__(self) -> str:
+        if self.file is None and not self.line_no:
+            return f"Docker of {self.server}"
         return f"{self.file if self.file is not None else self.server}:{self.line_no}"
 
 

@@ -94,6 +94,30 @@ def test_a_server_whose_log_is_not_read_may_have_led_in_a_term_of_which_no_line_
     assert told(logs)[0].incidents[0].may_be_led
 
 
+def test_a_leader_that_a_server_follows_again_after_it_stood_leads() -> None:
+    logs = {"s1": log(follows(0, 1, 3), misses(1, 3), stands(1, 1, 19), follows(1.1, 1, 3))}
+    assert told(logs)[0].incidents[:-1] == []
+    logs = {"s1": log(follows(0, 1, 3), misses(1, 3), stands(1, 1, 19))}
+    assert "Nobody is known to lead where the logs end" in paragraphs(logs)
+
+
+def test_a_leader_that_one_server_missed_is_not_said_to_have_stopped_leading() -> None:
+    said = paragraphs({"s1": log(follows(0, 1, 3), misses(1, 3), stands(1, 1, 19))})
+    assert "No line says whether 10.0.0.3:8300, the previous leader, stopped leading." in said
+    said = paragraphs({"s1": log(follows(0, 1, 3), misses(1, 3), wins(1, 1, 19))})
+    assert "No line says why 10.0.0.3:8300, the previous leader, stopped leading." in said
+
+
+def test_whom_others_follow_since_a_leaders_log_ends_leads_by_then() -> None:
+    logs = {
+        "s1": log(line(0, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"')),
+        "s2": log(follows(1500, 2, 3), misses(1501, 3), stands(1501, 2, 19), follows(1501.1, 2, 3)),
+    }
+    said = paragraphs(logs)
+    assert "10.0.0.3:8300 leads by now, after a time without a leader; no line shows how long that was." in said
+    assert "Nobody is known to lead" not in said
+
+
 def test_nobody_led_between_two_terms_that_follow_each_other_whoever_is_not_read() -> None:
     logs = {
         "s1": log(starts(0, 1), wins(2, 1, 2), gives_up(10, 1)),

@@ -100,6 +100,18 @@ def test_a_leader_that_gives_up_without_a_warning_had_stood_still() -> None:
     assert "had stood still before it gave up; no line shows for how long (inferred)" in said
 
 
+@pytest.mark.parametrize("still", [True, False])
+def test_nobody_led_for_longer_than_since_a_leader_that_had_stood_still_gave_up(still: bool) -> None:
+    wins = (36.003, "consul2", LEADS[2].replace("10.0.0.1", "10.0.0.2"))
+    warns = [] if still else [(29.9, "consul1", OUT_OF_REACH)]
+    story = told(LEADS, *warns, (30.003, "consul1", GIVES_UP), wins)
+    (one,) = [one for one in story.incidents if one.kind == "no_leader"]
+    said = of_incident(one)
+    assert ("nobody led for at least 6.0 s (inferred). consul1, the previous leader, had stood still (inferred); "
+            "when it went on, it could not reach a majority and gave up." in said) == still  # fmt: skip
+    assert ("nobody led for 6.0 s. consul1, the previous leader, could not reach a majority" in said) != still
+
+
 @pytest.mark.parametrize(
     "lines",
     [

@@ -48,6 +48,7 @@ def test_what_is_no_file_is_called_as_ever_and_many_names_are_not_all_said() -> 
     folder = "/a/folder/with/a/long/name/of/its/own"
     names = FileNames([f"{folder}/{at}/{at}.log" for at in range(MOST_SAID + 2)])
     assert names(Evidence("consul1", None, 3)) == "consul1:3"
+    assert names(Evidence("consul1", None, 0)) == "Docker of consul1"
     assert names(Evidence("consul1", "else.log", 3)) == "else.log:3"
     for at in range(MOST_SAID + 2):
         names(Evidence("s", f"{folder}/{at}/{at}.log", 1))
