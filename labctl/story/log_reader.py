@@ -26,6 +26,7 @@ from labctl.story.copies import without_copies
 from labctl.story.coverage import Coverage, Coverages
 from labctl.story.line_forms import name_and_line
 from labctl.story.line_sorter import Kept, LineSorter
+from labctl.story.live_names import LiveNames
 from labctl.story.survey import NOBODY, Survey
 from labctl.story.whose import ONLY, Whose, names_of_paths, several, whose
 
@@ -339,7 +340,7 @@ class LogReader:
 
     def _as_they_come(self, log: Log) -> Iterator[Event]:
         """The events of a pipe into which somebody still writes, sorted as far as a moment allows."""
-        near, zone = log.near, log.zone
+        near, zone, names = log.near, log.zone, LiveNames(log.whose.otherwise)
         self._note(f"Lines of standard input that come up to {LATE.seconds} s late are put where they belong.")
 
         def read() -> Iterator[Event | None]:
@@ -351,7 +352,7 @@ class LogReader:
                 event = log.read(one[1], one[0], near, zone)
                 if event is not None and (self._everything or is_told(event)):
                     near = event.time or near
-                    yield event
+                    yield event._replace(server=names.of(event))
 
         yield from in_window(read(), LATE)
 

@@ -1,0 +1,62 @@
+"""What the servers of a stream are called that goes on: nobody knows yet who comes later, and a told name stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labctl.raft.log_line import open_envelope
+from labctl.story.log_names import place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labctl.raft.event import Event
+
+MOST = 4096
+"""Names that are kept apart."""
+_OF_ALL = frozenset(
+    {"consul", "nomad", "vault", "server", "agent", "log", "logs", "var", "data", "output", "stdout", "stderr"}
+)
+"""What files and folders are called on every machine."""
+
+
+class LiveNames:
+    """Names servers that lines call by a path, or by a shipper's tag, as soon as they come.
+
+    A path gets the first name that no other server has: its file's, its folders', or else all of it. The first tag is
+    that of all lines as far as is known, so its lines are of the one server there is; another tag is of another one.
+
+    Args:
+        otherwise: that server's name.
+    """
+
+    def __init__(self, otherwise: str) -> None:
+        self._otherwise = otherwise
+        self._called: dict[str, str] = {}
+        self._tagged = False
+
+    def of(self, event: Event) -> str:
+        """What the server of an event is called."""
+        name = event.server
+        found = self._called.get(name)
+        if found is not None or len(self._called) >= MOST:
+            return found or name
+        taken = set(self._called.values())
+        found = name
+        if not self._tagged and (envelope := open_envelope(event.line)) is not None and envelope.tag == name:
+            self._tagged = True
+            found = self._otherwise if self._otherwise not in taken else name
+        elif "/" in name:
+            found = next((one for one in _names_of(name) if one not in taken), name)
+        self._called[name] = found
+        return found
+
+
+def _names_of(path: str) -> Iterator[str]:
+    """Names for the log of a path, the best first: what a file or a folder is called that not every machine has."""
+    place = place_of(path)
+    # Servers are numbered, more than anything else that folders are called by.
+    folders = sorted(reversed(place.folders), key=lambda one: not any(map(str.isdecimal, one)))
+    names = [place.base, *folders]
+    yield from (one for one in names if one.lower() not in _OF_ALL and one not in {"..", "~"})
+    yield place.base
