@@ -55,8 +55,8 @@ class LiveNames:
 def _names_of(path: str) -> Iterator[str]:
     """Names for the log of a path, the best first: what a file or a folder is called that not every machine has."""
     place = place_of(path)
+    nearest = place.folders[::-1]
     # Servers are numbered, more than anything else that folders are called by.
-    folders = sorted(reversed(place.folders), key=lambda one: not any(map(str.isdecimal, one)))
-    names = [place.base, *folders]
+    names = [place.base, *sorted(nearest, key=lambda one: not any(map(str.isdecimal, one)))]
     yield from (one for one in names if one.lower() not in _OF_ALL and one not in {"..", "~"})
     yield place.base
