@@ -9,148 +9,29 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
+from labctl.raft.answers import Answer, Answers
 from labctl.raft.records import ALREADY_VOTED, HAS_LEADER, Election, PreVote, Refusal, add_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from labctl.raft.candidacy import Candidacy, Ended
+    from labctl.raft.clock_differences import ClockDifferences
     from labctl.raft.event import Event
-    from labctl.raft.lost_quorum import LostQuorum
-    from labctl.raft.records import Cause, Evidence, Outcome, TermSource
+    from labctl.raft.records import Outcome
     from labctl.raft.server_names import Names
 
 UNSETTLED = 64
 """Candidacies that are kept open until it is known what their rivals came to."""
-MOST_ANSWERS = 256
-"""Answers of which it is not known yet whom they met."""
 SETTLED_AFTER = timedelta(seconds=5)
 """An election is told so long after it was over: by then all who were asked have said what they had to say."""
 RIVALS_APART = timedelta(seconds=20)
 """Candidates of one term stand at most so far apart: no election timeout of Consul is longer."""
-
-MOST_SKEW = timedelta(seconds=2)
-"""How far clocks may be apart, as in `labctl.raft.merge`."""
-ASKED_AT_ONCE = timedelta(milliseconds=250)
-"""By so much nearer must one of two candidacies be for an answer to be to that one."""
-LATE = timedelta(milliseconds=100)
-"""How late an answer may come that does not say whom it is for."""
-STILL_ANSWERED = timedelta(seconds=10)
-"""So long a candidate waits for an answer to its request: the Raft transport of Consul gives up then."""
-PROMPT = timedelta(milliseconds=50)
-"""What is said so soon after a server asked is an answer to that, and not to what it had asked before."""
-
-Ended = Literal["won", "follower", "timeout", "again", "restart", "silent"]
-"""How a candidacy ended: its server won, followed somebody (or a newer term), its time was over, it became a candidate
-again, its process was started again, or it fell silent."""
-
-
-@dataclass(slots=True)
-class Candidacy:
-    """A server that is a candidate, as far as its log and those of the others go.
-
-    Attributes:
-        server: who.
-        term, term_source, cause, start, waited: as an election has them.
-        unprompted: no line says why it became a candidate, which it had not been before.
-        asked: some line shows that it asked for votes, and not for pre-votes only.
-        pre_vote: what lines say of its pre-vote; None where they say nothing.
-        ended: how it ended; None while it goes on.
-        stood_again: the term in which its server became a candidate next, without having been anything else.
-        unprompt: who refused so late that it may be to what its server asked next, by when that was.
-        begun, over: its place among all events, which are in order even where clocks are not; `over` is None while it
-            goes on.
-        quorum: as an election has it.
-        not_asked: whom its server could not ask, and when it said so last.
-    """
-
-    server: str
-    term: int | None
-    term_source: TermSource | None
-    cause: Cause
-    start: datetime | None
-    waited: float | None = None
-    end: datetime | None = None
-    ended: Ended | None = None
-    stood_again: int | None = None
-    unprompted: bool = False
-    asked: bool = False
-    needed: int | None = None
-    votes: list[str] = field(default_factory=list)
-    tally: int = 0
-    refusals: list[Refusal] = field(default_factory=list)
-    pre_vote: Literal["asked", "won", "lost"] | None = None
-    pre_vote_end: datetime | None = None
-    pre_votes: list[str] = field(default_factory=list)
-    pre_tally: int = 0
-    pre_refusals: list[Refusal] = field(default_factory=list)
-    not_asked: dict[str, datetime | None] = field(default_factory=dict)
-    unprompt: dict[str, datetime] = field(default_factory=dict)
-    begun: int = 0
-    over: int | None = None
-    evidence: list[Evidence] = field(default_factory=list)
-    quorum: LostQuorum | None = None
-
-    def vote(self, server: str | None, tally: int | None) -> None:
-        """Note a granted vote; the voter is unknown in logs that name none."""
-        self.asked = True
-        if server and server not in self.votes:
-            self.votes.append(server)
-        self.tally = max(self.tally, tally if tally is not None else len(self.votes))
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Note a refusal, once for each server."""
-        self.asked = True
-        if all(one.server != refusal.server for one in self.refusals):
-            self.refusals.append(refusal)
-
-    def refuse_pre_vote(self, refusal: Refusal) -> None:
-        """Note a refusal of the pre-vote; the voter's own line, which has a reason, is better than the candidate's."""
-        self.pre_refusals = [one for one in self.pre_refusals if one.server != refusal.server or one.reason]
-        if all(one.server != refusal.server for one in self.pre_refusals):
-            self.pre_refusals.append(refusal)
-
-    def forget_from(self, time: datetime | None) -> None:
-        """Its server asks anew at a time: within that stamp, a refusal may be to either."""
-        for server, when in self.unprompt.items():
-            if time is not None and when >= time:
-                self.refusals = [one for one in self.refusals if one.server != server]
-                self.pre_refusals = [one for one in self.pre_refusals if one.server != server or not one.reason]
-
-    @property
-    def only_asked_beforehand(self) -> bool:
-        """Whether it has asked for pre-votes, and for no vote so far."""
-        asked_again = self.stood_again is not None and self.stood_again == self.term
-        return self.pre_vote in {"asked", "lost"} or (self.pre_vote is None and asked_again)
-
-    def has_answer_of(self, server: str, *, pre_vote: bool) -> bool:
-        """Whether a server has said yes or no to this candidate, as far as the logs say."""
-        votes, refusals = (self.pre_votes, self.pre_refusals) if pre_vote else (self.votes, self.refusals)
-        return server in votes or any(one.server == server for one in refusals)
-
-    def has_vote_of(self, server: str) -> bool:
-        """Whether a server voted for this candidate, as far as the logs say; a candidate votes for itself."""
-        return server == self.server or server in self.votes
-
-
-class Answer(NamedTuple):
-    """A server's refusal of which it is not known yet whom it met.
-
-    Attributes:
-        number: its place among all events.
-        event: the line.
-        refusal: what it says.
-        candidate: the peer that the line names, if it does.
-    """
-
-    number: int
-    event: Event
-    refusal: Refusal
-    candidate: str | None
 
 
 class ElectionTracker:
@@ -164,6 +45,7 @@ class ElectionTracker:
         asks_first: whether a server asks for pre-votes, as far as its log shows.
         servers: whose logs are read.
         reads_all: whether these are the logs of all who vote, as far as is known.
+        clocks: by how much servers' clocks may differ.
 
     Attributes:
         number: how many events were told so far.
@@ -179,13 +61,14 @@ class ElectionTracker:
         asks_first: Callable[[str], bool],
         servers: Callable[[], list[str]],
         reads_all: Callable[[], bool],
+        clocks: ClockDifferences,
     ) -> None:
         self._names, self._is_over, self._tell = names, is_over, settled
-        self._is_apart, self._asks_first, self._servers, self._reads_all = is_apart, asks_first, servers, reads_all
+        self._is_apart, self._asks_first, self._servers = is_apart, asks_first, servers
         self.number = 0
         self._open: deque[Candidacy] = deque()
         self._settled: deque[Candidacy] = deque(maxlen=UNSETTLED)
-        self._answers: deque[Answer] = deque(maxlen=MOST_ANSWERS)
+        self._answers = Answers(names, clocks, is_apart, reads_all, lambda: itertools.chain(self._settled, self._open))
 
     @property
     def are_open(self) -> bool:
@@ -210,37 +93,22 @@ class ElectionTracker:
         """The open candidacies of the other servers."""
         return (one for one in self._open if one.server != server)
 
-    def answer(self, event: Event, refusal: Refusal, candidate: str | None) -> None:
-        """A server refuses its vote; whom that met is decided when more is known."""
-        self._answers.append(Answer(self.number, event, refusal, candidate))
+    def answer(self, event: Event, refusal: Refusal, candidate: str | None, *, pre_vote: bool = False) -> None:
+        """A server refuses its vote, or its pre-vote; whom that met is decided when more is known."""
+        self._answers.add(Answer(self.number, event, refusal, candidate, pre_vote))
 
-    def is_to(self, one: Candidacy, event: Event, *, pre_vote: bool = False) -> bool:
-        """Whether a refusal, whose line names no term, is to this candidacy, and not to one of its server's before.
+    def is_to(self, one: Candidacy, event: Event, refusal: Refusal) -> bool:
+        """Whether a refusal of this moment is to this candidacy, as far as is known by now."""
+        return self._answers.is_to(one, Answer(self.number, event, refusal, event.peer))
 
-        A slow network delivers a request late, and a server that was frozen answers all of them when it goes on.
-        """
-        if not pre_vote and one.only_asked_beforehand:
-            return False
-        if event.time is None or one.start is None or _is_prompt(event.time, one.start):
-            return True
-        one.unprompt.setdefault(event.server, event.time)
-        first = one
-        for other in itertools.chain(self._settled, self._open):
-            if other.server != one.server or other.start is None or event.time - other.start >= STILL_ANSWERED:
-                continue
-            if other.begun < first.begun:
-                first = other
-            asked = pre_vote or other.pre_vote in {None, "won"}
-            if other.begun < one.begun and asked and not other.has_answer_of(event.server, pre_vote=pre_vote):
-                return False
-        # Who stands again had stood before, also where its log begins only then.
-        stood_again = first.cause == "election_timeout"
-        return not stood_again or first.start is None or event.time - first.start >= STILL_ANSWERED
+    def has_leader(self, server: str, one: Candidacy) -> bool:
+        """Whether a server has refused this candidate because it had a leader, as far as is known by now."""
+        waiting = self._answers.of(server, one.server, since=one.begun)
+        return any(no.server == server and no.reason.startswith(HAS_LEADER) for no in (*one.refusals, *waiting))
 
     def takes_back(self, event: Event) -> None:
         """What a server said last was no refusal: it votes again for whom it had voted for."""
-        if self._answers and self._answers[-1].event.server == event.server and self._answers[-1].candidate is None:
-            self._answers.pop()
+        self._answers.take_back(event)
 
     def asking(self, server: str, term: int | None, time: datetime | None) -> list[Candidacy]:
         """Who may be asking a server for its vote of a term just now, and does not have it."""
@@ -283,8 +151,11 @@ class ElectionTracker:
     def _settle_oldest(self) -> None:
         one = self._open[0]
         rivals = self._rivals_of(one)
-        if self._answers:
-            self._take_answers(one, rivals)
+        if one.start is not None:
+            self._answers.forget(one.start)
+        self._answers.give_to(one)
+        for other in rivals:
+            self._answers.give_to(other, until=one.end)
         standing = [other for other in rivals if self._asked_for_votes(other)]
         # Within a stamp, what met the candidacy before may stand behind this one; who voted has not refused.
         refusals = (refusal for refusal in one.refusals if not one.has_vote_of(refusal.server))
@@ -360,7 +231,7 @@ class ElectionTracker:
         """Whether somebody refused who had voted already: without such a line, no two candidates met."""
         if any(refusal.reason == ALREADY_VOTED for refusal in one.refusals):
             return True
-        return any(answer.candidate is None and self._may_have_met(answer, one) for answer in self._answers)
+        return self._answers.may_have_met_another_vote(one)
 
     def _splits(self, one: Candidacy, other: Candidacy) -> bool:
         """Whether the votes were divided between two candidates of one term."""
@@ -369,83 +240,6 @@ class ElectionTracker:
         return not self._is_apart(one.server, other.server, one.start) or not self._is_apart(
             other.server, one.server, one.start
         )
-
-    def _take_answers(self, one: Candidacy, rivals: list[Candidacy]) -> None:
-        """Take the refusals that met this candidacy."""
-        rest: deque[Answer] = deque(maxlen=MOST_ANSWERS)
-        for answer in self._answers:
-            if self._met(answer, one, rivals):
-                one.refuse(answer.refusal)
-                add_evidence(one.evidence, answer.event)
-            else:
-                rest.append(answer)
-        self._answers = rest
-
-    def _met(self, answer: Answer, one: Candidacy, rivals: list[Candidacy]) -> bool:
-        event, voter = answer.event, answer.event.server
-        if not self._may_have_met(answer, one):
-            return False
-        if answer.candidate is not None:
-            return self._names.server(answer.candidate) == one.server and self.is_to(one, event)
-        if event.time is not None and one.start is not None and event.time < one.start and rivals:
-            return False  # nobody answers before he is asked, unless clocks differ
-        # Whoever else may have been refused by the same line makes it unclear whom it met.
-        if not self._reads_all():
-            return False
-        others = [other for other in rivals if self._may_have_met(answer, other)]
-        heard = [other for other in others if all(refusal.server != voter for refusal in other.refusals)]
-        return event.term == one.term and all(_is_nearer(event.time, one, other) for other in heard)
-
-    def _may_have_met(self, answer: Answer, one: Candidacy) -> bool:
-        event, voter = answer.event, answer.event.server
-        if voter == one.server or one.has_vote_of(voter) or self._is_apart(one.server, voter, event.time):
-            return False
-        if (answer.candidate is None and event.term != one.term) or one.only_asked_beforehand:
-            return False
-        later = (other for other in itertools.chain(self._settled, self._open) if other.server == one.server)
-        if any(one.begun < other.begun < answer.number for other in later):
-            return False  # it has asked anew since
-        if (
-            answer.candidate is not None
-            and answer.number < one.begun
-            and any(
-                other.server == one.server and other.begun < answer.number
-                for other in itertools.chain(self._settled, self._open)
-            )
-        ):
-            return False  # it had asked before
-        return _is_timely(answer, one) and not self._was_kept(event, one)
-
-    def _was_kept(self, event: Event, one: Candidacy) -> bool:
-        """Whether an answer came only when all was over: the network kept the request, or a process that was frozen."""
-        if one.end is None or event.time is None or event.time <= one.end:
-            return False
-        voter = event.server
-        return self._is_apart(one.server, voter, one.end) or self._is_apart(voter, one.server, one.end)
-
-
-def _is_prompt(time: datetime, start: datetime) -> bool:
-    """Whether an answer came at once. Stamps of whole seconds do not show that."""
-    return bool(time.microsecond or start.microsecond) and timedelta() <= time - start <= PROMPT
-
-
-def _is_nearer(time: datetime | None, one: Candidacy, other: Candidacy) -> bool:
-    """Whether an answer came when one asked and not when the other did: who stands asks everybody at once."""
-    if time is None or one.start is None or other.start is None:
-        return False
-    return abs(time - one.start) + ASKED_AT_ONCE < abs(time - other.start)
-
-
-def _is_timely(answer: Answer, one: Candidacy) -> bool:
-    """Whether an answer came while somebody was a candidate, or so near to it that a wrong clock explains the rest."""
-    time = answer.event.time
-    if answer.number < one.begun:
-        return time is not None and one.start is not None and one.start - time <= MOST_SKEW
-    if one.over is None or answer.number <= one.over:
-        return time is None or one.start is None or time - one.start < RIVALS_APART
-    # A request for a vote may come late, where a server was not there before: that answer decides nothing any more.
-    late = MOST_SKEW if answer.candidate is not None else LATE
-    return time is not None and one.end is not None and time - one.end <= late
 
 
 def _pre_vote(one: Candidacy, *, cut_off: bool, went_on: bool) -> PreVote:

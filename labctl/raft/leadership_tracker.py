@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from labctl.raft.election_tracker import Candidacy
+    from labctl.raft.candidacy import Candidacy
     from labctl.raft.event import Event
     from labctl.raft.lost_quorum import LostQuorum
     from labctl.raft.outage_tracker import Outage

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from labctl.raft.candidacy import Candidacy
+from labctl.raft.clock_differences import ClockDifferences
 from labctl.raft.collection import Conclusion
-from labctl.raft.election_tracker import Candidacy, ElectionTracker
+from labctl.raft.election_tracker import ElectionTracker
 from labctl.raft.event import ASKS_FIRST, OTHER, Event
 from labctl.raft.faults import Faults
 from labctl.raft.incident import Incident
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
+    from labctl.raft.candidacy import Ended
     from labctl.raft.collection import LeadersKnown, Record, Settled
-    from labctl.raft.election_tracker import Ended
     from labctl.raft.lost_quorum import LostQuorum
     from labctl.raft.records import Cause, EndedBy
 
@@ -243,6 +245,7 @@ class Story:
         self._since = since
         self._servers: dict[str, _Server] = {}
         self._faults = Faults(self._is_over, self._settle)
+        self._clocks = ClockDifferences(self.names, are_one=complete)
         self._elections = ElectionTracker(
             self.names,
             is_over=self._is_over,
@@ -251,6 +254,7 @@ class Story:
             asks_first=self._asks_first,
             servers=lambda: list(self._servers),
             reads_all=self._reads_all,
+            clocks=self._clocks,
         )
         self._leaderships = LeadershipTracker(
             self.names, self._is_over, self._last_word, self._settle, self._reads_all, self._lost_quorum
@@ -340,6 +344,7 @@ class Story:
         if event.event == OTHER or (event.module or "").startswith("agent.client"):
             return self._of_no_server(event)
         self.names.learn(event)
+        self._clocks.take(event)
         if event.event in SAYS_WHO_VOTES:
             event = self._who_votes(event)
         self._elections.number += 1
@@ -435,9 +440,16 @@ class Story:
         if own == 0 and not self._from_the_beginning:
             return None, None
         for one in self._elections.of_others(server.name):
-            if one.term is not None and not _unheard(one, server.name, event.time):
+            if one.term is not None and not self._is_unheard(one, server.name, event.time):
                 own = max(own, one.term)
         return own + 1, "inferred"
+
+    def _is_unheard(self, one: Candidacy, server: str, now: datetime | None) -> bool:
+        """Whether a server did not take over a candidate's term: it stood at the same moment, or it had a leader.
+
+        A server that has a leader refuses a vote before it looks at its term (raft.go, requestVote).
+        """
+        return (one.end is None and one.start == now) or self._elections.has_leader(server, one)
 
     # -- what each event does --------------------------------------------------------------------------------
 
@@ -491,7 +503,6 @@ class Story:
         term, source = self._next_term(server, event)
         if server.before is not None:
             server.before.stood_again = term
-            server.before.forget_from(event.time)
             if term is not None and server.before.term == term:
                 server.asks_first = True
         self._elected = True
@@ -593,14 +604,8 @@ class Story:
         candidate = self._servers.get(self.names.server(event.peer) or "")
         if candidate is not None:
             candidate.asks_first = True
-        if candidate is not None and candidate.candidacy is not None:
-            if candidate.candidacy.pre_vote is None:
-                candidate.candidacy.pre_vote = "asked"
-            candidate.asks_first = True
-            if not self._elections.is_to(candidate.candidacy, event, pre_vote=True):
-                return
-            candidate.candidacy.refuse_pre_vote(self._refusal(server.name, event))
-            add_evidence(candidate.candidacy.evidence, event)
+        if event.peer:
+            self._elections.answer(event, self._refusal(server.name, event), event.peer, pre_vote=True)
 
     def _win(self, server: _Server, event: Event) -> int | None:
         one = server.candidacy
@@ -798,14 +803,8 @@ class Story:
             self._hear_of_leader(event.values.get("leader"), event, leads=True)
         candidate = self._servers.get(self.names.server(event.peer) or "")
         one = candidate.candidacy if candidate is not None else None
-        if one is None or self._faults.are_apart(one.server, server.name, event.time):
-            self._elections.answer(event, refusal, event.peer)
-            return None
-        if not self._elections.is_to(one, event):
-            return None
-        one.refuse(refusal)
-        add_evidence(one.evidence, event)
-        return one.term
+        self._elections.answer(event, refusal, event.peer)
+        return one.term if one is not None and self._elections.is_to(one, event, refusal) else None
 
     def _refuse_twice(self, server: _Server, event: Event) -> int | None:
         one = server.candidacy
@@ -939,16 +938,6 @@ def _led_at(server: _Server, event: Event) -> datetime | None:
     except OverflowError:
         return server.last
     return contact if server.last is None else min(contact, server.last)
-
-
-def _unheard(one: Candidacy, server: str, now: datetime | None) -> bool:
-    """Whether a server did not take over a candidate's term: it stood at the same moment, or it had a leader.
-
-    A server that has a leader refuses a vote before it looks at its term (raft.go, requestVote).
-    """
-    if one.end is None and one.start == now:
-        return True
-    return any(no.server == server and no.reason.startswith(HAS_LEADER) for no in one.refusals)
 
 
 def _heard_of_no_leader(event: Event) -> bool:

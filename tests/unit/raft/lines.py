@@ -18,7 +18,7 @@ FOLLOWS = '[INFO]  agent.server.raft: entering follower state: follower="Node at
 MET = '[INFO]  agent.server.raft: pipelining replication: peer="{Voter 10.0.0.2:8300 10.0.0.2:8300}"'
 
 
-def told(*lines: tuple[float, str, str]) -> Collection:
+def told(*lines: tuple[float, str, str], complete: bool = True) -> Collection:
     names = Names()
     for number in (1, 2, 3):
         names.add(f"consul{number}", f"10.0.0.{number}")
@@ -28,4 +28,4 @@ def told(*lines: tuple[float, str, str]) -> Collection:
         event = read_line(f"{stamp} {text}", server=server, line_no=1)
         assert event is not None
         events.append(event)
-    return collect(records(events, names=names, complete=True))
+    return collect(records(events, names=names, complete=complete))

@@ -1,0 +1,245 @@
+"""Refusals, and whom each of them met: no line of one says which candidacy it was to, and no clock is certain.
+
+Who refuses names the candidate, or the term, and never both. So a refusal is told of a candidacy only where it can have
+met no other one: because there is none, because all others have their answers, or because it came at once after this
+one asked, by clocks of which nothing shows that they differ.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from labctl.raft.clock_differences import SAME, Bounds
+from labctl.raft.durations import is_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from labctl.raft.candidacy import Candidacy
+    from labctl.raft.clock_differences import ClockDifferences
+    from labctl.raft.event import Event
+    from labctl.raft.records import Refusal
+    from labctl.raft.server_names import Names
+
+MOST_ANSWERS = 256
+"""Answers of which it is not known yet whom they met."""
+MOST_SKEW = timedelta(seconds=2)
+"""How far clocks may be apart of which nothing is known, as in `labctl.raft.merge`."""
+NOT_KNOWN = Bounds(-MOST_SKEW, MOST_SKEW)
+ASKED_AT_ONCE = timedelta(milliseconds=250)
+"""By so much nearer must one of two candidacies be for an answer to be to that one."""
+STILL_ANSWERED = timedelta(seconds=10)
+"""So long a candidate waits for an answer to its request: the Raft transport of Consul gives up then."""
+PROMPT = timedelta(milliseconds=50)
+"""What is said so soon after a server asked is an answer to that, and not to what it had asked before."""
+FORGOTTEN_AFTER = timedelta(seconds=30)
+"""So long before a candidacy began nobody has answered it, by whatever clock."""
+_ZERO, _SECOND = timedelta(), timedelta(seconds=1)
+
+
+class Answer(NamedTuple):
+    """A server's refusal of which it is not known yet whom it met.
+
+    Attributes:
+        number: its place among all events.
+        event: the line.
+        refusal: what it says.
+        candidate: the peer that the line names, if it does.
+        pre_vote: whether it refuses a pre-vote.
+    """
+
+    number: int
+    event: Event
+    refusal: Refusal
+    candidate: str | None
+    pre_vote: bool = False
+
+
+class Answers:
+    """The refusals that have not found their candidacies yet.
+
+    Args:
+        names: who is who.
+        clocks: by how much servers' clocks may differ.
+        is_apart: whether what one server sends cannot reach another one at a time, as far as is known.
+        reads_all: whether the logs of all who vote are read, as far as is known.
+        candidacies: all that are known, the oldest first.
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        clocks: ClockDifferences,
+        is_apart: Callable[[str, str, datetime | None], bool],
+        reads_all: Callable[[], bool],
+        candidacies: Callable[[], Iterable[Candidacy]],
+    ) -> None:
+        self._names, self._clocks, self._is_apart = names, clocks, is_apart
+        self._reads_all, self._candidacies = reads_all, candidacies
+        self._waiting: deque[Answer] = deque(maxlen=MOST_ANSWERS)
+
+    def add(self, answer: Answer) -> None:
+        """A server refuses; whom that met is decided when more is known."""
+        self._waiting.append(answer)
+
+    def take_back(self, event: Event) -> None:
+        """What a server said last was no refusal: it votes again for whom it had voted for."""
+        if self._waiting and self._waiting[-1].event.server == event.server and self._waiting[-1].candidate is None:
+            self._waiting.pop()
+
+    def give_to(self, one: Candidacy, *, until: datetime | None = None) -> None:
+        """Give a candidacy the refusals that met it, of those until a time: first those that name it."""
+        for is_named in (True, False):
+            waiting = [answer for answer in self._waiting if (answer.candidate is not None) is is_named]
+            for answer in waiting:
+                if until is not None and (answer.event.time is None or answer.event.time > until):
+                    continue
+                if self._met_by_name(answer, one) if is_named else self._met_by_term(answer, one):
+                    one.take(answer.event, answer.refusal, pre_vote=answer.pre_vote)
+                    self._waiting.remove(answer)
+
+    def forget(self, begun: datetime) -> None:
+        """Forget what was said long before the oldest candidacy that is not decided began."""
+        while self._waiting and (time := self._waiting[0].event.time) is not None and begun - time > FORGOTTEN_AFTER:
+            self._waiting.popleft()
+
+    def of(self, server: str, candidate: str, *, since: int) -> list[Refusal]:
+        """What a server has answered a candidate since a place among all events, where that is not decided yet."""
+        return [
+            answer.refusal
+            for answer in self._waiting
+            if answer.event.server == server and answer.number > since and self._names_it(answer, candidate)
+        ]
+
+    def may_have_met_another_vote(self, one: Candidacy) -> bool:
+        """Whether somebody who had voted already may have refused this candidacy."""
+        return any(
+            answer.candidate is None
+            and self._may_meet(answer, one)
+            and (
+                self._is_prompt(answer, one)
+                or not any(self._is_prompt(answer, other) for other in self._others(answer, one))
+            )
+            for answer in self._waiting
+        )
+
+    def is_to(self, one: Candidacy, answer: Answer) -> bool:
+        """Whether a refusal of this moment is to a candidacy, as far as is known by now."""
+        return self._met_by_name(answer, one)
+
+    # -- whom an answer met ----------------------------------------------------------------------------------
+
+    def _met_by_name(self, answer: Answer, one: Candidacy) -> bool:
+        """Whether a refusal that names its candidate is to this candidacy, and not to another one of the same server.
+
+        A slow network delivers a request late, and a server that was frozen answers all of them when it goes on.
+        """
+        if not self._names_it(answer, one.server) or not self._may_meet(answer, one):
+            return False
+        time = answer.event.time
+        if time is None or one.start is None:
+            return one.begun < answer.number and (one.over is None or answer.number <= one.over)
+        known = [other for other in self._candidacies() if other.server == one.server and other.start is not None]
+        others = self._others(answer, one)
+        if self._is_prompt(answer, one) and not any(self._is_prompt(answer, other) for other in others):
+            return True
+        if others:
+            return False
+        # Who stands again had stood before, also where its log begins only then.
+        asked = (other for other in known if other.start is not None and time - other.start < STILL_ANSWERED)
+        first = min(asked, key=lambda other: other.begun, default=one)
+        return first.cause != "election_timeout" or first.start is None or time - first.start >= STILL_ANSWERED
+
+    def _met_by_term(self, answer: Answer, one: Candidacy) -> bool:
+        """Whether a refusal that names its term only, as does who has voted already, is to this candidacy."""
+        # Whoever else may have been refused by the same line makes it unclear whom it met.
+        if not self._may_meet(answer, one) or not self._reads_all():
+            return False
+        known, voter, term = list(self._candidacies()), answer.event.server, answer.event.term
+        others = self._others(answer, one)
+        if any(other.term == term and other.has_vote_of(voter) for other in known):
+            # One of them had its vote, which is known, so it refused all that asked it else.
+            if not others:
+                return True
+            waiting = [
+                other
+                for other in self._waiting
+                if other.candidate is None and (other.event.server, other.event.term) == (voter, term)
+            ]
+            asked = [
+                other for other in known if other is one or any(self._may_be(each, other, SAME) for each in waiting)
+            ]
+            if len(waiting) >= len(asked) and not any(self._is_in_doubt(other, voter) for other in asked):
+                return next(number for number, other in enumerate(asked) if other is one) == waiting.index(answer)
+        return self._is_prompt(answer, one) and not any(
+            self._is_prompt(answer, other, within=ASKED_AT_ONCE) for other in others
+        )
+
+    def _is_in_doubt(self, one: Candidacy, voter: str) -> bool:
+        """Whether a voter may have refused a candidate by another line, or have got no request of it."""
+        return voter in one.not_asked or bool(self.of(voter, one.server, since=one.begun))
+
+    def _names_it(self, answer: Answer, candidate: str) -> bool:
+        return answer.candidate is not None and self._names.server(answer.candidate) == candidate
+
+    def _others(self, answer: Answer, one: Candidacy) -> list[Candidacy]:
+        """To whom else an answer can be: what is not known to differ is taken for the same clock."""
+        is_named = answer.candidate is not None
+        return [
+            other
+            for other in self._candidacies()
+            if other is not one and (not is_named or other.server == one.server) and self._may_be(answer, other, SAME)
+        ]
+
+    def _may_meet(self, answer: Answer, one: Candidacy) -> bool:
+        """Whether an answer can be to a candidacy, and came while that could still gain by it."""
+        if not self._may_be(answer, one):
+            return False
+        time, voter = answer.event.time, answer.event.server
+        if time is None or one.end is None:
+            return True
+        late = time - one.end
+        bounds = self._bounds(answer, one)
+        if late - bounds.most > MOST_SKEW:
+            return False
+        # The network kept the request, or a process that was frozen.
+        is_kept = self._is_apart(one.server, voter, one.end) or self._is_apart(voter, one.server, one.end)
+        return late <= _ZERO or not is_kept
+
+    def _may_be(self, answer: Answer, one: Candidacy, otherwise: Bounds = NOT_KNOWN) -> bool:
+        """Whether an answer can be to a candidacy at all; `otherwise` is for clocks of which nothing is known."""
+        event, voter = answer.event, answer.event.server
+        if voter == one.server or one.has_answer_of(voter, pre_vote=answer.pre_vote):
+            return False
+        if not answer.pre_vote and one.only_asked_beforehand:
+            return False
+        if answer.candidate is None and (event.term is None or event.term != one.term):
+            return False
+        if self._is_apart(one.server, voter, event.time):
+            return False
+        if event.time is None or one.start is None:
+            return True
+        late, bounds = event.time - one.start, self._bounds(answer, one, otherwise)
+        return late >= bounds.least and late - bounds.most < STILL_ANSWERED
+
+    def _bounds(self, answer: Answer, one: Candidacy, otherwise: Bounds = NOT_KNOWN) -> Bounds:
+        """By how much the clock of who answers may be ahead of that of who asked."""
+        found = self._clocks.between(answer.event.server, one.server) or otherwise
+        if not (_is_rough(answer.event.time) or _is_rough(one.start)):
+            return found
+        return SAME if found == SAME else Bounds(found.least - _SECOND, found.most + _SECOND)
+
+    def _is_prompt(self, answer: Answer, one: Candidacy, within: timedelta = PROMPT) -> bool:
+        """Whether an answer came at once after this one asked, by clocks of which nothing shows that they differ."""
+        time, start = answer.event.time, one.start
+        if time is None or start is None or not (time.microsecond or start.microsecond):
+            return False  # stamps of whole seconds do not show that
+        found = self._clocks.between(answer.event.server, one.server) or SAME
+        return found.least <= _ZERO <= found.most and _ZERO <= time - start <= within
+
+
+def _is_rough(time: datetime | None) -> bool:
+    return time is not None and is_whole(time)

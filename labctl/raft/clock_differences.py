@@ -1,0 +1,119 @@
+"""By how much two servers' clocks may differ, as far as what servers hear of each other shows it.
+
+A leader says that it leads, and Consul's servers tell each other of it at once. Who hears of it later than that can be,
+or before it was said, has another clock. That bounds how far apart two clocks are, by less than a second.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from labctl.raft.durations import is_whole
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from labctl.raft.event import Event
+    from labctl.raft.server_names import Names
+
+LEADS, HEARS = "leader_entered", "new_leader_announced"
+GOSSIP = timedelta(milliseconds=500)
+"""So long after a server leads the others have heard of it, in a network that works."""
+MOST_APART = timedelta(seconds=4)
+"""What is heard of a leader so long before or after it said so itself is taken for the same leadership."""
+MOST = 8
+"""Leaderships, and lines about them, that are compared."""
+MOST_SERVERS = 64
+_ZERO, _SECOND = timedelta(), timedelta(seconds=1)
+
+
+class Bounds(NamedTuple):
+    """By how much one clock is ahead of another one: at least, and at most."""
+
+    least: timedelta
+    most: timedelta
+
+
+SAME = Bounds(_ZERO, _ZERO)
+"""Of one machine's clock, and where nothing shows that two clocks differ."""
+UNKNOWN = Bounds(-MOST_APART, MOST_APART)
+"""Of clocks of which lines say what cannot be."""
+
+
+class ClockDifferences:
+    """The clocks of the servers of a story.
+
+    Args:
+        names: who is who.
+        are_one: whether all stamps are of one clock.
+    """
+
+    def __init__(self, names: Names, *, are_one: bool = False) -> None:
+        self._names, self._are_one = names, are_one
+        self._led: dict[str, deque[datetime]] = {}
+        self._heard: dict[tuple[str, str], deque[datetime]] = {}
+        self._late: dict[str, dict[str, Bounds]] = {}  # by leader, by who hears of it
+        self._known: dict[tuple[str, str], Bounds | None] = {}
+
+    def take(self, event: Event) -> None:
+        """Take in who leads, and who hears of it."""
+        if self._are_one or event.time is None:
+            return
+        if event.event == LEADS:
+            if event.server in self._led or len(self._led) < MOST_SERVERS:
+                self._led.setdefault(event.server, deque(maxlen=MOST)).append(event.time)
+                self._late.pop(event.server, None)
+                self._known.clear()
+        elif event.event == HEARS and event.peer:
+            key = (event.server, event.peer)
+            if key in self._heard or len(self._heard) < MOST_SERVERS * MOST_SERVERS:
+                self._heard.setdefault(key, deque(maxlen=MOST)).append(event.time)
+                self._late.clear()
+                self._known.clear()
+
+    def between(self, one: str, other: str) -> Bounds | None:
+        """By how much the clock of `one` is ahead of that of the `other`; None where nothing says so."""
+        if self._are_one:
+            return SAME
+        if (one, other) not in self._known:
+            self._known[one, other] = self._between(one, other)
+        return self._known[one, other]
+
+    def _between(self, one: str, other: str) -> Bounds | None:
+        least, most, found = UNKNOWN.least, UNKNOWN.most, False
+        for leader in self._led:
+            late = self._of(leader)
+            if one in late and other in late:
+                found = True
+                least = max(least, late[one].least - late[other].most)
+                most = min(most, late[one].most - late[other].least)
+        return None if not found else Bounds(least, most) if least <= most else UNKNOWN
+
+    def _of(self, leader: str) -> dict[str, Bounds]:
+        """By how much the others' clocks are ahead of a leader's."""
+        known = self._late.get(leader)
+        if known is None:
+            known = self._late[leader] = {leader: SAME}
+            for (server, peer), heard in self._heard.items():
+                bounds = _ahead(heard, self._led[leader]) if self._names.server(peer) == leader != server else None
+                if bounds is not None:
+                    known[server] = bounds
+        return known
+
+
+def _ahead(heard: deque[datetime], led: deque[datetime]) -> Bounds | None:
+    """By how much who hears is ahead: nobody hears of it before it is so, and who is there hears of it soon."""
+    late = []
+    for time in heard:
+        near = [time - one for one in led if abs(time - one) <= MOST_APART]
+        if len(near) == 1:
+            late.append(near[0])
+    if not late:
+        return None
+    least = min(late)
+    if is_whole(heard[0]) or is_whole(led[0]):
+        # Within a second nothing is told apart. Who hears of it in the same one mostly has the same clock.
+        return SAME if least == _ZERO else Bounds(least - _SECOND - GOSSIP, least + _SECOND)
+    return Bounds(least - GOSSIP, least)
