@@ -22,6 +22,8 @@ STAMP = rf"""
     (?P<zone> [ ]?(?:Z|UTC|GMT)\b | [ ]?[+-]\d\d:?\d\d(?:[ ]UTC)?(?!\d) )?
 """
 """A date and a time of day, for a verbose pattern."""
+# "12. consul:" is the number of a line, "ship.go:12" whoever called a logger, "==>" a mark.
+_HOST = r"(?=[\w:])(?!\d{1,9}[.)]?[ ])(?![^\s:]{1,128}\.go:\d)[^\s\[\]\"]{0,254}[^\s\[\]\":]"
 _FIELD = r"[^\s\[\]\"]{0,254}[^\s\[\]\":]"
 
 _PIECE = re.compile(
@@ -33,18 +35,19 @@ _PIECE = re.compile(
       (?P<clock2> {_CLOCK} ) (?=\s|$)                                        # syslog, journald
     | [^\W\d_]{{3,9}}\.?[ ]\d{{1,2}},[ ]\d{{4}}[ ]@[ ]{_CLOCK} (?=\s|$)        # Kibana
     | (?P<clock3> {_CLOCK} ) (?=\s|$)                                        # somebody cut the date
-    | (?P<source> (?!\d{{1,9}}[ ]) [A-Za-z0-9][\w.@-]{{0,127}} ) [ ]{{0,64}} \|                # docker compose
+    | (?P<source> (?!\d{{1,9}}[ ]|std(?:out|err)[ ]) [A-Za-z0-9][\w.@-]{{0,127}} ) [ ]{{0,64}} \|   # docker compose
     | <\d{{1,3}}> (?:1(?=[ ]))?                                             # syslog's priority
-    | (?P<host> {_FIELD} ) [ ] [\w./@-]{{1,128}} (?P<process>\[\d{{1,10}}\])? : (?=\s|$)    # syslog, journald
+    | (?P<host> {_HOST} ) [ ] [\w./@-]{{1,128}} (?P<process>\[\d{{1,10}}\])? : (?=\s|$)    # syslog, journald
     | (?P<host2> {_FIELD} ) [ ] {_FIELD} [ ] (?:-|\d{{1,10}}) [ ] {_FIELD} [ ] (?:-|\[[^\]]{{1,512}}\]) (?=\s|$)
     | [\w./@-]{{1,128}} \[\d{{1,10}}\] : (?=\s|$)                            # journald without the machine
+    | MESSAGE=                                                              # journald's export
     | std(?:out|err) [ ] [FP] (?=\s|$)                                      # CRI
     | [^\W\d_]{{2,4}} [.,]? (?=[ ]\d{{4}}-|[ ][^\W\d_]{{3,5}}[ ]{{1,2}}\d)        # a day of the week
     | \[ [ ]{{0,12}} \d{{1,12}} (?:\.\d{{1,9}})? [^\]\[]{{0,20}} \] (?=\s|$)      # the time since the boot, a process
     | [A-Z]{{4,5}} \[\d{{1,9}}\] (?=\s|$)                                   # logrus
     | (?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR) :? (?=\s|$)
     | \d{{1,9}} (?: [:.)]? (?=\s) | [:-] (?=$|[A-Za-z]|\d{{4}}[-/]) )           # the number of a line
-    | [>*#|`$+=-]{{1,16}} (?=\s|$|>)                                        # Markdown, mail
+    | (?!==>) [>*#|`$+=-]{{1,16}} (?=\s|$|>)                                        # Markdown, mail
     """,
     re.VERBOSE,
 )
@@ -55,6 +58,17 @@ LONGEST_FRONT = 2048
 
 _FILE = re.compile(r"(?P<file>(?:[A-Za-z]:)?[^:\"(]{1,255}):(?:\d{1,9}:)?")
 _FILE_OF_CONTEXT = re.compile(r"(?P<file>[^:\"(]{1,250}\.[A-Za-z0-9]{1,4})-(?:\d{1,9}-)?")
+# What stands behind a file's name may be indented, and have a front of its own.
+_FILE_IN_FRONT = re.compile(
+    r"""(?: (?P<file> [^:\s"'(=]{1,250} \.(?:log|txt|out|err|json)(?:\.\d{1,4})?(?:\.gz)?
+                    | [.~]{0,2}/?(?:[\w.@-]{1,64}/){1,16}(?![\w.@-]{0,64}\.go:)[\w.@-]{1,128}
+                 ) : (?:\d{1,9}:)? (?![ ](?![ ]))
+          | (?P<beside> [^:\s"'(=]{1,250} \.(?:log|txt|out)(?:\.\d{1,4})? ) -\d{1,9}- )""",
+    re.VERBOSE | re.ASCII,
+)
+_QUOTES = "'`\\"
+_BLANK = re.compile(r"\s")
+_MOST_WORDS_BETWEEN = 6
 # "pod": "consul-0", pod=consul-0, {pod="consul-0"}
 _LABEL = re.compile(
     r"""(?<![\w.])(?P<key>pod|pod_name|podname|container|container_name|host|hostname|_HOSTNAME|instance|node|server)
@@ -161,10 +175,43 @@ def _front_of(text: str) -> Front:
     if front.source is not None or front.host is not None:
         return front
     # Only `grep` leaves no blank behind a name.
-    if (file := _FILE.fullmatch(rest) or _FILE_OF_CONTEXT.fullmatch(rest)) is not None:
-        # The whole path: two folders may have a log of one name. What was rotated away is the same server's.
-        return front._replace(source=_ENDING.sub("", file["file"].removeprefix("./")))
-    return front._replace(host=_named(rest))
+    bare = rest.lstrip("'`")
+    file = _FILE.fullmatch(bare) or _FILE_OF_CONTEXT.fullmatch(bare)
+    if file is not None and not _BLANK.search(file["file"]):
+        return front._replace(source=_server_of(file["file"]))
+    names = _named(rest)
+    # Behind a quote, all of it may begin once more.
+    for one in dict.fromkeys((text, text.rpartition('"')[2])):
+        inner, words = _between_words(one)
+        if inner.source is not None or inner.host is not None:
+            return front._replace(time=front.time or inner.time, source=inner.source, host=inner.host)
+        names = names or _named(words)
+    return front._replace(host=names)
+
+
+def _server_of(file: str) -> str:
+    """Whose log a file is: its whole path, as two folders may have a log of one name, without what rotation added."""
+    return _ENDING.sub("", file.removeprefix("./"))
+
+
+def _between_words(text: str) -> tuple[Front, str]:
+    """What stands in front where words stand before it and between, of which nobody knows; and these words."""
+    words: list[str] = []
+    for _ in range(_MOST_WORDS_BETWEEN):
+        front, text = peel(text)
+        if front.source is not None or front.host is not None or not text:
+            return front, " ".join(words)
+        if (file := _FILE_IN_FRONT.match(text)) is not None:
+            source = _server_of(file["file"] or file["beside"])
+            inner = front_of(text[file.end() :])
+            return (front._replace(source=source) if inner.source is None and inner.host is None else inner), ""
+        bare = text.lstrip(_QUOTES)
+        if bare != text:
+            text = bare
+            continue
+        word, _, text = text.partition(" ")
+        words.append(word)
+    return NO_FRONT, ""
 
 
 def _labelled(front: Front, rest: str) -> Front:

@@ -125,7 +125,10 @@ class Seeker:
                 return found
         if core is not None:
             return self._of_core(plain, core, outer, depth)
-        return self._without_stamp(plain, outer, depth)
+        found = self._without_stamp(plain, outer, depth)
+        if found is not None or not (once := _once_unquoted(text)):
+            return found
+        return self.seek(once, outer, depth + 1)
 
     def _without_stamp(self, text: str, outer: Front, depth: int) -> Envelope | None:
         """Find them where the server's own stamp is missing; syslog takes the level, too."""
@@ -195,7 +198,7 @@ class Seeker:
         entry = _object(text[at:])
         if entry is None:
             return None
-        front = _within(outer, _tagged(text[:at])) if at else outer
+        front = _within(outer, _tagged(_LOST_COLOUR.sub("", text[:at]))) if at else outer
         return self._in_entry(entry, _within(front, _front_of_entry(entry)), depth)
 
     def _in_entry(self, entry: Mapping[str, Any], outer: Front, depth: int) -> Envelope | None:
@@ -283,6 +286,13 @@ def _without_end(said: str, before: str) -> str:
         else:
             return said
     return said
+
+
+def _once_unquoted(text: str) -> str:
+    """A text that stands quoted in a part of a document, of which nobody knows where it begins; "" where none does."""
+    if '\\"' in text:
+        return text.replace("\\\\", "\0").replace('\\"', '"').replace("\0", "\\")
+    return text.replace('""', '"') if '""' in text else ""
 
 
 def _unquoted(text: str) -> str:

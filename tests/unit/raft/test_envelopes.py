@@ -147,3 +147,39 @@ def test_a_member_of_a_document_names_no_server() -> None:
     envelope = open_envelope(f"textPayload: '{MODERN[0]}'")
     assert envelope is not None
     assert (envelope.source, envelope.host) == (None, None)
+
+
+# Words of which nobody knows what they are: in front of others, none of them names a server.
+WORDS = {"stern", "stern -A", "stern -t", "supervisord", "GitHub Actions", "zap", "logcli without labels", "logcli"}
+WORDS |= {"an ID of each request", "a container's ID", "a host", "a host with a colon", "aws logs tail", "vagrant"}
+WORDS |= {"vagrant's output", "Kibana's table", "a row of a table", "a numbered list", "grep -n", "logrus logfmt"}
+# "consul1.log-123-consul1 |" is one word, and a tab in front of a part of a document is as good as a blank.
+TOGETHER = {"grep -Hn of what stands beside", "journald json-pretty"}
+# Here is a part of a part of a document, and a zone's name behind what is no stamp any more.
+LOST = {("pretty JSON", "Datadog CSV"), ("an R string", "Cloud Logging's table")}
+KNOWN = [name for name in CARRIERS if name not in WORDS | TOGETHER]
+CORE = MODERN[next(at for at, one in enumerate(MODERN) if "entering candidate state" in one)]
+
+
+@pytest.mark.parametrize("outer", KNOWN)
+def test_what_names_a_server_does_so_in_whatever_carries_it(outer: str) -> None:
+    wrong = []
+    for inner in KNOWN:
+        one, other = CARRIERS[outer], CARRIERS[inner]
+        envelope = open_envelope(one.wrap(other.wrap(CORE)), near=NEAR)
+        assert envelope is not None
+        names = {name for name in (one.source, one.host, other.source, other.host) if name}
+        if (outer, inner) not in LOST and (envelope.source or envelope.host) not in (names or {None}):
+            wrong.append((inner, envelope.source or envelope.host))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("inner", [name for name in CARRIERS if not name.startswith("grep") and name not in TOGETHER])
+@pytest.mark.parametrize("file", ["logs/server1/consul.log", "server1.log", "/var/log/server1/messages", "n1.txt"])
+def test_grep_names_the_file_whatever_carries_its_lines(inner: str, file: str) -> None:
+    carrier = CARRIERS[inner]
+    path = re.sub(r"\.(log|txt)$", "", file)
+    right = {name for name in (carrier.source, carrier.host, path) if name}
+    envelope = open_envelope(f"{file}:{carrier.wrap(CORE)}", near=NEAR)
+    assert envelope is not None
+    assert (envelope.source or envelope.host) in right
