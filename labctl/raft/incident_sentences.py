@@ -175,15 +175,13 @@ def _within(tries: Tries) -> str:
 
 def _reasons(tries: Tries) -> str:
     failed = sum(count for outcome, count in tries.elections.items() if outcome != "won") + tries.pre_votes
-    if tries.cut_off:
-        often = "" if tries.cut_off >= failed else f"{_times(tries.cut_off)} "
-        return f": {often}nobody could answer it"
+    if tries.cut_off >= failed:
+        return ": nobody could answer it"
+    alone = [f"{_times(tries.cut_off)} nobody could answer it"] if tries.cut_off else []
     # Whom it had voted for instead is told with the votes that were split.
     reasons = [(server, reason) for server, reason in tries.refused if reason and reason != ALREADY_VOTED]
-    if not reasons:
-        return ""
     said = [f"{server} refused because {reason_of(reason)}" for server, reason in reasons[:_MOST_REFUSALS]]
-    return f": {listed(said)}"
+    return f": {listed([*alone, *said])}" if alone or said else ""
 
 
 def _winner(one: Incident) -> str:

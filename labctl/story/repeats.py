@@ -24,6 +24,7 @@ STILL = frozenset(
     {
         *("peer_unreachable", "heartbeat_failed", "append_failed", "append_rejected", "vote_rpc_failed"),
         *("suspect", "marked_failed", "member_failed", "no_known_peers", "election_suppressed"),
+        "prevote_rejected_by_me",
     }
 )
 """What says that something still is as it was."""
@@ -115,8 +116,9 @@ class _Run:
         self.reported, self.wait = event.time, FIRST_REPORT
 
     def add(self, event: Event, words: str) -> None:
-        # The term that it names is another one each time.
-        self.varied = self.varied or words != self.words
+        # The term that it names is another one each time; of a candidate, only its later lines show what it asked for.
+        is_same = event.event == "candidate_entered" and event.term == self.last.term
+        self.varied = self.varied or (words != self.words and not is_same)
         self.last, self.words = event, words
         self.count += 1
 

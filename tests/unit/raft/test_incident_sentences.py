@@ -240,3 +240,11 @@ def test_a_leader_of_whom_a_client_heard_is_seen(tmp_path: Path) -> None:
         "2024-11-28T15:43:43.225Z [INFO]  agent.client: New leader elected: payload=server-3\n", encoding="utf-8"
     )
     assert collect(source([str(log)]).records()).leaders_known == "seen"
+
+
+def test_who_was_cut_off_only_once_is_told_why_it_failed_then_too() -> None:
+    said = [of_incident(one) for one in collect(source([], sample="minority-leader").records()).incidents]
+    assert (
+        "consul1 stood twice in terms 8 and 9 and did not win: once nobody could answer it, consul2 refused because it "
+        "had a leader and consul3 refused because its own log was newer."
+    ) in said[-1]

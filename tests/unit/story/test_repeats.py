@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from labctl.raft.event import Event
+from labctl.raft.event import ASKS_FIRST, Event
 from labctl.raft.event_sentences import phrase
 from labctl.story.repeats import CAMPAIGN, LONGEST_REPORT, MOST_HELD, MOST_RUNS, QUIET, STILL, Repeats, in_order
 
@@ -29,6 +29,28 @@ def said(second: float, event: str, peer: str | None = "consul3", server: str = 
 
 def texts(*events: Event, reports: bool = True) -> list[str | None]:
     return [told.sentence for told in Repeats(reports=reports).folded(events)]
+
+
+def test_who_becomes_a_candidate_of_the_same_term_again_does_the_same() -> None:
+    """Only its later lines show that it asked for pre-votes, so that the words are others."""
+    rounds = [
+        one._replace(term=3, values={"term": "3"} | ({ASKS_FIRST: "1"} if second > 2 else {}))
+        for second in range(6)
+        for one in (said(second, "candidate_entered", None),)
+    ]
+    *_, last = [told.sentence for told in in_order(rounds)]
+    assert last is not None
+    assert last.endswith("(5 times in 4.0 s)")
+
+
+def test_a_pre_vote_that_is_refused_again_and_again_is_told_once() -> None:
+    no = said(0, "prevote_rejected_by_me", "consul2")._replace(
+        values={"reason": "we have a leader", "leader": "consul1"}
+    )
+    again = [no._replace(time=BEGIN + timedelta(seconds=second)) for second in range(28)]
+    (told,) = in_order(again)
+    assert told.sentence is not None
+    assert told.sentence.endswith("(28 times in 27.0 s)")
 
 
 events = some.lists(
