@@ -142,3 +142,10 @@ def test_an_id_that_nobody_explained_is_no_name_of_a_voter() -> None:
     voter = "e92c4db4-c844-a78f-c167-6660e0e58baa"
     assert said(f"raft: vote granted: from={voter} term=2 tally=2") == "has 2 votes in term 2"
     assert said("raft: Vote granted. Tally: 2") == "has 2 votes"
+
+
+def test_who_has_voted_already_is_said_to_be_asked_for_its_vote() -> None:
+    event = read_line("2022-11-24T09:17:48.879Z [INFO]  raft: duplicate requestVote for same term: term=19", server="v",
+                      line_no=1)  # fmt: skip
+    assert event is not None
+    assert phrase(event) == "is asked for its vote in term 19, and has already given it"
