@@ -63,7 +63,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab as Docker's labels tell it; `size` is the number of servers it was made with."""
+    """A lab as Docker's labels tell it.
+
+    `size` is the number of servers it was made with; `replacements` are containers that a killed change left.
+    """
 
     name: str
     owner: str
@@ -79,6 +82,7 @@ class Lab:
     servers: tuple[Server, ...]
     place: Place = HERE
     profile: str = lab_names.DEFAULT_PROFILE
+    replacements: tuple[str, ...] = ()
 
     @property
     def missing(self) -> list[str]:
@@ -143,7 +147,8 @@ def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: Place = HER
         if lab_names.LABEL_SERVER in labels and lab_names.LABEL_LAB in labels:
             grouped.setdefault(labels[lab_names.LABEL_LAB], []).append(summary)
     labs = []
-    for name, parts in sorted(grouped.items()):
+    for name, everything in sorted(grouped.items()):
+        parts, replacements = _in_place(name, everything)
         newest = max(parts, key=lambda part: part["Created"])
         labels = newest["Labels"]
         labs.append(
@@ -162,9 +167,22 @@ def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: Place = HER
                 servers=tuple(sorted((_server(part, place) for part in parts), key=lambda server: server.name)),
                 place=place,
                 profile=lab_names.profile_of(labels),
+                replacements=replacements,
             )
         )
     return labs
+
+
+def _in_place(lab: str, summaries: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """A lab's containers, and the names of those that were to replace one; where that is there still, it counts."""
+
+    def server_of(summary: dict[str, Any]) -> str:
+        return str(summary["Labels"][lab_names.LABEL_SERVER])
+
+    left = [one for one in summaries if lab_names.is_replacement(_container(one), lab, server_of(one))]
+    there = {server_of(one) for one in summaries if one not in left}
+    kept = [one for one in summaries if one not in left or server_of(one) not in there]
+    return kept, tuple(sorted(map(_container, left)))
 
 
 def list_labs(client: Client, name: str | None = None) -> list[Lab]:

@@ -89,6 +89,7 @@ def differences(lab: Lab, wanted: Wanted) -> list[str]:
         found.append(
             f"{', '.join(old[len(new) :])} leave the cluster, and their data is removed: the others are made again"
         )
+    found += [f"{name} is left of a change that was killed: it is put right" for name in lab.replacements]
     found += [f"{name} is gone: it is made again" for name in lab.missing]
     found += [f"{one.name} is {one.state}: it is started" for one in lab.servers if one.state != "running"]
     return found

@@ -100,6 +100,14 @@ def container_name(lab: str, server: str) -> str:
     return f"labctl-{lab}-{server}"
 
 
+def is_replacement(container: str, lab: str, server: str) -> bool:
+    """Whether a container has the name that Compose gives to one that is to replace a server's, until it has.
+
+    One that has it for longer is of a change that was killed.
+    """
+    return re.fullmatch(f"[0-9a-f]{{12}}_{re.escape(container_name(lab, server))}", container, re.ASCII) is not None
+
+
 def config_volume_name(lab: str) -> str:
     """The volume that holds the lab's secrets, and what old Consul versions read from a file."""
     return f"labctl-{lab}-config"

@@ -48,6 +48,10 @@ class Outcome:
     after: str = ""
 
 
+# Docker's moment for what has not been.
+_NEVER = "0001-01-01"
+
+
 class LabProject:
     """A lab's Compose project on this Docker host: what changes it, after `keep` has seen that the lab is held still.
 
@@ -223,6 +227,28 @@ class LabProject:
         self.remove("network", list(now.network_ids))
         self.outcome.actions.append("made the network again, whose addresses were held for nobody")
         return True
+
+    def settle(self, found: Found) -> bool:
+        """Put right what a killed change left: containers that were to replace others. Returns whether any was there.
+
+        Compose makes one under a name of its own, removes the server's, and gives it that one's name; then it starts
+        it. Where the server's is there still, the other one never ran, and goes; else it is the server's now. Compose
+        itself would take it for the server's under whatever name, and of two of them might keep either.
+        """
+        taken = {one.container for one in found.servers}
+        left = [one for one in found.servers if lab_names.is_replacement(one.container, self.lab, one.name)]
+        # Of several, one that runs is the server's.
+        for one in sorted(left, key=lambda one: (one.started.startswith(_NEVER), one.container)):
+            name = lab_names.container_name(self.lab, one.name)
+            self.keep()
+            if name not in taken:
+                taken.add(name)
+                self.engine.change("rename", [one.id], name=name, doing="naming a server")
+                self.outcome.actions.append(f"named {one.container} {name} again")
+            elif one.started.startswith(_NEVER):
+                self.remove("container", [one.id])
+                self.outcome.actions.append(f"removed {one.container}, which a killed change left")
+        return bool(left)
 
     # -- stop, start, remove ---------------------------------------------------------------------------------
 

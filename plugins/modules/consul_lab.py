@@ -379,7 +379,9 @@ def mended(project: LabProject, found: Found, servers: int, error: DockerError) 
     """Whether it is worth to run Compose once more. Raises DockerError where somebody else has a name of the lab's."""
     if is_still_busy(error):
         time.sleep(BUSY_SECONDS)
-        project.refuse_taken_names(find(project.engine, project.lab), servers)
+        now = find(project.engine, project.lab)
+        project.refuse_taken_names(now, servers)
+        project.settle(now)
         return True
     return address_is_held(error) and project.forget_addresses(found)
 
@@ -461,9 +463,7 @@ def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], Non
         project = LabProject(Docker(held.handles if held else ()), lab, params["owner"], folder)
         if held:
             project.keep = held.hold.keep
-        found = find(project.engine, lab)
-        if not params["force"]:
-            refuse_foreign(lab, params["owner"], found, removing=state == "absent")
+        found = look(project, params, dry=check_mode)
         if state == "present":
             refuse_profile(lab, params["profile"], found)
             asked = Asked(lab, params["owner"], params["servers"], params["memory"], params["image"], params["labels"])
@@ -500,12 +500,32 @@ def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], Non
     return result
 
 
+def look(project: LabProject, params: dict[str, Any], *, dry: bool) -> Found:
+    """What is there at the beginning, when what a killed change left is put right. Raises DockerError."""
+    removing = params["state"] == "absent"
+    found = find(project.engine, project.lab)
+    if not params["force"]:
+        refuse_foreign(project.lab, params["owner"], found, removing=removing)
+    if removing or dry or not project.settle(found):
+        return found
+    return find(project.engine, project.lab)
+
+
 def look_again(project: LabProject, params: dict[str, Any], found: Found) -> Found:
     """What is there now. Raises DockerError."""
     if params["state"] != "present":
         return find(project.engine, project.lab)
     # Found whole at the beginning, and Compose succeeded: only the servers can be new.
     servers = project.servers_now(params["servers"])
+    if len(servers) < params["servers"]:
+        # The engine ended meanwhile what a killed command had asked for.
+        project.settle(find(project.engine, project.lab))
+        servers = project.servers_now(params["servers"])
+    if lost := set(lab_names.server_names(params["servers"])) - {one.name for one in servers}:
+        raise DockerError(
+            f"The lab {project.lab} has lost {', '.join(sorted(lost))} while it was started: run the same command "
+            "again, which makes it again."
+        )
     after = dataclasses.replace(found, servers=servers, subnet=project.subnet)
     if over := [one for one in found.lasting if one not in after.lasting]:
         # Their servers were made again, or are gone.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.harness import VERSION, docker, servers, wait_until
+from tests.integration.elections import status_of
+from tests.integration.harness import VERSION, container, docker, get, put, servers, started, wait_until
 from tests.integration.kills import UP, how_long, interrupt, kill, moments, must_come_up, must_go_down
 
 if TYPE_CHECKING:
@@ -79,3 +81,27 @@ def members_of(lab: str) -> int:
     if first is None or not first["State"]["Running"]:
         return 0
     return docker("exec", first["Id"], "consul", "members", check=False).count(" alive ")
+
+
+def test_containers_under_names_of_compose_that_a_killed_change_left_are_put_right(
+    ada: Person, names: Callable[[], str]
+) -> None:
+    lab = names()
+    must_come_up(ada, lab, "first")
+    put(lab, "kept", "data")
+    image = docker("inspect", "--format", "{{.Image}}", container(lab, "consul3"))
+    # As Compose leaves them: two that had replaced their servers, and one whose server was there still.
+    for number, server in enumerate(("consul1", "consul2")):
+        docker("stop", "--time", "1", container(lab, server))
+        docker("rename", container(lab, server), f"{number:012x}_{container(lab, server)}")
+    labels = json.loads(docker("inspect", "--format", "{{json .Config.Labels}}", container(lab, "consul3")))
+    words = [word for label in labels.items() for word in ("--label", "=".join(label))]
+    docker("create", "--name", f"abcdefabcdef_{container(lab, 'consul3')}", *words, image)
+    assert len(servers(lab)) == 4
+    assert [one["name"] for one in status_of(ada, lab)["servers"]] == ["consul1", "consul2", "consul3"]
+    said = ada.done("up", lab, *UP).out
+    assert said.count("is left of a change that was killed: it is put right") == 3
+    assert sorted(started(lab)) == [container(lab, server) for server in ("consul1", "consul2", "consul3")]
+    assert get(lab, "consul3", "kept") == "data"
+    assert "nothing to do" in ada.done("up", lab, *UP).out
+    must_go_down(ada, lab, "at the end")

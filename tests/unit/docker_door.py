@@ -132,6 +132,8 @@ def _words(method: str, kind: str, name: str, verb: str, query: dict[str, str], 
     if verb == "archive":
         there = f"{name}:{query['path']}"
         return ["cp", "-", there] if method == "PUT" else ["cp", there, "-"]
+    if verb == "rename":
+        return [kind, verb, name, query["name"]]
     return [kind, {"DELETE": "rm", "GET": "inspect"}.get(method, verb), name]
 
 

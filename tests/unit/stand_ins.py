@@ -275,6 +275,9 @@ class FakeDocker:
         return "", "", 0
 
     def _change(self, verb: str, keys: list[str]) -> None:
+        if verb == "rename":
+            self._objects["container"][keys[0]]["Name"] = f"/{keys[1]}"
+            return
         for key in keys:
             if key in self._objects["container"]:
                 state = self._objects["container"][key]["State"]

@@ -9,6 +9,7 @@ from docker.errors import DockerException
 
 from labctl.engine import foreign_labels, labs, status
 from labctl.errors import ExitCode, LabctlError
+from labctl.flows.plan import Wanted, differences
 from labctl.portable.consul_door import Door
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
@@ -89,6 +90,33 @@ def test_what_the_newest_container_says_counts() -> None:
     (lab,) = labs.labs_from([new, old], "local")
     assert lab.pace == "real"
     assert lab.created.timestamp() == 1
+
+
+def test_what_was_to_replace_a_server_is_none_where_that_is_there_still_and_else_is_the_server() -> None:
+    beside, instead = (f"{number:012x}_labctl-ada-consul{number}" for number in (1, 2))
+    parts = [
+        stand_in.container("ada", "consul1"),
+        stand_in.container(
+            "ada", "consul1", Names=[f"/{beside}"], State="created", labels={"raft-labctl.pace": "real"}
+        ),
+        stand_in.container("ada", "consul2", Names=[f"/{instead}"], State="created"),
+        stand_in.container("ada", "consul3"),
+    ]
+    (lab,) = labs.labs_from(parts, "local")
+    assert [(one.name, one.container) for one in lab.servers] == [
+        ("consul1", "labctl-ada-consul1"),
+        ("consul2", instead),
+        ("consul3", "labctl-ada-consul3"),
+    ]
+    assert lab.replacements == (beside, instead)
+    # The killed change had got no further than that.
+    assert lab.pace == "teach"
+    wanted = Wanted(3, "teach", "1.8.7", 0, "gossip")
+    assert differences(lab, wanted) == [
+        f"{beside} is left of a change that was killed: it is put right",
+        f"{instead} is left of a change that was killed: it is put right",
+        "consul2 is created: it is started",
+    ]
 
 
 def test_a_lab_that_does_not_say_its_size_is_as_large_as_it_is() -> None:

@@ -242,6 +242,56 @@ def test_only_our_files_are_removed(tmp_path: Path) -> None:
     assert not tmp_path.exists()
 
 
+# -- what a killed change left --------------------------------------------------------------------------------
+
+
+def replacement(docker: FakeDocker, server: str, number: int, *, started: str = "0001-01-01T00:00:00Z") -> str:
+    """A container under the name that Compose gives to one that is to replace a server's."""
+    name = f"{number:012x}_labctl-ada-{server}"
+    labels = {**LABELS, "raft-labctl.server": server}
+    docker.put_container(name, labels=labels, state="created" if started.startswith("0001") else "running")
+    docker.container(name)["State"]["StartedAt"] = started
+    return name
+
+
+def names(docker: FakeDocker) -> list[str]:
+    return sorted(one["Name"].lstrip("/") for one in docker.objects("container").values())
+
+
+def test_what_was_to_replace_a_server_goes_where_that_is_there_still_and_else_is_the_server(
+    docker: FakeDocker, tmp_path: Path
+) -> None:
+    docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1"})
+    beside = replacement(docker, "consul1", 1)
+    instead = replacement(docker, "consul2", 2)
+    work = project(tmp_path)
+    assert work.settle(find(Engine(), "ada")) is True
+    assert names(docker) == ["labctl-ada-consul1", "labctl-ada-consul2"]
+    assert work.outcome.actions == [
+        f"removed {beside}, which a killed change left",
+        f"named {instead} labctl-ada-consul2 again",
+    ]
+    assert work.settle(find(Engine(), "ada")) is False
+
+
+def test_of_several_that_were_to_replace_a_server_one_that_ran_is_the_server_and_none_that_ran_goes(
+    docker: FakeDocker, tmp_path: Path
+) -> None:
+    replacement(docker, "consul1", 1)
+    ran = replacement(docker, "consul1", 2, started="2026-01-01T10:00:00Z")
+    also = replacement(docker, "consul1", 3, started="2026-01-01T11:00:00Z")
+    assert project(tmp_path).settle(find(Engine(), "ada")) is True
+    assert names(docker) == [also, "labctl-ada-consul1"]
+    assert docker.container("labctl-ada-consul1")["Id"] == f"{ran}-id"
+
+
+@pytest.mark.parametrize("name", ["mine", "0123456789a_labctl-ada-consul1", "0123456789ab_labctl-ada-consul2"])
+def test_a_server_of_any_other_name_is_left_alone(docker: FakeDocker, tmp_path: Path, name: str) -> None:
+    docker.put_container(name, labels={**LABELS, "raft-labctl.server": "consul1"})
+    assert project(tmp_path).settle(find(Engine(), "ada")) is False
+    assert names(docker) == [name]
+
+
 # -- removing -------------------------------------------------------------------------------------------------
 
 
