@@ -854,6 +854,7 @@ class Story:
         return event._replace(peer=asking[0].server, values=values)
 
     def _announce(self, server: _Server, event: Event) -> int | None:
+        self._hear_of_leader(event.peer, event, leads=True)
         leadership = self._leaderships.of(self.names.server(event.peer) or "")
         self._leader_named = True
         term = leadership.term if leadership else None

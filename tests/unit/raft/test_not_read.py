@@ -317,3 +317,10 @@ def test_a_leader_whose_disk_is_full_gives_up_for_that(what: str, by: str) -> No
     assert ("s1, the previous leader, could not write to its log and gave up." in paragraphs(logs)) == (
         by == "log_failed"
     )
+
+
+def test_a_leader_of_whom_a_server_only_hears_stands_among_the_leaders() -> None:
+    story, _ = told({"s1": log(follows(0, 1), hears(2, 3))})
+    assert [of_leadership(one) for one in story.leaders] == ["s3 led; no line shows since when, or until when."]
+    story, _ = told({"s1": log(starts(0, 1), wins(2, 1, 2), hears(2.1, 1), gives_up(10, 1), hears(12, 2))})
+    assert [one.server for one in story.leaders].count("s1") == 1
