@@ -275,7 +275,7 @@ class PlaybookRun:
         if self._seen.pid is None:
             self._end_beginning()
         else:
-            processes.end(self._seen.pid, INTERRUPT_SECONDS)
+            processes.end(self._seen.pid, INTERRUPT_SECONDS, str(self._folder))
         self._thread.join(timeout=0.5)
         self._clean()
 
@@ -288,7 +288,7 @@ class PlaybookRun:
         while self._thread.is_alive() and time.monotonic() < ends:
             for pid in processes.descendants(os.getpid()):
                 if processes.names(pid, str(self._folder)):
-                    processes.end(pid, INTERRUPT_SECONDS / 2)
+                    processes.end(pid, INTERRUPT_SECONDS / 2, str(self._folder))
                     break
             self._thread.join(POLL_SECONDS / 2)
 

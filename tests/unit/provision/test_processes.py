@@ -79,6 +79,40 @@ def test_who_ignores_interrupts_is_killed_in_the_end(started: list[subprocess.Po
     assert not processes.alive(child)
 
 
+# Leaves a child behind that nobody is the parent of, and says its number.
+ORPHANING = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+time.sleep({seconds})
+"""
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_who_has_lost_its_parent_is_known_by_its_environment(
+    started: list[subprocess.Popen[str]], tmp_path: Path, seconds: int
+) -> None:
+    words = [sys.executable, "-ISc", ORPHANING.format(seconds=seconds)]
+    others = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={"FOLDER": f"{tmp_path}-other"})
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={"FOLDER": str(tmp_path / "run")})
+    started += [others, process]
+    assert others.stdout
+    assert process.stdout
+    other, orphan = int(others.stdout.readline()), int(process.stdout.readline())
+    try:
+        if not seconds:
+            process.wait()
+        processes.end(process.pid, 5, str(tmp_path / "run"))
+        assert not processes.alive(orphan)
+        assert processes.alive(other)
+    finally:
+        for pid in (orphan, other):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
 def test_others_are_left_alone(started: list[subprocess.Popen[str]]) -> None:
     one, _ = family(started)
     other, child = family(started)

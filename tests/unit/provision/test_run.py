@@ -245,7 +245,7 @@ class Stuck:
     def wait(self) -> None:
         assert self.over.wait(10)
 
-    def end(self, pid: int, _seconds: float) -> None:
+    def end(self, pid: int, _seconds: float, _word: str) -> None:
         self.ended.append(pid)
         self.over.set()
 
