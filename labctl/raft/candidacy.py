@@ -35,6 +35,7 @@ class Candidacy:
             goes on.
         quorum: as an election has it.
         not_asked: whom its server could not ask, and when it said so last.
+        unreached: whom of these it did not reach at all: a request that only times out may be of a campaign before.
     """
 
     server: str
@@ -58,6 +59,7 @@ class Candidacy:
     pre_tally: int = 0
     pre_refusals: list[Refusal] = field(default_factory=list)
     not_asked: dict[str, datetime | None] = field(default_factory=dict)
+    unreached: set[str] = field(default_factory=set)
     begun: int = 0
     over: int | None = None
     evidence: list[Evidence] = field(default_factory=list)

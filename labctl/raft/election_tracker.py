@@ -65,6 +65,7 @@ class ElectionTracker:
     ) -> None:
         self._names, self._is_over, self._tell = names, is_over, settled
         self._is_apart, self._asks_first, self._servers = is_apart, asks_first, servers
+        self._reads_all = reads_all
         self.number = 0
         self._open: deque[Candidacy] = deque()
         self._settled: deque[Candidacy] = deque(maxlen=UNSETTLED)
@@ -167,7 +168,7 @@ class ElectionTracker:
         # A voter whose ID nobody had explained when it voted may have a name by now.
         one.votes = list(dict.fromkeys(self._names(voter) or voter for voter in one.votes))
         one.pre_votes = list(dict.fromkeys(self._names(voter) or voter for voter in one.pre_votes))
-        cut_off = self._is_cut_off(one)
+        cut_off = self._is_cut_off(one) or (self._reached_nobody(one) and self._reads_all())
         voting = self._asked_for_votes(one)
         if one.pre_vote is not None or not voting:
             self._tell(_pre_vote(one, cut_off=cut_off and not one.pre_votes, went_on=voting))
@@ -200,6 +201,12 @@ class ElectionTracker:
             for name in others
         )
 
+    def _reached_nobody(self, one: Candidacy) -> bool:
+        """Whether it could ask none of those whose logs are read: then it had no part in a vote that was split."""
+        others = {name for name in self._servers() if name != one.server}
+        # By number: who is meant may not be known.
+        return bool(others) and len(others) <= len(one.unreached) and one.tally <= 1 and not one.refusals
+
     def _election(self, one: Candidacy, rivals: list[Candidacy], *, cut_off: bool) -> Election:
         return Election(
             one.server, one.term, one.term_source, one.cause, one.start, one.end, one.votes, one.tally, one.needed,
@@ -214,7 +221,8 @@ class ElectionTracker:
             return "lost"
         if one.ended in {None, "restart", "silent"}:
             return "undecided"
-        if self._met_a_vote_for_another(one) and any(self._splits(one, other) for other in rivals):
+        met = not self._reached_nobody(one) and self._met_a_vote_for_another(one)
+        if met and any(self._splits(one, other) for other in rivals):
             return "split"
         return "lost" if one.ended == "follower" else "abandoned"
 

@@ -114,7 +114,8 @@ class Election:
         outcome: `won`; `lost`: another server won that term, or was led already, or a majority refused; `split`:
             several stood at once and nobody won; `abandoned`: its time was over before it had a majority, and no line
             says why; `undecided`: its log ends before that.
-        cut_off: nobody could answer, as far as is known from what was broken on purpose.
+        cut_off: nobody could answer, as far as is known from what was broken on purpose, or because it could ask
+            nobody.
         quorum: that too few voters ran when it began, where that is known.
         evidence: the lines that say so.
     """

@@ -584,7 +584,10 @@ class Story:
 
     def _fail_to_ask(self, server: _Server, event: Event) -> int | None:
         if server.candidacy is not None and event.peer:
-            server.candidacy.not_asked[self.names(event.peer) or event.peer] = event.time
+            name = self.names(event.peer) or event.peer
+            server.candidacy.not_asked[name] = event.time
+            if "timeout" not in event.line and "timed out" not in event.line:
+                server.candidacy.unreached.add(name)
         return None
 
     def _could_not_ask(self, one: Candidacy, denied: Event) -> bool:

@@ -324,3 +324,28 @@ def test_a_leader_of_whom_a_server_only_hears_stands_among_the_leaders() -> None
     assert [of_leadership(one) for one in story.leaders] == ["s3 led; no line shows since when, or until when."]
     story, _ = told({"s1": log(starts(0, 1), wins(2, 1, 2), hears(2.1, 1), gives_up(10, 1), hears(12, 2))})
     assert [one.server for one in story.leaders].count("s1") == 1
+
+
+def fails(second: float, server: int, why: str = "dial tcp: connection refused") -> str:
+    target = f'target="{{Voter s{server} 10.0.0.{server}:8300}}" error="{why}"'
+    return line(second, f"failed to make requestVote RPC: {target}", "ERROR")
+
+
+@pytest.mark.parametrize("why", ["dial tcp: connection refused", "dial tcp: i/o timeout"])
+@pytest.mark.parametrize("voters", [VOTERS, FIVE], ids=["all are read", "two are not read"])
+def test_who_could_ask_nobody_had_no_part_in_a_split_vote(why: str, voters: str) -> None:
+    refused = line(3.2, "duplicate requestVote for same term: term=2")
+    again = line(5, "Election timeout reached, restarting election", "WARN")
+    logs = {
+        "s1": log(starts(0, 1, voters), misses(3), stands(3, 1, 2), fails(3, 2, why), fails(3, 3, why), again),
+        "s2": log(
+            starts(0, 2, voters),
+            misses(3.1),
+            stands(3.1, 2, 2),
+            line(5, "Election timeout reached, restarting", "WARN"),
+        ),
+        "s3": log(starts(0, 3, voters), misses(3.15), stands(3.15, 3, 2), refused, again),
+    }
+    one = next(one for one in told(logs)[0].elections if one.candidate == "s1")
+    assert one.cut_off == (voters is VOTERS and "timeout" not in why)
+    assert one.outcome != "split" or "timeout" in why
