@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from labctl.cli.look import logs_command
 from labctl.cli.story import noted
+from labctl.engine import client, labs
 from labctl.engine.logs import LogLine
 from labctl.raft.log_notes import DOCKER
-from labctl.story import own_stamps
+from labctl.story import container_acts, log_printer, own_stamps
 from labctl.story.log_clock import LogClock
 from labctl.story.own_stamps import in_own_order, own_stamp
 from labctl.story.source import events_of
+from tests.unit.story.test_log_printer import SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,3 +151,21 @@ def test_a_story_that_is_followed_has_its_notes_also_where_ctrl_c_ends_it(
     with pytest.raises(KeyboardInterrupt), noted(["its lines are sorted."], interrupted=interrupted):
         raise KeyboardInterrupt
     assert ("its lines are sorted." in capsys.readouterr().err) == interrupted
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_logs_about_raft_are_printed_in_the_order_in_which_they_were_written(
+    monkeypatch: pytest.MonkeyPatch, follow: bool
+) -> None:
+    stands = line(2, 0.3, "consul1", '[INFO]  agent.server.raft: entering candidate state: node="Node at x" term=3')
+    refuses = line(2.01, 0, "consul2", "[INFO]  agent.server.raft: lost leadership because received a requestVote with")
+    lab = SimpleNamespace(servers=SERVERS)
+    monkeypatch.setattr(client, "connect", lambda: None)
+    monkeypatch.setattr(labs, "choose_lab", lambda *_: lab)
+    for how in ("read", "follow"):
+        monkeypatch.setattr(container_acts, how, lambda *_: iter([refuses, stands]))
+    printer = log_printer.RaftLines(SERVERS, as_json=False, prefix=False)
+    monkeypatch.setattr(log_printer, "raft_lines", lambda *_, **__: printer)
+    ran = CliRunner().invoke(logs_command, ["--raft", *(["-f"] if follow else [])])
+    assert [text[11:23] for text in ran.stdout.splitlines()] == ["12:00:02.000", "12:00:02.010"]
+    assert ("up to 0.4 s late are put where they belong" in ran.stderr) == follow
