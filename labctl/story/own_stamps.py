@@ -24,8 +24,8 @@ KEPT = timedelta(seconds=10)
 """So late may Docker have taken in a line that is read from what it keeps."""
 LIVE = timedelta(milliseconds=400)
 """So late may it take in one that is told as it comes, and as long does each line wait for those."""
-MOST = 16_384
-"""Lines that wait, at most."""
+MOST, MOST_CHARACTERS = 16_384, 1 << 23
+"""Lines that wait, and what is in them, at most."""
 # Consul indented its lines before 1.9.
 _STAMP = re.compile(r" {0,8}(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,9}(?:Z|[+-]\d\d:?\d\d)) {1,4}\[", re.ASCII)
 
@@ -81,7 +81,7 @@ class _Window:
         self._late, self._note, self._clock = late, note, clock
         self._waiting: list[tuple[datetime, int, LogLine]] = []
         self._latest: dict[str, datetime] = {}
-        self._number = 0
+        self._number = self._characters = 0
 
     def take(self, line: LogLine | None) -> Iterator[LogLine | None]:
         """Take in what comes. Returns what need not wait any more."""
@@ -99,13 +99,19 @@ class _Window:
         if not line.of_docker:
             self._latest[line.server] = time
         self._number += 1
+        self._characters += len(line.text)
         heapq.heappush(self._waiting, (time, self._number, line))
         yield from self._until(taken)
 
     def rest(self) -> Iterator[LogLine]:
         """All that wait."""
         while self._waiting:
-            yield heapq.heappop(self._waiting)[2]
+            yield self._pop()
+
+    def _pop(self) -> LogLine:
+        line = heapq.heappop(self._waiting)[2]
+        self._characters -= len(line.text)
+        return line
 
     def _stamped(self, line: LogLine, taken: datetime) -> LogLine:
         own = None if line.of_docker else own_stamp(line.text)
@@ -122,6 +128,8 @@ class _Window:
     def _until(self, now: datetime | None) -> Iterator[LogLine]:
         """Those for which nothing can come any more that was written before them."""
         while self._waiting and (
-            len(self._waiting) > MOST or (now is not None and self._waiting[0][0] <= now - self._late)
+            len(self._waiting) > MOST
+            or self._characters > MOST_CHARACTERS
+            or (now is not None and self._waiting[0][0] <= now - self._late)
         ):
-            yield heapq.heappop(self._waiting)[2]
+            yield self._pop()

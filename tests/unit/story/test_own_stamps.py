@@ -122,6 +122,19 @@ def test_lines_that_wait_are_so_many_at_most(monkeypatch: pytest.MonkeyPatch) ->
     assert len(taken) == 4
 
 
+def test_lines_that_wait_are_so_long_at_most_together() -> None:
+    taken: list[LogLine] = []
+
+    def come() -> Iterator[LogLine]:
+        for number in range(40):
+            taken.append(line(1 + number / 1000, 0.1, text="x" * (1 << 20)))
+            yield taken[-1]
+
+    told = list(zip(in_own_order(come()), [0] * 3, strict=False))
+    assert [one.text for one, _ in told if one] == [one.text for one in taken[:3]]
+    assert len(taken) <= 12
+
+
 def test_who_ends_it_with_ctrl_c_sees_what_came() -> None:
     def come() -> Iterator[LogLine]:
         yield line(1, 0.1)
