@@ -65,7 +65,7 @@ class Answers:
         names: who is who.
         clocks: by how much servers' clocks may differ.
         is_apart: whether what one server sends cannot reach another one at a time, as far as is known.
-        reads_all: whether the logs of all who vote are read, as far as is known.
+        sees_all: whether the logs of all who vote, but some, are read from a time on, as far as is known.
         candidacies: all that are known, the oldest first.
     """
 
@@ -74,11 +74,11 @@ class Answers:
         names: Names,
         clocks: ClockDifferences,
         is_apart: Callable[[str, str, datetime | None], bool],
-        reads_all: Callable[[], bool],
+        sees_all: Callable[[datetime, set[str]], bool],
         candidacies: Callable[[], Iterable[Candidacy]],
     ) -> None:
         self._names, self._clocks, self._is_apart = names, clocks, is_apart
-        self._reads_all, self._candidacies = reads_all, candidacies
+        self._sees_all, self._candidacies = sees_all, candidacies
         self._waiting: deque[Answer] = deque(maxlen=MOST_ANSWERS)
 
     def add(self, answer: Answer) -> None:
@@ -156,7 +156,11 @@ class Answers:
     def _met_by_term(self, answer: Answer, one: Candidacy) -> bool:
         """Whether a refusal that names its term only, as does who has voted already, is to this candidacy."""
         # Whoever else may have been refused by the same line makes it unclear whom it met.
-        if not self._may_meet(answer, one) or not self._reads_all():
+        time = answer.event.time
+        if not self._may_meet(answer, one):
+            return False
+        stood = {other.server for other in self._candidacies() if other.term == answer.event.term}
+        if time is not None and not self._sees_all(time - MOST_SKEW, stood | {answer.event.server}):
             return False
         known, voter, term = list(self._candidacies()), answer.event.server, answer.event.term
         others = self._others(answer, one)

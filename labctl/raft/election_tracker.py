@@ -46,6 +46,7 @@ class ElectionTracker:
         servers: whose logs are read.
         reads_all: whether these are the logs of all who vote, as far as is known.
         clocks: by how much servers' clocks may differ.
+        sees_all: whether the logs of all who vote, but some, are read from a time on, as far as is known.
 
     Attributes:
         number: how many events were told so far.
@@ -62,6 +63,7 @@ class ElectionTracker:
         servers: Callable[[], list[str]],
         reads_all: Callable[[], bool],
         clocks: ClockDifferences,
+        sees_all: Callable[[datetime, set[str]], bool],
     ) -> None:
         self._names, self._is_over, self._tell = names, is_over, settled
         self._is_apart, self._asks_first, self._servers = is_apart, asks_first, servers
@@ -69,7 +71,7 @@ class ElectionTracker:
         self.number = 0
         self._open: deque[Candidacy] = deque()
         self._settled: deque[Candidacy] = deque(maxlen=UNSETTLED)
-        self._answers = Answers(names, clocks, is_apart, reads_all, lambda: itertools.chain(self._settled, self._open))
+        self._answers = Answers(names, clocks, is_apart, sees_all, lambda: itertools.chain(self._settled, self._open))
 
     @property
     def are_open(self) -> bool:

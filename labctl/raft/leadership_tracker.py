@@ -6,6 +6,7 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from labctl.raft.durations import is_whole
 from labctl.raft.log_notes import DOCKER
 from labctl.raft.outage_tracker import OutageTracker
 from labctl.raft.records import Leadership, add_evidence
@@ -29,6 +30,7 @@ GIVES_UP_SOON = timedelta(seconds=1)
 """A leader that went on after a silence knows so soon that it leads no longer, if it does not."""
 AT_ONCE = timedelta(milliseconds=100)
 """Two servers lead at once only where that is longer: the old one learns of the new one's term by its victory."""
+_SECOND = timedelta(seconds=1)
 # These say that a leadership was over by some time, and not when it ended.
 _NOT_SEEN = frozenset({"silent", "unknown", "restarted"})
 _LOSES_VOTERS = frozenset({"quorum_lost", "killed", "stopped", "ended", "paused"})
@@ -145,7 +147,11 @@ class LeadershipTracker:
         since = None
         if newest is not None and newest.number == self._begun:
             since = newest.leadership.since or newest.shown
-        if led is None or since is None or since <= led or server == self._newest:
+        # Within a stamp of whole seconds, either may be the earlier one.
+        rough = _SECOND if since is not None and is_whole(since) else timedelta()
+        # Who gives up by its log's first line led before that, and who is known to lead meanwhile came after it.
+        is_newer = event.event != "quorum_lost_stepdown" if led is None else since is None or since <= led - rough
+        if since is None or is_newer or server == self._newest:
             self._add(leadership)
             self._open[server].seen = event.time if event.server != server else None
             self._open[server].shown = event.time

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from labctl.raft.candidacy import Candidacy
@@ -32,7 +32,6 @@ from labctl.raft.timers import seconds_between, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
 
     from labctl.raft.candidacy import Ended
     from labctl.raft.collection import LeadersKnown, Record, Settled
@@ -85,6 +84,9 @@ _SUSPENDS: dict[str, EndedBy] = {
 }
 _BREAKS: dict[str, EndedBy] = {"kill": "killed", "stop": "stopped", "pause": "paused"}
 _ASKS_FIRST = "prevote_"
+# With one of these a server's log begins because its process does: it did nothing before.
+_BEGINS = frozenset({"config_initial", "config_recovered", "log_store", "container_started"})
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 VOTES_AGAIN = "votes_again"
 """A value of `duplicate requestVote for same term` where the next line says that the vote was granted, again."""
 # How a line names nobody: the leader chooses for itself whom it hands its leadership to.
@@ -120,7 +122,14 @@ class _Server:
     asks_at_once: bool = False  # it won an election of which no line says that it had asked for pre-votes
     tells: bool = False  # its log has lines of level info, or does not name levels
     is_back: bool = False  # Docker said that its process runs again
+    first: datetime | None = None  # from when on its log shows what it did
     last: datetime | None = None
+
+    def speak(self, event: Event) -> None:
+        """Note when it spoke."""
+        if self.first is None:
+            self.first = _LONG_AGO if event.event in _BEGINS else event.time
+        self.last = event.time or self.last
 
 
 def records(
@@ -255,6 +264,7 @@ class Story:
             servers=lambda: list(self._servers),
             reads_all=self._reads_all,
             clocks=self._clocks,
+            sees_all=self._sees_all,
         )
         self._leaderships = LeadershipTracker(
             self.names, self._is_over, self._last_word, self._settle, self._reads_all, self._lost_quorum
@@ -271,6 +281,7 @@ class Story:
         self._leader_named = False
         self.waiting: set[str] = set()
         self._debug = False
+        self._somebody_asks_first = False
         self._transfer: Event | None = None
         self._acts: dict[str, Callable[[_Server, Event], int | None]] = {
             "config_initial": self._start,
@@ -360,7 +371,7 @@ class Story:
             self._assume_leader(server, event)
         act = self._acts.get(event.event)
         term = act(server, event) if act else None
-        server.last = event.time or server.last
+        server.speak(event)
         if event.term is not None:
             self._seen(server, event)
         if self._elections.are_open and self._last is not None:
@@ -601,12 +612,13 @@ class Story:
         server = self._servers.get(name)
         if server is None or server.asks_first or server.asks_at_once:
             return server is not None and server.asks_first
-        return any(one.asks_first for one in self._servers.values())
+        return self._somebody_asks_first or any(one.asks_first for one in self._servers.values())
 
     def _refuse_pre_vote(self, server: _Server, event: Event) -> None:
         candidate = self._servers.get(self.names.server(event.peer) or "")
         if candidate is not None:
             candidate.asks_first = True
+        self._somebody_asks_first = True  # the line need not say who
         if event.peer:
             self._elections.answer(event, self._refusal(server.name, event), event.peer, pre_vote=True)
 
@@ -903,6 +915,12 @@ class Story:
         if self._voters and len(unread) != len(self._voters):
             return not unread or (len(unread) <= len(self._strangers()) and self._are_enough())
         return self._are_enough()
+
+    def _sees_all(self, since: datetime, but: set[str]) -> bool:
+        """Whether the logs of all who vote are read, and each of them from a time on, but some."""
+        return self._reads_all() and all(
+            one.first is None or one.first <= since or one.name in but for one in self._servers.values()
+        )
 
     def _are_enough(self) -> bool:
         """Whether as many logs are read as servers have ever voted; a non-voter's is not one of them."""

@@ -64,7 +64,10 @@ def of_election(election: Election, timers: Timers | None = None) -> str:
     With `timers`, what was measured stands beside what was set.
     """
     cause = _CAUSES[election.cause] + _waited(election, timers)
-    parts = [f"{election.candidate} stood {_in_term(election.term)}{f' because {cause}' if cause else ''}"]
+    # Where its log ends at once, it may have asked for pre-votes only so far.
+    is_open = election.outcome == "undecided" and not (election.tally or election.refusals or election.pre_vote)
+    did = "became a candidate" if is_open else "stood"
+    parts = [f"{election.candidate} {did} {_in_term(election.term)}{f' because {cause}' if cause else ''}"]
     parts.append(_votes(election, "vote", "votes"))
     parts += [f"{one.server} refused{_why(one)}" for one in election.refusals]
     parts += _outcome(election)

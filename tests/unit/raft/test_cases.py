@@ -54,7 +54,7 @@ def test_a_log_that_ends_leaves_an_election_undecided() -> None:
     story = story_of("log-ends")
     assert [of_election(one) for one in story.elections] == [
         (
-            "log-ends stood in term 253 because it had not heard from a leader in time; "
+            "log-ends became a candidate in term 253 because it had not heard from a leader in time; "
             "its log ends before that was decided."
         )
     ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from labctl.raft.collection import collect
+from labctl.raft.reader import read_line
+from labctl.raft.story import records
 from tests.unit.raft.lines import LEADS, MET, told
 
 AGAIN = "[WARN]  agent.server.raft: Election timeout reached, restarting election"
@@ -101,3 +104,43 @@ def test_who_gives_up_after_a_silence_is_not_the_last_who_led() -> None:
     )
     assert [(one.server, one.ended_by) for one in story.leaders] == [("consul3", None), ("consul1", "quorum_lost")]
     assert not [one for one in story.incidents if one.kind == "no_leader" and one.lasts]
+
+
+def test_who_may_have_stood_before_its_log_begins_may_have_been_refused() -> None:
+    # consul3's log begins after term 3 was asked for: it may be whom consul1 refused.
+    votes = "[DEBUG] agent.server.raft: vote granted: from=10.0.0.1:8300 term=3 tally=1"
+    lines = [(5.0, "consul1", stands(3, 1)), (5.0, "consul1", votes), (5.2, "consul2", stands(3))]
+    late = (5.9, "consul1", TWICE.format(3))
+    third = (6.5, "consul3", "[INFO]  agent.server.raft: entering follower state: leader-address=")
+    early = (1.0, *third[1:])
+    assert told(LEADS, *lines, late, third).elections[-1].refusals == []
+    (no,) = told(LEADS, early, *lines, late).elections[-1].refusals
+    assert (no.server, no.voted_for) == ("consul1", "consul1")
+
+
+def test_where_somebody_asks_beforehand_a_candidacy_is_no_election() -> None:
+    # The line does not say who asked, and no other one says that consul2 asks beforehand.
+    anybody = PRE_REFUSES.replace("from=10.0.0.2:8300", "from=")
+    follows = '[INFO]  agent.server.raft: entering follower state: follower="Node at 10.0.0.2:8300 [Follower]" leader='
+    story = told(LEADS, (5.0, "consul2", stands(3)), (5.01, "consul3", anybody), (5.1, "consul2", follows))
+    assert story.elections == []
+    assert [one.candidate for one in story.pre_votes] == ["consul2"]
+
+
+@pytest.mark.parametrize(
+    "before", [[], [(24, "consul1", "[WARN] raft: Rejecting vote request from 10.0.0.2:8300 since x")]]
+)
+def test_who_gives_up_in_the_second_in_which_another_leads_was_not_the_last(before: list[tuple[int, str, str]]) -> None:
+    lines = [
+        (24, "consul3", "[INFO] raft: Node at 10.0.0.3:8300 [Candidate] entering Candidate state in term 4"),
+        (24, "consul3", "[INFO] raft: Election won. Tally: 2"),
+        (24, "consul3", "[INFO] raft: Node at 10.0.0.3:8300 [Leader] entering Leader state"),
+        *before,
+        (24, "consul1", "[WARN] raft: Failed to contact quorum of nodes, stepping down"),
+        (24, "consul1", '[INFO] raft: Node at 10.0.0.1:8300 [Follower] entering Follower state (Leader: "")'),
+        (24, "consul1", "[INFO] consul: cluster leadership lost"),
+    ]
+    events = [read_line(f"    2024/03/05 14:00:{at} {text}", server=who, line_no=1) for at, who, text in lines]
+    story = collect(records(event for event in events if event is not None))
+    assert not [one for one in story.incidents if one.kind == "no_leader" and one.lasts]
+    assert [(one.server, one.ended_by) for one in story.leaders] == [("consul3", None), ("consul1", "quorum_lost")]
