@@ -242,6 +242,10 @@ class LeadershipTracker:
         if one.suspended is not None:
             # It ceased to lead when it ceased to run, whatever it learned of that later.
             event, by = one.suspended.event, one.suspended.by
+        if by == "restarted" and not self._spoke(one):
+            # That may be its first start, before it led: its clock may be ahead of that of who named it.
+            self.lose_track(server)
+            return
         del self._open[server]
         add_evidence(one.leadership.evidence, event)
         if by == "quorum_lost":
@@ -253,6 +257,11 @@ class LeadershipTracker:
             one.leadership.quorum = self._quorum(server, event.time, by == "quorum_lost")
         # When the process was started says only that it led no longer.
         self._close(one, self._last(server) if by == "restarted" else event.time, by)
+
+    def _spoke(self, one: OpenLeadership) -> bool:
+        """Whether a leader wrote a line itself since it is known to lead, where only others say that it does."""
+        last = self._last(one.leadership.server)
+        return one.seen is None or (last is not None and last >= one.seen)
 
     def _fall_silent(self, server: str) -> None:
         """A leader whose log ends, or is of another file: nobody knows when that ended."""

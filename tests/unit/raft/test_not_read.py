@@ -349,3 +349,13 @@ def test_who_could_ask_nobody_had_no_part_in_a_split_vote(why: str, voters: str)
     one = next(one for one in told(logs)[0].elections if one.candidate == "s1")
     assert one.cut_off == (voters is VOTERS and "timeout" not in why)
     assert one.outcome != "split" or "timeout" in why
+
+
+def test_a_leader_of_whom_others_speak_before_its_first_line_was_not_restarted() -> None:
+    heard = {"s1": log(starts(0, 1), hears(2, 3))}
+    story, _ = told(heard | {"s3": log(starts(3, 3), wins(5, 3, 2))})
+    assert [(one.server, one.term, one.ended_by) for one in story.leaders] == [("s3", None, "unknown"), ("s3", 2, None)]
+    story, _ = told(heard | {"s3": log(starts(1, 3), starts(3, 3))})
+    assert [(one.server, one.ended_by) for one in story.leaders] == [("s3", "unknown")]
+    story, _ = told(heard | {"s3": log(starts(1, 3), line(2.5, "snapshot complete up to: index=9"), starts(3, 3))})
+    assert [(one.server, one.ended_by) for one in story.leaders] == [("s3", "restarted")]
