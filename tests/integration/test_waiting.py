@@ -65,14 +65,15 @@ def test_a_join_that_is_not_ready_in_time_tells_each_servers_view_and_the_likely
     ada: Person, lab: str, paused: list[str]
 ) -> None:
     assert len(paused) == 2
-    result = ada.run("join", lab, "--timeout", "3")
+    # Time for Ansible to begin on a busy machine; then the servers are asked.
+    result = ada.run("join", lab, "--timeout", "10")
     assert result.code == 3
     sentence = result.sentence()
     assert lab in sentence
-    assert "3 seconds" in sentence
+    assert "10 seconds" in sentence
     assert all(server in sentence for server in ("consul1", "consul2", "consul3"))
     assert "Likely cause: 1 of 3 servers answer and a quorum needs 2" in sentence
-    assert result.seconds < 20
+    assert result.seconds < 10 + 10
     as_json = ada.run("join", lab, "--timeout", "1", "--json")
     assert (as_json.code, as_json.out) == (3, "")
     assert '"code": 3' in as_json.err
