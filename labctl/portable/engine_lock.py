@@ -145,7 +145,10 @@ class EngineLock:
             self._pause(rivals[0].note, rivals[0].age, rivals[0].volume)
 
     def rivals(self) -> list[Rival]:
-        """Who else has it, or wants it now; what those left who have ended is removed."""
+        """Who else has it, or wants it now, the one who came first at first; what is left of who has ended is removed.
+
+        A command has the lock for longer than what it starts, which works under it, and is what its user typed.
+        """
         found = []
         for one in self._engine.volumes({"label": f"{self._label}={self._lab}"}, doing=_DOING):
             if one["Name"] == self._own:
@@ -158,7 +161,7 @@ class EngineLock:
                 self._remove(rival.volume)
             else:
                 found.append(rival)
-        return found
+        return sorted(found, key=lambda rival: -(rival.age or 0))
 
     def _take(self) -> None:
         while True:

@@ -127,6 +127,15 @@ def test_who_has_ended_is_cleared_away_and_only_they() -> None:
         assert list(engine.volumes_now) == ["far"]
 
 
+def test_of_a_command_and_what_it_started_the_command_is_named() -> None:
+    engine = Engine()
+    for name, command, made in (("b", "labctl join ada", "45"), ("a", "labctl up ada", "40")):
+        note = holder(command, 60).note
+        engine.put(name, {LABEL_LOCK: "ada", LABEL_HOLDER: note}, f"2026-11-29T09:44:{made}Z")
+    with pytest.raises(LockHeldError, match="labctl up ada"), lock(engine).held(ME.note, {}):
+        pass
+
+
 def test_a_volume_of_a_stranger_is_left_and_named() -> None:
     engine = Engine()
     for labels in ({LABEL_LOCK: "ada"}, {LABEL_LOCK: "ada", LABEL_HOLDER: "\x1b[2J"}):
