@@ -114,6 +114,13 @@ class Answers:
             if answer.event.server == server and answer.number > since and self._names_it(answer, candidate)
         ]
 
+    def may_have_met(self, one: Candidacy) -> bool:
+        """Whether somebody may have refused this candidacy, whatever else that can have met."""
+        return any(
+            self._may_meet(answer, one) and (answer.candidate is None or self._names_it(answer, one.server))
+            for answer in self._waiting
+        )
+
     def may_have_met_another_vote(self, one: Candidacy) -> bool:
         """Whether somebody who had voted already may have refused this candidacy."""
         return any(

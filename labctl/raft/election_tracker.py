@@ -170,7 +170,9 @@ class ElectionTracker:
         # A voter whose ID nobody had explained when it voted may have a name by now.
         one.votes = list(dict.fromkeys(self._names(voter) or voter for voter in one.votes))
         one.pre_votes = list(dict.fromkeys(self._names(voter) or voter for voter in one.pre_votes))
-        cut_off = self._is_cut_off(one) or (self._reached_nobody(one) and self._reads_all())
+        # A fault may be over while it waits: what a voter answers by its own log counts, whichever request that met.
+        is_cut_off = self._is_cut_off(one) and not self._answers.may_have_met(one)
+        cut_off = is_cut_off or (self._reached_nobody(one) and self._reads_all())
         voting = self._asked_for_votes(one)
         if one.pre_vote is not None or not voting:
             self._tell(_pre_vote(one, cut_off=cut_off and not one.pre_votes, went_on=voting))
@@ -197,10 +199,12 @@ class ElectionTracker:
         return not self._asks_first(one.server)
 
     def _is_cut_off(self, one: Candidacy) -> bool:
+        """Whether it could reach nobody from its beginning to its end: what it asks is sent again until it arrives."""
         others = [name for name in self._servers() if name != one.server]
         return bool(others) and all(
-            self._is_apart(one.server, name, one.start) or self._is_apart(name, one.server, one.start)
+            self._is_apart(one.server, name, time) or self._is_apart(name, one.server, time)
             for name in others
+            for time in (one.start, one.end or one.start)
         )
 
     def _reached_nobody(self, one: Candidacy) -> bool:

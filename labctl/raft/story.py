@@ -597,7 +597,9 @@ class Story:
         if server.candidacy is not None and event.peer:
             name = self.names(event.peer) or event.peer
             server.candidacy.not_asked[name] = event.time
-            if "timeout" not in event.line and "timed out" not in event.line:
+            is_late = "timeout" in event.line or "timed out" in event.line
+            # Who is refused at once is refused now; what fails else may be a request of the campaign before.
+            if not is_late and ("refused" in event.line or not _may_be_older(server, event)):
                 server.candidacy.unreached.add(name)
         return None
 

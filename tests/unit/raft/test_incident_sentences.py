@@ -9,6 +9,7 @@ import pytest
 
 from labctl.raft import summary_sentences
 from labctl.raft.collection import collect
+from labctl.raft.incident import Incident, Tries
 from labctl.raft.incident_sentences import of_incident
 from labctl.story import page_view
 from labctl.story.source import source
@@ -243,8 +244,17 @@ def test_a_leader_of_whom_a_client_heard_is_seen(tmp_path: Path) -> None:
 
 
 def test_who_was_cut_off_only_once_is_told_why_it_failed_then_too() -> None:
+    tries = Tries("consul1", terms=(8, 9), cut_off=1)
+    tries.elections.update(["abandoned", "lost"])
+    tries.refused["consul2", "we have a leader"] += 1
+    said = of_incident(Incident("no_leader", None, None, ["consul3"], tries=[tries]))
+    assert "did not win: once nobody could answer it and consul2 refused because it had a leader." in said
+
+
+def test_whom_its_voters_answered_while_it_was_a_candidate_is_not_said_to_have_been_alone() -> None:
+    # The isolation was over 1 s after it stood in term 8, and both refused then.
     said = [of_incident(one) for one in collect(source([], sample="minority-leader").records()).incidents]
     assert (
-        "consul1 stood twice in terms 8 and 9 and did not win: once nobody could answer it, consul2 refused because it "
-        "had a leader and consul3 refused because its own log was newer."
+        "consul1 stood twice in terms 8 and 9 and did not win: consul2 refused because it had a leader and consul3 "
+        "refused because its own log was newer."
     ) in said[-1]

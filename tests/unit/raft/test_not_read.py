@@ -359,3 +359,32 @@ def test_a_leader_of_whom_others_speak_before_its_first_line_was_not_restarted()
     assert [(one.server, one.ended_by) for one in story.leaders] == [("s3", "unknown")]
     story, _ = told(heard | {"s3": log(starts(1, 3), line(2.5, "snapshot complete up to: index=9"), starts(3, 3))})
     assert [(one.server, one.ended_by) for one in story.leaders] == [("s3", "restarted")]
+
+
+@pytest.mark.parametrize("seconds", [7, 30])
+def test_whom_voters_answered_when_its_isolation_was_over_is_not_said_to_have_had_no_answer(seconds: int) -> None:
+    # What times out was asked in the term before; the voters' own logs have their answers, whichever request that met.
+    cut = line(2, f'fault began: id=ab12cd servers=s1 what="isolate s1" seconds={seconds}', "WARN", "labctl.fault")
+    again = line(6, "Election timeout reached, restarting election", "WARN")
+    late = line(14, "Election timeout reached, restarting election", "WARN")
+    why = "rejecting vote request since we have a leader: from=10.0.0.1:8300 leader=10.0.0.3:8300"
+    refused = line(9.1, why, "WARN")
+    logs = {
+        "s1": log(
+            [*starts(0, 1), cut, misses(3), stands(3, 1, 2), again, stands(6, 1, 3)],
+            [fails(8, 2, "i/o timeout"), fails(8, 3, "i/o timeout"), late, stands(14, 1, 4)],
+        ),
+        "s2": log(starts(0, 2), *([refused] if seconds == 7 else [])),
+        "s3": log(starts(0, 3)),
+    }
+    second = next(one for one in told(logs)[0].elections if one.term == 3)
+    assert second.cut_off == (seconds == 30)
+
+
+def test_what_fails_late_may_be_of_the_campaign_before() -> None:
+    again = line(6, "Election timeout reached, restarting election", "WARN")
+    late = line(14, "Election timeout reached, restarting election", "WARN")
+    why = "dial tcp 10.0.0.2:8300: connect: no route to host"
+    campaigns = [misses(3), stands(3, 1, 2), again, stands(6, 1, 3), fails(6.1, 2, why), fails(6.1, 3, why), late]
+    logs = {"s1": log([*starts(0, 1), *campaigns]), "s2": log(starts(0, 2)), "s3": log(starts(0, 3))}
+    assert not any(one.cut_off for one in told(logs)[0].elections)
