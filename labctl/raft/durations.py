@@ -65,6 +65,13 @@ def about(seconds: float) -> str:
     return f"about {_long(round(seconds)) if round(seconds) >= MINUTE else f'{seconds:.0f} s'}"
 
 
+def at_least(took: str) -> str:
+    """Say that something took so long or longer, where `took` is what `elapsed` writes."""
+    if took.startswith("less than"):
+        return "some time"
+    return f"{took} or more" if took.startswith("about") else f"at least {took}"
+
+
 def offset(first: datetime, time: datetime) -> str:
     """Write how long after the first event another one came, no finer than its stamp: `+1.868 s`, `+1 d 2:00:01`."""
     seconds = (time - first).total_seconds()

@@ -117,7 +117,9 @@ def _rejected(words: str) -> Callable[[Event], str]:
     def said(event: Event) -> str:
         reason = event.values.get("reason", "")
         why = next((words for mark, words in _REASONS.items() if mark in reason), "")
-        return f"{words} {_peer(event)}{why}{_leader_in(event) if 'have a leader' in reason else ''}"
+        leader = _leader_in(event) if "have a leader" in reason else ""
+        why = ": it is the leader itself" if leader == event.server else f"{why}, {leader}" if leader else why
+        return f"{words} {_peer(event)}{why}"
 
     return said
 
@@ -125,9 +127,7 @@ def _rejected(words: str) -> Callable[[Event], str]:
 def _leader_in(event: Event) -> str:
     values = event.values
     leader = values.get("leader_name") or values.get("leader") or values.get("leader-id", "")
-    if not leader or _ID.fullmatch(leader):
-        return ""
-    return ", which it is itself" if leader == event.server else f", {leader}"
+    return "" if _ID.fullmatch(leader) else leader
 
 
 _REASONS: Mapping[str, str] = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.raft.durations import duration, elapsed
+from labctl.raft.durations import at_least, duration, elapsed
 from labctl.raft.lost_quorum_sentences import moment, why_no_majority
 from labctl.raft.pause_sentences import of_failed_writes, of_pause, of_slow_disk
 from labctl.raft.records import ALREADY_VOTED
-from labctl.raft.summary_sentences import listed, reason_of
+from labctl.raft.summary_sentences import counted_votes, listed, reason_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -80,7 +80,7 @@ def _span(one: Incident) -> str:
     took = elapsed(one.since, one.until)
     if one.since is not None and took is not None:
         unseen = f"no leader is seen for {took}; one whose log is not here may have led meanwhile"
-        nobody = f"nobody led for {f'at least {took} (inferred)' if one.inferred else took}"
+        nobody = f"nobody led for {f'{at_least(took)} (inferred)' if one.inferred else took}"
         return f"{moment(one.since)}: {unseen if one.may_be_led else nobody}."
     if one.until is None:
         since = f"{moment(one.since)}: nobody led; no line shows until when." if one.since is not None else ""
@@ -191,8 +191,7 @@ def _winner(one: Incident) -> str:
     if won is None or won.candidate != one.winner:
         term = f" in term {one.term}" if one.term is not None else ""
         return "" if one.since is None else f"Then {one.winner} became leader{term}."
-    needed = f" of {won.needed} needed" if won.needed else ""
-    votes = f" with {won.tally} vote{'' if won.tally == 1 else 's'}{needed}" if won.tally else ""
+    votes = f" with {counted_votes(won.tally, won.needed, more='where it needed')}" if won.tally else ""
     term = f"term {won.term}" if won.term is not None else "the election"
     took = elapsed(won.start, won.end)
     return f"{won.candidate} won {term}{votes}{f', {took} after it stood' if took else ''}."
@@ -201,9 +200,9 @@ def _winner(one: Incident) -> str:
 def _shorter(one: Incident) -> str:
     """What would have made it shorter, where that follows from what happened."""
     if one.ended_by in {"stopped", "killed"}:
-        return "A leader that hands its leadership over before it is stopped leaves no such time."
+        return "A leader that hands its leadership over before it is stopped leaves no such gap."
     if one.split_terms:
-        return "A split vote is chance, and costs an election timeout each time."
+        return "A split vote is a matter of chance, and each one costs an election timeout."
     return ""
 
 
@@ -228,7 +227,8 @@ def _split_votes(one: Incident) -> list[str]:
     more = f" and {len(one.split_terms) - _MOST_TERMS} more" if len(one.split_terms) > _MOST_TERMS else ""
     return [
         f"{when}the votes were split {_times(one.count)}{within}, in terms {terms}{more}, among {listed(one.servers)}.",
-        "Once is chance. Again and again, the servers answer too slowly for their timers, or too many stand at once.",
+        "Once is chance.",
+        "If it keeps happening, the servers answer too slowly for their timers, or too many stand at once.",
     ]
 
 
@@ -249,7 +249,7 @@ def _disruptive(one: Incident) -> list[str]:
     stood = f"{tries.server} stood {_times(failed)}{within}{_terms(tries)}"
     return [
         f"{when}{stood} while another server led{_reasons(tries)}.",
-        "A server that does not hear its leader does so, and its newer terms bring that leader down.",
+        "A server that cannot hear its leader keeps standing, and its newer terms bring that leader down.",
     ]
 
 

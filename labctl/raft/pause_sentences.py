@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.raft.disks import SNAPSHOT, VOTE
-from labctl.raft.durations import about, duration, elapsed, is_whole
+from labctl.raft.durations import about, at_least, duration, elapsed, is_whole
 from labctl.raft.lost_quorum_sentences import moment
 from labctl.raft.pauses import LATE
 
@@ -36,7 +36,7 @@ def _silent(one: Incident) -> str:
     if one.count > 1:
         return f"{_who(one)} was silent {_often(one)}, while others missed it: {_INFERRED}."
     took = elapsed(one.since, one.until)
-    return f"{_who(one)} was silent{f' for at least {took}' if took else ''}, while others missed it: {_INFERRED}."
+    return f"{_who(one)} was silent{f' for {at_least(took)}' if took else ''}, while others missed it: {_INFERRED}."
 
 
 def _late(one: Incident) -> str:
@@ -45,7 +45,7 @@ def _late(one: Incident) -> str:
     if one.count > 1:
         return f"{server}, which led, had stood still before it gave up, {_often(one)} (inferred): {why}"
     took = elapsed(one.since, one.until)
-    lasted = f" for at least {took}" if took else "; no line shows for how long"
+    lasted = f" for {at_least(took)}" if took else "; no line shows for how long"
     return f"{server}, which led, had stood still before it gave up{lasted} (inferred): {why}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from labctl.raft.durations import about, duration, elapsed, is_whole
+from labctl.raft.durations import about, at_least, duration, elapsed, is_whole
 from labctl.raft.records import HAS_LEADER, IS_LEADER, Election
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ _ENDS = {
     "killed": "it was killed",
     "ended": "its process ended",
     "paused": "it was frozen",
-    "restarted": "some time before it was started again",
+    "restarted": "it stopped, some time before it was started again",
     "silent": "its log ends",
     "unknown": "a time that no line shows",
 }
 _FAULT_ENDS = {
-    "lease": "its time was over",
+    "lease": "its time was up",
     "heal": "{they} healed",
     "restart": "{they} started again",
 }
@@ -68,7 +68,7 @@ def of_election(election: Election, timers: Timers | None = None) -> str:
     is_open = election.outcome == "undecided" and not (election.tally or election.refusals or election.pre_vote)
     did = "became a candidate" if is_open else "stood"
     parts = [f"{election.candidate} {did} {_in_term(election.term)}{f' because {cause}' if cause else ''}"]
-    parts.append(_votes(election, "vote", "votes"))
+    parts.append(_votes(election))
     parts += [f"{one.server} refused{_why(one)}" for one in election.refusals]
     parts += _outcome(election)
     return "; ".join(part for part in parts if part) + "."
@@ -79,7 +79,7 @@ def of_pre_vote(pre_vote: PreVote, timers: Timers | None = None) -> str:
     cause = _CAUSES[pre_vote.cause] + _waited(pre_vote, timers)
     term = f"term {pre_vote.term}" if pre_vote.term is not None else "the next term"
     parts = [f"{pre_vote.candidate} asked whether it could win {term}{f' because {cause}' if cause else ''}"]
-    parts.append(_votes(pre_vote, "yes", "times yes"))
+    parts.append(_votes(pre_vote, "pre-vote"))
     parts += [f"{one.server} said no{_why(one)}" for one in pre_vote.refusals]
     parts.append(_pre_vote_outcome(pre_vote))
     return "; ".join(part for part in parts if part) + "."
@@ -93,16 +93,13 @@ def of_series(series: Series, timers: Timers | None = None) -> str:
     often = f"{series.count} times{f' in {took}' if took else ''}"
     if isinstance(one, Election):
         began = f"{one.candidate} stood {often}, {_in_terms(one.term, series.last.term)}"
-        parts = [
-            _votes(one, "vote", "votes"),
-            *(f"{no.server} refused{_why(no)}" for no in one.refusals),
-            *_outcome(one),
-        ]
+        refusals = (f"{no.server} refused{_why(no)}" for no in one.refusals)
+        parts = [_votes(one), *refusals, *_outcome(one)]
     else:
         term = _in_terms(one.term, series.last.term).removeprefix("in ")
         began = f"{one.candidate} asked {often} whether it could win {term}"
         refusals = (f"{no.server} said no{_why(no)}" for no in one.refusals)
-        parts = [_votes(one, "yes", "times yes"), *refusals, _pre_vote_outcome(one)]
+        parts = [_votes(one, "pre-vote"), *refusals, _pre_vote_outcome(one)]
     each_time = "; ".join(part for part in parts if part)
     return f"{began}{f', because {cause}' if cause else ''}; each time {each_time}."
 
@@ -141,12 +138,19 @@ def _pre_vote_outcome(pre_vote: PreVote) -> str:
     return f"{cut_off}it did not win the pre-vote, so it asked for no vote"
 
 
-def _votes(one: Election | PreVote, single: str, several: str) -> str:
+def counted_votes(tally: int, needed: int | None, vote: str = "vote", *, more: str = "and needed") -> str:
+    """Count votes beside those that were needed: `1 of the 2 votes it needed`."""
+    if not needed or tally > needed:
+        return f"{tally} {vote}{'' if tally == 1 else 's'}{f' {more} {needed}' if needed else ''}"
+    of_them = "the" if tally == needed else f"{tally} of the"
+    return f"{of_them} {f'one {vote}' if needed == 1 else f'{needed} {vote}s'} it needed"
+
+
+def _votes(one: Election | PreVote, vote: str = "vote") -> str:
     others = [voter for voter in one.votes if voter != one.candidate]
-    needed = f" of {one.needed} needed" if one.needed else ""
     if not one.tally:
         return ""
-    count = f"it had {one.tally} {single if one.tally == 1 else several}{needed}"
+    count = f"it had {counted_votes(one.tally, one.needed, vote)}"
     return f"{count}, its own and {listed(others)}'s" if others and len(others) == one.tally - 1 else count
 
 
@@ -205,7 +209,7 @@ def of_leadership(one: Leadership, timers: Timers | None = None) -> str:
         return f"{one.server} led{term}; no line shows since when, or until when."
     # What is known only to be over by then lasted at least so long.
     took = elapsed(one.since, one.until) if one.since != one.until or not one.is_end_inferred else None
-    lasted = f" for {'at least ' if one.is_end_inferred else ''}{took}" if took else ""
+    lasted = f" for {at_least(took) if one.is_end_inferred else took}" if took else ""
     if one.silent_since is not None and (most := elapsed(one.since, one.silent_since)):
         lasted = f"{lasted} and at most {most}" if took else f" for at most {most}"
     lost = ""

@@ -112,7 +112,7 @@ def test_an_election_is_told_as_it_happens_and_in_one_sentence_at_the_end(watche
     watched.end()
     (sentence,) = heard.lines
     assert sentence.startswith(
-        "consul1 stood in term 2 because it had not heard from a leader in time; it had 2 votes of 2 needed"
+        "consul1 stood in term 2 because it had not heard from a leader in time; it had the 2 votes it needed"
     )
     assert sentence.endswith("; consul2 refused because it had a leader, x; it won after 5.0 s.")
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from labctl.raft.durations import duration, elapsed, offset, on_the_clock_of, zone_of
+from labctl.raft.durations import at_least, duration, elapsed, offset, on_the_clock_of, zone_of
 from labctl.raft.log_line import open_envelope
 
 BEGIN = datetime(2021, 1, 24, 0, 0, 1, 500_000, UTC)
@@ -43,6 +43,14 @@ def test_a_time_has_the_units_that_a_person_would_use(seconds: float, words: str
 )
 def test_the_time_between_two_stamps_is_no_finer_than_they_are(begin: str, end: str, words: str) -> None:
     assert elapsed(of(begin), of(end)) == words
+
+
+@pytest.mark.parametrize(
+    ("took", "words"),
+    [("1.3 s", "at least 1.3 s"), ("about 2 s", "about 2 s or more"), ("less than 1 s", "some time")],
+)
+def test_what_lasted_so_long_or_longer(took: str, words: str) -> None:
+    assert at_least(took) == words
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,10 @@ def said(words: str) -> str | None:
             "does not vote for consul2: it has a leader, 10.0.0.9:8300",
         ),
         (
+            "raft: rejecting vote request since we have a leader: from=10.0.0.3:8300 leader=consul1",
+            "does not vote for consul2: it is the leader itself",
+        ),
+        (
             "raft: rejecting pre-vote request since we have a leader: from=u2 leader-address= leader-id=",
             "would not vote for consul2: it has a leader",
         ),

@@ -73,7 +73,7 @@ def test_the_line_of_a_fault_is_read_as_it_was_written() -> None:
         ),
         (
             (began(), raft(30)),
-            "consul2 was disturbed on purpose for 30.0 s, until its time was over: isolate consul2.",
+            "consul2 was disturbed on purpose for 30.0 s, until its time was up: isolate consul2.",
         ),
         (
             (began(), raft(1, STARTED), raft(60)),
@@ -81,7 +81,7 @@ def test_the_line_of_a_fault_is_read_as_it_was_written() -> None:
         ),
         (
             (began(), raft(31, STARTED)),
-            "consul2 was disturbed on purpose for 30.0 s, until its time was over: isolate consul2.",
+            "consul2 was disturbed on purpose for 30.0 s, until its time was up: isolate consul2.",
         ),
         (
             (began(), log_notes.ended(at(12), "ab12cd", ["consul2"])),
@@ -89,7 +89,7 @@ def test_the_line_of_a_fault_is_read_as_it_was_written() -> None:
         ),
         (
             (began(), log_notes.ended(at(40), "ab12cd", ["consul2"])),
-            "consul2 was disturbed on purpose for 30.0 s, until its time was over: isolate consul2.",
+            "consul2 was disturbed on purpose for 30.0 s, until its time was up: isolate consul2.",
         ),
         ((began(lease=None),), "consul2 was disturbed on purpose: isolate consul2."),
         ((began(lease=1e9),), "consul2 was disturbed on purpose: isolate consul2."),

@@ -230,7 +230,7 @@ def test_who_could_not_be_asked_has_not_said_no() -> None:
     told_of = [
         summary_sentences.of_pre_vote(one) for one in told({"consul3": recorded("consul-1.21")["consul3"]})[0].pre_votes
     ]
-    alone = [one for one in told_of if "it had 1 yes of 2 needed" in one and "term 3" in one]
+    alone = [one for one in told_of if "it had 1 of the 2 pre-votes it needed" in one and "term 3" in one]
     assert alone
     assert not [one for one in alone if "said no" in one]
 

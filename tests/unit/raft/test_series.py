@@ -61,8 +61,8 @@ def test_a_server_that_is_alone_is_told_once_and_with_all_each_time() -> None:
     assert "in term 3 because it had not heard from a leader" in second
     assert many == (
         "  consul2 stood 12 times in 17.3 s, in terms 4 to 15, because it had got no majority in time "
-        "(1.02 to 1.94 s); each time it had 1 vote of 2 needed; nobody could answer it; it had no majority when its "
-        "time was over."
+        "(1.02 to 1.94 s); each time it had 1 of the 2 votes it needed; nobody could answer it; "
+        "it had no majority when its time was over."
     )
     assert "in term 16 because" in last
     assert len(elections_in(str(LOST_QUORUM), every=True)) == 15

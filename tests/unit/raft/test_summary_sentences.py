@@ -20,26 +20,44 @@ def election(**settings: object) -> Election:
 
 
 @pytest.mark.parametrize(
+    ("tally", "needed", "words"),
+    [
+        (0, 2, "0 of the 2 votes it needed"),
+        (1, 2, "1 of the 2 votes it needed"),
+        (2, 2, "the 2 votes it needed"),
+        (1, 1, "the one vote it needed"),
+        (3, 2, "3 votes and needed 2"),
+        (1, None, "1 vote"),
+        (2, None, "2 votes"),
+    ],
+)
+def test_votes_are_counted_beside_those_that_were_needed(tally: int, needed: int | None, words: str) -> None:
+    assert summary_sentences.counted_votes(tally, needed) == words
+
+
+@pytest.mark.parametrize(
     ("settings", "sentence"),
     [
         (
             {"outcome": "won", "votes": ["consul1", "consul3"], "tally": 2, "end": BEGIN + timedelta(seconds=0.35)},
             (
                 "consul1 stood in term 4 because it had not heard from a leader in time; "
-                "it had 2 votes of 2 needed, its own and consul3's; it won after 350 ms."
+                "it had the 2 votes it needed, its own and consul3's; it won after 350 ms."
             ),
         ),
         (
             {"outcome": "lost", "tally": 1, "refusals": [Refusal("consul2", "our last index is greater")]},
             (
-                "consul1 stood in term 4 because it had not heard from a leader in time; it had 1 vote of 2 needed; "
+                "consul1 stood in term 4 because it had not heard from a leader in time; "
+                "it had 1 of the 2 votes it needed; "
                 "consul2 refused because its own log was longer; it lost."
             ),
         ),
         (
             {"outcome": "split", "tally": 1, "refusals": [Refusal("consul2", "already voted")]},
             (
-                "consul1 stood in term 4 because it had not heard from a leader in time; it had 1 vote of 2 needed; "
+                "consul1 stood in term 4 because it had not heard from a leader in time; "
+                "it had 1 of the 2 votes it needed; "
                 "consul2 refused because it had already voted in that term; the vote was split and nobody won."
             ),
         ),

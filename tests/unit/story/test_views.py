@@ -41,7 +41,7 @@ def test_events_stand_in_columns_with_the_time_since_the_first() -> None:
     assert lines[:3] == ["What happened", "  No time without a leader is seen in these logs.", ""]
     assert lines[3] == "2015-08-09 (UTC)"
     assert lines[4] == "01:29:04       +0 s consul1_1 │ is a follower"
-    sentence = "consul1_1 stood in term 1 because it had not heard from a leader in time; it had 2 votes of 2 needed"
+    sentence = "consul1_1 stood in term 1 because it had not heard from a leader in time; it had the 2 votes it needed"
     assert lines[-4:] == [f"  {sentence}; it won after less than 1 s.", "", "Leaders", "  consul1_1 leads in term 1."]
 
 
