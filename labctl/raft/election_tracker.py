@@ -39,7 +39,6 @@ class ElectionTracker:
 
     Args:
         names: who is who.
-        is_over: whether what ended at a time is left out of the story.
         settled: takes elections and rounds of pre-votes, in the order in which they began.
         is_apart: whether what one server sends cannot reach another one at a time, as far as is known.
         asks_first: whether a server asks for pre-votes, as far as its log shows.
@@ -56,7 +55,6 @@ class ElectionTracker:
         self,
         names: Names,
         *,
-        is_over: Callable[[datetime | None], bool],
         settled: Callable[[Election | PreVote], None],
         is_apart: Callable[[str, str, datetime | None], bool],
         asks_first: Callable[[str], bool],
@@ -65,7 +63,7 @@ class ElectionTracker:
         clocks: ClockDifferences,
         sees_all: Callable[[datetime, set[str]], bool],
     ) -> None:
-        self._names, self._is_over, self._tell = names, is_over, settled
+        self._names, self._tell = names, settled
         self._is_apart, self._asks_first, self._servers = is_apart, asks_first, servers
         self._reads_all = reads_all
         self.number = 0
@@ -165,8 +163,6 @@ class ElectionTracker:
         one.refusals = [_explained(refusal, standing) for refusal in refusals]
         self._open.popleft()
         self._settled.append(one)
-        if self._is_over(one.end):
-            return
         # A voter whose ID nobody had explained when it voted may have a name by now.
         one.votes = list(dict.fromkeys(self._names(voter) or voter for voter in one.votes))
         one.pre_votes = list(dict.fromkeys(self._names(voter) or voter for voter in one.pre_votes))

@@ -180,12 +180,11 @@ class Faults:
     """The faults of a story.
 
     Args:
-        is_over: whether what ended at a time is left out of the story.
         settled: takes those that are over, in the order in which they began.
     """
 
-    def __init__(self, is_over: Callable[[datetime | None], bool], settled: Callable[[Fault], None]) -> None:
-        self._is_over, self._settled = is_over, settled
+    def __init__(self, settled: Callable[[Fault], None]) -> None:
+        self._settled = settled
         self._open: dict[str, _Open] = {}
         self._recent: deque[_Open] = deque(maxlen=UNSETTLED)
         self._halts: dict[str, deque[_Halt]] = {}
@@ -319,8 +318,7 @@ class Faults:
     def _settle(self, name: str, reached: datetime | None) -> None:
         one = self._open.pop(name)
         one.settle(reached)
-        if one.fault.lasts or not self._is_over(one.fault.until or one.fault.since):
-            self._settled(one.fault)
+        self._settled(one.fault)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -151,6 +151,11 @@ class Incident:
         return seconds_between(self.since, self.until)
 
     @property
+    def is_loss(self) -> bool:
+        """Whether a leader is known to have been lost."""
+        return self.kind == "no_leader" and self.ended_by is not None and not (self.lasts and self.may_be_led)
+
+    @property
     def order(self) -> tuple[float, bool]:
         """By which incidents are told: when it began, or was over."""
         time = self.since or self.until or self.heard

@@ -73,6 +73,7 @@ class Incidents:
         tell: takes each incident.
         leads: whether a server leads, as far as is known.
         is_explained: whether what was done to a server since a time is known.
+        begin: what was over by then is not told.
     """
 
     def __init__(
@@ -80,9 +81,10 @@ class Incidents:
         tell: Callable[[Incident], None],
         leads: Callable[[str], bool],
         is_explained: Callable[[str, datetime], bool],
+        begin: datetime | None = None,
     ) -> None:
-        self._tell = tell
-        self._pauses, self._disks = Pauses(tell, leads), Disks(tell, leads, is_explained)
+        self._tell_any, self._begin = tell, begin
+        self._pauses, self._disks = Pauses(self._tell, leads), Disks(self._tell, leads, is_explained)
         self._tries: deque[Election | PreVote] = deque()
         self._left_out = 0
         self._victories: deque[_Victory] = deque()
@@ -92,6 +94,13 @@ class Incidents:
         self._heard: Event | None = None
         self._heard_since: Event | None = None  # since somebody entered leader state
         self._run: Incident | None = None  # of times without a leader, each near to the one before
+
+    def _is_told(self, one: Incident) -> bool:
+        return self._begin is None or one.until is None or one.until >= self._begin
+
+    def _tell(self, one: Incident) -> None:
+        if self._is_told(one):
+            self._tell_any(one)
 
     def feed(self, record: object) -> None:
         """Take in the next record; of the events, only those `OF_INCIDENTS` are needed."""
@@ -318,8 +327,10 @@ class Incidents:
 
     def _flap(self, gap: Incident | None) -> None:
         """Take in the next time without a leader; tell a run of them, once it is over, as what they are together."""
-        run, until = self._run, gap.until if gap is not None else None
-        if run is not None and (until is None or run.until is None or until - run.until > FLAPPING_WITHIN):
+        if gap is not None and (not gap.is_loss or not self._is_told(gap)):
+            return
+        run, begun = self._run, (gap.since or gap.until) if gap is not None else None
+        if run is not None and (begun is None or run.until is None or begun - run.until > FLAPPING_WITHIN):
             if run.count >= FLAPPING:
                 self._tell(run)
             run = None
@@ -327,8 +338,8 @@ class Incidents:
             run = run or Incident("flapping", gap.since or gap.until, None, [])
             run.until = gap.until
             run.count += 1
-            if gap.winner and gap.winner not in run.servers and len(run.servers) < MOST_EVIDENCE:
-                run.servers.append(gap.winner)
+            # Who was lost, and who came then.
+            run.servers += [one for one in gap.servers if one not in run.servers][: MOST_EVIDENCE - len(run.servers)]
             run.prove(gap.evidence[-1:])
         self._run = run
 

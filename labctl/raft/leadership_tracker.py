@@ -69,17 +69,15 @@ class LeadershipTracker:
 
     Args:
         names: who is who.
-        is_over: whether what ended at a time is left out of the story.
         last: when a server last said something.
         settled: takes leaderships in the order in which they began, and outages in that in which they ended.
         reads_all: whether the logs of all who vote are read, as far as is known.
         quorum: whether too few voters ran at a time, or, where that is asked, could be reached by a server.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what a story knows
+    def __init__(
         self,
         names: Names,
-        is_over: Callable[[datetime | None], bool],
         last: Callable[[str], datetime | None],
         settled: Callable[[Leadership | Outage], None],
         reads_all: Callable[[], bool],
@@ -88,7 +86,7 @@ class LeadershipTracker:
         self._settled, self._reads_all, self._quorum = settled, reads_all, quorum
         self._last_term: int | None = None
         self._waiting: deque[Leadership] = deque()
-        self._names, self._is_over, self._last = names, is_over, last
+        self._names, self._last = names, last
         self._open: dict[str, OpenLeadership] = {}
         self._begun = 0
         self._newest = ""
@@ -319,15 +317,12 @@ class LeadershipTracker:
 
     def _tell_outages(self, outages: list[Outage]) -> None:
         for one in outages:
-            if not self._is_over(one.until):
-                self._settled(one)
+            self._settled(one)
 
     def _tell_ended(self) -> None:
         """Tell what has ended, but nothing before what began earlier and goes on."""
         while self._waiting and self._waiting[0].ended_by is not None:
-            one = self._waiting.popleft()
-            if not self._is_over(one.until):
-                self._settled(one)
+            self._settled(self._waiting.popleft())
 
     def finish(self) -> None:
         """The log has ended: who still leads is the last one; a leader before it fell silent."""
@@ -344,8 +339,7 @@ class LeadershipTracker:
                 self._tell_outages(one.contact.end(None, self._names, leads=True))
         self._open.clear()
         for leadership in self._waiting:
-            if leadership.ended_by is None or not self._is_over(leadership.until):
-                self._settled(leadership)
+            self._settled(leadership)
         self._waiting.clear()
 
     def _was_left(self, server: str) -> bool:

@@ -16,7 +16,7 @@ from labctl.raft.clock_differences import ClockDifferences
 from labctl.raft.collection import Conclusion
 from labctl.raft.election_tracker import ElectionTracker
 from labctl.raft.event import ASKS_FIRST, OTHER, Event
-from labctl.raft.faults import Faults
+from labctl.raft.faults import Fault, Faults
 from labctl.raft.incident import Incident
 from labctl.raft.incidents import OF_INCIDENTS, Incidents
 from labctl.raft.leadership_tracker import LeadershipTracker
@@ -25,7 +25,7 @@ from labctl.raft.membership import SAYS_WHO_VOTES, Membership
 from labctl.raft.numbers import number_of
 from labctl.raft.outage_tracker import BACK, BEHIND, LOST, REMOVED
 from labctl.raft.reader import is_unparsed
-from labctl.raft.records import ALREADY_VOTED, HAS_LEADER, Refusal, add_evidence
+from labctl.raft.records import ALREADY_VOTED, HAS_LEADER, Election, PreVote, Refusal, add_evidence
 from labctl.raft.server_names import Names
 from labctl.raft.silences import Silences
 from labctl.raft.timers import seconds_between, seconds_of
@@ -149,9 +149,9 @@ def records(
         reached: how far the log goes, asked when the last event was told; None where nothing is known but the events.
         complete: whether these are the logs of all servers of a cluster; else that is seen where lines show it.
     """
-    story = Story(since, names, reached, complete=complete)
+    story = Story(names, reached, complete=complete)
     found: list[Incident] = []
-    incidents = Incidents(found.append, story.leads, story.is_explained)
+    incidents = Incidents(found.append, story.leads, story.is_explained, since)
     begun = since is None
     for event in _with_next_lines(events):
         told = story.tell(event)
@@ -167,20 +167,32 @@ def records(
         if told.event in OF_INCIDENTS:
             incidents.feed(told)
         if story.settled:
-            for record in story.take():
-                incidents.feed(record)
-                yield record
+            yield from _taken(story, incidents, since)
             yield from _oldest(found)
     story.finish()
-    for record in story.take():
-        incidents.feed(record)
-        yield record
+    yield from _taken(story, incidents, since)
     incidents.finish(sees_leaders=not story.tells_no_elections)
     if (unseen := story.not_seen()) is not None:
         found.append(unseen)
-    found = [one for one in found if since is None or one.until is None or one.until >= since]
     yield from sorted(found, key=lambda one: one.order)
     yield Conclusion(story.servers, story.unparsed, story.unknown, story.leaders_known, tuple(sorted(story.waiting)))
+
+
+def _taken(story: Story, incidents: Incidents, since: datetime | None) -> Iterator[Settled]:
+    """Take out what has settled; what is over explains what comes next, also where it is not told."""
+    for record in story.take():
+        incidents.feed(record)
+        if not _is_over(record, since):
+            yield record
+
+
+def _is_over(record: Settled, since: datetime | None) -> bool:
+    """Whether what a record tells was over by a time."""
+    until = record.end if isinstance(record, (Election, PreVote)) else record.until
+    if isinstance(record, Fault) and not record.lasts:
+        # When a server that was killed is started again is not known.
+        until = until or record.since
+    return since is not None and until is not None and until < since
 
 
 def _oldest(found: list[Incident]) -> list[Incident]:
@@ -222,7 +234,6 @@ class Story:
     """What happened, as it becomes known: feed it events in their order with `tell`, then `finish`.
 
     Args:
-        since: elections, leaderships and outages that were over by then are left out.
         names: who is who, as far as it is known beforehand.
         reached: how far the log goes; None where nothing is known but the events.
         complete: whether these are the logs of all servers of a cluster.
@@ -238,7 +249,6 @@ class Story:
 
     def __init__(
         self,
-        since: datetime | None = None,
         names: Names | None = None,
         reached: Callable[[], datetime | None] = lambda: None,
         *,
@@ -251,13 +261,11 @@ class Story:
         self.unknown: Event | None = None
         self.names = Names() if names is None else names
         self.membership = Membership(self.names)
-        self._since = since
         self._servers: dict[str, _Server] = {}
-        self._faults = Faults(self._is_over, self._settle)
+        self._faults = Faults(self._settle)
         self._clocks = ClockDifferences(self.names, are_one=complete)
         self._elections = ElectionTracker(
             self.names,
-            is_over=self._is_over,
             settled=self._settle,
             is_apart=self._faults.are_apart,
             asks_first=self._asks_first,
@@ -267,7 +275,7 @@ class Story:
             sees_all=self._sees_all,
         )
         self._leaderships = LeadershipTracker(
-            self.names, self._is_over, self._last_word, self._settle, self._reads_all, self._lost_quorum
+            self.names, self._last_word, self._settle, self._reads_all, self._lost_quorum
         )
         self.is_explained = self._faults.explain
         self._silences = Silences(self.names, self.is_explained, self.leads)
@@ -947,9 +955,6 @@ class Story:
     def _end(self) -> datetime | None:
         """How far the log goes: at least as far as its last event."""
         return max((one for one in (self._last, self._reached()) if one is not None), default=None)
-
-    def _is_over(self, time: datetime | None) -> bool:
-        return self._since is not None and time is not None and time < self._since
 
 
 def _led_at(server: _Server, event: Event) -> datetime | None:

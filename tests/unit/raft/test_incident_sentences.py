@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,10 +12,14 @@ from labctl.raft import summary_sentences
 from labctl.raft.collection import collect
 from labctl.raft.incident import Incident, Tries
 from labctl.raft.incident_sentences import of_incident
+from labctl.raft.merge import merge
+from labctl.raft.reader import read_line
+from labctl.raft.story import records
 from labctl.story import page_view
 from labctl.story.source import source
 from labctl.story.text_view import StoryText
 from tests.unit.raft.logs import DATA, recorded, told
+from tests.unit.raft.test_not_read import gives_up, log, starts, wins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,9 +56,47 @@ def test_who_was_alone_because_the_others_were_killed_is_not_said_to_be_cut_off(
     assert "cut off" not in said
 
 
-def test_one_server_that_leads_again_and_again_does_not_lead_in_turn() -> None:
-    assert "17.7 s; consul3 led each time." in paragraphs(recorded("consul-1.15"))
-    assert "17.8 s; consul3, consul1 and consul2 led in turn." in paragraphs(recorded("consul-1.8"))
+def flaps(*led: int) -> dict[str, str]:
+    """Who is the leader, one after the other for 8 s each, and gives up for want of a majority."""
+    lines: dict[int, list[str]] = {number: starts(0, number) for number in (1, 2, 3)}
+    for turn, server in enumerate(led):
+        lines[server] += [*wins(10 * turn + 2, server, turn + 2), *gives_up(10 * turn + 10, server)]
+    return {f"s{number}": log(said) for number, said in lines.items()}
+
+
+@pytest.mark.parametrize(
+    ("led", "said"),
+    [
+        ((1, 1, 1, 1), "14:00:10 UTC: the leader was lost 4 times; s1 led each time."),
+        ((1, 2, 3, 2), "14:00:10 UTC: the leader was lost 4 times; s1, s2 and s3 led in turn."),
+    ],
+)
+def test_of_leaders_that_change_again_and_again_all_are_named_and_each_loss_is_counted(
+    led: tuple[int, ...], said: str
+) -> None:
+    assert said in paragraphs(flaps(*led))
+
+
+@pytest.mark.parametrize(
+    ("since", "said"),
+    [
+        (0, "the leader was lost 4 times; s1, s2 and s3 led in turn."),
+        (15, "14:00:20 UTC: the leader was lost 3 times; s2 and s3 led in turn."),
+        (25, ""),
+    ],
+)
+def test_from_a_time_on_only_what_is_told_is_counted(since: int, said: str) -> None:
+    streams = []
+    for server, text in flaps(1, 2, 3, 2).items():
+        read = (read_line(one, server=server, line_no=number) for number, one in enumerate(text.splitlines(), 1))
+        streams.append([event for event in read if event is not None])
+    begin = datetime(2024, 3, 5, 14, 0, since, tzinfo=UTC)
+    told_of = [of_incident(one) for one in collect(records(merge(streams), since=begin)).incidents]
+    assert said in "\n".join(told_of)
+    assert not said or "was lost" in told_of[0]
+    assert said or not any("was lost" in one for one in told_of)
+    # Why a leader was lost is known from what is not told, too.
+    assert any(one.startswith("2024-03-05 14:00:30 UTC: nobody led for 2.0 s. s3, the previous") for one in told_of)
 
 
 def test_a_leader_of_whom_a_server_heard_is_a_leader_though_no_log_of_its_own_is_there() -> None:
