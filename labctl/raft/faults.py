@@ -227,9 +227,9 @@ class Faults:
         if not one.fault.servers:
             del self._open[one.fault.id]
 
-    def verb(self, event: Event) -> str:
-        """What was done by the fault that an event is about, such as `pause`; "" where nobody knows."""
-        one = self._open.get(event.values.get("id", ""))
+    def verb_of(self, fault: str) -> str:
+        """What was done by a fault, such as `pause`; "" where nobody knows."""
+        one = self._open.get(fault)
         return one.verb if one is not None else ""
 
     def done_by(self, event: Event, by: str) -> str | None:
@@ -291,7 +291,8 @@ class Faults:
         halts = self._halts.setdefault(event.server, deque(maxlen=MOST_HALTS))
         if event.time is not None and (not halts or halts[-1].end is not None):
             by: By = "itself" if event.event == "shutdown_began" else "labctl" if "fault" in event.values else "docker"
-            halts.append(_Halt(event.time, _HOW.get(event.event, "ended"), by, evidence_of(event)))
+            how = _HOW.get(event.event) or _DONE.get(self.verb_of(event.values.get("fault", "")), "ended")
+            halts.append(_Halt(event.time, how, by, evidence_of(event)))
 
     def run(self, event: Event) -> None:
         """A server's process runs again."""

@@ -744,7 +744,11 @@ class Story:
     def _suspend(self, server: _Server, event: Event) -> None:
         server.is_back = False
         self._faults.halt(event)
-        self._leaderships.suspend(server.name, _SUSPENDS[event.event], event)
+        by = _SUSPENDS[event.event]
+        if by == "ended":
+            # Docker need not say how any more: the line of the fault does.
+            by = _BREAKS.get(self._faults.verb_of(event.values.get("fault", "")), by)
+        self._leaderships.suspend(server.name, by, event)
 
     def _fall_back(self, server: _Server, event: Event) -> int | None:
         return self._end_candidacy(server, event, "follower") if server.candidacy else None
@@ -805,7 +809,7 @@ class Story:
             self._leaderships.suspend(server.name, by, event)
 
     def _mend(self, server: _Server, event: Event) -> None:
-        if self._faults.verb(event) == "pause":
+        if self._faults.verb_of(event.values.get("id", "")) == "pause":
             self._leaderships.resume(server.name)
         self._faults.end(event)
 
@@ -862,7 +866,9 @@ class Story:
             fault = self._faults.done_by(event, _SUSPENDS[event.event])
             known = {"fault": fault} if fault else {}
         elif event.event == "fault_ended":
-            known = {"back": ""} if server.is_back and self._faults.verb(event) in _BREAKS else {}
+            known = (
+                {"back": ""} if server.is_back and self._faults.verb_of(event.values.get("id", "")) in _BREAKS else {}
+            )
         elif leader := self.names.server(event.values.get("leader")):
             known = {"leader_name": leader}
         return event._replace(values={**event.values, **known}) if known else event

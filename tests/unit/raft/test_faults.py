@@ -55,6 +55,20 @@ def test_a_leader_that_was_killed_led_until_then(term: int, without: float | Non
     assert second.without_leader == (pytest.approx(without) if without else None)
 
 
+@pytest.mark.parametrize(("verb", "ended_by"), [("kill", "killed"), ("stop", "stopped"), ("isolate", "ended")])
+def test_how_a_leader_ended_is_known_from_the_fault_where_docker_says_it_no_more(verb: str, ended_by: str) -> None:
+    docker = f"{at(5.1).isoformat(timespec='milliseconds').replace('+00:00', 'Z')} [INFO]  labctl.docker:"
+    story = story_of(
+        ("consul1", raft(0, "election won: term=2 tally=2")),
+        ("consul1", raft(0, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"')),
+        ("consul1", log_notes.began(at(5), "ab12cd", f"{verb} consul1", ["consul1"], None)),
+        ("consul1", f"{docker} container ended"),
+        ("consul2", raft(7, "election won: term=3 tally=2")),
+        ("consul2", raft(7, 'entering leader state: leader="Node at 10.0.0.2:8300 [Leader]"')),
+    )
+    assert (story.leaders[0].until, story.leaders[0].ended_by) == (at(5.1), ended_by)
+
+
 def test_the_line_of_a_fault_is_read_as_it_was_written() -> None:
     event = read_line(began(), server="consul2", line_no=1)
     assert event is not None
