@@ -16,6 +16,7 @@ from labctl.raft.event import Event
 from labctl.raft.incident import Incident, Tries
 from labctl.raft.pauses import OF_PAUSES, Pauses
 from labctl.raft.records import HAS_LEADER, MOST_EVIDENCE, Election, Leadership, PreVote, evidence_of
+from labctl.raft.timers import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,6 +142,10 @@ class Incidents:
         self._tries.append(one)
 
     def _lead(self, one: Leadership) -> None:
+        one.stood_still = self._pauses.stood_still(one)
+        before = self._last
+        if before is not None and before.stood_still and one.without_leader is not None:
+            one.after_standstill = one.without_leader == seconds_between(before.until, one.since)
         victory = next(
             (it for it in self._victories if it.own is None and it.server == one.server and it.time == one.since), None
         )
@@ -206,7 +211,7 @@ class Incidents:
             tries=_tries(gap), winner=victory.server, won=won, split_terms=_split_terms(gap),
             left_out=victory.left_out + self._let_go(), quorum=_quorum(before, gap),
             unreached=before.unreached if before is not None else [],
-            inferred=before is not None and (before.silent_since is not None or self._pauses.stood_still(before)),
+            inferred=before is not None and (before.silent_since is not None or before.stood_still),
             may_be_led=since is not None and victory.own is not None and victory.own.between_known is False,
         )  # fmt: skip
         incident.prove(_evidence_of_end(before, incident.quorum))

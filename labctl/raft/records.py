@@ -218,6 +218,8 @@ class Leadership:
             started again, and no line says why: it was stopped, frozen or cut off (inferred). Then `until` is the last
             that shows it alive.
         gave_up, gave_up_by: when it gave up after that silence, and why.
+        stood_still: whether it had stood still before it gave up (inferred): then it could commit for less time than it
+            led, and nobody led for longer. `after_standstill`: whether the leadership before it had.
         is_older: whether it began before the leadership that was told before it: lines tell of it only when its
             successor leads already.
         evidence: the lines that say so.
@@ -240,6 +242,8 @@ class Leadership:
     unreached: list[str] = field(default_factory=list, compare=False)
     unreached_evidence: list[Evidence] = field(default_factory=list, compare=False)
     between_known: bool | None = field(default=None, compare=False)
+    stood_still: bool = field(default=False, compare=False)
+    after_standstill: bool = field(default=False, compare=False)
     is_older: bool = field(default=False, compare=False)
     evidence: list[Evidence] = field(default_factory=list, compare=False)
 

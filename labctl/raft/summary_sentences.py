@@ -201,7 +201,7 @@ def of_leadership(one: Leadership, timers: Timers | None = None) -> str:
     term = f" in term {one.term}" if one.term is not None else ""
     begun = one.since and one.without_leader is not None and one.since - timedelta(seconds=one.without_leader)
     vacant = elapsed(begun or None, one.since)
-    after = f" after {vacant} without a leader" if vacant else ""
+    after = f" after {at_least(vacant) if one.after_standstill else vacant} without a leader" if vacant else ""
     before = "" if one.since_known else ", since a time that no line shows"
     if one.ended_by is None:
         return f"{one.server} leads{term}{after}{before}."
@@ -209,7 +209,8 @@ def of_leadership(one: Leadership, timers: Timers | None = None) -> str:
         return f"{one.server} led{term}; no line shows since when, or until when."
     # What is known only to be over by then lasted at least so long.
     took = elapsed(one.since, one.until) if one.since != one.until or not one.is_end_inferred else None
-    lasted = f" for {at_least(took) if one.is_end_inferred else took}" if took else ""
+    at_most = "at most " if one.stood_still else ""
+    lasted = f" for {at_least(took) if one.is_end_inferred else f'{at_most}{took}'}" if took else ""
     if one.silent_since is not None and (most := elapsed(one.since, one.silent_since)):
         lasted = f"{lasted} and at most {most}" if took else f" for at most {most}"
     lost = ""

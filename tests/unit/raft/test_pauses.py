@@ -110,6 +110,9 @@ def test_nobody_led_for_longer_than_since_a_leader_that_had_stood_still_gave_up(
     assert ("nobody led for at least 6.0 s (inferred). consul1, the previous leader, had stood still (inferred); "
             "when it went on, it could not reach a majority and gave up." in said) == still  # fmt: skip
     assert ("nobody led for 6.0 s. consul1, the previous leader, could not reach a majority" in said) != still
+    old, new = map(of_leadership, story.leaders)
+    assert ("led for at most 30.0 s, until" if still else "led for 30.0 s, until") in old
+    assert ("after at least 6.0 s without" if still else "after 6.0 s without") in new
 
 
 @pytest.mark.parametrize(
