@@ -19,15 +19,15 @@ def state_in_a_sentence(name: str | None) -> str:
         lab = find_lab(client, name)
         rest = lab is None and name in leftovers(client)
     except LabctlError:
-        return f"Interrupted: `labctl up {name}` finishes the lab {name}, `labctl down {name}` removes it."
+        return f"Interrupted: `labctl up {name}` makes the lab {name} ready, `labctl down {name}` removes it."
     if lab is None and not rest:
         return f"Interrupted: nothing of the lab {name} is there."
     if lab is None:
         return (
             f"Interrupted: a part of the lab {name} is there; "
-            f"`labctl up {name}` finishes it, `labctl down {name}` removes it."
+            f"`labctl up {name}` makes it ready, `labctl down {name}` removes it."
         )
     return (
         f"Interrupted: {len(lab.running)} of {lab.size} servers of the lab {name} run; "
-        f"`labctl up {name}` finishes it, `labctl down {name}` removes it."
+        f"`labctl up {name}` makes it ready, `labctl down {name}` removes it."
     )

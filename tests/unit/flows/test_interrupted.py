@@ -34,7 +34,7 @@ def test_it_says_that_nothing_is_there(engine: FakeEngine) -> None:
 
 def test_it_says_that_a_part_is_left(engine: FakeEngine) -> None:
     engine.volume_list = [{"Labels": {"raft-labctl.lab": "ada"}}]
-    assert "a part of the lab ada is there; `labctl up ada` finishes it, `labctl down ada`" in state_in_a_sentence(
+    assert "a part of the lab ada is there; `labctl up ada` makes it ready, `labctl down ada`" in state_in_a_sentence(
         "ada"
     )
 
@@ -45,7 +45,7 @@ def test_without_a_name_it_says_what_to_do() -> None:
 
 def test_without_an_engine_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-    assert "`labctl up ada` finishes the lab ada" in state_in_a_sentence("ada")
+    assert "`labctl up ada` makes the lab ada ready" in state_in_a_sentence("ada")
 
 
 def test_an_engine_that_hangs_is_not_waited_for_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,4 +56,4 @@ def test_an_engine_that_hangs_is_not_waited_for_once_more(monkeypatch: pytest.Mo
         said = state_in_a_sentence("ada")
         server.close()
     assert time.monotonic() - begun < 5
-    assert said == "Interrupted: `labctl up ada` finishes the lab ada, `labctl down ada` removes it."
+    assert said == "Interrupted: `labctl up ada` makes the lab ada ready, `labctl down ada` removes it."
