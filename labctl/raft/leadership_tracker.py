@@ -166,6 +166,10 @@ class LeadershipTracker:
             return True
         return self._reads_all()
 
+    def is_news(self, server: str) -> bool:
+        """Whether nobody is known to lead, and whoever led last was another one."""
+        return not self._open and self._newest != server
+
     def show(self, server: str) -> None:
         """A server's own line shows that it leads, which others had said."""
         if (one := self._open.get(server)) is not None:

@@ -287,6 +287,7 @@ class Story:
         self._from_the_beginning = False
         self._elected = False
         self._leader_named = False
+        self._named_by: tuple[str, set[str]] = ("", set())  # a leader, and who has named it
         self.waiting: set[str] = set()
         self._debug = False
         self._somebody_asks_first = False
@@ -684,8 +685,19 @@ class Story:
         """A line names a leader before the first one of the log: that leadership is older, or still goes on."""
         leader = self.names(peer) or peer
         self._leader_named = self._leader_named or bool(leader)
-        if leader and (leads or not self._elected) and self._leaderships.none_yet:
+        if (leader and (leads or not self._elected) and self._leaderships.none_yet) or (
+            leader and leads and self._is_named_again(leader, event)
+        ):
             self._leaderships.assume(leader, None, event)
+
+    def _is_named_again(self, leader: str, event: Event) -> bool:
+        """Whether a second server names a leader whose log is not read, while nobody else is known to lead."""
+        if leader in self._servers or not self._leaderships.is_news(leader):
+            return False
+        if self._named_by[0] != leader:
+            self._named_by = (leader, set())
+        self._named_by[1].add(event.server)
+        return len(self._named_by[1]) > 1
 
     def _follow(self, server: _Server, event: Event) -> int | None:
         term = server.term

@@ -326,6 +326,17 @@ def test_a_leader_of_whom_a_server_only_hears_stands_among_the_leaders() -> None
     assert [one.server for one in story.leaders].count("s1") == 1
 
 
+@pytest.mark.parametrize("named_by", [(1, 3), (1, 1)])
+def test_a_leader_that_two_servers_name_stands_among_the_leaders(named_by: tuple[int, int]) -> None:
+    refused = "rejecting vote request since we have a leader: from=10.0.0.2:8300 leader=10.0.0.3:8300"
+    logs = {"s2": log(misses(3, 1), stands(3, 2, 6)), "s1": "", "s3": ""}
+    for number, server in enumerate(named_by):
+        logs[f"s{server}"] += line(3.1 + number / 10, refused, "WARN") + "\n"
+    led = [of_leadership(one) for one in told(logs)[0].leaders]
+    other = ["10.0.0.3:8300 led; no line shows since when, or until when."] if named_by == (1, 3) else []
+    assert led == ["10.0.0.1:8300 led; no line shows since when, or until when.", *other]
+
+
 def fails(second: float, server: int, why: str = "dial tcp: connection refused") -> str:
     target = f'target="{{Voter s{server} 10.0.0.{server}:8300}}" error="{why}"'
     return line(second, f"failed to make requestVote RPC: {target}", "ERROR")
