@@ -38,6 +38,7 @@ class Tries:
         elections: how many elections it stood in, by their outcome.
         pre_votes: how many rounds of pre-votes it lost, or that are undecided.
         undecided_pre_votes: how many of them are.
+        ends_undecided, ends_undecided_beforehand: whether the last one is, of the elections and of the pre-votes.
         terms: the first and the last term of them.
         causes: why, and how often.
         refused: who refused, and why, and how often; the reason in the words of Raft.
@@ -49,6 +50,8 @@ class Tries:
     elections: Counter[Outcome] = field(default_factory=Counter)
     pre_votes: int = 0
     undecided_pre_votes: int = 0
+    ends_undecided: bool = False
+    ends_undecided_beforehand: bool = False
     terms: tuple[int, int] | None = None
     causes: Counter[Cause] = field(default_factory=Counter)
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -60,9 +63,11 @@ class Tries:
         """Take in one more."""
         if isinstance(one, Election):
             self.elections[one.outcome] += 1
+            self.ends_undecided = one.outcome == "undecided"
         elif one.outcome != "won":
             self.pre_votes += 1
             self.undecided_pre_votes += one.outcome == "undecided"
+            self.ends_undecided_beforehand = one.outcome == "undecided"
         if one.outcome == "won":
             # It is told by itself, and of a pre-vote that is won what became of it.
             return

@@ -141,8 +141,9 @@ def _lost(tries: Tries, stood: int) -> str:
     if undecided == stood:
         of_them = "that was" if stood == 1 else "any of that was"
         return f"; the log ends before {of_them} decided"
-    lost = f" and did not win{_reasons(tries)}"
-    return f"{lost}; the log ends before the last of them was decided" if undecided else lost
+    if not undecided:
+        return f" and did not win{_reasons(tries)}"
+    return f": it did not win {_of_several(tries, stood, undecided, tries.ends_undecided)}"
 
 
 def _unheard(tries: Tries) -> str:
@@ -151,8 +152,22 @@ def _unheard(tries: Tries) -> str:
     if undecided == tries.pre_votes:
         of_them = "that was" if undecided == 1 else "any of that was"
         return f"; the log ends before {of_them} decided"
-    unheard = f", and no majority said yes{_reasons(tries)}"
-    return f"{unheard}; the log ends before the last of them was decided" if undecided else unheard
+    if not undecided:
+        return f", and no majority said yes{_reasons(tries)}"
+    several = _of_several(tries, tries.pre_votes, undecided, tries.ends_undecided_beforehand)
+    return f": no majority said yes to {several}"
+
+
+def _of_several(tries: Tries, count: int, undecided: int, is_last: bool) -> str:
+    """Which of them came to nothing, where the log does not decide all."""
+    reasons = _reasons(tries).removeprefix(": ")
+    why = f" ({reasons})" if reasons else ""
+    failed = count - undecided
+    if undecided == 1 and is_last:
+        first, last = ("the first", "the second") if failed == 1 else (f"the first {failed}", "the last")
+        return f"{first}{why}; the log ends before {last} was decided"
+    were = "was" if undecided == 1 else "were"
+    return f"{failed} of them{why}; the log does not show how {undecided} of them {were} decided"
 
 
 def _times(count: int) -> str:

@@ -14,6 +14,7 @@ from labctl.raft.incident import Incident, Tries
 from labctl.raft.incident_sentences import of_incident
 from labctl.raft.merge import merge
 from labctl.raft.reader import read_line
+from labctl.raft.records import Election
 from labctl.raft.story import records
 from labctl.story import page_view
 from labctl.story.source import source
@@ -23,6 +24,8 @@ from tests.unit.raft.test_not_read import gives_up, log, starts, wins
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from labctl.raft.records import Outcome
 
 
 def paragraphs(logs: dict[str, str]) -> str:
@@ -45,9 +48,29 @@ def test_an_election_that_the_log_does_not_decide_is_not_said_to_be_lost() -> No
 def test_of_several_elections_the_one_that_is_undecided_is_told_too() -> None:
     cut = until(recorded("lost-quorum")["consul2"], "term=5", 2)
     assert (
-        "consul2 stood 3 times in terms 3 to 5 and did not win; the log ends before the last of them was decided."
+        "consul2 stood 3 times in terms 3 to 5: it did not win the first 2; the log ends before the last was decided."
         in paragraphs({"consul2": cut})
     )
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        (
+            ["abandoned", "undecided"],
+            "in terms 6 and 7: it did not win the first; the log ends before the second was decided.",
+        ),
+        (
+            ["undecided", "lost"],
+            "in terms 6 and 7: it did not win 1 of them; the log does not show how 1 of them was decided.",
+        ),
+    ],
+)
+def test_what_is_undecided_is_not_said_to_be_lost_too(outcomes: list[Outcome], said: str) -> None:
+    tries = Tries("n1")
+    for term, outcome in enumerate(outcomes, 6):
+        tries.add(Election("n1", term, "line", "unknown", None, outcome=outcome))
+    assert f"n1 stood twice {said}" in of_incident(Incident("no_leader", None, None, [], tries=[tries]))
 
 
 def test_who_was_alone_because_the_others_were_killed_is_not_said_to_be_cut_off() -> None:
@@ -212,8 +235,8 @@ def test_servers_that_wait_for_each_other_have_no_leader(logs: dict[str, list[st
 def test_a_pre_vote_that_the_log_does_not_decide_is_not_said_to_be_lost() -> None:
     story = collect(source([str(DATA / "cases" / "silent-pre-votes.log")]).records())
     said = "\n".join(map(of_incident, story.incidents))
-    asked = "asked twice in 7.0 s whether it could win term 3, and no majority said yes"
-    assert f"n1 {asked}; the log ends before the last of them was decided." in said
+    asked = "asked twice in 7.0 s whether it could win term 3: no majority said yes to the first"
+    assert f"n1 {asked}; the log ends before the second was decided." in said
 
 
 STANDS = 'entering candidate state: node="Node at 10.0.0.{}:8300 [Candidate]" term={}'
