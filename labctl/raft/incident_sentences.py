@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from labctl.raft.durations import at_least, duration, elapsed
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from labctl.raft.collection import Conclusion
     from labctl.raft.incident import Incident, Tries
+    from labctl.raft.records import Election
 
 _WHY = {
     "quorum_lost": "{leader}, the previous leader, could not reach a majority{lost} and gave up.",
@@ -33,6 +35,8 @@ _WHY = {
     "unknown": "No line says why {leader}, the previous leader, stopped leading.",
 }
 _MOST_REFUSALS = 3
+_FIRST_TERMS = {1, 2}
+"""The first election of a cluster is in one of these: since Consul 0.7, its configuration takes the first term."""
 _MOST_TERMS = 8
 
 
@@ -43,11 +47,28 @@ LEADERS_UNKNOWN = "These logs do not show whether anybody led."
 def of_no_incident(end: Conclusion) -> str:
     """Say what is so where there is no incident: of a leader whom no line shows, none can have been missed."""
     if end.leaders_known == "seen":
-        return NOTHING_HAPPENED
+        return _searches(end.searches) or NOTHING_HAPPENED
     if end.leaders_known == "unknown":
         return LEADERS_UNKNOWN
     wait = "waits, and knows" if len(end.waiting) == 1 else "wait, and know"
     return f"No leader is seen in these logs: {listed(list(end.waiting))} {wait} no other server yet."
+
+
+def _searches(searches: tuple[Election, ...]) -> str:
+    """Who stood, where no line shows who led before; "" of the first election of a new cluster, won at once."""
+    if not searches or (len(searches) == 1 and searches[0].outcome == "won" and searches[0].term in _FIRST_TERMS):
+        return ""
+    by = itertools.groupby(sorted(searches, key=lambda one: one.candidate), key=lambda one: one.candidate)
+    said = [_search(candidate, list(stood)) for candidate, stood in by]
+    return f"{'; '.join(said)}. No line shows for how long, if at all, nobody led."
+
+
+def _search(candidate: str, stood: list[Election]) -> str:
+    terms = [f"term {one.term}" if one.term is not None else "a term that no line names" for one in stood]
+    often = f" and again in {listed(terms[1:])}" if len(terms) > 1 else ""
+    outcome = stood[-1].outcome
+    won = ", which it won" if outcome == "won" else "; the log ends before that was decided"
+    return f"{candidate} stood in {terms[0]}{often}{won if outcome in {'won', 'undecided'} else ', and did not win'}"
 
 
 def of_incident(one: Incident) -> str:

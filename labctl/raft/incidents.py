@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 SHOWS_A_LEADER = frozenset({"leader_entered", "new_leader_announced", "follower_entered"})
 """Events by which a server begins to lead, or another one hears that it does, or says whom it follows."""
-OF_INCIDENTS = SHOWS_A_LEADER | OF_PAUSES | OF_DISKS
+MISSES_A_LEADER = "heartbeat_timeout"
+OF_INCIDENTS = SHOWS_A_LEADER | OF_PAUSES | OF_DISKS | {MISSES_A_LEADER}
 """The events that `Incidents` takes in."""
 
 SETTLED_AFTER = timedelta(seconds=10)
@@ -70,6 +71,9 @@ class _Victory:
 class Incidents:
     """Finds the incidents of a story. Feed it all records in their order with `feed`, then `finish`.
 
+    Attributes:
+        searches: elections before which no leader is known, and which are no incident: at the least, one was sought.
+
     Args:
         tell: takes each incident.
         leads: whether a server leads, as far as is known.
@@ -94,6 +98,10 @@ class Incidents:
         self._sees_leaders = True
         self._heard: Event | None = None
         self._heard_since: Event | None = None  # since somebody entered leader state
+        self._first_named: Event | None = None  # by which a server has, or misses, a leader
+        self._missed: Event | None = None  # a leader, by the last line that says so
+        self._last_tries: list[Election | PreVote] = []
+        self.searches: list[Election] = []
         self._run: Incident | None = None  # of times without a leader, each near to the one before
 
     def _is_told(self, one: Incident) -> bool:
@@ -118,10 +126,14 @@ class Incidents:
             self._pauses.feed(event)
         if kind in OF_DISKS:
             self._disks.feed(event)
+        if kind == MISSES_A_LEADER and event.peer:
+            self._missed = event
+            self._first_named = self._first_named or event
         if kind in SHOWS_A_LEADER and (kind != "follower_entered" or event.peer):
             self._now = event.time or self._now
             if kind != "leader_entered":
                 self._heard = self._heard_since = event
+                self._first_named = self._first_named or event
                 return
             heard, self._heard_since = self._heard_since, None
             self._victories.append(_Victory(event.server, event.time, evidence_of(event), [], heard=heard))
@@ -198,6 +210,7 @@ class Incidents:
         lost = [one for one in gap if one.outcome != "won"]
         if before is None and len(lost) < TRIED_IN_VAIN:
             # A cluster's first election is no incident, nor is a log that begins with one.
+            self._search(gap)
             return
         handed_over = before is not None and before.ended_by == "transfer" and not lost
         if handed_over:
@@ -235,24 +248,31 @@ class Incidents:
     def _close_last(self) -> None:
         """Nobody leads where the log ends."""
         before = self._last
-        gap, disturbing = _split(list(self._tries), before, None)
+        self._last_tries = list(self._tries)
+        gap, disturbing = _split(self._last_tries, before, None)
         self._disturb(before, disturbing)
         self._split_again(gap)
         self._tries.clear()
         if before is not None and before.ended_by is None:
             return
         is_named = before is not None and before.ended_by == "unknown" and before.until is None
-        if is_named and (not gap or _had_a_leader(gap if len(gap) < TRIED_IN_VAIN else gap[-1:])):
+        missed = self._missed_since()
+        if is_named and missed is None and (not gap or _had_a_leader(gap if len(gap) < TRIED_IN_VAIN else gap[-1:])):
             # Somebody had this leader, and nobody stood because it was missed, or only who did not hear it.
             self._disturb(before, [one for one in gap if _had_a_leader([one])])
             return
-        if before is not None and is_named and self._is_followed_since(before.server, gap):
+        if before is not None and is_named and missed is None and self._is_followed_since(before.server, gap):
+            if not self._is_known_before(gap):
+                self._search(gap)
             return
         heard = self._heard_after(before)
         if before is None and (not gap or (len(gap) < TRIED_IN_VAIN and (heard is not None or _had_a_leader(gap)))):
             # Who heard of a leader had a first election, or missed one of which the others did not say so.
+            self._search([one for one in gap if not _had_a_leader([one])])
             return
         since = _end_of(before)
+        if heard is not None and missed is not None:
+            heard, since = None, None
         if heard is not None and any(one.start is None or one.start > heard.time for one in gap if heard.time):
             # That leader was lost too, and no line shows when.
             heard, since = None, None
@@ -268,9 +288,29 @@ class Incidents:
         incident.prove(_evidence_of_end(before, incident.quorum))
         for one in gap:
             incident.prove(one.evidence[:1])
-        incident.prove([evidence_of(heard)] if heard is not None else [])
+        incident.prove([evidence_of(one) for one in (heard, missed) if one is not None])
         self._flap(incident)
         self._tell(incident)
+
+    def _search(self, tried: list[Election | PreVote]) -> None:
+        self.searches += [one for one in tried if isinstance(one, Election)]
+
+    def _missed_since(self) -> Event | None:
+        """The line by which a server missed its leader, where nobody stood, or heard of one, since then."""
+        missed, heard = self._missed, self._heard
+        if missed is None or missed.time is None or self._tried_since(missed.time):
+            return None
+        return None if heard is not None and heard.time is not None and heard.time > missed.time else missed
+
+    def _tried_since(self, time: datetime) -> bool:
+        return any(one.start is None or one.start >= time for one in self._last_tries)
+
+    def _is_known_before(self, tried: list[Election | PreVote]) -> bool:
+        """Whether a line shows a leader before anybody stood."""
+        first, begun = self._first_named, tried[0].start if tried else None
+        if first is None or first.event == MISSES_A_LEADER:
+            return True
+        return begun is None or first.time is None or first.time < begun
 
     def _is_followed_since(self, leader: str, tried: list[Election | PreVote]) -> bool:
         """Whether a server says that it has this leader, after all who stood."""

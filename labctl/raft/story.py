@@ -175,7 +175,10 @@ def records(
     if (unseen := story.not_seen()) is not None:
         found.append(unseen)
     yield from sorted(found, key=lambda one: one.order)
-    yield Conclusion(story.servers, story.unparsed, story.unknown, story.leaders_known, tuple(sorted(story.waiting)))
+    yield Conclusion(
+        story.servers, story.unparsed, story.unknown, story.leaders_known, tuple(sorted(story.waiting)),
+        tuple(incidents.searches),
+    )  # fmt: skip
 
 
 def _taken(story: Story, incidents: Incidents, since: datetime | None) -> Iterator[Settled]:

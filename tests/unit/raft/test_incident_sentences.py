@@ -180,6 +180,8 @@ def test_candidacies_that_are_too_many_to_look_at_are_counted_all_the_same() -> 
 
 NOTHING = "No time without a leader is seen in these logs."
 UNDECIDED = "the log ends before that was decided."
+NOT_KNOWN = "No line shows for how long, if at all, nobody led."
+NO_LINE = "No line says whether"
 NOBODY = "Nobody is known to lead where the logs end; no line shows since when. No line shows who led before. "
 STARTS = (
     '01.000Z [INFO]  agent.server.raft: entering follower state: follower="Node at 10.0.0.1:8300 [Follower]" leader='
@@ -206,13 +208,45 @@ def happened(*paths: str, page: bool = False) -> str:
         ("cases/granted-twice-voter", "These logs do not show whether anybody led."),
         ("samples/18-0.8-expect3-attempting-bootstrap", "These logs do not show whether anybody led."),
         ("cases/five-servers", NOTHING),
-        ("cases/no-victory-line", NOTHING),
+        ("cases/no-victory-line", f"no-victory-line stood in term 7, which it won. {NOT_KNOWN}"),
         ("cases/leader-log-ends", NOTHING),
     ],
 )
 @pytest.mark.parametrize("page", [False, True])
 def test_no_time_without_a_leader_is_said_only_where_a_leader_is_seen(name: str, said: str, page: bool) -> None:
     assert happened(str(DATA / f"{name}.log"), page=page) == said
+
+
+FOLLOWS = 'agent.server.raft: entering follower state: follower="Node at 10.0.0.1:8300 [Follower]" leader-address='
+CANDIDATE = 'agent.server.raft: entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term={}'
+VICTORY = ["agent.server.raft: election won: tally=2", "agent.server.raft: entering leader state: leader="]
+MISSES = "agent.server.raft: heartbeat timeout reached, starting election: last-leader=10.0.0.3:8300"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([FOLLOWS, CANDIDATE.format(7), *VICTORY], f"n1 stood in term 7, which it won. {NOT_KNOWN}"),
+        (
+            [CANDIDATE.format(3), CANDIDATE.format(4), *VICTORY],
+            f"n1 stood in term 3 and again in term 4, which it won. {NOT_KNOWN}",
+        ),
+        (
+            [CANDIDATE.format(3), f"{FOLLOWS}10.0.0.2:8300", "agent.server: New leader elected: payload=n2"],
+            f"n1 stood in term 3, and did not win. {NOT_KNOWN}",
+        ),
+        ([FOLLOWS, CANDIDATE.format(2), *VICTORY], NOTHING),
+        (
+            ["agent.server.serf.lan: serf: EventMemberFailed: n3 10.0.0.3", MISSES],
+            f"{NOBODY.partition(' No line shows who')[0]} {NO_LINE} n3, the previous leader, stopped leading.",
+        ),
+        ([MISSES, f"{FOLLOWS}10.0.0.3:8300"], NOTHING),
+    ],
+)
+def test_where_a_leader_was_sought_or_missed_that_is_said(lines: list[str], said: str, tmp_path: Path) -> None:
+    log_of = (f"{AT}{number:02}.000Z [INFO]  {words}\n" for number, words in enumerate(lines))
+    (tmp_path / "n1.log").write_text("".join(log_of), encoding="utf-8")
+    assert happened(str(tmp_path / "n1.log")) == said
 
 
 @pytest.mark.parametrize(
