@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PLAIN: Mapping[str, str] = {
     "fault_failed": "could not be disturbed: it goes on",
     "config_recovered": "takes its servers from the file peers.json",
-    "no_known_peers": "knows no peers yet: it waits",
+    "no_known_peers": "knows no peers: it waits",
     "election_suppressed": "is not a voter of the cluster: it starts no election",
     "bootstrap_attempt": "found as many servers as it expects: it forms the cluster with them",
     "bootstrap_skipped": "is already part of a cluster: it does not start a new one",

@@ -97,7 +97,7 @@ def test_every_event_that_is_told_is_one_that_the_grammar_knows() -> None:
 def test_an_election_is_told_as_it_happens_and_in_one_sentence_at_the_end(watched: Lesson, heard: Heard) -> None:
     watched.show()
     assert heard.lines == [
-        "consul2 knows no peers yet: it waits",
+        "consul2 knows no peers: it waits",
         "consul1 has not heard from a leader in time",
         "consul1 becomes a candidate in term 2",
         "consul1 needs 2 votes to win in term 2",

@@ -19,7 +19,7 @@ def said(words: str) -> str | None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("raft: no known peers, aborting election", "knows no peers yet: it waits"),
+        ("raft: no known peers, aborting election", "knows no peers: it waits"),
         ('raft: entering follower state: follower="x" leader=', "is a follower, and knows no leader"),
         ('raft: entering follower state: follower="x" leader=10.0.0.3:8300', "is a follower of consul2"),
         (
