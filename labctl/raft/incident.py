@@ -106,6 +106,8 @@ class Incident:
         tries: who stood meanwhile, who won last.
         winner: who became leader in the end.
         won: that election, where a line shows it.
+        newer: of a leader that gave way to a newer term, the election of that term, where it is known whose; without
+            its term where that is not known.
         heard: when another server heard of the winner, of whose victory no log tells.
         split_terms: terms in which the votes were split.
         count: of `flapping` how many times nobody led; of `split_votes` in how many terms; of a pause and of what a
@@ -135,6 +137,7 @@ class Incident:
     tries: list[Tries] = field(default_factory=list)
     winner: str | None = None
     won: Election | None = None
+    newer: Election | None = None
     heard: datetime | None = None
     split_terms: list[int] = field(default_factory=list)
     count: int = 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _WHY = {
     "quorum_lost": "{leader}, the previous leader, could not reach a majority{lost} and gave up.",
     "log_failed": "{leader}, the previous leader, could not write to its log and gave up.",
-    "newer_term": "{leader}, the previous leader, gave way to a newer term.",
+    "newer_term": "{leader}, the previous leader, gave way to a newer term{newer}.",
     "new_leader": "{leader}, the previous leader, learned that another one was elected.",
     "transfer": "{leader}, the previous leader, handed its leadership over.",
     "removed": "{leader}, the previous leader, was removed from the cluster.",
@@ -127,7 +127,7 @@ def _why(one: Incident) -> str:
     if one.ended_by is None or not one.servers:
         return "No line shows who led before."
     lost = f" for {duration(one.without_majority)}" if one.without_majority is not None else ""
-    why = _WHY[one.ended_by].format(leader=one.servers[0], lost=lost)
+    why = _WHY[one.ended_by].format(leader=one.servers[0], lost=lost, newer=_whose(one.newer))
     if one.lasts and one.may_be_led:
         return f"No line says whether {one.servers[0]}, the previous leader, stopped leading."
     if not one.inferred:
@@ -137,6 +137,12 @@ def _why(one: Incident) -> str:
         return f"{one.servers[0]}, the previous leader, had stood still (inferred); {went_on}."
     silent = f"{one.servers[0]}, the previous leader, fell silent: stopped, frozen or cut off (inferred)."
     return silent if one.ended_by == "silent" else f"{silent} It was started again."
+
+
+def _whose(newer: Election | None) -> str:
+    if newer is None:
+        return ""
+    return f": that of {newer.candidate}" + (f", which stood in term {newer.term}" if newer.term is not None else "")
 
 
 def _tried(one: Incident) -> list[str]:

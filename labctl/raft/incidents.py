@@ -7,10 +7,11 @@ to it has settled: at the latest when the story ends.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from labctl.raft.answers import MOST_SKEW
 from labctl.raft.disks import OF_DISKS, Disks
 from labctl.raft.event import Event
 from labctl.raft.incident import Incident, Tries
@@ -79,6 +80,7 @@ class Incidents:
         leads: whether a server leads, as far as is known.
         is_explained: whether what was done to a server since a time is known.
         begin: what was over by then is not told.
+        reads_all: whether the logs of all who vote are read, as far as is known.
     """
 
     def __init__(
@@ -87,7 +89,9 @@ class Incidents:
         leads: Callable[[str], bool],
         is_explained: Callable[[str, datetime], bool],
         begin: datetime | None = None,
+        reads_all: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._reads_all = reads_all
         self._tell_any, self._begin = tell, begin
         self._pauses, self._disks = Pauses(self._tell, leads), Disks(self._tell, leads, is_explained)
         self._tries: deque[Election | PreVote] = deque()
@@ -227,6 +231,7 @@ class Incidents:
             inferred=before is not None and (before.silent_since is not None or before.stood_still),
             may_be_led=since is not None and victory.own is not None and victory.own.between_known is False,
         )  # fmt: skip
+        incident.newer = _newer(before, tried) if self._reads_all() else None
         incident.prove(_evidence_of_end(before, incident.quorum))
         for one in lost:
             incident.prove(one.evidence[:1])
@@ -458,6 +463,25 @@ def _tries(records: list[Election | PreVote]) -> list[Tries]:
     for one in records:
         tries.setdefault(one.candidate, Tries(one.candidate)).add(one)
     return list(tries.values())
+
+
+def _newer(before: Leadership | None, tried: list[Election | PreVote]) -> Election | None:
+    """Who stood in the newer term that a leader gave way to, where nobody else can have."""
+    if before is None or before.ended_by != "newer_term" or before.until is None or before.term is None:
+        return None
+    # By another clock, a candidacy may seem to be later than what it did.
+    stood = [
+        one
+        for one in tried
+        if isinstance(one, Election)
+        and one.candidate != before.server
+        and (one.term is None or one.term > before.term)
+        and (one.start is None or one.start <= before.until + MOST_SKEW)
+    ]
+    known = [one for one in stood if one.start is not None and one.start <= before.until]
+    if len({one.candidate for one in stood}) != 1 or not known:
+        return None
+    return known[-1] if known[-1] is stood[-1] else replace(known[-1], term=None)
 
 
 def _split_terms(records: list[Election | PreVote]) -> list[int]:

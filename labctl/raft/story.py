@@ -151,7 +151,7 @@ def records(
     """
     story = Story(names, reached, complete=complete)
     found: list[Incident] = []
-    incidents = Incidents(found.append, story.leads, story.is_explained, since)
+    incidents = Incidents(found.append, story.leads, story.is_explained, since, story.reads_all)
     begun = since is None
     for event in _with_next_lines(events):
         told = story.tell(event)
@@ -273,12 +273,12 @@ class Story:
             is_apart=self._faults.are_apart,
             asks_first=self._asks_first,
             servers=lambda: list(self._servers),
-            reads_all=self._reads_all,
+            reads_all=self.reads_all,
             clocks=self._clocks,
             sees_all=self._sees_all,
         )
         self._leaderships = LeadershipTracker(
-            self.names, self._last_word, self._settle, self._reads_all, self._lost_quorum
+            self.names, self._last_word, self._settle, self.reads_all, self._lost_quorum
         )
         self.is_explained = self._faults.explain
         self._silences = Silences(self.names, self.is_explained, self.leads)
@@ -503,7 +503,7 @@ class Story:
             return False
         # A request of a newer term is told at level debug, since Consul 1.6; a vote follows no other one.
         says = server.tells_requests and not {"last-leader", "last-leader-addr"}.isdisjoint(event.values)
-        return says or self._reads_all()
+        return says or self.reads_all()
 
     def _leads_no_longer(self, server: _Server) -> None:
         """What only a follower or a candidate says; at level warn, no other line shows that a leadership is over."""
@@ -938,7 +938,7 @@ class Story:
         """Whether no log has a line of the level at which servers say who stands, wins and leads."""
         return bool(self._servers) and not any(one.tells for one in self._servers.values())
 
-    def _reads_all(self) -> bool:
+    def reads_all(self) -> bool:
         """Whether the logs of all who vote are read: what no line says of any of them did not happen."""
         if self._complete:
             return True
@@ -949,7 +949,7 @@ class Story:
 
     def _sees_all(self, since: datetime, but: set[str]) -> bool:
         """Whether the logs of all who vote are read, and each of them from a time on, but some."""
-        return self._reads_all() and all(
+        return self.reads_all() and all(
             one.first is None or one.first <= since or one.name in but for one in self._servers.values()
         )
 

@@ -337,6 +337,28 @@ def test_a_leader_that_two_servers_name_stands_among_the_leaders(named_by: tuple
     assert led == ["10.0.0.1:8300 led; no line shows since when, or until when.", *other]
 
 
+@pytest.mark.parametrize(
+    ("also", "again", "voters", "said"),
+    [
+        ([], [], VOTERS, "gave way to a newer term: that of s2, which stood in term 3."),
+        ([], [stands(10.2, 2, 4)], VOTERS, "gave way to a newer term: that of s2."),
+        ([stands(9, 3, 3)], [], VOTERS, "gave way to a newer term."),
+        ([], [], FIVE, "gave way to a newer term."),
+    ],
+    ids=["one stood", "clocks may differ", "two stood", "two are not read"],
+)
+def test_to_whose_newer_term_a_leader_gave_way_is_said_where_it_can_be_no_others(
+    also: list[str], again: list[str], voters: str, said: str
+) -> None:
+    newer = line(10, 'peer has newer term, stopping replication: peer="{Voter s2 10.0.0.2:8300}"', "ERROR")
+    logs = {
+        "s1": log(starts(0, 1, voters), wins(2, 1, 2), newer, follows(10, 1)),
+        "s2": log(starts(0, 2, voters), misses(9.5), stands(9.5, 2, 3), again),
+        "s3": log(starts(0, 3, voters), also, misses(14), wins(14, 3, 5)),
+    }
+    assert f"s1, the previous leader, {said}" in paragraphs(logs)
+
+
 def fails(second: float, server: int, why: str = "dial tcp: connection refused") -> str:
     target = f'target="{{Voter s{server} 10.0.0.{server}:8300}}" error="{why}"'
     return line(second, f"failed to make requestVote RPC: {target}", "ERROR")
