@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -227,7 +228,8 @@ def raft_lines(lab: Lab, servers: list[Server], *, as_json: bool, prefix: bool, 
 
 def line_row(line: LogLine) -> dict[str, Any]:
     """One line as `labctl logs --json` prints it."""
-    return {"time": line.taken, "server": line.server, "line": line.text}
+    written = None if line.written is None else line.written.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return {"time": written or line.taken, "server": line.server, "line": line.text}
 
 
 def meaning_row(event: Event) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -229,6 +230,12 @@ def test_json_of_raft_says_what_a_line_means(capsys: pytest.CaptureFixture[str])
 def test_json_is_one_document_for_each_line_with_the_line_as_it_came(capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = written(capsys, "a\x1b[2J", as_json=True)
     assert json.loads(line) == {"time": "2026-01-02T03:04:05.000000000Z", "server": "consul1", "line": "a\x1b[2J"}
+
+
+def test_the_time_in_json_is_that_by_which_lines_are_ordered() -> None:
+    line = LogLine("consul1", "2026-01-02T03:04:05.900000000Z", "x", written=datetime(2026, 1, 2, 3, 4, 5, 893000, UTC))
+    assert log_printer.line_row(line)["time"] == "2026-01-02T03:04:05.893000Z"
+    assert log_printer.line_row(replace(line, written=None))["time"] == line.taken
 
 
 def test_a_line_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
