@@ -92,6 +92,11 @@ fuzz: ## A coverage-guided fuzzer at every reader of what others wrote, as in: m
 test-tools:
 	@sh scripts/test-tools.sh mmdebstrap docker-registry openssh-server
 
+.PHONY: golden
+golden: venv-dev engine ## The golden files anew: what commands, stories, roles and labs look like to who uses them.
+	LABCTL_TEST_GOLDEN=write pytest tests/unit/test_golden.py
+	LABCTL_TEST_GOLDEN=write sh scripts/with-docker.sh pytest tests/integration/test_golden.py
+
 .PHONY: docs
 docs: venv-dev ## The generated parts of the documentation.
 	python scripts/generate_docs.py
