@@ -55,6 +55,7 @@ lint: venv-dev ## ruff, mypy, yamllint, ansible-lint, and shellcheck where it is
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-cache
 	yamllint --strict .
 	ansible-lint --offline
 	@if command -v shellcheck >/dev/null; then \

@@ -144,7 +144,7 @@ def _playbooks_of(role: str) -> list[str]:
     return [
         path.name
         for path in sorted((ROOT / "playbooks").glob("*.yml"))
-        if re.search(rf"(?:role|name): {role}$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if re.search(rf"(?:role|name): raft\.labctl\.{role}$", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
 
 

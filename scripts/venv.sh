@@ -18,6 +18,13 @@ state="$(pwd) $(cat pyproject.toml constraints.txt | cksum)"
 current() { [ "$(cat "$venv/.stamp-$1" 2>/dev/null)" = "$state" ]; }
 works() { "$venv/bin/python" -c 'import sys' 2>/dev/null; }
 
+# Ansible finds the collection raft.labctl, which this folder is, beside the playbooks, before any other of that name.
+link=playbooks/collections/ansible_collections/raft/labctl
+if [ ! -e "$link" ]; then
+    mkdir -p "${link%/*}"
+    ln -sfn ../../../.. "$link"
+fi
+
 if works && { current "${group:-run}" || current dev; }; then
     exit 0
 fi

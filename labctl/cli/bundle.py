@@ -28,8 +28,8 @@ def bundle_command() -> None:
 @json_option
 def save_command(lab: str | None, output: Path | None, *, force: bool, as_json: bool) -> None:
     """Save the logs of LAB with Docker's time of each line, versions, settings without secrets, and the story."""
-    from labctl.show.style import byte_size
     from labctl.story import bundle
+    from labctl.terminal.style import byte_size
 
     result = bundle.save(lab, output, force=force, owner=viewer())
     if as_json:

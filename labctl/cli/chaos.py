@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from labctl.chaos.report import Report
+    from labctl.experiments.chaos.report import Report
 
 FORMATS = ("text", "json", "html", "svg")
 FILE = FileName()
@@ -59,23 +59,22 @@ def chaos_command(
     name, and no read in consistent mode went back. The verdict is valid (exit 0), invalid with the fewest requests that
     show it (exit 1), or unknown (exit 3). Ctrl-C ends the breaking; the lab is healed and checked also then.
     """
-    from labctl.flows import chaos
-    from labctl.show import chaos_json, chaos_text
-    from labctl.show.steps import steps_for
+    from labctl.experiments.chaos import json_view, run, text_view
+    from labctl.terminal.progress import steps_for
 
     files.refuse_twice(output, history)
     output = None if output is not None and str(output) == files.STANDARD_OUTPUT else output
     verbs = tuple(word.strip() for word in mix.split(",") if word.strip())
-    asked = chaos.Asked(lab, user(), seconds, seed, verbs, timeout, output, history)
+    asked = run.Asked(lab, user(), seconds, seed, verbs, timeout, output, history)
     form = "json" if as_json else form
     if dry_run:
-        planned = chaos.plan(asked)
+        planned = run.plan(asked)
         if form == "json":
-            print_json(chaos_json.schedule_document(planned.lab.name, planned.seed, planned.steps))
+            print_json(json_view.schedule_document(planned.lab.name, planned.seed, planned.steps))
         else:
-            click.echo(chaos_text.schedule_text(planned.steps, planned.seed))
+            click.echo(text_view.schedule_text(planned.steps, planned.seed))
         return ExitCode.DONE
-    report = chaos.run(asked, steps_for(json=as_json or (form != "text" and output is None)))
+    report = run.run(asked, steps_for(json=as_json or (form != "text" and output is None)))
     problems = [*report.run.problems, *_written(report, form, output, quiet=as_json)]
     code = ExitCode.INTERRUPTED if report.run.interrupted else _CODES[report.verdict]
     if problems:
@@ -85,23 +84,23 @@ def chaos_command(
 
 def _written(report: Report, form: str, output: Path | None, *, quiet: bool) -> list[str]:
     """Write the report. Returns what went wrong: then it is shown instead, so that it is not lost."""
-    from labctl.flows import reports
-    from labctl.show import chaos_html, chaos_json, chaos_text
+    from labctl import output_files
+    from labctl.experiments.chaos import html_view, json_view, text_view
 
     make: dict[str, Callable[[Report], str]] = {
-        "json": chaos_json.text,
-        "html": chaos_html.html,
-        "svg": chaos_html.svg,
-        "text": chaos_text.report_text,
+        "json": json_view.text,
+        "html": html_view.html,
+        "svg": html_view.svg,
+        "text": text_view.report_text,
     }
     if output is None:
         click.echo(make[form](report))
         return []
     try:
-        reports.save(f"{make[form](report)}\n", output)
+        output_files.save(f"{make[form](report)}\n", output)
     except LabctlError as error:
         click.echo(make["json" if quiet else "text"](report))
         return [error.sentence]
     if not quiet:
-        click.echo(chaos_text.verdict(report))
+        click.echo(text_view.verdict(report))
     return []

@@ -19,9 +19,9 @@ def doctor_command(*, fix: bool, as_json: bool) -> int:
     Exit code 1 where something is missing still.
     """
     from labctl.errors import ExitCode
-    from labctl.flows.doctor import examine, mend
-    from labctl.show.steps import steps_for
-    from labctl.show.views import doctor_text
+    from labctl.lab.doctor import examine, mend
+    from labctl.lab.tables import doctor_text
+    from labctl.terminal.progress import steps_for
 
     findings = examine(viewer())
     if fix and not all(finding.ok for finding in findings):

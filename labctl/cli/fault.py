@@ -57,17 +57,17 @@ def fault_command() -> None:
 
 
 def _asked(lab: str | None, seconds: float | None, *, dry_run: bool) -> Any:
-    from labctl.flows.fault import Asked
+    from labctl.faults.context import Asked
 
     return Asked(lab, user(), seconds, dry_run)
 
 
 def _do(flow: Callable[..., dict[str, Any]], *words: Any, as_json: bool, asked: Any) -> None:
-    from labctl.flows import fault
-    from labctl.show.steps import steps_for
+    from labctl.faults import context
+    from labctl.terminal.progress import steps_for
 
     steps, verb = steps_for(json=as_json), click.get_current_context().info_name or ""
-    with nullcontext(asked) if verb in _MENDS else fault.in_turn(asked, verb, steps) as asked_now:
+    with nullcontext(asked) if verb in _MENDS else context.in_turn(asked, verb, steps) as asked_now:
         result = flow(*words, asked_now, steps)
     if as_json:
         print_json(result)
@@ -84,9 +84,9 @@ _PROCESS = {
 
 def _process_command(verb: str, text: str) -> click.Command:
     def command(target: str, lab: str | None, seconds: float | None = None, *, dry_run: bool, as_json: bool) -> None:
-        from labctl.flows import fault
+        from labctl.faults import processes
 
-        _do(fault.process, verb, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
+        _do(processes.process, verb, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
 
     ends = verb in {"start", "resume"}
     with_options = click.argument("target")(_common(command if ends else _LEASE_OF_PROCESS(command)))
@@ -102,9 +102,9 @@ for _verb, _text in _PROCESS.items():
 @_options
 def isolate_command(target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool) -> None:
     """Cut servers off from all other servers. Clients still reach them."""
-    from labctl.flows import fault
+    from labctl.faults import network
 
-    _do(fault.isolate, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
+    _do(network.isolate, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
 
 
 @fault_command.command("partition", short_help="Cut the lab into sides.")
@@ -114,9 +114,9 @@ def partition_command(
     sides: tuple[str, ...], lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool
 ) -> None:
     """Cut the lab into sides that do not reach each other, as in `labctl fault partition consul1,consul2 / consul3`."""
-    from labctl.flows import fault
+    from labctl.faults import network
 
-    _do(fault.partition, sides, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
+    _do(network.partition, sides, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
 
 
 @fault_command.command("one-way", short_help="Drop what one server sends to another.")
@@ -127,9 +127,9 @@ def one_way_command(
     source: str, target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool
 ) -> None:
     """Drop what FROM sends to TO. What TO sends still arrives."""
-    from labctl.flows import fault
+    from labctl.faults import network
 
-    _do(fault.one_way, source, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
+    _do(network.one_way, source, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
 
 
 @fault_command.command("loss", short_help="Drop some of the packets.")
@@ -140,9 +140,9 @@ def loss_command(
     percent: float, target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool
 ) -> None:
     """Drop PERCENT of the packets between servers and all others. Without TARGET, of any one server."""
-    from labctl.flows import fault
+    from labctl.faults import network
 
-    _do(fault.loss, percent, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
+    _do(network.loss, percent, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
 
 
 @fault_command.command("rate", short_help="Let only so much through.")
@@ -153,9 +153,9 @@ def rate_command(
     kilobytes: int, target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool
 ) -> None:
     """Let KILOBYTES a second through between servers and all others, in each direction."""
-    from labctl.flows import fault
+    from labctl.faults import network
 
-    _do(fault.rate, kilobytes, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
+    _do(network.rate, kilobytes, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
 
 
 @fault_command.command("delay", short_help="Let packets leave late.")
@@ -177,10 +177,10 @@ def delay_command(
 
     The Docker host's kernel needs the modules sch_htb and sch_netem for it.
     """
-    from labctl.flows import fault
+    from labctl.faults import network
 
     asked = _asked(lab, seconds, dry_run=dry_run)
-    _do(fault.delay, milliseconds, target, jitter, as_json=as_json, asked=asked)
+    _do(network.delay, milliseconds, target, jitter, as_json=as_json, asked=asked)
 
 
 @fault_command.command("transfer-leader", short_help="Let the leader hand its leadership over.")
@@ -190,9 +190,9 @@ def delay_command(
 @json_option
 def transfer_command(target: str, lab: str | None, *, dry_run: bool, as_json: bool) -> None:
     """Let the leader hand its leadership over, to SERVER or to whom it chooses. Consul can do that since 1.15."""
-    from labctl.flows import fault
+    from labctl.faults import transfer_leader
 
-    _do(fault.transfer, target, as_json=as_json, asked=_asked(lab, None, dry_run=dry_run))
+    _do(transfer_leader.transfer, target, as_json=as_json, asked=_asked(lab, None, dry_run=dry_run))
 
 
 @fault_command.command("heal", short_help="Lift a fault, or all of them.")
@@ -202,11 +202,11 @@ def transfer_command(target: str, lab: str | None, *, dry_run: bool, as_json: bo
 @json_option
 def heal_command(fault_id: str | None, lab: str | None, *, everything: bool, as_json: bool) -> None:
     """Lift FAULT, or all faults: take every rule away, look that it is gone, and let every server run again."""
-    from labctl.flows import fault
+    from labctl.faults import heal
 
     if fault_id is not None and everything:
         raise click.UsageError(f"{fault_id} is one fault and --all means all: say one of them.")
-    _do(fault.heal, fault_id, as_json=as_json, asked=_asked(lab, None, dry_run=False))
+    _do(heal.heal, fault_id, as_json=as_json, asked=_asked(lab, None, dry_run=False))
 
 
 @fault_command.command("ls", short_help="List the faults.")
@@ -214,13 +214,13 @@ def heal_command(fault_id: str | None, lab: str | None, *, everything: bool, as_
 @json_option
 def ls_command(lab: str | None, *, as_json: bool) -> None:
     """List the faults that a lab has now: servers that were killed, stopped or paused, and those of the network."""
-    from labctl.flows import fault
-    from labctl.show import views
+    from labctl.faults import heal
+    from labctl.lab import tables
 
-    name, found = fault.ls(lab, viewer())
+    name, found = heal.ls(lab, viewer())
     if as_json:
-        print_json(views.faults_document(name, found))
+        print_json(tables.faults_document(name, found))
     elif found:
-        click.echo(views.faults_table(found))
+        click.echo(tables.faults_table(found))
     else:
         say(f"The lab {name} has no fault.")

@@ -8,7 +8,7 @@ import click
 
 from labctl.cli.options import FileName, json_option, verbose_option
 from labctl.cli.output import print_json, say
-from labctl.flows.plan import IMAGE_SOURCES
+from labctl.lab.desired_state import IMAGE_SOURCES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +40,9 @@ def build_command(
 ) -> None:
     """Make the image from one of its sources, or say that it is there."""
     from labctl.errors import ExitCode, LabctlError
-    from labctl.flows.image import ImageOptions, build
-    from labctl.flows.plan import binary_sentence
-    from labctl.show.steps import steps_for
+    from labctl.lab.desired_state import binary_sentence
+    from labctl.lab.image import ImageOptions, build
+    from labctl.terminal.progress import steps_for
 
     path = str(binary.absolute()) if binary else ""
     chosen = "binary" if binary and source == "auto" else source
@@ -59,13 +59,13 @@ def build_command(
 def ls_command(*, as_json: bool) -> None:
     """List the images on this Docker host, the newest version first."""
     from labctl.engine import client, images
-    from labctl.show import views
+    from labctl.lab import tables
 
     found = images.list_images(client.connect())
     if as_json:
         print_json([image.row() for image in found])
     elif found:
-        click.echo(views.images_table(found))
+        click.echo(tables.images_table(found))
     else:
         click.echo("No image is there: `labctl image build` makes one.", err=True)
 
@@ -77,7 +77,7 @@ def ls_command(*, as_json: bool) -> None:
 @json_option
 def save_command(file: Path, consul_version: str | None, *, force: bool, as_json: bool) -> None:
     """Save the image to FILE, to carry it to a machine without a network."""
-    from labctl.flows.image import save
+    from labctl.lab.image import save
 
     result = save(file, consul_version, force=force)
     if as_json:
@@ -92,7 +92,7 @@ def save_command(file: Path, consul_version: str | None, *, force: bool, as_json
 @json_option
 def load_command(file: Path, *, as_json: bool) -> None:
     """Load the image from FILE, as `labctl image save` wrote it."""
-    from labctl.flows.image import load
+    from labctl.lab.image import load
 
     result = load(file)
     if as_json:

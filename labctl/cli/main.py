@@ -23,29 +23,29 @@ from labctl.errors import ExitCode, LabctlError
 if TYPE_CHECKING:
     from types import FrameType
 
-# Command, the file it lives in, and its line in the overview: files are loaded when their command is used.
+# Each command with its line in the overview. It lives in the file of its name, which is loaded when it is used.
 _COMMANDS = {
-    "up": ("lab", "Bring a lab up: engine check, image, servers, join, ready."),
-    "join": ("lab", "Join the servers of a lab that was started with --no-join."),
-    "down": ("lab", "Remove a lab and prove that nothing of it is left."),
-    "stop": ("lab", "Stop a lab or one server; data and addresses stay."),
-    "start": ("lab", "Start a stopped lab or server."),
-    "restart": ("lab", "Restart a lab or one server."),
-    "ls": ("look", "List the labs of this Docker host."),
-    "status": ("look", "Show who leads, who votes, and how far each server's log is."),
-    "members": ("look", "Show the members as Consul's gossip sees them."),
-    "logs": ("look", "Show every server's lines in order of time, one colour each."),
-    "bundle": ("bundle", "Save a lab's logs in one file that `labctl story` reads anywhere."),
-    "story": ("story", "Tell who stood, who voted for whom, who won, and why."),
-    "fault": ("fault", "Kill, pause or cut off servers on purpose, and mend them."),
-    "chaos": ("chaos", "Break a lab at random, and check that nothing is lost."),
-    "measure": ("measure", "Tell how long a lab is without a leader, again and again, as numbers."),
-    "verify": ("verify", "Try to cross from lab to lab, and show how hard the containers are."),
-    "exec": ("look", "Run consul, or another command, in a server."),
-    "workshop": ("workshop", "Give every attendee of a class a lab of their own."),
-    "image": ("image", "Make, list, save and load the image of the servers."),
-    "doctor": ("doctor", "Say what is missing on this machine, and the command that mends it."),
-    "completion": ("completion", "Print the completion script for bash, zsh or fish."),
+    "up": "Bring a lab up: engine check, image, servers, join, ready.",
+    "join": "Join the servers of a lab that was started with --no-join.",
+    "down": "Remove a lab and prove that nothing of it is left.",
+    "stop": "Stop a lab or one server; data and addresses stay.",
+    "start": "Start a stopped lab or server.",
+    "restart": "Restart a lab or one server.",
+    "ls": "List the labs of this Docker host.",
+    "status": "Show who leads, who votes, and how far each server's log is.",
+    "members": "Show the members as Consul's gossip sees them.",
+    "logs": "Show every server's lines in order of time, one colour each.",
+    "bundle": "Save a lab's logs in one file that `labctl story` reads anywhere.",
+    "story": "Tell who stood, who voted for whom, who won, and why.",
+    "fault": "Kill, pause or cut off servers on purpose, and mend them.",
+    "chaos": "Break a lab at random, and check that nothing is lost.",
+    "measure": "Tell how long a lab is without a leader, again and again, as numbers.",
+    "verify": "Try to cross from lab to lab, and show how hard the containers are.",
+    "exec": "Run consul, or another command, in a server.",
+    "workshop": "Give every attendee of a class a lab of their own.",
+    "image": "Make, list, save and load the image of the servers.",
+    "doctor": "Say what is missing on this machine, and the command that mends it.",
+    "completion": "Print the completion script for bash, zsh or fish.",
 }
 
 
@@ -64,14 +64,14 @@ class LazyGroup(click.Group):
         """Load a command."""
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"labctl.cli.{_COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"labctl.cli.{cmd_name}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without loading them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+            formatter.write_dl(list(_COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -181,7 +181,7 @@ class _Harmless(logging.Formatter):
     """What libraries log, and tracebacks, hold what others wrote."""
 
     def format(self, record: logging.LogRecord) -> str:
-        from labctl.show.style import harmless
+        from labctl.terminal.style import harmless
 
         return "\n".join(map(harmless, super().format(record).split("\n")))
 
@@ -208,12 +208,12 @@ def _tell_of_strangers(*, as_json: bool) -> None:
 
 def _complain(sentence: str, code: ExitCode, *, as_json: bool) -> int:
     sentence = _ENDLESS.sub(lambda word: f"{word[0][:60]}...", sentence)
-    if steps := sys.modules.get("labctl.show.steps"):
+    if steps := sys.modules.get("labctl.terminal.progress"):
         steps.end_steps(failed=code is not ExitCode.INTERRUPTED)
     if as_json:
         click.echo(json.dumps({"error": sentence, "code": int(code)}), err=True)
     else:
-        from labctl.show.style import coloured, harmless, paint
+        from labctl.terminal.style import coloured, harmless, paint
 
         sign = paint("error:", "red", colour=coloured(sys.stderr))
         click.echo(f"{sign} {harmless(sentence)}", err=True)

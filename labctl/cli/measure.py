@@ -43,24 +43,24 @@ def failover_command(lab: str | None, times: int, by: By, form: str, output: Pat
     acknowledged; each beside what the timeouts of this lab's pace predict. The old leader comes back after each
     failover, and the lab is ready at the end. Ctrl-C ends it early, and shows what was measured so far.
     """
-    from labctl.flows import measure, reports
-    from labctl.show import failover_views
-    from labctl.show.steps import steps_for
+    from labctl import output_files
+    from labctl.experiments.failover import measure, views
+    from labctl.terminal.progress import steps_for
 
     output = None if output is not None and str(output) == files.STANDARD_OUTPUT else output
     form = "json" if as_json else form
     asked = measure.Asked(lab, user(), times, by, output)
     result = measure.failover(asked, steps_for(json=as_json or (form != "text" and output is None)))
     if result.measurement.failovers:
-        text = failover_views.written(result.measurement, form)
+        text = views.written(result.measurement, form)
         if output is None:
             click.echo(text, nl=False)
         else:
             try:
-                reports.save(text, output)
+                output_files.save(text, output)
             except LabctlError as error:
                 # What took an hour is shown instead, and not lost.
-                click.echo(failover_views.written(result.measurement, "json" if as_json else "text"), nl=False)
+                click.echo(views.written(result.measurement, "json" if as_json else "text"), nl=False)
                 raise _both(result.ended, error) from error
     if result.ended is not None:
         raise result.ended

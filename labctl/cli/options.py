@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable import lab_names, label_values
+from labctl.shared import lab_names, label_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def _complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str)
     from click.shell_completion import CompletionItem
 
     from labctl.engine import client, labs
-    from labctl.show.style import harmless
+    from labctl.terminal.style import harmless
 
     try:
         found = labs.list_labs(client.connect(COMPLETION_SECONDS).hurried(COMPLETION_SECONDS))

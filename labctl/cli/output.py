@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from labctl.show.style import harmless
+from labctl.terminal.style import harmless
 
 
 def print_json(document: Any) -> None:

@@ -33,7 +33,7 @@ class Destination:
 
         Raises LabctlError before any work where it could not be written, others could read it, or it is read itself.
         """
-        from labctl.flows import reports
+        from labctl import output_files
 
         to_stdout = str(wanted) == "-" or (wanted is None and not sys.stdout.isatty())
         if to_stdout:
@@ -41,21 +41,21 @@ class Destination:
             files.refuse_input(None, inputs)
             return cls(None, force)
         path = wanted or Path(usual)
-        reports.refuse_existing(path, force=force)
+        output_files.refuse_existing(path, force=force)
         files.refuse_input(path, inputs)
-        reports.refuse_unwritable(path)
+        output_files.refuse_unwritable(path)
         return cls(path, force)
 
 
 def write(text: str, where: Destination, what: str, *, quiet: bool) -> None:
     """Write secrets, and say where they are; on standard output only if not `quiet`. Raises LabctlError."""
-    from labctl.flows import reports
+    from labctl import output_files
 
     if where.path is None:
         say(f"{what}: this holds secrets, so keep it in a file of mode 0600.", err=True)
         click.echo(text, nl=False)
         return
-    reports.save_secret(text, where.path, force=where.force)
+    output_files.save_secret(text, where.path, force=where.force)
     if not quiet:
         say(f"{what}: in {where.path}, which only you may read.")
 

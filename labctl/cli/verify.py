@@ -11,7 +11,7 @@ from labctl.cli.options import Function, _complete_lab, json_option, user
 from labctl.cli.output import print_json
 
 if TYPE_CHECKING:
-    from labctl.flows.verify import Host
+    from labctl.isolation.verify import Host
 
 
 def each_option(function: Function) -> Function:
@@ -21,16 +21,15 @@ def each_option(function: Function) -> Function:
 
 def prove_apart(hosts: list[Host], *, each: bool, as_json: bool) -> int:
     """Let the labs of these Docker hosts try to reach each other, print the report, and return the exit code."""
-    from labctl.flows import verify
-    from labctl.show import isolation_json, isolation_text
-    from labctl.show.steps import steps_for
+    from labctl.isolation import json_view, text_view, verify
+    from labctl.terminal.progress import steps_for
 
     report = verify.verify(hosts, steps_for(json=as_json))
     if as_json:
-        print_json(isolation_json.verify_document(report, each=each))
+        print_json(json_view.verify_document(report, each=each))
     else:
         columns = shutil.get_terminal_size((100, 24)).columns
-        click.echo(isolation_text.text(report, columns, each=each), nl=False)
+        click.echo(text_view.text(report, columns, each=each), nl=False)
     return verify.exit_code(report)
 
 
@@ -45,6 +44,6 @@ def verify_command(labs: tuple[str, ...], *, each: bool, as_json: bool) -> int:
     `consul join`: none may succeed, and the same connections inside each lab must. Exit code 1 where something
     connected or a check of a container fails, 3 where something is not proven.
     """
-    from labctl.flows.verify import chosen
+    from labctl.isolation.verify import chosen
 
     return prove_apart(chosen(labs, user()), each=each, as_json=as_json)

@@ -31,7 +31,7 @@ def workshop_command() -> None:
 @click.option("--hosts", "several", is_flag=True, help="One with several Docker hosts.")
 def example_command(*, several: bool) -> None:
     """Print an example of workshop.yml, with every key that it may have."""
-    from labctl.provision.content import content_root
+    from labctl.runner.content import content_root
 
     name = "workshop-several-hosts.yml" if several else "workshop.yml"
     click.echo((content_root() / "inventory" / "examples" / name).read_text(encoding="utf-8"), nl=False)
@@ -40,7 +40,7 @@ def example_command(*, several: bool) -> None:
 @workshop_command.command("schema", short_help="Print the JSON Schema of a workshop's file.")
 def schema_command() -> None:
     """Print the JSON Schema of workshop.yml, for editors that check and complete while you type."""
-    from labctl.workshop.file import SCHEMA
+    from labctl.workshop.model.file import SCHEMA
 
     click.echo(SCHEMA.read_text(encoding="utf-8"), nl=False)
 
@@ -57,19 +57,18 @@ def plan_command(file: Path, *, fix: bool, as_json: bool) -> int:
     Changes nothing but with --fix. Exit code 4 where a seat fits nowhere or has something in its way.
     """
     from labctl.errors import ExitCode
-    from labctl.flows.workshop import fleet
-    from labctl.flows.workshop.prepare import prepare
-    from labctl.show import workshop_views
-    from labctl.show.steps import steps_for
-    from labctl.workshop import plan
-    from labctl.workshop.file import read
+    from labctl.terminal.progress import steps_for
+    from labctl.workshop import survey, tables
+    from labctl.workshop.model import plan
+    from labctl.workshop.model.file import read
+    from labctl.workshop.prepare import prepare
 
     workshop = read(file)
-    made = prepare(workshop, user(), steps_for(json=as_json)) if fix else plan.make(fleet.look(workshop, user()))
+    made = prepare(workshop, user(), steps_for(json=as_json)) if fix else plan.make(survey.look(workshop, user()))
     if as_json:
-        print_json(workshop_views.plan_document(made))
+        print_json(tables.plan_document(made))
     else:
-        click.echo(workshop_views.plan_text(made))
+        click.echo(tables.plan_text(made))
     return ExitCode.DONE if made.fits else ExitCode.REFUSED
 
 
@@ -82,8 +81,8 @@ def inventory_command(file: Path, *, as_json: bool) -> None:
     `ansible-playbook -i FILE playbooks/up.yml` with what this prints does the same as `labctl workshop up`. It holds no
     secret, only the paths of files that do.
     """
-    from labctl.flows.workshop.inventory import as_text, placed_inventory
-    from labctl.workshop.file import read
+    from labctl.workshop.inventory import as_text, placed_inventory
+    from labctl.workshop.model.file import read
 
     workshop = read(file)
     made = placed_inventory(workshop, user())
@@ -105,12 +104,12 @@ def up_command(seats: tuple[str, ...], file: Path, *, retry_failed: bool, replac
     A seat that fails does not stop the others: the end says which, at which step and why, with exit code 1.
     """
     from labctl.errors import ExitCode
-    from labctl.flows.workshop.hold import held
-    from labctl.flows.workshop.up import UpOptions, up
-    from labctl.show import workshop_views
-    from labctl.show.board import board_for
-    from labctl.show.steps import steps_for
-    from labctl.workshop.file import read
+    from labctl.terminal.progress import steps_for
+    from labctl.workshop import tables
+    from labctl.workshop.model.file import read
+    from labctl.workshop.seat_progress import board_for
+    from labctl.workshop.up import UpOptions, up
+    from labctl.workshop.workshop_lock import held
 
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
     try:
@@ -123,9 +122,9 @@ def up_command(seats: tuple[str, ...], file: Path, *, retry_failed: bool, replac
             "`labctl workshop down` removes them."
         ) from None
     if as_json:
-        print_json(workshop_views.outcomes_document(result))
+        print_json(tables.outcomes_document(result))
     else:
-        click.echo(workshop_views.outcomes_text(result))
+        click.echo(tables.outcomes_text(result))
     return ExitCode.FAILED if result.failed else ExitCode.DONE
 
 
@@ -135,17 +134,16 @@ def up_command(seats: tuple[str, ...], file: Path, *, retry_failed: bool, replac
 def status_command(file: Path, *, as_json: bool) -> int:
     """Show every seat: who leads in which term, who votes, what is broken. Exit code 3 where one is not ready."""
     from labctl.errors import ExitCode
-    from labctl.flows.workshop import fleet
-    from labctl.flows.workshop.status import seat_statuses
-    from labctl.show import workshop_views
-    from labctl.workshop.file import read
+    from labctl.workshop import survey, tables
+    from labctl.workshop.model.file import read
+    from labctl.workshop.status import seat_statuses
 
-    looked = fleet.look(read(file), user())
+    looked = survey.look(read(file), user())
     seats = seat_statuses(looked)
     if as_json:
-        print_json(workshop_views.seats_document(looked, seats))
+        print_json(tables.seats_document(looked, seats))
     else:
-        click.echo(workshop_views.seats_text(looked, seats))
+        click.echo(tables.seats_text(looked, seats))
     return ExitCode.NOT_READY if any(one.problem for one in seats) else ExitCode.DONE
 
 
@@ -159,11 +157,11 @@ def verify_command(seats: tuple[str, ...], file: Path, *, each: bool, as_json: b
 
     Exit code 1 where something connected or a check of a container fails, 3 where something is not proven.
     """
-    from labctl.flows.workshop import fleet
-    from labctl.flows.workshop.verify import docker_hosts
-    from labctl.workshop.file import read
+    from labctl.workshop import survey
+    from labctl.workshop.model.file import read
+    from labctl.workshop.verify import docker_hosts
 
-    looked = fleet.look(read(file), user())
+    looked = survey.look(read(file), user())
     return prove_apart(docker_hosts(looked, seats), each=each, as_json=as_json)
 
 
@@ -177,26 +175,26 @@ def reset_command(seats: tuple[str, ...], file: Path, *, as_json: bool) -> int:
     No other seat is touched.
     """
     from labctl.errors import ExitCode
-    from labctl.flows.workshop.hold import held
-    from labctl.flows.workshop.reset import reset
-    from labctl.show import workshop_views
-    from labctl.show.board import board_for
-    from labctl.show.steps import steps_for
-    from labctl.workshop.file import read
+    from labctl.terminal.progress import steps_for
+    from labctl.workshop import tables
+    from labctl.workshop.model.file import read
+    from labctl.workshop.reset import reset
+    from labctl.workshop.seat_progress import board_for
+    from labctl.workshop.workshop_lock import held
 
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
     with held(workshop, owner, "reset", seats, steps) as hold:
         removed, result = reset(workshop, owner, seats, steps, board_for(json=as_json), keep=hold.keep)
     if result is None:
         if as_json:
-            print_json(workshop_views.removed_document(removed))
+            print_json(tables.removed_document(removed))
         else:
-            click.echo(workshop_views.removed_text(removed))
+            click.echo(tables.removed_text(removed))
         return ExitCode.FAILED
     if as_json:
-        print_json(workshop_views.outcomes_document(result))
+        print_json(tables.outcomes_document(result))
     else:
-        click.echo(workshop_views.outcomes_text(result))
+        click.echo(tables.outcomes_text(result))
     return ExitCode.FAILED if result.failed else ExitCode.DONE
 
 
@@ -206,11 +204,11 @@ def reset_command(seats: tuple[str, ...], file: Path, *, as_json: bool) -> int:
 @json_option
 def extend_command(duration: str, file: Path, *, as_json: bool) -> None:
     """Let the workshop end later than it would, by DURATION: 30m, 2h or 1d. No seat is touched."""
-    from labctl.flows.workshop.expire import extend
-    from labctl.flows.workshop.hold import held
-    from labctl.portable.engine_lock import LABEL_END
-    from labctl.show.steps import steps_for
-    from labctl.workshop.file import read
+    from labctl.shared.engine_lock import LABEL_END
+    from labctl.terminal.progress import steps_for
+    from labctl.workshop.expire import extend
+    from labctl.workshop.model.file import read
+    from labctl.workshop.workshop_lock import held
 
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
     with held(workshop, owner, "extend", (duration,), steps, label=LABEL_END):
@@ -229,11 +227,11 @@ def expire_command(when: str, file: Path, *, as_json: bool) -> None:
     The Docker hosts themselves remove its labs then, by their clocks, also when nobody is logged in. What `expires` in
     the workshop's file says counts for the first `up` only.
     """
-    from labctl.flows.workshop.expire import expire
-    from labctl.flows.workshop.hold import held
-    from labctl.portable.engine_lock import LABEL_END
-    from labctl.show.steps import steps_for
-    from labctl.workshop.file import read
+    from labctl.shared.engine_lock import LABEL_END
+    from labctl.terminal.progress import steps_for
+    from labctl.workshop.expire import expire
+    from labctl.workshop.model.file import read
+    from labctl.workshop.workshop_lock import held
 
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
     with held(workshop, owner, "expire", (when,), steps, label=LABEL_END):
@@ -254,11 +252,11 @@ def down_command(seats: tuple[str, ...], file: Path, host: str | None, *, yes: b
     Without a SEAT, it asks first on a terminal.
     """
     from labctl.errors import ExitCode
-    from labctl.flows.workshop.down import down
-    from labctl.flows.workshop.hold import held
-    from labctl.show import workshop_views
-    from labctl.show.steps import steps_for
-    from labctl.workshop.file import read
+    from labctl.terminal.progress import steps_for
+    from labctl.workshop import tables
+    from labctl.workshop.down import down
+    from labctl.workshop.model.file import read
+    from labctl.workshop.workshop_lock import held
 
     asks = sys.stdin.isatty() and not yes and not as_json
     agrees = confirmed if asks else lambda _: True
@@ -266,8 +264,8 @@ def down_command(seats: tuple[str, ...], file: Path, host: str | None, *, yes: b
     with held(workshop, owner, "down", seats, steps) as hold:
         removed = down(workshop, owner, seats, host, steps, agrees=agrees, keep=hold.keep)
     if as_json:
-        print_json(workshop_views.removed_document(removed))
-    elif text := workshop_views.removed_text(removed):
+        print_json(tables.removed_document(removed))
+    elif text := tables.removed_text(removed):
         click.echo(text)
     return ExitCode.DONE if removed.proven else ExitCode.FAILED
 

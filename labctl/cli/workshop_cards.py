@@ -63,9 +63,9 @@ def cards_command(
     {seat} in --login stands for the seat's name.
     """
     from labctl.cli.secrets import Destination, write
-    from labctl.flows.workshop.cards import Wish, cards_of
-    from labctl.show import cards_csv, cards_html, cards_json
-    from labctl.workshop.file import read
+    from labctl.workshop import cards_csv, cards_html, cards_json
+    from labctl.workshop.cards import Wish, cards_of
+    from labctl.workshop.model.file import read
 
     workshop = read(file)
     form = "json" if as_json else form
@@ -98,8 +98,8 @@ def secret_command(file: Path, *, output: Path | None, given: Path | None, force
     Every seat's token and key follow from the secret, so who has the copy can print the same cards on another machine.
     """
     from labctl.cli.secrets import Destination, write
-    from labctl.flows.workshop import secret
-    from labctl.workshop.file import read
+    from labctl.workshop import secret
+    from labctl.workshop.model.file import read
 
     if (output is None) == (given is None):
         raise click.UsageError("Give one of --output FILE and --input FILE.")

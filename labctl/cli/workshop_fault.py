@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from labctl.flows.workshop.fault import SeatFaults
-    from labctl.workshop.faulted import SeatFault
+    from labctl.workshop.fault import SeatFaults
+    from labctl.workshop.model.fault_result import SeatFault
 
 
 @click.group("fault", short_help="The same fault in many seats, now.")
@@ -42,39 +42,39 @@ def _faults(
     What takes servers away has the workshop for itself. What brings them back has not: whoever has it may wait for just
     these. Raises UsageError where no seat is meant.
     """
-    from labctl.flows.workshop import fleet
-    from labctl.flows.workshop.fault import TAKES_AWAY, SeatFaults
-    from labctl.flows.workshop.hold import held
-    from labctl.show.steps import steps_for
-    from labctl.workshop.file import read
-    from labctl.workshop.seats import chosen
+    from labctl.terminal.progress import steps_for
+    from labctl.workshop import survey
+    from labctl.workshop.fault import TAKES_AWAY, SeatFaults
+    from labctl.workshop.model.file import read
+    from labctl.workshop.model.seats import chosen
+    from labctl.workshop.workshop_lock import held
 
     if everywhere == bool(seats):
         raise click.UsageError("Name the seats, or say --all for every one.")
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
     takes_away = words.split(maxsplit=1)[0] in TAKES_AWAY
     with held(workshop, owner, f"fault {words}", seats, steps) if takes_away else contextlib.nullcontext():
-        looked = fleet.look(workshop, owner)
+        looked = survey.look(workshop, owner)
         yield looked.workshop.name, SeatFaults(looked, chosen(looked.seats, seats), steps)
 
 
 def _print(workshop: str, words: str, seats: list[SeatFault], *, as_json: bool) -> int:
     from labctl.errors import ExitCode
-    from labctl.flows.workshop.fault import TAKES_AWAY
-    from labctl.show import seat_faults
+    from labctl.workshop import fault_tables
+    from labctl.workshop.fault import TAKES_AWAY
 
     if as_json:
-        print_json(seat_faults.seat_faults_document(workshop, words, seats))
+        print_json(fault_tables.seat_faults_document(workshop, words, seats))
     elif words.split(maxsplit=1)[0] in TAKES_AWAY:
-        click.echo(seat_faults.board(seats))
+        click.echo(fault_tables.board(seats))
     else:
-        click.echo(seat_faults.brought_back(seats))
+        click.echo(fault_tables.brought_back(seats))
     return ExitCode.FAILED if any(one.problem for one in seats) else ExitCode.DONE
 
 
 def _command(verb: str, text: str) -> click.Command:
     def command(target: str, seats: tuple[str, ...], file: Path, *, everywhere: bool, as_json: bool) -> int:
-        from labctl.flows.workshop.fault import TAKES_AWAY
+        from labctl.workshop.fault import TAKES_AWAY
 
         words = f"{verb} {target}"
         with _faults(words, file, seats, everywhere=everywhere, as_json=as_json) as (name, faults):

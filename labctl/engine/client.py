@@ -14,17 +14,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import log_frames
-from labctl.engine.place import HERE, Place
+from labctl.engine.docker_host import HERE, Place
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable.docker_api import DEFAULT_SOCKET, DockerError, Engine, endpoint, plain_socket
+from labctl.shared.docker_api import DEFAULT_SOCKET, DockerError, Engine, endpoint, plain_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import docker
 
-    from labctl.engine.ssh_words import Address
-    from labctl.portable.lab_access import Keys
+    from labctl.engine.ssh_command import Address
+    from labctl.shared.credentials import Keys
 
 TIMEOUT_SECONDS = 20
 LATE_SECONDS = 5
@@ -145,7 +145,7 @@ def connect(within: float | None = None) -> Client:
     where = address() or ""
     if not where.startswith(SSH):
         return Client()
-    from labctl.engine.ssh_words import address_of  # noqa: PLC0415 - only for another host
+    from labctl.engine.ssh_command import address_of  # noqa: PLC0415 - only for another host
 
     return connect_to(address_of(where), within=within)
 
@@ -164,9 +164,9 @@ def connect_to(there: Address, name: str = "", within: float | None = None) -> C
         name: what it is called; its address by default.
         within: how long that may take, in seconds, where it is less than usual.
     """
-    from labctl.engine import reach  # noqa: PLC0415 - only for another host
+    from labctl.engine import ssh_tunnel  # noqa: PLC0415 - only for another host
 
-    connection = reach.connection(there, name, within)
+    connection = ssh_tunnel.connection(there, name, within)
     return Client(connection, connection.name)
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from labctl.engine.client import TIMEOUT_SECONDS, explained
-from labctl.engine.place import HERE, Place
-from labctl.portable.docker_api import Engine
+from labctl.engine.docker_host import HERE, Place
+from labctl.shared.docker_api import Engine
 
 
 @dataclass(frozen=True)

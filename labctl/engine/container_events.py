@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labctl.engine.client import explained
-from labctl.portable import lab_names
+from labctl.shared import lab_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labctl.portable import label_values
+from labctl.shared import label_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,7 +11,7 @@ from labctl import files
 from labctl.engine import foreign_labels, image_archive
 from labctl.engine.client import explained
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable import image_binary, image_marks, label_values
+from labctl.shared import image_binary, image_labels, label_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,15 +54,15 @@ def version_key(version: str) -> tuple[Any, ...]:
 def list_images(client: Client, repository: str = REPOSITORY) -> list[Image]:
     """All images of labs, the newest version first. Raises LabctlError."""
     with explained(client.place):
-        summaries = client.images(filters={"label": image_marks.VERSION})
+        summaries = client.images(filters={"label": image_labels.VERSION})
     found = []
     for summary in foreign_labels.left_out("image", summaries):
         labels = summary.get("Labels") or {}
-        version = labels.get(image_marks.VERSION, "")
+        version = labels.get(image_labels.VERSION, "")
         name = f"{repository}:{version}"
-        if name in (summary.get("RepoTags") or []) and image_marks.is_finished(labels):
+        if name in (summary.get("RepoTags") or []) and image_labels.is_finished(labels):
             created = str(summary["Created"])
-            source, origin = labels.get(image_marks.SOURCE, ""), labels.get(image_marks.ORIGIN, "")
+            source, origin = labels.get(image_labels.SOURCE, ""), labels.get(image_labels.ORIGIN, "")
             found.append(Image(summary["Id"], name, version, source, summary["Size"], created, origin))
     return sorted(found, key=lambda image: version_key(image.version), reverse=True)
 
@@ -137,7 +137,7 @@ def _names_in(file: IO[bytes], path: Path) -> list[str]:
         raise LabctlError(
             f"{path} is not an image, because it {error}: give a file that `labctl image save` wrote.", ExitCode.USAGE
         ) from error
-    ours = [one for one in held if image_marks.is_finished(dict(one.labels)) and one.names]
+    ours = [one for one in held if image_labels.is_finished(dict(one.labels)) and one.names]
     others = [one for one in held if one not in ours or any(not _is_ours(name) for name in one.names)]
     if others:
         told = ", ".join(
@@ -161,7 +161,7 @@ def _refuse_to_take(client: Client, path: Path, names: list[str]) -> None:
         there = client.images()
     for one in there:
         taken = sorted(set(one.get("RepoTags") or []) & set(names))
-        if taken and image_marks.VERSION not in (one.get("Labels") or {}):
+        if taken and image_labels.VERSION not in (one.get("Labels") or {}):
             raise LabctlError(
                 f"Cannot load {path}: the image {taken[0]} on this Docker host is not one of a lab, and would lose its "
                 f"name to the file's. Give it another one with `docker tag {taken[0]} NAME`, then `docker image rm "

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from labctl.portable.consul_door import Door
+    from labctl.shared.consul_client import Door
 
 Mode = Literal["consistent", "default", "stale"]
 """How fresh a read is: asked of a majority; of a leader within its lease; of whom was asked, however far behind."""

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.engine import foreign_labels
 from labctl.engine.client import explained
-from labctl.engine.place import HERE, Place
+from labctl.engine.docker_host import HERE, Place
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable import lab_names, label_values
-from labctl.portable.consul_door import LOOPBACK
-from labctl.portable.consul_views import Member
-from labctl.portable.engine_lock import LABEL_HOLDER, LABEL_LOCK
-from labctl.portable.lab_access import Keys
+from labctl.shared import lab_names, label_values
+from labctl.shared.consul_client import LOOPBACK
+from labctl.shared.credentials import Keys
+from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_LOCK
+from labctl.shared.server_status import Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from labctl.engine.client import Client
-    from labctl.portable.consul_door import Door
+    from labctl.shared.consul_client import Door
 
 RAFT_MULTIPLIER: Mapping[str, int] = {"real": 1, "teach": 5}
 """A lab's pace, and Consul's setting for it."""

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from labctl.portable import consul_views
+from labctl.shared import server_status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +24,14 @@ class Status:
     """A lab with its servers' views; `views` is in the order of `lab.servers`."""
 
     lab: Lab
-    views: tuple[consul_views.View, ...]
+    views: tuple[server_status.View, ...]
 
     @property
     def problem(self) -> str | None:
         """Why the servers are not one cluster with one leader, or None."""
         if self.lab.missing:
             return f"{', '.join(self.lab.missing)} {'is' if len(self.lab.missing) == 1 else 'are'} gone"
-        return consul_views.disagreement(list(self.views))
+        return server_status.disagreement(list(self.views))
 
     @property
     def ready(self) -> bool:
@@ -39,9 +39,9 @@ class Status:
         return self.problem is None
 
     @property
-    def leader(self) -> consul_views.View | None:
+    def leader(self) -> server_status.View | None:
         """The server that leads, or None."""
-        return consul_views.leader_of(list(self.views))
+        return server_status.leader_of(list(self.views))
 
     @property
     def voters(self) -> frozenset[str]:
@@ -62,14 +62,14 @@ class Status:
         told = [(at[address], one) for view in self.views for address, one in view.voter_ids.items() if address in at]
         return list(dict.fromkeys([*own, *told]))
 
-    def pairs(self) -> list[tuple[Server, consul_views.View]]:
+    def pairs(self) -> list[tuple[Server, server_status.View]]:
         """Each server with its view."""
         return list(zip(self.lab.servers, self.views, strict=True))
 
 
 def ask(lab: Lab) -> Status:
     """Ask all servers of a lab at once; one that does not answer costs a second."""
-    return _status(lab, consul_views.read_views([server.member for server in lab.servers], ASK_SECONDS))
+    return _status(lab, server_status.read_views([server.member for server in lab.servers], ASK_SECONDS))
 
 
 def ask_all(labs: Sequence[Lab]) -> list[Status]:
@@ -78,12 +78,12 @@ def ask_all(labs: Sequence[Lab]) -> list[Status]:
         return [ask(lab) for lab in labs]
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         asked = [
-            [pool.submit(consul_views.read_view, server.member, ASK_SECONDS) for server in lab.servers] for lab in labs
+            [pool.submit(server_status.read_view, server.member, ASK_SECONDS) for server in lab.servers] for lab in labs
         ]
     return [_status(lab, [view.result() for view in views]) for lab, views in zip(labs, asked, strict=True)]
 
 
-def _status(lab: Lab, views: Sequence[consul_views.View]) -> Status:
+def _status(lab: Lab, views: Sequence[server_status.View]) -> Status:
     """A lab with its views; only Docker knows of a server that is frozen."""
     told = (
         replace(view, problem="is frozen") if server.state == "paused" else view

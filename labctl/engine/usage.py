@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.engine import foreign_labels
 from labctl.engine.client import TIMEOUT_SECONDS, explained
-from labctl.portable import lab_limits, lab_names
-from labctl.portable.docker_api import Engine
+from labctl.shared import lab_names, quotas
+from labctl.shared.docker_api import Engine
 
 if TYPE_CHECKING:
-    from labctl.portable.lab_limits import Claim, Use
+    from labctl.shared.quotas import Claim, Use
 
 
 def used_by(owner: str) -> Use:
@@ -19,10 +19,10 @@ def used_by(owner: str) -> Use:
         of_owner = {"label": f"{lab_names.LABEL_OWNER}={owner}"}
         containers = Engine(TIMEOUT_SECONDS).containers(of_owner, doing=f"counting what {owner} has")
     claims = [claim for claim in map(_claim, foreign_labels.left_out("container", containers)) if claim is not None]
-    return sum(lab_limits.uses(claims).values(), lab_limits.Use())
+    return sum(quotas.uses(claims).values(), quotas.Use())
 
 
 def _claim(container: dict[str, Any]) -> Claim | None:
     labels = container["Config"].get("Labels") or {}
     limit = (container.get("HostConfig") or {}).get("Memory") or 0
-    return lab_limits.claim_of(labels, limit, lab_names.LABEL_PREFIX)
+    return quotas.claim_of(labels, limit, lab_names.LABEL_PREFIX)

@@ -1,1 +1,1 @@
-"""What can be broken on purpose: which servers are meant, what remains of the cluster, the rules that do it. Pure."""
+"""Faults: which servers are meant, what is done to them, what follows, and how it is lifted."""

@@ -1,1 +1,1 @@
-"""What keeps labs apart: which ways to try, what came of each, and how hard a container is."""
+"""Proof that labs are apart: what is tried from each, what came of it, and how hard the containers are."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from labctl.isolation.tries import Try
+    from labctl.isolation.attempts import Try
 
 _LISTENS = "0A"
 # proc(5): the number, the local and the remote address, the state. IPv4 is one word, IPv6 four, in the host's order.

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from labctl.isolation.tries import DECOY
+from labctl.isolation.attempts import DECOY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from labctl.isolation.tries import Join, Try
+    from labctl.isolation.attempts import Join, Try
 
 
 class Outcome(StrEnum):

@@ -16,9 +16,9 @@ from labctl.raft.incident import Incident
 from labctl.raft.incident_sentences import of_incident
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election, Leadership, PreVote
-from labctl.show.style import CONTROL
-from labctl.show.timers_json import timeouts_row
 from labctl.story.spool import Spool, kept_text
+from labctl.story.timers_json import timeouts_row
+from labctl.terminal.style import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -8,10 +8,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from labctl.raft.records import Election
 from labctl.raft.summary_sentences import of_election
-from labctl.show.below import Below
-from labctl.show.style import cut, harmless, paint, sign, wrapped
 from labctl.story.repeats import Repeats, once
 from labctl.story.text_view import StoryText
+from labctl.terminal.live_lines import Below
+from labctl.terminal.style import cut, harmless, paint, sign, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

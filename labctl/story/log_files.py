@@ -23,7 +23,6 @@ from labctl.raft.line_core import is_of_a_server
 from labctl.raft.log_line import LONGEST, open_envelope
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.timers import MULTIPLIERS
-from labctl.show.style import harmless
 from labctl.story import line_forms, stamp_scan
 from labctl.story.archive import (
     DAMAGED,
@@ -43,6 +42,7 @@ from labctl.story.log_reader import LogReader
 from labctl.story.pieces import Pieces
 from labctl.story.survey import UNKNOWN, Sample
 from labctl.story.text_encoding import encoding_of, in_utf8, is_binary
+from labctl.terminal.style import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -17,8 +17,11 @@ from labctl.raft.records import Election
 from labctl.raft.story import Story
 from labctl.raft.summary_sentences import of_election
 from labctl.raft.timers import timers_of
-from labctl.show.below import Below
-from labctl.show.style import (
+from labctl.story.log_clock import LogClock
+from labctl.story.repeats import Repeats, Told, once
+from labctl.story.source import act_of, names_of
+from labctl.terminal.live_lines import Below
+from labctl.terminal.style import (
     coloured,
     cut,
     harmless,
@@ -29,9 +32,6 @@ from labctl.show.style import (
     width,
     wrapped,
 )
-from labctl.story.log_clock import LogClock
-from labctl.story.repeats import Repeats, Told, once
-from labctl.story.source import act_of, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from labctl.show.style import harmless
 from labctl.story.diagram import Row, picture_of
+from labctl.terminal.style import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

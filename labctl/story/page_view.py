@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from labctl.show.page import TEMPLATES, template
 from labctl.story.diagram import ROW, TITLE_HEIGHT, TOP, Picture, picture_of
+from labctl.terminal.templates import TEMPLATES, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,13 +14,13 @@ from labctl.engine import client as engine
 from labctl.engine import clock, logs, status
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
-from labctl.portable import lab_names
 from labctl.raft import story
 from labctl.raft.collection import collect
 from labctl.raft.event import OTHER, Event
 from labctl.raft.reader import is_told, read_line
 from labctl.raft.server_names import Names
 from labctl.raft.timers import timers_of
+from labctl.shared import lab_names
 from labctl.story import container_acts, log_files, own_stamps
 from labctl.story.coverage import Coverages
 from labctl.story.log_clock import LogClock

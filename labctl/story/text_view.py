@@ -15,11 +15,11 @@ from labctl.raft.incident_sentences import of_incident, of_no_incident
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election, Leadership, PreVote
 from labctl.raft.series import Series, folded
-from labctl.show.style import coloured, harmless, paint, paint_server, sign, width, wrapped
 from labctl.story.coverage import shown
 from labctl.story.file_names import FileNames
 from labctl.story.repeats import Told, in_order, once
 from labctl.story.spool import Spool, kept_text
+from labctl.terminal.style import coloured, harmless, paint, paint_server, sign, width, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -1,1 +1,1 @@
-"""Seats, where they are placed, and what they need: what a workshop is, without Docker and without Ansible."""
+"""Workshops: a lab for each seat of a class, over several Docker hosts."""

@@ -1,198 +1,82 @@
-"""A seat's card: where its lab is, what opens it, and what its attendee can type first.
-
-An attendee has no Docker. Somebody who sits at the Docker host finds the lab's HTTP API on the loopback there; others
-have it brought to their own machine by SSH, with a login that may do nothing but forward ports.
-"""
+"""`labctl workshop cards`: what every attendee is given, with the secrets that their seats really have."""
 
 from __future__ import annotations
 
-import re
-import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labctl.errors import ExitCode, LabctlError
-from labctl.portable import lab_names, seat_secrets
-from labctl.workshop import network
+from labctl.errors import LabctlError
+from labctl.workshop import survey as fleets
+from labctl.workshop.model import plan as plans
+from labctl.workshop.model.cards import Card, card_of, way_to
+from labctl.workshop.model.seats import chosen
+from labctl.workshop.state_store import Register
 
 if TYPE_CHECKING:
-    from labctl.workshop.file import Host, Workshop
-    from labctl.workshop.seats import Seat
+    from collections.abc import Sequence
 
-LOGIN = "attendee"
-"""The attendees' login on the Docker hosts, where nobody says another one."""
-SEAT = "{seat}"
-"""Stands for the seat's name in a login."""
-LOOPBACK = "127.0.0.1"
-# The port that SSH brings to the attendee's machine is Consul's own, so `consul members` finds it without being told.
-_OWN_PORT = 8500
-_SSH_PORT = 22
-_CURL_FILE = "lab.curl"
-_LOGIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
-_ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:-]{0,252}[A-Za-z0-9])?", re.ASCII)
+    from labctl.workshop.model.file import Workshop
+    from labctl.workshop.model.hosts import Fleet
+    from labctl.workshop.model.seats import Seat
 
 
 @dataclass(frozen=True)
-class Way:
-    """How attendees come to the Docker host of their seat.
+class Wish:
+    """What the user asked for besides the file.
 
     Attributes:
-        host: the Docker host's name.
-        address: where SSH finds it; None where attendees sit at it.
-        port: SSH's port.
-        login: whom they log in as; `{seat}` stands for the seat's name.
+        owner: whose the workshop is.
+        seats: only these; all where none is named.
+        login: the attendees' login on the Docker hosts; None for the usual one.
+        address: where attendees find this machine with SSH; None where they sit at it.
     """
 
-    host: str
-    address: str | None
-    port: int | None = None
-    login: str = LOGIN
+    owner: str
+    seats: tuple[str, ...] = ()
+    login: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True)
-class Server:
-    """One server of a seat: its address in the lab's network, and its HTTP port on the Docker host's loopback.
+class Cards:
+    """The cards in the order of the seats' numbers; `unsettled` are the seats that `up` may yet place elsewhere."""
 
-    `port` is None where Docker chooses it at each start.
-    """
-
-    name: str
-    address: str
-    port: int | None
+    cards: tuple[Card, ...]
+    unsettled: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Command:
-    """Something to type, and what it does."""
-
-    does: str
-    words: str
-
-
-@dataclass(frozen=True)
-class Card:
-    """What an attendee is given, and the instructor keeps a list of.
-
-    Attributes:
-        workshop: the workshop's name.
-        seat: the seat's name.
-        number: the seat's number.
-        lab: the lab's name, which is Consul's datacenter too.
-        way: how the attendee comes to its Docker host.
-        servers: its servers, in the order of their names.
-        profile: what they ask of whoever talks to them: `open`, `gossip` or `full`.
-        expires: when the lab is removed, as the workshop's file says it; None for never.
-        ssh: what brings the first server's HTTP API to the attendee's machine; None where they sit at the Docker host.
-        url: where the attendee's browser finds that server, while `ssh` runs.
-        commands: what to type then, in this order.
-        token: opens the seat's lab where the profile is `full`, and no other lab.
-        gossip_key: what servers of the lab know each other by, which no attendee needs; None where there is none.
-    """
-
-    workshop: str
-    seat: str
-    number: int
-    lab: str
-    way: Way
-    servers: tuple[Server, ...]
-    profile: str
-    expires: str | None
-    ssh: str | None
-    url: str
-    commands: tuple[Command, ...]
-    token: str = field(repr=False)
-    gossip_key: str | None = field(repr=False)
-
-    @property
-    def asks_for_token(self) -> bool:
-        """Whether the servers want to see the token."""
-        return self.profile == "full"
-
-
-def way_to(host: Host, login: str | None, address: str | None) -> Way:
-    """How attendees come to a Docker host.
-
-    Args:
-        host: as the workshop's file has it.
-        login: the attendees' login there; None for the usual one.
-        address: where SSH finds this machine, for a host that is this machine; None where attendees sit at it.
+def cards_of(workshop: Workshop, wish: Wish) -> Cards:
+    """The cards of the seats that are named, or of all.
 
     Raises:
-        LabctlError (usage): no login can be called that, and no machine.
+        LabctlError: a seat fits nowhere, or its secret is not known here.
     """
-    if login is not None and not _LOGIN.fullmatch(login.replace(SEAT, "x")):
-        raise LabctlError(
-            f"{login!a} is no login name: give one such as {LOGIN}, in which {SEAT} may stand for the seat's name.",
-            ExitCode.USAGE,
-        )
-    if address is not None and not _ADDRESS.fullmatch(address):
-        raise LabctlError(f"{address!a} is no host name and no address.", ExitCode.USAGE)
-    where = address if host.local else host.address
-    return Way(host.name, where, host.port, login or LOGIN)
+    ways = {host.name: way_to(host, wish.login, wish.address) for host in workshop.hosts}
+    register = Register(workshop.name)
+    with register.placing():
+        fleet = fleets.look(workshop, wish.owner)
+        seats = chosen(fleet.seats, wish.seats)
+        plan = plans.make(fleet)
+        if any(seat.lab in plan.placement.homeless for seat in seats):
+            plans.refuse_what_does_not_fit(plan)
+        _refuse_strangers(register, fleet, seats)
+        register.keep_numbers(fleet.seats)
+    places = plan.placement.hosts
+    made = (card_of(workshop, seat, ways[places[seat.lab]], register.seed(seat.lab)) for seat in seats)
+    new = (seat.name for seat in seats if seat.lab not in fleet.existing and len(workshop.hosts) > 1)
+    return Cards(tuple(made), tuple(new))
 
 
-def card_of(workshop: Workshop, seat: Seat, way: Way, seed: bytes) -> Card:
-    """The card of a seat, out of what is known of it: the same seat on the same Docker host has the same card again."""
-    names = lab_names.server_names(workshop.servers)
-    addresses = network.addresses(seat.subnet, workshop.servers)
-    ports: list[int | None] = [seat.http_port + number if seat.http_port else None for number in range(len(names))]
-    servers = tuple(Server(*each) for each in zip(names, addresses, ports, strict=True))
-    token = seat_secrets.token(seed)
-    where, port = _door(servers[0], workshop.profile)
-    ssh = None
-    if way.address is not None:
-        ssh = _forwarding(way, seat.name, f"{where}:{port}")
-        where, port = LOOPBACK, _OWN_PORT
-    url = f"{'https' if workshop.profile == 'full' else 'http'}://{where}:{port}"
-    return Card(
-        workshop=workshop.name,
-        seat=seat.name,
-        number=seat.number,
-        lab=seat.lab,
-        way=way,
-        servers=servers,
-        profile=workshop.profile,
-        expires=workshop.expires,
-        ssh=ssh,
-        url=f"{url}/ui/",
-        commands=_first(url, token if workshop.profile == "full" else None),
-        token=token,
-        gossip_key=None if workshop.profile == "open" else seat_secrets.gossip_key(seed),
+def _refuse_strangers(register: Register, fleet: Fleet, seats: Sequence[Seat]) -> None:
+    """Refuse to print made-up secrets, and to make a secret that another machine may have."""
+    strangers = register.strangers(fleet.existing)
+    wanted = {seat.lab for seat in seats}
+    if not strangers or (register.has_secret() and not wanted & set(strangers)):
+        return
+    one = next((lab for lab in strangers if lab in wanted), strangers[0])
+    raise LabctlError(
+        f"The secret of {len(strangers)} {'seat' if len(strangers) == 1 else 'seats'} of the workshop "
+        f"{register.workshop}, such as {one}, is not on this machine, so no true card can be made: put your copy back "
+        f"with `labctl workshop secret --input FILE`, or as {register.secret_file}; where there is no copy, "
+        "`labctl workshop reset SEAT` gives a seat a new card."
     )
-
-
-def _door(server: Server, profile: str) -> tuple[str, int]:
-    """Where the Docker host itself reaches a server.
-
-    The port on its loopback is only known beforehand where Docker does not choose it; the server's own address stays.
-    """
-    return (LOOPBACK, server.port) if server.port is not None else (server.address, lab_names.HTTP_PORTS[profile])
-
-
-def _forwarding(way: Way, seat: str, door: str) -> str:
-    login = way.login.replace(SEAT, seat)
-    port = f"-p {way.port} " if way.port not in (None, _SSH_PORT) else ""
-    return f"ssh -N -L {_OWN_PORT}:{door} {port}{shlex.quote(f'{login}@{way.address}')}"
-
-
-def _first(url: str, token: str | None) -> tuple[Command, ...]:
-    """What anybody with curl can type. A token is kept in a file, because others see the words of a command."""
-    curl, keep = "curl", []
-    if token is not None:
-        curl = f"curl -K {_CURL_FILE}"
-        write = f"printf 'insecure\\nheader=\"X-Consul-Token: %s\"\\n' {token} > {_CURL_FILE}"
-        keep = [Command("keeps your token in a file; the certificate is your lab's own", f"(umask 077; {write})")]
-    return (
-        *keep,
-        Command("who leads", f"{curl} {url}/v1/status/leader"),
-        Command("write a value", f"{curl} -X PUT -d hello {url}/v1/kv/greeting"),
-        # Some shells look for files behind a question mark.
-        Command("read it again", f"{curl} '{url}/v1/kv/greeting?raw'"),
-    )
-
-
-def phone_text(card: Card) -> str:
-    """What a card's QR code says: what nobody likes to type. The gossip key is not in it."""
-    lines = [f"{card.workshop} seat {card.seat}", card.ssh, card.url, f"token {card.token}"]
-    wanted = lines if card.asks_for_token else lines[:-1]
-    return "\n".join(line for line in wanted if line is not None)

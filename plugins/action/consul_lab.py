@@ -7,32 +7,23 @@ else, and wherever a task asks for another user or environment, the module is se
 
 from __future__ import annotations
 
-import functools
-import importlib.util
+import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-import ansible.module_utils
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible.plugins.loader import filter_loader, module_loader, module_utils_loader
+from ansible.plugins.loader import filter_loader
+
+from ..module_utils.shared import derived_secrets, parent_process
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 
-@functools.cache
 def load(name: str) -> ModuleType:
-    """Load a module of ours as plain Python, with the shared files that it imports from ansible.module_utils, once."""
-    for folder in module_utils_loader._get_paths(subdirs=False):  # noqa: SLF001 - what Ansible itself sends from
-        if folder not in ansible.module_utils.__path__:
-            ansible.module_utils.__path__.append(folder)
-    spec = importlib.util.spec_from_file_location(name, module_loader.find_plugin(name))
-    if spec is None or spec.loader is None:
-        raise ImportError(f"the module {name} is not where Ansible finds modules")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """Load a module of this collection as plain Python."""
+    return importlib.import_module(f"...modules.{name}", __name__)
 
 
 def with_seed(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -43,18 +34,14 @@ def with_seed(arguments: dict[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in arguments.items() if name != "seed_file"}
     if not arguments.get("seed_file"):
         return rest
-    from ansible.module_utils import seat_secrets  # noqa: PLC0415 - found once `load` has named our folders
-
     # A user without a home has no `~`: then it is a file's name, and not there.
     path = os.path.expanduser(str(arguments["seed_file"]))  # noqa: PTH111 - pathlib raises
-    return {**rest, "seed": seat_secrets.read_seed(path).hex()}
+    return {**rest, "seed": derived_secrets.read_seed(path).hex()}
 
 
 def with_lock(arguments: dict[str, Any], module: ModuleType) -> dict[str, Any]:
     """The arguments with the mark of the lock that labctl holds on the lab, for a module that asks for it."""
-    from ansible.module_utils import lab_asker  # noqa: PLC0415 - found once `load` has named our folders
-
-    mark = os.environ.get(lab_asker.LOCK)
+    mark = os.environ.get(parent_process.LOCK)
     return {**arguments, "lock_mark": mark} if mark and "lock_mark" in module.argument_spec() else arguments
 
 
@@ -68,13 +55,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         Ansible's strategy reads it before it starts a worker for each lab, and what it has loaded, they all have.
         """
         load(name)
-        filter_loader.get("consul_agent_settings")
-        filter_loader.get("compose_text")
+        filter_loader.get("raft.labctl.consul_agent_settings")
+        filter_loader.get("raft.labctl.compose_text")
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task's module. Returns its result."""
         super().run(tmp, task_vars)
-        module = load(self._task.action)
+        module = load(self._task.action.rpartition(".")[2])
         try:
             arguments = with_lock(with_seed(self._task.args), module)
         except ValueError as error:
@@ -95,7 +82,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def more_for(self, module: ModuleType) -> dict[str, Any]:
         """What a module in this process can be given besides its arguments: whom to tell for whom it waits."""
-        return {"say": self._display.display} if module.__name__ in {"consul_lab", "consul_cluster"} else {}
+        return (
+            {"say": self._display.display}
+            if module.__name__.rpartition(".")[2] in {"consul_lab", "consul_cluster"}
+            else {}
+        )
 
     def _is_here(self) -> bool:
         """Whether this process is what the task asks for: this machine, this user, this environment."""

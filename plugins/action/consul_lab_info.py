@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ansible.plugins.loader import action_loader
+from .consul_lab import ActionModule
 
-ActionModule = action_loader.get("consul_lab", class_only=True)
 ActionModule.prepare("consul_lab_info")

@@ -10,8 +10,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils import process_limits
-from ansible.module_utils.docker_api import DockerError, explain, not_installed
+from .shared import process_limits
+from .shared.docker_api import DockerError, explain, not_installed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,7 +23,7 @@ SECONDS, LONG_SECONDS = 120.0, 180.0
 IMAGE_SECONDS = 1200.0
 
 
-class StuckError(DockerError):  # type: ignore[misc]
+class StuckError(DockerError):
     """A docker command did not end in time."""
 
 

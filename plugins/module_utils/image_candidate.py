@@ -9,16 +9,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ansible.module_utils.docker_api import DockerError, explain
-from ansible.module_utils.docker_cli import IMAGE_SECONDS, Docker, StuckError
-from ansible.module_utils.image_labels import labels_of
-from ansible.module_utils.image_marks import STATE
-from ansible.module_utils.image_version import said_version, tag_of
+from .docker_cli import IMAGE_SECONDS, Docker, StuckError
+from .image_choice import labels_of
+from .image_version import said_version, tag_of
+from .shared.docker_api import DockerError, explain
+from .shared.image_labels import STATE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ansible.module_utils.image_workspace import Workspace
+    from .image_workspace import Workspace
 
 USER = "8500:8500"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 from urllib.error import HTTPError
 
-from ansible.module_utils.image_binary import sha256_of, sum_for
-from ansible.module_utils.image_rootfs import no_space
 from ansible.module_utils.urls import SSLValidationError, open_url
+
+from .image_rootfs import no_space
+from .shared.image_binary import sha256_of, sum_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible.module_utils import process_limits
+from .shared import process_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ansible.module_utils.image_workspace import Workspace
+    from .image_workspace import Workspace
 
 PACKAGES = ("busybox-static", "ca-certificates", "dash", "iproute2", "netcat-openbsd", "nftables")
 # Every file is dated no later than this (2020-09-13): two builds of the same packages are the same bytes.

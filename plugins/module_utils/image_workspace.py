@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible.module_utils import lock_holder, process_limits
+from .shared import lock_holder, process_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

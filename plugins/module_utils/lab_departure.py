@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils import lab_names, lab_subnets
-from ansible.module_utils.docker_api import DockerError
-from ansible.module_utils.lab_doors import Doors
+from .lab_clients import Doors
+from .shared import lab_names, subnets
+from .shared.docker_api import DockerError
 
 if TYPE_CHECKING:
-    from ansible.module_utils.docker_api import Engine
-    from ansible.module_utils.lab_found import Found, Server
+    from .lab_found import Found, Server
+    from .shared.docker_api import Engine
 
 ANSWER_SECONDS = 2.0
 LEAVE_SECONDS = 30.0
@@ -169,7 +169,7 @@ class Departure:
         return known
 
     def _planned(self) -> list[str]:
-        planned: list[str] = lab_subnets.addresses(lab_subnets.parse(self.found.subnet), lab_names.SIZES[-1])
+        planned: list[str] = subnets.addresses(subnets.parse(self.found.subnet), lab_names.SIZES[-1])
         return planned
 
     def _name_of(self, address: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ansible.module_utils import engine_lock, lab_names, label_values
-from ansible.module_utils.docker_api import DockerError, Engine, subnets_of
+from .shared import engine_lock, lab_names, label_values
+from .shared.docker_api import DockerError, Engine, subnets_of
 
 # In which states, in Docker's words, a container has its network namespace.
 WITH_NETWORK = ("running", "paused")

@@ -12,14 +12,14 @@ import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible.module_utils import file_lock, lab_asker, lab_hold, lab_names, lock_holder
-from ansible.module_utils.docker_api import DockerError
+from .shared import file_lock, lab_hold, lab_names, lock_holder, parent_process
+from .shared.docker_api import DockerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from ansible.module_utils.docker_api import Engine
+    from .shared.docker_api import Engine
 
 LOCK_SECONDS = lab_hold.LOCK_SECONDS
 _VERBS = {"present": "up", "absent": "down", "stopped": "stop", "started": "start", "restarted": "restart"}
@@ -51,7 +51,7 @@ class Work(NamedTuple):
     @property
     def command(self) -> str:
         """The words for it, for whoever waits."""
-        if os.environ.get(lab_asker.ASKER):
+        if os.environ.get(parent_process.ASKER):
             return f"labctl {_VERBS[self.state]} {self.lab}"
         return f"consul_lab name={self.lab} state={self.state}"
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible.module_utils import host_routes, lab_names, lab_subnets, label_values
-from ansible.module_utils.docker_api import DockerError, Engine, subnets_of
-from ansible.module_utils.docker_cli import LONG_SECONDS
-from ansible.module_utils.lab_found import Found, Server, find, server_from
+from .docker_cli import LONG_SECONDS
+from .lab_found import Found, Server, find, server_from
+from .shared import host_routes, lab_names, label_values, subnets
+from .shared.docker_api import DockerError, Engine, subnets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ansible.module_utils.docker_cli import Docker
+    from .docker_cli import Docker
 
 SUBNET_TRIES = 24
 STOP_SECONDS = 10
@@ -92,8 +92,8 @@ class LabProject:
         self._routes = _routes()
         try:
             if not subnet:
-                return self._free(lab_subnets.parse(pool), taken)
-            wanted = lab_subnets.parse(subnet)
+                return self._free(subnets.parse(pool), taken)
+            wanted = subnets.parse(subnet)
         except ValueError as error:
             raise DockerError(f"The lab {self.lab} was not started: {error}.", "usage") from error
         obstacle = self._obstacle(wanted, taken)
@@ -106,9 +106,9 @@ class LabProject:
     def _free(
         self, pool: ipaddress.IPv4Network, taken: dict[ipaddress.IPv4Network, str]
     ) -> list[ipaddress.IPv4Network]:
-        free: list[ipaddress.IPv4Network] = lab_subnets.free(self.lab, pool, taken, SUBNET_TRIES, self._routes)
+        free: list[ipaddress.IPv4Network] = subnets.free(self.lab, pool, taken, SUBNET_TRIES, self._routes)
         if not free:
-            first = self._obstacle(next(lab_subnets.candidates(self.lab, pool)), taken)
+            first = self._obstacle(next(subnets.candidates(self.lab, pool)), taken)
             raise DockerError(
                 f"All subnets of {pool} are taken, one of them by {first}: choose other addresses with --subnet-pool "
                 "(consul_lab_subnet_pool), or remove labs that nobody needs, which `labctl ls` shows.",
@@ -152,7 +152,7 @@ class LabProject:
     def environment(self, subnet: ipaddress.IPv4Network, servers: int, http_port: int) -> str:
         """The text of `.env`, which fills in what Compose text leaves open: addresses and ports."""
         lines = [f"LAB_SUBNET={subnet}"]
-        for number, address in enumerate(lab_subnets.addresses(subnet, servers)):
+        for number, address in enumerate(subnets.addresses(subnet, servers)):
             lines.append(f"CONSUL{number + 1}_ADDRESS={address}")
             lines.append(f"CONSUL{number + 1}_HTTP_PORT={http_port + number if http_port else ''}")
         return "\n".join(lines) + "\n"

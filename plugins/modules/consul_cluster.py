@@ -77,11 +77,11 @@ options:
 
 EXAMPLES = r"""
 - name: Join the servers
-  consul_cluster:
+  raft.labctl.consul_cluster:
     name: ada
 
 - name: Wait until another server leads after consul1, which led in term 2 and was stopped
-  consul_cluster:
+  raft.labctl.consul_cluster:
     name: ada
     members: "{{ consul_lab_members }}"
     join: false
@@ -133,10 +133,11 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils import answering, consul_views, lab_asker, lab_hold, lock_holder
-from ansible.module_utils.cluster_wait import Cluster, NotReadyError
-from ansible.module_utils.docker_api import DockerError, Engine
-from ansible.module_utils.lab_found import members_of
+from ..module_utils import module_runner
+from ..module_utils.cluster_join import Cluster, NotReadyError
+from ..module_utils.lab_found import members_of
+from ..module_utils.shared import lab_hold, lock_holder, parent_process, server_status
+from ..module_utils.shared.docker_api import DockerError, Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -188,9 +189,9 @@ def stopped_at(lab: str, containers: list[str]) -> float | None:
     return max((moment(one["State"]["FinishedAt"]) for one in found), default=None)
 
 
-def report(views: list[consul_views.View]) -> dict[str, Any]:
+def report(views: list[server_status.View]) -> dict[str, Any]:
     """The cluster as labctl prints it."""
-    leader = consul_views.leader_of(views)
+    leader = server_status.leader_of(views)
     return {
         "leader": leader.name if leader else None,
         "term": leader.term if leader else 0,
@@ -224,12 +225,12 @@ def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], Non
 def held(params: dict[str, Any], say: Callable[[str], None] | None) -> Iterator[lab_hold.Hold]:
     """Hold the lab while its servers are joined. Raises DockerError."""
     lab = params["name"]
-    command = f"labctl join {lab}" if os.environ.get(lab_asker.ASKER) else f"consul_cluster name={lab}"
+    command = f"labctl join {lab}" if os.environ.get(parent_process.ASKER) else f"consul_cluster name={lab}"
     who = lock_holder.holder(command, params["timeout"] + MORE_SECONDS, mark=params["lock_mark"])
     patience = lock_holder.Patience(lab_hold.LOCK_SECONDS, say)
     # What is left of it when it is killed, whoever comes next to the lab removes.
     with lab_hold.held(Engine(), lab, who, patience, labels={}, must_write=False) as hold:
-        if lab_asker.is_gone():
+        if parent_process.is_gone():
             raise DockerError(f"The lab {lab} was not joined, because the labctl that wanted it was ended.")
         yield hold
 
@@ -297,7 +298,7 @@ def make_ready(cluster: Cluster, *, join: bool, gone: float | None) -> dict[str,
 
 def main() -> None:
     """Run the module."""
-    answering.run(argument_spec(), answer)
+    module_runner.run(argument_spec(), answer)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ author:
 
 EXAMPLES = r"""
 - name: Make the image from Debian's package
-  consul_image_build:
+  raft.labctl.consul_image_build:
     repository: raft-labctl/consul
     source: debian
     dockerfile: "{{ lookup('ansible.builtin.template', 'Dockerfile.j2') }}"
@@ -146,20 +146,21 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_api import DockerError
-from ansible.module_utils.docker_cli import Docker
-from ansible.module_utils.image_binary import BinaryError, check_binary, origin_of
-from ansible.module_utils.image_candidate import Candidate, CandidateError, Finished, sweep_after_interrupt
-from ansible.module_utils.image_release import Release, ReleaseError, fetch
-from ansible.module_utils.image_rootfs import Recipe, RootfsError, make_rootfs, no_space
-from ansible.module_utils.image_version import tag_of
-from ansible.module_utils.image_workspace import (
+
+from ..module_utils.docker_cli import Docker
+from ..module_utils.image_candidate import Candidate, CandidateError, Finished, sweep_after_interrupt
+from ..module_utils.image_release import Release, ReleaseError, fetch
+from ..module_utils.image_rootfs import Recipe, RootfsError, make_rootfs, no_space
+from ..module_utils.image_version import tag_of
+from ..module_utils.image_workspace import (
     InterruptedRun,
     Workspace,
     WorkspaceError,
     stoppable,
     workspace,
 )
+from ..module_utils.shared.docker_api import DockerError
+from ..module_utils.shared.image_binary import BinaryError, check_binary, origin_of
 
 ARGUMENTS = {
     "repository": {"type": "str", "required": True},

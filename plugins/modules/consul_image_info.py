@@ -61,7 +61,7 @@ author:
 
 EXAMPLES = r"""
 - name: Find any image of Consul 1.21.4
-  consul_image_info:
+  raft.labctl.consul_image_info:
     repository: raft-labctl/consul
     version: 1.21.4
   register: found
@@ -122,13 +122,14 @@ import shutil
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_api import DockerError
-from ansible.module_utils.docker_cli import Docker
-from ansible.module_utils.image_binary import BinaryError, check_binary, origin_of
-from ansible.module_utils.image_labels import SOURCES, Image, Wanted, choose, image_of
-from ansible.module_utils.image_marks import LAYOUT, LAYOUT_NOW
-from ansible.module_utils.image_rootfs import this_distribution
-from ansible.module_utils.image_version import version_of
+
+from ..module_utils.docker_cli import Docker
+from ..module_utils.image_choice import SOURCES, Image, Wanted, choose, image_of
+from ..module_utils.image_rootfs import this_distribution
+from ..module_utils.image_version import version_of
+from ..module_utils.shared.docker_api import DockerError
+from ..module_utils.shared.image_binary import BinaryError, check_binary, origin_of
+from ..module_utils.shared.image_labels import LAYOUT, LAYOUT_NOW
 
 ARGUMENTS = {
     "repository": {"type": "str", "required": True},

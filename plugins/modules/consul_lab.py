@@ -136,7 +136,7 @@ options:
 
 EXAMPLES = r"""
 - name: Start a lab
-  consul_lab:
+  raft.labctl.consul_lab:
     name: ada
     owner: ada
     servers: 3
@@ -145,7 +145,7 @@ EXAMPLES = r"""
     directory: ~/.local/state/raft-labctl/labs/ada
 
 - name: Remove it
-  consul_lab:
+  raft.labctl.consul_lab:
     name: ada
     owner: ada
     state: absent
@@ -201,15 +201,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils import answering, lab_asker, lab_names, label_values, seat_secrets
-from ansible.module_utils.docker_api import DockerError, Engine
-from ansible.module_utils.docker_cli import Docker
-from ansible.module_utils.lab_configuration import Configuration, Secrecy
-from ansible.module_utils.lab_departure import Departure
-from ansible.module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
-from ansible.module_utils.lab_lock import Work, locked
-from ansible.module_utils.lab_place import Asked, place_for
-from ansible.module_utils.lab_project import (
+from ..module_utils import module_runner
+from ..module_utils.docker_cli import Docker
+from ..module_utils.lab_departure import Departure
+from ..module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
+from ..module_utils.lab_lock import Work, locked
+from ..module_utils.lab_project import (
     ALIVE,
     LabProject,
     address_error,
@@ -219,7 +216,11 @@ from ansible.module_utils.lab_project import (
     port_error,
     subnet_is_taken,
 )
-from ansible.module_utils.lab_turn import turn
+from ..module_utils.lab_secrets_volume import Configuration, Secrecy
+from ..module_utils.quota_reservation import Asked, place_for
+from ..module_utils.shared import derived_secrets, lab_names, label_values, parent_process
+from ..module_utils.shared.docker_api import DockerError, Engine
+from ..module_utils.start_semaphore import turn
 
 if TYPE_CHECKING:
     import ipaddress
@@ -229,7 +230,7 @@ PORTS = 65536
 # So often Compose is run in all, and so long what the engine still does for one that was killed is waited for.
 TRIES = 3
 BUSY_SECONDS = 0.5
-SEED_DIGITS = 2 * seat_secrets.SECRET_BYTES
+SEED_DIGITS = 2 * derived_secrets.SECRET_BYTES
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:
@@ -322,7 +323,7 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
 
 def secrecy(params: dict[str, Any]) -> Secrecy:
     """What the secrets of a new lab are made from."""
-    seed = bytes.fromhex(params["seed"]) or seat_secrets.new_secret()
+    seed = bytes.fromhex(params["seed"]) or derived_secrets.new_secret()
     return Secrecy(params["profile"], seed, params["tokens"])
 
 
@@ -457,7 +458,7 @@ def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], Non
     waits = state == "present" and not check_mode
     # The turn comes first: who waited for it with the lab's lock in hand would keep others from a lab at rest.
     with turn(params["at_once"], say) if waits else contextlib.nullcontext(), lock as held:
-        if waits and lab_asker.is_gone():
+        if waits and parent_process.is_gone():
             # Whoever had the lock meanwhile may have removed the lab, and said that nothing is left.
             raise DockerError(f"The lab {lab} was not started, because the labctl that wanted it was ended.")
         project = LabProject(Docker(held.handles if held else ()), lab, params["owner"], folder)
@@ -535,7 +536,7 @@ def look_again(project: LabProject, params: dict[str, Any], found: Found) -> Fou
 
 def main() -> None:
     """Run the module."""
-    answering.run(argument_spec(), answer)
+    module_runner.run(argument_spec(), answer)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ options:
 
 EXAMPLES = r"""
 - name: Collect the members' addresses
-  consul_lab_info:
+  raft.labctl.consul_lab_info:
     name: ada
 """
 
@@ -42,8 +42,8 @@ ansible_facts:
 
 from typing import Any
 
-from ansible.module_utils import answering
-from ansible.module_utils.lab_found import members_of
+from ..module_utils import module_runner
+from ..module_utils.lab_found import members_of
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:
@@ -58,7 +58,7 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:  # no
 
 def main() -> None:
     """Run the module."""
-    answering.run(argument_spec(), answer)
+    module_runner.run(argument_spec(), answer)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ options:
 
 EXAMPLES = r"""
 - name: End the workshop at six
-  workshop_reaper:
+  raft.labctl.workshop_reaper:
     workshop: raft101
     owner: teacher
     end: 1795539600
@@ -68,8 +68,9 @@ import urllib.parse
 import zlib
 from typing import Any
 
-from ansible.module_utils import answering, lab_names, label_values
-from ansible.module_utils.docker_api import DEFAULT_SOCKET, DockerError, Engine, plain_socket
+from ..module_utils import module_runner
+from ..module_utils.shared import lab_names, label_values
+from ..module_utils.shared.docker_api import DEFAULT_SOCKET, DockerError, Engine, plain_socket
 
 SERVER_UID = 8500
 SOCKET_INSIDE = "/run/docker.sock"
@@ -230,7 +231,7 @@ def user_of(socket: str) -> str:
 
 def main() -> None:
     """Run the module."""
-    answering.run(argument_spec(), answer)
+    module_runner.run(argument_spec(), answer)
 
 
 if __name__ == "__main__":

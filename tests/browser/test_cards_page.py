@@ -11,11 +11,11 @@ import pypdfium2
 import pytest
 import zxingcpp
 
-from labctl.portable import seat_secrets
-from labctl.show import cards_html
-from labctl.workshop.cards import Card, card_of, phone_text, way_to
-from labctl.workshop.file import parse
-from labctl.workshop.seats import seats_of
+from labctl.shared import derived_secrets
+from labctl.workshop import cards_html
+from labctl.workshop.model.cards import Card, card_of, phone_text, way_to
+from labctl.workshop.model.file import parse
+from labctl.workshop.model.seats import seats_of
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Visit
@@ -39,7 +39,7 @@ DOTS = 6
 def cards(text: str) -> list[Card]:
     made = parse(text, Path("workshop.yml"))
     way = way_to(made.hosts[0], None, None)
-    return [card_of(made, seat, way, seat_secrets.seed_of(bytes(32), seat.lab)) for seat in seats_of(made, {})]
+    return [card_of(made, seat, way, derived_secrets.seed_of(bytes(32), seat.lab)) for seat in seats_of(made, {})]
 
 
 def page_of(made: list[Card], paper: str, folder: Path) -> str:

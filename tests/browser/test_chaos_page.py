@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labctl.chaos.history import Final
-from labctl.chaos.report import report_of
-from labctl.show import chaos_html
-from tests.unit.chaos_run import run
+from labctl.experiments.chaos import html_view
+from labctl.experiments.chaos.history import Final
+from labctl.experiments.chaos.report import report_of
+from tests.unit.experiments.chaos.chaos_run import run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from labctl.chaos.report import Run
+    from labctl.experiments.chaos.report import Run
     from tests.browser.conftest import Visit
 
 EVIL = '<script>document.title="owned"</script><img/src=x/onerror=alert(1)>'
@@ -21,7 +21,7 @@ EVIL = '<script>document.title="owned"</script><img/src=x/onerror=alert(1)>'
 
 def page_of(made: Run, folder: Path) -> str:
     path = folder / "chaos.html"
-    path.write_text(chaos_html.html(report_of(made)), encoding="utf-8")
+    path.write_text(html_view.html(report_of(made)), encoding="utf-8")
     return path.as_uri()
 
 

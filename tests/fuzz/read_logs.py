@@ -15,9 +15,9 @@ from labctl.raft.merge import merge
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.reader import read_line
 from labctl.raft.story import records
-from labctl.show.style import harmless
 from labctl.story import json_view, mermaid_view, page_view
 from labctl.story.text_view import StoryText
+from labctl.terminal.style import harmless
 from tests.unit.raft.envelopes import CARRIERS
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import click
 
 from labctl.cli.options import FileName
 from labctl.errors import ExitCode
-from labctl.flows.plan import UpOptions, completed, refuse_options
-from labctl.portable import lab_subnets
-from labctl.workshop import network
+from labctl.lab.desired_state import UpOptions, completed, refuse_options
+from labctl.shared import subnets
+from labctl.workshop.model import network
 from tests.fuzz import harness
 
 CONTEXT = click.Context(click.Command("x"))
@@ -36,9 +36,9 @@ def one_try(data: bytes) -> None:
     text = data.decode("utf-8", "replace")[:5000]
     with contextlib.suppress(click.UsageError):
         FileName().convert(text.replace("\0", ""), None, CONTEXT)
-    for parse in (lab_subnets.parse, network.parse):
+    for parse in (subnets.parse, network.parse):
         with contextlib.suppress(ValueError):
-            assert parse(text).prefixlen <= lab_subnets.PREFIX
+            assert parse(text).prefixlen <= subnets.PREFIX
     given: Any = text
     with contextlib.suppress(ValueError, RecursionError):
         given = json.loads(text)

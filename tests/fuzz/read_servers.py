@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from labctl.engine import members
-from labctl.portable import consul_views
-from labctl.portable.consul_views import Member
+from labctl.shared import server_status
+from labctl.shared.server_status import Member
 
 _RAFT = {
     "state": "Leader", "term": "2", "applied_index": "10", "commit_index": "10", "last_contact": "1m2.5s",
@@ -49,10 +49,10 @@ class Door:
 def one_try(data: bytes) -> None:
     """Ask a server that answers so."""
     door = Door(data)
-    view = consul_views.read_view(Member("consul1", "10.0.0.1", door))
-    consul_views.disagreement([view])
-    consul_views.describe(view)
-    consul_views.likely_cause([view])
+    view = server_status.read_view(Member("consul1", "10.0.0.1", door))
+    server_status.disagreement([view])
+    server_status.describe(view)
+    server_status.likely_cause([view])
     try:
         document = door.request("GET", "/")
     except ValueError:

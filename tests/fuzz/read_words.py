@@ -11,10 +11,10 @@ import click
 from labctl.cli.times import Time
 from labctl.engine import labs
 from labctl.errors import ExitCode
-from labctl.portable import consul_views, label_values
 from labctl.raft import log_notes, timers
+from labctl.shared import label_values, server_status
 from labctl.story import source
-from labctl.workshop import expiry
+from labctl.workshop.model import expiry
 from tests.fuzz import harness
 from tests.unit import engine_stand_in
 
@@ -50,7 +50,7 @@ def one_try(data: bytes) -> None:
         expiry.seconds_of,
     ):
         _refuses(read, text)
-    for any_text in (timers.seconds_of, consul_views.milliseconds, label_values.moment, log_notes.last):
+    for any_text in (timers.seconds_of, server_status.milliseconds, label_values.moment, log_notes.last):
         any_text(text)
     labels = {f"raft-labctl.{name}": value for name, value in zip(NAMES, text.split("\0"), strict=False)}
     found = labs.labs_from([engine_stand_in.container("ada", "consul1", labels=labels)], "local")

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from labctl.errors import ExitCode
-from labctl.flows.workshop import secret
-from labctl.workshop.file import parse
+from labctl.workshop import secret
+from labctl.workshop.model.file import parse
 from tests.fuzz import harness
 
 MOST_OF_A_SENTENCE = 2000

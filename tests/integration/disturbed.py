@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.portable.lab_names import LABEL_LAB
+from labctl.shared.lab_names import LABEL_LAB
 from tests.integration.elections import ELECTION_SECONDS, status_of
 from tests.integration.fixtures import up
 from tests.integration.harness import IMAGE, container, docker, wait_until

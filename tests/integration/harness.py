@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.portable.lab_names import LABEL_LAB
+from labctl.shared.lab_names import LABEL_LAB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,7 +13,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from labctl.portable.docker_api import DEFAULT_SOCKET
+from labctl.shared.docker_api import DEFAULT_SOCKET
 
 if TYPE_CHECKING:
     from pathlib import Path

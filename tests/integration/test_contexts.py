@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.portable.docker_api import DEFAULT_SOCKET
+from labctl.shared.docker_api import DEFAULT_SOCKET
 from tests.integration.harness import Person, new_name
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MORE_SECONDS = 10
 # labctl, with less time for the removal of a lab than a user's patience has.
 HURRIED_DOWN = (
-    "import sys; from labctl.flows import deadlines; deadlines.DOWN = 5.0\n"
+    "import sys; from labctl.runner import deadlines; deadlines.DOWN = 5.0\n"
     "from labctl.cli.main import run; sys.exit(run(sys.argv[1:]))"
 )
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.engine import client, faults, labs
+from labctl.engine import client, labs
 from labctl.engine.clock import HostClock
 from labctl.errors import LabctlError
-from labctl.faults import rules
-from labctl.faults.rules import Cut, Delay
+from labctl.faults import inject, nftables
+from labctl.faults.nftables import Cut, Delay
 from tests.integration.disturbed import counted, helpers, inside, is_clean
 from tests.integration.harness import container, docker, wait_until
 
@@ -38,15 +38,15 @@ def found(lab: str) -> Lab:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a queue that every kernel with traffic control has where netem stands: all else is as in a delay."""
-    assert rules._late(Delay(frozenset(), 200)).startswith("netem ")
-    monkeypatch.setattr(rules, "_late", lambda _: f"tbf rate {SLOW_BYTES}bps burst 2000 limit 1000000")
+    assert nftables._late(Delay(frozenset(), 200)).startswith("netem ")
+    monkeypatch.setattr(nftables, "_late", lambda _: f"tbf rate {SLOW_BYTES}bps burst 2000 limit 1000000")
 
 
 def begin(found: Lab, server: str, peers: tuple[str, ...], seconds: float = 60) -> str:
     """A delay of what a server sends to these peers. Returns its name."""
-    fault = rules.new_id()
+    fault = nftables.new_id()
     outgoing = frozenset(found.server(peer).address for peer in peers)
-    faults.change(found, {server: Delay(outgoing, 200)}, fault, f"delay 200 {server}", seconds, HostClock())
+    inject.change(found, {server: Delay(outgoing, 200)}, fault, f"delay 200 {server}", seconds, HostClock())
     return fault
 
 
@@ -78,9 +78,9 @@ def test_what_goes_to_the_peers_goes_through_the_queue_and_nothing_else_does(ada
 def test_other_faults_of_the_same_server_heal_while_a_delay_lasts_and_it_stays(ada: Person, found: Lab) -> None:
     late = begin(found, "consul1", ("consul2",))
     other = begin(found, "consul2", ("consul3",))
-    cut = rules.new_id()
+    cut = nftables.new_id()
     one_way = Cut(incoming=frozenset({found.server("consul3").address}))
-    faults.change(found, {"consul1": one_way}, cut, "one-way consul3 consul1", 60, HostClock())
+    inject.change(found, {"consul1": one_way}, cut, "one-way consul3 consul1", 60, HostClock())
     assert ada.done("fault", "heal", cut, "--lab", found.name, "--json").json["healed"] == [cut]
     assert "qdisc tbf" in inside(found.name, "consul1", "tc qdisc show dev eth0")
     ada.done("fault", "heal", late, "--lab", found.name)

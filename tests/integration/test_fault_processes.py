@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.portable.consul_door import Door
 from labctl.raft import log_notes
+from labctl.shared.consul_client import Door
 from tests.integration.disturbed import (
     EVERYBODY,
     NAMES,

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.engine import faults
 from labctl.engine.kv import Store
-from labctl.portable.consul_door import Door
-from labctl.portable.lab_names import LABEL_LAB
+from labctl.faults import inject
 from labctl.raft.prediction import has_pre_vote
+from labctl.shared.consul_client import Door
+from labctl.shared.lab_names import LABEL_LAB
 from tests.integration.disturbed import (
     EVERYBODY,
     NAMES,
@@ -83,7 +83,7 @@ def test_what_is_noted_never_shares_a_line_with_consul(ada: Person, lab: str) ->
     talker = threading.Thread(target=ask)
     talker.start()
     try:
-        many = f"i=0; while [ $i -lt 60000 ]; do {faults.NOTE}; i=$((i+1)); done"
+        many = f"i=0; while [ $i -lt 60000 ]; do {inject.NOTE}; i=$((i+1)); done"
         docker("exec", container(lab, "consul1"), "/bin/sh", "-c", many, "PROBE labctl.fault: probe")
     finally:
         over.set()

@@ -16,7 +16,7 @@ import click
 import pytest
 import yaml
 
-from labctl.portable.docker_api import Engine
+from labctl.shared.docker_api import Engine
 from scripts import generate_docs
 from tests.integration.docker_hosts import DockerHosts
 from tests.integration.harness import IMAGE, ROOT, SCRIPTS, SERIES, VERSION, Person, Result, ended, new_name, wait_until

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from labctl.portable import lab_access, seat_secrets
-from labctl.portable.consul_door import Door
-from labctl.portable.lab_access import Access, Keys
+from labctl.shared import credentials, derived_secrets
+from labctl.shared.consul_client import Door
+from labctl.shared.credentials import Access, Keys
 from tests.integration.elections import ELECTION_SECONDS
 from tests.integration.fixtures import up
 from tests.integration.harness import (
@@ -43,7 +43,7 @@ from tests.integration.harness import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-JOIN_WITH = f"-token-file={lab_access.FOLDER}/{lab_access.RECOVERY_TOKEN}"
+JOIN_WITH = f"-token-file={credentials.FOLDER}/{credentials.RECOVERY_TOKEN}"
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +57,12 @@ def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def secrets_of(seed: Path) -> dict[str, str]:
     """Everything that must not be told of a seed, the seed itself too."""
-    key = seat_secrets.read_seed(str(seed))
+    key = derived_secrets.read_seed(str(seed))
     return {
         "seed": key.hex(),
-        "token": seat_secrets.token(key),
-        "recovery token": seat_secrets.recovery_token(key),
-        "gossip key": seat_secrets.gossip_key(key),
+        "token": derived_secrets.token(key),
+        "recovery token": derived_secrets.recovery_token(key),
+        "gossip key": derived_secrets.gossip_key(key),
     }
 
 

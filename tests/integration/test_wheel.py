@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+CONTENT = "labctl/_content/ansible_collections/raft/labctl"
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this repository, built by this environment's hatchling."""
@@ -57,11 +60,11 @@ def test_the_wheel_carries_what_ansible_runs(wheel: Path) -> None:
         have = set(archive.namelist())
     for folder in ("playbooks", "roles", "plugins", "inventory"):
         for file in [path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]:
-            assert f"labctl/_content/{file.relative_to(ROOT)}" in have
+            assert f"{CONTENT}/{file.relative_to(ROOT)}" in have
     for folder in ("samples", "show/templates"):
         for file in [path for path in (ROOT / "labctl" / folder).rglob("*") if path.is_file()]:
             assert str(file.relative_to(ROOT)) in have
-    assert "labctl/_content/ansible.cfg" in have
+    assert f"{CONTENT}/ansible.cfg" in have
     assert not [name for name in have if "__pycache__" in name or name.startswith("tests/")]
 
 
@@ -93,7 +96,7 @@ def test_a_playbook_from_the_wheel_runs_from_an_empty_folder(
     env = {name: value for name, value in person.env.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     words = ["up", lab, "--pace", "real", "--consul-version", VERSION]
     assert ended([str(installed), *words], env, tmp_path).code == 0
-    (content,) = installed.parent.parent.glob("lib/python3*/site-packages/labctl/_content")
+    (content,) = installed.parent.parent.glob(f"lib/python3*/site-packages/{CONTENT}")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     env |= {"LABCTL_LAB": lab, "PWD": str(elsewhere), "LC_ALL": "C.UTF-8"}

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.portable import lock_holder
-from labctl.portable.engine_lock import LABEL_HOLDER, LABEL_LOCK, LABEL_WORKSHOP
+from labctl.shared import lock_holder
+from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_LOCK, LABEL_WORKSHOP
 from tests.integration.docker_hosts import DockerHosts
 from tests.integration.harness import IMAGE, Person, docker, left_of, remove_lab, wait_until
 from tests.integration.workshops import Room, room

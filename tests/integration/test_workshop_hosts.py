@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from labctl.portable import seat_secrets
+from labctl.shared import derived_secrets
 from tests.integration.docker_hosts import GUEST, DockerHosts
 from tests.integration.harness import (
     IMAGE,
@@ -626,8 +626,8 @@ def secrets_of(fleet: Fleet) -> list[bytes]:
     found = [(folder / "secret").read_text().strip()]
     for path in (folder / "seats").glob("*.seed"):
         seed = bytes.fromhex(path.read_text().strip())
-        found += [seed.hex(), seat_secrets.gossip_key(seed)]
-        found += [seat_secrets.token(seed), seat_secrets.recovery_token(seed)]
+        found += [seed.hex(), derived_secrets.gossip_key(seed)]
+        found += [derived_secrets.token(seed), derived_secrets.recovery_token(seed)]
     assert len(found) == 1 + 4 * 2
     return [one.encode() for one in found]
 

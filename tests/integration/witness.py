@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from labctl.portable.lab_names import LABEL_LAB
+from labctl.shared.lab_names import LABEL_LAB
 from tests.integration.harness import container, docker, servers
 
 if TYPE_CHECKING:
@@ -339,7 +339,7 @@ def foreign_events(count: int) -> None:
     """Let an engine have so many more events that have nothing to do with a lab: a container is renamed."""
     name = f"it-foreign-{time.monotonic_ns()}"
     made = docker("create", "--name", name, docker("image", "ls", "-q", "raft-labctl/consul").split()[0])
-    from labctl.portable.docker_api import Engine  # noqa: PLC0415
+    from labctl.shared.docker_api import Engine  # noqa: PLC0415
 
     engine = Engine()
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from labctl.portable.lab_names import LABEL_LAB
+from labctl.shared.lab_names import LABEL_LAB
 from tests.integration.harness import VERSION, docker, left_of, new_name, remove_lab
 
 if TYPE_CHECKING:

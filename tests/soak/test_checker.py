@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.chaos.test_orders import disagreements
+from tests.unit.experiments.chaos.checkers.test_orders import disagreements
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.engine.kv import Store
-from labctl.portable.consul_door import Door
+from labctl.shared.consul_client import Door
 from tests.integration.disturbed import NAMES
 from tests.integration.elections import ELECTION_SECONDS, status_of
 from tests.integration.fixtures import up

@@ -1,4 +1,4 @@
-"""What all unit tests share: our module_utils where Ansible puts them, and the stand-ins for Docker and Consul."""
+"""What all unit tests share: the stand-ins for Docker and Consul, and a machine without either."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ansible.module_utils
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from hypothesis import settings
@@ -20,16 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = [str(ROOT / "plugins" / "module_utils"), str(ROOT / "labctl" / "portable")]
 
 # No deadline: a busy machine is no bug.
 settings.register_profile("labctl", max_examples=60, deadline=None)
 settings.load_profile("labctl")
 
 _tests = itertools.count()
-
-# ansible.cfg names these two folders as module_utils; in a module's archive both are one.
-ansible.module_utils.__path__ += [folder for folder in OURS if folder not in ansible.module_utils.__path__]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:  # noqa: ARG001 - the hook's own signature

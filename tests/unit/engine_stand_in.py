@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from docker.errors import NotFound
 
-from labctl.engine.place import HERE, Place
+from labctl.engine.docker_host import HERE, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import IO
 
-    from labctl.portable.lab_access import Keys
+    from labctl.shared.credentials import Keys
 
 
 def container(lab: str, server: str, **changed: Any) -> dict[str, Any]:

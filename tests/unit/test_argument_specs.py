@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils import answering
+
+from plugins.module_utils import module_runner
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.parent for path in (ROOT / "roles").glob("*/tasks"))
@@ -87,9 +88,9 @@ def spec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tup
     def ask(**words: Any) -> None:
         raise Asked(**words)
 
-    module = importlib.import_module(request.param)
+    module = importlib.import_module(f"plugins.modules.{request.param}")
     # Some modules make their AnsibleModule themselves, the others leave it to what they share.
-    monkeypatch.setattr(module if hasattr(module, "AnsibleModule") else answering, "AnsibleModule", ask)
+    monkeypatch.setattr(module if hasattr(module, "AnsibleModule") else module_runner, "AnsibleModule", ask)
     with pytest.raises(Asked) as asked:
         module.main()
     return yaml.safe_load(module.DOCUMENTATION), asked.value.words
@@ -129,13 +130,13 @@ def test_check_mode_is_declared_as_it_is(spec: tuple[dict[str, Any], dict[str, A
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_has_examples_that_use_its_own_options_and_documents_what_it_returns(name: str) -> None:
-    module = importlib.import_module(name)
+    module = importlib.import_module(f"plugins.modules.{name}")
     options = yaml.safe_load(module.DOCUMENTATION)["options"]
     assert yaml.safe_load(module.DOCUMENTATION)["module"] == name
     examples = yaml.safe_load(module.EXAMPLES)
     assert examples
     for example in examples:
-        assert set(example[name] or {}) <= set(options)
+        assert set(example[f"raft.labctl.{name}"] or {}) <= set(options)
     returned = yaml.safe_load(module.RETURN)
     assert returned
     assert all({"description", "type", "returned"} <= set(one) for one in returned.values())

@@ -11,7 +11,9 @@ from ansible.errors import AnsibleFilterError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consul_agent import (
+from labctl.engine import labs
+from labctl.shared import credentials, lab_names
+from plugins.filter.consul_agent import (
     ACCESS_DIR,
     KNOWN,
     PROFILES,
@@ -25,8 +27,6 @@ from consul_agent import (
     knows,
     parse_version,
 )
-from labctl.engine import labs
-from labctl.portable import lab_access, lab_names
 
 VERSIONS = [
     *["0.5.2", "0.6.0", "0.6.4", "0.7.0", "0.7.4", "0.7.5", "0.8.0", "0.8.1", "0.8.4", "0.8.5", "0.9.4"],
@@ -250,7 +250,7 @@ def test_any_text_is_a_version_or_a_value_error(text: str) -> None:
 
 def test_the_profiles_and_the_folder_are_those_that_labctl_and_the_modules_know() -> None:
     assert lab_names.PROFILES == PROFILES
-    assert lab_access.FOLDER == ACCESS_DIR
+    assert credentials.FOLDER == ACCESS_DIR
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -314,9 +314,9 @@ def test_a_version_without_consul_tls_cannot_be_full_and_says_so_by_having_no_to
 def test_consul_finds_its_agent_by_paths_and_names_alone() -> None:
     assert agent_environment("1.8.7", profile="full", datacenter="ada") == {
         "CONSUL_HTTP_ADDR": "https://127.0.0.1:8501",
-        "CONSUL_CACERT": f"{lab_access.FOLDER}/{lab_access.AUTHORITY}",
-        "CONSUL_TLS_SERVER_NAME": lab_access.server_name("ada"),
-        "CONSUL_HTTP_TOKEN_FILE": f"{lab_access.FOLDER}/{lab_access.TOKEN}",
+        "CONSUL_CACERT": f"{credentials.FOLDER}/{credentials.AUTHORITY}",
+        "CONSUL_TLS_SERVER_NAME": credentials.server_name("ada"),
+        "CONSUL_HTTP_TOKEN_FILE": f"{credentials.FOLDER}/{credentials.TOKEN}",
         "GODEBUG": "http2client=0",
     }
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import consul_image_build
-import consul_image_info
+from plugins.modules import consul_image_build, consul_image_info
 
 if TYPE_CHECKING:
     from pathlib import Path

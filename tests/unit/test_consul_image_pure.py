@@ -13,17 +13,18 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 import pytest
-from ansible.module_utils import (
-    image_binary,
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins.module_utils import (
     image_candidate,
-    image_labels,
+    image_choice,
     image_release,
     image_rootfs,
     image_version,
     image_workspace,
 )
-from hypothesis import given
-from hypothesis import strategies as st
+from plugins.module_utils.shared import image_binary
 
 VERSIONS = [
     ("1.21.4", "1.21.4"),
@@ -101,7 +102,8 @@ FINISHED = {
 
 
 def test_a_finished_image_is_ours() -> None:
-    image = image_labels.image_of(_inspected(**FINISHED), "ours")
+    image = image_choice.image_of(_inspected(**FINISHED), "ours")
+    assert image is not None
     assert (image.id, image.name, image.version, image.source) == (DIGEST, "ours:1.8.7", "1.8.7", "debian")
 
 
@@ -120,40 +122,41 @@ def test_a_finished_image_is_ours() -> None:
     ],
 )
 def test_what_is_not_finished_or_of_another_layout_is_not_ours(other: dict[str, str]) -> None:
-    assert image_labels.image_of(_inspected(**(FINISHED | other)), "ours") is None
+    assert image_choice.image_of(_inspected(**(FINISHED | other)), "ours") is None
 
 
 def test_an_image_of_another_name_or_without_labels_is_not_ours() -> None:
-    assert image_labels.image_of(_inspected(**FINISHED), "our") is None
-    assert image_labels.image_of({"Id": "x", "RepoTags": None, "Config": None}, "ours") is None
-    assert image_labels.image_of({"Id": "x", "RepoTags": ["ours:1"], "Config": {"Labels": None}}, "ours") is None
+    assert image_choice.image_of(_inspected(**FINISHED), "our") is None
+    assert image_choice.image_of({"Id": "x", "RepoTags": None, "Config": None}, "ours") is None
+    assert image_choice.image_of({"Id": "x", "RepoTags": ["ours:1"], "Config": {"Labels": None}}, "ours") is None
 
 
 def test_what_a_finished_image_is_labelled_with_is_found_again() -> None:
-    labels = image_labels.labels_of("1.8.7", "binary", DIGEST)
+    labels = image_choice.labels_of("1.8.7", "binary", DIGEST)
     found = {"Id": "x", "RepoTags": ["ours:1.8.7"], "Created": "1", "Config": {"Labels": labels}}
-    image = image_labels.image_of(found, "ours")
+    image = image_choice.image_of(found, "ours")
+    assert image is not None
     assert (image.version, image.source, image.origin) == ("1.8.7", "binary", DIGEST)
 
 
 def _image(version: str, source: str, created: str = "1", origin: str = "") -> Any:
-    return image_labels.Image(f"{version}{source}{created}", "n", version, source, origin, created)
+    return image_choice.Image(f"{version}{source}{created}", "n", version, source, origin, created)
 
 
 def test_the_newest_version_is_chosen_and_then_the_youngest_image() -> None:
     images = [_image("1.9.0", "debian", "9"), _image("1.10.0", "release", "1"), _image("1.10.0", "binary", "2")]
-    assert image_labels.choose(images, image_labels.Wanted()) == images[2]
+    assert image_choice.choose(images, image_choice.Wanted()) == images[2]
 
 
 def test_a_demand_is_met_or_nothing_is_chosen() -> None:
     images = [_image("1.9.0", "debian"), _image("1.10.0", "binary", origin=DIGEST)]
-    wanted = image_labels.Wanted
-    assert image_labels.choose(images, wanted(source="debian")) == images[0]
-    assert image_labels.choose(images, wanted(version="1.10.0")) == images[1]
-    assert image_labels.choose(images, wanted(source="binary", origin=DIGEST)) == images[1]
-    assert image_labels.choose(images, wanted(source="binary", origin="sha256:other")) is None
-    assert image_labels.choose(images, wanted(source="debian", version="1.10.0")) is None
-    assert image_labels.choose([], wanted()) is None
+    wanted = image_choice.Wanted
+    assert image_choice.choose(images, wanted(source="debian")) == images[0]
+    assert image_choice.choose(images, wanted(version="1.10.0")) == images[1]
+    assert image_choice.choose(images, wanted(source="binary", origin=DIGEST)) == images[1]
+    assert image_choice.choose(images, wanted(source="binary", origin="sha256:other")) is None
+    assert image_choice.choose(images, wanted(source="debian", version="1.10.0")) is None
+    assert image_choice.choose([], wanted()) is None
 
 
 def _elf(machine: int, order: int = 1) -> bytes:

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import shlex
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -15,8 +16,8 @@ import pytest
 
 from labctl.cli.main import labctl, run
 from labctl.errors import ExitCode
-from labctl.provision.inventory import labs_in
 from labctl.raft.incident import IncidentKind
+from labctl.runner.inventory import labs_in
 from labctl.story import json_view
 from scripts import generate_docs
 
@@ -245,32 +246,13 @@ def test_each_error_that_troubleshooting_explains_is_one_that_the_code_gives() -
 # -- the house -----------------------------------------------------------------------------------------------
 
 
-class Imports(ast.NodeVisitor):
-    """The parts of labctl that a file imports to run, not only for types."""
-
-    def __init__(self) -> None:
-        self.parts: set[str] = set()
-
-    def visit_If(self, node: ast.If) -> None:
-        if ast.unparse(node.test) != "TYPE_CHECKING":
-            self.generic_visit(node)
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        names = [f"labctl.{one.name}" for one in node.names] if node.module == "labctl" else [node.module or ""]
-        self.parts |= {name.split(".")[1] for name in names if name.startswith("labctl.")}
-
-
-def imports_of(part: str) -> set[str]:
-    visitor = Imports()
-    for path in (ROOT / "labctl" / part).rglob("*.py"):
-        visitor.visit(ast.parse(read(path)))
-    return visitor.parts - {part, "errors", "files", "__version__"}
-
-
-def test_imports_go_the_way_that_the_architecture_says() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|[^|]*\| ([^|]*) \|$", read(ROOT / "docs" / "architecture.md"), re.MULTILINE)
-    said = {part: set(re.findall(r"`(\w+)`", imports)) for part, imports in rows}
-    assert said == {path.parent.name: imports_of(path.parent.name) for path in (ROOT / "labctl").glob("*/__init__.py")}
+def test_the_architecture_page_shows_the_layers_that_are_checked() -> None:
+    contract = tomllib.loads(read(ROOT / "pyproject.toml"))["tool"]["importlinter"]["contracts"][0]
+    layers = "".join(f"{line.replace('labctl.', '')}\n" for line in contract["layers"])
+    page = read(ROOT / "docs" / "architecture.md")
+    assert f"```text\n{layers}```" in page
+    rooms = set(re.findall(r"^\| `(\w+)` \|", page.partition("## What Ansible runs")[0], re.MULTILINE))
+    assert rooms == {path.parent.name for path in (ROOT / "labctl").glob("*/__init__.py")}
 
 
 # -- JSON ----------------------------------------------------------------------------------------------------

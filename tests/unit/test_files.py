@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl import files
+from labctl import files, output_files
 from labctl.cli.main import run
 from labctl.errors import ExitCode, LabctlError
-from labctl.flows import reports
 from tests.unit.pipes import lonely
 
 if TYPE_CHECKING:
@@ -183,7 +182,7 @@ def test_a_disk_and_a_socket_are_not_written_to(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as end:
         end.bind(str(path))
-        for look in (write, reports.refuse_unwritable):
+        for look in (write, output_files.refuse_unwritable):
             with pytest.raises(LabctlError, match=r"it is a socket\. Name a file\.") as caught:
                 look(path)
             assert caught.value.code is ExitCode.USAGE
@@ -216,7 +215,7 @@ def test_standard_output_by_name_is_standard_output(name: str, to_a_file: bool, 
 
 
 def test_dev_null_stays_what_it_is() -> None:
-    reports.save("text", Path(os.devnull))
+    output_files.save("text", Path(os.devnull))
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
 
 

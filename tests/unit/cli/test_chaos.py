@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.chaos.report import report_of
+from labctl import output_files
 from labctl.cli import main
 from labctl.errors import ExitCode, LabctlError
-from labctl.flows import chaos, reports
-from tests.unit.chaos_run import run
+from labctl.experiments.chaos import run as flow
+from labctl.experiments.chaos.report import report_of
+from tests.unit.experiments.chaos.chaos_run import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def ran(monkeypatch: pytest.MonkeyPatch, *words: str, **changed: Any) -> int:
     """Type it, for a run that ends with this report."""
     report = report_of(replace(run(), **changed))
-    monkeypatch.setattr(chaos, "run", lambda *_: report)
+    monkeypatch.setattr(flow, "run", lambda *_: report)
     return main.run(["chaos", "ada", *words])
 
 
@@ -51,7 +52,7 @@ def test_a_report_that_cannot_be_written_is_shown_instead(
     def fail(_: str, path: Path) -> None:
         raise LabctlError(f"{path} could not be written: No space left on device.")
 
-    monkeypatch.setattr(reports, "save", fail)
+    monkeypatch.setattr(output_files, "save", fail)
     page = tmp_path / "chaos.html"
     assert ran(monkeypatch, "--format", "html", "-o", str(page), *words) == ExitCode.FAILED
     out, err = capsys.readouterr()

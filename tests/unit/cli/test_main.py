@@ -18,7 +18,7 @@ from labctl import __version__
 from labctl.cli import main
 from labctl.cli.main import run
 from labctl.errors import ExitCode, LabctlError
-from labctl.show import steps
+from labctl.terminal import progress
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
 
@@ -140,7 +140,7 @@ def loaded(words: list[str], *names: str) -> list[str]:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    heavy = ("docker", "requests", "ansible", "ansible_runner", "rich", "yaml", "labctl.cli.lab")
+    heavy = ("docker", "requests", "ansible", "ansible_runner", "rich", "yaml", "labctl.cli.up")
     assert loaded(["--help"], *heavy) == []
 
 
@@ -309,7 +309,7 @@ def test_a_step_that_an_error_cut_short_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def look(*_: object) -> None:
-        shown = steps.steps_for(json=False)
+        shown = progress.steps_for(json=False)
         shown.begin("One")
         shown.done("One")
         shown.begin("Two")
@@ -325,8 +325,8 @@ def test_a_step_that_an_error_cut_short_is_named(
 
 def test_an_output_that_cannot_write_a_character_gets_its_number() -> None:
     code = (
-        "from labctl.cli.main import run; from labctl.cli.output import say; from labctl.cli import look\n"
-        "look.ls_command.callback = lambda **_: say('日本')\n"
+        "from labctl.cli.main import run; from labctl.cli.output import say; from labctl.cli import ls\n"
+        "ls.ls_command.callback = lambda **_: say('日本')\n"
         "raise SystemExit(run(['ls']))"
     )
     process = python(code, env={**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"})
@@ -401,7 +401,7 @@ def test_down_all_that_could_not_remove_a_lab_tells_what_it_removed_and_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = [{"lab": "ada", "owner": "ada", "changed": True, "removed": []}]
-    monkeypatch.setattr("labctl.flows.lifecycle.down_all", lambda *_: (done, LabctlError("Cannot remove x.")))
+    monkeypatch.setattr("labctl.lab.lifecycle.down_all", lambda *_: (done, LabctlError("Cannot remove x.")))
     assert run(["down", "--all", "--json"]) == ExitCode.FAILED
     told = capsys.readouterr()
     assert json.loads(told.out) == done
@@ -516,7 +516,7 @@ os.environ["LABCTL_OWNER"] = "nobody"
 pathlib.Path.home = classmethod(lambda _: (_ for _ in ()).throw(RuntimeError("Could not determine home directory.")))
 os.path.expanduser = lambda path: path
 from labctl.engine import client
-from labctl.portable import docker_api
+from labctl.shared import docker_api
 docker_api.DEFAULT_SOCKET = client.DEFAULT_SOCKET = "/nothing/docker.sock"
 from labctl.cli.main import run
 sys.exit(run(sys.argv[1:]))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from labctl import output_files
 from labctl.cli import main
 from labctl.errors import ExitCode, LabctlError
-from labctl.flows import measure, reports
+from labctl.experiments.failover import measure
 from tests.unit.raft.failovers import failover, measurement
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def test_a_measurement_that_cannot_be_written_is_shown_instead(  # noqa: PLR0913
         raise LabctlError("x.svg could not be written: No space left on device.")
 
     monkeypatch.setattr(measure, "failover", lambda *_: measure.Result(measurement(failover(1.2, 2.7, 2.75)), ended))
-    monkeypatch.setattr(reports, "save", fail)
+    monkeypatch.setattr(output_files, "save", fail)
     assert main.run(["measure", "failover", "ada", "--format", "svg", "-o", "x.svg", *words]) == code
     out, err = capsys.readouterr()
     if words:

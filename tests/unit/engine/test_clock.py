@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from labctl.engine import clock, faults, labs
+from labctl.engine import clock, labs
+from labctl.faults import inject
 from tests.unit import engine_stand_in as stand_in
 
 SERVER = labs.labs_from(stand_in.lab("ada"), "local")[0].servers[0]
@@ -62,8 +63,8 @@ def stamped(seconds: float) -> str:
 
 def test_docker_says_when_it_had_done_something(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = "\n".join([stamped(-0.2), stamped(0.03), stamped(0.08), "{}"]).encode()
-    asked = saying(monkeypatch, faults, lines)
-    when = faults.done_by(SERVER, "kill", BEGIN, BEGIN + timedelta(seconds=0.2))
+    asked = saying(monkeypatch, inject, lines)
+    when = inject.done_by(SERVER, "kill", BEGIN, BEGIN + timedelta(seconds=0.2))
     assert when is not None
     assert (when - BEGIN).total_seconds() == pytest.approx(0.03, abs=1e-5)
     (query,) = asked
@@ -73,5 +74,5 @@ def test_docker_says_when_it_had_done_something(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_docker_may_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    saying(monkeypatch, faults, b"")
-    assert faults.done_by(SERVER, "kill", BEGIN, BEGIN + timedelta(seconds=0.2)) is None
+    saying(monkeypatch, inject, b"")
+    assert inject.done_by(SERVER, "kill", BEGIN, BEGIN + timedelta(seconds=0.2)) is None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.engine.kv import Found, Refused, Store, Unanswered
-from labctl.portable.consul_door import Door
+from labctl.shared.consul_client import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,11 +9,11 @@ from docker.errors import DockerException
 
 from labctl.engine import foreign_labels, labs, status
 from labctl.errors import ExitCode, LabctlError
-from labctl.flows.plan import Wanted, differences
-from labctl.portable.consul_door import Door
+from labctl.lab.desired_state import Wanted, differences
+from labctl.shared.consul_client import Door
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
-from tests.unit.portable.test_lab_access import FILES, packed
+from tests.unit.shared.test_credentials import FILES, packed
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.engine import logs
+from labctl.engine.docker_host import Place
 from labctl.engine.labs import Server
-from labctl.engine.place import Place
 from labctl.errors import LabctlError
 from tests.unit.engine_stand_in import FakeEngine
 

@@ -10,8 +10,8 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING, Any
 
-from labctl.portable import image_marks
-from labctl.portable.docker_api import DockerError
+from labctl.shared import image_labels
+from labctl.shared.docker_api import DockerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,10 +21,10 @@ IMAGE = {
     "Id": "sha256:new",
     "RepoTags": ["raft-labctl/consul:1.8.7"],
     "Labels": {
-        image_marks.STATE: image_marks.CHECKED,
-        image_marks.LAYOUT: image_marks.LAYOUT_NOW,
-        image_marks.TOOLS: "ip nc nft",
-        image_marks.VERSION: "1.8.7",
+        image_labels.STATE: image_labels.CHECKED,
+        image_labels.LAYOUT: image_labels.LAYOUT_NOW,
+        image_labels.TOOLS: "ip nc nft",
+        image_labels.VERSION: "1.8.7",
     },
 }
 # Says what OpenBSD's nc says. $LABCTL_OPEN has the ADDRESS:PORT that connect, and what each then answers; $LABCTL_HELD

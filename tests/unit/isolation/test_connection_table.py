@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from labctl.isolation.attempts import Try
 from labctl.isolation.connection_table import Connection, connections, saw
-from labctl.isolation.tries import Try
 
 TRY = Try("server", "local", "b", "consul1", "10.213.0.2", 8300)
 # As a kernel wrote them: one that listens, one of the lab, one over IPv6 that is IPv4, one that is closing.

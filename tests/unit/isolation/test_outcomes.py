@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from labctl.isolation.attempts import Join, Try
 from labctl.isolation.outcomes import Evidence, Outcome, identified, joined, joined_by_api, outcome_of, read, to_ask
-from labctl.isolation.tries import Join, Try
 
 ONE = Try("server", "local", "b", "consul1", "10.0.0.2", 8300)
 TWO = Try("engine", "local", "", "", "169.254.169.254", 80)

@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from labctl.portable import consul_views
 from labctl.raft import grammar, log_notes
 from labctl.raft.event_sentences import phrase
 from labctl.raft.log_line import LONGEST
@@ -15,6 +14,7 @@ from labctl.raft.outage_tracker import Outage
 from labctl.raft.reader import read_line
 from labctl.raft.records import Election
 from labctl.raft.story import Story
+from labctl.shared import server_status
 
 SECONDS = 1.0
 """A tenth of it is enough on an idle machine; what is quadratic takes ten times as long."""
@@ -82,8 +82,8 @@ def test_no_text_of_a_server_takes_long(pump: str) -> None:
     log_notes.last(text)
     log_notes.last("2021-01-24T" * (LONGEST // 11))
     grammar._CONFIGURED_SERVER.fullmatch(f"{{{text}}}")
-    consul_views.milliseconds(text)
-    consul_views._VOTER.findall(f"Suffrage:Voter ID:{text}")
+    server_status.milliseconds(text)
+    server_status._VOTER.findall(f"Suffrage:Voter ID:{text}")
     assert time.process_time() - begun < SECONDS
 
 

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compose_text import FilterModule, compose_text
+from plugins.filter.compose_text import FilterModule, compose_text
 
 TEMPLATE = Path(__file__).resolve().parents[3] / "roles" / "consul_lab" / "templates" / "compose.yaml.j2"
 # Names that the module has checked, and numbers and words of the template's own.

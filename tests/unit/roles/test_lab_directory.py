@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from labctl.runner.content import offer_collection
+
 DEFAULTS = Path(__file__).resolve().parents[3] / "roles" / "consul_lab" / "defaults" / "main.yml"
 
 
@@ -27,6 +29,7 @@ def test_a_state_folder_of_this_machine_is_none_of_another_one(tmp_path: Path, s
     words = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml"]
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
     env |= {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "XDG_STATE_HOME": state}
+    env |= offer_collection(tmp_path / "collections")
     done = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     hosts = json.loads(done.stdout)["plays"][0]["tasks"][0]["hosts"]
     told = {name: one["consul_lab_directory"] for name, one in hosts.items()}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.flows import deadlines
+from labctl.runner import deadlines
 from tests.soak import punctual
 from tests.soak.punctual import DEADLINES, Punctual, deadline_of
 

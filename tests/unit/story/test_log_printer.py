@@ -15,9 +15,9 @@ import pytest
 from labctl.engine.labs import Server
 from labctl.engine.logs import LogLine
 from labctl.raft import log_notes
-from labctl.show import style
 from labctl.story import log_printer
 from labctl.story.log_clock import LogClock
+from labctl.terminal import style
 
 SERVERS = [
     Server("consul1", "c1", "id1", "running", "10.0.0.2", 1),

@@ -10,7 +10,7 @@ import pytest
 
 from labctl.engine import clock, logs
 from labctl.engine.labs import labs_from
-from labctl.flows import chaos as chaos_flow
+from labctl.experiments.chaos import run as chaos_flow
 from labctl.story import bundle
 from labctl.story import source as story_flow
 from tests.unit import engine_stand_in as stand_in

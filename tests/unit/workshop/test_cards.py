@@ -1,179 +1,362 @@
-"""A seat's card: its own, the same one again, and commands that an attendee can type."""
+"""`labctl workshop cards` and `secret`: true secrets or none, in files that nobody else may read."""
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import replace
+import csv
+import io
+import json
+import os
+import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ansible.module_utils import lab_subnets
-from hypothesis import given
-from hypothesis import strategies as st
 
-from labctl.errors import LabctlError
-from labctl.portable import seat_secrets
-from labctl.workshop import network
-from labctl.workshop.cards import Card, Way, card_of, phone_text, way_to
-from labctl.workshop.file import Host, Workshop, parse
-from labctl.workshop.seats import seats_of
+from labctl import output_files
+from labctl.cli.main import run
+from labctl.errors import ExitCode, LabctlError
+from labctl.shared import derived_secrets
+from labctl.workshop import survey as fleets
+from labctl.workshop.model.capacity import Facts
+from labctl.workshop.state_store import Register
+from tests.unit.workshop.test_state_store import NO_NUMBERS
 
-SECRET = bytes(range(32))
-RED = Way("red", "192.0.2.11")
-HERE = Way("local", None)
-NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", fullmatch=True)
-SECRETS = st.binary(min_size=32, max_size=32)
+GIB = 1 << 30
+TEXT = "workshop: raft101\nseats: 3\n"
+TWO_HOSTS = TEXT + "hosts: [{name: red, address: 192.0.2.11}, {name: blue, address: 192.0.2.12}]\n"
 
 
-def workshop(text: str = "workshop: raft101\nseats: 3\n") -> Workshop:
-    return parse(text, Path("workshop.yml"))
+class Host:
+    """A Docker host with room, and the labs that it has."""
+
+    def __init__(self) -> None:
+        self.labs: dict[str, str] = {}
+        self.memory = 64 * GIB
+
+    def has(self, *seats: str, on: str = "local") -> None:
+        self.labs |= {f"raft101-{seat}": on for seat in seats}
+
+    def facts(self, name: str) -> Facts:
+        labs = [
+            {"lab": lab, "owner": "ada", "workshop": "raft101", "servers": "3", "seat": lab[8:], "number": lab[8:]}
+            for lab, where in self.labs.items()
+            if where == name
+        ]
+        return Facts(
+            {
+                "cores": 8, "memory": {"free": self.memory}, "ports": [], "routes": [], "engine": "28", "api": "1.48",
+                "compose": "2.40", "disk_free": 999 * GIB, "disk_root": "/", "networks": [], "labs": labs, "images": [],
+                "reapers": [], "problem": None, "clock": 0.0,
+            }
+        )  # fmt: skip
 
 
-def cards(made: Workshop, way: Way = RED, secret: bytes = SECRET, known: dict[str, int] | None = None) -> list[Card]:
-    found = seats_of(made, known or {})
-    return [card_of(made, seat, way, seat_secrets.seed_of(secret, seat.lab)) for seat in found]
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    made = Host()
+    monkeypatch.setattr(fleets, "_ask", lambda one: (made.facts(one.name), None))
+    monkeypatch.setenv("LABCTL_OWNER", "ada")
+    monkeypatch.chdir(tmp_path)
+    Path("workshop.yml").write_text(TEXT, encoding="utf-8")
+    return made
 
 
-def secrets_of(card: Card) -> set[str]:
-    assert card.gossip_key is not None
-    return {card.token, card.gossip_key}
+def cards(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert run(["workshop", "cards", "--format", "json", *words]) == ExitCode.DONE
+    said = capsys.readouterr()
+    assert "holds secrets" in said.err
+    return json.loads(said.out)["cards"]
 
 
-@given(
-    names=st.lists(NAMES, min_size=1, max_size=8, unique=True),
-    workshops=st.lists(st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True), min_size=1, max_size=4),
-    secrets=st.lists(SECRETS, min_size=4, max_size=4, unique=True),
-)
-def test_no_two_seats_of_any_workshop_share_a_secret(
-    names: list[str], workshops: list[str], secrets: list[bytes]
+def sentence(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
+    assert run(["workshop", *words]) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    return said.err
+
+
+def mode(path: str | Path) -> int:
+    return stat.S_IMODE(Path(path).stat().st_mode)
+
+
+def move_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str = "elsewhere") -> None:
+    """Another machine, with a state folder of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / name))
+
+
+# -- cards ---------------------------------------------------------------------------------------------------
+
+
+def test_a_pipe_gets_the_list_and_the_same_one_again(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    first = cards(capsys)
+    assert [one["seat"] for one in first] == ["01", "02", "03"]
+    host.has("01", "02", "03")
+    assert cards(capsys) == first
+    host.labs.clear()
+    Register("raft101").forget()
+    assert cards(capsys) == first
+    assert [one["lab"] for one in cards(capsys, "02", "raft101-03")] == ["raft101-02", "raft101-03"]
+
+
+def test_the_cards_say_what_the_seats_are_made_with(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    first = cards(capsys)
+    host.has("01")
+    register = Register("raft101")
+    for one in first:
+        seed = register.seed(one["lab"])
+        assert one["token"] == derived_secrets.token(seed)
+        assert one["gossip_key"] == derived_secrets.gossip_key(seed)
+
+
+def test_the_file_is_its_owners_alone_whatever_the_umask(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    assert host.labs == {}
+    before = os.umask(0)
+    try:
+        for form in ("html", "csv", "json"):
+            assert run(["workshop", "cards", "--format", form, "-o", f"cards.{form}"]) == ExitCode.DONE
+            assert mode(f"cards.{form}") == 0o600
+    finally:
+        os.umask(before)
+    assert "only you may read" in capsys.readouterr().out
+    assert len(list(csv.DictReader(io.StringIO(Path("cards.csv").read_text(encoding="utf-8"))))) == 3
+
+
+def test_a_file_that_is_there_stays_without_force(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    assert host.labs == {}
+    path = Path("cards.html")
+    path.write_text("mine", encoding="utf-8")
+    path.chmod(0o644)
+    said = sentence(capsys, ExitCode.USAGE, "cards", "-o", "cards.html")
+    assert "cards.html exists already: name another file, or overwrite it with --force." in said
+    assert path.read_text(encoding="utf-8") == "mine"
+    assert not Register("raft101").has_secret()
+    assert run(["workshop", "cards", "-o", "cards.html", "--force"]) == ExitCode.DONE
+    assert "<section" in path.read_text(encoding="utf-8")
+    assert mode(path) == 0o600
+
+
+def test_on_a_terminal_the_sheets_go_to_a_file(
+    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seats = ", ".join(f"'{name}'" for name in names)
-    made = [
-        card
-        for name, secret in zip(workshops, secrets, strict=False)
-        for card in cards(workshop(f"workshop: '{name}'\nseats: [{seats}]\n"), secret=secret)
-    ]
-    found = [secret for card in made for secret in secrets_of(card)]
-    assert len(found) == len(set(found)) == 2 * len(names) * len(workshops)
-
-
-def test_no_two_of_a_thousand_seats_share_anything() -> None:
-    made = cards(workshop("workshop: raft101\nseats: 1000\nnetwork: 10.216.0.0/16\nhttp_port: 30000\n"))
-    assert len({secret for card in made for secret in secrets_of(card)}) == 2000
-    assert len({server.address for card in made for server in card.servers}) == 3000
-    assert len({server.port for card in made for server in card.servers}) == 3000
-
-
-@given(
-    before=st.lists(NAMES, min_size=1, max_size=8, unique=True),
-    later=st.lists(NAMES, min_size=1, max_size=8, unique=True),
-    secret=SECRETS,
-)
-def test_a_seat_keeps_its_card_when_others_come_and_go(before: list[str], later: list[str], secret: bytes) -> None:
-    def of(names: list[str], known: dict[str, int]) -> dict[str, Card]:
-        listed = ", ".join(f"'{name}'" for name in names)
-        made = cards(workshop(f"workshop: raft101\nseats: [{listed}]\n"), secret=secret, known=known)
-        return {card.seat: card for card in made}
-
-    first = of(before, {})
-    numbers = {name: card.number for name, card in first.items()}
-    after = of(later, numbers)
-    assert {name: after[name] for name in set(before) & set(later)} == {
-        name: first[name] for name in set(before) & set(later)
-    }
-    # Those who left come back to their own card, too.
-    assert of(before, numbers | {name: card.number for name, card in after.items()}) == first
-
-
-def test_more_seats_by_number_leave_the_cards_that_are_there() -> None:
-    assert cards(workshop("workshop: raft101\nseats: 12\n"))[:3] == cards(workshop())
-
-
-def test_the_servers_have_the_addresses_that_the_lab_gives_them() -> None:
-    for made in (workshop(), workshop("workshop: raft101\nseats: 3\nservers: 7\n")):
-        for seat, card in zip(seats_of(made, {}), cards(made), strict=True):
-            assert [one.address for one in card.servers] == lab_subnets.addresses(seat.subnet, made.servers)
-    assert network.FIRST_SERVER == lab_subnets.FIRST_SERVER
-
-
-def test_an_attendee_elsewhere_brings_the_first_server_by_ssh() -> None:
-    card = cards(workshop())[2]
-    assert card.ssh == "ssh -N -L 8500:127.0.0.1:21016 attendee@192.0.2.11"
-    assert card.url == "http://127.0.0.1:8500/ui/"
-    assert [one.words for one in card.commands] == [
-        "curl http://127.0.0.1:8500/v1/status/leader",
-        "curl -X PUT -d hello http://127.0.0.1:8500/v1/kv/greeting",
-        "curl 'http://127.0.0.1:8500/v1/kv/greeting?raw'",
-    ]
-
-
-def test_an_attendee_at_the_docker_host_needs_no_ssh() -> None:
-    card = cards(workshop(), HERE)[1]
-    assert card.ssh is None
-    assert card.url == "http://127.0.0.1:21008/ui/"
-
-
-def test_another_port_and_a_login_for_each_seat() -> None:
-    card = cards(workshop(), replace(RED, port=2222, login="seat-{seat}"))[0]
-    assert card.ssh == "ssh -N -L 8500:127.0.0.1:21000 -p 2222 seat-01@192.0.2.11"
-    assert cards(workshop(), replace(RED, port=22))[0].ssh == "ssh -N -L 8500:127.0.0.1:21000 attendee@192.0.2.11"
-
-
-def test_where_docker_chooses_the_ports_the_servers_own_addresses_stay() -> None:
-    made = workshop("workshop: raft101\nseats: 3\nhttp_port: 0\n")
-    address = str(seats_of(made, {})[0].subnet.network_address + 2)
-    card = cards(made)[0]
-    assert [one.port for one in card.servers] == [None, None, None]
-    assert card.ssh == f"ssh -N -L 8500:{address}:8500 attendee@192.0.2.11"
-    assert cards(made, HERE)[0].url == f"http://{address}:8500/ui/"
-    full = workshop("workshop: raft101\nseats: 3\nhttp_port: 0\nprofile: full\n")
-    assert cards(full)[0].ssh == f"ssh -N -L 8500:{address}:8501 attendee@192.0.2.11"
-
-
-def test_with_the_profile_full_the_token_is_shown_and_is_no_word_of_a_program() -> None:
-    card = cards(workshop("workshop: raft101\nseats: 3\nprofile: full\n"))[0]
-    assert card.url.startswith("https://")
-    keeps, *others = [one.words for one in card.commands]
-    assert card.token in keeps
-    assert keeps.startswith("(umask 077; printf ")  # a shell does that itself
-    assert all(card.token not in words for words in others)
-    assert all(shlex.split(words)[:3] == ["curl", "-K", "lab.curl"] for words in others)
-
-
-def test_a_phone_gets_what_nobody_likes_to_type_and_never_the_gossip_key() -> None:
-    open_text, gossip_text, full_text = (
-        phone_text(cards(workshop(f"workshop: raft101\nseats: 3\nprofile: {profile}\n"))[0])
-        for profile in ("open", "gossip", "full")
+    assert host.labs == {}
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run(["workshop", "cards"]) == ExitCode.DONE
+    assert mode("raft101-cards.html") == 0o600
+    assert (
+        capsys.readouterr().out == "3 cards of the workshop raft101: in raft101-cards.html, which only you may read.\n"
     )
-    card = cards(workshop())[0]
-    assert card.gossip_key is not None
-    assert open_text == gossip_text == f"raft101 seat 01\n{card.ssh}\n{card.url}"
-    assert full_text.endswith(f"\ntoken {card.token}")
-    assert card.gossip_key not in open_text + gossip_text + full_text
+    assert run(["workshop", "cards", "-o", "-", "--format", "csv"]) == ExitCode.DONE
+    assert capsys.readouterr().out.startswith("workshop,seat,number")
 
 
-def test_an_open_lab_has_no_gossip_key_and_no_secret_is_in_a_repr() -> None:
-    assert cards(workshop("workshop: raft101\nseats: 1\nprofile: open\n"))[0].gossip_key is None
-    card = cards(workshop())[0]
-    assert card.gossip_key is not None
-    assert card.token not in repr(card)
-    assert card.gossip_key not in repr(card)
+def test_a_file_that_a_shell_opened_for_everybody_gets_nothing(
+    host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host.labs == {}
+    with (tmp_path / "open.json").open("w") as file:
+        monkeypatch.setattr("sys.stdout.fileno", file.fileno, raising=False)
+        os.fchmod(file.fileno(), 0o644)
+        assert "others may read (mode 0644)" in sentence(capsys, ExitCode.USAGE, "cards", "--format", "json")
+        os.fchmod(file.fileno(), 0o600)
+        assert run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
 
 
-def test_the_way_to_a_docker_host() -> None:
-    red = Host("red", "192.0.2.11", user="teacher", port=2222)
-    assert way_to(red, None, "198.51.100.1") == Way("red", "192.0.2.11", 2222, "attendee")
-    assert way_to(Host("local", "local"), "guest", None) == Way("local", None, None, "guest")
-    assert way_to(Host("local", "local"), None, "198.51.100.1").address == "198.51.100.1"
+def test_a_seat_that_fits_nowhere_has_no_card(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.memory = 0
+    assert "3 of 3 seats fit nowhere" in sentence(capsys, ExitCode.REFUSED, "cards")
 
 
-@pytest.mark.parametrize("login", ["", "-oProxyCommand=x", "a b", "a;id", "{seat", "a{seat}{", "x" * 65, "a@b"])
-def test_what_is_no_login_is_refused(login: str) -> None:
-    with pytest.raises(LabctlError, match="is no login name"):
-        way_to(Host("red", "192.0.2.11"), login, None)
+def test_cards_before_up_are_told_apart_where_there_are_several_hosts(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("workshop.yml").write_text(TWO_HOSTS, encoding="utf-8")
+    Register("raft101").secret()
+    host.has("01", on="blue")
+    assert run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
+    said = capsys.readouterr()
+    assert "2 of these seats are not up yet" in said.err
+    placed = {one["seat"]: (one["host"], one["address"]) for one in json.loads(said.out)["cards"]}
+    assert placed["01"] == ("blue", "192.0.2.12")
+    host.has("02", "03", on="red")
+    assert run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
+    assert "not up yet" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("address", ["", "-x", "a b", "a;id", "a'b"])
-def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(LabctlError, match="no host name and no address"):
-        way_to(Host("local", "local"), None, address)
+# -- a lost secret -------------------------------------------------------------------------------------------
+
+
+def test_without_the_secret_no_card_is_made_up(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.has("01", "02")
+    said = sentence(capsys, ExitCode.FAILED, "cards")
+    assert "The secret of 2 seats of the workshop raft101, such as raft101-01, is not on this machine" in said
+    assert str(Register("raft101").secret_file) in said
+    # Nor is one for a seat to come: the secret would be another one than the others have.
+    sentence(capsys, ExitCode.FAILED, "cards", "03")
+    assert not Register("raft101").has_secret()
+
+
+def test_a_secret_that_up_made_anew_makes_no_card_for_older_seats(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.has("01", "02")
+    # `inventory` lays the seeds down, as `up` does.
+    assert run(["workshop", "inventory"]) == ExitCode.DONE
+    capsys.readouterr()
+    host.has("03")
+    assert "raft101-01" in sentence(capsys, ExitCode.FAILED, "cards")
+    assert [one["seat"] for one in cards(capsys, "03")] == ["03"]
+    # Once it was removed and made again, a seat has what this machine knows.
+    del host.labs["raft101-01"]
+    assert run(["workshop", "inventory"]) == ExitCode.DONE
+    capsys.readouterr()
+    host.has("01")
+    assert [one["seat"] for one in cards(capsys, "01")] == ["01"]
+    assert "raft101-02" in sentence(capsys, ExitCode.FAILED, "cards", "02")
+
+
+def test_a_copy_brings_the_same_cards_back(
+    host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cards(capsys)
+    host.has("01", "02", "03")
+    assert run(["workshop", "secret", "--output", "copy.json", "--json"]) == ExitCode.DONE
+    assert mode("copy.json") == 0o600
+    assert json.loads(capsys.readouterr().out) == {"workshop": "raft101", "copy": str(tmp_path / "copy.json")}
+    move_away(tmp_path, monkeypatch)
+    sentence(capsys, ExitCode.FAILED, "cards")
+    assert run(["workshop", "secret", "--input", "copy.json", "--json"]) == ExitCode.DONE
+    assert json.loads(capsys.readouterr().out)["secret_file"] == str(Register("raft101").secret_file)
+    assert cards(capsys) == first
+    assert mode(Register("raft101").secret_file) == 0o600
+
+
+def test_a_copy_mends_what_was_made_up_and_keeps_what_was_made_meanwhile(
+    host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cards(capsys)
+    host.has("01", "02")
+    run(["workshop", "secret", "--output", "copy.json"])
+    move_away(tmp_path, monkeypatch)
+    run(["workshop", "inventory"])
+    host.has("03")
+    capsys.readouterr()
+    meanwhile = cards(capsys, "03")
+    assert meanwhile != first[2:]
+    said = sentence(capsys, ExitCode.REFUSED, "secret", "--input", "copy.json")
+    assert "has another secret on this machine" in said
+    assert run(["workshop", "secret", "--input", "copy.json", "--force"]) == ExitCode.DONE
+    capsys.readouterr()
+    assert cards(capsys) == first[:2] + meanwhile
+    # A copy of that is whole, too.
+    run(["workshop", "secret", "--output", "second.json"])
+    move_away(tmp_path, monkeypatch, "third")
+    run(["workshop", "secret", "--input", "second.json"])
+    capsys.readouterr()
+    assert cards(capsys) == first[:2] + meanwhile
+
+
+def test_a_copy_brings_the_numbers_of_names(
+    host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host.labs == {}
+    Path("workshop.yml").write_text("workshop: raft101\nseats: [ada, grace]\n", encoding="utf-8")
+    _, grace = cards(capsys)
+    run(["workshop", "secret", "--output", "copy.json"])
+    Path("workshop.yml").write_text("workshop: raft101\nseats: [grace]\n", encoding="utf-8")
+    move_away(tmp_path, monkeypatch)
+    run(["workshop", "secret", "--input", "copy.json"])
+    capsys.readouterr()
+    assert cards(capsys) == [grace]
+
+
+def test_a_damaged_secret_is_named_and_a_copy_takes_its_place(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    first = cards(capsys)
+    host.has("01")
+    run(["workshop", "secret", "--output", "copy.json"])
+    capsys.readouterr()
+    Register("raft101").secret_file.write_text("5ec4e7", encoding="ascii")
+    said = sentence(capsys, ExitCode.FAILED, "cards")
+    assert "is damaged" in said
+    assert "5ec4e7" not in said
+    assert run(["workshop", "secret", "--input", "copy.json", "--force"]) == ExitCode.DONE
+    capsys.readouterr()
+    assert cards(capsys) == first
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "null", "[]", "{}", "\0", '{"workshop": "raft101", "secret": "00", "numbers": {}, "seeds": {}}',
+        json.dumps({"workshop": "raft101", "secret": "0" * 64, "numbers": {}, "seeds": {"../x": "0" * 64}}),
+        json.dumps({"workshop": "raft101", "secret": "0" * 64, "numbers": {}, "seeds": {"ada": 1}}),
+        json.dumps({"workshop": 1, "secret": "0" * 64, "numbers": {}, "seeds": {}}),
+        json.dumps({"workshop": "raft101", "secret": " " * 64 + "0" * 64, "numbers": {}, "seeds": {}}),
+        f'{{"workshop": "raft101", "secret": "{"0" * 64}", "secret": "{"1" * 64}", "numbers": {{}}, "seeds": {{}}}}',
+        *(f'{{"workshop": "raft101", "secret": "{"0" * 64}", "numbers": {one}, "seeds": {{}}}}' for one in NO_NUMBERS),
+        "[" * 100_000,
+    ],
+)  # fmt: skip
+def test_what_is_no_copy_is_refused_and_not_shown(host: Host, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    assert host.labs == {}
+    path = Path("copy.json")
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    said = sentence(capsys, ExitCode.USAGE, "secret", "--input", "copy.json")
+    assert "copy.json is no copy of a workshop's secret" in said
+    assert "0" * 30 not in said
+    assert not Register("raft101").folder.exists()
+
+
+def test_copies_that_cannot_be_taken_are_refused(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    assert host.labs == {}
+    cards(capsys)
+    run(["workshop", "secret", "--output", "copy.json"])
+    capsys.readouterr()
+    Path("other.yml").write_text("workshop: other\nseats: 1\n", encoding="utf-8")
+    said = sentence(capsys, ExitCode.USAGE, "secret", "--file", "other.yml", "--input", "copy.json")
+    assert "holds the secret of the workshop 'raft101', and this one is other" in said
+    assert "is not on this machine" in sentence(
+        capsys, ExitCode.FAILED, "secret", "--file", "other.yml", "-o", "other.json"
+    )
+    assert not Path("other.json").exists()
+    Path("copy.json").chmod(0o640)
+    assert "`chmod 600 copy.json`" in sentence(capsys, ExitCode.USAGE, "secret", "--input", "copy.json")
+    assert "cannot be read" in sentence(capsys, ExitCode.USAGE, "secret", "--input", "none.json")
+    assert "Give one of --output FILE and --input FILE." in sentence(capsys, ExitCode.USAGE, "secret")
+
+
+def test_the_secret_goes_to_stdout_only_when_asked(
+    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host.labs == {}
+    cards(capsys)
+    assert run(["workshop", "secret", "--output", "-"]) == ExitCode.DONE
+    said = capsys.readouterr()
+    assert json.loads(said.out)["secret"] == Register("raft101").secret().hex()
+    monkeypatch.setattr("sys.stdin", io.StringIO(said.out))
+    assert run(["workshop", "secret", "--input", "-"]) == ExitCode.DONE
+
+
+# -- files ---------------------------------------------------------------------------------------------------
+
+
+def test_a_secret_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(LabctlError, match="No space left on device"):
+        output_files.save_secret("secret", tmp_path / "cards.html", force=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for name in ("pipe", "dangling"):
+        with pytest.raises(LabctlError, match="exists already: name another file"):
+            output_files.save_secret("secret", tmp_path / name, force=True)
+    with pytest.raises(LabctlError):
+        output_files.save_secret("secret", tmp_path, force=True)
+    assert not (tmp_path / "nowhere").exists()
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -19,20 +18,23 @@ SEED = bytes(range(32)).hex()
 
 @pytest.fixture
 def plugin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """plugins/action/consul_lab.py, and the module beside it, where Ansible finds them."""
-    spec = importlib.util.spec_from_file_location("consul_lab_action", ROOT / "plugins" / "action" / "consul_lab.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    file = str(ROOT / "plugins" / "modules" / "consul_lab.py")
-    monkeypatch.setattr(loader.module_loader, "find_plugin", lambda _: file)
-    spec.loader.exec_module(module)
-    return module
+    """plugins/action/consul_lab.py, which Ansible loads as a part of the collection."""
+    # That collection is known to a running Ansible only.
+    monkeypatch.setattr(loader.filter_loader, "get", lambda _: None)
+    from plugins.action import consul_lab  # noqa: PLC0415 - it loads what it runs
+
+    return consul_lab
 
 
 def action(plugin: ModuleType, *, transport: str = "local", **arguments: Any) -> Any:
     task = SimpleNamespace(
-        action="consul_lab", args=arguments, async_val=0, environment=[], check_mode=False, diff=False, delegate_to=None
+        action="raft.labctl.consul_lab",
+        args=arguments,
+        async_val=0,
+        environment=[],
+        check_mode=False,
+        diff=False,
+        delegate_to=None,
     )
     made = plugin.ActionModule.__new__(plugin.ActionModule)
     made._task = task

@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible.module_utils.docker_api import DockerError, explain
-from ansible.module_utils.docker_cli import Docker
+
+from plugins.module_utils.docker_cli import Docker
+from plugins.module_utils.shared.docker_api import DockerError, explain
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,12 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils import lab_configuration, seat_secrets
-from ansible.module_utils.docker_api import DockerError, Engine
-from ansible.module_utils.lab_configuration import Configuration, Secrecy
-from ansible.module_utils.lab_found import Found, Server, find
+
+from plugins.module_utils import lab_secrets_volume
+from plugins.module_utils.lab_found import Found, Server, find
+from plugins.module_utils.lab_secrets_volume import Configuration, Secrecy
+from plugins.module_utils.shared import derived_secrets
+from plugins.module_utils.shared.docker_api import DockerError, Engine
 
 if TYPE_CHECKING:
     from tests.unit.stand_ins import FakeDocker
@@ -80,9 +82,9 @@ def test_a_key_is_never_made_twice(docker: FakeDocker) -> None:
 
 def test_the_key_is_the_seeds_and_a_lab_that_is_there_keeps_its_own(docker: FakeDocker) -> None:
     provide(Found())
-    assert json.loads(key_in(docker)["content"]) == {"encrypt": seat_secrets.gossip_key(SEED)}
+    assert json.loads(key_in(docker)["content"]) == {"encrypt": derived_secrets.gossip_key(SEED)}
     provide(find(Engine(), "ada"), seed=bytes(32))
-    assert json.loads(key_in(docker)["content"]) == {"encrypt": seat_secrets.gossip_key(SEED)}
+    assert json.loads(key_in(docker)["content"]) == {"encrypt": derived_secrets.gossip_key(SEED)}
 
 
 @pytest.mark.parametrize("said", ["Error response from daemon: No such container: x", "Error: something went wrong"])
@@ -126,7 +128,7 @@ def test_a_full_lab_gets_tokens_and_certificates_that_only_the_server_reads(dock
         (0o600, 8500, 8500)
     }
     assert files["access"]["mode"] == 0o700
-    token, recovery = seat_secrets.token(SEED), seat_secrets.recovery_token(SEED)
+    token, recovery = derived_secrets.token(SEED), derived_secrets.recovery_token(SEED)
     assert {name: file["content"] for name, file in files.items() if name.startswith("access/")} == {
         "access/ca.pem": AUTHORITY,
         "access/server.pem": CERTIFICATE,
@@ -180,7 +182,7 @@ def test_another_version_of_consul_reads_the_same_tokens_under_its_own_names(doc
     assert files_in(docker) == before
     provide(IN_USE, profile="full", seed=bytes(32), tokens=NEWER_TOKENS)
     after = files_in(docker)
-    token, recovery = seat_secrets.token(SEED), seat_secrets.recovery_token(SEED)
+    token, recovery = derived_secrets.token(SEED), derived_secrets.recovery_token(SEED)
     assert json.loads(after["acl.json"]["content"])["acl"]["tokens"] == {
         "agent": token,
         "agent_recovery": recovery,
@@ -232,6 +234,6 @@ def test_a_key_that_cannot_be_stored_is_told(docker: FakeDocker) -> None:
 
 
 def test_an_archive_holds_its_files_for_the_images_user() -> None:
-    with tarfile.open(fileobj=io.BytesIO(lab_configuration.archive({"a": (b"xyz", 0o600), "b": (b"", 0o644)}))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(lab_secrets_volume.archive({"a": (b"xyz", 0o600), "b": (b"", 0o644)}))) as tar:
         entries = [(one.name, one.size, one.mode, one.uid, one.gid) for one in tar]
     assert entries == [("a", 3, 0o600, 8500, 8500), ("b", 0, 0o644, 8500, 8500)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible.module_utils.docker_api import DockerError, Engine
-from ansible.module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
+
+from plugins.module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
+from plugins.module_utils.shared.docker_api import DockerError, Engine
 
 if TYPE_CHECKING:
     from tests.unit.stand_ins import FakeDocker

@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils import lab_lock, lock_holder
-from ansible.module_utils.docker_api import DockerError, Engine
-from ansible.module_utils.lab_found import find
-from ansible.module_utils.lab_lock import Work, locked
+
+from plugins.module_utils import lab_lock
+from plugins.module_utils.lab_found import find
+from plugins.module_utils.lab_lock import Work, locked
+from plugins.module_utils.shared import lock_holder
+from plugins.module_utils.shared.docker_api import DockerError, Engine
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible.module_utils import lab_place
-from ansible.module_utils.docker_api import DockerError, Engine
-from ansible.module_utils.lab_place import Asked, place_for
 
+from plugins.module_utils import quota_reservation
+from plugins.module_utils.quota_reservation import Asked, place_for
+from plugins.module_utils.shared.docker_api import DockerError, Engine
 from tests.unit.pipes import lonely
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def test_what_is_no_readable_file_starts_nothing(
 def test_whoever_holds_the_file_for_long_is_told(
     docker: FakeDocker, limits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lab_place, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(quota_reservation, "LOCK_SECONDS", 0.1)
     with limits.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with (
@@ -219,7 +219,7 @@ def test_a_file_that_was_replaced_while_it_was_waited_for_is_read_anew(
         new.write_text("[everybody]\nlabs = 0\n", encoding="utf-8")
         new.replace(limits)
 
-    monkeypatch.setattr(lab_place, "_lock", replace_first)
+    monkeypatch.setattr(quota_reservation, "_lock", replace_first)
     with pytest.raises(DockerError, match="at most 0 labs"), place_for(Engine(), asked(), limits, dry=True):
         pass
     assert docker.called("create") == []

@@ -6,11 +6,12 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils import lab_project
-from ansible.module_utils.docker_api import DockerError, Engine
-from ansible.module_utils.docker_cli import Docker
-from ansible.module_utils.lab_found import Found, Server, find
-from ansible.module_utils.lab_project import LabProject
+
+from plugins.module_utils import lab_project
+from plugins.module_utils.docker_cli import Docker
+from plugins.module_utils.lab_found import Found, Server, find
+from plugins.module_utils.lab_project import LabProject
+from plugins.module_utils.shared.docker_api import DockerError, Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible.module_utils import lab_turn
-from ansible.module_utils.lab_turn import turn
+
+from plugins.module_utils import start_semaphore
+from plugins.module_utils.start_semaphore import turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,8 @@ FORK: ForkContext = multiprocessing.get_context("fork")
 
 @pytest.fixture(autouse=True)
 def _own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab_turn, "turns_file", lambda: tmp_path / "turns")
-    monkeypatch.setattr(lab_turn, "POLL_SECONDS", 0.005)
+    monkeypatch.setattr(start_semaphore, "turns_file", lambda: tmp_path / "turns")
+    monkeypatch.setattr(start_semaphore, "POLL_SECONDS", 0.005)
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_a_stopped_process_is_told_and_holds_nobody_for_ever(
     pids = sorted(process.pid or 0 for process in processes)
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    monkeypatch.setattr(lab_turn, "TURN_SECONDS", 1.5)
+    monkeypatch.setattr(start_semaphore, "TURN_SECONDS", 1.5)
     said: list[str] = []
     begun = time.monotonic()
     with turn(at_once, said.append):

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils import docker_api
 
-import consul_cluster
+from plugins.module_utils.shared import docker_api
+from plugins.modules import consul_cluster
 from tests.unit.stand_ins import FINISHED
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
         "sleep": lambda seconds: time.sleep(seconds / HURRY),
     }
     clock = SimpleNamespace(**(vars(time) | quicker))
-    monkeypatch.setattr("ansible.module_utils.cluster_wait.time", clock)
+    monkeypatch.setattr("plugins.module_utils.cluster_join.time", clock)
     monkeypatch.setattr(consul_cluster, "time", clock)
 
 
@@ -236,7 +236,7 @@ def test_a_server_that_is_down_for_a_moment_is_waited_for_and_an_engine_that_doe
 def test_who_waits_for_an_election_notices_that_voters_were_removed(
     docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ansible.module_utils.cluster_wait.SELDOM_SECONDS", 0.1)
+    monkeypatch.setattr("plugins.module_utils.cluster_join.SELDOM_SECONDS", 0.1)
     cluster = clusters(3, leader=None)
     put_containers(docker, cluster)
     docker.lose("labctl-ada-consul2")

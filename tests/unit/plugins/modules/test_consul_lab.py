@@ -8,9 +8,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils import lab_departure, lab_found, lab_limits, lab_project, seat_secrets
 
-import consul_lab
+from plugins.module_utils import lab_departure, lab_found, lab_project
+from plugins.module_utils.shared import derived_secrets, quotas
+from plugins.modules import consul_lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -283,7 +284,7 @@ def test_a_container_of_somebody_that_came_meanwhile_is_named_and_stays(
     def pause(_: float) -> None:
         docker.put_container("labctl-ada-consul2", labels={"theirs": "yes"})
 
-    monkeypatch.setattr("consul_lab.time.sleep", pause)
+    monkeypatch.setattr("plugins.modules.consul_lab.time.sleep", pause)
     result = lab()
     assert "A container named labctl-ada-consul2 exists and is not a server of the lab ada" in result["msg"]
     assert len(docker.called("compose")) == 2
@@ -850,7 +851,7 @@ def test_a_lab_that_cannot_start_gives_its_place_back(
 
 
 def test_the_module_and_the_doctor_look_for_the_same_file() -> None:
-    assert consul_lab.argument_spec()["limits_file"]["default"] == lab_limits.LIMITS_FILE
+    assert consul_lab.argument_spec()["limits_file"]["default"] == quotas.LIMITS_FILE
 
 
 def test_an_engine_that_does_not_answer_is_told(lab: Lab, docker: FakeDocker) -> None:
@@ -892,7 +893,7 @@ def test_a_lab_that_is_made_again_from_its_seed_has_the_same_key(lab: Lab, docke
     assert first not in json.dumps(result)
     lab("absent")
     lab(seed=SEED)
-    assert key_of(docker) == first == seat_secrets.gossip_key(bytes.fromhex(SEED))
+    assert key_of(docker) == first == derived_secrets.gossip_key(bytes.fromhex(SEED))
     lab("absent")
     lab()
     assert key_of(docker) != first

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import consul_lab_info
+from plugins.modules import consul_lab_info
 
 if TYPE_CHECKING:
     from tests.unit.stand_ins import FakeDocker, ModuleRun

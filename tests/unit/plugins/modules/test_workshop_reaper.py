@@ -7,9 +7,9 @@ import urllib.parse
 from typing import Any
 
 import pytest
-from ansible.module_utils import docker_api, lab_names
 
-import workshop_reaper
+from plugins.module_utils.shared import docker_api, lab_names
+from plugins.modules import workshop_reaper
 
 WORDS: dict[str, Any] = {"workshop": "raft101", "owner": "ada", "end": 1795539600, "image": "i", "script": "s"}
 

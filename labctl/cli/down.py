@@ -1,0 +1,56 @@
+"""`labctl down`: remove a lab."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from labctl.cli.options import dry_run_option, inventory_option, json_option, lab_argument, user, verbose_option
+from labctl.cli.output import confirmed, print_json
+
+
+@click.command("down", short_help="Remove a lab.")
+@lab_argument
+@click.option("--all", "everything", is_flag=True, help="Remove every lab of yours on this Docker host.")
+@click.option("--force", is_flag=True, help="Remove LAB also where it is somebody else's; asks first on a terminal.")
+@click.option("-y", "--yes", is_flag=True, help="With --force, do not ask.")
+@dry_run_option
+@inventory_option
+@json_option
+@verbose_option
+def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: Any) -> None:
+    """Remove LAB: its containers, network, volumes and helpers. Looks again and says that nothing is left.
+
+    A lab that is not there is no error; one of somebody else is refused without --force. With --json --all, the
+    document is a list of those that were removed.
+    """
+    from labctl.lab.interrupt_message import state_in_a_sentence
+    from labctl.lab.lifecycle import Who, down, down_all
+    from labctl.terminal.progress import steps_for
+
+    if everything and lab is not None:
+        raise click.UsageError("Give either a lab or --all.")
+    if everything and given["force"]:
+        raise click.UsageError("--all removes only labs of yours, so --force needs the name of the one lab it is for.")
+    if lab is None and given["force"]:
+        raise click.UsageError("--force needs the name of the lab that it is for.")
+    asks = sys.stdin.isatty() and not given["yes"] and not as_json
+    who = Who(
+        user(),
+        verbose=given["verbose"],
+        dry_run=given["dry_run"],
+        inventory=given["inventory"],
+        force=given["force"],
+        agrees=confirmed if asks else lambda _: True,
+    )
+    steps = steps_for(json=as_json)
+    try:
+        result, failure = down_all(who, steps) if everything else (down(lab, who, steps), None)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
+    if as_json:
+        print_json(result)
+    if failure is not None:
+        raise failure

@@ -1,0 +1,78 @@
+"""`labctl logs`: show the servers' logs."""
+
+from __future__ import annotations
+
+import click
+
+from labctl.cli.options import json_option, lab_argument, server_option, viewer
+from labctl.cli.output import say
+
+
+@click.command("logs", short_help="Show the servers' logs.")
+@lab_argument
+@click.option("-f", "--follow", is_flag=True, help="Go on with what the servers write from now on.")
+@click.option("--raft", is_flag=True, help="Only what is about Raft, in words; what repeats is folded.")
+@click.option("--lines", is_flag=True, help="With --raft, also each line that it was read from, and none folded.")
+@server_option("Only this server.")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="Only each server's last N lines.")
+@click.option("--no-prefix", is_flag=True, help="Leave out the server's name in front of each line.")
+@json_option
+def logs_command(
+    lab: str | None,
+    server: str,
+    tail: int | None,
+    *,
+    follow: bool,
+    raft: bool,
+    lines: bool,
+    no_prefix: bool,
+    as_json: bool,
+) -> None:
+    """Show what the servers of LAB wrote, merged by time, one colour for each server.
+
+    With --raft, what they mean is told, with what was broken on purpose: a line again and again is told once, and then
+    how often; an election that is over is told in a sentence. --lines shows the lines too, --no-prefix nothing but the
+    lines. The servers' own stamps order them; with --follow, each waits 0.4 s for lines that come later. With --json,
+    one document for each line: time, server and line, with --raft also its event, term and words.
+
+    With --raft or --follow, lines of labctl.docker say what Docker did to a server: killed, stopped, paused, started.
+    """
+    from labctl.engine import client, labs, logs
+    from labctl.story import container_acts, own_stamps
+    from labctl.story.log_printer import LogLines, raft_lines
+    from labctl.story.source import Notes
+
+    if lines and not raft:
+        raise click.UsageError("--lines belongs to --raft: without it, lines are all that is shown.")
+    connection = client.connect()
+    found = labs.choose_lab(connection, lab, viewer())
+    servers = [found.server(server)] if server else list(found.servers)
+    if raft:
+        printer = raft_lines(found, servers, as_json=as_json, prefix=not no_prefix, lines=lines)
+    else:
+        printer = LogLines(servers, as_json=as_json, prefix=not no_prefix)
+    # What was done to the servers is told too, but where nothing but their lines is wanted.
+    told = (follow or raft) and not no_prefix
+    come = (
+        (container_acts.follow if follow else container_acts.read)(connection, found, servers, tail)
+        if told
+        else (logs.follow if follow else logs.read)(connection, servers, tail)
+    )
+    notes = Notes()
+    if raft:
+        come = own_stamps.in_own_order(come, live=follow, note=notes.say)
+    try:
+        for line in come:
+            if line is None:
+                printer.wait()
+            else:
+                printer.write(line)
+    except KeyboardInterrupt:
+        # What goes on is not over, and has been counted.
+        printer.finish()
+        raise
+    else:
+        printer.finish()
+    finally:
+        for one in notes:
+            say(f"Note: {one}", err=True)

@@ -1,0 +1,70 @@
+"""Where a Docker Engine is met: as the docker command meets it here, or through a connection to another host."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from labctl.errors import LabctlError
+from labctl.shared import process_limits
+from labctl.shared.consul_client import Door
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# A script only looks; a host that takes longer than this is of no use.
+SECONDS = 20
+# What a host says of itself is some kilobytes.
+MOST_BYTES = 16 * 1024 * 1024
+
+
+class Place:
+    """The engine that the docker command uses on this machine, and servers on loopback.
+
+    Attributes:
+        name: what the Docker host is called in sentences; "" where it is whatever the docker command uses.
+        socket: the engine's socket here; None where it is whatever the docker command uses.
+    """
+
+    name: str = ""
+    socket: str | None = None
+
+    def door(self, port: int) -> Door:
+        """The HTTP API of the server with that port on the Docker host's loopback."""
+        return Door(port)
+
+    def open_doors(self, ports: Iterable[int]) -> None:
+        """Let `door` lead to each of these ports. Raises LabctlError."""
+
+    def explain(self, error: Exception) -> LabctlError | None:  # noqa: ARG002 - a connection looks at it
+        """Why the engine gave no answer, where the place knows more than the error of a client says."""
+        return None
+
+    def refuse_lost(self) -> None:
+        """Raise LabctlError where the way to the Docker host is broken."""
+
+    def environment(self) -> dict[str, str]:
+        """The environment in which the docker command meets this engine."""
+        return os.environ.copy()
+
+    def shell(self) -> list[str]:
+        """The words that run a shell on the Docker host; it reads its script from standard input."""
+        return ["sh"]
+
+    def script(self, text: str) -> str:
+        """Run a shell script on the Docker host, and return what it printed. Raises LabctlError."""
+        try:
+            done = process_limits.run(self.shell(), SECONDS, stdin=text.encode(), most=MOST_BYTES)
+        except (OSError, process_limits.NotEndedError) as error:
+            raise LabctlError(f"Nothing was to be learned of the Docker host{self._of_it()} ({error}).") from error
+        if done.code != 0:
+            self.refuse_lost()
+            said = (done.err.strip().splitlines() or ["no reason given"])[-1]
+            raise LabctlError(f"Nothing was to be learned of the Docker host{self._of_it()} ({said}).")
+        return done.out
+
+    def _of_it(self) -> str:
+        return f" {self.name}" if self.name else ""
+
+
+HERE = Place()

@@ -1,0 +1,132 @@
+"""What a Docker host has and holds: cores, memory, disk, engine, networks, labs, clock. It only looks.
+
+What the engine knows, the engine is asked; the rest a small shell script tells, which runs there as here.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import foreign_labels
+from labctl.engine.client import explained
+from labctl.engine.images import list_images
+from labctl.shared import host_routes, lab_names, label_values
+from labctl.shared.docker_api import subnets_of
+
+if TYPE_CHECKING:
+    from labctl.engine.client import Client
+
+_LABEL = lab_names.LABEL_PREFIX
+_OF_LAB = ("owner", "workshop", "seat", "number", "servers", "http-port", "consul-version")
+# An address and a port in the kernel's tables of sockets.
+_PORT = re.compile(r"\b[0-9A-F]+:([0-9A-F]{4})\b")
+# No count of cores, sizes or seconds is longer.
+_MOST_DIGITS = 18
+_MEMORY = {"total": "MemTotal:", "free": "MemAvailable:"}
+_OF_REAPER = ("reaper", "owner", "expires", "removes")
+# Each line begins with what it is; 0A is a socket that listens. A host without /proc tells less: that is no failure.
+_SCRIPT = r"""
+echo "cores $(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null)"
+awk '/^Mem(Total|Available):/ {print $1, $2}' /proc/meminfo 2>/dev/null
+echo "disk $(df -Pk ROOT 2>/dev/null | awk 'NR == 2 {print $4}')"
+echo "compose $(docker compose version --short 2>/dev/null)"
+sed 's/^/route /' /proc/net/route 2>/dev/null
+cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" {print "port", $2}'
+echo "clock $(date +%s)"
+"""
+
+
+def read(client: Client) -> dict[str, Any]:
+    """Everything that a plan wants to know of a Docker host. Raises LabctlError where it is not reached.
+
+    Returns:
+        Sizes in bytes, the clock in seconds since 1970, labs and workshops' ends with the labels that they carry; None
+        for what the host does not tell.
+    """
+    with explained(client.place):
+        info = client.info()
+        version = client.version()
+        labelled = foreign_labels.left_out("container", client.containers(filters={"label": f"{_LABEL}lab"}))
+        networks = client.networks(filters={"driver": "bridge"})
+        kept = foreign_labels.left_out("network", client.networks(filters={"label": f"{_LABEL}lab"}))
+        kept += foreign_labels.left_out("volume", client.volumes(filters={"label": f"{_LABEL}lab"}))
+        reapers = foreign_labels.left_out("container", client.containers(filters={"label": f"{_LABEL}reaper"}))
+    root = str(info.get("DockerRootDir") or "/")
+    text = client.place.script(_script(root))
+    said = _said(text)
+    return {
+        "engine": version.get("Version"),
+        "api": version.get("ApiVersion"),
+        "compose": said["compose"].lstrip("v") or None,
+        "cores": _number(said["cores"]) or int(info.get("NCPU") or 1),
+        "memory": {name: _bytes(said[word]) for name, word in _MEMORY.items()},
+        "disk_root": root,
+        "disk_free": _bytes(said["disk"]),
+        "clock": _number(said["clock"]),
+        "ports": sorted({int(one, 16) for one in _PORT.findall(said["port"])}),
+        "routes": [str(one) for one in host_routes.routes(_table(text))],
+        "networks": [_network(one) for one in networks],
+        "labs": _labs(labelled, [one.get("Labels") or {} for one in kept]),
+        "images": [one.version for one in list_images(client)],
+        "reapers": [{"state": one["State"], **_marks(one.get("Labels") or {}, _OF_REAPER)} for one in reapers],
+    }
+
+
+def _script(root: str) -> str:
+    return _SCRIPT.replace("ROOT", shlex.quote(root))
+
+
+def _table(text: str) -> str:
+    """The table of routes out of what the script printed."""
+    return "\n".join(line.removeprefix("route ") for line in text.splitlines() if line.startswith("route "))
+
+
+class _Said(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def _said(text: str) -> _Said:
+    """What the script printed, by the first word of each line; several lines of one kind with a blank between."""
+    found = _Said()
+    for line in text.splitlines():
+        kind, _, value = line.partition(" ")
+        found[kind] = f"{found[kind]} {value.strip()}".strip()
+    return found
+
+
+def _number(text: str) -> int | None:
+    """The last word of it, as a number: a login shell may print lines of its own. None where it is none."""
+    return label_values.number(text.rpartition(" ")[2], _MOST_DIGITS)
+
+
+def _bytes(text: str) -> int | None:
+    """The same of KiB, in bytes. A disk with 0 of them is full, and not one of which nothing is known."""
+    found = _number(text)
+    return None if found is None else found * 1024
+
+
+def _network(one: dict[str, Any]) -> dict[str, Any]:
+    lab = (one.get("Labels") or {}).get(f"{_LABEL}lab")
+    return {"name": label_values.called(one), "subnets": subnets_of(one), "lab": lab}
+
+
+def _marks(labels: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    return {name: labels[_LABEL + name] for name in names if _LABEL + name in labels}
+
+
+def _labs(containers: list[dict[str, Any]], others: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """The labs with their labels and how many servers run; also those of which only a network or a volume is left."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in containers:
+        labels = one.get("Labels") or {}
+        lab = found.setdefault(labels[f"{_LABEL}lab"], {"lab": labels[f"{_LABEL}lab"], "running": 0})
+        lab |= _marks(labels, _OF_LAB)
+        lab["running"] += one["State"] == "running" and f"{_LABEL}server" in labels
+    for labels in others:
+        lab = found.setdefault(labels[f"{_LABEL}lab"], {"lab": labels[f"{_LABEL}lab"], "running": 0})
+        for name, value in _marks(labels, _OF_LAB).items():
+            lab.setdefault(name, value)
+    return [found[name] for name in sorted(found)]

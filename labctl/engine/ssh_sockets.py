@@ -1,0 +1,80 @@
+"""A folder for the sockets of one connection: only this user's, and gone with whoever made it, also when killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from labctl.shared import file_lock
+
+PREFIX = "labctl-ssh-"
+LOCK = "lock"
+# Linux gives a socket's path 107 bytes; ssh adds 17 while it makes its own, and a forwarded port has five.
+LONGEST_BASE = 60
+_NEW_SECONDS = 60.0
+
+
+class SocketFolder:
+    """A folder of mode 0700. Whoever holds its lock uses it; a folder that nobody holds is anybody's to remove."""
+
+    def __init__(self) -> None:
+        base = _base()
+        _remove_left(base)
+        while not self._made(base):
+            # It was taken for somebody's who was killed, because this process stood still in between.
+            continue
+
+    def _made(self, base: Path) -> bool:
+        """Make and lock the folder; returns whether it is still there then."""
+        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+        try:
+            self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return False
+        if file_lock.try_to(self._lock) and file_lock.is_at(self.path / LOCK, self._lock):
+            return True
+        os.close(self._lock)
+        return False
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.close(self._lock)
+
+
+def _base() -> Path:
+    """Where it is made: the user's own folder of this session, else /tmp; a longer path would hold no socket."""
+    for name in ("XDG_RUNTIME_DIR", "TMPDIR"):
+        folder = os.environ.get(name, "")
+        if folder and len(os.fsencode(folder)) <= LONGEST_BASE and os.access(folder, os.W_OK | os.X_OK):
+            return Path(folder)
+    return Path("/tmp")  # noqa: S108 - mkdtemp makes a folder of one's own there
+
+
+def _remove_left(base: Path) -> None:
+    """Remove the folders of this user's runs that were killed."""
+    for folder in base.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if folder.lstat().st_uid != os.getuid() or folder.is_symlink():
+                continue
+            if _is_nobodys(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_nobodys(folder: Path) -> bool:
+    """Whether nobody holds a folder's lock. One that was just made may not have it yet. Raises OSError."""
+    if time.time() - folder.stat().st_mtime < _NEW_SECONDS:
+        return False
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return True
+    try:
+        return file_lock.try_to(lock)
+    finally:
+        os.close(lock)

@@ -1,0 +1,285 @@
+"""Reach Docker hosts over SSH: one connection for each, through which the engine and the servers answer here.
+
+One ssh per Docker host forwards the engine's socket, and the ports of servers, to Unix sockets in a folder that only
+this user may enter. So whatever talks to an engine or to a server talks over SSH as well, for one handshake. The ssh
+ends with labctl, also when that is killed: what it runs on the Docker host reads a pipe that labctl holds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import http.client
+import os
+import selectors
+import subprocess
+import threading
+import time
+from typing import IO, TYPE_CHECKING, cast
+
+from labctl.engine import ssh_command
+from labctl.engine.docker_host import Place
+from labctl.engine.ssh_sockets import SocketFolder
+from labctl.errors import LabctlError
+from labctl.shared.consul_client import LOOPBACK, Door
+from labctl.shared.docker_api import DockerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from labctl.engine.ssh_command import Address, Greeting
+
+# What ssh itself does not bound, such as a proxy that hangs or a login that is looked up for long.
+GREETING_SECONDS = 20.0
+FORWARD_SECONDS = 15.0
+END_SECONDS = 3.0
+# A forwarded connection breaks a moment before ssh knows that all of them did.
+_BREAKING_SECONDS = 0.2
+_PIECE = 65_536
+
+
+class Connection(Place):
+    """A connection to one Docker host, from now until `close` or the end of labctl.
+
+    Args:
+        address: where it is.
+        name: what it is called in what labctl says; its address by default.
+        within: how long it may take until it is there, in seconds, where it is less than usual.
+
+    Raises:
+        LabctlError: it was not reached, or Docker is not to be had there.
+    """
+
+    def __init__(self, address: Address, name: str = "", within: float | None = None) -> None:
+        self._patience = GREETING_SECONDS if within is None else min(within, GREETING_SECONDS)
+        self.address = address
+        self.name = name or address.url
+        self._lock = threading.Lock()
+        self._forwarded: set[int] = set()
+        self._there = address.socket or ssh_command.DEFAULT_SOCKET
+        self._folder = SocketFolder()
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._refuse_absent_key()
+            self.socket = str(self._connect())
+        except BaseException:
+            self.close()
+            raise
+        atexit.register(self.close)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its ssh still runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def door(self, port: int) -> Door:
+        """The HTTP API behind a port of the Docker host's loopback; `open_doors` lets it lead there."""
+        return Door(port, str(self._way(port)))
+
+    def open_doors(self, ports: Iterable[int]) -> None:
+        """Forward those of these ports that are not forwarded yet, in one call. Raises LabctlError."""
+        with self._lock:
+            new = sorted(set(ports) - self._forwarded)
+            if new:
+                self._forward([(self._way(port), f"{LOOPBACK}:{port}") for port in new])
+                self._forwarded |= set(new)
+
+    def explain(self, error: Exception) -> LabctlError | None:
+        """Why the engine gave no answer: the connection is lost, Docker stopped there, or sshd forwards nothing."""
+        if not _is_no_answer(error):
+            return None
+        if self._is_breaking():
+            return ssh_command.lost(self.name)
+        # To ssh, a socket that it may not forward and one that nobody listens on are the same.
+        return ssh_command.forbidden(self.name) if self._docker_answers_there() else ssh_command.stopped(self.name)
+
+    def refuse_lost(self) -> None:
+        """Raise LabctlError where the connection is lost."""
+        if self._is_breaking():
+            raise ssh_command.lost(self.name)
+
+    def environment(self) -> dict[str, str]:
+        """The environment in which the docker command meets this engine."""
+        kept = {name: value for name, value in os.environ.items() if name not in {"DOCKER_CONTEXT", "DOCKER_HOST"}}
+        return kept | {"DOCKER_HOST": f"unix://{self.socket}"}
+
+    def shell(self) -> list[str]:
+        """The words that run a shell on the Docker host, over the connection that is there."""
+        return ssh_command.shell(self._control)
+
+    def close(self) -> None:
+        """Hang up, and remove the sockets."""
+        atexit.unregister(self.close)
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+        self._folder.remove()
+
+    # -- connecting ------------------------------------------------------------------------------------------
+
+    @property
+    def _control(self) -> Path:
+        return self._folder.path / "control"
+
+    @property
+    def _said(self) -> Path:
+        return self._folder.path / "said"
+
+    def _way(self, port: int) -> Path:
+        return self._folder.path / str(port)
+
+    def _refuse_absent_key(self) -> None:
+        key = self.address.key
+        if key is not None and not key.is_file():
+            raise ssh_command.not_connected(self.name, self.address, "no such identity")
+
+    def _connect(self) -> Path:
+        """Start ssh, and return the socket on which the engine answers here. Raises LabctlError."""
+        engine = self._folder.path / "docker.sock"
+        words = ssh_command.master(self.address, self._control, engine)
+        with self._said.open("wb") as said:
+            try:
+                # A session of its own: Ctrl-C is for labctl, which may have to heal what it broke over this.
+                self._process = subprocess.Popen(
+                    words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
+                )
+            except FileNotFoundError as error:
+                raise LabctlError(
+                    "The program ssh is not installed here: install your system's OpenSSH client (`openssh-client`)."
+                ) from error
+        found = self._greeted(self._process, cast("IO[bytes]", self._process.stdout))
+        if found.state != "ready":
+            raise ssh_command.no_docker(self.name, self.address, found)
+        if found.socket != self._there:
+            engine, self._there = self._folder.path / "named.sock", found.socket
+            self._forward([(engine, found.socket)])
+        return engine
+
+    def _greeted(self, process: subprocess.Popen[bytes], out: IO[bytes]) -> Greeting:
+        """Wait for what the script on the Docker host says. Raises LabctlError."""
+        instead = ""
+        for line in _lines(out, time.monotonic() + self._patience):
+            if found := ssh_command.greeting(line):
+                return found
+            instead = line.strip() or instead
+        try:
+            process.wait(_BREAKING_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+            raise ssh_command.not_connected(self.name, self.address, f"nothing within {self._patience:.0f} s") from None
+        # A login that may run nothing says so on standard output.
+        raise ssh_command.not_connected(self.name, self.address, self._told().strip() or instead)
+
+    def _forward(self, ways: list[tuple[Path, str]]) -> None:
+        """Let the connection forward more. Raises LabctlError."""
+        if not self.alive:
+            raise ssh_command.lost(self.name)
+        try:
+            done = subprocess.run(
+                ssh_command.forward(self._control, ways),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=FORWARD_SECONDS,
+            )
+            said = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+        except subprocess.TimeoutExpired:
+            said = ["it did not answer"]
+        if not all(here.exists() for here, _ in ways):
+            if not self.alive:
+                raise ssh_command.lost(self.name)
+            why = said[0] if said else "ssh gave no reason"
+            raise LabctlError(f"The connection to the Docker host {self.name} forwards no port more: {why}.")
+
+    # -- looking at it ---------------------------------------------------------------------------------------
+
+    def _told(self) -> str:
+        """The end of what ssh said."""
+        with contextlib.suppress(OSError), self._said.open("rb") as said:
+            said.seek(max(self._said.stat().st_size - _PIECE, 0))
+            return said.read().decode("utf-8", "replace")
+        return ""
+
+    def _docker_answers_there(self) -> bool:
+        """Whether the docker command of the Docker host gets an answer."""
+        words = ssh_command.ask_docker(self._control, self._there)
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+            done = subprocess.run(
+                words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=FORWARD_SECONDS
+            )
+            return done.returncode == 0
+        return False
+
+    def _is_breaking(self) -> bool:
+        """Whether ssh has ended or is about to."""
+        process = self._process
+        if process is None:
+            return True
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_BREAKING_SECONDS)
+        return process.poll() is not None
+
+
+def _is_no_answer(error: Exception) -> bool:
+    """Whether a connection to the engine broke: ssh takes it for whoever is behind it, and then hangs up."""
+    if isinstance(error, DockerError):
+        cause = error.__cause__
+        return isinstance(cause, (OSError, http.client.HTTPException)) and not isinstance(cause, TimeoutError)
+    # The library's; asked without loading it.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return not names & {"APIError", "Timeout"}
+
+
+def _lines(stream: IO[bytes], ends: float) -> Iterable[str]:
+    """Lines as they come, until the stream or the time ends."""
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while (left := ends - time.monotonic()) > 0:
+            if not selector.select(left):
+                return
+            piece = os.read(stream.fileno(), _PIECE)
+            if not piece:
+                return
+            # The end of a line that is longer than any greeting will do.
+            *whole, rest = (rest[-_PIECE:] + piece).split(b"\n")
+            yield from (line.decode("utf-8", "replace") for line in whole)
+
+
+# -- one connection for each Docker host ------------------------------------------------------------------------
+
+_OPEN: dict[Address, Connection] = {}
+_OPENING: dict[Address, threading.Lock] = {}
+_ALL = threading.Lock()
+
+
+def connection(address: Address, name: str = "", within: float | None = None) -> Connection:
+    """The connection to that Docker host: the one that is open, or a new one, `within` so many seconds.
+
+    Raises LabctlError.
+
+    A host that lets one wait delays no other.
+    """
+    with _ALL:
+        opening = _OPENING.setdefault(address, threading.Lock())
+    with opening:
+        there = _OPEN.get(address)
+        if there is not None and there.alive:
+            return there
+        if there is not None:
+            there.close()
+        _OPEN[address] = Connection(address, name, within)
+        return _OPEN[address]

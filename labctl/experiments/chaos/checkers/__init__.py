@@ -1,0 +1,1 @@
+"""Checkers of a chaos run: a history in, a verdict out. Pure."""

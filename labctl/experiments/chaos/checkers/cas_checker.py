@@ -1,0 +1,165 @@
+"""The checks of registers: compare-and-set, and that reads never go back.
+
+Every write of a register names the value that it replaces, and no value is written twice. So the last value gives the
+whole order, and a history can be checked in it completely: a request that began after another was answered may not
+stand before it (linearizability; for histories in which each write is known, pairs suffice: Gibbons and Korach, 1997).
+Where one is answered at the moment at which another is asked, either may be first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from labctl.experiments.chaos.checkers.register_versions import NOWHERE, Known, Versions, versions
+from labctl.experiments.chaos.checkers.result import Check, Violation, check, violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from labctl.experiments.chaos.history import Final, Operation
+
+
+def by_register(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
+    """The requests of each register, in the order of the history."""
+    found: dict[str, list[Operation]] = defaultdict(list)
+    for one in operations:
+        if one.kind != "add":
+            found[one.key].append(one)
+    return found
+
+
+def _registers(operations: Iterable[Operation], final: Final) -> dict[str, list[Operation]]:
+    """The requests of each register, also of one that is there and that nobody asked for."""
+    return {**{key: [] for key in final.registers}, **by_register(operations)}
+
+
+def check_cas(operations: Iterable[Operation], final: Final) -> Check:
+    """Whether each acknowledged compare-and-set replaced the value that it named, and no refused one happened."""
+    registers = _registers(operations, final)
+    found = [wrong for key, asked in registers.items() for wrong in _of_writes(key, asked, final.registers.get(key))]
+    outcomes = Counter(one.outcome for asked in registers.values() for one in asked if one.kind == "cas")
+    counted = (
+        f"{outcomes['done']} acknowledged on {len(registers)} registers, each in place of the value that it named; "
+        f"{outcomes['mismatch']} came too late and were told so"
+    )
+    return check("cas", found, counted, unknown="" if outcomes["done"] else "no compare-and-set was acknowledged")
+
+
+def check_reads(operations: Iterable[Operation], final: Final) -> Check:
+    """Whether a read in consistent mode ever returned less than what was known before it was asked."""
+    registers = _registers(operations, final)
+    found = [wrong for key, asked in registers.items() for wrong in _of_reads(key, asked, final.registers.get(key))]
+    consistent = [one for asked in registers.values() for one in asked if one.mode == "consistent"]
+    answered = sum(one.outcome == "done" for one in consistent)
+    counted = f"{answered} reads in consistent mode, and none of them went back"
+    unplaced = [key for key, asked in registers.items() if not _has_places(asked, final.registers.get(key))]
+    unknown = "" if answered else "no read in consistent mode was answered"
+    if unplaced:
+        unknown = f"the order of the values of {' and '.join(unplaced)} is not known"
+    return check("reads", found, counted, unknown=unknown)
+
+
+def _has_places(asked: Sequence[Operation], final: str | None) -> bool:
+    """Whether reads can be placed; where they cannot, the check of the writes has said why."""
+    if final is None:
+        return not any(one.kind == "cas" and one.outcome == "done" for one in asked)
+    return versions(asked, final).stranger is None
+
+
+def _of_writes(key: str, asked: Sequence[Operation], final: str | None) -> Iterator[Violation]:
+    order = versions(asked, final)
+    writes = [one for one in asked if one.kind == "cas"]
+    acknowledged = [one for one in writes if one.outcome == "done"]
+    if final is None and acknowledged:
+        last = max(acknowledged, key=lambda one: one.end)
+        yield violation(f"the register {key} is gone, and nobody removed it", [last])
+        return
+    if order.stranger is not None:
+        reader = next((one for one in asked if one.kind == "read" and one.value == order.stranger), None)
+        yield violation(f"the register {key} had the value {order.stranger!a}, which no client wrote", [reader])
+        return
+    known = Known(asked, order)
+    for one in writes:
+        place = order.place_of(one)
+        if one.outcome == "mismatch":
+            yield from _of_no(key, one, order, known)
+        if place is None:
+            if one.outcome == "done":
+                yield _lost(key, one, order)
+        elif one.outcome in {"refused", "mismatch"}:
+            yield violation(f"{one.value} was refused in {key}, and it was written", [one, order.after(place)])
+        elif known.seen(place, one.begin) is not None:
+            yield violation(f"{one.value} was in {key} before it was written", [known.seen(place, one.begin), one])
+    yield from _of_indexes(key, asked, order)
+
+
+def _of_no(key: str, one: Operation, order: Versions, known: Known) -> Iterator[Violation]:
+    """Whether a compare-and-set was told "another value" while its value was there from question to answer."""
+    place = order.place_named(one)
+    if place is None or known.since(place) >= one.begin:
+        return
+    after = order.after(place)
+    if after is None or after.begin > one.end:
+        before = f"{one.before} was in {key}" if place != NOWHERE else f"{key} was not there"
+        yield violation(
+            f"{before} all the time, and replacing it was answered with no",
+            [*known.shown(place, one.begin), one, after],
+        )
+
+
+def _lost(key: str, one: Operation, order: Versions) -> Violation:
+    """An acknowledged write that is not among the register's values, with the one that took its place."""
+    first, followed = one, {one.value}
+    while first.before is not None and first.before not in order.place and first.before in order.writers:
+        first = order.writers[first.before]
+        if first.value in followed:
+            break
+        followed.add(first.value)
+    place = order.place_named(first)
+    instead = None if place is None else order.after(place)
+    if first is one and instead is not None and instead.outcome == "done":
+        return violation(f"{one.before} in {key} was replaced twice, and both were acknowledged", [one, instead])
+    return violation(f"{one.value} was acknowledged in {key}, and it is gone", [one, first, instead])
+
+
+def _of_indexes(key: str, asked: Iterable[Operation], order: Versions) -> Iterator[Violation]:
+    """Whether each value stands at one place of the log, and behind the value that it replaced."""
+    first: dict[str, Operation] = {}
+    for one in asked:
+        if one.kind != "read" or one.value is None or one.outcome != "done" or not one.log_index:
+            continue
+        before = first.setdefault(one.value, one)
+        if before.log_index != one.log_index:
+            yield violation(
+                f"{one.value} was written to {key} twice, at {before.log_index} and at {one.log_index}",
+                [before, one],
+            )
+    numbered = [first[value] for value in order.order if value in first]
+    for earlier, later in pairwise(numbered):
+        if later.log_index <= earlier.log_index:
+            yield violation(
+                f"{later.value} came after {earlier.value} in {key}, and the log has it at {later.log_index} and "
+                f"{earlier.value} at {earlier.log_index}",
+                [earlier, later],
+            )
+
+
+def _of_reads(key: str, asked: Sequence[Operation], final: str | None) -> Iterator[Violation]:
+    if not _has_places(asked, final):
+        return
+    order = versions(asked, final)
+    known = Known(asked, order)
+    for one in asked:
+        if one.kind != "read" or one.outcome != "done":
+            continue
+        place = order.place_of(one)
+        if place is None:
+            writer = order.writers.get(str(one.value))
+            yield violation(f"{one.value} was read from {key}, and it is gone", [writer, one])
+        elif one.mode == "consistent" and known.since(place + 1) < one.begin:
+            was = "nothing" if place == NOWHERE else one.value
+            yield violation(
+                f"a read of {key} in consistent mode went back to {was}", [*known.shown(place + 1, one.begin), one]
+            )

@@ -1,0 +1,65 @@
+"""How far behind reads were, in each of Consul's three modes: what a faster read costs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labctl.experiments.chaos.checkers.cas_checker import by_register
+from labctl.experiments.chaos.checkers.register_versions import Known, versions
+from labctl.experiments.chaos.history import MODES, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from labctl.experiments.chaos.history import Final, Operation
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The answered reads of a mode.
+
+    Attributes:
+        mode: which.
+        answered: how many there are.
+        behind: how many returned a value that was known to be replaced when they were asked.
+        went_back: how many returned an older value than the same client had read in this mode before.
+        furthest: by how many seconds the one furthest behind was late.
+        shown: that one.
+    """
+
+    mode: Mode
+    answered: int
+    behind: int
+    went_back: int
+    furthest: float
+    shown: Operation | None = None
+
+
+def freshness(operations: Iterable[Operation], final: Final | None) -> list[Freshness]:
+    """Count for each mode; without `final` nothing is known of the order of the values, and nothing is behind."""
+    late: dict[Mode, list[tuple[float, Operation]]] = defaultdict(list)
+    answered: dict[Mode, int] = defaultdict(int)
+    went_back: dict[Mode, int] = defaultdict(int)
+    for key, asked in by_register(operations).items():
+        order = versions(asked, final.registers.get(key) if final else None)
+        known = Known(asked, order)
+        seen: dict[tuple[str, Mode], int] = {}
+        for one in asked:
+            if one.kind != "read" or one.outcome != "done" or one.mode is None:
+                continue
+            answered[one.mode] += 1
+            place = order.place_of(one)
+            if place is None:
+                continue
+            before = seen.get((one.client, one.mode), place)
+            went_back[one.mode] += place < before
+            seen[one.client, one.mode] = max(place, before)
+            if (since := known.since(place + 1)) < one.begin:
+                late[one.mode].append((one.begin - since, one))
+    return [Freshness(mode, answered[mode], len(late[mode]), went_back[mode], *_furthest(late[mode])) for mode in MODES]
+
+
+def _furthest(late: list[tuple[float, Operation]]) -> tuple[float, Operation | None]:
+    return max(late, key=lambda one: one[0], default=(0.0, None))

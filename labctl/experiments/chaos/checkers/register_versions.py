@@ -1,0 +1,127 @@
+"""The order in which a register had its values: known for certain, as every write replaced a value that it named."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from labctl.experiments.chaos.history import Operation
+
+NOWHERE = -1
+"""The place of a register that is not there yet."""
+
+
+@dataclass(frozen=True)
+class Versions:
+    """A register's values, from the first one to the one at the end.
+
+    Attributes:
+        order: the values.
+        place: where each stands in the order, from 0.
+        writers: the request that was to write a value, also of values that were never there.
+        stranger: a value that no client wrote; what was before it is not known.
+    """
+
+    order: tuple[str, ...]
+    place: dict[str, int]
+    writers: dict[str, Operation]
+    stranger: str | None = None
+
+    def place_of(self, one: Operation) -> int | None:
+        """Where the value that a request wrote or read stands; None where it never was the register's."""
+        return NOWHERE if one.value is None else self.place.get(one.value)
+
+    def place_named(self, one: Operation) -> int | None:
+        """Where the value stands that a compare-and-set was to replace; None where it never was the register's."""
+        if one.before is None:
+            # Before a stranger's value there may have been others, so it is not known when there was none.
+            return NOWHERE if self.stranger is None else None
+        return self.place.get(one.before)
+
+    def after(self, place: int) -> Operation | None:
+        """The request that replaced the value at a place."""
+        return self.writers[self.order[place + 1]] if place + 1 < len(self.order) else None
+
+
+def versions(operations: Iterable[Operation], final: str | None) -> Versions:
+    """Go back from the last value to the first, from each to the one that its writer replaced."""
+    writers = {one.value: one for one in operations if one.kind == "cas" and one.value is not None}
+    order: list[str] = []
+    seen: set[str] = set()
+    stranger = None
+    value = final
+    while value is not None:
+        if value not in writers or value in seen:
+            stranger = value
+            break
+        seen.add(value)
+        order.append(value)
+        value = writers[value].before
+    order.reverse()
+    return Versions(tuple(order), {value: place for place, value in enumerate(order)}, writers, stranger)
+
+
+class Known:
+    """What was known for certain of a register's place, and since when.
+
+    An answer that names a value shows that its place was reached: what a client read, in whatever mode, was committed.
+    The answer "it is another value by now" shows that the value's place was left, if it was reached before it was asked
+    for. Nothing else is certain: with these bounds, the latest moments that they leave are an order of all requests
+    unless one of them comes before its own question.
+    """
+
+    def __init__(self, operations: Iterable[Operation], found: Versions) -> None:
+        self._seen: list[Operation | None] = [None] * len(found.order)
+        told_no: dict[int, list[Operation]] = defaultdict(list)
+        for one in operations:
+            place = found.place_named(one) if one.outcome == "mismatch" else found.place_of(one)
+            if place is None or one.outcome not in {"done", "mismatch"}:
+                continue
+            if one.outcome == "mismatch":
+                told_no[place].append(one)
+            elif place != NOWHERE:
+                self._seen[place] = _earlier(self._seen[place], one)
+        # Whoever has seen a later value has seen that the earlier ones are over.
+        for place in range(len(self._seen) - 2, -1, -1):
+            self._seen[place] = _earlier(self._seen[place], self._seen[place + 1])
+        self._left: dict[int, Operation] = {}
+        # The last value was never left: an answer that says so is wrong, and shows nothing else.
+        for place in range(NOWHERE, len(found.order) - 1):
+            known = [one for one in told_no[place] if self.since(place) < one.begin]
+            if known:
+                self._left[place] = min(known, key=lambda one: one.end)
+
+    def since(self, place: int) -> float:
+        """When it was known that this place was reached, or a later one; infinity where it never was."""
+        if place == NOWHERE:
+            return -math.inf
+        seen, left = self._seen[place] if place < len(self._seen) else None, self._left.get(place - 1)
+        return min(math.inf if seen is None else seen.end, math.inf if left is None else left.end)
+
+    def shown(self, place: int, before: float) -> list[Operation]:
+        """The fewest answers before that time that show it."""
+        shown: list[Operation] = []
+        while place != NOWHERE:
+            if (seen := self.seen(place, before)) is not None:
+                return [seen, *shown]
+            left = self._left.get(place - 1)
+            if left is None:
+                break
+            shown, before, place = [left, *shown], left.begin, place - 1
+        return shown
+
+    def seen(self, place: int, before: float) -> Operation | None:
+        """The first answer before that time that names the value of this place, or of a later one."""
+        first = self._seen[place] if place < len(self._seen) else None
+        return first if first is not None and first.end < before else None
+
+
+def _earlier(one: Operation | None, other: Operation | None) -> Operation | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one if one.end <= other.end else other

@@ -1,0 +1,66 @@
+"""What a check says: the lab kept its word, it did not and these few requests show it, or nobody knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from labctl.experiments.chaos.history import Operation
+
+Verdict = Literal["valid", "invalid", "unknown"]
+CHECKS = ("set", "cas", "reads")
+_WORST_FIRST: tuple[Verdict, ...] = ("invalid", "unknown", "valid")
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A promise that was not kept.
+
+    Attributes:
+        sentence: what is wrong.
+        history: the fewest requests that show it, in the order in which they began.
+    """
+
+    sentence: str
+    history: tuple[Operation, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What became of one promise.
+
+    Attributes:
+        name: one of `CHECKS`.
+        verdict: see the module.
+        sentence: what was counted, or why nobody knows.
+        violations: how many there are.
+        shown: the one that the fewest requests show, the earliest of these.
+    """
+
+    name: str
+    verdict: Verdict
+    sentence: str
+    violations: int = 0
+    shown: Violation | None = field(default=None)
+
+
+def violation(sentence: str, history: Iterable[Operation | None]) -> Violation:
+    """A violation; what is None was never asked."""
+    asked = {one for one in history if one is not None}
+    return Violation(sentence, tuple(sorted(asked, key=lambda one: (one.begin, one.end))))
+
+
+def check(name: str, found: Sequence[Violation], counted: str, *, unknown: str = "") -> Check:
+    """A check that found these violations; `unknown` says why it could find none."""
+    if found:
+        shown = min(found, key=lambda one: (len(one.history), [each.begin for each in one.history]))
+        return Check(name, "invalid", shown.sentence, len(found), shown)
+    return Check(name, "unknown", unknown) if unknown else Check(name, "valid", counted)
+
+
+def worst(checks: Iterable[Check]) -> Verdict:
+    """The verdict of all of them."""
+    return min((one.verdict for one in checks), key=_WORST_FIRST.index, default="unknown")

@@ -1,0 +1,350 @@
+"""The clients of a chaos run: they write and read through every server, and keep what they were told."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+import threading
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from labctl.engine.kv import Found, Refused, Store, Unanswered
+from labctl.engine.labs import find_lab
+from labctl.errors import LabctlError
+from labctl.experiments.chaos.history import MODES, Final, Operation
+from labctl.experiments.chaos.timeline import WITH_AN_ANSWER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from labctl.engine.client import Client as Docker
+    from labctl.engine.labs import Lab
+    from labctl.experiments.chaos.history import Kind, Mode, Outcome
+    from labctl.shared.consul_client import Door
+
+PREFIX = "raft-labctl/chaos/"
+TIMEOUT_SECONDS = 2.0
+"""A request without an answer after so long counts as unanswered. Consul itself holds one for up to 7 s."""
+REGISTERS = ("register/a", "register/b", "register/c")
+HELD_SECONDS = 8.0
+"""So long a server that knows no leader may hold a write: 7 s, and a pause of 7/16 s at most (agent/consul/rpc.go)."""
+MOST_ADDED = 12_000
+"""Keys that a run adds: a server keeps all of them in the memory that a lab gives it."""
+# So long the registers may take, at the real pace: an election may be under way.
+_FOUND_SECONDS = 10.0
+_ADD_SECONDS, _CHANGE_SECONDS, _READ_SECONDS = 0.05, 0.05, 0.02
+# A client that was refused asks again after a moment, and looks up where its server is not more often than this.
+_BACK_OFF_SECONDS, _LOOK_UP_SECONDS = 0.1, 0.5
+# An election while keys are removed is waited for so long.
+_REMOVE_SECONDS = 10.0
+
+
+class Doors:
+    """Where each server listens now; Docker may choose another port when it starts one again."""
+
+    def __init__(self, docker: Docker, lab: Lab) -> None:
+        self._docker, self._lab = docker, lab
+        self._lock = threading.Lock()
+        self._looked = 0.0
+        self._doors = _doors_of(lab)
+
+    def of(self, server: str) -> Door | None:
+        """A server's HTTP API; None while it does not run."""
+        return self._doors.get(server)
+
+    def look_again(self) -> None:
+        """Ask Docker, unless somebody just did."""
+        with self._lock:
+            if time.monotonic() - self._looked < _LOOK_UP_SECONDS:
+                return
+            try:
+                lab = find_lab(self._docker, self._lab.name)
+            except LabctlError:
+                lab = None  # an engine that is busy now answers later
+            if lab is not None:
+                self._doors = _doors_of(lab)
+            self._looked = time.monotonic()
+
+
+def _doors_of(lab: Lab) -> dict[str, Door]:
+    return {server.name: server.door for server in lab.servers if server.door is not None}
+
+
+class Crowd:
+    """All clients of a run.
+
+    Args:
+        docker: the engine.
+        lab: where.
+        seconds: how long they are to go on, about; from it follows how often they add.
+        clock: seconds since the run began.
+    """
+
+    def __init__(self, docker: Docker, lab: Lab, seconds: float, clock: Callable[[], float]) -> None:
+        self.lab, self.clock = lab, clock
+        self.prefix = f"{PREFIX}{secrets.token_hex(4)}/"
+        self.doors = Doors(docker, lab)
+        self.stopped = threading.Event()
+        self.add_seconds = max(_ADD_SECONDS, seconds * len(lab.servers) / MOST_ADDED)
+        self._first: list[Operation] = []
+        self._clients: list[_Client] = [
+            kind(self, server.name, f"{word}{server.name.removeprefix('consul')}")
+            for server in lab.servers
+            for kind, word in ((_Adder, "adder"), (_Changer, "changer"), (_Reader, "reader"))
+        ]
+
+    def begin(self) -> None:
+        """Make the registers, then let all clients go. Raises LabctlError where the lab takes no write."""
+        # A run that was killed left its keys; while this one has the lab, they are nobody's.
+        self.clear(PREFIX)
+        founder = _Founder(self, self.lab.servers[0].name, "founder")
+        deadline = self.clock() + _FOUND_SECONDS * self.lab.raft_multiplier
+        while not founder.is_done and self.clock() < deadline:
+            founder.work()
+        self._first = founder.operations
+        if not founder.is_done:
+            raise LabctlError(
+                f"The lab {self.lab.name} is ready and took no write: `labctl status {self.lab.name}` says more."
+            )
+        for client in self._clients:
+            client.start()
+
+    def end(self) -> list[Operation]:
+        """Let all clients finish their last request, and return every request in the order in which they began."""
+        self.stopped.set()
+        for client in self._clients:
+            if client.ident is not None:
+                client.join()
+        found = [*self._first, *(one for client in self._clients for one in client.operations)]
+        return sorted(found, key=lambda one: (one.begin, one.end))
+
+    @property
+    def died(self) -> list[str]:
+        """Which clients ended by themselves, a sentence for each without its full stop."""
+        return [client.died for client in self._clients if client.died]
+
+    def store(self, server: str) -> Store | None:
+        """A connection to a server; None while it does not run."""
+        door = self.doors.of(server)
+        return None if door is None else Store(door, self.lab.name, TIMEOUT_SECONDS)
+
+    def last_look(self, deadline: float) -> Final | None:
+        """Read all that is there, in consistent mode, through whoever answers; None where nobody did in time.
+
+        Args:
+            deadline: by the run's clock.
+        """
+        values = self._all(deadline)
+        if values is None:
+            return None
+        registers = {key: values.pop(key, None) for key in REGISTERS}
+        return Final(values, registers)
+
+    def _all(self, deadline: float) -> dict[str, str] | None:
+        """The values of all keys of this run, as `last_look` reads them."""
+        for server in itertools.cycle(self.lab.servers):
+            if self.clock() > deadline:
+                return None
+            store = self.store(server.name)
+            if store is None:
+                self.doors.look_again()
+                time.sleep(_BACK_OFF_SECONDS)
+                continue
+            try:
+                found = store.all(self.prefix)
+            except (Refused, Unanswered):
+                self.doors.look_again()
+                time.sleep(_BACK_OFF_SECONDS)
+                continue
+            finally:
+                store.close()
+            return {key.removeprefix(self.prefix): one.value for key, one in found.items()}
+        return None
+
+    def remove(self, operations: Iterable[Operation], final: Final | None, settled: float | None) -> bool:
+        """Remove what the run wrote, also what is done late. Returns whether a majority knows of none of it any more.
+
+        Args:
+            operations: what the clients asked; all of them have ended.
+            final: what was there when they had.
+            settled: when nothing is on its way any more that was asked while the lab was broken, by the run's clock;
+                None where nobody knows, so waiting helps nothing.
+        """
+        until = self.clock()
+        if settled is not None and (asked := _last_to_come(operations, final)) is not None:
+            until = max(until, settled, asked + HELD_SECONDS)
+        deadline = until + (0.0 if settled is None else _REMOVE_SECONDS)
+        while True:
+            # What is done while one looks is found the next time.
+            quiet = self.clock() >= until
+            if self.clear() and self._all(self.clock() + TIMEOUT_SECONDS) == {} and quiet:
+                return True
+            if self.clock() >= deadline:
+                return False
+            time.sleep(_LOOK_UP_SECONDS)
+
+    def clear(self, prefix: str | None = None) -> bool:
+        """Remove the keys of this run, or of all, through whoever answers. Returns whether that was acknowledged."""
+        for server in self.lab.servers:
+            store = self.store(server.name)
+            if store is None:
+                continue
+            try:
+                store.delete(self.prefix if prefix is None else prefix)
+            except (Refused, Unanswered):
+                continue
+            finally:
+                store.close()
+            return True
+        return False
+
+
+def _last_to_come(operations: Iterable[Operation], final: Final | None) -> float | None:
+    """When the last write was asked that would make a key and may still be to come; None where there is none.
+
+    A `cas` that replaces something makes no key. What is there is done, and is not done again.
+    """
+    there = {*final.added, *(key for key, value in final.registers.items() if value is not None)} if final else set()
+    return max(
+        (
+            one.begin
+            for one in operations
+            if one.outcome == "unanswered" and one.kind != "read" and one.before is None and one.key not in there
+        ),
+        default=None,
+    )
+
+
+class _Client(threading.Thread, ABC):
+    """One client of one server: it asks one thing after the other."""
+
+    def __init__(self, crowd: Crowd, server: str, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self.operations: list[Operation] = []
+        self.died = ""
+        self._crowd, self._server = crowd, server
+        self._store: Store | None = None
+        self._door: Door | None = None
+
+    def run(self) -> None:
+        """Work until the crowd is told to stop."""
+        try:
+            while not self._crowd.stopped.is_set():
+                self.work()
+        except Exception as error:
+            logging.getLogger(__name__).debug("where it came from", exc_info=True)
+            self.died = (
+                f"{self.name} ended by itself after {len(self.operations)} requests, so it could not see what came "
+                f"later ({type(error).__name__}: {error})"
+            )
+        finally:
+            if self._store is not None:
+                self._store.close()
+
+    @abstractmethod
+    def work(self) -> None:
+        """Ask once, and wait a moment."""
+
+    def _rest(self, seconds: float) -> None:
+        self._crowd.stopped.wait(seconds)
+
+    def _ask(  # noqa: PLR0913 - what an operation is
+        self,
+        kind: Kind,
+        key: str,
+        request: Callable[[Store], bool | Found | None],
+        *,
+        value: str | None = None,
+        before: str | None = None,
+        mode: Mode | None = None,
+    ) -> Found | bool | None:
+        """Send a request and keep what came of it; returns the answer, None where there is none."""
+        begin = self._crowd.clock()
+        # What nobody foresaw, too, says nothing of whether it happened.
+        outcome: Outcome = "unanswered"
+        answer: bool | Found | None = None
+        index = 0
+        try:
+            answer = request(self._connected())
+            outcome = "mismatch" if answer is False else "done"
+            if isinstance(answer, Found):
+                value, index = answer.value, answer.index
+        except Refused:
+            outcome = "refused"
+        except Unanswered:
+            pass
+        finally:
+            end = self._crowd.clock()
+            self.operations.append(
+                Operation(begin, end, self.name, self._server, kind, key, outcome, value, before, index, mode)
+            )
+        if outcome in {"refused", "unanswered"}:
+            self._crowd.doors.look_again()
+            self._rest(_BACK_OFF_SECONDS)
+        return answer
+
+    def _connected(self) -> Store:
+        door = self._crowd.doors.of(self._server)
+        if door is None:
+            raise Refused(f"{self._server} does not run")
+        if self._store is None or door != self._door:
+            if self._store is not None:
+                self._store.close()
+            self._store, self._door = Store(door, self._crowd.lab.name, TIMEOUT_SECONDS), door
+        return self._store
+
+    def _read(self, key: str, mode: Mode) -> Found | None:
+        found = self._ask("read", key, lambda store: store.get(self._crowd.prefix + key, mode), mode=mode)
+        return found if isinstance(found, Found) else None
+
+    def _replace(self, key: str, before: str | None, index: int, value: str) -> None:
+        full = self._crowd.prefix + key
+        self._ask("cas", key, lambda store: store.put(full, value, cas=index), value=value, before=before)
+
+
+class _Founder(_Client):
+    """Makes the registers before anybody reads them; an election in between is waited for."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every register is there: its own, or one of an attempt that got no answer."""
+        return {one.key for one in self.operations if one.outcome in WITH_AN_ANSWER} == set(REGISTERS)
+
+    def work(self) -> None:
+        there = {one.key for one in self.operations if one.outcome in WITH_AN_ANSWER}
+        for key in REGISTERS:
+            if key not in there:
+                self._replace(key, None, 0, f"{self.name}:{len(self.operations)}")
+
+
+class _Adder(_Client):
+    """Writes a new key each time."""
+
+    def work(self) -> None:
+        value = f"{self.name}:{len(self.operations)}"
+        key = f"set/{value}"
+        self._ask("add", key, lambda store: store.put(self._crowd.prefix + key, value), value=value)
+        self._rest(self._crowd.add_seconds)
+
+
+class _Changer(_Client):
+    """Reads a register and replaces what it read, as everybody else does."""
+
+    def work(self) -> None:
+        number = len(self.operations)
+        key = REGISTERS[number // 2 % len(REGISTERS)]
+        found = self._read(key, "consistent")
+        if found is not None:
+            self._replace(key, found.value, found.index, f"{self.name}:{number}")
+        self._rest(_CHANGE_SECONDS)
+
+
+class _Reader(_Client):
+    """Reads the registers in each of the three modes."""
+
+    def work(self) -> None:
+        number = len(self.operations)
+        self._read(REGISTERS[number // len(MODES) % len(REGISTERS)], MODES[number % len(MODES)])
+        self._rest(_READ_SECONDS)

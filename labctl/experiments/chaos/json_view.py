@@ -1,0 +1,142 @@
+"""A chaos run as JSON: the report as one document, the history as a line for each request."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from labctl.experiments.chaos.history import operation_row, told
+from labctl.experiments.chaos.timeline import WITH_AN_ANSWER, availability
+from labctl.raft.quantiles import quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from labctl.experiments.chaos.checkers.read_staleness import Freshness
+    from labctl.experiments.chaos.checkers.result import Check
+    from labctl.experiments.chaos.history import Operation
+    from labctl.experiments.chaos.report import Disturbance, Report
+    from labctl.experiments.chaos.schedule import Step
+    from labctl.experiments.chaos.timeline import Slice
+
+
+def text(report: Report) -> str:
+    """The report as the text of one JSON document."""
+    return json.dumps(chaos_document(report), indent=2)
+
+
+def chaos_document(report: Report) -> dict[str, Any]:
+    """The JSON shape of `chaos`. Times are seconds since the run began, waits are milliseconds."""
+    run = report.run
+    return {
+        "lab": run.lab,
+        "version": run.version,
+        "servers": list(run.servers),
+        "verdict": report.verdict,
+        "seed": run.seed,
+        "mix": list(run.mix),
+        "began": run.began.isoformat().replace("+00:00", "Z"),
+        "seconds": _short(run.seconds),
+        "interrupted": run.interrupted,
+        "ready_after": _short(run.ready_after),
+        "availability": _short(availability(report.slices), 4),
+        "checks": [check_row(one) for one in report.checks],
+        "requests": totals(run.operations),
+        "reads": [reads_row(one) for one in report.reads],
+        "faults": [disturbance_row(one) for one in run.disturbances],
+        "leaders": [
+            {"server": one.server, "term": one.term, "begin": _short(one.begin), "end": _short(one.end)}
+            for one in run.leaderships
+        ],
+        "leaders_unknown": run.leaders_unknown or None,
+        "problems": list(run.problems),
+        "timeline": [slice_row(one) for one in report.slices],
+    }
+
+
+def schedule_document(lab: str, seed: int, steps: Iterable[Step]) -> dict[str, Any]:
+    """The JSON shape of `chaos --dry-run`."""
+    return {
+        "lab": lab,
+        "seed": seed,
+        "schedule": [{"at": one.at, "seconds": one.seconds, "fault": one.text} for one in steps],
+    }
+
+
+def totals(operations: Iterable[Operation]) -> dict[str, Any]:
+    """How many requests were answered, refused and left without an answer, and how long the answered ones took."""
+    asked = list(operations)
+    outcomes = Counter(one.outcome for one in asked)
+    waits = sorted(one.milliseconds for one in asked if one.outcome in WITH_AN_ANSWER)
+    return {
+        "asked": len(asked),
+        "answered": len(waits),
+        "refused": outcomes["refused"],
+        "unanswered": outcomes["unanswered"],
+        "p50_ms": _short(quantile(waits, 0.5) if waits else None),
+        "p95_ms": _short(quantile(waits, 0.95) if waits else None),
+        "max_ms": _short(max(waits, default=None)),
+    }
+
+
+def history_text(operations: Iterable[Operation]) -> str:
+    """Every request as a line of JSON, in the order in which they began."""
+    return "".join(f"{json.dumps(operation_row(one), ensure_ascii=False)}\n" for one in operations)
+
+
+def _short(number: float | None, digits: int = 3) -> float | None:
+    return None if number is None else round(number, digits)
+
+
+def check_row(one: Check) -> dict[str, Any]:
+    """What became of one promise."""
+    history = one.shown.history if one.shown else ()
+    return {
+        "check": one.name,
+        "verdict": one.verdict,
+        "sentence": one.sentence,
+        "violations": one.violations,
+        "history": [{**operation_row(each), "told": told(each)} for each in history],
+    }
+
+
+def reads_row(one: Freshness) -> dict[str, Any]:
+    """The reads of one mode."""
+    return {
+        "mode": one.mode,
+        "answered": one.answered,
+        "behind": one.behind,
+        "went_back": one.went_back,
+        "furthest_seconds": _short(one.furthest),
+        "furthest": {**operation_row(one.shown), "told": told(one.shown)} if one.shown else None,
+    }
+
+
+def disturbance_row(one: Disturbance) -> dict[str, Any]:
+    """A fault of the schedule, and what came of it."""
+    return {
+        "planned": one.step.text,
+        "planned_at": one.step.at,
+        "fault": one.fault or None,
+        "what": one.what,
+        "servers": list(one.servers),
+        "begin": _short(one.begin),
+        "end": _short(one.end),
+        "skipped": one.skipped or None,
+    }
+
+
+def slice_row(one: Slice) -> dict[str, Any]:
+    """A slice of the run."""
+    return {
+        "begin": _short(one.begin),
+        "seconds": _short(one.seconds),
+        "asked": one.asked,
+        "answered": one.answered,
+        "availability": _short(one.available.value, 4),
+        "p50_ms": _short(one.wait(0.5)),
+        "p95_ms": _short(one.wait(0.95)),
+        "max_ms": _short(one.wait(1.0)),
+        "servers": [{"server": name, "availability": _short(each.value, 4)} for name, each in one.servers.items()],
+    }

@@ -1,0 +1,121 @@
+"""Break a lab as a schedule says, and lift each fault when its time is over."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import clock
+from labctl.errors import LabctlError
+from labctl.experiments.chaos.report import Disturbance
+from labctl.experiments.teardown import sentence_of
+from labctl.faults import inject, network, processes
+from labctl.faults.context import Asked
+from labctl.raft import log_notes
+from labctl.terminal.progress import SilentSteps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from labctl.engine.labs import Lab
+    from labctl.experiments.chaos.schedule import Step
+    from labctl.terminal.progress import Steps
+
+# What lifts a fault of a process (Docker's word); those of the network end with their lease.
+_BACK = {"kill": "start", "stop": "start", "pause": "unpause"}
+# How the words of a step become the arguments of its verb.
+_VERBS: dict[str, Callable[[Sequence[str], Asked, Steps], dict[str, Any]]] = {
+    **{verb: partial(lambda verb, words, *rest: processes.process(verb, words[0], *rest), verb) for verb in _BACK},
+    "isolate": lambda words, *rest: network.isolate(words[0], *rest),
+    "partition": network.partition,
+    "one-way": lambda words, *rest: network.one_way(words[0], words[1], *rest),
+    "loss": lambda words, *rest: network.loss(float(words[0]), words[1], *rest),
+    "rate": lambda words, *rest: network.rate(int(words[0]), words[1], *rest),
+    "delay": lambda words, *rest: network.delay(int(words[0]), words[1], 0, *rest),
+}
+
+
+class Disturber:
+    """Carries a schedule out.
+
+    Args:
+        lab: what is broken.
+        owner: who asked for it.
+        clock: seconds since the run began.
+        say: told of each fault when it begins, and of each that could not begin.
+    """
+
+    def __init__(self, lab: Lab, owner: str, clock: Callable[[], float], say: Callable[[Disturbance], None]) -> None:
+        self._lab, self._owner, self._clock, self._say = lab, owner, clock, say
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.done: list[Disturbance] = []
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Begin each step at its time, and return when the last one has ended."""
+        for step in steps:
+            if self._stopped.wait(max(step.at - self._clock(), 0.0)):
+                break
+            thread = threading.Thread(target=self._do, args=(step,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+            if step.verb in _BACK:
+                # Where Docker took its time, the next step is late: a server that is down has no network to change.
+                thread.join()
+        for thread in self._threads:
+            thread.join()
+
+    def stop(self) -> None:
+        """Begin nothing more, and lift at once what was broken by signals."""
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _do(self, step: Step) -> None:
+        try:
+            result = self._begin(step)
+        except Exception as error:  # noqa: BLE001 - a thread's errors reach nobody, and the run goes on
+            now = self._clock()
+            skipped = Disturbance(step, "", step.text, (), now, now, sentence_of(error))
+            self._keep(skipped)
+            self._say(skipped)
+            return
+        begin = self._clock()
+        begun = Disturbance(step, result["fault"], result["what"], tuple(result["servers"]), begin, begin)
+        self._say(begun)
+        self._stopped.wait(step.seconds)
+        self._keep(replace(begun, end=self._lift(begun)))
+
+    def _keep(self, one: Disturbance) -> None:
+        with self._lock:
+            self.done.append(one)
+
+    def _begin(self, step: Step) -> dict[str, Any]:
+        asked = Asked(self._lab.name, self._owner, None if step.verb in _BACK else step.seconds)
+        try:
+            return _VERBS[step.verb](step.words, asked, SilentSteps())
+        except LabctlError:
+            if "leader" not in step.words:
+                raise
+            # Nobody leads just now: then anybody will do.
+            instead = tuple("any" if word == "leader" else word for word in step.words)
+            return _VERBS[step.verb](instead, asked, SilentSteps())
+
+    def _lift(self, begun: Disturbance) -> float:
+        """End a fault. Returns when, by the run's clock."""
+        back = _BACK.get(begun.step.verb)
+        if back is None:
+            return self._clock()
+        servers = [one for one in self._lab.servers if one.name in begun.servers]
+        try:
+            inject.signal(back, servers)
+            ended = self._clock()
+            line = log_notes.ended(clock.now(self._lab.place), begun.fault, begun.servers)
+            inject.note(servers, line)
+        except Exception:  # noqa: BLE001 - as above
+            # Such as another fault that has its hand on the same server: the heal at the end lifts what is left.
+            return self._clock()
+        return ended

@@ -1,0 +1,129 @@
+"""All that a chaos run leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from labctl.experiments.chaos.checkers.cas_checker import check_cas, check_reads
+from labctl.experiments.chaos.checkers.read_staleness import Freshness, freshness
+from labctl.experiments.chaos.checkers.result import CHECKS, Check, Verdict, worst
+from labctl.experiments.chaos.checkers.set_checker import check_added
+from labctl.experiments.chaos.timeline import Slice, timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from labctl.experiments.chaos.history import Final, Operation
+    from labctl.experiments.chaos.schedule import Step
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What came of a step of the schedule.
+
+    Attributes:
+        step: as it was planned.
+        fault: its name in the servers' logs; "" where it did not happen.
+        what: as it was done, with the servers that the role meant then.
+        servers: who was disturbed.
+        begin: in seconds since the run began.
+        end: likewise.
+        skipped: why it did not happen, or "".
+    """
+
+    step: Step
+    fault: str
+    what: str
+    servers: tuple[str, ...]
+    begin: float
+    end: float
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class LeadershipSpan:
+    """Who led, in seconds since the run began."""
+
+    server: str
+    term: int | None
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """What happened in a run.
+
+    Attributes:
+        lab: its name.
+        version: of Consul.
+        servers: the lab's.
+        seed: which gives the same schedule again.
+        asked_seconds: how long the run was to be.
+        mix: of which faults.
+        began: when.
+        seconds: how long clients asked: until the lab was ready again.
+        disturbances: what was broken, in the order in which it began.
+        operations: every request, in the order in which they began.
+        final: what was there at the end, or None.
+        leaderships: who led when.
+        leaders_unknown: why nobody knows who led, or "".
+        ready_after: how long after healing began the lab was ready, in seconds; None where it was not in time.
+        interrupted: whether somebody ended it early.
+        died: clients that ended by themselves, a sentence for each.
+        problems: what went wrong when the run ended, a sentence for each.
+    """
+
+    lab: str
+    version: str
+    servers: tuple[str, ...]
+    seed: int
+    asked_seconds: float
+    mix: tuple[str, ...]
+    began: datetime
+    seconds: float
+    disturbances: tuple[Disturbance, ...]
+    operations: tuple[Operation, ...]
+    final: Final | None
+    leaderships: tuple[LeadershipSpan, ...] = ()
+    ready_after: float | None = None
+    interrupted: bool = False
+    leaders_unknown: str = ""
+    died: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run, and what it shows."""
+
+    run: Run
+    checks: tuple[Check, ...]
+    reads: tuple[Freshness, ...]
+    slices: tuple[Slice, ...] = field(default=())
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all checks, the worst."""
+        return worst(self.checks)
+
+
+def checks_of(operations: Sequence[Operation], final: Final | None) -> list[Check]:
+    """Check every promise; where nothing could be read at the end, nobody knows."""
+    if final is None:
+        return [Check(name, "unknown", "what is there at the end could not be read") for name in CHECKS]
+    return [check_added(operations, final), check_cas(operations, final), check_reads(operations, final)]
+
+
+def _doubted(one: Check, died: Sequence[str]) -> Check:
+    """A check of a history that is not whole: what it found is found, what it did not find may be there."""
+    return replace(one, verdict="unknown", sentence=died[0]) if died and one.verdict == "valid" else one
+
+
+def report_of(run: Run) -> Report:
+    """Check a run."""
+    checks = tuple(_doubted(one, run.died) for one in checks_of(run.operations, run.final))
+    reads = tuple(freshness(run.operations, run.final))
+    return Report(run, checks, reads, tuple(timeline(run.operations, run.seconds, run.servers)))

@@ -1,0 +1,332 @@
+"""`labctl chaos`: break a lab at random while clients use it, heal it, and check what they were told."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from labctl.engine import client as engine
+from labctl.engine import clock as clocks
+from labctl.engine import logs, status
+from labctl.engine.labs import choose_lab, find_lab
+from labctl.errors import ExitCode, LabctlError
+from labctl.experiments.chaos.clients import HELD_SECONDS, Crowd
+from labctl.experiments.chaos.json_view import history_text
+from labctl.experiments.chaos.nemesis import Disturber
+from labctl.experiments.chaos.report import Disturbance, LeadershipSpan, Report, Run, report_of
+from labctl.experiments.chaos.schedule import Step, schedule
+from labctl.experiments.teardown import Ending, sentence_of, undisturbed
+from labctl.faults import context, heal, inject
+from labctl.lab.desired_state import refuse_foreign
+from labctl.lab.experiment_lock import alone_with
+from labctl.lab.wait import LOOK_SECONDS, settled
+from labctl.output_files import refuse_unwritable, save
+from labctl.raft.records import Leadership
+from labctl.story.source import of_lines
+from labctl.terminal.progress import SilentSteps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from labctl.engine.client import Client as Docker
+    from labctl.engine.labs import Lab
+    from labctl.experiments.chaos.history import Final, Operation
+    from labctl.terminal.progress import Steps
+
+# Clients go on for a moment in the lab that is ready again, so that the report shows how it recovered.
+_AFTERWARDS_SECONDS = 1.0
+_LAST_LOOK_SECONDS = 20.0
+# To heal, to look once more and to judge takes seconds; whoever looks from elsewhere believes that it runs for so long.
+_HEALING_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run is asked for.
+
+    Attributes:
+        lab: its name, or None for the only one there is.
+        owner: who asks.
+        seconds: how long to break it.
+        seed: which gives the same schedule again; None draws one.
+        mix: of which faults.
+        timeout: how long to wait, at the end, until the lab is ready again.
+        output: the file that the report will be written to, or None.
+        history: the file that every request is written to, or None.
+    """
+
+    lab: str | None
+    owner: str
+    seconds: float
+    seed: int | None
+    mix: tuple[str, ...]
+    timeout: float
+    output: Path | None = None
+    history: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that may begin."""
+
+    lab: Lab
+    seed: int
+    steps: tuple[Step, ...]
+
+
+def plan(asked: Asked, docker: Docker | None = None) -> Plan:
+    """Look at the lab, and draw up the schedule. Changes nothing. Raises LabctlError."""
+    lab = choose_lab(docker or engine.connect(), asked.lab, asked.owner)
+    refuse_foreign(lab, asked.owner)
+    seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
+    # Also those that are gone: the same seed is the same plan, and what a majority is does not change.
+    names = sorted([*(server.name for server in lab.servers), *lab.missing])
+    return Plan(lab, seed, schedule(seed, asked.seconds, asked.mix, names, lab.raft_multiplier))
+
+
+def run(asked: Asked, steps: Steps) -> Report:
+    """Do all of it. Ctrl-C ends the breaking early; the lab is healed and checked also then.
+
+    Raises:
+        LabctlError: before anything was broken. What goes wrong later is in the report, with what was found by then.
+    """
+    for path in (asked.output, asked.history):
+        if path is not None:
+            refuse_unwritable(path)
+    docker = engine.connect()
+    planned = plan(asked, docker)
+    most = asked.seconds + asked.timeout + _HEALING_SECONDS
+    with alone_with(planned.lab, asked.owner, f"labctl chaos {planned.lab.name}", most):
+        _refuse_unfit(docker, planned.lab)
+        return _run(docker, planned, asked, steps)
+
+
+def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Report:
+    lab = planned.lab
+    steps.note(
+        f"{len(planned.steps)} faults in {asked.seconds:g} s; `--seed {planned.seed}` gives the same schedule again."
+    )
+    began, origin = datetime.now(UTC), time.monotonic()
+
+    def clock() -> float:
+        return time.monotonic() - origin
+
+    crowd = Crowd(docker, lab, asked.seconds, clock)
+    disturber = Disturber(lab, asked.owner, clock, _telling(steps))
+    try:
+        crowd.begin()
+    except BaseException:
+        _give_up(crowd)
+        raise
+    # From here on something may have been found, and nothing that goes wrong may lose it.
+    with Ending() as ending:
+        _break(disturber, planned.steps, asked.seconds, clock, ending)
+        steps.begin(f"heal {lab.name}")
+        healed, ready_after = _mended(docker, asked, lab, clock, steps, ending)
+        operations = crowd.end()
+        seconds = clock()
+        _keep(operations, asked.history, ending)
+        final = _at_the_end(crowd, ending) if ready_after is not None else None
+        done = sorted(disturber.done, key=lambda one: one.begin)
+        _remove(crowd, operations, final, _settled(healed, done) if ready_after is not None else None, ending)
+        report = report_of(
+            Run(
+                lab.name, lab.version, tuple(one.name for one in lab.servers), planned.seed, asked.seconds, asked.mix,
+                began, seconds, tuple(done), tuple(operations), final, ready_after=ready_after, died=tuple(crowd.died),
+            )
+        )  # fmt: skip
+        leaderships, unknown = _who_led(docker, lab, began, seconds, ending)
+    whole = replace(
+        report.run,
+        leaderships=leaderships,
+        leaders_unknown=unknown,
+        interrupted=ending.interrupts > 0,
+        problems=tuple(ending.problems),
+    )
+    return replace(report, run=whole)
+
+
+def _refuse_unfit(docker: Docker, lab: Lab) -> None:
+    if problem := settled(lab).problem:
+        raise LabctlError(
+            f"The lab {lab.name} is not ready, and what breaks then says nothing: {problem}; "
+            f"`labctl fault heal --lab {lab.name}` or `labctl up {lab.name}` mends it.",
+            ExitCode.NOT_READY,
+        )
+    if active := inject.active(docker, lab.name):
+        raise LabctlError(
+            f"The lab {lab.name} has a fault already, {active[0].words}: `labctl fault heal --lab {lab.name}` lifts it."
+        )
+
+
+def _break(
+    disturber: Disturber, steps: Sequence[Step], seconds: float, clock: Callable[[], float], ending: Ending
+) -> None:
+    """Carry out the schedule while clients work; what is broken by signals is lifted also where somebody interrupts."""
+    with ending.going_on("The breaking ended early"):
+        disturber.run(steps)
+        time.sleep(max(seconds - clock(), 0.0))
+    disturber.stop()
+
+
+def _give_up(crowd: Crowd) -> None:
+    """The lab took no write, or somebody interrupted before anything was broken."""
+    with undisturbed():
+        crowd.end()
+        crowd.clear()
+
+
+def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
+    docker: Docker, asked: Asked, lab: Lab, clock: Callable[[], float], steps: Steps, ending: Ending
+) -> tuple[float, float | None]:
+    """Heal a lab, and wait until it is ready.
+
+    Returns when it was healed, by the run's clock, and how long all of it took, in seconds; None where the lab is not
+    known to be ready.
+
+    Somebody who interrupts now waits no longer, and still wants a lab that is healed.
+    """
+    begin, interrupts = clock(), ending.interrupts
+    if not _is_healed(asked, lab, ending):
+        steps.fail()
+        return clock(), None
+    healed = clock()
+    ready_after = None
+    problems = len(ending.problems)
+    if ending.interrupts == interrupts:
+        with ending.going_on(f"Nobody could say whether the lab {lab.name} is ready"):
+            ready_after = _ready_after(docker, lab.name, begin, clock, asked.timeout)
+            if ready_after is not None:
+                time.sleep(_AFTERWARDS_SECONDS)
+    if ready_after is not None:
+        steps.done(f"The lab {lab.name} is healed and ready.")
+    elif ending.interrupts > interrupts or len(ending.problems) > problems:
+        steps.done(f"The lab {lab.name} is healed. Whether it is ready is not known.")
+    else:
+        steps.done(f"The lab {lab.name} is healed, and was not ready within {asked.timeout:g} s.")
+    return healed, ready_after
+
+
+def _is_healed(asked: Asked, lab: Lab, ending: Ending) -> bool:
+    """Heal a lab; where that fails or is interrupted, once more."""
+    command = f"`labctl fault heal --lab {lab.name}`"
+    problems = len(ending.problems)
+    for _ in range(2):
+        del ending.problems[problems:]
+        with ending.going_on(f"The lab {lab.name} could not be healed; {command} does it"):
+            heal.heal(None, context.Asked(lab.name, asked.owner), SilentSteps())
+            return True
+    if len(ending.problems) == problems:
+        ending.problems.append(f"The lab {lab.name} is not healed, because labctl was interrupted; {command} does it.")
+    return False
+
+
+def _ready_after(docker: Docker, name: str, begin: float, clock: Callable[[], float], timeout: float) -> float | None:
+    """Wait until a lab is ready. Returns how long that took, in seconds; None where it took too long, or is gone.
+
+    Raises:
+        LabctlError: up to the end nobody could say.
+    """
+    problem: LabctlError | None = None
+    while clock() - begin < timeout:
+        try:
+            lab = find_lab(docker, name)
+            if lab is None:
+                return None
+            if status.ask(lab).ready:
+                return clock() - begin
+            problem = None
+        except LabctlError as error:
+            problem = error  # an engine that is busy now answers later
+        time.sleep(LOOK_SECONDS)
+    if problem is not None:
+        raise problem
+    return None
+
+
+def _keep(operations: Iterable[Operation], history: Path | None, ending: Ending) -> None:
+    """Keep every request where that was asked for, before anything else can go wrong."""
+    if history is None:
+        return
+    try:
+        save(history_text(operations), history)
+    except Exception as error:  # noqa: BLE001 - the verdict is to come
+        ending.problems.append(sentence_of(error))
+
+
+def _at_the_end(crowd: Crowd, ending: Ending) -> Final | None:
+    """What is there at the end."""
+    with ending.going_on("What is there at the end could not be read"):
+        return crowd.last_look(crowd.clock() + _LAST_LOOK_SECONDS)
+    return None
+
+
+def _settled(healed: float, done: Iterable[Disturbance]) -> float:
+    """When nothing is on its way any more that was asked while the lab was broken, by the run's clock.
+
+    A server may hold a write. And what was sent into a network that was cut is sent again after pauses that double: the
+    last one is no longer than the network was cut.
+    """
+    return healed + max([HELD_SECONDS, *(one.end - one.begin for one in done)])
+
+
+def _remove(
+    crowd: Crowd, operations: Iterable[Operation], final: Final | None, settled: float | None, ending: Ending
+) -> None:
+    """Remove what the run wrote."""
+    left = f"Keys below {crowd.prefix} are left in the lab {crowd.lab.name}, and the next run removes them"
+    with ending.going_on(left):
+        if not crowd.remove(operations, final, settled):
+            ending.problems.append(f"{left}: no server removed them.")
+
+
+def _telling(steps: Steps) -> Callable[[Disturbance], None]:
+    def tell(one: Disturbance) -> None:
+        if one.skipped:
+            steps.note(f"{one.begin:7.1f}s  {one.what}: left out. {one.skipped}")
+        else:
+            steps.note(f"{one.begin:7.1f}s  {one.what}, for {one.step.seconds:.1f} s")
+
+    return tell
+
+
+def _by_its_clock(lab: Lab, time: datetime) -> datetime:
+    """What the Docker host's clock, which stamps the logs, said at a time of this machine's clock."""
+    found = clocks.difference(lab.place)
+    return time + timedelta(seconds=found.seconds) if found is not None and found.certain else time
+
+
+def _who_led(
+    docker: Docker, lab: Lab, began: datetime, seconds: float, ending: Ending
+) -> tuple[tuple[LeadershipSpan, ...], str]:
+    """Who led when; or nobody, and why that is not known."""
+    failed = ""
+    with ending.going_on("Who led is not known"):
+        try:
+            return _leaderships(docker, lab, _by_its_clock(lab, began), seconds), ""
+        except Exception as error:  # noqa: BLE001 - all else is known, so the run has not failed
+            failed = sentence_of(error)
+    return (), failed or "labctl was interrupted."
+
+
+def _leaderships(docker: Docker, lab: Lab, began: datetime, seconds: float) -> tuple[LeadershipSpan, ...]:
+    """Who led when, out of the servers' logs."""
+    told = of_lines(lab, logs.read(docker, list(lab.servers))).records()
+    # A log may be of many days: what is not of this run is let go at once.
+    return tuple(_within((one for one in told if isinstance(one, Leadership)), began, seconds))
+
+
+def _within(leaders: Iterable[Leadership], began: datetime, seconds: float) -> Iterator[LeadershipSpan]:
+    ended = began + timedelta(seconds=seconds)
+    for one in leaders:
+        if one.since is not None and one.since < ended and (one.until or ended) > began:
+            yield LeadershipSpan(
+                one.server,
+                one.term,
+                max((one.since - began).total_seconds(), 0.0),
+                min(((one.until or ended) - began).total_seconds(), seconds),
+            )

@@ -1,0 +1,174 @@
+"""A chaos run for a person: the verdicts, what shows a broken promise, and the run as strips over time."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from typing import TYPE_CHECKING
+
+from labctl.experiments.chaos.history import told
+from labctl.experiments.chaos.json_view import totals
+from labctl.experiments.chaos.timeline import availability, timeline
+from labctl.terminal.style import harmless, paint, paint_server, sign, table, width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from labctl.experiments.chaos.checkers.result import Check
+    from labctl.experiments.chaos.report import Report, Run
+    from labctl.experiments.chaos.schedule import Step
+    from labctl.experiments.chaos.timeline import Slice
+
+COLOURS = {"valid": "green", "invalid": "red", "unknown": "yellow"}
+NAMES = {"set": "every write is there", "cas": "compare-and-set", "reads": "consistent reads"}
+LETTERS = {
+    "kill": "K", "stop": "S", "pause": "P", "isolate": "I", "partition": "/", "one-way": ">", "loss": "%",
+    "rate": "R", "delay": "D",
+}  # fmt: skip
+_ALL = 0.999
+_MARGIN = 10
+_NARROWEST, _WIDEST = 40, 120
+
+
+def schedule_text(steps: Sequence[Step], seed: int) -> str:
+    """What a run would break, and when."""
+    rows = [[f"{one.at:.1f}s", f"{one.seconds:.1f}s", one.text] for one in steps]
+    again = f"`--seed {seed}` gives this schedule again; a role is looked up when its fault begins."
+    return f"{table(['at', 'for', 'fault'], rows)}\n\n{again}"
+
+
+def report_text(report: Report, columns: int | None = None) -> str:
+    """The whole report. `columns` is how wide the terminal is; None asks it."""
+    wide = max(min(columns or shutil.get_terminal_size((80, 24)).columns, _WIDEST), _NARROWEST)
+    parts = [
+        strips(report.run, wide - _MARGIN),
+        _wrapped("", requests(report), wide),
+        _reads(report),
+        "\n".join(_check(one, wide) for one in report.checks),
+        _wrapped("", verdict(report), wide),
+    ]
+    return "\n" + "\n\n".join(parts)
+
+
+def verdict(report: Report) -> str:
+    """The verdict in a sentence."""
+    return f"{paint(report.verdict, COLOURS[report.verdict])}: {sentence(report)} Seed {report.run.seed}."
+
+
+def sentence(report: Report) -> str:
+    """What the verdict means, and how the lab came back."""
+    run = report.run
+    means = {
+        "valid": "Consul kept every promise that was checked.",
+        "invalid": "Consul, or somebody behind its back, broke a promise: the requests above show it.",
+        "unknown": "Nobody knows: not every promise could be checked.",
+    }
+    ready = "" if run.ready_after is None else f" The lab was ready {run.ready_after:.1f} s after healing began."
+    early = " Interrupted: only a part of the schedule was done." if run.interrupted else ""
+    return f"{means[report.verdict]}{ready}{early}"
+
+
+def _wrapped(front: str, text: str, wide: int) -> str:
+    """Text in lines of that width, the first one behind `front`."""
+    lines = textwrap.wrap(text, wide - width(front), break_on_hyphens=False, break_long_words=False)
+    return front + f"\n{' ' * width(front)}".join(lines)
+
+
+def _check(one: Check, wide: int) -> str:
+    front = f"{paint(f'{one.verdict:<7}', COLOURS[one.verdict])}  "
+    first = _wrapped(front, f"{NAMES[one.name]}: {harmless(one.sentence)}.", wide)
+    if one.shown is None:
+        return first
+    lines = [f"    {each.begin:8.3f}s to {each.end:8.3f}s  {harmless(told(each))}" for each in one.shown.history]
+    more = [f"    and {one.violations - 1} more like it"] if one.violations > 1 else []
+    return "\n".join([first, *lines, *more])
+
+
+def requests(report: Report) -> str:
+    """How many requests there were, and what they got."""
+    found = totals(report.run.operations)
+    share = availability(report.slices) or 0.0
+    if not found["answered"]:
+        return f"None of {found['asked']} requests was answered."
+    return (
+        f"{found['asked']} requests: {found['answered']} answered, {found['refused']} refused, {found['unanswered']} "
+        f"without an answer. Clients were served {share:.1%} of their time. Half of the answers took at most "
+        f"{found['p50_ms']:.0f} ms, 95 % at most {found['p95_ms']:.0f} ms, the longest {found['max_ms']:.0f} ms."
+    )
+
+
+def _reads(report: Report) -> str:
+    rows = [
+        [
+            one.mode,
+            str(one.answered),
+            str(one.behind),
+            str(one.went_back),
+            f"{one.furthest:.2f}s" if one.behind else "-",
+        ]
+        for one in report.reads
+    ]
+    return table(["reads", "answered", "behind", "went back", "furthest behind"], rows)
+
+
+def strips(run: Run, most: int) -> str:
+    """Rows over time: how much each server answered, what was broken of it, and who led."""
+    slices = timeline(run.operations, run.seconds, run.servers, most)
+    rows = [_ruler(slices)]
+    for name in run.servers:
+        shares = [one.servers[name] for one in slices]
+        rows.append(_row(paint_server(name, f"{name:<8}"), "".join(_level(each.value) for each in shares)))
+        rows.append(_row(" " * 8, paint(_broken(run, name, slices), "red")))
+    led = f"not known: {harmless(run.leaders_unknown)}" if run.leaders_unknown else _leaders(run, slices)
+    rows.append(_row(f"{'leader':<8}", led))
+    used = {one.step.verb for one in run.disturbances if not one.skipped}
+    key = ", ".join(f"{letter} {verb}" for verb, letter in LETTERS.items() if verb in used)
+    return "\n".join([*(row.rstrip() for row in rows), *([f"{'':<10}{key}"] if key else [])])
+
+
+def _row(front: str, strip: str) -> str:
+    return f"{front}  {strip}"
+
+
+def _ruler(slices: Sequence[Slice]) -> str:
+    text = ""
+    every = 10
+    for number in range(0, len(slices), every):
+        text += f"{f'{slices[number].begin:.0f}s':<{every}}"
+    return paint(_row(" " * 8, text), "dim")
+
+
+def _level(share: float | None) -> str:
+    """A sign that is as high as a share of time; a blank where nobody asked."""
+    if share is None:
+        return " "
+    levels = " ▁▂▃▄▅▆▇█" if sign("bar") == "│" else "0123456789"
+    full = len(levels) - 1
+    # Not quite all is not all, and a little is not nothing.
+    level = full if share >= _ALL else min(max(round(share * full), 1 if share else 0), full - 1)
+    return "·" if levels[level] == " " else levels[level]
+
+
+def _broken(run: Run, name: str, slices: Iterable[Slice]) -> str:
+    def letter(one: Slice) -> str:
+        end = one.begin + one.seconds
+        for each in run.disturbances:
+            if name in each.servers and each.begin < end and each.end > one.begin:
+                return LETTERS[each.step.verb]
+        return " "
+
+    return "".join(letter(one) for one in slices)
+
+
+def _leaders(run: Run, slices: Iterable[Slice]) -> str:
+    """The number of the server that led longest in each slice."""
+
+    def number(one: Slice) -> str:
+        end = one.begin + one.seconds
+        led = {each: min(each.end, end) - max(each.begin, one.begin) for each in run.leaderships}
+        longest = max(led, key=lambda each: (led[each], each.term or 0), default=None)
+        if longest is None or led[longest] <= 0:
+            return "·" if sign("bar") == "│" else "."
+        return paint_server(longest.server, longest.server.removeprefix("consul")[-1:])
+
+    return "".join(number(one) for one in slices)

@@ -1,0 +1,75 @@
+"""Measured failovers as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labctl.raft.failover import PHASES
+from labctl.story.timers_json import timeouts_row
+
+if TYPE_CHECKING:
+    from labctl.raft.failover import Failover, Measurement, Phase
+    from labctl.raft.quantiles import Distribution
+
+_DIGITS = 4
+
+
+def measurement_document(measurement: Measurement) -> dict[str, Any]:
+    """The JSON shape of `measure failover`."""
+    return {
+        "lab": measurement.lab,
+        "servers": measurement.servers,
+        "pace": measurement.pace,
+        "version": measurement.version,
+        "by": measurement.by,
+        "times": measurement.times,
+        "timeouts": timeouts_row(measurement.timers),
+        "pre_vote": measurement.expected.pre_vote,
+        "phases": [phase_row(measurement, phase) for phase in PHASES],
+        "campaigns": {"measured": measurement.campaigns, "predicted": measurement.expected.campaigns},
+        "rounds": [round_row(number, one) for number, one in enumerate(measurement.failovers, 1)],
+    }
+
+
+def phase_row(measurement: Measurement, phase: Phase) -> dict[str, Any]:
+    """One phase: what was measured beside what was predicted."""
+    return {
+        "phase": phase,
+        "measured": distribution_row(measurement.measured(phase)),
+        "predicted": distribution_row(measurement.predicted(phase).spread),
+        "usual": measurement.usual(phase),
+    }
+
+
+def round_row(number: int, one: Failover) -> dict[str, Any]:
+    """One failover."""
+    return {
+        "round": number,
+        "old_leader": one.old_leader,
+        "new_leader": one.told.leader,
+        "term": one.told.term,
+        "lost": one.lost.isoformat(),
+        "uncertain": round(one.uncertain, _DIGITS),
+        "detected_by": one.told.detected_by,
+        "detection": round(one.seconds("detection"), _DIGITS),
+        "election": round(one.seconds("election"), _DIGITS),
+        "leaderless": round(one.seconds("leaderless"), _DIGITS),
+        "first_write": round(one.seconds("first_write"), _DIGITS),
+        "through": one.through,
+        "unseen": round(one.unseen, _DIGITS),
+        "stood": list(one.told.stood),
+        "lost_terms": one.lost_terms,
+    }
+
+
+def distribution_row(spread: Distribution | None) -> dict[str, float] | None:
+    """How times are spread, in seconds."""
+    if spread is None:
+        return None
+    return {
+        "minimum": round(spread.minimum, _DIGITS),
+        "p5": round(spread.p5, _DIGITS),
+        "p50": round(spread.p50, _DIGITS),
+        "p95": round(spread.p95, _DIGITS),
+        "maximum": round(spread.maximum, _DIGITS),
+    }

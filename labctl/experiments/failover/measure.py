@@ -1,0 +1,127 @@
+"""`labctl measure failover`: take the leader away again and again, and time what the others do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labctl.engine import client as engine
+from labctl.engine import clock
+from labctl.engine.labs import choose_lab
+from labctl.errors import ExitCode, LabctlError
+from labctl.experiments.failover.rounds import Failovers
+from labctl.lab.desired_state import refuse_foreign
+from labctl.lab.experiment_lock import alone_with
+from labctl.lab.wait import settled
+from labctl.output_files import refuse_unwritable
+from labctl.raft.failover import Measurement
+from labctl.raft.prediction import FEWEST_SERVERS, expected, has_pre_vote
+from labctl.raft.timers import timers_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labctl.engine.labs import Lab
+    from labctl.raft.failover import By
+    from labctl.terminal.progress import Steps
+
+MOST_TIMES = 500
+# One failover with all that is waited for; whoever looks from another machine believes that it runs for so long.
+_MOST_SECONDS = 60.0
+MOST_DIFFERENCE = 0.05
+"""How far the Docker host's clock may be off, in seconds."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for.
+
+    Attributes:
+        lab: its name, or None for the only one there is.
+        owner: who asks.
+        times: how many failovers.
+        by: what happens to the leader.
+        output: the file that it will be written to, or None.
+    """
+
+    lab: str | None
+    owner: str
+    times: int
+    by: By
+    output: Path | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it.
+
+    Attributes:
+        measurement: with every failover that was measured to its end.
+        ended: what ended it too early, or None.
+    """
+
+    measurement: Measurement
+    ended: LabctlError | KeyboardInterrupt | None
+
+
+def failover(asked: Asked, steps: Steps) -> Result:
+    """Measure failovers, one after the other. The lab is then as it was before, but for its leader and its term.
+
+    Raises:
+        LabctlError: before the first failover. What ends it later is in the result.
+    """
+    if not 1 <= asked.times <= MOST_TIMES:
+        raise LabctlError(f"{asked.times} failovers cannot be measured: say 1 to {MOST_TIMES}.", ExitCode.USAGE)
+    if asked.output is not None:
+        refuse_unwritable(asked.output)
+    client = engine.connect()
+    lab = choose_lab(client, asked.lab, asked.owner)
+    refuse_foreign(lab, asked.owner)
+    with alone_with(lab, asked.owner, f"labctl measure failover {lab.name}", asked.times * _MOST_SECONDS):
+        _refuse_unfit(lab)
+        _refuse_other_clock()
+        predicted = expected(timers_of(lab.raft_multiplier), lab.size, pre_vote=has_pre_vote(lab.version))
+        rounds = Failovers(client, lab, asked.by, steps)
+        ended = rounds.run(asked.times)
+        return Result(
+            Measurement(
+                lab.name, lab.size, lab.pace, lab.version, asked.by, asked.times, rounds.timers, predicted,
+                tuple(rounds.done),
+            ),
+            ended,
+        )  # fmt: skip
+
+
+def _refuse_unfit(lab: Lab) -> None:
+    if lab.size < FEWEST_SERVERS:
+        raise LabctlError(
+            f"The lab {lab.name} has {lab.size} server{'' if lab.size == 1 else 's'}, so nobody can follow its leader: "
+            f"`labctl up {lab.name} --servers 3` makes it larger.",
+            ExitCode.REFUSED,
+        )
+    problem = settled(lab).problem
+    if problem:
+        raise LabctlError(
+            f"The lab {lab.name} is not ready because {problem}, and a failover is measured from a lab that is: "
+            f"`labctl fault heal --lab {lab.name}` mends what was broken on purpose, `labctl start {lab.name}` starts "
+            "what is stopped.",
+            ExitCode.NOT_READY,
+        )
+
+
+def _refuse_other_clock() -> None:
+    """Refuse a Docker host with a clock of its own: it stamps the logs, and labctl stamps the write."""
+    host = engine.host_name()
+    if host != "local":
+        raise LabctlError(
+            f"The Docker host is {host}, whose clock stamps the logs while this machine's stamps the writes: "
+            "run `labctl measure failover` on the Docker host itself.",
+            ExitCode.REFUSED,
+        )
+    found = clock.difference()
+    if found is not None and found.certain > MOST_DIFFERENCE:
+        raise LabctlError(
+            f"The Docker host's clock is {found.seconds:+.2f} s off this machine's (a virtual machine?), which is more "
+            "than what is to be measured can bear: set it, or run this on the Docker host itself.",
+            ExitCode.REFUSED,
+        )

@@ -1,0 +1,200 @@
+"""Take a lab's leader away, time what the others do about it, and bring it back: again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from labctl.engine import status
+from labctl.engine.clock import HostClock
+from labctl.engine.kv import Refused, Store, Unanswered
+from labctl.engine.labs import choose_lab
+from labctl.errors import ExitCode, LabctlError
+from labctl.experiments.failover.from_logs import told_by_logs
+from labctl.experiments.failover.write_probe import FirstWrite
+from labctl.experiments.teardown import sentence_of, undisturbed
+from labctl.faults import inject, processes
+from labctl.raft.failover import Failover
+from labctl.raft.timers import timers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labctl.engine.client import Client
+    from labctl.engine.labs import Lab, Server
+    from labctl.faults.processes import Struck
+    from labctl.raft.failover import By, FailoverTimeline
+    from labctl.terminal.progress import Steps
+
+PREFIX = "raft-labctl/failover-"
+# A request that a server still holds is looked at again within 7 s / 16 of there being a leader.
+_HELD_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
+_DOWN = {"exited", "created", "dead"}
+
+
+class Failovers:
+    """Failovers of one lab, one after the other.
+
+    Args:
+        client: the engine.
+        lab: whose.
+        by: what happens to the leader.
+        steps: where each is told.
+
+    Attributes:
+        timers: the lab's.
+        done: those that were measured to their end.
+    """
+
+    def __init__(self, client: Client, lab: Lab, by: By, steps: Steps) -> None:
+        self._client, self._lab, self._by, self._steps = client, lab, by, steps
+        self.timers = timers_of(lab.raft_multiplier)
+        self.done: list[Failover] = []
+        self._prefix = f"{PREFIX}{secrets.token_hex(4)}/"
+        self._limit = 30.0 + 10.0 * self.timers.heartbeat
+
+    def run(self, times: int) -> LabctlError | KeyboardInterrupt | None:
+        """Do so many, and remove what was written. Returns what ended it too early."""
+        ended: LabctlError | KeyboardInterrupt | None = None
+        try:
+            for number in range(1, times + 1):
+                self._steps.begin(f"failover {number} of {times}")
+                self.done.append(self._failover(number))
+                self._steps.done(f"{number} of {times}: {_told_in_words(self._by, self.done[-1])}")
+        except (LabctlError, KeyboardInterrupt) as error:
+            ended = error
+        except Exception as error:  # noqa: BLE001 - what was measured by then must survive it
+            ended = LabctlError(f"The measuring ended early: {sentence_of(error)}")
+        if ended is not None:
+            self._steps.fail()
+        left = self._keys_removed()
+        # What ended it first says more.
+        return ended or left
+
+    # -- one failover ----------------------------------------------------------------------------------------
+
+    def _failover(self, number: int) -> Failover:
+        self._ready()
+        # Timers that one election started together know of each other; after a while at random they do not.
+        time.sleep(self.timers.heartbeat * random.uniform(1.0, 3.0))  # noqa: S311 - no secret
+        lab, leader = self._ready()
+        with FirstWrite(lab, leader, f"{self._prefix}{number}") as first, self._away(leader):
+            # Whoever measures has looked that there is one clock.
+            struck = processes.strike(self._by, [leader.name], lab, host=HostClock())
+            written = first.wait(self._limit)
+            if written is None:
+                raise self._too_late(f"no write after {self._by}ing {leader.name}")
+            lost = inject.done_by(leader, self._by, struck.begin, struck.end) or struck.end
+            story = self._story(lab, leader, struck)
+        self._ready()
+        uncertain = (lost - struck.begin).total_seconds()
+        return Failover(leader.name, lost, uncertain, story, written.time, written.through, written.unseen)
+
+    def _ready(self) -> tuple[Lab, Server]:
+        """Wait until every server follows one leader; the lab as it is then, with its ports, and the leader."""
+        ends = time.monotonic() + self._limit
+        while True:
+            lab = choose_lab(self._client, self._lab.name)
+            now = status.ask(lab)
+            if now.ready and now.leader is not None:
+                return lab, lab.server(now.leader.name)
+            if time.monotonic() >= ends:
+                raise self._too_late(f"not all servers followed one leader, because {now.problem}")
+            time.sleep(_LOOK_SECONDS)
+
+    def _story(self, lab: Lab, leader: Server, struck: Struck) -> FailoverTimeline:
+        """What the others' logs tell."""
+        ends = time.monotonic() + self._limit
+        while True:
+            found = told_by_logs(self._client, lab, [leader.name], struck.begin)
+            if found is not None:
+                return found
+            if time.monotonic() >= ends:
+                raise self._too_late("the servers' logs tell of no new leader")
+            time.sleep(_LOOK_SECONDS)
+
+    def _too_late(self, what: str) -> LabctlError:
+        return LabctlError(
+            f"In the lab {self._lab.name} {what}, within {self._limit:.0f} seconds: "
+            f"`labctl story {self._lab.name} --since 5m` shows what happened.",
+            ExitCode.NOT_READY,
+        )
+
+    # -- what must happen whatever happens -------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _away(self, leader: Server) -> Iterator[None]:
+        """Let the old leader run again whatever happens; where that fails too, what happened first is raised."""
+        try:
+            yield
+        except BaseException:
+            try:
+                self._bring_back(leader)
+            except LabctlError as error:
+                self._steps.note(f"{leader.name} could not be brought back: {error.sentence}")
+            raise
+        self._bring_back(leader)
+
+    def _bring_back(self, leader: Server) -> None:
+        """Let the old leader run again. What was asked of Docker may still come true: it is looked at twice."""
+        with undisturbed():
+            for _ in range(2):
+                lab = choose_lab(self._client, self._lab.name)
+                state = lab.server(leader.name).state
+                if state == "paused":
+                    processes.strike("resume", [leader.name], lab)
+                    return
+                if state in _DOWN:
+                    processes.strike("start", [leader.name], lab)
+                    return
+                time.sleep(_LOOK_SECONDS)
+
+    def _remove_keys(self) -> None:
+        """Remove what was written, also what a server held and wrote late."""
+        ends = time.monotonic() + self._limit
+        while True:
+            lab = choose_lab(self._client, self._lab.name)
+            if any(self._is_removed_through(one) for one in lab.running):
+                return
+            if time.monotonic() >= ends:
+                self._keys_are_left("no server removed them.")
+                return
+            time.sleep(_LOOK_SECONDS)
+
+    def _keys_removed(self) -> LabctlError | KeyboardInterrupt | None:
+        """Remove what was written. Returns what went wrong then."""
+        try:
+            self._remove_keys()
+        except (LabctlError, KeyboardInterrupt) as error:
+            self._keys_are_left(str(error))
+            return error
+        return None
+
+    def _keys_are_left(self, why: str) -> None:
+        self._steps.note(f"Keys under {self._prefix} are left in the lab {self._lab.name}: {why or 'interrupted.'}")
+
+    def _is_removed_through(self, server: Server) -> bool:
+        if server.door is None:
+            return False
+        store = Store(server.door, self._lab.name, 2.0)
+        try:
+            store.delete(self._prefix)
+            time.sleep(_HELD_SECONDS)
+            return not store.all(self._prefix)
+        except (Refused, Unanswered):
+            return False
+        finally:
+            store.close()
+
+
+def _told_in_words(by: By, one: Failover) -> str:
+    done = {"kill": "killed", "pause": "paused"}[by]
+    return (
+        f"{one.old_leader} {done}, noticed after {one.seconds('detection'):.2f} s, "
+        f"{one.told.leader} leads after {one.seconds('leaderless'):.2f} s, written after "
+        f"{one.seconds('first_write'):.2f} s"
+    )

@@ -1,0 +1,143 @@
+"""The lab as it is when something is to be broken, and what all verbs say and write of it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import client as engine
+from labctl.engine import labs, status
+from labctl.errors import ExitCode, LabctlError
+from labctl.faults import inject, targets
+from labctl.lab.command_lock import held
+from labctl.lab.desired_state import refuse_foreign
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from labctl.engine.labs import Lab
+    from labctl.faults.forecast import Forecast
+    from labctl.terminal.progress import Steps
+
+SHORTEST_SECONDS = 1.0
+LONGEST_SECONDS = 86_400.0
+# To break something takes no longer.
+HELD_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a fault is asked for.
+
+    Attributes:
+        lab: its name, or None for the only one there is.
+        owner: who asks.
+        seconds: the lease, or None for the default.
+        dry_run: only say what would happen.
+    """
+
+    lab: str | None
+    owner: str
+    seconds: float | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A lab, and its cluster, as they are when a fault is planned.
+
+    Attributes:
+        lab: what Docker tells of it.
+        cluster: what its servers tell of it.
+        cuts: the faults of its network that it has already, in words; None where Docker does not say.
+    """
+
+    lab: Lab
+    cluster: targets.Cluster
+    cuts: tuple[str, ...] | None = ()
+
+    def addresses(self, names: Sequence[str]) -> frozenset[str]:
+        """Where servers are in the lab's network."""
+        return frozenset(self.lab.server(name).address for name in names)
+
+
+def look(asked: Asked) -> Scene:
+    """Find the lab and ask its servers. Raises LabctlError, also where it is somebody else's or the lease is none."""
+    if asked.seconds is not None and not SHORTEST_SECONDS <= asked.seconds <= LONGEST_SECONDS:
+        raise LabctlError(
+            f"A fault lasts at least a second and at most a day: {asked.seconds:g} seconds is not that.",
+            ExitCode.USAGE,
+        )
+    lab = own_lab(asked)
+    return Scene(lab, cluster_of(status.ask(lab)), _cuts(lab))
+
+
+def _cuts(lab: Lab) -> tuple[str, ...] | None:
+    # They are for the forecast alone; what is to be broken must not fail for it.
+    with contextlib.suppress(LabctlError):
+        return tuple(one.words for one in inject.active(engine.connect(), lab.name))
+    return None
+
+
+def cluster_of(now: status.Status) -> targets.Cluster:
+    """A lab's cluster. Who votes its servers say; those of a lab that was never joined will all vote."""
+    lab, voters = now.lab, now.voters
+    return targets.Cluster(
+        lab.name,
+        tuple(server.name for server in lab.servers),
+        tuple(server.name for server in lab.running),
+        now.leader.name if now.leader else "",
+        len(voters) or lab.size,
+        tuple(lab.missing),
+        frozenset(server.name for server in lab.servers if voters and server.address not in voters),
+    )
+
+
+@contextlib.contextmanager
+def in_turn(asked: Asked, verb: str, steps: Steps) -> Iterator[Asked]:
+    """Hold the lab while something of it is broken: nobody changes it between the look and what follows from that.
+
+    Only for what breaks. Whoever has the lab may wait for just the server that is to come back, so nothing that mends
+    waits for them. Yields what is asked, for the lab that is held. Raises LabctlError.
+    """
+    if asked.dry_run:
+        yield asked
+        return
+    lab = own_lab(asked)
+    command = f"labctl fault {verb} --lab {lab.name}"
+    with held(lab.place, lab.name, asked.owner, command, steps, seconds=HELD_SECONDS, must_write=False):
+        yield replace(asked, lab=lab.name)
+
+
+def own_lab(asked: Asked) -> Lab:
+    """The lab that is meant. Raises LabctlError, also where it is somebody else's."""
+    lab = labs.choose_lab(engine.connect(), asked.lab, asked.owner)
+    refuse_foreign(lab, asked.owner)
+    return lab
+
+
+def note(lab: Lab, names: Sequence[str], line: str) -> None:
+    """Write a line into the logs of those servers that run: there it stands beside what Raft made of it."""
+    inject.note([one for one in lab.running if one.name in names], line)
+
+
+def broken(  # noqa: PLR0913 - the JSON shape
+    scene: Scene,
+    fault: str,
+    words: str,
+    servers: Sequence[str],
+    seconds: float | None,
+    *,
+    forecast: Forecast | None = None,
+) -> dict[str, Any]:
+    """The JSON shape of a fault; `fault` is "" where it has no name, `seconds` is None where nothing ends it."""
+    return {
+        "lab": scene.lab.name,
+        "changed": True,
+        "fault": fault or None,
+        "what": words,
+        "servers": list(servers),
+        "seconds": seconds,
+        "forecast": forecast.row() if forecast else None,
+    }

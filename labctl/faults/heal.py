@@ -1,0 +1,94 @@
+"""Mend what was broken, and list what is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import client as engine
+from labctl.engine import clock, labs
+from labctl.engine.clock import HostClock
+from labctl.errors import ExitCode, LabctlError
+from labctl.faults import inject, nftables, processes
+from labctl.faults.context import Asked, note, own_lab
+from labctl.raft import log_notes
+
+if TYPE_CHECKING:
+    from labctl.engine.client import Client
+    from labctl.engine.labs import Lab, Server
+    from labctl.terminal.progress import Steps
+
+
+def heal(fault: str | None, asked: Asked, steps: Steps) -> dict[str, Any]:
+    """Lift one fault, or all. Raises LabctlError, also where there is no fault of that name or a rule does not go away.
+
+    Servers run again, also those that stopped by themselves where all is meant; rules are taken away, and each
+    server's network is looked at.
+    """
+    if fault is not None and not nftables.is_id(fault):
+        raise LabctlError(f"{fault!a} is the name of no fault: `labctl fault ls` lists them.", ExitCode.USAGE)
+    lab = own_lab(asked)
+    steps.begin("heal")
+    # First: a kernel that lets nobody look at its rules must not keep servers down.
+    away: list[Server] = []
+    unknown: LabctlError | None = None
+    try:
+        away = processes.taken_away(lab, fault)
+    except LabctlError as error:
+        unknown = error  # it may be one of the network
+    healed = processes.bring_back(away)
+    lifted = set() if fault in healed else _lift(lab, fault)
+    if fault is not None and not healed | lifted:
+        if unknown is not None:
+            raise unknown
+        raise LabctlError(f"The lab {lab.name} has no fault {fault}: `labctl fault ls` lists those that it has.")
+    started = sorted(one.name for one in away)
+    steps.done(_healed_all(lab, lifted, started) if fault is None else _healed_one(fault, started))
+    return _mended(lab, healed | lifted, started)
+
+
+def _lift(lab: Lab, fault: str | None) -> set[str]:
+    """Take rules away. Returns the faults whose rules they were."""
+    known = {one.id for one in inject.active(engine.connect(), lab.name)}
+    # Looked up again: some servers may run only since now.
+    found = inject.heal(labs.choose_lab(engine.connect(), lab.name), fault)
+    lifted = (known if fault is None else known & {fault}) | {one for had in found.values() for one in had}
+    host = clock.of(lab.place) if lifted else HostClock()
+    for one in sorted(lifted):
+        disturbed = [name for name, had in found.items() if one in had]
+        note(lab, disturbed, log_notes.ended(host.now(), one, disturbed))
+    return lifted
+
+
+def _mended(lab: Lab, healed: set[str], started: list[str]) -> dict[str, Any]:
+    """The JSON shape of `labctl fault heal`."""
+    return {"lab": lab.name, "changed": bool(healed or started), "healed": sorted(healed), "started": started}
+
+
+def _healed_one(fault: str, started: list[str]) -> str:
+    if started:
+        return f"The fault {fault} is lifted: {_again(started)}."
+    return f"The fault {fault} is lifted: none of its rules is left."
+
+
+def _again(started: list[str]) -> str:
+    return f"{', '.join(started)} {'runs' if len(started) == 1 else 'run'} again"
+
+
+def _healed_all(lab: Lab, lifted: set[str], started: list[str]) -> str:
+    if not lifted and not started:
+        return f"The lab {lab.name} has no fault: nothing to heal."
+    parts = [f"{len(lifted)} fault{'' if len(lifted) == 1 else 's'} of the network lifted"] if lifted else []
+    parts += [_again(started)] if started else []
+    return f"{' and '.join(parts)}; every server's network is clean."
+
+
+def ls(name: str | None, owner: str = "") -> tuple[str, list[inject.ActiveFault]]:
+    """A lab's name, and the faults that it has now; of the labs without a name, that of `owner`."""
+    client = engine.connect()
+    lab = labs.choose_lab(client, name, owner)
+    return lab.name, active(client, lab)
+
+
+def active(client: Client, lab: Lab) -> list[inject.ActiveFault]:
+    """The faults that a lab has now: first the servers that were taken away, then those of the network."""
+    return [*processes.active(lab), *inject.active(client, lab.name)]

@@ -1,0 +1,274 @@
+"""Kill, stop and pause servers, and let them run again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import labctl
+from labctl.engine import clock
+from labctl.engine.clock import HostClock
+from labctl.errors import LabctlError
+from labctl.faults import inject, nftables, targets
+from labctl.faults.context import Asked, broken, look
+from labctl.faults.forecast import Outlook
+from labctl.faults.inject import ActiveFault
+from labctl.raft import log_notes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from labctl.engine.labs import Lab, Server
+    from labctl.terminal.progress import Steps
+
+# Which of Docker's verbs, and in which state (Docker's word) a server must be.
+_PROCESS = {
+    "kill": ("kill", {"running", "paused"}, "killed"),
+    "stop": ("stop", {"running", "paused"}, "stopped"),
+    "start": ("start", {"exited", "created", "dead"}, "started"),
+    "pause": ("pause", {"running"}, "paused"),
+    "resume": ("unpause", {"paused"}, "resumed"),
+}
+# In which state the fault of a verb leaves a server, and Docker's verb that ends that state.
+_LEFT = {"kill": "exited", "stop": "exited", "pause": "paused"}
+_BACK = {"paused": "unpause", "exited": "start", "created": "start", "dead": "start"}
+
+# This very labctl, however it was installed: -P leaves the current folder out of where Python looks for code.
+_FOUND_HERE = str(Path(labctl.__file__).resolve().parent.parent)
+_START = "import sys; sys.path.append(sys.argv.pop(1)); from labctl.__main__ import main; main()"
+_THIS_LABCTL = (sys.executable, "-P", "-c", _START, _FOUND_HERE)
+
+
+@dataclass(frozen=True)
+class Struck:
+    """What was done to servers, and between which times it happened, by the Docker host's clock.
+
+    `fault` is its name, or "" where they came back.
+    """
+
+    fault: str
+    begin: datetime
+    end: datetime
+
+
+def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
+    """Kill, stop, start, pause or resume servers. Raises LabctlError.
+
+    Args:
+        verb: one of these words.
+        target: servers or a role.
+        asked: the lab; its lease is for what takes servers away, and means nothing for `start` and `resume`.
+        steps: where to say what happens.
+    """
+    _, states, done = _PROCESS[verb]
+    scene = look(asked)
+    brings_back = verb not in _LEFT
+    cluster = scene.cluster
+    if brings_back:
+        # Of those that can be started, `any` is any of them.
+        cluster = replace(cluster, running=tuple(one.name for one in scene.lab.servers if one.state in states))
+        if target in targets.ROLES and not cluster.running:
+            raise LabctlError(f"No server of the lab {scene.lab.name} can be {done}: none is {_waiting(verb)}.")
+    names = targets.resolve(target, cluster)
+    for one in map(scene.lab.server, names):
+        if one.state not in states:
+            raise LabctlError(f"{one.name} cannot be {done}: it is {one.state} now.")
+    rest = [name for name in scene.cluster.running if name not in names]
+    words = f"{verb} {','.join(names)}"
+    seconds = None if brings_back else asked.seconds
+    outlook = Outlook(scene, verb, seconds)
+    forecast = outlook.of_return(names) if brings_back else outlook.of_groups([rest])
+    steps.note(f"{words}: {forecast.sentence}.")
+    if asked.dry_run:
+        return broken(scene, "", words, names, seconds, forecast=forecast)
+    steps.begin(words)
+    fault = strike(verb, names, scene.lab, seconds).fault
+    lease = ""
+    if seconds is not None:
+        _heal_later(fault, seconds, scene.lab, asked)
+        lease = f" for {seconds:g} s"
+    steps.done(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {done}{lease}.")
+    if brings_back and forecast.leader == "none":
+        steps.note(
+            f"Nobody leads yet: `labctl status {scene.lab.name}` says when, and `labctl start {scene.lab.name}` waits."
+        )
+    return broken(scene, fault, words, names, seconds, forecast=forecast)
+
+
+def strike(
+    verb: str, names: Sequence[str], lab: Lab, seconds: float | None = None, host: HostClock | None = None
+) -> Struck:
+    """Do to servers what a verb says, and let their logs say so. Raises LabctlError.
+
+    Args:
+        verb: as of `process`; what it brings back must be paused or down.
+        names: the servers.
+        lab: as it is now.
+        seconds: the lease that stands in the log; nothing here ends it.
+        host: the Docker host's clock where it is known already; else it is asked.
+    """
+    docker_verb, _, _ = _PROCESS[verb]
+    servers = [lab.server(name) for name in names]
+    host = clock.of(lab.place) if host is None else host
+    slack = timedelta(seconds=host.uncertain)
+    if verb not in _LEFT:
+        begin = host.now() - slack
+        bring_back(servers, host)
+        return Struck("", begin, host.now() + slack)
+    fault = nftables.new_id()
+    try:
+        _note_first(servers, log_notes.began(host.now(), fault, f"{verb} {','.join(names)}", names, seconds))
+        begin = host.now() - slack
+        inject.signal(docker_verb, servers)
+    except BaseException:
+        _note_failure(servers, fault, host)
+        raise
+    return Struck(fault, begin, host.now() + slack)
+
+
+def _note_failure(servers: Sequence[Server], fault: str, host: HostClock) -> None:
+    """Let the logs of those that run on say so: else whatever ends them later would be this fault.
+
+    Where Docker does not say who runs on, nothing is known, and nothing is written.
+    """
+    with contextlib.suppress(LabctlError):
+        states = inject.states_of(servers)
+        on = [replace(one, state=states[one.name]) for one in servers if states.get(one.name) == "running"]
+        if on:
+            inject.note(on, log_notes.failed(host.now(), fault, [one.name for one in on]))
+
+
+def _waiting(verb: str) -> str:
+    return "paused" if verb == "resume" else "down"
+
+
+def _note_first(servers: Sequence[Server], line: str) -> None:
+    """Write the line of a fault while there is somebody who can: into the log of a frozen server nobody writes."""
+    if frozen := [one for one in servers if one.state == "paused"]:
+        inject.signal("unpause", frozen)
+    inject.note(servers, line)
+
+
+def taken_away(lab: Lab, fault: str | None) -> list[Server]:
+    """The servers that do not run: all of them, or those that this fault took away and nobody brought back since.
+
+    Raises LabctlError where one is meant, and a log that may tell of it cannot be read.
+    """
+    down = [one for one in lab.servers if one.state in _BACK]
+    if fault is None:
+        return down
+    found, unread = _in_faults(down)
+    away = [one for one, noted in found if noted.fault == fault]
+    if unread and not away:
+        (server, error), *_ = unread
+        raise LabctlError(
+            f"Cannot tell whether {server.name} is down because of the fault {fault}: {error.sentence.rstrip('.')}. "
+            f"`labctl fault heal --lab {lab.name}` lets every server run again."
+        )
+    return away
+
+
+def active(lab: Lab) -> list[ActiveFault]:
+    """The faults that took servers away which are still away.
+
+    One without a name is of a server that is down and whose log cannot be read: nobody knows.
+    """
+    found: dict[str, tuple[log_notes.LoggedFault, list[str]]] = {}
+    known, unread = _in_faults([one for one in lab.servers if one.state in _BACK])
+    for one, noted in known:
+        found.setdefault(noted.fault, (noted, []))[1].append(one.name)
+    host = clock.of(lab.place) if any(noted.until for noted, _ in found.values()) else HostClock()
+    return [
+        *(
+            ActiveFault(name, noted.words, tuple(servers), noted.until and host.here(noted.until))
+            for name, (noted, servers) in found.items()
+        ),
+        *(ActiveFault("", f"unknown: {error.sentence}", (one.name,), None) for one, error in unread),
+    ]
+
+
+def _in_faults(
+    down: Sequence[Server],
+) -> tuple[list[tuple[Server, log_notes.LoggedFault]], list[tuple[Server, LabctlError]]]:
+    """Which fault each of these servers is in, and of which of them that cannot be read."""
+    found, unread = [], []
+    for one in down:
+        try:
+            noted = log_notes.last(inject.last_words(one))
+        except LabctlError as error:
+            unread.append((one, error))
+            continue
+        if noted is not None and _LEFT.get(noted.verb) == one.state:
+            found.append((one, noted))
+    return found, unread
+
+
+def bring_back(servers: Sequence[Server], host: HostClock | None = None) -> set[str]:
+    """Resume and start servers, and write into their logs which faults end. Returns the faults.
+
+    `host` is the Docker host's clock where it is known already.
+    """
+    ended: dict[str, list[Server]] = {}
+    for one in servers:
+        # Asked before: a server that starts begins a new life, whose log has no fault.
+        if (noted := _noted(one)) and noted.verb in _LEFT:
+            ended.setdefault(noted.fault, []).append(one)
+    for verb in ("unpause", "start"):
+        if those := [one for one in servers if _BACK[one.state] == verb]:
+            inject.signal(verb, those)
+    # They are back, also where that cannot be written into a log.
+    with contextlib.suppress(LabctlError):
+        if ended and host is None:
+            host = clock.of(servers[0].place)
+    for fault, of in ended.items():
+        with contextlib.suppress(LabctlError):
+            now = (host or HostClock()).now()
+            inject.note(of, log_notes.ended(now, fault, [one.name for one in of]))
+    return set(ended)
+
+
+def _noted(server: Server) -> log_notes.LoggedFault | None:
+    # Where a log cannot be read, its server must come back all the same.
+    with contextlib.suppress(LabctlError):
+        return log_notes.last(inject.last_words(server))
+    return None
+
+
+def _from_anywhere(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same environment for a process in another folder: what the docker command would look for in this one."""
+    found = dict(environment)
+    for name in ("DOCKER_CONFIG", "DOCKER_CERT_PATH"):
+        if found.get(name):
+            found[name] = os.path.abspath(found[name])  # noqa: PTH100 - links stay as they are
+    host, socket, path = found.get("DOCKER_HOST", "").partition("unix://")
+    if socket and not host and path:
+        found["DOCKER_HOST"] = f"unix://{os.path.abspath(path)}"  # noqa: PTH100
+    # An empty or a relative entry would be looked for in the other folder.
+    if path := found.pop("PYTHONPATH", ""):
+        found["PYTHONPATH"] = os.pathsep.join(one for one in path.split(os.pathsep) if os.path.isabs(one))  # noqa: PTH117
+    return found
+
+
+def _heal_later(fault: str, seconds: float, lab: Lab, asked: Asked) -> None:
+    """Heal a fault when its lease is over: by a process of its own, which ends with no terminal.
+
+    Only Docker can start a container, and nothing in a lab may talk to Docker.
+    """
+    heal = [*_THIS_LABCTL, "fault", "heal", fault, "--lab", lab.name]
+    subprocess.Popen(
+        ["/bin/sh", "-c", 'sleep "$0"; exec "$@"', f"{seconds}", *heal],
+        env={**_from_anywhere(os.environ), "LABCTL_OWNER": asked.owner},
+        # It holds no folder, and takes no code from the one in which somebody typed.
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )

@@ -1,0 +1,76 @@
+"""Let the leader hand its leadership over, where Consul can."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import clock, status
+from labctl.errors import ExitCode, LabctlError
+from labctl.faults import inject, nftables, targets
+from labctl.faults.context import Asked, broken, look, note
+from labctl.raft import log_notes
+
+if TYPE_CHECKING:
+    from labctl.terminal.progress import Steps
+
+TRANSFER_SINCE = (1, 15, 0)
+
+
+def transfer(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
+    """Let the leader hand its leadership over, to a server or to whom it chooses. Raises LabctlError.
+
+    Args:
+        target: one server or a role, or "" for whom the leader chooses.
+        asked: the lab; a lease means nothing here.
+        steps: where to say what happens.
+    """
+    scene = look(asked)
+    lab, leader = scene.lab, scene.cluster.leader
+    if _version(lab.version) < TRANSFER_SINCE:
+        raise LabctlError(
+            f"Consul {lab.version} cannot hand leadership over: that came with Consul 1.15. "
+            "`labctl fault pause leader` makes the others elect, too.",
+            ExitCode.REFUSED,
+        )
+    if not leader:
+        raise LabctlError(f"The lab {lab.name} has no leader now: nobody can hand leadership over.")
+    heir = _heir(target, scene.cluster)
+    words = f"transfer-leader {heir}".rstrip()
+    whom = heir or "whom it chooses"
+    if asked.dry_run:
+        steps.note(f"{words}: {leader} would hand its leadership over to {whom}.")
+        return broken(scene, "", words, [leader], None)
+    identity = next((view.node_id for view in status.ask(lab).views if view.name == heir), None)
+    steps.begin(words)
+    fault, host = nftables.new_id(), clock.of(lab.place)
+    note(lab, [leader], log_notes.began(host.now(), fault, words, [leader], None))
+    try:
+        inject.transfer(lab.server(leader), identity)
+    except LabctlError:
+        with contextlib.suppress(LabctlError):
+            note(lab, [leader], log_notes.failed(host.now(), fault, [leader]))
+        raise
+    steps.done(f"{leader} hands its leadership over to {whom}.")
+    return broken(scene, "", words, [leader], None)
+
+
+def _heir(target: str, cluster: targets.Cluster) -> str:
+    """Who is to lead, or "" for whom the leader chooses."""
+    if not target:
+        return ""
+    names = targets.resolve(target, cluster)
+    if len(names) > 1:
+        raise LabctlError(
+            f"Leadership goes to one server, and {target} means {len(names)}: name one of them.", ExitCode.USAGE
+        )
+    if names == [cluster.leader]:
+        raise LabctlError(f"{cluster.leader} leads already.", ExitCode.USAGE)
+    if names[0] not in cluster.running:
+        raise LabctlError(f"{names[0]} cannot lead: it does not run.")
+    return names[0]
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"[0-9]+", text)[:3])

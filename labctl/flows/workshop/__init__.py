@@ -1,1 +1,0 @@
-"""What the commands of `labctl workshop` do, step by step."""

@@ -1,0 +1,185 @@
+"""The proof that labs are apart, for a terminal: a row for each lab, what crossed by name, and the checks."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from labctl.isolation.hardening import BENCHMARK
+from labctl.isolation.outcomes import Outcome
+from labctl.isolation.report import Verdict
+from labctl.terminal.style import Cell, harmless, paint, sign, table, width
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labctl.isolation.hardening import Judged
+    from labctl.isolation.outcomes import Joined, Tried
+    from labctl.isolation.report import Report
+
+WIDEST = 120
+NARROWEST = 60
+_COLOURS = {Verdict.APART: "green", Verdict.UNKNOWN: "yellow", Verdict.CROSSED: "red"}
+_RESULTS = {"ok": "green", "fails": "red", "by design": "cyan", "not applicable": "dim"}
+_NARROW = 32
+_SHOWN = (Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.NO_ANSWER, Outcome.CONNECTED)
+
+
+def text(report: Report, columns: int, *, each: bool) -> str:
+    """All of it, for a terminal of so many columns."""
+    columns = max(NARROWEST, min(columns, WIDEST))
+    parts = ["", _labs(report)]
+    if each:
+        parts += ["", _each(report)]
+    if problems := _problems(report):
+        parts += ["", *(_wrapped(one, columns) for one in problems)]
+    parts += ["", paint(f"Hardening, with the numbers of the {BENCHMARK}", "bold"), _checks(report.judged, columns)]
+    return "\n".join([*parts, "", *(_wrapped(one, columns) for one in _summary(report))]) + "\n"
+
+
+def _wrapped(line: str, columns: int) -> str:
+    return "\n".join(textwrap.wrap(line, columns, subsequent_indent="  ", break_long_words=False))
+
+
+def _named(report: Report, lab: str, host: str) -> str:
+    """A lab by its name, with its Docker host where there are several."""
+    several = len({proof.place.host for proof in report.proofs}) > 1
+    return f"{lab} on {host}" if several else lab
+
+
+def _labs(report: Report) -> str:
+    rows = []
+    for proof in report.proofs:
+        count = proof.count()
+        good = sum(one.outcome is Outcome.CONNECTED for one in proof.controls)
+        rows.append(
+            [
+                _named(report, *reversed(proof.place.name)),
+                f"{good}/{len(proof.controls)}",
+                *(_counted(count[outcome], outcome) for outcome in _SHOWN),
+                str(sum(count.values()) - sum(count[outcome] for outcome in _SHOWN)),
+                Cell(str(proof.verdict), _COLOURS[proof.verdict]),
+            ]
+        )
+    return table(["from lab", "control", *_SHOWN, "other", "verdict"], rows)
+
+
+def _counted(number: int, outcome: Outcome) -> str | Cell:
+    return Cell(str(number), "red") if number and outcome is Outcome.CONNECTED else str(number)
+
+
+def _each(report: Report) -> str:
+    rows = []
+    for proof in report.proofs:
+        source = _named(report, *reversed(proof.place.name))
+        rows += [[source, _target(report, one), one.what.where, str(one.outcome)] for one in proof.tries]
+        rows += [
+            [
+                f"{source} {one.what.server}",
+                f"consul join {_named(report, one.what.lab, one.what.host)} {one.what.target}",
+                one.what.address,
+                str(one.outcome),
+            ]
+            for one in proof.joins
+        ]
+    return table(["from", "to", "address", "outcome"], rows)
+
+
+def _target(report: Report, one: Tried) -> str:
+    what = one.what
+    if what.kind == "engine":
+        return "the engine, or the cloud"
+    name = f"{_named(report, what.lab, what.host)} {what.server}"
+    return f"{name}, published" if what.kind == "published" else name
+
+
+def _problems(report: Report) -> list[str]:
+    """What crossed, and what is not proven, a line for each."""
+    lines = []
+    for proof in report.proofs:
+        source = _named(report, *reversed(proof.place.name))
+        found = [f"{_target(report, one)} at {one.what.where} connected" for one in proof.crossed]
+        found += [_merged(report, one) for one in proof.merged]
+        found += [f"the container {container} has an engine's socket at {path}" for container, path in proof.sockets]
+        found += [f"members changed meanwhile: {', '.join(proof.strangers)}"] if proof.strangers else []
+        lines += [f"{paint(sign('failed'), 'red')} from {harmless(source)}: {harmless(one)}" for one in found]
+        lines += [f"{paint('?', 'yellow')} {harmless(source)} is not proven: {harmless(one)}" for one in proof.unproven]
+    return lines
+
+
+def _merged(report: Report, one: Joined) -> str:
+    target = _named(report, one.what.lab, one.what.host)
+    return f"`consul join {one.what.address}` in {one.what.server} joined {one.what.target} of {target}"
+
+
+def _checks(judged: Sequence[Judged], columns: int) -> str:
+    """A row for each check and each way in which it came out, whatever the number of labs."""
+    merged: dict[tuple[str, str, str, str], list[Judged]] = {}
+    for one in judged:
+        merged.setdefault((one.number, one.title, one.result, one.why), []).append(one)
+    alike = {number: sum(key[0] == number for key in merged) == 1 for number, *_ in merged}
+    rows = [
+        (number, title, result, harmless(_why(why, found, alike=alike[number])))
+        for (number, title, result, why), found in sorted(merged.items(), key=lambda item: _order(item[0][0]))
+    ]
+    head = ["cis", "check", "result", "why"]
+    beside = columns - sum(max(width(row[at]) for row in [head, *rows]) for at in range(3)) - 2 * 3
+    if beside < _NARROW:
+        return _with_reasons_below(rows, columns)
+    lines: list[Sequence[str | Cell]] = []
+    for row in rows:
+        first, *more = textwrap.wrap(row[3], beside, break_on_hyphens=False) or [""]
+        lines += [[*_judged(row), first], *(["", "", "", part] for part in more)]
+    return table(head, lines)
+
+
+def _judged(row: Sequence[str]) -> list[str | Cell]:
+    number, title, result, _ = row
+    return [number, title, Cell(result, _RESULTS[result])]
+
+
+def _with_reasons_below(rows: Sequence[Sequence[str]], columns: int) -> str:
+    """The same where there is no room for reasons in a column of their own."""
+    first, *lines = table(["cis", "check", "result"], map(_judged, rows)).splitlines()
+    indent = " " * (2 + max(width(row[0]) for row in rows))
+    shown = [first]
+    for line, row in zip(lines, rows, strict=True):
+        shown += [
+            line,
+            *textwrap.wrap(row[3], columns, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False),
+        ]
+    return "\n".join(shown)
+
+
+def _why(why: str, found: Sequence[Judged], *, alike: bool) -> str:
+    """Why, with the containers that differ from the others."""
+    if alike and all(one.alike for one in found):
+        return why
+    if found[0].result == "ok":
+        return "all others"
+    names = [name for one in found for name in one.containers]
+    named = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return f"{named}: {why}" if why else named
+
+
+def _order(number: str) -> tuple[int, ...]:
+    """The benchmark's order; what has no number comes last."""
+    return tuple(int(part) for part in number.split(".")) if number[0].isdigit() else (99,)
+
+
+def _summary(report: Report) -> list[str]:
+    tries = sum(len(one.tries) for one in report.proofs)
+    joins = sum(one.outcome is not Outcome.NOT_TRIED for proof in report.proofs for one in proof.joins)
+    tried = f"{tries} connections and {joins} joins from {len(report.proofs)} labs in {report.seconds:.0f} s"
+    said = {
+        Verdict.APART: f"Nothing crossed: {tried}, and none succeeded, while every control did.",
+        Verdict.UNKNOWN: f"Not all is proven: {tried}; none succeeded, but see above what that says nothing of.",
+        Verdict.CROSSED: f"Something crossed, and is named above: {tried}.",
+    }
+    checks = f"{len(report.failing)} of {len(report.judged)} checks of containers fail."
+    masked = sum(one.count()[Outcome.DECOY] for one in report.proofs)
+    decoy = (
+        f"{masked} connections were taken by something on the way, not by whom they were meant for: they reached no "
+        "lab and no engine."
+    )
+    return [said[report.verdict], *([decoy] if masked else []), checks]

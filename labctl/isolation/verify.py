@@ -1,0 +1,283 @@
+"""Prove that labs are apart: from inside each, try to reach every other one, and look how hard the containers are."""
+
+from __future__ import annotations
+
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from labctl.engine import client
+from labctl.engine.client import explained
+from labctl.engine.labs import Lab, list_labs
+from labctl.errors import ExitCode, LabctlError
+from labctl.isolation import attempts, connection_table, outcomes, probe
+from labctl.isolation.hardening import Container, judge
+from labctl.isolation.outcomes import Evidence, Joined, Outcome
+from labctl.isolation.report import Proof, Report, Verdict
+from labctl.isolation.targets import place_of
+from labctl.lab.desired_state import refuse_foreign
+from labctl.shared import lab_names
+from labctl.shared.docker_api import DockerError, Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from labctl.engine.labs import Server
+    from labctl.isolation.attempts import Join, Try
+    from labctl.isolation.connection_table import Connection
+    from labctl.isolation.hardening import Judged
+    from labctl.isolation.outcomes import Tried
+    from labctl.isolation.report import Members
+    from labctl.isolation.targets import Place
+    from labctl.terminal.progress import Steps
+
+Thing = TypeVar("Thing")
+Result = TypeVar("Result")
+
+PROBED_AT_ONCE = 6
+"""Labs that try connections at a time. They mostly wait, but each connection is two processes on the Docker host."""
+JOINING_AT_ONCE = 48
+"""Labs that join at a time. A `consul join` waits ten seconds for an answer; it takes 10 MB in each server."""
+ASKED_AT_ONCE = 16
+SOURCE_PORTS = range(20_000, 32_000)
+"""Below those that the kernel gives out by itself: from which connections come that are to be known again."""
+_LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Host:
+    """A Docker host and the labs on it that are to be apart, from each other and from those of all other hosts."""
+
+    name: str
+    engine: Engine
+    labs: tuple[Lab, ...]
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A lab that is looked at."""
+
+    host: Host
+    lab: Lab
+    documents: tuple[dict[str, Any], ...]
+    place: Place
+
+
+def host_of(connection: client.Client, labs: Iterable[Lab]) -> Host:
+    """The Docker host of a connection, with those of its labs that are to be looked at."""
+    return Host(connection.host, Engine(path=connection.place.socket), tuple(labs))
+
+
+def chosen(names: Sequence[str], owner: str) -> list[Host]:
+    """The labs of those names on this Docker host, or all that belong to `owner`. Raises LabctlError."""
+    connection = client.connect()
+    labs = {lab.name: lab for lab in list_labs(connection)}
+    for name in names:
+        if problem := lab_names.name_problem(name):
+            raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
+        if name not in labs:
+            raise LabctlError(
+                f"There is no lab {name} on this Docker host: `labctl up {name}` starts it, `labctl ls` lists them."
+            )
+        refuse_foreign(labs[name], owner)
+    picked = [labs[name] for name in dict.fromkeys(names)] or [one for one in labs.values() if one.owner == owner]
+    if not picked:
+        raise LabctlError("No lab of yours is there: `labctl up` starts one.")
+    return [host_of(connection, picked)]
+
+
+def verify(hosts: Sequence[Host], steps: Steps) -> Report:
+    """Try all there is to try between the labs of these Docker hosts. Raises LabctlError."""
+    begun = time.monotonic()
+    with explained():
+        steps.begin("Looking at the containers")
+        subjects = _subjects(hosts)
+        judged = _judged(hosts, subjects)
+        steps.done(f"{_count(sum(len(one.documents) for one in subjects), 'container')} looked at")
+        before = _each(lambda one: probe.members(one.lab.running), subjects, ASKED_AT_ONCE)
+        steps.begin("Trying connections from inside each lab")
+        proofs = _probed(hosts, subjects)
+        steps.done(f"{_count(sum(len(one.tries) for one in proofs), 'connection')} tried")
+        steps.begin("Trying to join each lab to every other")
+        proofs = _joined(subjects, proofs)
+        after = _each(lambda one: probe.members(one.lab.running), subjects, ASKED_AT_ONCE)
+        tried = sum(one.outcome is not Outcome.NOT_TRIED for proof in proofs for one in proof.joins)
+        steps.done(f"{_count(tried, 'join')} tried")
+    return Report(_with_members(proofs, before, after), tuple(judged), time.monotonic() - begun)
+
+
+def exit_code(report: Report) -> ExitCode:
+    """What the process says: 1 for a crossing or a check that fails, 3 where something is not proven."""
+    if report.verdict is Verdict.CROSSED or report.failing:
+        return ExitCode.FAILED
+    return ExitCode.NOT_READY if report.verdict is Verdict.UNKNOWN else ExitCode.DONE
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _each(work: Callable[[Thing], Result], things: Iterable[Thing], at_once: int) -> list[Result]:
+    """Do the same for all, several at a time; the first failure is raised after all have ended."""
+    with ThreadPoolExecutor(at_once) as pool:
+        return [one.result() for one in [pool.submit(work, thing) for thing in things]]
+
+
+def _subjects(hosts: Sequence[Host]) -> list[_Subject]:
+    def look(pair: tuple[Host, Lab]) -> _Subject:
+        host, lab = pair
+        documents = tuple(probe.described(host.engine, lab))
+        return _Subject(host, lab, documents, place_of(lab.name, host.name, documents))
+
+    return _each(look, [(host, lab) for host in hosts for lab in host.labs], ASKED_AT_ONCE)
+
+
+def _judged(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Judged]:
+    about = {host.name: probe.information(host.engine) for host in hosts}
+    return [
+        row
+        for one in subjects
+        for row in judge(
+            one.host.name, one.lab.name, [Container(document, about[one.host.name]) for document in one.documents]
+        )
+    ]
+
+
+def _probed(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Proof]:
+    addresses = {host.name: probe.addresses_of_host(host.engine, host.labs[0]) for host in hosts if host.labs}
+    places = [one.place for one in subjects]
+    return _each(lambda one: _proof(one, subjects, places, addresses), subjects, PROBED_AT_ONCE)
+
+
+def _proof(
+    subject: _Subject, subjects: Sequence[_Subject], places: Sequence[Place], addresses: Mapping[str, Sequence[str]]
+) -> Proof:
+    """What comes of a lab's connections. A lab whose helper fails proves nothing, and stops no other one."""
+    place, engine = subject.place, subject.host.engine
+    if not place.own:
+        return Proof(place)
+    controls, wanted = attempts.controls(place), attempts.crossings(place, places, addresses)
+    # A server that is on a strange network too is the one that gets furthest.
+    server = place.strange[0].server if place.strange else place.own[0].server
+    try:
+        with probe.prober(engine, subject.lab, server) as prober:
+            said = prober.connect([one.where for one in [*controls, *wanted]])
+            tried = outcomes.read(wanted, said)
+            if asked := outcomes.to_ask(tried):
+                tried = outcomes.identified(tried, _evidence(prober, tried, asked, subjects))
+            # Once more at the end: a lab that came apart meanwhile proves nothing.
+            again = outcomes.read(controls, prober.connect([one.where for one in controls]))
+        inside = [(one.container, path) for one in subject.lab.running for path in probe.sockets_inside(engine, one)]
+    except DockerError as error:
+        return Proof(place, tuple(outcomes.read(controls, "")), doubts=(error.sentence,))
+    first = outcomes.read(controls, said)
+    checked = tuple(
+        then if then.outcome is not Outcome.CONNECTED else now for then, now in zip(first, again, strict=True)
+    )
+    return Proof(place, checked, tuple(tried), sockets=tuple(inside))
+
+
+def _evidence(
+    prober: probe.Prober, tried: Sequence[Tried], asked: Sequence[str], subjects: Sequence[_Subject]
+) -> Evidence:
+    """Look who took the connections that were made, while they are made once more. Raises DockerError."""
+    connected = [one.what for one in tried if one.outcome is Outcome.CONNECTED]
+    by_name = {one.place.name: one for one in subjects}
+    found = {one: _server_of(one, by_name) for one in connected}
+    meant = {one: it for one, it in found.items() if it is not None}
+    decoys = prober.connect([one for one in asked if one.startswith(f"{attempts.DECOY}:")])
+    said = prober.ask(asked)
+    again = prober.connect([one.where for one in connected if one not in meant])
+    seen: dict[Try, bool | None] = {}
+    for begin in range(0, len(meant), probe.HELD_AT_ONCE):
+        part = dict(list(meant.items())[begin : begin + probe.HELD_AT_ONCE])
+        lines, saw = _watched(prober, part)
+        again, seen = again + lines, seen | saw
+    return Evidence(decoys, said, again, seen)
+
+
+def _server_of(one: Try, subjects: Mapping[tuple[str, str], _Subject]) -> tuple[_Subject, Server] | None:
+    """The server that a connection is meant for; None where it is meant for no lab."""
+    subject = subjects.get((one.host, one.lab))
+    if subject is None:
+        return None
+    return next(((subject, server) for server in subject.lab.running if server.name == one.server), None)
+
+
+def _watched(prober: probe.Prober, meant: Mapping[Try, tuple[_Subject, Server]]) -> tuple[str, dict[Try, bool | None]]:
+    """Hold these connections, and let their servers say whether they see them. Raises DockerError."""
+    sources = dict(zip(meant, random.sample(SOURCE_PORTS, len(meant)), strict=True))
+    servers = {server.id: (subject, server) for subject, server in meant.values()}
+    before = _tables(servers)
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(prober.hold, {one.where: source for one, source in sources.items()})
+        during: dict[str, frozenset[Connection] | None] = {}
+        over = False
+        while not over:
+            over = holding.done()
+            for key, table in _tables(servers).items():
+                known = during.get(key, frozenset())
+                during[key] = None if table is None or known is None else known | table
+            time.sleep(0 if over else _LOOK_SECONDS)
+    seen: dict[Try, bool | None] = {}
+    for one, (subject, server) in meant.items():
+        then, now = before[server.id], during.get(server.id)
+        own = {spot.address for spot in subject.place.own}
+        seen[one] = None if then is None or now is None else connection_table.saw(one, sources[one], then, now, own)
+    return holding.result(), seen
+
+
+def _tables(servers: Mapping[str, tuple[_Subject, Server]]) -> dict[str, frozenset[Connection] | None]:
+    """The connections of each server, by its ID; None where it cannot be looked into."""
+
+    def look(key: str) -> frozenset[Connection] | None:
+        subject, server = servers[key]
+        try:
+            return connection_table.connections(probe.connections_of(subject.host.engine, server))
+        except DockerError:
+            return None
+
+    return dict(zip(servers, _each(look, servers, ASKED_AT_ONCE), strict=True))
+
+
+def _joined(subjects: Sequence[_Subject], proofs: Sequence[Proof]) -> list[Proof]:
+    places = [one.place for one in subjects]
+
+    def work(pair: tuple[_Subject, Proof]) -> Proof:
+        subject, proof = pair
+        reached = {(one.what.host, one.what.lab) for one in proof.crossed if one.what.kind == "server"}
+        # Nothing says that joining would stop short of merging them, so it is not tried where a way is known.
+        left_out = [
+            Joined(one, Outcome.NOT_TRIED, "its servers were reached, so a join might merge two clusters")
+            for one in attempts.joins(subject.place, places, set())
+            if (one.host, one.lab) in reached
+        ]
+        asked = attempts.joins(subject.place, places, reached)
+        by_server: dict[str, list[Join]] = {}
+        for one in asked:
+            by_server.setdefault(one.server, []).append(one)
+        parts = _each(lambda server: _join(subject, server, by_server[server]), by_server, len(by_server) or 1)
+        return replace(proof, joins=tuple(left_out + [one for part in parts for one in part]))
+
+    return _each(work, list(zip(subjects, proofs, strict=True)), JOINING_AT_ONCE)
+
+
+def _join(subject: _Subject, server: str, asked: Sequence[Join]) -> list[Joined]:
+    try:
+        code, said = probe.join(subject.host.engine, subject.lab.server(server), [one.address for one in asked])
+    except DockerError as error:
+        return [Joined(one, Outcome.UNKNOWN, error.sentence) for one in asked]
+    found = outcomes.joined(asked, code, said)
+    if all(one.outcome is Outcome.UNKNOWN for one in found):
+        # The agent speaks TLS or wants a token, which the command was not given; labctl has them.
+        words = [probe.join_by_api(subject.lab.server(server), one.address) for one in asked]
+        found = [outcomes.joined_by_api(one, said) for one, said in zip(asked, words, strict=True)]
+    return found
+
+
+def _with_members(
+    proofs: Sequence[Proof], before: Sequence[Members | None], after: Sequence[Members | None]
+) -> tuple[Proof, ...]:
+    return tuple(replace(proof, before=then, after=now) for proof, then, now in zip(proofs, before, after, strict=True))

@@ -1,0 +1,109 @@
+"""Hold a lab for a whole command: what the command decides by is so until the lab is what was announced."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from labctl.engine.client import TIMEOUT_SECONDS, explained
+from labctl.errors import ExitCode, LabctlError
+from labctl.shared import lab_hold, lab_names, lock_holder
+from labctl.shared.docker_api import DockerError, Engine
+from labctl.shared.lab_hold import LOCK_SECONDS, MOST_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labctl.engine.docker_host import Place
+    from labctl.terminal.progress import Steps
+
+__all__ = ["LOCK_SECONDS", "MOST_SECONDS", "Held", "held"]
+KEEP_SECONDS = 1.0
+"""How often whoever waits for a run looks whether the lab is held still."""
+
+QUICK_SECONDS = 1.0
+"""How long the engine may take to say so: a deadline runs, and the work has an eye of its own on the engine."""
+
+
+class Held:
+    """A lab that is held; `mark` lets modules work under it."""
+
+    def __init__(self, place: Place, hold: lab_hold.Hold, mark: str) -> None:
+        self.mark = mark
+        self._place = place
+        self._hold = hold
+        self._kept = time.monotonic()
+
+    def keep(self, seconds: float | None = None) -> None:
+        """Make sure that it is held still. Raises LabctlError, refused where somebody else has it now.
+
+        `seconds` is how long the engine may take to say so; None leaves it all its time.
+        """
+        with _told(self._place):
+            self._hold.keep(seconds)
+        self._kept = time.monotonic()
+
+    def keep_meanwhile(self) -> None:
+        """The same now and then, beside work that has an eye of its own on the engine."""
+        if time.monotonic() - self._kept < KEEP_SECONDS:
+            return
+        try:
+            self.keep(QUICK_SECONDS)
+        except LabctlError as error:
+            if error.code is ExitCode.REFUSED:
+                raise
+            self._kept = time.monotonic()
+
+
+@contextlib.contextmanager
+def held(  # noqa: PLR0913 - where, what, for whom, and for how long
+    place: Place,
+    lab: str,
+    owner: str,
+    command: str,
+    steps: Steps,
+    *,
+    seconds: float = MOST_SECONDS,
+    patience: float = LOCK_SECONDS,
+    must_write: bool = True,
+) -> Iterator[Held]:
+    """Hold a lab for a command, whoever else uses its Docker host. For whom it waits is told after a second.
+
+    Args:
+        place: where its engine is met.
+        lab: its name.
+        owner: who asks.
+        command: the words for what is done, for whoever waits for it.
+        steps: where it is told.
+        seconds: how long the command may take at most; from elsewhere, nobody can see whether it was killed.
+        patience: how long to wait for it.
+        must_write: whether it needs space on the Docker host.
+
+    Raises LabctlError, refused where somebody else has it for too long.
+    """
+    who = lock_holder.holder(command, seconds, lab_names.project_name(lab))
+    with contextlib.ExitStack() as stack:
+        with _told(place):
+            hold = stack.enter_context(
+                lab_hold.held(
+                    Engine(TIMEOUT_SECONDS, place.socket),
+                    lab,
+                    who,
+                    lock_holder.Patience(patience, steps.note),
+                    labels=lab_hold.labels_of(lab, owner),
+                    must_write=must_write,
+                )
+            )
+        yield Held(place, hold, who.mark)
+
+
+@contextlib.contextmanager
+def _told(place: Place) -> Iterator[None]:
+    with explained(place):
+        try:
+            yield
+        except DockerError as error:
+            if error.failure == "refused":
+                raise LabctlError(error.sentence, ExitCode.REFUSED) from error
+            raise

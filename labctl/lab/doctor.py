@@ -1,0 +1,219 @@
+"""`labctl doctor`: what a lab needs of this machine, what was found, and the command that mends it."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import platform
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl import state
+from labctl.engine import client as engine
+from labctl.engine import images
+from labctl.engine.usage import used_by
+from labctl.errors import LabctlError
+from labctl.runner.connection import on_the_docker_host
+from labctl.runner.content import content_root
+from labctl.runner.deadlines import ENGINE
+from labctl.runner.run import to_the_end
+from labctl.shared import plain_files, process_limits, quotas
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labctl.terminal.progress import Steps
+
+OLDEST_PYTHON = (3, 11)
+OLDEST_API = (1, 40)
+SAY_SECONDS = 20.0
+FREE_BYTES = 2_000_000_000
+FIX_ENGINE = "labctl doctor --fix"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what was found, and the command that mends it (None where it is well)."""
+
+    check: str
+    ok: bool
+    found: str
+    fix: str | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The JSON shape of `doctor`."""
+        return {"check": self.check, "ok": self.ok, "found": self.found, "fix": self.fix}
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    ok = sys.version_info >= OLDEST_PYTHON
+    return Finding("python", ok, version, None if ok else "install Python 3.11 or newer, then raft-labctl with it")
+
+
+def _ansible() -> Finding:
+    from importlib import metadata, util  # noqa: PLC0415 - only the doctor asks
+
+    collection = util.find_spec("ansible_collections.community.docker") is not None
+    found = f"ansible-core {metadata.version('ansible-core')}, ansible-runner {metadata.version('ansible-runner')}"
+    if not collection:
+        return Finding("ansible", ok=False, found=f"{found}, no community.docker", fix="pip install 'ansible>=12.3'")
+    try:
+        content_root()
+    except LabctlError as error:
+        return Finding("ansible", ok=False, found=error.sentence, fix="pip install --force-reinstall raft-labctl")
+    return Finding("ansible", ok=True, found=found)
+
+
+def _docker_command() -> Finding:
+    path = shutil.which("docker")
+    if path:
+        return Finding("docker command", ok=True, found=path)
+    return Finding("docker command", ok=False, found="not on PATH", fix=FIX_ENGINE)
+
+
+def _engine() -> Finding:
+    try:
+        version = engine.connect().version()
+    except LabctlError as error:
+        fix = "sudo usermod -aG docker $USER" if "may not use" in error.sentence else FIX_ENGINE
+        return Finding("engine", ok=False, found=error.sentence, fix=fix)
+    api = tuple(int(part) for part in str(version["ApiVersion"]).split("."))
+    found = f"Docker Engine {version['Version']}, API {version['ApiVersion']}, {engine.host_name()}"
+    ok = api >= OLDEST_API
+    return Finding("engine", ok, found, None if ok else "install Docker Engine 19.03 or newer")
+
+
+def _compose() -> Finding:
+    said = _says(["docker", "compose", "version", "--short"])
+    if said and said.lstrip("v").startswith(tuple("23456789")):
+        return Finding("compose", ok=True, found=f"Docker Compose {said}")
+    return Finding("compose", ok=False, found="no Compose v2", fix=FIX_ENGINE)
+
+
+def _says(words: list[str]) -> str:
+    """What a command prints; empty where it fails or is not there."""
+    try:
+        done = process_limits.run(words, SAY_SECONDS)
+    except (OSError, process_limits.NotEndedError):
+        return ""
+    return done.out.strip() if done.code == 0 else ""
+
+
+def _image() -> Finding:
+    try:
+        image = images.find_image(engine.connect())
+    except LabctlError:
+        return Finding("image", ok=False, found="not known while no engine answers", fix=FIX_ENGINE)
+    if image is None:
+        return Finding("image", ok=False, found="none yet; `labctl up` makes it too", fix="labctl image build")
+    return Finding("image", ok=True, found=f"{image.name} from {image.source}")
+
+
+def _state() -> Finding:
+    fix = "export XDG_STATE_HOME=/a/writable/folder"
+    try:
+        folder = state.state_folder()
+    except LabctlError:
+        return Finding("state folder", ok=False, found="this process's user has no home", fix=fix)
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if os.access(existing, os.W_OK | os.X_OK) and existing.is_dir():
+        return Finding("state folder", ok=True, found=str(folder))
+    return Finding("state folder", ok=False, found=f"{existing} cannot be written", fix=fix)
+
+
+def _disk() -> Finding:
+    if engine.is_elsewhere():
+        return Finding("disk", ok=True, found="of another machine")
+    root = _says(["docker", "info", "--format", "{{.DockerRootDir}}"]) or "/"
+    try:
+        free = shutil.disk_usage(root).free
+    except OSError:
+        # An engine's disk in a virtual machine cannot be measured from here.
+        return Finding("disk", ok=True, found="of another machine")
+    found = f"{free / 1e9:.1f} GB free at {root}"
+    return Finding("disk", free >= FREE_BYTES, found, None if free >= FREE_BYTES else "docker image prune")
+
+
+_CHECKS: tuple[Callable[[], Finding], ...] = (
+    _python,
+    _ansible,
+    _docker_command,
+    _engine,
+    _compose,
+    _image,
+    _state,
+    _disk,
+)
+
+
+def examine(owner: str) -> list[Finding]:
+    """Make every check, all at once: an engine that hangs is waited for once. None changes anything.
+
+    `owner` is whose limits are told.
+    """
+    checks = (*_CHECKS, lambda: limits_of(owner))
+    with ThreadPoolExecutor(len(checks)) as pool:
+        return list(pool.map(lambda check: check(), checks))
+
+
+def limits_of(owner: str, path: Path = Path(quotas.LIMITS_FILE)) -> Finding:
+    """What the Docker host's admin allows an owner, and what they have of it."""
+    if engine.is_elsewhere():
+        return Finding("limits", ok=True, found="of another machine")
+    try:
+        with io.TextIOWrapper(plain_files.opened(path, sys.maxsize), encoding="utf-8-sig") as file:
+            sections = quotas.parse(file.read(quotas.LONGEST_FILE + 1))
+    except (FileNotFoundError, NotADirectoryError):
+        return Finding("limits", ok=True, found=f"none, because there is no {path}")
+    except (OSError, ValueError) as error:
+        why = _why(error)
+        found = f"{path} cannot be understood ({why}), so no lab can be started or made larger"
+        return Finding("limits", ok=False, found=found, fix=f"sudoedit {path}")
+    limits = [one for one in quotas.limits_of(owner, sections) if not math.isinf(one.most)]
+    if not limits:
+        return Finding("limits", ok=True, found=f"none for {owner} in {path}")
+    try:
+        use = used_by(owner)
+    except LabctlError:
+        told = ", ".join(quotas.words(one.key, one.most) for one in limits)
+        return Finding("limits", ok=True, found=f"{owner} may have {told}, by {path}")
+    told = ", ".join(
+        f"{quotas.words(one.key, one.most)} (has {quotas.bare(one.key, use.of(one.key))})" for one in limits
+    )
+    return Finding("limits", ok=True, found=f"{owner} may have {told}, by {path}")
+
+
+def _why(error: OSError | ValueError) -> str:
+    """Why a file of limits cannot be read, as a part of a sentence."""
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    return str(error) if isinstance(error, quotas.LimitsError) else "it is not UTF-8"
+
+
+def mend(findings: list[Finding], steps: Steps) -> None:
+    """Run what mends the findings that labctl can mend: the engine, Compose, the image. Raises LabctlError."""
+    from labctl.lab.image import ImageOptions, build  # noqa: PLC0415 - only with --fix
+    from labctl.runner import inventory  # noqa: PLC0415
+    from labctl.runner.playbook_run import PlaybookRun  # noqa: PLC0415
+
+    broken = {finding.check for finding in findings if not finding.ok}
+    if broken & {"docker command", "engine", "compose"}:
+        steps.begin("Docker Engine and Compose: installing and starting what is missing")
+        run = PlaybookRun("engine.yml", inventory.of_this_machine("engine", on_the_docker_host({})), seconds=ENGINE)
+        with to_the_end(run, steps):
+            for item in run.progress():
+                message = (item.result or {}).get("msg") if item else None
+                # The role says what it will do before it does it; that is for the user.
+                if item and item.role == "docker_engine" and isinstance(message, str) and message:
+                    steps.note(f"  {message}")
+        steps.done("Docker Engine answers, with Compose")
+    if "image" in broken:
+        build(ImageOptions("auto", "", "", force=False, verbose=False), steps)

@@ -1,0 +1,58 @@
+"""Let only one command at a time disturb a lab and judge what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from labctl.engine.client import TIMEOUT_SECONDS, explained
+from labctl.errors import ExitCode, LabctlError
+from labctl.shared import lab_names, lock_holder
+from labctl.shared.docker_api import Engine
+from labctl.shared.engine_lock import LABEL_ALONE, EngineLock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labctl.engine.labs import Lab
+
+# Two who came in the same moment have both stepped back; then one of them comes first.
+_PATIENCE_SECONDS = 1.0
+
+
+@contextlib.contextmanager
+def alone_with(lab: Lab, owner: str, command: str, seconds: float) -> Iterator[None]:
+    """Hold a lab for this command, for all who share its Docker host; whoever is killed lets go.
+
+    Args:
+        lab: the lab.
+        owner: who asks.
+        command: the words for what is done, for whoever is refused.
+        seconds: how long it may take at most. Somebody on another machine cannot see that it was killed here, and
+            then has to wait for so long.
+
+    Raises LabctlError (refused) where another command holds it.
+    """
+    patience = lock_holder.Patience(_PATIENCE_SECONDS)
+
+    def pause(note: str, age: float | None, volume: str) -> None:
+        try:
+            patience.pause(note, age)
+        except lock_holder.LockHeldError as error:
+            holder = lock_holder.holder_of(note)
+            known = holder is not None and holder.is_gone() is False
+            otherwise = f", or remove the volume {volume} on the Docker host if you know that it has"
+            raise LabctlError(
+                f"Cannot break the lab {lab.name} now: {error.who} breaks it already, and each would take the other's "
+                f"faults for its own. Wait until that has ended{'' if known else otherwise}.",
+                ExitCode.REFUSED,
+            ) from None
+
+    labels = {lab_names.LABEL_LAB: lab.name, lab_names.LABEL_OWNER: owner}
+    note = lock_holder.holder(command, seconds).note
+    engine = Engine(TIMEOUT_SECONDS, lab.place.socket)
+    lock = EngineLock(engine, LABEL_ALONE, lab.name, lock_holder.is_over, pause)
+    with contextlib.ExitStack() as stack:
+        with explained(lab.place):
+            stack.enter_context(lock.held(note, labels))
+        yield

@@ -1,0 +1,79 @@
+"""`labctl image build`, `save` and `load`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import client as engine
+from labctl.engine import images
+from labctl.errors import LabctlError
+from labctl.runner.connection import on_the_docker_host
+from labctl.runner.deadlines import IMAGE
+from labctl.runner.run import play
+from labctl.terminal.style import byte_size
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labctl.terminal.progress import Steps
+
+HOST = "image"
+IMAGE_TASK = "Report the image"
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """What the user asked for; an empty version is the newest that the source has."""
+
+    source: str
+    version: str
+    binary: str
+    force: bool
+    verbose: bool
+
+
+def build(options: ImageOptions, steps: Steps) -> dict[str, Any]:
+    """Make the image with the role consul_image. Returns its row, and whether it was made now."""
+    from labctl.runner import inventory  # noqa: PLC0415 - `ls` needs no Ansible
+    from labctl.runner.playbook_run import PlaybookRun  # noqa: PLC0415
+
+    engine.connect()
+    settings = {
+        "consul_image_source": options.source,
+        "consul_image_version": options.version,
+        "consul_image_binary": options.binary,
+        "consul_image_force": options.force,
+    }
+    steps.begin(f"Image: from the source {options.source}")
+    run = PlaybookRun("image.yml", inventory.of_this_machine(HOST, on_the_docker_host(settings)), seconds=IMAGE)
+    try:
+        told = play(run, steps, verbose=options.verbose)
+    except KeyboardInterrupt:
+        sentence = "Interrupted: no image was made, and the next build removes what was begun."
+        raise KeyboardInterrupt(sentence) from None
+    # By what the role reported: of one source there may be several.
+    reported = [item.result["msg"]["id"] for item in told if item.task == IMAGE_TASK and item.result]
+    image = next((one for one in images.list_images(engine.connect()) if one.id in reported), None)
+    if image is None:
+        raise LabctlError("The image was made and cannot be found by its label: `docker images` shows what is there.")
+    steps.done(f"Image {image.name} from the source {image.source}, {byte_size(image.size)}")
+    return image.row()
+
+
+def save(path: Path, version: str | None, *, force: bool) -> dict[str, Any]:
+    """Save an image to a file."""
+    client = engine.connect()
+    image = images.find_image(client, version)
+    if image is None:
+        which = f"of Consul {version} " if version else ""
+        raise LabctlError(f"No image {which}is there to save: `labctl image build` makes one.")
+    size = images.save(client, image, path, force=force)
+    text = f"Saved {image.name} to {path} ({byte_size(size)}): `labctl image load` reads it on another machine."
+    return {**image.row(), "file": str(path), "file_size": size, "text": text}
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Load an image from a file."""
+    image = images.load(engine.connect(), path)
+    return {**image.row(), "text": f"Loaded {image.name} from {path}: `labctl up` uses it."}

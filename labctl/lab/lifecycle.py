@@ -1,0 +1,248 @@
+"""`labctl down`, `stop`, `start` and `restart`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import client as engine
+from labctl.engine.labs import choose_lab, find_lab, leftovers, list_labs
+from labctl.errors import ExitCode, LabctlError
+from labctl.lab.command_lock import LOCK_SECONDS, MOST_SECONDS, held
+from labctl.lab.desired_state import refuse_foreign
+from labctl.runner import deadlines, inventory
+from labctl.runner.connection import on_the_docker_host
+from labctl.runner.playbook_run import PlaybookRun
+from labctl.runner.run import play
+from labctl.shared import lab_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from labctl.engine.client import Client
+    from labctl.terminal.progress import Steps
+
+# What else a command does while it has a lab, such as to start Ansible.
+MORE_SECONDS = 60.0
+_STOP_TITLES = {
+    "stop": ("stop.yml", "Stopping"),
+    "start": ("resume.yml", "Starting"),
+    "restart": ("restart.yml", "Restarting"),
+}
+# Whether a server in a state (Docker's word) is changed by a verb.
+_CHANGES: dict[str, Callable[[str], bool]] = {
+    "stop": lambda state: state in {"running", "paused", "restarting"},
+    "start": lambda state: state != "running",
+    "restart": lambda _: True,
+}
+
+
+@dataclass(frozen=True)
+class Who:
+    """Who asks, and how the run is shown.
+
+    Attributes:
+        force: whether a lab of somebody else may be removed.
+        agrees: asks the user a question before that; True where they say yes, or need not be asked.
+    """
+
+    owner: str
+    verbose: bool = False
+    dry_run: bool = False
+    timeout: int = 120
+    inventory: Path | None = None
+    force: bool = False
+    agrees: Callable[[str], bool] = lambda _: True
+
+
+def _play(  # noqa: PLR0913, PLR0917 - what is run, for whom, under which lock, and how long it may take
+    playbook: str,
+    lab: str,
+    settings: dict[str, Any],
+    who: Who,
+    steps: Steps,
+    lock: str,
+    deadline: deadlines.Deadline,
+    late: ExitCode,
+) -> list[dict[str, Any]]:
+    """Run a playbook for a lab, and return the results of its tasks; `late` is the exit code of one that hangs."""
+    if who.inventory:
+        inventory.lab_in(who.inventory, lab)
+        where = inventory.from_file(who.inventory, lab, on_the_docker_host(settings))
+    else:
+        where = inventory.of_this_machine(lab, on_the_docker_host(settings))
+    seen = play(
+        PlaybookRun(playbook, where, seconds=deadline.seconds, since=deadline.since, late=late, lock=lock),
+        steps,
+        verbose=who.verbose,
+    )
+    return [item.result for item in seen if item.result is not None]
+
+
+def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
+    """Remove one lab and prove that nothing of it is left. A lab that is not there is not an error.
+
+    Raises LabctlError (refused) where it is somebody else's and the user does not force it.
+    """
+    client = engine.connect()
+    if name is None:
+        name = _only_one(_owners(client), who.owner, steps)
+        if name is None:
+            return {"lab": None, "owner": None, "changed": False, "removed": []}
+    if problem := lab_names.name_problem(name):
+        raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
+    lab = find_lab(client, name)
+    owner = lab.owner if lab else leftovers(client).get(name)
+    if owner is None:
+        steps.note(f"There is no lab {name}: nothing to remove.")
+        return {"lab": name, "owner": None, "changed": False, "removed": []}
+    foreign = owner not in {"", who.owner}
+    if foreign:
+        _refuse_unforced(name, owner, who)
+    if who.dry_run:
+        parts = [server.container for server in lab.servers] if lab else []
+        steps.note(
+            f"Would remove the lab {name}{f' of {owner}' if foreign else ''} with "
+            f"{', '.join(parts) or 'what is left of it'}, its network and its data."
+        )
+        return {"lab": name, "owner": owner or None, "changed": True, "removed": []}
+    with held(client.place, name, who.owner, f"labctl down {name}", steps, must_write=False) as lock:
+        lab = find_lab(client, name)
+        now = lab.owner if lab else leftovers(client, lock.mark).get(name)
+        if now is None:
+            steps.note(f"There is no lab {name} any more: nothing is left of it.")
+            return {"lab": name, "owner": owner or None, "changed": False, "removed": []}
+        return _removed(name, owner, now, who, steps, lock.mark)
+
+
+def _removed(name: str, before: str, owner: str, who: Who, steps: Steps, lock: str) -> dict[str, Any]:  # noqa: PLR0913, PLR0917
+    """Remove a lab that is held, and of which it was known `before` whose it was. Raises LabctlError."""
+    foreign = owner not in {"", who.owner}
+    if foreign and owner != before:
+        raise LabctlError(
+            f"Cannot remove the lab {name}: it belongs to {owner} now. Run the same command again if that is meant.",
+            ExitCode.REFUSED,
+        )
+    settings: dict[str, Any] = {"consul_lab_owner": who.owner}
+    if foreign:
+        steps.note(f"The lab {name} belongs to {owner}, not to {who.owner}: it is removed all the same.")
+        settings["consul_lab_force"] = True
+    steps.begin(f"Removing the lab {name}")
+    results = _play("down.yml", name, settings, who, steps, lock, deadlines.Deadline(deadlines.DOWN), ExitCode.FAILED)
+    removed = [part for result in results for part in result.get("removed", [])]
+    steps.done(f"The lab {name} is removed: {_count(removed) or 'a lock of it'}, nothing is left")
+    return {"lab": name, "owner": owner or None, "changed": bool(removed), "removed": removed}
+
+
+def _owners(client: Client) -> dict[str, str]:
+    """Every lab's owner, "" for none; what a killed `down` left, a network or a volume, is still a lab to remove."""
+    return leftovers(client) | {lab.name: lab.owner for lab in list_labs(client)}
+
+
+def _only_one(owners: dict[str, str], owner: str, steps: Steps) -> str | None:
+    """The only lab of an owner, or None; those of others are told and are no candidates. Raises LabctlError."""
+    mine = sorted(name for name, whose in owners.items() if whose in {"", owner})
+    if len(mine) > 1:
+        raise LabctlError(f"Several labs are there, so name the one you mean: {', '.join(mine)}.", ExitCode.USAGE)
+    others = [f"{name} of {whose}" for name, whose in sorted(owners.items()) if name not in mine]
+    if others:
+        steps.note(f"Labs of others stay: {', '.join(others)}.")
+    if not mine:
+        steps.note("No lab of yours is there: nothing to remove." if others else "No lab is there: nothing to remove.")
+    return mine[0] if mine else None
+
+
+def _refuse_unforced(name: str, owner: str, who: Who) -> None:
+    """Raise LabctlError (refused) where the user does not force the removal of another's lab, or takes it back."""
+    if not who.force:
+        raise LabctlError(
+            f"The lab {name} on this Docker host belongs to {owner}, not to {who.owner}, so nothing was changed: "
+            f"`labctl down {name} --force` removes it all the same, or set LABCTL_OWNER={owner} if that is you.",
+            ExitCode.REFUSED,
+        )
+    question = f"The lab {name} belongs to {owner}, and its data would be gone for good. Remove it?"
+    if not who.dry_run and not who.agrees(question):
+        raise LabctlError(f"The lab {name} of {owner} stays: you did not say yes.", ExitCode.REFUSED)
+
+
+def _count(parts: list[str]) -> str:
+    networks = sum(part.startswith("network ") for part in parts)
+    volumes = sum(part.startswith("volume ") for part in parts)
+    containers = len(parts) - networks - volumes
+    counts = ((containers, "container"), (networks, "network"), (volumes, "volume"))
+    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
+
+
+def down_all(who: Who, steps: Steps) -> tuple[list[dict[str, Any]], LabctlError | None]:
+    """Remove every lab of this owner; those of others are named and left alone.
+
+    Returns what was removed, and one error about all labs that could not be: one that cannot be removed keeps no other.
+    """
+    client = engine.connect()
+    labs = list_labs(client)
+    foreign = [lab for lab in labs if lab.owner != who.owner]
+    others = {lab.name for lab in foreign}
+    for lab in foreign:
+        steps.note(f"The lab {lab.name} belongs to {lab.owner}: it stays.")
+    left = {name for name, owner in leftovers(client).items() if owner == who.owner}
+    mine = sorted(({lab.name for lab in labs} | left) - others)
+    if not mine:
+        steps.note("No lab of yours is there: nothing to remove.")
+    done: list[dict[str, Any]] = []
+    failed: dict[str, list[str]] = {}
+    for name in mine:
+        try:
+            done.append(down(name, who, steps))
+        except LabctlError as error:
+            failed.setdefault(error.sentence, []).append(name)
+    return done, _of_all(failed) if failed else None
+
+
+def _of_all(failed: dict[str, list[str]]) -> LabctlError:
+    """One error for labs that could not be removed, by the sentence that says why."""
+    told = "; ".join(f"{', '.join(names)}: {sentence.rstrip('.')}" for sentence, names in failed.items())
+    return LabctlError(f"Cannot remove every lab of yours ({told}). Run `labctl down --all` again when that is mended.")
+
+
+def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> dict[str, Any]:
+    """Stop, start or restart a lab or one server of it; data and addresses stay."""
+    begun = time.monotonic()
+    client = engine.connect() if verb == "stop" else engine.connect_within(who.timeout)
+    lab = choose_lab(client, name, who.owner)
+    refuse_foreign(lab, who.owner)
+    chosen = (lab.server(server),) if server else lab.servers
+    playbook, title = _STOP_TITLES[verb]
+    what = f"{server} of the lab {lab.name}" if server else f"the lab {lab.name}"
+    if who.dry_run:
+        would = [one.name for one in chosen if _CHANGES[verb](one.state)]
+        steps.note(
+            f"Would {verb} {', '.join(would)} of the lab {lab.name}."
+            if would
+            else f"Nothing to {verb}: {what} "
+            f"{'is' if server else 'has all its servers'} {'stopped' if verb == 'stop' else 'running'} already."
+        )
+        return {"lab": lab.name, "changed": bool(would), "actions": [f"would {verb} {name}" for name in would]}
+    seconds, late = (deadlines.STOP, ExitCode.FAILED) if verb == "stop" else (who.timeout, ExitCode.NOT_READY)
+    # It may stop servers to make room, and so must not need any.
+    with held(
+        client.place, lab.name, who.owner, f"labctl {verb} {lab.name}", steps,
+        seconds=max(MOST_SECONDS, seconds + MORE_SECONDS), must_write=False,
+        patience=min(LOCK_SECONDS, begun + seconds - time.monotonic()),
+    ) as lock:  # fmt: skip
+        steps.begin(f"{title} {what}")
+        settings = {
+            "consul_lab_owner": who.owner,
+            "consul_lab_server": server,
+            "consul_cluster_timeout": who.timeout,
+            "consul_cluster_since": time.time() - (time.monotonic() - begun),
+        }
+        results = _play(playbook, lab.name, settings, who, steps, lock.mark, deadlines.Deadline(seconds, begun), late)
+    actions = [action for result in results for action in result.get("actions", [])]
+    cluster: dict[str, Any] = next((result["cluster"] for result in results if result.get("cluster")), {})
+    text = ", ".join(actions) if actions else "nothing to do"
+    if cluster.get("leader"):
+        text += f"; {cluster['leader']} leads in term {cluster['term']}"
+    steps.done(f"{what}: {text}" if server else f"The lab {lab.name}: {text}")
+    return {"lab": lab.name, "changed": bool(actions), "actions": actions, "leader": cluster.get("leader")}

@@ -1,0 +1,425 @@
+"""`labctl up` and `labctl join`: from nothing, or from whatever is there, to a ready lab."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from labctl.engine import client as engine
+from labctl.engine import status
+from labctl.engine.images import Image, find_image, origin_of_binary
+from labctl.engine.labs import Lab, choose_lab, find_lab
+from labctl.errors import ExitCode, LabctlError
+from labctl.lab.command_lock import LOCK_SECONDS, MOST_SECONDS, held
+from labctl.lab.desired_state import (
+    UpOptions,
+    Wanted,
+    completed,
+    differences,
+    refuse_foreign,
+    refuse_options,
+    refuse_profile,
+    refuse_subnet,
+    wanted_of,
+)
+from labctl.lab.image import IMAGE_TASK
+from labctl.runner.connection import on_the_docker_host
+from labctl.runner.deadlines import IMAGE, Deadline
+from labctl.runner.run import note_lines, to_the_end
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labctl.lab.command_lock import Held
+    from labctl.lab.watch import Lesson
+    from labctl.runner.inventory import Inventory
+    from labctl.runner.playbook_run import PlaybookRun, Progress
+    from labctl.terminal.progress import Steps
+
+# At pace `teach` a waiting server says so 5 to 10 seconds after its start (raft_multiplier 5, timer in [T, 2T)).
+WAITING_SECONDS = 12.0
+SUBNET_POOL = "LABCTL_SUBNET_POOL"
+# What else an `up` does while it has the lab, such as to start Ansible.
+MORE_SECONDS = 60.0
+START_TASK = "Make the lab what it shall be"
+JOIN_TASK = "Join the servers and wait until the cluster is ready"
+IMAGE_ROLE = "consul_image"
+START_ROLE = "consul_lab"
+# The servers' lines are shown beside the run: an engine that does not hand them out in time is not waited for.
+LISTEN_SECONDS = 2.0
+_STEPS = {
+    IMAGE_ROLE: "Image: looking for one, or making it",
+    START_ROLE: "Servers: starting",
+    "consul_cluster": "Cluster: joining the servers, waiting until it is ready",
+}
+
+
+class Plan(NamedTuple):
+    """What `up` found: the lab that is there, what it shall be, the image for that, and what changes, in sentences."""
+
+    lab: Lab | None
+    wanted: Wanted
+    image: Image | None
+    changes: list[str]
+
+
+@dataclass
+class Told:
+    """What the playbooks' results said."""
+
+    changed: bool = False
+    image: dict[str, Any] = field(default_factory=dict)
+    members: list[dict[str, Any]] = field(default_factory=list)
+    command: str = ""
+    cluster: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Up:
+    """One `labctl up`. `run()` gives the JSON shape of `up` (DESIGN), or raises LabctlError."""
+
+    def __init__(self, options: UpOptions, steps: Steps) -> None:
+        self.options = options
+        self.steps = steps
+        self.begun = time.monotonic()
+        self.since = time.time()
+        self.told = Told()
+        self.client: engine.Client = engine.connect_within(options.timeout)
+        self._lesson: Lesson | None = None
+        self._identities: list[tuple[str, str]] = []
+        self._held: Held | None = None
+        self._seed_file: str | None = None
+        # When --timeout begins: making an image takes none of it.
+        self._since = self.begun
+
+    @property
+    def _left(self) -> float:
+        """How much of --timeout is left, in seconds."""
+        return max(0.0, self._since + self.options.timeout - time.monotonic())
+
+    def run(self) -> dict[str, Any]:
+        """Bring the lab up. What it announces is what it found with the lab in hand, and so what it does."""
+        refuse_options(self.options)
+        self._seed_file = self.options.seed_file
+        self._read_inventory()
+        options = self.options
+        if options.subnet is None and options.subnet_pool is None:
+            refuse_subnet(SUBNET_POOL, os.environ.get(SUBNET_POOL) or None)
+        plan = self._look()
+        if options.dry_run:
+            return self._preview(plan)
+        if (now := self._enough(plan)) is not None:
+            return self._unchanged(now)
+        if plan.image is None:
+            # It is nobody's lab, and may take long: others need not wait for it.
+            self._play("up.yml", self._inventory(plan.wanted, None), ("image",))
+        with self._holding("up"):
+            plan = self._look()
+            if (now := self._enough(plan)) is not None:
+                return self._unchanged(now)
+            for change in plan.changes:
+                self.steps.note(f"The lab {options.lab} changes: {change}.")
+            self._bring_up(plan.wanted, plan.image)
+        return self._result()
+
+    def _look(self) -> Plan:
+        """What is there, and what that means for what was asked for. Raises LabctlError where it cannot be."""
+        options = self.options
+        lab = find_lab(self.client, options.lab)
+        refuse_foreign(lab, options.owner)
+        if lab is None and self._seed_file:
+            # One that an inventory names, Ansible finds.
+            _refuse_seed(self._seed_file)
+        wanted = wanted_of(options, lab)
+        refuse_profile(lab, wanted)
+        image = self._find_image(wanted)
+        if image and options.version is None and options.image_source is not None:
+            wanted = replace(wanted, version=image.version)
+        return Plan(lab, wanted, image, differences(lab, wanted) if lab else [])
+
+    def _enough(self, plan: Plan) -> status.Status | None:
+        """The lab's status where it is what was asked for, so that there is nothing to do."""
+        options = self.options
+        if plan.lab is None or plan.changes or options.subnet is not None or options.image_source is not None:
+            return None
+        now = status.ask(plan.lab)
+        return now if now.ready or not (options.join or now.joined) else None
+
+    @contextlib.contextmanager
+    def _holding(self, verb: str) -> Iterator[None]:
+        """Hold the lab until the command is done with it."""
+        lab, timeout = self.options.lab, self.options.timeout
+        command, seconds = f"labctl {verb} {lab}", max(MOST_SECONDS, timeout + WAITING_SECONDS + MORE_SECONDS)
+        patience = min(LOCK_SECONDS, self._left)
+        with held(
+            self.client.place, lab, self.options.owner, command, self.steps, seconds=seconds, patience=patience
+        ) as self._held:
+            yield
+
+    def _read_inventory(self) -> None:
+        if self.options.inventory is None:
+            return
+        from labctl.runner.inventory import lab_in  # noqa: PLC0415 - a second `up` needs no Ansible
+
+        self.options = completed(self.options, lab_in(self.options.inventory, self.options.lab))
+        refuse_options(self.options)
+
+    def join(self, lab: Lab) -> dict[str, Any]:
+        """Join the servers of a lab that is there."""
+        self._read_inventory()
+        now = status.ask(lab)
+        if now.ready:
+            return self._unchanged(now)
+        with self._holding("join"):
+            lab = choose_lab(self.client, lab.name)
+            refuse_foreign(lab, self.options.owner)
+            now = status.ask(lab)
+            if now.ready:
+                return self._unchanged(now)
+            self._identities = now.identities
+            wanted = wanted_of(self.options, lab)
+            image = find_image(self.client, wanted.version)
+            self._listen()
+            try:
+                self._play("join.yml", self._inventory(wanted, image), ())
+            finally:
+                if self._lesson:
+                    self._lesson.end()
+        return self._result()
+
+    def _find_image(self, wanted: Wanted) -> Image | None:
+        """The image that is there and is what was asked for. Raises LabctlError where what was named cannot be it."""
+        options = self.options
+        origin = options.image_digest
+        if options.image_binary:
+            # A file of another Docker host is looked at there, by the role; it takes no other image than that file's.
+            if engine.is_elsewhere():
+                return None
+            origin = origin_of_binary(self.client, options.image_binary)
+        return find_image(self.client, wanted.version, options.image_source, origin)
+
+    def _preview(self, plan: Plan) -> dict[str, Any]:
+        name = self.options.lab
+        lab, wanted, image, changes = plan
+        would = [f"in the lab {name}, {change}" for change in changes]
+        if image is None:
+            source = self.options.image_source or "auto"
+            named = self.options.image_binary or self.options.image_digest
+            newest = f"in {named}" if named else "(the newest there is)"
+            would.insert(0, f"make an image of Consul {wanted.version or newest} from the source {source}")
+        if lab is None:
+            version = f"Consul {image.version}" if image else "Consul"
+            would.append(
+                f"start {wanted.servers} servers of {version} as the lab {name} at pace {wanted.pace} with the profile "
+                f"{wanted.profile}"
+            )
+        if self.options.join and (lab is None or not status.ask(lab).ready):
+            would.append("join the servers and wait until the cluster is ready")
+        for line in would:
+            self.steps.note(f"Would {line}." if not line.startswith("in the lab") else f"Would change: {line}.")
+        if not would:
+            self.steps.note(f"The lab {name} is ready: nothing would change.")
+        return {"lab": name, "changed": bool(would), "would": would}
+
+    def _unchanged(self, now: status.Status) -> dict[str, Any]:
+        leader = now.leader
+        if now.ready and leader:
+            self.steps.note(
+                f"The lab {now.lab.name} is ready, {leader.name} leads in term {leader.term}: nothing to do."
+            )
+        else:
+            self.steps.note(f"The lab {now.lab.name} waits to be joined: nothing to do. Join it with `labctl join`.")
+        return {
+            "lab": now.lab.name,
+            "changed": False,
+            "servers": [{"name": v.name, "address": v.address, "role": v.state or None} for v in now.views],
+            "leader": leader.name if leader else None,
+            "term": leader.term if leader else None,
+            "voters": len(leader.voters) if leader else 0,
+            "seconds": self._seconds(),
+        }
+
+    def _bring_up(self, wanted: Wanted, image: Image | None) -> None:
+        inventory = self._inventory(wanted, image)
+        waits = self.options.join and self.options.watch
+        first: tuple[str, ...] = ("start",) if image else ("image", "start")
+        together = self.options.join and not waits
+        try:
+            self._play("up.yml", inventory, (*first, "join") if together else first)
+            if waits and self._lesson:
+                self.steps.begin("The servers wait: each knows no peers and cannot elect a leader")
+                self._lesson.show_waiting(WAITING_SECONDS)
+                self.steps.done("The servers wait for each other: nobody has joined them yet")
+            if waits:
+                self._play("join.yml", self._inventory(wanted, image), ())
+        finally:
+            if self._lesson:
+                self._lesson.end()
+
+    def _inventory(self, wanted: Wanted, image: Image | None) -> Inventory:
+        from labctl.runner import inventory  # noqa: PLC0415 - a second `up` needs no Ansible
+
+        options = self.options
+        settings: dict[str, Any] = {
+            "consul_lab_owner": options.owner,
+            "consul_lab_servers": wanted.servers,
+            "consul_lab_pace": wanted.pace,
+            "consul_lab_profile": wanted.profile,
+            "consul_lab_http_port": wanted.http_port,
+            "consul_cluster_timeout": options.timeout,
+            # Until an image is made, nobody knows when --timeout begins.
+            "consul_cluster_since": 0.0 if image is None else time.time() - (time.monotonic() - self._since),
+            "consul_image_source": options.image_source or "auto",
+            "consul_image_version": wanted.version or "",
+        }
+        if options.subnet:
+            settings["consul_lab_subnet"] = options.subnet
+        if options.subnet_pool is not None:
+            settings["consul_lab_subnet_pool"] = options.subnet_pool
+        if options.seed_file:
+            settings["consul_lab_seed_file"] = options.seed_file
+        if options.image_binary:
+            settings["consul_image_binary"] = options.image_binary
+        if image:
+            settings |= {"consul_image_id": image.id, "consul_image_consul_version": image.version}
+        if options.inventory:
+            return inventory.from_file(options.inventory, options.lab, on_the_docker_host(settings))
+        return inventory.of_this_machine(options.lab, on_the_docker_host(settings))
+
+    def _play(self, playbook: str, inventory: Inventory, tags: tuple[str, ...]) -> None:
+        makes_image, lock = "image" in tags, ""
+        if self._held is not None:
+            self._held.keep()
+            lock = self._held.mark
+        deadline = Deadline(IMAGE) if makes_image else Deadline(self.options.timeout, self._since)
+        run = start_playbook(playbook, inventory, tags, f"up-{playbook}", deadline, lock)
+        self._watch(run, makes_image=makes_image)
+
+    def _watch(self, run: PlaybookRun, *, makes_image: bool) -> None:
+        begun: dict[str, float] = {IMAGE_ROLE: time.monotonic()}
+        role = ""
+        with to_the_end(run, self.steps):
+            for item in run.progress():
+                if self._lesson:
+                    self._lesson.show()
+                if item is None:
+                    if self._held is not None:
+                        self._held.keep_meanwhile()
+                    continue
+                if item.waits or self.options.verbose:
+                    note_lines(item.text, self.steps)
+                if item.role and item.role != role and item.role in _STEPS:
+                    role = item.role
+                    begun[role] = time.monotonic()
+                    if role == START_ROLE and makes_image:
+                        self._since += begun[role] - begun[IMAGE_ROLE]
+                        run.give(self.options.timeout, self._since)
+                    self.steps.begin(_STEPS[role])
+                if item.result is not None:
+                    self._tell(item, time.monotonic() - begun.get(item.role, self.begun))
+        if makes_image and START_ROLE not in begun:
+            self._since += time.monotonic() - begun[IMAGE_ROLE]
+
+    def _tell(self, item: Progress, seconds: float) -> None:
+        result = item.result or {}
+        self.told.changed = self.told.changed or item.changed
+        if item.task == IMAGE_TASK and item.role == IMAGE_ROLE:
+            self.told.image = result
+            self.told.seconds["image"] = seconds
+            image = result["msg"]
+            self.steps.done(f"Image {image['name']} from the source {image['source']}")
+        # A task that failed over SSH has facts too, such as which Python it found there.
+        members = (result.get("ansible_facts") or {}).get("consul_lab_members")
+        if item.task == START_TASK and members is not None:
+            self.told.members = members
+            self.told.seconds["start"] = seconds
+            names = ", ".join(member["name"] for member in self.told.members)
+            self.steps.done(f"Servers {names} run in {result.get('subnet')}")
+            for note in result.get("notes") or ():
+                self.steps.note(note)
+            self._listen()
+        if item.task == JOIN_TASK and "cluster" in result:
+            self.told.cluster = result["cluster"]
+            self.told.command = result.get("command", "")
+            self.told.seconds |= self.told.cluster.get("seconds", {})
+            if self._lesson:
+                self._lesson.show(0.1)
+            joined = f" after `{self.told.command}`" if self.told.command else ""
+            self.steps.done(
+                f"{self.told.cluster['leader']} leads in term {self.told.cluster['term']}, "
+                f"{self.told.cluster['voters']} {'voter' if self.told.cluster['voters'] == 1 else 'voters'}{joined}"
+            )
+
+    def _listen(self) -> None:
+        from labctl.lab.watch import Lesson  # noqa: PLC0415 - only when servers were started
+        from labctl.terminal.progress import SilentSteps  # noqa: PLC0415
+
+        if isinstance(self.steps, SilentSteps) or self._lesson:
+            return
+        with contextlib.suppress(LabctlError):
+            lab = find_lab(self.client.hurried(LISTEN_SECONDS), self.options.lab)
+            if lab is None:
+                return
+            self._lesson = Lesson(self.client, lab, self.steps, self.since, self._identities)
+
+    def _seconds(self) -> dict[str, float]:
+        known = {name: round(self.told.seconds.get(name, 0.0), 3) for name in ("image", "start", "join", "election")}
+        return {**known, "total": round(time.monotonic() - self.begun, 3)}
+
+    def _result(self) -> dict[str, Any]:
+        cluster = self.told.cluster
+        servers = cluster.get("servers") or [
+            {"name": member["name"], "address": member["address"], "role": None} for member in self.told.members
+        ]
+        return {
+            "lab": self.options.lab,
+            "changed": self.told.changed,
+            "servers": servers,
+            "leader": cluster.get("leader"),
+            "term": cluster.get("term"),
+            "voters": cluster.get("voters", 0),
+            "seconds": self._seconds(),
+        }
+
+
+def start_playbook(  # noqa: PLR0913, PLR0917 - what is run, and how
+    playbook: str, inventory: Inventory, tags: tuple[str, ...], record: str, deadline: Deadline, lock: str
+) -> PlaybookRun:
+    """Start a playbook for a lab, which has that deadline, under the lock with that mark."""
+    from labctl.runner.playbook_run import PlaybookRun  # noqa: PLC0415 - loads ansible-runner
+
+    return PlaybookRun(
+        playbook,
+        inventory,
+        tags=tags,
+        record=record.removesuffix(".yml"),
+        seconds=deadline.seconds,
+        since=deadline.since,
+        late=ExitCode.NOT_READY,
+        lock=lock,
+    )
+
+
+def _refuse_seed(path: str) -> None:
+    """Raise LabctlError (usage) where a file holds no seed that a new lab can have."""
+    from labctl.shared import derived_secrets  # noqa: PLC0415 - most labs are given none
+
+    try:
+        derived_secrets.read_seed(path)
+    except ValueError as error:
+        raise LabctlError(str(error), ExitCode.USAGE) from None
+
+
+def join(name: str | None, options: UpOptions, steps: Steps) -> dict[str, Any]:
+    """`labctl join`: the manual join of a lab that was started with `--no-join`."""
+    client = engine.connect_within(options.timeout)
+    lab = choose_lab(client, name, options.owner)
+    refuse_foreign(lab, options.owner)
+    again = UpOptions(
+        lab.name, options.owner, timeout=options.timeout, verbose=options.verbose, inventory=options.inventory
+    )
+    work = Up(again, steps)
+    return work.join(lab)

@@ -1,0 +1,105 @@
+"""Show what the servers do while they are started and joined: their log lines, as a learner reads them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from labctl.engine.logs import Follower
+from labctl.raft import summary_sentences
+from labctl.raft.event_sentences import phrase
+from labctl.raft.reader import read_line
+from labctl.raft.records import Election
+from labctl.raft.story import Story
+from labctl.raft.timers import timers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from labctl.engine.client import Client
+    from labctl.engine.labs import Lab
+    from labctl.terminal.progress import Steps
+
+WAITING = "no_known_peers"
+# What a learner needs of an election; the rest is in `labctl logs --raft`.
+TOLD = frozenset(
+    {
+        WAITING,
+        "bootstrap_attempt",
+        "heartbeat_timeout",
+        "candidate_entered",
+        "votes_needed",
+        "vote_granted",
+        "vote_rejected_by_me",
+        "vote_duplicate_term",
+        "newer_term_fallback",
+        "prevote_won",
+        "prevote_lost",
+        "election_timeout",
+        "election_won",
+        "leader_entered",
+        "new_leader_announced",
+        "new_leader_stepdown",
+        "quorum_lost_stepdown",
+        "leadership_lost",
+    }
+)
+DRAIN_SECONDS = 0.15
+
+
+class Lesson:
+    """Follows the servers' logs and shows each event that has a sentence, once, in order of time.
+
+    `identities` are servers with their IDs, as far as they were asked: a log names an ID before it explains it.
+    """
+
+    def __init__(
+        self, client: Client, lab: Lab, steps: Steps, since: float, identities: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        servers = list(lab.servers)
+        self._names = {server.name for server in servers}
+        self._steps = steps
+        self._follower = Follower(client, servers, since=since)
+        self._waiting: set[str] = set()
+        self._story, self._timers = Story(), timers_of(lab.raft_multiplier)
+        for server in servers:
+            self._story.names.add(server.name, server.address)
+        for name, identity in identities:
+            self._story.names.identify(name, identity)
+        self._number = 0
+        self._won: Election | None = None
+
+    def show(self, seconds: float = 0.0) -> None:
+        """Show what the servers have said meanwhile, waiting up to that many seconds for the first line."""
+        for line in self._follower.take(seconds):
+            self._number += 1
+            event = read_line(line.text, server=line.server, line_no=self._number)
+            if event is None:
+                continue
+            if event.event == WAITING:
+                self._waiting.add(line.server)
+            told = self._story.tell(event._replace(time=line.when or event.time))
+            text = phrase(told) if event.event in TOLD else None
+            if text:
+                self._steps.heard(line.server, text)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Keep the last election that was won, and let go of the rest: somebody may wait for hours."""
+        won = [one for one in self._story.take() if isinstance(one, Election) and one.outcome == "won"]
+        self._won = won[-1] if won else self._won
+
+    def show_waiting(self, seconds: float) -> None:
+        """Show the servers until each has said that it knows no peers, for that many seconds at most."""
+        ends = time.monotonic() + seconds
+        while self._waiting < self._names and time.monotonic() < ends:
+            self.show(0.2)
+
+    def end(self) -> None:
+        """Show the last lines, tell the election that was won in a sentence, and stop following."""
+        self.show(DRAIN_SECONDS)
+        self._follower.stop()
+        self._story.finish()
+        self._settle()
+        if self._won is not None:
+            self._steps.note(summary_sentences.of_election(self._won, self._timers))

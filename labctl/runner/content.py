@@ -1,0 +1,44 @@
+"""Find the playbooks, roles and inventory that belong to this labctl."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from labctl.errors import LabctlError
+
+COLLECTION = "raft.labctl"
+"""The collection that the content is, by which playbooks call its roles and modules."""
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def content_root() -> Path:
+    """The folder with `ansible.cfg`, `playbooks/` and `roles/`: in the wheel, else the repository's root."""
+    for root in (_PACKAGE.joinpath("_content", "ansible_collections", *COLLECTION.split(".")), _PACKAGE.parent):
+        if (root / "ansible.cfg").is_file() and (root / "playbooks").is_dir():
+            return root
+    raise LabctlError(
+        f"labctl's playbooks are not beside {_PACKAGE}: this installation is incomplete, so install raft-labctl again."
+    )
+
+
+def own_settings() -> dict[str, str]:
+    """Variables with which Ansible runs our code, whatever ansible.cfg is in the current folder and whatever is set."""
+    return {
+        "ANSIBLE_CONFIG": str(content_root() / "ansible.cfg"),
+        "ANSIBLE_STRATEGY": "linear",
+        "ANSIBLE_GATHERING": "explicit",
+        "ANSIBLE_CALLBACKS_ENABLED": f"{COLLECTION}.hangup",
+    }
+
+
+def offer_collection(folder: Path) -> dict[str, str]:
+    """Put the content into FOLDER as a collection. Returns the variables by which Ansible finds this one, and no other.
+
+    Whoever has labctl installed may have another version of the collection in a folder of theirs.
+    """
+    place = folder.joinpath("ansible_collections", *COLLECTION.split("."))
+    place.parent.mkdir(parents=True)
+    place.symlink_to(content_root(), target_is_directory=True)
+    others = os.environ.get("ANSIBLE_COLLECTIONS_PATH") or "~/.ansible/collections:/usr/share/ansible/collections"
+    return {"ANSIBLE_COLLECTIONS_PATH": os.pathsep.join([str(folder), others])}

@@ -1,0 +1,210 @@
+"""Make the inventory of a run: an inventory host is a lab, its connection is the Docker host."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.runner.content import own_settings
+from labctl.shared import process_limits
+from labctl.shared.templates import Template
+
+GROUP = "labs"
+# An inventory may be a script that asks somebody else.
+LIST_SECONDS = 60.0
+# What Ansible calls an error that it did not think of, before Python's words for it.
+_OWN_FAULT = "Unexpected Exception"
+# Of one file of an inventory: a thousand labs are a hundredth of it.
+MOST_BYTES = 1 << 24
+UNSAFE = "__ansible_unsafe"
+"""Ansible's own mark in JSON for a text that no template is in; in YAML it is `!unsafe`."""
+# Nothing that begins a template, or Jinja's own settings of what begins one. Most texts are so, and an inventory that
+# is printed stays one that people can read.
+_PLAIN = re.compile(r"[A-Za-z0-9 _./:@=~,+'\"%-]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a run works on: the sources that describe it, and of their hosts those that `limit` chooses.
+
+    `name` is what the run's record is called after.
+    """
+
+    name: str
+    sources: tuple[Path, ...]
+    own: dict[str, Any]
+    limit: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What labctl itself says, as Ansible's JSON has it: the only form in which it is handed on.
+
+        Ansible fills in templates in an inventory, and a template may run commands on this machine. Here are texts out
+        of labels and files, so each is marked as data, but for the templates that labctl writes itself.
+        """
+        return {group: _as_data(described) for group, described in self.own.items()}
+
+    def text(self, *, unicode: bool) -> str:
+        """The same in YAML, for people; without `unicode`, in ASCII only."""
+        import yaml  # noqa: PLC0415 - a run needs none
+
+        class Dumper(yaml.SafeDumper):
+            """Writes what is marked as Ansible's YAML has it."""
+
+        def marked(dumper: yaml.SafeDumper, value: dict[str, Any]) -> yaml.Node:
+            if set(value) == {UNSAFE}:
+                return dumper.represent_scalar("!unsafe", value[UNSAFE], style='"')
+            return dumper.represent_dict(value)
+
+        Dumper.add_representer(dict, marked)
+        text: str = yaml.dump(self.document, Dumper=Dumper, sort_keys=False, width=120, allow_unicode=unicode)
+        return text
+
+
+def _as_data(value: Any) -> Any:
+    """A value with every text in it marked that could be a template and is none of ours.
+
+    The names of hosts, groups and variables are keys, which Ansible fills nothing into.
+    """
+    if isinstance(value, str):
+        ours = isinstance(value, Template) or _PLAIN.fullmatch(value)
+        return str(value) if ours else {UNSAFE: str(value)}
+    if isinstance(value, dict):
+        return {str(key): _as_data(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_data(inner) for inner in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    raise TypeError(f"{type(value).__name__} cannot be in an inventory")
+
+
+def of_this_machine(lab: str, settings: dict[str, Any]) -> Inventory:
+    """A lab on the Docker host that this machine talks to."""
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "consul_lab_name": lab,
+        **settings,
+    }
+    return Inventory(lab, (), {GROUP: {"hosts": {lab: variables}}}, lab)
+
+
+def from_file(path: Path, lab: str, settings: dict[str, Any]) -> Inventory:
+    """A lab as a user's inventory has it, with `settings` on top; `lab_in` has checked it."""
+    # A group's variable, so that a host of the user's that names its own Python keeps it.
+    local = Template("{{ ansible_playbook_python if ansible_connection | default('ssh') == 'local' else 'auto' }}")
+    hosts = {lab: {"consul_lab_name": lab, **settings}}
+    own = {GROUP: {"hosts": hosts, "vars": {"ansible_python_interpreter": local}}}
+    return Inventory(lab, (path.resolve(),), own, lab)
+
+
+def of_workshop(name: str, own: dict[str, Any], limit: str) -> Inventory:
+    """A workshop's labs and Docker hosts, and those of them that a run is for."""
+    return Inventory(name, (), own, limit)
+
+
+def lab_in(path: Path, lab: str) -> dict[str, Any]:
+    """The variables that an inventory gives a lab. Raises LabctlError where it is not a lab of this Docker host."""
+    labs = labs_in(path)
+    if lab not in labs:
+        raise LabctlError(f"The inventory {path} names no lab {lab}: it has {', '.join(sorted(labs))}.", ExitCode.USAGE)
+    variables = labs[lab]
+    if variables.get("ansible_connection") != "local":
+        raise LabctlError(
+            f"The lab {lab} of the inventory {path} lives on another Docker host, and labctl looks at this machine's: "
+            f"run `ansible-playbook -i {path} --limit {lab} playbooks/up.yml`, or labctl on that host.",
+            ExitCode.USAGE,
+        )
+    return variables
+
+
+def labs_in(path: Path) -> dict[str, dict[str, Any]]:
+    """The hosts of the group `labs` of an inventory, with their variables. Raises LabctlError where there is none.
+
+    A path that does not exist is refused here, because Ansible would take it for the inventory's text.
+    """
+    _refuse_endless(path)
+    program = Path(sysconfig.get_path("scripts")) / "ansible-inventory"
+    words = [str(program), "-i", str(path.resolve()), "--list"]
+    try:
+        done = process_limits.run(
+            words, LIST_SECONDS, env=os.environ | own_settings() | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
+        )
+    except process_limits.NotEndedError as error:
+        raise LabctlError(
+            f"Cannot read the inventory {path}: `ansible-inventory` was ended, because {error}. "
+            "If the inventory is a script or asks a network, see what it waits for."
+        ) from error
+    if done.code != 0:
+        lines = [line for line in done.err.splitlines() if "ERROR" in line] or done.err.splitlines()
+        said = lines[0].strip().removeprefix("[ERROR]: ") if lines else "Ansible gave no reason"
+        if said.startswith(_OWN_FAULT):
+            raise _no_json(path)
+        raise LabctlError(
+            f"The inventory {path} cannot be read ({said}): mend it, `ansible-inventory -i {path} --list` tells more.",
+            ExitCode.USAGE,
+        )
+    try:
+        listed = json.loads(done.out)
+        if not isinstance(listed, dict):
+            raise ValueError  # noqa: TRY004, TRY301 - as what is no JSON
+    except (ValueError, RecursionError):
+        raise _no_json(path) from None
+    hosts = _hosts_of(GROUP, listed)
+    if not hosts:
+        raise LabctlError(
+            f"The inventory {path} names no lab: a lab is a host in the group `{GROUP}` (see inventory/hosts.yml).",
+            ExitCode.USAGE,
+        )
+    variables = listed.get("_meta", {}).get("hostvars", {})
+    return {host: variables.get(host, {}) for host in hosts}
+
+
+def _no_json(path: Path) -> LabctlError:
+    return LabctlError(
+        f"Cannot read the inventory {path}: Ansible makes no JSON of it that can be read. Look for a number of very "
+        "many digits in it, or for values that are nested very deeply.",
+        ExitCode.USAGE,
+    )
+
+
+def _refuse_endless(path: Path) -> None:
+    """Raise LabctlError (usage) where Ansible would wait for somebody who writes, or read without an end."""
+    try:
+        parts = [path, *path.iterdir()] if path.is_dir() else [path]
+        for part in parts:
+            found = part.stat()
+            if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+                raise LabctlError(
+                    f"Cannot read the inventory {path}: {part} is no plain file. Name a file, or a folder of files.",
+                    ExitCode.USAGE,
+                )
+            if stat.S_ISREG(found.st_mode) and found.st_size > MOST_BYTES:
+                raise LabctlError(
+                    f"Cannot read the inventory {path}: {part} is larger than {MOST_BYTES >> 20} MiB, and no inventory "
+                    "is. Name the right file.",
+                    ExitCode.USAGE,
+                )
+    except FileNotFoundError:
+        raise LabctlError(
+            f"The inventory {path} does not exist: check the path given with --inventory.", ExitCode.USAGE
+        ) from None
+    except OSError as error:
+        raise LabctlError(f"Cannot read the inventory {path}: {error.strerror}.", ExitCode.USAGE) from None
+
+
+def _hosts_of(group: str, listed: dict[str, Any]) -> set[str]:
+    """The hosts of a group and of all groups below it; Ansible refuses groups that hold each other."""
+    described = listed.get(group, {})
+    hosts = set(described.get("hosts", []))
+    for child in described.get("children", []):
+        hosts |= _hosts_of(child, listed)
+    return hosts

@@ -1,0 +1,65 @@
+"""End the processes that a run started, and only those."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from labctl.shared.process_tree import alive, descendants
+
+__all__ = ["alive", "descendants", "end", "names"]
+
+POLL_SECONDS = 0.02
+# Who was killed goes at once, but for a machine that has no time for it.
+KILLED_SECONDS = 2.0
+
+
+def names(pid: int, word: str) -> bool:
+    """Whether the words with which a process was started have `word` in them."""
+    with contextlib.suppress(OSError):
+        return word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def given(word: str) -> list[int]:
+    """The processes that have a word in their environment, as all have that a run started, whoever their parent is now.
+
+    Not ssh: one that is below nobody is a connection to a Docker host that others share.
+    """
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            is_theirs = word.encode() in (entry / "environ").read_bytes()
+            if is_theirs and (entry / "comm").read_text(encoding="utf-8", errors="replace").strip() != "ssh":
+                found.append(int(entry.name))
+    return found
+
+
+def end(pid: int, seconds: float, word: str = "") -> None:
+    """Interrupt a process and all below it; what is left after `seconds` is terminated, then killed.
+
+    Ansible's workers have sessions of their own, so a signal to the process group would not reach them. And one that
+    was started at that very moment may have lost its parent before anybody saw it: it has `word` in its environment.
+    """
+
+    def whole(known: list[int]) -> list[int]:
+        below = [child for one in known for child in descendants(one)]
+        return list(dict.fromkeys([*known, *below, *(given(word) if word else ())]))
+
+    family = whole([pid])
+    patience = ((signal.SIGINT, 0.6 * seconds), (signal.SIGTERM, 0.4 * seconds), (signal.SIGKILL, KILLED_SECONDS))
+    for number, wait in patience:
+        for one in family:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(one, number)
+        ends = time.monotonic() + wait
+        while time.monotonic() < ends:
+            if not any(alive(one) for one in family):
+                break
+            time.sleep(POLL_SECONDS)
+        family = whole(family)
+        if not any(alive(one) for one in family):
+            return

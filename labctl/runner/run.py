@@ -1,0 +1,78 @@
+"""Run a playbook to its end, whatever end that is."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from labctl.errors import LabctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from labctl.runner.playbook_run import PlaybookRun, Progress
+    from labctl.terminal.progress import Steps
+
+
+@contextlib.contextmanager
+def to_the_end(run: PlaybookRun, steps: Steps) -> Iterator[None]:
+    """Finish the run after the block; whatever breaks the block off ends every process of it, as Ctrl-C does.
+
+    Raises LabctlError where a task failed, or did not end in time.
+    """
+    try:
+        yield
+        run.finish()
+    except BaseException as error:
+        run.interrupt()
+        if isinstance(error, LabctlError):
+            steps.fail()
+        raise
+
+
+def play(run: PlaybookRun, steps: Steps, *, verbose: bool = False) -> list[Progress]:
+    """Run to the end, and return what the tasks reported. Raises LabctlError."""
+    with to_the_end(run, steps):
+        return _results(run, steps, verbose=verbose)
+
+
+def play_each(
+    run: PlaybookRun, steps: Steps, *, verbose: bool = False, meanwhile: Callable[[], None] = lambda: None
+) -> tuple[list[Progress], dict[str, LabctlError]]:
+    """Run to the end for several hosts, and call `meanwhile` again and again.
+
+    Returns what the tasks reported, and the hosts on which one failed.
+    Whatever breaks it off ends every process of it, as Ctrl-C does. Raises LabctlError where Ansible itself failed.
+    """
+    try:
+        return _results(run, steps, verbose=verbose, meanwhile=meanwhile), run.finish_each()
+    except BaseException as error:
+        run.interrupt()
+        if isinstance(error, LabctlError):
+            steps.fail()
+        raise
+    except LabctlError:
+        steps.fail()
+        raise
+
+
+def note_lines(text: str, steps: Steps) -> None:
+    """Note what Ansible printed, line by line, with what a Docker host said in it."""
+    for line in text.split("\n") if text else []:
+        steps.note(line.rstrip("\r"))
+
+
+def _results(
+    run: PlaybookRun, steps: Steps, *, verbose: bool, meanwhile: Callable[[], None] = lambda: None
+) -> list[Progress]:
+    """What the tasks of a run report, as it comes; `meanwhile` is called again and again."""
+    seen = []
+    for item in run.progress():
+        meanwhile()
+        if item is None:
+            continue
+        if item.waits or verbose:
+            note_lines(item.text, steps)
+        if item.result is not None:
+            seen.append(item)
+    return seen

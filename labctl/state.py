@@ -1,0 +1,150 @@
+"""The user's state folder: records of runs. Nothing in it decides what exists."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.shared import file_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEPT_RECORDS = 20
+_PREFIX = "run-"
+_LOCK = "lock"
+_OLD_SECONDS = 24 * 3600.0
+
+
+def state_folder() -> Path:
+    """`$XDG_STATE_HOME/raft-labctl`, by default `~/.local/state/raft-labctl` (XDG Base Directory Specification).
+
+    Raises LabctlError where this process's user has no home.
+    """
+    base = os.environ.get("XDG_STATE_HOME")
+    try:
+        root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "state"
+    except (RuntimeError, KeyError):
+        raise LabctlError(
+            "Cannot keep anything: this process's user has no home. Name a folder of yours with XDG_STATE_HOME.",
+            ExitCode.USAGE,
+        ) from None
+    return root / "raft-labctl"
+
+
+class RunFolder:
+    """A folder of mode 0700 for one run. Whoever holds its lock uses it; one that nobody holds is anybody's to remove.
+
+    Raises LabctlError where it cannot be made.
+    """
+
+    def __init__(self) -> None:
+        runs = state_folder() / "runs"
+        try:
+            runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _remove_left(runs)
+            while not self._made(runs):
+                # Another labctl saw it without its lock, and took it for one that was left.
+                continue
+        except OSError as error:
+            raise LabctlError(
+                f"The state folder {runs} cannot be written ({error.strerror}): make it writable, "
+                "or name another one with XDG_STATE_HOME."
+            ) from error
+
+    def _made(self, runs: Path) -> bool:
+        """Make and lock the folder; returns whether it is still there then. Raises OSError."""
+        self.path = Path(tempfile.mkdtemp(prefix=f"{_of_here()}-", dir=runs))
+        try:
+            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return False
+        # A file system without locks: then its age tells that somebody uses it.
+        with contextlib.suppress(OSError):
+            if not file_lock.try_to(self._lock):
+                os.close(self._lock)
+                return False
+        return file_lock.is_at(self.path / _LOCK, self._lock)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.close(self._lock)
+
+
+def _remove_left(runs: Path) -> None:
+    """Remove the folders of runs that were killed."""
+    for folder in runs.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), _nobodys(folder) as is_nobodys:
+            if is_nobodys:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _nobodys(folder: Path) -> Iterator[bool]:
+    """Whether nobody uses a folder any more, and nobody can begin to until this ends. Raises OSError."""
+    old = time.time() - folder.lstat().st_mtime > _OLD_SECONDS
+    if folder.name.rpartition("-")[0] != _of_here():
+        # Another machine's, or a container's, whose locks not every file system shows; or an older labctl's.
+        yield old
+        return
+    try:
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        # Made a moment ago, unless whoever made it was killed then.
+        yield old
+        return
+    try:
+        free = file_lock.try_to(lock)
+    except OSError:
+        free = old
+    try:
+        yield free
+    finally:
+        os.close(lock)
+
+
+def _of_here() -> str:
+    """What the folders of this machine's runs begin with; what follows has no hyphen."""
+    return _PREFIX + re.sub(r"[^A-Za-z0-9.-]", "_", os.uname().nodename)
+
+
+def keep_record(text: str, name: str) -> Path | None:
+    """Keep what Ansible printed in a run, mode 0600, and forget the oldest; None where it cannot be written."""
+    runs = state_folder() / "runs"
+    try:
+        record = _new_record(runs, name)
+        record.write_text(text, encoding="utf-8")
+    except OSError:
+        return None
+    for old in sorted(runs.glob("*.log"), key=_age)[:-KEPT_RECORDS]:
+        with contextlib.suppress(OSError):
+            old.unlink()
+    return record
+
+
+def _new_record(runs: Path, name: str) -> Path:
+    """An empty file that is nobody else's: two runs may end in the same second. Raises OSError."""
+    for number in itertools.count(1):
+        record = runs / (f"{name}.log" if number == 1 else f"{name}-{number}.log")
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(record, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            break
+    return record
+
+
+def _age(path: Path) -> float:
+    """When a record was written; another labctl may have forgotten it meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,57 @@
+"""A workshop's cards as csv: the instructor's list, one line for each seat, that a spreadsheet may open."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from labctl.terminal.style import harmless
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labctl.workshop.model.cards import Card
+
+# A spreadsheet runs what begins so (OWASP, "CSV Injection").
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+COLUMNS = (
+    "workshop", "seat", "number", "lab", "host", "address", "servers", "http_ports", "ssh", "url", "profile", "expires",
+    "token", "gossip",
+)  # fmt: skip
+
+
+def text(cards: Sequence[Card]) -> str:
+    """The list, with a head, as RFC 4180 has it."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    writer.writerows([_cell(value) for value in _values(card)] for card in cards)
+    return out.getvalue()
+
+
+def _values(card: Card) -> list[str]:
+    ports = [str(one.port) for one in card.servers if one.port is not None]
+    return [
+        card.workshop,
+        card.seat,
+        str(card.number),
+        card.lab,
+        card.way.host,
+        card.way.address or "",
+        " ".join(one.address for one in card.servers),
+        " ".join(ports),
+        card.ssh or "",
+        card.url,
+        card.profile,
+        card.expires or "",
+        card.token,
+        # As a line of Consul's configuration: a key may begin with a plus, which the guard below would change.
+        f'encrypt = "{card.gossip_key}"' if card.gossip_key else "",
+    ]
+
+
+def _cell(value: str) -> str:
+    """A cell that is only text: what a spreadsheet would compute has an apostrophe in front."""
+    shown = harmless(value)
+    return f"'{shown}" if value.startswith(_FORMULA) or shown.startswith(_FORMULA) else shown

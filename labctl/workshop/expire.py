@@ -1,0 +1,93 @@
+"""`labctl workshop extend` and `expire`: when the Docker hosts remove the workshop by themselves."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import LabctlError
+from labctl.runner import inventory
+from labctl.runner.deadlines import DOWN
+from labctl.runner.playbook_run import PlaybookRun
+from labctl.runner.run import play_each
+from labctl.shared import lab_names
+from labctl.workshop import survey as fleets
+from labctl.workshop.model import expiry
+from labctl.workshop.model.inventory import DOCKER_HOSTS, hosts_of
+from labctl.workshop.state_store import Register
+
+if TYPE_CHECKING:
+    from labctl.terminal.progress import Steps
+    from labctl.workshop.model.file import Workshop
+    from labctl.workshop.model.hosts import Fleet
+
+NEVER = "never"
+
+
+def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> dict[str, Any]:
+    """Let the workshop end so much later than it would. Returns the JSON shape; raises LabctlError."""
+    more = expiry.seconds_of(duration)
+    fleet = fleets.look(workshop, owner, by_name=True)
+    end = fleet.end()
+    if end is None:
+        raise LabctlError(
+            f"The workshop {workshop.name} has no end that could be moved: "
+            f"`labctl workshop expire {duration}` gives it one from now."
+        )
+    return _write_down(fleet, owner, end + more, steps)
+
+
+def expire(workshop: Workshop, owner: str, when: str, steps: Steps) -> dict[str, Any]:
+    """Let the workshop end then, or never. Returns the JSON shape; raises LabctlError."""
+    end = 0 if when == NEVER else expiry.end_of(when, time.time())
+    fleet, register = fleets.look(workshop, owner, by_name=True), Register(workshop.name)
+    if not end:
+        # First: where a host does not answer, the file's end must not come back to those that did.
+        register.keep_never(never=True)
+    told = _write_down(fleet, owner, end, steps)
+    register.keep_never(never=not end)
+    return told
+
+
+def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> dict[str, Any]:
+    """Write an end down on every Docker host with seats. Raises LabctlError that names the hosts where it is not."""
+    workshop = fleet.workshop
+    places = set(fleet.existing.values())
+    # A host without seats may have an end all the same, which would remove those that come there later.
+    hosts = [
+        look.host.name
+        for look in fleet.reached
+        if look.host.name in places or (look.facts and look.facts.has_reaper(workshop.name, owner))
+    ]
+    silent = [host for host in fleet.silent() if host in places]
+    if not places & set(hosts):
+        raise LabctlError(
+            f"The workshop {workshop.name} has no seat on a Docker host that answers: `labctl workshop up` makes them."
+        )
+    steps.begin("The workshop's end")
+    group = hosts_of(workshop)
+    group["vars"] |= {
+        "workshop_reaper_workshop": workshop.name,
+        "workshop_reaper_owner": owner,
+        "workshop_reaper_end": end,
+    }
+    for look in fleet.reached:
+        # Any image will do, and a host that has seats has one; it need not be the one that the file wants next.
+        images = look.facts.read["images"] if look.facts else []
+        version = workshop.consul_version if workshop.consul_version in images else next(iter(images), "")
+        group["hosts"][look.host.name]["workshop_reaper_image"] = f"raft-labctl/consul:{version}"
+    where = inventory.of_workshop(workshop.name, {DOCKER_HOSTS: group}, ",".join(hosts))
+    seen, failures = play_each(PlaybookRun("expiry.yml", where, record="workshop-expiry", seconds=DOWN), steps)
+    failed = {host: error.sentence for host, error in failures.items()} | dict.fromkeys(silent, "it does not answer")
+    if failed:
+        steps.fail()
+        told = "; ".join(f"{host}: {why}" for host, why in failed.items())
+        raise LabctlError(f"The end was not written down everywhere ({told}): run it again when that is mended.")
+    text = f"ends in {expiry.left_in_words(end - time.time())}" if end else "has no end"
+    steps.done(f"The workshop {workshop.name} {text}, on {', '.join(hosts)}")
+    return {
+        "workshop": workshop.name,
+        "changed": any(item.changed for item in seen),
+        "expires": lab_names.stamp(end) if end else None,
+        "hosts": hosts,
+    }

@@ -1,0 +1,211 @@
+"""`labctl workshop fault`: the same fault in many seats at the same moment, and how soon each had a leader again."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from labctl.engine import clock, status
+from labctl.engine.clock import HostClock
+from labctl.engine.labs import find_lab
+from labctl.errors import LabctlError
+from labctl.experiments.failover.from_logs import told_by_logs
+from labctl.faults import inject as network_faults
+from labctl.faults import processes, targets
+from labctl.faults.context import cluster_of
+from labctl.faults.inject import done_by
+from labctl.raft.timers import timers_of
+from labctl.workshop.hosts import at_once, labs_of
+from labctl.workshop.model.fault_result import SeatFault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from labctl.engine.client import Client
+    from labctl.engine.docker_host import Place
+    from labctl.engine.labs import Lab
+    from labctl.terminal.progress import Steps
+    from labctl.workshop.model.hosts import Fleet
+    from labctl.workshop.model.seats import Seat
+
+# A stroke mostly waits for Docker; all seats shall be struck at the same moment, not one after the other.
+STROKES_AT_ONCE = 64
+_LOOK_SECONDS = 0.2
+TAKES_AWAY = ("kill", "stop", "pause")
+BRINGS_BACK = {"start": ("exited", "created", "dead"), "resume": ("paused",)}
+
+
+class SeatFaults:
+    """The same fault in many seats. Every method raises LabctlError only where nothing was begun.
+
+    Args:
+        fleet: the workshop as it is.
+        seats: those that are meant.
+        steps: where it is told.
+    """
+
+    def __init__(self, fleet: Fleet, seats: Sequence[Seat], steps: Steps) -> None:
+        wanted = {seat.lab: seat.name for seat in seats}
+        self._names = wanted
+        self._hosts = fleet.existing
+        self._steps = steps
+        self._labs = {lab.name: (client, lab) for client, lab in labs_of(fleet) if lab.name in wanted}
+        self._clocks: dict[str, HostClock | str] = {}
+        self._absent = [
+            SeatFault(lab, name, fleet.existing.get(lab), problem="it is not there, or its Docker host does not answer")
+            for lab, name in wanted.items()
+            if lab not in self._labs
+        ]
+
+    def strike(self, verb: str, target: str) -> list[SeatFault]:
+        """Kill, stop or pause servers in every seat at once, and wait until each seat has a leader again, if it can."""
+        self._steps.begin(f"{verb} {target} in {len(self._labs)} seats: choosing the servers")
+        chosen = dict(
+            zip(self._labs, at_once(lambda one: self._choose(one[1], target), self._labs.values()), strict=True)
+        )
+        # Before all are struck at the same moment: each Docker host stamps by a clock of its own.
+        self._clocks = self._asked_clocks()
+        self._steps.begin(f"{verb} {target} in {len(self._labs)} seats: now")
+        with ThreadPoolExecutor(STROKES_AT_ONCE) as pool:
+            struck = list(pool.map(lambda lab: self._struck(verb, lab, chosen[lab]), self._labs))
+        count = sum(one.problem is None for one in struck)
+        self._steps.done(f"{verb} {target} in {count} seats, within {self._within(struck):.2f} s")
+        self._steps.begin("elections: waiting until every seat has a leader again")
+        with ThreadPoolExecutor(STROKES_AT_ONCE) as pool:
+            ended = list(pool.map(self._election, struck))
+        elected = sum(one.leader is not None for one in ended)
+        self._steps.done(f"{elected} of {len(ended)} seats have a leader")
+        return self._ordered(ended)
+
+    def bring_back(self, verb: str, target: str) -> list[SeatFault]:
+        """Start or resume servers in every seat."""
+        states = BRINGS_BACK[verb]
+
+        def back(lab: str) -> SeatFault:
+            _, found = self._labs[lab]
+            waiting = tuple(one.name for one in found.servers if one.state in states)
+            cluster = replace(cluster_of(status.ask(found)), running=waiting, leader="")
+            names = [name for name in targets.resolve(target, cluster) if name in waiting] if waiting else []
+            if names:
+                processes.strike(verb, names, found)
+            return self._of(lab, servers=tuple(names))
+
+        return self._each(back, f"{verb} {target}")
+
+    def heal(self) -> list[SeatFault]:
+        """Lift every fault in every seat, and let every server run."""
+
+        def mend(lab: str) -> SeatFault:
+            client, found = self._labs[lab]
+            away = processes.taken_away(found, None)
+            processes.bring_back(away)
+            # Looked up again: some servers run only since now.
+            network_faults.heal(find_lab(client, lab) or found)
+            return self._of(lab, servers=tuple(one.name for one in away))
+
+        return self._each(mend, "heal")
+
+    def _asked_clocks(self) -> dict[str, HostClock | str]:
+        """The clock of each lab's Docker host, each asked once, or why it is not known."""
+        places = {id(lab.place): lab.place for _, lab in self._labs.values()}
+
+        def ask(place: Place) -> HostClock | str:
+            try:
+                return clock.of(place)
+            except LabctlError as error:
+                return error.sentence
+
+        found = dict(zip(places, at_once(ask, places.values()), strict=True))
+        return {name: found[id(lab.place)] for name, (_, lab) in self._labs.items()}
+
+    def _within(self, struck: Sequence[SeatFault]) -> float:
+        """How far apart the strokes were, in seconds: by this machine's clock, as they may be on several hosts."""
+        times = []
+        for one in struck:
+            host = self._clocks.get(one.lab)
+            if one.lost is not None and isinstance(host, HostClock):
+                times.append(host.here(one.lost))
+        return (max(times) - min(times)).total_seconds() if times else 0.0
+
+    # -- one seat --------------------------------------------------------------------------------------------
+
+    def _choose(self, lab: Lab, target: str) -> list[str] | str:
+        """The servers that a target means in a lab, or why there are none."""
+        try:
+            return targets.resolve(target, cluster_of(status.ask(lab)))
+        except LabctlError as error:
+            return error.sentence
+
+    def _struck(self, verb: str, lab: str, chosen: list[str] | str) -> SeatFault:
+        if isinstance(chosen, str):
+            return self._of(lab, problem=chosen)
+        _, found = self._labs[lab]
+        host = self._clocks[lab]
+        if isinstance(host, str):
+            return self._of(lab, problem=host)
+        try:
+            struck = processes.strike(verb, chosen, found, host=host)
+            times = [done_by(found.server(name), verb, struck.begin, struck.end) or struck.end for name in chosen]
+        except LabctlError as error:
+            return self._of(lab, servers=tuple(chosen), problem=error.sentence)
+        return self._of(lab, servers=tuple(chosen), fault=struck.fault, begun=struck.begin, lost=max(times))
+
+    def _election(self, struck: SeatFault) -> SeatFault:
+        """Wait for the seat's election; a seat without a majority has none."""
+        if struck.problem is not None or struck.begun is None or struck.lost is None:
+            return struck
+        client, lab = self._labs[struck.lab]
+        left = [one for one in lab.running if one.name not in struck.servers]
+        if len(left) <= lab.size // 2:
+            return replace(struck, note=f"{len(left)} of {lab.size} servers remain: nobody can win an election")
+        ends = time.monotonic() + 30.0 + 10.0 * timers_of(lab.raft_multiplier).heartbeat
+        try:
+            return self._watched(client, lab, struck, struck.begun, struck.lost, ends)
+        except LabctlError as error:
+            return replace(struck, problem=error.sentence)
+
+    @staticmethod
+    def _watched(  # noqa: PLR0913, PLR0917 - a seat, its fault, and from when to when
+        client: Client, lab: Lab, struck: SeatFault, begun: datetime, lost: datetime, ends: float
+    ) -> SeatFault:
+        others = replace(lab, servers=tuple(one for one in lab.servers if one.name not in struck.servers))
+        while time.monotonic() < ends:
+            now = status.ask(others)
+            leader = now.leader
+            if leader is not None and all(view.leader == leader.address for view in now.views):
+                found = told_by_logs(client, lab, struck.servers, begun)
+                if found is not None:
+                    seconds = (found.elected - lost).total_seconds()
+                    return replace(
+                        struck, leader=found.leader, term=found.term, seconds=seconds, campaigns=len(found.stood)
+                    )
+                if leader.address not in {lab.server(name).address for name in struck.servers}:
+                    # Followers were struck: the leader went on, and there was nothing to elect.
+                    return replace(struck, leader=leader.name, term=leader.term)
+            time.sleep(_LOOK_SECONDS)
+        return replace(struck, problem="no new leader in time")
+
+    # -- all of them -----------------------------------------------------------------------------------------
+
+    def _of(self, lab: str, **known: object) -> SeatFault:
+        return SeatFault(lab, self._names[lab], self._hosts.get(lab), **known)  # type: ignore[arg-type]
+
+    def _each(self, work: Callable[[str], SeatFault], title: str) -> list[SeatFault]:
+        self._steps.begin(f"{title} in {len(self._labs)} seats")
+
+        def told(lab: str) -> SeatFault:
+            try:
+                return work(lab)
+            except LabctlError as error:
+                return self._of(lab, problem=error.sentence)
+
+        done = at_once(told, self._labs)
+        self._steps.done(f"{title} in {sum(one.problem is None for one in done)} seats")
+        return self._ordered(done)
+
+    def _ordered(self, found: Sequence[SeatFault]) -> list[SeatFault]:
+        by_lab = {one.lab: one for one in [*found, *self._absent]}
+        return [by_lab[lab] for lab in self._names]

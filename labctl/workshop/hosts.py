@@ -1,0 +1,68 @@
+"""The engines of a workshop's Docker hosts, for what looks at seats or disturbs them without Ansible."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from labctl.engine import client as engine
+from labctl.engine.labs import list_labs
+from labctl.engine.ssh_command import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from labctl.engine.client import Client
+    from labctl.engine.labs import Lab
+    from labctl.errors import LabctlError
+    from labctl.workshop.model.file import Host
+    from labctl.workshop.model.hosts import Fleet
+
+# A look at a seat mostly waits for its servers.
+AT_ONCE = 8
+Thing = TypeVar("Thing")
+Found = TypeVar("Found")
+
+
+_given_up: dict[Host, LabctlError] = {}
+
+
+def give_up(host: Host, error: LabctlError) -> None:
+    """Take a Docker host for one that does not answer, until `forget_given_up`: nothing shall be done there."""
+    _given_up[host] = error
+
+
+def forget_given_up() -> None:
+    """Ask every Docker host again."""
+    _given_up.clear()
+
+
+def labs_of(fleet: Fleet) -> list[tuple[Client, Lab]]:
+    """The labs of the workshop on every Docker host that answers, with its engine. Raises LabctlError."""
+    found = at_once(lambda look: _labs_on(look.host, fleet), fleet.reached)
+    return [one for here in found for one in here]
+
+
+def client_of(host: Host) -> Client:
+    """The engine of a Docker host. Raises LabctlError where it is not reached, or where it was given up."""
+    if host in _given_up:
+        raise _given_up[host]
+    if host.local:
+        return engine.connect()
+    where = Address(host.address, host.user, host.port, host.key, host.known_hosts)
+    return engine.connect_to(where, host.name)
+
+
+def _labs_on(host: Host, fleet: Fleet) -> list[tuple[Client, Lab]]:
+    """The labs of that workshop of that owner: somebody else may have come since the look, with one of that name."""
+    client, ours = client_of(host), (fleet.workshop.name, fleet.owner)
+    return [(client, lab) for lab in list_labs(client) if (lab.workshop, lab.owner) == ours]
+
+
+def at_once(work: Callable[[Thing], Found], things: Iterable[Thing]) -> list[Found]:
+    """Do the same for many things, several at a time, and return what came of each, in their order."""
+    things = list(things)
+    if not things:
+        return []
+    with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(things))) as pool:
+        return list(pool.map(work, things))

@@ -1,0 +1,198 @@
+"""A seat's card: where its lab is, what opens it, and what its attendee can type first.
+
+An attendee has no Docker. Somebody who sits at the Docker host finds the lab's HTTP API on the loopback there; others
+have it brought to their own machine by SSH, with a login that may do nothing but forward ports.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.shared import derived_secrets, lab_names
+from labctl.workshop.model import network
+
+if TYPE_CHECKING:
+    from labctl.workshop.model.file import Host, Workshop
+    from labctl.workshop.model.seats import Seat
+
+LOGIN = "attendee"
+"""The attendees' login on the Docker hosts, where nobody says another one."""
+SEAT = "{seat}"
+"""Stands for the seat's name in a login."""
+LOOPBACK = "127.0.0.1"
+# The port that SSH brings to the attendee's machine is Consul's own, so `consul members` finds it without being told.
+_OWN_PORT = 8500
+_SSH_PORT = 22
+_CURL_FILE = "lab.curl"
+_LOGIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:-]{0,252}[A-Za-z0-9])?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How attendees come to the Docker host of their seat.
+
+    Attributes:
+        host: the Docker host's name.
+        address: where SSH finds it; None where attendees sit at it.
+        port: SSH's port.
+        login: whom they log in as; `{seat}` stands for the seat's name.
+    """
+
+    host: str
+    address: str | None
+    port: int | None = None
+    login: str = LOGIN
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server of a seat: its address in the lab's network, and its HTTP port on the Docker host's loopback.
+
+    `port` is None where Docker chooses it at each start.
+    """
+
+    name: str
+    address: str
+    port: int | None
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something to type, and what it does."""
+
+    does: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """What an attendee is given, and the instructor keeps a list of.
+
+    Attributes:
+        workshop: the workshop's name.
+        seat: the seat's name.
+        number: the seat's number.
+        lab: the lab's name, which is Consul's datacenter too.
+        way: how the attendee comes to its Docker host.
+        servers: its servers, in the order of their names.
+        profile: what they ask of whoever talks to them: `open`, `gossip` or `full`.
+        expires: when the lab is removed, as the workshop's file says it; None for never.
+        ssh: what brings the first server's HTTP API to the attendee's machine; None where they sit at the Docker host.
+        url: where the attendee's browser finds that server, while `ssh` runs.
+        commands: what to type then, in this order.
+        token: opens the seat's lab where the profile is `full`, and no other lab.
+        gossip_key: what servers of the lab know each other by, which no attendee needs; None where there is none.
+    """
+
+    workshop: str
+    seat: str
+    number: int
+    lab: str
+    way: Way
+    servers: tuple[Server, ...]
+    profile: str
+    expires: str | None
+    ssh: str | None
+    url: str
+    commands: tuple[Command, ...]
+    token: str = field(repr=False)
+    gossip_key: str | None = field(repr=False)
+
+    @property
+    def asks_for_token(self) -> bool:
+        """Whether the servers want to see the token."""
+        return self.profile == "full"
+
+
+def way_to(host: Host, login: str | None, address: str | None) -> Way:
+    """How attendees come to a Docker host.
+
+    Args:
+        host: as the workshop's file has it.
+        login: the attendees' login there; None for the usual one.
+        address: where SSH finds this machine, for a host that is this machine; None where attendees sit at it.
+
+    Raises:
+        LabctlError (usage): no login can be called that, and no machine.
+    """
+    if login is not None and not _LOGIN.fullmatch(login.replace(SEAT, "x")):
+        raise LabctlError(
+            f"{login!a} is no login name: give one such as {LOGIN}, in which {SEAT} may stand for the seat's name.",
+            ExitCode.USAGE,
+        )
+    if address is not None and not _ADDRESS.fullmatch(address):
+        raise LabctlError(f"{address!a} is no host name and no address.", ExitCode.USAGE)
+    where = address if host.local else host.address
+    return Way(host.name, where, host.port, login or LOGIN)
+
+
+def card_of(workshop: Workshop, seat: Seat, way: Way, seed: bytes) -> Card:
+    """The card of a seat, out of what is known of it: the same seat on the same Docker host has the same card again."""
+    names = lab_names.server_names(workshop.servers)
+    addresses = network.addresses(seat.subnet, workshop.servers)
+    ports: list[int | None] = [seat.http_port + number if seat.http_port else None for number in range(len(names))]
+    servers = tuple(Server(*each) for each in zip(names, addresses, ports, strict=True))
+    token = derived_secrets.token(seed)
+    where, port = _door(servers[0], workshop.profile)
+    ssh = None
+    if way.address is not None:
+        ssh = _forwarding(way, seat.name, f"{where}:{port}")
+        where, port = LOOPBACK, _OWN_PORT
+    url = f"{'https' if workshop.profile == 'full' else 'http'}://{where}:{port}"
+    return Card(
+        workshop=workshop.name,
+        seat=seat.name,
+        number=seat.number,
+        lab=seat.lab,
+        way=way,
+        servers=servers,
+        profile=workshop.profile,
+        expires=workshop.expires,
+        ssh=ssh,
+        url=f"{url}/ui/",
+        commands=_first(url, token if workshop.profile == "full" else None),
+        token=token,
+        gossip_key=None if workshop.profile == "open" else derived_secrets.gossip_key(seed),
+    )
+
+
+def _door(server: Server, profile: str) -> tuple[str, int]:
+    """Where the Docker host itself reaches a server.
+
+    The port on its loopback is only known beforehand where Docker does not choose it; the server's own address stays.
+    """
+    return (LOOPBACK, server.port) if server.port is not None else (server.address, lab_names.HTTP_PORTS[profile])
+
+
+def _forwarding(way: Way, seat: str, door: str) -> str:
+    login = way.login.replace(SEAT, seat)
+    port = f"-p {way.port} " if way.port not in (None, _SSH_PORT) else ""
+    return f"ssh -N -L {_OWN_PORT}:{door} {port}{shlex.quote(f'{login}@{way.address}')}"
+
+
+def _first(url: str, token: str | None) -> tuple[Command, ...]:
+    """What anybody with curl can type. A token is kept in a file, because others see the words of a command."""
+    curl, keep = "curl", []
+    if token is not None:
+        curl = f"curl -K {_CURL_FILE}"
+        write = f"printf 'insecure\\nheader=\"X-Consul-Token: %s\"\\n' {token} > {_CURL_FILE}"
+        keep = [Command("keeps your token in a file; the certificate is your lab's own", f"(umask 077; {write})")]
+    return (
+        *keep,
+        Command("who leads", f"{curl} {url}/v1/status/leader"),
+        Command("write a value", f"{curl} -X PUT -d hello {url}/v1/kv/greeting"),
+        # Some shells look for files behind a question mark.
+        Command("read it again", f"{curl} '{url}/v1/kv/greeting?raw'"),
+    )
+
+
+def phone_text(card: Card) -> str:
+    """What a card's QR code says: what nobody likes to type. The gossip key is not in it."""
+    lines = [f"{card.workshop} seat {card.seat}", card.ssh, card.url, f"token {card.token}"]
+    wanted = lines if card.asks_for_token else lines[:-1]
+    return "\n".join(line for line in wanted if line is not None)

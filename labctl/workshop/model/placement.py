@@ -1,0 +1,65 @@
+"""Where each seat goes. What is placed stays where it is; new seats go where most of the room is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from labctl.workshop.model.seats import Seat
+
+
+@dataclass(frozen=True)
+class Placement:
+    """`hosts` maps each lab that has a place to its Docker host; `homeless` are the labs that fit nowhere."""
+
+    hosts: Mapping[str, str]
+    homeless: tuple[str, ...]
+
+    def on(self, host: str) -> list[str]:
+        """The labs of a Docker host."""
+        return [lab for lab, where in self.hosts.items() if where == host]
+
+
+def place(
+    seats: Iterable[Seat],
+    room: Mapping[str, int],
+    existing: Mapping[str, str],
+    gone: Sequence[str] = (),
+    before: Mapping[str, str] | None = None,
+) -> Placement:
+    """Give each seat a Docker host.
+
+    Args:
+        seats: those to be placed, in the order in which they choose.
+        room: for each Docker host, how many seats of this workshop it can hold, those that are there included.
+        existing: the labs that are somewhere, with their Docker host. They stay, also where there is less room now
+            than they take, or none: what runs is not moved.
+        gone: Docker hosts that were given up. What was there is placed anew.
+        before: where labs that are nowhere now were placed the last time. They go there again where there is room: a
+            seat keeps its card, and somebody may be making it there at this moment.
+    """
+    seats, before = list(seats), before or {}
+    placed = {one.lab: existing[one.lab] for one in seats if one.lab in existing and existing[one.lab] not in gone}
+    taken = Counter(placed.values())
+    for one in seats:
+        host = before.get(one.lab, "")
+        if one.lab not in placed and taken[host] < room.get(host, 0):
+            placed[one.lab] = host
+            taken[host] += 1
+    homeless = []
+    for one in seats:
+        if one.lab in placed:
+            continue
+        # By the share that would be taken, so that large and small hosts fill alike; then by the file's order.
+        free = [host for host, size in room.items() if taken[host] < size]
+        if not free:
+            homeless.append(one.lab)
+            continue
+        best = min(free, key=lambda host: (taken[host] + 1) / room[host])
+        placed[one.lab] = best
+        taken[best] += 1
+    return Placement({one.lab: placed[one.lab] for one in seats if one.lab in placed}, tuple(homeless))

@@ -1,0 +1,44 @@
+"""`labctl workshop reset`: one seat made anew, as its card has it, while nobody else notices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labctl.workshop import survey as fleets
+from labctl.workshop.down import down
+from labctl.workshop.model import plan as plans
+from labctl.workshop.model.seats import chosen
+from labctl.workshop.up import UpOptions, up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from labctl.terminal.progress import Steps
+    from labctl.workshop.model.file import Workshop
+    from labctl.workshop.model.outcome import Removed, Result
+    from labctl.workshop.seat_progress import Board
+
+
+def reset(  # noqa: PLR0913 - what, whose, where it is told, and how it is held
+    workshop: Workshop,
+    owner: str,
+    seats: Sequence[str],
+    steps: Steps,
+    board: Board,
+    *,
+    keep: Callable[[], None] = lambda: None,
+) -> tuple[Removed, Result | None]:
+    """Remove seats with their data and bring them up again: same name, addresses, token and key. Raises LabctlError.
+
+    Each comes back on its own Docker host, whatever else has changed. Returns what was removed and what came up;
+    nothing comes up where something could not be removed, and nothing is removed that could not come up. `keep` raises
+    LabctlError where the workshop is not held any more.
+    """
+    fleet = fleets.look(workshop, owner)
+    labs = [seat.lab for seat in chosen(fleet.seats, seats)]
+    plans.refuse_what_does_not_fit(plans.make(fleet), labs)
+    kept = {lab: host for lab, host in fleet.existing.items() if lab in labs}
+    removed = down(workshop, owner, labs, None, steps, for_good=False, keep=keep)
+    if not removed.proven:
+        return removed, None
+    return removed, up(workshop, UpOptions(owner, labs=tuple(labs), kept=kept, keep=keep), steps, board)

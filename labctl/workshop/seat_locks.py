@@ -1,0 +1,88 @@
+"""Who else holds a seat's lab: the Docker hosts are asked, because over SSH a module is heard only at its end."""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import threading
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from labctl.errors import LabctlError
+from labctl.shared import lock_holder
+from labctl.shared.docker_api import DockerError, Engine
+from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_LOCK
+from labctl.workshop import hosts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from labctl.workshop.model.file import Host
+
+LOOK_SECONDS = 2.0
+# A host that is slow to say so is asked again: what the seats wait for has deadlines of its own.
+ENGINE_SECONDS = 5.0
+
+
+class Held(NamedTuple):
+    """A lab that somebody else holds, and the words for them."""
+
+    lab: str
+    who: str
+
+
+class SeatLocks:
+    """Looks now and then who holds labs on Docker hosts, in a thread, while a block runs.
+
+    Args:
+        hosts: the Docker hosts of the labs.
+        labs: the labs.
+
+    Attributes:
+        mark: the mark of the locks of whoever works for this command, which are nobody else's.
+    """
+
+    def __init__(self, hosts: Iterable[Host], labs: Iterable[str]) -> None:
+        self.mark = secrets.token_hex(8)
+        self._hosts = list(hosts)
+        self._labs = set(labs)
+        self._found: queue.SimpleQueue[Held] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to look."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Look no more."""
+        self._ended.set()
+
+    def found(self) -> Iterator[Held]:
+        """What was found since the last call, each lab with a holder once."""
+        while not self._found.empty():
+            yield self._found.get()
+
+    def _look(self) -> None:
+        told: set[tuple[str, str]] = set()
+        while self._labs and not self._ended.wait(LOOK_SECONDS):
+            for lab, note in (one for here in hosts.at_once(self._on, self._hosts) for one in here):
+                if (lab, note) not in told:
+                    told.add((lab, note))
+                    self._found.put(Held(lab, lock_holder.told(note)))
+
+    def _on(self, host: Host) -> list[tuple[str, str]]:
+        """The labs that somebody else holds on a Docker host, with their notes; none where it does not say."""
+        try:
+            engine = Engine(ENGINE_SECONDS, hosts.client_of(host).place.socket)
+            volumes = engine.volumes({"label": LABEL_LOCK}, doing="looking who works on the seats")
+        except (LabctlError, DockerError):
+            return []
+        found = []
+        for labels in (one.get("Labels") or {} for one in volumes):
+            lab, note = labels.get(LABEL_LOCK), labels.get(LABEL_HOLDER) or ""
+            holder = lock_holder.holder_of(note)
+            ours = holder is not None and (holder.mark == self.mark or holder.is_gone())
+            if lab in self._labs and not ours:
+                found.append((lab, note))
+        return found

@@ -1,0 +1,337 @@
+"""What this machine keeps of a workshop: its secret, the numbers of its names, the last failures. All mode 0600.
+
+Nothing in it decides what exists. Without it, numbers are read from the seats' labels, and a new secret is made for
+seats to come; seats that are there keep their own, and are remembered as those whose secret nobody knows here. A file
+that is damaged is not a file that is not there: nobody knows what it said, so it is refused.
+
+Several commands may use it at once. Whoever changes a file reads it, changes it and writes it under one lock; whoever
+gives seats their numbers or places holds `placing` from the look at the Docker hosts on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from labctl import state
+from labctl.errors import ExitCode, LabctlError
+from labctl.shared import derived_secrets, file_lock, lock_holder, plain_files
+from labctl.terminal.style import harmless
+from labctl.workshop import state_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from labctl.workshop.model.seats import Seat
+
+Kept = TypeVar("Kept")
+_SECRET, _NUMBERS, _PLACES, _FAILED, _LOCK = "secret", "numbers.json", "places.json", "failed.json", "lock"
+_STRANGERS, _NEVER, _PLACING = "strangers.json", "never", "placing"
+# Longer than a look at Docker hosts that do not answer, so who waits for that long waits for one that hangs.
+LOCK_SECONDS = 120.0
+_LONGEST = 1 << 20
+# What helps where a file is damaged, so that nobody removes one whose content nobody can tell again.
+_MENDED_BY = {
+    _NUMBERS: "take your copy back with `labctl workshop secret --input FILE --force`; without a copy, remove that "
+    "file: seats that are there tell their numbers, and other names get new ones",
+    _PLACES: "remove that file when every Docker host of the workshop answers, because the seats that are there tell "
+    "where they are",
+    _FAILED: "remove that file, and `labctl workshop up` finds the seats that are not ready",
+    _STRANGERS: "remove that file, and give the seats whose cards do not open them new ones with "
+    "`labctl workshop reset SEAT`",
+}
+
+
+@dataclass(frozen=True)
+class SecretCopy:
+    """What the seats of a workshop follow from.
+
+    Attributes:
+        workshop: its name.
+        secret: its secret.
+        numbers: the numbers that names were given.
+        seeds: of labs whose seed follows from another secret, made while this one was away.
+    """
+
+    workshop: str
+    secret: bytes = field(repr=False)
+    numbers: Mapping[str, int]
+    seeds: Mapping[str, bytes] = field(repr=False)
+
+
+class Register:
+    """The register of one workshop. Every method raises LabctlError where the state folder does not let it."""
+
+    def __init__(self, workshop: str) -> None:
+        self.workshop = workshop
+        self.folder = state.state_folder() / "workshops" / workshop
+
+    @property
+    def seeds(self) -> Path:
+        """The folder with the seats' seeds."""
+        return self.folder / "seats"
+
+    # -- the secret and what follows from it -----------------------------------------------------------------
+
+    @property
+    def secret_file(self) -> Path:
+        """Where the workshop's secret is, or belongs."""
+        return self.folder / _SECRET
+
+    def has_secret(self) -> bool:
+        """Whether the workshop's secret is here."""
+        return self.secret_file.is_file()
+
+    def secret(self) -> bytes:
+        """The workshop's secret; it is made where there is none."""
+        with self._locked():
+            return self._secret()
+
+    def _secret(self) -> bytes:
+        """The same, with the lock held."""
+        text = self._read(_SECRET)
+        if text is None:
+            text = derived_secrets.new_secret().hex() + "\n"
+            self._write(_SECRET, text)
+        return self._bytes(text, _SECRET)
+
+    def seed(self, lab: str) -> bytes:
+        """A seat's seed: the one that was kept for it, else the one that follows from the secret."""
+        kept = self._kept_seed(lab)
+        return derived_secrets.seed_of(self.secret(), lab) if kept is None else kept
+
+    def _kept_seed(self, lab: str) -> bytes | None:
+        text = self._read(_seed_name(lab))
+        return None if text is None else self._bytes(text, _seed_name(lab))
+
+    def write_seeds(self, seats: Iterable[Seat], existing: Collection[str]) -> None:
+        """Lay the seats' seeds where the playbooks read them; one that is there stays.
+
+        `existing` are the labs that were there before. Where the secret has to be made anew, theirs is another one.
+        """
+        with self._locked():
+            known, now = self._strangers(), self.strangers(existing)
+            if now != known:
+                self._note(_STRANGERS, {"labs": now})
+            secret = self._secret()
+            for seat in seats:
+                name = _seed_name(seat.lab)
+                if self._read(name) is None:
+                    self._write(name, derived_secrets.seed_of(secret, seat.lab).hex() + "\n")
+
+    def strangers(self, existing: Collection[str]) -> list[str]:
+        """The labs that exist and that nobody here knows the seed of: it followed from a secret that was lost here."""
+        known = self._strangers()
+        lost = not self.has_secret()
+        return sorted(lab for lab in existing if lab in known or (lost and self._read(_seed_name(lab)) is None))
+
+    def _strangers(self) -> list[str]:
+        return self._noted(_STRANGERS, state_schema.strangers) or []
+
+    # -- a copy of it, for another machine or for a bad day --------------------------------------------------
+
+    def copy(self) -> SecretCopy:
+        """What another machine needs to know the seats as this one does. Only where the secret is here."""
+        with self._locked():
+            secret, strangers = self._secret(), self._strangers()
+            labs = [path.stem for path in sorted(self.seeds.glob("*.seed"))]
+            seeds = {lab: self._kept_seed(lab) for lab in labs if lab not in strangers}
+            own = {lab: seed for lab, seed in seeds.items() if seed and seed != derived_secrets.seed_of(secret, lab)}
+            return SecretCopy(self.workshop, secret, self.numbers(), own)
+
+    def take(self, copy: SecretCopy, *, force: bool = False) -> None:
+        """Know the seats as the copy does. Seeds of seats that were made here in the meantime stay.
+
+        With `force`, it also takes the place of another secret, and of numbers that are damaged here.
+        """
+        with self.placing(), self._locked():
+            if not force and self.has_secret() and self._secret() != copy.secret:
+                raise LabctlError(
+                    f"The workshop {self.workshop} has another secret on this machine, which seats may have been made "
+                    "with: keep a copy of it with `labctl workshop secret --output FILE`, then replace it with "
+                    "--force.",
+                    ExitCode.REFUSED,
+                )
+            strangers = self._strangers()
+            try:
+                own = self.numbers()
+            except LabctlError:
+                if not force:
+                    raise
+                own = {}
+            for lab in strangers:
+                # It is not that seat's: it follows from a secret that was made when the right one was away.
+                (self.folder / _seed_name(lab)).unlink(missing_ok=True)
+            for lab, seed in copy.seeds.items():
+                self._write(_seed_name(lab), seed.hex() + "\n")
+            given = set(copy.numbers.values())
+            own = {name: number for name, number in own.items() if number not in given}
+            self._note(_NUMBERS, {**own, **copy.numbers})
+            self._note(_STRANGERS, {"labs": []})
+            self._write(_SECRET, copy.secret.hex() + "\n")
+
+    # -- names and failures ----------------------------------------------------------------------------------
+
+    def numbers(self) -> dict[str, int]:
+        """The numbers that names were given."""
+        return self._noted(_NUMBERS, state_schema.numbers) or {}
+
+    def keep_numbers(self, seats: Iterable[Seat]) -> None:
+        """Remember the seats' numbers, besides those of the past. Call it while `placing`, as the look before it."""
+        with self._locked():
+            before = self.numbers()
+            now = before | {seat.name: seat.number for seat in seats}
+            if now != before:
+                self._note(_NUMBERS, now)
+
+    def places(self) -> dict[str, str]:
+        """Where `up` put each lab, or is putting it."""
+        return self._noted(_PLACES, state_schema.texts) or {}
+
+    def keep_places(self, places: Mapping[str, str]) -> None:
+        """Remember where the labs are. Call it while `placing`, as the look before it."""
+        with self._locked():
+            if places != self.places():
+                self._note(_PLACES, dict(places))
+
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Hold this from the look at the Docker hosts until what was chosen is kept.
+
+        Without it, two commands at once place a seat twice, or give two seats one number.
+        """
+        with self._locked(_PLACING):
+            yield
+
+    def never_ends(self) -> bool:
+        """Whether somebody took the workshop's end away, so that the one in its file counts no more."""
+        return (self.folder / _NEVER).is_file()
+
+    def keep_never(self, *, never: bool) -> None:
+        """Remember that the workshop has no end, or that it has one."""
+        with self._locked():
+            if never:
+                self._write(_NEVER, "")
+            else:
+                (self.folder / _NEVER).unlink(missing_ok=True)
+
+    def failed(self) -> dict[str, str]:
+        """The labs that the last `up` left not ready, with the reasons."""
+        return self._noted(_FAILED, state_schema.texts) or {}
+
+    def keep_failed(self, outcomes: Mapping[str, str | None]) -> None:
+        """Remember what came of labs: why they are not ready, or None where they are. What is known of others stays."""
+        with self._locked():
+            before = self.failed()
+            now = {lab: reason for lab, reason in {**before, **outcomes}.items() if reason is not None}
+            if now != before:
+                self._note(_FAILED, now)
+
+    def forget(self) -> None:
+        """Forget the last failures and the seeds, after the workshop was removed; its secret and numbers stay."""
+        if not self.folder.is_dir():
+            return
+        with self._locked():
+            notes = [self.folder / name for name in (_FAILED, _PLACES, _NEVER)]
+            for path in [*notes, *self.seeds.glob("*.seed")]:
+                path.unlink(missing_ok=True)
+
+    # -- files -----------------------------------------------------------------------------------------------
+
+    def _bytes(self, text: str, name: str) -> bytes:
+        """A secret or a seed out of its file. Raises LabctlError without anything of what is in it."""
+        try:
+            found = bytes.fromhex(text.strip())
+            derived_secrets.seed_of(found, "")
+        except ValueError:
+            raise LabctlError(
+                f"A secret of the workshop {self.workshop} in {self.folder / name} is damaged (it is not "
+                f"{derived_secrets.SECRET_BYTES} bytes in hexadecimal): take your copy of the secret back with `labctl "
+                "workshop secret --input FILE --force`, or remove the file; seats that exist keep what they have."
+            ) from None
+        return found
+
+    def _noted(self, name: str, read: Callable[[Any], Kept]) -> Kept | None:
+        """What a file holds, strictly read; None where there is none. Raises LabctlError where it is damaged."""
+        text = self._read(name)
+        if text is None:
+            return None
+        try:
+            return read(state_schema.document(text))
+        except ValueError as error:
+            raise LabctlError(
+                f"Cannot read {self.folder / name}, which the workshop {self.workshop} needs: {error}. Mend it by "
+                f"hand, or {_MENDED_BY[name]}."
+            ) from None
+
+    def _note(self, name: str, content: Any) -> None:
+        self._write(name, json.dumps(content, indent=1) + "\n")
+
+    def _read(self, name: str) -> str | None:
+        try:
+            with plain_files.opened(self.folder / name, sys.maxsize) as file:
+                # What is longer was not written here, and is damaged without its end.
+                return file.read(_LONGEST).decode("ascii", "replace")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a file whole or not at all, readable by its owner only from its first byte on."""
+        path = self.folder / name
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)
+            new = Path(name)
+            try:
+                with os.fdopen(handle, "w", encoding="ascii") as file:
+                    file.write(text)
+                new.replace(path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    new.unlink()
+                raise
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    @contextmanager
+    def _locked(self, name: str = _LOCK) -> Iterator[None]:
+        """Keep two commands apart; whoever is killed lets go. Raises LabctlError where another one does not let go."""
+        patience = lock_holder.Patience(LOCK_SECONDS, _say)
+        note = lock_holder.holder(f"labctl workshop (of {self.workshop})", LOCK_SECONDS).note
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(file_lock.held(self.folder / name, note, patience.pause))
+            except lock_holder.LockHeldError as error:
+                raise LabctlError(
+                    f"Cannot use the register of the workshop {self.workshop}: {error}. Wait until that one has ended, "
+                    "or end it, then run this again.",
+                    ExitCode.REFUSED,
+                ) from None
+            except OSError as error:
+                raise self._unusable(error) from error
+            yield
+
+    def _unusable(self, error: Exception) -> LabctlError:
+        reason = getattr(error, "strerror", None) or error
+        return LabctlError(
+            f"The workshop's register in {self.folder} cannot be used ({reason}): make that folder yours and writable, "
+            "or name another state folder with XDG_STATE_HOME."
+        )
+
+
+def _say(sentence: str) -> None:
+    """Tell whoever waits for whom, also where standard output is JSON."""
+    sys.stderr.write(f"{harmless(sentence)}\n")
+
+
+def _seed_name(lab: str) -> str:
+    return f"seats/{lab}.seed"

@@ -1,0 +1,132 @@
+"""Look at all Docker hosts of a workshop at once: what each has and which seats live there."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import host_survey
+from labctl.errors import ExitCode, LabctlError
+from labctl.shared import label_values
+from labctl.workshop.hosts import at_once, client_of
+from labctl.workshop.model import seats as seat_rules
+from labctl.workshop.model.capacity import Facts, problem_of
+from labctl.workshop.model.hosts import Fleet, HostLook
+from labctl.workshop.state_store import Register
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from labctl.workshop.model.file import Host, Workshop
+
+
+def look(workshop: Workshop, owner: str, *, refuse_two_places: bool = True, by_name: bool = False) -> Fleet:
+    """Ask every Docker host, in parallel.
+
+    Who only means labs `by_name`, to remove them or to move their end, needs no numbers: where nobody can tell these,
+    the fleet has no seats, and nothing keeps its labs from being removed.
+
+    Raises LabctlError (refused) where the workshop is somebody else's, and where a seat lives twice.
+    """
+    looks = [
+        HostLook(host, facts, problem_of(facts) if facts else problem)
+        for host, (facts, problem) in zip(workshop.hosts, at_once(_ask, workshop.hosts), strict=True)
+    ]
+    existing: dict[str, str] = {}
+    numbers: dict[str, int] = {}
+    register = Register(workshop.name)
+    for one in looks:
+        if not by_name:
+            _refuse_threat(workshop, one, owner)
+        for lab in one.facts.of_workshop(workshop.name) if one.facts else ():
+            _refuse_foreign(workshop, lab, one.host, owner)
+            if refuse_two_places:
+                _refuse_two_places(lab["lab"], existing, one.host)
+            existing[lab["lab"]] = one.host.name
+            number = label_values.seat_number(lab.get("number"))
+            if number is not None and lab["lab"] == seat_rules.lab_of(workshop.name, lab.get("seat", "")):
+                numbers[lab["seat"]] = number
+    # Nobody can say what lives on a host that tells nothing: its seats are lost, not free to be made again elsewhere.
+    silent = {one.host.name for one in looks if one.facts is None}
+    places = register.places()
+    remembered = {lab: host for lab, host in places.items() if host in silent}
+    existing = remembered | existing
+    there = {*numbers, *(lab.removeprefix(f"{workshop.name}-") for lab in existing)}
+    try:
+        wanted = seat_rules.seats_of(workshop, _numbers(register.numbers(), numbers), there)
+    except LabctlError:
+        if not by_name:
+            raise
+        wanted = []
+    return Fleet(_of_one_version(workshop, looks), tuple(looks), tuple(wanted), existing, places, owner)
+
+
+def _numbers(kept: Mapping[str, int], labelled: Mapping[str, int]) -> dict[str, int]:
+    """The numbers of seats' names: as the labs there have them.
+
+    But for one that is known to be another's, where it is known whose the lab's own is. Where it is not, two seats have
+    one number, and whoever makes seats of them refuses that.
+    """
+    found = dict(kept)
+    for name, number in sorted(labelled.items()):
+        if name not in kept or number not in found.values():
+            found[name] = number
+    return found
+
+
+def _of_one_version(workshop: Workshop, looks: Iterable[HostLook]) -> Workshop:
+    """The workshop with the version that its seats have, where its file leaves that open.
+
+    A newer image that came to a host must not make every seat anew in the middle of a lesson.
+    """
+    labs = [lab for one in looks if one.facts for lab in one.facts.of_workshop(workshop.name)]
+    versions = Counter(lab["consul-version"] for lab in labs if lab.get("consul-version"))
+    if workshop.consul_version or not versions:
+        return workshop
+    return replace(workshop, consul_version=versions.most_common(1)[0][0])
+
+
+def _refuse_foreign(workshop: Workshop, lab: Mapping[str, Any], host: Host, owner: str) -> None:
+    other = lab.get("owner")
+    if other != owner:
+        raise LabctlError(
+            f"The workshop {workshop.name} on the Docker host {host.name} belongs to {other}, not to {owner}, so "
+            f"nothing was changed: give yours another name, or set LABCTL_OWNER={other} if that is you.",
+            ExitCode.REFUSED,
+        )
+
+
+def _refuse_threat(workshop: Workshop, one: HostLook, owner: str) -> None:
+    other = one.facts.threat_of(workshop.name, owner) if one.facts else None
+    if other is not None:
+        raise LabctlError(
+            f"{other} has a workshop {workshop.name} on the Docker host {one.host.name}, too; its end, which an older "
+            f"labctl wrote down, would remove the labs of {owner} with it, so nothing was changed: give yours another "
+            f"name, or let {other} run `labctl workshop up` with this version of labctl.",
+            ExitCode.REFUSED,
+        )
+
+
+def _refuse_two_places(lab: str, existing: Mapping[str, str], host: Host) -> None:
+    if lab in existing:
+        raise LabctlError(
+            f"The seat {lab} lives on two Docker hosts, {existing[lab]} and {host.name}, as after a host that was lost "
+            f"came back: remove one of them, with `labctl workshop down --host {host.name} {lab}`.",
+            ExitCode.REFUSED,
+        )
+
+
+def _ask(host: Host) -> tuple[Facts | None, str | None]:
+    """A Docker host's facts, or why there are none."""
+    begun = time.time()
+    try:
+        read = host_survey.read(client_of(host))
+    except LabctlError as error:
+        return None, error.sentence.rstrip(".")
+    if read["clock"] is None:
+        return Facts(read), None
+    # The clock was read in between, in whole seconds: a host is not blamed for the way, nor for the rounding.
+    late, early = read["clock"] - time.time(), read["clock"] + 1 - begun
+    return Facts(read, late if late > 0 else min(early, 0.0)), None

@@ -1,0 +1,318 @@
+"""A workshop's seats and Docker hosts as tables and as the JSON shapes of the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from labctl.shared import lab_names
+from labctl.terminal.style import Cell, age, byte_size, harmless, paint, sign, table
+from labctl.workshop.model import expiry
+from labctl.workshop.model.capacity import at_rest, route_around
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labctl.workshop.model.file import Workshop
+    from labctl.workshop.model.hosts import Fleet, HostLook
+    from labctl.workshop.model.outcome import Removed, Result, SeatStatus
+    from labctl.workshop.model.plan import Plan
+
+NONE = "-"
+
+
+def _stamp(when: datetime | None) -> str | None:
+    return when.isoformat().replace("+00:00", "Z") if when else None
+
+
+# -- plan ----------------------------------------------------------------------------------------------------
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The JSON shape of `workshop plan`; sizes in bytes, the skew of a clock in seconds."""
+    return {
+        "workshop": plan.fleet.workshop.name,
+        "fits": plan.fits,
+        "hosts": [_host_row(plan, look) for look in plan.fleet.looks],
+        "seats": [
+            {
+                "seat": seat.name,
+                "number": seat.number,
+                "lab": seat.lab,
+                "host": plan.placement.hosts.get(seat.lab),
+                "exists": seat.lab in plan.fleet.existing,
+                "subnet": str(seat.subnet),
+                "http_port": seat.http_port or None,
+                "problem": _seat_problem(plan, seat.lab),
+            }
+            for seat in plan.fleet.seats
+        ],
+        "surplus": plan.fleet.surplus(),
+    }
+
+
+def _seat_problem(plan: Plan, lab: str) -> str | None:
+    if lab in plan.placement.homeless:
+        return "it fits nowhere"
+    return plan.obstacles.get(lab)
+
+
+def _host_row(plan: Plan, look: HostLook) -> dict[str, Any]:
+    read = look.facts.read if look.facts else {}
+    room = plan.rooms.get(look.host.name)
+    return {
+        "host": look.host.name,
+        "address": look.host.address,
+        "problem": look.problem,
+        "cores": read.get("cores"),
+        "memory_free": (read.get("memory") or {}).get("free"),
+        "disk_free": read.get("disk_free"),
+        "engine": read.get("engine"),
+        "compose": read.get("compose"),
+        "clock_skew": round(look.facts.skew, 3) if look.facts else None,
+        "other_labs": _other_labs(plan, look),
+        "holds": room.seats if room else 0,
+        "binds": room.binds if room else None,
+        "holds_by": dict(room.by) if room else {},
+        "seats": len(plan.placement.on(look.host.name)),
+        "at_rest": _at_rest(plan, look),
+    }
+
+
+def _at_rest(plan: Plan, look: HostLook) -> float | None:
+    room = plan.rooms.get(look.host.name)
+    if room is None or look.facts is None:
+        return None
+    seats = len(plan.placement.on(look.host.name))
+    return round(at_rest(plan.fleet.workshop, look.facts.read["cores"], seats, room), 3)
+
+
+def _other_labs(plan: Plan, look: HostLook) -> int | None:
+    if look.facts is None:
+        return None
+    return len(look.facts.labs) - len(look.facts.of_workshop(plan.fleet.workshop.name))
+
+
+def plan_text(plan: Plan) -> str:
+    """`labctl workshop plan` for a person: the hosts, where the seats go, and what is in the way."""
+    rows: list[list[str | Cell]] = []
+    for row in (_host_row(plan, look) for look in plan.fleet.looks):
+        well = row["problem"] is None
+        rows.append(
+            [
+                row["host"],
+                Cell("ok", "green") if well else Cell("no", "red"),
+                str(row["cores"] or NONE),
+                byte_size(row["memory_free"]) if row["memory_free"] is not None else NONE,
+                byte_size(row["disk_free"]) if row["disk_free"] is not None else NONE,
+                row["engine"] or NONE,
+                str(row["other_labs"]) if row["other_labs"] is not None else NONE,
+                f"{row['holds']} ({row['binds']})" if row["binds"] else NONE,
+                f"{row['at_rest']:.0%} busy" if row["at_rest"] is not None else NONE,
+                _seat_list(plan, row["host"]),
+            ]
+        )
+    columns = ["host", "", "cores", "memory", "disk", "engine", "other labs", "holds (what binds)", "at rest", "seats"]
+    lines: list[str | None] = [table(columns, rows), ""]
+    lines += [_wrong(look.host.name, look.problem) for look in plan.fleet.looks if look.problem]
+    lines += [_wrong(lab, what) for lab, what in plan.obstacles.items()]
+    lines += [_stays(harmless(lab)) for lab in plan.fleet.surplus()]
+    lines += [_around(plan.fleet.workshop, look) for look in plan.usable()]
+    return "\n".join([*(line for line in lines if line is not None), _plan_verdict(plan)])
+
+
+def _around(workshop: Workshop, look: HostLook) -> str | None:
+    route = route_around(workshop, look.facts) if look.facts is not None else None
+    if route is None:
+        return None
+    return (
+        f"{harmless(look.host.name)} has a route to {route}, as to a VPN, and the workshop's network "
+        f"{workshop.network} is a part of it: there, the seats' addresses are theirs while they exist. Change "
+        "`network` in the file where somebody needs them."
+    )
+
+
+def _wrong(who: str, why: str) -> str:
+    return f"{paint(sign('failed'), 'red')} {harmless(who)}: {harmless(why)}"
+
+
+def _stays(lab: str) -> str:
+    return f"{lab} is no longer in the file and stays: `labctl workshop down {lab}` removes it."
+
+
+def _seat_list(plan: Plan, host: str) -> str:
+    names = {seat.lab: seat.name for seat in plan.fleet.seats}
+    here = [names[lab] for lab in plan.placement.on(host)]
+    if not here:
+        return NONE
+    shown = " ".join(here) if len(here) <= 6 else f"{' '.join(here[:4])} ... {here[-1]}"  # noqa: PLR2004 - a line's end
+    return f"{len(here)}: {shown}"
+
+
+def _plan_verdict(plan: Plan) -> str:
+    seats = len(plan.fleet.seats)
+    if plan.placement.homeless:
+        return f"{len(plan.placement.homeless)} of {seats} seats fit nowhere: add a Docker host, or take fewer seats."
+    if plan.obstacles:
+        return (
+            f"{len(plan.obstacles)} of {seats} seats have something in their way; `labctl workshop up` would fail them."
+        )
+    there = sum(seat.lab in plan.fleet.existing for seat in plan.fleet.seats)
+    return f"All {seats} seats fit; {there} of them exist. `labctl workshop up` brings them up."
+
+
+# -- up ------------------------------------------------------------------------------------------------------
+
+
+def outcomes_document(result: Result) -> dict[str, Any]:
+    """The JSON shape of `workshop up`."""
+    return {
+        "workshop": result.plan.fleet.workshop.name,
+        "changed": any(one.changed for one in result.outcomes),
+        "seats": [
+            {
+                "lab": one.lab,
+                "host": result.places.get(one.lab),
+                "ready": one.ready,
+                "changed": one.changed,
+                "step": one.step,
+                "reason": one.reason,
+                "leader": one.leader,
+                "term": one.term,
+                "voters": one.voters,
+                "seconds": round(one.seconds, 3),
+            }
+            for one in result.outcomes
+        ],
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def outcomes_text(result: Result) -> str:
+    """What `workshop up` says in the end."""
+    name, failed = paint(result.plan.fleet.workshop.name, "bold"), result.failed
+    count = len(result.outcomes)
+    if not failed:
+        all_of = "The seat" if count == 1 else f"All {count} seats"
+        before = "" if any(one.changed for one in result.outcomes) else "; nothing had to be done"
+        return (
+            f"{paint(sign('done'), 'green')} {all_of} of the workshop {name} {'is' if count == 1 else 'are'} ready "
+            f"after {result.seconds:.1f}s{before}.  What now: `labctl workshop status`, `labctl workshop cards`"
+        )
+    rows = [[one.lab, result.places.get(one.lab, NONE), one.step] for one in failed]
+    why = "\n".join(_grouped([(one.lab, one.reason or "") for one in failed]))
+    return (
+        f"\n{paint(sign('failed'), 'red')} {len(failed)} of {count} seats of the workshop {name} "
+        f"{'is' if len(failed) == 1 else 'are'} not ready; the others are.\n\n"
+        f"{table(['seat', 'host', 'step'], rows)}\n\n{why}\n\n"
+        "When the reasons are mended: `labctl workshop up --retry-failed`"
+    )
+
+
+def _grouped(reasons: Sequence[tuple[str, str]]) -> list[str]:
+    """Each reason once, behind those that it is for."""
+    return [
+        f"{harmless(', '.join(who for who, why in reasons if why == reason))}: {harmless(reason)}"
+        for reason in dict.fromkeys(why for _, why in reasons)
+    ]
+
+
+# -- status --------------------------------------------------------------------------------------------------
+
+
+def seats_document(fleet: Fleet, seats: Sequence[SeatStatus]) -> dict[str, Any]:
+    """The JSON shape of `workshop status`."""
+    end = fleet.end()
+    return {
+        "workshop": fleet.workshop.name,
+        "expires": lab_names.stamp(end) if end else None,
+        "ready": all(one.problem is None for one in seats),
+        "seats": [_seat_row(one) for one in seats],
+    }
+
+
+def _seat_row(one: SeatStatus) -> dict[str, Any]:
+    return {
+        "seat": one.name,
+        "lab": one.lab,
+        "host": one.host,
+        "ready": one.problem is None,
+        "problem": one.problem,
+        "leader": one.leader,
+        "term": one.term,
+        "voters": one.voters,
+        "servers": one.servers,
+        "running": one.running,
+        "faults": one.faults,
+        "created": _stamp(one.created),
+        "last_election": _stamp(one.election),
+    }
+
+
+def seats_text(fleet: Fleet, seats: Sequence[SeatStatus]) -> str:
+    """`labctl workshop status` for a person."""
+    now = datetime.now(UTC)
+    ready = sum(one.problem is None for one in seats)
+    rows: list[list[str | Cell]] = []
+    for one in seats:
+        there = one.servers is not None
+        rows.append(
+            [
+                one.name,
+                one.host or NONE,
+                Cell("not ready", "yellow" if there else "red") if one.problem else Cell("ready", "green"),
+                one.leader or NONE,
+                str(one.term or NONE),
+                str(one.voters or NONE),
+                Cell(str(one.faults), "yellow") if one.faults else "0" if there else NONE,
+                age((now - one.created).total_seconds()) if one.created else NONE,
+                f"{age((now - one.election).total_seconds())} ago" if one.election else NONE,
+            ]
+        )
+    columns = ["seat", "host", "state", "leader", "term", "voters", "faults", "age", "last election"]
+    head = f"Workshop {paint(fleet.workshop.name, 'bold')}: {ready} of {len(seats)} seats are ready"
+    head += _end_in_words(fleet, now)
+    why = _grouped([(one.name, one.problem) for one in seats if one.problem])
+    return "\n".join([head, "", table(columns, rows), *(["", *why] if why else [])])
+
+
+def _end_in_words(fleet: Fleet, now: datetime) -> str:
+    end = fleet.end()
+    if end is None:
+        return ""
+    left = end - now.timestamp()
+    if left <= 0:
+        return f"\n{paint('It has ended: its Docker hosts are removing it.', 'red')}"
+    local = datetime.fromtimestamp(end, UTC).astimezone()
+    text = f"It ends in {expiry.left_in_words(left)}, at {local:%Y-%m-%d %H:%M %Z}"
+    if left > expiry.WARN_SECONDS:
+        return f"\n{text}."
+    return (
+        f"\n{paint(f'{text}, and everything in it is removed: `labctl workshop extend 1h` gives more time.', 'yellow')}"
+    )
+
+
+# -- down ----------------------------------------------------------------------------------------------------
+
+
+def removed_document(removed: Removed) -> dict[str, Any]:
+    """The JSON shape of `workshop down`."""
+    return {
+        "workshop": removed.workshop,
+        "changed": any(removed.labs.values()),
+        "removed": {lab: list(parts) for lab, parts in sorted(removed.labs.items())},
+        "failed": dict(sorted(removed.failed.items())),
+        "left": list(removed.left),
+        "unseen": dict(sorted(removed.unseen.items())),
+    }
+
+
+def removed_text(removed: Removed) -> str:
+    """What `workshop down` says in the end; empty where all is said."""
+    lines = [_wrong(lab, why) for lab, why in sorted(removed.failed.items())]
+    lines += [f"{paint(sign('failed'), 'red')} {harmless(lab)} is still there: run it again." for lab in removed.left]
+    lines += [
+        _wrong(host, f"nobody can look whether anything is left there: {why}.")
+        for host, why in sorted(removed.unseen.items())
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,310 @@
+"""`labctl workshop up`: every seat's lab ready; one that fails stops no other, and is told with its step and reason."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from labctl.engine import client as engine
+from labctl.engine import status
+from labctl.engine.images import version_key
+from labctl.errors import ExitCode, LabctlError
+from labctl.lab.desired_state import Wanted, differences
+from labctl.runner import deadlines, inventory
+from labctl.runner.playbook_run import PlaybookRun
+from labctl.runner.run import to_the_end
+from labctl.shared import lab_names, label_values
+from labctl.workshop import survey as fleets
+from labctl.workshop.bring_up import bring_up
+from labctl.workshop.hosts import labs_of
+from labctl.workshop.model import expiry
+from labctl.workshop.model import plan as plans
+from labctl.workshop.model.file import LOCAL
+from labctl.workshop.model.inventory import (
+    DOCKER_HOSTS,
+    IMAGE_HOSTS,
+    Means,
+    forks_for,
+    hosts_of,
+    image_host,
+    inventory_of,
+)
+from labctl.workshop.model.outcome import Outcome, Result
+from labctl.workshop.model.seats import chosen
+from labctl.workshop.state_store import Register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from labctl.terminal.progress import Steps
+    from labctl.workshop.model.file import Workshop
+    from labctl.workshop.model.hosts import HostLook
+    from labctl.workshop.model.plan import Plan
+    from labctl.workshop.seat_progress import Board
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What the user asked for besides the file.
+
+    Attributes:
+        owner: whose the workshop is.
+        seats: only these; all where none is named.
+        retry_failed: only those that the last `up` left not ready.
+        replace: seats on hosts that do not answer are made anew on the others.
+        kept: the Docker hosts of labs that were just removed to be made anew there.
+        labs: only these, for whoever has found out already which seats are meant.
+        keep: raises LabctlError where the workshop is not held any more, and so nothing may be changed.
+    """
+
+    owner: str
+    seats: tuple[str, ...] = ()
+    retry_failed: bool = False
+    replace: bool = False
+    kept: Mapping[str, str] = field(default_factory=dict)
+    labs: tuple[str, ...] = ()
+    keep: Callable[[], None] = lambda: None
+
+
+def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Result:
+    """Bring the workshop up. Raises LabctlError where nothing was begun."""
+    begun = time.monotonic()
+    register = Register(workshop.name)
+    with register.placing():
+        plan, wanted = _plan(workshop, register, options, steps)
+        _remember(plan, register)
+    outcomes = _lost(plan, wanted, board)
+    if any(lab not in outcomes for lab in wanted):
+        version = have_image(plan, steps)
+        outcomes |= _ready_already(plan, version, [lab for lab in wanted if lab not in outcomes])
+        means = Means(options.owner, register.seeds, version, end_of(plan, register), maker_of(plan))
+        options.keep()
+        outcomes |= _begin(plan, means, wanted, outcomes, board)
+        options.keep()
+        outcomes |= _keep_end(plan, means, register, outcomes, board)
+    ordered = tuple(outcomes[lab] for lab in wanted)
+    register.keep_failed({one.lab: None if one.ready else one.reason or "" for one in ordered})
+    return Result(plan, ordered, dict(plan.placement.hosts), time.monotonic() - begun)
+
+
+def _plan(workshop: Workshop, register: Register, options: UpOptions, steps: Steps) -> tuple[Plan, list[str]]:
+    """Where each seat goes, and the labs that are wanted. Raises LabctlError where one of these has no place."""
+    steps.begin(f"Docker hosts: looking at {_count(len(workshop.hosts), 'host')}")
+    fleet = fleets.look(workshop, options.owner)
+    plan = plans.make(fleet, replaced=fleet.silent() if options.replace else (), kept=options.kept)
+    wanted = [seat.lab for seat in _wanted(plan, register, options)]
+    plans.refuse_what_does_not_fit(plan, wanted)
+    _refuse_over(plan, register)
+    steps.done(_placed(plan))
+    for lab in fleet.surplus():
+        steps.note(f"{lab} is no longer in the file and stays: `labctl workshop down {lab}` removes it.")
+    return plan, wanted
+
+
+def _remember(plan: Plan, register: Register) -> None:
+    """Keep what must be known when a host is lost or a seat is made again."""
+    register.keep_numbers(plan.fleet.seats)
+    register.keep_places(plan.placement.hosts)
+    register.write_seeds(plan.fleet.seats, plan.staying())
+
+
+def end_of(plan: Plan, register: Register) -> int | None:
+    """When the workshop ends, in seconds since 1970: as its hosts know it, else as its file says; None for never.
+
+    0 where somebody took the end away, and a host that was not reached then has one still.
+    """
+    kept, expires = plan.fleet.end(), plan.fleet.workshop.expires
+    if register.never_ends():
+        return None if kept is None else 0
+    return kept or (expiry.end_of(expires, time.time()) if expires else None)
+
+
+def _refuse_over(plan: Plan, register: Register) -> None:
+    """Raise LabctlError (refused) where the Docker hosts are about to remove what would be made."""
+    end = None if register.never_ends() else plan.fleet.end()
+    if end is not None and end <= time.time():
+        name = plan.fleet.workshop.name
+        raise LabctlError(
+            f"The workshop {name} came to its end at {lab_names.stamp(end)}, and its Docker hosts remove it now: run "
+            "this again when `labctl workshop status` shows no seat, or give it a later end with `labctl workshop "
+            "expire 8h`.",
+            ExitCode.REFUSED,
+        )
+
+
+def _lost(plan: Plan, wanted: Sequence[str], board: Board) -> dict[str, Outcome]:
+    """The seats for which nothing can be done now, because of where they are."""
+    lost = {lab: reason for lab, reason in plans.lost(plan).items() if lab in wanted}
+    for reason in dict.fromkeys(lost.values()):
+        board.lost([lab for lab, why in lost.items() if why == reason], reason)
+    return {lab: Outcome(lab, step="lost", reason=reason) for lab, reason in lost.items()}
+
+
+def _begin(
+    plan: Plan, means: Means, wanted: Sequence[str], settled: Mapping[str, Outcome], board: Board
+) -> dict[str, Outcome]:
+    """Bring up what is not settled, and write the end down on the hosts that do not have it."""
+    workshop = plan.fleet.workshop
+    own = inventory_of(workshop, plan.fleet.seats, plan.placement.hosts, means)
+    without_end = _not_kept(plan.usable(), workshop.name, means)
+    labs = [lab for lab in wanted if lab not in settled]
+    forks = max(1, forks_for({lab: plan.placement.hosts[lab] for lab in labs}, workshop.hosts))
+    outcomes, endless = bring_up(own, workshop, labs, forks, board, without_end)
+    ready = [lab for lab in wanted if lab not in outcomes or outcomes[lab].ready]
+    return outcomes | _endless(plan, endless, ready, board)
+
+
+def _not_kept(looks: Iterable[HostLook], workshop: str, means: Means) -> list[str]:
+    """The Docker hosts on which the end has yet to be written down, or taken away."""
+    if means.end is None:
+        return []
+    return [one.host.name for one in looks if one.facts and not one.facts.keeps(workshop, means.owner, means.end)]
+
+
+def _endless(plan: Plan, endless: Mapping[str, str], labs: Iterable[str], board: Board) -> dict[str, Outcome]:
+    """Tell the labs on Docker hosts without the end: they would stay for ever, and nobody would know."""
+    found = {}
+    for lab in labs:
+        where = plan.placement.hosts[lab]
+        if where in endless:
+            reason = f"the workshop's end could not be written down on its Docker host {where}: {endless[where]}"
+            found[lab] = Outcome(lab, step="ending", reason=reason)
+            board.failed(lab, "ending", reason)
+    return found
+
+
+def _keep_end(
+    plan: Plan, means: Means, register: Register, outcomes: Mapping[str, Outcome], board: Board
+) -> dict[str, Outcome]:
+    """Look again whether the end is kept, now that the last lab is made, and write it down where it is not.
+
+    A host that found nothing to remove at the end, while the first lab was on its way, has forgotten that end; and
+    somebody may have moved it meanwhile. Returns the labs that will not stay, or would stay for ever.
+    """
+    made = [lab for lab, one in outcomes.items() if one.ready and one.changed]
+    if not means.end or not made:
+        return {}
+    name, hosts = plan.fleet.workshop.name, {plan.placement.hosts[lab] for lab in made}
+    again = fleets.look(plan.fleet.workshop, means.owner, refuse_two_places=False, by_name=True)
+    if register.never_ends():
+        return {}
+    means = replace(means, end=again.end() or means.end)
+    endless = {one.host.name: str(one.problem) for one in again.looks if one.host.name in hosts and one.facts is None}
+    lacking = _not_kept([one for one in again.reached if one.host.name in hosts], name, means)
+    if lacking:
+        own = inventory_of(plan.fleet.workshop, plan.fleet.seats, plan.placement.hosts, means)
+        endless |= bring_up(own, plan.fleet.workshop, (), 1, board, lacking)[1]
+    found = _endless(plan, endless, made, board)
+    if means.end and means.end <= time.time():
+        reason = (
+            f"the workshop's end, {lab_names.stamp(means.end)}, came while it was made, so its Docker host removes it: "
+            "give a later end with `labctl workshop expire 8h`, then run this again"
+        )
+        for lab in made:
+            found[lab] = Outcome(lab, step="ending", reason=reason)
+            board.failed(lab, "ending", reason)
+    return found
+
+
+def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, Outcome]:
+    """The labs that are ready and as the file wants them: nothing has to be done for them."""
+    workshop = plan.fleet.workshop
+    ports = {seat.lab: seat.http_port for seat in plan.fleet.seats}
+    asked = [lab for _, lab in labs_of(plan.fleet) if lab.name in labs]
+    found = {}
+    for now in status.ask_all(asked):
+        lab, leader = now.lab, now.leader
+        wanted = Wanted(workshop.servers, workshop.pace, version, ports[lab.name], workshop.profile)
+        right = lab.profile == wanted.profile and not differences(lab, wanted)
+        if now.ready and leader is not None and right:
+            found[lab.name] = Outcome(
+                lab.name, step="ready", leader=leader.name, term=leader.term, voters=len(leader.voters)
+            )
+    return found
+
+
+def _wanted(plan: Plan, register: Register, options: UpOptions) -> Sequence[Any]:
+    seats = chosen(plan.fleet.seats, options.seats)
+    if options.labs:
+        seats = [seat for seat in seats if seat.lab in options.labs]
+    if not options.retry_failed:
+        return seats
+    failed = register.failed()
+    again = [seat for seat in seats if seat.lab in failed]
+    if not again:
+        raise LabctlError(
+            "The last `labctl workshop up` left no seat behind, so there is nothing to try again: "
+            "`labctl workshop status` shows how they are now."
+        )
+    return again
+
+
+def _placed(plan: Plan) -> str:
+    hosts = [f"{len(plan.placement.on(host.name))} on {host.name}" for host in plan.fleet.workshop.hosts]
+    return f"{_count(len(plan.fleet.seats), 'seat')}: {', '.join(hosts)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def version_of(plan: Plan) -> str | None:
+    """The version of Consul that every host with seats has an image of: what the file wants, else the newest."""
+    have = [set(_versions(look)) for look in plan.usable()]
+    common = set.intersection(*have) if have else set()
+    wanted = plan.fleet.workshop.consul_version
+    if wanted is not None:
+        return wanted if wanted in common else None
+    # A newer image on one host only is a reason to carry it, not to give its seats another version.
+    newest = max((version for one in have for version in one), key=version_key, default=None)
+    return newest if newest in common else None
+
+
+def maker_of(plan: Plan) -> str:
+    """The Docker host that has the image that is wanted, else this machine where it can make one, else the first."""
+    wanted = plan.fleet.workshop.consul_version
+    having = [(look, version) for look in plan.usable() for version in _versions(look) if wanted in (None, version)]
+    if having:
+        return max(having, key=lambda one: version_key(one[1]))[0].host.name
+    with contextlib.suppress(LabctlError):
+        # It need not have the image yet; an engine that answers can make it, and has no better network than here.
+        if any(host.local for host in plan.fleet.workshop.hosts) or engine.connect().version():
+            return LOCAL
+    usable = plan.usable()
+    return usable[0].host.name if usable else LOCAL
+
+
+def _versions(look: HostLook) -> list[str]:
+    """The versions of Consul that a host has an image of."""
+    return list(look.facts.read["images"]) if look.facts else []
+
+
+def have_image(plan: Plan, steps: Steps) -> str:
+    """Have the same image on every host that has seats; returns its version of Consul. Raises LabctlError."""
+    found = version_of(plan)
+    if found:
+        return found
+    workshop, hosts = plan.fleet.workshop, [look.host.name for look in plan.usable()]
+    steps.begin("Image: made once, and carried to the other Docker hosts")
+    group = hosts_of(workshop)
+    group["hosts"] = {name: group["hosts"][name] for name in hosts}
+    own = {DOCKER_HOSTS: group, IMAGE_HOSTS: image_host(workshop, maker_of(plan))}
+    where = inventory.of_workshop(workshop.name, own, f"{DOCKER_HOSTS},{IMAGE_HOSTS}")
+    seconds = deadlines.IMAGE + deadlines.IMAGE_CARRIED * len(hosts)
+    run = PlaybookRun("image.yml", where, record="workshop-image", seconds=seconds)
+    version = ""
+    with to_the_end(run, steps):
+        for item in run.progress():
+            facts = (item.result or {}).get("ansible_facts", {}) if item else {}
+            # Of a Docker host that may be a stranger's; an empty one is told below.
+            version = label_values.version(facts.get("consul_image_consul_version")) or version
+    if not version:
+        steps.fail()
+        raise LabctlError(
+            "Cannot use the image that was made: its Docker host does not say which Consul is in it. "
+            "Look at it there with `docker image inspect`, and remove it."
+        )
+    steps.done(f"Image of Consul {version} on {_count(len(hosts), 'Docker host')}")
+    return version

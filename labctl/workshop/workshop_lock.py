@@ -1,0 +1,180 @@
+"""Hold a workshop on all its Docker hosts for a whole command: what it decides by is so until it is done.
+
+On each host it is a volume, as for a lab, so everybody meets there. Each seat has its lab's own lock besides, against
+who works on that lab alone. A holder that was killed is seen from the same machine at once, and from others because
+nobody renews its locks: those of a workshop that takes an hour to make are over in a minute then, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+from labctl.engine.client import TIMEOUT_SECONDS, explained
+from labctl.errors import ExitCode, LabctlError
+from labctl.shared import lock_holder
+from labctl.shared.docker_api import DockerError, Engine
+from labctl.shared.engine_lock import LABEL_WORKSHOP, EngineLock, LostError
+from labctl.shared.lab_hold import LOCK_SECONDS
+from labctl.shared.lab_names import LABEL_OWNER
+from labctl.workshop import hosts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from labctl.engine.docker_host import Place
+    from labctl.terminal.progress import Steps
+    from labctl.workshop.model.file import Host, Workshop
+
+LEASE_SECONDS = 60
+"""So long a lock counts that nobody renews, where nobody can see whether its holder has ended."""
+RENEW_SECONDS = 15.0
+# How long an engine may take to renew one, as the next renewal comes soon; and what that costs the command's end.
+QUICK_SECONDS, END_SECONDS = 10.0, 1.0
+
+
+class Hold:
+    """A workshop that is held."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._locks: list[tuple[str, EngineLock]] = []
+        self._lost: LabctlError | None = None
+        self._ended = threading.Event()
+        self._renewing = threading.Thread(target=self._renew, daemon=True)
+
+    def keep(self) -> None:
+        """Make sure before a step that it is held still. Raises LabctlError (refused) where somebody else has it."""
+        if self._lost is not None:
+            raise self._lost
+
+    def add(self, host: str, lock: EngineLock | None) -> None:
+        """One more Docker host on which it is held, as far as it can be."""
+        if lock is None:
+            return
+        self._locks.append((host, lock))
+        if len(self._locks) == 1:
+            self._renewing.start()
+
+    def end(self) -> None:
+        """Renew no more."""
+        self._ended.set()
+        if self._locks:
+            self._renewing.join(END_SECONDS)
+
+    def _renew(self) -> None:
+        while not self._ended.wait(RENEW_SECONDS):
+            for host, lock in list(self._locks):
+                try:
+                    lock.renew(QUICK_SECONDS)
+                except LostError as error:
+                    self._lost = LabctlError(
+                        f"Cannot go on with the workshop {self._name}: its lock on the Docker host {host} was removed, "
+                        f"as `docker volume prune` does, and {lock_holder.told(error.rival.note)} has the workshop "
+                        "now. Wait until that has ended, then run the same command again.",
+                        ExitCode.REFUSED,
+                    )
+                    return
+                except DockerError:
+                    # An engine that does not answer now may do so before the lock is over.
+                    continue
+                if self._ended.is_set():
+                    return
+
+
+@contextlib.contextmanager
+def held(  # noqa: PLR0913 - what, by whom, and where it is told
+    workshop: Workshop, owner: str, verb: str, seats: Sequence[str], steps: Steps, *, label: str = LABEL_WORKSHOP
+) -> Iterator[Hold]:
+    """Hold a workshop for a command, whoever else uses its Docker hosts. For whom it waits is told after a second.
+
+    A Docker host where it cannot be held, as one that does not answer, is one that does not answer to the command.
+
+    Args:
+        workshop: the workshop.
+        owner: who asks.
+        verb: what `labctl workshop` does.
+        seats: those that were named.
+        steps: where it is told for whom it waits.
+        label: what of it is held; LABEL_END is its end alone, for which nobody shall wait until seats are ready.
+
+    Raises LabctlError, refused where somebody else has it for too long.
+    """
+    who = lock_holder.holder(" ".join(("labctl workshop", verb, *seats)), LEASE_SECONDS)
+    patience = lock_holder.Patience(LOCK_SECONDS, steps.note)
+    hold = Hold(workshop.name)
+    # Always in the same order, so that of two commands each waits for no host that the other one has already.
+    in_order = sorted(workshop.hosts, key=lambda host: (host.address, host.port or 0))
+    with contextlib.ExitStack() as stack:
+        stack.callback(hosts.forget_given_up)
+        try:
+            for host, met in zip(in_order, hosts.at_once(_met, in_order), strict=True):
+                try:
+                    hold.add(host.name, _taken(stack, met, workshop.name, host, who, owner, label, patience))
+                except LabctlError as error:
+                    if error.code is ExitCode.REFUSED:
+                        raise
+                    hosts.give_up(host, error)
+            yield hold
+        finally:
+            # Before the locks go: nobody shall renew one that was given back.
+            hold.end()
+
+
+def _met(host: Host) -> Place | LabctlError:
+    """Where the engine of a Docker host is met, or why it is not; one that hangs is asked beside the others."""
+    try:
+        place = hosts.client_of(host).place
+        with explained(place):
+            Engine(TIMEOUT_SECONDS, place.socket).ask("GET", "/_ping", doing="locking the workshop")
+    except LabctlError as error:
+        return error
+    return place
+
+
+def _taken(  # noqa: PLR0913, PLR0917 - where, what, and for whom
+    stack: contextlib.ExitStack,
+    met: Place | LabctlError,
+    workshop: str,
+    host: Host,
+    who: lock_holder.Holder,
+    owner: str,
+    label: str,
+    patience: lock_holder.Patience,
+) -> EngineLock | None:
+    """Take the lock on a Docker host until the stack ends; None on a full disk. Raises LabctlError."""
+    if isinstance(met, LabctlError):
+        raise met
+
+    def is_ours(rival: str) -> bool:
+        # Two Docker hosts of the file may be one.
+        holder = lock_holder.holder_of(rival)
+        return holder is not None and holder.mark == who.mark
+
+    def pause(rival: str, _age: float | None, volume: str) -> None:
+        try:
+            patience.pause(rival)
+        except lock_holder.LockHeldError as error:
+            holder = lock_holder.holder_of(rival)
+            known = holder is not None and holder.is_gone() is False
+            otherwise = f", or remove the volume {volume} there if you know that it has"
+            raise LabctlError(
+                f"Cannot work on the workshop {workshop}: {error.who} has it on the Docker host {host.name}, also "
+                f"after {error.seconds:.0f} seconds. Wait until that has ended{'' if known else otherwise}, then run "
+                "the same command again.",
+                ExitCode.REFUSED,
+            ) from None
+
+    engine = Engine(TIMEOUT_SECONDS, met.socket)
+    lock = EngineLock(engine, label, workshop, lock_holder.is_over, pause, is_ours)
+    with explained(met):
+        try:
+            stack.enter_context(lock.held(who.note, {LABEL_OWNER: owner}))
+        except DockerError as error:
+            # There may be seats to remove.
+            if "no space left" not in error.said.lower():
+                raise
+            lock.wait()
+            return None
+    return lock

@@ -1,0 +1,42 @@
+"""End Ansible, with all that it started, when the labctl that started it is gone.
+
+ansible-runner lets Ansible ignore the hangup of its terminal. Whoever went on without one would work on labs that
+somebody's `down` has removed; and once Ansible cannot print any more, it waits for ever for what its workers tell.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+from ..module_utils.shared import parent_process, process_tree
+
+ENDED = 1
+
+
+def end(*_: Any) -> None:
+    """End what is below this process, and then this process: its own way out waits for workers, and may print."""
+    try:
+        process_tree.end_below(os.getpid())
+    finally:
+        os._exit(ENDED)
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]
+    """Tells nobody anything: Ansible loads it in the process that starts the workers, before the first of them."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NEEDS_ENABLED = True
+    CALLBACK_NAME = "raft.labctl.hangup"
+
+    def __init__(self) -> None:
+        """Watch for the hangup, which is when labctl is gone, however that came."""
+        super().__init__()
+        if os.environ.get(parent_process.ASKER):
+            signal.signal(signal.SIGHUP, end)
+            if parent_process.is_gone():
+                end()

@@ -1,0 +1,187 @@
+"""Keep an owner's labs within what the Docker host's admin allows, also when several are started at once.
+
+Where there is no file of limits, nothing is asked and nothing is made. Where there is one, an owner's containers are
+counted with the file itself as the lock, which every user of the Docker host shares; and before the lock is let go, a
+container that is never started holds the place of what will be made. So the next one counts it, while the labs
+themselves start side by side. A place that a killed command leaves has the lab's label: the next `up` and `down`
+remove it, as they do every helper.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .shared import file_lock, lab_names, label_values, lock_holder, quotas
+from .shared.docker_api import DockerError
+from .shared.quotas import Use
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from .shared.docker_api import Engine
+
+LOCK_SECONDS = 120.0
+POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What somebody wants to make; `memory` is of each server, in Docker's units, `labels` are those besides ours."""
+
+    lab: str
+    owner: str
+    servers: int
+    memory: str
+    image: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def place_for(
+    engine: Engine, asked: Asked, path: Path, *, dry: bool, say: Callable[[str], None] | None = None
+) -> Iterator[None]:
+    """Hold a place for a lab while it is made. Raises DockerError where its owner may not have that much.
+
+    With `dry` nothing is made: it only says whether the lab would be allowed now. `say` is told for whom it waits.
+    """
+    with _opened(path, say) as file:
+        reserved = _reserve(engine, asked, path, file, dry=dry) if file is not None else ""
+    try:
+        yield
+    finally:
+        if reserved:
+            _give_back(engine, reserved)
+
+
+def _give_back(engine: Engine, reserved: str) -> None:
+    try:
+        engine.remove("container", [reserved], doing="removing the container that held the lab's place")
+    except DockerError as error:
+        # A lab that could not be started was removed with everything that carries its label, or is being removed.
+        if not re.search(r"no such container|already in progress", error.said, re.IGNORECASE):
+            raise
+
+
+def _reserve(engine: Engine, asked: Asked, path: Path, file: int, *, dry: bool) -> str:
+    """Count, and make the container that holds the place; returns its ID, or "" where none is needed."""
+    limits = _limits(asked.owner, path, file)
+    if all(math.isinf(one.most) for one in limits):
+        return ""
+    of_owner = {"label": f"{lab_names.LABEL_OWNER}={asked.owner}"}
+    containers = engine.containers(of_owner, doing=f"counting what {asked.owner} has")
+    have = quotas.uses(claim for claim in map(_claim, label_values.fitting(containers)) if claim is not None)
+    before = have.pop(asked.lab, Use())
+    others = sum(have.values(), Use())
+    each = _memory_of(asked, limits)
+    after = quotas.use_of(asked.servers, each)
+    broken = quotas.exceeded(limits, others, before, after)
+    if broken:
+        told = quotas.told(asked.owner, broken, others + before, others + after)
+        raise DockerError(
+            f"The lab {asked.lab} would be more than {asked.owner} may have on this Docker host, so nothing was "
+            f"changed: {told}; remove a lab of yours with `labctl down`, or ask whoever set these limits in {path}.",
+            "refused",
+        )
+    if dry:
+        return ""
+    # Also for a lab that does not grow: what it claims may be a place that a killed command left, which goes next.
+    labels = {
+        **asked.labels,
+        lab_names.LABEL_LAB: asked.lab,
+        lab_names.LABEL_OWNER: asked.owner,
+        lab_names.LABEL_PREFIX + quotas.RESERVED_SERVERS: str(asked.servers),
+        lab_names.LABEL_PREFIX + quotas.RESERVED_MEMORY: "0" if math.isinf(each) else f"{each:.0f}",
+    }
+    body = {"Image": asked.image, "Labels": labels, "HostConfig": {"NetworkMode": "none"}}
+    return str(engine.create(body, doing=f"holding a place for the lab with the image {asked.image}"))
+
+
+def _claim(container: dict[str, Any]) -> quotas.Claim | None:
+    labels = container["Config"].get("Labels") or {}
+    limit = (container.get("HostConfig") or {}).get("Memory") or 0
+    return quotas.claim_of(labels, limit, lab_names.LABEL_PREFIX)
+
+
+def _memory_of(asked: Asked, limits: list[quotas.Limit]) -> float:
+    """The memory of one server in bytes; infinite where it has no limit."""
+    try:
+        return quotas.memory(asked.memory) or math.inf
+    except ValueError as error:
+        if all(math.isinf(one.most) for one in limits if one.key == "memory"):
+            # Nobody counts it here; Compose says whether it can be.
+            return math.inf
+        raise DockerError(f"The lab {asked.lab} was not started: {error} (consul_lab_memory).", "usage") from error
+
+
+def _limits(owner: str, path: Path, file: int) -> list[quotas.Limit]:
+    """What holds for an owner. Raises DockerError where the file cannot be understood: then nobody may start a lab."""
+    try:
+        with os.fdopen(os.dup(file), encoding="utf-8-sig") as stream:
+            stream.seek(0)
+            return list(quotas.limits_of(owner, quotas.parse(stream.read(quotas.LONGEST_FILE + 1))))
+    except UnicodeDecodeError as error:
+        raise _not_understood(path, "it is not UTF-8") from error
+    except quotas.LimitsError as error:
+        raise _not_understood(path, str(error)) from error
+    except OSError as error:
+        # What cannot be wound back has no number of an error.
+        raise _not_understood(path, error.strerror or "it is no plain file") from error
+
+
+def _not_understood(path: Path, why: str) -> DockerError:
+    return DockerError(
+        f"The limits of this Docker host in {path} cannot be understood ({why}), so nothing was started: "
+        "whoever keeps that file must mend it."
+    )
+
+
+@contextlib.contextmanager
+def _opened(path: Path, say: Callable[[str], None] | None) -> Iterator[int | None]:
+    """The file of limits with its lock held; None where there is none. Raises DockerError."""
+    patience = lock_holder.Patience(LOCK_SECONDS, say)
+    while True:
+        try:
+            # Without O_NONBLOCK, a pipe would be waited for.
+            file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            yield None
+            return
+        except OSError as error:
+            raise _not_understood(path, str(error.strerror)) from error
+        try:
+            _lock(file, path, patience)
+            # Editors put a new file in the place of the old one: make sure that ours is the one that others lock.
+            if _is_at(path, file):
+                yield file
+                return
+        finally:
+            os.close(file)
+
+
+def _is_at(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except OSError:
+        return False
+
+
+def _lock(file: int, path: Path, patience: lock_holder.Patience) -> None:
+    # Whose the file is may be somebody who lets nobody write into it: no note says who has it.
+    who = f"whoever has the limits of this Docker host now: `fuser -v {path}` shows them"
+    try:
+        while not file_lock.try_to(file):
+            patience.wait(lambda: who, POLL_SECONDS)
+    except lock_holder.LockHeldError:
+        raise DockerError(
+            f"Somebody has held the limits of this Docker host for {LOCK_SECONDS:.0f} seconds, so nothing was started: "
+            f"`fuser -v {path}` shows who. Wait until that has ended, then try again.",
+            "refused",
+        ) from None
+    except OSError as error:
+        raise _not_understood(path, f"it cannot be locked: {error.strerror}") from error

@@ -1,0 +1,94 @@
+"""Start only so many labs at once on a Docker host: the others wait for their turn, which costs next to nothing.
+
+Ansible's forks count for all Docker hosts together, and a fork that is missing is waited for in a busy loop; here each
+Docker host has its own count. Kept by the kernel's locks on parts of a file, so that a killed process gives its turn
+back. Turns only spare the machine: whoever has waited for two minutes goes on without one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .shared import lock_holder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+POLL_SECONDS = 0.05
+TURN_SECONDS = 120.0
+# The first byte is held by the one process that looks for a free place; all others wait until it has found one.
+_DOOR = 0
+_FIRST_PLACE = 1
+# The kernel's `struct flock` on machines of 64 bits: what kind, from where, where, how long, whose.
+_FLOCK = struct.Struct("hhqqi4x")
+
+
+def turns_file() -> Path:
+    """The file of this user's turns; it is empty, and gone with the machine's temporary files."""
+    return Path(tempfile.gettempdir()) / f"raft-labctl-turns-{os.getuid()}"
+
+
+@contextlib.contextmanager
+def turn(at_once: int, say: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Wait until fewer than `at_once` processes of this user have a turn, and have one.
+
+    Nobody waits without a file to lock, as where somebody else has one of that name, nor for longer than two minutes,
+    as for one that was stopped. `say` is told for whom it waits.
+    """
+    try:
+        handle = os.open(turns_file(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        yield
+        return
+    try:
+        with contextlib.suppress(lock_holder.LockHeldError):
+            _have(handle, at_once, lock_holder.Patience(TURN_SECONDS, say))
+        yield
+    finally:
+        os.close(handle)
+
+
+def _have(handle: int, at_once: int, patience: lock_holder.Patience) -> None:
+    """Take a place. Raises LockHeldError where that took too long."""
+    while not _taken(handle, _DOOR):
+        patience.wait(lambda: _who(handle, at_once), POLL_SECONDS)
+    try:
+        while not any(_taken(handle, _FIRST_PLACE + number) for number in range(at_once)):
+            patience.wait(lambda: _who(handle, at_once), POLL_SECONDS)
+    finally:
+        fcntl.lockf(handle, fcntl.LOCK_UN, 1, _DOOR)
+
+
+def _taken(handle: int, place: int) -> bool:
+    """Take a place; returns whether it was free."""
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _who(handle: int, at_once: int) -> str:
+    """For whom it waits, in words."""
+    pids = {_holder(handle, place) for place in (_DOOR, *range(_FIRST_PLACE, _FIRST_PLACE + at_once))} - {0}
+    stopped = [str(pid) for pid in sorted(pids) if lock_holder.is_stopped(pid)]
+    them = f"; stopped are the processes {', '.join(stopped)}, and `kill -CONT` lets them go on" if stopped else ""
+    return f"a turn, because {at_once} labs at once are started here{them}"
+
+
+def _holder(handle: int, place: int) -> int:
+    """Which process has a place; 0 for none, and where that is not known."""
+    if struct.calcsize("P") * 8 != 64:  # noqa: PLR2004 - bits
+        return 0
+    try:
+        found = fcntl.fcntl(handle, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0))
+    except OSError:
+        return 0
+    kind, _, _, _, pid = _FLOCK.unpack(found)
+    return pid if kind != fcntl.F_UNLCK and pid > 0 else 0

@@ -1,0 +1,129 @@
+"""What a Docker host has: of the engine, and of a script whose words nobody can vouch for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from labctl.engine import docker_host, foreign_labels, host_survey
+from labctl.engine.docker_host import HERE
+from labctl.errors import LabctlError
+from tests.unit import engine_stand_in as stand_in
+from tests.unit.engine_stand_in import FakeEngine
+
+if TYPE_CHECKING:
+    from labctl.engine.client import Client
+
+SAID = """\
+cores 4
+MemTotal: 32768000
+MemAvailable: 30000000
+disk 1000000
+compose v2.26.1
+route Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
+route eth0 00000000 010011AC 0003 0 0 0 00000000 0 0 0
+route eth0 000011AC 00000000 0001 0 0 0 0000FFFF 0 0 0
+port 0100007F:5208
+port 00000000000000000000000000000000:0016
+clock 1795500000
+"""
+
+
+class Host(FakeEngine):
+    """An engine on a host whose script says what a test wants."""
+
+    def info(self) -> dict[str, Any]:
+        return {"DockerRootDir": "/var/lib/docker", "NCPU": 2}
+
+    def version(self) -> dict[str, Any]:
+        return {"Version": "28.2.2", "ApiVersion": "1.51"}
+
+
+def read(monkeypatch: pytest.MonkeyPatch, said: str = SAID, host: FakeEngine | None = None) -> dict[str, Any]:
+    monkeypatch.setattr(type(HERE), "script", lambda _, __: said)
+    return host_survey.read(cast("Client", host or Host()))
+
+
+def test_what_a_host_says_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(monkeypatch)
+    assert (found["cores"], found["compose"], found["engine"], found["api"]) == (4, "2.26.1", "28.2.2", "1.51")
+    assert found["memory"] == {"total": 32768000 * 1024, "free": 30000000 * 1024}
+    assert (found["disk_free"], found["clock"], found["ports"]) == (1000000 * 1024, 1795500000.0, [22, 21000])
+    assert found["routes"] == ["172.17.0.0/16"]
+
+
+@pytest.mark.parametrize("said", ["", "cores are hot\nclock tower\nport authority\ndisk jockey\nMemTotal: much\n"])
+def test_a_host_that_says_nothing_or_nonsense_is_no_failure(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    found = read(monkeypatch, said)
+    assert (found["cores"], found["ports"]) == (2, [])
+    assert (found["memory"]["free"], found["disk_free"], found["clock"]) == (None, None, None)
+
+
+def test_a_full_disk_is_not_one_of_which_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(monkeypatch, "disk 0\nMemAvailable: 0\n")
+    assert (found["disk_free"], found["memory"]["free"]) == (0, 0)
+
+
+def test_labs_are_found_by_their_labels_also_where_only_a_network_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = {"raft-labctl.workshop": "w", "raft-labctl.seat": "01", "raft-labctl.number": "1"}
+    network = {
+        "Name": "labctl-w-02",
+        "Driver": "bridge",
+        "Labels": {"raft-labctl.lab": "w-02", "raft-labctl.owner": "ada", "raft-labctl.workshop": "w"},
+        "IPAM": {"Config": [{"Subnet": "10.216.0.16/28"}, {}, {"Subnet": "fd00::/64"}]},
+    }
+    host = Host(container_list=stand_in.lab("w-01", labels=labels), network_list=[network])
+    one, two = read(monkeypatch, host=host)["labs"]
+    assert (one["lab"], one["workshop"], one["seat"], one["number"], one["running"]) == ("w-01", "w", "01", "1", 3)
+    assert two == {"lab": "w-02", "running": 0, "owner": "ada", "workshop": "w"}
+
+
+def test_images_are_those_that_a_lab_can_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Removed by force while a container had it, an image keeps its labels and loses its name.
+    nameless = stand_in.image("1.21.4", RepoTags=None)
+    assert read(monkeypatch, host=Host(image_list=[nameless, stand_in.image("1.8.7")]))["images"] == ["1.8.7"]
+
+
+def test_a_script_that_fails_is_a_sentence() -> None:
+    with pytest.raises(LabctlError, match="Nothing was to be learned of the Docker host"):
+        HERE.script("echo no >&2; exit 3")
+
+
+def test_a_host_that_talks_without_an_end_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_host, "MOST_BYTES", 1 << 20)
+    with pytest.raises(LabctlError, match=r"Nothing was to be learned of the Docker host \(it printed more than 1 MiB"):
+        HERE.script("yes")
+
+
+def test_a_script_that_does_not_end_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_host, "SECONDS", 0.3)
+    with pytest.raises(
+        LabctlError, match=r"Nothing was to be learned of the Docker host \(it did not end within 0 sec"
+    ):
+        HERE.script("sleep 1000")
+
+
+def test_the_script_runs_here() -> None:
+    said = host_survey._said(HERE.script(host_survey._script("/")))
+    assert int(said["cores"]) >= 1
+    assert int(said["disk"]) > 0
+    assert int(said["clock"]) > 1_700_000_000
+
+
+def test_what_has_labels_that_labctl_never_writes_is_left_out_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    label = "{{ lookup('pipe', 'touch CANARY') }}"
+    odd = stand_in.container("ada", "consul1", Names=["/mine"], labels={"raft-labctl.lab": label})
+    volume = {"Name": "v", "Labels": {"raft-labctl.lab": label, "raft-labctl.workshop": "w"}}
+    reaper = {"Names": ["/r"], "State": "running", "Labels": {"raft-labctl.reaper": label}}
+    found = read(monkeypatch, host=Host(container_list=[odd, reaper], volume_list=[volume]))
+    assert (found["labs"], found["reapers"]) == ([], [])
+    assert [sentence.split(" has ")[0] for sentence in foreign_labels.told()] == [
+        "The container mine",
+        "The volume v",
+        "The container r",
+    ]
+
+
+def test_a_number_of_thousands_of_digits_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, f"cores {'9' * 5000}\n")["cores"] == 2

@@ -1,0 +1,205 @@
+"""The checks against a search through all orders: `valid` exactly where there is one, over thousands of histories."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.experiments.chaos.checkers.read_staleness import freshness
+from labctl.experiments.chaos.checkers.result import worst
+from labctl.experiments.chaos.history import MODES, Final, Operation, told
+from labctl.experiments.chaos.report import checks_of
+from tests.unit.experiments.chaos.checkers.orders import has_order
+from tests.unit.experiments.chaos.checkers.stores import FAULTS, KINDS, History, history
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from labctl.experiments.chaos.checkers.read_staleness import Freshness
+
+HISTORIES = 6000
+
+
+def disagreements(seeds: Iterable[int]) -> Iterator[str]:
+    """The histories, for a person to read, of which the checks say something else than the search."""
+    for seed in seeds:
+        found = history(seed, answered=True)
+        order = has_order(found.operations, found.final)
+        verdict = worst(checks_of(found.operations, found.final))
+        if verdict != ("valid" if order else "invalid"):
+            yield f"seed {seed}: {verdict}, and there is {'an' if order else 'no'} order\n{in_words(found)}"
+
+
+def in_words(found: History) -> str:
+    lines = [f"{one.begin} to {one.end} {one.log_index}: {told(one)}" for one in found.operations]
+    return "\n".join([found.kind, *lines, str(found.final)])
+
+
+def test_a_history_is_valid_exactly_where_there_is_an_order() -> None:
+    assert next(disagreements(range(HISTORIES)), "") == ""
+
+
+def test_the_histories_are_of_every_sort() -> None:
+    seen: Counter[Any] = Counter()
+    for seed in range(HISTORIES):
+        found = history(seed)
+        seen[found.kind, has_order(found.operations, found.final)] += 1
+        for one in found.operations:
+            seen[one.kind, one.outcome, one.mode] += 1
+    share = HISTORIES / len(KINDS) / 20
+    assert not seen["none", False]
+    assert all(seen[kind, False] > share for kind in KINDS if kind != "none")
+    assert all(seen[kind, True] > share for kind in KINDS if kind != "ends with a stranger's")
+    for outcome in ("done", "refused", "unanswered"):
+        assert seen["add", outcome, None] > share
+        assert seen["cas", outcome, None] > share
+        assert all(seen["read", outcome, mode] > share for mode in MODES)
+    assert seen["cas", "mismatch", None] > share
+
+
+def test_a_check_is_unknown_only_where_it_has_nothing_to_go_by() -> None:
+    kinds = {"set": "add", "cas": "cas", "reads": "read"}
+    for seed in range(2000):
+        found = history(seed)
+        checks = checks_of(found.operations, found.final)
+        assert (worst(checks) == "invalid") == (not has_order(found.operations, found.final)), in_words(found)
+        for one in checks:
+            answered = [
+                each
+                for each in found.operations
+                if (each.kind, each.outcome) == (kinds[one.name], "done") and each.mode in {None, "consistent"}
+            ]
+            if one.verdict == "unknown" and answered:
+                assert one.name == "reads"
+                assert checks[1].verdict == "invalid"
+
+
+def op(begin: float, end: float, kind: Any, value: str | None, outcome: Any = "done", **more: Any) -> Operation:
+    return Operation(begin, end, more.pop("client", "a"), "consul1", kind, "r", outcome, value, **more)
+
+
+def final(value: str | None) -> Final:
+    return Final({}, {"r": value})
+
+
+MADE = op(0, 1, "cas", "v0")
+SLOW = op(1.5, 9, "cas", "v1", "unanswered", before="v0", client="c")
+TOLD_NO = op(3, 4, "cas", "x", "mismatch", before="v0", client="b")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_answer_that_it_is_another_value_shows_that_the_value_was_replaced(mode: Any) -> None:
+    later = op(5, 6, "read", "v0", log_index=5, mode=mode, client="r")
+    asked = [MADE, SLOW, TOLD_NO, later]
+    found = {one.name: one for one in checks_of(asked, final("v1"))}
+    kept = mode != "consistent"
+    assert has_order(asked, final("v1")) == kept
+    assert found["reads"].verdict == ("unknown" if kept else "invalid")
+    if not kept:
+        assert found["reads"].shown is not None
+        assert found["reads"].shown.history == (MADE, TOLD_NO, later)
+    behind = {one.mode: one for one in freshness(asked, final("v1"))}[mode]
+    assert (behind.behind, behind.furthest) == (1, 1.0)
+
+
+def test_an_answer_that_shows_nothing_proves_nothing() -> None:
+    # Whoever names a value that may not be there yet is told no as well.
+    early = op(0, 4, "cas", "x", "mismatch", before="v0", client="b")
+    asked = [early, op(0, 5, "cas", "v0"), SLOW, op(5, 6, "read", "v0", mode="consistent", client="r")]
+    assert has_order(asked, final("v1"))
+    assert worst(checks_of(asked, final("v1"))[1:]) == "valid"
+
+
+def test_a_no_is_wrong_where_nothing_was_there() -> None:
+    asked = [op(0, 1, "cas", "x", "mismatch"), op(2, 3, "cas", "v0", client="b")]
+    for end in ("v0", None):
+        told_so = asked if end else asked[:1]
+        assert not has_order(told_so, final(end))
+        assert "r was not there all the time" in checks_of(told_so, final(end))[1].sentence
+
+
+def test_a_wrong_no_about_the_last_value_is_no_proof_against_reads() -> None:
+    asked = [MADE, TOLD_NO, op(5, 6, "read", "v0", mode="consistent", client="r")]
+    assert [one.verdict for one in checks_of(asked, final("v0"))[1:]] == ["invalid", "valid"]
+
+
+def test_what_any_mode_has_read_was_committed() -> None:
+    stale = op(2, 3, "read", "v1", log_index=7, mode="stale", client="s")
+    back = op(4, 5, "read", "v0", log_index=5, mode="consistent", client="r")
+    early = [MADE, stale, op(4, 5, "cas", "v1", before="v0", client="c")]
+    asked = [MADE, SLOW, stale, back]
+    assert not has_order(asked, final("v1"))
+    assert checks_of(asked, final("v1"))[2].verdict == "invalid"
+    assert not has_order(early, final("v1"))
+    assert "before it was written" in checks_of(early, final("v1"))[1].sentence
+
+
+def test_a_value_that_was_read_of_a_register_that_is_not_there_is_gone() -> None:
+    asked = [MADE._replace(outcome="unanswered"), op(2, 3, "read", "v0", mode="consistent")]
+    assert not has_order(asked, final(None))
+    assert "it is gone" in checks_of(asked, final(None))[2].sentence
+
+
+def test_a_register_that_nobody_asked_for_and_that_is_there_is_a_strangers() -> None:
+    assert not has_order([], final("x"))
+    assert "no client wrote" in checks_of([], final("x"))[1].sentence
+
+
+def test_a_log_that_has_a_value_before_the_one_it_replaced_is_wrong() -> None:
+    reads = [op(2, 3, "read", "v0", log_index=7, mode="stale"), op(10, 11, "read", "v1", log_index=6, mode="stale")]
+    asked = [MADE, SLOW, *reads]
+    assert not has_order(asked, final("v1"))
+    assert "the log has it at 6 and v0 at 7" in checks_of(asked, final("v1"))[1].sentence
+
+
+# -- how far behind reads were -----------------------------------------------------------------------------------
+
+
+def behind_by(found: History, number: int) -> float:
+    """How long it had been known that what a read returned was replaced, when it was asked; 0 where it was not."""
+    one = found.operations[number]
+    times = range(int(one.begin), -1, -1)
+    for time in times:
+        # Would it have been an answer of a majority's, asked then?
+        instead = one._replace(begin=time, end=math.inf, mode="consistent")
+        if has_order([*found.operations[:number], instead, *found.operations[number + 1 :]], found.final):
+            return one.begin - time
+    return math.inf
+
+
+def counted(found: History) -> list[tuple[str, int, int, float]]:
+    """What `freshness` says, by the search; who went back, by the values as they were written."""
+    late: dict[str, list[float]] = {mode: [] for mode in MODES}
+    back: Counter[str] = Counter()
+    newest: dict[Any, int] = {}
+    for number, one in enumerate(found.operations):
+        if one.kind != "read" or one.outcome != "done" or one.mode is None:
+            continue
+        if by := behind_by(found, number):
+            late[one.mode].append(by)
+        # A good store's index is greater for what was written later, and 0 for nothing.
+        whose = (one.client, one.key, one.mode)
+        back[one.mode] += one.log_index < newest.get(whose, 0)
+        newest[whose] = max(newest.get(whose, 0), one.log_index)
+    return [(mode, len(late[mode]), back[mode], max(late[mode], default=0.0)) for mode in MODES]
+
+
+def as_counted(one: Freshness) -> tuple[str, int, int, float]:
+    return (one.mode, one.behind, one.went_back, one.furthest)
+
+
+def test_reads_are_behind_exactly_where_no_order_lets_them_be_fresh() -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(0, 4 * HISTORIES, len(KINDS)):
+        found = history(seed)
+        assert found.kind == FAULTS[0] == "none"
+        right = counted(found)
+        assert [as_counted(one) for one in freshness(found.operations, found.final)] == right, in_words(found)
+        for mode, late, back, _ in right:
+            seen[mode] += late
+            seen["back"] += back
+    assert not seen["consistent"]
+    assert min(seen["default"], seen["stale"], seen["back"]) > 50

@@ -1,0 +1,365 @@
+"""What `labctl measure failover` does, step by step, with servers that only say what they would."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from labctl import output_files
+from labctl.engine import client, clock, labs, logs, status
+from labctl.engine.kv import Unanswered
+from labctl.engine.logs import LogLine
+from labctl.engine.status import Status
+from labctl.errors import ExitCode, LabctlError
+from labctl.experiments.failover import measure as flow
+from labctl.experiments.failover import rounds
+from labctl.experiments.failover.write_probe import Written
+from labctl.faults import inject, processes
+from labctl.lab.experiment_lock import alone_with
+from labctl.raft.prediction import has_pre_vote
+from labctl.shared.server_status import View
+from labctl.terminal.progress import SilentSteps
+from tests.unit import engine_stand_in as stand_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labctl.engine.labs import Lab, Server
+
+LAB = labs.labs_from(stand_in.lab("ada", labels={"raft-labctl.pace": "real"}), "local")[0]
+ASKED = flow.Asked("ada", LAB.owner, 2, "kill")
+BEGIN = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+
+
+class Told(SilentSteps):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.failed = 0
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+    def done(self, text: str) -> None:
+        self.lines.append(text)
+
+    def fail(self) -> None:
+        self.failed += 1
+
+
+class World:
+    """Servers that elect the next one when their leader is struck, and everything that was asked of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lab = LAB
+        self.leader = "consul1"
+        self.term = 2
+        self.struck: list[tuple[str, str]] = []
+        self.keys: set[str] = set()
+        self.removed: list[str] = []
+        self.interrupts: BaseException | None = None
+        self.writes = True
+        self.heals = True
+        self.refuses = False
+        monkeypatch.setattr(flow, "choose_lab", lambda *_: self.lab)
+        monkeypatch.setattr(rounds, "choose_lab", lambda *_: self.lab)
+        monkeypatch.setattr(client, "connect", lambda: None)
+        monkeypatch.setattr(client, "host_name", lambda: "local")
+        monkeypatch.setattr(clock, "difference", lambda: clock.Difference(0.001, 0.01))
+        monkeypatch.setattr(status, "ask", lambda lab: Status(lab, self.views()))
+        monkeypatch.setattr(processes, "strike", self.strike)
+        monkeypatch.setattr(inject, "done_by", lambda _, __, begin, ___: begin + timedelta(milliseconds=20))
+        monkeypatch.setattr(logs, "read", lambda _, servers, since: self.lines(servers, since))
+        monkeypatch.setattr(rounds, "FirstWrite", lambda lab, leader, key: Writer(self, lab, leader, key))
+        monkeypatch.setattr(rounds, "Store", lambda *_: Keys(self))
+        self.clock = 0.0
+        monkeypatch.setattr("labctl.experiments.failover.rounds.time.sleep", self.pass_by)
+        monkeypatch.setattr("labctl.experiments.failover.rounds.time.monotonic", lambda: self.clock)
+
+    def pass_by(self, seconds: float) -> None:
+        self.clock += seconds
+
+    def views(self) -> tuple[View, ...]:
+        voters = frozenset(one.address for one in self.lab.servers)
+        address = self.lab.server(self.leader).address
+        return tuple(
+            View(
+                one.name,
+                one.address,
+                None if one.state == "running" else "is not running",
+                state="leader" if one.name == self.leader else "follower",
+                leader=address,
+                term=self.term,
+                voters=voters,
+            )
+            for one in self.lab.servers
+        )
+
+    def strike(
+        self, verb: str, names: list[str], lab: Lab, seconds: float | None = None, host: clock.HostClock | None = None
+    ) -> processes.Struck:
+        assert host in {None, clock.HostClock()}, "there is one clock, and nothing is asked while it is measured"
+        assert seconds is None
+        assert lab.name == "ada"
+        (name,) = names
+        self.struck.append((verb, name))
+        state = {"kill": "exited", "pause": "paused", "start": "running", "resume": "running"}[verb]
+        if self.heals or state != "running":
+            servers = tuple(replace(one, state=state) if one.name == name else one for one in self.lab.servers)
+            self.lab = replace(self.lab, servers=servers)
+        if state != "running":
+            self.leader = {"consul1": "consul2", "consul2": "consul3", "consul3": "consul1"}[name]
+            self.term += 2
+        return processes.Struck("abcdef", BEGIN, BEGIN + timedelta(milliseconds=200))
+
+    def lines(self, servers: list[Server], since: float) -> list[LogLine]:
+        """Docker took the lines in 70 ms after their servers wrote them."""
+        assert since == (BEGIN - timedelta(seconds=1)).timestamp()
+        assert self.leader in {one.name for one in servers}
+        said = [
+            (1.21, self.leader, "[WARN]  raft: heartbeat timeout reached, starting election: last-leader="),
+            (1.21, self.leader, f'[INFO]  raft: entering candidate state: node="x" term={self.term}'),
+            (2.52, self.leader, '[INFO]  raft: entering leader state: leader="x"'),
+        ]
+        return [
+            LogLine(server, stamp(seconds + 0.07), f"    {stamp(seconds)[:-7]}Z {text}")
+            for seconds, server, text in said
+            if server in {one.name for one in servers}
+        ]
+
+
+def stamp(seconds: float) -> str:
+    return (BEGIN + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
+
+
+class Writer:
+    def __init__(self, world: World, lab: Lab, leader: Server, key: str) -> None:
+        self.world, self.key = world, key
+        assert lab.server(leader.name).state == "running"
+        assert leader.name == world.leader
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to end."""
+
+    def wait(self, seconds: float) -> Written | None:
+        assert seconds == 40
+        self.world.keys.add(self.key)
+        if self.world.interrupts is not None and len(self.world.struck) > 2:
+            raise self.world.interrupts
+        return Written(BEGIN + timedelta(seconds=2.6), "consul3", 0.03) if self.world.writes else None
+
+
+class Keys:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def delete(self, prefix: str) -> None:
+        if self.world.refuses:
+            raise Unanswered("nobody")
+        self.world.removed.append(prefix)
+        self.world.keys = {one for one in self.world.keys if not one.startswith(prefix)}
+
+    def all(self, prefix: str) -> dict[str, Any]:
+        return {one: 1 for one in self.world.keys if one.startswith(prefix)}
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(flow, "alone_with", lambda *_: contextlib.nullcontext())
+    return World(monkeypatch)
+
+
+def test_each_leader_is_taken_away_and_comes_back(world: World) -> None:
+    told = Told()
+    result = flow.failover(ASKED, told)
+    assert world.struck == [("kill", "consul1"), ("start", "consul1"), ("kill", "consul2"), ("start", "consul2")]
+    assert result.ended is None
+    one, two = result.measurement.failovers
+    assert (one.old_leader, one.told.leader, two.old_leader, two.told.leader) == (
+        "consul1", "consul2", "consul2", "consul3",
+    )  # fmt: skip
+    assert one.told.term == 4
+    assert one.uncertain == pytest.approx(0.02)
+    assert told.lines[0] == (
+        "1 of 2: consul1 killed, noticed after 1.19 s, consul2 leads after 2.50 s, written after 2.58 s"
+    )
+
+
+def test_what_servers_wrote_counts_and_not_when_docker_took_it_in(world: World) -> None:
+    (one,) = flow.failover(replace(ASKED, times=1), Told()).measurement.failovers
+    assert one.seconds("detection") == pytest.approx(1.19)
+    assert one.seconds("leaderless") == pytest.approx(2.50)
+    assert one.seconds("first_write") == pytest.approx(2.58)
+    assert world.leader == "consul2"
+
+
+def test_a_paused_leader_is_resumed(world: World) -> None:
+    result = flow.failover(replace(ASKED, by="pause", times=1), Told())
+    assert world.struck == [("pause", "consul1"), ("resume", "consul1")]
+    assert result.measurement.by == "pause"
+
+
+def test_the_runs_keys_are_removed_and_no_others(world: World) -> None:
+    world.keys.add("somebody/else")
+    flow.failover(ASKED, Told())
+    assert world.keys == {"somebody/else"}
+    assert len(set(world.removed)) == 1
+    assert world.removed[0].startswith("raft-labctl/failover-")
+
+
+@pytest.mark.parametrize("how", [KeyboardInterrupt(), LabctlError("Docker is gone.")])
+def test_whatever_ends_it_the_leader_comes_back_and_what_was_measured_stays(
+    world: World, how: KeyboardInterrupt | LabctlError
+) -> None:
+    world.interrupts = how
+    told = Told()
+    result = flow.failover(replace(ASKED, times=5), told)
+    assert result.ended is how
+    assert world.struck[-2:] == [("kill", "consul2"), ("start", "consul2")]
+    assert len(result.measurement.failovers) == 1
+    assert result.measurement.times == 5
+    assert world.keys == set()
+    assert told.failed == 1
+
+
+def test_without_a_write_in_time_it_says_so_and_the_leader_comes_back(world: World) -> None:
+    world.writes = False
+    result = flow.failover(ASKED, Told())
+    assert isinstance(result.ended, LabctlError)
+    assert result.ended.code is ExitCode.NOT_READY
+    assert result.ended.sentence.startswith("In the lab ada no write after killing consul1, within 40 seconds")
+    assert world.struck[-1] == ("start", "consul1")
+    assert result.measurement.failovers == ()
+
+
+def test_a_lab_that_does_not_get_ready_again_ends_it(world: World) -> None:
+    world.heals = False
+    result = flow.failover(ASKED, Told())
+    assert isinstance(result.ended, LabctlError)
+    assert "not all servers followed one leader, because consul1 is not running" in result.ended.sentence
+    assert result.ended.code is ExitCode.NOT_READY
+
+
+def test_an_engine_that_is_busy_at_the_end_does_not_hide_what_ended_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.writes = False
+    busy = LabctlError("The Docker Engine did not answer.")
+
+    def choose_lab(*_: Any) -> Any:
+        if world.keys:  # since the leader was taken away
+            raise busy
+        return world.lab
+
+    monkeypatch.setattr(rounds, "choose_lab", choose_lab)
+    told = Told()
+    result = flow.failover(ASKED, told)
+    assert isinstance(result.ended, LabctlError)
+    assert "no write after killing consul1" in result.ended.sentence
+    assert told.lines[0] == "consul1 could not be brought back: The Docker Engine did not answer."
+    assert "are left in the lab ada: The Docker Engine" in told.lines[1]
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("how", [LabctlError("The Docker Engine did not answer."), KeyboardInterrupt()])
+def test_what_goes_wrong_while_keys_are_removed_is_told_and_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, how: BaseException
+) -> None:
+    def remove(_: Any) -> None:
+        raise how
+
+    monkeypatch.setattr(rounds.Failovers, "_remove_keys", remove)
+    result = flow.failover(ASKED, Told())
+    assert result.ended is how
+    assert len(result.measurement.failovers) == 2
+
+
+def test_what_nobody_foresaw_loses_nothing(world: World) -> None:
+    world.interrupts = ValueError("odd")
+    result = flow.failover(replace(ASKED, times=5), Told())
+    assert isinstance(result.ended, LabctlError)
+    assert result.ended.sentence == "The measuring ended early: ValueError: odd."
+    assert len(result.measurement.failovers) == 1
+    assert world.keys == set()
+
+
+def test_keys_that_nobody_removes_are_named(world: World) -> None:
+    world.refuses = True
+    told = Told()
+    flow.failover(replace(ASKED, times=1), told)
+    assert "are left in the lab ada" in told.lines[-1]
+
+
+@pytest.mark.parametrize("times", [0, -1, flow.MOST_TIMES + 1])
+def test_no_times_and_too_many_are_refused(world: World, times: int) -> None:
+    with pytest.raises(LabctlError, match="say 1 to 500") as caught:
+        flow.failover(replace(ASKED, times=times), Told())
+    assert caught.value.code is ExitCode.USAGE
+    assert world.struck == []
+
+
+def refused(world: World, match: str, asked: flow.Asked = ASKED) -> ExitCode:
+    with pytest.raises(LabctlError, match=match) as caught:
+        flow.failover(asked, Told())
+    assert world.struck == []
+    assert world.removed == []
+    return caught.value.code
+
+
+def test_a_lab_that_cannot_fail_over_is_refused(world: World) -> None:
+    world.lab = replace(LAB, size=1, servers=LAB.servers[:1])
+    assert refused(world, "has 1 server, so nobody can follow") is ExitCode.REFUSED
+
+
+def test_a_lab_that_is_not_ready_is_refused(world: World) -> None:
+    world.lab = replace(LAB, servers=(*LAB.servers[:2], replace(LAB.servers[2], state="exited")))
+    assert refused(world, "is not ready because consul3 is not running") is ExitCode.NOT_READY
+
+
+def test_somebody_elses_lab_is_refused(world: World) -> None:
+    assert refused(world, "belongs to", replace(ASKED, owner="eve")) is ExitCode.REFUSED
+
+
+def test_a_docker_host_with_another_clock_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "difference", lambda: clock.Difference(-0.5, 0.02))
+    assert refused(world, r"clock is -0\.50 s off this machine's") is ExitCode.REFUSED
+    monkeypatch.setattr(client, "host_name", lambda: "ssh://far")
+    assert refused(world, "The Docker host is ssh://far") is ExitCode.REFUSED
+    monkeypatch.setattr(client, "host_name", lambda: "local")
+    # Where nobody can tell, or the answer took too long to tell, it goes on.
+    for found in (None, clock.Difference(0.5, 0.49)):
+        monkeypatch.setattr(clock, "difference", lambda found=found: found)
+        world.struck.clear()
+        assert flow.failover(ASKED, Told()).ended is None
+
+
+@pytest.mark.usefixtures("docker")
+def test_a_lab_that_another_command_breaks_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "alone_with", alone_with)
+    with alone_with(LAB, "bob", "labctl chaos ada", 60):
+        assert refused(world, "Cannot break the lab ada now: .*`labctl chaos ada`") is ExitCode.REFUSED
+
+
+def test_a_file_that_could_not_be_written_is_refused_before_anything_is_measured(world: World, tmp_path: Path) -> None:
+    asked = replace(ASKED, output=tmp_path / "no" / "such.svg")
+    assert refused(world, "there is no such folder", asked) is ExitCode.USAGE
+    with pytest.raises(LabctlError, match="could not be written: Is a directory"):
+        output_files.save("text", tmp_path)
+    output_files.save("text", tmp_path / "there")
+    assert (tmp_path / "there").read_text(encoding="utf-8") == "text"
+
+
+@pytest.mark.parametrize(
+    ("version", "has"), [("1.8.7", False), ("1.20.1", False), ("1.20.2", True), ("1.21.4", True), ("", False)]
+)
+def test_pre_vote_came_with_a_version(version: str, has: bool) -> None:
+    assert has_pre_vote(version) is has

@@ -1,0 +1,84 @@
+"""The process that ends a fault later: this labctl, from wherever it was called, and nothing out of that folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.engine import labs
+from labctl.faults import processes
+from labctl.faults.context import Asked
+from tests.unit import engine_stand_in as stand_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """What the process writes, which nobody sees otherwise."""
+    path, start = tmp_path / "said", subprocess.Popen
+
+    def popen(words: list[str], **how: Any) -> Any:
+        with path.open("wb") as file:
+            process = start(words, **{**how, "stdout": file, "stderr": file})
+        assert process.wait(60) != 0
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    return path
+
+
+@pytest.mark.parametrize("path", ["", ".", "relative"])
+def test_a_folder_called_labctl_where_somebody_typed_is_not_run(
+    path: str, said: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for folder in (tmp_path, tmp_path / "relative"):
+        for name in ("labctl", "click"):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "__init__.py").write_text(f"open({str(tmp_path / 'pwned')!r}, 'w')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setenv("DOCKER_HOST", "unix://no-engine.sock")
+    processes._heal_later("abc123", 0.01, LAB, Asked("ada", "ada"))
+    assert not (tmp_path / "pwned").exists()
+    # It was our labctl, and it asked the engine of the folder in which somebody typed.
+    assert f"No Docker Engine answers at unix://{tmp_path}/no-engine.sock" in said.read_text(encoding="utf-8")
+
+
+def test_a_labctl_that_is_not_installed_finds_itself(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = str(processes._FOUND_HERE)
+    # As a checkout: nothing on the path knows labctl, but for the folder that it was loaded from.
+    start = (
+        f"import sys; sys.path[:] = [one for one in sys.path if one != {root!r}]; sys.meta_path[:] = [one for one in "
+    )
+    start += "sys.meta_path if 'editable' not in repr(one)]; " + processes._START
+    monkeypatch.setattr(processes, "_THIS_LABCTL", (sys.executable, "-P", "-c", start, root))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///no-engine.sock")
+    processes._heal_later("abc123", 0.01, LAB, Asked("ada", "ada"))
+    assert "No Docker Engine answers at unix:///no-engine.sock" in said.read_text(encoding="utf-8")
+
+
+def test_what_the_docker_command_looks_for_here_is_found_from_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "DOCKER_CONFIG": "config",
+        "DOCKER_CERT_PATH": "/certs",
+        "DOCKER_HOST": "unix://sock",
+        "PYTHONPATH": ":/lib:.",
+    }
+    assert processes._from_anywhere(given) == {
+        "DOCKER_CONFIG": f"{tmp_path}/config",
+        "DOCKER_CERT_PATH": "/certs",
+        "DOCKER_HOST": f"unix://{tmp_path}/sock",
+        "PYTHONPATH": "/lib",
+    }
+    other = {"DOCKER_HOST": "ssh://ada@host", "HOME": "/home/ada"}
+    assert processes._from_anywhere(other) == other

@@ -1,0 +1,238 @@
+"""What a command decides, it decides with the lab in hand: whoever had it before may have changed everything."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.cli.main import run
+from labctl.engine.docker_host import HERE
+from labctl.errors import ExitCode, LabctlError
+from labctl.faults import context, heal
+from labctl.lab import command_lock as held_file
+from labctl.lab import lifecycle, up
+from labctl.lab.command_lock import held
+from labctl.lab.desired_state import UpOptions
+from labctl.lab.lifecycle import Who, down
+from labctl.shared import lock_holder
+from tests.unit import engine_stand_in as stand_in
+from tests.unit.engine_stand_in import FakeEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from labctl.runner.deadlines import Deadline
+    from tests.unit.stand_ins import FakeDocker
+
+
+class Told:
+    """Steps that remember what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def begin(self, _title: str) -> None: ...
+
+    def done(self, _text: str) -> None: ...
+
+    def fail(self) -> None: ...
+
+    def heard(self, _server: str, _text: str) -> None: ...
+
+
+class Run:
+    """A playbook's run that tells nothing."""
+
+    def progress(self) -> Iterator[None]:
+        return iter([None])
+
+    def finish(self) -> None: ...
+
+    def interrupt(self) -> None: ...
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    fake = FakeEngine(image_list=[stand_in.image("1.8.7")])
+    monkeypatch.setattr("labctl.engine.client.connect", lambda *_: fake)
+    return fake
+
+
+@pytest.fixture
+def another(docker: FakeDocker) -> Callable[[Callable[[], object]], threading.Thread]:
+    """Somebody else's lock on the lab ada, who does something a moment later, and then lets go."""
+
+    def another(work: Callable[[], object]) -> threading.Thread:
+        who = lock_holder.holder("labctl up ada --servers 5", 900)
+        labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": who.note, "raft-labctl.lab": "ada"}
+        docker.put("volume", "other", {"Name": "other", "Labels": labels, "CreatedAt": ""})
+
+        def then() -> None:
+            time.sleep(1.3)
+            work()
+            docker.lose_volume("other")
+
+        thread = threading.Thread(target=then)
+        thread.start()
+        return thread
+
+    return another
+
+
+def marks(docker: FakeDocker) -> list[str]:
+    """The marks of all who hold the lab."""
+    notes = [one["Labels"]["raft-labctl.holder"] for one in docker.objects("volume").values()]
+    return [holder.mark for note in notes if (holder := lock_holder.holder_of(note))]
+
+
+def five(**changed: Any) -> list[dict[str, Any]]:
+    labels = {"raft-labctl.servers": "5", **changed}
+    return [stand_in.container("ada", f"consul{number}", labels=labels) for number in range(1, 6)]
+
+
+def test_up_decides_and_announces_with_the_lab_in_hand_and_holds_it_to_the_end(
+    engine: FakeEngine,
+    docker: FakeDocker,
+    another: Callable[..., threading.Thread],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told, ran = Told(), []
+    begun = time.monotonic()
+
+    def start(playbook: str, inventory: Any, tags: tuple[str, ...], _record: str, deadline: Deadline, lock: str) -> Run:
+        assert marks(docker) == [lock]
+        # Waiting for the lab takes its part of --timeout, for the run as for what is waited for in it.
+        assert deadline.seconds == 120
+        assert deadline.since is not None
+        assert begun <= deadline.since < time.monotonic() - 1
+        settings = inventory.own["labs"]["hosts"]["ada"]
+        assert time.time() - settings["consul_cluster_since"] >= time.monotonic() - deadline.since - 0.1
+        ran.append((playbook, tags, settings["consul_lab_servers"]))
+        return Run()
+
+    monkeypatch.setattr(up, "start_playbook", start)
+    thread = another(lambda: setattr(engine, "container_list", five()))
+    up.Up(UpOptions("ada", "ada", servers=3), told).run()
+    thread.join()
+    assert ran == [("up.yml", ("start", "join"), 3)]
+    waits, *rest = told.notes
+    assert waits.startswith("Waiting for ")
+    assert "`labctl up ada --servers 5`" in waits
+    assert rest == [
+        "The lab ada changes: consul4, consul5 leave the cluster, and their data is removed: the others are made again."
+    ]
+    assert docker.objects("volume") == {}
+
+
+@pytest.mark.usefixtures("docker")
+def test_up_does_not_go_on_once_somebody_else_has_the_lab(
+    engine: FakeEngine, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert engine
+    monkeypatch.setattr(held_file, "KEEP_SECONDS", 0.0)
+    interrupted: list[bool] = []
+
+    class Robbed(Run):
+        def progress(self) -> Iterator[None]:
+            for volume in docker.objects("volume"):
+                docker.lose_volume(volume)
+            who = lock_holder.holder("labctl down ada", 900)
+            labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": who.note}
+            docker.put("volume", "other", {"Name": "other", "Labels": labels, "CreatedAt": ""})
+            yield None
+
+        def interrupt(self) -> None:
+            interrupted.append(True)
+
+    monkeypatch.setattr(up, "start_playbook", lambda *_: Robbed())
+    with pytest.raises(LabctlError, match=r"its lock was removed, .* `labctl down ada` .* has the lab now") as caught:
+        up.Up(UpOptions("ada", "ada"), Told()).run()
+    assert caught.value.code is ExitCode.REFUSED
+    assert interrupted
+    assert list(docker.objects("volume")) == ["other"]
+
+
+def test_up_that_waits_in_vain_is_refused_within_its_time(
+    engine: FakeEngine, another: Callable[..., threading.Thread]
+) -> None:
+    assert engine
+    thread = another(lambda: None)
+    with pytest.raises(LabctlError, match=r"Cannot work on the lab ada: .* has it, also after 1 seconds") as caught:
+        up.Up(UpOptions("ada", "ada", timeout=1), Told()).run()
+    assert caught.value.code is ExitCode.REFUSED
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [([], None), (five(**{"raft-labctl.owner": "eve"}), "Cannot remove the lab ada: it belongs to eve now.")],
+)
+def test_down_looks_again_what_it_removes_and_whose_that_is(
+    engine: FakeEngine,
+    another: Callable[..., threading.Thread],
+    monkeypatch: pytest.MonkeyPatch,
+    now: list[dict[str, Any]],
+    said: str | None,
+) -> None:
+    monkeypatch.setattr(lifecycle, "_play", lambda *_: pytest.fail("something was removed"))
+    engine.container_list, told = stand_in.lab("ada"), Told()
+    thread = another(lambda: setattr(engine, "container_list", now))
+    if said is None:
+        assert down("ada", Who("ada"), told)["changed"] is False
+        assert told.notes[-1] == "There is no lab ada any more: nothing is left of it."
+    else:
+        with pytest.raises(LabctlError, match=said) as caught:
+            down("ada", Who("ada", force=True), told)
+        assert caught.value.code is ExitCode.REFUSED
+    thread.join()
+
+
+def test_an_engine_that_does_not_answer_for_a_moment_takes_the_lab_from_nobody(
+    docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_file, "KEEP_SECONDS", 0.0)
+    with held(HERE, "ada", "ada", "labctl up ada", Told()) as lock:
+        docker.answer("volume", err="the engine restarts", code=1, times=1)
+        lock.keep_meanwhile()
+        docker.answer("volume", err="the engine restarts", code=1, times=1)
+        with pytest.raises(LabctlError, match="the engine restarts"):
+            lock.keep()
+
+
+def test_what_breaks_waits_for_whoever_has_the_lab_and_then_has_it_and_a_look_does_not(
+    engine: FakeEngine, docker: FakeDocker, another: Callable[..., threading.Thread]
+) -> None:
+    engine.container_list, told = stand_in.lab("ada"), Told()
+    thread = another(lambda: setattr(engine, "container_list", five()))
+    with context.in_turn(context.Asked(None, "ada", dry_run=True), "kill", told) as asked:
+        assert list(docker.objects("volume")) == ["other"]
+    with context.in_turn(context.Asked(None, "ada"), "kill", told) as asked:
+        assert asked.lab == "ada"
+        assert len(engine.container_list) == 5
+        (note,) = (one["Labels"]["raft-labctl.holder"] for one in docker.objects("volume").values())
+        assert "`labctl fault kill --lab ada`" in lock_holder.told(note)
+    thread.join()
+    assert docker.objects("volume") == {}
+
+
+def test_what_mends_waits_for_nobody(
+    engine: FakeEngine, docker: FakeDocker, another: Callable[..., threading.Thread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.container_list = stand_in.lab("ada")
+    mended: list[list[str]] = []
+
+    def healed(*_: object) -> dict[str, Any]:
+        mended.append(list(docker.objects("volume")))
+        return {}
+
+    monkeypatch.setattr(heal, "heal", healed)
+    thread = another(lambda: None)
+    assert run(["fault", "heal", "--lab", "ada"]) == 0
+    assert mended == [["other"]]
+    thread.join()

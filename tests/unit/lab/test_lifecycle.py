@@ -1,0 +1,311 @@
+"""`labctl down`, `stop`, `start` and `restart`, up to the playbook that does it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.engine import foreign_labels
+from labctl.errors import ExitCode, LabctlError
+from labctl.lab import lifecycle
+from labctl.lab.lifecycle import Who, change, down, down_all
+from tests.unit import engine_stand_in as stand_in
+from tests.unit.engine_stand_in import FakeEngine
+
+if TYPE_CHECKING:
+    from tests.unit.stand_ins import FakeDocker
+
+ADA = Who("ada")
+NETWORK = {"Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}}
+
+
+class Told:
+    """Steps that remember."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def begin(self, title: str) -> None:
+        self.lines.append(f"begin {title}")
+
+    def done(self, text: str) -> None:
+        self.lines.append(f"done {text}")
+
+    def fail(self) -> None:
+        self.lines.append("fail")
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+    def heard(self, server: str, text: str) -> None:
+        self.lines.append(f"{server} {text}")
+
+
+class Plays:
+    """Stands in for the playbooks: remembers which were run for whom, and gives their tasks' results."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[str, str, dict[str, Any]]] = []
+        self.results: list[dict[str, Any]] = []
+
+    def __call__(self, playbook: str, lab: str, settings: dict[str, Any], *_: object) -> list[dict[str, Any]]:
+        self.runs.append((playbook, lab, settings))
+        return self.results
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, docker: FakeDocker) -> FakeEngine:
+    """What labctl sees; locks are in a stand-in of their own."""
+    assert docker
+    fake = FakeEngine(stand_in.lab("ada"))
+    monkeypatch.setattr("labctl.engine.client.connect", lambda *_: fake)
+    return fake
+
+
+@pytest.fixture
+def plays(monkeypatch: pytest.MonkeyPatch) -> Plays:
+    fake = Plays()
+    monkeypatch.setattr(lifecycle, "_play", fake)
+    return fake
+
+
+# -- down ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_only_lab_is_removed_and_what_went_is_counted(told: Told, plays: Plays) -> None:
+    plays.results = [{}, {"removed": ["labctl-ada-consul1", "network labctl-ada", "volume a", "volume b"]}]
+    result = down(None, ADA, told)
+    assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "ada"})]
+    assert result == {"lab": "ada", "owner": "ada", "changed": True, "removed": plays.results[1]["removed"]}
+    assert told.lines[-1] == "done The lab ada is removed: 1 container, 1 network, 2 volumes, nothing is left"
+
+
+def test_no_lab_is_no_error(engine: FakeEngine, told: Told, plays: Plays) -> None:
+    engine.container_list = []
+    assert down(None, ADA, told) == {"lab": None, "owner": None, "changed": False, "removed": []}
+    assert down("eve", ADA, told) == {"lab": "eve", "owner": None, "changed": False, "removed": []}
+    assert plays.runs == []
+
+
+def test_what_a_killed_down_left_is_a_lab_to_remove(engine: FakeEngine, told: Told, plays: Plays) -> None:
+    engine.container_list, engine.network_list = [], [NETWORK]
+    down(None, ADA, told)
+    down("ada", ADA, told)
+    assert [run[1] for run in plays.runs] == ["ada", "ada"]
+
+
+@pytest.mark.parametrize("containers", [[], stand_in.lab("eve")])
+def test_of_several_none_is_guessed(
+    engine: FakeEngine, told: Told, plays: Plays, containers: list[dict[str, Any]]
+) -> None:
+    engine.container_list = containers
+    engine.network_list = [NETWORK, {"Labels": {"raft-labctl.lab": "eve", "raft-labctl.owner": "ada"}}]
+    with pytest.raises(LabctlError, match="name the one you mean: ada, eve") as caught:
+        down(None, ADA, told)
+    assert caught.value.code is ExitCode.USAGE
+    assert plays.runs == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_lab_of_somebody_else_is_not_touched(told: Told, plays: Plays) -> None:
+    with pytest.raises(
+        LabctlError, match=r"belongs to ada, not to bob.*`labctl down ada --force` removes it"
+    ) as caught:
+        down("ada", Who("bob"), told)
+    assert caught.value.code is ExitCode.REFUSED
+    assert plays.runs == []
+
+
+def test_what_a_killed_down_of_somebody_else_left_is_not_touched(engine: FakeEngine, told: Told, plays: Plays) -> None:
+    engine.container_list, engine.network_list = [], [NETWORK]
+    with pytest.raises(LabctlError, match="belongs to ada, not to bob") as caught:
+        down("ada", Who("bob"), told)
+    assert caught.value.code is ExitCode.REFUSED
+    assert plays.runs == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_without_a_name_labs_of_others_are_told_and_are_no_candidates(told: Told, plays: Plays) -> None:
+    result = down(None, Who("bob"), told)
+    assert result == {"lab": None, "owner": None, "changed": False, "removed": []}
+    assert told.lines == ["Labs of others stay: ada of ada.", "No lab of yours is there: nothing to remove."]
+    assert plays.runs == []
+
+
+def test_without_a_name_the_only_lab_of_mine_is_removed(engine: FakeEngine, told: Told, plays: Plays) -> None:
+    engine.container_list += stand_in.lab("b", labels={"raft-labctl.owner": "bo\x1bb"})
+    assert down(None, ADA, told)["lab"] == "ada"
+    assert told.lines[0] == "Labs of others stay: b of bo\x1bb."
+    assert [run[1] for run in plays.runs] == ["ada"]
+
+
+def test_several_labs_of_mine_are_listed_without_those_of_others(engine: FakeEngine, told: Told) -> None:
+    engine.container_list += stand_in.lab("ada-2") + stand_in.lab("b", labels={"raft-labctl.owner": "bob"})
+    with pytest.raises(LabctlError, match=r"name the one you mean: ada, ada-2\.$"):
+        down(None, ADA, told)
+
+
+@pytest.mark.usefixtures("engine")
+def test_force_removes_the_lab_of_somebody_else_after_saying_whose_it_is(told: Told, plays: Plays) -> None:
+    plays.results = [{"removed": ["labctl-ada-consul1"]}]
+    result = down("ada", Who("bob", force=True), told)
+    assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "bob", "consul_lab_force": True})]
+    assert told.lines[0] == "The lab ada belongs to ada, not to bob: it is removed all the same."
+    assert (result["owner"], result["changed"]) == ("ada", True)
+
+
+@pytest.mark.usefixtures("engine")
+def test_force_is_not_used_where_the_lab_is_ones_own(told: Told, plays: Plays) -> None:
+    down("ada", replace(ADA, force=True), told)
+    assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "ada"})]
+
+
+@pytest.mark.usefixtures("engine")
+def test_who_does_not_say_yes_keeps_the_lab(told: Told, plays: Plays) -> None:
+    asked: list[str] = []
+
+    def no(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    with pytest.raises(LabctlError, match="The lab ada of ada stays") as caught:
+        down("ada", Who("bob", force=True, agrees=no), told)
+    assert caught.value.code is ExitCode.REFUSED
+    assert asked == ["The lab ada belongs to ada, and its data would be gone for good. Remove it?"]
+    down("ada", Who("bob", force=True, agrees=no, dry_run=True), told)
+    assert told.lines[-1].startswith("Would remove the lab ada of ada with labctl-ada-consul1")
+    assert plays.runs == []
+
+
+def test_a_name_that_cannot_be_is_wrong_usage(engine: FakeEngine, told: Told, plays: Plays) -> None:
+    engine.container_list = []
+    with pytest.raises(LabctlError) as caught:
+        down("../x", ADA, told)
+    assert caught.value.code is ExitCode.USAGE
+    assert plays.runs == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_dry_run_of_down_names_the_servers_and_runs_nothing(told: Told, plays: Plays) -> None:
+    result = down("ada", replace(ADA, dry_run=True), told)
+    assert result == {"lab": "ada", "owner": "ada", "changed": True, "removed": []}
+    assert "labctl-ada-consul1, labctl-ada-consul2, labctl-ada-consul3" in told.lines[0]
+    assert plays.runs == []
+
+
+def test_down_all_removes_what_is_mine_and_names_what_is_not(engine: FakeEngine, told: Told, plays: Plays) -> None:
+    engine.container_list += stand_in.lab("bob", labels={"raft-labctl.owner": "bob"})
+    engine.network_list = [
+        {"Labels": {"raft-labctl.lab": "rest", "raft-labctl.owner": "ada"}},
+        {"Labels": {"raft-labctl.lab": "foreign", "raft-labctl.owner": "bob"}},
+    ]
+    results, failure = down_all(ADA, told)
+    assert [result["lab"] for result in results] == ["ada", "rest"]
+    assert failure is None
+    assert [run[1] for run in plays.runs] == ["ada", "rest"]
+    assert told.lines[0] == "The lab bob belongs to bob: it stays."
+
+
+def test_a_lab_that_cannot_be_removed_keeps_no_other(
+    engine: FakeEngine, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"ada": "The engine is busy.", "dora": "The engine is busy.", "carl": "The disk is full."}
+    engine.container_list = [part for name in ("ada", "bea", "carl", "dora") for part in stand_in.lab(name)]
+
+    def play(_playbook: str, lab: str, *_: object) -> list[dict[str, Any]]:
+        if lab in said:
+            raise LabctlError(said[lab])
+        return [{"removed": [f"labctl-{lab}-consul1"]}]
+
+    monkeypatch.setattr(lifecycle, "_play", play)
+    results, failure = down_all(ADA, told)
+    assert [result["lab"] for result in results] == ["bea"]
+    assert failure is not None
+    assert failure.code is ExitCode.FAILED
+    assert "(ada, dora: The engine is busy; carl: The disk is full)" in failure.sentence
+
+
+def test_a_container_that_labctl_cannot_name_keeps_no_lab_and_is_left(
+    engine: FakeEngine, told: Told, plays: Plays
+) -> None:
+    engine.container_list = [
+        *stand_in.lab("0BAD_"),
+        stand_in.container("ada", "consul1", labels={"raft-labctl.server": "../x"}),
+        *stand_in.lab("good"),
+    ]
+    results, failure = down_all(ADA, told)
+    assert ([result["lab"] for result in results], failure) == (["good"], None)
+    assert [run[1] for run in plays.runs] == ["good"]
+    assert "raft-labctl.lab with '0BAD_'" in foreign_labels.told()[0]
+
+
+def test_down_all_without_a_lab_says_so(engine: FakeEngine, told: Told) -> None:
+    engine.container_list = []
+    assert down_all(ADA, told) == ([], None)
+    assert told.lines == ["No lab of yours is there: nothing to remove."]
+
+
+# -- stop, start, restart ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    ("verb", "playbook"), [("stop", "stop.yml"), ("start", "resume.yml"), ("restart", "restart.yml")]
+)
+def test_each_verb_has_its_playbook(told: Told, plays: Plays, verb: str, playbook: str) -> None:
+    plays.results = [{"actions": ["stopped consul2"]}]
+    result = change(verb, None, "consul2", replace(ADA, timeout=7), told)
+    begun = plays.runs[0][2].pop("consul_cluster_since")
+    assert time.time() - 60 < begun <= time.time()
+    settings = {"consul_lab_owner": "ada", "consul_lab_server": "consul2", "consul_cluster_timeout": 7}
+    assert plays.runs == [(playbook, "ada", settings)]
+    assert result == {"lab": "ada", "changed": True, "actions": ["stopped consul2"], "leader": None}
+    assert told.lines[-1] == "done consul2 of the lab ada: stopped consul2"
+
+
+@pytest.mark.usefixtures("engine")
+def test_nothing_to_do_changes_nothing_and_the_leader_is_told(told: Told, plays: Plays) -> None:
+    plays.results = [{"actions": []}, {"cluster": {"leader": "consul3", "term": 4}}]
+    result = change("start", "ada", "", ADA, told)
+    assert (result["changed"], result["leader"]) == (False, "consul3")
+    assert told.lines[-1] == "done The lab ada: nothing to do; consul3 leads in term 4"
+
+
+@pytest.mark.usefixtures("engine")
+def test_an_unknown_server_and_a_foreign_lab_are_refused_before_anything_runs(told: Told, plays: Plays) -> None:
+    with pytest.raises(LabctlError, match="no server 'x'"):
+        change("stop", None, "x", ADA, told)
+    with pytest.raises(LabctlError, match="belongs to ada"):
+        change("stop", None, "", Who("bob"), told)
+    assert plays.runs == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_dry_run_says_what_and_runs_nothing(told: Told, plays: Plays) -> None:
+    result = change("stop", None, "consul2", replace(ADA, dry_run=True), told)
+    assert told.lines == ["Would stop consul2 of the lab ada."]
+    assert result == {"lab": "ada", "changed": True, "actions": ["would stop consul2"]}
+    assert plays.runs == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_dry_run_that_would_change_nothing_says_so(told: Told, plays: Plays) -> None:
+    for server, line in (
+        ("", "Nothing to start: the lab ada has all its servers running already."),
+        ("consul1", "Nothing to start: consul1 of the lab ada is running already."),
+    ):
+        result = change("start", None, server, replace(ADA, dry_run=True), told)
+        assert told.lines.pop() == line
+        assert (result["changed"], result["actions"]) == (False, [])
+    change("restart", None, "", replace(ADA, dry_run=True), told)
+    assert told.lines == ["Would restart consul1, consul2, consul3 of the lab ada."]
+    assert plays.runs == []

@@ -1,0 +1,53 @@
+"""The last lines of `labctl up`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from labctl.lab import next_steps
+from labctl.lab.next_steps import what_now
+
+RESULT: dict[str, Any] = {
+    "lab": "ada",
+    "changed": True,
+    "leader": "consul2",
+    "servers": [{"name": f"consul{number}"} for number in (1, 2, 3)],
+    "seconds": {"total": 6.04},
+}
+
+
+def test_a_ready_lab_is_told_with_what_to_try() -> None:
+    text = what_now(RESULT)
+    assert "The lab ada is ready in 6.0s." in text
+    assert "labctl stop ada --server consul2 " in text
+    assert "labctl exec --lab ada consul2 -- consul operator raft list-peers" in text
+    assert "labctl down ada" in text
+
+
+def test_a_lab_of_one_server_cannot_elect_another_leader() -> None:
+    assert "labctl stop" not in what_now({**RESULT, "servers": [{"name": "consul2"}]})
+
+
+def test_a_lab_that_waits_is_told_with_the_join() -> None:
+    text = what_now({**RESULT, "leader": None})
+    assert "wait for each other" in text
+    assert "labctl join ada" in text
+    assert "labctl stop" not in text
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+def test_no_line_of_what_now_is_wider_than_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(next_steps, "terminal_columns", lambda: columns)
+    lines = what_now({**RESULT, "lab": "raft-101"}).splitlines()
+    longest = len("  labctl exec --lab raft-101 consul2 -- consul operator raft list-peers")
+    assert max(map(len, lines)) <= max(columns, longest)
+    assert lines[-1].endswith("remove the lab")
+
+
+def test_a_command_that_is_long_has_its_words_in_the_next_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(next_steps, "terminal_columns", lambda: 80)
+    lines = what_now(RESULT).splitlines()
+    at = lines.index("  labctl exec --lab ada consul2 -- consul operator raft list-peers")
+    assert lines[at + 1].strip() == "ask Consul itself"

@@ -1,0 +1,70 @@
+"""Steps that tick off while a command works."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from labctl.terminal import progress
+from labctl.terminal.progress import PlainSteps, SilentSteps, TerminalSteps, steps_for
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_a_pipe_sees_a_line_for_each_step_that_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = PlainSteps()
+    shown.begin("Starting")
+    assert capsys.readouterr().out == ""
+    shown.done("Started")
+    assert re.fullmatch(r"✓ Started  \d\.\ds\n", capsys.readouterr().out)
+
+
+def test_a_step_that_failed_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = PlainSteps()
+    shown.begin("Starting")
+    shown.fail()
+    shown.fail()
+    assert capsys.readouterr().out == "✗ Starting\n"
+
+
+def test_what_a_server_says_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainSteps().heard("consul1", "a\x1b[2J")
+    assert capsys.readouterr().out == "  consul1 │ a\\x1b[2J\n"
+
+
+def test_json_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = steps_for(json=True)
+    assert isinstance(shown, SilentSteps)
+    shown.begin("a")
+    shown.done("a")
+    shown.fail()
+    shown.note("a")
+    shown.heard("a", "a")
+    assert capsys.readouterr().out == ""
+
+
+def test_the_spinner_is_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert type(steps_for(json=False)) is PlainSteps
+    monkeypatch.setattr(progress, "coloured", lambda: True)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert type(steps_for(json=False)) is TerminalSteps
+
+
+def test_a_terminal_gets_the_same_lines_and_the_spinner_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = io.StringIO()
+    monkeypatch.setattr("sys.stdout", output)
+    shown = TerminalSteps()
+    shown.begin("Starting")
+    shown.heard("consul1", "[WARN] hears [red]nobody[/red]")
+    shown.begin("Joining")
+    shown.note("a note")
+    shown.done("Joined")
+    shown.begin("Failing")
+    shown.fail()
+    text = output.getvalue()
+    assert "[WARN] hears [red]nobody[/red]" in text
+    assert text.index("a note") < text.index("Joined") < text.index("Failing")
+    assert shown._status is None

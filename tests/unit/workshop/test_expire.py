@@ -1,0 +1,244 @@
+"""A workshop's end: it is its owner's, it is kept where labs are, and nobody else's decides over it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.lab.up import START_TASK
+from labctl.shared import lab_names
+from labctl.terminal.progress import SilentSteps
+from labctl.workshop.down import down
+from labctl.workshop.expire import expire, extend
+from labctl.workshop.model.file import Workshop, parse
+from labctl.workshop.state_store import Register
+from labctl.workshop.up import UpOptions, up
+from tests.unit.workshop.workshop_stand_in import OWNER, Board, Hosts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labctl.runner.inventory import Inventory
+    from labctl.workshop.model.capacity import Facts
+    from labctl.workshop.model.file import Host
+    from labctl.workshop.model.outcome import Result
+
+TWO_HOSTS = "hosts:\n- {address: red, name: red}\n- {address: green, name: green}\n"
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hosts:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return Hosts(monkeypatch)
+
+
+@pytest.fixture
+def meanwhile(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Do something, once, when the labs of the next `up` are made."""
+
+    def arrange(what: Callable[[], object]) -> None:
+        waiting = [what]
+
+        def run(playbook: str, where: Inventory, **words: Any) -> object:
+            made = hosts.run(playbook, where, **words)
+            if waiting:
+                made.after = waiting.pop()
+            return made
+
+        monkeypatch.setattr("labctl.workshop.bring_up.PlaybookRun", run)
+
+    return arrange
+
+
+def workshop(seats: int = 2, more: str = "expires: 2h\n") -> Workshop:
+    return parse(f"workshop: w\nseats: {seats}\n{TWO_HOSTS}{more}", Path("workshop.yml"))
+
+
+def bring_up(made: Workshop | None = None, **options: object) -> Result:
+    return up(made or workshop(), UpOptions(OWNER, **options), SilentSteps(), Board())  # type: ignore[arg-type]
+
+
+def a_reaper(end: float, owner: str = OWNER, removes: str = "owned") -> dict[str, str]:
+    marks = {"state": "running", "reaper": "w", "owner": owner, "expires": lab_names.stamp(int(end))}
+    return marks | ({"removes": removes} if removes else {})
+
+
+def ends(hosts: Hosts, owner: str = OWNER) -> dict[str, list[str]]:
+    return {name: [one["expires"] for one in marks if one["owner"] == owner] for name, marks in hosts.reapers.items()}
+
+
+# -- whose it is ---------------------------------------------------------------------------------------------
+
+
+def test_the_end_of_another_owners_workshop_of_that_name_is_none_of_mine(hosts: Hosts) -> None:
+    hosts.reapers = {"red": [a_reaper(time.time() + 60, owner="bob")]}
+    made = workshop(more="")
+    assert bring_up(made).plan.fleet.end() is None
+    with pytest.raises(LabctlError, match="has no end that could be moved"):
+        extend(made, OWNER, "1h", SilentSteps())
+    assert expire(made, OWNER, "2h", SilentSteps())["changed"]
+    assert {name: len(marks) for name, marks in hosts.reapers.items()} == {"red": 2, "green": 1}
+    assert down(made, OWNER, (), None, SilentSteps()).proven
+    assert ends(hosts) == {"red": [], "green": []}
+    assert len(ends(hosts, "bob")["red"]) == 1
+
+
+def test_an_end_by_an_older_labctl_that_would_remove_my_labs_is_refused(hosts: Hosts) -> None:
+    hosts.reapers = {"green": [a_reaper(time.time() + 60, owner="bob", removes="")]}
+    with pytest.raises(LabctlError, match=r"bob has a workshop w on the Docker host green.*older labctl") as caught:
+        bring_up()
+    assert caught.value.code is ExitCode.REFUSED
+    assert hosts.played == []
+    # What is there can be removed all the same.
+    hosts.put("red", "w-01", 1)
+    assert set(down(workshop(), OWNER, (), None, SilentSteps()).labs) == {"w-01"}
+
+
+def test_my_own_end_by_an_older_labctl_is_the_same_end_and_is_written_down_again(hosts: Hosts) -> None:
+    bring_up()
+    before = ends(hosts)
+    for marks in hosts.reapers.values():
+        del marks[0]["removes"]
+    hosts.played.clear()
+    bring_up()
+    assert hosts.played[0][1] == ["w-01", "w-02", "red", "green"]
+    assert ends(hosts) == before
+    assert all(marks[0]["removes"] == "owned" for marks in hosts.reapers.values())
+
+
+# -- what happens while labs are made ------------------------------------------------------------------------
+
+
+def test_an_end_that_went_while_labs_were_made_is_written_down_again(
+    hosts: Hosts, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    meanwhile(lambda: hosts.reapers.pop("red"))
+    result = bring_up()
+    assert result.failed == []
+    assert [limit for _, limit, _ in hosts.played] == [["w-01", "w-02", "red", "green"], ["red"]]
+    assert ends(hosts)["red"] == ends(hosts)["green"] != []
+
+
+def test_labs_that_are_made_when_the_end_has_come_are_removed_by_their_hosts_and_told(
+    hosts: Hosts, meanwhile: Callable[[Callable[[], object]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = int(time.time()) + 60
+    hosts.reapers = {"red": [a_reaper(end)], "green": [a_reaper(end)]}
+
+    def the_end() -> None:
+        # Each found nothing to remove, and left.
+        hosts.reapers.clear()
+        monkeypatch.setattr("labctl.workshop.up.time.time", lambda: end + 1.0)
+
+    meanwhile(the_end)
+    result = bring_up()
+    assert {one.lab: one.step for one in result.failed} == {"w-01": "ending", "w-02": "ending"}
+    assert "came while it was made" in str(result.failed[0].reason)
+    assert "labctl workshop expire 8h" in str(result.failed[0].reason)
+    # Or they would stay for ever.
+    assert ends(hosts) == {name: [lab_names.stamp(end)] for name in ("red", "green")}
+
+
+def test_an_end_that_is_moved_while_labs_are_made_is_kept_as_it_was_moved(
+    hosts: Hosts, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    later = int(time.time()) + 9 * 3600
+    meanwhile(lambda: hosts.reapers.update(red=[a_reaper(later)]))
+    assert bring_up().failed == []
+    assert ends(hosts) == {"red": [lab_names.stamp(later)], "green": [lab_names.stamp(later)]}
+
+
+def test_an_end_that_is_taken_away_while_labs_are_made_stays_away(
+    hosts: Hosts, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    def taken_away() -> None:
+        Register("w").keep_never(never=True)
+        hosts.reapers.clear()
+
+    meanwhile(taken_away)
+    assert bring_up().failed == []
+    assert hosts.reapers == {}
+
+
+def test_a_host_that_does_not_answer_when_its_labs_are_made_may_have_lost_the_end(
+    hosts: Hosts, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    meanwhile(lambda: hosts.problems.update(green="nothing answered"))
+    assert {one.lab: one.step for one in bring_up().failed} == {"w-02": "ending"}
+
+
+def test_without_an_end_the_hosts_are_asked_once(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ask(host: Host) -> tuple[Facts | None, str | None]:
+        asked.append(host.name)
+        return hosts.ask(host)
+
+    monkeypatch.setattr("labctl.workshop.survey._ask", ask)
+    bring_up(workshop(more=""))
+    assert sorted(asked) == ["green", "red"]
+
+
+def test_nothing_is_made_where_the_end_has_come(hosts: Hosts) -> None:
+    hosts.put("red", "w-01", 1)
+    hosts.reapers = {"red": [a_reaper(time.time() - 5)]}
+    with pytest.raises(LabctlError, match=r"came to its end at .*labctl workshop expire 8h") as caught:
+        bring_up()
+    assert caught.value.code is ExitCode.REFUSED
+    assert hosts.played == []
+    expire(workshop(), OWNER, "8h", SilentSteps())
+    assert bring_up().failed == []
+
+
+# -- when it goes --------------------------------------------------------------------------------------------
+
+
+def test_what_could_not_be_removed_keeps_its_end(hosts: Hosts) -> None:
+    bring_up(workshop(4))
+    hosts.failing = {"w-03": (START_TASK, "the network is in use")}
+    removed = down(workshop(4), OWNER, (), None, SilentSteps())
+    assert set(removed.failed) == {"w-03"}
+    assert {name: len(marks) for name, marks in hosts.reapers.items()} == {"red": 1, "green": 0}
+    hosts.failing.clear()
+    assert down(workshop(4), OWNER, (), None, SilentSteps()).proven
+    assert ends(hosts) == {"red": [], "green": []}
+
+
+def test_an_end_that_was_taken_away_does_not_come_back_from_a_host_that_did_not_answer(hosts: Hosts) -> None:
+    bring_up()
+    hosts.problems = {"green": "gone"}
+    with pytest.raises(LabctlError, match="not written down everywhere"):
+        expire(workshop(), OWNER, "never", SilentSteps())
+    hosts.problems = {}
+    bring_up(workshop(3))
+    assert ends(hosts) == {"red": [], "green": []}
+
+
+def test_an_end_on_a_host_without_seats_goes_and_moves_with_the_others(hosts: Hosts) -> None:
+    bring_up()
+    hosts.labs["green"].clear()
+    later = extend(workshop(), OWNER, "1h", SilentSteps())["expires"]
+    assert ends(hosts) == {"red": [later], "green": [later]}
+    expire(workshop(), OWNER, "never", SilentSteps())
+    assert ends(hosts) == {"red": [], "green": []}
+
+
+def test_an_end_stays_on_a_host_that_answers_no_more(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring_up()
+
+    def run(playbook: str, where: Inventory, **words: Any) -> object:
+        made = hosts.run(playbook, where, **words)
+        made.after = lambda: hosts.problems.update(green="nothing answered")
+        return made
+
+    monkeypatch.setattr("labctl.workshop.down.PlaybookRun", run)
+    removed = down(workshop(), OWNER, (), None, SilentSteps())
+    assert not removed.proven
+    assert removed.unseen == {"green": "nothing answered"}
+    assert {name: len(marks) for name, marks in hosts.reapers.items()} == {"red": 0, "green": 1}
+    # No run is for no host: Ansible would take that for all of them.
+    assert all(limit != [""] for _, limit, _ in hosts.played)

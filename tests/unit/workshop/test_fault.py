@@ -1,0 +1,142 @@
+"""A fault in many seats: struck at once, each timed by the clock of its own Docker host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.engine import clock, labs, status
+from labctl.engine.clock import Difference
+from labctl.engine.docker_host import Place
+from labctl.engine.status import Status
+from labctl.errors import LabctlError
+from labctl.faults import inject
+from labctl.shared.server_status import View
+from labctl.terminal.progress import SilentSteps
+from labctl.workshop import fault as flow
+from tests.unit import engine_stand_in as stand_in
+
+if TYPE_CHECKING:
+    from labctl.engine.labs import Lab, Server
+
+AHEAD = {"near": 0.0, "far": 25.0, "back": -25.0}
+"""Docker hosts, and how far their clocks are ahead of this machine's, in seconds."""
+ELECTED_SECONDS = 2.5
+
+
+class Said(SilentSteps):
+    """Steps that remember what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def done(self, text: str) -> None:
+        self.lines.append(text)
+
+
+class Hosts:
+    """Two seats on each host. Docker kills at once; the others elect after `ELECTED_SECONDS`, by their own clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.places = {name: Place() for name in AHEAD}
+        self.labs = [
+            replace(labs.labs_from(stand_in.lab(f"w-{host}{number}"), host, place)[0], workshop="w")
+            for host, place in self.places.items()
+            for number in (1, 2)
+        ]
+        self.asked: list[str] = []
+        self.windows: dict[str, tuple[datetime, datetime]] = {}
+        self.killed: dict[str, datetime] = {}
+        self.notes: list[tuple[str, str]] = []
+        self.silent = ""
+        monkeypatch.setattr(clock, "difference", self.difference)
+        monkeypatch.setattr(inject, "signal", self.signal)
+        monkeypatch.setattr(inject, "note", self.note)
+        monkeypatch.setattr(flow, "done_by", self.done_by)
+        monkeypatch.setattr(flow, "told_by_logs", self.told_by_logs)
+        monkeypatch.setattr(flow, "labs_of", lambda _: [(self.host_of(lab), lab) for lab in self.labs])
+        monkeypatch.setattr(status, "ask", self.ask)
+
+    def host_of(self, lab: Lab) -> str:
+        return next(name for name, place in self.places.items() if place is lab.place)
+
+    def now(self, host: str) -> datetime:
+        """By the host's own clock."""
+        return datetime.now(UTC) + timedelta(seconds=AHEAD[host])
+
+    def difference(self, place: Place) -> Difference:
+        host = next(name for name, one in self.places.items() if one is place)
+        self.asked.append(host)
+        if host == self.silent:
+            raise LabctlError("Docker host far did not answer.")
+        return Difference(AHEAD[host], 0.01)
+
+    def signal(self, verb: str, servers: list[Server]) -> None:
+        assert verb == "kill"
+        for one in servers:
+            host = next(name for name, place in self.places.items() if place is one.place)
+            self.killed[one.id] = self.now(host)
+
+    def note(self, servers: list[Server], line: str) -> None:
+        self.notes += [(one.id, line) for one in servers]
+
+    def done_by(self, server: Server, verb: str, begin: datetime, end: datetime) -> datetime | None:
+        assert verb == "kill"
+        time = self.killed[server.id]
+        return time if begin <= time <= end else None
+
+    def told_by_logs(self, host: str, lab: Lab, lost: tuple[str, ...], since: datetime) -> Any:
+        assert abs((since - self.now(host)).total_seconds()) < 5, "the logs are of the host's clock"
+        time = self.killed[lab.server(lost[0]).id] + timedelta(seconds=ELECTED_SECONDS)
+        return SimpleNamespace(elected=time, leader="consul2", term=3, stood=["consul2"])
+
+    @staticmethod
+    def ask(lab: Lab) -> Status:
+        """All follow consul1, or consul2 where that is gone."""
+        leader = lab.servers[0]
+
+        def state(one: Server) -> str:
+            return "leader" if one is leader else "follower"
+
+        voters = frozenset(f"10.213.0.{number}" for number in (2, 3, 4))
+        views = tuple(
+            View(
+                one.name,
+                one.address,
+                state="leader" if one is leader else "follower",
+                leader=leader.address,
+                voters=voters,
+            )
+            for one in lab.servers
+        )
+        return Status(lab, views)
+
+    def struck(self, steps: SilentSteps) -> list[Any]:
+        seats: Any = [SimpleNamespace(lab=lab.name, name=lab.name.removeprefix("w-")) for lab in self.labs]
+        fleet: Any = SimpleNamespace(existing={lab.name: lab.host for lab in self.labs})
+        return list(flow.SeatFaults(fleet, seats, steps).strike("kill", "leader"))
+
+
+def test_seconds_without_a_leader_are_of_the_clock_of_the_seats_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts, said = Hosts(monkeypatch), Said()
+    found = hosts.struck(said)
+    assert [one.problem for one in found] == [None] * 6
+    assert [one.seconds for one in found] == [pytest.approx(ELECTED_SECONDS)] * 6
+    assert sorted(hosts.asked) == sorted(AHEAD), "each host once"
+    assert len(hosts.notes) == 6
+    within = float(said.lines[0].rpartition("within ")[2].removesuffix(" s"))
+    assert within < 5, "the strokes were at the same moment, whatever the hosts' clocks say"
+
+
+def test_a_host_whose_clock_is_not_known_is_not_struck(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = Hosts(monkeypatch)
+    hosts.silent = "far"
+    found = hosts.struck(Said())
+    assert {one.lab: one.problem for one in found if one.problem} == dict.fromkeys(
+        ("w-far1", "w-far2"), "Docker host far did not answer."
+    )
+    assert len(hosts.killed) == 4

@@ -1,0 +1,248 @@
+"""What a machine keeps of a workshop: two commands at once lose nothing, and damaged is not the same as empty."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.terminal.progress import SilentSteps
+from labctl.workshop import state_schema, survey
+from labctl.workshop import state_store as registers
+from labctl.workshop.cards import Wish, cards_of
+from labctl.workshop.down import down
+from labctl.workshop.expire import expire
+from labctl.workshop.inventory import placed_inventory
+from labctl.workshop.model.file import Workshop, parse
+from labctl.workshop.model.seats import seats_of
+from labctl.workshop.state_store import Register, SecretCopy
+from labctl.workshop.up import UpOptions, up
+from tests.unit.pipes import lonely
+from tests.unit.workshop.workshop_stand_in import OWNER, Board, Hosts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.synchronize import Barrier
+
+    from labctl.workshop.model.hosts import Fleet
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hosts:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return Hosts(monkeypatch)
+
+
+def workshop(seats: object, more: str = "") -> Workshop:
+    return parse(f"workshop: w\nseats: {seats}\n{more}", Path("workshop.yml"))
+
+
+def make_up(made: Workshop) -> None:
+    up(made, UpOptions(OWNER), SilentSteps(), Board())
+
+
+def print_cards(made: Workshop) -> None:
+    cards_of(made, Wish(OWNER))
+
+
+def print_inventory(made: Workshop) -> None:
+    placed_inventory(made, OWNER)
+
+
+# -- two at once ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("hosts")
+@pytest.mark.parametrize("command", [make_up, print_cards, print_inventory])
+def test_two_commands_at_once_give_no_number_twice(
+    monkeypatch: pytest.MonkeyPatch, command: Callable[[Workshop], None]
+) -> None:
+    make_up(workshop("[ada, grace]"))
+    looked: list[Fleet] = []
+    real = survey.look
+    both = threading.Barrier(2)
+
+    def look(made: Workshop, owner: str) -> Fleet:
+        looked.append(real(made, owner))
+        # Both have read the numbers before either of them keeps its own, unless one waits for the other.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        return looked[-1]
+
+    monkeypatch.setattr(survey, "look", look)
+    files = [workshop("[ada, grace, linus]"), workshop("[ada, grace, radia]")]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(command, files))
+    assert len(looked) == 2
+    assert sorted(Register("w").numbers().values()) == [1, 2, 3, 4]
+
+
+def note_failures(labs: list[str], ready: Barrier) -> None:
+    register = Register("w")
+    ready.wait()
+    for lab in labs:
+        register.keep_failed({lab: "taken"})
+
+
+@pytest.mark.usefixtures("hosts")
+def test_of_many_commands_side_by_side_no_failure_is_forgotten() -> None:
+    start = multiprocessing.get_context("fork")
+    labs = [f"w-{number:02d}" for number in range(24)]
+    ready = start.Barrier(4)
+    others = [start.Process(target=note_failures, args=(labs[part::4], ready)) for part in range(4)]
+    for one in others:
+        one.start()
+    for one in others:
+        one.join(60)
+    assert set(Register("w").failed()) == set(labs)
+    assert not list(Register("w").folder.glob("*.new"))
+
+
+@pytest.mark.usefixtures("hosts")
+def test_two_writers_of_one_process_have_files_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    register, seen = Register("w"), []
+    replace = Path.replace
+
+    def slow(old: Path, new: Path) -> Path:
+        seen.append(str(old))
+        time.sleep(0.05)
+        return replace(old, new)
+
+    monkeypatch.setattr(Path, "replace", slow)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: register._write("note", f"{number}" * 1000), range(4)))
+    assert len(set(seen)) == 4
+    assert len(set((register.folder / "note").read_text())) == 1
+
+
+@pytest.mark.usefixtures("hosts")
+def test_who_waits_for_a_register_that_is_never_let_go_says_so_and_gives_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(registers, "LOCK_SECONDS", 0.4)
+    monkeypatch.setattr("labctl.shared.lock_holder.SAY_AFTER_SECONDS", 0.1)
+    who = r"Cannot use the register of the workshop w: .*`labctl workshop \(of w\)` \(process [0-9]+ on .* has it"
+    with Register("w").placing(), pytest.raises(LabctlError, match=who) as caught:
+        print_cards(workshop(1))
+    assert caught.value.code is ExitCode.REFUSED
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert told.err.startswith("Waiting for ")
+
+
+# -- a number twice ------------------------------------------------------------------------------------------
+
+
+def test_two_seats_of_one_number_are_refused_and_both_are_named() -> None:
+    with pytest.raises(LabctlError, match=r"ada and linus .* both the number 3.*`labctl workshop down SEAT`") as caught:
+        seats_of(workshop("[ada, linus]"), {"ada": 3, "linus": 3})
+    assert caught.value.code is ExitCode.REFUSED
+
+
+def test_a_seat_that_exists_keeps_its_number_from_the_files_seats() -> None:
+    known = {"ada": 1}
+    with pytest.raises(LabctlError, match=r"ada and 01 .* both the number 1"):
+        seats_of(workshop(2), known, there=["ada"])
+    # A name of the past that is nowhere stands in nobody's way.
+    assert [seat.name for seat in seats_of(workshop(2), known)] == ["01", "02"]
+
+
+def test_a_seat_whose_number_another_one_has_can_still_be_removed(hosts: Hosts) -> None:
+    two = "hosts:\n- {address: red, name: red}\n- {address: green, name: green}\n"
+    hosts.put("red", "w-ada", 3)
+    hosts.put("green", "w-linus", 3)
+    made = workshop("[ada, linus]", two)
+    with pytest.raises(LabctlError, match="both the number 3"):
+        make_up(made)
+    assert set(down(made, OWNER, ("linus",), None, SilentSteps()).labs) == {"w-linus"}
+    make_up(made)
+    assert Register("w").numbers() == {"ada": 3, "linus": 1}
+
+
+# -- what is damaged -----------------------------------------------------------------------------------------
+
+NO_NUMBERS = [
+    "", "{", "[]", "null", '{"a": 0}', '{"a": -3}', '{"a": 4097}', '{"a": 1.9}', '{"a": 1.0}', '{"a": true}',
+    '{"a": "1"}', '{"a": null}', '{"a": 1e400}', '{"a": NaN}', '{"a": Infinity}', '{"a": 1, "b": 1}',
+    '{"a": 1, "a": 2}', '{"../a": 1}', '{"A": 1}', f'{{"a": {"9" * 5000}}}', "[" * 100_000, "\xff",
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("hosts")
+@pytest.mark.parametrize("text", NO_NUMBERS)
+def test_numbers_that_are_damaged_are_not_given_anew(text: str) -> None:
+    make_up(workshop("[ada, grace]"))
+    path = Register("w").folder / "numbers.json"
+    path.write_text(text, encoding="latin-1")
+    for command in (make_up, print_cards, print_inventory):
+        with pytest.raises(LabctlError, match=r"Cannot read .*numbers\.json.*`labctl workshop secret --input FILE"):
+            command(workshop("[grace, linus, ada]"))
+    assert path.read_text(encoding="latin-1") == text
+
+
+@pytest.mark.usefixtures("hosts")
+def test_what_needs_no_number_goes_on_where_nobody_can_tell_them() -> None:
+    made = workshop("[ada, grace]")
+    make_up(made)
+    (Register("w").folder / "numbers.json").write_text("{", encoding="ascii")
+    assert expire(made, OWNER, "2h", SilentSteps())["changed"]
+    assert set(down(made, OWNER, ("ada",), None, SilentSteps()).labs) == {"w-ada"}
+    assert set(down(made, OWNER, (), None, SilentSteps()).labs) == {"w-grace"}
+
+
+@pytest.mark.usefixtures("hosts")
+@pytest.mark.parametrize("name", ["places.json", "failed.json", "strangers.json"])
+@pytest.mark.parametrize("text", ["", "{", '{"w-01": 1}', '{"../x": "y"}', '{"labs": 1}', '{"labs": [1]}', "[]"])
+def test_a_note_that_is_damaged_is_named_with_what_helps(name: str, text: str) -> None:
+    make_up(workshop(2))
+    (Register("w").folder / name).write_text(text, encoding="ascii")
+    with pytest.raises(LabctlError, match=rf"Cannot read .*{name}.*remove that file"):
+        make_up(workshop(2))
+
+
+@pytest.mark.usefixtures("hosts")
+def test_a_register_that_waits_or_has_no_end_is_refused() -> None:
+    make_up(workshop(2))
+    path = Register("w").folder / "numbers.json"
+    path.unlink()
+    lonely(path)
+    with pytest.raises(LabctlError, match=r"register in .* cannot be used \(it is no plain file\)"):
+        make_up(workshop(2))
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(LabctlError, match=r"cannot be used \(it is no plain file\)"):
+        make_up(workshop(2))
+
+
+@pytest.mark.parametrize("number", ["9" * 10_000, "-" + "9" * 10_000])
+def test_a_number_of_thousands_of_digits_in_a_register_is_told_in_our_words(number: str) -> None:
+    with pytest.raises(ValueError, match=f"^a number in it has {len(number)} digits$"):
+        state_schema.document(f'{{"a": {number}}}')
+
+
+@pytest.mark.usefixtures("hosts")
+def test_a_copy_takes_the_place_of_damaged_numbers_when_forced() -> None:
+    make_up(workshop("[ada, grace]"))
+    register = Register("w")
+    copy = register.copy()
+    (register.folder / "numbers.json").write_text("{", encoding="ascii")
+    with pytest.raises(LabctlError, match=r"Cannot read .*numbers\.json"):
+        register.take(copy)
+    register.take(copy, force=True)
+    assert register.numbers() == {"ada": 1, "grace": 2}
+
+
+@pytest.mark.usefixtures("hosts")
+def test_a_copys_numbers_win_and_no_number_is_there_twice() -> None:
+    make_up(workshop("[ada, grace]"))
+    register = Register("w")
+    register.take(SecretCopy("w", register.secret(), {"linus": 1, "grace": 7}, {}))
+    assert json.loads((register.folder / "numbers.json").read_text()) == {"linus": 1, "grace": 7}

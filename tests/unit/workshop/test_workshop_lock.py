@@ -1,0 +1,229 @@
+"""A workshop is held on all its Docker hosts: who waits, who gives up, and what is not held."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.engine.docker_host import Place
+from labctl.errors import ExitCode, LabctlError
+from labctl.shared import lock_holder
+from labctl.shared.docker_api import DockerError
+from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_WORKSHOP
+from labctl.terminal.progress import SilentSteps
+from labctl.workshop import hosts as links
+from labctl.workshop import workshop_lock
+from labctl.workshop.model.file import parse
+from tests.unit.shared.test_engine_lock import Engine
+
+if TYPE_CHECKING:
+    from labctl.workshop.model.file import Host, Workshop
+
+TEXT = "workshop: w\nseats: 2\nhosts:\n- {address: red, name: red}\n- {address: green, name: green}\n"
+
+
+class Hosts:
+    """Docker hosts that have volumes only; `silent` ones are not reached, with the reason."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.engines: dict[str, Engine] = {"red": Engine(), "green": Engine()}
+        self.silent: dict[str, str] = {}
+        self.taken: list[str] = []
+        monkeypatch.setattr(workshop_lock, "_met", self.met)
+        monkeypatch.setattr(workshop_lock, "Engine", self.engine)
+
+    def met(self, host: Host) -> Place | LabctlError:
+        if host.name in self.silent:
+            return LabctlError(self.silent[host.name])
+        place = Place()
+        place.name, place.socket = host.name, host.name
+        return place
+
+    def engine(self, _seconds: float, socket: str) -> Engine:
+        self.taken.append(socket)
+        return self.engines[socket]
+
+    def volumes(self) -> list[dict[str, Any]]:
+        return [one for engine in self.engines.values() for one in engine.volumes_now.values()]
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
+    return Hosts(monkeypatch)
+
+
+class Steps(SilentSteps):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def workshop(text: str = TEXT) -> Workshop:
+    return parse(text, Path("workshop.yml"))
+
+
+def holding(verb: str = "up", text: str = TEXT, steps: Steps | None = None) -> Any:
+    return workshop_lock.held(workshop(text), "ada", verb, ("01",), steps or Steps())
+
+
+def test_it_is_a_volume_on_each_host_in_one_order_whatever_the_files(hosts: Hosts) -> None:
+    turned = "workshop: w\nseats: 2\nhosts:\n- {address: green, name: a}\n- {address: red, name: b}\n"
+    hosts.engines |= {"a": hosts.engines["green"], "b": hosts.engines["red"]}
+    with holding():
+        assert {one["Labels"][LABEL_WORKSHOP] for one in hosts.volumes()} == {"w"}
+        assert [len(engine.volumes_now) for engine in hosts.engines.values()] == [1, 1, 1, 1]
+        (note,) = {one["Labels"][LABEL_HOLDER] for one in hosts.volumes()}
+        who = lock_holder.holder_of(note)
+        assert who is not None
+        assert who.command == "labctl workshop up 01"
+    assert hosts.taken == ["green", "red"]
+    with holding(text=turned):
+        pass
+    assert hosts.taken == ["green", "red", "a", "b"]
+    assert hosts.volumes() == []
+
+
+def test_two_names_of_one_host_are_no_two_holders(hosts: Hosts) -> None:
+    hosts.engines["green"] = hosts.engines["red"]
+    with holding():
+        assert len(hosts.engines["red"].volumes_now) == 2
+
+
+def test_who_waits_says_for_whom_after_a_second_and_is_refused_at_last(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workshop_lock, "LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(lock_holder, "SAY_AFTER_SECONDS", 0.1)
+    steps = Steps()
+    with holding("reset"):
+        with (
+            pytest.raises(LabctlError, match=r"Cannot work on the workshop w: .*`labctl workshop reset 01`") as refused,
+            holding("up", steps=steps),
+        ):
+            pass
+        assert len(hosts.volumes()) == 2
+    assert refused.value.code is ExitCode.REFUSED
+    assert "has it on the Docker host green, also after 0 seconds. Wait until" in refused.value.sentence
+    assert "volume" not in refused.value.sentence
+    assert [one.split(" (process")[0].split("'s ")[1] for one in steps.said] == ["`labctl workshop reset 01`"]
+
+
+def test_of_two_one_comes_after_the_other(hosts: Hosts) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work(number: int) -> None:
+        with holding():
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.05)
+            inside.remove(number)
+
+    # Each thread's holder has the same process, and a mark of its own.
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(60)
+    assert most == [1, 1, 1]
+    assert hosts.volumes() == []
+
+
+def test_a_host_that_does_not_answer_is_gone_without_and_not_asked_again(hosts: Hosts) -> None:
+    hosts.silent["red"] = "nothing answered"
+    red, green = workshop().hosts
+    with holding():
+        assert len(hosts.engines["green"].volumes_now) == 1
+        with pytest.raises(LabctlError, match="nothing answered"):
+            links.client_of(red)
+        assert green not in links._given_up
+    assert links._given_up == {}
+
+
+def test_a_host_where_it_cannot_be_held_is_gone_without_and_a_full_disk_is_no_reason(hosts: Hosts) -> None:
+    hosts.engines["red"].fails = "no volumes here"
+    hosts.engines["green"].fails = "no space left on device"
+    red, green = workshop().hosts
+    with holding():
+        assert set(links._given_up) == {red}
+    theirs = replace(lock_holder.holder("labctl workshop up", 60), boot="elsewhere")
+    hosts.engines["green"].put("v", {LABEL_WORKSHOP: "w", LABEL_HOLDER: theirs.note}, made="2026-11-29T09:44:44Z")
+    begun = time.monotonic()
+    threading.Timer(0.5, hosts.engines["green"].volumes_now.clear).start()
+    with holding():
+        assert time.monotonic() - begun > 0.4
+        assert green not in links._given_up
+
+
+def test_it_is_renewed_until_its_end_so_that_only_a_killed_holder_is_taken_for_one(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workshop_lock, "RENEW_SECONDS", 0.05)
+    with holding() as held:
+        first = {one["Name"] for one in hosts.volumes()}
+        time.sleep(0.5)
+        assert len(hosts.volumes()) in {2, 3}
+        assert not first & {one["Name"] for one in hosts.volumes()}
+        held.keep()
+    time.sleep(0.2)
+    assert hosts.volumes() == []
+
+
+def test_a_holder_elsewhere_that_was_killed_has_it_for_a_minute(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workshop_lock, "LOCK_SECONDS", 0.2)
+    theirs = replace(
+        lock_holder.holder("labctl workshop up", workshop_lock.LEASE_SECONDS), boot="elsewhere", pid=1
+    ).note
+    labels = {LABEL_WORKSHOP: "w", LABEL_HOLDER: theirs}
+    # The engine's clock says 09:44:44.
+    hosts.engines["red"].put("young", labels, made="2026-11-29T09:44:00Z")
+    with pytest.raises(LabctlError, match="or remove the volume young there if you know that it has, then"), holding():
+        pass
+    del hosts.engines["red"].volumes_now["young"]
+    hosts.engines["red"].put("old", labels, made="2026-11-29T09:43:40Z")
+    with holding():
+        assert "old" not in hosts.engines["red"].volumes_now
+
+
+def test_one_that_was_pruned_away_and_taken_is_not_worked_under(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workshop_lock, "RENEW_SECONDS", 0.05)
+    theirs = lock_holder.holder("labctl workshop down", 60).note
+    with holding() as held:
+        engine = hosts.engines["red"]
+        with engine.lock:
+            engine.volumes_now.clear()
+            engine.put("theirs", {LABEL_WORKSHOP: "w", LABEL_HOLDER: theirs})
+        held._renewing.join(10)
+        with pytest.raises(LabctlError, match=r"`labctl workshop down` .* has the workshop now") as lost:
+            held.keep()
+        assert lost.value.code is ExitCode.REFUSED
+        assert set(engine.volumes_now) == {"theirs"}
+
+
+def test_an_engine_that_does_not_answer_for_a_while_loses_nothing(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workshop_lock, "RENEW_SECONDS", 0.05)
+    with holding() as held:
+        hosts.engines["red"].fails = "busy"
+        time.sleep(0.2)
+        held.keep()
+        assert hosts.engines["red"].volumes_now
+        hosts.engines["red"].fails = ""
+        time.sleep(0.2)
+        held.keep()
+    assert hosts.volumes() == []
+
+
+def test_nothing_is_left_where_the_command_fails(hosts: Hosts) -> None:
+    with pytest.raises(DockerError), holding():
+        raise DockerError("x")
+    assert hosts.volumes() == []
+    assert links._given_up == {}

@@ -1,0 +1,180 @@
+"""Docker hosts that only have facts, and playbooks that go as a test says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import ExitCode, LabctlError
+from labctl.lab.up import JOIN_TASK, START_TASK
+from labctl.runner.playbook_run import Progress
+from labctl.shared import lab_names
+from labctl.workshop import bring_up, down, expire, survey, up
+from labctl.workshop.model.capacity import Facts
+from labctl.workshop.seat_progress import SilentBoard
+from tests.unit.workshop.model.test_capacity import WELL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pytest
+
+    from labctl.runner.inventory import Inventory
+    from labctl.workshop.model.file import Host
+
+VERSION = "1.8.7"
+OWNER = "ada"
+
+
+class Hosts:
+    """The Docker hosts of a workshop: their labs change as playbooks run.
+
+    Attributes:
+        problems: of hosts that do not answer, by name.
+        different: facts of hosts that are not as usual, by name; `skew` is how far the clock is away.
+        failing: the sentence of a lab that fails, and at which task.
+        played: each run's playbook and the hosts of its inventory that it was for.
+        ready: labs that need nothing.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.labs: dict[str, dict[str, dict[str, Any]]] = {}
+        self.problems: dict[str, str] = {}
+        self.different: dict[str, dict[str, Any]] = {}
+        self.failing: dict[str, tuple[str, str]] = {}
+        self.played: list[tuple[str, list[str], tuple[str, ...]]] = []
+        self.reapers: dict[str, list[dict[str, str]]] = {}
+        monkeypatch.setattr(survey, "_ask", self.ask)
+        for module in (bring_up, down, expire, up):
+            monkeypatch.setattr(module, "PlaybookRun", self.run)
+        monkeypatch.setattr(up, "labs_of", lambda _: [])
+
+    def ask(self, host: Host) -> tuple[Facts | None, str | None]:
+        if host.name in self.problems:
+            return None, self.problems[host.name]
+        labs = list(self.labs.get(host.name, {}).values())
+        own = {"labs": labs, "images": [VERSION], "reapers": self.reapers.get(host.name, [])}
+        different = dict(self.different.get(host.name, {}))
+        skew = different.pop("skew", 0.0)
+        return Facts(WELL | own | different, skew), None
+
+    def put(self, host: str, lab: str, number: int, owner: str = OWNER, workshop: str = "w") -> None:
+        """A lab that is there."""
+        self.labs.setdefault(host, {})[lab] = {
+            "lab": lab,
+            "workshop": workshop,
+            "owner": owner,
+            "seat": lab.removeprefix(f"{workshop}-"),
+            "number": str(number),
+            "servers": "3",
+            "running": 3,
+        }
+
+    def run(  # noqa: PLR0913 - what a run is given
+        self,
+        playbook: str,
+        inventory: Inventory,
+        *,
+        tags: tuple[str, ...] = (),
+        forks: int | None = None,
+        record: str = "",
+        seconds: float,
+        late: ExitCode = ExitCode.FAILED,
+        lock: str = "",
+    ) -> Run:
+        assert lock == "" or len(lock) == 16
+        assert record
+        assert seconds > 0
+        assert late in {ExitCode.FAILED, ExitCode.NOT_READY}
+        assert forks is None or forks > 0
+        return Run(self, playbook, inventory, tags)
+
+
+class Run:
+    """One playbook for many labs."""
+
+    def __init__(self, hosts: Hosts, playbook: str, inventory: Inventory, tags: tuple[str, ...]) -> None:
+        self.hosts, self.playbook, self.inventory = hosts, playbook, inventory
+        self.limit = inventory.limit.split(",")
+        hosts.played.append((playbook, self.limit, tags))
+        self.failed: dict[str, LabctlError] = {}
+        self.after: Callable[[], object] = lambda: None
+
+    def place_of(self, lab: str) -> tuple[str, dict[str, Any]]:
+        """The Docker host of a lab in the inventory, and the lab's variables there."""
+        labs = self.inventory.own["labs"]
+        for group, described in labs.get("children", {}).items():
+            if lab in described["hosts"]:
+                return group.removeprefix("on_"), described["hosts"][lab]
+        address = labs["hosts"][lab].get("ansible_host", "local")
+        return address, labs["hosts"][lab]
+
+    def progress(self) -> Iterator[Progress | None]:
+        group = self.inventory.own.get("docker_hosts", {})
+        for name in self.limit:
+            if name in group.get("hosts", {}):
+                yield from self.on_a_docker_host(name, group["vars"])
+            elif self.playbook == "down.yml":
+                yield from self.removed(name)
+            else:
+                yield from self.made(name)
+        self.after()
+
+    def on_a_docker_host(self, name: str, settings: dict[str, Any]) -> Iterator[Progress]:
+        end = 0 if self.playbook == "down.yml" else settings["workshop_reaper_end"]
+        if name in self.hosts.failing:
+            self.failed[name] = LabctlError(self.hosts.failing[name][1])
+            return
+        name_of, owner = settings["workshop_reaper_workshop"], settings["workshop_reaper_owner"]
+        others = [one for one in self.hosts.reapers.get(name, []) if one["owner"] != owner]
+        marks = {"state": "running", "reaper": name_of, "owner": owner, "removes": "owned"}
+        self.hosts.reapers[name] = others + ([{**marks, "expires": lab_names.stamp(end)}] if end else [])
+        yield Progress(name, "workshop_reaper", "Write down", {"changed": True}, changed=True, text="")
+
+    def removed(self, lab: str) -> Iterator[Progress]:
+        host, _ = self.place_of(lab)
+        if lab in self.hosts.failing:
+            self.failed[lab] = LabctlError(self.hosts.failing[lab][1])
+            return
+        self.hosts.labs[host].pop(lab)
+        yield Progress(lab, "consul_lab", START_TASK, {"removed": [lab]}, changed=True, text="")
+
+    def made(self, lab: str) -> Iterator[Progress | None]:
+        host, settings = self.place_of(lab)
+        for task, result in (
+            (START_TASK, {"changed": True}),
+            (JOIN_TASK, {"cluster": {"leader": "consul1", "term": 2, "voters": 3}}),
+        ):
+            yield Progress(lab, "role", task, None, changed=False, text="", at=1.0)
+            at, sentence = self.hosts.failing.get(lab, ("", ""))
+            if at == task:
+                self.failed[lab] = LabctlError(sentence)
+                yield Progress(lab, "role", task, {}, changed=False, text="", failed=sentence)
+                return
+            self.hosts.put(host, lab, settings["consul_lab_seat_number"])
+            yield Progress(lab, "role", task, result, changed=True, text="")
+        yield None
+
+    def finish_each(self) -> dict[str, LabctlError]:
+        return self.failed
+
+    def finish(self) -> None:
+        """It ended well."""
+
+    def interrupt(self) -> None:
+        """Nothing runs."""
+
+
+class Board(SilentBoard):
+    """What a board was told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, ...]] = []
+
+    def step(self, lab: str, step: str) -> None:
+        self.told.append((lab, step))
+
+    def failed(self, lab: str, step: str, reason: str) -> None:
+        self.told.append((lab, "failed", step, reason))
+
+    def lost(self, labs: Sequence[str], reason: str) -> None:
+        self.told.append((",".join(labs), "lost", reason))
