@@ -108,4 +108,4 @@ constraints: ## constraints.txt anew, with the newest versions that pyproject.to
 
 .PHONY: clean
 clean: ## What make put into this folder. Labs and Docker Engine stay; `labctl down --all` removes labs.
-	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .ansible dist build
+	rm -rf .venv playbooks/collections .cache .mypy_cache .pytest_cache .ruff_cache .ansible dist build

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Writes constraints.txt: the newest versions that pyproject.toml allows, as pip resolves them in a fresh environment.
+# Writes constraints.txt: the newest versions that pyproject.toml allows, as pip resolves them in a fresh environment; and
+# pins the collections of the newest bundle of Ansible's.
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/venv.sh dev
@@ -15,3 +16,4 @@ pip install --group dev --editable .
     pip list --format freeze --exclude-editable | grep -v '^setuptools=='
 } >"$work/constraints.txt"
 mv "$work/constraints.txt" constraints.txt
+.venv/bin/python scripts/galaxy_collections.py --pin

@@ -14,12 +14,13 @@ fail() {
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 # A virtual environment works only in the folder that it was made in, so the folder's name is part of the stamp.
-state="$(pwd) $(cat pyproject.toml constraints.txt | cksum)"
-current() { [ "$(cat "$venv/.stamp-$1" 2>/dev/null)" = "$state" ]; }
+state="$(pwd) $(cat pyproject.toml constraints.txt labctl/runner/collections.json | cksum)"
+current() { [ "$(cat "$venv/.stamp-$1" 2>/dev/null)" = "$state" ] && [ -d "$collections/community/docker" ]; }
 works() { "$venv/bin/python" -c 'import sys' 2>/dev/null; }
 
 # Ansible finds the collection raft.labctl, which this folder is, beside the playbooks, before any other of that name.
-link=playbooks/collections/ansible_collections/raft/labctl
+collections=playbooks/collections/ansible_collections
+link=$collections/raft/labctl
 if [ ! -e "$link" ]; then
     mkdir -p "${link%/*}"
     ln -sfn ../../../.. "$link"
@@ -83,7 +84,7 @@ if ! works || [ "$(cat "$venv/.folder" 2>/dev/null)" != "$(pwd)" ]; then
 fi
 rm -f "$venv"/.stamp-*
 
-say "installing labctl and what it needs into .venv (Ansible is large: half a minute or more)."
+say "installing labctl and what it needs into .venv (half a minute or more)."
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 # The pip of an old Python knows no dependency groups.
 pip install --upgrade --constraint constraints.txt pip
@@ -92,4 +93,9 @@ if [ -n "$group" ]; then
 else
     pip install --constraint constraints.txt --build-constraint constraints.txt --editable .
 fi || fail "Tried to install labctl's packages with pip, and it failed: mend what it says above, and repeat this."
+# Older versions of labctl brought Ansible's whole bundle of collections.
+if "$venv/bin/python" -c 'import importlib.metadata as m; m.version("ansible")' 2>/dev/null; then
+    pip uninstall --yes ansible
+fi
+"$venv/bin/python" scripts/galaxy_collections.py
 echo "$state" >"$venv/.stamp-${group:-run}"

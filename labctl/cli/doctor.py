@@ -10,7 +10,9 @@ from labctl.cli.output import print_json
 
 @click.command("doctor", short_help="Say what is missing on this machine.")
 @click.option(
-    "--fix", is_flag=True, help="Install and start Docker Engine and Compose where they are missing; make the image."
+    "--fix",
+    is_flag=True,
+    help="Bring what is missing: Ansible's collections, Docker Engine and Compose, the image.",
 )
 @json_option
 def doctor_command(*, fix: bool, as_json: bool) -> int:

@@ -18,8 +18,8 @@ from labctl.engine import client as engine
 from labctl.engine import images
 from labctl.engine.usage import used_by
 from labctl.errors import LabctlError
+from labctl.runner import galaxy_collections
 from labctl.runner.connection import on_the_docker_host
-from labctl.runner.content import content_root
 from labctl.runner.deadlines import ENGINE
 from labctl.runner.run import to_the_end
 from labctl.shared import plain_files, process_limits, quotas
@@ -33,7 +33,7 @@ OLDEST_PYTHON = (3, 11)
 OLDEST_API = (1, 40)
 SAY_SECONDS = 20.0
 FREE_BYTES = 2_000_000_000
-FIX_ENGINE = "labctl doctor --fix"
+FIX = "labctl doctor --fix"
 
 
 @dataclass(frozen=True)
@@ -57,31 +57,31 @@ def _python() -> Finding:
 
 
 def _ansible() -> Finding:
-    from importlib import metadata, util  # noqa: PLC0415 - only the doctor asks
+    from importlib import metadata  # noqa: PLC0415 - only the doctor asks
 
-    collection = util.find_spec("ansible_collections.community.docker") is not None
     found = f"ansible-core {metadata.version('ansible-core')}, ansible-runner {metadata.version('ansible-runner')}"
-    if not collection:
-        return Finding("ansible", ok=False, found=f"{found}, no community.docker", fix="pip install 'ansible>=12.3'")
     try:
-        content_root()
+        missing = galaxy_collections.lacking(galaxy_collections.own_folder(), galaxy_collections.pins())
     except LabctlError as error:
         return Finding("ansible", ok=False, found=error.sentence, fix="pip install --force-reinstall raft-labctl")
-    return Finding("ansible", ok=True, found=found)
+    if missing:
+        return Finding("ansible", ok=False, found=f"{found}, no {' and no '.join(map(str, missing))}", fix=FIX)
+    # The other ones are what this one needs.
+    return Finding("ansible", ok=True, found=f"{found}, {galaxy_collections.pins().collections[0]}")
 
 
 def _docker_command() -> Finding:
     path = shutil.which("docker")
     if path:
         return Finding("docker command", ok=True, found=path)
-    return Finding("docker command", ok=False, found="not on PATH", fix=FIX_ENGINE)
+    return Finding("docker command", ok=False, found="not on PATH", fix=FIX)
 
 
 def _engine() -> Finding:
     try:
         version = engine.connect().version()
     except LabctlError as error:
-        fix = "sudo usermod -aG docker $USER" if "may not use" in error.sentence else FIX_ENGINE
+        fix = "sudo usermod -aG docker $USER" if "may not use" in error.sentence else FIX
         return Finding("engine", ok=False, found=error.sentence, fix=fix)
     api = tuple(int(part) for part in str(version["ApiVersion"]).split("."))
     found = f"Docker Engine {version['Version']}, API {version['ApiVersion']}, {engine.host_name()}"
@@ -93,7 +93,7 @@ def _compose() -> Finding:
     said = _says(["docker", "compose", "version", "--short"])
     if said and said.lstrip("v").startswith(tuple("23456789")):
         return Finding("compose", ok=True, found=f"Docker Compose {said}")
-    return Finding("compose", ok=False, found="no Compose v2", fix=FIX_ENGINE)
+    return Finding("compose", ok=False, found="no Compose v2", fix=FIX)
 
 
 def _says(words: list[str]) -> str:
@@ -109,7 +109,7 @@ def _image() -> Finding:
     try:
         image = images.find_image(engine.connect())
     except LabctlError:
-        return Finding("image", ok=False, found="not known while no engine answers", fix=FIX_ENGINE)
+        return Finding("image", ok=False, found="not known while no engine answers", fix=FIX)
     if image is None:
         return Finding("image", ok=False, found="none yet; `labctl up` makes it too", fix="labctl image build")
     return Finding("image", ok=True, found=f"{image.name} from {image.source}")
@@ -199,12 +199,20 @@ def _why(error: OSError | ValueError) -> str:
 
 
 def mend(findings: list[Finding], steps: Steps) -> None:
-    """Run what mends the findings that labctl can mend: the engine, Compose, the image. Raises LabctlError."""
+    """Run what mends the findings that labctl can mend: collections, engine, Compose, image. Raises LabctlError."""
     from labctl.lab.image import ImageOptions, build  # noqa: PLC0415 - only with --fix
     from labctl.runner import inventory  # noqa: PLC0415
     from labctl.runner.playbook_run import PlaybookRun  # noqa: PLC0415
 
     broken = {finding.check for finding in findings if not finding.ok}
+    if "ansible" in broken:
+        steps.begin("Ansible's collections")
+        try:
+            brought = galaxy_collections.bring(lambda text: steps.note(f"  {text}"))
+        except LabctlError:
+            steps.fail()
+            raise
+        steps.done(f"Ansible has {' and '.join(map(str, brought))}")
     if broken & {"docker command", "engine", "compose"}:
         steps.begin("Docker Engine and Compose: installing and starting what is missing")
         run = PlaybookRun("engine.yml", inventory.of_this_machine("engine", on_the_docker_host({})), seconds=ENGINE)

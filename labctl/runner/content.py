@@ -22,6 +22,11 @@ def content_root() -> Path:
     )
 
 
+def in_a_clone() -> bool:
+    """Whether the content is that of a clone of the repository, and not of a wheel."""
+    return content_root() == _PACKAGE.parent
+
+
 def own_settings() -> dict[str, str]:
     """Variables with which Ansible runs our code, whatever ansible.cfg is in the current folder and whatever is set."""
     return {
@@ -32,13 +37,20 @@ def own_settings() -> dict[str, str]:
     }
 
 
-def offer_collection(folder: Path) -> dict[str, str]:
+def utf8_locale() -> dict[str, str]:
+    """What has to be set for ansible-core, which refuses to start in a locale that is not UTF-8, such as LC_ALL=C."""
+    locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
+    return {} if locale.lower().replace("-", "").endswith("utf8") else {"LC_ALL": "C.UTF-8"}
+
+
+def offer_collection(folder: Path, needed: Path) -> dict[str, str]:
     """Put the content into FOLDER as a collection. Returns the variables by which Ansible finds this one, and no other.
 
-    Whoever has labctl installed may have another version of the collection in a folder of theirs.
+    Whoever has labctl installed may have another version of the collection in a folder of theirs, and other versions of
+    those that it needs, which are in the folder `needed`.
     """
     place = folder.joinpath("ansible_collections", *COLLECTION.split("."))
     place.parent.mkdir(parents=True)
     place.symlink_to(content_root(), target_is_directory=True)
     others = os.environ.get("ANSIBLE_COLLECTIONS_PATH") or "~/.ansible/collections:/usr/share/ansible/collections"
-    return {"ANSIBLE_COLLECTIONS_PATH": os.pathsep.join([str(folder), others])}
+    return {"ANSIBLE_COLLECTIONS_PATH": os.pathsep.join([str(folder), str(needed), others])}

@@ -18,8 +18,8 @@ import ansible_runner
 
 from labctl import state
 from labctl.errors import ExitCode, LabctlError
-from labctl.runner import processes
-from labctl.runner.content import content_root, offer_collection, own_settings
+from labctl.runner import galaxy_collections, processes
+from labctl.runner.content import content_root, offer_collection, own_settings, utf8_locale
 from labctl.shared import lock_holder, parent_process
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ LONGEST_SECONDS = 1800.0
 _ENDINGS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on_skipped")
 # What labctl writes itself is JSON, which is YAML: Ansible need not load its other readers.
 OWN_INVENTORY = {"ANSIBLE_INVENTORY_ENABLED": "yaml"}
+# What makes the image uses community.docker. All else works without it, so that a lab can always be removed.
+IMAGE_PLAYBOOK, IMAGE_TAG = "image.yml", "image"
 _CODES = {
     "failed": ExitCode.FAILED,
     "usage": ExitCode.USAGE,
@@ -86,7 +88,7 @@ def _environment(folder: Path) -> dict[str, str]:
     scripts = sysconfig.get_path("scripts")
     env = {
         **own_settings(),
-        **offer_collection(folder / "collections"),
+        **offer_collection(folder / "collections", galaxy_collections.own_folder()),
         "ANSIBLE_HOME": str(folder / "ansible"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_REMOTE_TEMP": str(folder / "remote"),
@@ -97,11 +99,7 @@ def _environment(folder: Path) -> dict[str, str]:
     }
     if asker := parent_process.name_of(os.getpid()):
         env[parent_process.ASKER] = asker
-    # ansible-core refuses to start in a locale that is not UTF-8, such as LC_ALL=C.
-    locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
-    if not locale.lower().replace("-", "").endswith("utf8"):
-        env["LC_ALL"] = "C.UTF-8"
-    return env
+    return env | utf8_locale()
 
 
 class PlaybookRun:
@@ -134,6 +132,8 @@ class PlaybookRun:
         late: ExitCode = ExitCode.FAILED,
         lock: str = "",
     ) -> None:
+        if playbook == IMAGE_PLAYBOOK or IMAGE_TAG in tags:
+            galaxy_collections.require()
         self.give(seconds, since)
         self._late_code = late
         self._late: dict[str, LabctlError] = {}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+CALLBACKS = Path(__file__).with_name("callbacks")
 INVENTORY = """
 labs:
   hosts:
@@ -73,7 +74,8 @@ class Play:
     def start(self, variables: dict[str, Any], *options: str) -> subprocess.Popen[str]:
         """Start the playbook."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "LC_ALL": "C.UTF-8"}
+        told = {"ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS), "ANSIBLE_STDOUT_CALLBACK": "tasks_json"}
+        environment = {**os.environ, "PATH": path, "LC_ALL": "C.UTF-8", **told}
         return subprocess.Popen(
             self.words(variables, *options),
             cwd=ROOT,
@@ -90,12 +92,7 @@ class Play:
         out, err = process.communicate(timeout=240)
         assert out.strip().startswith("{"), f"{out}\n{err}"
         said = json.loads(out[out.index("{") : out.rindex("}") + 1])
-        tasks = [
-            (task["task"]["name"], task["hosts"]["lab"])
-            for play in said["plays"]
-            for task in play["tasks"]
-            if "lab" in task["hosts"]
-        ]
+        tasks = [(task["name"], task["hosts"]["lab"]) for task in said["tasks"] if "lab" in task["hosts"]]
         return Outcome(process.returncode, tasks, said["stats"]["lab"])
 
     def images(self) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 GALAXY = str(SCRIPTS / "ansible-galaxy")
 SETTINGS = ["--extra-vars", f"consul_image_version={VERSION}", "--extra-vars", "consul_lab_pace=real"]
-# What community.docker of this environment consists of.
-OTHERS = ("docker", "library_inventory_filtering_v1")
 MOST_BYTES = 1_000_000
 
 
@@ -71,10 +68,7 @@ def test_the_collection_alone_makes_a_lab_on_this_machine(
 ) -> None:
     lab, home = names(), tmp_path / "home"
     collections = home / ".ansible/collections/ansible_collections"
-    (collections / "community").mkdir(parents=True)
-    bundled = Path(sysconfig.get_path("purelib")) / "ansible_collections/community"
-    for name in OTHERS:
-        shutil.copytree(bundled / name, collections / "community" / name)
+    shutil.copytree(ROOT / "playbooks/collections/ansible_collections/community", collections / "community")
     env = ada.env | {"HOME": str(home), "LABCTL_LAB": lab, "LC_ALL": "C.UTF-8", "PWD": str(tmp_path)}
     installed = ended([GALAXY, "collection", "install", "--no-deps", str(tarball)], env, tmp_path)
     assert installed.code == 0, installed.err

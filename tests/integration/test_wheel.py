@@ -48,7 +48,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = script.read_text()
     script.write_text(f"#!{folder}/bin/python\n" + text.partition("\n")[2])
     # labctl looks for Ansible's programs beside its own Python.
-    for program in ("ansible-playbook", "ansible-inventory", "ansible"):
+    for program in ("ansible-playbook", "ansible-inventory", "ansible-galaxy", "ansible"):
         text = (Path(sysconfig.get_path("scripts")) / program).read_text()
         (folder / "bin" / program).write_text(f"#!{folder}/bin/python\n" + text.partition("\n")[2])
         (folder / "bin" / program).chmod(0o755)
@@ -59,9 +59,11 @@ def test_the_wheel_carries_what_ansible_runs(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         have = set(archive.namelist())
     for folder in ("playbooks", "roles", "plugins", "inventory"):
-        for file in [path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]:
+        # What `make venv` brought is not of this repository.
+        left = {"__pycache__", "collections"}
+        for file in [path for path in (ROOT / folder).rglob("*") if path.is_file() and left.isdisjoint(path.parts)]:
             assert f"{CONTENT}/{file.relative_to(ROOT)}" in have
-    for folder in ("samples", "show/templates"):
+    for folder in ("samples", "terminal/pages"):
         for file in [path for path in (ROOT / "labctl" / folder).rglob("*") if path.is_file()]:
             assert str(file.relative_to(ROOT)) in have
     assert f"{CONTENT}/ansible.cfg" in have
@@ -86,6 +88,25 @@ def test_labctl_from_the_wheel_brings_a_lab_up_and_down_from_an_empty_folder(
     assert went.code == 0, went.err
     assert left_of(lab) == []
     assert list(elsewhere.iterdir()) == []
+
+
+def test_no_command_but_doctor_fix_downloads_what_ansible_needs(installed: Path, tmp_path: Path) -> None:
+    person = Person(f"wheel-{new_name()}", tmp_path / "home")
+    env = {name: value for name, value in person.env.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    built = ended([str(installed), "image", "build"], env, tmp_path)
+    assert built.code == 1
+    assert "community.docker" in built.err
+    assert "`labctl doctor --fix`" in built.err
+    looked = ended([str(installed), "doctor", "--json"], env, tmp_path)
+    ansible = next(one for one in json.loads(looked.out) if one["check"] == "ansible")
+    assert (ansible["ok"], ansible["fix"]) == (False, "labctl doctor --fix")
+    fixed = ended([str(installed), "doctor", "--fix"], env, tmp_path)
+    assert fixed.code == 0, fixed.out + fixed.err
+    assert "community.docker" in fixed.out
+    assert ended([str(installed), "image", "build"], env, tmp_path).code == 0
+    (own,) = (tmp_path / "home").rglob("collections/ansible_collections/community/docker")
+    assert (own / "plugins/modules/docker_image_pull.py").is_file()
+    assert not list((tmp_path / "home").rglob("galaxy_token"))
 
 
 def test_a_playbook_from_the_wheel_runs_from_an_empty_folder(

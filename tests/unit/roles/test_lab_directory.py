@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,15 +23,13 @@ def test_a_state_folder_of_this_machine_is_none_of_another_one(tmp_path: Path, s
         "hosts": "labs",
         "gather_facts": False,
         "vars_files": [str(DEFAULTS)],
-        "tasks": [{"ansible.builtin.debug": {"var": "consul_lab_directory"}, "name": "Tell"}],
+        "tasks": [{"ansible.builtin.debug": {"msg": "({{ inventory_hostname }}={{ consul_lab_directory }})"}}],
     }
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
     words = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml"]
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
-    env |= {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "XDG_STATE_HOME": state}
-    env |= offer_collection(tmp_path / "collections")
+    env |= {"XDG_STATE_HOME": state, **offer_collection(tmp_path / "collections", tmp_path / "needed")}
     done = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
-    hosts = json.loads(done.stdout)["plays"][0]["tasks"][0]["hosts"]
-    told = {name: one["consul_lab_directory"] for name, one in hosts.items()}
+    told = dict(re.findall(r"\((\w+)=(.+?)\)", done.stdout))
     usual = "~/.local/state/raft-labctl/labs"
     assert told == {"here": f"{here}/raft-labctl/labs/here", "far": f"{usual}/far", "usual": f"{usual}/usual"}

@@ -492,9 +492,11 @@ def test_neither_a_folder_nor_a_variable_decides_which_code_runs(
     assert found["ANSIBLE_CONFIG"] == str(root / "ansible.cfg")
     assert {"ANSIBLE_CALLBACKS_ENABLED", "ANSIBLE_STRATEGY"} <= set(found)
     monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", "/evil")
-    first, *others = offer_collection(tmp_path / "collections")["ANSIBLE_COLLECTIONS_PATH"].split(os.pathsep)
+    first, *others = offer_collection(tmp_path / "collections", tmp_path / "needed")["ANSIBLE_COLLECTIONS_PATH"].split(
+        os.pathsep
+    )
     assert Path(first, "ansible_collections", "raft", "labctl").resolve() == root.resolve()
-    assert others == ["/evil"]
+    assert others == [str(tmp_path / "needed"), "/evil"]
 
 
 def test_an_inventory_is_read_with_our_settings_and_not_those_of_the_folder(
