@@ -6,6 +6,17 @@ somebody's `down` has removed; and once Ansible cannot print any more, it waits 
 
 from __future__ import annotations
 
+DOCUMENTATION = r"""
+---
+name: hangup
+type: aggregate
+short_description: End Ansible when the labctl that started it is gone
+description:
+  - Listens for the hangup of the terminal, which ansible-runner lets Ansible ignore, and ends what Ansible has started.
+  - Does nothing where Ansible was not started by labctl.
+author: The labctl authors (@raft-labctl)
+"""
+
 import os
 import signal
 from typing import Any

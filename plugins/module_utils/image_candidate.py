@@ -143,7 +143,7 @@ class Candidate:
             doing="looking for leftovers",
         )  # fmt: skip
         for line in listed.splitlines():
-            identity, _, tag = line.partition(" ")
+            identity, _space, tag = line.partition(" ")
             self._forget(identity if "<none>" in tag else tag)
 
     def _ask(self) -> dict[str, list[str]]:
@@ -162,7 +162,7 @@ class Candidate:
             ) from error
         answers: dict[str, list[str]] = {}
         for line in done.out.splitlines():
-            word, _, answer = line.partition(" ")
+            word, _space, answer = line.partition(" ")
             answers.setdefault(word, []).append(answer)
         if done.code != 0 and not answers:
             raise CandidateError(f"The candidate does not run: {done.err.strip()[:300]}")

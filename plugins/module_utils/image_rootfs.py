@@ -52,7 +52,7 @@ class Recipe:
 def distribution(os_release: str) -> dict[str, str]:
     """Return the fields of an os-release file."""
     fields = (line.partition("=") for line in os_release.splitlines() if "=" in line and not line.startswith("#"))
-    return {name.strip(): value.strip().strip("\"'") for name, _, value in fields}
+    return {name.strip(): value.strip().strip("\"'") for name, _colon, value in fields}
 
 
 def this_distribution() -> dict[str, str]:

@@ -199,7 +199,7 @@ class Departure:
         while True:
             views = [(other, self._view(other)) for other in self.remaining]
             silent = [(other, view) for other, view in views if view.problem]
-            if not silent and not any(self._counts(view.peers, server) for _, view in views):
+            if not silent and not any(self._counts(view.peers, server) for _server, view in views):
                 return
             if time.monotonic() >= ends:
                 break

@@ -293,7 +293,7 @@ class LabProject:
 
     def absent(self, found: Found) -> Found:
         """Remove all that carries the lab's label, and look again until nothing is left. Raises DockerError."""
-        for _ in range(5):
+        for _attempt in range(5):
             if found.empty:
                 break
             ids = [server.id for server in found.servers] + list(found.helpers)

@@ -90,5 +90,5 @@ def _holder(handle: int, place: int) -> int:
         found = fcntl.fcntl(handle, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0))
     except OSError:
         return 0
-    kind, _, _, _, pid = _FLOCK.unpack(found)
+    kind, _whence, _start, _length, pid = _FLOCK.unpack(found)
     return pid if kind != fcntl.F_UNLCK and pid > 0 else 0

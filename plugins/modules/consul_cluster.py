@@ -1,4 +1,3 @@
-#!/usr/bin/python
 """Ansible module: join a lab's servers and wait until they are one ready cluster."""
 
 from __future__ import annotations
@@ -15,15 +14,17 @@ description:
     twice in a row. The two writes are a PUT and a DELETE of one key, so none is left.
   - With O(without), the servers that are left are asked for the same, and for a leader among themselves. Those that are
     stopped go on counting as voters.
-author: The labctl authors
+author: The labctl authors (@raft-labctl)
 attributes:
   check_mode:
     support: full
     description: Says whether servers would be joined, and what the cluster is now; does not wait.
   diff_mode:
     support: none
+    description: What it changes is in no file.
   facts:
     support: full
+    description: Sets C(consul_lab_members) where O(members) was left out.
   idempotent:
     support: full
     description: Servers that know each other are not joined again.
@@ -122,7 +123,7 @@ ansible_facts:
       description: The same as C(cluster).
       type: dict
     consul_lab_members:
-      description: The servers, as M(consul_lab_info) gives them; where O(members) was left out.
+      description: The servers, as M(raft.labctl.consul_lab_info) gives them; where O(members) was left out.
       type: list
       elements: dict
 """
@@ -173,7 +174,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
 
 def moment(stamp: str) -> float:
     """Seconds since 1970 of a time as Docker writes it: UTC, with up to nine digits behind the second."""
-    whole, _, rest = stamp.rstrip("Z").partition(".")
+    whole, _point, rest = stamp.rstrip("Z").partition(".")
     return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{rest or 0}")
 
 

@@ -11,7 +11,7 @@ description:
     whether all is there that a server needs. Only then the candidate gets its labels and its name.
   - A source that fails, and a run that is interrupted, leave no image, no container and no temporary file. What
     a killed run left is removed by the next one. Two runs of one user on one host wait for each other.
-  - Always makes an image; M(consul_image_info) says whether that is needed.
+  - Always makes an image; M(raft.labctl.consul_image_info) says whether that is needed.
 options:
   repository:
     description: The repository of the image. Its tag is the version, with a dash for a plus sign.
@@ -98,7 +98,7 @@ attributes:
       - When run twice in a row outside check mode, with the same arguments, the second invocation indicates
         no change.
     support: none
-    details: It always makes an image. M(consul_image_info) says whether that is needed.
+    details: It always makes an image. M(raft.labctl.consul_image_info) says whether that is needed.
 author:
   - The labctl authors (@raft-labctl)
 """

@@ -1,4 +1,3 @@
-#!/usr/bin/python
 """Ansible module: one lab as a Compose project on a Docker host."""
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ description:
   - The module chooses a free subnet, makes the lab's gossip key, writes C(compose.yaml) and C(.env), and runs
     C(docker compose up). Docker's labels are its only memory.
   - Safe to run again after it was interrupted or killed; a lock keeps two runs on one lab apart.
-author: The labctl authors
+author: The labctl authors (@raft-labctl)
 attributes:
   check_mode:
     support: full
@@ -249,7 +248,8 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "compose": {"type": "str", "default": ""},
         "settings": {"type": "dict", "default": {}},
         "profile": {"type": "str", "choices": ["open", "gossip", "full"], "default": "gossip"},
-        "tokens": {"type": "dict", "default": {}},
+        # The names of tokens, and no token.
+        "tokens": {"type": "dict", "default": {}, "no_log": False},
         "seed": {"type": "str", "default": "", "no_log": True},
         "seed_file": {"type": "path", "default": ""},
         "image": {"type": "str", "default": ""},

@@ -1,4 +1,3 @@
-#!/usr/bin/python
 """Ansible module: collect the addresses of a lab's servers as facts."""
 
 from __future__ import annotations
@@ -9,12 +8,20 @@ module: consul_lab_info
 short_description: Collect the servers of a lab, with their addresses, as facts
 description:
   - Reads Docker's labels on the Docker host. Changes nothing.
-author: The labctl authors
+author: The labctl authors (@raft-labctl)
 attributes:
-  check_mode: {support: full}
-  diff_mode: {support: none}
-  facts: {support: full}
-  idempotent: {support: full}
+  check_mode:
+    support: full
+    description: It changes nothing.
+  diff_mode:
+    support: none
+    description: It changes nothing.
+  facts:
+    support: full
+    description: Sets C(consul_lab_members).
+  idempotent:
+    support: full
+    description: It changes nothing.
 options:
   name:
     description: The lab's name.

@@ -1,4 +1,3 @@
-#!/usr/bin/python
 """Ansible module: a workshop's end on a Docker host."""
 
 from __future__ import annotations
@@ -11,14 +10,17 @@ description:
   - Makes a container that waits until the end and then removes the workshop's labs from this Docker host, and itself.
   - The end is the container's label. Another end makes a new container before the old one goes, so that there is no
     moment without one.
-author: The labctl authors
+author: The labctl authors (@raft-labctl)
 attributes:
   check_mode:
     support: full
+    description: Says what would change, and changes nothing.
   diff_mode:
     support: none
+    description: What it changes is in no file.
   idempotent:
     support: full
+    description: An end that is written down already is left as it is.
 options:
   workshop:
     description: The workshop.
@@ -155,7 +157,7 @@ def write_down(engine: Engine, params: dict[str, Any]) -> None:
         made = engine.create(reaper(params, labels), doing=doing, name=name)
     except DockerError as error:
         # Another command of this owner may have been as quick, and have written the same end down.
-        ours, _ = looked(engine, workshop, owner, ending=True)
+        ours, _sentences = looked(engine, workshop, owner, ending=True)
         same = [one["Id"] for one in ours if ends_at(one) == end and lab_names.LABEL_REMOVES in labels_of(one)]
         if "already in use" not in error.said or not same:
             raise

@@ -182,7 +182,7 @@ class _Connection(TimedConnection):
 
 def _last_words(process: subprocess.Popen[bytes]) -> str:
     """What the docker command said, after it was ended where it does not end by itself."""
-    for _ in range(2):
+    for _attempt in range(2):
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.communicate(timeout=HANG_UP_SECONDS)[1].decode("utf-8", "replace")
         end(process)
@@ -382,7 +382,7 @@ def _output(stream: bytes) -> str:
     """The text of an exec's two streams, in the order in which the pieces came."""
     text = b""
     while len(stream) >= _FRAME.size:
-        _, length = _FRAME.unpack_from(stream)
+        _which, length = _FRAME.unpack_from(stream)
         text += stream[_FRAME.size : _FRAME.size + length]
         stream = stream[_FRAME.size + length :]
     return text.decode("utf-8", "replace")

@@ -103,7 +103,7 @@ def _talk(process: subprocess.Popen[bytes], stdin: bytes, ends: float, most: int
             left = ends - time.monotonic()
             if left <= 0:
                 raise TimeoutError
-            for key, _ in selector.select(left):
+            for key, _events in selector.select(left):
                 if key.fileobj is process.stdin:
                     rest = _written(process, rest)
                     if not rest:

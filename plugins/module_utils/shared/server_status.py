@@ -100,7 +100,7 @@ def view_from_self(member: Member, document: Any, peers: Any = None) -> View:
     voter_ids = {}
     if configuration is not None:
         found = _VOTER.findall(configuration)
-        voters = frozenset(_host(address) for _, address in found)
+        voters = frozenset(_host(address) for _server, address in found)
         # Up to Raft protocol 2 a server's ID is its address, which says nothing more.
         voter_ids = {_host(address): node_id for node_id, address in found if node_id != address}
     else:

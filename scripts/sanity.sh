@@ -1,0 +1,37 @@
+#!/bin/sh
+# Runs ansible-test's sanity tests on the collection as `ansible-galaxy collection build` packs it, with every Python that
+# is here. What a test needs comes from pip as it is set up on this machine.
+# usage: sanity.sh [WORD...]    words for `ansible-test sanity`, as in: sanity.sh --test pep8
+set -eu
+cd "$(dirname "$0")/.."
+root=$(pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+collection=$work/ansible_collections/raft/labctl
+mkdir -p "$collection" "$work/ansible_collections/community"
+ansible-galaxy collection build --output-path "$work" . >/dev/null
+tar -xzf "$work"/raft-labctl-*.tar.gz -C "$collection"
+# What the tests have to know is not in the tarball; nor are the collections that it needs.
+mkdir -p "$collection/tests"
+cp -R tests/sanity tests/config.yml "$collection/tests"
+cp -R playbooks/collections/ansible_collections/community/. "$work/ansible_collections/community"
+
+# ansible-test makes environments of its own, in ~/.ansible. It fetches a script that installs pip from a place of its own;
+# with one that takes Python's own pip in its place, everything comes from where the user's pip is told to look.
+home=$root/.cache/sanity
+mkdir -p "$home/.ansible/test/cache" "$home/.config"
+requirements=$(python -c 'import ansible_test; print(ansible_test.__path__[0])')/_internal/python_requirements.py
+version=$(sed -n "s/^ *pip='\([0-9.]*\)',$/\1/p" "$requirements" | tr . _)
+cp scripts/get_pip.py "$home/.ansible/test/cache/get_pip_$version.py"
+# It hides the environment from pip, and the user's home is another one: their settings, which may hold a password, go into
+# a file for as long as this runs.
+mkdir -p "$home/.config/pip"
+settings=$home/.config/pip/pip.conf
+trap 'rm -rf "$work" "$settings"' EXIT
+(umask 077 && {
+    echo '[global]'
+    python -m pip config list | sed -n "s/^[^.]*\.\([a-z-]*\)='\(.*\)'$/\1 = \2/p" | awk '!seen[$1]++'
+} >"$settings")
+
+cd "$collection"
+HOME=$home ansible-test sanity --color no --requirements "$@"
