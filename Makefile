@@ -46,12 +46,16 @@ venv-dev:
 engine: venv ## Docker Engine and Compose, where they are missing.
 	@sh scripts/engine.sh
 
+.PHONY: check
+check: ## Before each push, in minutes: lint, unit tests, and one real lab.
+	@sh scripts/test.sh lint unit smoke
+
 .PHONY: test
 test: ## Lint, unit, browser, integration, Molecule; goes on after a failure and ends with a table.
 	@sh scripts/test.sh lint unit browser integration molecule
 
 .PHONY: lint
-lint: venv-dev ## ruff, mypy, yamllint, ansible-lint, and shellcheck where it is installed.
+lint: venv-dev ## ruff, mypy, yamllint, ansible-lint; shellcheck and actionlint where they are installed.
 	ruff check .
 	ruff format --check .
 	mypy
@@ -60,10 +64,19 @@ lint: venv-dev ## ruff, mypy, yamllint, ansible-lint, and shellcheck where it is
 	ansible-lint --offline
 	@if command -v shellcheck >/dev/null; then \
 	  set -x; shellcheck --shell=sh --severity=warning scripts/*.sh roles/*/files/*.sh .ci/run; fi
+	@if command -v actionlint >/dev/null; then set -x; actionlint; fi
 
 .PHONY: unit
 unit: venv-dev ## Tests without Docker, in seconds.
 	pytest --numprocesses auto --dist worksteal tests/unit $(PYTEST)
+
+.PHONY: smoke
+smoke: venv-dev engine ## One real lab: up, status, members, logs, down.
+	sh scripts/with-docker.sh pytest tests/integration/test_one_lab.py $(PYTEST)
+
+.PHONY: sanity
+sanity: venv-dev ## ansible-test's sanity tests on the collection as it is packed, with every Python that is here.
+	sh scripts/sanity.sh
 
 .PHONY: browser
 browser: venv-dev ## Pages in a real Chromium.

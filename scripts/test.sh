@@ -28,6 +28,6 @@ echo
 echo "=== the ten slowest"
 sed 's/\x1b\[[0-9;]*m//g' "$logs"/*.log | grep -hE '^[0-9]+\.[0-9]+s +(call|setup|teardown|scenario) ' | sort -rn | head -n 10
 echo
-echo "=== make test"
+echo "=== all of it"
 cat "$summary"
 ! grep -q FAILED "$summary"
