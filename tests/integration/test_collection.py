@@ -95,3 +95,20 @@ def test_an_inventory_without_labs_is_no_success(ada: Person, tmp_path: Path) ->
     played = ended([str(SCRIPTS / "ansible-playbook"), "-i", str(inventory), "playbooks/demo.yml"], env, ROOT)
     assert played.code != 0
     assert "The inventory has no host in the group labs" in played.out + played.err
+
+
+def test_an_ad_hoc_task_runs_on_every_server_of_a_lab(ada: Person, names: Callable[[], str]) -> None:
+    lab = names()
+    ada.done("up", lab, "--pace", "real", "--consul-version", VERSION)
+    words = [str(SCRIPTS / "ansible"), "-i", "inventory/examples/servers.docker.yml", f"lab_{lab.replace('-', '_')}"]
+    task = ["-m", "ansible.builtin.raw", "-a", "consul operator raft list-peers"]
+    for _ in range(5):
+        # A container of another test that goes while the plugin looks at all of them makes it fail.
+        played = ended([*words, *task], ada.env | {"LC_ALL": "C.UTF-8"}, ROOT)
+        if played.code == 0:
+            break
+    assert played.code == 0, played.out + played.err
+    assert played.out.count("rc=0") == 3
+    for server in ("consul1", "consul2", "consul3"):
+        assert f"labctl-{lab}-{server} | CHANGED" in played.out
+    assert played.out.count(" leader ") == 3

@@ -197,3 +197,9 @@ def test_every_collection_that_a_role_or_playbook_uses_is_ansibles_ours_or_pinne
     used = {found for text in texts for found in re.findall(r"^\s*(?:- )?(\w+\.\w+)\.\w+:", text, re.MULTILINE)}
     assert NAME in used
     assert used <= known
+
+
+def test_the_image_of_every_source_is_looked_at_with_community_docker() -> None:
+    tasks = yaml.safe_load((ROOT / "roles/consul_image/tasks/make.yml").read_text(encoding="utf-8"))
+    # After all sources, so that whichever made it, the engine is asked for it.
+    assert "community.docker.docker_image_info" in tasks[-1]
