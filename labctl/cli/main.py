@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 # Each command with its line in the overview. It lives in the file of its name, which is loaded when it is used.
-_COMMANDS = {
+COMMANDS = {
     "up": "Bring a lab up: engine check, image, servers, join, ready.",
     "join": "Join the servers of a lab that was started with --no-join.",
     "down": "Remove a lab and prove that nothing of it is left.",
@@ -58,11 +58,11 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """In the order in which a learner meets them."""
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Load a command."""
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"labctl.cli.{cmd_name}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
@@ -71,16 +71,16 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without loading them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command. Raises UsageError that names the nearest one."""
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
-            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean `{near[0]}`?" if near else " `labctl --help` lists the commands."
             raise click.UsageError(f"There is no command {args[0]!a}.{hint}", ctx)
         return super().resolve_command(ctx, args)

@@ -75,7 +75,8 @@ def default_lab() -> str:
     return os.environ.get("LABCTL_LAB") or lab_names.name_from_user(user())
 
 
-def _complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of labs that begin so; none where the engine does not answer."""
     from click.shell_completion import CompletionItem
 
     from labctl.engine import client, labs
@@ -93,7 +94,8 @@ def _complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str)
     ]
 
 
-def _complete_server(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_server(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of servers that begin so."""
     from click.shell_completion import CompletionItem
 
     return [
@@ -103,19 +105,19 @@ def _complete_server(_ctx: click.Context, _param: click.Parameter, incomplete: s
 
 def lab_argument(function: Function) -> Function:
     """`[LAB]`."""
-    return click.argument("lab", required=False, shell_complete=_complete_lab)(function)
+    return click.argument("lab", required=False, shell_complete=complete_lab)(function)
 
 
 def lab_option(function: Function) -> Function:
     """`--lab LAB`, where the argument's place is taken."""
     return click.option(
-        "--lab", metavar="LAB", help="The lab; may be left out when there is one.", shell_complete=_complete_lab
+        "--lab", metavar="LAB", help="The lab; may be left out when there is one.", shell_complete=complete_lab
     )(function)
 
 
 def server_option(text: str) -> Callable[[Function], Function]:
     """`--server S`."""
-    return click.option("--server", "-s", metavar="SERVER", default="", help=text, shell_complete=_complete_server)
+    return click.option("--server", "-s", metavar="SERVER", default="", help=text, shell_complete=complete_server)
 
 
 def json_option(function: Function) -> Function:

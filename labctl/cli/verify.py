@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli.options import Function, _complete_lab, json_option, user
+from labctl.cli.options import Function, complete_lab, json_option, user
 from labctl.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def prove_apart(hosts: list[Host], *, each: bool, as_json: bool) -> int:
 
 
 @click.command("verify", short_help="Try to cross from lab to lab.")
-@click.argument("labs", metavar="[LAB]...", nargs=-1, shell_complete=_complete_lab)
+@click.argument("labs", metavar="[LAB]...", nargs=-1, shell_complete=complete_lab)
 @each_option
 @json_option
 def verify_command(labs: tuple[str, ...], *, each: bool, as_json: bool) -> int:

@@ -54,8 +54,8 @@ def read(client: Client) -> dict[str, Any]:
         kept += foreign_labels.left_out("volume", client.volumes(filters={"label": f"{_LABEL}lab"}))
         reapers = foreign_labels.left_out("container", client.containers(filters={"label": f"{_LABEL}reaper"}))
     root = str(info.get("DockerRootDir") or "/")
-    text = client.place.script(_script(root))
-    said = _said(text)
+    text = client.place.script(survey_script(root))
+    said = answer_of(text)
     return {
         "engine": version.get("Version"),
         "api": version.get("ApiVersion"),
@@ -74,7 +74,8 @@ def read(client: Client) -> dict[str, Any]:
     }
 
 
-def _script(root: str) -> str:
+def survey_script(root: str) -> str:
+    """What a Docker host's shell runs for it."""
     return _SCRIPT.replace("ROOT", shlex.quote(root))
 
 
@@ -88,7 +89,7 @@ class _Said(dict[str, str]):
         return ""
 
 
-def _said(text: str) -> _Said:
+def answer_of(text: str) -> _Said:
     """What the script printed, by the first word of each line; several lines of one kind with a blank between."""
     found = _Said()
     for line in text.splitlines():

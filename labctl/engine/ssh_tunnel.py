@@ -261,7 +261,7 @@ def _lines(stream: IO[bytes], ends: float) -> Iterable[str]:
 
 # -- one connection for each Docker host ------------------------------------------------------------------------
 
-_OPEN: dict[Address, Connection] = {}
+OPEN_TUNNELS: dict[Address, Connection] = {}
 _OPENING: dict[Address, threading.Lock] = {}
 _ALL = threading.Lock()
 
@@ -276,10 +276,10 @@ def connection(address: Address, name: str = "", within: float | None = None) ->
     with _ALL:
         opening = _OPENING.setdefault(address, threading.Lock())
     with opening:
-        there = _OPEN.get(address)
+        there = OPEN_TUNNELS.get(address)
         if there is not None and there.alive:
             return there
         if there is not None:
             there.close()
-        _OPEN[address] = Connection(address, name, within)
-        return _OPEN[address]
+        OPEN_TUNNELS[address] = Connection(address, name, within)
+        return OPEN_TUNNELS[address]

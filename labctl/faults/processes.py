@@ -41,9 +41,9 @@ _LEFT = {"kill": "exited", "stop": "exited", "pause": "paused"}
 _BACK = {"paused": "unpause", "exited": "start", "created": "start", "dead": "start"}
 
 # This very labctl, however it was installed: -P leaves the current folder out of where Python looks for code.
-_FOUND_HERE = str(Path(labctl.__file__).resolve().parent.parent)
-_START = "import sys; sys.path.append(sys.argv.pop(1)); from labctl.__main__ import main; main()"
-_THIS_LABCTL = (sys.executable, "-P", "-c", _START, _FOUND_HERE)
+FOUND_HERE = str(Path(labctl.__file__).resolve().parent.parent)
+START = "import sys; sys.path.append(sys.argv.pop(1)); from labctl.__main__ import main; main()"
+THIS_LABCTL = (sys.executable, "-P", "-c", START, FOUND_HERE)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any
     fault = strike(verb, names, scene.lab, seconds).fault
     lease = ""
     if seconds is not None:
-        _heal_later(fault, seconds, scene.lab, asked)
+        heal_later(fault, seconds, scene.lab, asked)
         lease = f" for {seconds:g} s"
     steps.done(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {done}{lease}.")
     if brings_back and forecast.leader == "none":
@@ -241,7 +241,7 @@ def _noted(server: Server) -> log_notes.LoggedFault | None:
     return None
 
 
-def _from_anywhere(environment: Mapping[str, str]) -> dict[str, str]:
+def from_anywhere(environment: Mapping[str, str]) -> dict[str, str]:
     """The same environment for a process in another folder: what the docker command would look for in this one."""
     found = dict(environment)
     for name in ("DOCKER_CONFIG", "DOCKER_CERT_PATH"):
@@ -256,15 +256,15 @@ def _from_anywhere(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _heal_later(fault: str, seconds: float, lab: Lab, asked: Asked) -> None:
+def heal_later(fault: str, seconds: float, lab: Lab, asked: Asked) -> None:
     """Heal a fault when its lease is over: by a process of its own, which ends with no terminal.
 
     Only Docker can start a container, and nothing in a lab may talk to Docker.
     """
-    heal = [*_THIS_LABCTL, "fault", "heal", fault, "--lab", lab.name]
+    heal = [*THIS_LABCTL, "fault", "heal", fault, "--lab", lab.name]
     subprocess.Popen(
         ["/bin/sh", "-c", 'sleep "$0"; exec "$@"', f"{seconds}", *heal],
-        env={**_from_anywhere(os.environ), "LABCTL_OWNER": asked.owner},
+        env={**from_anywhere(os.environ), "LABCTL_OWNER": asked.owner},
         # It holds no folder, and takes no code from the one in which somebody typed.
         cwd="/",
         stdin=subprocess.DEVNULL,

@@ -129,7 +129,8 @@ def _state() -> Finding:
     return Finding("state folder", ok=False, found=f"{existing} cannot be written", fix=fix)
 
 
-def _disk() -> Finding:
+def disk_space() -> Finding:
+    """What is free where the engine keeps images and volumes."""
     if engine.is_elsewhere():
         return Finding("disk", ok=True, found="of another machine")
     root = _says(["docker", "info", "--format", "{{.DockerRootDir}}"]) or "/"
@@ -142,7 +143,7 @@ def _disk() -> Finding:
     return Finding("disk", free >= FREE_BYTES, found, None if free >= FREE_BYTES else "docker image prune")
 
 
-_CHECKS: tuple[Callable[[], Finding], ...] = (
+CHECKS: tuple[Callable[[], Finding], ...] = (
     _python,
     _ansible,
     _docker_command,
@@ -150,7 +151,7 @@ _CHECKS: tuple[Callable[[], Finding], ...] = (
     _compose,
     _image,
     _state,
-    _disk,
+    disk_space,
 )
 
 
@@ -159,7 +160,7 @@ def examine(owner: str) -> list[Finding]:
 
     `owner` is whose limits are told.
     """
-    checks = (*_CHECKS, lambda: limits_of(owner))
+    checks = (*CHECKS, lambda: limits_of(owner))
     with ThreadPoolExecutor(len(checks)) as pool:
         return list(pool.map(lambda check: check(), checks))
 

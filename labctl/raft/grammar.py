@@ -711,7 +711,7 @@ _SPEAKERS = {"follower_entered": ("follower",), "candidate_entered": ("node",), 
 LONGEST_NAME = 300
 """Characters of an ID or an address: more than a host's name and a port have. What looks for two of them in a row must
 not try every way to cut a line of 65 536 characters in two."""
-_CONFIGURED_SERVER = re.compile(
+CONFIGURED_SERVER = re.compile(
     rf"\{{(?:\w{{0,40}} )?(?P<id>[^\s{{}}]{{0,{LONGEST_NAME}}}) (?P<address>[^\s{{}}]{{1,{LONGEST_NAME}}})\}}"
 )
 _AUTOPILOTS_SERVER = re.compile(
@@ -776,12 +776,12 @@ def meaning_of(envelope: Envelope) -> Meaning | None:
     if voice is None:
         return None
     message = envelope.message
-    found = _rule_of(voice, message) if len(message) < REPEATED else _rule_of.__wrapped__(voice, message)
+    found = rule_of(voice, message) if len(message) < REPEATED else rule_of.__wrapped__(voice, message)
     return None if found is None else _read(*found, envelope.values)
 
 
 @lru_cache(maxsize=1024)
-def _rule_of(voice: Voice, message: str) -> tuple[Rule, Meaning] | None:
+def rule_of(voice: Voice, message: str) -> tuple[Rule, Meaning] | None:
     """The first rule that knows a message, and what the message itself names. Since Consul 1.7 messages repeat."""
     for rule in _candidates(voice, message):
         found = rule.pattern.match(message)
@@ -792,7 +792,7 @@ def _rule_of(voice: Voice, message: str) -> tuple[Rule, Meaning] | None:
                 peer = next((named[name] for name in rule.peer if named.get(name)), None)
             if not _names_one(peer):
                 return rule, Meaning(rule.event, term, None, named)
-            if _CONFIGURED_SERVER.fullmatch(peer):
+            if CONFIGURED_SERVER.fullmatch(peer):
                 named["peer"] = peer  # it says which address has which ID
             return rule, Meaning(rule.event, term, _named_peer(peer), named)
     return None
@@ -835,7 +835,7 @@ def _named_peer(named: str) -> str:
 @lru_cache(maxsize=1024)
 def _peer(named: str) -> str:
     """Return the address of `{Voter ID ADDRESS}` or autopilot's server, the name of `NAME (Addr: ...)`, or the text."""
-    configured = _CONFIGURED_SERVER.fullmatch(named) or _AUTOPILOTS_SERVER.fullmatch(named)
+    configured = CONFIGURED_SERVER.fullmatch(named) or _AUTOPILOTS_SERVER.fullmatch(named)
     if configured is not None:
         return configured["address"]
     return named.split(" (", 1)[0]

@@ -9,22 +9,22 @@ from labctl.errors import LabctlError
 
 COLLECTION = "raft.labctl"
 """The collection that the content is, by which playbooks call its roles and modules."""
-_PACKAGE = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def content_root() -> Path:
     """The folder with `ansible.cfg`, `playbooks/` and `roles/`: in the wheel, else the repository's root."""
-    for root in (_PACKAGE.joinpath("_content", "ansible_collections", *COLLECTION.split(".")), _PACKAGE.parent):
+    for root in (PACKAGE.joinpath("_content", "ansible_collections", *COLLECTION.split(".")), PACKAGE.parent):
         if (root / "ansible.cfg").is_file() and (root / "playbooks").is_dir():
             return root
     raise LabctlError(
-        f"labctl's playbooks are not beside {_PACKAGE}: this installation is incomplete, so install raft-labctl again."
+        f"labctl's playbooks are not beside {PACKAGE}: this installation is incomplete, so install raft-labctl again."
     )
 
 
 def in_a_clone() -> bool:
     """Whether the content is that of a clone of the repository, and not of a wheel."""
-    return content_root() == _PACKAGE.parent
+    return content_root() == PACKAGE.parent
 
 
 def own_settings() -> dict[str, str]:

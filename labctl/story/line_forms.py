@@ -48,7 +48,7 @@ def as_lines(chunks: Iterable[bytes], several: Callable[[], None] = lambda: None
     head = next(pieces, b"")
     form = _form_of(head[:LOOKED_AT])
     rest = itertools.chain([head], pieces)
-    if form in {_unescaped, _apart, _of_loki}:
+    if form in {unescaped, apart, _of_loki}:
         several()
     yield from rest if form is None else form(rest)
 
@@ -80,9 +80,9 @@ def _form_of_json(head: bytes) -> _Form | None:
     if loki.is_one(head):
         return _of_loki
     if _ESCAPED_LINES.search(head):
-        return _unescaped
+        return unescaped
     if any(sum(bool(_LEVEL.search(one)) for one in _BETWEEN.split(line)) > 1 for line in head.split(b"\n")):
-        return _apart
+        return apart
     if elements := _ELEMENT.findall(head):
         indent = next((one for one in elements if one), b"")
         return lambda chunks: _joined(chunks, indent)
@@ -93,7 +93,7 @@ def _of_loki(chunks: Iterator[bytes]) -> Iterator[bytes]:
     return loki.as_lines(chunks, NAMED, END_OF_NAME)
 
 
-def _unescaped(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def unescaped(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The lines of a text that is a string in a document."""
     rest = b""
     for chunk in chunks:
@@ -109,7 +109,7 @@ def _meant(escape: re.Match[bytes]) -> bytes:
     return b"\n" if escape[0].endswith(b"n") else escape[0][1:]
 
 
-def _apart(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def apart(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Documents side by side, each in a line of its own."""
     rest = b""
     for chunk in chunks:

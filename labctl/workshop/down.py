@@ -48,7 +48,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
     steps.begin("Docker hosts: looking for seats")
     fleet = fleets.look(workshop, owner, refuse_two_places=host is None, by_name=True)
     labs = (
-        _chosen(fleet, wanted, host)
+        chosen(fleet, wanted, host)
         if for_good
         else {lab: fleet.existing[lab] for lab in wanted if lab in fleet.existing}
     )
@@ -153,7 +153,7 @@ def _left(fleet: Fleet, there: Mapping[str, str], wanted: Sequence[str], host: s
     return {lab: place for lab, place in still.items() if not wanted or there.get(lab) == place}
 
 
-def _chosen(fleet: Fleet, wanted: Sequence[str], host: str | None) -> dict[str, str]:
+def chosen(fleet: Fleet, wanted: Sequence[str], host: str | None) -> dict[str, str]:
     """The labs that are meant, those that the file no longer has included, with their Docker hosts."""
     existing = dict(fleet.existing) if host is None else _on(fleet, host)
     if host is not None and host not in {one.host.name for one in fleet.looks}:
@@ -190,7 +190,7 @@ def _emptied(fleet: Fleet, there: Mapping[str, str]) -> list[str]:
     return [
         look.host.name
         for look in fleet.reached
-        if look.facts and look.facts.has_reaper(workshop, fleet.owner) and not _stays(look, workshop, there)
+        if look.facts and look.facts.has_reaper(workshop, fleet.owner) and not some_lab_stays(look, workshop, there)
     ]
 
 
@@ -209,7 +209,7 @@ def _on(fleet: Fleet, host: str) -> dict[str, str]:
     }
 
 
-def _stays(look: HostLook, workshop: str, there: Mapping[str, str]) -> bool:
+def some_lab_stays(look: HostLook, workshop: str, there: Mapping[str, str]) -> bool:
     """Whether some lab of the workshop stays on that host; one that also lives elsewhere is not removed by that."""
     labs = look.facts.of_workshop(workshop) if look.facts else []
     return any(there.get(lab["lab"]) != look.host.name for lab in labs)

@@ -46,7 +46,7 @@ def exported(workshop: str) -> str:
 def imported(workshop: str, path: Path | None, *, force: bool) -> None:
     """Take a copy back from a file, or from standard input. Raises LabctlError."""
     name = "standard input" if path is None else str(path)
-    copy = _parsed(_text(path, name), name)
+    copy = parsed(_text(path, name), name)
     if copy.workshop != workshop:
         raise LabctlError(
             f"{name} holds the secret of the workshop {copy.workshop!a}, and this one is {workshop}: name the other "
@@ -88,7 +88,7 @@ def _text(path: Path | None, name: str) -> str:
         return ""
 
 
-def _parsed(text: str, name: str) -> SecretCopy:
+def parsed(text: str, name: str) -> SecretCopy:
     """Read a copy. Raises LabctlError, with nothing of what is in it."""
     try:
         given = state_schema.document(text)

@@ -69,7 +69,7 @@ class Candidate:
             f"USER {USER}",
             "WORKDIR /",
             'ENTRYPOINT ["consul"]',
-            f"LABEL {STATE}={_quoted(self.owner)}",
+            f"LABEL {STATE}={quoted(self.owner)}",
         ]
         words = [word for change in changes for word in ("--change", change)]
         self._builder.run(
@@ -208,7 +208,7 @@ def build_failure(out: str, err: str) -> str:
     return "; ".join(dict.fromkeys(telling)) or "it said nothing"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Quote TEXT for a Dockerfile's LABEL: no variable in it is replaced."""
     return json.dumps(text, ensure_ascii=False).replace("$", "\\$")
 

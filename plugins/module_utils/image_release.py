@@ -82,7 +82,7 @@ def fetch(release: Release, place: Path) -> Path:
                 f"{url} has the SHA-256 {found}, and {sums_url} promises {expected}: it was damaged "
                 f"or replaced, and is not used; try again, or ask the publisher."
             )
-        return _unpack(archive, place / "consul", url)
+        return unpack_consul(archive, place / "consul", url)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ReleaseError(no_space(place)) from error
@@ -114,7 +114,7 @@ def _open(release: Release, url: str) -> Any:
         raise ReleaseError(f"{url} is out of reach ({said}): is there a network, and is the address right?") from error
 
 
-def _unpack(archive: Path, target: Path, url: str) -> Path:
+def unpack_consul(archive: Path, target: Path, url: str) -> Path:
     """Take the one file `consul` out of the zip; no other name in it is looked at."""
     try:
         with zipfile.ZipFile(archive) as zipped, zipped.open("consul") as inside, target.open("wb") as file:

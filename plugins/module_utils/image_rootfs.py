@@ -123,11 +123,12 @@ def make_rootfs(recipe: Recipe, place: Workspace, timeout: float) -> Path:
             "mmdebstrap is not installed on this Docker host: `sudo apt-get install mmdebstrap` brings it."
         )
     if done.code != 0:
-        raise RootfsError(_failure(done.err, recipe, place))
+        raise RootfsError(failure(done.err, recipe, place))
     return target
 
 
-def _failure(said: str, recipe: Recipe, place: Workspace) -> str:
+def failure(said: str, recipe: Recipe, place: Workspace) -> str:
+    """Why mmdebstrap made nothing, by what it said."""
     lower = said.lower()
     if "no space left" in lower or "enough free space" in lower or "write error" in lower:
         return no_space(place.path)

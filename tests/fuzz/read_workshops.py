@@ -24,7 +24,7 @@ SEEDS = [
 def one_try(data: bytes) -> None:
     """Read a file with this text, as either."""
     text = data.decode("utf-8", "replace")
-    for read in (lambda: parse(text, Path("workshop.yml")), lambda: secret._parsed(text, "copy")):
+    for read in (lambda: parse(text, Path("workshop.yml")), lambda: secret.parsed(text, "copy")):
         error = harness.refusal(read)
         assert error is None or error.code is ExitCode.USAGE
         assert error is None or len(error.sentence) < MOST_OF_A_SENTENCE

@@ -220,7 +220,7 @@ def test_only_the_file_consul_is_taken_out_of_a_zip(tmp_path: Path) -> None:
         zipped.writestr("LICENSE.txt", "no")
         zipped.writestr("../../evil", "no")
         zipped.writestr("consul", "yes")
-    target = image_release._unpack(archive, tmp_path / "consul", "url")
+    target = image_release.unpack_consul(archive, tmp_path / "consul", "url")
     assert target.read_text() == "yes"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["consul"]
     assert stat.S_IMODE(target.stat().st_mode) == 0o755
@@ -231,7 +231,7 @@ def test_what_is_no_zip_is_refused(tmp_path: Path, content: bytes) -> None:
     archive = tmp_path / "consul.zip"
     archive.write_bytes(content)
     with pytest.raises(image_release.ReleaseError, match=r"^url is not a whole zip with a file consul in it"):
-        image_release._unpack(archive, tmp_path / "consul", "url")
+        image_release.unpack_consul(archive, tmp_path / "consul", "url")
 
 
 class _Answer(io.BytesIO):
@@ -391,7 +391,7 @@ def test_the_words_for_mmdebstrap_quote_the_binary() -> None:
 def test_what_mmdebstrap_says_becomes_a_sentence(said: str, words: str) -> None:
     recipe = image_rootfs.Recipe("bullseye", "", (), "", ())
     place = image_workspace.Workspace(Path("/w/x"), -1)
-    assert words in image_rootfs._failure(said, recipe, place)
+    assert words in image_rootfs.failure(said, recipe, place)
 
 
 def test_a_failed_build_is_told_by_the_command_that_failed() -> None:
@@ -405,7 +405,7 @@ def test_a_failed_build_is_told_by_the_command_that_failed() -> None:
 
 
 def test_a_label_is_quoted_for_a_dockerfile() -> None:
-    assert image_candidate._quoted('a "b" $HOME \\ ü') == '"a \\"b\\" \\$HOME \\\\ ü"'
+    assert image_candidate.quoted('a "b" $HOME \\ ü') == '"a \\"b\\" \\$HOME \\\\ ü"'
 
 
 def test_a_workspace_is_emptied_at_the_start_and_gone_at_the_end(tmp_path: Path) -> None:

@@ -33,12 +33,12 @@ HELD_SECONDS = 8.0
 MOST_ADDED = 12_000
 """Keys that a run adds: a server keeps all of them in the memory that a lab gives it."""
 # So long the registers may take, at the real pace: an election may be under way.
-_FOUND_SECONDS = 10.0
+FOUND_SECONDS = 10.0
 _ADD_SECONDS, _CHANGE_SECONDS, _READ_SECONDS = 0.05, 0.05, 0.02
 # A client that was refused asks again after a moment, and looks up where its server is not more often than this.
 _BACK_OFF_SECONDS, _LOOK_UP_SECONDS = 0.1, 0.5
 # An election while keys are removed is waited for so long.
-_REMOVE_SECONDS = 10.0
+REMOVE_SECONDS = 10.0
 
 
 class Doors:
@@ -100,7 +100,7 @@ class Crowd:
         # A run that was killed left its keys; while this one has the lab, they are nobody's.
         self.clear(PREFIX)
         founder = _Founder(self, self.lab.servers[0].name, "founder")
-        deadline = self.clock() + _FOUND_SECONDS * self.lab.raft_multiplier
+        deadline = self.clock() + FOUND_SECONDS * self.lab.raft_multiplier
         while not founder.is_done and self.clock() < deadline:
             founder.work()
         self._first = founder.operations
@@ -175,7 +175,7 @@ class Crowd:
         until = self.clock()
         if settled is not None and (asked := _last_to_come(operations, final)) is not None:
             until = max(until, settled, asked + HELD_SECONDS)
-        deadline = until + (0.0 if settled is None else _REMOVE_SECONDS)
+        deadline = until + (0.0 if settled is None else REMOVE_SECONDS)
         while True:
             # What is done while one looks is found the next time.
             quiet = self.clock() >= until

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # What lifts a fault of a process (Docker's word); those of the network end with their lease.
 _BACK = {"kill": "start", "stop": "start", "pause": "unpause"}
 # How the words of a step become the arguments of its verb.
-_VERBS: dict[str, Callable[[Sequence[str], Asked, Steps], dict[str, Any]]] = {
+VERBS: dict[str, Callable[[Sequence[str], Asked, Steps], dict[str, Any]]] = {
     **{verb: partial(lambda verb, words, *rest: processes.process(verb, words[0], *rest), verb) for verb in _BACK},
     "isolate": lambda words, *rest: network.isolate(words[0], *rest),
     "partition": network.partition,
@@ -96,13 +96,13 @@ class Disturber:
     def _begin(self, step: Step) -> dict[str, Any]:
         asked = Asked(self._lab.name, self._owner, None if step.verb in _BACK else step.seconds)
         try:
-            return _VERBS[step.verb](step.words, asked, SilentSteps())
+            return VERBS[step.verb](step.words, asked, SilentSteps())
         except LabctlError:
             if "leader" not in step.words:
                 raise
             # Nobody leads just now: then anybody will do.
             instead = tuple("any" if word == "leader" else word for word in step.words)
-            return _VERBS[step.verb](instead, asked, SilentSteps())
+            return VERBS[step.verb](instead, asked, SilentSteps())
 
     def _lift(self, begun: Disturbance) -> float:
         """End a fault. Returns when, by the run's clock."""

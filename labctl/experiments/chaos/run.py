@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from labctl.terminal.progress import Steps
 
 # Clients go on for a moment in the lab that is ready again, so that the report shows how it recovered.
-_AFTERWARDS_SECONDS = 1.0
+AFTERWARDS_SECONDS = 1.0
 _LAST_LOOK_SECONDS = 20.0
 # To heal, to look once more and to judge takes seconds; whoever looks from elsewhere believes that it runs for so long.
 _HEALING_SECONDS = 120.0
@@ -101,7 +101,7 @@ def run(asked: Asked, steps: Steps) -> Report:
     planned = plan(asked, docker)
     most = asked.seconds + asked.timeout + _HEALING_SECONDS
     with alone_with(planned.lab, asked.owner, f"labctl chaos {planned.lab.name}", most):
-        _refuse_unfit(docker, planned.lab)
+        refuse_unfit(docker, planned.lab)
         return _run(docker, planned, asked, steps)
 
 
@@ -150,7 +150,8 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Report:
     return replace(report, run=whole)
 
 
-def _refuse_unfit(docker: Docker, lab: Lab) -> None:
+def refuse_unfit(docker: Docker, lab: Lab) -> None:
+    """Raise LabctlError where what would break says nothing of the lab."""
     if problem := settled(lab).problem:
         raise LabctlError(
             f"The lab {lab.name} is not ready, and what breaks then says nothing: {problem}; "
@@ -201,7 +202,7 @@ def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
         with ending.going_on(f"Nobody could say whether the lab {lab.name} is ready"):
             ready_after = _ready_after(docker, lab.name, begin, clock, asked.timeout)
             if ready_after is not None:
-                time.sleep(_AFTERWARDS_SECONDS)
+                time.sleep(AFTERWARDS_SECONDS)
     if ready_after is not None:
         steps.done(f"The lab {lab.name} is healed and ready.")
     elif ending.interrupts > interrupts or len(ending.problems) > problems:
@@ -294,7 +295,7 @@ def _telling(steps: Steps) -> Callable[[Disturbance], None]:
     return tell
 
 
-def _by_its_clock(lab: Lab, time: datetime) -> datetime:
+def by_its_clock(lab: Lab, time: datetime) -> datetime:
     """What the Docker host's clock, which stamps the logs, said at a time of this machine's clock."""
     found = clocks.difference(lab.place)
     return time + timedelta(seconds=found.seconds) if found is not None and found.certain else time
@@ -307,7 +308,7 @@ def _who_led(
     failed = ""
     with ending.going_on("Who led is not known"):
         try:
-            return _leaderships(docker, lab, _by_its_clock(lab, began), seconds), ""
+            return _leaderships(docker, lab, by_its_clock(lab, began), seconds), ""
         except Exception as error:  # noqa: BLE001 - all else is known, so the run has not failed
             failed = sentence_of(error)
     return (), failed or "labctl was interrupted."
@@ -317,10 +318,11 @@ def _leaderships(docker: Docker, lab: Lab, began: datetime, seconds: float) -> t
     """Who led when, out of the servers' logs."""
     told = of_lines(lab, logs.read(docker, list(lab.servers))).records()
     # A log may be of many days: what is not of this run is let go at once.
-    return tuple(_within((one for one in told if isinstance(one, Leadership)), began, seconds))
+    return tuple(spans_within((one for one in told if isinstance(one, Leadership)), began, seconds))
 
 
-def _within(leaders: Iterable[Leadership], began: datetime, seconds: float) -> Iterator[LeadershipSpan]:
+def spans_within(leaders: Iterable[Leadership], began: datetime, seconds: float) -> Iterator[LeadershipSpan]:
+    """Who led when, as far as it was within the run."""
     ended = began + timedelta(seconds=seconds)
     for one in leaders:
         if one.since is not None and one.since < ended and (one.until or ended) > began:

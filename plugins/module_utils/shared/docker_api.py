@@ -235,7 +235,7 @@ class Engine:
         finally:
             connection.close()
         if answer.status >= http.client.BAD_REQUEST:
-            said = _message(content)
+            said = message_of(content)
             raise DockerError(explain(said, doing), said=said, status=answer.status)
         return content
 
@@ -369,7 +369,7 @@ def _part(text: str) -> str:
     return quote(text, safe="")
 
 
-def _message(content: bytes) -> str:
+def message_of(content: bytes) -> str:
     """What the engine says of a request that it refuses."""
     text = content.decode("utf-8", "replace")
     try:

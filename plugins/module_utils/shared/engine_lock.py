@@ -183,18 +183,18 @@ class EngineLock:
 
     def _age(self, volume: dict[str, Any]) -> float | None:
         """How long a volume has been there, both by the clock of the Docker host; None where it does not say."""
-        made = _moment(volume.get("CreatedAt"))
+        made = moment_of(volume.get("CreatedAt"))
         if made is None:
             return None
         if self._ahead is None:
-            now = _moment(self._engine.get("/info", doing=_DOING).get("SystemTime"))
+            now = moment_of(self._engine.get("/info", doing=_DOING).get("SystemTime"))
             if now is None:
                 return None
             self._ahead = now - time.time()
         return time.time() + self._ahead - made
 
 
-def _moment(text: Any) -> float | None:
+def moment_of(text: Any) -> float | None:
     """A moment as the engine writes it, in seconds since 1970; None where it is none."""
     found = _MOMENT.fullmatch(text) if isinstance(text, str) else None
     if found is None:

@@ -25,8 +25,8 @@ WAITING = "Waiting for "
 """How a sentence begins that says for whom somebody waits, so that it is known among what Ansible prints."""
 LONGEST_NOTE = 2000
 NOBODY_KNOWN = "somebody (the lock does not say who)"
-_PROC = Path("/proc")
-_BOOT = _PROC / "sys/kernel/random/boot_id"
+PROC = Path("/proc")
+_BOOT = PROC / "sys/kernel/random/boot_id"
 _LONGEST_TEXT = 120
 _PLAIN = re.compile(r"[ -_a-~]*", re.ASCII)  # no backtick: words of a command stand between two of them
 _MOST = 2**53
@@ -80,22 +80,22 @@ class Holder:
 
     def is_gone(self) -> bool | None:
         """Whether it has ended, and with it all that it started; None where that cannot be known from here."""
-        if not self.boot or not self.space or (self.boot, self.space) != (_boot(), _space()) or _hidden():
+        if not self.boot or not self.space or (self.boot, self.space) != (_boot(), _space()) or hidden():
             return None
         try:
-            found = _stat(self.pid)
+            found = process_stat(self.pid)
         except OSError:
             return None
         if found is not None and int(found[_STARTED]) == self.started:
             return False
-        return None if self.trace and _is_somewhere(self.trace) else True
+        return None if self.trace and is_somewhere(self.trace) else True
 
     def words(self, seconds: float) -> str:
         """Who that is, for a sentence: "ada's `labctl up x` (process 123 on pc, for 4 s)"."""
         state = ""
         with contextlib.suppress(OSError):
             if (self.boot, self.space) == (_boot(), _space()):
-                found = _stat(self.pid)
+                found = process_stat(self.pid)
                 known = found is not None and int(found[_STARTED]) == self.started
                 state = ", stopped" if known and found and found[_STATE] in "Tt" else "" if known else ", ended"
         return (
@@ -112,7 +112,7 @@ def holder(command: str, seconds: float, trace: str = "", mark: str = "") -> Hol
         trace: a word in the command lines of what it starts that must not work on without the lock.
         mark: that of the holder under whose lock it works; else it gets one of its own.
     """
-    own = _stat(os.getpid()) or []
+    own = process_stat(os.getpid()) or []
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -205,7 +205,7 @@ class Patience:
 def is_stopped(pid: int) -> bool:
     """Whether a process was stopped, as with Ctrl-Z."""
     with contextlib.suppress(OSError):
-        found = _stat(pid)
+        found = process_stat(pid)
         return found is not None and found[_STATE] in "Tt"
     return False
 
@@ -215,19 +215,19 @@ def _plain(text: str) -> str:
     return re.sub(r"[^ -_a-~]", "?", text)[:_LONGEST_TEXT]
 
 
-def _stat(pid: int) -> list[str] | None:
+def process_stat(pid: int) -> list[str] | None:
     """What the kernel says of a process; None where it is not there any more. Raises OSError where it says nothing."""
     try:
-        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
     found = text.rpartition(")")[2].split()
     return None if len(found) <= _STARTED or found[_STATE] in "ZX" else found
 
 
-def _is_somewhere(word: str) -> bool:
+def is_somewhere(word: str) -> bool:
     """Whether a process runs with that word in its command line, as a `docker compose` whose module was killed."""
-    for entry in _PROC.glob("[0-9]*/cmdline"):
+    for entry in PROC.glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             if word.encode() in entry.read_bytes().split(b"\0"):
                 return True
@@ -243,18 +243,18 @@ def _boot() -> str:
 
 def _space() -> int:
     try:
-        return (_PROC / "self/ns/pid").stat().st_ino
+        return (PROC / "self/ns/pid").stat().st_ino
     except OSError:
         return 0
 
 
-def _hidden() -> bool:
+def hidden() -> bool:
     """Whether /proc is mounted so that other people's processes are not to be seen."""
     if os.geteuid() == 0:
         return False
     try:
-        mounts = (_PROC / "self/mountinfo").read_text(encoding="utf-8", errors="replace")
+        mounts = (PROC / "self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return True
-    on_proc = [line for line in mounts.splitlines() if line.split()[4:5] == [str(_PROC)]]
+    on_proc = [line for line in mounts.splitlines() if line.split()[4:5] == [str(PROC)]]
     return not on_proc or bool(re.search(r"\bhidepid=(?!0\b|off\b)", on_proc[-1]))

@@ -20,7 +20,7 @@ READY_KEY = "raft-labctl/ready"
 # consul v1.8.7 agent/structs/acl.go, ACLModeLegacy.
 _LEGACY_ACL = "2"
 _MOST_DIGITS = 20
-_VOTER = re.compile(r"Suffrage:Voter ID:(\S{1,300}) Address:([^\s}]{1,300})")
+VOTER = re.compile(r"Suffrage:Voter ID:(\S{1,300}) Address:([^\s}]{1,300})")
 _DURATION = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(h|ms|µs|us|ns|m|s)")
 _MILLISECONDS = {"h": 3_600_000.0, "m": 60_000.0, "s": 1000.0, "ms": 1.0, "µs": 1e-3, "us": 1e-3, "ns": 1e-6}
 
@@ -99,7 +99,7 @@ def view_from_self(member: Member, document: Any, peers: Any = None) -> View:
     configuration = raft.get("latest_configuration")
     voter_ids = {}
     if configuration is not None:
-        found = _VOTER.findall(configuration)
+        found = VOTER.findall(configuration)
         voters = frozenset(_host(address) for _server, address in found)
         # Up to Raft protocol 2 a server's ID is its address, which says nothing more.
         voter_ids = {_host(address): node_id for node_id, address in found if node_id != address}

@@ -47,7 +47,7 @@ def leaves() -> dict[str, click.Command]:
         else:
             found[name] = command
 
-    for name in main._COMMANDS:
+    for name in main.COMMANDS:
         add(name, main.labctl.get_command(context, name))
     return found
 
@@ -97,7 +97,7 @@ def python(code: str, **options: Any) -> subprocess.CompletedProcess[str]:
 def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(f"\n  {name} " in text for name in main._COMMANDS)
+    assert all(f"\n  {name} " in text for name in main.COMMANDS)
 
 
 @pytest.mark.parametrize("words", leaves())

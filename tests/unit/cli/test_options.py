@@ -55,9 +55,9 @@ def test_a_shell_completes_labs_and_servers(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("labctl.engine.client.connect", lambda *_: engine)
     context = click.Context(click.Command("x"))
     argument = click.Argument(["lab"])
-    assert values(options._complete_lab(context, argument, "")) == ["ada", "eve"]
-    assert values(options._complete_lab(context, argument, "e")) == ["eve"]
-    assert values(options._complete_server(context, argument, "consul7")) == ["consul7"]
+    assert values(options.complete_lab(context, argument, "")) == ["ada", "eve"]
+    assert values(options.complete_lab(context, argument, "e")) == ["eve"]
+    assert values(options.complete_server(context, argument, "consul7")) == ["consul7"]
 
 
 def test_without_an_engine_a_shell_completes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_without_an_engine_a_shell_completes_nothing(monkeypatch: pytest.MonkeyP
         raise LabctlError("no engine")
 
     monkeypatch.setattr("labctl.engine.client.connect", connect)
-    assert options._complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "") == []
+    assert options.complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "") == []
 
 
 def test_a_shell_is_offered_no_name_that_is_none_and_no_words_that_it_would_obey(
@@ -74,7 +74,7 @@ def test_a_shell_is_offered_no_name_that_is_none_and_no_words_that_it_would_obey
     evil = "x\x1b[2J\n`id`"
     engine = FakeEngine([*stand_in.lab("ada", labels={"raft-labctl.owner": evil}), *stand_in.lab(evil)])
     monkeypatch.setattr("labctl.engine.client.connect", lambda *_: engine)
-    (found,) = options._complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "")
+    (found,) = options.complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "")
     assert (found.value, found.help) == ("ada", "3 servers, of x\\x1b[2J\\n`id`")
 
 

@@ -105,7 +105,7 @@ def test_a_script_that_does_not_end_is_a_sentence(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_script_runs_here() -> None:
-    said = host_survey._said(HERE.script(host_survey._script("/")))
+    said = host_survey.answer_of(HERE.script(host_survey.survey_script("/")))
     assert int(said["cores"]) >= 1
     assert int(said["disk"]) > 0
     assert int(said["clock"]) > 1_700_000_000

@@ -38,9 +38,9 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSsh]:
     with tempfile.TemporaryDirectory(prefix="lt-") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         monkeypatch.setenv("PATH", made.path)
-        monkeypatch.setattr(ssh_tunnel, "_OPEN", {})
+        monkeypatch.setattr(ssh_tunnel, "OPEN_TUNNELS", {})
         yield made
-        for one in ssh_tunnel._OPEN.values():
+        for one in ssh_tunnel.OPEN_TUNNELS.values():
             one.close()
         assert folders() == []
 
@@ -152,14 +152,14 @@ def test_a_host_that_lets_one_wait_delays_no_other(ssh: FakeSsh, monkeypatch: py
         return f"{one.host}{name}"
 
     monkeypatch.setattr(ssh_tunnel, "Connection", slow)
-    monkeypatch.setattr(ssh_tunnel, "_OPEN", {})
+    monkeypatch.setattr(ssh_tunnel, "OPEN_TUNNELS", {})
     with ThreadPoolExecutor(2) as pool:
         waits = pool.submit(ssh_tunnel.connection, ROOM)
         assert begun.wait(20)
         assert str(ssh_tunnel.connection(Address("other"))) == "other"
         other_is_there.set()
         assert str(waits.result()) == "room"
-    ssh_tunnel._OPEN.clear()
+    ssh_tunnel.OPEN_TUNNELS.clear()
 
 
 def test_a_killed_labctl_leaves_no_ssh_and_its_folder_is_removed_by_the_next_one(ssh: FakeSsh) -> None:

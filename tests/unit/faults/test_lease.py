@@ -45,22 +45,22 @@ def test_a_folder_called_labctl_where_somebody_typed_is_not_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.setenv("DOCKER_HOST", "unix://no-engine.sock")
-    processes._heal_later("abc123", 0.01, LAB, Asked("ada", "ada"))
+    processes.heal_later("abc123", 0.01, LAB, Asked("ada", "ada"))
     assert not (tmp_path / "pwned").exists()
     # It was our labctl, and it asked the engine of the folder in which somebody typed.
     assert f"No Docker Engine answers at unix://{tmp_path}/no-engine.sock" in said.read_text(encoding="utf-8")
 
 
 def test_a_labctl_that_is_not_installed_finds_itself(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = str(processes._FOUND_HERE)
+    root = str(processes.FOUND_HERE)
     # As a checkout: nothing on the path knows labctl, but for the folder that it was loaded from.
     start = (
         f"import sys; sys.path[:] = [one for one in sys.path if one != {root!r}]; sys.meta_path[:] = [one for one in "
     )
-    start += "sys.meta_path if 'editable' not in repr(one)]; " + processes._START
-    monkeypatch.setattr(processes, "_THIS_LABCTL", (sys.executable, "-P", "-c", start, root))
+    start += "sys.meta_path if 'editable' not in repr(one)]; " + processes.START
+    monkeypatch.setattr(processes, "THIS_LABCTL", (sys.executable, "-P", "-c", start, root))
     monkeypatch.setenv("DOCKER_HOST", "unix:///no-engine.sock")
-    processes._heal_later("abc123", 0.01, LAB, Asked("ada", "ada"))
+    processes.heal_later("abc123", 0.01, LAB, Asked("ada", "ada"))
     assert "No Docker Engine answers at unix:///no-engine.sock" in said.read_text(encoding="utf-8")
 
 
@@ -74,11 +74,11 @@ def test_what_the_docker_command_looks_for_here_is_found_from_there(
         "DOCKER_HOST": "unix://sock",
         "PYTHONPATH": ":/lib:.",
     }
-    assert processes._from_anywhere(given) == {
+    assert processes.from_anywhere(given) == {
         "DOCKER_CONFIG": f"{tmp_path}/config",
         "DOCKER_CERT_PATH": "/certs",
         "DOCKER_HOST": f"unix://{tmp_path}/sock",
         "PYTHONPATH": "/lib",
     }
     other = {"DOCKER_HOST": "ssh://ada@host", "HOME": "/home/ada"}
-    assert processes._from_anywhere(other) == other
+    assert processes.from_anywhere(other) == other

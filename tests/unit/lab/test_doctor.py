@@ -82,6 +82,6 @@ def test_a_file_of_limits_that_waits_or_has_no_end_is_something_to_mend(path: Pa
 
 
 def test_the_limits_are_one_of_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_CHECKS", ())
+    monkeypatch.setattr(doctor, "CHECKS", ())
     (finding,) = doctor.examine("ada")
     assert finding.check == "limits"

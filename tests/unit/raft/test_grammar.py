@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labctl.raft.grammar import EVENTS, RULES, Rule, _rule_of
+from labctl.raft.grammar import EVENTS, RULES, Rule, rule_of
 from labctl.raft.reader import read_line
 
 DATA = Path(__file__).parents[2] / "data" / "raft"
@@ -117,7 +117,7 @@ def test_the_source_of_a_rule_has_its_wording(rule: Rule) -> None:
         if call.endswith(".Error()"):
             continue  # the text is an error's, which no list has
         # No rule before this one may take the wording.
-        known = [_rule_of(rule.voice, message) for message in sayings(call)]
+        known = [rule_of(rule.voice, message) for message in sayings(call)]
         assert any(one is not None and one[0] is rule for one in known), (source, call)
 
 
@@ -131,4 +131,4 @@ def test_whatever_raft_logs_is_known() -> None:
         for message in sayings(call) or [call]
     }
     assert len(messages) > 200
-    assert {message for message in messages if _rule_of("raft", message) is None} == set()
+    assert {message for message in messages if rule_of("raft", message) is None} == set()

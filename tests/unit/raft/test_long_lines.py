@@ -81,9 +81,9 @@ def test_no_text_of_a_server_takes_long(pump: str) -> None:
     begun = time.process_time()
     log_notes.last(text)
     log_notes.last("2021-01-24T" * (LONGEST // 11))
-    grammar._CONFIGURED_SERVER.fullmatch(f"{{{text}}}")
+    grammar.CONFIGURED_SERVER.fullmatch(f"{{{text}}}")
     server_status.milliseconds(text)
-    server_status._VOTER.findall(f"Suffrage:Voter ID:{text}")
+    server_status.VOTER.findall(f"Suffrage:Voter ID:{text}")
     assert time.process_time() - begun < SECONDS
 
 

@@ -58,4 +58,4 @@ def test_what_is_no_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_doctor_measures_nothing_of_this_machine_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://room")
-    assert doctor._disk().found == doctor.limits_of("ada").found == "of another machine"
+    assert doctor.disk_space().found == doctor.limits_of("ada").found == "of another machine"

@@ -26,7 +26,7 @@ def test_in_a_checkout_it_is_the_repositorys_root() -> None:
 def test_what_the_wheel_carries_goes_before_the_folder_around_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "_PACKAGE", tmp_path / "labctl")
+    monkeypatch.setattr(content, "PACKAGE", tmp_path / "labctl")
     fill(tmp_path)
     assert content.content_root() == tmp_path
     carried = fill(tmp_path / "labctl/_content/ansible_collections/raft/labctl")
@@ -34,6 +34,6 @@ def test_what_the_wheel_carries_goes_before_the_folder_around_it(
 
 
 def test_an_installation_without_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "_PACKAGE", tmp_path / "labctl")
+    monkeypatch.setattr(content, "PACKAGE", tmp_path / "labctl")
     with pytest.raises(LabctlError, match="incomplete"):
         content.content_root()

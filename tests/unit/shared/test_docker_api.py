@@ -280,7 +280,7 @@ def test_a_command_that_fails_is_told_with_what_it_printed(docker: FakeDocker) -
     [("nothing", "nothing"), ('"text"', '"text"'), ("{}", "{}"), (json.dumps({"message": "no space"}), "no space")],
 )
 def test_a_refusal_in_any_shape_is_read(answer: str, message: str) -> None:
-    assert docker_api._message(answer.encode()) == message
+    assert docker_api.message_of(answer.encode()) == message
 
 
 def test_a_name_cannot_leave_its_part_of_the_path(docker: FakeDocker) -> None:

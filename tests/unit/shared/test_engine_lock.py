@@ -162,5 +162,5 @@ def test_an_engine_that_does_not_let_us_is_told_and_what_it_does_at_the_end_is_n
 
 
 def test_moments_are_read_as_engines_write_them() -> None:
-    assert engine_lock._moment("2026-11-29T09:44:44Z") == engine_lock._moment("2026-11-29T10:44:44.5+01:00")
-    assert [engine_lock._moment(text) for text in (None, "", "now", "2026-99-29T09:44:44Z")] == [None] * 4
+    assert engine_lock.moment_of("2026-11-29T09:44:44Z") == engine_lock.moment_of("2026-11-29T10:44:44.5+01:00")
+    assert [engine_lock.moment_of(text) for text in (None, "", "now", "2026-99-29T09:44:44Z")] == [None] * 4

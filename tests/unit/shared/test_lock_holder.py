@@ -48,7 +48,7 @@ def started() -> Iterator[Callable[[str], Holder]]:
         process = subprocess.Popen([sys.executable, "-c", text], start_new_session=True)
         running.append(process)
         pid = process.pid
-        found = lock_holder._stat(pid) or []
+        found = lock_holder.process_stat(pid) or []
         return replace(holder("labctl up ada", 60, TRACE), pid=pid, started=int(found[19]))
 
     yield start
@@ -92,10 +92,10 @@ def test_whoever_lives_has_not_ended_and_whoever_was_killed_has(started: Callabl
 def test_what_a_killed_holder_started_is_waited_for_until_its_time_is_over(started: Callable[[str], Holder]) -> None:
     who = started(WITH_A_CHILD)
     ends = time.monotonic() + 20
-    while not lock_holder._is_somewhere(TRACE):
+    while not lock_holder.is_somewhere(TRACE):
         assert time.monotonic() < ends
         time.sleep(0.01)
-    children = lock_holder._PROC.joinpath(f"{who.pid}/task/{who.pid}/children").read_text().split()
+    children = lock_holder.PROC.joinpath(f"{who.pid}/task/{who.pid}/children").read_text().split()
     end(who)
     assert who.is_gone() is None
     assert not is_over(who.note, 59.0)
@@ -123,7 +123,7 @@ def test_where_processes_of_others_are_hidden_nobody_has_ended(tmp_path: Path, m
     assert who.is_gone() is True
     mounts = tmp_path / "self" / "mountinfo"
     mounts.parent.mkdir()
-    monkeypatch.setattr(lock_holder, "_PROC", tmp_path)
+    monkeypatch.setattr(lock_holder, "PROC", tmp_path)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     for options, hidden in (
         ("rw,hidepid=invisible", True),
@@ -132,7 +132,7 @@ def test_where_processes_of_others_are_hidden_nobody_has_ended(tmp_path: Path, m
         ("rw,hidepid=0", False),
     ):
         mounts.write_text(f"22 1 0:1 / {tmp_path} rw - proc proc {options}\n", encoding="utf-8")
-        assert lock_holder._hidden() is hidden, options
+        assert lock_holder.hidden() is hidden, options
 
 
 HOSTILE = [

@@ -109,7 +109,7 @@ def test_lines_that_end_as_an_old_mac_ended_them_are_read(tmp_path: Path) -> Non
     assert len(story(tmp_path / "n1.log")[0].events) == len(ONE)
 
 
-@pytest.mark.parametrize("form", [line_forms._unescaped, line_forms._apart])
+@pytest.mark.parametrize("form", [line_forms.unescaped, line_forms.apart])
 @pytest.mark.parametrize("piece", [b"\\", b"{", b"}", b"x"])
 def test_what_has_no_end_is_not_kept(form: Any, piece: bytes) -> None:
     kept = 0

@@ -35,21 +35,21 @@ def fleet(tmp_path: Path) -> Fleet:
 
 
 def test_of_one_host_only_what_is_there_is_meant(fleet: Fleet) -> None:
-    assert down._chosen(fleet, (), "red") == {"raft-01": "red"}
-    assert down._chosen(fleet, ("02",), "red") == {}
+    assert down.chosen(fleet, (), "red") == {"raft-01": "red"}
+    assert down.chosen(fleet, ("02",), "red") == {}
 
 
 def test_a_host_that_does_not_answer_is_not_called_empty(fleet: Fleet) -> None:
     with pytest.raises(LabctlError, match=r"The Docker host blue cannot be used.*nothing answered"):
-        down._chosen(fleet, (), "blue")
+        down.chosen(fleet, (), "blue")
 
 
 def test_a_host_whose_labs_live_elsewhere_too_keeps_its_end(fleet: Fleet) -> None:
     red, green, _ = fleet.looks
     there = {"raft-01": "green", "raft-02": "green"}
-    assert down._stays(red, "raft", there)
-    assert not down._stays(green, "raft", there)
-    assert down._stays(green, "raft", {"raft-01": "green"})
+    assert down.some_lab_stays(red, "raft", there)
+    assert not down.some_lab_stays(green, "raft", there)
+    assert down.some_lab_stays(green, "raft", {"raft-01": "green"})
 
 
 def test_nothing_is_proven_of_a_host_that_nobody_could_look_at() -> None:

@@ -186,7 +186,7 @@ def test_an_election_while_the_registers_are_made_is_waited_for(consul: Consul) 
 def test_a_lab_that_takes_no_write_is_refused_before_anything_is_broken(
     consul: Consul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "_FOUND_SECONDS", 0.02)
+    monkeypatch.setattr(clients, "FOUND_SECONDS", 0.02)
     consul.trouble = lambda _: Unanswered
     with pytest.raises(LabctlError, match="took no write"):
         crowd_of().begin()
@@ -228,7 +228,7 @@ class Faults:
         self.refuse: set[str] = set()
         for verb in ("process", "isolate", "partition", "one_way", "loss", "rate", "delay"):
             monkeypatch.setattr(processes if verb == "process" else network, verb, self._verb(verb))
-        monkeypatch.setitem(nemesis._VERBS, "partition", network.partition)
+        monkeypatch.setitem(nemesis.VERBS, "partition", network.partition)
         monkeypatch.setattr(inject, "signal", lambda verb, on: self.signals.append((verb, [one.name for one in on])))
         monkeypatch.setattr(inject, "note", lambda *_: None)
 
@@ -322,7 +322,7 @@ def test_a_lab_that_is_not_ready_or_broken_already_is_refused(monkeypatch: pytes
     silent = SimpleNamespace(problem="consul2 is not running", ready=False, views=[SimpleNamespace(problem="silent")])
     monkeypatch.setattr(status, "ask", lambda _: silent)
     with pytest.raises(LabctlError, match="consul2 is not running") as raised:
-        flow._refuse_unfit(None, LAB)  # type: ignore[arg-type]
+        flow.refuse_unfit(None, LAB)  # type: ignore[arg-type]
     assert raised.value.code == ExitCode.NOT_READY
     # An election that is under way is waited for.
     electing = SimpleNamespace(problem="nobody leads", ready=False, views=[SimpleNamespace(problem=None)])
@@ -330,14 +330,14 @@ def test_a_lab_that_is_not_ready_or_broken_already_is_refused(monkeypatch: pytes
     monkeypatch.setattr(status, "ask", lambda _: answers.pop(0))
     monkeypatch.setattr(inject, "active", lambda *_: [SimpleNamespace(words="isolate consul1")])
     with pytest.raises(LabctlError, match="isolate consul1"):
-        flow._refuse_unfit(None, LAB)  # type: ignore[arg-type]
+        flow.refuse_unfit(None, LAB)  # type: ignore[arg-type]
 
 
 def test_a_docker_host_with_another_clock_stamps_its_logs_by_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
     began = datetime(2026, 1, 1, tzinfo=UTC)
     for found, ahead in ((Difference(90.0, 0.1), 90), (Difference(0.05, 0.1), 0), (None, 0)):
         monkeypatch.setattr(clock_of_host, "difference", lambda _, found=found: found)
-        assert flow._by_its_clock(LAB, began) == began + timedelta(seconds=ahead)
+        assert flow.by_its_clock(LAB, began) == began + timedelta(seconds=ahead)
 
 
 def test_reigns_are_those_within_the_run() -> None:
@@ -348,7 +348,7 @@ def test_reigns_are_those_within_the_run() -> None:
         return SimpleNamespace(server="consul1", term=2, since=began + timedelta(seconds=since), until=ended)
 
     leaderships = [leadership(-20, -10), leadership(-5, 3), leadership(4, None), leadership(40, None)]
-    assert [(one.begin, one.end) for one in flow._within(leaderships, began, 30.0)] == [(0.0, 3.0), (4.0, 30.0)]
+    assert [(one.begin, one.end) for one in flow.spans_within(leaderships, began, 30.0)] == [(0.0, 3.0), (4.0, 30.0)]
 
 
 def test_a_plan_changes_nothing_and_draws_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,8 +379,8 @@ class Ending:
         monkeypatch.setattr(flow, "alone_with", lambda *_: contextlib.nullcontext())
         monkeypatch.setattr(flow, "choose_lab", lambda *_: LAB)
         monkeypatch.setattr(client, "connect", lambda: None)
-        monkeypatch.setattr(flow, "_refuse_unfit", lambda *_: None)
-        monkeypatch.setattr(flow, "_AFTERWARDS_SECONDS", 0.01)
+        monkeypatch.setattr(flow, "refuse_unfit", lambda *_: None)
+        monkeypatch.setattr(flow, "AFTERWARDS_SECONDS", 0.01)
         for module in (flow, clients):
             monkeypatch.setattr(module, "HELD_SECONDS", 0.05)
         monkeypatch.setattr(flow, "LOOK_SECONDS", 0.01)
@@ -652,7 +652,7 @@ def test_a_write_that_is_done_after_the_keys_were_removed_is_removed_too(
 
 
 def test_keys_that_no_server_removes_are_named(ending: Ending, consul: Consul, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "_REMOVE_SECONDS", 0.1)
+    monkeypatch.setattr(clients, "REMOVE_SECONDS", 0.1)
     delete = consul.delete
 
     def refuse(prefix: str) -> None:
@@ -671,7 +671,7 @@ def test_keys_that_no_server_removes_are_named(ending: Ending, consul: Consul, m
 def test_a_lab_that_takes_no_write_has_found_nothing(
     ending: Ending, consul: Consul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "_FOUND_SECONDS", 0.02)
+    monkeypatch.setattr(clients, "FOUND_SECONDS", 0.02)
     consul.trouble = lambda _: Unanswered
     with pytest.raises(LabctlError, match="took no write"):
         flow.run(ending.asked, SilentSteps())
