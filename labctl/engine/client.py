@@ -243,11 +243,11 @@ def _connected_library(place: Place) -> docker.APIClient:
             base_url=where,
             version="auto",
             timeout=TIMEOUT_SECONDS,
-            tls=_tls(where),
+            tls=uses_tls(where),
         )
 
 
-def _tls(where: str | None) -> docker.tls.TLSConfig | bool:
+def uses_tls(where: str | None) -> docker.tls.TLSConfig | bool:
     """TLS as DOCKER_CERT_PATH and DOCKER_TLS_VERIFY have it, the docker command's own variables."""
     folder = os.environ.get("DOCKER_CERT_PATH")
     if not folder or where is None or not where.startswith("tcp://"):

@@ -71,7 +71,8 @@ def split(server: str, raw: bytes) -> LogLine:
     return LogLine(server, f"{whole}.{fraction:0<9}Z", text)
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of pieces of output; the last one may have no end."""
     rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
@@ -102,7 +103,7 @@ def read(
 def _of_server(client: Client, server: Server, tail: int | None, since: float | None) -> Iterator[LogLine]:
     with explained(client.place):
         chunks = client.log_so_far(server.id, tail="all" if tail is None else tail, since=since)
-        yield from _in_order(split(server.name, line) for line in _lines(chunks) if line)
+        yield from _in_order(split(server.name, line) for line in split_lines(chunks) if line)
 
 
 def _in_order(lines: Iterable[LogLine]) -> Iterator[LogLine]:
@@ -238,7 +239,7 @@ class Follower:
         try:
             while True:
                 stream = self._client.logs(server.id, stream=True, follow=True, timestamps=True, tail=tail, since=since)
-                for raw in _lines(stream):
+                for raw in split_lines(stream):
                     if self._stopped.is_set():
                         return
                     line = split(server.name, raw)

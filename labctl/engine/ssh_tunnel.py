@@ -59,7 +59,7 @@ class Connection(Place):
         self._forwarded: set[int] = set()
         self._there = address.socket or ssh_command.DEFAULT_SOCKET
         self._folder = SocketFolder()
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         try:
             self._refuse_absent_key()
             self.socket = str(self._connect())
@@ -71,7 +71,7 @@ class Connection(Place):
     @property
     def alive(self) -> bool:
         """Whether its ssh still runs."""
-        return self._process is not None and self._process.poll() is None
+        return self.process is not None and self.process.poll() is None
 
     def door(self, port: int) -> Door:
         """The HTTP API behind a port of the Docker host's loopback; `open_doors` lets it lead there."""
@@ -111,7 +111,7 @@ class Connection(Place):
     def close(self) -> None:
         """Hang up, and remove the sockets."""
         atexit.unregister(self.close)
-        process, self._process = self._process, None
+        process, self.process = self.process, None
         if process is not None:
             process.terminate()
             try:
@@ -150,14 +150,14 @@ class Connection(Place):
         with self._said.open("wb") as said:
             try:
                 # A session of its own: Ctrl-C is for labctl, which may have to heal what it broke over this.
-                self._process = subprocess.Popen(
+                self.process = subprocess.Popen(
                     words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
                 )
             except FileNotFoundError as error:
                 raise LabctlError(
                     "The program ssh is not installed here: install your system's OpenSSH client (`openssh-client`)."
                 ) from error
-        found = self._greeted(self._process, cast("IO[bytes]", self._process.stdout))
+        found = self._greeted(self.process, cast("IO[bytes]", self.process.stdout))
         if found.state != "ready":
             raise ssh_command.no_docker(self.name, self.address, found)
         if found.socket != self._there:
@@ -168,7 +168,7 @@ class Connection(Place):
     def _greeted(self, process: subprocess.Popen[bytes], out: IO[bytes]) -> Greeting:
         """Wait for what the script on the Docker host says. Raises LabctlError."""
         instead = ""
-        for line in _lines(out, time.monotonic() + self._patience):
+        for line in lines_until(out, time.monotonic() + self._patience):
             if found := ssh_command.greeting(line):
                 return found
             instead = line.strip() or instead
@@ -225,7 +225,7 @@ class Connection(Place):
 
     def _is_breaking(self) -> bool:
         """Whether ssh has ended or is about to."""
-        process = self._process
+        process = self.process
         if process is None:
             return True
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -243,7 +243,7 @@ def _is_no_answer(error: Exception) -> bool:
     return not names & {"APIError", "Timeout"}
 
 
-def _lines(stream: IO[bytes], ends: float) -> Iterable[str]:
+def lines_until(stream: IO[bytes], ends: float) -> Iterable[str]:
     """Lines as they come, until the stream or the time ends."""
     rest = b""
     with selectors.DefaultSelector() as selector:

@@ -87,7 +87,7 @@ trap - EXIT
 def apply(fault: str, change: Change, seconds: float) -> list[str]:
     """The command that puts a change into a network namespace, for as many seconds."""
     made = table(fault, change, seconds)
-    return ["nft", made] if isinstance(change, Cut) else ["/bin/sh", "-c", _DELAY, made, _late(change)]
+    return ["nft", made] if isinstance(change, Cut) else ["/bin/sh", "-c", _DELAY, made, delay_rule(change)]
 
 
 def undo(fault: str, change: Change) -> str:
@@ -96,7 +96,8 @@ def undo(fault: str, change: Change) -> str:
     return f"nft '{drop(fault)}'{queue}"
 
 
-def _late(delay: Delay) -> str:
+def delay_rule(delay: Delay) -> str:
+    """The options of `tc` that have packets leave late."""
     jitter = f" {delay.jitter}ms" if delay.jitter else ""
     return f"netem delay {delay.milliseconds}ms{jitter} limit {_LATE_PACKETS}"
 

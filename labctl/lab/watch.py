@@ -61,11 +61,11 @@ class Lesson:
         self._steps = steps
         self._follower = Follower(client, servers, since=since)
         self._waiting: set[str] = set()
-        self._story, self._timers = Story(), timers_of(lab.raft_multiplier)
+        self.story, self._timers = Story(), timers_of(lab.raft_multiplier)
         for server in servers:
-            self._story.names.add(server.name, server.address)
+            self.story.names.add(server.name, server.address)
         for name, identity in identities:
-            self._story.names.identify(name, identity)
+            self.story.names.identify(name, identity)
         self._number = 0
         self._won: Election | None = None
 
@@ -78,7 +78,7 @@ class Lesson:
                 continue
             if event.event == WAITING:
                 self._waiting.add(line.server)
-            told = self._story.tell(event._replace(time=line.when or event.time))
+            told = self.story.tell(event._replace(time=line.when or event.time))
             text = phrase(told) if event.event in TOLD else None
             if text:
                 self._steps.heard(line.server, text)
@@ -86,7 +86,7 @@ class Lesson:
 
     def _settle(self) -> None:
         """Keep the last election that was won, and let go of the rest: somebody may wait for hours."""
-        won = [one for one in self._story.take() if isinstance(one, Election) and one.outcome == "won"]
+        won = [one for one in self.story.take() if isinstance(one, Election) and one.outcome == "won"]
         self._won = won[-1] if won else self._won
 
     def show_waiting(self, seconds: float) -> None:
@@ -99,7 +99,7 @@ class Lesson:
         """Show the last lines, tell the election that was won in a sentence, and stop following."""
         self.show(DRAIN_SECONDS)
         self._follower.stop()
-        self._story.finish()
+        self.story.finish()
         self._settle()
         if self._won is not None:
             self._steps.note(summary_sentences.of_election(self._won, self._timers))

@@ -45,7 +45,7 @@ class Clocks:
 
     def __init__(self) -> None:
         self._leads: dict[str, list[_Said]] = {}
-        self._hears: dict[tuple[str, str], list[_Said]] = {}
+        self.hears: dict[tuple[str, str], list[_Said]] = {}
         self._known_since: dict[str, datetime] = {}
         self._ends: dict[str, tuple[datetime, datetime]] = {}
 
@@ -63,13 +63,13 @@ class Clocks:
             _keep(self._leads.setdefault(server, []), event)
         elif event.peer and event.event in _HEARS:
             key = (server, event.peer)
-            if key in self._hears or len(self._hears) < MOST_SERVERS * MOST_SERVERS:
-                _keep(self._hears.setdefault(key, []), event)
+            if key in self.hears or len(self.hears) < MOST_SERVERS * MOST_SERVERS:
+                _keep(self.hears.setdefault(key, []), event)
 
     def notes(self, names: Names) -> Iterator[str]:
         """Say which clocks contradict each other, by how much, and which lines say so."""
         heard: dict[tuple[str, str], list[_Said]] = {}
-        for (server, peer), said in self._hears.items():
+        for (server, peer), said in self.hears.items():
             leader = names.server(peer)
             if leader is not None and leader != server and leader in self._leads:
                 heard.setdefault((server, leader), []).extend(said)

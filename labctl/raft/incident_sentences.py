@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labctl.raft.incident import Incident, Tries
     from labctl.raft.records import Election
 
-_WHY = {
+WHY = {
     "quorum_lost": "{leader}, the previous leader, could not reach a majority{lost} and gave up.",
     "log_failed": "{leader}, the previous leader, could not write to its log and gave up.",
     "newer_term": "{leader}, the previous leader, gave way to a newer term{newer}.",
@@ -127,7 +127,7 @@ def _why(one: Incident) -> str:
     if one.ended_by is None or not one.servers:
         return "No line shows who led before."
     lost = f" for {duration(one.without_majority)}" if one.without_majority is not None else ""
-    why = _WHY[one.ended_by].format(leader=one.servers[0], lost=lost, newer=_whose(one.newer))
+    why = WHY[one.ended_by].format(leader=one.servers[0], lost=lost, newer=_whose(one.newer))
     if one.lasts and one.may_be_led:
         return f"No line says whether {one.servers[0]}, the previous leader, stopped leading."
     if not one.inferred:

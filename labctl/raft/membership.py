@@ -128,7 +128,7 @@ class Membership:
         self._seen: deque[frozenset[tuple[str, bool]]] = deque(maxlen=_REMEMBERED)
         self._changed: datetime | None = None
         self._counted: int | None = None  # the majority that a candidate counted with
-        self._acts: dict[str, Callable[[Event], Event]] = {
+        self.acts: dict[str, Callable[[Event], Event]] = {
             "config_change": self._change,
             "config_initial": self._begin,
             "config_recovered": self._forget,
@@ -171,7 +171,7 @@ class Membership:
 
     def tell(self, event: Event) -> Event:
         """Take in the next event. A change is returned with `was`: what its server had been before, where known."""
-        act = self._acts.get(event.event)
+        act = self.acts.get(event.event)
         return event if act is None else act(event)
 
     def _set(self, members: tuple[Member, ...], event: Event, index: int | None = None) -> None:

@@ -30,7 +30,7 @@ _REASONS = {
     "node is not a voter": "the candidate was not a voter",
     "node is not in configuration": "the candidate was not in the cluster",
 }
-_ENDS = {
+ENDS = {
     "quorum_lost": "it could not reach a majority",
     "log_failed": "it could not write to its log",
     "newer_term": "it learned of a newer term",
@@ -222,7 +222,7 @@ def of_leadership(one: Leadership, timers: Timers | None = None) -> str:
     newer = (
         f"; {late} before that, another leader had been elected, and it could no longer commit anything" if late else ""
     )
-    end = "it became a follower; no line says why" if one.until and one.ended_by == "unknown" else _ENDS[one.ended_by]
+    end = "it became a follower; no line says why" if one.until and one.ended_by == "unknown" else ENDS[one.ended_by]
     missed = ""
     if one.silent_since is not None:
         missed = ": stopped, frozen or cut off (inferred)"

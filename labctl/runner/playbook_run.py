@@ -168,8 +168,8 @@ class PlaybookRun:
             "settings": {"pexpect_timeout": POLL_SECONDS, "suppress_ansible_output": True},
         }
         self._runner: Any = None
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
 
     @staticmethod
     def _write_overlay(folder: Path, inventory: Inventory) -> str:
@@ -253,7 +253,7 @@ class PlaybookRun:
         """Whether the time is over; then the run is ended."""
         if self._late:
             return True
-        if time.monotonic() < self._ends or not self._thread.is_alive():
+        if time.monotonic() < self._ends or not self.thread.is_alive():
             return False
         stuck = dict(self._seen.open) or {"": self._seen.task}
         self._late = {host: self._too_late(host, task) for host, task in stuck.items()}
@@ -278,7 +278,7 @@ class PlaybookRun:
             self._end_beginning()
         else:
             processes.end(self._seen.pid, INTERRUPT_SECONDS, str(self._folder))
-        self._thread.join(timeout=0.5)
+        self.thread.join(timeout=0.5)
         self._clean()
 
     def _end_beginning(self) -> None:
@@ -287,12 +287,12 @@ class PlaybookRun:
         Only that one, because labctl has others, such as its connections to Docker hosts.
         """
         ends = time.monotonic() + INTERRUPT_SECONDS
-        while self._thread.is_alive() and time.monotonic() < ends:
+        while self.thread.is_alive() and time.monotonic() < ends:
             for pid in processes.descendants(os.getpid()):
                 if processes.names(pid, str(self._folder)):
                     processes.end(pid, INTERRUPT_SECONDS / 2, str(self._folder))
                     break
-            self._thread.join(POLL_SECONDS / 2)
+            self.thread.join(POLL_SECONDS / 2)
 
     def finish(self) -> None:
         """Wait for the end. Raises LabctlError with the sentence of the task that failed."""
@@ -338,12 +338,12 @@ class PlaybookRun:
 
         Runner sleeps a tenth of a second after Ansible has gone, and gives its code only then.
         """
-        while self._thread.is_alive():
+        while self.thread.is_alive():
             if self._seen.well and self._seen.pid and not processes.alive(self._seen.pid):
                 return True
             if self._is_late():
                 break
-            self._thread.join(0.005)
+            self.thread.join(0.005)
         return False
 
     def _clean(self) -> None:

@@ -109,15 +109,15 @@ class RaftLines(LogLines):
         timers: Timers | None = None,
     ) -> None:
         super().__init__(servers, as_json=as_json, prefix=prefix)
-        self._story = Story(names=names)
+        self.story = Story(names=names)
         self._timers = timers
         self._number = 0
         self._lines = lines
-        self._clock = LogClock()
+        self.clock = LogClock()
         self._below = Below(sys.stdout)
         self._repeats = Repeats(reports=not self._below.rewrites)
         for server in servers:
-            self._story.names.add(server.name, server.address)
+            self.story.names.add(server.name, server.address)
 
     def write(self, line: LogLine) -> None:
         """Print a line about Raft, or what it means."""
@@ -126,14 +126,14 @@ class RaftLines(LogLines):
         read = act_of(line) if line.of_docker else read_line(line.text, server=line.server, line_no=number)
         if read is None:
             return
-        event = self._story.tell(read._replace(time=line.when or read.time))
-        self._clock.set(event.time)
+        event = self.story.tell(read._replace(time=line.when or read.time))
+        self.clock.set(event.time)
         if event.time is not None:
             # Also a line that is not about Raft shows that time has passed.
-            self._story.settle(event.time)
+            self.story.settle(event.time)
         is_shown = is_raft(event) or event.module in {log_notes.MODULE, log_notes.DOCKER}
         is_told = is_shown and (self._lines or phrase(event) is not None or is_unparsed(event))
-        elections = [one for one in self._story.take() if isinstance(one, Election)]
+        elections = [one for one in self.story.take() if isinstance(one, Election)]
         if self._as_json or not self._prefix:
             if is_shown:
                 self._write_alone(line, event)
@@ -143,17 +143,17 @@ class RaftLines(LogLines):
 
     def wait(self) -> None:
         """Print the elections that are over by now: no line may come for long."""
-        now = self._clock.now()
+        now = self.clock.now()
         if now is not None and not self._as_json and self._prefix:
-            self._story.settle(now)
-            elections = [one for one in self._story.take() if isinstance(one, Election)]
+            self.story.settle(now)
+            elections = [one for one in self.story.take() if isinstance(one, Election)]
             if elections:
                 self._show([text for one in elections for text in self._of_election(one)])
 
     def finish(self) -> None:
         """The logs have ended: print what went on, and the elections that are over by that."""
-        self._story.finish()
-        elections = [one for one in self._story.take() if isinstance(one, Election)]
+        self.story.finish()
+        elections = [one for one in self.story.take() if isinstance(one, Election)]
         if self._as_json or not self._prefix:
             return
         told = [text for one in self._repeats.finish() for text in self._told(one)]

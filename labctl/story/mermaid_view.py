@@ -28,23 +28,24 @@ def mermaid(records: Iterable[Record], timers: Timers | None = None) -> str:
     names = {lane.x: lanes[lane.server] for lane in picture.lanes}
     arrows = {arrow.row: arrow for arrow in picture.arrows}
     lines = ["sequenceDiagram"]
-    lines += [f"    participant {short} as {_label(server)}" for server, short in lanes.items()]
+    lines += [f"    participant {short} as {mermaid_label(server)}" for server, short in lanes.items()]
     for row in picture.rows:
         arrow = arrows.get(row.number)
         if arrow is None:
             lines.append(f"    Note over {lanes[row.server]}: {_words(row)}")
         else:
             ends = f"{names[arrow.begin]}{_SIGNS[arrow.meaning]}{names[arrow.end]}"
-            lines.append(f"    {ends}: {_label(row.server)} {_words(row)}")
-    lines += [f"    %% {_label(one)}" for said in picture.sentences.values() for one in said]
+            lines.append(f"    {ends}: {mermaid_label(row.server)} {_words(row)}")
+    lines += [f"    %% {mermaid_label(one)}" for said in picture.sentences.values() for one in said]
     return "\n".join(lines) + "\n"
 
 
 def _words(row: Row) -> str:
     again = f" ({row.times} times)" if row.times > 1 else ""
-    return f"{_label(row.words)}{again}"
+    return f"{mermaid_label(row.words)}{again}"
 
 
-def _label(text: str) -> str:
+def mermaid_label(text: str) -> str:
+    """A text without what Mermaid reads as its own."""
     plain = _NOT_PLAIN.sub(lambda found: f"#{ord(found.group())};", harmless(text))
     return _END.sub(lambda found: f"#{ord(found.group()[0])};{found.group()[1:]}", plain)

@@ -144,7 +144,7 @@ class Repeats:
 
     def __init__(self, *, reports: bool = True) -> None:
         self._reports = reports
-        self._runs: dict[tuple[str, str], _Run] = {}
+        self.runs: dict[tuple[str, str], _Run] = {}
         # How often a server stood while nobody else did anything about an election.
         self._alone: dict[str, int] = {}
 
@@ -152,7 +152,7 @@ class Repeats:
         """What was said more than once and is not over, in the order in which it began."""
         return [
             Told(one.last, one.words, one.count, 0, one.since, one.varied, one.first)
-            for one in self._runs.values()
+            for one in self.runs.values()
             if one.count > 1
         ]
 
@@ -165,19 +165,19 @@ class Repeats:
             yield once(event)
             return
         key = (event.server, f"{event.event} {event.peer}" if in_vain else words)
-        if run := self._runs.get(key):
+        if run := self.runs.get(key):
             run.add(event, words)
             if self._reports and run.is_due():
                 yield run.report()
             return
-        if len(self._runs) >= MOST_RUNS:
-            yield from self._end(next(iter(self._runs)))
-        self._runs[key] = _Run(event, words)
+        if len(self.runs) >= MOST_RUNS:
+            yield from self._end(next(iter(self.runs)))
+        self.runs[key] = _Run(event, words)
         yield once(event)
 
     def finish(self) -> Iterator[Told]:
         """The stream has ended, and so has all that went on."""
-        for key in list(self._runs):
+        for key in list(self.runs):
             yield from self._end(key)
 
     def folded(self, events: Iterable[Event]) -> Iterator[Told]:
@@ -188,17 +188,17 @@ class Repeats:
 
     def goes_on(self, first: Event | None) -> bool:
         """Whether what began with an event may be said again."""
-        return any(run.first is first for run in self._runs.values())
+        return any(run.first is first for run in self.runs.values())
 
     def end(self, first: Event | None) -> Iterator[Told]:
         """Take what began with an event for over."""
-        for key in [key for key, run in self._runs.items() if run.first is first]:
+        for key in [key for key, run in self.runs.items() if run.first is first]:
             yield from self._end(key)
 
     def over(self, event: Event) -> Iterator[Told]:
         """End what an event ends: by what its server becomes, by what its peer does, or because it is later."""
         self._count(event)
-        for key, run in list(self._runs.items()):
+        for key, run in list(self.runs.items()):
             if self._is_over(run, event) or _is_after(event.time, run.last.time, QUIET):
                 yield from self._end(key)
 
@@ -225,7 +225,7 @@ class Repeats:
         return self._alone.get(server, 0) >= _TOLD_IN_FULL
 
     def _end(self, key: tuple[str, str]) -> Iterator[Told]:
-        run = self._runs.pop(key)
+        run = self.runs.pop(key)
         if run.count > run.told:
             yield run.report()
 

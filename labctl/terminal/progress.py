@@ -100,7 +100,7 @@ class TerminalSteps(PlainSteps):
         from rich.console import Console  # noqa: PLC0415 - a tenth of a second that a pipe need not pay
 
         self._console = Console(highlight=False, markup=False, soft_wrap=True)
-        self._status: Status | None = None
+        self.status: Status | None = None
 
     def begin(self, title: str) -> None:
         """Show the step with a spinner."""
@@ -109,8 +109,8 @@ class TerminalSteps(PlainSteps):
         from rich.text import Text  # noqa: PLC0415 - loaded with the console already
 
         # A spinner reads markup in a plain string, whatever its console says.
-        self._status = self._console.status(Text(harmless(title)), spinner="dots")
-        self._status.start()
+        self.status = self._console.status(Text(harmless(title)), spinner="dots")
+        self.status.start()
 
     def done(self, text: str) -> None:
         """Tick the step off."""
@@ -127,12 +127,12 @@ class TerminalSteps(PlainSteps):
         self._stop()
 
     def _stop(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        if self.status is not None:
+            self.status.stop()
+            self.status = None
 
     def _print(self, text: str) -> None:
-        if self._status is None:
+        if self.status is None:
             super()._print(text)
             return
         from rich.text import Text  # noqa: PLC0415 - loaded with the console already

@@ -24,17 +24,17 @@ Thing = TypeVar("Thing")
 Found = TypeVar("Found")
 
 
-_given_up: dict[Host, LabctlError] = {}
+given_up: dict[Host, LabctlError] = {}
 
 
 def give_up(host: Host, error: LabctlError) -> None:
     """Take a Docker host for one that does not answer, until `forget_given_up`: nothing shall be done there."""
-    _given_up[host] = error
+    given_up[host] = error
 
 
 def forget_given_up() -> None:
     """Ask every Docker host again."""
-    _given_up.clear()
+    given_up.clear()
 
 
 def labs_of(fleet: Fleet) -> list[tuple[Client, Lab]]:
@@ -45,8 +45,8 @@ def labs_of(fleet: Fleet) -> list[tuple[Client, Lab]]:
 
 def client_of(host: Host) -> Client:
     """The engine of a Docker host. Raises LabctlError where it is not reached, or where it was given up."""
-    if host in _given_up:
-        raise _given_up[host]
+    if host in given_up:
+        raise given_up[host]
     if host.local:
         return engine.connect()
     where = Address(host.address, host.user, host.port, host.key, host.known_hosts)

@@ -97,12 +97,12 @@ class DockerHost(OwnEngine):
         self.address = str(address.ip)
         self.home = folder / "home"
         self.host_key = _key(folder / "host_key")
-        self._cable = f"lt{self.namespace[-8:]}"
+        self.cable = f"lt{self.namespace[-8:]}"
         self._holder: subprocess.Popen[bytes] | None = None
         self.home.mkdir(mode=0o700)
         (folder / "docker").mkdir()
-        _run("ip", "link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self.namespace)
-        _run("ip", "link", "set", self._cable, "master", bridge, "up")
+        _run("ip", "link", "add", self.cable, "type", "veth", "peer", "name", "eth0", "netns", self.namespace)
+        _run("ip", "link", "set", self.cable, "master", bridge, "up")
         _run("ip", "-n", self.namespace, "address", "add", address, "dev", "eth0")
         _run("ip", "-n", self.namespace, "link", "set", "eth0", "up")
         shutil.copy(authorized, folder / "authorized_keys")
@@ -163,7 +163,7 @@ class DockerHost(OwnEngine):
         holder = self.spawn(words)
         wait_until(booted.exists, SSH_SECONDS, f"the host of {self.folder}/log")
         self._holder = holder
-        _run("ip", "link", "set", self._cable, "up")
+        _run("ip", "link", "set", self.cable, "up")
         self._start_sshd()
 
     def _start_sshd(self, *through: str) -> None:
@@ -212,7 +212,7 @@ class DockerHost(OwnEngine):
 
     def die(self) -> None:
         """Take its power: nothing says goodbye, and from one moment to the next nobody answers at its address."""
-        _run("ip", "link", "set", self._cable, "down", check=False)
+        _run("ip", "link", "set", self.cable, "down", check=False)
         super().die()
         if self._holder is not None:
             self._holder.wait(timeout=END_SECONDS)
@@ -223,7 +223,7 @@ class DockerHost(OwnEngine):
     def remove(self) -> None:
         """Take its power and everything that it left."""
         super().remove()
-        _run("ip", "link", "delete", self._cable, check=False)
+        _run("ip", "link", "delete", self.cable, check=False)
 
 
 class DockerHosts:
@@ -327,7 +327,7 @@ class DockerHosts:
         mounts = Path("/proc/mounts").read_text()
         found += [f"namespace {host.namespace}" for host in self.hosts if host.namespace in namespaces]
         links = {one["ifname"] for one in json.loads(_run("ip", "-json", "link"))}
-        cables = {self.bridge} | {host._cable for host in self.hosts}
+        cables = {self.bridge} | {host.cable for host in self.hosts}
         found += [f"link {name}" for name in sorted(links & cables)]
         found += [f"rule {line}" for line in _run("iptables", "-S", "FORWARD").splitlines() if self.bridge in line]
         found += [f"mount {line}" for line in mounts.splitlines() if str(self.folder) in line]

@@ -38,8 +38,8 @@ def found(lab: str) -> Lab:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a queue that every kernel with traffic control has where netem stands: all else is as in a delay."""
-    assert nftables._late(Delay(frozenset(), 200)).startswith("netem ")
-    monkeypatch.setattr(nftables, "_late", lambda _: f"tbf rate {SLOW_BYTES}bps burst 2000 limit 1000000")
+    assert nftables.delay_rule(Delay(frozenset(), 200)).startswith("netem ")
+    monkeypatch.setattr(nftables, "delay_rule", lambda _: f"tbf rate {SLOW_BYTES}bps burst 2000 limit 1000000")
 
 
 def begin(found: Lab, server: str, peers: tuple[str, ...], seconds: float = 60) -> str:

@@ -308,13 +308,13 @@ def _who_led(
     failed = ""
     with ending.going_on("Who led is not known"):
         try:
-            return _leaderships(docker, lab, by_its_clock(lab, began), seconds), ""
+            return leaderships_within(docker, lab, by_its_clock(lab, began), seconds), ""
         except Exception as error:  # noqa: BLE001 - all else is known, so the run has not failed
             failed = sentence_of(error)
     return (), failed or "labctl was interrupted."
 
 
-def _leaderships(docker: Docker, lab: Lab, began: datetime, seconds: float) -> tuple[LeadershipSpan, ...]:
+def leaderships_within(docker: Docker, lab: Lab, began: datetime, seconds: float) -> tuple[LeadershipSpan, ...]:
     """Who led when, out of the servers' logs."""
     told = of_lines(lab, logs.read(docker, list(lab.servers))).records()
     # A log may be of many days: what is not of this run is let go at once.

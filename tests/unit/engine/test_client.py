@@ -129,7 +129,7 @@ def test_tls_is_taken_where_the_docker_command_takes_it(tmp_path: Path, monkeypa
 
 
 def test_without_certificates_there_is_no_tls() -> None:
-    assert client._tls("tcp://room:2375") is False
+    assert client.uses_tls("tcp://room:2375") is False
 
 
 # -- lists ------------------------------------------------------------------------------------------------------

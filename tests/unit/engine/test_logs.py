@@ -64,7 +64,7 @@ def test_lines_are_the_same_however_the_stream_is_cut(lines: list[bytes], data: 
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=5)))
     chunks = [whole[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
     expected = whole.split(b"\n")
-    assert list(logs._lines(iter(chunks))) == (expected if expected[-1] else expected[:-1])
+    assert list(logs.split_lines(iter(chunks))) == (expected if expected[-1] else expected[:-1])
 
 
 def test_logs_are_merged_by_time() -> None:
@@ -97,7 +97,7 @@ def test_lines_of_one_server_that_are_a_little_late_are_put_in_order() -> None:
 
 
 def test_a_line_without_an_end_fills_no_memory() -> None:
-    (found,) = logs._lines(b"x" * 65_536 for _ in range(64))
+    (found,) = logs.split_lines(b"x" * 65_536 for _ in range(64))
     assert len(found) == logs.MOST_LINE
 
 

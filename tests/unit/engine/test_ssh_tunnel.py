@@ -134,9 +134,9 @@ def test_there_is_one_connection_for_each_host_and_a_new_one_for_one_that_broke(
     first = ssh_tunnel.connection(ROOM)
     assert ssh_tunnel.connection(ROOM) is first
     assert ssh_tunnel.connection(Address("other")) is not first
-    assert first._process is not None
-    first._process.kill()
-    first._process.wait()
+    assert first.process is not None
+    first.process.kill()
+    first.process.wait()
     assert ssh_tunnel.connection(ROOM) is not first
     assert len(ssh.calls) == 3
 
@@ -168,7 +168,7 @@ def test_a_killed_labctl_leaves_no_ssh_and_its_folder_is_removed_by_the_next_one
         "from labctl.engine import ssh_command, ssh_tunnel\n"
         "import time\n"
         "made = ssh_tunnel.Connection(ssh_command.Address('room'))\n"
-        "print(made._process.pid, flush=True)\n"
+        "print(made.process.pid, flush=True)\n"
         "time.sleep(1000)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
@@ -213,8 +213,8 @@ def test_a_connection_that_broke_is_told_as_lost(engine: FakeDocker) -> None:
     place = there.place
     assert isinstance(place, ssh_tunnel.Connection)
     place.refuse_lost()
-    assert place._process is not None
-    place._process.kill()
+    assert place.process is not None
+    place.process.kill()
     for look in (lambda: labs.list_labs(there), place.refuse_lost, lambda: place.open_doors([1])):
         with pytest.raises(LabctlError, match="The connection to the Docker host room-1 was lost"):
             look()
@@ -308,7 +308,7 @@ def test_a_host_whose_line_does_not_end_is_given_up_in_time_and_not_kept_whole()
     tracemalloc.start()
     with subprocess.Popen(["sh", "-c", "exec tr '\\0' x </dev/zero"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert list(ssh_tunnel._lines(process.stdout, time.monotonic() + 0.7)) == []
+        assert list(ssh_tunnel.lines_until(process.stdout, time.monotonic() + 0.7)) == []
         process.kill()
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -107,7 +107,7 @@ def test_an_election_is_told_as_it_happens_and_in_one_sentence_at_the_end(watche
         "consul1 won the election of term 2 with 2 votes",
     ]
     # What is settled is let go, but for what is told at the end.
-    assert watched._story.settled == []
+    assert watched.story.settled == []
     heard.lines.clear()
     watched.end()
     (sentence,) = heard.lines

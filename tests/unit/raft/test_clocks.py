@@ -103,4 +103,4 @@ def test_what_is_kept_is_bounded() -> None:
         assert event is not None
         clocks.take(event)
     assert list(clocks.notes(Names())) == []
-    assert len(clocks._hears) <= 64 * 64
+    assert len(clocks.hears) <= 64 * 64

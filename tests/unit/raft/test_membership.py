@@ -298,7 +298,7 @@ def test_a_change_without_its_list_is_unknown() -> None:
 
 
 def test_it_is_told_all_that_it_takes_in() -> None:
-    assert set(Membership(NAMES)._acts) == SAYS_WHO_VOTES
+    assert set(Membership(NAMES).acts) == SAYS_WHO_VOTES
     assert SAYS_WHO_VOTES < EVENTS
 
 

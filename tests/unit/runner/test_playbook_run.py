@@ -194,7 +194,7 @@ def test_what_breaks_in_runner_after_ansible_has_ended_well_is_no_failure(
 
     def keep(*_: str) -> None:
         kept.set()
-        run._thread.join()
+        run.thread.join()
 
     monkeypatch.setattr(state, "keep_record", keep)
     run.finish()

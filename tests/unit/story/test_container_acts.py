@@ -185,7 +185,7 @@ def test_a_leader_that_docker_killed_led_until_then(monkeypatch: pytest.MonkeyPa
 
 
 def test_every_end_of_a_leadership_has_words_wherever_it_is_told() -> None:
-    assert set(get_args(EndedBy)) == set(summary_sentences._ENDS) == set(incident_sentences._WHY)
+    assert set(get_args(EndedBy)) == set(summary_sentences.ENDS) == set(incident_sentences.WHY)
 
 
 def test_what_is_done_while_a_lab_is_followed_is_told_at_once() -> None:

@@ -197,7 +197,7 @@ def test_an_election_is_told_in_a_sentence_when_it_is_over_and_not_at_the_end(
 def test_an_election_is_told_while_the_servers_say_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     printer = log_printer.RaftLines(SERVERS, as_json=False, prefix=True)
     passed = [100.0]
-    printer._clock = LogClock(lambda: passed[0])
+    printer.clock = LogClock(lambda: passed[0])
     for text in CAMPAIGN:
         printer.write(at(0, "consul1", text))
     printer.wait()
@@ -212,7 +212,7 @@ def test_a_log_without_end_is_not_remembered(capsys: pytest.CaptureFixture[str])
     for number in range(3000):
         text = f"[INFO]  raft: Node at 10.0.0.2:8300 [Candidate] entering Candidate state in term {number}"
         printer.write(LogLine("consul1", "2026-01-02T03:04:05.000000000Z", f"2026/01/02 03:04:05 {text}"))
-    assert len(printer._story.settled) < 100
+    assert len(printer.story.settled) < 100
     assert capsys.readouterr().out.count("becomes a candidate") == 3000
 
 

@@ -199,7 +199,7 @@ def test_what_is_remembered_is_bounded() -> None:
     repeats = Repeats()
     for number in range(3 * MOST_RUNS):
         list(repeats.take(said(0, "peer_unreachable", f"peer{number}")))
-    assert len(repeats._runs) == MOST_RUNS
+    assert len(repeats.runs) == MOST_RUNS
 
 
 # -- a story that has an end ------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ def test_a_word_of_mermaid_is_a_name_like_any_other() -> None:
     made = mermaid_view.mermaid(records([read]))
     assert "participant s1 as #101;nd" in made
     assert not re.search(r"\bend\b", made)
-    assert mermaid_view._label("the end, ended") == "the #101;nd, ended"
+    assert mermaid_view.mermaid_label("the end, ended") == "the #101;nd, ended"
 
 
 def test_json_holds_no_character_that_a_terminal_obeys_and_loses_none() -> None:
@@ -188,8 +188,8 @@ def test_steps_are_harmless_on_a_terminal_and_markup_in_a_title_is_text(monkeypa
     steps.begin(f"[red]{EVIL}[/red]")
     steps.note(EVIL)
     steps.heard("consul1", EVIL)
-    assert steps._status is not None
-    (shown,) = (str(one) for one in [steps._status.status])
+    assert steps.status is not None
+    (shown,) = (str(one) for one in [steps.status.status])
     steps.done(EVIL)
     assert shown.startswith("[red]x\\x1b]0;pwn")
     is_harmless(shown)

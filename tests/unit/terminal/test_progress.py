@@ -67,4 +67,4 @@ def test_a_terminal_gets_the_same_lines_and_the_spinner_ends(monkeypatch: pytest
     text = output.getvalue()
     assert "[WARN] hears [red]nobody[/red]" in text
     assert text.index("a note") < text.index("Joined") < text.index("Failing")
-    assert shown._status is None
+    assert shown.status is None

@@ -143,8 +143,8 @@ def test_a_host_that_does_not_answer_is_gone_without_and_not_asked_again(hosts: 
         assert len(hosts.engines["green"].volumes_now) == 1
         with pytest.raises(LabctlError, match="nothing answered"):
             links.client_of(red)
-        assert green not in links._given_up
-    assert links._given_up == {}
+        assert green not in links.given_up
+    assert links.given_up == {}
 
 
 def test_a_host_where_it_cannot_be_held_is_gone_without_and_a_full_disk_is_no_reason(hosts: Hosts) -> None:
@@ -152,14 +152,14 @@ def test_a_host_where_it_cannot_be_held_is_gone_without_and_a_full_disk_is_no_re
     hosts.engines["green"].fails = "no space left on device"
     red, green = workshop().hosts
     with holding():
-        assert set(links._given_up) == {red}
+        assert set(links.given_up) == {red}
     theirs = replace(lock_holder.holder("labctl workshop up", 60), boot="elsewhere")
     hosts.engines["green"].put("v", {LABEL_WORKSHOP: "w", LABEL_HOLDER: theirs.note}, made="2026-11-29T09:44:44Z")
     begun = time.monotonic()
     threading.Timer(0.5, hosts.engines["green"].volumes_now.clear).start()
     with holding():
         assert time.monotonic() - begun > 0.4
-        assert green not in links._given_up
+        assert green not in links.given_up
 
 
 def test_it_is_renewed_until_its_end_so_that_only_a_killed_holder_is_taken_for_one(
@@ -226,4 +226,4 @@ def test_nothing_is_left_where_the_command_fails(hosts: Hosts) -> None:
     with pytest.raises(DockerError), holding():
         raise DockerError("x")
     assert hosts.volumes() == []
-    assert links._given_up == {}
+    assert links.given_up == {}
