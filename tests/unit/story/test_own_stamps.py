@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
-from labctl.cli.look import logs_command
 
+from labctl.cli.logs import logs_command
 from labctl.cli.story import noted
 from labctl.engine import client, labs
 from labctl.engine.logs import LogLine
