@@ -12,6 +12,15 @@ MILLISECOND = 0.001
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""What a clock may show. Some write a time where they have none, as Go its zero: nothing can be counted by it."""
+
+
+def is_of_a_clock(time: datetime) -> bool:
+    """Whether a clock can have shown a time; then some centuries can be added to it, and taken from it."""
+    return FIRST_YEAR <= time.year <= LAST_YEAR
+
+
 def of_whole_seconds(time: datetime) -> datetime:
     """Mark a time whose stamp has no fraction: `10:00:01` is somewhere in that second, `10:00:01.000` is not.
 

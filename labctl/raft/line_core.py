@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labctl.raft.durations import of_whole_seconds
+from labctl.raft.durations import is_of_a_clock, of_whole_seconds
 from labctl.raft.event import NOTHING
 
 if TYPE_CHECKING:
@@ -150,6 +150,8 @@ def moment(stamp: str) -> datetime | None:
     try:
         time = datetime.fromisoformat(stamp)
     except ValueError:
+        return None
+    if not is_of_a_clock(time):
         return None
     return time if time.microsecond or "." in stamp else of_whole_seconds(time)
 

@@ -14,7 +14,7 @@ from datetime import time as time_of_day
 from functools import lru_cache
 from typing import NamedTuple
 
-from labctl.raft.durations import in_zone, of_whole_seconds, on_the_clock_of
+from labctl.raft.durations import in_zone, is_of_a_clock, of_whole_seconds, on_the_clock_of
 
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 STAMP = rf"""
@@ -252,6 +252,8 @@ def moment_of(day: str, clock: str, zone: str | None) -> datetime | None:
         moment = datetime.fromisoformat(f"{day.replace('/', '-')}T{clock.replace(',', '.')}{offset}")
     except ValueError:
         return None
+    if not is_of_a_clock(moment):
+        return None
     return moment if _has_fraction(clock) else of_whole_seconds(moment)
 
 
@@ -265,9 +267,10 @@ def since_1970(seconds: float) -> datetime | None:
         if abs(seconds) >= _LARGEST_SECONDS:
             seconds /= 1000
     try:
-        return datetime.fromtimestamp(seconds, UTC)
+        moment = datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+    return moment if is_of_a_clock(moment) else None
 
 
 def _nearest(day: str | None, clock: str, near: datetime) -> datetime | None:

@@ -44,8 +44,15 @@ def seconds_between(begin: datetime | None, end: datetime | None) -> float | Non
     return (end - begin).total_seconds()
 
 
+# 64 bits of nanoseconds.
+_LONGEST_SECONDS = 2**63 / 1e9
+
+
 def seconds_of(duration: str | None) -> float | None:
-    """Read a duration as Go writes it (`500.76ms`, `1m2.5s`), or as its JSON has it, in nanoseconds."""
+    """Read a duration as Go writes it (`500.76ms`, `1m2.5s`), or as its JSON has it, in nanoseconds.
+
+    None also where Go cannot have written it, because it is longer than any that Go knows.
+    """
     if not duration:
         return None
     if duration.isdecimal() and duration.isascii():
@@ -53,7 +60,8 @@ def seconds_of(duration: str | None) -> float | None:
     parts = _PART.findall(duration)
     if "".join(number + unit for number, unit in parts) != duration:
         return None
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return seconds if seconds <= _LONGEST_SECONDS else None
 
 
 def without_majority(silences: Iterable[float], needed: int | None) -> float | None:

@@ -15,6 +15,8 @@ __all__ = ["alive", "descendants", "end", "names"]
 POLL_SECONDS = 0.02
 # Who was killed goes at once, but for a machine that has no time for it.
 KILLED_SECONDS = 2.0
+SERVING = ("ssh", "dockerd", "containerd", "docker-proxy")
+"""How the kernel's names begin of processes that outlive who started them."""
 
 
 def names(pid: int, word: str) -> bool:
@@ -27,13 +29,15 @@ def names(pid: int, word: str) -> bool:
 def given(word: str) -> list[int]:
     """The processes that have a word in their environment, as all have that a run started, whoever their parent is now.
 
-    Not ssh: one that is below nobody is a connection to a Docker host that others share.
+    Not who serves others too: an ssh below nobody is a connection to a Docker host, and a Docker Engine may have been
+    started by that very run.
     """
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             is_theirs = word.encode() in (entry / "environ").read_bytes()
-            if is_theirs and (entry / "comm").read_text(encoding="utf-8", errors="replace").strip() != "ssh":
+            name = (entry / "comm").read_text(encoding="utf-8", errors="replace")
+            if is_theirs and not name.startswith(SERVING):
                 found.append(int(entry.name))
     return found
 

@@ -113,6 +113,21 @@ def test_who_has_lost_its_parent_is_known_by_its_environment(
                 os.kill(pid, signal.SIGKILL)
 
 
+def test_an_engine_that_a_run_has_started_outlives_it(started: list[subprocess.Popen[str]], tmp_path: Path) -> None:
+    named = ORPHANING.replace("os.setsid()", 'os.setsid(); open("/proc/self/comm", "w").write("dockerd")')
+    words = [sys.executable, "-ISc", named.format(seconds=0)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={"FOLDER": str(tmp_path)})
+    started.append(process)
+    assert process.stdout
+    engine = int(process.stdout.readline())
+    try:
+        process.wait()
+        processes.end(process.pid, 1, str(tmp_path))
+        assert processes.alive(engine)
+    finally:
+        os.kill(engine, signal.SIGKILL)
+
+
 def test_others_are_left_alone(started: list[subprocess.Popen[str]]) -> None:
     one, _ = family(started)
     other, child = family(started)
