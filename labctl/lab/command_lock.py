@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from labctl.engine.client import TIMEOUT_SECONDS, explained
+from labctl.engine.client import LATE_SECONDS, TIMEOUT_SECONDS, explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import lab_hold, lab_names, lock_holder
 from labctl.shared.docker_api import DockerError, Engine
@@ -87,10 +87,11 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
         with _told(place):
             hold = stack.enter_context(
                 lab_hold.held(
-                    Engine(TIMEOUT_SECONDS, place.socket),
+                    # An engine that hangs costs a command with little time hardly more than that.
+                    Engine(min(TIMEOUT_SECONDS, max(0.0, patience) + LATE_SECONDS), place.socket),
                     lab,
                     who,
-                    lock_holder.Patience(patience, steps.note),
+                    lock_holder.Patience(max(0.0, patience), steps.note),
                     labels=lab_hold.labels_of(lab, owner),
                     must_write=must_write,
                 )

@@ -185,6 +185,23 @@ class LabProject:
         names.append(lab_names.config_volume_name(self.lab))
         volumes = self.engine.volumes(called, doing="looking for volumes of the same name")
         self._refuse_taken("volume", names, [one["Name"] for one in volumes], set(found.volumes), "volume rm")
+        self._refuse_in_project({server.id for server in found.servers})
+
+    def _refuse_in_project(self, ours: set[str]) -> None:
+        """Raise where Compose would take a container that is not this lab's for a server, or for one too many."""
+        of_project = {"label": f"com.docker.compose.project={lab_names.project_name(self.lab)}"}
+        listed = self.engine.get("/containers/json", of_project, all=1, doing="looking for containers of the project")
+        for one in listed:
+            labels = one.get("Labels") or {}
+            if one["Id"] in ours or labels.get("com.docker.compose.oneoff") == "True":
+                continue
+            name = (one.get("Names") or [one["Id"][:12]])[0].lstrip("/")
+            raise DockerError(
+                f"The container {label_values.called({'Name': name})} has Compose's labels of the lab {self.lab} and "
+                "is no server of it, so Compose might remove it, or a server: remove it yourself (`docker rm -f`), or "
+                "choose another name for the lab.",
+                "refused",
+            )
 
     def _refuse_taken(self, kind: str, names: list[str], listed: list[str], ours: set[str], remove: str) -> None:
         for name in names:

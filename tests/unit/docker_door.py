@@ -89,7 +89,7 @@ class DockerDoor:
         documents = self.documents(kind)
         found = [documents[key] for key in out.split() if key in documents]
         if kind == "container":
-            found = [{"Id": one["Id"], "Names": [one["Name"]]} for one in found]
+            found = [{"Id": one["Id"], "Names": [one["Name"]], "Labels": one["Config"].get("Labels")} for one in found]
         return 200, json.dumps({"Volumes": found or None} if kind == "volume" else found).encode()
 
     def _archive(self, container: str, path: str) -> bytes:

@@ -181,6 +181,22 @@ def test_a_container_of_somebody_else_with_our_name_is_refused(docker: FakeDocke
 # -- files ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("oneoff", ["False", "True"])
+def test_a_stranger_that_compose_would_take_for_a_server_is_refused(
+    docker: FakeDocker, tmp_path: Path, oneoff: str
+) -> None:
+    compose = {"com.docker.compose.project": "labctl-ada", "com.docker.compose.oneoff": oneoff}
+    docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1", **compose})
+    docker.put_container("stranger", labels={**compose, "com.docker.compose.service": "consul1"})
+    work, found = project(tmp_path), find(Engine(), "ada")
+    if oneoff == "True":
+        work.refuse_taken_names(found, 3)
+        return
+    with pytest.raises(DockerError, match="The container stranger has Compose's labels of the lab ada") as caught:
+        work.refuse_taken_names(found, 3)
+    assert caught.value.failure == "refused"
+
+
 def test_the_environment_fills_in_addresses_and_ports(tmp_path: Path) -> None:
     subnet = ipaddress.IPv4Network("10.213.7.0/28")
     assert project(tmp_path).environment(subnet, 3, 8500) == (
