@@ -193,7 +193,9 @@ class LabProject:
         listed = self.engine.get("/containers/json", of_project, all=1, doing="looking for containers of the project")
         for one in listed:
             labels = one.get("Labels") or {}
-            if one["Id"] in ours or labels.get("com.docker.compose.oneoff") == "True":
+            # One of another service is left alone by Compose, too.
+            is_in_question = labels.get("com.docker.compose.service") in lab_names.server_names(max(lab_names.SIZES))
+            if one["Id"] in ours or labels.get("com.docker.compose.oneoff") == "True" or not is_in_question:
                 continue
             name = (one.get("Names") or [one["Id"][:12]])[0].lstrip("/")
             raise DockerError(

@@ -181,15 +181,15 @@ def test_a_container_of_somebody_else_with_our_name_is_refused(docker: FakeDocke
 # -- files ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("oneoff", ["False", "True"])
+@pytest.mark.parametrize(("service", "oneoff"), [("consul1", "False"), ("consul1", "True"), ("web", "False")])
 def test_a_stranger_that_compose_would_take_for_a_server_is_refused(
-    docker: FakeDocker, tmp_path: Path, oneoff: str
+    docker: FakeDocker, tmp_path: Path, service: str, oneoff: str
 ) -> None:
     compose = {"com.docker.compose.project": "labctl-ada", "com.docker.compose.oneoff": oneoff}
     docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1", **compose})
-    docker.put_container("stranger", labels={**compose, "com.docker.compose.service": "consul1"})
+    docker.put_container("stranger", labels={**compose, "com.docker.compose.service": service})
     work, found = project(tmp_path), find(Engine(), "ada")
-    if oneoff == "True":
+    if (service, oneoff) != ("consul1", "False"):
         work.refuse_taken_names(found, 3)
         return
     with pytest.raises(DockerError, match="The container stranger has Compose's labels of the lab ada") as caught:
