@@ -129,7 +129,12 @@ def test_the_documents_of_a_lab(ada: Person, lab: str, name: str) -> None:
     words = [lab if word == "LAB" else word for word in DOCUMENTS[name]]
     result = ada.run(*words, "--json")
     assert result.code in {0, CODES.get(name, 0)}, result.err + result.out
-    must_have_golden_shape(f"json/{name}.json", json.loads(result.err if name == "error" else result.out))
+    document = json.loads(result.err if name == "error" else result.out)
+    if name == "chaos":
+        for one in document["reads"]:
+            # What does not belong to a request is left out of it, such as a value where there was none yet.
+            one["furthest"] = None
+    must_have_golden_shape(f"json/{name}.json", document)
 
 
 @pytest.mark.usefixtures("facts")
