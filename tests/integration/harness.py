@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.shared.engine_lock import LABEL_LOCK
 from labctl.shared.lab_names import LABEL_LAB
 
 if TYPE_CHECKING:
@@ -229,14 +230,14 @@ def left_of(lab: str, host: str = "") -> list[str]:
 
 
 def remove_lab(lab: str, host: str = "") -> None:
-    """Remove a lab by its label, as well as it goes."""
-    of_lab = f"label={LABEL_LAB}={lab}"
-    for kind, look, remove in (
-        ("container", ["ls", "-aq"], ["rm", "--force", "--volumes"]),
-        ("network", ["ls", "-q"], ["rm"]),
-        ("volume", ["ls", "-q"], ["rm", "--force"]),
+    """Remove a lab by its label, as well as it goes, and a lock of it that a killed command left."""
+    for kind, look, remove, label in (
+        ("container", ["ls", "-aq"], ["rm", "--force", "--volumes"], LABEL_LAB),
+        ("network", ["ls", "-q"], ["rm"], LABEL_LAB),
+        ("volume", ["ls", "-q"], ["rm", "--force"], LABEL_LAB),
+        ("volume", ["ls", "-q"], ["rm", "--force"], LABEL_LOCK),
     ):
-        ids = docker(kind, *look, "--filter", of_lab, host=host, check=False).split()
+        ids = docker(kind, *look, "--filter", f"label={label}={lab}", host=host, check=False).split()
         if ids:
             docker(kind, *remove, *ids, host=host, check=False)
 
