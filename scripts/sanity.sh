@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs ansible-test's sanity tests on the collection as `ansible-galaxy collection build` packs it, with every Python that
-# is here. What a test needs comes from pip as it is set up on this machine.
+# runs here. What a test needs comes from pip as it is set up on this machine.
 # usage: sanity.sh [WORD...]    words for `ansible-test sanity`, as in: sanity.sh --test pep8
 set -eu
 cd "$(dirname "$0")/.."
@@ -33,5 +33,22 @@ trap 'rm -rf "$work" "$settings"' EXIT
     python -m pip config list | sed -n "s/^[^.]*\.\([a-z-]*\)='\(.*\)'$/\1 = \2/p" | awk '!seen[$1]++'
 } >"$settings")
 
+# ansible-test takes each python3.N that it finds on PATH for one that runs. A version manager keeps a stub there for each
+# version that it knows, and where the version is not set up, the stub ends with "command not found": then the folder of
+# stubs is left out, and what does run is found in a folder of our own.
+mkdir "$work/pythons"
+path=$(dirname "$(command -v ansible-test)"):$work/pythons
+for folder in $(echo "$PATH" | tr ' :' '? '); do
+    for python in "$folder"/python3.[0-9] "$folder"/python3.[0-9][0-9]; do
+        [ -x "$python" ] || continue
+        if found=$("$python" -c 'import sys; print(sys.executable)' 2>/dev/null); then
+            [ -e "$work/pythons/${python##*/}" ] || ln -s "$found" "$work/pythons/${python##*/}"
+        else
+            folder=
+        fi
+    done
+    [ -z "$folder" ] || path=$path:$folder
+done
+
 cd "$collection"
-HOME=$home ansible-test sanity --color no --requirements "$@"
+PATH=$path HOME=$home ansible-test sanity --color no --requirements "$@"
