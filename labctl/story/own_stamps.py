@@ -24,6 +24,8 @@ KEPT = timedelta(seconds=10)
 """So late may Docker have taken in a line that is read from what it keeps."""
 LIVE = timedelta(milliseconds=400)
 """So late may it take in one that is told as it comes, and as long does each line wait for those."""
+SET_BACK = timedelta(seconds=1)
+"""By more than this Docker's times of one server's lines go back only where the clock of the Docker host was set."""
 MOST, MOST_CHARACTERS = 16_384, 1 << 23
 """Lines that wait, and what is in them, at most."""
 # Consul indented its lines before 1.9.
@@ -81,6 +83,7 @@ class _Window:
         self._late, self._note, self._clock = late, note, clock
         self._waiting: list[tuple[datetime, int, LogLine]] = []
         self._latest: dict[str, datetime] = {}
+        self._taken: dict[str, datetime] = {}
         self._number = self._characters = 0
 
     def take(self, line: LogLine | None) -> Iterator[LogLine | None]:
@@ -93,6 +96,16 @@ class _Window:
         if taken is None:
             yield line
             return
+        if not line.of_docker:
+            if taken < self._taken.get(line.server, taken) - SET_BACK:
+                # What waits was written before, and the time that it waits for is far ahead now.
+                self._note(
+                    "The clock of the Docker host was set back while these lines were written: what follows is told at "
+                    "its new time."
+                )
+                self._latest.clear()
+                yield from self.rest()
+            self._taken[line.server] = taken
         self._clock.set(taken)
         line = self._stamped(line, taken)
         time = max(line.when or taken, self._latest.get(line.server, taken - self._late))

@@ -108,6 +108,27 @@ def test_a_line_waits_no_longer_than_the_window_is_wide_where_nothing_comes() ->
     assert told == [None, None, ("consul1", 1), None, None]
 
 
+def test_a_clock_that_is_set_back_stops_no_line_and_is_told() -> None:
+    notes: list[str] = []
+    given: list[LogLine] = []
+
+    def come() -> Iterator[LogLine]:
+        # `b` says the last of the old time after `a` has said the first of the new one.
+        for one in (line(9, 0, "a"), line(9, 0, "b"), line(2, 0, "a"), line(9.1, 0, "b"), line(2.5, 0, "b")):
+            given.append(one)
+            yield one
+        yield line(3, 0, "a")
+
+    told = in_own_order(come(), live=True, note=notes.append)
+    assert seconds([next(told) for _ in range(5)]) == [("a", 9), ("b", 9), ("a", 2), ("b", 9.1), ("b", 2.5)]
+    assert len(given) == 5
+    assert seconds(told) == [("a", 3)]
+    assert [one for one in notes if "set back" in one] == [
+        "The clock of the Docker host was set back while these lines were written: what follows is told at its new "
+        "time."
+    ] * 2
+
+
 def test_lines_that_wait_are_so_many_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_stamps, "MOST", 3)
     taken: list[LogLine] = []
