@@ -34,6 +34,8 @@ BACK_SECONDS = 0.3
 BEHIND_LINES = 64
 """So many lines later a line may come that is older: Docker takes in what two streams say at once."""
 MOST_LINE = 1 << 20
+MORE_LINES = 1000
+"""So many lines may come between two readings of a log that follow each other."""
 WAITING_LINES = 8192
 """So many lines wait for who follows; then Docker waits with what is behind them."""
 
@@ -83,8 +85,25 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
+@dataclass
+class Mark:
+    """How far the log of a server was read: the last line as the log has them, and the newest time of all."""
+
+    last: LogLine | None = None
+    newest: str = ""
+
+    def set(self, line: LogLine) -> LogLine:
+        """One more line was read."""
+        self.last, self.newest = line, max(self.newest, line.taken)
+        return line
+
+
 def read(
-    client: Client, servers: Sequence[Server], tail: int | None = None, since: float | None = None
+    client: Client,
+    servers: Sequence[Server],
+    tail: int | None = None,
+    since: float | None = None,
+    marks: Mapping[str, Mark] | None = None,
 ) -> Iterator[LogLine]:
     """All lines there are, in the order in which Docker took them in. Each is read from Docker when its turn comes.
 
@@ -93,17 +112,21 @@ def read(
         servers: whose.
         tail: only so many of each, the last ones.
         since: only from then on, in seconds since 1970.
+        marks: for each server, how far it was read.
 
     Raises:
         LabctlError: Docker refuses, or gives no answer; also in the middle.
     """
-    return heapq.merge(*(_of_server(client, one, tail, since) for one in servers), key=_taken)
+    marks = marks or {}
+    return heapq.merge(
+        *(_of_server(client, one, tail, since, marks.get(one.name) or Mark()) for one in servers), key=_taken
+    )
 
 
-def _of_server(client: Client, server: Server, tail: int | None, since: float | None) -> Iterator[LogLine]:
+def _of_server(client: Client, server: Server, tail: int | None, since: float | None, mark: Mark) -> Iterator[LogLine]:
     with explained(client.place):
         chunks = client.log_so_far(server.id, tail="all" if tail is None else tail, since=since)
-        yield from _in_order(split(server.name, line) for line in split_lines(chunks) if line)
+        yield from _in_order(mark.set(split(server.name, line)) for line in split_lines(chunks) if line)
 
 
 def _in_order(lines: Iterable[LogLine]) -> Iterator[LogLine]:
@@ -187,11 +210,9 @@ def follow(client: Client, servers: Sequence[Server], tail: int | None = None) -
 
     Where none comes for a moment, there is a None: time passes for who follows, too.
     """
-    seen: dict[str, str] = {}
-    for line in read(client, servers, tail):
-        seen[line.server] = line.taken
-        yield line
-    yield from Follower(client, list(servers), tail=tail, seen=seen).with_pauses()
+    marks = {server.name: Mark() for server in servers}
+    yield from read(client, servers, tail, marks=marks)
+    yield from Follower(client, list(servers), tail=tail, marks=marks).with_pauses()
 
 
 class Follower:
@@ -208,12 +229,12 @@ class Follower:
         servers: list[Server],
         since: float | None = None,
         tail: int | None = None,
-        seen: Mapping[str, str] | None = None,
+        marks: Mapping[str, Mark] | None = None,
         *,
         acts: Iterable[LogLine] | None = None,
     ) -> None:
         self._client = client
-        self._seen = seen or {}
+        self._marks = marks or {}
         self._lines: queue.Queue[LogLine | None] = queue.Queue(WAITING_LINES)
         self._stopped = threading.Event()
         self._since = since
@@ -232,31 +253,33 @@ class Follower:
 
     def _follow(self, server: Server) -> None:
         since, tail = self._since, self._tail
-        seen = last = self._seen.get(server.name, "")
+        mark = self._marks.get(server.name) or Mark()
         begun = time.time()
-        if seen:
-            since, tail = _since(LogLine(server.name, seen, ""), begun), "all"
         try:
             while True:
+                told = -1
+                if mark.last is not None:
+                    # No `since`: by one, an engine leaves out what comes when its clock was set back.
+                    since, tail = None, self._missed(server, mark.last)
+                    told = tail
                 stream = self._client.logs(server.id, stream=True, follow=True, timestamps=True, tail=tail, since=since)
-                for raw in split_lines(stream):
+                for line in _behind(mark, told, (split(server.name, raw) for raw in split_lines(stream))):
                     if self._stopped.is_set():
                         return
-                    line = split(server.name, raw)
-                    # Of a log that is read again, what was shown already is left out; in one reading, times may be
-                    # equal, and go back a little between standard output and standard error.
-                    if line.taken > seen:
-                        last = max(last, line.taken)
-                        self._put(line)
+                    self._put(line)
                 if not self._comes_back(server):
                     return
-                seen = last
-                since, tail = _since(LogLine(server.name, last, ""), begun), "all"
+                since, tail = begun, "all"
         except (DockerException, requests.exceptions.RequestException, OSError):
             # The container or the engine is gone: for a follower that is the end of this log.
             pass
         finally:
             self._put(None)
+
+    def _missed(self, server: Server, last: LogLine) -> int:
+        """So many of a server's last lines hold all that came after one, and that one."""
+        since = last.when.timestamp() - 1 if last.when else None
+        return MORE_LINES + sum(1 for _ in split_lines(self._client.log_so_far(server.id, since=since)))
 
     def _put(self, line: LogLine | None) -> None:
         """Hand a line on, as soon as there is room for it or nobody follows any more."""
@@ -310,6 +333,16 @@ class Follower:
                 return
 
 
-def _since(last: LogLine, otherwise: float) -> float:
-    """From when on a log is read again, to have all that came after a line."""
-    return last.when.timestamp() - 1 if last.when else otherwise
+def _behind(mark: Mark, most: int, lines: Iterable[LogLine]) -> Iterator[LogLine]:
+    """The lines behind a mark, which moves with them; not more than `most` stand before it.
+
+    By their times alone this cannot be told: a clock that is set back gives those of today the times of yesterday.
+    """
+    last, newest = mark.last, mark.newest
+    before = last is not None
+    for number, line in enumerate(lines):
+        before = before and number < most
+        if not before or line.taken > newest:
+            yield mark.set(line)
+        elif last is not None and (line.taken, line.text) == (last.taken, last.text):
+            before = False

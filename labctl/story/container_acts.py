@@ -29,6 +29,7 @@ SAME = timedelta(seconds=2)
 _KILL, _STOP, _TSTP, _CONT = 9, 19, 20, 18
 # These end a process that does not catch them; Consul, which catches some, ends too, each in its own way.
 _ENDING = frozenset({2, 3, 6, 15})
+_SECOND = timedelta(seconds=1)
 _DOWN = frozenset({"exited", "dead"})
 
 
@@ -45,25 +46,29 @@ def read(client: Client, lab: Lab, servers: Sequence[Server], tail: int | None =
 def follow(client: Client, lab: Lab, servers: Sequence[Server], tail: int | None = None) -> Iterator[LogLine | None]:
     """The same, and then what comes, as `logs.follow` has it."""
     acts = so_far(client, lab)
-    seen: dict[str, str] = {}
-    known = max((act.taken for act in acts), default="")
+    marks = {server.name: logs.Mark() for server in servers}
+    known = {(act.server, act.taken) for act in acts}
     last: LogLine | None = None
-    for line in beside(logs.read(client, servers, tail), acts, servers, whole=tail is None):
-        if not line.of_docker:
-            seen[line.server] = line.taken
+    for line in beside(logs.read(client, servers, tail, marks=marks), acts, servers, whole=tail is None):
         last = line
         yield line
     begin = last.when if last is not None else None
     come = _come(client, lab, servers, begin, known)
-    yield from logs.Follower(client, list(servers), tail=tail, seen=seen, acts=come).with_pauses()
+    yield from logs.Follower(client, list(servers), tail=tail, marks=marks, acts=come).with_pauses()
 
 
-def _come(client: Client, lab: Lab, servers: Sequence[Server], since: datetime | None, known: str) -> Iterator[LogLine]:
-    """What is done to servers from a time on, behind what is known."""
+def _come(
+    client: Client, lab: Lab, servers: Sequence[Server], since: datetime | None, known: set[tuple[str, str]]
+) -> Iterator[LogLine]:
+    """What is done to servers from a time on, behind what is known, by server and time."""
+    newest = max((taken for _, taken in known), default="")
     acts: dict[str, Acts] = {server.name: Acts(ended=server.state in _DOWN) for server in servers}
     for told in container_events.to_come(client, lab, since):
         act = acts[told.server].take(told) if told.server in acts else None
-        if act is not None and act.line.taken > known:
+        if act is None or (act.line.server, act.line.taken) in known:
+            continue
+        # What is older than what was asked for is new, too: the clock was set back.
+        if act.line.taken > newest or (since is not None and told.time < since - _SECOND):
             yield act.line
 
 

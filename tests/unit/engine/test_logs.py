@@ -135,8 +135,68 @@ def test_what_there_is_comes_in_order_of_time_before_what_is_followed() -> None:
     )
     engine.so_far = {"id1": line(2, "b"), "id2": line(1, "a") + line(3, "c")}
     assert [one.text for one in logs.follow(client(engine), SERVERS) if one is not None] == ["a", "b", "c", "e"]
-    assert engine.tails == ["all"] * 4
-    assert all(since is not None for since in engine.sinces[2:])
+    # From where on to follow is found by a time; it is followed without one, which a clock that is set back passes by.
+    asked = set(zip(engine.tails[2:], engine.sinces[2:], strict=True))
+    assert {(tail, since is None) for tail, since in asked} == {
+        ("all", False), (logs.MORE_LINES + 1, True), (logs.MORE_LINES + 2, True)
+    }  # fmt: skip
+
+
+class SetBack(FakeEngine):
+    """An engine that leaves out what is older than what it is asked for, line by line, as Docker 20.10 does."""
+
+    def __init__(self, old: bytes, new: bytes, *, again: bool = False) -> None:
+        super().__init__()
+        self.old, self.new = old, new
+        self.runs = 1 + again
+
+    def _of(self, log: bytes, tail: int | str, since: float | None) -> bytes:
+        lines = log.splitlines(keepends=True)
+        lines = lines if tail == "all" else lines[len(lines) - int(tail) :] if int(tail) < len(lines) else lines
+        taken = (logs.split("", one).when for one in lines)
+        return b"".join(
+            one for one, at in zip(lines, taken, strict=True) if since is None or (at and at.timestamp() >= since)
+        )
+
+    def log_so_far(self, _: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
+        return iter([self._of(self.old, tail, since)])
+
+    def logs(self, _: str, *, tail: int | str = "all", since: float | None = None, **_how: object) -> Iterator[bytes]:
+        yield self._of(self.old, tail, since)
+        if self.runs == 1:
+            yield self._of(self.new, "all", since)
+
+    def inspect_container(self, _: str) -> dict[str, dict[str, bool]]:
+        self.runs -= 1
+        if not self.runs:
+            raise DockerException("gone")
+        return {"State": {"Running": True}}
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize(
+    ("old", "told"),
+    [
+        (line(50, "a"), ["a"]),
+        (line(50, "a") + line(51, "b"), ["a", "b"]),
+        # It was set back before, too.
+        (line(50, "a") + line(51, "b") + line(7, "c"), ["c", "a", "b"]),
+    ],
+    ids=["one", "two", "twice"],
+)
+def test_what_comes_after_the_hosts_clock_was_set_back_is_told_at_once(
+    old: bytes, told: list[str], again: bool
+) -> None:
+    engine = SetBack(old, line(9, "x") + line(10, "y"), again=again)
+    assert [one.text for one in logs.follow(client(engine), SERVERS[:1]) if one is not None] == [*told, "x", "y"]
+
+
+@pytest.mark.parametrize("before", [0, 3 * logs.MORE_LINES])
+def test_a_log_whose_last_line_is_gone_is_followed_all_the_same(before: int) -> None:
+    engine = SetBack(b"".join(line(number / 1000, f"{number}") for number in range(before)), line(9, "x"))
+    marks = {"consul1": logs.Mark(logs.split("consul1", line(4, "lost")), logs.split("consul1", line(4, "")).taken)}
+    told = [one.text for one in logs.Follower(client(engine), SERVERS[:1], marks=marks)]
+    assert told == ["x"]
 
 
 def test_without_a_history_following_begins_now() -> None:

@@ -200,6 +200,18 @@ def test_what_is_done_while_a_lab_is_followed_is_told_at_once() -> None:
     assert [line.text.partition(": ")[2] for line in found] == ["container paused", "container unpaused"]
 
 
+def test_what_is_done_after_the_hosts_clock_was_set_back_is_told_too() -> None:
+    client = engine(
+        streams={key: [*lines, (0.6, b"")] for key, lines in LOGS.items()},
+        events=[event(4, "pause")],
+        events_later=[(0, event(4, "pause")), (0.1, event(1, "unpause"))],
+    )
+    lab = lab_of(client)
+    lines = container_acts.follow(client, lab, lab.servers)
+    found = [line for line in lines if line is not None and line.of_docker]
+    assert [line.text.partition(": ")[2] for line in found] == ["container paused", "container unpaused"]
+
+
 # -- what labctl did itself ----------------------------------------------------------------------------------------
 
 
