@@ -196,10 +196,14 @@ class Repeats:
             yield from self._end(key)
 
     def over(self, event: Event) -> Iterator[Told]:
-        """End what an event ends: by what its server becomes, by what its peer does, or because it is later."""
+        """End what an event ends: by what its server becomes, by what its peer does, or because it is later.
+
+        Or it is far earlier: where a clock was set back, nobody can say for how long something went on.
+        """
         self._count(event)
         for key, run in list(self.runs.items()):
-            if self._is_over(run, event) or _is_after(event.time, run.last.time, QUIET):
+            far = _is_after(event.time, run.last.time, QUIET) or _is_after(run.last.time, event.time, QUIET)
+            if self._is_over(run, event) or far:
                 yield from self._end(key)
 
     def _is_over(self, run: _Run, event: Event) -> bool:

@@ -123,10 +123,7 @@ def test_a_clock_that_is_set_back_stops_no_line_and_is_told() -> None:
     assert seconds([next(told) for _ in range(5)]) == [("a", 9), ("b", 9), ("a", 2), ("b", 9.1), ("b", 2.5)]
     assert len(given) == 5
     assert seconds(told) == [("a", 3)]
-    assert [one for one in notes if "set back" in one] == [
-        "The clock of the Docker host was set back while these lines were written: what follows is told at its new "
-        "time."
-    ] * 2
+    assert sum("The clock of the Docker host was set back" in one for one in notes) == 2
 
 
 def test_lines_that_wait_are_so_many_at_most(monkeypatch: pytest.MonkeyPatch) -> None:

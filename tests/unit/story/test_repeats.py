@@ -53,6 +53,12 @@ def test_a_pre_vote_that_is_refused_again_and_again_is_told_once() -> None:
     assert told.sentence.endswith("(28 times in 27.0 s)")
 
 
+def test_what_goes_on_while_a_clock_is_set_back_took_no_negative_time() -> None:
+    told = texts(*(said(second, "heartbeat_failed") for second in (900, 901, 1, 2, 3)))
+    words = told[0]
+    assert told == [words, f"{words} (2 times in 1.0 s)", words, f"{words} (3 times in 2.0 s)"]
+
+
 events = some.lists(
     some.builds(
         lambda event, server, peer, wait: (event, server, peer, wait),
