@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from labctl.errors import LabctlError
 from labctl.shared import process_limits
 from labctl.shared.consul_client import Door
+from labctl.shared.docker_api import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +33,10 @@ class Place:
     def door(self, port: int) -> Door:
         """The HTTP API of the server with that port on the Docker host's loopback."""
         return Door(port)
+
+    def engine(self, seconds: float) -> Engine:
+        """The engine, asked by somebody who waits no longer than so many seconds for an answer."""
+        return Engine(seconds, self.socket)
 
     def open_doors(self, ports: Iterable[int]) -> None:
         """Let `door` lead to each of these ports. Raises LabctlError."""

@@ -6,10 +6,9 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import client as engine
-from labctl.engine import labs, status
 from labctl.errors import ExitCode, LabctlError
-from labctl.faults import inject, targets
+from labctl.faults import targets
+from labctl.faults.tools import TOOLS, Tools
 from labctl.lab.command_lock import held
 from labctl.lab.desired_state import refuse_foreign
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from labctl.engine.labs import Lab
+    from labctl.engine.status import Status
     from labctl.faults.forecast import Forecast
     from labctl.terminal.progress import Steps
 
@@ -51,36 +51,38 @@ class Scene:
         lab: what Docker tells of it.
         cluster: what its servers tell of it.
         cuts: the faults of its network that it has already, in words; None where Docker does not say.
+        tools: with which it was looked at.
     """
 
     lab: Lab
     cluster: targets.Cluster
     cuts: tuple[str, ...] | None = ()
+    tools: Tools = TOOLS
 
     def addresses(self, names: Sequence[str]) -> frozenset[str]:
         """Where servers are in the lab's network."""
         return frozenset(self.lab.server(name).address for name in names)
 
 
-def look(asked: Asked) -> Scene:
+def look(asked: Asked, tools: Tools) -> Scene:
     """Find the lab and ask its servers. Raises LabctlError, also where it is somebody else's or the lease is none."""
     if asked.seconds is not None and not SHORTEST_SECONDS <= asked.seconds <= LONGEST_SECONDS:
         raise LabctlError(
             f"A fault lasts at least a second and at most a day: {asked.seconds:g} seconds is not that.",
             ExitCode.USAGE,
         )
-    lab = own_lab(asked)
-    return Scene(lab, cluster_of(status.ask(lab)), _cuts(lab))
+    lab = own_lab(asked, tools)
+    return Scene(lab, cluster_of(tools.ask(lab)), _cuts(lab, tools), tools)
 
 
-def _cuts(lab: Lab) -> tuple[str, ...] | None:
+def _cuts(lab: Lab, tools: Tools) -> tuple[str, ...] | None:
     # They are for the forecast alone; what is to be broken must not fail for it.
     with contextlib.suppress(LabctlError):
-        return tuple(one.words for one in inject.active(engine.connect(), lab.name))
+        return tuple(one.words for one in tools.active(tools.connect(), lab.name))
     return None
 
 
-def cluster_of(now: status.Status) -> targets.Cluster:
+def cluster_of(now: Status) -> targets.Cluster:
     """A lab's cluster. Who votes its servers say; those of a lab that was never joined will all vote."""
     lab, voters = now.lab, now.voters
     return targets.Cluster(
@@ -104,22 +106,22 @@ def in_turn(asked: Asked, verb: str, steps: Steps) -> Iterator[Asked]:
     if asked.dry_run:
         yield asked
         return
-    lab = own_lab(asked)
+    lab = own_lab(asked, TOOLS)
     command = f"labctl fault {verb} --lab {lab.name}"
     with held(lab.place, lab.name, asked.owner, command, steps, seconds=HELD_SECONDS, must_write=False):
         yield replace(asked, lab=lab.name)
 
 
-def own_lab(asked: Asked) -> Lab:
+def own_lab(asked: Asked, tools: Tools) -> Lab:
     """The lab that is meant. Raises LabctlError, also where it is somebody else's."""
-    lab = labs.choose_lab(engine.connect(), asked.lab, asked.owner)
+    lab = tools.choose_lab(tools.connect(), asked.lab, asked.owner)
     refuse_foreign(lab, asked.owner)
     return lab
 
 
-def note(lab: Lab, names: Sequence[str], line: str) -> None:
+def note(lab: Lab, names: Sequence[str], line: str, tools: Tools) -> None:
     """Write a line into the logs of those servers that run: there it stands beside what Raft made of it."""
-    inject.note([one for one in lab.running if one.name in names], line)
+    tools.note([one for one in lab.running if one.name in names], line)
 
 
 def broken(  # noqa: PLR0913 - the JSON shape

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import client as engine
-from labctl.engine import clock, labs
 from labctl.engine.clock import HostClock
 from labctl.errors import ExitCode, LabctlError
-from labctl.faults import inject, nftables, processes
+from labctl.faults import nftables, processes
 from labctl.faults.context import Asked, note, own_lab
+from labctl.faults.tools import TOOLS, Tools
 from labctl.raft import log_notes
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab, Server
+    from labctl.faults.inject import ActiveFault
     from labctl.terminal.progress import Steps
 
 
-def heal(fault: str | None, asked: Asked, steps: Steps) -> dict[str, Any]:
+def heal(fault: str | None, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
     """Lift one fault, or all. Raises LabctlError, also where there is no fault of that name or a rule does not go away.
 
     Servers run again, also those that stopped by themselves where all is meant; rules are taken away, and each
@@ -26,17 +26,17 @@ def heal(fault: str | None, asked: Asked, steps: Steps) -> dict[str, Any]:
     """
     if fault is not None and not nftables.is_id(fault):
         raise LabctlError(f"{fault!a} is the name of no fault: `labctl fault ls` lists them.", ExitCode.USAGE)
-    lab = own_lab(asked)
+    lab = own_lab(asked, tools)
     steps.begin("heal")
     # First: a kernel that lets nobody look at its rules must not keep servers down.
     away: list[Server] = []
     unknown: LabctlError | None = None
     try:
-        away = processes.taken_away(lab, fault)
+        away = processes.taken_away(lab, fault, tools)
     except LabctlError as error:
         unknown = error  # it may be one of the network
-    healed = processes.bring_back(away)
-    lifted = set() if fault in healed else _lift(lab, fault)
+    healed = processes.bring_back(away, tools=tools)
+    lifted = set() if fault in healed else _lift(lab, fault, tools)
     if fault is not None and not healed | lifted:
         if unknown is not None:
             raise unknown
@@ -46,16 +46,16 @@ def heal(fault: str | None, asked: Asked, steps: Steps) -> dict[str, Any]:
     return _mended(lab, healed | lifted, started)
 
 
-def _lift(lab: Lab, fault: str | None) -> set[str]:
+def _lift(lab: Lab, fault: str | None, tools: Tools) -> set[str]:
     """Take rules away. Returns the faults whose rules they were."""
-    known = {one.id for one in inject.active(engine.connect(), lab.name)}
+    known = {one.id for one in tools.active(tools.connect(), lab.name)}
     # Looked up again: some servers may run only since now.
-    found = inject.heal(labs.choose_lab(engine.connect(), lab.name), fault)
+    found = tools.lift(tools.choose_lab(tools.connect(), lab.name, ""), fault)
     lifted = (known if fault is None else known & {fault}) | {one for had in found.values() for one in had}
-    host = clock.of(lab.place) if lifted else HostClock()
+    host = tools.clock(lab.place) if lifted else HostClock()
     for one in sorted(lifted):
         disturbed = [name for name, had in found.items() if one in had]
-        note(lab, disturbed, log_notes.ended(host.now(), one, disturbed))
+        note(lab, disturbed, log_notes.ended(host.now(), one, disturbed), tools)
     return lifted
 
 
@@ -82,13 +82,13 @@ def _healed_all(lab: Lab, lifted: set[str], started: list[str]) -> str:
     return f"{' and '.join(parts)}; every server's network is clean."
 
 
-def ls(name: str | None, owner: str = "") -> tuple[str, list[inject.ActiveFault]]:
+def ls(name: str | None, owner: str = "", tools: Tools = TOOLS) -> tuple[str, list[ActiveFault]]:
     """A lab's name, and the faults that it has now; of the labs without a name, that of `owner`."""
-    client = engine.connect()
-    lab = labs.choose_lab(client, name, owner)
-    return lab.name, active(client, lab)
+    client = tools.connect()
+    lab = tools.choose_lab(client, name, owner)
+    return lab.name, active(client, lab, tools)
 
 
-def active(client: Client, lab: Lab) -> list[inject.ActiveFault]:
+def active(client: Client, lab: Lab, tools: Tools = TOOLS) -> list[ActiveFault]:
     """The faults that a lab has now: first the servers that were taken away, then those of the network."""
-    return [*processes.active(lab), *inject.active(client, lab.name)]
+    return [*processes.active(lab, tools), *tools.active(client, lab.name)]

@@ -20,7 +20,7 @@ from labctl.engine.client import explained
 from labctl.engine.sidecar import LABEL_FAULT
 from labctl.faults import cleanup, nftables
 from labctl.shared import lab_names
-from labctl.shared.docker_api import DockerError, Engine
+from labctl.shared.docker_api import DockerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from labctl.engine.clock import HostClock
     from labctl.engine.docker_host import Place
     from labctl.engine.labs import Lab, Server
+    from labctl.shared.docker_api import Engine
 
 LABEL_WORDS = lab_names.LABEL_PREFIX + "fault-words"
 LABEL_TARGET = lab_names.LABEL_PREFIX + "fault-target"
@@ -208,7 +209,7 @@ def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | Non
 
 
 def _engine_of(place: Place) -> Engine:
-    return Engine(CHANGE_SECONDS, place.socket)
+    return place.engine(CHANGE_SECONDS)
 
 
 def signal(verb: str, servers: Iterable[Server]) -> None:

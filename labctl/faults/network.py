@@ -6,12 +6,12 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import clock
 from labctl.errors import ExitCode, LabctlError
-from labctl.faults import inject, nftables, targets
+from labctl.faults import nftables, targets
 from labctl.faults.context import Asked, Scene, broken, look, note
 from labctl.faults.forecast import Outlook
 from labctl.faults.nftables import Change, Cut, Delay
+from labctl.faults.tools import TOOLS, Tools
 from labctl.raft import log_notes
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ LONGEST_DELAY = 60_000
 MOST_KILOBYTES = 1_000_000
 
 
-def isolate(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
+def isolate(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
     """Cut servers off from all others. Raises LabctlError."""
-    scene = look(asked)
+    scene = look(asked, tools)
     names = targets.resolve(target, scene.cluster)
     rest = [name for name in scene.cluster.running if name not in names]
     alone = [[name] for name in names]
@@ -36,9 +36,9 @@ def isolate(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
     return _cut(scene, f"isolate {','.join(names)}", forecast, _apart(scene, names), asked, steps)
 
 
-def partition(words: Sequence[str], asked: Asked, steps: Steps) -> dict[str, Any]:
+def partition(words: Sequence[str], asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
     """Cut the lab into sides that do not reach each other. Raises LabctlError."""
-    scene = look(asked)
+    scene = look(asked, tools)
     sides = targets.sides(words, scene.cluster)
     cuts: dict[str, Cut] = {}
     for side in sides:
@@ -50,9 +50,9 @@ def partition(words: Sequence[str], asked: Asked, steps: Steps) -> dict[str, Any
     return _cut(scene, text, forecast, cuts, asked, steps)
 
 
-def one_way(source: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
+def one_way(source: str, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
     """Drop what one server sends to another; the other direction stays. Raises LabctlError."""
-    scene = look(asked)
+    scene = look(asked, tools)
     senders, receivers = targets.resolve(source, scene.cluster), targets.resolve(target, scene.cluster)
     if both := set(senders) & set(receivers):
         raise LabctlError(f"{min(both)} cannot be cut off from itself: name two servers.", ExitCode.USAGE)
@@ -62,29 +62,31 @@ def one_way(source: str, target: str, asked: Asked, steps: Steps) -> dict[str, A
     return _cut(scene, text, forecast, cuts, asked, steps)
 
 
-def loss(percent: float, target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
+def loss(percent: float, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
     """Drop some of the packets between servers and all others. Raises LabctlError."""
     if not nftables.LEAST_PERCENT <= percent <= 100:  # noqa: PLR2004 - percent
         raise LabctlError(f"{percent:g} percent cannot be lost: say {nftables.LEAST_PERCENT:g} to 100.", ExitCode.USAGE)
-    scene = look(asked)
+    scene = look(asked, tools)
     names = targets.resolve(target, scene.cluster)
     cuts = {name: replace(one, percent=percent) for name, one in _apart(scene, names).items()}
     forecast = _outlook(scene, "loss", asked).of_loss(names, percent)
     return _cut(scene, f"loss {percent:g} {','.join(names)}", forecast, cuts, asked, steps)
 
 
-def rate(kilobytes: int, target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
+def rate(kilobytes: int, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
     """Let only so many kilobytes in a second through, between servers and all others. Raises LabctlError."""
     if not 0 < kilobytes <= MOST_KILOBYTES:
         raise LabctlError(f"{kilobytes} kilobytes in a second is no rate: say 1 to {MOST_KILOBYTES}.", ExitCode.USAGE)
-    scene = look(asked)
+    scene = look(asked, tools)
     names = targets.resolve(target, scene.cluster)
     cuts = {name: replace(one, kilobytes=kilobytes) for name, one in _apart(scene, names).items()}
     forecast = _outlook(scene, "rate", asked).of_rate(names, kilobytes)
     return _cut(scene, f"rate {kilobytes} {','.join(names)}", forecast, cuts, asked, steps)
 
 
-def delay(milliseconds: int, target: str, jitter: int, asked: Asked, steps: Steps) -> dict[str, Any]:
+def delay(  # noqa: PLR0913, PLR0917 - how much, of whom, and with what
+    milliseconds: int, target: str, jitter: int, asked: Asked, steps: Steps, tools: Tools = TOOLS
+) -> dict[str, Any]:
     """Let what servers send to others leave late. Raises LabctlError, also where the kernel cannot."""
     if not 0 < milliseconds <= LONGEST_DELAY or not 0 <= jitter <= milliseconds:
         raise LabctlError(
@@ -92,7 +94,7 @@ def delay(milliseconds: int, target: str, jitter: int, asked: Asked, steps: Step
             "and a jitter of at most that.",
             ExitCode.USAGE,
         )
-    scene = look(asked)
+    scene = look(asked, tools)
     names = targets.resolve(target, scene.cluster)
     late = {name: Delay(one.outgoing, milliseconds, jitter) for name, one in _apart(scene, names).items()}
     text = f"delay {milliseconds}{f' ±{jitter}' if jitter else ''} {','.join(names)}"
@@ -117,14 +119,16 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
     if asked.dry_run:
         return broken(scene, "", words, list(changes), seconds, forecast=forecast)
     steps.begin(words)
-    fault, host = nftables.new_id(), clock.of(scene.lab.place)
-    inject.change(scene.lab, changes, fault, words, seconds, host)
+    fault, tools = nftables.new_id(), scene.tools
+    host = tools.clock(scene.lab.place)
+    tools.change(scene.lab, changes, fault, words, seconds, host)
     try:
-        note(scene.lab, list(changes), log_notes.began(host.now(), fault, words, list(changes), seconds))
+        line = log_notes.began(host.now(), fault, words, list(changes), seconds)
+        note(scene.lab, list(changes), line, tools)
     except LabctlError:
         # Nobody would find it in the story.
         with contextlib.suppress(LabctlError):
-            inject.heal(scene.lab, fault)
+            tools.lift(scene.lab, fault)
         raise
     steps.done(f"{words}: fault {fault}, for {seconds:g} s (`labctl fault heal {fault}` ends it sooner).")
     return broken(scene, fault, words, list(changes), seconds, forecast=forecast)

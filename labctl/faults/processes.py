@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import labctl
-from labctl.engine import clock
 from labctl.engine.clock import HostClock
 from labctl.errors import LabctlError
-from labctl.faults import inject, nftables, targets
+from labctl.faults import nftables, targets
 from labctl.faults.context import Asked, broken, look
 from labctl.faults.forecast import Outlook
 from labctl.faults.inject import ActiveFault
+from labctl.faults.tools import TOOLS, Tools
 from labctl.raft import log_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from labctl.engine.labs import Lab, Server
@@ -58,7 +58,7 @@ class Struck:
     end: datetime
 
 
-def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
+def process(verb: str, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
     """Kill, stop, start, pause or resume servers. Raises LabctlError.
 
     Args:
@@ -66,9 +66,10 @@ def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any
         target: servers or a role.
         asked: the lab; its lease is for what takes servers away, and means nothing for `start` and `resume`.
         steps: where to say what happens.
+        tools: with which it is done.
     """
     _, states, done = _PROCESS[verb]
-    scene = look(asked)
+    scene = look(asked, tools)
     brings_back = verb not in _LEFT
     cluster = scene.cluster
     if brings_back:
@@ -89,10 +90,10 @@ def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any
     if asked.dry_run:
         return broken(scene, "", words, names, seconds, forecast=forecast)
     steps.begin(words)
-    fault = strike(verb, names, scene.lab, seconds).fault
+    fault = strike(verb, names, scene.lab, seconds, tools=tools).fault
     lease = ""
     if seconds is not None:
-        heal_later(fault, seconds, scene.lab, asked)
+        heal_later(fault, seconds, scene.lab, asked, tools.start_process)
         lease = f" for {seconds:g} s"
     steps.done(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {done}{lease}.")
     if brings_back and forecast.leader == "none":
@@ -102,8 +103,14 @@ def process(verb: str, target: str, asked: Asked, steps: Steps) -> dict[str, Any
     return broken(scene, fault, words, names, seconds, forecast=forecast)
 
 
-def strike(
-    verb: str, names: Sequence[str], lab: Lab, seconds: float | None = None, host: HostClock | None = None
+def strike(  # noqa: PLR0913 - what is done to whom, and with what
+    verb: str,
+    names: Sequence[str],
+    lab: Lab,
+    seconds: float | None = None,
+    host: HostClock | None = None,
+    *,
+    tools: Tools = TOOLS,
 ) -> Struck:
     """Do to servers what a verb says, and let their logs say so. Raises LabctlError.
 
@@ -113,50 +120,52 @@ def strike(
         lab: as it is now.
         seconds: the lease that stands in the log; nothing here ends it.
         host: the Docker host's clock where it is known already; else it is asked.
+        tools: with which it is done.
     """
     docker_verb, _, _ = _PROCESS[verb]
     servers = [lab.server(name) for name in names]
-    host = clock.of(lab.place) if host is None else host
+    host = tools.clock(lab.place) if host is None else host
     slack = timedelta(seconds=host.uncertain)
     if verb not in _LEFT:
         begin = host.now() - slack
-        bring_back(servers, host)
+        bring_back(servers, host, tools)
         return Struck("", begin, host.now() + slack)
     fault = nftables.new_id()
     try:
-        _note_first(servers, log_notes.began(host.now(), fault, f"{verb} {','.join(names)}", names, seconds))
+        line = log_notes.began(host.now(), fault, f"{verb} {','.join(names)}", names, seconds)
+        _note_first(servers, line, tools)
         begin = host.now() - slack
-        inject.signal(docker_verb, servers)
+        tools.signal(docker_verb, servers)
     except BaseException:
-        _note_failure(servers, fault, host)
+        _note_failure(servers, fault, host, tools)
         raise
     return Struck(fault, begin, host.now() + slack)
 
 
-def _note_failure(servers: Sequence[Server], fault: str, host: HostClock) -> None:
+def _note_failure(servers: Sequence[Server], fault: str, host: HostClock, tools: Tools) -> None:
     """Let the logs of those that run on say so: else whatever ends them later would be this fault.
 
     Where Docker does not say who runs on, nothing is known, and nothing is written.
     """
     with contextlib.suppress(LabctlError):
-        states = inject.states_of(servers)
+        states = tools.states_of(servers)
         on = [replace(one, state=states[one.name]) for one in servers if states.get(one.name) == "running"]
         if on:
-            inject.note(on, log_notes.failed(host.now(), fault, [one.name for one in on]))
+            tools.note(on, log_notes.failed(host.now(), fault, [one.name for one in on]))
 
 
 def _waiting(verb: str) -> str:
     return "paused" if verb == "resume" else "down"
 
 
-def _note_first(servers: Sequence[Server], line: str) -> None:
+def _note_first(servers: Sequence[Server], line: str, tools: Tools) -> None:
     """Write the line of a fault while there is somebody who can: into the log of a frozen server nobody writes."""
     if frozen := [one for one in servers if one.state == "paused"]:
-        inject.signal("unpause", frozen)
-    inject.note(servers, line)
+        tools.signal("unpause", frozen)
+    tools.note(servers, line)
 
 
-def taken_away(lab: Lab, fault: str | None) -> list[Server]:
+def taken_away(lab: Lab, fault: str | None, tools: Tools = TOOLS) -> list[Server]:
     """The servers that do not run: all of them, or those that this fault took away and nobody brought back since.
 
     Raises LabctlError where one is meant, and a log that may tell of it cannot be read.
@@ -164,7 +173,7 @@ def taken_away(lab: Lab, fault: str | None) -> list[Server]:
     down = [one for one in lab.servers if one.state in _BACK]
     if fault is None:
         return down
-    found, unread = _in_faults(down)
+    found, unread = _in_faults(down, tools)
     away = [one for one, noted in found if noted.fault == fault]
     if unread and not away:
         (server, error), *_ = unread
@@ -175,16 +184,16 @@ def taken_away(lab: Lab, fault: str | None) -> list[Server]:
     return away
 
 
-def active(lab: Lab) -> list[ActiveFault]:
+def active(lab: Lab, tools: Tools = TOOLS) -> list[ActiveFault]:
     """The faults that took servers away which are still away.
 
     One without a name is of a server that is down and whose log cannot be read: nobody knows.
     """
     found: dict[str, tuple[log_notes.LoggedFault, list[str]]] = {}
-    known, unread = _in_faults([one for one in lab.servers if one.state in _BACK])
+    known, unread = _in_faults([one for one in lab.servers if one.state in _BACK], tools)
     for one, noted in known:
         found.setdefault(noted.fault, (noted, []))[1].append(one.name)
-    host = clock.of(lab.place) if any(noted.until for noted, _ in found.values()) else HostClock()
+    host = tools.clock(lab.place) if any(noted.until for noted, _ in found.values()) else HostClock()
     return [
         *(
             ActiveFault(name, noted.words, tuple(servers), noted.until and host.here(noted.until))
@@ -195,13 +204,13 @@ def active(lab: Lab) -> list[ActiveFault]:
 
 
 def _in_faults(
-    down: Sequence[Server],
+    down: Sequence[Server], tools: Tools
 ) -> tuple[list[tuple[Server, log_notes.LoggedFault]], list[tuple[Server, LabctlError]]]:
     """Which fault each of these servers is in, and of which of them that cannot be read."""
     found, unread = [], []
     for one in down:
         try:
-            noted = log_notes.last(inject.last_words(one))
+            noted = log_notes.last(tools.last_words(one))
         except LabctlError as error:
             unread.append((one, error))
             continue
@@ -210,7 +219,7 @@ def _in_faults(
     return found, unread
 
 
-def bring_back(servers: Sequence[Server], host: HostClock | None = None) -> set[str]:
+def bring_back(servers: Sequence[Server], host: HostClock | None = None, tools: Tools = TOOLS) -> set[str]:
     """Resume and start servers, and write into their logs which faults end. Returns the faults.
 
     `host` is the Docker host's clock where it is known already.
@@ -218,26 +227,26 @@ def bring_back(servers: Sequence[Server], host: HostClock | None = None) -> set[
     ended: dict[str, list[Server]] = {}
     for one in servers:
         # Asked before: a server that starts begins a new life, whose log has no fault.
-        if (noted := _noted(one)) and noted.verb in _LEFT:
+        if (noted := _noted(one, tools)) and noted.verb in _LEFT:
             ended.setdefault(noted.fault, []).append(one)
     for verb in ("unpause", "start"):
         if those := [one for one in servers if _BACK[one.state] == verb]:
-            inject.signal(verb, those)
+            tools.signal(verb, those)
     # They are back, also where that cannot be written into a log.
     with contextlib.suppress(LabctlError):
         if ended and host is None:
-            host = clock.of(servers[0].place)
+            host = tools.clock(servers[0].place)
     for fault, of in ended.items():
         with contextlib.suppress(LabctlError):
             now = (host or HostClock()).now()
-            inject.note(of, log_notes.ended(now, fault, [one.name for one in of]))
+            tools.note(of, log_notes.ended(now, fault, [one.name for one in of]))
     return set(ended)
 
 
-def _noted(server: Server) -> log_notes.LoggedFault | None:
+def _noted(server: Server, tools: Tools) -> log_notes.LoggedFault | None:
     # Where a log cannot be read, its server must come back all the same.
     with contextlib.suppress(LabctlError):
-        return log_notes.last(inject.last_words(server))
+        return log_notes.last(tools.last_words(server))
     return None
 
 
@@ -256,13 +265,20 @@ def from_anywhere(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def heal_later(fault: str, seconds: float, lab: Lab, asked: Asked) -> None:
+def heal_later(  # noqa: PLR0913, PLR0917 - a lease, and by what it is ended
+    fault: str,
+    seconds: float,
+    lab: Lab,
+    asked: Asked,
+    start: Callable[..., object] = subprocess.Popen,
+    this_labctl: Sequence[str] = THIS_LABCTL,
+) -> None:
     """Heal a fault when its lease is over: by a process of its own, which ends with no terminal.
 
     Only Docker can start a container, and nothing in a lab may talk to Docker.
     """
-    heal = [*THIS_LABCTL, "fault", "heal", fault, "--lab", lab.name]
-    subprocess.Popen(
+    heal = [*this_labctl, "fault", "heal", fault, "--lab", lab.name]
+    start(
         ["/bin/sh", "-c", 'sleep "$0"; exec "$@"', f"{seconds}", *heal],
         env={**from_anywhere(os.environ), "LABCTL_OWNER": asked.owner},
         # It holds no folder, and takes no code from the one in which somebody typed.

@@ -6,10 +6,10 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import clock, status
 from labctl.errors import ExitCode, LabctlError
-from labctl.faults import inject, nftables, targets
+from labctl.faults import nftables, targets
 from labctl.faults.context import Asked, broken, look, note
+from labctl.faults.tools import TOOLS, Tools
 from labctl.raft import log_notes
 
 if TYPE_CHECKING:
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 TRANSFER_SINCE = (1, 15, 0)
 
 
-def transfer(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
+def transfer(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
     """Let the leader hand its leadership over, to a server or to whom it chooses. Raises LabctlError.
 
     Args:
         target: one server or a role, or "" for whom the leader chooses.
         asked: the lab; a lease means nothing here.
         steps: where to say what happens.
+        tools: with which it is done.
     """
-    scene = look(asked)
+    scene = look(asked, tools)
     lab, leader = scene.lab, scene.cluster.leader
     if _version(lab.version) < TRANSFER_SINCE:
         raise LabctlError(
@@ -42,15 +43,15 @@ def transfer(target: str, asked: Asked, steps: Steps) -> dict[str, Any]:
     if asked.dry_run:
         steps.note(f"{words}: {leader} would hand its leadership over to {whom}.")
         return broken(scene, "", words, [leader], None)
-    identity = next((view.node_id for view in status.ask(lab).views if view.name == heir), None)
+    identity = next((view.node_id for view in tools.ask(lab).views if view.name == heir), None)
     steps.begin(words)
-    fault, host = nftables.new_id(), clock.of(lab.place)
-    note(lab, [leader], log_notes.began(host.now(), fault, words, [leader], None))
+    fault, host = nftables.new_id(), tools.clock(lab.place)
+    note(lab, [leader], log_notes.began(host.now(), fault, words, [leader], None), tools)
     try:
-        inject.transfer(lab.server(leader), identity)
+        tools.transfer(lab.server(leader), identity)
     except LabctlError:
         with contextlib.suppress(LabctlError):
-            note(lab, [leader], log_notes.failed(host.now(), fault, [leader]))
+            note(lab, [leader], log_notes.failed(host.now(), fault, [leader]), tools)
         raise
     steps.done(f"{leader} hands its leadership over to {whom}.")
     return broken(scene, "", words, [leader], None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from labctl.engine import status
+from labctl.shared.waiting import CLOCK, Clock, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labctl.engine.labs import Lab
 
 LOOK_SECONDS = 0.25
@@ -15,11 +17,10 @@ SETTLE_SECONDS = 8.0
 """So long an election may take at the real pace, split votes included."""
 
 
-def settled(lab: Lab) -> status.Status:
+def settled(lab: Lab, ask: Callable[[Lab], status.Status] = status.ask, clock: Clock = CLOCK) -> status.Status:
     """A lab's status, when an election that is under way is over; servers that do not answer are not waited for."""
-    until = time.monotonic() + SETTLE_SECONDS * lab.raft_multiplier
-    while True:
-        now = status.ask(lab)
-        if now.ready or any(view.problem for view in now.views) or time.monotonic() > until:
-            return now
-        time.sleep(LOOK_SECONDS)
+
+    def is_over(now: status.Status) -> bool:
+        return now.ready or any(view.problem for view in now.views)
+
+    return wait_until(lambda: ask(lab), SETTLE_SECONDS * lab.raft_multiplier, LOOK_SECONDS, clock, enough=is_over)

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labctl.engine import clock, status
 from labctl.engine.clock import HostClock
-from labctl.engine.labs import find_lab
 from labctl.errors import LabctlError
 from labctl.experiments.failover.from_logs import told_by_logs
-from labctl.faults import inject as network_faults
+from labctl.experiments.tools import TOOLS, ExperimentTools
 from labctl.faults import processes, targets
 from labctl.faults.context import cluster_of
-from labctl.faults.inject import done_by
 from labctl.raft.timers import timers_of
+from labctl.shared.waiting import wait_until
 from labctl.workshop.hosts import at_once, labs_of
 from labctl.workshop.model.fault_result import SeatFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     from labctl.engine.client import Client
     from labctl.engine.docker_host import Place
     from labctl.engine.labs import Lab
+    from labctl.raft.failover import FailoverTimeline
     from labctl.terminal.progress import Steps
     from labctl.workshop.model.hosts import Fleet
     from labctl.workshop.model.seats import Seat
@@ -45,14 +42,26 @@ class SeatFaults:
         fleet: the workshop as it is.
         seats: those that are meant.
         steps: where it is told.
+        tools: with which it is done.
+        labs: the workshop's labs with their engines.
+        told: what the logs tell of an election.
     """
 
-    def __init__(self, fleet: Fleet, seats: Sequence[Seat], steps: Steps) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - as above
+        self,
+        fleet: Fleet,
+        seats: Sequence[Seat],
+        steps: Steps,
+        tools: ExperimentTools = TOOLS,
+        labs: Callable[[Fleet], Sequence[tuple[Client, Lab]]] = labs_of,
+        told: Callable[..., FailoverTimeline | None] = told_by_logs,
+    ) -> None:
+        self._tools, self._told = tools, told
         wanted = {seat.lab: seat.name for seat in seats}
         self._names = wanted
         self._hosts = fleet.existing
         self._steps = steps
-        self._labs = {lab.name: (client, lab) for client, lab in labs_of(fleet) if lab.name in wanted}
+        self._labs = {lab.name: (client, lab) for client, lab in labs(fleet) if lab.name in wanted}
         self._clocks: dict[str, HostClock | str] = {}
         self._absent = [
             SeatFault(lab, name, fleet.existing.get(lab), problem="it is not there, or its Docker host does not answer")
@@ -87,10 +96,10 @@ class SeatFaults:
         def back(lab: str) -> SeatFault:
             _, found = self._labs[lab]
             waiting = tuple(one.name for one in found.servers if one.state in states)
-            cluster = replace(cluster_of(status.ask(found)), running=waiting, leader="")
+            cluster = replace(cluster_of(self._tools.ask(found)), running=waiting, leader="")
             names = [name for name in targets.resolve(target, cluster) if name in waiting] if waiting else []
             if names:
-                processes.strike(verb, names, found)
+                processes.strike(verb, names, found, tools=self._tools)
             return self._of(lab, servers=tuple(names))
 
         return self._each(back, f"{verb} {target}")
@@ -100,10 +109,10 @@ class SeatFaults:
 
         def mend(lab: str) -> SeatFault:
             client, found = self._labs[lab]
-            away = processes.taken_away(found, None)
-            processes.bring_back(away)
+            away = processes.taken_away(found, None, self._tools)
+            processes.bring_back(away, tools=self._tools)
             # Looked up again: some servers run only since now.
-            network_faults.heal(find_lab(client, lab) or found)
+            self._tools.lift(self._tools.find_lab(client, lab) or found, None)
             return self._of(lab, servers=tuple(one.name for one in away))
 
         return self._each(mend, "heal")
@@ -114,7 +123,7 @@ class SeatFaults:
 
         def ask(place: Place) -> HostClock | str:
             try:
-                return clock.of(place)
+                return self._tools.clock(place)
             except LabctlError as error:
                 return error.sentence
 
@@ -135,7 +144,7 @@ class SeatFaults:
     def _choose(self, lab: Lab, target: str) -> list[str] | str:
         """The servers that a target means in a lab, or why there are none."""
         try:
-            return targets.resolve(target, cluster_of(status.ask(lab)))
+            return targets.resolve(target, cluster_of(self._tools.ask(lab)))
         except LabctlError as error:
             return error.sentence
 
@@ -147,7 +156,8 @@ class SeatFaults:
         if isinstance(host, str):
             return self._of(lab, problem=host)
         try:
-            struck = processes.strike(verb, chosen, found, host=host)
+            struck = processes.strike(verb, chosen, found, host=host, tools=self._tools)
+            done_by = self._tools.done_by
             times = [done_by(found.server(name), verb, struck.begin, struck.end) or struck.end for name in chosen]
         except LabctlError as error:
             return self._of(lab, servers=tuple(chosen), problem=error.sentence)
@@ -161,32 +171,30 @@ class SeatFaults:
         left = [one for one in lab.running if one.name not in struck.servers]
         if len(left) <= lab.size // 2:
             return replace(struck, note=f"{len(left)} of {lab.size} servers remain: nobody can win an election")
-        ends = time.monotonic() + 30.0 + 10.0 * timers_of(lab.raft_multiplier).heartbeat
+        seconds = 30.0 + 10.0 * timers_of(lab.raft_multiplier).heartbeat
         try:
-            return self._watched(client, lab, struck, struck.begun, struck.lost, ends)
+            ended = wait_until(lambda: self._looked(client, lab, struck), seconds, _LOOK_SECONDS, self._tools.time)
         except LabctlError as error:
             return replace(struck, problem=error.sentence)
+        return ended or replace(struck, problem="no new leader in time")
 
-    @staticmethod
-    def _watched(  # noqa: PLR0913, PLR0917 - a seat, its fault, and from when to when
-        client: Client, lab: Lab, struck: SeatFault, begun: datetime, lost: datetime, ends: float
-    ) -> SeatFault:
+    def _looked(self, client: Client, lab: Lab, struck: SeatFault) -> SeatFault | None:
+        """What came of a fault; None where that is not known yet."""
         others = replace(lab, servers=tuple(one for one in lab.servers if one.name not in struck.servers))
-        while time.monotonic() < ends:
-            now = status.ask(others)
-            leader = now.leader
-            if leader is not None and all(view.leader == leader.address for view in now.views):
-                found = told_by_logs(client, lab, struck.servers, begun)
-                if found is not None:
-                    seconds = (found.elected - lost).total_seconds()
-                    return replace(
-                        struck, leader=found.leader, term=found.term, seconds=seconds, campaigns=len(found.stood)
-                    )
-                if leader.address not in {lab.server(name).address for name in struck.servers}:
-                    # Followers were struck: the leader went on, and there was nothing to elect.
-                    return replace(struck, leader=leader.name, term=leader.term)
-            time.sleep(_LOOK_SECONDS)
-        return replace(struck, problem="no new leader in time")
+        now = self._tools.ask(others)
+        leader = now.leader
+        if leader is None or struck.begun is None or struck.lost is None:
+            return None
+        if not all(view.leader == leader.address for view in now.views):
+            return None
+        found = self._told(client, lab, struck.servers, struck.begun)
+        if found is not None:
+            seconds = (found.elected - struck.lost).total_seconds()
+            return replace(struck, leader=found.leader, term=found.term, seconds=seconds, campaigns=len(found.stood))
+        if leader.address not in {lab.server(name).address for name in struck.servers}:
+            # Followers were struck: the leader went on, and there was nothing to elect.
+            return replace(struck, leader=leader.name, term=leader.term)
+        return None
 
     # -- all of them -----------------------------------------------------------------------------------------
 

@@ -8,18 +8,20 @@ import secrets
 import threading
 import time
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labctl.engine.kv import Found, Refused, Store, Unanswered
-from labctl.engine.labs import find_lab
+from labctl.engine.kv import Found, Refused, Unanswered
 from labctl.errors import LabctlError
 from labctl.experiments.chaos.history import MODES, Final, Operation
 from labctl.experiments.chaos.timeline import WITH_AN_ANSWER
+from labctl.experiments.tools import TOOLS, ExperimentTools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from labctl.engine.client import Client as Docker
+    from labctl.engine.kv import Store
     from labctl.engine.labs import Lab
     from labctl.experiments.chaos.history import Kind, Mode, Outcome
     from labctl.shared.consul_client import Door
@@ -32,20 +34,41 @@ HELD_SECONDS = 8.0
 """So long a server that knows no leader may hold a write: 7 s, and a pause of 7/16 s at most (agent/consul/rpc.go)."""
 MOST_ADDED = 12_000
 """Keys that a run adds: a server keeps all of them in the memory that a lab gives it."""
-# So long the registers may take, at the real pace: an election may be under way.
-FOUND_SECONDS = 10.0
-_ADD_SECONDS, _CHANGE_SECONDS, _READ_SECONDS = 0.05, 0.05, 0.02
-# A client that was refused asks again after a moment, and looks up where its server is not more often than this.
-_BACK_OFF_SECONDS, _LOOK_UP_SECONDS = 0.1, 0.5
-# An election while keys are removed is waited for so long.
-REMOVE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """How long clients pause, and wait for what.
+
+    Attributes:
+        add: between two adds, at least.
+        change: between two changes of a register.
+        read: between two reads.
+        back_off: after a refusal.
+        look_up: between two looks where a server is.
+        found: at most for the registers, at the real pace: an election may be under way.
+        held: for a write that a server holds.
+        remove: at most for an election while keys are removed.
+    """
+
+    add: float = 0.05
+    change: float = 0.05
+    read: float = 0.02
+    back_off: float = 0.1
+    look_up: float = 0.5
+    found: float = 10.0
+    held: float = HELD_SECONDS
+    remove: float = 10.0
+
+
+PAUSES = Pauses()
 
 
 class Doors:
     """Where each server listens now; Docker may choose another port when it starts one again."""
 
-    def __init__(self, docker: Docker, lab: Lab) -> None:
-        self._docker, self._lab = docker, lab
+    def __init__(self, docker: Docker, lab: Lab, find_lab: Callable[[Docker, str], Lab | None], look_up: float) -> None:
+        self._docker, self._lab, self._find_lab, self._look_up = docker, lab, find_lab, look_up
         self._lock = threading.Lock()
         self._looked = 0.0
         self._doors = _doors_of(lab)
@@ -57,10 +80,10 @@ class Doors:
     def look_again(self) -> None:
         """Ask Docker, unless somebody just did."""
         with self._lock:
-            if time.monotonic() - self._looked < _LOOK_UP_SECONDS:
+            if time.monotonic() - self._looked < self._look_up:
                 return
             try:
-                lab = find_lab(self._docker, self._lab.name)
+                lab = self._find_lab(self._docker, self._lab.name)
             except LabctlError:
                 lab = None  # an engine that is busy now answers later
             if lab is not None:
@@ -80,14 +103,24 @@ class Crowd:
         lab: where.
         seconds: how long they are to go on, about; from it follows how often they add.
         clock: seconds since the run began.
+        tools: with which servers are reached.
+        pauses: how long clients pause.
     """
 
-    def __init__(self, docker: Docker, lab: Lab, seconds: float, clock: Callable[[], float]) -> None:
-        self.lab, self.clock = lab, clock
+    def __init__(  # noqa: PLR0913, PLR0917 - as above
+        self,
+        docker: Docker,
+        lab: Lab,
+        seconds: float,
+        clock: Callable[[], float],
+        tools: ExperimentTools = TOOLS,
+        pauses: Pauses = PAUSES,
+    ) -> None:
+        self.lab, self.clock, self.tools, self.pauses = lab, clock, tools, pauses
         self.prefix = f"{PREFIX}{secrets.token_hex(4)}/"
-        self.doors = Doors(docker, lab)
+        self.doors = Doors(docker, lab, tools.find_lab, pauses.look_up)
         self.stopped = threading.Event()
-        self.add_seconds = max(_ADD_SECONDS, seconds * len(lab.servers) / MOST_ADDED)
+        self.add_seconds = max(pauses.add, seconds * len(lab.servers) / MOST_ADDED)
         self._first: list[Operation] = []
         self._clients: list[_Client] = [
             kind(self, server.name, f"{word}{server.name.removeprefix('consul')}")
@@ -100,7 +133,7 @@ class Crowd:
         # A run that was killed left its keys; while this one has the lab, they are nobody's.
         self.clear(PREFIX)
         founder = _Founder(self, self.lab.servers[0].name, "founder")
-        deadline = self.clock() + FOUND_SECONDS * self.lab.raft_multiplier
+        deadline = self.clock() + self.pauses.found * self.lab.raft_multiplier
         while not founder.is_done and self.clock() < deadline:
             founder.work()
         self._first = founder.operations
@@ -128,7 +161,7 @@ class Crowd:
     def store(self, server: str) -> Store | None:
         """A connection to a server; None while it does not run."""
         door = self.doors.of(server)
-        return None if door is None else Store(door, self.lab.name, TIMEOUT_SECONDS)
+        return None if door is None else self.tools.store(door, self.lab.name, TIMEOUT_SECONDS)
 
     def last_look(self, deadline: float) -> Final | None:
         """Read all that is there, in consistent mode, through whoever answers; None where nobody did in time.
@@ -150,13 +183,13 @@ class Crowd:
             store = self.store(server.name)
             if store is None:
                 self.doors.look_again()
-                time.sleep(_BACK_OFF_SECONDS)
+                time.sleep(self.pauses.back_off)
                 continue
             try:
                 found = store.all(self.prefix)
             except (Refused, Unanswered):
                 self.doors.look_again()
-                time.sleep(_BACK_OFF_SECONDS)
+                time.sleep(self.pauses.back_off)
                 continue
             finally:
                 store.close()
@@ -174,8 +207,8 @@ class Crowd:
         """
         until = self.clock()
         if settled is not None and (asked := _last_to_come(operations, final)) is not None:
-            until = max(until, settled, asked + HELD_SECONDS)
-        deadline = until + (0.0 if settled is None else REMOVE_SECONDS)
+            until = max(until, settled, asked + self.pauses.held)
+        deadline = until + (0.0 if settled is None else self.pauses.remove)
         while True:
             # What is done while one looks is found the next time.
             quiet = self.clock() >= until
@@ -183,7 +216,7 @@ class Crowd:
                 return True
             if self.clock() >= deadline:
                 return False
-            time.sleep(_LOOK_UP_SECONDS)
+            time.sleep(self.pauses.look_up)
 
     def clear(self, prefix: str | None = None) -> bool:
         """Remove the keys of this run, or of all, through whoever answers. Returns whether that was acknowledged."""
@@ -282,7 +315,7 @@ class _Client(threading.Thread, ABC):
             )
         if outcome in {"refused", "unanswered"}:
             self._crowd.doors.look_again()
-            self._rest(_BACK_OFF_SECONDS)
+            self._rest(self._crowd.pauses.back_off)
         return answer
 
     def _connected(self) -> Store:
@@ -292,7 +325,8 @@ class _Client(threading.Thread, ABC):
         if self._store is None or door != self._door:
             if self._store is not None:
                 self._store.close()
-            self._store, self._door = Store(door, self._crowd.lab.name, TIMEOUT_SECONDS), door
+            store = self._crowd.tools.store(door, self._crowd.lab.name, TIMEOUT_SECONDS)
+            self._store, self._door = store, door
         return self._store
 
     def _read(self, key: str, mode: Mode) -> Found | None:
@@ -338,7 +372,7 @@ class _Changer(_Client):
         found = self._read(key, "consistent")
         if found is not None:
             self._replace(key, found.value, found.index, f"{self.name}:{number}")
-        self._rest(_CHANGE_SECONDS)
+        self._rest(self._crowd.pauses.change)
 
 
 class _Reader(_Client):
@@ -347,4 +381,4 @@ class _Reader(_Client):
     def work(self) -> None:
         number = len(self.operations)
         self._read(REGISTERS[number // len(MODES) % len(REGISTERS)], MODES[number % len(MODES)])
-        self._rest(_READ_SECONDS)
+        self._rest(self._crowd.pauses.read)

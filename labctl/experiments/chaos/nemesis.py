@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from labctl.engine import clock
 from labctl.errors import LabctlError
 from labctl.experiments.chaos.report import Disturbance
 from labctl.experiments.teardown import sentence_of
-from labctl.faults import inject, network, processes
+from labctl.faults import network, processes
 from labctl.faults.context import Asked
+from labctl.faults.tools import TOOLS, Tools
 from labctl.raft import log_notes
 from labctl.terminal.progress import SilentSteps
 
@@ -26,15 +25,37 @@ if TYPE_CHECKING:
 # What lifts a fault of a process (Docker's word); those of the network end with their lease.
 _BACK = {"kill": "start", "stop": "start", "pause": "unpause"}
 # How the words of a step become the arguments of its verb.
-VERBS: dict[str, Callable[[Sequence[str], Asked, Steps], dict[str, Any]]] = {
-    **{verb: partial(lambda verb, words, *rest: processes.process(verb, words[0], *rest), verb) for verb in _BACK},
-    "isolate": lambda words, *rest: network.isolate(words[0], *rest),
-    "partition": network.partition,
-    "one-way": lambda words, *rest: network.one_way(words[0], words[1], *rest),
-    "loss": lambda words, *rest: network.loss(float(words[0]), words[1], *rest),
-    "rate": lambda words, *rest: network.rate(int(words[0]), words[1], *rest),
-    "delay": lambda words, *rest: network.delay(int(words[0]), words[1], 0, *rest),
+_ARGUMENTS: dict[str, Callable[[Sequence[str]], tuple[Any, ...]]] = {
+    "isolate": lambda words: (words[0],),
+    "partition": lambda words: (words,),
+    "one-way": lambda words: (words[0], words[1]),
+    "loss": lambda words: (float(words[0]), words[1]),
+    "rate": lambda words: (int(words[0]), words[1]),
+    "delay": lambda words: (int(words[0]), words[1], 0),
 }
+
+
+@dataclass(frozen=True)
+class Verbs:
+    """What breaks a lab, each as `labctl fault` does it; it gets its arguments, what is asked, and the steps."""
+
+    process: Callable[..., dict[str, Any]] = processes.process
+    isolate: Callable[..., dict[str, Any]] = network.isolate
+    partition: Callable[..., dict[str, Any]] = network.partition
+    one_way: Callable[..., dict[str, Any]] = network.one_way
+    loss: Callable[..., dict[str, Any]] = network.loss
+    rate: Callable[..., dict[str, Any]] = network.rate
+    delay: Callable[..., dict[str, Any]] = network.delay
+
+    def begin(self, verb: str, words: Sequence[str], asked: Asked, steps: Steps) -> dict[str, Any]:
+        """Do what a step says. Raises LabctlError."""
+        if verb in _BACK:
+            return self.process(verb, words[0], asked, steps)
+        do: Callable[..., dict[str, Any]] = getattr(self, verb.replace("-", "_"))
+        return do(*_ARGUMENTS[verb](words), asked, steps)
+
+
+VERBS = Verbs()
 
 
 class Disturber:
@@ -45,9 +66,20 @@ class Disturber:
         owner: who asked for it.
         clock: seconds since the run began.
         say: told of each fault when it begins, and of each that could not begin.
+        tools: with which servers are brought back.
+        verbs: what breaks the lab.
     """
 
-    def __init__(self, lab: Lab, owner: str, clock: Callable[[], float], say: Callable[[Disturbance], None]) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - as above
+        self,
+        lab: Lab,
+        owner: str,
+        clock: Callable[[], float],
+        say: Callable[[Disturbance], None],
+        tools: Tools = TOOLS,
+        verbs: Verbs = VERBS,
+    ) -> None:
+        self._tools, self._verbs = tools, verbs
         self._lab, self._owner, self._clock, self._say = lab, owner, clock, say
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -96,13 +128,13 @@ class Disturber:
     def _begin(self, step: Step) -> dict[str, Any]:
         asked = Asked(self._lab.name, self._owner, None if step.verb in _BACK else step.seconds)
         try:
-            return VERBS[step.verb](step.words, asked, SilentSteps())
+            return self._verbs.begin(step.verb, step.words, asked, SilentSteps())
         except LabctlError:
             if "leader" not in step.words:
                 raise
             # Nobody leads just now: then anybody will do.
             instead = tuple("any" if word == "leader" else word for word in step.words)
-            return VERBS[step.verb](instead, asked, SilentSteps())
+            return self._verbs.begin(step.verb, instead, asked, SilentSteps())
 
     def _lift(self, begun: Disturbance) -> float:
         """End a fault. Returns when, by the run's clock."""
@@ -111,10 +143,10 @@ class Disturber:
             return self._clock()
         servers = [one for one in self._lab.servers if one.name in begun.servers]
         try:
-            inject.signal(back, servers)
+            self._tools.signal(back, servers)
             ended = self._clock()
-            line = log_notes.ended(clock.now(self._lab.place), begun.fault, begun.servers)
-            inject.note(servers, line)
+            line = log_notes.ended(self._tools.clock(self._lab.place).now(), begun.fault, begun.servers)
+            self._tools.note(servers, line)
         except Exception:  # noqa: BLE001 - as above
             # Such as another fault that has its hand on the same server: the heal at the end lifts what is left.
             return self._clock()

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import secrets
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from labctl.engine import client as engine
-from labctl.engine import clock as clocks
-from labctl.engine import logs, status
-from labctl.engine.labs import choose_lab, find_lab
 from labctl.errors import ExitCode, LabctlError
-from labctl.experiments.chaos.clients import HELD_SECONDS, Crowd
+from labctl.experiments.chaos.clients import PAUSES, Crowd, Pauses
 from labctl.experiments.chaos.json_view import history_text
 from labctl.experiments.chaos.nemesis import Disturber
 from labctl.experiments.chaos.report import Disturbance, LeadershipSpan, Report, Run, report_of
 from labctl.experiments.chaos.schedule import Step, schedule
 from labctl.experiments.teardown import Ending, sentence_of, undisturbed
-from labctl.faults import context, heal, inject
+from labctl.experiments.tools import ExperimentTools
+from labctl.faults import context, heal
 from labctl.lab.desired_state import refuse_foreign
-from labctl.lab.experiment_lock import alone_with
 from labctl.lab.wait import LOOK_SECONDS, settled
 from labctl.output_files import refuse_unwritable, save
 from labctl.raft.records import Leadership
+from labctl.shared.waiting import wait_until
 from labctl.story.source import of_lines
 from labctl.terminal.progress import SilentSteps
 
@@ -37,8 +33,6 @@ if TYPE_CHECKING:
     from labctl.experiments.chaos.history import Final, Operation
     from labctl.terminal.progress import Steps
 
-# Clients go on for a moment in the lab that is ready again, so that the report shows how it recovered.
-AFTERWARDS_SECONDS = 1.0
 _LAST_LOOK_SECONDS = 20.0
 # To heal, to look once more and to judge takes seconds; whoever looks from elsewhere believes that it runs for so long.
 _HEALING_SECONDS = 120.0
@@ -70,6 +64,32 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class ChaosTools(ExperimentTools):
+    """Everything outside that a run needs.
+
+    Attributes:
+        heal_lab: as `labctl fault heal` does it.
+        disturber: what carries the schedule out.
+        judge: what comes of a run.
+        save: write a text to a file.
+        pauses: how long clients pause.
+        afterwards: clients go on for so long in the lab that is ready again, so that the report shows how it recovered.
+        look: how often it is asked whether the lab is ready.
+    """
+
+    heal_lab: Callable[..., object] = heal.heal
+    disturber: Callable[..., Disturber] = Disturber
+    judge: Callable[[Run], Report] = report_of
+    save: Callable[[str, Path], None] = save
+    pauses: Pauses = PAUSES
+    afterwards: float = 1.0
+    look: float = LOOK_SECONDS
+
+
+TOOLS = ChaosTools()
+
+
+@dataclass(frozen=True)
 class Plan:
     """A run that may begin."""
 
@@ -78,9 +98,9 @@ class Plan:
     steps: tuple[Step, ...]
 
 
-def plan(asked: Asked, docker: Docker | None = None) -> Plan:
+def plan(asked: Asked, docker: Docker | None = None, tools: ChaosTools = TOOLS) -> Plan:
     """Look at the lab, and draw up the schedule. Changes nothing. Raises LabctlError."""
-    lab = choose_lab(docker or engine.connect(), asked.lab, asked.owner)
+    lab = tools.choose_lab(docker or tools.connect(), asked.lab, asked.owner)
     refuse_foreign(lab, asked.owner)
     seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
     # Also those that are gone: the same seed is the same plan, and what a majority is does not change.
@@ -88,7 +108,7 @@ def plan(asked: Asked, docker: Docker | None = None) -> Plan:
     return Plan(lab, seed, schedule(seed, asked.seconds, asked.mix, names, lab.raft_multiplier))
 
 
-def run(asked: Asked, steps: Steps) -> Report:
+def run(asked: Asked, steps: Steps, tools: ChaosTools = TOOLS) -> Report:
     """Do all of it. Ctrl-C ends the breaking early; the lab is healed and checked also then.
 
     Raises:
@@ -97,26 +117,26 @@ def run(asked: Asked, steps: Steps) -> Report:
     for path in (asked.output, asked.history):
         if path is not None:
             refuse_unwritable(path)
-    docker = engine.connect()
-    planned = plan(asked, docker)
+    docker = tools.connect()
+    planned = plan(asked, docker, tools)
     most = asked.seconds + asked.timeout + _HEALING_SECONDS
-    with alone_with(planned.lab, asked.owner, f"labctl chaos {planned.lab.name}", most):
-        refuse_unfit(docker, planned.lab)
-        return _run(docker, planned, asked, steps)
+    with tools.alone_with(planned.lab, asked.owner, f"labctl chaos {planned.lab.name}", most):
+        refuse_unfit(docker, planned.lab, tools)
+        return _run(docker, planned, asked, steps, tools)
 
 
-def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Report:
+def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps, tools: ChaosTools) -> Report:
     lab = planned.lab
     steps.note(
         f"{len(planned.steps)} faults in {asked.seconds:g} s; `--seed {planned.seed}` gives the same schedule again."
     )
-    began, origin = datetime.now(UTC), time.monotonic()
+    began, origin = datetime.now(UTC), tools.time.now()
 
     def clock() -> float:
-        return time.monotonic() - origin
+        return tools.time.now() - origin
 
-    crowd = Crowd(docker, lab, asked.seconds, clock)
-    disturber = Disturber(lab, asked.owner, clock, _telling(steps))
+    crowd = Crowd(docker, lab, asked.seconds, clock, tools, tools.pauses)
+    disturber = tools.disturber(lab, asked.owner, clock, _telling(steps), tools)
     try:
         crowd.begin()
     except BaseException:
@@ -124,22 +144,24 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Report:
         raise
     # From here on something may have been found, and nothing that goes wrong may lose it.
     with Ending() as ending:
-        _break(disturber, planned.steps, asked.seconds, clock, ending)
+        _break(disturber, planned.steps, lambda: tools.time.sleep(max(asked.seconds - clock(), 0.0)), ending)
         steps.begin(f"heal {lab.name}")
-        healed, ready_after = _mended(docker, asked, lab, clock, steps, ending)
+        healed, ready_after = _mended(docker, asked, lab, clock, steps, ending, tools)
         operations = crowd.end()
         seconds = clock()
-        _keep(operations, asked.history, ending)
+        _keep(operations, asked.history, ending, tools.save)
         final = _at_the_end(crowd, ending) if ready_after is not None else None
         done = sorted(disturber.done, key=lambda one: one.begin)
-        _remove(crowd, operations, final, _settled(healed, done) if ready_after is not None else None, ending)
-        report = report_of(
+        _remove(
+            crowd, operations, final, _settled(healed, done, tools.pauses) if ready_after is not None else None, ending
+        )
+        report = tools.judge(
             Run(
                 lab.name, lab.version, tuple(one.name for one in lab.servers), planned.seed, asked.seconds, asked.mix,
                 began, seconds, tuple(done), tuple(operations), final, ready_after=ready_after, died=tuple(crowd.died),
             )
         )  # fmt: skip
-        leaderships, unknown = _who_led(docker, lab, began, seconds, ending)
+        leaderships, unknown = _who_led(docker, lab, began, seconds, ending, tools)
     whole = replace(
         report.run,
         leaderships=leaderships,
@@ -150,27 +172,25 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps) -> Report:
     return replace(report, run=whole)
 
 
-def refuse_unfit(docker: Docker, lab: Lab) -> None:
+def refuse_unfit(docker: Docker, lab: Lab, tools: ExperimentTools = TOOLS) -> None:
     """Raise LabctlError where what would break says nothing of the lab."""
-    if problem := settled(lab).problem:
+    if problem := settled(lab, tools.ask, tools.time).problem:
         raise LabctlError(
             f"The lab {lab.name} is not ready, and what breaks then says nothing: {problem}; "
             f"`labctl fault heal --lab {lab.name}` or `labctl up {lab.name}` mends it.",
             ExitCode.NOT_READY,
         )
-    if active := inject.active(docker, lab.name):
+    if active := tools.active(docker, lab.name):
         raise LabctlError(
             f"The lab {lab.name} has a fault already, {active[0].words}: `labctl fault heal --lab {lab.name}` lifts it."
         )
 
 
-def _break(
-    disturber: Disturber, steps: Sequence[Step], seconds: float, clock: Callable[[], float], ending: Ending
-) -> None:
+def _break(disturber: Disturber, steps: Sequence[Step], wait: Callable[[], None], ending: Ending) -> None:
     """Carry out the schedule while clients work; what is broken by signals is lifted also where somebody interrupts."""
     with ending.going_on("The breaking ended early"):
         disturber.run(steps)
-        time.sleep(max(seconds - clock(), 0.0))
+        wait()
     disturber.stop()
 
 
@@ -182,7 +202,13 @@ def _give_up(crowd: Crowd) -> None:
 
 
 def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
-    docker: Docker, asked: Asked, lab: Lab, clock: Callable[[], float], steps: Steps, ending: Ending
+    docker: Docker,
+    asked: Asked,
+    lab: Lab,
+    clock: Callable[[], float],
+    steps: Steps,
+    ending: Ending,
+    tools: ChaosTools,
 ) -> tuple[float, float | None]:
     """Heal a lab, and wait until it is ready.
 
@@ -192,7 +218,7 @@ def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
     Somebody who interrupts now waits no longer, and still wants a lab that is healed.
     """
     begin, interrupts = clock(), ending.interrupts
-    if not _is_healed(asked, lab, ending):
+    if not _is_healed(asked, lab, ending, tools):
         steps.fail()
         return clock(), None
     healed = clock()
@@ -200,9 +226,9 @@ def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
     problems = len(ending.problems)
     if ending.interrupts == interrupts:
         with ending.going_on(f"Nobody could say whether the lab {lab.name} is ready"):
-            ready_after = _ready_after(docker, lab.name, begin, clock, asked.timeout)
-            if ready_after is not None:
-                time.sleep(AFTERWARDS_SECONDS)
+            if _is_ready_within(docker, lab.name, asked.timeout - (clock() - begin), tools):
+                ready_after = clock() - begin
+                tools.time.sleep(tools.afterwards)
     if ready_after is not None:
         steps.done(f"The lab {lab.name} is healed and ready.")
     elif ending.interrupts > interrupts or len(ending.problems) > problems:
@@ -212,44 +238,46 @@ def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
     return healed, ready_after
 
 
-def _is_healed(asked: Asked, lab: Lab, ending: Ending) -> bool:
+def _is_healed(asked: Asked, lab: Lab, ending: Ending, tools: ChaosTools) -> bool:
     """Heal a lab; where that fails or is interrupted, once more."""
     command = f"`labctl fault heal --lab {lab.name}`"
     problems = len(ending.problems)
     for _ in range(2):
         del ending.problems[problems:]
         with ending.going_on(f"The lab {lab.name} could not be healed; {command} does it"):
-            heal.heal(None, context.Asked(lab.name, asked.owner), SilentSteps())
+            tools.heal_lab(None, context.Asked(lab.name, asked.owner), SilentSteps())
             return True
     if len(ending.problems) == problems:
         ending.problems.append(f"The lab {lab.name} is not healed, because labctl was interrupted; {command} does it.")
     return False
 
 
-def _ready_after(docker: Docker, name: str, begin: float, clock: Callable[[], float], timeout: float) -> float | None:
-    """Wait until a lab is ready. Returns how long that took, in seconds; None where it took too long, or is gone.
+def _is_ready_within(docker: Docker, name: str, seconds: float, tools: ChaosTools) -> bool:
+    """Wait until a lab is ready. Returns whether it is in that time, and there at all.
 
     Raises:
         LabctlError: up to the end nobody could say.
     """
-    problem: LabctlError | None = None
-    while clock() - begin < timeout:
+
+    def look() -> bool | LabctlError | None:
+        """Whether it is ready; None where it is gone."""
         try:
-            lab = find_lab(docker, name)
-            if lab is None:
-                return None
-            if status.ask(lab).ready:
-                return clock() - begin
-            problem = None
+            lab = tools.find_lab(docker, name)
+            return None if lab is None else tools.ask(lab).ready
         except LabctlError as error:
-            problem = error  # an engine that is busy now answers later
-        time.sleep(LOOK_SECONDS)
-    if problem is not None:
-        raise problem
-    return None
+            return error  # an engine that is busy now answers later
+
+    if seconds <= 0:
+        return False
+    seen = wait_until(look, seconds, tools.look, tools.time, enough=lambda seen: seen is True or seen is None)
+    if isinstance(seen, LabctlError):
+        raise seen
+    return bool(seen)
 
 
-def _keep(operations: Iterable[Operation], history: Path | None, ending: Ending) -> None:
+def _keep(
+    operations: Iterable[Operation], history: Path | None, ending: Ending, save: Callable[[str, Path], None]
+) -> None:
     """Keep every request where that was asked for, before anything else can go wrong."""
     if history is None:
         return
@@ -266,13 +294,13 @@ def _at_the_end(crowd: Crowd, ending: Ending) -> Final | None:
     return None
 
 
-def _settled(healed: float, done: Iterable[Disturbance]) -> float:
+def _settled(healed: float, done: Iterable[Disturbance], pauses: Pauses) -> float:
     """When nothing is on its way any more that was asked while the lab was broken, by the run's clock.
 
     A server may hold a write. And what was sent into a network that was cut is sent again after pauses that double: the
     last one is no longer than the network was cut.
     """
-    return healed + max([HELD_SECONDS, *(one.end - one.begin for one in done)])
+    return healed + max([pauses.held, *(one.end - one.begin for one in done)])
 
 
 def _remove(
@@ -295,28 +323,30 @@ def _telling(steps: Steps) -> Callable[[Disturbance], None]:
     return tell
 
 
-def by_its_clock(lab: Lab, time: datetime) -> datetime:
+def by_its_clock(lab: Lab, time: datetime, tools: ExperimentTools = TOOLS) -> datetime:
     """What the Docker host's clock, which stamps the logs, said at a time of this machine's clock."""
-    found = clocks.difference(lab.place)
+    found = tools.difference(lab.place)
     return time + timedelta(seconds=found.seconds) if found is not None and found.certain else time
 
 
-def _who_led(
-    docker: Docker, lab: Lab, began: datetime, seconds: float, ending: Ending
+def _who_led(  # noqa: PLR0913, PLR0917 - whose, from when to when
+    docker: Docker, lab: Lab, began: datetime, seconds: float, ending: Ending, tools: ChaosTools
 ) -> tuple[tuple[LeadershipSpan, ...], str]:
     """Who led when; or nobody, and why that is not known."""
     failed = ""
     with ending.going_on("Who led is not known"):
         try:
-            return leaderships_within(docker, lab, by_its_clock(lab, began), seconds), ""
+            return leaderships_within(docker, lab, by_its_clock(lab, began, tools), seconds, tools), ""
         except Exception as error:  # noqa: BLE001 - all else is known, so the run has not failed
             failed = sentence_of(error)
     return (), failed or "labctl was interrupted."
 
 
-def leaderships_within(docker: Docker, lab: Lab, began: datetime, seconds: float) -> tuple[LeadershipSpan, ...]:
+def leaderships_within(
+    docker: Docker, lab: Lab, began: datetime, seconds: float, tools: ExperimentTools = TOOLS
+) -> tuple[LeadershipSpan, ...]:
     """Who led when, out of the servers' logs."""
-    told = of_lines(lab, logs.read(docker, list(lab.servers))).records()
+    told = of_lines(lab, tools.read_logs(docker, list(lab.servers))).records()
     # A log may be of many days: what is not of this run is let go at once.
     return tuple(spans_within((one for one in told if isinstance(one, Leadership)), began, seconds))
 

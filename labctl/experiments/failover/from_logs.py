@@ -12,14 +12,21 @@ from labctl.raft.failover import timeline_of
 from labctl.story.source import of_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container, Iterable
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
+    from labctl.engine.logs import LogLine
     from labctl.raft.failover import FailoverTimeline
 
 
-def told_by_logs(client: Client, lab: Lab, lost: Container[str], since: datetime) -> FailoverTimeline | None:
+def told_by_logs(
+    client: Client,
+    lab: Lab,
+    lost: Container[str],
+    since: datetime,
+    read: Callable[..., Iterable[LogLine]] = logs.read,
+) -> FailoverTimeline | None:
     """Read the survivors' logs. None where they tell of no new leader yet; Docker has a line a moment late.
 
     Args:
@@ -27,9 +34,10 @@ def told_by_logs(client: Client, lab: Lab, lost: Container[str], since: datetime
         lab: as it is now.
         lost: the servers that were taken away, by name.
         since: not earlier than this; by the Docker host's clock.
+        read: how logs are read.
     """
     others = tuple(one for one in lab.servers if one.name not in lost)
-    lines = logs.read(client, list(others), since=(since - timedelta(seconds=1)).timestamp())
+    lines = read(client, list(others), since=(since - timedelta(seconds=1)).timestamp())
     records = of_lines(replace(lab, servers=others), lines).records()
     events = (one for one in records if isinstance(one, Event))
     return timeline_of(sorted(events, key=_when), since)

@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labctl.engine import client as engine
-from labctl.engine import clock
-from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
-from labctl.experiments.failover.rounds import Failovers
+from labctl.experiments.failover.rounds import TOOLS, Failovers, FailoverTools
 from labctl.lab.desired_state import refuse_foreign
-from labctl.lab.experiment_lock import alone_with
 from labctl.lab.wait import settled
 from labctl.output_files import refuse_unwritable
 from labctl.raft.failover import Measurement
@@ -64,7 +60,7 @@ class Result:
     ended: LabctlError | KeyboardInterrupt | None
 
 
-def failover(asked: Asked, steps: Steps) -> Result:
+def failover(asked: Asked, steps: Steps, tools: FailoverTools = TOOLS) -> Result:
     """Measure failovers, one after the other. The lab is then as it was before, but for its leader and its term.
 
     Raises:
@@ -74,14 +70,14 @@ def failover(asked: Asked, steps: Steps) -> Result:
         raise LabctlError(f"{asked.times} failovers cannot be measured: say 1 to {MOST_TIMES}.", ExitCode.USAGE)
     if asked.output is not None:
         refuse_unwritable(asked.output)
-    client = engine.connect()
-    lab = choose_lab(client, asked.lab, asked.owner)
+    client = tools.connect()
+    lab = tools.choose_lab(client, asked.lab, asked.owner)
     refuse_foreign(lab, asked.owner)
-    with alone_with(lab, asked.owner, f"labctl measure failover {lab.name}", asked.times * _MOST_SECONDS):
-        _refuse_unfit(lab)
-        _refuse_other_clock()
+    with tools.alone_with(lab, asked.owner, f"labctl measure failover {lab.name}", asked.times * _MOST_SECONDS):
+        _refuse_unfit(lab, tools)
+        _refuse_other_clock(lab, tools)
         predicted = expected(timers_of(lab.raft_multiplier), lab.size, pre_vote=has_pre_vote(lab.version))
-        rounds = Failovers(client, lab, asked.by, steps)
+        rounds = Failovers(client, lab, asked.by, steps, tools)
         ended = rounds.run(asked.times)
         return Result(
             Measurement(
@@ -92,14 +88,14 @@ def failover(asked: Asked, steps: Steps) -> Result:
         )  # fmt: skip
 
 
-def _refuse_unfit(lab: Lab) -> None:
+def _refuse_unfit(lab: Lab, tools: FailoverTools) -> None:
     if lab.size < FEWEST_SERVERS:
         raise LabctlError(
             f"The lab {lab.name} has {lab.size} server{'' if lab.size == 1 else 's'}, so nobody can follow its leader: "
             f"`labctl up {lab.name} --servers 3` makes it larger.",
             ExitCode.REFUSED,
         )
-    problem = settled(lab).problem
+    problem = settled(lab, tools.ask, tools.time).problem
     if problem:
         raise LabctlError(
             f"The lab {lab.name} is not ready because {problem}, and a failover is measured from a lab that is: "
@@ -109,16 +105,16 @@ def _refuse_unfit(lab: Lab) -> None:
         )
 
 
-def _refuse_other_clock() -> None:
+def _refuse_other_clock(lab: Lab, tools: FailoverTools) -> None:
     """Refuse a Docker host with a clock of its own: it stamps the logs, and labctl stamps the write."""
-    host = engine.host_name()
+    host = tools.host_name()
     if host != "local":
         raise LabctlError(
             f"The Docker host is {host}, whose clock stamps the logs while this machine's stamps the writes: "
             "run `labctl measure failover` on the Docker host itself.",
             ExitCode.REFUSED,
         )
-    found = clock.difference()
+    found = tools.difference(lab.place)
     if found is not None and found.certain > MOST_DIFFERENCE:
         raise LabctlError(
             f"The Docker host's clock is {found.seconds:+.2f} s off this machine's (a virtual machine?), which is more "

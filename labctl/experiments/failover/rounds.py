@@ -5,35 +5,54 @@ from __future__ import annotations
 import contextlib
 import random
 import secrets
-import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
-from labctl.engine import status
 from labctl.engine.clock import HostClock
-from labctl.engine.kv import Refused, Store, Unanswered
-from labctl.engine.labs import choose_lab
+from labctl.engine.kv import Refused, Unanswered
 from labctl.errors import ExitCode, LabctlError
 from labctl.experiments.failover.from_logs import told_by_logs
 from labctl.experiments.failover.write_probe import FirstWrite
 from labctl.experiments.teardown import sentence_of, undisturbed
-from labctl.faults import inject, processes
+from labctl.experiments.tools import ExperimentTools
+from labctl.faults import processes
 from labctl.raft.failover import Failover
 from labctl.raft.timers import timers_of
+from labctl.shared.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab, Server
+    from labctl.engine.status import Status
     from labctl.faults.processes import Struck
     from labctl.raft.failover import By, FailoverTimeline
     from labctl.terminal.progress import Steps
+
+Seen = TypeVar("Seen")
 
 PREFIX = "raft-labctl/failover-"
 # A request that a server still holds is looked at again within 7 s / 16 of there being a leader.
 _HELD_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
 _DOWN = {"exited", "created", "dead"}
+
+
+@dataclass(frozen=True)
+class FailoverTools(ExperimentTools):
+    """Everything outside that failovers need.
+
+    Attributes:
+        strike: do something to servers.
+        first_write: look out for the first write after a leader was lost.
+    """
+
+    strike: Callable[..., Struck] = processes.strike
+    first_write: Callable[[Lab, Server, str], FirstWrite] = FirstWrite
+
+
+TOOLS = FailoverTools()
 
 
 class Failovers:
@@ -44,14 +63,15 @@ class Failovers:
         lab: whose.
         by: what happens to the leader.
         steps: where each is told.
+        tools: with which it is done.
 
     Attributes:
         timers: the lab's.
         done: those that were measured to their end.
     """
 
-    def __init__(self, client: Client, lab: Lab, by: By, steps: Steps) -> None:
-        self._client, self._lab, self._by, self._steps = client, lab, by, steps
+    def __init__(self, client: Client, lab: Lab, by: By, steps: Steps, tools: FailoverTools = TOOLS) -> None:
+        self._client, self._lab, self._by, self._steps, self._tools = client, lab, by, steps, tools
         self.timers = timers_of(lab.raft_multiplier)
         self.done: list[Failover] = []
         self._prefix = f"{PREFIX}{secrets.token_hex(4)}/"
@@ -80,15 +100,15 @@ class Failovers:
     def _failover(self, number: int) -> Failover:
         self._ready()
         # Timers that one election started together know of each other; after a while at random they do not.
-        time.sleep(self.timers.heartbeat * random.uniform(1.0, 3.0))  # noqa: S311 - no secret
+        self._tools.time.sleep(self.timers.heartbeat * random.uniform(1.0, 3.0))  # noqa: S311 - no secret
         lab, leader = self._ready()
-        with FirstWrite(lab, leader, f"{self._prefix}{number}") as first, self._away(leader):
+        with self._tools.first_write(lab, leader, f"{self._prefix}{number}") as first, self._away(leader):
             # Whoever measures has looked that there is one clock.
-            struck = processes.strike(self._by, [leader.name], lab, host=HostClock())
+            struck = self._tools.strike(self._by, [leader.name], lab, host=HostClock())
             written = first.wait(self._limit)
             if written is None:
                 raise self._too_late(f"no write after {self._by}ing {leader.name}")
-            lost = inject.done_by(leader, self._by, struck.begin, struck.end) or struck.end
+            lost = self._tools.done_by(leader, self._by, struck.begin, struck.end) or struck.end
             story = self._story(lab, leader, struck)
         self._ready()
         uncertain = (lost - struck.begin).total_seconds()
@@ -96,26 +116,30 @@ class Failovers:
 
     def _ready(self) -> tuple[Lab, Server]:
         """Wait until every server follows one leader; the lab as it is then, with its ports, and the leader."""
-        ends = time.monotonic() + self._limit
-        while True:
-            lab = choose_lab(self._client, self._lab.name)
-            now = status.ask(lab)
-            if now.ready and now.leader is not None:
-                return lab, lab.server(now.leader.name)
-            if time.monotonic() >= ends:
-                raise self._too_late(f"not all servers followed one leader, because {now.problem}")
-            time.sleep(_LOOK_SECONDS)
+
+        def look() -> tuple[Lab, Status]:
+            lab = self._now()
+            return lab, self._tools.ask(lab)
+
+        lab, now = self._wait_until(look, enough=lambda seen: seen[1].ready and seen[1].leader is not None)
+        if not now.ready or now.leader is None:
+            raise self._too_late(f"not all servers followed one leader, because {now.problem}")
+        return lab, lab.server(now.leader.name)
+
+    def _now(self) -> Lab:
+        """The lab as it is now."""
+        return self._tools.choose_lab(self._client, self._lab.name, "")
+
+    def _wait_until(self, look: Callable[[], Seen], enough: Callable[[Seen], object] = bool) -> Seen:
+        return wait_until(look, self._limit, _LOOK_SECONDS, self._tools.time, enough=enough)
 
     def _story(self, lab: Lab, leader: Server, struck: Struck) -> FailoverTimeline:
         """What the others' logs tell."""
-        ends = time.monotonic() + self._limit
-        while True:
-            found = told_by_logs(self._client, lab, [leader.name], struck.begin)
-            if found is not None:
-                return found
-            if time.monotonic() >= ends:
-                raise self._too_late("the servers' logs tell of no new leader")
-            time.sleep(_LOOK_SECONDS)
+        read = self._tools.read_logs
+        found = self._wait_until(lambda: told_by_logs(self._client, lab, [leader.name], struck.begin, read))
+        if found is None:
+            raise self._too_late("the servers' logs tell of no new leader")
+        return found
 
     def _too_late(self, what: str) -> LabctlError:
         return LabctlError(
@@ -143,27 +167,20 @@ class Failovers:
         """Let the old leader run again. What was asked of Docker may still come true: it is looked at twice."""
         with undisturbed():
             for _ in range(2):
-                lab = choose_lab(self._client, self._lab.name)
+                lab = self._now()
                 state = lab.server(leader.name).state
                 if state == "paused":
-                    processes.strike("resume", [leader.name], lab)
+                    self._tools.strike("resume", [leader.name], lab)
                     return
                 if state in _DOWN:
-                    processes.strike("start", [leader.name], lab)
+                    self._tools.strike("start", [leader.name], lab)
                     return
-                time.sleep(_LOOK_SECONDS)
+                self._tools.time.sleep(_LOOK_SECONDS)
 
     def _remove_keys(self) -> None:
         """Remove what was written, also what a server held and wrote late."""
-        ends = time.monotonic() + self._limit
-        while True:
-            lab = choose_lab(self._client, self._lab.name)
-            if any(self._is_removed_through(one) for one in lab.running):
-                return
-            if time.monotonic() >= ends:
-                self._keys_are_left("no server removed them.")
-                return
-            time.sleep(_LOOK_SECONDS)
+        if not self._wait_until(lambda: any(self._is_removed_through(one) for one in self._now().running)):
+            self._keys_are_left("no server removed them.")
 
     def _keys_removed(self) -> LabctlError | KeyboardInterrupt | None:
         """Remove what was written. Returns what went wrong then."""
@@ -180,10 +197,10 @@ class Failovers:
     def _is_removed_through(self, server: Server) -> bool:
         if server.door is None:
             return False
-        store = Store(server.door, self._lab.name, 2.0)
+        store = self._tools.store(server.door, self._lab.name, 2.0)
         try:
             store.delete(self._prefix)
-            time.sleep(_HELD_SECONDS)
+            self._tools.time.sleep(_HELD_SECONDS)
             return not store.all(self._prefix)
         except (Refused, Unanswered):
             return False

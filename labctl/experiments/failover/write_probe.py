@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Self
 from labctl.engine.kv import Refused, Store, Unanswered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labctl.engine.labs import Lab, Server
+    from labctl.shared.consul_client import Door
 
 ASK_SECONDS = 0.02
 """How often each server is asked."""
@@ -46,10 +49,11 @@ class FirstWrite:
         lab: where.
         leader: who is going to be lost.
         key: what to write.
+        store: how a server's keys are reached.
     """
 
-    def __init__(self, lab: Lab, leader: Server, key: str) -> None:
-        self._lab, self._leader, self._key = lab, leader, key
+    def __init__(self, lab: Lab, leader: Server, key: str, store: Callable[[Door, str, float], Store] = Store) -> None:
+        self._lab, self._leader, self._key, self._store = lab, leader, key, store
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._written: Written | None = None
@@ -74,7 +78,7 @@ class FirstWrite:
     def _ask(self, server: Server) -> None:
         if server.door is None:
             return
-        store = Store(server.door, self._lab.name, TIMEOUT_SECONDS)
+        store = self._store(server.door, self._lab.name, TIMEOUT_SECONDS)
         unseen = datetime.now(UTC)
         while not self._over.is_set():
             asked = datetime.now(UTC)

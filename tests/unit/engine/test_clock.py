@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from labctl.engine import clock, labs
+from labctl.engine.docker_host import Place
 from labctl.faults import inject
 from tests.unit import engine_stand_in as stand_in
 
@@ -16,31 +18,29 @@ SERVER = labs.labs_from(stand_in.lab("ada"), "local")[0].servers[0]
 BEGIN = datetime(2026, 11, 23, 12, 0, 0, 500_000, UTC)
 
 
-def saying(monkeypatch: pytest.MonkeyPatch, module: Any, said: Any) -> list[dict[str, Any]]:
-    """Let the engine say that; what it is asked is returned."""
-    asked: list[dict[str, Any]] = []
+class Saying(Place):
+    """An engine that says one thing, and what it was asked."""
 
-    class Engine:
-        def __init__(self, timeout: float, path: str | None = None) -> None:
-            assert timeout <= 30
-            assert path is None
+    def __init__(self, said: Any) -> None:
+        self.said = said
+        self.asked: list[dict[str, Any]] = []
 
-        def get(self, path: str, **_: Any) -> Any:
-            asked.append({"path": path})
-            return said
+    def engine(self, seconds: float) -> Any:
+        assert seconds <= 30
+        return self
 
-        def ask(self, method: str, path: str, query: dict[str, Any], **_: Any) -> Any:
-            asked.append({"method": method, "path": path, **query})
-            return said
+    def get(self, path: str, **_: Any) -> Any:
+        self.asked.append({"path": path})
+        return self.said
 
-    monkeypatch.setattr(module, "Engine", Engine)
-    return asked
+    def ask(self, method: str, path: str, query: dict[str, Any], **_: Any) -> Any:
+        self.asked.append({"method": method, "path": path, **query})
+        return self.said
 
 
-def test_a_clock_that_is_behind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_behind_is_found() -> None:
     there = datetime.now(UTC) - timedelta(seconds=100)
-    saying(monkeypatch, clock, {"SystemTime": there.isoformat()})
-    found = clock.difference()
+    found = clock.difference(Saying({"SystemTime": there.isoformat()}))
     assert found is not None
     assert -110 < found.seconds < -99
     assert found.certain > 90
@@ -52,27 +52,25 @@ def test_what_the_answer_took_is_no_difference() -> None:
 
 
 @pytest.mark.parametrize("said", [{}, {"SystemTime": ""}, {"SystemTime": None}, None, []])
-def test_an_engine_that_does_not_say_is_none(monkeypatch: pytest.MonkeyPatch, said: Any) -> None:
-    saying(monkeypatch, clock, said)
-    assert clock.difference() is None
+def test_an_engine_that_does_not_say_is_none(said: Any) -> None:
+    assert clock.difference(Saying(said)) is None
 
 
 def stamped(seconds: float) -> str:
     return json.dumps({"timeNano": int((BEGIN + timedelta(seconds=seconds)).timestamp() * 1e9), "Action": "kill"})
 
 
-def test_docker_says_when_it_had_done_something(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_docker_says_when_it_had_done_something() -> None:
     lines = "\n".join([stamped(-0.2), stamped(0.03), stamped(0.08), "{}"]).encode()
-    asked = saying(monkeypatch, inject, lines)
-    when = inject.done_by(SERVER, "kill", BEGIN, BEGIN + timedelta(seconds=0.2))
+    place = Saying(lines)
+    when = inject.done_by(replace(SERVER, place=place), "kill", BEGIN, BEGIN + timedelta(seconds=0.2))
     assert when is not None
     assert (when - BEGIN).total_seconds() == pytest.approx(0.03, abs=1e-5)
-    (query,) = asked
+    (query,) = place.asked
     assert (query["method"], query["path"]) == ("GET", "/events")
     assert json.loads(query["filters"]) == {"container": [SERVER.id], "event": ["kill"]}
     assert float(query["until"]) - float(query["since"]) == pytest.approx(0.2)
 
 
-def test_docker_may_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    saying(monkeypatch, inject, b"")
-    assert inject.done_by(SERVER, "kill", BEGIN, BEGIN + timedelta(seconds=0.2)) is None
+def test_docker_may_not_say() -> None:
+    assert inject.done_by(replace(SERVER, place=Saying(b"")), "kill", BEGIN, BEGIN + timedelta(seconds=0.2)) is None

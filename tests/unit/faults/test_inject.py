@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from labctl.engine import clock, labs
-from labctl.engine.clock import Difference, HostClock
+from labctl.engine.clock import HostClock
+from labctl.engine.docker_host import Place
 from labctl.errors import LabctlError
 from labctl.faults import inject
 from labctl.faults.nftables import Cut, Delay
@@ -20,9 +21,22 @@ from tests.unit import network_stand_in as network
 from tests.unit.network_stand_in import Network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
+
+class There(Place):
+    """Where the engine of one test is met."""
+
+    docker: Docker
+
+    def engine(self, seconds: float) -> Any:
+        assert seconds > 0
+        return self.docker
+
+
+PLACE = There()
+LAB = labs.labs_from(stand_in.lab("ada"), "local", PLACE)[0]
 ONE, TWO, THREE = (server.name for server in LAB.servers)
 CUT = Cut(incoming=frozenset({"10.0.0.3"}))
 HERE = HostClock()
@@ -40,6 +54,9 @@ class Docker:
         self.silent = False
         self.refuses = ""
         self.started = ""
+        self.ahead = 0.0
+        self.asked_for_time = 0
+        self.before_it_is_executed: Callable[[], object] = lambda: None
         self.changed: list[tuple[Any, ...]] = []
         self._numbers = itertools.count()
         self._lock = threading.Lock()
@@ -58,6 +75,7 @@ class Docker:
             raise DockerError(explain(self.refuses, doing), said=self.refuses)
 
     def execute(self, container: str, words: list[str], *, doing: str) -> str:
+        self.before_it_is_executed()
         of = self.containers[container]["HostConfig"]["NetworkMode"].removeprefix("container:")
         code, said = self.networks[of].run(words)
         if code:
@@ -95,6 +113,9 @@ class Docker:
         return [*servers, *helpers]
 
     def get(self, path: str, filters: dict[str, str] | None = None, *, doing: str, **query: int) -> Any:
+        if path == "/info":
+            self.asked_for_time += 1
+            return {"SystemTime": (datetime.now(UTC) + timedelta(seconds=self.ahead)).isoformat()}
         if path == f"/containers/{LAB.server(ONE).id}/json":
             return {"State": {"StartedAt": self.started}}
         assert (path, filters, query) == ("/containers/json", {"label": "raft-labctl.lab=ada"}, {"all": 1})
@@ -112,11 +133,9 @@ class Docker:
 
 
 @pytest.fixture
-def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
-    made = Docker(tmp_path)
-    monkeypatch.setattr(inject, "Engine", lambda *_: made)
-    monkeypatch.setattr(clock, "difference", lambda _: Difference(0.001, 0.01))
-    return made
+def docker(tmp_path: Path) -> Docker:
+    PLACE.docker = Docker(tmp_path)
+    return PLACE.docker
 
 
 def nothing_is_left(docker: Docker) -> None:
@@ -255,34 +274,19 @@ def test_what_docker_does_not_say_is_unknown_and_not_no_fault(docker: Docker) ->
         lasting(docker)
 
 
-def test_a_server_that_was_started_again_meanwhile_is_told_and_nothing_is_left(
-    docker: Docker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    execute = docker.execute
-
-    def restarted(container: str, words: list[str], *, doing: str) -> str:
-        docker.lives[LAB.server(ONE).id] = "2026-11-23T12:00:09.25Z"
-        return execute(container, words, doing=doing)
-
-    monkeypatch.setattr(docker, "execute", restarted)
+def test_a_server_that_was_started_again_meanwhile_is_told_and_nothing_is_left(docker: Docker) -> None:
+    again = {LAB.server(ONE).id: "2026-11-23T12:00:09.25Z"}
+    docker.before_it_is_executed = lambda: docker.lives.update(again)
     with pytest.raises(LabctlError, match="consul1 was started again while it was being disturbed"):
         inject.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, HERE)
     nothing_is_left(docker)
 
 
 @pytest.mark.parametrize("ahead", [25.0, -25.0])
-def test_what_is_left_of_a_lease_does_not_depend_on_the_docker_hosts_clock(
-    docker: Docker, monkeypatch: pytest.MonkeyPatch, ahead: float
-) -> None:
-    asked: list[object] = []
-
-    def difference(place: object) -> Difference:
-        asked.append(place)
-        return Difference(ahead, 0.01)
-
-    monkeypatch.setattr(clock, "difference", difference)
+def test_what_is_left_of_a_lease_does_not_depend_on_the_docker_hosts_clock(docker: Docker, ahead: float) -> None:
+    docker.ahead = ahead
     assert lasting(docker) == []
-    assert asked == [], "where there is no fault, nothing has an end"
+    assert docker.asked_for_time == 0, "where there is no fault, nothing has an end"
     inject.change(LAB, {ONE: CUT, TWO: CUT}, "ab12cd", "isolate consul1,consul2", 30, clock.of(LAB.place))
     client: Any = Client(docker.listed())
     (found,) = inject.active(client, "ada")

@@ -19,24 +19,29 @@ if TYPE_CHECKING:
 LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
 
 
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """What the process writes, which nobody sees otherwise."""
-    path, start = tmp_path / "said", subprocess.Popen
+class Lease:
+    """The process that ends a fault, to its end; `path` has what it writes, which nobody sees otherwise."""
 
-    def popen(words: list[str], **how: Any) -> Any:
-        with path.open("wb") as file:
-            process = start(words, **{**how, "stdout": file, "stderr": file})
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def start(self, words: list[str], **how: Any) -> None:
+        with self.path.open("wb") as file:
+            process = subprocess.Popen(words, **{**how, "stdout": file, "stderr": file})
         assert process.wait(60) != 0
-        return process
 
-    monkeypatch.setattr(subprocess, "Popen", popen)
-    return path
+    def read_text(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Lease:
+    return Lease(tmp_path / "said")
 
 
 @pytest.mark.parametrize("path", ["", ".", "relative"])
 def test_a_folder_called_labctl_where_somebody_typed_is_not_run(
-    path: str, said: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    path: str, said: Lease, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for folder in (tmp_path, tmp_path / "relative"):
         for name in ("labctl", "click"):
@@ -45,23 +50,23 @@ def test_a_folder_called_labctl_where_somebody_typed_is_not_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.setenv("DOCKER_HOST", "unix://no-engine.sock")
-    processes.heal_later("abc123", 0.01, LAB, Asked("ada", "ada"))
+    processes.heal_later("abc123", 0.01, LAB, Asked("ada", "ada"), said.start)
     assert not (tmp_path / "pwned").exists()
     # It was our labctl, and it asked the engine of the folder in which somebody typed.
-    assert f"No Docker Engine answers at unix://{tmp_path}/no-engine.sock" in said.read_text(encoding="utf-8")
+    assert f"No Docker Engine answers at unix://{tmp_path}/no-engine.sock" in said.read_text()
 
 
-def test_a_labctl_that_is_not_installed_finds_itself(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_labctl_that_is_not_installed_finds_itself(said: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
     root = str(processes.FOUND_HERE)
     # As a checkout: nothing on the path knows labctl, but for the folder that it was loaded from.
     start = (
         f"import sys; sys.path[:] = [one for one in sys.path if one != {root!r}]; sys.meta_path[:] = [one for one in "
     )
     start += "sys.meta_path if 'editable' not in repr(one)]; " + processes.START
-    monkeypatch.setattr(processes, "THIS_LABCTL", (sys.executable, "-P", "-c", start, root))
+    this_labctl = (sys.executable, "-P", "-c", start, root)
     monkeypatch.setenv("DOCKER_HOST", "unix:///no-engine.sock")
-    processes.heal_later("abc123", 0.01, LAB, Asked("ada", "ada"))
-    assert "No Docker Engine answers at unix:///no-engine.sock" in said.read_text(encoding="utf-8")
+    processes.heal_later("abc123", 0.01, LAB, Asked("ada", "ada"), said.start, this_labctl)
+    assert "No Docker Engine answers at unix:///no-engine.sock" in said.read_text()
 
 
 def test_what_the_docker_command_looks_for_here_is_found_from_there(

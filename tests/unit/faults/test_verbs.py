@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.engine import client, clock, labs, status
+from labctl.engine import clock, labs
 from labctl.engine.status import Status
 from labctl.errors import ExitCode, LabctlError
-from labctl.faults import context, heal, inject, network, processes, transfer_leader
+from labctl.faults import context, heal, network, processes, transfer_leader
 from labctl.faults.inject import ActiveFault
 from labctl.faults.nftables import Cut, Delay
+from labctl.faults.tools import Tools
 from labctl.raft import log_notes
 from labctl.shared.server_status import View
 from labctl.terminal.progress import SilentSteps
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from labctl.engine.labs import Lab
 
 LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
@@ -43,7 +45,7 @@ class Told(SilentSteps):
 class Engine:
     """Remembers what was done to the servers."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.lab = LAB
         self.changes: list[tuple[dict[str, Any], str, float]] = []
         self.signals: list[tuple[str, list[str]]] = []
@@ -51,27 +53,32 @@ class Engine:
         self.later: list[list[str]] = []
         self.voters = frozenset(one.address for one in LAB.servers)
         self.transfers: list[tuple[str, str | None]] = []
-        monkeypatch.setattr(labs, "choose_lab", lambda *_: self.lab)
-        monkeypatch.setattr(client, "connect", lambda: None)
-        monkeypatch.setattr(status, "ask", lambda lab: Status(lab, self.views()))
-        monkeypatch.setattr(inject, "change", lambda _, what, __, words, s, ___: self.changes.append((what, words, s)))
-        monkeypatch.setattr(inject, "signal", self.signal)
-        monkeypatch.setattr(inject, "states_of", self.states_of)
         self.refuses: list[str] = []
         self.ahead, self.asked_for_time = 0.0, 0
-        monkeypatch.setattr(clock, "difference", self.difference)
-        monkeypatch.setattr(inject, "note", lambda on, line: self.notes.append(([one.name for one in on], line)))
         self.logs: dict[str, str] = {}
         self.rules: dict[str, set[str]] = {}
         self.active: list[str] = []
-        monkeypatch.setattr(inject, "last_words", lambda one: self.logs.get(one.name, ""))
-        monkeypatch.setattr(inject, "active", lambda *_: [ActiveFault(one, "", (), None) for one in self.active])
-        monkeypatch.setattr(inject, "heal", self.heal)
-        monkeypatch.setattr(inject, "transfer", lambda leader, to: self.transfers.append((leader.name, to)))
-        monkeypatch.setattr(subprocess, "Popen", lambda words, **_: self.later.append(words))
+        nobody: Any = None
+        self.tools = Tools(
+            connect=lambda: nobody,
+            choose_lab=lambda *_: self.lab,
+            ask=lambda lab: Status(lab, self.views()),
+            difference=self.difference,
+            change=lambda _, what, __, words, s, ___: self.changes.append((dict(what), words, s)),
+            signal=self.signal,
+            states_of=self.states_of,
+            note=lambda on, line: self.notes.append(([one.name for one in on], line)),
+            last_words=lambda one: self.logs.get(one.name, ""),
+            active=lambda *_: [ActiveFault(one, "", (), None) for one in self.active],
+            lift=self.heal,
+            transfer=lambda leader, to: self.transfers.append((leader.name, to)),
+            done_by=lambda *_: None,
+            start_process=lambda words, **_: self.later.append(words),
+        )
 
-    def signal(self, verb: str, on: list[labs.Server]) -> None:
+    def signal(self, verb: str, on: Iterable[labs.Server]) -> None:
         """Do it to all but those that Docker refuses; a lab has the new states."""
+        on = list(on)
         self.signals.append((verb, [one.name for one in on]))
         for one in on:
             if one.name not in self.refuses:
@@ -79,7 +86,7 @@ class Engine:
         if any(one.name in self.refuses for one in on):
             raise LabctlError("Docker failed while killing servers: cannot kill container.")
 
-    def states_of(self, on: list[labs.Server]) -> dict[str, str]:
+    def states_of(self, on: Iterable[labs.Server]) -> dict[str, str]:
         """How they are now; nobody knows where Docker is silent."""
         if "silence" in self.refuses:
             raise LabctlError("The Docker Engine did not answer within 20 seconds.")
@@ -121,13 +128,13 @@ class Engine:
 
 
 @pytest.fixture
-def docker(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    return Engine(monkeypatch)
+def docker() -> Engine:
+    return Engine()
 
 
 def test_a_leader_is_isolated_from_every_other_server_and_its_log_says_so(docker: Engine) -> None:
     told = Told()
-    result = network.isolate("leader", ASKED, told)
+    result = network.isolate("leader", ASKED, told, docker.tools)
     ((changes, words, seconds),) = docker.changes
     others = frozenset(one.address for one in LAB.servers[1:])
     assert changes == {"consul1": Cut(incoming=others, outgoing=others)}
@@ -142,10 +149,9 @@ def test_a_leader_is_isolated_from_every_other_server_and_its_log_says_so(docker
     assert (result["changed"], result["servers"], result["seconds"]) == (True, ["consul1"], 60)
 
 
-@pytest.mark.usefixtures("docker")
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_json_says_what_follows(dry_run: bool) -> None:
-    result = processes.process("kill", "leader", replace(ASKED, dry_run=dry_run), Told())
+def test_json_says_what_follows(docker: Engine, dry_run: bool) -> None:
+    result = processes.process("kill", "leader", replace(ASKED, dry_run=dry_run), Told(), docker.tools)
     assert {name: value for name, value in result["forecast"].items() if name != "sentence"} == {
         "together": 2, "voters": 3, "quorum": 2, "leader": "lost", "seconds_without_leader": [10, 21], "writes": True,
     }  # fmt: skip
@@ -155,7 +161,7 @@ def test_json_says_what_follows(dry_run: bool) -> None:
 def test_who_starts_a_server_while_nobody_leads_is_told_what_is_awaited(docker: Engine) -> None:
     docker.with_state("consul1", "exited")
     told = Told()
-    result = processes.process("start", "consul1", ASKED, told)
+    result = processes.process("start", "consul1", ASKED, told, docker.tools)
     first, *rest = told.lines
     assert first == (
         "start consul1: 3 of 3 are together then, and nobody leads now: no writes until they have elected a leader, "
@@ -168,28 +174,26 @@ def test_who_starts_a_server_while_nobody_leads_is_told_what_is_awaited(docker: 
     assert (result["forecast"]["leader"], result["forecast"]["writes"]) == ("none", False)
 
 
-@pytest.mark.usefixtures("docker")
-def test_what_is_broken_already_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_broken_already_counts(docker: Engine) -> None:
     isolated = ActiveFault("ab12cd", "isolate consul3", ("consul3",), None)
-    monkeypatch.setattr(inject, "active", lambda *_: [isolated])
+    docker.tools = replace(docker.tools, active=lambda *_: [isolated])
     told = Told()
-    processes.process("kill", "consul2", replace(ASKED, dry_run=True), told)
+    processes.process("kill", "consul2", replace(ASKED, dry_run=True), told, docker.tools)
     assert told.lines[0].startswith("kill consul2: 1 of 3 remains, and 2 are needed: no leader, no writes")
 
 
-@pytest.mark.usefixtures("docker")
-def test_a_forecast_without_docker_says_that_it_knows_less(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forecast_without_docker_says_that_it_knows_less(docker: Engine) -> None:
     def silent(*_: object) -> list[ActiveFault]:
         raise LabctlError("The Docker Engine did not answer within 20 seconds.")
 
-    monkeypatch.setattr(inject, "active", silent)
+    docker.tools = replace(docker.tools, active=silent)
     told = Told()
-    processes.process("kill", "consul2", replace(ASKED, dry_run=True), told)
+    processes.process("kill", "consul2", replace(ASKED, dry_run=True), told, docker.tools)
     assert told.lines[0].endswith("What else is broken could not be asked.")
 
 
 def test_each_side_of_a_partition_is_cut_from_the_others(docker: Engine) -> None:
-    network.partition(["consul1,consul2", "/", "consul3"], replace(ASKED, seconds=5), Told())
+    network.partition(["consul1,consul2", "/", "consul3"], replace(ASKED, seconds=5), Told(), docker.tools)
     ((changes, words, seconds),) = docker.changes
     first, second, third = (frozenset({one.address}) for one in LAB.servers)
     assert {name: one.incoming for name, one in changes.items()} == {
@@ -199,10 +203,10 @@ def test_each_side_of_a_partition_is_cut_from_the_others(docker: Engine) -> None
 
 
 def test_one_way_loss_rate_and_delay_are_what_they_say(docker: Engine) -> None:
-    network.one_way("consul1", "consul2", ASKED, Told())
-    network.loss(30, "consul2", ASKED, Told())
-    network.rate(8, "consul2", ASKED, Told())
-    network.delay(200, "consul2", 20, ASKED, Told())
+    network.one_way("consul1", "consul2", ASKED, Told(), docker.tools)
+    network.loss(30, "consul2", ASKED, Told(), docker.tools)
+    network.rate(8, "consul2", ASKED, Told(), docker.tools)
+    network.delay(200, "consul2", 20, ASKED, Told(), docker.tools)
     one, two, three, four = (changes["consul2"] for changes, _, _ in docker.changes)
     assert one == Cut(incoming=frozenset({LAB.servers[0].address}))
     assert (two.percent, three.kilobytes) == (30, 8)
@@ -211,14 +215,14 @@ def test_one_way_loss_rate_and_delay_are_what_they_say(docker: Engine) -> None:
 
 
 def test_a_fault_of_a_process_is_healed_by_its_name_when_its_lease_is_over(docker: Engine) -> None:
-    result = processes.process("kill", "leader", replace(ASKED, seconds=30), Told())
+    result = processes.process("kill", "leader", replace(ASKED, seconds=30), Told(), docker.tools)
     assert docker.signals == [("kill", ["consul1"])]
     (words,) = docker.later
     assert words[3] == "30"
     assert words[-5:] == ["fault", "heal", result["fault"], "--lab", "ada"]
     ((servers, line),) = docker.notes
     assert (servers, f"id={result['fault']} " in line) == (["consul1"], True)
-    processes.process("kill", "consul2", ASKED, Told())
+    processes.process("kill", "consul2", ASKED, Told(), docker.tools)
     assert len(docker.later) == 1
 
 
@@ -226,7 +230,7 @@ def test_a_fault_of_a_process_is_healed_by_its_name_when_its_lease_is_over(docke
 def test_what_brings_servers_back_has_no_lease_and_says_which_fault_ends(docker: Engine, verb: str, state: str) -> None:
     docker.with_state("consul2", state)
     docker.logs["consul2"] = began("abc123", "pause" if state == "paused" else "stop")
-    result = processes.process(verb, "any", replace(ASKED, seconds=30), Told())
+    result = processes.process(verb, "any", replace(ASKED, seconds=30), Told(), docker.tools)
     assert (result["fault"], result["servers"], result["seconds"]) == (None, ["consul2"], None)
     assert docker.later == []
     assert docker.signals == [("unpause" if verb == "resume" else "start", ["consul2"])]
@@ -236,7 +240,7 @@ def test_what_brings_servers_back_has_no_lease_and_says_which_fault_ends(docker:
 
 def test_a_frozen_server_that_is_killed_is_thawed_first_so_that_its_log_says_so(docker: Engine) -> None:
     docker.with_state("consul2", "paused")
-    processes.process("kill", "consul2", ASKED, Told())
+    processes.process("kill", "consul2", ASKED, Told(), docker.tools)
     assert docker.signals == [("unpause", ["consul2"]), ("kill", ["consul2"])]
     assert [servers for servers, _ in docker.notes] == [["consul2"]]
 
@@ -255,7 +259,7 @@ def test_a_fault_of_a_process_heals_by_its_name_and_leaves_other_servers_alone(
     docker.with_state("consul3", "exited")
     docker.logs = {"consul2": began("abc123", verb), "consul3": began("def456", "kill")}
     told = Told()
-    result = heal.heal("abc123", ASKED, told)
+    result = heal.heal("abc123", ASKED, told, docker.tools)
     assert result == {"lab": "ada", "changed": True, "healed": ["abc123"], "started": ["consul2"]}
     assert docker.signals == [("unpause" if state == "paused" else "start", ["consul2"])]
     ((servers, line),) = docker.notes
@@ -279,7 +283,7 @@ def test_a_lease_that_is_over_undoes_its_own_fault_and_no_later_one(docker: Engi
     docker.with_state("consul2", state)
     docker.logs["consul2"] = log
     with pytest.raises(LabctlError, match="The lab ada has no fault abc123") as caught:
-        heal.heal("abc123", ASKED, Told())
+        heal.heal("abc123", ASKED, Told(), docker.tools)
     assert caught.value.code is ExitCode.FAILED
     assert (docker.signals, docker.notes) == ([], [])
 
@@ -290,7 +294,7 @@ def test_servers_that_were_taken_away_are_faults_that_the_lab_has(docker: Engine
     docker.logs["consul2"] = began("abc123", "pause")
     docker.logs["consul3"] = began("def456", "pause")  # it was resumed, and fell over since
     docker.active = ["bbbbbb"]
-    name, found = heal.ls("ada")
+    name, found = heal.ls("ada", tools=docker.tools)
     assert name == "ada"
     assert [(one.id, one.servers) for one in found] == [("abc123", ("consul2",)), ("bbbbbb", ())]
 
@@ -302,7 +306,7 @@ def test_all_are_the_rules_of_every_network_and_the_servers_that_do_not_run(dock
     docker.rules["consul1"] = {"aaaaaa"}
     docker.active = ["bbbbbb"]
     told = Told()
-    result = heal.heal(None, ASKED, told)
+    result = heal.heal(None, ASKED, told, docker.tools)
     assert result["healed"] == ["aaaaaa", "abc123", "bbbbbb"]
     assert result["started"] == ["consul2", "consul3"]
     assert docker.signals == [("unpause", ["consul2"]), ("start", ["consul3"])]
@@ -314,7 +318,7 @@ def test_all_are_the_rules_of_every_network_and_the_servers_that_do_not_run(dock
 def test_a_fault_of_the_network_heals_by_its_name_and_nothing_else_does(docker: Engine) -> None:
     docker.rules = {"consul1": {"aaaaaa", "bbbbbb"}, "consul3": {"aaaaaa"}}
     told = Told()
-    result = heal.heal("aaaaaa", ASKED, told)
+    result = heal.heal("aaaaaa", ASKED, told, docker.tools)
     assert result == {"lab": "ada", "changed": True, "healed": ["aaaaaa"], "started": []}
     assert told.lines == ["The fault aaaaaa is lifted: none of its rules is left."]
     ((servers, line),) = docker.notes
@@ -323,7 +327,7 @@ def test_a_fault_of_the_network_heals_by_its_name_and_nothing_else_does(docker: 
 
 def test_nothing_to_heal_is_no_failure_and_is_said(docker: Engine) -> None:
     told = Told()
-    assert heal.heal(None, ASKED, told) == {"lab": "ada", "changed": False, "healed": [], "started": []}
+    assert heal.heal(None, ASKED, told, docker.tools) == {"lab": "ada", "changed": False, "healed": [], "started": []}
     assert told.lines == ["The lab ada has no fault: nothing to heal."]
     assert (docker.signals, docker.notes) == ([], [])
 
@@ -332,11 +336,11 @@ def test_nothing_to_heal_is_no_failure_and_is_said(docker: Engine) -> None:
 def test_all_times_are_of_the_docker_hosts_clock(docker: Engine, ahead: float) -> None:
     docker.ahead = ahead
     before = datetime.now(UTC)
-    struck = processes.strike("kill", ["consul2"], docker.lab)
+    struck = processes.strike("kill", ["consul2"], docker.lab, tools=docker.tools)
     docker.logs["consul2"] = docker.notes[-1][1]
-    network.isolate("consul3", replace(ASKED, seconds=30), Told())
+    network.isolate("consul3", replace(ASKED, seconds=30), Told(), docker.tools)
     docker.rules = {"consul3": {"aaaaaa"}}
-    heal.heal(None, ASKED, Told())
+    heal.heal(None, ASKED, Told(), docker.tools)
     stamps = [datetime.fromisoformat(line.split()[0]) for _, line in docker.notes]
     assert len(stamps) == 4
     for time in (*stamps, struck.begin, struck.end):
@@ -351,81 +355,79 @@ def test_what_is_left_of_a_lease_of_a_server_that_is_down_is_told_by_this_machin
     docker.with_state("consul2", "exited")
     stamp = datetime.now(UTC) + timedelta(seconds=25)
     docker.logs["consul2"] = log_notes.began(stamp, "abc123", "kill consul2", ["consul2"], 30)
-    _, (found,) = heal.ls("ada")
+    _, (found,) = heal.ls("ada", tools=docker.tools)
     left = found.seconds_left(datetime.now(UTC))
     assert left is not None
     assert 20 < left <= 30
 
 
 def test_a_clock_is_asked_once_for_a_fault_and_not_where_there_is_nothing(docker: Engine) -> None:
-    heal.ls("ada")
-    processes.process("kill", "consul2", replace(ASKED, dry_run=True), Told())
+    heal.ls("ada", tools=docker.tools)
+    processes.process("kill", "consul2", replace(ASKED, dry_run=True), Told(), docker.tools)
     assert docker.asked_for_time == 0
-    processes.process("kill", "consul2", ASKED, Told())
+    processes.process("kill", "consul2", ASKED, Told(), docker.tools)
     assert docker.asked_for_time == 1
 
 
 def test_a_server_that_could_not_be_killed_says_so_in_its_log_and_its_later_crash_is_no_fault(docker: Engine) -> None:
     docker.refuses = ["consul2"]
     with pytest.raises(LabctlError, match="cannot kill container"):
-        processes.process("kill", "consul2,consul3", ASKED, Told())
+        processes.process("kill", "consul2,consul3", ASKED, Told(), docker.tools)
     (first, began_line), (second, failed_line) = docker.notes
     assert (first, second) == (["consul2", "consul3"], ["consul2"])
     assert "fault failed: id=" in failed_line
     docker.logs = {"consul2": f"{began_line}\n{failed_line}\n", "consul3": f"{began_line}\n"}
     docker.with_state("consul2", "exited")
-    assert [one.servers for one in heal.ls("ada")[1]] == [("consul3",)]
+    assert [one.servers for one in heal.ls("ada", tools=docker.tools)[1]] == [("consul3",)]
 
 
 def test_where_docker_does_not_say_who_runs_on_nothing_is_noted(docker: Engine) -> None:
     docker.refuses = ["consul2", "silence"]
     with pytest.raises(LabctlError, match="cannot kill container"):
-        processes.process("kill", "consul2", ASKED, Told())
+        processes.process("kill", "consul2", ASKED, Told(), docker.tools)
     assert len(docker.notes) == 1
 
 
-def test_a_leader_that_did_not_hand_over_says_so_in_its_log(docker: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leader_that_did_not_hand_over_says_so_in_its_log(docker: Engine) -> None:
     def refuse(_: object, __: object) -> None:
         raise LabctlError("no")
 
-    monkeypatch.setattr(inject, "transfer", refuse)
+    docker.tools = replace(docker.tools, transfer=refuse)
     docker.lab = replace(docker.lab, version="1.21.4")
     with pytest.raises(LabctlError, match="no"):
-        transfer_leader.transfer("", ASKED, Told())
+        transfer_leader.transfer("", ASKED, Told(), docker.tools)
     assert ["began" in line for _, line in docker.notes] == [True, False]
     assert "fault failed: id=" in docker.notes[1][1]
 
 
-def test_a_log_that_cannot_be_read_is_unknown_and_not_no_fault(docker: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_cannot_be_read_is_unknown_and_not_no_fault(docker: Engine) -> None:
     def refuse(_: object) -> str:
         raise LabctlError("Docker failed while reading the log of consul2: unexpected EOF.")
 
-    monkeypatch.setattr(inject, "last_words", refuse)
+    docker.tools = replace(docker.tools, last_words=refuse)
     docker.with_state("consul2", "exited")
-    _, (found,) = heal.ls("ada")
+    _, (found,) = heal.ls("ada", tools=docker.tools)
     assert (found.id, found.servers, found.until) == ("", ("consul2",), None)
     assert found.words.startswith("unknown: Docker failed while reading the log of consul2")
     with pytest.raises(LabctlError, match="Cannot tell whether consul2 is down because of the fault abc123"):
-        heal.heal("abc123", ASKED, Told())
+        heal.heal("abc123", ASKED, Told(), docker.tools)
     assert docker.signals == []
     docker.rules = {"consul1": {"aaaaaa"}}
-    assert heal.heal("aaaaaa", ASKED, Told())["healed"] == ["aaaaaa"], "it is a fault of the network"
+    assert heal.heal("aaaaaa", ASKED, Told(), docker.tools)["healed"] == ["aaaaaa"], "it is a fault of the network"
 
 
-def test_a_server_whose_log_cannot_be_read_is_started_all_the_same(
-    docker: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_whose_log_cannot_be_read_is_started_all_the_same(docker: Engine) -> None:
     def refuse(_: object) -> str:
         raise LabctlError("the logging driver does not support reading")
 
-    monkeypatch.setattr(inject, "last_words", refuse)
+    docker.tools = replace(docker.tools, last_words=refuse)
     docker.with_state("consul2", "exited")
-    assert heal.heal(None, ASKED, Told())["started"] == ["consul2"]
+    assert heal.heal(None, ASKED, Told(), docker.tools)["started"] == ["consul2"]
 
 
 def test_a_dry_run_only_says_what_would_happen(docker: Engine) -> None:
     told = Told()
-    result = processes.process("kill", "majority", replace(ASKED, dry_run=True), told)
+    result = processes.process("kill", "majority", replace(ASKED, dry_run=True), told, docker.tools)
     (line,) = told.lines
     assert line == (
         "kill consul2,consul3: 1 of 3 remains, and 2 are needed: no leader, no writes; "
@@ -450,26 +452,31 @@ def test_a_server_in_another_state_is_one_sentence(
 ) -> None:
     docker.with_state("consul2", state)
     with pytest.raises(LabctlError, match=sentence):
-        processes.process(verb, target, ASKED, Told())
+        processes.process(verb, target, ASKED, Told(), docker.tools)
     assert docker.signals == []
 
 
 def test_the_network_of_a_server_that_is_down_is_refused_before_anything_is_done(docker: Engine) -> None:
     docker.with_state("consul3", "exited")
     with pytest.raises(LabctlError, match="consul3 cannot be changed: it is exited"):
-        network.partition(["consul1", "/", "consul2,consul3"], ASKED, Told())
+        network.partition(["consul1", "/", "consul2,consul3"], ASKED, Told(), docker.tools)
     assert docker.changes == []
 
 
-def test_a_fault_that_no_log_tells_of_is_taken_back(docker: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_that_no_log_tells_of_is_taken_back(docker: Engine) -> None:
     def refuse(_: object, __: str) -> None:
         raise LabctlError("consul1 is not running")
 
-    healed: list[str] = []
-    monkeypatch.setattr(inject, "note", refuse)
-    monkeypatch.setattr(inject, "heal", lambda _, fault: healed.append(fault))
+    healed: list[str | None] = []
+
+    def lift(_: object, fault: str | None) -> dict[str, set[str]]:
+        healed.append(fault)
+        return {}
+
+    docker.tools = replace(docker.tools, note=refuse)
+    docker.tools = replace(docker.tools, lift=lift)
     with pytest.raises(LabctlError, match="consul1 is not running"):
-        network.isolate("consul1", ASKED, Told())
+        network.isolate("consul1", ASKED, Told(), docker.tools)
     assert len(docker.changes) == len(healed) == 1
 
 
@@ -484,26 +491,26 @@ def test_a_majority_is_counted_from_those_that_vote_and_not_from_the_containers(
     if not known:
         docker.voters = frozenset()
     told = Told()
-    network.isolate("consul3", ASKED, told)
+    network.isolate("consul3", ASKED, told, docker.tools)
     assert told.lines[0] == (
         "isolate consul3 for 60 s: 2 of 5 remain, and 3 are needed: no leader, no writes; consul1 gives up when its "
         "lease of 2.5 s is over."
     )
-    result = processes.process("kill", "minority", replace(ASKED, dry_run=True), told)
+    result = processes.process("kill", "minority", replace(ASKED, dry_run=True), told, docker.tools)
     assert result["servers"] == ["consul2", "consul3"]
 
 
 def test_a_server_that_was_removed_from_the_cluster_counts_no_more(docker: Engine) -> None:
     docker.voters = frozenset(one.address for one in LAB.servers[:1])
     told = Told()
-    processes.process("kill", "consul2", replace(ASKED, dry_run=True), told)
+    processes.process("kill", "consul2", replace(ASKED, dry_run=True), told, docker.tools)
     assert told.lines == ["kill consul2: 1 of 1 remains: consul1 leads on, and writes go on."]
 
 
 def test_the_only_server_that_is_left_has_no_network_to_break(docker: Engine) -> None:
     docker.lab = replace(LAB, servers=LAB.servers[:1])
     with pytest.raises(LabctlError, match=r"only consul1 is there, .* `labctl up ada` makes the others") as caught:
-        network.isolate("consul1", ASKED, Told())
+        network.isolate("consul1", ASKED, Told(), docker.tools)
     assert caught.value.code is ExitCode.FAILED
     assert docker.changes == []
 
@@ -512,21 +519,21 @@ def test_a_lab_of_one_server_has_no_network_to_break(docker: Engine) -> None:
     docker.lab = replace(docker.lab, size=1, servers=docker.lab.servers[:1])
     for break_it in (network.isolate, lambda *rest: network.loss(5, *rest), lambda *rest: network.rate(5, *rest)):
         with pytest.raises(LabctlError, match="has one server: there is no network to break") as caught:
-            break_it("consul1", ASKED, Told())
+            break_it("consul1", ASKED, Told(), docker.tools)
         assert caught.value.code is ExitCode.USAGE
     assert docker.changes == []
 
 
 def test_somebody_elses_lab_is_not_disturbed(docker: Engine) -> None:
     with pytest.raises(LabctlError, match="belongs to") as caught:
-        network.isolate("leader", replace(ASKED, owner="eve"), Told())
+        network.isolate("leader", replace(ASKED, owner="eve"), Told(), docker.tools)
     assert caught.value.code is ExitCode.REFUSED
     assert docker.changes == []
 
 
 def test_an_old_consul_hands_no_leadership_over(docker: Engine) -> None:
     with pytest.raises(LabctlError, match=r"came with Consul 1\.15") as caught:
-        transfer_leader.transfer("", ASKED, Told())
+        transfer_leader.transfer("", ASKED, Told(), docker.tools)
     assert caught.value.code is ExitCode.REFUSED
     assert (docker.transfers, docker.notes) == ([], [])
 
@@ -541,9 +548,9 @@ def test_a_leader_hands_its_leadership_to_a_server_or_to_whom_it_chooses(
     docker.lab = replace(docker.lab, version="1.21.4")
     docker.with_state("consul3", "running" if target == "consul3" else "paused")
     told = Told()
-    transfer_leader.transfer(target, replace(ASKED, dry_run=True), told)
+    transfer_leader.transfer(target, replace(ASKED, dry_run=True), told, docker.tools)
     assert (docker.transfers, docker.notes) == ([], [])
-    transfer_leader.transfer(target, ASKED, told)
+    transfer_leader.transfer(target, ASKED, told, docker.tools)
     assert docker.transfers == [("consul1", identity)]
     words = f"transfer-leader {over if target else ''}".rstrip()
     assert told.lines == [
@@ -571,7 +578,7 @@ def test_leadership_goes_to_one_server_that_runs_and_does_not_lead(
     docker.lab = replace(docker.lab, version="1.21.4")
     docker.with_state("consul3", "exited" if target == "consul3" else "running")
     with pytest.raises(LabctlError, match=sentence) as caught:
-        transfer_leader.transfer(target, ASKED, Told())
+        transfer_leader.transfer(target, ASKED, Told(), docker.tools)
     assert caught.value.code is code
     assert (docker.transfers, docker.notes) == ([], [])
 
@@ -579,6 +586,6 @@ def test_leadership_goes_to_one_server_that_runs_and_does_not_lead(
 @pytest.mark.parametrize("seconds", [-5.0, 0.0, 0.9, 100_000.0, float("nan"), float("inf")])
 def test_a_lease_is_not_shorter_than_a_second_and_not_longer_than_a_day(docker: Engine, seconds: float) -> None:
     with pytest.raises(LabctlError, match="at least a second and at most a day") as caught:
-        network.isolate("leader", replace(ASKED, seconds=seconds), Told())
+        network.isolate("leader", replace(ASKED, seconds=seconds), Told(), docker.tools)
     assert caught.value.code is ExitCode.USAGE
     assert docker.changes == []

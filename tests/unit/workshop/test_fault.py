@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.engine import clock, labs, status
+from labctl.engine import labs
 from labctl.engine.clock import Difference
 from labctl.engine.docker_host import Place
 from labctl.engine.status import Status
 from labctl.errors import LabctlError
-from labctl.faults import inject
+from labctl.experiments.tools import ExperimentTools
 from labctl.shared.server_status import View
 from labctl.terminal.progress import SilentSteps
-from labctl.workshop import fault as flow
+from labctl.workshop.fault import SeatFaults
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from labctl.engine.labs import Lab, Server
 
 AHEAD = {"near": 0.0, "far": 25.0, "back": -25.0}
@@ -41,7 +43,7 @@ class Said(SilentSteps):
 class Hosts:
     """Two seats on each host. Docker kills at once; the others elect after `ELECTED_SECONDS`, by their own clock."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.places = {name: Place() for name in AHEAD}
         self.labs = [
             replace(labs.labs_from(stand_in.lab(f"w-{host}{number}"), host, place)[0], workshop="w")
@@ -53,13 +55,9 @@ class Hosts:
         self.killed: dict[str, datetime] = {}
         self.notes: list[tuple[str, str]] = []
         self.silent = ""
-        monkeypatch.setattr(clock, "difference", self.difference)
-        monkeypatch.setattr(inject, "signal", self.signal)
-        monkeypatch.setattr(inject, "note", self.note)
-        monkeypatch.setattr(flow, "done_by", self.done_by)
-        monkeypatch.setattr(flow, "told_by_logs", self.told_by_logs)
-        monkeypatch.setattr(flow, "labs_of", lambda _: [(self.host_of(lab), lab) for lab in self.labs])
-        monkeypatch.setattr(status, "ask", self.ask)
+        self.tools = ExperimentTools(
+            difference=self.difference, signal=self.signal, note=self.note, done_by=self.done_by, ask=self.ask
+        )
 
     def host_of(self, lab: Lab) -> str:
         return next(name for name, place in self.places.items() if place is lab.place)
@@ -75,13 +73,13 @@ class Hosts:
             raise LabctlError("Docker host far did not answer.")
         return Difference(AHEAD[host], 0.01)
 
-    def signal(self, verb: str, servers: list[Server]) -> None:
+    def signal(self, verb: str, servers: Iterable[Server]) -> None:
         assert verb == "kill"
         for one in servers:
             host = next(name for name, place in self.places.items() if place is one.place)
             self.killed[one.id] = self.now(host)
 
-    def note(self, servers: list[Server], line: str) -> None:
+    def note(self, servers: Iterable[Server], line: str) -> None:
         self.notes += [(one.id, line) for one in servers]
 
     def done_by(self, server: Server, verb: str, begin: datetime, end: datetime) -> datetime | None:
@@ -118,11 +116,13 @@ class Hosts:
     def struck(self, steps: SilentSteps) -> list[Any]:
         seats: Any = [SimpleNamespace(lab=lab.name, name=lab.name.removeprefix("w-")) for lab in self.labs]
         fleet: Any = SimpleNamespace(existing={lab.name: lab.host for lab in self.labs})
-        return list(flow.SeatFaults(fleet, seats, steps).strike("kill", "leader"))
+        there: Any = [(self.host_of(lab), lab) for lab in self.labs]
+        faults = SeatFaults(fleet, seats, steps, self.tools, lambda _: there, self.told_by_logs)
+        return list(faults.strike("kill", "leader"))
 
 
-def test_seconds_without_a_leader_are_of_the_clock_of_the_seats_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    hosts, said = Hosts(monkeypatch), Said()
+def test_seconds_without_a_leader_are_of_the_clock_of_the_seats_own_host() -> None:
+    hosts, said = Hosts(), Said()
     found = hosts.struck(said)
     assert [one.problem for one in found] == [None] * 6
     assert [one.seconds for one in found] == [pytest.approx(ELECTED_SECONDS)] * 6
@@ -132,8 +132,8 @@ def test_seconds_without_a_leader_are_of_the_clock_of_the_seats_own_host(monkeyp
     assert within < 5, "the strokes were at the same moment, whatever the hosts' clocks say"
 
 
-def test_a_host_whose_clock_is_not_known_is_not_struck(monkeypatch: pytest.MonkeyPatch) -> None:
-    hosts = Hosts(monkeypatch)
+def test_a_host_whose_clock_is_not_known_is_not_struck() -> None:
+    hosts = Hosts()
     hosts.silent = "far"
     found = hosts.struck(Said())
     assert {one.lab: one.problem for one in found if one.problem} == dict.fromkeys(

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import signal
 import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from labctl import output_files
-from labctl.engine import client, labs, logs, status
-from labctl.engine import clock as clock_of_host
+from labctl.engine import labs
 from labctl.engine.clock import Difference
 from labctl.engine.kv import Found, Refused, Unanswered
 from labctl.errors import ExitCode, LabctlError
-from labctl.experiments.chaos import clients, json_view, nemesis, text_view
+from labctl.experiments.chaos import json_view, nemesis, text_view
 from labctl.experiments.chaos import run as flow
-from labctl.experiments.chaos.clients import PREFIX, REGISTERS, Crowd
+from labctl.experiments.chaos.clients import PREFIX, REGISTERS, Crowd, Pauses
 from labctl.experiments.chaos.nemesis import Disturber
 from labctl.experiments.chaos.report import Report, Run, report_of
 from labctl.experiments.chaos.schedule import Step
-from labctl.faults import heal, inject, network, processes
+from labctl.faults.tools import Tools
+from labctl.shared.waiting import Clock
 from labctl.terminal.progress import SilentSteps
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from labctl.engine.labs import Lab
 
 LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
 
@@ -47,6 +51,23 @@ class Consul:
         self.spoil: Callable[[str, str], str | None] = lambda _, value: value
         self.trouble: Callable[[int], type[Exception] | None] = lambda _: None
         self.asked = 0
+        self.tools = flow.ChaosTools(
+            store=self.store,
+            find_lab=lambda *_: LAB,
+            pauses=Pauses(add=0.001, change=0.001, read=0.001, back_off=0.001),
+        )
+
+    def store(self, *_: object) -> Any:
+        """All servers have the same keys."""
+        return self
+
+    def crowd(self, seconds: float = 1, lab: Lab = LAB) -> Crowd:
+        nobody: Any = None
+        return Crowd(nobody, lab, seconds, clock(), self.tools, self.tools.pauses)
+
+    def pausing(self, **pauses: float) -> None:
+        """Let clients pause in another way."""
+        self.tools = replace(self.tools, pauses=replace(self.tools.pauses, **pauses))
 
     def answer(self) -> None:
         self.asked += 1
@@ -92,13 +113,8 @@ class Consul:
 
 
 @pytest.fixture
-def consul(monkeypatch: pytest.MonkeyPatch) -> Consul:
-    made = Consul()
-    monkeypatch.setattr(clients, "Store", lambda *_: made)
-    monkeypatch.setattr(clients, "find_lab", lambda *_: LAB)
-    for name in ("_ADD_SECONDS", "_CHANGE_SECONDS", "_READ_SECONDS", "_BACK_OFF_SECONDS"):
-        monkeypatch.setattr(clients, name, 0.001)
-    return made
+def consul() -> Consul:
+    return Consul()
 
 
 def clock() -> Callable[[], float]:
@@ -117,12 +133,8 @@ def judged(crowd: Crowd, seconds: float) -> dict[str, str]:
     return {one.name: one.verdict for one in report_of(run).checks}
 
 
-def crowd_of(seconds: float = 1) -> Crowd:
-    return Crowd(None, LAB, seconds, clock())  # type: ignore[arg-type]
-
-
 def test_clients_of_a_store_that_keeps_its_word_find_nothing(consul: Consul) -> None:
-    crowd = crowd_of()
+    crowd = consul.crowd()
     assert judged(crowd, 0.5) == {"set": "valid", "cas": "valid", "reads": "valid"}
     assert consul.asked > 200
     crowd.clear()
@@ -132,29 +144,29 @@ def test_clients_of_a_store_that_keeps_its_word_find_nothing(consul: Consul) -> 
 def test_refusals_and_silence_are_no_broken_promise(consul: Consul) -> None:
     kinds = {0: Refused, 1: Unanswered, 2: Unanswered}
     consul.trouble = lambda number: kinds.get(number % 7) if number > 20 else None
-    assert judged(crowd_of(), 0.5) == {"set": "valid", "cas": "valid", "reads": "valid"}
+    assert judged(consul.crowd(), 0.5) == {"set": "valid", "cas": "valid", "reads": "valid"}
 
 
 def test_a_store_that_forgets_an_acknowledged_write_is_found_out(consul: Consul) -> None:
     consul.spoil = lambda key, value: None if key.endswith("set/adder2:3") else value
-    assert judged(crowd_of(), 0.3)["set"] == "invalid"
+    assert judged(consul.crowd(), 0.3)["set"] == "invalid"
 
 
 def test_a_store_that_writes_something_else_is_found_out(consul: Consul) -> None:
     consul.spoil = lambda key, value: f"not {value}" if key.endswith("/b") and ":2" in value else value
-    assert judged(crowd_of(), 0.3)["cas"] == "invalid"
+    assert judged(consul.crowd(), 0.3)["cas"] == "invalid"
 
 
-def test_a_store_without_compare_and_set_is_found_out(consul: Consul, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_without_compare_and_set_is_found_out(consul: Consul) -> None:
     def put(key: str, value: str, **_: Any) -> bool:
         time.sleep(0.005)  # while this client thinks, another one writes
         return Consul.put(consul, key, value)
 
-    monkeypatch.setattr(consul, "put", put)
-    assert judged(crowd_of(), 0.5)["cas"] == "invalid"
+    consul.put = put  # type: ignore[method-assign]
+    assert judged(consul.crowd(), 0.5)["cas"] == "invalid"
 
 
-def test_a_store_whose_reads_go_back_is_found_out(consul: Consul, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_whose_reads_go_back_is_found_out(consul: Consul) -> None:
     first: dict[str, Found | None] = {}
 
     def get(key: str, mode: str) -> Found | None:
@@ -162,13 +174,13 @@ def test_a_store_whose_reads_go_back_is_found_out(consul: Consul, monkeypatch: p
         first.setdefault(key, found)
         return first[key] if consul.asked % 50 == 0 else found
 
-    monkeypatch.setattr(consul, "get", get)
-    assert judged(crowd_of(), 0.5)["reads"] == "invalid"
+    consul.get = get  # type: ignore[assignment,method-assign]
+    assert judged(consul.crowd(), 0.5)["reads"] == "invalid"
 
 
 def test_what_a_killed_run_left_is_removed_first(consul: Consul) -> None:
     consul.values = {f"{PREFIX}dead/set/x": Found("1", 1), "mine": Found("2", 2)}
-    crowd = crowd_of()
+    crowd = consul.crowd()
     crowd.begin()
     crowd.end()
     assert f"{PREFIX}dead/set/x" not in consul.values
@@ -180,57 +192,61 @@ def test_an_election_while_the_registers_are_made_is_waited_for(consul: Consul) 
     # The first attempt happens without an answer, so the next one comes too late; later ones are refused for a while.
     trouble: dict[int, type[Exception]] = {1: Unanswered, 3: Refused, 4: Refused}
     consul.trouble = trouble.get
-    assert judged(crowd_of(), 0.2) == {"set": "valid", "cas": "valid", "reads": "valid"}
+    assert judged(consul.crowd(), 0.2) == {"set": "valid", "cas": "valid", "reads": "valid"}
 
 
-def test_a_lab_that_takes_no_write_is_refused_before_anything_is_broken(
-    consul: Consul, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(clients, "FOUND_SECONDS", 0.02)
+def test_a_lab_that_takes_no_write_is_refused_before_anything_is_broken(consul: Consul) -> None:
+    consul.pausing(found=0.02)
     consul.trouble = lambda _: Unanswered
     with pytest.raises(LabctlError, match="took no write"):
-        crowd_of().begin()
+        consul.crowd().begin()
 
 
-@pytest.mark.usefixtures("consul")
-def test_a_server_that_does_not_run_is_asked_where_it_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_run_is_asked_where_it_is_now(consul: Consul) -> None:
+    there = [LAB]
+    consul.tools = replace(consul.tools, find_lab=lambda *_: there[0] if there else None)
+    consul.pausing(look_up=0.001)
     down = replace(LAB, servers=tuple(replace(one, http_port=None, state="exited") for one in LAB.servers))
-    crowd = Crowd(None, down, 1, clock())  # type: ignore[arg-type]
+    crowd = consul.crowd(lab=down)
     crowd.begin()
     crowd.end()
     assert crowd.doors.of("consul1") == LAB.servers[0].door
-    monkeypatch.setattr(clients, "find_lab", lambda *_: None)
-    monkeypatch.setattr(clients, "_LOOK_UP_SECONDS", 0.0)
+    there.clear()
+    time.sleep(0.01)
     crowd.doors.look_again()
     assert crowd.doors.of("consul1") == LAB.servers[0].door
 
 
 def test_a_long_run_adds_more_slowly() -> None:
-    assert crowd_of(60).add_seconds == pytest.approx(0.05)
-    assert crowd_of(1800).add_seconds == pytest.approx(1800 * 3 / 12_000)
+    assert Consul().crowd(60).add_seconds == pytest.approx(0.015)
+    assert Consul().crowd(1800).add_seconds == pytest.approx(1800 * 3 / 12_000)
 
 
-def test_nobody_answers_the_last_look(consul: Consul, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_answers_the_last_look(consul: Consul) -> None:
     def refuse(_: str) -> Any:
         raise Unanswered("nothing")
 
-    monkeypatch.setattr(consul, "all", refuse)
-    crowd = crowd_of()
+    consul.all = refuse  # type: ignore[assignment,method-assign]
+    crowd = consul.crowd()
     assert crowd.last_look(crowd.clock() + 0.1) is None
 
 
 class Faults:
     """Remembers what was asked of the fault verbs."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
         self.signals: list[tuple[str, list[str]]] = []
         self.refuse: set[str] = set()
-        for verb in ("process", "isolate", "partition", "one_way", "loss", "rate", "delay"):
-            monkeypatch.setattr(processes if verb == "process" else network, verb, self._verb(verb))
-        monkeypatch.setitem(nemesis.VERBS, "partition", network.partition)
-        monkeypatch.setattr(inject, "signal", lambda verb, on: self.signals.append((verb, [one.name for one in on])))
-        monkeypatch.setattr(inject, "note", lambda *_: None)
+        verbs = ("process", "isolate", "partition", "one_way", "loss", "rate", "delay")
+        self.verbs = nemesis.Verbs(**{verb: self._verb(verb) for verb in verbs})
+        self.tools = Tools(signal=self._signal, note=lambda *_: None, difference=lambda _: None)
+
+    def _signal(self, verb: str, on: Iterable[labs.Server]) -> None:
+        self.signals.append((verb, [one.name for one in on]))
+
+    def disturber(self) -> Disturber:
+        return Disturber(LAB, "ada", clock(), lambda _: None, self.tools, self.verbs)
 
     def _verb(self, verb: str) -> Callable[..., dict[str, Any]]:
         def do(*words: Any) -> dict[str, Any]:
@@ -243,15 +259,15 @@ class Faults:
         return do
 
 
-def disturbed(steps: list[Step], monkeypatch: pytest.MonkeyPatch, refuse: str = "") -> tuple[Faults, Disturber]:
-    seen = Faults(monkeypatch)
+def disturbed(steps: list[Step], refuse: str = "") -> tuple[Faults, Disturber]:
+    seen = Faults()
     seen.refuse = {refuse} if refuse else set()
-    disturber = Disturber(LAB, "ada", clock(), lambda _: None)
+    disturber = seen.disturber()
     disturber.run(steps)
     return seen, disturber
 
 
-def test_each_verb_gets_its_words_and_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_verb_gets_its_words_and_its_lease() -> None:
     steps = [
         Step(0.0, 0.01, "kill", ("consul1",)),
         Step(0.01, 0.02, "isolate", ("leader",)),
@@ -261,7 +277,7 @@ def test_each_verb_gets_its_words_and_its_lease(monkeypatch: pytest.MonkeyPatch)
         Step(0.05, 0.02, "rate", ("16", "minority")),
         Step(0.06, 0.02, "delay", ("200", "leader")),
     ]
-    seen, disturber = disturbed(steps, monkeypatch)
+    seen, disturber = disturbed(steps)
     assert sorted(seen.asked, key=str) == sorted(
         [
             ("process", "kill", "consul1", None),
@@ -280,32 +296,32 @@ def test_each_verb_gets_its_words_and_its_lease(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(("verb", "back"), [("kill", "start"), ("stop", "start"), ("pause", "unpause")])
-def test_a_process_comes_back_when_its_time_is_over(verb: str, back: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, _ = disturbed([Step(0.0, 0.01, verb, ("any",))], monkeypatch)
+def test_a_process_comes_back_when_its_time_is_over(verb: str, back: str) -> None:
+    seen, _ = disturbed([Step(0.0, 0.01, verb, ("any",))])
     assert seen.signals == [(back, ["consul2"])]
 
 
-def test_nothing_else_is_broken_while_a_server_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, disturber = disturbed([Step(0.0, 0.2, "kill", ("any",)), Step(0.05, 0.01, "loss", ("40", "any"))], monkeypatch)
+def test_nothing_else_is_broken_while_a_server_is_down() -> None:
+    _, disturber = disturbed([Step(0.0, 0.2, "kill", ("any",)), Step(0.05, 0.01, "loss", ("40", "any"))])
     killed, lossy = disturber.done
     assert lossy.begin >= killed.end
 
 
-def test_where_nobody_leads_anybody_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, disturber = disturbed([Step(0.0, 0.01, "loss", ("40", "leader"))], monkeypatch, refuse="leader")
+def test_where_nobody_leads_anybody_will_do() -> None:
+    seen, disturber = disturbed([Step(0.0, 0.01, "loss", ("40", "leader"))], refuse="leader")
     assert seen.asked == [("loss", 40.0, "any", 0.01)]
     assert disturber.done[0].skipped == ""
 
 
-def test_what_cannot_be_done_is_left_out_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, disturber = disturbed([Step(0.0, 5.0, "kill", ("consul1",))], monkeypatch, refuse="consul1")
+def test_what_cannot_be_done_is_left_out_with_its_reason() -> None:
+    seen, disturber = disturbed([Step(0.0, 5.0, "kill", ("consul1",))], refuse="consul1")
     assert (seen.asked, seen.signals) == ([], [])
     assert [one.skipped for one in disturber.done] == ["not now."]
 
 
-def test_a_schedule_that_is_stopped_lifts_what_it_broke(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = Faults(monkeypatch)
-    disturber = Disturber(LAB, "ada", clock(), lambda _: None)
+def test_a_schedule_that_is_stopped_lifts_what_it_broke() -> None:
+    seen = Faults()
+    disturber = seen.disturber()
     steps = [Step(0.0, 60.0, "pause", ("consul2",)), Step(60.0, 1.0, "kill", ("consul1",))]
     runner = threading.Thread(target=disturber.run, args=(steps,))
     runner.start()
@@ -318,26 +334,28 @@ def test_a_schedule_that_is_stopped_lifts_what_it_broke(monkeypatch: pytest.Monk
     assert [one.step.verb for one in disturber.done] == ["pause"]
 
 
-def test_a_lab_that_is_not_ready_or_broken_already_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = SimpleNamespace(problem="consul2 is not running", ready=False, views=[SimpleNamespace(problem="silent")])
-    monkeypatch.setattr(status, "ask", lambda _: silent)
+def test_a_lab_that_is_not_ready_or_broken_already_is_refused() -> None:
+    silent: Any = SimpleNamespace(
+        problem="consul2 is not running", ready=False, views=[SimpleNamespace(problem="silent")]
+    )
+    broken: Any = SimpleNamespace(words="isolate consul1")
+    tools = flow.ChaosTools(ask=lambda _: silent, active=lambda *_: [broken])
     with pytest.raises(LabctlError, match="consul2 is not running") as raised:
-        flow.refuse_unfit(None, LAB)  # type: ignore[arg-type]
+        flow.refuse_unfit(None, LAB, tools)  # type: ignore[arg-type]
     assert raised.value.code == ExitCode.NOT_READY
     # An election that is under way is waited for.
     electing = SimpleNamespace(problem="nobody leads", ready=False, views=[SimpleNamespace(problem=None)])
-    answers = [electing, electing, SimpleNamespace(problem=None, ready=True, views=[])]
-    monkeypatch.setattr(status, "ask", lambda _: answers.pop(0))
-    monkeypatch.setattr(inject, "active", lambda *_: [SimpleNamespace(words="isolate consul1")])
+    answers: list[Any] = [electing, electing, SimpleNamespace(problem=None, ready=True, views=[])]
+    tools = replace(tools, ask=lambda _: answers.pop(0))
     with pytest.raises(LabctlError, match="isolate consul1"):
-        flow.refuse_unfit(None, LAB)  # type: ignore[arg-type]
+        flow.refuse_unfit(None, LAB, tools)  # type: ignore[arg-type]
 
 
-def test_a_docker_host_with_another_clock_stamps_its_logs_by_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_docker_host_with_another_clock_stamps_its_logs_by_that_one() -> None:
     began = datetime(2026, 1, 1, tzinfo=UTC)
     for found, ahead in ((Difference(90.0, 0.1), 90), (Difference(0.05, 0.1), 0), (None, 0)):
-        monkeypatch.setattr(clock_of_host, "difference", lambda _, found=found: found)
-        assert flow.by_its_clock(LAB, began) == began + timedelta(seconds=ahead)
+        tools = flow.ChaosTools(difference=partial(lambda found, _: found, found))
+        assert flow.by_its_clock(LAB, began, tools) == began + timedelta(seconds=ahead)
 
 
 def test_reigns_are_those_within_the_run() -> None:
@@ -351,54 +369,66 @@ def test_reigns_are_those_within_the_run() -> None:
     assert [(one.begin, one.end) for one in flow.spans_within(leaderships, began, 30.0)] == [(0.0, 3.0), (4.0, 30.0)]
 
 
-def test_a_plan_changes_nothing_and_draws_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow, "choose_lab", lambda *_: LAB)
+def test_a_plan_changes_nothing_and_draws_a_seed() -> None:
+    found = [LAB]
+    nothing: Any = None
+    tools = flow.ChaosTools(connect=lambda: nothing, choose_lab=lambda *_: found[0])
     asked = flow.Asked(None, LAB.owner, 30.0, None, ("kill",), 60.0)
-    first, second = flow.plan(asked, SimpleNamespace()), flow.plan(asked, SimpleNamespace())  # type: ignore[arg-type]
+    first, second = flow.plan(asked, tools=tools), flow.plan(asked, tools=tools)
     assert first.seed != second.seed
-    again = flow.plan(replace(asked, seed=first.seed), SimpleNamespace())  # type: ignore[arg-type]
+    again = flow.plan(replace(asked, seed=first.seed), tools=tools)
     assert again.steps == first.steps
     # What a majority is does not change with a container that is gone, and neither does the plan.
     long = replace(asked, seed=7, mix=("isolate", "partition", "one-way"), seconds=120.0)
-    whole = flow.plan(long, SimpleNamespace())  # type: ignore[arg-type]
-    monkeypatch.setattr(flow, "choose_lab", lambda *_: replace(LAB, servers=LAB.servers[:2]))
-    assert flow.plan(long, SimpleNamespace()).steps == whole.steps  # type: ignore[arg-type]
+    whole = flow.plan(long, tools=tools)
+    found[0] = replace(LAB, servers=LAB.servers[:2])
+    assert flow.plan(long, tools=tools).steps == whole.steps
     with pytest.raises(LabctlError) as raised:
-        flow.plan(replace(asked, owner="somebody"), SimpleNamespace())  # type: ignore[arg-type]
+        flow.plan(replace(asked, owner="somebody"), tools=tools)
     assert raised.value.code == ExitCode.REFUSED
 
 
 class Ending:
     """A lab that is broken for a moment, and what goes wrong when it is over: an exception for each thing done then."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, consul: Consul, folder: Path) -> None:
+    def __init__(self, consul: Consul, folder: Path) -> None:
         self.consul = consul
         self.wrong: dict[str, list[BaseException]] = {}
         self.done: list[str] = []
         self.asked = flow.Asked(None, LAB.owner, 30.0, 1, ("kill",), 0.5, folder / "report", folder / "history")
-        monkeypatch.setattr(flow, "alone_with", lambda *_: contextlib.nullcontext())
-        monkeypatch.setattr(flow, "choose_lab", lambda *_: LAB)
-        monkeypatch.setattr(client, "connect", lambda: None)
-        monkeypatch.setattr(flow, "refuse_unfit", lambda *_: None)
-        monkeypatch.setattr(flow, "AFTERWARDS_SECONDS", 0.01)
-        for module in (flow, clients):
-            monkeypatch.setattr(module, "HELD_SECONDS", 0.05)
-        monkeypatch.setattr(flow, "LOOK_SECONDS", 0.01)
+        nobody: Any = None
+        ready: Any = SimpleNamespace(ready=True, problem=None)
+        consul.pausing(held=0.05)
+        self.tools = replace(
+            consul.tools,
+            connect=lambda: nobody,
+            choose_lab=lambda *_: LAB,
+            alone_with=lambda *_: contextlib.nullcontext(),
+            active=lambda *_: [],
+            ask=lambda _: ready,
+            time=Clock(sleep=lambda seconds: time.sleep(min(seconds, 0.01))),
+            look=0.01,
+            afterwards=0.01,
+            disturber=self.disturber,
+            heal_lab=self.doing("heal", lambda: None),
+            find_lab=self.doing("look up", lambda: LAB),
+            difference=self.doing("ask the time", lambda: None),
+            read_logs=self.doing("read the logs", list),
+        )
+
+    def disturber(self, *_: object) -> Any:
+        """Breaks nothing, for a while."""
         breaking = self.doing("break", lambda: None)
 
-        def run(*_: Any) -> None:
+        def run(*_: object) -> None:
             time.sleep(0.2)
             breaking()
 
-        monkeypatch.setattr(nemesis.Disturber, "run", run)
-        monkeypatch.setattr(nemesis.Disturber, "stop", self.doing("stop", lambda: None))
-        quick = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, 0.01)), monotonic=time.monotonic)
-        monkeypatch.setattr(flow, "time", quick)
-        monkeypatch.setattr(heal, "heal", self.doing("heal", lambda: None))
-        monkeypatch.setattr(flow, "find_lab", self.doing("look up", lambda: LAB))
-        monkeypatch.setattr(status, "ask", lambda _: SimpleNamespace(ready=True))
-        monkeypatch.setattr(clock_of_host, "difference", self.doing("ask the time", lambda: None))
-        monkeypatch.setattr(logs, "read", self.doing("read the logs", list))
+        return SimpleNamespace(run=run, stop=self.doing("stop", lambda: None), done=[])
+
+    def pausing(self, **pauses: float) -> None:
+        """Let clients pause in another way."""
+        self.tools = replace(self.tools, pauses=replace(self.tools.pauses, **pauses))
 
     def doing(self, what: str, act: Callable[[], Any]) -> Callable[..., Any]:
         def do(*_: Any, **__: Any) -> Any:
@@ -412,7 +442,7 @@ class Ending:
         return do
 
     def run(self) -> Report:
-        report = flow.run(self.asked, SilentSteps())
+        report = flow.run(self.asked, SilentSteps(), self.tools)
         assert self.consul.values == {}
         assert not [one for one in threading.enumerate() if one.name.startswith(("adder", "changer", "reader"))]
         assert self.asked.history is not None
@@ -425,8 +455,8 @@ BUSY = LabctlError("The Docker Engine did not answer within 20 seconds.")
 
 
 @pytest.fixture
-def ending(monkeypatch: pytest.MonkeyPatch, consul: Consul, tmp_path: Path) -> Ending:
-    return Ending(monkeypatch, consul, tmp_path)
+def ending(consul: Consul, tmp_path: Path) -> Ending:
+    return Ending(consul, tmp_path)
 
 
 def test_a_run_leaves_a_verdict_a_history_and_no_key(ending: Ending) -> None:
@@ -436,16 +466,14 @@ def test_a_run_leaves_a_verdict_a_history_and_no_key(ending: Ending) -> None:
     assert report.run.ready_after is not None
 
 
-def test_a_runs_time_ends_with_its_clients_and_not_with_its_history(
-    ending: Ending, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_runs_time_ends_with_its_clients_and_not_with_its_history(ending: Ending) -> None:
     save = output_files.save
 
     def slow(*words: Any) -> None:
         time.sleep(1)
         save(*words)
 
-    monkeypatch.setattr(flow, "save", slow)
+    ending.tools = replace(ending.tools, save=slow)
     report = ending.run()
     assert 0 <= report.run.seconds - max(one.end for one in report.run.operations) < 0.8
 
@@ -463,9 +491,7 @@ def test_who_led_may_stay_unknown_and_the_verdict_stands(ending: Ending, what: s
     assert why in {BUSY.sentence, "ValueError: odd.", "labctl was interrupted."}
 
 
-def test_an_engine_that_is_busy_for_a_moment_at_the_end_answers_later(
-    ending: Ending, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_that_is_busy_for_a_moment_at_the_end_answers_later(ending: Ending) -> None:
     tries = {"heal": 1, "look up": 3}
 
     def busy(what: str) -> Callable[..., Any]:
@@ -477,8 +503,7 @@ def test_an_engine_that_is_busy_for_a_moment_at_the_end_answers_later(
 
         return do
 
-    monkeypatch.setattr(heal, "heal", busy("heal"))
-    monkeypatch.setattr(flow, "find_lab", busy("look up"))
+    ending.tools = replace(ending.tools, heal_lab=busy("heal"), find_lab=busy("look up"))
     report = ending.run()
     assert (report.verdict, report.run.problems) == ("valid", ())
     assert tries == {"heal": -1, "look up": -1}
@@ -523,7 +548,7 @@ def test_ctrl_c_at_any_moment_loses_nothing(ending: Ending, where: str, verdict:
         assert ending.done[:3] == ["break", "stop", "heal"]
 
 
-def test_a_second_ctrl_c_heals_and_waits_no_longer(ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_ctrl_c_heals_and_waits_no_longer(ending: Ending) -> None:
     tries: list[str] = []
 
     def interrupted(*_: Any) -> None:
@@ -531,7 +556,7 @@ def test_a_second_ctrl_c_heals_and_waits_no_longer(ending: Ending, monkeypatch: 
         if len(tries) == 1:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(heal, "heal", interrupted)
+    ending.tools = replace(ending.tools, heal_lab=interrupted)
     ending.wrong = {"break": [KeyboardInterrupt()]}
     report = ending.run()
     assert (report.verdict, report.run.problems, report.run.interrupted) == ("unknown", (), True)
@@ -539,9 +564,7 @@ def test_a_second_ctrl_c_heals_and_waits_no_longer(ending: Ending, monkeypatch: 
     assert "look up" not in ending.done
 
 
-def test_a_lab_that_is_not_ready_in_time_is_no_trouble_of_the_engine(
-    ending: Ending, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lab_that_is_not_ready_in_time_is_no_trouble_of_the_engine(ending: Ending) -> None:
     tries = iter([BUSY])
 
     def find_lab(*_: Any) -> Any:
@@ -549,13 +572,15 @@ def test_a_lab_that_is_not_ready_in_time_is_no_trouble_of_the_engine(
             raise problem
         return LAB
 
-    monkeypatch.setattr(flow, "find_lab", find_lab)
-    monkeypatch.setattr(status, "ask", lambda _: SimpleNamespace(ready=False))
+    # It was ready before anything was broken, and is not again.
+    answers: Any = itertools.chain([True], itertools.repeat(False))
+    ask: Any = lambda _: SimpleNamespace(ready=next(answers), problem=None, views=[])  # noqa: E731
+    ending.tools = replace(ending.tools, find_lab=find_lab, ask=ask)
     report = ending.run()
     assert (report.verdict, report.run.problems, report.run.ready_after) == ("unknown", (), None)
 
 
-def test_signals_while_what_was_found_is_kept_are_not_heard(ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signals_while_what_was_found_is_kept_are_not_heard(ending: Ending) -> None:
     judge, keep = report_of, output_files.save
 
     def pressed(act: Callable[..., Any]) -> Callable[..., Any]:
@@ -566,8 +591,7 @@ def test_signals_while_what_was_found_is_kept_are_not_heard(ending: Ending, monk
 
         return do
 
-    monkeypatch.setattr(flow, "report_of", pressed(judge))
-    monkeypatch.setattr(flow, "save", pressed(keep))
+    ending.tools = replace(ending.tools, judge=pressed(judge), save=pressed(keep))
     before = signal.getsignal(signal.SIGINT)
     assert ending.run().verdict == "valid"
     assert signal.getsignal(signal.SIGINT) is before
@@ -581,9 +605,7 @@ def test_a_history_that_cannot_be_written_does_not_lose_the_report(ending: Endin
     def fail(_: str, path: Path) -> None:
         raise LabctlError(f"{path} could not be written: No space left on device.")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flow, "save", fail)
-        report = flow.run(ending.asked, SilentSteps())
+    report = flow.run(ending.asked, SilentSteps(), replace(ending.tools, save=fail))
     assert report.verdict == "valid"
     assert "No space left on device" in report.run.problems[0]
 
@@ -641,18 +663,16 @@ def late(consul: Consul, seconds: float) -> list[threading.Timer]:
     return held
 
 
-def test_a_write_that_is_done_after_the_keys_were_removed_is_removed_too(
-    ending: Ending, consul: Consul, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(flow, "HELD_SECONDS", 2.0)
+def test_a_write_that_is_done_after_the_keys_were_removed_is_removed_too(ending: Ending, consul: Consul) -> None:
+    ending.pausing(held=2.0)
     held = late(consul, 0.1)
     assert ending.run().verdict == "valid"
     held[0].join()
     assert consul.values == {}
 
 
-def test_keys_that_no_server_removes_are_named(ending: Ending, consul: Consul, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "REMOVE_SECONDS", 0.1)
+def test_keys_that_no_server_removes_are_named(ending: Ending, consul: Consul) -> None:
+    ending.pausing(remove=0.1)
     delete = consul.delete
 
     def refuse(prefix: str) -> None:
@@ -661,19 +681,17 @@ def test_keys_that_no_server_removes_are_named(ending: Ending, consul: Consul, m
         delete(prefix)
 
     consul.delete = refuse  # type: ignore[method-assign]
-    report = flow.run(ending.asked, SilentSteps())
+    report = flow.run(ending.asked, SilentSteps(), ending.tools)
     assert report.verdict == "valid"
     (problem,) = report.run.problems
     assert problem.startswith(f"Keys below {PREFIX}")
     assert problem.endswith("no server removed them.")
 
 
-def test_a_lab_that_takes_no_write_has_found_nothing(
-    ending: Ending, consul: Consul, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(clients, "FOUND_SECONDS", 0.02)
+def test_a_lab_that_takes_no_write_has_found_nothing(ending: Ending, consul: Consul) -> None:
+    ending.pausing(found=0.02)
     consul.trouble = lambda _: Unanswered
     with pytest.raises(LabctlError, match="took no write"):
-        flow.run(ending.asked, SilentSteps())
-    assert ending.done == []
+        flow.run(ending.asked, SilentSteps(), ending.tools)
+    assert set(ending.done) <= {"look up"}, "clients look where their servers are, and nothing was broken"
     assert consul.values == {}

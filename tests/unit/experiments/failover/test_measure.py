@@ -5,23 +5,25 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from labctl import output_files
-from labctl.engine import client, clock, labs, logs, status
+from labctl.engine import clock, labs
 from labctl.engine.kv import Unanswered
 from labctl.engine.logs import LogLine
 from labctl.engine.status import Status
 from labctl.errors import ExitCode, LabctlError
 from labctl.experiments.failover import measure as flow
-from labctl.experiments.failover import rounds
+from labctl.experiments.failover.rounds import FailoverTools
 from labctl.experiments.failover.write_probe import Written
-from labctl.faults import inject, processes
+from labctl.faults import processes
 from labctl.lab.experiment_lock import alone_with
 from labctl.raft.prediction import has_pre_vote
 from labctl.shared.server_status import View
+from labctl.shared.waiting import Clock
 from labctl.terminal.progress import SilentSteps
 from tests.unit import engine_stand_in as stand_in
 
@@ -53,7 +55,7 @@ class Told(SilentSteps):
 class World:
     """Servers that elect the next one when their leader is struck, and everything that was asked of them."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.lab = LAB
         self.leader = "consul1"
         self.term = 2
@@ -63,21 +65,32 @@ class World:
         self.interrupts: BaseException | None = None
         self.writes = True
         self.heals = True
-        self.refuses = False
-        monkeypatch.setattr(flow, "choose_lab", lambda *_: self.lab)
-        monkeypatch.setattr(rounds, "choose_lab", lambda *_: self.lab)
-        monkeypatch.setattr(client, "connect", lambda: None)
-        monkeypatch.setattr(client, "host_name", lambda: "local")
-        monkeypatch.setattr(clock, "difference", lambda: clock.Difference(0.001, 0.01))
-        monkeypatch.setattr(status, "ask", lambda lab: Status(lab, self.views()))
-        monkeypatch.setattr(processes, "strike", self.strike)
-        monkeypatch.setattr(inject, "done_by", lambda _, __, begin, ___: begin + timedelta(milliseconds=20))
-        monkeypatch.setattr(logs, "read", lambda _, servers, since: self.lines(servers, since))
-        monkeypatch.setattr(rounds, "FirstWrite", lambda lab, leader, key: Writer(self, lab, leader, key))
-        monkeypatch.setattr(rounds, "Store", lambda *_: Keys(self))
+        self.refuses: BaseException | None = None
         self.clock = 0.0
-        monkeypatch.setattr("labctl.experiments.failover.rounds.time.sleep", self.pass_by)
-        monkeypatch.setattr("labctl.experiments.failover.rounds.time.monotonic", lambda: self.clock)
+        nothing: Any = None
+        self.tools = FailoverTools(
+            connect=lambda: nothing,
+            choose_lab=lambda *_: self.lab,
+            host_name=lambda: "local",
+            difference=lambda _: clock.Difference(0.001, 0.01),
+            ask=lambda lab: Status(lab, self.views()),
+            strike=self.strike,
+            done_by=lambda _, __, begin, ___: begin + timedelta(milliseconds=20),
+            read_logs=lambda _, servers, since: self.lines(servers, since),
+            first_write=self.first_write,
+            store=self.store,
+            alone_with=lambda *_: contextlib.nullcontext(),
+            time=Clock(now=lambda: self.clock, sleep=self.pass_by),
+        )
+
+    def measured(self, asked: flow.Asked, told: Told | None = None) -> flow.Result:
+        return flow.failover(asked, told or Told(), self.tools)
+
+    def first_write(self, lab: Lab, leader: Server, key: str) -> Any:
+        return Writer(self, lab, leader, key)
+
+    def store(self, *_: object) -> Any:
+        return Keys(self)
 
     def pass_by(self, seconds: float) -> None:
         self.clock += seconds
@@ -160,8 +173,8 @@ class Keys:
         self.world = world
 
     def delete(self, prefix: str) -> None:
-        if self.world.refuses:
-            raise Unanswered("nobody")
+        if self.world.refuses is not None:
+            raise self.world.refuses
         self.world.removed.append(prefix)
         self.world.keys = {one for one in self.world.keys if not one.startswith(prefix)}
 
@@ -173,14 +186,13 @@ class Keys:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(flow, "alone_with", lambda *_: contextlib.nullcontext())
-    return World(monkeypatch)
+def world() -> World:
+    return World()
 
 
 def test_each_leader_is_taken_away_and_comes_back(world: World) -> None:
     told = Told()
-    result = flow.failover(ASKED, told)
+    result = world.measured(ASKED, told)
     assert world.struck == [("kill", "consul1"), ("start", "consul1"), ("kill", "consul2"), ("start", "consul2")]
     assert result.ended is None
     one, two = result.measurement.failovers
@@ -195,7 +207,7 @@ def test_each_leader_is_taken_away_and_comes_back(world: World) -> None:
 
 
 def test_what_servers_wrote_counts_and_not_when_docker_took_it_in(world: World) -> None:
-    (one,) = flow.failover(replace(ASKED, times=1), Told()).measurement.failovers
+    (one,) = world.measured(replace(ASKED, times=1)).measurement.failovers
     assert one.seconds("detection") == pytest.approx(1.19)
     assert one.seconds("leaderless") == pytest.approx(2.50)
     assert one.seconds("first_write") == pytest.approx(2.58)
@@ -203,14 +215,14 @@ def test_what_servers_wrote_counts_and_not_when_docker_took_it_in(world: World) 
 
 
 def test_a_paused_leader_is_resumed(world: World) -> None:
-    result = flow.failover(replace(ASKED, by="pause", times=1), Told())
+    result = world.measured(replace(ASKED, by="pause", times=1))
     assert world.struck == [("pause", "consul1"), ("resume", "consul1")]
     assert result.measurement.by == "pause"
 
 
 def test_the_runs_keys_are_removed_and_no_others(world: World) -> None:
     world.keys.add("somebody/else")
-    flow.failover(ASKED, Told())
+    world.measured(ASKED)
     assert world.keys == {"somebody/else"}
     assert len(set(world.removed)) == 1
     assert world.removed[0].startswith("raft-labctl/failover-")
@@ -222,7 +234,7 @@ def test_whatever_ends_it_the_leader_comes_back_and_what_was_measured_stays(
 ) -> None:
     world.interrupts = how
     told = Told()
-    result = flow.failover(replace(ASKED, times=5), told)
+    result = world.measured(replace(ASKED, times=5), told)
     assert result.ended is how
     assert world.struck[-2:] == [("kill", "consul2"), ("start", "consul2")]
     assert len(result.measurement.failovers) == 1
@@ -233,7 +245,7 @@ def test_whatever_ends_it_the_leader_comes_back_and_what_was_measured_stays(
 
 def test_without_a_write_in_time_it_says_so_and_the_leader_comes_back(world: World) -> None:
     world.writes = False
-    result = flow.failover(ASKED, Told())
+    result = world.measured(ASKED)
     assert isinstance(result.ended, LabctlError)
     assert result.ended.code is ExitCode.NOT_READY
     assert result.ended.sentence.startswith("In the lab ada no write after killing consul1, within 40 seconds")
@@ -243,15 +255,13 @@ def test_without_a_write_in_time_it_says_so_and_the_leader_comes_back(world: Wor
 
 def test_a_lab_that_does_not_get_ready_again_ends_it(world: World) -> None:
     world.heals = False
-    result = flow.failover(ASKED, Told())
+    result = world.measured(ASKED)
     assert isinstance(result.ended, LabctlError)
     assert "not all servers followed one leader, because consul1 is not running" in result.ended.sentence
     assert result.ended.code is ExitCode.NOT_READY
 
 
-def test_an_engine_that_is_busy_at_the_end_does_not_hide_what_ended_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_that_is_busy_at_the_end_does_not_hide_what_ended_it(world: World) -> None:
     world.writes = False
     busy = LabctlError("The Docker Engine did not answer.")
 
@@ -260,32 +270,26 @@ def test_an_engine_that_is_busy_at_the_end_does_not_hide_what_ended_it(
             raise busy
         return world.lab
 
-    monkeypatch.setattr(rounds, "choose_lab", choose_lab)
+    world.tools = replace(world.tools, choose_lab=choose_lab)
     told = Told()
-    result = flow.failover(ASKED, told)
+    result = world.measured(ASKED, told)
     assert isinstance(result.ended, LabctlError)
     assert "no write after killing consul1" in result.ended.sentence
     assert told.lines[0] == "consul1 could not be brought back: The Docker Engine did not answer."
     assert "are left in the lab ada: The Docker Engine" in told.lines[1]
 
 
-@pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("how", [LabctlError("The Docker Engine did not answer."), KeyboardInterrupt()])
-def test_what_goes_wrong_while_keys_are_removed_is_told_and_loses_nothing(
-    monkeypatch: pytest.MonkeyPatch, how: BaseException
-) -> None:
-    def remove(_: Any) -> None:
-        raise how
-
-    monkeypatch.setattr(rounds.Failovers, "_remove_keys", remove)
-    result = flow.failover(ASKED, Told())
+def test_what_goes_wrong_while_keys_are_removed_is_told_and_loses_nothing(world: World, how: BaseException) -> None:
+    world.refuses = how
+    result = world.measured(ASKED)
     assert result.ended is how
     assert len(result.measurement.failovers) == 2
 
 
 def test_what_nobody_foresaw_loses_nothing(world: World) -> None:
     world.interrupts = ValueError("odd")
-    result = flow.failover(replace(ASKED, times=5), Told())
+    result = world.measured(replace(ASKED, times=5))
     assert isinstance(result.ended, LabctlError)
     assert result.ended.sentence == "The measuring ended early: ValueError: odd."
     assert len(result.measurement.failovers) == 1
@@ -293,23 +297,23 @@ def test_what_nobody_foresaw_loses_nothing(world: World) -> None:
 
 
 def test_keys_that_nobody_removes_are_named(world: World) -> None:
-    world.refuses = True
+    world.refuses = Unanswered("nobody")
     told = Told()
-    flow.failover(replace(ASKED, times=1), told)
+    world.measured(replace(ASKED, times=1), told)
     assert "are left in the lab ada" in told.lines[-1]
 
 
 @pytest.mark.parametrize("times", [0, -1, flow.MOST_TIMES + 1])
 def test_no_times_and_too_many_are_refused(world: World, times: int) -> None:
     with pytest.raises(LabctlError, match="say 1 to 500") as caught:
-        flow.failover(replace(ASKED, times=times), Told())
+        world.measured(replace(ASKED, times=times))
     assert caught.value.code is ExitCode.USAGE
     assert world.struck == []
 
 
 def refused(world: World, match: str, asked: flow.Asked = ASKED) -> ExitCode:
     with pytest.raises(LabctlError, match=match) as caught:
-        flow.failover(asked, Told())
+        world.measured(asked)
     assert world.struck == []
     assert world.removed == []
     return caught.value.code
@@ -329,22 +333,22 @@ def test_somebody_elses_lab_is_refused(world: World) -> None:
     assert refused(world, "belongs to", replace(ASKED, owner="eve")) is ExitCode.REFUSED
 
 
-def test_a_docker_host_with_another_clock_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "difference", lambda: clock.Difference(-0.5, 0.02))
+def test_a_docker_host_with_another_clock_is_refused(world: World) -> None:
+    world.tools = replace(world.tools, difference=lambda _: clock.Difference(-0.5, 0.02))
     assert refused(world, r"clock is -0\.50 s off this machine's") is ExitCode.REFUSED
-    monkeypatch.setattr(client, "host_name", lambda: "ssh://far")
+    world.tools = replace(world.tools, host_name=lambda: "ssh://far")
     assert refused(world, "The Docker host is ssh://far") is ExitCode.REFUSED
-    monkeypatch.setattr(client, "host_name", lambda: "local")
+    world.tools = replace(world.tools, host_name=lambda: "local")
     # Where nobody can tell, or the answer took too long to tell, it goes on.
     for found in (None, clock.Difference(0.5, 0.49)):
-        monkeypatch.setattr(clock, "difference", lambda found=found: found)
+        world.tools = replace(world.tools, difference=partial(lambda found, _: found, found))
         world.struck.clear()
-        assert flow.failover(ASKED, Told()).ended is None
+        assert world.measured(ASKED).ended is None
 
 
 @pytest.mark.usefixtures("docker")
-def test_a_lab_that_another_command_breaks_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow, "alone_with", alone_with)
+def test_a_lab_that_another_command_breaks_is_refused(world: World) -> None:
+    world.tools = replace(world.tools, alone_with=alone_with)
     with alone_with(LAB, "bob", "labctl chaos ada", 60):
         assert refused(world, "Cannot break the lab ada now: .*`labctl chaos ada`") is ExitCode.REFUSED
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from labctl.engine import labs
 from labctl.engine.kv import Refused, Unanswered
-from labctl.experiments.failover import write_probe
 from labctl.experiments.failover.write_probe import FirstWrite
 from tests.unit import engine_stand_in as stand_in
 
@@ -25,7 +24,7 @@ SECONDS = 20.0
 class Servers:
     """Who is known as the leader, by port, and what was written."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.leaders = {one.http_port: OLD.address for one in LAB.servers}
         self.fails: dict[int | None, Exception] = {}
         self.written: list[tuple[int, str]] = []
@@ -54,17 +53,17 @@ class Servers:
             def close(self) -> None:
                 servers.open -= 1
 
-        monkeypatch.setattr(write_probe, "Store", Store)
+        self.store: Any = Store
 
 
 @pytest.fixture
-def servers(monkeypatch: pytest.MonkeyPatch) -> Servers:
-    return Servers(monkeypatch)
+def servers() -> Servers:
+    return Servers()
 
 
 def test_nothing_is_written_while_the_old_leader_is_known_or_nobody(servers: Servers) -> None:
     servers.leaders[NEW.http_port] = ""
-    with FirstWrite(LAB, OLD, "k") as first:
+    with FirstWrite(LAB, OLD, "k", servers.store) as first:
         assert servers.asked.wait(SECONDS)
         assert first.wait(0.1) is None
     assert servers.written == []
@@ -73,7 +72,7 @@ def test_nothing_is_written_while_the_old_leader_is_known_or_nobody(servers: Ser
 
 def test_the_first_server_that_knows_a_new_leader_is_written_to(servers: Servers) -> None:
     servers.fails = {OTHER.http_port: Refused("down")}
-    with FirstWrite(LAB, OLD, "k") as first:
+    with FirstWrite(LAB, OLD, "k", servers.store) as first:
         servers.leaders[NEW.http_port] = NEW.address
         found = first.wait(SECONDS)
     assert found is not None
@@ -85,7 +84,7 @@ def test_the_first_server_that_knows_a_new_leader_is_written_to(servers: Servers
 
 def test_a_write_without_an_answer_is_none(servers: Servers) -> None:
     servers.leaders = dict.fromkeys(servers.leaders, OTHER.address)
-    with FirstWrite(LAB, OLD, "k") as first:
+    with FirstWrite(LAB, OLD, "k", servers.store) as first:
         assert servers.asked.wait(SECONDS)
         assert first.wait(0.1) is None
 
@@ -93,6 +92,6 @@ def test_a_write_without_an_answer_is_none(servers: Servers) -> None:
 def test_the_old_leader_and_servers_without_a_port_are_not_asked(servers: Servers) -> None:
     servers.leaders[OLD.http_port] = NEW.address
     lab = replace(LAB, servers=(OLD, replace(NEW, http_port=None)))
-    with FirstWrite(lab, OLD, "k") as first:
+    with FirstWrite(lab, OLD, "k", servers.store) as first:
         assert first.wait(0.1) is None
     assert servers.written == []

@@ -1,0 +1,43 @@
+"""Wait until something is so, by a clock that is given: a test gives one that needs no time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Seen = TypeVar("Seen")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Seconds that pass, from any beginning, and how to let some pass."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+CLOCK = Clock()
+
+
+def wait_until(
+    look: Callable[[], Seen],
+    timeout: float,
+    interval: float,
+    clock: Clock = CLOCK,
+    *,
+    enough: Callable[[Seen], object] = bool,
+) -> Seen:
+    """Look again and again until what is seen is enough or the time is over. Returns what was seen last.
+
+    It looks at least once; what `look` raises ends it.
+    """
+    ends = clock.now() + timeout
+    while True:
+        seen = look()
+        if enough(seen) or clock.now() >= ends:
+            return seen
+        clock.sleep(interval)
