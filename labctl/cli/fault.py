@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labctl.cli.options import Function, dry_run_option, json_option, lab_option, user, viewer
+from labctl.cli.options import Function, dry_run_option, given, json_option, lab_option, user, viewer
 from labctl.cli.output import print_json, say
 from labctl.cli.times import Time
 
@@ -64,11 +64,12 @@ def _asked(lab: str | None, seconds: float | None, *, dry_run: bool) -> Any:
 
 def _do(flow: Callable[..., dict[str, Any]], *words: Any, as_json: bool, asked: Any) -> None:
     from labctl.faults import context
+    from labctl.faults.tools import TOOLS, Tools
     from labctl.terminal.progress import steps_for
 
     steps, verb = steps_for(json=as_json), click.get_current_context().info_name or ""
     with nullcontext(asked) if verb in _MENDS else context.in_turn(asked, verb, steps) as asked_now:
-        result = flow(*words, asked_now, steps)
+        result = flow(*words, asked_now, steps, given(Tools, TOOLS))
     if as_json:
         print_json(result)
 

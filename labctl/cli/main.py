@@ -100,8 +100,14 @@ def labctl() -> None:
     """
 
 
-def run(arguments: list[str]) -> int:
-    """Run labctl with these arguments and return its exit code; errors go to stderr as one sentence."""
+def run(arguments: list[str], handle: object = None, command: click.Command = labctl) -> int:
+    """Run labctl with these arguments and return its exit code; errors go to stderr as one sentence.
+
+    Args:
+        arguments: what was typed.
+        handle: what a command reaches the outside with (see `options.given`); None is the real world.
+        command: what the arguments are for.
+    """
     as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
     _open_streams()
     _log()
@@ -110,7 +116,7 @@ def run(arguments: list[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _run(arguments, as_json=as_json)
+        return _run(arguments, handle, command, as_json=as_json)
     finally:
         _tell_of_strangers(as_json=as_json)
 
@@ -128,9 +134,9 @@ def _let_go_of_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(arguments: list[str], *, as_json: bool) -> int:  # noqa: PLR0911 - one return for each kind of end
+def _run(arguments: list[str], handle: object, command: click.Command, *, as_json: bool) -> int:  # noqa: PLR0911 - one return for each kind of end
     try:
-        result = _invoke(arguments)
+        result = _invoke(arguments, handle, command)
         # What is still in memory is written while there is somebody who tells that it cannot be.
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
@@ -166,13 +172,13 @@ def _run(arguments: list[str], *, as_json: bool) -> int:  # noqa: PLR0911 - one 
     return result if isinstance(result, int) else ExitCode.DONE
 
 
-def _invoke(arguments: list[str]) -> Any:
+def _invoke(arguments: list[str], handle: object, command: click.Command) -> Any:
     """Do what click's `main` does, but for its own handling of Ctrl-C and of a closed pipe, which hides ours."""
     if os.environ.get("_LABCTL_COMPLETE"):
         return labctl.main(args=arguments, prog_name="labctl")
     try:
-        with labctl.make_context("labctl", list(arguments)) as context:
-            return labctl.invoke(context)
+        with command.make_context("labctl", list(arguments), obj=handle) as context:
+            return command.invoke(context)
     except click.exceptions.Exit as end:
         return end.exit_code
 

@@ -23,6 +23,7 @@ COMPLETION_SECONDS = 2.0
 LONGEST_PATH = 4095
 LONGEST_NAME = 255
 Function = TypeVar("Function", bound="Callable[..., Any]")
+Handle = TypeVar("Handle")
 
 
 class FileName(click.Path):
@@ -44,7 +45,7 @@ class FileName(click.Path):
         return super().convert(value, param, ctx)
 
 
-def user() -> str:
+def user(login: Callable[[], str] = getpass.getuser) -> str:
     """The login name that owns labs: LABCTL_OWNER where it is set, else who runs this."""
     if owner := os.environ.get("LABCTL_OWNER"):
         if label_values.owner(owner) is None:
@@ -55,7 +56,7 @@ def user() -> str:
             )
         return owner
     try:
-        return os.environ.get("USER") or getpass.getuser()
+        return os.environ.get("USER") or login()
     except (KeyError, OSError) as error:
         raise LabctlError(
             "This process's user has no name, so a lab would have no owner: set LABCTL_OWNER.", ExitCode.USAGE
@@ -73,6 +74,11 @@ def viewer() -> str:
 def default_lab() -> str:
     """The name of a lab that the user did not name: LABCTL_LAB where it is set, else made from the login name."""
     return os.environ.get("LABCTL_LAB") or lab_names.name_from_user(user())
+
+
+def given(kind: type[Handle], default: Handle) -> Handle:
+    """The handle of that kind that whoever runs labctl gave to it, else the real one."""
+    return click.get_current_context().find_object(kind) or default
 
 
 def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from labctl.engine.client import LATE_SECONDS, TIMEOUT_SECONDS, explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import lab_hold, lab_names, lock_holder
-from labctl.shared.docker_api import DockerError, Engine
+from labctl.shared.docker_api import DockerError
 from labctl.shared.lab_hold import LOCK_SECONDS, MOST_SECONDS
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ QUICK_SECONDS = 1.0
 class Held:
     """A lab that is held; `mark` lets modules work under it."""
 
-    def __init__(self, place: Place, hold: lab_hold.Hold, mark: str) -> None:
+    def __init__(self, place: Place, hold: lab_hold.Hold, mark: str, keep_seconds: float = KEEP_SECONDS) -> None:
         self.mark = mark
+        self._keep_seconds = keep_seconds
         self._place = place
         self._hold = hold
         self._kept = time.monotonic()
@@ -46,7 +47,7 @@ class Held:
 
     def keep_meanwhile(self) -> None:
         """The same now and then, beside work that has an eye of its own on the engine."""
-        if time.monotonic() - self._kept < KEEP_SECONDS:
+        if time.monotonic() - self._kept < self._keep_seconds:
             return
         try:
             self.keep(QUICK_SECONDS)
@@ -67,6 +68,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
     seconds: float = MOST_SECONDS,
     patience: float = LOCK_SECONDS,
     must_write: bool = True,
+    keep_seconds: float = KEEP_SECONDS,
 ) -> Iterator[Held]:
     """Hold a lab for a command, whoever else uses its Docker host. For whom it waits is told after a second.
 
@@ -79,6 +81,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
         seconds: how long the command may take at most; from elsewhere, nobody can see whether it was killed.
         patience: how long to wait for it.
         must_write: whether it needs space on the Docker host.
+        keep_seconds: how often `keep_meanwhile` looks.
 
     Raises LabctlError, refused where somebody else has it for too long.
     """
@@ -88,7 +91,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
             hold = stack.enter_context(
                 lab_hold.held(
                     # An engine that hangs costs a command with little time hardly more than that.
-                    Engine(min(TIMEOUT_SECONDS, max(0.0, patience) + LATE_SECONDS), place.socket),
+                    place.engine(min(TIMEOUT_SECONDS, max(0.0, patience) + LATE_SECONDS)),
                     lab,
                     who,
                     lock_holder.Patience(max(0.0, patience), steps.note),
@@ -96,7 +99,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
                     must_write=must_write,
                 )
             )
-        yield Held(place, hold, who.mark)
+        yield Held(place, hold, who.mark, keep_seconds)
 
 
 @contextlib.contextmanager

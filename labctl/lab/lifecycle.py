@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,12 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.lab.command_lock import LOCK_SECONDS, MOST_SECONDS, held
 from labctl.lab.desired_state import refuse_foreign
 from labctl.runner import deadlines, inventory
+from labctl.runner import run as runner
 from labctl.runner.connection import on_the_docker_host
 from labctl.runner.playbook_run import PlaybookRun
-from labctl.runner.run import play
 from labctl.shared import lab_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from labctl.engine.client import Client
@@ -57,7 +57,7 @@ class Who:
     agrees: Callable[[str], bool] = lambda _: True
 
 
-def _play(  # noqa: PLR0913, PLR0917 - what is run, for whom, under which lock, and how long it may take
+def play_for(  # noqa: PLR0913, PLR0917 - what is run, for whom, under which lock, and how long it may take
     playbook: str,
     lab: str,
     settings: dict[str, Any],
@@ -73,7 +73,7 @@ def _play(  # noqa: PLR0913, PLR0917 - what is run, for whom, under which lock, 
         where = inventory.from_file(who.inventory, lab, on_the_docker_host(settings))
     else:
         where = inventory.of_this_machine(lab, on_the_docker_host(settings))
-    seen = play(
+    seen = runner.play(
         PlaybookRun(playbook, where, seconds=deadline.seconds, since=deadline.since, late=late, lock=lock),
         steps,
         verbose=who.verbose,
@@ -81,7 +81,11 @@ def _play(  # noqa: PLR0913, PLR0917 - what is run, for whom, under which lock, 
     return [item.result for item in seen if item.result is not None]
 
 
-def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
+Play = Callable[[str, str, dict[str, Any], Who, "Steps", str, deadlines.Deadline, ExitCode], list[dict[str, Any]]]
+"""Runs a playbook for a lab, as `play_for` does."""
+
+
+def down(name: str | None, who: Who, steps: Steps, play: Play = play_for) -> dict[str, Any]:
     """Remove one lab and prove that nothing of it is left. A lab that is not there is not an error.
 
     Raises LabctlError (refused) where it is somebody else's and the user does not force it.
@@ -114,10 +118,10 @@ def down(name: str | None, who: Who, steps: Steps) -> dict[str, Any]:
         if now is None:
             steps.note(f"There is no lab {name} any more: nothing is left of it.")
             return {"lab": name, "owner": owner or None, "changed": False, "removed": []}
-        return _removed(name, owner, now, who, steps, lock.mark)
+        return _removed(name, owner, now, who, steps, lock.mark, play)
 
 
-def _removed(name: str, before: str, owner: str, who: Who, steps: Steps, lock: str) -> dict[str, Any]:  # noqa: PLR0913, PLR0917
+def _removed(name: str, before: str, owner: str, who: Who, steps: Steps, lock: str, play: Play) -> dict[str, Any]:  # noqa: PLR0913, PLR0917
     """Remove a lab that is held, and of which it was known `before` whose it was. Raises LabctlError."""
     foreign = owner not in {"", who.owner}
     if foreign and owner != before:
@@ -130,7 +134,7 @@ def _removed(name: str, before: str, owner: str, who: Who, steps: Steps, lock: s
         steps.note(f"The lab {name} belongs to {owner}, not to {who.owner}: it is removed all the same.")
         settings["consul_lab_force"] = True
     steps.begin(f"Removing the lab {name}")
-    results = _play("down.yml", name, settings, who, steps, lock, deadlines.Deadline(deadlines.DOWN), ExitCode.FAILED)
+    results = play("down.yml", name, settings, who, steps, lock, deadlines.Deadline(deadlines.DOWN), ExitCode.FAILED)
     removed = [part for result in results for part in result.get("removed", [])]
     steps.done(f"The lab {name} is removed: {_count(removed) or 'a lock of it'}, nothing is left")
     return {"lab": name, "owner": owner or None, "changed": bool(removed), "removed": removed}
@@ -175,7 +179,7 @@ def _count(parts: list[str]) -> str:
     return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
 
 
-def down_all(who: Who, steps: Steps) -> tuple[list[dict[str, Any]], LabctlError | None]:
+def down_all(who: Who, steps: Steps, play: Play = play_for) -> tuple[list[dict[str, Any]], LabctlError | None]:
     """Remove every lab of this owner; those of others are named and left alone.
 
     Returns what was removed, and one error about all labs that could not be: one that cannot be removed keeps no other.
@@ -194,7 +198,7 @@ def down_all(who: Who, steps: Steps) -> tuple[list[dict[str, Any]], LabctlError 
     failed: dict[str, list[str]] = {}
     for name in mine:
         try:
-            done.append(down(name, who, steps))
+            done.append(down(name, who, steps, play))
         except LabctlError as error:
             failed.setdefault(error.sentence, []).append(name)
     return done, _of_all(failed) if failed else None
@@ -206,7 +210,9 @@ def _of_all(failed: dict[str, list[str]]) -> LabctlError:
     return LabctlError(f"Cannot remove every lab of yours ({told}). Run `labctl down --all` again when that is mended.")
 
 
-def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> dict[str, Any]:
+def change(  # noqa: PLR0913, PLR0917 - what is done, to whom, for whom
+    verb: str, name: str | None, server: str, who: Who, steps: Steps, play: Play = play_for
+) -> dict[str, Any]:
     """Stop, start or restart a lab or one server of it; data and addresses stay."""
     begun = time.monotonic()
     client = engine.connect() if verb == "stop" else engine.connect_within(who.timeout)
@@ -238,7 +244,7 @@ def change(verb: str, name: str | None, server: str, who: Who, steps: Steps) -> 
             "consul_cluster_timeout": who.timeout,
             "consul_cluster_since": time.time() - (time.monotonic() - begun),
         }
-        results = _play(playbook, lab.name, settings, who, steps, lock.mark, deadlines.Deadline(seconds, begun), late)
+        results = play(playbook, lab.name, settings, who, steps, lock.mark, deadlines.Deadline(seconds, begun), late)
     actions = [action for result in results for action in result.get("actions", [])]
     cluster: dict[str, Any] = next((result["cluster"] for result in results if result.get("cluster")), {})
     text = ", ".join(actions) if actions else "nothing to do"

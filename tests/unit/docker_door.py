@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import socketserver
 import struct
@@ -19,8 +20,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.unit.engine_stand_in import FakeEngine
+
     # Words of the docker command and what goes to its standard input; what comes back is out, err and code.
     Work = Callable[[list[str], Path], tuple[str, str, int]]
+
+
+# A client may speak an older version of the API; whatever it says, it gets the same.
+_VERSION = re.compile(r"/v1\.\d+(?=/)")
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -31,7 +38,10 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
 
 class DockerDoor:
-    """Listens on `socket` until `close`; `documents` gives the objects of a kind by ID."""
+    """Listens on `socket` until `close`; `documents` gives the objects of a kind by ID.
+
+    What is put into `beside` is there too, in the lists that the engine gives, with its logs.
+    """
 
     def __init__(self, work: Work, documents: Callable[[str], dict[str, Any]]) -> None:
         # A socket's path may have 107 bytes; a test's own folder is too deep.
@@ -39,6 +49,7 @@ class DockerDoor:
         self.socket = self.folder / "sock"
         self.work = work
         self.documents = documents
+        self.beside: FakeEngine | None = None
         self.executed: dict[str, tuple[str, int]] = {}
         self._server = _Server(str(self.socket), _handler_of(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -54,7 +65,9 @@ class DockerDoor:
     def answer(  # noqa: PLR0911 - one for each request
         self, method: str, path: str, query: dict[str, str], body: bytes
     ) -> tuple[int, bytes]:
-        parts = [unquote(part) for part in path.strip("/").split("/")]
+        parts = [unquote(part) for part in _VERSION.sub("", path).strip("/").split("/")]
+        if self.beside is not None and (found := _of(self.beside, parts, query)) is not None:
+            return 200, found
         kind, name, verb = parts[0].removesuffix("s"), parts[min(1, len(parts) - 1)], parts[-1]
         if method == "GET" and parts in (["containers", "json"], ["networks"], ["volumes"]):
             return self._list(kind, query)
@@ -90,6 +103,9 @@ class DockerDoor:
         found = [documents[key] for key in out.split() if key in documents]
         if kind == "container":
             found = [{"Id": one["Id"], "Names": [one["Name"]], "Labels": one["Config"].get("Labels")} for one in found]
+        if self.beside is not None:
+            label = {name: values[0] for name, values in filters.items()}
+            found += getattr(self.beside, f"{kind}s")(filters=label)
         return 200, json.dumps({"Volumes": found or None} if kind == "volume" else found).encode()
 
     def _archive(self, container: str, path: str) -> bytes:
@@ -123,6 +139,22 @@ class DockerDoor:
         half = len(said) // 2
         pieces = [said[:half].encode(), said[half:].encode()]
         return 200, b"".join(struct.pack(">BxxxL", 1, len(piece)) + piece for piece in pieces)
+
+
+def _of(engine: FakeEngine, parts: list[str], query: dict[str, str]) -> bytes | None:
+    """What an engine says that FakeDocker knows nothing of; None where it does."""
+    if parts == ["version"]:
+        return json.dumps({"ApiVersion": "1.41", **engine.version()}).encode()
+    if parts == ["events"]:
+        return b"".join(json.dumps(one).encode() + b"\n" for one in engine.events)
+    if parts == ["images", "json"]:
+        labels = json.loads(query.get("filters", "{}")).get("label", [])
+        return json.dumps(engine.images(filters={"label": labels[0]} if labels else None)).encode()
+    if parts[0] == "containers" and parts[-1] == "logs" and parts[1] in {*engine.streams, *engine.so_far}:
+        tail = query.get("tail", "all")
+        pieces = engine.log_so_far(parts[1], tail=int(tail) if tail.isdigit() else tail)
+        return b"".join(struct.pack(">BxxxL", 1, len(piece)) + piece for piece in pieces)
+    return None
 
 
 def _words(method: str, kind: str, name: str, verb: str, query: dict[str, str], body: bytes) -> list[str]:  # noqa: PLR0913, PLR0917

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.unit.docker_door import DockerDoor
+from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +86,11 @@ class FakeDocker:
         self._lock = threading.Lock()
         self._door = DockerDoor(self._do, self._objects.__getitem__)
         self.host = f"unix://{self._door.socket}"
+
+    def beside(self) -> FakeEngine:
+        """An engine whose labs and images are there, too, as its lists give them."""
+        self._door.beside = FakeEngine()
+        return self._door.beside
 
     # -- what tests put in and look at -----------------------------------------------------------------------
 

@@ -20,11 +20,11 @@ from labctl.cli.main import run
 from labctl.errors import ExitCode, LabctlError
 from labctl.terminal import progress
 from tests.unit import engine_stand_in as stand_in
-from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.unit.engine_stand_in import FakeEngine
     from tests.unit.stand_ins import FakeCluster, FakeDocker
 
 
@@ -68,23 +68,24 @@ def _signals_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    fake = FakeEngine()
-    monkeypatch.setattr("labctl.engine.client.connect", lambda: fake)
-    return fake
+def engine(docker: FakeDocker) -> FakeEngine:
+    return docker.beside()
 
 
-@pytest.fixture
-def fails_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
-    """Lets `labctl ls` fail with an error."""
+def failing(do: Callable[[], object]) -> Callable[[list[str]], int]:
+    """Runs labctl where every command does that, and comes to no end of its own."""
+    options = [click.Option(["--json"], is_flag=True), click.Argument(["words"], nargs=-1)]
+    command = click.Command("labctl", params=options, callback=lambda **_: do())
+    return lambda words: run(words, command=command)
 
-    def fail(error: BaseException) -> None:
-        def connect() -> None:
-            raise error
 
-        monkeypatch.setattr("labctl.engine.client.connect", connect)
+def fails_with(error: BaseException) -> Callable[[list[str]], int]:
+    """Runs labctl where every command fails with an error."""
 
-    return fail
+    def fail() -> None:
+        raise error
+
+    return failing(fail)
 
 
 def python(code: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -220,16 +221,15 @@ def test_a_number_of_servers_that_cannot_be_is_refused(servers: str, capsys: pyt
     ],
 )
 def test_an_error_is_its_sentence_and_its_code(
-    fails_with: Callable[[BaseException], None],
     capsys: pytest.CaptureFixture[str],
     error: BaseException,
     code: int,
     says: str,
 ) -> None:
-    fails_with(error)
-    assert run(["ls"]) == code
+    ends = fails_with(error)
+    assert ends(["ls"]) == code
     assert capsys.readouterr() == ("", f"error: {says}\n")
-    assert run(["ls", "--json"]) == code
+    assert ends(["ls", "--json"]) == code
     shown = capsys.readouterr()
     assert shown.out == ""
     assert json.loads(shown.err) == {"error": says, "code": code}
@@ -240,19 +240,13 @@ def test_wrong_usage_is_json_too_where_json_was_asked_for(capsys: pytest.Capture
     assert json.loads(capsys.readouterr().err)["code"] == 2
 
 
-def test_the_json_of_a_command_behind_the_dashes_is_not_ours(
-    fails_with: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
-) -> None:
-    fails_with(LabctlError("no"))
-    run(["exec", "consul1", "--", "consul", "--json"])
+def test_the_json_of_a_command_behind_the_dashes_is_not_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    fails_with(LabctlError("no"))(["exec", "consul1", "--", "consul", "--json"])
     assert capsys.readouterr().err == "error: no\n"
 
 
-def test_a_sentence_cannot_move_the_cursor(
-    fails_with: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
-) -> None:
-    fails_with(LabctlError("a\x1b[2J"))
-    run(["ls"])
+def test_a_sentence_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    fails_with(LabctlError("a\x1b[2J"))(["ls"])
     assert capsys.readouterr().err == "error: a\\x1b[2J\n"
 
 
@@ -262,11 +256,9 @@ EVIL = "a\x1b]0;pwn\x07\x9b2J\u202e\r\nerror: forged"
 @pytest.mark.parametrize("kind", [LabctlError, click.ClickException, click.UsageError, ValueError, KeyboardInterrupt])
 def test_whatever_an_error_holds_it_is_one_line(
     kind: Callable[[str], BaseException],
-    fails_with: Callable[[BaseException], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    fails_with(kind(EVIL))
-    run(["ls"])
+    fails_with(kind(EVIL))(["ls"])
     shown = capsys.readouterr().err
     assert r"a\x1b]0;pwn\x07\x9b2J\u202e\x0d\nerror: forged" in shown
     assert shown.count("\n") == 1
@@ -304,9 +296,7 @@ def test_what_libraries_log_is_harmless_too() -> None:
 
 
 def test_a_step_that_an_error_cut_short_is_named(
-    fails_with: Callable[[BaseException], None],
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def look(*_: object) -> None:
         shown = progress.steps_for(json=False)
@@ -315,11 +305,9 @@ def test_a_step_that_an_error_cut_short_is_named(
         shown.begin("Two")
         raise LabctlError("no")
 
-    monkeypatch.setattr("labctl.engine.client.connect", look)
-    assert run(["ls"]) == 1
+    assert failing(look)(["ls"]) == 1
     assert capsys.readouterr().out.splitlines()[1:] == ["✗ Two"]
-    fails_with(LabctlError("no"))
-    assert run(["ls"]) == 1
+    assert fails_with(LabctlError("no"))(["ls"]) == 1
     assert capsys.readouterr().out == ""
 
 
@@ -464,7 +452,7 @@ def test_exec_hands_on_the_words_behind_the_dashes_and_the_code(
     engine.container_list = stand_in.lab("ada")
     docker.answer("exec", code=5)
     assert run(["exec", "--lab", "ada", "consul2", "--", "consul", "members", "--json", "-h"]) == 5
-    assert docker.calls[0][-5:] == ["ada-consul2", "consul", "members", "--json", "-h"]
+    assert docker.called("exec")[0][-5:] == ["ada-consul2", "consul", "members", "--json", "-h"]
 
 
 def test_exec_in_a_lab_of_somebody_else_is_refused(
@@ -474,7 +462,7 @@ def test_exec_in_a_lab_of_somebody_else_is_refused(
     engine.container_list = stand_in.lab("ada")
     assert run(["exec", "consul2", "--", "consul", "leave"]) == ExitCode.REFUSED
     assert "belongs to ada, not to bob" in capsys.readouterr().err
-    assert docker.calls == []
+    assert docker.called("exec") == []
 
 
 @pytest.mark.parametrize(

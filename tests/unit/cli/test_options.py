@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -11,10 +10,11 @@ import pytest
 from labctl.cli import main, options
 from labctl.errors import ExitCode, LabctlError
 from tests.unit import engine_stand_in as stand_in
-from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+    from tests.unit.stand_ins import FakeDocker
 
 
 def test_labctl_owner_goes_before_the_login_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,9 +40,8 @@ def test_a_process_without_a_user_is_told_what_to_set(monkeypatch: pytest.Monkey
         raise KeyError("getpwuid(): uid not found: 4711")
 
     monkeypatch.delenv("USER", raising=False)
-    monkeypatch.setattr(getpass, "getuser", nobody)
     with pytest.raises(LabctlError, match="set LABCTL_OWNER") as caught:
-        options.user()
+        options.user(nobody)
     assert caught.value.code is ExitCode.USAGE
 
 
@@ -50,9 +49,8 @@ def values(items: list[CompletionItem]) -> list[str]:
     return [item.value for item in items]
 
 
-def test_a_shell_completes_labs_and_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = FakeEngine([*stand_in.lab("ada"), *stand_in.lab("eve")])
-    monkeypatch.setattr("labctl.engine.client.connect", lambda *_: engine)
+def test_a_shell_completes_labs_and_servers(docker: FakeDocker) -> None:
+    docker.beside().container_list = [*stand_in.lab("ada"), *stand_in.lab("eve")]
     context = click.Context(click.Command("x"))
     argument = click.Argument(["lab"])
     assert values(options.complete_lab(context, argument, "")) == ["ada", "eve"]
@@ -60,20 +58,13 @@ def test_a_shell_completes_labs_and_servers(monkeypatch: pytest.MonkeyPatch) -> 
     assert values(options.complete_server(context, argument, "consul7")) == ["consul7"]
 
 
-def test_without_an_engine_a_shell_completes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(_within: float) -> NoReturn:
-        raise LabctlError("no engine")
-
-    monkeypatch.setattr("labctl.engine.client.connect", connect)
+def test_without_an_engine_a_shell_completes_nothing() -> None:
     assert options.complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "") == []
 
 
-def test_a_shell_is_offered_no_name_that_is_none_and_no_words_that_it_would_obey(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_shell_is_offered_no_name_that_is_none_and_no_words_that_it_would_obey(docker: FakeDocker) -> None:
     evil = "x\x1b[2J\n`id`"
-    engine = FakeEngine([*stand_in.lab("ada", labels={"raft-labctl.owner": evil}), *stand_in.lab(evil)])
-    monkeypatch.setattr("labctl.engine.client.connect", lambda *_: engine)
+    docker.beside().container_list = [*stand_in.lab("ada", labels={"raft-labctl.owner": evil}), *stand_in.lab(evil)]
     (found,) = options.complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "")
     assert (found.value, found.help) == ("ada", "3 servers, of x\\x1b[2J\\n`id`")
 

@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.cli.main import run
+from labctl.engine import labs
 from labctl.engine.docker_host import HERE
 from labctl.errors import ExitCode, LabctlError
-from labctl.faults import context, heal
-from labctl.lab import command_lock as held_file
-from labctl.lab import lifecycle, up
-from labctl.lab.command_lock import held
+from labctl.faults import context
+from labctl.faults.tools import Tools
+from labctl.lab import up
+from labctl.lab.command_lock import KEEP_SECONDS, held
 from labctl.lab.desired_state import UpOptions
 from labctl.lab.lifecycle import Who, down
 from labctl.shared import lock_holder
 from tests.unit import engine_stand_in as stand_in
-from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from labctl.runner.deadlines import Deadline
+    from tests.unit.engine_stand_in import FakeEngine
     from tests.unit.stand_ins import FakeDocker
 
 
@@ -58,9 +59,9 @@ class Run:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    fake = FakeEngine(image_list=[stand_in.image("1.8.7")])
-    monkeypatch.setattr("labctl.engine.client.connect", lambda *_: fake)
+def engine(docker: FakeDocker) -> FakeEngine:
+    fake = docker.beside()
+    fake.image_list = [stand_in.image("1.8.7")]
     return fake
 
 
@@ -135,7 +136,6 @@ def test_up_does_not_go_on_once_somebody_else_has_the_lab(
     engine: FakeEngine, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert engine
-    monkeypatch.setattr(held_file, "KEEP_SECONDS", 0.0)
     interrupted: list[bool] = []
 
     class Robbed(Run):
@@ -145,6 +145,7 @@ def test_up_does_not_go_on_once_somebody_else_has_the_lab(
             who = lock_holder.holder("labctl down ada", 900)
             labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": who.note}
             docker.put("volume", "other", {"Name": "other", "Labels": labels, "CreatedAt": ""})
+            time.sleep(KEEP_SECONDS)
             yield None
 
         def interrupt(self) -> None:
@@ -176,28 +177,26 @@ def test_up_that_waits_in_vain_is_refused_within_its_time(
 def test_down_looks_again_what_it_removes_and_whose_that_is(
     engine: FakeEngine,
     another: Callable[..., threading.Thread],
-    monkeypatch: pytest.MonkeyPatch,
     now: list[dict[str, Any]],
     said: str | None,
 ) -> None:
-    monkeypatch.setattr(lifecycle, "_play", lambda *_: pytest.fail("something was removed"))
+    def play(*_: object) -> list[dict[str, Any]]:
+        pytest.fail("something was removed")
+
     engine.container_list, told = stand_in.lab("ada"), Told()
     thread = another(lambda: setattr(engine, "container_list", now))
     if said is None:
-        assert down("ada", Who("ada"), told)["changed"] is False
+        assert down("ada", Who("ada"), told, play)["changed"] is False
         assert told.notes[-1] == "There is no lab ada any more: nothing is left of it."
     else:
         with pytest.raises(LabctlError, match=said) as caught:
-            down("ada", Who("ada", force=True), told)
+            down("ada", Who("ada", force=True), told, play)
         assert caught.value.code is ExitCode.REFUSED
     thread.join()
 
 
-def test_an_engine_that_does_not_answer_for_a_moment_takes_the_lab_from_nobody(
-    docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(held_file, "KEEP_SECONDS", 0.0)
-    with held(HERE, "ada", "ada", "labctl up ada", Told()) as lock:
+def test_an_engine_that_does_not_answer_for_a_moment_takes_the_lab_from_nobody(docker: FakeDocker) -> None:
+    with held(HERE, "ada", "ada", "labctl up ada", Told(), keep_seconds=0.0) as lock:
         docker.answer("volume", err="the engine restarts", code=1, times=1)
         lock.keep_meanwhile()
         docker.answer("volume", err="the engine restarts", code=1, times=1)
@@ -222,17 +221,19 @@ def test_what_breaks_waits_for_whoever_has_the_lab_and_then_has_it_and_a_look_do
 
 
 def test_what_mends_waits_for_nobody(
-    engine: FakeEngine, docker: FakeDocker, another: Callable[..., threading.Thread], monkeypatch: pytest.MonkeyPatch
+    docker: FakeDocker, another: Callable[..., threading.Thread], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine.container_list = stand_in.lab("ada")
+    monkeypatch.setenv("LABCTL_OWNER", "ada")
     mended: list[list[str]] = []
+    nobody: Any = None
 
-    def healed(*_: object) -> dict[str, Any]:
+    def lift(*_: object) -> dict[str, set[str]]:
         mended.append(list(docker.objects("volume")))
         return {}
 
-    monkeypatch.setattr(heal, "heal", healed)
+    (lab,) = labs.labs_from(stand_in.lab("ada"), "local")
+    tools = Tools(connect=lambda: nobody, choose_lab=lambda *_: lab, active=lambda *_: [], lift=lift)
     thread = another(lambda: None)
-    assert run(["fault", "heal", "--lab", "ada"]) == 0
+    assert run(["fault", "heal", "--lab", "ada"], tools) == 0
     assert mended == [["other"]]
     thread.join()

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from labctl.lab.interrupt_message import state_in_a_sentence
 from tests.unit import engine_stand_in as stand_in
-from tests.unit.engine_stand_in import FakeEngine
 from tests.unit.slow_servers import SlowServer, short_folder
+
+if TYPE_CHECKING:
+    from tests.unit.engine_stand_in import FakeEngine
+    from tests.unit.stand_ins import FakeDocker
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    fake = FakeEngine()
-    monkeypatch.setattr("labctl.engine.client.connect", lambda *_: fake)
-    return fake
+def engine(docker: FakeDocker) -> FakeEngine:
+    return docker.beside()
 
 
 def test_it_says_what_runs(engine: FakeEngine) -> None:

@@ -10,12 +10,11 @@ import pytest
 
 from labctl.engine import foreign_labels
 from labctl.errors import ExitCode, LabctlError
-from labctl.lab import lifecycle
 from labctl.lab.lifecycle import Who, change, down, down_all
 from tests.unit import engine_stand_in as stand_in
-from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
+    from tests.unit.engine_stand_in import FakeEngine
     from tests.unit.stand_ins import FakeDocker
 
 ADA = Who("ada")
@@ -62,19 +61,16 @@ def told() -> Told:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch, docker: FakeDocker) -> FakeEngine:
-    """What labctl sees; locks are in a stand-in of their own."""
-    assert docker
-    fake = FakeEngine(stand_in.lab("ada"))
-    monkeypatch.setattr("labctl.engine.client.connect", lambda *_: fake)
+def engine(docker: FakeDocker) -> FakeEngine:
+    """What labctl sees beside its locks."""
+    fake = docker.beside()
+    fake.container_list = stand_in.lab("ada")
     return fake
 
 
 @pytest.fixture
-def plays(monkeypatch: pytest.MonkeyPatch) -> Plays:
-    fake = Plays()
-    monkeypatch.setattr(lifecycle, "_play", fake)
-    return fake
+def plays() -> Plays:
+    return Plays()
 
 
 # -- down ----------------------------------------------------------------------------------------------------
@@ -83,7 +79,7 @@ def plays(monkeypatch: pytest.MonkeyPatch) -> Plays:
 @pytest.mark.usefixtures("engine")
 def test_the_only_lab_is_removed_and_what_went_is_counted(told: Told, plays: Plays) -> None:
     plays.results = [{}, {"removed": ["labctl-ada-consul1", "network labctl-ada", "volume a", "volume b"]}]
-    result = down(None, ADA, told)
+    result = down(None, ADA, told, plays)
     assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "ada"})]
     assert result == {"lab": "ada", "owner": "ada", "changed": True, "removed": plays.results[1]["removed"]}
     assert told.lines[-1] == "done The lab ada is removed: 1 container, 1 network, 2 volumes, nothing is left"
@@ -91,15 +87,15 @@ def test_the_only_lab_is_removed_and_what_went_is_counted(told: Told, plays: Pla
 
 def test_no_lab_is_no_error(engine: FakeEngine, told: Told, plays: Plays) -> None:
     engine.container_list = []
-    assert down(None, ADA, told) == {"lab": None, "owner": None, "changed": False, "removed": []}
-    assert down("eve", ADA, told) == {"lab": "eve", "owner": None, "changed": False, "removed": []}
+    assert down(None, ADA, told, plays) == {"lab": None, "owner": None, "changed": False, "removed": []}
+    assert down("eve", ADA, told, plays) == {"lab": "eve", "owner": None, "changed": False, "removed": []}
     assert plays.runs == []
 
 
 def test_what_a_killed_down_left_is_a_lab_to_remove(engine: FakeEngine, told: Told, plays: Plays) -> None:
     engine.container_list, engine.network_list = [], [NETWORK]
-    down(None, ADA, told)
-    down("ada", ADA, told)
+    down(None, ADA, told, plays)
+    down("ada", ADA, told, plays)
     assert [run[1] for run in plays.runs] == ["ada", "ada"]
 
 
@@ -110,7 +106,7 @@ def test_of_several_none_is_guessed(
     engine.container_list = containers
     engine.network_list = [NETWORK, {"Labels": {"raft-labctl.lab": "eve", "raft-labctl.owner": "ada"}}]
     with pytest.raises(LabctlError, match="name the one you mean: ada, eve") as caught:
-        down(None, ADA, told)
+        down(None, ADA, told, plays)
     assert caught.value.code is ExitCode.USAGE
     assert plays.runs == []
 
@@ -120,7 +116,7 @@ def test_a_lab_of_somebody_else_is_not_touched(told: Told, plays: Plays) -> None
     with pytest.raises(
         LabctlError, match=r"belongs to ada, not to bob.*`labctl down ada --force` removes it"
     ) as caught:
-        down("ada", Who("bob"), told)
+        down("ada", Who("bob"), told, plays)
     assert caught.value.code is ExitCode.REFUSED
     assert plays.runs == []
 
@@ -128,14 +124,14 @@ def test_a_lab_of_somebody_else_is_not_touched(told: Told, plays: Plays) -> None
 def test_what_a_killed_down_of_somebody_else_left_is_not_touched(engine: FakeEngine, told: Told, plays: Plays) -> None:
     engine.container_list, engine.network_list = [], [NETWORK]
     with pytest.raises(LabctlError, match="belongs to ada, not to bob") as caught:
-        down("ada", Who("bob"), told)
+        down("ada", Who("bob"), told, plays)
     assert caught.value.code is ExitCode.REFUSED
     assert plays.runs == []
 
 
 @pytest.mark.usefixtures("engine")
 def test_without_a_name_labs_of_others_are_told_and_are_no_candidates(told: Told, plays: Plays) -> None:
-    result = down(None, Who("bob"), told)
+    result = down(None, Who("bob"), told, plays)
     assert result == {"lab": None, "owner": None, "changed": False, "removed": []}
     assert told.lines == ["Labs of others stay: ada of ada.", "No lab of yours is there: nothing to remove."]
     assert plays.runs == []
@@ -143,7 +139,7 @@ def test_without_a_name_labs_of_others_are_told_and_are_no_candidates(told: Told
 
 def test_without_a_name_the_only_lab_of_mine_is_removed(engine: FakeEngine, told: Told, plays: Plays) -> None:
     engine.container_list += stand_in.lab("b", labels={"raft-labctl.owner": "bo\x1bb"})
-    assert down(None, ADA, told)["lab"] == "ada"
+    assert down(None, ADA, told, plays)["lab"] == "ada"
     assert told.lines[0] == "Labs of others stay: b of bo\x1bb."
     assert [run[1] for run in plays.runs] == ["ada"]
 
@@ -157,7 +153,7 @@ def test_several_labs_of_mine_are_listed_without_those_of_others(engine: FakeEng
 @pytest.mark.usefixtures("engine")
 def test_force_removes_the_lab_of_somebody_else_after_saying_whose_it_is(told: Told, plays: Plays) -> None:
     plays.results = [{"removed": ["labctl-ada-consul1"]}]
-    result = down("ada", Who("bob", force=True), told)
+    result = down("ada", Who("bob", force=True), told, plays)
     assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "bob", "consul_lab_force": True})]
     assert told.lines[0] == "The lab ada belongs to ada, not to bob: it is removed all the same."
     assert (result["owner"], result["changed"]) == ("ada", True)
@@ -165,7 +161,7 @@ def test_force_removes_the_lab_of_somebody_else_after_saying_whose_it_is(told: T
 
 @pytest.mark.usefixtures("engine")
 def test_force_is_not_used_where_the_lab_is_ones_own(told: Told, plays: Plays) -> None:
-    down("ada", replace(ADA, force=True), told)
+    down("ada", replace(ADA, force=True), told, plays)
     assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "ada"})]
 
 
@@ -178,10 +174,10 @@ def test_who_does_not_say_yes_keeps_the_lab(told: Told, plays: Plays) -> None:
         return False
 
     with pytest.raises(LabctlError, match="The lab ada of ada stays") as caught:
-        down("ada", Who("bob", force=True, agrees=no), told)
+        down("ada", Who("bob", force=True, agrees=no), told, plays)
     assert caught.value.code is ExitCode.REFUSED
     assert asked == ["The lab ada belongs to ada, and its data would be gone for good. Remove it?"]
-    down("ada", Who("bob", force=True, agrees=no, dry_run=True), told)
+    down("ada", Who("bob", force=True, agrees=no, dry_run=True), told, plays)
     assert told.lines[-1].startswith("Would remove the lab ada of ada with labctl-ada-consul1")
     assert plays.runs == []
 
@@ -189,14 +185,14 @@ def test_who_does_not_say_yes_keeps_the_lab(told: Told, plays: Plays) -> None:
 def test_a_name_that_cannot_be_is_wrong_usage(engine: FakeEngine, told: Told, plays: Plays) -> None:
     engine.container_list = []
     with pytest.raises(LabctlError) as caught:
-        down("../x", ADA, told)
+        down("../x", ADA, told, plays)
     assert caught.value.code is ExitCode.USAGE
     assert plays.runs == []
 
 
 @pytest.mark.usefixtures("engine")
 def test_a_dry_run_of_down_names_the_servers_and_runs_nothing(told: Told, plays: Plays) -> None:
-    result = down("ada", replace(ADA, dry_run=True), told)
+    result = down("ada", replace(ADA, dry_run=True), told, plays)
     assert result == {"lab": "ada", "owner": "ada", "changed": True, "removed": []}
     assert "labctl-ada-consul1, labctl-ada-consul2, labctl-ada-consul3" in told.lines[0]
     assert plays.runs == []
@@ -208,16 +204,14 @@ def test_down_all_removes_what_is_mine_and_names_what_is_not(engine: FakeEngine,
         {"Labels": {"raft-labctl.lab": "rest", "raft-labctl.owner": "ada"}},
         {"Labels": {"raft-labctl.lab": "foreign", "raft-labctl.owner": "bob"}},
     ]
-    results, failure = down_all(ADA, told)
+    results, failure = down_all(ADA, told, plays)
     assert [result["lab"] for result in results] == ["ada", "rest"]
     assert failure is None
     assert [run[1] for run in plays.runs] == ["ada", "rest"]
     assert told.lines[0] == "The lab bob belongs to bob: it stays."
 
 
-def test_a_lab_that_cannot_be_removed_keeps_no_other(
-    engine: FakeEngine, told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lab_that_cannot_be_removed_keeps_no_other(engine: FakeEngine, told: Told) -> None:
     said = {"ada": "The engine is busy.", "dora": "The engine is busy.", "carl": "The disk is full."}
     engine.container_list = [part for name in ("ada", "bea", "carl", "dora") for part in stand_in.lab(name)]
 
@@ -226,8 +220,7 @@ def test_a_lab_that_cannot_be_removed_keeps_no_other(
             raise LabctlError(said[lab])
         return [{"removed": [f"labctl-{lab}-consul1"]}]
 
-    monkeypatch.setattr(lifecycle, "_play", play)
-    results, failure = down_all(ADA, told)
+    results, failure = down_all(ADA, told, play)
     assert [result["lab"] for result in results] == ["bea"]
     assert failure is not None
     assert failure.code is ExitCode.FAILED
@@ -242,7 +235,7 @@ def test_a_container_that_labctl_cannot_name_keeps_no_lab_and_is_left(
         stand_in.container("ada", "consul1", labels={"raft-labctl.server": "../x"}),
         *stand_in.lab("good"),
     ]
-    results, failure = down_all(ADA, told)
+    results, failure = down_all(ADA, told, plays)
     assert ([result["lab"] for result in results], failure) == (["good"], None)
     assert [run[1] for run in plays.runs] == ["good"]
     assert "raft-labctl.lab with '0BAD_'" in foreign_labels.told()[0]
@@ -263,7 +256,7 @@ def test_down_all_without_a_lab_says_so(engine: FakeEngine, told: Told) -> None:
 )
 def test_each_verb_has_its_playbook(told: Told, plays: Plays, verb: str, playbook: str) -> None:
     plays.results = [{"actions": ["stopped consul2"]}]
-    result = change(verb, None, "consul2", replace(ADA, timeout=7), told)
+    result = change(verb, None, "consul2", replace(ADA, timeout=7), told, plays)
     begun = plays.runs[0][2].pop("consul_cluster_since")
     assert time.time() - 60 < begun <= time.time()
     settings = {"consul_lab_owner": "ada", "consul_lab_server": "consul2", "consul_cluster_timeout": 7}
@@ -275,7 +268,7 @@ def test_each_verb_has_its_playbook(told: Told, plays: Plays, verb: str, playboo
 @pytest.mark.usefixtures("engine")
 def test_nothing_to_do_changes_nothing_and_the_leader_is_told(told: Told, plays: Plays) -> None:
     plays.results = [{"actions": []}, {"cluster": {"leader": "consul3", "term": 4}}]
-    result = change("start", "ada", "", ADA, told)
+    result = change("start", "ada", "", ADA, told, plays)
     assert (result["changed"], result["leader"]) == (False, "consul3")
     assert told.lines[-1] == "done The lab ada: nothing to do; consul3 leads in term 4"
 
@@ -283,15 +276,15 @@ def test_nothing_to_do_changes_nothing_and_the_leader_is_told(told: Told, plays:
 @pytest.mark.usefixtures("engine")
 def test_an_unknown_server_and_a_foreign_lab_are_refused_before_anything_runs(told: Told, plays: Plays) -> None:
     with pytest.raises(LabctlError, match="no server 'x'"):
-        change("stop", None, "x", ADA, told)
+        change("stop", None, "x", ADA, told, plays)
     with pytest.raises(LabctlError, match="belongs to ada"):
-        change("stop", None, "", Who("bob"), told)
+        change("stop", None, "", Who("bob"), told, plays)
     assert plays.runs == []
 
 
 @pytest.mark.usefixtures("engine")
 def test_a_dry_run_says_what_and_runs_nothing(told: Told, plays: Plays) -> None:
-    result = change("stop", None, "consul2", replace(ADA, dry_run=True), told)
+    result = change("stop", None, "consul2", replace(ADA, dry_run=True), told, plays)
     assert told.lines == ["Would stop consul2 of the lab ada."]
     assert result == {"lab": "ada", "changed": True, "actions": ["would stop consul2"]}
     assert plays.runs == []
@@ -303,9 +296,9 @@ def test_a_dry_run_that_would_change_nothing_says_so(told: Told, plays: Plays) -
         ("", "Nothing to start: the lab ada has all its servers running already."),
         ("consul1", "Nothing to start: consul1 of the lab ada is running already."),
     ):
-        result = change("start", None, server, replace(ADA, dry_run=True), told)
+        result = change("start", None, server, replace(ADA, dry_run=True), told, plays)
         assert told.lines.pop() == line
         assert (result["changed"], result["actions"]) == (False, [])
-    change("restart", None, "", replace(ADA, dry_run=True), told)
+    change("restart", None, "", replace(ADA, dry_run=True), told, plays)
     assert told.lines == ["Would restart consul1, consul2, consul3 of the lab ada."]
     assert plays.runs == []
