@@ -16,10 +16,11 @@ from labctl.terminal.style import byte_size
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from labctl.runner.playbook_run import TaskEvent
     from labctl.terminal.progress import Steps
 
 HOST = "image"
-IMAGE_TASK = "Report the image"
+ROLE = "consul_image"
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,20 @@ def build(options: ImageOptions, steps: Steps) -> dict[str, Any]:
         sentence = "Interrupted: no image was made, and the next build removes what was begun."
         raise KeyboardInterrupt(sentence) from None
     # By what the role reported: of one source there may be several.
-    reported = [item.result["msg"]["id"] for item in told if item.task == IMAGE_TASK and item.result]
+    reported = [made["id"] for item in told if (made := reported_image(item))]
     image = next((one for one in images.list_images(engine.connect()) if one.id in reported), None)
     if image is None:
         raise LabctlError("The image was made and cannot be found by its label: `docker images` shows what is there.")
     steps.done(f"Image {image.name} from the source {image.source}, {byte_size(image.size)}")
     return image.row()
+
+
+def reported_image(item: TaskEvent) -> dict[str, Any]:
+    """The image that the role reports at its end (`id`, `name`, `version`, `source`); nothing of any other task."""
+    said = (item.result or {}).get("msg")
+    if item.role == ROLE and isinstance(said, dict) and {"id", "name", "source"} <= said.keys():
+        return said
+    return {}
 
 
 def save(path: Path, version: str | None, *, force: bool) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from labctl.lab.desired_state import (
     refuse_subnet,
     wanted_of,
 )
-from labctl.lab.image import IMAGE_TASK
+from labctl.lab.image import reported_image
 from labctl.runner.connection import on_the_docker_host
 from labctl.runner.deadlines import IMAGE, Deadline
 from labctl.runner.run import note_lines, to_the_end
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from labctl.lab.command_lock import Held
     from labctl.lab.watch import Lesson
     from labctl.runner.inventory import Inventory
-    from labctl.runner.playbook_run import PlaybookRun, Progress
+    from labctl.runner.playbook_run import PlaybookRun, TaskEvent
     from labctl.terminal.progress import Steps
 
 # At pace `teach` a waiting server says so 5 to 10 seconds after its start (raft_multiplier 5, timer in [T, 2T)).
@@ -44,16 +44,16 @@ WAITING_SECONDS = 12.0
 SUBNET_POOL = "LABCTL_SUBNET_POOL"
 # What else an `up` does while it has the lab, such as to start Ansible.
 MORE_SECONDS = 60.0
-START_TASK = "Make the lab what it shall be"
-JOIN_TASK = "Join the servers and wait until the cluster is ready"
 IMAGE_ROLE = "consul_image"
-START_ROLE = "consul_lab"
+START, WAIT, JOIN = "consul_lab", "consul_lab_wait", "consul_cluster"
+"""The modules of the steps: a task may have any title."""
 # The servers' lines are shown beside the run: an engine that does not hand them out in time is not waited for.
 LISTEN_SECONDS = 2.0
-_STEPS = {
-    IMAGE_ROLE: "Image: looking for one, or making it",
-    START_ROLE: "Servers: starting",
-    "consul_cluster": "Cluster: joining the servers, waiting until it is ready",
+_TITLES = {
+    "image": "Image: looking for one, or making it",
+    START: "Servers: starting",
+    WAIT: "The servers wait: each knows no peers and cannot elect a leader",
+    JOIN: "Cluster: joining the servers, waiting until it is ready",
 }
 
 
@@ -91,6 +91,7 @@ class Up:
         self._lesson: Lesson | None = None
         self._identities: list[tuple[str, str]] = []
         self._held: Held | None = None
+        self._plan: Plan | None = None
         self._seed_file: str | None = None
         # When --timeout begins: making an image takes none of it.
         self._since = self.begun
@@ -113,16 +114,12 @@ class Up:
             return self._preview(plan)
         if (now := self._enough(plan)) is not None:
             return self._unchanged(now)
-        if plan.image is None:
-            # It is nobody's lab, and may take long: others need not wait for it.
-            self._play("up.yml", self._inventory(plan.wanted, None), ("image",))
-        with self._holding("up"):
+        with self._holding("up", 0.0 if plan.image else IMAGE):
             plan = self._look()
             if (now := self._enough(plan)) is not None:
                 return self._unchanged(now)
-            for change in plan.changes:
-                self.steps.note(f"The lab {options.lab} changes: {change}.")
-            self._bring_up(plan.wanted, plan.image)
+            self._announce(plan.changes)
+            self._bring_up(plan)
         return self._result()
 
     def _look(self) -> Plan:
@@ -149,10 +146,10 @@ class Up:
         return now if now.ready or not (options.join or now.joined) else None
 
     @contextlib.contextmanager
-    def _holding(self, verb: str) -> Iterator[None]:
-        """Hold the lab until the command is done with it."""
+    def _holding(self, verb: str, besides: float = 0.0) -> Iterator[None]:
+        """Hold the lab until the command is done with it; `besides` its --timeout, it may take so many seconds."""
         lab, timeout = self.options.lab, self.options.timeout
-        command, seconds = f"labctl {verb} {lab}", max(MOST_SECONDS, timeout + WAITING_SECONDS + MORE_SECONDS)
+        command, seconds = f"labctl {verb} {lab}", max(MOST_SECONDS, timeout + besides + MORE_SECONDS)
         patience = min(LOCK_SECONDS, self._left)
         with held(
             self.client.place, lab, self.options.owner, command, self.steps, seconds=seconds, patience=patience
@@ -242,19 +239,25 @@ class Up:
             "seconds": self._seconds(),
         }
 
-    def _bring_up(self, wanted: Wanted, image: Image | None) -> None:
-        inventory = self._inventory(wanted, image)
-        waits = self.options.join and self.options.watch
-        first: tuple[str, ...] = ("start",) if image else ("image", "start")
-        together = self.options.join and not waits
+    def _changes_with(self, version: str) -> list[str]:
+        """What changes besides what was announced, now that the version of the image is known."""
+        plan, options = self._plan, self.options
+        if plan is None or plan.lab is None or options.version is not None or options.image_source is None:
+            return []
+        now = differences(plan.lab, replace(plan.wanted, version=version))
+        return [change for change in now if change not in plan.changes]
+
+    def _announce(self, changes: list[str]) -> None:
+        for change in changes:
+            self.steps.note(f"The lab {self.options.lab} changes: {change}.")
+
+    def _bring_up(self, plan: Plan) -> None:
+        """Run the playbook that makes it so."""
+        self._plan = plan
+        tags = ("start", "join") if self.options.join else ("start",)
+        inventory = self._inventory(plan.wanted, plan.image)
         try:
-            self._play("up.yml", inventory, (*first, "join") if together else first)
-            if waits and self._lesson:
-                self.steps.begin("The servers wait: each knows no peers and cannot elect a leader")
-                self._lesson.show_waiting(WAITING_SECONDS)
-                self.steps.done("The servers wait for each other: nobody has joined them yet")
-            if waits:
-                self._play("join.yml", self._inventory(wanted, image), ())
+            self._play("up.yml", inventory, tags if plan.image else ("image", *tags))
         finally:
             if self._lesson:
                 self._lesson.end()
@@ -270,6 +273,7 @@ class Up:
             "consul_lab_profile": wanted.profile,
             "consul_lab_http_port": wanted.http_port,
             "consul_cluster_timeout": options.timeout,
+            "consul_cluster_wait": WAITING_SECONDS if options.watch else 0.0,
             # Until an image is made, nobody knows when --timeout begins.
             "consul_cluster_since": 0.0 if image is None else time.time() - (time.monotonic() - self._since),
             "consul_image_source": options.image_source or "auto",
@@ -296,11 +300,11 @@ class Up:
             lock = self._held.mark
         deadline = Deadline(IMAGE) if makes_image else Deadline(self.options.timeout, self._since)
         run = start_playbook(playbook, inventory, tags, f"up-{playbook}", deadline, lock)
-        self._watch(run, makes_image=makes_image)
+        self._watch(run)
 
-    def _watch(self, run: PlaybookRun, *, makes_image: bool) -> None:
-        begun: dict[str, float] = {IMAGE_ROLE: time.monotonic()}
-        role = ""
+    def _watch(self, run: PlaybookRun) -> None:
+        """Follow a run to its end. Raises LabctlError where a task failed, or the lab was taken by somebody else."""
+        step, begun = "", time.monotonic()
         with to_the_end(run, self.steps):
             for item in run.progress():
                 if self._lesson:
@@ -311,29 +315,29 @@ class Up:
                     continue
                 if item.waits or self.options.verbose:
                     note_lines(item.text, self.steps)
-                if item.role and item.role != role and item.role in _STEPS:
-                    role = item.role
-                    begun[role] = time.monotonic()
-                    if role == START_ROLE and makes_image:
-                        self._since += begun[role] - begun[IMAGE_ROLE]
+                at = "image" if item.role == IMAGE_ROLE else item.module
+                if at != step and at in _TITLES:
+                    if step == "image":
+                        # What --timeout is for begins now.
+                        self._since += time.monotonic() - begun
                         run.give(self.options.timeout, self._since)
-                    self.steps.begin(_STEPS[role])
+                    step, begun = at, time.monotonic()
+                    self.steps.begin(_TITLES[step])
                 if item.result is not None:
-                    self._tell(item, time.monotonic() - begun.get(item.role, self.begun))
-        if makes_image and START_ROLE not in begun:
-            self._since += time.monotonic() - begun[IMAGE_ROLE]
+                    self._tell(item, time.monotonic() - begun)
 
-    def _tell(self, item: Progress, seconds: float) -> None:
+    def _tell(self, item: TaskEvent, seconds: float) -> None:
+        """Keep and show what came of a task."""
         result = item.result or {}
         self.told.changed = self.told.changed or item.changed
-        if item.task == IMAGE_TASK and item.role == IMAGE_ROLE:
-            self.told.image = result
+        if image := reported_image(item):
+            self.told.image = image
             self.told.seconds["image"] = seconds
-            image = result["msg"]
             self.steps.done(f"Image {image['name']} from the source {image['source']}")
+            self._announce(self._changes_with(image["version"]))
         # A task that failed over SSH has facts too, such as which Python it found there.
         members = (result.get("ansible_facts") or {}).get("consul_lab_members")
-        if item.task == START_TASK and members is not None:
+        if item.module == START and members is not None:
             self.told.members = members
             self.told.seconds["start"] = seconds
             names = ", ".join(member["name"] for member in self.told.members)
@@ -341,7 +345,11 @@ class Up:
             for note in result.get("notes") or ():
                 self.steps.note(note)
             self._listen()
-        if item.task == JOIN_TASK and "cluster" in result:
+        if item.module == WAIT and "waiting" in result:
+            if self._lesson:
+                self._lesson.show(0.1)
+            self.steps.done("The servers wait for each other: nobody has joined them yet")
+        if item.module == JOIN and "cluster" in result:
             self.told.cluster = result["cluster"]
             self.told.command = result.get("command", "")
             self.told.seconds |= self.told.cluster.get("seconds", {})

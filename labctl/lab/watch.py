@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from labctl.engine.logs import Follower
@@ -57,10 +56,8 @@ class Lesson:
         self, client: Client, lab: Lab, steps: Steps, since: float, identities: Iterable[tuple[str, str]] = ()
     ) -> None:
         servers = list(lab.servers)
-        self._names = {server.name for server in servers}
         self._steps = steps
         self._follower = Follower(client, servers, since=since)
-        self._waiting: set[str] = set()
         self.story, self._timers = Story(), timers_of(lab.raft_multiplier)
         for server in servers:
             self.story.names.add(server.name, server.address)
@@ -76,8 +73,6 @@ class Lesson:
             event = read_line(line.text, server=line.server, line_no=self._number)
             if event is None:
                 continue
-            if event.event == WAITING:
-                self._waiting.add(line.server)
             told = self.story.tell(event._replace(time=line.when or event.time))
             text = phrase(told) if event.event in TOLD else None
             if text:
@@ -88,12 +83,6 @@ class Lesson:
         """Keep the last election that was won, and let go of the rest: somebody may wait for hours."""
         won = [one for one in self.story.take() if isinstance(one, Election) and one.outcome == "won"]
         self._won = won[-1] if won else self._won
-
-    def show_waiting(self, seconds: float) -> None:
-        """Show the servers until each has said that it knows no peers, for that many seconds at most."""
-        ends = time.monotonic() + seconds
-        while self._waiting < self._names and time.monotonic() < ends:
-            self.show(0.2)
 
     def end(self) -> None:
         """Show the last lines, tell the election that was won in a sentence, and stop following."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shutil
 import sysconfig
 import threading
 import time
@@ -48,16 +49,17 @@ _CODES = {
 
 
 @dataclass(frozen=True)
-class Progress:
+class TaskEvent:
     """A task that began (`result` is None) or ended on a host; `text` is what Ansible prints about it.
 
-    `failed` is the sentence of a task that failed there, and `at` the time of it, in seconds since 1970; `waits` says
-    for whom a task waits.
+    `module` is the short name of the module that the task runs, whatever its title: `consul_lab`. `failed` is the
+    sentence of a task that failed there, and `at` the time of it, in seconds since 1970; `waits` says for whom a
+    task waits.
     """
 
     host: str
     role: str
-    task: str
+    module: str
     result: dict[str, Any] | None
     changed: bool
     text: str
@@ -84,8 +86,22 @@ class _Seen:
     open: dict[str, str] = field(default_factory=dict)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _path() -> str:
+    """Where ansible-runner looks for ansible-playbook: an environment that is not activated is not on PATH.
+
+    Raises LabctlError where it is nowhere.
+    """
     scripts = sysconfig.get_path("scripts")
+    path = os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])
+    if shutil.which("ansible-playbook", path=path) is None:
+        raise LabctlError(
+            f"Cannot run Ansible: there is no ansible-playbook in {scripts}, nor on PATH. Install raft-labctl again, "
+            "or run `make venv` in a clone."
+        )
+    return path
+
+
+def _environment(folder: Path) -> dict[str, str]:
     env = {
         **own_settings(),
         **offer_collection(folder / "collections", galaxy_collections.own_folder()),
@@ -94,8 +110,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "ANSIBLE_REMOTE_TEMP": str(folder / "remote"),
         "ANSIBLE_FORCE_COLOR": "false",
         "ANSIBLE_NOCOLOR": "true",
-        # ansible-runner finds ansible-playbook by PATH; an environment that is not activated is not on it.
-        "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
+        "PATH": _path(),
     }
     if asker := parent_process.name_of(os.getpid()):
         env[parent_process.ASKER] = asker
@@ -138,7 +153,7 @@ class PlaybookRun:
         self._late_code = late
         self._late: dict[str, LabctlError] = {}
         self._finished = False
-        self._queue: queue.Queue[Progress | None] = queue.Queue()
+        self._queue: queue.Queue[TaskEvent | None] = queue.Queue()
         self._seen = _Seen()
         self._record = record or playbook.removesuffix(".yml")
         self._name = inventory.name
@@ -223,8 +238,8 @@ class PlaybookRun:
         if kind == "runner_on_start" or result is not None or text:
             changed = bool((result or {}).get("changed"))
             self._queue.put(
-                Progress(
-                    host, data.get("role") or "", data.get("task") or "", result, changed, text, failed, time.time(),
+                TaskEvent(
+                    host, data.get("role") or "", _module_of(data), result, changed, text, failed, time.time(),
                     text.strip() if kind == "verbose" and text.startswith(lock_holder.WAITING) else "",
                 )
             )  # fmt: skip
@@ -237,7 +252,7 @@ class PlaybookRun:
             self._seen.open.pop(host, None)
         self._seen.task = task or self._seen.task
 
-    def progress(self, wait: float = POLL_SECONDS) -> Iterator[Progress | None]:
+    def progress(self, wait: float = POLL_SECONDS) -> Iterator[TaskEvent | None]:
         """What happens, as it happens; None every `wait` seconds in which nothing did. Ends when its time is over."""
         while not self._is_late():
             try:
@@ -348,6 +363,11 @@ class PlaybookRun:
 
     def _clean(self) -> None:
         self._run_folder.remove()
+
+
+def _module_of(data: dict[str, Any]) -> str:
+    """The short name of the module that a task runs, "" where the event is of no task."""
+    return str(data.get("task_action") or "").rpartition(".")[2]
 
 
 def failure_from(result: dict[str, Any], *, unreachable: bool = False) -> LabctlError:

@@ -10,7 +10,7 @@ from labctl.errors import LabctlError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from labctl.runner.playbook_run import PlaybookRun, Progress
+    from labctl.runner.playbook_run import PlaybookRun, TaskEvent
     from labctl.terminal.progress import Steps
 
 
@@ -30,7 +30,7 @@ def to_the_end(run: PlaybookRun, steps: Steps) -> Iterator[None]:
         raise
 
 
-def play(run: PlaybookRun, steps: Steps, *, verbose: bool = False) -> list[Progress]:
+def play(run: PlaybookRun, steps: Steps, *, verbose: bool = False) -> list[TaskEvent]:
     """Run to the end, and return what the tasks reported. Raises LabctlError."""
     with to_the_end(run, steps):
         return _results(run, steps, verbose=verbose)
@@ -38,7 +38,7 @@ def play(run: PlaybookRun, steps: Steps, *, verbose: bool = False) -> list[Progr
 
 def play_each(
     run: PlaybookRun, steps: Steps, *, verbose: bool = False, meanwhile: Callable[[], None] = lambda: None
-) -> tuple[list[Progress], dict[str, LabctlError]]:
+) -> tuple[list[TaskEvent], dict[str, LabctlError]]:
     """Run to the end for several hosts, and call `meanwhile` again and again.
 
     Returns what the tasks reported, and the hosts on which one failed.
@@ -64,7 +64,7 @@ def note_lines(text: str, steps: Steps) -> None:
 
 def _results(
     run: PlaybookRun, steps: Steps, *, verbose: bool, meanwhile: Callable[[], None] = lambda: None
-) -> list[Progress]:
+) -> list[TaskEvent]:
     """What the tasks of a run report, as it comes; `meanwhile` is called again and again."""
     seen = []
     for item in run.progress():

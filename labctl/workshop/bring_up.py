@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ExitCode
-from labctl.lab.up import JOIN_TASK, START_TASK
+from labctl.lab.up import JOIN, START
 from labctl.runner import inventory
 from labctl.runner.deadlines import of_seats
 from labctl.runner.playbook_run import PlaybookRun
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from labctl.errors import LabctlError
-    from labctl.runner.playbook_run import Progress
+    from labctl.runner.playbook_run import TaskEvent
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.seat_progress import Board
 
 # What the role consul_cluster gives a lab (its defaults).
 READY_SECONDS = 120.0
-# The tasks of a seat, and the step that it is in while one runs.
-_STEPS = {START_TASK: "starting", JOIN_TASK: "joining"}
+# The modules of a seat, and the step that it is in while one runs.
+_STEPS = {START: "starting", JOIN: "joining"}
 
 
 def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is told
@@ -68,8 +68,8 @@ def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is
     return outcomes, {host: failures[host].sentence for host in hosts if host in failures}
 
 
-def _note(outcome: Outcome, item: Progress, board: Board) -> None:
-    step = _STEPS.get(item.task)
+def _note(outcome: Outcome, item: TaskEvent, board: Board) -> None:
+    step = _STEPS.get(item.module)
     if step is None:
         return
     if item.result is None:
@@ -85,7 +85,7 @@ def _note(outcome: Outcome, item: Progress, board: Board) -> None:
     if item.failed is not None:
         outcome.reason = item.failed
         board.failed(outcome.lab, step, item.failed)
-    elif item.task == JOIN_TASK:
+    elif item.module == JOIN:
         cluster = item.result.get("cluster") or {}
         outcome.leader, outcome.term, outcome.voters = (cluster.get(key) for key in ("leader", "term", "voters"))
         outcome.step = "ready"

@@ -128,7 +128,6 @@ ansible_facts:
       elements: dict
 """
 
-import calendar
 import contextlib
 import os
 import time
@@ -138,7 +137,7 @@ from ..module_utils import module_runner
 from ..module_utils.cluster_join import Cluster, NotReadyError
 from ..module_utils.lab_found import members_of
 from ..module_utils.shared import lab_hold, lock_holder, parent_process, server_status
-from ..module_utils.shared.docker_api import DockerError, Engine
+from ..module_utils.shared.docker_api import DockerError, Engine, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,12 +169,6 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "elapsed": {"type": "float", "default": 0},
         "lock_mark": {"type": "str", "default": ""},
     }
-
-
-def moment(stamp: str) -> float:
-    """Seconds since 1970 of a time as Docker writes it: UTC, with up to nine digits behind the second."""
-    whole, _point, rest = stamp.rstrip("Z").partition(".")
-    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{rest or 0}")
 
 
 def stopped_at(lab: str, containers: list[str]) -> float | None:

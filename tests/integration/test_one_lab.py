@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import sys
+import sysconfig
 import time
+import venv
 from datetime import datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.harness import VERSION, Person, about_us, matches, servers, started, wait_until
+from tests.integration.harness import (
+    ROOT,
+    VERSION,
+    Person,
+    about_us,
+    ended,
+    left_of,
+    matches,
+    servers,
+    started,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +77,29 @@ def test_up_says_in_json_who_leads_whom_and_how_long_each_part_took(first: dict[
         assert server["role"] == ("leader" if server["name"] == first["leader"] else "follower")
     check_types(first["seconds"], dict.fromkeys(("image", "start", "join", "election", "total"), (int, float)))
     assert 0 < first["seconds"]["start"] < first["seconds"]["total"] < 120
+
+
+def test_without_ansible_playbook_up_makes_nothing(
+    ada: Person, names: Callable[[], str], tmp_path: Path, image: str
+) -> None:
+    assert image
+    lab, packages = names(), Path(sysconfig.get_path("purelib"))
+    venv.create(tmp_path / "venv")
+    (tmp_path / "venv" / packages.relative_to(sys.prefix) / "labctl.pth").write_text(f"{packages}\n{ROOT}\n")
+    others = os.environ["PATH"].split(os.pathsep)
+    env = ada.env | {"PATH": os.pathsep.join(one for one in others if not Path(one, "ansible-playbook").exists())}
+    ended_so = ended([str(tmp_path / "venv" / "bin" / "python"), "-m", "labctl", "up", lab], env, tmp_path)
+    assert (ended_so.code, ended_so.out) == (1, "")
+    assert ended_so.sentence().startswith("Cannot run Ansible: there is no ansible-playbook in ")
+    assert left_of(lab) == []
+
+
+def test_one_up_is_one_run_of_ansible_playbook(ada: Person, names: Callable[[], str]) -> None:
+    lab = names()
+    ada.done("up", lab, "--watch", "--pace", "real")
+    records = [path.name for path in (ada.state / "runs").iterdir() if f"-{lab}-" in path.name]
+    assert len(records) == 1, records
+    assert records[0].endswith("-up.log")
 
 
 def test_a_second_up_changes_nothing(ada: Person, lab: str, first: dict[str, Any]) -> None:

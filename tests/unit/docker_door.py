@@ -75,6 +75,8 @@ class DockerDoor:
             return 200, json.dumps({"SystemTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}).encode()
         if kind == "exec":
             return self._exec(name, verb)
+        if verb == "logs":
+            return 200, self._log(name)
         if verb == "exec":
             return self._new_exec(["exec", name, *json.loads(body)["Cmd"]])
         out, err, code = self._do(_words(method, kind, name, verb, query, body), body)
@@ -123,6 +125,13 @@ class DockerDoor:
                     entry.size = len(file["content"].encode())
                     tar.addfile(entry, io.BytesIO(file["content"].encode()))
         return stream.getvalue()
+
+    def _log(self, container: str) -> bytes:
+        """What a container wrote, as Docker frames it."""
+        documents = self.documents("container")
+        one = next(one for key, one in documents.items() if container in {key, one["Name"].lstrip("/")})
+        text: bytes = one.get("Log", "").encode()
+        return bytes(struct.pack(">BxxxL", 1, len(text)) + text)
 
     def _new_exec(self, words: list[str]) -> tuple[int, bytes]:
         out, err, code = self._do(words)

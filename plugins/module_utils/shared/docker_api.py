@@ -7,6 +7,7 @@ and output.
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import hashlib
 import http.client
@@ -356,6 +357,12 @@ class Engine:
         said = _output(self.ask("POST", f"{path}/start", body={"Detach": False, "Tty": False}, doing=doing))
         code = self.get(f"{path}/json", doing=doing).get("ExitCode")
         return -1 if code is None else int(code), said
+
+
+def moment(stamp: str) -> float:
+    """Seconds since 1970 of a time as Docker writes it: UTC, with up to nine digits behind the second."""
+    whole, _point, rest = stamp.rstrip("Z").partition(".")
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{rest or 0}")
 
 
 def subnets_of(network: Mapping[str, Any]) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.lab.desired_state import UpOptions
-from labctl.lab.up import START_TASK, Up
-from labctl.runner.playbook_run import Progress
+from labctl.lab.up import START, Up
+from labctl.runner.playbook_run import TaskEvent
 from labctl.terminal.progress import SilentSteps
 
 if TYPE_CHECKING:
@@ -21,5 +21,5 @@ def test_a_module_that_failed_over_ssh_is_no_fault_of_labctl(monkeypatch: pytest
         "msg": "no engine",
         "ansible_facts": {"discovered_interpreter_python": "python3"},
     }
-    work._tell(Progress("ada", "consul_lab", START_TASK, failed, changed=False, text=""), 0.0)
+    work._tell(TaskEvent("ada", "consul_lab", START, failed, changed=False, text=""), 0.0)
     assert work.told.members == []

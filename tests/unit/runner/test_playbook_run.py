@@ -20,7 +20,7 @@ from labctl.runner import playbook_run as run_file
 from labctl.runner import processes
 from labctl.runner.content import content_root, offer_collection, own_settings
 from labctl.runner.inventory import Inventory, labs_in, of_this_machine
-from labctl.runner.playbook_run import PlaybookRun, Progress, failure_from
+from labctl.runner.playbook_run import PlaybookRun, TaskEvent, failure_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ def finished(runner: FakeRunner, *events: dict[str, Any], rc: int = 0, **options
     return run
 
 
-def told(run: PlaybookRun) -> list[Progress]:
+def told(run: PlaybookRun) -> list[TaskEvent]:
     """What a run that has ended had told meanwhile."""
     return [item for item in run.progress() if item is not None]
 
@@ -123,16 +123,18 @@ def test_ansible_gets_a_locale_that_it_starts_in(
 def test_progress_tells_tasks_as_they_begin_and_end(runner: FakeRunner) -> None:
     runner.events = [
         event("playbook_on_play_start", name="x"),
-        event("runner_on_start", role="consul_lab", task="Make it"),
-        event("runner_on_ok", role="consul_lab", task="Make it", res={"changed": True}, stdout="changed: [ada]"),
+        event("runner_on_start", role="consul_lab", task="Make it", task_action="raft.labctl.consul_lab"),
+        event(
+            "runner_on_ok", role="consul_lab", task_action="consul_lab", res={"changed": True}, stdout="changed: [ada]"
+        ),
         STATS,
     ]
     run = PlaybookRun("up.yml", of_this_machine("ada", {}))
     told = [item for item in run.progress() if item is not None]
     run.finish()
-    assert [(one.task, one.result, one.changed, one.text) for one in told] == [
-        ("Make it", None, False, ""),
-        ("Make it", {"changed": True}, True, "changed: [ada]"),
+    assert [(one.module, one.result, one.changed, one.text) for one in told] == [
+        ("consul_lab", None, False, ""),
+        ("consul_lab", {"changed": True}, True, "changed: [ada]"),
     ]
 
 
@@ -201,9 +203,9 @@ def test_what_breaks_in_runner_after_ansible_has_ended_well_is_no_failure(
 
 
 def test_an_event_of_an_unknown_shape_does_not_end_the_run(runner: FakeRunner) -> None:
-    known = event("runner_on_ok", task="x", res={})
+    known = event("runner_on_ok", task_action="x", res={})
     assert [
-        item.task
+        item.module
         for item in told(finished(runner, {}, {"event": "runner_on_ok", "event_data": {"res": "text"}}, known))
     ] == ["x"]
 
@@ -251,7 +253,8 @@ class Stuck:
         self.over.set()
 
 
-MAKE, JOIN = {"role": "consul_lab", "task": "Make it"}, {"role": "consul_cluster", "task": "Join it"}
+MAKE = {"role": "consul_lab", "task": "Make it", "task_action": "raft.labctl.consul_lab"}
+JOIN = {"role": "consul_cluster", "task": "Join it", "task_action": "raft.labctl.consul_cluster"}
 
 
 def test_a_run_that_does_not_end_in_time_is_ended_and_the_step_is_named(
@@ -266,14 +269,14 @@ def test_a_run_that_does_not_end_in_time_is_ended_and_the_step_is_named(
     )
     run = PlaybookRun("up.yml", of_this_machine("ada", {}), seconds=0.3, late=ExitCode.NOT_READY)
     begun = time.monotonic()
-    told = [item.task for item in run.progress() if item is not None]
+    told = [item.module for item in run.progress() if item is not None]
     with pytest.raises(
         LabctlError, match="Cannot finish within 0 seconds: the step `Join it` of ada did not"
     ) as caught:
         run.finish()
     assert time.monotonic() - begun < 3
     assert caught.value.code is ExitCode.NOT_READY
-    assert told == ["Make it", "Make it", "Join it"]
+    assert told == ["consul_lab", "consul_lab", "consul_cluster"]
     assert stuck.ended == [1]
     assert len(records()) == 1
     assert list((state.state_folder() / "runs").glob("run-*")) == []

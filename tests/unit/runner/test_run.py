@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from labctl.errors import LabctlError
-from labctl.runner.playbook_run import PlaybookRun, Progress
+from labctl.runner.playbook_run import PlaybookRun, TaskEvent
 from labctl.runner.run import note_lines, play, play_each
 from labctl.terminal.progress import SilentSteps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BEGUN = Progress("lab", "role", "task", None, changed=False, text="TASK [task]")
-ENDED = Progress("lab", "role", "task", {"a": 1}, changed=True, text="")
+BEGUN = TaskEvent("lab", "role", "task", None, changed=False, text="TASK [task]")
+ENDED = TaskEvent("lab", "role", "task", {"a": 1}, changed=True, text="")
 
 
 class Run:
@@ -25,7 +25,7 @@ class Run:
         self.error, self.at_end = error, at_end
         self.interrupted = self.finished = False
 
-    def progress(self) -> Iterator[Progress | None]:
+    def progress(self) -> Iterator[TaskEvent | None]:
         yield from (None, BEGUN, ENDED)
         if self.error:
             raise self.error
@@ -55,7 +55,7 @@ class Steps(SilentSteps):
         self.notes.append(text)
 
 
-def run_it(run: Run, steps: Steps, **options: Any) -> list[Progress]:
+def run_it(run: Run, steps: Steps, **options: Any) -> list[TaskEvent]:
     return play(cast("PlaybookRun", run), steps, **options)
 
 
@@ -67,8 +67,8 @@ def test_what_the_tasks_reported_is_returned() -> None:
 
 def test_for_whom_a_task_waits_is_shown_without_being_asked_for() -> None:
     class Waiting(Run):
-        def progress(self) -> Iterator[Progress | None]:
-            yield Progress("", "", "", None, changed=False, text="Waiting for ada", waits="Waiting for ada")
+        def progress(self) -> Iterator[TaskEvent | None]:
+            yield TaskEvent("", "", "", None, changed=False, text="Waiting for ada", waits="Waiting for ada")
             yield BEGUN
 
     steps = Steps()

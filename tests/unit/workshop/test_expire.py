@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.lab.up import START_TASK
+from labctl.lab.up import START
 from labctl.shared import lab_names
 from labctl.terminal.progress import SilentSteps
 from labctl.workshop.down import down
@@ -199,7 +199,7 @@ def test_nothing_is_made_where_the_end_has_come(hosts: Hosts) -> None:
 
 def test_what_could_not_be_removed_keeps_its_end(hosts: Hosts) -> None:
     bring_up(workshop(4))
-    hosts.failing = {"w-03": (START_TASK, "the network is in use")}
+    hosts.failing = {"w-03": (START, "the network is in use")}
     removed = down(workshop(4), OWNER, (), None, SilentSteps())
     assert set(removed.failed) == {"w-03"}
     assert {name: len(marks) for name, marks in hosts.reapers.items()} == {"red": 1, "green": 0}

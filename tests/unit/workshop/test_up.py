@@ -14,7 +14,7 @@ import yaml
 
 from labctl.cli.main import run
 from labctl.errors import ExitCode, LabctlError
-from labctl.lab.up import JOIN_TASK, START_TASK
+from labctl.lab.up import JOIN, START
 from labctl.runner.inventory import of_workshop
 from labctl.shared import derived_secrets
 from labctl.terminal.progress import SilentSteps
@@ -72,7 +72,7 @@ def test_all_seats_are_ready_spread_over_the_hosts(hosts: Hosts) -> None:
 
 
 def test_a_seat_that_fails_stops_no_other_and_is_told_with_its_step_and_reason(hosts: Hosts) -> None:
-    hosts.failing = {"w-02": (START_TASK, "the subnet is taken"), "w-03": (JOIN_TASK, "no leader")}
+    hosts.failing = {"w-02": (START, "the subnet is taken"), "w-03": (JOIN, "no leader")}
     board = Board()
     result = bring_up(board=board)
     assert [one.ready for one in result.outcomes] == [True, False, False, True]
@@ -87,7 +87,7 @@ def test_a_seat_that_fails_stops_no_other_and_is_told_with_its_step_and_reason(h
 
 
 def test_a_retry_repeats_only_what_failed(hosts: Hosts) -> None:
-    hosts.failing = {"w-02": (START_TASK, "taken"), "w-04": (START_TASK, "taken")}
+    hosts.failing = {"w-02": (START, "taken"), "w-04": (START, "taken")}
     bring_up()
     del hosts.failing["w-02"]
     hosts.played.clear()
@@ -148,7 +148,7 @@ def test_where_no_host_of_the_seats_can_be_used_they_are_lost_and_nothing_is_run
 
 
 def test_two_commands_at_once_put_no_seat_on_two_hosts(hosts: Hosts) -> None:
-    hosts.failing = {"w-03": (START_TASK, "not yet"), "w-04": (START_TASK, "not yet")}
+    hosts.failing = {"w-03": (START, "not yet"), "w-04": (START, "not yet")}
     bring_up()
     # As another command finds it while the first one still makes them, with less room on one host.
     hosts.failing.clear()
@@ -413,7 +413,7 @@ def test_the_end_goes_with_the_last_seat_of_a_host(hosts: Hosts) -> None:
 
 def test_what_cannot_be_removed_is_told_and_stops_no_other(hosts: Hosts) -> None:
     bring_up()
-    hosts.failing = {"w-03": (START_TASK, "the network is in use")}
+    hosts.failing = {"w-03": (START, "the network is in use")}
     hosts.problems = {"green": "gone"}
     removed = down(workshop(), OWNER, (), None, SilentSteps())
     assert set(removed.labs) == {"w-01"}
@@ -426,7 +426,7 @@ def test_what_failed_once_is_tried_again_and_what_fails_for_good_is_not_tried_fo
     hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bring_up()
-    hosts.failing = {"w-03": (START_TASK, "the engine was busy"), "w-02": (START_TASK, "the disk is full")}
+    hosts.failing = {"w-03": (START, "the engine was busy"), "w-02": (START, "the disk is full")}
     run, times = hosts.run, []
 
     def running(playbook: str, where: Inventory, **words: Any) -> object:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.lab.up import JOIN_TASK, START_TASK
-from labctl.runner.playbook_run import Progress
+from labctl.lab.up import JOIN, START
+from labctl.runner.playbook_run import TaskEvent
 from labctl.shared import lab_names
 from labctl.workshop import bring_up, down, expire, survey, up
 from labctl.workshop.model.capacity import Facts
@@ -108,7 +108,7 @@ class Run:
         address = labs["hosts"][lab].get("ansible_host", "local")
         return address, labs["hosts"][lab]
 
-    def progress(self) -> Iterator[Progress | None]:
+    def progress(self) -> Iterator[TaskEvent | None]:
         group = self.inventory.own.get("docker_hosts", {})
         for name in self.limit:
             if name in group.get("hosts", {}):
@@ -119,7 +119,7 @@ class Run:
                 yield from self.made(name)
         self.after()
 
-    def on_a_docker_host(self, name: str, settings: dict[str, Any]) -> Iterator[Progress]:
+    def on_a_docker_host(self, name: str, settings: dict[str, Any]) -> Iterator[TaskEvent]:
         end = 0 if self.playbook == "down.yml" else settings["workshop_reaper_end"]
         if name in self.hosts.failing:
             self.failed[name] = LabctlError(self.hosts.failing[name][1])
@@ -128,30 +128,30 @@ class Run:
         others = [one for one in self.hosts.reapers.get(name, []) if one["owner"] != owner]
         marks = {"state": "running", "reaper": name_of, "owner": owner, "removes": "owned"}
         self.hosts.reapers[name] = others + ([{**marks, "expires": lab_names.stamp(end)}] if end else [])
-        yield Progress(name, "workshop_reaper", "Write down", {"changed": True}, changed=True, text="")
+        yield TaskEvent(name, "workshop_reaper", "Write down", {"changed": True}, changed=True, text="")
 
-    def removed(self, lab: str) -> Iterator[Progress]:
+    def removed(self, lab: str) -> Iterator[TaskEvent]:
         host, _ = self.place_of(lab)
         if lab in self.hosts.failing:
             self.failed[lab] = LabctlError(self.hosts.failing[lab][1])
             return
         self.hosts.labs[host].pop(lab)
-        yield Progress(lab, "consul_lab", START_TASK, {"removed": [lab]}, changed=True, text="")
+        yield TaskEvent(lab, "consul_lab", START, {"removed": [lab]}, changed=True, text="")
 
-    def made(self, lab: str) -> Iterator[Progress | None]:
+    def made(self, lab: str) -> Iterator[TaskEvent | None]:
         host, settings = self.place_of(lab)
         for task, result in (
-            (START_TASK, {"changed": True}),
-            (JOIN_TASK, {"cluster": {"leader": "consul1", "term": 2, "voters": 3}}),
+            (START, {"changed": True}),
+            (JOIN, {"cluster": {"leader": "consul1", "term": 2, "voters": 3}}),
         ):
-            yield Progress(lab, "role", task, None, changed=False, text="", at=1.0)
+            yield TaskEvent(lab, "role", task, None, changed=False, text="", at=1.0)
             at, sentence = self.hosts.failing.get(lab, ("", ""))
             if at == task:
                 self.failed[lab] = LabctlError(sentence)
-                yield Progress(lab, "role", task, {}, changed=False, text="", failed=sentence)
+                yield TaskEvent(lab, "role", task, {}, changed=False, text="", failed=sentence)
                 return
             self.hosts.put(host, lab, settings["consul_lab_seat_number"])
-            yield Progress(lab, "role", task, result, changed=True, text="")
+            yield TaskEvent(lab, "role", task, result, changed=True, text="")
         yield None
 
     def finish_each(self) -> dict[str, LabctlError]:

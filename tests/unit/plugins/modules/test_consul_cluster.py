@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from plugins.module_utils.shared import docker_api
+from plugins.module_utils.shared.docker_api import moment
 from plugins.modules import consul_cluster
 from tests.unit.stand_ins import FINISHED
 
@@ -294,7 +295,7 @@ def test_the_others_agree_on_a_new_leader_and_are_asked_alone(
     assert (result["changed"], result["joined"]) == (False, True)
     found = result["cluster"]
     assert (found["leader"], found["term"], found["voters"]) == ("consul2", 3, 3)
-    assert found["seconds"]["leaderless"] == pytest.approx(time.time() - consul_cluster.moment(FINISHED), abs=5)
+    assert found["seconds"]["leaderless"] == pytest.approx(time.time() - moment(FINISHED), abs=5)
     assert result["ansible_facts"] == {"consul_lab_cluster": found}
     assert {name for name, _, _ in cluster.requests} == {"consul2", "consul3"}
     assert [request[1] for request in writes(cluster)] == ["PUT", "DELETE"]
@@ -359,7 +360,7 @@ def test_servers_that_cannot_be_left_out_are_refused_before_anybody_is_asked(
     ],
 )
 def test_a_time_of_docker_is_read_with_its_fraction(stamp: str, seconds: float) -> None:
-    assert consul_cluster.moment(stamp) == pytest.approx(seconds, abs=1e-6)
+    assert moment(stamp) == pytest.approx(seconds, abs=1e-6)
 
 
 def test_check_mode_says_who_leads_now(
