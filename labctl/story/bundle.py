@@ -22,6 +22,8 @@ from labctl.story import source as flow
 from labctl.story.log_files import MANIFEST
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
     from labctl.engine.logs import Kept
@@ -29,12 +31,19 @@ if TYPE_CHECKING:
 STORY = "story.json"
 
 
-def save(name: str | None, path: Path | None, *, force: bool, owner: str = "") -> dict[str, Any]:
+def save(
+    name: str | None,
+    path: Path | None,
+    *,
+    force: bool,
+    owner: str = "",
+    connect: Callable[[], Client] = engine.connect,
+) -> dict[str, Any]:
     """Write the bundle of a lab, whole or not at all; where it has no name, that of `owner`'s only one.
 
     Returns what `labctl bundle save --json` prints.
     """
-    client = engine.connect()
+    client = connect()
     lab = choose_lab(client, name, owner)
     path = path or Path(f"{lab.name}.tgz")
     if path.exists() and not force:

@@ -167,10 +167,12 @@ class Picture:
         return (self.rows[-1].y if self.rows else TOP) + 2 * ROW
 
 
-def picture_of(records: Iterable[Record], timers: Timers | None = None, files: FileNames | None = None) -> Picture:
-    """Lay out a story."""
+def picture_of(
+    records: Iterable[Record], timers: Timers | None = None, files: FileNames | None = None, most: int = MOST_ROWS
+) -> Picture:
+    """Lay out a story, in so many rows at most."""
     files = files or FileNames()
-    drawn, said, end = _Drawing(), _Said(), Conclusion([], 0)
+    drawn, said, end = _Drawing(most), _Said(), Conclusion([], 0)
     for record in folded(records):
         if isinstance(record, Event):
             drawn.add(record)
@@ -238,7 +240,8 @@ def _end_of(fault: Fault) -> datetime | None:
 
 
 class _Drawing:
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._rows: list[tuple[Row, Event]] = []
         self._roles: dict[str, Role] = {}
         self._first: datetime | None = None
@@ -255,7 +258,7 @@ class _Drawing:
             row, first = self._rows[-1]
             self._rows[-1] = (replace(row, times=row.times + 1), first)
             return
-        if len(self._rows) >= MOST_ROWS:
+        if len(self._rows) >= self._most:
             self._left_out += 1
             return
         pause = self._pause(event.time)

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from labctl.raft.records import Evidence
 
 LONG = 32
-"""Where all names are shorter than that, they are said as they are."""
 MOST_SAID = 20
 
 
@@ -20,11 +19,12 @@ class FileNames:
 
     Args:
         files: all of them, by their whole names.
+        long: where all names are shorter than that, they are said as they are.
     """
 
-    def __init__(self, files: Iterable[str] = ()) -> None:
+    def __init__(self, files: Iterable[str] = (), long: int = LONG) -> None:
         names = list(dict.fromkeys(files))
-        self._short = _shortest(names) if any(len(one) > LONG for one in names) else {}
+        self._short = _shortest(names) if any(len(one) > long for one in names) else {}
         self._used: dict[str, str] = {}
 
     def __call__(self, line: Evidence) -> str:

@@ -16,7 +16,7 @@ from labctl.raft.incident import Incident
 from labctl.raft.incident_sentences import of_incident
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election, Leadership, PreVote
-from labctl.story.spool import Spool, kept_text
+from labctl.story.spool import IN_MEMORY_BYTES, Spool, kept_text
 from labctl.story.timers_json import timeouts_row
 from labctl.terminal.style import CONTROL
 
@@ -225,20 +225,22 @@ ROWS: Mapping[str, tuple[type, Callable[[Any], dict[str, Any]]]] = {
 """The lists of the document: of which records, and how one is written."""
 
 
-def write_document(
+def write_document(  # noqa: PLR0913, PLR0917 - what stands in it
     records: Iterable[Record],
     out: IO[str],
     timers: Timers | None = None,
     notes: Sequence[str] = (),
     unread: Callable[[], dict[str, Any] | None] = lambda: None,
+    in_memory: int = IN_MEMORY_BYTES,
 ) -> None:
     """Write a story as one JSON document, and nothing where it could not be told to its end.
 
-    `notes` may become more while the story is told, and `unread` is asked at its end.
+    `notes` may become more while the story is told, and `unread` is asked at its end. More than `in_memory` bytes of a
+    kind wait in a file.
     """
     # Half of a document is worse than none: a log may be damaged in the middle.
-    with kept_text() as whole:
-        _write(records, whole, lambda end: frame(end, timers, unread(), notes))
+    with kept_text(in_memory) as whole:
+        _write(records, whole, lambda end: frame(end, timers, unread(), notes), in_memory)
         whole.seek(0)
         shutil.copyfileobj(whole, out, CHARACTERS)
 
@@ -263,8 +265,11 @@ def frame(
     }
 
 
-def _write(records: Iterable[Record], out: IO[str], document: Callable[[Conclusion], dict[str, Any]]) -> None:
-    with Spool({kind: _writer(row) for kind, row in ROWS.values()}) as spool, kept_text() as events:
+def _write(
+    records: Iterable[Record], out: IO[str], document: Callable[[Conclusion], dict[str, Any]], in_memory: int
+) -> None:
+    writers = {kind: _writer(row) for kind, row in ROWS.values()}
+    with Spool(writers, in_memory) as spool, kept_text(in_memory) as events:
         # What happened is known only at the end, and stands first.
         _list(events, (_text(event_row(event)) for event in spool.passing(records)))
         rows: dict[str, Iterator[str]] = {key: spool.lines(kind) for key, (kind, _) in ROWS.items()}

@@ -10,19 +10,14 @@ import heapq
 import os
 import struct
 import tempfile
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from labctl.errors import LabctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-IN_MEMORY = 16_384
-"""Lines that are sorted in memory, at most."""
-IN_MEMORY_BYTES = 8 << 20
-MOST_BYTES = 4 << 30
-"""Of what waits in a file, at most."""
-PIECE = 1 << 14
 _HEAD = struct.Struct("<qqiI")
 
 
@@ -42,15 +37,39 @@ class Kept(NamedTuple):
     line: bytes
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How much waits where, at most.
+
+    Attributes:
+        lines: in memory.
+        size: of these lines, in bytes.
+        spilled: in the file, in bytes.
+        piece: bytes that are read from it at once.
+    """
+
+    lines: int = 16_384
+    size: int = 8 << 20
+    spilled: int = 4 << 30
+    piece: int = 1 << 14
+
+
+LIMITS = Limits()
+
+
 class LineSorter:
     """Takes in the lines of several streams and gives back each stream in order of time.
 
     Args:
         name: the input's name, for the sentence of what went wrong.
+        limits: how much waits where.
+        make_file: makes the file without a name.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(
+        self, name: str, limits: Limits = LIMITS, make_file: Callable[[], IO[bytes]] = tempfile.TemporaryFile
+    ) -> None:
+        self._name, self._limits, self._make_file = name, limits, make_file
         self._lines: dict[str, list[Kept]] = {}
         self._count = self._bytes = self._spilled = 0
         self._file: IO[bytes] | None = None
@@ -61,7 +80,7 @@ class LineSorter:
         self._lines.setdefault(stream, []).append(line)
         self._count += 1
         self._bytes += len(line.line)
-        if self._count >= IN_MEMORY or self._bytes >= IN_MEMORY_BYTES:
+        if self._count >= self._limits.lines or self._bytes >= self._limits.size:
             self._spill()
 
     @property
@@ -78,7 +97,7 @@ class LineSorter:
         here = sorted(self._lines.get(stream, ()), key=_place)
         runs = [self._run(*one) for one in self._runs.get(stream, ())]
         lines = heapq.merge(*runs, here, key=_place) if runs else iter(here)
-        return _turned(lines) if newest_first else lines
+        return _turned(lines, self._limits.lines) if newest_first else lines
 
     def as_added(self, stream: str) -> Iterator[Kept]:
         """The lines of a stream in the order in which they came, as long as all are in memory."""
@@ -93,14 +112,14 @@ class LineSorter:
 
     def _spill(self) -> None:
         """Write what is in memory to the file, each stream sorted."""
-        if self._spilled + self._bytes > MOST_BYTES:
+        if self._spilled + self._bytes > self._limits.spilled:
             raise LabctlError(
-                f"Cannot put {self._name} in order of time: it has more than {MOST_BYTES >> 30} GiB of lines that may "
-                "be about Raft. Split it, or put it in order with sort."
+                f"Cannot put {self._name} in order of time: it has more than {self._limits.spilled >> 30} GiB of lines "
+                "that may be about Raft. Split it, or put it in order with sort."
             )
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it goes with this object
+                self._file = self._make_file()
             for stream, lines in self._lines.items():
                 lines.sort(key=_place)
                 begin = self._spilled
@@ -123,7 +142,7 @@ class LineSorter:
             return
         rest, at = b"", begin
         while at < end or rest:
-            piece = os.pread(self._file.fileno(), min(PIECE, end - at), at)
+            piece = os.pread(self._file.fileno(), min(self._limits.piece, end - at), at)
             at += len(piece)
             rest += piece
             done = 0
@@ -143,11 +162,11 @@ def _place(line: Kept) -> tuple[int, int]:
     return line.time, line.number
 
 
-def _turned(lines: Iterator[Kept]) -> Iterator[Kept]:
+def _turned(lines: Iterator[Kept], most: int) -> Iterator[Kept]:
     """Of the lines of one time, the last first."""
     alike: list[Kept] = []
     for one in lines:
-        if alike and (one.time != alike[0].time or len(alike) >= IN_MEMORY):
+        if alike and (one.time != alike[0].time or len(alike) >= most):
             yield from reversed(alike)
             alike = []
         alike.append(one)

@@ -37,6 +37,7 @@ from labctl.story.archive import (
     members_of,
     opened,
 )
+from labctl.story.line_sorter import LineSorter
 from labctl.story.log_names import servers_of
 from labctl.story.log_reader import LogReader
 from labctl.story.pieces import Pieces
@@ -503,10 +504,11 @@ def events(  # noqa: PLR0913 - all that a story is told from
     note: Callable[[str], None] = lambda _: None,
     live: bool = False,
     coverages: Coverages | None = None,
+    sorter: Callable[[str], LineSorter] = LineSorter,
 ) -> Iterator[Event]:
     """All events of all recordings in one order of time, as `LogReader` reads them."""
     reader = LogReader(
         recordings, everything=everything, zone=zone, names=names, reached=reached, note=note, live=live,
-        coverages=coverages,
+        coverages=coverages, sorter=sorter,
     )  # fmt: skip
     return reader.events()

@@ -138,6 +138,7 @@ class LogReader:
         note: is told what a reader of the story should know, in sentences.
         live: standard input goes on; its lines are told as they come.
         coverages: learns what was read of each.
+        sorter: in which the lines of an input wait, by its name, that are not in order.
     """
 
     def __init__(  # noqa: PLR0913 - all that a story is told from
@@ -151,8 +152,9 @@ class LogReader:
         note: Callable[[str], None] = lambda _: None,
         live: bool = False,
         coverages: Coverages | None = None,
+        sorter: Callable[[str], LineSorter] = LineSorter,
     ) -> None:
-        self._recordings = list(recordings)
+        self._recordings, self._sorter = list(recordings), sorter
         self._everything, self._zone, self._names = everything, zone, names
         self._reached, self._note, self._live = reached, note, live
         self._coverages = coverages or Coverages()
@@ -261,7 +263,7 @@ class LogReader:
             elif kind is None and self._live:
                 streams.append(self._as_they_come(log))
             else:
-                sorter = LineSorter(log.recording.name)
+                sorter = self._sorter(log.recording.name)
                 kept.callback(sorter.close)
                 streams += self._sorted(log, sorter)
         for of_one in pieces.values():

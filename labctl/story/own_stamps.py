@@ -45,12 +45,14 @@ def own_stamp(text: str) -> datetime | None:
         return None
 
 
-def in_own_order(
+def in_own_order(  # noqa: PLR0913 - how wide the window is
     lines: Iterable[LogLine | None],
     *,
     live: bool = False,
     note: Callable[[str], None] = lambda _: None,
     clock: LogClock | None = None,
+    late: timedelta | None = None,
+    most: int = MOST,
 ) -> Iterator[LogLine | None]:
     """Give lines the time at which they were written, and put them in its order; a server's own order stays.
 
@@ -61,11 +63,14 @@ def in_own_order(
         live: they are told as they come, so the window is a small one.
         note: is told, in sentences, how lines are put in order, where that is not as they were written.
         clock: what time it is for Docker.
+        late: how wide the window is; None is as wide as it has to be.
+        most: lines that wait, at most.
     """
-    late = LIVE if live else KEPT
+    if late is None:
+        late = LIVE if live else KEPT
     if live:
         note(f"Lines that Docker takes in up to {late.total_seconds():g} s late are put where they belong.")
-    window = _Window(late, note, clock or LogClock())
+    window = _Window(late, note, clock or LogClock(), most)
     try:
         for line in lines:
             yield from window.take(line)
@@ -79,8 +84,8 @@ def in_own_order(
 class _Window:
     """Lines that wait for those that were written before them."""
 
-    def __init__(self, late: timedelta, note: Callable[[str], None], clock: LogClock) -> None:
-        self._late, self._note, self._clock = late, note, clock
+    def __init__(self, late: timedelta, note: Callable[[str], None], clock: LogClock, most: int) -> None:
+        self._late, self._note, self._clock, self._most = late, note, clock, most
         self._waiting: list[tuple[datetime, int, LogLine]] = []
         self._latest: dict[str, datetime] = {}
         self._taken: dict[str, datetime] = {}
@@ -141,7 +146,7 @@ class _Window:
     def _until(self, now: datetime | None) -> Iterator[LogLine]:
         """Those for which nothing can come any more that was written before them."""
         while self._waiting and (
-            len(self._waiting) > MOST
+            len(self._waiting) > self._most
             or self._characters > MOST_CHARACTERS
             or (now is not None and self._waiting[0][0] <= now - self._late)
         ):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import tzinfo
 
+    from labctl.engine.client import Client
     from labctl.engine.labs import Lab
     from labctl.engine.logs import LogLine
     from labctl.raft.collection import Record
@@ -102,13 +103,14 @@ def source(  # noqa: PLR0913 - what `labctl story` can be told
     owner: str = "",
     called: Mapping[str, str] | None = None,
     zone: tzinfo | None = None,
+    connect: Callable[[], Client] = engine.connect,
 ) -> Source:
     """Open what the user named: a recording that labctl ships, nothing or a lab, or else logs. Raises LabctlError.
 
     Where nothing is named, the lab is the only one of `owner`, or the only one there is. `called` says whose log a
-    file is, `zone` of which zone stamps are that name none.
+    file is, `zone` of which zone stamps are that name none, `connect` how the engine is reached.
     """
-    asked = _Asked(follow, everything, called or {}, zone)
+    asked = _Asked(follow, everything, called or {}, zone, connect)
     found = _source(what, asked, sample=sample, owner=owner)
     return found if raft_multiplier is None else replace(found, timers=timers_of(raft_multiplier))
 
@@ -120,6 +122,7 @@ class _Asked(NamedTuple):
     everything: bool
     called: Mapping[str, str]
     zone: tzinfo | None
+    connect: Callable[[], Client]
 
 
 def _source(what: Sequence[str], asked: _Asked, *, sample: str, owner: str) -> Source:
@@ -131,7 +134,7 @@ def _source(what: Sequence[str], asked: _Asked, *, sample: str, owner: str) -> S
     if not what or (len(what) == 1 and _means_a_lab(what[0])):
         if asked.called or asked.zone is not None:
             raise LabctlError("--name and --timezone are for logs: a lab's are known.", ExitCode.USAGE)
-        return _of_lab(what[0] if what else None, owner, follow=asked.follow, everything=asked.everything)
+        return _of_lab(asked.connect(), what[0] if what else None, owner, asked)
     if asked.follow and list(what) != [log_files.STANDARD_INPUT]:
         raise LabctlError("Only a lab, or `-` for standard input, can be followed.", ExitCode.USAGE)
     found = log_files.find(what, asked.called, live=asked.follow)
@@ -159,11 +162,11 @@ def _means_a_lab(name: str) -> bool:
     return lab_names.name_problem(name) is None and not log_files.is_there(Path(name))
 
 
-def _of_lab(name: str | None, owner: str, *, follow: bool, everything: bool) -> Source:
-    client = engine.connect()
+def _of_lab(client: Client, name: str | None, owner: str, asked: _Asked) -> Source:
+    everything = asked.everything
     lab = choose_lab(client, name, owner)
     servers = list(lab.servers)
-    if follow:
+    if asked.follow:
         found = of_lines(lab, container_acts.follow(client, lab, servers), everything=everything, live=True)
         return replace(found, names=names_of(lab, ask=True), goes_on=True)
     lines = logs.Kept(logs.read(client, servers))
@@ -216,6 +219,7 @@ def events_of(
     everything: bool = False,
     live: bool = False,
     note: Callable[[str], None] = lambda _: None,
+    late: timedelta | None = None,
 ) -> Iterator[Event]:
     """Read lines of a lab in order of time: by the servers' own stamps where these are as fine as Docker's.
 
@@ -226,10 +230,11 @@ def events_of(
         everything: also the events that are `other`.
         live: the lines are told as they come.
         note: is told what a reader should know of their order.
+        late: how late a line may come; None is as late as such lines do.
     """
     numbers: dict[str, int] = {}
     clock_there = LogClock()
-    for line in own_stamps.in_own_order(lines, live=live, note=note):
+    for line in own_stamps.in_own_order(lines, live=live, note=note, late=late):
         if line is None:
             if now := clock_there.now():
                 yield pause(now)

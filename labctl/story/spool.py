@@ -22,15 +22,16 @@ class Spool:
 
     Args:
         writers: what writes a record, by its kind; a kind without one is let go.
+        in_memory: bytes of each kind that are kept in memory, at most.
 
     Attributes:
         conclusion: what is known when all records have passed.
     """
 
-    def __init__(self, writers: Mapping[type, Callable[[Any], str]]) -> None:
+    def __init__(self, writers: Mapping[type, Callable[[Any], str]], in_memory: int = IN_MEMORY_BYTES) -> None:
         self.conclusion = Conclusion([], 0)
         self._writers = writers
-        self._files = {kind: kept_text() for kind in writers}
+        self._files = {kind: kept_text(in_memory) for kind in writers}
 
     def __enter__(self) -> Self:
         return self
@@ -57,12 +58,10 @@ class Spool:
             yield line.removesuffix("\n")
 
 
-def kept_text() -> IO[str]:
+def kept_text(in_memory: int = IN_MEMORY_BYTES) -> IO[str]:
     """A text that is kept until it is whole, in a file where it is long."""
     # A file's name may be no UTF-8; who prints it says how that is shown.
-    return tempfile.SpooledTemporaryFile(
-        IN_MEMORY_BYTES, mode="w+", encoding="utf-8", errors="surrogatepass", newline="\n"
-    )
+    return tempfile.SpooledTemporaryFile(in_memory, mode="w+", encoding="utf-8", errors="surrogatepass", newline="\n")
 
 
 def _one_line(text: str) -> str:

@@ -13,7 +13,7 @@ from ansible.module_utils.testing import patch_module_args
 from hypothesis import settings
 
 from labctl.engine import foreign_labels
-from tests.unit.stand_ins import FakeCluster, FakeDocker, ModuleRun
+from tests.unit.stand_ins import FakeCluster, FakeDocker, ModuleRun, StreamChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +42,18 @@ def _nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypat
     foreign_labels.told()
     for name in ("DOCKER_CONTEXT", "DOCKER_CERT_PATH", "LABCTL_OWNER", "LABCTL_LAB", "LABCTL_DEBUG", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def standard_input(monkeypatch: pytest.MonkeyPatch) -> StreamChange:
+    """Gives this process another standard input."""
+    return lambda stream: monkeypatch.setattr("sys.stdin", stream)
+
+
+@pytest.fixture
+def standard_output(monkeypatch: pytest.MonkeyPatch) -> StreamChange:
+    """Gives this process another standard output."""
+    return lambda stream: monkeypatch.setattr("sys.stdout", stream)
 
 
 @pytest.fixture

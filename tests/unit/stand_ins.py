@@ -27,6 +27,12 @@ class ModuleRun(Protocol):
     def __call__(self, main: Callable[[], None], *, check: bool = False, **arguments: Any) -> dict[str, Any]: ...
 
 
+class StreamChange(Protocol):
+    """The fixtures `standard_input` and `standard_output`."""
+
+    def __call__(self, stream: Any) -> None: ...
+
+
 # The program hands its words to the test's own process over pipes: a second Python for each call would cost the
 # suite most of its time.
 PROGRAM = """#!/bin/sh

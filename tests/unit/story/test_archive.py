@@ -232,11 +232,9 @@ def test_what_stands_behind_a_packed_log_and_is_none_is_one_sentence(
     assert str(tmp_path / "a.xz") in refused(tmp_path / "a.xz", capsys)
 
 
-def test_a_packed_log_that_asks_for_much_memory_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(archive, "MOST_WINDOW", 1 << 20)
-    (tmp_path / "a.xz").write_bytes(lzma.compress(LOG))
+def test_a_packed_log_that_asks_for_much_memory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    window = {"id": lzma.FILTER_LZMA2, "dict_size": 2 * archive.MOST_WINDOW, "mode": lzma.MODE_FAST, "mf": lzma.MF_HC3}
+    (tmp_path / "a.xz").write_bytes(lzma.compress(LOG, filters=[window]))
     assert "Memory usage limit exceeded" in refused(tmp_path / "a.xz", capsys)
 
 

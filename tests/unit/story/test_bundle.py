@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.cli.main import run
-from labctl.engine import logs
 from labctl.engine.logs import LogLine
 from labctl.errors import ExitCode, LabctlError
 from labctl.story import bundle, log_files
@@ -39,11 +38,16 @@ class Engine(stand_in.FakeEngine):
         return {"Config": {"Cmd": ["agent", "-node", container]}, "State": {"Running": True}}
 
 
+def lab() -> Any:
+    """The engine of the lab ada, whose servers said that."""
+    said = {one.server: f"{one.taken} {one.text}\n".encode() for one in SAID}
+    streams = {f"ada-{name}": [(0.0, said.get(name, b""))] for name in ("consul1", "consul2", "consul3")}
+    return Engine(stand_in.lab("ada"), streams=streams)
+
+
 @pytest.fixture(autouse=True)
-def _lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("labctl.engine.client.connect", lambda: Engine(stand_in.lab("ada")))
-    monkeypatch.setattr(logs, "read", lambda *_: SAID)
 
 
 def packed(path: Path, members: dict[str, bytes]) -> str:
@@ -56,7 +60,7 @@ def packed(path: Path, members: dict[str, bytes]) -> str:
 
 
 def test_a_bundle_has_every_log_what_the_lab_is_and_the_story(tmp_path: Path) -> None:
-    result = bundle.save(None, None, force=False)
+    result = bundle.save(None, None, force=False, connect=lab)
     assert (result["lab"], result["file"], result["lines"]) == ("ada", "ada.tgz", 2)
     assert result["size"] == (tmp_path / "ada.tgz").stat().st_size
     with tarfile.open("ada.tgz") as made:
@@ -70,7 +74,7 @@ def test_a_bundle_has_every_log_what_the_lab_is_and_the_story(tmp_path: Path) ->
 
 
 def test_a_bundle_is_read_like_the_logs_in_it() -> None:
-    bundle.save("ada", None, force=False)
+    bundle.save("ada", None, force=False, connect=lab)
     (event,) = log_files.events(log_files.find(["ada.tgz"]))
     assert (event.server, event.event, event.file, event.line_no) == (
         "consul1",
@@ -85,16 +89,16 @@ def test_a_bundle_is_read_like_the_logs_in_it() -> None:
 def test_a_file_that_is_there_is_kept_unless_it_is_forced(tmp_path: Path) -> None:
     (tmp_path / "x.tgz").write_text("mine", encoding="utf-8")
     with pytest.raises(LabctlError, match="exists already") as caught:
-        bundle.save("ada", tmp_path / "x.tgz", force=False)
+        bundle.save("ada", tmp_path / "x.tgz", force=False, connect=lab)
     assert caught.value.code is ExitCode.USAGE
     assert (tmp_path / "x.tgz").read_text(encoding="utf-8") == "mine"
-    assert bundle.save("ada", tmp_path / "x.tgz", force=True)["lines"] == 2
+    assert bundle.save("ada", tmp_path / "x.tgz", force=True, connect=lab)["lines"] == 2
     assert [one.name for one in tmp_path.iterdir()] == ["x.tgz"]
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(LabctlError, match=r"gone/x.tgz could not be written: No such file"):
-        bundle.save("ada", tmp_path / "gone" / "x.tgz", force=False)
+        bundle.save("ada", tmp_path / "gone" / "x.tgz", force=False, connect=lab)
 
 
 def test_a_bundle_that_failed_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,16 +108,16 @@ def test_a_bundle_that_failed_half_way_leaves_nothing(tmp_path: Path, monkeypatc
     (tmp_path / "ada.tgz").write_bytes(b"the older one")
     monkeypatch.setattr("os.fchmod", full)
     with pytest.raises(LabctlError, match="No space left on device"):
-        bundle.save("ada", None, force=True)
+        bundle.save("ada", None, force=True, connect=lab)
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("ada.tgz", b"the older one")]
 
 
 def test_a_bundle_is_for_who_saved_it_and_keeps_a_mode_that_somebody_gave_it(tmp_path: Path) -> None:
-    bundle.save("ada", None, force=False)
+    bundle.save("ada", None, force=False, connect=lab)
     path = tmp_path / "ada.tgz"
     assert path.stat().st_mode & 0o777 == 0o600
     path.chmod(0o640)
-    bundle.save("ada", None, force=True)
+    bundle.save("ada", None, force=True, connect=lab)
     assert path.stat().st_mode & 0o777 == 0o640
 
 

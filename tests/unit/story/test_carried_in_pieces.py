@@ -11,7 +11,7 @@ import pytest
 
 from labctl.story import line_forms, yaml_documents
 from tests.unit.story.kept import LOGS, ONE, TWO, essence, story, text
-from tests.unit.story.test_line_forms import right
+from tests.unit.story.test_line_forms import in_pieces, right
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,20 +177,13 @@ def answer(label: str, *, backward: bool) -> dict[str, Any]:
 @pytest.mark.parametrize("label", ["pod", "instance", "host"])
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("size", [7, 1 << 20])
-def test_what_loki_answers_is_read(  # noqa: PLR0913, PLR0917 - the kinds of answers
-    tmp_path: Path, label: str, backward: bool, indent: int | None, size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_loki_answers_is_read(tmp_path: Path, label: str, backward: bool, indent: int | None, size: int) -> None:
     (tmp_path / "loki.json").write_text(json.dumps(answer(label, backward=backward), indent=indent), encoding="utf-8")
-    form = line_forms.as_lines
-
-    def cut(chunks: Any, several: Any) -> Any:
-        whole = b"".join(chunks)
-        return form([whole[:1000], *(whole[at : at + size] for at in range(1000, len(whole), size))], several)
-
-    monkeypatch.setattr(line_forms, "as_lines", cut)
     told, notes = story(tmp_path / "loki.json")
     assert essence(told) == right(tmp_path)
     assert any("hold several" in one for one in notes)
+    whole = (tmp_path / "loki.json").read_bytes()
+    assert in_pieces(whole, 1000, size) == in_pieces(whole, len(whole), 1)
 
 
 def test_a_line_of_loki_without_a_stamp_has_that_of_loki(tmp_path: Path) -> None:

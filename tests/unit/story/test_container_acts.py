@@ -171,10 +171,9 @@ def test_what_was_done_stands_between_the_lines_for_the_servers_that_are_asked_f
     assert cast("Any", client).filters[0]["label"] == ["raft-labctl.lab=ada"]
 
 
-def test_a_leader_that_docker_killed_led_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leader_that_docker_killed_led_until_then() -> None:
     found = engine(streams=LOGS, events=[event(4, "kill", signal="9"), event(4.1, "die", exitCode="137")])
-    monkeypatch.setattr("labctl.engine.client.connect", lambda: found)
-    story = collect(source.source([]).records())
+    story = collect(source.source([], connect=lambda: found).records())
     assert [of_leadership(one) for one in story.leaders] == [
         "consul1 led for about 4 s, until it was killed.",
         "consul2 leads after about 2 s without a leader.",

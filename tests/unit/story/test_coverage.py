@@ -14,6 +14,8 @@ from labctl.errors import ExitCode
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.unit.stand_ins import StreamChange
+
 WON = "2021-01-24T00:00:01Z [INFO]  agent.server.raft: election won: tally=2\n"
 STRANGE = "INFO raft: entering candidate state on node 7\n"
 
@@ -107,17 +109,20 @@ def test_a_hostile_first_line_is_shown_as_text(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_what_is_piped_into_a_story_of_a_lab_is_not_ignored_in_silence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    standard_input: StreamChange,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "a.log").write_text(WON, encoding="utf-8")
     with (tmp_path / "a.log").open(encoding="utf-8") as stdin:
-        monkeypatch.setattr("sys.stdin", stdin)
+        standard_input(stdin)
         monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
         _, _, err = told(capsys)
         assert "standard input is not read. Write `labctl story -`" in err
         _, _, err = told(capsys, "--sample", "2015")
         assert err == ""
     with open(os.devnull, encoding="utf-8") as nothing:  # noqa: PTH123 - a device
-        monkeypatch.setattr("sys.stdin", nothing)
+        standard_input(nothing)
         _, _, err = told(capsys)
         assert "standard input" not in err

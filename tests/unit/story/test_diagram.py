@@ -18,7 +18,7 @@ from labctl.raft import log_notes
 from labctl.raft.collection import collect
 from labctl.raft.reader import read_line
 from labctl.raft.story import records
-from labctl.story import diagram, log_files, mermaid_view, page_view
+from labctl.story import log_files, mermaid_view, page_view
 from labctl.story.diagram import MOST_ROWS, picture_of
 
 if TYPE_CHECKING:
@@ -134,13 +134,12 @@ def test_what_was_broken_on_purpose_has_a_band_of_its_own() -> None:
     assert "until it was healed: isolate consul1" in band.words
 
 
-def test_what_a_server_says_again_and_again_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_server_says_again_and_again_is_one_row() -> None:
     line = "2021-01-24T00:00:0{}Z [WARN]  agent.server.raft: failed to contact: server-id=x time=1s"
     read = [read_line(line.format(second), server="consul1", line_no=second) for second in range(5)]
     (row,) = picture_of(records(one for one in read if one)).rows
     assert row.times == 5
-    monkeypatch.setattr(diagram, "MOST_ROWS", 20)
-    drawn = picture_of(sample("consul-1.15"))
+    drawn = picture_of(sample("consul-1.15"), most=20)
     assert len(drawn.rows) == 20
     assert drawn.left_out > 100
     assert MOST_ROWS > 1000

@@ -9,7 +9,6 @@ import pytest
 
 from labctl.cli.main import run
 from labctl.raft.records import Evidence
-from labctl.story import file_names
 from labctl.story.file_names import MOST_SAID, FileNames
 from tests.unit.story.kept import ONE, TWO, text
 
@@ -29,11 +28,8 @@ if TYPE_CHECKING:
         (["/y/t.tgz:logs/a.log", "/x/b.log"], ["a.log", "b.log"], "a.log is /y/t.tgz:logs/a.log; b.log is /x/b.log."),
     ],
 )
-def test_a_short_name_is_that_of_one_file(
-    monkeypatch: pytest.MonkeyPatch, files: list[str], short: list[str], said: str
-) -> None:
-    monkeypatch.setattr(file_names, "LONG", 3)
-    names = FileNames(files)
+def test_a_short_name_is_that_of_one_file(files: list[str], short: list[str], said: str) -> None:
+    names = FileNames(files, long=3)
     assert [names(Evidence("s", one, 7)) for one in files] == [f"{one}:7" for one in short]
     assert names.said() == said
 

@@ -78,21 +78,19 @@ WRITTEN: dict[str, Callable[[list[dict[str, Any]]], str]] = {
 
 @pytest.mark.parametrize("size", [7, 1000, 1 << 20])
 @pytest.mark.parametrize("written", WRITTEN)
-def test_documents_are_read_however_they_stand(
-    tmp_path: Path, written: str, size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_documents_are_read_however_they_stand(tmp_path: Path, written: str, size: int) -> None:
     (tmp_path / "all.json").write_text(WRITTEN[written](documents()), encoding="utf-8")
-    form = line_forms.as_lines
-
-    def cut(chunks: Any, several: Any) -> Any:
-        whole = b"".join(chunks)
-        head = 1 << 16
-        return form([whole[:head], *(whole[at : at + size] for at in range(head, len(whole), size))], several)
-
-    monkeypatch.setattr(line_forms, "as_lines", cut)
     told, notes = story(tmp_path / "all.json")
     assert essence(told) == right(tmp_path)
     assert [one for one in notes if "hold several" in one] == notes
+    whole = (tmp_path / "all.json").read_bytes()
+    assert in_pieces(whole, 1 << 16, size) == in_pieces(whole, len(whole), 1)
+
+
+def in_pieces(whole: bytes, head: int, size: int) -> list[bytes]:
+    """The lines of a log that comes in a beginning and then in pieces of a size."""
+    pieces = [whole[:head], *(whole[at : at + size] for at in range(head, len(whole), size))]
+    return b"".join(line_forms.as_lines(pieces)).split(b"\n")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

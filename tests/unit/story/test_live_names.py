@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,10 @@ from labctl.story import source as flow
 from labctl.story.live_names import LiveNames
 from tests.unit.story.kept import LOGS
 from tests.unit.story.test_paths_in_lines import PATHS, WRITTEN
+
+if TYPE_CHECKING:
+    from tests.unit.stand_ins import StreamChange
+
 
 CORE = "2024-01-08T11:42:24.020Z [INFO]  agent.server.raft: entering leader state"
 
@@ -54,13 +58,13 @@ def test_a_tag_names_a_server_only_from_the_second_one_on() -> None:
 @pytest.mark.parametrize("written", WRITTEN)
 @pytest.mark.parametrize("path", PATHS)
 def test_what_is_followed_calls_servers_as_their_files_would_be(
-    monkeypatch: pytest.MonkeyPatch, written: str, path: str
+    standard_input: StreamChange, written: str, path: str
 ) -> None:
     content = "".join(WRITTEN[written](path.format(name), lines) for name, lines in LOGS.items())
     reading, writing = os.pipe()
     os.write(writing, content.encode())
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        monkeypatch.setattr(sys, "stdin", pipe)
+        standard_input(pipe)
         told = {one.server for one in flow.source(["-"], follow=True).events}
     assert told == set(LOGS)

@@ -11,7 +11,6 @@ import pytest
 
 from labctl.raft.event import Event
 from labctl.raft.records import Election
-from labctl.story import own_stamps
 from labctl.story.live_text import LiveStoryText
 from labctl.story.log_clock import LogClock
 from labctl.story.source import events_of, is_pause
@@ -109,11 +108,8 @@ def test_the_clock_of_a_log_goes_on_from_its_last_stamp() -> None:
     assert clock.now() == BEGIN + timedelta(seconds=2.5)
 
 
-def test_where_a_lab_says_nothing_time_passes_for_its_story_and_nothing_is_told(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(own_stamps, "LIVE", timedelta(0))
+def test_where_a_lab_says_nothing_time_passes_for_its_story_and_nothing_is_told() -> None:
     line = at(0, "consul1", "[INFO] raft: Node at 10.0.0.2:8300 [Follower] entering Follower state")
-    first, *pauses = events_of([None, line, None, None], live=True)
+    first, *pauses = events_of([None, line, None, None], live=True, late=timedelta(0))
     assert [is_pause(first), *map(is_pause, pauses)] == [False, True, True]
     assert all(one.time is not None and first.time is not None and one.time >= first.time for one in pauses)

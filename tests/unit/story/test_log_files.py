@@ -25,6 +25,8 @@ from labctl.story import source as flow
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.unit.stand_ins import StreamChange
+
 WON = "2021-01-24T00:00:0{}Z [INFO]  agent.server.raft: election won: tally=2\n"
 NOISE = "2021-01-24T00:00:00Z [INFO]  agent: Synced node info\n"
 
@@ -69,10 +71,10 @@ def test_the_order_on_the_command_line_does_not_matter(tmp_path: Path) -> None:
     assert told(*names) == told(*reversed(names))
 
 
-def test_standard_input_is_read_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_read_as_it_comes(standard_input: StreamChange) -> None:
     ours, theirs = os.pipe()
     with os.fdopen(ours, "rb") as stdin, os.fdopen(theirs, "wb", buffering=0) as pipe:
-        monkeypatch.setattr("sys.stdin", stdin)
+        standard_input(stdin)
         events = log_files.events(log_files.find(["-"], live=True), live=True)
         pipe.write(WON.format(1).encode())
         # More would be waited for: a line is told when it is there, not when the pipe has ended.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.engine import clock, logs
+from labctl.engine import logs
 from labctl.engine.labs import labs_from
 from labctl.experiments.chaos import run as chaos_flow
 from labctl.story import bundle
@@ -47,17 +47,15 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Long:
     labels = {"raft-labctl.servers": str(SERVERS)}
     made = Long([stand_in.container("ada", f"consul{one}", labels=labels) for one in range(1, SERVERS + 1)])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("labctl.engine.client.connect", lambda: made)
-    monkeypatch.setattr(clock, "now", lambda _: None)
     return made
 
 
-def story(_: Long) -> int:
-    return sum(1 for _ in story_flow.source([], everything=True).events) // 2
+def story(engine: Any) -> int:
+    return sum(1 for _ in story_flow.source([], everything=True, connect=lambda: engine).events) // 2
 
 
-def kept(_: Long) -> int:
-    return int(bundle.save("ada", None, force=False)["lines"]) // 2
+def kept(engine: Any) -> int:
+    return int(bundle.save("ada", None, force=False, connect=lambda: engine)["lines"]) // 2
 
 
 def read(engine: Long) -> int:

@@ -11,19 +11,27 @@ import tarfile
 import tempfile
 import threading
 from datetime import UTC, timedelta, timezone
-from typing import IO, TYPE_CHECKING
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.story import line_sorter, log_files
+from labctl.raft.collection import collect
+from labctl.raft.server_names import Names
+from labctl.raft.story import records
+from labctl.story import log_files
 from labctl.story import source as flow
+from labctl.story.line_sorter import Limits, LineSorter
 from tests.unit.story.kept import LOGS, ONE, essence, story, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from labctl.raft.collection import Collection
+    from tests.unit.stand_ins import StreamChange
 
 PREFIXES = {
     "compose": "{}  | {}",
@@ -71,65 +79,61 @@ def test_the_story_of_a_file_in_any_order_is_that_of_the_sorted_files(
     assert ("newest line first" if order == "newest first" else "are not in order of time") in notes[0]
 
 
+def with_sorter(path: Path, sorter: Callable[[str], LineSorter]) -> tuple[Collection, list[str]]:
+    """The story of a file whose lines wait in that sorter, with its notes."""
+    names, notes = Names(), list[str]()
+    events = log_files.events(log_files.find([str(path)]), names=names, note=notes.append, sorter=sorter)
+    return collect(records(events, names=names)), notes
+
+
 @pytest.mark.parametrize("order", ["server after server", "newest first", "shuffled 1"])
-def test_what_does_not_fit_into_memory_is_told_the_same(
-    tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_does_not_fit_into_memory_is_told_the_same(tmp_path: Path, order: str) -> None:
     path = tmp_path / "all.txt"
     path.write_text(text(ORDERS[order](together("compose"))), encoding="utf-8")
     right, _ = story(path)
     files: list[os.stat_result] = []
 
     def kept() -> IO[bytes]:
-        file = make()
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the sorter closes it
         files.append(os.fstat(file.fileno()))
         return file
 
-    make = tempfile.TemporaryFile
-    monkeypatch.setattr(tempfile, "TemporaryFile", kept)
-    monkeypatch.setattr(line_sorter, "IN_MEMORY", 3)
-    monkeypatch.setattr(line_sorter, "PIECE", 50)
-    assert essence(story(path)[0]) == essence(right)
+    told, _ = with_sorter(path, partial(LineSorter, limits=Limits(lines=3, piece=50), make_file=kept))
+    assert essence(told) == essence(right)
     # It has no name by which another process or user could open it, or that would stay behind.
     assert len(files) == 1
     assert files[0].st_nlink == 0
     assert files[0].st_mode & 0o077 == 0
 
 
-def test_lines_in_order_are_never_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+def test_lines_in_order_are_never_kept(tmp_path: Path) -> None:
+    def refuse(_: str) -> LineSorter:
         raise AssertionError("kept")
 
-    monkeypatch.setattr(line_sorter.LineSorter, "add", refuse)
     lines = sorted(together("compose"), key=lambda one: one[one.index("2024-") :])
     (tmp_path / "all.txt").write_text(text(lines), encoding="utf-8")
-    told, notes = story(tmp_path / "all.txt")
+    told, notes = with_sorter(tmp_path / "all.txt", refuse)
     assert len(told.events) == len(lines)
     assert notes == []
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT])
-def test_no_room_for_the_lines_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
-    class Full:
-        def write(self, _: bytes) -> int:
+def test_no_room_for_the_lines_is_one_sentence(tmp_path: Path, error: int) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: Any) -> int:
             raise OSError(error, os.strerror(error))
 
-        def close(self) -> None:
-            pass
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
-    monkeypatch.setattr(line_sorter, "IN_MEMORY", 3)
+    sorter = partial(LineSorter, limits=Limits(lines=3), make_file=Full)
     (tmp_path / "all.txt").write_text(text(together("compose")), encoding="utf-8")
     with pytest.raises(LabctlError, match="there is no room for its lines"):
-        story(tmp_path / "all.txt")
+        with_sorter(tmp_path / "all.txt", sorter)
 
 
-def test_more_lines_than_may_wait_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line_sorter, "IN_MEMORY", 3)
-    monkeypatch.setattr(line_sorter, "MOST_BYTES", 800)
+def test_more_lines_than_may_wait_are_refused(tmp_path: Path) -> None:
+    sorter = partial(LineSorter, limits=Limits(lines=3, spilled=800))
     (tmp_path / "all.txt").write_text(text(together("compose")), encoding="utf-8")
     with pytest.raises(LabctlError, match="Split it, or put it in order"):
-        story(tmp_path / "all.txt")
+        with_sorter(tmp_path / "all.txt", sorter)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -205,10 +209,10 @@ def test_a_disorder_far_behind_the_beginning_is_found(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[bytes]]:
+def stdin(standard_input: StreamChange) -> Iterator[IO[bytes]]:
     ours, theirs = os.pipe()
     with os.fdopen(ours, "rb") as reads, os.fdopen(theirs, "wb", buffering=0) as writes:
-        monkeypatch.setattr("sys.stdin", reads)
+        standard_input(reads)
         yield writes
 
 

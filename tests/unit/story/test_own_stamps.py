@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,17 +12,17 @@ from click.testing import CliRunner
 
 from labctl.cli.logs import logs_command
 from labctl.cli.story import noted
-from labctl.engine import client, labs
 from labctl.engine.logs import LogLine
 from labctl.raft.log_notes import DOCKER
-from labctl.story import container_acts, log_printer, own_stamps
 from labctl.story.log_clock import LogClock
 from labctl.story.own_stamps import in_own_order, own_stamp
 from labctl.story.source import events_of
-from tests.unit.story.test_log_printer import SERVERS
+from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.unit.stand_ins import FakeDocker
 
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -126,8 +126,7 @@ def test_a_clock_that_is_set_back_stops_no_line_and_is_told() -> None:
     assert sum("The clock of the Docker host was set back" in one for one in notes) == 2
 
 
-def test_lines_that_wait_are_so_many_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_stamps, "MOST", 3)
+def test_lines_that_wait_are_so_many_at_most() -> None:
     taken: list[LogLine] = []
 
     def come() -> Iterator[LogLine]:
@@ -135,7 +134,7 @@ def test_lines_that_wait_are_so_many_at_most(monkeypatch: pytest.MonkeyPatch) ->
             taken.append(line(1 + number / 1000, 0.1))
             yield taken[-1]
 
-    told = in_own_order(come())
+    told = in_own_order(come(), most=3)
     assert next(told) == next(iter(in_own_order(taken[:1])))
     assert len(taken) == 4
 
@@ -185,19 +184,15 @@ def test_a_story_that_is_followed_has_its_notes_also_where_ctrl_c_ends_it(
 
 
 @pytest.mark.parametrize("follow", [False, True])
-def test_logs_about_raft_are_printed_in_the_order_in_which_they_were_written(
-    monkeypatch: pytest.MonkeyPatch, follow: bool
-) -> None:
+def test_logs_about_raft_are_printed_in_the_order_in_which_they_were_written(docker: FakeDocker, follow: bool) -> None:
     stands = line(2, 0.3, "consul1", '[INFO]  agent.server.raft: entering candidate state: node="Node at x" term=3')
     refuses = line(2.01, 0, "consul2", "[INFO]  agent.server.raft: lost leadership because received a requestVote with")
-    lab = SimpleNamespace(servers=SERVERS)
-    monkeypatch.setattr(client, "connect", lambda: None)
-    monkeypatch.setattr(labs, "choose_lab", lambda *_: lab)
-    for how in ("read", "follow"):
-        monkeypatch.setattr(container_acts, how, lambda *_: iter([refuses, stands]))
-    printer = log_printer.RaftLines(SERVERS, as_json=False, prefix=False)
-    monkeypatch.setattr(log_printer, "raft_lines", lambda *_, **__: printer)
+    engine = docker.beside()
+    engine.container_list = stand_in.lab("ada")
+    said = {one.server: f"{one.taken} {one.text}\n".encode() for one in (stands, refuses)}
+    engine.so_far = {f"ada-{name}": said.get(name, b"") for name in ("consul1", "consul2", "consul3")}
     # click keeps the names of the first help that a command is asked for, also for those who come later.
-    ran = CliRunner().invoke(logs_command, ["--raft", *(["-f"] if follow else [])], help_option_names=["-h", "--help"])
-    assert [text[11:23] for text in ran.stdout.splitlines()] == ["12:00:02.000", "12:00:02.010"]
+    words = ["--raft", "--json", *(["-f"] if follow else [])]
+    ran = CliRunner().invoke(logs_command, words, help_option_names=["-h", "--help"])
+    assert [json.loads(text)["server"] for text in ran.stdout.splitlines()] == ["consul1", "consul2"]
     assert ("up to 0.4 s late are put where they belong" in ran.stderr) == follow

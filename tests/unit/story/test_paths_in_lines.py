@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,8 @@ from tests.unit.story.test_line_forms import right
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.unit.stand_ins import StreamChange
 
 WRITTEN = {
     "tail": lambda path, lines: f"==> {path} <==\n{text(lines)}\n",
@@ -27,18 +28,19 @@ PATHS = ["/var/log/{}/consul.log", "logs/{}.log", "./{}/var/log/consul.log", "/s
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("through_a_pipe", [False, True])
 def test_a_server_of_a_path_is_named_as_its_file_is(
-    tmp_path: Path, written: str, path: str, through_a_pipe: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, written: str, path: str, through_a_pipe: bool, standard_input: StreamChange
 ) -> None:
     content = "".join(WRITTEN[written](path.format(name), lines) for name, lines in LOGS.items())
     (tmp_path / "all.txt").write_text(content, encoding="utf-8")
     if not through_a_pipe:
         assert essence(story(tmp_path / "all.txt")[0]) == right(tmp_path)
         return
-    with (tmp_path / "all.txt").open(encoding="utf-8") as plain:
-        monkeypatch.setattr(sys, "stdin", plain)
-        with subprocess.Popen(["cat"], stdin=plain, stdout=subprocess.PIPE, text=True) as cat:
-            monkeypatch.setattr(sys, "stdin", cat.stdout)
-            told = essence(story("-")[0])
+    with (
+        (tmp_path / "all.txt").open(encoding="utf-8") as plain,
+        subprocess.Popen(["cat"], stdin=plain, stdout=subprocess.PIPE, text=True) as cat,
+    ):
+        standard_input(cat.stdout)
+        told = essence(story("-")[0])
     assert told == right(tmp_path)
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.engine import clock, logs
+from labctl.engine import docker_host
 from labctl.errors import ExitCode, LabctlError
 from labctl.raft import log_notes
 from labctl.raft.collection import collect
-from labctl.story import own_stamps
+from labctl.shared.docker_api import DockerError
 from labctl.story import source as flow
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.raft.logs import SAMPLES
@@ -49,45 +49,54 @@ def test_only_what_goes_on_can_be_followed() -> None:
     assert caught.value.code is ExitCode.USAGE
 
 
+class Place(docker_host.Place):
+    """Where an engine is met that says what time it is."""
+
+    def __init__(self, now: str) -> None:
+        self.now = now
+
+    def engine(self, seconds: float) -> Any:
+        assert seconds > 0
+        return self
+
+    def get(self, path: str, **_: object) -> dict[str, str]:
+        assert path == "/info"
+        if not self.now:
+            raise DockerError("The Docker Engine did not answer.")
+        return {"SystemTime": f"{self.now}Z"}
+
+
+def engine(*said: tuple[str, str], now: str = "") -> Any:
+    """An engine with the lab ada, whose consul2 said that at these times."""
+    lines = "".join(f"{time} {text}\n" for time, text in said)
+    streams = {f"ada-consul{number}": [(0.0, lines.encode() if number == 2 else b"")] for number in (1, 2, 3)}
+    return stand_in.FakeEngine(stand_in.lab("ada"), streams=streams, place=Place(now))
+
+
 def test_a_word_that_is_no_file_is_a_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("labctl.engine.client.connect", lambda: stand_in.FakeEngine(stand_in.lab("ada")))
     with pytest.raises(LabctlError, match="no lab eve"):
-        flow.source(["eve"])
+        flow.source(["eve"], connect=engine)
     for what in (["x/y"], ["eve.log", "bob.log"], ["EVE.log"]):
         with pytest.raises(LabctlError, match="There is no file"):
             flow.source(what)
 
 
-def test_a_labs_lines_have_dockers_time_and_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labctl.engine.client.connect", lambda: stand_in.FakeEngine(stand_in.lab("ada")))
+def test_a_labs_lines_have_dockers_time_and_their_number() -> None:
     said = [("250", "[INFO] raft: Election won. Tally: 2"), ("300", "[INFO] agent: Synced"), ("5", "[INFO] raft: new")]
-    lines = [
-        logs.LogLine("consul2", f"2021-01-24T00:00:01.{fraction:0<9}Z", f"    2021/01/24 00:00:01 {text}")
-        for fraction, text in said
-    ]
-    monkeypatch.setattr(logs, "read", lambda *_: lines)
-    source = flow.source([])
+    lines = [(f"2021-01-24T00:00:01.{part:0<9}Z", f"    2021/01/24 00:00:01 {text}") for part, text in said]
+    source = flow.source([], connect=lambda: engine(*lines))
     assert source.servers == ["consul1", "consul2", "consul3"]
     found = [(one.event, one.line_no, one.time and one.time.microsecond) for one in source.events]
     assert found == [("election_won", 1, 250_000), ("other", 3, 500_000)]
 
 
 @pytest.mark.parametrize(("now", "lasts"), [("2021-01-24T00:00:30", True), ("2021-01-24T00:02:00", False), ("", True)])
-def test_a_labs_log_goes_as_far_as_its_docker_hosts_clock(
-    monkeypatch: pytest.MonkeyPatch, now: str, lasts: bool
-) -> None:
-    def asked(_: object) -> datetime:
-        if not now:
-            raise LabctlError("The Docker Engine did not answer.")
-        return datetime.fromisoformat(now).replace(tzinfo=UTC)
-
-    monkeypatch.setattr("labctl.engine.client.connect", lambda: stand_in.FakeEngine(stand_in.lab("ada")))
-    monkeypatch.setattr(clock, "now", asked)
+def test_a_labs_log_goes_as_far_as_its_docker_hosts_clock(now: str, lasts: bool) -> None:
     began = datetime(2021, 1, 24, tzinfo=UTC)
     line = log_notes.began(began, "ab12cd", "isolate consul2", ["consul2"], 60)
-    monkeypatch.setattr(logs, "read", lambda *_: [logs.LogLine("consul2", "2021-01-24T00:00:01.000000000Z", line)])
-    story = collect(flow.source([]).records())
+    found = engine(("2021-01-24T00:00:01.000000000Z", line), now=now)
+    story = collect(flow.source([], connect=lambda: found).records())
     assert [one.lasts for one in story.faults] == [lasts]
 
 
@@ -126,10 +135,9 @@ def test_from_a_time_on_the_rest_is_left_out_and_terms_are_still_known() -> None
     assert min(one.term for one in story.elections if one.term is not None) == 9
 
 
-def test_a_story_that_goes_on_tells_an_election_while_the_servers_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_stamps, "LIVE", timedelta(0))
+def test_a_story_that_goes_on_tells_an_election_while_the_servers_say_nothing() -> None:
     lines = [at(0, "consul1", text) for text in CAMPAIGN]
-    events = list(flow.events_of([*lines, None], live=True))
+    events = list(flow.events_of([*lines, None], live=True, late=timedelta(0)))
     events[-1] = flow.pause((events[-2].time or datetime.now(UTC)) + timedelta(seconds=6))
     records = flow.Source(iter([*events, *flow.events_of(lines[:1])]), goes_on=True).records()
     kinds = [type(one).__name__ for one in records]

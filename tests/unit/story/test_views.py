@@ -11,7 +11,7 @@ import pytest
 
 from labctl.raft.reader import read_line
 from labctl.raft.story import records
-from labctl.story import json_view, log_files, spool
+from labctl.story import json_view, log_files
 from labctl.story.text_view import StoryText
 from tests.unit.raft.logs import DEMO, SAMPLES
 
@@ -29,9 +29,9 @@ def text_of(path: Path, *, columns: int = 120, lines: bool = False) -> list[str]
     return out.getvalue().splitlines()
 
 
-def json_of(path: Path) -> dict[str, Any]:
+def json_of(path: Path, **settings: Any) -> dict[str, Any]:
     out = io.StringIO()
-    json_view.write_document(records(log_files.events(log_files.find([str(path)]))), out)
+    json_view.write_document(records(log_files.events(log_files.find([str(path)]))), out, **settings)
     document: dict[str, Any] = json.loads(out.getvalue())
     return document
 
@@ -121,11 +121,10 @@ def test_json_has_every_event_with_its_line() -> None:
     assert document["unparsed"] == 0
 
 
-def test_what_goes_out_of_memory_on_the_way_is_in_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_goes_out_of_memory_on_the_way_is_in_the_document() -> None:
     log = SAMPLES / "consul-1.15"
     whole = json_of(log)
-    monkeypatch.setattr(spool, "IN_MEMORY_BYTES", 3)
-    assert json_of(log) == whole
+    assert json_of(log, in_memory=3) == whole
     assert len(whole["elections"]) > 5
 
 
