@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli.options import json_option, user
+from labctl.cli.options import given, json_option, user
 from labctl.cli.output import confirmed, print_json
 from labctl.cli.verify import each_option, prove_apart
 from labctl.cli.workshop_cards import cards_command, secret_command
@@ -83,9 +83,10 @@ def inventory_command(file: Path, *, as_json: bool) -> None:
     """
     from labctl.workshop.inventory import as_text, placed_inventory
     from labctl.workshop.model.file import read
+    from labctl.workshop.survey import SURVEY, Survey
 
     workshop = read(file)
-    made = placed_inventory(workshop, user())
+    made = placed_inventory(workshop, user(), given(Survey, SURVEY).look)
     if as_json:
         print_json(made.document)
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli.options import FileName, Function, json_option, user
+from labctl.cli.options import FileName, Function, given, json_option, user
 from labctl.cli.output import print_json, say
 from labctl.cli.workshop_options import file_option, seats_argument
 
@@ -66,11 +66,12 @@ def cards_command(
     from labctl.workshop import cards_csv, cards_html, cards_json
     from labctl.workshop.cards import Wish, cards_of
     from labctl.workshop.model.file import read
+    from labctl.workshop.survey import SURVEY, Survey
 
     workshop = read(file)
     form = "json" if as_json else form
     where = Destination.of(output, f"{workshop.name}-cards.{form}", (file,), force=force)
-    made = cards_of(workshop, Wish(user(), seats, login, address))
+    made = cards_of(workshop, Wish(user(), seats, login, address), given(Survey, SURVEY).look)
     if made.unsettled:
         click.echo(
             f"{len(made.unsettled)} of these seats are not up yet, and `labctl workshop up` may put them onto other "
@@ -89,10 +90,10 @@ def cards_command(
 @click.command("secret", short_help="Keep a copy of the workshop's secret, or take one back.")
 @file_option
 @output_option
-@click.option("--input", "given", type=OUTPUT, metavar="FILE", help="Take a copy back from this file; - is stdin.")
+@click.option("--input", "copy", type=OUTPUT, metavar="FILE", help="Take a copy back from this file; - is stdin.")
 @click.option("--force", is_flag=True, help="Overwrite the file, or the secret that is here.")
 @json_option
-def secret_command(file: Path, *, output: Path | None, given: Path | None, force: bool, as_json: bool) -> None:
+def secret_command(file: Path, *, output: Path | None, copy: Path | None, force: bool, as_json: bool) -> None:
     """Keep a copy of the workshop's secret with --output FILE, or take one back with --input FILE.
 
     Every seat's token and key follow from the secret, so who has the copy can print the same cards on another machine.
@@ -101,11 +102,11 @@ def secret_command(file: Path, *, output: Path | None, given: Path | None, force
     from labctl.workshop import secret
     from labctl.workshop.model.file import read
 
-    if (output is None) == (given is None):
+    if (output is None) == (copy is None):
         raise click.UsageError("Give one of --output FILE and --input FILE.")
     name = read(file).name
-    if given is not None:
-        secret.imported(name, None if str(given) == "-" else given, force=force)
+    if copy is not None:
+        secret.imported(name, None if str(copy) == "-" else copy, force=force)
         if as_json:
             print_json(secret.taken(name))
         else:

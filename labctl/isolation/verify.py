@@ -67,7 +67,7 @@ class _Subject:
 
 def host_of(connection: client.Client, labs: Iterable[Lab]) -> Host:
     """The Docker host of a connection, with those of its labs that are to be looked at."""
-    return Host(connection.host, Engine(path=connection.place.socket), tuple(labs))
+    return Host(connection.host, connection.place.engine(client.TIMEOUT_SECONDS), tuple(labs))
 
 
 def chosen(names: Sequence[str], owner: str) -> list[Host]:

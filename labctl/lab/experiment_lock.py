@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from labctl.engine.client import TIMEOUT_SECONDS, explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import lab_names, lock_holder
-from labctl.shared.docker_api import Engine
 from labctl.shared.engine_lock import LABEL_ALONE, EngineLock
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def alone_with(lab: Lab, owner: str, command: str, seconds: float) -> Iterator[N
 
     labels = {lab_names.LABEL_LAB: lab.name, lab_names.LABEL_OWNER: owner}
     note = lock_holder.holder(command, seconds).note
-    engine = Engine(TIMEOUT_SECONDS, lab.place.socket)
+    engine = lab.place.engine(TIMEOUT_SECONDS)
     lock = EngineLock(engine, LABEL_ALONE, lab.name, lock_holder.is_over, pause)
     with contextlib.ExitStack() as stack:
         with explained(lab.place):

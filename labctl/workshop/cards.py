@@ -13,7 +13,7 @@ from labctl.workshop.model.seats import chosen
 from labctl.workshop.state_store import Register
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.hosts import Fleet
@@ -45,7 +45,7 @@ class Cards:
     unsettled: tuple[str, ...]
 
 
-def cards_of(workshop: Workshop, wish: Wish) -> Cards:
+def cards_of(workshop: Workshop, wish: Wish, look: Callable[..., Fleet] = fleets.look) -> Cards:
     """The cards of the seats that are named, or of all.
 
     Raises:
@@ -54,7 +54,7 @@ def cards_of(workshop: Workshop, wish: Wish) -> Cards:
     ways = {host.name: way_to(host, wish.login, wish.address) for host in workshop.hosts}
     register = Register(workshop.name)
     with register.placing():
-        fleet = fleets.look(workshop, wish.owner)
+        fleet = look(workshop, wish.owner)
         seats = chosen(fleet.seats, wish.seats)
         plan = plans.make(fleet)
         if any(seat.lab in plan.placement.homeless for seat in seats):

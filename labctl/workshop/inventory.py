@@ -13,8 +13,11 @@ from labctl.workshop.state_store import Register
 from labctl.workshop.up import end_of, maker_of, version_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labctl.runner.inventory import Inventory
     from labctl.workshop.model.file import Workshop
+    from labctl.workshop.model.hosts import Fleet
 
 _HEAD = """\
 # The workshop {name}, made from its file by `labctl workshop inventory`. An inventory host is a seat's lab, and its
@@ -26,11 +29,11 @@ _HEAD = """\
 """
 
 
-def placed_inventory(workshop: Workshop, owner: str) -> Inventory:
+def placed_inventory(workshop: Workshop, owner: str, look: Callable[..., Fleet] = fleets.look) -> Inventory:
     """The inventory, with every seat placed as `up` would. Raises LabctlError where one fits nowhere."""
     register = Register(workshop.name)
     with register.placing():
-        fleet = fleets.look(workshop, owner)
+        fleet = look(workshop, owner)
         plan = plans.make(fleet)
         plans.refuse_what_does_not_fit(plan)
         register.keep_numbers(fleet.seats)

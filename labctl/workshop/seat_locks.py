@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from labctl.errors import LabctlError
 from labctl.shared import lock_holder
-from labctl.shared.docker_api import DockerError, Engine
+from labctl.shared.docker_api import DockerError
 from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_LOCK
 from labctl.workshop import hosts
 
@@ -74,7 +74,7 @@ class SeatLocks:
     def _on(self, host: Host) -> list[tuple[str, str]]:
         """The labs that somebody else holds on a Docker host, with their notes; none where it does not say."""
         try:
-            engine = Engine(ENGINE_SECONDS, hosts.client_of(host).place.socket)
+            engine = hosts.client_of(host).place.engine(ENGINE_SECONDS)
             volumes = engine.volumes({"label": LABEL_LOCK}, doing="looking who works on the seats")
         except (LabctlError, DockerError):
             return []

@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labctl import state
@@ -28,6 +25,7 @@ from labctl.workshop import state_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from labctl.workshop.model.seats import Seat
 
@@ -67,10 +65,19 @@ class SecretCopy:
 
 
 class Register:
-    """The register of one workshop. Every method raises LabctlError where the state folder does not let it."""
+    """The register of one workshop. Every method raises LabctlError where the state folder does not let it.
 
-    def __init__(self, workshop: str) -> None:
+    Args:
+        workshop: its name.
+        patience: how long to wait for another command that uses it, in seconds.
+        say_after: after how long it is said for whom it waits.
+    """
+
+    def __init__(
+        self, workshop: str, patience: float = LOCK_SECONDS, say_after: float = lock_holder.SAY_AFTER_SECONDS
+    ) -> None:
         self.workshop = workshop
+        self._patience, self._say_after = patience, say_after
         self.folder = state.state_folder() / "workshops" / workshop
 
     @property
@@ -286,26 +293,15 @@ class Register:
 
     def _write(self, name: str, text: str) -> None:
         """Write a file whole or not at all, readable by its owner only from its first byte on."""
-        path = self.folder / name
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)
-            new = Path(name)
-            try:
-                with os.fdopen(handle, "w", encoding="ascii") as file:
-                    file.write(text)
-                new.replace(path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    new.unlink()
-                raise
+            plain_files.write_whole(self.folder / name, text)
         except OSError as error:
             raise self._unusable(error) from error
 
     @contextmanager
     def _locked(self, name: str = _LOCK) -> Iterator[None]:
         """Keep two commands apart; whoever is killed lets go. Raises LabctlError where another one does not let go."""
-        patience = lock_holder.Patience(LOCK_SECONDS, _say)
+        patience = lock_holder.Patience(self._patience, _say, self._say_after)
         note = lock_holder.holder(f"labctl workshop (of {self.workshop})", LOCK_SECONDS).note
         with contextlib.ExitStack() as stack:
             try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import host_survey
@@ -22,7 +23,32 @@ if TYPE_CHECKING:
     from labctl.workshop.model.file import Host, Workshop
 
 
-def look(workshop: Workshop, owner: str, *, refuse_two_places: bool = True, by_name: bool = False) -> Fleet:
+Ask = Callable[["Host"], "tuple[Facts | None, str | None]"]
+"""Gives a Docker host's facts, or why there are none."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Who asks the Docker hosts of a workshop."""
+
+    ask: Ask | None = None
+
+    def look(self, workshop: Workshop, owner: str) -> Fleet:
+        """Ask every Docker host, as `look` does."""
+        return look(workshop, owner, ask=self.ask)
+
+
+SURVEY = Survey()
+
+
+def look(
+    workshop: Workshop,
+    owner: str,
+    *,
+    refuse_two_places: bool = True,
+    by_name: bool = False,
+    ask: Ask | None = None,
+) -> Fleet:
     """Ask every Docker host, in parallel.
 
     Who only means labs `by_name`, to remove them or to move their end, needs no numbers: where nobody can tell these,
@@ -32,7 +58,7 @@ def look(workshop: Workshop, owner: str, *, refuse_two_places: bool = True, by_n
     """
     looks = [
         HostLook(host, facts, problem_of(facts) if facts else problem)
-        for host, (facts, problem) in zip(workshop.hosts, at_once(_ask, workshop.hosts), strict=True)
+        for host, (facts, problem) in zip(workshop.hosts, at_once(ask or ask_host, workshop.hosts), strict=True)
     ]
     existing: dict[str, str] = {}
     numbers: dict[str, int] = {}
@@ -118,7 +144,7 @@ def _refuse_two_places(lab: str, existing: Mapping[str, str], host: Host) -> Non
         )
 
 
-def _ask(host: Host) -> tuple[Facts | None, str | None]:
+def ask_host(host: Host) -> tuple[Facts | None, str | None]:
     """A Docker host's facts, or why there are none."""
     begun = time.time()
     try:

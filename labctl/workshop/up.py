@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from labctl.terminal.progress import Steps
     from labctl.workshop.model.file import Workshop
-    from labctl.workshop.model.hosts import HostLook
+    from labctl.workshop.model.hosts import Fleet, HostLook
     from labctl.workshop.model.plan import Plan
     from labctl.workshop.seat_progress import Board
 
@@ -57,6 +57,8 @@ class UpOptions:
         kept: the Docker hosts of labs that were just removed to be made anew there.
         labs: only these, for whoever has found out already which seats are meant.
         keep: raises LabctlError where the workshop is not held any more, and so nothing may be changed.
+        now: what time it is here, in seconds since 1970.
+        look: asks all Docker hosts.
     """
 
     owner: str
@@ -66,6 +68,8 @@ class UpOptions:
     kept: Mapping[str, str] = field(default_factory=dict)
     labs: tuple[str, ...] = ()
     keep: Callable[[], None] = lambda: None
+    now: Callable[[], float] = time.time
+    look: Callable[..., Fleet] = fleets.look
 
 
 def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Result:
@@ -83,7 +87,7 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Re
         options.keep()
         outcomes |= _begin(plan, means, wanted, outcomes, board)
         options.keep()
-        outcomes |= _keep_end(plan, means, register, outcomes, board)
+        outcomes |= _keep_end(plan, means, register, outcomes, board, options)
     ordered = tuple(outcomes[lab] for lab in wanted)
     register.keep_failed({one.lab: None if one.ready else one.reason or "" for one in ordered})
     return Result(plan, ordered, dict(plan.placement.hosts), time.monotonic() - begun)
@@ -92,7 +96,7 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Re
 def _plan(workshop: Workshop, register: Register, options: UpOptions, steps: Steps) -> tuple[Plan, list[str]]:
     """Where each seat goes, and the labs that are wanted. Raises LabctlError where one of these has no place."""
     steps.begin(f"Docker hosts: looking at {_count(len(workshop.hosts), 'host')}")
-    fleet = fleets.look(workshop, options.owner)
+    fleet = options.look(workshop, options.owner)
     plan = plans.make(fleet, replaced=fleet.silent() if options.replace else (), kept=options.kept)
     wanted = [seat.lab for seat in _wanted(plan, register, options)]
     plans.refuse_what_does_not_fit(plan, wanted)
@@ -175,8 +179,8 @@ def _endless(plan: Plan, endless: Mapping[str, str], labs: Iterable[str], board:
     return found
 
 
-def _keep_end(
-    plan: Plan, means: Means, register: Register, outcomes: Mapping[str, Outcome], board: Board
+def _keep_end(  # noqa: PLR0913, PLR0917 - what is kept, and where it is told
+    plan: Plan, means: Means, register: Register, outcomes: Mapping[str, Outcome], board: Board, options: UpOptions
 ) -> dict[str, Outcome]:
     """Look again whether the end is kept, now that the last lab is made, and write it down where it is not.
 
@@ -187,7 +191,7 @@ def _keep_end(
     if not means.end or not made:
         return {}
     name, hosts = plan.fleet.workshop.name, {plan.placement.hosts[lab] for lab in made}
-    again = fleets.look(plan.fleet.workshop, means.owner, refuse_two_places=False, by_name=True)
+    again = options.look(plan.fleet.workshop, means.owner, refuse_two_places=False, by_name=True)
     if register.never_ends():
         return {}
     means = replace(means, end=again.end() or means.end)
@@ -197,7 +201,7 @@ def _keep_end(
         own = inventory_of(plan.fleet.workshop, plan.fleet.seats, plan.placement.hosts, means)
         endless |= bring_up(own, plan.fleet.workshop, (), 1, board, lacking)[1]
     found = _endless(plan, endless, made, board)
-    if means.end and means.end <= time.time():
+    if means.end and means.end <= options.now():
         reason = (
             f"the workshop's end, {lab_names.stamp(means.end)}, came while it was made, so its Docker host removes it: "
             "give a later end with `labctl workshop expire 8h`, then run this again"

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labctl.engine.client import TIMEOUT_SECONDS, explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import lock_holder
-from labctl.shared.docker_api import DockerError, Engine
+from labctl.shared.docker_api import DockerError
 from labctl.shared.engine_lock import LABEL_WORKSHOP, EngineLock, LostError
 from labctl.shared.lab_hold import LOCK_SECONDS
 from labctl.shared.lab_names import LABEL_OWNER
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from labctl.terminal.progress import Steps
     from labctl.workshop.model.file import Host, Workshop
 
+Meet = Callable[["Host"], "Place | LabctlError"]
+"""Tells where the engine of a Docker host is met, or why it is not."""
 LEASE_SECONDS = 60
 """So long a lock counts that nobody renews, where nobody can see whether its holder has ended."""
 RENEW_SECONDS = 15.0
@@ -34,11 +38,29 @@ RENEW_SECONDS = 15.0
 QUICK_SECONDS, END_SECONDS = 10.0, 1.0
 
 
+@dataclass(frozen=True)
+class Times:
+    """How long what takes, in seconds.
+
+    Attributes:
+        patience: for whoever has it.
+        say_after: until it is said who that is.
+        renew: between two renewals.
+    """
+
+    patience: float = LOCK_SECONDS
+    say_after: float = lock_holder.SAY_AFTER_SECONDS
+    renew: float = RENEW_SECONDS
+
+
+TIMES = Times()
+
+
 class Hold:
     """A workshop that is held."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, renew: float = RENEW_SECONDS) -> None:
+        self._name, self._every = name, renew
         self._locks: list[tuple[str, EngineLock]] = []
         self._lost: LabctlError | None = None
         self._ended = threading.Event()
@@ -64,7 +86,7 @@ class Hold:
             self._renewing.join(END_SECONDS)
 
     def _renew(self) -> None:
-        while not self._ended.wait(RENEW_SECONDS):
+        while not self._ended.wait(self._every):
             for host, lock in list(self._locks):
                 try:
                     lock.renew(QUICK_SECONDS)
@@ -85,7 +107,15 @@ class Hold:
 
 @contextlib.contextmanager
 def held(  # noqa: PLR0913 - what, by whom, and where it is told
-    workshop: Workshop, owner: str, verb: str, seats: Sequence[str], steps: Steps, *, label: str = LABEL_WORKSHOP
+    workshop: Workshop,
+    owner: str,
+    verb: str,
+    seats: Sequence[str],
+    steps: Steps,
+    *,
+    label: str = LABEL_WORKSHOP,
+    meet: Meet | None = None,
+    times: Times = TIMES,
 ) -> Iterator[Hold]:
     """Hold a workshop for a command, whoever else uses its Docker hosts. For whom it waits is told after a second.
 
@@ -98,18 +128,20 @@ def held(  # noqa: PLR0913 - what, by whom, and where it is told
         seats: those that were named.
         steps: where it is told for whom it waits.
         label: what of it is held; LABEL_END is its end alone, for which nobody shall wait until seats are ready.
+        meet: tells where the engine of a Docker host is met.
+        times: how long what takes.
 
     Raises LabctlError, refused where somebody else has it for too long.
     """
     who = lock_holder.holder(" ".join(("labctl workshop", verb, *seats)), LEASE_SECONDS)
-    patience = lock_holder.Patience(LOCK_SECONDS, steps.note)
-    hold = Hold(workshop.name)
+    patience = lock_holder.Patience(times.patience, steps.note, times.say_after)
+    hold = Hold(workshop.name, times.renew)
     # Always in the same order, so that of two commands each waits for no host that the other one has already.
     in_order = sorted(workshop.hosts, key=lambda host: (host.address, host.port or 0))
     with contextlib.ExitStack() as stack:
         stack.callback(hosts.forget_given_up)
         try:
-            for host, met in zip(in_order, hosts.at_once(_met, in_order), strict=True):
+            for host, met in zip(in_order, hosts.at_once(meet or _met, in_order), strict=True):
                 try:
                     hold.add(host.name, _taken(stack, met, workshop.name, host, who, owner, label, patience))
                 except LabctlError as error:
@@ -127,7 +159,7 @@ def _met(host: Host) -> Place | LabctlError:
     try:
         place = hosts.client_of(host).place
         with explained(place):
-            Engine(TIMEOUT_SECONDS, place.socket).ask("GET", "/_ping", doing="locking the workshop")
+            place.engine(TIMEOUT_SECONDS).ask("GET", "/_ping", doing="locking the workshop")
     except LabctlError as error:
         return error
     return place
@@ -166,7 +198,7 @@ def _taken(  # noqa: PLR0913, PLR0917 - where, what, and for whom
                 ExitCode.REFUSED,
             ) from None
 
-    engine = Engine(TIMEOUT_SECONDS, met.socket)
+    engine = met.engine(TIMEOUT_SECONDS)
     lock = EngineLock(engine, label, workshop, lock_holder.is_over, pause, is_ours)
     with explained(met):
         try:

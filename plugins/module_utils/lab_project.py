@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .docker_cli import LONG_SECONDS
 from .lab_found import Found, Server, find, server_from
-from .shared import host_routes, lab_names, label_values, subnets
+from .shared import host_routes, lab_names, label_values, plain_files, subnets
 from .shared.docker_api import DockerError, Engine, subnets_of
 
 if TYPE_CHECKING:
@@ -167,10 +167,7 @@ class LabProject:
             if old == text:
                 continue
             try:
-                new = path.with_name(path.name + ".new")
-                new.write_text(text, encoding="utf-8")
-                new.chmod(0o600)
-                new.replace(path)
+                plain_files.write_whole(path, text)
             except OSError as error:
                 raise DockerError(
                     f"The lab's Compose project could not be written to {path}: {error.strerror}."

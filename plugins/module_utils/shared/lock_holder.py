@@ -180,10 +180,14 @@ class Patience:
     Args:
         seconds: until it ends.
         say: is told the sentence.
+        say_after: when, in seconds.
     """
 
-    def __init__(self, seconds: float, say: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, seconds: float, say: Callable[[str], None] | None = None, say_after: float = SAY_AFTER_SECONDS
+    ) -> None:
         self.seconds = seconds
+        self._say_after = say_after
         self._say = say
         self._begun = time.monotonic()
 
@@ -196,7 +200,7 @@ class Patience:
         waited = time.monotonic() - self._begun
         if waited >= self.seconds:
             raise LockHeldError(who(), self.seconds)
-        if self._say is not None and waited >= SAY_AFTER_SECONDS:
+        if self._say is not None and waited >= self._say_after:
             self._say(WAITING + who())
             self._say = None
         time.sleep(min(seconds, self.seconds - waited))

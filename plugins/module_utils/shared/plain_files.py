@@ -1,10 +1,13 @@
-"""Open a file that others wrote: a plain one, and neither what waits for somebody who writes nor what has no end."""
+"""Plain files: those that others wrote, which may be none, and our own, which are whole or not there."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+import tempfile
+from pathlib import Path
 from typing import IO
 
 
@@ -22,3 +25,22 @@ def opened(path: str | os.PathLike[str], most: int) -> IO[bytes]:
         os.close(handle)
         raise OSError(code, "it is no plain file" if code == errno.EINVAL else os.strerror(code))
     return os.fdopen(handle, "rb")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all, readable by its owner only from its first byte on. Raises OSError.
+
+    Its folder is made where there is none, for its owner only. Two writers at once have files of their own, so that
+    whoever reads sees what one of them wrote.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        new.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
+import resource
 import stat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from labctl import output_files
-from labctl.cli.main import run
+from labctl.cli import main
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import derived_secrets
-from labctl.workshop import survey as fleets
 from labctl.workshop.model.capacity import Facts
 from labctl.workshop.state_store import Register
+from labctl.workshop.survey import Survey
 from tests.unit.workshop.test_state_store import NO_NUMBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.unit.stand_ins import StreamChange
 
 GIB = 1 << 30
 TEXT = "workshop: raft101\nseats: 3\n"
@@ -35,6 +42,10 @@ class Host:
 
     def has(self, *seats: str, on: str = "local") -> None:
         self.labs |= {f"raft101-{seat}": on for seat in seats}
+
+    def run(self, words: list[str]) -> int:
+        """Run labctl where this is the only Docker host."""
+        return main.run(words, Survey(lambda one: (self.facts(one.name), None)))
 
     def facts(self, name: str) -> Facts:
         labs = [
@@ -54,22 +65,21 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host()
-    monkeypatch.setattr(fleets, "_ask", lambda one: (made.facts(one.name), None))
     monkeypatch.setenv("LABCTL_OWNER", "ada")
     monkeypatch.chdir(tmp_path)
     Path("workshop.yml").write_text(TEXT, encoding="utf-8")
     return made
 
 
-def cards(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    assert run(["workshop", "cards", "--format", "json", *words]) == ExitCode.DONE
+def cards(host: Host, capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert host.run(["workshop", "cards", "--format", "json", *words]) == ExitCode.DONE
     said = capsys.readouterr()
     assert "holds secrets" in said.err
     return json.loads(said.out)["cards"]
 
 
-def sentence(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
-    assert run(["workshop", *words]) == code
+def sentence(host: Host, capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
+    assert host.run(["workshop", *words]) == code
     said = capsys.readouterr()
     assert said.out == ""
     return said.err
@@ -88,18 +98,18 @@ def move_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str = "else
 
 
 def test_a_pipe_gets_the_list_and_the_same_one_again(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
-    first = cards(capsys)
+    first = cards(host, capsys)
     assert [one["seat"] for one in first] == ["01", "02", "03"]
     host.has("01", "02", "03")
-    assert cards(capsys) == first
+    assert cards(host, capsys) == first
     host.labs.clear()
     Register("raft101").forget()
-    assert cards(capsys) == first
-    assert [one["lab"] for one in cards(capsys, "02", "raft101-03")] == ["raft101-02", "raft101-03"]
+    assert cards(host, capsys) == first
+    assert [one["lab"] for one in cards(host, capsys, "02", "raft101-03")] == ["raft101-02", "raft101-03"]
 
 
 def test_the_cards_say_what_the_seats_are_made_with(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
-    first = cards(capsys)
+    first = cards(host, capsys)
     host.has("01")
     register = Register("raft101")
     for one in first:
@@ -113,7 +123,7 @@ def test_the_file_is_its_owners_alone_whatever_the_umask(host: Host, capsys: pyt
     before = os.umask(0)
     try:
         for form in ("html", "csv", "json"):
-            assert run(["workshop", "cards", "--format", form, "-o", f"cards.{form}"]) == ExitCode.DONE
+            assert host.run(["workshop", "cards", "--format", form, "-o", f"cards.{form}"]) == ExitCode.DONE
             assert mode(f"cards.{form}") == 0o600
     finally:
         os.umask(before)
@@ -126,44 +136,51 @@ def test_a_file_that_is_there_stays_without_force(host: Host, capsys: pytest.Cap
     path = Path("cards.html")
     path.write_text("mine", encoding="utf-8")
     path.chmod(0o644)
-    said = sentence(capsys, ExitCode.USAGE, "cards", "-o", "cards.html")
+    said = sentence(host, capsys, ExitCode.USAGE, "cards", "-o", "cards.html")
     assert "cards.html exists already: name another file, or overwrite it with --force." in said
     assert path.read_text(encoding="utf-8") == "mine"
     assert not Register("raft101").has_secret()
-    assert run(["workshop", "cards", "-o", "cards.html", "--force"]) == ExitCode.DONE
+    assert host.run(["workshop", "cards", "-o", "cards.html", "--force"]) == ExitCode.DONE
     assert "<section" in path.read_text(encoding="utf-8")
     assert mode(path) == 0o600
 
 
-def test_on_a_terminal_the_sheets_go_to_a_file(
-    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Terminal(io.StringIO):
+    """What somebody sees."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_the_sheets_go_to_a_file(host: Host, standard_output: StreamChange) -> None:
     assert host.labs == {}
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    assert run(["workshop", "cards"]) == ExitCode.DONE
+    terminal = Terminal()
+    standard_output(terminal)
+    assert host.run(["workshop", "cards"]) == ExitCode.DONE
     assert mode("raft101-cards.html") == 0o600
-    assert (
-        capsys.readouterr().out == "3 cards of the workshop raft101: in raft101-cards.html, which only you may read.\n"
-    )
-    assert run(["workshop", "cards", "-o", "-", "--format", "csv"]) == ExitCode.DONE
-    assert capsys.readouterr().out.startswith("workshop,seat,number")
+    said = terminal.getvalue()
+    assert said == "3 cards of the workshop raft101: in raft101-cards.html, which only you may read.\n"
+    assert host.run(["workshop", "cards", "-o", "-", "--format", "csv"]) == ExitCode.DONE
+    assert terminal.getvalue().removeprefix(said).startswith("workshop,seat,number")
 
 
 def test_a_file_that_a_shell_opened_for_everybody_gets_nothing(
-    host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, standard_output: StreamChange
 ) -> None:
     assert host.labs == {}
     with (tmp_path / "open.json").open("w") as file:
-        monkeypatch.setattr("sys.stdout.fileno", file.fileno, raising=False)
+        standard_output(file)
         os.fchmod(file.fileno(), 0o644)
-        assert "others may read (mode 0644)" in sentence(capsys, ExitCode.USAGE, "cards", "--format", "json")
+        assert host.run(["workshop", "cards", "--format", "json"]) == ExitCode.USAGE
+        assert "others may read (mode 0644)" in capsys.readouterr().err
+        assert os.fstat(file.fileno()).st_size == 0
         os.fchmod(file.fileno(), 0o600)
-        assert run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
+        assert host.run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
 
 
 def test_a_seat_that_fits_nowhere_has_no_card(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     host.memory = 0
-    assert "3 of 3 seats fit nowhere" in sentence(capsys, ExitCode.REFUSED, "cards")
+    assert "3 of 3 seats fit nowhere" in sentence(host, capsys, ExitCode.REFUSED, "cards")
 
 
 def test_cards_before_up_are_told_apart_where_there_are_several_hosts(
@@ -172,13 +189,13 @@ def test_cards_before_up_are_told_apart_where_there_are_several_hosts(
     Path("workshop.yml").write_text(TWO_HOSTS, encoding="utf-8")
     Register("raft101").secret()
     host.has("01", on="blue")
-    assert run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
+    assert host.run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
     said = capsys.readouterr()
     assert "2 of these seats are not up yet" in said.err
     placed = {one["seat"]: (one["host"], one["address"]) for one in json.loads(said.out)["cards"]}
     assert placed["01"] == ("blue", "192.0.2.12")
     host.has("02", "03", on="red")
-    assert run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
+    assert host.run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
     assert "not up yet" not in capsys.readouterr().err
 
 
@@ -187,11 +204,11 @@ def test_cards_before_up_are_told_apart_where_there_are_several_hosts(
 
 def test_without_the_secret_no_card_is_made_up(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     host.has("01", "02")
-    said = sentence(capsys, ExitCode.FAILED, "cards")
+    said = sentence(host, capsys, ExitCode.FAILED, "cards")
     assert "The secret of 2 seats of the workshop raft101, such as raft101-01, is not on this machine" in said
     assert str(Register("raft101").secret_file) in said
     # Nor is one for a seat to come: the secret would be another one than the others have.
-    sentence(capsys, ExitCode.FAILED, "cards", "03")
+    sentence(host, capsys, ExitCode.FAILED, "cards", "03")
     assert not Register("raft101").has_secret()
 
 
@@ -200,59 +217,59 @@ def test_a_secret_that_up_made_anew_makes_no_card_for_older_seats(
 ) -> None:
     host.has("01", "02")
     # `inventory` lays the seeds down, as `up` does.
-    assert run(["workshop", "inventory"]) == ExitCode.DONE
+    assert host.run(["workshop", "inventory"]) == ExitCode.DONE
     capsys.readouterr()
     host.has("03")
-    assert "raft101-01" in sentence(capsys, ExitCode.FAILED, "cards")
-    assert [one["seat"] for one in cards(capsys, "03")] == ["03"]
+    assert "raft101-01" in sentence(host, capsys, ExitCode.FAILED, "cards")
+    assert [one["seat"] for one in cards(host, capsys, "03")] == ["03"]
     # Once it was removed and made again, a seat has what this machine knows.
     del host.labs["raft101-01"]
-    assert run(["workshop", "inventory"]) == ExitCode.DONE
+    assert host.run(["workshop", "inventory"]) == ExitCode.DONE
     capsys.readouterr()
     host.has("01")
-    assert [one["seat"] for one in cards(capsys, "01")] == ["01"]
-    assert "raft101-02" in sentence(capsys, ExitCode.FAILED, "cards", "02")
+    assert [one["seat"] for one in cards(host, capsys, "01")] == ["01"]
+    assert "raft101-02" in sentence(host, capsys, ExitCode.FAILED, "cards", "02")
 
 
 def test_a_copy_brings_the_same_cards_back(
     host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = cards(capsys)
+    first = cards(host, capsys)
     host.has("01", "02", "03")
-    assert run(["workshop", "secret", "--output", "copy.json", "--json"]) == ExitCode.DONE
+    assert host.run(["workshop", "secret", "--output", "copy.json", "--json"]) == ExitCode.DONE
     assert mode("copy.json") == 0o600
     assert json.loads(capsys.readouterr().out) == {"workshop": "raft101", "copy": str(tmp_path / "copy.json")}
     move_away(tmp_path, monkeypatch)
-    sentence(capsys, ExitCode.FAILED, "cards")
-    assert run(["workshop", "secret", "--input", "copy.json", "--json"]) == ExitCode.DONE
+    sentence(host, capsys, ExitCode.FAILED, "cards")
+    assert host.run(["workshop", "secret", "--input", "copy.json", "--json"]) == ExitCode.DONE
     assert json.loads(capsys.readouterr().out)["secret_file"] == str(Register("raft101").secret_file)
-    assert cards(capsys) == first
+    assert cards(host, capsys) == first
     assert mode(Register("raft101").secret_file) == 0o600
 
 
 def test_a_copy_mends_what_was_made_up_and_keeps_what_was_made_meanwhile(
     host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = cards(capsys)
+    first = cards(host, capsys)
     host.has("01", "02")
-    run(["workshop", "secret", "--output", "copy.json"])
+    host.run(["workshop", "secret", "--output", "copy.json"])
     move_away(tmp_path, monkeypatch)
-    run(["workshop", "inventory"])
+    host.run(["workshop", "inventory"])
     host.has("03")
     capsys.readouterr()
-    meanwhile = cards(capsys, "03")
+    meanwhile = cards(host, capsys, "03")
     assert meanwhile != first[2:]
-    said = sentence(capsys, ExitCode.REFUSED, "secret", "--input", "copy.json")
+    said = sentence(host, capsys, ExitCode.REFUSED, "secret", "--input", "copy.json")
     assert "has another secret on this machine" in said
-    assert run(["workshop", "secret", "--input", "copy.json", "--force"]) == ExitCode.DONE
+    assert host.run(["workshop", "secret", "--input", "copy.json", "--force"]) == ExitCode.DONE
     capsys.readouterr()
-    assert cards(capsys) == first[:2] + meanwhile
+    assert cards(host, capsys) == first[:2] + meanwhile
     # A copy of that is whole, too.
-    run(["workshop", "secret", "--output", "second.json"])
+    host.run(["workshop", "secret", "--output", "second.json"])
     move_away(tmp_path, monkeypatch, "third")
-    run(["workshop", "secret", "--input", "second.json"])
+    host.run(["workshop", "secret", "--input", "second.json"])
     capsys.readouterr()
-    assert cards(capsys) == first[:2] + meanwhile
+    assert cards(host, capsys) == first[:2] + meanwhile
 
 
 def test_a_copy_brings_the_numbers_of_names(
@@ -260,27 +277,27 @@ def test_a_copy_brings_the_numbers_of_names(
 ) -> None:
     assert host.labs == {}
     Path("workshop.yml").write_text("workshop: raft101\nseats: [ada, grace]\n", encoding="utf-8")
-    _, grace = cards(capsys)
-    run(["workshop", "secret", "--output", "copy.json"])
+    _, grace = cards(host, capsys)
+    host.run(["workshop", "secret", "--output", "copy.json"])
     Path("workshop.yml").write_text("workshop: raft101\nseats: [grace]\n", encoding="utf-8")
     move_away(tmp_path, monkeypatch)
-    run(["workshop", "secret", "--input", "copy.json"])
+    host.run(["workshop", "secret", "--input", "copy.json"])
     capsys.readouterr()
-    assert cards(capsys) == [grace]
+    assert cards(host, capsys) == [grace]
 
 
 def test_a_damaged_secret_is_named_and_a_copy_takes_its_place(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
-    first = cards(capsys)
+    first = cards(host, capsys)
     host.has("01")
-    run(["workshop", "secret", "--output", "copy.json"])
+    host.run(["workshop", "secret", "--output", "copy.json"])
     capsys.readouterr()
     Register("raft101").secret_file.write_text("5ec4e7", encoding="ascii")
-    said = sentence(capsys, ExitCode.FAILED, "cards")
+    said = sentence(host, capsys, ExitCode.FAILED, "cards")
     assert "is damaged" in said
     assert "5ec4e7" not in said
-    assert run(["workshop", "secret", "--input", "copy.json", "--force"]) == ExitCode.DONE
+    assert host.run(["workshop", "secret", "--input", "copy.json", "--force"]) == ExitCode.DONE
     capsys.readouterr()
-    assert cards(capsys) == first
+    assert cards(host, capsys) == first
 
 
 @pytest.mark.parametrize(
@@ -301,7 +318,7 @@ def test_what_is_no_copy_is_refused_and_not_shown(host: Host, capsys: pytest.Cap
     path = Path("copy.json")
     path.write_text(text, encoding="utf-8")
     path.chmod(0o600)
-    said = sentence(capsys, ExitCode.USAGE, "secret", "--input", "copy.json")
+    said = sentence(host, capsys, ExitCode.USAGE, "secret", "--input", "copy.json")
     assert "copy.json is no copy of a workshop's secret" in said
     assert "0" * 30 not in said
     assert not Register("raft101").folder.exists()
@@ -309,43 +326,50 @@ def test_what_is_no_copy_is_refused_and_not_shown(host: Host, capsys: pytest.Cap
 
 def test_copies_that_cannot_be_taken_are_refused(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     assert host.labs == {}
-    cards(capsys)
-    run(["workshop", "secret", "--output", "copy.json"])
+    cards(host, capsys)
+    host.run(["workshop", "secret", "--output", "copy.json"])
     capsys.readouterr()
     Path("other.yml").write_text("workshop: other\nseats: 1\n", encoding="utf-8")
-    said = sentence(capsys, ExitCode.USAGE, "secret", "--file", "other.yml", "--input", "copy.json")
+    said = sentence(host, capsys, ExitCode.USAGE, "secret", "--file", "other.yml", "--input", "copy.json")
     assert "holds the secret of the workshop 'raft101', and this one is other" in said
     assert "is not on this machine" in sentence(
-        capsys, ExitCode.FAILED, "secret", "--file", "other.yml", "-o", "other.json"
+        host, capsys, ExitCode.FAILED, "secret", "--file", "other.yml", "-o", "other.json"
     )
     assert not Path("other.json").exists()
     Path("copy.json").chmod(0o640)
-    assert "`chmod 600 copy.json`" in sentence(capsys, ExitCode.USAGE, "secret", "--input", "copy.json")
-    assert "cannot be read" in sentence(capsys, ExitCode.USAGE, "secret", "--input", "none.json")
-    assert "Give one of --output FILE and --input FILE." in sentence(capsys, ExitCode.USAGE, "secret")
+    assert "`chmod 600 copy.json`" in sentence(host, capsys, ExitCode.USAGE, "secret", "--input", "copy.json")
+    assert "cannot be read" in sentence(host, capsys, ExitCode.USAGE, "secret", "--input", "none.json")
+    assert "Give one of --output FILE and --input FILE." in sentence(host, capsys, ExitCode.USAGE, "secret")
 
 
 def test_the_secret_goes_to_stdout_only_when_asked(
-    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    host: Host, capsys: pytest.CaptureFixture[str], standard_input: StreamChange
 ) -> None:
     assert host.labs == {}
-    cards(capsys)
-    assert run(["workshop", "secret", "--output", "-"]) == ExitCode.DONE
+    cards(host, capsys)
+    assert host.run(["workshop", "secret", "--output", "-"]) == ExitCode.DONE
     said = capsys.readouterr()
     assert json.loads(said.out)["secret"] == Register("raft101").secret().hex()
-    monkeypatch.setattr("sys.stdin", io.StringIO(said.out))
-    assert run(["workshop", "secret", "--input", "-"]) == ExitCode.DONE
+    standard_input(io.StringIO(said.out))
+    assert host.run(["workshop", "secret", "--input", "-"]) == ExitCode.DONE
 
 
 # -- files ---------------------------------------------------------------------------------------------------
 
 
-def test_a_secret_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
+@contextlib.contextmanager
+def no_file_longer_than(size: int) -> Iterator[None]:
+    """As a full disk does, let a file take no more bytes than that."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(LabctlError, match="No space left on device"):
+
+def test_a_secret_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    with no_file_longer_than(3), pytest.raises(LabctlError, match="File too large"):
         output_files.save_secret("secret", tmp_path / "cards.html", force=False)
     assert list(tmp_path.iterdir()) == []
 

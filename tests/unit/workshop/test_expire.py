@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,14 +17,11 @@ from labctl.workshop.expire import expire, extend
 from labctl.workshop.model.file import Workshop, parse
 from labctl.workshop.state_store import Register
 from labctl.workshop.up import UpOptions, up
-from tests.unit.workshop.workshop_stand_in import OWNER, Board, Hosts
+from tests.unit.workshop.workshop_stand_in import OWNER, Board, Hosts, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labctl.runner.inventory import Inventory
-    from labctl.workshop.model.capacity import Facts
-    from labctl.workshop.model.file import Host
     from labctl.workshop.model.outcome import Result
 
 TWO_HOSTS = "hosts:\n- {address: red, name: red}\n- {address: green, name: green}\n"
@@ -37,19 +34,17 @@ def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hosts:
 
 
 @pytest.fixture
-def meanwhile(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+def meanwhile(hosts: Hosts) -> Callable[[Callable[[], object]], None]:
     """Do something, once, when the labs of the next `up` are made."""
 
     def arrange(what: Callable[[], object]) -> None:
         waiting = [what]
 
-        def run(playbook: str, where: Inventory, **words: Any) -> object:
-            made = hosts.run(playbook, where, **words)
+        def before(made: Run) -> None:
             if waiting:
                 made.after = waiting.pop()
-            return made
 
-        monkeypatch.setattr("labctl.workshop.bring_up.PlaybookRun", run)
+        hosts.on_run = before
 
     return arrange
 
@@ -124,18 +119,20 @@ def test_an_end_that_went_while_labs_were_made_is_written_down_again(
 
 
 def test_labs_that_are_made_when_the_end_has_come_are_removed_by_their_hosts_and_told(
-    hosts: Hosts, meanwhile: Callable[[Callable[[], object]], None], monkeypatch: pytest.MonkeyPatch
+    hosts: Hosts, meanwhile: Callable[[Callable[[], object]], None]
 ) -> None:
-    end = int(time.time()) + 60
+    now = time.time()
+    end = int(now) + 60
     hosts.reapers = {"red": [a_reaper(end)], "green": [a_reaper(end)]}
 
     def the_end() -> None:
         # Each found nothing to remove, and left.
         hosts.reapers.clear()
-        monkeypatch.setattr("labctl.workshop.up.time.time", lambda: end + 1.0)
+        nonlocal now
+        now = end + 1.0
 
     meanwhile(the_end)
-    result = bring_up()
+    result = bring_up(now=lambda: now)
     assert {one.lab: one.step for one in result.failed} == {"w-01": "ending", "w-02": "ending"}
     assert "came while it was made" in str(result.failed[0].reason)
     assert "labctl workshop expire 8h" in str(result.failed[0].reason)
@@ -171,16 +168,9 @@ def test_a_host_that_does_not_answer_when_its_labs_are_made_may_have_lost_the_en
     assert {one.lab: one.step for one in bring_up().failed} == {"w-02": "ending"}
 
 
-def test_without_an_end_the_hosts_are_asked_once(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
-    def ask(host: Host) -> tuple[Facts | None, str | None]:
-        asked.append(host.name)
-        return hosts.ask(host)
-
-    monkeypatch.setattr("labctl.workshop.survey._ask", ask)
+def test_without_an_end_the_hosts_are_asked_once(hosts: Hosts) -> None:
     bring_up(workshop(more=""))
-    assert sorted(asked) == ["green", "red"]
+    assert sorted(hosts.asked) == ["green", "red"]
 
 
 def test_nothing_is_made_where_the_end_has_come(hosts: Hosts) -> None:
@@ -227,15 +217,13 @@ def test_an_end_on_a_host_without_seats_goes_and_moves_with_the_others(hosts: Ho
     assert ends(hosts) == {"red": [], "green": []}
 
 
-def test_an_end_stays_on_a_host_that_answers_no_more(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_stays_on_a_host_that_answers_no_more(hosts: Hosts) -> None:
     bring_up()
 
-    def run(playbook: str, where: Inventory, **words: Any) -> object:
-        made = hosts.run(playbook, where, **words)
+    def before(made: Run) -> None:
         made.after = lambda: hosts.problems.update(green="nothing answered")
-        return made
 
-    monkeypatch.setattr("labctl.workshop.down.PlaybookRun", run)
+    hosts.on_run = before
     removed = down(workshop(), OWNER, (), None, SilentSteps())
     assert not removed.proven
     assert removed.unseen == {"green": "nothing answered"}

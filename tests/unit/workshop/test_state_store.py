@@ -6,7 +6,7 @@ import contextlib
 import json
 import multiprocessing
 import threading
-import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.shared.plain_files import write_whole
 from labctl.terminal.progress import SilentSteps
 from labctl.workshop import state_schema, survey
-from labctl.workshop import state_store as registers
 from labctl.workshop.cards import Wish, cards_of
 from labctl.workshop.down import down
 from labctl.workshop.expire import expire
@@ -29,7 +29,6 @@ from tests.unit.pipes import lonely
 from tests.unit.workshop.workshop_stand_in import OWNER, Board, Hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from multiprocessing.synchronize import Barrier
 
     from labctl.workshop.model.hosts import Fleet
@@ -45,16 +44,19 @@ def workshop(seats: object, more: str = "") -> Workshop:
     return parse(f"workshop: w\nseats: {seats}\n{more}", Path("workshop.yml"))
 
 
-def make_up(made: Workshop) -> None:
-    up(made, UpOptions(OWNER), SilentSteps(), Board())
+Look = Callable[..., "Fleet"]
 
 
-def print_cards(made: Workshop) -> None:
-    cards_of(made, Wish(OWNER))
+def make_up(made: Workshop, look: Look = survey.look) -> None:
+    up(made, UpOptions(OWNER, look=look), SilentSteps(), Board())
 
 
-def print_inventory(made: Workshop) -> None:
-    placed_inventory(made, OWNER)
+def print_cards(made: Workshop, look: Look = survey.look) -> None:
+    cards_of(made, Wish(OWNER), look)
+
+
+def print_inventory(made: Workshop, look: Look = survey.look) -> None:
+    placed_inventory(made, OWNER, look)
 
 
 # -- two at once ---------------------------------------------------------------------------------------------
@@ -62,25 +64,21 @@ def print_inventory(made: Workshop) -> None:
 
 @pytest.mark.usefixtures("hosts")
 @pytest.mark.parametrize("command", [make_up, print_cards, print_inventory])
-def test_two_commands_at_once_give_no_number_twice(
-    monkeypatch: pytest.MonkeyPatch, command: Callable[[Workshop], None]
-) -> None:
+def test_two_commands_at_once_give_no_number_twice(command: Callable[[Workshop, Look], None]) -> None:
     make_up(workshop("[ada, grace]"))
     looked: list[Fleet] = []
-    real = survey.look
     both = threading.Barrier(2)
 
     def look(made: Workshop, owner: str) -> Fleet:
-        looked.append(real(made, owner))
+        looked.append(survey.look(made, owner))
         # Both have read the numbers before either of them keeps its own, unless one waits for the other.
         with contextlib.suppress(threading.BrokenBarrierError):
             both.wait(0.5)
         return looked[-1]
 
-    monkeypatch.setattr(survey, "look", look)
     files = [workshop("[ada, grace, linus]"), workshop("[ada, grace, radia]")]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(command, files))
+        list(pool.map(lambda made: command(made, look), files))
     assert len(looked) == 2
     assert sorted(Register("w").numbers().values()) == [1, 2, 3, 4]
 
@@ -107,31 +105,33 @@ def test_of_many_commands_side_by_side_no_failure_is_forgotten() -> None:
 
 
 @pytest.mark.usefixtures("hosts")
-def test_two_writers_of_one_process_have_files_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    register, seen = Register("w"), []
-    replace = Path.replace
+def test_two_writers_of_one_process_have_files_of_their_own() -> None:
+    register, ended = Register("w"), threading.Event()
+    register.secret()
+    path, seen = register.folder / "note", set()
+    write_whole(path, "0" * 100_000)
 
-    def slow(old: Path, new: Path) -> Path:
-        seen.append(str(old))
-        time.sleep(0.05)
-        return replace(old, new)
+    def read() -> None:
+        while not ended.is_set():
+            text = path.read_text()
+            seen.add((text[:1], len(set(text)), len(text)))
 
-    monkeypatch.setattr(Path, "replace", slow)
+    reader = threading.Thread(target=read)
+    reader.start()
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: register._write("note", f"{number}" * 1000), range(4)))
-    assert len(set(seen)) == 4
-    assert len(set((register.folder / "note").read_text())) == 1
+        list(pool.map(lambda number: write_whole(path, f"{number % 10}" * 100_000), range(200)))
+    ended.set()
+    reader.join()
+    assert {(different, length) for _, different, length in seen} == {(1, 100_000)}, "whole, and of one of them"
+    assert [one.name for one in register.folder.glob("note*")] == ["note"]
 
 
 @pytest.mark.usefixtures("hosts")
-def test_who_waits_for_a_register_that_is_never_let_go_says_so_and_gives_up(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(registers, "LOCK_SECONDS", 0.4)
-    monkeypatch.setattr("labctl.shared.lock_holder.SAY_AFTER_SECONDS", 0.1)
+def test_who_waits_for_a_register_that_is_never_let_go_says_so_and_gives_up(capsys: pytest.CaptureFixture[str]) -> None:
     who = r"Cannot use the register of the workshop w: .*`labctl workshop \(of w\)` \(process [0-9]+ on .* has it"
-    with Register("w").placing(), pytest.raises(LabctlError, match=who) as caught:
-        print_cards(workshop(1))
+    waiting = Register("w", patience=0.4, say_after=0.1)
+    with Register("w").placing(), pytest.raises(LabctlError, match=who) as caught, waiting.placing():
+        pass
     assert caught.value.code is ExitCode.REFUSED
     told = capsys.readouterr()
     assert (told.out, told.err.count("\n")) == ("", 1)

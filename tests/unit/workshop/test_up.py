@@ -7,7 +7,7 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -27,11 +27,12 @@ from labctl.workshop.model.file import Workshop, parse
 from labctl.workshop.reset import reset
 from labctl.workshop.state_store import Register
 from labctl.workshop.up import UpOptions, up, version_of
-from tests.unit.workshop.workshop_stand_in import OWNER, VERSION, Board, Hosts
+from tests.unit.workshop.workshop_stand_in import OWNER, VERSION, Board, Hosts, Run
 
 if TYPE_CHECKING:
     from labctl.runner.inventory import Inventory
     from labctl.workshop.model.outcome import Result
+    from tests.unit.stand_ins import StreamChange
 
 TWO_HOSTS = "hosts:\n- {address: red, name: red}\n- {address: green, name: green}\n"
 
@@ -387,15 +388,10 @@ def test_an_end_without_seats_is_removed_with_the_workshop_and_kept_by_a_reset(h
     assert hosts.reapers == {"red": []}
 
 
-def test_an_end_needs_no_image_that_the_file_wants_next(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_needs_no_image_that_the_file_wants_next(hosts: Hosts) -> None:
     bring_up(workshop(2))
     wanted: list[Inventory] = []
-
-    def run(playbook: str, where: Inventory, **words: Any) -> object:
-        wanted.append(where)
-        return hosts.run(playbook, where, **words)
-
-    monkeypatch.setattr("labctl.workshop.expire.PlaybookRun", run)
+    hosts.on_run = lambda made: wanted.append(made.inventory)
     expire(workshop(2, f"{TWO_HOSTS}consul_version: 1.21.4\n"), OWNER, "2h", SilentSteps())
     images = {host["workshop_reaper_image"] for host in wanted[0].own["docker_hosts"]["hosts"].values()}
     assert images == {f"raft-labctl/consul:{VERSION}"}
@@ -422,20 +418,17 @@ def test_what_cannot_be_removed_is_told_and_stops_no_other(hosts: Hosts) -> None
     assert "w-03: the network is in use" in tables.removed_text(removed)
 
 
-def test_what_failed_once_is_tried_again_and_what_fails_for_good_is_not_tried_for_ever(
-    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_failed_once_is_tried_again_and_what_fails_for_good_is_not_tried_for_ever(hosts: Hosts) -> None:
     bring_up()
     hosts.failing = {"w-03": (START, "the engine was busy"), "w-02": (START, "the disk is full")}
-    run, times = hosts.run, []
+    times: list[str] = []
 
-    def running(playbook: str, where: Inventory, **words: Any) -> object:
-        times.append(where.limit)
+    def before(made: Run) -> None:
+        times.append(made.inventory.limit)
         if len(times) > 1:
             hosts.failing.pop("w-03", None)
-        return run(playbook, where, **words)
 
-    monkeypatch.setattr("labctl.workshop.down.PlaybookRun", running)
+    hosts.on_run = before
     removed = down(workshop(), OWNER, (), None, SilentSteps())
     assert set(removed.labs) == {"w-01", "w-03", "w-04"}
     assert removed.failed == {"w-02": "the disk is full"}
@@ -443,21 +436,19 @@ def test_what_failed_once_is_tried_again_and_what_fails_for_good_is_not_tried_fo
     assert [set(limit.split(",")) for limit in times[1:]] == [{"w-02", "w-03"}, {"w-02"}]
 
 
-def test_what_comes_back_while_it_is_removed_is_removed_again(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_back_while_it_is_removed_is_removed_again(hosts: Hosts) -> None:
     bring_up()
-    run, late = hosts.run, [("red", "w-01", 1), ("green", "w-09", 9)]
+    late = [("red", "w-01", 1), ("green", "w-09", 9)]
 
     def put_late() -> None:
         while late:
             hosts.put(*late.pop())
 
-    def running(playbook: str, where: Inventory, **words: Any) -> object:
-        made = run(playbook, where, **words)
+    def before(made: Run) -> None:
         # Behind the back of the modules that have just removed them.
         made.after = put_late
-        return made
 
-    monkeypatch.setattr("labctl.workshop.down.PlaybookRun", running)
+    hosts.on_run = before
     removed = down(workshop(), OWNER, (), None, SilentSteps())
     assert removed.proven
     assert set(removed.labs) == {"w-01", "w-02", "w-03", "w-04", "w-09"}
@@ -538,21 +529,18 @@ class HeardSteps(SilentSteps):
         self.ended.append("failed")
 
 
-def test_nothing_is_called_gone_while_something_is_left(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_called_gone_while_something_is_left(hosts: Hosts) -> None:
     bring_up()
-    run = hosts.run
 
-    def running(playbook: str, where: Inventory, **words: Any) -> object:
-        made = run(playbook, where, **words)
+    def before(made: Run) -> None:
         made.after = lambda: hosts.put("red", "w-01", 1)
-        return made
 
-    monkeypatch.setattr("labctl.workshop.down.PlaybookRun", running)
+    hosts.on_run = before
     steps = HeardSteps()
     removed = down(workshop(), OWNER, (), None, steps)
     assert (removed.left, dict(removed.failed), removed.proven) == (["w-01"], {}, False)
     assert steps.ended[-1] == "failed"
-    monkeypatch.setattr("labctl.workshop.down.PlaybookRun", run)
+    hosts.on_run = lambda _: None
     steps = HeardSteps()
     assert down(workshop(), OWNER, (), None, steps).proven
     assert steps.ended[-1] == "1 seat is removed, nothing is left of it"
@@ -600,12 +588,17 @@ class Terminal(io.StringIO):
         (None, "", ExitCode.DONE),
     ],
 )
-def test_a_terminal_is_asked_before_a_whole_workshop_goes(
-    hosts: Hosts, monkeypatch: pytest.MonkeyPatch, typed: str | None, words: str, code: int
+def test_a_terminal_is_asked_before_a_whole_workshop_goes(  # noqa: PLR0913, PLR0917 - every way to say it
+    hosts: Hosts,
+    monkeypatch: pytest.MonkeyPatch,
+    standard_input: StreamChange,
+    typed: str | None,
+    words: str,
+    code: int,
 ) -> None:
     bring_up()
     monkeypatch.setenv("LABCTL_OWNER", OWNER)
-    monkeypatch.setattr("sys.stdin", io.StringIO("") if typed is None else Terminal(typed))
+    standard_input(io.StringIO("") if typed is None else Terminal(typed))
     path = Register("w").folder / "w.yml"
     path.write_text(f"workshop: w\nseats: 4\n{TWO_HOSTS}", encoding="utf-8")
     assert run(["workshop", "down", "--file", str(path), *words.split()]) == code

@@ -19,6 +19,7 @@ from labctl.terminal.progress import SilentSteps
 from labctl.workshop import hosts as links
 from labctl.workshop import workshop_lock
 from labctl.workshop.model.file import parse
+from labctl.workshop.workshop_lock import Times
 from tests.unit.shared.test_engine_lock import Engine
 
 if TYPE_CHECKING:
@@ -27,34 +28,43 @@ if TYPE_CHECKING:
 TEXT = "workshop: w\nseats: 2\nhosts:\n- {address: red, name: red}\n- {address: green, name: green}\n"
 
 
+class Met(Place):
+    """Where the engine of a Docker host is met."""
+
+    def __init__(self, hosts: Hosts, name: str) -> None:
+        self.hosts, self.name = hosts, name
+
+    def engine(self, seconds: float) -> Any:
+        assert seconds > 0
+        self.hosts.taken.append(self.name)
+        return self.hosts.engines[self.name]
+
+
 class Hosts:
     """Docker hosts that have volumes only; `silent` ones are not reached, with the reason."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.engines: dict[str, Engine] = {"red": Engine(), "green": Engine()}
         self.silent: dict[str, str] = {}
         self.taken: list[str] = []
-        monkeypatch.setattr(workshop_lock, "_met", self.met)
-        monkeypatch.setattr(workshop_lock, "Engine", self.engine)
+        self.times = Times()
 
     def met(self, host: Host) -> Place | LabctlError:
         if host.name in self.silent:
             return LabctlError(self.silent[host.name])
-        place = Place()
-        place.name, place.socket = host.name, host.name
-        return place
+        return Met(self, host.name)
 
-    def engine(self, _seconds: float, socket: str) -> Engine:
-        self.taken.append(socket)
-        return self.engines[socket]
+    def holding(self, verb: str = "up", text: str = TEXT, steps: Steps | None = None) -> Any:
+        seats, made = ("01",), parse(text, Path("workshop.yml"))
+        return workshop_lock.held(made, "ada", verb, seats, steps or Steps(), meet=self.met, times=self.times)
 
     def volumes(self) -> list[dict[str, Any]]:
         return [one for engine in self.engines.values() for one in engine.volumes_now.values()]
 
 
 @pytest.fixture
-def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
-    return Hosts(monkeypatch)
+def hosts() -> Hosts:
+    return Hosts()
 
 
 class Steps(SilentSteps):
@@ -69,14 +79,10 @@ def workshop(text: str = TEXT) -> Workshop:
     return parse(text, Path("workshop.yml"))
 
 
-def holding(verb: str = "up", text: str = TEXT, steps: Steps | None = None) -> Any:
-    return workshop_lock.held(workshop(text), "ada", verb, ("01",), steps or Steps())
-
-
 def test_it_is_a_volume_on_each_host_in_one_order_whatever_the_files(hosts: Hosts) -> None:
     turned = "workshop: w\nseats: 2\nhosts:\n- {address: green, name: a}\n- {address: red, name: b}\n"
     hosts.engines |= {"a": hosts.engines["green"], "b": hosts.engines["red"]}
-    with holding():
+    with hosts.holding():
         assert {one["Labels"][LABEL_WORKSHOP] for one in hosts.volumes()} == {"w"}
         assert [len(engine.volumes_now) for engine in hosts.engines.values()] == [1, 1, 1, 1]
         (note,) = {one["Labels"][LABEL_HOLDER] for one in hosts.volumes()}
@@ -84,7 +90,7 @@ def test_it_is_a_volume_on_each_host_in_one_order_whatever_the_files(hosts: Host
         assert who is not None
         assert who.command == "labctl workshop up 01"
     assert hosts.taken == ["green", "red"]
-    with holding(text=turned):
+    with hosts.holding(text=turned):
         pass
     assert hosts.taken == ["green", "red", "a", "b"]
     assert hosts.volumes() == []
@@ -92,20 +98,17 @@ def test_it_is_a_volume_on_each_host_in_one_order_whatever_the_files(hosts: Host
 
 def test_two_names_of_one_host_are_no_two_holders(hosts: Hosts) -> None:
     hosts.engines["green"] = hosts.engines["red"]
-    with holding():
+    with hosts.holding():
         assert len(hosts.engines["red"].volumes_now) == 2
 
 
-def test_who_waits_says_for_whom_after_a_second_and_is_refused_at_last(
-    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workshop_lock, "LOCK_SECONDS", 0.3)
-    monkeypatch.setattr(lock_holder, "SAY_AFTER_SECONDS", 0.1)
+def test_who_waits_says_for_whom_after_a_second_and_is_refused_at_last(hosts: Hosts) -> None:
+    hosts.times = Times(patience=0.3, say_after=0.1)
     steps = Steps()
-    with holding("reset"):
+    with hosts.holding("reset"):
         with (
             pytest.raises(LabctlError, match=r"Cannot work on the workshop w: .*`labctl workshop reset 01`") as refused,
-            holding("up", steps=steps),
+            hosts.holding("up", steps=steps),
         ):
             pass
         assert len(hosts.volumes()) == 2
@@ -120,7 +123,7 @@ def test_of_two_one_comes_after_the_other(hosts: Hosts) -> None:
     most: list[int] = []
 
     def work(number: int) -> None:
-        with holding():
+        with hosts.holding():
             inside.append(number)
             most.append(len(inside))
             time.sleep(0.05)
@@ -139,7 +142,7 @@ def test_of_two_one_comes_after_the_other(hosts: Hosts) -> None:
 def test_a_host_that_does_not_answer_is_gone_without_and_not_asked_again(hosts: Hosts) -> None:
     hosts.silent["red"] = "nothing answered"
     red, green = workshop().hosts
-    with holding():
+    with hosts.holding():
         assert len(hosts.engines["green"].volumes_now) == 1
         with pytest.raises(LabctlError, match="nothing answered"):
             links.client_of(red)
@@ -151,22 +154,20 @@ def test_a_host_where_it_cannot_be_held_is_gone_without_and_a_full_disk_is_no_re
     hosts.engines["red"].fails = "no volumes here"
     hosts.engines["green"].fails = "no space left on device"
     red, green = workshop().hosts
-    with holding():
+    with hosts.holding():
         assert set(links.given_up) == {red}
     theirs = replace(lock_holder.holder("labctl workshop up", 60), boot="elsewhere")
     hosts.engines["green"].put("v", {LABEL_WORKSHOP: "w", LABEL_HOLDER: theirs.note}, made="2026-11-29T09:44:44Z")
     begun = time.monotonic()
     threading.Timer(0.5, hosts.engines["green"].volumes_now.clear).start()
-    with holding():
+    with hosts.holding():
         assert time.monotonic() - begun > 0.4
         assert green not in links.given_up
 
 
-def test_it_is_renewed_until_its_end_so_that_only_a_killed_holder_is_taken_for_one(
-    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workshop_lock, "RENEW_SECONDS", 0.05)
-    with holding() as held:
+def test_it_is_renewed_until_its_end_so_that_only_a_killed_holder_is_taken_for_one(hosts: Hosts) -> None:
+    hosts.times = Times(renew=0.05)
+    with hosts.holding() as held:
         first = {one["Name"] for one in hosts.volumes()}
         time.sleep(0.5)
         assert len(hosts.volumes()) in {2, 3}
@@ -176,26 +177,29 @@ def test_it_is_renewed_until_its_end_so_that_only_a_killed_holder_is_taken_for_o
     assert hosts.volumes() == []
 
 
-def test_a_holder_elsewhere_that_was_killed_has_it_for_a_minute(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workshop_lock, "LOCK_SECONDS", 0.2)
+def test_a_holder_elsewhere_that_was_killed_has_it_for_a_minute(hosts: Hosts) -> None:
+    hosts.times = Times(patience=0.2)
     theirs = replace(
         lock_holder.holder("labctl workshop up", workshop_lock.LEASE_SECONDS), boot="elsewhere", pid=1
     ).note
     labels = {LABEL_WORKSHOP: "w", LABEL_HOLDER: theirs}
     # The engine's clock says 09:44:44.
     hosts.engines["red"].put("young", labels, made="2026-11-29T09:44:00Z")
-    with pytest.raises(LabctlError, match="or remove the volume young there if you know that it has, then"), holding():
+    with (
+        pytest.raises(LabctlError, match="or remove the volume young there if you know that it has, then"),
+        hosts.holding(),
+    ):
         pass
     del hosts.engines["red"].volumes_now["young"]
     hosts.engines["red"].put("old", labels, made="2026-11-29T09:43:40Z")
-    with holding():
+    with hosts.holding():
         assert "old" not in hosts.engines["red"].volumes_now
 
 
-def test_one_that_was_pruned_away_and_taken_is_not_worked_under(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workshop_lock, "RENEW_SECONDS", 0.05)
+def test_one_that_was_pruned_away_and_taken_is_not_worked_under(hosts: Hosts) -> None:
+    hosts.times = Times(renew=0.05)
     theirs = lock_holder.holder("labctl workshop down", 60).note
-    with holding() as held:
+    with hosts.holding() as held:
         engine = hosts.engines["red"]
         with engine.lock:
             engine.volumes_now.clear()
@@ -207,11 +211,9 @@ def test_one_that_was_pruned_away_and_taken_is_not_worked_under(hosts: Hosts, mo
         assert set(engine.volumes_now) == {"theirs"}
 
 
-def test_an_engine_that_does_not_answer_for_a_while_loses_nothing(
-    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workshop_lock, "RENEW_SECONDS", 0.05)
-    with holding() as held:
+def test_an_engine_that_does_not_answer_for_a_while_loses_nothing(hosts: Hosts) -> None:
+    hosts.times = Times(renew=0.05)
+    with hosts.holding() as held:
         hosts.engines["red"].fails = "busy"
         time.sleep(0.2)
         held.keep()
@@ -223,7 +225,7 @@ def test_an_engine_that_does_not_answer_for_a_while_loses_nothing(
 
 
 def test_nothing_is_left_where_the_command_fails(hosts: Hosts) -> None:
-    with pytest.raises(DockerError), holding():
+    with pytest.raises(DockerError), hosts.holding():
         raise DockerError("x")
     assert hosts.volumes() == []
     assert links.given_up == {}

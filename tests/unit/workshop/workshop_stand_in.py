@@ -33,7 +33,8 @@ class Hosts:
         different: facts of hosts that are not as usual, by name; `skew` is how far the clock is away.
         failing: the sentence of a lab that fails, and at which task.
         played: each run's playbook and the hosts of its inventory that it was for.
-        ready: labs that need nothing.
+        asked: the hosts that were asked, in order.
+        on_run: is told of each run before it begins.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,13 +43,16 @@ class Hosts:
         self.different: dict[str, dict[str, Any]] = {}
         self.failing: dict[str, tuple[str, str]] = {}
         self.played: list[tuple[str, list[str], tuple[str, ...]]] = []
+        self.asked: list[str] = []
+        self.on_run: Callable[[Run], object] = lambda _: None
         self.reapers: dict[str, list[dict[str, str]]] = {}
-        monkeypatch.setattr(survey, "_ask", self.ask)
+        monkeypatch.setattr(survey, "ask_host", self.ask)
         for module in (bring_up, down, expire, up):
             monkeypatch.setattr(module, "PlaybookRun", self.run)
         monkeypatch.setattr(up, "labs_of", lambda _: [])
 
     def ask(self, host: Host) -> tuple[Facts | None, str | None]:
+        self.asked.append(host.name)
         if host.name in self.problems:
             return None, self.problems[host.name]
         labs = list(self.labs.get(host.name, {}).values())
@@ -86,7 +90,9 @@ class Hosts:
         assert seconds > 0
         assert late in {ExitCode.FAILED, ExitCode.NOT_READY}
         assert forks is None or forks > 0
-        return Run(self, playbook, inventory, tags)
+        made = Run(self, playbook, inventory, tags)
+        self.on_run(made)
+        return made
 
 
 class Run:
