@@ -18,7 +18,7 @@ from labctl.isolation.outcomes import Evidence, Joined, Outcome
 from labctl.isolation.report import Proof, Report, Verdict
 from labctl.isolation.targets import place_of
 from labctl.lab.desired_state import refuse_foreign
-from labctl.shared import lab_names
+from labctl.shared import docker_api, lab_names
 from labctl.shared.docker_api import DockerError, Engine
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class _Subject:
 
 def host_of(connection: client.Client, labs: Iterable[Lab]) -> Host:
     """The Docker host of a connection, with those of its labs that are to be looked at."""
-    return Host(connection.host, connection.place.engine(client.TIMEOUT_SECONDS), tuple(labs))
+    return Host(connection.host, connection.place.engine(docker_api.TIMEOUT_SECONDS), tuple(labs))
 
 
 def chosen(names: Sequence[str], owner: str) -> list[Host]:
