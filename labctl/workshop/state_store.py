@@ -293,8 +293,10 @@ class Register:
 
     def _write(self, name: str, text: str) -> None:
         """Write a file whole or not at all, readable by its owner only from its first byte on."""
+        path = self.folder / name
         try:
-            plain_files.write_whole(self.folder / name, text)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            plain_files.write_whole(path, text)
         except OSError as error:
             raise self._unusable(error) from error
 

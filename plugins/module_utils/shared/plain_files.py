@@ -30,10 +30,8 @@ def opened(path: str | os.PathLike[str], most: int) -> IO[bytes]:
 def write_whole(path: Path, text: str) -> None:
     """Write a file whole or not at all, readable by its owner only from its first byte on. Raises OSError.
 
-    Its folder is made where there is none, for its owner only. Two writers at once have files of their own, so that
-    whoever reads sees what one of them wrote.
+    Two writers at once have files of their own, so that whoever reads sees what one of them wrote.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)
     new = Path(name)
     try:

@@ -161,7 +161,11 @@ class SetBack(FakeEngine):
     def log_so_far(self, _: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
         return iter([self._of(self.old, tail, since)])
 
-    def logs(self, _: str, *, tail: int | str = "all", since: float | None = None, **_how: object) -> Iterator[bytes]:
+    def logs(
+        self, container: str, *, stream: bool = False, tail: int | str = "all", since: float | None = None, **_: Any
+    ) -> Iterator[bytes]:
+        assert container
+        assert stream
         yield self._of(self.old, tail, since)
         if self.runs == 1:
             yield self._of(self.new, "all", since)
