@@ -6,7 +6,7 @@ import itertools
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from docker.errors import DockerException
