@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import os
 import socketserver
@@ -25,6 +26,19 @@ class ModuleRun(Protocol):
     """The fixture `module_run`."""
 
     def __call__(self, main: Callable[[], None], *, check: bool = False, **arguments: Any) -> dict[str, Any]: ...
+
+
+class Terminal(io.StringIO):
+    """A standard output that is a terminal, and keeps what was written."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Ascii(io.StringIO):
+    """A standard output that can show ASCII alone."""
+
+    encoding = "ascii"
 
 
 class StreamChange(Protocol):

@@ -52,16 +52,14 @@ def test_a_member_without_tags_is_a_client() -> None:
     assert members.seen_from({"Name": "x"}).kind == "client"
 
 
-def test_the_first_server_that_answers_is_asked(
-    clusters: Callable[..., FakeCluster], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_server_that_answers_is_asked(clusters: Callable[..., FakeCluster]) -> None:
     cluster = clusters(3)
 
     def answer(number: int, _method: str, path: str) -> tuple[int, Any]:
         assert path == "/v1/agent/members"
         return (200, [{**ENTRY, "Name": "consul3"}, ENTRY]) if number else (500, "hangs")
 
-    monkeypatch.setattr(cluster, "answer", answer)
+    cluster.answer = answer  # type: ignore[assignment,method-assign]
     assert [one.name for one in members.read(lab_of(cluster))] == ["consul2", "consul3"]
     assert [request[0] for request in cluster.requests] == ["consul1", "consul2"]
 
@@ -75,11 +73,11 @@ def test_a_lab_in_which_nobody_answers_is_told(clusters: Callable[..., FakeClust
 
 @pytest.mark.parametrize("said", [{"Name": "consul1"}, ["consul1"], [None], 7, "consul1", [{**ENTRY, "Tags": ["dc"]}]])
 def test_what_is_no_list_of_members_is_asked_of_the_next_server(
-    clusters: Callable[..., FakeCluster], monkeypatch: pytest.MonkeyPatch, said: Any
+    clusters: Callable[..., FakeCluster], said: Any
 ) -> None:
     cluster = clusters(3)
-    monkeypatch.setattr(cluster, "answer", lambda number, *_: (200, [ENTRY] if number else said))
+    cluster.answer = lambda number, *_: (200, [ENTRY] if number else said)  # type: ignore[method-assign]
     assert [one.name for one in members.read(lab_of(cluster))] == ["consul2"]
-    monkeypatch.setattr(cluster, "answer", lambda *_: (200, said))
+    cluster.answer = lambda *_: (200, said)  # type: ignore[method-assign]
     with pytest.raises(LabctlError, match="consul3: answered with something that is no list of members"):
         members.read(lab_of(cluster))

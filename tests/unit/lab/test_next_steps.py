@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.lab import next_steps
 from labctl.lab.next_steps import what_now
+from tests.unit.stand_ins import Terminal
+
+if TYPE_CHECKING:
+    from tests.unit.stand_ins import StreamChange
+
 
 RESULT: dict[str, Any] = {
     "lab": "ada",
@@ -37,17 +41,28 @@ def test_a_lab_that_waits_is_told_with_the_join() -> None:
     assert "labctl stop" not in text
 
 
+def a_terminal(columns: int, standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let standard output be a terminal that shows no colours."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", f"{columns}")
+    standard_output(Terminal())
+
+
 @pytest.mark.parametrize("columns", [60, 80, 100, 200])
-def test_no_line_of_what_now_is_wider_than_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_steps, "terminal_columns", lambda: columns)
+def test_no_line_of_what_now_is_wider_than_the_terminal(
+    columns: int, standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_terminal(columns, standard_output, monkeypatch)
     lines = what_now({**RESULT, "lab": "raft-101"}).splitlines()
     longest = len("  labctl exec --lab raft-101 consul2 -- consul operator raft list-peers")
     assert max(map(len, lines)) <= max(columns, longest)
     assert lines[-1].endswith("remove the lab")
 
 
-def test_a_command_that_is_long_has_its_words_in_the_next_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_steps, "terminal_columns", lambda: 80)
+def test_a_command_that_is_long_has_its_words_in_the_next_line(
+    standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_terminal(80, standard_output, monkeypatch)
     lines = what_now(RESULT).splitlines()
     at = lines.index("  labctl exec --lab ada consul2 -- consul operator raft list-peers")
     assert lines[at + 1].strip() == "ask Consul itself"

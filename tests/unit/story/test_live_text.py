@@ -14,7 +14,7 @@ from labctl.raft.records import Election
 from labctl.story.live_text import LiveStoryText
 from labctl.story.log_clock import LogClock
 from labctl.story.source import events_of, is_pause
-from tests.unit.story.test_log_printer import Terminal, at
+from tests.unit.story.test_log_printer import Screen, at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def test_on_a_terminal_what_goes_on_stands_below_and_is_taken_away(monkeypatch: 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "60")
-    out = Terminal()
+    out = Screen()
     shown(out)
     assert out.getvalue().count("(2 times in 2.0 s)") == 2
     assert [line for line in out.screen() if "2 times" in line] == []
@@ -74,7 +74,7 @@ def test_a_line_that_is_wider_than_the_terminal_goes_on_under_its_words(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", no_colour)
     monkeypatch.setenv("COLUMNS", "50")
-    out = Terminal()
+    out = Screen()
     refused = event(0, "vote_rejected_by_me", "consul2")._replace(values={"reason": "our last term is greater"})
     LiveStoryText(out, ["consul1"], columns=50).write([refused])
     plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in out.screen()]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +17,11 @@ from labctl.raft import log_notes
 from labctl.story import log_printer
 from labctl.story.log_clock import LogClock
 from labctl.terminal import style
+from tests.unit.stand_ins import Terminal
+
+if TYPE_CHECKING:
+    from tests.unit.stand_ins import StreamChange
+
 
 SERVERS = [
     Server("consul1", "c1", "id1", "running", "10.0.0.2", 1),
@@ -107,11 +111,8 @@ def test_what_repeats_is_told_once_and_then_how_often(capsys: pytest.CaptureFixt
     ]
 
 
-class Terminal(io.StringIO):
+class Screen(Terminal):
     """A terminal of 60 columns, and what stands on it at last."""
-
-    def isatty(self) -> bool:
-        return True
 
     def screen(self) -> list[str]:
         rows = [""]
@@ -125,17 +126,19 @@ class Terminal(io.StringIO):
         return rows[:-1]
 
 
-def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    found = Terminal()
+def on_a_terminal(standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch) -> Screen:
+    found = Screen()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "60")
-    monkeypatch.setattr(sys, "stdout", found)
+    standard_output(found)
     return found
 
 
-def test_on_a_terminal_what_goes_on_is_rewritten_below(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = on_a_terminal(monkeypatch)
+def test_on_a_terminal_what_goes_on_is_rewritten_below(
+    standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = on_a_terminal(standard_output, monkeypatch)
     printer = log_printer.RaftLines(SERVERS, as_json=False, prefix=True)
     unreachable = "[WARN] raft: Failed to contact 10.0.0.3:8300 in 500ms"
     for second in range(0, 21, 10):
@@ -158,8 +161,8 @@ def test_on_a_terminal_what_goes_on_is_rewritten_below(monkeypatch: pytest.Monke
     ]
 
 
-def test_no_line_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = on_a_terminal(monkeypatch)
+def test_no_line_is_wider_than_the_terminal(standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_a_terminal(standard_output, monkeypatch)
     printer = log_printer.RaftLines(SERVERS, as_json=False, prefix=True)
     for path in sorted(Path("tests/data/raft/samples").glob("**/*.log"))[:12]:
         for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()[:400]):
@@ -244,10 +247,13 @@ def test_a_line_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize(("level", "colour"), [("WARN", "33"), ("ERR", "31"), ("ERROR", "31")])
 def test_levels_that_alarm_stand_out_on_a_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, level: str, colour: str
+    standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch, level: str, colour: str
 ) -> None:
-    monkeypatch.setattr(log_printer, "coloured", lambda: True)
-    (line,) = written(capsys, f"12:00 [{level}] raft: x", prefix=False)
+    terminal = on_a_terminal(standard_output, monkeypatch)
+    monkeypatch.delenv("NO_COLOR")
+    printer = log_printer.LogLines(SERVERS, as_json=False, prefix=False)
+    printer.write(LogLine("consul1", "2026-01-02T03:04:05.000000000Z", f"12:00 [{level}] raft: x"))
+    (line,) = terminal.getvalue().splitlines()
     assert line == f"12:00 \x1b[{colour}m[{level}]\x1b[0m raft: x"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -39,11 +40,13 @@ from labctl.workshop.seat_progress import PlainBoard, TerminalBoard
 from tests.unit.experiments.chaos.chaos_run import run
 from tests.unit.isolation.test_report import GOOD
 from tests.unit.lab.test_tables import LAB, view
+from tests.unit.stand_ins import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from labctl.raft.collection import Record
+    from tests.unit.stand_ins import StreamChange
 
 EVIL = "x\x1b]0;pwn\x07\x1b[8m\x1b[2J\x9b2J\u202e\u200f\u2028\r\nforged [red]"
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -90,7 +93,7 @@ def story() -> Iterator[Record]:
 
 
 def story_text() -> str:
-    out = io.StringIO()
+    out = Terminal() if sys.stdout.isatty() else io.StringIO()
     StoryText(out, [EVIL], lines=True, columns=120).write(story())
     return out.getvalue()
 
@@ -117,9 +120,11 @@ MAKERS: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize("name", MAKERS)
-def test_no_view_lets_words_of_others_do_anything(name: str, colour: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labctl.terminal.style.coloured", lambda _=None: colour)
-    monkeypatch.setattr("labctl.story.text_view.coloured", lambda _=None: colour)
+def test_no_view_lets_words_of_others_do_anything(
+    name: str, colour: bool, standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    standard_output(Terminal() if colour else io.StringIO())
     is_harmless(MAKERS[name]())
 
 
@@ -160,8 +165,9 @@ def test_json_holds_no_character_that_a_terminal_obeys_and_loses_none() -> None:
     assert "\U0001f600é" in out.getvalue()
 
 
-def test_a_foreign_colour_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labctl.terminal.style.coloured", lambda _=None: True)
+def test_a_foreign_colour_is_none_of_ours(standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    standard_output(Terminal())
     text = table(["owner", "state"], [["\x1b[31mred", Cell("\x1b[8mready", "green")]])
     assert text.splitlines()[1] == "\\x1b[31mred  \x1b[32m\\x1b[8mready\x1b[0m"
 
@@ -179,11 +185,13 @@ def test_steps_are_harmless_on_a_pipe(capsys: pytest.CaptureFixture[str]) -> Non
     assert len(text.splitlines()) == 4
 
 
-def test_steps_are_harmless_on_a_terminal_and_markup_in_a_title_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_are_harmless_on_a_terminal_and_markup_in_a_title_is_text(
+    standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("FORCE_COLOR", "1")
     output = io.StringIO()
-    monkeypatch.setattr("sys.stdout", output)
+    standard_output(output)
     steps = TerminalSteps()
     steps.begin(f"[red]{EVIL}[/red]")
     steps.note(EVIL)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-import sys
 from typing import TYPE_CHECKING
 
-from labctl.terminal import progress
 from labctl.terminal.progress import PlainSteps, SilentSteps, TerminalSteps, steps_for
+from tests.unit.stand_ins import Terminal
 
 if TYPE_CHECKING:
     import pytest
+
+    from tests.unit.stand_ins import StreamChange
 
 
 def test_a_pipe_sees_a_line_for_each_step_that_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,16 +47,16 @@ def test_json_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == ""
 
 
-def test_the_spinner_is_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_spinner_is_for_terminals_only(standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(steps_for(json=False)) is PlainSteps
-    monkeypatch.setattr(progress, "coloured", lambda: True)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    standard_output(Terminal())
     assert type(steps_for(json=False)) is TerminalSteps
 
 
-def test_a_terminal_gets_the_same_lines_and_the_spinner_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_the_same_lines_and_the_spinner_ends(standard_output: StreamChange) -> None:
     output = io.StringIO()
-    monkeypatch.setattr("sys.stdout", output)
+    standard_output(output)
     shown = TerminalSteps()
     shown.begin("Starting")
     shown.heard("consul1", "[WARN] hears [red]nobody[/red]")

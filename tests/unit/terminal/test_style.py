@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import io
 import unicodedata
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.terminal import style
+from tests.unit.stand_ins import Terminal
 
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
+if TYPE_CHECKING:
+    from tests.unit.stand_ins import StreamChange
 
 
 @pytest.fixture
@@ -81,10 +79,13 @@ def test_the_width_of_text_is_what_a_terminal_needs(text: str, columns: int) -> 
     assert style.width(text) == columns
 
 
-def test_a_table_has_columns_that_stand_below_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_has_columns_that_stand_below_each_other(
+    standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = style.table(["a", "second"], [["日本", "x"], [style.Cell("red", "red"), ""], ["plain", "y"]])
     assert text.splitlines() == ["A      SECOND", "日本   x", "red", "plain  y"]
-    monkeypatch.setattr(style, "coloured", lambda _=None: True)
+    monkeypatch.setenv("TERM", "xterm")
+    standard_output(Terminal())
     text = style.table(["a"], [[style.Cell("red", "red")], ["plain"]])
     assert text.splitlines() == ["\x1b[1mA\x1b[0m", "\x1b[31mred\x1b[0m", "plain"]
 
@@ -117,12 +118,10 @@ def test_every_size_has_a_text(count: int) -> None:
     assert style.byte_size(count).endswith("B")
 
 
-@pytest.mark.parametrize(("encoding", "sign"), [("utf-8", "✓"), ("ascii", "ok"), ("latin-1", "ok"), ("nonsense", "ok")])
-def test_a_sign_is_one_that_the_output_can_show(monkeypatch: pytest.MonkeyPatch, encoding: str, sign: str) -> None:
+@pytest.mark.parametrize(("written", "sign"), [("utf-8", "✓"), ("ascii", "ok"), ("latin-1", "ok"), ("nonsense", "ok")])
+def test_a_sign_is_one_that_the_output_can_show(standard_output: StreamChange, written: str, sign: str) -> None:
     class Output(io.StringIO):
-        pass
+        encoding = written
 
-    output = Output()
-    monkeypatch.setattr(Output, "encoding", encoding)
-    monkeypatch.setattr("sys.stdout", output)
+    standard_output(Output())
     assert style.sign("done") == sign

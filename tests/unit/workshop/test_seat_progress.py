@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from labctl.terminal.style import width
@@ -14,7 +12,7 @@ LABS = [f"raft101-{number:02d}" for number in range(1, 31)]
 
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch) -> TerminalBoard:
-    monkeypatch.setattr("shutil.get_terminal_size", lambda *_, **__: os.terminal_size((60, 24)))
+    monkeypatch.setenv("COLUMNS", "60")
     return TerminalBoard()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -14,6 +15,11 @@ from labctl.experiments.chaos.history import Final, Operation
 from labctl.experiments.chaos.report import Report, report_of
 from labctl.experiments.chaos.schedule import Step
 from tests.unit.experiments.chaos.chaos_run import run
+from tests.unit.stand_ins import Ascii
+
+if TYPE_CHECKING:
+    from tests.unit.stand_ins import StreamChange
+
 
 EVIL = '<script>alert(1)</script>\x1b[2J"&'
 
@@ -152,8 +158,8 @@ def test_a_schedule_is_a_table_with_its_seed() -> None:
     }  # fmt: skip
 
 
-def test_the_strips_need_no_wide_characters(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labctl.experiments.chaos.text_view.sign", lambda _: "|")
+def test_the_strips_need_no_wide_characters(report: Report, standard_output: StreamChange) -> None:
+    standard_output(Ascii())
     text = text_view.strips(report.run, 60)
     assert text.isascii()
     assert "consul2   9999999999" in text

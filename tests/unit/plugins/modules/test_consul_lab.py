@@ -337,13 +337,13 @@ def peers_without_those_that_left(cluster: FakeCluster, docker: FakeDocker) -> C
 
 
 def test_servers_beyond_the_new_size_leave_the_last_first_and_lose_their_data(
-    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster], monkeypatch: pytest.MonkeyPatch
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster]
 ) -> None:
     lab(servers=5)
     cluster = clusters(5)
     adopt(docker, cluster)
     names = {key: one["Name"][-7:] for key, one in docker.objects("container").items()}
-    monkeypatch.setattr(cluster, "answer", peers_without_those_that_left(cluster, docker))
+    cluster.answer = peers_without_those_that_left(cluster, docker)  # type: ignore[assignment,method-assign]
     result = lab(servers=3)
     assert [names[call[1]] for call in docker.called("leave")] == ["consul5", "consul4"]
     assert result["actions"] == [
@@ -361,7 +361,7 @@ def test_servers_beyond_the_new_size_leave_the_last_first_and_lose_their_data(
 
 
 def test_a_server_that_left_before_a_killed_command_ended_is_not_asked_again(
-    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster], monkeypatch: pytest.MonkeyPatch
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster]
 ) -> None:
     lab(servers=5)
     cluster = clusters(5)
@@ -378,7 +378,7 @@ def test_a_server_that_left_before_a_killed_command_ended_is_not_asked_again(
         left = {gone.name} | {names[call[1]] for call in docker.called("leave")}
         return 200, [f"{one.address}:8300" for one in cluster.servers if one.name not in left]
 
-    monkeypatch.setattr(cluster, "answer", peers)
+    cluster.answer = peers  # type: ignore[method-assign]
     assert lab(servers=3)["actions"] == ["consul4 left the cluster", "removed consul5", "removed consul4"]
     assert "labctl-ada-consul5" not in docker.objects("volume")
 
@@ -470,7 +470,7 @@ def test_a_lab_of_which_a_server_that_stays_does_not_answer_in_time_keeps_all_of
     refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lab_departure, "ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(refused.cluster, "answer", lambda *_: time.sleep(1.0))
+    refused.cluster.answer = lambda *_: time.sleep(1.0)  # type: ignore[assignment,method-assign]
     assert "because consul1 does not say who is in its cluster (timed out)" in refused()
 
 
@@ -482,19 +482,15 @@ def test_a_lab_of_which_nobody_answers_keeps_all_its_servers(refused: Refused) -
 
 
 @pytest.mark.parametrize("said", ["peers", {"a": 1}, [1], ["no port"]])
-def test_an_answer_that_is_no_list_of_peers_is_none(
-    refused: Refused, said: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(refused.cluster, "answer", lambda *_: (200, said))
+def test_an_answer_that_is_no_list_of_peers_is_none(refused: Refused, said: Any) -> None:
+    refused.cluster.answer = lambda *_: (200, said)  # type: ignore[method-assign]
     assert "because consul1 does not say who is in its cluster (its answer is no list of peers)" in refused()
 
 
-def test_a_server_that_stays_and_lost_its_data_is_not_all_that_is_kept(
-    refused: Refused, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_stays_and_lost_its_data_is_not_all_that_is_kept(refused: Refused) -> None:
     answer = refused.cluster.answer
-    monkeypatch.setattr(
-        refused.cluster, "answer", lambda number, *words: (200, []) if number == 0 else answer(number, *words)
+    refused.cluster.answer = (  # type: ignore[method-assign]
+        lambda number, *words: (200, []) if number == 0 else answer(number, *words)
     )
     assert refused() == (
         "The lab ada was not made smaller, because consul1 is in no cluster and consul3 is, which would be removed "
@@ -502,10 +498,8 @@ def test_a_server_that_stays_and_lost_its_data_is_not_all_that_is_kept(
     )
 
 
-def test_nothing_is_removed_beside_a_server_that_never_joined_while_another_may_have_the_data(
-    refused: Refused, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(refused.cluster, "joined", lambda: False)
+def test_nothing_is_removed_beside_a_server_that_never_joined_while_another_may_have_the_data(refused: Refused) -> None:
+    refused.cluster.joined = lambda: False
     refused.docker.container("labctl-ada-consul2")["State"]["Status"] = "exited"
     assert "and consul2 is stopped: `labctl start ada` first." in refused()
     refused.docker.container("labctl-ada-consul2")["State"]["Status"] = "running"
@@ -551,7 +545,7 @@ def test_a_server_that_stays_and_falls_silent_meanwhile_has_not_said_that_the_ot
     adopt(docker, cluster)
     answer = cluster.answer
     monkeypatch.setattr(lab_departure, "LEAVE_SECONDS", 0.5)
-    monkeypatch.setattr(cluster, "answer", lambda *words: (500, "stuck") if docker.called("leave") else answer(*words))
+    cluster.answer = lambda *words: (500, "stuck") if docker.called("leave") else answer(*words)  # type: ignore[method-assign]
     result = lab(servers=1)
     assert result["failure"] == "not_ready"
     assert result["msg"] == (

@@ -167,16 +167,14 @@ def test_the_owner_reaches_the_script_as_a_part_of_a_question(engine: FakeEngine
     assert json.loads(f'"{urllib.parse.unquote(word)}"') == owner
 
 
-def test_of_two_commands_that_write_the_same_end_down_neither_fails(
-    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_two_commands_that_write_the_same_end_down_neither_fails(engine: FakeEngine) -> None:
     create = engine.create
 
     def second(body: dict[str, Any], *, doing: str, name: str = "") -> str:
         create(body, doing=doing, name=name)
         raise docker_api.DockerError("no", said="Conflict. The container name is already in use")
 
-    monkeypatch.setattr(engine, "create", second)
+    engine.create = second  # type: ignore[method-assign]
     assert answer()["changed"]
     assert [one["State"]["Running"] for one in engine.there.values()] == [True]
 
@@ -185,14 +183,14 @@ def failing(*_: object, **__: object) -> str:
     raise docker_api.DockerError("no", said="Conflict. The container name is already in use")
 
 
-def test_a_name_that_somebody_elses_container_has_is_told(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "create", failing)
+def test_a_name_that_somebody_elses_container_has_is_told(engine: FakeEngine) -> None:
+    engine.create = failing  # type: ignore[method-assign]
     with pytest.raises(docker_api.DockerError):
         answer()
     assert engine.done == []
 
 
-def test_one_that_removes_itself_meanwhile_is_removed(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_removes_itself_meanwhile_is_removed(engine: FakeEngine) -> None:
     answer()
     remove = engine.remove
 
@@ -200,7 +198,7 @@ def test_one_that_removes_itself_meanwhile_is_removed(engine: FakeEngine, monkey
         remove(kind, things, doing=doing)
         raise docker_api.DockerError("no", said="removal of container x is already in progress")
 
-    monkeypatch.setattr(engine, "remove", late)
+    engine.remove = late  # type: ignore[method-assign]
     assert answer(end=0)["changed"]
     assert engine.there == {}
 
