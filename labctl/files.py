@@ -28,7 +28,9 @@ _TURN_SECONDS = 0.05
 
 
 @contextlib.contextmanager
-def write_atomically(path: Path, *, private: bool = False, secret: bool = False) -> Iterator[IO[bytes]]:
+def write_atomically(
+    path: Path, *, private: bool = False, secret: bool = False, patience: float = READER_SECONDS
+) -> Iterator[IO[bytes]]:
     """Open a file that takes the place of `path` when the block has ended well; until then, what is there stays.
 
     A file that is replaced keeps its mode, a new one gets what the umask says. A link is followed. What is no regular
@@ -38,12 +40,13 @@ def write_atomically(path: Path, *, private: bool = False, secret: bool = False)
         path: the file.
         private: a new file is for its owner only.
         secret: any file is for its owner only from its first byte on, and a link is replaced and not followed.
+        patience: how long to wait for somebody who reads from a pipe, in seconds.
 
     Raises:
         LabctlError: it could not be written.
     """
     try:
-        straight = _straight(path)
+        straight = _straight(path, patience)
         if straight is not None:
             with straight:
                 yield straight
@@ -67,10 +70,10 @@ def write_text(path: Path, *, private: bool = False, secret: bool = False) -> It
 
 
 @contextlib.contextmanager
-def write_at_once(path: Path) -> Iterator[IO[str]]:
+def write_at_once(path: Path, patience: float = READER_SECONDS) -> Iterator[IO[str]]:
     """Open a file for a text without an end, which is there as it comes. Raises LabctlError."""
     try:
-        file = _straight(path) or path.open("wb")
+        file = _straight(path, patience) or path.open("wb")
         with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
             yield text
     except BrokenPipeError:
@@ -79,7 +82,7 @@ def write_at_once(path: Path) -> Iterator[IO[str]]:
         raise LabctlError(f"{path} could not be written: {error.strerror or error}.") from error
 
 
-def _straight(path: Path) -> IO[bytes] | None:
+def _straight(path: Path, patience: float) -> IO[bytes] | None:
     """What cannot be replaced, opened; None for a regular file and for one that is not there yet."""
     if str(path) == STANDARD_OUTPUT:
         return _same_as(1)
@@ -92,13 +95,13 @@ def _straight(path: Path) -> IO[bytes] | None:
         with contextlib.suppress(OSError):
             if os.path.samestat(found, os.fstat(number)):
                 return _same_as(number)
-    return None if stat.S_ISREG(found.st_mode) else _special(path, found.st_mode)
+    return None if stat.S_ISREG(found.st_mode) else _special(path, found.st_mode, patience)
 
 
-def _special(path: Path, mode: int) -> IO[bytes]:
+def _special(path: Path, mode: int, patience: float) -> IO[bytes]:
     """A pipe or a device, opened. Raises OSError, and LabctlError where what is written would go nowhere or destroy."""
     refuse_special(path, mode)
-    ends = time.monotonic() + READER_SECONDS
+    ends = time.monotonic() + patience
     while True:
         try:
             # Without O_NONBLOCK, a pipe that nobody reads is waited for until somebody does.
@@ -159,7 +162,7 @@ def _beside(path: Path, *, private: bool, secret: bool) -> Iterator[IO[bytes]]:
         part.unlink(missing_ok=True)
 
 
-def read_all(path: Path, most: int) -> bytes:
+def read_all(path: Path, most: int, patience: float = WRITER_SECONDS) -> bytes:
     """The bytes of a file or of a pipe, at most so many. Raises OSError, for a device too, which may have no end.
 
     A pipe is how a shell hands on what a command prints; it is not waited for longer than its writer can need.
@@ -171,11 +174,11 @@ def read_all(path: Path, most: int) -> bytes:
             return _to_its_end(file, most, lambda: None)
         if not stat.S_ISFIFO(mode):
             raise OSError(errno.EINVAL, os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "it is no plain file")
-        ends = time.monotonic() + WRITER_SECONDS
+        ends = time.monotonic() + patience
 
         def wait() -> None:
             if not select.select([handle], [], [], max(ends - time.monotonic(), 0.0))[0]:
-                raise TimeoutError(errno.ETIMEDOUT, f"nobody wrote it to its end within {WRITER_SECONDS:.0f} seconds")
+                raise TimeoutError(errno.ETIMEDOUT, f"nobody wrote it to its end within {patience:.0f} seconds")
 
         return _to_its_end(file, most, wait)
 

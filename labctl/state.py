@@ -16,7 +16,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.shared import file_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 KEPT_RECORDS = 20
 _PREFIX = "run-"
@@ -43,14 +43,18 @@ def state_folder() -> Path:
 class RunFolder:
     """A folder of mode 0700 for one run. Whoever holds its lock uses it; one that nobody holds is anybody's to remove.
 
+    Args:
+        try_to: locks an open file; returns whether nobody else had it.
+
     Raises LabctlError where it cannot be made.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, try_to: Callable[[int], bool] = file_lock.try_to) -> None:
+        self._try_to = try_to
         runs = state_folder() / "runs"
         try:
             runs.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _remove_left(runs)
+            _remove_left(runs, try_to)
             while not self._made(runs):
                 # Another labctl saw it without its lock, and took it for one that was left.
                 continue
@@ -69,7 +73,7 @@ class RunFolder:
             return False
         # A file system without locks: then its age tells that somebody uses it.
         with contextlib.suppress(OSError):
-            if not file_lock.try_to(self._lock):
+            if not self._try_to(self._lock):
                 os.close(self._lock)
                 return False
         return file_lock.is_at(self.path / _LOCK, self._lock)
@@ -81,16 +85,16 @@ class RunFolder:
             os.close(self._lock)
 
 
-def _remove_left(runs: Path) -> None:
+def _remove_left(runs: Path, try_to: Callable[[int], bool]) -> None:
     """Remove the folders of runs that were killed."""
     for folder in runs.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError), _nobodys(folder) as is_nobodys:
+        with contextlib.suppress(OSError), _nobodys(folder, try_to) as is_nobodys:
             if is_nobodys:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _nobodys(folder: Path) -> Iterator[bool]:
+def _nobodys(folder: Path, try_to: Callable[[int], bool]) -> Iterator[bool]:
     """Whether nobody uses a folder any more, and nobody can begin to until this ends. Raises OSError."""
     old = time.time() - folder.lstat().st_mtime > _OLD_SECONDS
     if folder.name.rpartition("-")[0] != _of_here():
@@ -104,7 +108,7 @@ def _nobodys(folder: Path) -> Iterator[bool]:
         yield old
         return
     try:
-        free = file_lock.try_to(lock)
+        free = try_to(lock)
     except OSError:
         free = old
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labctl import files
-from labctl.cli.options import FileName, dry_run_option, json_option, lab_argument, timeout_option, user
+from labctl.cli.options import FileName, dry_run_option, given, json_option, lab_argument, timeout_option, user
 from labctl.cli.output import print_json
 from labctl.cli.times import Time
 from labctl.errors import ExitCode, LabctlError
@@ -74,15 +74,33 @@ def chaos_command(
         else:
             click.echo(text_view.schedule_text(planned.steps, planned.seed))
         return ExitCode.DONE
-    report = run.run(asked, steps_for(json=as_json or (form != "text" and output is None)))
-    problems = [*report.run.problems, *_written(report, form, output, quiet=as_json)]
+    tools = given(run.ChaosTools, run.TOOLS)
+    report = run.run(asked, steps_for(json=as_json or (form != "text" and output is None)), tools)
+    return shown(report, form, output, as_json=as_json)
+
+
+def shown(
+    report: Report,
+    form: str,
+    output: Path | None,
+    *,
+    as_json: bool,
+    save: Callable[[str, Path], None] | None = None,
+) -> int:
+    """Write or print a report, and return the exit code that says what was found; `save` writes a file.
+
+    Raises LabctlError where something went wrong beside it.
+    """
+    problems = [*report.run.problems, *_written(report, form, output, save, quiet=as_json)]
     code = ExitCode.INTERRUPTED if report.run.interrupted else _CODES[report.verdict]
     if problems:
         raise LabctlError(" ".join(problems), code or ExitCode.FAILED)
     return code
 
 
-def _written(report: Report, form: str, output: Path | None, *, quiet: bool) -> list[str]:
+def _written(
+    report: Report, form: str, output: Path | None, save: Callable[[str, Path], None] | None, *, quiet: bool
+) -> list[str]:
     """Write the report. Returns what went wrong: then it is shown instead, so that it is not lost."""
     from labctl import output_files
     from labctl.experiments.chaos import html_view, json_view, text_view
@@ -97,7 +115,7 @@ def _written(report: Report, form: str, output: Path | None, *, quiet: bool) -> 
         click.echo(make[form](report))
         return []
     try:
-        output_files.save(f"{make[form](report)}\n", output)
+        (save or output_files.save)(f"{make[form](report)}\n", output)
     except LabctlError as error:
         click.echo(make["json" if quiet else "text"](report))
         return [error.sentence]

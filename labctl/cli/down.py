@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from labctl.cli.options import dry_run_option, inventory_option, json_option, lab_argument, user, verbose_option
+from labctl.cli.options import given as handle
 from labctl.cli.output import confirmed, print_json
 
 
@@ -27,7 +28,7 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
     document is a list of those that were removed.
     """
     from labctl.lab.interrupt_message import state_in_a_sentence
-    from labctl.lab.lifecycle import Who, down, down_all
+    from labctl.lab.lifecycle import PLAYS, Plays, Who, down, down_all
     from labctl.terminal.progress import steps_for
 
     if everything and lab is not None:
@@ -45,9 +46,9 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
         force=given["force"],
         agrees=confirmed if asks else lambda _: True,
     )
-    steps = steps_for(json=as_json)
+    steps, play = steps_for(json=as_json), handle(Plays, PLAYS).play
     try:
-        result, failure = down_all(who, steps) if everything else (down(lab, who, steps), None)
+        result, failure = down_all(who, steps, play) if everything else (down(lab, who, steps, play), None)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
     if as_json:

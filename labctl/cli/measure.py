@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from labctl import files
-from labctl.cli.options import FileName, json_option, lab_argument, user
+from labctl.cli.options import FileName, given, json_option, lab_argument, user
 from labctl.errors import ExitCode, LabctlError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from labctl.experiments.failover.measure import Result
     from labctl.raft.failover import By
 
 FORMATS = ("text", "json", "svg")
@@ -43,21 +45,36 @@ def failover_command(lab: str | None, times: int, by: By, form: str, output: Pat
     acknowledged; each beside what the timeouts of this lab's pace predict. The old leader comes back after each
     failover, and the lab is ready at the end. Ctrl-C ends it early, and shows what was measured so far.
     """
-    from labctl import output_files
-    from labctl.experiments.failover import measure, views
+    from labctl.experiments.failover import measure, rounds
     from labctl.terminal.progress import steps_for
 
     output = None if output is not None and str(output) == files.STANDARD_OUTPUT else output
     form = "json" if as_json else form
     asked = measure.Asked(lab, user(), times, by, output)
-    result = measure.failover(asked, steps_for(json=as_json or (form != "text" and output is None)))
+    tools = given(rounds.FailoverTools, rounds.TOOLS)
+    result = measure.failover(asked, steps_for(json=as_json or (form != "text" and output is None)), tools)
+    show(result, form, output, as_json=as_json)
+
+
+def show(
+    result: Result,
+    form: str,
+    output: Path | None,
+    *,
+    as_json: bool,
+    save: Callable[[str, Path], None] | None = None,
+) -> None:
+    """Write or print what was measured; `save` writes a file. Raises what ended it, and where it cannot be written."""
+    from labctl import output_files
+    from labctl.experiments.failover import views
+
     if result.measurement.failovers:
         text = views.written(result.measurement, form)
         if output is None:
             click.echo(text, nl=False)
         else:
             try:
-                output_files.save(text, output)
+                (save or output_files.save)(text, output)
             except LabctlError as error:
                 # What took an hour is shown instead, and not lost.
                 click.echo(views.written(result.measurement, "json" if as_json else "text"), nl=False)

@@ -150,9 +150,9 @@ def connect(within: float | None = None) -> Client:
     return connect_to(address_of(where), within=within)
 
 
-def connect_within(seconds: float) -> Client:
+def connect_within(seconds: float, late: float = LATE_SECONDS) -> Client:
     """The same for a command that gives up after so many seconds: an engine that hangs costs it hardly more."""
-    most = seconds + LATE_SECONDS
+    most = seconds + late
     return connect(most).hurried(most) if most < TIMEOUT_SECONDS else connect()
 
 

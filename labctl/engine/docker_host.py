@@ -56,10 +56,10 @@ class Place:
         """The words that run a shell on the Docker host; it reads its script from standard input."""
         return ["sh"]
 
-    def script(self, text: str) -> str:
+    def script(self, text: str, seconds: float = SECONDS, most: int = MOST_BYTES) -> str:
         """Run a shell script on the Docker host, and return what it printed. Raises LabctlError."""
         try:
-            done = process_limits.run(self.shell(), SECONDS, stdin=text.encode(), most=MOST_BYTES)
+            done = process_limits.run(self.shell(), seconds, stdin=text.encode(), most=most)
         except (OSError, process_limits.NotEndedError) as error:
             raise LabctlError(f"Nothing was to be learned of the Docker host{self._of_it()} ({error}).") from error
         if done.code != 0:

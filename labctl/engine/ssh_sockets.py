@@ -8,8 +8,12 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labctl.shared import file_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PREFIX = "labctl-ssh-"
 LOCK = "lock"
@@ -21,7 +25,8 @@ _NEW_SECONDS = 60.0
 class SocketFolder:
     """A folder of mode 0700. Whoever holds its lock uses it; a folder that nobody holds is anybody's to remove."""
 
-    def __init__(self) -> None:
+    def __init__(self, try_to: Callable[[int], bool] = file_lock.try_to) -> None:
+        self._try_to = try_to
         base = _base()
         _remove_left(base)
         while not self._made(base):
@@ -35,7 +40,7 @@ class SocketFolder:
             self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             return False
-        if file_lock.try_to(self._lock) and file_lock.is_at(self.path / LOCK, self._lock):
+        if self._try_to(self._lock) and file_lock.is_at(self.path / LOCK, self._lock):
             return True
         os.close(self._lock)
         return False

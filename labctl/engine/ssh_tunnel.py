@@ -25,7 +25,7 @@ from labctl.shared.consul_client import LOOPBACK, Door
 from labctl.shared.docker_api import DockerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from labctl.engine.ssh_command import Address, Greeting
@@ -266,7 +266,12 @@ _OPENING: dict[Address, threading.Lock] = {}
 _ALL = threading.Lock()
 
 
-def connection(address: Address, name: str = "", within: float | None = None) -> Connection:
+def connection(
+    address: Address,
+    name: str = "",
+    within: float | None = None,
+    connect: Callable[[Address, str, float | None], Connection] = Connection,
+) -> Connection:
     """The connection to that Docker host: the one that is open, or a new one, `within` so many seconds.
 
     Raises LabctlError.
@@ -281,5 +286,11 @@ def connection(address: Address, name: str = "", within: float | None = None) ->
             return there
         if there is not None:
             there.close()
-        OPEN_TUNNELS[address] = Connection(address, name, within)
+        OPEN_TUNNELS[address] = connect(address, name, within)
         return OPEN_TUNNELS[address]
+
+
+def close_all() -> None:
+    """Hang up everywhere."""
+    while OPEN_TUNNELS:
+        OPEN_TUNNELS.popitem()[1].close()

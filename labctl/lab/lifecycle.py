@@ -85,6 +85,16 @@ Play = Callable[[str, str, dict[str, Any], Who, "Steps", str, deadlines.Deadline
 """Runs a playbook for a lab, as `play_for` does."""
 
 
+@dataclass(frozen=True)
+class Plays:
+    """How playbooks are run."""
+
+    play: Play = play_for
+
+
+PLAYS = Plays()
+
+
 def down(name: str | None, who: Who, steps: Steps, play: Play = play_for) -> dict[str, Any]:
     """Remove one lab and prove that nothing of it is left. A lab that is not there is not an error.
 

@@ -12,13 +12,13 @@ COLLECTION = "raft.labctl"
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
-def content_root() -> Path:
+def content_root(package: Path = PACKAGE) -> Path:
     """The folder with `ansible.cfg`, `playbooks/` and `roles/`: in the wheel, else the repository's root."""
-    for root in (PACKAGE.joinpath("_content", "ansible_collections", *COLLECTION.split(".")), PACKAGE.parent):
+    for root in (package.joinpath("_content", "ansible_collections", *COLLECTION.split(".")), package.parent):
         if (root / "ansible.cfg").is_file() and (root / "playbooks").is_dir():
             return root
     raise LabctlError(
-        f"labctl's playbooks are not beside {PACKAGE}: this installation is incomplete, so install raft-labctl again."
+        f"labctl's playbooks are not beside {package}: this installation is incomplete, so install raft-labctl again."
     )
 
 

@@ -10,12 +10,15 @@ import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.runner.content import own_settings
 from labctl.shared import process_limits
 from labctl.shared.templates import Template
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GROUP = "labs"
 # An inventory may be a script that asks somebody else.
@@ -126,7 +129,9 @@ def lab_in(path: Path, lab: str) -> dict[str, Any]:
     return variables
 
 
-def labs_in(path: Path) -> dict[str, dict[str, Any]]:
+def labs_in(
+    path: Path, seconds: float = LIST_SECONDS, run: Callable[..., process_limits.Ended] = process_limits.run
+) -> dict[str, dict[str, Any]]:
     """The hosts of the group `labs` of an inventory, with their variables. Raises LabctlError where there is none.
 
     A path that does not exist is refused here, because Ansible would take it for the inventory's text.
@@ -135,8 +140,8 @@ def labs_in(path: Path) -> dict[str, dict[str, Any]]:
     program = Path(sysconfig.get_path("scripts")) / "ansible-inventory"
     words = [str(program), "-i", str(path.resolve()), "--list"]
     try:
-        done = process_limits.run(
-            words, LIST_SECONDS, env=os.environ | own_settings() | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
+        done = run(
+            words, seconds, env=os.environ | own_settings() | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
         )
     except process_limits.NotEndedError as error:
         raise LabctlError(

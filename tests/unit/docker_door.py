@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -12,13 +13,13 @@ import tarfile
 import tempfile
 import threading
 import time
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.unit.engine_stand_in import FakeEngine
 
@@ -54,6 +55,17 @@ class DockerDoor:
         self._server = _Server(str(self.socket), _handler_of(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
+
+    @contextlib.contextmanager
+    def over_tcp(self) -> Iterator[str]:
+        """Listen on loopback, too; yields the address as DOCKER_HOST has it."""
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        try:
+            yield f"tcp://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            server.server_close()
 
     def close(self) -> None:
         self._server.shutdown()
@@ -161,7 +173,8 @@ def _of(engine: FakeEngine, parts: list[str], query: dict[str, str]) -> bytes | 
         return json.dumps(engine.images(filters={"label": labels[0]} if labels else None)).encode()
     if parts[0] == "containers" and parts[-1] == "logs" and parts[1] in {*engine.streams, *engine.so_far}:
         tail = query.get("tail", "all")
-        pieces = engine.log_so_far(parts[1], tail=int(tail) if tail.isdigit() else tail)
+        since = float(query["since"]) if "since" in query else None
+        pieces = engine.log_so_far(parts[1], tail=int(tail) if tail.isdigit() else tail, since=since)
         return b"".join(struct.pack(">BxxxL", 1, len(piece)) + piece for piece in pieces)
     return None
 

@@ -20,6 +20,7 @@ from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 
 class ModuleRun(Protocol):
@@ -106,6 +107,10 @@ class FakeDocker:
         self._lock = threading.Lock()
         self._door = DockerDoor(self._do, self._objects.__getitem__)
         self.host = f"unix://{self._door.socket}"
+
+    def over_tcp(self) -> AbstractContextManager[str]:
+        """Its engine's API on loopback, too; yields the address."""
+        return self._door.over_tcp()
 
     def beside(self) -> FakeEngine:
         """An engine whose labs and images are there, too, as its lists give them."""

@@ -143,18 +143,12 @@ def test_a_pipe_is_written_straight_and_stays_a_pipe(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["pipe"]
 
 
-@pytest.fixture
-def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "READER_SECONDS", 0.2)
-
-
-@pytest.mark.usefixtures("_no_patience")
 def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pipe = lonely(tmp_path / "pipe")
     assert run(["story", str(LOG), "-o", str(pipe)]) == ExitCode.USAGE
     said = f"Cannot write to {pipe}: it is a pipe, and nobody reads from it. Start what reads from it first"
     assert said in capsys.readouterr().err
-    with pytest.raises(LabctlError) as caught, files.write_at_once(pipe):
+    with pytest.raises(LabctlError) as caught, files.write_at_once(pipe, patience=0.2):
         pass
     assert said in caught.value.sentence
 

@@ -73,7 +73,7 @@ def test_a_run_whose_process_is_not_to_be_seen_from_here_keeps_its_folder(monkey
     other.remove()
 
 
-def test_where_a_lock_tells_nothing_the_age_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_a_lock_tells_nothing_the_age_does() -> None:
     mine = state.RunFolder()
     runs = mine.path.parent
     here = mine.path.name.rpartition("-")[0]
@@ -92,17 +92,14 @@ def test_where_a_lock_tells_nothing_the_age_does(monkeypatch: pytest.MonkeyPatch
     def refuse(_handle: int) -> bool:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(file_lock, "try_to", refuse)
-    other = state.RunFolder()
+    other = state.RunFolder(refuse)
     assert mine.path.is_dir()
     mine.remove()
     other.remove()
 
 
-def test_a_folder_that_was_taken_for_a_left_one_before_it_had_its_lock_is_made_anew(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    lock, seen = file_lock.try_to, 0
+def test_a_folder_that_was_taken_for_a_left_one_before_it_had_its_lock_is_made_anew() -> None:
+    seen = 0
 
     def meanwhile(handle: int) -> bool:
         nonlocal seen
@@ -110,10 +107,9 @@ def test_a_folder_that_was_taken_for_a_left_one_before_it_had_its_lock_is_made_a
         if seen < 3:
             for folder in (state.state_folder() / "runs").glob("run-*"):
                 shutil.rmtree(folder)
-        return lock(handle) and seen != 1
+        return file_lock.try_to(handle) and seen != 1
 
-    monkeypatch.setattr(file_lock, "try_to", meanwhile)
-    folder = state.RunFolder()
+    folder = state.RunFolder(meanwhile)
     assert seen == 3
     assert folder.path.is_dir()
     folder.remove()

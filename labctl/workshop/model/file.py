@@ -78,10 +78,10 @@ class Workshop:
     http_port: int
 
 
-def read(path: Path) -> Workshop:
+def read(path: Path, patience: float = files.WRITER_SECONDS) -> Workshop:
     """Read a workshop's file. Raises LabctlError (usage) with one sentence."""
     try:
-        given = files.read_all(path, LONGEST_FILE + 1)
+        given = files.read_all(path, LONGEST_FILE + 1, patience)
         if len(given) > LONGEST_FILE:
             raise LabctlError(
                 f"The workshop's file {path} is larger than a megabyte, which none is: name the right one with --file.",

@@ -53,13 +53,15 @@ class Door:
     socket: str = ""
     keys: Callable[[], Access] | None = field(default=None, repr=False, compare=False)
 
-    def connection(self, timeout: float) -> http.client.HTTPConnection:
-        """A connection that is not open yet; `timeout` is in seconds, for the whole of an answer."""
-        return _Connection(self, timeout)
+    def connection(self, timeout: float, most: int = MOST_BYTES) -> http.client.HTTPConnection:
+        """A connection that is not open yet; `timeout` is in seconds, for the whole of an answer of `most` bytes."""
+        return _Connection(self, timeout, most)
 
-    def request(self, method: str, path: str, body: bytes | None = None, timeout: float = 2.0) -> Any:
+    def request(
+        self, method: str, path: str, body: bytes | None = None, timeout: float = 2.0, *, most: int = MOST_BYTES
+    ) -> Any:
         """Ask for a JSON document. Raises OSError or ValueError where there is no good answer within `timeout`."""
-        connection = self.connection(timeout)
+        connection = self.connection(timeout, most)
         try:
             connection.request(method, path, body)
             answer = connection.getresponse()
@@ -78,8 +80,8 @@ class Door:
 class _Connection(TimedConnection):
     """HTTP through a door: over TCP or a Unix socket, and over TLS where the door has keys."""
 
-    def __init__(self, door: Door, timeout: float) -> None:
-        super().__init__(LOOPBACK, door.port, timeout=timeout, most=MOST_BYTES)
+    def __init__(self, door: Door, timeout: float, most: int) -> None:
+        super().__init__(LOOPBACK, door.port, timeout=timeout, most=most)
         self._door = door
 
     def connect(self) -> None:

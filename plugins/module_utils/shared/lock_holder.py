@@ -252,13 +252,13 @@ def _space() -> int:
         return 0
 
 
-def hidden() -> bool:
-    """Whether /proc is mounted so that other people's processes are not to be seen."""
-    if os.geteuid() == 0:
+def hidden(proc: Path = PROC, user: int | None = None) -> bool:
+    """Whether /proc is mounted so that other people's processes are not to be seen by a user, or by this one."""
+    if (os.geteuid() if user is None else user) == 0:
         return False
     try:
-        mounts = (PROC / "self/mountinfo").read_text(encoding="utf-8", errors="replace")
+        mounts = (proc / "self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return True
-    on_proc = [line for line in mounts.splitlines() if line.split()[4:5] == [str(PROC)]]
+    on_proc = [line for line in mounts.splitlines() if line.split()[4:5] == [str(proc)]]
     return not on_proc or bool(re.search(r"\bhidepid=(?!0\b|off\b)", on_proc[-1]))

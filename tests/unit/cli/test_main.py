@@ -18,6 +18,7 @@ from labctl import __version__
 from labctl.cli import main
 from labctl.cli.main import run
 from labctl.errors import ExitCode, LabctlError
+from labctl.lab.lifecycle import Plays
 from labctl.terminal import progress
 from tests.unit import engine_stand_in as stand_in
 
@@ -384,16 +385,21 @@ def test_ls_lists_labs(
     assert (row["lab"], row["leader"]) == ("ada", "consul1")
 
 
-@pytest.mark.usefixtures("engine")
 def test_down_all_that_could_not_remove_a_lab_tells_what_it_removed_and_fails(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = [{"lab": "ada", "owner": "ada", "changed": True, "removed": []}]
-    monkeypatch.setattr("labctl.lab.lifecycle.down_all", lambda *_: (done, LabctlError("Cannot remove x.")))
-    assert run(["down", "--all", "--json"]) == ExitCode.FAILED
+    def play(_playbook: str, lab: str, *_: object) -> list[dict[str, Any]]:
+        if lab == "x":
+            raise LabctlError("Docker is busy.")
+        return [{"removed": ["labctl-ada-consul1"]}]
+
+    monkeypatch.setenv("LABCTL_OWNER", "ada")
+    engine.container_list = [*stand_in.lab("ada"), *stand_in.lab("x")]
+    assert run(["down", "--all", "--json"], Plays(play)) == ExitCode.FAILED
     told = capsys.readouterr()
-    assert json.loads(told.out) == done
-    assert json.loads(told.err) == {"error": "Cannot remove x.", "code": 1}
+    done = {"lab": "ada", "owner": "ada", "changed": True, "removed": ["labctl-ada-consul1"]}
+    assert json.loads(told.out) == [done]
+    assert json.loads(told.err)["error"].startswith("Cannot remove every lab of yours (x: Docker is busy).")
 
 
 def test_what_is_not_ours_is_told_once_on_stderr(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:

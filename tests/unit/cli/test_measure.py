@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
 
+import click
 import pytest
 
-from labctl import output_files
 from labctl.cli import main
+from labctl.cli.measure import show
 from labctl.errors import ExitCode, LabctlError
-from labctl.experiments.failover import measure
+from labctl.experiments.failover.measure import Result
 from tests.unit.raft.failovers import failover, measurement
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -25,23 +24,24 @@ if TYPE_CHECKING:
         (KeyboardInterrupt(), ExitCode.INTERRUPTED, "error: x.svg could not be written"),
     ],
 )
-@pytest.mark.parametrize("words", [(), ("--json",)])
-def test_a_measurement_that_cannot_be_written_is_shown_instead(  # noqa: PLR0913, PLR0917 - every way to end
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_measurement_that_cannot_be_written_is_shown_instead(
     capsys: pytest.CaptureFixture[str],
     ended: LabctlError | KeyboardInterrupt | None,
     code: ExitCode,
     says: str,
-    words: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     def fail(_: str, __: Path) -> None:
         raise LabctlError("x.svg could not be written: No space left on device.")
 
-    monkeypatch.setattr(measure, "failover", lambda *_: measure.Result(measurement(failover(1.2, 2.7, 2.75)), ended))
-    monkeypatch.setattr(output_files, "save", fail)
-    assert main.run(["measure", "failover", "ada", "--format", "svg", "-o", "x.svg", *words]) == code
+    result = Result(measurement(failover(1.2, 2.7, 2.75)), ended)
+    end = partial(show, result, "svg", Path("x.svg"), as_json=as_json, save=fail)
+    command = click.Command("failover", callback=lambda **_: end())
+    command.params.append(click.Option(["--json"], is_flag=True))
+    assert main.run(["--json"] if as_json else [], command=command) == code
     out, err = capsys.readouterr()
-    if words:
+    if as_json:
         assert len(json.loads(out)["rounds"]) == 1
         assert json.loads(err)["error"] == says.removeprefix("error: ").partition("x.svg")[0] + (
             "x.svg could not be written: No space left on device."

@@ -135,11 +135,7 @@ def test_without_certificates_there_is_no_tls() -> None:
 # -- lists ------------------------------------------------------------------------------------------------------
 
 
-def test_lists_come_from_the_socket_without_the_library(docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
-    def loaded(_: object) -> None:
-        raise AssertionError("a list needs no library")
-
-    monkeypatch.setattr(client, "_connected_library", loaded)
+def test_lists_come_from_the_socket_without_the_library(docker: FakeDocker) -> None:
     labels = {"raft-labctl.lab": "ada"}
     key = docker.put_container("labctl-ada-consul1", labels=labels, state="exited")
     docker.put_network("labctl-ada", "10.213.7.0/28", labels)
@@ -148,6 +144,8 @@ def test_lists_come_from_the_socket_without_the_library(docker: FakeDocker, monk
     assert [one["Id"] for one in quick.containers(filters=filters)] == [key]
     assert [one["Name"] for one in quick.networks(filters=filters)] == ["labctl-ada"]
     assert [one["Name"] for one in quick.volumes(filters=filters)] == ["labctl-ada-config"]
+    # The library would have asked first which version of the API there is.
+    assert docker.called("version") == []
 
 
 def test_what_the_engine_refuses_is_told(docker: FakeDocker) -> None:
@@ -156,32 +154,18 @@ def test_what_the_engine_refuses_is_told(docker: FakeDocker) -> None:
         client.connect().networks(filters={"label": "x"})
 
 
-def test_what_is_no_socket_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Library:
-        """What docker.APIClient answers."""
-
-        def images(self, filters: object) -> list[dict[str, str]]:
-            return [{"Id": str(filters)}]
-
-        def containers(self, *, all: bool, filters: object) -> list[dict[str, str]]:  # noqa: A002 - the library's
-            return [{"Id": f"{all} {filters}"}]
-
-        def networks(self, filters: object) -> list[dict[str, str]]:
-            return [{"Id": str(filters)}]
-
-        def volumes(self, **_: object) -> dict[str, None]:
-            return {"Volumes": None}
-
-        def version(self) -> str:
-            return "28"
-
-    monkeypatch.setenv("DOCKER_HOST", "tcp://room:2375")
-    monkeypatch.setattr(client, "_connected_library", lambda _: Library())
-    far, filters = client.connect(), {"label": "x"}
-    assert far.images(filters=filters) == far.networks(filters=filters) == [{"Id": "{'label': 'x'}"}]
-    assert far.containers(filters=filters) == [{"Id": "True {'label': 'x'}"}]
-    assert far.volumes(filters=filters) == []
-    assert far.version() == "28"
+def test_what_is_no_socket_is_left_to_the_library(docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, label = docker.beside(), {"Labels": {"x": "1"}}
+    engine.image_list, engine.network_list, engine.volume_list = [{"Id": "image", **label}], [label], []
+    engine.container_list = [{"Id": "one", **label}, {"Id": "other", "Labels": {}}]
+    with docker.over_tcp() as address:
+        monkeypatch.setenv("DOCKER_HOST", address)
+        far, filters = client.connect(), {"label": "x"}
+        assert far.images(filters=filters) == [{"Id": "image", **label}]
+        assert far.networks(filters=filters) == [label]
+        assert far.containers(filters=filters) == [{"Id": "one", **label}]
+        assert far.volumes(filters=filters) == []
+        assert far.version()["Arch"] == "amd64"
 
 
 @pytest.mark.parametrize(

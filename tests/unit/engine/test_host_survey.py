@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from labctl.engine import docker_host, foreign_labels, host_survey
-from labctl.engine.docker_host import HERE
+from labctl.engine import foreign_labels, host_survey
+from labctl.engine.docker_host import HERE, Place
 from labctl.errors import LabctlError
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
@@ -40,13 +40,26 @@ class Host(FakeEngine):
         return {"Version": "28.2.2", "ApiVersion": "1.51"}
 
 
-def read(monkeypatch: pytest.MonkeyPatch, said: str = SAID, host: FakeEngine | None = None) -> dict[str, Any]:
-    monkeypatch.setattr(type(HERE), "script", lambda _, __: said)
-    return host_survey.read(cast("Client", host or Host()))
+class Saying(Place):
+    """A Docker host whose shell says that."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+
+    def script(self, text: str, seconds: float = 1.0, most: int = 1) -> str:
+        assert text
+        assert (seconds, most) == (1.0, 1), "it has as long as a host may take"
+        return self.said
 
 
-def test_what_a_host_says_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = read(monkeypatch)
+def read(said: str = SAID, host: FakeEngine | None = None) -> dict[str, Any]:
+    host = host or Host()
+    host.place = Saying(said)
+    return host_survey.read(cast("Client", host))
+
+
+def test_what_a_host_says_of_itself() -> None:
+    found = read()
     assert (found["cores"], found["compose"], found["engine"], found["api"]) == (4, "2.26.1", "28.2.2", "1.51")
     assert found["memory"] == {"total": 32768000 * 1024, "free": 30000000 * 1024}
     assert (found["disk_free"], found["clock"], found["ports"]) == (1000000 * 1024, 1795500000.0, [22, 21000])
@@ -54,18 +67,18 @@ def test_what_a_host_says_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("said", ["", "cores are hot\nclock tower\nport authority\ndisk jockey\nMemTotal: much\n"])
-def test_a_host_that_says_nothing_or_nonsense_is_no_failure(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
-    found = read(monkeypatch, said)
+def test_a_host_that_says_nothing_or_nonsense_is_no_failure(said: str) -> None:
+    found = read(said)
     assert (found["cores"], found["ports"]) == (2, [])
     assert (found["memory"]["free"], found["disk_free"], found["clock"]) == (None, None, None)
 
 
-def test_a_full_disk_is_not_one_of_which_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = read(monkeypatch, "disk 0\nMemAvailable: 0\n")
+def test_a_full_disk_is_not_one_of_which_nothing_is_known() -> None:
+    found = read("disk 0\nMemAvailable: 0\n")
     assert (found["disk_free"], found["memory"]["free"]) == (0, 0)
 
 
-def test_labs_are_found_by_their_labels_also_where_only_a_network_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labs_are_found_by_their_labels_also_where_only_a_network_is_left() -> None:
     labels = {"raft-labctl.workshop": "w", "raft-labctl.seat": "01", "raft-labctl.number": "1"}
     network = {
         "Name": "labctl-w-02",
@@ -74,15 +87,15 @@ def test_labs_are_found_by_their_labels_also_where_only_a_network_is_left(monkey
         "IPAM": {"Config": [{"Subnet": "10.216.0.16/28"}, {}, {"Subnet": "fd00::/64"}]},
     }
     host = Host(container_list=stand_in.lab("w-01", labels=labels), network_list=[network])
-    one, two = read(monkeypatch, host=host)["labs"]
+    one, two = read(host=host)["labs"]
     assert (one["lab"], one["workshop"], one["seat"], one["number"], one["running"]) == ("w-01", "w", "01", "1", 3)
     assert two == {"lab": "w-02", "running": 0, "owner": "ada", "workshop": "w"}
 
 
-def test_images_are_those_that_a_lab_can_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_those_that_a_lab_can_name() -> None:
     # Removed by force while a container had it, an image keeps its labels and loses its name.
     nameless = stand_in.image("1.21.4", RepoTags=None)
-    assert read(monkeypatch, host=Host(image_list=[nameless, stand_in.image("1.8.7")]))["images"] == ["1.8.7"]
+    assert read(host=Host(image_list=[nameless, stand_in.image("1.8.7")]))["images"] == ["1.8.7"]
 
 
 def test_a_script_that_fails_is_a_sentence() -> None:
@@ -90,18 +103,16 @@ def test_a_script_that_fails_is_a_sentence() -> None:
         HERE.script("echo no >&2; exit 3")
 
 
-def test_a_host_that_talks_without_an_end_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker_host, "MOST_BYTES", 1 << 20)
+def test_a_host_that_talks_without_an_end_is_a_sentence() -> None:
     with pytest.raises(LabctlError, match=r"Nothing was to be learned of the Docker host \(it printed more than 1 MiB"):
-        HERE.script("yes")
+        HERE.script("yes", most=1 << 20)
 
 
-def test_a_script_that_does_not_end_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker_host, "SECONDS", 0.3)
+def test_a_script_that_does_not_end_is_a_sentence() -> None:
     with pytest.raises(
         LabctlError, match=r"Nothing was to be learned of the Docker host \(it did not end within 0 sec"
     ):
-        HERE.script("sleep 1000")
+        HERE.script("sleep 1000", seconds=0.3)
 
 
 def test_the_script_runs_here() -> None:
@@ -111,12 +122,12 @@ def test_the_script_runs_here() -> None:
     assert int(said["clock"]) > 1_700_000_000
 
 
-def test_what_has_labels_that_labctl_never_writes_is_left_out_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_labels_that_labctl_never_writes_is_left_out_and_told() -> None:
     label = "{{ lookup('pipe', 'touch CANARY') }}"
     odd = stand_in.container("ada", "consul1", Names=["/mine"], labels={"raft-labctl.lab": label})
     volume = {"Name": "v", "Labels": {"raft-labctl.lab": label, "raft-labctl.workshop": "w"}}
     reaper = {"Names": ["/r"], "State": "running", "Labels": {"raft-labctl.reaper": label}}
-    found = read(monkeypatch, host=Host(container_list=[odd, reaper], volume_list=[volume]))
+    found = read(host=Host(container_list=[odd, reaper], volume_list=[volume]))
     assert (found["labs"], found["reapers"]) == ([], [])
     assert [sentence.split(" has ")[0] for sentence in foreign_labels.told()] == [
         "The container mine",
@@ -125,5 +136,5 @@ def test_what_has_labels_that_labctl_never_writes_is_left_out_and_told(monkeypat
     ]
 
 
-def test_a_number_of_thousands_of_digits_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read(monkeypatch, f"cores {'9' * 5000}\n")["cores"] == 2
+def test_a_number_of_thousands_of_digits_is_none() -> None:
+    assert read(f"cores {'9' * 5000}\n")["cores"] == 2

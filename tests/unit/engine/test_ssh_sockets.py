@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,14 +14,15 @@ from labctl.engine.ssh_sockets import PREFIX, SocketFolder
 from labctl.shared import file_lock
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 
 @pytest.fixture(autouse=True)
-def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr("labctl.engine.ssh_sockets.LONGEST_BASE", 200)
-    return tmp_path
+def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    # A socket's path may have 107 bytes; a test's own folder is too deep.
+    with tempfile.TemporaryDirectory(prefix="lt-") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield Path(folder)
 
 
 def test_a_folder_that_nobody_holds_is_removed_and_one_that_somebody_holds_stays(base: Path) -> None:
@@ -37,8 +40,7 @@ def test_a_folder_that_nobody_holds_is_removed_and_one_that_somebody_holds_stays
         assert not one.path.exists()
 
 
-def test_a_folder_that_was_taken_for_a_left_one_is_made_anew(monkeypatch: pytest.MonkeyPatch, base: Path) -> None:
-    lock = file_lock.try_to
+def test_a_folder_that_was_taken_for_a_left_one_is_made_anew(base: Path) -> None:
     seen: list[int] = []
 
     def meanwhile(handle: int) -> bool:
@@ -46,10 +48,9 @@ def test_a_folder_that_was_taken_for_a_left_one_is_made_anew(monkeypatch: pytest
         if len(seen) == 1:
             for one in base.glob(f"{PREFIX}*"):
                 shutil.rmtree(one)
-        return lock(handle)
+        return file_lock.try_to(handle)
 
-    monkeypatch.setattr(file_lock, "try_to", meanwhile)
-    folder = SocketFolder()
+    folder = SocketFolder(meanwhile)
     assert len(seen) == 2
     assert folder.path.is_dir()
     folder.remove()

@@ -13,7 +13,8 @@ import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -38,10 +39,8 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSsh]:
     with tempfile.TemporaryDirectory(prefix="lt-") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         monkeypatch.setenv("PATH", made.path)
-        monkeypatch.setattr(ssh_tunnel, "OPEN_TUNNELS", {})
         yield made
-        for one in ssh_tunnel.OPEN_TUNNELS.values():
-            one.close()
+        ssh_tunnel.close_all()
         assert folders() == []
 
 
@@ -82,7 +81,7 @@ def test_docker_host_and_a_context_name_such_a_host(engine: FakeDocker, monkeypa
 
 
 def test_servers_are_asked_through_doors_that_one_call_opens(
-    ssh: FakeSsh, clusters: Callable[..., FakeCluster], monkeypatch: pytest.MonkeyPatch
+    ssh: FakeSsh, engine: FakeDocker, clusters: Callable[..., FakeCluster]
 ) -> None:
     cluster = clusters()
     there = client.connect_to(ROOM, "room-1")
@@ -103,7 +102,7 @@ def test_servers_are_asked_through_doors_that_one_call_opens(
         }
         for one in cluster.servers
     ]
-    monkeypatch.setattr(there, "containers", lambda **_: summaries)
+    engine.beside().container_list = summaries
     (lab,) = labs.list_labs(there)
     assert lab.host == "room-1"
     doors = [server.door for server in lab.servers]
@@ -141,25 +140,22 @@ def test_there_is_one_connection_for_each_host_and_a_new_one_for_one_that_broke(
     assert len(ssh.calls) == 3
 
 
-def test_a_host_that_lets_one_wait_delays_no_other(ssh: FakeSsh, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_lets_one_wait_delays_no_other(ssh: FakeSsh) -> None:
     assert ssh
     begun, other_is_there = threading.Event(), threading.Event()
 
-    def slow(one: Address, name: str, _within: float | None) -> str:
+    def slow(one: Address, name: str, _within: float | None) -> Any:
         if one == ROOM:
             begun.set()
             assert other_is_there.wait(20)
-        return f"{one.host}{name}"
+        return SimpleNamespace(name=f"{one.host}{name}", close=lambda: None)
 
-    monkeypatch.setattr(ssh_tunnel, "Connection", slow)
-    monkeypatch.setattr(ssh_tunnel, "OPEN_TUNNELS", {})
     with ThreadPoolExecutor(2) as pool:
-        waits = pool.submit(ssh_tunnel.connection, ROOM)
+        waits = pool.submit(ssh_tunnel.connection, ROOM, connect=slow)
         assert begun.wait(20)
-        assert str(ssh_tunnel.connection(Address("other"))) == "other"
+        assert ssh_tunnel.connection(Address("other"), connect=slow).name == "other"
         other_is_there.set()
-        assert str(waits.result()) == "room"
-    ssh_tunnel.OPEN_TUNNELS.clear()
+        assert waits.result().name == "room"
 
 
 def test_a_killed_labctl_leaves_no_ssh_and_its_folder_is_removed_by_the_next_one(ssh: FakeSsh) -> None:
@@ -240,21 +236,20 @@ def test_what_the_engine_itself_refuses_is_not_taken_for_a_broken_connection(eng
         there.networks(filters={"label": "x"})
 
 
-def test_a_host_that_says_nothing_is_given_up(ssh: FakeSsh, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_says_nothing_is_given_up(ssh: FakeSsh) -> None:
     ssh.greets("")
-    monkeypatch.setattr(ssh_tunnel, "GREETING_SECONDS", 0.5)
-    assert "The Docker host ssh://ada@room was not reached: nothing within 0 s" in sentence()
+    with pytest.raises(LabctlError, match="The Docker host ssh://ada@room was not reached: nothing within 0 s"):
+        ssh_tunnel.connection(ROOM, within=0.5)
 
 
 def test_a_host_that_says_nothing_costs_a_command_hardly_more_than_the_time_it_has(
     ssh: FakeSsh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ssh.greets("")
-    monkeypatch.setattr(client, "LATE_SECONDS", 0.5)
     monkeypatch.setenv("DOCKER_HOST", "ssh://ada@room")
     begun = time.monotonic()
     with pytest.raises(LabctlError, match="The Docker host ssh://ada@room was not reached: nothing within 1 s"):
-        client.connect_within(0.1)
+        client.connect_within(0.1, late=0.5)
     assert time.monotonic() - begun < 3
 
 

@@ -23,17 +23,14 @@ def test_in_a_checkout_it_is_the_repositorys_root() -> None:
     assert (content.content_root() / "roles" / "consul_lab").is_dir()
 
 
-def test_what_the_wheel_carries_goes_before_the_folder_around_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(content, "PACKAGE", tmp_path / "labctl")
+def test_what_the_wheel_carries_goes_before_the_folder_around_it(tmp_path: Path) -> None:
+    package = tmp_path / "labctl"
     fill(tmp_path)
-    assert content.content_root() == tmp_path
+    assert content.content_root(package) == tmp_path
     carried = fill(tmp_path / "labctl/_content/ansible_collections/raft/labctl")
-    assert content.content_root() == carried
+    assert content.content_root(package) == carried
 
 
-def test_an_installation_without_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "PACKAGE", tmp_path / "labctl")
+def test_an_installation_without_it_is_told(tmp_path: Path) -> None:
     with pytest.raises(LabctlError, match="incomplete"):
-        content.content_root()
+        content.content_root(tmp_path / "labctl")

@@ -123,23 +123,23 @@ def huge(path: Path) -> None:
     ids=["device", "pipe", "pipe in a folder", "huge", "through a file", "loop"],
 )
 def test_an_inventory_without_an_end_is_not_given_to_ansible(
-    make: Callable[[Path], object], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Callable[[Path], object], says: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(process_limits, "run", lambda *_, **__: pytest.fail("Ansible was started"))
+    def run(*_: object, **__: object) -> process_limits.Ended:
+        pytest.fail("Ansible was started")
+
     path = tmp_path / "hosts"
     make(path)
     with pytest.raises(LabctlError, match=says) as caught:
-        inventory.labs_in(path)
+        inventory.labs_in(path, run=run)
     assert caught.value.code is ExitCode.USAGE
 
 
 @pytest.mark.parametrize("out", ["9" * 10_000, '{"labs": ' + "[" * 100_000, "", "x", "[]"])
-def test_what_ansible_makes_of_an_inventory_and_python_cannot_read_is_one_sentence(
-    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process_limits, "run", lambda *_, **__: process_limits.Ended(0, out, ""))
+def test_what_ansible_makes_of_an_inventory_and_python_cannot_read_is_one_sentence(out: str, tmp_path: Path) -> None:
+    said = process_limits.Ended(0, out, "")
     with pytest.raises(LabctlError, match="Ansible makes no JSON of it that can be read") as caught:
-        inventory.labs_in(written(tmp_path, "x"))
+        inventory.labs_in(written(tmp_path, "x"), run=lambda *_, **__: said)
     assert caught.value.code is ExitCode.USAGE
     assert "limit" not in caught.value.sentence
 
@@ -240,14 +240,11 @@ def test_an_inventory_reaches_ansible_in_no_other_form() -> None:
     assert {one for one in users if not any(other in one for other in others)} == {"runner/inventory.py"}
 
 
-def test_an_inventory_that_is_a_script_and_does_not_end_is_ended_and_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inventory, "LIST_SECONDS", 4.0)
+def test_an_inventory_that_is_a_script_and_does_not_end_is_ended_and_told(tmp_path: Path) -> None:
     path, note = tmp_path / "hosts.sh", tmp_path / "pid"
     path.write_text(f"#!/bin/sh\necho $$ >{note}\nexec sleep 1000\n", encoding="utf-8")
     path.chmod(0o755)
     with pytest.raises(LabctlError, match=r"Cannot read the inventory .*, because it did not end within 4 seconds"):
-        inventory.labs_in(path)
+        inventory.labs_in(path, 4.0)
     assert note.exists()
     assert not processes.alive(int(note.read_text(encoding="utf-8")))

@@ -288,14 +288,8 @@ def test_a_name_cannot_leave_its_part_of_the_path(docker: FakeDocker) -> None:
     assert docker.calls == [["container", "inspect", "../../volumes/x?force=1"]]
 
 
-def test_the_end_of_a_log_is_what_a_stream_had_since_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str, dict[str, object]]] = []
-
-    def ask(_: Engine, method: str, path: str, query: dict[str, object], *, doing: str) -> bytes:
-        assert doing == "reading"
-        asked.append((method, path, query))
-        return b"\x02\0\0\0\0\0\0\x04one\n\x02\0\0\0\0\0\0\x04two\n"
-
-    monkeypatch.setattr(Engine, "ask", ask)
+def test_the_end_of_a_log_is_what_a_stream_had_since_a_time(docker: FakeDocker) -> None:
+    engine = docker.beside()
+    engine.so_far = {"a/b": b"one\ntwo\n"}
     assert Engine().log("a/b", "stderr", lines=5, since=12.25, doing="reading") == "one\ntwo\n"
-    assert asked == [("GET", "/containers/a%2Fb/logs", {"stderr": 1, "tail": 5, "since": "12.250000"})]
+    assert (engine.tails, engine.sinces) == ([5], [12.25])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.engine.kv import Store, Unanswered
-from labctl.shared import consul_client
 from labctl.shared.consul_client import Door
 from labctl.shared.docker_api import DockerError, Engine
 from labctl.shared.server_status import Member, read_view
@@ -113,13 +112,10 @@ def test_an_answer_that_says_it_is_endless_is_not_read(make: Callable[..., SlowS
     assert view.problem == "does not answer (it answers with more than 16 MiB)"
 
 
-def test_an_answer_that_goes_on_is_read_only_so_far(
-    make: Callable[..., SlowServer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(consul_client, "MOST_BYTES", 1 << 20)
+def test_an_answer_that_goes_on_is_read_only_so_far(make: Callable[..., SlowServer]) -> None:
     server = make(OK + b"\r\n", b" " * 65536, pause=0.0)
     with pytest.raises(OSError, match="more than 1 MiB"):
-        Door(server.port).request("GET", "/v1/kv/x", timeout=20.0)
+        Door(server.port).request("GET", "/v1/kv/x", timeout=20.0, most=1 << 20)
 
 
 def test_json_that_is_nested_too_deeply_is_no_answer(make: Callable[..., SlowServer]) -> None:

@@ -118,13 +118,11 @@ def test_of_another_machine_only_the_time_tells(elsewhere: dict[str, object]) ->
     assert not is_over(who.note, 0.0, holder("labctl up ada", 60).note)
 
 
-def test_where_processes_of_others_are_hidden_nobody_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_processes_of_others_are_hidden_nobody_has_ended(tmp_path: Path) -> None:
     who = replace(holder("labctl up ada", 60), pid=2**22 + 1)
     assert who.is_gone() is True
     mounts = tmp_path / "self" / "mountinfo"
     mounts.parent.mkdir()
-    monkeypatch.setattr(lock_holder, "PROC", tmp_path)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     for options, hidden in (
         ("rw,hidepid=invisible", True),
         ("rw,hidepid=2", True),
@@ -132,7 +130,7 @@ def test_where_processes_of_others_are_hidden_nobody_has_ended(tmp_path: Path, m
         ("rw,hidepid=0", False),
     ):
         mounts.write_text(f"22 1 0:1 / {tmp_path} rw - proc proc {options}\n", encoding="utf-8")
-        assert lock_holder.hidden() is hidden, options
+        assert lock_holder.hidden(tmp_path, 1000) is hidden, options
 
 
 HOSTILE = [
@@ -175,10 +173,9 @@ def test_what_a_note_cannot_hold_is_not_in_it() -> None:
     assert who.command.startswith("labctl up ?[2J?x??yyy")
 
 
-def test_patience_says_once_for_whom_and_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_holder, "SAY_AFTER_SECONDS", 0.6)
+def test_patience_says_once_for_whom_and_has_an_end() -> None:
     said: list[str] = []
-    patience, note = Patience(1.2, said.append), holder("labctl up ada", 60).note
+    patience, note = Patience(1.2, said.append, 0.6), holder("labctl up ada", 60).note
     begun = time.monotonic()
     patience.pause(note)
     assert said == []

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from labctl import files
 from labctl.errors import ExitCode, LabctlError
 from labctl.workshop.model import file
 from labctl.workshop.model.file import Host, Workshop, parse, read
@@ -238,12 +237,11 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path, size: int) -> None:
     assert caught.value.code is ExitCode.USAGE
 
 
-def test_a_file_that_waits_or_has_no_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "WRITER_SECONDS", 0.2)
+def test_a_file_that_waits_or_has_no_end_is_refused(tmp_path: Path) -> None:
     pipe = lonely(tmp_path / "pipe")
     for path, why in ((pipe, "nobody wrote it to its end"), ("/dev/zero", "no plain file"), (tmp_path, "Is a direct")):
         with pytest.raises(LabctlError, match=f"cannot be read: .*{why}") as caught:
-            read(Path(path))
+            read(Path(path), patience=0.2)
         assert caught.value.code is ExitCode.USAGE
 
 
