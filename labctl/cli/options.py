@@ -11,6 +11,7 @@ import click
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import lab_names, label_values
+from labctl.shared.lab_spec import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +95,7 @@ def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
         return []
     return [
         # A shell puts a name into the command line, so what cannot be one is not offered.
-        CompletionItem(lab.name, help=harmless(f"{lab.size} servers, of {lab.owner}"))
+        CompletionItem(lab.name, help=harmless(f"{lab.spec.servers} servers, of {lab.owner}"))
         for lab in found
         if lab.name.startswith(incomplete) and lab_names.name_problem(lab.name) is None
     ]
@@ -151,6 +152,16 @@ def timeout_option(ends: str) -> Callable[[Function], Function]:
         metavar="SECONDS",
         help=ends,
     )
+
+
+def lab_options(command: Function) -> Function:
+    """An option for each setting of a lab that is a choice: `--pace`, `--profile`."""
+    for one in reversed(SETTINGS):
+        if one.choices:
+            name = f"--{one.name.replace('_', '-')}"
+            text = f"{one.help}  [default: {one.default}, or as the lab has]"
+            command = click.option(name, one.name, type=click.Choice(one.choices), help=text)(command)
+    return command
 
 
 def inventory_option(function: Function) -> Function:

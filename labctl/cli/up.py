@@ -14,37 +14,29 @@ from labctl.cli.options import (
     inventory_option,
     json_option,
     lab_argument,
+    lab_options,
     timeout_option,
     user,
     verbose_option,
 )
 from labctl.cli.output import print_json
-from labctl.lab.desired_state import IMAGE_SOURCES, PACES
-from labctl.shared import lab_names
+from labctl.lab.desired_state import IMAGE_SOURCES
+from labctl.shared.lab_spec import SETTINGS
 
 
 @click.command("up", short_help="Bring a lab up.")
 @lab_argument
 @click.option("-n", "--servers", type=int, metavar="N", help="1, 3, 5 or 7 servers.  [default: 3, or as the lab has]")
-@click.option(
-    "--pace",
-    type=click.Choice(PACES),
-    help="real: Raft's timers as in production; teach: five times slower, to follow with the eye.  "
-    "[default: teach, or as the lab has]",
-)
-@click.option(
-    "--profile",
-    type=click.Choice(lab_names.PROFILES),
-    help="open: no gossip key; gossip: a key of its own; full: also a token and TLS.  "
-    "[default: gossip, or as the lab has]",
-)
+@lab_options
 @click.option(
     "--seed-file",
     type=FileName(dir_okay=True),
     metavar="FILE",
     help="64 hex digits, mode 0600, from which a new lab's key and token are made.  [default: random]",
 )
-@click.option("--consul-version", metavar="X.Y.Z", help="This version and no other.  [default: the newest there is]")
+@click.option(
+    "--consul-version", "version", metavar="X.Y.Z", help="This version and no other.  [default: the newest there is]"
+)
 @click.option("--image-source", type=click.Choice(IMAGE_SOURCES), help="Where the image comes from.  [default: auto]")
 @click.option(
     "--binary", type=FileName(dir_okay=True), metavar="FILE", help="A consul binary, for the image source `binary`."
@@ -91,14 +83,10 @@ def up_command(**given: Any) -> None:
     options = UpOptions(
         lab=lab,
         owner=user(),
-        servers=given["servers"],
-        pace=given["pace"],
-        profile=given["profile"],
+        given={one.name: given[one.name] for one in SETTINGS},
         seed_file=str(given["seed_file"].absolute()) if given["seed_file"] else None,
-        version=given["consul_version"],
         image_source="binary" if binary and given["image_source"] in {None, "auto"} else given["image_source"],
         image_binary=str(binary.absolute()) if binary else None,
-        http_port=given["http_port"],
         subnet=given["subnet"],
         subnet_pool=given["subnet_pool"],
         join=not given["no_join"],

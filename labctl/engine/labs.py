@@ -11,20 +11,18 @@ from labctl.engine import foreign_labels
 from labctl.engine.client import explained
 from labctl.engine.docker_host import HERE, Place
 from labctl.errors import ExitCode, LabctlError
-from labctl.shared import lab_names, label_values
+from labctl.shared import lab_names
 from labctl.shared.consul_client import LOOPBACK
 from labctl.shared.credentials import Keys
 from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_LOCK
+from labctl.shared.lab_spec import RAFT_MULTIPLIER, LabSpec
 from labctl.shared.server_status import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from labctl.engine.client import Client
     from labctl.shared.consul_client import Door
-
-RAFT_MULTIPLIER: Mapping[str, int] = {"real": 1, "teach": 5}
-"""A lab's pace, and Consul's setting for it."""
 
 
 @dataclass(frozen=True)
@@ -65,36 +63,32 @@ class Server:
 class Lab:
     """A lab as Docker's labels tell it.
 
-    `size` is the number of servers it was made with; `replacements` are containers that a killed change left.
+    `spec` is what it was made with, its version of Consul too; `replacements` are containers that a killed change left.
     """
 
     name: str
     owner: str
     workshop: str
     host: str
-    size: int
-    pace: str
-    version: str
-    http_port: int
+    spec: LabSpec
     image: str
     created: datetime
     expires: str | None
     servers: tuple[Server, ...]
     place: Place = HERE
-    profile: str = lab_names.DEFAULT_PROFILE
     replacements: tuple[str, ...] = ()
 
     @property
     def missing(self) -> list[str]:
         """Servers that the lab was made with and that are gone."""
         have = {server.name for server in self.servers}
-        return [name for name in lab_names.server_names(self.size) if name not in have]
+        return [name for name in lab_names.server_names(self.spec.servers) if name not in have]
 
     @property
     def raft_multiplier(self) -> int:
         """What the servers' Raft timers are stretched by. Consul before 0.7 has no such setting."""
-        old = re.match(r"0\.[0-6]\.", self.version)
-        return 1 if old else RAFT_MULTIPLIER.get(self.pace, RAFT_MULTIPLIER["teach"])
+        old = re.match(r"0\.[0-6]\.", self.spec.version)
+        return 1 if old else RAFT_MULTIPLIER.get(self.spec.pace, RAFT_MULTIPLIER["teach"])
 
     @property
     def running(self) -> list[Server]:
@@ -157,16 +151,12 @@ def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: Place = HER
                 owner=_label(labels, "owner"),
                 workshop=_label(labels, "workshop"),
                 host=host,
-                size=label_values.size(_label(labels, "servers")) or len(parts),
-                pace=_label(labels, "pace"),
-                version=_label(labels, "consul-version"),
-                http_port=label_values.port(_label(labels, "http-port")) or 0,
+                spec=LabSpec.from_labels(labels, len(parts)),
                 image=newest["Image"],
                 created=datetime.fromtimestamp(min(part["Created"] for part in parts), tz=UTC),
                 expires=_label(labels, "expires") or None,
                 servers=tuple(sorted((_server(part, place) for part in parts), key=lambda server: server.name)),
                 place=place,
-                profile=lab_names.profile_of(labels),
                 replacements=replacements,
             )
         )
@@ -217,7 +207,7 @@ def _with_ends(client: Client, found: list[Lab]) -> list[Lab]:
 
 def _with_keys(client: Client, lab: Lab) -> Lab:
     """The lab with what opens its servers, which is read when one of them is asked."""
-    if lab.profile != "full":
+    if lab.spec.profile != "full":
         return lab
     ids = tuple(server.id for server in lab.servers)
     keys = client.keys.setdefault(ids, Keys(lab.name, ids, lambda container, path: _archive(client, container, path)))

@@ -90,7 +90,7 @@ def cluster_of(now: Status) -> targets.Cluster:
         tuple(server.name for server in lab.servers),
         tuple(server.name for server in lab.running),
         now.leader.name if now.leader else "",
-        len(voters) or lab.size,
+        len(voters) or lab.spec.servers,
         tuple(lab.missing),
         frozenset(server.name for server in lab.servers if voters and server.address not in voters),
     )

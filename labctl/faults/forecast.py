@@ -73,7 +73,7 @@ class Outlook:
         self._cluster, self._verb, self._seconds = scene.cluster, verb, seconds
         self._cuts = scene.cuts
         self._timers = timers_of(scene.lab.raft_multiplier)
-        self._pre_vote = has_pre_vote(scene.lab.version)
+        self._pre_vote = has_pre_vote(scene.lab.spec.version)
         running = [name for name in scene.cluster.running if name not in scene.cluster.voteless]
         largest = self._largest([running])
         # A leader that reaches no majority leads only until its lease is over.

@@ -140,7 +140,7 @@ def _outlook(scene: Scene, verb: str, asked: Asked) -> Outlook:
 
 def _apart(scene: Scene, names: Sequence[str]) -> dict[str, Cut]:
     """For each of these servers, a cut between it and every other server of the lab."""
-    if scene.lab.size == 1:
+    if scene.lab.spec.servers == 1:
         raise LabctlError(f"The lab {scene.lab.name} has one server: there is no network to break.", ExitCode.USAGE)
     if len(scene.cluster.servers) == 1:
         raise LabctlError(

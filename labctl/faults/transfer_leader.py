@@ -29,9 +29,9 @@ def transfer(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> d
     """
     scene = look(asked, tools)
     lab, leader = scene.lab, scene.cluster.leader
-    if _version(lab.version) < TRANSFER_SINCE:
+    if _version(lab.spec.version) < TRANSFER_SINCE:
         raise LabctlError(
-            f"Consul {lab.version} cannot hand leadership over: that came with Consul 1.15. "
+            f"Consul {lab.spec.version} cannot hand leadership over: that came with Consul 1.15. "
             "`labctl fault pause leader` makes the others elect, too.",
             ExitCode.REFUSED,
         )

@@ -28,6 +28,6 @@ def state_in_a_sentence(name: str | None) -> str:
             f"`labctl up {name}` makes it ready, `labctl down {name}` removes it."
         )
     return (
-        f"Interrupted: {len(lab.running)} of {lab.size} servers of the lab {name} run; "
+        f"Interrupted: {len(lab.running)} of {lab.spec.servers} servers of the lab {name} run; "
         f"`labctl up {name}` makes it ready, `labctl down {name}` removes it."
     )

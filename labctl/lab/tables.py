@@ -47,14 +47,14 @@ def ls_row(now: Status) -> dict[str, Any]:
         "owner": lab.owner,
         "workshop": lab.workshop or None,
         "host": lab.host,
-        "servers": lab.size,
+        "servers": lab.spec.servers,
         "running": len(lab.running),
         "ready": now.ready,
         "leader": leader.name if leader else None,
         "term": leader.term if leader else None,
-        "pace": lab.pace,
-        "profile": lab.profile,
-        "version": lab.version,
+        "pace": lab.spec.pace,
+        "profile": lab.spec.profile,
+        "version": lab.spec.version,
         "created": _stamp(lab.created),
         "expires": lab.expires,
     }
@@ -70,12 +70,12 @@ def ls_table(found: list[Status]) -> str:
             [
                 lab.name,
                 lab.owner,
-                f"{len(lab.running)}/{lab.size}",
+                f"{len(lab.running)}/{lab.spec.servers}",
                 ready,
                 leader.name if leader else NONE,
                 str(leader.term) if leader else NONE,
-                lab.pace,
-                lab.version,
+                lab.spec.pace,
+                lab.spec.version,
                 age((datetime.now(UTC) - lab.created).total_seconds()),
             ]
         )
@@ -114,7 +114,7 @@ def status_document(now: Status, condition: Condition, faults: list[ActiveFault]
     return {
         "lab": now.lab.name,
         "owner": now.lab.owner,
-        "profile": now.lab.profile,
+        "profile": now.lab.spec.profile,
         "ready": condition.ready,
         "problem": condition.problem,
         "leader": leader.name if leader else None,
@@ -156,7 +156,7 @@ def _state(now: Status, condition: Condition) -> str:
     state = paint("ready", "green") if condition.ready else paint("not ready", "yellow")
     if condition.writes and condition.without:
         state = paint(f"works without {listed(list(condition.without))}", "yellow")
-    profile = f", profile {harmless(now.lab.profile)}" if now.lab.profile != lab_names.DEFAULT_PROFILE else ""
+    profile = f", profile {harmless(now.lab.spec.profile)}" if now.lab.spec.profile != lab_names.DEFAULT_PROFILE else ""
     if leader is None:
         return f"{state}{profile}" + (f", {paint('nobody leads', 'red')}" if condition.voters else "")
     leads = f"{paint_server(leader.name, leader.name)} {'leads' if condition.writes else 'says that it leads'}"

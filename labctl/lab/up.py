@@ -16,7 +16,6 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.lab.command_lock import LOCK_SECONDS, MOST_SECONDS, held
 from labctl.lab.desired_state import (
     UpOptions,
-    Wanted,
     completed,
     differences,
     refuse_foreign,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from labctl.lab.watch import Lesson
     from labctl.runner.inventory import Inventory
     from labctl.runner.playbook_run import PlaybookRun, TaskEvent
+    from labctl.shared.lab_spec import LabSpec
     from labctl.terminal.progress import Steps
 
 # At pace `teach` a waiting server says so 5 to 10 seconds after its start (raft_multiplier 5, timer in [T, 2T)).
@@ -61,7 +61,7 @@ class Plan(NamedTuple):
     """What `up` found: the lab that is there, what it shall be, the image for that, and what changes, in sentences."""
 
     lab: Lab | None
-    wanted: Wanted
+    wanted: LabSpec
     image: Image | None
     changes: list[str]
 
@@ -178,7 +178,7 @@ class Up:
                 return self._unchanged(now)
             self._identities = now.identities
             wanted = wanted_of(self.options, lab)
-            image = find_image(self.client, wanted.version)
+            image = find_image(self.client, wanted.version or None)
             self._listen()
             try:
                 self._play("join.yml", self._inventory(wanted, image), ())
@@ -187,7 +187,7 @@ class Up:
                     self._lesson.end()
         return self._result()
 
-    def _find_image(self, wanted: Wanted) -> Image | None:
+    def _find_image(self, wanted: LabSpec) -> Image | None:
         """The image that is there and is what was asked for. Raises LabctlError where what was named cannot be it."""
         options = self.options
         origin = options.image_digest
@@ -196,7 +196,7 @@ class Up:
             if engine.is_elsewhere():
                 return None
             origin = origin_of_binary(self.client, options.image_binary)
-        return find_image(self.client, wanted.version, options.image_source, origin)
+        return find_image(self.client, wanted.version or None, options.image_source, origin)
 
     def _preview(self, plan: Plan) -> dict[str, Any]:
         name = self.options.lab
@@ -262,22 +262,18 @@ class Up:
             if self._lesson:
                 self._lesson.end()
 
-    def _inventory(self, wanted: Wanted, image: Image | None) -> Inventory:
+    def _inventory(self, wanted: LabSpec, image: Image | None) -> Inventory:
         from labctl.runner import inventory  # noqa: PLC0415 - a second `up` needs no Ansible
 
         options = self.options
         settings: dict[str, Any] = {
             "consul_lab_owner": options.owner,
-            "consul_lab_servers": wanted.servers,
-            "consul_lab_pace": wanted.pace,
-            "consul_lab_profile": wanted.profile,
-            "consul_lab_http_port": wanted.http_port,
+            **wanted.to_inventory(),
             "consul_cluster_timeout": options.timeout,
             "consul_cluster_wait": WAITING_SECONDS if options.watch else 0.0,
             # Until an image is made, nobody knows when --timeout begins.
             "consul_cluster_since": 0.0 if image is None else time.time() - (time.monotonic() - self._since),
             "consul_image_source": options.image_source or "auto",
-            "consul_image_version": wanted.version or "",
         }
         if options.subnet:
             settings["consul_lab_subnet"] = options.subnet

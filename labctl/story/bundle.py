@@ -102,9 +102,9 @@ def manifest(client: Client, lab: Lab) -> dict[str, Any]:
     return {
         "labctl": __version__,
         "lab": lab.name,
-        "consul": lab.version,
+        "consul": lab.spec.version,
         "image": lab.image,
-        "pace": lab.pace,
+        "pace": lab.spec.pace,
         "raft_multiplier": lab.raft_multiplier,
         "created": lab.created.isoformat(),
         "docker": {"version": version.get("Version"), "api": version.get("ApiVersion"), "os": version.get("Os")},

@@ -21,7 +21,7 @@ def cards_document(workshop: Workshop, cards: Sequence[Card]) -> dict[str, Any]:
     """The JSON shape of `workshop cards`."""
     return {
         "workshop": workshop.name,
-        "profile": workshop.profile,
+        "profile": workshop.spec.profile,
         "expires": workshop.expires,
         "cards": [_card_row(card) for card in cards],
     }

@@ -74,7 +74,7 @@ def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> dict[str, A
     for look in fleet.reached:
         # Any image will do, and a host that has seats has one; it need not be the one that the file wants next.
         images = look.facts.read["images"] if look.facts else []
-        version = workshop.consul_version if workshop.consul_version in images else next(iter(images), "")
+        version = workshop.spec.version if workshop.spec.version in images else next(iter(images), "")
         group["hosts"][look.host.name]["workshop_reaper_image"] = f"raft-labctl/consul:{version}"
     where = inventory.of_workshop(workshop.name, {DOCKER_HOSTS: group}, ",".join(hosts))
     seen, failures = play_each(PlaybookRun("expiry.yml", where, record="workshop-expiry", seconds=DOWN), steps)

@@ -169,8 +169,8 @@ class SeatFaults:
             return struck
         client, lab = self._labs[struck.lab]
         left = [one for one in lab.running if one.name not in struck.servers]
-        if len(left) <= lab.size // 2:
-            return replace(struck, note=f"{len(left)} of {lab.size} servers remain: nobody can win an election")
+        if len(left) <= lab.spec.servers // 2:
+            return replace(struck, note=f"{len(left)} of {lab.spec.servers} servers remain: nobody can win an election")
         seconds = 30.0 + 10.0 * timers_of(lab.raft_multiplier).heartbeat
         try:
             ended = wait_until(lambda: self._looked(client, lab, struck), seconds, _LOOK_SECONDS, self._tools.time)

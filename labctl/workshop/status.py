@@ -59,7 +59,7 @@ def _look(where: tuple[Client, Status]) -> SeatStatus:
         leader=leader.name if leader else None,
         term=leader.term if leader else None,
         voters=len(leader.voters) if leader else 0,
-        servers=lab.size,
+        servers=lab.spec.servers,
         running=len(lab.running),
         faults=len(heal.active(client, lab)),
         created=lab.created,

@@ -109,9 +109,9 @@ def _of_one_version(workshop: Workshop, looks: Iterable[HostLook]) -> Workshop:
     """
     labs = [lab for one in looks if one.facts for lab in one.facts.of_workshop(workshop.name)]
     versions = Counter(lab["consul-version"] for lab in labs if lab.get("consul-version"))
-    if workshop.consul_version or not versions:
+    if workshop.spec.version or not versions:
         return workshop
-    return replace(workshop, consul_version=versions.most_common(1)[0][0])
+    return replace(workshop, spec=replace(workshop.spec, version=versions.most_common(1)[0][0]))
 
 
 def _refuse_foreign(workshop: Workshop, lab: Mapping[str, Any], host: Host, owner: str) -> None:

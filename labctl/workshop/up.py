@@ -11,7 +11,7 @@ from labctl.engine import client as engine
 from labctl.engine import status
 from labctl.engine.images import version_key
 from labctl.errors import ExitCode, LabctlError
-from labctl.lab.desired_state import Wanted, differences
+from labctl.lab.desired_state import differences
 from labctl.runner import deadlines, inventory
 from labctl.runner.playbook_run import PlaybookRun
 from labctl.runner.run import to_the_end
@@ -220,8 +220,8 @@ def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, O
     found = {}
     for now in status.ask_all(asked):
         lab, leader = now.lab, now.leader
-        wanted = Wanted(workshop.servers, workshop.pace, version, ports[lab.name], workshop.profile)
-        right = lab.profile == wanted.profile and not differences(lab, wanted)
+        wanted = replace(workshop.spec, version=version, http_port=ports[lab.name])
+        right = lab.spec.profile == wanted.profile and not differences(lab, wanted)
         if now.ready and leader is not None and right:
             found[lab.name] = Outcome(
                 lab.name, step="ready", leader=leader.name, term=leader.term, voters=len(leader.voters)
@@ -258,8 +258,8 @@ def version_of(plan: Plan) -> str | None:
     """The version of Consul that every host with seats has an image of: what the file wants, else the newest."""
     have = [set(_versions(look)) for look in plan.usable()]
     common = set.intersection(*have) if have else set()
-    wanted = plan.fleet.workshop.consul_version
-    if wanted is not None:
+    wanted = plan.fleet.workshop.spec.version
+    if wanted:
         return wanted if wanted in common else None
     # A newer image on one host only is a reason to carry it, not to give its seats another version.
     newest = max((version for one in have for version in one), key=version_key, default=None)
@@ -268,8 +268,8 @@ def version_of(plan: Plan) -> str | None:
 
 def maker_of(plan: Plan) -> str:
     """The Docker host that has the image that is wanted, else this machine where it can make one, else the first."""
-    wanted = plan.fleet.workshop.consul_version
-    having = [(look, version) for look in plan.usable() for version in _versions(look) if wanted in (None, version)]
+    wanted = plan.fleet.workshop.spec.version
+    having = [(look, version) for look in plan.usable() for version in _versions(look) if wanted in ("", version)]
     if having:
         return max(having, key=lambda one: version_key(one[1]))[0].host.name
     with contextlib.suppress(LabctlError):

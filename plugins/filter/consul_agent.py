@@ -6,6 +6,7 @@ new row. A version newer than every row is given the newest words, because Consu
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import uuid
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
+from ..module_utils.shared.lab_names import PROFILES
+from ..module_utils.shared.lab_spec import RAFT_MULTIPLIER
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -21,12 +25,6 @@ Version = tuple[int, int, int]
 """Major, minor and patch. A pre-release or an enterprise build knows what its release knows."""
 
 OLDEST: Version = (0, 5, 2)
-
-RAFT_MULTIPLIER: Mapping[str, int] = {"real": 1, "teach": 5}
-"""A lab's pace and its `raft_multiplier`, which stretches Raft's 1 s timeouts; 5 is Consul's default."""
-
-PROFILES: tuple[str, ...] = ("open", "gossip", "full")
-"""What a lab's servers ask of whoever talks to them: nothing; the gossip key; that, a token and TLS."""
 
 DATA_DIR = "/consul/data"
 CONFIG_DIR = "/consul/config"
@@ -278,9 +276,12 @@ def _shown(value: object) -> str:
 
 
 def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
-    def checked(version: Any, **options: Any) -> Any:
+    """The function as a filter on what the lab is made with (`LabSpec`), of which it gets what it asks for."""
+    wanted = inspect.signature(function).parameters
+
+    def checked(spec: Mapping[str, Any], **options: Any) -> Any:
         try:
-            return function(version, **options)
+            return function(**{name: value for name, value in spec.items() if name in wanted}, **options)
         except ValueError as error:
             raise AnsibleFilterError(str(error)) from error
 

@@ -13,12 +13,13 @@ from labctl.cli.options import FileName
 from labctl.errors import ExitCode
 from labctl.lab.desired_state import UpOptions, completed, refuse_options
 from labctl.shared import subnets
+from labctl.shared.lab_spec import SETTINGS
 from labctl.workshop.model import network
 from tests.fuzz import harness
 
 CONTEXT = click.Context(click.Command("x"))
 ASKED = UpOptions("ada", "ada")
-OPTIONS = ("lab", "pace", "profile", "version", "image_source", "subnet", "subnet_pool")
+OPTIONS = ("lab", "image_source", "subnet", "subnet_pool")
 VARIABLES = (
     *("consul_lab_servers", "consul_lab_pace", "consul_lab_profile", "consul_lab_seed_file", "consul_lab_http_port"),
     *("consul_image_version", "consul_image_source", "consul_lab_subnet", "consul_lab_subnet_pool"),
@@ -45,6 +46,7 @@ def one_try(data: bytes) -> None:
     variables = given if isinstance(given, dict) else dict.fromkeys(VARIABLES, given)
     told: list[dict[str, Any]] = [{option: text} for option in OPTIONS]
     asked = [replace(ASKED, **one) for one in told]
+    asked += [replace(ASKED, given={one.name: text}) for one in SETTINGS]
     asked += [completed(ASKED, {name: variables[name]}) for name in VARIABLES if name in variables]
     for one in asked:
         error = harness.refusal(lambda one=one: refuse_options(one))  # type: ignore[misc]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -11,13 +12,11 @@ from ansible.errors import AnsibleFilterError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.engine import labs
-from labctl.shared import credentials, lab_names
+from labctl.shared import credentials
+from labctl.shared.lab_spec import RAFT_MULTIPLIER, LabSpec
 from plugins.filter.consul_agent import (
     ACCESS_DIR,
     KNOWN,
-    PROFILES,
-    RAFT_MULTIPLIER,
     FilterModule,
     Row,
     agent_arguments,
@@ -44,6 +43,11 @@ def arguments(version: str, **changed: Any) -> list[str]:
         "node_id": NODE_ID,
     }
     return agent_arguments(version, **{**options, **changed})
+
+
+def spec(version: str) -> dict[str, Any]:
+    """What the role hands to the filters."""
+    return asdict(LabSpec(version=version))
 
 
 def option(words: list[str], name: str) -> str:
@@ -101,10 +105,6 @@ def test_a_flag_is_given_to_the_versions_that_know_it_and_to_no_other(flag: str,
 def test_before_1_0_a_block_stands_in_the_file_of_the_versions_that_know_it(block: str, first: str) -> None:
     in_file = [version for version in VERSIONS if block in agent_settings(version)]
     assert in_file == VERSIONS[VERSIONS.index(first) : VERSIONS.index("0.9.4") + 1]
-
-
-def test_labctl_tells_a_lab_with_the_timers_that_its_servers_were_given() -> None:
-    assert labs.RAFT_MULTIPLIER == RAFT_MULTIPLIER
 
 
 @pytest.mark.parametrize("pace", RAFT_MULTIPLIER)
@@ -198,10 +198,12 @@ def test_an_unknown_pace_is_refused_by_every_version(version: str) -> None:
 def test_ansible_gets_the_sentence_as_a_filter_error() -> None:
     filters = FilterModule().filters()
     with pytest.raises(AnsibleFilterError, match="'latest' is not a version of Consul"):
-        filters["consul_agent_arguments"]("latest", node="consul1", servers=3, bind="10.0.0.2", datacenter="ada")
+        filters["consul_agent_arguments"](spec("latest"), node="consul1", bind="10.0.0.2", datacenter="ada")
     with pytest.raises(AnsibleFilterError, match="'latest' is not a version of Consul"):
-        filters["consul_agent_settings"]("latest")
-    assert filters["consul_agent_settings"]("0.7.0", pace="teach")["performance"] == {"raft_multiplier": 5}
+        filters["consul_agent_settings"](spec("latest"))
+    assert filters["consul_agent_settings"](spec("0.7.0"))["performance"] == {"raft_multiplier": 5}
+    words = filters["consul_agent_arguments"](spec("1.8.7"), node="consul1", bind="10.0.0.2", datacenter="ada")
+    assert words == arguments("1.8.7", bind="10.0.0.2", pace="teach")
 
 
 def test_the_table_never_knows_a_thing_twice_at_one_version() -> None:
@@ -248,8 +250,7 @@ def test_any_text_is_a_version_or_a_value_error(text: str) -> None:
 # -- profiles ------------------------------------------------------------------------------------------------
 
 
-def test_the_profiles_and_the_folder_are_those_that_labctl_and_the_modules_know() -> None:
-    assert lab_names.PROFILES == PROFILES
+def test_the_folder_is_the_one_that_labctl_and_the_modules_know() -> None:
     assert credentials.FOLDER == ACCESS_DIR
 
 

@@ -157,8 +157,9 @@ def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps, tools: Chaos
         )
         report = tools.judge(
             Run(
-                lab.name, lab.version, tuple(one.name for one in lab.servers), planned.seed, asked.seconds, asked.mix,
-                began, seconds, tuple(done), tuple(operations), final, ready_after=ready_after, died=tuple(crowd.died),
+                lab.name, lab.spec.version, tuple(one.name for one in lab.servers), planned.seed, asked.seconds,
+                asked.mix, began, seconds, tuple(done), tuple(operations), final, ready_after=ready_after,
+                died=tuple(crowd.died),
             )
         )  # fmt: skip
         leaderships, unknown = _who_led(docker, lab, began, seconds, ending, tools)

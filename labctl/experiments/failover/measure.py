@@ -76,23 +76,23 @@ def failover(asked: Asked, steps: Steps, tools: FailoverTools = TOOLS) -> Result
     with tools.alone_with(lab, asked.owner, f"labctl measure failover {lab.name}", asked.times * _MOST_SECONDS):
         _refuse_unfit(lab, tools)
         _refuse_other_clock(lab, tools)
-        predicted = expected(timers_of(lab.raft_multiplier), lab.size, pre_vote=has_pre_vote(lab.version))
+        predicted = expected(timers_of(lab.raft_multiplier), lab.spec.servers, pre_vote=has_pre_vote(lab.spec.version))
         rounds = Failovers(client, lab, asked.by, steps, tools)
         ended = rounds.run(asked.times)
         return Result(
             Measurement(
-                lab.name, lab.size, lab.pace, lab.version, asked.by, asked.times, rounds.timers, predicted,
-                tuple(rounds.done),
+                lab.name, lab.spec.servers, lab.spec.pace, lab.spec.version, asked.by, asked.times, rounds.timers,
+                predicted, tuple(rounds.done),
             ),
             ended,
         )  # fmt: skip
 
 
 def _refuse_unfit(lab: Lab, tools: FailoverTools) -> None:
-    if lab.size < FEWEST_SERVERS:
+    if lab.spec.servers < FEWEST_SERVERS:
         raise LabctlError(
-            f"The lab {lab.name} has {lab.size} server{'' if lab.size == 1 else 's'}, so nobody can follow its leader: "
-            f"`labctl up {lab.name} --servers 3` makes it larger.",
+            f"The lab {lab.name} has {lab.spec.servers} server{'' if lab.spec.servers == 1 else 's'}, so nobody can "
+            f"follow its leader: `labctl up {lab.name} --servers 3` makes it larger.",
             ExitCode.REFUSED,
         )
     problem = settled(lab, tools.ask, tools.time).problem

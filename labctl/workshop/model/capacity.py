@@ -103,12 +103,12 @@ def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
     What other labs take is theirs; memory and disk that seats of this workshop have in use count as free, because the
     seats that are there are counted too.
     """
-    read, servers = facts.read, workshop.servers
+    read, servers = facts.read, workshop.spec.servers
     ours = facts.of_workshop(workshop.name)
     others = [lab for lab in facts.labs if lab.get("workshop") != workshop.name]
     our_servers = sum(label_values.size(lab.get("servers")) or 0 for lab in ours)
     other_servers = sum(label_values.size(lab.get("servers")) or 0 for lab in others)
-    cpu = read["cores"] / SERVER_CORE[workshop.pace] - other_servers
+    cpu = read["cores"] / SERVER_CORE[workshop.spec.pace] - other_servers
     by = {"cores": cpu // servers}
     if read["memory"]["free"] is not None:
         memory = read["memory"]["free"] + our_servers * SERVER_MEMORY - _SPARE_MEMORY
@@ -118,7 +118,7 @@ def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
             (label_values.size(lab.get("servers")) or 0) * server_disk(lab.get("consul-version")) for lab in ours
         )
         disk = read["disk_free"] + in_use - _SPARE_DISK
-        version = workshop.consul_version or next(iter(read["images"]), None)
+        version = workshop.spec.version or next(iter(read["images"]), None)
         by["disk"] = disk // (server_disk(version) * servers)
     if most is not None:
         by["the file's limit"] = most
@@ -137,7 +137,7 @@ def server_disk(version: str | None) -> int:
 
 def at_rest(workshop: Workshop, cores: int, seats: int, room: Room) -> float:
     """The share of a host's processors that so many seats, and what others have there, take while nothing happens."""
-    return (seats * workshop.servers + room.other_servers) * SERVER_CORE[workshop.pace] / cores
+    return (seats * workshop.spec.servers + room.other_servers) * SERVER_CORE[workshop.spec.pace] / cores
 
 
 def problem_of(facts: Facts) -> str | None:
@@ -177,7 +177,7 @@ def obstacles(workshop: Workshop, facts: Facts, seats: Iterable[Seat]) -> dict[s
         if taken:
             other = "" if taken[0].startswith("the Docker") else ": change `network` in the file"
             found[seat.lab] = f"its subnet {seat.subnet} is taken by {taken[0]} ({taken[1]}){other}"
-        wanted = set(range(seat.http_port, seat.http_port + workshop.servers)) if seat.http_port else set()
+        wanted = set(range(seat.http_port, seat.http_port + workshop.spec.servers)) if seat.http_port else set()
         if wanted & ports and seat.lab not in found:
             found[seat.lab] = f"its HTTP port {min(wanted & ports)} is taken: change `http_port` in the file"
     return found

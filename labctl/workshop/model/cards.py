@@ -133,17 +133,17 @@ def way_to(host: Host, login: str | None, address: str | None) -> Way:
 
 def card_of(workshop: Workshop, seat: Seat, way: Way, seed: bytes) -> Card:
     """The card of a seat, out of what is known of it: the same seat on the same Docker host has the same card again."""
-    names = lab_names.server_names(workshop.servers)
-    addresses = network.addresses(seat.subnet, workshop.servers)
+    names = lab_names.server_names(workshop.spec.servers)
+    addresses = network.addresses(seat.subnet, workshop.spec.servers)
     ports: list[int | None] = [seat.http_port + number if seat.http_port else None for number in range(len(names))]
     servers = tuple(Server(*each) for each in zip(names, addresses, ports, strict=True))
     token = derived_secrets.token(seed)
-    where, port = _door(servers[0], workshop.profile)
+    where, port = _door(servers[0], workshop.spec.profile)
     ssh = None
     if way.address is not None:
         ssh = _forwarding(way, seat.name, f"{where}:{port}")
         where, port = LOOPBACK, _OWN_PORT
-    url = f"{'https' if workshop.profile == 'full' else 'http'}://{where}:{port}"
+    url = f"{'https' if workshop.spec.profile == 'full' else 'http'}://{where}:{port}"
     return Card(
         workshop=workshop.name,
         seat=seat.name,
@@ -151,13 +151,13 @@ def card_of(workshop: Workshop, seat: Seat, way: Way, seed: bytes) -> Card:
         lab=seat.lab,
         way=way,
         servers=servers,
-        profile=workshop.profile,
+        profile=workshop.spec.profile,
         expires=workshop.expires,
         ssh=ssh,
         url=f"{url}/ui/",
-        commands=_first(url, token if workshop.profile == "full" else None),
+        commands=_first(url, token if workshop.spec.profile == "full" else None),
         token=token,
-        gossip_key=None if workshop.profile == "open" else derived_secrets.gossip_key(seed),
+        gossip_key=None if workshop.spec.profile == "open" else derived_secrets.gossip_key(seed),
     )
 
 

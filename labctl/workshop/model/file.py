@@ -14,6 +14,7 @@ import yaml
 
 from labctl import files
 from labctl.errors import ExitCode, LabctlError
+from labctl.shared.lab_spec import SETTINGS, LabSpec
 from labctl.workshop.model import network
 
 if TYPE_CHECKING:
@@ -61,18 +62,16 @@ class Host:
 class Workshop:
     """A workshop as its file describes it, whole: what the file leaves out has its default.
 
-    `names` are the seats' names, or None where the file gives only their number. `expires` is as written.
+    `names` are the seats' names, or None where the file gives only their number. `spec` is what each seat's lab is made
+    with, but for its port. `expires` is as written.
     """
 
     name: str
     seats: int
     names: tuple[str, ...] | None
     hosts: tuple[Host, ...]
-    pace: str
-    servers: int
-    consul_version: str | None
+    spec: LabSpec
     image_source: str
-    profile: str
     expires: str | None
     network: IPv4Network
     http_port: int
@@ -252,11 +251,10 @@ def _workshop(document: _Document, folder: Path) -> Workshop:
         seats=count,
         names=names,
         hosts=hosts,
-        pace=content.get("pace", "teach"),
-        servers=content.get("servers", 3),
-        consul_version=content.get("consul_version"),
+        spec=LabSpec(version=content.get("consul_version", "")).with_given(
+            {one.name: content.get(one.name) for one in SETTINGS if one.name != "http_port"}
+        ),
         image_source=content.get("image_source", "auto"),
-        profile=content.get("profile", "gossip"),
         expires=content.get("expires"),
         network=_network(document, content["workshop"], count),
         http_port=content.get("http_port", 21000),

@@ -112,8 +112,8 @@ def image_host(workshop: Workshop, maker: str) -> dict[str, Any]:
 def hosts_of(workshop: Workshop) -> dict[str, Any]:
     """The group of Docker hosts, each once, with what makes the image."""
     image = {"consul_image_source": workshop.image_source}
-    if workshop.consul_version:
-        image["consul_image_version"] = workshop.consul_version
+    if workshop.spec.version:
+        image["consul_image_version"] = workshop.spec.version
     return {"hosts": {host.name: connection_of(host) for host in workshop.hosts}, "vars": image}
 
 
@@ -153,9 +153,8 @@ def _settings(workshop: Workshop, owner: str) -> dict[str, Any]:
     return {
         "consul_lab_owner": owner,
         "consul_lab_workshop": workshop.name,
-        "consul_lab_servers": workshop.servers,
-        "consul_lab_pace": workshop.pace,
-        "consul_lab_profile": workshop.profile,
+        # The version is the image's, and the port the seat's.
+        **{name: value for name, value in workshop.spec.to_inventory().items() if name.startswith("consul_lab_")},
     }
 
 

@@ -9,8 +9,9 @@ from docker.errors import DockerException
 
 from labctl.engine import foreign_labels, labs, status
 from labctl.errors import ExitCode, LabctlError
-from labctl.lab.desired_state import Wanted, differences
+from labctl.lab.desired_state import differences
 from labctl.shared.consul_client import Door
+from labctl.shared.lab_spec import LabSpec
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
 from tests.unit.shared.test_credentials import FILES, packed
@@ -29,8 +30,8 @@ def test_containers_are_grouped_into_labs_in_order_of_name() -> None:
     assert [lab.name for lab in found] == ["ada", "eve"]
     ada = found[0]
     assert [server.name for server in ada.servers] == ["consul1", "consul2", "consul3"]
-    assert (ada.owner, ada.size, ada.pace, ada.version, ada.host) == ("ada", 3, "teach", "1.8.7", "local")
-    assert (ada.workshop, ada.expires, ada.http_port) == ("", None, 0)
+    assert (ada.owner, ada.spec, ada.host) == ("ada", LabSpec(3, "teach", "gossip", "1.8.7", 0), "local")
+    assert (ada.workshop, ada.expires) == ("", None)
     assert ada.created.isoformat() == "2023-11-14T22:13:21+00:00"
 
 
@@ -88,7 +89,7 @@ def test_what_the_newest_container_says_counts() -> None:
     old = stand_in.container("ada", "consul1", labels={"raft-labctl.pace": "teach"}, Created=1)
     new = stand_in.container("ada", "consul2", labels={"raft-labctl.pace": "real"}, Created=2)
     (lab,) = labs.labs_from([new, old], "local")
-    assert lab.pace == "real"
+    assert lab.spec.pace == "real"
     assert lab.created.timestamp() == 1
 
 
@@ -110,8 +111,8 @@ def test_what_was_to_replace_a_server_is_none_where_that_is_there_still_and_else
     ]
     assert lab.replacements == (beside, instead)
     # The killed change had got no further than that.
-    assert lab.pace == "teach"
-    wanted = Wanted(3, "teach", "1.8.7", 0, "gossip")
+    assert lab.spec.pace == "teach"
+    wanted = LabSpec(version="1.8.7")
     assert differences(lab, wanted) == [
         f"{beside} is left of a change that was killed: it is put right",
         f"{instead} is left of a change that was killed: it is put right",
@@ -121,7 +122,7 @@ def test_what_was_to_replace_a_server_is_none_where_that_is_there_still_and_else
 
 def test_a_lab_that_does_not_say_its_size_is_as_large_as_it_is() -> None:
     parts = stand_in.lab("ada", labels={"raft-labctl.servers": ""})
-    assert labs.labs_from(parts, "local")[0].size == 3
+    assert labs.labs_from(parts, "local")[0].spec.servers == 3
 
 
 @pytest.mark.parametrize("size", ["three", "²", "20000000", "1" * 5000])
@@ -286,9 +287,9 @@ def full_lab() -> list[dict[str, Any]]:
 
 
 def test_a_lab_has_the_profile_of_its_label_and_before_there_were_any_the_default() -> None:
-    assert labs.labs_from(stand_in.lab("ada"), "local")[0].profile == "gossip"
+    assert labs.labs_from(stand_in.lab("ada"), "local")[0].spec.profile == "gossip"
     (lab,) = labs.labs_from(full_lab(), "local")
-    assert lab.profile == "full"
+    assert lab.spec.profile == "full"
     assert [server.http_port for server in lab.servers] == [32_000, 32_001, None]
 
 

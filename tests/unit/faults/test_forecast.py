@@ -38,7 +38,7 @@ def scene(  # noqa: PLR0913 - what a lab can be
     voteless: frozenset[str] = frozenset(),
 ) -> Scene:
     names = tuple(f"consul{number}" for number in range(1, max(size, len(running)) + 1))
-    lab = replace(LAB, version=version, pace=pace)
+    lab = replace(LAB, spec=replace(LAB.spec, version=version, pace=pace))
     return Scene(lab, Cluster("ada", names, running, leader, size, (), voteless), cuts)
 
 

@@ -16,6 +16,7 @@ from labctl.faults.inject import ActiveFault
 from labctl.faults.nftables import Cut, Delay
 from labctl.faults.tools import Tools
 from labctl.raft import log_notes
+from labctl.shared.lab_spec import LabSpec
 from labctl.shared.server_status import View
 from labctl.terminal.progress import SilentSteps
 from tests.unit import engine_stand_in as stand_in
@@ -393,7 +394,7 @@ def test_a_leader_that_did_not_hand_over_says_so_in_its_log(docker: Engine) -> N
         raise LabctlError("no")
 
     docker.tools = replace(docker.tools, transfer=refuse)
-    docker.lab = replace(docker.lab, version="1.21.4")
+    docker.lab = replace(docker.lab, spec=replace(docker.lab.spec, version="1.21.4"))
     with pytest.raises(LabctlError, match="no"):
         transfer_leader.transfer("", ASKED, Told(), docker.tools)
     assert ["began" in line for _, line in docker.notes] == [True, False]
@@ -481,7 +482,7 @@ def test_a_fault_that_no_log_tells_of_is_taken_back(docker: Engine) -> None:
 
 
 def five_of_which_two_are_gone(docker: Engine) -> None:
-    docker.lab = replace(LAB, size=5)
+    docker.lab = replace(LAB, spec=LabSpec(servers=5))
     docker.voters = frozenset({*docker.voters, "10.1.2.5", "10.1.2.6"})
 
 
@@ -516,7 +517,7 @@ def test_the_only_server_that_is_left_has_no_network_to_break(docker: Engine) ->
 
 
 def test_a_lab_of_one_server_has_no_network_to_break(docker: Engine) -> None:
-    docker.lab = replace(docker.lab, size=1, servers=docker.lab.servers[:1])
+    docker.lab = replace(docker.lab, spec=LabSpec(servers=1), servers=docker.lab.servers[:1])
     for break_it in (network.isolate, lambda *rest: network.loss(5, *rest), lambda *rest: network.rate(5, *rest)):
         with pytest.raises(LabctlError, match="has one server: there is no network to break") as caught:
             break_it("consul1", ASKED, Told(), docker.tools)
@@ -545,7 +546,7 @@ def test_an_old_consul_hands_no_leadership_over(docker: Engine) -> None:
 def test_a_leader_hands_its_leadership_to_a_server_or_to_whom_it_chooses(
     docker: Engine, target: str, identity: str | None, over: str
 ) -> None:
-    docker.lab = replace(docker.lab, version="1.21.4")
+    docker.lab = replace(docker.lab, spec=replace(docker.lab.spec, version="1.21.4"))
     docker.with_state("consul3", "running" if target == "consul3" else "paused")
     told = Told()
     transfer_leader.transfer(target, replace(ASKED, dry_run=True), told, docker.tools)
@@ -575,7 +576,7 @@ def test_a_leader_hands_its_leadership_to_a_server_or_to_whom_it_chooses(
 def test_leadership_goes_to_one_server_that_runs_and_does_not_lead(
     docker: Engine, target: str, sentence: str, code: ExitCode
 ) -> None:
-    docker.lab = replace(docker.lab, version="1.21.4")
+    docker.lab = replace(docker.lab, spec=replace(docker.lab.spec, version="1.21.4"))
     docker.with_state("consul3", "exited" if target == "consul3" else "running")
     with pytest.raises(LabctlError, match=sentence) as caught:
         transfer_leader.transfer(target, ASKED, Told(), docker.tools)

@@ -14,6 +14,7 @@ from labctl.isolation import probe
 from labctl.isolation.outcomes import Outcome
 from labctl.isolation.report import Verdict
 from labctl.isolation.verify import Host, exit_code, verify
+from labctl.shared.lab_spec import LabSpec
 from labctl.terminal.progress import SilentSteps
 from tests.unit.isolation import labs
 from tests.unit.isolation.prober_stand_in import IMAGE, Engine
@@ -38,7 +39,7 @@ def lab(name: str, documents: list[dict[str, Any]]) -> Lab:
     )  # fmt: skip
     image = "raft-labctl/consul:1.8.7"
     created = datetime(2026, 1, 1, tzinfo=UTC)
-    return Lab(name, "ada", "", "local", 3, "real", "1.8.7", 0, image, created, None, servers)
+    return Lab(name, "ada", "", "local", LabSpec(pace="real", version="1.8.7"), image, created, None, servers)
 
 
 @pytest.fixture(autouse=True)

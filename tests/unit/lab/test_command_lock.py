@@ -119,7 +119,7 @@ def test_up_decides_and_announces_with_the_lab_in_hand_and_holds_it_to_the_end(
 
     monkeypatch.setattr(up, "start_playbook", start)
     thread = another(lambda: setattr(engine, "container_list", five()))
-    up.Up(UpOptions("ada", "ada", servers=3), told).run()
+    up.Up(UpOptions("ada", "ada", {"servers": 3}), told).run()
     thread.join()
     assert ran == [("up.yml", ("start", "join"), 3)]
     waits, *rest = told.notes

@@ -11,7 +11,6 @@ from labctl.engine import labs
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.desired_state import (
     UpOptions,
-    Wanted,
     completed,
     differences,
     refuse_foreign,
@@ -19,15 +18,16 @@ from labctl.lab.desired_state import (
     refuse_profile,
     wanted_of,
 )
+from labctl.shared.lab_spec import LabSpec
 from tests.unit import engine_stand_in as stand_in
 
 LAB = labs.labs_from(stand_in.lab("ada", labels={"raft-labctl.http-port": "18500"}), "local")[0]
-AS_IT_IS = Wanted(servers=3, pace="teach", version="1.8.7", http_port=18500)
+AS_IT_IS = LabSpec(servers=3, pace="teach", version="1.8.7", http_port=18500)
 ASKED = UpOptions("ada", "ada")
 
 
 def test_a_new_lab_gets_the_defaults() -> None:
-    assert wanted_of(ASKED, None) == Wanted(servers=3, pace="teach", version=None, http_port=0)
+    assert wanted_of(ASKED, None) == LabSpec(servers=3, pace="teach", version="", http_port=0)
 
 
 def test_what_is_not_said_stays_as_the_lab_has_it() -> None:
@@ -36,9 +36,9 @@ def test_what_is_not_said_stays_as_the_lab_has_it() -> None:
 
 
 def test_what_is_said_counts() -> None:
-    asked = replace(ASKED, servers=5, pace="real", version="1.21.4", http_port=0)
-    assert wanted_of(asked, LAB) == Wanted(servers=5, pace="real", version="1.21.4", http_port=0)
-    assert wanted_of(asked, None) == Wanted(servers=5, pace="real", version="1.21.4", http_port=0)
+    asked = replace(ASKED, given={"servers": 5, "pace": "real", "version": "1.21.4", "http_port": 0})
+    assert wanted_of(asked, LAB) == LabSpec(servers=5, pace="real", version="1.21.4", http_port=0)
+    assert wanted_of(asked, None) == LabSpec(servers=5, pace="real", version="1.21.4", http_port=0)
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_what_is_said_counts() -> None:
         (replace(AS_IT_IS, servers=1), "consul2, consul3 leave the cluster, and their data is removed"),
     ],
 )
-def test_each_change_is_one_sentence(wanted: Wanted, says: str) -> None:
+def test_each_change_is_one_sentence(wanted: LabSpec, says: str) -> None:
     (found,) = differences(LAB, wanted)
     assert says in found
 
 
 def test_no_version_is_no_change() -> None:
-    assert differences(LAB, replace(AS_IT_IS, version=None)) == []
+    assert differences(LAB, replace(AS_IT_IS, version="")) == []
 
 
 def test_servers_that_are_gone_or_stopped_are_changes() -> None:
@@ -74,7 +74,7 @@ def test_servers_that_are_gone_or_stopped_are_changes() -> None:
     ("options", "says"),
     [
         (replace(ASKED, lab="../x"), "name of a lab"),
-        *((replace(ASKED, servers=number), f"{number} servers") for number in (-1, 0, 2, 4, 9)),
+        *((replace(ASKED, given={"servers": number}), f"{number} servers") for number in (-1, 0, 2, 4, 9)),
     ],
 )
 def test_what_cannot_be_is_wrong_usage(options: UpOptions, says: str) -> None:
@@ -102,11 +102,11 @@ def test_addresses_that_no_lab_can_have_are_wrong_usage(option: str, subnet: str
 @pytest.mark.parametrize("version", ["", "1.21", "newest", "1.21.4 ", "9" * 10_000, 1.21, ["1.21.4"]])
 def test_what_is_no_version_is_wrong_usage(version: Any) -> None:
     with pytest.raises(LabctlError, match="is not a version of Consul") as caught:
-        refuse_options(replace(ASKED, version=version))
+        refuse_options(replace(ASKED, given={"version": version}))
     assert caught.value.code is ExitCode.USAGE
     assert len(caught.value.sentence) < 150
-    refuse_options(replace(ASKED, version="1.22.0-rc1+ent"))
-    refuse_options(replace(ASKED, version="v1.8.7"))
+    refuse_options(replace(ASKED, given={"version": "1.22.0-rc1+ent"}))
+    refuse_options(replace(ASKED, given={"version": "v1.8.7"}))
 
 
 @pytest.mark.parametrize("option", ["subnet", "subnet_pool"])
@@ -128,12 +128,12 @@ def test_what_an_inventory_has_in_the_place_of_a_number_is_wrong_usage(given: ob
 def test_a_number_that_an_inventory_writes_as_a_text_is_one() -> None:
     found = completed(ASKED, {"consul_lab_servers": "3", "consul_lab_http_port": "21000"})
     refuse_options(found)
-    assert (found.servers, found.http_port) == (3, 21000)
+    assert found.given == {"servers": 3, "http_port": 21000}
 
 
 def test_what_can_be_is_not_refused() -> None:
     for servers in (None, 1, 3, 5, 7):
-        refuse_options(replace(ASKED, servers=servers))
+        refuse_options(replace(ASKED, given={"servers": servers}))
 
 
 def test_a_lab_of_somebody_else_is_refused() -> None:
@@ -155,13 +155,10 @@ def test_what_the_user_did_not_ask_for_is_taken_from_the_inventory() -> None:
         "consul_lab_subnet_pool": "10.214.0.0/16",
         "consul_lab_owner": "somebody",
     }
-    found = completed(replace(ASKED, servers=7), variables)
+    found = completed(replace(ASKED, given={"servers": 7}), variables)
     assert found == replace(
         ASKED,
-        servers=7,
-        pace="real",
-        http_port=9500,
-        version="1.21.4",
+        given={"servers": 7, "pace": "real", "http_port": 9500, "version": "1.21.4"},
         image_source="registry",
         subnet="10.213.7.0/28",
         subnet_pool="10.214.0.0/16",
@@ -173,7 +170,7 @@ def test_what_an_inventory_leaves_to_ansible_is_not_guessed() -> None:
 
 
 def test_an_inventory_cannot_bring_a_pace_or_a_source_that_does_not_exist() -> None:
-    for wrong in (replace(ASKED, pace="warp"), replace(ASKED, image_source="the shop")):
+    for wrong in (replace(ASKED, given={"pace": "warp"}), replace(ASKED, image_source="the shop")):
         with pytest.raises(LabctlError, match=r"is not (a pace|an image source): choose") as caught:
             refuse_options(wrong)
         assert caught.value.code is ExitCode.USAGE
@@ -184,12 +181,12 @@ def test_an_inventory_cannot_bring_a_pace_or_a_source_that_does_not_exist() -> N
 
 def test_a_lab_keeps_its_profile_and_a_new_one_has_a_gossip_key() -> None:
     assert wanted_of(ASKED, None).profile == "gossip"
-    assert wanted_of(ASKED, replace(LAB, profile="full")).profile == "full"
-    assert wanted_of(replace(ASKED, profile="open"), None).profile == "open"
+    assert wanted_of(ASKED, replace(LAB, spec=replace(LAB.spec, profile="full"))).profile == "full"
+    assert wanted_of(replace(ASKED, given={"profile": "open"}), None).profile == "open"
 
 
 def test_another_profile_is_refused_with_what_to_do() -> None:
-    lab = replace(LAB, profile="full")
+    lab = replace(LAB, spec=replace(LAB.spec, profile="full"))
     refuse_profile(None, replace(AS_IT_IS, profile="open"))
     refuse_profile(lab, replace(AS_IT_IS, profile="full"))
     with pytest.raises(
@@ -201,4 +198,4 @@ def test_another_profile_is_refused_with_what_to_do() -> None:
 
 def test_what_is_no_profile_is_refused() -> None:
     with pytest.raises(LabctlError, match="'half' is not a profile: choose one of open, gossip, full"):
-        refuse_options(replace(ASKED, profile="half"))
+        refuse_options(replace(ASKED, given={"profile": "half"}))

@@ -167,7 +167,7 @@ def test_a_file_that_holds_no_seed_is_refused_before_anything_is_made(
             would(seed_file=wrong)
         assert caught.value.code is ExitCode.USAGE
     # The lab that is there keeps what it has.
-    assert would(lab=stand_in.lab("ada"), seed_file="/dev/zero", servers=5)
+    assert would(lab=stand_in.lab("ada"), seed_file="/dev/zero", given={"servers": 5})
 
 
 def test_a_pool_in_the_environment_that_no_lab_can_have_is_refused_where_it_is_used(

@@ -27,6 +27,7 @@ from labctl.isolation.report import Report as Proven
 from labctl.lab import next_steps, tables
 from labctl.raft.reader import read_line
 from labctl.raft.story import records
+from labctl.shared.lab_spec import LabSpec
 from labctl.story import json_view, mermaid_view, page_view
 from labctl.story.log_printer import LogLines, RaftLines
 from labctl.story.text_view import StoryText
@@ -63,7 +64,13 @@ def is_harmless(text: str) -> None:
 def status() -> Status:
     servers = tuple(replace(one, name=EVIL, state=EVIL, address=EVIL) for one in LAB.servers)
     lab = replace(
-        LAB, name=EVIL, owner=EVIL, pace=EVIL, profile=EVIL, version=EVIL, servers=servers, workshop=EVIL, host=EVIL
+        LAB,
+        name=EVIL,
+        owner=EVIL,
+        spec=LabSpec(pace=EVIL, profile=EVIL, version=EVIL),
+        servers=servers,
+        workshop=EVIL,
+        host=EVIL,
     )
     return Status(lab, tuple(replace(view(one), name=EVIL, problem=EVIL) for one in range(3)))
 

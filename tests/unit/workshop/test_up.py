@@ -228,7 +228,7 @@ def test_seats_that_are_there_keep_their_version_when_a_newer_image_comes(hosts:
             lab["consul-version"] = VERSION
     hosts.different = {"red": {"images": ["1.21.4", VERSION]}, "green": {"images": ["1.21.4", VERSION]}}
     plan = bring_up(workshop(5)).plan
-    assert plan.fleet.workshop.consul_version == version_of(plan) == VERSION
+    assert plan.fleet.workshop.spec.version == version_of(plan) == VERSION
 
 
 def test_seats_of_a_host_that_was_given_up_are_made_on_the_others_and_a_double_is_named(hosts: Hosts) -> None:

@@ -320,7 +320,7 @@ def refused(world: World, match: str, asked: flow.Asked = ASKED) -> ExitCode:
 
 
 def test_a_lab_that_cannot_fail_over_is_refused(world: World) -> None:
-    world.lab = replace(LAB, size=1, servers=LAB.servers[:1])
+    world.lab = replace(LAB, spec=replace(LAB.spec, servers=1), servers=LAB.servers[:1])
     assert refused(world, "has 1 server, so nobody can follow") is ExitCode.REFUSED
 
 

@@ -92,7 +92,7 @@ def test_more_seats_by_number_leave_the_cards_that_are_there() -> None:
 def test_the_servers_have_the_addresses_that_the_lab_gives_them() -> None:
     for made in (workshop(), workshop("workshop: raft101\nseats: 3\nservers: 7\n")):
         for seat, card in zip(seats_of(made, {}), cards(made), strict=True):
-            assert [one.address for one in card.servers] == subnets.addresses(seat.subnet, made.servers)
+            assert [one.address for one in card.servers] == subnets.addresses(seat.subnet, made.spec.servers)
     assert network.FIRST_SERVER == subnets.FIRST_SERVER
 
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.shared.lab_spec import SETTINGS, LabSpec
 from labctl.workshop.model import file
-from labctl.workshop.model.file import Host, Workshop, parse, read
+from labctl.workshop.model.file import SCHEMA, Host, Workshop, parse, read
 from tests.unit.pipes import lonely
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -28,7 +29,7 @@ BOUNDED = """
 import resource, sys, time
 from pathlib import Path
 from labctl.errors import LabctlError
-from labctl.workshop.model.file import read
+from labctl.workshop.model.file import SCHEMA, read
 resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
 for path in sys.argv[1:]:
     begun = time.process_time()
@@ -55,16 +56,23 @@ def test_what_a_file_leaves_out_has_its_default() -> None:
         seats=3,
         names=None,
         hosts=(Host("local", "local"),),
-        pace="teach",
-        servers=3,
-        consul_version=None,
+        spec=LabSpec(servers=3, pace="teach", profile="gossip", version=""),
         image_source="auto",
-        profile="gossip",
         expires=None,
         network=made.network,
         http_port=21000,
     )
     assert made.network.prefixlen == 20
+
+
+def test_each_choice_of_a_lab_is_a_key_of_the_file_with_the_same_values() -> None:
+    keys = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]
+    for one in SETTINGS:
+        if one.choices:
+            assert sorted(keys[one.name]["enum"]) == sorted(one.choices), one.name
+            assert keys[one.name]["default"] == one.default
+            made = parse(f"{HEAD}seats: 3\n{one.name}: {one.choices[-1]}\n", Path("workshop.yml"))
+            assert getattr(made.spec, one.name) == one.choices[-1]
 
 
 def test_paths_count_from_the_file() -> None:

@@ -1,0 +1,136 @@
+"""What a lab's servers are made with: as Docker's labels, an inventory and a sentence about a change have it.
+
+Each field of `LabSpec` says once what it is called where, so an option of a server that is added has its label, its
+variable, its option of `labctl up` and its key of a workshop's file from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import lab_names, label_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+RAFT_MULTIPLIER: Mapping[str, int] = {"real": 1, "teach": 5}
+"""A pace, and Consul's setting for it, which stretches Raft's 1 s timeouts; 5 is Consul's default."""
+PACES = tuple(RAFT_MULTIPLIER)
+AGAIN = "all servers are made again and keep their data and addresses"
+
+
+class Setting(NamedTuple):
+    """One field of LabSpec, as others than Python call it.
+
+    Attributes:
+        name: the field, the option and the key of a workshop's file.
+        label: the end of the label of each server's container.
+        variable: the roles' variable.
+        default: what a new lab has.
+        read: gives the value of a label's text, None for what labctl never writes.
+        choices: the values that there are, where they are words.
+        help: what each choice means.
+        change: the beginning of the sentence about a change.
+    """
+
+    name: str
+    label: str
+    variable: str
+    default: Any
+    read: Callable[[str], Any]
+    choices: tuple[str, ...]
+    help: str
+    change: str
+
+
+def _setting(
+    default: Any, label: str, variable: str, read: Callable[[str], Any] = str, change: str = "", **choice: Any
+) -> Any:
+    """A field of LabSpec, with what `Setting` says of it."""
+    return field(
+        default=default, metadata={"label": label, "variable": variable, "read": read, "change": change, **choice}
+    )
+
+
+@dataclass(frozen=True)
+class LabSpec:
+    """A lab's servers. `http_port` is consul1's, 0 for one that Docker chooses; `version` is "" for the newest."""
+
+    servers: int = _setting(3, "servers", "consul_lab_servers", label_values.size)
+    pace: str = _setting(
+        "teach",
+        "pace",
+        "consul_lab_pace",
+        choices=PACES,
+        help="real: Raft's timers as in production; teach: five times slower, to follow with the eye.",
+        change="pace",
+    )
+    profile: str = _setting(
+        lab_names.DEFAULT_PROFILE,
+        "profile",
+        "consul_lab_profile",
+        choices=lab_names.PROFILES,
+        help="open: no gossip key; gossip: a key of its own; full: also a token and TLS.",
+    )
+    version: str = _setting("", "consul-version", "consul_image_version", change="Consul")
+    http_port: int = _setting(0, "http-port", "consul_lab_http_port", label_values.port)
+
+    @classmethod
+    def from_labels(cls, labels: Mapping[str, str], counted: int = 0) -> LabSpec:
+        """What the labels of a server's container say.
+
+        Args:
+            labels: all of them.
+            counted: how many servers are there, where no label says for how many the lab was made.
+        """
+        said = {one.name: one.read(labels.get(lab_names.LABEL_PREFIX + one.label, "")) for one in SETTINGS}
+        known = {name: value for name, value in said.items() if value not in (None, "")}
+        if counted:
+            known.setdefault("servers", counted)
+        return cls(**known)
+
+    def to_labels(self) -> dict[str, str]:
+        """The labels of each server's container."""
+        return {lab_names.LABEL_PREFIX + one.label: str(getattr(self, one.name)) for one in SETTINGS}
+
+    def to_inventory(self) -> dict[str, Any]:
+        """The roles' variables."""
+        return {one.variable: getattr(self, one.name) for one in SETTINGS}
+
+    def with_given(self, given: Mapping[str, Any]) -> LabSpec:
+        """The same with the values that somebody gave; None is none."""
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+    def differences(self, wanted: LabSpec) -> list[str]:
+        """What changes where this becomes what is `wanted`, one sentence each without its full stop."""
+        found = []
+        for one in SETTINGS:
+            old, new = getattr(self, one.name), getattr(wanted, one.name)
+            # A version that nobody asked for is that of the lab.
+            if one.change and new not in ("", old):
+                found.append(f"{one.change} {old} becomes {new}: {AGAIN}")
+        if wanted.http_port != self.http_port:
+            found.append(f"the HTTP port of consul1 becomes {wanted.http_port or 'one that Docker chooses'}: {AGAIN}")
+        old_names, new_names = lab_names.server_names(self.servers), lab_names.server_names(wanted.servers)
+        if more := new_names[len(old_names) :]:
+            found.append(f"{', '.join(more)} join, so {len(new_names)} servers vote: {AGAIN}")
+        if fewer := old_names[len(new_names) :]:
+            found.append(f"{', '.join(fewer)} leave the cluster, and their data is removed: the others are made again")
+        return found
+
+
+def _settings() -> tuple[Setting, ...]:
+    said = {"choices": (), "help": ""}
+    return tuple(Setting(one.name, default=one.default, **{**said, **one.metadata}) for one in fields(LabSpec))
+
+
+SETTINGS = _settings()
+
+
+def choice_problem(one: Setting, value: object) -> str | None:
+    """One sentence that refuses a value which is none of a setting's choices; None where it is one."""
+    if not one.choices or value in one.choices:
+        return None
+    instead = " or ".join(one.choices) if len(one.choices) == 2 else f"one of {', '.join(one.choices)}"  # noqa: PLR2004
+    return f"{value!a:.60} is not a {one.name.replace('_', ' ')}: choose {instead}."
