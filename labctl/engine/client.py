@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.engine import log_frames
 from labctl.engine.docker_host import HERE, Place
 from labctl.errors import ExitCode, LabctlError
-from labctl.shared.docker_api import DEFAULT_SOCKET, DockerError, Engine, endpoint, plain_socket
+from labctl.shared.docker_api import DEFAULT_SOCKET, Allowance, DockerError, Engine, endpoint, plain_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 20
 LATE_SECONDS = 5
-"""By how much a question may be late for a command that is given fewer seconds than that."""
+"""By how much all the questions of a command may be late that is given some seconds."""
+_SHORTEST = 0.01
 SSH = "ssh://"
 
 
@@ -38,13 +40,15 @@ class Client:
     Args:
         place: where the engine is met.
         host: the Docker host's name, as `labctl ls` shows it; by default as the docker command knows it.
+        allowance: what all its questions may take together; None for a command that gives up at no time.
     """
 
-    def __init__(self, place: Place = HERE, host: str = "") -> None:
+    def __init__(self, place: Place = HERE, host: str = "", allowance: Allowance | None = None) -> None:
         self.place = place
+        self.allowance = allowance
         self._host = host
         quick = place.socket is not None or plain_socket() is not None
-        self._engine = Engine(TIMEOUT_SECONDS, place.socket) if quick else None
+        self._engine = Engine(TIMEOUT_SECONDS, place.socket, allowance) if quick else None
         self._loaded: docker.APIClient | None = None
         self.keys: dict[tuple[str, ...], Keys] = {}
         """The access to the `full` labs that were found, by the IDs of their containers: each is read once."""
@@ -55,18 +59,23 @@ class Client:
         return self._host or host_name()
 
     def hurried(self, seconds: float) -> Client:
-        """The same engine, asked by somebody who waits no longer than so many seconds for a list."""
-        other = Client(self.place, self._host)
-        if other._engine is not None:
-            other._engine = Engine(seconds, self.place.socket)
+        """The same engine, asked by somebody who waits no longer than so many seconds for all answers together."""
+        other = Client(self.place, self._host, Allowance(seconds))
         other.keys = self.keys
         return other
+
+    def give(self, seconds: float) -> None:
+        """Let what is asked from now on take so long together, for a command that has some seconds."""
+        if self.allowance is not None:
+            self.allowance.give(seconds + LATE_SECONDS)
 
     @property
     def library(self) -> docker.APIClient:
         """Docker's own client. Raises LabctlError where no engine answers or this user may not use it."""
+        left = TIMEOUT_SECONDS if self.allowance is None else min(TIMEOUT_SECONDS, max(self.allowance.left, _SHORTEST))
         if self._loaded is None:
-            self._loaded = _connected_library(self.place)
+            self._loaded = _connected_library(self.place, left)
+        self._loaded.timeout = left
         return self._loaded
 
     def __getattr__(self, name: str) -> Any:
@@ -115,7 +124,7 @@ class Client:
 
     def _asked(self) -> Engine:
         """The engine itself, also where only the docker command knows the way to it."""
-        return self._engine if self._engine is not None else Engine(TIMEOUT_SECONDS, self.place.socket)
+        return self._engine or Engine(TIMEOUT_SECONDS, self.place.socket, self.allowance)
 
     def log_so_far(self, container: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
         """A container's log up to now as it comes, each line with Docker's time in front."""
@@ -150,10 +159,10 @@ def connect(within: float | None = None) -> Client:
     return connect_to(address_of(where), within=within)
 
 
-def connect_within(seconds: float, late: float = LATE_SECONDS) -> Client:
-    """The same for a command that gives up after so many seconds: an engine that hangs costs it hardly more."""
-    most = seconds + late
-    return connect(most).hurried(most) if most < TIMEOUT_SECONDS else connect()
+def connect_within(seconds: float, late: float | None = None) -> Client:
+    """The same for a command that gives up after so many seconds: an engine that is slow costs it hardly more."""
+    most = seconds + (LATE_SECONDS if late is None else late)
+    return (connect(most) if most < TIMEOUT_SECONDS else connect()).hurried(most)
 
 
 def connect_to(there: Address, name: str = "", within: float | None = None) -> Client:
@@ -204,10 +213,9 @@ def explain(error: Exception, place: Place = HERE) -> LabctlError:
             f"No Docker Engine answers at {where}: `labctl doctor --fix` starts it, "
             "and installs it where it is missing."
         )
-    late = isinstance(error, DockerError) and isinstance(error.__cause__, TimeoutError)
-    if late or type(error).__name__.endswith("Timeout"):
+    if (seconds := _waited(error)) is not None:
         return LabctlError(
-            f"Cannot learn anything from the Docker Engine at {where}: it did not answer within {TIMEOUT_SECONDS} "
+            f"Cannot learn anything from the Docker Engine at {where}: it did not answer within {seconds} "
             "seconds. Look at its log (`journalctl -u docker`), restart it, then run the same command again."
         )
     if isinstance(error, DockerError):
@@ -215,6 +223,17 @@ def explain(error: Exception, place: Place = HERE) -> LabctlError:
     if explanation := getattr(error, "explanation", None):
         return LabctlError(f"Docker refused: {str(explanation).strip()}")
     return LabctlError(f"Talking to Docker at {where} failed: {said.splitlines()[0] if said else type(error).__name__}")
+
+
+def _waited(error: Exception) -> str | None:
+    """For how many seconds an answer was waited in vain; None where it was not for want of time."""
+    if isinstance(error, DockerError):
+        return None if error.late is None else f"{error.late:.0f}"
+    if not type(error).__name__.endswith("Timeout"):
+        return None
+    # Docker's library knows what it was told, and says it only in words.
+    told = re.search(r"timeout=(\d+(?:\.\d+)?)", str(error))
+    return f"{float(told[1]):.0f}" if told else f"{TIMEOUT_SECONDS}"
 
 
 def _is_of_docker(error: Exception) -> bool:
@@ -234,7 +253,7 @@ def explained(place: Place = HERE) -> Iterator[None]:
         raise
 
 
-def _connected_library(place: Place) -> docker.APIClient:
+def _connected_library(place: Place, seconds: float = TIMEOUT_SECONDS) -> docker.APIClient:
     import docker  # noqa: PLC0415 - takes longer to load than most commands to run
 
     with explained(place):
@@ -242,7 +261,7 @@ def _connected_library(place: Place) -> docker.APIClient:
         return docker.APIClient(
             base_url=where,
             version="auto",
-            timeout=TIMEOUT_SECONDS,
+            timeout=seconds,
             tls=uses_tls(where),
         )
 

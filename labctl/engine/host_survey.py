@@ -22,6 +22,8 @@ _LABEL = lab_names.LABEL_PREFIX
 _OF_LAB = ("owner", "workshop", "seat", "number", "servers", "http-port", "consul-version")
 # An address and a port in the kernel's tables of sockets.
 _PORT = re.compile(r"\b[0-9A-F]+:([0-9A-F]{4})\b")
+# A host that takes longer to tell what it has is of no use to a room that waits.
+LOOK_SECONDS = 60.0
 # No count of cores, sizes or seconds is longer.
 _MOST_DIGITS = 18
 _MEMORY = {"total": "MemTotal:", "free": "MemAvailable:"}
@@ -38,13 +40,14 @@ echo "clock $(date +%s)"
 """
 
 
-def read(client: Client) -> dict[str, Any]:
+def read(client: Client, seconds: float = LOOK_SECONDS) -> dict[str, Any]:
     """Everything that a plan wants to know of a Docker host. Raises LabctlError where it is not reached.
 
     Returns:
         Sizes in bytes, the clock in seconds since 1970, labs and workshops' ends with the labels that they carry; None
         for what the host does not tell.
     """
+    client = client.hurried(seconds)
     with explained(client.place):
         info = client.info()
         version = client.version()

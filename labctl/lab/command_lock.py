@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from labctl.engine.client import LATE_SECONDS, TIMEOUT_SECONDS, explained
+from labctl.engine.client import TIMEOUT_SECONDS, explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import lab_hold, lab_names, lock_holder
 from labctl.shared.docker_api import DockerError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labctl.engine.docker_host import Place
+    from labctl.shared.docker_api import Allowance
     from labctl.terminal.progress import Steps
 
 __all__ = ["LOCK_SECONDS", "MOST_SECONDS", "Held", "held"]
@@ -69,6 +70,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
     patience: float = LOCK_SECONDS,
     must_write: bool = True,
     keep_seconds: float = KEEP_SECONDS,
+    allowance: Allowance | None = None,
 ) -> Iterator[Held]:
     """Hold a lab for a command, whoever else uses its Docker host. For whom it waits is told after a second.
 
@@ -82,6 +84,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
         patience: how long to wait for it.
         must_write: whether it needs space on the Docker host.
         keep_seconds: how often `keep_meanwhile` looks.
+        allowance: what all questions of the command may take together.
 
     Raises LabctlError, refused where somebody else has it for too long.
     """
@@ -90,8 +93,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
         with _told(place):
             hold = stack.enter_context(
                 lab_hold.held(
-                    # An engine that hangs costs a command with little time hardly more than that.
-                    place.engine(min(TIMEOUT_SECONDS, max(0.0, patience) + LATE_SECONDS)),
+                    place.engine(TIMEOUT_SECONDS, allowance),
                     lab,
                     who,
                     lock_holder.Patience(max(0.0, patience), steps.note),

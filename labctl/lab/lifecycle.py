@@ -100,7 +100,7 @@ def down(name: str | None, who: Who, steps: Steps, play: Play = play_for) -> dic
 
     Raises LabctlError (refused) where it is somebody else's and the user does not force it.
     """
-    client = engine.connect()
+    client = engine.connect_within(LOCK_SECONDS)
     if name is None:
         name = _only_one(_owners(client), who.owner, steps)
         if name is None:
@@ -122,7 +122,10 @@ def down(name: str | None, who: Who, steps: Steps, play: Play = play_for) -> dic
             f"{', '.join(parts) or 'what is left of it'}, its network and its data."
         )
         return {"lab": name, "owner": owner or None, "changed": True, "removed": []}
-    with held(client.place, name, who.owner, f"labctl down {name}", steps, must_write=False) as lock:
+    with held(
+        client.place, name, who.owner, f"labctl down {name}", steps, must_write=False, allowance=client.allowance
+    ) as lock:
+        client.give(engine.TIMEOUT_SECONDS)
         lab = find_lab(client, name)
         now = lab.owner if lab else leftovers(client, lock.mark).get(name)
         if now is None:
@@ -194,7 +197,7 @@ def down_all(who: Who, steps: Steps, play: Play = play_for) -> tuple[list[dict[s
 
     Returns what was removed, and one error about all labs that could not be: one that cannot be removed keeps no other.
     """
-    client = engine.connect()
+    client = engine.connect_within(LOCK_SECONDS)
     labs = list_labs(client)
     foreign = [lab for lab in labs if lab.owner != who.owner]
     others = {lab.name for lab in foreign}
@@ -225,7 +228,8 @@ def change(  # noqa: PLR0913, PLR0917 - what is done, to whom, for whom
 ) -> dict[str, Any]:
     """Stop, start or restart a lab or one server of it; data and addresses stay."""
     begun = time.monotonic()
-    client = engine.connect() if verb == "stop" else engine.connect_within(who.timeout)
+    seconds, late = (deadlines.STOP, ExitCode.FAILED) if verb == "stop" else (who.timeout, ExitCode.NOT_READY)
+    client = engine.connect_within(seconds)
     lab = choose_lab(client, name, who.owner)
     refuse_foreign(lab, who.owner)
     chosen = (lab.server(server),) if server else lab.servers
@@ -240,12 +244,11 @@ def change(  # noqa: PLR0913, PLR0917 - what is done, to whom, for whom
             f"{'is' if server else 'has all its servers'} {'stopped' if verb == 'stop' else 'running'} already."
         )
         return {"lab": lab.name, "changed": bool(would), "actions": [f"would {verb} {name}" for name in would]}
-    seconds, late = (deadlines.STOP, ExitCode.FAILED) if verb == "stop" else (who.timeout, ExitCode.NOT_READY)
     # It may stop servers to make room, and so must not need any.
     with held(
         client.place, lab.name, who.owner, f"labctl {verb} {lab.name}", steps,
         seconds=max(MOST_SECONDS, seconds + MORE_SECONDS), must_write=False,
-        patience=min(LOCK_SECONDS, begun + seconds - time.monotonic()),
+        patience=min(LOCK_SECONDS, begun + seconds - time.monotonic()), allowance=client.allowance,
     ) as lock:  # fmt: skip
         steps.begin(f"{title} {what}")
         settings = {

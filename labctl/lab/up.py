@@ -152,8 +152,9 @@ class Up:
         command, seconds = f"labctl {verb} {lab}", max(MOST_SECONDS, timeout + besides + MORE_SECONDS)
         patience = min(LOCK_SECONDS, self._left)
         with held(
-            self.client.place, lab, self.options.owner, command, self.steps, seconds=seconds, patience=patience
-        ) as self._held:
+            self.client.place, lab, self.options.owner, command, self.steps,
+            seconds=seconds, patience=patience, allowance=self.client.allowance,
+        ) as self._held:  # fmt: skip
             yield
 
     def _read_inventory(self) -> None:
@@ -295,6 +296,8 @@ class Up:
             self._held.keep()
             lock = self._held.mark
         deadline = Deadline(IMAGE) if makes_image else Deadline(self.options.timeout, self._since)
+        if makes_image:
+            self.client.give(IMAGE)
         run = start_playbook(playbook, inventory, tags, f"up-{playbook}", deadline, lock)
         self._watch(run)
 
@@ -317,6 +320,7 @@ class Up:
                         # What --timeout is for begins now.
                         self._since += time.monotonic() - begun
                         run.give(self.options.timeout, self._since)
+                        self.client.give(self._left)
                     step, begun = at, time.monotonic()
                     self.steps.begin(_TITLES[step])
                 if item.result is not None:
@@ -419,11 +423,8 @@ def _refuse_seed(path: str) -> None:
 
 def join(name: str | None, options: UpOptions, steps: Steps) -> dict[str, Any]:
     """`labctl join`: the manual join of a lab that was started with `--no-join`."""
-    client = engine.connect_within(options.timeout)
-    lab = choose_lab(client, name, options.owner)
+    work = Up(options, steps)
+    lab = choose_lab(work.client, name, options.owner)
     refuse_foreign(lab, options.owner)
-    again = UpOptions(
-        lab.name, options.owner, timeout=options.timeout, verbose=options.verbose, inventory=options.inventory
-    )
-    work = Up(again, steps)
+    work.options = replace(options, lab=lab.name)
     return work.join(lab)

@@ -150,6 +150,13 @@ class PlaybookRun:
         if playbook == IMAGE_PLAYBOOK or IMAGE_TAG in tags:
             galaxy_collections.require()
         self.give(seconds, since)
+        if self._ends - GRACE_SECONDS <= time.monotonic():
+            raise LabctlError(
+                f"Cannot finish within {seconds:.0f} seconds: they were over before Ansible was started, so nothing "
+                "was changed. Look whether the Docker Engine answers (`labctl doctor`), then run the same command "
+                "again, with more time.",
+                late,
+            )
         self._late_code = late
         self._late: dict[str, LabctlError] = {}
         self._finished = False

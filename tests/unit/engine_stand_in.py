@@ -98,6 +98,11 @@ class FakeEngine:
     states: dict[str, dict[str, Any]] = field(default_factory=dict)
     filters: list[dict[str, list[str]]] = field(default_factory=list)
 
+    allowance: None = None
+
+    def give(self, _seconds: float) -> None:
+        """It needs no time."""
+
     def hurried(self, _seconds: float) -> FakeEngine:
         """The same: it answers at once."""
         return self

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from labctl.engine.client import LATE_SECONDS
 from labctl.errors import ExitCode, LabctlError
 from labctl.experiments.chaos.clients import PAUSES, Crowd, Pauses
 from labctl.experiments.chaos.json_view import history_text
@@ -270,6 +271,7 @@ def _is_ready_within(docker: Docker, name: str, seconds: float, tools: ChaosTool
 
     if seconds <= 0:
         return False
+    docker = docker.hurried(seconds + LATE_SECONDS)
     seen = wait_until(look, seconds, tools.look, tools.time, enough=lambda seen: seen is True or seen is None)
     if isinstance(seen, LabctlError):
         raise seen

@@ -86,11 +86,15 @@ def plain_socket() -> str | None:
 class DockerError(Exception):
     """What docker said, as a sentence; `failure` is the kind that labctl turns into an exit code.
 
-    `status` is the HTTP status of an engine's refusal, 0 where there was no answer to have one.
+    `status` is the HTTP status of an engine's refusal, 0 where there was no answer to have one; `late` are the seconds
+    for which an answer was waited in vain, None where it was not for want of time.
     """
 
-    def __init__(self, sentence: str, failure: str = "failed", said: str = "", status: int = 0) -> None:
+    def __init__(
+        self, sentence: str, failure: str = "failed", said: str = "", status: int = 0, late: float | None = None
+    ) -> None:
         super().__init__(sentence)
+        self.late = late
         self.sentence = sentence
         self.failure = failure
         self.said = said
@@ -190,21 +194,55 @@ def _last_words(process: subprocess.Popen[bytes]) -> str:
     return ""
 
 
+class Allowance:
+    """How long all questions of a command may take together, however many they are.
+
+    Args:
+        seconds: from now on.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._begun = time.monotonic()
+        self._ends = self._begun + seconds
+
+    def give(self, seconds: float) -> None:
+        """Let what is asked from now on take so long."""
+        self._ends = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """What is left of it, in seconds."""
+        return max(0.0, self._ends - time.monotonic())
+
+    @property
+    def waited(self) -> float:
+        """How long ago it began, in seconds."""
+        return time.monotonic() - self._begun
+
+
 class Engine:
     """A Docker Engine. Every method raises DockerError with one sentence.
 
     Args:
         timeout: seconds until a request counts as unanswered, for the whole of its answer.
         path: the engine's socket; None is the engine that the docker command would use.
+        allowance: what all requests of a command have together; None for one that may take as long as it takes.
     """
 
-    def __init__(self, timeout: float = TIMEOUT_SECONDS, path: str | None = None) -> None:
+    def __init__(
+        self, timeout: float = TIMEOUT_SECONDS, path: str | None = None, allowance: Allowance | None = None
+    ) -> None:
         self._socket = plain_socket() if path is None else path
         self._timeout = timeout
+        self._allowance = allowance
 
     def within(self, seconds: float) -> Engine:
         """The same engine, for a question that is not worth a longer wait."""
-        return Engine(min(seconds, self._timeout), self._socket)
+        return Engine(min(seconds, self._timeout), self._socket, self._allowance)
+
+    def at_the_end(self, seconds: float) -> Engine:
+        """The same engine, for what must be done also where a command's time is over."""
+        return Engine(seconds, self._socket)
 
     def ask(
         self,
@@ -221,15 +259,20 @@ class Engine:
         sent, kind = (body, "application/x-tar") if isinstance(body, bytes) else (None, "application/json")
         if sent is None and body is not None:
             sent = json.dumps(body).encode()
-        connection = _Connection(self._socket, self._timeout)
+        timeout, begun = self._timeout, time.monotonic()
+        if self._allowance is not None and (left := self._allowance.left) < timeout:
+            if not left:
+                raise self._late(self._allowance.waited, doing)
+            timeout = left
+        connection = _Connection(self._socket, timeout)
         try:
             connection.request(method, target, sent, {"Content-Type": kind} if sent is not None else {})
             answer = connection.getresponse()
             content = answer.read()
         except TimeoutError as error:
-            raise DockerError(
-                f"The Docker Engine did not answer within {self._timeout:.0f} seconds while {doing}."
-            ) from error
+            is_over = self._allowance is not None and not self._allowance.left
+            waited = self._allowance.waited if is_over else time.monotonic() - begun
+            raise self._late(waited, doing) from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise self._unreachable(error, connection.said, doing) from error
@@ -239,6 +282,12 @@ class Engine:
             said = message_of(content)
             raise DockerError(explain(said, doing), said=said, status=answer.status)
         return content
+
+    @staticmethod
+    def _late(seconds: float, doing: str) -> DockerError:
+        return DockerError(
+            f"The Docker Engine did not answer within {seconds:.0f} seconds while {doing}.", late=seconds
+        )
 
     @staticmethod
     def _unreachable(error: Exception, said: str, doing: str) -> DockerError:

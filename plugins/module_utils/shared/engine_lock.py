@@ -98,7 +98,7 @@ class EngineLock:
             # Where the engine does not answer now, whoever comes next sees that the holder has ended.
             with contextlib.suppress(Exception):
                 for volume in (*self._older, self._own):
-                    self._remove(volume, self._engine.within(_RELEASE_SECONDS))
+                    self._remove(volume, self._engine.at_the_end(_RELEASE_SECONDS))
 
     def _new_name(self) -> str:
         return f"labctl-{self._lab}-{self._label.rpartition('.')[2]}-{secrets.token_hex(6)}"

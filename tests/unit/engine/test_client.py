@@ -19,6 +19,7 @@ from docker.errors import APIError, DockerException
 from labctl.engine import client
 from labctl.engine.labs import list_labs
 from labctl.errors import ExitCode, LabctlError
+from labctl.shared.docker_api import DockerError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +108,8 @@ def test_a_socket_that_nobody_listens_on_is_one_sentence(tmp_path: Path, monkeyp
         (DockerException("('Connection aborted.', FileNotFoundError(2, 'No such file'))"), "No Docker Engine answers"),
         (APIError("409 Client Error", explanation="name is in use\n"), "Docker refused: name is in use"),
         (requests.exceptions.ReadTimeout("Read timed out."), "did not answer within 20 seconds"),
+        (requests.exceptions.ReadTimeout("Read timed out. (read timeout=7.0)"), "did not answer within 7 seconds"),
+        (DockerError("late", late=3.4), "did not answer within 3 seconds"),
         (DockerException("first line\nsecond line"), "failed: first line"),
         (DockerException(), "failed: DockerException"),
     ],

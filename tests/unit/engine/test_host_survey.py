@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from labctl.engine import foreign_labels, host_survey
+from labctl.engine.client import connect
 from labctl.engine.docker_host import HERE, Place
 from labctl.errors import LabctlError
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
+from tests.unit.odd_engine import OddEngine
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
@@ -138,3 +141,14 @@ def test_what_has_labels_that_labctl_never_writes_is_left_out_and_told() -> None
 
 def test_a_number_of_thousands_of_digits_is_none() -> None:
     assert read(f"cores {'9' * 5000}\n")["cores"] == 2
+
+
+def test_a_host_that_answers_each_question_late_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = OddEngine()
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
+    engine.says = {"GET /version": {"ApiVersion": "1.41"}, "GET /v1.41/info": {}, "GET /v1.41/version": {}}
+    engine.late, begun = 0.3, time.monotonic()
+    with pytest.raises(LabctlError, match=r"did not answer within [01] seconds"):
+        host_survey.read(connect(), 0.5)
+    assert time.monotonic() - begun < 3
+    engine.close()

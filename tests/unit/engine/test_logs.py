@@ -158,7 +158,8 @@ class SetBack(FakeEngine):
             one for one, at in zip(lines, taken, strict=True) if since is None or (at and at.timestamp() >= since)
         )
 
-    def log_so_far(self, _: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
+    def log_so_far(self, container: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
+        assert container
         return iter([self._of(self.old, tail, since)])
 
     def logs(

@@ -285,10 +285,18 @@ def test_a_run_that_does_not_end_in_time_is_ended_and_the_step_is_named(
 def test_a_runs_time_may_have_begun_before_it(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     Stuck(runner, monkeypatch, event("runner_on_start", host="ada", **JOIN))
     begun = time.monotonic()
-    run = PlaybookRun("up.yml", of_this_machine("ada", {}), seconds=30, since=begun - 30)
+    run = PlaybookRun("up.yml", of_this_machine("ada", {}), seconds=30, since=begun - 29)
     with pytest.raises(LabctlError, match="Cannot finish within 30 seconds"):
         run.finish()
     assert time.monotonic() - begun < 10
+
+
+def test_a_run_whose_time_is_over_before_it_begins_starts_nothing(runner: FakeRunner) -> None:
+    since = time.monotonic() - 30
+    with pytest.raises(LabctlError, match="they were over before Ansible was started, so nothing") as caught:
+        PlaybookRun("up.yml", of_this_machine("ada", {}), seconds=30, since=since, late=ExitCode.NOT_READY)
+    assert caught.value.code is ExitCode.NOT_READY
+    assert runner.options == {}
 
 
 def test_a_run_that_nobody_watches_is_ended_in_time_too(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,8 @@ class Engine:
     def within(self, seconds: float) -> Engine:  # noqa: ARG002
         return self
 
+    at_the_end = within
+
     def volumes(self, filters: dict[str, str], *, doing: str) -> list[dict[str, Any]]:  # noqa: ARG002
         name, _, value = filters["label"].partition("=")
         with self.lock:

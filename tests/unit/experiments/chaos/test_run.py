@@ -395,13 +395,13 @@ class Ending:
         self.consul = consul
         self.wrong: dict[str, list[BaseException]] = {}
         self.done: list[str] = []
+        self.hurries: list[float] = []
         self.asked = flow.Asked(None, LAB.owner, 30.0, 1, ("kill",), 0.5, folder / "report", folder / "history")
-        nobody: Any = None
         ready: Any = SimpleNamespace(ready=True, problem=None)
         consul.pausing(held=0.05)
         self.tools = replace(
             consul.tools,
-            connect=lambda: nobody,
+            connect=self.connected,
             choose_lab=lambda *_: LAB,
             alone_with=lambda *_: contextlib.nullcontext(),
             active=lambda *_: [],
@@ -415,6 +415,15 @@ class Ending:
             difference=self.doing("ask the time", lambda: None),
             read_logs=self.doing("read the logs", list),
         )
+
+    def connected(self) -> Any:
+        """An engine that is asked nothing."""
+        return self
+
+    def hurried(self, seconds: float) -> Any:
+        """The same, for somebody who has so many seconds."""
+        self.hurries.append(seconds)
+        return self
 
     def disturber(self, *_: object) -> Any:
         """Breaks nothing, for a while."""
@@ -464,6 +473,9 @@ def test_a_run_leaves_a_verdict_a_history_and_no_key(ending: Ending) -> None:
     assert (report.verdict, report.run.problems, report.run.interrupted) == ("valid", (), False)
     assert ending.done == ["break", "stop", "heal", "look up", "ask the time", "read the logs"]
     assert report.run.ready_after is not None
+    # All that an engine is asked until the lab is ready has what is left of --timeout, and little more.
+    (seconds,) = ending.hurries
+    assert 5.0 < seconds <= 5.5
 
 
 def test_a_runs_time_ends_with_its_clients_and_not_with_its_history(ending: Ending) -> None:
