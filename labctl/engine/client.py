@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 20
 LATE_SECONDS = 5
 """By how much all the questions of a command may be late that is given some seconds."""
-_SHORTEST = 0.01
 SSH = "ssh://"
 
 
@@ -72,7 +71,8 @@ class Client:
     @property
     def library(self) -> docker.APIClient:
         """Docker's own client. Raises LabctlError where no engine answers or this user may not use it."""
-        left = TIMEOUT_SECONDS if self.allowance is None else min(TIMEOUT_SECONDS, max(self.allowance.left, _SHORTEST))
+        # It knows whole seconds.
+        left = TIMEOUT_SECONDS if self.allowance is None else min(TIMEOUT_SECONDS, 1 + int(self.allowance.left))
         if self._loaded is None:
             self._loaded = _connected_library(self.place, left)
         self._loaded.timeout = left
@@ -253,7 +253,7 @@ def explained(place: Place = HERE) -> Iterator[None]:
         raise
 
 
-def _connected_library(place: Place, seconds: float = TIMEOUT_SECONDS) -> docker.APIClient:
+def _connected_library(place: Place, seconds: int = TIMEOUT_SECONDS) -> docker.APIClient:
     import docker  # noqa: PLC0415 - takes longer to load than most commands to run
 
     with explained(place):

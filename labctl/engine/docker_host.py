@@ -13,8 +13,6 @@ from labctl.shared.docker_api import Engine
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from labctl.shared.docker_api import Allowance
-
 # A script only looks; a host that takes longer than this is of no use.
 SECONDS = 20
 # What a host says of itself is some kilobytes.
@@ -36,12 +34,9 @@ class Place:
         """The HTTP API of the server with that port on the Docker host's loopback."""
         return Door(port)
 
-    def engine(self, seconds: float, allowance: Allowance | None = None) -> Engine:
-        """The engine, asked by somebody who waits no longer than so many seconds for an answer.
-
-        `allowance` is what all answers to a command may take together.
-        """
-        return Engine(seconds, self.socket, allowance)
+    def engine(self, seconds: float) -> Engine:
+        """The engine, asked by somebody who waits no longer than so many seconds for an answer."""
+        return Engine(seconds, self.socket)
 
     def open_doors(self, ports: Iterable[int]) -> None:
         """Let `door` lead to each of these ports. Raises LabctlError."""

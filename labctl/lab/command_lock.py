@@ -93,7 +93,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
         with _told(place):
             hold = stack.enter_context(
                 lab_hold.held(
-                    place.engine(TIMEOUT_SECONDS, allowance),
+                    place.engine(TIMEOUT_SECONDS).sharing(allowance),
                     lab,
                     who,
                     lock_holder.Patience(max(0.0, patience), steps.note),

@@ -240,6 +240,10 @@ class Engine:
         """The same engine, for a question that is not worth a longer wait."""
         return Engine(min(seconds, self._timeout), self._socket, self._allowance)
 
+    def sharing(self, allowance: Allowance | None) -> Engine:
+        """The same engine, asked for a command whose questions all share that."""
+        return Engine(self._timeout, self._socket, allowance)
+
     def at_the_end(self, seconds: float) -> Engine:
         """The same engine, for what must be done also where a command's time is over."""
         return Engine(seconds, self._socket)
@@ -270,9 +274,9 @@ class Engine:
             answer = connection.getresponse()
             content = answer.read()
         except TimeoutError as error:
-            is_over = self._allowance is not None and not self._allowance.left
-            waited = self._allowance.waited if is_over else time.monotonic() - begun
-            raise self._late(waited, doing) from error
+            shared = self._allowance
+            is_over = shared is not None and not shared.left
+            raise self._late(shared.waited if shared and is_over else time.monotonic() - begun, doing) from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise self._unreachable(error, connection.said, doing) from error

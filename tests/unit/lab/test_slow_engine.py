@@ -11,7 +11,7 @@ from labctl.cli.main import run
 from labctl.engine import client
 from labctl.errors import ExitCode
 from labctl.lab import lifecycle
-from labctl.runner import deadlines, playbook_run
+from labctl.runner import deadlines
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.odd_engine import OddEngine
 
@@ -50,7 +50,7 @@ def test_answers_that_come_late_do_not_add_up(
     engine: OddEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, how: str
 ) -> None:
     began: list[bool] = []
-    monkeypatch.setattr(playbook_run.ansible_runner, "run", lambda **_: began.append(True))
+    monkeypatch.setattr("ansible_runner.run", lambda **_: began.append(True))
     if how == "late":
         engine.late = 0.9
     else:
