@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labctl.engine.labs import Lab
     from labctl.engine.status import Status
     from labctl.faults.forecast import Forecast
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
 
 SHORTEST_SECONDS = 1.0
 LONGEST_SECONDS = 86_400.0

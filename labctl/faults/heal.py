@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab, Server
     from labctl.faults.inject import ActiveFault
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
 
 
 def heal(fault: str | None, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:

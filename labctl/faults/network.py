@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from labctl.faults.forecast import Forecast
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
 
 LEASE_SECONDS = 60.0
 """How long a fault of the network lasts where nobody says."""

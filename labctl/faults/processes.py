@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from labctl.engine.labs import Lab, Server
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
 
 # Which of Docker's verbs, and in which state (Docker's word) a server must be.
 _PROCESS = {

@@ -13,7 +13,7 @@ from labctl.faults.tools import TOOLS, Tools
 from labctl.raft import log_notes
 
 if TYPE_CHECKING:
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
 
 TRANSFER_SINCE = (1, 15, 0)
 

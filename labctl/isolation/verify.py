@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from labctl.isolation.outcomes import Tried
     from labctl.isolation.report import Members
     from labctl.isolation.targets import Place
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
 
 Thing = TypeVar("Thing")
 Result = TypeVar("Result")

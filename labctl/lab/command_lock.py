@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labctl.engine.docker_host import Place
+    from labctl.progress import Steps
     from labctl.shared.docker_api import Allowance
-    from labctl.terminal.progress import Steps
 
 __all__ = ["LOCK_SECONDS", "MOST_SECONDS", "Held", "held"]
 KEEP_SECONDS = 1.0

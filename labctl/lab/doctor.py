@@ -27,7 +27,7 @@ from labctl.shared import plain_files, process_limits, quotas
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_API = (1, 40)

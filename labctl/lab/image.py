@@ -16,8 +16,8 @@ from labctl.terminal.style import byte_size
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from labctl.progress import Steps
     from labctl.runner.playbook_run import TaskEvent
-    from labctl.terminal.progress import Steps
 
 HOST = "image"
 ROLE = "consul_image"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from labctl.engine.client import Client
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
 
 # What else a command does while it has a lab, such as to start Ansible.
 MORE_SECONDS = 60.0

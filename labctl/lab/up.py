@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     from labctl.lab.command_lock import Held
     from labctl.lab.watch import Lesson
+    from labctl.progress import Steps
     from labctl.runner.inventory import Inventory
     from labctl.runner.playbook_run import PlaybookRun, TaskEvent
     from labctl.shared.lab_spec import LabSpec
-    from labctl.terminal.progress import Steps
 
 # At pace `teach` a waiting server says so 5 to 10 seconds after its start (raft_multiplier 5, timer in [T, 2T)).
 WAITING_SECONDS = 12.0
@@ -322,7 +322,7 @@ class Up:
                         run.give(self.options.timeout, self._since)
                         self.client.give(self._left)
                     step, begun = at, time.monotonic()
-                    self.steps.begin(_TITLES[step])
+                    self.steps.begin(_TITLES[step], step)
                 if item.result is not None:
                     self._tell(item, time.monotonic() - begun)
 
@@ -363,9 +363,8 @@ class Up:
 
     def _listen(self) -> None:
         from labctl.lab.watch import Lesson  # noqa: PLC0415 - only when servers were started
-        from labctl.terminal.progress import SilentSteps  # noqa: PLC0415
 
-        if isinstance(self.steps, SilentSteps) or self._lesson:
+        if self.steps.silent or self._lesson:
             return
         with contextlib.suppress(LabctlError):
             lab = find_lab(self.client.hurried(LISTEN_SECONDS), self.options.lab)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
 
 WAITING = "no_known_peers"
 # What a learner needs of an election; the rest is in `labctl logs --raft`.

@@ -10,8 +10,8 @@ from labctl.errors import LabctlError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from labctl.progress import Steps
     from labctl.runner.playbook_run import PlaybookRun, TaskEvent
-    from labctl.terminal.progress import Steps
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from labctl.workshop.model.inventory import DOCKER_HOSTS, hosts_of
 from labctl.workshop.state_store import Register
 
 if TYPE_CHECKING:
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.hosts import Fleet
 

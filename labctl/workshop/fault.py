@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.docker_host import Place
     from labctl.engine.labs import Lab
+    from labctl.progress import Steps
     from labctl.raft.failover import FailoverTimeline
-    from labctl.terminal.progress import Steps
     from labctl.workshop.model.hosts import Fleet
     from labctl.workshop.model.seats import Seat
 

@@ -14,7 +14,7 @@ from labctl.workshop.model.inventory import DOCKER_HOSTS, hosts_of
 from labctl.workshop.up import have_image
 
 if TYPE_CHECKING:
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.plan import Plan
 

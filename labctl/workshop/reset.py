@@ -13,7 +13,7 @@ from labctl.workshop.up import UpOptions, up
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.outcome import Removed, Result
     from labctl.workshop.seat_progress import Board

@@ -38,7 +38,7 @@ from labctl.workshop.state_store import Register
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.hosts import Fleet, HostLook
     from labctl.workshop.model.plan import Plan

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from labctl.engine.docker_host import Place
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
     from labctl.workshop.model.file import Host, Workshop
 
 Meet = Callable[["Host"], "Place | LabctlError"]

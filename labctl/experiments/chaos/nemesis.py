@@ -12,15 +12,14 @@ from labctl.experiments.teardown import sentence_of
 from labctl.faults import network, processes
 from labctl.faults.context import Asked
 from labctl.faults.tools import TOOLS, Tools
+from labctl.progress import Steps
 from labctl.raft import log_notes
-from labctl.terminal.progress import SilentSteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from labctl.engine.labs import Lab
     from labctl.experiments.chaos.schedule import Step
-    from labctl.terminal.progress import Steps
 
 # What lifts a fault of a process (Docker's word); those of the network end with their lease.
 _BACK = {"kill": "start", "stop": "start", "pause": "unpause"}
@@ -128,13 +127,13 @@ class Disturber:
     def _begin(self, step: Step) -> dict[str, Any]:
         asked = Asked(self._lab.name, self._owner, None if step.verb in _BACK else step.seconds)
         try:
-            return self._verbs.begin(step.verb, step.words, asked, SilentSteps())
+            return self._verbs.begin(step.verb, step.words, asked, Steps())
         except LabctlError:
             if "leader" not in step.words:
                 raise
             # Nobody leads just now: then anybody will do.
             instead = tuple("any" if word == "leader" else word for word in step.words)
-            return self._verbs.begin(step.verb, instead, asked, SilentSteps())
+            return self._verbs.begin(step.verb, instead, asked, Steps())
 
     def _lift(self, begun: Disturbance) -> float:
         """End a fault. Returns when, by the run's clock."""

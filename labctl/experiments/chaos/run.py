@@ -20,10 +20,10 @@ from labctl.faults import context, heal
 from labctl.lab.desired_state import refuse_foreign
 from labctl.lab.wait import LOOK_SECONDS, settled
 from labctl.output_files import refuse_unwritable, save
+from labctl.progress import Steps
 from labctl.raft.records import Leadership
 from labctl.shared.waiting import wait_until
 from labctl.story.source import of_lines
-from labctl.terminal.progress import SilentSteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client as Docker
     from labctl.engine.labs import Lab
     from labctl.experiments.chaos.history import Final, Operation
-    from labctl.terminal.progress import Steps
 
 _LAST_LOOK_SECONDS = 20.0
 # To heal, to look once more and to judge takes seconds; whoever looks from elsewhere believes that it runs for so long.
@@ -247,7 +246,7 @@ def _is_healed(asked: Asked, lab: Lab, ending: Ending, tools: ChaosTools) -> boo
     for _ in range(2):
         del ending.problems[problems:]
         with ending.going_on(f"The lab {lab.name} could not be healed; {command} does it"):
-            tools.heal_lab(None, context.Asked(lab.name, asked.owner), SilentSteps())
+            tools.heal_lab(None, context.Asked(lab.name, asked.owner), Steps())
             return True
     if len(ending.problems) == problems:
         ending.problems.append(f"The lab {lab.name} is not healed, because labctl was interrupted; {command} does it.")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from labctl.engine.labs import Lab
+    from labctl.progress import Steps
     from labctl.raft.failover import By
-    from labctl.terminal.progress import Steps
 
 MOST_TIMES = 500
 # One failover with all that is waited for; whoever looks from another machine believes that it runs for so long.

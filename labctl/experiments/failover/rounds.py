@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from labctl.engine.labs import Lab, Server
     from labctl.engine.status import Status
     from labctl.faults.processes import Struck
+    from labctl.progress import Steps
     from labctl.raft.failover import By, FailoverTimeline
-    from labctl.terminal.progress import Steps
 
 Seen = TypeVar("Seen")
 

@@ -15,10 +15,10 @@ from labctl.faults import context, heal, network, processes, transfer_leader
 from labctl.faults.inject import ActiveFault
 from labctl.faults.nftables import Cut, Delay
 from labctl.faults.tools import Tools
+from labctl.progress import Steps
 from labctl.raft import log_notes
 from labctl.shared.lab_spec import LabSpec
 from labctl.shared.server_status import View
-from labctl.terminal.progress import SilentSteps
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
 ASKED = context.Asked("ada", LAB.owner)
 
 
-class Told(SilentSteps):
+class Told(Steps):
     """Steps that remember what a person would read."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lines: list[str] = []
 
     def note(self, text: str) -> None:

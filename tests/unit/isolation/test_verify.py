@@ -14,8 +14,8 @@ from labctl.isolation import probe
 from labctl.isolation.outcomes import Outcome
 from labctl.isolation.report import Verdict
 from labctl.isolation.verify import Host, exit_code, verify
+from labctl.progress import Steps
 from labctl.shared.lab_spec import LabSpec
-from labctl.terminal.progress import SilentSteps
 from tests.unit.isolation import labs
 from tests.unit.isolation.prober_stand_in import IMAGE, Engine
 
@@ -59,7 +59,7 @@ def engine(tmp_path: Path) -> Engine:
 def look(engine: Engine) -> Report:
     found = {name: engine.containers({"label": f"x={name}"}) for name in ("a", "b")}
     host = Host("local", engine, tuple(lab(name, one) for name, one in found.items()))  # type: ignore[arg-type]
-    return verify([host], SilentSteps())
+    return verify([host], Steps())
 
 
 def proof(report: Report, name: str) -> Proof:
@@ -211,7 +211,7 @@ def test_a_privileged_container_with_a_labs_label_is_found_out(engine: Engine) -
     engine.documents["x"] = stranger
     found = {"a": labs.lab("a", "10.213.0"), "b": labs.lab("b", "10.213.1")}
     host = Host("local", engine, tuple(lab(name, one) for name, one in found.items()))  # type: ignore[arg-type]
-    report = verify([host], SilentSteps())
+    report = verify([host], Steps())
     assert [(one.number, one.lab, one.containers) for one in report.failing] == [("5.5", "a", ("stranger",))]
     assert report.verdict is Verdict.APART
     assert exit_code(report) is ExitCode.FAILED
@@ -257,11 +257,11 @@ def test_two_docker_hosts_are_tried_from_each_to_the_other(engine: Engine, tmp_p
     near = lab("a", engine.containers({"label": "x=a"}))
     there = replace(lab("c", far.containers({"label": "x=c"})), host="two")
     hosts = [Host("local", engine, (near,)), Host("two", far, (there,))]  # type: ignore[arg-type]
-    report = verify(hosts, SilentSteps())
+    report = verify(hosts, Steps())
     assert [one.verdict for one in report.proofs] == [Verdict.APART] * 2
     assert {(one.what.host, one.what.lab) for one in proof(report, "a").tries if one.what.kind == "server"} == {
         ("two", "c")
     }
     far.open["c"]["10.213.0.2:8500"] = "HTTP/1.1 301"
-    report = verify(hosts, SilentSteps())
+    report = verify(hosts, Steps())
     assert [one.what.where for one in proof(report, "c").crossed] == ["10.213.0.2:8500"]

@@ -18,6 +18,7 @@ from labctl.lab import up
 from labctl.lab.command_lock import KEEP_SECONDS, held
 from labctl.lab.desired_state import UpOptions
 from labctl.lab.lifecycle import Who, down
+from labctl.progress import Steps
 from labctl.shared import lock_holder
 from tests.unit import engine_stand_in as stand_in
 
@@ -29,22 +30,15 @@ if TYPE_CHECKING:
     from tests.unit.stand_ins import FakeDocker
 
 
-class Told:
+class Told(Steps):
     """Steps that remember what is noted."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.notes: list[str] = []
 
     def note(self, text: str) -> None:
         self.notes.append(text)
-
-    def begin(self, _title: str) -> None: ...
-
-    def done(self, _text: str) -> None: ...
-
-    def fail(self) -> None: ...
-
-    def heard(self, _server: str, _text: str) -> None: ...
 
 
 class Run:

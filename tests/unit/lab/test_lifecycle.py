@@ -11,6 +11,7 @@ import pytest
 from labctl.engine import foreign_labels
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.lifecycle import Who, change, down, down_all
+from labctl.progress import Noted, Progress, ServerSaid, StepDone, StepFailed, Steps, StepStarted
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
@@ -21,26 +22,25 @@ ADA = Who("ada")
 NETWORK = {"Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}}
 
 
-class Told:
+class Told(Steps):
     """Steps that remember."""
 
     def __init__(self) -> None:
+        super().__init__(self.remember)
         self.lines: list[str] = []
 
-    def begin(self, title: str) -> None:
-        self.lines.append(f"begin {title}")
-
-    def done(self, text: str) -> None:
-        self.lines.append(f"done {text}")
-
-    def fail(self) -> None:
-        self.lines.append("fail")
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
-
-    def heard(self, server: str, text: str) -> None:
-        self.lines.append(f"{server} {text}")
+    def remember(self, progress: Progress) -> None:
+        match progress:
+            case StepStarted(_, title):
+                self.lines.append(f"begin {title}")
+            case StepDone(_, text, _seconds):
+                self.lines.append(f"done {text}")
+            case StepFailed():
+                self.lines.append("fail")
+            case Noted(text):
+                self.lines.append(text)
+            case ServerSaid(server, text):
+                self.lines.append(f"{server} {text}")
 
 
 class Plays:

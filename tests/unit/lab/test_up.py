@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from labctl.lab.desired_state import UpOptions
 from labctl.lab.up import START, Up
+from labctl.progress import Steps
 from labctl.runner.playbook_run import TaskEvent
-from labctl.terminal.progress import SilentSteps
 from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def test_a_module_that_failed_over_ssh_is_no_fault_of_labctl(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("labctl.engine.client.connect", lambda *_: FakeEngine())
-    work = Up(UpOptions("ada", "ada"), SilentSteps())
+    work = Up(UpOptions("ada", "ada"), Steps())
     failed = {
         "failed": True,
         "msg": "no engine",

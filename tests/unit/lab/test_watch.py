@@ -16,7 +16,7 @@ from labctl.raft.grammar import EVENTS
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
-    from labctl.terminal.progress import Steps
+    from labctl.progress import Steps
 
 LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
 SAID = (

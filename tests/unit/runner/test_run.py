@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from labctl.errors import LabctlError
+from labctl.progress import Steps
 from labctl.runner.playbook_run import PlaybookRun, TaskEvent
 from labctl.runner.run import note_lines, play, play_each
-from labctl.terminal.progress import SilentSteps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +43,9 @@ class Run:
         self.interrupted = True
 
 
-class Steps(SilentSteps):
+class Remembered(Steps):
     def __init__(self) -> None:
+        super().__init__()
         self.failed = False
         self.notes: list[str] = []
 
@@ -55,12 +56,12 @@ class Steps(SilentSteps):
         self.notes.append(text)
 
 
-def run_it(run: Run, steps: Steps, **options: Any) -> list[TaskEvent]:
+def run_it(run: Run, steps: Remembered, **options: Any) -> list[TaskEvent]:
     return play(cast("PlaybookRun", run), steps, **options)
 
 
 def test_what_the_tasks_reported_is_returned() -> None:
-    run, steps = Run(), Steps()
+    run, steps = Run(), Remembered()
     assert run_it(run, steps) == [ENDED]
     assert (run.finished, run.interrupted, steps.failed, steps.notes) == (True, False, False, [])
 
@@ -71,13 +72,13 @@ def test_for_whom_a_task_waits_is_shown_without_being_asked_for() -> None:
             yield TaskEvent("", "", "", None, changed=False, text="Waiting for ada", waits="Waiting for ada")
             yield BEGUN
 
-    steps = Steps()
+    steps = Remembered()
     run_it(Waiting(), steps)
     assert steps.notes == ["Waiting for ada"]
 
 
 def test_verbose_shows_what_ansible_prints() -> None:
-    steps = Steps()
+    steps = Remembered()
     run_it(Run(), steps, verbose=True)
     assert steps.notes == ["TASK [task]"]
 
@@ -85,28 +86,28 @@ def test_verbose_shows_what_ansible_prints() -> None:
 def test_an_interrupt_ends_the_run_and_goes_on() -> None:
     run = Run(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        run_it(run, Steps())
+        run_it(run, Remembered())
     assert (run.interrupted, run.finished) == (True, False)
 
 
 def test_a_failure_marks_the_step() -> None:
-    steps = Steps()
+    steps = Remembered()
     with pytest.raises(LabctlError):
         run_it(Run(at_end=LabctlError("no")), steps)
     assert steps.failed
 
 
 def test_where_ansible_fails_for_several_hosts_the_step_has_failed() -> None:
-    steps = Steps()
+    steps = Remembered()
     with pytest.raises(LabctlError, match="no such limit"):
         play_each(cast("PlaybookRun", Run(at_end=LabctlError("no such limit"))), steps)
     assert steps.failed
 
 
 def test_what_ansible_prints_is_noted_line_by_line() -> None:
-    steps = Steps()
+    steps = Remembered()
     play_each(cast("PlaybookRun", Run()), steps, verbose=True)
     assert steps.notes == ["TASK [task]"]
-    steps = Steps()
+    steps = Remembered()
     note_lines("ok: [a]\r\n  said: \x1b[2J\n", steps)
     assert steps.notes == ["ok: [a]", "  said: \x1b[2J", ""]

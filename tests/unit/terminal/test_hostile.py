@@ -25,13 +25,14 @@ from labctl.faults.inject import ActiveFault
 from labctl.isolation import text_view as isolation_view
 from labctl.isolation.report import Report as Proven
 from labctl.lab import next_steps, tables
+from labctl.progress import Steps
 from labctl.raft.reader import read_line
 from labctl.raft.story import records
 from labctl.shared.lab_spec import LabSpec
 from labctl.story import json_view, mermaid_view, page_view
 from labctl.story.log_printer import LogLines, RaftLines
 from labctl.story.text_view import StoryText
-from labctl.terminal.progress import PlainSteps, TerminalSteps
+from labctl.terminal.progress import PlainProgress, TerminalProgress
 from labctl.terminal.style import Cell, table
 from labctl.workshop import fault_tables
 from labctl.workshop import tables as workshop_tables
@@ -180,7 +181,7 @@ def test_a_foreign_colour_is_none_of_ours(standard_output: StreamChange, monkeyp
 
 
 def test_steps_are_harmless_on_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    steps = PlainSteps()
+    steps = Steps(PlainProgress())
     steps.begin(EVIL)
     steps.fail()
     steps.begin(EVIL)
@@ -199,12 +200,13 @@ def test_steps_are_harmless_on_a_terminal_and_markup_in_a_title_is_text(
     monkeypatch.setenv("FORCE_COLOR", "1")
     output = io.StringIO()
     standard_output(output)
-    steps = TerminalSteps()
+    spinner = TerminalProgress()
+    steps = Steps(spinner)
     steps.begin(f"[red]{EVIL}[/red]")
     steps.note(EVIL)
     steps.heard("consul1", EVIL)
-    assert steps.status is not None
-    (shown,) = (str(one) for one in [steps.status.status])
+    assert spinner.status is not None
+    (shown,) = (str(one) for one in [spinner.status.status])
     steps.done(EVIL)
     assert shown.startswith("[red]x\\x1b]0;pwn")
     is_harmless(shown)

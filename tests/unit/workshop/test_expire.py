@@ -10,8 +10,8 @@ import pytest
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.up import START
+from labctl.progress import Steps
 from labctl.shared import lab_names
-from labctl.terminal.progress import SilentSteps
 from labctl.workshop.down import down
 from labctl.workshop.expire import expire, extend
 from labctl.workshop.model.file import Workshop, parse
@@ -54,7 +54,7 @@ def workshop(seats: int = 2, more: str = "expires: 2h\n") -> Workshop:
 
 
 def bring_up(made: Workshop | None = None, **options: object) -> Result:
-    return up(made or workshop(), UpOptions(OWNER, **options), SilentSteps(), Board())  # type: ignore[arg-type]
+    return up(made or workshop(), UpOptions(OWNER, **options), Steps(), Board())  # type: ignore[arg-type]
 
 
 def a_reaper(end: float, owner: str = OWNER, removes: str = "owned") -> dict[str, str]:
@@ -74,10 +74,10 @@ def test_the_end_of_another_owners_workshop_of_that_name_is_none_of_mine(hosts: 
     made = workshop(more="")
     assert bring_up(made).plan.fleet.end() is None
     with pytest.raises(LabctlError, match="has no end that could be moved"):
-        extend(made, OWNER, "1h", SilentSteps())
-    assert expire(made, OWNER, "2h", SilentSteps())["changed"]
+        extend(made, OWNER, "1h", Steps())
+    assert expire(made, OWNER, "2h", Steps())["changed"]
     assert {name: len(marks) for name, marks in hosts.reapers.items()} == {"red": 2, "green": 1}
-    assert down(made, OWNER, (), None, SilentSteps()).proven
+    assert down(made, OWNER, (), None, Steps()).proven
     assert ends(hosts) == {"red": [], "green": []}
     assert len(ends(hosts, "bob")["red"]) == 1
 
@@ -90,7 +90,7 @@ def test_an_end_by_an_older_labctl_that_would_remove_my_labs_is_refused(hosts: H
     assert hosts.played == []
     # What is there can be removed all the same.
     hosts.put("red", "w-01", 1)
-    assert set(down(workshop(), OWNER, (), None, SilentSteps()).labs) == {"w-01"}
+    assert set(down(workshop(), OWNER, (), None, Steps()).labs) == {"w-01"}
 
 
 def test_my_own_end_by_an_older_labctl_is_the_same_end_and_is_written_down_again(hosts: Hosts) -> None:
@@ -180,7 +180,7 @@ def test_nothing_is_made_where_the_end_has_come(hosts: Hosts) -> None:
         bring_up()
     assert caught.value.code is ExitCode.REFUSED
     assert hosts.played == []
-    expire(workshop(), OWNER, "8h", SilentSteps())
+    expire(workshop(), OWNER, "8h", Steps())
     assert bring_up().failed == []
 
 
@@ -190,11 +190,11 @@ def test_nothing_is_made_where_the_end_has_come(hosts: Hosts) -> None:
 def test_what_could_not_be_removed_keeps_its_end(hosts: Hosts) -> None:
     bring_up(workshop(4))
     hosts.failing = {"w-03": (START, "the network is in use")}
-    removed = down(workshop(4), OWNER, (), None, SilentSteps())
+    removed = down(workshop(4), OWNER, (), None, Steps())
     assert set(removed.failed) == {"w-03"}
     assert {name: len(marks) for name, marks in hosts.reapers.items()} == {"red": 1, "green": 0}
     hosts.failing.clear()
-    assert down(workshop(4), OWNER, (), None, SilentSteps()).proven
+    assert down(workshop(4), OWNER, (), None, Steps()).proven
     assert ends(hosts) == {"red": [], "green": []}
 
 
@@ -202,7 +202,7 @@ def test_an_end_that_was_taken_away_does_not_come_back_from_a_host_that_did_not_
     bring_up()
     hosts.problems = {"green": "gone"}
     with pytest.raises(LabctlError, match="not written down everywhere"):
-        expire(workshop(), OWNER, "never", SilentSteps())
+        expire(workshop(), OWNER, "never", Steps())
     hosts.problems = {}
     bring_up(workshop(3))
     assert ends(hosts) == {"red": [], "green": []}
@@ -211,9 +211,9 @@ def test_an_end_that_was_taken_away_does_not_come_back_from_a_host_that_did_not_
 def test_an_end_on_a_host_without_seats_goes_and_moves_with_the_others(hosts: Hosts) -> None:
     bring_up()
     hosts.labs["green"].clear()
-    later = extend(workshop(), OWNER, "1h", SilentSteps())["expires"]
+    later = extend(workshop(), OWNER, "1h", Steps())["expires"]
     assert ends(hosts) == {"red": [later], "green": [later]}
-    expire(workshop(), OWNER, "never", SilentSteps())
+    expire(workshop(), OWNER, "never", Steps())
     assert ends(hosts) == {"red": [], "green": []}
 
 
@@ -224,7 +224,7 @@ def test_an_end_stays_on_a_host_that_answers_no_more(hosts: Hosts) -> None:
         made.after = lambda: hosts.problems.update(green="nothing answered")
 
     hosts.on_run = before
-    removed = down(workshop(), OWNER, (), None, SilentSteps())
+    removed = down(workshop(), OWNER, (), None, Steps())
     assert not removed.proven
     assert removed.unseen == {"green": "nothing answered"}
     assert {name: len(marks) for name, marks in hosts.reapers.items()} == {"red": 0, "green": 1}

@@ -15,8 +15,8 @@ from labctl.engine.docker_host import Place
 from labctl.engine.status import Status
 from labctl.errors import LabctlError
 from labctl.experiments.tools import ExperimentTools
+from labctl.progress import Steps
 from labctl.shared.server_status import View
-from labctl.terminal.progress import SilentSteps
 from labctl.workshop.fault import SeatFaults
 from tests.unit import engine_stand_in as stand_in
 
@@ -30,10 +30,11 @@ AHEAD = {"near": 0.0, "far": 25.0, "back": -25.0}
 ELECTED_SECONDS = 2.5
 
 
-class Said(SilentSteps):
+class Said(Steps):
     """Steps that remember what was said."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lines: list[str] = []
 
     def done(self, text: str) -> None:
@@ -113,7 +114,7 @@ class Hosts:
         )
         return Status(lab, views)
 
-    def struck(self, steps: SilentSteps) -> list[Any]:
+    def struck(self, steps: Steps) -> list[Any]:
         seats: Any = [SimpleNamespace(lab=lab.name, name=lab.name.removeprefix("w-")) for lab in self.labs]
         fleet: Any = SimpleNamespace(existing={lab.name: lab.host for lab in self.labs})
         there: Any = [(self.host_of(lab), lab) for lab in self.labs]

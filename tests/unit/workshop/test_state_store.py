@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.progress import Steps
 from labctl.shared.plain_files import write_whole
-from labctl.terminal.progress import SilentSteps
 from labctl.workshop import state_schema, survey
 from labctl.workshop.cards import Wish, cards_of
 from labctl.workshop.down import down
@@ -48,7 +48,7 @@ Look = Callable[..., "Fleet"]
 
 
 def make_up(made: Workshop, look: Look = survey.look) -> None:
-    up(made, UpOptions(OWNER, look=look), SilentSteps(), Board())
+    up(made, UpOptions(OWNER, look=look), Steps(), Board())
 
 
 def print_cards(made: Workshop, look: Look = survey.look) -> None:
@@ -162,7 +162,7 @@ def test_a_seat_whose_number_another_one_has_can_still_be_removed(hosts: Hosts) 
     made = workshop("[ada, linus]", two)
     with pytest.raises(LabctlError, match="both the number 3"):
         make_up(made)
-    assert set(down(made, OWNER, ("linus",), None, SilentSteps()).labs) == {"w-linus"}
+    assert set(down(made, OWNER, ("linus",), None, Steps()).labs) == {"w-linus"}
     make_up(made)
     assert Register("w").numbers() == {"ada": 3, "linus": 1}
 
@@ -193,9 +193,9 @@ def test_what_needs_no_number_goes_on_where_nobody_can_tell_them() -> None:
     made = workshop("[ada, grace]")
     make_up(made)
     (Register("w").folder / "numbers.json").write_text("{", encoding="ascii")
-    assert expire(made, OWNER, "2h", SilentSteps())["changed"]
-    assert set(down(made, OWNER, ("ada",), None, SilentSteps()).labs) == {"w-ada"}
-    assert set(down(made, OWNER, (), None, SilentSteps()).labs) == {"w-grace"}
+    assert expire(made, OWNER, "2h", Steps())["changed"]
+    assert set(down(made, OWNER, ("ada",), None, Steps()).labs) == {"w-ada"}
+    assert set(down(made, OWNER, (), None, Steps()).labs) == {"w-grace"}
 
 
 @pytest.mark.usefixtures("hosts")

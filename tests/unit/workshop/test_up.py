@@ -15,9 +15,9 @@ import yaml
 from labctl.cli.main import run
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.up import JOIN, START
+from labctl.progress import Steps
 from labctl.runner.inventory import of_workshop
 from labctl.shared import derived_secrets
-from labctl.terminal.progress import SilentSteps
 from labctl.terminal.style import harmless
 from labctl.workshop import tables
 from labctl.workshop.down import down
@@ -49,7 +49,7 @@ def workshop(seats: object = 4, more: str = TWO_HOSTS) -> Workshop:
 
 def bring_up(made: Workshop | None = None, board: Board | None = None, **options: object) -> Result:
     asked = UpOptions(OWNER, **options)  # type: ignore[arg-type]
-    return up(made or workshop(), asked, SilentSteps(), board or Board())
+    return up(made or workshop(), asked, Steps(), board or Board())
 
 
 def refused(code: ExitCode, made: Workshop | None = None, **options: object) -> str:
@@ -162,11 +162,11 @@ def test_a_seat_is_reset_on_its_own_host_whatever_has_changed(hosts: Hosts) -> N
     one = "hosts:\n- {address: red, name: red}\n"
     bring_up(workshop(4, one))
     hosts.problems = {"green": "gone"}
-    removed, result = reset(workshop(4), OWNER, ("3",), SilentSteps(), Board())
+    removed, result = reset(workshop(4), OWNER, ("3",), Steps(), Board())
     assert (set(removed.labs), result is not None) == ({"w-03"}, True)
     hosts.problems = {}
     none_more = TWO_HOSTS.replace("name: red}", "name: red, seats: 0}")
-    _, result = reset(workshop(4, none_more), OWNER, ("w-01",), SilentSteps(), Board())
+    _, result = reset(workshop(4, none_more), OWNER, ("w-01",), Steps(), Board())
     assert result is not None
     assert [(seat.lab, seat.ready) for seat in result.outcomes] == [("w-01", True)]
     assert sorted(hosts.labs["red"]) == ["w-01", "w-02", "w-03", "w-04"]
@@ -177,7 +177,7 @@ def test_nothing_is_removed_that_the_file_has_not(hosts: Hosts) -> None:
     bring_up()
     before = {host: set(labs) for host, labs in hosts.labs.items()}
     with pytest.raises(LabctlError, match="no seat '04'"):
-        reset(workshop(3), OWNER, ("04",), SilentSteps(), Board())
+        reset(workshop(3), OWNER, ("04",), Steps(), Board())
     assert {host: set(labs) for host, labs in hosts.labs.items()} == before
 
 
@@ -185,8 +185,8 @@ def test_a_word_that_means_two_labs_is_refused_and_both_are_named(hosts: Hosts) 
     made = workshop("[w-1, '1']")
     bring_up(made)
     for command in (
-        lambda: down(made, OWNER, ("w-1",), None, SilentSteps()),
-        lambda: reset(made, OWNER, ("w-1",), SilentSteps(), Board()),
+        lambda: down(made, OWNER, ("w-1",), None, Steps()),
+        lambda: reset(made, OWNER, ("w-1",), Steps(), Board()),
         lambda: bring_up(made, seats=("w-1",)),
     ):
         with pytest.raises(LabctlError, match="'w-1' can mean the labs w-1 and w-w-1") as caught:
@@ -194,11 +194,11 @@ def test_a_word_that_means_two_labs_is_refused_and_both_are_named(hosts: Hosts) 
         assert caught.value.code is ExitCode.USAGE
     assert {lab for labs in hosts.labs.values() for lab in labs} == {"w-1", "w-w-1"}
     # What the file calls a seat is not the number of another one.
-    removed, result = reset(made, OWNER, ("1",), SilentSteps(), Board())
+    removed, result = reset(made, OWNER, ("1",), Steps(), Board())
     assert (set(removed.labs), result is not None and result.failed) == ({"w-1"}, [])
-    removed, result = reset(made, OWNER, ("w-w-1",), SilentSteps(), Board())
+    removed, result = reset(made, OWNER, ("w-w-1",), Steps(), Board())
     assert (set(removed.labs), result is not None and result.failed) == ({"w-w-1"}, [])
-    assert set(down(made, OWNER, ("w-w-1",), None, SilentSteps()).labs) == {"w-w-1"}
+    assert set(down(made, OWNER, ("w-w-1",), None, Steps()).labs) == {"w-w-1"}
     assert {lab for labs in hosts.labs.values() for lab in labs} == {"w-1"}
 
 
@@ -207,9 +207,9 @@ def test_the_number_of_a_seat_is_not_the_name_of_one_that_was(hosts: Hosts) -> N
     bring_up(made)
     hosts.put("red", "w-3", 9)
     with pytest.raises(LabctlError, match="'3' can mean the labs w-3 and w-c"):
-        down(made, OWNER, ("3",), None, SilentSteps())
-    assert set(down(made, OWNER, ("w-3",), None, SilentSteps()).labs) == {"w-3"}
-    assert set(down(made, OWNER, ("3",), None, SilentSteps()).labs) == {"w-c"}
+        down(made, OWNER, ("3",), None, Steps())
+    assert set(down(made, OWNER, ("w-3",), None, Steps()).labs) == {"w-3"}
+    assert set(down(made, OWNER, ("3",), None, Steps()).labs) == {"w-c"}
 
 
 def test_a_seat_is_not_called_like_the_lab_of_one_that_was(hosts: Hosts) -> None:
@@ -217,7 +217,7 @@ def test_a_seat_is_not_called_like_the_lab_of_one_that_was(hosts: Hosts) -> None
     bring_up(made)
     hosts.put("red", "w-1", 9)
     with pytest.raises(LabctlError, match="'w-1' can mean the labs w-1 and w-w-1"):
-        down(made, OWNER, ("w-1",), None, SilentSteps())
+        down(made, OWNER, ("w-1",), None, Steps())
     assert {lab for labs in hosts.labs.values() for lab in labs} == {"w-1", "w-w-1"}
 
 
@@ -240,7 +240,7 @@ def test_seats_of_a_host_that_was_given_up_are_made_on_the_others_and_a_double_i
     sentence = refused(ExitCode.REFUSED)
     assert "w-02 lives on two Docker hosts" in sentence
     assert "labctl workshop down --host green w-02" in sentence
-    removed = down(workshop(), OWNER, (), "green", SilentSteps())
+    removed = down(workshop(), OWNER, (), "green", Steps())
     assert (set(removed.labs), removed.left) == ({"w-02", "w-04"}, [])
     assert set(hosts.labs["red"]) == {"w-01", "w-02", "w-03", "w-04"}
     assert bring_up().failed == []
@@ -260,8 +260,8 @@ def test_a_name_that_was_taken_out_keeps_its_seat_until_it_is_removed(hosts: Hos
     numbers = {seat.name: seat.number for seat in result.plan.fleet.seats}
     assert numbers == {"grace": 2, "linus": 3}
     assert result.plan.fleet.surplus() == ["w-ada"]
-    assert set(down(made, OWNER, ("ada",), None, SilentSteps()).labs) == {"w-ada"}
-    assert set(down(made, OWNER, (), None, SilentSteps()).labs) == {"w-grace", "w-linus"}
+    assert set(down(made, OWNER, ("ada",), None, Steps()).labs) == {"w-ada"}
+    assert set(down(made, OWNER, (), None, Steps()).labs) == {"w-grace", "w-linus"}
     assert hosts.labs == {"red": {}, "green": {}}
 
 
@@ -291,7 +291,7 @@ def test_a_workshop_of_somebody_else_is_refused_with_whose_it_is(hosts: Hosts) -
     hosts.put("green", "w-01", 1, owner="bob")
     assert "belongs to bob, not to ada" in refused(ExitCode.REFUSED)
     with pytest.raises(LabctlError, match="belongs to bob"):
-        down(workshop(), OWNER, (), None, SilentSteps())
+        down(workshop(), OWNER, (), None, Steps())
     assert hosts.played == []
 
 
@@ -320,18 +320,18 @@ def test_an_end_is_written_down_once_on_every_host_before_the_seats_are_made(hos
 def test_an_end_is_moved_taken_away_and_given(hosts: Hosts) -> None:
     made = workshop(2)
     with pytest.raises(LabctlError, match="no seat on a Docker host that answers"):
-        expire(made, OWNER, "2h", SilentSteps())
+        expire(made, OWNER, "2h", Steps())
     bring_up(made)
     with pytest.raises(LabctlError, match="has no end that could be moved"):
-        extend(made, OWNER, "1h", SilentSteps())
-    first = expire(made, OWNER, "2h", SilentSteps())["expires"]
-    later = extend(made, OWNER, "1h", SilentSteps())["expires"]
+        extend(made, OWNER, "1h", Steps())
+    first = expire(made, OWNER, "2h", Steps())["expires"]
+    later = extend(made, OWNER, "1h", Steps())["expires"]
     assert datetime.fromisoformat(later) - datetime.fromisoformat(first) == timedelta(hours=1)
-    assert expire(made, OWNER, "never", SilentSteps())["expires"] is None
+    assert expire(made, OWNER, "never", Steps())["expires"] is None
     assert hosts.reapers == {"red": [], "green": []}
     for wrong in ("soon", "2026-01-01T00:00:00Z", "9999d", "2026-11-24T18:00:00"):
         with pytest.raises(LabctlError) as caught:
-            expire(made, OWNER, wrong, SilentSteps())
+            expire(made, OWNER, wrong, Steps())
         assert caught.value.code is ExitCode.USAGE
 
 
@@ -339,18 +339,18 @@ def test_an_end_that_is_not_written_down_everywhere_is_said(hosts: Hosts) -> Non
     bring_up(workshop(2))
     hosts.problems = {"green": "gone"}
     with pytest.raises(LabctlError, match=r"not written down everywhere .*green"):
-        expire(workshop(2), OWNER, "2h", SilentSteps())
+        expire(workshop(2), OWNER, "2h", Steps())
 
 
 def test_an_end_that_was_taken_away_stays_away(hosts: Hosts) -> None:
     made = workshop(2, f"{TWO_HOSTS}expires: 2h\n")
     bring_up(made)
-    expire(made, OWNER, "never", SilentSteps())
+    expire(made, OWNER, "never", Steps())
     bring_up(workshop(3, f"{TWO_HOSTS}expires: 2h\n"))
     assert hosts.reapers == {"red": [], "green": []}
-    expire(made, OWNER, "3h", SilentSteps())
+    expire(made, OWNER, "3h", Steps())
     assert [len(marks) for marks in hosts.reapers.values()] == [1, 1]
-    down(made, OWNER, (), None, SilentSteps())
+    down(made, OWNER, (), None, Steps())
     bring_up(made)
     assert [len(marks) for marks in hosts.reapers.values()] == [1, 1]
 
@@ -379,12 +379,12 @@ def test_a_host_on_which_the_end_is_not_written_down_fails_its_seats_and_no_othe
 def test_an_end_without_seats_is_removed_with_the_workshop_and_kept_by_a_reset(hosts: Hosts) -> None:
     made = workshop(1, f"{TWO_HOSTS}expires: 2h\n")
     bring_up(made)
-    extend(made, OWNER, "5h", SilentSteps())
+    extend(made, OWNER, "5h", Steps())
     ends = {host: list(marks) for host, marks in hosts.reapers.items()}
-    reset(made, OWNER, ("1",), SilentSteps(), Board())
+    reset(made, OWNER, ("1",), Steps(), Board())
     assert hosts.reapers == ends
     hosts.labs = {}
-    assert down(made, OWNER, (), None, SilentSteps()).proven
+    assert down(made, OWNER, (), None, Steps()).proven
     assert hosts.reapers == {"red": []}
 
 
@@ -392,7 +392,7 @@ def test_an_end_needs_no_image_that_the_file_wants_next(hosts: Hosts) -> None:
     bring_up(workshop(2))
     wanted: list[Inventory] = []
     hosts.on_run = lambda made: wanted.append(made.inventory)
-    expire(workshop(2, f"{TWO_HOSTS}consul_version: 1.21.4\n"), OWNER, "2h", SilentSteps())
+    expire(workshop(2, f"{TWO_HOSTS}consul_version: 1.21.4\n"), OWNER, "2h", Steps())
     images = {host["workshop_reaper_image"] for host in wanted[0].own["docker_hosts"]["hosts"].values()}
     assert images == {f"raft-labctl/consul:{VERSION}"}
 
@@ -400,7 +400,7 @@ def test_an_end_needs_no_image_that_the_file_wants_next(hosts: Hosts) -> None:
 def test_the_end_goes_with_the_last_seat_of_a_host(hosts: Hosts) -> None:
     made = workshop(3, f"{TWO_HOSTS}expires: 2h\n")
     bring_up(made)
-    down(made, OWNER, ("02",), None, SilentSteps())
+    down(made, OWNER, ("02",), None, Steps())
     assert {host: len(marks) for host, marks in hosts.reapers.items()} == {"red": 1, "green": 0}
 
 
@@ -411,7 +411,7 @@ def test_what_cannot_be_removed_is_told_and_stops_no_other(hosts: Hosts) -> None
     bring_up()
     hosts.failing = {"w-03": (START, "the network is in use")}
     hosts.problems = {"green": "gone"}
-    removed = down(workshop(), OWNER, (), None, SilentSteps())
+    removed = down(workshop(), OWNER, (), None, Steps())
     assert set(removed.labs) == {"w-01"}
     assert removed.failed["w-03"] == "the network is in use"
     assert "gone" in removed.failed["w-02"]
@@ -429,7 +429,7 @@ def test_what_failed_once_is_tried_again_and_what_fails_for_good_is_not_tried_fo
             hosts.failing.pop("w-03", None)
 
     hosts.on_run = before
-    removed = down(workshop(), OWNER, (), None, SilentSteps())
+    removed = down(workshop(), OWNER, (), None, Steps())
     assert set(removed.labs) == {"w-01", "w-03", "w-04"}
     assert removed.failed == {"w-02": "the disk is full"}
     assert not removed.left
@@ -449,7 +449,7 @@ def test_what_comes_back_while_it_is_removed_is_removed_again(hosts: Hosts) -> N
         made.after = put_late
 
     hosts.on_run = before
-    removed = down(workshop(), OWNER, (), None, SilentSteps())
+    removed = down(workshop(), OWNER, (), None, Steps())
     assert removed.proven
     assert set(removed.labs) == {"w-01", "w-02", "w-03", "w-04", "w-09"}
     assert hosts.labs == {"red": {}, "green": {}}
@@ -457,12 +457,12 @@ def test_what_comes_back_while_it_is_removed_is_removed_again(hosts: Hosts) -> N
 
 
 def test_what_is_not_there_is_removed_already(hosts: Hosts) -> None:
-    removed = down(workshop(), OWNER, (), None, SilentSteps())
+    removed = down(workshop(), OWNER, (), None, Steps())
     assert (dict(removed.labs), dict(removed.failed), hosts.played) == ({}, {}, [])
     with pytest.raises(LabctlError, match="no Docker host 'blue'"):
-        down(workshop(), OWNER, (), "blue", SilentSteps())
+        down(workshop(), OWNER, (), "blue", Steps())
     with pytest.raises(LabctlError, match="no seat '77'"):
-        down(workshop(), OWNER, ("77",), None, SilentSteps())
+        down(workshop(), OWNER, ("77",), None, Steps())
 
 
 # -- the register --------------------------------------------------------------------------------------------
@@ -500,7 +500,7 @@ def test_after_the_last_seat_the_secret_stays_so_that_cards_fit_again() -> None:
     bring_up(workshop("[ada, grace]"))
     register = Register("w")
     before = register.secret()
-    down(workshop("[ada, grace]"), OWNER, (), None, SilentSteps())
+    down(workshop("[ada, grace]"), OWNER, (), None, Steps())
     assert not list(register.seeds.glob("*.seed"))
     assert (register.secret(), register.numbers()) == (before, {"ada": 1, "grace": 2})
 
@@ -516,10 +516,11 @@ def test_an_inventory_holds_nothing_that_a_terminal_obeys_and_every_character(na
 # -- what is said of it --------------------------------------------------------------------------------------
 
 
-class HeardSteps(SilentSteps):
+class HeardSteps(Steps):
     """What steps were told at their end."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.ended: list[str] = []
 
     def done(self, text: str) -> None:
@@ -557,15 +558,15 @@ def test_a_whole_workshop_goes_only_if_the_user_agrees(hosts: Hosts, host: str |
         return False
 
     with pytest.raises(LabctlError, match="stays as it is: you did not say yes") as caught:
-        down(workshop(), OWNER, (), host, SilentSteps(), agrees=no)
+        down(workshop(), OWNER, (), host, Steps(), agrees=no)
     assert caught.value.code is ExitCode.REFUSED
     assert {name: set(labs) for name, labs in hosts.labs.items()} == before
     seats, where = ("All 4 seats", "red, green") if host is None else ("All 2 seats", "red")
     assert questions == [f"{seats} of the workshop w on {where}, and all data, would be gone for good. Remove?"]
     # What is named was meant, and what is not there needs no answer.
-    assert set(down(workshop(), OWNER, ("01",), host, SilentSteps(), agrees=no).labs) == {"w-01"}
-    down(workshop(), OWNER, (), host, SilentSteps())
-    assert down(workshop(), OWNER, (), host, SilentSteps(), agrees=no).proven
+    assert set(down(workshop(), OWNER, ("01",), host, Steps(), agrees=no).labs) == {"w-01"}
+    down(workshop(), OWNER, (), host, Steps())
+    assert down(workshop(), OWNER, (), host, Steps(), agrees=no).proven
 
 
 class Terminal(io.StringIO):

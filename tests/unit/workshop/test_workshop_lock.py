@@ -12,10 +12,10 @@ import pytest
 
 from labctl.engine.docker_host import Place
 from labctl.errors import ExitCode, LabctlError
+from labctl.progress import Steps
 from labctl.shared import lock_holder
 from labctl.shared.docker_api import DockerError
 from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_WORKSHOP
-from labctl.terminal.progress import SilentSteps
 from labctl.workshop import hosts as links
 from labctl.workshop import workshop_lock
 from labctl.workshop.model.file import parse
@@ -56,7 +56,7 @@ class Hosts:
 
     def holding(self, verb: str = "up", text: str = TEXT, steps: Steps | None = None) -> Any:
         seats, made = ("01",), parse(text, Path("workshop.yml"))
-        return workshop_lock.held(made, "ada", verb, seats, steps or Steps(), meet=self.met, times=self.times)
+        return workshop_lock.held(made, "ada", verb, seats, steps or Remembered(), meet=self.met, times=self.times)
 
     def volumes(self) -> list[dict[str, Any]]:
         return [one for engine in self.engines.values() for one in engine.volumes_now.values()]
@@ -67,8 +67,9 @@ def hosts() -> Hosts:
     return Hosts()
 
 
-class Steps(SilentSteps):
+class Remembered(Steps):
     def __init__(self) -> None:
+        super().__init__()
         self.said: list[str] = []
 
     def note(self, text: str) -> None:
@@ -104,7 +105,7 @@ def test_two_names_of_one_host_are_no_two_holders(hosts: Hosts) -> None:
 
 def test_who_waits_says_for_whom_after_a_second_and_is_refused_at_last(hosts: Hosts) -> None:
     hosts.times = Times(patience=0.3, say_after=0.1)
-    steps = Steps()
+    steps = Remembered()
     with hosts.holding("reset"):
         with (
             pytest.raises(LabctlError, match=r"Cannot work on the workshop w: .*`labctl workshop reset 01`") as refused,

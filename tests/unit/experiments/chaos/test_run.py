@@ -28,8 +28,8 @@ from labctl.experiments.chaos.nemesis import Disturber
 from labctl.experiments.chaos.report import Report, Run, report_of
 from labctl.experiments.chaos.schedule import Step
 from labctl.faults.tools import Tools
+from labctl.progress import Steps
 from labctl.shared.waiting import Clock
-from labctl.terminal.progress import SilentSteps
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
@@ -451,7 +451,7 @@ class Ending:
         return do
 
     def run(self) -> Report:
-        report = flow.run(self.asked, SilentSteps(), self.tools)
+        report = flow.run(self.asked, Steps(), self.tools)
         assert self.consul.values == {}
         assert not [one for one in threading.enumerate() if one.name.startswith(("adder", "changer", "reader"))]
         assert self.asked.history is not None
@@ -617,7 +617,7 @@ def test_a_history_that_cannot_be_written_does_not_lose_the_report(ending: Endin
     def fail(_: str, path: Path) -> None:
         raise LabctlError(f"{path} could not be written: No space left on device.")
 
-    report = flow.run(ending.asked, SilentSteps(), replace(ending.tools, save=fail))
+    report = flow.run(ending.asked, Steps(), replace(ending.tools, save=fail))
     assert report.verdict == "valid"
     assert "No space left on device" in report.run.problems[0]
 
@@ -693,7 +693,7 @@ def test_keys_that_no_server_removes_are_named(ending: Ending, consul: Consul) -
         delete(prefix)
 
     consul.delete = refuse  # type: ignore[method-assign]
-    report = flow.run(ending.asked, SilentSteps(), ending.tools)
+    report = flow.run(ending.asked, Steps(), ending.tools)
     assert report.verdict == "valid"
     (problem,) = report.run.problems
     assert problem.startswith(f"Keys below {PREFIX}")
@@ -704,6 +704,6 @@ def test_a_lab_that_takes_no_write_has_found_nothing(ending: Ending, consul: Con
     ending.pausing(found=0.02)
     consul.trouble = lambda _: Unanswered
     with pytest.raises(LabctlError, match="took no write"):
-        flow.run(ending.asked, SilentSteps(), ending.tools)
+        flow.run(ending.asked, Steps(), ending.tools)
     assert set(ending.done) <= {"look up"}, "clients look where their servers are, and nothing was broken"
     assert consul.values == {}

@@ -21,10 +21,10 @@ from labctl.experiments.failover.rounds import FailoverTools
 from labctl.experiments.failover.write_probe import Written
 from labctl.faults import processes
 from labctl.lab.experiment_lock import alone_with
+from labctl.progress import Steps
 from labctl.raft.prediction import has_pre_vote
 from labctl.shared.server_status import View
 from labctl.shared.waiting import Clock
-from labctl.terminal.progress import SilentSteps
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
@@ -37,8 +37,9 @@ ASKED = flow.Asked("ada", LAB.owner, 2, "kill")
 BEGIN = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
 
-class Told(SilentSteps):
+class Told(Steps):
     def __init__(self) -> None:
+        super().__init__()
         self.lines: list[str] = []
         self.failed = 0
 
