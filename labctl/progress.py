@@ -6,8 +6,9 @@ plain lines for a pipe, nothing for `--json`. Nothing but a reporter knows a ter
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -52,7 +53,46 @@ class ServerSaid:
     text: str
 
 
-Progress: TypeAlias = StepStarted | StepDone | StepFailed | Noted | ServerSaid
+@dataclass(frozen=True)
+class SeatsStarted:
+    """Work on many labs of a workshop began; all of them wait."""
+
+    workshop: str
+    labs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SeatProgress:
+    """A seat's lab came to a state (`STATES`), or waits for somebody else (`held`).
+
+    `text` says what came of it: who leads, for whom it waits; or, of one that failed, why, and `at` the state in which.
+    """
+
+    lab: str
+    state: str
+    text: str = ""
+    seconds: float = 0.0
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class SeatsLost:
+    """Nothing can be done for these labs, because of where they are; `text` says why."""
+
+    labs: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class SeatsEnded:
+    """No seat is worked on any more."""
+
+
+STATES = ("waiting", "starting", "started", "joining", "ready", "failed")
+"""Those of a seat, in the order in which it comes to them."""
+Progress: TypeAlias = (
+    StepStarted | StepDone | StepFailed | Noted | ServerSaid | SeatsStarted | SeatProgress | SeatsLost | SeatsEnded
+)
 Reporter: TypeAlias = Callable[[Progress], None]
 
 
@@ -106,3 +146,20 @@ class Steps:
     def heard(self, server: str, text: str) -> None:
         """A server was heard."""
         self._report(ServerSaid(server, text))
+
+    @contextlib.contextmanager
+    def seats(self, workshop: str, labs: Iterable[str]) -> Iterator[None]:
+        """Work on these labs of a workshop, until the block ends."""
+        self._report(SeatsStarted(workshop, tuple(labs)))
+        try:
+            yield
+        finally:
+            self._report(SeatsEnded())
+
+    def seat(self, lab: str, state: str, text: str = "", seconds: float = 0.0, at: str = "") -> None:
+        """A seat's lab came to a state."""
+        self._report(SeatProgress(lab, state, text, seconds, at))
+
+    def lost(self, labs: Iterable[str], text: str) -> None:
+        """Nothing can be done for these labs."""
+        self._report(SeatsLost(tuple(labs), text))

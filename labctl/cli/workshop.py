@@ -108,7 +108,6 @@ def up_command(seats: tuple[str, ...], file: Path, *, retry_failed: bool, replac
     from labctl.terminal.progress import steps_for
     from labctl.workshop import tables
     from labctl.workshop.model.file import read
-    from labctl.workshop.seat_progress import board_for
     from labctl.workshop.up import UpOptions, up
     from labctl.workshop.workshop_lock import held
 
@@ -116,7 +115,7 @@ def up_command(seats: tuple[str, ...], file: Path, *, retry_failed: bool, replac
     try:
         with held(workshop, owner, "up", seats, steps) as hold:
             options = UpOptions(owner, seats, retry_failed=retry_failed, replace=replace, keep=hold.keep)
-            result = up(workshop, options, steps, board_for(json=as_json))
+            result = up(workshop, options, steps)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             "Interrupted: `labctl workshop status` shows which seats are ready, `labctl workshop up` goes on, "
@@ -180,12 +179,11 @@ def reset_command(seats: tuple[str, ...], file: Path, *, as_json: bool) -> int:
     from labctl.workshop import tables
     from labctl.workshop.model.file import read
     from labctl.workshop.reset import reset
-    from labctl.workshop.seat_progress import board_for
     from labctl.workshop.workshop_lock import held
 
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
     with held(workshop, owner, "reset", seats, steps) as hold:
-        removed, result = reset(workshop, owner, seats, steps, board_for(json=as_json), keep=hold.keep)
+        removed, result = reset(workshop, owner, seats, steps, keep=hold.keep)
     if result is None:
         if as_json:
             print_json(tables.removed_document(removed))

@@ -8,13 +8,26 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from labctl.progress import Noted, ServerSaid, StepDone, StepFailed, Steps, StepStarted, ignore
+from labctl.progress import (
+    Noted,
+    SeatProgress,
+    SeatsEnded,
+    SeatsLost,
+    SeatsStarted,
+    ServerSaid,
+    StepDone,
+    StepFailed,
+    Steps,
+    StepStarted,
+    ignore,
+)
 from labctl.terminal.style import coloured, harmless, paint, paint_server, sign
 
 if TYPE_CHECKING:
     from rich.status import Status
 
     from labctl.progress import Progress
+    from labctl.terminal.seat_table import SeatTable
 
 
 class PlainProgress:
@@ -36,6 +49,15 @@ class PlainProgress:
             case ServerSaid(server, text):
                 name = paint_server(server, f"{server} {sign('bar')}")
                 self._print(f"  {name} {harmless(text)}")
+            case SeatProgress():
+                self.seat(progress)
+            case SeatsLost(labs, text):
+                are = "is" if len(labs) == 1 else "are"
+                self._print(f"{paint(sign('failed'), 'red')} {harmless(', '.join(labs))} {are} lost: {harmless(text)}")
+            case SeatsStarted():
+                self.seats(progress)
+            case SeatsEnded():
+                self.ended()
 
     def started(self, step: StepStarted) -> None:
         """A pipe sees a step when it has ended."""
@@ -43,18 +65,33 @@ class PlainProgress:
     def ended(self) -> None:
         """Nothing shows a step that is open."""
 
+    def seats(self, started: SeatsStarted) -> None:
+        """A pipe sees each seat when it has ended."""
+
+    def seat(self, seat: SeatProgress) -> None:
+        """Print the end of a seat, and for whom it waits."""
+        if seat.state == "ready":
+            said = harmless(f"{seat.lab} is ready: {seat.text}")
+            self._print(f"{paint(sign('done'), 'green')} {said}  {paint(f'{seat.seconds:.1f}s', 'dim')}")
+        elif seat.state == "failed":
+            said = harmless(f"{seat.lab} failed while {seat.at}: {seat.text}")
+            self._print(f"{paint(sign('failed'), 'red')} {said}")
+        elif seat.state == "held":
+            self._print(f"  {harmless(f'{seat.lab} waits for {seat.text}')}")
+
     def _print(self, text: str) -> None:
         print(text, flush=True)  # noqa: T201 - the one place that prints progress
 
 
 class TerminalProgress(PlainProgress):
-    """The same lines, with a spinner on the step that is under way."""
+    """The same lines, with a spinner on the step that is under way, or a table of the seats that are."""
 
     def __init__(self) -> None:
         from rich.console import Console  # noqa: PLC0415 - a tenth of a second that a pipe need not pay
 
         self._console = Console(highlight=False, markup=False, soft_wrap=True)
         self.status: Status | None = None
+        self.table: SeatTable | None = None
 
     def started(self, step: StepStarted) -> None:
         """Show the step with a spinner."""
@@ -65,14 +102,30 @@ class TerminalProgress(PlainProgress):
         self.status = self._console.status(Text(harmless(step.title)), spinner="dots")
         self.status.start()
 
+    def seats(self, started: SeatsStarted) -> None:
+        """Show the table."""
+        self.ended()
+        from labctl.terminal.seat_table import SeatTable  # noqa: PLC0415 - of a workshop only
+
+        self.table = SeatTable(started)
+        self.table.start(self._console)
+
+    def seat(self, seat: SeatProgress) -> None:
+        """Move a seat in the table; why one failed is said above it."""
+        if self.table is not None:
+            self.table.move(seat.lab, seat.state)
+        if self.table is None or seat.state != "ready":
+            super().seat(seat)
+
     def ended(self) -> None:
-        """Stop the spinner."""
-        if self.status is not None:
-            self.status.stop()
-            self.status = None
+        """Stop the spinner, or the table."""
+        for shown in (self.status, self.table):
+            if shown is not None:
+                shown.stop()
+        self.status = self.table = None
 
     def _print(self, text: str) -> None:
-        if self.status is None:
+        if self.status is None and self.table is None:
             super()._print(text)
             return
         from rich.text import Text  # noqa: PLC0415 - loaded with the console already

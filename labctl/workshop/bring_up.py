@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from labctl.errors import LabctlError
+    from labctl.progress import Steps
     from labctl.runner.playbook_run import TaskEvent
     from labctl.workshop.model.file import Workshop
-    from labctl.workshop.seat_progress import Board
 
 # What the role consul_cluster gives a lab (its defaults).
 READY_SECONDS = 120.0
@@ -28,7 +28,7 @@ _STEPS = {START: "starting", JOIN: "joining"}
 
 
 def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is told
-    own: dict[str, Any], workshop: Workshop, labs: Iterable[str], forks: int, board: Board, hosts: Iterable[str] = ()
+    own: dict[str, Any], workshop: Workshop, labs: Iterable[str], forks: int, steps: Steps, hosts: Iterable[str] = ()
 ) -> tuple[dict[str, Outcome], dict[str, str]]:
     """Start and join labs, `forks` at once, after the workshop's end was written down on those Docker hosts.
 
@@ -51,24 +51,24 @@ def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is
         late=ExitCode.NOT_READY,
         lock=locks.mark,
     )
-    with locks, board.of(workshop.name, list(outcomes)):
+    with locks, steps.seats(workshop.name, outcomes):
         try:
             for item in run.progress():
                 for held in locks.found():
                     if outcomes[held.lab].step in _STEPS.values():
-                        board.held(held.lab, held.who)
+                        steps.seat(held.lab, "held", held.who)
                 if item is not None and item.host in outcomes:
-                    _note(outcomes[item.host], item, board)
+                    _note(outcomes[item.host], item, steps)
             failures = run.finish_each()
         except BaseException:
             run.interrupt()
             raise
         for lab, outcome in outcomes.items():
-            _conclude(outcome, failures.get(lab), board)
+            _conclude(outcome, failures.get(lab), steps)
     return outcomes, {host: failures[host].sentence for host in hosts if host in failures}
 
 
-def _note(outcome: Outcome, item: TaskEvent, board: Board) -> None:
+def _note(outcome: Outcome, item: TaskEvent, steps: Steps) -> None:
     step = _STEPS.get(item.module)
     if step is None:
         return
@@ -78,25 +78,25 @@ def _note(outcome: Outcome, item: TaskEvent, board: Board) -> None:
             return
         outcome.begun = outcome.begun or item.at
         outcome.step = step
-        board.step(outcome.lab, step)
+        steps.seat(outcome.lab, step)
         return
     outcome.changed = outcome.changed or item.changed
     outcome.seconds = time.time() - outcome.begun if outcome.begun else 0.0
     if item.failed is not None:
         outcome.reason = item.failed
-        board.failed(outcome.lab, step, item.failed)
+        steps.seat(outcome.lab, "failed", item.failed, at=step)
     elif item.module == JOIN:
         cluster = item.result.get("cluster") or {}
         outcome.leader, outcome.term, outcome.voters = (cluster.get(key) for key in ("leader", "term", "voters"))
         outcome.step = "ready"
-        board.ready(outcome.lab, f"{outcome.leader} leads in term {outcome.term}", outcome.seconds)
+        steps.seat(outcome.lab, "ready", f"{outcome.leader} leads in term {outcome.term}", outcome.seconds)
     else:
         outcome.step = "started"
-        board.step(outcome.lab, "started")
+        steps.seat(outcome.lab, "started")
 
 
-def _conclude(outcome: Outcome, failure: LabctlError | None, board: Board) -> None:
+def _conclude(outcome: Outcome, failure: LabctlError | None, steps: Steps) -> None:
     if outcome.ready or outcome.reason is not None:
         return
     outcome.reason = failure.sentence if failure else "the playbook ended before this seat was ready"
-    board.failed(outcome.lab, outcome.step, outcome.reason)
+    steps.seat(outcome.lab, "failed", outcome.reason, at=outcome.step)

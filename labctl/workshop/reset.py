@@ -16,15 +16,13 @@ if TYPE_CHECKING:
     from labctl.progress import Steps
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.outcome import Removed, Result
-    from labctl.workshop.seat_progress import Board
 
 
-def reset(  # noqa: PLR0913 - what, whose, where it is told, and how it is held
+def reset(
     workshop: Workshop,
     owner: str,
     seats: Sequence[str],
     steps: Steps,
-    board: Board,
     *,
     keep: Callable[[], None] = lambda: None,
 ) -> tuple[Removed, Result | None]:
@@ -41,4 +39,4 @@ def reset(  # noqa: PLR0913 - what, whose, where it is told, and how it is held
     removed = down(workshop, owner, labs, None, steps, for_good=False, keep=keep)
     if not removed.proven:
         return removed, None
-    return removed, up(workshop, UpOptions(owner, labs=tuple(labs), kept=kept, keep=keep), steps, board)
+    return removed, up(workshop, UpOptions(owner, labs=tuple(labs), kept=kept, keep=keep), steps)

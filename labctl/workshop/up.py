@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.hosts import Fleet, HostLook
     from labctl.workshop.model.plan import Plan
-    from labctl.workshop.seat_progress import Board
 
 
 @dataclass(frozen=True)
@@ -72,22 +71,22 @@ class UpOptions:
     look: Callable[..., Fleet] = fleets.look
 
 
-def up(workshop: Workshop, options: UpOptions, steps: Steps, board: Board) -> Result:
+def up(workshop: Workshop, options: UpOptions, steps: Steps) -> Result:
     """Bring the workshop up. Raises LabctlError where nothing was begun."""
     begun = time.monotonic()
     register = Register(workshop.name)
     with register.placing():
         plan, wanted = _plan(workshop, register, options, steps)
         _remember(plan, register)
-    outcomes = _lost(plan, wanted, board)
+    outcomes = _lost(plan, wanted, steps)
     if any(lab not in outcomes for lab in wanted):
         version = have_image(plan, steps)
         outcomes |= _ready_already(plan, version, [lab for lab in wanted if lab not in outcomes])
         means = Means(options.owner, register.seeds, version, end_of(plan, register), maker_of(plan))
         options.keep()
-        outcomes |= _begin(plan, means, wanted, outcomes, board)
+        outcomes |= _begin(plan, means, wanted, outcomes, steps)
         options.keep()
-        outcomes |= _keep_end(plan, means, register, outcomes, board, options)
+        outcomes |= _keep_end(plan, means, register, outcomes, steps, options)
     ordered = tuple(outcomes[lab] for lab in wanted)
     register.keep_failed({one.lab: None if one.ready else one.reason or "" for one in ordered})
     return Result(plan, ordered, dict(plan.placement.hosts), time.monotonic() - begun)
@@ -138,16 +137,16 @@ def _refuse_over(plan: Plan, register: Register) -> None:
         )
 
 
-def _lost(plan: Plan, wanted: Sequence[str], board: Board) -> dict[str, Outcome]:
+def _lost(plan: Plan, wanted: Sequence[str], steps: Steps) -> dict[str, Outcome]:
     """The seats for which nothing can be done now, because of where they are."""
     lost = {lab: reason for lab, reason in plans.lost(plan).items() if lab in wanted}
     for reason in dict.fromkeys(lost.values()):
-        board.lost([lab for lab, why in lost.items() if why == reason], reason)
+        steps.lost([lab for lab, why in lost.items() if why == reason], reason)
     return {lab: Outcome(lab, step="lost", reason=reason) for lab, reason in lost.items()}
 
 
 def _begin(
-    plan: Plan, means: Means, wanted: Sequence[str], settled: Mapping[str, Outcome], board: Board
+    plan: Plan, means: Means, wanted: Sequence[str], settled: Mapping[str, Outcome], steps: Steps
 ) -> dict[str, Outcome]:
     """Bring up what is not settled, and write the end down on the hosts that do not have it."""
     workshop = plan.fleet.workshop
@@ -155,9 +154,9 @@ def _begin(
     without_end = _not_kept(plan.usable(), workshop.name, means)
     labs = [lab for lab in wanted if lab not in settled]
     forks = max(1, forks_for({lab: plan.placement.hosts[lab] for lab in labs}, workshop.hosts))
-    outcomes, endless = bring_up(own, workshop, labs, forks, board, without_end)
+    outcomes, endless = bring_up(own, workshop, labs, forks, steps, without_end)
     ready = [lab for lab in wanted if lab not in outcomes or outcomes[lab].ready]
-    return outcomes | _endless(plan, endless, ready, board)
+    return outcomes | _endless(plan, endless, ready, steps)
 
 
 def _not_kept(looks: Iterable[HostLook], workshop: str, means: Means) -> list[str]:
@@ -167,7 +166,7 @@ def _not_kept(looks: Iterable[HostLook], workshop: str, means: Means) -> list[st
     return [one.host.name for one in looks if one.facts and not one.facts.keeps(workshop, means.owner, means.end)]
 
 
-def _endless(plan: Plan, endless: Mapping[str, str], labs: Iterable[str], board: Board) -> dict[str, Outcome]:
+def _endless(plan: Plan, endless: Mapping[str, str], labs: Iterable[str], steps: Steps) -> dict[str, Outcome]:
     """Tell the labs on Docker hosts without the end: they would stay for ever, and nobody would know."""
     found = {}
     for lab in labs:
@@ -175,12 +174,12 @@ def _endless(plan: Plan, endless: Mapping[str, str], labs: Iterable[str], board:
         if where in endless:
             reason = f"the workshop's end could not be written down on its Docker host {where}: {endless[where]}"
             found[lab] = Outcome(lab, step="ending", reason=reason)
-            board.failed(lab, "ending", reason)
+            steps.seat(lab, "failed", reason, at="ending")
     return found
 
 
 def _keep_end(  # noqa: PLR0913, PLR0917 - what is kept, and where it is told
-    plan: Plan, means: Means, register: Register, outcomes: Mapping[str, Outcome], board: Board, options: UpOptions
+    plan: Plan, means: Means, register: Register, outcomes: Mapping[str, Outcome], steps: Steps, options: UpOptions
 ) -> dict[str, Outcome]:
     """Look again whether the end is kept, now that the last lab is made, and write it down where it is not.
 
@@ -199,8 +198,8 @@ def _keep_end(  # noqa: PLR0913, PLR0917 - what is kept, and where it is told
     lacking = _not_kept([one for one in again.reached if one.host.name in hosts], name, means)
     if lacking:
         own = inventory_of(plan.fleet.workshop, plan.fleet.seats, plan.placement.hosts, means)
-        endless |= bring_up(own, plan.fleet.workshop, (), 1, board, lacking)[1]
-    found = _endless(plan, endless, made, board)
+        endless |= bring_up(own, plan.fleet.workshop, (), 1, steps, lacking)[1]
+    found = _endless(plan, endless, made, steps)
     if means.end and means.end <= options.now():
         reason = (
             f"the workshop's end, {lab_names.stamp(means.end)}, came while it was made, so its Docker host removes it: "
@@ -208,7 +207,7 @@ def _keep_end(  # noqa: PLR0913, PLR0917 - what is kept, and where it is told
         )
         for lab in made:
             found[lab] = Outcome(lab, step="ending", reason=reason)
-            board.failed(lab, "ending", reason)
+            steps.seat(lab, "failed", reason, at="ending")
     return found
 
 

@@ -38,7 +38,6 @@ from labctl.workshop import fault_tables
 from labctl.workshop import tables as workshop_tables
 from labctl.workshop.model.fault_result import SeatFault
 from labctl.workshop.model.outcome import Removed
-from labctl.workshop.seat_progress import PlainBoard, TerminalBoard
 from tests.unit.experiments.chaos.chaos_run import run
 from tests.unit.isolation.test_report import GOOD
 from tests.unit.lab.test_tables import LAB, view
@@ -216,16 +215,19 @@ def test_steps_are_harmless_on_a_terminal_and_markup_in_a_title_is_text(
     assert not re.search("\x1b\\]0|\x1b\\[8m|\x9b|\u202e", text)
 
 
-@pytest.mark.parametrize("kind", [PlainBoard, TerminalBoard])
-def test_boards_are_harmless(kind: type[PlainBoard], capsys: pytest.CaptureFixture[str]) -> None:
-    board = kind()
-    with board.of("w", [EVIL]):
-        board.step(EVIL, "starting")
-        if isinstance(board, TerminalBoard):
-            is_harmless(board.drawn())
-        board.failed(EVIL, EVIL, EVIL)
-        board.ready(EVIL, EVIL, 1.0)
-        board.lost([EVIL], EVIL)
+@pytest.mark.parametrize("kind", [PlainProgress, TerminalProgress])
+def test_what_is_told_of_seats_is_harmless(kind: type[PlainProgress], capsys: pytest.CaptureFixture[str]) -> None:
+    shown = kind()
+    steps = Steps(shown)
+    with steps.seats("w", [EVIL]):
+        steps.seat(EVIL, "starting")
+        if isinstance(shown, TerminalProgress):
+            assert shown.table is not None
+            is_harmless(shown.table.drawn())
+        steps.seat(EVIL, "held", EVIL)
+        steps.seat(EVIL, "failed", EVIL, at=EVIL)
+        steps.seat(EVIL, "ready", EVIL, 1.0)
+        steps.lost([EVIL], EVIL)
     is_harmless(capsys.readouterr().out)
 
 

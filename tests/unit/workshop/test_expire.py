@@ -17,7 +17,7 @@ from labctl.workshop.expire import expire, extend
 from labctl.workshop.model.file import Workshop, parse
 from labctl.workshop.state_store import Register
 from labctl.workshop.up import UpOptions, up
-from tests.unit.workshop.workshop_stand_in import OWNER, Board, Hosts, Run
+from tests.unit.workshop.workshop_stand_in import OWNER, Hosts, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ def workshop(seats: int = 2, more: str = "expires: 2h\n") -> Workshop:
 
 
 def bring_up(made: Workshop | None = None, **options: object) -> Result:
-    return up(made or workshop(), UpOptions(OWNER, **options), Steps(), Board())  # type: ignore[arg-type]
+    return up(made or workshop(), UpOptions(OWNER, **options), Steps())  # type: ignore[arg-type]
 
 
 def a_reaper(end: float, owner: str = OWNER, removes: str = "owned") -> dict[str, str]:

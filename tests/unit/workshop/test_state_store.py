@@ -26,7 +26,7 @@ from labctl.workshop.model.seats import seats_of
 from labctl.workshop.state_store import Register, SecretCopy
 from labctl.workshop.up import UpOptions, up
 from tests.unit.pipes import lonely
-from tests.unit.workshop.workshop_stand_in import OWNER, Board, Hosts
+from tests.unit.workshop.workshop_stand_in import OWNER, Hosts
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
@@ -48,7 +48,7 @@ Look = Callable[..., "Fleet"]
 
 
 def make_up(made: Workshop, look: Look = survey.look) -> None:
-    up(made, UpOptions(OWNER, look=look), Steps(), Board())
+    up(made, UpOptions(OWNER, look=look), Steps())
 
 
 def print_cards(made: Workshop, look: Look = survey.look) -> None:

@@ -27,7 +27,7 @@ from labctl.workshop.model.file import Workshop, parse
 from labctl.workshop.reset import reset
 from labctl.workshop.state_store import Register
 from labctl.workshop.up import UpOptions, up, version_of
-from tests.unit.workshop.workshop_stand_in import OWNER, VERSION, Board, Hosts, Run
+from tests.unit.workshop.workshop_stand_in import OWNER, VERSION, Hosts, Run, Told
 
 if TYPE_CHECKING:
     from labctl.runner.inventory import Inventory
@@ -47,14 +47,14 @@ def workshop(seats: object = 4, more: str = TWO_HOSTS) -> Workshop:
     return parse(f"workshop: w\nseats: {seats}\n{more}", Path("workshop.yml"))
 
 
-def bring_up(made: Workshop | None = None, board: Board | None = None, **options: object) -> Result:
+def bring_up(made: Workshop | None = None, steps: Steps | None = None, **options: object) -> Result:
     asked = UpOptions(OWNER, **options)  # type: ignore[arg-type]
-    return up(made or workshop(), asked, Steps(), board or Board())
+    return up(made or workshop(), asked, steps or Steps())
 
 
 def refused(code: ExitCode, made: Workshop | None = None, **options: object) -> str:
     with pytest.raises(LabctlError) as caught:
-        bring_up(made, Board(), **options)
+        bring_up(made, None, **options)
     assert caught.value.code is code
     return caught.value.sentence
 
@@ -74,14 +74,14 @@ def test_all_seats_are_ready_spread_over_the_hosts(hosts: Hosts) -> None:
 
 def test_a_seat_that_fails_stops_no_other_and_is_told_with_its_step_and_reason(hosts: Hosts) -> None:
     hosts.failing = {"w-02": (START, "the subnet is taken"), "w-03": (JOIN, "no leader")}
-    board = Board()
-    result = bring_up(board=board)
+    steps = Told()
+    result = bring_up(steps=steps)
     assert [one.ready for one in result.outcomes] == [True, False, False, True]
     assert [(one.step, one.reason) for one in result.failed] == [
         ("starting", "the subnet is taken"),
         ("joining", "no leader"),
     ]
-    assert ("w-02", "failed", "starting", "the subnet is taken") in board.told
+    assert ("w-02", "failed", "starting", "the subnet is taken") in steps.told
     text = tables.outcomes_text(result)
     assert "w-02: the subnet is taken" in text
     assert "--retry-failed" in text
@@ -109,11 +109,11 @@ def test_seats_of_a_host_that_does_not_answer_are_lost_and_not_made_twice(hosts:
     bring_up()
     hosts.problems = {"green": "nothing answered within 10 seconds"}
     hosts.played.clear()
-    board = Board()
-    result = bring_up(board=board)
+    steps = Told()
+    result = bring_up(steps=steps)
     assert {one.lab: one.step for one in result.failed} == {"w-02": "lost", "w-04": "lost"}
-    assert board.told[0][:2] == ("w-02,w-04", "lost")
-    assert "nothing answered" in board.told[0][2]
+    assert steps.told[0][:2] == ("w-02,w-04", "lost")
+    assert "nothing answered" in steps.told[0][2]
     assert [limit for _, limit, _ in hosts.played] == [["w-01", "w-03"]]
 
 
@@ -162,11 +162,11 @@ def test_a_seat_is_reset_on_its_own_host_whatever_has_changed(hosts: Hosts) -> N
     one = "hosts:\n- {address: red, name: red}\n"
     bring_up(workshop(4, one))
     hosts.problems = {"green": "gone"}
-    removed, result = reset(workshop(4), OWNER, ("3",), Steps(), Board())
+    removed, result = reset(workshop(4), OWNER, ("3",), Steps())
     assert (set(removed.labs), result is not None) == ({"w-03"}, True)
     hosts.problems = {}
     none_more = TWO_HOSTS.replace("name: red}", "name: red, seats: 0}")
-    _, result = reset(workshop(4, none_more), OWNER, ("w-01",), Steps(), Board())
+    _, result = reset(workshop(4, none_more), OWNER, ("w-01",), Steps())
     assert result is not None
     assert [(seat.lab, seat.ready) for seat in result.outcomes] == [("w-01", True)]
     assert sorted(hosts.labs["red"]) == ["w-01", "w-02", "w-03", "w-04"]
@@ -177,7 +177,7 @@ def test_nothing_is_removed_that_the_file_has_not(hosts: Hosts) -> None:
     bring_up()
     before = {host: set(labs) for host, labs in hosts.labs.items()}
     with pytest.raises(LabctlError, match="no seat '04'"):
-        reset(workshop(3), OWNER, ("04",), Steps(), Board())
+        reset(workshop(3), OWNER, ("04",), Steps())
     assert {host: set(labs) for host, labs in hosts.labs.items()} == before
 
 
@@ -186,7 +186,7 @@ def test_a_word_that_means_two_labs_is_refused_and_both_are_named(hosts: Hosts) 
     bring_up(made)
     for command in (
         lambda: down(made, OWNER, ("w-1",), None, Steps()),
-        lambda: reset(made, OWNER, ("w-1",), Steps(), Board()),
+        lambda: reset(made, OWNER, ("w-1",), Steps()),
         lambda: bring_up(made, seats=("w-1",)),
     ):
         with pytest.raises(LabctlError, match="'w-1' can mean the labs w-1 and w-w-1") as caught:
@@ -194,9 +194,9 @@ def test_a_word_that_means_two_labs_is_refused_and_both_are_named(hosts: Hosts) 
         assert caught.value.code is ExitCode.USAGE
     assert {lab for labs in hosts.labs.values() for lab in labs} == {"w-1", "w-w-1"}
     # What the file calls a seat is not the number of another one.
-    removed, result = reset(made, OWNER, ("1",), Steps(), Board())
+    removed, result = reset(made, OWNER, ("1",), Steps())
     assert (set(removed.labs), result is not None and result.failed) == ({"w-1"}, [])
-    removed, result = reset(made, OWNER, ("w-w-1",), Steps(), Board())
+    removed, result = reset(made, OWNER, ("w-w-1",), Steps())
     assert (set(removed.labs), result is not None and result.failed) == ({"w-w-1"}, [])
     assert set(down(made, OWNER, ("w-w-1",), None, Steps()).labs) == {"w-w-1"}
     assert {lab for labs in hosts.labs.values() for lab in labs} == {"w-1"}
@@ -381,7 +381,7 @@ def test_an_end_without_seats_is_removed_with_the_workshop_and_kept_by_a_reset(h
     bring_up(made)
     extend(made, OWNER, "5h", Steps())
     ends = {host: list(marks) for host, marks in hosts.reapers.items()}
-    reset(made, OWNER, ("1",), Steps(), Board())
+    reset(made, OWNER, ("1",), Steps())
     assert hosts.reapers == ends
     hosts.labs = {}
     assert down(made, OWNER, (), None, Steps()).proven

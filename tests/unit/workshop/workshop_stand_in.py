@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.up import JOIN, START
+from labctl.progress import Steps
 from labctl.runner.playbook_run import TaskEvent
 from labctl.shared import lab_names
 from labctl.workshop import bring_up, down, expire, survey, up
 from labctl.workshop.model.capacity import Facts
-from labctl.workshop.seat_progress import SilentBoard
 from tests.unit.workshop.model.test_capacity import WELL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     import pytest
 
@@ -170,17 +170,15 @@ class Run:
         """Nothing runs."""
 
 
-class Board(SilentBoard):
-    """What a board was told, in order."""
+class Told(Steps):
+    """What was told of seats, in order."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.told: list[tuple[str, ...]] = []
 
-    def step(self, lab: str, step: str) -> None:
-        self.told.append((lab, step))
+    def seat(self, lab: str, state: str, text: str = "", seconds: float = 0.0, at: str = "") -> None:  # noqa: ARG002
+        self.told.append((lab, state, at, text) if at else (lab, state))
 
-    def failed(self, lab: str, step: str, reason: str) -> None:
-        self.told.append((lab, "failed", step, reason))
-
-    def lost(self, labs: Sequence[str], reason: str) -> None:
-        self.told.append((",".join(labs), "lost", reason))
+    def lost(self, labs: Iterable[str], text: str) -> None:
+        self.told.append((",".join(labs), "lost", text))
