@@ -129,7 +129,7 @@ _NEVER_EMPTY = frozenset({"lab", "server", "reaper", "fault"})
 
 
 def misfit(labels: Mapping[str, Any] | None) -> str | None:
-    """The first label of ours that says what labctl never writes; None where all fit."""
+    """The first label of ours that says what labctl never writes, or is missing; None where all fit."""
     labels = labels or {}
     for key, text in labels.items():
         bare = key[len(PREFIX) :] if key.startswith(PREFIX) else ""
@@ -141,6 +141,9 @@ def misfit(labels: Mapping[str, Any] | None) -> str | None:
     if workshop and lab and not lab.startswith(f"{workshop}-"):
         # Else whoever removes the workshop would remove that lab, which is none of its seats.
         return f"{PREFIX}workshop"
+    if lab and not labels.get(f"{PREFIX}owner"):
+        # Else it would be anybody's, and go with a lab of that name.
+        return f"{PREFIX}owner"
     return None
 
 
@@ -161,6 +164,11 @@ def stranger(kind: str, thing: Mapping[str, Any]) -> str | None:
         return None
     name_of_it, labels = called(thing), labels_of(thing)
     how = f" with `docker {kind} rm {name_of_it}`" if name_of_it[:1] not in {"'", '"'} else ""
+    if label == f"{PREFIX}owner" and not labels.get(label):
+        return (
+            f"The {kind} {name_of_it} has the label {PREFIX}lab with {shown(labels[f'{PREFIX}lab'])} and no {label}, "
+            f"which labctl always writes: it is left alone. Remove it{how} if it is yours."
+        )
     wrong = "which labctl never writes"
     if label == f"{PREFIX}workshop" and name(labels[label]) is not None:
         wrong = f"and its lab {shown(labels[f'{PREFIX}lab'])} is none of that workshop's seats"

@@ -250,9 +250,15 @@ def test_an_engine_that_fails_is_one_sentence() -> None:
 def test_what_a_killed_down_left_is_found_with_its_owner() -> None:
     engine = FakeEngine(
         network_list=[{"Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "bob"}}, {"Labels": {}}],
-        volume_list=[{"Labels": {"raft-labctl.lab": "eve"}}, {"Labels": None}],
+        # What has no owner was never ours, and makes no lab.
+        volume_list=[{"Name": "v", "Labels": {"raft-labctl.lab": "eve"}}, {"Labels": None}],
     )
-    assert labs.leftovers(client(engine)) == {"ada": "bob", "eve": ""}
+    assert labs.leftovers(client(engine)) == {"ada": "bob"}
+    (told,) = foreign_labels.told()
+    assert told == (
+        "The volume v has the label raft-labctl.lab with 'eve' and no raft-labctl.owner, which labctl always writes: "
+        "it is left alone. Remove it with `docker volume rm v` if it is yours."
+    )
 
 
 def test_a_lock_alone_is_left_over_too_and_makes_nobody_a_labs_owner() -> None:

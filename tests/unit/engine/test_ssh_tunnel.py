@@ -63,7 +63,9 @@ def sentence(address: Address = ROOM, name: str = "") -> str:
 
 
 def test_the_engine_answers_over_a_socket_that_only_this_user_reaches(engine: FakeDocker) -> None:
-    key = engine.put_container("labctl-ada-consul1", labels={"raft-labctl.lab": "ada"}, state="exited")
+    key = engine.put_container(
+        "labctl-ada-consul1", labels={"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}, state="exited"
+    )
     there = client.connect_to(ROOM, "room-1")
     assert [one["Id"] for one in there.containers(filters={"label": "raft-labctl.lab=ada"})] == [key]
     assert there.host == "room-1"
@@ -72,7 +74,9 @@ def test_the_engine_answers_over_a_socket_that_only_this_user_reaches(engine: Fa
 
 
 def test_docker_host_and_a_context_name_such_a_host(engine: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine.put_container("labctl-ada-consul1", labels={"raft-labctl.lab": "ada"}, state="exited")
+    engine.put_container(
+        "labctl-ada-consul1", labels={"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}, state="exited"
+    )
     monkeypatch.setenv("DOCKER_HOST", "ssh://ada@room:2222")
     there = client.connect()
     assert len(there.containers(filters={"label": "raft-labctl.lab=ada"})) == 1
@@ -94,6 +98,7 @@ def test_servers_are_asked_through_doors_that_one_call_opens(
             "State": "running",
             "Labels": {
                 "raft-labctl.lab": "ada",
+                "raft-labctl.owner": "ada",
                 "raft-labctl.server": one.name,
                 "raft-labctl.servers": "3",
             },

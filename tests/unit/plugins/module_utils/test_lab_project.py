@@ -320,6 +320,19 @@ def test_removing_looks_again_until_nothing_is_left(docker: FakeDocker, tmp_path
     assert len(docker.called("network", "rm")) == 2
 
 
+def test_what_bears_the_labs_label_and_no_owner_was_never_ours_and_stays(docker: FakeDocker, tmp_path: Path) -> None:
+    docker.put_network("labctl-ada", "10.213.7.0/28", LABELS)
+    nobodys = {"raft-labctl.lab": "ada"}
+    docker.put("volume", "thesis", {"Name": "thesis", "Labels": nobodys})
+    docker.put_container("work", labels={**nobodys, "raft-labctl.server": "consul1"})
+    found = find(Engine(), "ada")
+    assert ["thesis" in found.strangers[1], "work" in found.strangers[0]] == [True, True]
+    assert project(tmp_path).absent(found).empty
+    assert list(docker.objects("volume")) == ["thesis"]
+    assert names(docker) == ["work"]
+    assert docker.objects("network") == {}
+
+
 def test_what_cannot_be_removed_is_named(docker: FakeDocker, tmp_path: Path) -> None:
     docker.put("volume", "labctl-ada-consul1", {"Name": "labctl-ada-consul1", "Labels": LABELS})
     docker.stick("labctl-ada-consul1", "volume is in use")

@@ -392,7 +392,7 @@ def test_servers_that_nobody_names_are_looked_for_and_become_a_fact(
 ) -> None:
     cluster = clusters(3)
     for one in cluster.members():
-        labels = {"raft-labctl.lab": "ada", "raft-labctl.server": one["name"]}
+        labels = {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada", "raft-labctl.server": one["name"]}
         docker.put_container(one["container"], labels=labels)
         docker.container(one["container"])["NetworkSettings"] = {
             "Networks": {"lab": {"IPAddress": one["address"]}},

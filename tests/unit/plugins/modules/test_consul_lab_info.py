@@ -17,7 +17,7 @@ def test_the_servers_are_facts_in_the_order_of_their_names(
     docker: FakeDocker, module_run: ModuleRun, *, check: bool
 ) -> None:
     for name in ("consul2", "consul1"):
-        labels = {"raft-labctl.lab": "ada", "raft-labctl.server": name}
+        labels = {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada", "raft-labctl.server": name}
         docker.put_container(f"labctl-ada-{name}", labels=labels, state="exited")
     result = module_run(consul_lab_info.main, check=check, name="ada")
     assert result["changed"] is False

@@ -21,7 +21,11 @@ def lab(docker: FakeDocker, cluster: FakeCluster, *, state: str = "running") -> 
     names = []
     for server in cluster.servers:
         name = f"labctl-ada-{server.name}"
-        docker.put_container(name, labels={"raft-labctl.lab": "ada", "raft-labctl.server": server.name}, state=state)
+        docker.put_container(
+            name,
+            labels={"raft-labctl.lab": "ada", "raft-labctl.owner": "ada", "raft-labctl.server": server.name},
+            state=state,
+        )
         one = docker.container(name)
         one["State"]["StartedAt"] = "2026-11-30T00:00:50.5Z"
         one["NetworkSettings"] = {
