@@ -248,6 +248,25 @@ def leftovers(client: Client, own: str = "") -> dict[str, str]:
     return {labels[lab_names.LABEL_LAB]: _label(labels, "owner") for labels in labelled}
 
 
+def owners_of(client: Client, name: str, own: str = "") -> frozenset[str]:
+    """Whose the parts of a lab are; none where nothing of it is there. The lock with the mark `own` is the asker's.
+
+    Somebody else's lock makes nobody a lab's owner where there is anything else.
+    """
+    with explained(client.place):
+        filters = {"label": f"{lab_names.LABEL_LAB}={name}"}
+        listed = {
+            "container": client.containers(filters=filters),
+            "network": client.networks(filters=filters),
+            "volume": client.volumes(filters=filters),
+        }
+    labelled = [one["Labels"] for kind, things in listed.items() for one in foreign_labels.left_out(kind, things)]
+    locks = [labels for labels in labelled if LABEL_LOCK in labels]
+    parts = [labels for labels in labelled if LABEL_LOCK not in labels]
+    others = [labels for labels in locks if not own or own not in labels.get(LABEL_HOLDER, "")]
+    return frozenset(_label(labels, "owner") for labels in parts or others)
+
+
 def choose_lab(client: Client, name: str | None, owner: str = "") -> Lab:
     """The named lab, else the only one of `owner`, else the only one there is.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import client as engine
-from labctl.engine.labs import choose_lab, find_lab, leftovers, list_labs
+from labctl.engine.labs import choose_lab, find_lab, leftovers, list_labs, owners_of
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.command_lock import LOCK_SECONDS, MOST_SECONDS, held
 from labctl.lab.desired_state import refuse_foreign
@@ -107,50 +107,57 @@ def down(name: str | None, who: Who, steps: Steps, play: Play = play_for) -> dic
             return {"lab": None, "owner": None, "changed": False, "removed": []}
     if problem := lab_names.name_problem(name):
         raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
-    lab = find_lab(client, name)
-    owner = lab.owner if lab else leftovers(client).get(name)
-    if owner is None:
+    owners = owners_of(client, name)
+    if not owners:
         steps.note(f"There is no lab {name}: nothing to remove.")
         return {"lab": name, "owner": None, "changed": False, "removed": []}
-    foreign = owner not in {"", who.owner}
-    if foreign:
-        _refuse_unforced(name, owner, who)
+    if others := owners - {who.owner}:
+        _refuse_unforced(name, owners, who)
     if who.dry_run:
+        lab = find_lab(client, name)
         parts = [server.container for server in lab.servers] if lab else []
         steps.note(
-            f"Would remove the lab {name}{f' of {owner}' if foreign else ''} with "
+            f"Would remove the lab {name}{f' of {min(others)}' if others else ''} with "
             f"{', '.join(parts) or 'what is left of it'}, its network and its data."
         )
-        return {"lab": name, "owner": owner or None, "changed": True, "removed": []}
+        return {"lab": name, "owner": min(others or owners), "changed": True, "removed": []}
     with held(
         client.place, name, who.owner, f"labctl down {name}", steps, must_write=False, allowance=client.allowance
     ) as lock:
         client.give(engine.TIMEOUT_SECONDS)
-        lab = find_lab(client, name)
-        now = lab.owner if lab else leftovers(client, lock.mark).get(name)
-        if now is None:
+        now = owners_of(client, name, lock.mark)
+        if not now:
             steps.note(f"There is no lab {name} any more: nothing is left of it.")
-            return {"lab": name, "owner": owner or None, "changed": False, "removed": []}
-        return _removed(name, owner, now, who, steps, lock.mark, play)
+            return {"lab": name, "owner": min(others or owners), "changed": False, "removed": []}
+        return _removed(name, owners, now, who, steps, lock.mark, play)
 
 
-def _removed(name: str, before: str, owner: str, who: Who, steps: Steps, lock: str, play: Play) -> dict[str, Any]:  # noqa: PLR0913, PLR0917
+def _removed(  # noqa: PLR0913, PLR0917
+    name: str, before: frozenset[str], owners: frozenset[str], who: Who, steps: Steps, lock: str, play: Play
+) -> dict[str, Any]:
     """Remove a lab that is held, and of which it was known `before` whose it was. Raises LabctlError."""
-    foreign = owner not in {"", who.owner}
-    if foreign and owner != before:
+    others = owners - {who.owner}
+    if new := others - before:
         raise LabctlError(
-            f"Cannot remove the lab {name}: it belongs to {owner} now. Run the same command again if that is meant.",
+            f"Cannot remove the lab {name}: {'a part of ' if who.owner in owners else ''}it belongs to {min(new)} now. "
+            "Run the same command again if that is meant.",
             ExitCode.REFUSED,
         )
     settings: dict[str, Any] = {"consul_lab_owner": who.owner}
-    if foreign:
-        steps.note(f"The lab {name} belongs to {owner}, not to {who.owner}: it is removed all the same.")
+    if others:
+        steps.note(f"{_whose(name, owners, who.owner)}, not to {who.owner}: it is removed all the same.")
         settings["consul_lab_force"] = True
     steps.begin(f"Removing the lab {name}")
     results = play("down.yml", name, settings, who, steps, lock, deadlines.Deadline(deadlines.DOWN), ExitCode.FAILED)
     removed = [part for result in results for part in result.get("removed", [])]
     steps.done(f"The lab {name} is removed: {_count(removed) or 'a lock of it'}, nothing is left")
-    return {"lab": name, "owner": owner or None, "changed": bool(removed), "removed": removed}
+    return {"lab": name, "owner": min(others or owners), "changed": bool(removed), "removed": removed}
+
+
+def _whose(name: str, owners: frozenset[str], owner: str, *, here: str = "") -> str:
+    """Whose a lab is that is not wholly the owner's, for a sentence."""
+    what = "A part of the lab" if owner in owners else "The lab"
+    return f"{what} {name}{here} belongs to {min(owners - {owner})}"
 
 
 def _owners(client: Client) -> dict[str, str]:
@@ -171,17 +178,26 @@ def _only_one(owners: dict[str, str], owner: str, steps: Steps) -> str | None:
     return mine[0] if mine else None
 
 
-def _refuse_unforced(name: str, owner: str, who: Who) -> None:
+def _refuse_unforced(name: str, owners: frozenset[str], who: Who) -> None:
     """Raise LabctlError (refused) where the user does not force the removal of another's lab, or takes it back."""
     if not who.force:
+        other = min(owners - {who.owner})
+        # Of a lab of several, nobody is the owner of all.
+        instead = (
+            f"and `docker ps -a --filter label={lab_names.LABEL_LAB}={name}` lists its containers"
+            if len(owners) > 1
+            else f"or set LABCTL_OWNER={other} if that is you"
+        )
         raise LabctlError(
-            f"The lab {name} on this Docker host belongs to {owner}, not to {who.owner}, so nothing was changed: "
-            f"`labctl down {name} --force` removes it all the same, or set LABCTL_OWNER={owner} if that is you.",
+            f"{_whose(name, owners, who.owner, here=' on this Docker host')}, not to {who.owner}, so nothing was "
+            f"changed: `labctl down {name} --force` removes it all the same, {instead}.",
             ExitCode.REFUSED,
         )
-    question = f"The lab {name} belongs to {owner}, and its data would be gone for good. Remove it?"
+    question = f"{_whose(name, owners, who.owner)}, and its data would be gone for good. Remove it?"
     if not who.dry_run and not who.agrees(question):
-        raise LabctlError(f"The lab {name} of {owner} stays: you did not say yes.", ExitCode.REFUSED)
+        raise LabctlError(
+            f"The lab {name} of {min(owners - {who.owner})} stays: you did not say yes.", ExitCode.REFUSED
+        )
 
 
 def _count(parts: list[str]) -> str:

@@ -182,14 +182,18 @@ def refuse_foreign(lab: str, owner: str, found: Found, *, removing: bool = False
     """Raise DockerError where the lab carries the label of another owner; `removing` adds how it can be removed."""
     others = sorted(found.owners - {owner})
     if others:
-        instead = (
-            f"`labctl down {lab} --force`, or consul_lab_force=true, removes it all the same"
-            if removing
-            else "choose another name"
-        )
+        removes = f"`labctl down {lab} --force`, or consul_lab_force=true, removes it all the same"
+        if owner in found.owners:
+            # To choose another name, or to be somebody else, helps nobody here.
+            raise DockerError(
+                f"A part of the lab {lab} on this Docker host belongs to {others[0]}, not to {owner}: {removes}, or "
+                f"let {others[0]} remove it (`docker ps -a --filter label={lab_names.LABEL_LAB}={lab}` lists the "
+                "containers).",
+                "refused",
+            )
         raise DockerError(
-            f"The lab {lab} on this Docker host belongs to {others[0]}, not to {owner}: {instead}, "
-            f"or set LABCTL_OWNER={others[0]} if that is you.",
+            f"The lab {lab} on this Docker host belongs to {others[0]}, not to {owner}: "
+            f"{removes if removing else 'choose another name'}, or set LABCTL_OWNER={others[0]} if that is you.",
             "refused",
         )
 

@@ -159,6 +159,25 @@ def test_force_removes_the_lab_of_somebody_else_after_saying_whose_it_is(told: T
     assert (result["owner"], result["changed"]) == ("ada", True)
 
 
+def test_a_lab_with_a_part_of_somebody_else_is_refused_with_a_way_out_and_force_is_that(
+    engine: FakeEngine, told: Told, plays: Plays
+) -> None:
+    part = stand_in.container("ada", "consul3", labels={"raft-labctl.owner": "eve"})
+    engine.container_list = [*stand_in.lab("ada")[:2], part]
+    with pytest.raises(LabctlError) as caught:
+        down("ada", ADA, told, plays)
+    assert caught.value.code is ExitCode.REFUSED
+    assert caught.value.sentence == (
+        "A part of the lab ada on this Docker host belongs to eve, not to ada, so nothing was changed: `labctl down "
+        "ada --force` removes it all the same, and `docker ps -a --filter label=raft-labctl.lab=ada` lists its "
+        "containers."
+    )
+    assert plays.runs == []
+    down("ada", replace(ADA, force=True), told, plays)
+    assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "ada", "consul_lab_force": True})]
+    assert "A part of the lab ada belongs to eve, not to ada: it is removed all the same." in told.lines
+
+
 @pytest.mark.usefixtures("engine")
 def test_force_is_not_used_where_the_lab_is_ones_own(told: Told, plays: Plays) -> None:
     down("ada", replace(ADA, force=True), told, plays)

@@ -139,3 +139,14 @@ def test_another_profile_is_refused_and_a_new_lab_may_have_any() -> None:
     assert caught.value.failure == "refused"
     refuse_profile("x", "open", Found(profile="open"))
     refuse_profile("x", "full", Found())
+
+
+@pytest.mark.parametrize("removing", [False, True])
+def test_a_lab_with_a_part_of_somebody_else_is_refused_with_what_helps(removing: bool) -> None:
+    found = Found(owners=frozenset({"ada", "eve"}))
+    with pytest.raises(DockerError) as caught:
+        refuse_foreign("ada", "ada", found, removing=removing)
+    assert caught.value.failure == "refused"
+    assert "A part of the lab ada on this Docker host belongs to eve, not to ada" in caught.value.sentence
+    assert "`labctl down ada --force`" in caught.value.sentence
+    assert "choose another name" not in caught.value.sentence
