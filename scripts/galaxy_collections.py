@@ -10,12 +10,13 @@ from pathlib import Path
 
 from labctl.errors import LabctlError
 from labctl.runner import galaxy_collections
+from labctl.setup import collection_download
 
 
 def bring() -> int:
     """Bring what is not there; says so, and says nothing where all is there."""
     try:
-        galaxy_collections.bring(lambda text: print(f"labctl: {text}", flush=True))
+        collection_download.bring(lambda text: print(f"labctl: {text}", flush=True))
     except LabctlError as error:
         print(f"labctl: {error.sentence}", file=sys.stderr)
         return 1
@@ -31,7 +32,7 @@ def pin() -> int:
         (wheel,) = Path(folder).glob("ansible-*.whl")
         found = []
         for one in pins.collections:
-            files = galaxy_collections.in_wheel(wheel, one)
+            files = collection_download.in_wheel(wheel, one)
             version = json.loads(files["MANIFEST.json"])["collection_info"]["version"]
             checksum = galaxy_collections.sha256(files["MANIFEST.json"])
             found.append({"name": one.name, "version": version, "manifest_sha256": checksum})

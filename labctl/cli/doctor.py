@@ -20,9 +20,9 @@ def doctor_command(*, fix: bool, as_json: bool) -> int:
 
     Exit code 1 where something is missing still.
     """
+    from labctl.cli.tables import doctor_text
     from labctl.errors import ExitCode
-    from labctl.lab.doctor import examine, mend
-    from labctl.lab.tables import doctor_text
+    from labctl.setup.doctor import examine, mend
     from labctl.terminal.progress import steps_for
 
     findings = examine(viewer())

@@ -215,8 +215,8 @@ def heal_command(fault_id: str | None, lab: str | None, *, everything: bool, as_
 @json_option
 def ls_command(lab: str | None, *, as_json: bool) -> None:
     """List the faults that a lab has now: servers that were killed, stopped or paused, and those of the network."""
+    from labctl.cli import tables
     from labctl.faults import heal
-    from labctl.lab import tables
 
     name, found = heal.ls(lab, viewer())
     if as_json:

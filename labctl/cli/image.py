@@ -58,8 +58,8 @@ def build_command(
 @json_option
 def ls_command(*, as_json: bool) -> None:
     """List the images on this Docker host, the newest version first."""
+    from labctl.cli import tables
     from labctl.engine import client, images
-    from labctl.lab import tables
 
     found = images.list_images(client.connect())
     if as_json:

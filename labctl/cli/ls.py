@@ -12,8 +12,8 @@ from labctl.cli.output import print_json
 @json_option
 def ls_command(*, as_json: bool) -> None:
     """List the labs of this Docker host: whose they are, whether they are ready, who leads."""
+    from labctl.cli import tables
     from labctl.engine import client, labs, status
-    from labctl.lab import tables
 
     found = status.ask_all(labs.list_labs(client.connect()))
     if as_json:

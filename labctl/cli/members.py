@@ -13,8 +13,8 @@ from labctl.cli.output import print_json
 @json_option
 def members_command(lab: str | None, *, as_json: bool) -> None:
     """Show the members of LAB as `consul members` does: what the gossip of one server says of all."""
+    from labctl.cli import tables
     from labctl.engine import client, labs, members
-    from labctl.lab import tables
 
     found = members.read(labs.choose_lab(client.connect(), lab, viewer()))
     if as_json:

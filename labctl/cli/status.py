@@ -13,11 +13,11 @@ from labctl.cli.output import print_json
 @json_option
 def status_command(lab: str | None, *, as_json: bool) -> int:
     """Show LAB: who leads in which term, who votes, how far each server's log is. Exit code 3 where it is not ready."""
+    from labctl.cli import tables
     from labctl.engine import client, labs, status
     from labctl.errors import ExitCode
     from labctl.faults import heal
     from labctl.faults.condition import condition_of
-    from labctl.lab import tables
     from labctl.terminal import style
 
     connection = client.connect()

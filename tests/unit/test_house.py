@@ -114,6 +114,11 @@ def test_what_runs_on_a_docker_host_asks_nothing_of_zip_that_python_3_9_has_not(
     assert strict == []
 
 
+def test_what_builds_a_lab_stays_thin_because_playbooks_do_the_work() -> None:
+    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in in_folders("lab", "runner"))
+    assert 1000 < lines < 2500
+
+
 def test_the_first_lines_of_a_file_say_what_it_is_for() -> None:
     for path in [*LABCTL, *PLUGINS]:
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))

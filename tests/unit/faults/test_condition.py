@@ -13,7 +13,7 @@ from labctl.faults.inject import ActiveFault
 from labctl.faults.reachability import reaching
 from labctl.raft.timers import timers_of
 from labctl.shared.server_status import View
-from tests.unit.lab.test_tables import LAB, READY, WAITING, view
+from tests.unit.cli.test_tables import LAB, READY, WAITING, view
 
 if TYPE_CHECKING:
     from labctl.faults.condition import Condition

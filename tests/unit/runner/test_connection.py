@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from labctl.errors import LabctlError
-from labctl.lab import doctor
 from labctl.runner import inventory
 from labctl.runner.connection import on_the_docker_host
 from labctl.runner.content import content_root
+from labctl.setup import doctor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from labctl.cli import tables
 from labctl.engine.images import Image
 from labctl.engine.labs import Server
 from labctl.engine.logs import LogLine
@@ -24,7 +25,7 @@ from labctl.faults.condition import condition_of
 from labctl.faults.inject import ActiveFault
 from labctl.isolation import text_view as isolation_view
 from labctl.isolation.report import Report as Proven
-from labctl.lab import next_steps, tables
+from labctl.lab import next_steps
 from labctl.progress import Steps
 from labctl.raft.reader import read_line
 from labctl.raft.story import records
@@ -38,9 +39,9 @@ from labctl.workshop import fault_tables
 from labctl.workshop import tables as workshop_tables
 from labctl.workshop.model.fault_result import SeatFault
 from labctl.workshop.model.outcome import Removed
+from tests.unit.cli.test_tables import LAB, view
 from tests.unit.experiments.chaos.chaos_run import run
 from tests.unit.isolation.test_report import GOOD
-from tests.unit.lab.test_tables import LAB, view
 from tests.unit.stand_ins import Terminal
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.lab import doctor
-from labctl.lab.doctor import Finding, limits_of
+from labctl.setup import doctor
+from labctl.setup.doctor import Finding, limits_of
 from tests.unit.pipes import lonely
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from labctl.runner import galaxy_collections
 from labctl.runner.connection import on_the_docker_host
 from labctl.runner.deadlines import ENGINE
 from labctl.runner.run import to_the_end
+from labctl.setup import collection_download
 from labctl.shared import plain_files, process_limits, quotas
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def mend(findings: list[Finding], steps: Steps) -> None:
     if "ansible" in broken:
         steps.begin("Ansible's collections")
         try:
-            brought = galaxy_collections.bring(lambda text: steps.note(f"  {text}"))
+            brought = collection_download.bring(lambda text: steps.note(f"  {text}"))
         except LabctlError:
             steps.fail()
             raise

@@ -11,10 +11,11 @@ import yaml
 
 from labctl.errors import LabctlError
 from labctl.runner import galaxy_collections
-from labctl.runner.galaxy_collections import UnfitError, bring, lacking, require, verified
+from labctl.runner.galaxy_collections import UnfitError, lacking, require, verified
 from labctl.runner.inventory import of_this_machine
 from labctl.runner.playbook_run import PlaybookRun
-from tests.unit.runner.galaxy_stand_in import FILES, NAME, Galaxy, bundle, collection, pinned
+from labctl.setup.collection_download import bring
+from tests.unit.setup.galaxy_stand_in import FILES, NAME, Galaxy, bundle, collection, pinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from labctl.cli import tables
 from labctl.engine import labs
 from labctl.engine.images import Image
 from labctl.engine.members import Seen
 from labctl.engine.status import Status
 from labctl.faults.condition import condition_of
 from labctl.faults.inject import ActiveFault
-from labctl.lab import tables
 from labctl.shared.server_status import View
 from labctl.terminal import style
 from tests.unit import engine_stand_in as stand_in
