@@ -169,6 +169,14 @@ def _in_place(lab: str, summaries: list[dict[str, Any]]) -> tuple[list[dict[str,
     def server_of(summary: dict[str, Any]) -> str:
         return str(summary["Labels"][lab_names.LABEL_SERVER])
 
+    called: dict[str, list[str]] = {}
+    for one in summaries:
+        called.setdefault(server_of(one), []).append(_container(one))
+    summaries = [
+        one
+        for one in summaries
+        if not lab_names.is_beside(_container(one), lab, server_of(one), called[server_of(one)])
+    ]
     left = [one for one in summaries if lab_names.is_replacement(_container(one), lab, server_of(one))]
     there = {server_of(one) for one in summaries if one not in left}
     kept = [one for one in summaries if one not in left or server_of(one) not in there]

@@ -50,7 +50,8 @@ class Waiting:
 class Found:
     """Everything on this Docker host that carries a lab's label; `profile` is "" where nothing has one.
 
-    `helpers` are all containers of ours that are no servers, `waiting` are those of them that wait for the end of a
+    `helpers` are all containers of ours that are no servers, `doubles` have the labels of a server that another one is,
+    `waiting` are those of them that wait for the end of a
     fault. `networks` are names to be shown: Docker lets a network be called anything, also like the ID of another one,
     so what is removed is one of `network_ids`. `strangers` are sentences about things with the lab's label that are not
     ours, because others of their labels say what labctl never writes, or say nothing.
@@ -60,6 +61,7 @@ class Found:
     owners: frozenset[str] = frozenset()
     size: int = 0
     helpers: tuple[str, ...] = ()
+    doubles: tuple[str, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     subnet: str = ""
     networks: tuple[str, ...] = ()
@@ -71,7 +73,7 @@ class Found:
     @property
     def empty(self) -> bool:
         """Nothing is there."""
-        return not (self.servers or self.helpers or self.networks or self.volumes)
+        return not (self.servers or self.helpers or self.doubles or self.networks or self.volumes)
 
     @property
     def lasting(self) -> tuple[str, ...]:
@@ -82,7 +84,7 @@ class Found:
     def parts(self) -> list[str]:
         """Names of all that is there, for the message of a `down` that left something."""
         return [server.container for server in self.servers] + [
-            *(f"container {one[:12]}" for one in self.helpers),
+            *(f"container {one[:12]}" for one in (*self.helpers, *self.doubles)),
             *(f"network {one}" for one in self.networks),
             *(f"volume {one}" for one in self.volumes),
         ]
@@ -125,6 +127,13 @@ def find(engine: Engine, lab: str) -> Found:
     volumes = [one for one in volumes if (one.get("Labels") or {}).get(engine_lock.LABEL_LOCK) != lab]
     labelled = [container["Config"].get("Labels") or {} for container in containers]
     servers = [one for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER in labels]
+    called: dict[str, list[str]] = {}
+    for one in servers:
+        called.setdefault(_server_of(one), []).append(_name_of(one))
+    doubles = [
+        one for one in servers if lab_names.is_beside(_name_of(one), lab, _server_of(one), called[_server_of(one)])
+    ]
+    servers = [one for one in servers if one not in doubles]
     others_than_servers = [
         (one, labels) for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER not in labels
     ]
@@ -143,6 +152,7 @@ def find(engine: Engine, lab: str) -> Found:
         ),
         size=max((size for size in sizes if size is not None), default=0),
         helpers=tuple(one["Id"] for one in helpers),
+        doubles=tuple(one["Id"] for one in doubles),
         waiting=tuple(map(_waiting, (one for one in helpers if lab_names.LABEL_FAULT in one["Config"]["Labels"]))),
         subnet=subnets[0] if subnets else "",
         networks=tuple(label_values.called(one) for one in networks),
@@ -152,6 +162,7 @@ def find(engine: Engine, lab: str) -> Found:
         strangers=(
             *(told for kind, things in carrying.items() for told in label_values.strangers(kind, things)),
             *map(_unknown, unknown),
+            *map(_double, doubles),
         ),
     )
 
@@ -160,6 +171,21 @@ def _waiting(helper: dict[str, Any]) -> Waiting:
     mode = str((helper.get("HostConfig") or {}).get("NetworkMode", ""))
     server = mode[len("container:") :] if mode.startswith("container:") else ""
     return Waiting(helper["Id"], server, helper["Config"]["Labels"].get(lab_names.LABEL_FAULT_LIFE, ""))
+
+
+def _name_of(container: dict[str, Any]) -> str:
+    return str(container["Name"]).lstrip("/")
+
+
+def _server_of(container: dict[str, Any]) -> str:
+    return str(container["Config"]["Labels"][lab_names.LABEL_SERVER])
+
+
+def _double(container: dict[str, Any]) -> str:
+    return (
+        f"The container {label_values.called(container)} has the labels of {_server_of(container)}, and another one is "
+        "that server: it is none, and goes with the lab. Remove it (`docker rm`) if nobody needs it."
+    )
 
 
 def _unknown(container: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .docker_cli import LONG_SECONDS
-from .lab_found import Found, Server, find, server_from
+from .lab_found import Found, Server, find, refuse_foreign, server_from
 from .shared import host_routes, lab_names, label_values, plain_files, subnets
 from .shared.docker_api import DockerError, Engine, subnets_of
 
@@ -67,9 +67,20 @@ class LabProject:
         self.owner = owner
         self.folder = folder
         self.keep = keep
+        self.force = False
         self.subnet = ""
         self.outcome = Outcome()
         self._routes: list[ipaddress.IPv4Network] = []
+
+    def found(self) -> Found:
+        """What is there now. Raises DockerError (refused) where a part of it is somebody else's, unless forced.
+
+        Somebody may have come since the last look, and nothing of theirs is named, started or removed.
+        """
+        now = find(self.engine, self.lab)
+        if not self.force:
+            refuse_foreign(self.lab, self.owner, now, removing=True)
+        return now
 
     # -- present ---------------------------------------------------------------------------------------------
 
@@ -238,7 +249,7 @@ class LabProject:
         """
         if any(server.state in ALIVE for server in before.servers):
             return False
-        now = find(self.engine, self.lab)
+        now = self.found()
         self.remove("container", [server.id for server in now.servers])
         self.remove("network", list(now.network_ids))
         self.outcome.actions.append("made the network again, whose addresses were held for nobody")
@@ -259,12 +270,29 @@ class LabProject:
             self.keep()
             if name not in taken:
                 taken.add(name)
-                self.engine.change("rename", [one.id], name=name, doing="naming a server")
+                self._rename(one, name)
                 self.outcome.actions.append(f"named {one.container} {name} again")
             elif one.started.startswith(_NEVER):
                 self.remove("container", [one.id])
                 self.outcome.actions.append(f"removed {one.container}, which a killed change left")
         return bool(left)
+
+    def _rename(self, server: Server, name: str) -> None:
+        """Give a server's container its name. Raises DockerError, refused where that is somebody else's."""
+        try:
+            self.engine.change("rename", [server.id], name=name, doing="naming a server")
+        except DockerError as error:
+            for one in self.engine.inspected([name], doing="looking who has a server's name"):
+                if one["Id"] == server.id:
+                    return
+                image = label_values.called({"Name": (one.get("Config") or {}).get("Image")})
+                raise DockerError(
+                    f"Cannot give {server.name} of the lab {self.lab} its name {name} back, which a killed change took "
+                    f"from it: the container {one['Id'][:12]} of the image {image} has it. Rename that one (`docker "
+                    f"rename {name} NEW`) or remove it, then run the same command again.",
+                    "refused",
+                ) from error
+            raise
 
     # -- stop, start, remove ---------------------------------------------------------------------------------
 
@@ -312,11 +340,11 @@ class LabProject:
         for _attempt in range(5):
             if found.empty:
                 break
-            ids = [server.id for server in found.servers] + list(found.helpers)
+            ids = [*(server.id for server in found.servers), *found.helpers, *found.doubles]
             self.remove("container", ids)
             self.remove("network", list(found.network_ids))
             self.remove("volume", list(found.volumes))
-            found = find(self.engine, self.lab)
+            found = self.found()
         if not found.empty:
             raise DockerError(
                 f"The lab {self.lab} could not be removed whole; left are {', '.join(found.parts())}: "

@@ -316,7 +316,7 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
     except DockerError:
         # A lab that never was leaves nothing; one that was keeps its data.
         if found.empty:
-            project.absent(find(project.engine, project.lab))
+            project.absent(project.found())
             project.remove_files()
         raise
 
@@ -380,7 +380,7 @@ def mended(project: LabProject, found: Found, servers: int, error: DockerError) 
     """Whether it is worth to run Compose once more. Raises DockerError where somebody else has a name of the lab's."""
     if is_still_busy(error):
         time.sleep(BUSY_SECONDS)
-        now = find(project.engine, project.lab)
+        now = project.found()
         project.refuse_taken_names(now, servers)
         project.settle(now)
         return True
@@ -409,7 +409,7 @@ def change(project: LabProject, params: dict[str, Any], found: Found, *, dry: bo
     if state in ("stopped", "restarted"):
         project.stop(chosen)
     if state in ("started", "restarted"):
-        now = find(project.engine, project.lab)
+        now = project.found()
         names = {one.name for one in chosen}
         project.start([one for one in now.servers if one.name in names])
     return []
@@ -462,6 +462,7 @@ def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], Non
             # Whoever had the lock meanwhile may have removed the lab, and said that nothing is left.
             raise DockerError(f"The lab {lab} was not started, because the labctl that wanted it was ended.")
         project = LabProject(Docker(held.handles if held else ()), lab, params["owner"], folder)
+        project.force = params["force"]
         if held:
             project.keep = held.hold.keep
         found = look(project, params, dry=check_mode)
@@ -509,7 +510,7 @@ def look(project: LabProject, params: dict[str, Any], *, dry: bool) -> Found:
         refuse_foreign(project.lab, params["owner"], found, removing=removing)
     if removing or dry or not project.settle(found):
         return found
-    return find(project.engine, project.lab)
+    return project.found()
 
 
 def look_again(project: LabProject, params: dict[str, Any], found: Found) -> Found:
@@ -520,7 +521,7 @@ def look_again(project: LabProject, params: dict[str, Any], found: Found) -> Fou
     servers = project.servers_now(params["servers"])
     if len(servers) < params["servers"]:
         # The engine ended meanwhile what a killed command had asked for.
-        project.settle(find(project.engine, project.lab))
+        project.settle(project.found())
         servers = project.servers_now(params["servers"])
     if lost := set(lab_names.server_names(params["servers"])) - {one.name for one in servers}:
         raise DockerError(

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import re
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LONGEST = 63
 LABEL_PREFIX = "raft-labctl."
@@ -106,6 +110,19 @@ def is_replacement(container: str, lab: str, server: str) -> bool:
     One that has it for longer is of a change that was killed.
     """
     return re.fullmatch(f"[0-9a-f]{{12}}_{re.escape(container_name(lab, server))}", container, re.ASCII) is not None
+
+
+def is_beside(container: str, lab: str, server: str, others: Iterable[str]) -> bool:
+    """Whether a container with a server's labels is not the server, because another one is: `others` are all such.
+
+    The server is whoever has its name, else whoever was to replace it, else the first one by name.
+    """
+
+    def rank(one: str) -> tuple[bool, bool, str]:
+        return one != container_name(lab, server), not is_replacement(one, lab, server), one
+
+    first = min(others, key=rank, default=container)
+    return container != first and not is_replacement(container, lab, server)
 
 
 def config_volume_name(lab: str) -> str:

@@ -309,6 +309,53 @@ def test_a_server_of_any_other_name_is_left_alone(docker: FakeDocker, tmp_path: 
     assert names(docker) == [name]
 
 
+@pytest.mark.parametrize("name", ["mine", "0123456789ab_labctl-ada-consul2"])
+def test_what_has_the_labels_of_a_server_that_another_one_is_is_none_and_goes_with_the_lab(
+    docker: FakeDocker, tmp_path: Path, name: str
+) -> None:
+    for one in ("labctl-ada-consul1", name):
+        docker.put_container(one, labels={**LABELS, "raft-labctl.server": "consul1"})
+    found = find(Engine(), "ada")
+    assert [one.container for one in found.servers] == ["labctl-ada-consul1"]
+    assert found.doubles == (f"{name}-id",)
+    assert f"The container {name} has the labels of consul1, and another one is that server" in found.strangers[0]
+    assert project(tmp_path).settle(found) is False
+    assert project(tmp_path).absent(found).empty
+    assert names(docker) == []
+
+
+def test_a_name_that_somebody_took_while_a_server_was_without_it_is_told_with_a_way_out(
+    docker: FakeDocker, tmp_path: Path
+) -> None:
+    instead = replacement(docker, "consul1", 1)
+    docker.put_container("labctl-ada-consul1")
+    docker.container("labctl-ada-consul1")["Config"]["Image"] = "redis:7"
+    docker.answer("container rename", err="Conflict. The container name is already in use by container 1.", code=1)
+    with pytest.raises(DockerError) as caught:
+        project(tmp_path).settle(find(Engine(), "ada"))
+    assert caught.value.failure == "refused"
+    assert caught.value.sentence == (
+        "Cannot give consul1 of the lab ada its name labctl-ada-consul1 back, which a killed change took from it: the "
+        "container labctl-ada-c of the image redis:7 has it. Rename that one (`docker rename labctl-ada-consul1 NEW`) "
+        "or remove it, then run the same command again."
+    )
+    assert names(docker) == [instead, "labctl-ada-consul1"]
+
+
+def test_what_somebody_else_brought_since_the_last_look_is_not_touched(docker: FakeDocker, tmp_path: Path) -> None:
+    docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1"}, state="exited")
+    work = project(tmp_path)
+    found = find(Engine(), "ada")
+    eves = {**LABELS, "raft-labctl.owner": "eve", "raft-labctl.server": "consul2"}
+    docker.put_container("labctl-ada-consul2", labels=eves, state="exited")
+    for act in (lambda: work.forget_addresses(found), work.found, lambda: work.absent(found)):
+        docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1"}, state="exited")
+        with pytest.raises(DockerError, match="he lab ada on this Docker host belongs to eve") as caught:
+            act()
+        assert caught.value.failure == "refused"
+        assert "labctl-ada-consul2" in names(docker)
+
+
 # -- removing -------------------------------------------------------------------------------------------------
 
 

@@ -291,6 +291,25 @@ def test_a_container_of_somebody_that_came_meanwhile_is_named_and_stays(
     assert docker.container("labctl-ada-consul2")["Config"]["Labels"] == {"theirs": "yes"}
 
 
+def test_a_server_of_somebody_else_that_came_meanwhile_is_told_and_not_touched(
+    lab: Lab, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab()
+    docker.answer("compose", err=BUSY[0], code=1)
+    labels = {"raft-labctl.lab": "ada", "raft-labctl.owner": "eve", "raft-labctl.server": "consul1"}
+    name = "0123456789ab_labctl-ada-consul1"
+
+    def pause(_: float) -> None:
+        docker.lose("labctl-ada-consul1")
+        docker.put_container(name, labels=labels, state="exited")
+
+    monkeypatch.setattr("plugins.modules.consul_lab.time.sleep", pause)
+    result = lab(pace="real")
+    assert result["failure"] == "refused"
+    assert "A part of the lab ada on this Docker host belongs to eve, not to ada" in result["msg"]
+    assert docker.container(name)["State"]["Status"] == "exited"
+
+
 def test_a_lab_that_cannot_start_leaves_nothing(lab: Lab, docker: FakeDocker) -> None:
     docker.answer("compose", err="Bind for 127.0.0.1:18500 failed: port is already allocated", code=1)
     result = lab(http_port=18500)
