@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 from labctl.engine import log_frames
 from labctl.engine.docker_host import HERE, Place
 from labctl.errors import ExitCode, LabctlError
-from labctl.shared.docker_api import DEFAULT_SOCKET, Allowance, DockerError, Engine, endpoint, plain_socket
+from labctl.shared.docker_api import (
+    DEFAULT_SOCKET,
+    Allowance,
+    DockerError,
+    Engine,
+    document_of,
+    endpoint,
+    plain_socket,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,6 +114,20 @@ class Client:
             return list(self.library.volumes(filters=filters)["Volumes"] or [])
         return self._engine.volumes(filters, doing="listing volumes")
 
+    def info(self) -> dict[str, Any]:
+        """What the engine says of itself. Raises LabctlError."""
+        return self._document("/info", "asking the engine about itself")
+
+    def version(self) -> dict[str, Any]:
+        """Which engine it is. Raises LabctlError."""
+        return self._document("/version", "asking which engine it is")
+
+    def _document(self, path: str, doing: str) -> dict[str, Any]:
+        if self._engine is None:
+            return dict(getattr(self.library, path[1:])())
+        with explained(self.place):
+            return dict(self._engine.get(path, doing=doing))
+
     def inspected(self, ids: Iterable[str]) -> list[dict[str, Any]]:
         """Containers as `docker inspect` has them; those that are not there are left out."""
         return self._asked().inspected(ids, doing="looking at containers")
@@ -115,8 +137,9 @@ class Client:
         # An engine waits for the events of a time that its own clock has not reached.
         until = _moment(self._asked().get("/info", doing="asking for the time"))
         query = {"since": "0", "until": f"{until:.6f}", "filters": json.dumps(filters)}
-        said = self._asked().ask("GET", "/events", query, doing="asking what was done to containers")
-        return [json.loads(line) for line in said.splitlines() if line.strip()]
+        doing = "asking what was done to containers"
+        said = self._asked().ask("GET", "/events", query, doing=doing)
+        return [document_of(line, doing) for line in said.splitlines() if line.strip()]
 
     def events_to_come(self, *, filters: dict[str, list[str]], since: float) -> Iterator[dict[str, Any]]:
         """Events from a time on, for ever."""

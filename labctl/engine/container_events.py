@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DISTURBED = frozenset({"kill", "die", "oom", "start", "pause", "unpause"})
 """What of all that Docker says of a container is about its process."""
+_ACTIONS = tuple(DISTURBED)
 _MOST_DIGITS = 3
 
 
@@ -89,13 +90,26 @@ def _filters(lab: Lab) -> dict[str, list[str]]:
 def _of_servers(told: Iterable[Mapping[str, Any]], servers: Mapping[str, str]) -> Iterator[Told]:
     """Those events that are about servers' processes, as far as they can be read."""
     for one in told:
-        actor = one.get("Actor") or {}
-        server, nanoseconds, action = servers.get(actor.get("ID", "")), one.get("timeNano"), one.get("Action")
-        if server is None or action not in DISTURBED or not isinstance(nanoseconds, int):
+        actor = one.get("Actor") if isinstance(one, dict) else None
+        if not isinstance(actor, dict):
             continue
-        named = actor.get("Attributes") or {}
+        server, time, action = servers.get(str(actor.get("ID"))), moment_of(one.get("timeNano")), one.get("Action")
+        if server is None or action not in _ACTIONS or time is None:
+            continue
+        named = actor.get("Attributes")
+        named = named if isinstance(named, dict) else {}
         number = _number(named.get("signal" if action == "kill" else "exitCode"))
-        yield Told(server, datetime.fromtimestamp(nanoseconds / 1e9, UTC), action, number)
+        yield Told(server, time, str(action), number)
+
+
+def moment_of(nanoseconds: object) -> datetime | None:
+    """A moment as events have it, in nanoseconds since 1970; None where it is none."""
+    if type(nanoseconds) is not int:
+        return None
+    try:
+        return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _life(server: str, state: Mapping[str, Any]) -> Life:

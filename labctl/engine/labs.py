@@ -14,6 +14,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.shared import lab_names
 from labctl.shared.consul_client import LOOPBACK
 from labctl.shared.credentials import Keys
+from labctl.shared.docker_api import odd
 from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_LOCK
 from labctl.shared.lab_spec import RAFT_MULTIPLIER, LabSpec
 from labctl.shared.server_status import Member
@@ -188,7 +189,10 @@ def list_labs(client: Client, name: str | None = None) -> list[Lab]:
     label = f"{lab_names.LABEL_LAB}={name}" if name else lab_names.LABEL_LAB
     with explained(client.place):
         summaries = client.containers(filters={"label": label})
-    found = labs_from(summaries, client.host, client.place)
+        try:
+            found = labs_from(summaries, client.host, client.place)
+        except KeyError as error:
+            raise odd(f"a container has no {error.args[0]}", "listing containers") from error
     ports = [server.http_port for lab in found for server in lab.running if server.http_port is not None]
     client.place.open_doors(ports)
     return [_with_keys(client, lab) for lab in _with_ends(client, found)]

@@ -39,6 +39,9 @@ MORE_LINES = 1000
 WAITING_LINES = 8192
 """So many lines wait for who follows; then Docker waits with what is behind them."""
 
+# What the library raises, also where an engine answers with what no engine says.
+_BROKEN = (DockerException, requests.exceptions.RequestException, OSError, KeyError, TypeError, ValueError)
+
 
 @dataclass(frozen=True)
 class LogLine:
@@ -247,7 +250,7 @@ class Follower:
 
     def _watch(self, acts: Iterable[LogLine]) -> None:
         """Hand on what is done to the servers; that is for ever, so nobody waits for its end."""
-        with contextlib.suppress(DockerException, requests.exceptions.RequestException, OSError):
+        with contextlib.suppress(*_BROKEN):
             for line in acts:
                 self._put(line)
 
@@ -270,7 +273,7 @@ class Follower:
                 if not self._comes_back(server):
                     return
                 since, tail = begun, "all"
-        except (DockerException, requests.exceptions.RequestException, OSError):
+        except _BROKEN:
             # The container or the engine is gone: for a follower that is the end of this log.
             pass
         finally:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.engine import clock, sidecar
 from labctl.engine.client import explained
+from labctl.engine.container_events import moment_of
 from labctl.engine.sidecar import LABEL_FAULT
 from labctl.faults import cleanup, nftables
 from labctl.shared import lab_names
-from labctl.shared.docker_api import DockerError
+from labctl.shared.docker_api import DockerError, document_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -238,10 +239,11 @@ def done_by(server: Server, verb: str, begin: datetime, end: datetime) -> dateti
     """
     wanted = json.dumps({"container": [server.id], "event": [verb]})
     query = {"since": _since_1970(begin), "until": _since_1970(end), "filters": wanted}
+    doing = f"asking when {server.name} was disturbed"
     with explained(server.place):
-        said = _engine_of(server.place).ask("GET", "/events", query, doing=f"asking when {server.name} was disturbed")
-    stamps = [json.loads(line).get("timeNano") for line in said.splitlines() if line.strip()]
-    times = [datetime.fromtimestamp(stamp / 1e9, UTC) for stamp in stamps if isinstance(stamp, int)]
+        said = _engine_of(server.place).ask("GET", "/events", query, doing=doing)
+        stamps = [document_of(line, doing).get("timeNano") for line in said.splitlines() if line.strip()]
+    times = [moment for moment in map(moment_of, stamps) if moment is not None]
     return min((one for one in times if begin <= one <= end), default=None)
 
 

@@ -37,15 +37,21 @@ def play(run: PlaybookRun, steps: Steps, *, verbose: bool = False) -> list[TaskE
 
 
 def play_each(
-    run: PlaybookRun, steps: Steps, *, verbose: bool = False, meanwhile: Callable[[], None] = lambda: None
+    run: PlaybookRun,
+    steps: Steps,
+    *,
+    verbose: bool = False,
+    waits: bool = True,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> tuple[list[TaskEvent], dict[str, LabctlError]]:
     """Run to the end for several hosts, and call `meanwhile` again and again.
 
+    `waits` says whether it is noted for whom a task waits, where nobody else tells that.
     Returns what the tasks reported, and the hosts on which one failed.
     Whatever breaks it off ends every process of it, as Ctrl-C does. Raises LabctlError where Ansible itself failed.
     """
     try:
-        return _results(run, steps, verbose=verbose, meanwhile=meanwhile), run.finish_each()
+        return _results(run, steps, verbose=verbose, waits=waits, meanwhile=meanwhile), run.finish_each()
     except BaseException as error:
         run.interrupt()
         if isinstance(error, LabctlError):
@@ -63,7 +69,12 @@ def note_lines(text: str, steps: Steps) -> None:
 
 
 def _results(
-    run: PlaybookRun, steps: Steps, *, verbose: bool, meanwhile: Callable[[], None] = lambda: None
+    run: PlaybookRun,
+    steps: Steps,
+    *,
+    verbose: bool,
+    waits: bool = True,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> list[TaskEvent]:
     """What the tasks of a run report, as it comes; `meanwhile` is called again and again."""
     seen = []
@@ -71,7 +82,7 @@ def _results(
         meanwhile()
         if item is None:
             continue
-        if item.waits or verbose:
+        if (item.waits and waits) or verbose:
             note_lines(item.text, steps)
         if item.result is not None:
             seen.append(item)

@@ -133,7 +133,7 @@ def _remove(  # noqa: PLR0913, PLR0917 - what is removed, whose, and where it is
     locks = SeatLocks((host for host in workshop.hosts if host.name in labs.values()), labs)
     run = PlaybookRun("down.yml", where, forks=forks, record="workshop-down", seconds=seconds, lock=locks.mark)
     with locks:
-        seen, failures = play_each(run, steps, meanwhile=lambda: _note_held(locks, steps))
+        seen, failures = play_each(run, steps, waits=False, meanwhile=lambda: _note_held(locks, steps))
     for item in seen:
         if item.result and "removed" in item.result:
             removed.setdefault(item.host, []).extend(item.result["removed"])

@@ -66,10 +66,17 @@ class SeatLocks:
     def _look(self) -> None:
         told: set[tuple[str, str]] = set()
         while self._labs and not self._ended.wait(LOOK_SECONDS):
+            notes: dict[str, list[str]] = {}
             for lab, note in (one for here in hosts.at_once(self._on, self._hosts) for one in here):
-                if (lab, note) not in told:
-                    told.add((lab, note))
-                    self._found.put(Held(lab, lock_holder.told(note)))
+                notes.setdefault(lab, []).append(note)
+            for lab, left in notes.items():
+                # Anybody may have left them, as many as they like.
+                first = min(left, key=lambda note: (lock_holder.holder_of(note) is None, note))
+                known = first if lock_holder.holder_of(first) is not None else ""
+                if (lab, known) not in told:
+                    told.add((lab, known))
+                    more = f", and {len(left) - 1} more" if len(left) > 1 else ""
+                    self._found.put(Held(lab, f"{lock_holder.told(known)}{more}"))
 
     def _on(self, host: Host) -> list[tuple[str, str]]:
         """The labs that somebody else holds on a Docker host, with their notes; none where it does not say."""

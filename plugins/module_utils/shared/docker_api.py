@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from . import answer_shapes
 from .http_deadline import TimedConnection
 from .plain_files import opened
 from .process_limits import end
@@ -303,11 +304,18 @@ class Engine:
             said = _NO_ENGINE
         return DockerError(explain(said or f"{type(error).__name__}: {error}", doing), said=said or str(error))
 
-    def get(self, path: str, filters: dict[str, str] | None = None, *, doing: str, **query: Any) -> Any:
-        """Get a JSON document; `filters` are Docker's own, one value each."""
+    def get(
+        self,
+        path: str,
+        filters: dict[str, str] | None = None,
+        *,
+        doing: str,
+        **query: Any,
+    ) -> Any:
+        """Get a JSON document, which looks as such ones do; `filters` are Docker's own, one value each."""
         if filters:
             query["filters"] = json.dumps({name: [value] for name, value in filters.items()})
-        return json.loads(self.ask("GET", path, query, doing=doing))
+        return _read_answer(self.ask("GET", path, query, doing=doing), answer_shapes.shape_of(path), doing)
 
     # -- what there is ---------------------------------------------------------------------------------------
 
@@ -354,7 +362,8 @@ class Engine:
     def create(self, body: dict[str, Any], *, doing: str, name: str = "") -> str:
         """Make a container from the API's own description of one; Docker names it where nobody does. Returns its ID."""
         query = {"name": name} if name else None
-        return str(json.loads(self.ask("POST", "/containers/create", query, body, doing=doing))["Id"])
+        said = self.ask("POST", "/containers/create", query, body, doing=doing)
+        return str(_read_answer(said, answer_shapes.MADE, doing)["Id"])
 
     def put_files(self, container: str, folder: str, archive: bytes, *, doing: str) -> None:
         """Unpack a tar in a folder of a container."""
@@ -405,7 +414,8 @@ class Engine:
     def run(self, container: str, words: list[str], *, doing: str) -> tuple[int, str]:
         """Run a command in a container. Returns its exit code, -1 where it has none, and what it printed."""
         wanted = {"AttachStdout": True, "AttachStderr": True, "Cmd": words}
-        made = json.loads(self.ask("POST", f"/containers/{_part(container)}/exec", body=wanted, doing=doing))
+        said_of_it = self.ask("POST", f"/containers/{_part(container)}/exec", body=wanted, doing=doing)
+        made = _read_answer(said_of_it, answer_shapes.MADE, doing)
         path = f"/exec/{_part(made['Id'])}"
         said = _output(self.ask("POST", f"{path}/start", body={"Detach": False, "Tty": False}, doing=doing))
         code = self.get(f"{path}/json", doing=doing).get("ExitCode")
@@ -427,6 +437,31 @@ def subnets_of(network: Mapping[str, Any]) -> list[str]:
 def _part(text: str) -> str:
     """A name as one part of a path."""
     return quote(text, safe="")
+
+
+def _read_answer(said: bytes, shape: Callable[[Any, str], answer_shapes.Odd | None], doing: str) -> Any:
+    """An answer of the engine's that has a shape. Raises DockerError."""
+    try:
+        found = json.loads(said)
+    except (ValueError, RecursionError):
+        raise odd(f"it is no JSON, but {answer_shapes.shown(said)}", doing) from None
+    if (wrong := shape(found, "it")) is not None:
+        raise odd(str(wrong), doing)
+    return found
+
+
+def document_of(said: bytes, doing: str) -> dict[str, Any]:
+    """An object that the engine sent, as one event of a stream. Raises DockerError."""
+    found: dict[str, Any] = _read_answer(said, answer_shapes.object_of_any, doing)
+    return found
+
+
+def odd(what: str, doing: str) -> DockerError:
+    """The error of an answer that no engine gives."""
+    return DockerError(
+        f"Cannot make sense of what the Docker Engine answered while {doing}: {what}. Look what answers there (`docker "
+        "version`), then run the same command again."
+    )
 
 
 def message_of(content: bytes) -> str:

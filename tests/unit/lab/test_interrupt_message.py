@@ -35,7 +35,7 @@ def test_it_says_that_nothing_is_there(engine: FakeEngine) -> None:
 
 
 def test_it_says_that_a_part_is_left(engine: FakeEngine) -> None:
-    engine.volume_list = [{"Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}}]
+    engine.volume_list = [{"Name": "v", "Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}}]
     assert "a part of the lab ada is there; `labctl up ada` makes it ready, `labctl down ada`" in state_in_a_sentence(
         "ada"
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.unit.stand_ins import FakeDocker
 
 ADA = Who("ada")
-NETWORK = {"Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}}
+NETWORK = {"Id": "n", "Name": "n", "Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}}
 
 
 class Told(Steps):
@@ -104,7 +104,10 @@ def test_of_several_none_is_guessed(
     engine: FakeEngine, told: Told, plays: Plays, containers: list[dict[str, Any]]
 ) -> None:
     engine.container_list = containers
-    engine.network_list = [NETWORK, {"Labels": {"raft-labctl.lab": "eve", "raft-labctl.owner": "ada"}}]
+    engine.network_list = [
+        NETWORK,
+        {"Id": "m", "Name": "m", "Labels": {"raft-labctl.lab": "eve", "raft-labctl.owner": "ada"}},
+    ]
     with pytest.raises(LabctlError, match="name the one you mean: ada, eve") as caught:
         down(None, ADA, told, plays)
     assert caught.value.code is ExitCode.USAGE
@@ -220,8 +223,8 @@ def test_a_dry_run_of_down_names_the_servers_and_runs_nothing(told: Told, plays:
 def test_down_all_removes_what_is_mine_and_names_what_is_not(engine: FakeEngine, told: Told, plays: Plays) -> None:
     engine.container_list += stand_in.lab("bob", labels={"raft-labctl.owner": "bob"})
     engine.network_list = [
-        {"Labels": {"raft-labctl.lab": "rest", "raft-labctl.owner": "ada"}},
-        {"Labels": {"raft-labctl.lab": "foreign", "raft-labctl.owner": "bob"}},
+        {"Id": "r", "Name": "r", "Labels": {"raft-labctl.lab": "rest", "raft-labctl.owner": "ada"}},
+        {"Id": "f", "Name": "f", "Labels": {"raft-labctl.lab": "foreign", "raft-labctl.owner": "bob"}},
     ]
     results, failure = down_all(ADA, told, plays)
     assert [result["lab"] for result in results] == ["ada", "rest"]

@@ -75,6 +75,10 @@ def test_for_whom_a_task_waits_is_shown_without_being_asked_for() -> None:
     steps = Remembered()
     run_it(Waiting(), steps)
     assert steps.notes == ["Waiting for ada"]
+    steps = Remembered()
+    # Somebody else tells it, seat by seat.
+    play_each(cast("PlaybookRun", Waiting()), steps, waits=False)
+    assert steps.notes == []
 
 
 def test_verbose_shows_what_ansible_prints() -> None:

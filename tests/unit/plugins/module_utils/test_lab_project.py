@@ -56,7 +56,9 @@ def test_a_new_lab_gets_subnets_that_no_network_has(docker: FakeDocker, tmp_path
     bare: list[Any] = [{"Config": [{}]}, {"Config": [{"Gateway": "10.1.0.1"}]}, {"Config": None}, {}, None]
     for number, ipam in enumerate(bare):
         docker.put(
-            "network", f"bare{number}", {"Name": f"bare{number}", "Driver": "bridge", "Labels": None, "IPAM": ipam}
+            "network",
+            f"bare{number}",
+            {"Id": f"bare{number}", "Name": f"bare{number}", "Driver": "bridge", "Labels": None, "IPAM": ipam},
         )
     plan = project(tmp_path).plan(Found(), POOL, "")
     assert len(plan) == lab_project.SUBNET_TRIES

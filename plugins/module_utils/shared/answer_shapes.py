@@ -1,0 +1,171 @@
+"""What an engine's answers look like, as far as they are read: whatever else comes is told, and never taken for one."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_SHOWN = 60
+# The last second of the year 9999, behind which no calendar goes.
+_LAST_MOMENT = 253_402_300_799
+_MOST = 2**63
+
+
+class Odd(NamedTuple):
+    """What does not look as it should: where it stands in the answer, what it is, and what was expected there."""
+
+    where: str
+    value: Any
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.where} is {shown(self.value)}, and not {self.expected}"
+
+
+def shown(value: Any) -> str:
+    """A value out of an answer, short and harmless to print."""
+    if isinstance(value, bytes):
+        text = ascii(value[: _SHOWN + 1].decode("utf-8", "replace"))
+    else:
+        try:
+            text = json.dumps(value)
+        except (TypeError, ValueError, RecursionError):
+            text = type(value).__name__
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _is(expected: str, test: Callable[[Any], bool]) -> Callable[[Any, str], Odd | None]:
+    return lambda value, where: None if test(value) else Odd(where, value, expected)
+
+
+text = _is("a text", lambda value: isinstance(value, str))
+number = _is("a number", lambda value: type(value) is int and abs(value) < _MOST)
+moment = _is("a moment", lambda value: type(value) is int and 0 <= value <= _LAST_MOMENT)
+flag = _is("true or false", lambda value: isinstance(value, bool))
+anything = _is("", lambda _: True)
+
+
+def _port(value: Any) -> bool:
+    return isinstance(value, str) and (not value or (value.isascii() and value.isdigit() and len(value) <= 5))  # noqa: PLR2004
+
+
+def _subnet(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        return not value or bool(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        return False
+
+
+def some(shape: Callable[[Any, str], Odd | None]) -> Callable[[Any, str], Odd | None]:
+    """Of that shape, or null."""
+    return lambda value, where: None if value is None else shape(value, where)
+
+
+def listed(shape: Callable[[Any, str], Odd | None]) -> Callable[[Any, str], Odd | None]:
+    """A list of things of that shape."""
+
+    def look(value: Any, where: str) -> Odd | None:
+        if not isinstance(value, list):
+            return Odd(where, value, "a list")
+        found = (shape(one, f"{where}[{at}]") for at, one in enumerate(value))
+        return next((odd for odd in found if odd is not None), None)
+
+    return look
+
+
+def named(shape: Callable[[Any, str], Odd | None]) -> Callable[[Any, str], Odd | None]:
+    """An object whose values all have that shape."""
+
+    def look(value: Any, where: str) -> Odd | None:
+        if not isinstance(value, dict):
+            return Odd(where, value, "an object")
+        found = (shape(one, f"{where}.{key[:_SHOWN]!a}") for key, one in value.items())
+        return next((odd for odd in found if odd is not None), None)
+
+    return look
+
+
+def with_keys(
+    must: Mapping[str, Callable[[Any, str], Odd | None]], may: Mapping[str, Callable[[Any, str], Odd | None]]
+) -> Callable[[Any, str], Odd | None]:
+    """An object that has some keys, and may have others, each of its shape; of these, also null."""
+
+    def look(value: Any, where: str) -> Odd | None:
+        if not isinstance(value, dict):
+            return Odd(where, value, "an object")
+        missing = next((key for key in must if key not in value), None)
+        if missing is not None:
+            return Odd(where, value, f"an object with {missing}")
+        shapes = {**{key: some(shape) for key, shape in may.items()}, **must}
+        found = (shape(value[key], f"{where}.{key}") for key, shape in shapes.items() if key in value)
+        return next((odd for odd in found if odd is not None), None)
+
+    return look
+
+
+_labels = named(text)
+_network_of_container = with_keys({}, {"IPAddress": text, "IPAMConfig": with_keys({}, {"IPv4Address": text})})
+_networks_of_container = with_keys({}, {"Networks": named(some(_network_of_container))})
+object_of_any = named(anything)
+CONTAINERS = listed(
+    with_keys(
+        {"Id": text},
+        {
+            "Names": listed(text), "Labels": _labels, "State": text, "Image": text, "Created": moment,
+            "Ports": listed(with_keys({}, {"PrivatePort": number, "PublicPort": number})),
+            "NetworkSettings": _networks_of_container,
+        },
+    )
+)  # fmt: skip
+"""Of containers, as a list has them."""
+CONTAINER = with_keys(
+    {
+        "Id": text,
+        "Name": text,
+        "Config": with_keys({}, {"Labels": _labels, "Image": text}),
+        "State": with_keys({}, {"Status": text, "StartedAt": text, "FinishedAt": text}),
+    },
+    {
+        "NetworkSettings": with_keys(
+            {},
+            {
+                "Networks": named(some(_network_of_container)),
+                "Ports": named(some(listed(with_keys({}, {"HostPort": _is("a port", _port)})))),
+            },
+        ),
+        "HostConfig": object_of_any,
+    },
+)
+"""Of one container, when it is inspected."""
+NETWORKS = listed(
+    with_keys(
+        {"Id": text, "Name": text},
+        {
+            "Labels": _labels,
+            "IPAM": with_keys({}, {"Config": listed(with_keys({}, {"Subnet": _is("a subnet", _subnet)}))}),
+        },
+    )
+)
+VOLUMES = with_keys({}, {"Volumes": listed(with_keys({"Name": text}, {"Labels": _labels}))})
+IMAGES = listed(
+    with_keys({"Id": text}, {"RepoTags": listed(text), "Labels": _labels, "Created": anything, "Size": number})
+)
+MADE = with_keys({"Id": text}, {})
+ENDED = with_keys({}, {"ExitCode": number})
+_BY_PATH = {
+    "/containers/json": CONTAINERS, "/networks": NETWORKS, "/volumes": VOLUMES, "/images/json": IMAGES,
+    "/info": object_of_any, "/version": object_of_any,
+}  # fmt: skip
+_BY_KIND = {"containers": CONTAINER, "exec": ENDED}
+
+
+def shape_of(path: str) -> Callable[[Any, str], Odd | None]:
+    """What the answer to a question looks like, by the path of the engine's API."""
+    kind = path.split("/")[1] if path.count("/") == 3 and path.endswith("/json") else ""  # noqa: PLR2004
+    return _BY_PATH.get(path) or _BY_KIND.get(kind, anything)

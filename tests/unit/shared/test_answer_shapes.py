@@ -1,0 +1,138 @@
+"""What an engine answers that no engine answers is one sentence, whatever it is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.cli.main import run
+from labctl.errors import ExitCode
+from labctl.shared import answer_shapes, lock_holder
+from labctl.shared.docker_api import DockerError, Engine
+from labctl.workshop import seat_locks
+from labctl.workshop.model.file import LOCAL, Host
+from tests.unit import engine_stand_in as stand_in
+from tests.unit.odd_engine import OddEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ONE = stand_in.container("ada", "consul1")
+LISTS: list[Any] = [
+    None, 7, "x", {}, [None], [[]], [7], [{}], b"", b"<html>\x1b[31m", b"[" * 50_000, b"\xff\xfe", b"x" * 10_000,
+    [{**ONE, "Id": None}], [{**ONE, "Id": ["x"]}], [{**ONE, "Labels": ["raft-labctl.lab"]}],
+    [{**ONE, "Labels": {**ONE["Labels"], "raft-labctl.lab": 7}}], [{**ONE, "Names": "x"}], [{**ONE, "Names": [7]}],
+    [{**ONE, "State": 7}], [{**ONE, "Created": "now"}], [{**ONE, "Created": 10**40}], [{**ONE, "Created": -1}],
+    [{**ONE, "Ports": {}}], [{**ONE, "Ports": [7]}], [{**ONE, "Ports": [{"PrivatePort": "8500"}]}],
+    [{**ONE, "NetworkSettings": []}], [{**ONE, "NetworkSettings": {"Networks": []}}], [{**ONE, "Image": {}}],
+    [{**ONE, "NetworkSettings": {"Networks": {"a": {"IPAddress": 7}}}}],
+]  # fmt: skip
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddEngine]:
+    made = OddEngine()
+    monkeypatch.setenv("DOCKER_HOST", made.host)
+    monkeypatch.setenv("LABCTL_OWNER", "ada")
+    yield made
+    made.close()
+
+
+def is_one_sentence(said: str) -> bool:
+    (line,) = said.splitlines()
+    return len(line) < 600 and line.isprintable() and "in a way that it does not know" not in line
+
+
+@pytest.mark.parametrize("said", LISTS)
+@pytest.mark.parametrize("words", [["ls"], ["status", "ada"], ["up", "ada"], ["down", "ada"], ["stop", "ada"]])
+def test_a_list_of_containers_that_is_none_is_told_in_a_sentence(
+    engine: OddEngine, capsys: pytest.CaptureFixture[str], words: list[str], said: Any
+) -> None:
+    engine.says["GET /containers/json"] = said
+    assert run(words) == ExitCode.FAILED
+    err = capsys.readouterr().err
+    assert is_one_sentence(err)
+    assert "Cannot make sense of what the Docker Engine answered while listing containers: " in err
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "words"),
+    [
+        ("/containers/json", [{key: value for key, value in ONE.items() if key != "State"}], ["ls"]),
+        ("/networks", None, ["down", "ada"]),
+        ("/networks", [{"Id": "x"}], ["down", "ada"]),
+        ("/networks", [{"Id": "x", "Name": "x", "IPAM": []}], ["down", "ada"]),
+        ("/networks", [{"Id": "x", "Name": "x", "IPAM": {"Config": [{"Subnet": "10.0.0.0/99"}]}}], ["down", "ada"]),
+        ("/volumes", [], ["down", "ada"]),
+        ("/volumes", {"Volumes": {}}, ["down", "ada"]),
+        ("/volumes", {"Volumes": [{"Name": 7}]}, ["down", "ada"]),
+        ("/images/json", {}, ["image", "ls"]),
+        ("/images/json", [{"Id": "x", "RepoTags": {}}], ["image", "ls"]),
+    ],
+)
+def test_another_list_that_is_none_is_told_in_a_sentence(
+    engine: OddEngine, capsys: pytest.CaptureFixture[str], path: str, said: Any, words: list[str]
+) -> None:
+    engine.says[f"GET {path}"] = said
+    assert run(words) == ExitCode.FAILED
+    assert is_one_sentence(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("path", "ask"),
+    [
+        ("POST /containers/create", lambda engine: engine.create({}, doing="x")),
+        ("POST /containers/a/exec", lambda engine: engine.run("a", ["true"], doing="x")),
+        ("GET /containers/a/json", lambda engine: engine.inspected(["a"], doing="x")),
+        ("GET /info", lambda engine: engine.get("/info", doing="x")),
+        ("GET /version", lambda engine: engine.get("/version", doing="x")),
+    ],
+)
+@pytest.mark.parametrize("said", [None, [], 7, b"", b"{", [{}]])
+def test_every_reader_of_answers_says_what_was_wrong(
+    engine: OddEngine, path: str, ask: Callable[[Engine], object], said: Any
+) -> None:
+    engine.says[path] = said
+    with pytest.raises(DockerError, match="Cannot make sense of what the Docker Engine answered while x: it is "):
+        ask(Engine(5))
+
+
+def test_a_server_that_is_none_is_told() -> None:
+    whole = {"Id": "a", "Name": "/a", "Config": {}, "State": {"Status": "running"}, "NetworkSettings": {}}
+    assert answer_shapes.CONTAINER(whole, "it") is None
+    ports = {"Ports": {"8500/tcp": [{"HostPort": "many"}]}}
+    odd = answer_shapes.CONTAINER({**whole, "NetworkSettings": ports}, "it")
+    assert str(odd) == "it.NetworkSettings.Ports.'8500/tcp'[0].HostPort is \"many\", and not a port"
+
+
+def test_locks_that_anybody_left_are_one_line_for_each_lab_and_what_is_no_answer_none(
+    engine: OddEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seat_locks, "LOOK_SECONDS", 0.01)
+    here = Host("here", LOCAL)
+    locks = seat_locks.SeatLocks([here], ["ada"])
+    real = lock_holder.holder("labctl up ada", 900).note
+    labels = [{"raft-labctl.lock": "ada", "raft-labctl.holder": f"no note {one}"} for one in range(50)]
+    engine.volumes = [{"Name": f"v{at}", "Labels": one} for at, one in enumerate(labels)]
+    found: list[seat_locks.Held] = []
+    with locks:
+        for said in (None, b"<html>", engine):
+            engine.says = {} if said is engine else {"GET /volumes": said}
+            asked_again(engine)
+            found += locks.found()
+        labels[7]["raft-labctl.holder"] = real
+        asked_again(engine)
+        found += locks.found()
+    assert [one.who for one in found[:1]] == [f"{lock_holder.NOBODY_KNOWN}, and 49 more"]
+    assert len(found) == 2
+    assert "`labctl up ada`" in found[1].who
+
+
+def asked_again(engine: OddEngine) -> None:
+    """Wait until it was asked from beginning to end."""
+    before, ends = len(engine.asked), time.monotonic() + 10
+    while len(engine.asked) < before + 3 and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert time.monotonic() < ends
