@@ -35,8 +35,8 @@ def save_command(lab: str | None, output: Path | None, *, force: bool, as_json: 
     if as_json:
         print_json(result)
     else:
-        size = byte_size(result["size"])
+        size = byte_size(result.size)
         # Standard output may be where the bundle went.
-        aside = not Path(result["file"]).is_file()
-        say(f"Saved {result['lines']} lines of the lab {result['lab']} to {result['file']} ({size}).", err=aside)
-        say(f"Whoever may read the file can read them: labctl story {result['file']}", err=aside)
+        aside = not Path(result.file).is_file()
+        say(f"Saved {result.lines} lines of the lab {result.lab} to {result.file} ({size}).", err=aside)
+        say(f"Whoever may read the file can read them: labctl story {result.file}", err=aside)

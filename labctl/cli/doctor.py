@@ -30,7 +30,7 @@ def doctor_command(*, fix: bool, as_json: bool) -> int:
         mend(findings, steps_for(json=as_json))
         findings = examine(viewer())
     if as_json:
-        print_json([finding.row() for finding in findings])
+        print_json(findings)
     else:
-        click.echo(doctor_text([finding.row() for finding in findings]))
+        click.echo(doctor_text(findings))
     return ExitCode.DONE if all(finding.ok for finding in findings) else ExitCode.FAILED

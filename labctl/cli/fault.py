@@ -14,6 +14,8 @@ from labctl.cli.times import Time
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from labctl.results import FaultResult, HealResult
+
 _MENDS = {"heal", "start", "resume"}
 TARGET = "A server, several with commas between, or leader, follower, any, majority, minority."
 
@@ -62,7 +64,7 @@ def _asked(lab: str | None, seconds: float | None, *, dry_run: bool) -> Any:
     return Asked(lab, user(), seconds, dry_run)
 
 
-def _do(flow: Callable[..., dict[str, Any]], *words: Any, as_json: bool, asked: Any) -> None:
+def _do(flow: Callable[..., FaultResult | HealResult], *words: Any, as_json: bool, asked: Any) -> None:
     from labctl.faults import context
     from labctl.faults.tools import TOOLS, Tools
     from labctl.terminal.progress import steps_for

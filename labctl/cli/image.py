@@ -63,7 +63,7 @@ def ls_command(*, as_json: bool) -> None:
 
     found = images.list_images(client.connect())
     if as_json:
-        print_json([image.row() for image in found])
+        print_json([image.result for image in found])
     elif found:
         click.echo(tables.images_table(found))
     else:
@@ -84,7 +84,7 @@ def save_command(file: Path, consul_version: str | None, *, force: bool, as_json
         print_json(result)
     else:
         # Standard output may be where the image went.
-        say(result["text"], err=not file.is_file())
+        say(result.text, err=not file.is_file())
 
 
 @image_command.command("load")
@@ -98,4 +98,4 @@ def load_command(file: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
-        say(result["text"])
+        say(result.text)

@@ -34,5 +34,5 @@ def join_command(lab: str | None, timeout: int, inventory: Path | None, *, as_js
         raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
     if as_json:
         print_json(result)
-    elif result["changed"]:
+    elif result.changed:
         click.echo(what_now(result))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import click
@@ -11,8 +12,13 @@ from labctl.terminal.style import harmless
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document, indented, and nothing else."""
-    click.echo(json.dumps(document, indent=2, default=str))
+    """Print one JSON document, or that of a result, indented, and nothing else."""
+    click.echo(json.dumps(document, indent=2, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: a result is its fields, anything else its text."""
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 def confirmed(question: str) -> bool:

@@ -22,12 +22,15 @@ from labctl.terminal.style import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from labctl.engine.images import Image
     from labctl.engine.labs import Server
     from labctl.engine.members import Seen
     from labctl.engine.status import Status
     from labctl.faults.condition import Condition
     from labctl.faults.inject import ActiveFault
+    from labctl.setup.doctor import Finding
     from labctl.shared.server_status import View
 
 NONE = "-"
@@ -253,15 +256,15 @@ def images_table(found: list[Image]) -> str:
     return table(["image", "consul", "source", "size", "id"], rows)
 
 
-def doctor_text(findings: list[dict[str, Any]]) -> str:
+def doctor_text(findings: Sequence[Finding]) -> str:
     """`labctl doctor` for a person: a line for each check, and below it the command that mends it."""
-    longest = max(len(finding["check"]) for finding in findings)
+    longest = max(len(finding.check) for finding in findings)
     lines = []
     for finding in findings:
-        mark = paint(sign("done"), "green") if finding["ok"] else paint(sign("failed"), "red")
-        lines.append(f"{mark} {finding['check']:<{longest}}  {harmless(finding['found'])}")
-        if finding["fix"]:
-            lines.append(f"  {'':<{longest}}  {paint('fix:', 'yellow')} {harmless(finding['fix'])}")
-    broken = sum(not finding["ok"] for finding in findings)
+        mark = paint(sign("done"), "green") if finding.ok else paint(sign("failed"), "red")
+        lines.append(f"{mark} {finding.check:<{longest}}  {harmless(finding.found)}")
+        if finding.fix:
+            lines.append(f"  {'':<{longest}}  {paint('fix:', 'yellow')} {harmless(finding.fix)}")
+    broken = sum(not finding.ok for finding in findings)
     lines.append("Everything that a lab needs is here." if not broken else f"{broken} of {len(findings)} are missing.")
     return "\n".join(lines)

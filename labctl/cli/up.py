@@ -75,6 +75,7 @@ def up_command(**given: Any) -> None:
     from labctl.lab.interrupt_message import state_in_a_sentence
     from labctl.lab.next_steps import what_now
     from labctl.lab.up import Up
+    from labctl.results import UpResult
     from labctl.terminal.progress import steps_for
 
     lab, as_json = given["lab"] if given["lab"] is not None else default_lab(), given["as_json"]
@@ -102,5 +103,5 @@ def up_command(**given: Any) -> None:
         raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
     if as_json:
         print_json(result)
-    elif result["changed"] and not options.dry_run:
+    elif isinstance(result, UpResult) and result.changed:
         click.echo(what_now(result))

@@ -11,6 +11,7 @@ from labctl import files
 from labctl.engine import foreign_labels, image_archive
 from labctl.engine.client import explained
 from labctl.errors import ExitCode, LabctlError
+from labctl.results import ImageResult
 from labctl.shared import image_binary, image_labels, label_values
 
 if TYPE_CHECKING:
@@ -33,16 +34,10 @@ class Image:
     created: str
     origin: str = ""
 
-    def row(self) -> dict[str, Any]:
-        """The JSON shape of `labctl image ls`."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "version": self.version,
-            "source": self.source,
-            "size": self.size,
-            "created": self.created,
-        }
+    @property
+    def result(self) -> ImageResult:
+        """What `labctl image ls` shows of it."""
+        return ImageResult(self.id, self.name, self.version, self.source, self.size, self.created)
 
 
 def version_key(version: str) -> tuple[Any, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import targets
 from labctl.faults.tools import TOOLS, Tools
 from labctl.lab.command_lock import held
 from labctl.lab.desired_state import refuse_foreign
+from labctl.results import FaultResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -132,14 +133,14 @@ def broken(  # noqa: PLR0913 - the JSON shape
     seconds: float | None,
     *,
     forecast: Forecast | None = None,
-) -> dict[str, Any]:
-    """The JSON shape of a fault; `fault` is "" where it has no name, `seconds` is None where nothing ends it."""
-    return {
-        "lab": scene.lab.name,
-        "changed": True,
-        "fault": fault or None,
-        "what": words,
-        "servers": list(servers),
-        "seconds": seconds,
-        "forecast": forecast.row() if forecast else None,
-    }
+) -> FaultResult:
+    """What came of a fault; `fault` is "" where it has no name, `seconds` is None where nothing ends it."""
+    return FaultResult(
+        scene.lab.name,
+        changed=True,
+        fault=fault or None,
+        what=words,
+        servers=tuple(servers),
+        seconds=seconds,
+        forecast=forecast.result if forecast else None,
+    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from labctl.faults.reachability import reaching
 from labctl.raft.prediction import has_pre_vote, usual_wait
 from labctl.raft.summary_sentences import listed
 from labctl.raft.timers import timers_of
+from labctl.results import ForecastResult
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -47,17 +48,12 @@ class Forecast:
     writes: bool | None
     sentence: str
 
-    def row(self) -> dict[str, Any]:
-        """The JSON shape."""
-        return {
-            "together": self.together,
-            "voters": self.voters,
-            "quorum": self.quorum,
-            "leader": self.leader,
-            "seconds_without_leader": list(self.leaderless) if self.leaderless else None,
-            "writes": self.writes,
-            "sentence": self.sentence,
-        }
+    @property
+    def result(self) -> ForecastResult:
+        """What `--json` has of it."""
+        return ForecastResult(
+            self.together, self.voters, self.quorum, self.leader, self.leaderless, self.writes, self.sentence
+        )
 
 
 class Outlook:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labctl.engine.clock import HostClock
 from labctl.errors import ExitCode, LabctlError
@@ -10,6 +10,7 @@ from labctl.faults import nftables, processes
 from labctl.faults.context import Asked, note, own_lab
 from labctl.faults.tools import TOOLS, Tools
 from labctl.raft import log_notes
+from labctl.results import HealResult
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from labctl.progress import Steps
 
 
-def heal(fault: str | None, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
+def heal(fault: str | None, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> HealResult:
     """Lift one fault, or all. Raises LabctlError, also where there is no fault of that name or a rule does not go away.
 
     Servers run again, also those that stopped by themselves where all is meant; rules are taken away, and each
@@ -59,9 +60,8 @@ def _lift(lab: Lab, fault: str | None, tools: Tools) -> set[str]:
     return lifted
 
 
-def _mended(lab: Lab, healed: set[str], started: list[str]) -> dict[str, Any]:
-    """The JSON shape of `labctl fault heal`."""
-    return {"lab": lab.name, "changed": bool(healed or started), "healed": sorted(healed), "started": started}
+def _mended(lab: Lab, healed: set[str], started: list[str]) -> HealResult:
+    return HealResult(lab.name, bool(healed or started), tuple(sorted(healed)), tuple(started))
 
 
 def _healed_one(fault: str, started: list[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import nftables, targets
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from labctl.faults.forecast import Forecast
     from labctl.progress import Steps
+    from labctl.results import FaultResult
 
 LEASE_SECONDS = 60.0
 """How long a fault of the network lasts where nobody says."""
@@ -26,7 +27,7 @@ LONGEST_DELAY = 60_000
 MOST_KILOBYTES = 1_000_000
 
 
-def isolate(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
+def isolate(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Cut servers off from all others. Raises LabctlError."""
     scene = look(asked, tools)
     names = targets.resolve(target, scene.cluster)
@@ -36,7 +37,7 @@ def isolate(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> di
     return _cut(scene, f"isolate {','.join(names)}", forecast, _apart(scene, names), asked, steps)
 
 
-def partition(words: Sequence[str], asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
+def partition(words: Sequence[str], asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Cut the lab into sides that do not reach each other. Raises LabctlError."""
     scene = look(asked, tools)
     sides = targets.sides(words, scene.cluster)
@@ -50,7 +51,7 @@ def partition(words: Sequence[str], asked: Asked, steps: Steps, tools: Tools = T
     return _cut(scene, text, forecast, cuts, asked, steps)
 
 
-def one_way(source: str, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
+def one_way(source: str, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Drop what one server sends to another; the other direction stays. Raises LabctlError."""
     scene = look(asked, tools)
     senders, receivers = targets.resolve(source, scene.cluster), targets.resolve(target, scene.cluster)
@@ -62,7 +63,7 @@ def one_way(source: str, target: str, asked: Asked, steps: Steps, tools: Tools =
     return _cut(scene, text, forecast, cuts, asked, steps)
 
 
-def loss(percent: float, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
+def loss(percent: float, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Drop some of the packets between servers and all others. Raises LabctlError."""
     if not nftables.LEAST_PERCENT <= percent <= 100:  # noqa: PLR2004 - percent
         raise LabctlError(f"{percent:g} percent cannot be lost: say {nftables.LEAST_PERCENT:g} to 100.", ExitCode.USAGE)
@@ -73,7 +74,7 @@ def loss(percent: float, target: str, asked: Asked, steps: Steps, tools: Tools =
     return _cut(scene, f"loss {percent:g} {','.join(names)}", forecast, cuts, asked, steps)
 
 
-def rate(kilobytes: int, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
+def rate(kilobytes: int, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Let only so many kilobytes in a second through, between servers and all others. Raises LabctlError."""
     if not 0 < kilobytes <= MOST_KILOBYTES:
         raise LabctlError(f"{kilobytes} kilobytes in a second is no rate: say 1 to {MOST_KILOBYTES}.", ExitCode.USAGE)
@@ -86,7 +87,7 @@ def rate(kilobytes: int, target: str, asked: Asked, steps: Steps, tools: Tools =
 
 def delay(  # noqa: PLR0913, PLR0917 - how much, of whom, and with what
     milliseconds: int, target: str, jitter: int, asked: Asked, steps: Steps, tools: Tools = TOOLS
-) -> dict[str, Any]:
+) -> FaultResult:
     """Let what servers send to others leave late. Raises LabctlError, also where the kernel cannot."""
     if not 0 < milliseconds <= LONGEST_DELAY or not 0 <= jitter <= milliseconds:
         raise LabctlError(
@@ -109,7 +110,7 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
     changes: Mapping[str, Change],
     asked: Asked,
     steps: Steps,
-) -> dict[str, Any]:
+) -> FaultResult:
     for name in changes:
         state = scene.lab.server(name).state
         if state != "running":

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import labctl
 from labctl.engine.clock import HostClock
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.labs import Lab, Server
     from labctl.progress import Steps
+    from labctl.results import FaultResult
 
 # Which of Docker's verbs, and in which state (Docker's word) a server must be.
 _PROCESS = {
@@ -58,7 +59,7 @@ class Struck:
     end: datetime
 
 
-def process(verb: str, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
+def process(verb: str, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Kill, stop, start, pause or resume servers. Raises LabctlError.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import nftables, targets
@@ -14,11 +14,12 @@ from labctl.raft import log_notes
 
 if TYPE_CHECKING:
     from labctl.progress import Steps
+    from labctl.results import FaultResult
 
 TRANSFER_SINCE = (1, 15, 0)
 
 
-def transfer(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> dict[str, Any]:
+def transfer(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Let the leader hand its leadership over, to a server or to whom it chooses. Raises LabctlError.
 
     Args:

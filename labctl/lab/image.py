@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.engine import client as engine
 from labctl.engine import images
 from labctl.errors import LabctlError
+from labctl.results import ImageFile, LoadedImage
 from labctl.runner.connection import on_the_docker_host
 from labctl.runner.deadlines import IMAGE
 from labctl.runner.run import play
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from labctl.progress import Steps
+    from labctl.results import ImageResult
     from labctl.runner.playbook_run import TaskEvent
 
 HOST = "image"
@@ -34,7 +36,7 @@ class ImageOptions:
     verbose: bool
 
 
-def build(options: ImageOptions, steps: Steps) -> dict[str, Any]:
+def build(options: ImageOptions, steps: Steps) -> ImageResult:
     """Make the image with the role consul_image. Returns its row, and whether it was made now."""
     from labctl.runner import inventory  # noqa: PLC0415 - `ls` needs no Ansible
     from labctl.runner.playbook_run import PlaybookRun  # noqa: PLC0415
@@ -59,7 +61,7 @@ def build(options: ImageOptions, steps: Steps) -> dict[str, Any]:
     if image is None:
         raise LabctlError("The image was made and cannot be found by its label: `docker images` shows what is there.")
     steps.done(f"Image {image.name} from the source {image.source}, {byte_size(image.size)}")
-    return image.row()
+    return image.result
 
 
 def reported_image(item: TaskEvent) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def reported_image(item: TaskEvent) -> dict[str, Any]:
     return {}
 
 
-def save(path: Path, version: str | None, *, force: bool) -> dict[str, Any]:
+def save(path: Path, version: str | None, *, force: bool) -> ImageFile:
     """Save an image to a file."""
     client = engine.connect()
     image = images.find_image(client, version)
@@ -79,10 +81,10 @@ def save(path: Path, version: str | None, *, force: bool) -> dict[str, Any]:
         raise LabctlError(f"No image {which}is there to save: `labctl image build` makes one.")
     size = images.save(client, image, path, force=force)
     text = f"Saved {image.name} to {path} ({byte_size(size)}): `labctl image load` reads it on another machine."
-    return {**image.row(), "file": str(path), "file_size": size, "text": text}
+    return ImageFile(**vars(image.result), file=str(path), file_size=size, text=text)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> LoadedImage:
     """Load an image from a file."""
     image = images.load(engine.connect(), path)
-    return {**image.row(), "text": f"Loaded {image.name} from {path}: `labctl up` uses it."}
+    return LoadedImage(**vars(image.result), text=f"Loaded {image.name} from {path}: `labctl up` uses it.")

@@ -12,6 +12,7 @@ from labctl.engine.labs import choose_lab, find_lab, leftovers, list_labs, owner
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.command_lock import LOCK_SECONDS, MOST_SECONDS, held
 from labctl.lab.desired_state import refuse_foreign
+from labctl.results import ChangePreview, ChangeResult, DownResult
 from labctl.runner import deadlines, inventory
 from labctl.runner import run as runner
 from labctl.runner.connection import on_the_docker_host
@@ -95,7 +96,7 @@ class Plays:
 PLAYS = Plays()
 
 
-def down(name: str | None, who: Who, steps: Steps, play: Play = play_for) -> dict[str, Any]:
+def down(name: str | None, who: Who, steps: Steps, play: Play = play_for) -> DownResult:
     """Remove one lab and prove that nothing of it is left. A lab that is not there is not an error.
 
     Raises LabctlError (refused) where it is somebody else's and the user does not force it.
@@ -104,13 +105,13 @@ def down(name: str | None, who: Who, steps: Steps, play: Play = play_for) -> dic
     if name is None:
         name = _only_one(_owners(client), who.owner, steps)
         if name is None:
-            return {"lab": None, "owner": None, "changed": False, "removed": []}
+            return DownResult(None)
     if problem := lab_names.name_problem(name):
         raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
     owners = owners_of(client, name)
     if not owners:
         steps.note(f"There is no lab {name}: nothing to remove.")
-        return {"lab": name, "owner": None, "changed": False, "removed": []}
+        return DownResult(name)
     if others := owners - {who.owner}:
         _refuse_unforced(name, owners, who)
     if who.dry_run:
@@ -120,7 +121,7 @@ def down(name: str | None, who: Who, steps: Steps, play: Play = play_for) -> dic
             f"Would remove the lab {name}{f' of {min(others)}' if others else ''} with "
             f"{', '.join(parts) or 'what is left of it'}, its network and its data."
         )
-        return {"lab": name, "owner": min(others or owners), "changed": True, "removed": []}
+        return DownResult(name, min(others or owners), changed=True)
     with held(
         client.place, name, who.owner, f"labctl down {name}", steps, must_write=False, allowance=client.allowance
     ) as lock:
@@ -128,13 +129,13 @@ def down(name: str | None, who: Who, steps: Steps, play: Play = play_for) -> dic
         now = owners_of(client, name, lock.mark)
         if not now:
             steps.note(f"There is no lab {name} any more: nothing is left of it.")
-            return {"lab": name, "owner": min(others or owners), "changed": False, "removed": []}
+            return DownResult(name, min(others or owners))
         return _removed(name, owners, now, who, steps, lock.mark, play)
 
 
 def _removed(  # noqa: PLR0913, PLR0917
     name: str, before: frozenset[str], owners: frozenset[str], who: Who, steps: Steps, lock: str, play: Play
-) -> dict[str, Any]:
+) -> DownResult:
     """Remove a lab that is held, and of which it was known `before` whose it was. Raises LabctlError."""
     others = owners - {who.owner}
     if new := others - before:
@@ -151,7 +152,7 @@ def _removed(  # noqa: PLR0913, PLR0917
     results = play("down.yml", name, settings, who, steps, lock, deadlines.Deadline(deadlines.DOWN), ExitCode.FAILED)
     removed = [part for result in results for part in result.get("removed", [])]
     steps.done(f"The lab {name} is removed: {_count(removed) or 'a lock of it'}, nothing is left")
-    return {"lab": name, "owner": min(others or owners), "changed": bool(removed), "removed": removed}
+    return DownResult(name, min(others or owners), bool(removed), tuple(removed))
 
 
 def _whose(name: str, owners: frozenset[str], owner: str, *, here: str = "") -> str:
@@ -208,7 +209,7 @@ def _count(parts: list[str]) -> str:
     return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
 
 
-def down_all(who: Who, steps: Steps, play: Play = play_for) -> tuple[list[dict[str, Any]], LabctlError | None]:
+def down_all(who: Who, steps: Steps, play: Play = play_for) -> tuple[list[DownResult], LabctlError | None]:
     """Remove every lab of this owner; those of others are named and left alone.
 
     Returns what was removed, and one error about all labs that could not be: one that cannot be removed keeps no other.
@@ -223,7 +224,7 @@ def down_all(who: Who, steps: Steps, play: Play = play_for) -> tuple[list[dict[s
     mine = sorted(({lab.name for lab in labs} | left) - others)
     if not mine:
         steps.note("No lab of yours is there: nothing to remove.")
-    done: list[dict[str, Any]] = []
+    done: list[DownResult] = []
     failed: dict[str, list[str]] = {}
     for name in mine:
         try:
@@ -241,7 +242,7 @@ def _of_all(failed: dict[str, list[str]]) -> LabctlError:
 
 def change(  # noqa: PLR0913, PLR0917 - what is done, to whom, for whom
     verb: str, name: str | None, server: str, who: Who, steps: Steps, play: Play = play_for
-) -> dict[str, Any]:
+) -> ChangePreview | ChangeResult:
     """Stop, start or restart a lab or one server of it; data and addresses stay."""
     begun = time.monotonic()
     seconds, late = (deadlines.STOP, ExitCode.FAILED) if verb == "stop" else (who.timeout, ExitCode.NOT_READY)
@@ -259,7 +260,7 @@ def change(  # noqa: PLR0913, PLR0917 - what is done, to whom, for whom
             else f"Nothing to {verb}: {what} "
             f"{'is' if server else 'has all its servers'} {'stopped' if verb == 'stop' else 'running'} already."
         )
-        return {"lab": lab.name, "changed": bool(would), "actions": [f"would {verb} {name}" for name in would]}
+        return ChangePreview(lab.name, bool(would), tuple(f"would {verb} {name}" for name in would))
     # It may stop servers to make room, and so must not need any.
     with held(
         client.place, lab.name, who.owner, f"labctl {verb} {lab.name}", steps,
@@ -280,4 +281,4 @@ def change(  # noqa: PLR0913, PLR0917 - what is done, to whom, for whom
     if cluster.get("leader"):
         text += f"; {cluster['leader']} leads in term {cluster['term']}"
     steps.done(f"{what}: {text}" if server else f"The lab {lab.name}: {text}")
-    return {"lab": lab.name, "changed": bool(actions), "actions": actions, "leader": cluster.get("leader")}
+    return ChangeResult(lab.name, bool(actions), tuple(actions), cluster.get("leader"))

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from labctl.terminal.style import harmless, paint, terminal_columns, wrapped
+
+if TYPE_CHECKING:
+    from labctl.results import UpResult
 
 # What a description may take of a line.
 _ROOM = 44
 
 
-def what_now(result: dict[str, Any]) -> str:
+def what_now(result: UpResult) -> str:
     """Say what a learner can do next with a lab that is up, or that waits to be joined."""
-    lab = result["lab"]
-    if result["leader"] is None:
+    lab = result.lab
+    if result.leader is None:
         lines = [
             (f"labctl logs {lab} -f --raft", "watch them wait (Ctrl-C ends it)"),
             (f"labctl join {lab}", "join them, and watch the election"),
             (f"labctl down {lab}", "remove the lab"),
         ]
         return f"\nThe servers of the lab {paint(lab, 'bold')} wait for each other. What now:\n{_commands(lines)}"
-    leader = result["leader"]
+    leader = result.leader
     lines = [
         (f"labctl status {lab}", "who leads, who votes"),
         (f"labctl logs {lab} -f --raft", "follow what Raft does (Ctrl-C ends it)"),
         (f"labctl exec --lab {lab} {leader} -- consul operator raft list-peers", "ask Consul itself"),
     ]
-    if len(result["servers"]) > 1:
+    if len(result.servers) > 1:
         lines += [
             (f"labctl stop {lab} --server {leader}", "stop the leader; the others elect a new one"),
             (f"labctl start {lab}", "bring it back"),
@@ -35,9 +38,9 @@ def what_now(result: dict[str, Any]) -> str:
     return f"\n{_ready(result)} What now:\n{_commands(lines)}"
 
 
-def _ready(result: dict[str, Any]) -> str:
-    lab = paint(result["lab"], "bold")
-    return f"The lab {lab} is ready in {result['seconds']['total']:.1f}s."
+def _ready(result: UpResult) -> str:
+    lab = paint(result.lab, "bold")
+    return f"The lab {lab} is ready in {result.seconds['total']:.1f}s."
 
 
 def _commands(lines: list[tuple[str, str]]) -> str:

@@ -25,6 +25,7 @@ from labctl.lab.desired_state import (
     wanted_of,
 )
 from labctl.lab.image import reported_image
+from labctl.results import ServerRole, UpPreview, UpResult
 from labctl.runner.connection import on_the_docker_host
 from labctl.runner.deadlines import IMAGE, Deadline
 from labctl.runner.run import note_lines, to_the_end
@@ -79,7 +80,7 @@ class Told:
 
 
 class Up:
-    """One `labctl up`. `run()` gives the JSON shape of `up` (DESIGN), or raises LabctlError."""
+    """One `labctl up`. `run()` gives what came of it, or raises LabctlError."""
 
     def __init__(self, options: UpOptions, steps: Steps) -> None:
         self.options = options
@@ -101,7 +102,7 @@ class Up:
         """How much of --timeout is left, in seconds."""
         return max(0.0, self._since + self.options.timeout - time.monotonic())
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> UpResult | UpPreview:
         """Bring the lab up. What it announces is what it found with the lab in hand, and so what it does."""
         refuse_options(self.options)
         self._seed_file = self.options.seed_file
@@ -165,7 +166,7 @@ class Up:
         self.options = completed(self.options, lab_in(self.options.inventory, self.options.lab))
         refuse_options(self.options)
 
-    def join(self, lab: Lab) -> dict[str, Any]:
+    def join(self, lab: Lab) -> UpResult:
         """Join the servers of a lab that is there."""
         self._read_inventory()
         now = status.ask(lab)
@@ -199,7 +200,7 @@ class Up:
             origin = origin_of_binary(self.client, options.image_binary)
         return find_image(self.client, wanted.version or None, options.image_source, origin)
 
-    def _preview(self, plan: Plan) -> dict[str, Any]:
+    def _preview(self, plan: Plan) -> UpPreview:
         name = self.options.lab
         lab, wanted, image, changes = plan
         would = [f"in the lab {name}, {change}" for change in changes]
@@ -220,9 +221,9 @@ class Up:
             self.steps.note(f"Would {line}." if not line.startswith("in the lab") else f"Would change: {line}.")
         if not would:
             self.steps.note(f"The lab {name} is ready: nothing would change.")
-        return {"lab": name, "changed": bool(would), "would": would}
+        return UpPreview(name, bool(would), tuple(would))
 
-    def _unchanged(self, now: status.Status) -> dict[str, Any]:
+    def _unchanged(self, now: status.Status) -> UpResult:
         leader = now.leader
         if now.ready and leader:
             self.steps.note(
@@ -230,15 +231,15 @@ class Up:
             )
         else:
             self.steps.note(f"The lab {now.lab.name} waits to be joined: nothing to do. Join it with `labctl join`.")
-        return {
-            "lab": now.lab.name,
-            "changed": False,
-            "servers": [{"name": v.name, "address": v.address, "role": v.state or None} for v in now.views],
-            "leader": leader.name if leader else None,
-            "term": leader.term if leader else None,
-            "voters": len(leader.voters) if leader else 0,
-            "seconds": self._seconds(),
-        }
+        return UpResult(
+            lab=now.lab.name,
+            changed=False,
+            servers=tuple(ServerRole(view.name, view.address, view.state or None) for view in now.views),
+            leader=leader.name if leader else None,
+            term=leader.term if leader else None,
+            voters=len(leader.voters) if leader else 0,
+            seconds=self._seconds(),
+        )
 
     def _changes_with(self, version: str) -> list[str]:
         """What changes besides what was announced, now that the version of the image is known."""
@@ -376,20 +377,18 @@ class Up:
         known = {name: round(self.told.seconds.get(name, 0.0), 3) for name in ("image", "start", "join", "election")}
         return {**known, "total": round(time.monotonic() - self.begun, 3)}
 
-    def _result(self) -> dict[str, Any]:
+    def _result(self) -> UpResult:
         cluster = self.told.cluster
-        servers = cluster.get("servers") or [
-            {"name": member["name"], "address": member["address"], "role": None} for member in self.told.members
-        ]
-        return {
-            "lab": self.options.lab,
-            "changed": self.told.changed,
-            "servers": servers,
-            "leader": cluster.get("leader"),
-            "term": cluster.get("term"),
-            "voters": cluster.get("voters", 0),
-            "seconds": self._seconds(),
-        }
+        servers = cluster.get("servers") or self.told.members
+        return UpResult(
+            lab=self.options.lab,
+            changed=self.told.changed,
+            servers=tuple(ServerRole(one["name"], one["address"], one.get("role")) for one in servers),
+            leader=cluster.get("leader"),
+            term=cluster.get("term"),
+            voters=cluster.get("voters", 0),
+            seconds=self._seconds(),
+        )
 
 
 def start_playbook(  # noqa: PLR0913, PLR0917 - what is run, and how
@@ -420,7 +419,7 @@ def _refuse_seed(path: str) -> None:
         raise LabctlError(str(error), ExitCode.USAGE) from None
 
 
-def join(name: str | None, options: UpOptions, steps: Steps) -> dict[str, Any]:
+def join(name: str | None, options: UpOptions, steps: Steps) -> UpResult:
     """`labctl join`: the manual join of a lab that was started with `--no-join`."""
     work = Up(options, steps)
     lab = choose_lab(work.client, name, options.owner)

@@ -11,7 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labctl import state
 from labctl.engine import client as engine
@@ -45,10 +45,6 @@ class Finding:
     ok: bool
     found: str
     fix: str | None = None
-
-    def row(self) -> dict[str, Any]:
-        """The JSON shape of `doctor`."""
-        return {"check": self.check, "ok": self.ok, "found": self.found, "fix": self.fix}
 
 
 def _python() -> Finding:

@@ -17,6 +17,7 @@ from labctl.engine import client as engine
 from labctl.engine import logs
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
+from labctl.results import BundleResult
 from labctl.story import container_acts, json_view
 from labctl.story import source as flow
 from labctl.story.log_files import MANIFEST
@@ -38,7 +39,7 @@ def save(
     force: bool,
     owner: str = "",
     connect: Callable[[], Client] = engine.connect,
-) -> dict[str, Any]:
+) -> BundleResult:
     """Write the bundle of a lab, whole or not at all; where it has no name, that of `owner`'s only one.
 
     Returns what `labctl bundle save --json` prints.
@@ -61,12 +62,7 @@ def save(
         # Logs hold addresses and the paths of requests.
         with files.write_atomically(path, private=True) as file:
             shutil.copyfileobj(bundle, file)
-    return saved(lab.name, path, size, lines.count)
-
-
-def saved(lab: str, path: Path, size: int, lines: int) -> dict[str, Any]:
-    """The JSON shape of `labctl bundle save`; `size` in bytes."""
-    return {"lab": lab, "file": str(path), "size": size, "lines": lines}
+    return BundleResult(lab.name, str(path), size, lines.count)
 
 
 def _write(file: IO[bytes], client: Client, lab: Lab, lines: Kept) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labctl.errors import LabctlError
+from labctl.results import ExpiryResult
 from labctl.runner import inventory
 from labctl.runner.deadlines import DOWN
 from labctl.runner.playbook_run import PlaybookRun
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 NEVER = "never"
 
 
-def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> dict[str, Any]:
-    """Let the workshop end so much later than it would. Returns the JSON shape; raises LabctlError."""
+def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> ExpiryResult:
+    """Let the workshop end so much later than it would. Raises LabctlError."""
     more = expiry.seconds_of(duration)
     fleet = fleets.look(workshop, owner, by_name=True)
     end = fleet.end()
@@ -37,8 +38,8 @@ def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> dict[
     return _write_down(fleet, owner, end + more, steps)
 
 
-def expire(workshop: Workshop, owner: str, when: str, steps: Steps) -> dict[str, Any]:
-    """Let the workshop end then, or never. Returns the JSON shape; raises LabctlError."""
+def expire(workshop: Workshop, owner: str, when: str, steps: Steps) -> ExpiryResult:
+    """Let the workshop end then, or never. Raises LabctlError."""
     end = 0 if when == NEVER else expiry.end_of(when, time.time())
     fleet, register = fleets.look(workshop, owner, by_name=True), Register(workshop.name)
     if not end:
@@ -49,7 +50,7 @@ def expire(workshop: Workshop, owner: str, when: str, steps: Steps) -> dict[str,
     return told
 
 
-def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> dict[str, Any]:
+def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> ExpiryResult:
     """Write an end down on every Docker host with seats. Raises LabctlError that names the hosts where it is not."""
     workshop = fleet.workshop
     places = set(fleet.existing.values())
@@ -85,9 +86,5 @@ def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> dict[str, A
         raise LabctlError(f"The end was not written down everywhere ({told}): run it again when that is mended.")
     text = f"ends in {expiry.left_in_words(end - time.time())}" if end else "has no end"
     steps.done(f"The workshop {workshop.name} {text}, on {', '.join(hosts)}")
-    return {
-        "workshop": workshop.name,
-        "changed": any(item.changed for item in seen),
-        "expires": lab_names.stamp(end) if end else None,
-        "hosts": hosts,
-    }
+    changed = any(item.changed for item in seen)
+    return ExpiryResult(workshop.name, changed, lab_names.stamp(end) if end else None, tuple(hosts))

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import tomllib
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 import pytest
 
+from labctl import results
 from labctl.cli.main import labctl, run
 from labctl.errors import ExitCode
 from labctl.raft.incident import IncidentKind
 from labctl.runner.inventory import labs_in
+from labctl.setup.doctor import Finding
 from labctl.story import json_view
 from scripts import generate_docs
 
@@ -257,18 +260,24 @@ def test_the_architecture_page_shows_the_layers_that_are_checked() -> None:
 
 # -- JSON ----------------------------------------------------------------------------------------------------
 
-# The functions that make each document, by the heading of docs/reference/json.md that describes it.
-SHAPES = {
+# What each document is made of, result types and functions, by the heading of docs/reference/json.md that describes it.
+SHAPES: dict[str, tuple[type | str, ...]] = {
     "Errors": ("_complain",),
-    "up and join": ("_result", "_unchanged", "_preview", "_seconds"),
-    "down": ("down",),
-    "stop, start and restart": ("change",),
+    "up and join": (results.UpResult, results.UpPreview, results.ServerRole, "_seconds"),
+    "down": (results.DownResult,),
+    "stop, start and restart": (results.ChangeResult, results.ChangePreview),
     "ls": ("ls_row",),
     "status": ("status_document", "_server_row", "active_row"),
     "members": ("Seen.row",),
     "logs": ("line_row", "meaning_row"),
-    "bundle save": ("saved",),
-    "fault": ("broken", "Forecast.row", "_mended", "faults_document", "active_row"),
+    "bundle save": (results.BundleResult,),
+    "fault": (
+        results.FaultResult,
+        results.ForecastResult,
+        results.HealResult,
+        "faults_document",
+        "active_row",
+    ),
     "chaos": (
         "chaos_document",
         "check_row",
@@ -300,13 +309,13 @@ SHAPES = {
     "workshop plan": ("plan_document", "_host_row"),
     "workshop up and reset": ("outcomes_document",),
     "workshop fault": ("seat_faults_document",),
-    "workshop extend and expire": ("_write_down",),
+    "workshop extend and expire": (results.ExpiryResult,),
     "workshop status": ("seats_document", "_seat_row"),
     "workshop down": ("removed_document",),
     "workshop cards": ("cards_document", "_card_row"),
     "workshop secret": ("exported", "kept", "taken"),
-    "image build, save and load": ("Image.row", "save", "load"),
-    "doctor": ("Finding.row",),
+    "image build, save and load": (results.ImageResult, results.ImageFile, results.LoadedImage),
+    "doctor": (Finding,),
 }
 
 
@@ -351,7 +360,9 @@ def keys_of(document: Any) -> set[str]:
 
 @pytest.mark.parametrize("heading", SHAPES)
 def test_the_json_reference_has_the_keys_that_are_printed_and_no_others(heading: str) -> None:
-    made: dict[str, set[str]] = {name: set() for name in SHAPES[heading]}
+    made: dict[type | str, set[str]] = {
+        one: set() if isinstance(one, str) else {field.name for field in fields(one)} for one in SHAPES[heading]
+    }
     for name, function in functions():
         if name in made:
             made[name] |= keys_that_are_printed(function)

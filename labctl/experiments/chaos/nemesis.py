@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.labs import Lab
     from labctl.experiments.chaos.schedule import Step
+    from labctl.results import FaultResult
 
 # What lifts a fault of a process (Docker's word); those of the network end with their lease.
 _BACK = {"kill": "start", "stop": "start", "pause": "unpause"}
@@ -38,19 +39,19 @@ _ARGUMENTS: dict[str, Callable[[Sequence[str]], tuple[Any, ...]]] = {
 class Verbs:
     """What breaks a lab, each as `labctl fault` does it; it gets its arguments, what is asked, and the steps."""
 
-    process: Callable[..., dict[str, Any]] = processes.process
-    isolate: Callable[..., dict[str, Any]] = network.isolate
-    partition: Callable[..., dict[str, Any]] = network.partition
-    one_way: Callable[..., dict[str, Any]] = network.one_way
-    loss: Callable[..., dict[str, Any]] = network.loss
-    rate: Callable[..., dict[str, Any]] = network.rate
-    delay: Callable[..., dict[str, Any]] = network.delay
+    process: Callable[..., FaultResult] = processes.process
+    isolate: Callable[..., FaultResult] = network.isolate
+    partition: Callable[..., FaultResult] = network.partition
+    one_way: Callable[..., FaultResult] = network.one_way
+    loss: Callable[..., FaultResult] = network.loss
+    rate: Callable[..., FaultResult] = network.rate
+    delay: Callable[..., FaultResult] = network.delay
 
-    def begin(self, verb: str, words: Sequence[str], asked: Asked, steps: Steps) -> dict[str, Any]:
+    def begin(self, verb: str, words: Sequence[str], asked: Asked, steps: Steps) -> FaultResult:
         """Do what a step says. Raises LabctlError."""
         if verb in _BACK:
             return self.process(verb, words[0], asked, steps)
-        do: Callable[..., dict[str, Any]] = getattr(self, verb.replace("-", "_"))
+        do: Callable[..., FaultResult] = getattr(self, verb.replace("-", "_"))
         return do(*_ARGUMENTS[verb](words), asked, steps)
 
 
@@ -115,7 +116,7 @@ class Disturber:
             self._say(skipped)
             return
         begin = self._clock()
-        begun = Disturbance(step, result["fault"], result["what"], tuple(result["servers"]), begin, begin)
+        begun = Disturbance(step, result.fault or "", result.what, result.servers, begin, begin)
         self._say(begun)
         self._stopped.wait(step.seconds)
         self._keep(replace(begun, end=self._lift(begun)))
@@ -124,7 +125,7 @@ class Disturber:
         with self._lock:
             self.done.append(one)
 
-    def _begin(self, step: Step) -> dict[str, Any]:
+    def _begin(self, step: Step) -> FaultResult:
         asked = Asked(self._lab.name, self._owner, None if step.verb in _BACK else step.seconds)
         try:
             return self._verbs.begin(step.verb, step.words, asked, Steps())

@@ -16,6 +16,7 @@ from labctl.engine.members import Seen
 from labctl.engine.status import Status
 from labctl.faults.condition import condition_of
 from labctl.faults.inject import ActiveFault
+from labctl.setup.doctor import Finding
 from labctl.shared.server_status import View
 from labctl.terminal import style
 from tests.unit import engine_stand_in as stand_in
@@ -192,8 +193,8 @@ def test_members_and_images_are_tables() -> None:
 
 
 def test_doctor_says_below_what_is_missing_what_mends_it() -> None:
-    well = {"check": "python", "ok": True, "found": "3.11", "fix": None}
-    broken = {"check": "engine", "ok": False, "found": "none\x1b[2J", "fix": "labctl doctor --fix"}
+    well = Finding("python", ok=True, found="3.11", fix=None)
+    broken = Finding("engine", ok=False, found="none\x1b[2J", fix="labctl doctor --fix")
     lines = tables.doctor_text([well, broken]).splitlines()
     assert lines[0].split() == ["✓", "python", "3.11"]
     assert lines[1].split() == ["✗", "engine", r"none\x1b[2J"]

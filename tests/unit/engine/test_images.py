@@ -11,6 +11,7 @@ import json
 import lzma
 import os
 import tarfile
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -136,7 +137,7 @@ def test_an_image_is_found_by_version_and_source() -> None:
 
 
 def test_the_row_has_the_shape_of_image_ls() -> None:
-    assert the_image().row() == {
+    assert asdict(the_image().result) == {
         "id": "sha256:1.8.7",
         "name": "raft-labctl/consul:1.8.7",
         "version": "1.8.7",

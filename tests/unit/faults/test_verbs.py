@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from labctl.faults.nftables import Cut, Delay
 from labctl.faults.tools import Tools
 from labctl.progress import Steps
 from labctl.raft import log_notes
+from labctl.results import HealResult
 from labctl.shared.lab_spec import LabSpec
 from labctl.shared.server_status import View
 from tests.unit import engine_stand_in as stand_in
@@ -147,17 +148,18 @@ def test_a_leader_is_isolated_from_every_other_server_and_its_log_says_so(docker
     )
     ((servers, line),) = docker.notes
     assert servers == ["consul1"]
-    assert f'fault began: id={result["fault"]} servers=consul1 what="isolate consul1" seconds=60' in line
-    assert (result["changed"], result["servers"], result["seconds"]) == (True, ["consul1"], 60)
+    assert f'fault began: id={result.fault} servers=consul1 what="isolate consul1" seconds=60' in line
+    assert (result.changed, result.servers, result.seconds) == (True, ("consul1",), 60)
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_json_says_what_follows(docker: Engine, dry_run: bool) -> None:
     result = processes.process("kill", "leader", replace(ASKED, dry_run=dry_run), Told(), docker.tools)
-    assert {name: value for name, value in result["forecast"].items() if name != "sentence"} == {
-        "together": 2, "voters": 3, "quorum": 2, "leader": "lost", "seconds_without_leader": [10, 21], "writes": True,
+    assert result.forecast is not None
+    assert {name: value for name, value in asdict(result.forecast).items() if name != "sentence"} == {
+        "together": 2, "voters": 3, "quorum": 2, "leader": "lost", "seconds_without_leader": (10, 21), "writes": True,
     }  # fmt: skip
-    assert result["forecast"]["sentence"].startswith("2 of 3 remain together: nobody leads for 10 to 21 s")
+    assert result.forecast.sentence.startswith("2 of 3 remain together: nobody leads for 10 to 21 s")
 
 
 def test_who_starts_a_server_while_nobody_leads_is_told_what_is_awaited(docker: Engine) -> None:
@@ -173,7 +175,8 @@ def test_who_starts_a_server_while_nobody_leads_is_told_what_is_awaited(docker: 
         "consul1 is started.",
         "Nobody leads yet: `labctl status ada` says when, and `labctl start ada` waits.",
     ]
-    assert (result["forecast"]["leader"], result["forecast"]["writes"]) == ("none", False)
+    assert result.forecast is not None
+    assert (result.forecast.leader, result.forecast.writes) == ("none", False)
 
 
 def test_what_is_broken_already_counts(docker: Engine) -> None:
@@ -221,9 +224,9 @@ def test_a_fault_of_a_process_is_healed_by_its_name_when_its_lease_is_over(docke
     assert docker.signals == [("kill", ["consul1"])]
     (words,) = docker.later
     assert words[3] == "30"
-    assert words[-5:] == ["fault", "heal", result["fault"], "--lab", "ada"]
+    assert words[-5:] == ["fault", "heal", result.fault, "--lab", "ada"]
     ((servers, line),) = docker.notes
-    assert (servers, f"id={result['fault']} " in line) == (["consul1"], True)
+    assert (servers, f"id={result.fault} " in line) == (["consul1"], True)
     processes.process("kill", "consul2", ASKED, Told(), docker.tools)
     assert len(docker.later) == 1
 
@@ -233,7 +236,7 @@ def test_what_brings_servers_back_has_no_lease_and_says_which_fault_ends(docker:
     docker.with_state("consul2", state)
     docker.logs["consul2"] = began("abc123", "pause" if state == "paused" else "stop")
     result = processes.process(verb, "any", replace(ASKED, seconds=30), Told(), docker.tools)
-    assert (result["fault"], result["servers"], result["seconds"]) == (None, ["consul2"], None)
+    assert (result.fault, result.servers, result.seconds) == (None, ("consul2",), None)
     assert docker.later == []
     assert docker.signals == [("unpause" if verb == "resume" else "start", ["consul2"])]
     ((servers, line),) = docker.notes
@@ -262,7 +265,7 @@ def test_a_fault_of_a_process_heals_by_its_name_and_leaves_other_servers_alone(
     docker.logs = {"consul2": began("abc123", verb), "consul3": began("def456", "kill")}
     told = Told()
     result = heal.heal("abc123", ASKED, told, docker.tools)
-    assert result == {"lab": "ada", "changed": True, "healed": ["abc123"], "started": ["consul2"]}
+    assert result == HealResult("ada", changed=True, healed=("abc123",), started=("consul2",))
     assert docker.signals == [("unpause" if state == "paused" else "start", ["consul2"])]
     ((servers, line),) = docker.notes
     assert (servers, "fault ended: id=abc123" in line) == (["consul2"], True)
@@ -309,8 +312,8 @@ def test_all_are_the_rules_of_every_network_and_the_servers_that_do_not_run(dock
     docker.active = ["bbbbbb"]
     told = Told()
     result = heal.heal(None, ASKED, told, docker.tools)
-    assert result["healed"] == ["aaaaaa", "abc123", "bbbbbb"]
-    assert result["started"] == ["consul2", "consul3"]
+    assert result.healed == ("aaaaaa", "abc123", "bbbbbb")
+    assert result.started == ("consul2", "consul3")
     assert docker.signals == [("unpause", ["consul2"]), ("start", ["consul3"])]
     assert told.lines == [
         "2 faults of the network lifted and consul2, consul3 run again; every server's network is clean."
@@ -321,7 +324,7 @@ def test_a_fault_of_the_network_heals_by_its_name_and_nothing_else_does(docker: 
     docker.rules = {"consul1": {"aaaaaa", "bbbbbb"}, "consul3": {"aaaaaa"}}
     told = Told()
     result = heal.heal("aaaaaa", ASKED, told, docker.tools)
-    assert result == {"lab": "ada", "changed": True, "healed": ["aaaaaa"], "started": []}
+    assert result == HealResult("ada", changed=True, healed=("aaaaaa",), started=())
     assert told.lines == ["The fault aaaaaa is lifted: none of its rules is left."]
     ((servers, line),) = docker.notes
     assert (servers, "fault ended: id=aaaaaa servers=consul1,consul3" in line) == (["consul1", "consul3"], True)
@@ -329,7 +332,7 @@ def test_a_fault_of_the_network_heals_by_its_name_and_nothing_else_does(docker: 
 
 def test_nothing_to_heal_is_no_failure_and_is_said(docker: Engine) -> None:
     told = Told()
-    assert heal.heal(None, ASKED, told, docker.tools) == {"lab": "ada", "changed": False, "healed": [], "started": []}
+    assert heal.heal(None, ASKED, told, docker.tools) == HealResult("ada", changed=False, healed=(), started=())
     assert told.lines == ["The lab ada has no fault: nothing to heal."]
     assert (docker.signals, docker.notes) == ([], [])
 
@@ -415,7 +418,7 @@ def test_a_log_that_cannot_be_read_is_unknown_and_not_no_fault(docker: Engine) -
         heal.heal("abc123", ASKED, Told(), docker.tools)
     assert docker.signals == []
     docker.rules = {"consul1": {"aaaaaa"}}
-    assert heal.heal("aaaaaa", ASKED, Told(), docker.tools)["healed"] == ["aaaaaa"], "it is a fault of the network"
+    assert heal.heal("aaaaaa", ASKED, Told(), docker.tools).healed == ("aaaaaa",), "it is a fault of the network"
 
 
 def test_a_server_whose_log_cannot_be_read_is_started_all_the_same(docker: Engine) -> None:
@@ -424,7 +427,7 @@ def test_a_server_whose_log_cannot_be_read_is_started_all_the_same(docker: Engin
 
     docker.tools = replace(docker.tools, last_words=refuse)
     docker.with_state("consul2", "exited")
-    assert heal.heal(None, ASKED, Told(), docker.tools)["started"] == ["consul2"]
+    assert heal.heal(None, ASKED, Told(), docker.tools).started == ("consul2",)
 
 
 def test_a_dry_run_only_says_what_would_happen(docker: Engine) -> None:
@@ -435,7 +438,7 @@ def test_a_dry_run_only_says_what_would_happen(docker: Engine) -> None:
         "kill consul2,consul3: 1 of 3 remains, and 2 are needed: no leader, no writes; "
         "consul1 gives up when its lease of 2.5 s is over."
     )
-    assert result["fault"] is None
+    assert result.fault is None
     assert (docker.signals, docker.notes, docker.changes) == ([], [], [])
 
 
@@ -499,7 +502,7 @@ def test_a_majority_is_counted_from_those_that_vote_and_not_from_the_containers(
         "lease of 2.5 s is over."
     )
     result = processes.process("kill", "minority", replace(ASKED, dry_run=True), told, docker.tools)
-    assert result["servers"] == ["consul2", "consul3"]
+    assert result.servers == ("consul2", "consul3")
 
 
 def test_a_server_that_was_removed_from_the_cluster_counts_no_more(docker: Engine) -> None:

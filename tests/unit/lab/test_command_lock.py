@@ -180,7 +180,7 @@ def test_down_looks_again_what_it_removes_and_whose_that_is(
     engine.container_list, told = stand_in.lab("ada"), Told()
     thread = another(lambda: setattr(engine, "container_list", now))
     if said is None:
-        assert down("ada", Who("ada"), told, play)["changed"] is False
+        assert down("ada", Who("ada"), told, play).changed is False
         assert told.notes[-1] == "There is no lab ada any more: nothing is left of it."
     else:
         with pytest.raises(LabctlError, match=said) as caught:

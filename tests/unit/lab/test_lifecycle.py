@@ -12,6 +12,7 @@ from labctl.engine import foreign_labels
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.lifecycle import Who, change, down, down_all
 from labctl.progress import Noted, Progress, ServerSaid, StepDone, StepFailed, Steps, StepStarted
+from labctl.results import ChangePreview, ChangeResult, DownResult
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
@@ -81,14 +82,14 @@ def test_the_only_lab_is_removed_and_what_went_is_counted(told: Told, plays: Pla
     plays.results = [{}, {"removed": ["labctl-ada-consul1", "network labctl-ada", "volume a", "volume b"]}]
     result = down(None, ADA, told, plays)
     assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "ada"})]
-    assert result == {"lab": "ada", "owner": "ada", "changed": True, "removed": plays.results[1]["removed"]}
+    assert result == DownResult("ada", "ada", changed=True, removed=tuple(plays.results[1]["removed"]))
     assert told.lines[-1] == "done The lab ada is removed: 1 container, 1 network, 2 volumes, nothing is left"
 
 
 def test_no_lab_is_no_error(engine: FakeEngine, told: Told, plays: Plays) -> None:
     engine.container_list = []
-    assert down(None, ADA, told, plays) == {"lab": None, "owner": None, "changed": False, "removed": []}
-    assert down("eve", ADA, told, plays) == {"lab": "eve", "owner": None, "changed": False, "removed": []}
+    assert down(None, ADA, told, plays) == DownResult(None)
+    assert down("eve", ADA, told, plays) == DownResult("eve")
     assert plays.runs == []
 
 
@@ -135,14 +136,14 @@ def test_what_a_killed_down_of_somebody_else_left_is_not_touched(engine: FakeEng
 @pytest.mark.usefixtures("engine")
 def test_without_a_name_labs_of_others_are_told_and_are_no_candidates(told: Told, plays: Plays) -> None:
     result = down(None, Who("bob"), told, plays)
-    assert result == {"lab": None, "owner": None, "changed": False, "removed": []}
+    assert result == DownResult(None)
     assert told.lines == ["Labs of others stay: ada of ada.", "No lab of yours is there: nothing to remove."]
     assert plays.runs == []
 
 
 def test_without_a_name_the_only_lab_of_mine_is_removed(engine: FakeEngine, told: Told, plays: Plays) -> None:
     engine.container_list += stand_in.lab("b", labels={"raft-labctl.owner": "bo\x1bb"})
-    assert down(None, ADA, told, plays)["lab"] == "ada"
+    assert down(None, ADA, told, plays).lab == "ada"
     assert told.lines[0] == "Labs of others stay: b of bo\x1bb."
     assert [run[1] for run in plays.runs] == ["ada"]
 
@@ -159,7 +160,7 @@ def test_force_removes_the_lab_of_somebody_else_after_saying_whose_it_is(told: T
     result = down("ada", Who("bob", force=True), told, plays)
     assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "bob", "consul_lab_force": True})]
     assert told.lines[0] == "The lab ada belongs to ada, not to bob: it is removed all the same."
-    assert (result["owner"], result["changed"]) == ("ada", True)
+    assert (result.owner, result.changed) == ("ada", True)
 
 
 def test_a_lab_with_a_part_of_somebody_else_is_refused_with_a_way_out_and_force_is_that(
@@ -215,7 +216,7 @@ def test_a_name_that_cannot_be_is_wrong_usage(engine: FakeEngine, told: Told, pl
 @pytest.mark.usefixtures("engine")
 def test_a_dry_run_of_down_names_the_servers_and_runs_nothing(told: Told, plays: Plays) -> None:
     result = down("ada", replace(ADA, dry_run=True), told, plays)
-    assert result == {"lab": "ada", "owner": "ada", "changed": True, "removed": []}
+    assert result == DownResult("ada", "ada", changed=True)
     assert "labctl-ada-consul1, labctl-ada-consul2, labctl-ada-consul3" in told.lines[0]
     assert plays.runs == []
 
@@ -227,7 +228,7 @@ def test_down_all_removes_what_is_mine_and_names_what_is_not(engine: FakeEngine,
         {"Id": "f", "Name": "f", "Labels": {"raft-labctl.lab": "foreign", "raft-labctl.owner": "bob"}},
     ]
     results, failure = down_all(ADA, told, plays)
-    assert [result["lab"] for result in results] == ["ada", "rest"]
+    assert [result.lab for result in results] == ["ada", "rest"]
     assert failure is None
     assert [run[1] for run in plays.runs] == ["ada", "rest"]
     assert told.lines[0] == "The lab bob belongs to bob: it stays."
@@ -243,7 +244,7 @@ def test_a_lab_that_cannot_be_removed_keeps_no_other(engine: FakeEngine, told: T
         return [{"removed": [f"labctl-{lab}-consul1"]}]
 
     results, failure = down_all(ADA, told, play)
-    assert [result["lab"] for result in results] == ["bea"]
+    assert [result.lab for result in results] == ["bea"]
     assert failure is not None
     assert failure.code is ExitCode.FAILED
     assert "(ada, dora: The engine is busy; carl: The disk is full)" in failure.sentence
@@ -258,7 +259,7 @@ def test_a_container_that_labctl_cannot_name_keeps_no_lab_and_is_left(
         *stand_in.lab("good"),
     ]
     results, failure = down_all(ADA, told, plays)
-    assert ([result["lab"] for result in results], failure) == (["good"], None)
+    assert ([result.lab for result in results], failure) == (["good"], None)
     assert [run[1] for run in plays.runs] == ["good"]
     assert "raft-labctl.lab with '0BAD_'" in foreign_labels.told()[0]
 
@@ -283,7 +284,7 @@ def test_each_verb_has_its_playbook(told: Told, plays: Plays, verb: str, playboo
     assert time.time() - 60 < begun <= time.time()
     settings = {"consul_lab_owner": "ada", "consul_lab_server": "consul2", "consul_cluster_timeout": 7}
     assert plays.runs == [(playbook, "ada", settings)]
-    assert result == {"lab": "ada", "changed": True, "actions": ["stopped consul2"], "leader": None}
+    assert result == ChangeResult("ada", changed=True, actions=("stopped consul2",), leader=None)
     assert told.lines[-1] == "done consul2 of the lab ada: stopped consul2"
 
 
@@ -291,7 +292,7 @@ def test_each_verb_has_its_playbook(told: Told, plays: Plays, verb: str, playboo
 def test_nothing_to_do_changes_nothing_and_the_leader_is_told(told: Told, plays: Plays) -> None:
     plays.results = [{"actions": []}, {"cluster": {"leader": "consul3", "term": 4}}]
     result = change("start", "ada", "", ADA, told, plays)
-    assert (result["changed"], result["leader"]) == (False, "consul3")
+    assert result == ChangeResult("ada", changed=False, actions=(), leader="consul3")
     assert told.lines[-1] == "done The lab ada: nothing to do; consul3 leads in term 4"
 
 
@@ -308,7 +309,7 @@ def test_an_unknown_server_and_a_foreign_lab_are_refused_before_anything_runs(to
 def test_a_dry_run_says_what_and_runs_nothing(told: Told, plays: Plays) -> None:
     result = change("stop", None, "consul2", replace(ADA, dry_run=True), told, plays)
     assert told.lines == ["Would stop consul2 of the lab ada."]
-    assert result == {"lab": "ada", "changed": True, "actions": ["would stop consul2"]}
+    assert result == ChangePreview("ada", changed=True, actions=("would stop consul2",))
     assert plays.runs == []
 
 
@@ -320,7 +321,7 @@ def test_a_dry_run_that_would_change_nothing_says_so(told: Told, plays: Plays) -
     ):
         result = change("start", None, server, replace(ADA, dry_run=True), told, plays)
         assert told.lines.pop() == line
-        assert (result["changed"], result["actions"]) == (False, [])
+        assert (result.changed, result.actions) == (False, ())
     change("restart", None, "", replace(ADA, dry_run=True), told, plays)
     assert told.lines == ["Would restart consul1, consul2, consul3 of the lab ada."]
     assert plays.runs == []

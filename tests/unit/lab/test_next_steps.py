@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from labctl.lab.next_steps import what_now
+from labctl.results import ServerRole, UpResult
 from tests.unit.stand_ins import Terminal
 
 if TYPE_CHECKING:
     from tests.unit.stand_ins import StreamChange
 
 
-RESULT: dict[str, Any] = {
-    "lab": "ada",
-    "changed": True,
-    "leader": "consul2",
-    "servers": [{"name": f"consul{number}"} for number in (1, 2, 3)],
-    "seconds": {"total": 6.04},
-}
+SERVERS = tuple(ServerRole(f"consul{number}", "10.213.0.2", "follower") for number in (1, 2, 3))
+RESULT = UpResult("ada", True, SERVERS, "consul2", 2, 3, {"total": 6.04})
 
 
 def test_a_ready_lab_is_told_with_what_to_try() -> None:
@@ -31,11 +28,11 @@ def test_a_ready_lab_is_told_with_what_to_try() -> None:
 
 
 def test_a_lab_of_one_server_cannot_elect_another_leader() -> None:
-    assert "labctl stop" not in what_now({**RESULT, "servers": [{"name": "consul2"}]})
+    assert "labctl stop" not in what_now(replace(RESULT, servers=SERVERS[1:2]))
 
 
 def test_a_lab_that_waits_is_told_with_the_join() -> None:
-    text = what_now({**RESULT, "leader": None})
+    text = what_now(replace(RESULT, leader=None))
     assert "wait for each other" in text
     assert "labctl join ada" in text
     assert "labctl stop" not in text
@@ -53,7 +50,7 @@ def test_no_line_of_what_now_is_wider_than_the_terminal(
     columns: int, standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a_terminal(columns, standard_output, monkeypatch)
-    lines = what_now({**RESULT, "lab": "raft-101"}).splitlines()
+    lines = what_now(replace(RESULT, lab="raft-101")).splitlines()
     longest = len("  labctl exec --lab raft-101 consul2 -- consul operator raft list-peers")
     assert max(map(len, lines)) <= max(columns, longest)
     assert lines[-1].endswith("remove the lab")

@@ -13,6 +13,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.lab import up
 from labctl.lab.desired_state import UpOptions
 from labctl.progress import Steps
+from labctl.results import UpPreview
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
 
@@ -44,8 +45,9 @@ def would(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         engine = FakeEngine(image_list=list(images), container_list=lab or [])
         monkeypatch.setattr(client, "connect", lambda: engine)
         asked = UpOptions("ada", "ada", dry_run=True, join=False, **options)
-        told: list[str] = up.Up(asked, Steps()).run()["would"]
-        return told
+        found = up.Up(asked, Steps()).run()
+        assert isinstance(found, UpPreview)
+        return list(found.would)
 
     return would
 

@@ -61,8 +61,8 @@ def packed(path: Path, members: dict[str, bytes]) -> str:
 
 def test_a_bundle_has_every_log_what_the_lab_is_and_the_story(tmp_path: Path) -> None:
     result = bundle.save(None, None, force=False, connect=lab)
-    assert (result["lab"], result["file"], result["lines"]) == ("ada", "ada.tgz", 2)
-    assert result["size"] == (tmp_path / "ada.tgz").stat().st_size
+    assert (result.lab, result.file, result.lines) == ("ada", "ada.tgz", 2)
+    assert result.size == (tmp_path / "ada.tgz").stat().st_size
     with tarfile.open("ada.tgz") as made:
         files = {entry.name: made.extractfile(entry).read() for entry in made}  # type: ignore[union-attr]
     assert sorted(files) == ["logs/consul1.log", "logs/consul2.log", "logs/consul3.log", "manifest.json", "story.json"]
@@ -92,7 +92,7 @@ def test_a_file_that_is_there_is_kept_unless_it_is_forced(tmp_path: Path) -> Non
         bundle.save("ada", tmp_path / "x.tgz", force=False, connect=lab)
     assert caught.value.code is ExitCode.USAGE
     assert (tmp_path / "x.tgz").read_text(encoding="utf-8") == "mine"
-    assert bundle.save("ada", tmp_path / "x.tgz", force=True, connect=lab)["lines"] == 2
+    assert bundle.save("ada", tmp_path / "x.tgz", force=True, connect=lab).lines == 2
     assert [one.name for one in tmp_path.iterdir()] == ["x.tgz"]
 
 

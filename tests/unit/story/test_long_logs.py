@@ -55,7 +55,7 @@ def story(engine: Any) -> int:
 
 
 def kept(engine: Any) -> int:
-    return int(bundle.save("ada", None, force=False, connect=lambda: engine)["lines"]) // 2
+    return int(bundle.save("ada", None, force=False, connect=lambda: engine).lines) // 2
 
 
 def read(engine: Long) -> int:

@@ -29,6 +29,8 @@ from labctl.lab import next_steps
 from labctl.progress import Steps
 from labctl.raft.reader import read_line
 from labctl.raft.story import records
+from labctl.results import ServerRole, UpResult
+from labctl.setup.doctor import Finding
 from labctl.shared.lab_spec import LabSpec
 from labctl.story import json_view, mermaid_view, page_view
 from labctl.story.log_printer import LogLines, RaftLines
@@ -78,7 +80,7 @@ def status() -> Status:
 
 FAULT = ActiveFault(EVIL, EVIL, (EVIL,), None)
 SEAT = SeatFault(EVIL, EVIL, EVIL, (EVIL,), leader=EVIL, term=2, seconds=1.0)
-FINDINGS = [{"check": "engine", "ok": False, "found": EVIL, "fix": EVIL}]
+FINDINGS = [Finding("engine", ok=False, found=EVIL, fix=EVIL)]
 LINE = f"2021-01-24T00:00:01Z [ERROR] agent.server.raft: failed to heartbeat to: peer={EVIL!s} error={EVIL}"
 REMOVED = Removed("w", {}, {EVIL: EVIL}, [EVIL], {EVIL: EVIL})
 REPORT = report_of(run())
@@ -114,7 +116,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "images": lambda: tables.images_table([Image(EVIL, EVIL, EVIL, EVIL, 1, EVIL)]),
     "doctor": lambda: tables.doctor_text(FINDINGS),
     "up": lambda: next_steps.what_now(
-        {"lab": EVIL, "leader": EVIL, "servers": [1, 2, 3], "seconds": {"total": 1.0}},
+        UpResult(EVIL, True, (ServerRole(EVIL, EVIL, EVIL),) * 3, EVIL, 2, 3, {"total": 1.0})
     ),
     "workshop fault": lambda: fault_tables.board([SEAT, replace(SEAT, problem=EVIL)]),
     "workshop fault start": lambda: fault_tables.brought_back([replace(SEAT, problem=EVIL)]),

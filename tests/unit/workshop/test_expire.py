@@ -75,7 +75,7 @@ def test_the_end_of_another_owners_workshop_of_that_name_is_none_of_mine(hosts: 
     assert bring_up(made).plan.fleet.end() is None
     with pytest.raises(LabctlError, match="has no end that could be moved"):
         extend(made, OWNER, "1h", Steps())
-    assert expire(made, OWNER, "2h", Steps())["changed"]
+    assert expire(made, OWNER, "2h", Steps()).changed
     assert {name: len(marks) for name, marks in hosts.reapers.items()} == {"red": 2, "green": 1}
     assert down(made, OWNER, (), None, Steps()).proven
     assert ends(hosts) == {"red": [], "green": []}
@@ -211,7 +211,7 @@ def test_an_end_that_was_taken_away_does_not_come_back_from_a_host_that_did_not_
 def test_an_end_on_a_host_without_seats_goes_and_moves_with_the_others(hosts: Hosts) -> None:
     bring_up()
     hosts.labs["green"].clear()
-    later = extend(workshop(), OWNER, "1h", Steps())["expires"]
+    later = extend(workshop(), OWNER, "1h", Steps()).expires
     assert ends(hosts) == {"red": [later], "green": [later]}
     expire(workshop(), OWNER, "never", Steps())
     assert ends(hosts) == {"red": [], "green": []}

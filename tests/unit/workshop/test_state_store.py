@@ -193,7 +193,7 @@ def test_what_needs_no_number_goes_on_where_nobody_can_tell_them() -> None:
     made = workshop("[ada, grace]")
     make_up(made)
     (Register("w").folder / "numbers.json").write_text("{", encoding="ascii")
-    assert expire(made, OWNER, "2h", Steps())["changed"]
+    assert expire(made, OWNER, "2h", Steps()).changed
     assert set(down(made, OWNER, ("ada",), None, Steps()).labs) == {"w-ada"}
     assert set(down(made, OWNER, (), None, Steps()).labs) == {"w-grace"}
 

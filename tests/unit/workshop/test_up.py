@@ -324,10 +324,12 @@ def test_an_end_is_moved_taken_away_and_given(hosts: Hosts) -> None:
     bring_up(made)
     with pytest.raises(LabctlError, match="has no end that could be moved"):
         extend(made, OWNER, "1h", Steps())
-    first = expire(made, OWNER, "2h", Steps())["expires"]
-    later = extend(made, OWNER, "1h", Steps())["expires"]
+    first = expire(made, OWNER, "2h", Steps()).expires
+    later = extend(made, OWNER, "1h", Steps()).expires
+    assert later is not None
+    assert first is not None
     assert datetime.fromisoformat(later) - datetime.fromisoformat(first) == timedelta(hours=1)
-    assert expire(made, OWNER, "never", Steps())["expires"] is None
+    assert expire(made, OWNER, "never", Steps()).expires is None
     assert hosts.reapers == {"red": [], "green": []}
     for wrong in ("soon", "2026-01-01T00:00:00Z", "9999d", "2026-11-24T18:00:00"):
         with pytest.raises(LabctlError) as caught:

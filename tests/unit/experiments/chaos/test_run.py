@@ -29,6 +29,7 @@ from labctl.experiments.chaos.report import Report, Run, report_of
 from labctl.experiments.chaos.schedule import Step
 from labctl.faults.tools import Tools
 from labctl.progress import Steps
+from labctl.results import FaultResult
 from labctl.shared.waiting import Clock
 from tests.unit import engine_stand_in as stand_in
 
@@ -248,13 +249,13 @@ class Faults:
     def disturber(self) -> Disturber:
         return Disturber(LAB, "ada", clock(), lambda _: None, self.tools, self.verbs)
 
-    def _verb(self, verb: str) -> Callable[..., dict[str, Any]]:
-        def do(*words: Any) -> dict[str, Any]:
+    def _verb(self, verb: str) -> Callable[..., FaultResult]:
+        def do(*words: Any) -> FaultResult:
             *said, asked, _steps = words
             if self.refuse & set(map(str, said)):
                 raise LabctlError("not now.")
             self.asked.append((verb, *said, asked.seconds))
-            return {"fault": "abc123", "what": f"{verb} {said}", "servers": ["consul2"]}
+            return FaultResult(LAB.name, True, "abc123", f"{verb} {said}", ("consul2",), asked.seconds, None)
 
         return do
 
