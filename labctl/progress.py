@@ -46,6 +46,11 @@ class Noted:
 
 
 @dataclass(frozen=True)
+class Waits(Noted):
+    """For whom the command waits: who sees nothing else of it must see why it does not go on."""
+
+
+@dataclass(frozen=True)
 class ServerSaid:
     """A server's line, in words."""
 
@@ -106,10 +111,14 @@ class Steps:
     Args:
         report: is given each record as it happens.
         clock: seconds, by which steps are timed.
+        silent: only for whom a command waits is shown.
     """
 
-    def __init__(self, report: Reporter = ignore, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, report: Reporter = ignore, clock: Callable[[], float] = time.monotonic, *, silent: bool = False
+    ) -> None:
         self._report = report
+        self._silent = silent
         self._clock = clock
         self._begun = 0.0
         self._number = 0
@@ -118,7 +127,7 @@ class Steps:
     @property
     def silent(self) -> bool:
         """Whether nobody sees what is reported, so that it need not be found out."""
-        return self._report is ignore
+        return self._report is ignore or self._silent
 
     def begin(self, title: str, id: str = "") -> None:  # noqa: A002 - as the record has it
         """A step begins; the one before it has ended."""
@@ -142,6 +151,10 @@ class Steps:
     def note(self, text: str) -> None:
         """Tell something, in no step."""
         self._report(Noted(text))
+
+    def waits(self, text: str) -> None:
+        """Tell for whom the command waits."""
+        self._report(Waits(text))
 
     def heard(self, server: str, text: str) -> None:
         """A server was heard."""

@@ -96,7 +96,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
                     place.engine(TIMEOUT_SECONDS).sharing(allowance),
                     lab,
                     who,
-                    lock_holder.Patience(max(0.0, patience), steps.note),
+                    lock_holder.Patience(max(0.0, patience), steps.waits),
                     labels=lab_hold.labels_of(lab, owner),
                     must_write=must_write,
                 )

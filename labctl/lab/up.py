@@ -28,7 +28,7 @@ from labctl.lab.image import reported_image
 from labctl.results import ServerRole, UpPreview, UpResult
 from labctl.runner.connection import on_the_docker_host
 from labctl.runner.deadlines import IMAGE, Deadline
-from labctl.runner.run import note_lines, to_the_end
+from labctl.runner.run import tell_item, to_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -313,8 +313,7 @@ class Up:
                     if self._held is not None:
                         self._held.keep_meanwhile()
                     continue
-                if item.waits or self.options.verbose:
-                    note_lines(item.text, self.steps)
+                tell_item(item, self.steps, verbose=self.options.verbose)
                 at = "image" if item.role == IMAGE_ROLE else item.module
                 if at != step and at in _TITLES:
                     if step == "image":

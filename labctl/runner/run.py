@@ -68,6 +68,14 @@ def note_lines(text: str, steps: Steps) -> None:
         steps.note(line.rstrip("\r"))
 
 
+def tell_item(item: TaskEvent, steps: Steps, *, waits: bool = True, verbose: bool = False) -> None:
+    """Tell for whom a task waits, and, to whom wants to see it, what Ansible printed."""
+    if item.waits and waits:
+        steps.waits(item.waits)
+    elif verbose:
+        note_lines(item.text, steps)
+
+
 def _results(
     run: PlaybookRun,
     steps: Steps,
@@ -82,8 +90,7 @@ def _results(
         meanwhile()
         if item is None:
             continue
-        if (item.waits and waits) or verbose:
-            note_lines(item.text, steps)
+        tell_item(item, steps, waits=waits, verbose=verbose)
         if item.result is not None:
             seen.append(item)
     return seen

@@ -143,7 +143,7 @@ def _remove(  # noqa: PLR0913, PLR0917 - what is removed, whose, and where it is
 def _note_held(locks: SeatLocks, steps: Steps) -> None:
     """Say which labs wait for somebody else."""
     for held in locks.found():
-        steps.note(f"{held.lab} waits for {held.who}")
+        steps.waits(f"{held.lab} waits for {held.who}")
 
 
 def _left(fleet: Fleet, there: Mapping[str, str], wanted: Sequence[str], host: str | None) -> dict[str, str]:

@@ -134,7 +134,7 @@ def held(  # noqa: PLR0913 - what, by whom, and where it is told
     Raises LabctlError, refused where somebody else has it for too long.
     """
     who = lock_holder.holder(" ".join(("labctl workshop", verb, *seats)), LEASE_SECONDS)
-    patience = lock_holder.Patience(times.patience, steps.note, times.say_after)
+    patience = lock_holder.Patience(times.patience, steps.waits, times.say_after)
     hold = Hold(workshop.name, times.renew)
     # Always in the same order, so that of two commands each waits for no host that the other one has already.
     in_order = sorted(workshop.hosts, key=lambda host: (host.address, host.port or 0))

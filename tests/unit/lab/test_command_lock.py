@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ class Told(Steps):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+    waits = note
 
 
 class Run:
@@ -187,6 +190,28 @@ def test_down_looks_again_what_it_removes_and_whose_that_is(
             down("ada", Who("ada", force=True), told, play)
         assert caught.value.code is ExitCode.REFUSED
     thread.join()
+
+
+@pytest.mark.parametrize("words", [["down", "ada"], ["start", "ada"]])
+def test_for_whom_a_command_waits_is_told_on_stderr_where_stdout_is_json(
+    engine: FakeEngine,
+    another: Callable[..., threading.Thread],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+) -> None:
+    monkeypatch.setenv("LABCTL_OWNER", "ada")
+    engine.container_list = stand_in.lab("ada")
+
+    def over() -> None:
+        engine.container_list = five(**{"raft-labctl.owner": "eve"})
+
+    thread = another(over)
+    assert run([*words, "--json"]) in {ExitCode.REFUSED, ExitCode.DONE, ExitCode.FAILED}
+    thread.join()
+    (note, *_) = capsys.readouterr().err.splitlines()
+    assert "Waiting for " in json.loads(note)["note"]
+    assert "`labctl up ada --servers 5`" in json.loads(note)["note"]
 
 
 def test_an_engine_that_does_not_answer_for_a_moment_takes_the_lab_from_nobody(docker: FakeDocker) -> None:

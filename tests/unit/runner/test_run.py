@@ -55,6 +55,8 @@ class Remembered(Steps):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
+    waits = note
+
 
 def run_it(run: Run, steps: Remembered, **options: Any) -> list[TaskEvent]:
     return play(cast("PlaybookRun", run), steps, **options)

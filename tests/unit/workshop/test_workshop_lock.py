@@ -75,6 +75,8 @@ class Remembered(Steps):
     def note(self, text: str) -> None:
         self.said.append(text)
 
+    waits = note
+
 
 def workshop(text: str = TEXT) -> Workshop:
     return parse(text, Path("workshop.yml"))
