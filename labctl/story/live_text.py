@@ -69,4 +69,4 @@ class LiveStoryText(StoryText):
                 self._event(told)
         finally:
             self._out = self._there
-        return caught.getvalue().splitlines()
+        return self._aligned(caught.getvalue()).splitlines()

@@ -48,6 +48,10 @@ WHERE = "\x1f"
 """Stands between what is said of an incident and the lines that show it."""
 MOST_LINES = 6
 CHARACTERS = 1 << 18
+OFFSET = "\x02"
+"""Stands in front of the time since the first event until it is known how wide that column has to be."""
+OFFSET_COLUMNS, MOST_OFFSET_COLUMNS = 10, 24
+"""How wide it is at the least, as for `+999.999 s`, and at the most."""
 
 
 def sentences(timers: Timers | None, files: FileNames | None = None) -> dict[type, Callable[[Any], str]]:
@@ -131,6 +135,7 @@ class StoryText:
         self._longest = max((width(harmless(name)) for name in servers or []), default=0)
         self._first: datetime | None = None
         self._day: date | None = None
+        self._offset_columns = OFFSET_COLUMNS
         self._quiet = True
 
     def write(self, records: Iterable[Record]) -> None:
@@ -144,13 +149,22 @@ class StoryText:
             self._what_happened(spool.lines(Incident), of_no_incident(spool.conclusion))
             out.write("\n" if events.tell() else "")
             events.seek(0)
-            shutil.copyfileobj(events, out, CHARACTERS)
+            self._align(events)
             if not self._summary:
                 self._sentences(TITLES[Election], grouped(spool.lines(Election)))
                 for kind, title in TITLES.items():
                     if kind is not Election:
                         self._sentences(title, spool.lines(kind))
         self._unknown(spool.conclusion)
+
+    def _align(self, events: IO[str]) -> None:
+        """Write the events that are kept, when it is known how wide the column for their times has to be."""
+        while some := events.read(CHARACTERS):
+            self._out.write(self._aligned(some + events.readline()))
+
+    def _aligned(self, lines: str) -> str:
+        """Some events, with a column for their times that is as wide as the widest needs so far."""
+        return lines.replace(OFFSET + " " * (MOST_OFFSET_COLUMNS - self._offset_columns), "")
 
     def _unknown(self, end: Conclusion) -> None:
         """Say how many lines were not understood, one of them, and how to see all."""
@@ -201,29 +215,34 @@ class StoryText:
         blank = " " * (self._longest - width(server))
         name = paint_server(event.server, f"{server}{blank} {self._bar}", colour=self._colour)
         self._date(event.time)
-        front = self._front(event.time)
-        indent = width(front) + width(name) + 2
+        indent = f"{self._front(None)}{' ' * (width(name) + 2)}"
         if said is not None:
-            self._out.write(f"{paint(front, 'dim', colour=self._colour)} {name} {self._hung(said, indent)}\n")
+            self._out.write(f"{self._front(event.time)} {name} {self._hung(said, indent)}\n")
         if self._lines:
             line = self._hung(event.line.strip(), indent)
-            painted = "\n".join(paint(one, "dim", colour=self._colour) for one in line.split("\n"))
-            self._out.write(f"{' ' * len(front)} {name} {painted}\n")
+            under = f"\n{indent}"
+            painted = under.join(paint(one, "dim", colour=self._colour) for one in line.split(under))
+            self._out.write(f"{self._front(None)} {name} {painted}\n")
 
-    def _hung(self, text: str, indent: int) -> str:
-        """A text behind a front of so many columns: on a terminal, what has no room stands under its beginning."""
+    def _hung(self, text: str, indent: str) -> str:
+        """A text behind such a front: on a terminal, what has no room stands under its beginning."""
         text = harmless(text)
         if not self._wraps:
             return text
-        first, *more = wrapped(text, max(self._columns - indent, 20), indent="  ").split("\n")
-        return "\n".join([first, *(" " * indent + one for one in more)])
+        columns = len(indent) - len(OFFSET) - MOST_OFFSET_COLUMNS + self._offset_columns
+        first, *more = wrapped(text, max(self._columns - columns, 20), indent="  ").split("\n")
+        return "\n".join([first, *(f"{indent}{one}" for one in more)])
 
     def _front(self, time: datetime | None) -> str:
         if time is None:
-            return " " * (len("00:00:00 ") if self._columns >= WIDE else 0) + f"{'':>10}"
+            return " " * (len("00:00:00 ") if self._columns >= WIDE else 0) + OFFSET + " " * MOST_OFFSET_COLUMNS
         first = self._first = self._first or time
         time = durations.on_the_clock_of(first.tzinfo, time)
-        return (f"{time:%H:%M:%S} " if self._columns >= WIDE else "") + f"{durations.offset(first, time):>10}"
+        offset = durations.offset(first, time)
+        self._offset_columns = max(self._offset_columns, min(len(offset), MOST_OFFSET_COLUMNS))
+        clock = paint(f"{time:%H:%M:%S} ", "dim", colour=self._colour) if self._columns >= WIDE else ""
+        blank = " " * (MOST_OFFSET_COLUMNS - len(offset))
+        return f"{clock}{OFFSET}{blank}{paint(offset, 'dim', colour=self._colour)}"
 
     def _date(self, time: datetime | None) -> None:
         """Write the date where the day changes, as the clock shows it by which all times are told."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,6 +65,27 @@ def test_the_date_stands_where_the_day_changes_and_every_time_is_of_one_zone(tmp
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("seconds", [1, 1000, 3600, 90_000])
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_column_of_the_time_since_the_first_event_is_as_wide_as_the_latest_needs(
+    tmp_path: Path, seconds: int, columns: int
+) -> None:
+    path = tmp_path / "a.log"
+    stamps = (
+        datetime(2024, 1, 8, 12, tzinfo=UTC),
+        datetime(2024, 1, 8, 12, 0, 0, 500, UTC) + timedelta(seconds=seconds),
+    )
+    path.write_text(
+        "".join(
+            f"{stamp.isoformat(timespec='milliseconds')} [INFO]  raft: election won: tally=2\n" for stamp in stamps
+        ),
+        encoding="utf-8",
+    )
+    first, last = (one for one in text_of(path, columns=columns) if "│" in one)
+    assert first.index("│") == last.index("│")
+    assert first.split(" │")[0].split()[-3:-1] == ["+0.000", "s"]
+
+
 def test_the_line_of_each_event_can_be_shown() -> None:
     lines = text_of(DEMO, lines=True)
     won = next(number for number, line in enumerate(lines) if "won the election" in line)
@@ -106,8 +128,11 @@ def test_json_has_every_event_with_its_line() -> None:
             "from": "2015-08-09T01:31:32+00:00",
             "from_known": True,
             "to": None,
+            "seconds": None,
+            "seconds_bound": None,
             "ended_by": None,
             "without_leader": None,
+            "without_leader_bound": None,
             "without_majority": None,
             "superseded": None,
             "silent_since": None,
