@@ -31,6 +31,8 @@ EndedBy = Literal[
     "unknown",
 ]
 TermSource = Literal["line", "inferred"]
+Bound = Literal["exact", "at_least", "at_most"]
+"""What a length is: it was so long, or so long at least or at most."""
 
 MOST_EVIDENCE = 24
 """Lines that are named for one record: its first ones and its last."""
@@ -38,6 +40,8 @@ ALREADY_VOTED = "already voted"
 """The reason of who says `duplicate requestVote for same term`."""
 HAS_LEADER = "we have a leader"
 """How the reason of who has a leader begins."""
+NO_VOTER = frozenset({"node is not in configuration", "node is not a voter"})
+"""The reasons of who refuses somebody that has no vote."""
 IS_LEADER = "we have a leader: us"
 """The same reason of who is that leader; Raft has no words of its own for that."""
 
@@ -251,3 +255,22 @@ class Leadership:
     def is_end_inferred(self) -> bool:
         """Whether it ended by then at the earliest: its end is the last sign of life of its leader."""
         return self.ended_by in INFERRED_ENDS
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it lasted, in seconds, as far as that is known."""
+        return None if self.since is None or self.until is None else (self.until - self.since).total_seconds()
+
+    @property
+    def bound(self) -> Bound | None:
+        """Whether it lasted exactly so long; None where no length is known."""
+        if self.seconds is None:
+            return None
+        return "at_least" if self.is_end_inferred else "at_most" if self.stood_still else "exact"
+
+    @property
+    def without_leader_bound(self) -> Bound | None:
+        """Whether nobody led before it for exactly so long; None where no length is known."""
+        if self.without_leader is None:
+            return None
+        return "at_least" if self.after_standstill else "exact"

@@ -155,6 +155,7 @@ def test_the_leadership_of_a_frozen_server_ends_at_its_last_sign_of_life() -> No
     led = document["leaders"][0]
     assert (led["server"], led["ended_by"], led["to_inferred"]) == ("consul3", "silent", True)
     assert (led["to"], led["silent_since"]) == ("2026-11-29T08:19:06.521000+00:00", "2026-11-29T08:19:17.380000+00:00")
+    assert (led["seconds"], led["seconds_bound"]) == (0.003, "at_least")
     assert (led["gave_up"], led["gave_up_by"]) == ("2026-11-29T08:19:29.713000+00:00", "quorum_lost")
     assert document["leaders"][1]["without_leader"] is None
     gap, pause = (one for one in document["incidents"] if one["kind"] in {"no_leader", "pause"})
@@ -180,3 +181,11 @@ def test_a_forgotten_pause_is_told_in_text_and_on_the_page() -> None:
 def test_a_leader_that_led_on_after_a_silence_did_not_cease_to_lead() -> None:
     lines = LEADS, (1.5, "consul2", MISSED), (10.0, "consul1", OUT_OF_REACH), (20.0, "consul1", OUT_OF_REACH)
     assert [of_leadership(one) for one in told(*lines).leaders] == ["consul1 leads."]
+
+
+def test_a_leader_that_was_missed_by_another_clock_before_it_led_did_not_cease_before_that() -> None:
+    follows = FOLLOWS.format("10.0.0.2") + "10.0.0.1:8300"
+    story = told((1.0, "consul2", follows), (10.0, *LEADS[1:]), (9.0, "consul2", MISSED), (20.0, "consul1", STARTS))
+    led = story.leaders[-1]
+    assert led.since is not None
+    assert led.until is None or led.until >= led.since
