@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from labctl.raft.candidacy import Candidacy
     from labctl.raft.clock_differences import ClockDifferences
     from labctl.raft.event import Event
+    from labctl.raft.progress import Progress
     from labctl.raft.records import Refusal
     from labctl.raft.server_names import Names
 
 MOST_ANSWERS = 256
 """Answers of which it is not known yet whom they met."""
+MOST_COMPARED = 32
+"""Refusals of one candidate by one server of which is looked at whether they are as many as it was asked."""
 MOST_SKEW = timedelta(seconds=2)
 """How far clocks may be apart of which nothing is known, as in `labctl.raft.merge`."""
 NOT_KNOWN = Bounds(-MOST_SKEW, MOST_SKEW)
@@ -35,6 +38,8 @@ STILL_ANSWERED = timedelta(seconds=10)
 """So long a candidate waits for an answer to its request: the Raft transport of Consul gives up then."""
 PROMPT = timedelta(milliseconds=50)
 """What is said so soon after a server asked is an answer to that, and not to what it had asked before."""
+AGAIN = timedelta(seconds=1)
+"""No server stands again sooner: so long Consul's timers run at least."""
 FORGOTTEN_AFTER = timedelta(seconds=30)
 """So long before a candidacy began nobody has answered it, by whatever clock."""
 _ZERO, _SECOND = timedelta(), timedelta(seconds=1)
@@ -65,7 +70,7 @@ class Answers:
         names: who is who.
         clocks: by how much servers' clocks may differ.
         is_apart: whether what one server sends cannot reach another one at a time, as far as is known.
-        sees_all: whether the logs of all who vote, but some, are read from a time on, as far as is known.
+        progress: how much of the logs is read.
         candidacies: all that are known, the oldest first.
     """
 
@@ -74,11 +79,11 @@ class Answers:
         names: Names,
         clocks: ClockDifferences,
         is_apart: Callable[[str, str, datetime | None], bool],
-        sees_all: Callable[[datetime, set[str]], bool],
+        progress: Progress,
         candidacies: Callable[[], Iterable[Candidacy]],
     ) -> None:
         self._names, self._clocks, self._is_apart = names, clocks, is_apart
-        self._sees_all, self._candidacies = sees_all, candidacies
+        self._progress, self._candidacies = progress, candidacies
         self._waiting: deque[Answer] = deque(maxlen=MOST_ANSWERS)
 
     def add(self, answer: Answer) -> None:
@@ -97,7 +102,12 @@ class Answers:
             for answer in waiting:
                 if until is not None and (answer.event.time is None or answer.event.time > until):
                     continue
-                if self._met_by_name(answer, one) if is_named else self._met_by_term(answer, one):
+                if not is_named:
+                    is_met = self._met_by_term(answer, one)
+                else:
+                    is_met = self._names_it(answer, one.server) and self._is_known(answer, one.server)
+                    is_met = is_met and self._met_by_name(answer, one)
+                if is_met:
                     one.take(answer.event, answer.refusal, pre_vote=answer.pre_vote)
                     self._waiting.remove(answer)
 
@@ -128,14 +138,17 @@ class Answers:
             and self._may_meet(answer, one)
             and (
                 self._is_prompt(answer, one)
-                or not any(self._is_prompt(answer, other) for other in self._others(answer, one))
+                or (
+                    answer.event.server not in one.not_asked
+                    and not any(self._may_be_prompt(answer, other, PROMPT) for other in self._others(answer, one))
+                )
             )
             for answer in self._waiting
         )
 
     def is_to(self, one: Candidacy, answer: Answer) -> bool:
         """Whether a refusal of this moment is to a candidacy, as far as is known by now."""
-        return self._met_by_name(answer, one)
+        return self._names_it(answer, one.server) and self._met_by_name(answer, one)
 
     # -- whom an answer met ----------------------------------------------------------------------------------
 
@@ -144,50 +157,93 @@ class Answers:
 
         A slow network delivers a request late, and a server that was frozen answers all of them when it goes on.
         """
-        if not self._names_it(answer, one.server) or not self._may_meet(answer, one):
+        if not self._may_meet(answer, one):
             return False
         time = answer.event.time
         if time is None or one.start is None:
             return one.begun < answer.number and (one.over is None or answer.number <= one.over)
         known = [other for other in self._candidacies() if other.server == one.server and other.start is not None]
         others = self._others(answer, one)
-        if self._is_prompt(answer, one) and not any(self._is_prompt(answer, other) for other in others):
+        if self._is_prompt(answer, one) and not any(self._may_be_prompt(answer, other, PROMPT) for other in others):
             return True
-        if others:
+        if others and not self._must_have_been_refused(answer, one):
             return False
         # Who stands again had stood before, also where its log begins only then.
         asked = (other for other in known if other.start is not None and time - other.start < STILL_ANSWERED)
         first = min(asked, key=lambda other: other.begun, default=one)
+        if (
+            self._bounds(answer, one) != SAME
+            and _is_rough(time)
+            and not self._progress.shows(one.server, time - STILL_ANSWERED)
+        ):
+            return False  # by such stamps, it may be to what the log does not show any more
         return first.cause != "election_timeout" or first.start is None or time - first.start >= STILL_ANSWERED
+
+    def _must_have_been_refused(self, answer: Answer, one: Candidacy) -> bool:
+        """Whether a server has refused so often that its refusals are too many for the others of who asked.
+
+        That is so where they cannot all find another candidacy each, and then which is which does not matter.
+        """
+        voter, pre_vote = answer.event.server, answer.pre_vote
+        candidacies = [other for other in self._candidacies() if other.server == one.server]
+        waiting = [
+            other
+            for other in self._waiting
+            if (other.event.server, other.pre_vote, other.refusal) == (voter, pre_vote, answer.refusal)
+            and self._names_it(other, one.server)
+            and self._is_known(other, one.server)
+        ]
+        if len(waiting) > MOST_COMPARED:
+            return False
+        can_be = {other.number: [it for it in candidacies if self._may_be(other, it)] for other in waiting}
+        can_be = {number: found for number, found in can_be.items() if found}
+        return _have_each_one(can_be) and not _have_each_one(can_be, one)
+
+    def _is_known(self, answer: Answer, server: str) -> bool:
+        """Whether a server's log is read so far that it shows all that an answer can be to."""
+        time, voter = answer.event.time, answer.event.server
+        if time is None or self._between(voter, server, is_rough=_is_rough(time)) == SAME:
+            return True
+        # At the end, clocks of which nothing is known are taken for the same: most logs are of such.
+        otherwise = SAME if self._progress.is_over else NOT_KNOWN
+        asked = time - self._between(voter, server, otherwise, is_rough=_is_rough(time)).least
+        if self._progress.reaches(server, asked):
+            return True
+        last = max((one.start for one in self._candidacies() if one.server == server and one.start), default=None)
+        return last is not None and asked < last + AGAIN
 
     def _met_by_term(self, answer: Answer, one: Candidacy) -> bool:
         """Whether a refusal that names its term only, as does who has voted already, is to this candidacy."""
         # Whoever else may have been refused by the same line makes it unclear whom it met.
-        time = answer.event.time
         if not self._may_meet(answer, one):
             return False
-        stood = {other.server for other in self._candidacies() if other.term == answer.event.term}
-        if time is not None and not self._sees_all(time - MOST_SKEW, stood | {answer.event.server}):
+        if not self._progress.is_over and not all(self._is_known(answer, name) for name in self._progress.servers):
+            return False
+        if not self._sees_who_stood(answer):
             return False
         known, voter, term = list(self._candidacies()), answer.event.server, answer.event.term
         others = self._others(answer, one)
         if any(other.term == term and other.has_vote_of(voter) for other in known):
             # One of them had its vote, which is known, so it refused all that asked it else.
             if not others:
-                return True
+                return self._is_prompt(answer, one) or self._sees_who_stood(answer, STILL_ANSWERED)
             waiting = [
                 other
                 for other in self._waiting
                 if other.candidate is None and (other.event.server, other.event.term) == (voter, term)
             ]
-            asked = [
-                other for other in known if other is one or any(self._may_be(each, other, SAME) for each in waiting)
-            ]
+            asked = [other for other in known if other is one or any(self._may_be(each, other) for each in waiting)]
             if len(waiting) >= len(asked) and not any(self._is_in_doubt(other, voter) for other in asked):
                 return next(number for number, other in enumerate(asked) if other is one) == waiting.index(answer)
         return self._is_prompt(answer, one) and not any(
-            self._is_prompt(answer, other, within=ASKED_AT_ONCE) for other in others
+            self._may_be_prompt(answer, other, ASKED_AT_ONCE) for other in others
         )
+
+    def _sees_who_stood(self, answer: Answer, within: timedelta = MOST_SKEW) -> bool:
+        """Whether nobody else can have stood in its term so shortly before an answer, of whom no log is read."""
+        time = answer.event.time
+        stood = {other.server for other in self._candidacies() if other.term == answer.event.term}
+        return time is None or self._progress.shows_all(time - within, stood | {answer.event.server})
 
     def _is_in_doubt(self, one: Candidacy, voter: str) -> bool:
         """Whether a voter may have refused a candidate by another line, or have got no request of it."""
@@ -202,7 +258,7 @@ class Answers:
         return [
             other
             for other in self._candidacies()
-            if other is not one and (not is_named or other.server == one.server) and self._may_be(answer, other, SAME)
+            if other is not one and (not is_named or other.server == one.server) and self._may_be(answer, other)
         ]
 
     def _may_meet(self, answer: Answer, one: Candidacy) -> bool:
@@ -238,19 +294,45 @@ class Answers:
 
     def _bounds(self, answer: Answer, one: Candidacy, otherwise: Bounds = NOT_KNOWN) -> Bounds:
         """By how much the clock of who answers may be ahead of that of who asked."""
-        found = self._clocks.between(answer.event.server, one.server) or otherwise
-        if not (_is_rough(answer.event.time) or _is_rough(one.start)):
-            return found
-        return SAME if found == SAME else Bounds(found.least - _SECOND, found.most + _SECOND)
+        is_rough = _is_rough(answer.event.time) or _is_rough(one.start)
+        return self._between(answer.event.server, one.server, otherwise, is_rough=is_rough)
 
-    def _is_prompt(self, answer: Answer, one: Candidacy, within: timedelta = PROMPT) -> bool:
+    def _between(self, answers: str, asks: str, otherwise: Bounds = NOT_KNOWN, *, is_rough: bool) -> Bounds:
+        found = self._clocks.between(answers, asks) or otherwise
+        return Bounds(found.least - _SECOND, found.most + _SECOND) if is_rough and found != SAME else found
+
+    def _is_prompt(self, answer: Answer, one: Candidacy) -> bool:
         """Whether an answer came at once after this one asked, by clocks of which nothing shows that they differ."""
         time, start = answer.event.time, one.start
-        if time is None or start is None or not (time.microsecond or start.microsecond):
+        if time is None or start is None or _is_rough(time) or _is_rough(start):
             return False  # stamps of whole seconds do not show that
         found = self._clocks.between(answer.event.server, one.server) or SAME
-        return found.least <= _ZERO <= found.most and _ZERO <= time - start <= within
+        return found.least <= _ZERO <= found.most and _ZERO <= time - start <= PROMPT
+
+    def _may_be_prompt(self, answer: Answer, one: Candidacy, within: timedelta) -> bool:
+        """Whether an answer may have come so soon after this one asked, by any clocks that may be."""
+        time, start = answer.event.time, one.start
+        if time is None or start is None:
+            return True
+        late, bounds = time - start, self._bounds(answer, one)
+        return late >= bounds.least and late - bounds.most <= within
 
 
 def _is_rough(time: datetime | None) -> bool:
     return time is not None and is_whole(time)
+
+
+def _have_each_one(can_be: dict[int, list[Candidacy]], but: Candidacy | None = None) -> bool:
+    """Whether each of some answers can have met a candidacy that none of the others has met, but not this one."""
+    met: dict[int, int] = {}
+
+    def finds_one(answer: int, seen: set[int]) -> bool:
+        for one in can_be[answer]:
+            if one is not but and id(one) not in seen:
+                seen.add(id(one))
+                if id(one) not in met or finds_one(met[id(one)], seen):
+                    met[id(one)] = answer
+                    return True
+        return False
+
+    return all(finds_one(answer, set()) for answer in can_be)

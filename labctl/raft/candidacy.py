@@ -28,6 +28,7 @@ class Candidacy:
         term, term_source, cause, start, waited: as an election has them.
         unprompted: no line says why it became a candidate, which it had not been before.
         asked: some line shows that it asked for votes, and not for pre-votes only.
+        may_ask_first: its version may be one that asks for pre-votes and says nothing of those that it loses.
         pre_vote: what lines say of its pre-vote; None where they say nothing.
         ended: how it ended; None while it goes on.
         stood_again: the term in which its server became a candidate next, without having been anything else.
@@ -49,6 +50,7 @@ class Candidacy:
     stood_again: int | None = None
     unprompted: bool = False
     asked: bool = False
+    may_ask_first: bool = False
     needed: int | None = None
     votes: list[str] = field(default_factory=list)
     tally: int = 0

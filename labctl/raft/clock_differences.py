@@ -2,6 +2,8 @@
 
 A leader says that it leads, and Consul's servers tell each other of it at once. Who hears of it later than that can be,
 or before it was said, has another clock. That bounds how far apart two clocks are, by less than a second.
+
+Who answers at once, by the stamps, and does so again and again, has the same clock: by chance that happens once.
 """
 
 from __future__ import annotations
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
     from labctl.raft.server_names import Names
 
 LEADS, HEARS = "leader_entered", "new_leader_announced"
+_ASKS = "candidate_entered"
+# What a server says because another one asked it just now; a refusal may name who.
+_ANSWERS = frozenset(
+    {
+        *("vote_rejected_by_me", "prevote_rejected_by_me", "vote_duplicate_term", "newer_term_seen_on_vote"),
+        *("prevote_request_seen", "follower_entered"),
+    }
+)
+AT_ONCE = timedelta(milliseconds=10)
+"""So soon a server that is asked answers, in a network that works."""
+ASKED_OFTEN = 2
+"""So many requests must have been answered at once for that to be no chance."""
 GOSSIP = timedelta(milliseconds=500)
 """So long after a server leads the others have heard of it, in a network that works."""
 MOST_APART = timedelta(seconds=4)
@@ -38,6 +52,8 @@ class Bounds(NamedTuple):
 
 SAME = Bounds(_ZERO, _ZERO)
 """Of one machine's clock, and where nothing shows that two clocks differ."""
+AGREE = Bounds(-AT_ONCE, AT_ONCE)
+"""Of clocks by which one server answers another one at once."""
 UNKNOWN = Bounds(-MOST_APART, MOST_APART)
 """Of clocks of which lines say what cannot be."""
 
@@ -56,9 +72,13 @@ class ClockDifferences:
         self._heard: dict[tuple[str, str], deque[datetime]] = {}
         self._late: dict[str, dict[str, Bounds]] = {}  # by leader, by who hears of it
         self._known: dict[tuple[str, str], Bounds | None] = {}
+        self._asked: dict[str, deque[tuple[datetime, str | None]]] = {}
+        self._answered: dict[str, deque[tuple[datetime, str | None]]] = {}
+        self._at_once: dict[frozenset[str], set[datetime]] = {}  # by who asked and who answered, when that was
+        self._agree: dict[str, set[str]] = {}
 
     def take(self, event: Event) -> None:
-        """Take in who leads, and who hears of it."""
+        """Take in who leads, and who hears of it; who asks, and who answers."""
         if self._are_one or event.time is None:
             return
         if event.event == LEADS:
@@ -72,6 +92,40 @@ class ClockDifferences:
                 self._heard.setdefault(key, deque(maxlen=MOST)).append(event.time)
                 self._late.clear()
                 self._known.clear()
+        elif event.event == _ASKS or event.event in _ANSWERS:
+            self._take_answer(event, event.time)
+
+    def _take_answer(self, event: Event, now: datetime) -> None:
+        """Take in a request or an answer, whichever of the two is read first."""
+        kept = self._asked if event.event == _ASKS else self._answered
+        if event.server not in kept and len(kept) >= MOST_SERVERS:
+            return
+        peer = event.peer if event.event != "follower_entered" else None  # it may name a leader
+        kept.setdefault(event.server, deque(maxlen=MOST)).append((now, peer))
+        if event.event == _ASKS:
+            for server, answered in self._answered.items():
+                for time, whom in answered:
+                    self._compare(event.server, now, server, time, whom)
+        else:
+            for server, asked in self._asked.items():
+                for time, _ in asked:
+                    self._compare(server, time, event.server, now, peer)
+
+    def _compare(self, asks: str, asked: datetime, answers: str, answered: datetime, peer: str | None) -> None:
+        """Note that a server answered at once, by the stamps; those of whole seconds do not show it."""
+        if asks == answers or not timedelta() <= answered - asked <= AT_ONCE or is_whole(asked) or is_whole(answered):
+            return
+        if peer and self._names.server(peer) not in {None, asks}:
+            return
+        times = self._at_once.setdefault(frozenset((asks, answers)), set())
+        if len(times) >= ASKED_OFTEN:
+            return
+        times.add(asked)
+        if len(times) == ASKED_OFTEN:
+            # Who has the same clock as one of several that have the same clock has that of them all.
+            all_of_them = self._agree.get(asks, {asks}) | self._agree.get(answers, {answers})
+            self._agree.update(dict.fromkeys(all_of_them, all_of_them))
+            self._known.clear()
 
     def between(self, one: str, other: str) -> Bounds | None:
         """By how much the clock of `one` is ahead of that of the `other`; None where nothing says so."""
@@ -89,6 +143,8 @@ class ClockDifferences:
                 found = True
                 least = max(least, late[one].least - late[other].most)
                 most = min(most, late[one].most - late[other].least)
+        if other in self._agree.get(one, ()) and least <= AT_ONCE and most >= -AT_ONCE:
+            return AGREE
         return None if not found else Bounds(least, most) if least <= most else UNKNOWN
 
     def _of(self, leader: str) -> dict[str, Bounds]:
@@ -114,6 +170,6 @@ def _ahead(heard: deque[datetime], led: deque[datetime]) -> Bounds | None:
         return None
     least = min(late)
     if is_whole(heard[0]) or is_whole(led[0]):
-        # Within a second nothing is told apart. Who hears of it in the same one mostly has the same clock.
-        return SAME if least == _ZERO else Bounds(least - _SECOND - GOSSIP, least + _SECOND)
+        # Within a second nothing is told apart.
+        return Bounds(least - _SECOND - GOSSIP, least + _SECOND)
     return Bounds(least - GOSSIP, least)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from labctl.raft.candidacy import Candidacy, Ended
     from labctl.raft.clock_differences import ClockDifferences
     from labctl.raft.event import Event
+    from labctl.raft.progress import Progress
     from labctl.raft.records import Outcome
     from labctl.raft.server_names import Names
 
@@ -42,10 +43,10 @@ class ElectionTracker:
         settled: takes elections and rounds of pre-votes, in the order in which they began.
         is_apart: whether what one server sends cannot reach another one at a time, as far as is known.
         asks_first: whether a server asks for pre-votes, as far as its log shows.
-        servers: whose logs are read.
+        asks_at_once: whether somebody is known to stand without that.
         reads_all: whether these are the logs of all who vote, as far as is known.
         clocks: by how much servers' clocks may differ.
-        sees_all: whether the logs of all who vote, but some, are read from a time on, as far as is known.
+        progress: how much of the logs is read.
 
     Attributes:
         number: how many events were told so far.
@@ -58,18 +59,18 @@ class ElectionTracker:
         settled: Callable[[Election | PreVote], None],
         is_apart: Callable[[str, str, datetime | None], bool],
         asks_first: Callable[[str], bool],
-        servers: Callable[[], list[str]],
+        asks_at_once: Callable[[], bool],
         reads_all: Callable[[], bool],
         clocks: ClockDifferences,
-        sees_all: Callable[[datetime, set[str]], bool],
+        progress: Progress,
     ) -> None:
         self._names, self._tell = names, settled
-        self._is_apart, self._asks_first, self._servers = is_apart, asks_first, servers
-        self._reads_all = reads_all
+        self._is_apart, self._asks_first, self._progress = is_apart, asks_first, progress
+        self._reads_all, self._asks_at_once = reads_all, asks_at_once
         self.number = 0
         self._open: deque[Candidacy] = deque()
         self._settled: deque[Candidacy] = deque(maxlen=UNSETTLED)
-        self._answers = Answers(names, clocks, is_apart, sees_all, lambda: itertools.chain(self._settled, self._open))
+        self._answers = Answers(names, clocks, is_apart, progress, lambda: itertools.chain(self._settled, self._open))
 
     @property
     def are_open(self) -> bool:
@@ -194,9 +195,14 @@ class ElectionTracker:
         # A server that asks beforehand says so when it has won that, at any level.
         return not self._asks_first(one.server)
 
+    def _may_not_have_asked(self, one: Candidacy) -> bool:
+        """Whether no line shows that it asked for votes: raft 1.7 is silent at level info about a pre-vote it lost."""
+        shows = one.asked or one.refusals or one.tally or one.pre_vote is not None or one.stood_again is not None
+        return one.may_ask_first and not shows and not self._asks_at_once() and one.ended not in {None, "won"}
+
     def _is_cut_off(self, one: Candidacy) -> bool:
         """Whether it could reach nobody from its beginning to its end: what it asks is sent again until it arrives."""
-        others = [name for name in self._servers() if name != one.server]
+        others = [name for name in self._progress.servers if name != one.server]
         return bool(others) and all(
             self._is_apart(one.server, name, time) or self._is_apart(name, one.server, time)
             for name in others
@@ -205,7 +211,7 @@ class ElectionTracker:
 
     def _reached_nobody(self, one: Candidacy) -> bool:
         """Whether it could ask none of those whose logs are read: then it had no part in a vote that was split."""
-        others = {name for name in self._servers() if name != one.server}
+        others = {name for name in self._progress.servers if name != one.server}
         # By number: who is meant may not be known.
         return bool(others) and len(others) <= len(one.unreached) and one.tally <= 1 and not one.refusals
 
@@ -219,6 +225,8 @@ class ElectionTracker:
     def _outcome(self, one: Candidacy, rivals: list[Candidacy]) -> Outcome:
         if one.ended == "won":
             return "won"
+        if self._may_not_have_asked(one):
+            return "undecided"
         if any(other.ended == "won" for other in rivals) or self._is_refused(one):
             return "lost"
         if one.ended in {None, "restart", "silent"}:
@@ -233,7 +241,7 @@ class ElectionTracker:
         firm = [refusal for refusal in one.refusals if refusal.reason != ALREADY_VOTED]
         if any(refusal.reason.startswith(HAS_LEADER) for refusal in firm) and one.ended not in {None, "silent"}:
             return True
-        others = {name for name in self._servers() if name != one.server}
+        others = {name for name in self._progress.servers if name != one.server}
         needed = one.needed if one.needed is not None else len(others) if len(others) > 1 else None
         return needed is not None and len(firm) >= needed
 

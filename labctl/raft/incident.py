@@ -38,6 +38,7 @@ class Tries:
         elections: how many elections it stood in, by their outcome.
         pre_votes: how many rounds of pre-votes it lost, or that are undecided.
         undecided_pre_votes: how many of them are.
+        not_shown: of how many elections no line says whether it asked for votes at all.
         ends_undecided, ends_undecided_beforehand: whether the last one is, of the elections and of the pre-votes.
         terms: the first and the last term of them.
         causes: why, and how often.
@@ -50,6 +51,7 @@ class Tries:
     elections: Counter[Outcome] = field(default_factory=Counter)
     pre_votes: int = 0
     undecided_pre_votes: int = 0
+    not_shown: int = 0
     ends_undecided: bool = False
     ends_undecided_beforehand: bool = False
     terms: tuple[int, int] | None = None
@@ -64,6 +66,7 @@ class Tries:
         if isinstance(one, Election):
             self.elections[one.outcome] += 1
             self.ends_undecided = one.outcome == "undecided"
+            self.not_shown += one.outcome == "undecided" and one.end is not None
         elif one.outcome != "won":
             self.pre_votes += 1
             self.undecided_pre_votes += one.outcome == "undecided"

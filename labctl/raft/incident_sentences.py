@@ -67,6 +67,8 @@ def _search(candidate: str, stood: list[Election]) -> str:
     terms = [f"term {one.term}" if one.term is not None else "a term that no line names" for one in stood]
     often = f" and again in {listed(terms[1:])}" if len(terms) > 1 else ""
     outcome = stood[-1].outcome
+    if stood[-1].outcome == "undecided" and stood[-1].end is not None:
+        return f"{candidate} became a candidate in {terms[0]}{often}; no line says whether it asked for votes"
     won = ", which it won" if outcome == "won" else "; the log ends before that was decided"
     return f"{candidate} stood in {terms[0]}{often}{won if outcome in {'won', 'undecided'} else ', and did not win'}"
 
@@ -124,6 +126,11 @@ def _span_until_heard(one: Incident, heard: datetime) -> str:
 
 
 def _why(one: Incident) -> str:
+    if one.lasts and one.may_be_led and not one.servers:
+        only = [tries.server for tries in one.tries]
+        return (
+            f"Only {listed(only)} {'is' if len(only) == 1 else 'are'} seen to miss a leader; the others may have one."
+        )
     if one.ended_by is None or not one.servers:
         return "No line shows who led before."
     lost = f" for {duration(one.without_majority)}" if one.without_majority is not None else ""
@@ -166,6 +173,8 @@ def _lost(tries: Tries, stood: int) -> str:
     """That it did not win, as far as the log decides that."""
     undecided = tries.elections["undecided"]
     if undecided == stood:
+        if tries.not_shown:
+            return ", or only asked whether it could win; no line says which"
         of_them = "that was" if stood == 1 else "any of that was"
         return f"; the log ends before {of_them} decided"
     if not undecided:

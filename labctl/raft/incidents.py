@@ -16,7 +16,7 @@ from labctl.raft.disks import OF_DISKS, Disks
 from labctl.raft.event import Event
 from labctl.raft.incident import Incident, Tries
 from labctl.raft.pauses import OF_PAUSES, Pauses
-from labctl.raft.records import HAS_LEADER, MOST_EVIDENCE, Election, Leadership, PreVote, evidence_of
+from labctl.raft.records import HAS_LEADER, MOST_EVIDENCE, NO_VOTER, Election, Leadership, PreVote, evidence_of
 from labctl.raft.timers import seconds_between
 
 if TYPE_CHECKING:
@@ -81,17 +81,19 @@ class Incidents:
         is_explained: whether what was done to a server since a time is known.
         begin: what was over by then is not told.
         reads_all: whether the logs of all who vote are read, as far as is known.
+        logs: how many servers' logs are read.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a story knows
         self,
         tell: Callable[[Incident], None],
         leads: Callable[[str], bool],
         is_explained: Callable[[str, datetime], bool],
         begin: datetime | None = None,
         reads_all: Callable[[], bool] = lambda: False,
+        logs: Callable[[], int] = lambda: 1,
     ) -> None:
-        self._reads_all = reads_all
+        self._reads_all, self._logs = reads_all, logs
         self._tell_any, self._begin = tell, begin
         self._pauses, self._disks = Pauses(self._tell, leads), Disks(self._tell, leads, is_explained)
         self._tries: deque[Election | PreVote] = deque()
@@ -275,6 +277,9 @@ class Incidents:
             # Who heard of a leader had a first election, or missed one of which the others did not say so.
             self._search([one for one in gap if not _had_a_leader([one])])
             return
+        missing = {one.candidate for one in gap} - _outsiders(gap)
+        if before is None and not missing:
+            return  # who is no voter stands in vain, whoever leads
         since = _end_of(before)
         if heard is not None and missed is not None:
             heard, since = None, None
@@ -288,7 +293,9 @@ class Incidents:
             ended_by=before.ended_by if before is not None else None,
             without_majority=before.without_majority if before is not None else None,
             tries=_tries(gap), split_terms=_split_terms(gap), left_out=self._let_go(), quorum=_quorum(before, gap),
-            unreached=before.unreached if before is not None else [], may_be_led=is_named,
+            unreached=before.unreached if before is not None else [],
+            # Who is cut off stands in vain, too: it takes a majority that misses a leader.
+            may_be_led=is_named or (before is None and len(missing) <= self._logs() // 2),
         )  # fmt: skip
         incident.prove(_evidence_of_end(before, incident.quorum))
         for one in gap:
@@ -397,6 +404,11 @@ class Incidents:
 def _had_a_leader(tried: list[Election | PreVote]) -> bool:
     """Whether somebody refused because it had a leader."""
     return any(no.reason.startswith(HAS_LEADER) for one in tried for no in one.refusals)
+
+
+def _outsiders(tried: list[Election | PreVote]) -> set[str]:
+    """Who was refused because it is no voter of the cluster."""
+    return {one.candidate for one in tried if any(no.reason in NO_VOTER for no in one.refusals)}
 
 
 def _quorum(before: Leadership | None, gap: list[Election | PreVote]) -> LostQuorum | None:

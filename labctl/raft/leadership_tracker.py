@@ -93,6 +93,7 @@ class LeadershipTracker:
         self._newest_of_another = 0
         self._vacant: datetime | None = None
         self._others_follow: tuple[datetime, str] | None = None
+        self._down: dict[str, datetime] = {}
 
     @property
     def leader(self) -> str | None:
@@ -210,7 +211,9 @@ class LeadershipTracker:
         """A leader speaks that had been silent; whether it leads still is seen by what it says next."""
         if (one := self._open.get(server)) is not None:
             one.leadership.silent_since, one.spoke = since, now
-            one.alive = self._last_proof(server, since)
+            proof, led = self._last_proof(server, since), one.leadership.since
+            # By another clock, it may have been missed before its last line.
+            one.alive = led if proof is not None and led is not None and proof < led else proof
 
     def _last_proof(self, server: str, until: datetime) -> datetime | None:
         """When a line last showed that a leader ran: one of its own, or one of who follows it."""
@@ -312,6 +315,11 @@ class LeadershipTracker:
         if leader and time is not None:
             self._others_follow = (time, leader)
 
+    def find_down(self, server: str, time: datetime | None) -> None:
+        """Another server asked a leader for its vote, and nothing runs there."""
+        if server in self._open and time is not None:
+            self._down[server] = time
+
     def reach(self, event: Event) -> None:
         """Take in what a server says of its contact with another; it counts while it leads."""
         one = self._open.get(event.server)
@@ -347,8 +355,10 @@ class LeadershipTracker:
         self._waiting.clear()
 
     def _was_left(self, server: str) -> bool:
-        """Whether others follow somebody else since this leader's log ends."""
+        """Whether others follow somebody else since this leader's log ends, or found that it did not run."""
         last = self._last(server)
+        if last is not None and (down := self._down.get(server)) is not None and down > last:
+            return True
         if self._others_follow is None or last is None:
             return False
         time, leader = self._others_follow

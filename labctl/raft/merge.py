@@ -183,7 +183,7 @@ class _Merge:
         is_cause = self._cause_of(event)
         if is_cause is None:
             return
-        until = effect.time if event.event == "vote_granted" else _later(effect.time, MOST_SKEW)
+        until = effect.time if event.event == "vote_granted" else _later(effect.time, MOST_SKEW - stream.behind)
         found: tuple[timedelta, int, _Stream] | None = None
         for other in self._streams:
             if other is stream:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from labctl.raft.candidacy import Candidacy
 from labctl.raft.clock_differences import ClockDifferences
 from labctl.raft.collection import Conclusion
+from labctl.raft.durations import is_whole
 from labctl.raft.election_tracker import ElectionTracker
 from labctl.raft.event import ASKS_FIRST, OTHER, Event
 from labctl.raft.faults import Fault, Faults
@@ -24,6 +25,7 @@ from labctl.raft.lost_quorum import lost_quorum
 from labctl.raft.membership import SAYS_WHO_VOTES, Membership
 from labctl.raft.numbers import number_of
 from labctl.raft.outage_tracker import BACK, BEHIND, LOST, REMOVED
+from labctl.raft.progress import Progress
 from labctl.raft.reader import is_unparsed
 from labctl.raft.records import ALREADY_VOTED, HAS_LEADER, Election, PreVote, Refusal, add_evidence
 from labctl.raft.server_names import Names
@@ -45,6 +47,8 @@ Role = Literal["follower", "candidate", "leader"]
 LATE_SECONDS = 11.0
 """How late a request for a vote may fail: the Raft transport of Consul waits 10 s for an answer."""
 _AT_ONCE_SECONDS = 0.1
+_ROUGHLY = 1.0
+"""By so much a time between two stamps of whole seconds may be wrong."""
 
 # Terms that a line prints and that are not the term its server is in: a candidate before its pre-vote only proposes.
 # What cannot be asked for its pre-vote is said in the same words as what cannot be asked for its vote.
@@ -84,9 +88,6 @@ _SUSPENDS: dict[str, EndedBy] = {
 }
 _BREAKS: dict[str, EndedBy] = {"kill": "killed", "stop": "stopped", "pause": "paused"}
 _ASKS_FIRST = "prevote_"
-# With one of these a server's log begins because its process does: it did nothing before.
-_BEGINS = frozenset({"config_initial", "config_recovered", "log_store", "container_started"})
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 VOTES_AGAIN = "votes_again"
 """A value of `duplicate requestVote for same term` where the next line says that the vote was granted, again."""
 # How a line names nobody: the leader chooses for itself whom it hands its leadership to.
@@ -114,22 +115,17 @@ class _Server:
     stood_before: datetime | None = None  # and when before that
     timer: datetime | None = None  # when its heartbeat or its election timer began to run
     waited: float | None = None
+    election_timeout: float | None = None  # the shortest that its log shows since its process began
     was_asked: bool = True  # something may have started its heartbeat timer anew since
     tells_requests: bool = False  # its log has lines of level debug, and so those of a newer term in a request
     ending: EndedBy | None = None
     transferring: datetime | None = None
     asks_first: bool = False
+    is_new: bool = False  # its lines are worded as those of Consul 1.11 and later
     asks_at_once: bool = False  # it won an election of which no line says that it had asked for pre-votes
     tells: bool = False  # its log has lines of level info, or does not name levels
     is_back: bool = False  # Docker said that its process runs again
-    first: datetime | None = None  # from when on its log shows what it did
-    last: datetime | None = None
-
-    def speak(self, event: Event) -> None:
-        """Note when it spoke."""
-        if self.first is None:
-            self.first = _LONG_AGO if event.event in _BEGINS else event.time
-        self.last = event.time or self.last
+    last: datetime | None = None  # when it spoke last
 
 
 def records(
@@ -151,7 +147,9 @@ def records(
     """
     story = Story(names, reached, complete=complete)
     found: list[Incident] = []
-    incidents = Incidents(found.append, story.leads, story.is_explained, since, story.reads_all)
+    incidents = Incidents(
+        found.append, story.leads, story.is_explained, since, story.reads_all, lambda: len(story.servers)
+    )
     begun = since is None
     for event in _with_next_lines(events):
         told = story.tell(event)
@@ -266,16 +264,17 @@ class Story:
         self.membership = Membership(self.names)
         self._servers: dict[str, _Server] = {}
         self._faults = Faults(self._settle)
+        self._progress = Progress(self.reads_all)
         self._clocks = ClockDifferences(self.names, are_one=complete)
         self._elections = ElectionTracker(
             self.names,
             settled=self._settle,
             is_apart=self._faults.are_apart,
             asks_first=self._asks_first,
-            servers=lambda: list(self._servers),
+            asks_at_once=lambda: any(one.asks_at_once for one in self._servers.values()),
             reads_all=self.reads_all,
             clocks=self._clocks,
-            sees_all=self._sees_all,
+            progress=self._progress,
         )
         self._leaderships = LeadershipTracker(
             self.names, self._last_word, self._settle, self.reads_all, self._lost_quorum
@@ -377,13 +376,14 @@ class Story:
             server = self._servers[event.server] = _Server(event.server)
         server.tells = server.tells or event.level not in _GRAVE
         server.tells_requests = server.tells_requests or event.level == "debug"
+        self._progress.take(event)
         if event.event in _TOLD_WITH_MORE:
             event = self._with_more(server, event)
         if server.role != "leader" and event.event in _BY_A_LEADER:
             self._assume_leader(server, event)
         act = self._acts.get(event.event)
         term = act(server, event) if act else None
-        server.speak(event)
+        server.last = event.time or server.last
         if event.term is not None:
             self._seen(server, event)
         if self._elections.are_open and self._last is not None:
@@ -427,6 +427,7 @@ class Story:
 
     def finish(self) -> None:
         """Settle what is open: the log has ended."""
+        self._progress.is_over = True
         self._leaderships.finish()
         self._elections.finish()
         self._faults.finish(self._end)
@@ -490,6 +491,7 @@ class Story:
     def _time_out(self, server: _Server, event: Event) -> None:
         self._leads_no_longer(server)
         server.cause = "heartbeat_timeout"
+        server.is_new = "last-leader-addr" in event.values
         server.waited = seconds_between(server.timer, event.time) if self._ran_through(server, event) else None
         self._hear_of_leader(event.peer, event)
         known = self.names(event.peer)
@@ -513,7 +515,7 @@ class Story:
     def _try_again(self, server: _Server, event: Event) -> int | None:
         self._leads_no_longer(server)
         server.cause = "election_timeout"
-        server.waited = seconds_between(server.timer, event.time)
+        server.waited = _by_the_timer(server, event.time)
         return self._end_candidacy(server, event, "timeout")
 
     def _stand(self, server: _Server, event: Event) -> int | None:
@@ -531,6 +533,7 @@ class Story:
         self._elected = True
         candidacy = Candidacy(server.name, term, source, cause, event.time, server.waited, unprompted=unprompted)
         candidacy.quorum = self._lost_quorum(server.name, event.time)
+        candidacy.may_ask_first = server.is_new
         add_evidence(candidacy.evidence, event)
         server.role, server.cause, server.ending = "candidate", "unknown", None
         server.candidacy = server.before = candidacy
@@ -613,6 +616,8 @@ class Story:
             # Who is refused at once is refused now; what fails else may be a request of the campaign before.
             if not is_late and ("refused" in event.line or not _may_be_older(server, event)):
                 server.candidacy.unreached.add(name)
+            if "refused" in event.line:
+                self._leaderships.find_down(name, event.time)
         return None
 
     def _could_not_ask(self, one: Candidacy, denied: Event) -> bool:
@@ -733,7 +738,7 @@ class Story:
         self._end_candidacy(server, event, "restart")
         self._leaderships.end(server.name, event, server.ending or "restarted", needed=server.needed)
         server.role, server.cause, server.ending, server.before = "follower", "unknown", None, None
-        server.timer = None
+        server.timer = server.election_timeout = None
 
     def _start_container(self, server: _Server, event: Event) -> None:
         server.is_back = True
@@ -947,12 +952,6 @@ class Story:
             return not unread or (len(unread) <= len(self._strangers()) and self._are_enough())
         return self._are_enough()
 
-    def _sees_all(self, since: datetime, but: set[str]) -> bool:
-        """Whether the logs of all who vote are read, and each of them from a time on, but some."""
-        return self.reads_all() and all(
-            one.first is None or one.first <= since or one.name in but for one in self._servers.values()
-        )
-
     def _are_enough(self) -> bool:
         """Whether as many logs are read as servers have ever voted; a non-voter's is not one of them."""
         voters = {self.names.server(name) for one in self._voters for name in one}
@@ -976,6 +975,17 @@ class Story:
     def _end(self) -> datetime | None:
         """How far the log goes: at least as far as its last event."""
         return max((one for one in (self._last, self._reached()) if one is not None), default=None)
+
+
+def _by_the_timer(server: _Server, now: datetime | None) -> float | None:
+    """How long an election timer ran, which is once to twice a time; None where its server stood still meanwhile."""
+    seconds, shortest = seconds_between(server.timer, now), server.election_timeout
+    if seconds is None or now is None:
+        return None
+    if shortest is not None and seconds > 2 * shortest + (3 * _ROUGHLY if is_whole(now) else _AT_ONCE_SECONDS):
+        return None
+    server.election_timeout = seconds if shortest is None else min(seconds, shortest)
+    return seconds
 
 
 def _led_at(server: _Server, event: Event) -> datetime | None:

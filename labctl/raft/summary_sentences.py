@@ -126,6 +126,8 @@ def _in_term(term: int | None) -> str:
 def _outcome(election: Election) -> list[str]:
     took = elapsed(election.start, election.end) if election.outcome == "won" else None
     said = _OUTCOMES[election.outcome] + (f" after {took}" if took else "")
+    if election.outcome == "undecided" and election.end is not None:
+        return ["no line says whether it asked for votes, or only whether it could win them"]
     return ["nobody could answer it", said] if election.cut_off else [said]
 
 

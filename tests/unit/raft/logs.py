@@ -49,11 +49,11 @@ def recorded(name: str) -> dict[str, str]:
     return {server: (SAMPLES / name / f"{server}.log").read_text(encoding="utf-8") for server in SERVERS}
 
 
-def told(logs: dict[str, str]) -> tuple[Collection, list[Event]]:
-    """Tell the story of logs, by server."""
+def told(logs: dict[str, str], *, complete: bool = False) -> tuple[Collection, list[Event]]:
+    """Tell the story of logs, by server; `complete` ones are those of a whole lab, and so have one clock."""
     streams = []
     for server, text in logs.items():
         read = (read_line(line, server=server, line_no=number) for number, line in enumerate(text.splitlines(), 1))
         streams.append([event for event in read if event is not None])
-    whole = collect(records(merge(streams)))
+    whole = collect(records(merge(streams), complete=complete))
     return whole, whole.events

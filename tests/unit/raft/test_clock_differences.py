@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.raft.clock_differences import GOSSIP, SAME, UNKNOWN, Bounds, ClockDifferences
+from labctl.raft.clock_differences import AGREE, GOSSIP, SAME, UNKNOWN, Bounds, ClockDifferences
 from labctl.raft.reader import read_line
 from labctl.raft.server_names import Names
 from tests.unit.raft.lines import BEGIN, LEADS, MISSED, told
@@ -78,6 +78,28 @@ def test_whose_vote_is_not_known_may_have_voted_for_who_stood() -> None:
     assert by_clocks(lines, {"consul3": 1.2}) == []
 
 
+def test_an_answer_at_once_may_be_to_who_asked_by_another_clock() -> None:
+    # consul1 has refused consul3, whose clock may be ahead by so much; the request of consul2 is lost.
+    voted = [(4.0, "consul1", stands(3, 1)), (4.0, "consul1", votes_for_itself(3, 1))]
+    lines = [*voted, (5.0, "consul2", stands(3)), (5.018, "consul3", stands(3, 3)), (5.02, "consul1", TWICE.format(3))]
+    assert by_clocks(lines, {"consul3": 0.2}) == []
+
+
+@pytest.mark.parametrize("ahead", [0.0, 0.3])
+def test_who_answers_at_once_twice_has_the_same_clock(ahead: float) -> None:
+    names, clocks = Names(), ClockDifferences(Names())
+    for when, who, text in [
+        (5.0, "consul2", stands(3)), (5.003, "consul3", REFUSES), (7.0, "consul2", stands(4)),
+        (7.001, "consul3", REFUSES),
+    ]:  # fmt: skip
+        stamp = BEGIN + timedelta(seconds=when + (ahead if who == "consul3" else 0))
+        event = read_line(f"{stamp.isoformat(timespec='milliseconds')} {text}", server=who, line_no=1)
+        assert event is not None
+        names.learn(event)
+        clocks.take(event)
+    assert clocks.between("consul2", "consul3") == (None if ahead else AGREE)
+
+
 # -- by how much -----------------------------------------------------------------------------------------------
 
 
@@ -113,7 +135,8 @@ def test_of_who_heard_of_no_leader_nothing_is_known() -> None:
 
 
 def test_whole_seconds_show_only_that_clocks_differ_by_more() -> None:
-    assert between({"consul2": [0.2]}, "consul2", "consul1", whole=True) == SAME
+    second = timedelta(seconds=1)
+    assert between({"consul2": [0.2]}, "consul2", "consul1", whole=True) == Bounds(-second - GOSSIP, second)
     late = between({"consul2": [2.2]}, "consul2", "consul1", whole=True)
     assert late is not None
     assert late.least > timedelta()

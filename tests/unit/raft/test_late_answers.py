@@ -7,7 +7,7 @@ import pytest
 from labctl.raft.collection import collect
 from labctl.raft.reader import read_line
 from labctl.raft.story import records
-from tests.unit.raft.lines import LEADS, MET, told
+from tests.unit.raft.lines import LEADS, MET, STARTS, told
 
 AGAIN = "[WARN]  agent.server.raft: Election timeout reached, restarting election"
 REFUSES = (
@@ -49,6 +49,12 @@ def test_a_late_refusal_is_to_this_candidacy_where_the_one_before_has_its_answer
     first = (5.004, "consul3", REFUSES)
     told_of = refusals(TWO_CANDIDACIES[0], first, *TWO_CANDIDACIES[1:], (7.2, "consul3", REFUSES))
     assert told_of == [(3, ["consul3"]), (4, ["consul3"])]
+
+
+def test_who_refused_as_often_as_it_was_asked_refused_each_time() -> None:
+    late = [(7.2, "consul3", REFUSES), (7.3, "consul3", REFUSES)]
+    assert refusals(*TWO_CANDIDACIES, *late) == [(3, ["consul3"]), (4, ["consul3"])]
+    assert refusals(*TWO_CANDIDACIES, late[0], (7.3, "consul3", SHORTER)) == [(3, []), (4, [])], "which is which?"
 
 
 def test_a_late_refusal_is_to_the_only_candidacy() -> None:
@@ -112,7 +118,7 @@ def test_who_may_have_stood_before_its_log_begins_may_have_been_refused() -> Non
     lines = [(5.0, "consul1", stands(3, 1)), (5.0, "consul1", votes), (5.2, "consul2", stands(3))]
     late = (5.9, "consul1", TWICE.format(3))
     third = (6.5, "consul3", "[INFO]  agent.server.raft: entering follower state: leader-address=")
-    early = (1.0, *third[1:])
+    early = (1.0, "consul3", STARTS)
     assert told(LEADS, *lines, late, third).elections[-1].refusals == []
     (no,) = told(LEADS, early, *lines, late).elections[-1].refusals
     assert (no.server, no.voted_for) == ("consul1", "consul1")

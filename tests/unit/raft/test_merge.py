@@ -95,3 +95,18 @@ def test_who_hears_of_a_leader_hears_of_it_after_it_leads() -> None:
     two = [said(1.0, "consul2", "net_accept"), said(1.9, "consul2", "new_leader_announced", "consul1")]
     first = [said(0.0, "consul1", "net_accept"), *one]
     assert [event.event for event in merge([first, two])][-2:] == ["leader_entered", "new_leader_announced"]
+
+
+def test_a_server_is_moved_by_no_more_than_that_in_all() -> None:
+    # 1.5 s for the first leader; the second one would take it to 3 s.
+    known = [said(0.0, name, "net_accept") for name in ("consul1", "consul2", "consul3")]
+    one = [known[0], said(2.5, "consul1", "leader_entered")]
+    hears = [
+        said(1.0 + 9 * at, "consul2", "new_leader_announced", name) for at, name in enumerate(("consul1", "consul3"))
+    ]
+    three = [known[2], said(13.0, "consul3", "leader_entered")]
+    found = [(event.server, event.event) for event in merge([one, [known[1], *hears], three])]
+    assert found[3:] == [
+        ("consul1", "leader_entered"), ("consul2", "new_leader_announced"), ("consul2", "new_leader_announced"),
+        ("consul3", "leader_entered"),
+    ]  # fmt: skip

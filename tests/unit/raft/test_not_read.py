@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labctl.raft.incident_sentences import of_incident
-from labctl.raft.summary_sentences import of_leadership
+from labctl.raft.summary_sentences import of_election, of_leadership
 from tests.unit.raft.logs import told
 
 VOTERS = " ".join(f"{{Suffrage:Voter ID:s{number} Address:10.0.0.{number}:8300}}" for number in (1, 2, 3))
@@ -421,3 +421,43 @@ def test_what_fails_late_may_be_of_the_campaign_before() -> None:
     campaigns = [misses(3), stands(3, 1, 2), again, stands(6, 1, 3), fails(6.1, 2, why), fails(6.1, 3, why), late]
     logs = {"s1": log([*starts(0, 1), *campaigns]), "s2": log(starts(0, 2)), "s3": log(starts(0, 3))}
     assert not any(one.cut_off for one in told(logs)[0].elections)
+
+
+# -- who stands in vain shows nothing of a leader -------------------------------------------------------------------
+
+
+def test_who_has_no_vote_stands_in_vain_whoever_leads() -> None:
+    asks = line(5, "asking for pre-vote: term=4 from=s1 address=10.0.0.1:8300", "DEBUG")
+    no = line(5.002, "rejecting pre-vote request since node is not in configuration: from=10.0.0.1:8300", "WARN")
+    again = line(6.5, "Election timeout reached, restarting election", "WARN")
+    story, _ = told({"s1": log(misses(5), stands(5, 1, 4), asks, again), "s2": log(no)})
+    assert [one for one in story.incidents if one.kind == "no_leader"] == []
+
+
+def test_where_only_one_of_several_misses_a_leader_the_others_may_have_one() -> None:
+    tries = [misses(5), *(one for at in (4, 5, 6) for one in (stands(5 + at, 1, at), timed_out(6.5 + at)))]
+    story, _ = told({"s1": log(tries), **{name: line(1, "snapshot complete up to: index=7") for name in ("s2", "s3")}})
+    (gap,) = (one for one in story.incidents if one.kind == "no_leader")
+    assert gap.may_be_led
+    assert "Only s1 is seen to miss a leader; the others may have one." in of_incident(gap)
+
+
+def test_a_leader_that_does_not_run_leads_no_longer() -> None:
+    unreached = '{Voter s2 10.0.0.2:8300}" error="dial tcp 10.0.0.2:8300: connection refused'
+    fails = line(9, f'failed to make requestVote RPC: target="{unreached}"', "ERROR")
+    asked = [misses(9, 2), stands(9, 3, 4), fails]
+    story, _ = told({"s2": log(*wins(1, 2, 3), hears(1.05, 2)), "s3": log(hears(1.1, 2), *asked)})
+    assert [(one.server, one.ended_by) for one in story.leaders] == [("s2", "silent")]
+
+
+def test_at_level_info_it_is_not_known_whether_a_new_version_stood_or_only_asked() -> None:
+    lost = log(misses(16.48, 2), stands(16.48, 1, 3), follows(17.3, 1), hears(17.4, 3))
+    story, _ = told({"s1": lost})
+    (one,) = story.elections
+    assert one.outcome == "undecided"
+    assert of_election(one) == (
+        "s1 became a candidate in term 3 because it had not heard from a leader in time; "
+        "no line says whether it asked for votes, or only whether it could win them."
+    )
+    old, _ = told({"s1": lost.replace("-addr=10", "=10")})
+    assert [one.outcome for one in old.elections] != ["undecided"]

@@ -358,3 +358,14 @@ def test_a_transfer_that_failed_ends_no_leadership() -> None:
     refollowed = said(9, 'entering follower state: follower="x" leader=')
     failed, _ = story_of(log(*lead, said(3, "leadership transfer timeout", "DEBUG"), refollowed))
     assert [one.ended_by for one in failed.leaders] == ["unknown"]
+
+
+def test_an_election_timer_runs_no_longer_than_twice_its_shortest_time() -> None:
+    # Before term 4 its server stood still.
+    candidate = 'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term={}'
+    again = "Election timeout reached, restarting election"
+    lines = [said(1, candidate.format(2))]
+    for second, term in ((2.2, 3), (8.5, 4), (10.4, 5)):
+        lines += [said(second, again, "WARN"), said(second, candidate.format(term))]
+    story, _ = story_of(log(*lines))
+    assert [one.waited and round(one.waited, 3) for one in story.elections] == [None, 1.2, None, 1.9]

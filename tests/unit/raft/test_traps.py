@@ -85,8 +85,13 @@ def test_an_election_is_won_though_no_line_says_who_voted(name: str) -> None:
     # That a leader hands its leadership over, it says at level debug only.
     causes = [(one[2], other[2]) for one, other in zip(won(brief), won(whole), strict=True)]
     assert all(one in {other, "unknown"} for one, other in causes)
+    # By stamps of whole seconds, only lines for debugging may show which of two candidacies was refused.
+    not_known = {"abandoned"} if name == "consul-1.6" else set()
     if name != "consul-1.14-json":  # in which only lines for debugging say whose an address is, and so who refused
-        assert outcomes(brief) == outcomes(whole)
+        assert all(
+            (one[:2], one[2] in {other[2], *not_known}) == (other[:2], True)
+            for one, other in zip(outcomes(brief), outcomes(whole), strict=True)
+        )
     assert [(one.server, one.term) for one in brief.leaders] == [(one.server, one.term) for one in whole.leaders]
     for one in brief.elections:
         assert one.votes == []
@@ -447,13 +452,14 @@ def test_within_a_second_a_cause_is_told_before_its_effect(order: list[str]) -> 
 
 def test_a_refusal_of_the_same_second_is_told_after_the_candidacy() -> None:
     logs = recorded("consul-0.5")
-    story, events = told({server: logs[server] for server in ("consul2", "consul3")})
+    story, events = told(logs, complete=True)
     (first, *_) = named(events, "vote_rejected_by_me")
     stood = next(event for event in named(events, "candidate_entered") if event.server == "consul3")
     assert stood.time == first.time
     assert events.index(stood) < events.index(first)
-    assert (phrase(first), first.term) == ("does not vote for consul3: it has a leader, 127.0.0.43:18300", stood.term)
-    assert [(one.server, one.reason) for one in story.elections[0].refusals] == [("consul2", "we have a leader")]
+    assert (phrase(first), first.term) == ("does not vote for consul3: it has a leader, consul1", stood.term)
+    election = next(one for one in story.elections if one.candidate == "consul3")
+    assert [(one.server, one.reason) for one in election.refusals] == [("consul2", "we have a leader")]
 
 
 @pytest.mark.parametrize("name", ["consul-0.5", "consul-1.6"])
