@@ -37,7 +37,7 @@ _CODES = {"valid": ExitCode.DONE, "invalid": ExitCode.FAILED, "unknown": ExitCod
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
 @click.option("-o", "--output", type=FILE, help="Write the report to this file.")
 @click.option("--history", type=FILE, help="Write every request to this file.")
-@timeout_option("Give up when the lab is not ready again by then, counted from its healing.")
+@timeout_option("Fail if the lab is not ready again within this time, counted from its healing.")
 @dry_run_option
 @json_option
 def chaos_command(

@@ -8,7 +8,7 @@ from labctl.cli.options import json_option, viewer
 from labctl.cli.output import print_json
 
 
-@click.command("doctor", short_help="Say what is missing on this machine.")
+@click.command("doctor", short_help="Check this machine.")
 @click.option(
     "--fix",
     is_flag=True,

@@ -32,7 +32,7 @@ _LEASE_OF_PROCESS = click.option(
     "seconds",
     type=Time(),
     metavar="TIME",
-    help="How long, such as 30s or 2m; then a process that stays on this machine lets them run again.",
+    help="How long, such as 30s or 2m; a background process on this machine then resumes them.",
 )
 
 
@@ -81,7 +81,7 @@ _PROCESS = {
     "stop": "Stop servers in an orderly way.",
     "start": "Start servers that are down.",
     "pause": "Freeze servers: they are there, and do not answer.",
-    "resume": "Let frozen servers go on.",
+    "resume": "Resume paused servers.",
 }
 
 
@@ -148,7 +148,7 @@ def loss_command(
     _do(network.loss, percent, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
 
 
-@fault_command.command("rate", short_help="Let only so much through.")
+@fault_command.command("rate", short_help="Limit bandwidth.")
 @click.argument("kilobytes", type=int)
 @click.argument("target", default="any")
 @_options
@@ -161,7 +161,7 @@ def rate_command(
     _do(network.rate, kilobytes, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
 
 
-@fault_command.command("delay", short_help="Let packets leave late.")
+@fault_command.command("delay", short_help="Delay outgoing packets.")
 @click.argument("milliseconds", type=int)
 @click.argument("target", default="any")
 @click.option("--jitter", type=int, default=0, metavar="MS", help="By how many milliseconds more or less, at random.")
@@ -186,13 +186,13 @@ def delay_command(
     _do(network.delay, milliseconds, target, jitter, as_json=as_json, asked=asked)
 
 
-@fault_command.command("transfer-leader", short_help="Let the leader hand its leadership over.")
+@fault_command.command("transfer-leader", short_help="Transfer leadership to another server.")
 @click.argument("target", default="", metavar="[SERVER]")
 @lab_option
 @dry_run_option
 @json_option
 def transfer_command(target: str, lab: str | None, *, dry_run: bool, as_json: bool) -> None:
-    """Let the leader hand its leadership over, to SERVER or to whom it chooses. Consul can do that since 1.15."""
+    """Transfer leadership to SERVER, or to one that the leader chooses. Consul can do this since 1.15."""
     from labctl.faults import transfer_leader
 
     _do(transfer_leader.transfer, target, as_json=as_json, asked=_asked(lab, None, dry_run=dry_run))

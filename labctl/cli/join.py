@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("join", short_help="Join the servers of a lab.")
 @lab_argument
-@timeout_option("Give up when the lab is not ready by then.")
+@timeout_option("Fail if the lab is not ready within this time.")
 @inventory_option
 @json_option
 @verbose_option

@@ -10,7 +10,7 @@ from labctl.cli.output import say
 
 @click.command("logs", short_help="Show the servers' logs.")
 @lab_argument
-@click.option("-f", "--follow", is_flag=True, help="Go on with what the servers write from now on.")
+@click.option("-f", "--follow", is_flag=True, help="Keep following new output.")
 @click.option("--raft", is_flag=True, help="Only what is about Raft, in words; what repeats is folded.")
 @click.option("--lines", is_flag=True, help="With --raft, also each line that it was read from, and none folded.")
 @server_option("Only this server.")

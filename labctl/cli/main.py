@@ -37,14 +37,14 @@ COMMANDS = {
     "logs": "Show every server's lines in order of time, one colour each.",
     "bundle": "Save a lab's logs in one file that `labctl story` reads anywhere.",
     "story": "Tell who stood, who voted for whom, who won, and why.",
-    "fault": "Kill, pause or cut off servers on purpose, and mend them.",
+    "fault": "Inject faults: kill, pause or isolate servers; and lift them.",
     "chaos": "Break a lab at random, and check that nothing is lost.",
-    "measure": "Tell how long a lab is without a leader, again and again, as numbers.",
-    "verify": "Try to cross from lab to lab, and show how hard the containers are.",
+    "measure": "Measure failover time over many rounds.",
+    "verify": "Check that labs cannot reach each other, and audit container hardening.",
     "exec": "Run consul, or another command, in a server.",
     "workshop": "Give every attendee of a class a lab of their own.",
     "image": "Make, list, save and load the image of the servers.",
-    "doctor": "Say what is missing on this machine, and the command that mends it.",
+    "doctor": "Check this machine, and print the command that fixes each problem.",
     "completion": "Print the completion script for bash, zsh or fish.",
 }
 
@@ -165,8 +165,8 @@ def _run(arguments: list[str], handle: object, command: click.Command, *, as_jso
             sentence = "Cannot write all of it: no space is left. Make room, and run it again."
             return _complain(sentence, ExitCode.FAILED, as_json=as_json)
         sentence = (
-            f"labctl failed in a way that it does not know ({type(error).__name__}: {error}): "
-            "set LABCTL_DEBUG=1 and run it again to see where."
+            f"Unexpected error ({type(error).__name__}: {error}): please report it. "
+            "Set LABCTL_DEBUG=1 and run it again to see where."
         )
         return _complain(sentence, ExitCode.FAILED, as_json=as_json)
     return result if isinstance(result, int) else ExitCode.DONE

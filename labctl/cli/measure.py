@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "svg")
 
 
-@click.group("measure", short_help="Tell what a lab does, as numbers.")
+@click.group("measure", short_help="Measure a lab.")
 def measure_command() -> None:
     """Measure what a lab does, beside what Consul's timeouts predict."""
 

@@ -139,7 +139,7 @@ def verbose_option(function: Function) -> Function:
 
 def dry_run_option(function: Function) -> Function:
     """`--dry-run`."""
-    return click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")(function)
+    return click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")(function)
 
 
 def timeout_option(ends: str) -> Callable[[Function], Function]:

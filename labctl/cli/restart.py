@@ -12,7 +12,7 @@ from labctl.cli.options import timeout_option
 
 @click.command("restart", short_help="Restart a lab or one server.")
 @lifecycle_options
-@timeout_option("Give up when the lab is not ready by then.")
+@timeout_option("Fail if the lab is not ready within this time.")
 def restart_command(lab: str | None, **given: Any) -> None:
     """Stop and start LAB or one of its servers, and wait until the lab is ready again."""
     change_lab("restart", lab, given)

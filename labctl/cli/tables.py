@@ -266,5 +266,6 @@ def doctor_text(findings: Sequence[Finding]) -> str:
         if finding.fix:
             lines.append(f"  {'':<{longest}}  {paint('fix:', 'yellow')} {harmless(finding.fix)}")
     broken = sum(not finding.ok for finding in findings)
-    lines.append("Everything that a lab needs is here." if not broken else f"{broken} of {len(findings)} are missing.")
+    failed = f"{broken} of {len(findings)} checks failed."
+    lines.append(failed if broken else "Everything that a lab needs is here.")
     return "\n".join(lines)

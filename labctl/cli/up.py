@@ -60,7 +60,7 @@ from labctl.shared.lab_spec import SETTINGS
     help="Let the servers wait until each has said that it knows no peers, before they are joined.  "
     "[default: at pace teach, on a terminal]",
 )
-@timeout_option("Give up when the lab is not ready by then; making an image is not counted.")
+@timeout_option("Fail if the lab is not ready within this time; making an image is not counted.")
 @dry_run_option
 @inventory_option
 @json_option

@@ -33,7 +33,7 @@ def prove_apart(hosts: list[Host], *, each: bool, as_json: bool) -> int:
     return verify.exit_code(report)
 
 
-@click.command("verify", short_help="Try to cross from lab to lab.")
+@click.command("verify", short_help="Check that labs cannot reach each other.")
 @click.argument("labs", metavar="[LAB]...", nargs=-1, shell_complete=complete_lab)
 @each_option
 @json_option

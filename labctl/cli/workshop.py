@@ -45,14 +45,14 @@ def schema_command() -> None:
     click.echo(SCHEMA.read_text(encoding="utf-8"), nl=False)
 
 
-@workshop_command.command("plan", short_help="Say whether it fits, where, and what binds.")
+@workshop_command.command("plan", short_help="Check capacity and show the placement.")
 @file_option
 @click.option(
     "--fix", is_flag=True, help="Install and start Docker Engine where it is missing, and have the image on every host."
 )
 @json_option
 def plan_command(file: Path, *, fix: bool, as_json: bool) -> int:
-    """Look at every Docker host, and say how many seats fit, what binds, and where each seat goes.
+    """Look at every Docker host, and say how many seats fit, which resource is the limit, and where each seat goes.
 
     Changes nothing but with --fix. Exit code 4 where a seat fits nowhere or has something in its way.
     """
@@ -96,8 +96,8 @@ def inventory_command(file: Path, *, as_json: bool) -> None:
 @workshop_command.command("up", short_help="Bring every seat up.")
 @seats_argument
 @file_option
-@click.option("--retry-failed", is_flag=True, help="Only the seats that the last `up` left not ready.")
-@click.option("--replace", is_flag=True, help="Make the seats of Docker hosts that do not answer anew, on the others.")
+@click.option("--retry-failed", is_flag=True, help="Retry only the seats that failed last time.")
+@click.option("--replace", is_flag=True, help="Recreate the seats of unreachable hosts on the remaining hosts.")
 @json_option
 def up_command(seats: tuple[str, ...], file: Path, *, retry_failed: bool, replace: bool, as_json: bool) -> int:
     """Bring every seat's lab up, or those of the SEATs that are named.

@@ -89,7 +89,7 @@ for _verb, _text in {
     "stop": "Stop servers in many seats at once, in an orderly way.",
     "pause": "Freeze servers in many seats at once.",
     "start": "Start servers that are down, in many seats.",
-    "resume": "Let frozen servers go on, in many seats.",
+    "resume": "Resume paused servers, in many seats.",
 }.items():
     fault_command.add_command(_command(_verb, _text))
 

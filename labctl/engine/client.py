@@ -226,7 +226,7 @@ def explain(error: Exception, place: Place = HERE) -> LabctlError:
     # Of another host, its place has said all that is to be said of a socket.
     if not place.name and "permission denied" in lower:
         return LabctlError(
-            "This user may not use the Docker socket: join the group `docker` "
+            "You do not have permission to use the Docker socket: join the group `docker` "
             "(`sudo usermod -aG docker $USER`, then log in again) or run labctl with sudo."
         )
     where = place.name or address() or DEFAULT_SOCKET

@@ -61,11 +61,11 @@ class Place:
         try:
             done = process_limits.run(self.shell(), seconds, stdin=text.encode(), most=most)
         except (OSError, process_limits.NotEndedError) as error:
-            raise LabctlError(f"Nothing was to be learned of the Docker host{self._of_it()} ({error}).") from error
+            raise LabctlError(f"Could not inspect the Docker host{self._of_it()}: {error}.") from error
         if done.code != 0:
             self.refuse_lost()
             said = (done.err.strip().splitlines() or ["no reason given"])[-1]
-            raise LabctlError(f"Nothing was to be learned of the Docker host{self._of_it()} ({said}).")
+            raise LabctlError(f"Could not inspect the Docker host{self._of_it()}: {said}.")
         return done.out
 
     def _of_it(self) -> str:

@@ -1,4 +1,4 @@
-"""What a Docker host has and holds: cores, memory, disk, engine, networks, labs, clock. It only looks.
+"""Survey of a Docker host: cores, memory, disk, engine, networks, labs, clock. Read-only.
 
 What the engine knows, the engine is asked; the rest a small shell script tells, which runs there as here.
 """

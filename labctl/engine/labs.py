@@ -185,7 +185,7 @@ def _in_place(lab: str, summaries: list[dict[str, Any]]) -> tuple[list[dict[str,
 
 
 def list_labs(client: Client, name: str | None = None) -> list[Lab]:
-    """All labs of the client's Docker host, or the one of that name, with their doors open. Raises LabctlError."""
+    """The labs of the client's Docker host, all or the one of that name, their ports forwarded. Raises LabctlError."""
     label = f"{lab_names.LABEL_LAB}={name}" if name else lab_names.LABEL_LAB
     with explained(client.place):
         summaries = client.containers(filters={"label": label})

@@ -202,7 +202,7 @@ class Connection(Place):
             if not self.alive:
                 raise ssh_command.lost(self.name)
             why = said[0] if said else "ssh gave no reason"
-            raise LabctlError(f"The connection to the Docker host {self.name} forwards no port more: {why}.")
+            raise LabctlError(f"Could not forward another port to the Docker host {self.name}: {why}.")
 
     # -- looking at it ---------------------------------------------------------------------------------------
 

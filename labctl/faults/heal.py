@@ -26,7 +26,7 @@ def heal(fault: str | None, asked: Asked, steps: Steps, tools: Tools = TOOLS) ->
     server's network is looked at.
     """
     if fault is not None and not nftables.is_id(fault):
-        raise LabctlError(f"{fault!a} is the name of no fault: `labctl fault ls` lists them.", ExitCode.USAGE)
+        raise LabctlError(f"There is no fault {fault!a}: `labctl fault ls` lists those that there are.", ExitCode.USAGE)
     lab = own_lab(asked, tools)
     steps.begin("heal")
     # First: a kernel that lets nobody look at its rules must not keep servers down.

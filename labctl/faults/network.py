@@ -91,8 +91,8 @@ def delay(  # noqa: PLR0913, PLR0917 - how much, of whom, and with what
     """Let what servers send to others leave late. Raises LabctlError, also where the kernel cannot."""
     if not 0 < milliseconds <= LONGEST_DELAY or not 0 <= jitter <= milliseconds:
         raise LabctlError(
-            f"{milliseconds} ms, {jitter} ms more or less, is no delay: say 1 to {LONGEST_DELAY}, "
-            "and a jitter of at most that.",
+            f"Invalid delay {milliseconds} ms ± {jitter} ms: use 1 to {LONGEST_DELAY}, with a jitter no larger "
+            "than the delay.",
             ExitCode.USAGE,
         )
     scene = look(asked, tools)

@@ -94,7 +94,7 @@ def _of_role(role: str, cluster: Cluster, choose: Callable[[Sequence[str]], str]
         return [choose(followers)]
     count = cluster.quorum if role == "majority" else cluster.size - cluster.quorum
     if count == 0:
-        raise LabctlError(f"The lab {cluster.lab} has one server, and a minority of one is nobody.", ExitCode.USAGE)
+        raise LabctlError(f"The lab {cluster.lab} has one server; a one-server lab has no minority.", ExitCode.USAGE)
     return cluster.followers_first[:count]
 
 
@@ -112,5 +112,5 @@ def sides(words: Sequence[str], cluster: Cluster) -> list[list[str]]:
         if named.count(name) > 1:
             raise LabctlError(f"{name} is on two sides: name each server once.", ExitCode.USAGE)
         if name not in named:
-            raise LabctlError(f"{name} is on no side: name each server of the lab once.", ExitCode.USAGE)
+            raise LabctlError(f"{name} is missing from the partition: name each server exactly once.", ExitCode.USAGE)
     return found

@@ -1,7 +1,7 @@
 """What this machine keeps of a workshop: its secret, the numbers of its names, the last failures. All mode 0600.
 
 Nothing in it decides what exists. Without it, numbers are read from the seats' labels, and a new secret is made for
-seats to come; seats that are there keep their own, and are remembered as those whose secret nobody knows here. A file
+seats to come; seats that are there keep their own, and are marked as having an unknown secret. A file
 that is damaged is not a file that is not there: nobody knows what it said, so it is refused.
 
 Several commands may use it at once. Whoever changes a file reads it, changes it and writes it under one lock; whoever

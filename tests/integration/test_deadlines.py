@@ -40,7 +40,7 @@ def without_compose(tmp_path: Path) -> str:
 def test_up_ends_in_time_where_compose_hangs(ada: Person, name: str, without_compose: str, next_command: str) -> None:
     result = ada.run("up", name, "--timeout", "5", PATH=without_compose)
     assert result.code == 3
-    assert "Cannot finish within 5 seconds: the step `Make the lab what it shall be`" in result.sentence()
+    assert "Cannot finish within 5 seconds: the step `Bring the lab to its desired state`" in result.sentence()
     assert result.seconds < 5 + MORE_SECONDS
     assert ada.processes() == {}
     if next_command == "up":

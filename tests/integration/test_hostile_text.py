@@ -32,7 +32,7 @@ MOST_SECONDS = 90.0
 # A label that made labctl hold what it says in memory would need much more.
 MOST_BYTES = 3 << 30
 RAFT_LINE = "    2026/11/29 10:00:00 [INFO]  raft: entering leader state: "
-UNKNOWN = "in a way that it does not know"
+UNKNOWN = "Unexpected error"
 # What a terminal obeys (C0 but for tab and line feed, C1), and what turns a line around.
 OBEYED = {*map(chr, range(9)), *map(chr, range(11, 32)), *map(chr, range(127, 160))}
 TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

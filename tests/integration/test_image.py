@@ -179,7 +179,7 @@ def test_a_known_image_leaves_nothing_to_do(play: Play) -> None:
     done = play.run(id="sha256:" + "0" * 64, consul_version=VERSION)
     assert done.code == 0
     did = [name for name, result in done.tasks if not result.get("skipped") and "Validating" not in name]
-    assert did == ["Have the image"]
+    assert did == ["Ensure the image exists"]
 
 
 def test_two_builds_have_the_same_bytes_and_the_older_one_goes(shared: Play, play: Play) -> None:

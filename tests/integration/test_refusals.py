@@ -281,7 +281,7 @@ def test_an_engine_that_is_not_there_is_one_sentence_that_says_what_to_do(
             result = ended([*before, *eve.words(*words)], eve.env | {"DOCKER_HOST": f"unix://{path}"}, eve.home)
             assert result.code == 1, words
             if kind == "forbidden":
-                assert "may not use the Docker socket" in result.sentence()
+                assert "You do not have permission to use the Docker socket" in result.sentence()
                 assert "usermod -aG docker" in result.sentence()
             else:
                 assert f"unix://{path}" in result.sentence()

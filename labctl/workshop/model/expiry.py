@@ -46,7 +46,7 @@ def end_of(text: str, now: float) -> int:
             moment = None
         if moment is None or moment.tzinfo is None:
             raise LabctlError(
-                f"{text!a} is no end of a workshop: give a duration such as 8h, or a time with its zone such as "
+                f"Invalid end time {text!a}: use a duration such as 8h, or a time with its zone such as "
                 "2026-11-24T18:00:00+01:00.",
                 ExitCode.USAGE,
             )

@@ -110,7 +110,7 @@ class DockerError(Exception):
 # What docker or the kernel says, in lower case, and the sentence that helps. First match wins.
 _KNOWN: dict[str, str] = {
     "permission denied while trying to connect": (
-        "This user may not use the Docker socket: join the group `docker` "
+        "You do not have permission to use the Docker socket: join the group `docker` "
         "(`sudo usermod -aG docker $USER`, then log in again) or run this with sudo."
     ),
     "cannot connect to the docker daemon": (

@@ -12,8 +12,8 @@ STATE = "raft-labctl.image-state"
 CHECKED = "checked"
 # Raised when the image changes in a way that a lab depends on; an image of another layout is not ours to use.
 LAYOUT_NOW = "1"
-# The programs of an image beside consul. One that is added leaves an image good for those who do not know it yet, so
-# it raises no layout: whoever needs it makes the image again, and nobody else has to.
+# The programs of an image beside consul. Adding a tool does not bump the layout: older versions of labctl can still use
+# the image, and whoever needs the tool makes the image again.
 TOOLS = "raft-labctl.image-tools"
 TOOLS_NOW = ("ip", "nc", "nft")
 

@@ -199,7 +199,7 @@ def test_doctor_says_below_what_is_missing_what_mends_it() -> None:
     assert lines[0].split() == ["✓", "python", "3.11"]
     assert lines[1].split() == ["✗", "engine", r"none\x1b[2J"]
     assert lines[2].strip() == "fix: labctl doctor --fix"
-    assert lines[3] == "1 of 2 are missing."
+    assert lines[3] == "1 of 2 checks failed."
     assert tables.doctor_text([well]).splitlines()[-1] == "Everything that a lab needs is here."
 
 

@@ -104,7 +104,7 @@ def test_a_socket_that_nobody_listens_on_is_one_sentence(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (DockerException("PermissionError(13, 'Permission denied')"), "may not use the Docker socket"),
+        (DockerException("PermissionError(13, 'Permission denied')"), "You do not have permission"),
         (DockerException("('Connection aborted.', FileNotFoundError(2, 'No such file'))"), "No Docker Engine answers"),
         (APIError("409 Client Error", explanation="name is in use\n"), "Docker refused: name is in use"),
         (requests.exceptions.ReadTimeout("Read timed out."), "did not answer within 20 seconds"),

@@ -53,7 +53,7 @@ def test_a_target_is_servers_or_a_role_and_followers_go_first(
         ("follower", cluster(leader=""), "has no leader now", ExitCode.FAILED),
         ("follower", cluster(running=("consul2",)), "has no follower that runs", ExitCode.FAILED),
         ("any", cluster(running=()), "No server of the lab ada runs", ExitCode.FAILED),
-        ("minority", cluster(("consul1",), "consul1"), "a minority of one is nobody", ExitCode.USAGE),
+        ("minority", cluster(("consul1",), "consul1"), "a one-server lab has no minority", ExitCode.USAGE),
     ],
 )
 def test_a_target_that_means_nobody_is_one_sentence(target: str, lab: Cluster, words: str, code: ExitCode) -> None:
@@ -92,7 +92,7 @@ def test_sides_are_written_with_a_slash_between(words: list[str], expected: list
         (["consul1,consul2,consul3"], "two sides or more"),
         (["consul1", "/", ""], "two sides or more"),
         (["consul1,consul2", "/", "consul2,consul3"], "consul2 is on two sides"),
-        (["consul1", "/", "consul3"], "consul2 is on no side"),
+        (["consul1", "/", "consul3"], "consul2 is missing from the partition"),
         (["consul1,consul2", "/", "consul7"], "no server or role 'consul7'"),
     ],
 )

@@ -43,5 +43,5 @@ def test_a_name_that_cannot_be_is_wrong_usage(docker: FakeDocker, module_run: Mo
 def test_what_docker_says_is_told(docker: FakeDocker, module_run: ModuleRun) -> None:
     docker.answer("ls", err="permission denied while trying to connect to the Docker daemon", code=1, times=9)
     result = module_run(consul_lab_info.main, name="ada")
-    assert "may not use the Docker socket" in result["msg"]
+    assert "You do not have permission to use the Docker socket" in result["msg"]
     assert result["failure"] == "failed"
