@@ -9,7 +9,6 @@ from labctl.engine import client as engine
 from labctl.engine import images
 from labctl.errors import LabctlError
 from labctl.results import ImageFile, LoadedImage
-from labctl.runner.connection import on_the_docker_host
 from labctl.runner.deadlines import IMAGE
 from labctl.runner.run import play
 from labctl.terminal.style import byte_size
@@ -49,7 +48,7 @@ def build(options: ImageOptions, steps: Steps) -> ImageResult:
         "consul_image_force": options.force,
     }
     steps.begin(f"Image: from the source {options.source}")
-    run = PlaybookRun("image.yml", inventory.of_this_machine(HOST, on_the_docker_host(settings)), seconds=IMAGE)
+    run = PlaybookRun("image.yml", inventory.of_this_machine(HOST, settings), seconds=IMAGE)
     try:
         told = play(run, steps, verbose=options.verbose)
     except KeyboardInterrupt:

@@ -15,7 +15,6 @@ from labctl.lab.desired_state import refuse_foreign
 from labctl.results import ChangePreview, ChangeResult, DownResult
 from labctl.runner import deadlines, inventory
 from labctl.runner import run as runner
-from labctl.runner.connection import on_the_docker_host
 from labctl.runner.playbook_run import PlaybookRun
 from labctl.shared import lab_names
 
@@ -71,9 +70,9 @@ def play_for(  # noqa: PLR0913, PLR0917 - what is run, for whom, under which loc
     """Run a playbook for a lab, and return the results of its tasks; `late` is the exit code of one that hangs."""
     if who.inventory:
         inventory.lab_in(who.inventory, lab)
-        where = inventory.from_file(who.inventory, lab, on_the_docker_host(settings))
+        where = inventory.from_file(who.inventory, lab, settings)
     else:
-        where = inventory.of_this_machine(lab, on_the_docker_host(settings))
+        where = inventory.of_this_machine(lab, settings)
     seen = runner.play(
         PlaybookRun(playbook, where, seconds=deadline.seconds, since=deadline.since, late=late, lock=lock),
         steps,

@@ -26,7 +26,6 @@ from labctl.lab.desired_state import (
 )
 from labctl.lab.image import reported_image
 from labctl.results import ServerRole, UpPreview, UpResult
-from labctl.runner.connection import on_the_docker_host
 from labctl.runner.deadlines import IMAGE, Deadline
 from labctl.runner.run import tell_item, to_the_end
 
@@ -288,8 +287,8 @@ class Up:
         if image:
             settings |= {"consul_image_id": image.id, "consul_image_consul_version": image.version}
         if options.inventory:
-            return inventory.from_file(options.inventory, options.lab, on_the_docker_host(settings))
-        return inventory.of_this_machine(options.lab, on_the_docker_host(settings))
+            return inventory.from_file(options.inventory, options.lab, settings)
+        return inventory.of_this_machine(options.lab, settings)
 
     def _play(self, playbook: str, inventory: Inventory, tags: tuple[str, ...]) -> None:
         makes_image, lock = "image" in tags, ""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.runner.connection import on_the_docker_host
 from labctl.runner.content import own_settings
 from labctl.shared import process_limits
 from labctl.shared.templates import Template
@@ -90,12 +91,12 @@ def _as_data(value: Any) -> Any:
 
 
 def of_this_machine(lab: str, settings: dict[str, Any]) -> Inventory:
-    """A lab on the Docker host that this machine talks to."""
+    """A lab on the Docker host that this machine talks to. Raises LabctlError where nobody knows the way there."""
     variables = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "consul_lab_name": lab,
-        **settings,
+        **on_the_docker_host(settings),
     }
     return Inventory(lab, (), {GROUP: {"hosts": {lab: variables}}}, lab)
 
@@ -104,7 +105,7 @@ def from_file(path: Path, lab: str, settings: dict[str, Any]) -> Inventory:
     """A lab as a user's inventory has it, with `settings` on top; `lab_in` has checked it."""
     # A group's variable, so that a host of the user's that names its own Python keeps it.
     local = Template("{{ ansible_playbook_python if ansible_connection | default('ssh') == 'local' else 'auto' }}")
-    hosts = {lab: {"consul_lab_name": lab, **settings}}
+    hosts = {lab: {"consul_lab_name": lab, **on_the_docker_host(settings)}}
     own = {GROUP: {"hosts": hosts, "vars": {"ansible_python_interpreter": local}}}
     return Inventory(lab, (path.resolve(),), own, lab)
 

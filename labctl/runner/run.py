@@ -57,9 +57,6 @@ def play_each(
         if isinstance(error, LabctlError):
             steps.fail()
         raise
-    except LabctlError:
-        steps.fail()
-        raise
 
 
 def note_lines(text: str, steps: Steps) -> None:

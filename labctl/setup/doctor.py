@@ -19,7 +19,6 @@ from labctl.engine import images
 from labctl.engine.usage import used_by
 from labctl.errors import LabctlError
 from labctl.runner import galaxy_collections
-from labctl.runner.connection import on_the_docker_host
 from labctl.runner.deadlines import ENGINE
 from labctl.runner.run import to_the_end
 from labctl.setup import collection_download
@@ -213,7 +212,7 @@ def mend(findings: list[Finding], steps: Steps) -> None:
         steps.done(f"Ansible has {' and '.join(map(str, brought))}")
     if broken & {"docker command", "engine", "compose"}:
         steps.begin("Docker Engine and Compose: installing and starting what is missing")
-        run = PlaybookRun("engine.yml", inventory.of_this_machine("engine", on_the_docker_host({})), seconds=ENGINE)
+        run = PlaybookRun("engine.yml", inventory.of_this_machine("engine", {}), seconds=ENGINE)
         with to_the_end(run, steps):
             for item in run.progress():
                 message = (item.result or {}).get("msg") if item else None
