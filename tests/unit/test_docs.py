@@ -258,6 +258,15 @@ def test_the_architecture_page_shows_the_layers_that_are_checked() -> None:
     assert rooms == {path.parent.name for path in (ROOT / "labctl").glob("*/__init__.py")}
 
 
+def test_the_walks_through_the_code_pass_files_that_are_there() -> None:
+    walks = (
+        read(ROOT / "docs" / "architecture.md").partition("## Five walks through the code\n")[2].partition("\n## ")[0]
+    )
+    named = re.findall(r"`([a-z_/]+\.(?:py|yml))`", walks)
+    assert len(named) > 30
+    assert [name for name in named if not any((root / name).is_file() for root in (ROOT, ROOT / "labctl"))] == []
+
+
 # -- JSON ----------------------------------------------------------------------------------------------------
 
 # What each document is made of, result types and functions, by the heading of docs/reference/json.md that describes it.
