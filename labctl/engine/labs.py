@@ -191,6 +191,7 @@ def list_labs(client: Client, name: str | None = None) -> list[Lab]:
         summaries = client.containers(filters={"label": label})
         try:
             found = labs_from(summaries, client.host, client.place)
+            found = [lab for lab in found if name in {None, lab.name}]
         except KeyError as error:
             raise odd(f"a container has no {error.args[0]}", "listing containers") from error
     ports = [server.http_port for lab in found for server in lab.running if server.http_port is not None]
@@ -253,6 +254,7 @@ def leftovers(client: Client, own: str = "") -> dict[str, str]:
             "volume": client.volumes(filters=filters),
         }
     labelled = [one["Labels"] for kind, things in listed.items() for one in foreign_labels.left_out(kind, things)]
+    labelled = [labels for labels in labelled if labels and lab_names.LABEL_LAB in labels]
     if own:
         labelled = [labels for labels in labelled if own not in labels.get(LABEL_HOLDER, "")]
     # A lock is whoever's that works on the lab; whose the lab is, everything else says.
@@ -272,7 +274,8 @@ def owners_of(client: Client, name: str, own: str = "") -> frozenset[str]:
             "network": client.networks(filters=filters),
             "volume": client.volumes(filters=filters),
         }
-    labelled = [one["Labels"] for kind, things in listed.items() for one in foreign_labels.left_out(kind, things)]
+    labelled = [one["Labels"] or {} for kind, things in listed.items() for one in foreign_labels.left_out(kind, things)]
+    labelled = [labels for labels in labelled if labels.get(lab_names.LABEL_LAB) == name]
     locks = [labels for labels in labelled if LABEL_LOCK in labels]
     parts = [labels for labels in labelled if LABEL_LOCK not in labels]
     others = [labels for labels in locks if not own or own not in labels.get(LABEL_HOLDER, "")]

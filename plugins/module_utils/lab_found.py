@@ -122,6 +122,11 @@ def find(engine: Engine, lab: str) -> Found:
         "network": engine.networks(of_lab, doing=doing),
         "volume": engine.volumes(of_lab, doing=doing),
     }
+    # Before anything is done with it, it shows itself that it is the lab's, however an engine reads a filter.
+    carrying = {
+        kind: [one for one in things if label_values.labels_of(one).get(lab_names.LABEL_LAB) == lab]
+        for kind, things in carrying.items()
+    }
     containers, networks, volumes = (label_values.fitting(things) for things in carrying.values())
     # Whoever asks may hold the lab's lock, and whoever holds it takes it away.
     volumes = [one for one in volumes if (one.get("Labels") or {}).get(engine_lock.LABEL_LOCK) != lab]

@@ -151,9 +151,10 @@ class EngineLock:
         """
         found = []
         for one in self._engine.volumes({"label": f"{self._label}={self._lab}"}, doing=_DOING):
-            if one["Name"] == self._own:
+            labels = one.get("Labels") or {}
+            if one["Name"] == self._own or labels.get(self._label) != self._lab:
                 continue
-            note = (one.get("Labels") or {}).get(LABEL_HOLDER) or ""
+            note = labels.get(LABEL_HOLDER) or ""
             if self._within(note):
                 continue
             rival = Rival(one["Name"], note, self._age(one))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -139,6 +139,26 @@ def test_another_profile_is_refused_and_a_new_lab_may_have_any() -> None:
     assert caught.value.failure == "refused"
     refuse_profile("x", "open", Found(profile="open"))
     refuse_profile("x", "full", Found())
+
+
+def test_what_an_engine_lists_besides_what_was_asked_for_is_not_the_labs() -> None:
+    class Careless(Engine):
+        """Lists everything, whatever the filter."""
+
+        def containers(self, _: dict[str, str], *, doing: str) -> list[dict[str, Any]]:
+            assert doing
+            return []
+
+        def networks(self, _: dict[str, str], *, doing: str) -> list[dict[str, Any]]:
+            assert doing
+            return [{"Id": "n", "Name": "bridge", "Labels": {}}]
+
+        def volumes(self, _: dict[str, str], *, doing: str) -> list[dict[str, Any]]:
+            assert doing
+            eves = {**LABELS, "raft-labctl.lab": "eve"}
+            return [{"Name": "thesis", "Labels": None}, {"Name": "labctl-eve-consul1", "Labels": eves}]
+
+    assert find(Careless(), "ada").empty
 
 
 @pytest.mark.parametrize("removing", [False, True])
