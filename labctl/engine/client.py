@@ -24,6 +24,7 @@ from labctl.shared.docker_api import (
     Engine,
     document_of,
     endpoint,
+    odd,
     plain_socket,
 )
 
@@ -276,10 +277,19 @@ def explained(place: Place = HERE) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def _sensible() -> Iterator[None]:
+    """Let what Docker's library stumbles over, in an answer that no engine gives, be one sentence."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise odd(f"its version is none ({type(error).__name__})", "asking which engine it is") from error
+
+
 def _connected_library(place: Place, seconds: int = TIMEOUT_SECONDS) -> docker.APIClient:
     import docker  # noqa: PLC0415 - takes longer to load than most commands to run
 
-    with explained(place):
+    with explained(place), _sensible():
         where = f"unix://{place.socket}" if place.socket else address()
         return docker.APIClient(
             base_url=where,

@@ -240,6 +240,7 @@ class Follower:
         self._marks = marks or {}
         self._lines: queue.Queue[LogLine | None] = queue.Queue(WAITING_LINES)
         self._stopped = threading.Event()
+        self._failed: LabctlError | None = None
         self._since = since
         self._tail: int | Literal["all"] = "all" if tail is None else tail
         self._threads = [threading.Thread(target=self._follow, args=(one,), daemon=True) for one in servers]
@@ -250,7 +251,7 @@ class Follower:
 
     def _watch(self, acts: Iterable[LogLine]) -> None:
         """Hand on what is done to the servers; that is for ever, so nobody waits for its end."""
-        with contextlib.suppress(*_BROKEN):
+        with contextlib.suppress(LabctlError, *_BROKEN):
             for line in acts:
                 self._put(line)
 
@@ -276,6 +277,9 @@ class Follower:
         except _BROKEN:
             # The container or the engine is gone: for a follower that is the end of this log.
             pass
+        except LabctlError as error:
+            # It was never there to be followed.
+            self._failed = error
         finally:
             self._put(None)
 
@@ -333,6 +337,8 @@ class Follower:
             yield from lines or (None,)
             if ended and not lines:
                 self._client.place.refuse_lost()
+                if self._failed is not None:
+                    raise self._failed
                 return
 
 

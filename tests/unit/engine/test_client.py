@@ -20,6 +20,7 @@ from labctl.engine import client
 from labctl.engine.labs import list_labs
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared.docker_api import DockerError
+from tests.unit.odd_engine import OddEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,3 +193,14 @@ def test_an_engine_is_asked_for_no_event_that_is_still_to_come(said: Any, until:
     (query,) = asked
     assert (query["path"], query["since"], query["filters"]) == ("/events", "0", '{"type": ["container"]}')
     assert query["until"] == until or (until is None and abs(float(query["until"]) - time.time()) < 60)
+
+
+@pytest.mark.parametrize("said", [[], 7, None, {}, {"ApiVersion": 7}, {"ApiVersion": "x"}, b"{"])
+def test_an_engine_that_says_no_version_is_one_sentence(monkeypatch: pytest.MonkeyPatch, said: Any) -> None:
+    engine = OddEngine()
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
+    engine.says["GET /version"] = said
+    with pytest.raises(LabctlError) as caught:
+        assert client.connect().library
+    assert "\n" not in caught.value.sentence
+    engine.close()

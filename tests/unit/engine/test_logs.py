@@ -263,6 +263,15 @@ def test_where_the_way_to_the_docker_host_broke_following_ends_with_the_reason()
         next(lines)
 
 
+def test_an_engine_that_cannot_be_followed_at_all_is_told_and_not_taken_for_the_end_of_the_log() -> None:
+    class Mute(FakeEngine):
+        def logs(self, *_: object, **_how: object) -> Iterator[bytes]:
+            raise LabctlError("Which engine is it?")
+
+    with pytest.raises(LabctlError, match="Which engine"):
+        list(logs.Follower(client(Mute()), SERVERS))
+
+
 def test_a_server_that_comes_back_goes_on_without_repeating_itself() -> None:
     before, after = line(1, "a") + line(2, "b"), line(3, "c")
     engine = FakeEngine(streams={"id1": [(0, before)]}, again={"id1": [(0, before + after)]})
