@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 from labctl.cli.main import labctl  # noqa: E402 - the script runs from a checkout, installed or not
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 HELP_WIDTH = 100
 WIDTH = 118
@@ -254,9 +254,13 @@ def pages() -> dict[Path, str]:
     }
 
 
-def stale() -> list[Path]:
+def stale(expected: Mapping[Path, str] | None = None) -> list[Path]:
     """The generated files that are missing or do not hold what they shall."""
-    return [path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    return [
+        path
+        for path, text in (pages() if expected is None else expected).items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
 
 
 def main() -> None:

@@ -235,10 +235,12 @@ class Follower:
         marks: Mapping[str, Mark] | None = None,
         *,
         acts: Iterable[LogLine] | None = None,
+        waiting: int = WAITING_LINES,
     ) -> None:
         self._client = client
         self._marks = marks or {}
-        self._lines: queue.Queue[LogLine | None] = queue.Queue(WAITING_LINES)
+        self._lines: queue.Queue[LogLine | None] = queue.Queue(waiting)
+        self._waiting = waiting
         self._stopped = threading.Event()
         self._failed: LabctlError | None = None
         self._since = since
@@ -316,7 +318,7 @@ class Follower:
             while True:
                 if line is not None:
                     taken.append(line)
-                if len(taken) >= WAITING_LINES:
+                if len(taken) >= self._waiting:
                     break
                 line = self._lines.get_nowait()
         except queue.Empty:

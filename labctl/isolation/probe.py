@@ -77,8 +77,8 @@ _LOOK = 'for one; do [ ! -e "$one" ] || printf "%s\\n" "$one"; done; echo looked
 class Prober:
     """A helper that is there; its questions raise DockerError."""
 
-    def __init__(self, engine: Engine, helper: str) -> None:
-        self._engine, self._helper = engine, helper
+    def __init__(self, engine: Engine, helper: str, hold_seconds: int = HOLD_SECONDS) -> None:
+        self._engine, self._helper, self._hold_seconds = engine, helper, hold_seconds
 
     def connect(self, wheres: Sequence[str]) -> str:
         """Try each `ADDRESS:PORT`; a line for each with nc's words."""
@@ -96,7 +96,7 @@ class Prober:
     def hold(self, wheres: Mapping[str, int]) -> str:
         """Connect to each `ADDRESS:PORT` from a port of ours, and stay for a while; a line for each with nc's words."""
         words = [f"{where}={source}" for where, source in wheres.items()]
-        return self._run(_HOLD, str(HOLD_SECONDS), *words)
+        return self._run(_HOLD, str(self._hold_seconds), *words)
 
     def _run(self, script: str, *words: str) -> str:
         doing = "trying connections from inside a lab"
@@ -104,11 +104,11 @@ class Prober:
 
 
 @contextlib.contextmanager
-def prober(engine: Engine, lab: Lab, server: str) -> Iterator[Prober]:
+def prober(engine: Engine, lab: Lab, server: str, hold_seconds: int = HOLD_SECONDS) -> Iterator[Prober]:
     """A helper in the network namespace of the server of that name, gone afterwards. Raises DockerError."""
     with _helper(engine, lab, f"container:{lab.server(server).id}", f"sleep {LIFE_SECONDS}") as helper:
         engine.change("start", [helper], doing=f"starting a helper for {server}")
-        yield Prober(engine, helper)
+        yield Prober(engine, helper, hold_seconds)
 
 
 def addresses_of_host(engine: Engine, lab: Lab) -> tuple[str, ...]:

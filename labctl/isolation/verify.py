@@ -48,11 +48,19 @@ _LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Host:
-    """A Docker host and the labs on it that are to be apart, from each other and from those of all other hosts."""
+    """A Docker host and the labs on it that are to be apart, from each other and from those of all other hosts.
+
+    Attributes:
+        name: what it is called.
+        engine: its engine.
+        labs: those that are looked at.
+        hold_seconds: how long a connection stays that is looked for where it arrives.
+    """
 
     name: str
     engine: Engine
     labs: tuple[Lab, ...]
+    hold_seconds: int = probe.HOLD_SECONDS
 
 
 @dataclass(frozen=True)
@@ -88,21 +96,31 @@ def chosen(names: Sequence[str], owner: str) -> list[Host]:
     return [host_of(connection, picked)]
 
 
-def verify(hosts: Sequence[Host], steps: Steps) -> Report:
-    """Try all there is to try between the labs of these Docker hosts. Raises LabctlError."""
+def verify(
+    hosts: Sequence[Host],
+    steps: Steps,
+    members: Callable[[Iterable[Server]], frozenset[tuple[str, str]] | None] = probe.members,
+) -> Report:
+    """Try all there is to try between the labs of these Docker hosts. Raises LabctlError.
+
+    Args:
+        hosts: the Docker hosts.
+        steps: where it is told.
+        members: what servers say who is in their cluster.
+    """
     begun = time.monotonic()
     with explained():
         steps.begin("Looking at the containers")
         subjects = _subjects(hosts)
         judged = _judged(hosts, subjects)
         steps.done(f"{_count(sum(len(one.documents) for one in subjects), 'container')} looked at")
-        before = _each(lambda one: probe.members(one.lab.running), subjects, ASKED_AT_ONCE)
+        before = _each(lambda one: members(one.lab.running), subjects, ASKED_AT_ONCE)
         steps.begin("Trying connections from inside each lab")
         proofs = _probed(hosts, subjects)
         steps.done(f"{_count(sum(len(one.tries) for one in proofs), 'connection')} tried")
         steps.begin("Trying to join each lab to every other")
         proofs = _joined(subjects, proofs)
-        after = _each(lambda one: probe.members(one.lab.running), subjects, ASKED_AT_ONCE)
+        after = _each(lambda one: members(one.lab.running), subjects, ASKED_AT_ONCE)
         tried = sum(one.outcome is not Outcome.NOT_TRIED for proof in proofs for one in proof.joins)
         steps.done(f"{_count(tried, 'join')} tried")
     return Report(_with_members(proofs, before, after), tuple(judged), time.monotonic() - begun)
@@ -162,7 +180,7 @@ def _proof(
     # A server that is on a strange network too is the one that gets furthest.
     server = place.strange[0].server if place.strange else place.own[0].server
     try:
-        with probe.prober(engine, subject.lab, server) as prober:
+        with probe.prober(engine, subject.lab, server, subject.host.hold_seconds) as prober:
             said = prober.connect([one.where for one in [*controls, *wanted]])
             tried = outcomes.read(wanted, said)
             if asked := outcomes.to_ask(tried):

@@ -25,7 +25,7 @@ from labctl.setup import collection_download
 from labctl.shared import plain_files, process_limits, quotas
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from labctl.progress import Steps
 
@@ -151,14 +151,14 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
 )
 
 
-def examine(owner: str) -> list[Finding]:
+def examine(owner: str, checks: Sequence[Callable[[], Finding]] = CHECKS) -> list[Finding]:
     """Make every check, all at once: an engine that hangs is waited for once. None changes anything.
 
-    `owner` is whose limits are told.
+    `owner` is whose limits are told, after all `checks`.
     """
-    checks = (*CHECKS, lambda: limits_of(owner))
-    with ThreadPoolExecutor(len(checks)) as pool:
-        return list(pool.map(lambda check: check(), checks))
+    everything = (*checks, lambda: limits_of(owner))
+    with ThreadPoolExecutor(len(everything)) as pool:
+        return list(pool.map(lambda check: check(), everything))
 
 
 def limits_of(owner: str, path: Path = Path(quotas.LIMITS_FILE)) -> Finding:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from .lab_clients import Doors
+from .lab_found import members_of
 from .shared import server_status
 from .shared.credentials import FOLDER, RECOVERY_TOKEN
 from .shared.docker_api import DockerError, Engine
+from .shared.waiting import CLOCK, Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 POLL_SECONDS = 0.02
 # Who has waited long for an election asks less often: by this share of the time so far, and at most so late.
@@ -29,10 +34,37 @@ class NotReadyError(Exception):
     """The cluster did not become ready in time; the message is one sentence."""
 
 
+def _inspected(containers: list[str]) -> list[dict[str, Any]]:
+    """The servers' containers as Docker has them. Raises DockerError."""
+    found: list[dict[str, Any]] = Engine(ENGINE_SECONDS).inspected(containers, doing="looking whether the servers run")
+    return found
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """How a lab is looked at while its servers are waited for.
+
+    Attributes:
+        clock: by which to wait.
+        members_of: the servers that a lab has now.
+        inspected: containers as Docker has them.
+        seldom: how often Docker is asked whether the servers run, in seconds, where all answer.
+    """
+
+    clock: Clock = CLOCK
+    members_of: Callable[[str], list[dict[str, Any]]] = members_of
+    inspected: Callable[[list[str]], list[dict[str, Any]]] = _inspected
+    seldom: float = SELDOM_SECONDS
+
+
+EYES = Eyes()
+
+
 class Cluster:
     """The servers of one lab that are asked, those that are stopped on purpose, and a deadline."""
 
-    def __init__(self, params: dict[str, Any]) -> None:
+    def __init__(self, params: dict[str, Any], eyes: Eyes = EYES) -> None:
+        self.eyes, self.clock = eyes, eyes.clock
         self.lab: str = params["name"]
         everybody = params["members"]
         self.profile: str = everybody[0]["profile"] if everybody else ""
@@ -43,8 +75,8 @@ class Cluster:
         self.members = [self._member(one) for one in running]
         self.after_term: int = params["after_term"]
         self.timeout: float = params["timeout"]
-        self.ends = time.monotonic() + max(self.timeout - params["elapsed"], LEAST_SECONDS)
-        self._looked = time.monotonic()
+        self.ends = self.clock.now() + max(self.timeout - params["elapsed"], LEAST_SECONDS)
+        self._looked = self.clock.now()
         self._stopped: set[str] = set()
 
     def _member(self, fact: dict[str, Any]) -> server_status.Member:
@@ -56,9 +88,9 @@ class Cluster:
 
     def pause(self, why: str, seconds: float = POLL_SECONDS) -> None:
         """Wait a moment. Raises NotReadyError where time is up."""
-        if time.monotonic() >= self.ends:
+        if self.clock.now() >= self.ends:
             raise NotReadyError(self._too_late(why))
-        time.sleep(seconds)
+        self.clock.sleep(seconds)
 
     def _too_late(self, why: str) -> str:
         views = self.views()
@@ -97,20 +129,20 @@ class Cluster:
         Nobody would start it: who had its lab taken away would wait, and ask, until the time is up.
         """
         silent = self._stopped or any(view.problem for view in views)
-        self._look(LOOK_SECONDS if silent else SELDOM_SECONDS)
+        self._look(LOOK_SECONDS if silent else self.eyes.seldom)
 
     def _look(self, every: float) -> None:
         """Ask Docker whether all servers run, where that is `every` seconds ago. Raises NotReadyError."""
-        now = time.monotonic()
+        now = self.clock.now()
         if now - self._looked < every:
             return
         try:
-            found = Engine(ENGINE_SECONDS).inspected(self.containers, doing="looking whether the servers run")
+            found = self.eyes.inspected(self.containers)
         except DockerError:
             # An engine that restarts may leave its containers running: whoever waits for these goes on.
             return
         finally:
-            self._looked = time.monotonic()
+            self._looked = self.clock.now()
         running = {one["Name"].lstrip("/") for one in found if one["State"]["Running"]}
         stopped = [member.name for member, one in zip(self.members, self.containers) if one not in running]
         self._refuse([name for name in stopped if name in self._stopped])
@@ -137,8 +169,8 @@ class Cluster:
                 why = "the servers were joined and do not all see each other yet"
             except DockerError as error:
                 why = error.sentence
-            settle = time.monotonic() + 1.0
-            while time.monotonic() < settle:
+            settle = self.clock.now() + 1.0
+            while self.clock.now() < settle:
                 views = self.views()
                 if not self.strangers(views):
                     return
@@ -151,7 +183,7 @@ class Cluster:
         Asking all servers all about themselves costs ten times as much of a core, and ten seats that wait for their
         elections together would slow each other's down.
         """
-        door, begun = self.members[0].door, time.monotonic()
+        door, begun = self.members[0].door, self.clock.now()
         while door is not None:
             try:
                 if door.request("GET", "/v1/status/leader"):
@@ -160,7 +192,7 @@ class Cluster:
                 # The views tell what is wrong with it.
                 return
             self._refuse_stopped([])
-            waited = time.monotonic() - begun
+            waited = self.clock.now() - begun
             self.pause("no server knows a leader yet", min(LONGEST_PAUSE, max(POLL_SECONDS, PATIENCE * waited)))
 
     def wait_until_ready(self) -> tuple[list[server_status.View], float]:
@@ -176,8 +208,8 @@ class Cluster:
             if why is None and leader is not None and leader.term <= self.after_term:
                 why = f"{leader.name} leads in term {leader.term}, and one newer than {self.after_term} is wanted"
             if why is None and leader is not None:
-                agreed = agreed or time.monotonic()
-                left = max(0.1, min(APPLY_SECONDS, self.ends - time.monotonic()))
+                agreed = agreed or self.clock.now()
+                left = max(0.1, min(APPLY_SECONDS, self.ends - self.clock.now()))
                 why = server_status.write_is_applied(self.members, leader, PASSES[passed], left)
                 if why is None:
                     passed += 1

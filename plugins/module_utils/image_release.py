@@ -17,6 +17,7 @@ from .image_rootfs import no_space
 from .shared.image_binary import sha256_of, sum_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 # A list of checksums is some kilobytes: whatever is longer is something else.
@@ -59,19 +60,33 @@ class Release:
         return f"{self.base.rstrip('/')}/{self.version}/{file}"
 
 
-def fetch(release: Release, place: Path) -> Path:
-    """Download, verify and unpack; return the binary's path under PLACE. Raises ReleaseError."""
+def fetch(
+    release: Release,
+    place: Path,
+    opened: Callable[..., Any] = open_url,
+    whole_times: float = _WHOLE_TIMES,
+    zip_limit: float = _ZIP_LIMIT,
+) -> Path:
+    """Download, verify and unpack; return the binary's path under PLACE. Raises ReleaseError.
+
+    Args:
+        release: what is wanted.
+        place: a folder.
+        opened: opens a URL.
+        whole_times: how many times the timeout all of it may take.
+        zip_limit: how many bytes it may have.
+    """
     sums_url = release.url(f"consul_{release.version}_SHA256SUMS")
     url = release.url(release.file)
     try:
-        with _open(release, sums_url) as answer:
+        with _open(release, sums_url, opened) as answer:
             sums = answer.read(_SUMS_LIMIT).decode("utf-8", "replace")
         expected = sum_for(sums, release.file)
         if expected is None:
             raise ReleaseError(f"{sums_url} lists no checksum for {release.file}, so it is not taken.")
         archive = place / "consul.zip"
-        with _open(release, url) as answer, archive.open("wb") as file:
-            _copy(answer, file, time.monotonic() + release.timeout * _WHOLE_TIMES)
+        with _open(release, url, opened) as answer, archive.open("wb") as file:
+            _copy(answer, file, time.monotonic() + release.timeout * whole_times, zip_limit)
             length = answer.headers.get("Content-Length")
         size = archive.stat().st_size
         if length is not None and size != int(length):
@@ -89,21 +104,21 @@ def fetch(release: Release, place: Path) -> Path:
         raise ReleaseError(f"{url} could not be read to its end ({error}): try again.") from error
 
 
-def _copy(answer: Any, file: IO[bytes], ends: float) -> None:
+def _copy(answer: Any, file: IO[bytes], ends: float, most: float) -> None:
     """Write down what comes: a server that sends a byte now and then is never silent. Raises OSError."""
     size = 0
     while piece := answer.read1(_PIECE):
         size += len(piece)
-        if size > _ZIP_LIMIT:
-            raise OSError(f"it has more than {_ZIP_LIMIT} bytes")
+        if size > most:
+            raise OSError(f"it has more than {most} bytes")
         if time.monotonic() > ends:
             raise OSError(f"{size} bytes came in all the time that it may take")
         file.write(piece)
 
 
-def _open(release: Release, url: str) -> Any:
+def _open(release: Release, url: str, opened: Callable[..., Any]) -> Any:
     try:
-        return open_url(url, ca_path=release.ca or None, timeout=release.timeout, http_agent="labctl")
+        return opened(url, ca_path=release.ca or None, timeout=release.timeout, http_agent="labctl")
     except HTTPError as error:
         raise ReleaseError(
             f"{url} answered {error.code} {error.reason}: is there a Consul {release.version} "

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .lab_clients import Doors
+from .lab_machine import MACHINE, Machine
 from .shared import lab_names, subnets
 from .shared.docker_api import DockerError
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from .lab_found import Found, Server
     from .shared.docker_api import Engine
 
-ANSWER_SECONDS = 2.0
-LEAVE_SECONDS = 30.0
 FAILED_LEAVE_SECONDS = 10.0
 # Docker's words for a server that does not run, in ours.
 _STATES = {"exited": "stopped", "dead": "stopped", "created": "not started yet"}
@@ -37,7 +36,8 @@ class View:
 class Departure:
     """The servers of a lab beyond its new size, the last first: `surplus`. Those that stay are `remaining`."""
 
-    def __init__(self, engine: Engine, lab: str, found: Found, servers: int) -> None:
+    def __init__(self, engine: Engine, lab: str, found: Found, servers: int, machine: Machine = MACHINE) -> None:
+        self.machine = machine
         self.engine = engine
         self.lab = lab
         self.found = found
@@ -158,7 +158,7 @@ class Departure:
         door = self.doors.of(server.http_port)
         if door is None:
             raise OSError("its HTTP port is not published")
-        return door.request("GET", path, timeout=ANSWER_SECONDS)
+        return door.request("GET", path, timeout=self.machine.answer)
 
     def _addresses(self, server: Server) -> set[str]:
         """Where the others know a server: the address that it has, and the one that it was made with."""
@@ -194,7 +194,7 @@ class Departure:
         except DockerError as error:
             # A server that leaves may be gone before it has answered; the others say whether it left.
             failure = error
-        seconds = LEAVE_SECONDS if failure is None else FAILED_LEAVE_SECONDS
+        seconds = self.machine.leave if failure is None else FAILED_LEAVE_SECONDS
         ends = time.monotonic() + seconds
         while True:
             views = [(other, self._view(other)) for other in self.remaining]

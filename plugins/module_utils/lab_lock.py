@@ -33,6 +33,7 @@ class Work(NamedTuple):
         say: is told for whom it waits.
         within: the mark of the lock under which it works, as labctl holds one for a whole command; "" for none.
         seconds: how long it takes at most.
+        patience: how long it waits for somebody else.
     """
 
     lab: str
@@ -42,6 +43,7 @@ class Work(NamedTuple):
     say: Callable[[str], None] | None = None
     within: str = ""
     seconds: float = lab_hold.MOST_SECONDS
+    patience: float = LOCK_SECONDS
 
     @property
     def must_write(self) -> bool:
@@ -71,7 +73,7 @@ def locked(engine: Engine, folder: Path, work: Work) -> Iterator[Locked]:
     created behind the back of a `down`.
     """
     who = lock_holder.holder(work.command, work.seconds, lab_names.project_name(work.lab), work.within)
-    patience = lock_holder.Patience(LOCK_SECONDS, work.say)
+    patience = lock_holder.Patience(work.patience, work.say)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_refusing(work))
         file = stack.enter_context(_file(folder / "lock", work, who.note, patience))

@@ -9,22 +9,22 @@ import contextlib
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .docker_cli import LONG_SECONDS
 from .lab_found import Found, Server, find, refuse_foreign, server_from
+from .lab_machine import MACHINE, Machine
 from .shared import host_routes, lab_names, label_values, plain_files, subnets
 from .shared.docker_api import DockerError, Engine, subnets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from .docker_cli import Docker
 
 SUBNET_TRIES = 24
 STOP_SECONDS = 10
-ROUTES = Path("/proc/net/route")
 # Docker's words for a container with a process in it.
 ALIVE = ("running", "paused", "restarting")
 # runc's words, through Docker and Compose.
@@ -58,8 +58,15 @@ class LabProject:
     Raises DockerError with one sentence where something cannot be done.
     """
 
-    def __init__(
-        self, docker: Docker, lab: str, owner: str, folder: Path, keep: Callable[[], None] = lambda: None
+    def __init__(  # noqa: PLR0913 - whose lab it is, and where
+        self,
+        docker: Docker,
+        lab: str,
+        owner: str,
+        folder: Path,
+        keep: Callable[[], None] = lambda: None,
+        *,
+        machine: Machine = MACHINE,
     ) -> None:
         self.docker = docker
         self.engine = Engine()
@@ -68,6 +75,7 @@ class LabProject:
         self.folder = folder
         self.keep = keep
         self.force = False
+        self.machine = machine
         self.subnet = ""
         self.outcome = Outcome()
         self._routes: list[ipaddress.IPv4Network] = []
@@ -100,7 +108,7 @@ class LabProject:
                 )
             return [ipaddress.IPv4Network(found.subnet)]
         taken = self._taken()
-        self._routes = _routes()
+        self._routes = _routes(self.machine.routes)
         try:
             if not subnet:
                 return self._free(subnets.parse(pool), taken)
@@ -397,10 +405,10 @@ def address_error(error: DockerError, lab: str) -> DockerError | None:
     )
 
 
-def _routes() -> list[ipaddress.IPv4Network]:
+def _routes(table: Path) -> list[ipaddress.IPv4Network]:
     # Docker Desktop's engine has its own routes elsewhere; then there is nothing to read here.
     with contextlib.suppress(OSError):
-        found: list[ipaddress.IPv4Network] = host_routes.routes(ROUTES.read_text(encoding="ascii"))
+        found: list[ipaddress.IPv4Network] = host_routes.routes(table.read_text(encoding="ascii"))
         return found
     return []
 

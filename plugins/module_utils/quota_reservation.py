@@ -43,14 +43,22 @@ class Asked:
 
 
 @contextlib.contextmanager
-def place_for(
-    engine: Engine, asked: Asked, path: Path, *, dry: bool, say: Callable[[str], None] | None = None
+def place_for(  # noqa: PLR0913 - what is asked for, and how the file is locked
+    engine: Engine,
+    asked: Asked,
+    path: Path,
+    *,
+    dry: bool,
+    say: Callable[[str], None] | None = None,
+    try_to: Callable[[int], bool] = file_lock.try_to,
+    seconds: float = LOCK_SECONDS,
 ) -> Iterator[None]:
     """Hold a place for a lab while it is made. Raises DockerError where its owner may not have that much.
 
     With `dry` nothing is made: it only says whether the lab would be allowed now. `say` is told for whom it waits.
+    `try_to` locks the file, which others may have for so many `seconds`.
     """
-    with _opened(path, say) as file:
+    with _opened(path, say, try_to, seconds) as file:
         reserved = _reserve(engine, asked, path, file, dry=dry) if file is not None else ""
     try:
         yield
@@ -142,9 +150,11 @@ def _not_understood(path: Path, why: str) -> DockerError:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, say: Callable[[str], None] | None) -> Iterator[int | None]:
+def _opened(
+    path: Path, say: Callable[[str], None] | None, try_to: Callable[[int], bool], seconds: float
+) -> Iterator[int | None]:
     """The file of limits with its lock held; None where there is none. Raises DockerError."""
-    patience = lock_holder.Patience(LOCK_SECONDS, say)
+    patience = lock_holder.Patience(seconds, say)
     while True:
         try:
             # Without O_NONBLOCK, a pipe would be waited for.
@@ -155,7 +165,7 @@ def _opened(path: Path, say: Callable[[str], None] | None) -> Iterator[int | Non
         except OSError as error:
             raise _not_understood(path, str(error.strerror)) from error
         try:
-            _lock(file, path, patience)
+            _lock(file, path, patience, try_to)
             # Editors put a new file in the place of the old one: make sure that ours is the one that others lock.
             if _is_at(path, file):
                 yield file
@@ -171,16 +181,16 @@ def _is_at(path: Path, file: int) -> bool:
         return False
 
 
-def _lock(file: int, path: Path, patience: lock_holder.Patience) -> None:
+def _lock(file: int, path: Path, patience: lock_holder.Patience, try_to: Callable[[int], bool]) -> None:
     # Whose the file is may be somebody who lets nobody write into it: no note says who has it.
     who = f"whoever has the limits of this Docker host now: `fuser -v {path}` shows them"
     try:
-        while not file_lock.try_to(file):
+        while not try_to(file):
             patience.wait(lambda: who, POLL_SECONDS)
     except lock_holder.LockHeldError:
         raise DockerError(
-            f"Somebody has held the limits of this Docker host for {LOCK_SECONDS:.0f} seconds, so nothing was started: "
-            f"`fuser -v {path}` shows who. Wait until that has ended, then try again.",
+            f"Somebody has held the limits of this Docker host for {patience.seconds:.0f} seconds, so nothing was "
+            f"started: `fuser -v {path}` shows who. Wait until that has ended, then try again.",
             "refused",
         ) from None
     except OSError as error:

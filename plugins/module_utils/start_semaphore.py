@@ -35,32 +35,45 @@ def turns_file() -> Path:
 
 
 @contextlib.contextmanager
-def turn(at_once: int, say: Callable[[str], None] | None = None) -> Iterator[None]:
+def turn(
+    at_once: int,
+    say: Callable[[str], None] | None = None,
+    path: Path | None = None,
+    seconds: float = TURN_SECONDS,
+    poll: float = POLL_SECONDS,
+) -> Iterator[None]:
     """Wait until fewer than `at_once` processes of this user have a turn, and have one.
 
     Nobody waits without a file to lock, as where somebody else has one of that name, nor for longer than two minutes,
-    as for one that was stopped. `say` is told for whom it waits.
+    as for one that was stopped.
+
+    Args:
+        at_once: how many may have one.
+        say: is told for whom it waits.
+        path: the file; None is this user's.
+        seconds: how long it waits at most.
+        poll: how often it looks.
     """
     try:
-        handle = os.open(turns_file(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        handle = os.open(path or turns_file(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError:
         yield
         return
     try:
         with contextlib.suppress(lock_holder.LockHeldError):
-            _have(handle, at_once, lock_holder.Patience(TURN_SECONDS, say))
+            _have(handle, at_once, lock_holder.Patience(seconds, say), poll)
         yield
     finally:
         os.close(handle)
 
 
-def _have(handle: int, at_once: int, patience: lock_holder.Patience) -> None:
+def _have(handle: int, at_once: int, patience: lock_holder.Patience, poll: float) -> None:
     """Take a place. Raises LockHeldError where that took too long."""
     while not _taken(handle, _DOOR):
-        patience.wait(lambda: _who(handle, at_once), POLL_SECONDS)
+        patience.wait(lambda: _who(handle, at_once), poll)
     try:
         while not any(_taken(handle, _FIRST_PLACE + number) for number in range(at_once)):
-            patience.wait(lambda: _who(handle, at_once), POLL_SECONDS)
+            patience.wait(lambda: _who(handle, at_once), poll)
     finally:
         fcntl.lockf(handle, fcntl.LOCK_UN, 1, _DOOR)
 

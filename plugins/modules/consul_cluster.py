@@ -129,13 +129,13 @@ ansible_facts:
 """
 
 import contextlib
+import functools
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from ..module_utils import module_runner
-from ..module_utils.cluster_join import Cluster, NotReadyError
-from ..module_utils.lab_found import members_of
+from ..module_utils.cluster_join import EYES, Cluster, Eyes, NotReadyError
 from ..module_utils.shared import lab_hold, lock_holder, parent_process, server_status
 from ..module_utils.shared.docker_api import DockerError, Engine, moment
 
@@ -195,7 +195,13 @@ def report(views: list[server_status.View]) -> dict[str, Any]:
     }
 
 
-def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], None] | None = None) -> dict[str, Any]:
+def answer(
+    params: dict[str, Any],
+    *,
+    check_mode: bool,
+    say: Callable[[str], None] | None = None,
+    eyes: Eyes = EYES,
+) -> dict[str, Any]:
     """Do what the arguments say and return the module's result; `say` is told for whom it waits.
 
     Raises DockerError with one sentence.
@@ -206,10 +212,10 @@ def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], Non
         given = params["members"]
         if given is None or (joins and given):
             # Servers that were made again since have other ports; there may be more of them, or fewer.
-            params = {**params, "members": members_of(params["name"]) or given or []}
+            params = {**params, "members": eyes.members_of(params["name"]) or given or []}
         if given is None or params["members"] != given:
             facts["consul_lab_members"] = params["members"]
-        result = cluster_of(params, check_mode=check_mode)
+        result = cluster_of(params, eyes, check_mode=check_mode)
         if hold is not None:
             hold.keep()
     return {**result, "ansible_facts": {**facts, "consul_lab_cluster": result["cluster"]}}
@@ -229,7 +235,7 @@ def held(params: dict[str, Any], say: Callable[[str], None] | None) -> Iterator[
         yield hold
 
 
-def cluster_of(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
+def cluster_of(params: dict[str, Any], eyes: Eyes, *, check_mode: bool) -> dict[str, Any]:
     """The module's result without its facts. Raises DockerError."""
     members = params["members"]
     if not members and check_mode:
@@ -239,7 +245,7 @@ def cluster_of(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
         lab = params["name"]
         raise DockerError(f"There is no lab {lab} on this Docker host: `labctl up {lab}` starts it.")
     refuse_without(params["name"], [one["name"] for one in members], params["without"])
-    cluster = Cluster(params)
+    cluster = Cluster(params, eyes)
     if check_mode:
         views = cluster.views()
         strangers = cluster.strangers(views)
@@ -268,7 +274,8 @@ def refuse_without(lab: str, have: list[str], without: list[str]) -> None:
 
 def make_ready(cluster: Cluster, *, join: bool, gone: float | None) -> dict[str, Any]:
     """Join where it is needed and wait until ready; `gone` is when servers were stopped. Raises NotReadyError."""
-    begun = time.monotonic()
+    clock = cluster.clock
+    begun = clock.now()
     views = cluster.wait_for_agents()
     strangers = cluster.strangers(views)
     if strangers and not join and not any(view.voters for view in views):
@@ -276,12 +283,12 @@ def make_ready(cluster: Cluster, *, join: bool, gone: float | None) -> dict[str,
     changed = strangers and join
     if changed:
         cluster.join()
-    joined = time.monotonic()
+    joined = clock.now()
     views, agreed = cluster.wait_until_ready()
     seconds = {"join": round(joined - begun, 3), "election": round(agreed - joined, 3)}
     if gone is not None:
         # Docker's clock is the wall's.
-        seconds["leaderless"] = round(time.time() - (time.monotonic() - agreed) - gone, 3)
+        seconds["leaderless"] = round(time.time() - (clock.now() - agreed) - gone, 3)
     return {
         "changed": changed,
         "joined": True,
@@ -290,9 +297,9 @@ def make_ready(cluster: Cluster, *, join: bool, gone: float | None) -> dict[str,
     }
 
 
-def main() -> None:
+def main(eyes: Eyes = EYES) -> None:
     """Run the module."""
-    module_runner.run(argument_spec(), answer)
+    module_runner.run(argument_spec(), functools.partial(answer, eyes=eyes))
 
 
 if __name__ == "__main__":

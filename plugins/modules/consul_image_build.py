@@ -143,7 +143,7 @@ failure:
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -161,6 +161,10 @@ from ..module_utils.image_workspace import (
 )
 from ..module_utils.shared.docker_api import DockerError
 from ..module_utils.shared.image_binary import BinaryError, check_binary, origin_of
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Callable
 
 ARGUMENTS = {
     "repository": {"type": "str", "required": True},
@@ -256,12 +260,12 @@ def predicted(params: dict[str, Any]) -> Finished:
     return Finished(id="", name=name, version=version)
 
 
-def main() -> None:
-    """Run the module."""
+def main(during: Callable[[], contextlib.AbstractContextManager[None]] = stoppable) -> None:
+    """Run the module; `during` lets it be stopped."""
     module = AnsibleModule(argument_spec=ARGUMENTS, required_if=NEEDED, supports_check_mode=True)
     params = module.params
     try:
-        with stoppable():
+        with during():
             done = predicted(params) if module.check_mode else make(params)
     except InterruptedRun:
         module.fail_json(msg="Making the image was interrupted; nothing of it is left.", failure="failed")

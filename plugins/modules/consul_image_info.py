@@ -120,6 +120,7 @@ import os
 import re
 import shutil
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -130,6 +131,9 @@ from ..module_utils.image_version import version_of
 from ..module_utils.shared.docker_api import DockerError
 from ..module_utils.shared.image_binary import BinaryError, check_binary, origin_of
 from ..module_utils.shared.image_labels import LAYOUT, LAYOUT_NOW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ARGUMENTS = {
     "repository": {"type": "str", "required": True},
@@ -181,10 +185,10 @@ def sources_for(source: str, binary: str) -> list[str]:
     return [one for one in SOURCES if one != "binary" or binary]
 
 
-def has_mmdebstrap(*, is_root: bool) -> bool:
+def has_mmdebstrap(*, is_root: bool, which: Callable[[str], str | None] = shutil.which) -> bool:
     """Return whether this user can run mmdebstrap: without root it needs uidmap's programs too."""
     needed = ["mmdebstrap"] if is_root else ["mmdebstrap", "newuidmap", "newgidmap"]
-    return all(shutil.which(program) is not None for program in needed)
+    return all(which(program) is not None for program in needed)
 
 
 def images_there(docker: Docker, repository: str) -> list[Image]:

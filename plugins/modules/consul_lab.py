@@ -195,8 +195,8 @@ removed:
 
 import contextlib
 import dataclasses
+import functools
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -205,6 +205,7 @@ from ..module_utils.docker_cli import Docker
 from ..module_utils.lab_departure import Departure
 from ..module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
 from ..module_utils.lab_lock import Work, locked
+from ..module_utils.lab_machine import MACHINE, Machine
 from ..module_utils.lab_project import (
     ALIVE,
     LabProject,
@@ -226,9 +227,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PORTS = 65536
-# So often Compose is run in all, and so long what the engine still does for one that was killed is waited for.
+# So often Compose is run in all.
 TRIES = 3
-BUSY_SECONDS = 0.5
 SEED_DIGITS = 2 * derived_secrets.SECRET_BYTES
 
 
@@ -298,7 +298,7 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
     servers = params["servers"]
     subnets = project.plan(found, params["subnet_pool"], params["subnet"])
     project.refuse_taken_names(found, servers)
-    departure = Departure(project.engine, project.lab, found, servers)
+    departure = Departure(project.engine, project.lab, found, servers, project.machine)
     departure.check()
     if dry:
         preview(project, params, found, subnets[0])
@@ -379,7 +379,7 @@ def compose_up(project: LabProject, found: Found, servers: int) -> None:
 def mended(project: LabProject, found: Found, servers: int, error: DockerError) -> bool:
     """Whether it is worth to run Compose once more. Raises DockerError where somebody else has a name of the lab's."""
     if is_still_busy(error):
-        time.sleep(BUSY_SECONDS)
+        project.machine.sleep(project.machine.busy)
         now = project.found()
         project.refuse_taken_names(now, servers)
         project.settle(now)
@@ -442,7 +442,13 @@ def fingerprint(found: Found) -> list[tuple[str, str, str]]:
     return [(server.id, server.started, server.state) for server in found.servers]
 
 
-def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], None] | None = None) -> dict[str, Any]:
+def answer(
+    params: dict[str, Any],
+    *,
+    check_mode: bool,
+    say: Callable[[str], None] | None = None,
+    machine: Machine = MACHINE,
+) -> dict[str, Any]:
     """Do what the arguments say and return the module's result; `say` is told for whom it waits.
 
     Raises DockerError with one sentence.
@@ -461,7 +467,7 @@ def answer(params: dict[str, Any], *, check_mode: bool, say: Callable[[str], Non
         if waits and parent_process.is_gone():
             # Whoever had the lock meanwhile may have removed the lab, and said that nothing is left.
             raise DockerError(f"The lab {lab} was not started, because the labctl that wanted it was ended.")
-        project = LabProject(Docker(held.handles if held else ()), lab, params["owner"], folder)
+        project = LabProject(Docker(held.handles if held else ()), lab, params["owner"], folder, machine=machine)
         project.force = params["force"]
         if held:
             project.keep = held.hold.keep
@@ -535,9 +541,9 @@ def look_again(project: LabProject, params: dict[str, Any], found: Found) -> Fou
     return after
 
 
-def main() -> None:
+def main(machine: Machine = MACHINE) -> None:
     """Run the module."""
-    module_runner.run(argument_spec(), answer)
+    module_runner.run(argument_spec(), functools.partial(answer, machine=machine))
 
 
 if __name__ == "__main__":

@@ -68,11 +68,14 @@ import os
 import re
 import urllib.parse
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..module_utils import module_runner
 from ..module_utils.shared import lab_names, label_values
 from ..module_utils.shared.docker_api import DEFAULT_SOCKET, DockerError, Engine, plain_socket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SERVER_UID = 8500
 SOCKET_INSIDE = "/run/docker.sock"
@@ -89,14 +92,17 @@ def argument_spec() -> dict[str, dict[str, Any]]:
     }
 
 
-def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
-    """Do what the arguments say and return the module's result. Raises DockerError with one sentence."""
+def answer(params: dict[str, Any], *, check_mode: bool, engine: Engine | None = None) -> dict[str, Any]:
+    """Do what the arguments say and return the module's result. Raises DockerError with one sentence.
+
+    `engine` is by default the one that the docker command would use.
+    """
     workshop, owner, end = params["workshop"], params["owner"], params["end"]
     if problem := lab_names.name_problem(workshop):
         raise DockerError(f"{workshop!a} cannot be the name of a workshop: {problem}.", "usage")
     if end and not (params["image"] and params["script"]):
         raise DockerError("A workshop that shall end needs the arguments `image` and `script`.", "usage")
-    engine = Engine()
+    engine = engine or Engine()
     ours, strangers = looked(engine, workshop, owner, ending=bool(end))
     right = [one for one in ours if is_right(one, end)]
     wrong = [one["Id"] for one in ours if one not in right[:1]]
@@ -222,10 +228,10 @@ def reaper(params: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def user_of(socket: str) -> str:
+def user_of(socket: str, stat: Callable[[str], os.stat_result] = os.stat) -> str:
     """Who may use the socket: our own user in the socket's group; where that is root's, root without capabilities."""
     try:
-        group = os.stat(socket).st_gid  # noqa: PTH116 - a path of the host
+        group = stat(socket).st_gid
     except OSError:
         group = 0
     return f"{SERVER_UID}:{group}" if group else "0:0"

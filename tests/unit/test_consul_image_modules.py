@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,17 +87,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_BUILDKIT", "")
     monkeypatch.setenv("BUILDX_BUILDER", "")
-    # A module ends with its process; here the process is the tests'.
-    monkeypatch.setattr(consul_image_build, "stoppable", _always)
     return StandIn(folder)
-
-
-class _always:  # noqa: N801 - a context manager that does nothing
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
 
 @pytest.fixture
@@ -194,7 +186,7 @@ def _build(module_run: ModuleRun, work: Path, *, check: bool = False, **argument
         "repository": "ours", "source": "binary", "binary": str(binary), "base": "base:1", "tmp_directory": str(work),
         "dockerfile": "FROM x", "layout": "true", "rootfs": "true",
     }  # fmt: skip
-    return module_run(consul_image_build.main, check=check, **(given | arguments))
+    return module_run(partial(consul_image_build.main, contextlib.nullcontext), check=check, **(given | arguments))
 
 
 def test_a_checked_candidate_gets_its_name_and_labels(docker: StandIn, module_run: ModuleRun, work: Path) -> None:
@@ -296,8 +288,6 @@ def test_leftovers_of_a_killed_run_are_swept_first(docker: StandIn, module_run: 
         ({"newuidmap", "newgidmap"}, False, False),
     ],
 )
-def test_mmdebstrap_needs_uidmap_without_root(
-    monkeypatch: pytest.MonkeyPatch, there: set[str], *, is_root: bool, enough: bool
-) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: name if name in there else None)
-    assert consul_image_info.has_mmdebstrap(is_root=is_root) is enough
+def test_mmdebstrap_needs_uidmap_without_root(there: set[str], *, is_root: bool, enough: bool) -> None:
+    found = consul_image_info.has_mmdebstrap(is_root=is_root, which=lambda name: name if name in there else None)
+    assert found is enough

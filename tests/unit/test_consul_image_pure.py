@@ -247,15 +247,14 @@ def _zip(name: str) -> bytes:
     return content.getvalue()
 
 
-def _fetch(monkeypatch: pytest.MonkeyPatch, place: Path, sums: str, archive: _Answer) -> Path:
+def _fetch(place: Path, sums: str, archive: _Answer, **limits: float) -> Path:
     """Fetch 1.8.7 from a server that has these two files."""
 
     def open_url(url: str, **_: Any) -> _Answer:
         return _Answer(sums.encode()) if url.endswith("_SHA256SUMS") else archive
 
-    monkeypatch.setattr(image_release, "open_url", open_url)
     release = image_release.Release("https://x", "1.8.7", "amd64", "", 5)
-    target: Path = image_release.fetch(release, place)
+    target: Path = image_release.fetch(release, place, open_url, **limits)
     return target
 
 
@@ -263,9 +262,9 @@ def _sums(content: bytes) -> str:
     return f"{hashlib.sha256(content).hexdigest()}  consul_1.8.7_linux_amd64.zip\n"
 
 
-def test_a_release_that_is_what_its_sums_say_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_release_that_is_what_its_sums_say_is_taken(tmp_path: Path) -> None:
     content = _zip("consul")
-    target = _fetch(monkeypatch, tmp_path, _sums(content), _Answer(content, len(content)))
+    target = _fetch(tmp_path, _sums(content), _Answer(content, len(content)))
     assert target.read_text() == "the binary"
 
 
@@ -279,11 +278,9 @@ def test_a_release_that_is_what_its_sums_say_is_taken(monkeypatch: pytest.Monkey
         (_sums(_zip("consul")[:-9]), _Answer(_zip("consul")[:-9]), "is not a whole zip with a file consul in it"),
     ],
 )
-def test_a_release_that_is_not_is_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sums: str, archive: _Answer, words: str
-) -> None:
+def test_a_release_that_is_not_is_refused(tmp_path: Path, sums: str, archive: _Answer, words: str) -> None:
     with pytest.raises(image_release.ReleaseError, match=words):
-        _fetch(monkeypatch, tmp_path, sums, archive)
+        _fetch(tmp_path, sums, archive)
 
 
 class _Endless(_Answer):
@@ -298,14 +295,11 @@ class _Endless(_Answer):
 
 
 @pytest.mark.parametrize(
-    ("limit", "words"), [("_WHOLE_TIMES", "bytes came in all the time that it may take"), ("_ZIP_LIMIT", "more than 0")]
+    ("limit", "words"), [("whole_times", "bytes came in all the time that it may take"), ("zip_limit", "more than 0")]
 )
-def test_a_release_that_goes_on_without_an_end_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, words: str
-) -> None:
-    monkeypatch.setattr(image_release, limit, 0.02)
+def test_a_release_that_goes_on_without_an_end_is_given_up(tmp_path: Path, limit: str, words: str) -> None:
     with pytest.raises(image_release.ReleaseError, match=rf"could not be read to its end \(.*{words}"):
-        _fetch(monkeypatch, tmp_path, _sums(b"x"), _Endless(1))
+        _fetch(tmp_path, _sums(b"x"), _Endless(1), **{limit: 0.02})
 
 
 @pytest.mark.parametrize(
@@ -316,16 +310,13 @@ def test_a_release_that_goes_on_without_an_end_is_given_up(
         (TimeoutError("timed out"), r"is out of reach \(timed out\)"),
     ],
 )
-def test_a_release_server_that_fails_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, words: str
-) -> None:
+def test_a_release_server_that_fails_is_named(tmp_path: Path, error: Exception, words: str) -> None:
     def open_url(_: str, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(image_release, "open_url", open_url)
     release = image_release.Release("https://x", "1.8.7", "amd64", "", 5)
     with pytest.raises(image_release.ReleaseError, match=f"^https://x/1.8.7/consul_1.8.7_SHA256SUMS {words}"):
-        image_release.fetch(release, tmp_path)
+        image_release.fetch(release, tmp_path, open_url)
 
 
 OS_RELEASE = "NAME=\"Debian GNU/Linux\"\n# x=y\nID=debian\nVERSION_CODENAME=bookworm\nPRETTY_NAME='D 12'\nbroken\n"

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -60,17 +61,30 @@ def test_folders_of_killed_runs_are_removed_and_those_of_living_ones_stay() -> N
     assert not alive.exists()
 
 
-def test_a_run_whose_process_is_not_to_be_seen_from_here_keeps_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    def kill(_pid: int, _signal: int) -> None:
-        raise ProcessLookupError
+def folder_of_nobody() -> tuple[Path, int]:
+    """The folder of a run whose process is not there, and whose lock is held: a process elsewhere, seen from here."""
+    ours, theirs = socket.socketpair()
+    if (child := os.fork()) == 0:
+        made = state.RunFolder().path
+        lock = next(one for one in Path("/proc/self/fd").iterdir() if one.resolve() == (made / "lock").resolve())
+        socket.send_fds(theirs, [os.fsencode(made)], [int(lock.name)])
+        os._exit(0)
+    os.waitpid(child, 0)
+    path, (lock_of_it,), _, _ = socket.recv_fds(ours, 4096, 1)
+    ours.close()
+    theirs.close()
+    return Path(os.fsdecode(path)), lock_of_it
 
-    monkeypatch.setattr(os, "kill", kill)
-    monkeypatch.setattr(os, "getpid", lambda: 1)
-    mine, other = state.RunFolder(), state.RunFolder()
-    assert mine.path.is_dir()
-    assert mine.path != other.path
+
+def test_a_run_whose_process_is_not_to_be_seen_from_here_keeps_its_folder() -> None:
+    other, lock = folder_of_nobody()
+    mine = state.RunFolder()
+    assert other.is_dir()
+    assert mine.path != other
+    os.close(lock)
     mine.remove()
-    other.remove()
+    state.RunFolder().remove()
+    assert not other.exists()
 
 
 def test_where_a_lock_tells_nothing_the_age_does() -> None:

@@ -211,15 +211,13 @@ def test_without_a_history_following_begins_now() -> None:
     assert engine.tails == [0, 0]
 
 
-def test_a_follower_that_does_not_read_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "WAITING_LINES", 50)
-
+def test_a_follower_that_does_not_read_does_not_fill_the_memory() -> None:
     class Endless(FakeEngine):
         def _stream(self, _: str) -> Iterator[bytes]:
             for second in itertools.count():
                 yield line(second / 1e6, "x")
 
-    follower = logs.Follower(client(Endless()), SERVERS)
+    follower = logs.Follower(client(Endless()), SERVERS, waiting=50)
     time.sleep(0.1)
     assert follower._lines.qsize() <= 50
     assert len(follower.take(0)) == 50

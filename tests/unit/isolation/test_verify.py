@@ -10,7 +10,6 @@ import pytest
 
 from labctl.engine.labs import Lab, Server
 from labctl.errors import ExitCode, LabctlError
-from labctl.isolation import probe
 from labctl.isolation.outcomes import Outcome
 from labctl.isolation.report import Verdict
 from labctl.isolation.verify import Host, exit_code, verify
@@ -20,6 +19,7 @@ from tests.unit.isolation import labs
 from tests.unit.isolation.prober_stand_in import IMAGE, Engine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from labctl.isolation.report import Proof, Report
@@ -42,10 +42,14 @@ def lab(name: str, documents: list[dict[str, Any]]) -> Lab:
     return Lab(name, "ada", "", "local", LabSpec(pace="real", version="1.8.7"), image, created, None, servers)
 
 
-@pytest.fixture(autouse=True)
-def _members(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "HOLD_SECONDS", 0)
-    monkeypatch.setattr(probe, "members", lambda servers: frozenset((one.name, one.id) for one in servers))
+def members_of(servers: Iterable[Server]) -> frozenset[tuple[str, str]]:
+    """Everybody knows just the lab's own servers."""
+    return frozenset((one.name, one.id) for one in servers)
+
+
+def host_with(engine: Engine, found: dict[str, list[dict[str, Any]]]) -> Host:
+    made: Any = engine
+    return Host("local", made, tuple(lab(name, one) for name, one in found.items()), hold_seconds=0)
 
 
 @pytest.fixture
@@ -56,10 +60,9 @@ def engine(tmp_path: Path) -> Engine:
     return made
 
 
-def look(engine: Engine) -> Report:
+def look(engine: Engine, members: Callable[..., frozenset[tuple[str, str]]] = members_of) -> Report:
     found = {name: engine.containers({"label": f"x={name}"}) for name in ("a", "b")}
-    host = Host("local", engine, tuple(lab(name, one) for name, one in found.items()))  # type: ignore[arg-type]
-    return verify([host], Steps())
+    return verify([host_with(engine, found)], Steps(), members)
 
 
 def proof(report: Report, name: str) -> Proof:
@@ -210,22 +213,20 @@ def test_a_privileged_container_with_a_labs_label_is_found_out(engine: Engine) -
     del stranger["Config"]["Labels"]["raft-labctl.server"]
     engine.documents["x"] = stranger
     found = {"a": labs.lab("a", "10.213.0"), "b": labs.lab("b", "10.213.1")}
-    host = Host("local", engine, tuple(lab(name, one) for name, one in found.items()))  # type: ignore[arg-type]
-    report = verify([host], Steps())
+    report = verify([host_with(engine, found)], Steps(), members_of)
     assert [(one.number, one.lab, one.containers) for one in report.failing] == [("5.5", "a", ("stranger",))]
     assert report.verdict is Verdict.APART
     assert exit_code(report) is ExitCode.FAILED
 
 
-def test_members_that_change_meanwhile_are_a_crossing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_members_that_change_meanwhile_are_a_crossing(engine: Engine) -> None:
     seen: list[int] = []
 
-    def members(servers: list[Server]) -> frozenset[tuple[str, str]]:
+    def members(servers: Iterable[Server]) -> frozenset[tuple[str, str]]:
         seen.append(1)
         return frozenset((one.name, one.id) for one in servers) | {(str(len(seen) > 2), "10.9.9.9")}
 
-    monkeypatch.setattr(probe, "members", members)
-    report = look(engine)
+    report = look(engine, members)
     assert proof(report, "a").strangers == ["+ True 10.9.9.9", "- False 10.9.9.9"]
     assert report.verdict is Verdict.CROSSED
 
@@ -256,8 +257,8 @@ def test_two_docker_hosts_are_tried_from_each_to_the_other(engine: Engine, tmp_p
     far.open["c"] = {f"10.214.0.{number}:{port}": "" for number in (2, 3, 4) for port in (8300, 8301, 8500)}
     near = lab("a", engine.containers({"label": "x=a"}))
     there = replace(lab("c", far.containers({"label": "x=c"})), host="two")
-    hosts = [Host("local", engine, (near,)), Host("two", far, (there,))]  # type: ignore[arg-type]
-    report = verify(hosts, Steps())
+    hosts = [Host("local", engine, (near,), 0), Host("two", far, (there,), 0)]  # type: ignore[arg-type]
+    report = verify(hosts, Steps(), members_of)
     assert [one.verdict for one in report.proofs] == [Verdict.APART] * 2
     assert {(one.what.host, one.what.lab) for one in proof(report, "a").tries if one.what.kind == "server"} == {
         ("two", "c")

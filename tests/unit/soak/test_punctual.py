@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.runner import deadlines
-from tests.soak import punctual
 from tests.soak.punctual import DEADLINES, Punctual, deadline_of
 
 if TYPE_CHECKING:
@@ -29,13 +28,11 @@ def somebody(home: Path, seconds: float) -> Punctual:
         ("workshop", "status", "--json", "--file", "x.yml"),
     ],
 )
-def test_each_command_that_is_late_fails(
-    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(punctual, "GRACE", 0.05)
-    monkeypatch.setattr(punctual, "DEADLINES", dict.fromkeys(DEADLINES, 0.05))
+def test_each_command_that_is_late_fails(words: tuple[str, ...], tmp_path: Path) -> None:
+    dora = somebody(tmp_path, 0.3)
+    dora.grace, dora.deadlines = 0.05, dict.fromkeys(DEADLINES, 0.05)
     with pytest.raises(AssertionError, match=f"`labctl {' '.join(words)}` took 0"):
-        somebody(tmp_path, 0.3).run(*words)
+        dora.run(*words)
 
 
 def test_the_latest_is_told_once(tmp_path: Path) -> None:

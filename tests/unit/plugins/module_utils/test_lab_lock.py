@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from plugins.module_utils import lab_lock
 from plugins.module_utils.lab_found import find
 from plugins.module_utils.lab_lock import Work, locked
 from plugins.module_utils.shared import lock_holder
@@ -22,16 +21,12 @@ if TYPE_CHECKING:
 
 PRESENT = Work("ada", "ada", "present")
 ABSENT = Work("ada", "admin", "absent")
+IMPATIENT = ABSENT._replace(patience=0.0)
 
 
 @pytest.fixture
 def engine(docker: FakeDocker) -> Any:
     return Engine(path=docker.host.removeprefix("unix://"))
-
-
-@pytest.fixture
-def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab_lock, "LOCK_SECONDS", 0.0)
 
 
 def leave(docker: FakeDocker, **changed: Any) -> str:
@@ -57,7 +52,6 @@ def test_the_lock_is_held_and_handed_on(tmp_path: Path, engine: Any, docker: Fak
     assert not (tmp_path / "ada").exists()
 
 
-@pytest.mark.usefixtures("_no_patience")
 @pytest.mark.parametrize("second", ["one", "two"])
 def test_a_lock_that_is_not_given_up_is_told_and_refused(tmp_path: Path, engine: Any, second: str) -> None:
     """Also where the other one has another state folder."""
@@ -66,20 +60,19 @@ def test_a_lock_that_is_not_given_up_is_told_and_refused(tmp_path: Path, engine:
         pytest.raises(
             DockerError, match=r"Cannot work on the lab ada: .*'s `consul_lab name=ada state=present` \("
         ) as (raised),
-        locked(engine, tmp_path / second, ABSENT),
+        locked(engine, tmp_path / second, IMPATIENT),
     ):
         pass
     assert raised.value.failure == "refused"
 
 
 def test_whom_it_waits_for_is_said_after_a_second(tmp_path: Path, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab_lock, "LOCK_SECONDS", 1.5)
     monkeypatch.setenv("LABCTL_ASKER", "1 1")
     said: list[str] = []
     with (
         locked(engine, tmp_path / "one", PRESENT),
         pytest.raises(DockerError),
-        locked(engine, tmp_path / "two", Work("ada", "admin", "absent", say=said.append)),
+        locked(engine, tmp_path / "two", Work("ada", "admin", "absent", say=said.append, patience=1.5)),
     ):
         pass
     assert len(said) == 1
@@ -101,7 +94,6 @@ def test_who_works_under_the_lock_of_a_whole_command_waits_for_it_no_more_than_f
     assert list(docker.objects("volume")) == ["whole"]
 
 
-@pytest.mark.usefixtures("_no_patience")
 def test_a_lock_that_was_removed_is_taken_again_or_ends_the_work(
     tmp_path: Path, engine: Any, docker: FakeDocker
 ) -> None:
@@ -110,7 +102,7 @@ def test_a_lock_that_was_removed_is_taken_again_or_ends_the_work(
         first.hold.keep()
         (again,) = docker.objects("volume").values()
         assert again["Labels"]["raft-labctl.lock"] == "ada"
-        with pytest.raises(DockerError, match="Cannot work on the lab ada"), locked(engine, tmp_path / "two", ABSENT):
+        with pytest.raises(DockerError, match="Cannot work on"), locked(engine, tmp_path / "two", IMPATIENT):
             pass
         engine.remove("volume", docker.objects("volume"), doing="pruning")
         with locked(engine, tmp_path / "two", ABSENT) as second:
@@ -136,16 +128,15 @@ def test_the_lock_of_a_command_that_was_killed_is_cleared_away(tmp_path: Path, e
         assert "old" not in docker.objects("volume")
 
 
-@pytest.mark.usefixtures("_no_patience")
 def test_a_lock_that_may_still_be_held_is_named_and_stays(tmp_path: Path, engine: Any, docker: FakeDocker) -> None:
     leave(docker, boot="another")
-    with pytest.raises(DockerError, match="docker volume rm old") as raised, locked(engine, tmp_path, ABSENT):
+    with pytest.raises(DockerError, match="docker volume rm old") as raised, locked(engine, tmp_path, IMPATIENT):
         pass
     assert raised.value.failure == "refused"
     docker.put("volume", "old", {"Name": "old", "Labels": {"raft-labctl.lock": "ada"}})
     with (
         pytest.raises(DockerError, match=r"somebody \(the lock does not say who\) has it by the volume old"),
-        locked(engine, tmp_path, ABSENT),
+        locked(engine, tmp_path, IMPATIENT),
     ):
         pass
     assert list(docker.objects("volume")) == ["old"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plugins.module_utils import quota_reservation
 from plugins.module_utils.quota_reservation import Asked, place_for
+from plugins.module_utils.shared import file_lock
 from plugins.module_utils.shared.docker_api import DockerError, Engine
 from tests.unit.pipes import lonely
 
@@ -196,31 +196,30 @@ def test_what_is_no_readable_file_starts_nothing(
     assert docker.calls == []
 
 
-def test_whoever_holds_the_file_for_long_is_told(
-    docker: FakeDocker, limits: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(quota_reservation, "LOCK_SECONDS", 0.1)
+def test_whoever_holds_the_file_for_long_is_told(docker: FakeDocker, limits: Path) -> None:
     with limits.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with (
             pytest.raises(DockerError, match=r"Somebody has held .*`fuser -v "),
-            place_for(Engine(), asked(), limits, dry=False),
+            place_for(Engine(), asked(), limits, dry=False, seconds=0.1),
         ):
             pass
     assert docker.calls == []
 
 
-def test_a_file_that_was_replaced_while_it_was_waited_for_is_read_anew(
-    docker: FakeDocker, limits: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def replace_first(*_: object) -> None:
-        monkeypatch.undo()
-        new = limits.with_suffix(".new")
-        new.write_text("[everybody]\nlabs = 0\n", encoding="utf-8")
-        new.replace(limits)
+def test_a_file_that_was_replaced_while_it_was_waited_for_is_read_anew(docker: FakeDocker, limits: Path) -> None:
+    new = limits.with_suffix(".new")
+    new.write_text("[everybody]\nlabs = 0\n", encoding="utf-8")
 
-    monkeypatch.setattr(quota_reservation, "_lock", replace_first)
-    with pytest.raises(DockerError, match="at most 0 labs"), place_for(Engine(), asked(), limits, dry=True):
+    def replace_first(file: int) -> bool:
+        if new.exists():
+            new.replace(limits)
+        return file_lock.try_to(file)
+
+    with (
+        pytest.raises(DockerError, match="at most 0 labs"),
+        place_for(Engine(), asked(), limits, dry=True, try_to=replace_first),
+    ):
         pass
     assert docker.called("create") == []
     # Nor is the old file left open, with its lock.

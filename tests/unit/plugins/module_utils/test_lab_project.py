@@ -10,6 +10,7 @@ import pytest
 from plugins.module_utils import lab_project
 from plugins.module_utils.docker_cli import Docker
 from plugins.module_utils.lab_found import Found, Server, find
+from plugins.module_utils.lab_machine import Machine
 from plugins.module_utils.lab_project import LabProject
 from plugins.module_utils.shared.docker_api import DockerError, Engine
 
@@ -23,13 +24,8 @@ LABELS = {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}
 POOL = "10.213.0.0/16"
 
 
-@pytest.fixture(autouse=True)
-def _no_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab_project, "ROUTES", tmp_path / "no-routes")
-
-
 def project(folder: Path, lab: str = "ada") -> LabProject:
-    return LabProject(Docker(), lab, "ada", folder)
+    return LabProject(Docker(), lab, "ada", folder, machine=Machine(routes=folder / "routes"))
 
 
 def server(name: str = "consul1", state: str = "running") -> Server:
@@ -79,12 +75,11 @@ def kernel(*routes: str) -> str:
 
 
 @pytest.fixture
-def routed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def routed(tmp_path: Path) -> Callable[..., None]:
     """Gives this host these routes."""
 
     def give(*routes: str) -> None:
         (tmp_path / "routes").write_text(kernel(*routes), encoding="ascii")
-        monkeypatch.setattr(lab_project, "ROUTES", tmp_path / "routes")
 
     return give
 

@@ -6,12 +6,14 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from plugins.module_utils import start_semaphore
-from plugins.module_utils.start_semaphore import turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +25,13 @@ AT_ONCE = 2
 FORK: ForkContext = multiprocessing.get_context("fork")
 
 
-@pytest.fixture(autouse=True)
-def _own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start_semaphore, "turns_file", lambda: tmp_path / "turns")
-    monkeypatch.setattr(start_semaphore, "POLL_SECONDS", 0.005)
+Turn = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture
+def turn(tmp_path: Path) -> Turn:
+    """A turn by a file of the test's own."""
+    return partial(start_semaphore.turn, path=tmp_path / "turns", poll=0.005)
 
 
 @pytest.fixture
@@ -45,7 +50,7 @@ def processes() -> Iterator[list[ForkProcess]]:
         process.join()
 
 
-def work(inside: Synchronized[int], most: Synchronized[int], seconds: float) -> None:
+def work(turn: Turn, inside: Synchronized[int], most: Synchronized[int], seconds: float) -> None:
     """Have a turn, and note how many have one at that moment."""
     with turn(AT_ONCE):
         with inside.get_lock():
@@ -57,11 +62,11 @@ def work(inside: Synchronized[int], most: Synchronized[int], seconds: float) -> 
 
 
 def test_no_more_than_so_many_have_a_turn_and_all_get_one(
-    inside: Synchronized[int], processes: list[ForkProcess]
+    turn: Turn, inside: Synchronized[int], processes: list[ForkProcess]
 ) -> None:
     most: Synchronized[int] = FORK.Value("i", 0)
     for _ in range(8):
-        processes.append(FORK.Process(target=work, args=(inside, most, 0.2)))
+        processes.append(FORK.Process(target=work, args=(turn, inside, most, 0.2)))
         processes[-1].start()
     for process in processes:
         process.join(timeout=20)
@@ -69,10 +74,12 @@ def test_no_more_than_so_many_have_a_turn_and_all_get_one(
     assert (most.value, inside.value) == (AT_ONCE, 0)
 
 
-def test_a_process_that_is_killed_gives_its_turn_back(inside: Synchronized[int], processes: list[ForkProcess]) -> None:
+def test_a_process_that_is_killed_gives_its_turn_back(
+    turn: Turn, inside: Synchronized[int], processes: list[ForkProcess]
+) -> None:
     most: Synchronized[int] = FORK.Value("i", 0)
     for _ in range(AT_ONCE + 1):
-        processes.append(FORK.Process(target=work, args=(inside, most, 60.0)))
+        processes.append(FORK.Process(target=work, args=(turn, inside, most, 60.0)))
         processes[-1].start()
     ends = time.monotonic() + 20
     while inside.value < AT_ONCE and time.monotonic() < ends:
@@ -87,12 +94,12 @@ def test_a_process_that_is_killed_gives_its_turn_back(inside: Synchronized[int],
 
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_a_stopped_process_is_told_and_holds_nobody_for_ever(
-    inside: Synchronized[int], processes: list[ForkProcess], monkeypatch: pytest.MonkeyPatch, at_once: int
+    turn: Turn, inside: Synchronized[int], processes: list[ForkProcess], at_once: int
 ) -> None:
     """Whether it has a turn itself, or waits for one and lets nobody else look."""
     most: Synchronized[int] = FORK.Value("i", 0)
     for _ in range(AT_ONCE + 1):
-        processes.append(FORK.Process(target=work, args=(inside, most, 60.0)))
+        processes.append(FORK.Process(target=work, args=(turn, inside, most, 60.0)))
         processes[-1].start()
     ends = time.monotonic() + 20
     while inside.value < AT_ONCE and time.monotonic() < ends:
@@ -101,23 +108,22 @@ def test_a_stopped_process_is_told_and_holds_nobody_for_ever(
     pids = sorted(process.pid or 0 for process in processes)
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    monkeypatch.setattr(start_semaphore, "TURN_SECONDS", 1.5)
     said: list[str] = []
     begun = time.monotonic()
-    with turn(at_once, said.append):
+    with turn(at_once, said.append, seconds=1.5):
         assert 1.5 <= time.monotonic() - begun < 10
     assert len(said) == 1
     assert said[0].startswith(f"Waiting for a turn, because {at_once} labs at once are started here; stopped are ")
     assert sum(str(pid) in said[0] for pid in pids) == at_once + 1
 
 
-def test_who_cannot_have_the_file_does_not_wait(tmp_path: Path) -> None:
+def test_who_cannot_have_the_file_does_not_wait(turn: Turn, tmp_path: Path) -> None:
     (tmp_path / "turns").symlink_to(tmp_path / "somebody-elses")
     with turn(1):
         pass
     assert not (tmp_path / "somebody-elses").exists()
 
 
-def test_the_file_is_one_of_the_users_own(tmp_path: Path) -> None:
+def test_the_file_is_one_of_the_users_own(turn: Turn, tmp_path: Path) -> None:
     with turn(1):
         assert (tmp_path / "turns").stat().st_mode & 0o777 == 0o600

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from plugins.module_utils.cluster_join import Eyes
 from plugins.module_utils.shared import docker_api
 from plugins.module_utils.shared.docker_api import moment
+from plugins.module_utils.shared.waiting import Clock
 from plugins.modules import consul_cluster
 from tests.unit.stand_ins import FINISHED
 
@@ -23,21 +26,16 @@ LONG_SECONDS = 20
 HURRY = 5
 
 
-@pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole seconds of a timeout that are over sooner; the wall's clock stays what it is."""
-    quicker = {
-        "monotonic": lambda: time.monotonic() * HURRY,
-        "sleep": lambda seconds: time.sleep(seconds / HURRY),
-    }
-    clock = SimpleNamespace(**(vars(time) | quicker))
-    monkeypatch.setattr("plugins.module_utils.cluster_join.time", clock)
-    monkeypatch.setattr(consul_cluster, "time", clock)
+# Whole seconds of a timeout are over sooner; the wall's clock stays what it is.
+QUICK = Clock(now=lambda: time.monotonic() * HURRY, sleep=lambda seconds: time.sleep(seconds / HURRY))
+EYES = Eyes(clock=QUICK)
 
 
-def run(module_run: ModuleRun, cluster: FakeCluster, *, check: bool = False, **changed: Any) -> dict[str, Any]:
+def run(
+    module_run: ModuleRun, cluster: FakeCluster, *, check: bool = False, eyes: Eyes = EYES, **changed: Any
+) -> dict[str, Any]:
     arguments = {"name": "ada", "members": cluster.members(), "timeout": 20}
-    return module_run(consul_cluster.main, check=check, **{**arguments, **changed})
+    return module_run(partial(consul_cluster.main, eyes), check=check, **{**arguments, **changed})
 
 
 def joined_by_hand(docker: FakeDocker) -> Callable[[], bool]:
@@ -66,7 +64,7 @@ def test_servers_are_joined_from_the_first_with_the_addresses_of_the_others(
 
 
 def test_a_lab_that_somebody_has_changed_since_is_joined_as_it_is_now(
-    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, monkeypatch: pytest.MonkeyPatch
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
 ) -> None:
     cluster = clusters(5, joined=joined_by_hand(docker))
     now = [{"state": "running", "profile": "gossip", **one} for one in cluster.members()]
@@ -76,8 +74,7 @@ def test_a_lab_that_somebody_has_changed_since_is_joined_as_it_is_now(
         locks.extend(docker.objects("volume").values())
         return now
 
-    monkeypatch.setattr(consul_cluster, "members_of", look)
-    result = run(module_run, cluster, members=now[:3])
+    result = run(module_run, cluster, members=now[:3], eyes=replace(EYES, members_of=look))
     assert len(locks) == 1
     assert [one["Labels"]["raft-labctl.lock"] for one in locks] == ["ada"]
     (join,) = docker.called("exec")
@@ -208,41 +205,37 @@ def test_nobody_waits_for_a_server_that_stopped_meanwhile(
 
 
 def test_a_server_that_is_down_for_a_moment_is_waited_for_and_an_engine_that_does_not_answer_too(
-    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, monkeypatch: pytest.MonkeyPatch
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
 ) -> None:
     cluster = clusters(3)
     put_containers(docker, cluster)
     state = docker.container("labctl-ada-consul2")["State"]
     state["Running"] = False
     cluster.servers[1].broken = True
-    looked, inspected = [], docker_api.Engine.inspected
+    looked: list[list[str]] = []
 
-    def look(self: docker_api.Engine, containers: list[str], *, doing: str) -> list[dict[str, Any]]:
-        waits = doing == "looking whether the servers run"
-        looked.extend([doing] if waits else [])
-        if waits and len(looked) == 1:
+    def look(containers: list[str]) -> list[dict[str, Any]]:
+        looked.append(containers)
+        if len(looked) == 1:
             raise docker_api.DockerError("The engine restarts.")
-        found: list[dict[str, Any]] = inspected(self, containers, doing=doing)
-        if not waits:
-            return found
+        found = EYES.inspected(containers)
         state["Running"], cluster.servers[1].broken = True, False
         return found
 
-    monkeypatch.setattr(docker_api.Engine, "inspected", look)
-    assert run(module_run, cluster, timeout=60)["cluster"]["leader"] == "consul1"
+    eyes = replace(EYES, inspected=look)
+    assert run(module_run, cluster, timeout=60, eyes=eyes)["cluster"]["leader"] == "consul1"
     # More than once, or the first answer would have ended it; a busy machine looks once more.
     assert len(looked) >= 2
 
 
 def test_who_waits_for_an_election_notices_that_voters_were_removed(
-    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, monkeypatch: pytest.MonkeyPatch
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
 ) -> None:
-    monkeypatch.setattr("plugins.module_utils.cluster_join.SELDOM_SECONDS", 0.1)
     cluster = clusters(3, leader=None)
     put_containers(docker, cluster)
     docker.lose("labctl-ada-consul2")
     docker.lose("labctl-ada-consul3")
-    result = run(module_run, cluster, timeout=60)
+    result = run(module_run, cluster, timeout=60, eyes=replace(EYES, seldom=0.1))
     assert "cannot become ready because consul2, consul3 are not running" in result["msg"]
 
 
@@ -398,7 +391,7 @@ def test_servers_that_nobody_names_are_looked_for_and_become_a_fact(
             "Networks": {"lab": {"IPAddress": one["address"]}},
             "Ports": {"8500/tcp": [{"HostPort": str(one["http_port"])}]},
         }
-    result = module_run(consul_cluster.main, check=check, name="ada")
+    result = module_run(partial(consul_cluster.main, EYES), check=check, name="ada")
     assert result["cluster"]["leader"] == "consul1"
     members = result["ansible_facts"]["consul_lab_members"]
     assert [(one["name"], one["http_port"]) for one in members] == [
@@ -408,11 +401,11 @@ def test_servers_that_nobody_names_are_looked_for_and_become_a_fact(
 
 @pytest.mark.usefixtures("docker")
 def test_a_lab_without_servers_is_none_whoever_looked(module_run: ModuleRun) -> None:
-    result = module_run(consul_cluster.main, name="ada")
+    result = module_run(partial(consul_cluster.main, EYES), name="ada")
     assert result["msg"] == "There is no lab ada on this Docker host: `labctl up ada` starts it."
 
 
 @pytest.mark.usefixtures("docker")
 def test_no_servers_are_no_lab(module_run: ModuleRun) -> None:
-    result = module_run(consul_cluster.main, name="ada", members=[])
+    result = module_run(partial(consul_cluster.main, EYES), name="ada", members=[])
     assert result["msg"] == "There is no lab ada on this Docker host: `labctl up ada` starts it."

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from plugins.module_utils import lab_departure, lab_found, lab_project
+from plugins.module_utils import lab_found
+from plugins.module_utils.lab_machine import Machine
 from plugins.module_utils.shared import derived_secrets, quotas
 from plugins.modules import consul_lab
 
@@ -20,17 +23,13 @@ if TYPE_CHECKING:
     from tests.unit.stand_ins import FakeCluster, FakeDocker, ModuleRun
 
 
-@pytest.fixture(autouse=True)
-def _no_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab_project, "ROUTES", tmp_path / "no-routes")
-
-
 class Lab:
     """Runs the module for one lab; returns its result."""
 
     def __init__(self, run: ModuleRun, folder: Path) -> None:
         self.module_run = run
         self.folder = folder
+        self.machine = Machine(routes=folder / "no-routes")
 
     def __call__(self, state: str = "present", *, check: bool = False, **changed: Any) -> dict[str, Any]:
         servers = changed.get("servers", 3)
@@ -43,7 +42,7 @@ class Lab:
             "image": "raft-labctl/consul:1.8.7",
             "directory": str(self.folder),
         }
-        return self.module_run(consul_lab.main, check=check, **{**arguments, **changed})
+        return self.module_run(partial(consul_lab.main, self.machine), check=check, **{**arguments, **changed})
 
 
 @pytest.fixture
@@ -262,9 +261,9 @@ BUSY = [
 
 @pytest.mark.parametrize("said", BUSY)
 def test_what_the_engine_still_does_for_a_compose_that_was_killed_is_waited_for(
-    said: str, lab: Lab, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+    said: str, lab: Lab, docker: FakeDocker
 ) -> None:
-    monkeypatch.setattr(consul_lab, "BUSY_SECONDS", 0.01)
+    lab.machine = replace(lab.machine, busy=0.01)
     lab()
     docker.answer("compose", err=said, code=1, times=2)
     result = lab(pace="real")
@@ -274,9 +273,7 @@ def test_what_the_engine_still_does_for_a_compose_that_was_killed_is_waited_for(
     assert len(docker.called("compose")) == 1 + 3 + 3
 
 
-def test_a_container_of_somebody_that_came_meanwhile_is_named_and_stays(
-    lab: Lab, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_container_of_somebody_that_came_meanwhile_is_named_and_stays(lab: Lab, docker: FakeDocker) -> None:
     lab()
     docker.lose("labctl-ada-consul2")
     docker.answer("compose", err=BUSY[0], code=1)
@@ -284,7 +281,7 @@ def test_a_container_of_somebody_that_came_meanwhile_is_named_and_stays(
     def pause(_: float) -> None:
         docker.put_container("labctl-ada-consul2", labels={"theirs": "yes"})
 
-    monkeypatch.setattr("plugins.modules.consul_lab.time.sleep", pause)
+    lab.machine = replace(lab.machine, sleep=pause)
     result = lab()
     assert "A container named labctl-ada-consul2 exists and is not a server of the lab ada" in result["msg"]
     assert len(docker.called("compose")) == 2
@@ -432,11 +429,11 @@ def test_servers_that_were_never_joined_need_not_leave(
 
 
 def test_a_server_that_the_others_still_count_is_not_removed(
-    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster], monkeypatch: pytest.MonkeyPatch
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster]
 ) -> None:
     lab()
     adopt(docker, clusters(3))
-    monkeypatch.setattr(lab_departure, "LEAVE_SECONDS", 0.0)
+    lab.machine = replace(lab.machine, leave=0.0)
     result = lab(servers=1)
     assert result["failure"] == "not_ready"
     assert "consul3 was told to leave and the others still count it" in result["msg"]
@@ -485,10 +482,8 @@ def test_a_lab_of_which_a_server_that_stays_answers_with_an_error_keeps_all_of_t
     )
 
 
-def test_a_lab_of_which_a_server_that_stays_does_not_answer_in_time_keeps_all_of_them(
-    refused: Refused, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lab_departure, "ANSWER_SECONDS", 0.2)
+def test_a_lab_of_which_a_server_that_stays_does_not_answer_in_time_keeps_all_of_them(refused: Refused) -> None:
+    refused.lab.machine = replace(refused.lab.machine, answer=0.2)
     refused.cluster.answer = lambda *_: time.sleep(1.0)  # type: ignore[assignment,method-assign]
     assert "because consul1 does not say who is in its cluster (timed out)" in refused()
 
@@ -557,13 +552,13 @@ def test_a_lab_without_a_leader_does_not_get_smaller(refused: Refused) -> None:
 
 
 def test_a_server_that_stays_and_falls_silent_meanwhile_has_not_said_that_the_other_left(
-    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster], monkeypatch: pytest.MonkeyPatch
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster]
 ) -> None:
     lab()
     cluster = clusters(3)
     adopt(docker, cluster)
     answer = cluster.answer
-    monkeypatch.setattr(lab_departure, "LEAVE_SECONDS", 0.5)
+    lab.machine = replace(lab.machine, leave=0.5)
     cluster.answer = lambda *words: (500, "stuck") if docker.called("leave") else answer(*words)  # type: ignore[method-assign]
     result = lab(servers=1)
     assert result["failure"] == "not_ready"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.parse
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,19 +49,17 @@ class FakeEngine:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    fake = FakeEngine()
-    monkeypatch.setattr(workshop_reaper, "Engine", lambda: fake)
-    return fake
+def engine() -> FakeEngine:
+    return FakeEngine()
 
 
-def answer(check: bool = False, **different: Any) -> dict[str, Any]:
-    result: dict[str, Any] = workshop_reaper.answer(WORDS | different, check_mode=check)
+def answer(engine: Any, check: bool = False, **different: Any) -> dict[str, Any]:
+    result: dict[str, Any] = workshop_reaper.answer(WORDS | different, check_mode=check, engine=engine)
     return result
 
 
 def test_an_end_is_a_container_that_has_the_socket_and_nothing_else(engine: FakeEngine) -> None:
-    assert answer()["changed"]
+    assert answer(engine)["changed"]
     (made,) = engine.there.values()
     assert made["State"]["Running"]
     assert made["Config"]["Labels"] == {
@@ -77,37 +76,37 @@ def test_an_end_is_a_container_that_has_the_socket_and_nothing_else(engine: Fake
 
 
 def test_the_same_end_again_changes_nothing(engine: FakeEngine) -> None:
-    answer()
+    answer(engine)
     engine.done.clear()
-    assert answer()["changed"] is False
+    assert answer(engine)["changed"] is False
     assert engine.done == []
 
 
 def test_another_end_is_there_before_the_old_one_goes(engine: FakeEngine) -> None:
-    answer()
+    answer(engine)
     engine.done.clear()
-    answer(end=WORDS["end"] + 60)
+    answer(engine, end=WORDS["end"] + 60)
     assert [line.split()[0] for line in engine.done] == ["create", "start", "remove"]
     assert len(engine.there) == 1
 
 
 def test_one_that_stopped_is_made_again(engine: FakeEngine) -> None:
-    answer()
+    answer(engine)
     for one in engine.there.values():
         one["State"]["Running"] = False
-    assert answer()["changed"]
+    assert answer(engine)["changed"]
     assert [one["State"]["Running"] for one in engine.there.values()] == [True]
 
 
 def test_never_removes_it(engine: FakeEngine) -> None:
-    answer()
-    assert answer(end=0, image="", script="")["changed"]
+    answer(engine)
+    assert answer(engine, end=0, image="", script="")["changed"]
     assert engine.there == {}
-    assert answer(end=0)["changed"] is False
+    assert answer(engine, end=0)["changed"] is False
 
 
 def test_check_mode_says_and_does_nothing(engine: FakeEngine) -> None:
-    assert answer(check=True)["changed"]
+    assert answer(engine, check=True)["changed"]
     assert engine.done == []
 
 
@@ -118,19 +117,19 @@ def ends(engine: FakeEngine) -> dict[str, str]:
 
 
 def test_two_owners_have_ends_of_their_own_and_neither_touches_the_others(engine: FakeEngine) -> None:
-    answer()
-    assert answer(owner="bob")["changed"]
+    answer(engine)
+    assert answer(engine, owner="bob")["changed"]
     assert len(engine.there) == 2
-    answer(owner="bob", end=WORDS["end"] + 60)
+    answer(engine, owner="bob", end=WORDS["end"] + 60)
     assert ends(engine) == {"ada": lab_names.stamp(WORDS["end"]), "bob": lab_names.stamp(WORDS["end"] + 60)}
-    answer(owner="bob", end=0)
+    answer(engine, owner="bob", end=0)
     assert set(ends(engine)) == {"ada"}
-    assert answer()["changed"] is False
+    assert answer(engine)["changed"] is False
 
 
 def old_end(engine: FakeEngine) -> None:
     """An end of ada's as an older labctl wrote it down: it removes the labs of any owner."""
-    answer()
+    answer(engine)
     ((name, one),) = engine.there.items()
     del one["Config"]["Labels"]["raft-labctl.removes"]
     engine.there = {name.rpartition("-")[0]: one | {"Id": name.rpartition("-")[0]}}
@@ -141,13 +140,13 @@ def test_an_end_that_would_remove_others_labs_too_is_refused_to_others_and_made_
 ) -> None:
     old_end(engine)
     with pytest.raises(docker_api.DockerError, match="belongs to ada, not to bob") as caught:
-        answer(owner="bob")
+        answer(engine, owner="bob")
     assert caught.value.failure == "refused"
-    assert answer(owner="bob", end=0)["changed"] is False
+    assert answer(engine, owner="bob", end=0)["changed"] is False
     assert len(engine.there) == 1
-    assert answer()["changed"]
+    assert answer(engine)["changed"]
     assert [one["Config"]["Labels"].get("raft-labctl.removes") for one in engine.there.values()] == ["owned"]
-    assert answer(owner="bob")["changed"]
+    assert answer(engine, owner="bob")["changed"]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +160,7 @@ def test_an_end_that_would_remove_others_labs_too_is_refused_to_others_and_made_
     ],
 )
 def test_the_owner_reaches_the_script_as_a_part_of_a_question(engine: FakeEngine, owner: str, word: str) -> None:
-    answer(owner=owner)
+    answer(engine, owner=owner)
     (made,) = engine.there.values()
     assert made["body"]["Cmd"] == ["raft101", str(WORDS["end"]), word]
     assert json.loads(f'"{urllib.parse.unquote(word)}"') == owner
@@ -175,7 +174,7 @@ def test_of_two_commands_that_write_the_same_end_down_neither_fails(engine: Fake
         raise docker_api.DockerError("no", said="Conflict. The container name is already in use")
 
     engine.create = second  # type: ignore[method-assign]
-    assert answer()["changed"]
+    assert answer(engine)["changed"]
     assert [one["State"]["Running"] for one in engine.there.values()] == [True]
 
 
@@ -186,12 +185,12 @@ def failing(*_: object, **__: object) -> str:
 def test_a_name_that_somebody_elses_container_has_is_told(engine: FakeEngine) -> None:
     engine.create = failing  # type: ignore[method-assign]
     with pytest.raises(docker_api.DockerError):
-        answer()
+        answer(engine)
     assert engine.done == []
 
 
 def test_one_that_removes_itself_meanwhile_is_removed(engine: FakeEngine) -> None:
-    answer()
+    answer(engine)
     remove = engine.remove
 
     def late(kind: str, things: list[str], *, doing: str) -> None:
@@ -199,25 +198,22 @@ def test_one_that_removes_itself_meanwhile_is_removed(engine: FakeEngine) -> Non
         raise docker_api.DockerError("no", said="removal of container x is already in progress")
 
     engine.remove = late  # type: ignore[method-assign]
-    assert answer(end=0)["changed"]
+    assert answer(engine, end=0)["changed"]
     assert engine.there == {}
 
 
 @pytest.mark.parametrize("different", [{"workshop": "a b"}, {"image": ""}, {"script": ""}])
 def test_what_cannot_be_is_wrong_usage(engine: FakeEngine, different: dict[str, Any]) -> None:
     with pytest.raises(docker_api.DockerError) as caught:
-        answer(**different)
+        answer(engine, **different)
     assert caught.value.failure == "usage"
     assert engine.done == []
 
 
 @pytest.mark.parametrize(("gid", "user"), [(994, "8500:994"), (0, "0:0")])
-def test_it_is_root_only_where_the_socket_is_roots(monkeypatch: pytest.MonkeyPatch, gid: int, user: str) -> None:
-    class Stat:
-        st_gid = gid
-
-    monkeypatch.setattr("os.stat", lambda _: Stat)
-    assert workshop_reaper.user_of("/var/run/docker.sock") == user
+def test_it_is_root_only_where_the_socket_is_roots(gid: int, user: str) -> None:
+    found: Any = SimpleNamespace(st_gid=gid)
+    assert workshop_reaper.user_of("/var/run/docker.sock", lambda _: found) == user
 
 
 @pytest.mark.parametrize("expires", ["2026-13-45T99:99:99Z", "soon", "9" * 10_000])
@@ -225,7 +221,7 @@ def test_a_container_that_waits_for_no_moment_is_not_ours_and_is_told(engine: Fa
     labels = {"raft-labctl.reaper": "raft101", "raft-labctl.owner": "ada", "raft-labctl.expires": expires}
     odd = {"Id": "odd", "Name": "/odd", "Config": {"Labels": labels}, "State": {"Running": True}}
     engine.there["odd"] = odd
-    result = answer()
+    result = answer(engine)
     assert result["changed"] is True
     assert "odd" in engine.there
     assert "The container odd has the label raft-labctl.expires with" in result["warnings"][0]
