@@ -145,15 +145,15 @@ def _run(arguments: list[str], handle: object, command: click.Command, *, as_jso
     except click.UsageError as error:
         told = "--help" in error.format_message()
         hint = "" if told or error.ctx is None else f" (`{error.ctx.command_path} --help` shows the usage)"
-        return _complain(f"{error.format_message()}{hint}", ExitCode.USAGE, as_json=as_json)
+        return complain(f"{error.format_message()}{hint}", ExitCode.USAGE, as_json=as_json)
     except click.ClickException as error:
-        return _complain(error.format_message(), ExitCode.FAILED, as_json=as_json)
+        return complain(error.format_message(), ExitCode.FAILED, as_json=as_json)
     except LabctlError as error:
         logging.getLogger(__name__).debug("where it came from", exc_info=True)
-        return _complain(error.sentence, error.code, as_json=as_json)
+        return complain(error.sentence, error.code, as_json=as_json)
     except (KeyboardInterrupt, click.Abort) as error:
         sentence = str(error) or "Interrupted."
-        return _complain(sentence, ExitCode.INTERRUPTED, as_json=as_json)
+        return complain(sentence, ExitCode.INTERRUPTED, as_json=as_json)
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted.
         _let_go_of_stdout()
@@ -163,12 +163,12 @@ def _run(arguments: list[str], handle: object, command: click.Command, *, as_jso
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             _let_go_of_stdout()
             sentence = "Cannot write all of it: no space is left. Make room, and run it again."
-            return _complain(sentence, ExitCode.FAILED, as_json=as_json)
+            return complain(sentence, ExitCode.FAILED, as_json=as_json)
         sentence = (
             f"Unexpected error ({type(error).__name__}: {error}): please report it. "
             "Set LABCTL_DEBUG=1 and run it again to see where."
         )
-        return _complain(sentence, ExitCode.FAILED, as_json=as_json)
+        return complain(sentence, ExitCode.FAILED, as_json=as_json)
     return result if isinstance(result, int) else ExitCode.DONE
 
 
@@ -212,7 +212,8 @@ def _tell_of_strangers(*, as_json: bool) -> None:
             click.echo(json.dumps({"note": sentence}) if as_json else sentence, err=True)
 
 
-def _complain(sentence: str, code: ExitCode, *, as_json: bool) -> int:
+def complain(sentence: str, code: ExitCode, *, as_json: bool) -> int:
+    """Say in one sentence on stderr what went wrong, and return its exit code."""
     sentence = _ENDLESS.sub(lambda word: f"{word[0][:60]}...", sentence)
     if steps := sys.modules.get("labctl.terminal.progress"):
         steps.end_steps(failed=code is not ExitCode.INTERRUPTED)

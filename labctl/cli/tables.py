@@ -95,7 +95,8 @@ def _role(now: Status, view: View) -> str | None:
     return view.state
 
 
-def _server_row(now: Status, server: Server, view: View) -> dict[str, Any]:
+def server_row(now: Status, server: Server, view: View) -> dict[str, Any]:
+    """One server of a lab as `labctl status --json` has it."""
     return {
         "name": server.name,
         "id": view.node_id or None,
@@ -128,7 +129,7 @@ def status_document(now: Status, condition: Condition, faults: list[ActiveFault]
         "quorum": condition.quorum,
         "answering": condition.answering,
         "condition": condition.sentence or None,
-        "servers": [_server_row(now, server, view) for server, view in now.pairs()],
+        "servers": [server_row(now, server, view) for server, view in now.pairs()],
         "faults": [active_row(one) for one in faults],
     }
 
@@ -171,7 +172,7 @@ def _servers_table(now: Status, columns: int | None) -> str:
     rows: list[list[str | Cell]] = []
     away = False
     for server, view in now.pairs():
-        row = _server_row(now, server, view)
+        row = server_row(now, server, view)
         contact = view.last_contact_ms
         voter = "yes" if row["voter"] else "no"
         # Who does not answer votes only by the word of the others.

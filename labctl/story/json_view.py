@@ -67,11 +67,11 @@ def election_row(election: Election) -> dict[str, Any]:
         "end": _stamp(election.end),
         "seconds": election.seconds,
         "tally": election.tally,
-        "refusals": [_refusal(one) for one in election.refusals],
+        "refusals": [refusal_row(one) for one in election.refusals],
         "pre_vote": election.pre_vote,
         "waited": election.waited,
         "cut_off": election.cut_off,
-        "evidence": _lines(election.evidence),
+        "evidence": evidence_rows(election.evidence),
     }
 
 
@@ -96,17 +96,18 @@ def incident_row(one: Incident) -> dict[str, Any]:
         "led": one.led,
         "by": one.by,
         "what": one.what or None,
-        "quorum": _quorum(one.quorum),
+        "quorum": quorum_row(one.quorum),
         "unreached": one.unreached,
         "no_votes": one.no_votes,
         "no_elections": one.no_elections,
-        "tries": [_tries(tries) for tries in one.tries],
+        "tries": [tries_row(tries) for tries in one.tries],
         "sentence": of_incident(one),
-        "evidence": _lines(one.evidence),
+        "evidence": evidence_rows(one.evidence),
     }
 
 
-def _quorum(one: LostQuorum | None) -> dict[str, Any] | None:
+def quorum_row(one: LostQuorum | None) -> dict[str, Any] | None:
+    """The majority that was lost; None where none was."""
     if one is None:
         return None
     return {
@@ -126,7 +127,8 @@ def _quorum(one: LostQuorum | None) -> dict[str, Any] | None:
     }
 
 
-def _tries(one: Tries) -> dict[str, Any]:
+def tries_row(one: Tries) -> dict[str, Any]:
+    """What servers tried while nobody led."""
     return {
         "server": one.server,
         "elections": [{"outcome": outcome, "count": count} for outcome, count in one.elections.items()],
@@ -151,18 +153,20 @@ def pre_vote_row(one: PreVote) -> dict[str, Any]:
         "end": _stamp(one.end),
         "seconds": one.seconds,
         "tally": one.tally,
-        "refusals": [_refusal(refusal) for refusal in one.refusals],
+        "refusals": [refusal_row(refusal) for refusal in one.refusals],
         "waited": one.waited,
         "cut_off": one.cut_off,
-        "evidence": _lines(one.evidence),
+        "evidence": evidence_rows(one.evidence),
     }
 
 
-def _refusal(one: Refusal) -> dict[str, Any]:
+def refusal_row(one: Refusal) -> dict[str, Any]:
+    """A vote that was refused."""
     return {"server": one.server, "reason": one.reason, "voted_for": one.voted_for, "leader": one.leader}
 
 
-def _lines(evidence: Iterable[Evidence]) -> list[dict[str, Any]]:
+def evidence_rows(evidence: Iterable[Evidence]) -> list[dict[str, Any]]:
+    """The lines that something was read from."""
     return [{"server": one.server, "file": one.file, "line_no": one.line_no} for one in evidence]
 
 
@@ -186,7 +190,7 @@ def leader_row(one: Leadership) -> dict[str, Any]:
         "to_inferred": one.is_end_inferred,
         "gave_up": _stamp(one.gave_up),
         "gave_up_by": one.gave_up_by,
-        "evidence": _lines(one.evidence),
+        "evidence": evidence_rows(one.evidence),
     }
 
 

@@ -23,11 +23,12 @@ def cards_document(workshop: Workshop, cards: Sequence[Card]) -> dict[str, Any]:
         "workshop": workshop.name,
         "profile": workshop.spec.profile,
         "expires": workshop.expires,
-        "cards": [_card_row(card) for card in cards],
+        "cards": [card_row(card) for card in cards],
     }
 
 
-def _card_row(card: Card) -> dict[str, Any]:
+def card_row(card: Card) -> dict[str, Any]:
+    """One seat's card."""
     return {
         "seat": card.seat,
         "number": card.number,

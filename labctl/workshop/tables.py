@@ -33,7 +33,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     return {
         "workshop": plan.fleet.workshop.name,
         "fits": plan.fits,
-        "hosts": [_host_row(plan, look) for look in plan.fleet.looks],
+        "hosts": [host_row(plan, look) for look in plan.fleet.looks],
         "seats": [
             {
                 "seat": seat.name,
@@ -57,7 +57,8 @@ def _seat_problem(plan: Plan, lab: str) -> str | None:
     return plan.obstacles.get(lab)
 
 
-def _host_row(plan: Plan, look: HostLook) -> dict[str, Any]:
+def host_row(plan: Plan, look: HostLook) -> dict[str, Any]:
+    """One Docker host of a plan."""
     read = look.facts.read if look.facts else {}
     room = plan.rooms.get(look.host.name)
     return {
@@ -96,7 +97,7 @@ def _other_labs(plan: Plan, look: HostLook) -> int | None:
 def plan_text(plan: Plan) -> str:
     """`labctl workshop plan` for a person: the hosts, where the seats go, and what is in the way."""
     rows: list[list[str | Cell]] = []
-    for row in (_host_row(plan, look) for look in plan.fleet.looks):
+    for row in (host_row(plan, look) for look in plan.fleet.looks):
         well = row["problem"] is None
         rows.append(
             [
@@ -227,11 +228,12 @@ def seats_document(fleet: Fleet, seats: Sequence[SeatStatus]) -> dict[str, Any]:
         "workshop": fleet.workshop.name,
         "expires": lab_names.stamp(end) if end else None,
         "ready": all(one.problem is None for one in seats),
-        "seats": [_seat_row(one) for one in seats],
+        "seats": [seat_row(one) for one in seats],
     }
 
 
-def _seat_row(one: SeatStatus) -> dict[str, Any]:
+def seat_row(one: SeatStatus) -> dict[str, Any]:
+    """One seat as `labctl workshop status --json` has it."""
     return {
         "seat": one.name,
         "lab": one.lab,

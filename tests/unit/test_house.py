@@ -130,3 +130,76 @@ def test_the_first_lines_of_a_file_say_what_it_is_for() -> None:
 
 def test_no_folder_is_called_utils() -> None:
     assert [path for path in [*LABCTL, *PLUGINS] if "util" in path.stem.lower()] == []
+
+
+# -- what tests may reach for ------------------------------------------------------------------------------------
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+UNIT = [path for path in TESTS if path.is_relative_to(ROOT / "tests" / "unit")]
+MOST_PATCHES = 30
+"""What a test has to put in the place of something that a process, Ansible or a library has only one of."""
+MOST_PRIVATE = 20
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def private_names() -> set[str]:
+    """Names that labctl and the plugins keep to themselves; what a named tuple has is nobody's secret."""
+    found: set[str] = set()
+    for node in (node for path in {*LABCTL, *PLUGINS} for node in ast.walk(tree(path))):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.Attribute(attr=name, ctx=ast.Store()):
+                found.add(name)
+    return {name for name in found if name.startswith("_") and not name.startswith("__")} - {"_replace", "_"}
+
+
+def modules_of_ours(path: Path) -> set[str]:
+    """The names by which a test knows modules of labctl and the plugins."""
+    froms = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) and node.module]
+    ours = [node for node in froms if str(node.module).split(".")[0] in {"labctl", "plugins"}]
+    return {
+        alias.asname or alias.name
+        for node in ours
+        for alias in node.names
+        if ROOT.joinpath(*str(node.module).split("."), f"{alias.name}.py").exists()
+    }
+
+
+def test_tests_give_what_the_code_asks_for_and_hardly_ever_patch_it() -> None:
+    patches = [
+        f"{named(path)}:{node.lineno}"
+        for path in UNIT
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".setattr", "mock.patch", "patch.object"))
+    ]
+    assert len(patches) <= MOST_PATCHES, patches
+
+
+def test_no_test_puts_anything_into_a_module_of_ours() -> None:
+    found = [
+        f"{named(path)}:{node.lineno}"
+        for path in UNIT
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name)
+        if node.value.id in modules_of_ours(path)
+    ]
+    assert found == []
+
+
+def test_tests_know_hardly_anything_that_the_code_keeps_to_itself() -> None:
+    private = private_names()
+    used = [
+        f"{named(path)}:{node.lineno}"
+        for path in TESTS
+        for node in ast.walk(tree(path))
+        if (isinstance(node, ast.Attribute) and node.attr in private and ast.unparse(node.value) not in {"self", "cls"})
+        or (isinstance(node, ast.alias) and node.name in private)
+        # A name in a table of names, as that of the functions whose keys docs/reference/json.md has.
+        or (isinstance(node, ast.Constant) and node.value in private)
+    ]
+    assert len(used) <= MOST_PRIVATE, used

@@ -149,6 +149,23 @@ def test_a_look_at_labs_loads_neither_dockers_library_nor_ansible() -> None:
     assert loaded(["ls"], "docker", "ansible_runner", "rich") == []
 
 
+@pytest.mark.parametrize("words", [["up", "ada", "--dry-run"], ["down", "ada"], ["ls"]], ids=" ".join)
+def test_a_lab_is_made_listed_and_removed_without_any_room_above_it(words: list[str], docker: FakeDocker) -> None:
+    docker.beside().image_list = [stand_in.image("1.8.7")]
+    code = f"import sys; from labctl.cli.main import run; code = run({words!r}); print(code, sorted(sys.modules))"
+    code, modules = python(code).stdout.splitlines()[-1].split(" ", 1)
+    assert code == "0"
+    above = ("web", "exercises", "api", "pytest_plugin", "plugin", "workshop", "experiments", "isolation")
+    rooms = {f"labctl.{room}" for room in above}
+    found = [
+        name
+        for name in ast.literal_eval(modules)
+        if name in rooms or name.startswith(tuple(f"{one}." for one in rooms))
+    ]
+    assert found == []
+    assert "labctl.lab.up" in modules or words[0] != "up"
+
+
 # -- wrong usage ---------------------------------------------------------------------------------------------
 
 
