@@ -12,7 +12,7 @@ from labctl.engine import foreign_labels, image_archive
 from labctl.engine.client import explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.results import ImageResult
-from labctl.shared import image_binary, image_labels, label_values
+from labctl.shared import consul_versions, image_binary, image_labels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,12 +40,6 @@ class Image:
         return ImageResult(self.id, self.name, self.version, self.source, self.size, self.created)
 
 
-def version_key(version: str) -> tuple[Any, ...]:
-    """Sorts versions by number, and a pre-release before its release."""
-    core, _, pre = version.partition("+")[0].partition("-")
-    return tuple(label_values.number(part) or 0 for part in core.split(".")), pre == "", pre
-
-
 def list_images(client: Client, repository: str = REPOSITORY) -> list[Image]:
     """All images of labs, the newest version first. Raises LabctlError."""
     with explained(client.place):
@@ -59,7 +53,7 @@ def list_images(client: Client, repository: str = REPOSITORY) -> list[Image]:
             created = str(summary["Created"])
             source, origin = labels.get(image_labels.SOURCE, ""), labels.get(image_labels.ORIGIN, "")
             found.append(Image(summary["Id"], name, version, source, summary["Size"], created, origin))
-    return sorted(found, key=lambda image: version_key(image.version), reverse=True)
+    return sorted(found, key=lambda image: consul_versions.order(image.version), reverse=True)
 
 
 def find_image(

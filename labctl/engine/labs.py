@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from labctl.engine import foreign_labels
 from labctl.engine.client import explained
 from labctl.engine.docker_host import HERE, Place
 from labctl.errors import ExitCode, LabctlError
-from labctl.shared import lab_names
+from labctl.shared import consul_versions, lab_names
 from labctl.shared.consul_client import LOOPBACK
 from labctl.shared.credentials import Keys
 from labctl.shared.docker_api import odd
@@ -88,8 +87,8 @@ class Lab:
     @property
     def raft_multiplier(self) -> int:
         """What the servers' Raft timers are stretched by. Consul before 0.7 has no such setting."""
-        old = re.match(r"0\.[0-6]\.", self.spec.version)
-        return 1 if old else RAFT_MULTIPLIER.get(self.spec.pace, RAFT_MULTIPLIER["teach"])
+        has = consul_versions.has(self.spec.version, "performance", unknown=True)
+        return 1 if not has else RAFT_MULTIPLIER.get(self.spec.pace, RAFT_MULTIPLIER["teach"])
 
     @property
     def running(self) -> list[Server]:

@@ -44,7 +44,7 @@ def heal(fault: str | None, asked: Asked, steps: Steps, tools: Tools = TOOLS) ->
         raise LabctlError(f"The lab {lab.name} has no fault {fault}: `labctl fault ls` lists those that it has.")
     started = sorted(one.name for one in away)
     steps.done(_healed_all(lab, lifted, started) if fault is None else _healed_one(fault, started))
-    return healed_document(lab, healed | lifted, started)
+    return _mended(lab, healed | lifted, started)
 
 
 def _lift(lab: Lab, fault: str | None, tools: Tools) -> set[str]:

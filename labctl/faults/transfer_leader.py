@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
@@ -11,12 +10,11 @@ from labctl.faults import nftables, targets
 from labctl.faults.context import Asked, broken, look, note
 from labctl.faults.tools import TOOLS, Tools
 from labctl.raft import log_notes
+from labctl.shared import consul_versions
 
 if TYPE_CHECKING:
     from labctl.progress import Steps
     from labctl.results import FaultResult
-
-TRANSFER_SINCE = (1, 15, 0)
 
 
 def transfer(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
@@ -30,7 +28,7 @@ def transfer(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> F
     """
     scene = look(asked, tools)
     lab, leader = scene.lab, scene.cluster.leader
-    if _version(lab.spec.version) < TRANSFER_SINCE:
+    if not consul_versions.has(lab.spec.version, "transfer-leader"):
         raise LabctlError(
             f"Consul {lab.spec.version} cannot hand leadership over: that came with Consul 1.15. "
             "`labctl fault pause leader` makes the others elect, too.",
@@ -72,7 +70,3 @@ def _heir(target: str, cluster: targets.Cluster) -> str:
     if names[0] not in cluster.running:
         raise LabctlError(f"{names[0]} cannot lead: it does not run.")
     return names[0]
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"[0-9]+", text)[:3])

@@ -18,7 +18,6 @@ ago know of each other.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cache
 from math import comb
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from labctl.raft.quantiles import Distribution, quantile
 from labctl.raft.simulation import COMMIT_SECONDS, HEARTBEATS, play
+from labctl.shared import consul_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +40,6 @@ SHARES = tuple((number + 0.5) / 200 for number in range(200))
 """The shares at which a curve is given."""
 USUAL_MAXIMUM = 0.99
 QUICK_DRAWS = 1000
-PRE_VOTE_SINCE = (1, 20, 2)
 _SILENCES = 64
 # The last of them is a thirtieth of a millisecond of the slowest timer there is; times are shown in milliseconds.
 _HALVINGS = 20
@@ -140,7 +139,7 @@ def expected(timers: Timers, servers: int, *, pre_vote: bool) -> Expected:
 
 def has_pre_vote(version: str) -> bool:
     """Whether servers of that version ask beforehand who would vote for them."""
-    return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)[:3]) >= PRE_VOTE_SINCE
+    return consul_versions.has(version, "pre-vote")
 
 
 def usual_wait(timers: Timers, servers: int, followers: int, *, pre_vote: bool) -> tuple[float, float]:

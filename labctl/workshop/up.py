@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.engine import client as engine
 from labctl.engine import status
-from labctl.engine.images import version_key
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.desired_state import differences
 from labctl.runner import deadlines, inventory
 from labctl.runner.playbook_run import PlaybookRun
 from labctl.runner.run import to_the_end
-from labctl.shared import lab_names, label_values
+from labctl.shared import consul_versions, lab_names, label_values
 from labctl.workshop import survey as fleets
 from labctl.workshop.bring_up import bring_up
 from labctl.workshop.hosts import labs_of
@@ -261,7 +260,7 @@ def version_of(plan: Plan) -> str | None:
     if wanted:
         return wanted if wanted in common else None
     # A newer image on one host only is a reason to carry it, not to give its seats another version.
-    newest = max((version for one in have for version in one), key=version_key, default=None)
+    newest = max((version for one in have for version in one), key=consul_versions.order, default=None)
     return newest if newest in common else None
 
 
@@ -270,7 +269,7 @@ def maker_of(plan: Plan) -> str:
     wanted = plan.fleet.workshop.spec.version
     having = [(look, version) for look in plan.usable() for version in _versions(look) if wanted in ("", version)]
     if having:
-        return max(having, key=lambda one: version_key(one[1]))[0].host.name
+        return max(having, key=lambda one: consul_versions.order(one[1]))[0].host.name
     with contextlib.suppress(LabctlError):
         # It need not have the image yet; an engine that answers can make it, and has no better network than here.
         if any(host.local for host in plan.fleet.workshop.hosts) or engine.connect().version():

@@ -1,30 +1,23 @@
 """The command line and the settings of a Consul server, for every version that a lab can run.
 
-A version is only ever compared with the rows of `KNOWN`: a new version of Consul that renames a flag is one
-new row. A version newer than every row is given the newest words, because Consul rarely takes a flag away.
+What a version knows stands in the table of `consul_versions`.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
-import re
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
+from ..module_utils.shared.consul_versions import OLDEST, Version, knows, numbers
 from ..module_utils.shared.lab_names import PROFILES
 from ..module_utils.shared.lab_spec import RAFT_MULTIPLIER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-Version = tuple[int, int, int]
-"""Major, minor and patch. A pre-release or an enterprise build knows what its release knows."""
-
-OLDEST: Version = (0, 5, 2)
 
 DATA_DIR = "/consul/data"
 CONFIG_DIR = "/consul/config"
@@ -32,53 +25,7 @@ ACCESS_DIR = "/consul/config/access"
 HTTPS_PORT = 8501
 
 _NODE_ID_NAMESPACE = uuid.UUID("5f0c35f1-52b1-5d4e-8d0c-6d1a4f6b7c11")
-_VERSION = re.compile(
-    r"v?(?P<major>[0-9]{1,5})\.(?P<minor>[0-9]{1,5})\.(?P<patch>[0-9]{1,5})(?:[-+][0-9A-Za-z.+-]+)?", re.ASCII
-)
 
-
-@dataclass(frozen=True)
-class Row:
-    """One thing that some versions of Consul know.
-
-    Attributes:
-        what: our name for it.
-        since: the first version that knows it.
-        until: the first version that no longer knows it, or needs it; None where there is none yet.
-    """
-
-    what: str
-    since: Version = OLDEST
-    until: Version | None = None
-
-
-# Where each row comes from: Consul's changelog and its agent's flags at that version. What the profile `full` needs and
-# is older than `consul tls` has no row: -hcl, the access control of 1.4.0, verify_incoming_rpc (0.8.2), TLS for the
-# command line (0.8.1).
-KNOWN: tuple[Row, ...] = (
-    Row("-dc", until=(1, 0, 0)),
-    Row("-datacenter", since=(1, 0, 0)),
-    Row("-ui", since=(0, 6, 0)),
-    # These took the node's ID from the host, so all containers of a host had one ID and could not join.
-    Row("-node-id", since=(0, 7, 5), until=(0, 8, 1)),
-    Row("-disable-host-node-id", since=(0, 8, 1), until=(0, 8, 5)),
-    Row("-hcl", since=(1, 0, 0)),
-    Row("leave_on_terminate"),
-    Row("skip_leave_on_interrupt"),
-    Row("disable_update_check"),
-    Row("performance", since=(0, 7, 0)),
-    Row("autopilot", since=(0, 8, 0)),
-    # Changelog of 1.4.1: "Added a new cli command: `consul tls`".
-    Row("consul tls", since=(1, 4, 1)),
-    # Changelog of 1.11.0: `acl.tokens.master` is `initial_management`, `agent_master` is `agent_recovery` from here on.
-    Row("acl.tokens.master", until=(1, 11, 0)),
-    Row("acl.tokens.initial_management", since=(1, 11, 0)),
-    Row("acl.tokens.agent_master", until=(1, 11, 0)),
-    Row("acl.tokens.agent_recovery", since=(1, 11, 0)),
-    Row("acl.tokens.agent"),
-    # Documentation of the agent's `tls`: "Added in Consul 1.12, for previous versions see Deprecated Options".
-    Row("tls", since=(1, 12, 0)),
-)
 
 # Which of a lab's two tokens each is. A token that an agent takes for its recovery token is that and nothing else for
 # it (agent/consul/acl.go, resolveLocallyManagedToken), and the other one is unknown before there was a leader.
@@ -103,20 +50,12 @@ def parse_version(text: str) -> Version:
     Raises:
         ValueError: the text is not a version of three numbers, or is older than 0.5.2.
     """
-    found = _VERSION.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    version = numbers(text)
+    if version is None:
         raise ValueError(f"{_shown(text)} is not a version of Consul: give three numbers and two dots, such as 1.21.4.")
-    version = (int(found["major"]), int(found["minor"]), int(found["patch"]))
     if version < OLDEST:
         raise ValueError(f"Consul {_shown(text)} is too old for a lab: give 0.5.2 or newer, such as 1.21.4.")
     return version
-
-
-def knows(version: Version, what: str) -> bool:
-    """Whether this version of Consul knows (and needs) what the table calls `what`."""
-    return any(
-        row.what == what and row.since <= version and (row.until is None or version < row.until) for row in KNOWN
-    )
 
 
 def agent_arguments(  # noqa: PLR0913 - a server's identity has this many parts, all by name

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .image_version import order_of, version_of
-from .shared import label_values
+from .shared import consul_versions, label_values
 from .shared.image_labels import (
     CHECKED,
     LAYOUT,
@@ -62,7 +61,7 @@ def image_of(inspected: dict[str, Any], repository: str) -> Image | None:
     """Return our image in what `docker image inspect` says, or None for what is no finished one."""
     labels = (inspected.get("Config") or {}).get("Labels") or {}
     tags = [tag for tag in inspected.get("RepoTags") or [] if tag.rpartition(":")[0] == repository]
-    version = version_of(labels.get(VERSION, ""))
+    version = consul_versions.full(labels.get(VERSION, ""))
     if not is_finished(labels) or version is None or not tags or label_values.misfit(labels) is not None:
         return None
     return Image(
@@ -84,4 +83,6 @@ def choose(images: list[Image], wanted: Wanted) -> Image | None:
         and wanted.version in ("", image.version)
         and wanted.origin in ("", image.origin)
     ]
-    return max(fitting, key=lambda image: (order_of(image.version), image.created), default=None)
+    return max(
+        fitting, key=lambda image: (consul_versions.order(image.version), image.version, image.created), default=None
+    )

@@ -127,7 +127,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.docker_cli import Docker
 from ..module_utils.image_choice import SOURCES, Image, Wanted, choose, image_of
 from ..module_utils.image_rootfs import this_distribution
-from ..module_utils.image_version import version_of
+from ..module_utils.shared import consul_versions
 from ..module_utils.shared.docker_api import DockerError
 from ..module_utils.shared.image_binary import BinaryError, check_binary, origin_of
 from ..module_utils.shared.image_labels import LAYOUT, LAYOUT_NOW
@@ -160,7 +160,7 @@ def check_repository(name: str) -> None:
 
 def wanted_of(source: str, version: str, binary: str, digest: str) -> Wanted:
     """Return what is wanted. Raises UsageError."""
-    number = version_of(version) if version else ""
+    number = consul_versions.full(version) if version else ""
     if number is None:
         raise UsageError(f"{version!r} is not a version of Consul: write it in full, like 1.21.4 or 1.22.0-rc1.")
     if digest and not _DIGEST.fullmatch(digest):

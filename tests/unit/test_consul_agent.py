@@ -16,16 +16,14 @@ from labctl.shared import credentials
 from labctl.shared.lab_spec import RAFT_MULTIPLIER, LabSpec
 from plugins.filter.consul_agent import (
     ACCESS_DIR,
-    KNOWN,
     FilterModule,
-    Row,
     agent_arguments,
     agent_environment,
     agent_settings,
     agent_tokens,
-    knows,
     parse_version,
 )
+from plugins.module_utils.shared.consul_versions import KNOWN, Row, knows
 
 VERSIONS = [
     *["0.5.2", "0.6.0", "0.6.4", "0.7.0", "0.7.4", "0.7.5", "0.8.0", "0.8.1", "0.8.4", "0.8.5", "0.9.4"],

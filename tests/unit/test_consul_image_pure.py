@@ -24,7 +24,7 @@ from plugins.module_utils import (
     image_version,
     image_workspace,
 )
-from plugins.module_utils.shared import image_binary
+from plugins.module_utils.shared import consul_versions, image_binary
 
 VERSIONS = [
     ("1.21.4", "1.21.4"),
@@ -44,17 +44,17 @@ DIGEST = "sha256:" + "a" * 64
 
 @pytest.mark.parametrize(("text", "version"), VERSIONS)
 def test_a_full_version_is_taken_without_its_v(text: str, version: str) -> None:
-    assert image_version.version_of(text) == version
+    assert consul_versions.full(text) == version
 
 
 @pytest.mark.parametrize("text", NO_VERSIONS)
 def test_anything_else_is_no_version(text: str) -> None:
-    assert image_version.version_of(text) is None
+    assert consul_versions.full(text) is None
 
 
 @given(st.text())
 def test_what_is_a_version_can_be_a_tag_a_path_and_a_word(text: str) -> None:
-    version = image_version.version_of(text)
+    version = consul_versions.full(text)
     if version is not None:
         assert set(image_version.tag_of(version)) <= set(
             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
@@ -82,7 +82,7 @@ def test_versions_are_sorted_as_numbers_and_candidates_come_first() -> None:
     old_to_new = ["0.5.2", "1.8.7", "1.9.0", "1.10.0-rc1", "1.10.0", "1.21.4", "2.0.0"]
     shuffled = sorted(old_to_new, key=lambda version: version[::-1])
     assert shuffled != old_to_new
-    assert sorted(shuffled, key=image_version.order_of) == old_to_new
+    assert sorted(shuffled, key=consul_versions.order) == old_to_new
 
 
 def _inspected(**labels: str) -> dict[str, Any]:

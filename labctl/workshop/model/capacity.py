@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
-from labctl.shared import lab_names, label_values
+from labctl.shared import consul_versions, lab_names, label_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,9 +27,8 @@ _SPARE_DISK = 2_000 * _MIB
 # chosen that 45 seats of three servers fit on two cores, which was tried.
 SERVER_MEMORY = 48 * _MIB
 SERVER_DISK = 40 * _MIB
-# From 1.20 on, Consul's log is a file of 64 MiB from its first entry on.
+# Where Consul's log is a file of 64 MiB from its first entry on.
 SERVER_DISK_WITH_WAL = 100 * _MIB
-_FIRST_WITH_WAL = (1, 20)
 SERVER_CORE = {"real": 0.0142, "teach": 0.0125}
 
 
@@ -129,10 +128,7 @@ def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
 
 def server_disk(version: str | None) -> int:
     """What a server of that version of Consul takes on the disk; of one that nobody knows yet, the most."""
-    known = re.match(r"([0-9]{1,6})\.([0-9]{1,6})\.", version or "", re.ASCII)
-    if known and (int(known[1]), int(known[2])) < _FIRST_WITH_WAL:
-        return SERVER_DISK
-    return SERVER_DISK_WITH_WAL
+    return SERVER_DISK_WITH_WAL if consul_versions.has(version, "log of 64 MiB", unknown=True) else SERVER_DISK
 
 
 def at_rest(workshop: Workshop, cores: int, seats: int, room: Room) -> float:

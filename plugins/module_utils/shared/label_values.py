@@ -11,6 +11,8 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+from . import consul_versions
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -24,7 +26,7 @@ _SHOWN = 40
 # As lab_names.name_problem has it; a file here knows no other.
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _SERVER = re.compile(r"consul[1-7]", re.ASCII)
-_VERSION = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:[-+][0-9A-Za-z.+-]{1,64})?", re.ASCII)
+_LONGEST_VERSION = 84
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)
 _ID = re.compile(r"[0-9a-z]{1,32}", re.ASCII)
 
@@ -41,7 +43,8 @@ def server(text: object) -> str | None:
 
 def version(text: object) -> str | None:
     """A version of Consul such as `1.21.4` or `1.22.0-dev`."""
-    return _whole(_VERSION, text)
+    found = consul_versions.full(text)
+    return found if found == text and found is not None and len(found) <= _LONGEST_VERSION else None
 
 
 def identity(text: object) -> str | None:

@@ -175,8 +175,8 @@ def test_what_a_note_cannot_hold_is_not_in_it() -> None:
 
 def test_patience_says_once_for_whom_and_has_an_end() -> None:
     said: list[str] = []
-    patience, note = Patience(1.2, said.append, 0.6), holder("labctl up ada", 60).note
     begun = time.monotonic()
+    patience, note = Patience(1.2, said.append, 0.6), holder("labctl up ada", 60).note
     patience.pause(note)
     assert said == []
 
