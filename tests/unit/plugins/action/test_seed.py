@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from ansible.plugins import loader
+from ansible.plugins.action import ActionBase
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -26,7 +27,21 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return consul_lab
 
 
+class Unprepared(ActionBase):  # type: ignore[misc]
+    """What Ansible does before an action, which needs all of a running Ansible."""
+
+    def run(self, *_: object) -> dict[str, Any]:
+        return {}
+
+
 def action(plugin: ModuleType, *, transport: str = "local", **arguments: Any) -> Any:
+    class Action(plugin.ActionModule, Unprepared):  # type: ignore[misc,name-defined]
+        sent: ClassVar[dict[str, Any]] = {}
+
+        def _execute_module(self, **given: Any) -> dict[str, Any]:
+            self.sent.update(given)
+            return {"ok": True}
+
     task = SimpleNamespace(
         action="raft.labctl.consul_lab",
         args=arguments,
@@ -36,7 +51,7 @@ def action(plugin: ModuleType, *, transport: str = "local", **arguments: Any) ->
         diff=False,
         delegate_to=None,
     )
-    made = plugin.ActionModule.__new__(plugin.ActionModule)
+    made = Action.__new__(Action)
     made._task = task
     made._connection = SimpleNamespace(transport=transport, become=None)
     return made
@@ -62,9 +77,8 @@ def test_without_a_file_there_is_no_seed(plugin: ModuleType) -> None:
 
 @pytest.mark.parametrize("transport", ["local", "ssh"])
 def test_a_seed_file_that_is_refused_is_one_sentence_wherever_the_lab_is(
-    plugin: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
+    plugin: ModuleType, tmp_path: Path, transport: str
 ) -> None:
-    monkeypatch.setattr(plugin.ActionBase, "run", lambda *_: {})
     result = action(plugin, transport=transport, name="ada", seed_file=seed_file(tmp_path, 0o644)).run()
     assert (result["failed"], result["failure"]) == (True, "usage")
     assert "has the mode 0644" in result["msg"]
@@ -72,14 +86,11 @@ def test_a_seed_file_that_is_refused_is_one_sentence_wherever_the_lab_is(
 
 
 def test_a_docker_host_over_ssh_gets_the_seed_as_an_argument_and_not_the_path(
-    plugin: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plugin: ModuleType, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(plugin.ActionBase, "run", lambda *_: {})
-    sent: dict[str, Any] = {}
-    monkeypatch.setattr(plugin.ActionModule, "_execute_module", lambda _, **given: sent.update(given) or {"ok": True})
     made = action(plugin, transport="ssh", name="ada", seed_file=seed_file(tmp_path))
     assert made.run() == {"ok": True}
-    assert sent["module_args"] == {"name": "ada", "seed": SEED}
+    assert made.sent["module_args"] == {"name": "ada", "seed": SEED}
     assert "seed" not in made._task.args
 
 
