@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labctl.shared import server_status
+from labctl.shared.parallel import each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,11 +77,9 @@ def ask_all(labs: Sequence[Lab]) -> list[Status]:
     """Ask all servers of many labs at once: those that do not answer cost a second together."""
     if len(labs) < 2:  # noqa: PLR2004 - then there is nothing to do beside it
         return [ask(lab) for lab in labs]
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        asked = [
-            [pool.submit(server_status.read_view, server.member, ASK_SECONDS) for server in lab.servers] for lab in labs
-        ]
-    return [_status(lab, [view.result() for view in views]) for lab, views in zip(labs, asked, strict=True)]
+    members = [server.member for lab in labs for server in lab.servers]
+    views = iter(each(lambda member: server_status.read_view(member, ASK_SECONDS), members, AT_ONCE))
+    return [_status(lab, list(itertools.islice(views, len(lab.servers)))) for lab in labs]
 
 
 def _status(lab: Lab, views: Sequence[server_status.View]) -> Status:

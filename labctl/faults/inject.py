@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from labctl.engine.sidecar import LABEL_FAULT
 from labctl.faults import cleanup, nftables
 from labctl.shared import lab_names
 from labctl.shared.docker_api import DockerError, document_of
+from labctl.shared.parallel import each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -142,7 +142,7 @@ def change(  # noqa: PLR0913, PLR0917 - what a fault of the network is
 
     with explained(lab.place):
         try:
-            _each(apply, changes)
+            each(apply, changes, AT_ONCE)
         except BaseException:
             with contextlib.suppress(DockerError):
                 _clean(engine, lab, [lab.server(name) for name in changes], fault)
@@ -201,11 +201,11 @@ def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | Non
         found[name] = set(seen.had)
 
     try:
-        _each(clean, names)
+        each(clean, names, AT_ONCE)
     finally:
         # Where cleaning failed, the helper that waits for the fault's end may still do it.
         done = [one["Id"] for one in waiting if one["Labels"].get(LABEL_TARGET) not in set(names) - set(found)]
-        _each(lambda helper: sidecar.remove(engine, helper), done)
+        each(lambda helper: sidecar.remove(engine, helper), done, AT_ONCE)
     return found
 
 
@@ -298,11 +298,4 @@ def _each_server(work: Callable[[Server], None], servers: Iterable[Server]) -> N
         with explained(by_id[key].place):
             work(by_id[key])
 
-    _each(told, by_id)
-
-
-def _each(work: Callable[[str], None], names: Iterable[str]) -> None:
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        done = [pool.submit(work, name) for name in names]
-    for one in done:
-        one.result()
+    each(told, by_id, AT_ONCE)

@@ -20,6 +20,7 @@ from labctl.isolation.targets import place_of
 from labctl.lab.desired_state import refuse_foreign
 from labctl.shared import docker_api, lab_names
 from labctl.shared.docker_api import DockerError, Engine
+from labctl.shared.parallel import each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -114,13 +115,13 @@ def verify(
         subjects = _subjects(hosts)
         judged = _judged(hosts, subjects)
         steps.done(f"{_count(sum(len(one.documents) for one in subjects), 'container')} looked at")
-        before = _each(lambda one: members(one.lab.running), subjects, ASKED_AT_ONCE)
+        before = each(lambda one: members(one.lab.running), subjects, ASKED_AT_ONCE)
         steps.begin("Trying connections from inside each lab")
         proofs = _probed(hosts, subjects)
         steps.done(f"{_count(sum(len(one.tries) for one in proofs), 'connection')} tried")
         steps.begin("Trying to join each lab to every other")
         proofs = _joined(subjects, proofs)
-        after = _each(lambda one: members(one.lab.running), subjects, ASKED_AT_ONCE)
+        after = each(lambda one: members(one.lab.running), subjects, ASKED_AT_ONCE)
         tried = sum(one.outcome is not Outcome.NOT_TRIED for proof in proofs for one in proof.joins)
         steps.done(f"{_count(tried, 'join')} tried")
     return Report(_with_members(proofs, before, after), tuple(judged), time.monotonic() - begun)
@@ -137,19 +138,13 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _each(work: Callable[[Thing], Result], things: Iterable[Thing], at_once: int) -> list[Result]:
-    """Do the same for all, several at a time; the first failure is raised after all have ended."""
-    with ThreadPoolExecutor(at_once) as pool:
-        return [one.result() for one in [pool.submit(work, thing) for thing in things]]
-
-
 def _subjects(hosts: Sequence[Host]) -> list[_Subject]:
     def look(pair: tuple[Host, Lab]) -> _Subject:
         host, lab = pair
         documents = tuple(probe.described(host.engine, lab))
         return _Subject(host, lab, documents, place_of(lab.name, host.name, documents))
 
-    return _each(look, [(host, lab) for host in hosts for lab in host.labs], ASKED_AT_ONCE)
+    return each(look, [(host, lab) for host in hosts for lab in host.labs], ASKED_AT_ONCE)
 
 
 def _judged(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Judged]:
@@ -166,7 +161,7 @@ def _judged(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Judged]
 def _probed(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Proof]:
     addresses = {host.name: probe.addresses_of_host(host.engine, host.labs[0]) for host in hosts if host.labs}
     places = [one.place for one in subjects]
-    return _each(lambda one: _proof(one, subjects, places, addresses), subjects, PROBED_AT_ONCE)
+    return each(lambda one: _proof(one, subjects, places, addresses), subjects, PROBED_AT_ONCE)
 
 
 def _proof(
@@ -257,7 +252,7 @@ def _tables(servers: Mapping[str, tuple[_Subject, Server]]) -> dict[str, frozens
         except DockerError:
             return None
 
-    return dict(zip(servers, _each(look, servers, ASKED_AT_ONCE), strict=True))
+    return dict(zip(servers, each(look, servers, ASKED_AT_ONCE), strict=True))
 
 
 def _joined(subjects: Sequence[_Subject], proofs: Sequence[Proof]) -> list[Proof]:
@@ -276,10 +271,10 @@ def _joined(subjects: Sequence[_Subject], proofs: Sequence[Proof]) -> list[Proof
         by_server: dict[str, list[Join]] = {}
         for one in asked:
             by_server.setdefault(one.server, []).append(one)
-        parts = _each(lambda server: _join(subject, server, by_server[server]), by_server, len(by_server) or 1)
+        parts = each(lambda server: _join(subject, server, by_server[server]), by_server, len(by_server) or 1)
         return replace(proof, joins=tuple(left_out + [one for part in parts for one in part]))
 
-    return _each(work, list(zip(subjects, proofs, strict=True)), JOINING_AT_ONCE)
+    return each(work, list(zip(subjects, proofs, strict=True)), JOINING_AT_ONCE)
 
 
 def _join(subject: _Subject, server: str, asked: Sequence[Join]) -> list[Joined]:

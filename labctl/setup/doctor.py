@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from labctl.runner.deadlines import ENGINE
 from labctl.runner.run import to_the_end
 from labctl.setup import collection_download
 from labctl.shared import plain_files, process_limits, quotas
+from labctl.shared.parallel import each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -157,8 +157,11 @@ def examine(owner: str, checks: Sequence[Callable[[], Finding]] = CHECKS) -> lis
     `owner` is whose limits are told, after all `checks`.
     """
     everything = (*checks, lambda: limits_of(owner))
-    with ThreadPoolExecutor(len(everything)) as pool:
-        return list(pool.map(lambda check: check(), everything))
+
+    def make(check: Callable[[], Finding]) -> Finding:
+        return check()
+
+    return each(make, everything, len(everything))
 
 
 def limits_of(owner: str, path: Path = Path(quotas.LIMITS_FILE)) -> Finding:

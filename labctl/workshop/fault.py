@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,9 @@ from labctl.experiments.tools import TOOLS, ExperimentTools
 from labctl.faults import processes, targets
 from labctl.faults.context import cluster_of
 from labctl.raft.timers import timers_of
+from labctl.shared.parallel import each
 from labctl.shared.waiting import wait_until
-from labctl.workshop.hosts import at_once, labs_of
+from labctl.workshop.hosts import AT_ONCE, labs_of
 from labctl.workshop.model.fault_result import SeatFault
 
 if TYPE_CHECKING:
@@ -73,18 +73,16 @@ class SeatFaults:
         """Kill, stop or pause servers in every seat at once, and wait until each seat has a leader again, if it can."""
         self._steps.begin(f"{verb} {target} in {len(self._labs)} seats: choosing the servers")
         chosen = dict(
-            zip(self._labs, at_once(lambda one: self._choose(one[1], target), self._labs.values()), strict=True)
+            zip(self._labs, each(lambda one: self._choose(one[1], target), self._labs.values(), AT_ONCE), strict=True)
         )
         # Before all are struck at the same moment: each Docker host stamps by a clock of its own.
         self._clocks = self._asked_clocks()
         self._steps.begin(f"{verb} {target} in {len(self._labs)} seats: now")
-        with ThreadPoolExecutor(STROKES_AT_ONCE) as pool:
-            struck = list(pool.map(lambda lab: self._struck(verb, lab, chosen[lab]), self._labs))
+        struck = each(lambda lab: self._struck(verb, lab, chosen[lab]), self._labs, STROKES_AT_ONCE)
         count = sum(one.problem is None for one in struck)
         self._steps.done(f"{verb} {target} in {count} seats, within {self._within(struck):.2f} s")
         self._steps.begin("elections: waiting until every seat has a leader again")
-        with ThreadPoolExecutor(STROKES_AT_ONCE) as pool:
-            ended = list(pool.map(self._election, struck))
+        ended = each(self._election, struck, STROKES_AT_ONCE)
         elected = sum(one.leader is not None for one in ended)
         self._steps.done(f"{elected} of {len(ended)} seats have a leader")
         return self._ordered(ended)
@@ -127,7 +125,7 @@ class SeatFaults:
             except LabctlError as error:
                 return error.sentence
 
-        found = dict(zip(places, at_once(ask, places.values()), strict=True))
+        found = dict(zip(places, each(ask, places.values(), AT_ONCE), strict=True))
         return {name: found[id(lab.place)] for name, (_, lab) in self._labs.items()}
 
     def _within(self, struck: Sequence[SeatFault]) -> float:
@@ -210,7 +208,7 @@ class SeatFaults:
             except LabctlError as error:
                 return self._of(lab, problem=error.sentence)
 
-        done = at_once(told, self._labs)
+        done = each(told, self._labs, AT_ONCE)
         self._steps.done(f"{title} in {sum(one.problem is None for one in done)} seats")
         return self._ordered(done)
 

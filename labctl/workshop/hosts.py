@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from labctl.engine import client as engine
 from labctl.engine.labs import list_labs
 from labctl.engine.ssh_command import Address
+from labctl.shared.parallel import each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
     from labctl.errors import LabctlError
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
 
 # A look at a seat mostly waits for its servers.
 AT_ONCE = 8
-Thing = TypeVar("Thing")
-Found = TypeVar("Found")
 
 
 given_up: dict[Host, LabctlError] = {}
@@ -39,7 +35,7 @@ def forget_given_up() -> None:
 
 def labs_of(fleet: Fleet) -> list[tuple[Client, Lab]]:
     """The labs of the workshop on every Docker host that answers, with its engine. Raises LabctlError."""
-    found = at_once(lambda look: _labs_on(look.host, fleet), fleet.reached)
+    found = each(lambda look: _labs_on(look.host, fleet), fleet.reached, AT_ONCE)
     return [one for here in found for one in here]
 
 
@@ -57,12 +53,3 @@ def _labs_on(host: Host, fleet: Fleet) -> list[tuple[Client, Lab]]:
     """The labs of that workshop of that owner: somebody else may have come since the look, with one of that name."""
     client, ours = client_of(host), (fleet.workshop.name, fleet.owner)
     return [(client, lab) for lab in list_labs(client) if (lab.workshop, lab.owner) == ours]
-
-
-def at_once(work: Callable[[Thing], Found], things: Iterable[Thing]) -> list[Found]:
-    """Do the same for many things, several at a time, and return what came of each, in their order."""
-    things = list(things)
-    if not things:
-        return []
-    with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(things))) as pool:
-        return list(pool.map(work, things))

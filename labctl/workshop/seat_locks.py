@@ -11,6 +11,7 @@ from labctl.errors import LabctlError
 from labctl.shared import lock_holder
 from labctl.shared.docker_api import DockerError
 from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_LOCK
+from labctl.shared.parallel import each
 from labctl.workshop import hosts
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class SeatLocks:
         told: set[tuple[str, str]] = set()
         while self._labs and not self._ended.wait(LOOK_SECONDS):
             notes: dict[str, list[str]] = {}
-            for lab, note in (one for here in hosts.at_once(self._on, self._hosts) for one in here):
+            for lab, note in (one for here in each(self._on, self._hosts, hosts.AT_ONCE) for one in here):
                 notes.setdefault(lab, []).append(note)
             for lab, left in notes.items():
                 # Anybody may have left them, as many as they like.

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from labctl.engine import logs, status
 from labctl.faults import heal
+from labctl.shared.parallel import each
 from labctl.story.source import events_of
-from labctl.workshop.hosts import at_once, labs_of
+from labctl.workshop.hosts import AT_ONCE, labs_of
 from labctl.workshop.model import plan as plans
 from labctl.workshop.model.outcome import SeatStatus
 
@@ -32,7 +33,7 @@ def seat_statuses(fleet: Fleet) -> list[SeatStatus]:
     lost = plans.lost(plan)
     found = {lab.name: (client, lab) for client, lab in labs_of(fleet)}
     asked = status.ask_all([lab for _, lab in found.values()])
-    told = at_once(_look, [(client, now) for (client, _), now in zip(found.values(), asked, strict=True)])
+    told = each(_look, [(client, now) for (client, _), now in zip(found.values(), asked, strict=True)], AT_ONCE)
     seen = dict(zip(found, told, strict=True))
     names = {seat.lab: seat.name for seat in fleet.seats}
     statuses = []

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from labctl.engine import host_survey
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import label_values
-from labctl.workshop.hosts import at_once, client_of
+from labctl.shared.parallel import each
+from labctl.workshop.hosts import AT_ONCE, client_of
 from labctl.workshop.model import seats as seat_rules
 from labctl.workshop.model.capacity import Facts, problem_of
 from labctl.workshop.model.hosts import Fleet, HostLook
@@ -58,7 +59,7 @@ def look(
     """
     looks = [
         HostLook(host, facts, problem_of(facts) if facts else problem)
-        for host, (facts, problem) in zip(workshop.hosts, at_once(ask or ask_host, workshop.hosts), strict=True)
+        for host, (facts, problem) in zip(workshop.hosts, each(ask or ask_host, workshop.hosts, AT_ONCE), strict=True)
     ]
     existing: dict[str, str] = {}
     numbers: dict[str, int] = {}

@@ -20,6 +20,7 @@ from labctl.shared.docker_api import DockerError
 from labctl.shared.engine_lock import LABEL_WORKSHOP, EngineLock, LostError
 from labctl.shared.lab_hold import LOCK_SECONDS
 from labctl.shared.lab_names import LABEL_OWNER
+from labctl.shared.parallel import each
 from labctl.workshop import hosts
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def held(  # noqa: PLR0913 - what, by whom, and where it is told
     with contextlib.ExitStack() as stack:
         stack.callback(hosts.forget_given_up)
         try:
-            for host, met in zip(in_order, hosts.at_once(meet or _met, in_order), strict=True):
+            for host, met in zip(in_order, each(meet or _met, in_order, hosts.AT_ONCE), strict=True):
                 try:
                     hold.add(host.name, _taken(stack, met, workshop.name, host, who, owner, label, patience))
                 except LabctlError as error:

@@ -7,7 +7,6 @@ is no reason to remove anybody's data, so whatever is not known refuses, before 
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from .lab_clients import Doors
 from .lab_machine import MACHINE, Machine
 from .shared import lab_names, subnets
 from .shared.docker_api import DockerError
+from .shared.parallel import each
 
 if TYPE_CHECKING:
     from .lab_found import Found, Server
@@ -55,8 +55,7 @@ class Departure:
             raise self._lost(self.keep, "")
         self._refuse_stopped(self.remaining)
         running = [server for server in self.found.servers if server.state == "running"]
-        with ThreadPoolExecutor(max_workers=len(running)) as pool:
-            views = dict(zip((server.id for server in running), pool.map(self._view, running)))
+        views = dict(zip((server.id for server in running), each(self._view, running, len(running))))
         self._refuse_silent(self.remaining, views)
         counted = frozenset().union(*(views[server.id].peers for server in self.remaining))
         if counted:

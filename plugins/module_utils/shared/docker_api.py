@@ -17,13 +17,13 @@ import socket
 import struct
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from . import answer_shapes
 from .http_deadline import TimedConnection
+from .parallel import each
 from .plain_files import opened
 from .process_limits import end
 
@@ -386,23 +386,12 @@ class Engine:
 
     def change(self, verb: str, containers: Iterable[str], *, doing: str, **query: Any) -> None:
         """`start`, `stop` or `unpause` containers, several at once."""
-        self._each(
-            lambda one: self.ask("POST", f"/containers/{_part(one)}/{verb}", query, doing=doing), list(containers)
-        )
+        each(lambda one: self.ask("POST", f"/containers/{_part(one)}/{verb}", query, doing=doing), containers, AT_ONCE)
 
     def remove(self, kind: str, things: Iterable[str], *, doing: str) -> None:
         """Remove containers, with their unnamed volumes and whatever their state, networks or volumes."""
         query = {"container": {"force": 1, "v": 1}, "network": {}, "volume": {"force": 1}}[kind]
-        self._each(lambda one: self.ask("DELETE", f"/{kind}s/{_part(one)}", query, doing=doing), list(things))
-
-    def _each(self, work: Callable[[str], object], things: list[str]) -> None:
-        """Do the same to all of them, and raise the first failure after all were tried."""
-        if not things:
-            return
-        with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(things))) as pool:
-            done = [pool.submit(work, one) for one in things]
-        for one in done:
-            one.result()
+        each(lambda one: self.ask("DELETE", f"/{kind}s/{_part(one)}", query, doing=doing), things, AT_ONCE)
 
     def execute(self, container: str, words: list[str], *, doing: str) -> str:
         """Run a command in a container to its end. Returns what it printed; raises where it failed."""

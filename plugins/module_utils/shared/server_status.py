@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from .parallel import each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -145,10 +146,7 @@ def read_view(member: Member, timeout: float = 2.0) -> View:
 
 def read_views(members: list[Member], timeout: float = 2.0) -> list[View]:
     """Ask all servers at once, so that one that hangs costs `timeout` seconds and not that many times."""
-    if not members:
-        return []
-    with ThreadPoolExecutor(max_workers=len(members)) as pool:
-        return list(pool.map(lambda member: read_view(member, timeout), members))
+    return each(lambda member: read_view(member, timeout), members, len(members))
 
 
 def leader_of(views: list[View]) -> View | None:

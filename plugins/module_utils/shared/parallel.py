@@ -1,0 +1,25 @@
+"""Do the same for many things at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Thing = TypeVar("Thing")
+Result = TypeVar("Result")
+
+
+def each(work: Callable[[Thing], Result], things: Iterable[Thing], at_once: int) -> list[Result]:
+    """Do the same for all, so many at a time, and return what came of each, in their order.
+
+    All are tried, whatever comes of one; the first failure is raised when all have ended.
+    """
+    things = list(things)
+    if not things:
+        return []
+    with ThreadPoolExecutor(max_workers=min(at_once, len(things))) as pool:
+        done = [pool.submit(work, thing) for thing in things]
+    return [one.result() for one in done]
