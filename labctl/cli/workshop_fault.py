@@ -42,9 +42,10 @@ def _faults(
     What takes servers away has the workshop for itself. What brings them back has not: whoever has it may wait for just
     these. Raises UsageError where no seat is meant.
     """
+    from labctl.faults.process_verbs import TAKES_AWAY
     from labctl.terminal.progress import steps_for
     from labctl.workshop import survey
-    from labctl.workshop.fault import TAKES_AWAY, SeatFaults
+    from labctl.workshop.fault import SeatFaults
     from labctl.workshop.model.file import read
     from labctl.workshop.model.seats import chosen
     from labctl.workshop.workshop_lock import held
@@ -60,8 +61,8 @@ def _faults(
 
 def _print(workshop: str, words: str, seats: list[SeatFault], *, as_json: bool) -> int:
     from labctl.errors import ExitCode
+    from labctl.faults.process_verbs import TAKES_AWAY
     from labctl.workshop import fault_tables
-    from labctl.workshop.fault import TAKES_AWAY
 
     if as_json:
         print_json(fault_tables.seat_faults_document(workshop, words, seats))
@@ -74,7 +75,7 @@ def _print(workshop: str, words: str, seats: list[SeatFault], *, as_json: bool) 
 
 def _command(verb: str, text: str) -> click.Command:
     def command(target: str, seats: tuple[str, ...], file: Path, *, everywhere: bool, as_json: bool) -> int:
-        from labctl.workshop.fault import TAKES_AWAY
+        from labctl.faults.process_verbs import TAKES_AWAY
 
         words = f"{verb} {target}"
         with _faults(words, file, seats, everywhere=everywhere, as_json=as_json) as (name, faults):

@@ -18,6 +18,7 @@ from labctl.faults import nftables, targets
 from labctl.faults.context import Asked, broken, look
 from labctl.faults.forecast import Outlook
 from labctl.faults.inject import ActiveFault
+from labctl.faults.process_verbs import BACK_FROM, PROCESS_VERBS, TAKES_AWAY
 from labctl.faults.tools import TOOLS, Tools
 from labctl.raft import log_notes
 
@@ -28,18 +29,6 @@ if TYPE_CHECKING:
     from labctl.engine.labs import Lab, Server
     from labctl.progress import Steps
     from labctl.results import FaultResult
-
-# Which of Docker's verbs, and in which state (Docker's word) a server must be.
-_PROCESS = {
-    "kill": ("kill", {"running", "paused"}, "killed"),
-    "stop": ("stop", {"running", "paused"}, "stopped"),
-    "start": ("start", {"exited", "created", "dead"}, "started"),
-    "pause": ("pause", {"running"}, "paused"),
-    "resume": ("unpause", {"paused"}, "resumed"),
-}
-# In which state the fault of a verb leaves a server, and Docker's verb that ends that state.
-_LEFT = {"kill": "exited", "stop": "exited", "pause": "paused"}
-_BACK = {"paused": "unpause", "exited": "start", "created": "start", "dead": "start"}
 
 # This very labctl, however it was installed: -P leaves the current folder out of where Python looks for code.
 FOUND_HERE = str(Path(labctl.__file__).resolve().parent.parent)
@@ -69,9 +58,9 @@ def process(verb: str, target: str, asked: Asked, steps: Steps, tools: Tools = T
         steps: where to say what happens.
         tools: with which it is done.
     """
-    _, states, done = _PROCESS[verb]
+    states, done = PROCESS_VERBS[verb].states, PROCESS_VERBS[verb].done
     scene = look(asked, tools)
-    brings_back = verb not in _LEFT
+    brings_back = verb not in TAKES_AWAY
     cluster = scene.cluster
     if brings_back:
         # Of those that can be started, `any` is any of them.
@@ -123,11 +112,10 @@ def strike(  # noqa: PLR0913 - what is done to whom, and with what
         host: the Docker host's clock where it is known already; else it is asked.
         tools: with which it is done.
     """
-    docker_verb, _, _ = _PROCESS[verb]
     servers = [lab.server(name) for name in names]
     host = tools.clock(lab.place) if host is None else host
     slack = timedelta(seconds=host.uncertain)
-    if verb not in _LEFT:
+    if verb not in TAKES_AWAY:
         begin = host.now() - slack
         bring_back(servers, host, tools)
         return Struck("", begin, host.now() + slack)
@@ -136,7 +124,7 @@ def strike(  # noqa: PLR0913 - what is done to whom, and with what
         line = log_notes.began(host.now(), fault, f"{verb} {','.join(names)}", names, seconds)
         _note_first(servers, line, tools)
         begin = host.now() - slack
-        tools.signal(docker_verb, servers)
+        tools.signal(PROCESS_VERBS[verb].docker, servers)
     except BaseException:
         _note_failure(servers, fault, host, tools)
         raise
@@ -162,7 +150,7 @@ def _waiting(verb: str) -> str:
 def _note_first(servers: Sequence[Server], line: str, tools: Tools) -> None:
     """Write the line of a fault while there is somebody who can: into the log of a frozen server nobody writes."""
     if frozen := [one for one in servers if one.state == "paused"]:
-        tools.signal("unpause", frozen)
+        tools.signal(PROCESS_VERBS["resume"].docker, frozen)
     tools.note(servers, line)
 
 
@@ -171,7 +159,7 @@ def taken_away(lab: Lab, fault: str | None, tools: Tools = TOOLS) -> list[Server
 
     Raises LabctlError where one is meant, and a log that may tell of it cannot be read.
     """
-    down = [one for one in lab.servers if one.state in _BACK]
+    down = [one for one in lab.servers if one.state in BACK_FROM]
     if fault is None:
         return down
     found, unread = _in_faults(down, tools)
@@ -191,7 +179,7 @@ def active(lab: Lab, tools: Tools = TOOLS) -> list[ActiveFault]:
     One without a name is of a server that is down and whose log cannot be read: nobody knows.
     """
     found: dict[str, tuple[log_notes.LoggedFault, list[str]]] = {}
-    known, unread = _in_faults([one for one in lab.servers if one.state in _BACK], tools)
+    known, unread = _in_faults([one for one in lab.servers if one.state in BACK_FROM], tools)
     for one, noted in known:
         found.setdefault(noted.fault, (noted, []))[1].append(one.name)
     host = tools.clock(lab.place) if any(noted.until for noted, _ in found.values()) else HostClock()
@@ -215,7 +203,7 @@ def _in_faults(
         except LabctlError as error:
             unread.append((one, error))
             continue
-        if noted is not None and _LEFT.get(noted.verb) == one.state:
+        if noted is not None and noted.verb in TAKES_AWAY and PROCESS_VERBS[noted.verb].leaves == one.state:
             found.append((one, noted))
     return found, unread
 
@@ -228,11 +216,11 @@ def bring_back(servers: Sequence[Server], host: HostClock | None = None, tools: 
     ended: dict[str, list[Server]] = {}
     for one in servers:
         # Asked before: a server that starts begins a new life, whose log has no fault.
-        if (noted := _noted(one, tools)) and noted.verb in _LEFT:
+        if (noted := _noted(one, tools)) and noted.verb in TAKES_AWAY:
             ended.setdefault(noted.fault, []).append(one)
-    for verb in ("unpause", "start"):
-        if those := [one for one in servers if _BACK[one.state] == verb]:
-            tools.signal(verb, those)
+    for verb in ("resume", "start"):
+        if those := [one for one in servers if BACK_FROM[one.state] == verb]:
+            tools.signal(PROCESS_VERBS[verb].docker, those)
     # They are back, also where that cannot be written into a log.
     with contextlib.suppress(LabctlError):
         if ended and host is None:

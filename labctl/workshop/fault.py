@@ -11,6 +11,7 @@ from labctl.experiments.failover.from_logs import told_by_logs
 from labctl.experiments.tools import TOOLS, ExperimentTools
 from labctl.faults import processes, targets
 from labctl.faults.context import cluster_of
+from labctl.faults.process_verbs import PROCESS_VERBS
 from labctl.raft.timers import timers_of
 from labctl.shared.parallel import each
 from labctl.shared.waiting import wait_until
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 # A stroke mostly waits for Docker; all seats shall be struck at the same moment, not one after the other.
 STROKES_AT_ONCE = 64
 _LOOK_SECONDS = 0.2
-TAKES_AWAY = ("kill", "stop", "pause")
-BRINGS_BACK = {"start": ("exited", "created", "dead"), "resume": ("paused",)}
 
 
 class SeatFaults:
@@ -89,7 +88,7 @@ class SeatFaults:
 
     def bring_back(self, verb: str, target: str) -> list[SeatFault]:
         """Start or resume servers in every seat."""
-        states = BRINGS_BACK[verb]
+        states = PROCESS_VERBS[verb].states
 
         def back(lab: str) -> SeatFault:
             _, found = self._labs[lab]

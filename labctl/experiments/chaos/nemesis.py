@@ -11,6 +11,7 @@ from labctl.experiments.chaos.report import Disturbance
 from labctl.experiments.teardown import sentence_of
 from labctl.faults import network, processes
 from labctl.faults.context import Asked
+from labctl.faults.process_verbs import PROCESS_VERBS, TAKES_AWAY
 from labctl.faults.tools import TOOLS, Tools
 from labctl.progress import Steps
 from labctl.raft import log_notes
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from labctl.experiments.chaos.schedule import Step
     from labctl.results import FaultResult
 
-# What lifts a fault of a process (Docker's word); those of the network end with their lease.
-_BACK = {"kill": "start", "stop": "start", "pause": "unpause"}
 # How the words of a step become the arguments of its verb.
 _ARGUMENTS: dict[str, Callable[[Sequence[str]], tuple[Any, ...]]] = {
     "isolate": lambda words: (words[0],),
@@ -49,7 +48,7 @@ class Verbs:
 
     def begin(self, verb: str, words: Sequence[str], asked: Asked, steps: Steps) -> FaultResult:
         """Do what a step says. Raises LabctlError."""
-        if verb in _BACK:
+        if verb in TAKES_AWAY:
             return self.process(verb, words[0], asked, steps)
         do: Callable[..., FaultResult] = getattr(self, verb.replace("-", "_"))
         return do(*_ARGUMENTS[verb](words), asked, steps)
@@ -94,7 +93,7 @@ class Disturber:
             thread = threading.Thread(target=self._do, args=(step,), daemon=True)
             self._threads.append(thread)
             thread.start()
-            if step.verb in _BACK:
+            if step.verb in TAKES_AWAY:
                 # Where Docker took its time, the next step is late: a server that is down has no network to change.
                 thread.join()
         for thread in self._threads:
@@ -126,7 +125,7 @@ class Disturber:
             self.done.append(one)
 
     def _begin(self, step: Step) -> FaultResult:
-        asked = Asked(self._lab.name, self._owner, None if step.verb in _BACK else step.seconds)
+        asked = Asked(self._lab.name, self._owner, None if step.verb in TAKES_AWAY else step.seconds)
         try:
             return self._verbs.begin(step.verb, step.words, asked, Steps())
         except LabctlError:
@@ -138,12 +137,13 @@ class Disturber:
 
     def _lift(self, begun: Disturbance) -> float:
         """End a fault. Returns when, by the run's clock."""
-        back = _BACK.get(begun.step.verb)
-        if back is None:
+        if begun.step.verb not in TAKES_AWAY:
+            # Those of the network end with their lease.
             return self._clock()
+        back = PROCESS_VERBS[begun.step.verb].undo
         servers = [one for one in self._lab.servers if one.name in begun.servers]
         try:
-            self._tools.signal(back, servers)
+            self._tools.signal(PROCESS_VERBS[back].docker, servers)
             ended = self._clock()
             line = log_notes.ended(self._tools.clock(self._lab.place).now(), begun.fault, begun.servers)
             self._tools.note(servers, line)

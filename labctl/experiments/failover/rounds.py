@@ -16,6 +16,7 @@ from labctl.experiments.failover.write_probe import FirstWrite
 from labctl.experiments.teardown import sentence_of, undisturbed
 from labctl.experiments.tools import ExperimentTools
 from labctl.faults import processes
+from labctl.faults.process_verbs import BACK_FROM
 from labctl.raft.failover import Failover
 from labctl.raft.timers import timers_of
 from labctl.shared.waiting import wait_until
@@ -36,7 +37,6 @@ PREFIX = "raft-labctl/failover-"
 # A request that a server still holds is looked at again within 7 s / 16 of there being a leader.
 _HELD_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
-_DOWN = {"exited", "created", "dead"}
 
 
 @dataclass(frozen=True)
@@ -168,12 +168,8 @@ class Failovers:
         with undisturbed():
             for _ in range(2):
                 lab = self._now()
-                state = lab.server(leader.name).state
-                if state == "paused":
-                    self._tools.strike("resume", [leader.name], lab)
-                    return
-                if state in _DOWN:
-                    self._tools.strike("start", [leader.name], lab)
+                if verb := BACK_FROM.get(lab.server(leader.name).state):
+                    self._tools.strike(verb, [leader.name], lab)
                     return
                 self._tools.time.sleep(_LOOK_SECONDS)
 

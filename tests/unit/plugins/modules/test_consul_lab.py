@@ -288,9 +288,7 @@ def test_a_container_of_somebody_that_came_meanwhile_is_named_and_stays(lab: Lab
     assert docker.container("labctl-ada-consul2")["Config"]["Labels"] == {"theirs": "yes"}
 
 
-def test_a_server_of_somebody_else_that_came_meanwhile_is_told_and_not_touched(
-    lab: Lab, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_of_somebody_else_that_came_meanwhile_is_told_and_not_touched(lab: Lab, docker: FakeDocker) -> None:
     lab()
     docker.answer("compose", err=BUSY[0], code=1)
     labels = {"raft-labctl.lab": "ada", "raft-labctl.owner": "eve", "raft-labctl.server": "consul1"}
@@ -300,7 +298,7 @@ def test_a_server_of_somebody_else_that_came_meanwhile_is_told_and_not_touched(
         docker.lose("labctl-ada-consul1")
         docker.put_container(name, labels=labels, state="exited")
 
-    monkeypatch.setattr("plugins.modules.consul_lab.time.sleep", pause)
+    lab.machine = replace(lab.machine, sleep=pause)
     result = lab(pace="real")
     assert result["failure"] == "refused"
     assert "A part of the lab ada on this Docker host belongs to eve, not to ada" in result["msg"]
