@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from labctl.raft.summary_sentences import listed
 from labctl.shared import lab_names
+from labctl.shared.words import listed, stamp
 from labctl.terminal.style import (
     Cell,
     age,
@@ -38,10 +38,6 @@ _MOST = 80
 """So many characters of what a member says of itself are shown: one with ten thousand would hide all the others."""
 
 
-def _stamp(when: datetime) -> str:
-    return when.isoformat().replace("+00:00", "Z")
-
-
 def ls_row(now: Status) -> dict[str, Any]:
     """The JSON shape of one lab in `ls`; `servers` is its size, `running` counts those that run."""
     lab, leader = now.lab, now.leader
@@ -58,7 +54,7 @@ def ls_row(now: Status) -> dict[str, Any]:
         "pace": lab.spec.pace,
         "profile": lab.spec.profile,
         "version": lab.spec.version,
-        "created": _stamp(lab.created),
+        "created": stamp(lab.created),
         "expires": lab.expires,
     }
 
@@ -159,7 +155,7 @@ def _state(now: Status, condition: Condition) -> str:
     leader = condition.leader
     state = paint("ready", "green") if condition.ready else paint("not ready", "yellow")
     if condition.writes and condition.without:
-        state = paint(f"works without {listed(list(condition.without))}", "yellow")
+        state = paint(f"works without {listed(condition.without)}", "yellow")
     profile = f", profile {harmless(now.lab.spec.profile)}" if now.lab.spec.profile != lab_names.DEFAULT_PROFILE else ""
     if leader is None:
         return f"{state}{profile}" + (f", {paint('nobody leads', 'red')}" if condition.voters else "")

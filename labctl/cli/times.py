@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+from labctl.shared.durations import SECONDS
+
+_UNITS = {"ms": 0.001, "": 1.0, **SECONDS}
 # As people write it: neither `nan` nor `1e308h`, which Python would read as well.
 _TIME = re.compile(r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?|-?\.[0-9]{1,9})(ms|s|m|h|)", re.ASCII)
 

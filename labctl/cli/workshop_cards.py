@@ -9,6 +9,7 @@ import click
 from labctl.cli.options import FileName, Function, given, json_option, user
 from labctl.cli.output import print_json, say
 from labctl.cli.workshop_options import file_option, seats_argument
+from labctl.shared.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +84,7 @@ def cards_command(
         "csv": lambda: cards_csv.text(made.cards),
         "json": lambda: cards_json.text(workshop, made.cards),
     }
-    count = f"{len(made.cards)} card{'' if len(made.cards) == 1 else 's'}"
+    count = counted(len(made.cards), "card")
     write(make[form](), where, f"{count} of the workshop {workshop.name}", quiet=as_json)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labctl.engine import foreign_labels
 from labctl.engine.client import TIMEOUT_SECONDS, explained
@@ -10,7 +10,7 @@ from labctl.shared import lab_names, quotas
 from labctl.shared.docker_api import Engine
 
 if TYPE_CHECKING:
-    from labctl.shared.quotas import Claim, Use
+    from labctl.shared.quotas import Use
 
 
 def used_by(owner: str) -> Use:
@@ -18,11 +18,5 @@ def used_by(owner: str) -> Use:
     with explained():
         of_owner = {"label": f"{lab_names.LABEL_OWNER}={owner}"}
         containers = Engine(TIMEOUT_SECONDS).containers(of_owner, doing=f"counting what {owner} has")
-    claims = [claim for claim in map(_claim, foreign_labels.left_out("container", containers)) if claim is not None]
+    claims = quotas.claims_in(foreign_labels.left_out("container", containers), lab_names.LABEL_PREFIX)
     return sum(quotas.uses(claims).values(), quotas.Use())
-
-
-def _claim(container: dict[str, Any]) -> Claim | None:
-    labels = container["Config"].get("Labels") or {}
-    limit = (container.get("HostConfig") or {}).get("Memory") or 0
-    return quotas.claim_of(labels, limit, lab_names.LABEL_PREFIX)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labctl.faults.reachability import reaching
+from labctl.shared.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -117,7 +118,7 @@ class _Judgement:
         if len(within) + 1 >= self.quorum:
             return ""
         cut = len(group) < self.quorum <= len(self.here)
-        why = f"it is cut off ({_listed(self.cuts)})" if cut else "a majority has not heard from it within its lease"
+        why = f"it is cut off ({listed(self.cuts)})" if cut else "a majority has not heard from it within its lease"
         if len(self.here) < self.quorum:
             why = f"{len(self.here)} of {self.voters} voters {_are(self.here)} left, and {self.quorum} are needed"
         return (
@@ -144,13 +145,13 @@ class _Judgement:
         if largest < self.quorum:
             return (
                 f"Nobody leads, and there are no writes: of {self.voters} voters at most {largest} "
-                f"{'reaches' if largest == 1 else 'reach'} each other ({_listed(self.cuts)}), and {needed}. "
+                f"{'reaches' if largest == 1 else 'reach'} each other ({listed(self.cuts)}), and {needed}. "
                 f"`labctl fault heal --lab {self.lab.name}` ends that."
             )
         past = {server.address: server for server in self.lab.servers}
         named = {view.leader for view in self.here if view.leader} & set(past)
         still = "".join(
-            f" {_listed([view.name for view in self.here if view.leader == address])} still "
+            f" {listed([view.name for view in self.here if view.leader == address])} still "
             f"{'names' if sum(view.leader == address for view in self.here) == 1 else 'name'} {past[address].name}."
             for address in sorted(named)
         )
@@ -177,10 +178,6 @@ class _Judgement:
 
 def _silent_for(view: View, lease: float) -> bool:
     return view.last_contact_ms is not None and view.last_contact_ms > lease * 1000
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _are(things: Sequence[object]) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from labctl.faults.reachability import reaching
 from labctl.raft.prediction import has_pre_vote, usual_wait
-from labctl.raft.summary_sentences import listed
 from labctl.raft.timers import timers_of
 from labctl.results import ForecastResult
+from labctl.shared.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -113,7 +113,7 @@ class Outlook:
         together = f"{count} of {cluster.size} {'is' if count == 1 else 'are together'} then"
         if not self._leader:
             return self._awaited(count, f"{together}, and nobody leads now")
-        follow = f"{listed(list(names))} {'follows' if one else 'follow'} it"
+        follow = f"{listed(names)} {'follows' if one else 'follow'} it"
         sentence = f"{together}: {self._leader} leads on, {follow}, and writes go on"
         return self._forecast(count, "stays", None, True, sentence)
 
@@ -127,13 +127,13 @@ class Outlook:
     def of_rate(self, names: Sequence[str], kilobytes: int) -> Forecast:
         """So much gets through in a second."""
         if kilobytes >= _ROOM_FOR_HEARTBEATS:
-            return self._slower(f"large writes take longer where {listed(list(names))} must have them")
+            return self._slower(f"large writes take longer where {listed(names)} must have them")
         return self._of_weakness(names, f"only {kilobytes} kB in a second", "gets some of what it is sent late")
 
     def of_delay(self, names: Sequence[str], milliseconds: int) -> Forecast:
         """What these servers send leaves late, by at most so much."""
         if milliseconds < self._timers.lease * 500:
-            return self._slower(f"what {listed(list(names))} must send for a write takes {milliseconds} ms longer")
+            return self._slower(f"what {listed(names)} must send for a write takes {milliseconds} ms longer")
         return self._of_weakness(names, f"a delay of {milliseconds} ms", "answers late")
 
     def of_one_way(self, senders: Collection[str], receivers: Collection[str]) -> Forecast:
@@ -168,7 +168,7 @@ class Outlook:
         together = f"{count} of {cluster.size} {'remains' if count == 1 else 'remain together'}"
         if leader in strong and len(strong) >= cluster.quorum:
             one = len(names) == 1
-            in_vain = f"{listed(list(names))}, which {suffers}," if one else f"each of {listed(list(names))}"
+            in_vain = f"{listed(names)}, which {suffers}," if one else f"each of {listed(names)}"
             sentence = (
                 f"{together}: {leader} leads on, and writes go on; {in_vain} may stand for election"
                 + self._afterwards(strong, may=True)
@@ -177,7 +177,7 @@ class Outlook:
         wait = self._wait(count - 1) if count - 1 >= cluster.quorum else None
         whom = "it" if list(names) == [leader] else leader
         then = f": then {_nobody_for(wait)}" if wait else ""
-        sentence = f"{together}, but {doing} at {listed(list(names))} may cost {whom} its lead{then}"
+        sentence = f"{together}, but {doing} at {listed(names)} may cost {whom} its lead{then}"
         return self._forecast(count, "at risk", wait, None, sentence)
 
     def _slower(self, how: str) -> Forecast:

@@ -11,6 +11,7 @@ from labctl.faults.context import Asked, note, own_lab
 from labctl.faults.tools import TOOLS, Tools
 from labctl.raft import log_notes
 from labctl.results import HealResult
+from labctl.shared.words import counted
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
@@ -77,7 +78,7 @@ def _again(started: list[str]) -> str:
 def _healed_all(lab: Lab, lifted: set[str], started: list[str]) -> str:
     if not lifted and not started:
         return f"The lab {lab.name} has no fault: nothing to heal."
-    parts = [f"{len(lifted)} fault{'' if len(lifted) == 1 else 's'} of the network lifted"] if lifted else []
+    parts = [f"{counted(len(lifted), 'fault')} of the network lifted"] if lifted else []
     parts += [_again(started)] if started else []
     return f"{' and '.join(parts)}; every server's network is clean."
 

@@ -16,7 +16,7 @@ OURS = "labctl"
 LABEL_FAULT = lab_names.LABEL_PREFIX + "fault"
 
 Result = Literal["ok", "fails", "by design", "not applicable"]
-HTTP_PORTS = {"8500/tcp", "8501/tcp"}
+HTTP_PORTS = {f"{port}/tcp" for port in lab_names.HTTP_PORTS.values()}
 PRIVILEGED_BELOW = 1024
 MOST_RESTARTS = 5
 _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on

@@ -21,6 +21,7 @@ from labctl.lab.desired_state import refuse_foreign
 from labctl.shared import docker_api, lab_names
 from labctl.shared.docker_api import DockerError, Engine
 from labctl.shared.parallel import each
+from labctl.shared.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -114,16 +115,16 @@ def verify(
         steps.begin("Looking at the containers")
         subjects = _subjects(hosts)
         judged = _judged(hosts, subjects)
-        steps.done(f"{_count(sum(len(one.documents) for one in subjects), 'container')} looked at")
+        steps.done(f"{counted(sum(len(one.documents) for one in subjects), 'container')} looked at")
         before = each(lambda one: members(one.lab.running), subjects, ASKED_AT_ONCE)
         steps.begin("Trying connections from inside each lab")
         proofs = _probed(hosts, subjects)
-        steps.done(f"{_count(sum(len(one.tries) for one in proofs), 'connection')} tried")
+        steps.done(f"{counted(sum(len(one.tries) for one in proofs), 'connection')} tried")
         steps.begin("Trying to join each lab to every other")
         proofs = _joined(subjects, proofs)
         after = each(lambda one: members(one.lab.running), subjects, ASKED_AT_ONCE)
         tried = sum(one.outcome is not Outcome.NOT_TRIED for proof in proofs for one in proof.joins)
-        steps.done(f"{_count(tried, 'join')} tried")
+        steps.done(f"{counted(tried, 'join')} tried")
     return Report(_with_members(proofs, before, after), tuple(judged), time.monotonic() - begun)
 
 
@@ -132,10 +133,6 @@ def exit_code(report: Report) -> ExitCode:
     if report.verdict is Verdict.CROSSED or report.failing:
         return ExitCode.FAILED
     return ExitCode.NOT_READY if report.verdict is Verdict.UNKNOWN else ExitCode.DONE
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _subjects(hosts: Sequence[Host]) -> list[_Subject]:

@@ -17,6 +17,7 @@ from labctl.runner import deadlines, inventory
 from labctl.runner import run as runner
 from labctl.runner.playbook_run import PlaybookRun
 from labctl.shared import lab_names
+from labctl.shared.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,7 +206,7 @@ def _count(parts: list[str]) -> str:
     volumes = sum(part.startswith("volume ") for part in parts)
     containers = len(parts) - networks - volumes
     counts = ((containers, "container"), (networks, "network"), (volumes, "volume"))
-    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
+    return ", ".join(counted(count, word) for count, word in counts)
 
 
 def down_all(who: Who, steps: Steps, play: Play = play_for) -> tuple[list[DownResult], LabctlError | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.raft.membership import changed_in, command_of, majority, members_in, voters_in
+from labctl.shared.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,10 +26,6 @@ def _because(event: Event) -> str:
     return f": {error[:LONGEST_REASON]}" if error else ""
 
 
-def _number_of(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def _majority_of(members: tuple[Member, ...] | None) -> str:
     voters = voters_in(members)
     return "" if voters is None else f"a majority is {majority(voters)} of {voters}"
@@ -40,8 +37,8 @@ def _config_initial(event: Event) -> str | None:
     if members is None or voters is None:
         return None
     others = len(members) - voters
-    known = f"{_number_of(voters, 'voter')} and {_number_of(others, 'non-voter')}" if others else None
-    return f"knows {known or _number_of(voters, 'server')} when it starts: {_majority_of(members)}"
+    known = f"{counted(voters, 'voter')} and {counted(others, 'non-voter')}" if others else None
+    return f"knows {known or counted(voters, 'server')} when it starts: {_majority_of(members)}"
 
 
 _ADDED = {"none": "adds {} as a voter", "nonvoter": "makes {} a voter"}
@@ -53,7 +50,7 @@ def _config_change(event: Event) -> str:
     now = f": {voters} now" if voters else ""
     command, is_now, was = command_of(event), changed_in(event, members), event.values.get("was")
     if command == "peers":
-        listed = "the servers again" if members is None else f"{_number_of(len(members), 'server')} now"
+        listed = "the servers again" if members is None else f"{counted(len(members), 'server')} now"
         return f"lists {listed}{f': {voters}' if voters else ''}"
     who = _peer(event)
     if command == "remove":

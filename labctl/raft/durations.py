@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, timezone
 from typing import TYPE_CHECKING
 
+from labctl.shared.durations import DAY, HOUR, MINUTE
+
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
 MILLISECOND = 0.001
-MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000

@@ -9,7 +9,8 @@ from labctl.raft.durations import at_least, duration, elapsed
 from labctl.raft.lost_quorum_sentences import moment, why_no_majority
 from labctl.raft.pause_sentences import of_failed_writes, of_pause, of_slow_disk
 from labctl.raft.records import ALREADY_VOTED
-from labctl.raft.summary_sentences import counted_votes, listed, reason_of
+from labctl.raft.summary_sentences import counted_votes, reason_of
+from labctl.shared.words import listed, plural
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,7 +52,7 @@ def of_no_incident(end: Conclusion) -> str:
     if end.leaders_known == "unknown":
         return LEADERS_UNKNOWN
     wait = "waits, and knows" if len(end.waiting) == 1 else "wait, and know"
-    return f"No leader is seen in these logs: {listed(list(end.waiting))} {wait} no other server yet."
+    return f"No leader is seen in these logs: {listed(end.waiting)} {wait} no other server yet."
 
 
 def _searches(searches: tuple[Election, ...]) -> str:
@@ -165,7 +166,7 @@ def _tried(one: Incident) -> list[str]:
         said.append(f"{one.left_out} more candidacies came to nothing, and are not counted here by server.")
     if one.split_terms:
         terms = listed([str(term) for term in one.split_terms])
-        said.append(f"In term{'' if len(one.split_terms) == 1 else 's'} {terms} the votes were split.")
+        said.append(f"In {plural(len(one.split_terms), 'term')} {terms} the votes were split.")
     return said
 
 

@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from labctl.raft.durations import zone_of
-from labctl.raft.summary_sentences import listed
+from labctl.shared.words import listed
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labctl.raft.durations import about, at_least, duration, elapsed, is_whole
 from labctl.raft.records import HAS_LEADER, IS_LEADER, Election
+from labctl.shared.words import counted, listed
 
 if TYPE_CHECKING:
     from labctl.raft.faults import Fault
@@ -51,11 +52,6 @@ _FAULT_ENDS = {
     "heal": "{they} healed",
     "restart": "{they} started again",
 }
-
-
-def listed(names: list[str]) -> str:
-    """Write names as a sentence does: `a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def of_election(election: Election, timers: Timers | None = None) -> str:
@@ -143,9 +139,9 @@ def _pre_vote_outcome(pre_vote: PreVote) -> str:
 def counted_votes(tally: int, needed: int | None, vote: str = "vote", *, more: str = "and needed") -> str:
     """Count votes beside those that were needed: `1 of the 2 votes it needed`."""
     if not needed or tally > needed:
-        return f"{tally} {vote}{'' if tally == 1 else 's'}{f' {more} {needed}' if needed else ''}"
+        return f"{counted(tally, vote)}{f' {more} {needed}' if needed else ''}"
     of_them = "the" if tally == needed else f"{tally} of the"
-    return f"{of_them} {f'one {vote}' if needed == 1 else f'{needed} {vote}s'} it needed"
+    return f"{of_them} {f'one {vote}' if needed == 1 else counted(needed, vote)} it needed"
 
 
 def _votes(one: Election | PreVote, vote: str = "vote") -> str:

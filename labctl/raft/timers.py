@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from labctl.shared.durations import go_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
 
 MULTIPLIERS = range(1, 11)
 """What Consul takes as `raft_multiplier` (agent/config/builder.go)."""
-
-_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ns|us|µs|ms|h|m|s)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,9 @@ def seconds_of(duration: str | None) -> float | None:
     if not duration:
         return None
     if duration.isdecimal() and duration.isascii():
-        return int(duration[:18]) * _SECONDS["ns"]
-    parts = _PART.findall(duration)
-    if "".join(number + unit for number, unit in parts) != duration:
-        return None
-    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    return seconds if seconds <= _LONGEST_SECONDS else None
+        return int(duration[:18]) * 1e-9
+    seconds = go_seconds(duration)
+    return seconds if seconds is not None and seconds <= _LONGEST_SECONDS else None
 
 
 def without_majority(silences: Iterable[float], needed: int | None) -> float | None:

@@ -22,6 +22,7 @@ from labctl.runner.deadlines import ENGINE
 from labctl.runner.run import to_the_end
 from labctl.setup import collection_download
 from labctl.shared import plain_files, process_limits, quotas
+from labctl.shared.constants import OLDEST_API
 from labctl.shared.parallel import each
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from labctl.progress import Steps
 
 OLDEST_PYTHON = (3, 11)
-OLDEST_API = (1, 40)
 SAY_SECONDS = 20.0
 FREE_BYTES = 2_000_000_000
 FIX = "labctl doctor --fix"

@@ -17,6 +17,7 @@ from labctl.raft.records import Election
 from labctl.raft.story import Story
 from labctl.raft.summary_sentences import of_election
 from labctl.raft.timers import timers_of
+from labctl.shared.words import stamp
 from labctl.story.log_clock import LogClock
 from labctl.story.repeats import Repeats, Told, once
 from labctl.story.source import act_of, names_of
@@ -228,7 +229,7 @@ def raft_lines(lab: Lab, servers: list[Server], *, as_json: bool, prefix: bool, 
 
 def line_row(line: LogLine) -> dict[str, Any]:
     """One line as `labctl logs --json` prints it."""
-    written = None if line.written is None else line.written.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    written = stamp(line.written and line.written.astimezone(UTC))
     return {"time": written or line.taken, "server": line.server, "line": line.text}
 
 

@@ -21,6 +21,7 @@ from labctl.raft.reader import is_told, read_line
 from labctl.raft.server_names import Names
 from labctl.raft.timers import timers_of
 from labctl.shared import lab_names
+from labctl.shared.durations import SECONDS
 from labctl.story import container_acts, log_files, own_stamps
 from labctl.story.coverage import Coverages
 from labctl.story.log_clock import LogClock
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 _OFFSET = re.compile(r"([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?", re.ASCII)
 _AGO = re.compile(r"([0-9]{1,6})([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 # What ends the wait of one term and begins the next: a server says it while it still is in the old one.
 _OF_THE_TERM_BEFORE = frozenset({"heartbeat_timeout", "newer_term_seen_on_vote"})
@@ -261,7 +261,7 @@ def moment(text: str, now: datetime) -> datetime:
     """Read how long ago (`10m`) or when (`2021-01-24T00:02:16`); without a zone it is UTC. Raises LabctlError."""
     try:
         if found := _AGO.fullmatch(text):
-            return now - timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+            return now - timedelta(seconds=int(found[1]) * SECONDS[found[2]])
         time = datetime.fromisoformat(text)
     except (ValueError, OverflowError) as error:
         sentence = f"{text!a} is no time: write how long ago, such as 10m, or when, such as 2021-01-24T00:02:16."

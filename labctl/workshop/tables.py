@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from labctl.shared import lab_names
+from labctl.shared.words import stamp
 from labctl.terminal.style import Cell, age, byte_size, harmless, paint, sign, table
 from labctl.workshop.model import expiry
 from labctl.workshop.model.capacity import at_rest, route_around
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from labctl.workshop.model.plan import Plan
 
 NONE = "-"
-
-
-def _stamp(when: datetime | None) -> str | None:
-    return when.isoformat().replace("+00:00", "Z") if when else None
 
 
 # -- plan ----------------------------------------------------------------------------------------------------
@@ -246,8 +243,8 @@ def seat_row(one: SeatStatus) -> dict[str, Any]:
         "servers": one.servers,
         "running": one.running,
         "faults": one.faults,
-        "created": _stamp(one.created),
-        "last_election": _stamp(one.election),
+        "created": stamp(one.created),
+        "last_election": stamp(one.election),
     }
 
 

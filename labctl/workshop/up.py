@@ -15,6 +15,7 @@ from labctl.runner import deadlines, inventory
 from labctl.runner.playbook_run import PlaybookRun
 from labctl.runner.run import to_the_end
 from labctl.shared import consul_versions, lab_names, label_values
+from labctl.shared.words import counted
 from labctl.workshop import survey as fleets
 from labctl.workshop.bring_up import bring_up
 from labctl.workshop.hosts import labs_of
@@ -93,7 +94,7 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps) -> Result:
 
 def _plan(workshop: Workshop, register: Register, options: UpOptions, steps: Steps) -> tuple[Plan, list[str]]:
     """Where each seat goes, and the labs that are wanted. Raises LabctlError where one of these has no place."""
-    steps.begin(f"Docker hosts: looking at {_count(len(workshop.hosts), 'host')}")
+    steps.begin(f"Docker hosts: looking at {counted(len(workshop.hosts), 'host')}")
     fleet = options.look(workshop, options.owner)
     plan = plans.make(fleet, replaced=fleet.silent() if options.replace else (), kept=options.kept)
     wanted = [seat.lab for seat in _wanted(plan, register, options)]
@@ -245,11 +246,7 @@ def _wanted(plan: Plan, register: Register, options: UpOptions) -> Sequence[Any]
 
 def _placed(plan: Plan) -> str:
     hosts = [f"{len(plan.placement.on(host.name))} on {host.name}" for host in plan.fleet.workshop.hosts]
-    return f"{_count(len(plan.fleet.seats), 'seat')}: {', '.join(hosts)}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return f"{counted(len(plan.fleet.seats), 'seat')}: {', '.join(hosts)}"
 
 
 def version_of(plan: Plan) -> str | None:
@@ -308,5 +305,5 @@ def have_image(plan: Plan, steps: Steps) -> str:
             "Cannot use the image that was made: its Docker host does not say which Consul is in it. "
             "Look at it there with `docker image inspect`, and remove it."
         )
-    steps.done(f"Image of Consul {version} on {_count(len(hosts), 'Docker host')}")
+    steps.done(f"Image of Consul {version} on {counted(len(hosts), 'Docker host')}")
     return version

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils.shared.consul_versions import OLDEST, Version, knows, numbers
-from ..module_utils.shared.lab_names import PROFILES
+from ..module_utils.shared.lab_names import HTTP_PORTS, PROFILES
 from ..module_utils.shared.lab_spec import RAFT_MULTIPLIER
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DATA_DIR = "/consul/data"
 CONFIG_DIR = "/consul/config"
 ACCESS_DIR = "/consul/config/access"
-HTTPS_PORT = 8501
+HTTPS_PORT = HTTP_PORTS["full"]
 
 _NODE_ID_NAMESPACE = uuid.UUID("5f0c35f1-52b1-5d4e-8d0c-6d1a4f6b7c11")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .docker_cli import IMAGE_SECONDS, Docker, StuckError
 from .image_choice import labels_of
 from .image_version import said_version, tag_of
+from .shared.constants import SERVER_UID
 from .shared.docker_api import DockerError, explain
 from .shared.image_labels import STATE
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from .image_workspace import Workspace
 
-USER = "8500:8500"
+USER = f"{SERVER_UID}:{SERVER_UID}"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Each line of the answer begins with the question's word.
 _QUESTIONS = """

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .shared import credentials, derived_secrets, lab_names
+from .shared.constants import SERVER_UID
 from .shared.docker_api import DockerError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from .lab_found import Found
     from .shared.docker_api import Engine
 
-SERVER_UID = 8500
 CONFIG_FOLDER = "/consul/config"
 ACCESS = credentials.FOLDER.rpartition("/")[2]
 GOSSIP_FILE = "gossip.json"

@@ -14,7 +14,7 @@ import math
 import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .shared import file_lock, lab_names, label_values, lock_holder, quotas
 from .shared.docker_api import DockerError
@@ -83,7 +83,7 @@ def _reserve(engine: Engine, asked: Asked, path: Path, file: int, *, dry: bool) 
         return ""
     of_owner = {"label": f"{lab_names.LABEL_OWNER}={asked.owner}"}
     containers = engine.containers(of_owner, doing=f"counting what {asked.owner} has")
-    have = quotas.uses(claim for claim in map(_claim, label_values.fitting(containers)) if claim is not None)
+    have = quotas.uses(quotas.claims_in(label_values.fitting(containers), lab_names.LABEL_PREFIX))
     before = have.pop(asked.lab, Use())
     others = sum(have.values(), Use())
     each = _memory_of(asked, limits)
@@ -108,12 +108,6 @@ def _reserve(engine: Engine, asked: Asked, path: Path, file: int, *, dry: bool) 
     }
     body = {"Image": asked.image, "Labels": labels, "HostConfig": {"NetworkMode": "none"}}
     return str(engine.create(body, doing=f"holding a place for the lab with the image {asked.image}"))
-
-
-def _claim(container: dict[str, Any]) -> quotas.Claim | None:
-    labels = container["Config"].get("Labels") or {}
-    limit = (container.get("HostConfig") or {}).get("Memory") or 0
-    return quotas.claim_of(labels, limit, lab_names.LABEL_PREFIX)
 
 
 def _memory_of(asked: Asked, limits: list[quotas.Limit]) -> float:

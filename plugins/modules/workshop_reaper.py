@@ -72,12 +72,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..module_utils import module_runner
 from ..module_utils.shared import lab_names, label_values
+from ..module_utils.shared.constants import SERVER_UID
 from ..module_utils.shared.docker_api import DEFAULT_SOCKET, DockerError, Engine, plain_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SERVER_UID = 8500
 SOCKET_INSIDE = "/run/docker.sock"
 
 

@@ -12,7 +12,7 @@ from labctl.cli.times import Time
 from labctl.engine import labs
 from labctl.errors import ExitCode
 from labctl.raft import log_notes, timers
-from labctl.shared import label_values, server_status
+from labctl.shared import durations, label_values
 from labctl.story import source
 from labctl.workshop.model import expiry
 from tests.fuzz import harness
@@ -50,7 +50,7 @@ def one_try(data: bytes) -> None:
         expiry.seconds_of,
     ):
         _refuses(read, text)
-    for any_text in (timers.seconds_of, server_status.milliseconds, label_values.moment, log_notes.last):
+    for any_text in (timers.seconds_of, durations.go_milliseconds, label_values.moment, log_notes.last):
         any_text(text)
     labels = {f"raft-labctl.{name}": value for name, value in zip(NAMES, text.split("\0"), strict=False)}
     found = labs.labs_from([engine_stand_in.container("ada", "consul1", labels=labels)], "local")

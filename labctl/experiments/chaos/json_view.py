@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.experiments.chaos.history import operation_row, told
 from labctl.experiments.chaos.timeline import WITH_AN_ANSWER, availability
 from labctl.raft.quantiles import quantile
+from labctl.shared.words import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +37,7 @@ def chaos_document(report: Report) -> dict[str, Any]:
         "verdict": report.verdict,
         "seed": run.seed,
         "mix": list(run.mix),
-        "began": run.began.isoformat().replace("+00:00", "Z"),
+        "began": stamp(run.began),
         "seconds": _short(run.seconds),
         "interrupted": run.interrupted,
         "ready_after": _short(run.ready_after),

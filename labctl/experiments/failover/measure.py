@@ -13,6 +13,7 @@ from labctl.output_files import refuse_unwritable
 from labctl.raft.failover import Measurement
 from labctl.raft.prediction import FEWEST_SERVERS, expected, has_pre_vote
 from labctl.raft.timers import timers_of
+from labctl.shared.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +92,7 @@ def failover(asked: Asked, steps: Steps, tools: FailoverTools = TOOLS) -> Result
 def _refuse_unfit(lab: Lab, tools: FailoverTools) -> None:
     if lab.spec.servers < FEWEST_SERVERS:
         raise LabctlError(
-            f"The lab {lab.name} has {lab.spec.servers} server{'' if lab.spec.servers == 1 else 's'}, so nobody can "
+            f"The lab {lab.name} has {counted(lab.spec.servers, 'server')}, so nobody can "
             f"follow its leader: `labctl up {lab.name} --servers 3` makes it larger.",
             ExitCode.REFUSED,
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from labctl.raft.failover import PHASES
 from labctl.raft.quantiles import distribution_of
+from labctl.shared.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,7 @@ def title(measurement: Measurement) -> str:
     asked = "" if times == measurement.times else f" of {measurement.times}"
     return (
         f"The leader of the lab {measurement.lab} was {_DONE[measurement.by]} {times}{asked} "
-        f"time{'' if measurement.times == 1 else 's'}"
+        f"{plural(measurement.times, 'time')}"
     )
 
 

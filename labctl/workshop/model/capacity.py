@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from labctl.shared import consul_versions, lab_names, label_values
+from labctl.shared.constants import OLDEST_API
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.seats import Seat
 
-OLDEST_API = (1, 40)
 # A host whose clock is further away would end labs at another time than the file says.
 SKEW_SECONDS = 30.0
 _MIB = 1 << 20

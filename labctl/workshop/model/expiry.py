@@ -6,11 +6,11 @@ import re
 from datetime import datetime
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.shared.durations import DAY, SECONDS
 
 WARN_SECONDS = 1800.0
 """So long before the end, `status` warns."""
-LONGEST_SECONDS = 366 * 86400
-_UNITS = {"m": 60, "h": 3600, "d": 86400}
+LONGEST_SECONDS = 366 * DAY
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])", re.ASCII)
 
 
@@ -21,7 +21,7 @@ def seconds_of(text: str) -> int:
         raise LabctlError(
             f"{text!a} is no duration: give a number and m, h or d, such as 90m, 8h or 2d.", ExitCode.USAGE
         )
-    return int(found[1]) * _UNITS[found[2]]
+    return int(found[1]) * SECONDS[found[2]]
 
 
 def end_of(text: str, now: float) -> int:

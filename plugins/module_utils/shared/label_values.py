@@ -11,7 +11,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import consul_versions
+from . import consul_versions, lab_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 PREFIX = "raft-labctl."
 LONGEST_OWNER = 256
 MOST_DIGITS = 6
-SIZES = (1, 3, 5, 7)
 MOST_SEATS = 4096
 _SHOWN = 40
 
@@ -62,7 +61,7 @@ def number(text: object, digits: int = MOST_DIGITS) -> int | None:
 def size(text: object) -> int | None:
     """How many servers a lab has: 1, 3, 5 or 7."""
     found = number(text)
-    return found if found in SIZES else None
+    return found if found in lab_names.SIZES else None
 
 
 def port(text: object) -> int | None:

@@ -9,10 +9,10 @@ import configparser
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 LIMITS_FILE = "/etc/raft-labctl/limits.ini"
 EVERYBODY = "everybody"
@@ -145,6 +145,15 @@ def limits_of(owner: str, sections: Mapping[str, Mapping[str, float]]) -> list[L
         section = owner if key in sections.get(owner, {}) else EVERYBODY
         found.append(Limit(key, sections.get(section, {}).get(key, math.inf), section))
     return found
+
+
+def claims_in(containers: Iterable[Mapping[str, Any]], prefix: str) -> Iterator[Claim]:
+    """What containers that were inspected claim, by labels that begin with a prefix."""
+    for one in containers:
+        limit = (one.get("HostConfig") or {}).get("Memory") or 0
+        claim = claim_of(one["Config"].get("Labels") or {}, limit, prefix)
+        if claim is not None:
+            yield claim
 
 
 def claim_of(labels: Mapping[str, str], limit: float, prefix: str) -> Claim | None:

@@ -12,7 +12,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .durations import go_milliseconds
 from .parallel import each
+from .words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +24,6 @@ READY_KEY = "raft-labctl/ready"
 _LEGACY_ACL = "2"
 _MOST_DIGITS = 20
 VOTER = re.compile(r"Suffrage:Voter ID:(\S{1,300}) Address:([^\s}]{1,300})")
-_DURATION = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(h|ms|µs|us|ns|m|s)")
-_MILLISECONDS = {"h": 3_600_000.0, "m": 60_000.0, "s": 1000.0, "ms": 1.0, "µs": 1e-3, "us": 1e-3, "ns": 1e-6}
 
 
 class Door(Protocol):
@@ -69,20 +69,6 @@ class View:
     legacy_acl: bool = False
 
 
-def milliseconds(duration: str) -> float | None:
-    """Read a Go duration (`1m2.5s`, `31.4ms`, `0`); None for `never` and anything else.
-
-    >>> milliseconds("1m2.5s")
-    62500.0
-    """
-    if duration == "0":
-        return 0.0
-    parts = _DURATION.findall(duration)
-    if not parts or "".join(number + unit for number, unit in parts) != duration:
-        return None
-    return sum(float(number) * _MILLISECONDS[unit] for number, unit in parts)
-
-
 def _number(text: Any) -> int:
     said = str(text)
     # Raft counts in 64 bits; a server that says more is no server to believe.
@@ -118,7 +104,7 @@ def view_from_self(member: Member, document: Any, peers: Any = None) -> View:
         term=_number(raft.get("term")),
         applied_index=_number(raft.get("applied_index")),
         commit_index=_number(raft.get("commit_index")),
-        last_contact_ms=0.0 if state == "leader" else milliseconds(str(raft.get("last_contact", ""))),
+        last_contact_ms=0.0 if state == "leader" else go_milliseconds(str(raft.get("last_contact", ""))),
         members=_number((stats.get("serf_lan") or {}).get("members")),
         voters=voters,
         voter_ids=voter_ids,
@@ -169,13 +155,14 @@ def disagreement(views: list[View], stopped: Sequence[Member] = ()) -> str | Non
         return "; ".join(f"{view.name} {view.problem}" for view in silent)
     undecided = [view.name for view in views if not view.leader]
     if undecided:
-        return f"{_list(undecided)} know{_s(undecided)} no leader"
+        return f"{listed(undecided)} know{_s(undecided)} no leader"
     named = {view.leader for view in views}
     if len(named) > 1:
         return "the servers name different leaders: " + ", ".join(f"{v.name} names {v.leader}" for v in views)
     past = [member.name for member in stopped if member.address in named]
     if past:
-        return f"{_list([view.name for view in views])} still name{_s(views)} {past[0]}, which is stopped, as leader"
+        names = [view.name for view in views]
+        return f"{listed(names)} still name{_s(names)} {past[0]}, which is stopped, as leader"
     if not named <= {view.address for view in views}:
         return f"the leader {named.pop()} is not a server of this lab"
     everybody: list[View | Member] = [*views, *stopped]
@@ -187,7 +174,9 @@ def disagreement(views: list[View], stopped: Sequence[Member] = ()) -> str | Non
         return "the server that all name as leader does not lead yet"
     legacy = [view.name for view in views if view.legacy_acl]
     if legacy:
-        return f"{_list(legacy)} {'has' if len(legacy) == 1 else 'have'} not yet left the legacy mode of access control"
+        return (
+            f"{listed(legacy)} {'has' if len(legacy) == 1 else 'have'} not yet left the legacy mode of access control"
+        )
     return None
 
 
@@ -195,10 +184,10 @@ def _uncounted(view: View, views: list[View], everybody: Sequence[View | Member]
     """Which of the servers have no vote of their own for one of them, as a sentence without its end."""
     missing = [other.name for other in everybody if other.address not in view.voters]
     if missing:
-        return f"for {view.name}, {_list(missing)} {'is' if len(missing) == 1 else 'are'} not yet a voter"
+        return f"for {view.name}, {listed(missing)} {'is' if len(missing) == 1 else 'are'} not yet a voter"
     replaced = [other.name for other in views if _votes_for_another(view, other)]
     if replaced:
-        return f"for {view.name}, the vote of {_list(replaced)} still belongs to a server that is gone"
+        return f"for {view.name}, the vote of {listed(replaced)} still belongs to a server that is gone"
     if len(view.voters) != len(everybody):
         return f"{view.name} counts {len(view.voters)} voters where the lab has {len(everybody)} servers"
     return None
@@ -207,10 +196,6 @@ def _uncounted(view: View, views: list[View], everybody: Sequence[View | Member]
 def _votes_for_another(view: View, other: View) -> bool:
     """Whether one server knows another's address as a voter with a node ID that is not that server's."""
     return bool(other.node_id) and view.voter_ids.get(other.address, other.node_id) != other.node_id
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
 def _s(things: Sequence[object]) -> str:
@@ -268,7 +253,7 @@ def write_is_applied(members: list[Member], leader: View, method: str, timeout: 
         views = dict(zip(behind, read_views(behind)))
         behind = [member for member in behind if views[member].applied_index < now.applied_index]
         if behind and time.monotonic() >= ends:
-            return f"{_list([member.name for member in behind])} did not apply a committed write"
+            return f"{listed([member.name for member in behind])} did not apply a committed write"
         if behind:
             with contextlib.suppress(InterruptedError):
                 time.sleep(0.02)

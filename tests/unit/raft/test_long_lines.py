@@ -14,7 +14,7 @@ from labctl.raft.outage_tracker import Outage
 from labctl.raft.reader import read_line
 from labctl.raft.records import Election
 from labctl.raft.story import Story
-from labctl.shared import server_status
+from labctl.shared import durations, server_status
 
 SECONDS = 1.0
 """A tenth of it is enough on an idle machine; what is quadratic takes ten times as long."""
@@ -82,7 +82,7 @@ def test_no_text_of_a_server_takes_long(pump: str) -> None:
     log_notes.last(text)
     log_notes.last("2021-01-24T" * (LONGEST // 11))
     grammar.CONFIGURED_SERVER.fullmatch(f"{{{text}}}")
-    server_status.milliseconds(text)
+    durations.go_milliseconds(text)
     server_status.VOTER.findall(f"Suffrage:Voter ID:{text}")
     assert time.process_time() - begun < SECONDS
 

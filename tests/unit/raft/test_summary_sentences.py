@@ -8,6 +8,7 @@ import pytest
 
 from labctl.raft import summary_sentences
 from labctl.raft.records import Election, Leadership, Refusal
+from labctl.shared import words
 
 BEGIN = datetime(2021, 1, 24, 0, 0, 1, 500_000, UTC)
 
@@ -93,4 +94,4 @@ def test_a_reign_is_told_with_its_end(seconds: float | None, ended: str | None, 
 
 
 def test_names_are_listed_as_a_sentence_does() -> None:
-    assert [summary_sentences.listed(list(names)) for names in ("a", "ab", "abc")] == ["a", "a and b", "a, b and c"]
+    assert [words.listed(list(names)) for names in ("a", "ab", "abc")] == ["a", "a and b", "a, b and c"]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.shared import server_status
+from labctl.shared import durations, server_status
 from labctl.shared.consul_client import Door
 from labctl.shared.server_status import Member, View
 
@@ -63,17 +63,17 @@ def members_of(cluster: FakeCluster) -> list[Member]:
     ],
 )
 def test_a_duration_of_go_is_read_in_milliseconds(text: str, milliseconds: float) -> None:
-    assert server_status.milliseconds(text) == pytest.approx(milliseconds)
+    assert durations.go_milliseconds(text) == pytest.approx(milliseconds)
 
 
 @pytest.mark.parametrize("text", ["never", "", "5", "s", ".s", "1.2.3s", "5s later", "-5ms", "٣s", "5S"])
 def test_what_is_no_duration_is_none(text: str) -> None:
-    assert server_status.milliseconds(text) is None
+    assert durations.go_milliseconds(text) is None
 
 
 @given(st.text("0123456789.hmsnuµ", max_size=12))
 def test_no_text_makes_the_reading_of_a_duration_fail(text: str) -> None:
-    found = server_status.milliseconds(text)
+    found = durations.go_milliseconds(text)
     assert found is None or found >= 0
 
 
@@ -81,7 +81,7 @@ def test_no_text_makes_the_reading_of_a_duration_fail(text: str) -> None:
 def test_hours_minutes_and_seconds_add_up(hours: int, minutes: int, seconds: int, thousandths: int) -> None:
     expected = ((hours * 60 + minutes) * 60 + seconds) * 1000 + thousandths
     text = f"{hours}h{minutes}m{seconds}.{thousandths:03d}s"
-    assert server_status.milliseconds(text) == pytest.approx(expected)
+    assert durations.go_milliseconds(text) == pytest.approx(expected)
 
 
 # -- one server ----------------------------------------------------------------------------------------------
