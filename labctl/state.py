@@ -7,20 +7,19 @@ import itertools
 import os
 import re
 import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import file_lock
+from labctl.shared.locked_folder import LOCK, LockedFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KEPT_RECORDS = 20
 _PREFIX = "run-"
-_LOCK = "lock"
 _OLD_SECONDS = 24 * 3600.0
 
 
@@ -40,8 +39,8 @@ def state_folder() -> Path:
     return root / "raft-labctl"
 
 
-class RunFolder:
-    """A folder of mode 0700 for one run. Whoever holds its lock uses it; one that nobody holds is anybody's to remove.
+class RunFolder(LockedFolder):
+    """The folder of one run.
 
     Args:
         try_to: locks an open file; returns whether nobody else had it.
@@ -50,39 +49,16 @@ class RunFolder:
     """
 
     def __init__(self, try_to: Callable[[int], bool] = file_lock.try_to) -> None:
-        self._try_to = try_to
         runs = state_folder() / "runs"
         try:
             runs.mkdir(mode=0o700, parents=True, exist_ok=True)
             _remove_left(runs, try_to)
-            while not self._made(runs):
-                # Another labctl saw it without its lock, and took it for one that was left.
-                continue
+            super().__init__(runs, f"{_of_here()}-", try_to)
         except OSError as error:
             raise LabctlError(
                 f"The state folder {runs} cannot be written ({error.strerror}): make it writable, "
                 "or name another one with XDG_STATE_HOME."
             ) from error
-
-    def _made(self, runs: Path) -> bool:
-        """Make and lock the folder; returns whether it is still there then. Raises OSError."""
-        self.path = Path(tempfile.mkdtemp(prefix=f"{_of_here()}-", dir=runs))
-        try:
-            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            return False
-        # A file system without locks: then its age tells that somebody uses it.
-        with contextlib.suppress(OSError):
-            if not self._try_to(self._lock):
-                os.close(self._lock)
-                return False
-        return file_lock.is_at(self.path / _LOCK, self._lock)
-
-    def remove(self) -> None:
-        """Remove it with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.close(self._lock)
 
 
 def _remove_left(runs: Path, try_to: Callable[[int], bool]) -> None:
@@ -102,7 +78,7 @@ def _nobodys(folder: Path, try_to: Callable[[int], bool]) -> Iterator[bool]:
         yield old
         return
     try:
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         # Made a moment ago, unless whoever made it was killed then.
         yield old

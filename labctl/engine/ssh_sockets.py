@@ -5,51 +5,29 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.shared import file_lock
+from labctl.shared.locked_folder import LOCK, LockedFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PREFIX = "labctl-ssh-"
-LOCK = "lock"
 # Linux gives a socket's path 107 bytes; ssh adds 17 while it makes its own, and a forwarded port has five.
 LONGEST_BASE = 60
 _NEW_SECONDS = 60.0
 
 
-class SocketFolder:
-    """A folder of mode 0700. Whoever holds its lock uses it; a folder that nobody holds is anybody's to remove."""
+class SocketFolder(LockedFolder):
+    """The folder of one connection."""
 
     def __init__(self, try_to: Callable[[int], bool] = file_lock.try_to) -> None:
-        self._try_to = try_to
         base = _base()
         _remove_left(base)
-        while not self._made(base):
-            # It was taken for somebody's who was killed, because this process stood still in between.
-            continue
-
-    def _made(self, base: Path) -> bool:
-        """Make and lock the folder; returns whether it is still there then."""
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-        try:
-            self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            return False
-        if self._try_to(self._lock) and file_lock.is_at(self.path / LOCK, self._lock):
-            return True
-        os.close(self._lock)
-        return False
-
-    def remove(self) -> None:
-        """Remove it with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.close(self._lock)
+        super().__init__(base, PREFIX, try_to)
 
 
 def _base() -> Path:

@@ -6,12 +6,12 @@ Nothing that is not as it was pinned is unpacked (`runner.galaxy_collections`).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import sys
 import sysconfig
 import tempfile
+import time
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ from labctl.runner.galaxy_collections import (
     sha256,
     verified,
 )
-from labctl.shared import process_limits
+from labctl.shared import file_lock, process_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +41,7 @@ BUNDLE_SECONDS = 900.0
 # A file longer than this is in no collection of ours; it is not read to its end.
 _MOST_BYTES = 32 * 1024 * 1024
 _LONGEST_REASON = 300
+_LOOK_SECONDS = 0.1
 
 
 def bring(tell: Callable[[str], None], folder: Path | None = None, wanted: Pins | None = None) -> list[Pin]:
@@ -88,9 +89,8 @@ def _bring(missing: list[Pin], bundle: str, folder: Path, tell: Callable[[str], 
 def _alone(folder: Path) -> Iterator[None]:
     """Only one process at a time changes the folder. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = file_lock.take(folder / ".lock", lambda _: time.sleep(_LOOK_SECONDS))
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

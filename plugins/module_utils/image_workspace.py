@@ -6,7 +6,6 @@ last of them has ended, also when the run itself was killed: what the next run f
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import select
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .shared import lock_holder, process_limits
+from .shared import file_lock, lock_holder, process_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,26 +109,22 @@ def _lock(path: Path, deadline: float) -> int:
                 f"No image can be made in {path}, because it belongs to somebody else: remove it, or "
                 f"name another directory in consul_image_tmp_directory."
             )
-        if _locked(lock, deadline, path) and _is(path, lock):
+        if _locked(lock, deadline, path) and file_lock.is_at(path, lock):
             return lock
         # The run that we waited for has removed the directory: it is made anew.
         os.close(lock)
 
 
 def _locked(lock: int, deadline: float, path: Path) -> bool:
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(lock)
-                raise WorkspaceError(
-                    f"Another run has been making this image in {path} for too long: it is {_whose(path)}. See what it "
-                    "does, or end it."
-                ) from None
-            time.sleep(0.1)
-        else:
-            return True
+    while not file_lock.try_to(lock):
+        if time.monotonic() > deadline:
+            os.close(lock)
+            raise WorkspaceError(
+                f"Another run has been making this image in {path} for too long: it is {_whose(path)}. See what it "
+                "does, or end it."
+            )
+        time.sleep(0.1)
+    return True
 
 
 def _whose(path: Path) -> str:
@@ -139,13 +134,6 @@ def _whose(path: Path) -> str:
             return str(lock_holder.told(file.read(lock_holder.LONGEST_NOTE + 1)))
     except OSError:
         return str(lock_holder.NOBODY_KNOWN)
-
-
-def _is(path: Path, lock: int) -> bool:
-    try:
-        return os.path.samestat(path.lstat(), os.fstat(lock))
-    except FileNotFoundError:
-        return False
 
 
 def _empty(path: Path) -> None:
