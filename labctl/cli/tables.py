@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.shared import lab_names
 from labctl.shared.words import listed, stamp
 from labctl.terminal.style import (
+    NONE,
     Cell,
     age,
     byte_size,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from labctl.setup.doctor import Finding
     from labctl.shared.server_status import View
 
-NONE = "-"
 _MOST = 80
 """So many characters of what a member says of itself are shown: one with ten thousand would hide all the others."""
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.shared.docker_api import DEFAULT_SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-DEFAULT_SOCKET = "/var/run/docker.sock"
 CONNECT_SECONDS = 10
 ALIVE_SECONDS = 4
 ALIVE_TIMES = 3

@@ -22,7 +22,7 @@ from labctl.engine.docker_host import Place
 from labctl.engine.ssh_sockets import SocketFolder
 from labctl.errors import LabctlError
 from labctl.shared.consul_client import LOOPBACK, Door
-from labctl.shared.docker_api import DockerError
+from labctl.shared.docker_api import DEFAULT_SOCKET, DockerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,7 +57,7 @@ class Connection(Place):
         self.name = name or address.url
         self._lock = threading.Lock()
         self._forwarded: set[int] = set()
-        self._there = address.socket or ssh_command.DEFAULT_SOCKET
+        self._there = address.socket or DEFAULT_SOCKET
         self._folder = SocketFolder()
         self.process: subprocess.Popen[bytes] | None = None
         try:

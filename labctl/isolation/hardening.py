@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from labctl.isolation.targets import ANYWHERE
 from labctl.shared import lab_names
 
 if TYPE_CHECKING:
@@ -13,13 +14,11 @@ if TYPE_CHECKING:
 BENCHMARK = "CIS Docker Benchmark v1.6.0"
 OURS = "labctl"
 """Stands for a number where the benchmark has none."""
-LABEL_FAULT = lab_names.LABEL_PREFIX + "fault"
 
 Result = Literal["ok", "fails", "by design", "not applicable"]
 HTTP_PORTS = {f"{port}/tcp" for port in lab_names.HTTP_PORTS.values()}
 PRIVILEGED_BELOW = 1024
 MOST_RESTARTS = 5
-_ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 _SOCKETS = ("docker.sock", "containerd.sock", "podman.sock")
 
 
@@ -88,7 +87,7 @@ class Container:
     @property
     def is_of_a_fault(self) -> bool:
         """Whether it is there to disturb a network, which takes root and one capability."""
-        return bool(self.labels.get(LABEL_FAULT))
+        return bool(self.labels.get(lab_names.LABEL_FAULT))
 
     def published(self) -> Iterator[tuple[str, str, int]]:
         """The container's port (`8500/tcp`), and the address and the port on the Docker host."""
@@ -162,7 +161,7 @@ def _open_ports(one: Container) -> Found:
 
 
 def _interface(one: Container) -> Found:
-    return _where((f"{inside} on all addresses" for inside, ip, _ in one.published() if ip in _ANYWHERE), "published:")
+    return _where((f"{inside} on all addresses" for inside, ip, _ in one.published() if ip in ANYWHERE), "published:")
 
 
 def _restart(one: Container) -> Found:

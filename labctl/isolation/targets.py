@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 RPC, GOSSIP, HTTP = 8300, 8301, 8500
-_ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _bindings(document: dict[str, Any]) -> Iterator[tuple[int, str, int]]:
         number, _, protocol = inside.partition("/")
         for one in (bound or []) if protocol in ("tcp", "") else []:
             address = one.get("HostIp") or ""
-            yield int(number), "" if address in _ANYWHERE else address, int(one["HostPort"])
+            yield int(number), "" if address in ANYWHERE else address, int(one["HostPort"])
 
 
 def host_addresses(said: str, without: Iterable[str]) -> tuple[str, ...]:

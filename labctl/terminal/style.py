@@ -28,6 +28,8 @@ _SIGNS = {
     "middle": ("┃", "|"),
 }
 _CUT = "..."
+NONE = "-"
+"""Stands in a table where nothing is known."""
 _NAMED = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 

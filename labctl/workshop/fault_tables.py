@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labctl.raft.quantiles import distribution_of
-from labctl.terminal.style import Cell, sign, style_of, table
+from labctl.terminal.style import NONE, Cell, sign, style_of, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labctl.workshop.model.fault_result import SeatFault
 
-NONE = "-"
 _WIDEST = 30
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.shared import lab_names
 from labctl.shared.words import stamp
-from labctl.terminal.style import Cell, age, byte_size, harmless, paint, sign, table
+from labctl.terminal.style import NONE, Cell, age, byte_size, harmless, paint, sign, table
 from labctl.workshop.model import expiry
 from labctl.workshop.model.capacity import at_rest, route_around
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from labctl.workshop.model.hosts import Fleet, HostLook
     from labctl.workshop.model.outcome import Removed, Result, SeatStatus
     from labctl.workshop.model.plan import Plan
-
-NONE = "-"
 
 
 # -- plan ----------------------------------------------------------------------------------------------------

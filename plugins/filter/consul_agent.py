@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
+from ..module_utils.shared import credentials
 from ..module_utils.shared.consul_versions import OLDEST, Version, knows, numbers
 from ..module_utils.shared.lab_names import HTTP_PORTS, PROFILES
 from ..module_utils.shared.lab_spec import RAFT_MULTIPLIER
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DATA_DIR = "/consul/data"
-CONFIG_DIR = "/consul/config"
-ACCESS_DIR = "/consul/config/access"
 HTTPS_PORT = HTTP_PORTS["full"]
 
 _NODE_ID_NAMESPACE = uuid.UUID("5f0c35f1-52b1-5d4e-8d0c-6d1a4f6b7c11")
@@ -89,7 +88,7 @@ def agent_arguments(  # noqa: PLR0913 - a server's identity has this many parts,
     if isinstance(servers, bool) or not isinstance(servers, int) or servers < 1:
         raise ValueError(f"{_shown(servers)} is not a number of servers: give a whole number from 1 up, such as 3.")
     words = ["agent", "-server", "-bootstrap-expect", str(int(servers))]
-    words += ["-data-dir", DATA_DIR, "-config-dir", CONFIG_DIR]
+    words += ["-data-dir", DATA_DIR, "-config-dir", credentials.CONFIG_FOLDER]
     words += ["-node", node, "-bind", bind, "-client", "0.0.0.0"]  # noqa: S104 - inside a lab's own network
     words += ["-datacenter" if knows(known, "-datacenter") else "-dc", datacenter]
     # A candidate's votes are written at debug only (GRAMMAR: "a granted vote is never logged by the voter").
@@ -146,9 +145,9 @@ def agent_environment(version: str, *, datacenter: str, profile: str = "gossip")
         return {}
     return {
         "CONSUL_HTTP_ADDR": f"https://127.0.0.1:{HTTPS_PORT}",
-        "CONSUL_CACERT": f"{ACCESS_DIR}/ca.pem",
-        "CONSUL_TLS_SERVER_NAME": f"server.{datacenter}.consul",
-        "CONSUL_HTTP_TOKEN_FILE": f"{ACCESS_DIR}/token",
+        "CONSUL_CACERT": f"{credentials.FOLDER}/{credentials.AUTHORITY}",
+        "CONSUL_TLS_SERVER_NAME": credentials.server_name(datacenter),
+        "CONSUL_HTTP_TOKEN_FILE": f"{credentials.FOLDER}/{credentials.TOKEN}",
         # Over HTTP/2, two of seven `consul leave` of 1.8.7 were cut off before their answer, over HTTP/1.1 none.
         "GODEBUG": "http2client=0",
     }
@@ -165,9 +164,9 @@ def _guards(version: Version, profile: str) -> dict[str, Any]:
     if not _is_full(version, profile):
         return {}
     files = {
-        "ca_file": f"{ACCESS_DIR}/ca.pem",
-        "cert_file": f"{ACCESS_DIR}/server.pem",
-        "key_file": f"{ACCESS_DIR}/server-key.pem",
+        "ca_file": f"{credentials.FOLDER}/{credentials.AUTHORITY}",
+        "cert_file": f"{credentials.FOLDER}/{credentials.CERTIFICATE}",
+        "key_file": f"{credentials.FOLDER}/{credentials.KEY}",
         "verify_outgoing": True,
     }
     # Whoever asks over HTTPS shows a token, and no certificate.

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .lab_found import Found
     from .shared.docker_api import Engine
 
-CONFIG_FOLDER = "/consul/config"
 ACCESS = credentials.FOLDER.rpartition("/")[2]
 GOSSIP_FILE = "gossip.json"
 ACL_FILE = "acl.json"
@@ -84,7 +83,7 @@ class Configuration:
         else:
             files.update(self._secrets(helper, secrecy))
         if files:
-            self.engine.put_files(helper, CONFIG_FOLDER, archive(files), doing="storing the gossip key")
+            self.engine.put_files(helper, credentials.CONFIG_FOLDER, archive(files), doing="storing the gossip key")
         self.engine.remove("container", [helper], doing="removing the helper container")
 
     def _helper(self, image: str, volume: str, profile: str) -> dict[str, Any]:
@@ -96,7 +95,7 @@ class Configuration:
     def _is_complete(self, helper: str, profile: str) -> bool:
         """Whether the volume has all that it needs; the gossip key is what is written last."""
         return profile == "open" or self.engine.has_file(
-            helper, f"{CONFIG_FOLDER}/{GOSSIP_FILE}", doing="looking for the gossip key"
+            helper, f"{credentials.CONFIG_FOLDER}/{GOSSIP_FILE}", doing="looking for the gossip key"
         )
 
     def _secrets(self, helper: str, secrecy: Secrecy) -> dict[str, tuple[bytes, int]]:
@@ -132,7 +131,7 @@ class Configuration:
         doing = "reading the lab's token"
         try:
             access = credentials.access_from(self.engine.get_files(helper, credentials.FOLDER, doing=doing), self.lab)
-            had = self.engine.get_files(helper, f"{CONFIG_FOLDER}/{ACL_FILE}", doing=doing)
+            had = self.engine.get_files(helper, f"{credentials.CONFIG_FOLDER}/{ACL_FILE}", doing=doing)
         except (OSError, DockerError) as error:
             if isinstance(error, DockerError) and not error.is_no_such_file:
                 raise
@@ -158,7 +157,12 @@ def acl_configuration(tokens: Mapping[str, str], token: str, recovery_token: str
 
 def helper_container(image: str, volume: str, labels: dict[str, str]) -> dict[str, Any]:
     """A container without a network that has the volume; Docker makes the volume with the labels."""
-    mount = {"Type": "volume", "Source": volume, "Target": CONFIG_FOLDER, "VolumeOptions": {"Labels": labels}}
+    mount = {
+        "Type": "volume",
+        "Source": volume,
+        "Target": credentials.CONFIG_FOLDER,
+        "VolumeOptions": {"Labels": labels},
+    }
     return {"Image": image, "Labels": labels, "HostConfig": {"NetworkMode": "none", "Mounts": [mount]}}
 
 

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from labctl.shared import credentials
 from labctl.shared.lab_spec import RAFT_MULTIPLIER, LabSpec
 from plugins.filter.consul_agent import (
-    ACCESS_DIR,
     FilterModule,
     agent_arguments,
     agent_environment,
@@ -249,7 +248,9 @@ def test_any_text_is_a_version_or_a_value_error(text: str) -> None:
 
 
 def test_the_folder_is_the_one_that_labctl_and_the_modules_know() -> None:
-    assert credentials.FOLDER == ACCESS_DIR
+    environment = agent_environment("1.21.4", datacenter="ada", profile="full")
+    assert environment["CONSUL_CACERT"] == "/consul/config/access/ca.pem"
+    assert environment["CONSUL_HTTP_TOKEN_FILE"] == f"{credentials.FOLDER}/token"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

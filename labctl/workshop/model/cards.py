@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.shared import derived_secrets, lab_names
-from labctl.workshop.model import network
+from labctl.shared import derived_secrets, lab_names, subnets
 
 if TYPE_CHECKING:
     from labctl.workshop.model.file import Host, Workshop
@@ -134,7 +133,7 @@ def way_to(host: Host, login: str | None, address: str | None) -> Way:
 def card_of(workshop: Workshop, seat: Seat, way: Way, seed: bytes) -> Card:
     """The card of a seat, out of what is known of it: the same seat on the same Docker host has the same card again."""
     names = lab_names.server_names(workshop.spec.servers)
-    addresses = network.addresses(seat.subnet, workshop.spec.servers)
+    addresses = subnets.addresses(seat.subnet, workshop.spec.servers)
     ports: list[int | None] = [seat.http_port + number if seat.http_port else None for number in range(len(names))]
     servers = tuple(Server(*each) for each in zip(names, addresses, ports, strict=True))
     token = derived_secrets.token(seed)

@@ -7,9 +7,7 @@ from ipaddress import IPv4Network
 
 from labctl.shared import subnets
 
-SEAT_PREFIX = 28
-FIRST_SERVER = 2
-"""Docker gives the first address of a network to the bridge."""
+SEAT_PREFIX = subnets.PREFIX
 # Single labs have 10.213.0.0/16; workshops begin behind it, each with room for 256 seats.
 _DEFAULTS = IPv4Network("10.216.0.0/13")
 _DEFAULT_PREFIX = 20
@@ -47,8 +45,3 @@ def subnet_of(network: IPv4Network, number: int) -> IPv4Network:
         raise ValueError(f"{network} has no room for a seat with the number {number}")
     first = int(network.network_address) + (number - 1) * (1 << (32 - SEAT_PREFIX))
     return IPv4Network((first, SEAT_PREFIX))
-
-
-def addresses(subnet: IPv4Network, servers: int) -> list[str]:
-    """The addresses of a seat's servers, in the order of their names."""
-    return [str(subnet.network_address + FIRST_SERVER + number) for number in range(servers)]

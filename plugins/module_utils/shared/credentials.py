@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+CONFIG_FOLDER = "/consul/config"
 # A folder of its own: Consul warns of each file in its configuration folder that it does not read.
-FOLDER = "/consul/config/access"
+FOLDER = f"{CONFIG_FOLDER}/access"
 TOKEN = "token"  # noqa: S105 - a file's name
 RECOVERY_TOKEN = "recovery.token"  # noqa: S105 - a file's name
 AUTHORITY = "ca.pem"

@@ -93,7 +93,7 @@ def test_the_servers_have_the_addresses_that_the_lab_gives_them() -> None:
     for made in (workshop(), workshop("workshop: raft101\nseats: 3\nservers: 7\n")):
         for seat, card in zip(seats_of(made, {}), cards(made), strict=True):
             assert [one.address for one in card.servers] == subnets.addresses(seat.subnet, made.spec.servers)
-    assert network.FIRST_SERVER == subnets.FIRST_SERVER
+    assert network.SEAT_PREFIX == subnets.PREFIX
 
 
 def test_an_attendee_elsewhere_brings_the_first_server_by_ssh() -> None:
