@@ -11,7 +11,7 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from labctl.raft.clock_differences import SAME, Bounds
+from labctl.raft.clock_differences import SAME, UNKNOWN, Bounds
 from labctl.raft.durations import is_whole
 
 if TYPE_CHECKING:
@@ -171,12 +171,9 @@ class Answers:
         # Who stands again had stood before, also where its log begins only then.
         asked = (other for other in known if other.start is not None and time - other.start < STILL_ANSWERED)
         first = min(asked, key=lambda other: other.begun, default=one)
-        if (
-            self._bounds(answer, one) != SAME
-            and _is_rough(time)
-            and not self._progress.shows(one.server, time - STILL_ANSWERED)
-        ):
-            return False  # by such stamps, it may be to what the log does not show any more
+        soon = not _is_rough(time) and _ZERO <= time - one.start <= ASKED_AT_ONCE
+        if not soon and not self._shows_all(answer, one):
+            return False
         return first.cause != "election_timeout" or first.start is None or time - first.start >= STILL_ANSWERED
 
     def _must_have_been_refused(self, answer: Answer, one: Candidacy) -> bool:
@@ -192,12 +189,18 @@ class Answers:
             if (other.event.server, other.pre_vote, other.refusal) == (voter, pre_vote, answer.refusal)
             and self._names_it(other, one.server)
             and self._is_known(other, one.server)
+            and self._shows_all(other, one)
         ]
         if len(waiting) > MOST_COMPARED:
             return False
         can_be = {other.number: [it for it in candidacies if self._may_be(other, it)] for other in waiting}
         can_be = {number: found for number, found in can_be.items() if found}
         return _have_each_one(can_be) and not _have_each_one(can_be, one)
+
+    def _shows_all(self, answer: Answer, one: Candidacy) -> bool:
+        """Whether the log of who asked begins early enough to show all that an answer can be to."""
+        time, bounds = answer.event.time, self._bounds(answer, one)
+        return time is None or bounds == SAME or self._progress.shows(one.server, time - bounds.most - STILL_ANSWERED)
 
     def _is_known(self, answer: Answer, server: str) -> bool:
         """Whether a server's log is read so far that it shows all that an answer can be to."""
@@ -232,7 +235,9 @@ class Answers:
                 for other in self._waiting
                 if other.candidate is None and (other.event.server, other.event.term) == (voter, term)
             ]
-            asked = [other for other in known if other is one or any(self._may_be(each, other) for each in waiting)]
+            asked = [
+                other for other in known if other is one or any(self._may_be(each, other, UNKNOWN) for each in waiting)
+            ]
             if len(waiting) >= len(asked) and not any(self._is_in_doubt(other, voter) for other in asked):
                 return next(number for number, other in enumerate(asked) if other is one) == waiting.index(answer)
         return self._is_prompt(answer, one) and not any(
@@ -253,12 +258,14 @@ class Answers:
         return answer.candidate is not None and self._names.server(answer.candidate) == candidate
 
     def _others(self, answer: Answer, one: Candidacy) -> list[Candidacy]:
-        """To whom else an answer can be: what is not known to differ is taken for the same clock."""
+        """To whom else an answer can be, by clocks that may be far apart where nothing is known of them."""
         is_named = answer.candidate is not None
         return [
             other
             for other in self._candidacies()
-            if other is not one and (not is_named or other.server == one.server) and self._may_be(answer, other)
+            if other is not one
+            and (not is_named or other.server == one.server)
+            and self._may_be(answer, other, UNKNOWN)
         ]
 
     def _may_meet(self, answer: Answer, one: Candidacy) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from labctl.raft.event import Event
+    from labctl.raft.progress import Progress
     from labctl.raft.server_names import Names
 
 LEADS, HEARS = "leader_entered", "new_leader_announced"
@@ -63,11 +64,12 @@ class ClockDifferences:
 
     Args:
         names: who is who.
+        progress: how much of the logs is read; None where they are read from their beginnings.
         are_one: whether all stamps are of one clock.
     """
 
-    def __init__(self, names: Names, *, are_one: bool = False) -> None:
-        self._names, self._are_one = names, are_one
+    def __init__(self, names: Names, progress: Progress | None = None, *, are_one: bool = False) -> None:
+        self._names, self._progress, self._are_one = names, progress, are_one
         self._led: dict[str, deque[datetime]] = {}
         self._heard: dict[tuple[str, str], deque[datetime]] = {}
         self._late: dict[str, dict[str, Bounds]] = {}  # by leader, by who hears of it
@@ -153,13 +155,18 @@ class ClockDifferences:
         if known is None:
             known = self._late[leader] = {leader: SAME}
             for (server, peer), heard in self._heard.items():
-                bounds = _ahead(heard, self._led[leader]) if self._names.server(peer) == leader != server else None
-                if bounds is not None:
-                    known[server] = bounds
+                if self._names.server(peer) == leader != server:
+                    seen = [time for time in heard if self._sees(leader, time)]
+                    if (bounds := _ahead(seen, self._led[leader])) is not None:
+                        known[server] = bounds
         return known
 
+    def _sees(self, leader: str, heard: datetime) -> bool:
+        """Whether a leader's log is read as far before as what was heard of it can be from."""
+        return self._progress is None or self._progress.shows(leader, heard - MOST_APART)
 
-def _ahead(heard: deque[datetime], led: deque[datetime]) -> Bounds | None:
+
+def _ahead(heard: list[datetime], led: deque[datetime]) -> Bounds | None:
     """By how much who hears is ahead: nobody hears of it before it is so, and who is there hears of it soon."""
     late = []
     for time in heard:

@@ -30,6 +30,8 @@ GIVES_UP_SOON = timedelta(seconds=1)
 """A leader that went on after a silence knows so soon that it leads no longer, if it does not."""
 AT_ONCE = timedelta(milliseconds=100)
 """Two servers lead at once only where that is longer: the old one learns of the new one's term by its victory."""
+OLD_NEWS = timedelta(seconds=2)
+"""So late may a server hear from the others that somebody leads."""
 _SECOND = timedelta(seconds=1)
 # These say that a leadership was over by some time, and not when it ended.
 _NOT_SEEN = frozenset({"silent", "unknown", "restarted"})
@@ -93,6 +95,7 @@ class LeadershipTracker:
         self._newest_of_another = 0
         self._vacant: datetime | None = None
         self._others_follow: tuple[datetime, str] | None = None
+        self._announced: tuple[datetime, str] | None = None
         self._down: dict[str, datetime] = {}
 
     @property
@@ -166,6 +169,11 @@ class LeadershipTracker:
         if leadership.term is not None and before is not None and leadership.term == before + 1:
             return True
         return self._reads_all()
+
+    def is_of_another(self, server: str, term: int) -> bool:
+        """Whether another server is known to have led in a term lately: then this one did not."""
+        known = (one.leadership for one in self._open.values())
+        return any(one.term == term and one.server != server for one in (*known, *self._waiting))
 
     def is_news(self, server: str) -> bool:
         """Whether nobody is known to lead, and whoever led last was another one."""
@@ -315,6 +323,11 @@ class LeadershipTracker:
         if leader and time is not None:
             self._others_follow = (time, leader)
 
+    def announce(self, leader: str | None, time: datetime | None) -> None:
+        """A server hears who leads now."""
+        if leader and time is not None:
+            self._announced = (time, leader)
+
     def find_down(self, server: str, time: datetime | None) -> None:
         """Another server asked a leader for its vote, and nothing runs there."""
         if server in self._open and time is not None:
@@ -359,7 +372,9 @@ class LeadershipTracker:
         last = self._last(server)
         if last is not None and (down := self._down.get(server)) is not None and down > last:
             return True
-        if self._others_follow is None or last is None:
+        if last is None:
             return False
-        time, leader = self._others_follow
-        return time > last and self._names.place(leader) != self._names.place(server)
+        said = [self._others_follow] if self._others_follow is not None else []
+        # What gossip tells may be old by a moment.
+        said += [(self._announced[0] - OLD_NEWS, self._announced[1])] if self._announced is not None else []
+        return any(time > last and self._names.place(leader) != self._names.place(server) for time, leader in said)

@@ -126,6 +126,7 @@ class _Server:
     tells: bool = False  # its log has lines of level info, or does not name levels
     is_back: bool = False  # Docker said that its process runs again
     last: datetime | None = None  # when it spoke last
+    heard: datetime | None = None  # when it heard last that another one leads
 
 
 def records(
@@ -265,7 +266,7 @@ class Story:
         self._servers: dict[str, _Server] = {}
         self._faults = Faults(self._settle)
         self._progress = Progress(self.reads_all)
-        self._clocks = ClockDifferences(self.names, are_one=complete)
+        self._clocks = ClockDifferences(self.names, self._progress, are_one=complete)
         self._elections = ElectionTracker(
             self.names,
             settled=self._settle,
@@ -684,6 +685,8 @@ class Story:
             server.term = one.term if one.term is not None else server.term
         if self._leaderships.of(server.name) is None:
             term = one.term if one is not None else server.term
+            if one is None and term is not None and self._leaderships.is_of_another(server.name, term):
+                term = None  # what it knows of a term is that it heard of its successor
             self._leaderships.assume(server.name, term, event, led=_led_at(server, event) if one is None else None)
         self._leaderships.show(server.name)
         server.role, server.ending, server.timer = "leader", None, None
@@ -906,6 +909,9 @@ class Story:
 
     def _announce(self, server: _Server, event: Event) -> int | None:
         self._hear_of_leader(event.peer, event, leads=True)
+        self._leaderships.announce(event.peer, event.time)
+        if self.names.server(event.peer) != server.name:
+            server.heard = event.time
         leadership = self._leaderships.of(self.names.server(event.peer) or "")
         self._leader_named = True
         term = leadership.term if leadership else None
@@ -990,6 +996,8 @@ def _by_the_timer(server: _Server, now: datetime | None) -> float | None:
 
 def _led_at(server: _Server, event: Event) -> datetime | None:
     """When a server led already that says so by this line first: it had written nothing in between."""
+    if event.event == "quorum_lost_stepdown" and server.heard is not None and server.heard == server.last:
+        return None  # it heard of its successor before it knew of that itself
     silent = seconds_of(event.values.get("time")) if event.event == "peer_unreachable" else None
     if silent is None or event.time is None or silent > timedelta.max.total_seconds() / 2:
         return server.last

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.raft.clock_differences import AGREE, GOSSIP, SAME, UNKNOWN, Bounds, ClockDifferences
+from labctl.raft.progress import Progress
 from labctl.raft.reader import read_line
 from labctl.raft.server_names import Names
 from tests.unit.raft.lines import BEGIN, LEADS, MISSED, told
@@ -132,6 +133,19 @@ def test_who_hears_of_a_leader_is_ahead_by_no_more_than_that_is_later() -> None:
 def test_of_who_heard_of_no_leader_nothing_is_known() -> None:
     assert between({"consul2": [0.1]}, "consul3", "consul1") is None
     assert between({"consul2": [100.0]}, "consul2", "consul1") is None, "that is of another time"
+
+
+def test_what_was_heard_before_a_leaders_log_begins_shows_no_clock() -> None:
+    names, progress = Names(), Progress(lambda: True)
+    clocks = ClockDifferences(names, progress)
+    for when, who, text in [(0.0, "consul1", LEADS[2]), (-1.4, "consul2", HEARS)]:
+        stamp = (BEGIN + timedelta(seconds=when)).isoformat(timespec="milliseconds")
+        event = read_line(f"{stamp} {text}", server=who, line_no=1)
+        assert event is not None
+        names.learn(event)
+        progress.take(event)
+        clocks.take(event)
+    assert clocks.between("consul2", "consul1") is None, "that may be an earlier victory"
 
 
 def test_whole_seconds_show_only_that_clocks_differ_by_more() -> None:

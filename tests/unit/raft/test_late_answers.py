@@ -150,3 +150,16 @@ def test_who_gives_up_in_the_second_in_which_another_leads_was_not_the_last(befo
     story = collect(records(event for event in events if event is not None))
     assert not [one for one in story.incidents if one.kind == "no_leader" and one.lasts]
     assert [(one.server, one.ended_by) for one in story.leaders] == [("consul3", None), ("consul1", "quorum_lost")]
+
+
+def test_what_was_answered_before_the_log_of_who_asked_begins_is_to_none_that_it_shows() -> None:
+    # consul2 had stood before its log begins, and nothing is known of the clocks.
+    lines = [(8.9, "consul3", REFUSES), (10.5, "consul2", stands(4)), (12.0, "consul2", AGAIN)]
+    assert told(*lines, complete=False).elections[0].refusals == []
+    late = [
+        (10.5, "consul2", stands(4)),
+        (12.0, "consul2", AGAIN),
+        (12.0, "consul2", stands(5)),
+        (13.4, "consul3", REFUSES),
+    ]
+    assert [one.refusals for one in told(*late, (13.5, "consul3", REFUSES), complete=False).elections] == [[], []]

@@ -461,3 +461,16 @@ def test_at_level_info_it_is_not_known_whether_a_new_version_stood_or_only_asked
     )
     old, _ = told({"s1": lost.replace("-addr=10", "=10")})
     assert [one.outcome for one in old.elections] != ["undecided"]
+
+
+def test_who_has_only_heard_of_its_successor_led_in_another_term() -> None:
+    # Its log begins where it goes on after a pause, and gossip is read first.
+    frozen = log(hears(16.19, 1), *gives_up(16.19, 3, "8.2s"))
+    story, _ = told({"s1": log(*wins(11.5, 1, 4), hears(11.6, 1)), "s3": frozen})
+    assert {(one.server, one.term) for one in story.leaders} == {("s1", 4), ("s3", None)}
+    assert not [one for one in story.incidents if one.kind == "no_leader" and one.lasts]
+
+
+def test_a_leader_whose_log_ends_leads_no_longer_where_others_hear_of_a_new_one() -> None:
+    story, _ = told({"s2": log(*wins(21, 2, 4), hears(21.1, 2)), "s3": log(*starts(31, 3), hears(31.1, 1))})
+    assert [(one.server, one.ended_by) for one in story.leaders if one.server == "s2"] == [("s2", "silent")]
