@@ -215,6 +215,11 @@ class LeadershipTracker:
         if one.suspended is None or (event.module == DOCKER and one.suspended.event.module != DOCKER):
             one.suspended = Suspension(event.time, by, event)
 
+    def suspend_unless_known(self, server: str, by: EndedBy, event: Event) -> None:
+        """The process of a leader ended, which may already be known by a line that is nearer to why."""
+        if (one := self._open.get(server)) is not None and one.suspended is None:
+            self.suspend(server, by, event)
+
     def was_silent(self, server: str, since: datetime, now: datetime) -> None:
         """A leader speaks that had been silent; whether it leads still is seen by what it says next."""
         if (one := self._open.get(server)) is not None:

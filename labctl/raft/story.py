@@ -771,6 +771,10 @@ class Story:
         if by == "ended":
             # Docker need not say how any more: the line of the fault does.
             by = _BREAKS.get(self._faults.verb_of(event.values.get("fault", "")), by)
+            if by == "stopped":
+                # It took its time to end; the line of the fault is nearer to when it was told to.
+                self._leaderships.suspend_unless_known(server.name, by, event)
+                return
         self._leaderships.suspend(server.name, by, event)
 
     def _fall_back(self, server: _Server, event: Event) -> int | None:
