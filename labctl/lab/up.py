@@ -30,7 +30,7 @@ from labctl.runner.deadlines import IMAGE, Deadline
 from labctl.runner.run import tell_item, to_the_end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from labctl.lab.command_lock import Held
     from labctl.lab.watch import Lesson
@@ -79,15 +79,29 @@ class Told:
 
 
 class Up:
-    """One `labctl up`. `run()` gives what came of it, or raises LabctlError."""
+    """One `labctl up`. `run()` gives what came of it, or raises LabctlError.
 
-    def __init__(self, options: UpOptions, steps: Steps) -> None:
+    Args:
+        options: what is asked for.
+        steps: where to say what happens.
+        client: the Docker Engine; by default the one of the user's Docker host.
+        start: starts a playbook, as `start_playbook` does.
+    """
+
+    def __init__(
+        self,
+        options: UpOptions,
+        steps: Steps,
+        client: engine.Client | None = None,
+        start: Callable[..., PlaybookRun] | None = None,
+    ) -> None:
+        self._start = start or start_playbook
         self.options = options
         self.steps = steps
         self.begun = time.monotonic()
         self.since = time.time()
         self.told = Told()
-        self.client: engine.Client = engine.connect_within(options.timeout)
+        self.client: engine.Client = client or engine.connect_within(options.timeout)
         self._lesson: Lesson | None = None
         self._identities: list[tuple[str, str]] = []
         self._held: Held | None = None
@@ -298,7 +312,7 @@ class Up:
         deadline = Deadline(IMAGE) if makes_image else Deadline(self.options.timeout, self._since)
         if makes_image:
             self.client.give(IMAGE)
-        run = start_playbook(playbook, inventory, tags, f"up-{playbook}", deadline, lock)
+        run = self._start(playbook, inventory, tags, f"up-{playbook}", deadline, lock)
         self._watch(run)
 
     def _watch(self, run: PlaybookRun) -> None:

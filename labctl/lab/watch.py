@@ -13,7 +13,7 @@ from labctl.raft.story import Story
 from labctl.raft.timers import timers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
@@ -50,14 +50,21 @@ class Lesson:
     """Follows the servers' logs and shows each event that has a sentence, once, in order of time.
 
     `identities` are servers with their IDs, as far as they were asked: a log names an ID before it explains it.
+    `follow` reads the logs.
     """
 
-    def __init__(
-        self, client: Client, lab: Lab, steps: Steps, since: float, identities: Iterable[tuple[str, str]] = ()
+    def __init__(  # noqa: PLR0913, PLR0917 - as above
+        self,
+        client: Client,
+        lab: Lab,
+        steps: Steps,
+        since: float,
+        identities: Iterable[tuple[str, str]] = (),
+        follow: Callable[..., Follower] = Follower,
     ) -> None:
         servers = list(lab.servers)
         self._steps = steps
-        self._follower = Follower(client, servers, since=since)
+        self._follower = follow(client, servers, since=since)
         self.story, self._timers = Story(), timers_of(lab.raft_multiplier)
         for server in servers:
             self.story.names.add(server.name, server.address)

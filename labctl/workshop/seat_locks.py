@@ -37,12 +37,14 @@ class SeatLocks:
     Args:
         hosts: the Docker hosts of the labs.
         labs: the labs.
+        pause: the time between two looks, in seconds.
 
     Attributes:
         mark: the mark of the locks of whoever works for this command, which are nobody else's.
     """
 
-    def __init__(self, hosts: Iterable[Host], labs: Iterable[str]) -> None:
+    def __init__(self, hosts: Iterable[Host], labs: Iterable[str], pause: float = LOOK_SECONDS) -> None:
+        self._pause = pause
         self.mark = secrets.token_hex(8)
         self._hosts = list(hosts)
         self._labs = set(labs)
@@ -66,7 +68,7 @@ class SeatLocks:
 
     def _look(self) -> None:
         told: set[tuple[str, str]] = set()
-        while self._labs and not self._ended.wait(LOOK_SECONDS):
+        while self._labs and not self._ended.wait(self._pause):
             notes: dict[str, list[str]] = {}
             for lab, note in (one for here in each(self._on, self._hosts, hosts.AT_ONCE) for one in here):
                 notes.setdefault(lab, []).append(note)

@@ -98,7 +98,6 @@ def test_up_decides_and_announces_with_the_lab_in_hand_and_holds_it_to_the_end(
     engine: FakeEngine,
     docker: FakeDocker,
     another: Callable[..., threading.Thread],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told, ran = Told(), []
     begun = time.monotonic()
@@ -114,9 +113,8 @@ def test_up_decides_and_announces_with_the_lab_in_hand_and_holds_it_to_the_end(
         ran.append((playbook, tags, settings["consul_lab_servers"]))
         return Run()
 
-    monkeypatch.setattr(up, "start_playbook", start)
     thread = another(lambda: setattr(engine, "container_list", five()))
-    up.Up(UpOptions("ada", "ada", {"servers": 3}), told).run()
+    up.Up(UpOptions("ada", "ada", {"servers": 3}), told, start=start).run()  # type: ignore[arg-type]
     thread.join()
     assert ran == [("up.yml", ("start", "join"), 3)]
     waits, *rest = told.notes
@@ -129,9 +127,7 @@ def test_up_decides_and_announces_with_the_lab_in_hand_and_holds_it_to_the_end(
 
 
 @pytest.mark.usefixtures("docker")
-def test_up_does_not_go_on_once_somebody_else_has_the_lab(
-    engine: FakeEngine, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_up_does_not_go_on_once_somebody_else_has_the_lab(engine: FakeEngine, docker: FakeDocker) -> None:
     assert engine
     interrupted: list[bool] = []
 
@@ -148,9 +144,8 @@ def test_up_does_not_go_on_once_somebody_else_has_the_lab(
         def interrupt(self) -> None:
             interrupted.append(True)
 
-    monkeypatch.setattr(up, "start_playbook", lambda *_: Robbed())
     with pytest.raises(LabctlError, match=r"its lock was removed, .* `labctl down ada` .* has the lab now") as caught:
-        up.Up(UpOptions("ada", "ada"), Told()).run()
+        up.Up(UpOptions("ada", "ada"), Told(), start=lambda *_: Robbed()).run()  # type: ignore[arg-type]
     assert caught.value.code is ExitCode.REFUSED
     assert interrupted
     assert list(docker.objects("volume")) == ["other"]

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from labctl.lab.desired_state import UpOptions
 from labctl.lab.up import START, Up
 from labctl.progress import Steps
 from labctl.runner.playbook_run import TaskEvent
 from tests.unit.engine_stand_in import FakeEngine
 
-if TYPE_CHECKING:
-    import pytest
 
-
-def test_a_module_that_failed_over_ssh_is_no_fault_of_labctl(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labctl.engine.client.connect", lambda *_: FakeEngine())
-    work = Up(UpOptions("ada", "ada"), Steps())
+def test_a_module_that_failed_over_ssh_is_no_fault_of_labctl() -> None:
+    work = Up(UpOptions("ada", "ada"), Steps(), FakeEngine())  # type: ignore[arg-type]
     failed = {
         "failed": True,
         "msg": "no engine",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.engine import client
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab import up
 from labctl.lab.desired_state import UpOptions
@@ -38,14 +37,13 @@ def origin(content: bytes) -> str:
 
 
 @pytest.fixture
-def would(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+def would() -> Callable[..., list[str]]:
     """What `labctl up ada --dry-run` would do where these images are there."""
 
     def would(*images: dict[str, Any], lab: list[dict[str, Any]] | None = None, **options: Any) -> list[str]:
         engine = FakeEngine(image_list=list(images), container_list=lab or [])
-        monkeypatch.setattr(client, "connect", lambda: engine)
         asked = UpOptions("ada", "ada", dry_run=True, join=False, **options)
-        found = up.Up(asked, Steps()).run()
+        found = up.Up(asked, Steps(), engine).run()  # type: ignore[arg-type]
         assert isinstance(found, UpPreview)
         return list(found.would)
 

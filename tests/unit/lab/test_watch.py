@@ -10,7 +10,6 @@ import pytest
 from labctl.engine import labs
 from labctl.engine.labs import Server
 from labctl.engine.logs import LogLine
-from labctl.lab import watch
 from labctl.lab.watch import TOLD, Lesson
 from labctl.raft.grammar import EVENTS
 from tests.unit import engine_stand_in as stand_in
@@ -51,6 +50,14 @@ class FakeFollower:
         """Nothing runs."""
 
 
+class Silent(FakeFollower):
+    """Has none."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+        self.lines.clear()
+
+
 class Heard:
     """Steps that remember what they were told."""
 
@@ -70,23 +77,20 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch, heard: Steps) -> Lesson:
-    return watching(monkeypatch, heard)
+def watched(heard: Steps) -> Lesson:
+    return watching(heard)
 
 
-def watching(monkeypatch: pytest.MonkeyPatch, heard: Steps | Heard, *identities: tuple[str, str]) -> Lesson:
-    monkeypatch.setattr(watch, "Follower", FakeFollower)
+def watching(heard: Steps | Heard, *identities: tuple[str, str], follow: type[FakeFollower] = FakeFollower) -> Lesson:
     servers = [
         Server(f"consul{number}", f"c{number}", f"id{number}", "running", f"10.0.0.{number + 1}", 1)
         for number in (1, 2, 3)
     ]
-    return Lesson(None, replace(LAB, servers=tuple(servers)), heard, 0.0, identities)  # type: ignore[arg-type]
+    return Lesson(None, replace(LAB, servers=tuple(servers)), heard, 0.0, identities, follow)  # type: ignore[arg-type]
 
 
-def test_who_was_asked_for_its_id_is_called_by_its_name_from_the_first_line_on(
-    monkeypatch: pytest.MonkeyPatch, heard: Heard
-) -> None:
-    watching(monkeypatch, heard, ("consul3", "u3")).show()
+def test_who_was_asked_for_its_id_is_called_by_its_name_from_the_first_line_on(heard: Heard) -> None:
+    watching(heard, ("consul3", "u3")).show()
     assert "consul1 has the vote of consul3: 2 votes in term 2" in heard.lines
 
 
@@ -118,8 +122,7 @@ def test_an_election_is_told_as_it_happens_and_in_one_sentence_at_the_end(watche
 
 
 def test_without_an_election_nothing_is_told_at_the_end(
-    watched: Lesson, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    heard: Heard,
 ) -> None:
-    monkeypatch.setattr(watched._follower, "lines", [])
-    watched.end()
+    watching(heard, follow=Silent).end()
     assert heard.lines == []

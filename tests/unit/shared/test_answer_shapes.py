@@ -108,11 +108,10 @@ def test_a_server_that_is_none_is_told() -> None:
 
 
 def test_locks_that_anybody_left_are_one_line_for_each_lab_and_what_is_no_answer_none(
-    engine: OddEngine, monkeypatch: pytest.MonkeyPatch
+    engine: OddEngine,
 ) -> None:
-    monkeypatch.setattr(seat_locks, "LOOK_SECONDS", 0.01)
     here = Host("here", LOCAL)
-    locks = seat_locks.SeatLocks([here], ["ada"])
+    locks = seat_locks.SeatLocks([here], ["ada"], pause=0.01)
     real = lock_holder.holder("labctl up ada", 900).note
     labels = [{"raft-labctl.lock": "ada", "raft-labctl.holder": f"no note {one}"} for one in range(50)]
     engine.volumes = [{"Name": f"v{at}", "Labels": one} for at, one in enumerate(labels)]
