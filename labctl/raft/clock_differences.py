@@ -30,6 +30,7 @@ _ANSWERS = frozenset(
         *("prevote_request_seen", "follower_entered"),
     }
 )
+_TAKEN = _ANSWERS | {LEADS, HEARS, _ASKS}
 AT_ONCE = timedelta(milliseconds=10)
 """So soon a server that is asked answers, in a network that works."""
 ASKED_OFTEN = 2
@@ -81,7 +82,7 @@ class ClockDifferences:
 
     def take(self, event: Event) -> None:
         """Take in who leads, and who hears of it; who asks, and who answers."""
-        if self._are_one or event.time is None:
+        if self._are_one or event.time is None or event.event not in _TAKEN:
             return
         if event.event == LEADS:
             if event.server in self._led or len(self._led) < MOST_SERVERS:
@@ -94,7 +95,7 @@ class ClockDifferences:
                 self._heard.setdefault(key, deque(maxlen=MOST)).append(event.time)
                 self._late.clear()
                 self._known.clear()
-        elif event.event == _ASKS or event.event in _ANSWERS:
+        elif event.event != HEARS:
             self._take_answer(event, event.time)
 
     def _take_answer(self, event: Event, now: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from labctl.raft.merge import MOST_SKEW
 
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 # With one of these a server's log begins because its process does: it did nothing before.
 _BEGINS = frozenset({"config_initial", "config_recovered", "log_store", "container_started"})
 _LONG_AGO, _FAR_OFF = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-
-
-class _Log(NamedTuple):
-    first: datetime | None
-    last: datetime | None
 
 
 class Progress:
@@ -34,37 +29,38 @@ class Progress:
 
     def __init__(self, reads_all: Callable[[], bool]) -> None:
         self._reads_all = reads_all
-        self._logs: dict[str, _Log] = {}
+        self._first: dict[str, datetime | None] = {}  # by server
+        self._ends: dict[str, datetime] = {}
         self._last: datetime | None = None
         self.is_over = False
 
     def take(self, event: Event) -> None:
         """Take in the next event of a server's log."""
-        time, known = event.time, self._logs.get(event.server)
-        if known is None:
-            self._logs[event.server] = _Log(_LONG_AGO if event.event in _BEGINS else time, time)
-        elif time is not None and time != known.last:
-            self._logs[event.server] = _Log(known.first or time, time)
-        if time is not None and (self._last is None or time > self._last):
-            self._last = time
+        time, server = event.time, event.server
+        if self._first.get(server) is None:
+            self._first[server] = _LONG_AGO if event.event in _BEGINS else time
+        if time is not None:
+            self._ends[server] = time
+            if self._last is None or time > self._last:
+                self._last = time
 
     @property
     def servers(self) -> list[str]:
         """Whose logs are read."""
-        return list(self._logs)
+        return list(self._first)
 
     def reaches(self, server: str, time: datetime) -> bool:
         """Whether a server's log is read up to a time: lines come in order, but for those of a clock that is behind."""
         if not self.is_over and self._last is not None and self._last - time >= MOST_SKEW:
             return True
-        log = self._logs.get(server)
-        return log is not None and log.last is not None and log.last >= time
+        end = self._ends.get(server)
+        return end is not None and end >= time
 
     def shows(self, server: str, since: datetime) -> bool:
         """Whether a server's log shows what it did from a time on."""
-        log = self._logs.get(server)
-        return log is None or log.first is None or log.first <= since
+        first = self._first.get(server)
+        return first is None or first <= since
 
     def shows_all(self, since: datetime, but: set[str]) -> bool:
         """Whether the logs of all who vote are read, and each of them from a time on, but some."""
-        return self._reads_all() and all(name in but or self.shows(name, since) for name in self._logs)
+        return self._reads_all() and all(name in but or self.shows(name, since) for name in self._first)

@@ -115,7 +115,6 @@ class _Server:
     stood_before: datetime | None = None  # and when before that
     timer: datetime | None = None  # when its heartbeat or its election timer began to run
     waited: float | None = None
-    election_timeout: float | None = None  # the shortest that its log shows since its process began
     was_asked: bool = True  # something may have started its heartbeat timer anew since
     tells_requests: bool = False  # its log has lines of level debug, and so those of a newer term in a request
     ending: EndedBy | None = None
@@ -284,6 +283,7 @@ class Story:
         self._silences = Silences(self.names, self.is_explained, self.leads)
         self._reached = reached
         self._last: datetime | None = None
+        self._shortest_wait: float | None = None
         self._won: int | None = None
         self._voters: set[tuple[str, str]] = set()  # all who had a vote at some time
         self._nonvoters: set[tuple[str, str]] = set()  # all who were in the cluster at some time without one
@@ -493,12 +493,26 @@ class Story:
         self._leads_no_longer(server)
         server.cause = "heartbeat_timeout"
         server.is_new = "last-leader-addr" in event.values
-        server.waited = seconds_between(server.timer, event.time) if self._ran_through(server, event) else None
+        server.waited = self._by_the_timer(server, event.time) if self._ran_through(server, event) else None
         self._hear_of_leader(event.peer, event)
         known = self.names(event.peer)
         if known is not None and known not in self._servers:
             # Nobody reads the log of that leader, so this is all that is known of its end.
             self._leaderships.lose_track(known)
+
+    def _by_the_timer(self, server: _Server, now: datetime | None) -> float | None:
+        """How long a timer ran, which is once to twice a time; None where its server stood still meanwhile.
+
+        The timers of a cluster run for the same time, the heartbeat timers as the election timers; where somebody set
+        them apart, what is longer than that is left open.
+        """
+        seconds, shortest = seconds_between(server.timer, now), self._shortest_wait
+        if seconds is None or now is None:
+            return None
+        if shortest is not None and seconds > 2 * shortest + (3 * _ROUGHLY if is_whole(now) else _AT_ONCE_SECONDS):
+            return None
+        self._shortest_wait = seconds if shortest is None else min(seconds, shortest)
+        return seconds
 
     def _ran_through(self, server: _Server, event: Event) -> bool:
         """Whether nothing started a heartbeat timer anew: no leader, and no vote, of which the voter writes nothing."""
@@ -516,7 +530,7 @@ class Story:
     def _try_again(self, server: _Server, event: Event) -> int | None:
         self._leads_no_longer(server)
         server.cause = "election_timeout"
-        server.waited = _by_the_timer(server, event.time)
+        server.waited = self._by_the_timer(server, event.time)
         return self._end_candidacy(server, event, "timeout")
 
     def _stand(self, server: _Server, event: Event) -> int | None:
@@ -741,7 +755,7 @@ class Story:
         self._end_candidacy(server, event, "restart")
         self._leaderships.end(server.name, event, server.ending or "restarted", needed=server.needed)
         server.role, server.cause, server.ending, server.before = "follower", "unknown", None, None
-        server.timer = server.election_timeout = None
+        server.timer = None
 
     def _start_container(self, server: _Server, event: Event) -> None:
         server.is_back = True
@@ -985,17 +999,6 @@ class Story:
     def _end(self) -> datetime | None:
         """How far the log goes: at least as far as its last event."""
         return max((one for one in (self._last, self._reached()) if one is not None), default=None)
-
-
-def _by_the_timer(server: _Server, now: datetime | None) -> float | None:
-    """How long an election timer ran, which is once to twice a time; None where its server stood still meanwhile."""
-    seconds, shortest = seconds_between(server.timer, now), server.election_timeout
-    if seconds is None or now is None:
-        return None
-    if shortest is not None and seconds > 2 * shortest + (3 * _ROUGHLY if is_whole(now) else _AT_ONCE_SECONDS):
-        return None
-    server.election_timeout = seconds if shortest is None else min(seconds, shortest)
-    return seconds
 
 
 def _led_at(server: _Server, event: Event) -> datetime | None:
