@@ -146,8 +146,11 @@ class ClockDifferences:
                 found = True
                 least = max(least, late[one].least - late[other].most)
                 most = min(most, late[one].most - late[other].least)
-        if other in self._agree.get(one, ()) and least <= AT_ONCE and most >= -AT_ONCE:
-            return AGREE
+        if other in self._agree.get(one, ()):
+            if least <= AT_ONCE and most >= -AT_ONCE:
+                return AGREE
+            # One of the two is wrong: a server that was frozen hears late of a leader.
+            return Bounds(min(least, -AT_ONCE), max(most, AT_ONCE))
         return None if not found else Bounds(least, most) if least <= most else UNKNOWN
 
     def _of(self, leader: str) -> dict[str, Bounds]:

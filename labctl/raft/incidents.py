@@ -338,7 +338,7 @@ class Incidents:
             return None
         if before is None:
             return heard
-        is_later = before.until is None or heard.time > before.until
+        is_later = before.until is None or heard.time >= before.until
         return heard if is_later and heard.peer != before.server else None
 
     # -- what else went wrong --------------------------------------------------------------------------------

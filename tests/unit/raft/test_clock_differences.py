@@ -101,6 +101,23 @@ def test_who_answers_at_once_twice_has_the_same_clock(ahead: float) -> None:
     assert clocks.between("consul2", "consul3") == (None if ahead else AGREE)
 
 
+def test_who_answers_at_once_and_hears_late_of_a_leader_may_have_been_frozen() -> None:
+    names = Names()
+    clocks = ClockDifferences(names)
+    for when, who, text in [
+        (0.0, "consul1", LEADS[2]), (0.1, "consul2", HEARS), (1.5, "consul3", HEARS),
+        (5.0, "consul2", stands(3)), (5.003, "consul3", REFUSES), (7.0, "consul2", stands(4)),
+        (7.001, "consul3", REFUSES),
+    ]:  # fmt: skip
+        stamp = (BEGIN + timedelta(seconds=when)).isoformat(timespec="milliseconds")
+        event = read_line(f"{stamp} {text}", server=who, line_no=1)
+        assert event is not None
+        names.learn(event)
+        clocks.take(event)
+    least, most = clocks.between("consul3", "consul2") or UNKNOWN
+    assert least <= timedelta() <= most < UNKNOWN.most
+
+
 # -- by how much -----------------------------------------------------------------------------------------------
 
 

@@ -474,3 +474,8 @@ def test_who_has_only_heard_of_its_successor_led_in_another_term() -> None:
 def test_a_leader_whose_log_ends_leads_no_longer_where_others_hear_of_a_new_one() -> None:
     story, _ = told({"s2": log(*wins(21, 2, 4), hears(21.1, 2)), "s3": log(*starts(31, 3), hears(31.1, 1))})
     assert [(one.server, one.ended_by) for one in story.leaders if one.server == "s2"] == [("s2", "silent")]
+
+
+def test_a_leader_heard_of_in_the_moment_in_which_the_one_before_gave_up_leads() -> None:
+    story, _ = told({"s1": log(*gives_up(23, 1), hears(23, 6))})
+    assert not [one for one in story.incidents if one.kind == "no_leader" and one.lasts]
