@@ -65,7 +65,7 @@ class Lesson:
         servers = list(lab.servers)
         self._steps = steps
         self._follower = follow(client, servers, since=since)
-        self.story, self._timers = Story(), timers_of(lab.raft_multiplier)
+        self.story, self._timers = Story(complete=True), timers_of(lab.raft_multiplier)
         for server in servers:
             self.story.names.add(server.name, server.address)
         for name, identity in identities:
