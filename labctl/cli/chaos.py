@@ -65,7 +65,7 @@ def chaos_command(
     files.refuse_twice(output, history)
     output = None if output is not None and str(output) == files.STANDARD_OUTPUT else output
     verbs = tuple(word.strip() for word in mix.split(",") if word.strip())
-    asked = run.Asked(lab, user(), seconds, seed, verbs, timeout, output, history)
+    asked = run.ChaosRequest(lab, user(), seconds, seed, verbs, timeout, output, history)
     form = "json" if as_json else form
     if dry_run:
         planned = run.plan(asked)

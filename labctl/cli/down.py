@@ -28,7 +28,7 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
     document is a list of those that were removed.
     """
     from labctl.lab.interrupt_message import state_in_a_sentence
-    from labctl.lab.lifecycle import PLAYS, Plays, Who, down, down_all
+    from labctl.lab.lifecycle import PLAYS, Caller, Plays, down, down_all
     from labctl.terminal.progress import steps_for
 
     if everything and lab is not None:
@@ -38,7 +38,7 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
     if lab is None and given["force"]:
         raise click.UsageError("--force needs the name of the lab that it is for.")
     asks = sys.stdin.isatty() and not given["yes"] and not as_json
-    who = Who(
+    who = Caller(
         user(),
         verbose=given["verbose"],
         dry_run=given["dry_run"],

@@ -59,9 +59,9 @@ def fault_command() -> None:
 
 
 def _asked(lab: str | None, seconds: float | None, *, dry_run: bool) -> Any:
-    from labctl.faults.context import Asked
+    from labctl.faults.context import FaultRequest
 
-    return Asked(lab, user(), seconds, dry_run)
+    return FaultRequest(lab, user(), seconds, dry_run)
 
 
 def _do(flow: Callable[..., FaultResult | HealResult], *words: Any, as_json: bool, asked: Any) -> None:

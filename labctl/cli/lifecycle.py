@@ -20,10 +20,10 @@ from labctl.cli.output import print_json
 def change_lab(verb: str, lab: str | None, given: dict[str, Any]) -> None:
     """Stop, start or restart a lab or one server of it, as VERB says."""
     from labctl.lab.interrupt_message import state_in_a_sentence
-    from labctl.lab.lifecycle import Who, change
+    from labctl.lab.lifecycle import Caller, change
     from labctl.terminal.progress import steps_for
 
-    who = Who(
+    who = Caller(
         user(),
         verbose=given["verbose"],
         dry_run=given["dry_run"],

@@ -50,7 +50,7 @@ def failover_command(lab: str | None, times: int, by: By, form: str, output: Pat
 
     output = None if output is not None and str(output) == files.STANDARD_OUTPUT else output
     form = "json" if as_json else form
-    asked = measure.Asked(lab, user(), times, by, output)
+    asked = measure.MeasureRequest(lab, user(), times, by, output)
     tools = given(rounds.FailoverTools, rounds.TOOLS)
     result = measure.failover(asked, steps_for(json=as_json or (form != "text" and output is None)), tools)
     show(result, form, output, as_json=as_json)

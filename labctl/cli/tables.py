@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.images import Image
     from labctl.engine.labs import Server
-    from labctl.engine.members import Seen
+    from labctl.engine.members import Member
     from labctl.engine.status import Status
     from labctl.faults.condition import Condition
     from labctl.faults.inject import ActiveFault
@@ -196,7 +196,7 @@ def _servers_table(now: Status, columns: int | None) -> str:
     return text + ("\n(yes): the others count it as a voter; it does not answer." if away else "")
 
 
-def members_table(members: list[Seen]) -> str:
+def members_table(members: list[Member]) -> str:
     """`labctl members` for a person."""
     rows: list[list[str | Cell]] = [
         [

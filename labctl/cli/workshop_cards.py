@@ -65,14 +65,14 @@ def cards_command(
     """
     from labctl.cli.secrets import Destination, write
     from labctl.workshop import cards_csv, cards_html, cards_json
-    from labctl.workshop.cards import Wish, cards_of
+    from labctl.workshop.cards import CardRequest, cards_of
     from labctl.workshop.model.file import read
     from labctl.workshop.survey import SURVEY, Survey
 
     workshop = read(file)
     form = "json" if as_json else form
     where = Destination.of(output, f"{workshop.name}-cards.{form}", (file,), force=force)
-    made = cards_of(workshop, Wish(user(), seats, login, address), given(Survey, SURVEY).look)
+    made = cards_of(workshop, CardRequest(user(), seats, login, address), given(Survey, SURVEY).look)
     if made.unsettled:
         click.echo(
             f"{len(made.unsettled)} of these seats are not up yet, and `labctl workshop up` may put them onto other "

@@ -79,7 +79,7 @@ def _command(verb: str, text: str) -> click.Command:
 
         words = f"{verb} {target}"
         with _faults(words, file, seats, everywhere=everywhere, as_json=as_json) as (name, faults):
-            found = faults.strike(verb, target) if verb in TAKES_AWAY else faults.bring_back(verb, target)
+            found = faults.apply_fault(verb, target) if verb in TAKES_AWAY else faults.bring_back(verb, target)
         return _print(name, words, found, as_json=as_json)
 
     return click.command(verb, help=text, short_help=text)(click.argument("target")(_common(command)))

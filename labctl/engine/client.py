@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import log_frames
-from labctl.engine.docker_host import HERE, Place
+from labctl.engine.docker_host import LOCAL_HOST, DockerHost
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared.docker_api import (
     DEFAULT_SOCKET,
@@ -51,7 +51,7 @@ class Client:
         allowance: what all its questions may take together; None for a command that gives up at no time.
     """
 
-    def __init__(self, place: Place = HERE, host: str = "", allowance: Allowance | None = None) -> None:
+    def __init__(self, place: DockerHost = LOCAL_HOST, host: str = "", allowance: Allowance | None = None) -> None:
         self.place = place
         self.allowance = allowance
         self._host = host
@@ -220,7 +220,7 @@ def is_elsewhere() -> bool:
     return not (address() or "unix://").startswith("unix://")
 
 
-def explain(error: Exception, place: Place = HERE) -> LabctlError:
+def explain(error: Exception, place: DockerHost = LOCAL_HOST) -> LabctlError:
     """Turn what the engine at a place, or the Docker library, raised into one sentence."""
     said = error.said if isinstance(error, DockerError) else str(error)
     lower = said.lower()
@@ -267,7 +267,7 @@ def _is_of_docker(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def explained(place: Place = HERE) -> Iterator[None]:
+def explained(place: DockerHost = LOCAL_HOST) -> Iterator[None]:
     """Let what the engine at a place, or the Docker library, raises inside come out as a LabctlError."""
     try:
         yield
@@ -286,7 +286,7 @@ def _sensible() -> Iterator[None]:
         raise odd(f"its version is none ({type(error).__name__})", "asking which engine it is") from error
 
 
-def _connected_library(place: Place, seconds: int = TIMEOUT_SECONDS) -> docker.APIClient:
+def _connected_library(place: DockerHost, seconds: int = TIMEOUT_SECONDS) -> docker.APIClient:
     import docker  # noqa: PLC0415 - takes longer to load than most commands to run
 
     with explained(place), _sensible():

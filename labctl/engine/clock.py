@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from labctl.engine.client import TIMEOUT_SECONDS, explained
-from labctl.engine.docker_host import HERE, Place
+from labctl.engine.docker_host import LOCAL_HOST, DockerHost
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Difference:
         return max(abs(self.seconds) - self.uncertain, 0.0)
 
 
-def difference(place: Place = HERE) -> Difference | None:
+def difference(place: DockerHost = LOCAL_HOST) -> Difference | None:
     """Ask an engine what time it is; None where it does not say. Raises LabctlError."""
     begin = datetime.now(UTC)
     with explained(place):
@@ -58,7 +58,7 @@ class HostClock:
         return time - timedelta(seconds=self.ahead)
 
 
-def of(place: Place = HERE) -> HostClock:
+def of(place: DockerHost = LOCAL_HOST) -> HostClock:
     """The clock of the Docker host of a place, asked once. Raises LabctlError."""
     return by(difference(place))
 
@@ -68,6 +68,6 @@ def by(found: Difference | None) -> HostClock:
     return HostClock(found.seconds, found.uncertain) if found is not None and found.certain else HostClock()
 
 
-def now(place: Place = HERE) -> datetime:
+def now(place: DockerHost = LOCAL_HOST) -> datetime:
     """What time it is by the Docker host's clock, as well as that can be known. Raises LabctlError."""
     return of(place).now()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import LabctlError
 from labctl.shared import process_limits
-from labctl.shared.consul_client import Door
+from labctl.shared.consul_client import ConsulClient
 from labctl.shared.docker_api import Engine
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ SECONDS = 20
 MOST_BYTES = 16 * 1024 * 1024
 
 
-class Place:
+class DockerHost:
     """The engine that the docker command uses on this machine, and servers on loopback.
 
     Attributes:
@@ -30,9 +30,9 @@ class Place:
     name: str = ""
     socket: str | None = None
 
-    def door(self, port: int) -> Door:
+    def door(self, port: int) -> ConsulClient:
         """The HTTP API of the server with that port on the Docker host's loopback."""
-        return Door(port)
+        return ConsulClient(port)
 
     def engine(self, seconds: float) -> Engine:
         """The engine, asked by somebody who waits no longer than so many seconds for an answer."""
@@ -72,4 +72,4 @@ class Place:
         return f" {self.name}" if self.name else ""
 
 
-HERE = Place()
+LOCAL_HOST = DockerHost()

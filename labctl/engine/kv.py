@@ -1,7 +1,7 @@
 """Consul's key/value store, asked at one server's loopback port: what is answered, and what stays unanswered.
 
 A write that got no answer may have happened or not; who checks a history must know which of the two is meant. So
-there are two exceptions: `Refused` where it is sure that nothing happened, `Unanswered` where it is not.
+there are two exceptions: `NotApplied` where it is sure that nothing happened, `Indeterminate` where it is not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from labctl.shared.consul_client import Door
+    from labctl.shared.consul_client import ConsulClient
 
 Mode = Literal["consistent", "default", "stale"]
 """How fresh a read is: asked of a majority; of a leader within its lease; of whom was asked, however far behind."""
@@ -26,16 +26,16 @@ MODES: tuple[Mode, ...] = ("consistent", "default", "stale")
 _NOTHING_HAPPENED = ("No cluster leader", "node is not the leader")
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer
+class NotApplied(Exception):  # noqa: N818 - it is an answer
     """The request certainly had no effect: nobody was there, or nobody leads."""
 
 
-class Unanswered(Exception):  # noqa: N818 - it is an answer
+class Indeterminate(Exception):  # noqa: N818 - it is an answer
     """No answer came, or one that does not say whether the request had an effect."""
 
 
 @dataclass(frozen=True)
-class Found:
+class Entry:
     """What a read returned: the value, and the index of the log entry that wrote it."""
 
     value: str
@@ -51,7 +51,7 @@ class Store:
         timeout: seconds until a request counts as unanswered, for the whole of its answer.
     """
 
-    def __init__(self, door: Door, datacenter: str, timeout: float) -> None:
+    def __init__(self, door: ConsulClient, datacenter: str, timeout: float) -> None:
         self._connection = door.connection(timeout)
         self._datacenter = datacenter
 
@@ -66,35 +66,35 @@ class Store:
             Whether it was written.
 
         Raises:
-            Refused: it was certainly not.
-            Unanswered: nobody knows.
+            NotApplied: it was certainly not.
+            Indeterminate: nobody knows.
         """
         query = {} if cas is None else {"cas": str(cas)}
         answer = self._ask("PUT", key, query, value.encode())
         if not isinstance(answer, bool):
-            raise Unanswered(f"an answer that is neither true nor false: {str(answer)[:80]}")
+            raise Indeterminate(f"an answer that is neither true nor false: {str(answer)[:80]}")
         return answer
 
-    def get(self, key: str, mode: Mode = "consistent") -> Found | None:
-        """Read one key; None where it is not there. Raises Refused or Unanswered."""
+    def get(self, key: str, mode: Mode = "consistent") -> Entry | None:
+        """Read one key; None where it is not there. Raises NotApplied or Indeterminate."""
         answer = self._ask("GET", key, _mode(mode))
         if answer is None:
             return None
         if not isinstance(answer, list) or len(answer) != 1:
-            raise Unanswered(f"an answer that is not one key: {str(answer)[:80]}")
+            raise Indeterminate(f"an answer that is not one key: {str(answer)[:80]}")
         return _found(answer[0])
 
-    def all(self, prefix: str) -> dict[str, Found]:
-        """Read every key below a prefix, as a majority knows them. Raises Refused or Unanswered."""
+    def all(self, prefix: str) -> dict[str, Entry]:
+        """Read every key below a prefix, as a majority knows them. Raises NotApplied or Indeterminate."""
         answer = self._ask("GET", prefix, {"recurse": "", **_mode("consistent")})
         return {str(one["Key"]): _found(one) for one in answer or ()}
 
     def delete(self, prefix: str) -> None:
-        """Remove every key below a prefix. Raises Refused or Unanswered."""
+        """Remove every key below a prefix. Raises NotApplied or Indeterminate."""
         self._ask("DELETE", prefix, {"recurse": ""})
 
     def leader(self) -> str:
-        """Whom the server itself knows as its leader, by address; "" for nobody. Raises Refused or Unanswered."""
+        """Whom the server itself knows as its leader, by address; "" for nobody. Raises NotApplied or Indeterminate."""
         answer = self._request("GET", "/v1/status/leader", {})
         return str(answer or "").rpartition(":")[0]
 
@@ -107,32 +107,32 @@ class Store:
             try:
                 self._connection.connect()
             except OSError as error:
-                raise Refused(f"{type(error).__name__}: {error}") from error
+                raise NotApplied(f"{type(error).__name__}: {error}") from error
         try:
             self._connection.request(method, f"{path}?{words}", body)
             answer = self._connection.getresponse()
             text = answer.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise Unanswered(f"{type(error).__name__}: {error}") from error
+            raise Indeterminate(f"{type(error).__name__}: {error}") from error
         if answer.status == http.client.NOT_FOUND:
             return None
         if answer.status != http.client.OK:
             said = f"HTTP {answer.status}: {text.strip()[:200]}"
-            raise Refused(said) if any(sign in text for sign in _NOTHING_HAPPENED) else Unanswered(said)
+            raise NotApplied(said) if any(sign in text for sign in _NOTHING_HAPPENED) else Indeterminate(said)
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise Unanswered(f"an answer that is no JSON: {text[:80]}") from error
+            raise Indeterminate(f"an answer that is no JSON: {text[:80]}") from error
 
 
 def _mode(mode: Mode) -> dict[str, str]:
     return {} if mode == "default" else {mode: ""}
 
 
-def _found(answer: Any) -> Found:
+def _found(answer: Any) -> Entry:
     try:
         value = base64.b64decode(answer["Value"] or "").decode("utf-8", "replace")
-        return Found(value, int(answer["ModifyIndex"]))
+        return Entry(value, int(answer["ModifyIndex"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise Unanswered(f"an answer that holds no key: {str(answer)[:80]}") from error
+        raise Indeterminate(f"an answer that holds no key: {str(answer)[:80]}") from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.engine import foreign_labels
 from labctl.engine.client import explained
-from labctl.engine.docker_host import HERE, Place
+from labctl.engine.docker_host import LOCAL_HOST, DockerHost
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import consul_versions, lab_names
 from labctl.shared.consul_client import LOOPBACK
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from labctl.engine.client import Client
-    from labctl.shared.consul_client import Door
+    from labctl.shared.consul_client import ConsulClient
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Server:
     state: str
     address: str
     http_port: int | None
-    place: Place = HERE
+    place: DockerHost = LOCAL_HOST
     keys: Keys | None = field(default=None, repr=False, compare=False)
 
     @property
-    def door(self) -> Door | None:
+    def door(self) -> ConsulClient | None:
         """Its HTTP API, while it runs."""
         return replace(self.place.door(self.http_port), keys=self.keys) if self.http_port is not None else None
 
@@ -75,7 +75,7 @@ class Lab:
     created: datetime
     expires: str | None
     servers: tuple[Server, ...]
-    place: Place = HERE
+    place: DockerHost = LOCAL_HOST
     replacements: tuple[str, ...] = ()
 
     @property
@@ -108,7 +108,7 @@ def _label(labels: dict[str, str], name: str) -> str:
     return labels.get(lab_names.LABEL_PREFIX + name, "")
 
 
-def _server(summary: dict[str, Any], place: Place) -> Server:
+def _server(summary: dict[str, Any], place: DockerHost) -> Server:
     labels = summary["Labels"]
     networks = list((summary["NetworkSettings"].get("Networks") or {}).values())
     address = ""
@@ -133,7 +133,7 @@ def _container(summary: dict[str, Any]) -> str:
     return str(names[0]).lstrip("/")
 
 
-def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: Place = HERE) -> list[Lab]:
+def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: DockerHost = LOCAL_HOST) -> list[Lab]:
     """Group container summaries, as a Docker host's list of containers gives them, into labs in order of name."""
     grouped: dict[str, list[dict[str, Any]]] = {}
     for summary in foreign_labels.left_out("container", summaries):

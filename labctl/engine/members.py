@@ -15,7 +15,7 @@ _STATES = ("none", "alive", "leaving", "left", "failed")
 
 
 @dataclass(frozen=True)
-class Seen:
+class Member:
     """One member: `state` is Serf's word for it, `build` the Consul version that it says it is."""
 
     name: str
@@ -37,11 +37,11 @@ class Seen:
         }
 
 
-def seen_from(document: dict[str, Any]) -> Seen:
+def seen_from(document: dict[str, Any]) -> Member:
     """One entry of /v1/agent/members."""
     tags = document.get("Tags") or {}
     status = document.get("Status")
-    return Seen(
+    return Member(
         name=str(document.get("Name", "")),
         address=f"{document.get('Addr', '')}:{document.get('Port', '')}",
         state=_STATES[status] if isinstance(status, int) and 0 <= status < len(_STATES) else "none",
@@ -51,7 +51,7 @@ def seen_from(document: dict[str, Any]) -> Seen:
     )
 
 
-def read(lab: Lab) -> list[Seen]:
+def read(lab: Lab) -> list[Member]:
     """Ask the first server that answers with members. Raises LabctlError where none does."""
     said = ""
     for server in lab.running:

@@ -18,10 +18,10 @@ import time
 from typing import IO, TYPE_CHECKING, cast
 
 from labctl.engine import ssh_command
-from labctl.engine.docker_host import Place
+from labctl.engine.docker_host import DockerHost
 from labctl.engine.ssh_sockets import SocketFolder
 from labctl.errors import LabctlError
-from labctl.shared.consul_client import LOOPBACK, Door
+from labctl.shared.consul_client import LOOPBACK, ConsulClient
 from labctl.shared.docker_api import DEFAULT_SOCKET, DockerError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _BREAKING_SECONDS = 0.2
 _PIECE = 65_536
 
 
-class Connection(Place):
+class Connection(DockerHost):
     """A connection to one Docker host, from now until `close` or the end of labctl.
 
     Args:
@@ -73,9 +73,9 @@ class Connection(Place):
         """Whether its ssh still runs."""
         return self.process is not None and self.process.poll() is None
 
-    def door(self, port: int) -> Door:
+    def door(self, port: int) -> ConsulClient:
         """The HTTP API behind a port of the Docker host's loopback; `open_doors` lets it lead there."""
-        return Door(port, str(self._way(port)))
+        return ConsulClient(port, str(self._way(port)))
 
     def open_doors(self, ports: Iterable[int]) -> None:
         """Forward those of these ports that are not forwarded yet, in one call. Raises LabctlError."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
     from labctl.engine.logs import LogLine
-    from labctl.shared.consul_client import Door
+    from labctl.shared.consul_client import ConsulClient
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ExperimentTools(tools.Tools):
 
     find_lab: Callable[[Client, str], Lab | None] = labs.find_lab
     read_logs: Callable[..., Iterable[LogLine]] = logs.read
-    store: Callable[[Door, str, float], Store] = Store
+    store: Callable[[ConsulClient, str, float], Store] = Store
     alone_with: Callable[[Lab, str, str, float], AbstractContextManager[Any]] = alone_with
     host_name: Callable[[], str] = client.host_name
     time: Clock = CLOCK

@@ -28,7 +28,7 @@ HELD_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
-class Asked:
+class FaultRequest:
     """What a fault is asked for.
 
     Attributes:
@@ -65,7 +65,7 @@ class Scene:
         return frozenset(self.lab.server(name).address for name in names)
 
 
-def look(asked: Asked, tools: Tools) -> Scene:
+def look(asked: FaultRequest, tools: Tools) -> Scene:
     """Find the lab and ask its servers. Raises LabctlError, also where it is somebody else's or the lease is none."""
     if asked.seconds is not None and not SHORTEST_SECONDS <= asked.seconds <= LONGEST_SECONDS:
         raise LabctlError(
@@ -98,7 +98,7 @@ def cluster_of(now: Status) -> targets.Cluster:
 
 
 @contextlib.contextmanager
-def in_turn(asked: Asked, verb: str, steps: Steps) -> Iterator[Asked]:
+def in_turn(asked: FaultRequest, verb: str, steps: Steps) -> Iterator[FaultRequest]:
     """Hold the lab while something of it is broken: nobody changes it between the look and what follows from that.
 
     Only for what breaks. Whoever has the lab may wait for just the server that is to come back, so nothing that mends
@@ -113,7 +113,7 @@ def in_turn(asked: Asked, verb: str, steps: Steps) -> Iterator[Asked]:
         yield replace(asked, lab=lab.name)
 
 
-def own_lab(asked: Asked, tools: Tools) -> Lab:
+def own_lab(asked: FaultRequest, tools: Tools) -> Lab:
     """The lab that is meant. Raises LabctlError, also where it is somebody else's."""
     lab = tools.choose_lab(tools.connect(), asked.lab, asked.owner)
     refuse_foreign(lab, asked.owner)
@@ -125,7 +125,7 @@ def note(lab: Lab, names: Sequence[str], line: str, tools: Tools) -> None:
     tools.note([one for one in lab.running if one.name in names], line)
 
 
-def broken(  # noqa: PLR0913 - the JSON shape
+def fault_result(  # noqa: PLR0913 - the JSON shape
     scene: Scene,
     fault: str,
     words: str,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from labctl.engine.clock import HostClock
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import nftables, processes
-from labctl.faults.context import Asked, note, own_lab
+from labctl.faults.context import FaultRequest, note, own_lab
 from labctl.faults.tools import TOOLS, Tools
 from labctl.raft import log_notes
 from labctl.results import HealResult
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labctl.progress import Steps
 
 
-def heal(fault: str | None, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> HealResult:
+def heal(fault: str | None, asked: FaultRequest, steps: Steps, tools: Tools = TOOLS) -> HealResult:
     """Lift one fault, or all. Raises LabctlError, also where there is no fault of that name or a rule does not go away.
 
     Servers run again, also those that stopped by themselves where all is meant; rules are taken away, and each

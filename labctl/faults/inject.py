@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.client import Client
     from labctl.engine.clock import HostClock
-    from labctl.engine.docker_host import Place
+    from labctl.engine.docker_host import DockerHost
     from labctl.engine.labs import Lab, Server
     from labctl.shared.docker_api import Engine
 
@@ -209,7 +209,7 @@ def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | Non
     return found
 
 
-def _engine_of(place: Place) -> Engine:
+def _engine_of(place: DockerHost) -> Engine:
     return place.engine(CHANGE_SECONDS)
 
 

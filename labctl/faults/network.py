@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import nftables, targets
-from labctl.faults.context import Asked, Scene, broken, look, note
+from labctl.faults.context import FaultRequest, Scene, fault_result, look, note
 from labctl.faults.forecast import Outlook
 from labctl.faults.nftables import Change, Cut, Delay
 from labctl.faults.tools import TOOLS, Tools
@@ -27,7 +27,7 @@ LONGEST_DELAY = 60_000
 MOST_KILOBYTES = 1_000_000
 
 
-def isolate(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
+def isolate(target: str, asked: FaultRequest, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Cut servers off from all others. Raises LabctlError."""
     scene = look(asked, tools)
     names = targets.resolve(target, scene.cluster)
@@ -37,7 +37,7 @@ def isolate(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> Fa
     return _cut(scene, f"isolate {','.join(names)}", forecast, _apart(scene, names), asked, steps)
 
 
-def partition(words: Sequence[str], asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
+def partition(words: Sequence[str], asked: FaultRequest, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Cut the lab into sides that do not reach each other. Raises LabctlError."""
     scene = look(asked, tools)
     sides = targets.sides(words, scene.cluster)
@@ -51,7 +51,7 @@ def partition(words: Sequence[str], asked: Asked, steps: Steps, tools: Tools = T
     return _cut(scene, text, forecast, cuts, asked, steps)
 
 
-def one_way(source: str, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
+def one_way(source: str, target: str, asked: FaultRequest, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Drop what one server sends to another; the other direction stays. Raises LabctlError."""
     scene = look(asked, tools)
     senders, receivers = targets.resolve(source, scene.cluster), targets.resolve(target, scene.cluster)
@@ -63,7 +63,7 @@ def one_way(source: str, target: str, asked: Asked, steps: Steps, tools: Tools =
     return _cut(scene, text, forecast, cuts, asked, steps)
 
 
-def loss(percent: float, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
+def loss(percent: float, target: str, asked: FaultRequest, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Drop some of the packets between servers and all others. Raises LabctlError."""
     if not nftables.LEAST_PERCENT <= percent <= 100:  # noqa: PLR2004 - percent
         raise LabctlError(f"{percent:g} percent cannot be lost: say {nftables.LEAST_PERCENT:g} to 100.", ExitCode.USAGE)
@@ -74,7 +74,7 @@ def loss(percent: float, target: str, asked: Asked, steps: Steps, tools: Tools =
     return _cut(scene, f"loss {percent:g} {','.join(names)}", forecast, cuts, asked, steps)
 
 
-def rate(kilobytes: int, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
+def rate(kilobytes: int, target: str, asked: FaultRequest, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Let only so many kilobytes in a second through, between servers and all others. Raises LabctlError."""
     if not 0 < kilobytes <= MOST_KILOBYTES:
         raise LabctlError(f"{kilobytes} kilobytes in a second is no rate: say 1 to {MOST_KILOBYTES}.", ExitCode.USAGE)
@@ -86,7 +86,7 @@ def rate(kilobytes: int, target: str, asked: Asked, steps: Steps, tools: Tools =
 
 
 def delay(  # noqa: PLR0913, PLR0917 - how much, of whom, and with what
-    milliseconds: int, target: str, jitter: int, asked: Asked, steps: Steps, tools: Tools = TOOLS
+    milliseconds: int, target: str, jitter: int, asked: FaultRequest, steps: Steps, tools: Tools = TOOLS
 ) -> FaultResult:
     """Let what servers send to others leave late. Raises LabctlError, also where the kernel cannot."""
     if not 0 < milliseconds <= LONGEST_DELAY or not 0 <= jitter <= milliseconds:
@@ -108,7 +108,7 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
     words: str,
     forecast: Forecast,
     changes: Mapping[str, Change],
-    asked: Asked,
+    asked: FaultRequest,
     steps: Steps,
 ) -> FaultResult:
     for name in changes:
@@ -118,7 +118,7 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
     seconds = asked.seconds or LEASE_SECONDS
     steps.note(f"{words} for {seconds:g} s: {forecast.sentence}.")
     if asked.dry_run:
-        return broken(scene, "", words, list(changes), seconds, forecast=forecast)
+        return fault_result(scene, "", words, list(changes), seconds, forecast=forecast)
     steps.begin(words)
     fault, tools = nftables.new_id(), scene.tools
     host = tools.clock(scene.lab.place)
@@ -132,10 +132,10 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
             tools.lift(scene.lab, fault)
         raise
     steps.done(f"{words}: fault {fault}, for {seconds:g} s (`labctl fault heal {fault}` ends it sooner).")
-    return broken(scene, fault, words, list(changes), seconds, forecast=forecast)
+    return fault_result(scene, fault, words, list(changes), seconds, forecast=forecast)
 
 
-def _outlook(scene: Scene, verb: str, asked: Asked) -> Outlook:
+def _outlook(scene: Scene, verb: str, asked: FaultRequest) -> Outlook:
     return Outlook(scene, verb, asked.seconds or LEASE_SECONDS)
 
 

@@ -15,7 +15,7 @@ import labctl
 from labctl.engine.clock import HostClock
 from labctl.errors import LabctlError
 from labctl.faults import nftables, targets
-from labctl.faults.context import Asked, broken, look
+from labctl.faults.context import FaultRequest, fault_result, look
 from labctl.faults.forecast import Outlook
 from labctl.faults.inject import ActiveFault
 from labctl.faults.process_verbs import BACK_FROM, PROCESS_VERBS, TAKES_AWAY
@@ -37,7 +37,7 @@ THIS_LABCTL = (sys.executable, "-P", "-c", START, FOUND_HERE)
 
 
 @dataclass(frozen=True)
-class Struck:
+class FaultApplied:
     """What was done to servers, and between which times it happened, by the Docker host's clock.
 
     `fault` is its name, or "" where they came back.
@@ -48,7 +48,7 @@ class Struck:
     end: datetime
 
 
-def process(verb: str, target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
+def process(verb: str, target: str, asked: FaultRequest, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Kill, stop, start, pause or resume servers. Raises LabctlError.
 
     Args:
@@ -78,9 +78,9 @@ def process(verb: str, target: str, asked: Asked, steps: Steps, tools: Tools = T
     forecast = outlook.of_return(names) if brings_back else outlook.of_groups([rest])
     steps.note(f"{words}: {forecast.sentence}.")
     if asked.dry_run:
-        return broken(scene, "", words, names, seconds, forecast=forecast)
+        return fault_result(scene, "", words, names, seconds, forecast=forecast)
     steps.begin(words)
-    fault = strike(verb, names, scene.lab, seconds, tools=tools).fault
+    fault = apply_fault(verb, names, scene.lab, seconds, tools=tools).fault
     lease = ""
     if seconds is not None:
         heal_later(fault, seconds, scene.lab, asked, tools.start_process)
@@ -90,10 +90,10 @@ def process(verb: str, target: str, asked: Asked, steps: Steps, tools: Tools = T
         steps.note(
             f"Nobody leads yet: `labctl status {scene.lab.name}` says when, and `labctl start {scene.lab.name}` waits."
         )
-    return broken(scene, fault, words, names, seconds, forecast=forecast)
+    return fault_result(scene, fault, words, names, seconds, forecast=forecast)
 
 
-def strike(  # noqa: PLR0913 - what is done to whom, and with what
+def apply_fault(  # noqa: PLR0913 - what is done to whom, and with what
     verb: str,
     names: Sequence[str],
     lab: Lab,
@@ -101,7 +101,7 @@ def strike(  # noqa: PLR0913 - what is done to whom, and with what
     host: HostClock | None = None,
     *,
     tools: Tools = TOOLS,
-) -> Struck:
+) -> FaultApplied:
     """Do to servers what a verb says, and let their logs say so. Raises LabctlError.
 
     Args:
@@ -118,7 +118,7 @@ def strike(  # noqa: PLR0913 - what is done to whom, and with what
     if verb not in TAKES_AWAY:
         begin = host.now() - slack
         bring_back(servers, host, tools)
-        return Struck("", begin, host.now() + slack)
+        return FaultApplied("", begin, host.now() + slack)
     fault = nftables.new_id()
     try:
         line = log_notes.began(host.now(), fault, f"{verb} {','.join(names)}", names, seconds)
@@ -128,7 +128,7 @@ def strike(  # noqa: PLR0913 - what is done to whom, and with what
     except BaseException:
         _note_failure(servers, fault, host, tools)
         raise
-    return Struck(fault, begin, host.now() + slack)
+    return FaultApplied(fault, begin, host.now() + slack)
 
 
 def _note_failure(servers: Sequence[Server], fault: str, host: HostClock, tools: Tools) -> None:
@@ -258,7 +258,7 @@ def heal_later(  # noqa: PLR0913, PLR0917 - a lease, and by what it is ended
     fault: str,
     seconds: float,
     lab: Lab,
-    asked: Asked,
+    asked: FaultRequest,
     start: Callable[..., object] = subprocess.Popen,
     this_labctl: Sequence[str] = THIS_LABCTL,
 ) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.client import Client
     from labctl.engine.clock import Difference, HostClock
-    from labctl.engine.docker_host import Place
+    from labctl.engine.docker_host import DockerHost
     from labctl.engine.labs import Lab, Server
     from labctl.engine.status import Status
     from labctl.faults.inject import ActiveFault
@@ -46,7 +46,7 @@ class Tools:
     connect: Callable[[], Client] = client.connect
     choose_lab: Callable[[Client, str | None, str], Lab] = labs.choose_lab
     ask: Callable[[Lab], Status] = status.ask
-    difference: Callable[[Place], Difference | None] = clock.difference
+    difference: Callable[[DockerHost], Difference | None] = clock.difference
     change: Callable[[Lab, Mapping[str, Change], str, str, float, HostClock], None] = inject.change
     signal: Callable[[str, Iterable[Server]], None] = inject.signal
     states_of: Callable[[Sequence[Server]], dict[str, str]] = inject.states_of
@@ -58,7 +58,7 @@ class Tools:
     done_by: Callable[[Server, str, datetime, datetime], datetime | None] = inject.done_by
     start_process: Callable[..., Any] = subprocess.Popen
 
-    def clock(self, place: Place) -> HostClock:
+    def clock(self, place: DockerHost) -> HostClock:
         """The clock of a Docker host, asked once."""
         return clock.by(self.difference(place))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import nftables, targets
-from labctl.faults.context import Asked, broken, look, note
+from labctl.faults.context import FaultRequest, fault_result, look, note
 from labctl.faults.tools import TOOLS, Tools
 from labctl.raft import log_notes
 from labctl.shared import consul_versions
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labctl.results import FaultResult
 
 
-def transfer(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
+def transfer(target: str, asked: FaultRequest, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
     """Let the leader hand its leadership over, to a server or to whom it chooses. Raises LabctlError.
 
     Args:
@@ -41,7 +41,7 @@ def transfer(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> F
     whom = heir or "whom it chooses"
     if asked.dry_run:
         steps.note(f"{words}: {leader} would hand its leadership over to {whom}.")
-        return broken(scene, "", words, [leader], None)
+        return fault_result(scene, "", words, [leader], None)
     identity = next((view.node_id for view in tools.ask(lab).views if view.name == heir), None)
     steps.begin(words)
     fault, host = nftables.new_id(), tools.clock(lab.place)
@@ -53,7 +53,7 @@ def transfer(target: str, asked: Asked, steps: Steps, tools: Tools = TOOLS) -> F
             note(lab, [leader], log_notes.failed(host.now(), fault, [leader]), tools)
         raise
     steps.done(f"{leader} hands its leadership over to {whom}.")
-    return broken(scene, "", words, [leader], None)
+    return fault_result(scene, "", words, [leader], None)
 
 
 def _heir(target: str, cluster: targets.Cluster) -> str:

@@ -15,7 +15,7 @@ from labctl.shared.lab_hold import LOCK_SECONDS, MOST_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labctl.engine.docker_host import Place
+    from labctl.engine.docker_host import DockerHost
     from labctl.progress import Steps
     from labctl.shared.docker_api import Allowance
 
@@ -30,7 +30,7 @@ QUICK_SECONDS = 1.0
 class Held:
     """A lab that is held; `mark` lets modules work under it."""
 
-    def __init__(self, place: Place, hold: lab_hold.Hold, mark: str, keep_seconds: float = KEEP_SECONDS) -> None:
+    def __init__(self, place: DockerHost, hold: lab_hold.Hold, mark: str, keep_seconds: float = KEEP_SECONDS) -> None:
         self.mark = mark
         self._keep_seconds = keep_seconds
         self._place = place
@@ -60,7 +60,7 @@ class Held:
 
 @contextlib.contextmanager
 def held(  # noqa: PLR0913 - where, what, for whom, and for how long
-    place: Place,
+    place: DockerHost,
     lab: str,
     owner: str,
     command: str,
@@ -105,7 +105,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
 
 
 @contextlib.contextmanager
-def _told(place: Place) -> Iterator[None]:
+def _told(place: DockerHost) -> Iterator[None]:
     with explained(place):
         try:
             yield

@@ -41,7 +41,7 @@ _CHANGES: dict[str, Callable[[str], bool]] = {
 
 
 @dataclass(frozen=True)
-class Who:
+class Caller:
     """Who asks, and how the run is shown.
 
     Attributes:
@@ -62,7 +62,7 @@ def play_for(  # noqa: PLR0913, PLR0917 - what is run, for whom, under which loc
     playbook: str,
     lab: str,
     settings: dict[str, Any],
-    who: Who,
+    who: Caller,
     steps: Steps,
     lock: str,
     deadline: deadlines.Deadline,
@@ -82,7 +82,7 @@ def play_for(  # noqa: PLR0913, PLR0917 - what is run, for whom, under which loc
     return [item.result for item in seen if item.result is not None]
 
 
-Play = Callable[[str, str, dict[str, Any], Who, "Steps", str, deadlines.Deadline, ExitCode], list[dict[str, Any]]]
+Play = Callable[[str, str, dict[str, Any], Caller, "Steps", str, deadlines.Deadline, ExitCode], list[dict[str, Any]]]
 """Runs a playbook for a lab, as `play_for` does."""
 
 
@@ -96,7 +96,7 @@ class Plays:
 PLAYS = Plays()
 
 
-def down(name: str | None, who: Who, steps: Steps, play: Play = play_for) -> DownResult:
+def down(name: str | None, who: Caller, steps: Steps, play: Play = play_for) -> DownResult:
     """Remove one lab and prove that nothing of it is left. A lab that is not there is not an error.
 
     Raises LabctlError (refused) where it is somebody else's and the user does not force it.
@@ -134,7 +134,7 @@ def down(name: str | None, who: Who, steps: Steps, play: Play = play_for) -> Dow
 
 
 def _removed(  # noqa: PLR0913, PLR0917
-    name: str, before: frozenset[str], owners: frozenset[str], who: Who, steps: Steps, lock: str, play: Play
+    name: str, before: frozenset[str], owners: frozenset[str], who: Caller, steps: Steps, lock: str, play: Play
 ) -> DownResult:
     """Remove a lab that is held, and of which it was known `before` whose it was. Raises LabctlError."""
     others = owners - {who.owner}
@@ -179,7 +179,7 @@ def _only_one(owners: dict[str, str], owner: str, steps: Steps) -> str | None:
     return mine[0] if mine else None
 
 
-def _refuse_unforced(name: str, owners: frozenset[str], who: Who) -> None:
+def _refuse_unforced(name: str, owners: frozenset[str], who: Caller) -> None:
     """Raise LabctlError (refused) where the user does not force the removal of another's lab, or takes it back."""
     if not who.force:
         other = min(owners - {who.owner})
@@ -209,7 +209,7 @@ def _count(parts: list[str]) -> str:
     return ", ".join(counted(count, word) for count, word in counts)
 
 
-def down_all(who: Who, steps: Steps, play: Play = play_for) -> tuple[list[DownResult], LabctlError | None]:
+def down_all(who: Caller, steps: Steps, play: Play = play_for) -> tuple[list[DownResult], LabctlError | None]:
     """Remove every lab of this owner; those of others are named and left alone.
 
     Returns what was removed, and one error about all labs that could not be: one that cannot be removed keeps no other.
@@ -241,7 +241,7 @@ def _of_all(failed: dict[str, list[str]]) -> LabctlError:
 
 
 def change(  # noqa: PLR0913, PLR0917 - what is done, to whom, for whom
-    verb: str, name: str | None, server: str, who: Who, steps: Steps, play: Play = play_for
+    verb: str, name: str | None, server: str, who: Caller, steps: Steps, play: Play = play_for
 ) -> ChangePreview | ChangeResult:
     """Stop, start or restart a lab or one server of it; data and addresses stay."""
     begun = time.monotonic()

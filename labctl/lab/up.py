@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from labctl.lab.command_lock import Held
-    from labctl.lab.watch import Lesson
+    from labctl.lab.watch import ServerWatch
     from labctl.progress import Steps
     from labctl.runner.inventory import Inventory
     from labctl.runner.playbook_run import PlaybookRun, TaskEvent
@@ -67,7 +67,7 @@ class Plan(NamedTuple):
 
 
 @dataclass
-class Told:
+class PlaybookReport:
     """What the playbooks' results said."""
 
     changed: bool = False
@@ -100,9 +100,9 @@ class Up:
         self.steps = steps
         self.begun = time.monotonic()
         self.since = time.time()
-        self.told = Told()
+        self.told = PlaybookReport()
         self.client: engine.Client = client or engine.connect_within(options.timeout)
-        self._lesson: Lesson | None = None
+        self._lesson: ServerWatch | None = None
         self._identities: list[tuple[str, str]] = []
         self._held: Held | None = None
         self._plan: Plan | None = None
@@ -375,7 +375,7 @@ class Up:
             )
 
     def _listen(self) -> None:
-        from labctl.lab.watch import Lesson  # noqa: PLC0415 - only when servers were started
+        from labctl.lab.watch import ServerWatch  # noqa: PLC0415 - only when servers were started
 
         if self.steps.silent or self._lesson:
             return
@@ -383,7 +383,7 @@ class Up:
             lab = find_lab(self.client.hurried(LISTEN_SECONDS), self.options.lab)
             if lab is None:
                 return
-            self._lesson = Lesson(self.client, lab, self.steps, self.since, self._identities)
+            self._lesson = ServerWatch(self.client, lab, self.steps, self.since, self._identities)
 
     def _seconds(self) -> dict[str, float]:
         known = {name: round(self.told.seconds.get(name, 0.0), 3) for name in ("image", "start", "join", "election")}

@@ -46,7 +46,7 @@ TOLD = frozenset(
 DRAIN_SECONDS = 0.15
 
 
-class Lesson:
+class ServerWatch:
     """Follows the servers' logs and shows each event that has a sentence, once, in order of time.
 
     `identities` are servers with their IDs, as far as they were asked: a log names an ID before it explains it.

@@ -10,7 +10,7 @@ from labctl.workshop import survey as fleets
 from labctl.workshop.model import plan as plans
 from labctl.workshop.model.cards import Card, card_of, way_to
 from labctl.workshop.model.seats import chosen
-from labctl.workshop.state_store import Register
+from labctl.workshop.state_store import WorkshopState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wish:
+class CardRequest:
     """What the user asked for besides the file.
 
     Attributes:
@@ -45,14 +45,14 @@ class Cards:
     unsettled: tuple[str, ...]
 
 
-def cards_of(workshop: Workshop, wish: Wish, look: Callable[..., Fleet] = fleets.look) -> Cards:
+def cards_of(workshop: Workshop, wish: CardRequest, look: Callable[..., Fleet] = fleets.look) -> Cards:
     """The cards of the seats that are named, or of all.
 
     Raises:
         LabctlError: a seat fits nowhere, or its secret is not known here.
     """
     ways = {host.name: way_to(host, wish.login, wish.address) for host in workshop.hosts}
-    register = Register(workshop.name)
+    register = WorkshopState(workshop.name)
     with register.placing():
         fleet = look(workshop, wish.owner)
         seats = chosen(fleet.seats, wish.seats)
@@ -67,7 +67,7 @@ def cards_of(workshop: Workshop, wish: Wish, look: Callable[..., Fleet] = fleets
     return Cards(tuple(made), tuple(new))
 
 
-def _refuse_strangers(register: Register, fleet: Fleet, seats: Sequence[Seat]) -> None:
+def _refuse_strangers(register: WorkshopState, fleet: Fleet, seats: Sequence[Seat]) -> None:
     """Refuse to print made-up secrets, and to make a secret that another machine may have."""
     strangers = register.strangers(fleet.existing)
     wanted = {seat.lab for seat in seats}

@@ -13,7 +13,7 @@ from labctl.workshop.model.inventory import DOCKER_HOSTS, LABS, connection_of, f
 from labctl.workshop.model.outcome import Removed
 from labctl.workshop.model.seats import labs_of, meant
 from labctl.workshop.seat_locks import SeatLocks
-from labctl.workshop.state_store import Register
+from labctl.workshop.state_store import WorkshopState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +67,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
         emptied = [name for name in _emptied(fleet, there) if host in (None, name)]
     if not there and not emptied:
         if for_good and not fleet.existing and not fleet.silent():
-            Register(workshop.name).forget()
+            WorkshopState(workshop.name).forget()
         return Removed(workshop.name, {}, lost, [], unseen)
     if there and not wanted and not agrees(_question(fleet, there)):
         raise LabctlError(f"The workshop {workshop.name} stays as it is: you did not say yes.", ExitCode.REFUSED)
@@ -107,7 +107,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
     else:
         steps.fail()
     if for_good and not after.existing and not after.silent():
-        Register(workshop.name).forget()
+        WorkshopState(workshop.name).forget()
     return Removed(workshop.name, removed, failed, sorted(left), unseen)
 
 

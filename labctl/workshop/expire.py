@@ -15,7 +15,7 @@ from labctl.shared import lab_names
 from labctl.workshop import survey as fleets
 from labctl.workshop.model import expiry
 from labctl.workshop.model.inventory import DOCKER_HOSTS, hosts_of
-from labctl.workshop.state_store import Register
+from labctl.workshop.state_store import WorkshopState
 
 if TYPE_CHECKING:
     from labctl.progress import Steps
@@ -41,7 +41,7 @@ def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> Expir
 def expire(workshop: Workshop, owner: str, when: str, steps: Steps) -> ExpiryResult:
     """Let the workshop end then, or never. Raises LabctlError."""
     end = 0 if when == NEVER else expiry.end_of(when, time.time())
-    fleet, register = fleets.look(workshop, owner, by_name=True), Register(workshop.name)
+    fleet, register = fleets.look(workshop, owner, by_name=True), WorkshopState(workshop.name)
     if not end:
         # First: where a host does not answer, the file's end must not come back to those that did.
         register.keep_never(never=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from labctl.engine.client import Client
-    from labctl.engine.docker_host import Place
+    from labctl.engine.docker_host import DockerHost
     from labctl.engine.labs import Lab
     from labctl.progress import Steps
     from labctl.raft.failover import FailoverTimeline
@@ -68,7 +68,7 @@ class SeatFaults:
             if lab not in self._labs
         ]
 
-    def strike(self, verb: str, target: str) -> list[SeatFault]:
+    def apply_fault(self, verb: str, target: str) -> list[SeatFault]:
         """Kill, stop or pause servers in every seat at once, and wait until each seat has a leader again, if it can."""
         self._steps.begin(f"{verb} {target} in {len(self._labs)} seats: choosing the servers")
         chosen = dict(
@@ -96,7 +96,7 @@ class SeatFaults:
             cluster = replace(cluster_of(self._tools.ask(found)), running=waiting, leader="")
             names = [name for name in targets.resolve(target, cluster) if name in waiting] if waiting else []
             if names:
-                processes.strike(verb, names, found, tools=self._tools)
+                processes.apply_fault(verb, names, found, tools=self._tools)
             return self._of(lab, servers=tuple(names))
 
         return self._each(back, f"{verb} {target}")
@@ -118,7 +118,7 @@ class SeatFaults:
         """The clock of each lab's Docker host, each asked once, or why it is not known."""
         places = {id(lab.place): lab.place for _, lab in self._labs.values()}
 
-        def ask(place: Place) -> HostClock | str:
+        def ask(place: DockerHost) -> HostClock | str:
             try:
                 return self._tools.clock(place)
             except LabctlError as error:
@@ -153,7 +153,7 @@ class SeatFaults:
         if isinstance(host, str):
             return self._of(lab, problem=host)
         try:
-            struck = processes.strike(verb, chosen, found, host=host, tools=self._tools)
+            struck = processes.apply_fault(verb, chosen, found, host=host, tools=self._tools)
             done_by = self._tools.done_by
             times = [done_by(found.server(name), verb, struck.begin, struck.end) or struck.end for name in chosen]
         except LabctlError as error:

@@ -8,8 +8,8 @@ from labctl.runner import inventory
 from labctl.terminal.style import harmless
 from labctl.workshop import survey as fleets
 from labctl.workshop.model import plan as plans
-from labctl.workshop.model.inventory import Means, inventory_of
-from labctl.workshop.state_store import Register
+from labctl.workshop.model.inventory import InventorySettings, inventory_of
+from labctl.workshop.state_store import WorkshopState
 from labctl.workshop.up import end_of, maker_of, version_of
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ _HEAD = """\
 
 def placed_inventory(workshop: Workshop, owner: str, look: Callable[..., Fleet] = fleets.look) -> Inventory:
     """The inventory, with every seat placed as `up` would. Raises LabctlError where one fits nowhere."""
-    register = Register(workshop.name)
+    register = WorkshopState(workshop.name)
     with register.placing():
         fleet = look(workshop, owner)
         plan = plans.make(fleet)
         plans.refuse_what_does_not_fit(plan)
         register.keep_numbers(fleet.seats)
         register.write_seeds(fleet.seats, plan.staying())
-    means = Means(owner, register.seeds, version_of(plan), end_of(plan, register), maker_of(plan))
+    means = InventorySettings(owner, register.seeds, version_of(plan), end_of(plan, register), maker_of(plan))
     own = inventory_of(fleet.workshop, fleet.seats, plan.placement.hosts, means)
     return inventory.of_workshop(workshop.name, own, "")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.workshop import state_schema
-from labctl.workshop.state_store import Register, SecretCopy
+from labctl.workshop.state_store import SecretCopy, WorkshopState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ _LONGEST = 1 << 20
 
 def exported(workshop: str) -> str:
     """The copy, as it is kept in a file. Raises LabctlError where there is no secret."""
-    register = Register(workshop)
+    register = WorkshopState(workshop)
     if not register.has_secret():
         raise LabctlError(
             f"The secret of the workshop {workshop} is not on this machine: `labctl workshop up` makes one, or take a "
@@ -53,12 +53,12 @@ def imported(workshop: str, path: Path | None, *, force: bool) -> None:
             "one's file with --file, or give another copy.",
             ExitCode.USAGE,
         )
-    Register(workshop).take(copy, force=force)
+    WorkshopState(workshop).take(copy, force=force)
 
 
 def taken(workshop: str) -> dict[str, str]:
     """The JSON shape of `workshop secret --input`."""
-    return {"workshop": workshop, "secret_file": str(Register(workshop).secret_file)}
+    return {"workshop": workshop, "secret_file": str(WorkshopState(workshop).secret_file)}
 
 
 def kept(workshop: str, path: Path) -> dict[str, str]:

@@ -64,7 +64,7 @@ class SecretCopy:
     seeds: Mapping[str, bytes] = field(repr=False)
 
 
-class Register:
+class WorkshopState:
     """The register of one workshop. Every method raises LabctlError where the state folder does not let it.
 
     Args:

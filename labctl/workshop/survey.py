@@ -16,7 +16,7 @@ from labctl.workshop.hosts import AT_ONCE, client_of
 from labctl.workshop.model import seats as seat_rules
 from labctl.workshop.model.capacity import Facts, problem_of
 from labctl.workshop.model.hosts import Fleet, HostLook
-from labctl.workshop.state_store import Register
+from labctl.workshop.state_store import WorkshopState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,7 +63,7 @@ def look(
     ]
     existing: dict[str, str] = {}
     numbers: dict[str, int] = {}
-    register = Register(workshop.name)
+    register = WorkshopState(workshop.name)
     for one in looks:
         if not by_name:
             _refuse_threat(workshop, one, owner)

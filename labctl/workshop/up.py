@@ -25,7 +25,7 @@ from labctl.workshop.model.file import LOCAL
 from labctl.workshop.model.inventory import (
     DOCKER_HOSTS,
     IMAGE_HOSTS,
-    Means,
+    InventorySettings,
     forks_for,
     hosts_of,
     image_host,
@@ -33,7 +33,7 @@ from labctl.workshop.model.inventory import (
 )
 from labctl.workshop.model.outcome import Outcome, Result
 from labctl.workshop.model.seats import chosen
-from labctl.workshop.state_store import Register
+from labctl.workshop.state_store import WorkshopState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -74,7 +74,7 @@ class UpOptions:
 def up(workshop: Workshop, options: UpOptions, steps: Steps) -> Result:
     """Bring the workshop up. Raises LabctlError where nothing was begun."""
     begun = time.monotonic()
-    register = Register(workshop.name)
+    register = WorkshopState(workshop.name)
     with register.placing():
         plan, wanted = _plan(workshop, register, options, steps)
         _remember(plan, register)
@@ -82,7 +82,7 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps) -> Result:
     if any(lab not in outcomes for lab in wanted):
         version = have_image(plan, steps)
         outcomes |= _ready_already(plan, version, [lab for lab in wanted if lab not in outcomes])
-        means = Means(options.owner, register.seeds, version, end_of(plan, register), maker_of(plan))
+        means = InventorySettings(options.owner, register.seeds, version, end_of(plan, register), maker_of(plan))
         options.keep()
         outcomes |= _begin(plan, means, wanted, outcomes, steps)
         options.keep()
@@ -92,7 +92,7 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps) -> Result:
     return Result(plan, ordered, dict(plan.placement.hosts), time.monotonic() - begun)
 
 
-def _plan(workshop: Workshop, register: Register, options: UpOptions, steps: Steps) -> tuple[Plan, list[str]]:
+def _plan(workshop: Workshop, register: WorkshopState, options: UpOptions, steps: Steps) -> tuple[Plan, list[str]]:
     """Where each seat goes, and the labs that are wanted. Raises LabctlError where one of these has no place."""
     steps.begin(f"Docker hosts: looking at {counted(len(workshop.hosts), 'host')}")
     fleet = options.look(workshop, options.owner)
@@ -106,14 +106,14 @@ def _plan(workshop: Workshop, register: Register, options: UpOptions, steps: Ste
     return plan, wanted
 
 
-def _remember(plan: Plan, register: Register) -> None:
+def _remember(plan: Plan, register: WorkshopState) -> None:
     """Keep what must be known when a host is lost or a seat is made again."""
     register.keep_numbers(plan.fleet.seats)
     register.keep_places(plan.placement.hosts)
     register.write_seeds(plan.fleet.seats, plan.staying())
 
 
-def end_of(plan: Plan, register: Register) -> int | None:
+def end_of(plan: Plan, register: WorkshopState) -> int | None:
     """When the workshop ends, in seconds since 1970: as its hosts know it, else as its file says; None for never.
 
     0 where somebody took the end away, and a host that was not reached then has one still.
@@ -124,7 +124,7 @@ def end_of(plan: Plan, register: Register) -> int | None:
     return kept or (expiry.end_of(expires, time.time()) if expires else None)
 
 
-def _refuse_over(plan: Plan, register: Register) -> None:
+def _refuse_over(plan: Plan, register: WorkshopState) -> None:
     """Raise LabctlError (refused) where the Docker hosts are about to remove what would be made."""
     end = None if register.never_ends() else plan.fleet.end()
     if end is not None and end <= time.time():
@@ -146,7 +146,7 @@ def _lost(plan: Plan, wanted: Sequence[str], steps: Steps) -> dict[str, Outcome]
 
 
 def _begin(
-    plan: Plan, means: Means, wanted: Sequence[str], settled: Mapping[str, Outcome], steps: Steps
+    plan: Plan, means: InventorySettings, wanted: Sequence[str], settled: Mapping[str, Outcome], steps: Steps
 ) -> dict[str, Outcome]:
     """Bring up what is not settled, and write the end down on the hosts that do not have it."""
     workshop = plan.fleet.workshop
@@ -159,7 +159,7 @@ def _begin(
     return outcomes | _endless(plan, endless, ready, steps)
 
 
-def _not_kept(looks: Iterable[HostLook], workshop: str, means: Means) -> list[str]:
+def _not_kept(looks: Iterable[HostLook], workshop: str, means: InventorySettings) -> list[str]:
     """The Docker hosts on which the end has yet to be written down, or taken away."""
     if means.end is None:
         return []
@@ -179,7 +179,12 @@ def _endless(plan: Plan, endless: Mapping[str, str], labs: Iterable[str], steps:
 
 
 def _keep_end(  # noqa: PLR0913, PLR0917 - what is kept, and where it is told
-    plan: Plan, means: Means, register: Register, outcomes: Mapping[str, Outcome], steps: Steps, options: UpOptions
+    plan: Plan,
+    means: InventorySettings,
+    register: WorkshopState,
+    outcomes: Mapping[str, Outcome],
+    steps: Steps,
+    options: UpOptions,
 ) -> dict[str, Outcome]:
     """Look again whether the end is kept, now that the last lab is made, and write it down where it is not.
 
@@ -228,7 +233,7 @@ def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, O
     return found
 
 
-def _wanted(plan: Plan, register: Register, options: UpOptions) -> Sequence[Any]:
+def _wanted(plan: Plan, register: WorkshopState, options: UpOptions) -> Sequence[Any]:
     seats = chosen(plan.fleet.seats, options.seats)
     if options.labs:
         seats = [seat for seat in seats if seat.lab in options.labs]

@@ -26,11 +26,11 @@ from labctl.workshop import hosts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from labctl.engine.docker_host import Place
+    from labctl.engine.docker_host import DockerHost
     from labctl.progress import Steps
     from labctl.workshop.model.file import Host, Workshop
 
-Meet = Callable[["Host"], "Place | LabctlError"]
+Meet = Callable[["Host"], "DockerHost | LabctlError"]
 """Tells where the engine of a Docker host is met, or why it is not."""
 LEASE_SECONDS = 60
 """So long a lock counts that nobody renews, where nobody can see whether its holder has ended."""
@@ -155,7 +155,7 @@ def held(  # noqa: PLR0913 - what, by whom, and where it is told
             hold.end()
 
 
-def _met(host: Host) -> Place | LabctlError:
+def _met(host: Host) -> DockerHost | LabctlError:
     """Where the engine of a Docker host is met, or why it is not; one that hangs is asked beside the others."""
     try:
         place = hosts.client_of(host).place
@@ -168,7 +168,7 @@ def _met(host: Host) -> Place | LabctlError:
 
 def _taken(  # noqa: PLR0913, PLR0917 - where, what, and for whom
     stack: contextlib.ExitStack,
-    met: Place | LabctlError,
+    met: DockerHost | LabctlError,
     workshop: str,
     host: Host,
     who: lock_holder.Holder,

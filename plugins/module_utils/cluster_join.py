@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .lab_clients import Doors
+from .lab_clients import LabClients
 from .lab_found import members_of
 from .shared import server_status
 from .shared.credentials import FOLDER, RECOVERY_TOKEN
@@ -68,7 +68,7 @@ class Cluster:
         self.lab: str = params["name"]
         everybody = params["members"]
         self.profile: str = everybody[0]["profile"] if everybody else ""
-        self._doors = Doors(self.lab, [one["container"] for one in everybody], self.profile)
+        self._doors = LabClients(self.lab, [one["container"] for one in everybody], self.profile)
         self.stopped = [self._member(one) for one in params["members"] if one["name"] in params["without"]]
         running = [one for one in params["members"] if one["name"] not in params["without"]]
         self.containers = [one["container"] for one in running]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .shared.consul_client import Door
+from .shared.consul_client import ConsulClient
 from .shared.credentials import Keys
 from .shared.docker_api import DockerError, Engine
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Doors:
+class LabClients:
     """The doors of one lab; what opens those of a `full` one is read when the first of them is used."""
 
     def __init__(self, lab: str, containers: Iterable[str], profile: str) -> None:
         self._keys = Keys(lab, containers, _archive) if profile == "full" else None
 
-    def of(self, port: int | None) -> Door | None:
+    def of(self, port: int | None) -> ConsulClient | None:
         """The door at a port of this host's loopback; None where a server has none, because it does not run."""
-        return Door(port, keys=self._keys) if port else None
+        return ConsulClient(port, keys=self._keys) if port else None
 
 
 def _archive(container: str, path: str) -> bytes:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .lab_clients import Doors
+from .lab_clients import LabClients
 from .lab_machine import MACHINE, Machine
 from .shared import lab_names, subnets
 from .shared.docker_api import DockerError
@@ -44,7 +44,7 @@ class Departure:
         self.keep = lab_names.server_names(servers)
         self.surplus = [server for server in reversed(found.servers) if server.name not in self.keep]
         self.remaining = [server for server in found.servers if server.name in self.keep]
-        self.doors = Doors(lab, [server.id for server in found.servers], found.profile)
+        self.doors = LabClients(lab, [server.id for server in found.servers], found.profile)
         self._voters: list[Server] = []
 
     def check(self) -> None:

@@ -31,7 +31,7 @@ POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
-class Asked:
+class QuotaRequest:
     """What somebody wants to make; `memory` is of each server, in Docker's units, `labels` are those besides ours."""
 
     lab: str
@@ -45,7 +45,7 @@ class Asked:
 @contextlib.contextmanager
 def place_for(  # noqa: PLR0913 - what is asked for, and how the file is locked
     engine: Engine,
-    asked: Asked,
+    asked: QuotaRequest,
     path: Path,
     *,
     dry: bool,
@@ -76,7 +76,7 @@ def _give_back(engine: Engine, reserved: str) -> None:
             raise
 
 
-def _reserve(engine: Engine, asked: Asked, path: Path, file: int, *, dry: bool) -> str:
+def _reserve(engine: Engine, asked: QuotaRequest, path: Path, file: int, *, dry: bool) -> str:
     """Count, and make the container that holds the place; returns its ID, or "" where none is needed."""
     limits = _limits(asked.owner, path, file)
     if all(math.isinf(one.most) for one in limits):
@@ -110,7 +110,7 @@ def _reserve(engine: Engine, asked: Asked, path: Path, file: int, *, dry: bool) 
     return str(engine.create(body, doing=f"holding a place for the lab with the image {asked.image}"))
 
 
-def _memory_of(asked: Asked, limits: list[quotas.Limit]) -> float:
+def _memory_of(asked: QuotaRequest, limits: list[quotas.Limit]) -> float:
     """The memory of one server in bytes; infinite where it has no limit."""
     try:
         return quotas.memory(asked.memory) or math.inf

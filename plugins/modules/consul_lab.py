@@ -217,7 +217,7 @@ from ..module_utils.lab_project import (
     subnet_is_taken,
 )
 from ..module_utils.lab_secrets_volume import Configuration, Secrecy
-from ..module_utils.quota_reservation import Asked, place_for
+from ..module_utils.quota_reservation import QuotaRequest, place_for
 from ..module_utils.shared import derived_secrets, lab_names, label_values, parent_process
 from ..module_utils.shared.docker_api import DockerError, Engine
 from ..module_utils.start_semaphore import turn
@@ -474,7 +474,9 @@ def answer(
         found = look(project, params, dry=check_mode)
         if state == "present":
             refuse_profile(lab, params["profile"], found)
-            asked = Asked(lab, params["owner"], params["servers"], params["memory"], params["image"], params["labels"])
+            asked = QuotaRequest(
+                lab, params["owner"], params["servers"], params["memory"], params["image"], params["labels"]
+            )
             with place_for(project.engine, asked, Path(params["limits_file"]), dry=check_mode, say=say):
                 present(project, params, found, dry=check_mode)
         elif state == "absent":

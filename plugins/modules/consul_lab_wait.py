@@ -50,7 +50,7 @@ import time
 from typing import Any
 
 from ..module_utils import module_runner
-from ..module_utils.lab_clients import Doors
+from ..module_utils.lab_clients import LabClients
 from ..module_utils.lab_found import members_of
 from ..module_utils.shared import parent_process, server_status
 from ..module_utils.shared.docker_api import Engine, moment
@@ -98,7 +98,7 @@ def has_no_peers(member: dict[str, Any], began: dict[str, float]) -> bool:
 
 def anybody_is_known(lab: str, members: list[dict[str, Any]]) -> bool:
     """Whether some server says that it knows another one."""
-    doors = Doors(lab, [member["container"] for member in members], members[0]["profile"])
+    doors = LabClients(lab, [member["container"] for member in members], members[0]["profile"])
     asked = [server_status.Member(one["name"], one["address"], doors.of(one["http_port"])) for one in members]
     return any(view.members > 1 for view in server_status.read_views(asked))
 

@@ -32,7 +32,7 @@ SEEDS = [
 ]
 
 
-class Door:
+class ConsulClient:
     """Answers every question with the same bytes, as the real one reads them."""
 
     def __init__(self, data: bytes) -> None:
@@ -48,7 +48,7 @@ class Door:
 
 def one_try(data: bytes) -> None:
     """Ask a server that answers so."""
-    door = Door(data)
+    door = ConsulClient(data)
     view = server_status.read_view(Member("consul1", "10.0.0.1", door))
     server_status.disagreement([view])
     server_status.describe(view)

@@ -15,7 +15,7 @@ import pytest
 from labctl.engine.kv import Store
 from labctl.faults import inject
 from labctl.raft.prediction import has_pre_vote
-from labctl.shared.consul_client import Door
+from labctl.shared.consul_client import ConsulClient
 from labctl.shared.lab_names import LABEL_LAB
 from tests.integration.disturbed import (
     EVERYBODY,
@@ -75,7 +75,7 @@ def test_what_is_noted_never_shares_a_line_with_consul(ada: Person, lab: str) ->
     over = threading.Event()
 
     def ask() -> None:
-        store = Store(Door(port), lab, 5.0)
+        store = Store(ConsulClient(port), lab, 5.0)
         while not over.is_set():
             store.get(KEY, "stale")
         store.close()

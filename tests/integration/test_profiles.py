@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from labctl.shared import credentials, derived_secrets
-from labctl.shared.consul_client import Door
+from labctl.shared.consul_client import ConsulClient
 from labctl.shared.credentials import Access, Keys
 from tests.integration.elections import ELECTION_SECONDS
 from tests.integration.fixtures import up
@@ -257,14 +257,14 @@ def test_who_has_no_token_is_refused(lab: str, context: ssl.SSLContext, headers:
 def test_the_token_opens_every_server(lab: str, keys: Keys) -> None:
     put(lab, "profiles/open", "sesame")
     for server in ("consul1", "consul2", "consul3"):
-        door = Door(port_of(lab, server), keys=keys)
+        door = ConsulClient(port_of(lab, server), keys=keys)
         assert door.request("GET", "/v1/kv/profiles/open?raw=&keys=") == ["profiles/open"]
         assert len(door.request("GET", "/v1/acl/tokens")) >= 1
 
 
 def test_plain_http_is_refused(lab: str) -> None:
     with pytest.raises((OSError, ValueError)):
-        Door(port_of(lab)).request("GET", "/v1/status/leader")
+        ConsulClient(port_of(lab)).request("GET", "/v1/status/leader")
     for server in ("consul1", "consul2", "consul3"):
         listening = docker("exec", container(lab, server), "cat", "/proc/net/tcp", "/proc/net/tcp6")
         assert ":2135 " in listening, "8501 is listened at, so the search below means something"
@@ -278,10 +278,13 @@ def test_a_server_that_another_authority_knows_is_refused(lab: str, keys: Keys, 
     assert theirs.authority != mine.authority
     other_authority = Access(mine.token, mine.recovery_token, theirs.authority, mine.server_name)
     other_name = Access(mine.token, mine.recovery_token, mine.authority, theirs.server_name)
-    for door in (Door(port_of(lab), keys=lambda: other_authority), Door(port_of(lab), keys=lambda: other_name)):
+    for door in (
+        ConsulClient(port_of(lab), keys=lambda: other_authority),
+        ConsulClient(port_of(lab), keys=lambda: other_name),
+    ):
         with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
             door.request("GET", "/v1/status/leader")
-    assert Door(port_of(name), keys=lambda: theirs).request("GET", "/v1/status/leader")
+    assert ConsulClient(port_of(name), keys=lambda: theirs).request("GET", "/v1/status/leader")
 
 
 def test_raft_and_rpc_are_refused_to_who_has_no_certificate(lab: str, context: ssl.SSLContext) -> None:

@@ -35,7 +35,7 @@ def must_be_ready(person: Person, lab: str) -> dict[str, Any]:
     return found[-1]
 
 
-def strike(  # noqa: PLR0913, PLR0917 - what is done to whom
+def apply_fault(  # noqa: PLR0913, PLR0917 - what is done to whom
     person: Person, lab: str, verb: str, target: str, names: list[str], seconds: float, *, behind: bool
 ) -> Cut | None:
     """Do something to a server, by labctl or `behind` its back. Returns who was apart then, until when at least."""
@@ -72,7 +72,7 @@ def tell(person: Person, lab: str, kind: tuple[str, str], chance: random.Random,
             kept.callback(lambda: person.run("bundle", "save", lab, "-o", f"{folder}/{lab}.tgz", "--force"))
         time.sleep(chance.uniform(0.3, 1.5))
         begin = datetime.now(UTC)
-        cut = strike(person, lab, verb, target, names, seconds, behind=behind)
+        cut = apply_fault(person, lab, verb, target, names, seconds, behind=behind)
         ends = time.monotonic() + seconds
         if foreign:
             foreign_events(300)

@@ -95,7 +95,7 @@ def stopped(engine: OwnEngine, seconds: float) -> Iterator[None]:
         go_on.join()
 
 
-def strike(
+def apply_fault(
     person: Person, engine: OwnEngine, words: tuple[str, ...], chance: Random, longest: float
 ) -> tuple[str, str]:
     """End a command with SIGKILL at a random moment, sometimes while the engine is stopped.
@@ -194,7 +194,7 @@ def test_up_killed(
     kinds = trials("up killed", KILLS["up"])
     for trial in kinds:
         lab = new_name()
-        kind, moment = strike(dora, engine, _up(lab), trial.chance, longest["up"])
+        kind, moment = apply_fault(dora, engine, _up(lab), trial.chance, longest["up"])
         said = put_right(dora, engine, lab, trial, moment)
         must_have(engine, healthy, moment)
         kinds.record(trial, kind, said, dora.take_latest())
@@ -214,7 +214,7 @@ def test_up_of_a_lab_with_data_killed(
     for trial in kinds:
         pace = "teach" if pace == "real" else "real"
         words = ("up", lab, "--pace", pace, "--timeout", str(DEADLINE))
-        kind, moment = strike(dora, engine, words, trial.chance, longest["up again"])
+        kind, moment = apply_fault(dora, engine, words, trial.chance, longest["up again"])
         # At pace `teach` an election of servers that were made again takes longer than DEADLINE sometimes.
         again = dora.run(*_up(lab))
         assert again.code == 0, f"{moment}: the next up: {again.err}{again.out}"
@@ -237,7 +237,7 @@ def test_down_killed(
     for trial in kinds:
         lab = new_name()
         dora.done(*_up(lab))
-        kind, moment = strike(dora, engine, ("down", lab), trial.chance, longest["down"])
+        kind, moment = apply_fault(dora, engine, ("down", lab), trial.chance, longest["down"])
         said = put_right(dora, engine, lab, trial, moment)
         must_have(engine, healthy, moment)
         kinds.record(trial, kind, said, dora.take_latest())
@@ -253,7 +253,7 @@ def test_workshop_up_killed(
     kinds = trials("workshop up killed", KILLS["workshop up"])
     for trial in kinds:
         made = Room(dora, seats=SEATS)
-        kind, moment = strike(dora, engine, made.words("up"), trial.chance, longest["workshop up"])
+        kind, moment = apply_fault(dora, engine, made.words("up"), trial.chance, longest["workshop up"])
         if trial.number % 2:
             again = made.run("up")
             assert again.code == 0, f"{moment}: the next up: {again.err}{again.out}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.engine.kv import Store
-from labctl.shared.consul_client import Door
+from labctl.shared.consul_client import ConsulClient
 from tests.integration.disturbed import NAMES
 from tests.integration.elections import ELECTION_SECONDS, status_of
 from tests.integration.fixtures import up
@@ -19,7 +19,7 @@ from tests.integration.harness import servers, wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from labctl.engine.kv import Found
+    from labctl.engine.kv import Entry
     from tests.integration.harness import Person
 
 pytestmark = pytest.mark.soak
@@ -36,17 +36,17 @@ def port(lab: str, server: str) -> int:
 
 
 def store(lab: str, server: str) -> closing[Store]:
-    return closing(Store(Door(port(lab, server)), lab, ANSWER_SECONDS))
+    return closing(Store(ConsulClient(port(lab, server)), lab, ANSWER_SECONDS))
 
 
 def configuration(lab: str, server: str) -> dict[str, tuple[str, str, bool]]:
     """Raft's configuration as a server itself has it: each one's node ID, address and whether it votes."""
     path = "/v1/operator/raft/configuration?stale"  # or the leader would answer for all
-    document = Door(port(lab, server)).request("GET", path, timeout=ANSWER_SECONDS)
+    document = ConsulClient(port(lab, server)).request("GET", path, timeout=ANSWER_SECONDS)
     return {one["Node"]: (one["ID"], one["Address"], one["Voter"]) for one in document["Servers"]}
 
 
-def write(lab: str, chance: random.Random, number: int) -> dict[str, Found]:
+def write(lab: str, chance: random.Random, number: int) -> dict[str, Entry]:
     """Write some keys through any server. Returns what Consul then has of them."""
     with store(lab, chance.choice(NAMES)) as written:
         for key in range(KEYS):
@@ -86,7 +86,7 @@ def must_be_the_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     assert now["commit_index"] >= before["commit_index"]
 
 
-def must_have(lab: str, kept: dict[str, Found]) -> None:
+def must_have(lab: str, kept: dict[str, Entry]) -> None:
     """Every server has applied every key that was ever written, as the same entry of the log."""
     for server in NAMES:
         with store(lab, server) as asked:
@@ -103,7 +103,7 @@ def test_all_servers_restarted_in_random_order_are_the_same_cluster_with_the_sam
     members = configuration(lab, NAMES[0])
     assert {voter for _, _, voter in members.values()} == {True}
     say(f"\nAll servers restarted in random order, seed {seed}: {RESTARTS} times")
-    kept: dict[str, Found] = {}
+    kept: dict[str, Entry] = {}
     for number in range(1, RESTARTS + 1):
         kept |= write(lab, chance, number)
         before = status_of(ada, lab)

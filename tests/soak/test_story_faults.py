@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.fixtures import up
 from tests.integration.harness import CONSUL, VERSION
-from tests.integration.told import KINDS, VERBS, must_be_ready, strike, tell
+from tests.integration.told import KINDS, VERBS, apply_fault, must_be_ready, tell
 from tests.integration.witness import Witness, wrong_runs
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _break_something(person: Person, lab: str, chance: random.Random) -> str:
     servers = [one["name"] for one in status["servers"]]
     verb, seconds = chance.choice(VERBS), chance.uniform(2, 6)
     target = str(status["leader"]) if chance.random() < 2 / 3 else chance.choice(servers)
-    strike(person, lab, verb, target, servers, seconds, behind=chance.random() < 1 / 2)
+    apply_fault(person, lab, verb, target, servers, seconds, behind=chance.random() < 1 / 2)
     time.sleep(seconds)
     if verb in _OF_PROCESSES:
         person.done("fault", "heal", "--lab", lab)

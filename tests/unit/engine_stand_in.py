@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from docker.errors import NotFound
 
-from labctl.engine.docker_host import HERE, Place
+from labctl.engine.docker_host import LOCAL_HOST, DockerHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -88,7 +88,7 @@ class FakeEngine:
     loads: list[dict[str, Any]] = field(default_factory=list)
     loaded: int = 0
     error: Exception | None = None
-    place: Place = HERE
+    place: DockerHost = LOCAL_HOST
     host: str = "local"
     keys: dict[tuple[str, ...], Keys] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)

@@ -73,7 +73,7 @@ def test_a_default_that_is_no_template_is_of_the_arguments_type_and_one_of_its_c
 # -- modules -------------------------------------------------------------------------------------------------
 
 
-class Asked(Exception):  # noqa: N818 - it is no error
+class FaultRequest(Exception):  # noqa: N818 - it is no error
     """What a module asked AnsibleModule for."""
 
     def __init__(self, **words: Any) -> None:
@@ -86,12 +86,12 @@ def spec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tup
     """A module's documentation, and the words that its main() gives to AnsibleModule."""
 
     def ask(**words: Any) -> None:
-        raise Asked(**words)
+        raise FaultRequest(**words)
 
     module = importlib.import_module(f"plugins.modules.{request.param}")
     # Some modules make their AnsibleModule themselves, the others leave it to what they share.
     monkeypatch.setattr(module if hasattr(module, "AnsibleModule") else module_runner, "AnsibleModule", ask)
-    with pytest.raises(Asked) as asked:
+    with pytest.raises(FaultRequest) as asked:
         module.main()
     return yaml.safe_load(module.DOCUMENTATION), asked.value.words
 

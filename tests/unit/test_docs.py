@@ -276,7 +276,7 @@ SHAPES: dict[str, tuple[type | str, ...]] = {
     "stop, start and restart": (results.ChangeResult, results.ChangePreview),
     "ls": ("ls_row",),
     "status": ("status_document", "server_row", "active_row"),
-    "members": ("Seen.row",),
+    "members": ("Member.row",),
     "logs": ("line_row", "meaning_row"),
     "bundle save": (results.BundleResult,),
     "fault": (

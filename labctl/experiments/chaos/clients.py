@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labctl.engine.kv import Found, Refused, Unanswered
+from labctl.engine.kv import Entry, Indeterminate, NotApplied
 from labctl.errors import LabctlError
 from labctl.experiments.chaos.history import MODES, Final, Operation
 from labctl.experiments.chaos.timeline import WITH_AN_ANSWER
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labctl.engine.kv import Store
     from labctl.engine.labs import Lab
     from labctl.experiments.chaos.history import Kind, Mode, Outcome
-    from labctl.shared.consul_client import Door
+    from labctl.shared.consul_client import ConsulClient
 
 PREFIX = "raft-labctl/chaos/"
 TIMEOUT_SECONDS = 2.0
@@ -64,7 +64,7 @@ class Pauses:
 PAUSES = Pauses()
 
 
-class Doors:
+class Endpoints:
     """Where each server listens now; Docker may choose another port when it starts one again."""
 
     def __init__(self, docker: Docker, lab: Lab, find_lab: Callable[[Docker, str], Lab | None], look_up: float) -> None:
@@ -73,7 +73,7 @@ class Doors:
         self._looked = 0.0
         self._doors = _doors_of(lab)
 
-    def of(self, server: str) -> Door | None:
+    def of(self, server: str) -> ConsulClient | None:
         """A server's HTTP API; None while it does not run."""
         return self._doors.get(server)
 
@@ -91,7 +91,7 @@ class Doors:
             self._looked = time.monotonic()
 
 
-def _doors_of(lab: Lab) -> dict[str, Door]:
+def _doors_of(lab: Lab) -> dict[str, ConsulClient]:
     return {server.name: server.door for server in lab.servers if server.door is not None}
 
 
@@ -118,7 +118,7 @@ class Crowd:
     ) -> None:
         self.lab, self.clock, self.tools, self.pauses = lab, clock, tools, pauses
         self.prefix = f"{PREFIX}{secrets.token_hex(4)}/"
-        self.doors = Doors(docker, lab, tools.find_lab, pauses.look_up)
+        self.doors = Endpoints(docker, lab, tools.find_lab, pauses.look_up)
         self.stopped = threading.Event()
         self.add_seconds = max(pauses.add, seconds * len(lab.servers) / MOST_ADDED)
         self._first: list[Operation] = []
@@ -187,7 +187,7 @@ class Crowd:
                 continue
             try:
                 found = store.all(self.prefix)
-            except (Refused, Unanswered):
+            except (NotApplied, Indeterminate):
                 self.doors.look_again()
                 time.sleep(self.pauses.back_off)
                 continue
@@ -226,7 +226,7 @@ class Crowd:
                 continue
             try:
                 store.delete(self.prefix if prefix is None else prefix)
-            except (Refused, Unanswered):
+            except (NotApplied, Indeterminate):
                 continue
             finally:
                 store.close()
@@ -259,7 +259,7 @@ class _Client(threading.Thread, ABC):
         self.died = ""
         self._crowd, self._server = crowd, server
         self._store: Store | None = None
-        self._door: Door | None = None
+        self._door: ConsulClient | None = None
 
     def run(self) -> None:
         """Work until the crowd is told to stop."""
@@ -287,26 +287,26 @@ class _Client(threading.Thread, ABC):
         self,
         kind: Kind,
         key: str,
-        request: Callable[[Store], bool | Found | None],
+        request: Callable[[Store], bool | Entry | None],
         *,
         value: str | None = None,
         before: str | None = None,
         mode: Mode | None = None,
-    ) -> Found | bool | None:
+    ) -> Entry | bool | None:
         """Send a request and keep what came of it; returns the answer, None where there is none."""
         begin = self._crowd.clock()
         # What nobody foresaw, too, says nothing of whether it happened.
         outcome: Outcome = "unanswered"
-        answer: bool | Found | None = None
+        answer: bool | Entry | None = None
         index = 0
         try:
             answer = request(self._connected())
             outcome = "mismatch" if answer is False else "done"
-            if isinstance(answer, Found):
+            if isinstance(answer, Entry):
                 value, index = answer.value, answer.index
-        except Refused:
+        except NotApplied:
             outcome = "refused"
-        except Unanswered:
+        except Indeterminate:
             pass
         finally:
             end = self._crowd.clock()
@@ -321,7 +321,7 @@ class _Client(threading.Thread, ABC):
     def _connected(self) -> Store:
         door = self._crowd.doors.of(self._server)
         if door is None:
-            raise Refused(f"{self._server} does not run")
+            raise NotApplied(f"{self._server} does not run")
         if self._store is None or door != self._door:
             if self._store is not None:
                 self._store.close()
@@ -329,9 +329,9 @@ class _Client(threading.Thread, ABC):
             self._store, self._door = store, door
         return self._store
 
-    def _read(self, key: str, mode: Mode) -> Found | None:
+    def _read(self, key: str, mode: Mode) -> Entry | None:
         found = self._ask("read", key, lambda store: store.get(self._crowd.prefix + key, mode), mode=mode)
-        return found if isinstance(found, Found) else None
+        return found if isinstance(found, Entry) else None
 
     def _replace(self, key: str, before: str | None, index: int, value: str) -> None:
         full = self._crowd.prefix + key

@@ -10,7 +10,7 @@ from labctl.errors import LabctlError
 from labctl.experiments.chaos.report import Disturbance
 from labctl.experiments.teardown import sentence_of
 from labctl.faults import network, processes
-from labctl.faults.context import Asked
+from labctl.faults.context import FaultRequest
 from labctl.faults.process_verbs import PROCESS_VERBS, TAKES_AWAY
 from labctl.faults.tools import TOOLS, Tools
 from labctl.progress import Steps
@@ -46,7 +46,7 @@ class Verbs:
     rate: Callable[..., FaultResult] = network.rate
     delay: Callable[..., FaultResult] = network.delay
 
-    def begin(self, verb: str, words: Sequence[str], asked: Asked, steps: Steps) -> FaultResult:
+    def begin(self, verb: str, words: Sequence[str], asked: FaultRequest, steps: Steps) -> FaultResult:
         """Do what a step says. Raises LabctlError."""
         if verb in TAKES_AWAY:
             return self.process(verb, words[0], asked, steps)
@@ -125,7 +125,7 @@ class Disturber:
             self.done.append(one)
 
     def _begin(self, step: Step) -> FaultResult:
-        asked = Asked(self._lab.name, self._owner, None if step.verb in TAKES_AWAY else step.seconds)
+        asked = FaultRequest(self._lab.name, self._owner, None if step.verb in TAKES_AWAY else step.seconds)
         try:
             return self._verbs.begin(step.verb, step.words, asked, Steps())
         except LabctlError:

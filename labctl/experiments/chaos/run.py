@@ -39,7 +39,7 @@ _HEALING_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Asked:
+class ChaosRequest:
     """What a run is asked for.
 
     Attributes:
@@ -98,7 +98,7 @@ class Plan:
     steps: tuple[Step, ...]
 
 
-def plan(asked: Asked, docker: Docker | None = None, tools: ChaosTools = TOOLS) -> Plan:
+def plan(asked: ChaosRequest, docker: Docker | None = None, tools: ChaosTools = TOOLS) -> Plan:
     """Look at the lab, and draw up the schedule. Changes nothing. Raises LabctlError."""
     lab = tools.choose_lab(docker or tools.connect(), asked.lab, asked.owner)
     refuse_foreign(lab, asked.owner)
@@ -108,7 +108,7 @@ def plan(asked: Asked, docker: Docker | None = None, tools: ChaosTools = TOOLS) 
     return Plan(lab, seed, schedule(seed, asked.seconds, asked.mix, names, lab.raft_multiplier))
 
 
-def run(asked: Asked, steps: Steps, tools: ChaosTools = TOOLS) -> Report:
+def run(asked: ChaosRequest, steps: Steps, tools: ChaosTools = TOOLS) -> Report:
     """Do all of it. Ctrl-C ends the breaking early; the lab is healed and checked also then.
 
     Raises:
@@ -125,7 +125,7 @@ def run(asked: Asked, steps: Steps, tools: ChaosTools = TOOLS) -> Report:
         return _run(docker, planned, asked, steps, tools)
 
 
-def _run(docker: Docker, planned: Plan, asked: Asked, steps: Steps, tools: ChaosTools) -> Report:
+def _run(docker: Docker, planned: Plan, asked: ChaosRequest, steps: Steps, tools: ChaosTools) -> Report:
     lab = planned.lab
     steps.note(
         f"{len(planned.steps)} faults in {asked.seconds:g} s; `--seed {planned.seed}` gives the same schedule again."
@@ -204,7 +204,7 @@ def _give_up(crowd: Crowd) -> None:
 
 def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
     docker: Docker,
-    asked: Asked,
+    asked: ChaosRequest,
     lab: Lab,
     clock: Callable[[], float],
     steps: Steps,
@@ -239,14 +239,14 @@ def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
     return healed, ready_after
 
 
-def _is_healed(asked: Asked, lab: Lab, ending: Ending, tools: ChaosTools) -> bool:
+def _is_healed(asked: ChaosRequest, lab: Lab, ending: Ending, tools: ChaosTools) -> bool:
     """Heal a lab; where that fails or is interrupted, once more."""
     command = f"`labctl fault heal --lab {lab.name}`"
     problems = len(ending.problems)
     for _ in range(2):
         del ending.problems[problems:]
         with ending.going_on(f"The lab {lab.name} could not be healed; {command} does it"):
-            tools.heal_lab(None, context.Asked(lab.name, asked.owner), Steps())
+            tools.heal_lab(None, context.FaultRequest(lab.name, asked.owner), Steps())
             return True
     if len(ending.problems) == problems:
         ending.problems.append(f"The lab {lab.name} is not healed, because labctl was interrupted; {command} does it.")

@@ -30,7 +30,7 @@ MOST_DIFFERENCE = 0.05
 
 
 @dataclass(frozen=True)
-class Asked:
+class MeasureRequest:
     """What is asked for.
 
     Attributes:
@@ -61,7 +61,7 @@ class Result:
     ended: LabctlError | KeyboardInterrupt | None
 
 
-def failover(asked: Asked, steps: Steps, tools: FailoverTools = TOOLS) -> Result:
+def failover(asked: MeasureRequest, steps: Steps, tools: FailoverTools = TOOLS) -> Result:
     """Measure failovers, one after the other. The lab is then as it was before, but for its leader and its term.
 
     Raises:

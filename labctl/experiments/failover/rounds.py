@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from labctl.engine.clock import HostClock
-from labctl.engine.kv import Refused, Unanswered
+from labctl.engine.kv import Indeterminate, NotApplied
 from labctl.errors import ExitCode, LabctlError
 from labctl.experiments.failover.from_logs import told_by_logs
 from labctl.experiments.failover.write_probe import FirstWrite
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab, Server
     from labctl.engine.status import Status
-    from labctl.faults.processes import Struck
+    from labctl.faults.processes import FaultApplied
     from labctl.progress import Steps
     from labctl.raft.failover import By, FailoverTimeline
 
@@ -44,11 +44,11 @@ class FailoverTools(ExperimentTools):
     """Everything outside that failovers need.
 
     Attributes:
-        strike: do something to servers.
+        apply_fault: do something to servers.
         first_write: look out for the first write after a leader was lost.
     """
 
-    strike: Callable[..., Struck] = processes.strike
+    apply_fault: Callable[..., FaultApplied] = processes.apply_fault
     first_write: Callable[[Lab, Server, str], FirstWrite] = FirstWrite
 
 
@@ -104,7 +104,7 @@ class Failovers:
         lab, leader = self._ready()
         with self._tools.first_write(lab, leader, f"{self._prefix}{number}") as first, self._away(leader):
             # Whoever measures has looked that there is one clock.
-            struck = self._tools.strike(self._by, [leader.name], lab, host=HostClock())
+            struck = self._tools.apply_fault(self._by, [leader.name], lab, host=HostClock())
             written = first.wait(self._limit)
             if written is None:
                 raise self._too_late(f"no write after {self._by}ing {leader.name}")
@@ -133,7 +133,7 @@ class Failovers:
     def _wait_until(self, look: Callable[[], Seen], enough: Callable[[Seen], object] = bool) -> Seen:
         return wait_until(look, self._limit, _LOOK_SECONDS, self._tools.time, enough=enough)
 
-    def _story(self, lab: Lab, leader: Server, struck: Struck) -> FailoverTimeline:
+    def _story(self, lab: Lab, leader: Server, struck: FaultApplied) -> FailoverTimeline:
         """What the others' logs tell."""
         read = self._tools.read_logs
         found = self._wait_until(lambda: told_by_logs(self._client, lab, [leader.name], struck.begin, read))
@@ -169,7 +169,7 @@ class Failovers:
             for _ in range(2):
                 lab = self._now()
                 if verb := BACK_FROM.get(lab.server(leader.name).state):
-                    self._tools.strike(verb, [leader.name], lab)
+                    self._tools.apply_fault(verb, [leader.name], lab)
                     return
                 self._tools.time.sleep(_LOOK_SECONDS)
 
@@ -198,7 +198,7 @@ class Failovers:
             store.delete(self._prefix)
             self._tools.time.sleep(_HELD_SECONDS)
             return not store.all(self._prefix)
-        except (Refused, Unanswered):
+        except (NotApplied, Indeterminate):
             return False
         finally:
             store.close()

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from labctl.engine.kv import Refused, Store, Unanswered
+from labctl.engine.kv import Indeterminate, NotApplied, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from labctl.engine.labs import Lab, Server
-    from labctl.shared.consul_client import Door
+    from labctl.shared.consul_client import ConsulClient
 
 ASK_SECONDS = 0.02
 """How often each server is asked."""
@@ -52,7 +52,9 @@ class FirstWrite:
         store: how a server's keys are reached.
     """
 
-    def __init__(self, lab: Lab, leader: Server, key: str, store: Callable[[Door, str, float], Store] = Store) -> None:
+    def __init__(
+        self, lab: Lab, leader: Server, key: str, store: Callable[[ConsulClient, str, float], Store] = Store
+    ) -> None:
         self._lab, self._leader, self._key, self._store = lab, leader, key, store
         self._over = threading.Event()
         self._lock = threading.Lock()
@@ -92,14 +94,14 @@ class FirstWrite:
     def _knows_a_new_leader(self, store: Store) -> bool:
         try:
             return store.leader() not in {"", self._leader.address}
-        except (Refused, Unanswered):
+        except (NotApplied, Indeterminate):
             return False
 
     def _write(self, store: Store, server: Server, unseen: datetime) -> None:
         try:
             if not store.put(self._key, server.name):
                 return
-        except (Refused, Unanswered):
+        except (NotApplied, Indeterminate):
             return
         now = datetime.now(UTC)
         with self._lock:

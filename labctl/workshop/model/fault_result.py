@@ -19,7 +19,7 @@ class SeatFault:
         host: its Docker host; None where it has none.
         servers: those that were struck, or brought back.
         fault: the fault's name in that lab, or "".
-        begun: when labctl began to strike, by the Docker host's clock.
+        begun: when labctl began to apply_fault, by the Docker host's clock.
         lost: when the last of the servers was gone, by the Docker host's clock.
         leader: who leads since; None where nobody does, or nobody asked.
         term: which term that is.

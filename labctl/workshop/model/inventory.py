@@ -38,7 +38,7 @@ _THIS_PYTHON = Template("{{ ansible_playbook_python }}")
 
 
 @dataclass(frozen=True)
-class Means:
+class InventorySettings:
     """What an inventory needs besides the file.
 
     Attributes:
@@ -56,7 +56,9 @@ class Means:
     maker: str = LOCAL
 
 
-def inventory_of(workshop: Workshop, seats: Iterable[Seat], placed: Mapping[str, str], means: Means) -> dict[str, Any]:
+def inventory_of(
+    workshop: Workshop, seats: Iterable[Seat], placed: Mapping[str, str], means: InventorySettings
+) -> dict[str, Any]:
     """The inventory, as Ansible's YAML has it.
 
     Args:
@@ -117,7 +119,7 @@ def hosts_of(workshop: Workshop) -> dict[str, Any]:
     return {"hosts": {host.name: connection_of(host) for host in workshop.hosts}, "vars": image}
 
 
-def _ending(group: dict[str, Any], workshop: Workshop, means: Means) -> dict[str, Any]:
+def _ending(group: dict[str, Any], workshop: Workshop, means: InventorySettings) -> dict[str, Any]:
     """The group of Docker hosts with the workshop's end; without one, nothing is said of it."""
     if means.end is None:
         return group

@@ -40,7 +40,7 @@ class Access(Protocol):
 
 
 @dataclass(frozen=True)
-class Door:
+class ConsulClient:
     """A server's HTTP API.
 
     Attributes:
@@ -80,7 +80,7 @@ class Door:
 class _Connection(TimedConnection):
     """HTTP through a door: over TCP or a Unix socket, and over TLS where the door has keys."""
 
-    def __init__(self, door: Door, timeout: float, most: int) -> None:
+    def __init__(self, door: ConsulClient, timeout: float, most: int) -> None:
         super().__init__(LOOPBACK, door.port, timeout=timeout, most=most)
         self._door = door
 

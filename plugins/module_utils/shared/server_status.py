@@ -26,7 +26,7 @@ _MOST_DIGITS = 20
 VOTER = re.compile(r"Suffrage:Voter ID:(\S{1,300}) Address:([^\s}]{1,300})")
 
 
-class Door(Protocol):
+class HttpApi(Protocol):
     """A server's HTTP API (`consul_door`)."""
 
     def request(self, method: str, path: str, body: bytes | None = None, timeout: float = 2.0) -> Any:
@@ -39,7 +39,7 @@ class Member:
 
     name: str
     address: str
-    door: Door | None
+    door: HttpApi | None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 from labctl.cli import tables
 from labctl.engine import labs
 from labctl.engine.images import Image
-from labctl.engine.members import Seen
+from labctl.engine.members import Member
 from labctl.engine.status import Status
 from labctl.faults.condition import condition_of
 from labctl.faults.inject import ActiveFault
@@ -182,7 +182,7 @@ def test_a_lab_that_is_not_ready_says_why_and_what_to_do(now: Status, says: str)
 
 
 def test_members_and_images_are_tables() -> None:
-    member = Seen("consul1", "10.213.0.2:8301", "alive", "server", "1.8.7", "ada")
+    member = Member("consul1", "10.213.0.2:8301", "alive", "server", "1.8.7", "ada")
     assert tables.members_table([member]).splitlines()[1].split() == [
         "consul1", "10.213.0.2:8301", "alive", "server", "1.8.7", "ada"
     ]  # fmt: skip
@@ -213,8 +213,8 @@ def test_a_fault_of_the_network_is_part_of_the_status() -> None:
 
 
 def test_a_member_with_a_name_without_end_hides_no_other() -> None:
-    endless = Seen("x" * 10_000, "10.213.0.9:8301", "alive", "client", "1" * 10_000, "y" * 10_000)
-    other = Seen("consul1", "10.213.0.2:8301", "alive", "server", "1.8.7", "ada")
+    endless = Member("x" * 10_000, "10.213.0.9:8301", "alive", "client", "1" * 10_000, "y" * 10_000)
+    other = Member("consul1", "10.213.0.2:8301", "alive", "server", "1.8.7", "ada")
     head, first, second = tables.members_table([endless, other]).splitlines()
     assert max(map(len, (head, first, second))) < 320
     assert "..." in first

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from labctl.engine import clock, labs
-from labctl.engine.docker_host import Place
+from labctl.engine.docker_host import DockerHost
 from labctl.faults import inject
 from tests.unit import engine_stand_in as stand_in
 
@@ -18,7 +18,7 @@ SERVER = labs.labs_from(stand_in.lab("ada"), "local")[0].servers[0]
 BEGIN = datetime(2026, 11, 23, 12, 0, 0, 500_000, UTC)
 
 
-class Saying(Place):
+class Saying(DockerHost):
     """An engine that says one thing, and what it was asked."""
 
     def __init__(self, said: Any) -> None:

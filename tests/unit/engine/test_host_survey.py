@@ -9,7 +9,7 @@ import pytest
 
 from labctl.engine import foreign_labels, host_survey
 from labctl.engine.client import connect
-from labctl.engine.docker_host import HERE, Place
+from labctl.engine.docker_host import LOCAL_HOST, DockerHost
 from labctl.errors import LabctlError
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
@@ -43,7 +43,7 @@ class Host(FakeEngine):
         return {"Version": "28.2.2", "ApiVersion": "1.51"}
 
 
-class Saying(Place):
+class Saying(DockerHost):
     """A Docker host whose shell says that."""
 
     def __init__(self, said: str) -> None:
@@ -103,21 +103,21 @@ def test_images_are_those_that_a_lab_can_name() -> None:
 
 def test_a_script_that_fails_is_a_sentence() -> None:
     with pytest.raises(LabctlError, match="Could not inspect the Docker host"):
-        HERE.script("echo no >&2; exit 3")
+        LOCAL_HOST.script("echo no >&2; exit 3")
 
 
 def test_a_host_that_talks_without_an_end_is_a_sentence() -> None:
     with pytest.raises(LabctlError, match=r"Could not inspect the Docker host: it printed more than 1 MiB"):
-        HERE.script("yes", most=1 << 20)
+        LOCAL_HOST.script("yes", most=1 << 20)
 
 
 def test_a_script_that_does_not_end_is_a_sentence() -> None:
     with pytest.raises(LabctlError, match=r"Could not inspect the Docker host: it did not end within 0 sec"):
-        HERE.script("sleep 1000", seconds=0.3)
+        LOCAL_HOST.script("sleep 1000", seconds=0.3)
 
 
 def test_the_script_runs_here() -> None:
-    said = host_survey.answer_of(HERE.script(host_survey.survey_script("/")))
+    said = host_survey.answer_of(LOCAL_HOST.script(host_survey.survey_script("/")))
     assert int(said["cores"]) >= 1
     assert int(said["disk"]) > 0
     assert int(said["clock"]) > 1_700_000_000

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.engine.kv import Found, Refused, Store, Unanswered
-from labctl.shared.consul_client import Door
+from labctl.engine.kv import Entry, Indeterminate, NotApplied, Store
+from labctl.shared.consul_client import ConsulClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ def server() -> Iterator[StandIn]:
 
 @pytest.fixture
 def store(server: StandIn) -> Iterator[Store]:
-    made = Store(Door(server.port), "lab-a", 2.0)
+    made = Store(ConsulClient(server.port), "lab-a", 2.0)
     yield made
     made.close()
 
@@ -94,7 +94,7 @@ def test_a_compare_and_set_says_whether_it_was_written(
 
 def test_a_read_has_the_value_and_its_index(server: StandIn, store: Store) -> None:
     server.answers = [(200, json.dumps([entry("k", "sieben", 7)]).encode()), (404, b"")]
-    assert store.get("k", "stale") == Found("sieben", 7)
+    assert store.get("k", "stale") == Entry("sieben", 7)
     assert store.get("k") is None
     assert [path.partition("&")[2] for _, path, _ in server.asked] == ["stale=", "consistent="]
 
@@ -105,7 +105,7 @@ def test_all_keys_below_a_prefix(server: StandIn, store: Store) -> None:
         (404, b""),
         (200, b"true"),
     ]
-    assert store.all("p/") == {"p/1": Found("a", 3), "p/2": Found("", 4)}
+    assert store.all("p/") == {"p/1": Entry("a", 3), "p/2": Entry("", 4)}
     assert store.all("p/") == {}
     store.delete("p/")
     assert server.asked[2] == ("DELETE", "/v1/kv/p/?dc=lab-a&recurse=", b"")
@@ -114,7 +114,7 @@ def test_all_keys_below_a_prefix(server: StandIn, store: Store) -> None:
 def test_a_connection_is_used_again_and_made_again(server: StandIn, store: Store) -> None:
     server.answers = [(200, b"true"), None, (200, b"true")]
     assert store.put("k", "1")
-    with pytest.raises(Unanswered):
+    with pytest.raises(Indeterminate):
         store.put("k", "2")
     assert store.put("k", "3")
 
@@ -122,15 +122,15 @@ def test_a_connection_is_used_again_and_made_again(server: StandIn, store: Store
 @pytest.mark.parametrize(
     ("answer", "means"),
     [
-        ((500, b"No cluster leader"), Refused),
-        ((500, b"rpc error making call: No cluster leader"), Refused),
-        ((500, b"node is not the leader"), Refused),
-        ((500, b"leadership lost while committing log"), Unanswered),
-        ((500, b"rpc error making call: EOF"), Unanswered),
-        ((429, b"Your IP is issuing too many concurrent connections"), Unanswered),
-        ((200, b"perhaps"), Unanswered),
-        ((200, b'"true"'), Unanswered),
-        (None, Unanswered),
+        ((500, b"No cluster leader"), NotApplied),
+        ((500, b"rpc error making call: No cluster leader"), NotApplied),
+        ((500, b"node is not the leader"), NotApplied),
+        ((500, b"leadership lost while committing log"), Indeterminate),
+        ((500, b"rpc error making call: EOF"), Indeterminate),
+        ((429, b"Your IP is issuing too many concurrent connections"), Indeterminate),
+        ((200, b"perhaps"), Indeterminate),
+        ((200, b'"true"'), Indeterminate),
+        (None, Indeterminate),
     ],
 )
 def test_only_what_certainly_did_nothing_is_refused(
@@ -144,7 +144,7 @@ def test_only_what_certainly_did_nothing_is_refused(
 @pytest.mark.parametrize("said", [b"[]", b"{}", b'[{"Value": 7}]', b'[{"Key": "k", "Value": "eA=="}]', b"7"])
 def test_an_answer_without_the_key_is_none(server: StandIn, store: Store, said: bytes) -> None:
     server.answers = [(200, said)]
-    with pytest.raises(Unanswered):
+    with pytest.raises(Indeterminate):
         store.get("k")
 
 
@@ -152,11 +152,11 @@ def test_nobody_there_is_refused_and_silence_is_unanswered() -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = int(listening.getsockname()[1])
-        act: Callable[[], object] = lambda: Store(Door(port), "lab-a", 0.2).put("k", "1")  # noqa: E731 - twice the same
-        with pytest.raises(Refused):
+        act: Callable[[], object] = lambda: Store(ConsulClient(port), "lab-a", 0.2).put("k", "1")  # noqa: E731 - twice the same
+        with pytest.raises(NotApplied):
             act()
         listening.listen()
-        with pytest.raises(Unanswered):
+        with pytest.raises(Indeterminate):
             act()
 
 

@@ -10,7 +10,7 @@ from docker.errors import DockerException
 from labctl.engine import foreign_labels, labs, status
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.desired_state import differences
-from labctl.shared.consul_client import Door
+from labctl.shared.consul_client import ConsulClient
 from labctl.shared.lab_spec import LabSpec
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
@@ -66,7 +66,7 @@ def test_a_helper_of_a_lab_is_no_server() -> None:
 
 def test_a_server_is_asked_at_its_published_port() -> None:
     (lab,) = labs.labs_from([stand_in.container("ada", "consul1", port=18500)], "local")
-    assert lab.servers[0].member.door == Door(18500)
+    assert lab.servers[0].member.door == ConsulClient(18500)
     assert lab.servers[0].address == "10.213.0.2"
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.engine import logs
-from labctl.engine.docker_host import Place
+from labctl.engine.docker_host import DockerHost
 from labctl.engine.labs import Server
 from labctl.errors import LabctlError
 from tests.unit.engine_stand_in import FakeEngine
@@ -250,7 +250,7 @@ def test_an_engine_that_goes_away_is_the_end_of_the_log() -> None:
 
 
 def test_where_the_way_to_the_docker_host_broke_following_ends_with_the_reason() -> None:
-    class Broken(Place):
+    class Broken(DockerHost):
         def refuse_lost(self) -> None:
             raise LabctlError("The connection was lost.")
 

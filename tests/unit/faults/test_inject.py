@@ -11,7 +11,7 @@ import pytest
 
 from labctl.engine import clock, labs
 from labctl.engine.clock import HostClock
-from labctl.engine.docker_host import Place
+from labctl.engine.docker_host import DockerHost
 from labctl.errors import LabctlError
 from labctl.faults import inject
 from labctl.faults.nftables import Cut, Delay
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class There(Place):
+class There(DockerHost):
     """Where the engine of one test is met."""
 
     docker: Docker
@@ -39,7 +39,7 @@ PLACE = There()
 LAB = labs.labs_from(stand_in.lab("ada"), "local", PLACE)[0]
 ONE, TWO, THREE = (server.name for server in LAB.servers)
 CUT = Cut(incoming=frozenset({"10.0.0.3"}))
-HERE = HostClock()
+LOCAL_HOST = HostClock()
 LATE = Delay(frozenset({"10.0.0.3"}), 200)
 
 
@@ -147,7 +147,7 @@ def nothing_is_left(docker: Docker) -> None:
 def test_a_fault_is_a_table_in_each_network_and_a_helper_that_may_change_the_network_and_nothing_else(
     docker: Docker,
 ) -> None:
-    inject.change(LAB, {ONE: CUT, TWO: CUT}, "ab12cd", "isolate consul1", 30, HERE)
+    inject.change(LAB, {ONE: CUT, TWO: CUT}, "ab12cd", "isolate consul1", 30, LOCAL_HOST)
     assert [docker.of(name).tables for name in (ONE, TWO, THREE)] == [{"inet labctl_ab12cd"}] * 2 + [set()]
     assert len(docker.containers) == 2
     for body in docker.containers.values():
@@ -160,17 +160,17 @@ def test_a_fault_is_a_table_in_each_network_and_a_helper_that_may_change_the_net
 
 
 def test_another_fault_heals_while_a_delay_is_active_and_the_delay_stays(docker: Docker) -> None:
-    inject.change(LAB, {ONE: LATE, TWO: LATE}, "aaaaaa", "delay 200 consul1,consul2", 30, HERE)
-    inject.change(LAB, {ONE: CUT}, "bbbbbb", "isolate consul1", 30, HERE)
+    inject.change(LAB, {ONE: LATE, TWO: LATE}, "aaaaaa", "delay 200 consul1,consul2", 30, LOCAL_HOST)
+    inject.change(LAB, {ONE: CUT}, "bbbbbb", "isolate consul1", 30, LOCAL_HOST)
     assert inject.heal(LAB, "bbbbbb") == {ONE: {"bbbbbb"}, TWO: set(), THREE: set()}
     assert all("netem" in docker.of(name).queued for name in (ONE, TWO))
     assert len(docker.containers) == 2
 
 
 def test_a_delay_heals_though_its_helper_was_killed_and_the_delay_of_another_server_stays(docker: Docker) -> None:
-    inject.change(LAB, {ONE: LATE}, "aaaaaa", "delay 200 consul1", 30, HERE)
+    inject.change(LAB, {ONE: LATE}, "aaaaaa", "delay 200 consul1", 30, LOCAL_HOST)
     docker.containers.clear()
-    inject.change(LAB, {TWO: LATE}, "bbbbbb", "delay 200 consul2", 30, HERE)
+    inject.change(LAB, {TWO: LATE}, "bbbbbb", "delay 200 consul2", 30, LOCAL_HOST)
     assert inject.heal(LAB, "aaaaaa") == {ONE: {"aaaaaa"}, TWO: set(), THREE: set()}
     assert (docker.of(ONE).queued, "netem" in docker.of(TWO).queued) == ("", True)
     inject.heal(LAB)
@@ -178,9 +178,9 @@ def test_a_delay_heals_though_its_helper_was_killed_and_the_delay_of_another_ser
 
 
 def test_a_second_delay_is_one_sentence_and_the_first_one_stays_where_it_was(docker: Docker) -> None:
-    inject.change(LAB, {ONE: LATE}, "aaaaaa", "delay 200 consul1", 30, HERE)
+    inject.change(LAB, {ONE: LATE}, "aaaaaa", "delay 200 consul1", 30, LOCAL_HOST)
     with pytest.raises(LabctlError, match="consul1 has a delay already: heal that one first"):
-        inject.change(LAB, {ONE: LATE, TWO: LATE}, "bbbbbb", "delay 200 consul1,consul2", 30, HERE)
+        inject.change(LAB, {ONE: LATE, TWO: LATE}, "bbbbbb", "delay 200 consul1,consul2", 30, LOCAL_HOST)
     assert docker.of(ONE).tables == {"inet labctl_aaaaaa"}
     assert "netem" in docker.of(ONE).queued
     assert (docker.of(TWO).tables, docker.of(TWO).queued) == (set(), "")
@@ -199,26 +199,26 @@ def test_without_the_right_to_add_rules_it_is_one_sentence_and_nothing_is_half_d
 ) -> None:
     docker.of(TWO).now("refuse", said)
     with pytest.raises(LabctlError, match=sentence):
-        inject.change(LAB, {ONE: change, TWO: change, THREE: change}, "ab12cd", "isolate all", 30, HERE)
+        inject.change(LAB, {ONE: change, TWO: change, THREE: change}, "ab12cd", "isolate all", 30, LOCAL_HOST)
     nothing_is_left(docker)
 
 
 def test_a_kernel_that_cannot_delay_is_named_and_nothing_is_half_done(docker: Docker) -> None:
     docker.of(THREE).now("nonetem")
     with pytest.raises(LabctlError, match="sudo modprobe -a sch_htb sch_netem"):
-        inject.change(LAB, {ONE: LATE, THREE: LATE}, "ab12cd", "delay 200 consul1,consul3", 30, HERE)
+        inject.change(LAB, {ONE: LATE, THREE: LATE}, "ab12cd", "delay 200 consul1,consul3", 30, LOCAL_HOST)
     nothing_is_left(docker)
 
 
 def test_a_helper_that_does_not_start_is_removed(docker: Docker) -> None:
     docker.refuses = "cannot join network of a non running container"
     with pytest.raises(LabctlError, match="starting a helper for consul1: cannot join"):
-        inject.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, HERE)
+        inject.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, LOCAL_HOST)
     nothing_is_left(docker)
 
 
 def test_a_helper_that_goes_by_itself_while_its_fault_is_healed_is_no_failure(docker: Docker) -> None:
-    inject.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, HERE)
+    inject.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, LOCAL_HOST)
     docker.gone |= set(docker.containers)
     assert inject.heal(LAB)[ONE] == {"ab12cd"}
     nothing_is_left(docker)
@@ -229,7 +229,7 @@ def test_a_helper_that_goes_by_itself_while_its_fault_is_healed_is_no_failure(do
     [(CUT, "consul1 still has rules of the fault ab12cd"), (LATE, "consul1 still has a delay")],
 )
 def test_what_does_not_go_away_is_told(docker: Docker, change: Cut | Delay, sentence: str) -> None:
-    inject.change(LAB, {ONE: change}, "ab12cd", "isolate consul1", 30, HERE)
+    inject.change(LAB, {ONE: change}, "ab12cd", "isolate consul1", 30, LOCAL_HOST)
     docker.of(ONE).now("stuck")
     with pytest.raises(LabctlError, match=sentence):
         inject.heal(LAB, "ab12cd")
@@ -256,7 +256,7 @@ def lasting(docker: Docker, **states: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def test_a_fault_lasts_in_the_network_that_it_was_begun_in_and_in_no_later_one(docker: Docker) -> None:
-    inject.change(LAB, {ONE: CUT, TWO: CUT}, "ab12cd", "isolate consul1,consul2", 30, HERE)
+    inject.change(LAB, {ONE: CUT, TWO: CUT}, "ab12cd", "isolate consul1,consul2", 30, LOCAL_HOST)
     assert lasting(docker) == [("ab12cd", (ONE, TWO))]
     assert lasting(docker, consul2="paused") == [("ab12cd", (ONE, TWO))]
     assert lasting(docker, consul2="exited") == [("ab12cd", (ONE,))]
@@ -268,7 +268,7 @@ def test_a_fault_lasts_in_the_network_that_it_was_begun_in_and_in_no_later_one(d
 
 
 def test_what_docker_does_not_say_is_unknown_and_not_no_fault(docker: Docker) -> None:
-    inject.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, HERE)
+    inject.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, LOCAL_HOST)
     docker.silent = True
     with pytest.raises(LabctlError, match="did not answer"):
         lasting(docker)
@@ -278,7 +278,7 @@ def test_a_server_that_was_started_again_meanwhile_is_told_and_nothing_is_left(d
     again = {LAB.server(ONE).id: "2026-11-23T12:00:09.25Z"}
     docker.before_it_is_executed = lambda: docker.lives.update(again)
     with pytest.raises(LabctlError, match="consul1 was started again while it was being disturbed"):
-        inject.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, HERE)
+        inject.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, LOCAL_HOST)
     nothing_is_left(docker)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from labctl.engine import labs
 from labctl.faults import processes
-from labctl.faults.context import Asked
+from labctl.faults.context import FaultRequest
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def test_a_folder_called_labctl_where_somebody_typed_is_not_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.setenv("DOCKER_HOST", "unix://no-engine.sock")
-    processes.heal_later("abc123", 0.01, LAB, Asked("ada", "ada"), said.start)
+    processes.heal_later("abc123", 0.01, LAB, FaultRequest("ada", "ada"), said.start)
     assert not (tmp_path / "pwned").exists()
     # It was our labctl, and it asked the engine of the folder in which somebody typed.
     assert f"No Docker Engine answers at unix://{tmp_path}/no-engine.sock" in said.read_text()
@@ -65,7 +65,7 @@ def test_a_labctl_that_is_not_installed_finds_itself(said: Lease, monkeypatch: p
     start += "sys.meta_path if 'editable' not in repr(one)]; " + processes.START
     this_labctl = (sys.executable, "-P", "-c", start, root)
     monkeypatch.setenv("DOCKER_HOST", "unix:///no-engine.sock")
-    processes.heal_later("abc123", 0.01, LAB, Asked("ada", "ada"), said.start, this_labctl)
+    processes.heal_later("abc123", 0.01, LAB, FaultRequest("ada", "ada"), said.start, this_labctl)
     assert "No Docker Engine answers at unix:///no-engine.sock" in said.read_text()
 
 

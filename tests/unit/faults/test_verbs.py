@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from labctl.engine.labs import Lab
 
 LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
-ASKED = context.Asked("ada", LAB.owner)
+ASKED = context.FaultRequest("ada", LAB.owner)
 
 
 class Told(Steps):
@@ -341,7 +341,7 @@ def test_nothing_to_heal_is_no_failure_and_is_said(docker: Engine) -> None:
 def test_all_times_are_of_the_docker_hosts_clock(docker: Engine, ahead: float) -> None:
     docker.ahead = ahead
     before = datetime.now(UTC)
-    struck = processes.strike("kill", ["consul2"], docker.lab, tools=docker.tools)
+    struck = processes.apply_fault("kill", ["consul2"], docker.lab, tools=docker.tools)
     docker.logs["consul2"] = docker.notes[-1][1]
     network.isolate("consul3", replace(ASKED, seconds=30), Told(), docker.tools)
     docker.rules = {"consul3": {"aaaaaa"}}

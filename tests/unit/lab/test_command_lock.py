@@ -11,14 +11,14 @@ import pytest
 
 from labctl.cli.main import run
 from labctl.engine import labs
-from labctl.engine.docker_host import HERE
+from labctl.engine.docker_host import LOCAL_HOST
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import context
 from labctl.faults.tools import Tools
 from labctl.lab import up
 from labctl.lab.command_lock import KEEP_SECONDS, held
 from labctl.lab.desired_state import UpOptions
-from labctl.lab.lifecycle import Who, down
+from labctl.lab.lifecycle import Caller, down
 from labctl.progress import Steps
 from labctl.shared import lock_holder
 from tests.unit import engine_stand_in as stand_in
@@ -178,11 +178,11 @@ def test_down_looks_again_what_it_removes_and_whose_that_is(
     engine.container_list, told = stand_in.lab("ada"), Told()
     thread = another(lambda: setattr(engine, "container_list", now))
     if said is None:
-        assert down("ada", Who("ada"), told, play).changed is False
+        assert down("ada", Caller("ada"), told, play).changed is False
         assert told.notes[-1] == "There is no lab ada any more: nothing is left of it."
     else:
         with pytest.raises(LabctlError, match=said) as caught:
-            down("ada", Who("ada", force=True), told, play)
+            down("ada", Caller("ada", force=True), told, play)
         assert caught.value.code is ExitCode.REFUSED
     thread.join()
 
@@ -210,7 +210,7 @@ def test_for_whom_a_command_waits_is_told_on_stderr_where_stdout_is_json(
 
 
 def test_an_engine_that_does_not_answer_for_a_moment_takes_the_lab_from_nobody(docker: FakeDocker) -> None:
-    with held(HERE, "ada", "ada", "labctl up ada", Told(), keep_seconds=0.0) as lock:
+    with held(LOCAL_HOST, "ada", "ada", "labctl up ada", Told(), keep_seconds=0.0) as lock:
         docker.answer("volume", err="the engine restarts", code=1, times=1)
         lock.keep_meanwhile()
         docker.answer("volume", err="the engine restarts", code=1, times=1)
@@ -223,9 +223,9 @@ def test_what_breaks_waits_for_whoever_has_the_lab_and_then_has_it_and_a_look_do
 ) -> None:
     engine.container_list, told = stand_in.lab("ada"), Told()
     thread = another(lambda: setattr(engine, "container_list", five()))
-    with context.in_turn(context.Asked(None, "ada", dry_run=True), "kill", told) as asked:
+    with context.in_turn(context.FaultRequest(None, "ada", dry_run=True), "kill", told) as asked:
         assert list(docker.objects("volume")) == ["other"]
-    with context.in_turn(context.Asked(None, "ada"), "kill", told) as asked:
+    with context.in_turn(context.FaultRequest(None, "ada"), "kill", told) as asked:
         assert asked.lab == "ada"
         assert len(engine.container_list) == 5
         (note,) = (one["Labels"]["raft-labctl.holder"] for one in docker.objects("volume").values())

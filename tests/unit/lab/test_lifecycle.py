@@ -10,7 +10,7 @@ import pytest
 
 from labctl.engine import foreign_labels
 from labctl.errors import ExitCode, LabctlError
-from labctl.lab.lifecycle import Who, change, down, down_all
+from labctl.lab.lifecycle import Caller, change, down, down_all
 from labctl.progress import Noted, Progress, ServerSaid, StepDone, StepFailed, Steps, StepStarted
 from labctl.results import ChangePreview, ChangeResult, DownResult
 from tests.unit import engine_stand_in as stand_in
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.unit.engine_stand_in import FakeEngine
     from tests.unit.stand_ins import FakeDocker
 
-ADA = Who("ada")
+ADA = Caller("ada")
 NETWORK = {"Id": "n", "Name": "n", "Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}}
 
 
@@ -120,7 +120,7 @@ def test_a_lab_of_somebody_else_is_not_touched(told: Told, plays: Plays) -> None
     with pytest.raises(
         LabctlError, match=r"belongs to ada, not to bob.*`labctl down ada --force` removes it"
     ) as caught:
-        down("ada", Who("bob"), told, plays)
+        down("ada", Caller("bob"), told, plays)
     assert caught.value.code is ExitCode.REFUSED
     assert plays.runs == []
 
@@ -128,14 +128,14 @@ def test_a_lab_of_somebody_else_is_not_touched(told: Told, plays: Plays) -> None
 def test_what_a_killed_down_of_somebody_else_left_is_not_touched(engine: FakeEngine, told: Told, plays: Plays) -> None:
     engine.container_list, engine.network_list = [], [NETWORK]
     with pytest.raises(LabctlError, match="belongs to ada, not to bob") as caught:
-        down("ada", Who("bob"), told, plays)
+        down("ada", Caller("bob"), told, plays)
     assert caught.value.code is ExitCode.REFUSED
     assert plays.runs == []
 
 
 @pytest.mark.usefixtures("engine")
 def test_without_a_name_labs_of_others_are_told_and_are_no_candidates(told: Told, plays: Plays) -> None:
-    result = down(None, Who("bob"), told, plays)
+    result = down(None, Caller("bob"), told, plays)
     assert result == DownResult(None)
     assert told.lines == ["Labs of others stay: ada of ada.", "No lab of yours is there: nothing to remove."]
     assert plays.runs == []
@@ -157,7 +157,7 @@ def test_several_labs_of_mine_are_listed_without_those_of_others(engine: FakeEng
 @pytest.mark.usefixtures("engine")
 def test_force_removes_the_lab_of_somebody_else_after_saying_whose_it_is(told: Told, plays: Plays) -> None:
     plays.results = [{"removed": ["labctl-ada-consul1"]}]
-    result = down("ada", Who("bob", force=True), told, plays)
+    result = down("ada", Caller("bob", force=True), told, plays)
     assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "bob", "consul_lab_force": True})]
     assert told.lines[0] == "The lab ada belongs to ada, not to bob: it is removed all the same."
     assert (result.owner, result.changed) == ("ada", True)
@@ -197,10 +197,10 @@ def test_who_does_not_say_yes_keeps_the_lab(told: Told, plays: Plays) -> None:
         return False
 
     with pytest.raises(LabctlError, match="The lab ada of ada stays") as caught:
-        down("ada", Who("bob", force=True, agrees=no), told, plays)
+        down("ada", Caller("bob", force=True, agrees=no), told, plays)
     assert caught.value.code is ExitCode.REFUSED
     assert asked == ["The lab ada belongs to ada, and its data would be gone for good. Remove it?"]
-    down("ada", Who("bob", force=True, agrees=no, dry_run=True), told, plays)
+    down("ada", Caller("bob", force=True, agrees=no, dry_run=True), told, plays)
     assert told.lines[-1].startswith("Would remove the lab ada of ada with labctl-ada-consul1")
     assert plays.runs == []
 
@@ -301,7 +301,7 @@ def test_an_unknown_server_and_a_foreign_lab_are_refused_before_anything_runs(to
     with pytest.raises(LabctlError, match="no server 'x'"):
         change("stop", None, "x", ADA, told, plays)
     with pytest.raises(LabctlError, match="belongs to ada"):
-        change("stop", None, "", Who("bob"), told, plays)
+        change("stop", None, "", Caller("bob"), told, plays)
     assert plays.runs == []
 
 

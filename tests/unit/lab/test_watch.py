@@ -10,7 +10,7 @@ import pytest
 from labctl.engine import labs
 from labctl.engine.labs import Server
 from labctl.engine.logs import LogLine
-from labctl.lab.watch import TOLD, Lesson
+from labctl.lab.watch import TOLD, ServerWatch
 from labctl.raft.grammar import EVENTS
 from tests.unit import engine_stand_in as stand_in
 
@@ -77,16 +77,18 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-def watched(heard: Steps) -> Lesson:
+def watched(heard: Steps) -> ServerWatch:
     return watching(heard)
 
 
-def watching(heard: Steps | Heard, *identities: tuple[str, str], follow: type[FakeFollower] = FakeFollower) -> Lesson:
+def watching(
+    heard: Steps | Heard, *identities: tuple[str, str], follow: type[FakeFollower] = FakeFollower
+) -> ServerWatch:
     servers = [
         Server(f"consul{number}", f"c{number}", f"id{number}", "running", f"10.0.0.{number + 1}", 1)
         for number in (1, 2, 3)
     ]
-    return Lesson(None, replace(LAB, servers=tuple(servers)), heard, 0.0, identities, follow)  # type: ignore[arg-type]
+    return ServerWatch(None, replace(LAB, servers=tuple(servers)), heard, 0.0, identities, follow)  # type: ignore[arg-type]
 
 
 def test_who_was_asked_for_its_id_is_called_by_its_name_from_the_first_line_on(heard: Heard) -> None:
@@ -98,7 +100,7 @@ def test_every_event_that_is_told_is_one_that_the_grammar_knows() -> None:
     assert set(EVENTS) >= TOLD
 
 
-def test_an_election_is_told_as_it_happens_and_in_one_sentence_at_the_end(watched: Lesson, heard: Heard) -> None:
+def test_an_election_is_told_as_it_happens_and_in_one_sentence_at_the_end(watched: ServerWatch, heard: Heard) -> None:
     watched.show()
     assert heard.lines == [
         "consul2 knows no peers: it waits",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.shared.consul_client import Door
+from labctl.shared.consul_client import ConsulClient
 from labctl.shared.credentials import Access
 from tests.unit.shared.authorities import Authority, GuardedServer
 
@@ -36,9 +36,11 @@ def server(authority: Authority, tmp_path: Path) -> Iterator[GuardedServer]:
     made.close()
 
 
-def door(server: GuardedServer, authority: Authority, *, name: str = "server.ada.consul", path: str = "") -> Door:
+def door(
+    server: GuardedServer, authority: Authority, *, name: str = "server.ada.consul", path: str = ""
+) -> ConsulClient:
     access = Access(TOKEN, RECOVERY, authority.pem, name)
-    return Door(server.port, path, lambda: access)
+    return ConsulClient(server.port, path, lambda: access)
 
 
 def test_a_request_carries_the_token_and_one_about_the_agent_the_agents_own(
@@ -84,13 +86,13 @@ def test_a_token_is_shown_to_nobody_who_does_not_speak_tls(
     access = Access(TOKEN, RECOVERY, authority.pem, "server.ada.consul")
     cluster = clusters(1)
     with pytest.raises(OSError, match="SSL"):
-        Door(cluster.servers[0].http_port, keys=lambda: access).request("GET", "/v1/kv/x")
+        ConsulClient(cluster.servers[0].http_port, keys=lambda: access).request("GET", "/v1/kv/x")
     assert cluster.requests == []
 
 
 def test_plain_http_gets_no_answer_from_a_server_with_tls(server: GuardedServer) -> None:
     with pytest.raises((OSError, ValueError)):
-        Door(server.port).request("GET", "/v1/kv/x")
+        ConsulClient(server.port).request("GET", "/v1/kv/x")
 
 
 @pytest.fixture
@@ -132,14 +134,14 @@ def test_a_forwarded_socket_leads_to_the_same_server_with_tls(
 
 def test_a_door_without_keys_is_plain_http(clusters: Callable[..., FakeCluster]) -> None:
     cluster = clusters(3)
-    assert Door(cluster.servers[0].http_port).request("GET", "/v1/status/peers")
+    assert ConsulClient(cluster.servers[0].http_port).request("GET", "/v1/status/peers")
 
 
 def test_keys_that_cannot_be_read_are_a_server_that_does_not_answer(server: GuardedServer) -> None:
     def lost() -> Access:
         raise OSError("the token is gone")
 
-    guarded = Door(server.port, keys=lost)
+    guarded = ConsulClient(server.port, keys=lost)
     with pytest.raises(OSError, match="the token is gone"):
         guarded.request("GET", "/v1/kv/x")
     with pytest.raises(OSError, match="the token is gone"):
@@ -154,5 +156,5 @@ def test_no_secret_is_in_what_a_door_or_an_access_prints(server: GuardedServer, 
 
 
 def test_two_doors_to_the_same_place_are_equal(server: GuardedServer, authority: Authority) -> None:
-    assert door(server, authority) == Door(server.port)
-    assert isinstance(Door(server.port).connection(1.0), http.client.HTTPConnection)
+    assert door(server, authority) == ConsulClient(server.port)
+    assert isinstance(ConsulClient(server.port).connection(1.0), http.client.HTTPConnection)

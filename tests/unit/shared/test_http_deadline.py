@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.engine.kv import Store, Unanswered
-from labctl.shared.consul_client import Door
+from labctl.engine.kv import Indeterminate, Store
+from labctl.shared.consul_client import ConsulClient
 from labctl.shared.docker_api import DockerError, Engine
 from labctl.shared.server_status import Member, read_view
 from tests.unit.slow_servers import DRIP_SECONDS, SlowServer, full_queue, short_folder
@@ -55,7 +55,7 @@ def make(folder: Path) -> Iterator[Callable[..., SlowServer]]:
 def test_a_server_that_answers_byte_by_byte_is_given_up_in_time(make: Callable[..., SlowServer], where: str) -> None:
     server = make(*BYTE_BY_BYTE[where])
     begun = time.monotonic()
-    view = read_view(Member("a", "b", Door(server.port)), TIMEOUT)
+    view = read_view(Member("a", "b", ConsulClient(server.port)), TIMEOUT)
     assert time.monotonic() - begun < TIMEOUT + MORE
     assert view.problem is not None
     assert "timed out" in view.problem
@@ -63,17 +63,17 @@ def test_a_server_that_answers_byte_by_byte_is_given_up_in_time(make: Callable[.
 
 @pytest.mark.parametrize("where", BYTE_BY_BYTE)
 def test_a_request_to_the_store_ends_in_time(make: Callable[..., SlowServer], where: str) -> None:
-    store = Store(Door(make(*BYTE_BY_BYTE[where]).port), "ada", TIMEOUT)
+    store = Store(ConsulClient(make(*BYTE_BY_BYTE[where]).port), "ada", TIMEOUT)
     begun = time.monotonic()
     for _ in range(2):
-        with pytest.raises(Unanswered, match="timed out"):
+        with pytest.raises(Indeterminate, match="timed out"):
             store.get("x")
     assert time.monotonic() - begun < 2 * TIMEOUT + MORE
 
 
 def test_each_request_of_a_connection_that_is_kept_has_the_whole_time(make: Callable[..., SlowServer]) -> None:
     server = make(b"", OK + b"Content-Length: 4\r\n\r\nnull", pause=TIMEOUT / 2)
-    connection = Door(server.port).connection(TIMEOUT)
+    connection = ConsulClient(server.port).connection(TIMEOUT)
     for _ in range(4):
         connection.request("GET", "/v1/kv/x")
         assert connection.getresponse().read() == b"null"
@@ -108,25 +108,25 @@ def test_an_engine_that_takes_no_call_is_given_up_in_time(folder: Path) -> None:
 )
 def test_an_answer_that_says_it_is_endless_is_not_read(make: Callable[..., SlowServer], head: bytes) -> None:
     server = make(head)
-    view = read_view(Member("a", "b", Door(server.port)), 5.0)
+    view = read_view(Member("a", "b", ConsulClient(server.port)), 5.0)
     assert view.problem == "does not answer (it answers with more than 16 MiB)"
 
 
 def test_an_answer_that_goes_on_is_read_only_so_far(make: Callable[..., SlowServer]) -> None:
     server = make(OK + b"\r\n", b" " * 65536, pause=0.0)
     with pytest.raises(OSError, match="more than 1 MiB"):
-        Door(server.port).request("GET", "/v1/kv/x", timeout=20.0, most=1 << 20)
+        ConsulClient(server.port).request("GET", "/v1/kv/x", timeout=20.0, most=1 << 20)
 
 
 def test_json_that_is_nested_too_deeply_is_no_answer(make: Callable[..., SlowServer]) -> None:
     text = b"[" * 200_000
     server = make(OK + b"Content-Length: %d\r\n\r\n" % len(text) + text)
-    view = read_view(Member("a", "b", Door(server.port)), 5.0)
+    view = read_view(Member("a", "b", ConsulClient(server.port)), 5.0)
     assert view.problem == "does not answer (its JSON is nested too deeply)"
 
 
 @pytest.mark.parametrize("text", [b'{"Stats": [1]}', b'{"Stats": {"raft": 7}}', b"7", b"null"])
 def test_json_that_is_no_agents_is_an_answer_that_is_told(make: Callable[..., SlowServer], text: bytes) -> None:
     server = make(OK + b"Content-Length: %d\r\n\r\n" % len(text) + text)
-    view = read_view(Member("a", "b", Door(server.port)), 5.0)
+    view = read_view(Member("a", "b", ConsulClient(server.port)), 5.0)
     assert view.problem == "answered with something that is not an agent"

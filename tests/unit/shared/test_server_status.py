@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.shared import durations, server_status
-from labctl.shared.consul_client import Door
+from labctl.shared.consul_client import ConsulClient
 from labctl.shared.server_status import Member, View
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def ready_views() -> list[View]:
 
 
 def members_of(cluster: FakeCluster) -> list[Member]:
-    return [Member(one.name, one.address, Door(one.http_port)) for one in cluster.servers]
+    return [Member(one.name, one.address, ConsulClient(one.http_port)) for one in cluster.servers]
 
 
 # -- durations -----------------------------------------------------------------------------------------------
@@ -117,26 +117,26 @@ def test_before_consul_0_7_the_voters_are_the_peers(clusters: Callable[..., Fake
 def test_servers_that_do_not_vote_yet_are_no_voters() -> None:
     words = "[{Suffrage:Voter ID:a Address:10.213.0.2:8300} {Suffrage:Nonvoter ID:b Address:10.213.0.3:8300}]"
     document = {"Stats": {"raft": {"latest_configuration": words}}}
-    assert server_status.view_from_self(Member("c", "", Door(1)), document).voters == {"10.213.0.2"}
+    assert server_status.view_from_self(Member("c", "", ConsulClient(1)), document).voters == {"10.213.0.2"}
 
 
 @pytest.mark.parametrize(("tags", "legacy"), [({"acls": "2"}, True), ({"acls": "1"}, False), ({}, False)])
 def test_the_mode_of_access_control_is_read_from_the_servers_tags(tags: dict[str, str], legacy: bool) -> None:
     document = {"Member": {"Tags": tags}, "Stats": {}}
-    assert server_status.view_from_self(Member("consul1", "", Door(1)), document, []).legacy_acl is legacy
+    assert server_status.view_from_self(Member("consul1", "", ConsulClient(1)), document, []).legacy_acl is legacy
 
 
 def test_up_to_raft_protocol_2_a_voter_is_known_by_its_address_alone() -> None:
     words = "[{Suffrage:Voter ID:10.213.0.2:8300 Address:10.213.0.2:8300}]"
     document = {"Config": {"NodeID": "one"}, "Stats": {"raft": {"latest_configuration": words}}}
-    view = server_status.view_from_self(Member("consul1", "10.213.0.2", Door(1)), document)
+    view = server_status.view_from_self(Member("consul1", "10.213.0.2", ConsulClient(1)), document)
     assert view.voters == {"10.213.0.2"}
     assert view.voter_ids == {}
 
 
 @pytest.mark.parametrize("document", [{}, {"Stats": None, "Config": None}, {"Stats": {"raft": {"term": "²"}}}])
 def test_an_agent_that_says_little_gives_an_empty_view(document: object) -> None:
-    view = server_status.view_from_self(Member("consul1", "10.213.0.2", Door(1)), document)
+    view = server_status.view_from_self(Member("consul1", "10.213.0.2", ConsulClient(1)), document)
     assert (view.term, view.leader, view.voters, view.last_contact_ms) == (0, "", frozenset(), None)
 
 
@@ -171,7 +171,7 @@ def test_a_port_that_somebody_else_has_is_a_view_with_a_problem(said: bytes) -> 
 
         thread = threading.Thread(target=answer)
         thread.start()
-        view = server_status.read_view(Member("consul1", "10.213.0.2", Door(int(server.getsockname()[1]))))
+        view = server_status.read_view(Member("consul1", "10.213.0.2", ConsulClient(int(server.getsockname()[1]))))
         thread.join()
     assert view.problem is not None
 
@@ -180,7 +180,9 @@ def test_servers_that_hang_cost_one_timeout_and_not_one_each() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=8) as server:
         port = int(server.getsockname()[1])
         begun = time.monotonic()
-        views = server_status.read_views([Member(f"consul{one}", "", Door(port)) for one in range(5)], timeout=0.2)
+        views = server_status.read_views(
+            [Member(f"consul{one}", "", ConsulClient(port)) for one in range(5)], timeout=0.2
+        )
         assert time.monotonic() - begun < 0.6
     assert all(view.problem for view in views)
 

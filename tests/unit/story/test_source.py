@@ -49,7 +49,7 @@ def test_only_what_goes_on_can_be_followed() -> None:
     assert caught.value.code is ExitCode.USAGE
 
 
-class Place(docker_host.Place):
+class DockerHost(docker_host.DockerHost):
     """Where an engine is met that says what time it is."""
 
     def __init__(self, now: str) -> None:
@@ -70,7 +70,7 @@ def engine(*said: tuple[str, str], now: str = "") -> Any:
     """An engine with the lab ada, whose consul2 said that at these times."""
     lines = "".join(f"{time} {text}\n" for time, text in said)
     streams = {f"ada-consul{number}": [(0.0, lines.encode() if number == 2 else b"")] for number in (1, 2, 3)}
-    return stand_in.FakeEngine(stand_in.lab("ada"), streams=streams, place=Place(now))
+    return stand_in.FakeEngine(stand_in.lab("ada"), streams=streams, place=DockerHost(now))
 
 
 def test_a_word_that_is_no_file_is_a_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from labctl.cli import tables
 from labctl.engine.images import Image
 from labctl.engine.labs import Server
 from labctl.engine.logs import LogLine
-from labctl.engine.members import Seen
+from labctl.engine.members import Member
 from labctl.engine.status import Status
 from labctl.experiments.chaos import html_view
 from labctl.experiments.chaos import text_view as chaos_view
@@ -112,7 +112,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "ls": lambda: tables.ls_table([status()]),
     "status": lambda: tables.status_text(status(), condition_of(status(), [FAULT]), [FAULT], "me"),
     "status, narrow": lambda: tables.status_text(status(), condition_of(status(), [FAULT]), [FAULT], "me", 40),
-    "members": lambda: tables.members_table([Seen(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)]),
+    "members": lambda: tables.members_table([Member(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)]),
     "images": lambda: tables.images_table([Image(EVIL, EVIL, EVIL, EVIL, 1, EVIL)]),
     "doctor": lambda: tables.doctor_text(FINDINGS),
     "up": lambda: next_steps.what_now(

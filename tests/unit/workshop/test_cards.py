@@ -19,7 +19,7 @@ from labctl.cli import main
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import derived_secrets
 from labctl.workshop.model.capacity import Facts
-from labctl.workshop.state_store import Register
+from labctl.workshop.state_store import WorkshopState
 from labctl.workshop.survey import Survey
 from tests.unit.workshop.test_state_store import NO_NUMBERS
 
@@ -103,7 +103,7 @@ def test_a_pipe_gets_the_list_and_the_same_one_again(host: Host, capsys: pytest.
     host.has("01", "02", "03")
     assert cards(host, capsys) == first
     host.labs.clear()
-    Register("raft101").forget()
+    WorkshopState("raft101").forget()
     assert cards(host, capsys) == first
     assert [one["lab"] for one in cards(host, capsys, "02", "raft101-03")] == ["raft101-02", "raft101-03"]
 
@@ -111,7 +111,7 @@ def test_a_pipe_gets_the_list_and_the_same_one_again(host: Host, capsys: pytest.
 def test_the_cards_say_what_the_seats_are_made_with(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     first = cards(host, capsys)
     host.has("01")
-    register = Register("raft101")
+    register = WorkshopState("raft101")
     for one in first:
         seed = register.seed(one["lab"])
         assert one["token"] == derived_secrets.token(seed)
@@ -139,7 +139,7 @@ def test_a_file_that_is_there_stays_without_force(host: Host, capsys: pytest.Cap
     said = sentence(host, capsys, ExitCode.USAGE, "cards", "-o", "cards.html")
     assert "cards.html exists already: name another file, or overwrite it with --force." in said
     assert path.read_text(encoding="utf-8") == "mine"
-    assert not Register("raft101").has_secret()
+    assert not WorkshopState("raft101").has_secret()
     assert host.run(["workshop", "cards", "-o", "cards.html", "--force"]) == ExitCode.DONE
     assert "<section" in path.read_text(encoding="utf-8")
     assert mode(path) == 0o600
@@ -187,7 +187,7 @@ def test_cards_before_up_are_told_apart_where_there_are_several_hosts(
     host: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("workshop.yml").write_text(TWO_HOSTS, encoding="utf-8")
-    Register("raft101").secret()
+    WorkshopState("raft101").secret()
     host.has("01", on="blue")
     assert host.run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
     said = capsys.readouterr()
@@ -206,10 +206,10 @@ def test_without_the_secret_no_card_is_made_up(host: Host, capsys: pytest.Captur
     host.has("01", "02")
     said = sentence(host, capsys, ExitCode.FAILED, "cards")
     assert "The secret of 2 seats of the workshop raft101, such as raft101-01, is not on this machine" in said
-    assert str(Register("raft101").secret_file) in said
+    assert str(WorkshopState("raft101").secret_file) in said
     # Nor is one for a seat to come: the secret would be another one than the others have.
     sentence(host, capsys, ExitCode.FAILED, "cards", "03")
-    assert not Register("raft101").has_secret()
+    assert not WorkshopState("raft101").has_secret()
 
 
 def test_a_secret_that_up_made_anew_makes_no_card_for_older_seats(
@@ -242,9 +242,9 @@ def test_a_copy_brings_the_same_cards_back(
     move_away(tmp_path, monkeypatch)
     sentence(host, capsys, ExitCode.FAILED, "cards")
     assert host.run(["workshop", "secret", "--input", "copy.json", "--json"]) == ExitCode.DONE
-    assert json.loads(capsys.readouterr().out)["secret_file"] == str(Register("raft101").secret_file)
+    assert json.loads(capsys.readouterr().out)["secret_file"] == str(WorkshopState("raft101").secret_file)
     assert cards(host, capsys) == first
-    assert mode(Register("raft101").secret_file) == 0o600
+    assert mode(WorkshopState("raft101").secret_file) == 0o600
 
 
 def test_a_copy_mends_what_was_made_up_and_keeps_what_was_made_meanwhile(
@@ -291,7 +291,7 @@ def test_a_damaged_secret_is_named_and_a_copy_takes_its_place(host: Host, capsys
     host.has("01")
     host.run(["workshop", "secret", "--output", "copy.json"])
     capsys.readouterr()
-    Register("raft101").secret_file.write_text("5ec4e7", encoding="ascii")
+    WorkshopState("raft101").secret_file.write_text("5ec4e7", encoding="ascii")
     said = sentence(host, capsys, ExitCode.FAILED, "cards")
     assert "is damaged" in said
     assert "5ec4e7" not in said
@@ -321,7 +321,7 @@ def test_what_is_no_copy_is_refused_and_not_shown(host: Host, capsys: pytest.Cap
     said = sentence(host, capsys, ExitCode.USAGE, "secret", "--input", "copy.json")
     assert "copy.json is no copy of a workshop's secret" in said
     assert "0" * 30 not in said
-    assert not Register("raft101").folder.exists()
+    assert not WorkshopState("raft101").folder.exists()
 
 
 def test_copies_that_cannot_be_taken_are_refused(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
@@ -349,7 +349,7 @@ def test_the_secret_goes_to_stdout_only_when_asked(
     cards(host, capsys)
     assert host.run(["workshop", "secret", "--output", "-"]) == ExitCode.DONE
     said = capsys.readouterr()
-    assert json.loads(said.out)["secret"] == Register("raft101").secret().hex()
+    assert json.loads(said.out)["secret"] == WorkshopState("raft101").secret().hex()
     standard_input(io.StringIO(said.out))
     assert host.run(["workshop", "secret", "--input", "-"]) == ExitCode.DONE
 

@@ -15,7 +15,7 @@ from labctl.shared import lab_names
 from labctl.workshop.down import down
 from labctl.workshop.expire import expire, extend
 from labctl.workshop.model.file import Workshop, parse
-from labctl.workshop.state_store import Register
+from labctl.workshop.state_store import WorkshopState
 from labctl.workshop.up import UpOptions, up
 from tests.unit.workshop.workshop_stand_in import OWNER, Hosts, Run
 
@@ -153,7 +153,7 @@ def test_an_end_that_is_taken_away_while_labs_are_made_stays_away(
     hosts: Hosts, meanwhile: Callable[[Callable[[], object]], None]
 ) -> None:
     def taken_away() -> None:
-        Register("w").keep_never(never=True)
+        WorkshopState("w").keep_never(never=True)
         hosts.reapers.clear()
 
     meanwhile(taken_away)

@@ -11,7 +11,7 @@ import pytest
 
 from labctl.engine import labs
 from labctl.engine.clock import Difference
-from labctl.engine.docker_host import Place
+from labctl.engine.docker_host import DockerHost
 from labctl.engine.status import Status
 from labctl.errors import LabctlError
 from labctl.experiments.tools import ExperimentTools
@@ -45,7 +45,7 @@ class Hosts:
     """Two seats on each host. Docker kills at once; the others elect after `ELECTED_SECONDS`, by their own clock."""
 
     def __init__(self) -> None:
-        self.places = {name: Place() for name in AHEAD}
+        self.places = {name: DockerHost() for name in AHEAD}
         self.labs = [
             replace(labs.labs_from(stand_in.lab(f"w-{host}{number}"), host, place)[0], workshop="w")
             for host, place in self.places.items()
@@ -67,7 +67,7 @@ class Hosts:
         """By the host's own clock."""
         return datetime.now(UTC) + timedelta(seconds=AHEAD[host])
 
-    def difference(self, place: Place) -> Difference:
+    def difference(self, place: DockerHost) -> Difference:
         host = next(name for name, one in self.places.items() if one is place)
         self.asked.append(host)
         if host == self.silent:
@@ -119,7 +119,7 @@ class Hosts:
         fleet: Any = SimpleNamespace(existing={lab.name: lab.host for lab in self.labs})
         there: Any = [(self.host_of(lab), lab) for lab in self.labs]
         faults = SeatFaults(fleet, seats, steps, self.tools, lambda _: there, self.told_by_logs)
-        return list(faults.strike("kill", "leader"))
+        return list(faults.apply_fault("kill", "leader"))
 
 
 def test_seconds_without_a_leader_are_of_the_clock_of_the_seats_own_host() -> None:

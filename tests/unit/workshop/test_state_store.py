@@ -17,13 +17,13 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.progress import Steps
 from labctl.shared.plain_files import write_whole
 from labctl.workshop import state_schema, survey
-from labctl.workshop.cards import Wish, cards_of
+from labctl.workshop.cards import CardRequest, cards_of
 from labctl.workshop.down import down
 from labctl.workshop.expire import expire
 from labctl.workshop.inventory import placed_inventory
 from labctl.workshop.model.file import Workshop, parse
 from labctl.workshop.model.seats import seats_of
-from labctl.workshop.state_store import Register, SecretCopy
+from labctl.workshop.state_store import SecretCopy, WorkshopState
 from labctl.workshop.up import UpOptions, up
 from tests.unit.pipes import lonely
 from tests.unit.workshop.workshop_stand_in import OWNER, Hosts
@@ -52,7 +52,7 @@ def make_up(made: Workshop, look: Look = survey.look) -> None:
 
 
 def print_cards(made: Workshop, look: Look = survey.look) -> None:
-    cards_of(made, Wish(OWNER), look)
+    cards_of(made, CardRequest(OWNER), look)
 
 
 def print_inventory(made: Workshop, look: Look = survey.look) -> None:
@@ -80,11 +80,11 @@ def test_two_commands_at_once_give_no_number_twice(command: Callable[[Workshop, 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda made: command(made, look), files))
     assert len(looked) == 2
-    assert sorted(Register("w").numbers().values()) == [1, 2, 3, 4]
+    assert sorted(WorkshopState("w").numbers().values()) == [1, 2, 3, 4]
 
 
 def note_failures(labs: list[str], ready: Barrier) -> None:
-    register = Register("w")
+    register = WorkshopState("w")
     ready.wait()
     for lab in labs:
         register.keep_failed({lab: "taken"})
@@ -100,13 +100,13 @@ def test_of_many_commands_side_by_side_no_failure_is_forgotten() -> None:
         one.start()
     for one in others:
         one.join(60)
-    assert set(Register("w").failed()) == set(labs)
-    assert not list(Register("w").folder.glob("*.new"))
+    assert set(WorkshopState("w").failed()) == set(labs)
+    assert not list(WorkshopState("w").folder.glob("*.new"))
 
 
 @pytest.mark.usefixtures("hosts")
 def test_two_writers_of_one_process_have_files_of_their_own() -> None:
-    register, ended = Register("w"), threading.Event()
+    register, ended = WorkshopState("w"), threading.Event()
     register.secret()
     path, seen = register.folder / "note", set()
     write_whole(path, "0" * 100_000)
@@ -129,8 +129,8 @@ def test_two_writers_of_one_process_have_files_of_their_own() -> None:
 @pytest.mark.usefixtures("hosts")
 def test_who_waits_for_a_register_that_is_never_let_go_says_so_and_gives_up(capsys: pytest.CaptureFixture[str]) -> None:
     who = r"Cannot use the register of the workshop w: .*`labctl workshop \(of w\)` \(process [0-9]+ on .* has it"
-    waiting = Register("w", patience=0.4, say_after=0.1)
-    with Register("w").placing(), pytest.raises(LabctlError, match=who) as caught, waiting.placing():
+    waiting = WorkshopState("w", patience=0.4, say_after=0.1)
+    with WorkshopState("w").placing(), pytest.raises(LabctlError, match=who) as caught, waiting.placing():
         pass
     assert caught.value.code is ExitCode.REFUSED
     told = capsys.readouterr()
@@ -164,7 +164,7 @@ def test_a_seat_whose_number_another_one_has_can_still_be_removed(hosts: Hosts) 
         make_up(made)
     assert set(down(made, OWNER, ("linus",), None, Steps()).labs) == {"w-linus"}
     make_up(made)
-    assert Register("w").numbers() == {"ada": 3, "linus": 1}
+    assert WorkshopState("w").numbers() == {"ada": 3, "linus": 1}
 
 
 # -- what is damaged -----------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ NO_NUMBERS = [
 @pytest.mark.parametrize("text", NO_NUMBERS)
 def test_numbers_that_are_damaged_are_not_given_anew(text: str) -> None:
     make_up(workshop("[ada, grace]"))
-    path = Register("w").folder / "numbers.json"
+    path = WorkshopState("w").folder / "numbers.json"
     path.write_text(text, encoding="latin-1")
     for command in (make_up, print_cards, print_inventory):
         with pytest.raises(LabctlError, match=r"Cannot read .*numbers\.json.*`labctl workshop secret --input FILE"):
@@ -192,7 +192,7 @@ def test_numbers_that_are_damaged_are_not_given_anew(text: str) -> None:
 def test_what_needs_no_number_goes_on_where_nobody_can_tell_them() -> None:
     made = workshop("[ada, grace]")
     make_up(made)
-    (Register("w").folder / "numbers.json").write_text("{", encoding="ascii")
+    (WorkshopState("w").folder / "numbers.json").write_text("{", encoding="ascii")
     assert expire(made, OWNER, "2h", Steps()).changed
     assert set(down(made, OWNER, ("ada",), None, Steps()).labs) == {"w-ada"}
     assert set(down(made, OWNER, (), None, Steps()).labs) == {"w-grace"}
@@ -203,7 +203,7 @@ def test_what_needs_no_number_goes_on_where_nobody_can_tell_them() -> None:
 @pytest.mark.parametrize("text", ["", "{", '{"w-01": 1}', '{"../x": "y"}', '{"labs": 1}', '{"labs": [1]}', "[]"])
 def test_a_note_that_is_damaged_is_named_with_what_helps(name: str, text: str) -> None:
     make_up(workshop(2))
-    (Register("w").folder / name).write_text(text, encoding="ascii")
+    (WorkshopState("w").folder / name).write_text(text, encoding="ascii")
     with pytest.raises(LabctlError, match=rf"Cannot read .*{name}.*remove that file"):
         make_up(workshop(2))
 
@@ -211,7 +211,7 @@ def test_a_note_that_is_damaged_is_named_with_what_helps(name: str, text: str) -
 @pytest.mark.usefixtures("hosts")
 def test_a_register_that_waits_or_has_no_end_is_refused() -> None:
     make_up(workshop(2))
-    path = Register("w").folder / "numbers.json"
+    path = WorkshopState("w").folder / "numbers.json"
     path.unlink()
     lonely(path)
     with pytest.raises(LabctlError, match=r"register in .* cannot be used \(it is no plain file\)"):
@@ -231,7 +231,7 @@ def test_a_number_of_thousands_of_digits_in_a_register_is_told_in_our_words(numb
 @pytest.mark.usefixtures("hosts")
 def test_a_copy_takes_the_place_of_damaged_numbers_when_forced() -> None:
     make_up(workshop("[ada, grace]"))
-    register = Register("w")
+    register = WorkshopState("w")
     copy = register.copy()
     (register.folder / "numbers.json").write_text("{", encoding="ascii")
     with pytest.raises(LabctlError, match=r"Cannot read .*numbers\.json"):
@@ -243,6 +243,6 @@ def test_a_copy_takes_the_place_of_damaged_numbers_when_forced() -> None:
 @pytest.mark.usefixtures("hosts")
 def test_a_copys_numbers_win_and_no_number_is_there_twice() -> None:
     make_up(workshop("[ada, grace]"))
-    register = Register("w")
+    register = WorkshopState("w")
     register.take(SecretCopy("w", register.secret(), {"linus": 1, "grace": 7}, {}))
     assert json.loads((register.folder / "numbers.json").read_text()) == {"linus": 1, "grace": 7}

@@ -25,7 +25,7 @@ from labctl.workshop.expire import expire, extend
 from labctl.workshop.inventory import as_text
 from labctl.workshop.model.file import Workshop, parse
 from labctl.workshop.reset import reset
-from labctl.workshop.state_store import Register
+from labctl.workshop.state_store import WorkshopState
 from labctl.workshop.up import UpOptions, up, version_of
 from tests.unit.workshop.workshop_stand_in import OWNER, VERSION, Hosts, Run, Told
 
@@ -473,7 +473,7 @@ def test_what_is_not_there_is_removed_already(hosts: Hosts) -> None:
 @pytest.mark.usefixtures("hosts")
 def test_secrets_are_in_files_that_only_their_owner_reads() -> None:
     bring_up(workshop(2))
-    register = Register("w")
+    register = WorkshopState("w")
     files = [path for path in register.folder.rglob("*") if path.is_file()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert {stat.S_IMODE(path.stat().st_mode) for path in (register.folder, register.seeds)} == {0o700}
@@ -484,13 +484,13 @@ def test_secrets_are_in_files_that_only_their_owner_reads() -> None:
 @pytest.mark.usefixtures("hosts")
 def test_many_commands_at_once_make_one_secret() -> None:
     with ThreadPoolExecutor(8) as pool:
-        assert len(set(pool.map(lambda _: Register("w").secret(), range(16)))) == 1
+        assert len(set(pool.map(lambda _: WorkshopState("w").secret(), range(16)))) == 1
 
 
 @pytest.mark.usefixtures("hosts")
 @pytest.mark.parametrize("text", ["", "zz", "00" * 31])
 def test_a_damaged_secret_is_one_sentence(text: str) -> None:
-    register = Register("w")
+    register = WorkshopState("w")
     register.secret()
     register.secret_file.write_text(text)
     with pytest.raises(LabctlError, match="damaged"):
@@ -500,7 +500,7 @@ def test_a_damaged_secret_is_one_sentence(text: str) -> None:
 @pytest.mark.usefixtures("hosts")
 def test_after_the_last_seat_the_secret_stays_so_that_cards_fit_again() -> None:
     bring_up(workshop("[ada, grace]"))
-    register = Register("w")
+    register = WorkshopState("w")
     before = register.secret()
     down(workshop("[ada, grace]"), OWNER, (), None, Steps())
     assert not list(register.seeds.glob("*.seed"))
@@ -602,7 +602,7 @@ def test_a_terminal_is_asked_before_a_whole_workshop_goes(  # noqa: PLR0913, PLR
     bring_up()
     monkeypatch.setenv("LABCTL_OWNER", OWNER)
     standard_input(io.StringIO("") if typed is None else Terminal(typed))
-    path = Register("w").folder / "w.yml"
+    path = WorkshopState("w").folder / "w.yml"
     path.write_text(f"workshop: w\nseats: 4\n{TWO_HOSTS}", encoding="utf-8")
     assert run(["workshop", "down", "--file", str(path), *words.split()]) == code
     assert (hosts.labs["red"] == {}) == (code == ExitCode.DONE)

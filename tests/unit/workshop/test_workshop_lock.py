@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.engine.docker_host import Place
+from labctl.engine.docker_host import DockerHost
 from labctl.errors import ExitCode, LabctlError
 from labctl.progress import Steps
 from labctl.shared import lock_holder
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TEXT = "workshop: w\nseats: 2\nhosts:\n- {address: red, name: red}\n- {address: green, name: green}\n"
 
 
-class Met(Place):
+class Met(DockerHost):
     """Where the engine of a Docker host is met."""
 
     def __init__(self, hosts: Hosts, name: str) -> None:
@@ -49,7 +49,7 @@ class Hosts:
         self.taken: list[str] = []
         self.times = Times()
 
-    def met(self, host: Host) -> Place | LabctlError:
+    def met(self, host: Host) -> DockerHost | LabctlError:
         if host.name in self.silent:
             return LabctlError(self.silent[host.name])
         return Met(self, host.name)

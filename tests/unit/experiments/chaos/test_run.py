@@ -19,7 +19,7 @@ import pytest
 from labctl import output_files
 from labctl.engine import labs
 from labctl.engine.clock import Difference
-from labctl.engine.kv import Found, Refused, Unanswered
+from labctl.engine.kv import Entry, Indeterminate, NotApplied
 from labctl.errors import ExitCode, LabctlError
 from labctl.experiments.chaos import json_view, nemesis, text_view
 from labctl.experiments.chaos import run as flow
@@ -48,7 +48,7 @@ class Consul:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.index = 0
-        self.values: dict[str, Found] = {}
+        self.values: dict[str, Entry] = {}
         self.spoil: Callable[[str, str], str | None] = lambda _, value: value
         self.trouble: Callable[[int], type[Exception] | None] = lambda _: None
         self.asked = 0
@@ -84,10 +84,10 @@ class Consul:
             kept = self.spoil(key, value)
             before = self.values.get(key)
             if kept is not None:
-                self.values[key] = Found(kept, self.index)
+                self.values[key] = Entry(kept, self.index)
             try:
                 self.answer()
-            except Refused:
+            except NotApplied:
                 # Certainly nothing happened.
                 if before is None:
                     self.values.pop(key, None)
@@ -96,12 +96,12 @@ class Consul:
                 raise
             return True
 
-    def get(self, key: str, _mode: str) -> Found | None:
+    def get(self, key: str, _mode: str) -> Entry | None:
         with self.lock:
             self.answer()
             return self.values.get(key)
 
-    def all(self, prefix: str) -> dict[str, Found]:
+    def all(self, prefix: str) -> dict[str, Entry]:
         with self.lock:
             return {key: found for key, found in self.values.items() if key.startswith(prefix)}
 
@@ -143,7 +143,7 @@ def test_clients_of_a_store_that_keeps_its_word_find_nothing(consul: Consul) -> 
 
 
 def test_refusals_and_silence_are_no_broken_promise(consul: Consul) -> None:
-    kinds = {0: Refused, 1: Unanswered, 2: Unanswered}
+    kinds = {0: NotApplied, 1: Indeterminate, 2: Indeterminate}
     consul.trouble = lambda number: kinds.get(number % 7) if number > 20 else None
     assert judged(consul.crowd(), 0.5) == {"set": "valid", "cas": "valid", "reads": "valid"}
 
@@ -168,9 +168,9 @@ def test_a_store_without_compare_and_set_is_found_out(consul: Consul) -> None:
 
 
 def test_a_store_whose_reads_go_back_is_found_out(consul: Consul) -> None:
-    first: dict[str, Found | None] = {}
+    first: dict[str, Entry | None] = {}
 
-    def get(key: str, mode: str) -> Found | None:
+    def get(key: str, mode: str) -> Entry | None:
         found = Consul.get(consul, key, mode)
         first.setdefault(key, found)
         return first[key] if consul.asked % 50 == 0 else found
@@ -180,7 +180,7 @@ def test_a_store_whose_reads_go_back_is_found_out(consul: Consul) -> None:
 
 
 def test_what_a_killed_run_left_is_removed_first(consul: Consul) -> None:
-    consul.values = {f"{PREFIX}dead/set/x": Found("1", 1), "mine": Found("2", 2)}
+    consul.values = {f"{PREFIX}dead/set/x": Entry("1", 1), "mine": Entry("2", 2)}
     crowd = consul.crowd()
     crowd.begin()
     crowd.end()
@@ -191,14 +191,14 @@ def test_what_a_killed_run_left_is_removed_first(consul: Consul) -> None:
 
 def test_an_election_while_the_registers_are_made_is_waited_for(consul: Consul) -> None:
     # The first attempt happens without an answer, so the next one comes too late; later ones are refused for a while.
-    trouble: dict[int, type[Exception]] = {1: Unanswered, 3: Refused, 4: Refused}
+    trouble: dict[int, type[Exception]] = {1: Indeterminate, 3: NotApplied, 4: NotApplied}
     consul.trouble = trouble.get
     assert judged(consul.crowd(), 0.2) == {"set": "valid", "cas": "valid", "reads": "valid"}
 
 
 def test_a_lab_that_takes_no_write_is_refused_before_anything_is_broken(consul: Consul) -> None:
     consul.pausing(found=0.02)
-    consul.trouble = lambda _: Unanswered
+    consul.trouble = lambda _: Indeterminate
     with pytest.raises(LabctlError, match="took no write"):
         consul.crowd().begin()
 
@@ -225,7 +225,7 @@ def test_a_long_run_adds_more_slowly() -> None:
 
 def test_nobody_answers_the_last_look(consul: Consul) -> None:
     def refuse(_: str) -> Any:
-        raise Unanswered("nothing")
+        raise Indeterminate("nothing")
 
     consul.all = refuse  # type: ignore[assignment,method-assign]
     crowd = consul.crowd()
@@ -374,7 +374,7 @@ def test_a_plan_changes_nothing_and_draws_a_seed() -> None:
     found = [LAB]
     nothing: Any = None
     tools = flow.ChaosTools(connect=lambda: nothing, choose_lab=lambda *_: found[0])
-    asked = flow.Asked(None, LAB.owner, 30.0, None, ("kill",), 60.0)
+    asked = flow.ChaosRequest(None, LAB.owner, 30.0, None, ("kill",), 60.0)
     first, second = flow.plan(asked, tools=tools), flow.plan(asked, tools=tools)
     assert first.seed != second.seed
     again = flow.plan(replace(asked, seed=first.seed), tools=tools)
@@ -397,7 +397,7 @@ class Ending:
         self.wrong: dict[str, list[BaseException]] = {}
         self.done: list[str] = []
         self.hurries: list[float] = []
-        self.asked = flow.Asked(None, LAB.owner, 30.0, 1, ("kill",), 0.5, folder / "report", folder / "history")
+        self.asked = flow.ChaosRequest(None, LAB.owner, 30.0, 1, ("kill",), 0.5, folder / "report", folder / "history")
         ready: Any = SimpleNamespace(ready=True, problem=None)
         consul.pausing(held=0.05)
         self.tools = replace(
@@ -663,7 +663,7 @@ def late(consul: Consul, seconds: float) -> list[threading.Timer]:
     def holding(key: str, value: str, *, cas: int | None = None) -> bool:
         if value == "adder2:7":
             held.append(threading.Timer(seconds, put, (key, value)))
-            raise Unanswered("held")
+            raise Indeterminate("held")
         return put(key, value, cas=cas)
 
     def removed(prefix: str) -> None:
@@ -690,7 +690,7 @@ def test_keys_that_no_server_removes_are_named(ending: Ending, consul: Consul) -
 
     def refuse(prefix: str) -> None:
         if prefix != PREFIX:
-            raise Unanswered("nobody")
+            raise Indeterminate("nobody")
         delete(prefix)
 
     consul.delete = refuse  # type: ignore[method-assign]
@@ -703,7 +703,7 @@ def test_keys_that_no_server_removes_are_named(ending: Ending, consul: Consul) -
 
 def test_a_lab_that_takes_no_write_has_found_nothing(ending: Ending, consul: Consul) -> None:
     ending.pausing(found=0.02)
-    consul.trouble = lambda _: Unanswered
+    consul.trouble = lambda _: Indeterminate
     with pytest.raises(LabctlError, match="took no write"):
         flow.run(ending.asked, Steps(), ending.tools)
     assert set(ending.done) <= {"look up"}, "clients look where their servers are, and nothing was broken"

@@ -12,7 +12,7 @@ import pytest
 
 from labctl import output_files
 from labctl.engine import clock, labs
-from labctl.engine.kv import Unanswered
+from labctl.engine.kv import Indeterminate
 from labctl.engine.logs import LogLine
 from labctl.engine.status import Status
 from labctl.errors import ExitCode, LabctlError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from labctl.engine.labs import Lab, Server
 
 LAB = labs.labs_from(stand_in.lab("ada", labels={"raft-labctl.pace": "real"}), "local")[0]
-ASKED = flow.Asked("ada", LAB.owner, 2, "kill")
+ASKED = flow.MeasureRequest("ada", LAB.owner, 2, "kill")
 BEGIN = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
 
@@ -75,7 +75,7 @@ class World:
             host_name=lambda: "local",
             difference=lambda _: clock.Difference(0.001, 0.01),
             ask=lambda lab: Status(lab, self.views()),
-            strike=self.strike,
+            apply_fault=self.apply_fault,
             done_by=lambda _, __, begin, ___: begin + timedelta(milliseconds=20),
             read_logs=lambda _, servers, since: self.lines(servers, since),
             first_write=self.first_write,
@@ -84,7 +84,7 @@ class World:
             time=Clock(now=lambda: self.clock, sleep=self.pass_by),
         )
 
-    def measured(self, asked: flow.Asked, told: Told | None = None) -> flow.Result:
+    def measured(self, asked: flow.MeasureRequest, told: Told | None = None) -> flow.Result:
         return flow.failover(asked, told or Told(), self.tools)
 
     def first_write(self, lab: Lab, leader: Server, key: str) -> Any:
@@ -112,9 +112,9 @@ class World:
             for one in self.lab.servers
         )
 
-    def strike(
+    def apply_fault(
         self, verb: str, names: list[str], lab: Lab, seconds: float | None = None, host: clock.HostClock | None = None
-    ) -> processes.Struck:
+    ) -> processes.FaultApplied:
         assert host in {None, clock.HostClock()}, "there is one clock, and nothing is asked while it is measured"
         assert seconds is None
         assert lab.name == "ada"
@@ -127,7 +127,7 @@ class World:
         if state != "running":
             self.leader = {"consul1": "consul2", "consul2": "consul3", "consul3": "consul1"}[name]
             self.term += 2
-        return processes.Struck("abcdef", BEGIN, BEGIN + timedelta(milliseconds=200))
+        return processes.FaultApplied("abcdef", BEGIN, BEGIN + timedelta(milliseconds=200))
 
     def lines(self, servers: list[Server], since: float) -> list[LogLine]:
         """Docker took the lines in 70 ms after their servers wrote them."""
@@ -298,7 +298,7 @@ def test_what_nobody_foresaw_loses_nothing(world: World) -> None:
 
 
 def test_keys_that_nobody_removes_are_named(world: World) -> None:
-    world.refuses = Unanswered("nobody")
+    world.refuses = Indeterminate("nobody")
     told = Told()
     world.measured(replace(ASKED, times=1), told)
     assert "are left in the lab ada" in told.lines[-1]
@@ -312,7 +312,7 @@ def test_no_times_and_too_many_are_refused(world: World, times: int) -> None:
     assert world.struck == []
 
 
-def refused(world: World, match: str, asked: flow.Asked = ASKED) -> ExitCode:
+def refused(world: World, match: str, asked: flow.MeasureRequest = ASKED) -> ExitCode:
     with pytest.raises(LabctlError, match=match) as caught:
         world.measured(asked)
     assert world.struck == []

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.engine import labs
-from labctl.engine.kv import Refused, Unanswered
+from labctl.engine.kv import Indeterminate, NotApplied
 from labctl.experiments.failover.write_probe import FirstWrite
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
-    from labctl.shared.consul_client import Door
+    from labctl.shared.consul_client import ConsulClient
 
 LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
 OLD, NEW, OTHER = LAB.servers
@@ -33,7 +33,7 @@ class Servers:
         servers = self
 
         class Store:
-            def __init__(self, door: Door, datacenter: str, _: float) -> None:
+            def __init__(self, door: ConsulClient, datacenter: str, _: float) -> None:
                 assert datacenter == "ada"
                 self.port = door.port
                 servers.open += 1
@@ -46,7 +46,7 @@ class Servers:
 
             def put(self, key: str, _: str) -> bool:
                 if servers.leaders[self.port] == OTHER.address:
-                    raise Unanswered("too late")
+                    raise Indeterminate("too late")
                 servers.written.append((self.port, key))
                 return True
 
@@ -71,7 +71,7 @@ def test_nothing_is_written_while_the_old_leader_is_known_or_nobody(servers: Ser
 
 
 def test_the_first_server_that_knows_a_new_leader_is_written_to(servers: Servers) -> None:
-    servers.fails = {OTHER.http_port: Refused("down")}
+    servers.fails = {OTHER.http_port: NotApplied("down")}
     with FirstWrite(LAB, OLD, "k", servers.store) as first:
         servers.leaders[NEW.http_port] = NEW.address
         found = first.wait(SECONDS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plugins.module_utils.quota_reservation import Asked, place_for
+from plugins.module_utils.quota_reservation import QuotaRequest, place_for
 from plugins.module_utils.shared import file_lock
 from plugins.module_utils.shared.docker_api import DockerError, Engine
 from tests.unit.pipes import lonely
@@ -31,8 +31,8 @@ def limits(tmp_path: Path) -> Path:
     return path
 
 
-def asked(lab: str = "ada", **changed: str) -> Asked:
-    return Asked(lab, "ada", 3, changed.get("memory", "256m"), "raft-labctl/consul:1.8.7")
+def asked(lab: str = "ada", **changed: str) -> QuotaRequest:
+    return QuotaRequest(lab, "ada", 3, changed.get("memory", "256m"), "raft-labctl/consul:1.8.7")
 
 
 def labels(docker: FakeDocker) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ import pytest
 from labctl.errors import ExitCode, LabctlError
 from labctl.runner.inventory import of_workshop
 from labctl.workshop.model.file import Workshop, parse
-from labctl.workshop.model.inventory import Means, forks_for, inventory_of
+from labctl.workshop.model.inventory import InventorySettings, forks_for, inventory_of
 from labctl.workshop.model.seats import seats_of
 
 SEEDS = Path("/state/seats")
@@ -32,7 +32,7 @@ def made(given: Workshop, version: str | None = "1.8.7") -> dict[str, Any]:
     """The inventory with the seats dealt to the hosts in turn."""
     seats = seats_of(given, {})
     placed = {seat.lab: given.hosts[number % len(given.hosts)].name for number, seat in enumerate(seats)}
-    return inventory_of(given, seats, placed, Means("ada", SEEDS, version, 1795539600))
+    return inventory_of(given, seats, placed, InventorySettings("ada", SEEDS, version, 1795539600))
 
 
 def test_the_real_ansible_finds_every_lab_with_its_connection(tmp_path: Path) -> None:
