@@ -80,7 +80,7 @@ class ServerWatch:
             event = read_line(line.text, server=line.server, line_no=self._number)
             if event is None:
                 continue
-            told = self.story.tell(event._replace(time=line.when or event.time))
+            told = self.story.feed(event._replace(time=line.when or event.time))
             text = phrase(told) if event.event in TOLD else None
             if text:
                 self._steps.heard(line.server, text)
@@ -88,7 +88,7 @@ class ServerWatch:
 
     def _settle(self) -> None:
         """Keep the last election that was won, and let go of the rest: somebody may wait for hours."""
-        won = [one for one in self.story.take() if isinstance(one, Election) and one.outcome == "won"]
+        won = [one for one in self.story.drain() if isinstance(one, Election) and one.outcome == "won"]
         self._won = won[-1] if won else self._won
 
     def end(self) -> None:

@@ -39,9 +39,9 @@ class Conclusion(NamedTuple):
     searches: tuple[Election, ...] = ()
 
 
-Settled = Election | PreVote | Leadership | Outage | Fault
+Completed = Election | PreVote | Leadership | Outage | Fault
 """What becomes known of several events."""
-Record = Event | Settled | Incident | Conclusion
+Record = Event | Completed | Incident | Conclusion
 """What a story is made of."""
 
 

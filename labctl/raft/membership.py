@@ -169,7 +169,7 @@ class Membership:
         # It may be one of those whose name nobody has said.
         return None if strangers else "none"
 
-    def tell(self, event: Event) -> Event:
+    def feed(self, event: Event) -> Event:
         """Take in the next event. A change is returned with `was`: what its server had been before, where known."""
         act = self.acts.get(event.event)
         return event if act is None else act(event)

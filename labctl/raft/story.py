@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from labctl.raft.candidacy import Ended
-    from labctl.raft.collection import LeadersKnown, Record, Settled
+    from labctl.raft.collection import Completed, LeadersKnown, Record
     from labctl.raft.lost_quorum import LostQuorum
     from labctl.raft.records import Cause, EndedBy
 
@@ -152,7 +152,7 @@ def records(
     )
     begun = since is None
     for event in _with_next_lines(events):
-        told = story.tell(event)
+        told = story.feed(event)
         if story.silence is not None and (begun or since is None):
             incidents.feed(story.silence)
             yield story.silence
@@ -179,15 +179,15 @@ def records(
     )  # fmt: skip
 
 
-def _taken(story: Story, incidents: Incidents, since: datetime | None) -> Iterator[Settled]:
+def _taken(story: Story, incidents: Incidents, since: datetime | None) -> Iterator[Completed]:
     """Take out what has settled; what is over explains what comes next, also where it is not told."""
-    for record in story.take():
+    for record in story.drain():
         incidents.feed(record)
         if not _is_over(record, since):
             yield record
 
 
-def _is_over(record: Settled, since: datetime | None) -> bool:
+def _is_over(record: Completed, since: datetime | None) -> bool:
     """Whether what a record tells was over by a time."""
     until = record.end if isinstance(record, (Election, PreVote)) else record.until
     if isinstance(record, Fault) and not record.lasts:
@@ -232,7 +232,7 @@ def _is_later(event: Event, than: Event) -> bool:
 
 
 class Story:
-    """What happened, as it becomes known: feed it events in their order with `tell`, then `finish`.
+    """What happened, as it becomes known: feed it events in their order with `feed`, then `finish`.
 
     Args:
         names: who is who, as far as it is known beforehand.
@@ -256,7 +256,7 @@ class Story:
         complete: bool = False,
     ) -> None:
         self._complete, self._most_voters = complete, 0
-        self.settled: list[Settled] = []
+        self.settled: list[Completed] = []
         self.silence: Event | None = None
         self.unparsed = 0
         self.unknown: Event | None = None
@@ -358,7 +358,7 @@ class Story:
         """Whether too few voters ran at a time; with `reach`, whether a server could reach too few."""
         return lost_quorum(self.membership, self.names, self._faults, time, server if reach else None)
 
-    def tell(self, event: Event) -> Event:
+    def feed(self, event: Event) -> Event:
         """Take in the next event. Returns it with its term where that can be inferred, and its peer by name."""
         if event.time is not None and (self._last is None or event.time > self._last):
             self._last = event.time
@@ -394,7 +394,7 @@ class Story:
         return self._told(event, term if term is not None else server.term)
 
     def _who_votes(self, event: Event) -> Event:
-        event = self.membership.tell(event)
+        event = self.membership.feed(event)
         for one in self.membership.members or ():
             (self._voters if one.votes else self._nonvoters).add((one.id, one.address))
         return event
@@ -418,12 +418,12 @@ class Story:
             self.unknown = self.unknown or event
         return event
 
-    def take(self) -> list[Settled]:
+    def drain(self) -> list[Completed]:
         """Take out what will not change any more: a log without end has millions of elections."""
         settled, self.settled = self.settled, []
         return settled
 
-    def _settle(self, record: Settled) -> None:
+    def _settle(self, record: Completed) -> None:
         self.settled.append(record)
 
     def finish(self) -> None:

@@ -127,14 +127,14 @@ class RaftLines(LogLines):
         read = act_of(line) if line.of_docker else read_line(line.text, server=line.server, line_no=number)
         if read is None:
             return
-        event = self.story.tell(read._replace(time=line.when or read.time))
+        event = self.story.feed(read._replace(time=line.when or read.time))
         self.clock.set(event.time)
         if event.time is not None:
             # Also a line that is not about Raft shows that time has passed.
             self.story.settle(event.time)
         is_shown = is_raft(event) or event.module in {log_notes.MODULE, log_notes.DOCKER}
         is_told = is_shown and (self._lines or phrase(event) is not None or is_unparsed(event))
-        elections = [one for one in self.story.take() if isinstance(one, Election)]
+        elections = [one for one in self.story.drain() if isinstance(one, Election)]
         if self._as_json or not self._prefix:
             if is_shown:
                 self._write_alone(line, event)
@@ -147,14 +147,14 @@ class RaftLines(LogLines):
         now = self.clock.now()
         if now is not None and not self._as_json and self._prefix:
             self.story.settle(now)
-            elections = [one for one in self.story.take() if isinstance(one, Election)]
+            elections = [one for one in self.story.drain() if isinstance(one, Election)]
             if elections:
                 self._show([text for one in elections for text in self._of_election(one)])
 
     def finish(self) -> None:
         """The logs have ended: print what went on, and the elections that are over by that."""
         self.story.finish()
-        elections = [one for one in self.story.take() if isinstance(one, Election)]
+        elections = [one for one in self.story.drain() if isinstance(one, Election)]
         if self._as_json or not self._prefix:
             return
         told = [text for one in self._repeats.finish() for text in self._told(one)]

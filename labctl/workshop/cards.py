@@ -57,9 +57,9 @@ def cards_of(workshop: Workshop, wish: CardRequest, look: Callable[..., Fleet] =
         fleet = look(workshop, wish.owner)
         seats = chosen(fleet.seats, wish.seats)
         plan = plans.make(fleet)
-        if any(seat.lab in plan.placement.homeless for seat in seats):
+        if any(seat.lab in plan.placement.unplaced for seat in seats):
             plans.refuse_what_does_not_fit(plan)
-        _refuse_strangers(register, fleet, seats)
+        _refuse_unknown_secrets(register, fleet, seats)
         register.keep_numbers(fleet.seats)
     places = plan.placement.hosts
     made = (card_of(workshop, seat, ways[places[seat.lab]], register.seed(seat.lab)) for seat in seats)
@@ -67,9 +67,9 @@ def cards_of(workshop: Workshop, wish: CardRequest, look: Callable[..., Fleet] =
     return Cards(tuple(made), tuple(new))
 
 
-def _refuse_strangers(register: WorkshopState, fleet: Fleet, seats: Sequence[Seat]) -> None:
+def _refuse_unknown_secrets(register: WorkshopState, fleet: Fleet, seats: Sequence[Seat]) -> None:
     """Refuse to print made-up secrets, and to make a secret that another machine may have."""
-    strangers = register.strangers(fleet.existing)
+    strangers = register.seats_with_unknown_secret(fleet.existing)
     wanted = {seat.lab for seat in seats}
     if not strangers or (register.has_secret() and not wanted & set(strangers)):
         return

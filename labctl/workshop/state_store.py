@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Kept = TypeVar("Kept")
 _SECRET, _NUMBERS, _PLACES, _FAILED, _LOCK = "secret", "numbers.json", "places.json", "failed.json", "lock"
-_STRANGERS, _NEVER, _PLACING = "strangers.json", "never", "placing"
+_UNKNOWN_SECRETS, _NEVER, _PLACING = "strangers.json", "never", "placing"
 # Longer than a look at Docker hosts that do not answer, so who waits for that long waits for one that hangs.
 LOCK_SECONDS = 120.0
 _LONGEST = 1 << 20
@@ -42,7 +42,7 @@ _MENDED_BY = {
     _PLACES: "remove that file when every Docker host of the workshop answers, because the seats that are there tell "
     "where they are",
     _FAILED: "remove that file, and `labctl workshop up` finds the seats that are not ready",
-    _STRANGERS: "remove that file, and give the seats whose cards do not open them new ones with "
+    _UNKNOWN_SECRETS: "remove that file, and give the seats whose cards do not open them new ones with "
     "`labctl workshop reset SEAT`",
 }
 
@@ -124,30 +124,30 @@ class WorkshopState:
         `existing` are the labs that were there before. Where the secret has to be made anew, theirs is another one.
         """
         with self._locked():
-            known, now = self._strangers(), self.strangers(existing)
+            known, now = self._unknown_secrets(), self.seats_with_unknown_secret(existing)
             if now != known:
-                self._note(_STRANGERS, {"labs": now})
+                self._note(_UNKNOWN_SECRETS, {"labs": now})
             secret = self._secret()
             for seat in seats:
                 name = _seed_name(seat.lab)
                 if self._read(name) is None:
                     self._write(name, derived_secrets.seed_of(secret, seat.lab).hex() + "\n")
 
-    def strangers(self, existing: Collection[str]) -> list[str]:
+    def seats_with_unknown_secret(self, existing: Collection[str]) -> list[str]:
         """The labs that exist and that nobody here knows the seed of: it followed from a secret that was lost here."""
-        known = self._strangers()
+        known = self._unknown_secrets()
         lost = not self.has_secret()
         return sorted(lab for lab in existing if lab in known or (lost and self._read(_seed_name(lab)) is None))
 
-    def _strangers(self) -> list[str]:
-        return self._noted(_STRANGERS, state_schema.strangers) or []
+    def _unknown_secrets(self) -> list[str]:
+        return self._noted(_UNKNOWN_SECRETS, state_schema.strangers) or []
 
     # -- a copy of it, for another machine or for a bad day --------------------------------------------------
 
     def copy(self) -> SecretCopy:
         """What another machine needs to know the seats as this one does. Only where the secret is here."""
         with self._locked():
-            secret, strangers = self._secret(), self._strangers()
+            secret, strangers = self._secret(), self._unknown_secrets()
             labs = [path.stem for path in sorted(self.seeds.glob("*.seed"))]
             seeds = {lab: self._kept_seed(lab) for lab in labs if lab not in strangers}
             own = {lab: seed for lab, seed in seeds.items() if seed and seed != derived_secrets.seed_of(secret, lab)}
@@ -166,7 +166,7 @@ class WorkshopState:
                     "--force.",
                     ExitCode.REFUSED,
                 )
-            strangers = self._strangers()
+            strangers = self._unknown_secrets()
             try:
                 own = self.numbers()
             except LabctlError:
@@ -181,7 +181,7 @@ class WorkshopState:
             given = set(copy.numbers.values())
             own = {name: number for name, number in own.items() if number not in given}
             self._note(_NUMBERS, {**own, **copy.numbers})
-            self._note(_STRANGERS, {"labs": []})
+            self._note(_UNKNOWN_SECRETS, {"labs": []})
             self._write(_SECRET, copy.secret.hex() + "\n")
 
     # -- names and failures ----------------------------------------------------------------------------------

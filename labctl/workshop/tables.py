@@ -47,7 +47,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def _seat_problem(plan: Plan, lab: str) -> str | None:
-    if lab in plan.placement.homeless:
+    if lab in plan.placement.unplaced:
         return "it fits nowhere"
     return plan.obstacles.get(lab)
 
@@ -147,8 +147,8 @@ def _seat_list(plan: Plan, host: str) -> str:
 
 def _plan_verdict(plan: Plan) -> str:
     seats = len(plan.fleet.seats)
-    if plan.placement.homeless:
-        return f"{len(plan.placement.homeless)} of {seats} seats fit nowhere: add a Docker host, or take fewer seats."
+    if plan.placement.unplaced:
+        return f"{len(plan.placement.unplaced)} of {seats} seats fit nowhere: add a Docker host, or take fewer seats."
     if plan.obstacles:
         return (
             f"{len(plan.obstacles)} of {seats} seats have something in their way; `labctl workshop up` would fail them."

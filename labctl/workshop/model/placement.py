@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Placement:
-    """`hosts` maps each lab that has a place to its Docker host; `homeless` are the labs that fit nowhere."""
+    """`hosts` maps each lab that has a place to its Docker host; `unplaced` are the labs that fit nowhere."""
 
     hosts: Mapping[str, str]
-    homeless: tuple[str, ...]
+    unplaced: tuple[str, ...]
 
     def on(self, host: str) -> list[str]:
         """The labs of a Docker host."""
@@ -50,16 +50,16 @@ def place(
         if one.lab not in placed and taken[host] < room.get(host, 0):
             placed[one.lab] = host
             taken[host] += 1
-    homeless = []
+    unplaced = []
     for one in seats:
         if one.lab in placed:
             continue
         # By the share that would be taken, so that large and small hosts fill alike; then by the file's order.
         free = [host for host, size in room.items() if taken[host] < size]
         if not free:
-            homeless.append(one.lab)
+            unplaced.append(one.lab)
             continue
         best = min(free, key=lambda host: (taken[host] + 1) / room[host])
         placed[one.lab] = best
         taken[best] += 1
-    return Placement({one.lab: placed[one.lab] for one in seats if one.lab in placed}, tuple(homeless))
+    return Placement({one.lab: placed[one.lab] for one in seats if one.lab in placed}, tuple(unplaced))

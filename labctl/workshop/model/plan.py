@@ -43,7 +43,7 @@ class Plan:
     @property
     def fits(self) -> bool:
         """Whether every seat has a place where nothing is in its way."""
-        return not (self.placement.homeless or self.obstacles)
+        return not (self.placement.unplaced or self.obstacles)
 
     def staying(self) -> list[str]:
         """The labs that exist and stay where they are."""
@@ -84,8 +84,8 @@ def lost(plan: Plan) -> dict[str, str]:
 
 def refuse_what_does_not_fit(plan: Plan, wanted: Container[str] | None = None) -> None:
     """Raise LabctlError (refused) where a lab has no place that is wanted; all are where none is named."""
-    homeless = [lab for lab in plan.placement.homeless if wanted is None or lab in wanted]
-    if not homeless:
+    unplaced = [lab for lab in plan.placement.unplaced if wanted is None or lab in wanted]
+    if not unplaced:
         return
     seats = len(plan.fleet.seats)
     whole = "; ".join(
@@ -95,7 +95,7 @@ def refuse_what_does_not_fit(plan: Plan, wanted: Container[str] | None = None) -
         for look in plan.fleet.looks
     )
     raise LabctlError(
-        f"{len(homeless)} of {seats} seats fit nowhere ({whole}): add a Docker host, or take fewer seats; "
+        f"{len(unplaced)} of {seats} seats fit nowhere ({whole}): add a Docker host, or take fewer seats; "
         "`labctl workshop plan` shows it whole, and nothing was changed.",
         ExitCode.REFUSED,
     )

@@ -137,7 +137,7 @@ def told(*lines: str) -> list[str | None]:
         read_line(f"2021-01-24T00:02:{10 + number}.691Z [INFO]  {words}", server="consul1", line_no=number)
         for number, words in enumerate(lines)
     ]
-    return [phrase(story.tell(event)) for event in read if event is not None]
+    return [phrase(story.feed(event)) for event in read if event is not None]
 
 
 def test_what_a_server_was_before_is_told_where_it_is_known() -> None:
@@ -183,6 +183,6 @@ def test_no_text_of_others_makes_a_sentence_fail_or_long(name: str, peer: str | 
     assert said is None or 0 < len(said) < 400
     for membership in (Membership(Names()), Story().membership):
         for told in (event, event._replace(values={}), event):
-            membership.tell(told)
+            membership.feed(told)
             assert membership.needed is None or membership.needed > 0
             assert membership.voters is None or membership.voters

@@ -209,10 +209,10 @@ def test_few_faults_are_kept_open() -> None:
     for number in range(200):
         event = read_line(began(number, fault=f"{number:06x}"), server="consul2", line_no=number)
         assert event is not None
-        story.tell(event)
-    assert len(story.take()) >= 100
+        story.feed(event)
+    assert len(story.drain()) >= 100
     story.finish()
-    assert len(story.take()) <= 64
+    assert len(story.drain()) <= 64
 
 
 def killed(fault: str) -> str:

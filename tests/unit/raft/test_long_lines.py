@@ -61,7 +61,7 @@ def told(line: str) -> None:
     story = Story()
     event = read_line(line, server="consul1", line_no=1)
     if event is not None:
-        phrase(story.tell(event))
+        phrase(story.feed(event))
 
 
 @pytest.mark.parametrize("pump", PUMPS)
@@ -117,11 +117,11 @@ def test_a_number_that_no_cluster_has_is_none(line: str, number: str) -> None:
     for number_of_line, text in enumerate([leads, lost, f"2024/01/01 00:00:02 [INFO] {line.format(number)}"], 1):
         event = read_line(text, server="consul1", line_no=number_of_line)
         assert event is not None
-        event = story.tell(event)
+        event = story.feed(event)
         assert event.event != "other"
         assert event.term is None or event.term < 2**63
     story.finish()
-    for one in story.take():
+    for one in story.drain():
         if isinstance(one, Election):
             assert (one.tally or 0) < 2**63
             assert (one.needed or 0) < 2**63

@@ -118,7 +118,7 @@ def test_the_voters_are_those_of_the_cluster_at_each_moment(
 ) -> None:
     cluster, membership, index = Cluster(), Membership(NAMES), 1
     if begun:
-        membership.tell(initial(cluster.config, index, "consul1"))
+        membership.feed(initial(cluster.config, index, "consul1"))
     # From which list on the log knows them, and whether a server has named an older one since the last change.
     known, first, doubtful = begun, 0, False
     for step, argument in steps:
@@ -127,14 +127,14 @@ def test_the_voters_are_those_of_the_cluster_at_each_moment(
                 continue  # nobody can know how old the first list of all is
             lag = min(argument, len(cluster.past))
             config = [*cluster.past, cluster.config][-1 - lag]
-            membership.tell(initial(config, index - lag, "consul2"))
+            membership.feed(initial(config, index - lag, "consul2"))
             doubtful = doubtful or len(cluster.past) - lag < first
         elif cluster.change(step, argument):
             first = first if known else len(cluster.past)
             index, known, doubtful = index + 1, True, False
             gone = step in {"RemoveServer", "DemoteVoter"}
             address = "" if gone else address_of(argument)
-            membership.tell(event_of(wording(step, argument, address, listed(cluster.config))))
+            membership.feed(event_of(wording(step, argument, address, listed(cluster.config))))
         if not known:
             assert (membership.voters, membership.needed) == (None, None)
             continue
@@ -154,11 +154,11 @@ def test_the_voters_are_those_of_the_cluster_at_each_moment(
 @given(st.lists(CHANGES, min_size=1, max_size=20))
 def test_what_a_changed_server_was_is_said_with_the_change(changes: list[tuple[str, str]]) -> None:
     cluster, membership = Cluster(), Membership(NAMES)
-    membership.tell(initial(cluster.config, 1, "consul1"))
+    membership.feed(initial(cluster.config, 1, "consul1"))
     for command, server in changes:
         before = {"Voter": "voter", "Nonvoter": "nonvoter"}.get(cluster.config.get(server, ""), "none")
         if cluster.change(command, server):
-            told = membership.tell(event_of(hclog(command, server, "", listed(cluster.config))))
+            told = membership.feed(event_of(hclog(command, server, "", listed(cluster.config))))
             assert told.values["was"] == before
 
 
@@ -169,7 +169,7 @@ def test_before_consul_0_7_the_list_of_peers_is_the_cluster(added: list[str]) ->
     for one in added:
         peers = [two for two in peers if two != one] if one in peers and len(peers) > 1 else sorted({*peers, one})
         said = f"[DEBUG] raft: Node 10.0.0.1:8300 updated peer set (2): [{' '.join(map(address_of, peers))}]"
-        membership.tell(event_of(f"2015/08/09 01:31:32 {said}"))
+        membership.feed(event_of(f"2015/08/09 01:31:32 {said}"))
         assert membership.voters is not None
         assert {one.address for one in membership.voters} == set(map(address_of, peers))
         assert membership.needed == majority(len(peers))
@@ -204,10 +204,10 @@ TWO = {"u1": "Voter", "u2": "Voter"}
 @pytest.mark.parametrize(("seconds", "needed"), [(12.0, None), (50.0, 2)])
 def test_what_was_changed_just_before_the_majority_was_lost_is_unknown(seconds: float, needed: int | None) -> None:
     membership = Membership(NAMES)
-    membership.tell(initial(THREE, 1, "consul1"))
-    membership.tell(at(10, f'updating configuration: command=RemoveServer server-id=u3 servers="{listed(TWO)}"'))
+    membership.feed(initial(THREE, 1, "consul1"))
+    membership.feed(at(10, f'updating configuration: command=RemoveServer server-id=u3 servers="{listed(TWO)}"'))
     assert membership.needed == 2
-    membership.tell(at(seconds, "failed to contact quorum of nodes, stepping down"))
+    membership.feed(at(seconds, "failed to contact quorum of nodes, stepping down"))
     assert membership.needed == needed
     assert (membership.voters is None) == (needed is None)
 
@@ -215,34 +215,34 @@ def test_what_was_changed_just_before_the_majority_was_lost_is_unknown(seconds: 
 def test_a_list_that_contradicts_what_was_said_is_unknown_until_the_next_change() -> None:
     membership = Membership(NAMES)
     change = "updating configuration: command=AddVoter server-id=u3 server-addr=a servers="
-    membership.tell(at(1, f'{change}"{listed(THREE)}"'))
+    membership.feed(at(1, f'{change}"{listed(THREE)}"'))
     other = {"u1": "Voter", "u7": "Voter"}
-    membership.tell(initial(other, 90, "consul2"))
+    membership.feed(initial(other, 90, "consul2"))
     assert membership.voters is None
-    membership.tell(initial(THREE, 95, "consul3"))
+    membership.feed(initial(THREE, 95, "consul3"))
     assert membership.voters is None
-    membership.tell(at(2, f'{change}"{listed(THREE)}"'))
+    membership.feed(at(2, f'{change}"{listed(THREE)}"'))
     assert membership.needed == 2
 
 
 def test_the_newer_of_two_lists_counts() -> None:
     membership = Membership(NAMES)
-    membership.tell(initial(TWO, 9, "consul1"))
-    membership.tell(initial(THREE, 12, "consul2"))
-    membership.tell(initial({"u1": "Voter"}, 5, "consul3"))
+    membership.feed(initial(TWO, 9, "consul1"))
+    membership.feed(initial(THREE, 12, "consul2"))
+    membership.feed(initial({"u1": "Voter"}, 5, "consul3"))
     assert membership.voters is not None
     assert len(membership.voters) == 3
 
 
 def test_without_a_list_the_majority_is_that_of_the_candidate() -> None:
     membership = Membership(NAMES)
-    membership.tell(at(1, "calculated votes needed: needed=3 term=2"))
+    membership.feed(at(1, "calculated votes needed: needed=3 term=2"))
     assert (membership.voters, membership.needed) == (None, 3)
-    membership.tell(at(2, "pre-vote successful, starting election: term=2 tally=2 refused=0 votesNeeded=2"))
+    membership.feed(at(2, "pre-vote successful, starting election: term=2 tally=2 refused=0 votesNeeded=2"))
     assert membership.needed == 2
-    membership.tell(initial(TWO, 9, "consul1"))
+    membership.feed(initial(TWO, 9, "consul1"))
     # Five servers by now, and no line here says which.
-    membership.tell(at(3, "calculated votes needed: needed=3 term=3", "u1"))
+    membership.feed(at(3, "calculated votes needed: needed=3 term=3", "u1"))
     assert (membership.voters, membership.needed) == (None, 3)
 
 
@@ -252,48 +252,48 @@ def test_who_is_no_voter_any_more_counts_with_an_old_list() -> None:
         names.add(f"consul{number}", f"10.0.0.{number}")
     membership = Membership(names)
     five = dict.fromkeys(SERVERS, "Voter")
-    membership.tell(initial(five, 1, "consul1"))
+    membership.feed(initial(five, 1, "consul1"))
     two = {"u1": "Voter", "u2": "Voter", "u3": "Nonvoter"}
-    membership.tell(at(10, f'updating configuration: command=RemoveServer server-id=u4 servers="{listed(two)}"'))
+    membership.feed(at(10, f'updating configuration: command=RemoveServer server-id=u4 servers="{listed(two)}"'))
     for removed in ("consul3", "consul4", "consul5"):
-        membership.tell(at(11, "calculated votes needed: needed=3 term=9", removed))
+        membership.feed(at(11, "calculated votes needed: needed=3 term=9", removed))
         assert membership.needed == 2
     assert [membership.role_of(f"consul{number}") for number in (1, 3, 5)] == ["voter", "nonvoter", "none"]
-    membership.tell(at(12, "calculated votes needed: needed=3 term=9", "consul2"))
+    membership.feed(at(12, "calculated votes needed: needed=3 term=9", "consul2"))
     assert (membership.voters, membership.needed) == (None, 3)
     # Whom nobody has named may be any of them.
     assert Membership(Names()).role_of("consul1") is None
     strange = Membership(Names())
-    strange.tell(initial(two, 1, "consul1"))
+    strange.feed(initial(two, 1, "consul1"))
     assert strange.role_of("consul9") is None
 
 
 def test_servers_that_find_each_other_are_the_cluster_unless_that_fails() -> None:
     found = "2024-01-08T11:42:00Z [INFO]  agent.server: Found expected number of peers, attempting bootstrap: peers="
     membership = Membership(NAMES)
-    membership.tell(event_of(f"{found}10.0.0.1:8300,10.0.0.2:8300,10.0.0.3:8300"))
+    membership.feed(event_of(f"{found}10.0.0.1:8300,10.0.0.2:8300,10.0.0.3:8300"))
     assert membership.needed == 2
     # The same servers with their IDs are no other list.
-    membership.tell(initial(THREE, 1, "consul2"))
+    membership.feed(initial(THREE, 1, "consul2"))
     assert membership.role_of("u3") == "voter"
     failed = Membership(NAMES)
-    failed.tell(event_of(f"{found}10.0.0.1:8300,10.0.0.2:8300"))
-    failed.tell(event_of("2024-01-08T11:42:00Z [ERROR] agent.server: Failed to bootstrap cluster: error=x"))
+    failed.feed(event_of(f"{found}10.0.0.1:8300,10.0.0.2:8300"))
+    failed.feed(event_of("2024-01-08T11:42:00Z [ERROR] agent.server: Failed to bootstrap cluster: error=x"))
     assert failed.needed is None
     recovered = Membership(NAMES)
-    recovered.tell(initial(THREE, 1, "consul1"))
-    recovered.tell(
+    recovered.feed(initial(THREE, 1, "consul1"))
+    recovered.feed(
         event_of("2018/01/08 11:42:00 [INFO] consul: found peers.json file, recovering Raft configuration...")
     )
     assert recovered.needed is None
-    recovered.tell(initial(TWO, 4, "consul1"))
+    recovered.feed(initial(TWO, 4, "consul1"))
     assert recovered.voters is not None
 
 
 def test_a_change_without_its_list_is_unknown() -> None:
     membership = Membership(NAMES)
-    membership.tell(initial(THREE, 1, "consul1"))
-    membership.tell(at(1, f'updating configuration: command=AddVoter server-id=u4 servers="{listed(THREE)[:-9]}'))
+    membership.feed(initial(THREE, 1, "consul1"))
+    membership.feed(at(1, f'updating configuration: command=AddVoter server-id=u4 servers="{listed(THREE)[:-9]}'))
     assert (membership.voters, membership.needed, membership.role_of("u1")) == (None, None, None)
 
 
@@ -314,7 +314,7 @@ def merged(name: str) -> list[Event]:
 def test_the_quorum_of_a_real_log_follows_its_changes(name: str) -> None:
     story, needed = Story(), []
     for event in merged(name):
-        if story.tell(event).event == "config_change":
+        if story.feed(event).event == "config_change":
             voters = story.membership.voters
             needed.append((None if voters is None else len(voters), story.membership.needed))
     # One of three was removed and added again.
@@ -324,7 +324,7 @@ def test_the_quorum_of_a_real_log_follows_its_changes(name: str) -> None:
 def said_of(events: list[Event]) -> list[tuple[set[str] | None, int | None]]:
     story, said = Story(), []
     for event in events:
-        story.tell(event)
+        story.feed(event)
         voters = story.membership.voters
         said.append((None if voters is None else {one.address for one in voters}, story.membership.needed))
     return said

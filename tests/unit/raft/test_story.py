@@ -246,8 +246,8 @@ def test_a_long_story_keeps_few_elections_open() -> None:
     for term in range(1, 4 * UNSETTLED):
         line = said(term % 60, f'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term={term}')
         for event in events_of(line):
-            story.tell(event)
-    assert len(story.take()) >= 3 * UNSETTLED - 1
+            story.feed(event)
+    assert len(story.drain()) >= 3 * UNSETTLED - 1
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -292,16 +292,16 @@ def test_a_reign_that_very_many_followed_is_over_and_few_are_kept() -> None:
     ]
     story = Story()
     for event in events_of(log(*lead), "consul9"):
-        story.tell(event)
+        story.feed(event)
     taken: list[Leadership] = []
     for number in range(3 * UNSETTLED):
         for event in events_of(log(*lead).replace("term=2", f"term={number + 3}"), f"consul{number % 2}"):
-            story.tell(event)
-        taken += [one for one in story.take() if isinstance(one, Leadership)]
+            story.feed(event)
+        taken += [one for one in story.drain() if isinstance(one, Leadership)]
         assert number + 1 - len(taken) <= UNSETTLED + 1
     assert taken[0].ended_by == "silent"
     story.finish()
-    assert len([*taken, *(one for one in story.take() if isinstance(one, Leadership))]) == 3 * UNSETTLED + 1
+    assert len([*taken, *(one for one in story.drain() if isinstance(one, Leadership))]) == 3 * UNSETTLED + 1
 
 
 def test_from_a_time_on_what_was_over_is_left_out() -> None:
@@ -331,11 +331,11 @@ def test_any_order_of_any_lines_has_a_story(lines: list[tuple[str, str, int]]) -
             f"2021-01-24T00:{second // 60:02}:{second % 60:02}Z [INFO] {wording}", server=server, line_no=1
         )
         if event is not None:
-            told = story.tell(event)
+            told = story.feed(event)
             assert (told.event, told.line, told.server) == (event.event, event.line, event.server)
             assert (told.term_source is None) == (told.term is None)
     story.finish()
-    for one in story.take():
+    for one in story.drain():
         if isinstance(one, Leadership) and one.ended_by not in {"silent", "restarted", "unknown"}:
             assert (one.ended_by is None) == (one.until is None)
 

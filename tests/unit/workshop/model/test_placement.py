@@ -28,11 +28,11 @@ def test_what_exists_stays_and_nobody_is_placed_beyond_a_hosts_room(
     existing = data.draw(st.dictionaries(st.sampled_from(labs), st.sampled_from(HOSTS)))
     found = place(seats(number), room, existing)
     assert {lab: found.hosts[lab] for lab in existing} == existing
-    assert {*found.hosts, *found.homeless} == set(labs)
+    assert {*found.hosts, *found.unplaced} == set(labs)
     before, now = Counter(existing.values()), Counter(found.hosts.values())
     for host in now:
         assert now[host] <= max(room.get(host, 0), before[host])
-    if found.homeless:
+    if found.unplaced:
         assert all(now[host] >= size for host, size in room.items())
 
 
@@ -60,8 +60,8 @@ def test_a_host_that_was_given_up_loses_its_seats_to_the_others() -> None:
 def test_a_hundred_seats_over_ten_hosts_of_different_sizes() -> None:
     room = {f"host{number}": size for number, size in enumerate((4, 8, 8, 12, 12, 12, 16, 16, 16, 20), 1)}
     found = place(seats(100), room, {})
-    assert found.homeless == ()
+    assert found.unplaced == ()
     shares = {host: len(found.on(host)) / size for host, size in room.items()}
     # 100 of 124 places: every host is as full as all of them, but for the one seat that it cannot have a part of.
     assert all(abs(share - 100 / 124) <= 1 / room[host] for host, share in shares.items())
-    assert place(seats(125), room, found.hosts).homeless == ("w-125",)
+    assert place(seats(125), room, found.hosts).unplaced == ("w-125",)
