@@ -44,37 +44,39 @@ class Setting(NamedTuple):
     change: str
 
 
-def _setting(
-    default: Any, label: str, variable: str, read: Callable[[str], Any] = str, change: str = "", **choice: Any
-) -> Any:
-    """A field of LabSpec, with what `Setting` says of it."""
-    return field(
-        default=default, metadata={"label": label, "variable": variable, "read": read, "change": change, **choice}
-    )
+def _called(
+    label: str, variable: str, read: Callable[[str], Any] = str, change: str = "", **choice: Any
+) -> dict[str, Any]:
+    """What `Setting` says of a field of LabSpec."""
+    return {"label": label, "variable": variable, "read": read, "change": change, **choice}
 
 
 @dataclass(frozen=True)
 class LabSpec:
     """A lab's servers. `http_port` is consul1's, 0 for one that Docker chooses; `version` is "" for the newest."""
 
-    servers: int = _setting(3, "servers", "consul_lab_servers", label_values.size)
-    pace: str = _setting(
-        "teach",
-        "pace",
-        "consul_lab_pace",
-        choices=PACES,
-        help="real: Raft's timers as in production; teach: five times slower, to follow with the eye.",
-        change="pace",
+    servers: int = field(default=3, metadata=_called("servers", "consul_lab_servers", label_values.size))
+    pace: str = field(
+        default="teach",
+        metadata=_called(
+            "pace",
+            "consul_lab_pace",
+            choices=PACES,
+            help="real: Raft's timers as in production; teach: five times slower, to follow with the eye.",
+            change="pace",
+        ),
     )
-    profile: str = _setting(
-        lab_names.DEFAULT_PROFILE,
-        "profile",
-        "consul_lab_profile",
-        choices=lab_names.PROFILES,
-        help="open: no gossip key; gossip: a key of its own; full: also a token and TLS.",
+    profile: str = field(
+        default=lab_names.DEFAULT_PROFILE,
+        metadata=_called(
+            "profile",
+            "consul_lab_profile",
+            choices=lab_names.PROFILES,
+            help="open: no gossip key; gossip: a key of its own; full: also a token and TLS.",
+        ),
     )
-    version: str = _setting("", "consul-version", "consul_image_version", change="Consul")
-    http_port: int = _setting(0, "http-port", "consul_lab_http_port", label_values.port)
+    version: str = field(default="", metadata=_called("consul-version", "consul_image_version", change="Consul"))
+    http_port: int = field(default=0, metadata=_called("http-port", "consul_lab_http_port", label_values.port))
 
     @classmethod
     def from_labels(cls, labels: Mapping[str, str], counted: int = 0) -> LabSpec:
