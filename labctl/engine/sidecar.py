@@ -23,15 +23,21 @@ PROCESSES = 16
 _GOING = ("no such container", "already in progress")
 
 
-def of_faults(engine: Engine, lab: str) -> list[dict[str, Any]]:
+def of_faults(engine: Engine, lab: Lab) -> list[dict[str, Any]]:
     """The helpers that wait for the end of a lab's faults, as Docker lists them. Raises DockerError."""
-    label = {"label": f"{lab_names.LABEL_LAB}={lab}"}
-    return with_fault(engine.get("/containers/json", label, all=1, doing="listing faults"))
+    label = {"label": f"{lab_names.LABEL_LAB}={lab.name}"}
+    return with_fault(engine.get("/containers/json", label, all=1, doing="listing faults"), lab)
 
 
-def with_fault(listed: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of containers as Docker lists them, those that are there for a fault."""
-    return [one for one in foreign_labels.left_out("container", listed) if LABEL_FAULT in (one.get("Labels") or {})]
+def with_fault(listed: Iterable[dict[str, Any]], lab: Lab) -> list[dict[str, Any]]:
+    """Of containers as Docker lists them, those that are there for a fault of this lab, and are its owner's."""
+    return [one for one in foreign_labels.left_out("container", listed) if _is_of(lab, one.get("Labels") or {})]
+
+
+def _is_of(lab: Lab, labels: Mapping[str, str]) -> bool:
+    """Whether it is a helper of a lab's: anybody may write the lab's name on a container."""
+    whose = labels.get(lab_names.LABEL_LAB), labels.get(lab_names.LABEL_OWNER, "")
+    return LABEL_FAULT in labels and lab_names.LABEL_SERVER not in labels and whose == (lab.name, lab.owner)
 
 
 def server_of(helper: Mapping[str, Any]) -> str:

@@ -79,7 +79,7 @@ def look(asked: FaultRequest, tools: Tools) -> Scene:
 def _cuts(lab: Lab, tools: Tools) -> tuple[str, ...] | None:
     # They are for the forecast alone; what is to be broken must not fail for it.
     with contextlib.suppress(LabctlError):
-        return tuple(one.words for one in tools.active(tools.connect(), lab.name))
+        return tuple(one.words for one in tools.active(tools.connect(), lab))
     return None
 
 

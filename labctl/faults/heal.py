@@ -50,7 +50,7 @@ def heal(fault: str | None, asked: FaultRequest, steps: Steps, tools: Tools = TO
 
 def _lift(lab: Lab, fault: str | None, tools: Tools) -> set[str]:
     """Take rules away. Returns the faults whose rules they were."""
-    known = {one.id for one in tools.active(tools.connect(), lab.name)}
+    known = {one.id for one in tools.active(tools.connect(), lab)}
     # Looked up again: some servers may run only since now.
     found = tools.lift(tools.choose_lab(tools.connect(), lab.name, ""), fault)
     lifted = (known if fault is None else known & {fault}) | {one for had in found.values() for one in had}
@@ -92,4 +92,4 @@ def ls(name: str | None, owner: str = "", tools: Tools = TOOLS) -> tuple[str, li
 
 def active(client: Client, lab: Lab, tools: Tools = TOOLS) -> list[ActiveFault]:
     """The faults that a lab has now: first the servers that were taken away, then those of the network."""
-    return [*processes.active(lab, tools), *tools.active(client, lab.name)]
+    return [*processes.active(lab, tools), *tools.active(client, lab)]

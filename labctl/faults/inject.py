@@ -70,7 +70,7 @@ class ActiveFault:
         return None if self.until is None else round(max((self.until - now).total_seconds(), 0.0), 1)
 
 
-def active(client: Client, lab: str) -> list[ActiveFault]:
+def active(client: Client, lab: Lab) -> list[ActiveFault]:
     """The faults of the network that a lab has now, in the order in which they end.
 
     A helper stands for one only in the network that it was begun in: a server that was started again has another.
@@ -78,10 +78,10 @@ def active(client: Client, lab: str) -> list[ActiveFault]:
     """
     found: dict[str, list[dict[str, str]]] = {}
     with explained(client.place):
-        listed = client.containers(filters={"label": f"{lab_names.LABEL_LAB}={lab}"})
+        listed = client.containers(filters={"label": f"{lab_names.LABEL_LAB}={lab.name}"})
         states = {one["Id"]: one["State"] for one in listed}
         lives: dict[str, str] = {}
-        for one in sidecar.with_fault(listed):
+        for one in sidecar.with_fault(listed, lab):
             server = sidecar.server_of(one)
             if states.get(server) not in sidecar.WITH_NETWORK or one["State"] == "created":
                 continue
@@ -187,7 +187,7 @@ def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | Non
     found: dict[str, set[str]] = {}
     names = [server.name for server in servers]
     # Listed first: a fault that somebody begins meanwhile keeps its helper.
-    waiting = [one for one in sidecar.of_faults(engine, lab.name) if fault in {None, one["Labels"][LABEL_FAULT]}]
+    waiting = [one for one in sidecar.of_faults(engine, lab) if fault in {None, one["Labels"][LABEL_FAULT]}]
 
     def clean(name: str) -> None:
         with sidecar.started(engine, lab, lab.server(name), "sleep 60", {}) as helper:

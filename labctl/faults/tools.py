@@ -52,7 +52,7 @@ class Tools:
     states_of: Callable[[Sequence[Server]], dict[str, str]] = inject.states_of
     note: Callable[[Iterable[Server], str], None] = inject.note
     last_words: Callable[[Server], str] = inject.last_words
-    active: Callable[[Client, str], list[ActiveFault]] = inject.active
+    active: Callable[[Client, Lab], list[ActiveFault]] = inject.active
     lift: Callable[[Lab, str | None], dict[str, set[str]]] = inject.heal
     transfer: Callable[[Server, str | None], None] = inject.transfer
     done_by: Callable[[Server, str, datetime, datetime], datetime | None] = inject.done_by

@@ -181,7 +181,7 @@ def refuse_unfit(docker: Docker, lab: Lab, tools: ExperimentTools = TOOLS) -> No
             f"`labctl fault heal --lab {lab.name}` or `labctl up {lab.name}` mends it.",
             ExitCode.NOT_READY,
         )
-    if active := tools.active(docker, lab.name):
+    if active := tools.active(docker, lab):
         raise LabctlError(
             f"The lab {lab.name} has a fault already, {active[0].words}: `labctl fault heal --lab {lab.name}` lifts it."
         )

@@ -225,6 +225,22 @@ def test_a_helper_that_goes_by_itself_while_its_fault_is_healed_is_no_failure(do
 
 
 @pytest.mark.parametrize(
+    "different",
+    [{"raft-labctl.owner": "bob"}, {"raft-labctl.lab": "bob"}, {"raft-labctl.server": "consul1"}],
+    ids=["another owner", "another lab", "a server"],
+)
+def test_a_fault_is_a_helper_of_this_lab_and_its_owner_and_whatever_else_is_listed_stays(
+    docker: Docker, different: dict[str, str]
+) -> None:
+    inject.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, LOCAL_HOST)
+    (helper,) = docker.containers.values()
+    helper["Labels"] |= different
+    assert lasting(docker) == []
+    inject.heal(LAB)
+    assert list(docker.containers.values()) == [helper]
+
+
+@pytest.mark.parametrize(
     ("change", "sentence"),
     [(CUT, "consul1 still has rules of the fault ab12cd"), (LATE, "consul1 still has a delay")],
 )
@@ -252,7 +268,7 @@ class Client:
 def lasting(docker: Docker, **states: str) -> list[tuple[str, tuple[str, ...]]]:
     """The faults that the lab has now, where its containers are in these states, in Docker's words."""
     client: Any = Client(docker.listed(**states))
-    return [(one.id, one.servers) for one in inject.active(client, "ada")]
+    return [(one.id, one.servers) for one in inject.active(client, LAB)]
 
 
 def test_a_fault_lasts_in_the_network_that_it_was_begun_in_and_in_no_later_one(docker: Docker) -> None:
@@ -289,7 +305,7 @@ def test_what_is_left_of_a_lease_does_not_depend_on_the_docker_hosts_clock(docke
     assert docker.asked_for_time == 0, "where there is no fault, nothing has an end"
     inject.change(LAB, {ONE: CUT, TWO: CUT}, "ab12cd", "isolate consul1,consul2", 30, clock.of(LAB.place))
     client: Any = Client(docker.listed())
-    (found,) = inject.active(client, "ada")
+    (found,) = inject.active(client, LAB)
     left = found.seconds_left(datetime.now(UTC))
     assert left is not None
     assert 25 < left <= 30
