@@ -143,7 +143,8 @@ def status_text(
     if condition.sentence:
         lines.append(harmless(condition.sentence))
     if condition.problem:
-        hint = "" if now.joined or now.lab.missing or not now.lab.running else "; `labctl join` joins them"
+        is_for_join = now.answers and not now.joined and not now.lab.missing
+        hint = "; `labctl join` joins them" if is_for_join else ""
         lines.append(f"Not ready because {harmless(condition.problem)}{hint}.")
     above = "\n".join(line if columns is None else wrapped(line, columns) for line in lines)
     below = f"\n\n{faults_table(faults)}" if faults else ""

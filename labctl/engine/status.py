@@ -56,6 +56,11 @@ class Status:
         return any(view.voters for view in self.views)
 
     @property
+    def answers(self) -> bool:
+        """Whether any server answers; of those that do not, nobody knows whether they were joined."""
+        return any(not view.problem for view in self.views)
+
+    @property
     def identities(self) -> list[tuple[str, str]]:
         """Each server's name with an ID that a voter at its address has, or that it says it has."""
         at = {server.address: server.name for server in self.lab.servers}

@@ -28,6 +28,8 @@ from labctl.lab.image import reported_image
 from labctl.results import ServerRole, UpPreview, UpResult
 from labctl.runner.deadlines import IMAGE, Deadline
 from labctl.runner.run import tell_item, to_the_end
+from labctl.shared.templates import Template
+from labctl.shared.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,9 +54,13 @@ LISTEN_SECONDS = 2.0
 _TITLES = {
     "image": "Image: looking for one, or making it",
     START: "Servers: starting",
-    WAIT: "The servers wait: each knows no peers and cannot elect a leader",
+    WAIT: "Servers: waiting until each says that it knows no peers",
     JOIN: "Cluster: joining the servers, waiting until it is ready",
 }
+
+
+# When the role has made an image, by Ansible's clock.
+_IMAGE_SINCE = Template("{{ consul_image_since | default(0.0) }}")
 
 
 class Plan(NamedTuple):
@@ -128,13 +134,18 @@ class Up:
             return self._preview(plan)
         if (now := self._enough(plan)) is not None:
             return self._unchanged(now)
-        with self._holding("up", 0.0 if plan.image else IMAGE):
-            plan = self._look()
-            if (now := self._enough(plan)) is not None:
-                return self._unchanged(now)
-            self._announce(plan.changes)
-            self._bring_up(plan)
-        return self._result()
+        while True:
+            besides = 0.0 if plan.image else IMAGE
+            with self._holding("up", besides):
+                plan = self._look()
+                if plan.image is None and not besides:
+                    # It went between the two looks, and to make one takes longer than was said to who waits.
+                    continue
+                if (now := self._enough(plan)) is not None:
+                    return self._unchanged(now)
+                self._announce(plan.changes)
+                self._bring_up(plan)
+            return self._result()
 
     def _look(self) -> Plan:
         """What is there, and what that means for what was asked for. Raises LabctlError where it cannot be."""
@@ -157,7 +168,8 @@ class Up:
         if plan.lab is None or plan.changes or options.subnet is not None or options.image_source is not None:
             return None
         now = status.ask(plan.lab)
-        return now if now.ready or not (options.join or now.joined) else None
+        waits = now.answers and not now.joined
+        return now if now.ready or (waits and not options.join) else None
 
     @contextlib.contextmanager
     def _holding(self, verb: str, besides: float = 0.0) -> Iterator[None]:
@@ -281,13 +293,15 @@ class Up:
         from labctl.runner import inventory  # noqa: PLC0415 - a second `up` needs no Ansible
 
         options = self.options
+        # A lone server has no peers and leads all the same; and half the time is for the election.
+        watches = options.watch and wanted.servers > 1
         settings: dict[str, Any] = {
             "consul_lab_owner": options.owner,
             **wanted.to_inventory(),
             "consul_cluster_timeout": options.timeout,
-            "consul_cluster_wait": WAITING_SECONDS if options.watch else 0.0,
+            "consul_cluster_wait": min(WAITING_SECONDS, self._left / 2) if watches else 0.0,
             # Until an image is made, nobody knows when --timeout begins.
-            "consul_cluster_since": 0.0 if image is None else time.time() - (time.monotonic() - self._since),
+            "consul_cluster_since": _IMAGE_SINCE if image is None else time.time() - (time.monotonic() - self._since),
             "consul_image_source": options.image_source or "auto",
         }
         if options.subnet:
@@ -361,7 +375,7 @@ class Up:
         if item.module == WAIT and "waiting" in result:
             if self._lesson:
                 self._lesson.show(0.1)
-            self.steps.done("The servers wait for each other: nobody has joined them yet")
+            self.steps.done(_waiting(result["waiting"], self.told.members))
         if item.module == JOIN and "cluster" in result:
             self.told.cluster = result["cluster"]
             self.told.command = result.get("command", "")
@@ -401,6 +415,15 @@ class Up:
             voters=cluster.get("voters", 0),
             seconds=self._seconds(),
         )
+
+
+def _waiting(names: list[str], members: list[dict[str, Any]]) -> str:
+    """What came of the wait for servers that know no peers."""
+    if not names:
+        return "No server says that it knows no peers: they know each other, or do not run"
+    if len(names) == len(members):
+        return "The servers wait for each other: nobody has joined them yet"
+    return f"{listed(names)} {'waits' if len(names) == 1 else 'wait'} for the others: nobody has joined them yet"
 
 
 def start_playbook(  # noqa: PLR0913, PLR0917 - what is run, and how

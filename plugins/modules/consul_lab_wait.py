@@ -9,7 +9,8 @@ short_description: Wait until each server of a lab has written that it knows no 
 description:
   - A server that has not been joined waits for an election that it cannot hold, and writes so when its first timeout is
     over. Whoever watches sees each of them wait before they are joined.
-  - It is over at once where a server knows others already, and when a server has stopped. It only reads.
+  - It is over at once where a server knows others or a leader already, where there is one server, and when a server has
+    stopped or the engine does not answer. It only reads.
 author: The labctl authors (@raft-labctl)
 attributes:
   check_mode:
@@ -46,6 +47,7 @@ waiting:
   returned: success
 """
 
+import contextlib
 import time
 from typing import Any
 
@@ -53,9 +55,11 @@ from ..module_utils import module_runner
 from ..module_utils.lab_clients import LabClients
 from ..module_utils.lab_found import members_of
 from ..module_utils.shared import parent_process, server_status
-from ..module_utils.shared.docker_api import Engine, moment
+from ..module_utils.shared.docker_api import DockerError, Engine, moment
 
 POLL_SECONDS = 0.25
+# What a question may take when the time is all but over.
+LEAST_SECONDS = 0.5
 # What Raft writes, in every generation of Consul, when a server without peers would stand for election.
 NO_PEERS = "no known peers"
 # It comes among the first lines of a server, also at level debug.
@@ -68,39 +72,50 @@ def argument_spec() -> dict[str, dict[str, Any]]:
 
 
 def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
-    """Wait. Raises DockerError with one sentence."""
-    members = [] if check_mode else members_of(params["name"])
-    ends = time.monotonic() + params["timeout"]
+    """Wait. An engine that does not answer is no reason to fail: only who watches needs to know."""
     waiting: list[str] = []
-    while len(waiting) < len(members) and time.monotonic() < ends and not parent_process.is_gone():
-        began = began_at([member["container"] for member in members])
-        waiting = [one["name"] for one in members if one["name"] in waiting or has_no_peers(one, began)]
-        if len(began) < len(members) or (len(waiting) < len(members) and anybody_is_known(params["name"], members)):
-            break
-        time.sleep(POLL_SECONDS if len(waiting) < len(members) else 0)
+    if not check_mode:
+        with contextlib.suppress(DockerError):
+            wait(params["name"], time.monotonic() + params["timeout"], waiting)
     return {"changed": False, "waiting": waiting}
 
 
-def began_at(containers: list[str]) -> dict[str, float]:
+def wait(lab: str, ends: float, waiting: list[str]) -> None:
+    """Wait until that time at most, and put those into `waiting` that know no peers. Raises DockerError."""
+
+    def engine() -> Engine:
+        return Engine(max(LEAST_SECONDS, ends - time.monotonic()))
+
+    members = members_of(lab)
+    while 1 < len(members) > len(waiting) and time.monotonic() < ends and not parent_process.is_gone():
+        began = began_at(engine(), [member["container"] for member in members])
+        new = [one["name"] for one in members if one["name"] not in waiting and has_no_peers(engine(), one, began)]
+        waiting[:] = [one["name"] for one in members if one["name"] in {*waiting, *new}]
+        if len(began) < len(members) or (len(waiting) < len(members) and is_cluster(lab, members)):
+            break
+        time.sleep(POLL_SECONDS if len(waiting) < len(members) else 0)
+
+
+def began_at(engine: Engine, containers: list[str]) -> dict[str, float]:
     """Since when each container runs, in seconds since 1970; those that do not run are left out. Raises DockerError."""
-    found = Engine().inspected(containers, doing="looking at the servers")
+    found = engine.inspected(containers, doing="looking at the servers")
     return {one["Name"].lstrip("/"): moment(one["State"]["StartedAt"]) for one in found if one["State"]["Running"]}
 
 
-def has_no_peers(member: dict[str, Any], began: dict[str, float]) -> bool:
+def has_no_peers(engine: Engine, member: dict[str, Any], began: dict[str, float]) -> bool:
     """Whether a server has written it since it was started. Raises DockerError."""
     since = began.get(member["container"])
     if since is None:
         return False
     doing = "reading what the servers wrote"
-    return NO_PEERS in Engine().log(member["container"], "stdout", lines=MOST_LINES, since=since, doing=doing)
+    return NO_PEERS in engine.log(member["container"], "stdout", lines=MOST_LINES, since=since, doing=doing)
 
 
-def anybody_is_known(lab: str, members: list[dict[str, Any]]) -> bool:
-    """Whether some server says that it knows another one."""
+def is_cluster(lab: str, members: list[dict[str, Any]]) -> bool:
+    """Whether some server says that it knows another one, or a leader."""
     doors = LabClients(lab, [member["container"] for member in members], members[0]["profile"])
     asked = [server_status.Member(one["name"], one["address"], doors.of(one["http_port"])) for one in members]
-    return any(view.members > 1 for view in server_status.read_views(asked))
+    return any(view.members > 1 or view.leader for view in server_status.read_views(asked))
 
 
 def main() -> None:

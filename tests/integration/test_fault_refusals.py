@@ -55,7 +55,7 @@ BAD_INPUT: list[tuple[str, int, str]] = [
     ("delay -1 consul1", 2, "No such option '-1'"),
     ("delay 10 consul1 --jitter 11", 2, "Invalid delay"),
     *([("transfer-leader", 4, "came with Consul 1.15")] if SERIES < (1, 15) else []),
-    ("heal zz", 2, "name of no fault"),
+    ("heal zz", 2, "There is no fault 'zz'"),
     ("heal abcdef", 1, "has no fault abcdef"),
     ("heal abcdef --all", 2, "abcdef is one fault and --all means all"),
 ]

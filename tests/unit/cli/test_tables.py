@@ -75,6 +75,14 @@ def test_the_table_of_labs() -> None:
     assert waiting.split()[2:7] == ["3/3", "not", "ready", "-", "-"]
 
 
+def test_of_servers_that_do_not_answer_nobody_says_that_they_wait_to_be_joined() -> None:
+    silent = Status(LAB, tuple(View(one.name, one.address, problem="does not answer") for one in LAB.servers))
+    assert not silent.answers
+    assert "labctl join" not in tables.status_text(silent, condition_of(silent, []), [], "ada")
+    assert WAITING.answers
+    assert "labctl join" in tables.status_text(WAITING, condition_of(WAITING, []), [], "ada")
+
+
 def test_status_has_its_promised_keys() -> None:
     document = document_of(READY)
     assert {"lab", "ready", "leader", "term", "commit_index", "servers", "faults"} <= set(document)

@@ -88,6 +88,24 @@ def test_a_server_that_stops_meanwhile_is_not_waited_for(
     assert time.monotonic() - begun < 10
 
 
+def test_a_lone_server_leads_and_is_not_waited_for(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
+) -> None:
+    lab(docker, clusters(1))
+    begun = time.monotonic()
+    assert module_run(consul_lab_wait.main, name="ada", timeout=30)["waiting"] == []
+    assert time.monotonic() - begun < 5
+
+
+def test_an_engine_that_fails_is_no_failure_because_only_who_watches_needs_it(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
+) -> None:
+    lab(docker, clusters(joined=lambda: False))
+    docker.answer("inspect", err="Error response from daemon: no", code=1, times=99)
+    result = module_run(consul_lab_wait.main, name="ada", timeout=30)
+    assert (result["waiting"], result.get("failed")) == ([], None)
+
+
 def test_a_check_waits_for_nothing(docker: FakeDocker, module_run: ModuleRun) -> None:
     assert module_run(consul_lab_wait.main, check=True, name="ada")["waiting"] == []
     assert docker.calls == []
