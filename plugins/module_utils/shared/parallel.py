@@ -15,11 +15,17 @@ Result = TypeVar("Result")
 def each(work: Callable[[Thing], Result], things: Iterable[Thing], at_once: int) -> list[Result]:
     """Do the same for all, so many at a time, and return what came of each, in their order.
 
-    All are tried, whatever comes of one; the first failure is raised when all have ended.
+    All are tried, whatever comes of one; the first failure is raised when all have ended. Who interrupts it waits for
+    those that have begun, which may have made something that they take away; no other one begins.
     """
     things = list(things)
     if not things:
         return []
     with ThreadPoolExecutor(max_workers=min(at_once, len(things))) as pool:
         done = [pool.submit(work, thing) for thing in things]
-    return [one.result() for one in done]
+        try:
+            return [one.result() for one in done]
+        except KeyboardInterrupt:
+            for one in done:
+                one.cancel()
+            raise
