@@ -22,6 +22,7 @@ from labctl.shared.docker_api import (
     Allowance,
     DockerError,
     Engine,
+    carrying,
     document_of,
     endpoint,
     odd,
@@ -94,25 +95,25 @@ class Client:
     def containers(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
         """Containers, also stopped ones, as the engine lists them."""
         if self._engine is None:
-            return list(self.library.containers(all=True, filters=filters))
+            return carrying(self.library.containers(all=True, filters=filters), filters)
         return list(self._engine.get("/containers/json", filters, all=1, doing="listing containers"))
 
     def images(self, *, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
         """Images, as the engine lists them."""
         if self._engine is None:
-            return list(self.library.images(filters=filters))
+            return carrying(self.library.images(filters=filters), filters)
         return list(self._engine.get("/images/json", filters, doing="listing images"))
 
     def networks(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
         """Networks, as the engine lists them."""
         if self._engine is None:
-            return list(self.library.networks(filters=filters))
+            return carrying(self.library.networks(filters=filters), filters)
         return self._engine.networks(filters, doing="listing networks")
 
     def volumes(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
         """Volumes, as the engine lists them."""
         if self._engine is None:
-            return list(self.library.volumes(filters=filters)["Volumes"] or [])
+            return carrying(self.library.volumes(filters=filters)["Volumes"] or [], filters)
         return self._engine.volumes(filters, doing="listing volumes")
 
     def info(self) -> dict[str, Any]:

@@ -139,7 +139,8 @@ def looked(engine: Engine, workshop: str, owner: str, *, ending: bool) -> tuple[
     carrying = engine.containers(
         {"label": f"{lab_names.LABEL_REAPER}={workshop}"}, doing=f"looking for the end of the workshop {workshop}"
     )
-    found = label_values.fitting(carrying)
+    # Before any is removed, it shows itself that it is such an end.
+    found = [one for one in label_values.fitting(carrying) if labels_of(one).get(lab_names.LABEL_REAPER) == workshop]
     ours = [one for one in found if labels_of(one).get(lab_names.LABEL_OWNER) == owner]
     if ending:
         refuse_threat(workshop, owner, [one for one in found if one not in ours])

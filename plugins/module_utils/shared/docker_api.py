@@ -315,7 +315,12 @@ class Engine:
         """Get a JSON document, which looks as such ones do; `filters` are Docker's own, one value each."""
         if filters:
             query["filters"] = json.dumps({name: [value] for name, value in filters.items()})
-        return _read_answer(self.ask("GET", path, query, doing=doing), answer_shapes.shape_of(path), doing)
+        found = _read_answer(self.ask("GET", path, query, doing=doing), answer_shapes.shape_of(path), doing)
+        if filters and "label" in filters:
+            if path == "/volumes":
+                return {**found, "Volumes": carrying(found.get("Volumes") or [], filters)}
+            return carrying(found, filters)
+        return found
 
     # -- what there is ---------------------------------------------------------------------------------------
 
@@ -409,6 +414,15 @@ class Engine:
         said = _output(self.ask("POST", f"{path}/start", body={"Detach": False, "Tty": False}, doing=doing))
         code = self.get(f"{path}/json", doing=doing).get("ExitCode")
         return -1 if code is None else int(code), said
+
+
+def carrying(things: Iterable[dict[str, Any]], filters: Mapping[str, str] | None) -> list[dict[str, Any]]:
+    """Of what an engine lists, what carries the label that was asked for, whatever the engine makes of a filter."""
+    name, has_value, value = (filters or {}).get("label", "").partition("=")
+    if not name:
+        return list(things)
+    labelled = ((one, one.get("Labels") or {}) for one in things)
+    return [one for one, labels in labelled if name in labels and (not has_value or labels[name] == value)]
 
 
 def moment(stamp: str) -> float:

@@ -10,6 +10,7 @@ import re
 import socket
 import time
 import warnings
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -38,6 +39,21 @@ def refusal() -> LabctlError:
         del caught
         gc.collect()
     return error
+
+
+def test_what_dockers_library_lists_besides_what_was_asked_for_is_left_out() -> None:
+    def listing(**_: Any) -> list[dict[str, Any]]:
+        return [{"Id": "1", "Labels": {"x": "ada"}}, {"Id": "2", "Labels": None}, {"Id": "3", "Labels": {"x": "bob"}}]
+
+    made: Any = client.Client()
+    made._engine = None
+    made._loaded = SimpleNamespace(
+        containers=listing, images=listing, networks=listing, volumes=lambda **_: {"Volumes": listing()}
+    )
+    for ask in (made.containers, made.images, made.networks, made.volumes):
+        assert [one["Id"] for one in ask(filters={"label": "x=ada"})] == ["1"]
+        assert [one["Id"] for one in ask(filters={"label": "x"})] == ["1", "3"]
+    assert len(made.images()) == 3
 
 
 @pytest.fixture

@@ -13,15 +13,26 @@ import pytest
 from labctl.runner.processes import alive
 from plugins.module_utils.shared import docker_api
 from plugins.module_utils.shared.docker_api import DockerError, Engine, plain_socket
+from tests.unit.odd_engine import OddEngine
 from tests.unit.pipes import lonely
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.unit.stand_ins import FakeDocker
 
 LAB = {"label": "raft-labctl.lab=ada"}
 LABELS = {"raft-labctl.lab": "ada"}
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddEngine]:
+    """An engine that says whatever a test lets it say."""
+    made = OddEngine()
+    monkeypatch.setenv("DOCKER_HOST", made.host)
+    yield made
+    made.close()
 
 
 # -- which socket -----------------------------------------------------------------------------------------------
@@ -243,6 +254,28 @@ def test_no_volumes_are_an_empty_list(docker: FakeDocker) -> None:
     assert Engine().volumes(LAB, doing="looking") == []
     docker.put("volume", "v", {"Name": "v", "Labels": LABELS})
     assert [one["Name"] for one in Engine().volumes(LAB, doing="looking")] == ["v"]
+
+
+@pytest.mark.parametrize(
+    ("label", "listed"),
+    [("raft-labctl.lab=ada", "ad"), ("raft-labctl.lab", "abd"), ("raft-labctl.lab=", ""), ("raft-labctl.lab=a=b", "")],
+)
+def test_an_engine_that_makes_nothing_of_a_filter_does_not_widen_what_was_asked_for(
+    odd: OddEngine, label: str, listed: str
+) -> None:
+    of_lab = dict.fromkeys("ad", LABELS) | {"b": {"raft-labctl.lab": "bob"}, "c": {}, "e": None}
+    everything = [
+        {"Id": name, "Name": name, "Names": [f"/{name}"], "Labels": of_lab[name]} for name in ("a", "b", "c", "d", "e")
+    ]
+    paths = ("/containers/json", "/networks", "/images/json")
+    odd.says = {f"GET {path}": [*everything, {"Id": "f", "Name": "f"}] for path in paths}
+    odd.says["GET /volumes"] = {"Volumes": everything}
+    asked, engine = {"label": label}, Engine()
+    assert engine.container_names(asked, doing="looking") == list(listed)
+    assert [one["Name"] for one in engine.networks(asked, doing="looking")] == list(listed)
+    assert [one["Name"] for one in engine.volumes(asked, doing="looking")] == list(listed)
+    assert [one["Id"] for one in engine.get("/images/json", asked, doing="looking")] == list(listed)
+    assert len(engine.networks({"driver": "bridge"}, doing="looking")) == 6
 
 
 def test_all_are_tried_before_the_first_failure_is_raised(docker: FakeDocker) -> None:

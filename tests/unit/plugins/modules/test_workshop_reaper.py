@@ -127,6 +127,15 @@ def test_two_owners_have_ends_of_their_own_and_neither_touches_the_others(engine
     assert answer(engine)["changed"] is False
 
 
+def test_no_end_removes_what_an_engine_lists_besides_it(engine: FakeEngine) -> None:
+    answer(engine)
+    engine.there["consul1"] = {
+        "Id": "consul1", "Config": {"Labels": {"raft-labctl.owner": "ada"}}, "State": {"Running": True}
+    }  # fmt: skip
+    answer(engine, end=0)
+    assert list(engine.there) == ["consul1"]
+
+
 def old_end(engine: FakeEngine) -> None:
     """An end of ada's as an older labctl wrote it down: it removes the labs of any owner."""
     answer(engine)
