@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _thread
+import signal
 import threading
 import time
 
@@ -36,7 +36,8 @@ def test_whoever_interrupts_it_waits_for_what_has_begun_and_nothing_else_begins(
         time.sleep(0.5)
         ended.append(number)
 
-    interrupt = threading.Timer(0.2, _thread.interrupt_main)
+    here = threading.get_ident()
+    interrupt = threading.Timer(0.2, lambda: signal.pthread_kill(here, signal.SIGINT))
     interrupt.start()
     with pytest.raises(KeyboardInterrupt):
         each(work, range(6), 2)
