@@ -9,6 +9,10 @@ from typing import Any
 from labctl.engine.client import TIMEOUT_SECONDS, explained
 from labctl.engine.docker_host import LOCAL_HOST, DockerHost
 
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+# A clock without a battery begins in 1970; one that is further off says nothing.
+MOST_APART = timedelta(days=100 * 365)
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -29,12 +33,25 @@ def difference(place: DockerHost = LOCAL_HOST) -> Difference | None:
     with explained(place):
         said: Any = place.engine(TIMEOUT_SECONDS).get("/info", doing="asking for the time")
     end = datetime.now(UTC)
-    try:
-        there = datetime.fromisoformat(said["SystemTime"])
-    except (KeyError, TypeError, ValueError):
-        return None
+    there = moment_of(said.get("SystemTime")) if isinstance(said, dict) else None
     half: timedelta = (end - begin) / 2
+    if there is None or abs(there - begin) > MOST_APART:
+        return None
     return Difference((there - (begin + half)).total_seconds(), half.total_seconds())
+
+
+def moment_of(text: object) -> datetime | None:
+    """A moment as text with its zone, in UTC; None for what is none, and for one that no clock here has shown or will.
+
+    So any clock's difference may be added to it: behind the last year, and before the first, Python has no moments.
+    """
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+        # One without a zone cannot be compared with those that have one.
+        moment = moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment is not None and FIRST_YEAR <= moment.year < LAST_YEAR else None
 
 
 @dataclass(frozen=True)

@@ -105,12 +105,8 @@ def active(client: Client, lab: Lab) -> list[ActiveFault]:
 
 
 def _moment(text: str, host: HostClock) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    # One without a zone cannot be compared with those that have one.
-    return host.here(moment) if moment.tzinfo is not None else None
+    moment = clock.moment_of(text)
+    return None if moment is None else host.here(moment)
 
 
 def change(  # noqa: PLR0913, PLR0917 - what a fault of the network is

@@ -51,7 +51,20 @@ def test_what_the_answer_took_is_no_difference() -> None:
     assert clock.Difference(-0.5, 0.1).certain == pytest.approx(0.4)
 
 
-@pytest.mark.parametrize("said", [{}, {"SystemTime": ""}, {"SystemTime": None}, None, []])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"SystemTime": ""},
+        {"SystemTime": None},
+        None,
+        [],
+        {"SystemTime": "2026-11-30T02:00:00"},
+        {"SystemTime": "9999-12-31T23:59:59.999999-23:59"},
+        {"SystemTime": "0001-01-01T00:00:00+23:59"},
+        {"SystemTime": "8999-12-31T23:59:59Z"},
+    ],
+)
 def test_an_engine_that_does_not_say_is_none(said: Any) -> None:
     assert clock.difference(Saying(said)) is None
 

@@ -314,6 +314,27 @@ def test_what_is_left_of_a_lease_does_not_depend_on_the_docker_hosts_clock(docke
 
 
 @pytest.mark.parametrize(
+    "until",
+    [
+        "9999-12-31T23:59:59.999999+00:00",
+        "9999-12-31T23:59:59.999999-23:59",
+        "0001-01-01T00:00:00+23:59",
+        "1969-12-31T23:59:59+00:00",
+        "2026-11-30T00:00:00",
+        "soon",
+    ],
+)
+@pytest.mark.parametrize("ahead", [25.0, -25.0])
+def test_an_end_that_no_lease_has_is_none_and_hides_no_fault(docker: Docker, until: str, ahead: float) -> None:
+    docker.ahead = ahead
+    inject.change(LAB, {ONE: CUT}, "ab12cd", "isolate consul1", 30, LOCAL_HOST)
+    (helper,) = docker.containers.values()
+    helper["Labels"]["raft-labctl.fault-until"] = until
+    client: Any = Client(docker.listed())
+    assert [(one.id, one.until) for one in inject.active(client, LAB)] == [("ab12cd", None)]
+
+
+@pytest.mark.parametrize(
     ("started", "since"),
     [("2024-01-02T03:04:05.678901234Z", 1_704_164_645.678901), ("0001-01-01T00:00:00Z", 0.0)],
 )
