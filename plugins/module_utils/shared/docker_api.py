@@ -40,6 +40,8 @@ QUEUE_SECONDS, HANG_UP_SECONDS = 0.02, 1.0
 _FRAME = struct.Struct(">BxxxL")
 _PLAIN = "unix://"
 _MOST_OF_SETTINGS = 1 << 20
+# More of what docker says nobody reads in one sentence.
+_MOST_SAID = 500
 _NO_ENGINE = "Cannot connect to the Docker daemon"
 
 
@@ -132,7 +134,8 @@ def explain(said: str, doing: str) -> str:
             return sentence
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     telling = [line for line in lines if "error" in line.lower()] or lines
-    return f"Docker failed while {doing}: {telling[-1] if telling else 'it said nothing'}"
+    last = telling[-1] if telling else "it said nothing"
+    return f"Docker failed while {doing}: {last if len(last) <= _MOST_SAID else f'{last[:_MOST_SAID].rstrip()}...'}"
 
 
 def not_installed() -> DockerError:
@@ -472,7 +475,7 @@ def message_of(content: bytes) -> str:
     text = content.decode("utf-8", "replace")
     try:
         return str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return text.strip()
 
 

@@ -233,6 +233,22 @@ def test_what_the_engine_refuses_is_told_with_what_was_tried(docker: FakeDocker)
     assert caught.value.said == "bad filter"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b"x " * 100_000, json.dumps({"message": "no " * 100_000}).encode()],
+    ids=["deep", "text", "message"],
+)
+def test_a_refusal_without_an_end_is_one_sentence_that_somebody_can_read(
+    odd: OddEngine, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setattr(odd, "answer", lambda *_: (500, body))
+    with pytest.raises(DockerError, match=r"^Docker failed while looking: [^\n]{400,600}\.\.\.$"):
+        Engine().networks({}, doing="looking")
+    monkeypatch.setattr(odd, "answer", lambda *_: (500, body + b": no space left on device"))
+    with pytest.raises(DockerError, match="disk is full"):
+        Engine().networks({}, doing="looking")
+
+
 def test_stopped_containers_are_found_too_and_one_that_is_gone_meanwhile_is_left_out(docker: FakeDocker) -> None:
     key = docker.put_container("labctl-ada-consul1", labels=LABELS, state="exited")
     gone = docker.put_container("labctl-ada-consul2", labels=LABELS)
