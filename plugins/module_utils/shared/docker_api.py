@@ -481,9 +481,10 @@ def message_of(content: bytes) -> str:
 
 def _output(stream: bytes) -> str:
     """The text of an exec's two streams, in the order in which the pieces came."""
-    text = b""
-    while len(stream) >= _FRAME.size:
-        _which, length = _FRAME.unpack_from(stream)
-        text += stream[_FRAME.size : _FRAME.size + length]
-        stream = stream[_FRAME.size + length :]
-    return text.decode("utf-8", "replace")
+    pieces, at = [], 0
+    while len(stream) - at >= _FRAME.size:
+        _which, length = _FRAME.unpack_from(stream, at)
+        at += _FRAME.size
+        pieces.append(stream[at : at + length])
+        at += length
+    return b"".join(pieces).decode("utf-8", "replace")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import struct
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -306,6 +307,22 @@ def test_nothing_to_do_asks_nobody(docker: FakeDocker) -> None:
     Engine().remove("volume", [], doing="removing")
     Engine().change("stop", [], doing="stopping")
     assert docker.calls == []
+
+
+def test_an_output_in_many_pieces_is_read_in_no_time(odd: OddEngine) -> None:
+    pieces = [b"ab\xc3", b"", b"\xa4c"]
+    framed = [struct.pack(">BxxxL", 1, len(one)) + one for one in pieces]
+    # The last one is cut off in its middle, as where a container ends; so is the header behind it.
+    cut = struct.pack(">BxxxL", 2, 9) + b"tail"
+    odd.says["GET /containers/x/logs"] = b"".join(framed) + cut
+    words: dict[str, Any] = {"lines": 9, "since": 0, "doing": "reading"}
+    assert Engine().log("x", "stdout", **words) == "abäctail"
+    odd.says["GET /containers/x/logs"] = b"".join(framed) + b"\1\0\0"
+    assert Engine().log("x", "stdout", **words) == "abäc"
+    odd.says["GET /containers/x/logs"] = bytes([1, 0, 0, 0, 0, 0, 0, 0]) * (1 << 18)
+    begun = time.process_time()
+    assert not Engine().log("x", "stdout", **words)
+    assert time.process_time() - begun < 2
 
 
 def test_a_command_in_a_container_gives_what_it_printed(docker: FakeDocker) -> None:
