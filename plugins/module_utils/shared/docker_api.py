@@ -13,6 +13,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -38,6 +39,7 @@ AT_ONCE = 8
 QUEUE_SECONDS, HANG_UP_SECONDS = 0.02, 1.0
 # Header of a piece of an exec's output: which stream, three zeros, how many bytes follow.
 _FRAME = struct.Struct(">BxxxL")
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,12})?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII)
 _PLAIN = "unix://"
 _MOST_OF_SETTINGS = 1 << 20
 # More of what docker says nobody reads in one sentence.
@@ -429,9 +431,18 @@ def carrying(things: Iterable[dict[str, Any]], filters: Mapping[str, str] | None
 
 
 def moment(stamp: str) -> float:
-    """Seconds since 1970 of a time as Docker writes it: UTC, with up to nine digits behind the second."""
-    whole, _point, rest = stamp.rstrip("Z").partition(".")
-    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{rest or 0}")
+    """Seconds since 1970 of a time as engines write it, by RFC 3339. Raises DockerError where it is none."""
+    no_moment = odd(f"{answer_shapes.shown(stamp)} is no moment", "being asked when something was")
+    found = _STAMP.fullmatch(stamp.upper())
+    if found is None:
+        raise no_moment
+    whole, rest, sign, hours, minutes = found.groups()
+    ahead = int(f"{sign}1") * (int(hours) * 3600 + int(minutes) * 60) if sign else 0
+    try:
+        return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - ahead + float(f"0{rest or ''}")
+    except ValueError:
+        # In no calendar.
+        raise no_moment from None
 
 
 def subnets_of(network: Mapping[str, Any]) -> list[str]:

@@ -309,6 +309,32 @@ def test_nothing_to_do_asks_nobody(docker: FakeDocker) -> None:
     assert docker.calls == []
 
 
+@pytest.mark.parametrize(
+    ("stamp", "seconds"),
+    [
+        ("2026-11-30T00:00:01Z", 1795996801),
+        ("2026-11-30T00:00:01.123456789Z", 1795996801.123456789),
+        ("2026-11-30T01:00:01.5+01:00", 1795996801.5),
+        ("2026-11-29T17:30:01-06:30", 1795996801),
+        ("2026-11-30t00:00:01z", 1795996801),
+        ("0001-01-01T00:00:00Z", -62135596800),
+    ],
+)
+def test_a_stamp_of_an_engine_is_read_in_any_zone(stamp: str, seconds: float) -> None:
+    assert docker_api.moment(stamp) == pytest.approx(seconds, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    ["", "soon", "2026-11-30T00:00:01", "2026-11-31T00:00:01Z", "0000-01-01T00:00:00Z", "2026-11-30T00:00:01.Z",
+     "2026-11-30T00:00:01+99:00", "2026-11-30T00:00:01Z\n", "9" * 10_000],
+)  # fmt: skip
+def test_a_stamp_that_is_none_is_one_sentence(stamp: str) -> None:
+    with pytest.raises(DockerError, match=r"^Cannot make sense of .* is no moment") as caught:
+        docker_api.moment(stamp)
+    assert len(caught.value.sentence) < 400
+
+
 def test_an_output_in_many_pieces_is_read_in_no_time(odd: OddEngine) -> None:
     pieces = [b"ab\xc3", b"", b"\xa4c"]
     framed = [struct.pack(">BxxxL", 1, len(one)) + one for one in pieces]
