@@ -41,17 +41,26 @@ def difference(place: DockerHost = LOCAL_HOST) -> Difference | None:
 
 
 def moment_of(text: object) -> datetime | None:
-    """A moment as text with its zone, in UTC; None for what is none, and for one that no clock here has shown or will.
+    """A moment as text with its zone, in UTC; None for what is none, and for one that no clock shows."""
+    try:
+        return shown_by_clocks(datetime.fromisoformat(text)) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def shown_by_clocks(moment: datetime | None) -> datetime | None:
+    """A moment in UTC; None for one that no clock here has shown or will.
 
     So any clock's difference may be added to it: behind the last year, and before the first, Python has no moments.
     """
-    try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-        # One without a zone cannot be compared with those that have one.
-        moment = moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
+    # One without a zone cannot be compared with those that have one.
+    if moment is None or moment.tzinfo is None:
         return None
-    return moment if moment is not None and FIRST_YEAR <= moment.year < LAST_YEAR else None
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError:
+        return None
+    return moment if FIRST_YEAR <= moment.year < LAST_YEAR else None
 
 
 @dataclass(frozen=True)

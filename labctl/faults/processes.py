@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import labctl
+from labctl.engine import clock
 from labctl.engine.clock import HostClock
 from labctl.errors import LabctlError
 from labctl.faults import nftables, targets
@@ -182,10 +183,12 @@ def active(lab: Lab, tools: Tools = TOOLS) -> list[ActiveFault]:
     known, unread = _in_faults([one for one in lab.servers if one.state in BACK_FROM], tools)
     for one, noted in known:
         found.setdefault(noted.fault, (noted, []))[1].append(one.name)
-    host = tools.clock(lab.place) if any(noted.until for noted, _ in found.values()) else HostClock()
+    # Whoever runs programs in a server may write such a line.
+    ends = {name: clock.shown_by_clocks(noted.until) for name, (noted, _) in found.items()}
+    host = tools.clock(lab.place) if any(ends.values()) else HostClock()
     return [
         *(
-            ActiveFault(name, noted.words, tuple(servers), noted.until and host.here(noted.until))
+            ActiveFault(name, noted.words, tuple(servers), None if (end := ends[name]) is None else host.here(end))
             for name, (noted, servers) in found.items()
         ),
         *(ActiveFault("", f"unknown: {error.sentence}", (one.name,), None) for one, error in unread),

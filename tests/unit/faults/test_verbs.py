@@ -366,6 +366,20 @@ def test_what_is_left_of_a_lease_of_a_server_that_is_down_is_told_by_this_machin
     assert 20 < left <= 30
 
 
+@pytest.mark.parametrize("ahead", [25.0, -25.0])
+@pytest.mark.parametrize(
+    "stamp",
+    ["2026-11-30T00:00:00", "9999-12-31T23:59:00+00:00", "9999-12-31T23:59:00-23:00", "0001-01-01T00:00:00+23:00"],
+)
+def test_the_end_of_a_lease_that_no_clock_shows_is_none(docker: Engine, stamp: str, ahead: float) -> None:
+    docker.ahead = ahead
+    docker.with_state("consul2", "exited")
+    line = log_notes.began(datetime.now(UTC), "abc123", "kill consul2", ["consul2"], 30)
+    docker.logs["consul2"] = f"{stamp} {line.partition(' ')[2]}"
+    _, (found,) = heal.ls("ada", tools=docker.tools)
+    assert (found.id, found.seconds_left(datetime.now(UTC))) == ("abc123", None)
+
+
 def test_a_clock_is_asked_once_for_a_fault_and_not_where_there_is_nothing(docker: Engine) -> None:
     heal.ls("ada", tools=docker.tools)
     processes.process("kill", "consul2", replace(ASKED, dry_run=True), Told(), docker.tools)
