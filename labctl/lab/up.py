@@ -60,7 +60,7 @@ _TITLES = {
 
 
 # When the role has made an image, by Ansible's clock.
-_IMAGE_SINCE = Template("{{ consul_image_since | default(0.0) }}")
+_IMAGE_SINCE = Template("{{ consul_image__since | default(0.0) }}")
 
 
 class Plan(NamedTuple):

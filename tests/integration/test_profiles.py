@@ -108,11 +108,16 @@ class Artifacts:
 
     def _look(self) -> None:
         while not self._over.is_set():
-            for path in list(self._folder.rglob("*")):
-                with suppress(OSError):
-                    if path.is_file():
-                        self.seen[str(path)] = path.read_bytes().decode("utf-8", "replace")
+            # A folder may go while it is walked through.
+            with suppress(OSError):
+                for path in self._folder.rglob("*"):
+                    self._keep(path)
             time.sleep(0.02)
+
+    def _keep(self, path: Path) -> None:
+        with suppress(OSError):
+            if path.is_file():
+                self.seen[str(path)] = path.read_bytes().decode("utf-8", "replace")
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -42,8 +42,8 @@ _FRAME = struct.Struct(">BxxxL")
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,12})?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII)
 _PLAIN = "unix://"
 _MOST_OF_SETTINGS = 1 << 20
-# More of what docker says nobody reads in one sentence.
-_MOST_SAID = 500
+# More of what docker says nobody reads; a builder's error has the whole command in it.
+_MOST_SAID = 4000
 _NO_ENGINE = "Cannot connect to the Docker daemon"
 
 
