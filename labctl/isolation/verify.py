@@ -6,7 +6,7 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from labctl.engine import client
 from labctl.engine.client import explained
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from labctl.isolation.targets import Place
     from labctl.progress import Steps
 
-Thing = TypeVar("Thing")
-Result = TypeVar("Result")
 
 PROBED_AT_ONCE = 6
 """Labs that try connections at a time. They mostly wait, but each connection is two processes on the Docker host."""

@@ -53,7 +53,7 @@ from typing import Any
 
 from ..module_utils import module_runner
 from ..module_utils.lab_clients import LabClients
-from ..module_utils.lab_found import members_of
+from ..module_utils.lab_found import find
 from ..module_utils.shared import parent_process, server_status
 from ..module_utils.shared.docker_api import DockerError, Engine, moment
 
@@ -86,7 +86,7 @@ def wait(lab: str, ends: float, waiting: list[str]) -> None:
     def engine() -> Engine:
         return Engine(max(LEAST_SECONDS, ends - time.monotonic()))
 
-    members = members_of(lab)
+    members = [server.fact() for server in find(engine(), lab).servers]
     while 1 < len(members) > len(waiting) and time.monotonic() < ends and not parent_process.is_gone():
         began = began_at(engine(), [member["container"] for member in members])
         new = [one["name"] for one in members if one["name"] not in waiting and has_no_peers(engine(), one, began)]
