@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "json", "html", "svg")
 FILE = FileName()
+# What every reader of JSON takes for the number that it is.
+MOST_SEED = 2**53 - 1
 _CODES = {"valid": ExitCode.DONE, "invalid": ExitCode.FAILED, "unknown": ExitCode.NOT_READY}
 
 
 @click.command("chaos", short_help="Break a lab at random, and check that nothing is lost.")
 @lab_argument
 @click.option("--for", "seconds", type=Time(), default="60s", show_default=True, metavar="TIME", help="How long.")
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="The same seed gives the same schedule again.")
+@click.option(
+    "--seed", type=click.IntRange(0, MOST_SEED), metavar="N", help="The same seed gives the same schedule again."
+)
 @click.option(
     "--mix",
     default="kill,pause,partition,loss",

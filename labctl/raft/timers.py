@@ -42,10 +42,6 @@ def seconds_between(begin: datetime | None, end: datetime | None) -> float | Non
     return (end - begin).total_seconds()
 
 
-# 64 bits of nanoseconds.
-_LONGEST_SECONDS = 2**63 / 1e9
-
-
 def seconds_of(duration: str | None) -> float | None:
     """Read a duration as Go writes it (`500.76ms`, `1m2.5s`), or as its JSON has it, in nanoseconds.
 
@@ -55,8 +51,7 @@ def seconds_of(duration: str | None) -> float | None:
         return None
     if duration.isdecimal() and duration.isascii():
         return int(duration[:18]) * 1e-9
-    seconds = go_seconds(duration)
-    return seconds if seconds is not None and seconds <= _LONGEST_SECONDS else None
+    return go_seconds(duration)
 
 
 def without_majority(silences: Iterable[float], needed: int | None) -> float | None:

@@ -21,7 +21,7 @@ from labctl.raft.reader import is_told, read_line
 from labctl.raft.server_names import Names
 from labctl.raft.timers import timers_of
 from labctl.shared import lab_names
-from labctl.shared.durations import SECONDS
+from labctl.shared.durations import DAY, SECONDS
 from labctl.story import container_acts, log_files, own_stamps
 from labctl.story.coverage import Coverages
 from labctl.story.log_clock import LogClock
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from labctl.story.log_files import Recording
 
 _OFFSET = re.compile(r"([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?", re.ASCII)
+_LONGEST_AGO = 36_525 * DAY
 _AGO = re.compile(r"([0-9]{1,6})([smhd])")
 
 # What ends the wait of one term and begins the next: a server says it while it still is in the old one.
@@ -261,7 +262,14 @@ def moment(text: str, now: datetime) -> datetime:
     """Read how long ago (`10m`) or when (`2021-01-24T00:02:16`); without a zone it is UTC. Raises LabctlError."""
     try:
         if found := _AGO.fullmatch(text):
-            return now - timedelta(seconds=int(found[1]) * SECONDS[found[2]])
+            ago = int(found[1]) * SECONDS[found[2]]
+            if ago > _LONGEST_AGO:
+                raise LabctlError(
+                    f"Cannot look back {text}: no log is older than 100 years. Give a shorter time, or leave out "
+                    "--since.",
+                    ExitCode.USAGE,
+                )
+            return now - timedelta(seconds=ago)
         time = datetime.fromisoformat(text)
     except (ValueError, OverflowError) as error:
         sentence = f"{text!a} is no time: write how long ago, such as 10m, or when, such as 2021-01-24T00:02:16."

@@ -130,13 +130,14 @@ ansible_facts:
 
 import contextlib
 import functools
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from ..module_utils import module_runner
 from ..module_utils.cluster_join import EYES, Cluster, Eyes, NotReadyError
-from ..module_utils.shared import lab_hold, lock_holder, parent_process, server_status
+from ..module_utils.shared import durations, lab_hold, lock_holder, parent_process, server_status
 from ..module_utils.shared.docker_api import DockerError, Engine, moment
 
 if TYPE_CHECKING:
@@ -169,6 +170,13 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "elapsed": {"type": "float", "default": 0},
         "lock_mark": {"type": "str", "default": ""},
     }
+
+
+def usage_problem(params: dict[str, Any]) -> str | None:
+    """What is wrong with the arguments, as a sentence, before anything is touched."""
+    if not math.isfinite(params["elapsed"]):
+        return f"Cannot count {params['elapsed']:g} seconds that are over: set consul_cluster_since to when it began."
+    return durations.wait_problem(params["timeout"], "consul_cluster_timeout")
 
 
 def stopped_at(lab: str, containers: list[str]) -> float | None:
@@ -206,6 +214,8 @@ def answer(
 
     Raises DockerError with one sentence.
     """
+    if problem := usage_problem(params):
+        raise DockerError(problem, "usage")
     facts: dict[str, Any] = {}
     joins = params["join"] and not check_mode
     with held(params, say) if joins else contextlib.nullcontext(None) as hold:

@@ -159,6 +159,7 @@ from ..module_utils.image_workspace import (
     stoppable,
     workspace,
 )
+from ..module_utils.shared import durations
 from ..module_utils.shared.docker_api import DockerError
 from ..module_utils.shared.image_binary import BinaryError, check_binary, origin_of
 
@@ -264,6 +265,8 @@ def main(during: Callable[[], contextlib.AbstractContextManager[None]] = stoppab
     """Run the module; `during` lets it be stopped."""
     module = AnsibleModule(argument_spec=ARGUMENTS, required_if=NEEDED, supports_check_mode=True)
     params = module.params
+    if problem := durations.wait_problem(params["timeout"], "consul_image_timeout"):
+        module.fail_json(msg=problem, failure="usage")
     try:
         with during():
             done = predicted(params) if module.check_mode else make(params)

@@ -227,6 +227,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PORTS = 65536
+# More than a Docker host has networks for.
+MOST_AT_ONCE = 4096
 # So often Compose is run in all.
 TRIES = 3
 SEED_DIGITS = 2 * derived_secrets.SECRET_BYTES
@@ -286,8 +288,8 @@ def usage_problem(params: dict[str, Any]) -> str | None:  # noqa: PLR0911 - one 
         return f"The seed of the lab {params['name']} must have {SEED_DIGITS} hex digits, and this one has not."
     if params["seed_file"]:
         return "The seed file is read on the controller by the action plugin consul_lab: keep it beside this module."
-    if params["at_once"] < 1:
-        return f"At least one lab must be started at a time, and consul_lab_at_once is {params['at_once']}."
+    if not 1 <= params["at_once"] <= MOST_AT_ONCE:
+        return f"Cannot start {params['at_once']} labs at a time: set consul_lab_at_once to 1 to {MOST_AT_ONCE}."
     if params["http_port"] and not 1 <= params["http_port"] <= PORTS - params["servers"]:
         return f"{params['http_port']} cannot be the first HTTP port: choose 1 to {PORTS - params['servers']}, or 0."
     return None

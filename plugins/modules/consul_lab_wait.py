@@ -54,7 +54,7 @@ from typing import Any
 from ..module_utils import module_runner
 from ..module_utils.lab_clients import LabClients
 from ..module_utils.lab_found import find
-from ..module_utils.shared import parent_process, server_status
+from ..module_utils.shared import durations, parent_process, server_status
 from ..module_utils.shared.docker_api import DockerError, Engine, moment
 
 POLL_SECONDS = 0.25
@@ -73,6 +73,8 @@ def argument_spec() -> dict[str, dict[str, Any]]:
 
 def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """Wait. An engine that does not answer is no reason to fail: only who watches needs to know."""
+    if problem := durations.wait_problem(params["timeout"], "consul_cluster_wait", 0):
+        raise DockerError(problem, "usage")
     waiting: list[str] = []
     if not check_mode:
         with contextlib.suppress(DockerError):

@@ -63,6 +63,7 @@ end:
   returned: always
 """
 
+import calendar
 import json
 import os
 import re
@@ -78,6 +79,8 @@ from ..module_utils.shared.docker_api import DEFAULT_SOCKET, DockerError, Engine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LATEST = calendar.timegm((9999, 12, 31, 23, 59, 59))
+"""The last second that a label can have."""
 SOCKET_INSIDE = "/run/docker.sock"
 
 
@@ -100,6 +103,12 @@ def answer(params: dict[str, Any], *, check_mode: bool, engine: Engine | None = 
     workshop, owner, end = params["workshop"], params["owner"], params["end"]
     if problem := lab_names.name_problem(workshop):
         raise DockerError(f"{workshop!a} cannot be the name of a workshop: {problem}.", "usage")
+    if not 0 <= end <= LATEST:
+        raise DockerError(
+            f"Cannot end the workshop {workshop} at {end} seconds since 1970: set workshop_reaper_end to at most "
+            f"{LATEST}, or to 0 for never.",
+            "usage",
+        )
     if end and not (params["image"] and params["script"]):
         raise DockerError("A workshop that shall end needs the arguments `image` and `script`.", "usage")
     engine = engine or Engine()

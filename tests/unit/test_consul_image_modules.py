@@ -116,6 +116,14 @@ def test_an_image_that_is_there_is_found(docker: StandIn, module_run: ModuleRun)
     assert docker.calls("run") == []
 
 
+@pytest.mark.parametrize("seconds", [-1, 0, 86401, 10**18])
+def test_a_server_may_be_silent_for_a_time_that_ends(module_run: ModuleRun, seconds: int) -> None:
+    words: dict[str, Any] = {"dockerfile": "x", "layout": "x", "rootfs": "x"}
+    result = module_run(consul_image_build.main, repository="ours", source="debian", timeout=seconds, **words)
+    assert result["failure"] == "usage"
+    assert result["msg"] == f"Cannot wait for {seconds:g} seconds: set consul_image_timeout to 1 to 86400."
+
+
 def test_what_does_not_fit_is_not_found(docker: StandIn, module_run: ModuleRun) -> None:
     docker.state["images"] = {"a": _ours("1.8.7", "debian")}
     docker.write()

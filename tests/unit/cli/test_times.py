@@ -54,6 +54,12 @@ def test_what_is_no_time_is_wrong_usage(words: list[str], text: str, capsys: pyt
     assert shown.out == ""
 
 
+@pytest.mark.parametrize("digits", [17, 400, 5000])
+def test_a_seed_is_a_number_that_every_reader_of_json_knows(digits: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["chaos", "zz-no-such-lab", "--seed", "9" * digits, "--dry-run"]) == ExitCode.USAGE
+    assert "--seed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["999999d", "0001-01-01T00:00:00", "9999-12-31T23:59:59-23:59"])
 def test_a_story_since_a_time_of_no_calendar_is_told_or_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["story", str(SPLIT_VOTE), "--since", text]) in {ExitCode.DONE, ExitCode.USAGE}
@@ -62,7 +68,9 @@ def test_a_story_since_a_time_of_no_calendar_is_told_or_refused(text: str, capsy
 
 def test_so_long_ago_that_no_calendar_has_it_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["story", str(SPLIT_VOTE), "--since", "999999d"]) == ExitCode.USAGE
-    assert "'999999d' is no time" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "error: Cannot look back 999999d: no log is older than 100 years. Give a shorter time, or leave out --since.\n"
+    )
 
 
 def test_json_of_a_log_that_breaks_off_is_no_half_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,7 +66,10 @@ def test_a_duration_of_go_is_read_in_milliseconds(text: str, milliseconds: float
     assert durations.go_milliseconds(text) == pytest.approx(milliseconds)
 
 
-@pytest.mark.parametrize("text", ["never", "", "5", "s", ".s", "1.2.3s", "5s later", "-5ms", "٣s", "5S"])
+NONE = ["never", "", "5", "s", ".s", "1.2.3s", "5s later", "-5ms", "٣s", "5S", "9" * 18 + "h", "2562048h"]
+
+
+@pytest.mark.parametrize("text", NONE)
 def test_what_is_no_duration_is_none(text: str) -> None:
     assert durations.go_milliseconds(text) is None
 

@@ -327,6 +327,22 @@ def test_a_server_that_runs_cannot_be_left_out(
 
 @pytest.mark.usefixtures("docker")
 @pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"timeout": 0}, "Cannot wait for 0 seconds: set consul_cluster_timeout to 1 to 86400."),
+        ({"timeout": 10**18}, "Cannot wait for 1e+18 seconds: set consul_cluster_timeout to 1 to 86400."),
+        ({"elapsed": "nan"}, "Cannot count nan seconds that are over: set consul_cluster_since to when it began."),
+        ({"elapsed": "inf"}, "Cannot count inf seconds that are over: set consul_cluster_since to when it began."),
+    ],
+)
+def test_nobody_waits_for_longer_than_a_day(module_run: ModuleRun, arguments: dict[str, Any], says: str) -> None:
+    result = module_run(consul_cluster.main, name="ada", **arguments)
+    assert result["failure"] == "usage"
+    assert result["msg"] == says
+
+
+@pytest.mark.usefixtures("docker")
+@pytest.mark.parametrize(
     ("without", "failure", "says"),
     [
         (["consul9"], "usage", "The lab ada has no server 'consul9': it has consul1, consul2, consul3."),

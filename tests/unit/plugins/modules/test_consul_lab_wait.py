@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from plugins.modules import consul_lab_wait
 
 if TYPE_CHECKING:
@@ -57,6 +59,16 @@ def test_after_its_time_it_goes_on_all_the_same(
     containers = lab(docker, clusters(joined=lambda: False))
     docker.container(containers[1])["Log"] = SAYS
     assert module_run(consul_lab_wait.main, name="ada", timeout=0.5)["waiting"] == ["consul2"]
+
+
+@pytest.mark.parametrize("seconds", ["1e18", "inf", "nan", "-1", "86401"])
+def test_nobody_waits_for_a_time_that_does_not_end(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, seconds: str
+) -> None:
+    lab(docker, clusters(joined=lambda: False))
+    result = module_run(consul_lab_wait.main, name="ada", timeout=seconds)
+    assert result["failure"] == "usage"
+    assert result["msg"] == f"Cannot wait for {float(seconds):g} seconds: set consul_cluster_wait to 0 to 86400."
 
 
 def test_servers_that_know_each_other_wait_for_nobody(

@@ -234,3 +234,11 @@ def test_a_container_that_waits_for_no_moment_is_not_ours_and_is_told(engine: Fa
     assert result["changed"] is True
     assert "odd" in engine.there
     assert "The container odd has the label raft-labctl.expires with" in result["warnings"][0]
+
+
+@pytest.mark.parametrize("end", [-1, 253402300800, 10**18, 10**30])
+def test_an_end_that_no_calendar_has_is_refused_before_anything_is_made(engine: FakeEngine, end: int) -> None:
+    with pytest.raises(docker_api.DockerError, match="Cannot end the workshop raft101 at") as refused:
+        answer(engine, end=end)
+    assert refused.value.failure == "usage"
+    assert engine.done == []
