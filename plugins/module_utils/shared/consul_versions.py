@@ -17,6 +17,7 @@ OLDEST: Version = (0, 5, 2)
 _NUMBER = r"(?:0|[1-9][0-9]{0,5})"
 _WORDS = r"[0-9A-Za-z]+(?:[.-][0-9A-Za-z]+)*"
 _VERSION = re.compile(rf"v?({_NUMBER})\.({_NUMBER})\.({_NUMBER})(-{_WORDS})?(\+{_WORDS})?")
+_PARTS = re.compile(r"0*([0-9]+)|([A-Za-z]+)")
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,18 @@ def numbers(text: object) -> Version | None:
     return None if found is None else (int(found[1]), int(found[2]), int(found[3]))
 
 
-def order(text: str) -> tuple[tuple[int, ...], bool, str]:
-    """A key that sorts versions from old to new: a release comes after its candidates, and what is no version first."""
+def order(text: str) -> tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]:
+    """A key that sorts versions from old to new: a release comes after its candidates, and what is no version first.
+
+    Candidates are compared as semantic versions are, but that a number counts as one behind letters too: rc2 comes
+    before rc10.
+    """
     found = _VERSION.fullmatch(text)
     if found is None:
-        return (), False, text
-    return (int(found[1]), int(found[2]), int(found[3])), found[4] is None, found[4] or ""
+        return (), False, ((True, 0, text),)
+    # Of two numbers the longer one is larger. They are never made numbers: a label may be as long as it likes.
+    parts = tuple((bool(word), len(digits), digits or word) for digits, word in _PARTS.findall(found[4] or ""))
+    return (int(found[1]), int(found[2]), int(found[3])), found[4] is None, parts
 
 
 def knows(version: Version, what: str) -> bool:
