@@ -111,6 +111,9 @@ def run(arguments: list[str], handle: object = None, command: click.Command = la
     as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
     _open_streams()
     _log()
+    from labctl.terminal import waiting
+
+    waiting.choose(as_json=as_json)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the user's locale cannot write is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")

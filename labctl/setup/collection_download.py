@@ -11,12 +11,11 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-import time
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.errors import LabctlError
+from labctl.errors import ExitCode, LabctlError
 from labctl.runner.content import content_root, utf8_locale
 from labctl.runner.galaxy_collections import (
     MANIFEST,
@@ -28,7 +27,7 @@ from labctl.runner.galaxy_collections import (
     sha256,
     verified,
 )
-from labctl.shared import file_lock, process_limits
+from labctl.shared import file_lock, lock_holder, process_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,21 +40,37 @@ BUNDLE_SECONDS = 900.0
 # A file longer than this is in no collection of ours; it is not read to its end.
 _MOST_BYTES = 32 * 1024 * 1024
 _LONGEST_REASON = 300
-_LOOK_SECONDS = 0.1
+# Whoever has the folder needs no longer, unless it was stopped.
+LOCK_SECONDS = GALAXY_SECONDS + BUNDLE_SECONDS + 60.0
+_PREFIX = "labctl-"
 
 
-def bring(tell: Callable[[str], None], folder: Path | None = None, wanted: Pins | None = None) -> list[Pin]:
+def bring(
+    tell: Callable[[str], None],
+    folder: Path | None = None,
+    wanted: Pins | None = None,
+    patience: lock_holder.Patience | None = None,
+) -> list[Pin]:
     """Bring the collections that are not there: from Galaxy where that answers, else out of PyPI's bundle.
 
-    `tell` hears what is done before it is done. Returns what was brought. Raises LabctlError.
+    `tell` hears what is done before it is done, `patience` is for another one that brings them. Returns what was
+    brought. Raises LabctlError.
     """
     folder, wanted = folder or own_folder(), wanted or pins()
+    patience = patience or lock_holder.Patience(LOCK_SECONDS, tell)
     try:
-        with _alone(folder):
+        with _alone(folder, patience):
+            _sweep(folder)
             missing = lacking(folder, wanted)
             if missing:
                 _bring(missing, wanted.bundle, folder, tell)
             return missing
+    except lock_holder.LockHeldError as error:
+        raise LabctlError(
+            f"Cannot bring Ansible's collections: {error}. Wait until that one has ended, or end it, then run the same "
+            "command again.",
+            ExitCode.REFUSED,
+        ) from None
     except OSError as error:
         raise LabctlError(
             f"Cannot write Ansible's collections into {folder} ({error.strerror or error}). Make that folder writable, "
@@ -66,7 +81,7 @@ def bring(tell: Callable[[str], None], folder: Path | None = None, wanted: Pins 
 def _bring(missing: list[Pin], bundle: str, folder: Path, tell: Callable[[str], None]) -> None:
     names = " and ".join(map(str, missing))
     reasons = []
-    with tempfile.TemporaryDirectory(prefix="labctl-", dir=folder) as temporary:
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder) as temporary:
         for source, read in (("Galaxy", _from_galaxy), (f"the package {bundle}", _from_bundle)):
             tell(f"Bringing {names} from {source}.")
             try:
@@ -86,14 +101,18 @@ def _bring(missing: list[Pin], bundle: str, folder: Path, tell: Callable[[str], 
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Only one process at a time changes the folder. Raises OSError."""
+def _alone(folder: Path, patience: lock_holder.Patience) -> Iterator[None]:
+    """Only one process at a time changes the folder. Raises OSError, and LockHeldError."""
     folder.mkdir(parents=True, exist_ok=True)
-    handle = file_lock.take(folder / ".lock", lambda _: time.sleep(_LOOK_SECONDS))
-    try:
+    with file_lock.held(folder / ".lock", lock_holder.holder(fix_command(), LOCK_SECONDS).note, patience.pause):
         yield
-    finally:
-        os.close(handle)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what one left that was killed; call it while nobody else changes the folder."""
+    for left in folder.glob(f"{_PREFIX}*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _put(pin: Pin, files: Mapping[str, bytes], temporary: Path, folder: Path) -> None:

@@ -5,8 +5,6 @@ Whatever is reported may hold names and words of others: here it is made harmles
 
 from __future__ import annotations
 
-import contextlib
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -23,6 +21,7 @@ from labctl.progress import (
     StepStarted,
     Waits,
 )
+from labctl.terminal import waiting
 from labctl.terminal.style import coloured, harmless, paint, paint_server, sign
 
 if TYPE_CHECKING:
@@ -32,21 +31,16 @@ if TYPE_CHECKING:
     from labctl.terminal.seat_table import SeatTable
 
 
-class WaitingAsJson:
-    """One document on standard error for whom a command waits; standard output is for what comes of it alone."""
+class OnlyWaiting:
+    """For whom a command waits, on standard error; standard output is for what comes of it alone."""
 
     def __call__(self, progress: Progress) -> None:
         """Show it."""
         match progress:
             case Waits(text):
-                self._tell(text)
+                waiting.tell(text)
             case SeatProgress(lab, "held", text):
-                self._tell(f"{lab} waits for {text}")
-
-    def _tell(self, text: str) -> None:
-        # Nobody may read it any more.
-        with contextlib.suppress(OSError):
-            print(json.dumps({"note": text}), file=sys.stderr, flush=True)  # noqa: T201 - as below
+                waiting.tell(f"{lab} waits for {text}")
 
 
 class PlainProgress:
@@ -160,7 +154,7 @@ def steps_for(*, json: bool) -> Steps:
     """The steps of this command, shown as suits standard output."""
     global _shown  # noqa: PLW0603 - a process has one standard output
     if json:
-        return Steps(WaitingAsJson(), silent=True)
+        return Steps(OnlyWaiting(), silent=True)
     renderer = TerminalProgress() if sys.stdout.isatty() and coloured() else PlainProgress()
     steps = Steps(renderer)
     _shown = (steps, renderer)

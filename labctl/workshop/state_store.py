@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from labctl import state
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import derived_secrets, file_lock, lock_holder, plain_files
-from labctl.terminal.style import harmless
+from labctl.terminal import waiting
 from labctl.workshop import state_schema
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ class WorkshopState:
     @contextmanager
     def _locked(self, name: str = _LOCK) -> Iterator[None]:
         """Keep two commands apart; whoever is killed lets go. Raises LabctlError where another one does not let go."""
-        patience = lock_holder.Patience(self._patience, _say, self._say_after)
+        patience = lock_holder.Patience(self._patience, waiting.tell, self._say_after)
         note = lock_holder.holder(f"labctl workshop (of {self.workshop})", LOCK_SECONDS).note
         with contextlib.ExitStack() as stack:
             try:
@@ -324,11 +324,6 @@ class WorkshopState:
             f"The workshop's register in {self.folder} cannot be used ({reason}): make that folder yours and writable, "
             "or name another state folder with XDG_STATE_HOME."
         )
-
-
-def _say(sentence: str) -> None:
-    """Tell whoever waits for whom, also where standard output is JSON."""
-    sys.stderr.write(f"{harmless(sentence)}\n")
 
 
 def _seed_name(lab: str) -> str:

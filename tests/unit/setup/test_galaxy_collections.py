@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from labctl.errors import LabctlError
+from labctl.errors import ExitCode, LabctlError
 from labctl.runner import galaxy_collections
 from labctl.runner.galaxy_collections import UnfitError, lacking, require, verified
 from labctl.runner.inventory import of_this_machine
 from labctl.runner.playbook_run import PlaybookRun
 from labctl.setup.collection_download import bring
+from labctl.shared import file_lock, lock_holder
+from labctl.shared.lock_holder import Patience
 from tests.unit.setup.galaxy_stand_in import FILES, NAME, Galaxy, bundle, collection, pinned
 
 if TYPE_CHECKING:
@@ -144,6 +146,32 @@ def test_what_was_damaged_or_is_of_another_version_is_brought_anew(
     (place / MODULE).unlink()
     assert lacking(tmp_path, WANTED) == [PIN]
     assert lacking(tmp_path, pinned(collection({**FILES, MODULE: b"newer"}))) != []
+
+
+def test_who_waits_for_another_that_brings_them_says_so_and_gives_up(tmp_path: Path) -> None:
+    told: list[str] = []
+    with (
+        file_lock.held(tmp_path / ".lock", lock_holder.holder("labctl doctor --fix", 60).note, lambda _: None),
+        pytest.raises(
+            LabctlError, match=r"Cannot bring Ansible's collections: .*`labctl doctor --fix` .* has it"
+        ) as end,
+    ):
+        bring(told.append, tmp_path, WANTED, Patience(0.4, told.append, 0.1))
+    assert end.value.code is ExitCode.REFUSED
+    (sentence,) = told
+    assert sentence.startswith("Waiting for ")
+
+
+def test_what_a_killed_one_left_goes_with_the_next(
+    galaxy: Callable[[Mapping[str, bytes] | None], Galaxy], tmp_path: Path
+) -> None:
+    galaxy(ITS)
+    left = tmp_path / "own" / "labctl-abcdefgh"
+    (left / "docker-new").mkdir(parents=True)
+    (tmp_path / "own" / "labctl-mine").write_text("no folder", encoding="ascii")
+    bring(lambda _: None, tmp_path / "own", WANTED)
+    assert not left.exists()
+    assert {path.name for path in (tmp_path / "own").iterdir()} == {".lock", "ansible_collections", "labctl-mine"}
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

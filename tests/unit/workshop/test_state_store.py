@@ -6,6 +6,7 @@ import contextlib
 import json
 import multiprocessing
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from labctl.cli.main import run
 from labctl.errors import ExitCode, LabctlError
 from labctl.progress import Steps
 from labctl.shared.plain_files import write_whole
@@ -136,6 +138,34 @@ def test_who_waits_for_a_register_that_is_never_let_go_says_so_and_gives_up(caps
     told = capsys.readouterr()
     assert (told.out, told.err.count("\n")) == ("", 1)
     assert told.err.startswith("Waiting for ")
+
+
+@pytest.mark.usefixtures("hosts")
+@pytest.mark.parametrize("words", [["--json"], []])
+def test_for_whom_a_command_waits_is_a_document_where_stdout_is_json(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str]
+) -> None:
+    file = tmp_path / "w.yml"
+    file.write_text("workshop: w\nseats: 1\n", encoding="ascii")
+    held = threading.Event()
+
+    def hold() -> None:
+        with WorkshopState("w").placing():
+            held.set()
+            time.sleep(1.5)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait(10)
+    copy = tmp_path / "copy"
+    copy.write_text(json.dumps({"workshop": "w", "secret": "ab" * 32, "numbers": {}, "seeds": {}}), encoding="ascii")
+    copy.chmod(0o600)
+    assert run(["workshop", "secret", "-f", str(file), "--input", str(copy), *words]) == ExitCode.DONE
+    other.join()
+    (line,) = capsys.readouterr().err.splitlines()
+    note = json.loads(line)["note"] if words else line
+    assert note.startswith("Waiting for ")
+    assert "`labctl workshop (of w)`" in note
 
 
 # -- a number twice ------------------------------------------------------------------------------------------
