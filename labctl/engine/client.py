@@ -1,7 +1,7 @@
 """Connect to the Docker Engine that the docker command uses, or to one over SSH, and say why that fails.
 
-What only reads lists asks the engine's socket itself, as the modules do: loading Docker's Python library takes longer
-than everything that `labctl ls` does besides. Whatever else is asked of a client is the library's.
+All of it is asked as the modules ask: over the engine's socket, or by way of the docker command where only that knows
+the way. So every answer has a deadline and a shape, and no library has to be loaded.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from labctl.engine import log_frames
 from labctl.engine.docker_host import LOCAL_HOST, DockerHost
@@ -22,29 +22,32 @@ from labctl.shared.docker_api import (
     Allowance,
     DockerError,
     Engine,
-    carrying,
+    broken_off,
     document_of,
     endpoint,
-    odd,
-    plain_socket,
+    seconds_told,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    import docker
+    from typing import IO
 
     from labctl.engine.ssh_command import Address
     from labctl.shared.credentials import Keys
 
 TIMEOUT_SECONDS = 20
+PIECE = 65_536
+MOST_EVENT = 1 << 20
+"""No event is so long."""
+LOAD_SECONDS = 600
+"""So long an engine may be silent while it takes in an image."""
 LATE_SECONDS = 5
 """By how much all the questions of a command may be late that is given some seconds."""
 SSH = "ssh://"
 
 
 class Client:
-    """A connection to an engine: `docker.APIClient`, but for its lists.
+    """A connection to an engine. Whatever is asked raises DockerError, which `explained` makes a sentence for users.
 
     Args:
         place: where the engine is met.
@@ -56,9 +59,7 @@ class Client:
         self.place = place
         self.allowance = allowance
         self._host = host
-        quick = place.socket is not None or plain_socket() is not None
-        self._engine = Engine(TIMEOUT_SECONDS, place.socket, allowance) if quick else None
-        self._loaded: docker.APIClient | None = None
+        self._engine = Engine(TIMEOUT_SECONDS, place.socket, allowance)
         self.keys: dict[tuple[str, ...], Keys] = {}
         """The access to the `full` labs that were found, by the IDs of their containers: each is read once."""
 
@@ -78,42 +79,20 @@ class Client:
         if self.allowance is not None:
             self.allowance.give(seconds + LATE_SECONDS)
 
-    @property
-    def library(self) -> docker.APIClient:
-        """Docker's own client. Raises LabctlError where no engine answers or this user may not use it."""
-        # It knows whole seconds.
-        left = TIMEOUT_SECONDS if self.allowance is None else min(TIMEOUT_SECONDS, 1 + int(self.allowance.left))
-        if self._loaded is None:
-            self._loaded = _connected_library(self.place, left)
-        self._loaded.timeout = left
-        return self._loaded
-
-    def __getattr__(self, name: str) -> Any:
-        """Everything but lists is the library's."""
-        return getattr(self.library, name)
-
     def containers(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
         """Containers, also stopped ones, as the engine lists them."""
-        if self._engine is None:
-            return carrying(self.library.containers(all=True, filters=filters), filters)
         return list(self._engine.get("/containers/json", filters, all=1, doing="listing containers"))
 
     def images(self, *, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
         """Images, as the engine lists them."""
-        if self._engine is None:
-            return carrying(self.library.images(filters=filters), filters)
         return list(self._engine.get("/images/json", filters, doing="listing images"))
 
     def networks(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
         """Networks, as the engine lists them."""
-        if self._engine is None:
-            return carrying(self.library.networks(filters=filters), filters)
         return self._engine.networks(filters, doing="listing networks")
 
     def volumes(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
         """Volumes, as the engine lists them."""
-        if self._engine is None:
-            return carrying(self.library.volumes(filters=filters)["Volumes"] or [], filters)
         return self._engine.volumes(filters, doing="listing volumes")
 
     def info(self) -> dict[str, Any]:
@@ -125,40 +104,68 @@ class Client:
         return self._document("/version", "asking which engine it is")
 
     def _document(self, path: str, doing: str) -> dict[str, Any]:
-        if self._engine is None:
-            return dict(getattr(self.library, path[1:])())
         with explained(self.place):
             return dict(self._engine.get(path, doing=doing))
 
     def inspected(self, ids: Iterable[str]) -> list[dict[str, Any]]:
         """Containers as `docker inspect` has them; those that are not there are left out."""
-        return self._asked().inspected(ids, doing="looking at containers")
+        return self._engine.inspected(ids, doing="looking at containers")
 
     def events_so_far(self, *, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
         """The events that the engine still has, oldest first."""
         # An engine waits for the events of a time that its own clock has not reached.
-        until = _moment(self._asked().get("/info", doing="asking for the time"))
+        until = _moment(self._engine.get("/info", doing="asking for the time"))
         query = {"since": "0", "until": f"{until:.6f}", "filters": json.dumps(filters)}
         doing = "asking what was done to containers"
-        said = self._asked().ask("GET", "/events", query, doing=doing)
+        said = self._engine.ask("GET", "/events", query, doing=doing)
         return [document_of(line, doing) for line in said.splitlines() if line.strip()]
 
     def events_to_come(self, *, filters: dict[str, list[str]], since: float) -> Iterator[dict[str, Any]]:
         """Events from a time on, for ever."""
-        yield from self.library.events(since=int(since), filters=filters, decode=True)
-
-    def _asked(self) -> Engine:
-        """The engine itself, also where only the docker command knows the way to it."""
-        return self._engine or Engine(TIMEOUT_SECONDS, self.place.socket, self.allowance)
+        doing = "following what is done to containers"
+        query = {"since": f"{int(since)}", "filters": json.dumps(filters)}
+        with self._engine.open("/events", query, doing=doing, endless=True) as answer:
+            for line in iter(lambda: answer.readline(MOST_EVENT), b""):
+                if line.strip():
+                    yield document_of(line, doing)
 
     def log_so_far(self, container: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
         """A container's log up to now as it comes, each line with Docker's time in front."""
-        return log_frames.log_so_far(self.library, container, tail=tail, since=since, timeout=TIMEOUT_SECONDS)
+        return self._log(container, tail, since, follow=False)
+
+    def log_to_come(self, container: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
+        """The same, and then what comes, until the container stops."""
+        return self._log(container, tail, since, follow=True)
+
+    def _log(self, container: str, tail: int | str, since: float | None, *, follow: bool) -> Iterator[bytes]:
+        doing = "following a server's log" if follow else "reading a server's log"
+        query: dict[str, Any] = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow), "tail": tail}
+        if since is not None:
+            query["since"] = f"{since:.9f}"
+        path = f"/containers/{quote(container, safe='')}/logs"
+        with self._engine.open(path, query, doing=doing, endless=follow) as answer:
+            try:
+                yield from log_frames.frames(answer)
+            except log_frames.BrokenLogError as error:
+                raise broken_off(error, doing) from error
+
+    def saved_image(self, name: str) -> Iterator[bytes]:
+        """An image as a tar, in pieces."""
+        with self._engine.open(f"/images/{quote(name)}/get", doing="saving an image") as answer:
+            while piece := answer.read1(PIECE):
+                yield piece
+
+    def load_image(self, file: IO[bytes]) -> None:
+        """Let the engine take in what is left of a file that is a tar of images."""
+        doing = "loading an image"
+        patient = Engine(LOAD_SECONDS, self.place.socket, self.allowance)
+        with patient.send("/images/load", file, {"quiet": 1}, doing=doing) as answer:
+            for line in iter(lambda: answer.readline(MOST_EVENT), b""):
+                if line.strip() and (wrong := document_of(line, doing).get("error")) is not None:
+                    raise DockerError(f"Docker failed while {doing}: {wrong}", said=str(wrong))
 
     def archive(self, container: str, path: str) -> bytes:
         """A folder of a container, also of one that does not run, as a tar."""
-        if self._engine is None:
-            return b"".join(self.library.get_archive(container, path)[0])
         return self._engine.get_files(container, path, doing="reading a lab's token")
 
 
@@ -221,9 +228,9 @@ def is_elsewhere() -> bool:
     return not (address() or "unix://").startswith("unix://")
 
 
-def explain(error: Exception, place: DockerHost = LOCAL_HOST) -> LabctlError:
-    """Turn what the engine at a place, or the Docker library, raised into one sentence."""
-    said = error.said if isinstance(error, DockerError) else str(error)
+def explain(error: DockerError, place: DockerHost = LOCAL_HOST) -> LabctlError:
+    """Turn what the engine at a place raised into one sentence."""
+    said = error.said
     lower = said.lower()
     # Of another host, its place has said all that is to be said of a socket.
     if not place.name and "permission denied" in lower:
@@ -238,79 +245,22 @@ def explain(error: Exception, place: DockerHost = LOCAL_HOST) -> LabctlError:
             f"No Docker Engine answers at {where}: `labctl doctor --fix` starts it, "
             "and installs it where it is missing."
         )
-    if (seconds := _waited(error)) is not None:
+    if error.late is not None:
         return LabctlError(
-            f"Cannot learn anything from the Docker Engine at {where}: it did not answer within {seconds} "
-            "seconds. Look at its log (`journalctl -u docker`), restart it, then run the same command again."
+            f"Cannot learn anything from the Docker Engine at {where}: it did not answer within "
+            f"{seconds_told(error.late)} seconds. Look at its log (`journalctl -u docker`), restart it, then run the "
+            "same command again."
         )
-    if isinstance(error, DockerError):
-        return LabctlError(error.sentence)
-    if explanation := getattr(error, "explanation", None):
-        return LabctlError(f"Docker refused: {str(explanation).strip()}")
-    return LabctlError(f"Talking to Docker at {where} failed: {said.splitlines()[0] if said else type(error).__name__}")
-
-
-def _waited(error: Exception) -> str | None:
-    """For how many seconds an answer was waited in vain; None where it was not for want of time."""
-    if isinstance(error, DockerError):
-        return None if error.late is None else f"{error.late:.0f}"
-    if not type(error).__name__.endswith("Timeout"):
-        return None
-    # Docker's library knows what it was told, and says it only in words.
-    told = re.search(r"timeout=(\d+(?:\.\d+)?)", str(error))
-    return f"{float(told[1]):.0f}" if told else f"{TIMEOUT_SECONDS}"
-
-
-def _is_of_docker(error: Exception) -> bool:
-    """Whether the engine or the Docker library raised it; asked without loading the library."""
-    parents = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return isinstance(error, DockerError) or not parents.isdisjoint({"docker", "requests"})
+    return LabctlError(error.sentence)
 
 
 @contextlib.contextmanager
 def explained(place: DockerHost = LOCAL_HOST) -> Iterator[None]:
-    """Let what the engine at a place, or the Docker library, raises inside come out as a LabctlError."""
+    """Let what the engine at a place raises inside come out as a LabctlError."""
     try:
         yield
-    except Exception as error:
-        if _is_of_docker(error):
-            raise place.explain(error) or explain(error, place) from error
-        raise
-
-
-@contextlib.contextmanager
-def _sensible() -> Iterator[None]:
-    """Let what Docker's library stumbles over, in an answer that no engine gives, be one sentence."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise odd(f"its version is none ({type(error).__name__})", "asking which engine it is") from error
-
-
-def _connected_library(place: DockerHost, seconds: int = TIMEOUT_SECONDS) -> docker.APIClient:
-    import docker  # noqa: PLC0415 - takes longer to load than most commands to run
-
-    with explained(place), _sensible():
-        where = f"unix://{place.socket}" if place.socket else address()
-        return docker.APIClient(
-            base_url=where,
-            version="auto",
-            timeout=seconds,
-            tls=uses_tls(where),
-        )
-
-
-def uses_tls(where: str | None) -> docker.tls.TLSConfig | bool:
-    """TLS as DOCKER_CERT_PATH and DOCKER_TLS_VERIFY have it, the docker command's own variables."""
-    folder = os.environ.get("DOCKER_CERT_PATH")
-    if not folder or where is None or not where.startswith("tcp://"):
-        return False
-    import docker  # noqa: PLC0415
-
-    verify = bool(os.environ.get("DOCKER_TLS_VERIFY"))
-    return docker.tls.TLSConfig(
-        client_cert=(f"{folder}/cert.pem", f"{folder}/key.pem"), ca_cert=f"{folder}/ca.pem", verify=verify
-    )
+    except DockerError as error:
+        raise place.explain(error) or explain(error, place) from error
 
 
 def refused(sentence: str) -> LabctlError:

@@ -75,11 +75,12 @@ def so_far(client: Client, lab: Lab) -> tuple[list[Told], list[Life]]:
 def to_come(client: Client, lab: Lab, since: datetime | None) -> Iterator[Told]:
     """What is done to a lab's servers from a time of the engine's clock on, for ever; by default from now on.
 
-    Raises what the Docker library raises.
+    Raises LabctlError.
     """
     servers = {server.id: server.name for server in lab.servers}
     begin = since.timestamp() if since is not None else time.time()
-    return _of_servers(client.events_to_come(filters=_filters(lab), since=begin), servers)
+    with explained(client.place):
+        yield from _of_servers(client.events_to_come(filters=_filters(lab), since=begin), servers)
 
 
 def _filters(lab: Lab) -> dict[str, list[str]]:

@@ -86,7 +86,7 @@ def save(client: Client, image: Image, path: Path, *, force: bool) -> int:
         raise LabctlError(f"{path} exists already: name another file, or overwrite it with --force.", ExitCode.USAGE)
     size = 0
     with files.write_atomically(path) as file, explained(client.place):
-        for chunk in client.get_image(image.name):
+        for chunk in client.saved_image(image.name):
             size += file.write(chunk)
     return size
 
@@ -105,8 +105,7 @@ def load(client: Client, path: Path) -> Image:
             _refuse_to_take(client, path, names)
             file.seek(0)
             with explained(client.place):
-                for _ in client.load_image(file, quiet=False):
-                    pass
+                client.load_image(file)
     except OSError as error:
         raise LabctlError(f"{path} could not be read: {error.strerror or error}.", ExitCode.USAGE) from error
     for image in list_images(client):

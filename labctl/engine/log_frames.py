@@ -1,7 +1,4 @@
-"""What the engine sends of a log that has an end: in pieces as it comes, and never taken for whole where it broke.
-
-Docker's library waits for ever for the next piece of a stream, and takes a connection that broke for the end of a log.
-"""
+"""What the engine sends of a log: in pieces as it comes, and never taken for whole where it broke."""
 
 from __future__ import annotations
 
@@ -10,8 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import docker
 
 HEADER = struct.Struct(">BxxxL")
 STREAMS = (0, 1, 2)
@@ -26,38 +21,12 @@ class Readable(Protocol):
     def read(self, amt: int, /) -> bytes:
         """So many bytes, or fewer at its end."""
 
+    def read1(self, amt: int, /) -> bytes:
+        """What has come, at most so many bytes."""
+
 
 class BrokenLogError(Exception):
     """The answer ended in the middle of a piece."""
-
-
-def log_so_far(
-    library: docker.APIClient, container: str, *, tail: int | str, since: float | None, timeout: float
-) -> Iterator[bytes]:
-    """A container's log up to now, in pieces, each line with Docker's time in front.
-
-    Raises what Docker's library raises, also where the engine says nothing more for `timeout` seconds.
-    """
-    import requests  # noqa: PLC0415 - loaded with the library
-    import urllib3  # noqa: PLC0415
-    from docker.errors import create_api_error_from_http_exception  # noqa: PLC0415
-
-    query = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": 0, "tail": tail}
-    if since is not None:
-        query["since"] = f"{since:.9f}"
-    address = f"{library.base_url}/v{library.api_version}/containers/{container}/logs"
-    answer = library.get(address, params=query, stream=True, timeout=timeout)
-    try:
-        answer.raise_for_status()
-        yield from frames(answer.raw)
-    except requests.exceptions.HTTPError as error:
-        create_api_error_from_http_exception(error)
-    except urllib3.exceptions.ReadTimeoutError as error:
-        raise requests.exceptions.ReadTimeout(f"nothing more of a log came for {timeout:g} seconds") from error
-    except (urllib3.exceptions.HTTPError, BrokenLogError) as error:
-        raise requests.exceptions.ConnectionError(f"a log broke off: {error}") from error
-    finally:
-        answer.close()
 
 
 def frames(answer: Readable) -> Iterator[bytes]:
@@ -66,7 +35,7 @@ def frames(answer: Readable) -> Iterator[bytes]:
     if header and not _is_header(header):
         while header:
             yield header
-            header = answer.read(PIECE)
+            header = answer.read1(PIECE)
         return
     while header:
         if not _is_header(header):

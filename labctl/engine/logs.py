@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Literal
 
-import requests
-from docker.errors import DockerException
-
 from labctl.engine.client import explained
 from labctl.errors import LabctlError
 
@@ -39,8 +36,8 @@ MORE_LINES = 1000
 WAITING_LINES = 8192
 """So many lines wait for who follows; then Docker waits with what is behind them."""
 
-# What the library raises, also where an engine answers with what no engine says.
-_BROKEN = (DockerException, requests.exceptions.RequestException, OSError, KeyError, TypeError, ValueError)
+# In which states, in Docker's words, a container is about to be gone.
+_GOING = frozenset({"removing", "dead"})
 
 
 @dataclass(frozen=True)
@@ -223,7 +220,7 @@ class Follower:
 
     Lines that arrive within a few hundredths of a second of each other are sorted, so that what one server did
     before another also stands before it. A server that stops and starts again goes on. Ends when the lab is
-    removed or `stop` was called; where the way to the Docker host breaks, it raises LabctlError.
+    removed or `stop` was called; where the engine refuses or gives no answer any more, it raises LabctlError.
     """
 
     def __init__(  # noqa: PLR0913 - what of whose logs is wanted
@@ -253,9 +250,11 @@ class Follower:
 
     def _watch(self, acts: Iterable[LogLine]) -> None:
         """Hand on what is done to the servers; that is for ever, so nobody waits for its end."""
-        with contextlib.suppress(LabctlError, *_BROKEN):
+        try:
             for line in acts:
                 self._put(line)
+        except LabctlError as error:
+            self._failed = self._failed or error
 
     def _follow(self, server: Server) -> None:
         since, tail = self._since, self._tail
@@ -268,27 +267,35 @@ class Follower:
                     # No `since`: by one, an engine leaves out what comes when its clock was set back.
                     since, tail = None, self._missed(server, mark.last)
                     told = tail
-                stream = self._client.logs(server.id, stream=True, follow=True, timestamps=True, tail=tail, since=since)
-                for line in _behind(mark, told, (split(server.name, raw) for raw in split_lines(stream))):
-                    if self._stopped.is_set():
-                        return
-                    self._put(line)
+                with explained(self._client.place):
+                    stream = self._client.log_to_come(server.id, tail=tail, since=since)
+                    for line in _behind(mark, told, (split(server.name, raw) for raw in split_lines(stream))):
+                        if self._stopped.is_set():
+                            return
+                        self._put(line)
                 if not self._comes_back(server):
                     return
                 since, tail = begun, "all"
-        except _BROKEN:
-            # The container or the engine is gone: for a follower that is the end of this log.
-            pass
         except LabctlError as error:
-            # It was never there to be followed.
-            self._failed = error
+            if not self._is_gone(server):
+                self._failed = self._failed or error
         finally:
             self._put(None)
+
+    def _is_gone(self, server: Server) -> bool:
+        """Whether the engine says that a server's container is gone or goes: that is the end of its log."""
+        try:
+            with explained(self._client.place):
+                found = self._client.inspected([server.id])
+        except LabctlError:
+            return False
+        return all(one["State"].get("Status") in _GOING for one in found)
 
     def _missed(self, server: Server, last: LogLine) -> int:
         """So many of a server's last lines hold all that came after one, and that one."""
         since = last.when.timestamp() - 1 if last.when else None
-        return MORE_LINES + sum(1 for _ in split_lines(self._client.log_so_far(server.id, since=since)))
+        with explained(self._client.place):
+            return MORE_LINES + sum(1 for _ in split_lines(self._client.log_so_far(server.id, since=since)))
 
     def _put(self, line: LogLine | None) -> None:
         """Hand a line on, as soon as there is room for it or nobody follows any more."""
@@ -300,9 +307,13 @@ class Follower:
             return
 
     def _comes_back(self, server: Server) -> bool:
-        """Wait until a stopped server runs again; its log goes on then. False where nobody follows any more."""
+        """Wait until a stopped server runs again; its log goes on then. False where it is gone or nobody follows."""
         while not self._stopped.wait(BACK_SECONDS):
-            if self._client.inspect_container(server.id)["State"]["Running"]:
+            with explained(self._client.place):
+                found = self._client.inspected([server.id])
+            if not found:
+                return False
+            if found[0]["State"].get("Running"):
                 return True
         return False
 
@@ -331,13 +342,13 @@ class Follower:
     def with_pauses(self) -> Iterator[LogLine | None]:
         """The lines, and None where none came for a moment."""
         while not self._stopped.is_set():
-            ended = not any(thread.is_alive() for thread in self._threads)
+            ended = self._failed is not None or not any(thread.is_alive() for thread in self._threads)
             lines = self.take(POLL_SECONDS)
             if lines:
                 time.sleep(ORDER_SECONDS)
                 lines = sorted(lines + self.take(0), key=lambda one: one.taken)
             yield from lines or (None,)
-            if ended and not lines:
+            if ended and (self._failed is not None or not lines):
                 self._client.place.refuse_lost()
                 if self._failed is not None:
                     raise self._failed

@@ -22,7 +22,7 @@ from labctl.engine.docker_host import DockerHost
 from labctl.engine.ssh_sockets import SocketFolder
 from labctl.errors import LabctlError
 from labctl.shared.consul_client import LOOPBACK, ConsulClient
-from labctl.shared.docker_api import DEFAULT_SOCKET, DockerError
+from labctl.shared.docker_api import DEFAULT_SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -235,12 +235,8 @@ class Connection(DockerHost):
 
 def _is_no_answer(error: Exception) -> bool:
     """Whether a connection to the engine broke: ssh takes it for whoever is behind it, and then hangs up."""
-    if isinstance(error, DockerError):
-        cause = error.__cause__
-        return isinstance(cause, (OSError, http.client.HTTPException)) and not isinstance(cause, TimeoutError)
-    # The library's; asked without loading it.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return not names & {"APIError", "Timeout"}
+    cause = error.__cause__
+    return isinstance(cause, (OSError, http.client.HTTPException)) and not isinstance(cause, TimeoutError)
 
 
 def lines_until(stream: IO[bytes], ends: float) -> Iterable[str]:

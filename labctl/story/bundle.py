@@ -95,6 +95,8 @@ def _write_story(file: IO[bytes], lab: Lab, lines: Kept) -> None:
 def manifest(client: Client, lab: Lab) -> dict[str, Any]:
     """What the lab is: versions, settings, each server's command line. Its gossip key is in none of them."""
     version = client.version()
+    with engine.explained(client.place):
+        commands = {one["Id"]: one["Config"].get("Cmd") for one in client.inspected(one.id for one in lab.servers)}
     return {
         "labctl": __version__,
         "lab": lab.name,
@@ -109,7 +111,7 @@ def manifest(client: Client, lab: Lab) -> dict[str, Any]:
                 "name": server.name,
                 "address": server.address,
                 "state": server.state,
-                "command": client.inspect_container(server.id)["Config"].get("Cmd"),
+                "command": commands.get(server.id),
             }
             for server in lab.servers
         ],

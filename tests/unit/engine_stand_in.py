@@ -1,4 +1,4 @@
-"""A stand-in for docker.APIClient: what the engine answers, as plain data."""
+"""A stand-in for a client of an engine: what that answers, as plain data."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import NotFound
-
 from labctl.engine.docker_host import LOCAL_HOST, DockerHost
+from labctl.shared.docker_api import DockerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,7 +67,7 @@ def image(version: str, **changed: Any) -> dict[str, Any]:
 
 @dataclass
 class FakeEngine:
-    """Answers as docker.APIClient does; a log is a list of (seconds to wait, bytes).
+    """Answers as a client does; a log is a list of (seconds to wait, bytes).
 
     `so_far` is a log without what comes later.
     `again` are the logs of containers that come back after their stream has ended. `files` has a tar for each container
@@ -111,7 +110,7 @@ class FakeEngine:
         """A tar out of `files`; a container that is not there has none."""
         self.asked.append((container, path))
         if container not in self.files:
-            raise NotFound("gone", explanation=f"No such container: {container}")
+            raise DockerError(f"No such container: {container}", said=f"No such container: {container}", status=404)
         return self.files[container]
 
     def _fits(self, labels: dict[str, str] | None, filters: dict[str, str] | None) -> bool:
@@ -136,16 +135,16 @@ class FakeEngine:
         """An engine of this machine's kind."""
         return {"Arch": "amd64"}
 
-    def inspect_container(self, container: str) -> dict[str, Any]:
-        """A container that stops comes back once where `again` has its log, and else it is gone."""
-        if container not in self.again:
-            raise NotFound("gone")
-        self.streams[container] = self.again.pop(container)
-        return {"State": {"Running": True}}
-
     def inspected(self, ids: Iterable[str]) -> list[dict[str, Any]]:
-        """Those whose state is known."""
-        return [{"Id": one, "State": self.states[one]} for one in ids if one in self.states]
+        """Those whose state is known; one that has stopped comes back once where `again` has its log."""
+        found = []
+        for one in ids:
+            if one in self.again:
+                self.streams[one] = self.again.pop(one)
+                found.append({"Id": one, "Config": {}, "State": {"Status": "running", "Running": True}})
+            elif one in self.states:
+                found.append({"Id": one, "Config": {}, "State": self.states[one]})
+        return found
 
     def events_so_far(self, *, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
         self.filters.append(filters)
@@ -158,14 +157,10 @@ class FakeEngine:
             time.sleep(seconds)
             yield event
 
-    def logs(
-        self, container: str, *, stream: bool = False, tail: int | str = "all", since: float | None = None, **_: Any
-    ) -> Any:
+    def log_to_come(self, container: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
         self.tails.append(tail)
         self.sinces.append(since)
-        if stream:
-            return self._stream(container)
-        return b"".join(chunk for _, chunk in self.streams[container])
+        return self._stream(container)
 
     def log_so_far(self, container: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
         self.tails.append(tail)
@@ -179,13 +174,11 @@ class FakeEngine:
         if self.error:
             raise self.error
 
-    def get_image(self, _name: str) -> Iterator[bytes]:
+    def saved_image(self, _name: str) -> Iterator[bytes]:
         yield from self.image
         if self.error:
             raise self.error
 
-    def load_image(self, _file: IO[bytes], *, quiet: bool) -> Iterator[dict[str, str]]:
-        assert not quiet
+    def load_image(self, _file: IO[bytes]) -> None:
         self.loaded += 1
         self.image_list = self.loads + self.image_list
-        yield {"stream": "Loaded image"}

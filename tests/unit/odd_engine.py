@@ -27,12 +27,16 @@ class OddEngine:
     Attributes:
         late: by so many seconds each answer comes late.
         drip: so many seconds pass between two bytes of an answer; 0 for an answer at once.
+        chunked: an answer that drips comes in pieces that say how long they are, a byte each.
+        status: what it says no to, by method and path, and with which status.
         says: what it says instead of an answer, by method and path: bytes as they are, anything else as JSON.
         asked: the methods and paths that were asked for.
     """
 
     def __init__(self) -> None:
         self.late = self.drip = 0.0
+        self.chunked = False
+        self.status: dict[str, int] = {}
         self.says: dict[str, Any] = {}
         self.asked: list[str] = []
         self.containers: list[dict[str, Any]] = []
@@ -53,7 +57,7 @@ class OddEngine:
         self.asked.append(f"{method} {path}")
         time.sleep(self.late)
         if (odd := self.says.get(f"{method} {path}", self)) is not self:
-            return 200, odd if isinstance(odd, bytes) else json.dumps(odd).encode()
+            return self.status.get(f"{method} {path}", 200), odd if isinstance(odd, bytes) else json.dumps(odd).encode()
         status, document = self._document(method, path, query, body)
         return status, json.dumps(document).encode()
 
@@ -82,19 +86,24 @@ class OddEngine:
 
 def _handler_of(engine: OddEngine) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def serve(self) -> None:
             where = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(where.query).items()}
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status, content = engine.answer(self.command, unquote(where.path), query, body)
             self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
+            if engine.chunked:
+                self.send_header("Transfer-Encoding", "chunked")
+            else:
+                self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if not engine.drip:
                 self.wfile.write(content)
                 return
             for byte in content:
-                self.wfile.write(bytes([byte]))
+                self.wfile.write(b"1\r\n%c\r\n" % byte if engine.chunked else bytes([byte]))
                 time.sleep(engine.drip)
 
         def log_message(self, *_: Any) -> None:

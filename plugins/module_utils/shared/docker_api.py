@@ -11,25 +11,29 @@ import calendar
 import contextlib
 import hashlib
 import http.client
+import io
 import json
 import os
 import re
 import socket
 import struct
 import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from . import answer_shapes
-from .http_deadline import TimedConnection
+from .http_deadline import MOST_BYTES, TimedConnection
 from .parallel import each
 from .plain_files import opened
 from .process_limits import end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import IO
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 # A stop waits ten seconds for each server, a `consul leave` up to thirty.
@@ -45,6 +49,11 @@ _MOST_OF_SETTINGS = 1 << 20
 # More of what docker says nobody reads; a builder's error has the whole command in it.
 _MOST_SAID = 4000
 _NO_ENGINE = "Cannot connect to the Docker daemon"
+# Of an answer that is read as it comes, so many bytes come within the time that any other answer has as a whole.
+_WINDOW_BYTES = 20 * 1024
+_PIECE = 1 << 16
+# Whoever follows waits as long as a socket can be told to, which is less than 25 days.
+_ENDLESS_SECONDS = 20 * 24 * 3600.0
 
 
 def docker_folder() -> Path:
@@ -150,8 +159,8 @@ def not_installed() -> DockerError:
 class _Connection(TimedConnection):
     """HTTP over the engine's socket, or over the docker command."""
 
-    def __init__(self, path: str | None, timeout: float) -> None:
-        super().__init__("docker", timeout=timeout)
+    def __init__(self, path: str | None, timeout: float, most: int = MOST_BYTES) -> None:
+        super().__init__("docker", timeout=timeout, most=most)
         self.path = path
         self.process: subprocess.Popen[bytes] | None = None
         # What the docker command says of a connection that it could not make; known after `close`.
@@ -208,12 +217,16 @@ class Allowance:
     """
 
     def __init__(self, seconds: float) -> None:
-        self._begun = time.monotonic()
-        self._ends = self._begun + seconds
+        self._lock = threading.Lock()
+        self._asking = 0
+        self.give(seconds)
 
     def give(self, seconds: float) -> None:
         """Let what is asked from now on take so long."""
-        self._ends = time.monotonic() + seconds
+        with self._lock:
+            self._given, self._waited = seconds, 0.0
+            self._since = time.monotonic()
+            self._ends = self._since + seconds
 
     @property
     def left(self) -> float:
@@ -222,8 +235,65 @@ class Allowance:
 
     @property
     def waited(self) -> float:
-        """How long ago it began, in seconds."""
-        return time.monotonic() - self._begun
+        """For how many seconds of it answers were waited for; what a command does meanwhile is no engine's fault."""
+        with self._lock:
+            return self._waited + (time.monotonic() - self._since if self._asking else 0.0)
+
+    @property
+    def is_engines_fault(self) -> bool:
+        """Whether most of it went by while answers were waited for."""
+        return self.waited >= self._given / 2
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """What is done inside is to wait for an answer; who waits for several at once waits once."""
+        with self._lock:
+            if not self._asking:
+                self._since = time.monotonic()
+            self._asking += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._asking -= 1
+                if not self._asking:
+                    self._waited += time.monotonic() - self._since
+
+
+class _Coming(io.RawIOBase):
+    """An answer that is read as it comes; every read raises DockerError."""
+
+    def __init__(
+        self, engine: Engine, connection: _Connection, answer: http.client.HTTPResponse, doing: str, *, endless: bool
+    ) -> None:
+        self._engine, self._connection, self._answer, self._doing = engine, connection, answer, doing
+        self._endless = endless
+        self._waited, self._came = 0.0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what has come, and wait for something where nothing has."""
+        if self._came >= _WINDOW_BYTES:
+            self._waited, self._came = 0.0, 0
+        most = _ENDLESS_SECONDS if self._endless else self._engine.time_for(self._doing, self._waited)
+        begun = time.monotonic()
+        with self._engine.asking(self._connection, self._doing, self._waited):
+            self._connection.ends = begun + most
+            piece = self._answer.read1(len(buffer))
+            if not piece and self._answer.length:
+                raise http.client.IncompleteRead(b"", self._answer.length)
+        self._waited += time.monotonic() - begun
+        self._came += len(piece)
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._answer.close()
+        self._connection.close()
+        super().close()
 
 
 class Engine:
@@ -264,40 +334,98 @@ class Engine:
         doing: str,
     ) -> bytes:
         """Send one request (`body`: bytes are a tar, anything else is sent as JSON) and return the answer's body."""
-        # No version in the path: the engine then speaks its own newest one.
-        target = path + (f"?{urlencode(query)}" if query else "")
         sent, kind = (body, "application/x-tar") if isinstance(body, bytes) else (None, "application/json")
         if sent is None and body is not None:
             sent = json.dumps(body).encode()
-        timeout, begun = self._timeout, time.monotonic()
-        if self._allowance is not None and (left := self._allowance.left) < timeout:
-            if not left:
-                raise self._late(self._allowance.waited, doing)
-            timeout = left
+        timeout = self.time_for(doing)
         connection = _Connection(self._socket, timeout)
-        try:
-            connection.request(method, target, sent, {"Content-Type": kind} if sent is not None else {})
+        with self.asking(connection, doing):
+            connection.request(method, _target(path, query), sent, {"Content-Type": kind} if sent is not None else {})
             answer = connection.getresponse()
             content = answer.read()
+            connection.close()
+        if answer.status >= http.client.BAD_REQUEST:
+            raise _refusal(answer.status, content, doing)
+        return content
+
+    def open(
+        self, path: str, query: dict[str, Any] | None = None, *, doing: str, endless: bool = False
+    ) -> io.BufferedReader:
+        """The answer to a GET, to be read as it comes and to be closed.
+
+        What is read comes in time, or that raises DockerError too; but of an `endless` one, whoever follows waits.
+        """
+        return self._opened("GET", path, query, doing=doing, endless=endless)
+
+    def send(self, path: str, file: IO[bytes], query: dict[str, Any] | None = None, *, doing: str) -> io.BufferedReader:
+        """Send what is left of a file that is a tar, and have the answer as `open` has it."""
+        return self._opened("POST", path, query, doing=doing, file=file)
+
+    def _opened(  # noqa: PLR0913 - what is asked, and how it is read
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any] | None,
+        *,
+        doing: str,
+        endless: bool = False,
+        file: IO[bytes] | None = None,
+    ) -> io.BufferedReader:
+        connection = _Connection(self._socket, self.time_for(doing), sys.maxsize)
+        headers = {}
+        if file is not None:
+            size = os.fstat(file.fileno()).st_size - file.tell()
+            headers = {"Content-Type": "application/x-tar", "Content-Length": str(size)}
+        with self.asking(connection, doing):
+            connection.request(method, _target(path, query), file, headers)
+            # What is sent takes its own time, a piece at a time.
+            connection.ends = time.monotonic() + connection.timeout
+            answer = connection.getresponse()
+            content = answer.read(MOST_BYTES) if answer.status >= http.client.BAD_REQUEST else b""
+        if answer.status >= http.client.BAD_REQUEST:
+            connection.close()
+            raise _refusal(answer.status, content, doing)
+        return io.BufferedReader(_Coming(self, connection, answer, doing, endless=endless), _PIECE)
+
+    def time_for(self, doing: str, waited: float = 0.0) -> float:
+        """How long the rest of an answer may take, for which so long was waited.
+
+        Raises DockerError where the command's time is over.
+        """
+        shared, most = self._allowance, max(0.0, self._timeout - waited)
+        if shared is None:
+            return most
+        if left := shared.left:
+            return min(left, most)
+        if shared.is_engines_fault:
+            raise _late(shared.waited, doing)
+        raise DockerError(
+            f"Cannot go on with {doing}: the time of this command is over, and not by the Docker Engine, for which it "
+            f"waited {seconds_told(shared.waited)} seconds. Look what this machine is busy with, then run the same "
+            "command again."
+        )
+
+    @contextlib.contextmanager
+    def asking(self, connection: _Connection, doing: str, waited: float = 0.0) -> Iterator[None]:
+        """Let what goes wrong with an answer be a DockerError, and the connection be closed then.
+
+        So long was `waited` for this answer before.
+        """
+        shared, begun = self._allowance, time.monotonic() - waited
+        try:
+            with shared.waiting() if shared is not None else contextlib.nullcontext():
+                yield
         except TimeoutError as error:
-            shared = self._allowance
             is_over = shared is not None and not shared.left
-            raise self._late(shared.waited if shared and is_over else time.monotonic() - begun, doing) from error
+            waited = shared.waited if shared and is_over else time.monotonic() - begun
+            connection.close()
+            raise _late(waited, doing) from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise self._unreachable(error, connection.said, doing) from error
-        finally:
+        except BaseException:
             connection.close()
-        if answer.status >= http.client.BAD_REQUEST:
-            said = message_of(content)
-            raise DockerError(explain(said, doing), said=said, status=answer.status)
-        return content
-
-    @staticmethod
-    def _late(seconds: float, doing: str) -> DockerError:
-        return DockerError(
-            f"The Docker Engine did not answer within {seconds:.0f} seconds while {doing}.", late=seconds
-        )
+            raise
 
     @staticmethod
     def _unreachable(error: Exception, said: str, doing: str) -> DockerError:
@@ -307,6 +435,9 @@ class Engine:
             said = "permission denied while trying to connect"
         elif isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
             said = _NO_ENGINE
+        if not said and isinstance(error, (http.client.IncompleteRead, http.client.RemoteDisconnected)):
+            is_begun = isinstance(error, http.client.IncompleteRead)
+            return broken_off("it hung up" if is_begun else "it hung up before it said anything", doing)
         return DockerError(explain(said or f"{type(error).__name__}: {error}", doing), said=said or str(error))
 
     def get(
@@ -451,6 +582,27 @@ def subnets_of(network: Mapping[str, Any]) -> list[str]:
     return [one["Subnet"] for one in configured if one.get("Subnet") and ":" not in one["Subnet"]]
 
 
+def _target(path: str, query: dict[str, Any] | None) -> str:
+    # No version in the path: the engine then speaks its own newest one.
+    return path + (f"?{urlencode(query)}" if query else "")
+
+
+def _late(seconds: float, doing: str) -> DockerError:
+    return DockerError(
+        f"The Docker Engine did not answer within {seconds_told(seconds)} seconds while {doing}.", late=seconds
+    )
+
+
+def seconds_told(seconds: float) -> str:
+    """Seconds as a number to be read, as exactly as it matters."""
+    return f"{seconds:.2g}" if seconds < 9.95 else f"{seconds:.0f}"  # noqa: PLR2004
+
+
+def _refusal(status: int, content: bytes, doing: str) -> DockerError:
+    said = message_of(content)
+    return DockerError(explain(said, doing), said=said, status=status)
+
+
 def _part(text: str) -> str:
     """A name as one part of a path."""
     return quote(text, safe="")
@@ -471,6 +623,14 @@ def document_of(said: bytes, doing: str) -> dict[str, Any]:
     """An object that the engine sent, as one event of a stream. Raises DockerError."""
     found: dict[str, Any] = _read_answer(said, answer_shapes.object_of_any, doing)
     return found
+
+
+def broken_off(why: object, doing: str) -> DockerError:
+    """The error of an answer that ended in its middle."""
+    return DockerError(
+        f"Cannot finish {doing}: the Docker Engine's answer broke off ({why}). Look at its log (`journalctl -u "
+        "docker`), then run the same command again."
+    )
 
 
 def odd(what: str, doing: str) -> DockerError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import io
 import time
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import socket
@@ -39,7 +39,7 @@ class TimedConnection(http.client.HTTPConnection):
         self,
         method: str,
         url: str,
-        body: bytes | None = None,
+        body: bytes | IO[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         *,
         encode_chunked: bool = False,

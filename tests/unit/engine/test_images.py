@@ -15,10 +15,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from docker.errors import DockerException
 
 from labctl.engine import images
 from labctl.errors import ExitCode, LabctlError
+from labctl.shared.docker_api import DockerError
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
 
@@ -166,7 +166,7 @@ def test_a_file_that_is_there_is_overwritten_only_when_told_to(tmp_path: Path) -
     assert path.read_bytes() == b"onetwo"
 
 
-@pytest.mark.parametrize("error", [DockerException("gone"), OSError(errno.ENOSPC, "No space left on device")])
+@pytest.mark.parametrize("error", [DockerError("gone"), OSError(errno.ENOSPC, "No space left on device")])
 def test_a_save_that_breaks_off_leaves_no_file_and_keeps_the_old_one(tmp_path: Path, error: Exception) -> None:
     path = tmp_path / "image.tar"
     path.write_bytes(b"mine")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from docker.errors import DockerException
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,10 +16,11 @@ from labctl.engine import logs
 from labctl.engine.docker_host import DockerHost
 from labctl.engine.labs import Server
 from labctl.errors import LabctlError
+from labctl.shared.docker_api import DockerError
 from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from labctl.engine.client import Client
 
@@ -102,7 +102,7 @@ def test_a_line_without_an_end_fills_no_memory() -> None:
 
 
 def test_an_engine_that_stumbles_in_the_middle_is_an_error_and_not_the_end() -> None:
-    engine = FakeEngine(streams={"id1": [(0, line(1, "a"))]}, error=DockerException("gone"))
+    engine = FakeEngine(streams={"id1": [(0, line(1, "a"))]}, error=DockerError("gone"))
     lines = logs.read(client(engine), SERVERS[:1])
     with pytest.raises(LabctlError):
         list(lines)
@@ -162,20 +162,15 @@ class SetBack(FakeEngine):
         assert container
         return iter([self._of(self.old, tail, since)])
 
-    def logs(
-        self, container: str, *, stream: bool = False, tail: int | str = "all", since: float | None = None, **_: Any
-    ) -> Iterator[bytes]:
+    def log_to_come(self, container: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
         assert container
-        assert stream
         yield self._of(self.old, tail, since)
         if self.runs == 1:
             yield self._of(self.new, "all", since)
 
-    def inspect_container(self, _: str) -> dict[str, dict[str, bool]]:
+    def inspected(self, ids: Iterable[str]) -> list[dict[str, Any]]:
         self.runs -= 1
-        if not self.runs:
-            raise DockerException("gone")
-        return {"State": {"Running": True}}
+        return [{"Id": one, "State": {"Running": True}} for one in ids] if self.runs else []
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -244,9 +239,33 @@ def test_following_ends_when_the_lab_is_gone() -> None:
     assert [one.text for one in logs.Follower(client(engine), SERVERS)] == ["a", "b"]
 
 
-def test_an_engine_that_goes_away_is_the_end_of_the_log() -> None:
-    engine = FakeEngine(streams={"id1": [(0, line(1, "a"))], "id2": []}, error=DockerException("gone"))
-    assert [one.text for one in logs.Follower(client(engine), SERVERS)] == ["a"]
+@pytest.mark.parametrize(
+    ("states", "ends"),
+    [({}, True), ({"id1": {"Status": "removing"}}, True), ({"id1": {"Status": "running"}}, False)],
+)
+def test_an_engine_that_goes_away_is_told_and_a_server_that_does_is_the_end_of_its_log(
+    states: dict[str, dict[str, Any]], *, ends: bool
+) -> None:
+    engine = FakeEngine(streams={"id1": [(0, line(1, "a"))]}, error=DockerError("Docker is gone."), states=states)
+    told = iter(logs.Follower(client(engine), SERVERS[:1]))
+    assert next(told).text == "a"
+    with pytest.raises(StopIteration if ends else LabctlError, match=None if ends else r"Docker is gone\."):
+        next(told)
+
+
+def test_one_server_that_cannot_be_followed_is_told_while_others_go_on() -> None:
+    class Half(FakeEngine):
+        def _stream(self, container: str) -> Iterator[bytes]:
+            if container == "id2":
+                raise DockerError("Too many open files.")
+            for second in itertools.count():
+                yield line(second, "a")
+                time.sleep(0.05)
+
+    engine = Half(states={one: {"Status": "running"} for one in ("id1", "id2")})
+    with pytest.raises(LabctlError, match="Too many open files"):
+        for _ in zip(logs.Follower(client(engine), SERVERS), range(1000), strict=False):
+            pass
 
 
 def test_where_the_way_to_the_docker_host_broke_following_ends_with_the_reason() -> None:
@@ -254,7 +273,7 @@ def test_where_the_way_to_the_docker_host_broke_following_ends_with_the_reason()
         def refuse_lost(self) -> None:
             raise LabctlError("The connection was lost.")
 
-    engine = FakeEngine(streams={"id1": [(0, line(1, "a"))]}, error=DockerException("gone"), place=Broken())
+    engine = FakeEngine(streams={"id1": [(0, line(1, "a"))]}, error=DockerError("gone"), place=Broken())
     lines = iter(logs.Follower(client(engine), SERVERS[:1]))
     assert next(lines).text == "a"
     with pytest.raises(LabctlError, match=r"The connection was lost\."):
@@ -263,11 +282,12 @@ def test_where_the_way_to_the_docker_host_broke_following_ends_with_the_reason()
 
 def test_an_engine_that_cannot_be_followed_at_all_is_told_and_not_taken_for_the_end_of_the_log() -> None:
     class Mute(FakeEngine):
-        def logs(self, *_: object, **_how: object) -> Iterator[bytes]:
+        def log_to_come(self, *_: object, **_how: object) -> Iterator[bytes]:
             raise LabctlError("Which engine is it?")
 
+    states = {one: {"Status": "running"} for one in ("id1", "id2")}
     with pytest.raises(LabctlError, match="Which engine"):
-        list(logs.Follower(client(Mute()), SERVERS))
+        list(logs.Follower(client(Mute(states=states)), SERVERS))
 
 
 def test_a_server_that_comes_back_goes_on_without_repeating_itself() -> None:

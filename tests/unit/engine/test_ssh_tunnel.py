@@ -204,8 +204,11 @@ def test_an_engine_behind_which_nobody_listens_is_told_as_stopped(ssh: FakeSsh) 
     there = client.connect_to(ROOM, "room-1")
     with pytest.raises(LabctlError, match="Docker does not run on the Docker host room-1: start it there"):
         labs.list_labs(there)
-    with pytest.raises(LabctlError, match="Docker does not run on the Docker host room-1"):
-        _ = there.library
+    with (
+        pytest.raises(LabctlError, match="Docker does not run on the Docker host room-1"),
+        client.explained(there.place),
+    ):
+        list(there.log_so_far("x"))
 
 
 def test_a_connection_that_broke_is_told_as_lost(engine: FakeDocker) -> None:

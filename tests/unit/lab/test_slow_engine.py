@@ -61,6 +61,6 @@ def test_answers_that_come_late_do_not_add_up(
     assert code == ExitCode.FAILED
     assert not began
     # It says how long it has waited, for all answers together.
-    assert "it did not answer within 2 seconds." in capsys.readouterr().err
+    assert "it did not answer within 1.5 seconds." in capsys.readouterr().err
     engine.late = engine.drip = 0
     assert engine.volumes == []

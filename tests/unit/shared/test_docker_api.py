@@ -194,7 +194,7 @@ def test_an_engine_that_hangs_is_given_up(
         listener.bind("sock")
         listener.listen()
         monkeypatch.setenv("DOCKER_HOST", "unix://sock")
-        with pytest.raises(DockerError, match="did not answer within 0 seconds while looking"):
+        with pytest.raises(DockerError, match=r"did not answer within 0\.05\d? seconds while looking"):
             Engine(0.05).networks({}, doing="looking")
 
 
@@ -213,7 +213,7 @@ def test_a_docker_command_that_does_not_hang_up_is_ended_with_all_that_it_starte
     (docker.folder / "docker").write_text(program, encoding="utf-8")
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     begun = time.monotonic()
-    with pytest.raises(DockerError, match="did not answer within 1 seconds while looking"):
+    with pytest.raises(DockerError, match=r"did not answer within 0\.6\d? seconds while looking"):
         Engine(0.6).get("/info", doing="looking")
     assert time.monotonic() - begun < 6
     pids, ends = note.read_text(encoding="utf-8").split(), time.monotonic() + 2

@@ -84,7 +84,7 @@ def test_each_request_of_a_connection_that_is_kept_has_the_whole_time(make: Call
 def test_an_engine_that_answers_byte_by_byte_is_given_up_in_time(make: Callable[..., SlowServer], where: str) -> None:
     server = make(*BYTE_BY_BYTE[where])
     begun = time.monotonic()
-    with pytest.raises(DockerError, match="did not answer within 0 seconds while looking"):
+    with pytest.raises(DockerError, match=r"did not answer within 0\.4\d? seconds while looking"):
         Engine(TIMEOUT, server.path).get("/info", doing="looking")
     assert time.monotonic() - begun < TIMEOUT + MORE
 
@@ -92,7 +92,7 @@ def test_an_engine_that_answers_byte_by_byte_is_given_up_in_time(make: Callable[
 def test_an_engine_that_takes_no_call_is_given_up_in_time(folder: Path) -> None:
     with full_queue(folder) as path:
         begun = time.monotonic()
-        with pytest.raises(DockerError, match="did not answer within 0 seconds while looking"):
+        with pytest.raises(DockerError, match=r"did not answer within 0\.4\d? seconds while looking"):
             Engine(TIMEOUT, path).get("/info", doing="looking")
     assert TIMEOUT <= time.monotonic() - begun < TIMEOUT + MORE
 

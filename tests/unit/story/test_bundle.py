@@ -20,6 +20,7 @@ from labctl.story import bundle, log_files
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 SAID = [
@@ -34,8 +35,8 @@ class Engine(stand_in.FakeEngine):
     def version(self) -> dict[str, Any]:
         return {"Version": "28.2", "ApiVersion": "1.50", "Os": "linux"}
 
-    def inspect_container(self, container: str) -> dict[str, Any]:
-        return {"Config": {"Cmd": ["agent", "-node", container]}, "State": {"Running": True}}
+    def inspected(self, ids: Iterable[str]) -> list[dict[str, Any]]:
+        return [{"Id": one, "Config": {"Cmd": ["agent", "-node", one]}, "State": {"Running": True}} for one in ids]
 
 
 def lab() -> Any:
