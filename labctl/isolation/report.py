@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from labctl.isolation.outcomes import Outcome
+from labctl.shared.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,13 +82,13 @@ class Proof:
         reasons += [f"{server} does not run, so nothing was tried at it" for server in self.place.down if self.controls]
         unread = [one.what.where for one in self.tries if one.outcome is Outcome.UNKNOWN]
         if unread:
-            reasons.append(f"{len(unread)} tries told nothing, such as {unread[0]}")
+            reasons.append(f"{len(unread)} of the connections told nothing, such as the one to {unread[0]}")
         passing = [one.what for one in self.tries if one.outcome is Outcome.MOMENTARY]
         if passing:
             reasons.append(
-                f"{len(passing)} connections were made once and not again, such as one to {passing[0].where}: Docker "
-                "lets packets through between its networks for a moment when a network is made or removed, so verify "
-                "again when nobody does"
+                f"{counted(len(passing), 'connection')} succeeded once and not again, such as one to "
+                f"{passing[0].where}: Docker lets packets through between its networks for a moment when a network is "
+                "made or removed, so verify again when nobody does"
             )
         reasons += [
             f"the join of {one.what.server} to {one.what.lab} told nothing: {one.said}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from labctl.isolation.hardening import BENCHMARK
 from labctl.isolation.outcomes import Outcome
 from labctl.isolation.report import Verdict
+from labctl.shared.words import counted
 from labctl.terminal.style import Cell, harmless, paint, sign, table, width
 
 if TYPE_CHECKING:
@@ -170,16 +171,15 @@ def _order(number: str) -> tuple[int, ...]:
 def _summary(report: Report) -> list[str]:
     tries = sum(len(one.tries) for one in report.proofs)
     joins = sum(one.outcome is not Outcome.NOT_TRIED for proof in report.proofs for one in proof.joins)
-    tried = f"{tries} connections and {joins} joins from {len(report.proofs)} labs in {report.seconds:.0f} s"
+    labs = counted(len(report.proofs), "lab")
+    tried = f"{counted(tries, 'connection')} and {counted(joins, 'join')} from {labs} in {report.seconds:.0f} s"
     said = {
         Verdict.APART: f"Nothing crossed: {tried}, and none succeeded, while every control did.",
         Verdict.UNKNOWN: f"Not all is proven: {tried}; none succeeded, but see above what that says nothing of.",
         Verdict.CROSSED: f"Something crossed, and is named above: {tried}.",
     }
-    checks = f"{len(report.failing)} of {len(report.judged)} checks of containers fail."
+    failing = len(report.failing)
+    checks = f"{failing} of {len(report.judged)} checks of containers {'fails' if failing == 1 else 'fail'}."
     masked = sum(one.count()[Outcome.DECOY] for one in report.proofs)
-    decoy = (
-        f"{masked} connections were taken by something on the way, not by whom they were meant for: they reached no "
-        "lab and no engine."
-    )
+    decoy = f"{counted(masked, 'connection')} ended at something on the way, and reached no lab and no engine."
     return [said[report.verdict], *([decoy] if masked else []), checks]

@@ -15,6 +15,7 @@ from labctl.faults.process_verbs import PROCESS_VERBS
 from labctl.raft.timers import timers_of
 from labctl.shared.parallel import each
 from labctl.shared.waiting import wait_until
+from labctl.shared.words import counted
 from labctl.workshop.hosts import AT_ONCE, labs_of
 from labctl.workshop.model.fault_result import SeatFault
 
@@ -70,20 +71,20 @@ class SeatFaults:
 
     def apply_fault(self, verb: str, target: str) -> list[SeatFault]:
         """Kill, stop or pause servers in every seat at once, and wait until each seat has a leader again, if it can."""
-        self._steps.begin(f"{verb} {target} in {len(self._labs)} seats: choosing the servers")
+        self._steps.begin(f"{verb} {target} in {counted(len(self._labs), 'seat')}: choosing the servers")
         chosen = dict(
             zip(self._labs, each(lambda one: self._choose(one[1], target), self._labs.values(), AT_ONCE), strict=True)
         )
         # Before all are struck at the same moment: each Docker host stamps by a clock of its own.
         self._clocks = self._asked_clocks()
-        self._steps.begin(f"{verb} {target} in {len(self._labs)} seats: now")
+        self._steps.begin(f"{verb} {target} in {counted(len(self._labs), 'seat')}: now")
         struck = each(lambda lab: self._struck(verb, lab, chosen[lab]), self._labs, STROKES_AT_ONCE)
         count = sum(one.problem is None for one in struck)
-        self._steps.done(f"{verb} {target} in {count} seats, within {self._within(struck):.2f} s")
+        self._steps.done(f"{verb} {target} in {counted(count, 'seat')}, within {self._within(struck):.2f} s")
         self._steps.begin("elections: waiting until every seat has a leader again")
         ended = each(self._election, struck, STROKES_AT_ONCE)
         elected = sum(one.leader is not None for one in ended)
-        self._steps.done(f"{elected} of {len(ended)} seats have a leader")
+        self._steps.done(f"{elected} of {counted(len(ended), 'seat')} {'has' if elected == 1 else 'have'} a leader")
         return self._ordered(ended)
 
     def bring_back(self, verb: str, target: str) -> list[SeatFault]:
@@ -199,7 +200,7 @@ class SeatFaults:
         return SeatFault(lab, self._names[lab], self._hosts.get(lab), **known)  # type: ignore[arg-type]
 
     def _each(self, work: Callable[[str], SeatFault], title: str) -> list[SeatFault]:
-        self._steps.begin(f"{title} in {len(self._labs)} seats")
+        self._steps.begin(f"{title} in {counted(len(self._labs), 'seat')}")
 
         def told(lab: str) -> SeatFault:
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labctl.raft.quantiles import distribution_of
+from labctl.shared.words import counted
 from labctl.terminal.style import NONE, Cell, sign, style_of, table
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def board(seats: Sequence[SeatFault]) -> str:
     lines = [table(["seat", "lost", "leader", "term", "stood", "seconds", ""], rows)]
     spread = distribution_of([one.seconds for one in timed if one.seconds is not None])
     if spread is not None:
-        lines += ["", f"Seconds without a leader in {len(timed)} seats: {spread.minimum:.2f} to {spread.maximum:.2f}, "]
+        where = counted(len(timed), "seat")
+        lines += ["", f"Seconds without a leader in {where}: {spread.minimum:.2f} to {spread.maximum:.2f}, "]
         lines[-1] += f"half of them below {spread.p50:.2f}."
     if any(one.fault for one in seats):
         lines += ["", "What was taken away stays away: `labctl workshop fault heal --all` brings it back."]

@@ -16,6 +16,7 @@ from labctl.errors import LabctlError
 from labctl.experiments.chaos.history import MODES, Final, Operation
 from labctl.experiments.chaos.timeline import WITH_AN_ANSWER
 from labctl.experiments.tools import TOOLS, ExperimentTools
+from labctl.shared.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -269,8 +270,8 @@ class _Client(threading.Thread, ABC):
         except Exception as error:
             logging.getLogger(__name__).debug("where it came from", exc_info=True)
             self.died = (
-                f"{self.name} ended by itself after {len(self.operations)} requests, so it could not see what came "
-                f"later ({type(error).__name__}: {error})"
+                f"{self.name} ended by itself after {counted(len(self.operations), 'request')}, so it could not see "
+                f"what came later ({type(error).__name__}: {error})"
             )
         finally:
             if self._store is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .durations import go_milliseconds
 from .parallel import each
-from .words import listed
+from .words import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -189,7 +189,7 @@ def _uncounted(view: View, views: list[View], everybody: Sequence[View | Member]
     if replaced:
         return f"for {view.name}, the vote of {listed(replaced)} still belongs to a server that is gone"
     if len(view.voters) != len(everybody):
-        return f"{view.name} counts {len(view.voters)} voters where the lab has {len(everybody)} servers"
+        return f"{view.name} counts {counted(len(view.voters), 'voter')} where the lab has {len(everybody)} servers"
     return None
 
 
@@ -208,7 +208,7 @@ def describe(view: View) -> str:
         return f"{view.name} {view.problem}"
     return (
         f"{view.name}: {view.state or 'no Raft state'}, term {view.term}, leader {view.leader or 'none'}, "
-        f"{len(view.voters)} voters, {view.members} members, applied {view.applied_index}"
+        f"{counted(len(view.voters), 'voter')}, {counted(view.members, 'member')}, applied {view.applied_index}"
     )
 
 

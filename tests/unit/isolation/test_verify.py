@@ -131,7 +131,7 @@ def test_a_way_that_was_there_for_a_moment_proves_nothing(engine: Engine) -> Non
     assert proof(report, "a").count()[Outcome.MOMENTARY] == 1
     assert exit_code(report) is ExitCode.NOT_READY
     (reason,) = proof(report, "a").unproven
-    assert reason.startswith(f"1 connections were made once and not again, such as one to {where}: Docker lets packets")
+    assert reason.startswith(f"1 connection succeeded once and not again, such as one to {where}: Docker lets packets")
 
 
 @pytest.mark.parametrize("answer", ["", "HTTP/1.0 426 Upgrade Required"])

@@ -42,7 +42,7 @@ def shown(found: Report, columns: int = 120, *, each: bool = False) -> list[str]
 def test_a_row_for_each_lab_counts_how_its_tries_ended() -> None:
     row = next(line for line in shown(report()) if line.startswith("a "))
     assert row.split() == ["a", "1/1", "0", "0", "2", "0", "0", "apart"]
-    assert any(line.startswith("Nothing crossed: 1 connections and 1 joins") for line in shown(report()))
+    assert any(line.startswith("Nothing crossed: 1 connection and 1 join") for line in shown(report()))
 
 
 def test_whatever_crossed_is_named_and_what_others_wrote_moves_no_cursor() -> None:
@@ -52,7 +52,7 @@ def test_whatever_crossed_is_named_and_what_others_wrote_moves_no_cursor() -> No
     assert "from a: the container labctl-a-consul1 has an engine's socket at /run/docker.sock" in text
     assert r"members changed meanwhile: + \x1b[31mevil 10.9.9.9" in text
     assert "Something crossed, and is named above" in text
-    assert "1 connections were taken by something on the way" in text
+    assert "1 connection ended at something on the way" in text
     assert "\x1b" not in text
 
 
@@ -71,7 +71,7 @@ def test_each_check_is_a_row_with_its_number_and_a_container_that_differs_is_nam
     assert len(rows) == 2
     assert sum("fails" in row and "labctl-a-consul2: it may do all" in row for row in rows) == 1
     assert sum("ok" in row and "all others" in row for row in rows) == 1
-    assert lines[-1] == "1 of 30 checks of containers fail."
+    assert lines[-1] == "1 of 30 checks of containers fails."
 
 
 def test_reasons_stand_below_where_there_is_no_room_beside() -> None:

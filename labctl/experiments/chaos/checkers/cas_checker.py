@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from labctl.experiments.chaos.checkers.register_versions import NOWHERE, Known, Versions, versions
 from labctl.experiments.chaos.checkers.result import Check, Violation, check, violation
+from labctl.shared.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -40,11 +41,11 @@ def check_cas(operations: Iterable[Operation], final: Final) -> Check:
     registers = _registers(operations, final)
     found = [wrong for key, asked in registers.items() for wrong in _of_writes(key, asked, final.registers.get(key))]
     outcomes = Counter(one.outcome for asked in registers.values() for one in asked if one.kind == "cas")
-    counted = (
-        f"{outcomes['done']} acknowledged on {len(registers)} registers, each in place of the value that it named; "
-        f"{outcomes['mismatch']} came too late and were told so"
+    found_out = (
+        f"{outcomes['done']} acknowledged on {counted(len(registers), 'register')}, each in place of the value that it "
+        f"named; {outcomes['mismatch']} came too late and were told so"
     )
-    return check("cas", found, counted, unknown="" if outcomes["done"] else "no compare-and-set was acknowledged")
+    return check("cas", found, found_out, unknown="" if outcomes["done"] else "no compare-and-set was acknowledged")
 
 
 def check_reads(operations: Iterable[Operation], final: Final) -> Check:
