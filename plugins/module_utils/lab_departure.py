@@ -17,6 +17,8 @@ from .shared.docker_api import DockerError
 from .shared.parallel import each
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .lab_found import Found, Server
     from .shared.docker_api import Engine
 
@@ -34,10 +36,24 @@ class View:
 
 
 class Departure:
-    """The servers of a lab beyond its new size, the last first: `surplus`. Those that stay are `remaining`."""
+    """The servers of a lab beyond its new size, the last first: `surplus`. Those that stay are `remaining`.
 
-    def __init__(self, engine: Engine, lab: str, found: Found, servers: int, machine: Machine = MACHINE) -> None:
+    `keep` raises DockerError where the lab is not held any more. A server may take half a minute to leave, so that is
+    asked before each, and before anything is removed.
+    """
+
+    def __init__(  # noqa: PLR0913 - who leaves which lab, and how
+        self,
+        engine: Engine,
+        lab: str,
+        found: Found,
+        servers: int,
+        *,
+        keep: Callable[[], None] = lambda: None,
+        machine: Machine = MACHINE,
+    ) -> None:
         self.machine = machine
+        self._hold = keep
         self.engine = engine
         self.lab = lab
         self.found = found
@@ -68,13 +84,16 @@ class Departure:
         """Let them leave the cluster, one after the other, and remove them with their data. Returns what was done."""
         actions = []
         for server in self._voters:
+            self._hold()
             self._leave(server)
             actions.append(f"{server.name} left the cluster")
         # Here and not by Compose: its --remove-orphans would also take containers that are no servers of the lab.
         names = ", ".join(server.name for server in self.surplus)
+        self._hold()
         self.engine.remove("container", [server.id for server in self.surplus], doing=f"removing {names}")
         volumes = [lab_names.container_name(self.lab, server.name) for server in self.surplus]
         ours = [volume for volume in volumes if volume in self.found.volumes]
+        self._hold()
         self.engine.remove("volume", ours, doing=f"removing the data of {names}")
         return actions + [f"removed {server.name}" for server in self.surplus]
 

@@ -225,7 +225,8 @@ def answer(
             params = {**params, "members": eyes.members_of(params["name"]) or given or []}
         if given is None or params["members"] != given:
             facts["consul_lab_members"] = params["members"]
-        result = cluster_of(params, eyes, check_mode=check_mode)
+        keep = (lambda: None) if hold is None else hold.keep
+        result = cluster_of(params, eyes, keep, check_mode=check_mode)
         if hold is not None:
             hold.keep()
     return {**result, "ansible_facts": {**facts, "consul_lab_cluster": result["cluster"]}}
@@ -245,8 +246,11 @@ def held(params: dict[str, Any], say: Callable[[str], None] | None) -> Iterator[
         yield hold
 
 
-def cluster_of(params: dict[str, Any], eyes: Eyes, *, check_mode: bool) -> dict[str, Any]:
-    """The module's result without its facts. Raises DockerError."""
+def cluster_of(params: dict[str, Any], eyes: Eyes, keep: Callable[[], None], *, check_mode: bool) -> dict[str, Any]:
+    """The module's result without its facts; `keep` raises DockerError where the lab is not held any more.
+
+    Raises DockerError.
+    """
     members = params["members"]
     if not members and check_mode:
         # A lab that is to be made in the same run: its servers will be strangers to each other.
@@ -263,7 +267,7 @@ def cluster_of(params: dict[str, Any], eyes: Eyes, *, check_mode: bool) -> dict[
         return {"changed": bool(command), "joined": not strangers, "command": command, "cluster": report(views)}
     gone = stopped_at(params["name"], [one["container"] for one in members if one["name"] in params["without"]])
     try:
-        return make_ready(cluster, join=params["join"], gone=gone)
+        return make_ready(cluster, keep, join=params["join"], gone=gone)
     except NotReadyError as error:
         raise DockerError(str(error), "not_ready") from error
 
@@ -282,8 +286,11 @@ def refuse_without(lab: str, have: list[str], without: list[str]) -> None:
         )
 
 
-def make_ready(cluster: Cluster, *, join: bool, gone: float | None) -> dict[str, Any]:
-    """Join where it is needed and wait until ready; `gone` is when servers were stopped. Raises NotReadyError."""
+def make_ready(cluster: Cluster, keep: Callable[[], None], *, join: bool, gone: float | None) -> dict[str, Any]:
+    """Join where it is needed and wait until ready; `gone` is when servers were stopped.
+
+    Raises NotReadyError, and what `keep` raises where the lab is not held any more when its agents have come up.
+    """
     clock = cluster.clock
     begun = clock.now()
     views = cluster.wait_for_agents()
@@ -292,6 +299,7 @@ def make_ready(cluster: Cluster, *, join: bool, gone: float | None) -> dict[str,
         return {"changed": False, "joined": False, "command": "", "cluster": report(views)}
     changed = strangers and join
     if changed:
+        keep()
         cluster.join()
     joined = clock.now()
     views, agreed = cluster.wait_until_ready()

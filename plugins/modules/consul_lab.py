@@ -300,7 +300,7 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
     servers = params["servers"]
     subnets = project.plan(found, params["subnet_pool"], params["subnet"])
     project.refuse_taken_names(found, servers)
-    departure = Departure(project.engine, project.lab, found, servers, project.machine)
+    departure = Departure(project.engine, project.lab, found, servers, keep=project.keep, machine=project.machine)
     departure.check()
     if dry:
         preview(project, params, found, subnets[0])
@@ -311,6 +311,7 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
         project.remove("container", left)
     project.outcome.actions += departure.leave()
     try:
+        project.keep()
         configuration = Configuration(project.engine, project.lab, project.owner, params["labels"])
         configuration.provide(found, params["image"], params["settings"], secrecy(params))
         project.outcome.actions += configuration.made

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from plugins.module_utils.cluster_join import Eyes
-from plugins.module_utils.shared import docker_api
+from plugins.module_utils.shared import docker_api, lock_holder
 from plugins.module_utils.shared.docker_api import moment
 from plugins.module_utils.shared.waiting import Clock
 from plugins.modules import consul_cluster
@@ -81,6 +81,27 @@ def test_a_lab_that_somebody_has_changed_since_is_joined_as_it_is_now(
     assert join[4:] == [one["address"] for one in now[1:]]
     assert result["cluster"]["voters"] == 5
     assert result["ansible_facts"]["consul_lab_members"] == now
+
+
+def test_a_lab_that_somebody_else_took_while_its_agents_came_up_is_not_joined(
+    docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
+) -> None:
+    cluster = clusters(3, joined=joined_by_hand(docker))
+    theirs, said = lock_holder.holder("labctl down ada", 900).note, cluster.answer
+
+    def answer(*words: Any) -> tuple[int, Any]:
+        for name in docker.objects("volume"):
+            docker.lose_volume(name)
+        labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": theirs}
+        docker.put("volume", "theirs", {"Name": "theirs", "Labels": labels, "CreatedAt": ""})
+        cluster.answer = said  # type: ignore[method-assign]
+        return said(*words)
+
+    cluster.answer = answer  # type: ignore[method-assign]
+    result = run(module_run, cluster)
+    assert result["failure"] == "refused"
+    assert "`labctl down ada`" in result["msg"]
+    assert docker.called("exec") == []
 
 
 def test_nobody_is_joined_for_a_labctl_that_is_gone(

@@ -13,7 +13,7 @@ import pytest
 
 from plugins.module_utils import lab_found
 from plugins.module_utils.lab_machine import Machine
-from plugins.module_utils.shared import derived_secrets, quotas
+from plugins.module_utils.shared import derived_secrets, lock_holder, quotas
 from plugins.modules import consul_lab
 
 if TYPE_CHECKING:
@@ -372,6 +372,35 @@ def test_servers_beyond_the_new_size_leave_the_last_first_and_lose_their_data(
         "labctl-ada-consul2",
         "labctl-ada-consul3",
     ]
+
+
+def test_a_lab_that_somebody_else_took_while_a_server_left_loses_nothing(
+    lab: Lab, docker: FakeDocker, clusters: Callable[..., FakeCluster]
+) -> None:
+    lab(servers=5)
+    cluster = clusters(5)
+    adopt(docker, cluster)
+    before = states(docker)
+    said = peers_without_those_that_left(cluster, docker)
+    theirs = lock_holder.holder("labctl down ada", 900).note
+
+    def peers(*words: Any) -> tuple[int, Any]:
+        if docker.called("leave"):
+            for name, one in docker.objects("volume").items():
+                if "raft-labctl.lock" in one["Labels"] and name != "theirs":
+                    docker.lose_volume(name)
+            labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": theirs}
+            docker.put("volume", "theirs", {"Name": "theirs", "Labels": labels, "CreatedAt": ""})
+        return said(*words)
+
+    cluster.answer = peers  # type: ignore[method-assign]
+    result = lab(servers=3)
+    assert result["failure"] == "refused"
+    assert result["msg"].startswith("Cannot go on with the lab ada: its lock was removed")
+    assert "`labctl down ada`" in result["msg"]
+    assert len(docker.called("leave")) == 1
+    assert states(docker) == before
+    assert {f"labctl-ada-consul{number}" for number in range(1, 6)} <= set(docker.objects("volume"))
 
 
 def test_a_server_that_left_before_a_killed_command_ended_is_not_asked_again(
