@@ -210,8 +210,8 @@ def extend_command(duration: str, file: Path, *, as_json: bool) -> None:
     from labctl.workshop.workshop_lock import held
 
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
-    with held(workshop, owner, "extend", (duration,), steps, label=LABEL_END):
-        ended = extend(workshop, owner, duration, steps)
+    with held(workshop, owner, "extend", (duration,), steps, label=LABEL_END) as hold:
+        ended = extend(workshop, owner, duration, steps, keep=hold.keep)
     if as_json:
         print_json(ended)
 
@@ -233,8 +233,8 @@ def expire_command(when: str, file: Path, *, as_json: bool) -> None:
     from labctl.workshop.workshop_lock import held
 
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
-    with held(workshop, owner, "expire", (when,), steps, label=LABEL_END):
-        ended = expire(workshop, owner, when, steps)
+    with held(workshop, owner, "expire", (when,), steps, label=LABEL_END) as hold:
+        ended = expire(workshop, owner, when, steps, keep=hold.keep)
     if as_json:
         print_json(ended)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from labctl.errors import LabctlError
+from labctl.errors import ExitCode, LabctlError
 from labctl.results import ExpiryResult
 from labctl.runner import inventory
 from labctl.runner.deadlines import DOWN
@@ -18,6 +18,8 @@ from labctl.workshop.model.inventory import DOCKER_HOSTS, hosts_of
 from labctl.workshop.state_store import WorkshopState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labctl.progress import Steps
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.hosts import Fleet
@@ -25,8 +27,13 @@ if TYPE_CHECKING:
 NEVER = "never"
 
 
-def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> ExpiryResult:
-    """Let the workshop end so much later than it would. Raises LabctlError."""
+def extend(
+    workshop: Workshop, owner: str, duration: str, steps: Steps, *, keep: Callable[[], None] = lambda: None
+) -> ExpiryResult:
+    """Let the workshop end so much later than it would. Raises LabctlError.
+
+    `keep` raises it where the end is somebody else's to move now.
+    """
     more = expiry.seconds_of(duration)
     fleet = fleets.look(workshop, owner, by_name=True)
     end = fleet.end()
@@ -35,13 +42,26 @@ def extend(workshop: Workshop, owner: str, duration: str, steps: Steps) -> Expir
             f"The workshop {workshop.name} has no end that could be moved: "
             f"`labctl workshop expire {duration}` gives it one from now."
         )
+    if end + more - time.time() > expiry.LONGEST_SECONDS:
+        raise LabctlError(
+            f"Cannot extend the workshop {workshop.name} by {duration}: it would end more than a year from now. Give a "
+            "shorter time.",
+            ExitCode.USAGE,
+        )
+    keep()
     return _write_down(fleet, owner, end + more, steps)
 
 
-def expire(workshop: Workshop, owner: str, when: str, steps: Steps) -> ExpiryResult:
-    """Let the workshop end then, or never. Raises LabctlError."""
+def expire(
+    workshop: Workshop, owner: str, when: str, steps: Steps, *, keep: Callable[[], None] = lambda: None
+) -> ExpiryResult:
+    """Let the workshop end then, or never. Raises LabctlError.
+
+    `keep` raises it where the end is somebody else's to move now.
+    """
     end = 0 if when == NEVER else expiry.end_of(when, time.time())
     fleet, register = fleets.look(workshop, owner, by_name=True), WorkshopState(workshop.name)
+    keep()
     if not end:
         # First: where a host does not answer, the file's end must not come back to those that did.
         register.keep_never(never=True)

@@ -8,7 +8,9 @@ nobody renews its locks: those of a workshop that takes an hour to make are over
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,11 +18,12 @@ from typing import TYPE_CHECKING
 from labctl.engine.client import TIMEOUT_SECONDS, explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import lock_holder
-from labctl.shared.docker_api import DockerError
+from labctl.shared.docker_api import Allowance, DockerError
 from labctl.shared.engine_lock import LABEL_WORKSHOP, EngineLock, LostError
 from labctl.shared.lab_hold import LOCK_SECONDS
 from labctl.shared.lab_names import LABEL_OWNER
 from labctl.shared.parallel import each
+from labctl.shared.words import counted
 from labctl.workshop import hosts
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ Meet = Callable[["Host"], "DockerHost | LabctlError"]
 LEASE_SECONDS = 60
 """So long a lock counts that nobody renews, where nobody can see whether its holder has ended."""
 RENEW_SECONDS = 15.0
+GRACE_SECONDS = 1.0
+"""By how much all questions together may take longer than the patience with a holder."""
 # How long an engine may take to renew one, as the next renewal comes soon; and what that costs the command's end.
 QUICK_SECONDS, END_SECONDS = 10.0, 1.0
 
@@ -62,10 +67,9 @@ class Hold:
 
     def __init__(self, name: str, renew: float = RENEW_SECONDS) -> None:
         self._name, self._every = name, renew
-        self._locks: list[tuple[str, EngineLock]] = []
         self._lost: LabctlError | None = None
         self._ended = threading.Event()
-        self._renewing = threading.Thread(target=self._renew, daemon=True)
+        self._renewing: list[threading.Thread] = []
 
     def keep(self) -> None:
         """Make sure before a step that it is held still. Raises LabctlError (refused) where somebody else has it."""
@@ -76,34 +80,32 @@ class Hold:
         """One more Docker host on which it is held, as far as it can be."""
         if lock is None:
             return
-        self._locks.append((host, lock))
-        if len(self._locks) == 1:
-            self._renewing.start()
+        # Each by itself: who waits for an engine that is slow must not lose the lock on another one by that.
+        renewing = threading.Thread(target=self._renew, args=(host, lock), daemon=True)
+        self._renewing.append(renewing)
+        renewing.start()
 
     def end(self) -> None:
         """Renew no more."""
         self._ended.set()
-        if self._locks:
-            self._renewing.join(END_SECONDS)
+        ends = time.monotonic() + END_SECONDS
+        for one in self._renewing:
+            one.join(max(0.0, ends - time.monotonic()))
 
-    def _renew(self) -> None:
-        while not self._ended.wait(self._every):
-            for host, lock in list(self._locks):
-                try:
-                    lock.renew(QUICK_SECONDS)
-                except LostError as error:
-                    self._lost = LabctlError(
-                        f"Cannot go on with the workshop {self._name}: its lock on the Docker host {host} was removed, "
-                        f"as `docker volume prune` does, and {lock_holder.told(error.rival.note)} has the workshop "
-                        "now. Wait until that has ended, then run the same command again.",
-                        ExitCode.REFUSED,
-                    )
-                    return
-                except DockerError:
-                    # An engine that does not answer now may do so before the lock is over.
-                    continue
-                if self._ended.is_set():
-                    return
+    def _renew(self, host: str, lock: EngineLock) -> None:
+        while self._lost is None and not self._ended.wait(self._every):
+            try:
+                lock.renew(QUICK_SECONDS)
+            except LostError as error:
+                self._lost = LabctlError(
+                    f"Cannot go on with the workshop {self._name}: its lock on the Docker host {host} was removed, "
+                    f"as `docker volume prune` does, and {lock_holder.told(error.rival.note)} has the workshop "
+                    "now. Wait until that has ended, then run the same command again.",
+                    ExitCode.REFUSED,
+                )
+            except DockerError:
+                # An engine that does not answer now may do so before the lock is over.
+                continue
 
 
 @contextlib.contextmanager
@@ -136,78 +138,142 @@ def held(  # noqa: PLR0913 - what, by whom, and where it is told
     """
     who = lock_holder.holder(" ".join(("labctl workshop", verb, *seats)), LEASE_SECONDS)
     patience = lock_holder.Patience(times.patience, steps.waits, times.say_after)
+    # One time for all hosts and all questions; who waits for a holder to its end has still to be told whom.
+    allowance = Allowance(times.patience + GRACE_SECONDS)
     hold = Hold(workshop.name, times.renew)
     # Always in the same order, so that of two commands each waits for no host that the other one has already.
     in_order = sorted(workshop.hosts, key=lambda host: (host.address, host.port or 0))
+    slow = _Slow(workshop.name, [host.name for host in in_order], steps, times.say_after)
+
+    def met_at(host: Host) -> DockerHost | LabctlError:
+        met = meet(host) if meet else _met(host, allowance)
+        slow.answered(host.name)
+        return met
+
     with contextlib.ExitStack() as stack:
         stack.callback(hosts.forget_given_up)
         try:
-            for host, met in zip(in_order, each(meet or _met, in_order, hosts.AT_ONCE), strict=True):
-                try:
-                    hold.add(host.name, _taken(stack, met, workshop.name, host, who, owner, label, patience))
-                except LabctlError as error:
-                    if error.code is ExitCode.REFUSED:
-                        raise
-                    hosts.give_up(host, error)
+            with slow:
+                for host, met in zip(in_order, each(met_at, in_order, hosts.AT_ONCE), strict=True):
+                    slow.asked(host.name)
+                    taking = _Taking(workshop.name, host, who, owner, label, patience, allowance, slow)
+                    try:
+                        hold.add(host.name, taking.taken(stack, met))
+                    except LabctlError as error:
+                        if error.code is ExitCode.REFUSED:
+                            raise
+                        if not allowance.left:
+                            raise _too_slow(workshop.name, host.name, times.patience) from error
+                        hosts.give_up(host, error)
+            # From here on, each question has its own time only.
+            allowance.give(math.inf)
             yield hold
         finally:
             # Before the locks go: nobody shall renew one that was given back.
             hold.end()
 
 
-def _met(host: Host) -> DockerHost | LabctlError:
+def _too_slow(workshop: str, host: str, seconds: float) -> LabctlError:
+    return LabctlError(
+        f"Cannot hold the workshop {workshop} within {counted(round(seconds), 'second')}: its Docker hosts answer too "
+        f"slowly, the last of them {host}. See what keeps them busy, then run the same command again.",
+        ExitCode.NOT_READY,
+    )
+
+
+class _Slow:
+    """Tells, while it is entered, for which Docker hosts a command waits, once, where that takes a while.
+
+    For whom it waits where somebody has the workshop, a lock's patience tells.
+    """
+
+    def __init__(self, workshop: str, asked: list[str], steps: Steps, say_after: float) -> None:
+        self._workshop, self._asked, self._steps = workshop, asked, steps
+        self._timer = threading.Timer(say_after, self._tell)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def asked(self, host: str) -> None:
+        """A host is asked."""
+        self._asked = [host]
+
+    def answered(self, host: str = "") -> None:
+        """A host has answered; without a name, whichever was asked."""
+        self._asked = [one for one in self._asked if host and one != host]
+
+    def _tell(self) -> None:
+        if waiting := self._asked:
+            are = "host" if len(waiting) == 1 else "hosts"
+            self._steps.waits(
+                f"{lock_holder.WAITING}the Docker {are} {', '.join(waiting)} to answer, to hold the workshop "
+                f"{self._workshop} there"
+            )
+
+
+def _met(host: Host, allowance: Allowance) -> DockerHost | LabctlError:
     """Where the engine of a Docker host is met, or why it is not; one that hangs is asked beside the others."""
+    if not allowance.left:
+        return LabctlError("there was no time left to ask it")
     try:
         place = hosts.client_of(host).place
         with explained(place):
-            place.engine(TIMEOUT_SECONDS).ask("GET", "/_ping", doing="locking the workshop")
+            place.engine(TIMEOUT_SECONDS).sharing(allowance).ask("GET", "/_ping", doing="locking the workshop")
     except LabctlError as error:
         return error
     return place
 
 
-def _taken(  # noqa: PLR0913, PLR0917 - where, what, and for whom
-    stack: contextlib.ExitStack,
-    met: DockerHost | LabctlError,
-    workshop: str,
-    host: Host,
-    who: lock_holder.Holder,
-    owner: str,
-    label: str,
-    patience: lock_holder.Patience,
-) -> EngineLock | None:
-    """Take the lock on a Docker host until the stack ends; None on a full disk. Raises LabctlError."""
-    if isinstance(met, LabctlError):
-        raise met
+@dataclass(frozen=True)
+class _Taking:
+    """Who takes the lock of a workshop on a Docker host, and how long that may take."""
 
-    def is_ours(rival: str) -> bool:
+    workshop: str
+    host: Host
+    who: lock_holder.Holder
+    owner: str
+    label: str
+    patience: lock_holder.Patience
+    allowance: Allowance
+    slow: _Slow
+
+    def taken(self, stack: contextlib.ExitStack, met: DockerHost | LabctlError) -> EngineLock | None:
+        """Take it until the stack ends; None on a full disk. Raises LabctlError."""
+        if isinstance(met, LabctlError):
+            raise met
+        engine = met.engine(TIMEOUT_SECONDS).sharing(self.allowance)
+        lock = EngineLock(engine, self.label, self.workshop, lock_holder.is_over, self._pause, self._is_ours)
+        with explained(met):
+            try:
+                stack.enter_context(lock.held(self.who.note, {LABEL_OWNER: self.owner}))
+            except DockerError as error:
+                # There may be seats to remove.
+                if "no space left" not in error.said.lower():
+                    raise
+                lock.wait()
+                return None
+        return lock
+
+    def _is_ours(self, rival: str) -> bool:
         # Two Docker hosts of the file may be one.
         holder = lock_holder.holder_of(rival)
-        return holder is not None and holder.mark == who.mark
+        return holder is not None and holder.mark == self.who.mark
 
-    def pause(rival: str, _age: float | None, volume: str) -> None:
+    def _pause(self, rival: str, _age: float | None, volume: str) -> None:
+        self.slow.answered()
         try:
-            patience.pause(rival)
+            self.patience.pause(rival)
         except lock_holder.LockHeldError as error:
             holder = lock_holder.holder_of(rival)
             known = holder is not None and holder.is_gone() is False
             otherwise = f", or remove the volume {volume} there if you know that it has"
             raise LabctlError(
-                f"Cannot work on the workshop {workshop}: {error.who} has it on the Docker host {host.name}, also "
-                f"after {error.seconds:.0f} seconds. Wait until that has ended{'' if known else otherwise}, then run "
-                "the same command again.",
+                f"Cannot work on the workshop {self.workshop}: {error.who} has it on the Docker host {self.host.name}, "
+                f"also after {error.seconds:.0f} seconds. Wait until that has ended{'' if known else otherwise}, then "
+                "run the same command again.",
                 ExitCode.REFUSED,
             ) from None
-
-    engine = met.engine(TIMEOUT_SECONDS)
-    lock = EngineLock(engine, label, workshop, lock_holder.is_over, pause, is_ours)
-    with explained(met):
-        try:
-            stack.enter_context(lock.held(who.note, {LABEL_OWNER: owner}))
-        except DockerError as error:
-            # There may be seats to remove.
-            if "no space left" not in error.said.lower():
-                raise
-            lock.wait()
-            return None
-    return lock

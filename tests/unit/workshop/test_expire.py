@@ -208,6 +208,30 @@ def test_an_end_that_was_taken_away_does_not_come_back_from_a_host_that_did_not_
     assert ends(hosts) == {"red": [], "green": []}
 
 
+def test_an_end_is_at_most_a_year_away_however_often_it_is_moved(hosts: Hosts) -> None:
+    bring_up()
+    extend(workshop(), OWNER, "364d", Steps())
+    before = ends(hosts)
+    for longer in ("3d", "99999d"):
+        with pytest.raises(LabctlError, match="would end more than a year from now") as refused:
+            extend(workshop(), OWNER, longer, Steps())
+        assert refused.value.code is ExitCode.USAGE
+    assert ends(hosts) == before
+
+
+@pytest.mark.parametrize("move", [extend, expire])
+def test_who_has_lost_the_workshop_moves_no_end(hosts: Hosts, move: Callable[..., object]) -> None:
+    bring_up()
+    before = ends(hosts)
+
+    def lost() -> None:
+        raise LabctlError("Cannot go on", ExitCode.REFUSED)
+
+    with pytest.raises(LabctlError, match="Cannot go on"):
+        move(workshop(), OWNER, "5h", Steps(), keep=lost)
+    assert ends(hosts) == before
+
+
 def test_an_end_on_a_host_without_seats_goes_and_moves_with_the_others(hosts: Hosts) -> None:
     bring_up()
     hosts.labs["green"].clear()

@@ -14,7 +14,7 @@ from labctl.engine.docker_host import DockerHost
 from labctl.errors import ExitCode, LabctlError
 from labctl.progress import Steps
 from labctl.shared import lock_holder
-from labctl.shared.docker_api import DockerError
+from labctl.shared.docker_api import Allowance, DockerError
 from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_WORKSHOP
 from labctl.workshop import hosts as links
 from labctl.workshop import workshop_lock
@@ -207,7 +207,10 @@ def test_one_that_was_pruned_away_and_taken_is_not_worked_under(hosts: Hosts) ->
         with engine.lock:
             engine.volumes_now.clear()
             engine.put("theirs", {LABEL_WORKSHOP: "w", LABEL_HOLDER: theirs})
-        held._renewing.join(10)
+        renewing = [one for one in threading.enumerate() if "_renew" in one.name]
+        for one in renewing:
+            one.join(10)
+        assert renewing
         with pytest.raises(LabctlError, match=r"`labctl workshop down` .* has the workshop now") as lost:
             held.keep()
         assert lost.value.code is ExitCode.REFUSED
@@ -225,6 +228,73 @@ def test_an_engine_that_does_not_answer_for_a_while_loses_nothing(hosts: Hosts) 
         time.sleep(0.2)
         held.keep()
     assert hosts.volumes() == []
+
+
+class Slow(Engine):
+    """An engine of which every answer takes a while, or the time that it has."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds, self.allowance = seconds, Allowance(60)
+
+    def sharing(self, allowance: Allowance) -> Engine:
+        self.allowance = allowance
+        return self
+
+    def ask(self, *words: Any, **more: Any) -> Any:
+        self._wait()
+        return super().ask(*words, **more)
+
+    def volumes(self, *words: Any, **more: Any) -> Any:
+        self._wait()
+        return super().volumes(*words, **more)
+
+    def _wait(self) -> None:
+        left = self.allowance.left
+        time.sleep(min(self.seconds, left))
+        if left < self.seconds:
+            raise DockerError("The Docker Engine did not answer in time.")
+
+
+def test_all_locks_together_have_one_time_that_is_told(hosts: Hosts) -> None:
+    hosts.engines = {name: Slow(0.8) for name in ("red", "green", "blue")}
+    text = TEXT + "- {address: blue, name: blue}\n"
+    hosts.times = Times(patience=1.0, say_after=0.2)
+    steps, begun = Remembered(), time.monotonic()
+    with pytest.raises(LabctlError) as late, hosts.holding(text=text, steps=steps):
+        pass
+    assert time.monotonic() - begun < 1 + workshop_lock.GRACE_SECONDS + 1
+    assert late.value.code is ExitCode.NOT_READY
+    assert late.value.sentence == (
+        "Cannot hold the workshop w within 1 second: its Docker hosts answer too slowly, the last of them green. See "
+        "what keeps them busy, then run the same command again."
+    )
+    assert steps.said == ["Waiting for the Docker host blue to answer, to hold the workshop w there"]
+    assert hosts.volumes() == []
+
+
+def test_a_time_that_is_over_ends_no_renewal(hosts: Hosts) -> None:
+    hosts.engines = {name: Slow(0.01) for name in ("red", "green")}
+    hosts.times = Times(patience=0.1, renew=0.1)
+    with hosts.holding() as held:
+        time.sleep(0.1 + workshop_lock.GRACE_SECONDS)
+        first = {one["Name"] for one in hosts.volumes()}
+        time.sleep(0.5)
+        held.keep()
+        assert not first & {one["Name"] for one in hosts.volumes()}
+    assert hosts.volumes() == []
+
+
+def test_a_host_that_answers_late_keeps_no_other_lock_from_being_renewed(hosts: Hosts) -> None:
+    hosts.times = Times(renew=0.1)
+    hosts.engines["green"] = slow = Slow(0)
+    with hosts.holding():
+        slow.seconds = 5
+        time.sleep(0.3)
+        first = set(hosts.engines["red"].volumes_now)
+        time.sleep(0.7)
+        assert not first & set(hosts.engines["red"].volumes_now)
+        slow.seconds = 0
 
 
 def test_nothing_is_left_where_the_command_fails(hosts: Hosts) -> None:

@@ -89,13 +89,13 @@ def test_a_lab_that_somebody_else_took_while_its_agents_came_up_is_not_joined(
     cluster = clusters(3, joined=joined_by_hand(docker))
     theirs, said = lock_holder.holder("labctl down ada", 900).note, cluster.answer
 
-    def answer(*words: Any) -> tuple[int, Any]:
+    def answer(number: int, method: str, path: str) -> tuple[int, Any]:
         for name in docker.objects("volume"):
             docker.lose_volume(name)
         labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": theirs}
         docker.put("volume", "theirs", {"Name": "theirs", "Labels": labels, "CreatedAt": ""})
         cluster.answer = said  # type: ignore[method-assign]
-        return said(*words)
+        return said(number, method, path)
 
     cluster.answer = answer  # type: ignore[method-assign]
     result = run(module_run, cluster)

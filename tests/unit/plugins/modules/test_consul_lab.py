@@ -384,14 +384,14 @@ def test_a_lab_that_somebody_else_took_while_a_server_left_loses_nothing(
     said = peers_without_those_that_left(cluster, docker)
     theirs = lock_holder.holder("labctl down ada", 900).note
 
-    def peers(*words: Any) -> tuple[int, Any]:
+    def peers(number: int, method: str, path: str) -> Any:
         if docker.called("leave"):
             for name, one in docker.objects("volume").items():
                 if "raft-labctl.lock" in one["Labels"] and name != "theirs":
                     docker.lose_volume(name)
             labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": theirs}
             docker.put("volume", "theirs", {"Name": "theirs", "Labels": labels, "CreatedAt": ""})
-        return said(*words)
+        return said(number, method, path)
 
     cluster.answer = peers  # type: ignore[method-assign]
     result = lab(servers=3)
