@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import stat
 import sys
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "json", "svg", "html", "mermaid")
 DRAWN = FORMATS[2:]
+OBJECTS_OF_A_ROUND = 50_000
+"""So many new objects let Python look for those that only hold each other: of a story, millions and none of these."""
 
 
 @click.command("story", short_help="Tell who stood, who voted, who won, and why.")
@@ -90,6 +93,7 @@ def story_command(
     from labctl.story.live_text import LiveStoryText
     from labctl.story.text_view import StoryText
 
+    gc.set_threshold(OBJECTS_OF_A_ROUND)
     if follow and election:
         raise LabctlError("--follow goes on and --election N is one that is over: use one of them.", ExitCode.USAGE)
     if follow and form in DRAWN:

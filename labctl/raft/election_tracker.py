@@ -72,11 +72,6 @@ class ElectionTracker:
         self._settled: deque[Candidacy] = deque(maxlen=UNSETTLED)
         self._answers = Answers(names, clocks, is_apart, progress, lambda: itertools.chain(self._settled, self._open))
 
-    @property
-    def are_open(self) -> bool:
-        """Whether anybody's candidacy is not told yet."""
-        return bool(self._open)
-
     def begin(self, candidacy: Candidacy) -> None:
         """A server is a candidate."""
         candidacy.begun = self.number
@@ -135,11 +130,11 @@ class ElectionTracker:
         terms = (one.term for one in self._open if one.ended is None and one.pre_vote not in {"asked", "lost"})
         return max((term for term in terms if term is not None), default=0)
 
-    def settle_until(self, now: datetime) -> None:
+    def settle_until(self, now: datetime | None) -> None:
         """Tell what was over long enough before a time."""
         while self._open:
             first = self._open[0]
-            if first.end is None or first.ended is None or now - first.end < SETTLED_AFTER:
+            if now is None or first.end is None or first.ended is None or now - first.end < SETTLED_AFTER:
                 return
             self._settle_oldest()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,3 +48,8 @@ class Event(NamedTuple):
     line_no: int
     line: str
     values: Mapping[str, str] = NOTHING
+
+
+def new_event(values: tuple[Any, ...]) -> Event:
+    """An event of all its values in their order: a tuple is made in half the time that a named one takes."""
+    return tuple.__new__(Event, values)

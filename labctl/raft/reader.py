@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from labctl.raft.event import OTHER, Event
-from labctl.raft.grammar import meaning_of, voice_of
-from labctl.raft.log_line import open_envelope
+from labctl.raft.event import OTHER, Event, new_event
+from labctl.raft.grammar import Meaning, meaning_of, voice_of
+from labctl.raft.line_core import is_of_a_server, taken_apart
+from labctl.raft.log_line import REPEATED, Envelope, envelope_of, open_envelope, plain, text_of
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
@@ -44,20 +46,39 @@ def read_line(  # noqa: PLR0913 - all that a line does not say itself
         Its event, named `other` where no rule knows the wording; None where it is no line of a server's log
         (a banner, a blank, a comment, binary garbage). Never raises, whatever the line holds.
     """
-    envelope = open_envelope(line, zone=zone, near=near)
-    if envelope is None:
-        return None
-    time, level, module, _, values, source, host, _, _, tag = envelope
-    meaning = meaning_of(envelope)
-    whose = server or source or ((host or tag) if of_hosts else None) or otherwise
-    text = line.rstrip("\r\n")
-    if meaning is None:
-        return Event(time, whose, OTHER, None, None, None, level, module, file, line_no, text, values)
-    name, term, peer, said = meaning
-    if said:
-        values = {**values, **said} if values else said
+    time: datetime | None
+    text = text_of(line)
+    usual = plain(text, zone)
+    if usual is not None:
+        time, words, is_carried = usual
+        said = _understood(words) if len(words) < REPEATED else _understood.__wrapped__(words)
+        level, module, (name, term, peer, values) = said
+        whose = server or otherwise
+    if usual is None or (is_carried and not (module and is_of_a_server(module))):
+        envelope = envelope_of(text, zone, near)
+        if envelope is None:
+            return None
+        time, level, module, _, _, source, host, _, _, tag = envelope
+        name, term, peer, values = _meant(envelope)
+        whose = server or source or ((host or tag) if of_hosts else None) or otherwise
     by = None if term is None else "line"
-    return Event(time, whose, name, term, by, peer, level, module, file, line_no, text, values)  # type: ignore[arg-type]
+    return new_event((time, whose, name, term, by, peer, level, module, file, line_no, line.rstrip("\r\n"), values))
+
+
+@lru_cache(maxsize=4096)
+def _understood(words: str) -> tuple[str | None, str | None, Meaning]:
+    """What stands behind a stamp, again and again: level, module, and what it means."""
+    level, module, message, values = taken_apart.__wrapped__(words)
+    return level, module, _meant(Envelope(None, level, module, message, values))
+
+
+def _meant(envelope: Envelope) -> Meaning:
+    """What a line means, with all its values."""
+    meaning, values = meaning_of(envelope), envelope.values
+    if meaning is None:
+        return Meaning(OTHER, None, None, values)
+    event, term, peer, said = meaning
+    return Meaning(event, term, peer, {**values, **said} if values and said else said or values)
 
 
 def is_told(event: Event) -> bool:

@@ -76,7 +76,7 @@ class Names:
         self._place: dict[str, str] = {}
         self._gone: set[str] = set()
         self._read: set[str] = set()
-        self._known: dict[str, tuple[str | None, str]] = {}
+        self._known: dict[str, tuple[str | None, str, str]] = {}
 
     def add(self, server: str, address: str) -> None:
         """Take in where a server is, without a port."""
@@ -198,32 +198,31 @@ class Names:
 
     def server(self, peer: str | None) -> str | None:
         """Return the server that a line means, or None where nobody has said yet who that is."""
-        return self._find(peer)[0] if peer else None
+        return (self._known.get(peer) or self._find(peer))[0] if peer else None
 
     def place(self, peer: str) -> str:
         """Return one name for a server that lines call by its ID here and by its address there."""
-        return self._find(peer)[1]
-
-    def _find(self, peer: str) -> tuple[str | None, str]:
-        known = self._known.get(peer)
-        if known is None:
-            found = next((server for one in self._aliases(peer) if (server := self._servers.get(one))), None)
-            found = found or self._likely.get(peer)
-            named = next((name for one in self._aliases(peer) if (name := self._called(one))), None)
-            if len(self._known) >= MOST_TEXTS:
-                self._known.clear()
-            known = self._known[peer] = (found, found or named or self._id.get(peer, peer))
-        return known
+        return (self._known.get(peer) or self._find(peer))[1]
 
     def __call__(self, peer: str | None) -> str | None:
         """Return the server's name where it is known, else its name among the members, else what the line says."""
-        if not peer:
-            return peer
-        server, place = self._find(peer)
-        if server or place not in (peer, self._id.get(peer)):
-            return server or place
-        # A number says less to a reader than an address.
-        return self._address.get(peer, peer) if _NUMBER.fullmatch(peer) else peer
+        return (self._known.get(peer) or self._find(peer))[2] if peer else peer
+
+    def _find(self, peer: str) -> tuple[str | None, str, str]:
+        """Find the server, its place, and how it is told of; that is remembered until something new is known."""
+        found = next((server for one in self._aliases(peer) if (server := self._servers.get(one))), None)
+        found = found or self._likely.get(peer)
+        named = next((name for one in self._aliases(peer) if (name := self._called(one))), None)
+        place = found or named or self._id.get(peer, peer)
+        if found or place not in (peer, self._id.get(peer)):
+            told = place
+        else:
+            # A number says less to a reader than an address.
+            told = self._address.get(peer, peer) if _NUMBER.fullmatch(peer) else peer
+        if len(self._known) >= MOST_TEXTS:
+            self._known.clear()
+        known = self._known[peer] = (found, place, told)
+        return known
 
 
 def _at(host: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from labctl.raft.clock_differences import ClockDifferences
 from labctl.raft.collection import Conclusion
 from labctl.raft.durations import is_whole
 from labctl.raft.election_tracker import ElectionTracker
-from labctl.raft.event import ASKS_FIRST, OTHER, Event
+from labctl.raft.event import ASKS_FIRST, OTHER, Event, new_event
 from labctl.raft.faults import Fault, Faults
 from labctl.raft.incident import Incident
 from labctl.raft.incidents import OF_INCIDENTS, Incidents
@@ -360,36 +360,36 @@ class Story:
 
     def feed(self, event: Event) -> Event:
         """Take in the next event. Returns it with its term where that can be inferred, and its peer by name."""
-        if event.time is not None and (self._last is None or event.time > self._last):
-            self._last = event.time
+        time, kind, level, module = event.time, event.event, event.level, event.module
+        if time is not None and (self._last is None or time > self._last):
+            self._last = time
         # Whatever a server says, it is not silent.
-        self.silence = self._silence_before(event)
-        if event.event == OTHER or (event.module or "").startswith("agent.client"):
+        self.silence = self._silences.take(event)
+        if self.silence is not None:
+            self._had_been(self.silence)
+        if kind == OTHER or (module is not None and module.startswith("agent.client")):
             return self._of_no_server(event)
         self.names.learn(event)
         self._clocks.take(event)
-        if event.event in SAYS_WHO_VOTES:
+        if kind in SAYS_WHO_VOTES:
             event = self._who_votes(event)
         self._elections.number += 1
-        self._debug = self._debug or event.level == "debug"
-        server = self._servers.get(event.server)
-        if server is None:
-            server = self._servers[event.server] = _Server(event.server)
-        server.tells = server.tells or event.level not in _GRAVE
-        server.tells_requests = server.tells_requests or event.level == "debug"
+        server = self._servers.get(event.server) or self._servers.setdefault(event.server, _Server(event.server))
+        if level == "debug":
+            self._debug = server.tells_requests = True
+        server.tells = server.tells or level not in _GRAVE
         self._progress.take(event)
-        if event.event in _TOLD_WITH_MORE:
+        if kind in _TOLD_WITH_MORE:
             event = self._with_more(server, event)
-        if server.role != "leader" and event.event in _BY_A_LEADER:
+        if server.role != "leader" and kind in _BY_A_LEADER:
             self._assume_leader(server, event)
-        act = self._acts.get(event.event)
+        act = self._acts.get(kind)
         term = act(server, event) if act else None
-        server.last = event.time or server.last
+        server.last = time or server.last
         if event.term is not None:
             self._seen(server, event)
-        if self._elections.are_open and self._last is not None:
-            self._elections.settle_until(self._last)
-        if event.event == "vote_rpc_failed" and _may_be_older(server, event):
+        self._elections.settle_until(self._last)
+        if kind == "vote_rpc_failed" and _may_be_older(server, event):
             return self._told(event, None)
         return self._told(event, term if term is not None else server.term)
 
@@ -399,13 +399,11 @@ class Story:
             (self._voters if one.votes else self._nonvoters).add((one.id, one.address))
         return event
 
-    def _silence_before(self, event: Event) -> Event | None:
-        """The silence that an event ends, if it does."""
-        silence = self._silences.take(event)
-        if silence is not None and event.time is not None:
-            since = event.time - timedelta(seconds=float(silence.values["seconds"]))
-            self._leaderships.was_silent(event.server, since, event.time)
-        return silence
+    def _had_been(self, silence: Event) -> None:
+        """A server had been silent until now."""
+        if silence.time is not None:
+            since = silence.time - timedelta(seconds=float(silence.values["seconds"]))
+            self._leaderships.was_silent(silence.server, since, silence.time)
 
     def _of_no_server(self, event: Event) -> Event:
         """Take in what is no event of a server's: unknown words, and what a client says."""
@@ -444,18 +442,15 @@ class Story:
             server.term = event.term
 
     def _told(self, event: Event, term: int | None) -> Event:
-        peer = self.names(event.peer) if event.peer else None
-        source = event.term_source
-        if event.term is not None:
-            term = event.term
+        time, server, kind, its_term, source, called, level, module, file, line_no, line, values = event
+        peer = self.names(called) if called else None
+        if its_term is not None:
+            term = its_term
         elif term is not None:
             source = "inferred"
-        if peer == event.peer and term == event.term:
+        if peer == called and term == its_term:
             return event
-        return Event(
-            event.time, event.server, event.event, term, source, peer, event.level, event.module, event.file,
-            event.line_no, event.line, event.values,
-        )  # fmt: skip
+        return new_event((time, server, kind, term, source, peer, level, module, file, line_no, line, values))
 
     def _next_term(self, server: _Server, event: Event) -> tuple[int | None, Literal["line", "inferred"] | None]:
         """The term of a candidacy. Before Consul 0.7 no line has it: it is counted, from 1 at the first election."""

@@ -16,7 +16,7 @@ from labctl.raft.incident import Incident
 from labctl.raft.incident_sentences import of_incident
 from labctl.raft.outage_tracker import Outage
 from labctl.raft.records import Election, Leadership, PreVote
-from labctl.story.spool import IN_MEMORY_BYTES, Spool, kept_text
+from labctl.story.spool import AT_ONCE, IN_MEMORY_BYTES, Spool, kept_text
 from labctl.story.timers_json import timeouts_row
 from labctl.terminal.style import CONTROL
 
@@ -30,17 +30,15 @@ if TYPE_CHECKING:
     from labctl.raft.timers import Timers
 
 CHARACTERS = 1 << 18
-ROWS_AT_ONCE = 256
 
 
-def _stamp(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
+# orjson writes a time as `isoformat` does.
 
 
 def event_row(event: Event) -> dict[str, Any]:
     """One event."""
     return {
-        "time": event.time,  # orjson writes it as `isoformat` does
+        "time": event.time,
         "server": event.server,
         "event": event.event,
         "term": event.term,
@@ -63,8 +61,8 @@ def election_row(election: Election) -> dict[str, Any]:
         "needed": election.needed,
         "outcome": election.outcome,
         "cause": election.cause,
-        "start": _stamp(election.start),
-        "end": _stamp(election.end),
+        "start": election.start,
+        "end": election.end,
         "seconds": election.seconds,
         "tally": election.tally,
         "refusals": [refusal_row(one) for one in election.refusals],
@@ -80,8 +78,8 @@ def incident_row(one: Incident) -> dict[str, Any]:
     return {
         "kind": one.kind,
         "servers": one.servers,
-        "from": _stamp(one.since),
-        "to": _stamp(one.until),
+        "from": one.since,
+        "to": one.until,
         "seconds": one.seconds,
         "lasts": one.lasts,
         "inferred": one.inferred,
@@ -118,7 +116,7 @@ def quorum_row(one: LostQuorum | None) -> dict[str, Any] | None:
             {
                 "server": gone.server,
                 "how": gone.how,
-                "from": _stamp(gone.since),
+                "from": gone.since,
                 "by": gone.by,
                 "fault": gone.what or None,
             }
@@ -149,8 +147,8 @@ def pre_vote_row(one: PreVote) -> dict[str, Any]:
         "outcome": one.outcome,
         "inferred": one.inferred,
         "cause": one.cause,
-        "start": _stamp(one.start),
-        "end": _stamp(one.end),
+        "start": one.start,
+        "end": one.end,
         "seconds": one.seconds,
         "tally": one.tally,
         "refusals": [refusal_row(refusal) for refusal in one.refusals],
@@ -176,19 +174,19 @@ def leader_row(one: Leadership) -> dict[str, Any]:
         "server": one.server,
         "term": one.term,
         "term_source": one.term_source,
-        "from": _stamp(one.since),
+        "from": one.since,
         "from_known": one.since_known,
-        "to": _stamp(one.until),
+        "to": one.until,
         "seconds": one.seconds,
         "seconds_bound": one.bound,
         "ended_by": one.ended_by,
         "without_leader": one.without_leader,
         "without_leader_bound": one.without_leader_bound,
         "without_majority": one.without_majority,
-        "superseded": _stamp(one.superseded),
-        "silent_since": _stamp(one.silent_since),
+        "superseded": one.superseded,
+        "silent_since": one.silent_since,
         "to_inferred": one.is_end_inferred,
-        "gave_up": _stamp(one.gave_up),
+        "gave_up": one.gave_up,
         "gave_up_by": one.gave_up_by,
         "evidence": evidence_rows(one.evidence),
     }
@@ -200,8 +198,8 @@ def outage_row(outage: Outage) -> dict[str, Any]:
         "server": outage.server,
         "leader": outage.leader,
         "term": outage.term,
-        "from": _stamp(outage.since),
-        "to": _stamp(outage.until),
+        "from": outage.since,
+        "to": outage.until,
         "seconds": outage.seconds,
         "ended_by": outage.ended_by,
         "behind": outage.behind,
@@ -214,8 +212,8 @@ def fault_row(fault: Fault) -> dict[str, Any]:
         "fault": fault.id,
         "what": fault.what,
         "servers": fault.servers,
-        "from": _stamp(fault.since),
-        "to": _stamp(fault.until),
+        "from": fault.since,
+        "to": fault.until,
         "seconds": fault.seconds,
         "ended_by": fault.ended_by,
     }
@@ -312,7 +310,7 @@ def _list(out: IO[str], rows: Iterable[str]) -> None:
     separator = "[\n"
     # Many rows are one text: a file that may be in memory looks at its size with each that is written.
     rows = iter(rows)
-    while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+    while some := list(itertools.islice(rows, AT_ONCE)):
         out.write(separator)
         out.write(",\n".join(some))
         separator = ",\n"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from labctl.raft.collection import Record
 
 IN_MEMORY_BYTES = 1 << 20
+AT_ONCE = 256
+"""Records that are written at once: a file that may be in memory looks at its size with each that is."""
 
 
 class Spool:
@@ -32,6 +34,7 @@ class Spool:
         self.conclusion = Conclusion([], 0)
         self._writers = writers
         self._files = {kind: kept_text(in_memory) for kind in writers}
+        self._waiting: dict[type, list[str]] = {kind: [] for kind in writers}
 
     def __enter__(self) -> Self:
         return self
@@ -48,10 +51,19 @@ class Spool:
             elif isinstance(record, Conclusion):
                 self.conclusion = record
             elif write := self._writers.get(kind := record.kind if isinstance(record, Series) else type(record)):
-                self._files[kind].write(f"{_one_line(write(record))}\n")
+                waiting = self._waiting[kind]
+                waiting.append(write(record).replace("\n", " "))
+                if len(waiting) >= AT_ONCE:
+                    self._write(kind)
+
+    def _write(self, kind: type) -> None:
+        waiting = self._waiting[kind]
+        self._files[kind].write("".join(f"{line}\n" for line in waiting))
+        waiting.clear()
 
     def lines(self, kind: type) -> Iterator[str]:
         """All of a kind, each as it was written."""
+        self._write(kind)
         file = self._files[kind]
         file.seek(0)
         for line in file:
@@ -62,7 +74,3 @@ def kept_text(in_memory: int = IN_MEMORY_BYTES) -> IO[str]:
     """A text that is kept until it is whole, in a file where it is long."""
     # A file's name may be no UTF-8; who prints it says how that is shown.
     return tempfile.SpooledTemporaryFile(in_memory, mode="w+", encoding="utf-8", errors="surrogatepass", newline="\n")
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\n", " ")

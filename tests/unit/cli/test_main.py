@@ -149,6 +149,10 @@ def test_a_look_at_labs_loads_neither_dockers_library_nor_ansible() -> None:
     assert loaded(["ls"], "docker", "ansible_runner", "rich") == []
 
 
+def test_a_story_of_files_loads_neither_dockers_library_nor_a_table() -> None:
+    assert loaded(["story", "--sample", "2015"], "docker", "requests", "urllib3", "rich") == []
+
+
 @pytest.mark.parametrize("words", [["up", "ada", "--dry-run"], ["down", "ada"], ["ls"]], ids=" ".join)
 def test_a_lab_is_made_listed_and_removed_without_any_room_above_it(words: list[str], docker: FakeDocker) -> None:
     docker.beside().image_list = [stand_in.image("1.8.7")]
