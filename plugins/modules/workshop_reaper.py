@@ -221,8 +221,7 @@ def reaper(params: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
         "Labels": labels,
         "User": user_of(socket),
         "Entrypoint": ["sh", "-c", params["script"], "reaper"],
-        # The owner as it stands in a question to the engine: JSON text within a URL, which a shell can hand on.
-        "Cmd": [params["workshop"], str(params["end"]), urllib.parse.quote(json.dumps(params["owner"])[1:-1], safe="")],
+        "Cmd": words(params["workshop"], params["end"], params["owner"]),
         "HostConfig": {
             "NetworkMode": "none",
             # Or a restart of the host would forget the end. It removes itself when its work is done.
@@ -236,6 +235,19 @@ def reaper(params: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}},
         },
     }
+
+
+def words(workshop: str, end: int, owner: str) -> list[str]:
+    """What the script is told.
+
+    The owner as it stands in a question to the engine, which is JSON text within a URL, and as it stands in an answer:
+    the engine writes JSON as Go does.
+    """
+    asked = urllib.parse.quote(json.dumps(owner)[1:-1], safe="")
+    answered = json.dumps(owner, ensure_ascii=False)[1:-1]
+    for sign in "&<>\u2028\u2029":
+        answered = answered.replace(sign, f"\\u{ord(sign):04x}")
+    return [workshop, str(end), asked, answered]
 
 
 def user_of(socket: str, stat: Callable[[str], os.stat_result] = os.stat) -> str:

@@ -200,8 +200,8 @@ def test_the_end_of_somebody_elses_workshop_of_that_name_removes_nothing_of_mine
         (reaper,) = inspect("container", *made.reapers())
         docker("rm", "--force", reaper["Id"])
         _, script, name = reaper["Config"]["Entrypoint"][1:]
-        workshop, _, owner = reaper["Config"]["Cmd"]
-        ending(made, script, name, workshop, str(int(time.time()) + 1), owner)
+        workshop, _, *owner = reaper["Config"]["Cmd"]
+        ending(made, script, name, workshop, str(int(time.time()) + 1), *owner)
         wait_until(lambda: made.reapers() == [], 60, "ada's reaper")
         assert started(made.lab("01")) == before
         bob.done("workshop", "down", "--file", str(file))

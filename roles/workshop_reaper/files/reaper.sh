@@ -1,10 +1,11 @@
 # Remove a workshop's labs from this Docker host when its time has come, and then itself.
-# $1 is the workshop, $2 its end in seconds since 1970, $3 its owner as in a URL: labs of others stay, whatever they say
-# of themselves. The engine is asked over its socket, with nothing but nc.
+# $1 is the workshop, $2 its end in seconds since 1970, $3 its owner as in a URL, $4 as in an answer of the engine: labs
+# of others stay, whatever they say of themselves. The engine is asked over its socket, with nothing but nc.
 set -u
 workshop=$1
 end=$2
 owner=$3
+owner_said=$4
 socket=/run/docker.sock
 
 # By the clock, not by counting: a machine that slept, or was switched off, is late and not wrong.
@@ -24,10 +25,10 @@ ask() {
 parts='server helper fault probe reserved-servers'
 
 # %22 is ", %2C the comma, %3A :, %3D =, %5B and %5D the brackets, %7B and %7D the braces. $1=$2 is a label of ours, $3
-# one that has to be there, $4 a filter of another kind, and $5 what it says.
+# one that has to be there.
 labelled() {
     label="%22raft-labctl.$1%3D$2%22%2C%22raft-labctl.owner%3D$owner%22${3:+%2C%22raft-labctl.$3%22}"
-    echo "filters=%7B%22label%22%3A%5B$label%5D${4:+%2C%22$4%22%3A%5B%22$5%22%5D}%7D"
+    echo "filters=%7B%22label%22%3A%5B$label%5D%7D"
 }
 
 # Put an answer to the others. Fails where the engine did not answer to its end: then nobody knows that nothing is left.
@@ -49,32 +50,42 @@ labs() {
     printf '%s\n' "$answers" | grep -o "\"raft-labctl.lab\":\"$workshop-[a-z0-9-]*\"" | cut -d'"' -f4 | sort -u
 }
 
-# What an answer calls "Id" or "Name" may be a label of that name, which says another one's. So each of them is asked for,
-# as what has the lab's labels: $1 is the kind, $2 the lab, $3 the part, $4 `id` or `name`, which is a pattern there.
+# An engine may list more than what was asked for, and what a list calls "Id" or "Name" may be a label of that name,
+# which says another one's. So each of them is looked at by itself: within a text, JSON escapes a quote, so these words
+# are labels of just that one. $1 is the kind, $2 the lab, $3 the part, $4 `id` or `name`.
 ours() {
     case $4 in
         id) said='"Id":"[0-9a-f]\{64\}"' ;;
         name) said='"Name":"[A-Za-z0-9][A-Za-z0-9_.-]*"' ;;
     esac
-    for one in $(ask GET "/$1$(labelled lab "$2" "$3")" | grep -o "$said" | cut -d'"' -f4 | sort -u); do
-        exactly=$one
-        [ "$4" = id ] || exactly="%5E$(echo "$one" | sed 's/[.]/%5B.%5D/g')%24"
-        case $(ask GET "/$1$(labelled lab "$2" "$3" "$4" "$exactly")") in
-            *"\"raft-labctl.lab\":\"$2\""*) echo "$one" ;;
-        esac
+    listed="$1?"
+    about=
+    if [ "$1" = containers ]; then
+        listed='containers/json?all=1&'
+        about=/json
+    fi
+    for one in $(ask GET "/$listed$(labelled lab "$2" "$3")" | grep -o "$said" | cut -d'"' -f4 | sort -u); do
+        answer=$(ask GET "/$1/$one$about")
+        for label in "raft-labctl.lab\":\"$2\"" "raft-labctl.owner\":\"$owner_said\"" ${3:+"raft-labctl.$3\":"}; do
+            case $answer in
+                *"\"$label"*) ;;
+                *) continue 2 ;;
+            esac
+        done
+        printf '%s\n' "$one"
     done
 }
 
 remove() {
     for part in $parts; do
-        for id in $(ours 'containers/json?all=1&' "$1" "$part" id); do
+        for id in $(ours containers "$1" "$part" id); do
             ask DELETE "/containers/$id?force=1&v=1" >/dev/null
         done
     done
-    for id in $(ours 'networks?' "$1" '' id); do
+    for id in $(ours networks "$1" '' id); do
         ask DELETE "/networks/$id" >/dev/null
     done
-    for name in $(ours 'volumes?' "$1" '' name); do
+    for name in $(ours volumes "$1" '' name); do
         ask DELETE "/volumes/$name?force=1" >/dev/null
     done
 }

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
+from plugins.modules import workshop_reaper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[3]
+OWNER = "ada l"
 SCRIPT = ROOT / "roles" / "workshop_reaper" / "files" / "reaper.sh"
 # Hands a request to the test's own process, which plays the engine: another Python for each would take too long.
 NC = r"""#!/bin/sh
@@ -42,12 +44,14 @@ class Engine:
         things: by kind and by ID or name, the labels.
         requests: what it was asked, in order.
         down: so many requests are answered with `says` only.
+        filters: whether it lists what was asked for alone, and not everything.
     """
 
     def __init__(self, folder: Path) -> None:
         self.things: dict[str, dict[str, dict[str, str]]] = {"containers": {}, "networks": {}, "volumes": {}}
         self.requests: list[str] = []
         self.down, self.says = 0, ""
+        self.filters, self.owner = True, OWNER
         tools = folder / "bin"
         tools.mkdir()
         (tools / "nc").write_text(NC)
@@ -83,19 +87,25 @@ class Engine:
         if verb == "DELETE":
             self.things[kind].pop(thing, None)
             return "HTTP/1.0 204 No Content\r\n\r\n"
-        filters = json.loads(parse_qs(where.query)["filters"][0])
         called = "Name" if kind == "volumes" else "Id"
+        if thing != "json" and thing:
+            labels = self.things[kind].get(thing)
+            if labels is None:
+                return "HTTP/1.0 404 Not Found\r\n\r\n{}"
+            # A network says who is on it, and a container its own settings.
+            about = {"Labels": labels, called: thing, "Containers": {}}
+            said = {called: thing, "Config": {"Labels": labels}} if kind == "containers" else about
+            return f"HTTP/1.0 200 OK\r\n\r\n{_go(said)}\n"
+        filters = json.loads(parse_qs(where.query)["filters"][0])
         found = [
             {"Labels": labels, called: name}
             for name, labels in sorted(self.things[kind].items())
-            if all(_has(labels, one) for one in filters["label"])
-            and all(name.startswith(one) for one in filters.get("id", []))
-            and all(re.search(one, name) for one in filters.get("name", []))
+            if not self.filters or all(_has(labels, one) for one in filters["label"])
         ]
-        answer = json.dumps({"Volumes": found} if kind == "volumes" else found, separators=(",", ":"))
+        answer = _go({"Volumes": found} if kind == "volumes" else found)
         return f"HTTP/1.0 200 OK\r\n\r\n{answer}\n"
 
-    def put(self, lab: str, owner: str = "ada l", **parts: list[str]) -> None:
+    def put(self, lab: str, owner: str = OWNER, **parts: list[str]) -> None:
         """Put what labctl makes: servers, networks and volumes of a seat."""
         labels = {"raft-labctl.lab": lab, "raft-labctl.owner": owner, "raft-labctl.workshop": "raft101"}
         for kind, names in parts.items():
@@ -109,9 +119,15 @@ class Engine:
         return [name for things in self.things.values() for name in things]
 
     def run(self, end: float) -> str:
-        words = ["sh", str(SCRIPT), "raft101", str(int(end)), "ada%20l"]
+        words = ["sh", str(SCRIPT), *workshop_reaper.words("raft101", int(end), self.owner)]
         done = subprocess.run(words, env=self.env, capture_output=True, text=True, timeout=30, check=True)
         return done.stdout
+
+
+def _go(document: Any) -> str:
+    """JSON as the engine writes it."""
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _has(labels: dict[str, str], condition: str) -> bool:
@@ -141,7 +157,7 @@ def test_everything_of_every_lab_goes_and_the_reaper_last(engine: Engine) -> Non
 
 @pytest.mark.parametrize("part", ["helper", "fault", "probe", "reserved-servers"])
 def test_containers_that_are_no_servers_go_too(engine: Engine, part: str) -> None:
-    labels = {"raft-labctl.lab": "raft101-01", "raft-labctl.owner": "ada l", f"raft-labctl.{part}": "x"}
+    labels = {"raft-labctl.lab": "raft101-01", "raft-labctl.owner": OWNER, f"raft-labctl.{part}": "x"}
     engine.put_one("containers", key(1), labels)
     engine.put("raft101-01", volumes=["labctl-raft101-01-consul1"])
     engine.run(time.time() - 5)
@@ -158,7 +174,7 @@ def test_labs_of_others_stay_whatever_they_say_of_themselves(engine: Engine) -> 
 
 
 def test_a_label_that_says_the_id_or_name_of_another_does_not_take_that_one_along(engine: Engine) -> None:
-    ours = {"raft-labctl.lab": "raft101-01", "raft-labctl.owner": "ada l", "raft-labctl.workshop": "raft101"}
+    ours = {"raft-labctl.lab": "raft101-01", "raft-labctl.owner": OWNER, "raft-labctl.workshop": "raft101"}
     for number, kind in enumerate(("containers", "networks")):
         engine.put_one(kind, key(number), {})
         forged = {"Id": key(number), "raft-labctl.server": "consul1"}
@@ -169,9 +185,36 @@ def test_a_label_that_says_the_id_or_name_of_another_does_not_take_that_one_alon
     assert sorted(engine.left()) == [key(0), key(1), "their.data"]
 
 
+def test_an_engine_that_lists_everything_makes_nothing_of_others_ours(engine: Engine) -> None:
+    ours = {"raft-labctl.lab": "raft101-01", "raft-labctl.owner": OWNER, "raft-labctl.workshop": "raft101"}
+    engine.put("raft101-01", containers=[key(1)], networks=[key(2)], volumes=["ours"])
+    for number, labels in enumerate(({}, ours | {"raft-labctl.owner": "bob"}, ours | {"raft-labctl.lab": "precious"})):
+        engine.put_one("containers", key(10 + number), labels | {"raft-labctl.server": "consul1"})
+        engine.put_one("networks", key(20 + number), labels)
+        engine.put_one("volumes", f"theirs{number}", labels)
+    engine.put_one("containers", key(30), ours)
+    engine.filters = False
+    # What is left then is named by such an engine for ever, and nothing more is removed.
+    words = ["sh", str(SCRIPT), *workshop_reaper.words("raft101", int(time.time()) - 5, OWNER)]
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(words, env=engine.env, capture_output=True, timeout=5, check=False)
+    left = {one for one in engine.left() if one != "cafe01"}
+    numbers = [*range(10, 13), *range(20, 23), 30]
+    assert left == {*map(key, numbers), "theirs0", "theirs1", "theirs2"}
+
+
+@pytest.mark.parametrize("owner", ["zoë", 'a"b\\c', "<&>", "50%", "a'b $(x) *", "日本"])
+def test_an_owner_of_any_text_is_known_again(engine: Engine, owner: str) -> None:
+    engine.owner = owner
+    engine.put("raft101-01", owner, containers=[key(1)], networks=[key(2)], volumes=["v"])
+    engine.put("raft101-02", "bob", volumes=["theirs"])
+    engine.run(time.time() - 5)
+    assert engine.left() == ["theirs"]
+
+
 def test_a_container_that_is_no_part_of_a_lab_stays(engine: Engine) -> None:
     engine.put("raft101-01", containers=[key(1)])
-    theirs = {"raft-labctl.lab": "raft101-01", "raft-labctl.owner": "ada l", "raft-labctl.workshop": "raft101"}
+    theirs = {"raft-labctl.lab": "raft101-01", "raft-labctl.owner": OWNER, "raft-labctl.workshop": "raft101"}
     engine.put_one("containers", key(2), theirs)
     engine.run(time.time() - 5)
     assert engine.left() == [key(2)]
@@ -197,7 +240,7 @@ def test_an_engine_that_is_away_is_asked_again(engine: Engine, requests: int, sa
 
 def test_nothing_goes_before_the_end(engine: Engine) -> None:
     engine.put("raft101-01", containers=[key(1)])
-    words = ["sh", str(SCRIPT), "raft101", str(int(time.time()) + 600), "ada%20l"]
+    words = ["sh", str(SCRIPT), *workshop_reaper.words("raft101", int(time.time()) + 600, OWNER)]
     with pytest.raises(subprocess.TimeoutExpired):
         subprocess.run(words, env=engine.env, capture_output=True, timeout=0.5, check=False)
     assert engine.left() == [key(1)]

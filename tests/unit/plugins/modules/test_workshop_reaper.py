@@ -159,19 +159,22 @@ def test_an_end_that_would_remove_others_labs_too_is_refused_to_others_and_made_
 
 
 @pytest.mark.parametrize(
-    ("owner", "word"),
+    ("owner", "word", "answered"),
     [
-        ("ada", "ada"),
-        ("a da", "a%20da"),
-        ('a"b\\', "a%5C%22b%5C%5C"),
-        ("host$pc&x=1", "host%24pc%26x%3D1"),
-        ("é", "%5Cu00e9"),
+        ("ada", "ada", "ada"),
+        ("a da", "a%20da", "a da"),
+        ('a"b\\', "a%5C%22b%5C%5C", 'a\\"b\\\\'),
+        ("host$pc&x=1", "host%24pc%26x%3D1", r"host$pc\u0026x=1"),
+        ("é<>", "%5Cu00e9%3C%3E", r"é\u003c\u003e"),
     ],
 )
-def test_the_owner_reaches_the_script_as_a_part_of_a_question(engine: FakeEngine, owner: str, word: str) -> None:
+def test_the_owner_reaches_the_script_as_a_part_of_a_question_and_of_an_answer(
+    engine: FakeEngine, owner: str, word: str, answered: str
+) -> None:
     answer(engine, owner=owner)
     (made,) = engine.there.values()
-    assert made["body"]["Cmd"] == ["raft101", str(WORDS["end"]), word]
+    assert made["body"]["Cmd"] == ["raft101", str(WORDS["end"]), word, answered]
+    assert json.loads(f'"{answered}"') == owner
     assert json.loads(f'"{urllib.parse.unquote(word)}"') == owner
 
 
