@@ -49,19 +49,25 @@ class FileName(click.Path):
 def user(login: Callable[[], str] = getpass.getuser) -> str:
     """The login name that owns labs: LABCTL_OWNER where it is set, else who runs this."""
     if owner := os.environ.get("LABCTL_OWNER"):
-        if label_values.owner(owner) is None:
-            raise LabctlError(
-                f"Cannot use LABCTL_OWNER: an owner is text in UTF-8 of at most {label_values.LONGEST_OWNER} "
-                "characters. Set another one.",
-                ExitCode.USAGE,
-            )
-        return owner
+        return _checked(owner, "LABCTL_OWNER", "another one")
     try:
-        return os.environ.get("USER") or login()
+        name = os.environ.get("USER") or login()
     except (KeyError, OSError) as error:
         raise LabctlError(
             "This process's user has no name, so a lab would have no owner: set LABCTL_OWNER.", ExitCode.USAGE
         ) from error
+    return _checked(name, "the login name (USER)", "LABCTL_OWNER")
+
+
+def _checked(owner: str, what: str, instead: str) -> str:
+    """An owner that a label can hold. Raises LabctlError (usage)."""
+    if label_values.owner(owner) is None:
+        raise LabctlError(
+            f"Cannot use {what}: an owner is text in UTF-8 of at most {label_values.LONGEST_OWNER} characters. "
+            f"Set {instead}.",
+            ExitCode.USAGE,
+        )
+    return owner
 
 
 def viewer() -> str:

@@ -13,6 +13,7 @@ from labctl.engine.client import explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.results import ImageResult
 from labctl.shared import consul_versions, image_binary, image_labels
+from labctl.shared.docker_api import odd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,9 @@ def origin_of_binary(client: Client, path: str) -> str:
     """What says of an image that it was made from this file. Raises LabctlError where it is no program of the host."""
     try:
         with explained(client.place):
-            image_binary.check_binary(path, str(client.version()["Arch"]))
+            if not (kind := client.version().get("Arch")):
+                raise odd("it names no Arch", "asking which engine it is")
+            image_binary.check_binary(path, kind)
         return image_binary.origin_of(path)
     except image_binary.BinaryError as error:
         raise LabctlError(str(error), ExitCode.USAGE) from error

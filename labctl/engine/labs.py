@@ -13,7 +13,6 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.shared import consul_versions, lab_names
 from labctl.shared.consul_client import LOOPBACK
 from labctl.shared.credentials import Keys
-from labctl.shared.docker_api import odd
 from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_LOCK
 from labctl.shared.lab_spec import RAFT_MULTIPLIER, LabSpec
 from labctl.shared.server_status import Member
@@ -110,12 +109,13 @@ def _label(labels: dict[str, str], name: str) -> str:
 
 def _server(summary: dict[str, Any], place: DockerHost) -> Server:
     labels = summary["Labels"]
-    networks = list((summary["NetworkSettings"].get("Networks") or {}).values())
+    networks = [one for one in (summary["NetworkSettings"].get("Networks") or {}).values() if one]
     address = ""
     if networks:
-        address = networks[0].get("IPAddress") or (networks[0].get("IPAMConfig") or {}).get("IPv4Address", "")
+        fixed = (networks[0].get("IPAMConfig") or {}).get("IPv4Address")
+        address = networks[0].get("IPAddress") or fixed or ""
     inside = lab_names.HTTP_PORTS.get(lab_names.profile_of(labels))
-    ports = [port for port in summary.get("Ports") or [] if port["PrivatePort"] == inside and "PublicPort" in port]
+    ports = [port for port in summary.get("Ports") or [] if port["PrivatePort"] == inside and port.get("PublicPort")]
     return Server(
         name=labels[lab_names.LABEL_SERVER],
         container=_container(summary),
@@ -188,11 +188,7 @@ def list_labs(client: Client, name: str | None = None) -> list[Lab]:
     label = f"{lab_names.LABEL_LAB}={name}" if name else lab_names.LABEL_LAB
     with explained(client.place):
         summaries = client.containers(filters={"label": label})
-        try:
-            found = labs_from(summaries, client.host, client.place)
-            found = [lab for lab in found if name in {None, lab.name}]
-        except KeyError as error:
-            raise odd(f"a container has no {error.args[0]}", "listing containers") from error
+        found = [lab for lab in labs_from(summaries, client.host, client.place) if name in {None, lab.name}]
     ports = [server.http_port for lab in found for server in lab.running if server.http_port is not None]
     client.place.open_doors(ports)
     return [_with_keys(client, lab) for lab in _with_ends(client, found)]

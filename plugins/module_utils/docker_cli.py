@@ -5,13 +5,12 @@ Compose and buildx are commands, and what is not done for every lab is simplest 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from .shared import process_limits
-from .shared.docker_api import DockerError, explain, not_installed
+from .shared import answer_shapes, process_limits
+from .shared.docker_api import DockerError, explain, not_installed, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -98,7 +97,8 @@ class Docker:
             if len(ids) == 1:
                 return []
             return [found for one in ids for found in self.inspect(kind, [one], doing)]
-        found: list[dict[str, Any]] = json.loads(text)
+        shape = answer_shapes.INSPECTED.get(kind, answer_shapes.anything)
+        found: list[dict[str, Any]] = read_answer(text.encode(), shape, doing)
         return found
 
     def ids(self, kind: str, *filters: str, doing: str) -> list[str]:

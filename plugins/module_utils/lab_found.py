@@ -93,11 +93,11 @@ class Found:
 def server_from(container: dict[str, Any]) -> Server:
     """A server from what `docker container inspect` says of its container."""
     labels = container["Config"].get("Labels") or {}
-    networks = list((container["NetworkSettings"].get("Networks") or {}).values())
+    networks = [one for one in (container["NetworkSettings"].get("Networks") or {}).values() if one]
     address = ""
     if networks:
-        fixed = (networks[0].get("IPAMConfig") or {}).get("IPv4Address", "")
-        address = networks[0].get("IPAddress") or fixed
+        fixed = (networks[0].get("IPAMConfig") or {}).get("IPv4Address")
+        address = networks[0].get("IPAddress") or fixed or ""
     profile = lab_names.profile_of(labels)
     port = f"{lab_names.HTTP_PORTS.get(profile, 0)}/tcp"
     bindings = (container["NetworkSettings"].get("Ports") or {}).get(port) or []
@@ -108,7 +108,7 @@ def server_from(container: dict[str, Any]) -> Server:
         state=container["State"]["Status"],
         started=container["State"]["StartedAt"],
         address=address,
-        http_port=int(bindings[0]["HostPort"]) if bindings else None,
+        http_port=int((bindings[0].get("HostPort") if bindings else "") or 0) or None,
         profile=profile,
     )
 
@@ -173,7 +173,7 @@ def find(engine: Engine, lab: str) -> Found:
 
 
 def _waiting(helper: dict[str, Any]) -> Waiting:
-    mode = str((helper.get("HostConfig") or {}).get("NetworkMode", ""))
+    mode = (helper.get("HostConfig") or {}).get("NetworkMode") or ""
     server = mode[len("container:") :] if mode.startswith("container:") else ""
     return Waiting(helper["Id"], server, helper["Config"]["Labels"].get(lab_names.LABEL_FAULT_LIFE, ""))
 

@@ -116,7 +116,18 @@ class DockerDoor:
         documents = self.documents(kind)
         found = [documents[key] for key in out.split() if key in documents]
         if kind == "container":
-            found = [{"Id": one["Id"], "Names": [one["Name"]], "Labels": one["Config"].get("Labels")} for one in found]
+            found = [
+                {
+                    "Id": one["Id"],
+                    "Names": [one["Name"]],
+                    "Labels": one["Config"].get("Labels"),
+                    "State": one.get("State", {}).get("Status", "created"),
+                    "Image": "",
+                    "Created": 0,
+                    "NetworkSettings": {},
+                }
+                for one in found
+            ]
         if self.beside is not None:
             label = {name: values[0] for name, values in filters.items()}
             found += getattr(self.beside, f"{kind}s")(filters=label)

@@ -249,6 +249,8 @@ class FakeDocker:
         missing = [one for one in keys if one not in self._objects[kind]]
         said = "".join(f"Error response from daemon: {_MISSING[kind].format(one)}\n" for one in missing)
         found = [self._objects[kind][one] for one in keys if one not in missing]
+        if kind == "container":
+            found = [_inspected(one) for one in found]
         return json.dumps(found), said, 1 if missing else 0
 
     def _rm(self, kind: str, keys: list[str]) -> tuple[str, str, int]:
@@ -361,6 +363,13 @@ class FakeDocker:
             self.put("container", key, document)
             self._objects["volume"].setdefault(name, {"Name": name, "Labels": labels, "Files": {}})
         return "", "", 0
+
+
+def _inspected(container: dict[str, Any]) -> dict[str, Any]:
+    """A container with all that engines say of every one."""
+    state = {"Status": "created", "StartedAt": "", **container.get("State", {})}
+    state.setdefault("Running", state["Status"] in {"running", "paused"})
+    return {"NetworkSettings": {}, **container, "State": state}
 
 
 def _values(words: list[str], option: str) -> list[str]:

@@ -47,10 +47,19 @@ number = _is("a number", lambda value: type(value) is int and abs(value) < _MOST
 moment = _is("a moment", lambda value: type(value) is int and 0 <= value <= _LAST_MOMENT)
 flag = _is("true or false", lambda value: isinstance(value, bool))
 anything = _is("", lambda _: True)
+size = _is("a size", lambda value: type(value) is int and 0 <= value < _MOST)
+# A list of images has seconds, a single image a text; and some engines a text in both.
+when = _is("a moment", lambda value: isinstance(value, str) or (type(value) is int and 0 <= value <= _LAST_MOMENT))
+
+
+_PORTS = 1 << 16
+port_number = _is("a port", lambda value: type(value) is int and 0 <= value < _PORTS)
 
 
 def _port(value: Any) -> bool:
-    return isinstance(value, str) and (not value or (value.isascii() and value.isdigit() and len(value) <= 5))  # noqa: PLR2004
+    if not isinstance(value, str):
+        return False
+    return not value or (value.isascii() and value.isdigit() and len(value) <= 5 and int(value) < _PORTS)  # noqa: PLR2004
 
 
 def _subnet(value: Any) -> bool:
@@ -110,36 +119,52 @@ def with_keys(
 
 
 _labels = named(text)
-_network_of_container = with_keys({}, {"IPAddress": text, "IPAMConfig": with_keys({}, {"IPv4Address": text})})
-_networks_of_container = with_keys({}, {"Networks": named(some(_network_of_container))})
+_network_of_container = with_keys(
+    {}, {"IPAddress": text, "IPAMConfig": with_keys({}, {"IPv4Address": text}), "IPPrefixLen": number, "Gateway": text}
+)
+_networks = named(some(_network_of_container))
 object_of_any = named(anything)
 CONTAINERS = listed(
     with_keys(
-        {"Id": text},
         {
-            "Names": listed(text), "Labels": _labels, "State": text, "Image": text, "Created": moment,
-            "Ports": listed(with_keys({}, {"PrivatePort": number, "PublicPort": number})),
-            "NetworkSettings": _networks_of_container,
+            "Id": text, "State": text, "Image": text, "Created": moment,
+            "NetworkSettings": with_keys({}, {"Networks": _networks}),
+        },
+        {
+            "Names": listed(text), "Labels": _labels,
+            "Ports": listed(with_keys({"PrivatePort": port_number}, {"PublicPort": port_number})),
         },
     )
 )  # fmt: skip
 """Of containers, as a list has them."""
+_bindings = named(some(listed(with_keys({}, {"HostPort": _is("a port", _port), "HostIp": text}))))
+_host_config = with_keys(
+    {},
+    {
+        "NetworkMode": text, "PortBindings": _bindings, "Binds": listed(text), "SecurityOpt": listed(text),
+        "CapAdd": listed(text), "CapDrop": listed(text), "Devices": listed(anything), "Ulimits": listed(anything),
+        "RestartPolicy": with_keys({}, {"Name": text, "MaximumRetryCount": number}), "Memory": number,
+        "PidsLimit": number, "NanoCpus": number, "CpuShares": number, "Privileged": flag, "ReadonlyRootfs": flag,
+        "PidMode": text, "IpcMode": text, "UTSMode": text, "UsernsMode": text, "CgroupParent": text,
+    },
+)  # fmt: skip
 CONTAINER = with_keys(
     {
         "Id": text,
         "Name": text,
-        "Config": with_keys({}, {"Labels": _labels, "Image": text}),
-        "State": with_keys({}, {"Status": text, "StartedAt": text, "FinishedAt": text}),
+        "Config": with_keys(
+            {}, {"Labels": _labels, "Image": text, "Cmd": listed(text), "Env": listed(text), "User": text}
+        ),
+        "State": with_keys(
+            {"Status": text, "Running": flag, "StartedAt": text},
+            {"FinishedAt": text, "ExitCode": number, "OOMKilled": flag, "Pid": number},
+        ),
+        "NetworkSettings": with_keys({}, {"Networks": _networks, "Ports": _bindings}),
     },
     {
-        "NetworkSettings": with_keys(
-            {},
-            {
-                "Networks": named(some(_network_of_container)),
-                "Ports": named(some(listed(with_keys({}, {"HostPort": _is("a port", _port)})))),
-            },
-        ),
-        "HostConfig": object_of_any,
+        "HostConfig": _host_config,
+        "Mounts": listed(with_keys({}, {"Source": text, "Destination": text, "Type": text, "Name": text, "RW": flag})),
+        "Image": text,
     },
 )
 """Of one container, when it is inspected."""
@@ -152,16 +177,29 @@ NETWORKS = listed(
         },
     )
 )
-VOLUMES = with_keys({}, {"Volumes": listed(with_keys({"Name": text}, {"Labels": _labels}))})
-IMAGES = listed(
-    with_keys({"Id": text}, {"RepoTags": listed(text), "Labels": _labels, "Created": anything, "Size": number})
-)
+_volume = with_keys({"Name": text}, {"Labels": _labels, "CreatedAt": text})
+VOLUMES = with_keys({}, {"Volumes": listed(_volume)})
+IMAGES = listed(with_keys({"Id": text, "Created": when, "Size": size}, {"RepoTags": listed(text), "Labels": _labels}))
+IMAGE = with_keys({"Id": text}, {"RepoTags": listed(text), "Config": with_keys({}, {"Labels": _labels})})
+"""Of one image, when it is inspected."""
+INFO = with_keys(
+    {},
+    {
+        "NCPU": size, "MemTotal": size, "DockerRootDir": text, "SystemTime": text, "OperatingSystem": text,
+        "SecurityOptions": listed(text), "ServerVersion": text, "LiveRestoreEnabled": flag,
+    },
+)  # fmt: skip
+VERSION = with_keys({}, {"Version": text, "ApiVersion": text, "Arch": text, "Os": text})
 MADE = with_keys({"Id": text}, {})
 ENDED = with_keys({}, {"ExitCode": number})
 _BY_PATH = {
     "/containers/json": CONTAINERS, "/networks": NETWORKS, "/volumes": VOLUMES, "/images/json": IMAGES,
-    "/info": object_of_any, "/version": object_of_any,
+    "/info": INFO, "/version": VERSION,
 }  # fmt: skip
+INSPECTED = {
+    "container": listed(CONTAINER), "network": NETWORKS, "volume": listed(_volume), "image": listed(IMAGE),
+}  # fmt: skip
+"""What `docker KIND inspect` prints, by the kind."""
 _BY_KIND = {"containers": CONTAINER, "exec": ENDED}
 
 

@@ -451,7 +451,7 @@ class Engine:
         """Get a JSON document, which looks as such ones do; `filters` are Docker's own, one value each."""
         if filters:
             query["filters"] = json.dumps({name: [value] for name, value in filters.items()})
-        found = _read_answer(self.ask("GET", path, query, doing=doing), answer_shapes.shape_of(path), doing)
+        found = read_answer(self.ask("GET", path, query, doing=doing), answer_shapes.shape_of(path), doing)
         if filters and "label" in filters:
             if path == "/volumes":
                 return {**found, "Volumes": carrying(found.get("Volumes") or [], filters)}
@@ -504,7 +504,7 @@ class Engine:
         """Make a container from the API's own description of one; Docker names it where nobody does. Returns its ID."""
         query = {"name": name} if name else None
         said = self.ask("POST", "/containers/create", query, body, doing=doing)
-        return str(_read_answer(said, answer_shapes.MADE, doing)["Id"])
+        return str(read_answer(said, answer_shapes.MADE, doing)["Id"])
 
     def put_files(self, container: str, folder: str, archive: bytes, *, doing: str) -> None:
         """Unpack a tar in a folder of a container."""
@@ -545,7 +545,7 @@ class Engine:
         """Run a command in a container. Returns its exit code, -1 where it has none, and what it printed."""
         wanted = {"AttachStdout": True, "AttachStderr": True, "Cmd": words}
         said_of_it = self.ask("POST", f"/containers/{_part(container)}/exec", body=wanted, doing=doing)
-        made = _read_answer(said_of_it, answer_shapes.MADE, doing)
+        made = read_answer(said_of_it, answer_shapes.MADE, doing)
         path = f"/exec/{_part(made['Id'])}"
         said = _output(self.ask("POST", f"{path}/start", body={"Detach": False, "Tty": False}, doing=doing))
         code = self.get(f"{path}/json", doing=doing).get("ExitCode")
@@ -608,7 +608,7 @@ def _part(text: str) -> str:
     return quote(text, safe="")
 
 
-def _read_answer(said: bytes, shape: Callable[[Any, str], answer_shapes.Odd | None], doing: str) -> Any:
+def read_answer(said: bytes, shape: Callable[[Any, str], answer_shapes.Odd | None], doing: str) -> Any:
     """An answer of the engine's that has a shape. Raises DockerError."""
     try:
         found = json.loads(said)
@@ -621,7 +621,7 @@ def _read_answer(said: bytes, shape: Callable[[Any, str], answer_shapes.Odd | No
 
 def document_of(said: bytes, doing: str) -> dict[str, Any]:
     """An object that the engine sent, as one event of a stream. Raises DockerError."""
-    found: dict[str, Any] = _read_answer(said, answer_shapes.object_of_any, doing)
+    found: dict[str, Any] = read_answer(said, answer_shapes.object_of_any, doing)
     return found
 
 

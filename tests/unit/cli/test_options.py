@@ -35,6 +35,26 @@ def test_an_owner_that_no_label_can_hold_is_refused(monkeypatch: pytest.MonkeyPa
     assert caught.value.code is ExitCode.USAGE
 
 
+@pytest.mark.parametrize("owner", ["x" * 10_000, "\udcff"])
+def test_a_login_name_that_no_label_can_hold_is_refused_too(monkeypatch: pytest.MonkeyPatch, owner: str) -> None:
+    monkeypatch.delenv("LABCTL_OWNER", raising=False)
+    monkeypatch.setenv("USER", owner)
+    with pytest.raises(LabctlError, match=r"Cannot use the login name \(USER\): .* Set LABCTL_OWNER") as caught:
+        options.user()
+    assert caught.value.code is ExitCode.USAGE
+    assert options.viewer() == ""
+    monkeypatch.setenv("USER", "")
+    with pytest.raises(LabctlError, match="Set LABCTL_OWNER"):
+        options.user(lambda: owner)
+    assert options.user(lambda: "ada") == "ada"
+
+
+@pytest.mark.parametrize("owner", ["a\nb", "\x1b[31mada", "{{ 7 * 7 }}", " "])
+def test_an_odd_login_name_owns_labs_as_it_is(monkeypatch: pytest.MonkeyPatch, owner: str) -> None:
+    monkeypatch.setenv("USER", owner)
+    assert options.user() == owner
+
+
 def test_a_process_without_a_user_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> NoReturn:
         raise KeyError("getpwuid(): uid not found: 4711")

@@ -24,6 +24,9 @@ LINE = b"2026-11-30T00:00:01.0Z 2026-11-30T00:00:01.0Z [INFO] agent: hello\n"
 PIECE = struct.pack(">BxxxL", 1, len(LINE)) + LINE
 
 
+RUNS = {"Status": "running", "Running": True, "StartedAt": ""}
+
+
 class Log(OddEngine):
     """An engine with a log; whoever follows is told `follow`, with a status."""
 
@@ -127,7 +130,8 @@ def test_logs_that_the_engine_does_not_let_be_followed_fail_in_a_sentence(
             "Id": one["Id"],
             "Name": "/x",
             "Config": {},
-            "State": {"Status": "running"},
+            "State": RUNS,
+            "NetworkSettings": {},
         }
         for one in engine.containers
     }

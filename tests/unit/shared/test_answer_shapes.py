@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.cli.main import run
-from labctl.errors import ExitCode
+from labctl.engine import client, images, labs
+from labctl.errors import ExitCode, LabctlError
 from labctl.shared import answer_shapes, lock_holder
 from labctl.shared.docker_api import DockerError, Engine
 from labctl.workshop import seat_locks
 from labctl.workshop.model.file import LOCAL, Host
+from plugins.module_utils import lab_found
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.odd_engine import OddEngine
 
@@ -100,11 +102,84 @@ def test_every_reader_of_answers_says_what_was_wrong(
 
 
 def test_a_server_that_is_none_is_told() -> None:
-    whole = {"Id": "a", "Name": "/a", "Config": {}, "State": {"Status": "running"}, "NetworkSettings": {}}
+    state = {"Status": "running", "Running": True, "StartedAt": ""}
+    whole = {"Id": "a", "Name": "/a", "Config": {}, "State": state, "NetworkSettings": {}}
     assert answer_shapes.CONTAINER(whole, "it") is None
     ports = {"Ports": {"8500/tcp": [{"HostPort": "many"}]}}
     odd = answer_shapes.CONTAINER({**whole, "NetworkSettings": ports}, "it")
     assert str(odd) == "it.NetworkSettings.Ports.'8500/tcp'[0].HostPort is \"many\", and not a port"
+
+
+STATE = {"Status": "running", "Running": True, "StartedAt": "2026-11-30T00:00:00Z"}
+WHOLE = {
+    "Id": ONE["Id"], "Name": "/labctl-ada-consul1", "Config": {"Labels": ONE["Labels"]}, "State": STATE,
+    "NetworkSettings": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Name": None}, {"NetworkSettings": None}, {"Config": None}, {"State": {}},
+        {"State": {**STATE, "Running": None}},
+        {"State": {"Status": "running", "StartedAt": ""}}, {"Mounts": {}}, {"Mounts": [None]},
+        {"Config": {"Labels": []}}, {"HostConfig": {"NetworkMode": 7}}, {"HostConfig": {"SecurityOpt": "x"}},
+        {"NetworkSettings": {"Ports": {"8500/tcp": [{"HostPort": "65536"}]}}},
+    ],
+)  # fmt: skip
+def test_an_odd_container_is_one_sentence_for_whoever_looks_for_a_lab(engine: OddEngine, changed: Any) -> None:
+    engine.containers = [ONE]
+    engine.says[f"GET /containers/{ONE['Id']}/json"] = {**WHOLE, **changed}
+    with pytest.raises(DockerError, match="Cannot make sense of what the Docker Engine answered while looking for"):
+        lab_found.find(Engine(5), "ada")
+
+
+@pytest.mark.parametrize(
+    ("networks", "ports", "address", "port"),
+    [
+        ({"x": None}, {"8500/tcp": [{"HostPort": ""}]}, "", None),
+        ({"x": {"IPAMConfig": None}}, {"8500/tcp": [{"HostPort": None}]}, "", None),
+        ({"x": {"IPAMConfig": {"IPv4Address": None}}}, {"8500/tcp": None}, "", None),
+        (None, None, "", None),
+        ({"x": None, "y": {"IPAddress": "10.0.0.2"}}, {"8500/tcp": [{"HostPort": "80"}]}, "10.0.0.2", 80),
+    ],
+)
+def test_a_container_that_says_less_than_others_is_read(
+    engine: OddEngine, networks: Any, ports: Any, address: str, port: int | None
+) -> None:
+    engine.containers = [{**ONE, "NetworkSettings": {"Networks": networks}}]
+    said = {**WHOLE, "Mounts": None, "HostConfig": None, "NetworkSettings": {"Networks": networks, "Ports": ports}}
+    engine.says[f"GET /containers/{ONE['Id']}/json"] = said
+    (server,) = lab_found.find(Engine(5), "ada").servers
+    assert (server.address, server.http_port) == (address, port)
+    (lab,) = labs.list_labs(client.connect())
+    assert lab.servers[0].address == address
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Created": None}, {"Created": -1}, {"Created": []}, {"Size": None}, {"Size": "big"}, {"Size": -1},
+        {"RepoTags": [None]}, {"Labels": 7}, {"Created": ...}, {"Size": ...},
+    ],
+)  # fmt: skip
+def test_an_odd_image_is_one_sentence(
+    engine: OddEngine, capsys: pytest.CaptureFixture[str], changed: dict[str, Any]
+) -> None:
+    image = {**stand_in.image("1.8.7"), **changed}
+    engine.images = [{key: value for key, value in image.items() if value is not ...}]
+    engine.says["GET /images/json"] = engine.images
+    assert run(["image", "ls"]) == ExitCode.FAILED
+    err = capsys.readouterr().err
+    assert is_one_sentence(err)
+    assert "Cannot make sense of what the Docker Engine answered while listing images" in err
+
+
+@pytest.mark.parametrize("said", [{}, {"Arch": None}, {"Arch": 7}])
+def test_an_engine_that_does_not_say_for_what_it_runs_programs_is_told(engine: OddEngine, said: Any) -> None:
+    engine.says["GET /version"] = said
+    with pytest.raises(LabctlError, match=r"Cannot make sense of .* while asking which engine it is: .*Arch"):
+        images.origin_of_binary(client.connect(), "/bin/sh")
 
 
 def test_locks_that_anybody_left_are_one_line_for_each_lab_and_what_is_no_answer_none(

@@ -75,9 +75,16 @@ def test_a_host_without_docker_is_told_how_to_get_it(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize("kind", ["container", "network", "volume"])
 def test_what_is_gone_meanwhile_is_left_out(docker: FakeDocker, kind: str) -> None:
     # The stand-in says it in Docker's own three wordings.
-    docker.put(kind, "here", {"Id": "here"})
-    assert Docker().inspect(kind, ["gone", "here"], "looking") == [{"Id": "here"}]
+    docker.put(kind, "here", {"Id": "here", "Name": "here", "Config": {}})
+    assert [one["Id"] for one in Docker().inspect(kind, ["gone", "here"], "looking")] == ["here"]
     assert Docker().inspect(kind, ["gone"], "looking") == []
+
+
+@pytest.mark.parametrize("said", ["", "{", "{}", "[7]", '[{"Id": "x"}]'])
+def test_what_is_no_answer_of_inspect_is_told(docker: FakeDocker, said: str) -> None:
+    docker.answer("inspect", out=said)
+    with pytest.raises(DockerError, match="Cannot make sense of what the Docker Engine answered while looking"):
+        Docker().inspect("container", ["x"], "looking")
 
 
 def test_any_other_failure_of_inspect_is_raised(docker: FakeDocker) -> None:
