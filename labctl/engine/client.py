@@ -251,7 +251,7 @@ def explain(error: DockerError, place: DockerHost = LOCAL_HOST) -> LabctlError:
             f"{seconds_told(error.late)} seconds. Look at its log (`journalctl -u docker`), restart it, then run the "
             "same command again."
         )
-    return LabctlError(error.sentence)
+    return LabctlError(error.sentence, ExitCode.USAGE if error.failure == "usage" else ExitCode.FAILED)
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ def _is_of(lab: Lab, labels: Mapping[str, str]) -> bool:
 
 def server_of(helper: Mapping[str, Any]) -> str:
     """The ID of the container whose network a helper is in, of a helper as Docker lists it; "" where it is in none."""
-    mode = str((helper.get("HostConfig") or {}).get("NetworkMode", ""))
+    mode = str((helper.get("HostConfig") or {}).get("NetworkMode") or "")
     return mode.removeprefix("container:") if mode.startswith("container:") else ""
 
 

@@ -131,7 +131,7 @@ CONTAINERS = listed(
             "NetworkSettings": with_keys({}, {"Networks": _networks}),
         },
         {
-            "Names": listed(text), "Labels": _labels,
+            "Names": listed(text), "Labels": _labels, "HostConfig": with_keys({}, {"NetworkMode": text}),
             "Ports": listed(with_keys({"PrivatePort": port_number}, {"PublicPort": port_number})),
         },
     )

@@ -23,7 +23,7 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from . import answer_shapes
 from .http_deadline import MOST_BYTES, TimedConnection
@@ -45,6 +45,9 @@ QUEUE_SECONDS, HANG_UP_SECONDS = 0.02, 1.0
 _FRAME = struct.Struct(">BxxxL")
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,12})?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII)
 _PLAIN = "unix://"
+_SCHEMES = ("unix", "tcp", "ssh")
+# What the kernel takes, without the zero at its end.
+_LONGEST_SOCKET = 107
 _MOST_OF_SETTINGS = 1 << 20
 # More of what docker says nobody reads; a builder's error has the whole command in it.
 _MOST_SAID = 4000
@@ -81,7 +84,8 @@ def endpoint() -> str:
     try:
         # The docker command keeps each context in a folder that is named by its checksum.
         described = _read(folder / "contexts" / "meta" / hashlib.sha256(context.encode()).hexdigest() / "meta.json")
-        return str(described["Endpoints"]["docker"]["Host"])
+        host = described["Endpoints"]["docker"]["Host"]
+        return host if isinstance(host, str) else ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""
 
@@ -95,6 +99,38 @@ def plain_socket() -> str | None:
     """The socket that the docker command would use here; None where it would use anything but a plain one."""
     where = endpoint()
     return where[len(_PLAIN) :] if where.startswith(_PLAIN) else None
+
+
+def address_problem(where: str) -> str | None:
+    """One sentence about an address of an engine that no engine can have; None where one can."""
+    scheme, found, rest = where.strip().partition("://")
+    problem = None
+    if not found:
+        # The docker command takes it for a host, and "" for its own socket.
+        return None
+    if scheme not in _SCHEMES:
+        problem = f"{answer_shapes.shown(scheme)} is none of {', '.join(_SCHEMES)}"
+    elif scheme == "unix":
+        try:
+            size = len(os.fsencode(rest))
+        except UnicodeEncodeError:
+            size = 0
+        if not size or "\0" in rest:
+            problem = "it names no socket"
+        elif size > _LONGEST_SOCKET:
+            problem = f"the path of its socket has {size} bytes, and no more than {_LONGEST_SOCKET} are possible"
+    elif scheme == "tcp":
+        try:
+            parts = urlsplit(where.strip())
+            _ = parts.port
+        except ValueError as error:
+            problem = f"it is no host with a port ({error})"
+    if problem is None:
+        return None
+    return (
+        f"Cannot use {answer_shapes.shown(where)} as the address of a Docker Engine: {problem}. Set DOCKER_HOST, or "
+        "choose a docker context, with one such as unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST."
+    )
 
 
 class DockerError(Exception):
@@ -308,21 +344,27 @@ class Engine:
     def __init__(
         self, timeout: float = TIMEOUT_SECONDS, path: str | None = None, allowance: Allowance | None = None
     ) -> None:
+        self._problem = address_problem(endpoint()) if path is None else None
         self._socket = plain_socket() if path is None else path
         self._timeout = timeout
         self._allowance = allowance
 
     def within(self, seconds: float) -> Engine:
         """The same engine, for a question that is not worth a longer wait."""
-        return Engine(min(seconds, self._timeout), self._socket, self._allowance)
+        return self._like(min(seconds, self._timeout), self._allowance)
 
     def sharing(self, allowance: Allowance | None) -> Engine:
         """The same engine, asked for a command whose questions all share that."""
-        return Engine(self._timeout, self._socket, allowance)
+        return self._like(self._timeout, allowance)
 
     def at_the_end(self, seconds: float) -> Engine:
         """The same engine, for what must be done also where a command's time is over."""
-        return Engine(seconds, self._socket)
+        return self._like(seconds, None)
+
+    def _like(self, timeout: float, allowance: Allowance | None) -> Engine:
+        other = Engine(timeout, self._socket, allowance)
+        other._problem = self._problem
+        return other
 
     def ask(
         self,
@@ -390,8 +432,10 @@ class Engine:
     def time_for(self, doing: str, waited: float = 0.0) -> float:
         """How long the rest of an answer may take, for which so long was waited.
 
-        Raises DockerError where the command's time is over.
+        Raises DockerError where the command's time is over, or where no engine can be.
         """
+        if self._problem is not None:
+            raise DockerError(self._problem, "usage")
         shared, most = self._allowance, max(0.0, self._timeout - waited)
         if shared is None:
             return most

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from labctl.cli.main import run
 from labctl.engine import client
 from labctl.engine.labs import list_labs
 from labctl.errors import ExitCode, LabctlError
@@ -77,6 +78,48 @@ def test_without_any_of_them_the_engine_is_the_default_one(contexts: Path) -> No
 def test_a_socket_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///run/user/1000/docker.sock")
     assert client.host_name() == "local"
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ("unix://", "it names no socket"),
+        ("unix:///" + "x" * 107, "has 108 bytes, and no more than 107"),
+        ("unix:///\udc80" + "x" * 10_000, "bytes, and no more than 107"),
+        ("tcp://[::1", "it is no host with a port (Invalid IPv6 URL)"),
+        ("tcp://host:99999", "it is no host with a port (Port out of range"),
+        ("tcp://host:x", "it is no host with a port"),
+        ("ssh://", "is no address of a Docker host"),
+        ("ssh://[::1", "is no address of a Docker host"),
+        ("foo\x1b[31m://bar", "is none of unix, tcp, ssh"),
+        ("fd://", '"fd" is none of unix, tcp, ssh'),
+        ("http://127.0.0.1:1", '"http" is none of unix, tcp, ssh'),
+        ("://", '"" is none of unix, tcp, ssh'),
+    ],
+)
+@pytest.mark.parametrize("by_context", [False, True])
+def test_an_address_that_no_engine_can_have_is_wrong_usage_in_one_sentence(  # noqa: PLR0913 - fixtures
+    contexts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    where: str,
+    says: str,
+    *,
+    by_context: bool,
+) -> None:
+    if by_context:
+        (meta,) = contexts.glob(f"contexts/meta/{hashlib.sha256(b'far').hexdigest()}/meta.json")
+        meta.write_text(json.dumps({"Endpoints": {"docker": {"Host": where}}}), encoding="utf-8")
+    else:
+        monkeypatch.setenv("DOCKER_HOST", where)
+    for words in (["ls"], ["up", "ada", "--timeout", "5"], ["down", "ada"], ["logs", "ada"]):
+        assert run(words) == ExitCode.USAGE
+        (line,) = capsys.readouterr().err.splitlines()
+        assert says in line
+        assert len(line) < 600
+        assert line.isprintable()
+    run(["doctor"])
+    assert says in capsys.readouterr().out
 
 
 def test_an_engine_that_is_not_there_is_one_sentence() -> None:

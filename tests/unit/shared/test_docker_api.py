@@ -281,11 +281,13 @@ def test_an_engine_that_makes_nothing_of_a_filter_does_not_widen_what_was_asked_
     odd: OddEngine, label: str, listed: str
 ) -> None:
     of_lab = dict.fromkeys("ad", LABELS) | {"b": {"raft-labctl.lab": "bob"}, "c": {}, "e": None}
+    more = {"State": "running", "Image": "", "Created": 0, "Size": 0, "NetworkSettings": {}}
     everything = [
-        {"Id": name, "Name": name, "Names": [f"/{name}"], "Labels": of_lab[name]} for name in ("a", "b", "c", "d", "e")
+        {"Id": name, "Name": name, "Names": [f"/{name}"], "Labels": of_lab[name], **more}
+        for name in ("a", "b", "c", "d", "e")
     ]
     paths = ("/containers/json", "/networks", "/images/json")
-    odd.says = {f"GET {path}": [*everything, {"Id": "f", "Name": "f"}] for path in paths}
+    odd.says = {f"GET {path}": [*everything, {"Id": "f", "Name": "f", **more}] for path in paths}
     odd.says["GET /volumes"] = {"Volumes": everything}
     asked, engine = {"label": label}, Engine()
     assert engine.container_names(asked, doing="looking") == list(listed)
