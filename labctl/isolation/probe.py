@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from labctl.engine import foreign_labels, sidecar
 from labctl.isolation.targets import host_addresses
 from labctl.shared import image_labels, lab_names
-from labctl.shared.docker_api import DockerError
+from labctl.shared.answer_shapes import shown
+from labctl.shared.docker_api import DockerError, odd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -116,6 +117,7 @@ def addresses_of_host(engine: Engine, lab: Lab) -> tuple[str, ...]:
 
     A helper without rights in the host's network namespace reads them. Raises DockerError.
     """
+    doing = "reading the Docker host's addresses"
     networks = engine.networks({"driver": "bridge"}, doing="listing networks")
     ours = (network for network in networks if network.get("Name") != "bridge")
     bridges = [
@@ -126,8 +128,11 @@ def addresses_of_host(engine: Engine, lab: Lab) -> tuple[str, ...]:
     ]
     with _helper(engine, lab, "host", "sleep 60") as helper:
         engine.change("start", [helper], doing="starting a helper")
-        said = engine.execute(helper, ["ip", "-o", "-4", "addr"], doing="reading the Docker host's addresses")
-    return host_addresses(said, bridges)
+        said = engine.execute(helper, ["ip", "-o", "-4", "addr"], doing=doing)
+    try:
+        return host_addresses(said, bridges)
+    except ValueError as error:
+        raise odd(f"{shown(said)} ({error})", doing) from error
 
 
 @contextlib.contextmanager

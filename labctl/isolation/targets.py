@@ -93,7 +93,7 @@ def place_of(lab: str, host: str, documents: Iterable[dict[str, Any]]) -> Place:
         ports = tuple(sorted({RPC, GOSSIP, *(inside for inside, _, _ in bindings)} | _http(bindings)))
         published += [Published(server, address, port) for _, address, port in bindings]
         for name, settings in ((document.get("NetworkSettings") or {}).get("Networks") or {}).items():
-            if not (address := settings.get("IPAddress")):
+            if not settings or not (address := settings.get("IPAddress")):
                 continue
             (own if name == network else strange).append(Spot(server, address, ports))
             if gateway := settings.get("Gateway"):
@@ -115,20 +115,27 @@ def _bindings(document: dict[str, Any]) -> Iterator[tuple[int, str, int]]:
     for inside, bound in ports.items():
         number, _, protocol = inside.partition("/")
         for one in (bound or []) if protocol in ("tcp", "") else []:
+            if not one.get("HostPort"):
+                continue
             address = one.get("HostIp") or ""
             yield int(number), "" if address in ANYWHERE else address, int(one["HostPort"])
 
 
 def host_addresses(said: str, without: Iterable[str]) -> tuple[str, ...]:
-    """The addresses that `ip -o -4 addr` tells of, but for loopback and those in the subnets `without`."""
+    """The addresses that `ip -o -4 addr` tells of, but for loopback and those in the subnets `without`.
+
+    Raises ValueError where it tells of none at all: every host has loopback.
+    """
     left = [ipaddress.ip_network(one, strict=False) for one in without]
-    found = []
+    found, told = [], False
     for line in said.splitlines():
         words = line.split()
         if "inet" not in words[:-1]:
             continue
         address = words[words.index("inet") + 1].partition("/")[0]
-        number = ipaddress.ip_address(address)
+        number, told = ipaddress.ip_address(address), True
         if not number.is_loopback and not any(number in one for one in left):
             found.append(address)
+    if not told:
+        raise ValueError("it names no address")
     return tuple(dict.fromkeys(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -71,6 +72,20 @@ def _subnet(value: Any) -> bool:
         return False
 
 
+def _address(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        return not value or bool(ipaddress.ip_address(value))
+    except ValueError:
+        return False
+
+
+address = _is("an address", _address)
+prefix = _is("the length of a subnet", lambda value: type(value) is int and 0 <= value <= 128)  # noqa: PLR2004
+_INSIDE = re.compile(r"([0-9]{1,5})(/[a-z]{1,8})?", re.ASCII)
+
+
 def some(shape: Callable[[Any, str], Odd | None]) -> Callable[[Any, str], Odd | None]:
     """Of that shape, or null."""
     return lambda value, where: None if value is None else shape(value, where)
@@ -120,7 +135,13 @@ def with_keys(
 
 _labels = named(text)
 _network_of_container = with_keys(
-    {}, {"IPAddress": text, "IPAMConfig": with_keys({}, {"IPv4Address": text}), "IPPrefixLen": number, "Gateway": text}
+    {},
+    {
+        "IPAddress": address,
+        "IPAMConfig": with_keys({}, {"IPv4Address": address}),
+        "IPPrefixLen": prefix,
+        "Gateway": address,
+    },
 )
 _networks = named(some(_network_of_container))
 object_of_any = named(anything)
@@ -137,7 +158,19 @@ CONTAINERS = listed(
     )
 )  # fmt: skip
 """Of containers, as a list has them."""
-_bindings = named(some(listed(with_keys({}, {"HostPort": _is("a port", _port), "HostIp": text}))))
+_bound = named(some(listed(with_keys({}, {"HostPort": _is("a port", _port), "HostIp": address}))))
+
+
+def _bindings(value: Any, where: str) -> Odd | None:
+    """What is published, by the port inside and its protocol, as `8500/tcp`."""
+    if isinstance(value, dict):
+        for inside in value:
+            found = _INSIDE.fullmatch(inside)
+            if found is None or int(found[1]) >= _PORTS:
+                return Odd(f"a name in {where}", inside, "a port with its protocol")
+    return _bound(value, where)
+
+
 _host_config = with_keys(
     {},
     {

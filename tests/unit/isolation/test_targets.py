@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from labctl.isolation.targets import Published, Spot, host_addresses, place_of
 from tests.unit.isolation.labs import container, lab
 
@@ -62,3 +64,20 @@ def test_the_hosts_addresses_are_those_that_are_no_bridge_and_no_loopback() -> N
         "nonsense\n"
     )
     assert host_addresses(said, ["10.222.176.48/28", "fd00::/64"]) == ("192.0.2.2", "172.17.0.1")
+
+
+@pytest.mark.parametrize("said", ["", "table inet filter", "1: lo inet x/8 scope host", "2: eth0 inet 300.0.0.1/24"])
+def test_addresses_of_a_host_that_are_none_are_not_taken_for_a_host_without_any(said: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        host_addresses(said, [])
+
+
+def test_a_network_without_addresses_and_a_port_without_a_number_are_left_out() -> None:
+    one = container("a", 1, "10.213.0")
+    one["NetworkSettings"] = {
+        "Networks": {"x": None, "y": {"IPAddress": None}},
+        "Ports": {"8500/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}, {"HostIp": None, "HostPort": "80"}]},
+    }
+    place = place_of("a", "local", [one])
+    assert (place.own, place.strange) == ((), ())
+    assert [(found.address, found.port) for found in place.published] == [("", 80)]

@@ -15,6 +15,7 @@ from labctl.shared.docker_api import DockerError, Engine
 from labctl.workshop import seat_locks
 from labctl.workshop.model.file import LOCAL, Host
 from plugins.module_utils import lab_found
+from plugins.module_utils.shared import docker_api
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.odd_engine import OddEngine
 
@@ -125,13 +126,18 @@ WHOLE = {
         {"State": {"Status": "running", "StartedAt": ""}}, {"Mounts": {}}, {"Mounts": [None]},
         {"Config": {"Labels": []}}, {"HostConfig": {"NetworkMode": 7}}, {"HostConfig": {"SecurityOpt": "x"}},
         {"NetworkSettings": {"Ports": {"8500/tcp": [{"HostPort": "65536"}]}}},
+        {"NetworkSettings": {"Ports": {"many/tcp": []}}}, {"NetworkSettings": {"Ports": {"70000/tcp": []}}},
+        {"NetworkSettings": {"Networks": {"x": {"IPAddress": "10.0.0.300"}}}},
+        {"NetworkSettings": {"Networks": {"x": {"IPPrefixLen": 129}}}},
     ],
 )  # fmt: skip
 def test_an_odd_container_is_one_sentence_for_whoever_looks_for_a_lab(engine: OddEngine, changed: Any) -> None:
     engine.containers = [ONE]
     engine.says[f"GET /containers/{ONE['Id']}/json"] = {**WHOLE, **changed}
-    with pytest.raises(DockerError, match="Cannot make sense of what the Docker Engine answered while looking for"):
-        lab_found.find(Engine(5), "ada")
+    with pytest.raises(
+        docker_api.DockerError, match="Cannot make sense of what the Docker Engine answered while looking for"
+    ):
+        lab_found.find(docker_api.Engine(5), "ada")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +156,7 @@ def test_a_container_that_says_less_than_others_is_read(
     engine.containers = [{**ONE, "NetworkSettings": {"Networks": networks}}]
     said = {**WHOLE, "Mounts": None, "HostConfig": None, "NetworkSettings": {"Networks": networks, "Ports": ports}}
     engine.says[f"GET /containers/{ONE['Id']}/json"] = said
-    (server,) = lab_found.find(Engine(5), "ada").servers
+    (server,) = lab_found.find(docker_api.Engine(5), "ada").servers
     assert (server.address, server.http_port) == (address, port)
     (lab,) = labs.list_labs(client.connect())
     assert lab.servers[0].address == address
