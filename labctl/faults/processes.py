@@ -35,6 +35,18 @@ if TYPE_CHECKING:
 FOUND_HERE = str(Path(labctl.__file__).resolve().parent.parent)
 START = "import sys; sys.path.append(sys.argv.pop(1)); from labctl.__main__ import main; main()"
 THIS_LABCTL = (sys.executable, "-P", "-c", START, FOUND_HERE)
+# An engine that is busy, or restarts, has this long until a heal that failed is tried again.
+HEAL_AGAIN_SECONDS = 10.0
+# Only what failed is tried again: what is refused, or wrong, stays so.
+_HEAL_LATER = """\
+sleep "$0"; again=$1; shift
+"$@"; code=$?
+for _ in 1 2; do
+    [ "$code" -eq 1 ] || break
+    sleep "$again"; "$@"; code=$?
+done
+exit "$code"
+"""
 
 
 @dataclass(frozen=True)
@@ -264,14 +276,17 @@ def heal_later(  # noqa: PLR0913, PLR0917 - a lease, and by what it is ended
     asked: FaultRequest,
     start: Callable[..., object] = subprocess.Popen,
     this_labctl: Sequence[str] = THIS_LABCTL,
+    *,
+    again: float = HEAL_AGAIN_SECONDS,
 ) -> None:
     """Heal a fault when its lease is over: by a process of its own, which ends with no terminal.
 
-    Only Docker can start a container, and nothing in a lab may talk to Docker.
+    Only Docker can start a container, and nothing in a lab may talk to Docker. Where it fails, as with an engine that
+    is busy, it is tried `again` after so many seconds, twice at most.
     """
     heal = [*this_labctl, "fault", "heal", fault, "--lab", lab.name]
     start(
-        ["/bin/sh", "-c", 'sleep "$0"; exec "$@"', f"{seconds}", *heal],
+        ["/bin/sh", "-c", _HEAL_LATER, f"{seconds}", f"{again}", *heal],
         env={**from_anywhere(os.environ), "LABCTL_OWNER": asked.owner},
         # It holds no folder, and takes no code from the one in which somebody typed.
         cwd="/",

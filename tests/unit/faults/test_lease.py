@@ -50,7 +50,7 @@ def test_a_folder_called_labctl_where_somebody_typed_is_not_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.setenv("DOCKER_HOST", "unix://no-engine.sock")
-    processes.heal_later("abc123", 0.01, LAB, FaultRequest("ada", "ada"), said.start)
+    processes.heal_later("abc123", 0.01, LAB, FaultRequest("ada", "ada"), said.start, again=0.01)
     assert not (tmp_path / "pwned").exists()
     # It was our labctl, and it asked the engine of the folder in which somebody typed.
     assert f"No Docker Engine answers at unix://{tmp_path}/no-engine.sock" in said.read_text()
@@ -65,8 +65,27 @@ def test_a_labctl_that_is_not_installed_finds_itself(said: Lease, monkeypatch: p
     start += "sys.meta_path if 'editable' not in repr(one)]; " + processes.START
     this_labctl = (sys.executable, "-P", "-c", start, root)
     monkeypatch.setenv("DOCKER_HOST", "unix:///no-engine.sock")
-    processes.heal_later("abc123", 0.01, LAB, FaultRequest("ada", "ada"), said.start, this_labctl)
+    processes.heal_later("abc123", 0.01, LAB, FaultRequest("ada", "ada"), said.start, this_labctl, again=0.01)
     assert "No Docker Engine answers at unix:///no-engine.sock" in said.read_text()
+
+
+@pytest.mark.parametrize(("codes", "times"), [((0,), 1), ((1, 0), 2), ((1, 1, 1, 0), 3), ((4, 0), 1), ((2, 0), 1)])
+def test_a_heal_that_failed_is_tried_again(tmp_path: Path, codes: tuple[int, ...], times: int) -> None:
+    heal = tmp_path / "heal"
+    heal.write_text(
+        f'#!/bin/sh\necho "$*" >>{tmp_path}/asked\nset -- {" ".join(map(str, codes))}\n'
+        f"shift $(($(wc -l <{tmp_path}/asked) - 1))\nexit $1\n",
+        encoding="utf-8",
+    )
+    heal.chmod(0o755)
+    ended: list[int] = []
+
+    def start(words: list[str], **how: Any) -> None:
+        ended.append(subprocess.run(words, **how, timeout=30, check=False).returncode)
+
+    processes.heal_later("abc123", 0.01, LAB, FaultRequest("ada", "ada"), start, (str(heal),), again=0.01)
+    assert (tmp_path / "asked").read_text(encoding="utf-8") == "fault heal abc123 --lab ada\n" * times
+    assert ended == [codes[times - 1]]
 
 
 def test_what_the_docker_command_looks_for_here_is_found_from_there(
