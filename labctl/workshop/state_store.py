@@ -181,8 +181,9 @@ class WorkshopState:
             given = set(copy.numbers.values())
             own = {name: number for name, number in own.items() if number not in given}
             self._note(_NUMBERS, {**own, **copy.numbers})
-            self._note(_UNKNOWN_SECRETS, {"labs": []})
             self._write(_SECRET, copy.secret.hex() + "\n")
+            # Last: who is killed before leaves no seat whose card would be made of a wrong secret.
+            self._note(_UNKNOWN_SECRETS, {"labs": []})
 
     # -- names and failures ----------------------------------------------------------------------------------
 
