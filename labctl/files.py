@@ -29,7 +29,7 @@ _TURN_SECONDS = 0.05
 
 @contextlib.contextmanager
 def write_atomically(
-    path: Path, *, private: bool = False, secret: bool = False, patience: float = READER_SECONDS
+    path: Path, *, private: bool = False, secret: bool = False, new: bool = False, patience: float = READER_SECONDS
 ) -> Iterator[IO[bytes]]:
     """Open a file that takes the place of `path` when the block has ended well; until then, what is there stays.
 
@@ -40,6 +40,7 @@ def write_atomically(
         path: the file.
         private: a new file is for its owner only.
         secret: any file is for its owner only from its first byte on, and a link is replaced and not followed.
+        new: it takes the place of none, also not of one that came meanwhile.
         patience: how long to wait for somebody who reads from a pipe, in seconds.
 
     Raises:
@@ -51,7 +52,7 @@ def write_atomically(
             with straight:
                 yield straight
             return
-        with _beside(path, private=private or secret, secret=secret) as file:
+        with _beside(path, private=private or secret, secret=secret, new=new) as file:
             yield file
     except BrokenPipeError:
         raise
@@ -60,9 +61,9 @@ def write_atomically(
 
 
 @contextlib.contextmanager
-def write_text(path: Path, *, private: bool = False, secret: bool = False) -> Iterator[IO[str]]:
+def write_text(path: Path, *, private: bool = False, secret: bool = False, new: bool = False) -> Iterator[IO[str]]:
     """The same for a text. Raises LabctlError."""
-    with write_atomically(path, private=private, secret=secret) as file:
+    with write_atomically(path, private=private, secret=secret, new=new) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         yield text
         text.flush()
@@ -134,7 +135,7 @@ def _same_as(number: int) -> IO[bytes]:
 
 
 @contextlib.contextmanager
-def _beside(path: Path, *, private: bool, secret: bool) -> Iterator[IO[bytes]]:
+def _beside(path: Path, *, private: bool, secret: bool, new: bool) -> Iterator[IO[bytes]]:
     target = path if secret else Path(os.path.realpath(path))
     before = None
     with contextlib.suppress(FileNotFoundError):
@@ -157,9 +158,30 @@ def _beside(path: Path, *, private: bool, secret: bool) -> Iterator[IO[bytes]]:
             file.flush()
             if secret:
                 os.fsync(handle)
-        part.replace(target)
+        _put(part, target, path, new=new)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _put(part: Path, target: Path, path: Path, *, new: bool) -> None:
+    """Let a file that is whole take its place. Raises OSError, and LabctlError where one has come meanwhile."""
+    if new:
+        try:
+            target.hardlink_to(part)
+        except FileExistsError:
+            raise exists_already(path) from None
+        except OSError:
+            # A file system without such links.
+            if os.path.lexists(target):
+                raise exists_already(path) from None
+        else:
+            return
+    part.replace(target)
+
+
+def exists_already(path: Path) -> LabctlError:
+    """The error for a file that nobody may overwrite without --force."""
+    return LabctlError(f"{path} exists already: name another file, or overwrite it with --force.", ExitCode.USAGE)
 
 
 def read_all(path: Path, most: int, patience: float = WRITER_SECONDS) -> bytes:

@@ -37,12 +37,13 @@ def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise LabctlError where something is there that must not be overwritten."""
     if path.is_dir() or not os.path.lexists(path) or (force and path.is_file()):
         return
-    instead = "name another file, or overwrite it with --force" if path.is_file() else "name another file"
-    raise LabctlError(f"{path} exists already: {instead}.", ExitCode.USAGE)
+    if path.is_file():
+        raise files.exists_already(path)
+    raise LabctlError(f"{path} exists already: name another file.", ExitCode.USAGE)
 
 
 def save_secret(text: str, path: Path, *, force: bool) -> None:
     """Write a file that only its owner may read, from its first byte on, whole or not at all. Raises LabctlError."""
     refuse_existing(path, force=force)
-    with files.write_text(path, secret=True) as file:
+    with files.write_text(path, secret=True, new=not force) as file:
         file.write(text)

@@ -86,9 +86,9 @@ def origin_of_binary(client: Client, path: str) -> str:
 def save(client: Client, image: Image, path: Path, *, force: bool) -> int:
     """Write an image to a file that `load` reads, whole or not at all. Returns its size in bytes."""
     if path.exists() and not force:
-        raise LabctlError(f"{path} exists already: name another file, or overwrite it with --force.", ExitCode.USAGE)
+        raise files.exists_already(path)
     size = 0
-    with files.write_atomically(path) as file, explained(client.place):
+    with files.write_atomically(path, new=not force) as file, explained(client.place):
         for chunk in client.saved_image(image.name):
             size += file.write(chunk)
     return size

@@ -60,7 +60,7 @@ def save(
             size = bundle.tell()
             bundle.seek(0)
         # Logs hold addresses and the paths of requests.
-        with files.write_atomically(path, private=True) as file:
+        with files.write_atomically(path, private=True, new=not force) as file:
             shutil.copyfileobj(bundle, file)
     return BundleResult(lab.name, str(path), size, lines.count)
 

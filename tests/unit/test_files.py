@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -283,3 +284,35 @@ def test_secrets_are_not_written_over_the_workshops_file(
     assert run(given) == ExitCode.USAGE
     assert "it is a file that is read" in capsys.readouterr().err
     assert file.read_text(encoding="utf-8") == "workshop: w\nseats: 1\n"
+
+
+@pytest.mark.parametrize("secret", [True, False])
+def test_a_file_that_came_while_another_was_written_stays_where_nobody_forced_it(tmp_path: Path, secret: bool) -> None:
+    path = tmp_path / "report"
+
+    def write() -> None:
+        with files.write_atomically(path, secret=secret, new=True) as file:
+            file.write(b"mine")
+            path.write_text("theirs", encoding="ascii")
+
+    with pytest.raises(LabctlError, match=r"report exists already: name another file, or overwrite it with --f") as it:
+        write()
+    assert it.value.code is ExitCode.USAGE
+    assert path.read_text(encoding="ascii") == "theirs"
+    assert [one.name for one in tmp_path.iterdir()] == ["report"]
+
+
+def test_of_two_commands_that_save_one_file_at_once_one_is_told(tmp_path: Path) -> None:
+    path, told = tmp_path / "cards", []
+
+    def save(number: int) -> None:
+        try:
+            output_files.save_secret(f"{number}" * 50_000, path, force=False)
+        except LabctlError as error:
+            told.append(error.sentence)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(save, range(8)))
+    assert len(told) == 7
+    assert {one.partition(" exists already")[0] for one in told} == {str(path)}
+    assert len(set(path.read_text(encoding="ascii"))) == 1
