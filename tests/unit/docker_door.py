@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 import threading
 import time
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,7 +115,8 @@ class DockerDoor:
         if code:
             return _refusal(err)
         documents = self.documents(kind)
-        found = [documents[key] for key in out.split() if key in documents]
+        # Another thread may take one away meanwhile.
+        found = [document for key in out.split() if (document := documents.get(key)) is not None]
         if kind == "container":
             found = [
                 {
@@ -215,7 +217,10 @@ def _handler_of(door: DockerDoor) -> type[BaseHTTPRequestHandler]:
             where = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(where.query).items()}
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, content = door.answer(self.command, where.path, query, body)
+            try:
+                status, content = door.answer(self.command, where.path, query, body)
+            except Exception:  # noqa: BLE001 - a failure of the stand-in itself comes as an answer
+                status, content = 500, json.dumps({"message": traceback.format_exc()}).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

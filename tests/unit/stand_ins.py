@@ -104,7 +104,7 @@ class FakeDocker:
         self._requests = os.fdopen(os.open(folder / "requests", os.O_RDWR), "rb+", buffering=0)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._door = DockerDoor(self._do, self._objects.__getitem__)
         self.host = f"unix://{self._door.socket}"
 
@@ -121,14 +121,16 @@ class FakeDocker:
 
     def objects(self, kind: str) -> dict[str, Any]:
         """A copy of all containers, networks or volumes, by ID or name."""
-        return copy.deepcopy(self._objects[kind])
+        with self._lock:
+            return copy.deepcopy(self._objects[kind])
 
     def everything(self) -> dict[str, dict[str, Any]]:
         """A copy of all objects."""
         return copy.deepcopy(self._objects)
 
     def put(self, kind: str, key: str, document: dict[str, Any]) -> None:
-        self._objects[kind][key] = document
+        with self._lock:
+            self._objects[kind][key] = document
 
     def put_container(self, name: str, *, labels: dict[str, str] | None = None, state: str = "running") -> str:
         """Add a container that Compose did not make; returns its ID."""
@@ -158,7 +160,8 @@ class FakeDocker:
 
     def lose_volume(self, name: str) -> None:
         """Let a volume be gone, as after `docker volume prune`."""
-        del self._objects["volume"][name]
+        with self._lock:
+            del self._objects["volume"][name]
 
     def lose_network(self, name: str) -> None:
         """Let a network be gone."""
