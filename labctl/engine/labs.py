@@ -14,6 +14,7 @@ from labctl.shared import consul_versions, lab_names
 from labctl.shared.consul_client import LOOPBACK
 from labctl.shared.credentials import Keys
 from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_LOCK
+from labctl.shared.lab_server import LabServer, doubles_of, fields_listed
 from labctl.shared.lab_spec import RAFT_MULTIPLIER, LabSpec
 from labctl.shared.server_status import Member
 
@@ -25,19 +26,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Server:
-    """One server's container.
+class Server(LabServer):
+    """One server's container, and the way to it.
 
-    `state` is Docker's word (`running`, `exited`, `paused`, ...); `http_port` is None while it does not run; `place` is
-    where its engine is met; `keys` are for the HTTP API of a `full` lab.
+    `place` is where its engine is met; `keys` are for the HTTP API of a `full` lab.
     """
 
-    name: str
-    container: str
-    id: str
-    state: str
-    address: str
-    http_port: int | None
     place: DockerHost = LOCAL_HOST
     keys: Keys | None = field(default=None, repr=False, compare=False)
 
@@ -107,42 +101,18 @@ def _label(labels: dict[str, str], name: str) -> str:
     return labels.get(lab_names.LABEL_PREFIX + name, "")
 
 
-def _server(summary: dict[str, Any], place: DockerHost) -> Server:
-    labels = summary["Labels"]
-    networks = [one for one in (summary["NetworkSettings"].get("Networks") or {}).values() if one]
-    address = ""
-    if networks:
-        fixed = (networks[0].get("IPAMConfig") or {}).get("IPv4Address")
-        address = networks[0].get("IPAddress") or fixed or ""
-    inside = lab_names.HTTP_PORTS.get(lab_names.profile_of(labels))
-    ports = [port for port in summary.get("Ports") or [] if port["PrivatePort"] == inside and port.get("PublicPort")]
-    return Server(
-        name=labels[lab_names.LABEL_SERVER],
-        container=_container(summary),
-        id=summary["Id"],
-        state=summary["State"],
-        address=address,
-        http_port=int(ports[0]["PublicPort"]) if ports else None,
-        place=place,
-    )
-
-
-def _container(summary: dict[str, Any]) -> str:
-    """The container's name; one that is about to be gone may have none."""
-    names = summary.get("Names") or [summary["Id"][:12]]
-    return str(names[0]).lstrip("/")
-
-
 def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: DockerHost = LOCAL_HOST) -> list[Lab]:
     """Group container summaries, as a Docker host's list of containers gives them, into labs in order of name."""
-    grouped: dict[str, list[dict[str, Any]]] = {}
+    grouped: dict[str, dict[Server, dict[str, Any]]] = {}
     for summary in foreign_labels.left_out("container", summaries):
         labels = summary.get("Labels") or {}
         if lab_names.LABEL_SERVER in labels and lab_names.LABEL_LAB in labels:
-            grouped.setdefault(labels[lab_names.LABEL_LAB], []).append(summary)
+            server = Server(**fields_listed(summary), place=place)
+            grouped.setdefault(labels[lab_names.LABEL_LAB], {})[server] = summary
     labs = []
     for name, everything in sorted(grouped.items()):
-        parts, replacements = _in_place(name, everything)
+        servers, replacements = _in_place(name, everything)
+        parts = [everything[server] for server in servers]
         newest = max(parts, key=lambda part: part["Created"])
         labels = newest["Labels"]
         labs.append(
@@ -155,7 +125,7 @@ def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: DockerHost 
                 image=newest["Image"],
                 created=datetime.fromtimestamp(min(part["Created"] for part in parts), tz=UTC),
                 expires=_label(labels, "expires") or None,
-                servers=tuple(sorted((_server(part, place) for part in parts), key=lambda server: server.name)),
+                servers=tuple(sorted(servers, key=lambda server: server.name)),
                 place=place,
                 replacements=replacements,
             )
@@ -163,24 +133,14 @@ def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: DockerHost 
     return labs
 
 
-def _in_place(lab: str, summaries: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """A lab's containers, and the names of those that were to replace one; where that is there still, it counts."""
-
-    def server_of(summary: dict[str, Any]) -> str:
-        return str(summary["Labels"][lab_names.LABEL_SERVER])
-
-    called: dict[str, list[str]] = {}
-    for one in summaries:
-        called.setdefault(server_of(one), []).append(_container(one))
-    summaries = [
-        one
-        for one in summaries
-        if not lab_names.is_beside(_container(one), lab, server_of(one), called[server_of(one)])
-    ]
-    left = [one for one in summaries if lab_names.is_replacement(_container(one), lab, server_of(one))]
-    there = {server_of(one) for one in summaries if one not in left}
-    kept = [one for one in summaries if one not in left or server_of(one) not in there]
-    return kept, tuple(sorted(map(_container, left)))
+def _in_place(lab: str, servers: Iterable[Server]) -> tuple[list[Server], tuple[str, ...]]:
+    """A lab's servers, and the names of containers that were to replace one; where that is there still, it counts."""
+    doubles = doubles_of(lab, servers)
+    servers = [server for server in servers if server not in doubles]
+    left = [server for server in servers if lab_names.is_replacement(server.container, lab, server.name)]
+    there = {server.name for server in servers if server not in left}
+    kept = [server for server in servers if server not in left or server.name not in there]
+    return kept, tuple(sorted(server.container for server in left))
 
 
 def list_labs(client: Client, name: str | None = None) -> list[Lab]:

@@ -19,8 +19,9 @@ from .shared.parallel import each
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .lab_found import Found, Server
+    from .lab_found import Found
     from .shared.docker_api import Engine
+    from .shared.lab_server import LabServer
 
 FAILED_LEAVE_SECONDS = 10.0
 # Docker's words for a server that does not run, in ours.
@@ -61,7 +62,7 @@ class Departure:
         self.surplus = [server for server in reversed(found.servers) if server.name not in self.keep]
         self.remaining = [server for server in found.servers if server.name in self.keep]
         self.doors = LabClients(lab, [server.id for server in found.servers], found.profile)
-        self._voters: list[Server] = []
+        self._voters: list[LabServer] = []
 
     def check(self) -> None:
         """Find out which servers must leave before they are removed. Raises DockerError where that is not known."""
@@ -99,7 +100,7 @@ class Departure:
 
     # -- what is refused -------------------------------------------------------------------------------------
 
-    def _refuse_stopped(self, servers: list[Server]) -> None:
+    def _refuse_stopped(self, servers: list[LabServer]) -> None:
         for server in servers:
             if server.state != "running":
                 raise DockerError(
@@ -109,7 +110,7 @@ class Departure:
                     "refused",
                 )
 
-    def _refuse_silent(self, servers: list[Server], views: dict[str, View]) -> None:
+    def _refuse_silent(self, servers: list[LabServer], views: dict[str, View]) -> None:
         for server in servers:
             if views[server.id].problem:
                 raise DockerError(
@@ -119,7 +120,7 @@ class Departure:
                     "refused",
                 )
 
-    def _refuse_without_all(self, running: list[Server], counted: frozenset[str]) -> None:
+    def _refuse_without_all(self, running: list[LabServer], counted: frozenset[str]) -> None:
         """Refuse where a server would have to leave and a voter is missing: the majority might go with it."""
         if not self._voters:
             return
@@ -159,26 +160,26 @@ class Departure:
 
     # -- what the servers say --------------------------------------------------------------------------------
 
-    def _view(self, server: Server) -> View:
+    def _view(self, server: LabServer) -> View:
         try:
             return View(_addresses_in(self._asked(server, "/v1/status/peers")))
         except (OSError, ValueError) as error:
             return View(problem=str(error) or type(error).__name__)
 
-    def _knows_a_leader(self, server: Server) -> bool:
+    def _knows_a_leader(self, server: LabServer) -> bool:
         try:
             leader = self._asked(server, "/v1/status/leader")
         except (OSError, ValueError):
             return False
         return isinstance(leader, str) and leader != ""
 
-    def _asked(self, server: Server, path: str) -> Any:
+    def _asked(self, server: LabServer, path: str) -> Any:
         door = self.doors.of(server.http_port)
         if door is None:
             raise OSError("its HTTP port is not published")
         return door.request("GET", path, timeout=self.machine.answer)
 
-    def _addresses(self, server: Server) -> set[str]:
+    def _addresses(self, server: LabServer) -> set[str]:
         """Where the others know a server: the address that it has, and the one that it was made with."""
         known = {server.address} - {""}
         numbers = {name: number for number, name in enumerate(lab_names.server_names(lab_names.SIZES[-1]))}
@@ -194,7 +195,7 @@ class Departure:
         planned = self._planned() if self.found.subnet else []
         return f"consul{planned.index(address) + 1}" if address in planned else f"the server at {address!a}"
 
-    def _counts(self, counted: frozenset[str], server: Server) -> bool:
+    def _counts(self, counted: frozenset[str], server: LabServer) -> bool:
         known = self._addresses(server)
         if not known:
             raise DockerError(
@@ -204,7 +205,7 @@ class Departure:
             )
         return bool(known & counted)
 
-    def _leave(self, server: Server) -> None:
+    def _leave(self, server: LabServer) -> None:
         """Let a server leave the cluster for good, and wait until the others do not count it any more."""
         failure: DockerError | None = None
         try:

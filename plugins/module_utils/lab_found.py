@@ -7,34 +7,10 @@ from typing import Any
 
 from .shared import engine_lock, lab_names, label_values
 from .shared.docker_api import DockerError, Engine, subnets_of
+from .shared.lab_server import LabServer, doubles_of, server_inspected
 
 # In which states, in Docker's words, a container has its network namespace.
 WITH_NETWORK = ("running", "paused")
-
-
-@dataclass(frozen=True)
-class Server:
-    """One server's container as Docker has it; `http_port` is None while it does not run."""
-
-    name: str
-    container: str
-    id: str
-    state: str
-    started: str
-    address: str
-    http_port: int | None
-    profile: str = lab_names.DEFAULT_PROFILE
-
-    def fact(self) -> dict[str, Any]:
-        """The shape that roles and labctl get."""
-        return {
-            "name": self.name,
-            "container": self.container,
-            "state": self.state,
-            "address": self.address,
-            "http_port": self.http_port,
-            "profile": self.profile,
-        }
 
 
 @dataclass(frozen=True)
@@ -57,7 +33,7 @@ class Found:
     ours, because others of their labels say what labctl never writes, or say nothing.
     """
 
-    servers: tuple[Server, ...] = ()
+    servers: tuple[LabServer, ...] = ()
     owners: frozenset[str] = frozenset()
     size: int = 0
     helpers: tuple[str, ...] = ()
@@ -90,29 +66,6 @@ class Found:
         ]
 
 
-def server_from(container: dict[str, Any]) -> Server:
-    """A server from what `docker container inspect` says of its container."""
-    labels = container["Config"].get("Labels") or {}
-    networks = [one for one in (container["NetworkSettings"].get("Networks") or {}).values() if one]
-    address = ""
-    if networks:
-        fixed = (networks[0].get("IPAMConfig") or {}).get("IPv4Address")
-        address = networks[0].get("IPAddress") or fixed or ""
-    profile = lab_names.profile_of(labels)
-    port = f"{lab_names.HTTP_PORTS.get(profile, 0)}/tcp"
-    bindings = (container["NetworkSettings"].get("Ports") or {}).get(port) or []
-    return Server(
-        name=labels[lab_names.LABEL_SERVER],
-        container=container["Name"].lstrip("/"),
-        id=container["Id"],
-        state=container["State"]["Status"],
-        started=container["State"]["StartedAt"],
-        address=address,
-        http_port=int((bindings[0].get("HostPort") if bindings else "") or 0) or None,
-        profile=profile,
-    )
-
-
 def find(engine: Engine, lab: str) -> Found:
     """Read from Docker's labels what exists of a lab. Raises DockerError."""
     of_lab = {"label": f"{lab_names.LABEL_LAB}={lab}"}
@@ -131,14 +84,12 @@ def find(engine: Engine, lab: str) -> Found:
     # Whoever asks may hold the lab's lock, and whoever holds it takes it away.
     volumes = [one for one in volumes if (one.get("Labels") or {}).get(engine_lock.LABEL_LOCK) != lab]
     labelled = [container["Config"].get("Labels") or {} for container in containers]
-    servers = [one for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER in labels]
-    called: dict[str, list[str]] = {}
-    for one in servers:
-        called.setdefault(_server_of(one), []).append(_name_of(one))
-    doubles = [
-        one for one in servers if lab_names.is_beside(_name_of(one), lab, _server_of(one), called[_server_of(one)])
-    ]
-    servers = [one for one in servers if one not in doubles]
+    marked_by = {
+        server_inspected(one): labels for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER in labels
+    }
+    doubles = doubles_of(lab, marked_by)
+    servers = sorted((server for server in marked_by if server not in doubles), key=lambda server: server.name)
+    marked = [marked_by[server] for server in servers]
     others_than_servers = [
         (one, labels) for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER not in labels
     ]
@@ -147,17 +98,16 @@ def find(engine: Engine, lab: str) -> Found:
     others = [one.get("Labels") or {} for one in networks + volumes]
     subnets = [subnet for one in networks for subnet in subnets_of(one)]
     config = [one for one in volumes if one["Name"] == lab_names.config_volume_name(lab)]
-    marked = [one["Config"].get("Labels") or {} for one in servers]
     profiles = marked or [one.get("Labels") or {} for one in config]
     sizes = [label_values.size(labels.get(lab_names.LABEL_PREFIX + "servers")) for labels in marked]
     return Found(
-        servers=tuple(sorted(map(server_from, servers), key=lambda server: server.name)),
+        servers=tuple(servers),
         owners=frozenset(
             labels[lab_names.LABEL_OWNER] for labels in labelled + others if labels.get(lab_names.LABEL_OWNER)
         ),
         size=max((size for size in sizes if size is not None), default=0),
         helpers=tuple(one["Id"] for one in helpers),
-        doubles=tuple(one["Id"] for one in doubles),
+        doubles=tuple(double.id for double in doubles),
         waiting=tuple(map(_waiting, (one for one in helpers if lab_names.LABEL_FAULT in one["Config"]["Labels"]))),
         subnet=subnets[0] if subnets else "",
         networks=tuple(label_values.called(one) for one in networks),
@@ -178,18 +128,11 @@ def _waiting(helper: dict[str, Any]) -> Waiting:
     return Waiting(helper["Id"], server, helper["Config"]["Labels"].get(lab_names.LABEL_FAULT_LIFE, ""))
 
 
-def _name_of(container: dict[str, Any]) -> str:
-    return str(container["Name"]).lstrip("/")
-
-
-def _server_of(container: dict[str, Any]) -> str:
-    return str(container["Config"]["Labels"][lab_names.LABEL_SERVER])
-
-
-def _double(container: dict[str, Any]) -> str:
+def _double(double: LabServer) -> str:
+    name = label_values.called({"Name": double.container})
     return (
-        f"The container {label_values.called(container)} has the labels of {_server_of(container)}, and another one is "
-        "that server: it is none, and goes with the lab. Remove it (`docker rm`) if nobody needs it."
+        f"The container {name} has the labels of {double.name}, and another one is that server: it is none, and goes "
+        "with the lab. Remove it (`docker rm`) if nobody needs it."
     )
 
 

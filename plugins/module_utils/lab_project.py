@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .docker_cli import LONG_SECONDS
-from .lab_found import Found, Server, find, refuse_foreign, server_from
+from .lab_found import Found, find, refuse_foreign
 from .lab_machine import MACHINE, Machine
 from .shared import host_routes, lab_names, label_values, plain_files, subnets
 from .shared.docker_api import DockerError, Engine, subnets_of
+from .shared.lab_server import LabServer, server_inspected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,10 +93,10 @@ class LabProject:
 
     # -- present ---------------------------------------------------------------------------------------------
 
-    def servers_now(self, servers: int) -> tuple[Server, ...]:
+    def servers_now(self, servers: int) -> tuple[LabServer, ...]:
         """The lab's servers as Docker has them now, for a lab that was just made present."""
         names = [lab_names.container_name(self.lab, name) for name in lab_names.server_names(servers)]
-        return tuple(server_from(one) for one in self.engine.inspected(names, doing="looking at the servers"))
+        return tuple(server_inspected(one) for one in self.engine.inspected(names, doing="looking at the servers"))
 
     def plan(self, found: Found, pool: str, subnet: str) -> list[ipaddress.IPv4Network]:
         """The subnets to try, in order: the lab's own, the one that was asked for, or free ones of the pool."""
@@ -285,7 +286,7 @@ class LabProject:
                 self.outcome.actions.append(f"removed {one.container}, which a killed change left")
         return bool(left)
 
-    def _rename(self, server: Server, name: str) -> None:
+    def _rename(self, server: LabServer, name: str) -> None:
         """Give a server's container its name. Raises DockerError, refused where that is somebody else's."""
         try:
             self.engine.change("rename", [server.id], name=name, doing="naming a server")
@@ -304,7 +305,7 @@ class LabProject:
 
     # -- stop, start, remove ---------------------------------------------------------------------------------
 
-    def choose(self, found: Found, server: str) -> list[Server]:
+    def choose(self, found: Found, server: str) -> list[LabServer]:
         """The servers that a command is about: all, or the named one. Raises where there is none such."""
         if not found.servers:
             raise DockerError(f"There is no lab {self.lab} on this Docker host: `labctl up {self.lab}` starts it.")
@@ -316,7 +317,7 @@ class LabProject:
             raise DockerError(f"The lab {self.lab} has no server {server!a}: it has {names}.", "usage")
         return chosen
 
-    def stop(self, servers: list[Server]) -> None:
+    def stop(self, servers: list[LabServer]) -> None:
         """Stop servers; their data and addresses stay."""
         self.keep()
         running = [one for one in servers if one.state in ALIVE]
@@ -327,7 +328,7 @@ class LabProject:
             self.engine.change("stop", ids, t=STOP_SECONDS, doing="stopping the servers")
             self.outcome.actions += [f"stopped {one.name}" for one in running]
 
-    def start(self, servers: list[Server]) -> None:
+    def start(self, servers: list[LabServer]) -> None:
         """Start servers that do not run."""
         self.keep()
         stopped = [one for one in servers if one.state != "running"]

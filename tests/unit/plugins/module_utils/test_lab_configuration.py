@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from plugins.module_utils import lab_secrets_volume
-from plugins.module_utils.lab_found import Found, Server, find
+from plugins.module_utils.lab_found import Found, find
 from plugins.module_utils.lab_secrets_volume import Configuration, Secrecy
 from plugins.module_utils.shared import derived_secrets
 from plugins.module_utils.shared.docker_api import DockerError, Engine
+from plugins.module_utils.shared.lab_server import LabServer
 
 if TYPE_CHECKING:
     from tests.unit.stand_ins import FakeDocker
@@ -28,7 +29,7 @@ AUTHORITY, CERTIFICATE, KEY = (
     for kind, text in (("CERTIFICATE", "Y2E="), ("CERTIFICATE", "c2VydmVy"), ("EC PRIVATE KEY", "a2V5"))
 )
 IN_USE = Found(
-    servers=(Server("consul1", "labctl-ada-consul1", "x", "running", "", "10.213.0.2", None),),
+    servers=(LabServer("consul1", "labctl-ada-consul1", "x", "running", "10.213.0.2", None),),
     volumes=("labctl-ada-config",),
 )
 

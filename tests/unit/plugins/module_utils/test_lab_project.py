@@ -9,10 +9,11 @@ import pytest
 
 from plugins.module_utils import lab_project
 from plugins.module_utils.docker_cli import Docker
-from plugins.module_utils.lab_found import Found, Server, find
+from plugins.module_utils.lab_found import Found, find
 from plugins.module_utils.lab_machine import Machine
 from plugins.module_utils.lab_project import LabProject
 from plugins.module_utils.shared.docker_api import DockerError, Engine
+from plugins.module_utils.shared.lab_server import LabServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +29,8 @@ def project(folder: Path, lab: str = "ada") -> LabProject:
     return LabProject(Docker(), lab, "ada", folder, machine=Machine(routes=folder / "routes"))
 
 
-def server(name: str = "consul1", state: str = "running") -> Server:
-    return Server(name, f"labctl-ada-{name}", f"labctl-ada-{name}-id", state, "", "10.213.0.2", None)
+def server(name: str = "consul1", state: str = "running") -> LabServer:
+    return LabServer(name, f"labctl-ada-{name}", f"labctl-ada-{name}-id", state, "10.213.0.2", None)
 
 
 # -- subnets and names ----------------------------------------------------------------------------------------
