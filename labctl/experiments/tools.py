@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labctl.engine import client, labs, logs
 from labctl.engine.kv import Store
@@ -37,7 +37,7 @@ class ExperimentTools(tools.Tools):
     find_lab: Callable[[Client, str], Lab | None] = labs.find_lab
     read_logs: Callable[..., Iterable[LogLine]] = logs.read
     store: Callable[[ConsulClient, str, float], Store] = Store
-    alone_with: Callable[[Lab, str, str, float], AbstractContextManager[Any]] = alone_with
+    alone_with: Callable[[Lab, str, str, float], AbstractContextManager[Callable[[], None]]] = alone_with
     host_name: Callable[[], str] = client.host_name
     time: Clock = CLOCK
 

@@ -38,15 +38,10 @@ THIS_LABCTL = (sys.executable, "-P", "-c", START, FOUND_HERE)
 # An engine that is busy, or restarts, has this long until a heal that failed is tried again.
 HEAL_AGAIN_SECONDS = 10.0
 # Only what failed is tried again: what is refused, or wrong, stays so.
-_HEAL_LATER = """\
-sleep "$0"; again=$1; shift
-"$@"; code=$?
-for _ in 1 2; do
-    [ "$code" -eq 1 ] || break
-    sleep "$again"; "$@"; code=$?
-done
-exit "$code"
-"""
+_HEAL_LATER = (
+    'sleep "$0"; again=$1; shift; '
+    'for n in 1 2 3; do "$@"; code=$?; [ $code = 1 ] && [ $n != 3 ] || break; sleep "$again"; done; exit $code'
+)
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING
 from labctl.engine.client import TIMEOUT_SECONDS, explained
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared import lab_names, lock_holder
-from labctl.shared.engine_lock import LABEL_ALONE, EngineLock
+from labctl.shared.docker_api import DockerError
+from labctl.shared.engine_lock import LABEL_ALONE, EngineLock, LostError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from labctl.engine.labs import Lab
 
 # Two who came in the same moment have both stepped back; then one of them comes first.
 _PATIENCE_SECONDS = 1.0
+# So long an engine may take to say that the lock is there: what breaks the lab has a schedule.
+_KEEP_SECONDS = 2.0
 
 
 @contextlib.contextmanager
-def alone_with(lab: Lab, owner: str, command: str, seconds: float) -> Iterator[None]:
+def alone_with(lab: Lab, owner: str, command: str, seconds: float) -> Iterator[Callable[[], None]]:
     """Hold a lab for this command, for all who share its Docker host; whoever is killed lets go.
+
+    Yields what makes sure, before something is broken, that it is held still. It raises LabctlError (refused) where
+    somebody else has it.
 
     Args:
         lab: the lab.
@@ -54,4 +60,19 @@ def alone_with(lab: Lab, owner: str, command: str, seconds: float) -> Iterator[N
     with contextlib.ExitStack() as stack:
         with explained(lab.place):
             stack.enter_context(lock.held(note, labels))
-        yield
+        yield lambda: _keep(lock, lab.name)
+
+
+def _keep(lock: EngineLock, lab: str) -> None:
+    try:
+        lock.keep(_KEEP_SECONDS)
+    except LostError as error:
+        raise LabctlError(
+            f"Cannot go on breaking the lab {lab}: its lock was removed, as `docker volume prune` does, and "
+            f"{lock_holder.told(error.rival.note, error.rival.age)} breaks it now. Wait until that has ended, then run "
+            "the same command again.",
+            ExitCode.REFUSED,
+        ) from None
+    except DockerError:
+        # An engine that is busy says nothing of it.
+        return

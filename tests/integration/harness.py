@@ -166,7 +166,7 @@ class Person:
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:200]
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:500]
         return found
 
     def end_processes(self) -> None:

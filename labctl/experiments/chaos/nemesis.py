@@ -85,11 +85,15 @@ class Disturber:
         self._threads: list[threading.Thread] = []
         self.done: list[Disturbance] = []
 
-    def run(self, steps: Sequence[Step]) -> None:
-        """Begin each step at its time, and return when the last one has ended."""
+    def run(self, steps: Sequence[Step], keep: Callable[[], None] = lambda: None) -> None:
+        """Begin each step at its time, and return when the last one has ended.
+
+        `keep` raises LabctlError where the lab is somebody else's to break now: then no more is begun.
+        """
         for step in steps:
             if self._stopped.wait(max(step.at - self._clock(), 0.0)):
                 break
+            keep()
             thread = threading.Thread(target=self._do, args=(step,), daemon=True)
             self._threads.append(thread)
             thread.start()

@@ -120,12 +120,14 @@ def run(asked: ChaosRequest, steps: Steps, tools: ChaosTools = TOOLS) -> Report:
     docker = tools.connect()
     planned = plan(asked, docker, tools)
     most = asked.seconds + asked.timeout + _HEALING_SECONDS
-    with tools.alone_with(planned.lab, asked.owner, f"labctl chaos {planned.lab.name}", most):
+    with tools.alone_with(planned.lab, asked.owner, f"labctl chaos {planned.lab.name}", most) as keep:
         refuse_unfit(docker, planned.lab, tools)
-        return _run(docker, planned, asked, steps, tools)
+        return _run(docker, planned, asked, steps, tools, keep)
 
 
-def _run(docker: Docker, planned: Plan, asked: ChaosRequest, steps: Steps, tools: ChaosTools) -> Report:
+def _run(  # noqa: PLR0913, PLR0917 - what is broken, for whom, and how
+    docker: Docker, planned: Plan, asked: ChaosRequest, steps: Steps, tools: ChaosTools, keep: Callable[[], None]
+) -> Report:
     lab = planned.lab
     steps.note(
         f"{len(planned.steps)} faults in {asked.seconds:g} s; `--seed {planned.seed}` gives the same schedule again."
@@ -144,7 +146,7 @@ def _run(docker: Docker, planned: Plan, asked: ChaosRequest, steps: Steps, tools
         raise
     # From here on something may have been found, and nothing that goes wrong may lose it.
     with Ending() as ending:
-        _break(disturber, planned.steps, lambda: tools.time.sleep(max(asked.seconds - clock(), 0.0)), ending)
+        _break(disturber, planned.steps, keep, lambda: tools.time.sleep(max(asked.seconds - clock(), 0.0)), ending)
         steps.begin(f"heal {lab.name}")
         healed, ready_after = _mended(docker, asked, lab, clock, steps, ending, tools)
         operations = crowd.end()
@@ -187,10 +189,12 @@ def refuse_unfit(docker: Docker, lab: Lab, tools: ExperimentTools = TOOLS) -> No
         )
 
 
-def _break(disturber: Disturber, steps: Sequence[Step], wait: Callable[[], None], ending: Ending) -> None:
+def _break(
+    disturber: Disturber, steps: Sequence[Step], keep: Callable[[], None], wait: Callable[[], None], ending: Ending
+) -> None:
     """Carry out the schedule while clients work; what is broken by signals is lifted also where somebody interrupts."""
     with ending.going_on("The breaking ended early"):
-        disturber.run(steps)
+        disturber.run(steps, keep)
         wait()
     disturber.stop()
 

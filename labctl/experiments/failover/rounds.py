@@ -77,12 +77,16 @@ class Failovers:
         self._prefix = f"{PREFIX}{secrets.token_hex(4)}/"
         self._limit = 30.0 + 10.0 * self.timers.heartbeat
 
-    def run(self, times: int) -> LabctlError | KeyboardInterrupt | None:
-        """Do so many, and remove what was written. Returns what ended it too early."""
+    def run(self, times: int, keep: Callable[[], None] = lambda: None) -> LabctlError | KeyboardInterrupt | None:
+        """Do so many, and remove what was written. Returns what ended it too early.
+
+        `keep` raises LabctlError where the lab is somebody else's to break now.
+        """
         ended: LabctlError | KeyboardInterrupt | None = None
         try:
             for number in range(1, times + 1):
                 self._steps.begin(f"failover {number} of {times}")
+                keep()
                 self.done.append(self._failover(number))
                 self._steps.done(f"{number} of {times}: {_told_in_words(self._by, self.done[-1])}")
         except (LabctlError, KeyboardInterrupt) as error:

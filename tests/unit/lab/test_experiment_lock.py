@@ -78,6 +78,27 @@ def test_the_lock_is_no_matter_of_the_state_folder_and_who_is_killed_lets_go(
     assert docker.objects("volume") == {}
 
 
+def test_a_lock_that_was_removed_is_taken_again_or_ends_the_breaking(docker: FakeDocker) -> None:
+    with alone_with(LAB, "ada", "labctl chaos ada", 60) as keep:
+        for name in docker.objects("volume"):
+            docker.lose_volume(name)
+        keep()
+        (again,) = docker.objects("volume").values()
+        assert again["Labels"]["raft-labctl.alone"] == "ada"
+        docker.lose_volume(again["Name"])
+        labels = {"raft-labctl.alone": "ada", "raft-labctl.holder": lock_holder.holder("labctl measure", 60).note}
+        docker.put("volume", "theirs", {"Name": "theirs", "Labels": labels, "CreatedAt": ""})
+        with pytest.raises(
+            LabctlError, match=r"Cannot go on breaking the lab ada: .*`labctl measure` .* breaks it"
+        ) as it:
+            keep()
+        assert it.value.code is ExitCode.REFUSED
+        docker.lose_volume("theirs")
+        # An engine that is busy says nothing of the lock.
+        docker.answer("volume", err="the engine restarts", code=1, times=1)
+        keep()
+
+
 def test_of_a_holder_elsewhere_the_volume_is_named(docker: FakeDocker) -> None:
     who = replace(lock_holder.holder("labctl chaos ada", 10**6), boot="another")
     labels = {"raft-labctl.alone": "ada", "raft-labctl.holder": who.note}
