@@ -43,7 +43,17 @@ def _is(expected: str, test: Callable[[Any], bool]) -> Callable[[Any, str], Odd 
     return lambda value, where: None if test(value) else Odd(where, value, expected)
 
 
-text = _is("a text", lambda value: isinstance(value, str))
+def _text(value: Any) -> bool:
+    # JSON can write halves of a character, which no engine does and nobody can print or send.
+    try:
+        return isinstance(value, str) and (value.isascii() or bool(value.encode()))
+    except UnicodeEncodeError:
+        return False
+
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,255}", re.ASCII)
+text = _is("a text", _text)
+identity = _is("an ID", lambda value: isinstance(value, str) and _ID.fullmatch(value) is not None)
 number = _is("a number", lambda value: type(value) is int and abs(value) < _MOST)
 moment = _is("a moment", lambda value: type(value) is int and 0 <= value <= _LAST_MOMENT)
 flag = _is("true or false", lambda value: isinstance(value, bool))
@@ -148,7 +158,7 @@ object_of_any = named(anything)
 CONTAINERS = listed(
     with_keys(
         {
-            "Id": text, "State": text, "Image": text, "Created": moment,
+            "Id": identity, "State": text, "Image": text, "Created": moment,
             "NetworkSettings": with_keys({}, {"Networks": _networks}),
         },
         {
@@ -183,7 +193,7 @@ _host_config = with_keys(
 )  # fmt: skip
 CONTAINER = with_keys(
     {
-        "Id": text,
+        "Id": identity,
         "Name": text,
         "Config": with_keys(
             {}, {"Labels": _labels, "Image": text, "Cmd": listed(text), "Env": listed(text), "User": text}
@@ -203,7 +213,7 @@ CONTAINER = with_keys(
 """Of one container, when it is inspected."""
 NETWORKS = listed(
     with_keys(
-        {"Id": text, "Name": text},
+        {"Id": identity, "Name": text},
         {
             "Labels": _labels,
             "IPAM": with_keys({}, {"Config": listed(with_keys({}, {"Subnet": _is("a subnet", _subnet)}))}),
@@ -212,8 +222,10 @@ NETWORKS = listed(
 )
 _volume = with_keys({"Name": text}, {"Labels": _labels, "CreatedAt": text})
 VOLUMES = with_keys({}, {"Volumes": listed(_volume)})
-IMAGES = listed(with_keys({"Id": text, "Created": when, "Size": size}, {"RepoTags": listed(text), "Labels": _labels}))
-IMAGE = with_keys({"Id": text}, {"RepoTags": listed(text), "Config": with_keys({}, {"Labels": _labels})})
+IMAGES = listed(
+    with_keys({"Id": identity, "Created": when, "Size": size}, {"RepoTags": listed(text), "Labels": _labels})
+)
+IMAGE = with_keys({"Id": identity}, {"RepoTags": listed(text), "Config": with_keys({}, {"Labels": _labels})})
 """Of one image, when it is inspected."""
 INFO = with_keys(
     {},
@@ -223,7 +235,7 @@ INFO = with_keys(
     },
 )  # fmt: skip
 VERSION = with_keys({}, {"Version": text, "ApiVersion": text, "Arch": text, "Os": text})
-MADE = with_keys({"Id": text}, {})
+MADE = with_keys({"Id": identity}, {})
 ENDED = with_keys({}, {"ExitCode": number})
 _BY_PATH = {
     "/containers/json": CONTAINERS, "/networks": NETWORKS, "/volumes": VOLUMES, "/images/json": IMAGES,

@@ -29,6 +29,7 @@ LISTS: list[Any] = [
     [{**ONE, "Labels": {**ONE["Labels"], "raft-labctl.lab": 7}}], [{**ONE, "Names": "x"}], [{**ONE, "Names": [7]}],
     [{**ONE, "State": 7}], [{**ONE, "Created": "now"}], [{**ONE, "Created": 10**40}], [{**ONE, "Created": -1}],
     [{**ONE, "Ports": {}}], [{**ONE, "Ports": [7]}], [{**ONE, "Ports": [{"PrivatePort": "8500"}]}],
+    [{**ONE, "Id": ""}], [{**ONE, "Id": "../x"}], [{**ONE, "Id": "x" * 10_000}], [{**ONE, "Names": ["\ud800"]}],
     [{**ONE, "NetworkSettings": []}], [{**ONE, "NetworkSettings": {"Networks": []}}], [{**ONE, "Image": {}}],
     [{**ONE, "NetworkSettings": {"Networks": {"a": {"IPAddress": 7}}}}],
 ]  # fmt: skip
