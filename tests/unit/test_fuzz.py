@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fuzz import harness, read_bundles, read_logs, read_options, read_servers, read_words, read_workshops
+from tests.fuzz import (
+    harness,
+    read_bundles,
+    read_engines,
+    read_logs,
+    read_options,
+    read_servers,
+    read_words,
+    read_workshops,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 TRIES = {
     read_bundles: 400,
+    read_engines: 800,
     read_logs: 1500,
     read_options: 1000,
     read_servers: 5000,

@@ -185,7 +185,7 @@ _host_config = with_keys(
     {},
     {
         "NetworkMode": text, "PortBindings": _bindings, "Binds": listed(text), "SecurityOpt": listed(text),
-        "CapAdd": listed(text), "CapDrop": listed(text), "Devices": listed(anything), "Ulimits": listed(anything),
+        "CapAdd": listed(text), "CapDrop": listed(text), "Devices": listed(anything), "Ulimits": listed(object_of_any),
         "RestartPolicy": with_keys({}, {"Name": text, "MaximumRetryCount": number}), "Memory": number,
         "PidsLimit": number, "NanoCpus": number, "CpuShares": number, "Privileged": flag, "ReadonlyRootfs": flag,
         "PidMode": text, "IpcMode": text, "UTSMode": text, "UsernsMode": text, "CgroupParent": text,

@@ -127,6 +127,7 @@ WHOLE = {
         {"State": {"Status": "running", "StartedAt": ""}}, {"Mounts": {}}, {"Mounts": [None]},
         {"Config": {"Labels": []}}, {"HostConfig": {"NetworkMode": 7}}, {"HostConfig": {"SecurityOpt": "x"}},
         {"NetworkSettings": {"Ports": {"8500/tcp": [{"HostPort": "65536"}]}}},
+        {"HostConfig": {"Ulimits": [None]}},
         {"NetworkSettings": {"Ports": {"many/tcp": []}}}, {"NetworkSettings": {"Ports": {"70000/tcp": []}}},
         {"NetworkSettings": {"Networks": {"x": {"IPAddress": "10.0.0.300"}}}},
         {"NetworkSettings": {"Networks": {"x": {"IPPrefixLen": 129}}}},
