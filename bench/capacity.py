@@ -50,16 +50,18 @@ def sampled(name: str) -> dict[str, Sample]:
     """Every server's container of a workshop, by name."""
     client = docker_library.from_env()
     found = {}
-    for one in client.containers.list(filters={"label": f"raft-labctl.workshop={name}"}):
-        stats = cast("dict[str, Any]", one.stats(stream=False))
+    for container in client.containers.list(filters={"label": f"raft-labctl.workshop={name}"}):
+        stats = cast("dict[str, Any]", container.stats(stream=False))
         memory = stats["memory_stats"]
         details = memory["stats"]
         # Pages of files are given back when somebody needs them.
         files = details.get("total_inactive_file", details.get("inactive_file", 0))
-        data = [Path(mount["Source"]) for mount in one.attrs["Mounts"] if mount["Type"] == "volume" and mount["RW"]]
+        data = [
+            Path(mount["Source"]) for mount in container.attrs["Mounts"] if mount["Type"] == "volume" and mount["RW"]
+        ]
         disk = sum(file.stat().st_blocks * 512 for folder in data for file in folder.rglob("*") if file.is_file())
-        disk += Path(one.attrs["LogPath"]).stat().st_size
-        found[str(one.name)] = Sample(
+        disk += Path(container.attrs["LogPath"]).stat().st_size
+        found[str(container.name)] = Sample(
             memory["usage"] - files, stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, disk
         )
     return found
@@ -74,7 +76,7 @@ def taken(pace: str, seats: int, rest: float, seconds: float) -> Taken:
         time.sleep(seconds)
         after = sampled(ours.name)
         passed = time.monotonic() - begun
-    both = [(before[one], after[one]) for one in before.keys() & after.keys()]
+    both = [(before[key], after[key]) for key in before.keys() & after.keys()]
     return Taken(
         pace=pace,
         servers=len(both),

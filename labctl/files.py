@@ -223,8 +223,8 @@ def refuse_input(output: Path | None, inputs: Iterable[Path | None]) -> None:
     written = _regular(1 if to_stdout or output is None else output)
     if written is None:
         return
-    for one in inputs:
-        read = _regular(0 if one is None else one)
+    for path in inputs:
+        read = _regular(0 if path is None else path)
         if read is not None and os.path.samestat(read, written):
             name = "standard output" if to_stdout else output
             raise LabctlError(
@@ -235,8 +235,8 @@ def refuse_input(output: Path | None, inputs: Iterable[Path | None]) -> None:
 
 def refuse_twice(*outputs: Path | None) -> None:
     """Raise LabctlError (usage) where two outputs are one file: the second would overwrite the first."""
-    named = [one for one in outputs if one is not None and (str(one) == STANDARD_OUTPUT or not _is_special(one))]
-    if len({os.path.realpath(one) for one in named}) < len(named):
+    named = [path for path in outputs if path is not None and (str(path) == STANDARD_OUTPUT or not _is_special(path))]
+    if len({os.path.realpath(path) for path in named}) < len(named):
         raise LabctlError(
             f"Cannot write two things to {named[0]}: one would overwrite the other. Name two files.", ExitCode.USAGE
         )

@@ -31,11 +31,11 @@ def pin() -> int:
         subprocess.run([sys.executable, "-m", *words, "--dest", folder, "ansible"], check=True)
         (wheel,) = Path(folder).glob("ansible-*.whl")
         found = []
-        for one in pins.collections:
-            files = collection_download.in_wheel(wheel, one)
+        for collection in pins.collections:
+            files = collection_download.in_wheel(wheel, collection)
             version = json.loads(files["MANIFEST.json"])["collection_info"]["version"]
             checksum = galaxy_collections.sha256(files["MANIFEST.json"])
-            found.append({"name": one.name, "version": version, "manifest_sha256": checksum})
+            found.append({"name": collection.name, "version": version, "manifest_sha256": checksum})
     bundle = f"ansible=={wheel.name.split('-')[1]}"
     text = json.dumps({"bundle": bundle, "collections": found}, indent=2)
     galaxy_collections.PINS.write_text(f"{text}\n", encoding="utf-8")

@@ -74,5 +74,5 @@ def logs_command(
     else:
         printer.finish()
     finally:
-        for one in notes:
-            say(f"Note: {one}", err=True)
+        for note in notes:
+            say(f"Note: {note}", err=True)

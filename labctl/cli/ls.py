@@ -17,7 +17,7 @@ def ls_command(*, as_json: bool) -> None:
 
     found = status.ask_all(labs.list_labs(client.connect()))
     if as_json:
-        print_json([tables.ls_row(one) for one in found])
+        print_json([tables.ls_row(status_) for status_ in found])
     elif found:
         click.echo(tables.ls_table(found))
     else:

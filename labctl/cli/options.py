@@ -162,11 +162,11 @@ def timeout_option(ends: str) -> Callable[[Function], Function]:
 
 def lab_options(command: Function) -> Function:
     """An option for each setting of a lab that is a choice: `--pace`, `--profile`."""
-    for one in reversed(SETTINGS):
-        if one.choices:
-            name = f"--{one.name.replace('_', '-')}"
-            text = f"{one.help}  [default: {one.default}, or as the lab has]"
-            command = click.option(name, one.name, type=click.Choice(one.choices), help=text)(command)
+    for setting in reversed(SETTINGS):
+        if setting.choices:
+            name = f"--{setting.name.replace('_', '-')}"
+            text = f"{setting.help}  [default: {setting.default}, or as the lab has]"
+            command = click.option(name, setting.name, type=click.Choice(setting.choices), help=text)(command)
     return command
 
 

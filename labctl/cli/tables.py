@@ -101,7 +101,9 @@ def server_row(now: Status, server: Server, view: View) -> dict[str, Any]:
         "state": server.state,
         "role": _role(now, view),
         "voter": server.address in now.voters,
-        "counted_by": [one.name for one in now.views if not one.problem and server.address in one.voters],
+        "counted_by": [
+            seen_by.name for seen_by in now.views if not seen_by.problem and server.address in seen_by.voters
+        ],
         "commit_index": view.commit_index if not view.problem else None,
         "last_contact_ms": view.last_contact_ms,
         "problem": view.problem,
@@ -126,7 +128,7 @@ def status_document(now: Status, condition: Condition, faults: list[ActiveFault]
         "answering": condition.answering,
         "condition": condition.sentence or None,
         "servers": [server_row(now, server, view) for server, view in now.pairs()],
-        "faults": [active_row(one) for one in faults],
+        "faults": [active_row(fault) for fault in faults],
     }
 
 
@@ -201,14 +203,14 @@ def members_table(members: list[Member]) -> str:
     """`labctl members` for a person."""
     rows: list[list[str | Cell]] = [
         [
-            Cell(_short(one.name), style_of(one.name)),
-            _short(one.address),
-            one.state,
-            one.kind,
-            _short(one.build),
-            _short(one.datacenter),
+            Cell(_short(member.name), style_of(member.name)),
+            _short(member.address),
+            member.state,
+            member.kind,
+            _short(member.build),
+            _short(member.datacenter),
         ]
-        for one in members
+        for member in members
     ]
     return table(["member", "address", "state", "type", "consul", "datacenter"], rows)
 
@@ -229,14 +231,14 @@ def active_row(fault: ActiveFault) -> dict[str, Any]:
 
 def faults_document(lab: str, found: list[ActiveFault]) -> list[dict[str, Any]]:
     """The JSON shape of `fault ls`."""
-    return [{"lab": lab, **active_row(one)} for one in found]
+    return [{"lab": lab, **active_row(fault)} for fault in found]
 
 
 def faults_table(found: list[ActiveFault]) -> str:
     """`labctl fault ls` for a person."""
     rows = [
-        [one["fault"] or NONE, one["what"], ", ".join(one["servers"]), _left(one["seconds_left"])]
-        for one in map(active_row, found)
+        [row["fault"] or NONE, row["what"], ", ".join(row["servers"]), _left(row["seconds_left"])]
+        for row in map(active_row, found)
     ]
     return table(["fault", "what", "servers", "ends in"], rows)
 

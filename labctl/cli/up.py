@@ -84,7 +84,7 @@ def up_command(**given: Any) -> None:
     options = UpOptions(
         lab=lab,
         owner=user(),
-        given={one.name: given[one.name] for one in SETTINGS},
+        given={setting.name: given[setting.name] for setting in SETTINGS},
         seed_file=str(given["seed_file"].absolute()) if given["seed_file"] else None,
         image_source="binary" if binary and given["image_source"] in {None, "auto"} else given["image_source"],
         image_binary=str(binary.absolute()) if binary else None,

@@ -144,7 +144,7 @@ def status_command(file: Path, *, as_json: bool) -> int:
         print_json(tables.seats_document(looked, seats))
     else:
         click.echo(tables.seats_text(looked, seats))
-    return ExitCode.NOT_READY if any(one.problem for one in seats) else ExitCode.DONE
+    return ExitCode.NOT_READY if any(seat.problem for seat in seats) else ExitCode.DONE
 
 
 @workshop_command.command("verify", short_help="Prove that no seat reaches another.")

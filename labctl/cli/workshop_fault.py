@@ -70,7 +70,7 @@ def _print(workshop: str, words: str, seats: list[SeatFault], *, as_json: bool) 
         click.echo(fault_tables.board(seats))
     else:
         click.echo(fault_tables.brought_back(seats))
-    return ExitCode.FAILED if any(one.problem for one in seats) else ExitCode.DONE
+    return ExitCode.FAILED if any(seat_fault.problem for seat_fault in seats) else ExitCode.DONE
 
 
 def _command(verb: str, text: str) -> click.Command:

@@ -68,7 +68,7 @@ def so_far(client: Client, lab: Lab) -> tuple[list[Told], list[Life]]:
     with explained(client.place):
         told = client.events_so_far(filters=_filters(lab))
         states = client.inspected(servers)
-    lives = [_life(servers[one["Id"]], one.get("State") or {}) for one in states if one.get("Id") in servers]
+    lives = [_life(servers[state["Id"]], state.get("State") or {}) for state in states if state.get("Id") in servers]
     return list(_of_servers(told, servers)), lives
 
 
@@ -90,11 +90,11 @@ def _filters(lab: Lab) -> dict[str, list[str]]:
 
 def _of_servers(told: Iterable[Mapping[str, Any]], servers: Mapping[str, str]) -> Iterator[Told]:
     """Those events that are about servers' processes, as far as they can be read."""
-    for one in told:
-        actor = one.get("Actor") if isinstance(one, dict) else None
+    for event in told:
+        actor = event.get("Actor") if isinstance(event, dict) else None
         if not isinstance(actor, dict):
             continue
-        server, time, action = servers.get(str(actor.get("ID"))), moment_of(one.get("timeNano")), one.get("Action")
+        server, time, action = servers.get(str(actor.get("ID"))), moment_of(event.get("timeNano")), event.get("Action")
         if server is None or action not in _ACTIONS or time is None:
             continue
         named = actor.get("Attributes")

@@ -18,10 +18,10 @@ _met: dict[str, None] = {}
 def left_out(kind: str, things: Iterable[Mapping[str, Any]]) -> list[Any]:
     """Of containers, networks, volumes or images, as the engine lists them, those whose labels all fit."""
     ours = []
-    for one in things:
-        sentence = label_values.stranger(kind, one)
+    for thing in things:
+        sentence = label_values.stranger(kind, thing)
         if sentence is None:
-            ours.append(one)
+            ours.append(thing)
         else:
             _met.setdefault(sentence)
     return ours

@@ -68,12 +68,12 @@ def read(client: Client, seconds: float = LOOK_SECONDS) -> dict[str, Any]:
         "disk_root": root,
         "disk_free": _bytes(said["disk"]),
         "clock": _number(said["clock"]),
-        "ports": sorted({int(one, 16) for one in _PORT.findall(said["port"])}),
-        "routes": [str(one) for one in host_routes.routes(_table(text))],
-        "networks": [_network(one) for one in networks],
-        "labs": _labs(labelled, [one.get("Labels") or {} for one in kept]),
-        "images": [one.version for one in list_images(client)],
-        "reapers": [{"state": one["State"], **_marks(one.get("Labels") or {}, _OF_REAPER)} for one in reapers],
+        "ports": sorted({int(port, 16) for port in _PORT.findall(said["port"])}),
+        "routes": [str(network) for network in host_routes.routes(_table(text))],
+        "networks": [_network(network) for network in networks],
+        "labs": _labs(labelled, [container.get("Labels") or {} for container in kept]),
+        "images": [image.version for image in list_images(client)],
+        "reapers": [{"state": reaper["State"], **_marks(reaper.get("Labels") or {}, _OF_REAPER)} for reaper in reapers],
     }
 
 
@@ -112,9 +112,9 @@ def _bytes(text: str) -> int | None:
     return None if found is None else found * 1024
 
 
-def _network(one: dict[str, Any]) -> dict[str, Any]:
-    lab = (one.get("Labels") or {}).get(f"{_LABEL}lab")
-    return {"name": label_values.called(one), "subnets": subnets_of(one), "lab": lab}
+def _network(network: dict[str, Any]) -> dict[str, Any]:
+    lab = (network.get("Labels") or {}).get(f"{_LABEL}lab")
+    return {"name": label_values.called(network), "subnets": subnets_of(network), "lab": lab}
 
 
 def _marks(labels: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
@@ -124,11 +124,11 @@ def _marks(labels: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
 def _labs(containers: list[dict[str, Any]], others: list[dict[str, str]]) -> list[dict[str, Any]]:
     """The labs with their labels and how many servers run; also those of which only a network or a volume is left."""
     found: dict[str, dict[str, Any]] = {}
-    for one in containers:
-        labels = one.get("Labels") or {}
+    for container in containers:
+        labels = container.get("Labels") or {}
         lab = found.setdefault(labels[f"{_LABEL}lab"], {"lab": labels[f"{_LABEL}lab"], "running": 0})
         lab |= _marks(labels, _OF_LAB)
-        lab["running"] += one["State"] == "running" and f"{_LABEL}server" in labels
+        lab["running"] += container["State"] == "running" and f"{_LABEL}server" in labels
     for labels in others:
         lab = found.setdefault(labels[f"{_LABEL}lab"], {"lab": labels[f"{_LABEL}lab"], "running": 0})
         for name, value in _marks(labels, _OF_LAB).items():

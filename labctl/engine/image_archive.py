@@ -55,7 +55,7 @@ def read(file: IO[bytes]) -> list[Held]:
     file.seek(0)
     first = file.read(max(map(len, _UNPACKERS)))
     file.seek(0)
-    unpack = next((one for sign, one in _UNPACKERS.items() if first.startswith(sign)), None)
+    unpack = next((unpacker for sign, unpacker in _UNPACKERS.items() if first.startswith(sign)), None)
     try:
         texts = _texts(file if unpack is None else unpack(file))
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
@@ -72,9 +72,9 @@ def read(file: IO[bytes]) -> list[Held]:
 def _each_once(found: Iterable[Held]) -> list[Held]:
     """Images that both lists name, with the names of both."""
     once: dict[str, Held] = {}
-    for one in found:
-        names = once[one.digest].names if one.digest in once else ()
-        once[one.digest] = Held(one.digest, tuple(dict.fromkeys((*names, *one.names))), one.labels)
+    for image in found:
+        names = once[image.digest].names if image.digest in once else ()
+        once[image.digest] = Held(image.digest, tuple(dict.fromkeys((*names, *image.names))), image.labels)
     return list(once.values())
 
 
@@ -128,8 +128,8 @@ def _of_manifest(texts: Mapping[str, bytes]) -> list[Held]:
     if not isinstance(listed, list) or len(listed) > MOST_IMAGES:
         raise ValueError
     return [
-        _held(texts, posixpath.normpath(one["Config"]), [_text(name) for name in one.get("RepoTags") or []])
-        for one in listed
+        _held(texts, posixpath.normpath(entry["Config"]), [_text(name) for name in entry.get("RepoTags") or []])
+        for entry in listed
     ]
 
 
@@ -141,11 +141,11 @@ def _of_index(texts: Mapping[str, bytes]) -> list[Held]:
     if not isinstance(listed, list) or len(listed) > MOST_IMAGES:
         raise ValueError
     found = []
-    for one in listed:
-        marks = one.get("annotations") or {}
+    for entry in listed:
+        marks = entry.get("annotations") or {}
         name = marks.get(_NAME) or marks.get(_TAG)
         names = [_text(name)] if name else []
-        found += [_held(texts, config, names) for config in _configurations(texts, one, 0)]
+        found += [_held(texts, config, names) for config in _configurations(texts, entry, 0)]
     return found
 
 
@@ -158,10 +158,10 @@ def _configurations(texts: Mapping[str, bytes], descriptor: dict[str, Any], dept
         raise ValueError
     return [
         config
-        for one in document["manifests"]
+        for manifest in document["manifests"]
         # What says how an image was built is not run. Other platforms' images need not be in the file.
-        if (one.get("annotations") or {}).get(_KIND) is None and _blob(one) in texts
-        for config in _configurations(texts, one, depth + 1)
+        if (manifest.get("annotations") or {}).get(_KIND) is None and _blob(manifest) in texts
+        for config in _configurations(texts, manifest, depth + 1)
     ]
 
 
@@ -171,7 +171,7 @@ def _blob(descriptor: dict[str, Any]) -> str:
 
 def _held(texts: Mapping[str, bytes], config: str, names: list[str]) -> Held:
     labels = (json.loads(texts[config]).get("config") or {}).get("Labels") or {}
-    if not all(isinstance(one, str) for one in (*labels, *labels.values())):
+    if not all(isinstance(label, str) for label in (*labels, *labels.values())):
         raise ValueError
     return Held(posixpath.basename(config).removesuffix(".json"), tuple(familiar(name) for name in names), labels)
 

@@ -128,18 +128,18 @@ def _names_in(file: IO[bytes], path: Path) -> list[str]:
         raise LabctlError(
             f"{path} is not an image, because it {error}: give a file that `labctl image save` wrote.", ExitCode.USAGE
         ) from error
-    ours = [one for one in held if image_labels.is_finished(dict(one.labels)) and one.names]
-    others = [one for one in held if one not in ours or any(not _is_ours(name) for name in one.names)]
+    ours = [image for image in held if image_labels.is_finished(dict(image.labels)) and image.names]
+    others = [image for image in held if image not in ours or any(not _is_ours(name) for name in image.names)]
     if others:
         told = ", ".join(
-            ascii(name)[1:-1][:80] for one in others[:5] for name in one.names[:5] or ("one without a name",)
+            ascii(name)[1:-1][:80] for image in others[:5] for name in image.names[:5] or ("one without a name",)
         )
         raise LabctlError(
             f"{path} holds {'an image that is not' if ours else 'no image'} of a lab (it has {told}), so nothing was "
             "loaded: give a file that `labctl image save` wrote.",
             ExitCode.USAGE,
         )
-    return [name for one in ours for name in one.names]
+    return [name for image in ours for name in image.names]
 
 
 def _is_ours(name: str) -> bool:
@@ -150,9 +150,9 @@ def _refuse_to_take(client: Client, path: Path, names: list[str]) -> None:
     """Raise LabctlError where an image that is no lab's has a name that the file's image would take."""
     with explained(client.place):
         there = client.images()
-    for one in there:
-        taken = sorted(set(one.get("RepoTags") or []) & set(names))
-        if taken and image_labels.VERSION not in (one.get("Labels") or {}):
+    for found_image in there:
+        taken = sorted(set(found_image.get("RepoTags") or []) & set(names))
+        if taken and image_labels.VERSION not in (found_image.get("Labels") or {}):
             raise LabctlError(
                 f"Cannot load {path}: the image {taken[0]} on this Docker host is not one of a lab, and would lose its "
                 f"name to the file's. Give it another one with `docker tag {taken[0]} NAME`, then `docker image rm "

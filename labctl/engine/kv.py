@@ -87,7 +87,7 @@ class Store:
     def all(self, prefix: str) -> dict[str, Entry]:
         """Read every key below a prefix, as a majority knows them. Raises NotApplied or Indeterminate."""
         answer = self._ask("GET", prefix, {"recurse": "", **_mode("consistent")})
-        return {str(one["Key"]): _found(one) for one in answer or ()}
+        return {str(entry["Key"]): _found(entry) for entry in answer or ()}
 
     def delete(self, prefix: str) -> None:
         """Remove every key below a prefix. Raises NotApplied or Indeterminate."""

@@ -161,12 +161,12 @@ def _with_ends(client: Client, found: list[Lab]) -> list[Lab]:
     with explained(client.place):
         waiting = client.containers(filters={"label": lab_names.LABEL_REAPER})
     ends: dict[tuple[str, str], str] = {}
-    for one in foreign_labels.left_out("container", waiting):
-        if one["State"] not in lab_names.REAPER_WAITS:
+    for container in foreign_labels.left_out("container", waiting):
+        if container["State"] not in lab_names.REAPER_WAITS:
             continue
         # That of another owner's workshop with the same name is none of this one's.
-        whose = one["Labels"][lab_names.LABEL_REAPER], _label(one["Labels"], "owner")
-        ends[whose] = max(ends.get(whose, ""), _label(one["Labels"], "expires"))
+        whose = container["Labels"][lab_names.LABEL_REAPER], _label(container["Labels"], "owner")
+        ends[whose] = max(ends.get(whose, ""), _label(container["Labels"], "expires"))
     return [
         replace(lab, expires=ends.get((lab.workshop, lab.owner)) or lab.expires) if lab.workshop else lab
         for lab in found
@@ -208,7 +208,7 @@ def leftovers(client: Client, own: str = "") -> dict[str, str]:
             "network": client.networks(filters=filters),
             "volume": client.volumes(filters=filters),
         }
-    labelled = [one["Labels"] for kind, things in listed.items() for one in foreign_labels.left_out(kind, things)]
+    labelled = [thing["Labels"] for kind, things in listed.items() for thing in foreign_labels.left_out(kind, things)]
     labelled = [labels for labels in labelled if labels and lab_names.LABEL_LAB in labels]
     if own:
         labelled = [labels for labels in labelled if own not in labels.get(LABEL_HOLDER, "")]
@@ -229,7 +229,9 @@ def owners_of(client: Client, name: str, own: str = "") -> frozenset[str]:
             "network": client.networks(filters=filters),
             "volume": client.volumes(filters=filters),
         }
-    labelled = [one["Labels"] or {} for kind, things in listed.items() for one in foreign_labels.left_out(kind, things)]
+    labelled = [
+        thing["Labels"] or {} for kind, things in listed.items() for thing in foreign_labels.left_out(kind, things)
+    ]
     labelled = [labels for labels in labelled if labels.get(lab_names.LABEL_LAB) == name]
     locks = [labels for labels in labelled if LABEL_LOCK in labels]
     parts = [labels for labels in labelled if LABEL_LOCK not in labels]

@@ -119,7 +119,7 @@ def read(
     """
     marks = marks or {}
     return heapq.merge(
-        *(_of_server(client, one, tail, since, marks.get(one.name) or Mark()) for one in servers), key=_taken
+        *(_of_server(client, server, tail, since, marks.get(server.name) or Mark()) for server in servers), key=_taken
     )
 
 
@@ -133,11 +133,11 @@ def _in_order(lines: Iterable[LogLine]) -> Iterator[LogLine]:
     """Lines in order of time: between standard output and standard error, Docker's times go back a little."""
     waiting: list[tuple[str, int, LogLine]] = []
     for number, line in enumerate(lines):
-        one = (line.taken, number, line)
+        key = (line.taken, number, line)
         if len(waiting) < BEHIND_LINES:
-            heapq.heappush(waiting, one)
+            heapq.heappush(waiting, key)
         else:
-            yield heapq.heappushpop(waiting, one)[2]
+            yield heapq.heappushpop(waiting, key)[2]
     while waiting:
         yield heapq.heappop(waiting)[2]
 
@@ -242,7 +242,7 @@ class Follower:
         self._failed: LabctlError | None = None
         self._since = since
         self._tail: int | Literal["all"] = "all" if tail is None else tail
-        self._threads = [threading.Thread(target=self._follow, args=(one,), daemon=True) for one in servers]
+        self._threads = [threading.Thread(target=self._follow, args=(server,), daemon=True) for server in servers]
         for thread in self._threads:
             thread.start()
         if acts is not None:
@@ -289,7 +289,7 @@ class Follower:
                 found = self._client.inspected([server.id])
         except LabctlError:
             return False
-        return all(one["State"].get("Status") in _GOING for one in found)
+        return all(container["State"].get("Status") in _GOING for container in found)
 
     def _missed(self, server: Server, last: LogLine) -> int:
         """So many of a server's last lines hold all that came after one, and that one."""
@@ -334,7 +334,7 @@ class Follower:
                 line = self._lines.get_nowait()
         except queue.Empty:
             pass
-        return sorted(taken, key=lambda one: one.taken)
+        return sorted(taken, key=lambda log_line: log_line.taken)
 
     def __iter__(self) -> Iterator[LogLine]:
         return (line for line in self.with_pauses() if line is not None)
@@ -346,7 +346,7 @@ class Follower:
             lines = self.take(POLL_SECONDS)
             if lines:
                 time.sleep(ORDER_SECONDS)
-                lines = sorted(lines + self.take(0), key=lambda one: one.taken)
+                lines = sorted(lines + self.take(0), key=lambda log_line: log_line.taken)
             yield from lines or (None,)
             if ended and (self._failed is not None or not lines):
                 self._client.place.refuse_lost()

@@ -58,7 +58,7 @@ def read(lab: Lab) -> list[Member]:
         if server.door is None:
             continue
         try:
-            found = [seen_from(one) for one in server.door.request("GET", "/v1/agent/members") or []]
+            found = [seen_from(member) for member in server.door.request("GET", "/v1/agent/members") or []]
         except (OSError, ValueError) as error:
             said = f" ({server.name}: {error})"
         except (AttributeError, TypeError):

@@ -31,7 +31,11 @@ def of_faults(engine: Engine, lab: Lab) -> list[dict[str, Any]]:
 
 def with_fault(listed: Iterable[dict[str, Any]], lab: Lab) -> list[dict[str, Any]]:
     """Of containers as Docker lists them, those that are there for a fault of this lab, and are its owner's."""
-    return [one for one in foreign_labels.left_out("container", listed) if _is_of(lab, one.get("Labels") or {})]
+    return [
+        container
+        for container in foreign_labels.left_out("container", listed)
+        if _is_of(lab, container.get("Labels") or {})
+    ]
 
 
 def _is_of(lab: Lab, labels: Mapping[str, str]) -> bool:

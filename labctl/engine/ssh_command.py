@@ -112,7 +112,7 @@ def master(address: Address, control: Path, engine: Path) -> list[str]:
         chosen.append(f'UserKnownHostsFile="{_escaped(address.known_hosts)}"')
     if address.key is not None:
         chosen += [f'IdentityFile="{_escaped(address.key)}"', "IdentitiesOnly=yes"]
-    words = ["ssh", "-T", *(word for one in chosen for word in ("-o", one))]
+    words = ["ssh", "-T", *(word for option in chosen for word in ("-o", option))]
     words += ["-l", address.user] if address.user else []
     words += ["-p", str(address.port)] if address.port else []
     words += ["-L", f"{engine}:{address.socket or DEFAULT_SOCKET}"]

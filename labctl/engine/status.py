@@ -65,7 +65,12 @@ class Status:
         """Each server's name with an ID that a voter at its address has, or that it says it has."""
         at = {server.address: server.name for server in self.lab.servers}
         own = [(view.name, view.node_id) for view in self.views if view.node_id]
-        told = [(at[address], one) for view in self.views for address, one in view.voter_ids.items() if address in at]
+        told = [
+            (at[address], node_id)
+            for view in self.views
+            for address, node_id in view.voter_ids.items()
+            if address in at
+        ]
         return list(dict.fromkeys([*own, *told]))
 
     def pairs(self) -> list[tuple[Server, server_status.View]]:

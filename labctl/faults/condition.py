@@ -48,7 +48,7 @@ class Condition:
 
 def condition_of(now: Status, faults: Iterable[ActiveFault]) -> Condition:
     """Judge a lab by what its servers say now and by the faults that it has."""
-    return _Judgement(now, [one.words for one in faults]).condition()
+    return _Judgement(now, [fault.words for fault in faults]).condition()
 
 
 class _Judgement:
@@ -61,7 +61,7 @@ class _Judgement:
         # Who is asked and answers, in the order of the servers; who has no vote decides nothing.
         self.here = [view for view in now.views if not view.problem and view.address in now.voters]
         self.groups = reaching([view.name for view in self.here], faults)
-        self.cuts = [words for words in faults if len(reaching([one.name for one in now.views], [words])) > 1]
+        self.cuts = [words for words in faults if len(reaching([seen_by.name for seen_by in now.views], [words])) > 1]
 
     def condition(self) -> Condition:
         if not self.voters:
@@ -92,7 +92,7 @@ class _Judgement:
 
     def _names_of_voters(self) -> list[str]:
         """The voters by name; one whose container is gone by its name as far as it can be told."""
-        known = [one.name for one in self.lab.servers if one.address in self.now.voters]
+        known = [server.name for server in self.lab.servers if server.address in self.now.voters]
         return [*known, *self.lab.missing]
 
     # -- who follows -----------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ class _Judgement:
     # -- sentences -------------------------------------------------------------------------------------------
 
     def _unjoined(self) -> str:
-        running = [one for one in self.lab.servers if one.state == "running"]
+        running = [server for server in self.lab.servers if server.state == "running"]
         if not running and self.lab.servers:
             return f"No server runs, so there are no writes: `labctl start {self.lab.name}` starts them."
         return ""

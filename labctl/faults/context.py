@@ -79,7 +79,7 @@ def look(asked: FaultRequest, tools: Tools) -> Scene:
 def _cuts(lab: Lab, tools: Tools) -> tuple[str, ...] | None:
     # They are for the forecast alone; what is to be broken must not fail for it.
     with contextlib.suppress(LabctlError):
-        return tuple(one.words for one in tools.active(tools.connect(), lab))
+        return tuple(fault.words for fault in tools.active(tools.connect(), lab))
     return None
 
 
@@ -122,7 +122,7 @@ def own_lab(asked: FaultRequest, tools: Tools) -> Lab:
 
 def note(lab: Lab, names: Sequence[str], line: str, tools: Tools) -> None:
     """Write a line into the logs of those servers that run: there it stands beside what Raft made of it."""
-    tools.note([one for one in lab.running if one.name in names], line)
+    tools.note([server for server in lab.running if server.name in names], line)
 
 
 def fault_result(  # noqa: PLR0913 - the JSON shape

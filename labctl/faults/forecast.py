@@ -82,7 +82,7 @@ class Outlook:
         count, cluster = len(largest), self._cluster
         remain = f"{count} of {cluster.size} {'remains' if count == 1 else 'remain'}"
         together = f"{remain}{' together' if count > 1 else ''}"
-        runs_on = cut or cluster.leader in {one for group in groups for one in group}
+        runs_on = cut or cluster.leader in {name for group in groups for name in group}
         gives_up = self._gives_up(cluster.leader) if runs_on else ""
         if count < cluster.quorum:
             sentence = f"{remain}, and {self._needed()}: no leader, no writes{gives_up}"
@@ -103,7 +103,7 @@ class Outlook:
         """These come back."""
         cluster = self._cluster
         largest = self._largest([[*cluster.running, *names]])
-        count, one = len(largest), len(names) == 1
+        count, only_one = len(largest), len(names) == 1
         if count < cluster.quorum:
             sentence = (
                 f"{count} of {cluster.size} {'runs' if count == 1 else 'run'} then, and {self._needed()}: no leader, "
@@ -113,7 +113,7 @@ class Outlook:
         together = f"{count} of {cluster.size} {'is' if count == 1 else 'are together'} then"
         if not self._leader:
             return self._awaited(count, f"{together}, and nobody leads now")
-        follow = f"{listed(names)} {'follows' if one else 'follow'} it"
+        follow = f"{listed(names)} {'follows' if only_one else 'follow'} it"
         sentence = f"{together}: {self._leader} leads on, {follow}, and writes go on"
         return self._forecast(count, "stays", None, True, sentence)
 
@@ -167,8 +167,8 @@ class Outlook:
         strong = [name for name in running if name not in names]
         together = f"{count} of {cluster.size} {'remains' if count == 1 else 'remain together'}"
         if leader in strong and len(strong) >= cluster.quorum:
-            one = len(names) == 1
-            in_vain = f"{listed(names)}, which {suffers}," if one else f"each of {listed(names)}"
+            only_one = len(names) == 1
+            in_vain = f"{listed(names)}, which {suffers}," if only_one else f"each of {listed(names)}"
             sentence = (
                 f"{together}: {leader} leads on, and writes go on; {in_vain} may stand for election"
                 + self._afterwards(strong, may=True)

@@ -43,21 +43,21 @@ def heal(fault: str | None, asked: FaultRequest, steps: Steps, tools: Tools = TO
         if unknown is not None:
             raise unknown
         raise LabctlError(f"The lab {lab.name} has no fault {fault}: `labctl fault ls` lists those that it has.")
-    started = sorted(one.name for one in away)
+    started = sorted(server.name for server in away)
     steps.done(_healed_all(lab, lifted, started) if fault is None else _healed_one(fault, started))
     return _mended(lab, healed | lifted, started)
 
 
 def _lift(lab: Lab, fault: str | None, tools: Tools) -> set[str]:
     """Take rules away. Returns the faults whose rules they were."""
-    known = {one.id for one in tools.active(tools.connect(), lab)}
+    known = {active_fault.id for active_fault in tools.active(tools.connect(), lab)}
     # Looked up again: some servers may run only since now.
     found = tools.lift(tools.choose_lab(tools.connect(), lab.name, ""), fault)
-    lifted = (known if fault is None else known & {fault}) | {one for had in found.values() for one in had}
+    lifted = (known if fault is None else known & {fault}) | {fault_id for had in found.values() for fault_id in had}
     host = tools.clock(lab.place) if lifted else HostClock()
-    for one in sorted(lifted):
-        disturbed = [name for name, had in found.items() if one in had]
-        note(lab, disturbed, log_notes.ended(host.now(), one, disturbed), tools)
+    for fault_id in sorted(lifted):
+        disturbed = [name for name, had in found.items() if fault_id in had]
+        note(lab, disturbed, log_notes.ended(host.now(), fault_id, disturbed), tools)
     return lifted
 
 

@@ -79,16 +79,16 @@ def active(client: Client, lab: Lab) -> list[ActiveFault]:
     found: dict[str, list[dict[str, str]]] = {}
     with explained(client.place):
         listed = client.containers(filters={"label": f"{lab_names.LABEL_LAB}={lab.name}"})
-        states = {one["Id"]: one["State"] for one in listed}
+        states = {container["Id"]: container["State"] for container in listed}
         lives: dict[str, str] = {}
-        for one in sidecar.with_fault(listed, lab):
-            server = sidecar.server_of(one)
-            if states.get(server) not in sidecar.WITH_NETWORK or one["State"] == "created":
+        for container in sidecar.with_fault(listed, lab):
+            server = sidecar.server_of(container)
+            if states.get(server) not in sidecar.WITH_NETWORK or container["State"] == "created":
                 continue
             if server not in lives:
                 lives[server] = sidecar.life_of(_engine_of(client.place), server)
-            if one["Labels"].get(LABEL_LIFE, "") in {"", lives[server]}:
-                found.setdefault(one["Labels"][LABEL_FAULT], []).append(one["Labels"])
+            if container["Labels"].get(LABEL_LIFE, "") in {"", lives[server]}:
+                found.setdefault(container["Labels"][LABEL_FAULT], []).append(container["Labels"])
     if not found:
         return []
     host = clock.of(client.place)
@@ -96,7 +96,7 @@ def active(client: Client, lab: Lab) -> list[ActiveFault]:
         ActiveFault(
             fault,
             labels[0].get(LABEL_WORDS, ""),
-            tuple(sorted(one.get(LABEL_TARGET, "") for one in labels)),
+            tuple(sorted(label.get(LABEL_TARGET, "") for label in labels)),
             _moment(labels[0].get(LABEL_UNTIL, ""), host),
         )
         for fault, labels in found.items()
@@ -175,7 +175,7 @@ def heal(lab: Lab, fault: str | None = None) -> dict[str, set[str]]:
         LabctlError: a rule is still there, or Docker failed.
     """
     with explained(lab.place):
-        there = [one for one in lab.servers if one.state in {"running", "paused"}]
+        there = [server for server in lab.servers if server.state in {"running", "paused"}]
         return _clean(_engine_of(lab.place), lab, there, fault)
 
 
@@ -183,7 +183,9 @@ def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | Non
     found: dict[str, set[str]] = {}
     names = [server.name for server in servers]
     # Listed first: a fault that somebody begins meanwhile keeps its helper.
-    waiting = [one for one in sidecar.of_faults(engine, lab) if fault in {None, one["Labels"][LABEL_FAULT]}]
+    waiting = [
+        container for container in sidecar.of_faults(engine, lab) if fault in {None, container["Labels"][LABEL_FAULT]}
+    ]
 
     def clean(name: str) -> None:
         with sidecar.started(engine, lab, lab.server(name), "sleep 60", {}) as helper:
@@ -200,7 +202,11 @@ def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | Non
         each(clean, names, AT_ONCE)
     finally:
         # Where cleaning failed, the helper that waits for the fault's end may still do it.
-        done = [one["Id"] for one in waiting if one["Labels"].get(LABEL_TARGET) not in set(names) - set(found)]
+        done = [
+            container["Id"]
+            for container in waiting
+            if container["Labels"].get(LABEL_TARGET) not in set(names) - set(found)
+        ]
         each(lambda helper: sidecar.remove(engine, helper), done, AT_ONCE)
     return found
 
@@ -240,7 +246,7 @@ def done_by(server: Server, verb: str, begin: datetime, end: datetime) -> dateti
         said = _engine_of(server.place).ask("GET", "/events", query, doing=doing)
         stamps = [document_of(line, doing).get("timeNano") for line in said.splitlines() if line.strip()]
     times = [moment for moment in map(moment_of, stamps) if moment is not None]
-    return min((one for one in times if begin <= one <= end), default=None)
+    return min((time_ for time_ in times if begin <= time_ <= end), default=None)
 
 
 def _since_1970(moment: datetime) -> str:
@@ -257,12 +263,12 @@ def transfer(leader: Server, identity: str | None) -> None:
 def states_of(servers: Sequence[Server]) -> dict[str, str]:
     """Docker's word for how each server is now; one that is gone is left out. Raises LabctlError."""
     found: dict[str, str] = {}
-    for place in {id(one.place): one.place for one in servers}.values():
+    for place in {id(server.place): server.place for server in servers}.values():
         with explained(place):
-            ids = [one.id for one in servers if one.place is place]
+            ids = [server.id for server in servers if server.place is place]
             states = _engine_of(place).inspected(ids, doing="looking at servers")
-        found |= {str(one["Id"]): str(one["State"]["Status"]) for one in states}
-    return {one.name: found[one.id] for one in servers if one.id in found}
+        found |= {str(state["Id"]): str(state["State"]["Status"]) for state in states}
+    return {server.name: found[server.id] for server in servers if server.id in found}
 
 
 def note(servers: Iterable[Server], line: str) -> None:

@@ -69,7 +69,7 @@ def loss(percent: float, target: str, asked: FaultRequest, steps: Steps, tools: 
         raise LabctlError(f"{percent:g} percent cannot be lost: say {nftables.LEAST_PERCENT:g} to 100.", ExitCode.USAGE)
     scene = look(asked, tools)
     names = targets.resolve(target, scene.cluster)
-    cuts = {name: replace(one, percent=percent) for name, one in _apart(scene, names).items()}
+    cuts = {name: replace(cut, percent=percent) for name, cut in _apart(scene, names).items()}
     forecast = _outlook(scene, "loss", asked).of_loss(names, percent)
     return _cut(scene, f"loss {percent:g} {','.join(names)}", forecast, cuts, asked, steps)
 
@@ -80,7 +80,7 @@ def rate(kilobytes: int, target: str, asked: FaultRequest, steps: Steps, tools: 
         raise LabctlError(f"{kilobytes} kilobytes in a second is no rate: say 1 to {MOST_KILOBYTES}.", ExitCode.USAGE)
     scene = look(asked, tools)
     names = targets.resolve(target, scene.cluster)
-    cuts = {name: replace(one, kilobytes=kilobytes) for name, one in _apart(scene, names).items()}
+    cuts = {name: replace(cut, kilobytes=kilobytes) for name, cut in _apart(scene, names).items()}
     forecast = _outlook(scene, "rate", asked).of_rate(names, kilobytes)
     return _cut(scene, f"rate {kilobytes} {','.join(names)}", forecast, cuts, asked, steps)
 
@@ -97,7 +97,7 @@ def delay(  # noqa: PLR0913, PLR0917 - how much, of whom, and with what
         )
     scene = look(asked, tools)
     names = targets.resolve(target, scene.cluster)
-    late = {name: Delay(one.outgoing, milliseconds, jitter) for name, one in _apart(scene, names).items()}
+    late = {name: Delay(cut.outgoing, milliseconds, jitter) for name, cut in _apart(scene, names).items()}
     text = f"delay {milliseconds}{f' ±{jitter}' if jitter else ''} {','.join(names)}"
     forecast = _outlook(scene, "delay", asked).of_delay(names, milliseconds + jitter)
     return _cut(scene, text, forecast, late, asked, steps)
@@ -150,6 +150,6 @@ def _apart(scene: Scene, names: Sequence[str]) -> dict[str, Cut]:
         )
     found = {}
     for name in names:
-        others = scene.addresses([one for one in scene.cluster.servers if one != name])
+        others = scene.addresses([server for server in scene.cluster.servers if server != name])
         found[name] = Cut(incoming=others, outgoing=others)
     return found

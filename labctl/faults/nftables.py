@@ -136,8 +136,8 @@ def table(fault: str, change: Change, seconds: float) -> str:
 
 
 def _elements(addresses: frozenset[str], seconds: float) -> str:
-    checked = sorted(str(ipaddress.IPv4Address(one)) for one in addresses)
-    return ", ".join(f"{one} timeout {max(round(seconds * 1000), 1)}ms" for one in checked)
+    checked = sorted(str(ipaddress.IPv4Address(address)) for address in addresses)
+    return ", ".join(f"{element} timeout {max(round(seconds * 1000), 1)}ms" for element in checked)
 
 
 def _verdict(change: Change) -> str:

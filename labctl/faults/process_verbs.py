@@ -31,6 +31,6 @@ PROCESS_VERBS = {
     "pause": ProcessVerb("pause", ("running",), "paused", leaves="paused", undo="resume"),
     "resume": ProcessVerb("unpause", ("paused",), "resumed"),
 }
-TAKES_AWAY = tuple(verb for verb, one in PROCESS_VERBS.items() if one.undo)
+TAKES_AWAY = tuple(verb for verb, process_verb in PROCESS_VERBS.items() if process_verb.undo)
 # By which verb a server comes back from a state; in any other it is not away.
 BACK_FROM = {state: verb for verb in ("resume", "start") for state in PROCESS_VERBS[verb].states}

@@ -72,13 +72,13 @@ def process(verb: str, target: str, asked: FaultRequest, steps: Steps, tools: To
     cluster = scene.cluster
     if brings_back:
         # Of those that can be started, `any` is any of them.
-        cluster = replace(cluster, running=tuple(one.name for one in scene.lab.servers if one.state in states))
+        cluster = replace(cluster, running=tuple(server.name for server in scene.lab.servers if server.state in states))
         if target in targets.ROLES and not cluster.running:
             raise LabctlError(f"No server of the lab {scene.lab.name} can be {done}: none is {_waiting(verb)}.")
     names = targets.resolve(target, cluster)
-    for one in map(scene.lab.server, names):
-        if one.state not in states:
-            raise LabctlError(f"{one.name} cannot be {done}: it is {one.state} now.")
+    for server in map(scene.lab.server, names):
+        if server.state not in states:
+            raise LabctlError(f"{server.name} cannot be {done}: it is {server.state} now.")
     rest = [name for name in scene.cluster.running if name not in names]
     words = f"{verb} {','.join(names)}"
     seconds = None if brings_back else asked.seconds
@@ -146,9 +146,9 @@ def _note_failure(servers: Sequence[Server], fault: str, host: HostClock, tools:
     """
     with contextlib.suppress(LabctlError):
         states = tools.states_of(servers)
-        on = [replace(one, state=states[one.name]) for one in servers if states.get(one.name) == "running"]
+        on = [replace(server, state=states[server.name]) for server in servers if states.get(server.name) == "running"]
         if on:
-            tools.note(on, log_notes.failed(host.now(), fault, [one.name for one in on]))
+            tools.note(on, log_notes.failed(host.now(), fault, [server.name for server in on]))
 
 
 def _waiting(verb: str) -> str:
@@ -157,7 +157,7 @@ def _waiting(verb: str) -> str:
 
 def _note_first(servers: Sequence[Server], line: str, tools: Tools) -> None:
     """Write the line of a fault while there is somebody who can: into the log of a frozen server nobody writes."""
-    if frozen := [one for one in servers if one.state == "paused"]:
+    if frozen := [server for server in servers if server.state == "paused"]:
         tools.signal(PROCESS_VERBS["resume"].docker, frozen)
     tools.note(servers, line)
 
@@ -167,11 +167,11 @@ def taken_away(lab: Lab, fault: str | None, tools: Tools = TOOLS) -> list[Server
 
     Raises LabctlError where one is meant, and a log that may tell of it cannot be read.
     """
-    down = [one for one in lab.servers if one.state in BACK_FROM]
+    down = [each_server for each_server in lab.servers if each_server.state in BACK_FROM]
     if fault is None:
         return down
     found, unread = _in_faults(down, tools)
-    away = [one for one, noted in found if noted.fault == fault]
+    away = [each_server for each_server, noted in found if noted.fault == fault]
     if unread and not away:
         (server, error), *_ = unread
         raise LabctlError(
@@ -187,9 +187,9 @@ def active(lab: Lab, tools: Tools = TOOLS) -> list[ActiveFault]:
     One without a name is of a server that is down and whose log cannot be read: nobody knows.
     """
     found: dict[str, tuple[log_notes.LoggedFault, list[str]]] = {}
-    known, unread = _in_faults([one for one in lab.servers if one.state in BACK_FROM], tools)
-    for one, noted in known:
-        found.setdefault(noted.fault, (noted, []))[1].append(one.name)
+    known, unread = _in_faults([server for server in lab.servers if server.state in BACK_FROM], tools)
+    for server, noted in known:
+        found.setdefault(noted.fault, (noted, []))[1].append(server.name)
     # Whoever runs programs in a server may write such a line.
     ends = {name: clock.shown_by_clocks(noted.until) for name, (noted, _) in found.items()}
     host = tools.clock(lab.place) if any(ends.values()) else HostClock()
@@ -198,7 +198,7 @@ def active(lab: Lab, tools: Tools = TOOLS) -> list[ActiveFault]:
             ActiveFault(name, noted.words, tuple(servers), None if (end := ends[name]) is None else host.here(end))
             for name, (noted, servers) in found.items()
         ),
-        *(ActiveFault("", f"unknown: {error.sentence}", (one.name,), None) for one, error in unread),
+        *(ActiveFault("", f"unknown: {error.sentence}", (server.name,), None) for server, error in unread),
     ]
 
 
@@ -207,14 +207,14 @@ def _in_faults(
 ) -> tuple[list[tuple[Server, log_notes.LoggedFault]], list[tuple[Server, LabctlError]]]:
     """Which fault each of these servers is in, and of which of them that cannot be read."""
     found, unread = [], []
-    for one in down:
+    for server in down:
         try:
-            noted = log_notes.last(tools.last_words(one))
+            noted = log_notes.last(tools.last_words(server))
         except LabctlError as error:
-            unread.append((one, error))
+            unread.append((server, error))
             continue
-        if noted is not None and noted.verb in TAKES_AWAY and PROCESS_VERBS[noted.verb].leaves == one.state:
-            found.append((one, noted))
+        if noted is not None and noted.verb in TAKES_AWAY and PROCESS_VERBS[noted.verb].leaves == server.state:
+            found.append((server, noted))
     return found, unread
 
 
@@ -224,12 +224,12 @@ def bring_back(servers: Sequence[Server], host: HostClock | None = None, tools: 
     `host` is the Docker host's clock where it is known already.
     """
     ended: dict[str, list[Server]] = {}
-    for one in servers:
+    for server in servers:
         # Asked before: a server that starts begins a new life, whose log has no fault.
-        if (noted := _noted(one, tools)) and noted.verb in TAKES_AWAY:
-            ended.setdefault(noted.fault, []).append(one)
+        if (noted := _noted(server, tools)) and noted.verb in TAKES_AWAY:
+            ended.setdefault(noted.fault, []).append(server)
     for verb in ("resume", "start"):
-        if those := [one for one in servers if BACK_FROM[one.state] == verb]:
+        if those := [server for server in servers if BACK_FROM[server.state] == verb]:
             tools.signal(PROCESS_VERBS[verb].docker, those)
     # They are back, also where that cannot be written into a log.
     with contextlib.suppress(LabctlError):
@@ -238,7 +238,7 @@ def bring_back(servers: Sequence[Server], host: HostClock | None = None, tools: 
     for fault, of in ended.items():
         with contextlib.suppress(LabctlError):
             now = (host or HostClock()).now()
-            tools.note(of, log_notes.ended(now, fault, [one.name for one in of]))
+            tools.note(of, log_notes.ended(now, fault, [server.name for server in of]))
     return set(ended)
 
 
@@ -260,7 +260,7 @@ def from_anywhere(environment: Mapping[str, str]) -> dict[str, str]:
         found["DOCKER_HOST"] = f"unix://{os.path.abspath(path)}"  # noqa: PTH100
     # An empty or a relative entry would be looked for in the other folder.
     if path := found.pop("PYTHONPATH", ""):
-        found["PYTHONPATH"] = os.pathsep.join(one for one in path.split(os.pathsep) if os.path.isabs(one))  # noqa: PTH117
+        found["PYTHONPATH"] = os.pathsep.join(folder for folder in path.split(os.pathsep) if os.path.isabs(folder))  # noqa: PTH117
     return found
 
 

@@ -32,5 +32,5 @@ def _sides(words: str) -> list[set[str]]:
 
 
 def _parted(group: list[str], side: set[str]) -> list[list[str]]:
-    inside, outside = [one for one in group if one in side], [one for one in group if one not in side]
+    inside, outside = [name for name in group if name in side], [name for name in group if name not in side]
     return [part for part in (inside, outside) if part]

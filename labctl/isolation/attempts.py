@@ -71,15 +71,15 @@ def controls(source: Place) -> list[Try]:
 def crossings(source: Place, places: Sequence[Place], hosts: Mapping[str, Sequence[str]]) -> list[Try]:
     """What must not succeed from inside `source`; `hosts` are the addresses of each Docker host, its bridges' aside."""
     others = [other for other in places if other.name != source.name]
-    found = [one for other in others for one in _to_servers(source, other)]
-    found += [one for other in others for one in _to_published(source, other, hosts)]
+    found = [attempt for other in others for attempt in _to_servers(source, other)]
+    found += [attempt for other in others for attempt in _to_published(source, other, hosts)]
     found += _to_engines(source, hosts)
     # Two Docker hosts may use the same addresses: a connection to one's own lab crosses nothing.
-    return list(dict.fromkeys(one for one in found if not _is_own(source, one)))
+    return list(dict.fromkeys(attempt for attempt in found if not _is_own(source, attempt)))
 
 
-def _is_own(source: Place, one: Try) -> bool:
-    return one.host != source.host and one.address != ENGINE_NAME and source.has(one.address)
+def _is_own(source: Place, attempt: Try) -> bool:
+    return attempt.host != source.host and attempt.address != ENGINE_NAME and source.has(attempt.address)
 
 
 def _to_servers(source: Place, other: Place) -> Iterator[Try]:
@@ -91,10 +91,10 @@ def _to_servers(source: Place, other: Place) -> Iterator[Try]:
 
 def _to_published(source: Place, other: Place, hosts: Mapping[str, Sequence[str]]) -> Iterator[Try]:
     near = (*source.gateways, *hosts[source.host]) if other.host == source.host else tuple(hosts[other.host])
-    for one in other.published:
-        own = [one.address] if one.address and not ipaddress.ip_address(one.address).is_loopback else []
+    for port in other.published:
+        own = [port.address] if port.address and not ipaddress.ip_address(port.address).is_loopback else []
         yield from (
-            Try("published", other.host, other.lab, one.server, address, one.port)
+            Try("published", other.host, other.lab, port.server, address, port.port)
             for address in dict.fromkeys([*near, *own])
             if ipaddress.ip_address(address).version == 4  # noqa: PLR2004 - the version of IP
         )
@@ -114,7 +114,7 @@ def joins(source: Place, places: Sequence[Place], reached: set[tuple[str, str]])
     A lab of `reached` is left out: where the network lets a join through, it might merge two clusters.
     """
     servers = cycle(spot.server for spot in source.own)
-    others = [one for one in places if one.name not in reached | {source.name} and one.own]
+    others = [place for place in places if place.name not in reached | {source.name} and place.own]
     if not source.own:
         return []
     return [

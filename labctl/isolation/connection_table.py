@@ -48,21 +48,21 @@ def _address(words: str) -> str:
 
 
 def saw(
-    one: Try, source: int, before: Iterable[Connection], during: Iterable[Connection], own: Container[str]
+    attempt: Try, source: int, before: Iterable[Connection], during: Iterable[Connection], own: Container[str]
 ) -> bool | None:
     """Whether a server saw a connection of ours; None where its tables cannot tell.
 
     Args:
-        one: what was tried.
+        attempt: what was tried.
         source: the port that it came from.
         before: the server's connections before it.
         during: those while it was held.
         own: the addresses of the lab's own servers.
     """
     new = [found for found in during if found not in set(before)]
-    if any(found.source == source and (one.kind != "server" or found.port == one.port) for found in new):
+    if any(found.source == source and (attempt.kind != "server" or found.port == attempt.port) for found in new):
         return True
-    if one.kind != "server" or any(found.port == one.port and found.address not in own for found in new):
+    if attempt.kind != "server" or any(found.port == attempt.port and found.address not in own for found in new):
         # Whatever hands it on may give it another port.
         return None
     return False

@@ -77,7 +77,7 @@ class Container:
     @property
     def options(self) -> list[str]:
         """Its security options, one way of writing them."""
-        return [str(one).replace("=", ":") for one in self.host.get("SecurityOpt") or []]
+        return [str(option).replace("=", ":") for option in self.host.get("SecurityOpt") or []]
 
     @property
     def mounts(self) -> list[Mapping[str, Any]]:
@@ -94,13 +94,13 @@ class Container:
         asked = self.host.get("PortBindings") or {}
         given = (self.inspect.get("NetworkSettings") or {}).get("Ports") or {}
         for inside in dict.fromkeys([*asked, *given]):
-            for one in given.get(inside) or asked.get(inside) or []:
-                port = str(one.get("HostPort") or "0").partition("-")[0]
-                yield inside, one.get("HostIp") or "", int(port)
+            for binding in given.get(inside) or asked.get(inside) or []:
+                port = str(binding.get("HostPort") or "0").partition("-")[0]
+                yield inside, binding.get("HostIp") or "", int(port)
 
     def engine_has(self, feature: str) -> bool:
         """Whether the engine has AppArmor, SELinux or seccomp."""
-        options = (str(one).split(",") for one in self.info.get("SecurityOptions") or [])
+        options = (str(securityoption).split(",") for securityoption in self.info.get("SecurityOptions") or [])
         return any(feature in (parts[0], parts[0].removeprefix("name=")) for parts in options)
 
 
@@ -114,58 +114,60 @@ def _unless(problem: object, why: str) -> Found:
     return Found("fails", why) if problem else Found("ok")
 
 
-def _user(one: Container) -> Found:
-    user = str(one.config.get("User") or "root").partition(":")[0]
+def _user(container: Container) -> Found:
+    user = str(container.config.get("User") or "root").partition(":")[0]
     if user not in ("root", "0"):
         return Found("ok")
-    if one.is_of_a_fault:
+    if container.is_of_a_fault:
         return Found("by design", "disturbs a network, which takes root and NET_ADMIN in it, and nothing else")
     return Found("fails", "it runs as root")
 
 
-def _apparmor(one: Container) -> Found:
-    if not one.engine_has("apparmor"):
+def _apparmor(container: Container) -> Found:
+    if not container.engine_has("apparmor"):
         return Found("not applicable", "the Docker host's kernel has no AppArmor")
-    profile = one.inspect.get("AppArmorProfile") or ""
+    profile = container.inspect.get("AppArmorProfile") or ""
     return _unless(profile in ("", "unconfined"), "no profile confines it")
 
 
-def _selinux(one: Container) -> Found:
-    if not one.engine_has("selinux"):
+def _selinux(container: Container) -> Found:
+    if not container.engine_has("selinux"):
         return Found("not applicable", "this engine does not use SELinux")
-    return _unless("label:disable" in one.options or not one.inspect.get("ProcessLabel"), "it has no label")
+    return _unless("label:disable" in container.options or not container.inspect.get("ProcessLabel"), "it has no label")
 
 
-def _capabilities(one: Container) -> Found:
-    added = [str(name).upper().removeprefix("CAP_") for name in one.host.get("CapAdd") or []]
-    dropped = [str(name).upper() for name in one.host.get("CapDrop") or []]
-    if added == ["NET_ADMIN"] and dropped == ["ALL"] and one.is_of_a_fault:
+def _capabilities(container: Container) -> Found:
+    added = [str(name).upper().removeprefix("CAP_") for name in container.host.get("CapAdd") or []]
+    dropped = [str(name).upper() for name in container.host.get("CapDrop") or []]
+    if added == ["NET_ADMIN"] and dropped == ["ALL"] and container.is_of_a_fault:
         return Found("by design", "a fault of the network is made with NET_ADMIN")
     if added:
         return Found("fails", f"it was given {', '.join(added)}")
     return _unless("ALL" not in dropped, "it keeps the capabilities that Docker gives to all")
 
 
-def _binds(one: Container) -> Found:
-    return _where((mount.get("Source") for mount in one.mounts if mount.get("Type") == "bind"), "the host's")
+def _binds(container: Container) -> Found:
+    return _where((mount.get("Source") for mount in container.mounts if mount.get("Type") == "bind"), "the host's")
 
 
-def _low_ports(one: Container) -> Found:
-    return _where((port for _, _, port in one.published() if 0 < port < PRIVILEGED_BELOW), "published on port")
+def _low_ports(container: Container) -> Found:
+    return _where((port for _, _, port in container.published() if 0 < port < PRIVILEGED_BELOW), "published on port")
 
 
-def _open_ports(one: Container) -> Found:
-    extra = [inside for inside, _, _ in one.published() if inside not in HTTP_PORTS]
-    extra += ["all that it exposes"] if one.host.get("PublishAllPorts") else []
+def _open_ports(container: Container) -> Found:
+    extra = [inside for inside, _, _ in container.published() if inside not in HTTP_PORTS]
+    extra += ["all that it exposes"] if container.host.get("PublishAllPorts") else []
     return _where(extra, "a lab needs its HTTP API alone, and published is")
 
 
-def _interface(one: Container) -> Found:
-    return _where((f"{inside} on all addresses" for inside, ip, _ in one.published() if ip in ANYWHERE), "published:")
+def _interface(container: Container) -> Found:
+    return _where(
+        (f"{inside} on all addresses" for inside, ip, _ in container.published() if ip in ANYWHERE), "published:"
+    )
 
 
-def _restart(one: Container) -> Found:
-    policy = one.host.get("RestartPolicy") or {}
+def _restart(container: Container) -> Found:
+    policy = container.host.get("RestartPolicy") or {}
     name, times = policy.get("Name") or "no", int(policy.get("MaximumRetryCount") or 0)
     if name == "no":
         return Found("by design", "a restart would undo a fault behind the learner's back")
@@ -174,43 +176,43 @@ def _restart(one: Container) -> Found:
     return Found("fails", f"its restart policy is {name}" + (f", {times} times" if times else ""))
 
 
-def _cpu(one: Container) -> Found:
-    if one.host.get("CpuShares") or one.host.get("NanoCpus") or one.host.get("CpuQuota"):
+def _cpu(container: Container) -> Found:
+    if container.host.get("CpuShares") or container.host.get("NanoCpus") or container.host.get("CpuQuota"):
         return Found("ok")
     return Found("by design", "all servers have equal shares; a limit would be seen in the times of elections")
 
 
-def _devices(one: Container) -> Found:
-    named = [str(device.get("PathOnHost", device)) for device in one.host.get("Devices") or []]
-    named += [str(rule) for rule in one.host.get("DeviceCgroupRules") or []]
-    named += [str(request.get("Driver") or "a request") for request in one.host.get("DeviceRequests") or []]
+def _devices(container: Container) -> Found:
+    named = [str(device.get("PathOnHost", device)) for device in container.host.get("Devices") or []]
+    named += [str(rule) for rule in container.host.get("DeviceCgroupRules") or []]
+    named += [str(request.get("Driver") or "a request") for request in container.host.get("DeviceRequests") or []]
     return _where(named, "it has")
 
 
-def _ulimits(one: Container) -> Found:
-    changed = [f"{limit.get('Name')}={limit.get('Hard')}" for limit in one.host.get("Ulimits") or []]
+def _ulimits(container: Container) -> Found:
+    changed = [f"{limit.get('Name')}={limit.get('Hard')}" for limit in container.host.get("Ulimits") or []]
     return _where(changed, "nothing of a lab needs")
 
 
-def _propagation(one: Container) -> Found:
+def _propagation(container: Container) -> Found:
     return _where(
-        (mount.get("Destination") for mount in one.mounts if "shared" in (mount.get("Propagation") or "")), ""
+        (mount.get("Destination") for mount in container.mounts if "shared" in (mount.get("Propagation") or "")), ""
     )
 
 
-def _seccomp(one: Container) -> Found:
-    if not one.engine_has("seccomp"):
+def _seccomp(container: Container) -> Found:
+    if not container.engine_has("seccomp"):
         return Found("not applicable", "this engine has no seccomp")
-    return _unless("seccomp:unconfined" in one.options, "its system calls are not filtered")
+    return _unless("seccomp:unconfined" in container.options, "its system calls are not filtered")
 
 
-def _privileges(one: Container) -> Found:
-    given = {"no-new-privileges", "no-new-privileges:true"} & set(one.options)
+def _privileges(container: Container) -> Found:
+    given = {"no-new-privileges", "no-new-privileges:true"} & set(container.options)
     return _unless(not given, "a program in it may gain rights")
 
 
-def _health(one: Container) -> Found:
-    test = (one.config.get("Healthcheck") or {}).get("Test") or []
+def _health(container: Container) -> Found:
+    test = (container.config.get("Healthcheck") or {}).get("Test") or []
     if test and test[0] != "NONE":
         return Found("ok")
     return Found(
@@ -218,36 +220,36 @@ def _health(one: Container) -> Found:
     )
 
 
-def _docker0(one: Container) -> Found:
-    networks = (one.inspect.get("NetworkSettings") or {}).get("Networks") or {}
-    mode = one.host.get("NetworkMode") or "default"
+def _docker0(container: Container) -> Found:
+    networks = (container.inspect.get("NetworkSettings") or {}).get("Networks") or {}
+    mode = container.host.get("NetworkMode") or "default"
     return _unless("bridge" in networks or mode in ("default", "bridge"), "it is on Docker's default bridge")
 
 
-def _users(one: Container) -> Found:
-    if one.host.get("UsernsMode") == "host":
+def _users(container: Container) -> Found:
+    if container.host.get("UsernsMode") == "host":
         return Found("fails", "it asks for the host's users")
-    if not one.engine_has("userns"):
+    if not container.engine_has("userns"):
         return Found("not applicable", "this engine maps no users, for any container")
     return Found("ok")
 
 
-def _socket(one: Container) -> Found:
-    paths = [str(mount.get(end) or "") for mount in one.mounts for end in ("Source", "Destination")]
+def _socket(container: Container) -> Found:
+    paths = [str(mount.get(end) or "") for mount in container.mounts for end in ("Source", "Destination")]
     return _where((path for path in paths if path.endswith(_SOCKETS)), "mounted:")
 
 
-def _own_network(one: Container) -> Found:
-    mode = str(one.host.get("NetworkMode") or "default")
+def _own_network(container: Container) -> Found:
+    mode = str(container.host.get("NetworkMode") or "default")
     if mode.startswith("container:"):
         return Found("ok")
-    own = lab_names.project_name(one.labels.get(lab_names.LABEL_LAB, ""))
-    networks = (one.inspect.get("NetworkSettings") or {}).get("Networks") or {}
+    own = lab_names.project_name(container.labels.get(lab_names.LABEL_LAB, ""))
+    networks = (container.inspect.get("NetworkSettings") or {}).get("Networks") or {}
     return _where((name for name in networks if name != own), "it is also on")
 
 
 def _host_namespace(key: str, what: str) -> Callable[[Container], Found]:
-    return lambda one: _unless(one.host.get(key) == "host", f"it shares the host's {what}")
+    return lambda container: _unless(container.host.get(key) == "host", f"it shares the host's {what}")
 
 
 CHECKS: tuple[tuple[str, str, Callable[[Container], Found]], ...] = (
@@ -255,14 +257,22 @@ CHECKS: tuple[tuple[str, str, Callable[[Container], Found]], ...] = (
     ("5.2", "confined by AppArmor", _apparmor),
     ("5.3", "confined by SELinux", _selinux),
     ("5.4", "has no capability of the kernel", _capabilities),
-    ("5.5", "not privileged", lambda one: _unless(one.host.get("Privileged"), "it may do all that root may")),
+    (
+        "5.5",
+        "not privileged",
+        lambda container: _unless(container.host.get("Privileged"), "it may do all that root may"),
+    ),
     ("5.6", "sees no directory of the host", _binds),
     ("5.8", "published on no privileged port", _low_ports),
     ("5.9", "publishes what is needed, no more", _open_ports),
     ("5.10", "a network of its own, not the host's", _host_namespace("NetworkMode", "network")),
-    ("5.11", "memory is limited", lambda one: _unless(not one.host.get("Memory"), "it has no limit")),
+    ("5.11", "memory is limited", lambda container: _unless(not container.host.get("Memory"), "it has no limit")),
     ("5.12", "a share of the processors is set", _cpu),
-    ("5.13", "root file system is read-only", lambda one: _unless(not one.host.get("ReadonlyRootfs"), "it is not")),
+    (
+        "5.13",
+        "root file system is read-only",
+        lambda container: _unless(not container.host.get("ReadonlyRootfs"), "it is not"),
+    ),
     ("5.14", "published on a specific address", _interface),
     ("5.15", "restarted at most 5 times", _restart),
     ("5.16", "processes of its own", _host_namespace("PidMode", "processes")),
@@ -272,10 +282,18 @@ CHECKS: tuple[tuple[str, str, Callable[[Container], Found]], ...] = (
     ("5.20", "mounts do not reach the host", _propagation),
     ("5.21", "a host name of its own", _host_namespace("UTSMode", "host name")),
     ("5.22", "system calls are filtered", _seccomp),
-    ("5.25", "in the engine's own cgroup", lambda one: _where([one.host.get("CgroupParent") or ""], "it is in")),
+    (
+        "5.25",
+        "in the engine's own cgroup",
+        lambda container: _where([container.host.get("CgroupParent") or ""], "it is in"),
+    ),
     ("5.26", "cannot gain rights", _privileges),
     ("5.27", "its health is checked", _health),
-    ("5.29", "processes are limited", lambda one: _unless((one.host.get("PidsLimit") or 0) <= 0, "it has no limit")),
+    (
+        "5.29",
+        "processes are limited",
+        lambda container: _unless((container.host.get("PidsLimit") or 0) <= 0, "it has no limit"),
+    ),
     ("5.30", "not on Docker's default bridge", _docker0),
     ("5.31", "users of its own, not the host's", _users),
     ("5.32", "no engine's socket inside", _socket),
@@ -285,12 +303,12 @@ CHECKS: tuple[tuple[str, str, Callable[[Container], Found]], ...] = (
 
 def judge(host: str, lab: str, containers: Iterable[Container]) -> list[Judged]:
     """Every check of a lab's containers; those that a check finds alike are one row."""
-    every = sorted(containers, key=lambda one: one.name)
+    every = sorted(containers, key=lambda container: container.name)
     rows = []
     for number, title, check in CHECKS:
         alike: dict[Found, list[str]] = {}
-        for one in every:
-            alike.setdefault(check(one), []).append(one.name)
+        for container in every:
+            alike.setdefault(check(container), []).append(container.name)
         rows += [
             Judged(number, title, host, lab, tuple(names), len(alike) == 1, found.result, found.why)
             for found, names in alike.items()

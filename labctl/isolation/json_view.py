@@ -18,11 +18,13 @@ def verify_document(report: Report, *, each: bool) -> dict[str, Any]:
     return {
         "verdict": str(report.verdict),
         "seconds": round(report.seconds, 1),
-        "labs": [proof_row(one) for one in report.proofs],
-        "tries": [try_row(proof, one) for proof in report.proofs for one in (proof.tries if each else proof.crossed)],
-        "joins": [join_row(proof, one) for proof in report.proofs for one in (proof.joins if each else proof.merged)],
+        "labs": [proof_row(each_proof) for each_proof in report.proofs],
+        "tries": [
+            try_row(proof, attempt) for proof in report.proofs for attempt in (proof.tries if each else proof.crossed)
+        ],
+        "joins": [join_row(proof, join) for proof in report.proofs for join in (proof.joins if each else proof.merged)],
         "benchmark": BENCHMARK,
-        "hardening": [hardening_row(one) for one in report.judged],
+        "hardening": [hardening_row(check) for check in report.judged],
     }
 
 
@@ -34,7 +36,7 @@ def proof_row(proof: Proof) -> dict[str, Any]:
         "host": proof.place.host,
         "verdict": str(proof.verdict),
         "controls": len(proof.controls),
-        "controls_connected": sum(one.outcome is Outcome.CONNECTED for one in proof.controls),
+        "controls_connected": sum(attempt.outcome is Outcome.CONNECTED for attempt in proof.controls),
         "outcomes": {
             "refused": count[Outcome.REFUSED],
             "unreachable": count[Outcome.UNREACHABLE],
@@ -51,45 +53,45 @@ def proof_row(proof: Proof) -> dict[str, Any]:
     }
 
 
-def try_row(proof: Proof, one: Tried) -> dict[str, Any]:
+def try_row(proof: Proof, attempt: Tried) -> dict[str, Any]:
     """One connection."""
     return {
         "from": proof.place.lab,
         "from_host": proof.place.host,
-        "kind": one.what.kind,
-        "to": one.what.lab or None,
-        "host": one.what.host,
-        "server": one.what.server or None,
-        "address": one.what.address,
-        "port": one.what.port,
-        "outcome": str(one.outcome),
-        "said": one.said,
+        "kind": attempt.what.kind,
+        "to": attempt.what.lab or None,
+        "host": attempt.what.host,
+        "server": attempt.what.server or None,
+        "address": attempt.what.address,
+        "port": attempt.what.port,
+        "outcome": str(attempt.outcome),
+        "said": attempt.said,
     }
 
 
-def join_row(proof: Proof, one: Joined) -> dict[str, Any]:
+def join_row(proof: Proof, join: Joined) -> dict[str, Any]:
     """One `consul join`."""
     return {
         "from": proof.place.lab,
         "from_host": proof.place.host,
-        "joiner": one.what.server,
-        "to": one.what.lab,
-        "host": one.what.host,
-        "server": one.what.target,
-        "address": one.what.address,
-        "outcome": str(one.outcome),
-        "said": one.said,
+        "joiner": join.what.server,
+        "to": join.what.lab,
+        "host": join.what.host,
+        "server": join.what.target,
+        "address": join.what.address,
+        "outcome": str(join.outcome),
+        "said": join.said,
     }
 
 
-def hardening_row(one: Judged) -> dict[str, Any]:
+def hardening_row(check: Judged) -> dict[str, Any]:
     """One check of a lab's containers; those that differ have a row of their own."""
     return {
-        "number": one.number,
-        "check": one.title,
-        "host": one.host,
-        "lab": one.lab,
-        "containers": list(one.containers),
-        "result": one.result,
-        "why": one.why,
+        "number": check.number,
+        "check": check.title,
+        "host": check.host,
+        "lab": check.lab,
+        "containers": list(check.containers),
+        "result": check.result,
+        "why": check.why,
     }

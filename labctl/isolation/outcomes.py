@@ -77,8 +77,8 @@ def read(tries: Iterable[Try], said: str) -> list[Tried]:
     """The outcomes of tries, from the prober's lines (`ADDRESS:PORT words`); one without a line is `UNKNOWN`."""
     lines = answers(said)
     return [
-        Tried(one, outcome_of(lines.get(one.where, "")), lines.get(one.where, "the prober said nothing"))
-        for one in tries
+        Tried(attempt, outcome_of(lines.get(attempt.where, "")), lines.get(attempt.where, "the prober said nothing"))
+        for attempt in tries
     ]
 
 
@@ -90,8 +90,10 @@ def answers(said: str) -> dict[str, str]:
 
 def to_ask(tried: Iterable[Tried]) -> list[str]:
     """What to say something to: all that connected, and an address that nobody has, at each of their ports."""
-    connected = [one.what for one in tried if one.outcome is Outcome.CONNECTED]
-    return list(dict.fromkeys([one.where for one in connected] + [f"{DECOY}:{one.port}" for one in connected]))
+    connected = [attempt.what for attempt in tried if attempt.outcome is Outcome.CONNECTED]
+    return list(
+        dict.fromkeys([attempt.where for attempt in connected] + [f"{DECOY}:{attempt.port}" for attempt in connected])
+    )
 
 
 @dataclass(frozen=True)
@@ -116,27 +118,27 @@ def identified(tried: Sequence[Tried], evidence: Evidence) -> list[Tried]:
     open_to_all = {where for where, words in answers(evidence.decoys).items() if outcome_of(words) is Outcome.CONNECTED}
     said, again = answers(evidence.said), answers(evidence.again)
 
-    def whose(one: Tried) -> Tried:
-        where, decoy = one.what.where, f"{DECOY}:{one.what.port}"
+    def whose(attempt: Tried) -> Tried:
+        where, decoy = attempt.what.where, f"{DECOY}:{attempt.what.port}"
         answer, of_decoy = said.get(where, ""), said.get(decoy, "")
-        seen, once_more = evidence.seen.get(one.what), again.get(where, "")
-        if seen or (one.what.lab and f'["{one.what.lab}"' in answer):
-            return one
+        seen, once_more = evidence.seen.get(attempt.what), again.get(where, "")
+        if seen or (attempt.what.lab and f'["{attempt.what.lab}"' in answer):
+            return attempt
         if decoy in open_to_all and answer[:COMPARED] == of_decoy[:COMPARED]:
-            return replace(one, outcome=Outcome.DECOY, said=f"just as {DECOY} does, which nobody has")
+            return replace(attempt, outcome=Outcome.DECOY, said=f"just as {DECOY} does, which nobody has")
         if outcome_of(once_more) is not Outcome.CONNECTED:
             return replace(
-                one, outcome=Outcome.MOMENTARY, said=f"it connected once, and then: {once_more or 'nothing'}"
+                attempt, outcome=Outcome.MOMENTARY, said=f"it connected once, and then: {once_more or 'nothing'}"
             )
         if seen is False:
             return replace(
-                one, outcome=Outcome.DECOY, said="the server itself saw no connection: something else took it"
+                attempt, outcome=Outcome.DECOY, said="the server itself saw no connection: something else took it"
             )
         if decoy in open_to_all and not (answer and of_decoy):
-            return replace(one, outcome=Outcome.UNKNOWN, said="something took it that did not say who it is")
-        return one
+            return replace(attempt, outcome=Outcome.UNKNOWN, said="something took it that did not say who it is")
+        return attempt
 
-    return [whose(one) if one.outcome is Outcome.CONNECTED else one for one in tried]
+    return [whose(attempt) if attempt.outcome is Outcome.CONNECTED else attempt for attempt in tried]
 
 
 # An error of the client itself names the path that it asked for; one of the agent does not.
@@ -153,14 +155,14 @@ def joined(asked: Sequence[Join], code: int, said: str) -> list[Joined]:
     parts = _ONE_ERROR.split(said)
     errors = dict(zip(parts[1::2], parts[2::2], strict=True))
     found = []
-    for one in asked:
-        words = " ".join(errors.get(one.address, said if code != 0 else "").split())
+    for join in asked:
+        words = " ".join(errors.get(join.address, said if code != 0 else "").split())
         if _NO_AGENT.search(words) or (code != 0 and not words):
-            found.append(Joined(one, Outcome.UNKNOWN, words or f"consul ended with {code}"))
+            found.append(Joined(join, Outcome.UNKNOWN, words or f"consul ended with {code}"))
         elif not words:
-            found.append(Joined(one, Outcome.CONNECTED, "joined"))
+            found.append(Joined(join, Outcome.CONNECTED, "joined"))
         else:
-            found.append(Joined(one, refusal_of(words), words))
+            found.append(Joined(join, refusal_of(words), words))
     return found
 
 

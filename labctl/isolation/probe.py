@@ -121,10 +121,10 @@ def addresses_of_host(engine: Engine, lab: Lab) -> tuple[str, ...]:
     networks = engine.networks({"driver": "bridge"}, doing="listing networks")
     ours = (network for network in networks if network.get("Name") != "bridge")
     bridges = [
-        str(one.get("Subnet"))
+        str(pool.get("Subnet"))
         for network in ours
-        for one in (network.get("IPAM") or {}).get("Config") or []
-        if one.get("Subnet")
+        for pool in (network.get("IPAM") or {}).get("Config") or []
+        if pool.get("Subnet")
     ]
     with _helper(engine, lab, "host", "sleep 60") as helper:
         engine.change("start", [helper], doing="starting a helper")
@@ -167,13 +167,15 @@ def _image(engine: Engine, lab: Lab) -> str:
     """An image that has nc: the lab's own, or another one where that was made before images had it."""
     listed = engine.get("/images/json", {"label": image_labels.VERSION}, doing="listing images")
     usable = [
-        one for one in foreign_labels.left_out("image", listed) if image_labels.is_finished(one.get("Labels") or {})
+        image
+        for image in foreign_labels.left_out("image", listed)
+        if image_labels.is_finished(image.get("Labels") or {})
     ]
     if not usable:
         raise DockerError(
             "No image on this Docker host has nc, which tries connections: `labctl image build` makes one."
         )
-    own = (one for one in usable if lab.image in (one["Id"], *(one.get("RepoTags") or [])))
+    own = (image for image in usable if lab.image in (image["Id"], *(image.get("RepoTags") or [])))
     return str(next(own, usable[0])["Id"])
 
 
@@ -213,7 +215,9 @@ def join_by_api(server: Server, address: str) -> str:
 def described(engine: Engine, lab: Lab) -> list[dict[str, Any]]:
     """Every container with the lab's label, as `docker inspect` has it, but for what is here to try connections."""
     found = engine.containers({"label": f"{lab_names.LABEL_LAB}={lab.name}"}, doing=f"looking at {lab.name}")
-    return [one for one in found if LABEL_PROBE not in ((one.get("Config") or {}).get("Labels") or {})]
+    return [
+        container for container in found if LABEL_PROBE not in ((container.get("Config") or {}).get("Labels") or {})
+    ]
 
 
 def information(engine: Engine) -> dict[str, Any]:
@@ -229,7 +233,9 @@ def members(servers: Iterable[Server]) -> frozenset[tuple[str, str]] | None:
         if server.door is None:
             return None
         try:
-            found |= {(str(one["Name"]), str(one["Addr"])) for one in server.door.request("GET", "/v1/agent/members")}
+            found |= {
+                (str(member["Name"]), str(member["Addr"])) for member in server.door.request("GET", "/v1/agent/members")
+            }
         except (OSError, ValueError, TypeError, KeyError):
             return None
     return frozenset(found) or None

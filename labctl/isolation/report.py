@@ -55,12 +55,12 @@ class Proof:
     @property
     def crossed(self) -> list[Tried]:
         """Connections that should not have been."""
-        return [one for one in self.tries if one.outcome is Outcome.CONNECTED]
+        return [attempt for attempt in self.tries if attempt.outcome is Outcome.CONNECTED]
 
     @property
     def merged(self) -> list[Joined]:
         """Joins that should not have been."""
-        return [one for one in self.joins if one.outcome is Outcome.CONNECTED]
+        return [join for join in self.joins if join.outcome is Outcome.CONNECTED]
 
     @property
     def strangers(self) -> list[str]:
@@ -73,17 +73,18 @@ class Proof:
     @property
     def unproven(self) -> list[str]:
         """Why the lab's tries prove nothing, or not all; empty where they do."""
-        failed = [one for one in self.controls if one.outcome is not Outcome.CONNECTED]
+        failed = [attempt for attempt in self.controls if attempt.outcome is not Outcome.CONNECTED]
         reasons = [
-            f"the control to its own {one.what.server} ({one.what.where}) failed: {one.outcome}" for one in failed
+            f"the control to its own {attempt.what.server} ({attempt.what.where}) failed: {attempt.outcome}"
+            for attempt in failed
         ]
         if not self.controls:
             reasons.append("no server of it runs, so nothing was tried")
         reasons += [f"{server} does not run, so nothing was tried at it" for server in self.place.down if self.controls]
-        unread = [one.what.where for one in self.tries if one.outcome is Outcome.UNKNOWN]
+        unread = [attempt.what.where for attempt in self.tries if attempt.outcome is Outcome.UNKNOWN]
         if unread:
             reasons.append(f"{len(unread)} of the connections told nothing, such as the one to {unread[0]}")
-        passing = [one.what for one in self.tries if one.outcome is Outcome.MOMENTARY]
+        passing = [attempt.what for attempt in self.tries if attempt.outcome is Outcome.MOMENTARY]
         if passing:
             reasons.append(
                 f"{counted(len(passing), 'connection')} succeeded once and not again, such as one to "
@@ -91,9 +92,9 @@ class Proof:
                 "made or removed, so verify again when nobody does"
             )
         reasons += [
-            f"the join of {one.what.server} to {one.what.lab} told nothing: {one.said}"
-            for one in self.joins
-            if one.outcome is Outcome.UNKNOWN
+            f"the join of {join.what.server} to {join.what.lab} told nothing: {join.said}"
+            for join in self.joins
+            if join.outcome is Outcome.UNKNOWN
         ]
         if self.controls and (self.before is None or self.after is None):
             reasons.append("its servers did not say who is a member")
@@ -108,7 +109,7 @@ class Proof:
 
     def count(self) -> Mapping[Outcome, int]:
         """How many tries and joins ended how."""
-        return Counter([one.outcome for one in self.tries] + [one.outcome for one in self.joins])
+        return Counter([attempt.outcome for attempt in self.tries] + [join.outcome for join in self.joins])
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,12 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of all labs."""
-        return worst(one.verdict for one in self.proofs)
+        return worst(proof.verdict for proof in self.proofs)
 
     @property
     def failing(self) -> list[Judged]:
         """Checks of hardening that failed."""
-        return [one for one in self.judged if one.result == "fails"]
+        return [check for check in self.judged if check.result == "fails"]
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -69,7 +69,7 @@ class Place:
 
     def has(self, address: str) -> bool:
         """Whether an address lies in one of the lab's own networks."""
-        return any(ipaddress.ip_address(address) in ipaddress.ip_network(one) for one in self.subnets)
+        return any(ipaddress.ip_address(address) in ipaddress.ip_network(subnet) for subnet in self.subnets)
 
 
 def place_of(lab: str, host: str, documents: Iterable[dict[str, Any]]) -> Place:
@@ -114,11 +114,11 @@ def _bindings(document: dict[str, Any]) -> Iterator[tuple[int, str, int]]:
     ports = (document.get("NetworkSettings") or {}).get("Ports") or {}
     for inside, bound in ports.items():
         number, _, protocol = inside.partition("/")
-        for one in (bound or []) if protocol in ("tcp", "") else []:
-            if not one.get("HostPort"):
+        for binding in (bound or []) if protocol in ("tcp", "") else []:
+            if not binding.get("HostPort"):
                 continue
-            address = one.get("HostIp") or ""
-            yield int(number), "" if address in ANYWHERE else address, int(one["HostPort"])
+            address = binding.get("HostIp") or ""
+            yield int(number), "" if address in ANYWHERE else address, int(binding["HostPort"])
 
 
 def host_addresses(said: str, without: Iterable[str]) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def host_addresses(said: str, without: Iterable[str]) -> tuple[str, ...]:
 
     Raises ValueError where it tells of none at all: every host has loopback.
     """
-    left = [ipaddress.ip_network(one, strict=False) for one in without]
+    left = [ipaddress.ip_network(subnet, strict=False) for subnet in without]
     found, told = [], False
     for line in said.splitlines():
         words = line.split()
@@ -134,7 +134,7 @@ def host_addresses(said: str, without: Iterable[str]) -> tuple[str, ...]:
             continue
         address = words[words.index("inet") + 1].partition("/")[0]
         number, told = ipaddress.ip_address(address), True
-        if not number.is_loopback and not any(number in one for one in left):
+        if not number.is_loopback and not any(number in network for network in left):
             found.append(address)
     if not told:
         raise ValueError("it names no address")

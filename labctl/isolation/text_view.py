@@ -33,9 +33,9 @@ def text(report: Report, columns: int, *, each: bool) -> str:
     if each:
         parts += ["", _each(report)]
     if problems := _problems(report):
-        parts += ["", *(_wrapped(one, columns) for one in problems)]
+        parts += ["", *(_wrapped(problem, columns) for problem in problems)]
     parts += ["", paint(f"Hardening, with the numbers of the {BENCHMARK}", "bold"), _checks(report.judged, columns)]
-    return "\n".join([*parts, "", *(_wrapped(one, columns) for one in _summary(report))]) + "\n"
+    return "\n".join([*parts, "", *(_wrapped(sentence, columns) for sentence in _summary(report))]) + "\n"
 
 
 def _wrapped(line: str, columns: int) -> str:
@@ -52,7 +52,7 @@ def _labs(report: Report) -> str:
     rows = []
     for proof in report.proofs:
         count = proof.count()
-        good = sum(one.outcome is Outcome.CONNECTED for one in proof.controls)
+        good = sum(attempt.outcome is Outcome.CONNECTED for attempt in proof.controls)
         rows.append(
             [
                 _named(report, *reversed(proof.place.name)),
@@ -73,21 +73,23 @@ def _each(report: Report) -> str:
     rows = []
     for proof in report.proofs:
         source = _named(report, *reversed(proof.place.name))
-        rows += [[source, _target(report, one), one.what.where, str(one.outcome)] for one in proof.tries]
+        rows += [
+            [source, _target(report, attempt), attempt.what.where, str(attempt.outcome)] for attempt in proof.tries
+        ]
         rows += [
             [
-                f"{source} {one.what.server}",
-                f"consul join {_named(report, one.what.lab, one.what.host)} {one.what.target}",
-                one.what.address,
-                str(one.outcome),
+                f"{source} {join.what.server}",
+                f"consul join {_named(report, join.what.lab, join.what.host)} {join.what.target}",
+                join.what.address,
+                str(join.outcome),
             ]
-            for one in proof.joins
+            for join in proof.joins
         ]
     return table(["from", "to", "address", "outcome"], rows)
 
 
-def _target(report: Report, one: Tried) -> str:
-    what = one.what
+def _target(report: Report, attempt: Tried) -> str:
+    what = attempt.what
     if what.kind == "engine":
         return "the engine, or the cloud"
     name = f"{_named(report, what.lab, what.host)} {what.server}"
@@ -99,25 +101,27 @@ def _problems(report: Report) -> list[str]:
     lines = []
     for proof in report.proofs:
         source = _named(report, *reversed(proof.place.name))
-        found = [f"{_target(report, one)} at {one.what.where} connected" for one in proof.crossed]
-        found += [_merged(report, one) for one in proof.merged]
+        found = [f"{_target(report, attempt)} at {attempt.what.where} connected" for attempt in proof.crossed]
+        found += [_merged(report, join) for join in proof.merged]
         found += [f"the container {container} has an engine's socket at {path}" for container, path in proof.sockets]
         found += [f"members changed meanwhile: {', '.join(proof.strangers)}"] if proof.strangers else []
-        lines += [f"{paint(sign('failed'), 'red')} from {harmless(source)}: {harmless(one)}" for one in found]
-        lines += [f"{paint('?', 'yellow')} {harmless(source)} is not proven: {harmless(one)}" for one in proof.unproven]
+        lines += [f"{paint(sign('failed'), 'red')} from {harmless(source)}: {harmless(crossing)}" for crossing in found]
+        lines += [
+            f"{paint('?', 'yellow')} {harmless(source)} is not proven: {harmless(reason)}" for reason in proof.unproven
+        ]
     return lines
 
 
-def _merged(report: Report, one: Joined) -> str:
-    target = _named(report, one.what.lab, one.what.host)
-    return f"`consul join {one.what.address}` in {one.what.server} joined {one.what.target} of {target}"
+def _merged(report: Report, join: Joined) -> str:
+    target = _named(report, join.what.lab, join.what.host)
+    return f"`consul join {join.what.address}` in {join.what.server} joined {join.what.target} of {target}"
 
 
 def _checks(judged: Sequence[Judged], columns: int) -> str:
     """A row for each check and each way in which it came out, whatever the number of labs."""
     merged: dict[tuple[str, str, str, str], list[Judged]] = {}
-    for one in judged:
-        merged.setdefault((one.number, one.title, one.result, one.why), []).append(one)
+    for check in judged:
+        merged.setdefault((check.number, check.title, check.result, check.why), []).append(check)
     alike = {number: sum(key[0] == number for key in merged) == 1 for number, *_ in merged}
     rows = [
         (number, title, result, harmless(_why(why, found, alike=alike[number])))
@@ -154,11 +158,11 @@ def _with_reasons_below(rows: Sequence[Sequence[str]], columns: int) -> str:
 
 def _why(why: str, found: Sequence[Judged], *, alike: bool) -> str:
     """Why, with the containers that differ from the others."""
-    if alike and all(one.alike for one in found):
+    if alike and all(check.alike for check in found):
         return why
     if found[0].result == "ok":
         return "all others"
-    names = [name for one in found for name in one.containers]
+    names = [name for check in found for name in check.containers]
     named = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     return f"{named}: {why}" if why else named
 
@@ -169,8 +173,8 @@ def _order(number: str) -> tuple[int, ...]:
 
 
 def _summary(report: Report) -> list[str]:
-    tries = sum(len(one.tries) for one in report.proofs)
-    joins = sum(one.outcome is not Outcome.NOT_TRIED for proof in report.proofs for one in proof.joins)
+    tries = sum(len(each_proof.tries) for each_proof in report.proofs)
+    joins = sum(join.outcome is not Outcome.NOT_TRIED for proof in report.proofs for join in proof.joins)
     labs = counted(len(report.proofs), "lab")
     tried = f"{counted(tries, 'connection')} and {counted(joins, 'join')} from {labs} in {report.seconds:.0f} s"
     said = {
@@ -180,6 +184,6 @@ def _summary(report: Report) -> list[str]:
     }
     failing = len(report.failing)
     checks = f"{failing} of {len(report.judged)} checks of containers {'fails' if failing == 1 else 'fail'}."
-    masked = sum(one.count()[Outcome.DECOY] for one in report.proofs)
+    masked = sum(each_proof.count()[Outcome.DECOY] for each_proof in report.proofs)
     decoy = f"{counted(masked, 'connection')} ended at something on the way, and reached no lab and no engine."
     return [said[report.verdict], *([decoy] if masked else []), checks]

@@ -90,7 +90,9 @@ def chosen(names: Sequence[str], owner: str) -> list[Host]:
                 f"There is no lab {name} on this Docker host: `labctl up {name}` starts it, `labctl ls` lists them."
             )
         refuse_foreign(labs[name], owner)
-    picked = [labs[name] for name in dict.fromkeys(names)] or [one for one in labs.values() if one.owner == owner]
+    picked = [labs[name] for name in dict.fromkeys(names)] or [
+        each_lab for each_lab in labs.values() if each_lab.owner == owner
+    ]
     if not picked:
         raise LabctlError("No lab of yours is there: `labctl up` starts one.")
     return [host_of(connection, picked)]
@@ -113,15 +115,15 @@ def verify(
         steps.begin("Looking at the containers")
         subjects = _subjects(hosts)
         judged = _judged(hosts, subjects)
-        steps.done(f"{counted(sum(len(one.documents) for one in subjects), 'container')} looked at")
-        before = each(lambda one: members(one.lab.running), subjects, ASKED_AT_ONCE)
+        steps.done(f"{counted(sum(len(subject.documents) for subject in subjects), 'container')} looked at")
+        before = each(lambda subject: members(subject.lab.running), subjects, ASKED_AT_ONCE)
         steps.begin("Trying connections from inside each lab")
         proofs = _probed(hosts, subjects)
-        steps.done(f"{counted(sum(len(one.tries) for one in proofs), 'connection')} tried")
+        steps.done(f"{counted(sum(len(each_proof.tries) for each_proof in proofs), 'connection')} tried")
         steps.begin("Trying to join each lab to every other")
         proofs = _joined(subjects, proofs)
-        after = each(lambda one: members(one.lab.running), subjects, ASKED_AT_ONCE)
-        tried = sum(one.outcome is not Outcome.NOT_TRIED for proof in proofs for one in proof.joins)
+        after = each(lambda subject: members(subject.lab.running), subjects, ASKED_AT_ONCE)
+        tried = sum(join.outcome is not Outcome.NOT_TRIED for proof in proofs for join in proof.joins)
         steps.done(f"{counted(tried, 'join')} tried")
     return Report(_with_members(proofs, before, after), tuple(judged), time.monotonic() - begun)
 
@@ -146,17 +148,19 @@ def _judged(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Judged]
     about = {host.name: probe.information(host.engine) for host in hosts}
     return [
         row
-        for one in subjects
+        for subject in subjects
         for row in judge(
-            one.host.name, one.lab.name, [Container(document, about[one.host.name]) for document in one.documents]
+            subject.host.name,
+            subject.lab.name,
+            [Container(document, about[subject.host.name]) for document in subject.documents],
         )
     ]
 
 
 def _probed(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Proof]:
     addresses = {host.name: probe.addresses_of_host(host.engine, host.labs[0]) for host in hosts if host.labs}
-    places = [one.place for one in subjects]
-    return each(lambda one: _proof(one, subjects, places, addresses), subjects, PROBED_AT_ONCE)
+    places = [each_subject.place for each_subject in subjects]
+    return each(lambda subject: _proof(subject, subjects, places, addresses), subjects, PROBED_AT_ONCE)
 
 
 def _proof(
@@ -171,13 +175,17 @@ def _proof(
     server = place.strange[0].server if place.strange else place.own[0].server
     try:
         with probe.prober(engine, subject.lab, server, subject.host.hold_seconds) as prober:
-            said = prober.connect([one.where for one in [*controls, *wanted]])
+            said = prober.connect([attempt.where for attempt in [*controls, *wanted]])
             tried = outcomes.read(wanted, said)
             if asked := outcomes.to_ask(tried):
                 tried = outcomes.identified(tried, _evidence(prober, tried, asked, subjects))
             # Once more at the end: a lab that came apart meanwhile proves nothing.
-            again = outcomes.read(controls, prober.connect([one.where for one in controls]))
-        inside = [(one.container, path) for one in subject.lab.running for path in probe.sockets_inside(engine, one)]
+            again = outcomes.read(controls, prober.connect([attempt.where for attempt in controls]))
+        inside = [
+            (each_server.container, path)
+            for each_server in subject.lab.running
+            for path in probe.sockets_inside(engine, each_server)
+        ]
     except DockerError as error:
         return Proof(place, tuple(outcomes.read(controls, "")), doubts=(error.sentence,))
     first = outcomes.read(controls, said)
@@ -191,13 +199,13 @@ def _evidence(
     prober: probe.Prober, tried: Sequence[Tried], asked: Sequence[str], subjects: Sequence[_Subject]
 ) -> Evidence:
     """Look who took the connections that were made, while they are made once more. Raises DockerError."""
-    connected = [one.what for one in tried if one.outcome is Outcome.CONNECTED]
-    by_name = {one.place.name: one for one in subjects}
-    found = {one: _server_of(one, by_name) for one in connected}
-    meant = {one: it for one, it in found.items() if it is not None}
-    decoys = prober.connect([one for one in asked if one.startswith(f"{attempts.DECOY}:")])
+    connected = [attempt.what for attempt in tried if attempt.outcome is Outcome.CONNECTED]
+    by_name = {subject.place.name: subject for subject in subjects}
+    found = {attempt: _server_of(attempt, by_name) for attempt in connected}
+    meant = {attempt: it for attempt, it in found.items() if it is not None}
+    decoys = prober.connect([target for target in asked if target.startswith(f"{attempts.DECOY}:")])
     said = prober.ask(asked)
-    again = prober.connect([one.where for one in connected if one not in meant])
+    again = prober.connect([attempt.where for attempt in connected if attempt not in meant])
     seen: dict[Try, bool | None] = {}
     for begin in range(0, len(meant), probe.HELD_AT_ONCE):
         part = dict(list(meant.items())[begin : begin + probe.HELD_AT_ONCE])
@@ -206,12 +214,12 @@ def _evidence(
     return Evidence(decoys, said, again, seen)
 
 
-def _server_of(one: Try, subjects: Mapping[tuple[str, str], _Subject]) -> tuple[_Subject, Server] | None:
+def _server_of(attempt: Try, subjects: Mapping[tuple[str, str], _Subject]) -> tuple[_Subject, Server] | None:
     """The server that a connection is meant for; None where it is meant for no lab."""
-    subject = subjects.get((one.host, one.lab))
+    subject = subjects.get((attempt.host, attempt.lab))
     if subject is None:
         return None
-    return next(((subject, server) for server in subject.lab.running if server.name == one.server), None)
+    return next(((subject, server) for server in subject.lab.running if server.name == attempt.server), None)
 
 
 def _watched(prober: probe.Prober, meant: Mapping[Try, tuple[_Subject, Server]]) -> tuple[str, dict[Try, bool | None]]:
@@ -220,7 +228,7 @@ def _watched(prober: probe.Prober, meant: Mapping[Try, tuple[_Subject, Server]])
     servers = {server.id: (subject, server) for subject, server in meant.values()}
     before = _tables(servers)
     with ThreadPoolExecutor(1) as pool:
-        holding = pool.submit(prober.hold, {one.where: source for one, source in sources.items()})
+        holding = pool.submit(prober.hold, {attempt.where: source for attempt, source in sources.items()})
         during: dict[str, frozenset[Connection] | None] = {}
         over = False
         while not over:
@@ -230,10 +238,12 @@ def _watched(prober: probe.Prober, meant: Mapping[Try, tuple[_Subject, Server]])
                 during[key] = None if table is None or known is None else known | table
             time.sleep(0 if over else _LOOK_SECONDS)
     seen: dict[Try, bool | None] = {}
-    for one, (subject, server) in meant.items():
+    for attempt, (subject, server) in meant.items():
         then, now = before[server.id], during.get(server.id)
         own = {spot.address for spot in subject.place.own}
-        seen[one] = None if then is None or now is None else connection_table.saw(one, sources[one], then, now, own)
+        seen[attempt] = (
+            None if then is None or now is None else connection_table.saw(attempt, sources[attempt], then, now, own)
+        )
     return holding.result(), seen
 
 
@@ -251,37 +261,37 @@ def _tables(servers: Mapping[str, tuple[_Subject, Server]]) -> dict[str, frozens
 
 
 def _joined(subjects: Sequence[_Subject], proofs: Sequence[Proof]) -> list[Proof]:
-    places = [one.place for one in subjects]
+    places = [each_subject.place for each_subject in subjects]
 
     def work(pair: tuple[_Subject, Proof]) -> Proof:
         subject, proof = pair
-        reached = {(one.what.host, one.what.lab) for one in proof.crossed if one.what.kind == "server"}
+        reached = {(attempt.what.host, attempt.what.lab) for attempt in proof.crossed if attempt.what.kind == "server"}
         # Nothing says that joining would stop short of merging them, so it is not tried where a way is known.
         left_out = [
-            Joined(one, Outcome.NOT_TRIED, "its servers were reached, so a join might merge two clusters")
-            for one in attempts.joins(subject.place, places, set())
-            if (one.host, one.lab) in reached
+            Joined(join, Outcome.NOT_TRIED, "its servers were reached, so a join might merge two clusters")
+            for join in attempts.joins(subject.place, places, set())
+            if (join.host, join.lab) in reached
         ]
         asked = attempts.joins(subject.place, places, reached)
         by_server: dict[str, list[Join]] = {}
-        for one in asked:
-            by_server.setdefault(one.server, []).append(one)
+        for join in asked:
+            by_server.setdefault(join.server, []).append(join)
         parts = each(lambda server: _join(subject, server, by_server[server]), by_server, len(by_server) or 1)
-        return replace(proof, joins=tuple(left_out + [one for part in parts for one in part]))
+        return replace(proof, joins=tuple(left_out + [join for part in parts for join in part]))
 
     return each(work, list(zip(subjects, proofs, strict=True)), JOINING_AT_ONCE)
 
 
 def _join(subject: _Subject, server: str, asked: Sequence[Join]) -> list[Joined]:
     try:
-        code, said = probe.join(subject.host.engine, subject.lab.server(server), [one.address for one in asked])
+        code, said = probe.join(subject.host.engine, subject.lab.server(server), [join.address for join in asked])
     except DockerError as error:
-        return [Joined(one, Outcome.UNKNOWN, error.sentence) for one in asked]
+        return [Joined(join, Outcome.UNKNOWN, error.sentence) for join in asked]
     found = outcomes.joined(asked, code, said)
-    if all(one.outcome is Outcome.UNKNOWN for one in found):
+    if all(join.outcome is Outcome.UNKNOWN for join in found):
         # The agent speaks TLS or wants a token, which the command was not given; labctl has them.
-        words = [probe.join_by_api(subject.lab.server(server), one.address) for one in asked]
-        found = [outcomes.joined_by_api(one, said) for one, said in zip(asked, words, strict=True)]
+        words = [probe.join_by_api(subject.lab.server(server), join.address) for join in asked]
+        found = [outcomes.joined_by_api(join, said) for join, said in zip(asked, words, strict=True)]
     return found
 
 

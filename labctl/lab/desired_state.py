@@ -65,7 +65,7 @@ def differences(lab: Lab, wanted: LabSpec) -> list[str]:
     found = lab.spec.differences(wanted)
     found += [f"{name} is left of a change that was killed: it is put right" for name in lab.replacements]
     found += [f"{name} is gone: it is made again" for name in lab.missing]
-    found += [f"{one.name} is {one.state}: it is started" for one in lab.servers if one.state != "running"]
+    found += [f"{server.name} is {server.state}: it is started" for server in lab.servers if server.state != "running"]
     return found
 
 
@@ -94,9 +94,9 @@ def completed(options: UpOptions, variables: dict[str, Any]) -> UpOptions:
         return said if said and "{{" not in str(said) else None
 
     given = dict(options.given)
-    for one in SETTINGS:
-        if given.get(one.name) is None and (said := plain(one.variable)) is not None:
-            given[one.name] = _number_of(said) if isinstance(one.default, int) else said
+    for setting in SETTINGS:
+        if given.get(setting.name) is None and (said := plain(setting.variable)) is not None:
+            given[setting.name] = _number_of(said) if isinstance(setting.default, int) else said
     found = {
         option: said
         for option, variable in _OF_INVENTORY.items()
@@ -117,13 +117,13 @@ def refuse_options(options: UpOptions) -> None:
     """Raise LabctlError (usage) for a name or a number that cannot be."""
     if problem := lab_names.name_problem(options.lab):
         raise LabctlError(lab_names.name_sentence(options.lab, problem), ExitCode.USAGE)
-    for one in SETTINGS:
-        value = options.given.get(one.name)
+    for setting in SETTINGS:
+        value = options.given.get(setting.name)
         if value is None:
             continue
-        if isinstance(one.default, int):
-            _refuse_no_number(one, value)
-        if sentence := choice_problem(one, value):
+        if isinstance(setting.default, int):
+            _refuse_no_number(setting, value)
+        if sentence := choice_problem(setting, value):
             raise LabctlError(sentence, ExitCode.USAGE)
     if options.image_source not in (None, *IMAGE_SOURCES):
         sources = ", ".join(IMAGE_SOURCES)
@@ -135,13 +135,13 @@ def refuse_options(options: UpOptions) -> None:
     refuse_subnet("--subnet-pool (consul_lab_subnet_pool)", options.subnet_pool)
 
 
-def _refuse_no_number(one: Setting, given: Any) -> None:
+def _refuse_no_number(setting: Setting, given: Any) -> None:
     """Raise LabctlError (usage) for a number that cannot be, and for what an inventory may have in its place."""
-    if one.name == "servers" and type(given) is int and given <= LARGEST_PORT:
+    if setting.name == "servers" and type(given) is int and given <= LARGEST_PORT:
         sentence = lab_names.size_problem(given)
     else:
         is_one = type(given) is int and 0 <= given <= LARGEST_PORT
-        what = f"{given!a:.60} for {one.variable}"
+        what = f"{given!a:.60} for {setting.variable}"
         sentence = None if is_one else f"Cannot use {what}: it is a whole number from 0 to {LARGEST_PORT}."
     if sentence:
         raise LabctlError(sentence, ExitCode.USAGE)

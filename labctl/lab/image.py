@@ -56,7 +56,7 @@ def build(options: ImageOptions, steps: Steps) -> ImageResult:
         raise KeyboardInterrupt(sentence) from None
     # By what the role reported: of one source there may be several.
     reported = [made["id"] for item in told if (made := reported_image(item))]
-    image = next((one for one in images.list_images(engine.connect()) if one.id in reported), None)
+    image = next((each_image for each_image in images.list_images(engine.connect()) if each_image.id in reported), None)
     if image is None:
         raise LabctlError("The image was made and cannot be found by its label: `docker images` shows what is there.")
     steps.done(f"Image {image.name} from the source {image.source}, {byte_size(image.size)}")

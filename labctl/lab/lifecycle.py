@@ -253,7 +253,7 @@ def change(  # noqa: PLR0913, PLR0917 - what is done, to whom, for whom
     playbook, title = _STOP_TITLES[verb]
     what = f"{server} of the lab {lab.name}" if server else f"the lab {lab.name}"
     if who.dry_run:
-        would = [one.name for one in chosen if _CHANGES[verb](one.state)]
+        would = [server_.name for server_ in chosen if _CHANGES[verb](server_.state)]
         steps.note(
             f"Would {verb} {', '.join(would)} of the lab {lab.name}."
             if would

@@ -57,4 +57,4 @@ def _command(command: str, text: str, longest: int, columns: int | None) -> str:
     first, *more = [text] if columns is None else wrapped(text, max(columns - longest - 4, 20)).split("\n")
     indent = " " * (longest + 4)
     begin = f"  {command:<{longest}}  " if len(command) <= longest else f"  {command}\n{indent}"
-    return "\n".join([begin + paint(first, "dim"), *(indent + paint(one, "dim") for one in more)])
+    return "\n".join([begin + paint(first, "dim"), *(indent + paint(line, "dim") for line in more)])

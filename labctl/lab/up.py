@@ -409,7 +409,7 @@ class Up:
         return UpResult(
             lab=self.options.lab,
             changed=self.told.changed,
-            servers=tuple(ServerRole(one["name"], one["address"], one.get("role")) for one in servers),
+            servers=tuple(ServerRole(server["name"], server["address"], server.get("role")) for server in servers),
             leader=cluster.get("leader"),
             term=cluster.get("term"),
             voters=cluster.get("voters", 0),

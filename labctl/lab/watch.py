@@ -88,7 +88,9 @@ class ServerWatch:
 
     def _settle(self) -> None:
         """Keep the last election that was won, and let go of the rest: somebody may wait for hours."""
-        won = [one for one in self.story.drain() if isinstance(one, Election) and one.outcome == "won"]
+        won = [
+            election for election in self.story.drain() if isinstance(election, Election) and election.outcome == "won"
+        ]
         self._won = won[-1] if won else self._won
 
     def end(self) -> None:

@@ -58,7 +58,7 @@ class Pins:
 def pins(path: Path = PINS) -> Pins:
     """The collections that this labctl was built and tested with."""
     document = json.loads(path.read_text(encoding="utf-8"))
-    return Pins(document["bundle"], tuple(Pin(**one) for one in document["collections"]))
+    return Pins(document["bundle"], tuple(Pin(**collection) for collection in document["collections"]))
 
 
 def own_folder() -> Path:

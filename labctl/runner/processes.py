@@ -50,20 +50,20 @@ def end(pid: int, seconds: float, word: str = "") -> None:
     """
 
     def whole(known: list[int]) -> list[int]:
-        below = [child for one in known for child in descendants(one)]
+        below = [child for process in known for child in descendants(process)]
         return list(dict.fromkeys([*known, *below, *(given(word) if word else ())]))
 
     family = whole([pid])
     patience = ((signal.SIGINT, 0.6 * seconds), (signal.SIGTERM, 0.4 * seconds), (signal.SIGKILL, KILLED_SECONDS))
     for number, wait in patience:
-        for one in family:
+        for process in family:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(one, number)
+                os.kill(process, number)
         ends = time.monotonic() + wait
         while time.monotonic() < ends:
-            if not any(alive(one) for one in family):
+            if not any(alive(process) for process in family):
                 break
             time.sleep(POLL_SECONDS)
         family = whole(family)
-        if not any(alive(one) for one in family):
+        if not any(alive(process) for process in family):
             return

@@ -177,16 +177,16 @@ def limits_of(owner: str, path: Path = Path(quotas.LIMITS_FILE)) -> Finding:
         why = _why(error)
         found = f"{path} cannot be understood ({why}), so no lab can be started or made larger"
         return Finding("limits", ok=False, found=found, fix=f"sudoedit {path}")
-    limits = [one for one in quotas.limits_of(owner, sections) if not math.isinf(one.most)]
+    limits = [limit for limit in quotas.limits_of(owner, sections) if not math.isinf(limit.most)]
     if not limits:
         return Finding("limits", ok=True, found=f"none for {owner} in {path}")
     try:
         use = used_by(owner)
     except LabctlError:
-        told = ", ".join(quotas.words(one.key, one.most) for one in limits)
+        told = ", ".join(quotas.words(limit.key, limit.most) for limit in limits)
         return Finding("limits", ok=True, found=f"{owner} may have {told}, by {path}")
     told = ", ".join(
-        f"{quotas.words(one.key, one.most)} (has {quotas.bare(one.key, use.of(one.key))})" for one in limits
+        f"{quotas.words(limit.key, limit.most)} (has {quotas.bare(limit.key, use.of(limit.key))})" for limit in limits
     )
     return Finding("limits", ok=True, found=f"{owner} may have {told}, by {path}")
 

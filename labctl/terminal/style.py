@@ -146,7 +146,7 @@ def terminal_columns() -> int | None:
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str | Cell]]) -> str:
     """Columns two blanks apart, heads in bold capitals, nothing at the end of a line; a cell's text is anybody's."""
-    lines = [[Cell(one.upper(), "") for one in head], *[[_plain(one) for one in row] for row in rows]]
+    lines = [[Cell(cell.upper(), "") for cell in head], *[[_plain(cell) for cell in row] for row in rows]]
     widths = [max(width(cell.text) for cell in column) for column in zip(*lines, strict=True)]
     text = [
         "  ".join(

@@ -31,7 +31,7 @@ def text(cards: Sequence[Card]) -> str:
 
 
 def _values(card: Card) -> list[str]:
-    ports = [str(one.port) for one in card.servers if one.port is not None]
+    ports = [str(server.port) for server in card.servers if server.port is not None]
     return [
         card.workshop,
         card.seat,
@@ -39,7 +39,7 @@ def _values(card: Card) -> list[str]:
         card.lab,
         card.way.host,
         card.way.address or "",
-        " ".join(one.address for one in card.servers),
+        " ".join(server.address for server in card.servers),
         " ".join(ports),
         card.ssh or "",
         card.url,

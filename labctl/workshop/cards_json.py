@@ -35,10 +35,12 @@ def card_row(card: Card) -> dict[str, Any]:
         "lab": card.lab,
         "host": card.way.host,
         "address": card.way.address,
-        "servers": [{"name": one.name, "address": one.address, "http_port": one.port} for one in card.servers],
+        "servers": [
+            {"name": server.name, "address": server.address, "http_port": server.port} for server in card.servers
+        ],
         "ssh": card.ssh,
         "url": card.url,
-        "commands": [{"does": one.does, "command": one.words} for one in card.commands],
+        "commands": [{"does": command.does, "command": command.words} for command in card.commands],
         "token": card.token,
         "gossip_key": card.gossip_key,
     }

@@ -101,8 +101,8 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
     failed |= lost
     left = {lab: place for lab, place in left.items() if lab not in failed}
     if not failed and not left and not unseen:
-        one = len(removed) == 1
-        are, them = ("seat is", "it") if one else ("seats are", "them")
+        only_one = len(removed) == 1
+        are, them = ("seat is", "it") if only_one else ("seats are", "them")
         steps.done(f"{len(removed)} {are} removed, nothing is left of {them}")
     else:
         steps.fail()
@@ -148,7 +148,7 @@ def _note_held(locks: SeatLocks, steps: Steps) -> None:
 
 def _left(fleet: Fleet, there: Mapping[str, str], wanted: Sequence[str], host: str | None) -> dict[str, str]:
     """What is still on the Docker hosts of what was meant; of a whole workshop, also what nobody saw there before."""
-    places = [one.host.name for one in fleet.reached] if host is None else [host]
+    places = [look.host.name for look in fleet.reached] if host is None else [host]
     still = {lab: place for place in places for lab in _on(fleet, place)}
     return {lab: place for lab, place in still.items() if not wanted or there.get(lab) == place}
 
@@ -156,10 +156,10 @@ def _left(fleet: Fleet, there: Mapping[str, str], wanted: Sequence[str], host: s
 def chosen(fleet: Fleet, wanted: Sequence[str], host: str | None) -> dict[str, str]:
     """The labs that are meant, those that the file no longer has included, with their Docker hosts."""
     existing = dict(fleet.existing) if host is None else _on(fleet, host)
-    if host is not None and host not in {one.host.name for one in fleet.looks}:
+    if host is not None and host not in {look_host.host.name for look_host in fleet.looks}:
         raise LabctlError(
             f"The workshop {fleet.workshop.name} has no Docker host {host!a}: "
-            f"it has {', '.join(one.host.name for one in fleet.looks)}.",
+            f"it has {', '.join(look_host.host.name for look_host in fleet.looks)}.",
             ExitCode.USAGE,
         )
     if host in fleet.silent():

@@ -79,11 +79,11 @@ class SeatFaults:
         self._clocks = self._asked_clocks()
         self._steps.begin(f"{verb} {target} in {counted(len(self._labs), 'seat')}: now")
         struck = each(lambda lab: self._struck(verb, lab, chosen[lab]), self._labs, STROKES_AT_ONCE)
-        count = sum(one.problem is None for one in struck)
+        count = sum(seat_fault.problem is None for seat_fault in struck)
         self._steps.done(f"{verb} {target} in {counted(count, 'seat')}, within {self._within(struck):.2f} s")
         self._steps.begin("elections: waiting until every seat has a leader again")
         ended = each(self._election, struck, STROKES_AT_ONCE)
-        elected = sum(one.leader is not None for one in ended)
+        elected = sum(seat_fault.leader is not None for seat_fault in ended)
         self._steps.done(f"{elected} of {counted(len(ended), 'seat')} {'has' if elected == 1 else 'have'} a leader")
         return self._ordered(ended)
 
@@ -93,7 +93,7 @@ class SeatFaults:
 
         def back(lab: str) -> SeatFault:
             _, found = self._labs[lab]
-            waiting = tuple(one.name for one in found.servers if one.state in states)
+            waiting = tuple(server.name for server in found.servers if server.state in states)
             cluster = replace(cluster_of(self._tools.ask(found)), running=waiting, leader="")
             names = [name for name in targets.resolve(target, cluster) if name in waiting] if waiting else []
             if names:
@@ -111,7 +111,7 @@ class SeatFaults:
             processes.bring_back(away, tools=self._tools)
             # Looked up again: some servers run only since now.
             self._tools.lift(self._tools.find_lab(client, lab) or found, None)
-            return self._of(lab, servers=tuple(one.name for one in away))
+            return self._of(lab, servers=tuple(server.name for server in away))
 
         return self._each(mend, "heal")
 
@@ -131,10 +131,10 @@ class SeatFaults:
     def _within(self, struck: Sequence[SeatFault]) -> float:
         """How far apart the strokes were, in seconds: by this machine's clock, as they may be on several hosts."""
         times = []
-        for one in struck:
-            host = self._clocks.get(one.lab)
-            if one.lost is not None and isinstance(host, HostClock):
-                times.append(host.here(one.lost))
+        for seat_fault in struck:
+            host = self._clocks.get(seat_fault.lab)
+            if seat_fault.lost is not None and isinstance(host, HostClock):
+                times.append(host.here(seat_fault.lost))
         return (max(times) - min(times)).total_seconds() if times else 0.0
 
     # -- one seat --------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class SeatFaults:
         if struck.problem is not None or struck.begun is None or struck.lost is None:
             return struck
         client, lab = self._labs[struck.lab]
-        left = [one for one in lab.running if one.name not in struck.servers]
+        left = [server for server in lab.running if server.name not in struck.servers]
         if len(left) <= lab.spec.servers // 2:
             return replace(struck, note=f"{len(left)} of {lab.spec.servers} servers remain: nobody can win an election")
         seconds = 30.0 + 10.0 * timers_of(lab.raft_multiplier).heartbeat
@@ -178,7 +178,7 @@ class SeatFaults:
 
     def _looked(self, client: Client, lab: Lab, struck: SeatFault) -> SeatFault | None:
         """What came of a fault; None where that is not known yet."""
-        others = replace(lab, servers=tuple(one for one in lab.servers if one.name not in struck.servers))
+        others = replace(lab, servers=tuple(server for server in lab.servers if server.name not in struck.servers))
         now = self._tools.ask(others)
         leader = now.leader
         if leader is None or struck.begun is None or struck.lost is None:
@@ -209,9 +209,9 @@ class SeatFaults:
                 return self._of(lab, problem=error.sentence)
 
         done = each(told, self._labs, AT_ONCE)
-        self._steps.done(f"{title} in {sum(one.problem is None for one in done)} seats")
+        self._steps.done(f"{title} in {sum(seat_fault.problem is None for seat_fault in done)} seats")
         return self._ordered(done)
 
     def _ordered(self, found: Sequence[SeatFault]) -> list[SeatFault]:
-        by_lab = {one.lab: one for one in [*found, *self._absent]}
+        by_lab = {seat_fault.lab: seat_fault for seat_fault in [*found, *self._absent]}
         return [by_lab[lab] for lab in self._names]

@@ -23,56 +23,59 @@ def seat_faults_document(workshop: str, words: str, seats: Sequence[SeatFault]) 
         "what": words,
         "seats": [
             {
-                "seat": one.name,
-                "lab": one.lab,
-                "host": one.host,
-                "servers": list(one.servers),
-                "fault": one.fault or None,
-                "leader": one.leader,
-                "term": one.term,
-                "seconds": None if one.seconds is None else round(one.seconds, 3),
-                "campaigns": one.campaigns,
-                "note": one.note,
-                "problem": one.problem,
+                "seat": seat_fault.name,
+                "lab": seat_fault.lab,
+                "host": seat_fault.host,
+                "servers": list(seat_fault.servers),
+                "fault": seat_fault.fault or None,
+                "leader": seat_fault.leader,
+                "term": seat_fault.term,
+                "seconds": None if seat_fault.seconds is None else round(seat_fault.seconds, 3),
+                "campaigns": seat_fault.campaigns,
+                "note": seat_fault.note,
+                "problem": seat_fault.problem,
             }
-            for one in seats
+            for seat_fault in seats
         ],
     }
 
 
 def board(seats: Sequence[SeatFault]) -> str:
     """Every seat, the quickest election first, each with a bar to scale; then how the times are spread."""
-    timed = sorted((one for one in seats if one.seconds is not None), key=lambda one: one.seconds or 0.0)
-    others = [one for one in seats if one.seconds is None]
-    most = max((one.seconds or 0.0 for one in timed), default=0.0)
-    rows = [_row(one, most) for one in [*timed, *others]]
+    timed = sorted(
+        (seat_fault for seat_fault in seats if seat_fault.seconds is not None),
+        key=lambda seat_fault: seat_fault.seconds or 0.0,
+    )
+    others = [seat_fault for seat_fault in seats if seat_fault.seconds is None]
+    most = max((seat_fault.seconds or 0.0 for seat_fault in timed), default=0.0)
+    rows = [_row(seat_fault, most) for seat_fault in [*timed, *others]]
     lines = [table(["seat", "lost", "leader", "term", "stood", "seconds", ""], rows)]
-    spread = distribution_of([one.seconds for one in timed if one.seconds is not None])
+    spread = distribution_of([seat_fault.seconds for seat_fault in timed if seat_fault.seconds is not None])
     if spread is not None:
         where = counted(len(timed), "seat")
         lines += ["", f"Seconds without a leader in {where}: {spread.minimum:.2f} to {spread.maximum:.2f}, "]
         lines[-1] += f"half of them below {spread.p50:.2f}."
-    if any(one.fault for one in seats):
+    if any(seat_fault.fault for seat_fault in seats):
         lines += ["", "What was taken away stays away: `labctl workshop fault heal --all` brings it back."]
     return "\n".join(lines)
 
 
-def _row(one: SeatFault, most: float) -> list[str | Cell]:
-    last = Cell(one.problem or one.note or "", "yellow")
-    if not last.text and one.seconds is not None and most > 0:
-        last = Cell(sign("band") * max(1, round(one.seconds / most * _WIDEST)), "cyan")
+def _row(seat_fault: SeatFault, most: float) -> list[str | Cell]:
+    last = Cell(seat_fault.problem or seat_fault.note or "", "yellow")
+    if not last.text and seat_fault.seconds is not None and most > 0:
+        last = Cell(sign("band") * max(1, round(seat_fault.seconds / most * _WIDEST)), "cyan")
     return [
-        one.name,
-        ", ".join(one.servers) or NONE,
-        Cell(one.leader, style_of(one.leader)) if one.leader else NONE,
-        str(one.term or NONE),
-        str(one.campaigns or NONE),
-        f"{one.seconds:.2f}" if one.seconds is not None else NONE,
+        seat_fault.name,
+        ", ".join(seat_fault.servers) or NONE,
+        Cell(seat_fault.leader, style_of(seat_fault.leader)) if seat_fault.leader else NONE,
+        str(seat_fault.term or NONE),
+        str(seat_fault.campaigns or NONE),
+        f"{seat_fault.seconds:.2f}" if seat_fault.seconds is not None else NONE,
         last,
     ]
 
 
 def brought_back(seats: Sequence[SeatFault]) -> str:
     """Every seat with the servers that came back."""
-    rows = [[one.name, ", ".join(one.servers) or NONE, one.problem or ""] for one in seats]
+    rows = [[seat_fault.name, ", ".join(seat_fault.servers) or NONE, seat_fault.problem or ""] for seat_fault in seats]
     return table(["seat", "brought back", ""], rows)

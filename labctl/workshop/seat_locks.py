@@ -89,7 +89,7 @@ class SeatLocks:
         except (LabctlError, DockerError):
             return []
         found = []
-        for labels in (one.get("Labels") or {} for one in volumes):
+        for labels in (volume.get("Labels") or {} for volume in volumes):
             lab, note = labels.get(LABEL_LOCK), labels.get(LABEL_HOLDER) or ""
             holder = lock_holder.holder_of(note)
             ours = holder is not None and (holder.mark == self.mark or holder.is_gone())

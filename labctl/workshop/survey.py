@@ -64,19 +64,19 @@ def look(
     existing: dict[str, str] = {}
     numbers: dict[str, int] = {}
     register = WorkshopState(workshop.name)
-    for one in looks:
+    for look_host in looks:
         if not by_name:
-            _refuse_threat(workshop, one, owner)
-        for lab in one.facts.of_workshop(workshop.name) if one.facts else ():
-            _refuse_foreign(workshop, lab, one.host, owner)
+            _refuse_threat(workshop, look_host, owner)
+        for lab in look_host.facts.of_workshop(workshop.name) if look_host.facts else ():
+            _refuse_foreign(workshop, lab, look_host.host, owner)
             if refuse_two_places:
-                _refuse_two_places(lab["lab"], existing, one.host)
-            existing[lab["lab"]] = one.host.name
+                _refuse_two_places(lab["lab"], existing, look_host.host)
+            existing[lab["lab"]] = look_host.host.name
             number = label_values.seat_number(lab.get("number"))
             if number is not None and lab["lab"] == seat_rules.lab_of(workshop.name, lab.get("seat", "")):
                 numbers[lab["seat"]] = number
     # Nobody can say what lives on a host that tells nothing: its seats are lost, not free to be made again elsewhere.
-    silent = {one.host.name for one in looks if one.facts is None}
+    silent = {look_host.host.name for look_host in looks if look_host.facts is None}
     places = register.places()
     remembered = {lab: host for lab, host in places.items() if host in silent}
     existing = remembered | existing
@@ -108,7 +108,7 @@ def _of_one_version(workshop: Workshop, looks: Iterable[HostLook]) -> Workshop:
 
     A newer image that came to a host must not make every seat anew in the middle of a lesson.
     """
-    labs = [lab for one in looks if one.facts for lab in one.facts.of_workshop(workshop.name)]
+    labs = [lab for host in looks if host.facts for lab in host.facts.of_workshop(workshop.name)]
     versions = Counter(lab["consul-version"] for lab in labs if lab.get("consul-version"))
     if workshop.spec.version or not versions:
         return workshop
@@ -125,11 +125,11 @@ def _refuse_foreign(workshop: Workshop, lab: Mapping[str, Any], host: Host, owne
         )
 
 
-def _refuse_threat(workshop: Workshop, one: HostLook, owner: str) -> None:
-    other = one.facts.threat_of(workshop.name, owner) if one.facts else None
+def _refuse_threat(workshop: Workshop, host: HostLook, owner: str) -> None:
+    other = host.facts.threat_of(workshop.name, owner) if host.facts else None
     if other is not None:
         raise LabctlError(
-            f"{other} has a workshop {workshop.name} on the Docker host {one.host.name}, too; its end, which an older "
+            f"{other} has a workshop {workshop.name} on the Docker host {host.host.name}, too; its end, which an older "
             f"labctl wrote down, would remove the labs of {owner} with it, so nothing was changed: give yours another "
             f"name, or let {other} run `labctl workshop up` with this version of labctl.",
             ExitCode.REFUSED,

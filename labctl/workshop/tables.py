@@ -164,21 +164,21 @@ def outcomes_document(result: Result) -> dict[str, Any]:
     """The JSON shape of `workshop up`."""
     return {
         "workshop": result.plan.fleet.workshop.name,
-        "changed": any(one.changed for one in result.outcomes),
+        "changed": any(outcome.changed for outcome in result.outcomes),
         "seats": [
             {
-                "lab": one.lab,
-                "host": result.places.get(one.lab),
-                "ready": one.ready,
-                "changed": one.changed,
-                "step": one.step,
-                "reason": one.reason,
-                "leader": one.leader,
-                "term": one.term,
-                "voters": one.voters,
-                "seconds": round(one.seconds, 3),
+                "lab": outcome.lab,
+                "host": result.places.get(outcome.lab),
+                "ready": outcome.ready,
+                "changed": outcome.changed,
+                "step": outcome.step,
+                "reason": outcome.reason,
+                "leader": outcome.leader,
+                "term": outcome.term,
+                "voters": outcome.voters,
+                "seconds": round(outcome.seconds, 3),
             }
-            for one in result.outcomes
+            for outcome in result.outcomes
         ],
         "seconds": round(result.seconds, 3),
     }
@@ -190,13 +190,13 @@ def outcomes_text(result: Result) -> str:
     count = len(result.outcomes)
     if not failed:
         all_of = "The seat" if count == 1 else f"All {count} seats"
-        before = "" if any(one.changed for one in result.outcomes) else "; nothing had to be done"
+        before = "" if any(outcome.changed for outcome in result.outcomes) else "; nothing had to be done"
         return (
             f"{paint(sign('done'), 'green')} {all_of} of the workshop {name} {'is' if count == 1 else 'are'} ready "
             f"after {result.seconds:.1f}s{before}.  What now: `labctl workshop status`, `labctl workshop cards`"
         )
-    rows = [[one.lab, result.places.get(one.lab, NONE), one.step] for one in failed]
-    why = "\n".join(_grouped([(one.lab, one.reason or "") for one in failed]))
+    rows = [[outcome.lab, result.places.get(outcome.lab, NONE), outcome.step] for outcome in failed]
+    why = "\n".join(_grouped([(outcome.lab, outcome.reason or "") for outcome in failed]))
     return (
         f"\n{paint(sign('failed'), 'red')} {len(failed)} of {count} seats of the workshop {name} "
         f"{'is' if len(failed) == 1 else 'are'} not ready; the others are.\n\n"
@@ -222,54 +222,54 @@ def seats_document(fleet: Fleet, seats: Sequence[SeatStatus]) -> dict[str, Any]:
     return {
         "workshop": fleet.workshop.name,
         "expires": lab_names.stamp(end) if end else None,
-        "ready": all(one.problem is None for one in seats),
-        "seats": [seat_row(one) for one in seats],
+        "ready": all(seat.problem is None for seat in seats),
+        "seats": [seat_row(seat) for seat in seats],
     }
 
 
-def seat_row(one: SeatStatus) -> dict[str, Any]:
+def seat_row(seat: SeatStatus) -> dict[str, Any]:
     """One seat as `labctl workshop status --json` has it."""
     return {
-        "seat": one.name,
-        "lab": one.lab,
-        "host": one.host,
-        "ready": one.problem is None,
-        "problem": one.problem,
-        "leader": one.leader,
-        "term": one.term,
-        "voters": one.voters,
-        "servers": one.servers,
-        "running": one.running,
-        "faults": one.faults,
-        "created": stamp(one.created),
-        "last_election": stamp(one.election),
+        "seat": seat.name,
+        "lab": seat.lab,
+        "host": seat.host,
+        "ready": seat.problem is None,
+        "problem": seat.problem,
+        "leader": seat.leader,
+        "term": seat.term,
+        "voters": seat.voters,
+        "servers": seat.servers,
+        "running": seat.running,
+        "faults": seat.faults,
+        "created": stamp(seat.created),
+        "last_election": stamp(seat.election),
     }
 
 
 def seats_text(fleet: Fleet, seats: Sequence[SeatStatus]) -> str:
     """`labctl workshop status` for a person."""
     now = datetime.now(UTC)
-    ready = sum(one.problem is None for one in seats)
+    ready = sum(seat.problem is None for seat in seats)
     rows: list[list[str | Cell]] = []
-    for one in seats:
-        there = one.servers is not None
+    for seat in seats:
+        there = seat.servers is not None
         rows.append(
             [
-                one.name,
-                one.host or NONE,
-                Cell("not ready", "yellow" if there else "red") if one.problem else Cell("ready", "green"),
-                one.leader or NONE,
-                str(one.term or NONE),
-                str(one.voters or NONE),
-                Cell(str(one.faults), "yellow") if one.faults else "0" if there else NONE,
-                age((now - one.created).total_seconds()) if one.created else NONE,
-                f"{age((now - one.election).total_seconds())} ago" if one.election else NONE,
+                seat.name,
+                seat.host or NONE,
+                Cell("not ready", "yellow" if there else "red") if seat.problem else Cell("ready", "green"),
+                seat.leader or NONE,
+                str(seat.term or NONE),
+                str(seat.voters or NONE),
+                Cell(str(seat.faults), "yellow") if seat.faults else "0" if there else NONE,
+                age((now - seat.created).total_seconds()) if seat.created else NONE,
+                f"{age((now - seat.election).total_seconds())} ago" if seat.election else NONE,
             ]
         )
     columns = ["seat", "host", "state", "leader", "term", "voters", "faults", "age", "last election"]
     head = f"Workshop {paint(fleet.workshop.name, 'bold')}: {ready} of {len(seats)} seats are ready"
     head += _end_in_words(fleet, now)
-    why = _grouped([(one.name, one.problem) for one in seats if one.problem])
+    why = _grouped([(seat.name, seat.problem) for seat in seats if seat.problem])
     return "\n".join([head, "", table(columns, rows), *(["", *why] if why else [])])
 
 

@@ -88,7 +88,7 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps) -> Result:
         options.keep()
         outcomes |= _keep_end(plan, means, register, outcomes, steps, options)
     ordered = tuple(outcomes[lab] for lab in wanted)
-    register.keep_failed({one.lab: None if one.ready else one.reason or "" for one in ordered})
+    register.keep_failed({outcome.lab: None if outcome.ready else outcome.reason or "" for outcome in ordered})
     return Result(plan, ordered, dict(plan.placement.hosts), time.monotonic() - begun)
 
 
@@ -163,7 +163,7 @@ def _not_kept(looks: Iterable[HostLook], workshop: str, means: InventorySettings
     """The Docker hosts on which the end has yet to be written down, or taken away."""
     if means.end is None:
         return []
-    return [one.host.name for one in looks if one.facts and not one.facts.keeps(workshop, means.owner, means.end)]
+    return [host.host.name for host in looks if host.facts and not host.facts.keeps(workshop, means.owner, means.end)]
 
 
 def _endless(plan: Plan, endless: Mapping[str, str], labs: Iterable[str], steps: Steps) -> dict[str, Outcome]:
@@ -191,7 +191,7 @@ def _keep_end(  # noqa: PLR0913, PLR0917 - what is kept, and where it is told
     A host that found nothing to remove at the end, while the first lab was on its way, has forgotten that end; and
     somebody may have moved it meanwhile. Returns the labs that will not stay, or would stay for ever.
     """
-    made = [lab for lab, one in outcomes.items() if one.ready and one.changed]
+    made = [lab for lab, outcome in outcomes.items() if outcome.ready and outcome.changed]
     if not means.end or not made:
         return {}
     name, hosts = plan.fleet.workshop.name, {plan.placement.hosts[lab] for lab in made}
@@ -199,8 +199,10 @@ def _keep_end(  # noqa: PLR0913, PLR0917 - what is kept, and where it is told
     if register.never_ends():
         return {}
     means = replace(means, end=again.end() or means.end)
-    endless = {one.host.name: str(one.problem) for one in again.looks if one.host.name in hosts and one.facts is None}
-    lacking = _not_kept([one for one in again.reached if one.host.name in hosts], name, means)
+    endless = {
+        host.host.name: str(host.problem) for host in again.looks if host.host.name in hosts and host.facts is None
+    }
+    lacking = _not_kept([host for host in again.reached if host.host.name in hosts], name, means)
     if lacking:
         own = inventory_of(plan.fleet.workshop, plan.fleet.seats, plan.placement.hosts, means)
         endless |= bring_up(own, plan.fleet.workshop, (), 1, steps, lacking)[1]
@@ -262,7 +264,7 @@ def version_of(plan: Plan) -> str | None:
     if wanted:
         return wanted if wanted in common else None
     # A newer image on one host only is a reason to carry it, not to give its seats another version.
-    newest = max((version for one in have for version in one), key=consul_versions.order, default=None)
+    newest = max((version for versions in have for version in versions), key=consul_versions.order, default=None)
     return newest if newest in common else None
 
 

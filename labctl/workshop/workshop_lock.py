@@ -89,8 +89,8 @@ class Hold:
         """Renew no more."""
         self._ended.set()
         ends = time.monotonic() + END_SECONDS
-        for one in self._renewing:
-            one.join(max(0.0, ends - time.monotonic()))
+        for thread in self._renewing:
+            thread.join(max(0.0, ends - time.monotonic()))
 
     def _renew(self, host: str, lock: EngineLock) -> None:
         while self._lost is None and not self._ended.wait(self._every):
@@ -204,7 +204,7 @@ class _Slow:
 
     def answered(self, host: str = "") -> None:
         """A host has answered; without a name, whichever was asked."""
-        self._asked = [one for one in self._asked if host and one != host]
+        self._asked = [other for other in self._asked if host and other != host]
 
     def _tell(self) -> None:
         if waiting := self._asked:

@@ -68,11 +68,11 @@ class Cluster:
         self.lab: str = params["name"]
         everybody = params["members"]
         self.profile: str = everybody[0]["profile"] if everybody else ""
-        self._doors = LabClients(self.lab, [one["container"] for one in everybody], self.profile)
-        self.stopped = [self._member(one) for one in params["members"] if one["name"] in params["without"]]
-        running = [one for one in params["members"] if one["name"] not in params["without"]]
-        self.containers = [one["container"] for one in running]
-        self.members = [self._member(one) for one in running]
+        self._doors = LabClients(self.lab, [member["container"] for member in everybody], self.profile)
+        self.stopped = [self._member(member) for member in params["members"] if member["name"] in params["without"]]
+        running = [member for member in params["members"] if member["name"] not in params["without"]]
+        self.containers = [member["container"] for member in running]
+        self.members = [self._member(member) for member in running]
         self.after_term: int = params["after_term"]
         self.timeout: float = params["timeout"]
         self.ends = self.clock.now() + max(self.timeout - params["elapsed"], LEAST_SECONDS)
@@ -143,8 +143,8 @@ class Cluster:
             return
         finally:
             self._looked = self.clock.now()
-        running = {one["Name"].lstrip("/") for one in found if one["State"]["Running"]}
-        stopped = [member.name for member, one in zip(self.members, self.containers) if one not in running]
+        running = {container["Name"].lstrip("/") for container in found if container["State"]["Running"]}
+        stopped = [member.name for member, container in zip(self.members, self.containers) if container not in running]
         self._refuse([name for name in stopped if name in self._stopped])
         self._stopped = set(stopped)
 

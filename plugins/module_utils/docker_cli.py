@@ -96,7 +96,7 @@ class Docker:
                 raise
             if len(ids) == 1:
                 return []
-            return [found for one in ids for found in self.inspect(kind, [one], doing)]
+            return [found for thing in ids for found in self.inspect(kind, [thing], doing)]
         shape = answer_shapes.INSPECTED.get(kind, answer_shapes.anything)
         found: list[dict[str, Any]] = read_answer(text.encode(), shape, doing)
         return found

@@ -160,20 +160,20 @@ def stoppable() -> Iterator[None]:
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        for one in signals:
-            signal.signal(one, signal.SIG_IGN)
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
         os.killpg(os.getpgrp(), signal.SIGTERM)
         raise InterruptedRun
 
     if os.getpid() != os.getpgrp():
         os.setpgid(0, 0)
-    before = {one: signal.signal(one, stop) for one in signals}
+    before = {number: signal.signal(number, stop) for number in signals}
     threading.Thread(target=_watch_reader, daemon=True).start()
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _watch_reader() -> None:

@@ -243,6 +243,6 @@ class Departure:
 def _addresses_in(peers: Any) -> frozenset[str]:
     """The addresses of `/v1/status/peers`; null and an empty list are no cluster. Raises ValueError."""
     listed = [] if peers is None else peers
-    if isinstance(listed, list) and all(isinstance(one, str) and ":" in one for one in listed):
-        return frozenset(one.rpartition(":")[0] for one in listed)
+    if isinstance(listed, list) and all(isinstance(address, str) and ":" in address for address in listed):
+        return frozenset(address.rpartition(":")[0] for address in listed)
     raise ValueError("its answer is no list of peers")

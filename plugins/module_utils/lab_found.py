@@ -54,15 +54,19 @@ class Found:
     @property
     def lasting(self) -> tuple[str, ...]:
         """The helpers of faults that last: whose server has the network still that they are in."""
-        lives = {one.id: one.started for one in self.servers if one.state in WITH_NETWORK}
-        return tuple(one.id for one in self.waiting if one.server in lives and one.life in ("", lives[one.server]))
+        lives = {lab_server.id: lab_server.started for lab_server in self.servers if lab_server.state in WITH_NETWORK}
+        return tuple(
+            waiting.id
+            for waiting in self.waiting
+            if waiting.server in lives and waiting.life in ("", lives[waiting.server])
+        )
 
     def parts(self) -> list[str]:
         """Names of all that is there, for the message of a `down` that left something."""
         return [server.container for server in self.servers] + [
-            *(f"container {one[:12]}" for one in (*self.helpers, *self.doubles)),
-            *(f"network {one}" for one in self.networks),
-            *(f"volume {one}" for one in self.volumes),
+            *(f"container {helper[:12]}" for helper in (*self.helpers, *self.doubles)),
+            *(f"network {network}" for network in self.networks),
+            *(f"volume {volume}" for volume in self.volumes),
         ]
 
 
@@ -77,28 +81,32 @@ def find(engine: Engine, lab: str) -> Found:
     }
     # Before anything is done with it, it shows itself that it is the lab's, however an engine reads a filter.
     carrying = {
-        kind: [one for one in things if label_values.labels_of(one).get(lab_names.LABEL_LAB) == lab]
+        kind: [thing for thing in things if label_values.labels_of(thing).get(lab_names.LABEL_LAB) == lab]
         for kind, things in carrying.items()
     }
     containers, networks, volumes = (label_values.fitting(things) for things in carrying.values())
     # Whoever asks may hold the lab's lock, and whoever holds it takes it away.
-    volumes = [one for one in volumes if (one.get("Labels") or {}).get(engine_lock.LABEL_LOCK) != lab]
+    volumes = [volume for volume in volumes if (volume.get("Labels") or {}).get(engine_lock.LABEL_LOCK) != lab]
     labelled = [container["Config"].get("Labels") or {} for container in containers]
     marked_by = {
-        server_inspected(one): labels for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER in labels
+        server_inspected(container): labels
+        for container, labels in zip(containers, labelled)
+        if lab_names.LABEL_SERVER in labels
     }
     doubles = doubles_of(lab, marked_by)
     servers = sorted((server for server in marked_by if server not in doubles), key=lambda server: server.name)
     marked = [marked_by[server] for server in servers]
     others_than_servers = [
-        (one, labels) for one, labels in zip(containers, labelled) if lab_names.LABEL_SERVER not in labels
+        (container, labels) for container, labels in zip(containers, labelled) if lab_names.LABEL_SERVER not in labels
     ]
-    helpers = [one for one, labels in others_than_servers if not labels.keys().isdisjoint(lab_names.HELPERS)]
-    unknown = [one for one, labels in others_than_servers if labels.keys().isdisjoint(lab_names.HELPERS)]
-    others = [one.get("Labels") or {} for one in networks + volumes]
-    subnets = [subnet for one in networks for subnet in subnets_of(one)]
-    config = [one for one in volumes if one["Name"] == lab_names.config_volume_name(lab)]
-    profiles = marked or [one.get("Labels") or {} for one in config]
+    helpers = [
+        container for container, labels in others_than_servers if not labels.keys().isdisjoint(lab_names.HELPERS)
+    ]
+    unknown = [container for container, labels in others_than_servers if labels.keys().isdisjoint(lab_names.HELPERS)]
+    others = [network.get("Labels") or {} for network in networks + volumes]
+    subnets = [subnet for network in networks for subnet in subnets_of(network)]
+    config = [volume for volume in volumes if volume["Name"] == lab_names.config_volume_name(lab)]
+    profiles = marked or [volume.get("Labels") or {} for volume in config]
     sizes = [label_values.size(labels.get(lab_names.LABEL_PREFIX + "servers")) for labels in marked]
     return Found(
         servers=tuple(servers),
@@ -106,13 +114,15 @@ def find(engine: Engine, lab: str) -> Found:
             labels[lab_names.LABEL_OWNER] for labels in labelled + others if labels.get(lab_names.LABEL_OWNER)
         ),
         size=max((size for size in sizes if size is not None), default=0),
-        helpers=tuple(one["Id"] for one in helpers),
+        helpers=tuple(helper["Id"] for helper in helpers),
         doubles=tuple(double.id for double in doubles),
-        waiting=tuple(map(_waiting, (one for one in helpers if lab_names.LABEL_FAULT in one["Config"]["Labels"]))),
+        waiting=tuple(
+            map(_waiting, (helper for helper in helpers if lab_names.LABEL_FAULT in helper["Config"]["Labels"]))
+        ),
         subnet=subnets[0] if subnets else "",
-        networks=tuple(label_values.called(one) for one in networks),
-        network_ids=tuple(one["Id"] for one in networks),
-        volumes=tuple(one["Name"] for one in volumes),
+        networks=tuple(label_values.called(network) for network in networks),
+        network_ids=tuple(network["Id"] for network in networks),
+        volumes=tuple(volume["Name"] for volume in volumes),
         profile=lab_names.profile_of(profiles[0]) if profiles else "",
         strangers=(
             *(told for kind, things in carrying.items() for told in label_values.strangers(kind, things)),

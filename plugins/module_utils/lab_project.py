@@ -96,7 +96,9 @@ class LabProject:
     def servers_now(self, servers: int) -> tuple[LabServer, ...]:
         """The lab's servers as Docker has them now, for a lab that was just made present."""
         names = [lab_names.container_name(self.lab, name) for name in lab_names.server_names(servers)]
-        return tuple(server_inspected(one) for one in self.engine.inspected(names, doing="looking at the servers"))
+        return tuple(
+            server_inspected(container) for container in self.engine.inspected(names, doing="looking at the servers")
+        )
 
     def plan(self, found: Found, pool: str, subnet: str) -> list[ipaddress.IPv4Network]:
         """The subnets to try, in order: the lab's own, the one that was asked for, or free ones of the pool."""
@@ -141,7 +143,7 @@ class LabProject:
         for other, name in taken.items():
             if subnet.overlaps(other):
                 return f"{name} ({other})"
-        route = next((one for one in self._routes if host_routes.is_in_the_way(one, subnet)), None)
+        route = next((network for network in self._routes if host_routes.is_in_the_way(network, subnet)), None)
         return f"a route of this host to {route}" if route else ""
 
     def notes(self, found: Found) -> list[str]:
@@ -161,12 +163,12 @@ class LabProject:
         """The subnets of the networks that there are, and whose each is. Two networks may have one name."""
         networks = self.engine.networks({"driver": "bridge"}, doing="listing the networks")
         project = lab_names.project_name(self.lab)
-        if any(one["Name"] == project for one in networks):
+        if any(network["Name"] == project for network in networks):
             raise self._taken_name("network", project, "network rm")
         return {
-            ipaddress.IPv4Network(subnet, strict=False): f"the Docker network {label_values.called(one)}"
-            for one in networks
-            for subnet in subnets_of(one)
+            ipaddress.IPv4Network(subnet, strict=False): f"the Docker network {label_values.called(network)}"
+            for network in networks
+            for subnet in subnets_of(network)
         }
 
     def environment(self, subnet: ipaddress.IPv4Network, servers: int, http_port: int) -> str:
@@ -201,20 +203,20 @@ class LabProject:
         self._refuse_taken("container", names, listed, {server.container for server in found.servers}, "rm -f")
         names.append(lab_names.config_volume_name(self.lab))
         volumes = self.engine.volumes(called, doing="looking for volumes of the same name")
-        self._refuse_taken("volume", names, [one["Name"] for one in volumes], set(found.volumes), "volume rm")
+        self._refuse_taken("volume", names, [volume["Name"] for volume in volumes], set(found.volumes), "volume rm")
         self._refuse_in_project({server.id for server in found.servers})
 
     def _refuse_in_project(self, ours: set[str]) -> None:
         """Raise where Compose would take a container that is not this lab's for a server, or for one too many."""
         of_project = {"label": f"com.docker.compose.project={lab_names.project_name(self.lab)}"}
         listed = self.engine.get("/containers/json", of_project, all=1, doing="looking for containers of the project")
-        for one in listed:
-            labels = one.get("Labels") or {}
+        for container in listed:
+            labels = container.get("Labels") or {}
             # One of another service is left alone by Compose, too.
             is_in_question = labels.get("com.docker.compose.service") in lab_names.server_names(max(lab_names.SIZES))
-            if one["Id"] in ours or labels.get("com.docker.compose.oneoff") == "True" or not is_in_question:
+            if container["Id"] in ours or labels.get("com.docker.compose.oneoff") == "True" or not is_in_question:
                 continue
-            name = (one.get("Names") or [one["Id"][:12]])[0].lstrip("/")
+            name = (container.get("Names") or [container["Id"][:12]])[0].lstrip("/")
             raise DockerError(
                 f"The container {label_values.called({'Name': name})} has Compose's labels of the lab {self.lab} and "
                 "is no server of it, so Compose might remove it, or a server: remove it yourself (`docker rm -f`), or "
@@ -271,19 +273,25 @@ class LabProject:
         it. Where the server's is there still, the other one never ran, and goes; else it is the server's now. Compose
         itself would take it for the server's under whatever name, and of two of them might keep either.
         """
-        taken = {one.container for one in found.servers}
-        left = [one for one in found.servers if lab_names.is_replacement(one.container, self.lab, one.name)]
+        taken = {lab_server.container for lab_server in found.servers}
+        left = [
+            lab_server
+            for lab_server in found.servers
+            if lab_names.is_replacement(lab_server.container, self.lab, lab_server.name)
+        ]
         # Of several, one that runs is the server's.
-        for one in sorted(left, key=lambda one: (one.started.startswith(_NEVER), one.container)):
-            name = lab_names.container_name(self.lab, one.name)
+        for lab_server in sorted(
+            left, key=lambda lab_server: (lab_server.started.startswith(_NEVER), lab_server.container)
+        ):
+            name = lab_names.container_name(self.lab, lab_server.name)
             self.keep()
             if name not in taken:
                 taken.add(name)
-                self._rename(one, name)
-                self.outcome.actions.append(f"named {one.container} {name} again")
-            elif one.started.startswith(_NEVER):
-                self.remove("container", [one.id])
-                self.outcome.actions.append(f"removed {one.container}, which a killed change left")
+                self._rename(lab_server, name)
+                self.outcome.actions.append(f"named {lab_server.container} {name} again")
+            elif lab_server.started.startswith(_NEVER):
+                self.remove("container", [lab_server.id])
+                self.outcome.actions.append(f"removed {lab_server.container}, which a killed change left")
         return bool(left)
 
     def _rename(self, server: LabServer, name: str) -> None:
@@ -291,14 +299,14 @@ class LabProject:
         try:
             self.engine.change("rename", [server.id], name=name, doing="naming a server")
         except DockerError as error:
-            for one in self.engine.inspected([name], doing="looking who has a server's name"):
-                if one["Id"] == server.id:
+            for container in self.engine.inspected([name], doing="looking who has a server's name"):
+                if container["Id"] == server.id:
                     return
-                image = label_values.called({"Name": (one.get("Config") or {}).get("Image")})
+                image = label_values.called({"Name": (container.get("Config") or {}).get("Image")})
                 raise DockerError(
                     f"Cannot give {server.name} of the lab {self.lab} its name {name} back, which a killed change took "
-                    f"from it: the container {one['Id'][:12]} of the image {image} has it. Rename that one (`docker "
-                    f"rename {name} NEW`) or remove it, then run the same command again.",
+                    f"from it: the container {container['Id'][:12]} of the image {image} has it. Rename that one "
+                    f"(`docker rename {name} NEW`) or remove it, then run the same command again.",
                     "refused",
                 ) from error
             raise
@@ -311,32 +319,32 @@ class LabProject:
             raise DockerError(f"There is no lab {self.lab} on this Docker host: `labctl up {self.lab}` starts it.")
         if not server:
             return list(found.servers)
-        chosen = [one for one in found.servers if one.name == server]
+        chosen = [each_server for each_server in found.servers if each_server.name == server]
         if not chosen:
-            names = ", ".join(one.name for one in found.servers)
+            names = ", ".join(each_server.name for each_server in found.servers)
             raise DockerError(f"The lab {self.lab} has no server {server!a}: it has {names}.", "usage")
         return chosen
 
     def stop(self, servers: list[LabServer]) -> None:
         """Stop servers; their data and addresses stay."""
         self.keep()
-        running = [one for one in servers if one.state in ALIVE]
-        paused = [one.id for one in running if one.state == "paused"]
+        running = [lab_server for lab_server in servers if lab_server.state in ALIVE]
+        paused = [lab_server.id for lab_server in running if lab_server.state == "paused"]
         self.engine.change("unpause", paused, doing="waking paused servers to stop them")
         if running:
-            ids = [one.id for one in running]
+            ids = [lab_server.id for lab_server in running]
             self.engine.change("stop", ids, t=STOP_SECONDS, doing="stopping the servers")
-            self.outcome.actions += [f"stopped {one.name}" for one in running]
+            self.outcome.actions += [f"stopped {lab_server.name}" for lab_server in running]
 
     def start(self, servers: list[LabServer]) -> None:
         """Start servers that do not run."""
         self.keep()
-        stopped = [one for one in servers if one.state != "running"]
+        stopped = [lab_server for lab_server in servers if lab_server.state != "running"]
         if stopped:
-            paused = [one.id for one in stopped if one.state == "paused"]
+            paused = [lab_server.id for lab_server in stopped if lab_server.state == "paused"]
             self.engine.change("unpause", paused, doing="waking paused servers")
-            self._start([one.id for one in stopped if one.state != "paused"])
-            self.outcome.actions += [f"started {one.name}" for one in stopped]
+            self._start([lab_server.id for lab_server in stopped if lab_server.state != "paused"])
+            self.outcome.actions += [f"started {lab_server.name}" for lab_server in stopped]
 
     def _start(self, ids: list[str]) -> None:
         try:

@@ -79,7 +79,7 @@ def _give_back(engine: Engine, reserved: str) -> None:
 def _reserve(engine: Engine, asked: QuotaRequest, path: Path, file: int, *, dry: bool) -> str:
     """Count, and make the container that holds the place; returns its ID, or "" where none is needed."""
     limits = _limits(asked.owner, path, file)
-    if all(math.isinf(one.most) for one in limits):
+    if all(math.isinf(limit.most) for limit in limits):
         return ""
     of_owner = {"label": f"{lab_names.LABEL_OWNER}={asked.owner}"}
     containers = engine.containers(of_owner, doing=f"counting what {asked.owner} has")
@@ -115,7 +115,7 @@ def _memory_of(asked: QuotaRequest, limits: list[quotas.Limit]) -> float:
     try:
         return quotas.memory(asked.memory) or math.inf
     except ValueError as error:
-        if all(math.isinf(one.most) for one in limits if one.key == "memory"):
+        if all(math.isinf(limit.most) for limit in limits if limit.key == "memory"):
             # Nobody counts it here; Compose says whether it can be.
             return math.inf
         raise DockerError(f"The lab {asked.lab} was not started: {error} (consul_lab_memory).", "usage") from error

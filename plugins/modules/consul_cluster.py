@@ -182,13 +182,13 @@ def usage_problem(params: dict[str, Any]) -> str | None:
 def stopped_at(lab: str, containers: list[str]) -> float | None:
     """When the last of the servers that are left out had stopped, None where none is. Raises DockerError."""
     found = Engine().inspected(containers, doing="looking at the stopped servers") if containers else []
-    alive = [one["Name"].lstrip("/") for one in found if one["State"]["Running"]]
+    alive = [container["Name"].lstrip("/") for container in found if container["State"]["Running"]]
     if alive:
         raise DockerError(
             f"{alive[0]} runs, and only a stopped server of the lab {lab} can be left out: stop it first.",
             "usage",
         )
-    return max((moment(one["State"]["FinishedAt"]) for one in found), default=None)
+    return max((moment(container["State"]["FinishedAt"]) for container in found), default=None)
 
 
 def report(views: list[server_status.View]) -> dict[str, Any]:
@@ -258,14 +258,16 @@ def cluster_of(params: dict[str, Any], eyes: Eyes, keep: Callable[[], None], *, 
     if not members:
         lab = params["name"]
         raise DockerError(f"There is no lab {lab} on this Docker host: `labctl up {lab}` starts it.")
-    refuse_without(params["name"], [one["name"] for one in members], params["without"])
+    refuse_without(params["name"], [member["name"] for member in members], params["without"])
     cluster = Cluster(params, eyes)
     if check_mode:
         views = cluster.views()
         strangers = cluster.strangers(views)
         command = " ".join(cluster.join_words()) if strangers and params["join"] else ""
         return {"changed": bool(command), "joined": not strangers, "command": command, "cluster": report(views)}
-    gone = stopped_at(params["name"], [one["container"] for one in members if one["name"] in params["without"]])
+    gone = stopped_at(
+        params["name"], [member["container"] for member in members if member["name"] in params["without"]]
+    )
     try:
         return make_ready(cluster, keep, join=params["join"], gone=gone)
     except NotReadyError as error:

@@ -182,7 +182,7 @@ def sources_for(source: str, binary: str) -> list[str]:
     """Return the sources to try, in order."""
     if source != "auto":
         return [source]
-    return [one for one in SOURCES if one != "binary" or binary]
+    return [each_source for each_source in SOURCES if each_source != "binary" or binary]
 
 
 def has_mmdebstrap(*, is_root: bool, which: Callable[[str], str | None] = shutil.which) -> bool:
@@ -197,7 +197,7 @@ def images_there(docker: Docker, repository: str) -> list[Image]:
     layout = f"label={LAYOUT}={LAYOUT_NOW}"
     ids = docker.ids("image", layout, f"reference={repository}:*", doing=doing)
     inspected = docker.inspect("image", list(dict.fromkeys(ids)), doing=doing)
-    return [image for one in inspected if (image := image_of(one, repository)) is not None]
+    return [image for container in inspected if (image := image_of(container, repository)) is not None]
 
 
 def main() -> None:

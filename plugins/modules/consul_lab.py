@@ -307,7 +307,7 @@ def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: b
         return
     project.keep()
     # A fault that lasts keeps its helper, which is how anybody knows of it and what takes its rules away at last.
-    if left := [one for one in found.helpers if one not in found.lasting]:
+    if left := [helper for helper in found.helpers if helper not in found.lasting]:
         project.remove("container", left)
     project.outcome.actions += departure.leave()
     try:
@@ -402,19 +402,19 @@ def change(project: LabProject, params: dict[str, Any], found: Found, *, dry: bo
     if dry:
         verb = {"stopped": "stop", "started": "start", "restarted": "restart"}[state]
         project.outcome.actions = [
-            f"would {verb} {one.name}"
-            for one in chosen
+            f"would {verb} {each_server.name}"
+            for each_server in chosen
             if state == "restarted"
-            or (state == "stopped" and one.state in ALIVE)
-            or (state == "started" and one.state != "running")
+            or (state == "stopped" and each_server.state in ALIVE)
+            or (state == "started" and each_server.state != "running")
         ]
         return []
     if state in ("stopped", "restarted"):
         project.stop(chosen)
     if state in ("started", "restarted"):
         now = project.found()
-        names = {one.name for one in chosen}
-        project.start([one for one in now.servers if one.name in names])
+        names = {each_server.name for each_server in chosen}
+        project.start([each_server for each_server in now.servers if each_server.name in names])
     return []
 
 
@@ -534,13 +534,13 @@ def look_again(project: LabProject, params: dict[str, Any], found: Found) -> Fou
         # The engine ended meanwhile what a killed command had asked for.
         project.settle(project.found())
         servers = project.servers_now(params["servers"])
-    if lost := set(lab_names.server_names(params["servers"])) - {one.name for one in servers}:
+    if lost := set(lab_names.server_names(params["servers"])) - {lab_server.name for lab_server in servers}:
         raise DockerError(
             f"The lab {project.lab} has lost {', '.join(sorted(lost))} while it was started: run the same command "
             "again, which makes it again."
         )
     after = dataclasses.replace(found, servers=servers, subnet=project.subnet)
-    if over := [one for one in found.lasting if one not in after.lasting]:
+    if over := [helper for helper in found.lasting if helper not in after.lasting]:
         # Their servers were made again, or are gone.
         project.remove("container", over)
     return after

@@ -91,8 +91,12 @@ def wait(lab: str, ends: float, waiting: list[str]) -> None:
     members = [server.fact() for server in find(engine(), lab).servers]
     while 1 < len(members) > len(waiting) and time.monotonic() < ends and not parent_process.is_gone():
         began = began_at(engine(), [member["container"] for member in members])
-        new = [one["name"] for one in members if one["name"] not in waiting and has_no_peers(engine(), one, began)]
-        waiting[:] = [one["name"] for one in members if one["name"] in {*waiting, *new}]
+        new = [
+            each_member["name"]
+            for each_member in members
+            if each_member["name"] not in waiting and has_no_peers(engine(), each_member, began)
+        ]
+        waiting[:] = [each_member["name"] for each_member in members if each_member["name"] in {*waiting, *new}]
         if len(began) < len(members) or (len(waiting) < len(members) and is_cluster(lab, members)):
             break
         time.sleep(POLL_SECONDS if len(waiting) < len(members) else 0)
@@ -101,7 +105,11 @@ def wait(lab: str, ends: float, waiting: list[str]) -> None:
 def began_at(engine: Engine, containers: list[str]) -> dict[str, float]:
     """Since when each container runs, in seconds since 1970; those that do not run are left out. Raises DockerError."""
     found = engine.inspected(containers, doing="looking at the servers")
-    return {one["Name"].lstrip("/"): moment(one["State"]["StartedAt"]) for one in found if one["State"]["Running"]}
+    return {
+        container["Name"].lstrip("/"): moment(container["State"]["StartedAt"])
+        for container in found
+        if container["State"]["Running"]
+    }
 
 
 def has_no_peers(engine: Engine, member: dict[str, Any], began: dict[str, float]) -> bool:
@@ -116,7 +124,10 @@ def has_no_peers(engine: Engine, member: dict[str, Any], began: dict[str, float]
 def is_cluster(lab: str, members: list[dict[str, Any]]) -> bool:
     """Whether some server says that it knows another one, or a leader."""
     doors = LabClients(lab, [member["container"] for member in members], members[0]["profile"])
-    asked = [server_status.Member(one["name"], one["address"], doors.of(one["http_port"])) for one in members]
+    asked = [
+        server_status.Member(each_member["name"], each_member["address"], doors.of(each_member["http_port"]))
+        for each_member in members
+    ]
     return any(view.members > 1 or view.leader for view in server_status.read_views(asked))
 
 

@@ -113,8 +113,8 @@ def answer(params: dict[str, Any], *, check_mode: bool, engine: Engine | None = 
         raise DockerError("A workshop that shall end needs the arguments `image` and `script`.", "usage")
     engine = engine or Engine()
     ours, strangers = looked(engine, workshop, owner, ending=bool(end))
-    right = [one for one in ours if is_right(one, end)]
-    wrong = [one["Id"] for one in ours if one not in right[:1]]
+    right = [our for our in ours if is_right(our, end)]
+    wrong = [our["Id"] for our in ours if our not in right[:1]]
     result: dict[str, Any] = {"changed": bool(wrong) or bool(end and not right), "end": end}
     if strangers:
         result["warnings"] = strangers
@@ -122,9 +122,9 @@ def answer(params: dict[str, Any], *, check_mode: bool, engine: Engine | None = 
         return result
     if end and not right:
         # One that does not run ends nothing, and may have the name.
-        still = [one["Id"] for one in ours if not one["State"]["Running"]]
+        still = [our["Id"] for our in ours if not our["State"]["Running"]]
         remove(engine, still, doing=f"removing an end of the workshop {workshop} that does not run")
-        wrong = [one for one in wrong if one not in still]
+        wrong = [container for container in wrong if container not in still]
         write_down(engine, params)
     remove(engine, wrong, doing=f"removing the old end of the workshop {workshop}")
     return result
@@ -132,9 +132,9 @@ def answer(params: dict[str, Any], *, check_mode: bool, engine: Engine | None = 
 
 def remove(engine: Engine, containers: list[str], *, doing: str) -> None:
     """Remove containers, of which one may be about to remove itself. Raises DockerError."""
-    for one in containers:
+    for container in containers:
         try:
-            engine.remove("container", [one], doing=doing)
+            engine.remove("container", [container], doing=doing)
         except DockerError as error:
             if not re.search(r"no such container|already in progress", error.said, re.IGNORECASE):
                 raise
@@ -149,10 +149,14 @@ def looked(engine: Engine, workshop: str, owner: str, *, ending: bool) -> tuple[
         {"label": f"{lab_names.LABEL_REAPER}={workshop}"}, doing=f"looking for the end of the workshop {workshop}"
     )
     # Before any is removed, it shows itself that it is such an end.
-    found = [one for one in label_values.fitting(carrying) if labels_of(one).get(lab_names.LABEL_REAPER) == workshop]
-    ours = [one for one in found if labels_of(one).get(lab_names.LABEL_OWNER) == owner]
+    found = [
+        container
+        for container in label_values.fitting(carrying)
+        if labels_of(container).get(lab_names.LABEL_REAPER) == workshop
+    ]
+    ours = [container for container in found if labels_of(container).get(lab_names.LABEL_OWNER) == owner]
     if ending:
-        refuse_threat(workshop, owner, [one for one in found if one not in ours])
+        refuse_threat(workshop, owner, [container for container in found if container not in ours])
     return ours, label_values.strangers("container", carrying)
 
 
@@ -174,7 +178,7 @@ def write_down(engine: Engine, params: dict[str, Any]) -> None:
     except DockerError as error:
         # Another command of this owner may have been as quick, and have written the same end down.
         ours, _sentences = looked(engine, workshop, owner, ending=True)
-        same = [one["Id"] for one in ours if ends_at(one) == end and lab_names.LABEL_REMOVES in labels_of(one)]
+        same = [our["Id"] for our in ours if ends_at(our) == end and lab_names.LABEL_REMOVES in labels_of(our)]
         if "already in use" not in error.said or not same:
             raise
         made = same[0]
@@ -184,7 +188,9 @@ def write_down(engine: Engine, params: dict[str, Any]) -> None:
 def refuse_threat(workshop: str, owner: str, others: list[dict[str, Any]]) -> None:
     """Raise DockerError where the end of another owner's workshop of that name removes labs of any owner."""
     threats = [
-        labels_of(one).get(lab_names.LABEL_OWNER, "") for one in others if lab_names.LABEL_REMOVES not in labels_of(one)
+        labels_of(other).get(lab_names.LABEL_OWNER, "")
+        for other in others
+        if lab_names.LABEL_REMOVES not in labels_of(other)
     ]
     if threats:
         raise DockerError(

@@ -59,7 +59,7 @@ def read_codes(page: pypdfium2.PdfPage) -> list[str]:
     image = memoryview(bytes(drawn.buffer)).cast("B", (drawn.height, drawn.stride))
     kinds = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
     found = zxingcpp.read_barcodes(image, formats=kinds, try_rotate=False, try_downscale=False, try_invert=False)
-    return [one.text for one in found]
+    return [barcode.text for barcode in found]
 
 
 def words(page: pypdfium2.PdfPage) -> str:

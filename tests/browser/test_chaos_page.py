@@ -34,13 +34,13 @@ def test_the_page_shows_the_run_and_needs_nobody(visit: Visit, tmp_path: Path) -
     assert visit.page.locator("svg rect.fault title").all_text_contents() == ["kill consul1, 2.0 s to 5.0 s"]
     paper = visit.page.locator("svg").bounding_box()
     assert paper is not None
-    for one in visit.page.locator("svg rect.served, svg rect.leads").all():
-        box = one.bounding_box()
+    for locator in visit.page.locator("svg rect.served, svg rect.leads").all():
+        box = locator.bounding_box()
         assert box is not None
         assert paper["x"] <= box["x"]
         assert box["x"] + box["width"] <= paper["x"] + paper["width"]
     assert visit.errors == []
-    assert all(one.startswith("file:") for one in visit.requests)
+    assert all(request.startswith("file:") for request in visit.requests)
 
 
 def test_a_broken_promise_stands_with_its_requests(visit: Visit, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_hostile_text_does_nothing(visit: Visit, tmp_path: Path) -> None:
     evil = replace(
         made,
         lab=EVIL,
-        disturbances=tuple(replace(one, what=EVIL, skipped=EVIL) for one in made.disturbances),
+        disturbances=tuple(replace(disturbance, what=EVIL, skipped=EVIL) for disturbance in made.disturbances),
         final=Final({EVIL: EVIL}, {"register/a": EVIL}),
     )
     visit.page.goto(page_of(evil, tmp_path))

@@ -24,7 +24,7 @@ def page_of(folder: Path, *words: str) -> str:
 def visible(visit: Visit, selector: str) -> int:
     """How many of these are shown."""
     found = visit.page.locator(selector).all()
-    return sum(not one.evaluate("one => one.hasAttribute('hidden')") for one in found)
+    return sum(not locator.evaluate("one => one.hasAttribute('hidden')") for locator in found)
 
 
 def test_the_slider_rewinds_the_story(visit: Visit, tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_the_slider_rewinds_the_story(visit: Visit, tmp_path: Path) -> None:
     visit.page.keyboard.press("End")
     assert visible(visit, "g.row") == rows
     assert visit.errors == []
-    assert all(one.startswith("file:") for one in visit.requests)
+    assert all(request.startswith("file:") for request in visit.requests)
 
 
 def test_there_is_a_lane_for_each_server_and_each_role_has_its_shape(visit: Visit, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_screen_reader_gets_all_of_it_as_text(visit: Visit, tmp_path: Path) ->
     visit.page.locator("summary").click()
     cells = visit.page.locator("tbody tr").all_inner_texts()
     assert len(cells) == visit.page.locator("g.row").count()
-    assert any("won the election of term 1" in one for one in cells)
+    assert any("won the election of term 1" in cell for cell in cells)
 
 
 def test_a_hostile_log_line_does_nothing(visit: Visit, tmp_path: Path) -> None:
@@ -89,4 +89,4 @@ def test_a_hostile_log_line_does_nothing(visit: Visit, tmp_path: Path) -> None:
     assert visit.page.locator("img").count() == 0
     assert visible(visit, "g.row") == 2
     assert visit.errors == []
-    assert all(one.startswith("file:") for one in visit.requests)
+    assert all(request.startswith("file:") for request in visit.requests)

@@ -46,9 +46,9 @@ def one_try(data: bytes) -> None:
     variables = given if isinstance(given, dict) else dict.fromkeys(VARIABLES, given)
     told: list[dict[str, Any]] = [{option: text} for option in OPTIONS]
     asked = [replace(ASKED, **one) for one in told]
-    asked += [replace(ASKED, given={one.name: text}) for one in SETTINGS]
+    asked += [replace(ASKED, given={setting.name: text}) for setting in SETTINGS]
     asked += [completed(ASKED, {name: variables[name]}) for name in VARIABLES if name in variables]
-    for one in asked:
-        error = harness.refusal(lambda one=one: refuse_options(one))  # type: ignore[misc]
+    for options in asked:
+        error = harness.refusal(lambda options=options: refuse_options(options))  # type: ignore[misc]
         assert error is None or error.code is ExitCode.USAGE
         assert error is None or len(error.sentence) < 12 * len(text) + 500

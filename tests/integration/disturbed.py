@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.integration.harness import Person
 
 NAMES = ("consul1", "consul2", "consul3")
-EVERYBODY = {(one, other) for one in NAMES for other in NAMES if one != other}
+EVERYBODY = {(name, other) for name in NAMES for other in NAMES if name != other}
 LABEL_FAULT = "raft-labctl.fault"
 QUEUE = "1ab"
 
@@ -71,7 +71,7 @@ def reaches(ada: Person, lab: str, source: str, target: str) -> bool:
 
 
 def who_reaches_whom(ada: Person, lab: str) -> set[tuple[str, str]]:
-    pairs = [(one, other) for one in NAMES for other in NAMES if one != other]
+    pairs = [(name, other) for name in NAMES for other in NAMES if name != other]
     with ThreadPoolExecutor(len(pairs)) as pool:
         found = list(pool.map(lambda pair: reaches(ada, lab, *pair), pairs))
     return {pair for pair, reached in zip(pairs, found, strict=True) if reached}

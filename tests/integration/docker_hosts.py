@@ -326,7 +326,7 @@ class DockerHosts:
         namespaces = _run("ip", "netns", "list").split()
         mounts = Path("/proc/mounts").read_text()
         found += [f"namespace {host.namespace}" for host in self.hosts if host.namespace in namespaces]
-        links = {one["ifname"] for one in json.loads(_run("ip", "-json", "link"))}
+        links = {load["ifname"] for load in json.loads(_run("ip", "-json", "link"))}
         cables = {self.bridge} | {host.cable for host in self.hosts}
         found += [f"link {name}" for name in sorted(links & cables)]
         found += [f"rule {line}" for line in _run("iptables", "-S", "FORWARD").splitlines() if self.bridge in line]
@@ -338,8 +338,8 @@ class DockerHosts:
 
 def _free_network() -> ipaddress.IPv4Network:
     """A network of RANGE that no route of this machine overlaps."""
-    routes = [one["dst"] for one in json.loads(_run("ip", "-json", "-4", "route")) if one["dst"] != "default"]
-    taken = [ipaddress.IPv4Network(one) for one in routes]
+    routes = [load["dst"] for load in json.loads(_run("ip", "-json", "-4", "route")) if load["dst"] != "default"]
+    taken = [ipaddress.IPv4Network(route) for route in routes]
     networks = list(RANGE.subnets(new_prefix=PREFIX))
     while True:
         network = secrets.choice(networks)

@@ -49,7 +49,7 @@ def must_agree(person: Person, lab: str, what: str) -> tuple[str, int]:
     leads = story["leaders"][-1]
     told = (leads["server"], leads["term"], leads["ended_by"])
     assert told == (status["leader"], status["term"], None), f"{what}: the story tells {told}, the API {status}"
-    won = [one for one in story["elections"] if one["outcome"] == "won"][-1]
+    won = [election for election in story["elections"] if election["outcome"] == "won"][-1]
     assert (won["candidate"], won["term"]) == told[:2], f"{what}: {won}"
     assert won["tally"] >= won["needed"] == len(status["servers"]) // 2 + 1, f"{what}: {won}"
     assert story["unparsed"] == 0, f"{what}: {story['unparsed']} lines of Raft were not understood"

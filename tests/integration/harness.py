@@ -249,7 +249,7 @@ def new_name() -> str:
 
 def started(lab: str, host: str = "") -> dict[str, tuple[str, str]]:
     """Each server's container and when it was started."""
-    return {one["Name"].lstrip("/"): (one["Id"], one["State"]["StartedAt"]) for one in servers(lab, host)}
+    return {server["Name"].lstrip("/"): (server["Id"], server["State"]["StartedAt"]) for server in servers(lab, host)}
 
 
 def wait_until(true: Callable[[], object], seconds: float, what: str) -> None:
@@ -283,7 +283,10 @@ def gossip_key(lab: str) -> str:
 
 def node_ids(person: Person, lab: str) -> dict[str, tuple[str, str]]:
     """Each server's node ID and address, as `status` tells them."""
-    return {one["name"]: (one["id"], one["address"]) for one in person.done("status", lab, "--json").json["servers"]}
+    return {
+        server["name"]: (server["id"], server["address"])
+        for server in person.done("status", lab, "--json").json["servers"]
+    }
 
 
 def matches(pattern: str, text: str) -> bool:

@@ -105,10 +105,10 @@ class Play:
         mine = f"raft-labctl.image-state=candidate of {os.uname().nodename} {self.tmp}/"
         marks = '{{index .Config.Labels "raft-labctl.image-state"}}'
         images = docker("image", "ls", "--quiet", "--filter", "label=raft-labctl.image-state").split()
-        found = [one for one in images if docker("image", "inspect", "--format", marks, one).startswith(mine)]
+        found = [image for image in images if docker("image", "inspect", "--format", marks, image).startswith(mine)]
         label = '{{.ID}} {{.Label "raft-labctl.image-state"}}'
         containers = docker("container", "ls", "--all", "--format", label).splitlines()
-        return files + found + [one for one in containers if mine in one]
+        return files + found + [container for container in containers if mine in container]
 
 
 def docker(*words: str) -> str:

@@ -36,7 +36,7 @@ def unwrapped(report: Path) -> str:
 
 def is_whole(ada: Person, lab: str) -> bool:
     """Whether nothing is broken any more: every server runs, every network is clean, no helper is left."""
-    states = {one["state"] for one in status_of(ada, lab)["servers"]}
+    states = {server["state"] for server in status_of(ada, lab)["servers"]}
     return states == {"running"} and all(is_clean(lab, name) for name in NAMES) and not helpers(lab)
 
 
@@ -51,17 +51,17 @@ def test_a_run_breaks_heals_and_finds_every_promise_kept(ada: Person, lab: str, 
     report = ada.done("chaos", lab, *SHORT, "--mix", mix, "--history", str(history), "--json").json
     assert report["verdict"] == "valid", report["checks"]
     assert {one["verdict"] for one in report["checks"]} == {"valid"}
-    happened = [one for one in report["faults"] if not one["skipped"]]
+    happened = [fault for fault in report["faults"] if not fault["skipped"]]
     assert happened
     assert report["requests"]["answered"] > 300
     assert len(history.read_text(encoding="utf-8").splitlines()) == report["requests"]["asked"]
     # The schedule begins after two quiet seconds: until then everybody is served.
     assert report["timeline"][0]["availability"] > 0.9
-    assert [one["server"] for one in report["timeline"][0]["servers"]] == list(NAMES)
+    assert [server["server"] for server in report["timeline"][0]["servers"]] == list(NAMES)
     assert report["leaders"][0]["begin"] == 0.0
     assert is_whole(ada, lab)
     assert keys(lab) == []
-    told = {one["fault"] for one in ada.done("story", lab, "--json").json["faults"]}
+    told = {fault["fault"] for fault in ada.done("story", lab, "--json").json["faults"]}
     assert {one["fault"] for one in happened} <= told
 
 
@@ -109,7 +109,7 @@ def test_ctrl_c_ends_the_breaking_and_the_lab_is_healed_and_checked(ada: Person,
     out = tmp_path / "report.txt"
     process = ada.start("chaos", lab, "--for", "10m", "--mix", "pause,kill", into=out)
     wait_until(
-        lambda: {one["state"] for one in status_of(ada, lab)["servers"]} != {"running"}, 60, "something to break"
+        lambda: {server["state"] for server in status_of(ada, lab)["servers"]} != {"running"}, 60, "something to break"
     )
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
@@ -124,7 +124,7 @@ def test_ctrl_c_ends_the_breaking_and_the_lab_is_healed_and_checked(ada: Person,
 def test_what_a_killed_run_leaves_is_mended_by_heal_and_the_next_run(ada: Person, lab: str) -> None:
     process = ada.start("chaos", lab, "--for", "10m", "--mix", "pause,kill,loss")
     wait_until(
-        lambda: {one["state"] for one in status_of(ada, lab)["servers"]} != {"running"}, 60, "something to break"
+        lambda: {server["state"] for server in status_of(ada, lab)["servers"]} != {"running"}, 60, "something to break"
     )
     process.send_signal(signal.SIGKILL)
     process.communicate()

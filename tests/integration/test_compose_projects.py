@@ -54,8 +54,8 @@ def test_a_shell_that_speaks_to_compose_changes_neither_the_lab_nor_the_projects
         "LAB_SUBNET": "10.255.255.0/28",
     }
     up(ada, name)
-    assert {one["Config"]["Labels"]["com.docker.compose.project"] for one in servers(name)} == {f"labctl-{name}"}
-    assert not any("10.255.255" in json.dumps(one["NetworkSettings"]["Networks"]) for one in servers(name))
+    assert {server["Config"]["Labels"]["com.docker.compose.project"] for server in servers(name)} == {f"labctl-{name}"}
+    assert not any("10.255.255" in json.dumps(server["NetworkSettings"]["Networks"]) for server in servers(name))
     ada.done("up", name, "--servers", "1")
     assert len(servers(name)) == 1
     assert all(one["State"]["Running"] for one in inspect("container", *kept))

@@ -40,9 +40,9 @@ def test_each_has_an_engine_and_a_home_of_its_own(hosts: DockerHosts, image: str
 
 
 def test_they_reach_each_other(hosts: DockerHosts) -> None:
-    for one, other in (hosts.hosts, hosts.hosts[::-1]):
+    for docker_host, other in (hosts.hosts, hosts.hosts[::-1]):
         look = f"timeout 3 python3 -c 'import socket; socket.create_connection((\"{other.address}\", {other.port}))'"
-        done = hosts.ssh(one, look)
+        done = hosts.ssh(docker_host, look)
         assert done.returncode == 0, done.stderr
 
 

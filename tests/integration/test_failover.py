@@ -114,7 +114,7 @@ def test_a_run_that_was_killed_is_put_right_by_the_next_one(play: Play, ada: Per
     )
 
     def down() -> list[str]:
-        return [one["Name"] for one in servers(lab) if not one["State"]["Running"]]
+        return [server["Name"] for server in servers(lab) if not server["State"]["Running"]]
 
     wait_until(down, ELECTION_SECONDS, f"{old} to be stopped")
     # Ansible's workers have process groups of their own.

@@ -126,7 +126,7 @@ def test_a_lease_that_is_over_does_not_start_what_was_started_and_killed_without
 @pytest.mark.skipif(SERIES >= (1, 14), reason="hclog 1.2 of Consul 1.14 writes no line ends of others")
 def test_a_line_that_somebody_made_consul_log_is_no_fault_and_starts_nothing(ada: Person, lab: str) -> None:
     ours = log_notes.began(datetime.now(UTC), "abcdef", "stop consul2", ["consul2"], None)
-    at = next(str(one["http"]) for one in status_of(ada, lab)["servers"] if one["name"] == "consul2")
+    at = next(str(server["http"]) for server in status_of(ada, lab)["servers"] if server["name"] == "consul2")
     door = ConsulClient(int(at.rpartition(":")[2]))
     service = {"Name": "x", "ID": f"x\n{ours}\nx"}
     door.request("PUT", "/v1/agent/service/register", json.dumps(service).encode())

@@ -70,7 +70,7 @@ def must_go_on(lab: str, server: str, value: str) -> None:
 
 
 def test_what_is_noted_never_shares_a_line_with_consul(ada: Person, lab: str) -> None:
-    at = next(str(one["http"]) for one in status_of(ada, lab)["servers"] if one["name"] == "consul1")
+    at = next(str(server["http"]) for server in status_of(ada, lab)["servers"] if server["name"] == "consul1")
     port = int(at.rpartition(":")[2])
     over = threading.Event()
 
@@ -277,7 +277,7 @@ def test_labctl_killed_while_it_breaks_something_leaves_nothing_that_heal_does_n
 def rules_of_the_host(*labs: str) -> set[str]:
     """The Docker host's own rules, without those that Docker has for other labs: people start and remove them."""
     own = {network["Id"][:12] for lab in labs for network in inspect("network", *networks(lab))}
-    own |= {address for lab in labs for one in servers(lab) for address in addresses(one)}
+    own |= {address for lab in labs for server in servers(lab) for address in addresses(server)}
     lines = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout.splitlines()
     of_labs = re.compile(r"\bbr-|\b\d+\.\d+\.\d+\.\d+/")
     return {
@@ -292,7 +292,7 @@ def networks(lab: str) -> list[str]:
 
 
 def addresses(server: dict[str, Any]) -> list[str]:
-    return [f"{one['IPAddress']}/" for one in server["NetworkSettings"]["Networks"].values()]
+    return [f"{network['IPAddress']}/" for network in server["NetworkSettings"]["Networks"].values()]
 
 
 def test_another_lab_and_the_docker_host_are_not_touched(

@@ -131,9 +131,9 @@ def test_the_documents_of_a_lab(ada: Person, lab: str, name: str) -> None:
     assert result.code in {0, CODES.get(name, 0)}, result.err + result.out
     document = json.loads(result.err if name == "error" else result.out)
     if name == "chaos":
-        for one in document["reads"]:
+        for read in document["reads"]:
             # What does not belong to a request is left out of it, such as a value where there was none yet.
-            one["furthest"] = None
+            read["furthest"] = None
     must_have_golden_shape(f"json/{name}.json", document)
 
 

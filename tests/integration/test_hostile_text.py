@@ -115,8 +115,8 @@ class Scene:
             ("container", one["Names"][0].lstrip("/"))
             for one in self.engine.get("/containers/json", all=1, doing=DOING)
         }
-        there |= {("network", one["Name"]) for one in self.engine.networks({}, doing=DOING)}
-        there |= {("volume", one["Name"]) for one in self.engine.volumes({}, doing=DOING)}
+        there |= {("network", network["Name"]) for network in self.engine.networks({}, doing=DOING)}
+        there |= {("volume", volume["Name"]) for volume in self.engine.volumes({}, doing=DOING)}
         there |= {
             ("image", tag) for one in self.engine.get("/images/json", doing=DOING) for tag in one["RepoTags"] or []
         }
@@ -162,7 +162,7 @@ class Scene:
             inventory.write_text(yaml.safe_dump(described), encoding="utf-8")
         program = [*self.here.before, str(SCRIPTS / "ansible-playbook"), "-i", str(inventory)]
         env = self.here.env | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
-        words = [str(ROOT / "playbooks" / one) for one in playbooks] + ["-e", json.dumps(given)]
+        words = [str(ROOT / "playbooks" / playbook) for playbook in playbooks] + ["-e", json.dumps(given)]
         done = ended([*program, *words], env, self.here.home)
         return self.sees(done, f"ansible-playbook {' '.join(playbooks)}", codes, MOST_SECONDS * len(playbooks))
 
@@ -552,5 +552,5 @@ def test_the_end_of_the_day_removes_what_is_the_instructors_and_nothing_else(sce
     assert scene.lab in {one["lab"] for one in removed}
     assert scene.gone() == []
     assert [
-        one["lab"] for one in json.loads(scene.labctl("ls", "--json").out) if one["owner"] == scene.here.owner
+        load["lab"] for load in json.loads(scene.labctl("ls", "--json").out) if load["owner"] == scene.here.owner
     ] == []

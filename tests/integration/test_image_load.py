@@ -31,8 +31,8 @@ def make() -> Iterator[Callable[[str], str]]:
         return made[-1]
 
     yield image
-    for one in dict.fromkeys(made):
-        docker("image", "rm", "--force", one, check=False)
+    for fromkey in dict.fromkeys(made):
+        docker("image", "rm", "--force", fromkey, check=False)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

@@ -77,7 +77,7 @@ def test_nobody_goes_on_waiting_for_a_lab_that_is_removed(ada: Person, names: Ca
 
 def members_of(lab: str) -> int:
     """How many members the first server knows; 0 while it does not run."""
-    first = next((one for one in servers(lab) if one["Name"].endswith("consul1")), None)
+    first = next((server for server in servers(lab) if server["Name"].endswith("consul1")), None)
     if first is None or not first["State"]["Running"]:
         return 0
     return docker("exec", first["Id"], "consul", "members", check=False).count(" alive ")

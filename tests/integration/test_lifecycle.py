@@ -56,7 +56,7 @@ def test_one_server_stops_and_starts_while_the_others_go_on(ada: Person, lab: st
     assert document["changed"] is True
     status = ada.run("status", lab, "--json")
     assert status.code == 3
-    assert {one["name"]: one["state"] for one in status.json["servers"]} == {
+    assert {server["name"]: server["state"] for server in status.json["servers"]} == {
         "consul1": "running",
         "consul2": "exited",
         "consul3": "running",
@@ -74,7 +74,7 @@ def test_a_stopped_lab_starts_again_as_the_same_cluster(ada: Person, lab: str, s
     ada.done("stop", lab)
     status = ada.run("status", lab, "--json")
     assert status.code == 3
-    assert {one["state"] for one in status.json["servers"]} == {"exited"}
+    assert {server["state"] for server in status.json["servers"]} == {"exited"}
     assert len(left_of(lab)) == 8
     (row,) = [row for row in ada.done("ls", "--json").json if row["lab"] == lab]
     assert (row["servers"], row["ready"], row["leader"]) == (3, False, None)

@@ -41,13 +41,13 @@ def keys(lab: str) -> str:
 
 def must_be_as_it_was(ada: Person, lab: str) -> None:
     wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{lab} to be ready")
-    assert [one["state"] for one in status_of(ada, lab)["servers"]] == ["running"] * 3
+    assert [server["state"] for server in status_of(ada, lab)["servers"]] == ["running"] * 3
     assert keys(lab) == ""
 
 
 def must_make_sense(ada: Person, lab: str, document: dict[str, Any], by: str, times: int) -> None:
     assert (document["lab"], document["servers"], document["by"], document["times"]) == (lab, 3, by, times)
-    assert [one["phase"] for one in document["phases"]] == PHASES
+    assert [phase["phase"] for phase in document["phases"]] == PHASES
     assert len(document["rounds"]) == times
     before: dict[str, Any] | None = None
     for one in document["rounds"]:
@@ -68,9 +68,9 @@ def must_make_sense(ada: Person, lab: str, document: dict[str, Any], by: str, ti
             assert one["term"] > before["term"], (before, one)
         before = one
     story = story_of(ada, lab)
-    led = [(one["server"], one["term"]) for one in story["leaders"]]
+    led = [(leader["server"], leader["term"]) for leader in story["leaders"]]
     assert [(one["new_leader"], one["term"]) for one in document["rounds"]] == led[-times:]
-    struck = [one["what"] for one in story["faults"]][-times:]
+    struck = [fault["what"] for fault in story["faults"]][-times:]
     assert struck == [f"{by} {one['old_leader']}" for one in document["rounds"]]
 
 
@@ -111,7 +111,7 @@ def test_interrupted_it_shows_what_it_has_and_brings_the_leader_back(
 
 def down(ada: Person, lab: str) -> list[str]:
     """The servers that do not run."""
-    return [one["name"] for one in status_of(ada, lab)["servers"] if one["state"] != "running"]
+    return [server["name"] for server in status_of(ada, lab)["servers"] if server["state"] != "running"]
 
 
 @pytest.mark.parametrize(

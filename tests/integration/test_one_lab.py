@@ -87,7 +87,7 @@ def test_without_ansible_playbook_up_makes_nothing(
     venv.create(tmp_path / "venv")
     (tmp_path / "venv" / packages.relative_to(sys.prefix) / "labctl.pth").write_text(f"{packages}\n{ROOT}\n")
     others = os.environ["PATH"].split(os.pathsep)
-    env = ada.env | {"PATH": os.pathsep.join(one for one in others if not Path(one, "ansible-playbook").exists())}
+    env = ada.env | {"PATH": os.pathsep.join(other for other in others if not Path(other, "ansible-playbook").exists())}
     ended_so = ended([str(tmp_path / "venv" / "bin" / "python"), "-m", "labctl", "up", lab], env, tmp_path)
     assert (ended_so.code, ended_so.out) == (1, "")
     assert ended_so.sentence().startswith("Cannot run Ansible: there is no ansible-playbook in ")
@@ -183,7 +183,7 @@ def test_image_ls_lists_the_image_with_its_version_and_source(ada: Person, lab: 
     for row in rows:
         check_types(row, {"id": str, "name": str, "version": str, "source": str, "size": int, "created": str})
     (mine,) = [row for row in rows if row["version"] == VERSION]
-    assert {one["Image"] for one in servers(lab)} == {mine["id"]}
+    assert {server["Image"] for server in servers(lab)} == {mine["id"]}
 
 
 def test_exec_passes_output_and_exit_code_on(ada: Person, lab: str) -> None:
@@ -237,7 +237,7 @@ def test_a_followed_log_shows_the_next_election_as_it_happens_and_ends_with_ctrl
         assert time.monotonic() - begun < 2
         assert process.returncode == 130
         *notes, last = about_us(err).strip().splitlines()
-        assert (last, all(one.startswith("Note: ") for one in notes)) == ("error: Interrupted.", True), err
+        assert (last, all(note.startswith("Note: ") for note in notes)) == ("error: Interrupted.", True), err
         winners = re.findall(r"^\S+ (consul\d) .* won the election", log.read_text(), re.MULTILINE)
         assert len(winners) == 1
         assert winners != [leader]

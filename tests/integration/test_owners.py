@@ -90,7 +90,7 @@ def test_what_changes_or_disturbs_a_lab_of_somebody_else_is_refused(
     assert result.code == 4, result
     assert f"The lab {of_bob} on this Docker host belongs to {bob.owner}, not to {ada.owner}" in result.sentence()
     assert started(of_bob) == before
-    assert {one["State"]["Status"] for one in servers(of_bob)} == {"running"}
+    assert {server["State"]["Status"] for server in servers(of_bob)} == {"running"}
 
 
 @pytest.mark.parametrize("verb", ["status", "members", "logs", "story", "fault ls", "bundle save"])
@@ -309,7 +309,7 @@ def test_of_four_that_start_at_once_no_more_come_up_than_are_allowed(dora: Limit
     assert len(there) == 2
     assert [left_of(lab) for lab in dora.labs if lab not in there] == [[], []]
     # The places that were held are given back: only servers are left of the containers.
-    assert sum(one.startswith("container") for one in dora.things()) == 2
+    assert sum(thing.startswith("container") for thing in dora.things()) == 2
 
 
 BROKEN = {

@@ -226,7 +226,9 @@ def test_secrets_lie_in_files_that_only_the_servers_user_reads_and_the_authority
 
 def test_the_helper_that_made_the_certificates_is_gone(lab: str) -> None:
     # All containers with the lab's label, helpers too.
-    assert [one["Name"] for one in servers(lab)] == [f"/{container(lab, f'consul{number}')}" for number in (1, 2, 3)]
+    assert [server["Name"] for server in servers(lab)] == [
+        f"/{container(lab, f'consul{number}')}" for number in (1, 2, 3)
+    ]
 
 
 # -- who is let in ---------------------------------------------------------------------------------------------
@@ -314,7 +316,7 @@ def test_raft_and_rpc_are_refused_to_who_has_no_certificate(lab: str, context: s
 def test_every_command_that_looks_works_in_a_full_lab(ada: Person, lab: str) -> None:
     status = ada.done("status", lab, "--json").json
     assert (status["ready"], status["profile"]) == (True, "full")
-    assert all(one["http"].startswith("https://127.0.0.1:") for one in status["servers"])
+    assert all(server["http"].startswith("https://127.0.0.1:") for server in status["servers"])
     (row,) = [row for row in ada.done("ls", "--json").json if row["lab"] == lab]
     assert (row["profile"], row["ready"]) == ("full", True)
     assert len(ada.done("members", lab, "--json").json) == 3
@@ -370,8 +372,10 @@ def test_a_full_lab_that_waits_can_be_looked_at_and_joined_by_hand(ada: Person, 
     up(ada, name, "--profile", "full", "--no-join")
     waiting = ada.run("status", name, "--json")
     assert waiting.code == 3
-    assert [one["problem"] for one in waiting.json["servers"]] == [None] * 3, "each answers, before there is any token"
-    addresses = [one["address"] for one in waiting.json["servers"]]
+    assert [server["problem"] for server in waiting.json["servers"]] == [None] * 3, (
+        "each answers, before there is any token"
+    )
+    addresses = [server["address"] for server in waiting.json["servers"]]
     consul = ("exec", "--lab", name, "consul1", "--", "consul")
     refused = ada.run(*consul, "join", *addresses[1:])
     assert refused.code == 1

@@ -83,7 +83,7 @@ def test_a_lab_whose_server_does_not_answer_keeps_the_others_and_its_data(ada: P
     finally:
         docker("unpause", container(lab, "consul1"))
     # Stopped as a process and not as a container: Docker says that it runs, and it says nothing.
-    (stuck,) = [one["State"]["Pid"] for one in servers(lab) if one["Name"].endswith("consul1")]
+    (stuck,) = [server["State"]["Pid"] for server in servers(lab) if server["Name"].endswith("consul1")]
     os.kill(stuck, signal.SIGSTOP)
     try:
         refused = ada.run("up", lab, "--servers", "1")
@@ -103,9 +103,9 @@ def test_another_pace_is_announced_and_keeps_servers_and_data(ada: Person, lab: 
     before = node_ids(ada, lab)
     said = ada.done("up", lab, "--pace", "teach").out
     assert "pace real becomes teach" in said.splitlines()[0]
-    assert {one["Config"]["Labels"]["raft-labctl.pace"] for one in servers(lab)} == {"teach"}
-    for one in servers(lab):
-        (now,) = inspect("container", one["Id"])
+    assert {server["Config"]["Labels"]["raft-labctl.pace"] for server in servers(lab)} == {"teach"}
+    for server in servers(lab):
+        (now,) = inspect("container", server["Id"])
         assert "raft_multiplier" not in " ".join(now["Args"]) or "raft_multiplier = 1" not in " ".join(now["Args"])
     assert node_ids(ada, lab) == before
     assert get(lab, "consul2", "kept") == "before"

@@ -125,9 +125,9 @@ def test_each_host_shows_its_own_labs_under_its_own_name(hosts: DockerHosts, cle
 def test_looking_works_as_on_a_laptop(cleo: Person, lab: str) -> None:
     status = cleo.done("status", lab, "--json").json
     assert status["ready"] is True
-    assert {one["role"] for one in status["servers"]} == {"leader", "follower"}
+    assert {server["role"] for server in status["servers"]} == {"leader", "follower"}
     members = cleo.done("members", lab, "--json").json
-    assert [(one["name"], one["state"]) for one in members] == [(f"consul{one}", "alive") for one in (1, 2, 3)]
+    assert [(member["name"], member["state"]) for member in members] == [(f"consul{one}", "alive") for one in (1, 2, 3)]
     assert "leads" in cleo.done("story", lab).out
     lines = cleo.done("logs", lab, "--tail", "2", "--json").out.splitlines()
     assert {json.loads(line)["server"] for line in lines} == {"consul1", "consul2", "consul3"}

@@ -53,11 +53,11 @@ def test_every_event_has_its_time_and_its_line_and_a_servers_own_order_stays(ada
         back = datetime.fromisoformat(one["time"]) - datetime.fromisoformat(then["time"])
         assert back <= (timedelta(milliseconds=10) if one["server"] == then["server"] else timedelta(0)), (one, then)
     for server in ("consul1", "consul2", "consul3"):
-        numbers = [one["line_no"] for one in events if one["server"] == server and one["line_no"]]
+        numbers = [event["line_no"] for event in events if event["server"] == server and event["line_no"]]
         assert numbers == sorted(numbers)
-    assert {one["server"] for one in events} == {"consul1", "consul2", "consul3"}
-    assert all("raft" in one["line"] or one["event"] != "other" for one in events)
-    won = next(one for one in events if one["event"] == "election_won")
+    assert {event["server"] for event in events} == {"consul1", "consul2", "consul3"}
+    assert all("raft" in event["line"] or event["event"] != "other" for event in events)
+    won = next(event for event in events if event["event"] == "election_won")
     lines = ada.done("logs", lab, "--server", won["server"], "--no-prefix").out.splitlines()
     assert lines[won["line_no"] - 1] == won["line"]
 
@@ -97,8 +97,8 @@ def test_a_bundle_tells_the_same_story_without_docker_and_holds_no_secret(
     assert (result["lab"], result["size"]) == (lab, path.stat().st_size)
     kept = ada.run("story", str(path), "--json", DOCKER_HOST="unix:///nowhere/docker.sock").json
     live = story_of(ada, lab)
-    assert [(one["server"], one["term"]) for one in kept["leaders"]] == [
-        (one["server"], one["term"]) for one in live["leaders"]
+    assert [(leader["server"], leader["term"]) for leader in kept["leaders"]] == [
+        (leader["server"], leader["term"]) for leader in live["leaders"]
     ]
     assert kept["unparsed"] == 0
     key = gossip_key(lab)

@@ -98,7 +98,7 @@ def test_no_command_but_doctor_fix_downloads_what_ansible_needs(installed: Path,
     assert "community.docker" in built.err
     assert "`labctl doctor --fix`" in built.err
     looked = ended([str(installed), "doctor", "--json"], env, tmp_path)
-    ansible = next(one for one in json.loads(looked.out) if one["check"] == "ansible")
+    ansible = next(load for load in json.loads(looked.out) if load["check"] == "ansible")
     assert (ansible["ok"], ansible["fix"]) == (False, "labctl doctor --fix")
     fixed = ended([str(installed), "doctor", "--fix"], env, tmp_path)
     assert fixed.code == 0, fixed.out + fixed.err

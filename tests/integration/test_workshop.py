@@ -116,7 +116,7 @@ def test_one_seat_is_made_anew_with_the_same_card_and_nobody_else_notices(pair: 
     key, mine, other = gossip_key(pair.lab("01")), started(pair.lab("01")), started(pair.lab("02"))
     pair.done("reset", "01")
     after = pair.person.done("status", pair.lab("01"), "--json").json
-    assert [one["address"] for one in after["servers"]] == [one["address"] for one in before["servers"]]
+    assert [server["address"] for server in after["servers"]] == [server["address"] for server in before["servers"]]
     assert gossip_key(pair.lab("01")) == key
     assert docker("exec", container(pair.lab("01"), "consul1"), "consul", "kv", "get", "k", check=False) == ""
     assert not set(started(pair.lab("01")).values()) & set(mine.values())
@@ -272,7 +272,7 @@ def test_four_commands_at_once_do_not_collide(ada: Person, people: Callable[[str
             assert [one.code for one in pool.map(lambda made: made.run("up"), rooms)] == [0] * 4
             # And one workshop by four commands.
             docker("rm", "--force", container(rooms[0].lab("02"), "consul2"))
-            assert [one.code for one in pool.map(lambda _: rooms[0].run("up"), range(4))] == [0] * 4
+            assert [result.code for result in pool.map(lambda _: rooms[0].run("up"), range(4))] == [0] * 4
         assert [made.states() for made in rooms] == [{"01": True, "02": True}] * 4
     finally:
         for made in rooms:

@@ -83,7 +83,7 @@ def test_two_up_with_different_numbers_do_one_after_the_other_what_each_says(
             second = waiting(larger, "up", into=tmp_path / "second", verb="up", holder=first.pid)
         assert (over(first), over(second)) == (0, 0)
         seats = json.loads((tmp_path / "first").read_text())["seats"]
-        assert [(one["lab"], one["voters"]) for one in seats] == [(made.lab("01"), 1), (made.lab("02"), 1)]
+        assert [(seat["lab"], seat["voters"]) for seat in seats] == [(made.lab("01"), 1), (made.lab("02"), 1)]
         found = larger.done("status", "--json").json["seats"]
         assert [(one["seat"], one["ready"], one["voters"]) for one in found] == [
             ("01", True, 3),
@@ -197,22 +197,25 @@ def test_over_ssh_it_is_the_same_on_all_docker_hosts_and_one_that_is_lost_delays
     hosts: DockerHosts, people: Callable[[str], Person], ada: Person, tmp_path: Path
 ) -> None:
     common = {"user": "root", "key": str(hosts.key), "known_hosts": str(hosts.known_hosts)}
-    described = [{"name": f"h{number}", "address": one.address, **common} for number, one in enumerate(hosts.hosts)]
-    engines = tuple(one.host for one in hosts.hosts)
+    described = [
+        {"name": f"h{number}", "address": docker_host.address, **common}
+        for number, docker_host in enumerate(hosts.hosts)
+    ]
+    engines = tuple(docker_host.host for docker_host in hosts.hosts)
     made = Room(ada, servers=1, hosts=described)
     # The same hosts the other way round.
     other = elsewhere(made, people(ada.owner), hosts=described[::-1])
     try:
         with begun(made, "up", into=tmp_path / "first", hosts=engines) as first:
             second = waiting(other, "up", into=tmp_path / "second", verb="up", holder=first.pid)
-            assert all(holders(made.name, one) == [first.pid] for one in engines)
+            assert all(holders(made.name, engine) == [first.pid] for engine in engines)
         assert (over(first), over(second)) == (0, 0)
         assert "is ready: " not in (tmp_path / "second").read_text()
         with begun(made, "reset", "01", into=tmp_path / "third", hosts=engines) as third:
             fourth = waiting(other, "up", into=tmp_path / "fourth", verb="reset 01", holder=third.pid)
             third.kill()
             wait_until(
-                lambda: all(fourth.pid in holders(made.name, one) for one in engines), FREE_SECONDS, "the fourth"
+                lambda: all(fourth.pid in holders(made.name, engine) for engine in engines), FREE_SECONDS, "the fourth"
             )
         over(third)
         assert over(fourth) == 0
@@ -222,10 +225,10 @@ def test_over_ssh_it_is_the_same_on_all_docker_hosts_and_one_that_is_lost_delays
         assert sorted((one["ready"], one["step"]) for one in again.json["seats"]) == [(False, "lost"), (True, "ready")]
         hosts.hosts[1].start()
         made.done("down")
-        assert [holders(made.name, one) for one in engines] == [[], []]
-        assert [part for one in engines for seat in ("01", "02") for part in left_of(made.lab(seat), one)] == []
+        assert [holders(made.name, engine) for engine in engines] == [[], []]
+        assert [part for engine in engines for seat in ("01", "02") for part in left_of(made.lab(seat), engine)] == []
     finally:
-        for one in hosts.hosts:
-            one.start()
+        for docker_host in hosts.hosts:
+            docker_host.start()
             for seat in ("01", "02"):
-                remove_lab(made.lab(seat), one.host)
+                remove_lab(made.lab(seat), docker_host.host)

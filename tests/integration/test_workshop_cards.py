@@ -45,12 +45,12 @@ def cards(person: Person, *words: str) -> list[dict[str, Any]]:
 def typed(person: Person, card: dict[str, Any], folder: Path) -> list[Result]:
     """What an attendee sees who types a card's commands, in a folder of their own."""
     folder.mkdir(exist_ok=True)
-    return [ended(["bash", "-c", one["command"]], person.env, folder) for one in card["commands"]]
+    return [ended(["bash", "-c", command["command"]], person.env, folder) for command in card["commands"]]
 
 
 def opens(seen: list[Result], card: dict[str, Any]) -> None:
-    assert [one.code for one in seen] == [0] * len(seen), seen
-    leader, written, read = (one.out.strip() for one in seen[-3:])
+    assert [result.code for result in seen] == [0] * len(seen), seen
+    leader, written, read = (result.out.strip() for result in seen[-3:])
     assert json.loads(leader) in [f"{server['address']}:8300" for server in card["servers"]]
     assert (written, read) == ("true", "hello")
 

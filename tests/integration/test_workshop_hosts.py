@@ -106,11 +106,11 @@ class Fleet(Room):
 
     def of(self, host: str) -> set[str]:
         """The seats of one host, as `status` tells them."""
-        return {one["seat"] for one in self.seats() if one["host"] == host}
+        return {seat["seat"] for seat in self.seats() if seat["host"] == host}
 
     def ready(self) -> set[str]:
         """The seats that are ready."""
-        return {one["seat"] for one in self.seats() if one["ready"]}
+        return {seat["seat"] for seat in self.seats() if seat["ready"]}
 
     def left(self) -> list[str]:
         """Everything that is still there, on any host."""
@@ -222,7 +222,7 @@ def test_a_second_up_has_nothing_to_do_and_touches_nothing(fleet: Fleet) -> None
     assert not again["changed"]
     assert fleet.started() == before
     plan = fleet.done("plan", "--json").json
-    assert [(one["host"], one["problem"], one["seats"]) for one in plan["hosts"]] == [
+    assert [(host["host"], host["problem"], host["seats"]) for host in plan["hosts"]] == [
         (name, None, SEATS // 2) for name in NAMES
     ]
 
@@ -230,15 +230,15 @@ def test_a_second_up_has_nothing_to_do_and_touches_nothing(fleet: Fleet) -> None
 def test_every_leader_of_both_hosts_at_once_and_everybody_healed(fleet: Fleet) -> None:
     result = fleet.done("fault kill", "leader", "--all", "--json").json
     assert len(result["seats"]) == SEATS
-    assert {one["host"] for one in result["seats"]} == set(NAMES)
-    for one in result["seats"]:
-        assert one["problem"] is None
-        assert len(one["servers"]) == 1
-        assert one["leader"] not in one["servers"]
-        assert one["seconds"] > 0
+    assert {seat["host"] for seat in result["seats"]} == set(NAMES)
+    for seat in result["seats"]:
+        assert seat["problem"] is None
+        assert len(seat["servers"]) == 1
+        assert seat["leader"] not in seat["servers"]
+        assert seat["seconds"] > 0
     assert fleet.ready() == set()
     healed = fleet.done("fault heal", "--all", "--json").json
-    assert [one["problem"] for one in healed["seats"]] == [None] * SEATS
+    assert [seat["problem"] for seat in healed["seats"]] == [None] * SEATS
     wait_until(lambda: len(fleet.ready()) == SEATS, READY_SECONDS, "every seat to be ready")
 
 
@@ -281,14 +281,14 @@ def test_a_host_that_is_lost_while_seats_come_up_takes_only_its_own(
         fleet.hosts["green"].die()
         process.communicate()
         assert process.returncode == 1
-        for one in json.loads(out.read_text())["seats"]:
-            assert one["ready"] is (one["host"] == "red")
-            assert one["ready"] or one["reason"].startswith("The Docker host could not be reached: ")
-            assert one["ready"] or "\n" not in one["reason"]
+        for seat in json.loads(out.read_text())["seats"]:
+            assert seat["ready"] is (seat["host"] == "red")
+            assert seat["ready"] or seat["reason"].startswith("The Docker host could not be reached: ")
+            assert seat["ready"] or "\n" not in seat["reason"]
         before = fleet.started("red")
         fleet.hosts["green"].start()
         again = fleet.done("up", "--retry-failed", "--json").json
-        assert [(one["host"], one["ready"]) for one in again["seats"]] == [("green", True)] * 2
+        assert [(seat["host"], seat["ready"]) for seat in again["seats"]] == [("green", True)] * 2
         assert fleet.ready() == {"01", "02", "03", "04"}
         assert fleet.started("red") == before
 
@@ -331,9 +331,9 @@ def refused_on_green(fleet: Fleet, status: int = 3) -> str:
     """
     up = fleet.run("up", "--json")
     assert up.code == 1, up
-    found = {one["reason"] for one in up.json["seats"] if one["host"] == "green"}
+    found = {seat["reason"] for seat in up.json["seats"] if seat["host"] == "green"}
     assert len(found) == 1
-    assert [one["ready"] for one in up.json["seats"] if one["host"] == "red"] == [True] * (SEATS // 2)
+    assert [seat["ready"] for seat in up.json["seats"] if seat["host"] == "red"] == [True] * (SEATS // 2)
     (reason,) = found
     assert fleet.run("status").code == status
     plan = fleet.run("plan", "--json").json
@@ -453,8 +453,8 @@ def test_a_subnet_or_a_port_that_is_taken_on_one_host_fails_one_seat(
             docker("network", "create", "--subnet", on_green[0]["subnet"], thief, host=green.host)
             up = fleet.run("up", "--json")
             assert up.code == 1
-            seats = {one["lab"]: one for one in up.json["seats"]}
-            assert {one["lab"] for one in seats.values() if not one["ready"]} == {one["lab"] for one in on_green}
+            seats = {seat["lab"]: seat for seat in up.json["seats"]}
+            assert {seat["lab"] for seat in seats.values() if not seat["ready"]} == {one["lab"] for one in on_green}
             assert thief in seats[on_green[0]["lab"]]["reason"]
             assert str(on_green[1]["http_port"]) in seats[on_green[1]["lab"]]["reason"]
         finally:
@@ -462,7 +462,7 @@ def test_a_subnet_or_a_port_that_is_taken_on_one_host_fails_one_seat(
             listener.kill()
             listener.wait()
         again = fleet.done("up", "--retry-failed", "--json").json
-        assert [(one["lab"], one["ready"]) for one in again["seats"]] == [(one["lab"], True) for one in on_green]
+        assert [(seat["lab"], seat["ready"]) for seat in again["seats"]] == [(one["lab"], True) for one in on_green]
         assert fleet.started("red") == before
         fleet.done("down")
         assert fleet.left() == []
@@ -490,16 +490,16 @@ def test_an_image_that_is_broken_on_one_host_fails_its_seats_and_is_carried_ther
             break_image(green, dora.home)
             up = fleet.run("up", "--json")
             assert up.code == 1
-            for one in up.json["seats"]:
-                assert one["ready"] is (one["host"] == "red")
-                if one["host"] == "green":
-                    assert one["step"] == "starting"
-                    assert f"The image {IMAGE} on this Docker host cannot run consul" in one["reason"]
-                    assert f"docker image rm --force {IMAGE}" in one["reason"]
+            for seat in up.json["seats"]:
+                assert seat["ready"] is (seat["host"] == "red")
+                if seat["host"] == "green":
+                    assert seat["step"] == "starting"
+                    assert f"The image {IMAGE} on this Docker host cannot run consul" in seat["reason"]
+                    assert f"docker image rm --force {IMAGE}" in seat["reason"]
             before = fleet.started("red")
             docker("image", "rm", "--force", IMAGE, host=green.host)
             again = fleet.done("up", "--retry-failed", "--json").json
-            assert [(one["host"], one["ready"]) for one in again["seats"]] == [("green", True)] * 2
+            assert [(seat["host"], seat["ready"]) for seat in again["seats"]] == [("green", True)] * 2
             assert fleet.started("red") == before
             assert inspect("image", IMAGE, host=green.host)[0]["Id"] == whole["Id"]
         finally:
@@ -570,7 +570,7 @@ class Watch:
     """
 
     def __init__(self, secrets: list[bytes], folders: list[Path]) -> None:
-        self._secret = re.compile(b"|".join(re.escape(one) for one in secrets))
+        self._secret = re.compile(b"|".join(re.escape(secret) for secret in secrets))
         self._folders = folders
         self._begun = time.time() - BEFORE_SECONDS
         self._over = threading.Event()
@@ -669,4 +669,4 @@ def test_secrets_are_only_in_files_of_their_owners(
             for one in fleet.reapers_on(host):
                 texts[f"reaper of {host.address}"] = json.dumps(inspect("container", one, host=host.host)).encode()
             texts[f"log of {host.address}"] = (host.folder / "log").read_bytes()
-        assert [name for name, text in texts.items() if any(one in text for one in secrets)] == []
+        assert [name for name, text in texts.items() if any(secret in text for secret in secrets)] == []

@@ -62,7 +62,7 @@ def tell(person: Person, lab: str, kind: tuple[str, str], chance: random.Random,
     """Try one thing. Returns what was done, and what of it is told wrongly."""
     verb, role = kind
     status = must_be_ready(person, lab)
-    names = [one["name"] for one in status["servers"]]
+    names = [server["name"] for server in status["servers"]]
     leader = str(status["leader"])
     target = leader if role == "leader" else chance.choice([name for name in names if name != leader])
     behind, foreign = chance.random() < 1 / 2, chance.random() < 1 / 4
@@ -108,8 +108,8 @@ def _wrong_acts(  # noqa: PLR0913 - what was done, and what may be forgotten of 
     """Each act is told once, at Docker's time."""
     if verb not in BACK:
         return []
-    told = [one for one in story["events"] if one["module"] == "labctl.docker" and one["server"] == target
-            and datetime.fromisoformat(one["time"]) >= begin]  # fmt: skip
+    told = [event for event in story["events"] if event["module"] == "labctl.docker" and event["server"] == target
+            and datetime.fromisoformat(event["time"]) >= begin]  # fmt: skip
     ends = [one for one in told if one["event"] not in {"container_started", "container_unpaused"}]
     backs = [one for one in told if one not in ends]
     if forgotten and verb == "pause":

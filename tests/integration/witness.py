@@ -125,19 +125,21 @@ class Witness:
     def leader(self, within: float = 0.5) -> str | None:
         """Who leads, where all who answered just now say so."""
         since = datetime.now(UTC) - timedelta(seconds=within)
-        said = {one.leader for one in self.answers[-400:] if one.time >= since}
+        said = {answer.leader for answer in self.answers[-400:] if answer.time >= since}
         return said.pop() if len(said) == 1 else None
 
     def first_named(self, leader: str, since: datetime) -> datetime | None:
         """When the first answer since a time named a leader."""
-        return min((one.time for one in list(self.answers) if one.leader == leader and one.time >= since), default=None)
+        return min(
+            (said.time for said in list(self.answers) if said.leader == leader and said.time >= since), default=None
+        )
 
     def runs(self) -> list[Run]:
         """When each server said that it leads itself; a server that could not say so says it again later."""
         found: list[Run] = []
         by_server: dict[str, list[Said]] = defaultdict(list)
-        for one in list(self.answers):
-            by_server[one.server].append(one)
+        for answer in list(self.answers):
+            by_server[answer.server].append(answer)
         for server, said in by_server.items():
             begin: datetime | None = None
             for one, after in pairwise([*said, Said(datetime.max.replace(tzinfo=UTC), server, None)]):
@@ -150,11 +152,13 @@ class Witness:
     def ends_of(self, server: str) -> list[datetime]:
         """When Docker ended, or froze, a server's process."""
         ends = ("kill 9", "kill 15", "kill 19", "die", "pause")
-        return [one.time for one in list(self.events) if one.server == server and one.what in ends]
+        return [done.time for done in list(self.events) if done.server == server and done.what in ends]
 
     def thawed(self, server: str) -> list[datetime]:
         """When Docker let a server's process go on."""
-        return [one.time for one in list(self.events) if one.server == server and one.what in {"unpause", "kill 18"}]
+        return [
+            done.time for done in list(self.events) if done.server == server and done.what in {"unpause", "kill 18"}
+        ]
 
 
 # -- what a story says of it -----------------------------------------------------------------------------------
@@ -287,26 +291,26 @@ def _wrong_end(
 
 def _wrong_elections(story: dict[str, Any], begin: datetime, end: datetime, cut: Cut | None) -> list[str]:
     wrong = []
-    for one in story["elections"]:
-        if one["start"] is None or not begin <= moment(one["start"]) <= end:
+    for election in story["elections"]:
+        if election["start"] is None or not begin <= moment(election["start"]) <= end:
             continue
-        known = f"{one['candidate']} in term {one['term']}"
-        if one["cause"] == "transfer":
+        known = f"{election['candidate']} in term {election['term']}"
+        if election["cause"] == "transfer":
             wrong.append(f"{known}: leadership was handed to nobody")
-        rivals = [other["candidate"] for other in story["elections"] if other["term"] == one["term"]
-                  and other["candidate"] != one["candidate"]]  # fmt: skip
-        whole = cut is not None and cut.begin <= moment(one["start"]) and (
-            one["end"] is not None and moment(one["end"]) <= cut.end
+        rivals = [other["candidate"] for other in story["elections"] if other["term"] == election["term"]
+                  and other["candidate"] != election["candidate"]]  # fmt: skip
+        whole = cut is not None and cut.begin <= moment(election["start"]) and (
+            election["end"] is not None and moment(election["end"]) <= cut.end
         )  # fmt: skip
-        reached = [rival for rival in rivals if not (whole and cut and cut.parts(one["candidate"], rival))]
-        if one["outcome"] == "split" and not reached:
+        reached = [rival for rival in rivals if not (whole and cut and cut.parts(election["candidate"], rival))]
+        if election["outcome"] == "split" and not reached:
             wrong.append(f"{known}: told as split, and nobody else stood whom it could reach")
         if whole and cut is not None:
             wrong += [
                 f"{known}: told that {no['server']} refused, which was cut off"
-                for no in one["refusals"]
+                for no in election["refusals"]
                 # Who hears a request refuses it, also where its answer is lost.
-                if (one["candidate"], no["server"]) in cut.pairs
+                if (election["candidate"], no["server"]) in cut.pairs
             ]
     return wrong
 
@@ -314,7 +318,11 @@ def _wrong_elections(story: dict[str, Any], begin: datetime, end: datetime, cut:
 def wrong_runs(leaders: list[dict[str, Any]], witness: Witness, begin: datetime) -> list[str]:
     """Who said of itself that it leads is told as leader for that time, and who is told as leader said so."""
     wrong, slack = [], timedelta(seconds=1)
-    told = [(one["server"], moment(one["from"]), one["to"] and moment(one["to"])) for one in leaders if one["from"]]
+    told = [
+        (leader["server"], moment(leader["from"]), leader["to"] and moment(leader["to"]))
+        for leader in leaders
+        if leader["from"]
+    ]
     runs = witness.runs()
     for run in runs:
         if any(-slack / 10 <= run.begin - time <= run.end - time <= slack for time in witness.thawed(run.server)):
@@ -325,7 +333,7 @@ def wrong_runs(leaders: list[dict[str, Any]], witness: Witness, begin: datetime)
             since <= run.begin + slack / 10 and (until is None or until >= run.end - slack) for since, until in mine
         ):
             wrong.append(f"the API says that {run.server} led from {run.begin} to {run.end}: the story tells {mine}")
-    first = min((one.time for one in witness.answers), default=begin)
+    first = min((said.time for said in witness.answers), default=begin)
     for server, since, until in told:
         lasted = (until or datetime.now(UTC)) - since
         if since < max(begin, first) or lasted < slack / 2:

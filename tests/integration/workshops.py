@@ -37,11 +37,11 @@ def free_network() -> str:
     taken = [ipaddress.IPv4Network(one) for one in listed.split() if "." in one]
     # 10.220 and 10.221 are for tests that name one.
     second = (216, 217, 218, 219, 222, 223)[int(worker) % 6]
-    for one in ipaddress.IPv4Network(f"10.{second}.0.0/16").subnets(new_prefix=22):
+    for network in ipaddress.IPv4Network(f"10.{second}.0.0/16").subnets(new_prefix=22):
         # Docker hosts of a test's own have networks, too, which were all given here.
-        if one not in _given and not any(one.overlaps(other) for other in taken):
-            _given.add(one)
-            return str(one)
+        if network not in _given and not any(network.overlaps(other) for other in taken):
+            _given.add(network)
+            return str(network)
     raise AssertionError("no network is free")
 
 
@@ -103,12 +103,12 @@ class Room:
 
     def states(self) -> dict[str, bool]:
         """Each seat, and whether `status` calls it ready."""
-        return {one["seat"]: one["ready"] for one in self.run("status", "--json").json["seats"]}
+        return {seat["seat"]: seat["ready"] for seat in self.run("status", "--json").json["seats"]}
 
     def remove(self) -> None:
         """Take away what is there, whatever state it is in."""
-        for one in self.reapers():
-            docker("rm", "--force", one, check=False)
+        for reaper in self.reapers():
+            docker("rm", "--force", reaper, check=False)
         for lab in self.labs():
             remove_lab(lab)
 

@@ -84,5 +84,5 @@ def test_a_hundred_leaders_are_killed_and_a_hundred_new_ones_elected(
     wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{lab} to be ready at the end")
     say(f"  {elected} of {LEADERS} new leaders, ready at the end")
     story = ada.done("story", lab, "--json").json
-    assert len({one["term"] for one in story["leaders"]}) == len(story["leaders"]) == LEADERS + 1
+    assert len({leader["term"] for leader in story["leaders"]}) == len(story["leaders"]) == LEADERS + 1
     assert story["unparsed"] == 0

@@ -64,7 +64,7 @@ def take_down(ada: Person, lab: str, how: str, order: Sequence[str]) -> None:
         ada.done("fault", "kill", order[0], "--lab", lab)
         ada.done("fault", "stop", order[1], "--lab", lab)
         ada.done("stop", lab)
-    assert {one["state"] for one in status_of(ada, lab)["servers"]} == {"exited"}
+    assert {server["state"] for server in status_of(ada, lab)["servers"]} == {"exited"}
 
 
 def bring_back(ada: Person, lab: str, order: Sequence[str], *, alone: bool) -> None:

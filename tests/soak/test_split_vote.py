@@ -28,8 +28,8 @@ ASLEEP_SECONDS = 2.5
 def splits(story: dict[str, Any]) -> list[list[dict[str, Any]]]:
     """The terms in which two candidates had one vote each and nobody won, as the story tells them."""
     stood: dict[int, list[dict[str, Any]]] = {}
-    for one in story["elections"]:
-        stood.setdefault(one["term"], []).append(one)
+    for election in story["elections"]:
+        stood.setdefault(election["term"], []).append(election)
     return [
         stood_in
         for stood_in in stood.values()
@@ -66,9 +66,9 @@ def test_a_provoked_split_vote_is_told_as_one(
     must_agree(ada, lab, "after the split vote")
     for candidates in found:
         term = candidates[0]["term"]
-        assert len({one["candidate"] for one in candidates}) == len(candidates)
-        assert term not in [one["term"] for one in story["leaders"]]
-        say(f"\nSplit vote in term {term} at try {tries}: {', '.join(one['candidate'] for one in candidates)}")
+        assert len({candidate["candidate"] for candidate in candidates}) == len(candidates)
+        assert term not in [leader["term"] for leader in story["leaders"]]
+        say(f"\nSplit vote in term {term} at try {tries}: {', '.join(each['candidate'] for each in candidates)}")
     bundle = tmp_path / "split-vote.tgz"
     ada.done("bundle", "save", lab, "-o", str(bundle))
     if kept := os.environ.get("LABCTL_SOAK_KEEP"):

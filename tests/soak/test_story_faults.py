@@ -97,10 +97,10 @@ def test_who_led_random_labs_with_random_faults_is_what_the_api_said(
             bundle = tmp_path / f"{lab}.tgz"
             ada.done("bundle", "save", lab, "-o", str(bundle))
         live = ada.done("story", lab, "--json").json["leaders"]
-        found = [f"live: {one}" for one in wrong_runs(live, witness, begin)]
+        found = [f"live: {run}" for run in wrong_runs(live, witness, begin)]
         for level in ("debug", "info"):
             leaders = told_of(ada, bundle, tmp_path / f"{lab}-{level}", debug=level == "debug")
-            found += [f"{level}: {one}" for one in wrong_runs(leaders, witness, begin)]
+            found += [f"{level}: {run}" for run in wrong_runs(leaders, witness, begin)]
         if found:
             wrong.append("\n  ".join([f"{trial.number}: {size} servers, {done}", *found]))
             say(f"  {wrong[-1]}")
@@ -114,7 +114,7 @@ def test_who_led_random_labs_with_random_faults_is_what_the_api_said(
 
 def _break_something(person: Person, lab: str, chance: random.Random) -> str:
     status = must_be_ready(person, lab)
-    servers = [one["name"] for one in status["servers"]]
+    servers = [server["name"] for server in status["servers"]]
     verb, seconds = chance.choice(VERBS), chance.uniform(2, 6)
     target = str(status["leader"]) if chance.random() < 2 / 3 else chance.choice(servers)
     apply_fault(person, lab, verb, target, servers, seconds, behind=chance.random() < 1 / 2)

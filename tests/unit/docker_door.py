@@ -180,7 +180,7 @@ def _of(engine: FakeEngine, parts: list[str], query: dict[str, str]) -> bytes | 
     if parts == ["version"]:
         return json.dumps({"ApiVersion": "1.41", **engine.version()}).encode()
     if parts == ["events"]:
-        return b"".join(json.dumps(one).encode() + b"\n" for one in engine.events)
+        return b"".join(json.dumps(event).encode() + b"\n" for event in engine.events)
     if parts == ["images", "json"]:
         labels = json.loads(query.get("filters", "{}")).get("label", [])
         return json.dumps(engine.images(filters={"label": labels[0]} if labels else None)).encode()

@@ -67,7 +67,7 @@ class OddEngine:
             return 201, self.volumes[-1]
         if method == "DELETE":
             name = path.rpartition("/")[2]
-            self.volumes = [one for one in self.volumes if one["Name"] != name]
+            self.volumes = [volume for volume in self.volumes if volume["Name"] != name]
             return 204, None
         if path == "/info":
             return 200, {"SystemTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}

@@ -244,7 +244,7 @@ class FakeDocker:
             if all(self._fits(kind, one, condition) for condition in _values(words, "--filter"))
         }
         names = [one["Name"].lstrip("/") for one in fit.values()]
-        return "".join(f"{one}\n" for one in (names if "--format" in words else fit))
+        return "".join(f"{name}\n" for name in (names if "--format" in words else fit))
 
     def _inspect(self, kind: str, wanted: list[str]) -> tuple[str, str, int]:
         by_name = {one.get("Name", key).lstrip("/"): key for key, one in self._objects[kind].items()}
@@ -452,8 +452,8 @@ class FakeCluster:
             raft["latest_configuration"] = (
                 "["
                 + " ".join(
-                    f"{{Suffrage:Voter ID:node-{one.name.removeprefix('consul')} Address:{one.address}:8300}}"
-                    for one in voters
+                    f"{{Suffrage:Voter ID:node-{voter.name.removeprefix('consul')} Address:{voter.address}:8300}}"
+                    for voter in voters
                 )
                 + "]"
             )
@@ -477,7 +477,7 @@ class FakeCluster:
         if path == "/v1/agent/self":
             return 200, self.agent(number)
         if path == "/v1/status/peers":
-            return 200, [f"{one.address}:8300" for one in self.servers] if self.joined() else []
+            return 200, [f"{fake_server.address}:8300" for fake_server in self.servers] if self.joined() else []
         if path == "/v1/status/leader":
             return 200, "" if self.leader is None or not self.joined() else f"{self.servers[self.leader].address}:8300"
         if path.startswith("/v1/kv/") and method in ("PUT", "DELETE"):

@@ -37,7 +37,7 @@ def plain(value: object) -> object:
 
 def test_there_are_roles_and_modules() -> None:
     assert {"consul_cluster", "consul_failover", "consul_image", "consul_lab", "docker_engine", "raft_logs"} <= {
-        one.name for one in ROLES
+        role.name for role in ROLES
     }
     assert {"consul_cluster", "consul_lab", "consul_lab_info"} <= set(MODULES)
 
@@ -124,7 +124,7 @@ def test_check_mode_is_declared_as_it_is(spec: tuple[dict[str, Any], dict[str, A
     documentation, words = spec
     attributes = documentation["attributes"]
     assert {"check_mode", "diff_mode", "idempotent"} <= set(attributes)
-    assert all(one["support"] in ("full", "partial", "none", "N/A") for one in attributes.values())
+    assert all(attribute["support"] in ("full", "partial", "none", "N/A") for attribute in attributes.values())
     assert (attributes["check_mode"]["support"] != "none") is words.get("supports_check_mode", False)
 
 

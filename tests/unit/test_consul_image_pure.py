@@ -87,7 +87,7 @@ def test_versions_are_sorted_as_numbers_and_candidates_come_first() -> None:
 
 def test_numbers_within_a_candidates_name_are_numbers_too() -> None:
     candidates = ["2", "10", "alpha", "beta.2", "beta11", "dev", "rc", "rc2", "rc02.1", "rc10", "rc" + "9" * 5000]
-    old_to_new = [*(f"1.22.0-{one}" for one in candidates), "1.22.0", "1.22.1-rc1"]
+    old_to_new = [*(f"1.22.0-{candidate}" for candidate in candidates), "1.22.0", "1.22.1-rc1"]
     shuffled = old_to_new[::-1]
     assert sorted(shuffled, key=consul_versions.order) == old_to_new
 

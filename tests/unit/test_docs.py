@@ -84,7 +84,7 @@ def test_each_command_is_in_the_guide(name: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_option_is_in_the_guide(name: str) -> None:
     text = guide()
-    for option in (one for one in COMMANDS[name].params if isinstance(one, click.Option)):
+    for option in (param for param in COMMANDS[name].params if isinstance(param, click.Option)):
         for names in (option.opts, option.secondary_opts):
             found = [one for one in names if re.search(rf"(?<![\w-]){one}(?![\w-])", text)]
             assert found or not names, f"{name} {' or '.join(names)}"
@@ -229,7 +229,9 @@ def sentences() -> str:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.append(node.value)
             elif isinstance(node, ast.JoinedStr):
-                found.append("".join(str(one.value) if isinstance(one, ast.Constant) else "..." for one in node.values))
+                found.append(
+                    "".join(str(value.value) if isinstance(value, ast.Constant) else "..." for value in node.values)
+                )
     return "\n".join(found)
 
 
@@ -242,7 +244,7 @@ def test_each_error_that_troubleshooting_explains_is_one_that_the_code_gives() -
     ]
     fragments = {part.strip(" .:,") for part in parts}
     assert len(fragments) > 20
-    assert {one for one in fragments if one not in code} == set()
+    assert {fragment for fragment in fragments if fragment not in code} == set()
 
 
 # -- the house -----------------------------------------------------------------------------------------------
@@ -369,7 +371,7 @@ def keys_of(document: Any) -> set[str]:
 @pytest.mark.parametrize("heading", SHAPES)
 def test_the_json_reference_has_the_keys_that_are_printed_and_no_others(heading: str) -> None:
     made: dict[type | str, set[str]] = {
-        one: set() if isinstance(one, str) else {field.name for field in fields(one)} for one in SHAPES[heading]
+        shape: set() if isinstance(shape, str) else {field.name for field in fields(shape)} for shape in SHAPES[heading]
     }
     for name, function in functions():
         if name in made:

@@ -111,7 +111,7 @@ def test_a_link_is_followed_and_stays_but_for_secrets(tmp_path: Path) -> None:
     write(tmp_path / "link")
     write(tmp_path / "dangling")
     assert (tmp_path / "link").is_symlink()
-    assert sorted((one.name, one.read_text(encoding="utf-8")) for one in there.iterdir()) == [
+    assert sorted((path.name, path.read_text(encoding="utf-8")) for path in there.iterdir()) == [
         ("a", "new"),
         ("b", "new"),
     ]
@@ -141,7 +141,7 @@ def test_a_pipe_is_written_straight_and_stays_a_pipe(tmp_path: Path) -> None:
     reader.join(10)
     assert heard == ["new"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
-    assert [one.name for one in tmp_path.iterdir()] == ["pipe"]
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
 def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,7 +201,7 @@ def test_standard_output_by_name_is_standard_output(name: str, to_a_file: bool, 
         with (tmp_path / "out").open("w", encoding="utf-8") as file:
             assert subprocess.run(words, check=False, stdout=file, cwd=tmp_path).returncode == 0
         shown = (tmp_path / "out").read_text(encoding="utf-8")
-        assert [one.name for one in tmp_path.iterdir()] == ["out"]
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
     else:
         shown = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, cwd=tmp_path).stdout
         assert list(tmp_path.iterdir()) == []

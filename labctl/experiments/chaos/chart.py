@@ -107,18 +107,23 @@ def chart_of(report: Report) -> Chart:
     lanes = [Lane(name, TOP + number * LANE) for number, name in enumerate([*run.servers, "leader"])]
     chart = Chart(lanes)
     for lane in lanes[:-1]:
-        chart.bars += [_bar(one, lane, scale, run.seconds) for one in report.slices]
-        chart.faults += [_fault(one, lane, scale) for one in run.disturbances if lane.name in one.servers]
-    chart.leaders = [_leadership(one, lanes[-1], scale) for one in run.leaderships]
+        chart.bars += [_bar(interval, lane, scale, run.seconds) for interval in report.slices]
+        chart.faults += [
+            _fault(disturbance, lane, scale) for disturbance in run.disturbances if lane.name in disturbance.servers
+        ]
+    chart.leaders = [_leadership(span, lanes[-1], scale) for span in run.leaderships]
     every = next((step for step in _TICKS if run.seconds / step <= _MOST_TICKS), _TICKS[-1])
     chart.seconds = [Tick(LEFT + at * scale, f"{at} s") for at in range(0, int(run.seconds) + 1, every)]
     chart.waits = [Tick(chart.latency_y + _depth(at), label) for at, label in _SCALE]
     chart.median = list(_lines(report, 0.5, chart.latency_y, scale))
     chart.slow = list(_lines(report, 0.95, chart.latency_y, scale))
     chart.lost = [
-        Tick(LEFT + (one.begin + one.seconds / 2) * scale, f"{one.asked - one.answered} of {one.asked} got no answer")
-        for one in report.slices
-        if one.answered < one.asked
+        Tick(
+            LEFT + (interval.begin + interval.seconds / 2) * scale,
+            f"{interval.asked - interval.answered} of {interval.asked} got no answer",
+        )
+        for interval in report.slices
+        if interval.answered < interval.asked
     ]
     return chart
 
@@ -135,36 +140,40 @@ def _depth(milliseconds: float) -> float:
 def _lines(report: Report, part: float, top: float, scale: float) -> Iterator[str]:
     """The points of each unbroken line; where nothing was answered, there is none."""
     points: list[str] = []
-    for one in [*report.slices, None]:
-        wait = one.wait(part) if one is not None else None
-        if one is None or wait is None:
+    for interval in [*report.slices, None]:
+        wait = interval.wait(part) if interval is not None else None
+        if interval is None or wait is None:
             if points:
                 yield " ".join(points if len(points) > 1 else points * 2)
             points = []
             continue
-        points.append(f"{LEFT + (one.begin + one.seconds / 2) * scale:.1f},{top + _depth(wait):.1f}")
+        points.append(f"{LEFT + (interval.begin + interval.seconds / 2) * scale:.1f},{top + _depth(wait):.1f}")
 
 
-def _bar(one: Slice, lane: Lane, scale: float, seconds: float) -> Bar:
-    share = one.servers[lane.name].value
+def _bar(interval: Slice, lane: Lane, scale: float, seconds: float) -> Bar:
+    share = interval.servers[lane.name].value
     height = round((share or 0.0) * _BAR, 1)
-    width = min(one.seconds, max(seconds - one.begin, 0.0)) * scale
+    width = min(interval.seconds, max(seconds - interval.begin, 0.0)) * scale
     served = "nobody asked" if share is None else f"served {share:.0%} of the time"
-    words = f"{lane.name}, {_time(one.begin, one.begin + one.seconds)}: {served}"
+    words = f"{lane.name}, {_time(interval.begin, interval.begin + interval.seconds)}: {served}"
     return Bar(
-        round(LEFT + one.begin * scale, 1), lane.y + LANE - 4 - height, round(max(width - 0.6, 0.4), 1), height, words
+        round(LEFT + interval.begin * scale, 1),
+        lane.y + LANE - 4 - height,
+        round(max(width - 0.6, 0.4), 1),
+        height,
+        words,
     )
 
 
-def _leadership(one: LeadershipSpan, lane: Lane, scale: float) -> Band:
-    labels = (f"{one.server}, term {one.term}", one.server, one.server.removeprefix("consul"))
-    words = f"{one.server} led in term {one.term}, {_time(one.begin, one.end)}"
-    return _band(one.begin, one.end, (lane.y + 4, LANE - 10), labels, words, scale)
+def _leadership(span: LeadershipSpan, lane: Lane, scale: float) -> Band:
+    labels = (f"{span.server}, term {span.term}", span.server, span.server.removeprefix("consul"))
+    words = f"{span.server} led in term {span.term}, {_time(span.begin, span.end)}"
+    return _band(span.begin, span.end, (lane.y + 4, LANE - 10), labels, words, scale)
 
 
-def _fault(one: Disturbance, lane: Lane, scale: float) -> Band:
-    words = f"{one.what}, {_time(one.begin, one.end)}"
-    return _band(one.begin, one.end, (lane.y + 1, LANE - 3), (one.step.verb,), words, scale)
+def _fault(disturbance: Disturbance, lane: Lane, scale: float) -> Band:
+    words = f"{disturbance.what}, {_time(disturbance.begin, disturbance.end)}"
+    return _band(disturbance.begin, disturbance.end, (lane.y + 1, LANE - 3), (disturbance.step.verb,), words, scale)
 
 
 def _band(  # noqa: PLR0913, PLR0917 - all that a band is
@@ -172,7 +181,7 @@ def _band(  # noqa: PLR0913, PLR0917 - all that a band is
 ) -> Band:
     """A band with the first label that there is room for; `rows` are its top and its height."""
     width = round(max((end - begin) * scale, 1.0), 1)
-    label = next((one for one in labels if len(one) * _LETTER + 8 <= width), "")
+    label = next((text for text in labels if len(text) * _LETTER + 8 <= width), "")
     return Band(round(LEFT + begin * scale, 1), rows[0], width, rows[1], label, words)
 
 

@@ -151,8 +151,8 @@ class Crowd:
         for client in self._clients:
             if client.ident is not None:
                 client.join()
-        found = [*self._first, *(one for client in self._clients for one in client.operations)]
-        return sorted(found, key=lambda one: (one.begin, one.end))
+        found = [*self._first, *(operation for client in self._clients for operation in client.operations)]
+        return sorted(found, key=lambda operation: (operation.begin, operation.end))
 
     @property
     def died(self) -> list[str]:
@@ -194,7 +194,7 @@ class Crowd:
                 continue
             finally:
                 store.close()
-            return {key.removeprefix(self.prefix): one.value for key, one in found.items()}
+            return {key.removeprefix(self.prefix): entry.value for key, entry in found.items()}
         return None
 
     def remove(self, operations: Iterable[Operation], final: Final | None, settled: float | None) -> bool:
@@ -243,9 +243,12 @@ def _last_to_come(operations: Iterable[Operation], final: Final | None) -> float
     there = {*final.added, *(key for key, value in final.registers.items() if value is not None)} if final else set()
     return max(
         (
-            one.begin
-            for one in operations
-            if one.outcome == "unanswered" and one.kind != "read" and one.before is None and one.key not in there
+            operation.begin
+            for operation in operations
+            if operation.outcome == "unanswered"
+            and operation.kind != "read"
+            and operation.before is None
+            and operation.key not in there
         ),
         default=None,
     )
@@ -345,10 +348,10 @@ class _Founder(_Client):
     @property
     def is_done(self) -> bool:
         """Whether every register is there: its own, or one of an attempt that got no answer."""
-        return {one.key for one in self.operations if one.outcome in WITH_AN_ANSWER} == set(REGISTERS)
+        return {operation.key for operation in self.operations if operation.outcome in WITH_AN_ANSWER} == set(REGISTERS)
 
     def work(self) -> None:
-        there = {one.key for one in self.operations if one.outcome in WITH_AN_ANSWER}
+        there = {operation.key for operation in self.operations if operation.outcome in WITH_AN_ANSWER}
         for key in REGISTERS:
             if key not in there:
                 self._replace(key, None, 0, f"{self.name}:{len(self.operations)}")

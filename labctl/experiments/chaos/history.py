@@ -62,40 +62,40 @@ class Final(NamedTuple):
     registers: Mapping[str, str | None]
 
 
-def operation_row(one: Operation) -> dict[str, Any]:
+def operation_row(operation: Operation) -> dict[str, Any]:
     """An operation as JSON, in seconds; what does not belong to its kind is left out."""
     return {
         name: value
         for name, value in {
-            "begin": round(one.begin, 6),
-            "end": round(one.end, 6),
-            "client": one.client,
-            "server": one.server,
-            "kind": one.kind,
-            "key": one.key,
-            "outcome": one.outcome,
-            "value": one.value,
-            "before": one.before,
-            "log_index": one.log_index or None,
-            "mode": one.mode,
+            "begin": round(operation.begin, 6),
+            "end": round(operation.end, 6),
+            "client": operation.client,
+            "server": operation.server,
+            "kind": operation.kind,
+            "key": operation.key,
+            "outcome": operation.outcome,
+            "value": operation.value,
+            "before": operation.before,
+            "log_index": operation.log_index or None,
+            "mode": operation.mode,
         }.items()
         if value is not None
     }
 
 
-def told(one: Operation) -> str:
+def told(operation: Operation) -> str:
     """An operation as a sentence of a history, without its times."""
-    via = f"through {one.server}"
-    if one.kind == "add":
-        what = f"writes {one.key} {via}"
-    elif one.kind == "cas":
-        what = f"replaces {one.before} by {one.value} in {one.key} {via}"
+    via = f"through {operation.server}"
+    if operation.kind == "add":
+        what = f"writes {operation.key} {via}"
+    elif operation.kind == "cas":
+        what = f"replaces {operation.before} by {operation.value} in {operation.key} {via}"
     else:
-        what = f"reads {one.key} {via}, {one.mode}"
+        what = f"reads {operation.key} {via}, {operation.mode}"
     answers = {
-        "done": f": {one.value or 'nothing'}" if one.kind == "read" else ": done",
+        "done": f": {operation.value or 'nothing'}" if operation.kind == "read" else ": done",
         "mismatch": ": told that it is another value by now",
         "refused": ": refused",
         "unanswered": ": no answer",
     }
-    return f"{one.client} {what}{answers[one.outcome]}"
+    return f"{operation.client} {what}{answers[operation.outcome]}"

@@ -42,17 +42,17 @@ def chaos_document(report: Report) -> dict[str, Any]:
         "interrupted": run.interrupted,
         "ready_after": _short(run.ready_after),
         "availability": _short(availability(report.slices), 4),
-        "checks": [check_row(one) for one in report.checks],
+        "checks": [check_row(check) for check in report.checks],
         "requests": totals(run.operations),
-        "reads": [reads_row(one) for one in report.reads],
-        "faults": [disturbance_row(one) for one in run.disturbances],
+        "reads": [reads_row(read) for read in report.reads],
+        "faults": [disturbance_row(disturbance) for disturbance in run.disturbances],
         "leaders": [
-            {"server": one.server, "term": one.term, "begin": _short(one.begin), "end": _short(one.end)}
-            for one in run.leaderships
+            {"server": span.server, "term": span.term, "begin": _short(span.begin), "end": _short(span.end)}
+            for span in run.leaderships
         ],
         "leaders_unknown": run.leaders_unknown or None,
         "problems": list(run.problems),
-        "timeline": [slice_row(one) for one in report.slices],
+        "timeline": [slice_row(interval) for interval in report.slices],
     }
 
 
@@ -61,15 +61,15 @@ def schedule_document(lab: str, seed: int, steps: Iterable[Step]) -> dict[str, A
     return {
         "lab": lab,
         "seed": seed,
-        "schedule": [{"at": one.at, "seconds": one.seconds, "fault": one.text} for one in steps],
+        "schedule": [{"at": step.at, "seconds": step.seconds, "fault": step.text} for step in steps],
     }
 
 
 def totals(operations: Iterable[Operation]) -> dict[str, Any]:
     """How many requests were answered, refused and left without an answer, and how long the answered ones took."""
     asked = list(operations)
-    outcomes = Counter(one.outcome for one in asked)
-    waits = sorted(one.milliseconds for one in asked if one.outcome in WITH_AN_ANSWER)
+    outcomes = Counter(operation.outcome for operation in asked)
+    waits = sorted(operation.milliseconds for operation in asked if operation.outcome in WITH_AN_ANSWER)
     return {
         "asked": len(asked),
         "answered": len(waits),
@@ -83,61 +83,61 @@ def totals(operations: Iterable[Operation]) -> dict[str, Any]:
 
 def history_text(operations: Iterable[Operation]) -> str:
     """Every request as a line of JSON, in the order in which they began."""
-    return "".join(f"{json.dumps(operation_row(one), ensure_ascii=False)}\n" for one in operations)
+    return "".join(f"{json.dumps(operation_row(operation), ensure_ascii=False)}\n" for operation in operations)
 
 
 def _short(number: float | None, digits: int = 3) -> float | None:
     return None if number is None else round(number, digits)
 
 
-def check_row(one: Check) -> dict[str, Any]:
+def check_row(check: Check) -> dict[str, Any]:
     """What became of one promise."""
-    history = one.shown.history if one.shown else ()
+    history = check.shown.history if check.shown else ()
     return {
-        "check": one.name,
-        "verdict": one.verdict,
-        "sentence": one.sentence,
-        "violations": one.violations,
+        "check": check.name,
+        "verdict": check.verdict,
+        "sentence": check.sentence,
+        "violations": check.violations,
         "history": [{**operation_row(each), "told": told(each)} for each in history],
     }
 
 
-def reads_row(one: Freshness) -> dict[str, Any]:
+def reads_row(read: Freshness) -> dict[str, Any]:
     """The reads of one mode."""
     return {
-        "mode": one.mode,
-        "answered": one.answered,
-        "behind": one.behind,
-        "went_back": one.went_back,
-        "furthest_seconds": _short(one.furthest),
-        "furthest": {**operation_row(one.shown), "told": told(one.shown)} if one.shown else None,
+        "mode": read.mode,
+        "answered": read.answered,
+        "behind": read.behind,
+        "went_back": read.went_back,
+        "furthest_seconds": _short(read.furthest),
+        "furthest": {**operation_row(read.shown), "told": told(read.shown)} if read.shown else None,
     }
 
 
-def disturbance_row(one: Disturbance) -> dict[str, Any]:
+def disturbance_row(disturbance: Disturbance) -> dict[str, Any]:
     """A fault of the schedule, and what came of it."""
     return {
-        "planned": one.step.text,
-        "planned_at": one.step.at,
-        "fault": one.fault or None,
-        "what": one.what,
-        "servers": list(one.servers),
-        "begin": _short(one.begin),
-        "end": _short(one.end),
-        "skipped": one.skipped or None,
+        "planned": disturbance.step.text,
+        "planned_at": disturbance.step.at,
+        "fault": disturbance.fault or None,
+        "what": disturbance.what,
+        "servers": list(disturbance.servers),
+        "begin": _short(disturbance.begin),
+        "end": _short(disturbance.end),
+        "skipped": disturbance.skipped or None,
     }
 
 
-def slice_row(one: Slice) -> dict[str, Any]:
+def slice_row(interval: Slice) -> dict[str, Any]:
     """A slice of the run."""
     return {
-        "begin": _short(one.begin),
-        "seconds": _short(one.seconds),
-        "asked": one.asked,
-        "answered": one.answered,
-        "availability": _short(one.available.value, 4),
-        "p50_ms": _short(one.wait(0.5)),
-        "p95_ms": _short(one.wait(0.95)),
-        "max_ms": _short(one.wait(1.0)),
-        "servers": [{"server": name, "availability": _short(each.value, 4)} for name, each in one.servers.items()],
+        "begin": _short(interval.begin),
+        "seconds": _short(interval.seconds),
+        "asked": interval.asked,
+        "answered": interval.answered,
+        "availability": _short(interval.available.value, 4),
+        "p50_ms": _short(interval.wait(0.5)),
+        "p95_ms": _short(interval.wait(0.95)),
+        "max_ms": _short(interval.wait(1.0)),
+        "servers": [{"server": name, "availability": _short(each.value, 4)} for name, each in interval.servers.items()],
     }

@@ -124,9 +124,9 @@ class Disturber:
         self._stopped.wait(step.seconds)
         self._keep(replace(begun, end=self._lift(begun)))
 
-    def _keep(self, one: Disturbance) -> None:
+    def _keep(self, disturbance: Disturbance) -> None:
         with self._lock:
-            self.done.append(one)
+            self.done.append(disturbance)
 
     def _begin(self, step: Step) -> FaultResult:
         asked = FaultRequest(self._lab.name, self._owner, None if step.verb in TAKES_AWAY else step.seconds)
@@ -145,7 +145,7 @@ class Disturber:
             # Those of the network end with their lease.
             return self._clock()
         back = PROCESS_VERBS[begun.step.verb].undo
-        servers = [one for one in self._lab.servers if one.name in begun.servers]
+        servers = [server for server in self._lab.servers if server.name in begun.servers]
         try:
             self._tools.signal(PROCESS_VERBS[back].docker, servers)
             ended = self._clock()

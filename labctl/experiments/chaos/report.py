@@ -117,13 +117,13 @@ def checks_of(operations: Sequence[Operation], final: Final | None) -> list[Chec
     return [check_added(operations, final), check_cas(operations, final), check_reads(operations, final)]
 
 
-def _doubted(one: Check, died: Sequence[str]) -> Check:
+def _doubted(check: Check, died: Sequence[str]) -> Check:
     """A check of a history that is not whole: what it found is found, what it did not find may be there."""
-    return replace(one, verdict="unknown", sentence=died[0]) if died and one.verdict == "valid" else one
+    return replace(check, verdict="unknown", sentence=died[0]) if died and check.verdict == "valid" else check
 
 
 def report_of(run: Run) -> Report:
     """Check a run."""
-    checks = tuple(_doubted(one, run.died) for one in checks_of(run.operations, run.final))
+    checks = tuple(_doubted(check, run.died) for check in checks_of(run.operations, run.final))
     reads = tuple(freshness(run.operations, run.final))
     return Report(run, checks, reads, tuple(timeline(run.operations, run.seconds, run.servers)))

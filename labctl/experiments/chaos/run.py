@@ -153,13 +153,13 @@ def _run(  # noqa: PLR0913, PLR0917 - what is broken, for whom, and how
         seconds = clock()
         _keep(operations, asked.history, ending, tools.save)
         final = _at_the_end(crowd, ending) if ready_after is not None else None
-        done = sorted(disturber.done, key=lambda one: one.begin)
+        done = sorted(disturber.done, key=lambda disturbance: disturbance.begin)
         _remove(
             crowd, operations, final, _settled(healed, done, tools.pauses) if ready_after is not None else None, ending
         )
         report = tools.judge(
             Run(
-                lab.name, lab.spec.version, tuple(one.name for one in lab.servers), planned.seed, asked.seconds,
+                lab.name, lab.spec.version, tuple(server.name for server in lab.servers), planned.seed, asked.seconds,
                 asked.mix, began, seconds, tuple(done), tuple(operations), final, ready_after=ready_after,
                 died=tuple(crowd.died),
             )
@@ -306,7 +306,7 @@ def _settled(healed: float, done: Iterable[Disturbance], pauses: Pauses) -> floa
     A server may hold a write. And what was sent into a network that was cut is sent again after pauses that double: the
     last one is no longer than the network was cut.
     """
-    return healed + max([pauses.held, *(one.end - one.begin for one in done)])
+    return healed + max([pauses.held, *(disturbance.end - disturbance.begin for disturbance in done)])
 
 
 def _remove(
@@ -320,11 +320,11 @@ def _remove(
 
 
 def _telling(steps: Steps) -> Callable[[Disturbance], None]:
-    def tell(one: Disturbance) -> None:
-        if one.skipped:
-            steps.note(f"{one.begin:7.1f}s  {one.what}: left out. {one.skipped}")
+    def tell(disturbance: Disturbance) -> None:
+        if disturbance.skipped:
+            steps.note(f"{disturbance.begin:7.1f}s  {disturbance.what}: left out. {disturbance.skipped}")
         else:
-            steps.note(f"{one.begin:7.1f}s  {one.what}, for {one.step.seconds:.1f} s")
+            steps.note(f"{disturbance.begin:7.1f}s  {disturbance.what}, for {disturbance.step.seconds:.1f} s")
 
     return tell
 
@@ -354,17 +354,17 @@ def leaderships_within(
     """Who led when, out of the servers' logs."""
     told = of_lines(lab, tools.read_logs(docker, list(lab.servers))).records()
     # A log may be of many days: what is not of this run is let go at once.
-    return tuple(spans_within((one for one in told if isinstance(one, Leadership)), began, seconds))
+    return tuple(spans_within((record for record in told if isinstance(record, Leadership)), began, seconds))
 
 
 def spans_within(leaders: Iterable[Leadership], began: datetime, seconds: float) -> Iterator[LeadershipSpan]:
     """Who led when, as far as it was within the run."""
     ended = began + timedelta(seconds=seconds)
-    for one in leaders:
-        if one.since is not None and one.since < ended and (one.until or ended) > began:
+    for leadership in leaders:
+        if leadership.since is not None and leadership.since < ended and (leadership.until or ended) > began:
             yield LeadershipSpan(
-                one.server,
-                one.term,
-                max((one.since - began).total_seconds(), 0.0),
-                min(((one.until or ended) - began).total_seconds(), seconds),
+                leadership.server,
+                leadership.term,
+                max((leadership.since - began).total_seconds(), 0.0),
+                min(((leadership.until or ended) - began).total_seconds(), seconds),
             )

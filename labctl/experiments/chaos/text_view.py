@@ -32,7 +32,7 @@ _NARROWEST, _WIDEST = 40, 120
 
 def schedule_text(steps: Sequence[Step], seed: int) -> str:
     """What a run would break, and when."""
-    rows = [[f"{one.at:.1f}s", f"{one.seconds:.1f}s", one.text] for one in steps]
+    rows = [[f"{step.at:.1f}s", f"{step.seconds:.1f}s", step.text] for step in steps]
     again = f"`--seed {seed}` gives this schedule again; a role is looked up when its fault begins."
     return f"{table(['at', 'for', 'fault'], rows)}\n\n{again}"
 
@@ -44,7 +44,7 @@ def report_text(report: Report, columns: int | None = None) -> str:
         strips(report.run, wide - _MARGIN),
         _wrapped("", requests(report), wide),
         _reads(report),
-        "\n".join(_check(one, wide) for one in report.checks),
+        "\n".join(_check(check, wide) for check in report.checks),
         _wrapped("", verdict(report), wide),
     ]
     return "\n" + "\n\n".join(parts)
@@ -74,13 +74,13 @@ def _wrapped(front: str, text: str, wide: int) -> str:
     return front + f"\n{' ' * width(front)}".join(lines)
 
 
-def _check(one: Check, wide: int) -> str:
-    front = f"{paint(f'{one.verdict:<7}', COLOURS[one.verdict])}  "
-    first = _wrapped(front, f"{NAMES[one.name]}: {harmless(one.sentence)}.", wide)
-    if one.shown is None:
+def _check(check: Check, wide: int) -> str:
+    front = f"{paint(f'{check.verdict:<7}', COLOURS[check.verdict])}  "
+    first = _wrapped(front, f"{NAMES[check.name]}: {harmless(check.sentence)}.", wide)
+    if check.shown is None:
         return first
-    lines = [f"    {each.begin:8.3f}s to {each.end:8.3f}s  {harmless(told(each))}" for each in one.shown.history]
-    more = [f"    and {one.violations - 1} more like it"] if one.violations > 1 else []
+    lines = [f"    {each.begin:8.3f}s to {each.end:8.3f}s  {harmless(told(each))}" for each in check.shown.history]
+    more = [f"    and {check.violations - 1} more like it"] if check.violations > 1 else []
     return "\n".join([first, *lines, *more])
 
 
@@ -100,13 +100,13 @@ def requests(report: Report) -> str:
 def _reads(report: Report) -> str:
     rows = [
         [
-            one.mode,
-            str(one.answered),
-            str(one.behind),
-            str(one.went_back),
-            f"{one.furthest:.2f}s" if one.behind else "-",
+            read.mode,
+            str(read.answered),
+            str(read.behind),
+            str(read.went_back),
+            f"{read.furthest:.2f}s" if read.behind else "-",
         ]
-        for one in report.reads
+        for read in report.reads
     ]
     return table(["reads", "answered", "behind", "went back", "furthest behind"], rows)
 
@@ -116,12 +116,12 @@ def strips(run: Run, most: int) -> str:
     slices = timeline(run.operations, run.seconds, run.servers, most)
     rows = [_ruler(slices)]
     for name in run.servers:
-        shares = [one.servers[name] for one in slices]
+        shares = [interval.servers[name] for interval in slices]
         rows.append(_row(paint_server(name, f"{name:<8}"), "".join(_level(each.value) for each in shares)))
         rows.append(_row(" " * 8, paint(_broken(run, name, slices), "red")))
     led = f"not known: {harmless(run.leaders_unknown)}" if run.leaders_unknown else _leaders(run, slices)
     rows.append(_row(f"{'leader':<8}", led))
-    used = {one.step.verb for one in run.disturbances if not one.skipped}
+    used = {disturbance.step.verb for disturbance in run.disturbances if not disturbance.skipped}
     key = ", ".join(f"{letter} {verb}" for verb, letter in LETTERS.items() if verb in used)
     return "\n".join([*(row.rstrip() for row in rows), *([f"{'':<10}{key}"] if key else [])])
 
@@ -150,25 +150,25 @@ def _level(share: float | None) -> str:
 
 
 def _broken(run: Run, name: str, slices: Iterable[Slice]) -> str:
-    def letter(one: Slice) -> str:
-        end = one.begin + one.seconds
+    def letter(interval: Slice) -> str:
+        end = interval.begin + interval.seconds
         for each in run.disturbances:
-            if name in each.servers and each.begin < end and each.end > one.begin:
+            if name in each.servers and each.begin < end and each.end > interval.begin:
                 return LETTERS[each.step.verb]
         return " "
 
-    return "".join(letter(one) for one in slices)
+    return "".join(letter(interval) for interval in slices)
 
 
 def _leaders(run: Run, slices: Iterable[Slice]) -> str:
     """The number of the server that led longest in each slice."""
 
-    def number(one: Slice) -> str:
-        end = one.begin + one.seconds
-        led = {each: min(each.end, end) - max(each.begin, one.begin) for each in run.leaderships}
+    def number(interval: Slice) -> str:
+        end = interval.begin + interval.seconds
+        led = {each: min(each.end, end) - max(each.begin, interval.begin) for each in run.leaderships}
         longest = max(led, key=lambda each: (led[each], each.term or 0), default=None)
         if longest is None or led[longest] <= 0:
             return "·" if sign("bar") == "│" else "."
         return paint_server(longest.server, longest.server.removeprefix("consul")[-1:])
 
-    return "".join(number(one) for one in slices)
+    return "".join(number(interval) for interval in slices)

@@ -84,18 +84,18 @@ def timeline(
     count = max(1, -int(-seconds // width))
     slices = [Slice(at * width, width, servers={name: Share() for name in servers}) for at in range(count)]
     clients: dict[str, list[Operation]] = defaultdict(list)
-    for one in operations:
-        clients[one.client].append(one)
-        piece = slices[min(int(one.begin / width), count - 1)]
+    for operation in operations:
+        clients[operation.client].append(operation)
+        piece = slices[min(int(operation.begin / width), count - 1)]
         piece.asked += 1
-        if one.outcome in WITH_AN_ANSWER:
-            piece.waits.append(one.milliseconds)
+        if operation.outcome in WITH_AN_ANSWER:
+            piece.waits.append(operation.milliseconds)
     for asked in clients.values():
-        for one, until in zip(asked, [*(each.begin for each in asked[1:]), asked[-1].end], strict=True):
-            good = one.outcome in WITH_AN_ANSWER
-            for piece, part in _parts(slices, width, one.begin, until):
+        for operation, until in zip(asked, [*(each.begin for each in asked[1:]), asked[-1].end], strict=True):
+            good = operation.outcome in WITH_AN_ANSWER
+            for piece, part in _parts(slices, width, operation.begin, until):
                 piece.available.add(part, good=good)
-                piece.servers[one.server].add(part, good=good)
+                piece.servers[operation.server].add(part, good=good)
     for piece in slices:
         piece.waits.sort()
     return slices
@@ -112,7 +112,7 @@ def _parts(slices: Sequence[Slice], width: float, begin: float, end: float) -> I
 def availability(slices: Iterable[Slice]) -> float | None:
     """The share of all clients' time in which the request under way was answered; None where nobody asked."""
     whole = Share()
-    for one in slices:
-        whole.part += one.available.part
-        whole.whole += one.available.whole
+    for interval in slices:
+        whole.part += interval.available.part
+        whole.whole += interval.available.whole
     return whole.value

@@ -107,14 +107,16 @@ def svg(measurement: Measurement) -> str:
 
 def chart_of(measurement: Measurement) -> Chart:
     """Lay out failovers that were measured."""
-    most = 1.04 * max(max(measurement.predicted(one).spread.maximum, *measurement.seconds(one)) for one in PHASES)
+    most = 1.04 * max(
+        max(measurement.predicted(each_phase).spread.maximum, *measurement.seconds(each_phase)) for each_phase in PHASES
+    )
     scale = (RIGHT - LEFT) / most
     rows = tuple(
         _row(measurement, phase, TOP + ROW * number + BASE, scale, most)
         for number, phase in enumerate(PHASES)
         if measurement.failovers
     )
-    step = next((one for one in (0.5, 1, 2, 5, 10, 20, 50) if most / one <= _TICKS), 100)
+    step = next((candidate for candidate in (0.5, 1, 2, 5, 10, 20, 50) if most / candidate <= _TICKS), 100)
     ticks = tuple(
         Tick(_px(LEFT + number * step * scale), f"{number * step:g} s") for number in range(int(most / step) + 1)
     )
@@ -146,12 +148,12 @@ def _hill(curve: Sequence[float], spread: Distribution, most: float, smooth: flo
     """How dense the predicted times are along the scale, from 0 to 1; nothing below what is possible."""
 
     def density(at: float) -> float:
-        return sum(math.exp(-(((at - one) / smooth) ** 2) / 2) for one in curve)
+        return sum(math.exp(-(((at - point) / smooth) ** 2) / 2) for point in curve)
 
     found = [density(number / _STEPS * most) for number in range(_STEPS + 1)]
-    found = [0.0 if number / _STEPS * most < spread.minimum - smooth else one for number, one in enumerate(found)]
+    found = [0.0 if number / _STEPS * most < spread.minimum - smooth else height for number, height in enumerate(found)]
     highest = max(found)
-    return [one / highest for one in found]
+    return [height / highest for height in found]
 
 
 def _outline(  # noqa: PLR0913, PLR0917 - a part of a curve
@@ -170,8 +172,8 @@ def _dots(seconds: Sequence[float], base: int, scale: float) -> tuple[tuple[Dot,
     dots: list[Dot] = []
     for size in _SIZES:
         dots, stacks = [], dict[int, int]()
-        for one in seconds:
-            column = int(one * scale / size)
+        for second in seconds:
+            column = int(second * scale / size)
             stacks[column] = stacks.get(column, 0) + 1
             y = base + 3 + size * (stacks[column] - 0.5)
             dots.append(Dot(_px(LEFT + (column + 0.5) * size), _px(y)))

@@ -36,10 +36,10 @@ def told_by_logs(
         since: not earlier than this; by the Docker host's clock.
         read: how logs are read.
     """
-    others = tuple(one for one in lab.servers if one.name not in lost)
+    others = tuple(server for server in lab.servers if server.name not in lost)
     lines = read(client, list(others), since=(since - timedelta(seconds=1)).timestamp())
     records = of_lines(replace(lab, servers=others), lines).records()
-    events = (one for one in records if isinstance(one, Event))
+    events = (record for record in records if isinstance(record, Event))
     return timeline_of(sorted(events, key=_when), since)
 
 

@@ -27,7 +27,7 @@ def measurement_document(measurement: Measurement) -> dict[str, Any]:
         "pre_vote": measurement.expected.pre_vote,
         "phases": [phase_row(measurement, phase) for phase in PHASES],
         "campaigns": {"measured": measurement.campaigns, "predicted": measurement.expected.campaigns},
-        "rounds": [round_row(number, one) for number, one in enumerate(measurement.failovers, 1)],
+        "rounds": [round_row(number, failover) for number, failover in enumerate(measurement.failovers, 1)],
     }
 
 
@@ -41,24 +41,24 @@ def phase_row(measurement: Measurement, phase: Phase) -> dict[str, Any]:
     }
 
 
-def round_row(number: int, one: Failover) -> dict[str, Any]:
+def round_row(number: int, failover: Failover) -> dict[str, Any]:
     """One failover."""
     return {
         "round": number,
-        "old_leader": one.old_leader,
-        "new_leader": one.told.leader,
-        "term": one.told.term,
-        "lost": one.lost.isoformat(),
-        "uncertain": round(one.uncertain, _DIGITS),
-        "detected_by": one.told.detected_by,
-        "detection": round(one.seconds("detection"), _DIGITS),
-        "election": round(one.seconds("election"), _DIGITS),
-        "leaderless": round(one.seconds("leaderless"), _DIGITS),
-        "first_write": round(one.seconds("first_write"), _DIGITS),
-        "through": one.through,
-        "unseen": round(one.unseen, _DIGITS),
-        "stood": list(one.told.stood),
-        "lost_terms": one.lost_terms,
+        "old_leader": failover.old_leader,
+        "new_leader": failover.told.leader,
+        "term": failover.told.term,
+        "lost": failover.lost.isoformat(),
+        "uncertain": round(failover.uncertain, _DIGITS),
+        "detected_by": failover.told.detected_by,
+        "detection": round(failover.seconds("detection"), _DIGITS),
+        "election": round(failover.seconds("election"), _DIGITS),
+        "leaderless": round(failover.seconds("leaderless"), _DIGITS),
+        "first_write": round(failover.seconds("first_write"), _DIGITS),
+        "through": failover.through,
+        "unseen": round(failover.unseen, _DIGITS),
+        "stood": list(failover.told.stood),
+        "lost_terms": failover.lost_terms,
     }
 
 

@@ -179,7 +179,7 @@ class Failovers:
 
     def _remove_keys(self) -> None:
         """Remove what was written, also what a server held and wrote late."""
-        if not self._wait_until(lambda: any(self._is_removed_through(one) for one in self._now().running)):
+        if not self._wait_until(lambda: any(self._is_removed_through(server) for server in self._now().running)):
             self._keys_are_left("no server removed them.")
 
     def _keys_removed(self) -> LabctlError | KeyboardInterrupt | None:
@@ -208,10 +208,10 @@ class Failovers:
             store.close()
 
 
-def _told_in_words(by: By, one: Failover) -> str:
+def _told_in_words(by: By, failover: Failover) -> str:
     done = {"kill": "killed", "pause": "paused"}[by]
     return (
-        f"{one.old_leader} {done}, noticed after {one.seconds('detection'):.2f} s, "
-        f"{one.told.leader} leads after {one.seconds('leaderless'):.2f} s, written after "
-        f"{one.seconds('first_write'):.2f} s"
+        f"{failover.old_leader} {done}, noticed after {failover.seconds('detection'):.2f} s, "
+        f"{failover.told.leader} leads after {failover.seconds('leaderless'):.2f} s, written after "
+        f"{failover.seconds('first_write'):.2f} s"
     )

@@ -50,13 +50,15 @@ def subtitle(measurement: Measurement) -> str:
 def sentences(measurement: Measurement) -> list[str]:
     """What it means."""
     leaderless = measurement.measured("leaderless")
-    after = distribution_of([one.seconds("first_write") - one.seconds("leaderless") for one in measurement.failovers])
+    after = distribution_of(
+        [failover.seconds("first_write") - failover.seconds("leaderless") for failover in measurement.failovers]
+    )
     if leaderless is None or after is None:
         return []
     usual = sum(map(measurement.usual, PHASES))
     whole = len(measurement.failovers) * len(PHASES)
-    uncertain = max(one.uncertain for one in measurement.failovers)
-    unseen = max(one.unseen for one in measurement.failovers)
+    uncertain = max(failover.uncertain for failover in measurement.failovers)
+    unseen = max(failover.unseen for failover in measurement.failovers)
     half = f"Half of the times there was a leader again within {leaderless.p50:.2f} s"
     return [
         f"{half}, and always within {leaderless.maximum:.2f} s; the first write came {after.p50:.2f} s later.",

@@ -34,7 +34,7 @@ def text(measurement: Measurement, columns: int) -> str:
         *_strips(measurement, columns - _LABEL),
         *textwrap.wrap(_legend(), columns, initial_indent=" " * _LABEL, subsequent_indent=" " * _LABEL),
         "",
-        *("\n".join(textwrap.wrap(one, columns)) for one in sentences(measurement)),
+        *("\n".join(textwrap.wrap(sentence, columns)) for sentence in sentences(measurement)),
     ]
     return "\n".join(parts) + "\n"
 
@@ -48,7 +48,7 @@ def _table(measurement: Measurement, *, meanings: bool) -> str:
     for phase in PHASES:
         found, said = measurement.measured(phase), measurement.predicted(phase).spread
         if found is not None:
-            measured = [f"{one:.2f}" for one in (found.minimum, found.p50, found.p95, found.maximum)]
+            measured = [f"{seconds:.2f}" for seconds in (found.minimum, found.p50, found.p95, found.maximum)]
             predicted = f"{said.p5:.2f} - {said.p50:.2f} - {said.p95:.2f}"
             rows.append([NAMES[phase], *measured, predicted, *([MEANINGS[phase]] if meanings else [])])
     return table(["seconds", "min", "p50", "p95", "max", "predicted p5-p50-p95", *([""] if meanings else [])], rows)
@@ -56,7 +56,9 @@ def _table(measurement: Measurement, *, meanings: bool) -> str:
 
 def _strips(measurement: Measurement, columns: int) -> list[str]:
     """Each phase on a line of time: above what was predicted, below how many were measured there."""
-    most = max(max(measurement.predicted(one).spread.maximum, *measurement.seconds(one)) for one in PHASES)
+    most = max(
+        max(measurement.predicted(each_phase).spread.maximum, *measurement.seconds(each_phase)) for each_phase in PHASES
+    )
     scale = (columns - 1) / most
     lines = [f"{'':{_LABEL}}{_axis(most, scale, columns)}"]
     for phase in PHASES:
@@ -70,7 +72,11 @@ def _strips(measurement: Measurement, columns: int) -> list[str]:
 
 def _axis(most: float, scale: float, columns: int) -> str:
     """The seconds, as many as have room."""
-    step = next(one for one in (1, 2, 5, 10, 20, 50, 100, 200, 500) if one * scale >= _MOST or one >= most)
+    step = next(
+        candidate
+        for candidate in (1, 2, 5, 10, 20, 50, 100, 200, 500)
+        if candidate * scale >= _MOST or candidate >= most
+    )
     line = [" "] * columns
     for second in range(0, int(most) + 1, step):
         at = int(second * scale)
@@ -94,6 +100,6 @@ def _predicted(spread: Distribution, scale: float, columns: int) -> str:
 
 def _counted(seconds: Sequence[float], scale: float, columns: int) -> str:
     counts = [0] * columns
-    for one in seconds:
-        counts[int(one * scale)] += 1
+    for second in seconds:
+        counts[int(second * scale)] += 1
     return "".join(" " if not count else str(count) if count <= _MOST else "+" for count in counts).rstrip()

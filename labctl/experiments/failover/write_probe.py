@@ -59,8 +59,8 @@ class FirstWrite:
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._written: Written | None = None
-        others = [one for one in lab.running if one.name != leader.name]
-        self._threads = [threading.Thread(target=self._ask, args=(one,), daemon=True) for one in others]
+        others = [server for server in lab.running if server.name != leader.name]
+        self._threads = [threading.Thread(target=self._ask, args=(server,), daemon=True) for server in others]
 
     def __enter__(self) -> Self:
         for thread in self._threads:

@@ -49,7 +49,11 @@ class Facts:
 
         That of somebody else's workshop with the same name is none of theirs.
         """
-        ends = [label_values.moment(one.get("expires")) for one in self._waiting(workshop) if one.get("owner") == owner]
+        ends = [
+            label_values.moment(reaper.get("expires"))
+            for reaper in self._waiting(workshop)
+            if reaper.get("owner") == owner
+        ]
         return max((end for end in ends if end is not None), default=None)
 
     def keeps(self, workshop: str, owner: str, end: int) -> bool:
@@ -59,23 +63,25 @@ class Facts:
         """
         if not end:
             return not self.has_reaper(workshop, owner)
-        own = [one for one in self._waiting(workshop) if one.get("owner") == owner]
-        return self.end_of(workshop, owner) == end and all(one.get("removes") for one in own)
+        own = [reaper for reaper in self._waiting(workshop) if reaper.get("owner") == owner]
+        return self.end_of(workshop, owner) == end and all(waiting.get("removes") for waiting in own)
 
     def has_reaper(self, workshop: str, owner: str) -> bool:
         """Whether something is here that would end an owner's workshop, or would have."""
-        return any(one.get("reaper") == workshop and one.get("owner") == owner for one in self.read["reapers"])
+        return any(reaper.get("reaper") == workshop and reaper.get("owner") == owner for reaper in self.read["reapers"])
 
     def threat_of(self, workshop: str, owner: str) -> str | None:
         """Who else has a workshop of that name, whose end would remove this owner's labs too; None for nobody."""
-        others = [one for one in self._waiting(workshop) if one.get("owner") != owner and not one.get("removes")]
-        return min((str(one.get("owner", "")) for one in others), default=None)
+        others = [
+            reaper for reaper in self._waiting(workshop) if reaper.get("owner") != owner and not reaper.get("removes")
+        ]
+        return min((str(other.get("owner", "")) for other in others), default=None)
 
     def _waiting(self, workshop: str) -> list[dict[str, Any]]:
         return [
-            one
-            for one in self.read["reapers"]
-            if one.get("reaper") == workshop and one["state"] in lab_names.REAPER_WAITS
+            reaper
+            for reaper in self.read["reapers"]
+            if reaper.get("reaper") == workshop and reaper["state"] in lab_names.REAPER_WAITS
         ]
 
     def of_workshop(self, name: str) -> list[dict[str, Any]]:
@@ -169,7 +175,7 @@ def obstacles(workshop: Workshop, facts: Facts, seats: Iterable[Seat]) -> dict[s
     for seat in seats:
         if seat.lab in existing:
             continue
-        taken = next((one for one in networks if seat.subnet.overlaps(one[1])), None)
+        taken = next((listed for listed in networks if seat.subnet.overlaps(listed[1])), None)
         if taken:
             other = "" if taken[0].startswith("the Docker") else ": change `network` in the file"
             found[seat.lab] = f"its subnet {seat.subnet} is taken by {taken[0]} ({taken[1]}){other}"

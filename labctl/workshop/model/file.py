@@ -241,7 +241,7 @@ def _workshop(document: _Document, folder: Path) -> Workshop:
     names = tuple(seats) if isinstance(seats, list) else None
     if names:
         _refuse_twice(document, names, "seats", "the seat")
-    hosts = tuple(_host(one, folder) for one in content.get("hosts", [LOCAL]))
+    hosts = tuple(_host(entry, folder) for entry in content.get("hosts", [LOCAL]))
     _refuse_groups(document, hosts)
     for what, values in (("the Docker host", [host.name for host in hosts]), ("the address", _addresses(hosts))):
         _refuse_twice(document, values, "hosts", what)
@@ -252,7 +252,7 @@ def _workshop(document: _Document, folder: Path) -> Workshop:
         names=names,
         hosts=hosts,
         spec=LabSpec(version=content.get("consul_version", "")).with_given(
-            {one.name: content.get(one.name) for one in SETTINGS if one.name != "http_port"}
+            {setting.name: content.get(setting.name) for setting in SETTINGS if setting.name != "http_port"}
         ),
         image_source=content.get("image_source", "auto"),
         expires=content.get("expires"),
@@ -347,7 +347,9 @@ def _refuse_strange(document: _Document, content: Any, place: tuple[str | int, .
     elif isinstance(content, list):
         for number, value in enumerate(content):
             _refuse_strange(document, value, (*place, number))
-    elif isinstance(content, str) and any(unicodedata.category(one) in {"Cc", "Zl", "Zp"} for one in content):
+    elif isinstance(content, str) and any(
+        unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in content
+    ):
         raise _WrongError(f"{_place(place)} has a line's end or another control character in it.", document.line(place))
 
 

@@ -106,7 +106,7 @@ def forks_for(places: Mapping[str, str], hosts: Iterable[Host]) -> int:
 
 def image_host(workshop: Workshop, maker: str) -> dict[str, Any]:
     """The group of the one host that has the image, or makes it."""
-    host = next((one for one in workshop.hosts if one.name == maker), Host(LOCAL, LOCAL))
+    host = next((each_host for each_host in workshop.hosts if each_host.name == maker), Host(LOCAL, LOCAL))
     group = hosts_of(workshop)
     return {"hosts": {host.name: connection_of(host)}, "vars": group["vars"]}
 

@@ -43,23 +43,23 @@ def place(
             seat keeps its card, and somebody may be making it there at this moment.
     """
     seats, before = list(seats), before or {}
-    placed = {one.lab: existing[one.lab] for one in seats if one.lab in existing and existing[one.lab] not in gone}
+    placed = {seat.lab: existing[seat.lab] for seat in seats if seat.lab in existing and existing[seat.lab] not in gone}
     taken = Counter(placed.values())
-    for one in seats:
-        host = before.get(one.lab, "")
-        if one.lab not in placed and taken[host] < room.get(host, 0):
-            placed[one.lab] = host
+    for seat in seats:
+        host = before.get(seat.lab, "")
+        if seat.lab not in placed and taken[host] < room.get(host, 0):
+            placed[seat.lab] = host
             taken[host] += 1
     unplaced = []
-    for one in seats:
-        if one.lab in placed:
+    for seat in seats:
+        if seat.lab in placed:
             continue
         # By the share that would be taken, so that large and small hosts fill alike; then by the file's order.
         free = [host for host, size in room.items() if taken[host] < size]
         if not free:
-            unplaced.append(one.lab)
+            unplaced.append(seat.lab)
             continue
         best = min(free, key=lambda host: (taken[host] + 1) / room[host])
-        placed[one.lab] = best
+        placed[seat.lab] = best
         taken[best] += 1
-    return Placement({one.lab: placed[one.lab] for one in seats if one.lab in placed}, tuple(unplaced))
+    return Placement({seat.lab: placed[seat.lab] for seat in seats if seat.lab in placed}, tuple(unplaced))

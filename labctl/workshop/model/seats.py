@@ -126,7 +126,7 @@ def chosen(seats: Iterable[Seat], wanted: Iterable[str]) -> list[Seat]:
             have = f"{seats[0].name} to {seats[-1].name}" if len(seats) > 1 else seats[0].name
             raise LabctlError(f"The workshop has no seat {word!a}: its seats are {have}.", ExitCode.USAGE)
         asked.add(lab)
-    return [one for one in seats if one.lab in asked]
+    return [each_seat for each_seat in seats if each_seat.lab in asked]
 
 
 def labs_of(word: str, seats: Iterable[Seat]) -> list[str]:
@@ -135,10 +135,10 @@ def labs_of(word: str, seats: Iterable[Seat]) -> list[str]:
     What the file calls one seat is no number of another: nobody thinks of numbers who has given names.
     """
     seats = list(seats)
-    named = [one.lab for one in seats if one.name == word]
-    found = [*named, *(one.lab for one in seats if one.lab == word)]
+    named = [each_seat.lab for each_seat in seats if each_seat.name == word]
+    found = [*named, *(each_seat.lab for each_seat in seats if each_seat.lab == word)]
     if not named:
-        found += [one.lab for one in seats if str(one.number) == word]
+        found += [each_seat.lab for each_seat in seats if str(each_seat.number) == word]
     return sorted(set(found))
 
 

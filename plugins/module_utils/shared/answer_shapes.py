@@ -107,7 +107,7 @@ def listed(shape: Callable[[Any, str], Odd | None]) -> Callable[[Any, str], Odd 
     def look(value: Any, where: str) -> Odd | None:
         if not isinstance(value, list):
             return Odd(where, value, "a list")
-        found = (shape(one, f"{where}[{at}]") for at, one in enumerate(value))
+        found = (shape(element, f"{where}[{at}]") for at, element in enumerate(value))
         return next((odd for odd in found if odd is not None), None)
 
     return look
@@ -119,7 +119,7 @@ def named(shape: Callable[[Any, str], Odd | None]) -> Callable[[Any, str], Odd |
     def look(value: Any, where: str) -> Odd | None:
         if not isinstance(value, dict):
             return Odd(where, value, "an object")
-        found = (shape(one, f"{where}.{key[:_SHOWN]!a}") for key, one in value.items())
+        found = (shape(element, f"{where}.{key[:_SHOWN]!a}") for key, element in value.items())
         return next((odd for odd in found if odd is not None), None)
 
     return look

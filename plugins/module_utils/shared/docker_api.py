@@ -507,19 +507,19 @@ class Engine:
     def containers(self, filters: dict[str, str], *, doing: str) -> list[dict[str, Any]]:
         """Containers, also stopped ones, as `docker inspect` has them; one that is gone meanwhile is left out."""
         listed = self.get("/containers/json", filters, all=1, doing=doing)
-        return self.inspected([one["Id"] for one in listed], doing=doing)
+        return self.inspected([container["Id"] for container in listed], doing=doing)
 
     def container_names(self, filters: dict[str, str], *, doing: str) -> list[str]:
         """Names of containers, also stopped ones."""
         listed = self.get("/containers/json", filters, all=1, doing=doing)
-        return [name.lstrip("/") for one in listed for name in one.get("Names") or []]
+        return [name.lstrip("/") for container in listed for name in container.get("Names") or []]
 
     def inspected(self, containers: Iterable[str], *, doing: str) -> list[dict[str, Any]]:
         """Containers by ID or name, as `docker inspect` has them; those that are not there are left out."""
         found = []
-        for one in containers:
+        for container in containers:
             try:
-                found.append(self.get(f"/containers/{_part(one)}/json", doing=doing))
+                found.append(self.get(f"/containers/{_part(container)}/json", doing=doing))
             except DockerError as error:
                 if "no such container" not in error.said.lower():
                     raise
@@ -601,8 +601,8 @@ def carrying(things: Iterable[dict[str, Any]], filters: Mapping[str, str] | None
     name, has_value, value = (filters or {}).get("label", "").partition("=")
     if not name:
         return list(things)
-    labelled = ((one, one.get("Labels") or {}) for one in things)
-    return [one for one, labels in labelled if name in labels and (not has_value or labels[name] == value)]
+    labelled = ((thing, thing.get("Labels") or {}) for thing in things)
+    return [thing for thing, labels in labelled if name in labels and (not has_value or labels[name] == value)]
 
 
 def moment(stamp: str) -> float:
@@ -623,7 +623,7 @@ def moment(stamp: str) -> float:
 def subnets_of(network: Mapping[str, Any]) -> list[str]:
     """The IPv4 subnets of a network, as the engine lists it. A driver that gives no addresses names none."""
     configured = (network.get("IPAM") or {}).get("Config") or []
-    return [one["Subnet"] for one in configured if one.get("Subnet") and ":" not in one["Subnet"]]
+    return [pool["Subnet"] for pool in configured if pool.get("Subnet") and ":" not in pool["Subnet"]]
 
 
 def _target(path: str, query: dict[str, Any] | None) -> str:

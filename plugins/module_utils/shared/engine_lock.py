@@ -130,7 +130,7 @@ class EngineLock:
         ends = time.monotonic() + _AGAIN_SECONDS
         of_lab = {"label": f"{self._label}={self._lab}"}
         engine = self._engine if seconds is None else self._engine.within(seconds)
-        if any(one["Name"] == self._own for one in engine.volumes(of_lab, doing=_DOING)):
+        if any(volume["Name"] == self._own for volume in engine.volumes(of_lab, doing=_DOING)):
             return
         self._engine.ask("POST", "/volumes/create", body=self._body, doing=_DOING)
         while rivals := self.rivals():
@@ -150,14 +150,14 @@ class EngineLock:
         A command has the lock for longer than what it starts, which works under it, and is what its user typed.
         """
         found = []
-        for one in self._engine.volumes({"label": f"{self._label}={self._lab}"}, doing=_DOING):
-            labels = one.get("Labels") or {}
-            if one["Name"] == self._own or labels.get(self._label) != self._lab:
+        for volume in self._engine.volumes({"label": f"{self._label}={self._lab}"}, doing=_DOING):
+            labels = volume.get("Labels") or {}
+            if volume["Name"] == self._own or labels.get(self._label) != self._lab:
                 continue
             note = labels.get(LABEL_HOLDER) or ""
             if self._within(note):
                 continue
-            rival = Rival(one["Name"], note, self._age(one))
+            rival = Rival(volume["Name"], note, self._age(volume))
             if self._over(rival.note, rival.age):
                 self._remove(rival.volume)
             else:

@@ -86,7 +86,9 @@ class LabSpec:
             labels: all of them.
             counted: how many servers are there, where no label says for how many the lab was made.
         """
-        said = {one.name: one.read(labels.get(lab_names.LABEL_PREFIX + one.label, "")) for one in SETTINGS}
+        said = {
+            setting.name: setting.read(labels.get(lab_names.LABEL_PREFIX + setting.label, "")) for setting in SETTINGS
+        }
         known = {name: value for name, value in said.items() if value not in (None, "")}
         if counted:
             known.setdefault("servers", counted)
@@ -94,11 +96,11 @@ class LabSpec:
 
     def to_labels(self) -> dict[str, str]:
         """The labels of each server's container."""
-        return {lab_names.LABEL_PREFIX + one.label: str(getattr(self, one.name)) for one in SETTINGS}
+        return {lab_names.LABEL_PREFIX + setting.label: str(getattr(self, setting.name)) for setting in SETTINGS}
 
     def to_inventory(self) -> dict[str, Any]:
         """The roles' variables."""
-        return {one.variable: getattr(self, one.name) for one in SETTINGS}
+        return {setting.variable: getattr(self, setting.name) for setting in SETTINGS}
 
     def with_given(self, given: Mapping[str, Any]) -> LabSpec:
         """The same with the values that somebody gave; None is none."""
@@ -107,11 +109,11 @@ class LabSpec:
     def differences(self, wanted: LabSpec) -> list[str]:
         """What changes where this becomes what is `wanted`, one sentence each without its full stop."""
         found = []
-        for one in SETTINGS:
-            old, new = getattr(self, one.name), getattr(wanted, one.name)
+        for setting in SETTINGS:
+            old, new = getattr(self, setting.name), getattr(wanted, setting.name)
             # A version that nobody asked for is that of the lab.
-            if one.change and new not in ("", old):
-                found.append(f"{one.change} {old} becomes {new}: {AGAIN}")
+            if setting.change and new not in ("", old):
+                found.append(f"{setting.change} {old} becomes {new}: {AGAIN}")
         if wanted.http_port != self.http_port:
             found.append(f"the HTTP port of consul1 becomes {wanted.http_port or 'one that Docker chooses'}: {AGAIN}")
         old_names, new_names = lab_names.server_names(self.servers), lab_names.server_names(wanted.servers)
@@ -124,15 +126,17 @@ class LabSpec:
 
 def _settings() -> tuple[Setting, ...]:
     said = {"choices": (), "help": ""}
-    return tuple(Setting(one.name, default=one.default, **{**said, **one.metadata}) for one in fields(LabSpec))
+    return tuple(
+        Setting(field_.name, default=field_.default, **{**said, **field_.metadata}) for field_ in fields(LabSpec)
+    )
 
 
 SETTINGS = _settings()
 
 
-def choice_problem(one: Setting, value: object) -> str | None:
+def choice_problem(setting: Setting, value: object) -> str | None:
     """One sentence that refuses a value which is none of a setting's choices; None where it is one."""
-    if not one.choices or value in one.choices:
+    if not setting.choices or value in setting.choices:
         return None
-    instead = " or ".join(one.choices) if len(one.choices) == 2 else f"one of {', '.join(one.choices)}"  # noqa: PLR2004
-    return f"{value!a:.60} is not a {one.name.replace('_', ' ')}: choose {instead}."
+    instead = " or ".join(setting.choices) if len(setting.choices) == 2 else f"one of {', '.join(setting.choices)}"  # noqa: PLR2004
+    return f"{value!a:.60} is not a {setting.name.replace('_', ' ')}: choose {instead}."

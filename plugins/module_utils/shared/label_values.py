@@ -151,7 +151,7 @@ def misfit(labels: Mapping[str, Any] | None) -> str | None:
 
 def fitting(things: Iterable[Mapping[str, Any]]) -> list[Any]:
     """Of containers, networks or volumes, as the engine lists or inspects them, those whose labels all fit."""
-    return [one for one in things if misfit(labels_of(one)) is None]
+    return [thing for thing in things if misfit(labels_of(thing)) is None]
 
 
 def labels_of(thing: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -182,7 +182,7 @@ def stranger(kind: str, thing: Mapping[str, Any]) -> str | None:
 
 def strangers(kind: str, things: Iterable[Mapping[str, Any]]) -> list[str]:
     """A sentence for each of these things that is not ours."""
-    return [sentence for sentence in (stranger(kind, one) for one in things) if sentence is not None]
+    return [sentence for sentence in (stranger(kind, thing) for thing in things) if sentence is not None]
 
 
 def shown(text: object) -> str:

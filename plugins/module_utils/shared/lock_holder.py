@@ -140,13 +140,13 @@ def holder_of(note: str) -> Holder | None:
         found: Any = json.loads(note)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or set(found) != {one.name for one in fields(Holder)}:
+    if not isinstance(found, dict) or set(found) != {field_.name for field_ in fields(Holder)}:
         return None
-    for one in fields(Holder):
-        value = found[one.name]
-        if one.type == "int" and not (type(value) is int and 0 <= value <= _MOST):
+    for field_ in fields(Holder):
+        value = found[field_.name]
+        if field_.type == "int" and not (type(value) is int and 0 <= value <= _MOST):
             return None
-        if one.type == "str" and not (
+        if field_.type == "str" and not (
             isinstance(value, str) and len(value) <= _LONGEST_TEXT and _PLAIN.fullmatch(value)
         ):
             return None

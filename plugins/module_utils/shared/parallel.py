@@ -24,8 +24,8 @@ def each(work: Callable[[Thing], Result], things: Iterable[Thing], at_once: int)
     with ThreadPoolExecutor(max_workers=min(at_once, len(things))) as pool:
         done = [pool.submit(work, thing) for thing in things]
         try:
-            return [one.result() for one in done]
+            return [future.result() for future in done]
         except KeyboardInterrupt:
-            for one in done:
-                one.cancel()
+            for future in done:
+                future.cancel()
             raise

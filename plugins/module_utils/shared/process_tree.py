@@ -54,11 +54,11 @@ def end_below(pid: int) -> None:
     """End all processes below `pid`: they are asked to, and killed where that does not help."""
     family = descendants(pid)
     for number, seconds in ((signal.SIGTERM, ASKED_SECONDS), (signal.SIGKILL, KILLED_SECONDS)):
-        for one in family:
+        for process in family:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(one, number)
+                os.kill(process, number)
         ends = time.monotonic() + seconds
-        while any(alive(one) for one in family) and time.monotonic() < ends:
+        while any(alive(process) for process in family) and time.monotonic() < ends:
             time.sleep(POLL_SECONDS)
         # What one of them has started since, or lets go of now.
         family = list(dict.fromkeys(family + descendants(pid)))

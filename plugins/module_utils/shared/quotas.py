@@ -149,9 +149,9 @@ def limits_of(owner: str, sections: Mapping[str, Mapping[str, float]]) -> list[L
 
 def claims_in(containers: Iterable[Mapping[str, Any]], prefix: str) -> Iterator[Claim]:
     """What containers that were inspected claim, by labels that begin with a prefix."""
-    for one in containers:
-        limit = (one.get("HostConfig") or {}).get("Memory") or 0
-        claim = claim_of(one["Config"].get("Labels") or {}, limit, prefix)
+    for container in containers:
+        limit = (container.get("HostConfig") or {}).get("Memory") or 0
+        claim = claim_of(container["Config"].get("Labels") or {}, limit, prefix)
         if claim is not None:
             yield claim
 
@@ -196,9 +196,9 @@ def exceeded(limits: Iterable[Limit], others: Use, before: Use, after: Use) -> l
     What does not grow breaks no limit, also where the limit was made smaller than what is there.
     """
     return [
-        one
-        for one in limits
-        if after.of(one.key) > before.of(one.key) and others.of(one.key) + after.of(one.key) > one.most
+        limit
+        for limit in limits
+        if after.of(limit.key) > before.of(limit.key) and others.of(limit.key) + after.of(limit.key) > limit.most
     ]
 
 
@@ -223,7 +223,7 @@ def words(key: str, amount: float) -> str:
 def told(owner: str, broken: Iterable[Limit], now: Use, then: Use) -> str:
     """The limits that would be broken, with what an owner has now and would have then, as a part of a sentence."""
     return " and ".join(
-        f"at most {words(one.key, one.most)} ({owner} has {bare(one.key, now.of(one.key))}, this would make "
-        f"{bare(one.key, then.of(one.key))}; section [{_inside(one.section)}])"
-        for one in broken
+        f"at most {words(limit.key, limit.most)} ({owner} has {bare(limit.key, now.of(limit.key))}, this would make "
+        f"{bare(limit.key, then.of(limit.key))}; section [{_inside(limit.section)}])"
+        for limit in broken
     )

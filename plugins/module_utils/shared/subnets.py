@@ -46,7 +46,7 @@ def network_of(text: str) -> ipaddress.IPv4Network | None:
 
 def is_private(network: ipaddress.IPv4Network) -> bool:
     """Whether all of a network is in what everybody may use without asking (RFC 1918)."""
-    return any(network.subnet_of(one) for one in _PRIVATE)
+    return any(network.subnet_of(block) for block in _PRIVATE)
 
 
 def candidates(lab: str, pool: ipaddress.IPv4Network) -> Iterator[ipaddress.IPv4Network]:
@@ -93,12 +93,14 @@ def _clear(
     lab: str, pool: ipaddress.IPv4Network, busy: Iterable[ipaddress.IPv4Network]
 ) -> Iterator[ipaddress.IPv4Network]:
     # As numbers: a large pool has very many candidates.
-    taken = [(int(one.network_address), int(one.broadcast_address)) for one in ipaddress.collapse_addresses(busy)]
-    for one in candidates(lab, pool):
-        first = int(one.network_address)
+    taken = [
+        (int(network.network_address), int(network.broadcast_address)) for network in ipaddress.collapse_addresses(busy)
+    ]
+    for network in candidates(lab, pool):
+        first = int(network.network_address)
         last = first + (1 << (32 - PREFIX)) - 1
         if not any(begin <= last and first <= end for begin, end in taken):
-            yield one
+            yield network
 
 
 def addresses(subnet: ipaddress.IPv4Network, servers: int) -> list[str]:

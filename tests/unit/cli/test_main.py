@@ -381,7 +381,9 @@ def test_nothing_to_list_is_an_empty_list(words: list[str], capsys: pytest.Captu
 
 
 def use(engine: FakeEngine, cluster: FakeCluster) -> None:
-    engine.container_list = [stand_in.container("ada", one.name, port=one.http_port) for one in cluster.servers]
+    engine.container_list = [
+        stand_in.container("ada", fake_server.name, port=fake_server.http_port) for fake_server in cluster.servers
+    ]
 
 
 def test_status_says_by_its_code_whether_the_lab_is_ready(
@@ -449,7 +451,7 @@ def test_logs_are_merged_and_filtered(engine: FakeEngine, capsys: pytest.Capture
     assert capsys.readouterr().out.splitlines() == [first, second]
     assert run(["logs", "ada", "--server", "consul2", "--json", "--tail", "9"]) == 0
     documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["server"] for one in documents] == ["consul2", "consul2"]
+    assert [document["server"] for document in documents] == ["consul2", "consul2"]
     assert engine.tails[-1] == 9
     assert run(["logs", "--lines"]) == ExitCode.USAGE
     assert "--lines belongs to --raft" in capsys.readouterr().err

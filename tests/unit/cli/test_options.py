@@ -104,8 +104,8 @@ def file_options() -> list[tuple[str, ...]]:
             for name in command.list_commands(context):
                 look((*words, name), command.get_command(context, name))
             return
-        files = [one for one in command.params if isinstance(one.type, click.Path)]
-        found.extend((*words, one.opts[-1] if isinstance(one, click.Option) else "--") for one in files)
+        files = [parameter for parameter in command.params if isinstance(parameter.type, click.Path)]
+        found.extend((*words, file.opts[-1] if isinstance(file, click.Option) else "--") for file in files)
 
     look((), main.labctl)
     return found

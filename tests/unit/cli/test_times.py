@@ -89,7 +89,7 @@ def test_json_of_a_log_with_numbers_that_no_cluster_has_is_whole(
     stands = "2024/01/01 00:00:00 [INFO] raft: Node at 10.0.0.1:8300 [Candidate] entering Candidate state in term "
     log.write_text(f"{stands}{'9' * 20}\n{stands}{'9' * 5000}\n", encoding="utf-8")
     assert run(["story", str(log), "--json"]) == ExitCode.DONE
-    assert [one["term"] for one in json.loads(capsys.readouterr().out)["events"]] == [None, None]
+    assert [event["term"] for event in json.loads(capsys.readouterr().out)["events"]] == [None, None]
 
 
 def test_json_of_a_file_whose_name_is_no_text_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -164,9 +164,9 @@ def test_lists_come_from_the_socket_without_the_library(docker: FakeDocker) -> N
     docker.put_network("labctl-ada", "10.213.7.0/28", labels)
     docker.put("volume", "labctl-ada-config", {"Name": "labctl-ada-config", "Labels": labels})
     quick, filters = client.connect(), {"label": "raft-labctl.lab=ada"}
-    assert [one["Id"] for one in quick.containers(filters=filters)] == [key]
-    assert [one["Name"] for one in quick.networks(filters=filters)] == ["labctl-ada"]
-    assert [one["Name"] for one in quick.volumes(filters=filters)] == ["labctl-ada-config"]
+    assert [container["Id"] for container in quick.containers(filters=filters)] == [key]
+    assert [network["Name"] for network in quick.networks(filters=filters)] == ["labctl-ada"]
+    assert [volume["Name"] for volume in quick.volumes(filters=filters)] == ["labctl-ada-config"]
 
 
 def test_what_the_engine_refuses_is_told(docker: FakeDocker) -> None:

@@ -104,7 +104,7 @@ def test_what_was_to_replace_a_server_is_none_where_that_is_there_still_and_else
         stand_in.container("ada", "consul3"),
     ]
     (lab,) = labs.labs_from(parts, "local")
-    assert [(one.name, one.container) for one in lab.servers] == [
+    assert [(server.name, server.container) for server in lab.servers] == [
         ("consul1", "labctl-ada-consul1"),
         ("consul2", instead),
         ("consul3", "labctl-ada-consul3"),
@@ -265,11 +265,11 @@ def test_what_a_killed_down_left_is_found_with_its_owner() -> None:
 def test_a_container_with_the_labels_of_a_server_that_another_one_is_is_no_server(name: str) -> None:
     double = stand_in.container("ada", "consul1", Id="double", Names=[f"/{name}"])
     (lab,) = labs.labs_from([double, *stand_in.lab("ada")], "local")
-    assert [one.name for one in lab.servers] == ["consul1", "consul2", "consul3"]
-    assert [one.id for one in lab.servers] == ["ada-consul1", "ada-consul2", "ada-consul3"]
+    assert [server.name for server in lab.servers] == ["consul1", "consul2", "consul3"]
+    assert [server.id for server in lab.servers] == ["ada-consul1", "ada-consul2", "ada-consul3"]
     # Where no other one is, it is the server under whatever name.
     (lab,) = labs.labs_from([double, *stand_in.lab("ada")[1:]], "local")
-    assert [one.id for one in lab.servers] == ["double", "ada-consul2", "ada-consul3"]
+    assert [server.id for server in lab.servers] == ["double", "ada-consul2", "ada-consul3"]
 
 
 def test_a_lock_alone_is_left_over_too_and_makes_nobody_a_labs_owner() -> None:

@@ -44,7 +44,7 @@ def test_dockers_time_is_split_from_the_line() -> None:
 
 def test_times_sort_as_text_also_where_docker_drops_zeros() -> None:
     stamps = [b"2026-01-02T03:04:05Z a", b"2026-01-02T03:04:05.1Z b", b"2026-01-02T03:04:05.12Z c"]
-    taken = [logs.split("", one).taken for one in stamps]
+    taken = [logs.split("", stamp).taken for stamp in stamps]
     assert sorted(taken) == taken
     assert {len(one) for one in taken} == {30}
 
@@ -69,7 +69,7 @@ def test_lines_are_the_same_however_the_stream_is_cut(lines: list[bytes], data: 
 
 def test_logs_are_merged_by_time() -> None:
     engine = FakeEngine(streams={"id1": [(0, line(1, "a") + line(3, "c"))], "id2": [(0, line(2, "b"))]})
-    assert [one.text for one in logs.read(client(engine), SERVERS)] == ["a", "b", "c"]
+    assert [log_line.text for log_line in logs.read(client(engine), SERVERS)] == ["a", "b", "c"]
     assert engine.tails == ["all", "all"]
 
 
@@ -85,15 +85,15 @@ def test_a_log_is_read_when_its_turn_comes() -> None:
     merged = logs.read(client(Long()), SERVERS)
     assert [next(merged).text for _ in range(4)] == ["id1", "id2", "id1", "id2"]
     assert len(given) < 200
-    rest = [one.taken for one in merged]
+    rest = [log_line.taken for log_line in merged]
     assert len(rest) == 9996
     assert rest == sorted(rest)
 
 
 def test_lines_of_one_server_that_are_a_little_late_are_put_in_order() -> None:
     seconds = [1, 3, 2, 4, 6, 5, *range(7, 80), 81, 80]
-    engine = FakeEngine(streams={"id1": [(0, b"".join(line(one / 10, str(one)) for one in seconds))]})
-    assert [int(one.text) for one in logs.read(client(engine), SERVERS[:1])] == sorted(seconds)
+    engine = FakeEngine(streams={"id1": [(0, b"".join(line(second / 10, str(second)) for second in seconds))]})
+    assert [int(log_line.text) for log_line in logs.read(client(engine), SERVERS[:1])] == sorted(seconds)
 
 
 def test_a_line_without_an_end_fills_no_memory() -> None:
@@ -116,7 +116,7 @@ def test_kept_lines_are_read_as_often_as_one_likes_and_leave_nothing() -> None:
     file, size = kept.file("consul2")
     content = file.read()
     assert size == len(content)
-    assert content.decode().splitlines() == [f"{one.taken} {one.text}" for one in said[1::2]]
+    assert content.decode().splitlines() == [f"{log_line.taken} {log_line.text}" for log_line in said[1::2]]
     assert kept.file("consul9")[1] == 0
     del kept, file
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -134,7 +134,12 @@ def test_what_there_is_comes_in_order_of_time_before_what_is_followed() -> None:
         streams={"id1": [(0, line(2, "b")), (0.2, line(5, "e"))], "id2": [(0, line(1, "a") + line(3, "c"))]}
     )
     engine.so_far = {"id1": line(2, "b"), "id2": line(1, "a") + line(3, "c")}
-    assert [one.text for one in logs.follow(client(engine), SERVERS) if one is not None] == ["a", "b", "c", "e"]
+    assert [log_line.text for log_line in logs.follow(client(engine), SERVERS) if log_line is not None] == [
+        "a",
+        "b",
+        "c",
+        "e",
+    ]
     # From where on to follow is found by a time; it is followed without one, which a clock that is set back passes by.
     asked = set(zip(engine.tails[2:], engine.sinces[2:], strict=True))
     assert {(tail, since is None) for tail, since in asked} == {
@@ -188,21 +193,25 @@ def test_what_comes_after_the_hosts_clock_was_set_back_is_told_at_once(
     old: bytes, told: list[str], again: bool
 ) -> None:
     engine = SetBack(old, line(9, "x") + line(10, "y"), again=again)
-    assert [one.text for one in logs.follow(client(engine), SERVERS[:1]) if one is not None] == [*told, "x", "y"]
+    assert [log_line.text for log_line in logs.follow(client(engine), SERVERS[:1]) if log_line is not None] == [
+        *told,
+        "x",
+        "y",
+    ]
 
 
 @pytest.mark.parametrize("before", [0, 3 * logs.MORE_LINES])
 def test_a_log_whose_last_line_is_gone_is_followed_all_the_same(before: int) -> None:
     engine = SetBack(b"".join(line(number / 1000, f"{number}") for number in range(before)), line(9, "x"))
     marks = {"consul1": logs.Mark(logs.split("consul1", line(4, "lost")), logs.split("consul1", line(4, "")).taken)}
-    told = [one.text for one in logs.Follower(client(engine), SERVERS[:1], marks=marks)]
+    told = [log_line.text for log_line in logs.Follower(client(engine), SERVERS[:1], marks=marks)]
     assert told == ["x"]
 
 
 def test_without_a_history_following_begins_now() -> None:
     engine = FakeEngine(streams={"id1": [(0, line(5, "e"))]})
     engine.so_far = {"id1": b""}
-    assert [one.text for one in logs.follow(client(engine), SERVERS[:1], 0) if one is not None] == ["e"]
+    assert [log_line.text for log_line in logs.follow(client(engine), SERVERS[:1], 0) if log_line is not None] == ["e"]
     assert engine.tails == [0, 0]
 
 
@@ -231,12 +240,12 @@ def test_only_the_last_lines_are_asked_for(tail: int) -> None:
 
 def test_followed_lines_that_arrive_close_to_each_other_are_in_order_of_time() -> None:
     engine = FakeEngine(streams={"id1": [(0, line(2, "second"))], "id2": [(0.02, line(1, "first"))]})
-    assert [one.text for one in logs.Follower(client(engine), SERVERS)] == ["first", "second"]
+    assert [log_line.text for log_line in logs.Follower(client(engine), SERVERS)] == ["first", "second"]
 
 
 def test_following_ends_when_the_lab_is_gone() -> None:
     engine = FakeEngine(streams={"id1": [(0, line(1, "a")), (0.4, line(2, "b"))], "id2": []})
-    assert [one.text for one in logs.Follower(client(engine), SERVERS)] == ["a", "b"]
+    assert [log_line.text for log_line in logs.Follower(client(engine), SERVERS)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -293,13 +302,13 @@ def test_an_engine_that_cannot_be_followed_at_all_is_told_and_not_taken_for_the_
 def test_a_server_that_comes_back_goes_on_without_repeating_itself() -> None:
     before, after = line(1, "a") + line(2, "b"), line(3, "c")
     engine = FakeEngine(streams={"id1": [(0, before)]}, again={"id1": [(0, before + after)]})
-    assert [one.text for one in logs.Follower(client(engine), SERVERS[:1])] == ["a", "b", "c"]
+    assert [log_line.text for log_line in logs.Follower(client(engine), SERVERS[:1])] == ["a", "b", "c"]
 
 
 def test_a_server_that_comes_back_does_not_tell_the_history_that_was_not_asked_for() -> None:
     engine = FakeEngine(streams={"id1": []}, again={"id1": [(0, line(3, "c"))]})
     begun = time.time()
-    assert [one.text for one in logs.Follower(client(engine), SERVERS[:1], tail=0)] == ["c"]
+    assert [log_line.text for log_line in logs.Follower(client(engine), SERVERS[:1], tail=0)] == ["c"]
     assert engine.tails == [0, "all"]
     assert engine.sinces[1] is not None
     assert engine.sinces[1] >= begun - 1
@@ -307,7 +316,7 @@ def test_a_server_that_comes_back_does_not_tell_the_history_that_was_not_asked_f
 
 def test_lines_of_the_same_moment_and_a_little_earlier_are_all_told() -> None:
     engine = FakeEngine(streams={"id1": [(0, line(2, "a") + line(2, "b") + line(1.9, "c"))]})
-    assert sorted(one.text for one in logs.Follower(client(engine), SERVERS[:1])) == ["a", "b", "c"]
+    assert sorted(log_line.text for log_line in logs.Follower(client(engine), SERVERS[:1])) == ["a", "b", "c"]
 
 
 def test_following_can_be_stopped() -> None:

@@ -25,7 +25,7 @@ ENTRY = {
 
 
 def lab_of(cluster: FakeCluster) -> labs.Lab:
-    parts = [stand_in.container("ada", one.name, port=one.http_port) for one in cluster.servers]
+    parts = [stand_in.container("ada", fake_server.name, port=fake_server.http_port) for fake_server in cluster.servers]
     return labs.labs_from(parts, "local")[0]
 
 
@@ -60,7 +60,7 @@ def test_the_first_server_that_answers_is_asked(clusters: Callable[..., FakeClus
         return (200, [{**ENTRY, "Name": "consul3"}, ENTRY]) if number else (500, "hangs")
 
     cluster.answer = answer  # type: ignore[assignment,method-assign]
-    assert [one.name for one in members.read(lab_of(cluster))] == ["consul2", "consul3"]
+    assert [member.name for member in members.read(lab_of(cluster))] == ["consul2", "consul3"]
     assert [request[0] for request in cluster.requests] == ["consul1", "consul2"]
 
 
@@ -77,7 +77,7 @@ def test_what_is_no_list_of_members_is_asked_of_the_next_server(
 ) -> None:
     cluster = clusters(3)
     cluster.answer = lambda number, *_: (200, [ENTRY] if number else said)  # type: ignore[method-assign]
-    assert [one.name for one in members.read(lab_of(cluster))] == ["consul2"]
+    assert [member.name for member in members.read(lab_of(cluster))] == ["consul2"]
     cluster.answer = lambda *_: (200, said)  # type: ignore[method-assign]
     with pytest.raises(LabctlError, match="consul3: answered with something that is no list of members"):
         members.read(lab_of(cluster))

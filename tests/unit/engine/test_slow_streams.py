@@ -126,14 +126,14 @@ def test_logs_that_the_engine_does_not_let_be_followed_fail_in_a_sentence(
 ) -> None:
     engine.follow = follow
     engine.says |= {
-        f"GET /containers/{one['Id']}/json": {
-            "Id": one["Id"],
+        f"GET /containers/{container['Id']}/json": {
+            "Id": container["Id"],
             "Name": "/x",
             "Config": {},
             "State": RUNS,
             "NetworkSettings": {},
         }
-        for one in engine.containers
+        for container in engine.containers
     }
     assert run(["logs", "ada", "-f", "--no-prefix"]) == ExitCode.FAILED
     out, err = capsys.readouterr()
@@ -146,8 +146,8 @@ def test_following_a_lab_that_goes_down_meanwhile_ends_well(engine: Log, capsys:
     # No server is there any more when it is looked for.
     gone = b'{"message": "No such container: x"}'
     engine.follow = 404, gone
-    for one in engine.containers:
-        path = f"GET /containers/{one['Id']}/json"
+    for container in engine.containers:
+        path = f"GET /containers/{container['Id']}/json"
         engine.says[path], engine.status[path] = gone, 404
     assert run(["logs", "ada", "-f", "--no-prefix"]) == ExitCode.DONE
     assert capsys.readouterr().err == ""

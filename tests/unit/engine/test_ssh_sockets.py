@@ -35,9 +35,9 @@ def test_a_folder_that_nobody_holds_is_removed_and_one_that_somebody_holds_stays
     other = SocketFolder()
     assert mine.path.is_dir()
     assert not left.exists()
-    for one in (mine, other):
-        one.remove()
-        assert not one.path.exists()
+    for socket_folder in (mine, other):
+        socket_folder.remove()
+        assert not socket_folder.path.exists()
 
 
 def test_a_folder_that_was_taken_for_a_left_one_is_made_anew(base: Path) -> None:
@@ -46,8 +46,8 @@ def test_a_folder_that_was_taken_for_a_left_one_is_made_anew(base: Path) -> None
     def meanwhile(handle: int) -> bool:
         seen.append(handle)
         if len(seen) == 1:
-            for one in base.glob(f"{PREFIX}*"):
-                shutil.rmtree(one)
+            for path in base.glob(f"{PREFIX}*"):
+                shutil.rmtree(path)
         return file_lock.try_to(handle)
 
     folder = SocketFolder(meanwhile)

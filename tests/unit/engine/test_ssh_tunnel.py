@@ -67,7 +67,7 @@ def test_the_engine_answers_over_a_socket_that_only_this_user_reaches(engine: Fa
         "labctl-ada-consul1", labels={"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}, state="exited"
     )
     there = client.connect_to(ROOM, "room-1")
-    assert [one["Id"] for one in there.containers(filters={"label": "raft-labctl.lab=ada"})] == [key]
+    assert [container["Id"] for container in there.containers(filters={"label": "raft-labctl.lab=ada"})] == [key]
     assert there.host == "room-1"
     (folder,) = folders()
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -91,21 +91,21 @@ def test_servers_are_asked_through_doors_that_one_call_opens(
     there = client.connect_to(ROOM, "room-1")
     summaries = [
         {
-            "Id": one.name,
-            "Names": [f"/labctl-ada-{one.name}"],
+            "Id": fake_server.name,
+            "Names": [f"/labctl-ada-{fake_server.name}"],
             "Image": "x",
             "Created": 1,
             "State": "running",
             "Labels": {
                 "raft-labctl.lab": "ada",
                 "raft-labctl.owner": "ada",
-                "raft-labctl.server": one.name,
+                "raft-labctl.server": fake_server.name,
                 "raft-labctl.servers": "3",
             },
-            "Ports": [{"PrivatePort": 8500, "PublicPort": one.http_port, "IP": "127.0.0.1"}],
-            "NetworkSettings": {"Networks": {"x": {"IPAddress": one.address}}},
+            "Ports": [{"PrivatePort": 8500, "PublicPort": fake_server.http_port, "IP": "127.0.0.1"}],
+            "NetworkSettings": {"Networks": {"x": {"IPAddress": fake_server.address}}},
         }
-        for one in cluster.servers
+        for fake_server in cluster.servers
     ]
     engine.beside().container_list = summaries
     (lab,) = labs.list_labs(there)
@@ -149,11 +149,11 @@ def test_a_host_that_lets_one_wait_delays_no_other(ssh: FakeSsh) -> None:
     assert ssh
     begun, other_is_there = threading.Event(), threading.Event()
 
-    def slow(one: Address, name: str, _within: float | None) -> Any:
-        if one == ROOM:
+    def slow(address: Address, name: str, _within: float | None) -> Any:
+        if address == ROOM:
             begun.set()
             assert other_is_there.wait(20)
-        return SimpleNamespace(name=f"{one.host}{name}", close=lambda: None)
+        return SimpleNamespace(name=f"{address.host}{name}", close=lambda: None)
 
     with ThreadPoolExecutor(2) as pool:
         waits = pool.submit(ssh_tunnel.connection, ROOM, connect=slow)

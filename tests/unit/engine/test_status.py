@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def lab_of(cluster: FakeCluster) -> labs.Lab:
-    parts = [stand_in.container("ada", one.name, port=one.http_port) for one in cluster.servers]
+    parts = [stand_in.container("ada", fake_server.name, port=fake_server.http_port) for fake_server in cluster.servers]
     return labs.labs_from(parts, "local")[0]
 
 

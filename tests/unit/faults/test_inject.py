@@ -84,16 +84,16 @@ class Docker:
 
     def remove(self, kind: str, things: list[str], *, doing: str) -> None:
         assert (kind, doing) == ("container", "removing a helper")
-        for one in things:
-            del self.containers[one]
-            if one in self.gone:
-                raise DockerError("it is gone", said=f"No such container: {one}")
+        for thing in things:
+            del self.containers[thing]
+            if thing in self.gone:
+                raise DockerError("it is gone", said=f"No such container: {thing}")
 
     def inspected(self, containers: list[str], *, doing: str) -> list[dict[str, Any]]:
         assert doing
         if self.silent:
             raise DockerError("The Docker Engine did not answer within 20 seconds.")
-        known = [one for one in containers if one in self.lives]
+        known = [container for container in containers if container in self.lives]
         return [{"Id": one, "State": {"StartedAt": self.lives[one], "Status": "running"}} for one in known]
 
     def listed(self, **states: str) -> list[dict[str, Any]]:
@@ -184,7 +184,7 @@ def test_a_second_delay_is_one_sentence_and_the_first_one_stays_where_it_was(doc
     assert docker.of(ONE).tables == {"inet labctl_aaaaaa"}
     assert "netem" in docker.of(ONE).queued
     assert (docker.of(TWO).tables, docker.of(TWO).queued) == (set(), "")
-    assert [one["Labels"]["raft-labctl.fault"] for one in docker.containers.values()] == ["aaaaaa"]
+    assert [container["Labels"]["raft-labctl.fault"] for container in docker.containers.values()] == ["aaaaaa"]
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ class Client:
 def lasting(docker: Docker, **states: str) -> list[tuple[str, tuple[str, ...]]]:
     """The faults that the lab has now, where its containers are in these states, in Docker's words."""
     client: Any = Client(docker.listed(**states))
-    return [(one.id, one.servers) for one in inject.active(client, LAB)]
+    return [(fault.id, fault.servers) for fault in inject.active(client, LAB)]
 
 
 def test_a_fault_lasts_in_the_network_that_it_was_begun_in_and_in_no_later_one(docker: Docker) -> None:
@@ -331,7 +331,7 @@ def test_an_end_that_no_lease_has_is_none_and_hides_no_fault(docker: Docker, unt
     (helper,) = docker.containers.values()
     helper["Labels"]["raft-labctl.fault-until"] = until
     client: Any = Client(docker.listed())
-    assert [(one.id, one.until) for one in inject.active(client, LAB)] == [("ab12cd", None)]
+    assert [(fault.id, fault.until) for fault in inject.active(client, LAB)] == [("ab12cd", None)]
 
 
 @pytest.mark.parametrize(

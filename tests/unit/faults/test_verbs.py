@@ -54,7 +54,7 @@ class Engine:
         self.signals: list[tuple[str, list[str]]] = []
         self.notes: list[tuple[list[str], str]] = []
         self.later: list[list[str]] = []
-        self.voters = frozenset(one.address for one in LAB.servers)
+        self.voters = frozenset(server.address for server in LAB.servers)
         self.transfers: list[tuple[str, str | None]] = []
         self.refuses: list[str] = []
         self.ahead, self.asked_for_time = 0.0, 0
@@ -70,8 +70,8 @@ class Engine:
             change=lambda _, what, __, words, s, ___: self.changes.append((dict(what), words, s)),
             signal=self.signal,
             states_of=self.states_of,
-            note=lambda on, line: self.notes.append(([one.name for one in on], line)),
-            last_words=lambda one: self.logs.get(one.name, ""),
+            note=lambda on, line: self.notes.append(([server.name for server in on], line)),
+            last_words=lambda server: self.logs.get(server.name, ""),
             active=lambda *_: [ActiveFault(one, "", (), None) for one in self.active],
             lift=self.heal,
             transfer=lambda leader, to: self.transfers.append((leader.name, to)),
@@ -82,18 +82,20 @@ class Engine:
     def signal(self, verb: str, on: Iterable[labs.Server]) -> None:
         """Do it to all but those that Docker refuses; a lab has the new states."""
         on = list(on)
-        self.signals.append((verb, [one.name for one in on]))
-        for one in on:
-            if one.name not in self.refuses:
-                self.with_state(one.name, {"pause": "paused", "kill": "exited", "stop": "exited"}.get(verb, "running"))
-        if any(one.name in self.refuses for one in on):
+        self.signals.append((verb, [server.name for server in on]))
+        for server in on:
+            if server.name not in self.refuses:
+                self.with_state(
+                    server.name, {"pause": "paused", "kill": "exited", "stop": "exited"}.get(verb, "running")
+                )
+        if any(server.name in self.refuses for server in on):
             raise LabctlError("Docker failed while killing servers: cannot kill container.")
 
     def states_of(self, on: Iterable[labs.Server]) -> dict[str, str]:
         """How they are now; nobody knows where Docker is silent."""
         if "silence" in self.refuses:
             raise LabctlError("The Docker Engine did not answer within 20 seconds.")
-        return {one.name: self.lab.server(one.name).state for one in on}
+        return {server.name: self.lab.server(server.name).state for server in on}
 
     def difference(self, _: object) -> clock.Difference:
         """How far the Docker host's clock is ahead."""
@@ -104,24 +106,24 @@ class Engine:
         """All know consul1 as the leader."""
         return tuple(
             View(
-                one.name,
-                one.address,
-                None if one.state == "running" else "it does not run",
-                node_id=f"id-{one.name}",
-                state="leader" if one.name == "consul1" else "follower",
+                server.name,
+                server.address,
+                None if server.state == "running" else "it does not run",
+                node_id=f"id-{server.name}",
+                state="leader" if server.name == "consul1" else "follower",
                 leader=LAB.servers[0].address,
                 term=2,
                 voters=self.voters,
             )
-            for one in self.lab.servers
+            for server in self.lab.servers
         )
 
     def heal(self, lab: Lab, fault: str | None) -> dict[str, set[str]]:
         """Take rules out of every network; a server that does not run has none."""
         return {
-            one.name: {rule for rule in self.rules.get(one.name, set()) if fault in {None, rule}}
-            for one in lab.servers
-            if one.state != "exited"
+            server.name: {rule for rule in self.rules.get(server.name, set()) if fault in {None, rule}}
+            for server in lab.servers
+            if server.state != "exited"
         }
 
     def with_state(self, server: str, state: str) -> None:
@@ -139,7 +141,7 @@ def test_a_leader_is_isolated_from_every_other_server_and_its_log_says_so(docker
     told = Told()
     result = network.isolate("leader", ASKED, told, docker.tools)
     ((changes, words, seconds),) = docker.changes
-    others = frozenset(one.address for one in LAB.servers[1:])
+    others = frozenset(server.address for server in LAB.servers[1:])
     assert changes == {"consul1": Cut(incoming=others, outgoing=others)}
     assert (words, seconds) == ("isolate consul1", network.LEASE_SECONDS)
     assert told.lines[0] == (
@@ -200,7 +202,7 @@ def test_a_forecast_without_docker_says_that_it_knows_less(docker: Engine) -> No
 def test_each_side_of_a_partition_is_cut_from_the_others(docker: Engine) -> None:
     network.partition(["consul1,consul2", "/", "consul3"], replace(ASKED, seconds=5), Told(), docker.tools)
     ((changes, words, seconds),) = docker.changes
-    first, second, third = (frozenset({one.address}) for one in LAB.servers)
+    first, second, third = (frozenset({server.address}) for server in LAB.servers)
     assert {name: one.incoming for name, one in changes.items()} == {
         "consul1": third, "consul2": third, "consul3": first | second,
     }  # fmt: skip
@@ -301,7 +303,7 @@ def test_servers_that_were_taken_away_are_faults_that_the_lab_has(docker: Engine
     docker.active = ["bbbbbb"]
     name, found = heal.ls("ada", tools=docker.tools)
     assert name == "ada"
-    assert [(one.id, one.servers) for one in found] == [("abc123", ("consul2",)), ("bbbbbb", ())]
+    assert [(fault.id, fault.servers) for fault in found] == [("abc123", ("consul2",)), ("bbbbbb", ())]
 
 
 def test_all_are_the_rules_of_every_network_and_the_servers_that_do_not_run(docker: Engine) -> None:
@@ -397,7 +399,7 @@ def test_a_server_that_could_not_be_killed_says_so_in_its_log_and_its_later_cras
     assert "fault failed: id=" in failed_line
     docker.logs = {"consul2": f"{began_line}\n{failed_line}\n", "consul3": f"{began_line}\n"}
     docker.with_state("consul2", "exited")
-    assert [one.servers for one in heal.ls("ada", tools=docker.tools)[1]] == [("consul3",)]
+    assert [fault.servers for fault in heal.ls("ada", tools=docker.tools)[1]] == [("consul3",)]
 
 
 def test_where_docker_does_not_say_who_runs_on_nothing_is_noted(docker: Engine) -> None:
@@ -520,7 +522,7 @@ def test_a_majority_is_counted_from_those_that_vote_and_not_from_the_containers(
 
 
 def test_a_server_that_was_removed_from_the_cluster_counts_no_more(docker: Engine) -> None:
-    docker.voters = frozenset(one.address for one in LAB.servers[:1])
+    docker.voters = frozenset(server.address for server in LAB.servers[:1])
     told = Told()
     processes.process("kill", "consul2", replace(ASKED, dry_run=True), told, docker.tools)
     assert told.lines == ["kill consul2: 1 of 1 remains: consul1 leads on, and writes go on."]

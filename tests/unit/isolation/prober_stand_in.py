@@ -65,7 +65,7 @@ class Engine:
 
     def __init__(self, folder: Path, documents: list[dict[str, Any]]) -> None:
         self.folder = folder
-        self.documents = {one["Id"]: one for one in documents}
+        self.documents = {document["Id"]: document for document in documents}
         self.open: dict[str, dict[str, str]] = {"": {}}
         self.made: list[dict[str, Any]] = []
         self.removed: list[str] = []
@@ -88,7 +88,9 @@ class Engine:
 
     def containers(self, filters: dict[str, str], **_: Any) -> list[dict[str, Any]]:
         lab = filters["label"].partition("=")[2]
-        found = [one for one in self.documents.values() if one["Config"]["Labels"]["raft-labctl.lab"] == lab]
+        found = [
+            document for document in self.documents.values() if document["Config"]["Labels"]["raft-labctl.lab"] == lab
+        ]
         return copy.deepcopy(found)
 
     def networks(self, *_: Any, **__: Any) -> list[dict[str, Any]]:
@@ -149,9 +151,9 @@ class Engine:
         with self._lock:
             self.joins[container] = words[2:]
         said = "".join(
-            f"Error joining address '{one}': Unexpected response code: 500 (1 error occurred:\n"
-            f"\t* Failed to join {one}: dial tcp {one}:8301: i/o timeout\n\n)\n"
-            for one in words[2:]
+            f"Error joining address '{word}': Unexpected response code: 500 (1 error occurred:\n"
+            f"\t* Failed to join {word}: dial tcp {word}:8301: i/o timeout\n\n)\n"
+            for word in words[2:]
         )
         return self.join_answer or (1, said + "Failed to join any nodes.\n")
 

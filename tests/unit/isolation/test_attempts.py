@@ -13,7 +13,7 @@ HOSTS = {"local": ("192.0.2.9", "172.17.0.1")}
 
 
 def where(tries: list[Try], kind: str, to: str = "b") -> set[str]:
-    return {one.where for one in tries if one.kind == kind and one.lab == to}
+    return {attempt.where for attempt in tries if attempt.kind == kind and attempt.lab == to}
 
 
 def test_every_port_of_every_server_of_every_other_lab_is_tried() -> None:
@@ -22,7 +22,7 @@ def test_every_port_of_every_server_of_every_other_lab_is_tried() -> None:
         assert where(tries, "server", name) == {
             f"{subnet}.{number}:{port}" for number in (2, 3, 4) for port in (8300, 8301, 8500)
         }
-    assert not [one for one in tries if one.lab == "a"]
+    assert not [attempt for attempt in tries if attempt.lab == "a"]
 
 
 def test_published_ports_are_tried_on_the_gateway_and_on_the_hosts_own_addresses() -> None:
@@ -48,7 +48,7 @@ def test_the_engine_is_tried_wherever_it_may_listen_and_the_clouds_metadata() ->
 
 
 def test_the_control_is_every_port_of_every_server_of_ones_own_lab() -> None:
-    assert {one.where for one in controls(A)} == {
+    assert {attempt.where for attempt in controls(A)} == {
         f"10.213.0.{number}:{port}" for number in (2, 3, 4) for port in (8300, 8301, 8500)
     }
     assert not set(controls(A)) & set(crossings(A, [A, B], HOSTS))
@@ -64,7 +64,7 @@ def test_a_lab_of_another_docker_host_is_tried_at_its_own_addresses() -> None:
 
 def test_an_address_that_another_docker_host_uses_again_is_ones_own_and_not_tried() -> None:
     twin = replace(place_of("a", "two", lab("a", "10.213.0")), published=())
-    assert [one for one in crossings(A, [A, twin], {**HOSTS, "two": ()}) if one.kind == "server"] == []
+    assert [attempt for attempt in crossings(A, [A, twin], {**HOSTS, "two": ()}) if attempt.kind == "server"] == []
     assert joins(A, [A, twin], set()) == []
 
 
@@ -75,15 +75,15 @@ def test_a_server_that_is_on_two_networks_is_not_tried_from_itself() -> None:
 
 def test_each_lab_is_joined_once_by_servers_in_turn_but_not_one_that_was_reached() -> None:
     found = joins(A, [A, B, C], set())
-    assert [(one.server, one.lab, one.address) for one in found] == [
+    assert [(join.server, join.lab, join.address) for join in found] == [
         ("consul1", "b", "10.213.1.2"),
         ("consul2", "c", "10.213.2.2"),
     ]
-    assert [one.lab for one in joins(A, [A, B, C], {("local", "b")})] == ["c"]
+    assert [join.lab for join in joins(A, [A, B, C], {("local", "b")})] == ["c"]
 
 
 def test_forty_five_labs_are_tried_in_each_direction() -> None:
     places = [place_of(f"s{number}", "local", lab(f"s{number}", f"10.213.{number}")) for number in range(45)]
-    tried = [one for place in places for one in crossings(place, places, HOSTS) if one.kind == "server"]
+    tried = [attempt for place in places for attempt in crossings(place, places, HOSTS) if attempt.kind == "server"]
     assert len(tried) == 45 * 44 * 3 * 3
     assert sum(len(joins(place, places, set())) for place in places) == 45 * 44

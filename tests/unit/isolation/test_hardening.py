@@ -123,7 +123,7 @@ def test_an_engine_without_seccomp_cannot_filter() -> None:
 def test_servers_that_are_alike_are_one_row_and_the_one_that_differs_is_named() -> None:
     servers = lab("a", "10.213.0")
     servers[1]["HostConfig"]["Privileged"] = True
-    rows = [row for row in judge("local", "a", [Container(one, INFO) for one in servers]) if row.number == "5.5"]
+    rows = [row for row in judge("local", "a", [Container(server, INFO) for server in servers]) if row.number == "5.5"]
     assert [(row.result, row.containers, row.alike) for row in rows] == [
         ("ok", ("labctl-a-consul1", "labctl-a-consul3"), False),
         ("fails", ("labctl-a-consul2",), False),

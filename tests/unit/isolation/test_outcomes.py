@@ -32,7 +32,7 @@ def test_what_nc_says_is_told_apart(said: str, outcome: Outcome) -> None:
 
 def test_a_try_without_a_line_is_unknown_and_never_refused() -> None:
     found = read([ONE, TWO], "10.0.0.2:8300 nc: connect to 10.0.0.2 port 8300 (tcp) failed: Connection refused\n")
-    assert [one.outcome for one in found] == [Outcome.REFUSED, Outcome.UNKNOWN]
+    assert [attempt.outcome for attempt in found] == [Outcome.REFUSED, Outcome.UNKNOWN]
 
 
 def test_what_connected_is_asked_and_an_address_that_nobody_has_beside_it() -> None:
@@ -49,7 +49,7 @@ AGAIN = f"10.0.0.2:8300 {YES}\n169.254.169.254:80 {YES}\n"
 def identified_as(said: str, seen: bool | None, *, decoys: str = DECOYS, again: str = AGAIN) -> list[Outcome]:
     """What became of a connection to a server and of one to the engine."""
     tried = read([ONE, TWO], f"10.0.0.2:8300 {YES}\n169.254.169.254:80 {YES}\n")
-    return [one.outcome for one in identified(tried, Evidence(decoys, said, again, {ONE: seen}))]
+    return [attempt.outcome for attempt in identified(tried, Evidence(decoys, said, again, {ONE: seen}))]
 
 
 def answered(server: str, engine: str) -> str:
@@ -98,19 +98,19 @@ TIMED_OUT = (
 
 def test_a_join_that_reached_one_of_two_exits_0_and_is_told_by_address() -> None:
     found = joined(JOINS, 0, TIMED_OUT + "Successfully joined cluster by contacting 1 nodes.\n")
-    assert [one.outcome for one in found] == [Outcome.NO_ANSWER, Outcome.CONNECTED]
+    assert [join.outcome for join in found] == [Outcome.NO_ANSWER, Outcome.CONNECTED]
 
 
 def test_joins_that_all_fail_say_why() -> None:
     said = TIMED_OUT + TIMED_OUT.replace("10.0.0.2", "10.0.1.2").replace("i/o timeout", "connect: connection refused")
     found = joined(JOINS, 1, said + "Failed to join any nodes.\n")
-    assert [one.outcome for one in found] == [Outcome.NO_ANSWER, Outcome.REFUSED]
+    assert [join.outcome for join in found] == [Outcome.NO_ANSWER, Outcome.REFUSED]
     assert "dial tcp 10.0.0.2:8301: i/o timeout" in found[0].said
 
 
 def test_an_old_consul_that_names_no_address_was_refused_all_of_them() -> None:
     said = "Error joining the cluster: dial tcp 10.0.0.2:8301: i/o timeout\n"
-    assert [one.outcome for one in joined(JOINS, 1, said)] == [Outcome.NO_ANSWER] * 2
+    assert [join.outcome for join in joined(JOINS, 1, said)] == [Outcome.NO_ANSWER] * 2
 
 
 NO_AGENT = (

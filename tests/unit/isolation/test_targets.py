@@ -11,7 +11,7 @@ from tests.unit.isolation.labs import container, lab
 def test_a_lab_is_reached_at_its_servers_and_at_what_they_publish() -> None:
     place = place_of("a", "local", reversed(lab("a", "10.213.0")))
     assert place.own[0] == Spot("consul1", "10.213.0.2", (8300, 8301, 8500))
-    assert [one.server for one in place.own] == ["consul1", "consul2", "consul3"]
+    assert [spot.server for spot in place.own] == ["consul1", "consul2", "consul3"]
     assert place.published[0] == Published("consul1", "127.0.0.1", 32_001)
     assert (place.gateways, place.subnets, place.strange, place.down) == (("10.213.0.1",), ("10.213.0.0/28",), (), ())
     assert place.has("10.213.0.14")

@@ -32,10 +32,10 @@ CONTROL = {
 def lab(name: str, documents: list[dict[str, Any]]) -> Lab:
     servers = tuple(
         Server(
-            one["Config"]["Labels"]["raft-labctl.server"], one["Name"].lstrip("/"), one["Id"], one["State"]["Status"],
-            "", 32_000,
+            document["Config"]["Labels"]["raft-labctl.server"], document["Name"].lstrip("/"), document["Id"],
+            document["State"]["Status"], "", 32_000,
         )
-        for one in documents
+        for document in documents
     )  # fmt: skip
     image = "raft-labctl/consul:1.8.7"
     created = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ def lab(name: str, documents: list[dict[str, Any]]) -> Lab:
 
 def members_of(servers: Iterable[Server]) -> frozenset[tuple[str, str]]:
     """Everybody knows just the lab's own servers."""
-    return frozenset((one.name, one.id) for one in servers)
+    return frozenset((server.name, server.id) for server in servers)
 
 
 def host_with(engine: Engine, found: dict[str, list[dict[str, Any]]]) -> Host:
@@ -73,10 +73,10 @@ def test_labs_that_reach_only_themselves_are_apart(engine: Engine) -> None:
     report = look(engine)
     assert [one.verdict for one in report.proofs] == [Verdict.APART] * 2
     assert exit_code(report) is ExitCode.DONE
-    assert {one.outcome for each in report.proofs for one in each.tries} == {Outcome.NO_ANSWER}
+    assert {attempt.outcome for each in report.proofs for attempt in each.tries} == {Outcome.NO_ANSWER}
     # 3 servers on 3 ports; 3 published ports on the gateway and 2 addresses; the engine on these and a name; metadata.
     assert [len(one.tries) for one in report.proofs] == [9 + 9 + 9, 9 + 9 + 9]
-    assert [one.said for one in proof(report, "a").controls] == [
+    assert [attempt.said for attempt in proof(report, "a").controls] == [
         f"Connection to {where.replace(':', ' ')} port [tcp/*] succeeded!" for where in engine.open["a"]
     ]
     assert engine.joins == {"a-consul1": ["10.213.1.2"], "b-consul1": ["10.213.0.2"]}
@@ -107,7 +107,7 @@ def test_what_connects_is_named_exactly_and_no_join_is_risked(engine: Engine) ->
     (found,) = proof(report, "a").crossed
     assert (found.what.lab, found.what.server, found.what.where) == ("b", "consul2", "10.213.1.3:8301")
     assert exit_code(report) is ExitCode.FAILED
-    assert [one.outcome for one in proof(report, "a").joins] == [Outcome.NOT_TRIED]
+    assert [join.outcome for join in proof(report, "a").joins] == [Outcome.NOT_TRIED]
     assert "a-consul1" not in engine.joins
     assert proof(report, "b").verdict is Verdict.APART
 
@@ -116,7 +116,7 @@ def test_what_something_else_took_is_no_crossing_whatever_it_answers_and_is_told
     where = "10.213.1.3:8300"
     engine.open["a"][where] = "HTTP/1.0 426 Upgrade Required"
     engine.taken = {where}
-    found = {one.what.where: one for one in proof(look(engine), "a").tries}
+    found = {attempt.what.where: attempt for attempt in proof(look(engine), "a").tries}
     assert (found[where].outcome, found[where].said) == (
         Outcome.DECOY, "the server itself saw no connection: something else took it",
     )  # fmt: skip
@@ -157,13 +157,15 @@ def test_a_server_that_cannot_be_looked_into_is_known_by_what_it_answers(
     engine.open[""] = {"198.51.100.1:8500": "HTTP/1.0 426 Upgrade Required"}
     engine.open["a"]["10.213.1.3:8500"] = answer
     engine.blind = {"b-consul2"}
-    found = {one.what.where: one.outcome for one in proof(look(engine), "a").tries}
+    found = {attempt.what.where: attempt.outcome for attempt in proof(look(engine), "a").tries}
     assert found["10.213.1.3:8500"] is outcome
 
 
 def test_a_published_port_and_the_engine_are_named(engine: Engine) -> None:
     engine.open["b"] |= {"10.213.1.1:32002": "HTTP/1.1 301 Moved", "192.0.2.9:2375": "HTTP/1.1 404"}
-    found = {(one.what.kind, one.what.server, one.what.where) for one in proof(look(engine), "b").crossed}
+    found = {
+        (attempt.what.kind, attempt.what.server, attempt.what.where) for attempt in proof(look(engine), "b").crossed
+    }
     assert found == {("published", "consul2", "10.213.1.1:32002"), ("engine", "", "192.0.2.9:2375")}
 
 
@@ -196,7 +198,7 @@ def test_something_that_takes_every_connection_is_no_crossing(engine: Engine) ->
 def test_a_join_that_succeeds_is_named(engine: Engine) -> None:
     engine.join_answer = (0, "Successfully joined cluster by contacting 1 nodes.\n")
     report = look(engine)
-    assert [one.what.lab for one in proof(report, "a").merged] == ["b"]
+    assert [join.what.lab for join in proof(report, "a").merged] == ["b"]
     assert exit_code(report) is ExitCode.FAILED
 
 
@@ -214,7 +216,7 @@ def test_a_privileged_container_with_a_labs_label_is_found_out(engine: Engine) -
     engine.documents["x"] = stranger
     found = {"a": labs.lab("a", "10.213.0"), "b": labs.lab("b", "10.213.1")}
     report = verify([host_with(engine, found)], Steps(), members_of)
-    assert [(one.number, one.lab, one.containers) for one in report.failing] == [("5.5", "a", ("stranger",))]
+    assert [(check.number, check.lab, check.containers) for check in report.failing] == [("5.5", "a", ("stranger",))]
     assert report.verdict is Verdict.APART
     assert exit_code(report) is ExitCode.FAILED
 
@@ -224,7 +226,7 @@ def test_members_that_change_meanwhile_are_a_crossing(engine: Engine) -> None:
 
     def members(servers: Iterable[Server]) -> frozenset[tuple[str, str]]:
         seen.append(1)
-        return frozenset((one.name, one.id) for one in servers) | {(str(len(seen) > 2), "10.9.9.9")}
+        return frozenset((server.name, server.id) for server in servers) | {(str(len(seen) > 2), "10.9.9.9")}
 
     report = look(engine, members)
     assert proof(report, "a").strangers == ["+ True 10.9.9.9", "- False 10.9.9.9"]
@@ -242,9 +244,9 @@ def test_an_image_of_before_is_not_asked_for_nc_and_without_any_it_is_said(engin
 
 
 def test_a_lab_none_of_whose_servers_runs_is_unknown(engine: Engine) -> None:
-    for one in engine.documents.values():
-        if one["Id"].startswith("b-"):
-            one["State"]["Status"] = "exited"
+    for document in engine.documents.values():
+        if document["Id"].startswith("b-"):
+            document["State"]["Status"] = "exited"
     report = look(engine)
     assert [one.verdict for one in report.proofs] == [Verdict.APART, Verdict.UNKNOWN]
     assert proof(report, "b").unproven[0] == "no server of it runs, so nothing was tried"
@@ -260,9 +262,9 @@ def test_two_docker_hosts_are_tried_from_each_to_the_other(engine: Engine, tmp_p
     hosts = [Host("local", engine, (near,), 0), Host("two", far, (there,), 0)]  # type: ignore[arg-type]
     report = verify(hosts, Steps(), members_of)
     assert [one.verdict for one in report.proofs] == [Verdict.APART] * 2
-    assert {(one.what.host, one.what.lab) for one in proof(report, "a").tries if one.what.kind == "server"} == {
-        ("two", "c")
-    }
+    assert {
+        (attempt.what.host, attempt.what.lab) for attempt in proof(report, "a").tries if attempt.what.kind == "server"
+    } == {("two", "c")}
     far.open["c"]["10.213.0.2:8500"] = "HTTP/1.1 301"
     report = verify(hosts, Steps())
-    assert [one.what.where for one in proof(report, "c").crossed] == ["10.213.0.2:8500"]
+    assert [attempt.what.where for attempt in proof(report, "c").crossed] == ["10.213.0.2:8500"]

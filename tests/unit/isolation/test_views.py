@@ -20,7 +20,7 @@ from tests.unit.isolation.test_report import CONTROL, CROSSING, GOOD, JOIN, PLAC
 def report(proof: Any = GOOD, *, privileged: bool = False) -> Report:
     servers = labs.lab("a", "10.213.0")
     servers[1]["HostConfig"]["Privileged"] = privileged
-    return Report((proof,), tuple(judge("local", "a", [Container(one, labs.INFO) for one in servers])), 12.34)
+    return Report((proof,), tuple(judge("local", "a", [Container(server, labs.INFO) for server in servers])), 12.34)
 
 
 CROSSED = replace(

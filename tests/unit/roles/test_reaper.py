@@ -152,7 +152,7 @@ def test_everything_of_every_lab_goes_and_the_reaper_last(engine: Engine) -> Non
     requests = engine.requests
     assert requests[-1] == "DELETE /containers/cafe01?force=1&v=1"
     first = requests.index(f"DELETE /networks/{network}")
-    assert all(requests.index(f"DELETE /containers/{one}?force=1&v=1") < first for one in servers)
+    assert all(requests.index(f"DELETE /containers/{server}?force=1&v=1") < first for server in servers)
 
 
 @pytest.mark.parametrize("part", ["helper", "fault", "probe", "reserved-servers"])

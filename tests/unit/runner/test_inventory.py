@@ -237,7 +237,7 @@ def test_an_inventory_reaches_ansible_in_no_other_form() -> None:
     }
     # The isolation of labs and the story have an `own` of their own, and know nothing of an inventory.
     others = ("isolation", "verify", "raft/")
-    assert {one for one in users if not any(other in one for other in others)} == {"runner/inventory.py"}
+    assert {user for user in users if not any(other in user for other in others)} == {"runner/inventory.py"}
 
 
 def test_an_inventory_that_is_a_script_and_does_not_end_is_ended_and_told(tmp_path: Path) -> None:

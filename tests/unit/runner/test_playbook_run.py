@@ -132,7 +132,7 @@ def test_progress_tells_tasks_as_they_begin_and_end(runner: FakeRunner) -> None:
     run = PlaybookRun("up.yml", of_this_machine("ada", {}))
     told = [item for item in run.progress() if item is not None]
     run.finish()
-    assert [(one.module, one.result, one.changed, one.text) for one in told] == [
+    assert [(task_event.module, task_event.result, task_event.changed, task_event.text) for task_event in told] == [
         ("consul_lab", None, False, ""),
         ("consul_lab", {"changed": True}, True, "changed: [ada]"),
     ]

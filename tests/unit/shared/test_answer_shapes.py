@@ -207,7 +207,7 @@ def test_locks_that_anybody_left_are_one_line_for_each_lab_and_what_is_no_answer
         labels[7]["raft-labctl.holder"] = real
         asked_again(engine)
         found += locks.found()
-    assert [one.who for one in found[:1]] == [f"{lock_holder.NOBODY_KNOWN}, and 49 more"]
+    assert [image.who for image in found[:1]] == [f"{lock_holder.NOBODY_KNOWN}, and 49 more"]
     assert len(found) == 2
     assert "`labctl up ada`" in found[1].who
 

@@ -134,7 +134,7 @@ def test_anything_but_a_plain_socket_goes_through_the_docker_command(
     program = f'#!/bin/sh\n[ "$*" = "system dial-stdio" ] && exec python3 {docker.folder}/relay.py {path}\nexit 9\n'
     (docker.folder / "docker").write_text(program, encoding="utf-8")
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:2376")
-    assert [one["Id"] for one in Engine().containers(LAB, doing="looking")] == [key]
+    assert [container["Id"] for container in Engine().containers(LAB, doing="looking")] == [key]
 
 
 def test_what_the_docker_command_says_of_its_connection_is_told(
@@ -254,7 +254,7 @@ def test_stopped_containers_are_found_too_and_one_that_is_gone_meanwhile_is_left
     key = docker.put_container("labctl-ada-consul1", labels=LABELS, state="exited")
     gone = docker.put_container("labctl-ada-consul2", labels=LABELS)
     docker.answer(f"inspect {gone}", err=f"No such container: {gone}", code=1)
-    assert [one["Id"] for one in Engine().containers(LAB, doing="looking")] == [key]
+    assert [container["Id"] for container in Engine().containers(LAB, doing="looking")] == [key]
     assert Engine().container_names({"name": "labctl-ada-"}, doing="looking") == [
         "labctl-ada-consul1",
         "labctl-ada-consul2",
@@ -270,7 +270,7 @@ def test_any_other_failure_to_look_is_raised(docker: FakeDocker) -> None:
 def test_no_volumes_are_an_empty_list(docker: FakeDocker) -> None:
     assert Engine().volumes(LAB, doing="looking") == []
     docker.put("volume", "v", {"Name": "v", "Labels": LABELS})
-    assert [one["Name"] for one in Engine().volumes(LAB, doing="looking")] == ["v"]
+    assert [volume["Name"] for volume in Engine().volumes(LAB, doing="looking")] == ["v"]
 
 
 @pytest.mark.parametrize(
@@ -291,8 +291,8 @@ def test_an_engine_that_makes_nothing_of_a_filter_does_not_widen_what_was_asked_
     odd.says["GET /volumes"] = {"Volumes": everything}
     asked, engine = {"label": label}, Engine()
     assert engine.container_names(asked, doing="looking") == list(listed)
-    assert [one["Name"] for one in engine.networks(asked, doing="looking")] == list(listed)
-    assert [one["Name"] for one in engine.volumes(asked, doing="looking")] == list(listed)
+    assert [network["Name"] for network in engine.networks(asked, doing="looking")] == list(listed)
+    assert [volume["Name"] for volume in engine.volumes(asked, doing="looking")] == list(listed)
     assert [one["Id"] for one in engine.get("/images/json", asked, doing="looking")] == list(listed)
     assert len(engine.networks({"driver": "bridge"}, doing="looking")) == 6
 
@@ -339,7 +339,7 @@ def test_a_stamp_that_is_none_is_one_sentence(stamp: str) -> None:
 
 def test_an_output_in_many_pieces_is_read_in_no_time(odd: OddEngine) -> None:
     pieces = [b"ab\xc3", b"", b"\xa4c"]
-    framed = [struct.pack(">BxxxL", 1, len(one)) + one for one in pieces]
+    framed = [struct.pack(">BxxxL", 1, len(piece)) + piece for piece in pieces]
     # The last one is cut off in its middle, as where a container ends; so is the header behind it.
     cut = struct.pack(">BxxxL", 2, 9) + b"tail"
     odd.says["GET /containers/x/logs"] = b"".join(framed) + cut

@@ -108,10 +108,10 @@ def test_many_at_once_have_it_one_after_the_other() -> None:
                 inside.remove(number)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join(60)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
     assert most == [1] * 18
     assert not engine.volumes_now
 

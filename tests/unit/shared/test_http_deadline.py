@@ -47,8 +47,8 @@ def make(folder: Path) -> Iterator[Callable[..., SlowServer]]:
         return made[-1]
 
     yield begin
-    for one in made:
-        one.close()
+    for slow_server in made:
+        slow_server.close()
 
 
 @pytest.mark.parametrize("where", BYTE_BY_BYTE)

@@ -112,7 +112,7 @@ def test_what_labctl_writes_fits() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("label", [one for one in OURS if one.startswith("raft-labctl.") and "owner" not in one])
+@pytest.mark.parametrize("label", [our for our in OURS if our.startswith("raft-labctl.") and "owner" not in our])
 def test_one_label_that_does_not_fit_makes_it_a_strangers(label: str, text: str) -> None:
     empty_is_absent = text == "" and label not in {"raft-labctl.lab", "raft-labctl.server"}
     could_be = label in {"raft-labctl.lab", "raft-labctl.workshop", "raft-labctl.seat"} and text == "all"

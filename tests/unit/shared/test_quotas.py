@@ -80,8 +80,8 @@ def test_a_key_of_ones_own_section_counts_before_that_of_everybody() -> None:
         Limit("servers", 9, "ada"),
         Limit("memory", math.inf, "everybody"),
     ]
-    assert [one.most for one in quotas.limits_of("bob", sections)] == [math.inf, 6, math.inf]
-    assert [one.most for one in quotas.limits_of("eve", {})] == [math.inf] * 3
+    assert [limit.most for limit in quotas.limits_of("bob", sections)] == [math.inf, 6, math.inf]
+    assert [limit.most for limit in quotas.limits_of("eve", {})] == [math.inf] * 3
 
 
 def test_the_role_has_the_same_file_as_its_default() -> None:
@@ -119,7 +119,7 @@ LIMITS = [Limit("labs", 2, "everybody"), Limit("servers", 6, "ada"), Limit("memo
 
 
 def broken(others: Use, before: Use, after: Use) -> list[str]:
-    return [one.key for one in quotas.exceeded(LIMITS, others, before, after)]
+    return [limit.key for limit in quotas.exceeded(LIMITS, others, before, after)]
 
 
 def test_exactly_what_is_allowed_is_no_more_than_is_allowed() -> None:

@@ -42,7 +42,10 @@ def ready_views() -> list[View]:
 
 
 def members_of(cluster: FakeCluster) -> list[Member]:
-    return [Member(one.name, one.address, ConsulClient(one.http_port)) for one in cluster.servers]
+    return [
+        Member(fake_server.name, fake_server.address, ConsulClient(fake_server.http_port))
+        for fake_server in cluster.servers
+    ]
 
 
 # -- durations -----------------------------------------------------------------------------------------------

@@ -148,7 +148,7 @@ def test_a_large_pool_behind_a_vpn_is_looked_at_in_a_moment() -> None:
 @given(st.sampled_from([1, 3, 5, 7]), st.integers(0, 4095))
 def test_addresses_leave_out_the_bridge_and_the_ends(servers: int, number: int) -> None:
     subnet = next(itertools.islice(POOL.subnets(new_prefix=28), number, None))
-    found = [ipaddress.IPv4Address(one) for one in subnets.addresses(subnet, servers)]
+    found = [ipaddress.IPv4Address(address) for address in subnets.addresses(subnet, servers)]
     assert len(set(found)) == servers
     assert set(found) <= set(list(subnet.hosts())[1:])
 

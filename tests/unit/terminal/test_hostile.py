@@ -65,7 +65,7 @@ def is_harmless(text: str) -> None:
 
 
 def status() -> Status:
-    servers = tuple(replace(one, name=EVIL, state=EVIL, address=EVIL) for one in LAB.servers)
+    servers = tuple(replace(server, name=EVIL, state=EVIL, address=EVIL) for server in LAB.servers)
     lab = replace(
         LAB,
         name=EVIL,

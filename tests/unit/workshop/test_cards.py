@@ -105,7 +105,7 @@ def test_a_pipe_gets_the_list_and_the_same_one_again(host: Host, capsys: pytest.
     host.labs.clear()
     WorkshopState("raft101").forget()
     assert cards(host, capsys) == first
-    assert [one["lab"] for one in cards(host, capsys, "02", "raft101-03")] == ["raft101-02", "raft101-03"]
+    assert [card["lab"] for card in cards(host, capsys, "02", "raft101-03")] == ["raft101-02", "raft101-03"]
 
 
 def test_the_cards_say_what_the_seats_are_made_with(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,7 +192,7 @@ def test_cards_before_up_are_told_apart_where_there_are_several_hosts(
     assert host.run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
     said = capsys.readouterr()
     assert "2 of these seats are not up yet" in said.err
-    placed = {one["seat"]: (one["host"], one["address"]) for one in json.loads(said.out)["cards"]}
+    placed = {card["seat"]: (card["host"], card["address"]) for card in json.loads(said.out)["cards"]}
     assert placed["01"] == ("blue", "192.0.2.12")
     host.has("02", "03", on="red")
     assert host.run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
@@ -221,13 +221,13 @@ def test_a_secret_that_up_made_anew_makes_no_card_for_older_seats(
     capsys.readouterr()
     host.has("03")
     assert "raft101-01" in sentence(host, capsys, ExitCode.FAILED, "cards")
-    assert [one["seat"] for one in cards(host, capsys, "03")] == ["03"]
+    assert [card["seat"] for card in cards(host, capsys, "03")] == ["03"]
     # Once it was removed and made again, a seat has what this machine knows.
     del host.labs["raft101-01"]
     assert host.run(["workshop", "inventory"]) == ExitCode.DONE
     capsys.readouterr()
     host.has("01")
-    assert [one["seat"] for one in cards(host, capsys, "01")] == ["01"]
+    assert [card["seat"] for card in cards(host, capsys, "01")] == ["01"]
     assert "raft101-02" in sentence(host, capsys, ExitCode.FAILED, "cards", "02")
 
 
@@ -309,7 +309,7 @@ def test_a_damaged_secret_is_named_and_a_copy_takes_its_place(host: Host, capsys
         json.dumps({"workshop": 1, "secret": "0" * 64, "numbers": {}, "seeds": {}}),
         json.dumps({"workshop": "raft101", "secret": " " * 64 + "0" * 64, "numbers": {}, "seeds": {}}),
         f'{{"workshop": "raft101", "secret": "{"0" * 64}", "secret": "{"1" * 64}", "numbers": {{}}, "seeds": {{}}}}',
-        *(f'{{"workshop": "raft101", "secret": "{"0" * 64}", "numbers": {one}, "seeds": {{}}}}' for one in NO_NUMBERS),
+        *(f'{{"workshop": "raft101", "secret": "{"0" * 64}", "numbers": {no}, "seeds": {{}}}}' for no in NO_NUMBERS),
         "[" * 100_000,
     ],
 )  # fmt: skip

@@ -82,7 +82,7 @@ def test_the_list_has_a_line_for_every_seat() -> None:
     made = cards()
     found = rows(cards_csv.text(made))
     assert [one["lab"] for one in found] == [card.lab for card in made]
-    assert found[0]["servers"] == " ".join(one.address for one in made[0].servers)
+    assert found[0]["servers"] == " ".join(server.address for server in made[0].servers)
     assert found[0]["http_ports"] == "21000 21001 21002"
     assert [one["token"] for one in found] == [card.token for card in made]
     assert found[0]["gossip"] == f'encrypt = "{made[0].gossip_key}"'

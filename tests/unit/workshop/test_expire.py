@@ -63,7 +63,9 @@ def a_reaper(end: float, owner: str = OWNER, removes: str = "owned") -> dict[str
 
 
 def ends(hosts: Hosts, owner: str = OWNER) -> dict[str, list[str]]:
-    return {name: [one["expires"] for one in marks if one["owner"] == owner] for name, marks in hosts.reapers.items()}
+    return {
+        name: [mark["expires"] for mark in marks if mark["owner"] == owner] for name, marks in hosts.reapers.items()
+    }
 
 
 # -- whose it is ---------------------------------------------------------------------------------------------
@@ -133,7 +135,7 @@ def test_labs_that_are_made_when_the_end_has_come_are_removed_by_their_hosts_and
 
     meanwhile(the_end)
     result = bring_up(now=lambda: now)
-    assert {one.lab: one.step for one in result.failed} == {"w-01": "ending", "w-02": "ending"}
+    assert {outcome.lab: outcome.step for outcome in result.failed} == {"w-01": "ending", "w-02": "ending"}
     assert "came while it was made" in str(result.failed[0].reason)
     assert "labctl workshop expire 8h" in str(result.failed[0].reason)
     # Or they would stay for ever.
@@ -165,7 +167,7 @@ def test_a_host_that_does_not_answer_when_its_labs_are_made_may_have_lost_the_en
     hosts: Hosts, meanwhile: Callable[[Callable[[], object]], None]
 ) -> None:
     meanwhile(lambda: hosts.problems.update(green="nothing answered"))
-    assert {one.lab: one.step for one in bring_up().failed} == {"w-02": "ending"}
+    assert {outcome.lab: outcome.step for outcome in bring_up().failed} == {"w-02": "ending"}
 
 
 def test_without_an_end_the_hosts_are_asked_once(hosts: Hosts) -> None:

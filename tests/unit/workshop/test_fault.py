@@ -68,7 +68,7 @@ class Hosts:
         return datetime.now(UTC) + timedelta(seconds=AHEAD[host])
 
     def difference(self, place: DockerHost) -> Difference:
-        host = next(name for name, one in self.places.items() if one is place)
+        host = next(name for name, docker_host in self.places.items() if docker_host is place)
         self.asked.append(host)
         if host == self.silent:
             raise LabctlError("Docker host far did not answer.")
@@ -76,12 +76,12 @@ class Hosts:
 
     def signal(self, verb: str, servers: Iterable[Server]) -> None:
         assert verb == "kill"
-        for one in servers:
-            host = next(name for name, place in self.places.items() if place is one.place)
-            self.killed[one.id] = self.now(host)
+        for server in servers:
+            host = next(name for name, place in self.places.items() if place is server.place)
+            self.killed[server.id] = self.now(host)
 
     def note(self, servers: Iterable[Server], line: str) -> None:
-        self.notes += [(one.id, line) for one in servers]
+        self.notes += [(server.id, line) for server in servers]
 
     def done_by(self, server: Server, verb: str, begin: datetime, end: datetime) -> datetime | None:
         assert verb == "kill"
@@ -98,19 +98,19 @@ class Hosts:
         """All follow consul1, or consul2 where that is gone."""
         leader = lab.servers[0]
 
-        def state(one: Server) -> str:
-            return "leader" if one is leader else "follower"
+        def state(server: Server) -> str:
+            return "leader" if server is leader else "follower"
 
         voters = frozenset(f"10.213.0.{number}" for number in (2, 3, 4))
         views = tuple(
             View(
-                one.name,
-                one.address,
-                state="leader" if one is leader else "follower",
+                server.name,
+                server.address,
+                state="leader" if server is leader else "follower",
                 leader=leader.address,
                 voters=voters,
             )
-            for one in lab.servers
+            for server in lab.servers
         )
         return Status(lab, views)
 

@@ -99,10 +99,10 @@ def test_of_many_commands_side_by_side_no_failure_is_forgotten() -> None:
     labs = [f"w-{number:02d}" for number in range(24)]
     ready = start.Barrier(4)
     others = [start.Process(target=note_failures, args=(labs[part::4], ready)) for part in range(4)]
-    for one in others:
-        one.start()
-    for one in others:
-        one.join(60)
+    for fork_process in others:
+        fork_process.start()
+    for fork_process in others:
+        fork_process.join(60)
     assert set(WorkshopState("w").failed()) == set(labs)
     assert not list(WorkshopState("w").folder.glob("*.new"))
 

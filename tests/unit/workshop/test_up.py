@@ -64,7 +64,7 @@ def refused(code: ExitCode, made: Workshop | None = None, **options: object) -> 
 
 def test_all_seats_are_ready_spread_over_the_hosts(hosts: Hosts) -> None:
     result = bring_up()
-    assert [one.ready for one in result.outcomes] == [True] * 4
+    assert [outcome.ready for outcome in result.outcomes] == [True] * 4
     assert {host: sorted(labs) for host, labs in hosts.labs.items()} == {
         "red": ["w-01", "w-03"],
         "green": ["w-02", "w-04"],
@@ -76,8 +76,8 @@ def test_a_seat_that_fails_stops_no_other_and_is_told_with_its_step_and_reason(h
     hosts.failing = {"w-02": (START, "the subnet is taken"), "w-03": (JOIN, "no leader")}
     steps = Told()
     result = bring_up(steps=steps)
-    assert [one.ready for one in result.outcomes] == [True, False, False, True]
-    assert [(one.step, one.reason) for one in result.failed] == [
+    assert [outcome.ready for outcome in result.outcomes] == [True, False, False, True]
+    assert [(outcome.step, outcome.reason) for outcome in result.failed] == [
         ("starting", "the subnet is taken"),
         ("joining", "no leader"),
     ]
@@ -92,15 +92,15 @@ def test_a_retry_repeats_only_what_failed(hosts: Hosts) -> None:
     bring_up()
     del hosts.failing["w-02"]
     hosts.played.clear()
-    assert [one.lab for one in bring_up(retry_failed=True).outcomes] == ["w-02", "w-04"]
+    assert [outcome.lab for outcome in bring_up(retry_failed=True).outcomes] == ["w-02", "w-04"]
     hosts.failing.clear()
-    assert [one.lab for one in bring_up(retry_failed=True).outcomes] == ["w-04"]
+    assert [outcome.lab for outcome in bring_up(retry_failed=True).outcomes] == ["w-04"]
     assert [limit for _, limit, _ in hosts.played] == [["w-02", "w-04"], ["w-04"]]
     assert "nothing to try again" in refused(ExitCode.FAILED, retry_failed=True)
 
 
 def test_named_seats_only(hosts: Hosts) -> None:
-    assert [one.lab for one in bring_up(seats=("3", "w-01")).outcomes] == ["w-01", "w-03"]
+    assert [outcome.lab for outcome in bring_up(seats=("3", "w-01")).outcomes] == ["w-01", "w-03"]
     assert "no seat '9'" in refused(ExitCode.USAGE, seats=("9",))
     assert set(hosts.labs["red"]) == {"w-01", "w-03"}
 
@@ -111,7 +111,7 @@ def test_seats_of_a_host_that_does_not_answer_are_lost_and_not_made_twice(hosts:
     hosts.played.clear()
     steps = Told()
     result = bring_up(steps=steps)
-    assert {one.lab: one.step for one in result.failed} == {"w-02": "lost", "w-04": "lost"}
+    assert {outcome.lab: outcome.step for outcome in result.failed} == {"w-02": "lost", "w-04": "lost"}
     assert steps.told[0][:2] == ("w-02,w-04", "lost")
     assert "nothing answered" in steps.told[0][2]
     assert [limit for _, limit, _ in hosts.played] == [["w-01", "w-03"]]
@@ -133,8 +133,8 @@ def test_a_host_that_is_not_fit_is_named_and_harms_no_other(
     hosts.different = {"green": different}
     hosts.played.clear()
     result = bring_up()
-    assert {one.lab: one.step for one in result.failed} == {"w-02": "lost", "w-04": "lost"}
-    assert all(f"its Docker host green cannot be used: {reason}" in str(one.reason) for one in result.failed)
+    assert {outcome.lab: outcome.step for outcome in result.failed} == {"w-02": "lost", "w-04": "lost"}
+    assert all(f"its Docker host green cannot be used: {reason}" in str(outcome.reason) for outcome in result.failed)
     assert [limit for _, limit, _ in hosts.played] == [["w-01", "w-03"]]
     assert set(hosts.labs["green"]) == {"w-02", "w-04"}
     assert bring_up(workshop(5)).places["w-05"] == "red"
@@ -144,7 +144,7 @@ def test_where_no_host_of_the_seats_can_be_used_they_are_lost_and_nothing_is_run
     bring_up()
     hosts.problems = {"green": "gone", "red": "gone"}
     hosts.played.clear()
-    assert {one.step for one in bring_up().failed} == {"lost"}
+    assert {outcome.step for outcome in bring_up().failed} == {"lost"}
     assert hosts.played == []
 
 
@@ -371,7 +371,7 @@ def test_a_host_on_which_the_end_is_not_written_down_fails_its_seats_and_no_othe
     hosts.failing = {"green": ("", "no space left on device")}
     made = workshop(4, f"{TWO_HOSTS}expires: 2h\n")
     result = bring_up(made)
-    assert {one.lab: one.step for one in result.failed} == {"w-02": "ending", "w-04": "ending"}
+    assert {outcome.lab: outcome.step for outcome in result.failed} == {"w-02": "ending", "w-04": "ending"}
     assert "could not be written down on its Docker host green: no space left" in str(result.failed[0].reason)
     hosts.failing.clear()
     assert bring_up(made, retry_failed=True).failed == []

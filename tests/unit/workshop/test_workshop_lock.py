@@ -86,9 +86,9 @@ def test_it_is_a_volume_on_each_host_in_one_order_whatever_the_files(hosts: Host
     turned = "workshop: w\nseats: 2\nhosts:\n- {address: green, name: a}\n- {address: red, name: b}\n"
     hosts.engines |= {"a": hosts.engines["green"], "b": hosts.engines["red"]}
     with hosts.holding():
-        assert {one["Labels"][LABEL_WORKSHOP] for one in hosts.volumes()} == {"w"}
+        assert {volume["Labels"][LABEL_WORKSHOP] for volume in hosts.volumes()} == {"w"}
         assert [len(engine.volumes_now) for engine in hosts.engines.values()] == [1, 1, 1, 1]
-        (note,) = {one["Labels"][LABEL_HOLDER] for one in hosts.volumes()}
+        (note,) = {volume["Labels"][LABEL_HOLDER] for volume in hosts.volumes()}
         who = lock_holder.holder_of(note)
         assert who is not None
         assert who.command == "labctl workshop up 01"
@@ -134,10 +134,10 @@ def test_of_two_one_comes_after_the_other(hosts: Hosts) -> None:
 
     # Each thread's holder has the same process, and a mark of its own.
     threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join(60)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
     assert most == [1, 1, 1]
     assert hosts.volumes() == []
 
@@ -171,10 +171,10 @@ def test_a_host_where_it_cannot_be_held_is_gone_without_and_a_full_disk_is_no_re
 def test_it_is_renewed_until_its_end_so_that_only_a_killed_holder_is_taken_for_one(hosts: Hosts) -> None:
     hosts.times = Times(renew=0.05)
     with hosts.holding() as held:
-        first = {one["Name"] for one in hosts.volumes()}
+        first = {volume["Name"] for volume in hosts.volumes()}
         time.sleep(0.5)
         assert len(hosts.volumes()) in {2, 3}
-        assert not first & {one["Name"] for one in hosts.volumes()}
+        assert not first & {volume["Name"] for volume in hosts.volumes()}
         held.keep()
     time.sleep(0.2)
     assert hosts.volumes() == []
@@ -207,9 +207,9 @@ def test_one_that_was_pruned_away_and_taken_is_not_worked_under(hosts: Hosts) ->
         with engine.lock:
             engine.volumes_now.clear()
             engine.put("theirs", {LABEL_WORKSHOP: "w", LABEL_HOLDER: theirs})
-        renewing = [one for one in threading.enumerate() if "_renew" in one.name]
-        for one in renewing:
-            one.join(10)
+        renewing = [thread for thread in threading.enumerate() if "_renew" in thread.name]
+        for thread in renewing:
+            thread.join(10)
         assert renewing
         with pytest.raises(LabctlError, match=r"`labctl workshop down` .* has the workshop now") as lost:
             held.keep()
@@ -278,10 +278,10 @@ def test_a_time_that_is_over_ends_no_renewal(hosts: Hosts) -> None:
     hosts.times = Times(patience=0.1, renew=0.1)
     with hosts.holding() as held:
         time.sleep(0.1 + workshop_lock.GRACE_SECONDS)
-        first = {one["Name"] for one in hosts.volumes()}
+        first = {volume["Name"] for volume in hosts.volumes()}
         time.sleep(0.5)
         held.keep()
-        assert not first & {one["Name"] for one in hosts.volumes()}
+        assert not first & {volume["Name"] for volume in hosts.volumes()}
     assert hosts.volumes() == []
 
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def by_register(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
     """The requests of each register, in the order of the history."""
     found: dict[str, list[Operation]] = defaultdict(list)
-    for one in operations:
-        if one.kind != "add":
-            found[one.key].append(one)
+    for operation in operations:
+        if operation.kind != "add":
+            found[operation.key].append(operation)
     return found
 
 
@@ -40,7 +40,9 @@ def check_cas(operations: Iterable[Operation], final: Final) -> Check:
     """Whether each acknowledged compare-and-set replaced the value that it named, and no refused one happened."""
     registers = _registers(operations, final)
     found = [wrong for key, asked in registers.items() for wrong in _of_writes(key, asked, final.registers.get(key))]
-    outcomes = Counter(one.outcome for asked in registers.values() for one in asked if one.kind == "cas")
+    outcomes = Counter(
+        operation.outcome for asked in registers.values() for operation in asked if operation.kind == "cas"
+    )
     found_out = (
         f"{outcomes['done']} acknowledged on {counted(len(registers), 'register')}, each in place of the value that it "
         f"named; {outcomes['mismatch']} came too late and were told so"
@@ -52,8 +54,8 @@ def check_reads(operations: Iterable[Operation], final: Final) -> Check:
     """Whether a read in consistent mode ever returned less than what was known before it was asked."""
     registers = _registers(operations, final)
     found = [wrong for key, asked in registers.items() for wrong in _of_reads(key, asked, final.registers.get(key))]
-    consistent = [one for asked in registers.values() for one in asked if one.mode == "consistent"]
-    answered = sum(one.outcome == "done" for one in consistent)
+    consistent = [operation for asked in registers.values() for operation in asked if operation.mode == "consistent"]
+    answered = sum(operation.outcome == "done" for operation in consistent)
     counted = f"{answered} reads in consistent mode, and none of them went back"
     unplaced = [key for key, asked in registers.items() if not _has_places(asked, final.registers.get(key))]
     unknown = "" if answered else "no read in consistent mode was answered"
@@ -65,54 +67,60 @@ def check_reads(operations: Iterable[Operation], final: Final) -> Check:
 def _has_places(asked: Sequence[Operation], final: str | None) -> bool:
     """Whether reads can be placed; where they cannot, the check of the writes has said why."""
     if final is None:
-        return not any(one.kind == "cas" and one.outcome == "done" for one in asked)
+        return not any(operation.kind == "cas" and operation.outcome == "done" for operation in asked)
     return versions(asked, final).stranger is None
 
 
 def _of_writes(key: str, asked: Sequence[Operation], final: str | None) -> Iterator[Violation]:
     order = versions(asked, final)
-    writes = [one for one in asked if one.kind == "cas"]
-    acknowledged = [one for one in writes if one.outcome == "done"]
+    writes = [operation for operation in asked if operation.kind == "cas"]
+    acknowledged = [operation for operation in writes if operation.outcome == "done"]
     if final is None and acknowledged:
-        last = max(acknowledged, key=lambda one: one.end)
+        last = max(acknowledged, key=lambda operation: operation.end)
         yield violation(f"the register {key} is gone, and nobody removed it", [last])
         return
     if order.stranger is not None:
-        reader = next((one for one in asked if one.kind == "read" and one.value == order.stranger), None)
+        reader = next(
+            (operation for operation in asked if operation.kind == "read" and operation.value == order.stranger), None
+        )
         yield violation(f"the register {key} had the value {order.stranger!a}, which no client wrote", [reader])
         return
     known = Known(asked, order)
-    for one in writes:
-        place = order.place_of(one)
-        if one.outcome == "mismatch":
-            yield from _of_no(key, one, order, known)
+    for operation in writes:
+        place = order.place_of(operation)
+        if operation.outcome == "mismatch":
+            yield from _of_no(key, operation, order, known)
         if place is None:
-            if one.outcome == "done":
-                yield _lost(key, one, order)
-        elif one.outcome in {"refused", "mismatch"}:
-            yield violation(f"{one.value} was refused in {key}, and it was written", [one, order.after(place)])
-        elif known.seen(place, one.begin) is not None:
-            yield violation(f"{one.value} was in {key} before it was written", [known.seen(place, one.begin), one])
+            if operation.outcome == "done":
+                yield _lost(key, operation, order)
+        elif operation.outcome in {"refused", "mismatch"}:
+            yield violation(
+                f"{operation.value} was refused in {key}, and it was written", [operation, order.after(place)]
+            )
+        elif known.seen(place, operation.begin) is not None:
+            yield violation(
+                f"{operation.value} was in {key} before it was written", [known.seen(place, operation.begin), operation]
+            )
     yield from _of_indexes(key, asked, order)
 
 
-def _of_no(key: str, one: Operation, order: Versions, known: Known) -> Iterator[Violation]:
+def _of_no(key: str, operation: Operation, order: Versions, known: Known) -> Iterator[Violation]:
     """Whether a compare-and-set was told "another value" while its value was there from question to answer."""
-    place = order.place_named(one)
-    if place is None or known.since(place) >= one.begin:
+    place = order.place_named(operation)
+    if place is None or known.since(place) >= operation.begin:
         return
     after = order.after(place)
-    if after is None or after.begin > one.end:
-        before = f"{one.before} was in {key}" if place != NOWHERE else f"{key} was not there"
+    if after is None or after.begin > operation.end:
+        before = f"{operation.before} was in {key}" if place != NOWHERE else f"{key} was not there"
         yield violation(
             f"{before} all the time, and replacing it was answered with no",
-            [*known.shown(place, one.begin), one, after],
+            [*known.shown(place, operation.begin), operation, after],
         )
 
 
-def _lost(key: str, one: Operation, order: Versions) -> Violation:
+def _lost(key: str, operation: Operation, order: Versions) -> Violation:
     """An acknowledged write that is not among the register's values, with the one that took its place."""
-    first, followed = one, {one.value}
+    first, followed = operation, {operation.value}
     while first.before is not None and first.before not in order.place and first.before in order.writers:
         first = order.writers[first.before]
         if first.value in followed:
@@ -120,22 +128,29 @@ def _lost(key: str, one: Operation, order: Versions) -> Violation:
         followed.add(first.value)
     place = order.place_named(first)
     instead = None if place is None else order.after(place)
-    if first is one and instead is not None and instead.outcome == "done":
-        return violation(f"{one.before} in {key} was replaced twice, and both were acknowledged", [one, instead])
-    return violation(f"{one.value} was acknowledged in {key}, and it is gone", [one, first, instead])
+    if first is operation and instead is not None and instead.outcome == "done":
+        return violation(
+            f"{operation.before} in {key} was replaced twice, and both were acknowledged", [operation, instead]
+        )
+    return violation(f"{operation.value} was acknowledged in {key}, and it is gone", [operation, first, instead])
 
 
 def _of_indexes(key: str, asked: Iterable[Operation], order: Versions) -> Iterator[Violation]:
     """Whether each value stands at one place of the log, and behind the value that it replaced."""
     first: dict[str, Operation] = {}
-    for one in asked:
-        if one.kind != "read" or one.value is None or one.outcome != "done" or not one.log_index:
+    for operation in asked:
+        if (
+            operation.kind != "read"
+            or operation.value is None
+            or operation.outcome != "done"
+            or not operation.log_index
+        ):
             continue
-        before = first.setdefault(one.value, one)
-        if before.log_index != one.log_index:
+        before = first.setdefault(operation.value, operation)
+        if before.log_index != operation.log_index:
             yield violation(
-                f"{one.value} was written to {key} twice, at {before.log_index} and at {one.log_index}",
-                [before, one],
+                f"{operation.value} was written to {key} twice, at {before.log_index} and at {operation.log_index}",
+                [before, operation],
             )
     numbered = [first[value] for value in order.order if value in first]
     for earlier, later in pairwise(numbered):
@@ -152,15 +167,16 @@ def _of_reads(key: str, asked: Sequence[Operation], final: str | None) -> Iterat
         return
     order = versions(asked, final)
     known = Known(asked, order)
-    for one in asked:
-        if one.kind != "read" or one.outcome != "done":
+    for operation in asked:
+        if operation.kind != "read" or operation.outcome != "done":
             continue
-        place = order.place_of(one)
+        place = order.place_of(operation)
         if place is None:
-            writer = order.writers.get(str(one.value))
-            yield violation(f"{one.value} was read from {key}, and it is gone", [writer, one])
-        elif one.mode == "consistent" and known.since(place + 1) < one.begin:
-            was = "nothing" if place == NOWHERE else one.value
+            writer = order.writers.get(str(operation.value))
+            yield violation(f"{operation.value} was read from {key}, and it is gone", [writer, operation])
+        elif operation.mode == "consistent" and known.since(place + 1) < operation.begin:
+            was = "nothing" if place == NOWHERE else operation.value
             yield violation(
-                f"a read of {key} in consistent mode went back to {was}", [*known.shown(place + 1, one.begin), one]
+                f"a read of {key} in consistent mode went back to {was}",
+                [*known.shown(place + 1, operation.begin), operation],
             )

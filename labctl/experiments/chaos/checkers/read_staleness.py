@@ -46,20 +46,20 @@ def freshness(operations: Iterable[Operation], final: Final | None) -> list[Fres
         order = versions(asked, final.registers.get(key) if final else None)
         known = Known(asked, order)
         seen: dict[tuple[str, Mode], int] = {}
-        for one in asked:
-            if one.kind != "read" or one.outcome != "done" or one.mode is None:
+        for operation in asked:
+            if operation.kind != "read" or operation.outcome != "done" or operation.mode is None:
                 continue
-            answered[one.mode] += 1
-            place = order.place_of(one)
+            answered[operation.mode] += 1
+            place = order.place_of(operation)
             if place is None:
                 continue
-            before = seen.get((one.client, one.mode), place)
-            went_back[one.mode] += place < before
-            seen[one.client, one.mode] = max(place, before)
-            if (since := known.since(place + 1)) < one.begin:
-                late[one.mode].append((one.begin - since, one))
+            before = seen.get((operation.client, operation.mode), place)
+            went_back[operation.mode] += place < before
+            seen[operation.client, operation.mode] = max(place, before)
+            if (since := known.since(place + 1)) < operation.begin:
+                late[operation.mode].append((operation.begin - since, operation))
     return [Freshness(mode, answered[mode], len(late[mode]), went_back[mode], *_furthest(late[mode])) for mode in MODES]
 
 
 def _furthest(late: list[tuple[float, Operation]]) -> tuple[float, Operation | None]:
-    return max(late, key=lambda one: one[0], default=(0.0, None))
+    return max(late, key=lambda lag: lag[0], default=(0.0, None))

@@ -32,16 +32,16 @@ class Versions:
     writers: dict[str, Operation]
     stranger: str | None = None
 
-    def place_of(self, one: Operation) -> int | None:
+    def place_of(self, operation: Operation) -> int | None:
         """Where the value that a request wrote or read stands; None where it never was the register's."""
-        return NOWHERE if one.value is None else self.place.get(one.value)
+        return NOWHERE if operation.value is None else self.place.get(operation.value)
 
-    def place_named(self, one: Operation) -> int | None:
+    def place_named(self, operation: Operation) -> int | None:
         """Where the value stands that a compare-and-set was to replace; None where it never was the register's."""
-        if one.before is None:
+        if operation.before is None:
             # Before a stranger's value there may have been others, so it is not known when there was none.
             return NOWHERE if self.stranger is None else None
-        return self.place.get(one.before)
+        return self.place.get(operation.before)
 
     def after(self, place: int) -> Operation | None:
         """The request that replaced the value at a place."""
@@ -50,7 +50,11 @@ class Versions:
 
 def versions(operations: Iterable[Operation], final: str | None) -> Versions:
     """Go back from the last value to the first, from each to the one that its writer replaced."""
-    writers = {one.value: one for one in operations if one.kind == "cas" and one.value is not None}
+    writers = {
+        operation.value: operation
+        for operation in operations
+        if operation.kind == "cas" and operation.value is not None
+    }
     order: list[str] = []
     seen: set[str] = set()
     stranger = None
@@ -78,23 +82,23 @@ class Known:
     def __init__(self, operations: Iterable[Operation], found: Versions) -> None:
         self._seen: list[Operation | None] = [None] * len(found.order)
         told_no: dict[int, list[Operation]] = defaultdict(list)
-        for one in operations:
-            place = found.place_named(one) if one.outcome == "mismatch" else found.place_of(one)
-            if place is None or one.outcome not in {"done", "mismatch"}:
+        for operation in operations:
+            place = found.place_named(operation) if operation.outcome == "mismatch" else found.place_of(operation)
+            if place is None or operation.outcome not in {"done", "mismatch"}:
                 continue
-            if one.outcome == "mismatch":
-                told_no[place].append(one)
+            if operation.outcome == "mismatch":
+                told_no[place].append(operation)
             elif place != NOWHERE:
-                self._seen[place] = _earlier(self._seen[place], one)
+                self._seen[place] = _earlier(self._seen[place], operation)
         # Whoever has seen a later value has seen that the earlier ones are over.
         for place in range(len(self._seen) - 2, -1, -1):
             self._seen[place] = _earlier(self._seen[place], self._seen[place + 1])
         self._left: dict[int, Operation] = {}
         # The last value was never left: an answer that says so is wrong, and shows nothing else.
         for place in range(NOWHERE, len(found.order) - 1):
-            known = [one for one in told_no[place] if self.since(place) < one.begin]
+            known = [operation for operation in told_no[place] if self.since(place) < operation.begin]
             if known:
-                self._left[place] = min(known, key=lambda one: one.end)
+                self._left[place] = min(known, key=lambda operation: operation.end)
 
     def since(self, place: int) -> float:
         """When it was known that this place was reached, or a later one; infinity where it never was."""
@@ -121,7 +125,7 @@ class Known:
         return first if first is not None and first.end < before else None
 
 
-def _earlier(one: Operation | None, other: Operation | None) -> Operation | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one if one.end <= other.end else other
+def _earlier(first: Operation | None, second: Operation | None) -> Operation | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first if first.end <= second.end else second

@@ -49,18 +49,20 @@ class Check:
 
 def violation(sentence: str, history: Iterable[Operation | None]) -> Violation:
     """A violation; what is None was never asked."""
-    asked = {one for one in history if one is not None}
-    return Violation(sentence, tuple(sorted(asked, key=lambda one: (one.begin, one.end))))
+    asked = {operation for operation in history if operation is not None}
+    return Violation(sentence, tuple(sorted(asked, key=lambda operation: (operation.begin, operation.end))))
 
 
 def check(name: str, found: Sequence[Violation], counted: str, *, unknown: str = "") -> Check:
     """A check that found these violations; `unknown` says why it could find none."""
     if found:
-        shown = min(found, key=lambda one: (len(one.history), [each.begin for each in one.history]))
+        shown = min(
+            found, key=lambda violation_: (len(violation_.history), [each.begin for each in violation_.history])
+        )
         return Check(name, "invalid", shown.sentence, len(found), shown)
     return Check(name, "unknown", unknown) if unknown else Check(name, "valid", counted)
 
 
 def worst(checks: Iterable[Check]) -> Verdict:
     """The verdict of all of them."""
-    return min((one.verdict for one in checks), key=_WORST_FIRST.index, default="unknown")
+    return min((each_check.verdict for each_check in checks), key=_WORST_FIRST.index, default="unknown")

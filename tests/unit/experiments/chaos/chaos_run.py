@@ -25,7 +25,7 @@ def run() -> Run:
                     None if down else "v0", None, 7, "consistent",
                 ),
             ]  # fmt: skip
-    added = [one.key for one in operations if one.kind == "add" and one.outcome == "done"]
+    added = [operation.key for operation in operations if operation.kind == "add" and operation.outcome == "done"]
     killed = Step(2.0, 3.0, "kill", ("leader",))
     left_out = Step(6.0, 1.0, "pause", ("leader",))
     return Run(
@@ -34,7 +34,7 @@ def run() -> Run:
             Disturbance(killed, "abc123", "kill consul1", ("consul1",), 2.0, 5.0),
             Disturbance(left_out, "", "pause leader", (), 6.0, 6.0, "nobody leads"),
         ),
-        tuple(sorted(operations, key=lambda one: one.begin)),
+        tuple(sorted(operations, key=lambda operation: operation.begin)),
         Final(dict.fromkeys(added, "x"), {"register/a": "v0"}),
         (LeadershipSpan("consul1", 2, 0.0, 2.0), LeadershipSpan("consul2", 3, 4.0, 10.0)),
         0.7,

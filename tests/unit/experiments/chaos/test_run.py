@@ -129,9 +129,9 @@ def judged(crowd: Crowd, seconds: float) -> dict[str, str]:
     time.sleep(seconds)
     operations = crowd.end()
     final = crowd.last_look(crowd.clock() + 1)
-    names = tuple(one.name for one in LAB.servers)
+    names = tuple(server.name for server in LAB.servers)
     run = Run("ada", "1", names, 1, 10, (), datetime.now(UTC), seconds, (), tuple(operations), final)
-    return {one.name: one.verdict for one in report_of(run).checks}
+    return {check.name: check.verdict for check in report_of(run).checks}
 
 
 def test_clients_of_a_store_that_keeps_its_word_find_nothing(consul: Consul) -> None:
@@ -207,7 +207,7 @@ def test_a_server_that_does_not_run_is_asked_where_it_is_now(consul: Consul) -> 
     there = [LAB]
     consul.tools = replace(consul.tools, find_lab=lambda *_: there[0] if there else None)
     consul.pausing(look_up=0.001)
-    down = replace(LAB, servers=tuple(replace(one, http_port=None, state="exited") for one in LAB.servers))
+    down = replace(LAB, servers=tuple(replace(server, http_port=None, state="exited") for server in LAB.servers))
     crowd = consul.crowd(lab=down)
     crowd.begin()
     crowd.end()
@@ -244,7 +244,7 @@ class Faults:
         self.tools = Tools(signal=self._signal, note=lambda *_: None, difference=lambda _: None)
 
     def _signal(self, verb: str, on: Iterable[labs.Server]) -> None:
-        self.signals.append((verb, [one.name for one in on]))
+        self.signals.append((verb, [server.name for server in on]))
 
     def disturber(self) -> Disturber:
         return Disturber(LAB, "ada", clock(), lambda _: None, self.tools, self.verbs)
@@ -293,7 +293,7 @@ def test_each_verb_gets_its_words_and_its_lease() -> None:
     )
     assert seen.signals == [("start", ["consul2"])]
     assert len(disturber.done) == len(steps)
-    assert all(one.end >= one.begin + one.step.seconds for one in disturber.done)
+    assert all(disturbance.end >= disturbance.begin + disturbance.step.seconds for disturbance in disturber.done)
 
 
 @pytest.mark.parametrize(("verb", "back"), [("kill", "start"), ("stop", "start"), ("pause", "unpause")])
@@ -317,7 +317,7 @@ def test_where_nobody_leads_anybody_will_do() -> None:
 def test_what_cannot_be_done_is_left_out_with_its_reason() -> None:
     seen, disturber = disturbed([Step(0.0, 5.0, "kill", ("consul1",))], refuse="consul1")
     assert (seen.asked, seen.signals) == ([], [])
-    assert [one.skipped for one in disturber.done] == ["not now."]
+    assert [disturbance.skipped for disturbance in disturber.done] == ["not now."]
 
 
 def test_a_schedule_that_is_stopped_lifts_what_it_broke() -> None:
@@ -332,7 +332,7 @@ def test_a_schedule_that_is_stopped_lifts_what_it_broke() -> None:
     runner.join(5)
     assert not runner.is_alive()
     assert seen.signals == [("unpause", ["consul2"])]
-    assert [one.step.verb for one in disturber.done] == ["pause"]
+    assert [disturbance.step.verb for disturbance in disturber.done] == ["pause"]
 
 
 def test_a_lab_that_is_not_ready_or_broken_already_is_refused() -> None:
@@ -367,7 +367,7 @@ def test_reigns_are_those_within_the_run() -> None:
         return SimpleNamespace(server="consul1", term=2, since=began + timedelta(seconds=since), until=ended)
 
     leaderships = [leadership(-20, -10), leadership(-5, 3), leadership(4, None), leadership(40, None)]
-    assert [(one.begin, one.end) for one in flow.spans_within(leaderships, began, 30.0)] == [(0.0, 3.0), (4.0, 30.0)]
+    assert [(span.begin, span.end) for span in flow.spans_within(leaderships, began, 30.0)] == [(0.0, 3.0), (4.0, 30.0)]
 
 
 def test_a_plan_changes_nothing_and_draws_a_seed() -> None:
@@ -454,7 +454,9 @@ class Ending:
     def run(self) -> Report:
         report = flow.run(self.asked, Steps(), self.tools)
         assert self.consul.values == {}
-        assert not [one for one in threading.enumerate() if one.name.startswith(("adder", "changer", "reader"))]
+        assert not [
+            thread for thread in threading.enumerate() if thread.name.startswith(("adder", "changer", "reader"))
+        ]
         assert self.asked.history is not None
         lines = self.asked.history.read_text(encoding="utf-8").splitlines()
         assert len(lines) == len(report.run.operations) > 50
@@ -488,7 +490,7 @@ def test_a_runs_time_ends_with_its_clients_and_not_with_its_history(ending: Endi
 
     ending.tools = replace(ending.tools, save=slow)
     report = ending.run()
-    assert 0 <= report.run.seconds - max(one.end for one in report.run.operations) < 0.8
+    assert 0 <= report.run.seconds - max(operation.end for operation in report.run.operations) < 0.8
 
 
 @pytest.mark.parametrize("what", ["read the logs", "ask the time"])
@@ -635,10 +637,10 @@ def test_a_client_that_dies_leaves_a_verdict_that_is_unknown(ending: Ending, con
     consul.put = odd  # type: ignore[method-assign]
     report = ending.run()
     assert report.verdict == "unknown"
-    assert {one.verdict for one in report.checks} == {"unknown"}
+    assert {check.verdict for check in report.checks} == {"unknown"}
     sentence = "adder2 ended by itself after 8 requests, so it could not see what came later (ZeroDivisionError: odd)"
     assert report.checks[0].sentence == sentence
-    last = [one for one in report.run.operations if one.client == "adder2"][-1]
+    last = [operation for operation in report.run.operations if operation.client == "adder2"][-1]
     assert (last.value, last.outcome) == ("adder2:7", "unanswered")
 
 
@@ -652,7 +654,7 @@ def test_what_a_run_found_is_found_although_a_client_died(ending: Ending, consul
 
     consul.put = odd  # type: ignore[method-assign]
     report = ending.run()
-    assert [one.verdict for one in report.checks] == ["invalid", "unknown", "unknown"]
+    assert [check.verdict for check in report.checks] == ["invalid", "unknown", "unknown"]
 
 
 def late(consul: Consul, seconds: float) -> list[threading.Timer]:

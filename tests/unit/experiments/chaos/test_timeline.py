@@ -15,15 +15,15 @@ def op(begin: float, end: float, outcome: str = "done", client: str = "c1", serv
 def test_a_request_that_waits_for_long_counts_in_every_slice() -> None:
     history = [op(0, 0.1), op(0.5, 2.5, "unanswered"), op(2.5, 2.6), op(3, 3.5)]
     slices = timeline(history, 4, ["consul1"])
-    assert [one.available.value for one in slices] == pytest.approx([0.5, 0.0, 0.5, 1.0])
+    assert [interval.available.value for interval in slices] == pytest.approx([0.5, 0.0, 0.5, 1.0])
     assert availability(slices) == pytest.approx(1.5 / 3.5)
-    assert [(one.asked, one.answered) for one in slices] == [(2, 1), (0, 0), (1, 1), (1, 1)]
+    assert [(interval.asked, interval.answered) for interval in slices] == [(2, 1), (0, 0), (1, 1), (1, 1)]
 
 
 def test_servers_have_their_own_share_and_none_where_nobody_asked() -> None:
     history = [op(0, 1), op(0, 1, "refused", "c2", "consul2")]
     (first, second) = timeline(history, 2, ["consul1", "consul2", "consul3"])
-    assert {name: one.value for name, one in first.servers.items()} == {"consul1": 1, "consul2": 0, "consul3": None}
+    assert {name: share.value for name, share in first.servers.items()} == {"consul1": 1, "consul2": 0, "consul3": None}
     assert second.available.value is None
 
 
@@ -47,5 +47,5 @@ def test_waits_are_quantiles_in_milliseconds() -> None:
 
 
 def test_a_run_without_requests_has_one_empty_slice() -> None:
-    assert [one.asked for one in timeline([], 0, ["consul1"])] == [0]
+    assert [interval.asked for interval in timeline([], 0, ["consul1"])] == [0]
     assert availability(timeline([], 0, ["consul1"])) is None

@@ -63,32 +63,35 @@ def test_the_text_of_a_broken_promise_shows_the_request(report: Report) -> None:
 def test_json_has_everything_and_is_one_document(report: Report) -> None:
     found = json.loads(json_view.text(report))
     assert (found["verdict"], found["seed"], found["availability"] < 1) == ("valid", 7, True)
-    assert [one["skipped"] for one in found["faults"]] == [None, "nobody leads"]
+    assert [fault["skipped"] for fault in found["faults"]] == [None, "nobody leads"]
     assert len(found["timeline"]) == 10
-    assert [one["availability"] for one in found["timeline"][3]["servers"]] == [0.0, 1.0, 1.0]
+    assert [server["availability"] for server in found["timeline"][3]["servers"]] == [0.0, 1.0, 1.0]
     assert found["requests"] == {
         "asked": 61, "answered": 55, "refused": 3, "unanswered": 3, "p50_ms": 20.0, "p95_ms": 20.0, "max_ms": 100.0
     }  # fmt: skip
     invalid = json.loads(json_view.text(broken()))
     assert invalid["verdict"] == "invalid"
-    shown = next(one for one in invalid["checks"] if one["check"] == "set")
+    shown = next(check for check in invalid["checks"] if check["check"] == "set")
     assert [one["key"] for one in shown["history"]] == ["set/adder2:3"]
 
 
 def test_a_history_can_be_read_again(report: Report) -> None:
     text = json_view.history_text(report.run.operations)
     again = [Operation(**json.loads(line)) for line in text.splitlines()]
-    rounded = [one._replace(begin=round(one.begin, 6), end=round(one.end, 6)) for one in report.run.operations]
+    rounded = [
+        operation._replace(begin=round(operation.begin, 6), end=round(operation.end, 6))
+        for operation in report.run.operations
+    ]
     assert again == rounded
 
 
 def test_the_drawing_is_xml_with_bars_bands_and_leaders(report: Report) -> None:
     root = ET.fromstring(html_view.svg(report))  # noqa: S314 - our own
-    kinds = [one.get("class") for one in root.iter() if one.get("class")]
+    kinds = [element.get("class") for element in root.iter() if element.get("class")]
     assert kinds.count("served") == 1 + 30  # one in the legend
     assert kinds.count("fault") == 1 + 1
     assert kinds.count("leads") == 2
-    titles = [one.text for one in root.iter("{http://www.w3.org/2000/svg}title")]
+    titles = [element.text for element in root.iter("{http://www.w3.org/2000/svg}title")]
     assert "kill consul1, 2.0 s to 5.0 s" in titles
     assert "consul1, 3.0 s to 4.0 s: served 0% of the time" in titles
     assert "2 of 2 got no answer" not in titles  # the other servers answered in that slice
@@ -110,7 +113,9 @@ def test_everything_is_drawn_on_the_paper(report: Report) -> None:
 
 
 def test_a_slice_without_an_answer_breaks_the_line() -> None:
-    silent = replace(run(), operations=tuple(one for one in run().operations if not 4 <= one.begin < 5))
+    silent = replace(
+        run(), operations=tuple(operation for operation in run().operations if not 4 <= operation.begin < 5)
+    )
     assert len(chart.chart_of(report_of(silent)).median) == 2
 
 

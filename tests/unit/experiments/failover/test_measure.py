@@ -97,19 +97,19 @@ class World:
         self.clock += seconds
 
     def views(self) -> tuple[View, ...]:
-        voters = frozenset(one.address for one in self.lab.servers)
+        voters = frozenset(server.address for server in self.lab.servers)
         address = self.lab.server(self.leader).address
         return tuple(
             View(
-                one.name,
-                one.address,
-                None if one.state == "running" else "is not running",
-                state="leader" if one.name == self.leader else "follower",
+                server.name,
+                server.address,
+                None if server.state == "running" else "is not running",
+                state="leader" if server.name == self.leader else "follower",
                 leader=address,
                 term=self.term,
                 voters=voters,
             )
-            for one in self.lab.servers
+            for server in self.lab.servers
         )
 
     def apply_fault(
@@ -122,7 +122,9 @@ class World:
         self.struck.append((verb, name))
         state = {"kill": "exited", "pause": "paused", "start": "running", "resume": "running"}[verb]
         if self.heals or state != "running":
-            servers = tuple(replace(one, state=state) if one.name == name else one for one in self.lab.servers)
+            servers = tuple(
+                replace(server, state=state) if server.name == name else server for server in self.lab.servers
+            )
             self.lab = replace(self.lab, servers=servers)
         if state != "running":
             self.leader = {"consul1": "consul2", "consul2": "consul3", "consul3": "consul1"}[name]
@@ -177,10 +179,10 @@ class Keys:
         if self.world.refuses is not None:
             raise self.world.refuses
         self.world.removed.append(prefix)
-        self.world.keys = {one for one in self.world.keys if not one.startswith(prefix)}
+        self.world.keys = {key for key in self.world.keys if not key.startswith(prefix)}
 
     def all(self, prefix: str) -> dict[str, Any]:
-        return {one: 1 for one in self.world.keys if one.startswith(prefix)}
+        return {key: 1 for key in self.world.keys if key.startswith(prefix)}
 
     def close(self) -> None:
         """Nothing to close."""
@@ -196,22 +198,22 @@ def test_each_leader_is_taken_away_and_comes_back(world: World) -> None:
     result = world.measured(ASKED, told)
     assert world.struck == [("kill", "consul1"), ("start", "consul1"), ("kill", "consul2"), ("start", "consul2")]
     assert result.ended is None
-    one, two = result.measurement.failovers
-    assert (one.old_leader, one.told.leader, two.old_leader, two.told.leader) == (
+    failover, two = result.measurement.failovers
+    assert (failover.old_leader, failover.told.leader, two.old_leader, two.told.leader) == (
         "consul1", "consul2", "consul2", "consul3",
     )  # fmt: skip
-    assert one.told.term == 4
-    assert one.uncertain == pytest.approx(0.02)
+    assert failover.told.term == 4
+    assert failover.uncertain == pytest.approx(0.02)
     assert told.lines[0] == (
         "1 of 2: consul1 killed, noticed after 1.19 s, consul2 leads after 2.50 s, written after 2.58 s"
     )
 
 
 def test_what_servers_wrote_counts_and_not_when_docker_took_it_in(world: World) -> None:
-    (one,) = world.measured(replace(ASKED, times=1)).measurement.failovers
-    assert one.seconds("detection") == pytest.approx(1.19)
-    assert one.seconds("leaderless") == pytest.approx(2.50)
-    assert one.seconds("first_write") == pytest.approx(2.58)
+    (failover,) = world.measured(replace(ASKED, times=1)).measurement.failovers
+    assert failover.seconds("detection") == pytest.approx(1.19)
+    assert failover.seconds("leaderless") == pytest.approx(2.50)
+    assert failover.seconds("first_write") == pytest.approx(2.58)
     assert world.leader == "consul2"
 
 

@@ -83,7 +83,7 @@ def test_a_measurement_that_was_ended_early_says_so() -> None:
 
 def test_json_has_every_round_and_the_same_numbers() -> None:
     document = json.loads(views.written(THREE, "json"))
-    assert [one["phase"] for one in document["phases"]] == list(PHASES)
+    assert [phase["phase"] for phase in document["phases"]] == list(PHASES)
     first = document["phases"][0]
     assert first["measured"] == {"minimum": 1.2, "p5": 1.225, "p50": 1.45, "p95": 1.855, "maximum": 1.9}
     assert first["predicted"]["minimum"] == 0.9
@@ -121,7 +121,7 @@ def test_the_svg_is_xml_with_a_title_and_all_sentences() -> None:
     assert len(root.findall(f".//{SVG}circle")) == 12 + 1
     assert root.findtext(f"{SVG}title") == "The leader of the lab ada was killed 3 times"
     description = root.findtext(f"{SVG}desc") or ""
-    assert all(one in description for one in chart_of(THREE).sentences)
+    assert all(sentence in description for sentence in chart_of(THREE).sentences)
     assert [group.get("data-phase") for group in root.findall(f"{SVG}g[@data-phase]")] == [
         "detection", "election", "no leader", "first write",
     ]  # fmt: skip

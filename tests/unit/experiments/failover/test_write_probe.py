@@ -25,7 +25,7 @@ class Servers:
     """Who is known as the leader, by port, and what was written."""
 
     def __init__(self) -> None:
-        self.leaders = {one.http_port: OLD.address for one in LAB.servers}
+        self.leaders = {server.http_port: OLD.address for server in LAB.servers}
         self.fails: dict[int | None, Exception] = {}
         self.written: list[tuple[int, str]] = []
         self.open = 0

@@ -236,5 +236,5 @@ def test_a_key_that_cannot_be_stored_is_told(docker: FakeDocker) -> None:
 
 def test_an_archive_holds_its_files_for_the_images_user() -> None:
     with tarfile.open(fileobj=io.BytesIO(lab_secrets_volume.archive({"a": (b"xyz", 0o600), "b": (b"", 0o644)}))) as tar:
-        entries = [(one.name, one.size, one.mode, one.uid, one.gid) for one in tar]
+        entries = [(tar_info.name, tar_info.size, tar_info.mode, tar_info.uid, tar_info.gid) for tar_info in tar]
     assert entries == [("a", 3, 0o600, 8500, 8500), ("b", 0, 0o644, 8500, 8500)]

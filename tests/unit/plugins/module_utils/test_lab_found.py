@@ -28,7 +28,7 @@ def test_a_lab_is_what_carries_its_label(docker: FakeDocker) -> None:
     docker.put_network("bridge", "172.17.0.0/16")
     docker.put("volume", "labctl-ada-config", {"Name": "labctl-ada-config", "Labels": {**LABELS}})
     found = find(Engine(), "ada")
-    assert [one.name for one in found.servers] == ["consul1", "consul2"]
+    assert [lab_server.name for lab_server in found.servers] == ["consul1", "consul2"]
     assert found.size == 3
     assert found.helpers == (helper,)
     (said,) = found.strangers
@@ -66,8 +66,8 @@ def test_a_stopped_server_keeps_its_address_and_has_no_port(docker: FakeDocker) 
         },
     }
     docker.put("container", "x", document)
-    (one,) = find(Engine(), "ada").servers
-    assert one.fact() == {
+    (lab_server,) = find(Engine(), "ada").servers
+    assert lab_server.fact() == {
         "name": "consul1",
         "container": "labctl-ada-consul1",
         "state": "exited",

@@ -223,4 +223,4 @@ def test_a_file_that_was_replaced_while_it_was_waited_for_is_read_anew(docker: F
         pass
     assert docker.called("create") == []
     # Nor is the old file left open, with its lock.
-    assert not [one for one in Path("/proc/self/fd").iterdir() if str(limits) in os.path.realpath(one)]
+    assert not [path for path in Path("/proc/self/fd").iterdir() if str(limits) in os.path.realpath(path)]

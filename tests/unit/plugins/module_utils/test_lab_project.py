@@ -38,8 +38,8 @@ def server(name: str = "consul1", state: str = "running") -> LabServer:
 
 def test_a_lab_keeps_its_subnet(docker: FakeDocker, tmp_path: Path) -> None:
     found = Found(subnet="10.213.7.0/28")
-    assert [str(one) for one in project(tmp_path).plan(found, POOL, "")] == ["10.213.7.0/28"]
-    assert [str(one) for one in project(tmp_path).plan(found, POOL, "10.213.7.0/28")] == ["10.213.7.0/28"]
+    assert [str(network) for network in project(tmp_path).plan(found, POOL, "")] == ["10.213.7.0/28"]
+    assert [str(network) for network in project(tmp_path).plan(found, POOL, "10.213.7.0/28")] == ["10.213.7.0/28"]
     with pytest.raises(DockerError, match="keeps it while it exists") as caught:
         project(tmp_path).plan(found, POOL, "10.213.8.0/28")
     assert caught.value.failure == "refused"
@@ -59,7 +59,7 @@ def test_a_new_lab_gets_subnets_that_no_network_has(docker: FakeDocker, tmp_path
         )
     plan = project(tmp_path).plan(Found(), POOL, "")
     assert len(plan) == lab_project.SUBNET_TRIES
-    assert all(str(one.network_address) >= "10.213.128.0" for one in plan)
+    assert all(str(network.network_address) >= "10.213.128.0" for network in plan)
 
 
 def kernel(*routes: str) -> str:
@@ -70,7 +70,8 @@ def kernel(*routes: str) -> str:
 
     networks = map(ipaddress.IPv4Network, routes)
     lines = [
-        f"tun0 {column(int(one.network_address))} 0 1 0 0 0 {column(int(one.netmask))} 0 0 0\n" for one in networks
+        f"tun0 {column(int(network.network_address))} 0 1 0 0 0 {column(int(network.netmask))} 0 0 0\n"
+        for network in networks
     ]
     return "head\n" + "".join(lines)
 
@@ -314,7 +315,7 @@ def test_what_has_the_labels_of_a_server_that_another_one_is_is_none_and_goes_wi
     for one in ("labctl-ada-consul1", name):
         docker.put_container(one, labels={**LABELS, "raft-labctl.server": "consul1"})
     found = find(Engine(), "ada")
-    assert [one.container for one in found.servers] == ["labctl-ada-consul1"]
+    assert [lab_server.container for lab_server in found.servers] == ["labctl-ada-consul1"]
     assert found.doubles == (f"{name}-id",)
     assert f"The container {name} has the labels of consul1, and another one is that server" in found.strangers[0]
     assert project(tmp_path).settle(found) is False

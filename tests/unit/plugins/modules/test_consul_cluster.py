@@ -45,8 +45,8 @@ def joined_by_hand(docker: FakeDocker) -> Callable[[], bool]:
 
 def put_containers(docker: FakeDocker, cluster: FakeCluster) -> None:
     """Let Docker know the servers' containers; they run."""
-    for one in cluster.members():
-        docker.put_container(one["container"])
+    for member in cluster.members():
+        docker.put_container(member["container"])
 
 
 def writes(cluster: FakeCluster) -> list[tuple[str, str, str]]:
@@ -67,7 +67,7 @@ def test_a_lab_that_somebody_has_changed_since_is_joined_as_it_is_now(
     docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun
 ) -> None:
     cluster = clusters(5, joined=joined_by_hand(docker))
-    now = [{"state": "running", "profile": "gossip", **one} for one in cluster.members()]
+    now = [{"state": "running", "profile": "gossip", **member} for member in cluster.members()]
     locks: list[dict[str, Any]] = []
 
     def look(_: str) -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ def test_a_lab_that_somebody_has_changed_since_is_joined_as_it_is_now(
 
     result = run(module_run, cluster, members=now[:3], eyes=replace(EYES, members_of=look))
     assert len(locks) == 1
-    assert [one["Labels"]["raft-labctl.lock"] for one in locks] == ["ada"]
+    assert [lock["Labels"]["raft-labctl.lock"] for lock in locks] == ["ada"]
     (join,) = docker.called("exec")
     assert join[4:] == [one["address"] for one in now[1:]]
     assert result["cluster"]["voters"] == 5
@@ -120,7 +120,7 @@ def test_a_ready_cluster_is_reported_as_its_servers_see_it(
     assert (result["changed"], result["joined"], result["command"]) == (False, True, "")
     cluster = result["cluster"]
     assert (cluster["leader"], cluster["term"], cluster["voters"]) == ("consul2", 5, 3)
-    assert [one["role"] for one in cluster["servers"]] == ["follower", "leader", "follower"]
+    assert [server["role"] for server in cluster["servers"]] == ["follower", "leader", "follower"]
     assert set(cluster["seconds"]) == {"join", "election"}
     assert docker.called("exec") == []
 
@@ -421,18 +421,18 @@ def test_servers_that_nobody_names_are_looked_for_and_become_a_fact(
     docker: FakeDocker, clusters: Callable[..., FakeCluster], module_run: ModuleRun, *, check: bool
 ) -> None:
     cluster = clusters(3)
-    for one in cluster.members():
-        labels = {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada", "raft-labctl.server": one["name"]}
-        docker.put_container(one["container"], labels=labels)
-        docker.container(one["container"])["NetworkSettings"] = {
-            "Networks": {"lab": {"IPAddress": one["address"]}},
-            "Ports": {"8500/tcp": [{"HostPort": str(one["http_port"])}]},
+    for member in cluster.members():
+        labels = {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada", "raft-labctl.server": member["name"]}
+        docker.put_container(member["container"], labels=labels)
+        docker.container(member["container"])["NetworkSettings"] = {
+            "Networks": {"lab": {"IPAddress": member["address"]}},
+            "Ports": {"8500/tcp": [{"HostPort": str(member["http_port"])}]},
         }
     result = module_run(partial(consul_cluster.main, EYES), check=check, name="ada")
     assert result["cluster"]["leader"] == "consul1"
     members = result["ansible_facts"]["consul_lab_members"]
-    assert [(one["name"], one["http_port"]) for one in members] == [
-        (one["name"], one["http_port"]) for one in cluster.members()
+    assert [(member["name"], member["http_port"]) for member in members] == [
+        (member["name"], member["http_port"]) for member in cluster.members()
     ]
 
 

@@ -63,12 +63,14 @@ def test_a_lab_is_made_and_its_members_are_facts(lab: Lab, docker: FakeDocker) -
     assert result["actions"] == ["made a gossip key"]
     members = result["ansible_facts"]["consul_lab_members"]
     first = int(result["subnet"].split("/")[0].rsplit(".", 1)[1])
-    assert [(one["name"], one["state"], int(one["address"].rsplit(".", 1)[1]) - first) for one in members] == [
+    assert [
+        (member["name"], member["state"], int(member["address"].rsplit(".", 1)[1]) - first) for member in members
+    ] == [
         ("consul1", "running", 2),
         ("consul2", "running", 3),
         ("consul3", "running", 4),
     ]
-    assert all(isinstance(one["http_port"], int) for one in members)
+    assert all(isinstance(member["http_port"], int) for member in members)
     assert sorted(states(docker)) == ["labctl-ada-consul1", "labctl-ada-consul2", "labctl-ada-consul3"]
     assert f"LAB_SUBNET={result['subnet']}" in result["diff"]["after"]
 
@@ -113,7 +115,7 @@ def test_another_pace_keeps_the_key_the_subnet_and_the_data(lab: Lab, docker: Fa
 
 def test_ports_are_those_that_were_asked_for(lab: Lab) -> None:
     members = lab(http_port=18500)["ansible_facts"]["consul_lab_members"]
-    assert [one["http_port"] for one in members] == [18500, 18501, 18502]
+    assert [member["http_port"] for member in members] == [18500, 18501, 18502]
 
 
 def test_a_helper_that_a_killed_run_left_is_removed(lab: Lab, docker: FakeDocker) -> None:
@@ -229,7 +231,7 @@ def test_an_address_that_a_dead_engine_holds_is_freed_with_the_network_and_the_d
     assert "made the network again, whose addresses were held for nobody" in result["actions"]
     assert docker.called("network", "rm") == [["network", "rm", "labctl-ada"]]
     assert set(docker.objects("volume")) == volumes
-    assert {one["state"] for one in result["ansible_facts"]["consul_lab_members"]} == {"running"}
+    assert {member["state"] for member in result["ansible_facts"]["consul_lab_members"]} == {"running"}
 
 
 def test_a_network_named_like_the_id_of_another_does_not_take_that_one_along(lab: Lab, docker: FakeDocker) -> None:
@@ -267,7 +269,7 @@ def test_what_the_engine_still_does_for_a_compose_that_was_killed_is_waited_for(
     lab()
     docker.answer("compose", err=said, code=1, times=2)
     result = lab(pace="real")
-    assert {one["state"] for one in result["ansible_facts"]["consul_lab_members"]} == {"running"}
+    assert {member["state"] for member in result["ansible_facts"]["consul_lab_members"]} == {"running"}
     docker.answer("compose", err=said, code=1, times=9)
     assert said in lab(pace="teach")["msg"]
     assert len(docker.called("compose")) == 1 + 3 + 3
@@ -345,7 +347,7 @@ def peers_without_those_that_left(cluster: FakeCluster, docker: FakeDocker) -> C
         if path != "/v1/status/peers":
             return said(number, method, path)
         left = {names[call[1]] for call in docker.called("leave")}
-        return 200, [f"{one.address}:8300" for one in cluster.servers if one.name not in left]
+        return 200, [f"{fake_server.address}:8300" for fake_server in cluster.servers if fake_server.name not in left]
 
     return answer
 
@@ -409,7 +411,7 @@ def test_a_server_that_left_before_a_killed_command_ended_is_not_asked_again(
     lab(servers=5)
     cluster = clusters(5)
     adopt(docker, cluster)
-    gone = next(one for one in cluster.servers if one.name == "consul5")
+    gone = next(fake_server for fake_server in cluster.servers if fake_server.name == "consul5")
     docker.container("labctl-ada-consul5")["State"] |= {"Status": "exited", "Running": False}
     names = {key: one["Name"][-7:] for key, one in docker.objects("container").items()}
 
@@ -419,7 +421,7 @@ def test_a_server_that_left_before_a_killed_command_ended_is_not_asked_again(
         if path != "/v1/status/peers":
             return said(number, method, path)
         left = {gone.name} | {names[call[1]] for call in docker.called("leave")}
-        return 200, [f"{one.address}:8300" for one in cluster.servers if one.name not in left]
+        return 200, [f"{fake_server.address}:8300" for fake_server in cluster.servers if fake_server.name not in left]
 
     cluster.answer = peers  # type: ignore[method-assign]
     assert lab(servers=3)["actions"] == ["consul4 left the cluster", "removed consul5", "removed consul4"]

@@ -21,7 +21,7 @@ def test_the_servers_are_facts_in_the_order_of_their_names(
         docker.put_container(f"labctl-ada-{name}", labels=labels, state="exited")
     result = module_run(consul_lab_info.main, check=check, name="ada")
     assert result["changed"] is False
-    assert [one["container"] for one in result["ansible_facts"]["consul_lab_members"]] == [
+    assert [member["container"] for member in result["ansible_facts"]["consul_lab_members"]] == [
         "labctl-ada-consul1",
         "labctl-ada-consul2",
     ]

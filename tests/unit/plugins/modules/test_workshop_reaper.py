@@ -36,16 +36,16 @@ class FakeEngine:
 
     def change(self, verb: str, containers: list[str], *, doing: str) -> None:
         assert doing
-        for one in containers:
-            self.there[one]["State"]["Running"] = True
-            self.done.append(f"{verb} {one}")
+        for container in containers:
+            self.there[container]["State"]["Running"] = True
+            self.done.append(f"{verb} {container}")
 
     def remove(self, kind: str, things: list[str], *, doing: str) -> None:
         assert doing
         assert kind == "container"
-        for one in things:
-            del self.there[one]
-            self.done.append(f"remove {one}")
+        for thing in things:
+            del self.there[thing]
+            self.done.append(f"remove {thing}")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_check_mode_says_and_does_nothing(engine: FakeEngine) -> None:
 def ends(engine: FakeEngine) -> dict[str, str]:
     """Whose ends there are, and when they are."""
     labels = [one["Config"]["Labels"] for one in engine.there.values()]
-    return {one["raft-labctl.owner"]: one["raft-labctl.expires"] for one in labels}
+    return {label["raft-labctl.owner"]: label["raft-labctl.expires"] for label in labels}
 
 
 def test_two_owners_have_ends_of_their_own_and_neither_touches_the_others(engine: FakeEngine) -> None:

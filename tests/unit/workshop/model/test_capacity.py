@@ -192,12 +192,12 @@ def test_a_port_that_somebody_has_is_named() -> None:
 
 def test_a_route_of_the_host_is_in_the_way_as_up_would_say() -> None:
     made = workshop(seats=2)
-    (one, two) = seats_of(made, {})
+    (seat, two) = seats_of(made, {})
     networks = [{"name": "labctl-raft101-02", "subnets": [str(two.subnet)], "lab": "raft101-02"}]
     labs = [{"lab": "raft101-02", "workshop": "raft101"}]
     told = facts(routes=["10.220.0.0/26", str(two.subnet)], networks=networks, labs=labs)
-    assert obstacles(made, told, [one, two]) == {
-        "raft101-01": f"its subnet {one.subnet} is taken by a route of the host (10.220.0.0/26): change `network` in "
+    assert obstacles(made, told, [seat, two]) == {
+        "raft101-01": f"its subnet {seat.subnet} is taken by a route of the host (10.220.0.0/26): change `network` in "
         "the file"
     }
 

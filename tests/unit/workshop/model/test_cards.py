@@ -92,7 +92,7 @@ def test_more_seats_by_number_leave_the_cards_that_are_there() -> None:
 def test_the_servers_have_the_addresses_that_the_lab_gives_them() -> None:
     for made in (workshop(), workshop("workshop: raft101\nseats: 3\nservers: 7\n")):
         for seat, card in zip(seats_of(made, {}), cards(made), strict=True):
-            assert [one.address for one in card.servers] == subnets.addresses(seat.subnet, made.spec.servers)
+            assert [server.address for server in card.servers] == subnets.addresses(seat.subnet, made.spec.servers)
     assert network.SEAT_PREFIX == subnets.PREFIX
 
 
@@ -100,7 +100,7 @@ def test_an_attendee_elsewhere_brings_the_first_server_by_ssh() -> None:
     card = cards(workshop())[2]
     assert card.ssh == "ssh -N -L 8500:127.0.0.1:21016 attendee@192.0.2.11"
     assert card.url == "http://127.0.0.1:8500/ui/"
-    assert [one.words for one in card.commands] == [
+    assert [command.words for command in card.commands] == [
         "curl http://127.0.0.1:8500/v1/status/leader",
         "curl -X PUT -d hello http://127.0.0.1:8500/v1/kv/greeting",
         "curl 'http://127.0.0.1:8500/v1/kv/greeting?raw'",
@@ -123,7 +123,7 @@ def test_where_docker_chooses_the_ports_the_servers_own_addresses_stay() -> None
     made = workshop("workshop: raft101\nseats: 3\nhttp_port: 0\n")
     address = str(seats_of(made, {})[0].subnet.network_address + 2)
     card = cards(made)[0]
-    assert [one.port for one in card.servers] == [None, None, None]
+    assert [server.port for server in card.servers] == [None, None, None]
     assert card.ssh == f"ssh -N -L 8500:{address}:8500 attendee@192.0.2.11"
     assert cards(made, HERE)[0].url == f"http://{address}:8500/ui/"
     full = workshop("workshop: raft101\nseats: 3\nhttp_port: 0\nprofile: full\n")
@@ -133,7 +133,7 @@ def test_where_docker_chooses_the_ports_the_servers_own_addresses_stay() -> None
 def test_with_the_profile_full_the_token_is_shown_and_is_no_word_of_a_program() -> None:
     card = cards(workshop("workshop: raft101\nseats: 3\nprofile: full\n"))[0]
     assert card.url.startswith("https://")
-    keeps, *others = [one.words for one in card.commands]
+    keeps, *others = [command.words for command in card.commands]
     assert card.token in keeps
     assert keeps.startswith("(umask 077; printf ")  # a shell does that itself
     assert all(card.token not in words for words in others)

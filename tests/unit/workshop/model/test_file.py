@@ -67,12 +67,12 @@ def test_what_a_file_leaves_out_has_its_default() -> None:
 
 def test_each_choice_of_a_lab_is_a_key_of_the_file_with_the_same_values() -> None:
     keys = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]
-    for one in SETTINGS:
-        if one.choices:
-            assert sorted(keys[one.name]["enum"]) == sorted(one.choices), one.name
-            assert keys[one.name]["default"] == one.default
-            made = parse(f"{HEAD}seats: 3\n{one.name}: {one.choices[-1]}\n", Path("workshop.yml"))
-            assert getattr(made.spec, one.name) == one.choices[-1]
+    for setting in SETTINGS:
+        if setting.choices:
+            assert sorted(keys[setting.name]["enum"]) == sorted(setting.choices), setting.name
+            assert keys[setting.name]["default"] == setting.default
+            made = parse(f"{HEAD}seats: 3\n{setting.name}: {setting.choices[-1]}\n", Path("workshop.yml"))
+            assert getattr(made.spec, setting.name) == setting.choices[-1]
 
 
 def test_paths_count_from_the_file() -> None:

@@ -32,23 +32,28 @@ class State(NamedTuple):
 def has_order(operations: Iterable[Operation], final: Final) -> bool:
     """Whether there is an order for every key: keys do not know of each other, so each may be looked at alone."""
     keys: dict[str, list[Operation]] = defaultdict(list)
-    for one in operations:
-        keys[one.key].append(one)
+    for operation in operations:
+        keys[operation.key].append(operation)
     ends = {**final.registers, **final.added}
     return all(_has_order(keys[key], ends.get(key)) for key in {*keys, *ends})
 
 
 def _has_order(asked: Sequence[Operation], final: str | None) -> bool:
     indexes: dict[str, int] = {}
-    for one in asked:
-        numbered = one.kind == "read" and one.outcome == "done" and one.value is not None and one.log_index != 0
-        if numbered and indexes.setdefault(str(one.value), one.log_index) != one.log_index:
+    for operation in asked:
+        numbered = (
+            operation.kind == "read"
+            and operation.outcome == "done"
+            and operation.value is not None
+            and operation.log_index != 0
+        )
+        if numbered and indexes.setdefault(str(operation.value), operation.log_index) != operation.log_index:
             return False  # a value that has two places in the log was written twice
     # What had no effect for certain, and what was read without an answer, says nothing.
     left = frozenset(
         number
-        for number, one in enumerate(asked)
-        if not (one.kind == "read" and one.outcome != "done") and one.outcome != "refused"
+        for number, operation in enumerate(asked)
+        if not (operation.kind == "read" and operation.outcome != "done") and operation.outcome != "refused"
     )
     tried: set[tuple[frozenset[int], State]] = set()
     open_ends = [(left, State())]
@@ -68,23 +73,23 @@ def _has_order(asked: Sequence[Operation], final: str | None) -> bool:
     return False
 
 
-def _end(one: Operation) -> float:
-    return math.inf if one.outcome == "unanswered" else one.end
+def _end(operation: Operation) -> float:
+    return math.inf if operation.outcome == "unanswered" else operation.end
 
 
-def _effects(one: Operation, state: State, indexes: dict[str, int]) -> Iterator[State]:
+def _effects(operation: Operation, state: State, indexes: dict[str, int]) -> Iterator[State]:
     """What a key may be after a request; nothing where the answer cannot be."""
-    if one.kind == "read":
-        if one.value == state.value or (one.mode != "consistent" and one.value in state.past):
+    if operation.kind == "read":
+        if operation.value == state.value or (operation.mode != "consistent" and operation.value in state.past):
             yield state
         return
-    fits = one.kind == "add" or one.before == state.value
-    if one.outcome == "mismatch":
+    fits = operation.kind == "add" or operation.before == state.value
+    if operation.outcome == "mismatch":
         # A plain write that is told no did nothing; a compare-and-set is told so where it is another value.
-        if one.kind == "add" or not fits:
+        if operation.kind == "add" or not fits:
             yield state
         return
-    assert one.value is not None
-    index = indexes.get(one.value, 0)
+    assert operation.value is not None
+    index = indexes.get(operation.value, 0)
     if fits and not (index and index <= state.newest):
-        yield state.written(one.value, index)
+        yield state.written(operation.value, index)

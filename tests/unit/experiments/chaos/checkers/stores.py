@@ -77,7 +77,7 @@ def history(seed: int, *, answered: bool = False) -> History:
     if answered:
         operations += ANSWERED
         final = Final({**final.added, "set/sure": "v"}, {**final.registers, "sure": "v"})
-    return History(kind, sorted(operations, key=lambda one: (one.begin, one.end)), final)
+    return History(kind, sorted(operations, key=lambda operation: (operation.begin, operation.end)), final)
 
 
 @dataclass
@@ -102,7 +102,7 @@ class Store:
             clients[0].to_make.extend(keys)
         for _ in range(self.chance.randint(4, 12)):
             # Whose clock is behind goes next: effects are in order of time, as far as the store is good.
-            min(clients, key=lambda one: (one.time, one.name)).work()
+            min(clients, key=lambda client: (client.time, client.name)).work()
             self._catch_up()
         self._catch_up()
         return self.operations, self._final()
@@ -177,8 +177,8 @@ class _Client:
         self.time = end + self._chance.choice((0, 1, 1, 2))
         return begin, end
 
-    def _keep(self, one: Operation) -> None:
-        self._store.operations.append(one)
+    def _keep(self, operation: Operation) -> None:
+        self._store.operations.append(operation)
 
     def _add(self) -> None:
         begin, end = self._times()
@@ -244,16 +244,26 @@ def _changed(chance: random.Random, operations: list[Operation], final: Final) -
     """The same with one thing that is otherwise."""
     changed = list(operations)
     number = chance.randrange(len(changed))
-    one = changed[number]
-    values = [each.value for each in changed if each.key == one.key]
+    operation = changed[number]
+    values = [each.value for each in changed if each.key == operation.key]
     changes: list[Callable[[], Operation]] = [
-        lambda: one._replace(outcome=chance.choice([o for o in OUTCOMES if o != "mismatch" or one.kind != "read"])),
-        lambda: one._replace(begin=max(one.begin - chance.randint(1, 4), 0)),
-        lambda: one._replace(end=one.end + chance.randint(1, 4)),
-        lambda: _moved(one, chance.randint(-4, 4)),
-        lambda: one._replace(value=chance.choice(values), mode=chance.choice(MODES)) if one.kind == "read" else one,
-        lambda: one._replace(before=chance.choice([None, *values])) if one.kind == "cas" else one,
-        lambda: one._replace(log_index=chance.randint(1, 9)) if one.kind == "read" and one.value else one,
+        lambda: operation._replace(
+            outcome=chance.choice([o for o in OUTCOMES if o != "mismatch" or operation.kind != "read"])
+        ),
+        lambda: operation._replace(begin=max(operation.begin - chance.randint(1, 4), 0)),
+        lambda: operation._replace(end=operation.end + chance.randint(1, 4)),
+        lambda: _moved(operation, chance.randint(-4, 4)),
+        lambda: (
+            operation._replace(value=chance.choice(values), mode=chance.choice(MODES))
+            if operation.kind == "read"
+            else operation
+        ),
+        lambda: operation._replace(before=chance.choice([None, *values])) if operation.kind == "cas" else operation,
+        lambda: (
+            operation._replace(log_index=chance.randint(1, 9))
+            if operation.kind == "read" and operation.value
+            else operation
+        ),
     ]
     what = chance.randrange(len(changes) + 2)
     if what < len(changes):
@@ -267,9 +277,9 @@ def _changed(chance: random.Random, operations: list[Operation], final: Final) -
     return changed, final
 
 
-def _moved(one: Operation, by: int) -> Operation:
-    by = max(by, -int(one.begin))
-    return one._replace(begin=one.begin + by, end=one.end + by)
+def _moved(operation: Operation, by: int) -> Operation:
+    by = max(by, -int(operation.begin))
+    return operation._replace(begin=operation.begin + by, end=operation.end + by)
 
 
 def _random(chance: random.Random) -> tuple[list[Operation], Final]:
@@ -290,7 +300,7 @@ def _random(chance: random.Random) -> tuple[list[Operation], Final]:
         else:
             read = _op(begin, chance, "read", "done", chance.choice([None, *values]), None)
             operations.append(read._replace(mode=chance.choice(MODES)))
-    operations.sort(key=lambda one: (one.begin, one.end))
+    operations.sort(key=lambda operation: (operation.begin, operation.end))
     return operations, Final({}, {"r": chance.choice([None, *values * 3])})
 
 

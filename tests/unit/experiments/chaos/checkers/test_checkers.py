@@ -46,7 +46,7 @@ def at_the_end(value: str | None = None, *added: str, others: dict[str, str | No
 
 
 def checks(history: list[Operation], final: Final | None) -> dict[str, Check]:
-    return {one.name: one for one in checks_of(history, final)}
+    return {check.name: check for check in checks_of(history, final)}
 
 
 class Store:
@@ -74,7 +74,7 @@ class Store:
                 self.history.append(read(begin, end, self.values[-1], client=client, log_index=len(self.values)))
             else:
                 self._cas(begin, end, client, f"{client}:{number}")
-        self.history.sort(key=lambda one: one.begin)
+        self.history.sort(key=lambda operation: operation.begin)
 
     def _cas(self, begin: float, end: float, client: str, value: str) -> None:
         before = self.chance.choice(self.values[-2:])
@@ -106,7 +106,9 @@ def test_a_store_that_keeps_its_word_is_valid(seed: int) -> None:
 def test_a_store_that_forgets_its_last_acknowledged_write_is_invalid(seed: int) -> None:
     store = Store(seed)
     store.run(clients=3, rounds=10)
-    acknowledged = {one.value for one in store.history if one.kind == "cas" and one.outcome == "done"}
+    acknowledged = {
+        operation.value for operation in store.history if operation.kind == "cas" and operation.outcome == "done"
+    }
     forgotten = [place for place, value in enumerate(store.values) if value in acknowledged][-1]
     # Seldom nothing but the first value was acknowledged: hypothesis complains where that is more than seldom.
     assume(forgotten > 0)
@@ -130,9 +132,9 @@ def test_a_read_made_older_than_what_was_known_is_invalid(seed: int) -> None:
 
 def _somebody_knew_more(store: Store) -> bool:
     return any(
-        (one.value in store.values[1:] and one.outcome == "done")
-        or (one.before == store.values[0] and one.outcome == "mismatch")
-        for one in store.history
+        (operation.value in store.values[1:] and operation.outcome == "done")
+        or (operation.before == store.values[0] and operation.outcome == "mismatch")
+        for operation in store.history
     )
 
 
@@ -140,7 +142,7 @@ def test_an_acknowledged_write_that_is_gone_is_shown_alone() -> None:
     found = check_added([add(1, "k1"), add(2, "k2"), add(3, "k3")], at_the_end("x", "k1", "k3"))
     assert (found.verdict, found.violations) == ("invalid", 1)
     assert found.shown is not None
-    assert [one.key for one in found.shown.history] == ["k2"]
+    assert [operation.key for operation in found.shown.history] == ["k2"]
     assert "acknowledged" in found.sentence
 
 
@@ -175,14 +177,14 @@ def test_two_replacements_of_one_value_cannot_both_be_acknowledged() -> None:
     found = check_cas(history, at_the_end("v2"))
     assert (found.verdict, found.violations) == ("invalid", 1)
     assert found.shown is not None
-    assert [one.value for one in found.shown.history] == ["v1", "v2"]
+    assert [operation.value for operation in found.shown.history] == ["v1", "v2"]
 
 
 def test_what_came_after_a_write_that_is_gone_is_gone_too() -> None:
     history = [cas(0, 1, None, "v0"), cas(2, 3, "v0", "v1", "unanswered"), cas(4, 5, "v1", "v2")]
     found = check_cas(history, at_the_end("v0"))
     assert found.shown is not None
-    assert [one.value for one in found.shown.history] == ["v1", "v2"]
+    assert [operation.value for operation in found.shown.history] == ["v1", "v2"]
 
 
 @pytest.mark.parametrize("outcome", ["refused", "mismatch"])
@@ -265,10 +267,10 @@ def test_an_old_value_in_another_mode_is_counted_and_no_violation(mode: Mode) ->
 
 def test_nothing_is_known_where_nothing_was_acknowledged_or_read_at_the_end() -> None:
     refused = [cas(0, 1, None, "v0", "refused"), add(1, "k", "unanswered")]
-    assert {one.verdict for one in checks(refused, at_the_end(None)).values()} == {"unknown"}
+    assert {check.verdict for check in checks(refused, at_the_end(None)).values()} == {"unknown"}
     fine = [cas(0, 1, None, "v0"), read(2, 3, "v0"), add(1, "k")]
-    assert {one.verdict for one in checks(fine, None).values()} == {"unknown"}
-    assert {one.verdict for one in checks(fine, at_the_end("v0", "k")).values()} == {"valid"}
+    assert {check.verdict for check in checks(fine, None).values()} == {"unknown"}
+    assert {check.verdict for check in checks(fine, at_the_end("v0", "k")).values()} == {"valid"}
 
 
 def test_the_worst_verdict_is_that_of_all() -> None:

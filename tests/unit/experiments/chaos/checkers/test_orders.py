@@ -34,7 +34,10 @@ def disagreements(seeds: Iterable[int]) -> Iterator[str]:
 
 
 def in_words(found: History) -> str:
-    lines = [f"{one.begin} to {one.end} {one.log_index}: {told(one)}" for one in found.operations]
+    lines = [
+        f"{operation.begin} to {operation.end} {operation.log_index}: {told(operation)}"
+        for operation in found.operations
+    ]
     return "\n".join([found.kind, *lines, str(found.final)])
 
 
@@ -47,8 +50,8 @@ def test_the_histories_are_of_every_sort() -> None:
     for seed in range(HISTORIES):
         found = history(seed)
         seen[found.kind, has_order(found.operations, found.final)] += 1
-        for one in found.operations:
-            seen[one.kind, one.outcome, one.mode] += 1
+        for operation in found.operations:
+            seen[operation.kind, operation.outcome, operation.mode] += 1
     share = HISTORIES / len(KINDS) / 20
     assert not seen["none", False]
     assert all(seen[kind, False] > share for kind in KINDS if kind != "none")
@@ -66,14 +69,14 @@ def test_a_check_is_unknown_only_where_it_has_nothing_to_go_by() -> None:
         found = history(seed)
         checks = checks_of(found.operations, found.final)
         assert (worst(checks) == "invalid") == (not has_order(found.operations, found.final)), in_words(found)
-        for one in checks:
+        for check in checks:
             answered = [
                 each
                 for each in found.operations
-                if (each.kind, each.outcome) == (kinds[one.name], "done") and each.mode in {None, "consistent"}
+                if (each.kind, each.outcome) == (kinds[check.name], "done") and each.mode in {None, "consistent"}
             ]
-            if one.verdict == "unknown" and answered:
-                assert one.name == "reads"
+            if check.verdict == "unknown" and answered:
+                assert check.name == "reads"
                 assert checks[1].verdict == "invalid"
 
 
@@ -94,14 +97,14 @@ TOLD_NO = op(3, 4, "cas", "x", "mismatch", before="v0", client="b")
 def test_an_answer_that_it_is_another_value_shows_that_the_value_was_replaced(mode: Any) -> None:
     later = op(5, 6, "read", "v0", log_index=5, mode=mode, client="r")
     asked = [MADE, SLOW, TOLD_NO, later]
-    found = {one.name: one for one in checks_of(asked, final("v1"))}
+    found = {check.name: check for check in checks_of(asked, final("v1"))}
     kept = mode != "consistent"
     assert has_order(asked, final("v1")) == kept
     assert found["reads"].verdict == ("unknown" if kept else "invalid")
     if not kept:
         assert found["reads"].shown is not None
         assert found["reads"].shown.history == (MADE, TOLD_NO, later)
-    behind = {one.mode: one for one in freshness(asked, final("v1"))}[mode]
+    behind = {read.mode: read for read in freshness(asked, final("v1"))}[mode]
     assert (behind.behind, behind.furthest) == (1, 1.0)
 
 
@@ -123,7 +126,7 @@ def test_a_no_is_wrong_where_nothing_was_there() -> None:
 
 def test_a_wrong_no_about_the_last_value_is_no_proof_against_reads() -> None:
     asked = [MADE, TOLD_NO, op(5, 6, "read", "v0", mode="consistent", client="r")]
-    assert [one.verdict for one in checks_of(asked, final("v0"))[1:]] == ["invalid", "valid"]
+    assert [check.verdict for check in checks_of(asked, final("v0"))[1:]] == ["invalid", "valid"]
 
 
 def test_what_any_mode_has_read_was_committed() -> None:
@@ -160,13 +163,13 @@ def test_a_log_that_has_a_value_before_the_one_it_replaced_is_wrong() -> None:
 
 def behind_by(found: History, number: int) -> float:
     """How long it had been known that what a read returned was replaced, when it was asked; 0 where it was not."""
-    one = found.operations[number]
-    times = range(int(one.begin), -1, -1)
+    operation = found.operations[number]
+    times = range(int(operation.begin), -1, -1)
     for time in times:
         # Would it have been an answer of a majority's, asked then?
-        instead = one._replace(begin=time, end=math.inf, mode="consistent")
+        instead = operation._replace(begin=time, end=math.inf, mode="consistent")
         if has_order([*found.operations[:number], instead, *found.operations[number + 1 :]], found.final):
-            return one.begin - time
+            return operation.begin - time
     return math.inf
 
 
@@ -175,20 +178,20 @@ def counted(found: History) -> list[tuple[str, int, int, float]]:
     late: dict[str, list[float]] = {mode: [] for mode in MODES}
     back: Counter[str] = Counter()
     newest: dict[Any, int] = {}
-    for number, one in enumerate(found.operations):
-        if one.kind != "read" or one.outcome != "done" or one.mode is None:
+    for number, operation in enumerate(found.operations):
+        if operation.kind != "read" or operation.outcome != "done" or operation.mode is None:
             continue
         if by := behind_by(found, number):
-            late[one.mode].append(by)
+            late[operation.mode].append(by)
         # A good store's index is greater for what was written later, and 0 for nothing.
-        whose = (one.client, one.key, one.mode)
-        back[one.mode] += one.log_index < newest.get(whose, 0)
-        newest[whose] = max(newest.get(whose, 0), one.log_index)
+        whose = (operation.client, operation.key, operation.mode)
+        back[operation.mode] += operation.log_index < newest.get(whose, 0)
+        newest[whose] = max(newest.get(whose, 0), operation.log_index)
     return [(mode, len(late[mode]), back[mode], max(late[mode], default=0.0)) for mode in MODES]
 
 
-def as_counted(one: Freshness) -> tuple[str, int, int, float]:
-    return (one.mode, one.behind, one.went_back, one.furthest)
+def as_counted(read: Freshness) -> tuple[str, int, int, float]:
+    return (read.mode, read.behind, read.went_back, read.furthest)
 
 
 def test_reads_are_behind_exactly_where_no_order_lets_them_be_fresh() -> None:
@@ -197,7 +200,7 @@ def test_reads_are_behind_exactly_where_no_order_lets_them_be_fresh() -> None:
         found = history(seed)
         assert found.kind == FAULTS[0] == "none"
         right = counted(found)
-        assert [as_counted(one) for one in freshness(found.operations, found.final)] == right, in_words(found)
+        assert [as_counted(read) for read in freshness(found.operations, found.final)] == right, in_words(found)
         for mode, late, back, _ in right:
             seen[mode] += late
             seen["back"] += back
