@@ -248,7 +248,7 @@ class Answers:
         """Whether nobody else can have stood in its term so shortly before an answer, of whom no log is read."""
         time = answer.event.time
         stood = {other.server for other in self._candidacies() if other.term == answer.event.term}
-        return time is None or self._progress.shows_all(time - within, stood | {answer.event.server})
+        return time is None or self._progress.shows_all(time - within, time, stood | {answer.event.server})
 
     def _is_in_doubt(self, one: Candidacy, voter: str) -> bool:
         """Whether a voter may have refused a candidate by another line, or have got no request of it."""

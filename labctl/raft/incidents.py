@@ -168,7 +168,8 @@ class Incidents:
             (it for it in self._victories if it.own is None and it.server == one.server and it.time == one.since), None
         )
         if victory is not None and one.since_known:
-            victory.own, victory.before = one, self._last
+            # Of one that is told behind its successor, nothing shows what was before.
+            victory.own, victory.before = one, None if one.is_older else self._last
         if one.superseded is None or self._last is None or self._last.since != one.superseded:
             self._last = self._last if one.is_older and self._last is not None else one
         else:
@@ -214,7 +215,7 @@ class Incidents:
             return
         won = next((one for one in reversed(gap) if isinstance(one, Election) and one.outcome == "won"), None)
         lost = [one for one in gap if one.outcome != "won"]
-        if before is None and len(lost) < TRIED_IN_VAIN:
+        if (before is None and len(lost) < TRIED_IN_VAIN) or (victory.own is not None and victory.own.is_older):
             # A cluster's first election is no incident, nor is a log that begins with one.
             self._search(gap)
             return
@@ -222,6 +223,8 @@ class Incidents:
         if handed_over:
             return
         since = _end_of(before)
+        if since is not None and time is not None and since > time:
+            since = None  # by the clocks of two servers, it ended later than that
         incident = Incident(
             "no_leader", since, time, _two(before, victory.server),
             term=victory.own.term if victory.own is not None else won.term if won is not None else None,

@@ -6,6 +6,7 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from labctl.raft.clock_differences import MOST_APART, SAME
 from labctl.raft.durations import is_whole
 from labctl.raft.log_notes import DOCKER
 from labctl.raft.outage_tracker import OutageTracker
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from labctl.raft.candidacy import Candidacy
+    from labctl.raft.clock_differences import ClockDifferences
     from labctl.raft.event import Event
     from labctl.raft.lost_quorum import LostQuorum
     from labctl.raft.outage_tracker import Outage
+    from labctl.raft.progress import Progress
     from labctl.raft.records import EndedBy, TermSource
     from labctl.raft.server_names import Names
 
@@ -32,7 +35,7 @@ AT_ONCE = timedelta(milliseconds=100)
 """Two servers lead at once only where that is longer: the old one learns of the new one's term by its victory."""
 OLD_NEWS = timedelta(seconds=2)
 """So late may a server hear from the others that somebody leads."""
-_SECOND = timedelta(seconds=1)
+_ZERO, _SECOND = timedelta(), timedelta(seconds=1)
 # These say that a leadership was over by some time, and not when it ended.
 _NOT_SEEN = frozenset({"silent", "unknown", "restarted"})
 _LOSES_VOTERS = frozenset({"quorum_lost", "killed", "stopped", "ended", "paused"})
@@ -64,6 +67,7 @@ class OpenLeadership:
         self.alive: datetime | None = None  # the last that shows it alive before that
         self.seen: datetime | None = None  # when a line of another server showed that it led
         self.shown: datetime | None = None  # when a line first showed that it led
+        self.superseded_by = ""  # who led then
 
 
 class LeadershipTracker:
@@ -75,17 +79,22 @@ class LeadershipTracker:
         settled: takes leaderships in the order in which they began, and outages in that in which they ended.
         reads_all: whether the logs of all who vote are read, as far as is known.
         quorum: whether too few voters ran at a time, or, where that is asked, could be reached by a server.
+        clocks: by how much servers' clocks may differ.
+        progress: how much of the logs is read.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a story knows and a leadership needs
         self,
         names: Names,
         last: Callable[[str], datetime | None],
         settled: Callable[[Leadership | Outage], None],
         reads_all: Callable[[], bool],
         quorum: Callable[[str, datetime | None, bool], LostQuorum | None],
+        clocks: ClockDifferences,
+        progress: Progress,
     ) -> None:
         self._settled, self._reads_all, self._quorum = settled, reads_all, quorum
+        self._clocks, self._progress = clocks, progress
         self._last_term: int | None = None
         self._waiting: deque[Leadership] = deque()
         self._names, self._last = names, last
@@ -96,6 +105,8 @@ class LeadershipTracker:
         self._vacant: datetime | None = None
         self._others_follow: tuple[datetime, str] | None = None
         self._announced: tuple[datetime, str] | None = None
+        self._another: tuple[datetime, str] | None = None  # of whom others heard, other than who led last
+        self._now: datetime | None = None
         self._down: dict[str, datetime] = {}
 
     @property
@@ -127,7 +138,13 @@ class LeadershipTracker:
             leadership.evidence += candidacy.evidence[:1]
         add_evidence(leadership.evidence, event)
         newest = self._open.get(self._newest)
-        leadership.between_known = self._knows_of_all(self._last_term, leadership)
+        self._see(event.time)
+        if self._is_late(leadership):
+            self._add_older(leadership)
+            return
+        leadership.leaps = not self._follows(self._last_term, leadership)
+        knows_of_all = not leadership.leaps or self._reads_all()
+        leadership.between_known = knows_of_all and not self._another_led(server)
         if (newest is None or newest.number < self._begun) and leadership.between_known:
             leadership.without_leader = seconds_between(self._vacant, event.time)
         self._supersede(server, term, event.time)
@@ -160,15 +177,50 @@ class LeadershipTracker:
             return
         # It wrote nothing between: it was frozen or cut off, and does not know yet of who came after it.
         leadership.superseded = newest.leadership.since if newest is not None else None
+        self._add_older(leadership)
+        self._open[server].superseded_by = self._newest
+
+    def _add_older(self, leadership: Leadership) -> None:
+        """Take in a leadership that began before the one that was told before it."""
         leadership.is_older = True
-        self._open[server] = OpenLeadership(self._begun - 1, leadership)
+        self._open[leadership.server] = OpenLeadership(self._begun - 1, leadership)
         self._waiting.append(leadership)
 
-    def _knows_of_all(self, before: int | None, leadership: Leadership) -> bool:
-        """Whether nobody else can have led in between: a term has one leader, and who leads says so in its log."""
-        if leadership.term is not None and before is not None and leadership.term == before + 1:
-            return True
-        return self._reads_all()
+    def _is_late(self, leadership: Leadership) -> bool:
+        """Whether it began before one that is told already: then a clock is wrong, and terms are not.
+
+        How long nobody led before the one that is told already is not known then.
+        """
+        since, term = leadership.since, leadership.term
+        if since is None or term is None or leadership.term_source != "line":
+            return False
+        newer = {
+            one.term: one
+            for one in self._waiting
+            if one.term_source == "line" and one.since is not None and since - one.since <= MOST_APART
+        }
+        terms = [other for other in newer if other is not None and other > term]
+        if not terms:
+            return False
+        successor = newer[min(terms)]
+        successor.without_leader, successor.between_known = None, False
+        return True
+
+    def _another_led(self, server: str) -> bool:
+        """Whether others heard, since the last leader gave up, of one whose log does not show when it led."""
+        if self._another is None or self._vacant is None:
+            return False
+        time, leader = self._another
+        if time <= self._vacant or self._names.place(leader) == self._names.place(server):
+            return False
+        name = self._names.server(leader) or leader
+        last = self._last(name)
+        return last is None or last < time or not self._progress.shows(name, self._vacant)
+
+    @staticmethod
+    def _follows(before: int | None, leadership: Leadership) -> bool:
+        """Whether nobody else can have led in between, whatever is read: a term has one leader."""
+        return leadership.term is not None and before is not None and leadership.term == before + 1
 
     def is_of_another(self, server: str, term: int) -> bool:
         """Whether another server is known to have led in a term lately: then this one did not."""
@@ -188,7 +240,7 @@ class LeadershipTracker:
         if self._newest != leadership.server:
             self._newest_of_another = self._begun
         self._begun += 1
-        self._newest = leadership.server
+        self._newest, self._another = leadership.server, None
         self._open[leadership.server] = OpenLeadership(self._begun, leadership)
         self._waiting.append(leadership)
         oldest = next(iter(self._open))
@@ -202,7 +254,7 @@ class LeadershipTracker:
             if old.server == server or old.superseded is not None or one.suspended is not None:
                 continue
             if term is None or old.term is None or term > old.term:
-                old.superseded = time
+                old.superseded, one.superseded_by = time, server
 
     def suspend(self, server: str, by: EndedBy, event: Event) -> None:
         """A leader's process is killed, stopped or frozen: it will say nothing more.
@@ -290,6 +342,22 @@ class LeadershipTracker:
         else:
             self._close(one, last, "silent")
 
+    def is_just_named(self, server: str, time: datetime | None) -> bool:
+        """Whether only others said that a server leads, and so shortly before a time that their clocks may be ahead."""
+        one = self._open.get(server)
+        if one is None or one.seen is None or time is None:
+            return False
+        return time - one.seen <= MOST_APART
+
+    def lead_again(self, server: str, time: datetime | None) -> None:
+        """A server begins to lead that led already: no line says that it had ceased to, or clocks differ."""
+        if not self.is_just_named(server, time):
+            self.lose_track(server)
+            return
+        named = self._open.pop(server).leadership
+        self._waiting = deque(one for one in self._waiting if one is not named)
+        self._vacant = None
+
     def lose_track(self, server: str) -> None:
         """A leadership is over, and no line says when or why."""
         one = self._open.pop(server, None)
@@ -298,6 +366,7 @@ class LeadershipTracker:
 
     def _close(self, one: OpenLeadership, time: datetime | None, by: EndedBy) -> None:
         old = one.leadership
+        self._see(time)
         old.until, old.ended_by = time, by
         if one.spoke is not None and time is not None and time - one.spoke > GIVES_UP_SOON:
             old.silent_since = None  # it led on
@@ -308,7 +377,7 @@ class LeadershipTracker:
             old.until = one.alive
             old.ended_by = by = "restarted" if by == "restarted" else "silent"
         if old.superseded is not None and (
-            time is None or by in _NOT_SEEN or by == "transfer" or time - old.superseded < AT_ONCE
+            time is None or by in _NOT_SEEN or by == "transfer" or not self._led_on(one, time)
         ):
             old.superseded = None
         if one.number == self._begun:
@@ -317,6 +386,12 @@ class LeadershipTracker:
             self._last_term = old.term
         self._tell_outages(one.contact.end(time, self._names))
         self._tell_ended()
+
+    def _led_on(self, one: OpenLeadership, until: datetime) -> bool:
+        """Whether a leader led on while a newer one did, by the clocks of both."""
+        old = one.leadership
+        ahead = (self._clocks.between(old.server, one.superseded_by) or SAME).most
+        return old.superseded is not None and until - old.superseded - max(ahead, _ZERO) >= AT_ONCE
 
     def is_superseded(self, server: str) -> bool:
         """Whether a leader of a newer term is known."""
@@ -327,11 +402,17 @@ class LeadershipTracker:
         """A server says whom it follows."""
         if leader and time is not None:
             self._others_follow = (time, leader)
+            self._hear_of(leader, time)
 
     def announce(self, leader: str | None, time: datetime | None) -> None:
         """A server hears who leads now."""
         if leader and time is not None:
             self._announced = (time, leader)
+            self._hear_of(leader, time)
+
+    def _hear_of(self, leader: str, time: datetime) -> None:
+        if self._names.place(leader) != self._names.place(self._newest):
+            self._another = (time, leader)
 
     def find_down(self, server: str, time: datetime | None) -> None:
         """Another server asked a leader for its vote, and nothing runs there."""
@@ -351,8 +432,19 @@ class LeadershipTracker:
 
     def _tell_ended(self) -> None:
         """Tell what has ended, but nothing before what began earlier and goes on."""
-        while self._waiting and self._waiting[0].ended_by is not None:
+        while self._waiting and self._waiting[0].ended_by is not None and self._is_sure(self._waiting[0]):
             self._settled(self._waiting.popleft())
+
+    def _is_sure(self, leadership: Leadership) -> bool:
+        """Whether no leader of a term before, whose clock is behind, can be told yet."""
+        since = leadership.since
+        if len(self._waiting) >= UNSETTLED:
+            return True
+        return not leadership.leaps or since is None or self._now is None or self._now - since > MOST_APART
+
+    def _see(self, time: datetime | None) -> None:
+        if time is not None and (self._now is None or time > self._now):
+            self._now = time
 
     def finish(self) -> None:
         """The log has ended: who still leads is the last one; a leader before it fell silent."""

@@ -212,6 +212,7 @@ class Leadership:
         without_leader: how long there had been no leader before it, in seconds; None where that is not known.
         between_known: whether nobody else can have led between the leadership before it and this one; None where that
             was not looked at.
+        leaps: whether there are terms between that of the leadership before it and its own.
         without_majority: how long it had not reached a majority when it gave up for that, in seconds.
         superseded: when another server became leader of a newer term before this one knew: from then on, at the
             latest, it could commit nothing.
@@ -246,6 +247,7 @@ class Leadership:
     unreached: list[str] = field(default_factory=list, compare=False)
     unreached_evidence: list[Evidence] = field(default_factory=list, compare=False)
     between_known: bool | None = field(default=None, compare=False)
+    leaps: bool = field(default=False, compare=False)
     stood_still: bool = field(default=False, compare=False)
     after_standstill: bool = field(default=False, compare=False)
     is_older: bool = field(default=False, compare=False)

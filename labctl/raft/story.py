@@ -277,7 +277,7 @@ class Story:
             progress=self._progress,
         )
         self._leaderships = LeadershipTracker(
-            self.names, self._last_word, self._settle, self.reads_all, self._lost_quorum
+            self.names, self._last_word, self._settle, self.reads_all, self._lost_quorum, self._clocks, self._progress
         )
         self.is_explained = self._faults.explain
         self._silences = Silences(self.names, self.is_explained, self.leads)
@@ -673,8 +673,7 @@ class Story:
             self._elections.end(one, "won", event)
             self._won = max(self._won or 0, one.term or 0)
         term = one.term if one else server.term
-        # It led already, and no line says that it had ceased to.
-        self._leaderships.lose_track(server.name)
+        self._leaderships.lead_again(server.name, event.time)
         server.role, server.candidacy, server.before, server.ending = "leader", None, None, None
         server.timer = None
         self._elected = True
@@ -708,7 +707,15 @@ class Story:
         if (leader and (leads or not self._elected) and self._leaderships.none_yet) or (
             leader and leads and self._is_named_again(leader, event)
         ):
-            self._leaderships.assume(leader, None, event)
+            self._assume_named(leader, event)
+
+    def _assume_named(self, leader: str, event: Event) -> None:
+        """Others name a leader; where its own log shows that it does not lead by now, it did so before."""
+        named = self._servers.get(leader)
+        self._leaderships.assume(leader, None, event)
+        # What is announced may be what it says itself in a moment, by another clock.
+        if named is not None and named.role in {"follower", "candidate"} and event.event != "new_leader_announced":
+            self._leaderships.lose_track(leader)
 
     def _is_named_again(self, leader: str, event: Event) -> bool:
         """Whether a second server names a leader whose log is not read, while nobody else is known to lead."""
@@ -737,6 +744,8 @@ class Story:
         leadership = self._leaderships.of(server.name)
         if leadership is None:
             return
+        if event.event == "candidate_entered" and self._leaderships.is_just_named(server.name, event.time):
+            return  # by an earlier clock, others may have heard of what it leads in when it has won
         by = server.ending
         if by is None:
             newer = self._elections.newest_term() > (leadership.term or 0)

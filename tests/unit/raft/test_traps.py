@@ -303,6 +303,7 @@ def test_a_split_vote_is_two_candidates_of_one_term_and_no_winner() -> None:
     down = log(
         said(0.5, f'initial configuration: index=1 servers="[{voters}]"'),
         said(0.6, 'entering follower state: follower="Node at 10.0.0.3:8300 [Follower]" leader='),
+        said(4.0, "snapshot complete up to: index=9"),
     )
     story, _ = told({"consul1": candidate(1, 1), "consul2": candidate(1.05, 2), "consul3": down})
     assert sentences(story) == [
