@@ -37,6 +37,8 @@ ASKED_OFTEN = 2
 """So many requests must have been answered at once for that to be no chance."""
 GOSSIP = timedelta(milliseconds=500)
 """So long after a server leads the others have heard of it, in a network that works."""
+MOST_LATE = timedelta(seconds=2)
+"""Who always hears later than that was frozen or cut off, or its clock is ahead: which of them, nobody knows."""
 MOST_APART = timedelta(seconds=4)
 """What is heard of a leader so long before or after it said so itself is taken for the same leadership."""
 MOST = 8
@@ -180,7 +182,8 @@ def _ahead(heard: list[datetime], led: deque[datetime]) -> Bounds | None:
     if not late:
         return None
     least = min(late)
-    if is_whole(heard[0]) or is_whole(led[0]):
-        # Within a second nothing is told apart.
-        return Bounds(least - _SECOND - GOSSIP, least + _SECOND)
-    return Bounds(least - GOSSIP, least)
+    # Within a second nothing is told apart.
+    rough = _SECOND if is_whole(heard[0]) or is_whole(led[0]) else _ZERO
+    if least > MOST_LATE:
+        return Bounds(UNKNOWN.least, least + rough)
+    return Bounds(least - rough - GOSSIP, least + rough)

@@ -120,7 +120,7 @@ class _Server:
     ending: EndedBy | None = None
     transferring: datetime | None = None
     asks_first: bool = False
-    is_new: bool = False  # its lines are worded as those of Consul 1.11 and later
+    is_new: bool | None = None  # its lines are worded as those of Consul 1.11 and later; None where none shows it
     asks_at_once: bool = False  # it won an election of which no line says that it had asked for pre-votes
     tells: bool = False  # its log has lines of level info, or does not name levels
     is_back: bool = False  # Docker said that its process runs again
@@ -487,13 +487,20 @@ class Story:
     def _time_out(self, server: _Server, event: Event) -> None:
         self._leads_no_longer(server)
         server.cause = "heartbeat_timeout"
-        server.is_new = "last-leader-addr" in event.values
+        self._learn_wording(server, is_new="last-leader-addr" in event.values)
         server.waited = self._by_the_timer(server, event.time) if self._ran_through(server, event) else None
         self._hear_of_leader(event.peer, event)
         known = self.names(event.peer)
         if known is not None and known not in self._servers:
             # Nobody reads the log of that leader, so this is all that is known of its end.
             self._leaderships.lose_track(known)
+
+    @staticmethod
+    def _learn_wording(server: _Server, *, is_new: bool) -> None:
+        """A line shows by its wording whether a server may ask for pre-votes, also in the candidacy before it."""
+        if server.is_new is None and server.before is not None and not is_new:
+            server.before.may_ask_first = False
+        server.is_new = is_new
 
     def _by_the_timer(self, server: _Server, now: datetime | None) -> float | None:
         """How long a timer ran, which is once to twice a time; None where its server stood still meanwhile.
@@ -543,7 +550,8 @@ class Story:
         self._elected = True
         candidacy = Candidacy(server.name, term, source, cause, event.time, server.waited, unprompted=unprompted)
         candidacy.quorum = self._lost_quorum(server.name, event.time)
-        candidacy.may_ask_first = server.is_new
+        # Before Consul 1.7 no line had named values.
+        candidacy.may_ask_first = server.is_new or (server.is_new is None and "node" in event.values)
         add_evidence(candidacy.evidence, event)
         server.role, server.cause, server.ending = "candidate", "unknown", None
         server.candidacy = server.before = candidacy
@@ -657,7 +665,9 @@ class Story:
             # The log begins in the middle of a campaign.
             one = server.candidacy = Candidacy(server.name, event.term, event.term_source, "unknown", None)
             self._elections.begin(one)
-        server.asks_at_once = server.asks_at_once or (one.pre_vote is None and one.start is not None)
+        # Who is handed the leadership asks nobody first, whatever its version.
+        at_once = one.pre_vote is None and one.start is not None and not one.unprompted
+        server.asks_at_once = server.asks_at_once or at_once
         self._elected = True
         one.tally = number_of(event.values.get("tally")) or one.tally
         one.asked = True
@@ -728,6 +738,8 @@ class Story:
 
     def _follow(self, server: _Server, event: Event) -> int | None:
         term = server.term
+        if server.is_new is None:
+            self._learn_wording(server, is_new="leader-address" in event.values)
         if server.candidacy:
             term = self._end_candidacy(server, event, "follower")
         self._step_down(server, event)

@@ -147,6 +147,14 @@ def test_who_hears_of_a_leader_is_ahead_by_no_more_than_that_is_later() -> None:
     assert least <= timedelta(seconds=2.2) <= most
 
 
+def test_who_hears_very_late_of_a_leader_may_have_been_frozen_and_its_clock_right() -> None:
+    seconds = timedelta(seconds=3)
+    assert between({"consul2": [3.0]}, "consul2", "consul1") == Bounds(UNKNOWN.least, seconds)
+    assert between({"consul2": [1.9]}, "consul2", "consul1") == Bounds(
+        timedelta(seconds=1.9) - GOSSIP, timedelta(seconds=1.9)
+    )
+
+
 def test_of_who_heard_of_no_leader_nothing_is_known() -> None:
     assert between({"consul2": [0.1]}, "consul3", "consul1") is None
     assert between({"consul2": [100.0]}, "consul2", "consul1") is None, "that is of another time"
@@ -182,7 +190,7 @@ def test_lines_that_contradict_each_other_bound_nothing() -> None:
     clocks = ClockDifferences(names)
     for when, who, text in [
         (0.0, "consul1", LEADS[2]), (0.1, "consul2", HEARS), (0.1, "consul3", HEARS), (9.0, "consul2", LEADS[2]),
-        (9.1, "consul1", HEARS.replace("consul1", "consul2")), (12.0, "consul3", HEARS.replace("consul1", "consul2")),
+        (9.1, "consul1", HEARS.replace("consul1", "consul2")), (10.9, "consul3", HEARS.replace("consul1", "consul2")),
     ]:  # fmt: skip
         event = read_line(
             f"{(BEGIN + timedelta(seconds=when)).isoformat(timespec='milliseconds')} {text}", server=who, line_no=1

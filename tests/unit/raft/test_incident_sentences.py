@@ -218,6 +218,7 @@ def test_no_time_without_a_leader_is_said_only_where_a_leader_is_seen(name: str,
 
 
 FOLLOWS = 'agent.server.raft: entering follower state: follower="Node at 10.0.0.1:8300 [Follower]" leader-address='
+FOLLOWED = FOLLOWS.replace("leader-address=", "leader=")
 CANDIDATE = 'agent.server.raft: entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term={}'
 VICTORY = ["agent.server.raft: election won: tally=2", "agent.server.raft: entering leader state: leader="]
 MISSES = "agent.server.raft: heartbeat timeout reached, starting election: last-leader=10.0.0.3:8300"
@@ -232,8 +233,12 @@ MISSES = "agent.server.raft: heartbeat timeout reached, starting election: last-
             f"n1 stood in term 3 and again in term 4, which it won. {NOT_KNOWN}",
         ),
         (
-            [CANDIDATE.format(3), f"{FOLLOWS}10.0.0.2:8300", "agent.server: New leader elected: payload=n2"],
+            [CANDIDATE.format(3), f"{FOLLOWED}10.0.0.2:8300", "agent.server: New leader elected: payload=n2"],
             f"n1 stood in term 3, and did not win. {NOT_KNOWN}",
+        ),
+        (
+            [CANDIDATE.format(3), f"{FOLLOWS}10.0.0.2:8300", "agent.server: New leader elected: payload=n2"],
+            f"n1 became a candidate in term 3; no line says whether it asked for votes. {NOT_KNOWN}",
         ),
         ([FOLLOWS, CANDIDATE.format(2), *VICTORY], NOTHING),
         (

@@ -77,6 +77,19 @@ def test_who_only_asked_beforehand_was_refused_no_vote() -> None:
     assert told(LEADS, *asked, *again).elections == []
 
 
+@pytest.mark.parametrize(
+    ("leader", "outcome"), [("leader-address=10.0.0.1:8300 leader-id=a", "undecided"), ("leader=10.0.0.1:8300", "lost")]
+)
+def test_a_log_that_begins_with_a_candidacy_need_not_say_that_it_asked_for_votes(leader: str, outcome: str) -> None:
+    # Raft 1.7 asks whether it would win first, and is silent at level info where it would not.
+    follows = f'[INFO]  agent.server.raft: entering follower state: follower="Node at 10.0.0.2:8300" {leader}'
+    lines = [(5.0, "consul2", AGAIN), (5.0, "consul2", stands(3)), (6.0, "consul2", follows)]
+    assert [one.outcome for one in told(*lines).elections] == [outcome]
+    # Who is handed the leadership does not ask first, whatever its version.
+    handed = [(7.0, "consul3", stands(4, 3)), (7.0, "consul3", "[INFO]  agent.server.raft: election won: tally=2")]
+    assert [one.outcome for one in told(*lines, *handed).elections] == [outcome, "won"]
+
+
 def test_nobody_answers_before_he_is_asked() -> None:
     # consul3 has refused consul1, whose request came late, and not consul2.
     lines = [(3.0, "consul1", stands(3, 1)), (4.99, "consul3", TWICE.format(3)), (5.0, "consul2", stands(3))]
