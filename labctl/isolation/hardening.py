@@ -23,7 +23,7 @@ _SOCKETS = ("docker.sock", "containerd.sock", "podman.sock")
 
 
 @dataclass(frozen=True)
-class Found:
+class CheckResult:
     """What a check found in one container; `why` is empty where there is nothing to say."""
 
     result: Result
@@ -104,155 +104,155 @@ class Container:
         return any(feature in (parts[0], parts[0].removeprefix("name=")) for parts in options)
 
 
-def _where(bad: Iterable[object], words: str) -> Found:
+def _where(bad: Iterable[object], words: str) -> CheckResult:
     """Fails where there is something bad, and names it."""
     named = ", ".join(dict.fromkeys(map(str, bad)))
-    return Found("fails", f"{words} {named}".strip()) if named else Found("ok")
+    return CheckResult("fails", f"{words} {named}".strip()) if named else CheckResult("ok")
 
 
-def _unless(problem: object, why: str) -> Found:
-    return Found("fails", why) if problem else Found("ok")
+def _unless(problem: object, why: str) -> CheckResult:
+    return CheckResult("fails", why) if problem else CheckResult("ok")
 
 
-def _user(container: Container) -> Found:
+def _user(container: Container) -> CheckResult:
     user = str(container.config.get("User") or "root").partition(":")[0]
     if user not in ("root", "0"):
-        return Found("ok")
+        return CheckResult("ok")
     if container.is_of_a_fault:
-        return Found("by design", "disturbs a network, which takes root and NET_ADMIN in it, and nothing else")
-    return Found("fails", "it runs as root")
+        return CheckResult("by design", "disturbs a network, which takes root and NET_ADMIN in it, and nothing else")
+    return CheckResult("fails", "it runs as root")
 
 
-def _apparmor(container: Container) -> Found:
+def _apparmor(container: Container) -> CheckResult:
     if not container.engine_has("apparmor"):
-        return Found("not applicable", "the Docker host's kernel has no AppArmor")
+        return CheckResult("not applicable", "the Docker host's kernel has no AppArmor")
     profile = container.inspect.get("AppArmorProfile") or ""
     return _unless(profile in ("", "unconfined"), "no profile confines it")
 
 
-def _selinux(container: Container) -> Found:
+def _selinux(container: Container) -> CheckResult:
     if not container.engine_has("selinux"):
-        return Found("not applicable", "this engine does not use SELinux")
+        return CheckResult("not applicable", "this engine does not use SELinux")
     return _unless("label:disable" in container.options or not container.inspect.get("ProcessLabel"), "it has no label")
 
 
-def _capabilities(container: Container) -> Found:
+def _capabilities(container: Container) -> CheckResult:
     added = [str(name).upper().removeprefix("CAP_") for name in container.host.get("CapAdd") or []]
     dropped = [str(name).upper() for name in container.host.get("CapDrop") or []]
     if added == ["NET_ADMIN"] and dropped == ["ALL"] and container.is_of_a_fault:
-        return Found("by design", "a fault of the network is made with NET_ADMIN")
+        return CheckResult("by design", "a fault of the network is made with NET_ADMIN")
     if added:
-        return Found("fails", f"it was given {', '.join(added)}")
+        return CheckResult("fails", f"it was given {', '.join(added)}")
     return _unless("ALL" not in dropped, "it keeps the capabilities that Docker gives to all")
 
 
-def _binds(container: Container) -> Found:
+def _binds(container: Container) -> CheckResult:
     return _where((mount.get("Source") for mount in container.mounts if mount.get("Type") == "bind"), "the host's")
 
 
-def _low_ports(container: Container) -> Found:
+def _low_ports(container: Container) -> CheckResult:
     return _where((port for _, _, port in container.published() if 0 < port < PRIVILEGED_BELOW), "published on port")
 
 
-def _open_ports(container: Container) -> Found:
+def _open_ports(container: Container) -> CheckResult:
     extra = [inside for inside, _, _ in container.published() if inside not in HTTP_PORTS]
     extra += ["all that it exposes"] if container.host.get("PublishAllPorts") else []
     return _where(extra, "a lab needs its HTTP API alone, and published is")
 
 
-def _interface(container: Container) -> Found:
+def _interface(container: Container) -> CheckResult:
     return _where(
         (f"{inside} on all addresses" for inside, ip, _ in container.published() if ip in ANYWHERE), "published:"
     )
 
 
-def _restart(container: Container) -> Found:
+def _restart(container: Container) -> CheckResult:
     policy = container.host.get("RestartPolicy") or {}
     name, times = policy.get("Name") or "no", int(policy.get("MaximumRetryCount") or 0)
     if name == "no":
-        return Found("by design", "a restart would undo a fault behind the learner's back")
+        return CheckResult("by design", "a restart would undo a fault behind the learner's back")
     if name == "on-failure" and 0 < times <= MOST_RESTARTS:
-        return Found("ok")
-    return Found("fails", f"its restart policy is {name}" + (f", {times} times" if times else ""))
+        return CheckResult("ok")
+    return CheckResult("fails", f"its restart policy is {name}" + (f", {times} times" if times else ""))
 
 
-def _cpu(container: Container) -> Found:
+def _cpu(container: Container) -> CheckResult:
     if container.host.get("CpuShares") or container.host.get("NanoCpus") or container.host.get("CpuQuota"):
-        return Found("ok")
-    return Found("by design", "all servers have equal shares; a limit would be seen in the times of elections")
+        return CheckResult("ok")
+    return CheckResult("by design", "all servers have equal shares; a limit would be seen in the times of elections")
 
 
-def _devices(container: Container) -> Found:
+def _devices(container: Container) -> CheckResult:
     named = [str(device.get("PathOnHost", device)) for device in container.host.get("Devices") or []]
     named += [str(rule) for rule in container.host.get("DeviceCgroupRules") or []]
     named += [str(request.get("Driver") or "a request") for request in container.host.get("DeviceRequests") or []]
     return _where(named, "it has")
 
 
-def _ulimits(container: Container) -> Found:
+def _ulimits(container: Container) -> CheckResult:
     changed = [f"{limit.get('Name')}={limit.get('Hard')}" for limit in container.host.get("Ulimits") or []]
     return _where(changed, "nothing of a lab needs")
 
 
-def _propagation(container: Container) -> Found:
+def _propagation(container: Container) -> CheckResult:
     return _where(
         (mount.get("Destination") for mount in container.mounts if "shared" in (mount.get("Propagation") or "")), ""
     )
 
 
-def _seccomp(container: Container) -> Found:
+def _seccomp(container: Container) -> CheckResult:
     if not container.engine_has("seccomp"):
-        return Found("not applicable", "this engine has no seccomp")
+        return CheckResult("not applicable", "this engine has no seccomp")
     return _unless("seccomp:unconfined" in container.options, "its system calls are not filtered")
 
 
-def _privileges(container: Container) -> Found:
+def _privileges(container: Container) -> CheckResult:
     given = {"no-new-privileges", "no-new-privileges:true"} & set(container.options)
     return _unless(not given, "a program in it may gain rights")
 
 
-def _health(container: Container) -> Found:
+def _health(container: Container) -> CheckResult:
     test = (container.config.get("Healthcheck") or {}).get("Test") or []
     if test and test[0] != "NONE":
-        return Found("ok")
-    return Found(
+        return CheckResult("ok")
+    return CheckResult(
         "by design", "labctl asks every server itself; a process more in each, again and again, costs elections"
     )
 
 
-def _docker0(container: Container) -> Found:
+def _docker0(container: Container) -> CheckResult:
     networks = (container.inspect.get("NetworkSettings") or {}).get("Networks") or {}
     mode = container.host.get("NetworkMode") or "default"
     return _unless("bridge" in networks or mode in ("default", "bridge"), "it is on Docker's default bridge")
 
 
-def _users(container: Container) -> Found:
+def _users(container: Container) -> CheckResult:
     if container.host.get("UsernsMode") == "host":
-        return Found("fails", "it asks for the host's users")
+        return CheckResult("fails", "it asks for the host's users")
     if not container.engine_has("userns"):
-        return Found("not applicable", "this engine maps no users, for any container")
-    return Found("ok")
+        return CheckResult("not applicable", "this engine maps no users, for any container")
+    return CheckResult("ok")
 
 
-def _socket(container: Container) -> Found:
+def _socket(container: Container) -> CheckResult:
     paths = [str(mount.get(end) or "") for mount in container.mounts for end in ("Source", "Destination")]
     return _where((path for path in paths if path.endswith(_SOCKETS)), "mounted:")
 
 
-def _own_network(container: Container) -> Found:
+def _own_network(container: Container) -> CheckResult:
     mode = str(container.host.get("NetworkMode") or "default")
     if mode.startswith("container:"):
-        return Found("ok")
+        return CheckResult("ok")
     own = lab_names.project_name(container.labels.get(lab_names.LABEL_LAB, ""))
     networks = (container.inspect.get("NetworkSettings") or {}).get("Networks") or {}
     return _where((name for name in networks if name != own), "it is also on")
 
 
-def _host_namespace(key: str, what: str) -> Callable[[Container], Found]:
+def _host_namespace(key: str, what: str) -> Callable[[Container], CheckResult]:
     return lambda container: _unless(container.host.get(key) == "host", f"it shares the host's {what}")
 
 
-CHECKS: tuple[tuple[str, str, Callable[[Container], Found]], ...] = (
+CHECKS: tuple[tuple[str, str, Callable[[Container], CheckResult]], ...] = (
     ("4.1", "runs as a user that is not root", _user),
     ("5.2", "confined by AppArmor", _apparmor),
     ("5.3", "confined by SELinux", _selinux),
@@ -306,7 +306,7 @@ def judge(host: str, lab: str, containers: Iterable[Container]) -> list[Judged]:
     every = sorted(containers, key=lambda container: container.name)
     rows = []
     for number, title, check in CHECKS:
-        alike: dict[Found, list[str]] = {}
+        alike: dict[CheckResult, list[str]] = {}
         for container in every:
             alike.setdefault(check(container), []).append(container.name)
         rows += [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .lab_clients import LabClients
-from .lab_found import members_of
+from .lab_parts import members_of
 from .shared import server_status
 from .shared.credentials import FOLDER, RECOVERY_TOKEN
 from .shared.docker_api import DockerError, Engine

@@ -19,7 +19,7 @@ from .shared.parallel import each
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .lab_found import Found
+    from .lab_parts import LabParts
     from .shared.docker_api import Engine
     from .shared.lab_server import LabServer
 
@@ -47,7 +47,7 @@ class Departure:
         self,
         engine: Engine,
         lab: str,
-        found: Found,
+        parts: LabParts,
         servers: int,
         *,
         keep: Callable[[], None] = lambda: None,
@@ -57,11 +57,11 @@ class Departure:
         self._hold = keep
         self.engine = engine
         self.lab = lab
-        self.found = found
+        self.parts = parts
         self.keep = lab_names.server_names(servers)
-        self.surplus = [server for server in reversed(found.servers) if server.name not in self.keep]
-        self.remaining = [server for server in found.servers if server.name in self.keep]
-        self.doors = LabClients(lab, [server.id for server in found.servers], found.profile)
+        self.surplus = [server for server in reversed(parts.servers) if server.name not in self.keep]
+        self.remaining = [server for server in parts.servers if server.name in self.keep]
+        self.doors = LabClients(lab, [server.id for server in parts.servers], parts.profile)
         self._voters: list[LabServer] = []
 
     def check(self) -> None:
@@ -71,7 +71,7 @@ class Departure:
         if not self.remaining:
             raise self._lost(self.keep, "")
         self._refuse_stopped(self.remaining)
-        running = [server for server in self.found.servers if server.state == "running"]
+        running = [server for server in self.parts.servers if server.state == "running"]
         views = dict(zip((server.id for server in running), each(self._view, running, len(running))))
         self._refuse_silent(self.remaining, views)
         counted = frozenset().union(*(views[server.id].peers for server in self.remaining))
@@ -93,7 +93,7 @@ class Departure:
         self._hold()
         self.engine.remove("container", [server.id for server in self.surplus], doing=f"removing {names}")
         volumes = [lab_names.container_name(self.lab, server.name) for server in self.surplus]
-        ours = [volume for volume in volumes if volume in self.found.volumes]
+        ours = [volume for volume in volumes if volume in self.parts.volumes]
         self._hold()
         self.engine.remove("volume", ours, doing=f"removing the data of {names}")
         return actions + [f"removed {server.name}" for server in self.surplus]
@@ -151,7 +151,7 @@ class Departure:
                 )
 
     def _lost(self, names: list[str], but: str) -> DockerError:
-        size = max(self.found.size, len(self.keep))
+        size = max(self.parts.size, len(self.keep))
         return DockerError(
             f"The lab {self.lab} was not made smaller, because it has lost {', '.join(names)}{but}: "
             f"`labctl up {self.lab} --servers {size}` makes it again.",
@@ -183,16 +183,16 @@ class Departure:
         """Where the others know a server: the address that it has, and the one that it was made with."""
         known = {server.address} - {""}
         numbers = {name: number for number, name in enumerate(lab_names.server_names(lab_names.SIZES[-1]))}
-        if self.found.subnet and server.name in numbers:
+        if self.parts.subnet and server.name in numbers:
             known.add(str(self._planned()[numbers[server.name]]))
         return known
 
     def _planned(self) -> list[str]:
-        planned: list[str] = subnets.addresses(subnets.parse(self.found.subnet), lab_names.SIZES[-1])
+        planned: list[str] = subnets.addresses(subnets.parse(self.parts.subnet), lab_names.SIZES[-1])
         return planned
 
     def _name_of(self, address: str) -> str:
-        planned = self._planned() if self.found.subnet else []
+        planned = self._planned() if self.parts.subnet else []
         return f"consul{planned.index(address) + 1}" if address in planned else f"the server at {address!a}"
 
     def _counts(self, counted: frozenset[str], server: LabServer) -> bool:

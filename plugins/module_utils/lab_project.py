@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .docker_cli import LONG_SECONDS
-from .lab_found import Found, find, refuse_foreign
 from .lab_machine import MACHINE, Machine
+from .lab_parts import LabParts, find, refuse_foreign
 from .shared import host_routes, lab_names, label_values, plain_files, subnets
 from .shared.docker_api import DockerError, Engine, subnets_of
 from .shared.lab_server import LabServer, server_inspected
@@ -81,7 +81,7 @@ class LabProject:
         self.outcome = Outcome()
         self._routes: list[ipaddress.IPv4Network] = []
 
-    def found(self) -> Found:
+    def parts(self) -> LabParts:
         """What is there now. Raises DockerError (refused) where a part of it is somebody else's, unless forced.
 
         Somebody may have come since the last look, and nothing of theirs is named, started or removed.
@@ -100,16 +100,16 @@ class LabProject:
             server_inspected(container) for container in self.engine.inspected(names, doing="looking at the servers")
         )
 
-    def plan(self, found: Found, pool: str, subnet: str) -> list[ipaddress.IPv4Network]:
+    def plan(self, parts: LabParts, pool: str, subnet: str) -> list[ipaddress.IPv4Network]:
         """The subnets to try, in order: the lab's own, the one that was asked for, or free ones of the pool."""
-        if found.subnet:
-            if subnet and subnet != found.subnet:
+        if parts.subnet:
+            if subnet and subnet != parts.subnet:
                 raise DockerError(
-                    f"The lab {self.lab} has the subnet {found.subnet} and keeps it while it exists: "
+                    f"The lab {self.lab} has the subnet {parts.subnet} and keeps it while it exists: "
                     f"`labctl down {self.lab}` first, then start it with {subnet}.",
                     "refused",
                 )
-            return [ipaddress.IPv4Network(found.subnet)]
+            return [ipaddress.IPv4Network(parts.subnet)]
         taken = self._taken()
         self._routes = _routes(self.machine.routes)
         try:
@@ -146,9 +146,9 @@ class LabProject:
         route = next((network for network in self._routes if host_routes.is_in_the_way(network, subnet)), None)
         return f"a route of this host to {route}" if route else ""
 
-    def notes(self, found: Found) -> list[str]:
+    def notes(self, parts: LabParts) -> list[str]:
         """What whoever made a lab in a new subnet should know of it."""
-        chosen = ipaddress.IPv4Network(self.subnet) if self.subnet and not found.subnet else None
+        chosen = ipaddress.IPv4Network(self.subnet) if self.subnet and not parts.subnet else None
         route = host_routes.around(self._routes, chosen) if chosen else None
         if route is None:
             return []
@@ -195,16 +195,16 @@ class LabProject:
                     f"The lab's Compose project could not be written to {path}: {error.strerror}."
                 ) from error
 
-    def refuse_taken_names(self, found: Found, servers: int) -> None:
+    def refuse_taken_names(self, parts: LabParts, servers: int) -> None:
         """Raise where a container or volume that is not this lab's has a name that this lab needs."""
         called = {"name": f"{lab_names.project_name(self.lab)}-"}
         names = [lab_names.container_name(self.lab, name) for name in lab_names.server_names(servers)]
         listed = self.engine.container_names(called, doing="looking for containers of the same name")
-        self._refuse_taken("container", names, listed, {server.container for server in found.servers}, "rm -f")
+        self._refuse_taken("container", names, listed, {server.container for server in parts.servers}, "rm -f")
         names.append(lab_names.config_volume_name(self.lab))
         volumes = self.engine.volumes(called, doing="looking for volumes of the same name")
-        self._refuse_taken("volume", names, [volume["Name"] for volume in volumes], set(found.volumes), "volume rm")
-        self._refuse_in_project({server.id for server in found.servers})
+        self._refuse_taken("volume", names, [volume["Name"] for volume in volumes], set(parts.volumes), "volume rm")
+        self._refuse_in_project({server.id for server in parts.servers})
 
     def _refuse_in_project(self, ours: set[str]) -> None:
         """Raise where Compose would take a container that is not this lab's for a server, or for one too many."""
@@ -252,7 +252,7 @@ class LabProject:
             seconds=LONG_SECONDS,
         )  # fmt: skip
 
-    def forget_addresses(self, before: Found) -> bool:
+    def forget_addresses(self, before: LabParts) -> bool:
         """Remove the network and the servers on it, whose data stays: Compose makes both again.
 
         An engine that died while it started a server may hold the server's address for nobody, as long as the network
@@ -260,23 +260,23 @@ class LabProject:
         """
         if any(server.state in ALIVE for server in before.servers):
             return False
-        now = self.found()
+        now = self.parts()
         self.remove("container", [server.id for server in now.servers])
         self.remove("network", list(now.network_ids))
         self.outcome.actions.append("made the network again, whose addresses were held for nobody")
         return True
 
-    def settle(self, found: Found) -> bool:
+    def settle(self, parts: LabParts) -> bool:
         """Put right what a killed change left: containers that were to replace others. Returns whether any was there.
 
         Compose makes one under a name of its own, removes the server's, and gives it that one's name; then it starts
         it. Where the server's is there still, the other one never ran, and goes; else it is the server's now. Compose
         itself would take it for the server's under whatever name, and of two of them might keep either.
         """
-        taken = {lab_server.container for lab_server in found.servers}
+        taken = {lab_server.container for lab_server in parts.servers}
         left = [
             lab_server
-            for lab_server in found.servers
+            for lab_server in parts.servers
             if lab_names.is_replacement(lab_server.container, self.lab, lab_server.name)
         ]
         # Of several, one that runs is the server's.
@@ -313,15 +313,15 @@ class LabProject:
 
     # -- stop, start, remove ---------------------------------------------------------------------------------
 
-    def choose(self, found: Found, server: str) -> list[LabServer]:
+    def choose(self, parts: LabParts, server: str) -> list[LabServer]:
         """The servers that a command is about: all, or the named one. Raises where there is none such."""
-        if not found.servers:
+        if not parts.servers:
             raise DockerError(f"There is no lab {self.lab} on this Docker host: `labctl up {self.lab}` starts it.")
         if not server:
-            return list(found.servers)
-        chosen = [each_server for each_server in found.servers if each_server.name == server]
+            return list(parts.servers)
+        chosen = [each_server for each_server in parts.servers if each_server.name == server]
         if not chosen:
-            names = ", ".join(each_server.name for each_server in found.servers)
+            names = ", ".join(each_server.name for each_server in parts.servers)
             raise DockerError(f"The lab {self.lab} has no server {server!a}: it has {names}.", "usage")
         return chosen
 
@@ -352,22 +352,22 @@ class LabProject:
         except DockerError as error:
             raise port_error(error) or error from error
 
-    def absent(self, found: Found) -> Found:
+    def absent(self, parts: LabParts) -> LabParts:
         """Remove all that carries the lab's label, and look again until nothing is left. Raises DockerError."""
         for _attempt in range(5):
-            if found.empty:
+            if parts.empty:
                 break
-            ids = [*(server.id for server in found.servers), *found.helpers, *found.doubles]
+            ids = [*(server.id for server in parts.servers), *parts.helpers, *parts.doubles]
             self.remove("container", ids)
-            self.remove("network", list(found.network_ids))
-            self.remove("volume", list(found.volumes))
-            found = self.found()
-        if not found.empty:
+            self.remove("network", list(parts.network_ids))
+            self.remove("volume", list(parts.volumes))
+            parts = self.parts()
+        if not parts.empty:
             raise DockerError(
-                f"The lab {self.lab} could not be removed whole; left are {', '.join(found.parts())}: "
+                f"The lab {self.lab} could not be removed whole; left are {', '.join(parts.names())}: "
                 "look at them with `docker inspect`, then run `labctl down` again."
             )
-        return found
+        return parts
 
     def remove(self, kind: str, ids: list[str]) -> None:
         """Remove things of the lab; whether they are gone, the next look tells. Raises DockerError."""

@@ -16,7 +16,7 @@ from .shared.docker_api import DockerError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .lab_found import Found
+    from .lab_parts import LabParts
     from .shared.docker_api import Engine
 
 ACCESS = credentials.FOLDER.rpartition("/")[2]
@@ -61,7 +61,7 @@ class Configuration:
         self.labels = {**(labels or {}), lab_names.LABEL_LAB: lab, lab_names.LABEL_OWNER: owner}
         self.made: list[str] = []
 
-    def provide(self, found: Found, image: str, settings: dict[str, Any], secrecy: Secrecy) -> None:
+    def provide(self, parts: LabParts, image: str, settings: dict[str, Any], secrecy: Secrecy) -> None:
         """Make the volume that holds the lab's secrets, and what old Consul versions read from a file.
 
         The secrets are made here, go over the engine's socket into the volume and are nowhere else. A helper
@@ -70,7 +70,7 @@ class Configuration:
         and only what another version of Consul reads differently is written.
         """
         volume = lab_names.config_volume_name(self.lab)
-        in_use = bool(found.servers) and volume in found.volumes
+        in_use = bool(parts.servers) and volume in parts.volumes
         full = secrecy.profile == "full"
         if in_use and not settings and not full:
             return
@@ -78,7 +78,7 @@ class Configuration:
             self._helper(image, volume, secrecy.profile), doing=f"preparing the gossip key with the image {image}"
         )
         files = {"settings.json": (json.dumps(settings).encode(), 0o644)} if settings else {}
-        if in_use or (volume in found.volumes and self._is_complete(helper, secrecy.profile)):
+        if in_use or (volume in parts.volumes and self._is_complete(helper, secrecy.profile)):
             files.update(self._other_words(helper, secrecy) if full else {})
         else:
             files.update(self._secrets(helper, secrecy))

@@ -203,9 +203,9 @@ from typing import TYPE_CHECKING, Any
 from ..module_utils import module_runner
 from ..module_utils.docker_cli import Docker
 from ..module_utils.lab_departure import Departure
-from ..module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
 from ..module_utils.lab_lock import Work, locked
 from ..module_utils.lab_machine import MACHINE, Machine
+from ..module_utils.lab_parts import LabParts, find, refuse_foreign, refuse_profile
 from ..module_utils.lab_project import (
     ALIVE,
     LabProject,
@@ -295,31 +295,31 @@ def usage_problem(params: dict[str, Any]) -> str | None:  # noqa: PLR0911 - one 
     return None
 
 
-def present(project: LabProject, params: dict[str, Any], found: Found, *, dry: bool) -> None:
+def present(project: LabProject, params: dict[str, Any], parts: LabParts, *, dry: bool) -> None:
     """Make the lab what the Compose text says. Raises DockerError."""
     servers = params["servers"]
-    subnets = project.plan(found, params["subnet_pool"], params["subnet"])
-    project.refuse_taken_names(found, servers)
-    departure = Departure(project.engine, project.lab, found, servers, keep=project.keep, machine=project.machine)
+    subnets = project.plan(parts, params["subnet_pool"], params["subnet"])
+    project.refuse_taken_names(parts, servers)
+    departure = Departure(project.engine, project.lab, parts, servers, keep=project.keep, machine=project.machine)
     departure.check()
     if dry:
-        preview(project, params, found, subnets[0])
+        preview(project, params, parts, subnets[0])
         return
     project.keep()
     # A fault that lasts keeps its helper, which is how anybody knows of it and what takes its rules away at last.
-    if left := [helper for helper in found.helpers if helper not in found.lasting]:
+    if left := [helper for helper in parts.helpers if helper not in parts.lasting]:
         project.remove("container", left)
     project.outcome.actions += departure.leave()
     try:
         project.keep()
         configuration = Configuration(project.engine, project.lab, project.owner, params["labels"])
-        configuration.provide(found, params["image"], params["settings"], secrecy(params))
+        configuration.provide(parts, params["image"], params["settings"], secrecy(params))
         project.outcome.actions += configuration.made
-        up(project, params, found, subnets)
+        up(project, params, parts, subnets)
     except DockerError:
         # A lab that never was leaves nothing; one that was keeps its data.
-        if found.empty:
-            project.absent(project.found())
+        if parts.empty:
+            project.absent(project.parts())
             project.remove_files()
         raise
 
@@ -330,7 +330,7 @@ def secrecy(params: dict[str, Any]) -> Secrecy:
     return Secrecy(params["profile"], seed, params["tokens"])
 
 
-def preview(project: LabProject, params: dict[str, Any], found: Found, subnet: ipaddress.IPv4Network) -> None:
+def preview(project: LabProject, params: dict[str, Any], parts: LabParts, subnet: ipaddress.IPv4Network) -> None:
     """Fill in what would be done, for check mode."""
     project.subnet = str(subnet)
     environment = project.environment(subnet, params["servers"], params["http_port"])
@@ -338,7 +338,7 @@ def preview(project: LabProject, params: dict[str, Any], found: Found, subnet: i
         path = project.folder / name
         project.outcome.before += path.read_text(encoding="utf-8") if path.exists() else ""
         project.outcome.after += text
-    have = {server.name: server for server in found.servers}
+    have = {server.name: server for server in parts.servers}
     for name in lab_names.server_names(params["servers"]):
         if name not in have:
             project.outcome.actions.append(f"would make and start {name}")
@@ -351,14 +351,14 @@ def preview(project: LabProject, params: dict[str, Any], found: Found, subnet: i
         project.outcome.actions.append("would make the servers again with other settings, keeping their data")
 
 
-def up(project: LabProject, params: dict[str, Any], found: Found, subnets: list[ipaddress.IPv4Network]) -> None:
+def up(project: LabProject, params: dict[str, Any], parts: LabParts, subnets: list[ipaddress.IPv4Network]) -> None:
     """Run Compose; a subnet that somebody took meanwhile is replaced by the next one. Raises DockerError."""
     for number, subnet in enumerate(subnets):
         project.outcome.before = project.outcome.after = ""
         project.subnet = str(subnet)
         project.write(params["compose"], project.environment(subnet, params["servers"], params["http_port"]))
         try:
-            compose_up(project, found, params["servers"])
+            compose_up(project, parts, params["servers"])
         except DockerError as error:
             if subnet_is_taken(error) and number + 1 < len(subnets):
                 continue
@@ -367,34 +367,34 @@ def up(project: LabProject, params: dict[str, Any], found: Found, subnets: list[
         return
 
 
-def compose_up(project: LabProject, found: Found, servers: int) -> None:
+def compose_up(project: LabProject, parts: LabParts, servers: int) -> None:
     """Run Compose, and again where what kept it from ending is over, or can be mended. Raises DockerError."""
     for left in reversed(range(TRIES)):
         try:
             project.compose_up()
         except DockerError as error:
-            if not left or not mended(project, found, servers, error):
+            if not left or not mended(project, parts, servers, error):
                 raise
         else:
             return
 
 
-def mended(project: LabProject, found: Found, servers: int, error: DockerError) -> bool:
+def mended(project: LabProject, parts: LabParts, servers: int, error: DockerError) -> bool:
     """Whether it is worth to run Compose once more. Raises DockerError where somebody else has a name of the lab's."""
     if is_still_busy(error):
         project.machine.sleep(project.machine.busy)
-        now = project.found()
+        now = project.parts()
         project.refuse_taken_names(now, servers)
         project.settle(now)
         return True
-    return address_is_held(error) and project.forget_addresses(found)
+    return address_is_held(error) and project.forget_addresses(parts)
 
 
-def change(project: LabProject, params: dict[str, Any], found: Found, *, dry: bool) -> list[str]:
+def change(project: LabProject, params: dict[str, Any], parts: LabParts, *, dry: bool) -> list[str]:
     """Stop, start or restart; returns nothing removed. Raises DockerError."""
     state = params["state"]
-    chosen = project.choose(found, params["server"])
-    missing = set(lab_names.server_names(found.size)) - {server.name for server in found.servers}
+    chosen = project.choose(parts, params["server"])
+    missing = set(lab_names.server_names(parts.size)) - {server.name for server in parts.servers}
     if missing and state != "stopped":
         raise DockerError(
             f"The lab {project.lab} has lost {', '.join(sorted(missing))}: `labctl up {project.lab}` makes it again."
@@ -412,37 +412,37 @@ def change(project: LabProject, params: dict[str, Any], found: Found, *, dry: bo
     if state in ("stopped", "restarted"):
         project.stop(chosen)
     if state in ("started", "restarted"):
-        now = project.found()
+        now = project.parts()
         names = {each_server.name for each_server in chosen}
         project.start([each_server for each_server in now.servers if each_server.name in names])
     return []
 
 
-def absent(project: LabProject, found: Found, *, dry: bool) -> list[str]:
+def absent(project: LabProject, parts: LabParts, *, dry: bool) -> list[str]:
     """Remove the lab; returns the names of what was removed. Raises DockerError."""
-    parts = found.parts()
+    names = parts.names()
     if dry:
-        project.outcome.actions = [f"would remove {part}" for part in parts]
-        return parts
-    project.absent(found)
+        project.outcome.actions = [f"would remove {name}" for name in names]
+        return names
+    project.absent(parts)
     project.remove_files()
-    project.outcome.actions = [f"removed {part}" for part in parts]
-    return parts
+    project.outcome.actions = [f"removed {name}" for name in names]
+    return names
 
 
-def whose(params: dict[str, Any], found: Found, *, dry: bool) -> dict[str, Any]:
+def whose(params: dict[str, Any], parts: LabParts, *, dry: bool) -> dict[str, Any]:
     """Whose lab was removed, with a warning where it was another's."""
-    others = sorted(found.owners - {params["owner"]})
+    others = sorted(parts.owners - {params["owner"]})
     if not others:
         return {"owner": params["owner"]}
     removed = "would be removed" if dry else "was removed"
     said = f"The lab {params['name']} belongs to {', '.join(others)}, and {removed} because consul_lab_force is set."
-    return {"owner": others[0], "warnings": [said, *found.strangers]}
+    return {"owner": others[0], "warnings": [said, *parts.strangers]}
 
 
-def fingerprint(found: Found) -> list[tuple[str, str, str]]:
+def fingerprint(parts: LabParts) -> list[tuple[str, str, str]]:
     """What must be the same for `nothing changed` to be true."""
-    return [(server.id, server.started, server.state) for server in found.servers]
+    return [(server.id, server.started, server.state) for server in parts.servers]
 
 
 def answer(
@@ -474,23 +474,23 @@ def answer(
         project.force = params["force"]
         if held:
             project.keep = held.hold.keep
-        found = look(project, params, dry=check_mode)
+        parts = look(project, params, dry=check_mode)
         if state == "present":
-            refuse_profile(lab, params["profile"], found)
+            refuse_profile(lab, params["profile"], parts)
             asked = QuotaRequest(
                 lab, params["owner"], params["servers"], params["memory"], params["image"], params["labels"]
             )
             with place_for(project.engine, asked, Path(params["limits_file"]), dry=check_mode, say=say):
-                present(project, params, found, dry=check_mode)
+                present(project, params, parts, dry=check_mode)
         elif state == "absent":
-            removed = absent(project, found, dry=check_mode)
+            removed = absent(project, parts, dry=check_mode)
         else:
-            change(project, params, found, dry=check_mode)
-        after = found if check_mode else look_again(project, params, found)
+            change(project, params, parts, dry=check_mode)
+        after = parts if check_mode else look_again(project, params, parts)
         # Whoever had the lab meanwhile, without a word of ours, may have changed what is told here.
         project.keep()
     outcome = project.outcome
-    changed = bool(outcome.actions) or fingerprint(found) != fingerprint(after)
+    changed = bool(outcome.actions) or fingerprint(parts) != fingerprint(after)
     result = {
         "changed": changed or (state == "present" and outcome.before != outcome.after),
         "actions": outcome.actions,
@@ -498,11 +498,11 @@ def answer(
         "removed": removed,
         "ansible_facts": {"consul_lab_members": [server.fact() for server in after.servers]},
     }
-    notes = project.notes(found)
-    if found.strangers or notes:
-        result |= {"warnings": [*found.strangers, *notes], "notes": notes}
+    notes = project.notes(parts)
+    if parts.strangers or notes:
+        result |= {"warnings": [*parts.strangers, *notes], "notes": notes}
     if removed:
-        result |= whose(params, found, dry=check_mode)
+        result |= whose(params, parts, dry=check_mode)
     if state == "present":
         result["diff"] = {
             "before": outcome.before,
@@ -513,34 +513,34 @@ def answer(
     return result
 
 
-def look(project: LabProject, params: dict[str, Any], *, dry: bool) -> Found:
+def look(project: LabProject, params: dict[str, Any], *, dry: bool) -> LabParts:
     """What is there at the beginning, when what a killed change left is put right. Raises DockerError."""
     removing = params["state"] == "absent"
-    found = find(project.engine, project.lab)
+    parts = find(project.engine, project.lab)
     if not params["force"]:
-        refuse_foreign(project.lab, params["owner"], found, removing=removing)
-    if removing or dry or not project.settle(found):
-        return found
-    return project.found()
+        refuse_foreign(project.lab, params["owner"], parts, removing=removing)
+    if removing or dry or not project.settle(parts):
+        return parts
+    return project.parts()
 
 
-def look_again(project: LabProject, params: dict[str, Any], found: Found) -> Found:
+def look_again(project: LabProject, params: dict[str, Any], parts: LabParts) -> LabParts:
     """What is there now. Raises DockerError."""
     if params["state"] != "present":
         return find(project.engine, project.lab)
-    # Found whole at the beginning, and Compose succeeded: only the servers can be new.
+    # LabParts whole at the beginning, and Compose succeeded: only the servers can be new.
     servers = project.servers_now(params["servers"])
     if len(servers) < params["servers"]:
         # The engine ended meanwhile what a killed command had asked for.
-        project.settle(project.found())
+        project.settle(project.parts())
         servers = project.servers_now(params["servers"])
     if lost := set(lab_names.server_names(params["servers"])) - {lab_server.name for lab_server in servers}:
         raise DockerError(
             f"The lab {project.lab} has lost {', '.join(sorted(lost))} while it was started: run the same command "
             "again, which makes it again."
         )
-    after = dataclasses.replace(found, servers=servers, subnet=project.subnet)
-    if over := [helper for helper in found.lasting if helper not in after.lasting]:
+    after = dataclasses.replace(parts, servers=servers, subnet=project.subnet)
+    if over := [helper for helper in parts.lasting if helper not in after.lasting]:
         # Their servers were made again, or are gone.
         project.remove("container", over)
     return after

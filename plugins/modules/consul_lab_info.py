@@ -50,7 +50,7 @@ ansible_facts:
 from typing import Any
 
 from ..module_utils import module_runner
-from ..module_utils.lab_found import members_of
+from ..module_utils.lab_parts import members_of
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:

@@ -53,7 +53,7 @@ from typing import Any
 
 from ..module_utils import module_runner
 from ..module_utils.lab_clients import LabClients
-from ..module_utils.lab_found import find
+from ..module_utils.lab_parts import find
 from ..module_utils.shared import durations, parent_process, server_status
 from ..module_utils.shared.docker_api import DockerError, Engine, moment
 

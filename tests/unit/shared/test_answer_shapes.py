@@ -14,7 +14,7 @@ from labctl.shared import answer_shapes, lock_holder
 from labctl.shared.docker_api import DockerError, Engine
 from labctl.workshop import seat_locks
 from labctl.workshop.model.file import LOCAL, Host
-from plugins.module_utils import lab_found
+from plugins.module_utils import lab_parts
 from plugins.module_utils.shared import docker_api
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.odd_engine import OddEngine
@@ -139,7 +139,7 @@ def test_an_odd_container_is_one_sentence_for_whoever_looks_for_a_lab(engine: Od
     with pytest.raises(
         docker_api.DockerError, match="Cannot make sense of what the Docker Engine answered while looking for"
     ):
-        lab_found.find(docker_api.Engine(5), "ada")
+        lab_parts.find(docker_api.Engine(5), "ada")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_container_that_says_less_than_others_is_read(
     engine.containers = [{**ONE, "NetworkSettings": {"Networks": networks}}]
     said = {**WHOLE, "Mounts": None, "HostConfig": None, "NetworkSettings": {"Networks": networks, "Ports": ports}}
     engine.says[f"GET /containers/{ONE['Id']}/json"] = said
-    (server,) = lab_found.find(docker_api.Engine(5), "ada").servers
+    (server,) = lab_parts.find(docker_api.Engine(5), "ada").servers
     assert (server.address, server.http_port) == (address, port)
     (lab,) = labs.list_labs(client.connect())
     assert lab.servers[0].address == address

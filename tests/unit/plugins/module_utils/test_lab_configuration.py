@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from plugins.module_utils import lab_secrets_volume
-from plugins.module_utils.lab_found import Found, find
+from plugins.module_utils.lab_parts import LabParts, find
 from plugins.module_utils.lab_secrets_volume import Configuration, Secrecy
 from plugins.module_utils.shared import derived_secrets
 from plugins.module_utils.shared.docker_api import DockerError, Engine
@@ -28,14 +28,14 @@ AUTHORITY, CERTIFICATE, KEY = (
     f"-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n"
     for kind, text in (("CERTIFICATE", "Y2E="), ("CERTIFICATE", "c2VydmVy"), ("EC PRIVATE KEY", "a2V5"))
 )
-IN_USE = Found(
+IN_USE = LabParts(
     servers=(LabServer("consul1", "labctl-ada-consul1", "x", "running", "10.213.0.2", None),),
     volumes=("labctl-ada-config",),
 )
 
 
 def provide(
-    found: Found,
+    found: LabParts,
     settings: dict[str, Any] | None = None,
     *,
     profile: str = "gossip",
@@ -50,7 +50,7 @@ def provide(
 
 def provide_full(docker: FakeDocker, **changed: Any) -> Configuration:
     docker.answer("exec", "consul tls ca create", out=AUTHORITY + CERTIFICATE + KEY)
-    return provide(Found(), profile="full", **changed)
+    return provide(LabParts(), profile="full", **changed)
 
 
 def files_in(docker: FakeDocker) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def key_in(docker: FakeDocker, name: str = "gossip.json") -> dict[str, Any]:
 
 
 def test_a_new_lab_gets_a_key_that_only_the_server_reads(docker: FakeDocker) -> None:
-    provide(Found())
+    provide(LabParts())
     file = key_in(docker)
     assert (file["mode"], file["uid"], file["gid"]) == (0o600, 8500, 8500)
     key = json.loads(file["content"])["encrypt"]
@@ -74,7 +74,7 @@ def test_a_new_lab_gets_a_key_that_only_the_server_reads(docker: FakeDocker) -> 
 
 
 def test_a_key_is_never_made_twice(docker: FakeDocker) -> None:
-    provide(Found())
+    provide(LabParts())
     first = key_in(docker)
     again = provide(find(Engine(), "ada"))
     assert key_in(docker) == first
@@ -82,7 +82,7 @@ def test_a_key_is_never_made_twice(docker: FakeDocker) -> None:
 
 
 def test_the_key_is_the_seeds_and_a_lab_that_is_there_keeps_its_own(docker: FakeDocker) -> None:
-    provide(Found())
+    provide(LabParts())
     assert json.loads(key_in(docker)["content"]) == {"encrypt": derived_secrets.gossip_key(SEED)}
     provide(find(Engine(), "ada"), seed=bytes(32))
     assert json.loads(key_in(docker)["content"]) == {"encrypt": derived_secrets.gossip_key(SEED)}
@@ -93,7 +93,7 @@ def test_the_key_is_the_seeds_and_a_lab_that_is_there_keeps_its_own(docker: Fake
 def test_secrets_are_not_made_anew_because_an_engine_stumbles_while_it_is_asked_for_them(
     docker: FakeDocker, profile: str, said: str
 ) -> None:
-    _ = provide_full(docker) if profile == "full" else provide(Found())
+    _ = provide_full(docker) if profile == "full" else provide(LabParts())
     before = files_in(docker)
     docker.answer("cp", ":/consul/config/gossip.json", err=said, code=1)
     with pytest.raises(DockerError):
@@ -112,7 +112,7 @@ def test_a_token_is_not_told_as_lost_because_an_engine_stumbles_while_it_is_aske
 
 
 def test_an_open_lab_has_a_volume_and_no_key(docker: FakeDocker) -> None:
-    made = provide(Found(), profile="open")
+    made = provide(LabParts(), profile="open")
     assert files_in(docker) == {}
     assert made.made == []
     provide(find(Engine(), "ada"), profile="open")
@@ -158,7 +158,7 @@ def test_the_helper_that_makes_certificates_has_no_network_no_disk_and_no_rights
 
 
 def test_a_lab_without_certificates_starts_no_helper(docker: FakeDocker) -> None:
-    provide(Found())
+    provide(LabParts())
     assert docker.called("start") == []
     assert docker.called("exec") == []
 
@@ -166,14 +166,14 @@ def test_a_lab_without_certificates_starts_no_helper(docker: FakeDocker) -> None
 def test_certificates_that_were_not_made_are_told_and_nothing_is_stored(docker: FakeDocker) -> None:
     docker.answer("exec", "consul tls ca create", out=AUTHORITY)
     with pytest.raises(DockerError, match="made no certificates"):
-        provide(Found(), profile="full")
+        provide(LabParts(), profile="full")
     assert files_in(docker) == {}
 
 
 def test_a_failing_consul_tls_is_told_with_its_own_words(docker: FakeDocker) -> None:
     docker.answer("exec", "consul tls ca create", err="Error: no entropy", code=1)
     with pytest.raises(DockerError, match="making the lab's certificates: Error: no entropy"):
-        provide(Found(), profile="full")
+        provide(LabParts(), profile="full")
 
 
 def test_another_version_of_consul_reads_the_same_tokens_under_its_own_names(docker: FakeDocker) -> None:
@@ -196,7 +196,7 @@ def test_another_version_of_consul_reads_the_same_tokens_under_its_own_names(doc
 
 @pytest.mark.usefixtures("docker")
 def test_a_full_lab_that_has_lost_its_token_is_told() -> None:
-    provide(Found())
+    provide(LabParts())
     with pytest.raises(DockerError, match="has lost its token"):
         provide(IN_USE, profile="full")
 
@@ -210,7 +210,7 @@ def test_a_lab_that_runs_keeps_its_key_untouched(docker: FakeDocker) -> None:
 
 
 def test_settings_are_written_beside_a_key_in_use(docker: FakeDocker) -> None:
-    provide(Found())
+    provide(LabParts())
     key = key_in(docker)
     provide(IN_USE, {"performance": {"raft_multiplier": 1}})
     assert key_in(docker) == key
@@ -220,7 +220,7 @@ def test_settings_are_written_beside_a_key_in_use(docker: FakeDocker) -> None:
 
 def test_the_volume_and_the_helper_carry_the_labs_labels(docker: FakeDocker) -> None:
     docker.answer("container rm", err="stays", code=0)
-    provide(Found())
+    provide(LabParts())
     labels = {**LABELS, "raft-labctl.profile": "gossip"}
     assert docker.objects("volume")["labctl-ada-config"]["Labels"] == labels
     (helper,) = docker.objects("container").values()
@@ -231,7 +231,7 @@ def test_the_volume_and_the_helper_carry_the_labs_labels(docker: FakeDocker) -> 
 def test_a_key_that_cannot_be_stored_is_told(docker: FakeDocker) -> None:
     docker.answer("cp -", err="no such container path", code=1)
     with pytest.raises(DockerError, match="storing the gossip key"):
-        provide(Found())
+        provide(LabParts())
 
 
 def test_an_archive_holds_its_files_for_the_images_user() -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from plugins.module_utils.lab_found import find
 from plugins.module_utils.lab_lock import Work, locked
+from plugins.module_utils.lab_parts import find
 from plugins.module_utils.shared import lock_holder
 from plugins.module_utils.shared.docker_api import DockerError, Engine
 

@@ -9,8 +9,8 @@ import pytest
 
 from plugins.module_utils import lab_project
 from plugins.module_utils.docker_cli import Docker
-from plugins.module_utils.lab_found import Found, find
 from plugins.module_utils.lab_machine import Machine
+from plugins.module_utils.lab_parts import LabParts, find
 from plugins.module_utils.lab_project import LabProject
 from plugins.module_utils.shared.docker_api import DockerError, Engine
 from plugins.module_utils.shared.lab_server import LabServer
@@ -37,7 +37,7 @@ def server(name: str = "consul1", state: str = "running") -> LabServer:
 
 
 def test_a_lab_keeps_its_subnet(docker: FakeDocker, tmp_path: Path) -> None:
-    found = Found(subnet="10.213.7.0/28")
+    found = LabParts(subnet="10.213.7.0/28")
     assert [str(network) for network in project(tmp_path).plan(found, POOL, "")] == ["10.213.7.0/28"]
     assert [str(network) for network in project(tmp_path).plan(found, POOL, "10.213.7.0/28")] == ["10.213.7.0/28"]
     with pytest.raises(DockerError, match="keeps it while it exists") as caught:
@@ -57,7 +57,7 @@ def test_a_new_lab_gets_subnets_that_no_network_has(docker: FakeDocker, tmp_path
             f"bare{number}",
             {"Id": f"bare{number}", "Name": f"bare{number}", "Driver": "bridge", "Labels": None, "IPAM": ipam},
         )
-    plan = project(tmp_path).plan(Found(), POOL, "")
+    plan = project(tmp_path).plan(LabParts(), POOL, "")
     assert len(plan) == lab_project.SUBNET_TRIES
     assert all(str(network.network_address) >= "10.213.128.0" for network in plan)
 
@@ -96,7 +96,7 @@ def test_networks_of_one_name_both_have_their_subnets_and_a_name_without_end_is_
         docker.put("network", key, {"Id": key, "Name": called, "Driver": "bridge", "Labels": None, "IPAM": ipam})
     for subnet in ("10.213.7.16/28", "10.213.7.32/28"):
         with pytest.raises(DockerError, match=f"taken by the Docker network .*x[.]{{3}}' .{subnet}") as caught:
-            project(tmp_path).plan(Found(), POOL, subnet)
+            project(tmp_path).plan(LabParts(), POOL, subnet)
         assert caught.value.sentence.isprintable()
         assert len(caught.value.sentence) < 200
 
@@ -107,7 +107,7 @@ def test_a_route_of_the_host_is_in_the_way_too(
 ) -> None:
     routed("10.0.0.0/8", route)
     with pytest.raises(DockerError, match=f"taken by a route of this host to {route}") as caught:
-        project(tmp_path).plan(Found(), POOL, "10.213.7.16/28")
+        project(tmp_path).plan(LabParts(), POOL, "10.213.7.16/28")
     assert caught.value.failure == "refused"
     assert docker.called("network", "ls")
 
@@ -119,19 +119,19 @@ def test_a_subnet_inside_of_a_vpns_route_is_taken_and_the_route_is_told(
 ) -> None:
     routed(*routes)
     one = project(tmp_path)
-    (wanted,) = one.plan(Found(), POOL, "10.213.7.16/28")
+    (wanted,) = one.plan(LabParts(), POOL, "10.213.7.16/28")
     one.subnet = str(wanted)
-    (note,) = one.notes(Found())
+    (note,) = one.notes(LabParts())
     told = routes[-1] if routes[-1] != "128.0.0.0/1" else "0.0.0.0/1"
     assert note.startswith(f"The subnet 10.213.7.16/28 of the lab ada is a part of {told}, to which this Docker host")
     assert "--subnet-pool" in note
     # Who has it already was told.
-    assert one.notes(Found(subnet=one.subnet)) == []
-    found = project(tmp_path).plan(Found(), POOL, "")
+    assert one.notes(LabParts(subnet=one.subnet)) == []
+    found = project(tmp_path).plan(LabParts(), POOL, "")
     assert len(found) == lab_project.SUBNET_TRIES
     routed("192.168.0.0/16")
-    assert one.plan(Found(), POOL, "10.213.7.16/28") == [wanted]
-    assert one.notes(Found()) == []
+    assert one.plan(LabParts(), POOL, "10.213.7.16/28") == [wanted]
+    assert one.notes(LabParts()) == []
 
 
 def test_a_pool_that_routes_have_taken_is_refused_with_one_of_them(
@@ -140,41 +140,41 @@ def test_a_pool_that_routes_have_taken_is_refused_with_one_of_them(
     routed("10.213.4.0/28")
     docker.put_network("somebody", "10.213.4.16/28")
     with pytest.raises(DockerError, match=r"All subnets of 10\.213\.4\.0/27 are taken, one of them by ") as caught:
-        project(tmp_path).plan(Found(), "10.213.4.0/27", "")
+        project(tmp_path).plan(LabParts(), "10.213.4.0/27", "")
     assert "a route of this host to 10.213.4.0/28: choose" in str(caught.value) or "somebody" in str(caught.value)
     assert "--subnet-pool (consul_lab_subnet_pool)" in str(caught.value)
     with pytest.raises(DockerError, match=r"one of them by a route of this host to 10\.213\.4\.0/28: choose"):
-        project(tmp_path).plan(Found(), "10.213.4.0/28", "")
+        project(tmp_path).plan(LabParts(), "10.213.4.0/28", "")
 
 
 def test_a_subnet_that_a_network_has_is_refused_by_its_name(docker: FakeDocker, tmp_path: Path) -> None:
     docker.put_network("somebody", "10.213.7.0/24")
     with pytest.raises(DockerError, match="taken by the Docker network somebody") as caught:
-        project(tmp_path).plan(Found(), POOL, "10.213.7.16/28")
+        project(tmp_path).plan(LabParts(), POOL, "10.213.7.16/28")
     assert caught.value.failure == "refused"
 
 
 def test_a_pool_that_is_used_up_is_refused(docker: FakeDocker, tmp_path: Path) -> None:
     docker.put_network("somebody", "10.213.0.0/16")
     with pytest.raises(DockerError, match=r"All subnets of 10\.213\.4\.0/24 are taken"):
-        project(tmp_path).plan(Found(), "10.213.4.0/24", "")
+        project(tmp_path).plan(LabParts(), "10.213.4.0/24", "")
 
 
 @pytest.mark.parametrize(("pool", "subnet"), [("nonsense", ""), (POOL, "nonsense"), (POOL, "8.8.8.0/28")])
 @pytest.mark.usefixtures("docker")
 def test_a_subnet_that_is_none_is_wrong_usage(tmp_path: Path, pool: str, subnet: str) -> None:
     with pytest.raises(DockerError, match="The lab ada was not started") as caught:
-        project(tmp_path).plan(Found(), pool, subnet)
+        project(tmp_path).plan(LabParts(), pool, subnet)
     assert caught.value.failure == "usage"
 
 
 def test_a_container_of_somebody_else_with_our_name_is_refused(docker: FakeDocker, tmp_path: Path) -> None:
     docker.put_container("labctl-ada-consul2")
     with pytest.raises(DockerError, match="labctl-ada-consul2 exists and is not a server of the lab ada") as caught:
-        project(tmp_path).refuse_taken_names(Found(), 3)
+        project(tmp_path).refuse_taken_names(LabParts(), 3)
     assert caught.value.failure == "refused"
-    project(tmp_path).refuse_taken_names(Found(), 1)
-    project(tmp_path).refuse_taken_names(Found(servers=(server("consul2"),)), 3)
+    project(tmp_path).refuse_taken_names(LabParts(), 1)
+    project(tmp_path).refuse_taken_names(LabParts(servers=(server("consul2"),)), 3)
 
 
 # -- files ----------------------------------------------------------------------------------------------------
@@ -347,7 +347,7 @@ def test_what_somebody_else_brought_since_the_last_look_is_not_touched(docker: F
     found = find(Engine(), "ada")
     eves = {**LABELS, "raft-labctl.owner": "eve", "raft-labctl.server": "consul2"}
     docker.put_container("labctl-ada-consul2", labels=eves, state="exited")
-    for act in (lambda: work.forget_addresses(found), work.found, lambda: work.absent(found)):
+    for act in (lambda: work.forget_addresses(found), work.parts, lambda: work.absent(found)):
         docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1"}, state="exited")
         with pytest.raises(DockerError, match="he lab ada on this Docker host belongs to eve") as caught:
             act()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from plugins.module_utils import lab_found
+from plugins.module_utils import lab_parts
 from plugins.module_utils.lab_machine import Machine
 from plugins.module_utils.shared import derived_secrets, lock_holder, quotas
 from plugins.modules import consul_lab
@@ -792,7 +792,7 @@ def test_a_lab_of_somebody_else_is_removed_by_force_with_a_warning_that_says_who
 
 
 def test_force_of_another_owner_is_a_warning_and_of_oneself_is_none(lab: Lab) -> None:
-    found = lab_found.Found(owners=frozenset({"ada"}))
+    found = lab_parts.LabParts(owners=frozenset({"ada"}))
     said = "The lab ada belongs to ada, and {} because consul_lab_force is set."
     for dry, verb in ((True, "would be removed"), (False, "was removed")):
         assert consul_lab.whose({"name": "ada", "owner": "bob"}, found, dry=dry)["warnings"] == [said.format(verb)]

@@ -23,7 +23,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Found:
+class LabParts:
     """Everything on this Docker host that carries a lab's label; `profile` is "" where nothing has one.
 
     `helpers` are all containers of ours that are no servers, `doubles` have the labels of a server that another one is,
@@ -61,7 +61,7 @@ class Found:
             if waiting.server in lives and waiting.life in ("", lives[waiting.server])
         )
 
-    def parts(self) -> list[str]:
+    def names(self) -> list[str]:
         """Names of all that is there, for the message of a `down` that left something."""
         return [server.container for server in self.servers] + [
             *(f"container {helper[:12]}" for helper in (*self.helpers, *self.doubles)),
@@ -70,7 +70,7 @@ class Found:
         ]
 
 
-def find(engine: Engine, lab: str) -> Found:
+def find(engine: Engine, lab: str) -> LabParts:
     """Read from Docker's labels what exists of a lab. Raises DockerError."""
     of_lab = {"label": f"{lab_names.LABEL_LAB}={lab}"}
     doing = f"looking for the lab {lab}"
@@ -108,7 +108,7 @@ def find(engine: Engine, lab: str) -> Found:
     config = [volume for volume in volumes if volume["Name"] == lab_names.config_volume_name(lab)]
     profiles = marked or [volume.get("Labels") or {} for volume in config]
     sizes = [label_values.size(labels.get(lab_names.LABEL_PREFIX + "servers")) for labels in marked]
-    return Found(
+    return LabParts(
         servers=tuple(servers),
         owners=frozenset(
             labels[lab_names.LABEL_OWNER] for labels in labelled + others if labels.get(lab_names.LABEL_OWNER)
@@ -162,12 +162,12 @@ def members_of(lab: str) -> list[dict[str, Any]]:
     return [server.fact() for server in find(Engine(), lab).servers]
 
 
-def refuse_foreign(lab: str, owner: str, found: Found, *, removing: bool = False) -> None:
+def refuse_foreign(lab: str, owner: str, parts: LabParts, *, removing: bool = False) -> None:
     """Raise DockerError where the lab carries the label of another owner; `removing` adds how it can be removed."""
-    others = sorted(found.owners - {owner})
+    others = sorted(parts.owners - {owner})
     if others:
         removes = f"`labctl down {lab} --force`, or consul_lab_force=true, removes it all the same"
-        if owner in found.owners:
+        if owner in parts.owners:
             # To choose another name, or to be somebody else, helps nobody here.
             raise DockerError(
                 f"A part of the lab {lab} on this Docker host belongs to {others[0]}, not to {owner}: {removes}, or "
@@ -182,8 +182,8 @@ def refuse_foreign(lab: str, owner: str, found: Found, *, removing: bool = False
         )
 
 
-def refuse_profile(lab: str, profile: str, found: Found) -> None:
+def refuse_profile(lab: str, profile: str, parts: LabParts) -> None:
     """Raise DockerError where the lab that is there has another profile."""
-    sentence = lab_names.profile_sentence(lab, found.profile or profile, profile)
+    sentence = lab_names.profile_sentence(lab, parts.profile or profile, profile)
     if sentence:
         raise DockerError(sentence, "refused")

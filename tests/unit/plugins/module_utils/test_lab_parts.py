@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from plugins.module_utils.lab_found import Found, find, refuse_foreign, refuse_profile
+from plugins.module_utils.lab_parts import LabParts, find, refuse_foreign, refuse_profile
 from plugins.module_utils.shared.docker_api import DockerError, Engine
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def test_a_lab_is_what_carries_its_label(docker: FakeDocker) -> None:
     assert found.networks == ("labctl-ada",)
     assert found.volumes == ("labctl-ada-config",)
     assert not found.empty
-    assert found.parts() == [
+    assert found.names() == [
         "labctl-ada-consul1",
         "labctl-ada-consul2",
         "container helper-id",
@@ -51,7 +51,7 @@ def test_a_lab_that_is_not_there_is_empty(docker: FakeDocker) -> None:
     docker.put_container("other", labels=None)
     found = find(Engine(), "ada")
     assert found.empty
-    assert found.parts() == []
+    assert found.names() == []
 
 
 def test_a_stopped_server_keeps_its_address_and_has_no_port(docker: FakeDocker) -> None:
@@ -108,10 +108,10 @@ def test_what_has_labels_that_labctl_never_writes_is_none_of_the_labs(docker: Fa
 
 def test_a_lab_of_another_owner_is_refused_by_name() -> None:
     with pytest.raises(DockerError, match="belongs to bob, not to ada") as caught:
-        refuse_foreign("x", "ada", Found(owners=frozenset({"bob"})))
+        refuse_foreign("x", "ada", LabParts(owners=frozenset({"bob"})))
     assert caught.value.failure == "refused"
-    refuse_foreign("x", "ada", Found(owners=frozenset({"ada"})))
-    refuse_foreign("x", "ada", Found())
+    refuse_foreign("x", "ada", LabParts(owners=frozenset({"ada"})))
+    refuse_foreign("x", "ada", LabParts())
 
 
 def test_a_servers_port_is_the_one_that_its_profile_publishes(docker: FakeDocker) -> None:
@@ -135,10 +135,10 @@ def test_a_profile_is_told_by_the_servers_else_by_the_volume_and_old_labs_have_t
 
 def test_another_profile_is_refused_and_a_new_lab_may_have_any() -> None:
     with pytest.raises(DockerError, match=r"the profile open and keeps it.*`labctl down x`.*profile full") as caught:
-        refuse_profile("x", "full", Found(profile="open"))
+        refuse_profile("x", "full", LabParts(profile="open"))
     assert caught.value.failure == "refused"
-    refuse_profile("x", "open", Found(profile="open"))
-    refuse_profile("x", "full", Found())
+    refuse_profile("x", "open", LabParts(profile="open"))
+    refuse_profile("x", "full", LabParts())
 
 
 def test_what_an_engine_lists_besides_what_was_asked_for_is_not_the_labs() -> None:
@@ -163,7 +163,7 @@ def test_what_an_engine_lists_besides_what_was_asked_for_is_not_the_labs() -> No
 
 @pytest.mark.parametrize("removing", [False, True])
 def test_a_lab_with_a_part_of_somebody_else_is_refused_with_what_helps(removing: bool) -> None:
-    found = Found(owners=frozenset({"ada", "eve"}))
+    found = LabParts(owners=frozenset({"ada", "eve"}))
     with pytest.raises(DockerError) as caught:
         refuse_foreign("ada", "ada", found, removing=removing)
     assert caught.value.failure == "refused"
