@@ -6,20 +6,16 @@ only the last few elections and leaderships are needed for what comes next.
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from labctl.raft.candidacy import Candidacy
 from labctl.raft.clock_differences import ClockDifferences
-from labctl.raft.collection import Conclusion
-from labctl.raft.durations import is_whole
 from labctl.raft.election_tracker import ElectionTracker
+from labctl.raft.electorate import Electorate
 from labctl.raft.event import ASKS_FIRST, OTHER, Event, new_event
-from labctl.raft.faults import Fault, Faults
+from labctl.raft.faults import Faults
 from labctl.raft.incident import Incident
-from labctl.raft.incidents import OF_INCIDENTS, Incidents
 from labctl.raft.leadership_tracker import LeadershipTracker
 from labctl.raft.lost_quorum import lost_quorum
 from labctl.raft.membership import SAYS_WHO_VOTES, Membership
@@ -27,28 +23,28 @@ from labctl.raft.numbers import number_of
 from labctl.raft.outage_tracker import BACK, BEHIND, LOST, REMOVED
 from labctl.raft.progress import Progress
 from labctl.raft.reader import is_unparsed
-from labctl.raft.records import ALREADY_VOTED, HAS_LEADER, Election, PreVote, Refusal, add_evidence
+from labctl.raft.records import ALREADY_VOTED, HAS_LEADER, Refusal, add_evidence
 from labctl.raft.server_names import Names
+from labctl.raft.server_state import ServerState
 from labctl.raft.silences import Silences
 from labctl.raft.timers import seconds_between, seconds_of
+from labctl.raft.waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
+    from datetime import datetime
 
     from labctl.raft.candidacy import Ended
-    from labctl.raft.collection import Completed, LeadersKnown, Record
+    from labctl.raft.collection import Completed, LeadersKnown
     from labctl.raft.lost_quorum import LostQuorum
-    from labctl.raft.records import Cause, EndedBy
+    from labctl.raft.records import EndedBy
 
 TRANSFER_SECONDS = 10.0
 """How long a transfer of leadership may take: the longest election timeout that Consul can be given."""
-Role = Literal["follower", "candidate", "leader"]
 
 LATE_SECONDS = 11.0
 """How late a request for a vote may fail: the Raft transport of Consul waits 10 s for an answer."""
 _AT_ONCE_SECONDS = 0.1
-_ROUGHLY = 1.0
-"""By so much a time between two stamps of whole seconds may be wrong."""
 
 # Terms that a line prints and that are not the term its server is in: a candidate before its pre-vote only proposes.
 # What cannot be asked for its pre-vote is said in the same words as what cannot be asked for its vote.
@@ -94,141 +90,6 @@ VOTES_AGAIN = "votes_again"
 _NOBODY = frozenset({None, "<nil>", "null"})
 _GRAVE = frozenset({"warn", "error"})
 """Levels of a log that does not say who stands for election, wins or leads: that is of level info."""
-MOST_INCIDENTS = 256
-"""Incidents that are held until it is known which of them stands in front of which."""
-MOST_WAITING = 64
-"""Events that are held back until a server's next line is seen."""
-
-
-@dataclass
-class _Server:
-    """What the story knows of one server; its role is None until a line shows it."""
-
-    name: str
-    role: Role | None = None
-    term: int | None = None
-    cause: Cause = "unknown"
-    candidacy: Candidacy | None = None
-    before: Candidacy | None = None  # its candidacy before, if it has been nothing else since
-    needed: int | None = None  # votes that are a majority
-    stood: datetime | None = None  # when it last became a candidate
-    stood_before: datetime | None = None  # and when before that
-    timer: datetime | None = None  # when its heartbeat or its election timer began to run
-    waited: float | None = None
-    was_asked: bool = True  # something may have started its heartbeat timer anew since
-    tells_requests: bool = False  # its log has lines of level debug, and so those of a newer term in a request
-    ending: EndedBy | None = None
-    transferring: datetime | None = None
-    asks_first: bool = False
-    is_new: bool | None = None  # its lines are worded as those of Consul 1.11 and later; None where none shows it
-    asks_at_once: bool = False  # it won an election of which no line says that it had asked for pre-votes
-    tells: bool = False  # its log has lines of level info, or does not name levels
-    is_back: bool = False  # Docker said that its process runs again
-    last: datetime | None = None  # when it spoke last
-    heard: datetime | None = None  # when it heard last that another one leads
-
-
-def records(
-    events: Iterable[Event],
-    *,
-    since: datetime | None = None,
-    names: Names | None = None,
-    reached: Callable[[], datetime | None] = lambda: None,
-    complete: bool = False,
-) -> Iterator[Record]:
-    """Tell a story: each event, and behind it what is settled by it; incidents, and a `Conclusion`, are the last.
-
-    Args:
-        events: in order of time.
-        since: what was over by then is left out; terms and names are still known from it.
-        names: who is who, as far as it is known beforehand.
-        reached: how far the log goes, asked when the last event was told; None where nothing is known but the events.
-        complete: whether these are the logs of all servers of a cluster; else that is seen where lines show it.
-    """
-    story = Story(names, reached, complete=complete)
-    found: list[Incident] = []
-    incidents = Incidents(
-        found.append, story.leads, story.is_explained, since, story.reads_all, lambda: len(story.servers)
-    )
-    begun = since is None
-    for event in _with_next_lines(events):
-        told = story.feed(event)
-        if story.silence is not None and (begun or since is None):
-            incidents.feed(story.silence)
-            yield story.silence
-        if event.event == OTHER and event.time is not None:
-            # It changes nothing, but shows that time has passed.
-            story.settle(event.time)
-        begun = begun or (event.time is not None and since is not None and event.time >= since)
-        if begun:
-            yield told
-        if told.event in OF_INCIDENTS:
-            incidents.feed(told)
-        if story.settled:
-            yield from _taken(story, incidents, since)
-            yield from _oldest(found)
-    story.finish()
-    yield from _taken(story, incidents, since)
-    incidents.finish(sees_leaders=not story.tells_no_elections)
-    if (unseen := story.not_seen()) is not None:
-        found.append(unseen)
-    yield from sorted(found, key=lambda one: one.order)
-    yield Conclusion(
-        story.servers, story.unparsed, story.unknown, story.leaders_known, tuple(sorted(story.waiting)),
-        tuple(incidents.searches),
-    )  # fmt: skip
-
-
-def _taken(story: Story, incidents: Incidents, since: datetime | None) -> Iterator[Completed]:
-    """Take out what has settled; what is over explains what comes next, also where it is not told."""
-    for record in story.drain():
-        incidents.feed(record)
-        if not _is_over(record, since):
-            yield record
-
-
-def _is_over(record: Completed, since: datetime | None) -> bool:
-    """Whether what a record tells was over by a time."""
-    until = record.end if isinstance(record, (Election, PreVote)) else record.until
-    if isinstance(record, Fault) and not record.lasts:
-        # When a server that was killed is started again is not known.
-        until = until or record.since
-    return since is not None and until is not None and until < since
-
-
-def _oldest(found: list[Incident]) -> list[Incident]:
-    """Take the oldest incidents out where there are many: a log without end has thousands."""
-    if len(found) <= MOST_INCIDENTS:
-        return []
-    found.sort(key=lambda one: one.order)
-    oldest = found[: MOST_INCIDENTS // 2]
-    del found[: MOST_INCIDENTS // 2]
-    return oldest
-
-
-def _with_next_lines(events: Iterable[Event]) -> Iterator[Event]:
-    """Say of a second request for a vote whether it was refused: only a server's next line shows that it was not."""
-    held: deque[Event] = deque()
-    for event in events:
-        if held:
-            first = held[0]
-            if event.server == first.server:
-                if event.event == "vote_duplicate_candidate":
-                    held[0] = first._replace(values={**first.values, VOTES_AGAIN: event.peer or ""})
-                yield from held
-                held.clear()
-            elif len(held) >= MOST_WAITING or _is_later(event, first):
-                yield from held
-                held.clear()
-        if held or event.event == "vote_duplicate_term":
-            held.append(event)
-        else:
-            yield event
-    yield from held
-
-
-def _is_later(event: Event, than: Event) -> bool:
-    return event.time is not None and than.time is not None and (event.time - than.time).total_seconds() > 1
 
 
 class Story:
@@ -246,6 +107,7 @@ class Story:
         names: who is who.
         membership: who votes, as far as it is known by now.
         waiting: servers that knew no peers and waited.
+        reads_all: whether the logs of all who vote are read: what no line says of any of them did not happen.
     """
 
     def __init__(
@@ -255,15 +117,17 @@ class Story:
         *,
         complete: bool = False,
     ) -> None:
-        self._complete, self._most_voters = complete, 0
         self.settled: list[Completed] = []
         self.silence: Event | None = None
         self.unparsed = 0
         self.unknown: Event | None = None
         self.names = Names() if names is None else names
         self.membership = Membership(self.names)
-        self._servers: dict[str, _Server] = {}
+        self._servers: dict[str, ServerState] = {}
+        self._electorate = Electorate(self.names, self._servers, complete=complete)
+        self.reads_all = self._electorate.reads_all
         self._faults = Faults(self._settle)
+        self._waits = Waits(self.reads_all)
         self._progress = Progress(self.reads_all)
         self._clocks = ClockDifferences(self.names, self._progress, are_one=complete)
         self._elections = ElectionTracker(
@@ -283,10 +147,7 @@ class Story:
         self._silences = Silences(self.names, self.is_explained, self.leads)
         self._reached = reached
         self._last: datetime | None = None
-        self._shortest_wait: float | None = None
         self._won: int | None = None
-        self._voters: set[tuple[str, str]] = set()  # all who had a vote at some time
-        self._nonvoters: set[tuple[str, str]] = set()  # all who were in the cluster at some time without one
         self._from_the_beginning = False
         self._elected = False
         self._leader_named = False
@@ -295,7 +156,7 @@ class Story:
         self._debug = False
         self._somebody_asks_first = False
         self._transfer: Event | None = None
-        self._acts: dict[str, Callable[[_Server, Event], int | None]] = {
+        self._acts: dict[str, Callable[[ServerState, Event], int | None]] = {
             "config_initial": self._start,
             "no_known_peers": self._wait,
             "election_suppressed": self._wait_longer,
@@ -374,7 +235,7 @@ class Story:
         if kind in SAYS_WHO_VOTES:
             event = self._who_votes(event)
         self._elections.number += 1
-        server = self._servers.get(event.server) or self._servers.setdefault(event.server, _Server(event.server))
+        server = self._servers.get(event.server) or self._servers.setdefault(event.server, ServerState(event.server))
         if level == "debug":
             self._debug = server.tells_requests = True
         server.tells = server.tells or level not in _GRAVE
@@ -395,8 +256,7 @@ class Story:
 
     def _who_votes(self, event: Event) -> Event:
         event = self.membership.feed(event)
-        for one in self.membership.members or ():
-            (self._voters if one.votes else self._nonvoters).add((one.id, one.address))
+        self._electorate.take(self.membership.members or ())
         return event
 
     def _had_been(self, silence: Event) -> None:
@@ -437,7 +297,7 @@ class Story:
 
     # -- terms -----------------------------------------------------------------------------------------------
 
-    def _seen(self, server: _Server, event: Event) -> None:
+    def _seen(self, server: ServerState, event: Event) -> None:
         if event.event not in _PROPOSED and (server.term is None or event.term > server.term):  # type: ignore[operator]
             server.term = event.term
 
@@ -452,7 +312,7 @@ class Story:
             return event
         return new_event((time, server, kind, term, source, peer, level, module, file, line_no, line, values))
 
-    def _next_term(self, server: _Server, event: Event) -> tuple[int | None, Literal["line", "inferred"] | None]:
+    def _next_term(self, server: ServerState, event: Event) -> tuple[int | None, Literal["line", "inferred"] | None]:
         """The term of a candidacy. Before Consul 0.7 no line has it: it is counted, from 1 at the first election."""
         if event.term is not None:
             return event.term, "line"
@@ -473,22 +333,22 @@ class Story:
 
     # -- what each event does --------------------------------------------------------------------------------
 
-    def _wait(self, server: _Server, _: Event) -> None:
+    def _wait(self, server: ServerState, _: Event) -> None:
         """A server without peers, before any election: the log begins before the cluster does."""
         self._from_the_beginning = self._from_the_beginning or not self._elected
         self.waiting.add(server.name)
         # Its heartbeat timer runs on and is started anew each time; no line says when.
         server.timer = None
 
-    def _wait_longer(self, server: _Server, _: Event) -> None:
+    def _wait_longer(self, server: ServerState, _: Event) -> None:
         """A server without a vote, whose timer runs on and is started anew each time."""
         server.timer = None
 
-    def _time_out(self, server: _Server, event: Event) -> None:
+    def _time_out(self, server: ServerState, event: Event) -> None:
         self._leads_no_longer(server)
         server.cause = "heartbeat_timeout"
         self._learn_wording(server, is_new="last-leader-addr" in event.values)
-        server.waited = self._by_the_timer(server, event.time) if self._ran_through(server, event) else None
+        server.waited = self._waits.by_the_timer(server, event.time) if self._waits.ran_through(server, event) else None
         self._hear_of_leader(event.peer, event)
         known = self.names(event.peer)
         if known is not None and known not in self._servers:
@@ -496,46 +356,24 @@ class Story:
             self._leaderships.lose_track(known)
 
     @staticmethod
-    def _learn_wording(server: _Server, *, is_new: bool) -> None:
+    def _learn_wording(server: ServerState, *, is_new: bool) -> None:
         """A line shows by its wording whether a server may ask for pre-votes, also in the candidacy before it."""
         if server.is_new is None and server.before is not None and not is_new:
             server.before.may_ask_first = False
         server.is_new = is_new
 
-    def _by_the_timer(self, server: _Server, now: datetime | None) -> float | None:
-        """How long a timer ran, which is once to twice a time; None where its server stood still meanwhile.
-
-        The timers of a cluster run for the same time, the heartbeat timers as the election timers; where somebody set
-        them apart, what is longer than that is left open.
-        """
-        seconds, shortest = seconds_between(server.timer, now), self._shortest_wait
-        if seconds is None or now is None:
-            return None
-        if shortest is not None and seconds > 2 * shortest + (3 * _ROUGHLY if is_whole(now) else _AT_ONCE_SECONDS):
-            return None
-        self._shortest_wait = seconds if shortest is None else min(seconds, shortest)
-        return seconds
-
-    def _ran_through(self, server: _Server, event: Event) -> bool:
-        """Whether nothing started a heartbeat timer anew: no leader, and no vote, of which the voter writes nothing."""
-        if server.was_asked or not _heard_of_no_leader(event):
-            return False
-        # A request of a newer term is told at level debug, since Consul 1.6; a vote follows no other one.
-        says = server.tells_requests and not {"last-leader", "last-leader-addr"}.isdisjoint(event.values)
-        return says or self.reads_all()
-
-    def _leads_no_longer(self, server: _Server) -> None:
+    def _leads_no_longer(self, server: ServerState) -> None:
         """What only a follower or a candidate says; at level warn, no other line shows that a leadership is over."""
         self._leaderships.lose_track(server.name)
         server.role = None if server.role == "leader" else server.role
 
-    def _try_again(self, server: _Server, event: Event) -> int | None:
+    def _try_again(self, server: ServerState, event: Event) -> int | None:
         self._leads_no_longer(server)
         server.cause = "election_timeout"
-        server.waited = self._by_the_timer(server, event.time)
+        server.waited = self._waits.by_the_timer(server, event.time)
         return self._end_candidacy(server, event, "timeout")
 
-    def _stand(self, server: _Server, event: Event) -> int | None:
+    def _stand(self, server: ServerState, event: Event) -> int | None:
         self._end_candidacy(server, event, "again")
         self._step_down(server, event)
         cause = server.cause
@@ -574,11 +412,10 @@ class Story:
                 return False
         return begun.peer in _NOBODY or self.names.place(begun.peer or "") == self.names.place(server)
 
-    def _count(self, server: _Server, event: Event) -> int | None:
+    def _count(self, server: ServerState, event: Event) -> int | None:
         if event.event == "votes_needed":
             server.needed = number_of(event.values.get("needed")) or server.needed
-            # So many votes are a majority of twice as many servers but one, or of one less.
-            self._most_voters = max(self._most_voters, 2 * (server.needed or 0) - 1)
+            self._electorate.need(server.needed or 0)
         one = server.candidacy
         if one is None:
             return None
@@ -598,7 +435,7 @@ class Story:
         add_evidence(one.evidence, event)
         return one.term
 
-    def _pre_vote(self, server: _Server, event: Event) -> int | None:
+    def _pre_vote(self, server: ServerState, event: Event) -> int | None:
         server.asks_first = True
         one = server.candidacy
         if one is None:
@@ -626,7 +463,7 @@ class Story:
             return self._end_candidacy(server, event, "follower")
         return one.term
 
-    def _fail_to_ask(self, server: _Server, event: Event) -> int | None:
+    def _fail_to_ask(self, server: ServerState, event: Event) -> int | None:
         if server.candidacy is not None and event.peer:
             name = self.names(event.peer) or event.peer
             server.candidacy.not_asked[name] = event.time
@@ -651,7 +488,7 @@ class Story:
             return server is not None and server.asks_first
         return self._somebody_asks_first or any(one.asks_first for one in self._servers.values())
 
-    def _refuse_pre_vote(self, server: _Server, event: Event) -> None:
+    def _refuse_pre_vote(self, server: ServerState, event: Event) -> None:
         candidate = self._servers.get(self.names.server(event.peer) or "")
         if candidate is not None:
             candidate.asks_first = True
@@ -659,7 +496,7 @@ class Story:
         if event.peer:
             self._elections.answer(event, self._refusal(server.name, event), event.peer, pre_vote=True)
 
-    def _win(self, server: _Server, event: Event) -> int | None:
+    def _win(self, server: ServerState, event: Event) -> int | None:
         one = server.candidacy
         if one is None:
             # The log begins in the middle of a campaign.
@@ -676,7 +513,7 @@ class Story:
         server.term = one.term if one.term is not None else server.term
         return one.term
 
-    def _lead(self, server: _Server, event: Event) -> int | None:
+    def _lead(self, server: ServerState, event: Event) -> int | None:
         one = server.candidacy
         if one is not None and one.ended is None:
             # Who enters leader state has won, whether or not the line that says so is there.
@@ -690,7 +527,7 @@ class Story:
         self._leaderships.begin(server.name, term, event, one)
         return term
 
-    def _assume_leader(self, server: _Server, event: Event) -> None:
+    def _assume_leader(self, server: ServerState, event: Event) -> None:
         """A server that says what only a leader says leads: since before its log, or since lines that are cut."""
         says = event.event
         if "node" in event.values:
@@ -736,7 +573,7 @@ class Story:
         self._named_by[1].add(event.server)
         return len(self._named_by[1]) > 1
 
-    def _follow(self, server: _Server, event: Event) -> int | None:
+    def _follow(self, server: ServerState, event: Event) -> int | None:
         term = server.term
         if server.is_new is None:
             self._learn_wording(server, is_new="leader-address" in event.values)
@@ -751,7 +588,7 @@ class Story:
         self._hear_of_leader(event.peer, event)
         return term
 
-    def _step_down(self, server: _Server, event: Event) -> None:
+    def _step_down(self, server: ServerState, event: Event) -> None:
         """A server is no leader any more. Where no line of its own says why, a newer term that others show does."""
         leadership = self._leaderships.of(server.name)
         if leadership is None:
@@ -764,7 +601,7 @@ class Story:
             by = "newer_term" if newer or self._leaderships.is_superseded(server.name) else "unknown"
         self._leaderships.end(server.name, event, by, needed=server.needed)
 
-    def _start(self, server: _Server, event: Event) -> None:
+    def _start(self, server: ServerState, event: Event) -> None:
         """A process begins: whatever the one before it was doing is over."""
         self._faults.run(event)
         self._faults.restart(event)
@@ -773,28 +610,28 @@ class Story:
         server.role, server.cause, server.ending, server.before = "follower", "unknown", None, None
         server.timer = None
 
-    def _start_container(self, server: _Server, event: Event) -> None:
+    def _start_container(self, server: ServerState, event: Event) -> None:
         server.is_back = True
         self._start(server, event)
 
-    def _go_on(self, server: _Server, event: Event) -> None:
+    def _go_on(self, server: ServerState, event: Event) -> None:
         server.is_back = True
         self._faults.run(event)
         self._leaderships.resume(server.name)
 
-    def _shut_down(self, server: _Server, event: Event) -> None:
+    def _shut_down(self, server: ServerState, event: Event) -> None:
         """Its process ends. Who left the cluster before, or handed its leadership over, has ceased to lead by that."""
         self._faults.halt(event)
         if server.ending not in {"left", "transfer"}:
             self._leaderships.suspend(server.name, "stopped", event)
 
     @staticmethod
-    def _fail_to_write(server: _Server, event: Event) -> None:
+    def _fail_to_write(server: ServerState, event: Event) -> None:
         """A leader that cannot write an entry gives up; a follower only says so (raft.go, dispatchLogs)."""
         if event.values.get("what", "").lower() == "commit":
             server.ending = "log_failed"
 
-    def _suspend(self, server: _Server, event: Event) -> None:
+    def _suspend(self, server: ServerState, event: Event) -> None:
         server.is_back = False
         self._faults.halt(event)
         by = _SUSPENDS[event.event]
@@ -807,10 +644,10 @@ class Story:
                 return
         self._leaderships.suspend(server.name, by, event)
 
-    def _fall_back(self, server: _Server, event: Event) -> int | None:
+    def _fall_back(self, server: ServerState, event: Event) -> int | None:
         return self._end_candidacy(server, event, "follower") if server.candidacy else None
 
-    def _notice(self, server: _Server, event: Event) -> int | None:
+    def _notice(self, server: ServerState, event: Event) -> int | None:
         """What will end a leadership says so before it ends; losing the quorum ends it at once."""
         leadership = self._leaderships.of(server.name)
         term = leadership.term if leadership else None
@@ -834,22 +671,22 @@ class Story:
         return term
 
     @staticmethod
-    def _after_transfer(server: _Server, event: Event) -> None:
+    def _after_transfer(server: ServerState, event: Event) -> None:
         """A transfer that failed ends no leadership."""
         if "error" in event.values and server.ending == "transfer":
             server.ending = None
 
     @staticmethod
-    def _is_transferring(server: _Server, event: Event) -> bool:
+    def _is_transferring(server: ServerState, event: Event) -> bool:
         """Whether the newer term is that of the server which the leader hands its leadership to."""
         if server.ending != "transfer" or server.transferring is None or event.time is None:
             return server.ending == "transfer"
         return (event.time - server.transferring).total_seconds() < TRANSFER_SECONDS
 
-    def _reach(self, _: _Server, event: Event) -> None:
+    def _reach(self, _: ServerState, event: Event) -> None:
         self._leaderships.reach(event)
 
-    def _lose(self, server: _Server, event: Event) -> int | None:
+    def _lose(self, server: ServerState, event: Event) -> int | None:
         leadership = self._leaderships.of(server.name)
         term = leadership.term if leadership else server.term
         self._leaderships.end(server.name, event, server.ending or "unknown", needed=server.needed)
@@ -857,7 +694,7 @@ class Story:
         server.role = "follower" if server.role == "leader" else server.role
         return term
 
-    def _break(self, server: _Server, event: Event) -> None:
+    def _break(self, server: ServerState, event: Event) -> None:
         self._faults.begin(event)
         server.is_back = False
         by = _BREAKS.get(event.values.get("what", "").partition(" ")[0])
@@ -865,12 +702,12 @@ class Story:
             # It will write nothing more, so no other line says when it ceased to lead; unless that did not happen.
             self._leaderships.suspend(server.name, by, event)
 
-    def _mend(self, server: _Server, event: Event) -> None:
+    def _mend(self, server: ServerState, event: Event) -> None:
         if self._faults.verb_of(event.values.get("id", "")) == "pause":
             self._leaderships.resume(server.name)
         self._faults.end(event)
 
-    def _spare(self, server: _Server, event: Event) -> None:
+    def _spare(self, server: ServerState, event: Event) -> None:
         self._faults.fail(event)
         self._leaderships.resume(server.name)
 
@@ -881,7 +718,7 @@ class Story:
         leader = event.values.get("leader") if reason.startswith(HAS_LEADER) else None
         return Refusal(server, reason, None, self.names(leader) if leader else None)
 
-    def _refuse(self, server: _Server, event: Event) -> int | None:
+    def _refuse(self, server: ServerState, event: Event) -> int | None:
         refusal = self._refusal(server.name, event)
         if refusal.leader is not None:
             if self.names.server(event.values.get("leader")) not in {None, server.name}:
@@ -892,7 +729,7 @@ class Story:
         self._elections.answer(event, refusal, event.peer)
         return one.term if one is not None and self._elections.is_to(one, event, refusal) else None
 
-    def _refuse_twice(self, server: _Server, event: Event) -> int | None:
+    def _refuse_twice(self, server: ServerState, event: Event) -> int | None:
         one = server.candidacy
         if one is not None and one.term is None and event.term is not None:
             # It has voted for itself, so that is the term in which it stands.
@@ -901,7 +738,7 @@ class Story:
             self._elections.answer(event, Refusal(server.name, ALREADY_VOTED), None)
         return event.term
 
-    def _vote_again(self, server: _Server, event: Event) -> int | None:
+    def _vote_again(self, server: ServerState, event: Event) -> int | None:
         """A candidate asks once more, and gets the vote that it had got."""
         self._elections.takes_back(event)
         candidate = self._servers.get(self.names.server(event.peer) or "")
@@ -912,7 +749,7 @@ class Story:
         add_evidence(one.evidence, event)
         return one.term
 
-    def _with_more(self, server: _Server, event: Event) -> Event:
+    def _with_more(self, server: ServerState, event: Event) -> Event:
         """Add what its line does not say, or not by name: whom a refusal met, which leader a server has."""
         if event.event == "candidate_entered":
             return event._replace(values={**event.values, ASKS_FIRST: "yes"}) if server.asks_first else event
@@ -941,7 +778,7 @@ class Story:
         values = {**event.values, "voted_for": voted_for} if voted_for else event.values
         return event._replace(peer=asking[0].server, values=values)
 
-    def _announce(self, server: _Server, event: Event) -> int | None:
+    def _announce(self, server: ServerState, event: Event) -> int | None:
         self._hear_of_leader(event.peer, event, leads=True)
         self._leaderships.announce(event.peer, event.time)
         if self.names.server(event.peer) != server.name:
@@ -956,7 +793,7 @@ class Story:
 
     # -- ends ------------------------------------------------------------------------------------------------
 
-    def _end_candidacy(self, server: _Server, event: Event, how: Ended) -> int | None:
+    def _end_candidacy(self, server: ServerState, event: Event, how: Ended) -> int | None:
         one, server.candidacy = server.candidacy, None
         if one is None:
             return server.term
@@ -971,8 +808,8 @@ class Story:
     def not_seen(self) -> Incident | None:
         """What the logs do not show and a reader may miss; None where that is nothing."""
         # A log of which no line says which member it is of may be that of any.
-        voters = () if self._strangers() else self.membership.voters or ()
-        missing = {self.names(one.id) or one.id for one in voters if not self._is_read(one.id, one.address)}
+        voters = () if self._electorate.strangers() else self.membership.voters or ()
+        missing = {self.names(one.id) or one.id for one in voters if not self._electorate.is_read(one.id, one.address)}
         no_votes, no_elections = self._elected and not self._debug, self.tells_no_elections
         if not missing and not no_votes and not no_elections:
             return None
@@ -982,30 +819,6 @@ class Story:
     def tells_no_elections(self) -> bool:
         """Whether no log has a line of the level at which servers say who stands, wins and leads."""
         return bool(self._servers) and not any(one.tells for one in self._servers.values())
-
-    def reads_all(self) -> bool:
-        """Whether the logs of all who vote are read: what no line says of any of them did not happen."""
-        if self._complete:
-            return True
-        unread = [voter for voter in self._voters if not self._is_read(*voter)]
-        if self._voters and len(unread) != len(self._voters):
-            return not unread or (len(unread) <= len(self._strangers()) and self._are_enough())
-        return self._are_enough()
-
-    def _are_enough(self) -> bool:
-        """Whether as many logs are read as servers have ever voted; a non-voter's is not one of them."""
-        voters = {self.names.server(name) for one in self._voters for name in one}
-        others = {self.names.server(name) for one in self._nonvoters for name in one} - voters
-        return 0 < self._most_voters <= sum(name not in others for name in self._servers)
-
-    def _is_read(self, identity: str, address: str) -> bool:
-        """Whether the log of a member is read."""
-        return any(self.names.server(name) in self._servers for name in (identity, address))
-
-    def _strangers(self) -> list[str]:
-        """Servers whose logs are read and of which no line says which member they are."""
-        known = {self.names.server(name) for one in self._voters | self._nonvoters for name in one}
-        return [name for name in self._servers if name not in known]
 
     def _last_word(self, server: str) -> datetime | None:
         """When a server last said something, where it also says who leads."""
@@ -1017,7 +830,7 @@ class Story:
         return max((one for one in (self._last, self._reached()) if one is not None), default=None)
 
 
-def _led_at(server: _Server, event: Event) -> datetime | None:
+def _led_at(server: ServerState, event: Event) -> datetime | None:
     """When a server led already that says so by this line first: it had written nothing in between."""
     if event.event == "quorum_lost_stepdown" and server.heard is not None and server.heard == server.last:
         return None  # it heard of its successor before it knew of that itself
@@ -1031,16 +844,7 @@ def _led_at(server: _Server, event: Event) -> datetime | None:
     return contact if server.last is None else min(contact, server.last)
 
 
-def _heard_of_no_leader(event: Event) -> bool:
-    """Whether a heartbeat timeout says that it had no leader: then nothing can have started the timer anew.
-
-    Before Consul 0.7 the line does not say.
-    """
-    values = event.values
-    return event.peer is None and ("last-leader" in values or "last-leader-addr" in values or '""' in event.line)
-
-
-def _may_be_older(server: _Server, event: Event) -> bool:
+def _may_be_older(server: ServerState, event: Event) -> bool:
     """Whether a request that failed may be one of the campaign before: nobody answered it."""
     between = seconds_between(server.stood_before, event.time)
     return between is not None and between <= LATE_SECONDS

@@ -14,7 +14,7 @@ from labctl.engine import client as engine
 from labctl.engine import clock, logs, status
 from labctl.engine.labs import choose_lab
 from labctl.errors import ExitCode, LabctlError
-from labctl.raft import story
+from labctl.raft import record_stream
 from labctl.raft.collection import collect
 from labctl.raft.event import OTHER, Event
 from labctl.raft.reader import is_told, read_line
@@ -90,7 +90,9 @@ class Source:
 
     def records(self, since: datetime | None = None) -> Iterator[Record]:
         """The story of it, from a time on: what was over by then is left out."""
-        told = story.records(self.events, since=since, names=self.names, reached=self.reached, complete=self.complete)
+        told = record_stream.records(
+            self.events, since=since, names=self.names, reached=self.reached, complete=self.complete
+        )
         return (record for record in told if not is_pause(record)) if self.goes_on else told
 
 

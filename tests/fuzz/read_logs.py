@@ -14,7 +14,7 @@ from labctl.raft.event import OTHER
 from labctl.raft.merge import merge
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.reader import read_line
-from labctl.raft.story import records
+from labctl.raft.record_stream import records
 from labctl.story import json_view, mermaid_view, page_view
 from labctl.story.text_view import StoryText
 from labctl.terminal.style import harmless

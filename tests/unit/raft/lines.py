@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from labctl.raft.collection import Collection, collect
 from labctl.raft.reader import read_line
+from labctl.raft.record_stream import records
 from labctl.raft.server_names import Names
-from labctl.raft.story import records
 
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LEADS = (0.0, "consul1", "[INFO]  agent.server.raft: entering leader state")

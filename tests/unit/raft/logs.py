@@ -11,7 +11,7 @@ import labctl
 from labctl.raft.collection import Collection, collect
 from labctl.raft.merge import merge
 from labctl.raft.reader import read_line
-from labctl.raft.story import records
+from labctl.raft.record_stream import records
 
 if TYPE_CHECKING:
     from labctl.raft.event import Event

@@ -12,7 +12,7 @@ import pytest
 from labctl.raft.collection import Collection, collect
 from labctl.raft.merge import merge
 from labctl.raft.reader import read_line
-from labctl.raft.story import records
+from labctl.raft.record_stream import records
 from tests.unit.raft.logs import DATA, SAMPLES
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from labctl.raft.collection import collect
 from labctl.raft.incident_sentences import of_incident
 from labctl.raft.reader import read_line
-from labctl.raft.story import records
+from labctl.raft.record_stream import records
 from tests.unit.raft.lines import LEADS, told
 
 if TYPE_CHECKING:

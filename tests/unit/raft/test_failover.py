@@ -16,8 +16,8 @@ from labctl.raft.event import Event
 from labctl.raft.failover import FailoverTimeline, timeline_of
 from labctl.raft.prediction import SHARES, believes, expected, no_majority, still_waiting, undetected
 from labctl.raft.quantiles import Distribution, distribution_of, quantile
+from labctl.raft.record_stream import records
 from labctl.raft.simulation import COMMIT_SECONDS, play, rest_of_a_wait
-from labctl.raft.story import records
 from labctl.raft.timers import timers_of
 from labctl.story import log_files
 from tests.unit.raft.failovers import BEGIN, failover, measurement

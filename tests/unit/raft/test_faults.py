@@ -10,7 +10,8 @@ from labctl.raft import log_notes, summary_sentences
 from labctl.raft.collection import Collection, collect
 from labctl.raft.event_sentences import phrase
 from labctl.raft.reader import is_raft, read_line
-from labctl.raft.story import Story, records
+from labctl.raft.record_stream import records
+from labctl.raft.story import Story
 
 BEGIN = datetime(2026, 11, 23, 12, 0, 0, 250_000, UTC)
 

@@ -14,8 +14,8 @@ from labctl.raft.incident import Incident, Tries
 from labctl.raft.incident_sentences import of_incident
 from labctl.raft.merge import merge
 from labctl.raft.reader import read_line
+from labctl.raft.record_stream import records
 from labctl.raft.records import Election
-from labctl.raft.story import records
 from labctl.story import page_view
 from labctl.story.source import source
 from labctl.story.text_view import StoryText

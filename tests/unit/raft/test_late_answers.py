@@ -6,7 +6,7 @@ import pytest
 
 from labctl.raft.collection import collect
 from labctl.raft.reader import read_line
-from labctl.raft.story import records
+from labctl.raft.record_stream import records
 from tests.unit.raft.lines import LEADS, MET, STARTS, told
 
 AGAIN = "[WARN]  agent.server.raft: Election timeout reached, restarting election"

@@ -11,8 +11,8 @@ import pytest
 from labctl.raft.collection import collect
 from labctl.raft.event import Event
 from labctl.raft.merge import MOST_SKEW, merge
+from labctl.raft.record_stream import records
 from labctl.raft.server_names import Names
-from labctl.raft.story import records
 from labctl.story import log_files
 from tests.unit.raft.logs import SCENARIOS, SERVERS
 

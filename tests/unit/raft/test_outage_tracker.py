@@ -9,7 +9,7 @@ import pytest
 from labctl.raft import summary_sentences
 from labctl.raft.collection import Collection, collect
 from labctl.raft.reader import read_line
-from labctl.raft.story import records
+from labctl.raft.record_stream import records
 from labctl.story import log_files
 
 if TYPE_CHECKING:

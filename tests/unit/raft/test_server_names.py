@@ -9,8 +9,8 @@ import pytest
 
 from labctl.raft.collection import Collection, collect
 from labctl.raft.reader import read_line
+from labctl.raft.record_stream import records
 from labctl.raft.server_names import Names
-from labctl.raft.story import records
 
 if TYPE_CHECKING:
     from labctl.raft.event import Event

@@ -18,8 +18,9 @@ from labctl.raft.incident import Incident
 from labctl.raft.leadership_tracker import UNSETTLED
 from labctl.raft.merge import merge
 from labctl.raft.reader import read_line
+from labctl.raft.record_stream import MOST_INCIDENTS, records
 from labctl.raft.records import Leadership
-from labctl.raft.story import MOST_INCIDENTS, TRANSFER_SECONDS, Story, records
+from labctl.raft.story import TRANSFER_SECONDS, Story
 from tests.unit.raft.logs import DEMO, SAMPLES, SCENARIOS, SERVERS, WORDINGS, leaders_of
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from labctl.raft import summary_sentences
 from labctl.raft.collection import Collection, collect
 from labctl.raft.merge import merge
 from labctl.raft.reader import read_line
+from labctl.raft.record_stream import records
 from labctl.raft.records import Election
-from labctl.raft.story import records
 from labctl.raft.timers import Timers, seconds_of, timers_of, without_majority
 from labctl.story import log_files
 from tests.unit.raft.logs import SCENARIOS

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from labctl.raft import log_notes
 from labctl.raft.collection import collect
 from labctl.raft.reader import read_line
-from labctl.raft.story import records
+from labctl.raft.record_stream import records
 from labctl.story import log_files, mermaid_view, page_view
 from labctl.story.diagram import MOST_ROWS, picture_of
 

@@ -19,8 +19,8 @@ import pytest
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.raft.collection import collect
+from labctl.raft.record_stream import records
 from labctl.raft.server_names import Names
-from labctl.raft.story import records
 from labctl.story import log_files
 from labctl.story import source as flow
 from labctl.story.line_sorter import Limits, LineSorter

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.raft.reader import read_line
-from labctl.raft.story import records
+from labctl.raft.record_stream import records
 from labctl.story import json_view, log_files
 from labctl.story.text_view import StoryText
 from tests.unit.raft.logs import DEMO, SAMPLES

@@ -28,7 +28,7 @@ from labctl.isolation.report import Report as Proven
 from labctl.lab import next_steps
 from labctl.progress import Steps
 from labctl.raft.reader import read_line
-from labctl.raft.story import records
+from labctl.raft.record_stream import records
 from labctl.results import ServerRole, UpResult
 from labctl.setup.doctor import Finding
 from labctl.shared.lab_spec import LabSpec

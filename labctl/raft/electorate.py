@@ -1,0 +1,60 @@
+"""Who votes in a cluster, as far as its logs say, and whether the logs of all of them are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from labctl.raft.membership import Member
+    from labctl.raft.server_names import Names
+
+
+class Electorate:
+    """The voters of a story.
+
+    Args:
+        names: who is who.
+        servers: those whose logs are read, by now.
+        complete: whether these are the logs of all servers of a cluster.
+    """
+
+    def __init__(self, names: Names, servers: Collection[str], *, complete: bool) -> None:
+        self._names, self._servers, self._complete = names, servers, complete
+        self._most_voters = 0
+        self._voters: set[tuple[str, str]] = set()  # all who had a vote at some time
+        self._nonvoters: set[tuple[str, str]] = set()  # all who were in the cluster at some time without one
+
+    def take(self, members: Iterable[Member]) -> None:
+        """Take in who is in the cluster now."""
+        for one in members:
+            (self._voters if one.votes else self._nonvoters).add((one.id, one.address))
+
+    def need(self, votes: int) -> None:
+        """So many votes are a majority: of twice as many servers but one, or of one less."""
+        self._most_voters = max(self._most_voters, 2 * votes - 1)
+
+    def reads_all(self) -> bool:
+        """Whether the logs of all who vote are read: what no line says of any of them did not happen."""
+        if self._complete:
+            return True
+        unread = [voter for voter in self._voters if not self.is_read(*voter)]
+        if self._voters and len(unread) != len(self._voters):
+            return not unread or (len(unread) <= len(self.strangers()) and self._are_enough())
+        return self._are_enough()
+
+    def _are_enough(self) -> bool:
+        """Whether as many logs are read as servers have ever voted; a non-voter's is not one of them."""
+        voters = {self._names.server(name) for one in self._voters for name in one}
+        others = {self._names.server(name) for one in self._nonvoters for name in one} - voters
+        return 0 < self._most_voters <= sum(name not in others for name in self._servers)
+
+    def is_read(self, identity: str, address: str) -> bool:
+        """Whether the log of a member is read."""
+        return any(self._names.server(name) in self._servers for name in (identity, address))
+
+    def strangers(self) -> list[str]:
+        """Servers whose logs are read and of which no line says which member they are."""
+        known = {self._names.server(name) for one in self._voters | self._nonvoters for name in one}
+        return [name for name in self._servers if name not in known]

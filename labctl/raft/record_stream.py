@@ -1,0 +1,130 @@
+"""Events in, records out: each event as it is told, what is settled by it behind it, and what went wrong at the end."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from labctl.raft.collection import Conclusion
+from labctl.raft.event import OTHER
+from labctl.raft.faults import Fault
+from labctl.raft.incidents import OF_INCIDENTS, Incidents
+from labctl.raft.records import Election, PreVote
+from labctl.raft.story import VOTES_AGAIN, Story
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from labctl.raft.collection import Completed, Record
+    from labctl.raft.event import Event
+    from labctl.raft.incident import Incident
+    from labctl.raft.server_names import Names
+
+MOST_INCIDENTS = 256
+"""Incidents that are held until it is known which of them stands in front of which."""
+MOST_WAITING = 64
+"""Events that are held back until a server's next line is seen."""
+
+
+def records(
+    events: Iterable[Event],
+    *,
+    since: datetime | None = None,
+    names: Names | None = None,
+    reached: Callable[[], datetime | None] = lambda: None,
+    complete: bool = False,
+) -> Iterator[Record]:
+    """Tell a story: each event, and behind it what is settled by it; incidents, and a `Conclusion`, are the last.
+
+    Args:
+        events: in order of time.
+        since: what was over by then is left out; terms and names are still known from it.
+        names: who is who, as far as it is known beforehand.
+        reached: how far the log goes, asked when the last event was told; None where nothing is known but the events.
+        complete: whether these are the logs of all servers of a cluster; else that is seen where lines show it.
+    """
+    story = Story(names, reached, complete=complete)
+    found: list[Incident] = []
+    incidents = Incidents(
+        found.append, story.leads, story.is_explained, since, story.reads_all, lambda: len(story.servers)
+    )
+    begun = since is None
+    for event in _with_next_lines(events):
+        told = story.feed(event)
+        if story.silence is not None and (begun or since is None):
+            incidents.feed(story.silence)
+            yield story.silence
+        if event.event == OTHER and event.time is not None:
+            # It changes nothing, but shows that time has passed.
+            story.settle(event.time)
+        begun = begun or (event.time is not None and since is not None and event.time >= since)
+        if begun:
+            yield told
+        if told.event in OF_INCIDENTS:
+            incidents.feed(told)
+        if story.settled:
+            yield from _taken(story, incidents, since)
+            yield from _oldest(found)
+    story.finish()
+    yield from _taken(story, incidents, since)
+    incidents.finish(sees_leaders=not story.tells_no_elections)
+    if (unseen := story.not_seen()) is not None:
+        found.append(unseen)
+    yield from sorted(found, key=lambda one: one.order)
+    yield Conclusion(
+        story.servers, story.unparsed, story.unknown, story.leaders_known, tuple(sorted(story.waiting)),
+        tuple(incidents.searches),
+    )  # fmt: skip
+
+
+def _taken(story: Story, incidents: Incidents, since: datetime | None) -> Iterator[Completed]:
+    """Take out what has settled; what is over explains what comes next, also where it is not told."""
+    for record in story.drain():
+        incidents.feed(record)
+        if not _is_over(record, since):
+            yield record
+
+
+def _is_over(record: Completed, since: datetime | None) -> bool:
+    """Whether what a record tells was over by a time."""
+    until = record.end if isinstance(record, (Election, PreVote)) else record.until
+    if isinstance(record, Fault) and not record.lasts:
+        # When a server that was killed is started again is not known.
+        until = until or record.since
+    return since is not None and until is not None and until < since
+
+
+def _oldest(found: list[Incident]) -> list[Incident]:
+    """Take the oldest incidents out where there are many: a log without end has thousands."""
+    if len(found) <= MOST_INCIDENTS:
+        return []
+    found.sort(key=lambda one: one.order)
+    oldest = found[: MOST_INCIDENTS // 2]
+    del found[: MOST_INCIDENTS // 2]
+    return oldest
+
+
+def _with_next_lines(events: Iterable[Event]) -> Iterator[Event]:
+    """Say of a second request for a vote whether it was refused: only a server's next line shows that it was not."""
+    held: deque[Event] = deque()
+    for event in events:
+        if held:
+            first = held[0]
+            if event.server == first.server:
+                if event.event == "vote_duplicate_candidate":
+                    held[0] = first._replace(values={**first.values, VOTES_AGAIN: event.peer or ""})
+                yield from held
+                held.clear()
+            elif len(held) >= MOST_WAITING or _is_later(event, first):
+                yield from held
+                held.clear()
+        if held or event.event == "vote_duplicate_term":
+            held.append(event)
+        else:
+            yield event
+    yield from held
+
+
+def _is_later(event: Event, than: Event) -> bool:
+    return event.time is not None and than.time is not None and (event.time - than.time).total_seconds() > 1

@@ -1,0 +1,62 @@
+"""How long servers waited for a leader, or for a majority, by what their logs say of their timers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labctl.raft.durations import is_whole
+from labctl.raft.timers import seconds_between
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from labctl.raft.event import Event
+    from labctl.raft.server_state import ServerState
+
+_AT_ONCE_SECONDS = 0.1
+_ROUGHLY = 1.0
+"""By so much a time between two stamps of whole seconds may be wrong."""
+
+
+class Waits:
+    """The waits of a story.
+
+    Args:
+        reads_all: whether the logs of all who vote are read, as far as is known.
+    """
+
+    def __init__(self, reads_all: Callable[[], bool]) -> None:
+        self._reads_all = reads_all
+        self._shortest: float | None = None
+
+    def by_the_timer(self, server: ServerState, now: datetime | None) -> float | None:
+        """How long a timer ran, which is once to twice a time; None where its server stood still meanwhile.
+
+        The timers of a cluster run for the same time, the heartbeat timers as the election timers; where somebody set
+        them apart, what is longer than that is left open.
+        """
+        seconds, shortest = seconds_between(server.timer, now), self._shortest
+        if seconds is None or now is None:
+            return None
+        if shortest is not None and seconds > 2 * shortest + (3 * _ROUGHLY if is_whole(now) else _AT_ONCE_SECONDS):
+            return None
+        self._shortest = seconds if shortest is None else min(seconds, shortest)
+        return seconds
+
+    def ran_through(self, server: ServerState, event: Event) -> bool:
+        """Whether nothing started a heartbeat timer anew: no leader, and no vote, of which the voter writes nothing."""
+        if server.was_asked or not _heard_of_no_leader(event):
+            return False
+        # A request of a newer term is told at level debug, since Consul 1.6; a vote follows no other one.
+        says = server.tells_requests and not {"last-leader", "last-leader-addr"}.isdisjoint(event.values)
+        return says or self._reads_all()
+
+
+def _heard_of_no_leader(event: Event) -> bool:
+    """Whether a heartbeat timeout says that it had no leader: then nothing can have started the timer anew.
+
+    Before Consul 0.7 the line does not say.
+    """
+    values = event.values
+    return event.peer is None and ("last-leader" in values or "last-leader-addr" in values or '""' in event.line)
