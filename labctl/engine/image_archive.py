@@ -2,6 +2,8 @@
 
 `docker image save` writes a tar with a manifest.json, since Docker 25 with the index of an OCI layout as well; other
 programs write the layout alone. Whatever an engine may read of a file is read here, and all of it must be images.
+Engines are written in Go, which reads some archives and some JSON in another way than Python: a file that may be read
+in two ways is refused.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ import posixpath
 import tarfile
 import zlib
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MANIFEST, INDEX = "manifest.json", "index.json"
+# What an engine reads where there is no manifest; Docker writes it beside one.
+LEGACY = "repositories"
 # An image of Consul has a few hundred megabytes in some tens of members; what describes it, some kilobytes.
 MOST_BYTES = 4 << 30
 MOST_MEMBERS = 4096
@@ -35,6 +39,7 @@ _UNPACKERS: dict[bytes, Any] = {
 _REGISTRY = "docker.io/"
 _NAME, _TAG = "io.containerd.image.name", "org.opencontainers.image.ref.name"
 _KIND = "vnd.docker.reference.type"
+_NOT_DOCKERS = "is not as Docker writes an image"
 
 
 class ArchiveError(Exception):
@@ -63,7 +68,7 @@ def read(file: IO[bytes]) -> list[Held]:
     try:
         found = _each_once([*_of_manifest(texts), *_of_index(texts)])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ArchiveError("is not as Docker writes an image") from error
+        raise ArchiveError(_NOT_DOCKERS) from error
     if not found:
         raise ArchiveError("holds no image")
     return found
@@ -78,6 +83,18 @@ def _each_once(found: Iterable[Held]) -> list[Held]:
     return list(once.values())
 
 
+class _Entry(tarfile.TarInfo):
+    """A member whose header Go and Python read alike."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        magic, prefix = buf[257:265], buf[345:500]
+        # Of a header without a format, or of GNU's, Python takes the prefix into the name, and Go does not.
+        if any(buf) and magic != b"ustar\x0000" and (magic != b"ustar  \0" or any(prefix)):
+            raise ArchiveError(_NOT_DOCKERS)
+        return super().frombuf(buf, encoding, errors)
+
+
 class _Bounded:
     """A stream of bytes that is not read beyond what an image may have, nor by a piece that fills the memory."""
 
@@ -86,7 +103,7 @@ class _Bounded:
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= MOST_BYTES_OF_ONE:
-            raise ArchiveError("is not as Docker writes an image")
+            raise ArchiveError(_NOT_DOCKERS)
         return self._stream.read(size)
 
     def seek(self, position: int, whence: int = 0) -> int:
@@ -102,33 +119,99 @@ def _texts(stream: IO[bytes]) -> dict[str, bytes]:
     """The small files of a tar by their names, the last of a name as whoever unpacks it would have it."""
     texts: dict[str, bytes] = {}
     kept = 0
-    with tarfile.open(fileobj=_Bounded(stream), mode="r:") as tar:  # type: ignore[call-overload]
+    files, links = set[str](), set[str]()
+    bounded = _Bounded(stream)
+    with tarfile.open(fileobj=bounded, mode="r:", tarinfo=_Entry) as tar:  # type: ignore[call-overload]
         for number, entry in enumerate(tar):
             if number >= MOST_MEMBERS:
                 raise ArchiveError(f"has more than {MOST_MEMBERS} members, which no image of a lab has")
             name = posixpath.normpath(entry.name.lstrip("/"))
-            if not entry.isreg() and name in (MANIFEST, INDEX):
-                raise ArchiveError("is not as Docker writes an image")
+            # Headers for all members that follow count in Python only, and so do holes in a file.
+            if tar.pax_headers or entry.issparse() or not (entry.isreg() or entry.isdir() or entry.issym()):
+                raise ArchiveError(_NOT_DOCKERS)
+            if not entry.isreg() and name in (MANIFEST, INDEX, LEGACY):
+                raise ArchiveError(_NOT_DOCKERS)
+            if entry.issym():
+                links.add(name)
+            elif entry.isreg():
+                files.add(name)
             if not entry.isreg() or entry.size > MOST_BYTES_OF_ONE:
                 texts.pop(name, None)
                 continue
             kept += entry.size
             if kept > MOST_BYTES_OF_ALL:
-                raise ArchiveError("is not as Docker writes an image")
+                raise ArchiveError(_NOT_DOCKERS)
             content = tar.extractfile(entry)
             texts[name] = content.read() if content is not None else b""
+        _refuse_more(bounded, tar.offset)
+    # What lies below a link is somewhere else when it is unpacked.
+    if any(folder in links for name in files for folder in _folders(name)):
+        raise ArchiveError(_NOT_DOCKERS)
     return texts
+
+
+def _refuse_more(stream: _Bounded, end: int) -> None:
+    """Raise ArchiveError where something follows that Python takes for the end, and another program may not."""
+    stream.seek(end)
+    ends = False
+    while piece := stream.read(MOST_BYTES_OF_ONE):
+        if any(piece):
+            raise ArchiveError(_NOT_DOCKERS)
+        ends = True
+        end += len(piece)
+        if end > MOST_BYTES:
+            raise ArchiveError(_NOT_DOCKERS)
+    if not ends:
+        raise EOFError
+
+
+def _folders(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:number]) for number in range(1, len(parts))]
+
+
+def _document(text: bytes) -> Any:
+    """What a JSON document says. Raises ValueError where it names a thing twice, of which each reader takes another."""
+
+    def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError
+        return found
+
+    return json.loads(text, object_pairs_hook=object_of)
+
+
+def _value(document: Mapping[str, Any], key: str) -> Any:
+    """What an object has for a key, else None. Go takes a key whatever its case, and the last one counts."""
+    spelled = [name for name in document if name.casefold() == key.casefold()]
+    if spelled and spelled != [key]:
+        raise ValueError
+    return document.get(key)
+
+
+def _must(document: Mapping[str, Any], key: str) -> Any:
+    found = _value(document, key)
+    if found is None:
+        raise ValueError
+    return found
 
 
 def _of_manifest(texts: Mapping[str, bytes]) -> list[Held]:
     """What `manifest.json` lists."""
     if MANIFEST not in texts:
+        if LEGACY in texts:
+            raise ValueError
         return []
-    listed = json.loads(texts[MANIFEST])
+    listed = _document(texts[MANIFEST])
     if not isinstance(listed, list) or len(listed) > MOST_IMAGES:
         raise ValueError
     return [
-        _held(texts, posixpath.normpath(entry["Config"]), [_text(name) for name in entry.get("RepoTags") or []])
+        _held(
+            texts,
+            posixpath.normpath(_text(_must(entry, "Config"))),
+            [_text(name) for name in _value(entry, "RepoTags") or []],
+        )
         for entry in listed
     ]
 
@@ -137,12 +220,12 @@ def _of_index(texts: Mapping[str, bytes]) -> list[Held]:
     """What the `index.json` of an OCI layout lists."""
     if INDEX not in texts:
         return []
-    listed = json.loads(texts[INDEX])["manifests"]
+    listed = _must(_document(texts[INDEX]), "manifests")
     if not isinstance(listed, list) or len(listed) > MOST_IMAGES:
         raise ValueError
     found = []
     for entry in listed:
-        marks = entry.get("annotations") or {}
+        marks = _value(entry, "annotations") or {}
         name = marks.get(_NAME) or marks.get(_TAG)
         names = [_text(name)] if name else []
         found += [_held(texts, config, names) for config in _configurations(texts, entry, 0)]
@@ -151,26 +234,27 @@ def _of_index(texts: Mapping[str, bytes]) -> list[Held]:
 
 def _configurations(texts: Mapping[str, bytes], descriptor: dict[str, Any], depth: int) -> list[str]:
     """The configurations below a descriptor: of its image, or of those of an index, one for each platform."""
-    document = json.loads(texts[_blob(descriptor)])
-    if "manifests" not in document:
-        return [_blob(document["config"])]
-    if depth >= _DEEPEST or len(document["manifests"]) > MOST_IMAGES:
+    document = _document(texts[_blob(descriptor)])
+    manifests = _value(document, "manifests")
+    if manifests is None:
+        return [_blob(_must(document, "config"))]
+    if depth >= _DEEPEST or len(manifests) > MOST_IMAGES:
         raise ValueError
     return [
         config
-        for manifest in document["manifests"]
+        for manifest in manifests
         # What says how an image was built is not run. Other platforms' images need not be in the file.
-        if (manifest.get("annotations") or {}).get(_KIND) is None and _blob(manifest) in texts
+        if (_value(manifest, "annotations") or {}).get(_KIND) is None and _blob(manifest) in texts
         for config in _configurations(texts, manifest, depth + 1)
     ]
 
 
 def _blob(descriptor: dict[str, Any]) -> str:
-    return f"blobs/{_text(descriptor['digest']).replace(':', '/')}"
+    return f"blobs/{_text(_must(descriptor, 'digest')).replace(':', '/')}"
 
 
 def _held(texts: Mapping[str, bytes], config: str, names: list[str]) -> Held:
-    labels = (json.loads(texts[config]).get("config") or {}).get("Labels") or {}
+    labels = _value(_value(_document(texts[config]), "config") or {}, "Labels") or {}
     if not all(isinstance(label, str) for label in (*labels, *labels.values())):
         raise ValueError
     return Held(posixpath.basename(config).removesuffix(".json"), tuple(familiar(name) for name in names), labels)

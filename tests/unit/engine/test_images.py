@@ -287,6 +287,87 @@ def test_a_manifest_that_is_a_link_is_none(tmp_path: Path) -> None:
         images.load(client(engine()), path)
 
 
+def _two_readings(name: str) -> dict[str, bytes]:
+    """Members that Go, in which engines are written, may read in another way than Python."""
+    image, evil = json.dumps({"config": {"Labels": LAB}}), json.dumps({"config": {"Cmd": ["/evil"]}})
+    manifest = f'[{{"Config": "a.json", "RepoTags": ["{OURS}"], MORE}}]'
+    document = {
+        "two spellings": manifest.replace("MORE", '"config": "b.json", "repotags": ["debian:12"]'),
+        "another spelling": manifest.replace('"RepoTags"', '"repoTags"').replace("MORE", '"Layers": []'),
+        "twice": manifest.replace("MORE", '"RepoTags": ["debian:12"], "Layers": []'),
+        "a letter that folds": manifest.replace("MORE", '"RepoTag\\u017f": ["debian:12"]'),
+    }
+    if name in document:
+        return {"a.json": image.encode(), "b.json": evil.encode(), "manifest.json": document[name].encode()}
+    if name == "another spelling of labels":
+        labels = json.dumps({"config": {"Labels": LAB}, "Config": {"Labels": {}}})
+        return _docker({OURS: LAB}) | {"0.json": labels.encode()}
+    return _oci({OURS: LAB}) | {"repositories": b'{"debian": {"12": "a"}}'}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two spellings", "another spelling", "twice", "a letter that folds", "another spelling of labels",
+        "names beside a layout",
+    ],
+)  # fmt: skip
+def test_what_the_engine_may_read_in_another_way_is_refused(tmp_path: Path, name: str) -> None:
+    known = engine(foreign("debian:12"))
+    with pytest.raises(LabctlError, match="is not as Docker writes an image"):
+        images.load(client(known), tar_of(tmp_path, _two_readings(name)))
+    assert known.loaded == 0
+
+
+def _header(name: bytes, content: bytes, magic: bytes = b"") -> bytes:
+    """A member of a tar without a format, as before 1988; a number that none is, where only some programs look."""
+    head = bytearray(512)
+    head[: len(name)] = name
+    for at, text in ((100, b"0000644\0"), (108, b"0000000\0"), (116, b"0000000\0"), (124, b"%011o\0" % len(content))):
+        head[at : at + len(text)] = text
+    head[136:148], head[148:156], head[156:157] = b"00000000000\0", b" " * 8, b"0"
+    head[257 : 257 + len(magic)] = magic
+    if not magic:
+        head[329:337] = b"zzzzzzzz"
+    head[148:156] = b"%06o\0 " % sum(head)
+    return bytes(head) + content + bytes(-len(content) % 512)
+
+
+@pytest.mark.parametrize(
+    "what", ["not the end", "no format", "text behind the end", "no end", "for all", "below a link"]
+)
+def test_an_archive_that_the_engine_may_unpack_in_another_way_is_refused(tmp_path: Path, what: str) -> None:
+    path = docker_archive(tmp_path, {OURS: LAB})
+    with tarfile.open(path) as tar:
+        tar.getmembers()
+        whole = path.read_bytes()[: tar.offset]
+    evil = json.dumps([{"Config": "b.json", "RepoTags": ["debian:12"], "Layers": []}]).encode()
+    if what == "not the end":
+        whole += _header(b"manifest.json", evil) + bytes(1024)
+    elif what == "no format":
+        whole += _header(b"manifest.json", evil, b"none") + bytes(1024)
+    elif what == "text behind the end":
+        whole += bytes(1024) + b"more"
+    elif what == "for all":
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w", pax_headers={"comment": "all"}):
+            pass
+        whole = stream.getvalue()[:1024] + whole + bytes(1024)
+    elif what == "below a link":
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as tar:
+            link = tarfile.TarInfo("x")
+            link.type, link.linkname = tarfile.SYMTYPE, "y"
+            tar.addfile(tarfile.TarInfo("x/c.json"))
+            tar.addfile(link)
+            whole = stream.getvalue()[: tar.offset] + whole + bytes(1024)
+    path.write_bytes(whole)
+    known = engine(foreign("debian:12"))
+    with pytest.raises(LabctlError, match=r"is not as Docker writes an image|is no archive, or a damaged one"):
+        images.load(client(known), path)
+    assert known.loaded == 0
+
+
 def test_a_small_file_that_unpacks_to_a_large_one_fills_neither_memory_nor_hours(tmp_path: Path) -> None:
     path = tmp_path / "image.tar"
     for entry in (tarfile.TarInfo("layer"), tarfile.TarInfo("a" * 200)):
