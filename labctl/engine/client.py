@@ -151,7 +151,9 @@ class Client:
 
     def saved_image(self, name: str) -> Iterator[bytes]:
         """An image as a tar, in pieces."""
-        with self._engine.open(f"/images/{quote(name)}/get", doing="saving an image") as answer:
+        # An engine may pack for a while before the first byte comes.
+        patient = Engine(LOAD_SECONDS, self.place.socket, self.allowance)
+        with patient.open(f"/images/{quote(name)}/get", doing="saving an image") as answer:
             while piece := answer.read1(PIECE):
                 yield piece
 

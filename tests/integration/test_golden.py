@@ -90,6 +90,8 @@ def test_the_names_and_labels_of_what_docker_has(ada: Person, lab: str) -> None:
             seen[f"{kind} {one['Name'].lstrip('/')}"] = ours
     text = without(as_json(seen), lab=lab, owner=ada.env["LABCTL_OWNER"], version=VERSION)
     text = re.sub(r"sha256:[0-9a-f]{64}|\b[0-9a-f]{64}\b", "<sha256>", text)
+    # As the binary of these tests comes from.
+    text = re.sub(r'("raft-labctl\.image-(origin|source)": )"[^"]*"', r'\1"<\2>"', text)
     text = re.sub(r"\b10\.\d+\.\d+\.\d+(/\d+)?", "<address>", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>", text)
     must_be_golden("lab/labels.json", text)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _SHOWN = 60
 # The last second of the year 9999, behind which no calendar goes.
 _LAST_MOMENT = 253_402_300_799
+# What Go writes for none: the first second of the year 1. An image need not say when it was made.
+_NO_MOMENT = -62_135_596_800
 _MOST = 2**63
 
 
@@ -60,7 +62,12 @@ flag = _is("true or false", lambda value: isinstance(value, bool))
 anything = _is("", lambda _: True)
 size = _is("a size", lambda value: type(value) is int and 0 <= value < _MOST)
 # A list of images has seconds, a single image a text; and some engines a text in both.
-when = _is("a moment", lambda value: isinstance(value, str) or (type(value) is int and 0 <= value <= _LAST_MOMENT))
+when = _is(
+    "a moment",
+    lambda value: (
+        isinstance(value, str) or (type(value) is int and (value == _NO_MOMENT or 0 <= value <= _LAST_MOMENT))
+    ),
+)
 
 
 _PORTS = 1 << 16

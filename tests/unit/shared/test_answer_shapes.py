@@ -164,6 +164,12 @@ def test_a_container_that_says_less_than_others_is_read(
     assert lab.servers[0].address == address
 
 
+def test_an_image_that_does_not_say_when_it_was_made_is_one(engine: OddEngine) -> None:
+    # Go's time of none.
+    engine.images = [{**stand_in.image("1.8.7"), "Created": -62_135_596_800}]
+    assert run(["image", "ls"]) == 0
+
+
 @pytest.mark.parametrize(
     "changed",
     [
