@@ -95,7 +95,7 @@ class Answers:
         if self._waiting and self._waiting[-1].event.server == event.server and self._waiting[-1].candidate is None:
             self._waiting.pop()
 
-    def give_to(self, one: Candidacy, *, until: datetime | None = None) -> None:
+    def give_to(self, candidacy: Candidacy, *, until: datetime | None = None) -> None:
         """Give a candidacy the refusals that met it, of those until a time: first those that name it."""
         for is_named in (True, False):
             waiting = [answer for answer in self._waiting if (answer.candidate is not None) is is_named]
@@ -103,12 +103,12 @@ class Answers:
                 if until is not None and (answer.event.time is None or answer.event.time > until):
                     continue
                 if not is_named:
-                    is_met = self._met_by_term(answer, one)
+                    is_met = self._met_by_term(answer, candidacy)
                 else:
-                    is_met = self._names_it(answer, one.server) and self._is_known(answer, one.server)
-                    is_met = is_met and self._met_by_name(answer, one)
+                    is_met = self._names_it(answer, candidacy.server) and self._is_known(answer, candidacy.server)
+                    is_met = is_met and self._met_by_name(answer, candidacy)
                 if is_met:
-                    one.take(answer.event, answer.refusal, pre_vote=answer.pre_vote)
+                    candidacy.take(answer.event, answer.refusal, pre_vote=answer.pre_vote)
                     self._waiting.remove(answer)
 
     def forget(self, begun: datetime) -> None:
@@ -124,83 +124,89 @@ class Answers:
             if answer.event.server == server and answer.number > since and self._names_it(answer, candidate)
         ]
 
-    def may_have_met(self, one: Candidacy) -> bool:
+    def may_have_met(self, candidacy: Candidacy) -> bool:
         """Whether somebody may have refused this candidacy, whatever else that can have met."""
         return any(
-            self._may_meet(answer, one) and (answer.candidate is None or self._names_it(answer, one.server))
+            self._may_meet(answer, candidacy) and (answer.candidate is None or self._names_it(answer, candidacy.server))
             for answer in self._waiting
         )
 
-    def may_have_met_another_vote(self, one: Candidacy) -> bool:
+    def may_have_met_another_vote(self, candidacy: Candidacy) -> bool:
         """Whether somebody who had voted already may have refused this candidacy."""
         return any(
             answer.candidate is None
-            and self._may_meet(answer, one)
+            and self._may_meet(answer, candidacy)
             and (
-                self._is_prompt(answer, one)
+                self._is_prompt(answer, candidacy)
                 or (
-                    answer.event.server not in one.not_asked
-                    and not any(self._may_be_prompt(answer, other, PROMPT) for other in self._others(answer, one))
+                    answer.event.server not in candidacy.not_asked
+                    and not any(self._may_be_prompt(answer, other, PROMPT) for other in self._others(answer, candidacy))
                 )
             )
             for answer in self._waiting
         )
 
-    def is_to(self, one: Candidacy, answer: Answer) -> bool:
+    def is_to(self, candidacy: Candidacy, answer: Answer) -> bool:
         """Whether a refusal of this moment is to a candidacy, as far as is known by now."""
-        return self._names_it(answer, one.server) and self._met_by_name(answer, one)
+        return self._names_it(answer, candidacy.server) and self._met_by_name(answer, candidacy)
 
     # -- whom an answer met ----------------------------------------------------------------------------------
 
-    def _met_by_name(self, answer: Answer, one: Candidacy) -> bool:
+    def _met_by_name(self, answer: Answer, candidacy: Candidacy) -> bool:
         """Whether a refusal that names its candidate is to this candidacy, and not to another one of the same server.
 
         A slow network delivers a request late, and a server that was frozen answers all of them when it goes on.
         """
-        if not self._may_meet(answer, one):
+        if not self._may_meet(answer, candidacy):
             return False
         time = answer.event.time
-        if time is None or one.start is None:
-            return one.begun < answer.number and (one.over is None or answer.number <= one.over)
-        known = [other for other in self._candidacies() if other.server == one.server and other.start is not None]
-        others = self._others(answer, one)
-        if self._is_prompt(answer, one) and not any(self._may_be_prompt(answer, other, PROMPT) for other in others):
+        if time is None or candidacy.start is None:
+            return candidacy.begun < answer.number and (candidacy.over is None or answer.number <= candidacy.over)
+        known = [other for other in self._candidacies() if other.server == candidacy.server and other.start is not None]
+        others = self._others(answer, candidacy)
+        if self._is_prompt(answer, candidacy) and not any(
+            self._may_be_prompt(answer, other, PROMPT) for other in others
+        ):
             return True
-        if others and not self._must_have_been_refused(answer, one):
+        if others and not self._must_have_been_refused(answer, candidacy):
             return False
         # Who stands again had stood before, also where its log begins only then.
         asked = (other for other in known if other.start is not None and time - other.start < STILL_ANSWERED)
-        first = min(asked, key=lambda other: other.begun, default=one)
-        soon = not _is_rough(time) and _ZERO <= time - one.start <= ASKED_AT_ONCE
-        if not soon and not self._shows_all(answer, one):
+        first = min(asked, key=lambda other: other.begun, default=candidacy)
+        soon = not _is_rough(time) and _ZERO <= time - candidacy.start <= ASKED_AT_ONCE
+        if not soon and not self._shows_all(answer, candidacy):
             return False
         return first.cause != "election_timeout" or first.start is None or time - first.start >= STILL_ANSWERED
 
-    def _must_have_been_refused(self, answer: Answer, one: Candidacy) -> bool:
+    def _must_have_been_refused(self, answer: Answer, candidacy: Candidacy) -> bool:
         """Whether a server has refused so often that its refusals are too many for the others of who asked.
 
         That is so where they cannot all find another candidacy each, and then which is which does not matter.
         """
         voter, pre_vote = answer.event.server, answer.pre_vote
-        candidacies = [other for other in self._candidacies() if other.server == one.server]
+        candidacies = [other for other in self._candidacies() if other.server == candidacy.server]
         waiting = [
             other
             for other in self._waiting
             if (other.event.server, other.pre_vote, other.refusal) == (voter, pre_vote, answer.refusal)
-            and self._names_it(other, one.server)
-            and self._is_known(other, one.server)
-            and self._shows_all(other, one)
+            and self._names_it(other, candidacy.server)
+            and self._is_known(other, candidacy.server)
+            and self._shows_all(other, candidacy)
         ]
         if len(waiting) > MOST_COMPARED:
             return False
         can_be = {other.number: [it for it in candidacies if self._may_be(other, it)] for other in waiting}
         can_be = {number: found for number, found in can_be.items() if found}
-        return _have_each_one(can_be) and not _have_each_one(can_be, one)
+        return _have_each_one(can_be) and not _have_each_one(can_be, candidacy)
 
-    def _shows_all(self, answer: Answer, one: Candidacy) -> bool:
+    def _shows_all(self, answer: Answer, candidacy: Candidacy) -> bool:
         """Whether the log of who asked begins early enough to show all that an answer can be to."""
-        time, bounds = answer.event.time, self._bounds(answer, one)
-        return time is None or bounds == SAME or self._progress.shows(one.server, time - bounds.most - STILL_ANSWERED)
+        time, bounds = answer.event.time, self._bounds(answer, candidacy)
+        return (
+            time is None
+            or bounds == SAME
+            or self._progress.shows(candidacy.server, time - bounds.most - STILL_ANSWERED)
+        )
 
     def _is_known(self, answer: Answer, server: str) -> bool:
         """Whether a server's log is read so far that it shows all that an answer can be to."""
@@ -212,35 +218,40 @@ class Answers:
         asked = time - self._between(voter, server, otherwise, is_rough=_is_rough(time)).least
         if self._progress.reaches(server, asked):
             return True
-        last = max((one.start for one in self._candidacies() if one.server == server and one.start), default=None)
+        last = max(
+            (candidacy.start for candidacy in self._candidacies() if candidacy.server == server and candidacy.start),
+            default=None,
+        )
         return last is not None and asked < last + AGAIN
 
-    def _met_by_term(self, answer: Answer, one: Candidacy) -> bool:
+    def _met_by_term(self, answer: Answer, candidacy: Candidacy) -> bool:
         """Whether a refusal that names its term only, as does who has voted already, is to this candidacy."""
         # Whoever else may have been refused by the same line makes it unclear whom it met.
-        if not self._may_meet(answer, one):
+        if not self._may_meet(answer, candidacy):
             return False
         if not self._progress.is_over and not all(self._is_known(answer, name) for name in self._progress.servers):
             return False
         if not self._sees_who_stood(answer):
             return False
         known, voter, term = list(self._candidacies()), answer.event.server, answer.event.term
-        others = self._others(answer, one)
+        others = self._others(answer, candidacy)
         if any(other.term == term and other.has_vote_of(voter) for other in known):
             # One of them had its vote, which is known, so it refused all that asked it else.
             if not others:
-                return self._is_prompt(answer, one) or self._sees_who_stood(answer, STILL_ANSWERED)
+                return self._is_prompt(answer, candidacy) or self._sees_who_stood(answer, STILL_ANSWERED)
             waiting = [
                 other
                 for other in self._waiting
                 if other.candidate is None and (other.event.server, other.event.term) == (voter, term)
             ]
             asked = [
-                other for other in known if other is one or any(self._may_be(each, other, UNKNOWN) for each in waiting)
+                other
+                for other in known
+                if other is candidacy or any(self._may_be(each, other, UNKNOWN) for each in waiting)
             ]
             if len(waiting) >= len(asked) and not any(self._is_in_doubt(other, voter) for other in asked):
-                return next(number for number, other in enumerate(asked) if other is one) == waiting.index(answer)
-        return self._is_prompt(answer, one) and not any(
+                return next(number for number, other in enumerate(asked) if other is candidacy) == waiting.index(answer)
+        return self._is_prompt(answer, candidacy) and not any(
             self._may_be_prompt(answer, other, ASKED_AT_ONCE) for other in others
         )
 
@@ -250,78 +261,80 @@ class Answers:
         stood = {other.server for other in self._candidacies() if other.term == answer.event.term}
         return time is None or self._progress.shows_all(time - within, time, stood | {answer.event.server})
 
-    def _is_in_doubt(self, one: Candidacy, voter: str) -> bool:
+    def _is_in_doubt(self, candidacy: Candidacy, voter: str) -> bool:
         """Whether a voter may have refused a candidate by another line, or have got no request of it."""
-        return voter in one.not_asked or bool(self.of(voter, one.server, since=one.begun))
+        return voter in candidacy.not_asked or bool(self.of(voter, candidacy.server, since=candidacy.begun))
 
     def _names_it(self, answer: Answer, candidate: str) -> bool:
         return answer.candidate is not None and self._names.server(answer.candidate) == candidate
 
-    def _others(self, answer: Answer, one: Candidacy) -> list[Candidacy]:
+    def _others(self, answer: Answer, candidacy: Candidacy) -> list[Candidacy]:
         """To whom else an answer can be, by clocks that may be far apart where nothing is known of them."""
         is_named = answer.candidate is not None
         return [
             other
             for other in self._candidacies()
-            if other is not one
-            and (not is_named or other.server == one.server)
+            if other is not candidacy
+            and (not is_named or other.server == candidacy.server)
             and self._may_be(answer, other, UNKNOWN)
         ]
 
-    def _may_meet(self, answer: Answer, one: Candidacy) -> bool:
+    def _may_meet(self, answer: Answer, candidacy: Candidacy) -> bool:
         """Whether an answer can be to a candidacy, and came while that could still gain by it."""
-        if not self._may_be(answer, one):
+        if not self._may_be(answer, candidacy):
             return False
         time, voter = answer.event.time, answer.event.server
-        if time is None or one.end is None:
+        if time is None or candidacy.end is None:
             return True
-        late = time - one.end
-        bounds = self._bounds(answer, one)
+        late = time - candidacy.end
+        bounds = self._bounds(answer, candidacy)
         if late - bounds.most > MOST_SKEW:
             return False
         # The network kept the request, or a process that was frozen.
-        is_kept = self._is_apart(one.server, voter, one.end) or self._is_apart(voter, one.server, one.end)
+        is_kept = self._is_apart(candidacy.server, voter, candidacy.end) or self._is_apart(
+            voter, candidacy.server, candidacy.end
+        )
         return late <= _ZERO or not is_kept
 
-    def _may_be(self, answer: Answer, one: Candidacy, otherwise: Bounds = NOT_KNOWN) -> bool:
+    def _may_be(self, answer: Answer, candidacy: Candidacy, otherwise: Bounds = NOT_KNOWN) -> bool:
         """Whether an answer can be to a candidacy at all; `otherwise` is for clocks of which nothing is known."""
         event, voter = answer.event, answer.event.server
-        if voter == one.server or one.has_answer_of(voter, pre_vote=answer.pre_vote):
+        if voter == candidacy.server or candidacy.has_answer_of(voter, pre_vote=answer.pre_vote):
             return False
-        if not answer.pre_vote and one.only_asked_beforehand:
+        if not answer.pre_vote and candidacy.only_asked_beforehand:
             return False
-        if answer.candidate is None and (event.term is None or event.term != one.term):
+        if answer.candidate is None and (event.term is None or event.term != candidacy.term):
             return False
-        if self._is_apart(one.server, voter, event.time):
+        if self._is_apart(candidacy.server, voter, event.time):
             return False
-        if event.time is None or one.start is None:
+        if event.time is None or candidacy.start is None:
             return True
-        late, bounds = event.time - one.start, self._bounds(answer, one, otherwise)
+        late, bounds = event.time - candidacy.start, self._bounds(answer, candidacy, otherwise)
         return late >= bounds.least and late - bounds.most < STILL_ANSWERED
 
-    def _bounds(self, answer: Answer, one: Candidacy, otherwise: Bounds = NOT_KNOWN) -> Bounds:
+    def _bounds(self, answer: Answer, candidacy: Candidacy, otherwise: Bounds = NOT_KNOWN) -> Bounds:
         """By how much the clock of who answers may be ahead of that of who asked."""
-        is_rough = _is_rough(answer.event.time) or _is_rough(one.start)
-        return self._between(answer.event.server, one.server, otherwise, is_rough=is_rough)
+        is_rough = _is_rough(answer.event.time) or _is_rough(candidacy.start)
+        return self._between(answer.event.server, candidacy.server, otherwise, is_rough=is_rough)
 
     def _between(self, answers: str, asks: str, otherwise: Bounds = NOT_KNOWN, *, is_rough: bool) -> Bounds:
         found = self._clocks.between(answers, asks) or otherwise
         return Bounds(found.least - _SECOND, found.most + _SECOND) if is_rough and found != SAME else found
 
-    def _is_prompt(self, answer: Answer, one: Candidacy) -> bool:
+    def _is_prompt(self, answer: Answer, candidacy: Candidacy) -> bool:
         """Whether an answer came at once after this one asked, by clocks of which nothing shows that they differ."""
-        time, start = answer.event.time, one.start
+        time, start = answer.event.time, candidacy.start
         if time is None or start is None or _is_rough(time) or _is_rough(start):
             return False  # stamps of whole seconds do not show that
-        found = self._clocks.between(answer.event.server, one.server) or SAME
+        found = self._clocks.between(answer.event.server, candidacy.server) or SAME
         return found.least <= _ZERO <= found.most and _ZERO <= time - start <= PROMPT
 
-    def _may_be_prompt(self, answer: Answer, one: Candidacy, within: timedelta) -> bool:
+    def _may_be_prompt(self, answer: Answer, candidacy: Candidacy, within: timedelta) -> bool:
         """Whether an answer may have come so soon after this one asked, by any clocks that may be."""
-        time, start = answer.event.time, one.start
+        time, start = answer.event.time, candidacy.start
         if time is None or start is None:
             return True
-        late, bounds = time - start, self._bounds(answer, one)
+        late, bounds = time - start, self._bounds(answer, candidacy)
         return late >= bounds.least and late - bounds.most <= within
 
 
@@ -334,11 +347,11 @@ def _have_each_one(can_be: dict[int, list[Candidacy]], but: Candidacy | None = N
     met: dict[int, int] = {}
 
     def finds_one(answer: int, seen: set[int]) -> bool:
-        for one in can_be[answer]:
-            if one is not but and id(one) not in seen:
-                seen.add(id(one))
-                if id(one) not in met or finds_one(met[id(one)], seen):
-                    met[id(one)] = answer
+        for candidacy in can_be[answer]:
+            if candidacy is not but and id(candidacy) not in seen:
+                seen.add(id(candidacy))
+                if id(candidacy) not in met or finds_one(met[id(candidacy)], seen):
+                    met[id(candidacy)] = answer
                     return True
         return False
 

@@ -77,13 +77,13 @@ class Candidacy:
     def refuse(self, refusal: Refusal) -> None:
         """Note a refusal, once for each server."""
         self.asked = True
-        if all(one.server != refusal.server for one in self.refusals):
+        if all(known.server != refusal.server for known in self.refusals):
             self.refusals.append(refusal)
 
     def refuse_pre_vote(self, refusal: Refusal) -> None:
         """Note a refusal of the pre-vote; the voter's own line, which has a reason, is better than the candidate's."""
-        self.pre_refusals = [one for one in self.pre_refusals if one.server != refusal.server or one.reason]
-        if all(one.server != refusal.server for one in self.pre_refusals):
+        self.pre_refusals = [known for known in self.pre_refusals if known.server != refusal.server or known.reason]
+        if all(known.server != refusal.server for known in self.pre_refusals):
             self.pre_refusals.append(refusal)
 
     def take(self, event: Event, refusal: Refusal, *, pre_vote: bool) -> None:
@@ -104,7 +104,7 @@ class Candidacy:
     def has_answer_of(self, server: str, *, pre_vote: bool) -> bool:
         """Whether a server said yes to this candidate, or no and why, as far as the logs say."""
         votes, refusals = (self.pre_votes, self.pre_refusals) if pre_vote else (self.votes, self.refusals)
-        return server in votes or any(one.server == server and one.reason for one in refusals)
+        return server in votes or any(refusal.server == server and refusal.reason for refusal in refusals)
 
     def has_vote_of(self, server: str) -> bool:
         """Whether a server voted for this candidate, as far as the logs say; a candidate votes for itself."""

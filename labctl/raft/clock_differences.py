@@ -176,7 +176,7 @@ def _ahead(heard: list[datetime], led: deque[datetime]) -> Bounds | None:
     """By how much who hears is ahead: nobody hears of it before it is so, and who is there hears of it soon."""
     late = []
     for time in heard:
-        near = [time - one for one in led if abs(time - one) <= MOST_APART]
+        near = [time - moment for moment in led if abs(time - moment) <= MOST_APART]
         if len(near) == 1:
             late.append(near[0])
     if not late:

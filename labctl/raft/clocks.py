@@ -86,12 +86,12 @@ class Clocks:
     def _apart(self, server: str, leader: str, said: Sequence[_Said]) -> tuple[timedelta, _Said, _Said] | None:
         """How far apart two clocks are, with two lines that say so; None where nothing contradicts that they agree."""
         causes = sorted(self._leads[leader])
-        if any(-SOON <= cause.time - one.time <= LEAST for one in said for cause in causes):
+        if any(-SOON <= cause.time - saying.time <= LEAST for saying in said for cause in causes):
             return None
         line = said[0]
-        for cause in sorted(causes, key=lambda one: abs(one.time - line.time)):
+        for cause in sorted(causes, key=lambda saying: abs(saying.time - line.time)):
             late = cause.time - line.time
-            found = [_at(causes, one.time, late) for one in said]
+            found = [_at(causes, saying.time, late) for saying in said]
             if all(found):
                 # It did not lead yet when it was heard that it did; or who heard of it hears nothing when it does.
                 is_early = late > timedelta() and (
@@ -111,7 +111,7 @@ class Clocks:
 
 def _at(causes: Sequence[_Said], time: datetime, late: timedelta) -> _Said | None:
     """What was said so long after a time, or about so long."""
-    return next((one for one in causes if abs(one.time - time - late) <= AGREE), None)
+    return next((saying for saying in causes if abs(saying.time - time - late) <= AGREE), None)
 
 
 def _keep(lines: list[_Said], event: Event) -> None:

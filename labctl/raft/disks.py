@@ -128,7 +128,7 @@ class Disks:
                 self._tell(self._runs.pop(next(iter(self._runs))))
             return
         run.until, run.count, run.led = new.until, run.count + 1, run.led or new.led
-        run.longest = max((one for one in (run.longest, new.longest) if one is not None), default=None)
+        run.longest = max((time for time in (run.longest, new.longest) if time is not None), default=None)
         run.prove(new.evidence)
 
 

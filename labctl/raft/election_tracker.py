@@ -79,29 +79,29 @@ class ElectionTracker:
         if len(self._open) > UNSETTLED:
             self._settle_oldest()
 
-    def end(self, one: Candidacy, how: Ended, event: Event | None) -> None:
+    def end(self, candidacy: Candidacy, how: Ended, event: Event | None) -> None:
         """A candidacy is over, by what a line says; None where no line says when."""
-        one.ended, one.over = how, self.number
+        candidacy.ended, candidacy.over = how, self.number
         if event is not None:
-            one.end = event.time
-            add_evidence(one.evidence, event)
+            candidacy.end = event.time
+            add_evidence(candidacy.evidence, event)
 
     def of_others(self, server: str) -> Iterator[Candidacy]:
         """The open candidacies of the other servers."""
-        return (one for one in self._open if one.server != server)
+        return (candidacy for candidacy in self._open if candidacy.server != server)
 
     def answer(self, event: Event, refusal: Refusal, candidate: str | None, *, pre_vote: bool = False) -> None:
         """A server refuses its vote, or its pre-vote; whom that met is decided when more is known."""
         self._answers.add(Answer(self.number, event, refusal, candidate, pre_vote))
 
-    def is_to(self, one: Candidacy, event: Event, refusal: Refusal) -> bool:
+    def is_to(self, candidacy: Candidacy, event: Event, refusal: Refusal) -> bool:
         """Whether a refusal of this moment is to this candidacy, as far as is known by now."""
-        return self._answers.is_to(one, Answer(self.number, event, refusal, event.peer))
+        return self._answers.is_to(candidacy, Answer(self.number, event, refusal, event.peer))
 
-    def has_leader(self, server: str, one: Candidacy) -> bool:
+    def has_leader(self, server: str, candidacy: Candidacy) -> bool:
         """Whether a server has refused this candidate because it had a leader, as far as is known by now."""
-        waiting = self._answers.of(server, one.server, since=one.begun)
-        return any(no.server == server and no.reason.startswith(HAS_LEADER) for no in (*one.refusals, *waiting))
+        waiting = self._answers.of(server, candidacy.server, since=candidacy.begun)
+        return any(no.server == server and no.reason.startswith(HAS_LEADER) for no in (*candidacy.refusals, *waiting))
 
     def takes_back(self, event: Event) -> None:
         """What a server said last was no refusal: it votes again for whom it had voted for."""
@@ -110,24 +110,30 @@ class ElectionTracker:
     def asking(self, server: str, term: int | None, time: datetime | None) -> list[Candidacy]:
         """Who may be asking a server for its vote of a term just now, and does not have it."""
         return [
-            one
-            for one in self._open
-            if one.term == term
-            and one.ended is None
-            and one.pre_vote != "lost"
-            and not one.has_vote_of(server)
-            and not self._is_apart(one.server, server, time)
+            candidacy
+            for candidacy in self._open
+            if candidacy.term == term
+            and candidacy.ended is None
+            and candidacy.pre_vote != "lost"
+            and not candidacy.has_vote_of(server)
+            and not self._is_apart(candidacy.server, server, time)
         ]
 
     def voted_for(self, server: str, term: int | None) -> str | None:
         """Whom a server has voted for in a term, where that is known."""
-        standing = (one for one in self._open if one.term == term and self._asked_for_votes(one))
-        found = [one.server for one in standing if one.has_vote_of(server)]
+        standing = (
+            candidacy for candidacy in self._open if candidacy.term == term and self._asked_for_votes(candidacy)
+        )
+        found = [candidacy.server for candidacy in standing if candidacy.has_vote_of(server)]
         return found[0] if len(found) == 1 else None
 
     def newest_term(self) -> int:
         """The newest term for which somebody asks for votes in earnest just now, or 0."""
-        terms = (one.term for one in self._open if one.ended is None and one.pre_vote not in {"asked", "lost"})
+        terms = (
+            candidacy.term
+            for candidacy in self._open
+            if candidacy.ended is None and candidacy.pre_vote not in {"asked", "lost"}
+        )
         return max((term for term in terms if term is not None), default=0)
 
     def settle_until(self, now: datetime | None) -> None:
@@ -146,137 +152,151 @@ class ElectionTracker:
     # -- what a candidacy came to ----------------------------------------------------------------------------
 
     def _settle_oldest(self) -> None:
-        one = self._open[0]
-        rivals = self._rivals_of(one)
-        if one.start is not None:
-            self._answers.forget(one.start)
-        self._answers.give_to(one)
+        candidacy = self._open[0]
+        rivals = self._rivals_of(candidacy)
+        if candidacy.start is not None:
+            self._answers.forget(candidacy.start)
+        self._answers.give_to(candidacy)
         for other in rivals:
-            self._answers.give_to(other, until=one.end)
+            self._answers.give_to(other, until=candidacy.end)
         standing = [other for other in rivals if self._asked_for_votes(other)]
         # Within a stamp, what met the candidacy before may stand behind this one; who voted has not refused.
-        refusals = (refusal for refusal in one.refusals if not one.has_vote_of(refusal.server))
-        one.refusals = [_explained(refusal, standing) for refusal in refusals]
+        refusals = (refusal for refusal in candidacy.refusals if not candidacy.has_vote_of(refusal.server))
+        candidacy.refusals = [_explained(refusal, standing) for refusal in refusals]
         self._open.popleft()
-        self._settled.append(one)
+        self._settled.append(candidacy)
         # A voter whose ID nobody had explained when it voted may have a name by now.
-        one.votes = list(dict.fromkeys(self._names(voter) or voter for voter in one.votes))
-        one.pre_votes = list(dict.fromkeys(self._names(voter) or voter for voter in one.pre_votes))
+        candidacy.votes = list(dict.fromkeys(self._names(voter) or voter for voter in candidacy.votes))
+        candidacy.pre_votes = list(dict.fromkeys(self._names(voter) or voter for voter in candidacy.pre_votes))
         # A fault may be over while it waits: what a voter answers by its own log counts, whichever request that met.
-        is_cut_off = self._is_cut_off(one) and not self._answers.may_have_met(one)
-        cut_off = is_cut_off or (self._reached_nobody(one) and self._reads_all())
-        voting = self._asked_for_votes(one)
-        if one.pre_vote is not None or not voting:
-            self._tell(_pre_vote(one, cut_off=cut_off and not one.pre_votes, went_on=voting))
+        is_cut_off = self._is_cut_off(candidacy) and not self._answers.may_have_met(candidacy)
+        cut_off = is_cut_off or (self._reached_nobody(candidacy) and self._reads_all())
+        voting = self._asked_for_votes(candidacy)
+        if candidacy.pre_vote is not None or not voting:
+            self._tell(_pre_vote(candidacy, cut_off=cut_off and not candidacy.pre_votes, went_on=voting))
         if voting:
-            self._tell(self._election(one, standing, cut_off=cut_off and not one.refusals))
+            self._tell(self._election(candidacy, standing, cut_off=cut_off and not candidacy.refusals))
 
-    def _rivals_of(self, one: Candidacy) -> list[Candidacy]:
+    def _rivals_of(self, candidacy: Candidacy) -> list[Candidacy]:
         """Who else stood in the same term."""
-        term, server = one.term, one.server
+        term, server = candidacy.term, candidacy.server
         if term is None:
             return []
         known = itertools.chain(self._settled, self._open)
         return [other for other in known if other.term == term and other.server != server]
 
-    def _asked_for_votes(self, one: Candidacy) -> bool:
-        if one.ended == "won" or one.asked or one.pre_vote == "won":
+    def _asked_for_votes(self, candidacy: Candidacy) -> bool:
+        if candidacy.ended == "won" or candidacy.asked or candidacy.pre_vote == "won":
             return True
-        if one.pre_vote is not None:
+        if candidacy.pre_vote is not None:
             return False
-        if one.stood_again is not None and one.stood_again == one.term:
+        if candidacy.stood_again is not None and candidacy.stood_again == candidacy.term:
             # A candidate that asks for votes moves to the next term; who only asks beforehand does not.
             return False
         # A server that asks beforehand says so when it has won that, at any level.
-        return not self._asks_first(one.server)
+        return not self._asks_first(candidacy.server)
 
-    def _may_not_have_asked(self, one: Candidacy) -> bool:
+    def _may_not_have_asked(self, candidacy: Candidacy) -> bool:
         """Whether no line shows that it asked for votes: raft 1.7 is silent at level info about a pre-vote it lost."""
-        shows = one.asked or one.refusals or one.tally or one.pre_vote is not None or one.stood_again is not None
-        return one.may_ask_first and not shows and not self._asks_at_once() and one.ended not in {None, "won"}
-
-    def _is_cut_off(self, one: Candidacy) -> bool:
-        """Whether it could reach nobody from its beginning to its end: what it asks is sent again until it arrives."""
-        others = [name for name in self._progress.servers if name != one.server]
-        return bool(others) and all(
-            self._is_apart(one.server, name, time) or self._is_apart(name, one.server, time)
-            for name in others
-            for time in (one.start, one.end or one.start)
+        shows = (
+            candidacy.asked
+            or candidacy.refusals
+            or candidacy.tally
+            or candidacy.pre_vote is not None
+            or candidacy.stood_again is not None
+        )
+        return (
+            candidacy.may_ask_first and not shows and not self._asks_at_once() and candidacy.ended not in {None, "won"}
         )
 
-    def _reached_nobody(self, one: Candidacy) -> bool:
-        """Whether it could ask none of those whose logs are read: then it had no part in a vote that was split."""
-        others = {name for name in self._progress.servers if name != one.server}
-        # By number: who is meant may not be known.
-        return bool(others) and len(others) <= len(one.unreached) and one.tally <= 1 and not one.refusals
+    def _is_cut_off(self, candidacy: Candidacy) -> bool:
+        """Whether it could reach nobody from its beginning to its end: what it asks is sent again until it arrives."""
+        others = [name for name in self._progress.servers if name != candidacy.server]
+        return bool(others) and all(
+            self._is_apart(candidacy.server, name, time) or self._is_apart(name, candidacy.server, time)
+            for name in others
+            for time in (candidacy.start, candidacy.end or candidacy.start)
+        )
 
-    def _election(self, one: Candidacy, rivals: list[Candidacy], *, cut_off: bool) -> Election:
+    def _reached_nobody(self, candidacy: Candidacy) -> bool:
+        """Whether it could ask none of those whose logs are read: then it had no part in a vote that was split."""
+        others = {name for name in self._progress.servers if name != candidacy.server}
+        # By number: who is meant may not be known.
+        return (
+            bool(others) and len(others) <= len(candidacy.unreached) and candidacy.tally <= 1 and not candidacy.refusals
+        )
+
+    def _election(self, candidacy: Candidacy, rivals: list[Candidacy], *, cut_off: bool) -> Election:
         return Election(
-            one.server, one.term, one.term_source, one.cause, one.start, one.end, one.votes, one.tally, one.needed,
-            one.refusals, one.waited, "won" if one.pre_vote == "won" else None, self._outcome(one, rivals),
-            cut_off and one.ended != "won", one.evidence, one.quorum,
+            candidacy.server, candidacy.term, candidacy.term_source, candidacy.cause, candidacy.start,
+            candidacy.end, candidacy.votes, candidacy.tally, candidacy.needed,
+            candidacy.refusals, candidacy.waited, "won" if candidacy.pre_vote == "won" else None,
+            self._outcome(candidacy, rivals),
+            cut_off and candidacy.ended != "won", candidacy.evidence, candidacy.quorum,
         )  # fmt: skip
 
-    def _outcome(self, one: Candidacy, rivals: list[Candidacy]) -> Outcome:
-        if one.ended == "won":
+    def _outcome(self, candidacy: Candidacy, rivals: list[Candidacy]) -> Outcome:
+        if candidacy.ended == "won":
             return "won"
-        if self._may_not_have_asked(one):
+        if self._may_not_have_asked(candidacy):
             return "undecided"
-        if any(other.ended == "won" for other in rivals) or self._is_refused(one):
+        if any(other.ended == "won" for other in rivals) or self._is_refused(candidacy):
             return "lost"
-        if one.ended in {None, "restart", "silent"}:
+        if candidacy.ended in {None, "restart", "silent"}:
             return "undecided"
-        met = not self._reached_nobody(one) and self._met_a_vote_for_another(one)
-        if met and any(self._splits(one, other) for other in rivals):
+        met = not self._reached_nobody(candidacy) and self._met_a_vote_for_another(candidacy)
+        if met and any(self._splits(candidacy, other) for other in rivals):
             return "split"
-        return "lost" if one.ended == "follower" else "abandoned"
+        return "lost" if candidacy.ended == "follower" else "abandoned"
 
-    def _is_refused(self, one: Candidacy) -> bool:
+    def _is_refused(self, candidacy: Candidacy) -> bool:
         """Whether it could not win any more, whoever else stood."""
-        firm = [refusal for refusal in one.refusals if refusal.reason != ALREADY_VOTED]
-        if any(refusal.reason.startswith(HAS_LEADER) for refusal in firm) and one.ended not in {None, "silent"}:
+        firm = [refusal for refusal in candidacy.refusals if refusal.reason != ALREADY_VOTED]
+        if any(refusal.reason.startswith(HAS_LEADER) for refusal in firm) and candidacy.ended not in {None, "silent"}:
             return True
-        others = {name for name in self._progress.servers if name != one.server}
-        needed = one.needed if one.needed is not None else len(others) if len(others) > 1 else None
+        others = {name for name in self._progress.servers if name != candidacy.server}
+        needed = candidacy.needed if candidacy.needed is not None else len(others) if len(others) > 1 else None
         return needed is not None and len(firm) >= needed
 
-    def _met_a_vote_for_another(self, one: Candidacy) -> bool:
+    def _met_a_vote_for_another(self, candidacy: Candidacy) -> bool:
         """Whether somebody refused who had voted already: without such a line, no two candidates met."""
-        if any(refusal.reason == ALREADY_VOTED for refusal in one.refusals):
+        if any(refusal.reason == ALREADY_VOTED for refusal in candidacy.refusals):
             return True
-        return self._answers.may_have_met_another_vote(one)
+        return self._answers.may_have_met_another_vote(candidacy)
 
-    def _splits(self, one: Candidacy, other: Candidacy) -> bool:
+    def _splits(self, candidacy: Candidacy, other: Candidacy) -> bool:
         """Whether the votes were divided between two candidates of one term."""
-        if _are_disjoint(one, other):
+        if _are_disjoint(candidacy, other):
             return False
-        return not self._is_apart(one.server, other.server, one.start) or not self._is_apart(
-            other.server, one.server, one.start
+        return not self._is_apart(candidacy.server, other.server, candidacy.start) or not self._is_apart(
+            other.server, candidacy.server, candidacy.start
         )
 
 
-def _pre_vote(one: Candidacy, *, cut_off: bool, went_on: bool) -> PreVote:
-    over = one.ended not in {None, "restart", "silent"}
+def _pre_vote(candidacy: Candidacy, *, cut_off: bool, went_on: bool) -> PreVote:
+    over = candidacy.ended not in {None, "restart", "silent"}
     outcome: Literal["won", "lost", "undecided"] = (
-        "won" if went_on else "lost" if one.pre_vote == "lost" or over else "undecided"
+        "won" if went_on else "lost" if candidacy.pre_vote == "lost" or over else "undecided"
     )
     return PreVote(
-        one.server, one.term, one.cause, one.start, one.pre_vote_end or one.end, one.pre_votes, one.pre_tally,
-        one.needed, one.pre_refusals, one.waited, outcome, outcome == "lost" and one.pre_vote != "lost",
-        cut_off and outcome != "won", one.evidence, one.quorum,
+        candidacy.server, candidacy.term, candidacy.cause, candidacy.start, candidacy.pre_vote_end or candidacy.end,
+        candidacy.pre_votes, candidacy.pre_tally,
+        candidacy.needed, candidacy.pre_refusals, candidacy.waited, outcome,
+        outcome == "lost" and candidacy.pre_vote != "lost",
+        cut_off and outcome != "won", candidacy.evidence, candidacy.quorum,
     )  # fmt: skip
 
 
 def _explained(refusal: Refusal, rivals: list[Candidacy]) -> Refusal:
     if refusal.reason != ALREADY_VOTED or refusal.voted_for is not None:
         return refusal
-    voted_for = [one.server for one in rivals if one.has_vote_of(refusal.server)]
+    voted_for = [candidacy.server for candidacy in rivals if candidacy.has_vote_of(refusal.server)]
     return replace(refusal, voted_for=voted_for[0]) if len(voted_for) == 1 else refusal
 
 
-def _are_disjoint(one: Candidacy, other: Candidacy) -> bool:
+def _are_disjoint(candidacy: Candidacy, other: Candidacy) -> bool:
     """Whether one was over before the other one began."""
-    if one.start is not None and other.start is not None and abs(one.start - other.start) > RIVALS_APART:
+    if candidacy.start is not None and other.start is not None and abs(candidacy.start - other.start) > RIVALS_APART:
         return True
-    over, begun = (one.over, other.begun) if one.begun <= other.begun else (other.over, one.begun)
+    over, begun = (candidacy.over, other.begun) if candidacy.begun <= other.begun else (other.over, candidacy.begun)
     return over is not None and over <= begun

@@ -28,8 +28,8 @@ class Electorate:
 
     def take(self, members: Iterable[Member]) -> None:
         """Take in who is in the cluster now."""
-        for one in members:
-            (self._voters if one.votes else self._nonvoters).add((one.id, one.address))
+        for member in members:
+            (self._voters if member.votes else self._nonvoters).add((member.id, member.address))
 
     def need(self, votes: int) -> None:
         """So many votes are a majority: of twice as many servers but one, or of one less."""
@@ -46,8 +46,8 @@ class Electorate:
 
     def _are_enough(self) -> bool:
         """Whether as many logs are read as servers have ever voted; a non-voter's is not one of them."""
-        voters = {self._names.server(name) for one in self._voters for name in one}
-        others = {self._names.server(name) for one in self._nonvoters for name in one} - voters
+        voters = {self._names.server(name) for voter in self._voters for name in voter}
+        others = {self._names.server(name) for nonvoter in self._nonvoters for name in nonvoter} - voters
         return 0 < self._most_voters <= sum(name not in others for name in self._servers)
 
     def is_read(self, identity: str, address: str) -> bool:
@@ -56,5 +56,5 @@ class Electorate:
 
     def strangers(self) -> list[str]:
         """Servers whose logs are read and of which no line says which member they are."""
-        known = {self._names.server(name) for one in self._voters | self._nonvoters for name in one}
+        known = {self._names.server(name) for voter in self._voters | self._nonvoters for name in voter}
         return [name for name in self._servers if name not in known]

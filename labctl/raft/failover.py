@@ -120,7 +120,7 @@ class Measurement:
 
     def seconds(self, phase: Phase) -> list[float]:
         """How long a phase took each time, in seconds."""
-        return [one.seconds(phase) for one in self.failovers]
+        return [failover.seconds(phase) for failover in self.failovers]
 
     def measured(self, phase: Phase) -> Distribution | None:
         """How the times of a phase are spread."""
@@ -138,5 +138,5 @@ class Measurement:
     @property
     def campaigns(self) -> float | None:
         """How many times somebody stood, on average."""
-        stood = [len(one.told.stood) for one in self.failovers]
+        stood = [len(failover.told.stood) for failover in self.failovers]
         return sum(stood) / len(stood) if stood else None

@@ -154,9 +154,9 @@ class _Open:
         fault = self.fault
         fault.servers.sort()
         ends = [self.end_of(server, reached) for server in fault.servers]
-        over = [one for one in ends if one is not None]
+        over = [end for end in ends if end is not None]
         if len(over) == len(ends):
-            last = max(over, key=lambda one: one.time)
+            last = max(over, key=lambda end: end.time)
             fault.until, fault.ended_by = last
         else:
             fault.lasts = self.lease_ends_it
@@ -193,62 +193,62 @@ class Faults:
         """A server's log says that a fault begins; it stands in the log of each server that it is for."""
         values = event.values
         name = values.get("id", "")
-        one = self._open.get(name)
-        if one is None:
-            one = self._open[name] = _Open(Fault(name, values.get("what", ""), [], event.time))
-            self._recent.append(one)
+        fault = self._open.get(name)
+        if fault is None:
+            fault = self._open[name] = _Open(Fault(name, values.get("what", ""), [], event.time))
+            self._recent.append(fault)
             lease = _seconds(values.get("seconds"))
             if lease is not None and event.time is not None:
-                one.lease = _later(event.time, lease)
+                fault.lease = _later(event.time, lease)
             if len(self._open) > UNSETTLED:
                 self._settle(next(iter(self._open)), event.time)
-        if event.server not in one.fault.servers:
-            one.fault.servers.append(event.server)
-        one.evidence.setdefault(event.server, evidence_of(event))
+        if event.server not in fault.fault.servers:
+            fault.fault.servers.append(event.server)
+        fault.evidence.setdefault(event.server, evidence_of(event))
 
     def end(self, event: Event) -> None:
         """A server's log says that a fault was healed."""
-        one = self._open.get(event.values.get("id", ""))
-        if one is None or event.time is None:
+        fault = self._open.get(event.values.get("id", ""))
+        if fault is None or event.time is None:
             return
-        if one.verb not in _OF_PROCESSES:
+        if fault.verb not in _OF_PROCESSES:
             # Where it was started again before, nothing was left to be healed.
-            one.ends.setdefault(event.server, _End(event.time, "heal"))
+            fault.ends.setdefault(event.server, _End(event.time, "heal"))
             return
-        by: EndedBy = "lease" if one.lease is not None and event.time >= one.lease else "heal"
-        one.ends[event.server] = _End(event.time, by)
+        by: EndedBy = "lease" if fault.lease is not None and event.time >= fault.lease else "heal"
+        fault.ends[event.server] = _End(event.time, by)
 
     def fail(self, event: Event) -> None:
         """A server's log says that a fault that was to begin there did not."""
-        one = self._open.get(event.values.get("id", ""))
-        if one is None or event.server not in one.fault.servers:
+        fault = self._open.get(event.values.get("id", ""))
+        if fault is None or event.server not in fault.fault.servers:
             return
-        one.fault.servers.remove(event.server)
-        if not one.fault.servers:
-            del self._open[one.fault.id]
+        fault.fault.servers.remove(event.server)
+        if not fault.fault.servers:
+            del self._open[fault.fault.id]
 
     def verb_of(self, fault: str) -> str:
         """What was done by a fault, such as `pause`; "" where nobody knows."""
-        one = self._open.get(fault)
-        return one.verb if one is not None else ""
+        open_fault = self._open.get(fault)
+        return open_fault.verb if open_fault is not None else ""
 
     def done_by(self, event: Event, by: str) -> str | None:
         """The fault that a server is in of which an act of Docker's is: labctl asked for it, and its line says so."""
         if event.time is None:
             return None
-        for one in reversed(self._open.values()):
-            since = one.fault.since
-            if event.server not in one.fault.servers or event.server in one.ends or since is None:
+        for fault in reversed(self._open.values()):
+            since = fault.fault.since
+            if event.server not in fault.fault.servers or event.server in fault.ends or since is None:
                 continue
-            if by in _ACTS.get(one.verb, ()) and -_EARLY <= event.time - since <= _LATE:
-                return one.fault.id
+            if by in _ACTS.get(fault.verb, ()) and -_EARLY <= event.time - since <= _LATE:
+                return fault.fault.id
         return None
 
     def are_apart(self, sender: str, receiver: str, time: datetime | None) -> bool:
         """Whether what a server sends cannot reach another one at a time, as far as is known."""
         if time is None:
             return False
-        if any(one.parts(sender, receiver, time) for one in self._recent):
+        if any(fault.parts(sender, receiver, time) for fault in self._recent):
             return True
         return any(halt.lasted_at(time) for server in (sender, receiver) for halt in self._halts.get(server, ()))
 
@@ -256,7 +256,7 @@ class Faults:
         """Whether what was done to a server's process, or to the network, at some time since then is known."""
         if any(halt.end is None or halt.end >= since for halt in self._halts.get(server, ())):
             return True
-        return any(one.lasted_since(since) for one in self._recent)
+        return any(fault.lasted_since(since) for fault in self._recent)
 
     @property
     def are_known(self) -> bool:
@@ -269,20 +269,22 @@ class Faults:
             if halt.lasted_at(time):
                 what = self._what(server, time) if halt.by == "labctl" else ""
                 return Gone(server, halt.how, halt.begin, halt.by, what, halt.evidence)
-        for one in self._recent:
-            evidence = one.evidence.get(server) or next(iter(one.evidence.values()), None)
+        for fault in self._recent:
+            evidence = fault.evidence.get(server) or next(iter(fault.evidence.values()), None)
             if evidence is None:
                 continue
-            if one.verb in _OF_PROCESSES and one.parts(server, server, time):
-                return Gone(server, _DONE[one.verb], one.fault.since, "labctl", one.fault.what, evidence)
-            if reach is not None and (one.parts(reach, server, time) or one.parts(server, reach, time)):
-                return Gone(server, "cut off", one.fault.since, "labctl", one.fault.what, evidence)
+            if fault.verb in _OF_PROCESSES and fault.parts(server, server, time):
+                return Gone(server, _DONE[fault.verb], fault.fault.since, "labctl", fault.fault.what, evidence)
+            if reach is not None and (fault.parts(reach, server, time) or fault.parts(server, reach, time)):
+                return Gone(server, "cut off", fault.fault.since, "labctl", fault.fault.what, evidence)
         return None
 
     def _what(self, server: str, time: datetime) -> str:
         """As which fault of a process a server was asked to be in at a time."""
         found = (
-            one.fault.what for one in self._recent if one.verb in _OF_PROCESSES and one.parts(server, server, time)
+            fault.fault.what
+            for fault in self._recent
+            if fault.verb in _OF_PROCESSES and fault.parts(server, server, time)
         )
         return next(found, "")
 
@@ -304,9 +306,9 @@ class Faults:
         """A server was started: it runs, and in a network of its own that no rule was put into."""
         if event.time is None:
             return
-        for one in self._open.values():
-            if event.server in one.fault.servers and one.verb not in _AT_ONCE:
-                one.ends.setdefault(event.server, _End(event.time, "restart"))
+        for fault in self._open.values():
+            if event.server in fault.fault.servers and fault.verb not in _AT_ONCE:
+                fault.ends.setdefault(event.server, _End(event.time, "restart"))
 
     def finish(self, reached: Callable[[], datetime | None]) -> None:
         """The log has ended; `reached` says how far it goes, and is asked only where something may last."""
@@ -317,9 +319,9 @@ class Faults:
             self._settle(name, end)
 
     def _settle(self, name: str, reached: datetime | None) -> None:
-        one = self._open.pop(name)
-        one.settle(reached)
-        self._settled(one.fault)
+        fault = self._open.pop(name)
+        fault.settle(reached)
+        self._settled(fault.fault)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -61,30 +61,30 @@ class Tries:
     since: datetime | None = None
     until: datetime | None = None
 
-    def add(self, one: Election | PreVote) -> None:
+    def add(self, attempt: Election | PreVote) -> None:
         """Take in one more."""
-        if isinstance(one, Election):
-            self.elections[one.outcome] += 1
-            self.ends_undecided = one.outcome == "undecided"
-            self.not_shown += one.outcome == "undecided" and one.end is not None
-        elif one.outcome != "won":
+        if isinstance(attempt, Election):
+            self.elections[attempt.outcome] += 1
+            self.ends_undecided = attempt.outcome == "undecided"
+            self.not_shown += attempt.outcome == "undecided" and attempt.end is not None
+        elif attempt.outcome != "won":
             self.pre_votes += 1
-            self.undecided_pre_votes += one.outcome == "undecided"
-            self.ends_undecided_beforehand = one.outcome == "undecided"
-        if one.outcome == "won":
+            self.undecided_pre_votes += attempt.outcome == "undecided"
+            self.ends_undecided_beforehand = attempt.outcome == "undecided"
+        if attempt.outcome == "won":
             # It is told by itself, and of a pre-vote that is won what became of it.
             return
-        self.causes[one.cause] += 1
-        self.cut_off += one.cut_off
-        if one.term is not None:
-            first, last = self.terms or (one.term, one.term)
-            self.terms = min(first, one.term), max(last, one.term)
-        for no in one.refusals:
+        self.causes[attempt.cause] += 1
+        self.cut_off += attempt.cut_off
+        if attempt.term is not None:
+            first, last = self.terms or (attempt.term, attempt.term)
+            self.terms = min(first, attempt.term), max(last, attempt.term)
+        for no in attempt.refusals:
             why = (no.server, IS_LEADER if no.leader is not None and no.leader == no.server else no.reason)
             if len(self.refused) < MOST_EVIDENCE or why in self.refused:
                 self.refused[why] += 1
-        self.since = one.start if self.since is None else self.since
-        self.until = one.end or one.start or self.until
+        self.since = attempt.start if self.since is None else self.since
+        self.until = attempt.end or attempt.start or self.until
 
 
 @dataclass(slots=True)
@@ -186,10 +186,10 @@ class Incident:
     @property
     def elections(self) -> int:
         """How many times somebody stood for election meanwhile."""
-        return sum(sum(one.elections.values()) for one in self.tries)
+        return sum(sum(tries_.elections.values()) for tries_ in self.tries)
 
     def prove(self, evidence: list[Evidence]) -> None:
         """Name more lines."""
-        for one in evidence:
-            if one not in self.evidence and len(self.evidence) < MOST_EVIDENCE:
-                self.evidence.append(one)
+        for item in evidence:
+            if item not in self.evidence and len(self.evidence) < MOST_EVIDENCE:
+                self.evidence.append(item)

@@ -59,13 +59,17 @@ def _searches(searches: tuple[Election, ...]) -> str:
     """Who stood, where no line shows who led before; "" of the first election of a new cluster, won at once."""
     if not searches or (len(searches) == 1 and searches[0].outcome == "won" and searches[0].term in _FIRST_TERMS):
         return ""
-    by = itertools.groupby(sorted(searches, key=lambda one: one.candidate), key=lambda one: one.candidate)
+    by = itertools.groupby(
+        sorted(searches, key=lambda election: election.candidate), key=lambda election: election.candidate
+    )
     said = [_search(candidate, list(stood)) for candidate, stood in by]
     return f"{'; '.join(said)}. No line shows for how long, if at all, nobody led."
 
 
 def _search(candidate: str, stood: list[Election]) -> str:
-    terms = [f"term {one.term}" if one.term is not None else "a term that no line names" for one in stood]
+    terms = [
+        f"term {election.term}" if election.term is not None else "a term that no line names" for election in stood
+    ]
     often = f" and again in {listed(terms[1:])}" if len(terms) > 1 else ""
     outcome = stood[-1].outcome
     if stood[-1].outcome == "undecided" and stood[-1].end is not None:
@@ -74,7 +78,7 @@ def _search(candidate: str, stood: list[Election]) -> str:
     return f"{candidate} stood in {terms[0]}{often}{won if outcome in {'won', 'undecided'} else ', and did not win'}"
 
 
-def of_incident(one: Incident) -> str:
+def of_incident(incident: Incident) -> str:
     """Tell an incident."""
     tell = {
         "no_leader": _no_leader,
@@ -86,65 +90,75 @@ def of_incident(one: Incident) -> str:
         "slow_disk": of_slow_disk,
         "failed_writes": of_failed_writes,
         "not_seen": _not_seen,
-    }[one.kind]
-    return " ".join(part for part in tell(one) if part)
+    }[incident.kind]
+    return " ".join(part for part in tell(incident) if part)
 
 
-def _no_leader(one: Incident) -> list[str]:
-    return [_span(one), _why(one), why_no_majority(one), *_tried(one), _winner(one), _shorter(one)]
+def _no_leader(incident: Incident) -> list[str]:
+    return [
+        _span(incident),
+        _why(incident),
+        why_no_majority(incident),
+        *_tried(incident),
+        _winner(incident),
+        _shorter(incident),
+    ]
 
 
-def _span(one: Incident) -> str:
-    if one.lasts:
-        if one.since is None:
+def _span(incident: Incident) -> str:
+    if incident.lasts:
+        if incident.since is None:
             return "Nobody is known to lead where the logs end; no line shows since when."
-        return f"{moment(one.since)}: nobody leads from here on, as far as the logs go."
-    if one.heard is not None:
-        return _span_until_heard(one, one.heard)
-    took = elapsed(one.since, one.until)
-    if one.since is not None and took is not None:
+        return f"{moment(incident.since)}: nobody leads from here on, as far as the logs go."
+    if incident.heard is not None:
+        return _span_until_heard(incident, incident.heard)
+    took = elapsed(incident.since, incident.until)
+    if incident.since is not None and took is not None:
         unseen = f"no leader is seen for {took}; one whose log is not here may have led meanwhile"
-        nobody = f"nobody led for {f'{at_least(took)} (inferred)' if one.inferred else took}"
-        return f"{moment(one.since)}: {unseen if one.may_be_led else nobody}."
-    if one.until is None:
-        since = f"{moment(one.since)}: nobody led; no line shows until when." if one.since is not None else ""
+        nobody = f"nobody led for {f'{at_least(took)} (inferred)' if incident.inferred else took}"
+        return f"{moment(incident.since)}: {unseen if incident.may_be_led else nobody}."
+    if incident.until is None:
+        since = f"{moment(incident.since)}: nobody led; no line shows until when." if incident.since is not None else ""
         return since or "There was a time without a leader; no line shows when."
     return (
-        f"{moment(one.until)}: {one.winner} became leader, after a time without one; no line shows how long that was."
+        f"{moment(incident.until)}: {incident.winner} became leader, after a time without one; no "
+        "line shows how long that was."
     )
 
 
-def _span_until_heard(one: Incident, heard: datetime) -> str:
+def _span_until_heard(incident: Incident, heard: datetime) -> str:
     """Of a time without a leader whose end no log shows: another server heard of the leader that came then."""
-    took = elapsed(one.since, heard)
-    if one.since is not None and took is not None:
+    took = elapsed(incident.since, heard)
+    if incident.since is not None and took is not None:
         return (
-            f"{moment(one.since)}: nobody led for at most {took}; {one.winner} led then, and no line shows since when."
+            f"{moment(incident.since)}: nobody led for at most {took}; {incident.winner} led then, "
+            "and no line shows since when."
         )
     return (
-        f"{moment(heard)}: {one.winner} leads by now, after a time without a leader; no line shows how long that was."
+        f"{moment(heard)}: {incident.winner} leads by now, after a time without a leader; no line "
+        "shows how long that was."
     )
 
 
-def _why(one: Incident) -> str:
-    if one.lasts and one.may_be_led and not one.servers:
-        only = [tries.server for tries in one.tries]
+def _why(incident: Incident) -> str:
+    if incident.lasts and incident.may_be_led and not incident.servers:
+        only = [tries.server for tries in incident.tries]
         return (
             f"Only {listed(only)} {'is' if len(only) == 1 else 'are'} seen to miss a leader; the others may have one."
         )
-    if one.ended_by is None or not one.servers:
+    if incident.ended_by is None or not incident.servers:
         return "No line shows who led before."
-    lost = f" for {duration(one.without_majority)}" if one.without_majority is not None else ""
-    why = WHY[one.ended_by].format(leader=one.servers[0], lost=lost, newer=_whose(one.newer))
-    if one.lasts and one.may_be_led:
-        return f"No line says whether {one.servers[0]}, the previous leader, stopped leading."
-    if not one.inferred:
+    lost = f" for {duration(incident.without_majority)}" if incident.without_majority is not None else ""
+    why = WHY[incident.ended_by].format(leader=incident.servers[0], lost=lost, newer=_whose(incident.newer))
+    if incident.lasts and incident.may_be_led:
+        return f"No line says whether {incident.servers[0]}, the previous leader, stopped leading."
+    if not incident.inferred:
         return why
-    if one.ended_by == "quorum_lost":
+    if incident.ended_by == "quorum_lost":
         went_on = f"when it went on, it could not reach a majority{lost} and gave up"
-        return f"{one.servers[0]}, the previous leader, had stood still (inferred); {went_on}."
-    silent = f"{one.servers[0]}, the previous leader, fell silent: stopped, frozen or cut off (inferred)."
-    return silent if one.ended_by == "silent" else f"{silent} It was started again."
+        return f"{incident.servers[0]}, the previous leader, had stood still (inferred); {went_on}."
+    silent = f"{incident.servers[0]}, the previous leader, fell silent: stopped, frozen or cut off (inferred)."
+    return silent if incident.ended_by == "silent" else f"{silent} It was started again."
 
 
 def _whose(newer: Election | None) -> str:
@@ -153,20 +167,20 @@ def _whose(newer: Election | None) -> str:
     return f": that of {newer.candidate}" + (f", which stood in term {newer.term}" if newer.term is not None else "")
 
 
-def _tried(one: Incident) -> list[str]:
+def _tried(incident: Incident) -> list[str]:
     """Who stood and did not win, and why not: repeats are counted, not repeated."""
     said = []
-    for tries in one.tries:
+    for tries in incident.tries:
         if stood := sum(count for outcome, count in tries.elections.items() if outcome != "won"):
             said.append(f"{tries.server} stood {_times(stood)}{_terms(tries)}{_lost(tries, stood)}.")
         if tries.pre_votes:
             asked = f"{tries.server} asked {_times(tries.pre_votes)}{_within(tries)} whether it could win"
             said.append(f"{asked}{_terms(tries, '')}{_unheard(tries)}.")
-    if one.left_out:
-        said.append(f"{one.left_out} more candidacies came to nothing, and are not counted here by server.")
-    if one.split_terms:
-        terms = listed([str(term) for term in one.split_terms])
-        said.append(f"In {plural(len(one.split_terms), 'term')} {terms} the votes were split.")
+    if incident.left_out:
+        said.append(f"{incident.left_out} more candidacies came to nothing, and are not counted here by server.")
+    if incident.split_terms:
+        terms = listed([str(term) for term in incident.split_terms])
+        said.append(f"In {plural(len(incident.split_terms), 'term')} {terms} the votes were split.")
     return said
 
 
@@ -236,33 +250,33 @@ def _reasons(tries: Tries) -> str:
     return f": {listed([*alone, *said])}" if alone or said else ""
 
 
-def _winner(one: Incident) -> str:
-    if one.winner is None or one.heard is not None:
+def _winner(incident: Incident) -> str:
+    if incident.winner is None or incident.heard is not None:
         return ""
-    won = one.won
-    if won is None or won.candidate != one.winner:
-        term = f" in term {one.term}" if one.term is not None else ""
-        return "" if one.since is None else f"Then {one.winner} became leader{term}."
+    won = incident.won
+    if won is None or won.candidate != incident.winner:
+        term = f" in term {incident.term}" if incident.term is not None else ""
+        return "" if incident.since is None else f"Then {incident.winner} became leader{term}."
     votes = f" with {counted_votes(won.tally, won.needed, more='where it needed')}" if won.tally else ""
     term = f"term {won.term}" if won.term is not None else "the election"
     took = elapsed(won.start, won.end)
     return f"{won.candidate} won {term}{votes}{f', {took} after it stood' if took else ''}."
 
 
-def _shorter(one: Incident) -> str:
+def _shorter(incident: Incident) -> str:
     """What would have made it shorter, where that follows from what happened."""
-    if one.ended_by in {"stopped", "killed"}:
+    if incident.ended_by in {"stopped", "killed"}:
         return "A leader that hands its leadership over before it is stopped leaves no such gap."
-    if one.split_terms:
+    if incident.split_terms:
         return "A split vote is a matter of chance, and each one costs an election timeout."
     return ""
 
 
-def _two_leaders(one: Incident) -> list[str]:
-    old, new = one.servers[0], one.servers[-1]
-    when = f"{moment(one.since)}: " if one.since is not None else ""
-    term = f" in term {one.term}" if one.term is not None else ""
-    took = elapsed(one.since, one.until)
+def _two_leaders(incident: Incident) -> list[str]:
+    old, new = incident.servers[0], incident.servers[-1]
+    when = f"{moment(incident.since)}: " if incident.since is not None else ""
+    term = f" in term {incident.term}" if incident.term is not None else ""
+    took = elapsed(incident.since, incident.until)
     until = f" for {took}" if took else ""
     return [
         f"{when}two servers each believed that they led{until}.",
@@ -271,31 +285,34 @@ def _two_leaders(one: Incident) -> list[str]:
     ]
 
 
-def _split_votes(one: Incident) -> list[str]:
-    when = f"{moment(one.since)}: " if one.since is not None else ""
-    took = elapsed(one.since, one.until)
+def _split_votes(incident: Incident) -> list[str]:
+    when = f"{moment(incident.since)}: " if incident.since is not None else ""
+    took = elapsed(incident.since, incident.until)
     within = f" in {took}" if took else ""
-    terms = listed([str(term) for term in one.split_terms[:_MOST_TERMS]])
-    more = f" and {len(one.split_terms) - _MOST_TERMS} more" if len(one.split_terms) > _MOST_TERMS else ""
+    terms = listed([str(term) for term in incident.split_terms[:_MOST_TERMS]])
+    more = f" and {len(incident.split_terms) - _MOST_TERMS} more" if len(incident.split_terms) > _MOST_TERMS else ""
     return [
-        f"{when}the votes were split {_times(one.count)}{within}, in terms {terms}{more}, among {listed(one.servers)}.",
+        (
+            f"{when}the votes were split {_times(incident.count)}{within}, in terms {terms}{more}, among "
+            f"{listed(incident.servers)}."
+        ),
         "Once is chance.",
         "If it keeps happening, the servers answer too slowly for their timers, or too many stand at once.",
     ]
 
 
-def _flapping(one: Incident) -> list[str]:
-    when = f"{moment(one.since)}: " if one.since is not None else ""
-    took = elapsed(one.since, one.until)
+def _flapping(incident: Incident) -> list[str]:
+    when = f"{moment(incident.since)}: " if incident.since is not None else ""
+    took = elapsed(incident.since, incident.until)
     within = f" within {took}" if took else ""
-    led = "led each time" if len(one.servers) == 1 else "led in turn"
-    return [f"{when}the leader was lost {one.count} times{within}; {listed(one.servers)} {led}."]
+    led = "led each time" if len(incident.servers) == 1 else "led in turn"
+    return [f"{when}the leader was lost {incident.count} times{within}; {listed(incident.servers)} {led}."]
 
 
-def _disruptive(one: Incident) -> list[str]:
-    (tries,) = one.tries
-    when = f"{moment(one.since)}: " if one.since is not None else ""
-    took = elapsed(one.since, one.until)
+def _disruptive(incident: Incident) -> list[str]:
+    (tries,) = incident.tries
+    when = f"{moment(incident.since)}: " if incident.since is not None else ""
+    took = elapsed(incident.since, incident.until)
     within = f" in {took}" if took else ""
     failed = sum(tries.elections.values())
     stood = f"{tries.server} stood {_times(failed)}{within}{_terms(tries)}"
@@ -305,13 +322,17 @@ def _disruptive(one: Incident) -> list[str]:
     ]
 
 
-def _not_seen(one: Incident) -> list[str]:
+def _not_seen(incident: Incident) -> list[str]:
     said = []
-    if one.servers:
-        whose = f"the log of {one.servers[0]}" if len(one.servers) == 1 else f"the logs of {listed(one.servers)}"
-        said.append(f"Not seen: {whose}, who {'votes' if len(one.servers) == 1 else 'vote'} too.")
-    if one.no_elections:
+    if incident.servers:
+        whose = (
+            f"the log of {incident.servers[0]}"
+            if len(incident.servers) == 1
+            else f"the logs of {listed(incident.servers)}"
+        )
+        said.append(f"Not seen: {whose}, who {'votes' if len(incident.servers) == 1 else 'vote'} too.")
+    if incident.no_elections:
         said.append("Not seen: who stood for election, who won and who leads; no line of these logs is of level info.")
-    elif one.no_votes:
+    elif incident.no_votes:
         said.append("Not seen: who voted for whom; no line of these logs is of level debug.")
     return said

@@ -110,12 +110,12 @@ class Incidents:
         self.searches: list[Election] = []
         self._run: Incident | None = None  # of times without a leader, each near to the one before
 
-    def _is_told(self, one: Incident) -> bool:
-        return self._begin is None or one.until is None or one.until >= self._begin
+    def _is_told(self, incident: Incident) -> bool:
+        return self._begin is None or incident.until is None or incident.until >= self._begin
 
-    def _tell(self, one: Incident) -> None:
-        if self._is_told(one):
-            self._tell_any(one)
+    def _tell(self, incident: Incident) -> None:
+        if self._is_told(incident):
+            self._tell_any(incident)
 
     def feed(self, record: object) -> None:
         """Take in the next record; of the events, only those `OF_INCIDENTS` are needed."""
@@ -145,36 +145,41 @@ class Incidents:
             self._victories.append(_Victory(event.server, event.time, evidence_of(event), [], heard=heard))
             self._settle()
 
-    def _try(self, one: Election | PreVote) -> None:
+    def _try(self, attempt: Election | PreVote) -> None:
         # The victory that came next after it began; behind the last one, the time goes on.
         for victory in self._victories:
-            if victory.time is None or one.start is None or one.start <= victory.time:
+            if victory.time is None or attempt.start is None or attempt.start <= victory.time:
                 if len(victory.tries) < MOST_TRIES:
-                    victory.tries.append(one)
+                    victory.tries.append(attempt)
                 else:
                     victory.left_out += 1
                 return
         if len(self._tries) >= MOST_TRIES:
             self._tries.popleft()
             self._left_out += 1
-        self._tries.append(one)
+        self._tries.append(attempt)
 
-    def _lead(self, one: Leadership) -> None:
-        one.stood_still = self._pauses.stood_still(one)
+    def _lead(self, leadership: Leadership) -> None:
+        leadership.stood_still = self._pauses.stood_still(leadership)
         before = self._last
-        if before is not None and before.stood_still and one.without_leader is not None:
-            one.after_standstill = one.without_leader == seconds_between(before.until, one.since)
+        if before is not None and before.stood_still and leadership.without_leader is not None:
+            leadership.after_standstill = leadership.without_leader == seconds_between(before.until, leadership.since)
         victory = next(
-            (it for it in self._victories if it.own is None and it.server == one.server and it.time == one.since), None
+            (
+                it
+                for it in self._victories
+                if it.own is None and it.server == leadership.server and it.time == leadership.since
+            ),
+            None,
         )
-        if victory is not None and one.since_known:
+        if victory is not None and leadership.since_known:
             # Of one that is told behind its successor, nothing shows what was before.
-            victory.own, victory.before = one, None if one.is_older else self._last
-        if one.superseded is None or self._last is None or self._last.since != one.superseded:
-            self._last = self._last if one.is_older and self._last is not None else one
+            victory.own, victory.before = leadership, None if leadership.is_older else self._last
+        if leadership.superseded is None or self._last is None or self._last.since != leadership.superseded:
+            self._last = self._last if leadership.is_older and self._last is not None else leadership
         else:
             # An older one, of which lines tell only when its successor leads already.
-            self._overlap(one, self._last.server, self._last.term, self._last.evidence[:2])
+            self._overlap(leadership, self._last.server, self._last.term, self._last.evidence[:2])
         self._settle()
 
     def _settle(self) -> None:
@@ -213,8 +218,10 @@ class Incidents:
             term = victory.own.term if victory.own is not None else None
             self._overlap(before, victory.server, term, [victory.evidence])
             return
-        won = next((one for one in reversed(gap) if isinstance(one, Election) and one.outcome == "won"), None)
-        lost = [one for one in gap if one.outcome != "won"]
+        won = next(
+            (attempt for attempt in reversed(gap) if isinstance(attempt, Election) and attempt.outcome == "won"), None
+        )
+        lost = [attempt for attempt in gap if attempt.outcome != "won"]
         if (before is None and len(lost) < TRIED_IN_VAIN) or (victory.own is not None and victory.own.is_older):
             # A cluster's first election is no incident, nor is a log that begins with one.
             self._search(gap)
@@ -238,8 +245,8 @@ class Incidents:
         )  # fmt: skip
         incident.newer = _newer(before, tried) if self._reads_all() else None
         incident.prove(_evidence_of_end(before, incident.quorum))
-        for one in lost:
-            incident.prove(one.evidence[:1])
+        for attempt in lost:
+            incident.prove(attempt.evidence[:1])
         incident.prove([victory.evidence])
         self._flap(incident)
         self._tell(incident)
@@ -269,7 +276,7 @@ class Incidents:
         missed = self._missed_since()
         if is_named and missed is None and (not gap or _had_a_leader(gap if len(gap) < TRIED_IN_VAIN else gap[-1:])):
             # Somebody had this leader, and nobody stood because it was missed, or only who did not hear it.
-            self._disturb(before, [one for one in gap if _had_a_leader([one])])
+            self._disturb(before, [attempt for attempt in gap if _had_a_leader([attempt])])
             return
         if before is not None and is_named and missed is None and self._is_followed_since(before.server, gap):
             if not self._is_known_before(gap):
@@ -278,15 +285,17 @@ class Incidents:
         heard = self._heard_after(before)
         if before is None and (not gap or (len(gap) < TRIED_IN_VAIN and (heard is not None or _had_a_leader(gap)))):
             # Who heard of a leader had a first election, or missed one of which the others did not say so.
-            self._search([one for one in gap if not _had_a_leader([one])])
+            self._search([attempt for attempt in gap if not _had_a_leader([attempt])])
             return
-        missing = {one.candidate for one in gap} - _outsiders(gap)
+        missing = {attempt.candidate for attempt in gap} - _outsiders(gap)
         if before is None and not missing:
             return  # who is no voter stands in vain, whoever leads
         since = _end_of(before)
         if heard is not None and missed is not None:
             heard, since = None, None
-        if heard is not None and any(one.start is None or one.start > heard.time for one in gap if heard.time):
+        if heard is not None and any(
+            attempt.start is None or attempt.start > heard.time for attempt in gap if heard.time
+        ):
             # That leader was lost too, and no line shows when.
             heard, since = None, None
         winner = heard.peer if heard is not None else None
@@ -301,14 +310,14 @@ class Incidents:
             may_be_led=is_named or (before is None and len(missing) <= self._logs() // 2),
         )  # fmt: skip
         incident.prove(_evidence_of_end(before, incident.quorum))
-        for one in gap:
-            incident.prove(one.evidence[:1])
-        incident.prove([evidence_of(one) for one in (heard, missed) if one is not None])
+        for attempt in gap:
+            incident.prove(attempt.evidence[:1])
+        incident.prove([evidence_of(event) for event in (heard, missed) if event is not None])
         self._flap(incident)
         self._tell(incident)
 
     def _search(self, tried: list[Election | PreVote]) -> None:
-        self.searches += [one for one in tried if isinstance(one, Election)]
+        self.searches += [attempt for attempt in tried if isinstance(attempt, Election)]
 
     def _missed_since(self) -> Event | None:
         """The line by which a server missed its leader, where nobody stood, or heard of one, since then."""
@@ -318,7 +327,7 @@ class Incidents:
         return None if heard is not None and heard.time is not None and heard.time > missed.time else missed
 
     def _tried_since(self, time: datetime) -> bool:
-        return any(one.start is None or one.start >= time for one in self._last_tries)
+        return any(attempt.start is None or attempt.start >= time for attempt in self._last_tries)
 
     def _is_known_before(self, tried: list[Election | PreVote]) -> bool:
         """Whether a line shows a leader before anybody stood."""
@@ -331,7 +340,7 @@ class Incidents:
         """Whether a server says that it has this leader, after all who stood."""
         heard = self._heard
         return heard is not None and heard.peer == leader and heard.time is not None and all(
-            one.start is not None and one.start <= heard.time for one in tried
+            attempt.start is not None and attempt.start <= heard.time for attempt in tried
         )  # fmt: skip
 
     def _heard_after(self, before: Leadership | None) -> Event | None:
@@ -357,32 +366,32 @@ class Incidents:
     def _disturb(self, leadership: Leadership | None, disturbing: list[Election | PreVote]) -> None:
         """Candidacies while somebody led: one server that stands again and again disturbs the others."""
         newer = [
-            one
-            for one in disturbing
-            if isinstance(one, Election) and leadership is not None and (one.term or 0) > (leadership.term or 0)
+            attempt
+            for attempt in disturbing
+            if isinstance(attempt, Election) and leadership is not None and (attempt.term or 0) > (leadership.term or 0)
         ]
-        for server in dict.fromkeys(one.candidate for one in newer):
-            mine = [one for one in newer if one.candidate == server]
+        for server in dict.fromkeys(election.candidate for election in newer):
+            mine = [election for election in newer if election.candidate == server]
             if len(mine) < DISRUPTS:
                 continue
             incident = Incident("disruptive_server", mine[0].start, mine[-1].end, [server], tries=_tries(list(mine)))
-            for one in mine:
-                incident.prove(one.evidence[:1])
+            for election in mine:
+                incident.prove(election.evidence[:1])
             self._tell(incident)
 
     def _split_again(self, gap: list[Election | PreVote]) -> None:
         """Candidacies of one time without a leader: in several terms the votes were split."""
-        split = [one for one in gap if isinstance(one, Election) and one.outcome == "split"]
+        split = [attempt for attempt in gap if isinstance(attempt, Election) and attempt.outcome == "split"]
         terms = _split_terms(gap)
         if len(terms) < SPLIT_AGAIN:
             return
-        ends = [one.end for one in split if one.end is not None]
-        candidates = list(dict.fromkeys(one.candidate for one in split))
+        ends = [election.end for election in split if election.end is not None]
+        candidates = list(dict.fromkeys(election.candidate for election in split))
         incident = Incident(
             "split_votes", split[0].start, max(ends, default=None), candidates, split_terms=terms, count=len(terms)
         )
-        for one in split:
-            incident.prove(one.evidence[:1])
+        for election in split:
+            incident.prove(election.evidence[:1])
         self._tell(incident)
 
     def _flap(self, gap: Incident | None) -> None:
@@ -399,31 +408,33 @@ class Incidents:
             run.until = gap.until
             run.count += 1
             # Who was lost, and who came then.
-            run.servers += [one for one in gap.servers if one not in run.servers][: MOST_EVIDENCE - len(run.servers)]
+            run.servers += [server for server in gap.servers if server not in run.servers][
+                : MOST_EVIDENCE - len(run.servers)
+            ]
             run.prove(gap.evidence[-1:])
         self._run = run
 
 
 def _had_a_leader(tried: list[Election | PreVote]) -> bool:
     """Whether somebody refused because it had a leader."""
-    return any(no.reason.startswith(HAS_LEADER) for one in tried for no in one.refusals)
+    return any(no.reason.startswith(HAS_LEADER) for attempt in tried for no in attempt.refusals)
 
 
 def _outsiders(tried: list[Election | PreVote]) -> set[str]:
     """Who was refused because it is no voter of the cluster."""
-    return {one.candidate for one in tried if any(no.reason in NO_VOTER for no in one.refusals)}
+    return {attempt.candidate for attempt in tried if any(no.reason in NO_VOTER for no in attempt.refusals)}
 
 
 def _quorum(before: Leadership | None, gap: list[Election | PreVote]) -> LostQuorum | None:
     """That too few voters were there, when the leadership ended or when somebody stood after it."""
     if before is not None and before.quorum is not None:
         return before.quorum
-    return next((one.quorum for one in gap if one.quorum is not None), None)
+    return next((attempt.quorum for attempt in gap if attempt.quorum is not None), None)
 
 
 def _evidence_of_end(before: Leadership | None, quorum: LostQuorum | None) -> list[Evidence]:
     """The lines that show how a leadership ended, and why."""
-    why = [one.evidence for one in quorum.gone] if quorum is not None else []
+    why = [loss.evidence for loss in quorum.gone] if quorum is not None else []
     end = before.evidence[-1:] if before is not None else []
     return [*why, *(before.unreached_evidence if before is not None and quorum is None else []), *end]
 
@@ -450,14 +461,14 @@ def _end_of(before: Leadership | None) -> datetime | None:
 
 
 def _two(before: Leadership | None, winner: str | None) -> list[str]:
-    return list(dict.fromkeys(one for one in (before.server if before is not None else None, winner) if one))
+    return list(dict.fromkeys(name for name in (before.server if before is not None else None, winner) if name))
 
 
 def _split(
     tried: list[Election | PreVote], before: Leadership | None, until: datetime | None
 ) -> tuple[list[Election | PreVote], list[Election | PreVote]]:
     """Who stood while nobody led, and who did while somebody led."""
-    tried = [one for one in tried if until is None or one.start is None or one.start <= until]
+    tried = [attempt for attempt in tried if until is None or attempt.start is None or attempt.start <= until]
     if before is None:
         return tried, []
     end = (before.silent_since or before.until) if before.ended_by is not None else until
@@ -465,8 +476,8 @@ def _split(
         return ([], tried) if before.ended_by is None else (tried, [])
     if before.ended_by is None:
         return [], tried
-    gap = [one for one in tried if one.start is None or one.start >= end - _BEFORE]
-    return gap, [one for one in tried if one not in gap]
+    gap = [attempt for attempt in tried if attempt.start is None or attempt.start >= end - _BEFORE]
+    return gap, [attempt for attempt in tried if attempt not in gap]
 
 
 _BEFORE = timedelta(seconds=1)
@@ -475,8 +486,8 @@ _BEFORE = timedelta(seconds=1)
 
 def _tries(records: list[Election | PreVote]) -> list[Tries]:
     tries: dict[str, Tries] = {}
-    for one in records:
-        tries.setdefault(one.candidate, Tries(one.candidate)).add(one)
+    for attempt in records:
+        tries.setdefault(attempt.candidate, Tries(attempt.candidate)).add(attempt)
     return list(tries.values())
 
 
@@ -486,19 +497,19 @@ def _newer(before: Leadership | None, tried: list[Election | PreVote]) -> Electi
         return None
     # By another clock, a candidacy may seem to be later than what it did.
     stood = [
-        one
-        for one in tried
-        if isinstance(one, Election)
-        and one.candidate != before.server
-        and (one.term is None or one.term > before.term)
-        and (one.start is None or one.start <= before.until + MOST_SKEW)
+        attempt
+        for attempt in tried
+        if isinstance(attempt, Election)
+        and attempt.candidate != before.server
+        and (attempt.term is None or attempt.term > before.term)
+        and (attempt.start is None or attempt.start <= before.until + MOST_SKEW)
     ]
-    known = [one for one in stood if one.start is not None and one.start <= before.until]
-    if len({one.candidate for one in stood}) != 1 or not known:
+    known = [election for election in stood if election.start is not None and election.start <= before.until]
+    if len({election.candidate for election in stood}) != 1 or not known:
         return None
     return known[-1] if known[-1] is stood[-1] else replace(known[-1], term=None)
 
 
 def _split_terms(records: list[Election | PreVote]) -> list[int]:
-    terms = (one.term for one in records if isinstance(one, Election) and one.outcome == "split")
+    terms = (record.term for record in records if isinstance(record, Election) and record.outcome == "split")
     return sorted({term for term in terms if term is not None})

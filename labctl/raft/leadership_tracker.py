@@ -112,13 +112,13 @@ class LeadershipTracker:
     @property
     def leader(self) -> str | None:
         """Who became leader last, where it still leads."""
-        one = self._open.get(self._newest)
-        return self._newest if one is not None and one.number == self._begun else None
+        leadership = self._open.get(self._newest)
+        return self._newest if leadership is not None and leadership.number == self._begun else None
 
     def of(self, server: str) -> Leadership | None:
         """The leadership of a server that leads."""
-        one = self._open.get(server)
-        return one.leadership if one else None
+        leadership = self._open.get(server)
+        return leadership.leadership if leadership else None
 
     def begin(self, server: str, term: int | None, event: Event, candidacy: Candidacy | None = None) -> None:
         """A server leads. It must not have led until now.
@@ -224,8 +224,8 @@ class LeadershipTracker:
 
     def is_of_another(self, server: str, term: int) -> bool:
         """Whether another server is known to have led in a term lately: then this one did not."""
-        known = (one.leadership for one in self._open.values())
-        return any(one.term == term and one.server != server for one in (*known, *self._waiting))
+        known = (leadership.leadership for leadership in self._open.values())
+        return any(leadership.term == term and leadership.server != server for leadership in (*known, *self._waiting))
 
     def is_news(self, server: str) -> bool:
         """Whether nobody is known to lead, and whoever led last was another one."""
@@ -233,8 +233,8 @@ class LeadershipTracker:
 
     def show(self, server: str) -> None:
         """A server's own line shows that it leads, which others had said."""
-        if (one := self._open.get(server)) is not None:
-            one.seen = None
+        if (leadership := self._open.get(server)) is not None:
+            leadership.seen = None
 
     def _add(self, leadership: Leadership) -> None:
         if self._newest != leadership.server:
@@ -249,36 +249,36 @@ class LeadershipTracker:
 
     def _supersede(self, server: str, term: int | None, time: datetime | None) -> None:
         """A newer leader: an older one that does not know it yet can commit nothing any more."""
-        for one in self._open.values():
-            old = one.leadership
-            if old.server == server or old.superseded is not None or one.suspended is not None:
+        for leadership in self._open.values():
+            old = leadership.leadership
+            if old.server == server or old.superseded is not None or leadership.suspended is not None:
                 continue
             if term is None or old.term is None or term > old.term:
-                old.superseded, one.superseded_by = time, server
+                old.superseded, leadership.superseded_by = time, server
 
     def suspend(self, server: str, by: EndedBy, event: Event) -> None:
         """A leader's process is killed, stopped or frozen: it will say nothing more.
 
         The line of a fault stands there before it is done; Docker says when it was.
         """
-        one = self._open.get(server)
-        if one is None:
+        leadership = self._open.get(server)
+        if leadership is None:
             return
-        if one.suspended is None or (event.module == DOCKER and one.suspended.event.module != DOCKER):
-            one.suspended = Suspension(event.time, by, event)
+        if leadership.suspended is None or (event.module == DOCKER and leadership.suspended.event.module != DOCKER):
+            leadership.suspended = Suspension(event.time, by, event)
 
     def suspend_unless_known(self, server: str, by: EndedBy, event: Event) -> None:
         """The process of a leader ended, which may already be known by a line that is nearer to why."""
-        if (one := self._open.get(server)) is not None and one.suspended is None:
+        if (leadership := self._open.get(server)) is not None and leadership.suspended is None:
             self.suspend(server, by, event)
 
     def was_silent(self, server: str, since: datetime, now: datetime) -> None:
         """A leader speaks that had been silent; whether it leads still is seen by what it says next."""
-        if (one := self._open.get(server)) is not None:
-            one.leadership.silent_since, one.spoke = since, now
-            proof, led = self._last_proof(server, since), one.leadership.since
+        if (leadership := self._open.get(server)) is not None:
+            leadership.leadership.silent_since, leadership.spoke = since, now
+            proof, led = self._last_proof(server, since), leadership.leadership.since
             # By another clock, it may have been missed before its last line.
-            one.alive = led if proof is not None and led is not None and proof < led else proof
+            leadership.alive = led if proof is not None and led is not None and proof < led else proof
 
     def _last_proof(self, server: str, until: datetime) -> datetime | None:
         """When a line last showed that a leader ran: one of its own, or one of who follows it."""
@@ -289,15 +289,15 @@ class LeadershipTracker:
 
     def resume(self, server: str) -> None:
         """A process that was frozen goes on, or was not killed after all."""
-        one = self._open.get(server)
-        if one is not None and one.leadership.superseded is None:
-            one.suspended = None
+        leadership = self._open.get(server)
+        if leadership is not None and leadership.leadership.superseded is None:
+            leadership.suspended = None
 
     def _end_suspended(self, but: str) -> None:
         """Another server leads, so those that do not run lead no longer."""
-        for server, one in list(self._open.items()):
-            if one.suspended is not None and server != but:
-                self.end(server, one.suspended.event, one.suspended.by)
+        for server, leadership_ in list(self._open.items()):
+            if leadership_.suspended is not None and server != but:
+                self.end(server, leadership_.suspended.event, leadership_.suspended.by)
 
     @property
     def none_yet(self) -> bool:
@@ -306,48 +306,48 @@ class LeadershipTracker:
 
     def end(self, server: str, event: Event, by: EndedBy, *, needed: int | None = None) -> None:
         """A server leads no longer, if it did. `needed` are the votes of a majority, where it lost contact with one."""
-        one = self._open.get(server)
-        if one is None:
+        leadership = self._open.get(server)
+        if leadership is None:
             return
-        if one.suspended is not None:
+        if leadership.suspended is not None:
             # It ceased to lead when it ceased to run, whatever it learned of that later.
-            event, by = one.suspended.event, one.suspended.by
-        if by == "restarted" and not self._spoke(one):
+            event, by = leadership.suspended.event, leadership.suspended.by
+        if by == "restarted" and not self._spoke(leadership):
             # That may be its first start, before it led: its clock may be ahead of that of who named it.
             self.lose_track(server)
             return
         del self._open[server]
-        add_evidence(one.leadership.evidence, event)
+        add_evidence(leadership.leadership.evidence, event)
         if by == "quorum_lost":
-            one.leadership.without_majority = one.contact.without_majority(needed)
-            unreached = one.contact.unreached(self._names)
-            one.leadership.unreached = [name for name, _ in unreached]
-            one.leadership.unreached_evidence = [line for _, line in unreached]
+            leadership.leadership.without_majority = leadership.contact.without_majority(needed)
+            unreached = leadership.contact.unreached(self._names)
+            leadership.leadership.unreached = [name for name, _ in unreached]
+            leadership.leadership.unreached_evidence = [line for _, line in unreached]
         if by in _LOSES_VOTERS:
-            one.leadership.quorum = self._quorum(server, event.time, by == "quorum_lost")
+            leadership.leadership.quorum = self._quorum(server, event.time, by == "quorum_lost")
         # When the process was started says only that it led no longer.
-        self._close(one, self._last(server) if by == "restarted" else event.time, by)
+        self._close(leadership, self._last(server) if by == "restarted" else event.time, by)
 
-    def _spoke(self, one: OpenLeadership) -> bool:
+    def _spoke(self, leadership: OpenLeadership) -> bool:
         """Whether a leader wrote a line itself since it is known to lead, where only others say that it does."""
-        last = self._last(one.leadership.server)
-        return one.seen is None or (last is not None and last >= one.seen)
+        last = self._last(leadership.leadership.server)
+        return leadership.seen is None or (last is not None and last >= leadership.seen)
 
     def _fall_silent(self, server: str) -> None:
         """A leader whose log ends, or is of another file: nobody knows when that ended."""
-        one, last = self._open.pop(server), self._last(server)
-        if last is None or one.seen is not None or server in self._names.partly_read:
+        leadership, last = self._open.pop(server), self._last(server)
+        if last is None or leadership.seen is not None or server in self._names.partly_read:
             # What others said may have been old, and no line of its own shows that it led; or not all of them are read.
-            self._close(one, None, "unknown")
+            self._close(leadership, None, "unknown")
         else:
-            self._close(one, last, "silent")
+            self._close(leadership, last, "silent")
 
     def is_just_named(self, server: str, time: datetime | None) -> bool:
         """Whether only others said that a server leads, and so shortly before a time that their clocks may be ahead."""
-        one = self._open.get(server)
-        if one is None or one.seen is None or time is None:
+        leadership = self._open.get(server)
+        if leadership is None or leadership.seen is None or time is None:
             return False
-        return time - one.seen <= MOST_APART
+        return time - leadership.seen <= MOST_APART
 
     def lead_again(self, server: str, time: datetime | None) -> None:
         """A server begins to lead that led already: no line says that it had ceased to, or clocks differ."""
@@ -355,48 +355,48 @@ class LeadershipTracker:
             self.lose_track(server)
             return
         named = self._open.pop(server).leadership
-        self._waiting = deque(one for one in self._waiting if one is not named)
+        self._waiting = deque(leadership for leadership in self._waiting if leadership is not named)
         self._vacant = None
 
     def lose_track(self, server: str) -> None:
         """A leadership is over, and no line says when or why."""
-        one = self._open.pop(server, None)
-        if one is not None:
-            self._close(one, None, "unknown")
+        leadership = self._open.pop(server, None)
+        if leadership is not None:
+            self._close(leadership, None, "unknown")
 
-    def _close(self, one: OpenLeadership, time: datetime | None, by: EndedBy) -> None:
-        old = one.leadership
+    def _close(self, leadership: OpenLeadership, time: datetime | None, by: EndedBy) -> None:
+        old = leadership.leadership
         self._see(time)
         old.until, old.ended_by = time, by
-        if one.spoke is not None and time is not None and time - one.spoke > GIVES_UP_SOON:
+        if leadership.spoke is not None and time is not None and time - leadership.spoke > GIVES_UP_SOON:
             old.silent_since = None  # it led on
         if old.silent_since is not None:
             # What it learned when it went on is not when it ceased to lead.
             if by != "restarted":
                 old.gave_up, old.gave_up_by = time, by
-            old.until = one.alive
+            old.until = leadership.alive
             old.ended_by = by = "restarted" if by == "restarted" else "silent"
         if old.superseded is not None and (
-            time is None or by in _NOT_SEEN or by == "transfer" or not self._led_on(one, time)
+            time is None or by in _NOT_SEEN or by == "transfer" or not self._led_on(leadership, time)
         ):
             old.superseded = None
-        if one.number == self._begun:
+        if leadership.number == self._begun:
             # When a leader fell silent, nobody knows: its last line may be hours older.
             self._vacant = None if by in _NOT_SEEN or old.silent_since is not None else time
             self._last_term = old.term
-        self._tell_outages(one.contact.end(time, self._names))
+        self._tell_outages(leadership.contact.end(time, self._names))
         self._tell_ended()
 
-    def _led_on(self, one: OpenLeadership, until: datetime) -> bool:
+    def _led_on(self, leadership: OpenLeadership, until: datetime) -> bool:
         """Whether a leader led on while a newer one did, by the clocks of both."""
-        old = one.leadership
-        ahead = (self._clocks.between(old.server, one.superseded_by) or SAME).most
+        old = leadership.leadership
+        ahead = (self._clocks.between(old.server, leadership.superseded_by) or SAME).most
         return old.superseded is not None and until - old.superseded - max(ahead, _ZERO) >= AT_ONCE
 
     def is_superseded(self, server: str) -> bool:
         """Whether a leader of a newer term is known."""
-        one = self._open.get(server)
-        return one is not None and one.leadership.superseded is not None
+        leadership = self._open.get(server)
+        return leadership is not None and leadership.leadership.superseded is not None
 
     def follow(self, leader: str | None, time: datetime | None) -> None:
         """A server says whom it follows."""
@@ -421,14 +421,14 @@ class LeadershipTracker:
 
     def reach(self, event: Event) -> None:
         """Take in what a server says of its contact with another; it counts while it leads."""
-        one = self._open.get(event.server)
-        outage = one.contact.take(event, self._names) if one else None
+        leadership = self._open.get(event.server)
+        outage = leadership.contact.take(event, self._names) if leadership else None
         if outage is not None:
             self._tell_outages([outage])
 
     def _tell_outages(self, outages: list[Outage]) -> None:
-        for one in outages:
-            self._settled(one)
+        for outage in outages:
+            self._settled(outage)
 
     def _tell_ended(self) -> None:
         """Tell what has ended, but nothing before what began earlier and goes on."""
@@ -448,17 +448,17 @@ class LeadershipTracker:
 
     def finish(self) -> None:
         """The log has ended: who still leads is the last one; a leader before it fell silent."""
-        for server, one in list(self._open.items()):
+        for server, leadership_ in list(self._open.items()):
             newest = self._newest_of_another if server == self._newest else self._begun
-            if one.suspended is not None:
-                self.end(server, one.suspended.event, one.suspended.by)
+            if leadership_.suspended is not None:
+                self.end(server, leadership_.suspended.event, leadership_.suspended.by)
             elif self._last(server) is None:
                 # Only others named it: nobody knows whether it leads still.
                 self.lose_track(server)
-            elif newest > one.number or self._was_left(server):
+            elif newest > leadership_.number or self._was_left(server):
                 self._fall_silent(server)
             else:
-                self._tell_outages(one.contact.end(None, self._names, leads=True))
+                self._tell_outages(leadership_.contact.end(None, self._names, leads=True))
         self._open.clear()
         for leadership in self._waiting:
             self._settled(leadership)

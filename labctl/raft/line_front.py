@@ -181,8 +181,8 @@ def _front_of(text: str) -> Front:
         return front._replace(source=_server_of(file["file"]))
     names = _named(rest)
     # Behind a quote, all of it may begin once more.
-    for one in dict.fromkeys((text, text.rpartition('"')[2])):
-        inner, words = _between_words(one)
+    for fromkey in dict.fromkeys((text, text.rpartition('"')[2])):
+        inner, words = _between_words(fromkey)
         if inner.source is not None or inner.host is not None:
             return front._replace(time=front.time or inner.time, source=inner.source, host=inner.host)
         names = names or _named(words)
@@ -286,8 +286,8 @@ def _nearest(day: str | None, clock: str, near: datetime) -> datetime | None:
             month = _MONTHS.index(name[:3].lower()) + 1
             years = [near.year + shift for shift in (-1, 0, 1)]
             dates = [date(year, month, number) for year in years if _is_day(year, month, number)]
-        moments = [datetime.combine(one, time, near.tzinfo) for one in dates]
-        found = min(moments, key=lambda one: abs(one - near), default=None)
+        moments = [datetime.combine(day, time, near.tzinfo) for day in dates]
+        found = min(moments, key=lambda moment: abs(moment - near), default=None)
     except (ValueError, OverflowError, StopIteration):
         return None
     return found if found is None or _has_fraction(clock) else of_whole_seconds(found)

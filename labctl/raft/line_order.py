@@ -52,7 +52,7 @@ def order_of(lines: Sequence[tuple[str, datetime]]) -> Order:
     falls = [at for at in range(1, len(times)) if _falls(times[at - 1], times[at])]
     if not falls:
         return Order("sorted")
-    rises = sum(one < two for one, two in itertools.pairwise(times))
+    rises = sum(moment < two for moment, two in itertools.pairwise(times))
     is_of_one = len({server for server, _ in lines}) == 1
     if len(falls) >= MOSTLY * (len(falls) + rises) and times[-1] < times[0] and (is_of_one or len(falls) > 1):
         return Order("reversed")

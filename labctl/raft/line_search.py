@@ -327,7 +327,7 @@ _DECODER = json.JSONDecoder()
 
 def _words(value: Any) -> str | None:
     """The line that a member holds: journald writes one that is no UTF-8 as a list of bytes."""
-    if isinstance(value, list) and value and all(type(one) is int and 0 <= one <= 0xFF for one in value):  # noqa: PLR2004
+    if isinstance(value, list) and value and all(type(code) is int and 0 <= code <= 0xFF for code in value):  # noqa: PLR2004
         value = bytes(value).decode("utf-8", "replace")
     if not isinstance(value, str):
         return None

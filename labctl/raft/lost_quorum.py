@@ -72,7 +72,7 @@ def lost_quorum(
     voters, needed = membership.voters, membership.needed
     if time is None or not voters or needed is None or not faults.are_known:
         return None
-    called = {names.server(one.id) or names.server(one.address) or one.address for one in voters}
+    called = {names.server(member.id) or names.server(member.address) or member.address for member in voters}
     found = (faults.gone(name, time, reach if name != reach else None) for name in sorted(called))
-    lost = LostQuorum(tuple(one for one in found if one is not None), len(voters), needed, reach)
+    lost = LostQuorum(tuple(loss for loss in found if loss is not None), len(voters), needed, reach)
     return lost if lost.left < needed else None

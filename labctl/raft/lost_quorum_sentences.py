@@ -22,21 +22,21 @@ def moment(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} {zone_of(time)}"
 
 
-def why_no_majority(one: Incident) -> str:
+def why_no_majority(incident: Incident) -> str:
     """Say why there was no majority, as far as that is known; "" where it is not."""
-    if one.quorum is not None:
-        return _lost(one.quorum)
-    if one.ended_by == "quorum_lost" and one.unreached:
-        return f"It had no answer from {listed(one.unreached)}."
+    if incident.quorum is not None:
+        return _lost(incident.quorum)
+    if incident.ended_by == "quorum_lost" and incident.unreached:
+        return f"It had no answer from {listed(incident.unreached)}."
     return ""
 
 
 def _lost(quorum: LostQuorum) -> str:
-    alike = itertools.groupby(quorum.gone, key=lambda one: (one.how, one.by, one.what, _clock(one.since)))
+    alike = itertools.groupby(quorum.gone, key=lambda loss: (loss.how, loss.by, loss.what, _clock(loss.since)))
     done = "; ".join(_done(list(gone)) for _, gone in alike)
     voters = f"{quorum.left} of {quorum.voters} voters"
     were = "was" if quorum.left == 1 else "were"
-    cut_off = any(one.how == "cut off" for one in quorum.gone)
+    cut_off = any(loss.how == "cut off" for loss in quorum.gone)
     left = f"it reached {voters}, itself included," if cut_off else f"{voters} {were} left"
     said = f"{done}, so {left} and {quorum.needed} are needed."
     return f"T{said[1:]}" if said.startswith("the ") else said
@@ -49,7 +49,7 @@ def _clock(time: datetime | None) -> str:
 def _done(gone: list[Gone]) -> str:
     """What was done to servers of which the same is known, and when."""
     first = gone[0]
-    who = listed([one.server for one in gone])
+    who = listed([loss.server for loss in gone])
     when = f" at {_clock(first.since)}" if first.since is not None else ""
     if first.how == "shut down":
         return f"{who} shut down{when}"

@@ -72,7 +72,7 @@ def members_in(text: str | None) -> tuple[Member, ...] | None:
     inner = text[1:-1].strip()
     if "{" not in inner:
         found = tuple(Member(address, address, votes=True) for address in inner.split())
-        return found if all(len(one.id) <= 300 for one in found) else None  # noqa: PLR2004 - as in a list with IDs
+        return found if all(len(member.id) <= 300 for member in found) else None  # noqa: PLR2004 - as in a list with IDs
     members, at = [], 0
     while at < len(inner):
         listed = _LISTED.match(inner, at)
@@ -85,7 +85,7 @@ def members_in(text: str | None) -> tuple[Member, ...] | None:
 
 def voters_in(members: tuple[Member, ...] | None) -> int | None:
     """How many of the servers vote; None where that is not known. No cluster is without a voter."""
-    return None if members is None else sum(one.votes for one in members) or None
+    return None if members is None else sum(member.votes for member in members) or None
 
 
 def command_of(event: Event) -> Command | None:
@@ -143,12 +143,12 @@ class Membership:
     @property
     def voters(self) -> tuple[Member, ...] | None:
         """Who votes; None where the log does not say."""
-        return None if self.members is None else tuple(one for one in self.members if one.votes)
+        return None if self.members is None else tuple(member for member in self.members if member.votes)
 
     @property
     def nonvoters(self) -> tuple[Member, ...] | None:
         """Who gets the log without a vote; None where the log does not say."""
-        return None if self.members is None else tuple(one for one in self.members if not one.votes)
+        return None if self.members is None else tuple(member for member in self.members if not member.votes)
 
     @property
     def needed(self) -> int | None:
@@ -161,10 +161,10 @@ class Membership:
         if self.members is None:
             return None
         strangers = False
-        for one in self.members:
-            called = self._names.server(one.id) or self._names.server(one.address)
-            if server in (one.id, one.address, called):
-                return "voter" if one.votes else "nonvoter"
+        for member in self.members:
+            called = self._names.server(member.id) or self._names.server(member.address)
+            if server in (member.id, member.address, called):
+                return "voter" if member.votes else "nonvoter"
             strangers = strangers or called is None
         # It may be one of those whose name nobody has said.
         return None if strangers else "none"
@@ -219,7 +219,7 @@ class Membership:
         """Servers that found each other become the cluster, unless they are part of one."""
         peers = event.values.get("peers", "").strip("[]").replace(",", " ").split()
         if self.members is None and not self._unsure and peers:
-            self._set(tuple(Member(one, one, votes=True) for one in peers), event)
+            self._set(tuple(Member(peer, peer, votes=True) for peer in peers), event)
         return event
 
     def _fail(self, event: Event) -> Event:
@@ -252,4 +252,4 @@ class Membership:
 
 def _key(members: tuple[Member, ...]) -> frozenset[tuple[str, bool]]:
     """What two lists have in common that name the same servers: the line of a bootstrap has no IDs."""
-    return frozenset((one.address or one.id, one.votes) for one in members)
+    return frozenset((member.address or member.id, member.votes) for member in members)

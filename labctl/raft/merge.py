@@ -165,11 +165,11 @@ class _Merge:
         self._names.learn(event)
         if event.event == "candidate_entered":
             self._stands[event.server] = event
-            self._answered = {one for one in self._answered if one[0] != event.server}
+            self._answered = {answered for answered in self._answered if answered[0] != event.server}
         elif event.event == "leader_entered":
             self._told.add((event.event, event.server))
         elif event.event in _ANSWERS:
-            candidate = next((one for one in self._stands.values() if self._may_have_asked(one, event)), None)
+            candidate = next((stand for stand in self._stands.values() if self._may_have_asked(stand, event)), None)
             if candidate is not None:
                 self._answered.add((candidate.server, event.server, event.event))
         self._push(stream)
@@ -188,11 +188,11 @@ class _Merge:
         for other in self._streams:
             if other is stream:
                 continue
-            for count, one in enumerate(islice(other.ahead(), MOST_AHEAD), 1):
-                if one.time > until:
+            for count, stamped in enumerate(islice(other.ahead(), MOST_AHEAD), 1):
+                if stamped.time > until:
                     break
-                if is_cause(one.event):
-                    late = max(one.time - effect.time, timedelta())
+                if is_cause(stamped.event):
+                    late = max(stamped.time - effect.time, timedelta())
                     found = min(found, (late, count, other), key=lambda it: it[:2]) if found else (late, count, other)
                     break
         if found is None:
@@ -205,7 +205,7 @@ class _Merge:
     def _cause_of(self, event: Event) -> Callable[[Event], bool] | None:
         """What must have been told before an event; None where it was, or where nothing needs to be."""
         if event.event in _ANSWERS:
-            if any(self._may_have_asked(one, event) for one in self._stands.values()):
+            if any(self._may_have_asked(stand, event) for stand in self._stands.values()):
                 return None
             return lambda one: one.event == "candidate_entered" and self._may_have_asked(one, event)
         cause = _BY_A_PEER.get(event.event)

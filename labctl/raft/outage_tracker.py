@@ -100,7 +100,7 @@ class OutageTracker:
         """The outage of a server of which lines say only by now that it is the same."""
         if not 0 < len(self._open) <= MOST_RENAMED:
             return None
-        old = next((one for one in self._open if names.place(one) == key), None)
+        old = next((name_ for name_ in self._open if names.place(name_) == key), None)
         if old is None:
             return None
         self._open[key] = self._open.pop(old)
@@ -120,14 +120,14 @@ class OutageTracker:
     def unreached(self, names: Names) -> list[tuple[str, Evidence]]:
         """Whom the leader cannot reach just now, each once, and the last line that says so."""
         found: dict[str, Evidence] = {}
-        for one in self._open.values():
-            if one.evidence is not None:
-                found.setdefault(names(one.server) or one.server, one.evidence)
+        for outage in self._open.values():
+            if outage.evidence is not None:
+                found.setdefault(names(outage.server) or outage.server, outage.evidence)
         return sorted(found.items())
 
     def without_majority(self, needed: int | None) -> float | None:
         """For how many seconds no majority had answered when the leader last said who is silent."""
-        return without_majority([one.silent for one in self._open.values() if one.silent is not None], needed)
+        return without_majority([outage.silent for outage in self._open.values() if outage.silent is not None], needed)
 
 
 def _earlier(time: datetime, seconds: float) -> datetime:

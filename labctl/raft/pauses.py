@@ -100,16 +100,16 @@ class Pauses:
 
     def finish(self) -> None:
         """The story has ended."""
-        for server, one in self._frozen.items():
-            self._found(server, one, None)
+        for server, pause in self._frozen.items():
+            self._found(server, pause, None)
         for run in self._runs.values():
             self._tell(run)
         self._runs.clear()
 
     def _is_of(self, server: str, event: Event) -> bool:
         """Whether a fault that ended, or did not begin, is the one that a server is frozen by."""
-        one = self._frozen.get(server)
-        return one is not None and one.fault == event.values.get("id", "")
+        pause = self._frozen.get(server)
+        return pause is not None and pause.fault == event.values.get("id", "")
 
     def _act(self, event: Event) -> None:
         """Take in what was done to a server."""
@@ -128,24 +128,24 @@ class Pauses:
     # -- what is known ---------------------------------------------------------------------------------------
 
     def _freeze(self, event: Event, by: Literal["labctl", "docker"]) -> None:
-        one = self._frozen.get(event.server)
-        if one is None:
+        pause = self._frozen.get(event.server)
+        if pause is None:
             fault = event.values.get("id") or event.values.get("fault", "")
             self._frozen[event.server] = _Frozen(event.time, self._leads(event.server), by, [evidence_of(event)], fault)
         elif event.module == DOCKER:
             # labctl writes its line before it does it, Docker says when it was.
-            one.since = event.time
-            one.evidence.append(evidence_of(event))
+            pause.since = event.time
+            pause.evidence.append(evidence_of(event))
 
     def _go_on(self, event: Event) -> None:
-        one = self._frozen.pop(event.server, None)
-        if one is not None:
-            one.evidence.append(evidence_of(event))
-            self._found(event.server, one, event.time)
+        pause = self._frozen.pop(event.server, None)
+        if pause is not None:
+            pause.evidence.append(evidence_of(event))
+            self._found(event.server, pause, event.time)
 
-    def _found(self, server: str, one: _Frozen, until: datetime | None) -> None:
-        incident = Incident("pause", one.since, until, [server], lasts=until is None, led=one.led, by=one.by)
-        incident.prove(one.evidence)
+    def _found(self, server: str, pause: _Frozen, until: datetime | None) -> None:
+        incident = Incident("pause", pause.since, until, [server], lasts=until is None, led=pause.led, by=pause.by)
+        incident.prove(pause.evidence)
         self._add(incident)
 
     # -- what is inferred ------------------------------------------------------------------------------------
@@ -164,27 +164,27 @@ class Pauses:
         self._add(incident)
 
     def _miss(self, event: Event) -> None:
-        one = self._leaders.get(event.server)
-        if one is None or event.time is None:
+        leader = self._leaders.get(event.server)
+        if leader is None or event.time is None:
             return
         if event.level != "debug":
-            one.warned = event.time
+            leader.warned = event.time
         elif (seconds := seconds_of(event.values.get("time"))) is not None:
-            one.late[event.peer or ""] = (event.time, seconds, evidence_of(event))
+            leader.late[event.peer or ""] = (event.time, seconds, evidence_of(event))
 
     def _give_up(self, event: Event) -> None:
-        one = self._leaders.pop(event.server, None)
-        if one is None or event.time is None or one.since is None or event.level is None:
+        leader = self._leaders.pop(event.server, None)
+        if leader is None or event.time is None or leader.since is None or event.level is None:
             return
-        if event.time - one.since < SEEN_LEADING or event.server in self._frozen:
+        if event.time - leader.since < SEEN_LEADING or event.server in self._frozen:
             return
-        if one.warned is not None and event.time - one.warned <= JUST_NOW:
+        if leader.warned is not None and event.time - leader.warned <= JUST_NOW:
             return
         run = self._runs.get(event.server)
         if run is not None and run.until is not None and event.time - run.until <= JUST_NOW:
             return  # that it stood still is told already
         self._gave_up_late[event.server] = event.time
-        late = [(seconds, line) for time, seconds, line in one.late.values() if event.time - time <= AT_ONCE]
+        late = [(seconds, line) for time, seconds, line in leader.late.values() if event.time - time <= AT_ONCE]
         since = event.time - timedelta(seconds=min(seconds for seconds, _ in late) * STOOD_STILL) if late else None
         incident = Incident("pause", since, event.time, [event.server], inferred=True, led=True, what=LATE)
         incident.prove([line for _, line in late])
@@ -206,5 +206,5 @@ class Pauses:
             self._runs[server] = new
             return
         run.until, run.count, run.led = new.until, run.count + 1, run.led or new.led
-        run.longest = max((one for one in (run.longest, new.longest) if one is not None), default=None)
+        run.longest = max((time for time in (run.longest, new.longest) if time is not None), default=None)
         run.prove(new.evidence)

@@ -93,7 +93,7 @@ def still_waiting(seconds: float, least: float) -> float:
 
 def believes(seconds: float, timers: Timers) -> float:
     """How probable it is that a follower still believes in its leader so long after that was lost."""
-    rest = (still_waiting(seconds + one - timers.heartbeat, timers.heartbeat) for one in _silences(timers))
+    rest = (still_waiting(seconds + silence - timers.heartbeat, timers.heartbeat) for silence in _silences(timers))
     return sum(rest) / _SILENCES
 
 
@@ -126,13 +126,13 @@ def expected(timers: Timers, servers: int, *, pre_vote: bool) -> Expected:
     leaderless = (
         _exact(lambda seconds: no_majority(seconds, timers, servers), soonest, timers)
         if pre_vote
-        else _drawn([one.leaderless for one in played], soonest + again)
+        else _drawn([each_play.leaderless for each_play in played], soonest + again)
     )
     return Expected(
         _exact(lambda seconds: undetected(seconds, timers, servers), soonest, timers),
-        _drawn([one.leaderless - one.detection for one in played], again),
+        _drawn([each_play.leaderless - each_play.detection for each_play in played], again),
         leaderless,
-        sum(one.campaigns for one in played) / DRAWS,
+        sum(each_play.campaigns for each_play in played) / DRAWS,
         pre_vote,
     )
 

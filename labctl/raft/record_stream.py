@@ -71,7 +71,7 @@ def records(
     incidents.finish(sees_leaders=not story.tells_no_elections)
     if (unseen := story.not_seen()) is not None:
         found.append(unseen)
-    yield from sorted(found, key=lambda one: one.order)
+    yield from sorted(found, key=lambda incident: incident.order)
     yield Conclusion(
         story.servers, story.unparsed, story.unknown, story.leaders_known, tuple(sorted(story.waiting)),
         tuple(incidents.searches),
@@ -99,7 +99,7 @@ def _oldest(found: list[Incident]) -> list[Incident]:
     """Take the oldest incidents out where there are many: a log without end has thousands."""
     if len(found) <= MOST_INCIDENTS:
         return []
-    found.sort(key=lambda one: one.order)
+    found.sort(key=lambda incident: incident.order)
     oldest = found[: MOST_INCIDENTS // 2]
     del found[: MOST_INCIDENTS // 2]
     return oldest

@@ -72,12 +72,12 @@ def evidence_of(event: Event) -> Evidence:
 
 def add_evidence(to: list[Evidence], event: Event) -> None:
     """Name one more line, once; the last one gives way where there are many."""
-    one = evidence_of(event)
-    if one in to:
+    evidence = evidence_of(event)
+    if evidence in to:
         return
     if len(to) >= MOST_EVIDENCE:
         to.pop()
-    to.append(one)
+    to.append(evidence)
 
 
 @dataclass(frozen=True, slots=True)

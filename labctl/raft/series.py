@@ -44,38 +44,39 @@ class Series:
         """What they are."""
         return type(self.first)
 
-    def is_continued_by(self, one: Election | PreVote) -> bool:
+    def is_continued_by(self, attempt: Election | PreVote) -> bool:
         """Whether one more is nearly the same as these."""
-        return _likeness(self.last) == _likeness(one) and _follows(self.last, one)
+        return _likeness(self.last) == _likeness(attempt) and _follows(self.last, attempt)
 
-    def add(self, one: Election | PreVote) -> None:
+    def add(self, attempt: Election | PreVote) -> None:
         """Take in one more."""
-        self.last = one
+        self.last = attempt
         self.count += 1
-        self.wait(one)
+        self.wait(attempt)
 
-    def wait(self, one: Election | PreVote) -> None:
+    def wait(self, attempt: Election | PreVote) -> None:
         """Take in how long a timer ran."""
-        if one.waited is not None:
-            least, most = self.waited or (one.waited, one.waited)
-            self.waited = min(least, one.waited), max(most, one.waited)
+        if attempt.waited is not None:
+            least, most = self.waited or (attempt.waited, attempt.waited)
+            self.waited = min(least, attempt.waited), max(most, attempt.waited)
 
 
-def _likeness(one: Election | PreVote) -> tuple[object, ...]:
+def _likeness(attempt: Election | PreVote) -> tuple[object, ...]:
     """What must be the same of them."""
-    refusals = [(no.server, no.reason, no.voted_for, no.leader) for no in one.refusals]
-    won_before = one.pre_vote if isinstance(one, Election) else None
+    refusals = [(no.server, no.reason, no.voted_for, no.leader) for no in attempt.refusals]
+    won_before = attempt.pre_vote if isinstance(attempt, Election) else None
     return (
-        type(one), one.outcome, one.cause, sorted(one.votes), one.tally, one.needed, sorted(map(str, refusals)),
-        won_before, one.cut_off,
+        type(attempt), attempt.outcome, attempt.cause, sorted(attempt.votes), attempt.tally, attempt.needed,
+        sorted(map(str, refusals)),
+        won_before, attempt.cut_off,
     )  # fmt: skip
 
 
-def _follows(one: Election | PreVote, another: Election | PreVote) -> bool:
+def _follows(attempt: Election | PreVote, another: Election | PreVote) -> bool:
     """Whether another one is in the next term; asking beforehand moves no term."""
-    if one.term is None or another.term is None:
-        return one.term is another.term
-    return another.term - one.term in ({1} if isinstance(one, Election) else {0, 1})
+    if attempt.term is None or another.term is None:
+        return attempt.term is another.term
+    return another.term - attempt.term in ({1} if isinstance(attempt, Election) else {0, 1})
 
 
 @dataclass(slots=True)
@@ -102,16 +103,16 @@ class _Folder:
         self._runs: dict[str, _Run] = {}
         self._entries: deque[_Entry] = deque()
 
-    def take(self, one: Election | PreVote) -> Iterator[Election | PreVote | Series]:
-        run = self._runs.get(one.candidate)
-        if run is not None and run.series.is_continued_by(one):
-            run.series.add(one)
-            self._go_on(run, one)
+    def take(self, attempt: Election | PreVote) -> Iterator[Election | PreVote | Series]:
+        run = self._runs.get(attempt.candidate)
+        if run is not None and run.series.is_continued_by(attempt):
+            run.series.add(attempt)
+            self._go_on(run, attempt)
         else:
             if run is not None:
                 run.is_over = True
-            self._begin(one)
-        if one.outcome == "won":
+            self._begin(attempt)
+        if attempt.outcome == "won":
             # What comes after it is another story.
             self._end_all()
         if len(self._entries) > MOST_OPEN:
@@ -119,17 +120,17 @@ class _Folder:
             self._runs = {server: run for server, run in self._runs.items() if not run.is_over}
         return self._over()
 
-    def _begin(self, one: Election | PreVote) -> None:
-        run = self._runs[one.candidate] = _Run(Series(one, one))
-        run.series.wait(one)
-        self._entries.append(_Entry(one, run))
+    def _begin(self, attempt: Election | PreVote) -> None:
+        run = self._runs[attempt.candidate] = _Run(Series(attempt, attempt))
+        run.series.wait(attempt)
+        self._entries.append(_Entry(attempt, run))
         run.entries.append(self._entries[-1])
 
-    def _go_on(self, run: _Run, one: Election | PreVote) -> None:
+    def _go_on(self, run: _Run, attempt: Election | PreVote) -> None:
         if run.series.count > FOLDED:
             return
         if run.series.count < FOLDED:
-            self._entries.append(_Entry(one, run))
+            self._entries.append(_Entry(attempt, run))
             run.entries.append(self._entries[-1])
             return
         first, *rest = run.entries

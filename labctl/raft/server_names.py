@@ -139,9 +139,9 @@ class Names:
                 self._is_called(address, peer)
             (self._gone.discard if event.event == "member_join" else self._gone.add)(peer)
         elif event.event == "autopilot_promote" and (name := values.get("name")):
-            for one in (values.get("id"), values.get("address")):
-                if one:
-                    self._is_called(one, name)
+            for named_by in (values.get("id"), values.get("address")):
+                if named_by:
+                    self._is_called(named_by, name)
 
     def _is(self, name: str, server: str) -> None:
         known = self._servers.get(name, server)
@@ -178,9 +178,9 @@ class Names:
         yield peer
         identity = self._id.get(peer, peer)
         address = self._address.get(identity)
-        yield from (one for one in (identity, address) if one)
-        for one in (peer, identity, address):
-            if one and (member := self._called(one)):
+        yield from (name for name in (identity, address) if name)
+        for name_ in (peer, identity, address):
+            if name_ and (member := self._called(name_)):
                 yield member
                 if place := self._place.get(member):
                     yield place
@@ -210,9 +210,9 @@ class Names:
 
     def _find(self, peer: str) -> tuple[str | None, str, str]:
         """Find the server, its place, and how it is told of; that is remembered until something new is known."""
-        found = next((server for one in self._aliases(peer) if (server := self._servers.get(one))), None)
+        found = next((server for aliase in self._aliases(peer) if (server := self._servers.get(aliase))), None)
         found = found or self._likely.get(peer)
-        named = next((name for one in self._aliases(peer) if (name := self._called(one))), None)
+        named = next((name for aliase in self._aliases(peer) if (name := self._called(aliase))), None)
         place = found or named or self._id.get(peer, peer)
         if found or place not in (peer, self._id.get(peer)):
             told = place

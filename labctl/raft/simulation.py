@@ -93,20 +93,20 @@ def play(random: Random, timers: Timers, servers: int, *, pre_vote: bool, follow
     detection = math.inf
     campaigns = 0
     while True:
-        one = min(there, key=lambda each: each.fires)
-        now = one.fires
-        if not one.candidate and now - one.heard < timers.heartbeat:
-            one.fires = now + _wait(random, timers.heartbeat)
+        server = min(there, key=lambda each: each.fires)
+        now = server.fires
+        if not server.candidate and now - server.heard < timers.heartbeat:
+            server.fires = now + _wait(random, timers.heartbeat)
             continue
         detection = min(detection, now)
         campaigns += 1
-        one.candidate, one.has_leader = True, False
-        one.fires = now + _wait(random, timers.election)
-        others = [other for other in there if other is not one]
+        server.candidate, server.has_leader = True, False
+        server.fires = now + _wait(random, timers.election)
+        others = [other for other in there if other is not server]
         random.shuffle(others)
-        if pre_vote and not _would_win(one, others, rules.quorum):
+        if pre_vote and not _would_win(server, others, rules.quorum):
             continue
-        if _wins(random, now, one, others, rules):
+        if _wins(random, now, server, others, rules):
             return Played(detection, now, campaigns)
 
 
@@ -119,32 +119,32 @@ def _wait(random: Random, least: float) -> float:
     return least * (1.0 + random.random())
 
 
-def _would_win(one: _Server, others: list[_Server], quorum: int) -> bool:
-    return 1 + sum(not other.has_leader and other.term <= one.term + 1 for other in others) >= quorum
+def _would_win(server: _Server, others: list[_Server], quorum: int) -> bool:
+    return 1 + sum(not other.has_leader and other.term <= server.term + 1 for other in others) >= quorum
 
 
-def _wins(random: Random, now: float, one: _Server, others: list[_Server], rules: _Rules) -> bool:
+def _wins(random: Random, now: float, server: _Server, others: list[_Server], rules: _Rules) -> bool:
     """Stand in the next term, and ask everybody for a vote."""
-    one.term += 1
-    one.voted = one.term
+    server.term += 1
+    server.voted = server.term
     votes = 1
     for other in others:
         if other.has_leader:
             continue
-        if other.term > one.term:
-            _follow(random, now, one, other.term, rules.timers)
+        if other.term > server.term:
+            _follow(random, now, server, other.term, rules.timers)
             return False
-        if other.term < one.term:
-            _follow(random, now, other, one.term, rules.timers)
-        if other.voted < one.term:
-            other.voted, other.heard = one.term, now
+        if other.term < server.term:
+            _follow(random, now, other, server.term, rules.timers)
+        if other.voted < server.term:
+            other.voted, other.heard = server.term, now
             votes += 1
     return votes >= rules.quorum
 
 
-def _follow(random: Random, now: float, one: _Server, term: int, timers: Timers) -> None:
+def _follow(random: Random, now: float, server: _Server, term: int, timers: Timers) -> None:
     """Take over a newer term. A candidate becomes a follower, whose timer begins anew."""
-    one.term = term
-    if one.candidate:
-        one.candidate = False
-        one.fires = now + _wait(random, timers.heartbeat)
+    server.term = term
+    if server.candidate:
+        server.candidate = False
+        server.fires = now + _wait(random, timers.heartbeat)

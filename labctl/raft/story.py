@@ -135,7 +135,7 @@ class Story:
             settled=self._settle,
             is_apart=self._faults.are_apart,
             asks_first=self._asks_first,
-            asks_at_once=lambda: any(one.asks_at_once for one in self._servers.values()),
+            asks_at_once=lambda: any(server_state.asks_at_once for server_state in self._servers.values()),
             reads_all=self.reads_all,
             clocks=self._clocks,
             progress=self._progress,
@@ -319,17 +319,17 @@ class Story:
         own = max(server.term or 0, self._won or 0)
         if own == 0 and not self._from_the_beginning:
             return None, None
-        for one in self._elections.of_others(server.name):
-            if one.term is not None and not self._is_unheard(one, server.name, event.time):
-                own = max(own, one.term)
+        for candidacy in self._elections.of_others(server.name):
+            if candidacy.term is not None and not self._is_unheard(candidacy, server.name, event.time):
+                own = max(own, candidacy.term)
         return own + 1, "inferred"
 
-    def _is_unheard(self, one: Candidacy, server: str, now: datetime | None) -> bool:
+    def _is_unheard(self, candidacy: Candidacy, server: str, now: datetime | None) -> bool:
         """Whether a server did not take over a candidate's term: it stood at the same moment, or it had a leader.
 
         A server that has a leader refuses a vote before it looks at its term (raft.go, requestVote).
         """
-        return (one.end is None and one.start == now) or self._elections.has_leader(server, one)
+        return (candidacy.end is None and candidacy.start == now) or self._elections.has_leader(server, candidacy)
 
     # -- what each event does --------------------------------------------------------------------------------
 
@@ -416,52 +416,52 @@ class Story:
         if event.event == "votes_needed":
             server.needed = number_of(event.values.get("needed")) or server.needed
             self._electorate.need(server.needed or 0)
-        one = server.candidacy
-        if one is None:
+        candidacy = server.candidacy
+        if candidacy is None:
             return None
         if event.event == "votes_needed":
-            one.needed = server.needed
-            return one.term
-        one.asked = True
+            candidacy.needed = server.needed
+            return candidacy.term
+        candidacy.asked = True
         if event.event == "vote_granted":
             tally = number_of(event.values.get("tally"))
             voter = self.names(event.peer)
-            if event.peer and (known := self._servers.get(voter or "")) and one.term is not None:
+            if event.peer and (known := self._servers.get(voter or "")) and candidacy.term is not None:
                 # Who votes is in that term; before Consul 0.7 no line says so, and later ones only sometimes.
-                known.term = max(known.term or 0, one.term)
-            one.vote(voter or (server.name if tally == 1 else None), tally)
+                known.term = max(known.term or 0, candidacy.term)
+            candidacy.vote(voter or (server.name if tally == 1 else None), tally)
         elif event.event == "vote_self":
-            one.vote(server.name, None)
-        add_evidence(one.evidence, event)
-        return one.term
+            candidacy.vote(server.name, None)
+        add_evidence(candidacy.evidence, event)
+        return candidacy.term
 
     def _pre_vote(self, server: ServerState, event: Event) -> int | None:
         server.asks_first = True
-        one = server.candidacy
-        if one is None:
+        candidacy = server.candidacy
+        if candidacy is None:
             return None
         kind = event.event.removeprefix(_ASKS_FIRST)
         if kind in {"won", "lost"}:
-            one.pre_vote, one.pre_vote_end = ("won" if kind == "won" else "lost"), event.time
+            candidacy.pre_vote, candidacy.pre_vote_end = ("won" if kind == "won" else "lost"), event.time
             server.timer = event.time  # its election timer starts anew by that
-        elif one.pre_vote is None:
-            one.pre_vote = "asked"
+        elif candidacy.pre_vote is None:
+            candidacy.pre_vote = "asked"
         if kind in {"granted", "self"}:
             voter = self.names(event.peer) or server.name
-            if voter not in one.pre_votes:
-                one.pre_votes.append(voter)
-        elif kind == "denied" and event.peer and not self._could_not_ask(one, event):
-            one.refuse_pre_vote(Refusal(self.names(event.peer) or event.peer, ""))
+            if voter not in candidacy.pre_votes:
+                candidacy.pre_votes.append(voter)
+        elif kind == "denied" and event.peer and not self._could_not_ask(candidacy, event):
+            candidacy.refuse_pre_vote(Refusal(self.names(event.peer) or event.peer, ""))
         tally = number_of(event.values.get("tally"))
         if kind != "denied_newer_term":
-            one.pre_tally = max(one.pre_tally, tally if tally is not None else len(one.pre_votes))
-        one.needed = number_of(event.values.get("votesNeeded")) or one.needed
+            candidacy.pre_tally = max(candidacy.pre_tally, tally if tally is not None else len(candidacy.pre_votes))
+        candidacy.needed = number_of(event.values.get("votesNeeded")) or candidacy.needed
         if kind not in {"requested", "received"}:
-            add_evidence(one.evidence, event)
+            add_evidence(candidacy.evidence, event)
         if kind == "denied_newer_term":
-            one.pre_vote, one.pre_vote_end = "lost", event.time
+            candidacy.pre_vote, candidacy.pre_vote_end = "lost", event.time
             return self._end_candidacy(server, event, "follower")
-        return one.term
+        return candidacy.term
 
     def _fail_to_ask(self, server: ServerState, event: Event) -> int | None:
         if server.candidacy is not None and event.peer:
@@ -475,9 +475,9 @@ class Story:
                 self._leaderships.find_down(name, event.time)
         return None
 
-    def _could_not_ask(self, one: Candidacy, denied: Event) -> bool:
+    def _could_not_ask(self, candidacy: Candidacy, denied: Event) -> bool:
         """Whether a pre-vote was not denied by anybody: Raft counts so, at once, whom it could not ask."""
-        failed = one.not_asked.get(self.names(denied.peer) or denied.peer or "")
+        failed = candidacy.not_asked.get(self.names(denied.peer) or denied.peer or "")
         between = seconds_between(failed, denied.time)
         return between is not None and between <= _AT_ONCE_SECONDS
 
@@ -486,7 +486,7 @@ class Story:
         server = self._servers.get(name)
         if server is None or server.asks_first or server.asks_at_once:
             return server is not None and server.asks_first
-        return self._somebody_asks_first or any(one.asks_first for one in self._servers.values())
+        return self._somebody_asks_first or any(each_server.asks_first for each_server in self._servers.values())
 
     def _refuse_pre_vote(self, server: ServerState, event: Event) -> None:
         candidate = self._servers.get(self.names.server(event.peer) or "")
@@ -497,34 +497,34 @@ class Story:
             self._elections.answer(event, self._refusal(server.name, event), event.peer, pre_vote=True)
 
     def _win(self, server: ServerState, event: Event) -> int | None:
-        one = server.candidacy
-        if one is None:
+        candidacy = server.candidacy
+        if candidacy is None:
             # The log begins in the middle of a campaign.
-            one = server.candidacy = Candidacy(server.name, event.term, event.term_source, "unknown", None)
-            self._elections.begin(one)
+            candidacy = server.candidacy = Candidacy(server.name, event.term, event.term_source, "unknown", None)
+            self._elections.begin(candidacy)
         # Who is handed the leadership asks nobody first, whatever its version.
-        at_once = one.pre_vote is None and one.start is not None and not one.unprompted
+        at_once = candidacy.pre_vote is None and candidacy.start is not None and not candidacy.unprompted
         server.asks_at_once = server.asks_at_once or at_once
         self._elected = True
-        one.tally = number_of(event.values.get("tally")) or one.tally
-        one.asked = True
-        self._elections.end(one, "won", event)
-        self._won = max(self._won or 0, one.term or 0)
-        server.term = one.term if one.term is not None else server.term
-        return one.term
+        candidacy.tally = number_of(event.values.get("tally")) or candidacy.tally
+        candidacy.asked = True
+        self._elections.end(candidacy, "won", event)
+        self._won = max(self._won or 0, candidacy.term or 0)
+        server.term = candidacy.term if candidacy.term is not None else server.term
+        return candidacy.term
 
     def _lead(self, server: ServerState, event: Event) -> int | None:
-        one = server.candidacy
-        if one is not None and one.ended is None:
+        candidacy = server.candidacy
+        if candidacy is not None and candidacy.ended is None:
             # Who enters leader state has won, whether or not the line that says so is there.
-            self._elections.end(one, "won", event)
-            self._won = max(self._won or 0, one.term or 0)
-        term = one.term if one else server.term
+            self._elections.end(candidacy, "won", event)
+            self._won = max(self._won or 0, candidacy.term or 0)
+        term = candidacy.term if candidacy else server.term
         self._leaderships.lead_again(server.name, event.time)
         server.role, server.candidacy, server.before, server.ending = "leader", None, None, None
         server.timer = None
         self._elected = True
-        self._leaderships.begin(server.name, term, event, one)
+        self._leaderships.begin(server.name, term, event, candidacy)
         return term
 
     def _assume_leader(self, server: ServerState, event: Event) -> None:
@@ -534,15 +534,17 @@ class Story:
             return
         if says not in _LEADS and not (server.role is None and (says in _LED or says == "leadership_lost")):
             return
-        one, server.candidacy, server.before = server.candidacy, None, None
-        if one is not None and one.ended is None:
-            self._elections.end(one, "won", None)
-            server.term = one.term if one.term is not None else server.term
+        candidacy, server.candidacy, server.before = server.candidacy, None, None
+        if candidacy is not None and candidacy.ended is None:
+            self._elections.end(candidacy, "won", None)
+            server.term = candidacy.term if candidacy.term is not None else server.term
         if self._leaderships.of(server.name) is None:
-            term = one.term if one is not None else server.term
-            if one is None and term is not None and self._leaderships.is_of_another(server.name, term):
+            term = candidacy.term if candidacy is not None else server.term
+            if candidacy is None and term is not None and self._leaderships.is_of_another(server.name, term):
                 term = None  # what it knows of a term is that it heard of its successor
-            self._leaderships.assume(server.name, term, event, led=_led_at(server, event) if one is None else None)
+            self._leaderships.assume(
+                server.name, term, event, led=_led_at(server, event) if candidacy is None else None
+            )
         self._leaderships.show(server.name)
         server.role, server.ending, server.timer = "leader", None, None
         self._elected = True
@@ -654,10 +656,14 @@ class Story:
         ending = _ENDS[event.event]
         if ending == "transfer":
             server.transferring, self._transfer = event.time, event
-            for one in self._elections.of_others(server.name):
+            for candidacy in self._elections.of_others(server.name):
                 # Within a stamp, its effect may have been told before it.
-                if one.unprompted and one.ended is None and self._is_handed_to(one.server, one.start, event):
-                    one.cause = "transfer"
+                if (
+                    candidacy.unprompted
+                    and candidacy.ended is None
+                    and self._is_handed_to(candidacy.server, candidacy.start, event)
+                ):
+                    candidacy.cause = "transfer"
         if (ending != "newer_term" or not self._is_transferring(server, event)) and server.ending != "left":
             server.ending = ending
         if event.event == "newer_term_seen_on_vote":
@@ -725,15 +731,15 @@ class Story:
                 self._leads_no_longer(server)
             self._hear_of_leader(event.values.get("leader"), event, leads=True)
         candidate = self._servers.get(self.names.server(event.peer) or "")
-        one = candidate.candidacy if candidate is not None else None
+        candidacy = candidate.candidacy if candidate is not None else None
         self._elections.answer(event, refusal, event.peer)
-        return one.term if one is not None and self._elections.is_to(one, event, refusal) else None
+        return candidacy.term if candidacy is not None and self._elections.is_to(candidacy, event, refusal) else None
 
     def _refuse_twice(self, server: ServerState, event: Event) -> int | None:
-        one = server.candidacy
-        if one is not None and one.term is None and event.term is not None:
+        candidacy = server.candidacy
+        if candidacy is not None and candidacy.term is None and event.term is not None:
             # It has voted for itself, so that is the term in which it stands.
-            one.term, one.term_source = event.term, "inferred"
+            candidacy.term, candidacy.term_source = event.term, "inferred"
         if VOTES_AGAIN not in event.values:
             self._elections.answer(event, Refusal(server.name, ALREADY_VOTED), None)
         return event.term
@@ -742,12 +748,12 @@ class Story:
         """A candidate asks once more, and gets the vote that it had got."""
         self._elections.takes_back(event)
         candidate = self._servers.get(self.names.server(event.peer) or "")
-        one = candidate.candidacy if candidate is not None else None
-        if one is None:
+        candidacy = candidate.candidacy if candidate is not None else None
+        if candidacy is None:
             return None
-        one.vote(server.name, one.tally)
-        add_evidence(one.evidence, event)
-        return one.term
+        candidacy.vote(server.name, candidacy.tally)
+        add_evidence(candidacy.evidence, event)
+        return candidacy.term
 
     def _with_more(self, server: ServerState, event: Event) -> Event:
         """Add what its line does not say, or not by name: whom a refusal met, which leader a server has."""
@@ -794,22 +800,26 @@ class Story:
     # -- ends ------------------------------------------------------------------------------------------------
 
     def _end_candidacy(self, server: ServerState, event: Event, how: Ended) -> int | None:
-        one, server.candidacy = server.candidacy, None
-        if one is None:
+        candidacy, server.candidacy = server.candidacy, None
+        if candidacy is None:
             return server.term
-        if one.ended is None:
+        if candidacy.ended is None:
             # When a process was started does not say when the one before it ended.
-            self._elections.end(one, how, None if how == "restart" else event)
-        asked = one.asked or one.pre_vote == "won" or (one.pre_vote is None and not server.asks_first)
-        if one.term is not None and asked:
-            server.term = max(one.term, server.term or 0)
-        return one.term
+            self._elections.end(candidacy, how, None if how == "restart" else event)
+        asked = candidacy.asked or candidacy.pre_vote == "won" or (candidacy.pre_vote is None and not server.asks_first)
+        if candidacy.term is not None and asked:
+            server.term = max(candidacy.term, server.term or 0)
+        return candidacy.term
 
     def not_seen(self) -> Incident | None:
         """What the logs do not show and a reader may miss; None where that is nothing."""
         # A log of which no line says which member it is of may be that of any.
         voters = () if self._electorate.strangers() else self.membership.voters or ()
-        missing = {self.names(one.id) or one.id for one in voters if not self._electorate.is_read(one.id, one.address)}
+        missing = {
+            self.names(member.id) or member.id
+            for member in voters
+            if not self._electorate.is_read(member.id, member.address)
+        }
         no_votes, no_elections = self._elected and not self._debug, self.tells_no_elections
         if not missing and not no_votes and not no_elections:
             return None
@@ -818,7 +828,7 @@ class Story:
     @property
     def tells_no_elections(self) -> bool:
         """Whether no log has a line of the level at which servers say who stands, wins and leads."""
-        return bool(self._servers) and not any(one.tells for one in self._servers.values())
+        return bool(self._servers) and not any(server_state.tells for server_state in self._servers.values())
 
     def _last_word(self, server: str) -> datetime | None:
         """When a server last said something, where it also says who leads."""
@@ -827,7 +837,7 @@ class Story:
 
     def _end(self) -> datetime | None:
         """How far the log goes: at least as far as its last event."""
-        return max((one for one in (self._last, self._reached()) if one is not None), default=None)
+        return max((moment for moment in (self._last, self._reached()) if moment is not None), default=None)
 
 
 def _led_at(server: ServerState, event: Event) -> datetime | None:

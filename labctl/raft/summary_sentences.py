@@ -65,7 +65,7 @@ def of_election(election: Election, timers: Timers | None = None) -> str:
     did = "became a candidate" if is_open else "stood"
     parts = [f"{election.candidate} {did} {_in_term(election.term)}{f' because {cause}' if cause else ''}"]
     parts.append(_votes(election))
-    parts += [f"{one.server} refused{_why(one)}" for one in election.refusals]
+    parts += [f"{refusal.server} refused{_why(refusal)}" for refusal in election.refusals]
     parts += _outcome(election)
     return "; ".join(part for part in parts if part) + "."
 
@@ -76,7 +76,7 @@ def of_pre_vote(pre_vote: PreVote, timers: Timers | None = None) -> str:
     term = f"term {pre_vote.term}" if pre_vote.term is not None else "the next term"
     parts = [f"{pre_vote.candidate} asked whether it could win {term}{f' because {cause}' if cause else ''}"]
     parts.append(_votes(pre_vote, "pre-vote"))
-    parts += [f"{one.server} said no{_why(one)}" for one in pre_vote.refusals]
+    parts += [f"{refusal.server} said no{_why(refusal)}" for refusal in pre_vote.refusals]
     parts.append(_pre_vote_outcome(pre_vote))
     return "; ".join(part for part in parts if part) + "."
 
@@ -144,12 +144,12 @@ def counted_votes(tally: int, needed: int | None, vote: str = "vote", *, more: s
     return f"{of_them} {f'one {vote}' if needed == 1 else counted(needed, vote)} it needed"
 
 
-def _votes(one: Election | PreVote, vote: str = "vote") -> str:
-    others = [voter for voter in one.votes if voter != one.candidate]
-    if not one.tally:
+def _votes(attempt: Election | PreVote, vote: str = "vote") -> str:
+    others = [voter for voter in attempt.votes if voter != attempt.candidate]
+    if not attempt.tally:
         return ""
-    count = f"it had {counted_votes(one.tally, one.needed, vote)}"
-    return f"{count}, its own and {listed(others)}'s" if others and len(others) == one.tally - 1 else count
+    count = f"it had {counted_votes(attempt.tally, attempt.needed, vote)}"
+    return f"{count}, its own and {listed(others)}'s" if others and len(others) == attempt.tally - 1 else count
 
 
 def _why(refusal: Refusal) -> str:
@@ -169,21 +169,21 @@ def reason_of(reason: str) -> str:
     return _REASONS.get(reason, reason)
 
 
-def _waited(one: Election | PreVote, timers: Timers | None) -> str:
-    return "" if one.waited is None else _waited_often((one.waited, one.waited), one, timers)
+def _waited(attempt: Election | PreVote, timers: Timers | None) -> str:
+    return "" if attempt.waited is None else _waited_often((attempt.waited, attempt.waited), attempt, timers)
 
 
-def _waited_often(waited: tuple[float, float], one: Election | PreVote, timers: Timers | None) -> str:
+def _waited_often(waited: tuple[float, float], attempt: Election | PreVote, timers: Timers | None) -> str:
     """How long the timers ran before candidacies like this one, at least and at most, beside what is set."""
     # The stamp of its beginning has whole seconds where that of its end has.
-    whole = one.start is not None and (is_whole(one.start) or not one.start.microsecond)
+    whole = attempt.start is not None and (is_whole(attempt.start) or not attempt.start.microsecond)
     least_said, most_said = (about(seconds) if whole else _precise(seconds) for seconds in waited)
     if least_said != most_said:
         # A unit stands once where it is the same.
         one_unit = least_said.endswith(" s") and most_said.endswith(" s") and not whole
         most_said = f"{least_said.removesuffix(' s') if one_unit else least_said} to {most_said}"
     least = {"heartbeat_timeout": timers.heartbeat, "election_timeout": timers.election} if timers else {}
-    timeout = least.get(one.cause)
+    timeout = least.get(attempt.cause)
     # No timer runs for longer than three times what is set: that server stood still, or was set to something else.
     fits = timeout is not None and waited[1] <= 3 * timeout + 1
     return f" ({most_said}{f', of {timeout:g} to {2 * timeout:g} s' if timeout is not None and fits else ''})"
@@ -194,38 +194,50 @@ def _precise(seconds: float) -> str:
     return f"{seconds:.2f} s" if 1 <= seconds < 60 else duration(seconds)  # noqa: PLR2004 - a minute
 
 
-def of_leadership(one: Leadership, timers: Timers | None = None) -> str:
+def of_leadership(leadership: Leadership, timers: Timers | None = None) -> str:
     """Tell a leadership: who led in which term, after how long without a leader, for how long, and what ended it."""
-    term = f" in term {one.term}" if one.term is not None else ""
-    begun = one.since and one.without_leader is not None and one.since - timedelta(seconds=one.without_leader)
-    vacant = elapsed(begun or None, one.since)
-    after = f" after {at_least(vacant) if one.after_standstill else vacant} without a leader" if vacant else ""
-    before = "" if one.since_known else ", since a time that no line shows"
-    if one.ended_by is None:
-        return f"{one.server} leads{term}{after}{before}."
-    if one.since is None and one.until is None:
-        return f"{one.server} led{term}; no line shows since when, or until when."
+    term = f" in term {leadership.term}" if leadership.term is not None else ""
+    begun = (
+        leadership.since
+        and leadership.without_leader is not None
+        and leadership.since - timedelta(seconds=leadership.without_leader)
+    )
+    vacant = elapsed(begun or None, leadership.since)
+    after = f" after {at_least(vacant) if leadership.after_standstill else vacant} without a leader" if vacant else ""
+    before = "" if leadership.since_known else ", since a time that no line shows"
+    if leadership.ended_by is None:
+        return f"{leadership.server} leads{term}{after}{before}."
+    if leadership.since is None and leadership.until is None:
+        return f"{leadership.server} led{term}; no line shows since when, or until when."
     # What is known only to be over by then lasted at least so long.
-    took = elapsed(one.since, one.until) if one.since != one.until or not one.is_end_inferred else None
-    at_most = "at most " if one.stood_still else ""
-    lasted = f" for {at_least(took) if one.is_end_inferred else f'{at_most}{took}'}" if took else ""
-    if one.silent_since is not None and (most := elapsed(one.since, one.silent_since)):
+    took = (
+        elapsed(leadership.since, leadership.until)
+        if leadership.since != leadership.until or not leadership.is_end_inferred
+        else None
+    )
+    at_most = "at most " if leadership.stood_still else ""
+    lasted = f" for {at_least(took) if leadership.is_end_inferred else f'{at_most}{took}'}" if took else ""
+    if leadership.silent_since is not None and (most := elapsed(leadership.since, leadership.silent_since)):
         lasted = f"{lasted} and at most {most}" if took else f" for at most {most}"
     lost = ""
-    if one.without_majority is not None:
+    if leadership.without_majority is not None:
         lease = f"; its lease is {duration(timers.lease)}" if timers else ""
-        lost = f" for {_precise(one.without_majority)}{lease}"
+        lost = f" for {_precise(leadership.without_majority)}{lease}"
     comma = f",{after}," if after else ","
-    late = elapsed(one.superseded, one.until) if one.superseded is not None else None
+    late = elapsed(leadership.superseded, leadership.until) if leadership.superseded is not None else None
     newer = (
         f"; {late} before that, another leader had been elected, and it could no longer commit anything" if late else ""
     )
-    end = "it became a follower; no line says why" if one.until and one.ended_by == "unknown" else ENDS[one.ended_by]
+    end = (
+        "it became a follower; no line says why"
+        if leadership.until and leadership.ended_by == "unknown"
+        else ENDS[leadership.ended_by]
+    )
     missed = ""
-    if one.silent_since is not None:
+    if leadership.silent_since is not None:
         missed = ": stopped, frozen or cut off (inferred)"
-        end = "it fell silent" if one.ended_by == "silent" else f"{end}, and had been silent before"
-    return f"{one.server} led{term}{before}{lasted}{comma} until {end}{lost}{newer}{missed}."
+        end = "it fell silent" if leadership.ended_by == "silent" else f"{end}, and had been silent before"
+    return f"{leadership.server} led{term}{before}{lasted}{comma} until {end}{lost}{newer}{missed}."
 
 
 def of_fault(fault: Fault) -> str:

@@ -78,7 +78,7 @@ def beside(
     """Servers' lines, and what was done to them, in order of time; with `whole`, also what was done before them."""
     names = {server.name for server in servers}
     begun = whole
-    for line in heapq.merge(lines, (act for act in acts if act.server in names), key=lambda one: one.taken):
+    for line in heapq.merge(lines, (act for act in acts if act.server in names), key=lambda log_line: log_line.taken):
         begun = begun or not line.of_docker
         if begun:
             yield line
@@ -171,9 +171,9 @@ def _ended(server: str, time: datetime, code: int | None) -> Act:
 def acts_of(told: Iterable[Told], lives: Iterable[Life]) -> list[Act]:
     """What was done to servers, by Docker's events and, of what those do not tell any more, by their containers."""
     by_server: dict[str, list[Told]] = {}
-    for one in told:
-        by_server.setdefault(one.server, []).append(one)
-    known = {one.server: one for one in lives}
+    for told_ in told:
+        by_server.setdefault(told_.server, []).append(told_)
+    known = {life.server: life for life in lives}
     return sorted(
         (act for server in {*by_server, *known} for act in _acts_of(by_server.get(server, []), known.get(server))),
         key=lambda act: (act.time, act.server),
@@ -181,13 +181,13 @@ def acts_of(told: Iterable[Told], lives: Iterable[Life]) -> list[Act]:
 
 
 def _acts_of(told: list[Told], life: Life | None) -> Iterator[Act]:
-    told = sorted(told, key=lambda one: one.time)
+    told = sorted(told, key=lambda told_: told_.time)
     if life is not None:
-        told = sorted([*told, *_untold(told, life)], key=lambda one: one.time)
+        told = sorted([*told, *_untold(told, life)], key=lambda told_: told_.time)
     # Where the end of the life before is forgotten, the first event is a start.
     acts = Acts(ended=bool(told) and told[0].action == "start" and life is not None and _was_before(life, told[0].time))
-    for one in told:
-        act = acts.take(one)
+    for told_ in told:
+        act = acts.take(told_)
         if act is not None:
             yield act
 
@@ -196,14 +196,14 @@ def _untold(told: list[Told], life: Life) -> Iterator[Told]:
     """What a container says of its process that no event says."""
     if life.finished is None:
         return
-    if not any(one.action == "die" and abs(one.time - life.finished) <= SAME for one in told):
+    if not any(told_.action == "die" and abs(told_.time - life.finished) <= SAME for told_ in told):
         if life.out_of_memory:
             yield Told(life.server, life.finished - timedelta(microseconds=1), "oom")
         yield Told(life.server, life.finished, "die", life.code)
     started = life.started
     if started is None or started <= life.finished:
         return
-    if not any(one.action == "start" and abs(one.time - started) <= SAME for one in told):
+    if not any(told_.action == "start" and abs(told_.time - started) <= SAME for told_ in told):
         yield Told(life.server, started, "start")
 
 

@@ -40,7 +40,7 @@ def without_copies(logs: Sequence[Log], note: Callable[[str], None]) -> list[Log
     if copies:
         # What told a log from its copy only is no part of its name.
         unnamed = [log for log in kept if not log.recording.is_named and log.recording.path is not None]
-        for log, server in zip(unnamed, servers_of([one.recording.place for one in unnamed]), strict=True):
+        for log, server in zip(unnamed, servers_of([each_log.recording.place for each_log in unnamed]), strict=True):
             log.recording = replace(log.recording, server=server)
     return kept
 
@@ -50,17 +50,17 @@ def _likeliest(place: str) -> tuple[bool, int, int, str]:
     return not place.endswith(".log"), place.count("/"), len(place), place
 
 
-def _seems_the_same(one: Log, two: Log) -> bool:
+def _seems_the_same(log: Log, two: Log) -> bool:
     """Whether one server says in both who it is, and one beginning goes on as the other does."""
-    if one.survey is None or two.survey is None:
+    if log.survey is None or two.survey is None:
         return False
-    both = list(zip(one.survey.events, two.survey.events, strict=False))
+    both = list(zip(log.survey.events, two.survey.events, strict=False))
     return any(own_address(event) for event, _ in both) and all(a.line == b.line for a, b in both)
 
 
-def _is_beginning(one: Log, two: Log) -> bool | None:
+def _is_beginning(log: Log, two: Log) -> bool | None:
     """Whether a log is the same as another one or its beginning; False where it is the other way round, else None."""
-    first, second = _bytes(one), _bytes(two)
+    first, second = _bytes(log), _bytes(two)
     a = b = b""
     while True:
         a, b = a or next(first, b""), b or next(second, b"")

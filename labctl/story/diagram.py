@@ -184,20 +184,22 @@ def picture_of(
     picture.bands = [
         *(
             band
-            for one in said.first(Fault)
-            for name in one.servers
-            for band in drawn.band("fault", name, one.since, _end_of(one), summary_sentences.of_fault(one), picture)
+            for fault in said.first(Fault)
+            for name in fault.servers
+            for band in drawn.band(
+                "fault", name, fault.since, _end_of(fault), summary_sentences.of_fault(fault), picture
+            )
         ),
         *(
             band
-            for one in said.first(Outage)
+            for outage in said.first(Outage)
             for band in drawn.band(
-                "outage", one.server, one.since, one.until, summary_sentences.of_outage(one), picture
+                "outage", outage.server, outage.since, outage.until, summary_sentences.of_outage(outage), picture
             )
         ),
     ]
     tell = sentences(timers, files)
-    paragraphs = (one.partition(WHERE) for one in said.of(Incident, tell[Incident]))
+    paragraphs = (sentence.partition(WHERE) for sentence in said.of(Incident, tell[Incident]))
     picture.happened = [(words, where) for words, _, where in paragraphs]
     if all(words.startswith(NOT_SEEN) for words, _ in picture.happened):
         picture.happened.insert(0, (of_no_incident(end), ""))
@@ -309,7 +311,7 @@ class _Drawing:
                 way, meaning = _ARROWS[event.event]
                 ends = (x, places[event.peer]) if way == "out" else (places[event.peer], x)
                 picture.arrows.append(Arrow(row.number, row.y, *ends, meaning))
-        picture.segments = [one for lane in lanes for one in _segments(lane, picture)]
+        picture.segments = [segment for lane in lanes for segment in _segments(lane, picture)]
         return picture
 
     def band(  # noqa: PLR0913, PLR0917 - all that a band is

@@ -24,7 +24,7 @@ class FileNames:
 
     def __init__(self, files: Iterable[str] = (), long: int = LONG) -> None:
         names = list(dict.fromkeys(files))
-        self._short = _shortest(names) if any(len(one) > long for one in names) else {}
+        self._short = _shortest(names) if any(len(name) > long for name in names) else {}
         self._used: dict[str, str] = {}
 
     def __call__(self, line: Evidence) -> str:

@@ -65,7 +65,7 @@ def election_row(election: Election) -> dict[str, Any]:
         "end": election.end,
         "seconds": election.seconds,
         "tally": election.tally,
-        "refusals": [refusal_row(one) for one in election.refusals],
+        "refusals": [refusal_row(refusal) for refusal in election.refusals],
         "pre_vote": election.pre_vote,
         "waited": election.waited,
         "cut_off": election.cut_off,
@@ -73,45 +73,45 @@ def election_row(election: Election) -> dict[str, Any]:
     }
 
 
-def incident_row(one: Incident) -> dict[str, Any]:
+def incident_row(incident: Incident) -> dict[str, Any]:
     """Something that went wrong."""
     return {
-        "kind": one.kind,
-        "servers": one.servers,
-        "from": one.since,
-        "to": one.until,
-        "seconds": one.seconds,
-        "lasts": one.lasts,
-        "inferred": one.inferred,
-        "may_be_led": one.may_be_led,
-        "term": one.term,
-        "ended_by": one.ended_by,
-        "winner": one.winner,
-        "elections": one.elections,
-        "split_terms": one.split_terms,
-        "count": one.count,
-        "longest": one.longest,
-        "led": one.led,
-        "by": one.by,
-        "what": one.what or None,
-        "quorum": quorum_row(one.quorum),
-        "unreached": one.unreached,
-        "no_votes": one.no_votes,
-        "no_elections": one.no_elections,
-        "tries": [tries_row(tries) for tries in one.tries],
-        "sentence": of_incident(one),
-        "evidence": evidence_rows(one.evidence),
+        "kind": incident.kind,
+        "servers": incident.servers,
+        "from": incident.since,
+        "to": incident.until,
+        "seconds": incident.seconds,
+        "lasts": incident.lasts,
+        "inferred": incident.inferred,
+        "may_be_led": incident.may_be_led,
+        "term": incident.term,
+        "ended_by": incident.ended_by,
+        "winner": incident.winner,
+        "elections": incident.elections,
+        "split_terms": incident.split_terms,
+        "count": incident.count,
+        "longest": incident.longest,
+        "led": incident.led,
+        "by": incident.by,
+        "what": incident.what or None,
+        "quorum": quorum_row(incident.quorum),
+        "unreached": incident.unreached,
+        "no_votes": incident.no_votes,
+        "no_elections": incident.no_elections,
+        "tries": [tries_row(tries) for tries in incident.tries],
+        "sentence": of_incident(incident),
+        "evidence": evidence_rows(incident.evidence),
     }
 
 
-def quorum_row(one: LostQuorum | None) -> dict[str, Any] | None:
+def quorum_row(lost_quorum: LostQuorum | None) -> dict[str, Any] | None:
     """The majority that was lost; None where none was."""
-    if one is None:
+    if lost_quorum is None:
         return None
     return {
-        "voters": one.voters,
-        "left": one.left,
-        "needed": one.needed,
+        "voters": lost_quorum.voters,
+        "left": lost_quorum.left,
+        "needed": lost_quorum.needed,
         "gone": [
             {
                 "server": gone.server,
@@ -120,75 +120,80 @@ def quorum_row(one: LostQuorum | None) -> dict[str, Any] | None:
                 "by": gone.by,
                 "fault": gone.what or None,
             }
-            for gone in one.gone
+            for gone in lost_quorum.gone
         ],
     }
 
 
-def tries_row(one: Tries) -> dict[str, Any]:
+def tries_row(tries_: Tries) -> dict[str, Any]:
     """What servers tried while nobody led."""
     return {
-        "server": one.server,
-        "elections": [{"outcome": outcome, "count": count} for outcome, count in one.elections.items()],
-        "pre_votes": one.pre_votes,
-        "undecided_pre_votes": one.undecided_pre_votes,
-        "terms": one.terms,
-        "cut_off": one.cut_off,
+        "server": tries_.server,
+        "elections": [{"outcome": outcome, "count": count} for outcome, count in tries_.elections.items()],
+        "pre_votes": tries_.pre_votes,
+        "undecided_pre_votes": tries_.undecided_pre_votes,
+        "terms": tries_.terms,
+        "cut_off": tries_.cut_off,
     }
 
 
-def pre_vote_row(one: PreVote) -> dict[str, Any]:
+def pre_vote_row(pre_vote: PreVote) -> dict[str, Any]:
     """One round of pre-votes."""
     return {
-        "term": one.term,
-        "candidate": one.candidate,
-        "votes": one.votes,
-        "needed": one.needed,
-        "outcome": one.outcome,
-        "inferred": one.inferred,
-        "cause": one.cause,
-        "start": one.start,
-        "end": one.end,
-        "seconds": one.seconds,
-        "tally": one.tally,
-        "refusals": [refusal_row(refusal) for refusal in one.refusals],
-        "waited": one.waited,
-        "cut_off": one.cut_off,
-        "evidence": evidence_rows(one.evidence),
+        "term": pre_vote.term,
+        "candidate": pre_vote.candidate,
+        "votes": pre_vote.votes,
+        "needed": pre_vote.needed,
+        "outcome": pre_vote.outcome,
+        "inferred": pre_vote.inferred,
+        "cause": pre_vote.cause,
+        "start": pre_vote.start,
+        "end": pre_vote.end,
+        "seconds": pre_vote.seconds,
+        "tally": pre_vote.tally,
+        "refusals": [refusal_row(refusal) for refusal in pre_vote.refusals],
+        "waited": pre_vote.waited,
+        "cut_off": pre_vote.cut_off,
+        "evidence": evidence_rows(pre_vote.evidence),
     }
 
 
-def refusal_row(one: Refusal) -> dict[str, Any]:
+def refusal_row(refusal: Refusal) -> dict[str, Any]:
     """A vote that was refused."""
-    return {"server": one.server, "reason": one.reason, "voted_for": one.voted_for, "leader": one.leader}
+    return {
+        "server": refusal.server,
+        "reason": refusal.reason,
+        "voted_for": refusal.voted_for,
+        "leader": refusal.leader,
+    }
 
 
 def evidence_rows(evidence: Iterable[Evidence]) -> list[dict[str, Any]]:
     """The lines that something was read from."""
-    return [{"server": one.server, "file": one.file, "line_no": one.line_no} for one in evidence]
+    return [{"server": line.server, "file": line.file, "line_no": line.line_no} for line in evidence]
 
 
-def leader_row(one: Leadership) -> dict[str, Any]:
+def leader_row(leadership: Leadership) -> dict[str, Any]:
     """One leadership."""
     return {
-        "server": one.server,
-        "term": one.term,
-        "term_source": one.term_source,
-        "from": one.since,
-        "from_known": one.since_known,
-        "to": one.until,
-        "seconds": one.seconds,
-        "seconds_bound": one.bound,
-        "ended_by": one.ended_by,
-        "without_leader": one.without_leader,
-        "without_leader_bound": one.without_leader_bound,
-        "without_majority": one.without_majority,
-        "superseded": one.superseded,
-        "silent_since": one.silent_since,
-        "to_inferred": one.is_end_inferred,
-        "gave_up": one.gave_up,
-        "gave_up_by": one.gave_up_by,
-        "evidence": evidence_rows(one.evidence),
+        "server": leadership.server,
+        "term": leadership.term,
+        "term_source": leadership.term_source,
+        "from": leadership.since,
+        "from_known": leadership.since_known,
+        "to": leadership.until,
+        "seconds": leadership.seconds,
+        "seconds_bound": leadership.bound,
+        "ended_by": leadership.ended_by,
+        "without_leader": leadership.without_leader,
+        "without_leader_bound": leadership.without_leader_bound,
+        "without_majority": leadership.without_majority,
+        "superseded": leadership.superseded,
+        "silent_since": leadership.silent_since,
+        "to_inferred": leadership.is_end_inferred,
+        "gave_up": leadership.gave_up,
+        "gave_up_by": leadership.gave_up_by,
+        "evidence": evidence_rows(leadership.evidence),
     }
 
 

@@ -81,10 +81,10 @@ def _form_of_json(head: bytes) -> _Form | None:
         return _of_loki
     if _ESCAPED_LINES.search(head):
         return unescaped
-    if any(sum(bool(_LEVEL.search(one)) for one in _BETWEEN.split(line)) > 1 for line in head.split(b"\n")):
+    if any(sum(bool(_LEVEL.search(piece)) for piece in _BETWEEN.split(line)) > 1 for line in head.split(b"\n")):
         return apart
     if elements := _ELEMENT.findall(head):
-        indent = next((one for one in elements if one), b"")
+        indent = next((element for element in elements if element), b"")
         return lambda chunks: _joined(chunks, indent)
     return None
 

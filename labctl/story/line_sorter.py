@@ -95,7 +95,7 @@ class LineSorter:
     def read(self, stream: str, *, newest_first: bool = False) -> Iterator[Kept]:
         """The lines of a stream in order of time. Of those of one time the first comes first, or the last."""
         here = sorted(self._lines.get(stream, ()), key=_place)
-        runs = [self._run(*one) for one in self._runs.get(stream, ())]
+        runs = [self._run(*span) for span in self._runs.get(stream, ())]
         lines = heapq.merge(*runs, here, key=_place) if runs else iter(here)
         return _turned(lines, self._limits.lines) if newest_first else lines
 
@@ -123,9 +123,9 @@ class LineSorter:
             for stream, lines in self._lines.items():
                 lines.sort(key=_place)
                 begin = self._spilled
-                for one in lines:
-                    head = _HEAD.pack(one.time, one.number, one.offset, len(one.line))
-                    self._spilled += self._file.write(head + one.line)
+                for kept in lines:
+                    head = _HEAD.pack(kept.time, kept.number, kept.offset, len(kept.line))
+                    self._spilled += self._file.write(head + kept.line)
                 self._runs.setdefault(stream, []).append((begin, self._spilled))
             self._file.flush()
         except OSError as error:
@@ -165,9 +165,9 @@ def _place(line: Kept) -> tuple[int, int]:
 def _turned(lines: Iterator[Kept], most: int) -> Iterator[Kept]:
     """Of the lines of one time, the last first."""
     alike: list[Kept] = []
-    for one in lines:
-        if alike and (one.time != alike[0].time or len(alike) >= most):
+    for kept in lines:
+        if alike and (kept.time != alike[0].time or len(alike) >= most):
             yield from reversed(alike)
             alike = []
-        alike.append(one)
+        alike.append(kept)
     yield from reversed(alike)

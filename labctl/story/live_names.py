@@ -47,7 +47,7 @@ class LiveNames:
             self._tagged = True
             found = self._otherwise if self._otherwise not in taken else name
         elif "/" in name:
-            found = next((one for one in _names_of(name) if one not in taken), name)
+            found = next((candidate for candidate in _names_of(name) if candidate not in taken), name)
         self._called[name] = found
         return found
 
@@ -58,5 +58,5 @@ def _names_of(path: str) -> Iterator[str]:
     nearest = place.folders[::-1]
     # Servers are numbered, more than anything else that folders are called by.
     names = [place.base, *sorted(nearest, key=lambda one: not any(map(str.isdecimal, one)))]
-    yield from (one for one in names if one.lower() not in _OF_ALL and one not in {"..", "~"})
+    yield from (name for name in names if name.lower() not in _OF_ALL and name not in {"..", "~"})
     yield place.base

@@ -305,16 +305,16 @@ def _logs_in(name: str, path: Path) -> list[Recording]:
         raise LabctlError(f"The archive {name} could not be read to its end: {error}.") from error
     if not members:
         return []
-    logs = [one for one in members if one.name.startswith("logs/") and one.name.endswith(".log")]
-    if not logs or not any(one.name == MANIFEST for one in members):
+    logs = [member for member in members if member.name.startswith("logs/") and member.name.endswith(".log")]
+    if not logs or not any(member.name == MANIFEST for member in members):
         # No bundle of labctl's, of which the rest is about the logs.
-        logs = [one for one in members if not _is_hidden(one.name)]
+        logs = [member for member in members if not _is_hidden(member.name)]
     if len(logs) > MOST_LOGS:
         raise LabctlError(
             f"Cannot read {name}: it holds {len(logs)} logs, and {MOST_LOGS} are the most that are read. "
             "Unpack it, and name those that matter."
         )
-    return [Recording(f"{name}:{one.name}", Path(one.name).name, path, one) for one in logs]
+    return [Recording(f"{name}:{member.name}", Path(member.name).name, path, member) for member in logs]
 
 
 def _is_hidden(name: str) -> bool:
@@ -334,27 +334,29 @@ def find(names: Sequence[str], called: Mapping[str, str] | None = None, *, live:
     """
     found: dict[str, Recording] = {}
     for name in names:
-        for one in _found(name, live=live):
-            found.setdefault(os.path.realpath(one.place) if one.path else one.name, one)
+        for recording in _found(name, live=live):
+            found.setdefault(os.path.realpath(recording.place) if recording.path else recording.name, recording)
     recordings = _called(list(found.values()), called or {})
-    unnamed = [one for one in recordings if not one.is_named and one.path is not None]
-    servers = dict(zip(unnamed, servers_of([one.place for one in unnamed]), strict=True))
-    recordings = [replace(one, server=servers.get(one, one.server)) for one in recordings]
-    return sorted(recordings, key=lambda one: (one.server, one.name))
+    unnamed = [recording for recording in recordings if not recording.is_named and recording.path is not None]
+    servers = dict(zip(unnamed, servers_of([recording.place for recording in unnamed]), strict=True))
+    recordings = [replace(recording, server=servers.get(recording, recording.server)) for recording in recordings]
+    return sorted(recordings, key=lambda recording: (recording.server, recording.name))
 
 
 def _called(recordings: list[Recording], called: Mapping[str, str]) -> list[Recording]:
     """Call the recordings as the user does: by their whole name, else by the end of their path."""
     for file, server in called.items():
-        of_file = [at for at, one in enumerate(recordings) if file in (one.name, str(one.path))]
-        of_file = of_file or [at for at, one in enumerate(recordings) if one.place.endswith(f"/{file.lstrip('./')}")]
+        of_file = [at for at, recording in enumerate(recordings) if file in (recording.name, str(recording.path))]
+        of_file = of_file or [
+            at for at, recording in enumerate(recordings) if recording.place.endswith(f"/{file.lstrip('./')}")
+        ]
         if not of_file:
             raise LabctlError(
                 f"Cannot call {file} {server}: no log of that name is read. There are "
-                f"{', '.join(sorted(one.name for one in recordings)[:MOST_NAMED])}.",
+                f"{', '.join(sorted(recording.name for recording in recordings)[:MOST_NAMED])}.",
                 ExitCode.USAGE,
             )
-        if len({one.path for one in (recordings[at] for at in of_file)}) > 1:
+        if len({recording.path for recording in (recordings[at] for at in of_file)}) > 1:
             raise LabctlError(
                 f"Cannot call {file} {server}: {len(of_file)} logs have that name. Write more of the path.",
                 ExitCode.USAGE,
@@ -389,8 +391,11 @@ def _found(name: str, *, live: bool) -> list[Recording]:
         raise LabctlError(f"The folder {name} holds no log.", ExitCode.USAGE)
     if len(inside) > MOST_FILES:
         raise LabctlError(f"Cannot read {name}: it holds more than {MOST_FILES} logs. Name some of them.")
-    found = [_logs_in(str(one), one) or [Recording(str(one), one.name, one)] for one in inside]
-    return [one for of_file in found for one in of_file]
+    found = [
+        _logs_in(str(found_path), found_path) or [Recording(str(found_path), found_path.name, found_path)]
+        for found_path in inside
+    ]
+    return [recording for of_file in found for recording in of_file]
 
 
 def _on_standard_input() -> list[Recording]:
@@ -433,7 +438,7 @@ def _copy_of(pipe: io.BufferedReader) -> int:
 def _logs_under(folder: Path) -> Iterator[Path]:
     """The logs in a folder and in its folders. Nothing is followed out of it, and a data base is no log."""
     for count, (where, folders, files) in enumerate(os.walk(folder, onerror=_raise)):
-        folders[:] = sorted(one for one in folders if not one.startswith(".")) if count < MOST_FOLDERS else []
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if count < MOST_FOLDERS else []
         for name in sorted(files):
             path = Path(where, name)
             if _is_log(path) and not (count and path.is_symlink()) and not _is_binary(path):
@@ -464,12 +469,12 @@ def is_there(path: Path) -> bool:
 
 def multiplier_of(found: Iterable[Recording]) -> int | None:
     """The `raft_multiplier` of the servers, where all logs are of one bundle that has it."""
-    bundles = {one.path for one in found if one.member}
-    if len(bundles) != 1 or not all(one.member for one in found):
+    bundles = {recording.path for recording in found if recording.member}
+    if len(bundles) != 1 or not all(recording.member for recording in found):
         return None
     path = cast("Path", bundles.pop())
     try:
-        member = next((one for one in members_of(path) if one.name == MANIFEST), None)
+        member = next((each_member for each_member in members_of(path) if each_member.name == MANIFEST), None)
         if member is None:
             return None
         with path.open("rb") as plain, opened(plain, member) as file:
@@ -482,11 +487,13 @@ def multiplier_of(found: Iterable[Recording]) -> int | None:
 
 def sample(name: str) -> list[Recording]:
     """A recording that labctl ships. Raises LabctlError (usage) where there is none of that name."""
-    names = sorted(one.name for one in SAMPLES.iterdir() if one.is_dir() and not one.name.startswith((".", "_")))
+    names = sorted(path.name for path in SAMPLES.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
     if name not in names:
         raise LabctlError(f"There is no sample {name!a}: there are {', '.join(names)}.", ExitCode.USAGE)
     return [
-        Recording(f"{name}/{one.name}", one.stem, one) for one in sorted((SAMPLES / name).iterdir()) if _is_log(one)
+        Recording(f"{name}/{path.name}", path.stem, path)
+        for path in sorted((SAMPLES / name).iterdir())
+        if _is_log(path)
     ]
 
 

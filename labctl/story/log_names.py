@@ -66,7 +66,7 @@ def place_of(path: str, beside: frozenset[str] = frozenset()) -> Place:
 def _without(name: str, endings: tuple[str, ...]) -> str:
     """A name without what stands at its end, as often as it does; a name is never empty."""
     while True:
-        ending = next((one for one in endings if name.lower().endswith(one) and len(name) > len(one)), None)
+        ending = next((suffix for suffix in endings if name.lower().endswith(suffix) and len(name) > len(suffix)), None)
         if ending is None:
             return name
         name = name[: -len(ending)]
@@ -82,15 +82,15 @@ def servers_of(paths: Sequence[str], apart: Iterable[int] = ()) -> list[str]:
     beside = frozenset(path.rpartition("/")[2] for path in paths)
     places = [place_of(path, beside) for path in paths]
     alone = set(apart) | _not_rotated(places)
-    logs = [(*one.log, one.full if number in alone else "") for number, one in enumerate(places)]
+    logs = [(*place.log, place.full if number in alone else "") for number, place in enumerate(places)]
     names = _told_apart(dict.fromkeys(logs))
-    return [names[one] for one in logs]
+    return [names[log] for log in logs]
 
 
 def _not_rotated(places: list[Place]) -> set[int]:
     """What has the base of another log and was not rotated from it: `a.log` beside `a.txt`."""
-    unrotated = Counter(one.log for one in places if not one.rotated)
-    return {number for number, one in enumerate(places) if not one.rotated and unrotated[one.log] > 1}
+    unrotated = Counter(place.log for place in places if not place.rotated)
+    return {number for number, place in enumerate(places) if not place.rotated and unrotated[place.log] > 1}
 
 
 _Log = tuple[tuple[str, ...], str, str]
@@ -99,13 +99,13 @@ _Log = tuple[tuple[str, ...], str, str]
 def _told_apart(logs: Iterable[_Log]) -> dict[_Log, str]:
     """The shortest names that differ: the file's, else the folder in which those of the same name differ, else both."""
     logs = list(logs)
-    names = {one: one[2] or one[1] for one in logs}
+    names = {log: log[2] or log[1] for log in logs}
     for alike in _alike(names):
         names.update(_by_folder(alike))
     for alike in _alike(names):
-        names.update({one: "/".join((names[one], one[2] or one[1])) for one in alike})
+        names.update({place: "/".join((names[place], place[2] or place[1])) for place in alike})
     for alike in _alike(names):
-        names.update({one: "/".join((*one[0], one[2] or one[1])) for one in alike})
+        names.update({place: "/".join((*place[0], place[2] or place[1])) for place in alike})
     return names
 
 
@@ -118,19 +118,19 @@ def _alike(names: dict[_Log, str]) -> list[list[_Log]]:
 
 def _by_folder(logs: list[_Log]) -> dict[_Log, str]:
     """Names of logs whose files have the same one: the nearest folder that tells all of them apart."""
-    deepest = max(len(one[0]) for one in logs)
-    padded = {one: (*(("",) * (deepest - len(one[0]))), *one[0]) for one in logs}
-    near = {one: [_without(folder, _PACKED) for folder in reversed(folders)] for one, folders in padded.items()}
-    differs = [level for level in range(deepest) if len({near[one][level] for one in logs}) > 1]
+    deepest = max(len(log[0]) for log in logs)
+    padded = {log: (*(("",) * (deepest - len(log[0]))), *log[0]) for log in logs}
+    near = {place: [_without(folder, _PACKED) for folder in reversed(folders)] for place, folders in padded.items()}
+    differs = [level for level in range(deepest) if len({near[log][level] for log in logs}) > 1]
     for level in differs:
-        names = {one: near[one][level] or one[2] or one[1] for one in logs}
+        names = {log: near[log][level] or log[2] or log[1] for log in logs}
         if len(set(names.values())) == len(logs):
             return names
     # No single one does: those that differ at all, from the outermost to the innermost.
     joined = {
-        one: "/".join(near[one][level] for level in reversed(differs) if near[one][level]) or one[2] or one[1]
-        for one in logs
+        log: "/".join(near[log][level] for level in reversed(differs) if near[log][level]) or log[2] or log[1]
+        for log in logs
     }
     if len(set(joined.values())) == len(logs):
         return joined
-    return {one: "/".join((*one[0], one[2] or one[1])) for one in logs}
+    return {log: "/".join((*log[0], log[2] or log[1])) for log in logs}

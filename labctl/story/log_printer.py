@@ -134,31 +134,31 @@ class RaftLines(LogLines):
             self.story.settle(event.time)
         is_shown = is_raft(event) or event.module in {log_notes.MODULE, log_notes.DOCKER}
         is_told = is_shown and (self._lines or phrase(event) is not None or is_unparsed(event))
-        elections = [one for one in self.story.drain() if isinstance(one, Election)]
+        elections = [election for election in self.story.drain() if isinstance(election, Election)]
         if self._as_json or not self._prefix:
             if is_shown:
                 self._write_alone(line, event)
             return
-        told = [text for one in self._folded(event, told=is_told) for text in self._told(one)]
-        self._show(told + [text for one in elections for text in self._of_election(one)])
+        told = [text for told_ in self._folded(event, told=is_told) for text in self._told(told_)]
+        self._show(told + [text for election in elections for text in self._of_election(election)])
 
     def wait(self) -> None:
         """Print the elections that are over by now: no line may come for long."""
         now = self.clock.now()
         if now is not None and not self._as_json and self._prefix:
             self.story.settle(now)
-            elections = [one for one in self.story.drain() if isinstance(one, Election)]
+            elections = [election for election in self.story.drain() if isinstance(election, Election)]
             if elections:
-                self._show([text for one in elections for text in self._of_election(one)])
+                self._show([text for election in elections for text in self._of_election(election)])
 
     def finish(self) -> None:
         """The logs have ended: print what went on, and the elections that are over by that."""
         self.story.finish()
-        elections = [one for one in self.story.drain() if isinstance(one, Election)]
+        elections = [election for election in self.story.drain() if isinstance(election, Election)]
         if self._as_json or not self._prefix:
             return
-        told = [text for one in self._repeats.finish() for text in self._told(one)]
-        self._show(told + [text for one in elections for text in self._of_election(one)])
+        told = [text for told_ in self._repeats.finish() for text in self._told(told_)]
+        self._show(told + [text for election in elections for text in self._of_election(election)])
 
     def _write_alone(self, line: LogLine, event: Event) -> None:
         if self._as_json:
@@ -173,7 +173,7 @@ class RaftLines(LogLines):
         return self._repeats.take(event) if told else self._repeats.over(event)
 
     def _show(self, told: list[str]) -> None:
-        self._below.write(told, [self._cut(one) for one in self._repeats.going_on()])
+        self._below.write(told, [self._cut(told_) for told_ in self._repeats.going_on()])
 
     def _told(self, told: Told) -> list[str]:
         """One event, in as many lines as it needs; of a line whose words nobody knows, what of it fits."""
@@ -195,8 +195,8 @@ class RaftLines(LogLines):
     def _wrapped(self, front: str, indent: int, words: str, style: str = "") -> list[str]:
         columns, words = self._columns, harmless(words)
         lines = wrapped(words, max(columns - indent, 20), indent="  ").split("\n") if columns else [words]
-        first, *more = [paint(one, style, colour=self._colour) for one in lines]
-        return [f"{front} {first}", *(" " * indent + one for one in more)]
+        first, *more = [paint(line, style, colour=self._colour) for line in lines]
+        return [f"{front} {first}", *(" " * indent + line for line in more)]
 
     def _cut(self, told: Told) -> str:
         front, indent = self._time_and_server(told.event)

@@ -161,7 +161,7 @@ class LogReader:
 
     def events(self) -> Iterator[Event]:
         """All events in one order of time. Raises LabctlError."""
-        logs = without_copies([self._log(one) for one in self._recordings], self._note)
+        logs = without_copies([self._log(recording) for recording in self._recordings], self._note)
         self._coverages.logs = [log.coverage for log in logs]
         self._learn_zones(logs)
         for log in logs:
@@ -347,11 +347,11 @@ class LogReader:
 
         def read() -> Iterator[Event | None]:
             nonlocal near
-            for one in log.recording.live_lines(log.coverage, everything=self._everything):
-                if one is None:
+            for line in log.recording.live_lines(log.coverage, everything=self._everything):
+                if line is None:
                     yield None
                     continue
-                event = log.read(one[1], one[0], near, zone)
+                event = log.read(line[1], line[0], near, zone)
                 if event is not None and (self._everything or is_told(event)):
                     near = event.time or near
                     yield event._replace(server=names.of(event))

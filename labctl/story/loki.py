@@ -66,5 +66,5 @@ def _named(labels: bytes) -> bytes:
     except (ValueError, RecursionError):
         return b""
     names = (found.get(key) for key in _NAMES)
-    name = next((one for one in names if isinstance(one, str) and one.strip() and one.isprintable()), "")
+    name = next((label for label in names if isinstance(label, str) and label.strip() and label.isprintable()), "")
     return name.strip().encode("utf-8", "replace")[:253]

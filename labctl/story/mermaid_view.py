@@ -36,7 +36,7 @@ def mermaid(records: Iterable[Record], timers: Timers | None = None) -> str:
         else:
             ends = f"{names[arrow.begin]}{_SIGNS[arrow.meaning]}{names[arrow.end]}"
             lines.append(f"    {ends}: {mermaid_label(row.server)} {_words(row)}")
-    lines += [f"    %% {mermaid_label(one)}" for said in picture.sentences.values() for one in said]
+    lines += [f"    %% {mermaid_label(sentence)}" for said in picture.sentences.values() for sentence in said]
     return "\n".join(lines) + "\n"
 
 

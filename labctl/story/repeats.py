@@ -151,9 +151,9 @@ class Repeats:
     def going_on(self) -> list[Told]:
         """What was said more than once and is not over, in the order in which it began."""
         return [
-            Told(one.last, one.words, one.count, 0, one.since, one.varied, one.first)
-            for one in self.runs.values()
-            if one.count > 1
+            Told(run.last, run.words, run.count, 0, run.since, run.varied, run.first)
+            for run in self.runs.values()
+            if run.count > 1
         ]
 
     def take(self, event: Event) -> Iterator[Told]:
@@ -255,7 +255,7 @@ def _hold(held: deque[Told], told: Told) -> None:
     if told.times == 1:
         held.append(told)
         return
-    at = next(at for at, one in enumerate(held) if one.first is told.first and one.times == 1)
+    at = next(at for at, told_ in enumerate(held) if told_.first is told.first and told_.times == 1)
     words = held[at].words
     held[at] = told._replace(event=held[at].event, words=words, more=told.times, last=told.event)
 

@@ -152,10 +152,10 @@ def _of_recordings(found: list[Recording], timers: Timers | None, asked: _Asked)
         found, everything=asked.everything, zone=asked.zone, names=names, reached=reached, note=notes.say,
         live=asked.follow, coverages=coverages,
     )  # fmt: skip
-    files = tuple(one.path for one in found)
+    files = tuple(recording.path for recording in found)
     return Source(
         coverages.checked(events), timers=timers, names=names, reached=lambda: reached.time, files=files, notes=notes,
-        logs=tuple(one.name for one in found), coverages=coverages,
+        logs=tuple(recording.name for recording in found), coverages=coverages,
         complete=timers is not None,  # a bundle, or a sample, of a whole lab
     )  # fmt: skip
 
@@ -318,17 +318,17 @@ def of_one_election(source: Source, number: int) -> Iterator[Record]:
             f"There is no election {number}: the story has {there}" + (f", 1 to {there}." if there else "."),
             ExitCode.USAGE,
         )
-    one = whole.elections[number - 1]
-    mine = (one.candidate, one.term)
+    election = whole.elections[number - 1]
+    mine = (election.candidate, election.term)
     return replace(
         whole,
-        events=_around(whole.events, one),
-        incidents=[incident for incident in whole.incidents if incident.covers(one.start)],
-        elections=[one],
+        events=_around(whole.events, election),
+        incidents=[incident for incident in whole.incidents if incident.covers(election.start)],
+        elections=[election],
         pre_votes=[],
         leaders=[leader for leader in whole.leaders if (leader.server, leader.term) == mine],
         outages=[outage for outage in whole.outages if (outage.leader, outage.term) == mine],
-        faults=[fault for fault in whole.faults if fault.overlaps(one.start, one.end)],
+        faults=[fault for fault in whole.faults if fault.overlaps(election.start, election.end)],
     ).records()
 
 

@@ -83,7 +83,7 @@ class Survey:
     @property
     def latest(self) -> datetime | None:
         """The latest stamp of its beginning."""
-        return max((one.time for one in self.events if one.time is not None), default=None)
+        return max((event.time for event in self.events if event.time is not None), default=None)
 
     def kind_of(self, server: str, line: str) -> set[str]:
         """Of which kind a server's name is that a line names; a heading's names have no line."""
@@ -132,10 +132,10 @@ def of_beginning(chunks: Iterable[bytes], near: datetime | None) -> Survey:
 def set_order(survey: Survey, zone: tzinfo, later: Iterable[Sample]) -> None:
     """Say in what order a log is, by its beginning and by places behind it; `zone` is that of stamps without one."""
     samples = list(itertools.islice(later, MOST_TIMES))
-    survey.later_sources.update(one.source for one in samples if one.source and one.is_ours)
-    survey.later_hosts.update(one.host for one in samples if one.host and not one.source and one.is_ours)
-    behind = ((one.source or one.host, one.time) for one in samples)
-    begin = ((one.server, one.time) for one in survey.events if one.time is not None)
+    survey.later_sources.update(sample.source for sample in samples if sample.source and sample.is_ours)
+    survey.later_hosts.update(sample.host for sample in samples if sample.host and not sample.source and sample.is_ours)
+    behind = ((sample.source or sample.host, sample.time) for sample in samples)
+    begin = ((each_event.server, each_event.time) for each_event in survey.events if each_event.time is not None)
     times = itertools.islice(itertools.chain(begin, behind), MOST_TIMES)
     survey.order = order_of([(server, placed(time, zone)) for server, time in times])
     if survey.order.kind == "reversed":

@@ -58,44 +58,44 @@ def sentences(timers: Timers | None, files: FileNames | None = None) -> dict[typ
     """What tells a record in a sentence, by its kind; `files` are called by their short names."""
     named = files or FileNames()
     return {
-        Incident: lambda one: _paragraph(one, named),
-        Election: lambda one: _election(one, timers),
-        PreVote: lambda one: _pre_vote(one, timers),
-        Leadership: lambda one: summary_sentences.of_leadership(one, timers),
+        Incident: lambda incident: _paragraph(incident, named),
+        Election: lambda election: _election(election, timers),
+        PreVote: lambda pre_vote: _pre_vote(pre_vote, timers),
+        Leadership: lambda leadership: summary_sentences.of_leadership(leadership, timers),
         Outage: summary_sentences.of_outage,
         Fault: summary_sentences.of_fault,
     }
 
 
-def _paragraph(one: Incident, files: FileNames) -> str:
-    where = [files(line) for line in one.evidence[:MOST_LINES]]
-    more = [f"and {len(one.evidence) - MOST_LINES} more"] if len(one.evidence) > MOST_LINES else []
-    return f"{of_incident(one)}{WHERE}{', '.join([*where, *more])}"
+def _paragraph(incident: Incident, files: FileNames) -> str:
+    where = [files(line) for line in incident.evidence[:MOST_LINES]]
+    more = [f"and {len(incident.evidence) - MOST_LINES} more"] if len(incident.evidence) > MOST_LINES else []
+    return f"{of_incident(incident)}{WHERE}{', '.join([*where, *more])}"
 
 
-def _pre_vote(one: PreVote | Series, timers: Timers | None) -> str:
-    if isinstance(one, Series):
-        return summary_sentences.of_series(one, timers)
-    return summary_sentences.of_pre_vote(one, timers)
+def _pre_vote(attempt: PreVote | Series, timers: Timers | None) -> str:
+    if isinstance(attempt, Series):
+        return summary_sentences.of_series(attempt, timers)
+    return summary_sentences.of_pre_vote(attempt, timers)
 
 
-def _election(one: Election | Series, timers: Timers | None) -> str:
+def _election(election: Election | Series, timers: Timers | None) -> str:
     """An election with its term in front, by which those of one term are put together; several stand by themselves."""
-    if isinstance(one, Series):
-        return f"{WHERE}{summary_sentences.of_series(one, timers)}"
-    return f"{'' if one.term is None else one.term}{WHERE}{summary_sentences.of_election(one, timers)}"
+    if isinstance(election, Series):
+        return f"{WHERE}{summary_sentences.of_series(election, timers)}"
+    return f"{'' if election.term is None else election.term}{WHERE}{summary_sentences.of_election(election, timers)}"
 
 
 def grouped(elections: Iterable[str]) -> Iterator[str]:
     """One paragraph for each term: who stood in it one after the other."""
-    split = (one.rpartition(WHERE) for one in elections)
+    split = (election.rpartition(WHERE) for election in elections)
     for term, told in itertools.groupby(split, key=lambda one: one[0]):
-        said = [one[2] for one in told]
+        said = [row[2] for row in told]
         if not term or len(said) == 1:
             yield from said
         else:
             in_term = f" stood in term {term}"
-            yield f"Term {term}: " + " ".join(one.replace(in_term, " stood", 1) for one in said)
+            yield f"Term {term}: " + " ".join(sentence.replace(in_term, " stood", 1) for sentence in said)
 
 
 class StoryText:
@@ -221,7 +221,7 @@ class StoryText:
         if self._lines:
             line = self._hung(event.line.strip(), indent)
             under = f"\n{indent}"
-            painted = under.join(paint(one, "dim", colour=self._colour) for one in line.split(under))
+            painted = under.join(paint(part, "dim", colour=self._colour) for part in line.split(under))
             self._out.write(f"{self._front(None)} {name} {painted}\n")
 
     def _hung(self, text: str, indent: str) -> str:
@@ -231,7 +231,7 @@ class StoryText:
             return text
         columns = len(indent) - len(OFFSET) - MOST_OFFSET_COLUMNS + self._offset_columns
         first, *more = wrapped(text, max(self._columns - columns, 20), indent="  ").split("\n")
-        return "\n".join([first, *(f"{indent}{one}" for one in more)])
+        return "\n".join([first, *(f"{indent}{line}" for line in more)])
 
     def _front(self, time: datetime | None) -> str:
         if time is None:

@@ -73,10 +73,10 @@ def whose(logs: Sequence[_Log], note: Callable[[str], None]) -> list[Whose]:
             if survey
             for name in (*survey.sources, *survey.hosts, *survey.later_sources, *survey.later_hosts)
         ],
-        {one.otherwise for one in found},
+        {writer.otherwise for writer in found},
     )
-    for one in found:
-        one.called, one.server = called, called.get(one.server, one.server)
+    for writer in found:
+        writer.called, writer.server = called, called.get(writer.server, writer.server)
     _tell_doubles(found, logs, note)
     return found
 
@@ -87,36 +87,38 @@ def names_of_paths(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str,
     Two servers never get one name, nor that of another one, of those that are `taken` or among the names.
     """
     names = set(names)
-    paths = sorted(one for one in names if "/" in one)
-    others = {one for one in names if "/" not in one} | set(taken)
+    paths = sorted(path for path in names if "/" in path)
+    others = {server for server in names if "/" not in server} | set(taken)
     return {path: name for path, name in zip(paths, servers_of(paths), strict=True) if name not in others}
 
 
 def _used(names: Sequence[str], logs: Sequence[_Log], named: Callable[[_Log], str | None]) -> Counter[str]:
     """How many servers' logs name the same machine, or the same container."""
-    return Counter(one for _, one in {(name, named(log)) for name, log in zip(names, logs, strict=True)} if one)
+    return Counter(
+        server for _, server in {(name, named(log)) for name, log in zip(names, logs, strict=True)} if server
+    )
 
 
 def _of_one(name: str, log: _Log, hosts: Counter[str], sources: Counter[str], note: Callable[[str], None]) -> Whose:
     recording, survey = log
-    one = Whose(otherwise=name, is_said=recording.is_named)
+    writer = Whose(otherwise=name, is_said=recording.is_named)
     if survey is None:
         # What is read only once says itself whose its lines are.
-        one.server = name if recording.is_named else ""
-        return one
+        writer.server = name if recording.is_named else ""
+        return writer
     # The beginning of a log may show one server, and what comes later others.
     named = survey.sources | survey.later_sources or survey.hosts | survey.later_hosts or survey.tags
-    one.is_one = len(named) <= 1
-    one.of_hosts = not (survey.sources or survey.later_sources) and bool(named)
-    if one.is_one and not named and not one.is_said and survey.speakers.are_several:
-        one.by_address, one.is_one = True, False
+    writer.is_one = len(named) <= 1
+    writer.of_hosts = not (survey.sources or survey.later_sources) and bool(named)
+    if writer.is_one and not named and not writer.is_said and survey.speakers.are_several:
+        writer.by_address, writer.is_one = True, False
         note(f"{several(recording.name, survey.speakers)} {ONLY}")
-    elif one.is_one:
+    elif writer.is_one:
         source, host = _source(log), _host(log)
         # Two machines that call their container alike are two servers all the same.
         own = source if source and sources[source] == 1 else host if host and hosts[host] == 1 else None
-        one.server = own or name
-    return one
+        writer.server = own or name
+    return writer
 
 
 def several(name: str, speakers: Speakers) -> str:
@@ -165,7 +167,11 @@ def _names(logs: Sequence[_Log]) -> list[str]:
 
 def _overlap(surveys: Sequence[Survey | None]) -> bool:
     """Whether two of these logs are of the same time. What is not known does not."""
-    ranges = sorted((one.first, one.last or one.first) for one in surveys if one is not None and one.first is not None)
+    ranges = sorted(
+        (survey.first, survey.last or survey.first)
+        for survey in surveys
+        if survey is not None and survey.first is not None
+    )
     return any(one[1] - two[0] > OVERLAP for one, two in itertools.pairwise(ranges))
 
 
@@ -188,7 +194,7 @@ def _join(logs: Sequence[_Log], names: list[str], note: Callable[[str], None]) -
         if names[other] == names[number]:
             continue
         both = [logs[other][1], survey]
-        if all(one is not None and one.last is not None for one in both) and not _overlap(both):
+        if all(survey_ is not None and survey_.last is not None for survey_ in both) and not _overlap(both):
             note(
                 f"{logs[other][0].name} and {recording.name} are of one server, {addresses[0]}, one behind the other: "
                 f"it is called {names[other]}."
@@ -205,14 +211,15 @@ def _tell_doubles(
 ) -> None:
     """Say which logs seem to be of one server and are told as those of two."""
     seen: dict[str, int] = {}
-    for number, one in enumerate(found):
+    for number, writer in enumerate(found):
         addresses = _addresses(logs[number][1])
-        if len(addresses) != 1 or not one.server:
+        if len(addresses) != 1 or not writer.server:
             continue
         other = seen.setdefault(addresses[0], number)
-        if found[other].server != one.server:
+        if found[other].server != writer.server:
             note(
                 f"{logs[other][0].name} and {logs[number][0].name} are both of {addresses[0]}, at the same time: "
-                f"they are told as two servers, {found[other].server} and {one.server}. If they are one's, leave one "
+                f"they are told as two servers, {found[other].server} and {writer.server}. If they are "
+                "one's, leave one "
                 "out."
             )

@@ -115,11 +115,11 @@ def _ends(line: str, quote: str) -> bool:
 
 def _text(value: str, more: list[str]) -> str:
     if block := _BLOCK.match(value):
-        indent = min((_indent(one) for one in more if one.strip()), default=0)
-        lines = [one[indent:].rstrip() for one in more]
+        indent = min((_indent(line) for line in more if line.strip()), default=0)
+        lines = [line[indent:].rstrip() for line in more]
         return "\n".join(lines).strip("\n") if block["kind"] == "|" else _folded(lines)
     quote = value[0] if value[0] in {"'", '"'} else ""
-    lines = [value, *(one.strip() for one in more)]
+    lines = [value, *(line.strip() for line in more)]
     if not quote:
         return _folded(lines)
     if quote == '"':

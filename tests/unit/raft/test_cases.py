@@ -18,28 +18,34 @@ def story_of(*names: str) -> Collection:
 
 
 def elections(story: Collection) -> list[tuple[str, int | None, str]]:
-    return [(one.candidate, one.term, one.outcome) for one in story.elections]
+    return [(election.candidate, election.term, election.outcome) for election in story.elections]
 
 
 def leaderships(story: Collection) -> list[tuple[str, int | None, bool, str | None]]:
-    return [(one.server, one.term, one.since_known, one.ended_by) for one in story.leaders]
+    return [
+        (leadership.server, leadership.term, leadership.since_known, leadership.ended_by)
+        for leadership in story.leaders
+    ]
 
 
 def test_who_enters_leader_state_has_won_also_where_that_line_is_missing() -> None:
     story = story_of("no-victory-line")
-    assert [of_election(one) for one in story.elections] == ["no-victory-line stood in term 7; it won after 40 ms."]
+    assert [of_election(election) for election in story.elections] == [
+        "no-victory-line stood in term 7; it won after 40 ms."
+    ]
     assert leaderships(story) == [("no-victory-line", 7, True, None)]
 
 
 @pytest.mark.parametrize("name", ["no-timeout-line", "no-timeout-line-after-follower"])
 def test_nobody_is_said_to_have_handed_leadership_over(name: str) -> None:
-    assert [one.cause for one in story_of(name).elections] == ["unknown"]
+    assert [election.cause for election in story_of(name).elections] == ["unknown"]
 
 
 def test_who_asks_twice_in_one_term_has_stood_in_no_election() -> None:
     story = story_of("silent-pre-votes")
     assert story.elections == []
-    assert [(one.candidate, one.term, one.outcome, one.inferred) for one in story.pre_votes] == [
+    told = [(asked.candidate, asked.term, asked.outcome, asked.inferred) for asked in story.pre_votes]
+    assert told == [
         ("n1", 3, "lost", True), ("n2", 3, "lost", True), ("n1", 3, "undecided", False), ("n2", 3, "undecided", False),
     ]  # fmt: skip
 
@@ -47,12 +53,15 @@ def test_who_asks_twice_in_one_term_has_stood_in_no_election() -> None:
 def test_both_others_refused_so_it_lost() -> None:
     first, second = story_of("both-refuse").elections
     assert (first.outcome, second.outcome) == ("lost", "undecided")
-    assert [(one.server, one.leader) for one in first.refusals] == [("s1", "10.0.0.3:8300"), ("s3", "10.0.0.3:8300")]
+    assert [(refusal.server, refusal.leader) for refusal in first.refusals] == [
+        ("s1", "10.0.0.3:8300"),
+        ("s3", "10.0.0.3:8300"),
+    ]
 
 
 def test_a_log_that_ends_leaves_an_election_undecided() -> None:
     story = story_of("log-ends")
-    assert [of_election(one) for one in story.elections] == [
+    assert [of_election(election) for election in story.elections] == [
         (
             "log-ends became a candidate in term 253 because it had not heard from a leader in time; "
             "its log ends before that was decided."
@@ -75,7 +84,7 @@ def test_whose_time_is_over_had_no_majority_and_why_is_not_said() -> None:
 @pytest.mark.parametrize("name", ["not-split", "five-servers"])
 def test_no_vote_is_split_where_there_is_a_leader(name: str) -> None:
     story = story_of(name)
-    assert {one.outcome for one in story.elections} == {"undecided"}
+    assert {election.outcome for election in story.elections} == {"undecided"}
     assert story.elections[0].refusals[0].leader == "172.24.0.3:8300"
 
 
@@ -91,8 +100,8 @@ def test_a_vote_that_is_granted_again_is_no_refusal() -> None:
 
 def test_a_term_is_not_counted_from_one_after_a_leadership() -> None:
     story = story_of("terms-before-0.7")
-    assert [(one.term, one.outcome) for one in story.elections] == [(None, "undecided")]
-    assert [of_leadership(one).partition(", ")[2] for one in story.leaders] == [
+    assert [(election.term, election.outcome) for election in story.elections] == [(None, "undecided")]
+    assert [of_leadership(leadership).partition(", ")[2] for leadership in story.leaders] == [
         "until it became a follower; no line says why."
     ]
 
@@ -112,8 +121,11 @@ def test_a_leadership_may_be_older_than_the_log() -> None:
     story = story_of("older-leadership")
     (leadership,) = story.leaders
     assert (leadership.since, leadership.since_known, leadership.ended_by) == (None, False, "quorum_lost")
-    assert [(one.server[:8], one.seconds) for one in story.outages] == [("575c8e14", 2.502), ("44b7d1e8", 2.601)]
-    assert [str(one) for one in leadership.evidence] == [
+    assert [(outage.server[:8], outage.seconds) for outage in story.outages] == [
+        ("575c8e14", 2.502),
+        ("44b7d1e8", 2.601),
+    ]
+    assert [str(evidence) for evidence in leadership.evidence] == [
         f"{CASES / 'older-leadership.log'}:1", f"{CASES / 'older-leadership.log'}:3",
     ]  # fmt: skip
 
@@ -126,4 +138,4 @@ def test_who_gives_leadership_up_had_won_it() -> None:
 
 def test_each_claim_names_its_lines() -> None:
     (election,) = story_of("no-victory-line").elections
-    assert [one.line_no for one in election.evidence] == [1, 2]
+    assert [evidence.line_no for evidence in election.evidence] == [1, 2]

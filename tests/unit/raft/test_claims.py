@@ -70,64 +70,64 @@ def claims_of(story: Collection) -> list[Claim]:
     ]
 
 
-def of_election(one: Election) -> Iterator[Claim]:
-    if one.start is None:
+def of_election(election: Election) -> Iterator[Claim]:
+    if election.start is None:
         return
-    lines, about = lines_of(one.evidence), (one.candidate, one.evidence[0].line_no)
-    if one.outcome != "undecided":
-        yield Claim((*about, "won"), one.outcome == "won", lines)
-    if one.outcome == "split":
+    lines, about = lines_of(election.evidence), (election.candidate, election.evidence[0].line_no)
+    if election.outcome != "undecided":
+        yield Claim((*about, "won"), election.outcome == "won", lines)
+    if election.outcome == "split":
         yield Claim((*about, "split"), True, lines)
-    if one.cause != "unknown":
-        yield Claim((*about, "cause"), one.cause, lines)
-    if one.term_source == "line":
-        yield Claim((*about, "term"), one.term, lines)
-    for no in one.refusals:
+    if election.cause != "unknown":
+        yield Claim((*about, "cause"), election.cause, lines)
+    if election.term_source == "line":
+        yield Claim((*about, "term"), election.term, lines)
+    for no in election.refusals:
         yield Claim((*about, "refused", no.server), True, lines)
 
 
-def of_pre_vote(one: PreVote) -> Iterator[Claim]:
-    if one.outcome == "undecided":
+def of_pre_vote(pre_vote: PreVote) -> Iterator[Claim]:
+    if pre_vote.outcome == "undecided":
         return
-    lines, about = lines_of(one.evidence), (one.candidate, one.evidence[0].line_no)
-    yield Claim((*about, "pre-vote"), one.outcome, lines)
-    if one.outcome == "lost":
+    lines, about = lines_of(pre_vote.evidence), (pre_vote.candidate, pre_vote.evidence[0].line_no)
+    yield Claim((*about, "pre-vote"), pre_vote.outcome, lines)
+    if pre_vote.outcome == "lost":
         yield Claim((*about, "won"), False, lines)
 
 
-def of_leadership(one: Leadership) -> Iterator[Claim]:
-    lines = lines_of(one.evidence)
-    if one.since_known and one.term_source == "line":
-        yield Claim((one.server, one.since, "led in"), one.term, lines)
-    if one.ended_by not in NOT_KNOWN:
+def of_leadership(leadership: Leadership) -> Iterator[Claim]:
+    lines = lines_of(leadership.evidence)
+    if leadership.since_known and leadership.term_source == "line":
+        yield Claim((leadership.server, leadership.since, "led in"), leadership.term, lines)
+    if leadership.ended_by not in NOT_KNOWN:
         # Who hands its leadership over gives way to the newer term of the other one.
-        by = "newer_term" if one.ended_by == "transfer" else one.ended_by
-        yield Claim((one.server, one.until, "ended by"), by, lines)
-    if one.gave_up is not None:
+        by = "newer_term" if leadership.ended_by == "transfer" else leadership.ended_by
+        yield Claim((leadership.server, leadership.until, "ended by"), by, lines)
+    if leadership.gave_up is not None:
         # It had been silent before that, which another server's log shows.
-        yield Claim((one.server, one.gave_up, "ended by"), one.gave_up_by, lines)
-    if one.without_leader is not None:
-        yield Claim((one.server, one.since, "without"), round(one.without_leader, 6), lines)
+        yield Claim((leadership.server, leadership.gave_up, "ended by"), leadership.gave_up_by, lines)
+    if leadership.without_leader is not None:
+        yield Claim((leadership.server, leadership.since, "without"), round(leadership.without_leader, 6), lines)
 
 
-def of_incident(one: Incident) -> Iterator[Claim]:
-    lines = lines_of(one.evidence)
-    if one.kind == "split_votes":
-        yield from (Claim(("split", term), True, lines) for term in one.split_terms)
-    elif one.kind == "pause" and not one.inferred and not one.lasts and one.count == 1:
-        yield Claim((*one.servers, one.since, "frozen"), (one.until, one.by), lines)
-    elif one.kind == "failed_writes":
-        yield Claim((*one.servers, one.what, "failed"), True, lines)
-    elif one.kind == "slow_disk":
-        yield Claim((*one.servers, one.what, "slow"), True, lines)
-    for gone in one.quorum.gone if one.quorum is not None else ():
+def of_incident(incident: Incident) -> Iterator[Claim]:
+    lines = lines_of(incident.evidence)
+    if incident.kind == "split_votes":
+        yield from (Claim(("split", term), True, lines) for term in incident.split_terms)
+    elif incident.kind == "pause" and not incident.inferred and not incident.lasts and incident.count == 1:
+        yield Claim((*incident.servers, incident.since, "frozen"), (incident.until, incident.by), lines)
+    elif incident.kind == "failed_writes":
+        yield Claim((*incident.servers, incident.what, "failed"), True, lines)
+    elif incident.kind == "slow_disk":
+        yield Claim((*incident.servers, incident.what, "slow"), True, lines)
+    for gone in incident.quorum.gone if incident.quorum is not None else ():
         # A part may know a server by its address only.
         yield Claim((gone.since, "gone"), (gone.how, gone.by), frozenset())
 
 
-def split_term_of(one: Election) -> Claim:
+def split_term_of(election: Election) -> Claim:
     """That the votes of a term were split is told with the election where that happened only once."""
-    return Claim(("split", one.term), one.outcome == "split", lines_of(one.evidence))
+    return Claim(("split", election.term), election.outcome == "split", lines_of(election.evidence))
 
 
 def parts(name: str) -> Iterable[tuple[str, dict[str, tuple[Event, ...]]]]:

@@ -42,7 +42,7 @@ def by_clocks(lines: Iterable[tuple[float, str, str]], ahead: dict[str, float]) 
     heard = [LEADS, (0.1, "consul2", HEARS), (0.2, "consul3", HEARS)]
     stamped = [(when + ahead.get(who, 0), who, line) for when, who, line in (*begin, *heard, *lines)]
     story = told(*sorted(stamped, key=lambda one: one[0]), complete=False)
-    return [(no.server, one.term, one.candidate) for one in story.elections for no in one.refusals]
+    return [(no.server, election.term, election.candidate) for election in story.elections for no in election.refusals]
 
 
 def test_a_refusal_of_a_clock_that_is_ahead_is_not_told_of_the_next_candidacy() -> None:

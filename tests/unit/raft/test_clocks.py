@@ -43,7 +43,7 @@ def notes_of(tmp_path: Path, n1: list[str], n2: list[str]) -> list[str]:
     (tmp_path / "n1.log").write_text(text(n1), encoding="utf-8")
     (tmp_path / "n2.log").write_text(text(n2), encoding="utf-8")
     _, notes = story(tmp_path)
-    return [one.replace(f"{tmp_path}/", "") for one in notes]
+    return [note.replace(f"{tmp_path}/", "") for note in notes]
 
 
 def test_who_hears_of_a_leader_hours_before_it_leads_has_a_clock_that_is_behind(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_who_hears_of_a_leader_long_after_it_leads_may_have_been_away(tmp_path: 
 
 
 def test_several_leaderships_that_are_heard_of_equally_late_are_no_accident(tmp_path: Path) -> None:
-    again = [one.replace("T11:00", "T11:20").replace("term=2", "term=4") for one in lines(N2)]
+    again = [line.replace("T11:00", "T11:20").replace("term=2", "term=4") for line in lines(N2)]
     heard = [*lines(N1, "13:11"), *lines(N1, "13:31")[1:]]
     (note,) = notes_of(tmp_path, heard, [*lines(N2), *again])
     assert note.startswith("n2's clock is about 2 h 11 min behind n1's: n1 hears at n1.log:2 that n2 leads")
@@ -83,11 +83,11 @@ def test_several_leaderships_that_are_heard_of_equally_late_are_no_accident(tmp_
 def test_the_clocks_of_real_labs_do_not_contradict_each_other(name: str, seconds: float) -> None:
     clocks, names = Clocks(), Names()
     events: list[Event] = []
-    for number, one in enumerate(log_files.sample(name)):
+    for number, recording in enumerate(log_files.sample(name)):
         by = timedelta(seconds=seconds * number)
         events += [
             event._replace(time=event.time + by if event.time else None)
-            for event in log_files.events([one], names=names)
+            for event in log_files.events([recording], names=names)
         ]
     for event in events:
         names.learn(event)

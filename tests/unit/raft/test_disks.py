@@ -33,7 +33,7 @@ SLOW = "consul2 needed 1.3 s to write its new term and its vote."
 
 
 def disks(*lines: tuple[float, str, str]) -> list[Incident]:
-    return [one for one in told(LEADS, *lines).incidents if one.kind in {"slow_disk", "failed_writes"}]
+    return [incident for incident in told(LEADS, *lines).incidents if incident.kind in {"slow_disk", "failed_writes"}]
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,10 @@ def disks(*lines: tuple[float, str, str]) -> list[Incident]:
     ],
 )
 def test_a_candidate_that_needs_long_to_write_its_vote_has_a_slow_disk(lines: list[tuple[float, str]]) -> None:
-    (one,) = disks(*((second, "consul2", line) for second, line in lines))
-    assert (one.kind, one.inferred) == ("slow_disk", True)
-    assert one.longest == pytest.approx(1.3)
-    assert of_incident(one) == (
+    (incident,) = disks(*((second, "consul2", line) for second, line in lines))
+    assert (incident.kind, incident.inferred) == ("slow_disk", True)
+    assert incident.longest == pytest.approx(1.3)
+    assert of_incident(incident) == (
         f"2026-11-24 12:00:05 UTC: {SLOW} The disk is slow, or the machine stood still (inferred)."
     )
 
@@ -81,12 +81,12 @@ def test_stamps_of_whole_seconds_show_no_half_of_one() -> None:
 def told_in_2015(*lines: str) -> list[Incident]:
     events = (read_line(line, server="n1", line_no=number) for number, line in enumerate(lines, 1))
     story = collect(records(event for event in events if event is not None))
-    return [one for one in story.incidents if one.kind == "slow_disk"]
+    return [incident for incident in story.incidents if incident.kind == "slow_disk"]
 
 
 def test_a_snapshot_that_takes_long_is_large_or_its_disk_is_slow() -> None:
-    (one,) = disks((5.001, "consul1", BEGINS), (53.001, "consul1", TAKEN))
-    assert of_incident(one) == (
+    (incident,) = disks((5.001, "consul1", BEGINS), (53.001, "consul1", TAKEN))
+    assert of_incident(incident) == (
         "2026-11-24 12:00:05 UTC: consul1, which led, needed 48.0 s for a snapshot. "
         "The snapshot is large, or the disk is slow (inferred)."
     )
@@ -101,15 +101,15 @@ def test_a_snapshot_that_takes_long_is_large_or_its_disk_is_slow() -> None:
     ],
 )
 def test_a_disk_that_cannot_be_written_to_is_told_with_the_reason(line: str, said: str) -> None:
-    (one,) = disks((5.001, "consul2", line))
-    assert (one.kind, one.inferred) == ("failed_writes", False)
-    assert of_incident(one).startswith(f"2026-11-24 12:00:05 UTC: consul2 {said} Its disk is full or broken.")
+    (incident,) = disks((5.001, "consul2", line))
+    assert (incident.kind, incident.inferred) == ("failed_writes", False)
+    assert of_incident(incident).startswith(f"2026-11-24 12:00:05 UTC: consul2 {said} Its disk is full or broken.")
 
 
 def test_what_is_said_again_and_again_is_told_once() -> None:
-    (one,) = disks(*((5.0 + second, "consul2", FULL) for second in range(28)))
-    assert one.count == 28
-    assert "could not write its log 28 times within about 27 s: no space left on device." in of_incident(one)
+    (incident,) = disks(*((5.0 + second, "consul2", FULL) for second in range(28)))
+    assert incident.count == 28
+    assert "could not write its log 28 times within about 27 s: no space left on device." in of_incident(incident)
 
 
 def test_any_number_of_reasons_is_told_and_few_are_held() -> None:

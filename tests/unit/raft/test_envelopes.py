@@ -65,8 +65,8 @@ def test_a_front_says_whose_line_it_is_or_nothing(name: str) -> None:
 def test_the_quick_look_keeps_a_line_whatever_carries_it(name: str) -> None:
     data = "".join(f"{CARRIERS[name].wrap(line)}\n" for line in MODERN).encode()
     kept = list(likely_lines([data]))
-    events = [one for number, raw in kept if (one := read(raw.decode())) is not None and one.event != OTHER]
-    assert len(events) == sum(one is not None and one.event != OTHER for one in map(read, MODERN))
+    events = [event for number, raw in kept if (event := read(raw.decode())) is not None and event.event != OTHER]
+    assert len(events) == sum(event is not None and event.event != OTHER for event in map(read, MODERN))
 
 
 LEVELLESS = [

@@ -53,8 +53,8 @@ def fires(random: Random, least: float) -> list[float]:
 
 def gives_up(random: Random, heartbeat: float) -> float:
     """When a follower gives its leader up that is lost at 0: as in raft.go's runFollower, timer by timer."""
-    heard = max(one for least in (COMMIT_SECONDS, heartbeat / 10) for one in fires(random, least) if one <= 0)
-    return next(one for one in fires(random, heartbeat) if one > 0 and one - heard >= heartbeat)
+    heard = max(fire for least in (COMMIT_SECONDS, heartbeat / 10) for fire in fires(random, least) if fire <= 0)
+    return next(fire for fire in fires(random, heartbeat) if fire > 0 and fire - heard >= heartbeat)
 
 
 @pytest.mark.parametrize(("timers", "servers"), [(REAL, 3), (REAL, 5), (TEACH, 3)])

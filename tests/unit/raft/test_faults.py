@@ -167,7 +167,7 @@ def test_a_log_goes_further_than_what_is_told_of_it() -> None:
     event = read_line(began(), server="consul2", line_no=1)
     assert event is not None
     story = collect(records([event], reached=reached))
-    assert [one.until for one in story.faults] == [at(30)]
+    assert [fault.until for fault in story.faults] == [at(30)]
     assert asked == [1]
     collect(records([], reached=reached))
     assert asked == [1], "nothing was open, so nobody need know"
@@ -190,9 +190,11 @@ def test_a_server_that_was_not_killed_after_all_led_on_and_was_not_disturbed() -
     ]
     story = story_of(*lines, ("consul1", raft(600, STARTED)))
     assert story.faults == []
-    assert [(one.until, one.ended_by) for one in story.leaders] == [(at(6), "restarted")]
-    assert [(one.until, one.ended_by) for one in story_of(*lines[:2]).leaders] == [(at(5), "killed")]
-    assert [(one.until, one.ended_by) for one in story_of(*lines).leaders] == [(None, None)]
+    assert [(leadership.until, leadership.ended_by) for leadership in story.leaders] == [(at(6), "restarted")]
+    assert [(leadership.until, leadership.ended_by) for leadership in story_of(*lines[:2]).leaders] == [
+        (at(5), "killed")
+    ]
+    assert [(leadership.until, leadership.ended_by) for leadership in story_of(*lines).leaders] == [(None, None)]
 
 
 def test_a_fault_that_failed_in_one_server_is_one_of_the_others() -> None:

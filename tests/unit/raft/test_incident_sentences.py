@@ -114,7 +114,7 @@ def test_from_a_time_on_only_what_is_told_is_counted(since: int, said: str) -> N
         read = (read_line(one, server=server, line_no=number) for number, one in enumerate(text.splitlines(), 1))
         streams.append([event for event in read if event is not None])
     begin = datetime(2024, 3, 5, 14, 0, since, tzinfo=UTC)
-    told_of = [of_incident(one) for one in collect(records(merge(streams), since=begin)).incidents]
+    told_of = [of_incident(incident) for incident in collect(records(merge(streams), since=begin)).incidents]
     assert said in "\n".join(told_of)
     assert not said or "was lost" in told_of[0]
     assert said or not any("was lost" in one for one in told_of)
@@ -311,18 +311,18 @@ def split(*terms: int) -> dict[str, str]:
 
 def test_votes_that_are_split_again_and_again_are_told_as_one_thing() -> None:
     story, _ = told(split(2, 3, 4))
-    (one,) = (one for one in story.incidents if one.kind == "split_votes")
-    assert (one.count, one.split_terms, one.servers) == (3, [2, 3, 4], ["n1", "n2"])
-    assert of_incident(one).startswith(
+    (incident,) = (incident for incident in story.incidents if incident.kind == "split_votes")
+    assert (incident.count, incident.split_terms, incident.servers) == (3, [2, 3, 4], ["n1", "n2"])
+    assert of_incident(incident).startswith(
         "2021-01-24 00:02:00 UTC: the votes were split 3 times in 2 min 4 s, in terms 2, 3 and 4, among n1 and n2. Once"
     )
-    assert {line.server for line in one.evidence} == {"n1", "n2"}
+    assert {line.server for line in incident.evidence} == {"n1", "n2"}
 
 
 def test_votes_that_are_split_once_are_no_incident_of_their_own() -> None:
     story, _ = told(split(2))
-    assert all(one.kind != "split_votes" for one in story.incidents)
-    assert all(one.kind != "split_votes" for one in told(recorded("split-vote"))[0].incidents)
+    assert all(incident.kind != "split_votes" for incident in story.incidents)
+    assert all(incident.kind != "split_votes" for incident in told(recorded("split-vote"))[0].incidents)
 
 
 def test_who_refuses_because_it_leads_is_not_said_to_have_a_leader() -> None:
@@ -333,7 +333,8 @@ def test_who_refuses_because_it_leads_is_not_said_to_have_a_leader() -> None:
 def test_who_could_not_be_asked_has_not_said_no() -> None:
     # Raft says `pre-vote denied` of a server that it could not reach, too.
     told_of = [
-        summary_sentences.of_pre_vote(one) for one in told({"consul3": recorded("consul-1.21")["consul3"]})[0].pre_votes
+        summary_sentences.of_pre_vote(pre_vote)
+        for pre_vote in told({"consul3": recorded("consul-1.21")["consul3"]})[0].pre_votes
     ]
     alone = [one for one in told_of if "it had 1 of the 2 pre-votes it needed" in one and "term 3" in one]
     assert alone
@@ -358,7 +359,7 @@ def test_who_was_cut_off_only_once_is_told_why_it_failed_then_too() -> None:
 
 def test_whom_its_voters_answered_while_it_was_a_candidate_is_not_said_to_have_been_alone() -> None:
     # The isolation was over 1 s after it stood in term 8, and both refused then.
-    said = [of_incident(one) for one in collect(source([], sample="minority-leader").records()).incidents]
+    said = [of_incident(incident) for incident in collect(source([], sample="minority-leader").records()).incidents]
     assert (
         "consul1 stood twice in terms 8 and 9 and did not win: consul2 refused because it had a leader and consul3 "
         "refused because its own log was newer."

@@ -29,7 +29,11 @@ def stands(term: int, number: int = 2) -> str:
 
 def refusals(*lines: tuple[float, str, str]) -> list[tuple[int | None, list[str]]]:
     story = told(LEADS, *lines)
-    return [(one.term, [no.server for no in one.refusals]) for one in story.elections if one.candidate == "consul2"]
+    return [
+        (election.term, [no.server for no in election.refusals])
+        for election in story.elections
+        if election.candidate == "consul2"
+    ]
 
 
 TWO_CANDIDACIES = [(5.0, "consul2", stands(3)), (6.5, "consul2", AGAIN), (6.5, "consul2", stands(4))]
@@ -68,7 +72,7 @@ def test_in_a_log_that_begins_later_the_candidacy_before_is_not_seen() -> None:
 def test_a_late_refusal_of_a_pre_vote_may_be_to_the_one_before() -> None:
     asked = [(5.0, "consul2", ASKS.format(3)), (6.5, "consul2", AGAIN), (6.5, "consul2", stands(3))]
     story = told(LEADS, (5.0, "consul2", stands(3)), *asked, (7.2, "consul3", PRE_REFUSES))
-    assert [one.refusals for one in story.pre_votes] == [[], []]
+    assert [pre_vote.refusals for pre_vote in story.pre_votes] == [[], []]
 
 
 def test_who_only_asked_beforehand_was_refused_no_vote() -> None:
@@ -84,17 +88,17 @@ def test_a_log_that_begins_with_a_candidacy_need_not_say_that_it_asked_for_votes
     # Raft 1.7 asks whether it would win first, and is silent at level info where it would not.
     follows = f'[INFO]  agent.server.raft: entering follower state: follower="Node at 10.0.0.2:8300" {leader}'
     lines = [(5.0, "consul2", AGAIN), (5.0, "consul2", stands(3)), (6.0, "consul2", follows)]
-    assert [one.outcome for one in told(*lines).elections] == [outcome]
+    assert [election.outcome for election in told(*lines).elections] == [outcome]
     # Who is handed the leadership does not ask first, whatever its version.
     handed = [(7.0, "consul3", stands(4, 3)), (7.0, "consul3", "[INFO]  agent.server.raft: election won: tally=2")]
-    assert [one.outcome for one in told(*lines, *handed).elections] == [outcome, "won"]
+    assert [election.outcome for election in told(*lines, *handed).elections] == [outcome, "won"]
 
 
 def test_nobody_answers_before_he_is_asked() -> None:
     # consul3 has refused consul1, whose request came late, and not consul2.
     lines = [(3.0, "consul1", stands(3, 1)), (4.99, "consul3", TWICE.format(3)), (5.0, "consul2", stands(3))]
     story = told(*lines)
-    assert [one.refusals for one in story.elections if one.candidate == "consul2"] == [[]]
+    assert [election.refusals for election in story.elections if election.candidate == "consul2"] == [[]]
 
 
 def test_what_others_said_of_a_leader_does_not_show_how_long_it_led() -> None:
@@ -104,7 +108,7 @@ def test_what_others_said_of_a_leader_does_not_show_how_long_it_led() -> None:
         (9.0, "consul1", "[INFO]  agent.server.serf.lan: serf: EventMemberJoin: consul4 10.0.0.4"),
         (9.5, "consul3", "[INFO]  agent.server.raft: entering leader state"),
     )
-    (led,) = [one for one in story.leaders if one.server == "consul1"]
+    (led,) = [leadership for leadership in story.leaders if leadership.server == "consul1"]
     assert (led.until, led.ended_by) == (None, "unknown")
 
 
@@ -121,8 +125,11 @@ def test_who_gives_up_after_a_silence_is_not_the_last_who_led() -> None:
         ),
         (6.5, "consul3", MET),
     )
-    assert [(one.server, one.ended_by) for one in story.leaders] == [("consul3", None), ("consul1", "quorum_lost")]
-    assert not [one for one in story.incidents if one.kind == "no_leader" and one.lasts]
+    assert [(leadership.server, leadership.ended_by) for leadership in story.leaders] == [
+        ("consul3", None),
+        ("consul1", "quorum_lost"),
+    ]
+    assert not [incident for incident in story.incidents if incident.kind == "no_leader" and incident.lasts]
 
 
 def test_who_may_have_stood_before_its_log_begins_may_have_been_refused() -> None:
@@ -144,7 +151,7 @@ def test_where_somebody_asks_beforehand_a_candidacy_is_no_election() -> None:
     follows = '[INFO]  agent.server.raft: entering follower state: follower="Node at 10.0.0.2:8300 [Follower]" leader='
     story = told(LEADS, (5.0, "consul2", stands(3)), (5.01, "consul3", anybody), (5.1, "consul2", follows))
     assert story.elections == []
-    assert [one.candidate for one in story.pre_votes] == ["consul2"]
+    assert [pre_vote.candidate for pre_vote in story.pre_votes] == ["consul2"]
 
 
 @pytest.mark.parametrize(
@@ -162,8 +169,11 @@ def test_who_gives_up_in_the_second_in_which_another_leads_was_not_the_last(befo
     ]
     events = [read_line(f"    2024/03/05 14:00:{at} {text}", server=who, line_no=1) for at, who, text in lines]
     story = collect(records(event for event in events if event is not None))
-    assert not [one for one in story.incidents if one.kind == "no_leader" and one.lasts]
-    assert [(one.server, one.ended_by) for one in story.leaders] == [("consul3", None), ("consul1", "quorum_lost")]
+    assert not [incident for incident in story.incidents if incident.kind == "no_leader" and incident.lasts]
+    assert [(leadership.server, leadership.ended_by) for leadership in story.leaders] == [
+        ("consul3", None),
+        ("consul1", "quorum_lost"),
+    ]
 
 
 def test_what_was_answered_before_the_log_of_who_asked_begins_is_to_none_that_it_shows() -> None:
@@ -176,4 +186,7 @@ def test_what_was_answered_before_the_log_of_who_asked_begins_is_to_none_that_it
         (12.0, "consul2", stands(5)),
         (13.4, "consul3", REFUSES),
     ]
-    assert [one.refusals for one in told(*late, (13.5, "consul3", REFUSES), complete=False).elections] == [[], []]
+    assert [election.refusals for election in told(*late, (13.5, "consul3", REFUSES), complete=False).elections] == [
+        [],
+        [],
+    ]

@@ -32,7 +32,7 @@ def fault(second: float, servers: str, what: str) -> list[tuple[float, str, str]
 def why(*lines: tuple[float, str, str]) -> str:
     """What is said behind that the leader gave up."""
     story = told(VOTERS, LEADS_LATER, *sorted(lines), GIVES_UP)
-    (said,) = (of_incident(one) for one in story.incidents if one.kind == "no_leader")
+    (said,) = (of_incident(incident) for incident in story.incidents if incident.kind == "no_leader")
     return said.partition(GAVE_UP)[2].partition("gave up. ")[2]
 
 
@@ -97,32 +97,34 @@ def test_what_does_not_explain_it_is_no_reason(lines: list[tuple[float, str, str
 def test_of_voters_that_no_line_names_nobody_says_how_many_were_left() -> None:
     story = told(LEADS, docker(5.0, "consul2", "killed"), docker(5.0, "consul3", "killed"), GIVES_UP)
     assert "were needed" not in "".join(map(of_incident, story.incidents))
-    assert all(one.quorum is None for one in story.incidents)
+    assert all(incident.quorum is None for incident in story.incidents)
 
 
 def test_of_real_servers_each_reason_has_its_line() -> None:
     story, _ = told_of(recorded("lost-quorum"))
-    (one,) = (one for one in story.incidents if one.kind == "no_leader")
-    assert one.quorum is not None
-    assert (one.quorum.left, one.quorum.voters, one.quorum.needed) == (1, 3, 2)
-    assert [(gone.server, gone.how, gone.by) for gone in one.quorum.gone] == [
+    (incident,) = (incident for incident in story.incidents if incident.kind == "no_leader")
+    assert incident.quorum is not None
+    assert (incident.quorum.left, incident.quorum.voters, incident.quorum.needed) == (1, 3, 2)
+    assert [(gone.server, gone.how, gone.by) for gone in incident.quorum.gone] == [
         ("consul1", "killed", "labctl"), ("consul3", "killed", "labctl"),
     ]  # fmt: skip
-    assert {str(gone.evidence) for gone in one.quorum.gone} == {"consul1:67", "consul3:61"}
-    assert all(gone.evidence in one.evidence for gone in one.quorum.gone)
+    assert {str(gone.evidence) for gone in incident.quorum.gone} == {"consul1:67", "consul3:61"}
+    assert all(gone.evidence in incident.evidence for gone in incident.quorum.gone)
 
 
 def test_a_leader_that_was_lost_with_another_one_leaves_too_few() -> None:
     lines = [docker(5.0, "consul1", "killed: signal=9"), docker(5.0, "consul2", "killed: signal=9")]
     story = told(VOTERS, LEADS_LATER, *lines)
-    (one,) = (one for one in story.incidents if one.kind == "no_leader")
-    assert "consul1 and consul2 were killed at 12:00:05, as Docker says, so 1 of 3 voters was left" in of_incident(one)
+    (incident,) = (incident for incident in story.incidents if incident.kind == "no_leader")
+    assert "consul1 and consul2 were killed at 12:00:05, as Docker says, so 1 of 3 voters was left" in of_incident(
+        incident
+    )
 
 
 def test_who_is_lost_while_nobody_leads_is_told_too() -> None:
     stood = '[INFO]  agent.server.raft: entering candidate state: node="Node at 10.0.0.3:8300 [Candidate]" term=3'
     lines = [docker(5.0, "consul1", "killed: signal=9"), docker(6.0, "consul2", "killed: signal=9")]
     story = told(VOTERS, LEADS_LATER, *lines, (7.0, "consul3", stood))
-    (one,) = (one for one in story.incidents if one.kind == "no_leader")
+    (incident,) = (incident for incident in story.incidents if incident.kind == "no_leader")
     done = "consul1 was killed at 12:00:05, as Docker says; consul2 was killed at 12:00:06, as Docker says,"
-    assert f"{done} so 1 of 3 voters was left and 2 are needed." in of_incident(one)
+    assert f"{done} so 1 of 3 voters was left and 2 are needed." in of_incident(incident)

@@ -141,14 +141,14 @@ def test_the_voters_are_those_of_the_cluster_at_each_moment(
         if doubtful and membership.voters is None:
             continue
         assert membership.voters is not None
-        assert {one.id for one in membership.voters} == cluster.voters()
+        assert {member.id for member in membership.voters} == cluster.voters()
         assert membership.needed == majority(len(cluster.voters()))
         assert membership.nonvoters is not None
-        assert {one.id for one in membership.nonvoters} == set(cluster.config) - cluster.voters()
-        for one in SERVERS:
-            role = {"Voter": "voter", "Nonvoter": "nonvoter"}.get(cluster.config.get(one, ""), "none")
-            assert membership.role_of(one) == role
-            assert membership.role_of(address_of(one)) == role
+        assert {member.id for member in membership.nonvoters} == set(cluster.config) - cluster.voters()
+        for server in SERVERS:
+            role = {"Voter": "voter", "Nonvoter": "nonvoter"}.get(cluster.config.get(server, ""), "none")
+            assert membership.role_of(server) == role
+            assert membership.role_of(address_of(server)) == role
 
 
 @given(st.lists(CHANGES, min_size=1, max_size=20))
@@ -171,7 +171,7 @@ def test_before_consul_0_7_the_list_of_peers_is_the_cluster(added: list[str]) ->
         said = f"[DEBUG] raft: Node 10.0.0.1:8300 updated peer set (2): [{' '.join(map(address_of, peers))}]"
         membership.feed(event_of(f"2015/08/09 01:31:32 {said}"))
         assert membership.voters is not None
-        assert {one.address for one in membership.voters} == set(map(address_of, peers))
+        assert {member.address for member in membership.voters} == set(map(address_of, peers))
         assert membership.needed == majority(len(peers))
 
 
@@ -185,9 +185,9 @@ def test_no_text_makes_it_raise_and_half_a_list_is_none(text: str, other: str) -
 
 
 def test_a_list_is_read_in_each_of_its_forms() -> None:
-    one, two = Member("u1", "10.0.0.1:8300", votes=True), Member("u2", "10.0.0.2:8300", votes=False)
-    assert members_in(listed({"u1": "Voter", "u2": "Nonvoter"})) == (one, two)
-    assert members_in("[{Voter u1 10.0.0.1:8300} {Staging u2 10.0.0.2:8300}]") == (one, two)
+    member, two = Member("u1", "10.0.0.1:8300", votes=True), Member("u2", "10.0.0.2:8300", votes=False)
+    assert members_in(listed({"u1": "Voter", "u2": "Nonvoter"})) == (member, two)
+    assert members_in("[{Voter u1 10.0.0.1:8300} {Staging u2 10.0.0.2:8300}]") == (member, two)
     assert members_in("[10.0.0.1:8300]") == (Member("10.0.0.1:8300", "10.0.0.1:8300", votes=True),)
     assert members_in("[]") == ()
     assert members_in(None) is None
@@ -326,7 +326,7 @@ def said_of(events: list[Event]) -> list[tuple[set[str] | None, int | None]]:
     for event in events:
         story.feed(event)
         voters = story.membership.voters
-        said.append((None if voters is None else {one.address for one in voters}, story.membership.needed))
+        said.append((None if voters is None else {member.address for member in voters}, story.membership.needed))
     return said
 
 

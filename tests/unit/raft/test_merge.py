@@ -20,7 +20,7 @@ LOST = {"abandoned": "lost"}
 
 
 def streams_of(name: str) -> dict[str, list[Event]]:
-    return {one.server: list(log_files.events([one])) for one in log_files.sample(name)}
+    return {recording.server: list(log_files.events([recording])) for recording in log_files.sample(name)}
 
 
 def shifted(events: list[Event], seconds: float) -> list[Event]:
@@ -36,7 +36,7 @@ def told(streams: dict[str, list[Event]]) -> tuple[list[Any], list[Event]]:
     story = collect(records(merge(streams.values(), names), names=names))
     events = story.events
     # Whom exactly a refusal met may stay unclear where clocks differ, and so why an election was not won.
-    elections = sorted((one.candidate, one.term, one.outcome == "won") for one in story.elections)
+    elections = sorted((election.candidate, election.term, election.outcome == "won") for election in story.elections)
     return elections, events
 
 
@@ -54,8 +54,8 @@ def test_a_wrong_clock_changes_nothing_about_who_stood_and_who_won(name: str, se
 def test_within_a_second_who_votes_has_been_asked_before(order: list[str]) -> None:
     streams = streams_of("consul-1.6")
     _, events = told({server: streams[server] for server in order})
-    asked = next(at for at, one in enumerate(events) if one.server == "consul2" and one.line_no == 11)
-    counted = next(at for at, one in enumerate(events) if "in term 4. Tally: 2" in one.line)
+    asked = next(at for at, event in enumerate(events) if event.server == "consul2" and event.line_no == 11)
+    counted = next(at for at, event in enumerate(events) if "in term 4. Tally: 2" in event.line)
     assert asked < counted
 
 

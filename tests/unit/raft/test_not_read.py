@@ -80,7 +80,7 @@ def test_who_led_between_two_leaders_though_its_log_is_not_read_is_no_time_witho
         "s3 became leader, after a time without one; no line shows how long that was. "
         "No line says why s2, the previous leader" in said
     )
-    assert all(one.without_leader is None for one in story.leaders)
+    assert all(leadership.without_leader is None for leadership in story.leaders)
 
 
 def test_a_server_whose_log_is_not_read_may_have_led_in_a_term_of_which_no_line_tells() -> None:
@@ -159,7 +159,7 @@ def test_an_old_leader_that_wakes_at_the_beginning_of_its_log_is_not_the_newest(
     }
     story, _ = told(logs)
     said = "\n".join(map(of_incident, story.incidents))
-    assert [one.server for one in story.leaders if one.ended_by is None] == ["s2"]
+    assert [leadership.server for leadership in story.leaders if leadership.ended_by is None] == ["s2"]
     assert "nobody leads" not in said
     assert "two servers each believed that they led for 8.0 s. s2 was elected" in said
 
@@ -175,13 +175,13 @@ def test_what_is_not_known_to_be_over_stands_behind_what_was() -> None:
             line(50, "Election timeout reached, restarting election", "WARN"),
         ),
     }
-    said = [of_incident(one) for one in told(logs)[0].incidents]
+    said = [of_incident(incident) for incident in told(logs)[0].incidents]
     assert [one.startswith("Nobody is known to lead") for one in said][:2] == [False, True]
 
 
 def test_sentences_of_leaders_that_woke_late() -> None:
     logs = {"s1": log(gives_up(20, 1, "12.5s")), "s2": log(misses(12, 1), wins(12, 2, 4))}
-    said = [of_leadership(one) for one in told(logs)[0].leaders]
+    said = [of_leadership(leadership) for leadership in told(logs)[0].leaders]
     assert "s2 leads in term 4." in said
 
 
@@ -210,14 +210,16 @@ PIPELINE = [
 def test_a_leader_that_says_what_no_leader_says_leads_no_longer_at_level_warn(says: str) -> None:
     contact = line(5, "failed to contact: server-id=s3 time=500ms", "WARN")
     story, _ = told({"s1": log(PIPELINE, contact, says), "s2": log(PIPELINE)})
-    led = [of_leadership(one) for one in story.leaders if one.server == "s1"]
+    led = [of_leadership(leadership) for leadership in story.leaders if leadership.server == "s1"]
     assert led == ["s1 led; no line shows since when, or until when."]
 
 
 def test_at_level_warn_a_leader_is_not_said_to_lead_still_nor_until_its_last_line() -> None:
     contact = line(5, "failed to contact: server-id=s3 time=500ms", "WARN")
     story, _ = told({"s1": log(contact, line(90, "failed to get previous log: previous-index=9 last-index=8", "WARN"))})
-    assert [of_leadership(one) for one in story.leaders] == ["s1 led; no line shows since when, or until when."]
+    assert [of_leadership(leadership) for leadership in story.leaders] == [
+        "s1 led; no line shows since when, or until when."
+    ]
 
 
 def test_at_level_warn_nobody_is_said_to_lack_a_leader_for_good() -> None:
@@ -230,7 +232,7 @@ def test_at_level_warn_nobody_is_said_to_lack_a_leader_for_good() -> None:
 
 def test_who_is_known_to_lead_by_others_only_does_not_lead_until_its_own_last_line() -> None:
     logs = {"s1": log(starts(0, 1), misses(1)), "s2": log(starts(0, 2), misses(60, 1), wins(60, 2, 3))}
-    led = [of_leadership(one) for one in told(logs)[0].leaders if one.server == "s1"]
+    led = [of_leadership(leadership) for leadership in told(logs)[0].leaders if leadership.server == "s1"]
     assert led == ["s1 led; no line shows since when, or until when."]
 
 
@@ -244,7 +246,7 @@ def test_a_leader_that_a_refusal_names_leads_whoever_stood_before_it_was_named()
     said = "\n".join(map(of_incident, story.incidents))
     assert "Nobody is known to lead" not in said
     assert "s3 stood 3 times in 5.5 s in terms 4 to 6 while another server led: s1 refused" in said
-    assert [(one.server, one.since_known) for one in story.leaders] == [("10.0.0.2:8300", False)]
+    assert [(leadership.server, leadership.since_known) for leadership in story.leaders] == [("10.0.0.2:8300", False)]
 
 
 @pytest.mark.parametrize("late", [0.0004, 0.003])
@@ -258,10 +260,12 @@ def test_who_asked_for_pre_votes_once_and_heard_of_the_leader_stood_in_no_electi
         "s3": log(starts(0, 3), stands(2.003, 3, 2), follows(2.004, 3)),
     }
     story, _ = told(logs)
-    assert [(one.candidate, one.term, one.outcome) for one in story.elections] == [("s1", 2, "won")]
-    assert [(one.candidate, one.outcome, one.inferred) for one in story.pre_votes if one.candidate == "s3"] == [
-        ("s3", "lost", True)
-    ]
+    assert [(election.candidate, election.term, election.outcome) for election in story.elections] == [("s1", 2, "won")]
+    assert [
+        (pre_vote.candidate, pre_vote.outcome, pre_vote.inferred)
+        for pre_vote in story.pre_votes
+        if pre_vote.candidate == "s3"
+    ] == [("s3", "lost", True)]
 
 
 def test_a_server_that_never_asks_for_pre_votes_stands_in_earnest_beside_those_that_do() -> None:
@@ -273,7 +277,7 @@ def test_a_server_that_never_asks_for_pre_votes_stands_in_earnest_beside_those_t
             starts(0, 3), misses(20), wins(20, 3, 3), follows(30, 3), stands(33, 3, 5), timed_out(35), follows(36, 3)
         ),
     }
-    assert [(one.candidate, one.term) for one in told(logs)[0].elections][-1] == ("s3", 5)
+    assert [(election.candidate, election.term) for election in told(logs)[0].elections][-1] == ("s3", 5)
 
 
 def test_who_voted_for_a_candidate_has_not_refused_it_in_that_term() -> None:
@@ -304,7 +308,7 @@ def test_who_voted_for_a_candidate_has_not_refused_it_in_that_term() -> None:
 def test_how_long_a_server_without_a_vote_waited_is_not_told() -> None:
     alone = "not part of stable configuration, aborting election"
     logs = {"s1": log(starts(0, 1), line(3, alone, "WARN"), misses(30), stands(30, 1, 2))}
-    assert [one.waited for one in told(logs)[0].elections] == [None]
+    assert [election.waited for election in told(logs)[0].elections] == [None]
 
 
 @pytest.mark.parametrize(("what", "by"), [("commit", "log_failed"), ("append to", "unknown")])
@@ -313,7 +317,7 @@ def test_a_leader_whose_disk_is_full_gives_up_for_that(what: str, by: str) -> No
     lost = line(12, "cluster leadership lost", module="agent.server")
     logs = {"s1": log(wins(2, 1, 2), line(12, f"failed to {what} logs: {full}", "ERROR"), follows(12, 1), lost)}
     story, _ = told(logs)
-    assert [one.ended_by for one in story.leaders] == [by]
+    assert [leadership.ended_by for leadership in story.leaders] == [by]
     assert ("s1, the previous leader, could not write to its log and gave up." in paragraphs(logs)) == (
         by == "log_failed"
     )
@@ -321,9 +325,11 @@ def test_a_leader_whose_disk_is_full_gives_up_for_that(what: str, by: str) -> No
 
 def test_a_leader_of_whom_a_server_only_hears_stands_among_the_leaders() -> None:
     story, _ = told({"s1": log(follows(0, 1), hears(2, 3))})
-    assert [of_leadership(one) for one in story.leaders] == ["s3 led; no line shows since when, or until when."]
+    assert [of_leadership(leadership) for leadership in story.leaders] == [
+        "s3 led; no line shows since when, or until when."
+    ]
     story, _ = told({"s1": log(starts(0, 1), wins(2, 1, 2), hears(2.1, 1), gives_up(10, 1), hears(12, 2))})
-    assert [one.server for one in story.leaders].count("s1") == 1
+    assert [leadership.server for leadership in story.leaders].count("s1") == 1
 
 
 @pytest.mark.parametrize("named_by", [(1, 3), (1, 1)])
@@ -332,7 +338,7 @@ def test_a_leader_that_two_servers_name_stands_among_the_leaders(named_by: tuple
     logs = {"s2": log(misses(3, 1), stands(3, 2, 6)), "s1": "", "s3": ""}
     for number, server in enumerate(named_by):
         logs[f"s{server}"] += line(3.1 + number / 10, refused, "WARN") + "\n"
-    led = [of_leadership(one) for one in told(logs)[0].leaders]
+    led = [of_leadership(leadership) for leadership in told(logs)[0].leaders]
     other = ["10.0.0.3:8300 led; no line shows since when, or until when."] if named_by == (1, 3) else []
     assert led == ["10.0.0.1:8300 led; no line shows since when, or until when.", *other]
 
@@ -379,19 +385,22 @@ def test_who_could_ask_nobody_had_no_part_in_a_split_vote(why: str, voters: str)
         ),
         "s3": log(starts(0, 3, voters), misses(3.15), stands(3.15, 3, 2), refused, again),
     }
-    one = next(one for one in told(logs)[0].elections if one.candidate == "s1")
-    assert one.cut_off == (voters is VOTERS and "timeout" not in why)
-    assert one.outcome != "split" or "timeout" in why
+    election = next(election for election in told(logs)[0].elections if election.candidate == "s1")
+    assert election.cut_off == (voters is VOTERS and "timeout" not in why)
+    assert election.outcome != "split" or "timeout" in why
 
 
 def test_a_leader_of_whom_others_speak_before_its_first_line_was_not_restarted() -> None:
     heard = {"s1": log(starts(0, 1), hears(2, 3))}
     story, _ = told(heard | {"s3": log(starts(3, 3), wins(5, 3, 2))})
-    assert [(one.server, one.term, one.ended_by) for one in story.leaders] == [("s3", None, "unknown"), ("s3", 2, None)]
+    assert [(leadership.server, leadership.term, leadership.ended_by) for leadership in story.leaders] == [
+        ("s3", None, "unknown"),
+        ("s3", 2, None),
+    ]
     story, _ = told(heard | {"s3": log(starts(1, 3), starts(3, 3))})
-    assert [(one.server, one.ended_by) for one in story.leaders] == [("s3", "unknown")]
+    assert [(leadership.server, leadership.ended_by) for leadership in story.leaders] == [("s3", "unknown")]
     story, _ = told(heard | {"s3": log(starts(1, 3), line(2.5, "snapshot complete up to: index=9"), starts(3, 3))})
-    assert [(one.server, one.ended_by) for one in story.leaders] == [("s3", "restarted")]
+    assert [(leadership.server, leadership.ended_by) for leadership in story.leaders] == [("s3", "restarted")]
 
 
 @pytest.mark.parametrize("seconds", [7, 30])
@@ -410,7 +419,7 @@ def test_whom_voters_answered_when_its_isolation_was_over_is_not_said_to_have_ha
         "s2": log(starts(0, 2), *([refused] if seconds == 7 else [])),
         "s3": log(starts(0, 3)),
     }
-    second = next(one for one in told(logs)[0].elections if one.term == 3)
+    second = next(election for election in told(logs)[0].elections if election.term == 3)
     assert second.cut_off == (seconds == 30)
 
 
@@ -420,7 +429,7 @@ def test_what_fails_late_may_be_of_the_campaign_before() -> None:
     why = "dial tcp 10.0.0.2:8300: connect: no route to host"
     campaigns = [misses(3), stands(3, 1, 2), again, stands(6, 1, 3), fails(6.1, 2, why), fails(6.1, 3, why), late]
     logs = {"s1": log([*starts(0, 1), *campaigns]), "s2": log(starts(0, 2)), "s3": log(starts(0, 3))}
-    assert not any(one.cut_off for one in told(logs)[0].elections)
+    assert not any(election.cut_off for election in told(logs)[0].elections)
 
 
 # -- who stands in vain shows nothing of a leader -------------------------------------------------------------------
@@ -431,13 +440,13 @@ def test_who_has_no_vote_stands_in_vain_whoever_leads() -> None:
     no = line(5.002, "rejecting pre-vote request since node is not in configuration: from=10.0.0.1:8300", "WARN")
     again = line(6.5, "Election timeout reached, restarting election", "WARN")
     story, _ = told({"s1": log(misses(5), stands(5, 1, 4), asks, again), "s2": log(no)})
-    assert [one for one in story.incidents if one.kind == "no_leader"] == []
+    assert [incident for incident in story.incidents if incident.kind == "no_leader"] == []
 
 
 def test_where_only_one_of_several_misses_a_leader_the_others_may_have_one() -> None:
     tries = [misses(5), *(one for at in (4, 5, 6) for one in (stands(5 + at, 1, at), timed_out(6.5 + at)))]
     story, _ = told({"s1": log(tries), **{name: line(1, "snapshot complete up to: index=7") for name in ("s2", "s3")}})
-    (gap,) = (one for one in story.incidents if one.kind == "no_leader")
+    (gap,) = (incident for incident in story.incidents if incident.kind == "no_leader")
     assert gap.may_be_led
     assert "Only s1 is seen to miss a leader; the others may have one." in of_incident(gap)
 
@@ -447,35 +456,37 @@ def test_a_leader_that_does_not_run_leads_no_longer() -> None:
     fails = line(9, f'failed to make requestVote RPC: target="{unreached}"', "ERROR")
     asked = [misses(9, 2), stands(9, 3, 4), fails]
     story, _ = told({"s2": log(*wins(1, 2, 3), hears(1.05, 2)), "s3": log(hears(1.1, 2), *asked)})
-    assert [(one.server, one.ended_by) for one in story.leaders] == [("s2", "silent")]
+    assert [(leadership.server, leadership.ended_by) for leadership in story.leaders] == [("s2", "silent")]
 
 
 def test_at_level_info_it_is_not_known_whether_a_new_version_stood_or_only_asked() -> None:
     lost = log(misses(16.48, 2), stands(16.48, 1, 3), follows(17.3, 1), hears(17.4, 3))
     story, _ = told({"s1": lost})
-    (one,) = story.elections
-    assert one.outcome == "undecided"
-    assert of_election(one) == (
+    (election,) = story.elections
+    assert election.outcome == "undecided"
+    assert of_election(election) == (
         "s1 became a candidate in term 3 because it had not heard from a leader in time; "
         "no line says whether it asked for votes, or only whether it could win them."
     )
     old, _ = told({"s1": lost.replace("-addr=10", "=10")})
-    assert [one.outcome for one in old.elections] != ["undecided"]
+    assert [election.outcome for election in old.elections] != ["undecided"]
 
 
 def test_who_has_only_heard_of_its_successor_led_in_another_term() -> None:
     # Its log begins where it goes on after a pause, and gossip is read first.
     frozen = log(hears(16.19, 1), *gives_up(16.19, 3, "8.2s"))
     story, _ = told({"s1": log(*wins(11.5, 1, 4), hears(11.6, 1)), "s3": frozen})
-    assert {(one.server, one.term) for one in story.leaders} == {("s1", 4), ("s3", None)}
-    assert not [one for one in story.incidents if one.kind == "no_leader" and one.lasts]
+    assert {(leadership.server, leadership.term) for leadership in story.leaders} == {("s1", 4), ("s3", None)}
+    assert not [incident for incident in story.incidents if incident.kind == "no_leader" and incident.lasts]
 
 
 def test_a_leader_whose_log_ends_leads_no_longer_where_others_hear_of_a_new_one() -> None:
     story, _ = told({"s2": log(*wins(21, 2, 4), hears(21.1, 2)), "s3": log(*starts(31, 3), hears(31.1, 1))})
-    assert [(one.server, one.ended_by) for one in story.leaders if one.server == "s2"] == [("s2", "silent")]
+    assert [(leadership.server, leadership.ended_by) for leadership in story.leaders if leadership.server == "s2"] == [
+        ("s2", "silent")
+    ]
 
 
 def test_a_leader_heard_of_in_the_moment_in_which_the_one_before_gave_up_leads() -> None:
     story, _ = told({"s1": log(*gives_up(23, 1), hears(23, 6))})
-    assert not [one for one in story.incidents if one.kind == "no_leader" and one.lasts]
+    assert not [incident for incident in story.incidents if incident.kind == "no_leader" and incident.lasts]

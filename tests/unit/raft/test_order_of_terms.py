@@ -36,11 +36,15 @@ def leads(second: float, number: int, term: int, seconds: float = 0.6) -> list[L
 
 def gaps(story: Collection) -> list[tuple[int | None, float | None, bool]]:
     """Of each time without a leader: the term of who led next, how long it was, and whether others may have led."""
-    return [(one.term, one.seconds, one.may_be_led) for one in story.incidents if one.kind == "no_leader"]
+    return [
+        (incident.term, incident.seconds, incident.may_be_led)
+        for incident in story.incidents
+        if incident.kind == "no_leader"
+    ]
 
 
 def without(story: Collection) -> list[tuple[int | None, float | None]]:
-    return [(one.term, one.without_leader) for one in story.leaders]
+    return [(leadership.term, leadership.without_leader) for leadership in story.leaders]
 
 
 # Consul2 leads in term 3, by a clock that is 3 s ahead: its lines come behind those of term 4.
@@ -65,10 +69,10 @@ def test_two_led_at_once_only_where_that_is_so_by_both_clocks() -> None:
     first = (-9.0, "consul2", announced(1))
     lines = [first, *leads(1, 1, 2, 1.0), *heard, *leads(5, 2, 3, 1.0), *wins(5.5, 3, 4)]
     story = told(*sorted(lines, key=lambda one: one[0]), complete=False)
-    assert [one.kind for one in story.incidents if one.kind == "two_leaders"] == []
-    assert [one.superseded for one in story.leaders if one.superseded is not None] == []
+    assert [incident.kind for incident in story.incidents if incident.kind == "two_leaders"] == []
+    assert [leadership.superseded for leadership in story.leaders if leadership.superseded is not None] == []
     at_once = told(*leads(1, 1, 2, 1.0), *wins(5, 2, 3), *wins(5.5, 3, 4), (6.0, "consul2", GIVES_UP))
-    assert [one.kind for one in at_once.incidents if one.kind == "two_leaders"] == ["two_leaders"]
+    assert [incident.kind for incident in at_once.incidents if incident.kind == "two_leaders"] == ["two_leaders"]
 
 
 def test_a_time_without_a_leader_is_not_told_over_one_of_whom_others_heard() -> None:
@@ -90,16 +94,18 @@ def test_who_stood_when_others_still_had_it_as_their_leader_did_not_lead_then() 
     lines = [(1.0, "consul2", missed), (1.0, "consul2", stands(2, 3)), (1.1, "consul1", still.format("10.0.0.2:8300"))]
     follows = '[INFO]  agent.server.raft: entering follower state: follower="Node at 10.0.0.2:8300 [Follower]" leader='
     story = told(*lines, *wins(2.5, 3, 4), (3.0, "consul2", follows), complete=False)
-    assert [(one.server, one.until, one.ended_by) for one in story.leaders][:1] == [("consul2", None, "unknown")]
-    assert [one.kind for one in story.incidents if one.kind == "two_leaders"] == []
+    assert [(leadership.server, leadership.until, leadership.ended_by) for leadership in story.leaders][:1] == [
+        ("consul2", None, "unknown")
+    ]
+    assert [incident.kind for incident in story.incidents if incident.kind == "two_leaders"] == []
 
 
 def test_a_leader_that_is_announced_by_an_earlier_clock_did_not_lead_before() -> None:
     story = told((1.0, "consul1", announced(2)), *wins(3.4, 2, 3), complete=False)
-    assert [(one.server, one.term) for one in story.leaders] == [("consul2", 3)]
+    assert [(leadership.server, leadership.term) for leadership in story.leaders] == [("consul2", 3)]
     # So long before, it was another leadership.
     story = told((1.0, "consul1", announced(2)), *wins(9.0, 2, 3), complete=False)
-    assert [(one.server, one.term) for one in story.leaders] == [("consul2", None), ("consul2", 3)]
+    assert [(leadership.server, leadership.term) for leadership in story.leaders] == [("consul2", None), ("consul2", 3)]
 
 
 def test_who_refused_is_not_told_where_somebody_whose_log_ends_before_may_have_asked() -> None:
@@ -110,7 +116,9 @@ def test_who_refused_is_not_told_where_somebody_whose_log_ends_before_may_have_a
 
     def refusals(*lines: Line) -> list[str]:
         story = told(*first, *asked, own, refuses, *lines)
-        return [no.server for one in story.elections if one.candidate == "consul2" for no in one.refusals]
+        return [
+            no.server for election in story.elections if election.candidate == "consul2" for no in election.refusals
+        ]
 
     assert refusals((7.0, "consul2", "[DEBUG] agent.server.raft: votes: needed=2")) == []
     assert refusals((7.0, "consul1", announced(2)), (7.1, "consul2", announced(2))) == ["consul3"]

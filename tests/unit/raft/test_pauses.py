@@ -31,11 +31,11 @@ AT = "2026-11-24 12:00:0{} UTC: "
 
 
 def pauses(story: Collection) -> list[Incident]:
-    return [one for one in story.incidents if one.kind == "pause"]
+    return [incident for incident in story.incidents if incident.kind == "pause"]
 
 
 def sentences(*lines: tuple[float, str, str]) -> list[str]:
-    return [of_incident(one) for one in pauses(told(*lines))]
+    return [of_incident(incident) for incident in pauses(told(*lines))]
 
 
 def began(second: float, what: str = "pause consul1") -> tuple[float, str, str]:
@@ -84,8 +84,8 @@ def test_pauses_that_are_far_apart_are_told_one_by_one() -> None:
 
 
 def test_each_pause_names_its_lines() -> None:
-    (one,) = pauses(told(LEADS, FROZEN, (13.001, "consul1", GOES_ON)))
-    assert [(line.server, line.line_no) for line in one.evidence] == [("consul1", 1)]
+    (incident,) = pauses(told(LEADS, FROZEN, (13.001, "consul1", GOES_ON)))
+    assert [(line.server, line.line_no) for line in incident.evidence] == [("consul1", 1)]
     (silence,) = pauses(told(LEADS, (1.5, "consul2", MISSED), (47.5, "consul1", FOLLOWS.format("10.0.0.1"))))
     assert {line.server for line in silence.evidence} == {"consul1", "consul2"}
 
@@ -105,8 +105,8 @@ def test_nobody_led_for_longer_than_since_a_leader_that_had_stood_still_gave_up(
     wins = (36.003, "consul2", LEADS[2].replace("10.0.0.1", "10.0.0.2"))
     warns = [] if still else [(29.9, "consul1", OUT_OF_REACH)]
     story = told(LEADS, *warns, (30.003, "consul1", GIVES_UP), wins)
-    (one,) = [one for one in story.incidents if one.kind == "no_leader"]
-    said = of_incident(one)
+    (incident,) = [incident for incident in story.incidents if incident.kind == "no_leader"]
+    said = of_incident(incident)
     assert ("nobody led for at least 6.0 s (inferred). consul1, the previous leader, had stood still (inferred); "
             "when it went on, it could not reach a majority and gave up." in said) == still  # fmt: skip
     assert ("nobody led for 6.0 s. consul1, the previous leader, could not reach a majority" in said) != still
@@ -158,11 +158,11 @@ def test_the_leadership_of_a_frozen_server_ends_at_its_last_sign_of_life() -> No
     assert (led["seconds"], led["seconds_bound"]) == (0.003, "at_least")
     assert (led["gave_up"], led["gave_up_by"]) == ("2026-11-29T08:19:29.713000+00:00", "quorum_lost")
     assert document["leaders"][1]["without_leader"] is None
-    gap, pause = (one for one in document["incidents"] if one["kind"] in {"no_leader", "pause"})
+    gap, pause = (incident for incident in document["incidents"] if incident["kind"] in {"no_leader", "pause"})
     assert (gap["inferred"], gap["from"], gap["ended_by"]) == (True, "2026-11-29T08:19:17.380000+00:00", "silent")
     assert (pause["inferred"], pause["servers"], pause["seconds"], pause["led"]) == (True, ["consul3"], 12.333, True)
     assert [one["server"] for one in pause["evidence"]] == ["consul2", "consul3"]
-    assert [one["server"] for one in document["events"] if one["event"] == "silence"] == ["consul3"]
+    assert [event["server"] for event in document["events"] if event["event"] == "silence"] == ["consul3"]
 
 
 def test_a_forgotten_pause_is_told_in_text_and_on_the_page() -> None:
@@ -180,7 +180,7 @@ def test_a_forgotten_pause_is_told_in_text_and_on_the_page() -> None:
 
 def test_a_leader_that_led_on_after_a_silence_did_not_cease_to_lead() -> None:
     lines = LEADS, (1.5, "consul2", MISSED), (10.0, "consul1", OUT_OF_REACH), (20.0, "consul1", OUT_OF_REACH)
-    assert [of_leadership(one) for one in told(*lines).leaders] == ["consul1 leads."]
+    assert [of_leadership(leadership) for leadership in told(*lines).leaders] == ["consul1 leads."]
 
 
 def test_a_leader_that_was_missed_by_another_clock_before_it_led_did_not_cease_before_that() -> None:

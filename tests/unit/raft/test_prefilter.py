@@ -47,7 +47,7 @@ def test_no_event_of_a_real_log_is_lost(path: Path) -> None:
             read_line(line.decode("utf-8", "replace"), server="", line_no=number)
             for number, line in likely_lines([data], everything=everything)
         )
-        return [(one.line_no, one.event) for one in found if one is not None and one.event != OTHER]
+        return [(event.line_no, event.event) for event in found if event is not None and event.event != OTHER]
 
     assert events(everything=False) == events(everything=True)
 

@@ -30,11 +30,11 @@ LOST_QUORUM = SAMPLES / "lost-quorum"
 
 def stood(term: int | None, candidate: str = "n1", **more: object) -> Election:
     start = BEGIN + timedelta(seconds=10 * (term or 0))
-    one = Election(
+    election = Election(
         candidate, term, "line", "election_timeout", start, start + timedelta(seconds=5), outcome="abandoned", tally=1,
         needed=2, waited=5.0, votes=[candidate],
     )  # fmt: skip
-    return replace(one, **more)  # type: ignore[arg-type]
+    return replace(election, **more)  # type: ignore[arg-type]
 
 
 def asked(term: int, **more: object) -> PreVote:
@@ -71,13 +71,17 @@ def test_a_server_that_is_alone_is_told_once_and_with_all_each_time() -> None:
 def test_json_has_every_election() -> None:
     out = io.StringIO()
     json_view.write_document(source([str(LOST_QUORUM)]).records(), out)
-    assert [one["term"] for one in json.loads(out.getvalue())["elections"]] == list(range(2, 17))
+    assert [election["term"] for election in json.loads(out.getvalue())["elections"]] == list(range(2, 17))
 
 
 def test_rounds_of_pre_votes_in_one_term_are_folded_too() -> None:
     path = DATA / "live" / "consul-1.22-dev_raft-1.7.0_info_no-network"
-    many = [one for one in folded(source([str(path)]).records()) if isinstance(one, Series)]
-    assert [(one.first.candidate, one.count) for one in many] == [("consul3", 9), ("consul1", 7), ("consul2", 8)]
+    many = [series for series in folded(source([str(path)]).records()) if isinstance(series, Series)]
+    assert [(series.first.candidate, series.count) for series in many] == [
+        ("consul3", 9),
+        ("consul1", 7),
+        ("consul2", 8),
+    ]
     assert of_series(many[0]).startswith("consul3 asked 9 times in 11.8 s whether it could win term 3, because it had")
 
 
@@ -125,10 +129,10 @@ def test_asking_beforehand_moves_no_term() -> None:
 def test_every_candidacy_is_told_once_and_each_server_s_in_order(given_ones: list[tuple[str, int, str]]) -> None:
     ones = [stood(term, candidate, outcome=outcome) for candidate, term, outcome in given_ones]
     found = [one for one in folded(ones) if isinstance(one, (Series, Election))]
-    assert sum(one.count if isinstance(one, Series) else 1 for one in found) == len(ones)
-    assert all(one.count >= FOLDED for one in found if isinstance(one, Series))
+    assert sum(series.count if isinstance(series, Series) else 1 for series in found) == len(ones)
+    assert all(series.count >= FOLDED for series in found if isinstance(series, Series))
     for server in ("n1", "n2", "n3"):
-        mine = [one.term for one in ones if one.candidate == server]
+        mine = [election.term for election in ones if election.candidate == server]
         shown = itertools.chain.from_iterable(
             range(one.first.term or 0, (one.last.term or 0) + 1) if isinstance(one, Series) else [one.term]
             for one in found

@@ -104,7 +104,7 @@ def test_the_old_address_of_a_server_is_no_outage_of_its_own() -> None:
             LISTED.format(ID, "10.0.0.7:8300"),
         )
     )
-    assert [(one.ended_by) for one in story.outages] == ["reached"]
+    assert [(outage.ended_by) for outage in story.outages] == ["reached"]
 
 
 def test_who_failed_is_the_leader_that_is_not_heard_any_more() -> None:
@@ -188,4 +188,4 @@ def test_a_leader_before_the_log_is_called_by_its_name() -> None:
         "agent.server.serf.lan: serf: EventMemberFailed: consul-server-0 10.40.9.116",
         "agent.server.raft: heartbeat timeout reached, starting election: last-leader=10.40.9.116:8300",
     )
-    assert [one.server for one in told(*events("n1", *said)).leaders] == ["consul-server-0"]
+    assert [leadership.server for leadership in told(*events("n1", *said)).leaders] == ["consul-server-0"]

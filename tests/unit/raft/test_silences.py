@@ -16,7 +16,7 @@ def fault(seconds: float) -> str:
 
 
 def silences(*lines: tuple[float, str, str]) -> list[tuple[str, str | None]]:
-    return [(one.server, phrase(one)) for one in told(*lines).events if one.event == "silence"]
+    return [(event.server, phrase(event)) for event in told(*lines).events if event.event == "silence"]
 
 
 INFERRED = "had been silent for at least {}: stopped, frozen or cut off (inferred)"
@@ -63,11 +63,11 @@ def test_a_leader_that_shuts_down_led_until_then() -> None:
     shuts = (5.0, "consul1", "[INFO]  agent.server: shutting down server")
     leads = (7.0, "consul2", "[INFO]  agent.server.raft: entering leader state")
     story = told(LEADS, shuts, leads, (9.0, "consul1", STARTS))
-    assert [of_leadership(one) for one in story.leaders] == [
+    assert [of_leadership(leadership) for leadership in story.leaders] == [
         "consul1 led for about 5 s, until it was stopped.",
         "consul2 leads after about 2 s without a leader.",
     ]
-    assert [phrase(one) for one in story.events if one.event == "shutdown_began"] == ["shuts down"]
+    assert [phrase(event) for event in story.events if event.event == "shutdown_began"] == ["shuts down"]
 
 
 def test_who_left_the_cluster_before_it_shuts_down_was_not_stopped() -> None:
@@ -75,4 +75,4 @@ def test_who_left_the_cluster_before_it_shuts_down_was_not_stopped() -> None:
     shuts = (6.0, "consul1", "[INFO]  agent.server: shutting down server")
     follows = (5.5, "consul1", FOLLOWS.format("10.0.0.1"))
     story = told(LEADS, leaves, follows, shuts)
-    assert [one.ended_by for one in story.leaders] == ["left"]
+    assert [leadership.ended_by for leadership in story.leaders] == ["left"]

@@ -53,7 +53,7 @@ def log(*lines: str) -> str:
 
 
 def outcomes(story: Collection) -> list[tuple[str, int | None, str | None]]:
-    return [(one.candidate, one.term, one.outcome) for one in story.elections]
+    return [(election.candidate, election.term, election.outcome) for election in story.elections]
 
 
 # -- whole clusters ---------------------------------------------------------------------------------------------
@@ -62,7 +62,9 @@ def outcomes(story: Collection) -> list[tuple[str, int | None, str | None]]:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_leaders_are_those_of_the_scenario(name: str) -> None:
     story = recorded(name)
-    assert [server for server, _ in itertools.groupby(one.server for one in story.leaders)] == leaders_of(name)
+    assert [server for server, _ in itertools.groupby(leadership.server for leadership in story.leaders)] == leaders_of(
+        name
+    )
     assert story.unparsed == 0
     assert story.servers == SERVERS
 
@@ -70,12 +72,12 @@ def test_the_leaders_are_those_of_the_scenario(name: str) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_each_reign_follows_an_election_that_was_won_in_its_term(name: str) -> None:
     story = recorded(name)
-    won = [(one.candidate, one.term) for one in story.elections if one.outcome == "won"]
-    assert won == [(one.server, one.term) for one in story.leaders]
+    won = [(election.candidate, election.term) for election in story.elections if election.outcome == "won"]
+    assert won == [(leadership.server, leadership.term) for leadership in story.leaders]
     assert len({term for _, term in won}) == len(won)
-    for one in story.elections:
-        assert one.outcome is not None
-        assert one.outcome != "won" or (one.needed is not None and one.tally >= one.needed)
+    for election in story.elections:
+        assert election.outcome is not None
+        assert election.outcome != "won" or (election.needed is not None and election.tally >= election.needed)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -85,7 +87,7 @@ def test_the_order_in_which_logs_are_given_changes_nothing(name: str) -> None:
     for order in itertools.permutations(SERVERS):
         streams = {server: events_of(logs[server], server) for server in order}
         story = collect(records(merge(streams[name] for name in sorted(streams))))
-        told = [(one.server, one.line_no, one.term) for one in story.events]
+        told = [(event.server, event.line_no, event.term) for event in story.events]
         tales.append((told, outcomes(story)))
     assert all(tale == tales[0] for tale in tales)
 
@@ -110,7 +112,7 @@ def test_a_term_is_carried_to_the_lines_that_do_not_print_it() -> None:
             said(2, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
         )
     )
-    assert [(one.term, one.term_source) for one in told] == [(7, "line"), *[(7, "inferred")] * 3]
+    assert [(event.term, event.term_source) for event in told] == [(7, "line"), *[(7, "inferred")] * 3]
 
 
 def test_without_any_line_that_says_one_there_is_no_term() -> None:
@@ -122,7 +124,7 @@ def test_without_any_line_that_says_one_there_is_no_term() -> None:
 
 def test_in_the_oldest_generation_a_server_that_had_a_leader_did_not_learn_the_candidates_term() -> None:
     story = recorded("consul-0.5")
-    assert [(one.candidate, one.term) for one in story.elections][:5] == [
+    assert [(election.candidate, election.term) for election in story.elections][:5] == [
         ("consul1", 1), ("consul3", 2), ("consul3", 3), ("consul2", 2), ("consul3", 4),
     ]  # fmt: skip
 
@@ -155,7 +157,7 @@ def test_a_transfer_that_came_to_nothing_does_not_end_a_later_leadership(seconds
             said(2 + seconds, 'entering follower state: follower="Node at 10.0.0.1:8300 [Follower]" leader='),
         )
     )
-    assert [one.ended_by for one in story.leaders] == [ended]
+    assert [leadership.ended_by for leadership in story.leaders] == [ended]
 
 
 def test_a_refusal_is_told_with_its_reason_and_the_candidates_term() -> None:
@@ -199,7 +201,7 @@ def test_a_leader_that_starts_again_was_restarted() -> None:
             said(9, "initial configuration: index=1 servers=[]"),
         )
     )
-    assert [(one.term, one.ended_by) for one in story.leaders] == [(2, "restarted")]
+    assert [(leadership.term, leadership.ended_by) for leadership in story.leaders] == [(2, "restarted")]
 
 
 def test_a_leader_whose_log_ends_is_silent_only_where_another_leads_after_it() -> None:
@@ -208,10 +210,10 @@ def test_a_leader_whose_log_ends_is_silent_only_where_another_leads_after_it() -
         said(1, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
     ]
     alone, _ = story_of(log(*lead))
-    assert [one.ended_by for one in alone.leaders] == [None]
+    assert [leadership.ended_by for leadership in alone.leaders] == [None]
     other = [line.replace("00:00:01", "00:00:05").replace("term=2", "term=3") for line in lead]
     both, _ = story_of(log(*lead), log(*other))
-    assert [one.ended_by for one in both.leaders] == ["silent", None]
+    assert [leadership.ended_by for leadership in both.leaders] == ["silent", None]
 
 
 def test_consul_that_loses_leadership_without_another_word_does_not_say_why() -> None:
@@ -253,7 +255,7 @@ def test_a_long_story_keeps_few_elections_open() -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_what_is_settled_is_told_behind_the_event_that_settled_it(name: str) -> None:
-    streams = [events_of((SAMPLES / name / f"{one}.log").read_text(encoding="utf-8"), one) for one in SERVERS]
+    streams = [events_of((SAMPLES / name / f"{server}.log").read_text(encoding="utf-8"), server) for server in SERVERS]
     newest = None
     for record in records(merge(streams)):
         if isinstance(record, Event):
@@ -298,29 +300,38 @@ def test_a_reign_that_very_many_followed_is_over_and_few_are_kept() -> None:
     for number in range(3 * UNSETTLED):
         for event in events_of(log(*lead).replace("term=2", f"term={number + 3}"), f"consul{number % 2}"):
             story.feed(event)
-        taken += [one for one in story.drain() if isinstance(one, Leadership)]
+        taken += [leadership for leadership in story.drain() if isinstance(leadership, Leadership)]
         assert number + 1 - len(taken) <= UNSETTLED + 1
     assert taken[0].ended_by == "silent"
     story.finish()
-    assert len([*taken, *(one for one in story.drain() if isinstance(one, Leadership))]) == 3 * UNSETTLED + 1
+    assert (
+        len([*taken, *(leadership for leadership in story.drain() if isinstance(leadership, Leadership))])
+        == 3 * UNSETTLED + 1
+    )
 
 
 def test_from_a_time_on_what_was_over_is_left_out() -> None:
     whole = recorded("consul-1.15")
-    streams = [events_of((SAMPLES / "consul-1.15" / f"{one}.log").read_text(encoding="utf-8"), one) for one in SERVERS]
+    streams = [
+        events_of((SAMPLES / "consul-1.15" / f"{server}.log").read_text(encoding="utf-8"), server) for server in SERVERS
+    ]
     begin = whole.leaders[1].since
     assert begin is not None
     story = collect(records(merge(streams), since=begin))
-    assert story.leaders == [one for one in whole.leaders if one.until is None or one.until >= begin]
-    assert story.elections == [one for one in whole.elections if one.end is None or one.end >= begin]
+    assert story.leaders == [
+        leadership for leadership in whole.leaders if leadership.until is None or leadership.until >= begin
+    ]
+    assert story.elections == [
+        election for election in whole.elections if election.end is None or election.end >= begin
+    ]
     assert 0 < len(story.elections) < len(whole.elections)
 
 
 def test_what_raft_says_in_unknown_words_is_counted() -> None:
     story, told = story_of(log(said(1, "something new"), "2021-01-24T00:00:01Z [INFO]  agent: something else"))
     assert story.unparsed == 1
-    assert [one.event for one in told] == ["other", "other"]
-    assert [voice_of(one.module) for one in told] == ["raft", "agent"]
+    assert [event.event for event in told] == ["other", "other"]
+    assert [voice_of(event.module) for event in told] == ["raft", "agent"]
 
 
 @given(st.lists(st.tuples(st.sampled_from(WORDINGS), st.sampled_from(SERVERS), st.integers(0, 3)), max_size=40))
@@ -336,9 +347,9 @@ def test_any_order_of_any_lines_has_a_story(lines: list[tuple[str, str, int]]) -
             assert (told.event, told.line, told.server) == (event.event, event.line, event.server)
             assert (told.term_source is None) == (told.term is None)
     story.finish()
-    for one in story.drain():
-        if isinstance(one, Leadership) and one.ended_by not in {"silent", "restarted", "unknown"}:
-            assert (one.ended_by is None) == (one.until is None)
+    for leadership in story.drain():
+        if isinstance(leadership, Leadership) and leadership.ended_by not in {"silent", "restarted", "unknown"}:
+            assert (leadership.ended_by is None) == (leadership.until is None)
 
 
 def test_what_raft_says_of_other_things_is_known_and_has_no_name() -> None:
@@ -354,11 +365,11 @@ def test_a_transfer_that_failed_ends_no_leadership() -> None:
     )
     lost = said(9, "failed to contact quorum of nodes, stepping down", "WARN")
     failed, told = story_of(log(*lead, said(3, "leadership transfer timeout", "DEBUG"), lost))
-    assert [one.ended_by for one in failed.leaders] == ["quorum_lost"]
+    assert [leadership.ended_by for leadership in failed.leaders] == ["quorum_lost"]
     assert phrase(told[3]) == "could not hand leadership over"
     refollowed = said(9, 'entering follower state: follower="x" leader=')
     failed, _ = story_of(log(*lead, said(3, "leadership transfer timeout", "DEBUG"), refollowed))
-    assert [one.ended_by for one in failed.leaders] == ["unknown"]
+    assert [leadership.ended_by for leadership in failed.leaders] == ["unknown"]
 
 
 def test_an_election_timer_runs_no_longer_than_twice_its_shortest_time() -> None:
@@ -369,7 +380,7 @@ def test_an_election_timer_runs_no_longer_than_twice_its_shortest_time() -> None
     for second, term in ((2.2, 3), (8.5, 4), (10.4, 5)):
         lines += [said(second, again, "WARN"), said(second, candidate.format(term))]
     story, _ = story_of(log(*lines))
-    assert [one.waited and round(one.waited, 3) for one in story.elections] == [None, 1.2, None, 1.9]
+    assert [election.waited and round(election.waited, 3) for election in story.elections] == [None, 1.2, None, 1.9]
 
 
 def test_a_heartbeat_timer_runs_no_longer_than_twice_the_shortest_of_its_cluster() -> None:
@@ -380,5 +391,7 @@ def test_a_heartbeat_timer_runs_no_longer_than_twice_the_shortest_of_its_cluster
     debug = said(20.1, "votes: needed=2", "DEBUG")
     missed = said(27.7, "heartbeat timeout reached, starting election: last-leader-addr= last-leader-id=", "WARN")
     two = log(follower, debug, missed, said(27.7, candidate.format(2, 4)))
-    assert [round(one.waited, 3) for one in story_of("", two)[0].elections if one.waited is not None] == [7.7]
+    assert [
+        round(election.waited, 3) for election in story_of("", two)[0].elections if election.waited is not None
+    ] == [7.7]
     assert story_of(one, two)[0].elections[-1].waited is None

@@ -60,18 +60,18 @@ def test_what_was_measured_in_real_logs_is_what_raft_promises(name: str) -> None
     story = collect(records(log_files.events(log_files.sample(name))))
     whole = 1.0 if story.elections[0].start and not story.elections[0].start.microsecond else 0.05
     stood: list[Election | PreVote] = [*story.elections]
-    stood += [one for one in story.pre_votes if one.outcome != "won"]
-    retried = [one.waited for one in stood if one.cause == "election_timeout"]
+    stood += [pre_vote for pre_vote in story.pre_votes if pre_vote.outcome != "won"]
+    retried = [attempt.waited for attempt in stood if attempt.cause == "election_timeout"]
     assert len(retried) >= 3
     for waited in retried:
         assert waited is not None
         assert TIMERS.election - whole <= waited <= 2 * TIMERS.election + whole
-    for one in stood:
+    for attempt in stood:
         # A vote that was given in between starts the timer of a follower anew.
-        if one.cause == "heartbeat_timeout" and one.waited is not None:
-            assert TIMERS.heartbeat - whole <= one.waited <= 3 * TIMERS.heartbeat + whole
-        assert one.cause != "transfer" or one.waited is None
-    lost = [one.without_majority for one in story.leaders if one.ended_by == "quorum_lost"]
+        if attempt.cause == "heartbeat_timeout" and attempt.waited is not None:
+            assert TIMERS.heartbeat - whole <= attempt.waited <= 3 * TIMERS.heartbeat + whole
+        assert attempt.cause != "transfer" or attempt.waited is None
+    lost = [leadership.without_majority for leadership in story.leaders if leadership.ended_by == "quorum_lost"]
     assert lost
     assert all(one is not None and TIMERS.lease <= one < TIMERS.lease + 0.2 for one in lost)
 
@@ -94,7 +94,7 @@ ASKED = "01.900Z [DEBUG] agent.server.raft: lost leadership because received a r
 
 
 def test_a_follower_without_a_leader_shows_how_long_its_timer_ran() -> None:
-    assert [one.waited for one in story_of(IN_DEBUG, FOLLOWS, GIVES_UP, STANDS).elections] == [1.5]
+    assert [election.waited for election in story_of(IN_DEBUG, FOLLOWS, GIVES_UP, STANDS).elections] == [1.5]
 
 
 def at_two_servers(*others: str, complete: bool = True) -> list[float | None]:
@@ -105,7 +105,7 @@ def at_two_servers(*others: str, complete: bool = True) -> list[float | None]:
         for name, lines in whole.items()
     ]
     told = collect(records(merge(streams), complete=complete))
-    return [one.waited for one in told.elections if one.candidate == "consul1"]
+    return [election.waited for election in told.elections if election.candidate == "consul1"]
 
 
 def test_a_vote_that_no_line_shows_may_have_started_the_timer_anew() -> None:
@@ -137,15 +137,15 @@ def test_a_vote_that_no_line_shows_may_have_started_the_timer_anew() -> None:
     ],
 )  # fmt: skip
 def test_a_timer_whose_beginning_no_line_shows_is_not_measured(lines: tuple[str, ...]) -> None:
-    assert [one.waited for one in story_of(*lines).elections] == [None]
+    assert [election.waited for election in story_of(*lines).elections] == [None]
 
 
 def test_no_timer_that_ran_for_longer_than_it_can_is_held_against_what_was_set() -> None:
     begun = datetime(2021, 1, 24, 0, 0, 1, 500, tzinfo=UTC)
 
     def said(waited: float) -> str:
-        one = Election("consul1", 3, "line", "election_timeout", begun, waited=waited)
-        return summary_sentences.of_election(one, timers_of(1))
+        election = Election("consul1", 3, "line", "election_timeout", begun, waited=waited)
+        return summary_sentences.of_election(election, timers_of(1))
 
     assert "in time (1.80 s, of 1 to 2 s)" in said(1.8)
     assert "in time (4.93 s)" in said(4.93), "it stood still meanwhile"

@@ -49,11 +49,15 @@ def until(text: str, words: str) -> str:
 
 
 def won(story: Collection) -> list[tuple[str, int | None, str, int]]:
-    return [(one.candidate, one.term, one.cause, one.tally) for one in story.elections if one.outcome == "won"]
+    return [
+        (election.candidate, election.term, election.cause, election.tally)
+        for election in story.elections
+        if election.outcome == "won"
+    ]
 
 
 def outcomes(story: Collection) -> list[tuple[str, int | None, str | None]]:
-    return [(one.candidate, one.term, one.outcome) for one in story.elections]
+    return [(election.candidate, election.term, election.outcome) for election in story.elections]
 
 
 def sentences(story: Collection) -> list[str]:
@@ -63,9 +67,9 @@ def sentences(story: Collection) -> list[str]:
 def led(story: Collection, event: Event) -> bool:
     """Whether the server that says something led then."""
     return any(
-        one.since <= event.time <= (one.until or event.time)
-        for one in story.leaders
-        if one.server == event.server and one.since is not None and event.time is not None
+        leader.since <= event.time <= (leader.until or event.time)
+        for leader in story.leaders
+        if leader.server == event.server and leader.since is not None and event.time is not None
     )
 
 
@@ -92,12 +96,16 @@ def test_an_election_is_won_though_no_line_says_who_voted(name: str) -> None:
             (one[:2], one[2] in {other[2], *not_known}) == (other[:2], True)
             for one, other in zip(outcomes(brief), outcomes(whole), strict=True)
         )
-    assert [(one.server, one.term) for one in brief.leaders] == [(one.server, one.term) for one in whole.leaders]
-    for one in brief.elections:
-        assert one.votes == []
-        assert one.needed is None or one.pre_vote == "won", "who has won its pre-vote says how many are needed"
-        said = summary_sentences.of_election(one)
-        assert ("; it had 2 votes;" in said or "; it had the 2 votes it needed" in said) == (one.outcome == "won")
+    assert [(leader.server, leader.term) for leader in brief.leaders] == [
+        (leader.server, leader.term) for leader in whole.leaders
+    ]
+    for election in brief.elections:
+        assert election.votes == []
+        assert election.needed is None or election.pre_vote == "won", (
+            "who has won its pre-vote says how many are needed"
+        )
+        said = summary_sentences.of_election(election)
+        assert ("; it had 2 votes;" in said or "; it had the 2 votes it needed" in said) == (election.outcome == "won")
 
 
 def test_a_refusal_is_known_from_the_voters_log_alone() -> None:
@@ -112,10 +120,14 @@ def test_a_refusal_is_known_from_the_voters_log_alone() -> None:
 def test_a_voter_that_says_nothing_did_not_refuse() -> None:
     story, events = told(recorded("consul-1.15"))
     # It was cut off, and asked for votes of a term that the others had left.
-    stale = [one for one in story.elections if (one.candidate, one.term) in {("consul2", 5), ("consul2", 6)}]
-    assert [one.refusals for one in stale] == [[], []]
+    stale = [
+        election
+        for election in story.elections
+        if (election.candidate, election.term) in {("consul2", 5), ("consul2", 6)}
+    ]
+    assert [election.refusals for election in stale] == [[], []]
     refused = {(event.server, event.term) for event in named(events, "vote_rejected_by_me", "vote_duplicate_term")}
-    assert all((no.server, one.term) in refused for one in story.elections for no in one.refusals)
+    assert all((no.server, election.term) in refused for election in story.elections for no in election.refusals)
 
 
 # -- 2: a follower says "lost leadership" too -------------------------------------------------------------------
@@ -153,7 +165,7 @@ def test_what_a_follower_saw_does_not_end_the_reign_that_it_begins_later() -> No
             )
         }
     )
-    assert [summary_sentences.of_leadership(one) for one in story.leaders] == [
+    assert [summary_sentences.of_leadership(leader) for leader in story.leaders] == [
         "consul1 led in term 3 for 1.5 s, until it became a follower; no line says why."
     ]
 
@@ -208,15 +220,19 @@ def test_an_announcement_that_is_repeated_or_late_begins_no_reign() -> None:
 
 def test_a_candidacy_whose_pre_vote_failed_is_no_split_vote() -> None:
     story, _ = told(recorded("consul-1.21"))
-    failed = [one for one in story.pre_votes if one.outcome == "lost"]
-    assert [(one.candidate, one.term) for one in failed] == [
+    failed = [pre_vote for pre_vote in story.pre_votes if pre_vote.outcome == "lost"]
+    assert [(pre_vote.candidate, pre_vote.term) for pre_vote in failed] == [
         *[("consul3", 3), ("consul1", 3), ("consul3", 3)],
         *[("consul3", 5), ("consul2", 6), ("consul2", 6), ("consul2", 6)],
     ]
-    assert not any(one.inferred for one in failed)
-    for one in failed:
-        assert summary_sentences.of_pre_vote(one).endswith("; it did not win the pre-vote, so it asked for no vote.")
-    assert not {(one.candidate, one.start) for one in failed} & {(one.candidate, one.start) for one in story.elections}
+    assert not any(pre_vote.inferred for pre_vote in failed)
+    for pre_vote in failed:
+        assert summary_sentences.of_pre_vote(pre_vote).endswith(
+            "; it did not win the pre-vote, so it asked for no vote."
+        )
+    assert not {(pre_vote.candidate, pre_vote.start) for pre_vote in failed} & {
+        (election.candidate, election.start) for election in story.elections
+    }
     assert not any("split" in sentence for sentence in sentences(story))
 
 
@@ -230,7 +246,10 @@ def test_a_candidate_that_won_its_pre_vote_has_no_rival_in_those_that_lost_their
         }
     )
     assert outcomes(story) == [("consul2", 3, "undecided")]
-    assert [(one.candidate, one.outcome) for one in story.pre_votes] == [("consul1", "lost"), ("consul2", "won")]
+    assert [(pre_vote.candidate, pre_vote.outcome) for pre_vote in story.pre_votes] == [
+        ("consul1", "lost"),
+        ("consul2", "won"),
+    ]
     (start,) = named(events, "prevote_won")
     assert (start.server, phrase(start)) == ("consul2", "would be elected by a majority: it starts the election")
 
@@ -245,7 +264,7 @@ def test_a_pre_vote_that_nobody_answered_is_no_split_vote() -> None:
         }
     )
     assert outcomes(story) == [("consul3", 2, "won")]
-    assert [(one.candidate, one.outcome, one.inferred) for one in story.pre_votes[1:]] == [
+    assert [(pre_vote.candidate, pre_vote.outcome, pre_vote.inferred) for pre_vote in story.pre_votes[1:]] == [
         ("consul3", "lost", True),
         ("consul1", "undecided", False),
     ]
@@ -282,9 +301,11 @@ def test_what_a_pre_vote_came_to_belongs_to_the_campaigns_term() -> None:
 
 def test_a_vote_in_a_pre_vote_is_no_vote() -> None:
     story, _ = told({"consul1": posted(48), "consul3": recorded("consul-1.21")["consul3"]})
-    failed = [one for one in story.pre_votes if one.outcome == "lost"]
-    assert [(one.candidate, one.term) for one in failed if one.candidate == "consul1"] == [("consul1", 4)]
-    said = [summary_sentences.of_pre_vote(one).partition("; it did not win")[0] for one in failed]
+    failed = [pre_vote for pre_vote in story.pre_votes if pre_vote.outcome == "lost"]
+    assert [(pre_vote.candidate, pre_vote.term) for pre_vote in failed if pre_vote.candidate == "consul1"] == [
+        ("consul1", 4)
+    ]
+    said = [summary_sentences.of_pre_vote(pre_vote).partition("; it did not win")[0] for pre_vote in failed]
     assert all("vote" not in one.replace("pre-vote", "") for one in said)
 
 
@@ -367,7 +388,7 @@ def test_a_vote_request_of_an_older_term_fails_late_and_its_server_still_leads(t
     late = 'failed to make requestVote RPC: target="{Voter u 10.0.0.9:8300}" error="i/o timeout"'
     story, events = told({"consul1": log(logs, said(11, late + term, "ERROR"), said(12, "compacting logs: from=1"))})
     assert outcomes(story) == [("consul1", 2, "abandoned"), ("consul1", 3, "won")]
-    assert [summary_sentences.of_leadership(one) for one in story.leaders] == ["consul1 leads in term 3."]
+    assert [summary_sentences.of_leadership(leader) for leader in story.leaders] == ["consul1 leads in term 3."]
     assert events[-2].event == "vote_rpc_failed"
     assert events[-1].term == 3
 
@@ -384,7 +405,7 @@ def test_a_candidate_without_a_timeout_was_handed_the_leadership(name: str) -> N
         f" stood in term {election.term} because leadership was handed to it; it had the 2 votes it needed"
         in summary_sentences.of_election(election)
     )
-    (before,) = [one for one in story.leaders if one.ended_by == "transfer"]
+    (before,) = [leader for leader in story.leaders if leader.ended_by == "transfer"]
     assert summary_sentences.of_leadership(before).endswith(", until it handed leadership over.")
     assert story.leaders[story.leaders.index(before) + 1].term == election.term
 
@@ -446,7 +467,7 @@ def test_within_a_second_a_cause_is_told_before_its_effect(order: list[str]) -> 
         assert events[victory].server == candidate
         asking += len(asked)
     assert asking > 4
-    assert [(one.server, one.term) for one in story.leaders] == [
+    assert [(leader.server, leader.term) for leader in story.leaders] == [
         ("consul1", 2), ("consul3", 4), ("consul3", 7), ("consul1", 8), ("consul3", 9),
     ]  # fmt: skip
 
@@ -460,7 +481,7 @@ def test_a_refusal_of_the_same_second_is_told_after_the_candidacy() -> None:
     assert events.index(stood) < events.index(first)
     assert (phrase(first), first.term) == ("does not vote for consul3: it has a leader, consul1", stood.term)
     election = next(one for one in story.elections if one.candidate == "consul3")
-    assert [(one.server, one.reason) for one in election.refusals] == [("consul2", "we have a leader")]
+    assert [(refusal.server, refusal.reason) for refusal in election.refusals] == [("consul2", "we have a leader")]
 
 
 @pytest.mark.parametrize("name", ["consul-0.5", "consul-1.6"])

@@ -67,7 +67,13 @@ def story(
 
 def essence(told: Collection) -> list[Any]:
     """What is told of it, without the files and the numbers of lines."""
-    elections = [(one.candidate, one.term, one.outcome, one.start, one.end) for one in told.elections]
-    leaders = [(one.server, one.term, one.since, one.until, one.ended_by) for one in told.leaders]
-    events = [(one.time, one.server, one.event, one.term, one.peer) for one in told.events]
+    elections = [
+        (election.candidate, election.term, election.outcome, election.start, election.end)
+        for election in told.elections
+    ]
+    leaders = [
+        (leadership.server, leadership.term, leadership.since, leadership.until, leadership.ended_by)
+        for leadership in told.leaders
+    ]
+    events = [(event.time, event.server, event.event, event.term, event.peer) for event in told.events]
     return [events, elections, leaders]

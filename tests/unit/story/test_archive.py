@@ -54,7 +54,7 @@ def zipped(*files: tuple[str, bytes]) -> bytes:
 
 
 def told(*names: str) -> list[tuple[str | None, int]]:
-    return [(one.file, one.line_no) for one in log_files.events(log_files.find(names))]
+    return [(event.file, event.line_no) for event in log_files.events(log_files.find(names))]
 
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {
@@ -194,13 +194,13 @@ def test_links_and_devices_in_archives_are_no_logs(tmp_path: Path) -> None:
         entry.size = len(LOG)
         made.addfile(entry, io.BytesIO(LOG))
     (tmp_path / "a.tar").write_bytes(out.getvalue())
-    assert [one.name for one in archive.members_of(tmp_path / "a.tar")] == ["a.log"]
+    assert [member.name for member in archive.members_of(tmp_path / "a.tar")] == ["a.log"]
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as zip_file:
         link = zipfile.ZipInfo("link.log")
         link.external_attr = 0o120777 << 16
         zip_file.writestr(link, "/etc/passwd")
         zip_file.writestr("../../a.log", LOG)
-    assert [one.name for one in archive.members_of(tmp_path / "a.zip")] == ["../../a.log"]
+    assert [member.name for member in archive.members_of(tmp_path / "a.zip")] == ["../../a.log"]
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.6, 0.95])

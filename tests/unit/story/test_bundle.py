@@ -41,7 +41,7 @@ class Engine(stand_in.FakeEngine):
 
 def lab() -> Any:
     """The engine of the lab ada, whose servers said that."""
-    said = {one.server: f"{one.taken} {one.text}\n".encode() for one in SAID}
+    said = {log_line.server: f"{log_line.taken} {log_line.text}\n".encode() for log_line in SAID}
     streams = {f"ada-{name}": [(0.0, said.get(name, b""))] for name in ("consul1", "consul2", "consul3")}
     return Engine(stand_in.lab("ada"), streams=streams)
 
@@ -94,7 +94,7 @@ def test_a_file_that_is_there_is_kept_unless_it_is_forced(tmp_path: Path) -> Non
     assert caught.value.code is ExitCode.USAGE
     assert (tmp_path / "x.tgz").read_text(encoding="utf-8") == "mine"
     assert bundle.save("ada", tmp_path / "x.tgz", force=True, connect=lab).lines == 2
-    assert [one.name for one in tmp_path.iterdir()] == ["x.tgz"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tgz"]
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_bundle_that_failed_half_way_leaves_nothing(tmp_path: Path, monkeypatc
     monkeypatch.setattr("os.fchmod", full)
     with pytest.raises(LabctlError, match="No space left on device"):
         bundle.save("ada", None, force=True, connect=lab)
-    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("ada.tgz", b"the older one")]
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("ada.tgz", b"the older one")]
 
 
 def test_a_bundle_is_for_who_saved_it_and_keeps_a_mode_that_somebody_gave_it(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_names_in_a_bundle_cannot_leave_it(tmp_path: Path) -> None:
     name = packed(tmp_path / "evil.tgz", {"logs/../../evil.log": line, "/etc/passwd.log": line, "logs/a.log": line})
     events = list(log_files.events(log_files.find([name])))
     assert [event.server for event in events] == ["a", "evil", "passwd"]
-    assert [one.name for one in tmp_path.iterdir()] == ["evil.tgz"]
+    assert [path.name for path in tmp_path.iterdir()] == ["evil.tgz"]
 
 
 def test_an_archive_without_logs_is_read_as_the_gzip_file_that_it_is(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_of_two_files_with_one_name_the_first_is_read(tmp_path: Path) -> None:
 def test_a_file_with_holes_is_no_log(tmp_path: Path) -> None:
     holes = entry("logs/b.log", type=tarfile.GNUTYPE_SPARSE)
     name = gzipped(tmp_path / "a.tgz", block(holes), LOG)
-    assert [one.server for one in log_files.find([name])] == ["a"]
+    assert [recording.server for recording in log_files.find([name])] == ["a"]
 
 
 def refused(name: str, capsys: pytest.CaptureFixture[str]) -> str:

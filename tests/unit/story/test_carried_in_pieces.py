@@ -29,20 +29,20 @@ def cri(line: str, *cuts: int, stream: str = "stdout") -> list[str]:
 
 @pytest.mark.parametrize("cuts", [(40,), (60,), (110,), (30, 60, 110)])
 def test_a_line_in_pieces_is_one(tmp_path: Path, cuts: tuple[int, ...]) -> None:
-    pieces = [piece for line in ONE for piece in cri(line, *(one for one in cuts if one < len(line)))]
+    pieces = [piece for line in ONE for piece in cri(line, *(cut for cut in cuts if cut < len(line)))]
     (tmp_path / "cut.log").write_text(text(pieces), encoding="utf-8")
     told, _ = story(tmp_path / "cut.log")
     (tmp_path / "cut.log").write_text(text(ONE), encoding="utf-8")
     assert essence(told) == essence(story(tmp_path / "cut.log")[0])
     # The number is that of its last piece.
-    assert told.events[0].line_no == len(cri(ONE[0], *(one for one in cuts if one < len(ONE[0]))))
+    assert told.events[0].line_no == len(cri(ONE[0], *(cut for cut in cuts if cut < len(ONE[0]))))
 
 
 def test_pieces_of_two_streams_are_not_of_one_line(tmp_path: Path) -> None:
     out, error = cri(ONE[2], 100), cri(ONE[3], 50, stream="stderr")
     (tmp_path / "n1.log").write_text(text([out[0], error[0], out[1], error[1]]), encoding="utf-8")
     told, _ = story(tmp_path / "n1.log")
-    assert [(one.event, one.term) for one in told.events] == [("candidate_entered", 7), ("election_won", 7)]
+    assert [(event.event, event.term) for event in told.events] == [("candidate_entered", 7), ("election_won", 7)]
 
 
 def test_pieces_of_two_files_are_not_of_one_line(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_pieces_of_two_files_are_not_of_one_line(tmp_path: Path) -> None:
     lines = ["==> n1.log <==", one[0], "==> n2.log <==", *two, "==> n1.log <==", one[1]]
     (tmp_path / "all.log").write_text(text(lines), encoding="utf-8")
     told, _ = story(tmp_path / "all.log")
-    assert [(one.server, one.event, one.term) for one in told.events] == [
+    assert [(event.server, event.event, event.term) for event in told.events] == [
         ("n1", "candidate_entered", 7), ("n2", "candidate_entered", 8)
     ]  # fmt: skip
 
@@ -59,7 +59,7 @@ def test_half_a_line_says_nothing(tmp_path: Path) -> None:
     lines = [*cri(ONE[1]), cri(ONE[2], 100)[0], *cri(ONE[3], stream="stderr"), cri(ONE[4], 80)[0]]
     (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
     told, _ = story(tmp_path / "n1.log")
-    assert [one.event for one in told.events] == ["heartbeat_timeout", "election_won"]
+    assert [event.event for event in told.events] == ["heartbeat_timeout", "election_won"]
 
 
 def test_pieces_are_joined_while_they_come() -> None:
@@ -76,11 +76,13 @@ def test_a_line_that_docker_cut_is_one(tmp_path: Path) -> None:
     long = f'{ONE[2]} servers="{"x" * 40_000}"'
     pieces = [long[at : at + 16384] for at in range(0, len(long), 16384)]
     pieces[-1] += "\n"
-    lines = [json.dumps({"log": one, "stream": "stdout", "time": AT}, separators=(",", ":")) for one in pieces]
+    lines = [json.dumps({"log": piece, "stream": "stdout", "time": AT}, separators=(",", ":")) for piece in pieces]
     half = json.dumps({"log": ("y" * 16384), "stream": "stderr", "time": AT}, separators=(",", ":"))
     (tmp_path / "n1.log").write_text(text([half, *lines]), encoding="utf-8")
     told, _ = story(tmp_path / "n1.log")
-    assert [(one.event, one.term, one.line_no) for one in told.events] == [("candidate_entered", 7, len(lines) + 1)]
+    assert [(event.event, event.term, event.line_no) for event in told.events] == [
+        ("candidate_entered", 7, len(lines) + 1)
+    ]
 
 
 def test_a_line_without_an_end_is_not_kept() -> None:
@@ -146,7 +148,7 @@ def test_a_text_of_several_names_keeps_the_server_of_its_own(tmp_path: Path) -> 
         encoding="utf-8",
     )
     told, _ = story(tmp_path / "x.yaml")
-    assert [(one.server, one.term) for one in told.events] == [("consul-1", 7)]
+    assert [(event.server, event.term) for event in told.events] == [("consul-1", 7)]
 
 
 @pytest.mark.parametrize("line", [b"a:\n", b"a: 'x\n", b" a:\n", b"a: |\n", b"\n", b'a: "\\\n', b"a: b\n  c\n"])
@@ -181,7 +183,7 @@ def test_what_loki_answers_is_read(tmp_path: Path, label: str, backward: bool, i
     (tmp_path / "loki.json").write_text(json.dumps(answer(label, backward=backward), indent=indent), encoding="utf-8")
     told, notes = story(tmp_path / "loki.json")
     assert essence(told) == right(tmp_path)
-    assert any("hold several" in one for one in notes)
+    assert any("hold several" in note for note in notes)
     whole = (tmp_path / "loki.json").read_bytes()
     assert in_pieces(whole, 1000, size) == in_pieces(whole, len(whole), 1)
 
@@ -192,4 +194,6 @@ def test_a_line_of_loki_without_a_stamp_has_that_of_loki(tmp_path: Path) -> None
     ]}}  # fmt: skip
     (tmp_path / "loki.json").write_text(json.dumps(found), encoding="utf-8")
     told, _ = story(tmp_path / "loki.json")
-    assert [(one.server, str(one.time)) for one in told.events] == [("consul-0", "2024-01-08 11:42:44.101000+00:00")]
+    assert [(event.server, str(event.time)) for event in told.events] == [
+        ("consul-0", "2024-01-08 11:42:44.101000+00:00")
+    ]

@@ -174,7 +174,7 @@ def test_what_was_done_stands_between_the_lines_for_the_servers_that_are_asked_f
 def test_a_leader_that_docker_killed_led_until_then() -> None:
     found = engine(streams=LOGS, events=[event(4, "kill", signal="9"), event(4.1, "die", exitCode="137")])
     story = collect(source.source([], connect=lambda: found).records())
-    assert [of_leadership(one) for one in story.leaders] == [
+    assert [of_leadership(leadership) for leadership in story.leaders] == [
         "consul1 led for about 4 s, until it was killed.",
         "consul2 leads after about 2 s without a leader.",
     ]
@@ -248,7 +248,7 @@ def test_what_labctl_did_is_told_once_and_when_docker_did_it(verb: str, done: st
     lines.insert(3, other)
     story = collect(source.of_lines(lab_of(client), lines).records())
     words = [phrase(one) for one in story.events]
-    assert [one for one in words if one] == [
+    assert [word for word in words if word] == [
         "is the leader", {"kill": "is killed on purpose", "stop": "is stopped on purpose"}.get(verb)
         or "is paused on purpose", "is the leader", "goes on" if verb == "pause" else "is started",
     ]  # fmt: skip
@@ -295,7 +295,7 @@ def test_what_a_server_answers_when_it_runs_again_met_nobody_who_stood_meanwhile
         ),
     ]
     story = collect(source.of_lines(lab_of(engine()), lines).records())
-    assert [(one.candidate, one.refusals) for one in story.elections] == [("consul1", [])]
+    assert [(election.candidate, election.refusals) for election in story.elections] == [("consul1", [])]
     lines.pop(1)
     story = collect(source.of_lines(lab_of(engine()), lines).records())
-    assert [one.refusals[0].server for one in story.elections] == ["consul3"]
+    assert [election.refusals[0].server for election in story.elections] == ["consul3"]

@@ -56,7 +56,7 @@ def test_no_file_is_written_of_nothing(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "a.log").write_bytes(b"hello\n")
     code, *_ = told(capsys, str(tmp_path / "a.log"), "--format", form, "-o", str(tmp_path / "out"))
     assert code == ExitCode.FAILED
-    assert [one.name for one in tmp_path.iterdir()] == ["a.log"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
 
 
 def test_of_several_logs_those_with_nothing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,17 +91,23 @@ def test_every_server_has_a_lane_and_every_event_a_row() -> None:
 def test_roles_follow_each_other_down_a_lane_without_a_gap() -> None:
     drawn = picture_of(sample("consul-1.15"))
     for lane in drawn.lanes:
-        segments = [one for one in drawn.segments if one.server == lane.server]
-        assert [one.end for one in segments[:-1]] == [one.begin for one in segments[1:]]
-        assert all(one.role != two.role for one, two in itertools.pairwise(segments))
-    led = [one.server for one in sorted(drawn.segments, key=lambda one: one.begin) if one.role == "leader"]
+        segments = [segment for segment in drawn.segments if segment.server == lane.server]
+        assert [segment.end for segment in segments[:-1]] == [segment.begin for segment in segments[1:]]
+        assert all(segment.role != two.role for segment, two in itertools.pairwise(segments))
+    led = [
+        segment.server
+        for segment in sorted(drawn.segments, key=lambda segment: segment.begin)
+        if segment.role == "leader"
+    ]
     assert led == ["consul2", "consul3", "consul3", "consul1", "consul3"]
 
 
 def test_a_vote_goes_from_the_voter_to_the_candidate_and_a_refusal_too() -> None:
     drawn = picture_of(sample("consul-1.15"))
     names = {lane.x: lane.server for lane in drawn.lanes}
-    arrows = {(names[one.begin], names[one.end], one.meaning, drawn.rows[one.row - 1].words) for one in drawn.arrows}
+    arrows = {
+        (names[arrow.begin], names[arrow.end], arrow.meaning, drawn.rows[arrow.row - 1].words) for arrow in drawn.arrows
+    }
     assert ("consul2", "consul1", "request", "asks consul1 for its vote in term 2") in arrows
     assert ("consul3", "consul2", "grant", "has the vote of consul3: 2 votes in term 2") in arrows
     assert ("consul3", "consul1", "refusal", "does not vote for consul1: it has a leader, consul2") in arrows
@@ -110,12 +116,12 @@ def test_a_vote_goes_from_the_voter_to_the_candidate_and_a_refusal_too() -> None
 def test_a_server_out_of_the_leaders_reach_has_a_band_from_when_on_until_when() -> None:
     drawn = picture_of(sample("consul-1.15"))
     times = {row.y: row.since for row in drawn.rows}
-    bands = {(one.server, times.get(one.begin), times.get(one.end)) for one in drawn.bands}
+    bands = {(band.server, times.get(band.begin), times.get(band.end)) for band in drawn.bands}
     assert len(drawn.bands) == len(collect(sample("consul-1.15")).outages) == len(drawn.sentences["Out of reach"]) > 3
     assert {server for server, _, _ in bands} == {"consul1", "consul2", "consul3"}
     svg = ET.fromstring(page_view.svg(sample("consul-1.15")))  # noqa: S314 - made by us
-    titles = [one.findtext(f"{SVG}title") for one in svg.findall(f".//{SVG}rect[@class='band outage']")]
-    assert [one for one in titles if one] == drawn.sentences["Out of reach"]
+    titles = [element.findtext(f"{SVG}title") for element in svg.findall(f".//{SVG}rect[@class='band outage']")]
+    assert [title for title in titles if title] == drawn.sentences["Out of reach"]
 
 
 def test_what_was_broken_on_purpose_has_a_band_of_its_own() -> None:
@@ -137,7 +143,7 @@ def test_what_was_broken_on_purpose_has_a_band_of_its_own() -> None:
 def test_what_a_server_says_again_and_again_is_one_row() -> None:
     line = "2021-01-24T00:00:0{}Z [WARN]  agent.server.raft: failed to contact: server-id=x time=1s"
     read = [read_line(line.format(second), server="consul1", line_no=second) for second in range(5)]
-    (row,) = picture_of(records(one for one in read if one)).rows
+    (row,) = picture_of(records(event for event in read if event)).rows
     assert row.times == 5
     drawn = picture_of(sample("consul-1.15"), most=20)
     assert len(drawn.rows) == 20

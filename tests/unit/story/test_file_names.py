@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 def test_a_short_name_is_that_of_one_file(files: list[str], short: list[str], said: str) -> None:
     names = FileNames(files, long=3)
-    assert [names(Evidence("s", one, 7)) for one in files] == [f"{one}:7" for one in short]
+    assert [names(Evidence("s", file, 7)) for file in files] == [f"{one}:7" for one in short]
     assert names.said() == said
 
 

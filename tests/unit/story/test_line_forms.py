@@ -37,7 +37,7 @@ def test_a_heading_says_whose_the_lines_under_it_are(tmp_path: Path, heading: st
     (tmp_path / "all.txt").write_text(content, encoding="utf-8")
     told, _ = story(tmp_path / "all.txt")
     # A line is shown as it came.
-    assert {one.line for one in told.events} == {line for lines in LOGS.values() for line in lines}
+    assert {event.line for event in told.events} == {line for lines in LOGS.values() for line in lines}
     assert essence(told) == right(tmp_path)
 
 
@@ -53,7 +53,7 @@ def test_the_headings_of_tail_are_read_while_it_goes_on() -> None:
 @pytest.mark.parametrize("line", ["--- snip ---", "==> Starting Consul agent...", "==> Log data will now stream in:"])
 def test_what_only_looks_like_a_heading_names_nobody(tmp_path: Path, line: str) -> None:
     (tmp_path / "n1.log").write_text(text([ONE[0], line, *ONE[1:]]), encoding="utf-8")
-    assert {one.server for one in story(tmp_path / "n1.log")[0].events} == {"n1"}
+    assert {event.server for event in story(tmp_path / "n1.log")[0].events} == {"n1"}
 
 
 def documents() -> list[dict[str, Any]]:
@@ -82,7 +82,7 @@ def test_documents_are_read_however_they_stand(tmp_path: Path, written: str, siz
     (tmp_path / "all.json").write_text(WRITTEN[written](documents()), encoding="utf-8")
     told, notes = story(tmp_path / "all.json")
     assert essence(told) == right(tmp_path)
-    assert [one for one in notes if "hold several" in one] == notes
+    assert [note for note in notes if "hold several" in note] == notes
     whole = (tmp_path / "all.json").read_bytes()
     assert in_pieces(whole, 1 << 16, size) == in_pieces(whole, len(whole), 1)
 

@@ -66,5 +66,5 @@ def test_what_is_followed_calls_servers_as_their_files_would_be(
     os.close(writing)
     with os.fdopen(reading) as pipe:
         standard_input(pipe)
-        told = {one.server for one in flow.source(["-"], follow=True).events}
+        told = {event.server for event in flow.source(["-"], follow=True).events}
     assert told == set(LOGS)

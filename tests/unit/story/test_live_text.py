@@ -112,4 +112,4 @@ def test_where_a_lab_says_nothing_time_passes_for_its_story_and_nothing_is_told(
     line = at(0, "consul1", "[INFO] raft: Node at 10.0.0.2:8300 [Follower] entering Follower state")
     first, *pauses = events_of([None, line, None, None], live=True, late=timedelta(0))
     assert [is_pause(first), *map(is_pause, pauses)] == [False, True, True]
-    assert all(one.time is not None and first.time is not None and one.time >= first.time for one in pauses)
+    assert all(pause.time is not None and first.time is not None and pause.time >= first.time for pause in pauses)

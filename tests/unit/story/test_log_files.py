@@ -33,7 +33,7 @@ NOISE = "2021-01-24T00:00:00Z [INFO]  agent: Synced node info\n"
 
 def told(*names: str, everything: bool = False) -> list[tuple[str, int, str]]:
     found = log_files.events(log_files.find(names), everything=everything)
-    return [(one.server, one.line_no, one.event) for one in found]
+    return [(event.server, event.line_no, event.event) for event in found]
 
 
 def test_a_file_is_the_log_of_the_server_that_it_is_called_after(tmp_path: Path) -> None:
@@ -247,5 +247,5 @@ def test_a_pipe_into_which_somebody_writes_at_last_is_read(tmp_path: Path, capfd
     writer.start()
     events = list(log_files.events(log_files.find([str(pipe)])))
     writer.join()
-    assert [one.event for one in events] == ["election_won"]
+    assert [event.event for event in events] == ["election_won"]
     assert "nobody has written into this pipe yet" in capfd.readouterr().err

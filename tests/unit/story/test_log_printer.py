@@ -223,11 +223,11 @@ def test_json_of_raft_says_what_a_line_means(capsys: pytest.CaptureFixture[str])
     stands = "2026/01/02 03:04:05 [INFO]  raft: Node at 10.0.0.2:8300 [Candidate] entering Candidate state in term 4"
     won = "2026/01/02 03:04:05 [INFO]  raft: Election won. Tally: 2"
     documents = [json.loads(line) for line in written(capsys, stands, won, OTHER, raft=True, as_json=True)]
-    assert [(one["event"], one["term"], one["words"]) for one in documents] == [
+    assert [(document["event"], document["term"], document["words"]) for document in documents] == [
         ("candidate_entered", 4, "becomes a candidate in term 4"),
         ("election_won", 4, "won the election of term 4 with 2 votes"),
     ]
-    assert [one["line"] for one in documents] == [stands, won]
+    assert [document["line"] for document in documents] == [stands, won]
 
 
 def test_json_is_one_document_for_each_line_with_the_line_as_it_came(capsys: pytest.CaptureFixture[str]) -> None:

@@ -167,7 +167,7 @@ def test_of_lines_of_one_second_the_last_comes_first_where_the_newest_do(tmp_pat
     lines = [one.replace(one[:24], one[:19].replace("T", " ").replace("-", "/")) for one in ONE]
     (tmp_path / "n1.log").write_text(text(lines[::-1]), encoding="utf-8")
     told, _ = story(tmp_path / "n1.log")
-    assert [(one.candidate, one.outcome) for one in told.elections] == [("n1", "won")]
+    assert [(election.candidate, election.outcome) for election in told.elections] == [("n1", "won")]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -182,8 +182,8 @@ def test_the_lines_of_one_server_in_no_order_are_put_in_it(tmp_path: Path, seed:
 def test_a_later_file_in_front_of_an_earlier_one_is_put_behind_it(tmp_path: Path) -> None:
     (tmp_path / "n1.log").write_text(text([*ONE[4:], *ONE[:4]]), encoding="utf-8")
     told, _ = story(tmp_path / "n1.log")
-    assert [one.event for one in told.events][:2] == ["follower_entered", "heartbeat_timeout"]
-    assert [one.outcome for one in told.elections] == ["won"]
+    assert [event.event for event in told.events][:2] == ["follower_entered", "heartbeat_timeout"]
+    assert [election.outcome for election in told.elections] == ["won"]
 
 
 def test_a_clock_that_was_set_back_reorders_nothing_and_is_said(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_clock_that_was_set_back_reorders_nothing_and_is_said(tmp_path: Path) 
     lines = [said.format(f"2024-01-08T12:{at // 60:02}:{at % 60:02}") for at in (*range(900), *range(400, 900))]
     (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
     told, notes = story(tmp_path / "n1.log")
-    assert [one.line_no for one in told.events] == list(range(1, len(lines) + 1))
+    assert [event.line_no for event in told.events] == list(range(1, len(lines) + 1))
     assert "go back by about 8 min 19 s: a clock was set back" in notes[0]
 
 
@@ -199,12 +199,12 @@ def test_a_disorder_far_behind_the_beginning_is_found(tmp_path: Path) -> None:
     noise = "2024-01-08T11:{:02}:{:02}.{:03}Z [DEBUG] agent.http: Request finished: method=GET url=/v1/status/peers\n"
     many = "".join(noise.format(20 + at // 1200, at // 20 % 60, at * 50 % 1000) for at in range(12_000))
     assert len(many) > log_files.BYTES_OF_BEGINNING
-    content = text([f"n1 | {one}" for one in ONE[:2]]) + "".join(f"n1 | {one}\n" for one in many.splitlines())
+    content = text([f"n1 | {one}" for one in ONE[:2]]) + "".join(f"n1 | {line}\n" for line in many.splitlines())
     content += text([f"n2 | {one}".replace("T11:42", "T11:21") for one in ONE])
     (tmp_path / "all.txt").write_text(content * 2, encoding="utf-8")
     told, notes = story(tmp_path / "all.txt")
     assert "are not in order of time" in notes[0]
-    times = [one.time for one in told.events if one.server == "n2"]
+    times = [event.time for event in told.events if event.server == "n2"]
     assert times == sorted(times)  # type: ignore[type-var]
 
 
@@ -225,7 +225,7 @@ def test_live_lines_are_sorted_in_a_window_and_that_is_said(stdin: IO[bytes]) ->
     assert [next(events).server, next(events).server] == ["n1", "n3"]
     stdin.write(f"n1 | {LOGS['n1'][3]}".encode())
     stdin.close()
-    assert [one.event for one in events] == ["election_won"]
+    assert [event.event for event in events] == ["election_won"]
     assert source.notes == ["Lines of standard input that come up to 2 s late are put where they belong."]
 
 
@@ -247,7 +247,7 @@ AWARE = (
 def test_a_stamp_without_a_zone_is_of_that_of_its_neighbours(tmp_path: Path, lines: list[str]) -> None:
     (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
     told, notes = story(tmp_path / "n1.log")
-    assert [one.time.utcoffset() for one in told.events if one.time] == [timedelta(hours=8)] * 2
+    assert [event.time.utcoffset() for event in told.events if event.time] == [timedelta(hours=8)] * 2
     assert notes == []
 
 
@@ -366,7 +366,9 @@ def test_lines_that_are_a_moment_late_are_no_disorder_in_a_short_log(tmp_path: P
     note = '2024-01-08T11:42:24.020Z [WARN]  labctl.fault: fault began: id=a servers=n1 what="isolate n1" seconds=30'
     (tmp_path / "n1.log").write_text(text([*ONE[:3], note, *ONE[3:]]), encoding="utf-8")
     told, notes = story(tmp_path / "n1.log")
-    assert [one.line_no for one in told.events if one.event != "other"] == sorted(one.line_no for one in told.events)
+    assert [event.line_no for event in told.events if event.event != "other"] == sorted(
+        event.line_no for event in told.events
+    )
     assert notes == []
 
 
@@ -386,4 +388,4 @@ def test_what_goes_back_unseen_is_said_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "n1.log").write_text(content, encoding="utf-8")
     told, notes = story(tmp_path / "n1.log")
     assert len(told.events) == 2
-    assert any("go back by" in one for one in notes), notes
+    assert any("go back by" in note for note in notes), notes

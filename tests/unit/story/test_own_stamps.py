@@ -38,7 +38,10 @@ def line(written: float, late: float, server: str = "consul1", text: str = "[INF
 
 
 def seconds(lines: Iterator[LogLine | None] | list[LogLine | None]) -> list[tuple[str, float] | None]:
-    return [None if one is None else (one.server, ((one.when or BEGIN) - BEGIN).total_seconds()) for one in lines]
+    return [
+        None if log_line is None else (log_line.server, ((log_line.when or BEGIN) - BEGIN).total_seconds())
+        for log_line in lines
+    ]
 
 
 @pytest.mark.parametrize(
@@ -74,13 +77,18 @@ def test_lines_of_several_servers_come_in_the_order_in_which_they_were_written()
 def test_whatever_is_late_in_the_window_is_put_in_order_and_nothing_is_lost(seed: int, live: bool) -> None:
     chance, most = random.Random(seed), 0.39 if live else 9  # noqa: S311 - repeatable on purpose
     lines = [line(chance.randrange(8000) / 1000, chance.random() * most, chance.choice("abc")) for _ in range(200)]
-    lines.sort(key=lambda one: one.taken)
-    told = [one for one in in_own_order(lines, live=live) if one is not None]
-    assert sorted(one.text for one in told) == sorted(one.text for one in lines)
+    lines.sort(key=lambda log_line: log_line.taken)
+    told = [log_line for log_line in in_own_order(lines, live=live) if log_line is not None]
+    assert sorted(log_line.text for log_line in told) == sorted(log_line.text for log_line in lines)
     # A server wrote its lines in the order in which Docker has them, whatever it stamped them with.
     for server in "abc":
-        assert [one.text for one in told if one.server == server] == [one.text for one in lines if one.server == server]
-    times = [max((one.when or BEGIN) for one in told[: at + 1] if one.server == told[at].server) for at in range(200)]
+        assert [log_line.text for log_line in told if log_line.server == server] == [
+            log_line.text for log_line in lines if log_line.server == server
+        ]
+    times = [
+        max((log_line.when or BEGIN) for log_line in told[: at + 1] if log_line.server == told[at].server)
+        for at in range(200)
+    ]
     assert times == sorted(times)
 
 
@@ -114,16 +122,16 @@ def test_a_clock_that_is_set_back_stops_no_line_and_is_told() -> None:
 
     def come() -> Iterator[LogLine]:
         # `b` says the last of the old time after `a` has said the first of the new one.
-        for one in (line(9, 0, "a"), line(9, 0, "b"), line(2, 0, "a"), line(9.1, 0, "b"), line(2.5, 0, "b")):
-            given.append(one)
-            yield one
+        for log_line in (line(9, 0, "a"), line(9, 0, "b"), line(2, 0, "a"), line(9.1, 0, "b"), line(2.5, 0, "b")):
+            given.append(log_line)
+            yield log_line
         yield line(3, 0, "a")
 
     told = in_own_order(come(), live=True, note=notes.append)
     assert seconds([next(told) for _ in range(5)]) == [("a", 9), ("b", 9), ("a", 2), ("b", 9.1), ("b", 2.5)]
     assert len(given) == 5
     assert seconds(told) == [("a", 3)]
-    assert sum("The clock of the Docker host was set back" in one for one in notes) == 2
+    assert sum("The clock of the Docker host was set back" in note for note in notes) == 2
 
 
 def test_lines_that_wait_are_so_many_at_most() -> None:
@@ -148,7 +156,7 @@ def test_lines_that_wait_are_so_long_at_most_together() -> None:
             yield taken[-1]
 
     told = list(zip(in_own_order(come()), [0] * 3, strict=False))
-    assert [one.text for one, _ in told if one] == [one.text for one in taken[:3]]
+    assert [log_line.text for log_line, _ in told if log_line] == [log_line.text for log_line in taken[:3]]
     assert len(taken) <= 12
 
 
@@ -169,7 +177,7 @@ def test_what_docker_did_keeps_dockers_time_and_stands_behind_what_the_server_wr
     )
     leads = line(1.99, 0.2, "a", "[INFO]  agent.server.raft: entering leader state")
     events = list(events_of([act, leads]))
-    assert [(one.event, one.time) for one in events] == [
+    assert [(event.event, event.time) for event in events] == [
         ("leader_entered", BEGIN + timedelta(seconds=1.99)), ("container_killed", BEGIN + timedelta(seconds=2)),
     ]  # fmt: skip
 
@@ -189,7 +197,7 @@ def test_logs_about_raft_are_printed_in_the_order_in_which_they_were_written(doc
     refuses = line(2.01, 0, "consul2", "[INFO]  agent.server.raft: lost leadership because received a requestVote with")
     engine = docker.beside()
     engine.container_list = stand_in.lab("ada")
-    said = {one.server: f"{one.taken} {one.text}\n".encode() for one in (stands, refuses)}
+    said = {log_line.server: f"{log_line.taken} {log_line.text}\n".encode() for log_line in (stands, refuses)}
     engine.so_far = {f"ada-{name}": said.get(name, b"") for name in ("consul1", "consul2", "consul3")}
     # click keeps the names of the first help that a command is asked for, also for those who come later.
     words = ["--raft", "--json", *(["-f"] if follow else [])]

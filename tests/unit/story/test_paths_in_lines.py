@@ -48,7 +48,7 @@ def test_servers_of_two_collections_are_told_apart_together(tmp_path: Path) -> N
     for name, lines in LOGS.items():
         (tmp_path / f"of-{name}.txt").write_text(f"==> /var/log/{name}/consul.log <==\n{text(lines)}", encoding="utf-8")
     found = [tmp_path / f"of-{name}.txt" for name in LOGS]
-    assert {one.server for one in story(*found)[0].events} == set(LOGS)
+    assert {event.server for event in story(*found)[0].events} == set(LOGS)
 
 
 def test_a_path_does_not_get_the_name_of_another_server(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_path_does_not_get_the_name_of_another_server(tmp_path: Path) -> None:
     # Another cluster's n1, for all that is known.
     lines = [line("26.000", "INFO", f"entering candidate state: node={node(9, 'Candidate')} term=9")]
     (tmp_path / "all.txt").write_text(f"==> a/n1.log <==\n{text(lines)}==> b/n2.log <==\n{text(lines)}", "utf-8")
-    told = {one.server for one in story(tmp_path / "n1.log", tmp_path / "all.txt")[0].events}
+    told = {event.server for event in story(tmp_path / "n1.log", tmp_path / "all.txt")[0].events}
     assert told == {"n1", "a/n1", "n2"}
 
 
@@ -69,7 +69,7 @@ def test_a_server_far_behind_in_a_large_log_is_named_as_the_others(tmp_path: Pat
     )
     (tmp_path / "all.txt").write_text(content, encoding="utf-8")
     assert os.stat(tmp_path / "all.txt").st_size > 1_500_000  # noqa: PTH116 - its size only
-    assert {one.server for one in story(tmp_path / "all.txt")[0].events} == set(LOGS)
+    assert {event.server for event in story(tmp_path / "all.txt")[0].events} == set(LOGS)
 
 
 @pytest.mark.parametrize("front", ["2024-01-08T11:42:59Z {} consul[1]: ", "[pod/{}/consul] "])
@@ -81,4 +81,4 @@ def test_a_server_that_shows_only_far_behind_is_not_taken_for_the_first(tmp_path
         for one in (*lines[:3], *[filler] * 700, *lines[3:])
     )
     (tmp_path / "all.txt").write_text(content, encoding="utf-8")
-    assert {one.server for one in story(tmp_path / "all.txt")[0].events} == set(LOGS)
+    assert {event.server for event in story(tmp_path / "all.txt")[0].events} == set(LOGS)

@@ -85,9 +85,9 @@ def stream(drawn: list[tuple[str, str, str, float]]) -> list[Event]:
 def test_the_folded_stream_tells_the_same_and_as_often(drawn: list[tuple[str, str, str, float]], reports: bool) -> None:
     told = list(Repeats(reports=reports).folded(stream(drawn)))
     counted: Counter[tuple[str, str, str | None]] = Counter()
-    for one in told:
-        counted[one.event.server, one.event.event, one.event.peer] += one.more
-        assert one.times >= one.more >= 1
+    for told_ in told:
+        counted[told_.event.server, told_.event.event, told_.event.peer] += told_.more
+        assert told_.times >= told_.more >= 1
     assert counted == Counter((event.server, event.event, event.peer) for event in stream(drawn))
 
 
@@ -98,7 +98,7 @@ def test_what_is_no_repeat_is_told_at_once_and_in_order(drawn: list[tuple[str, s
         at_once = list(repeats.take(event))
         if event.event not in STILL | CAMPAIGN:
             assert at_once[-1].event == event
-    whole = [one.event for one in Repeats().folded(stream(drawn)) if one.event.event not in STILL | CAMPAIGN]
+    whole = [told_.event for told_ in Repeats().folded(stream(drawn)) if told_.event.event not in STILL | CAMPAIGN]
     assert whole == [event for event in stream(drawn) if event.event not in STILL | CAMPAIGN]
 
 
@@ -107,8 +107,8 @@ def test_what_goes_on_is_what_finish_tells(drawn: list[tuple[str, str, str, floa
     repeats = Repeats(reports=False)
     for event in stream(drawn):
         list(repeats.take(event))
-    going_on = [(one.event, one.times) for one in repeats.going_on()]
-    assert going_on == [(one.event, one.times) for one in repeats.finish()]
+    going_on = [(told_.event, told_.times) for told_ in repeats.going_on()]
+    assert going_on == [(told_.event, told_.times) for told_ in repeats.finish()]
     assert repeats.going_on() == []
 
 
@@ -120,7 +120,7 @@ def test_a_repeat_is_told_once_and_then_how_often_and_for_how_long() -> None:
 def test_while_it_goes_on_it_is_told_at_ever_longer_times_and_no_longer_than_that() -> None:
     again = [said(second, "peer_unreachable") for second in range(0, 4 * 3600, 5)]
     told = list(Repeats().folded(again))
-    when = [one.event.time or BEGIN for one in told]
+    when = [told_.event.time or BEGIN for told_ in told]
     waits = [(after - before).total_seconds() for before, after in itertools.pairwise(when)]
     assert waits[:3] == [65, 125, 245]
     assert max(waits) <= LONGEST_REPORT.total_seconds() + 5
@@ -141,8 +141,8 @@ def test_while_it_goes_on_it_is_told_at_ever_longer_times_and_no_longer_than_tha
 )
 def test_a_repeat_is_over_when_its_server_or_its_peer_is_another_or_after_a_while(news: Event) -> None:
     told = list(Repeats().folded([said(0, "peer_unreachable"), said(4, "peer_unreachable"), news]))
-    assert [one.event for one in told] == [said(0, "peer_unreachable"), said(4, "peer_unreachable"), news]
-    assert [one.times for one in told] == [1, 2, 1]
+    assert [told_.event for told_ in told] == [said(0, "peer_unreachable"), said(4, "peer_unreachable"), news]
+    assert [told_.times for told_ in told] == [1, 2, 1]
 
 
 def test_news_of_another_server_end_nothing() -> None:
@@ -214,13 +214,13 @@ def test_what_is_remembered_is_bounded() -> None:
 def test_in_a_story_that_is_over_what_is_said_again_stands_where_it_was_said_first() -> None:
     again = [said(15, "peer_unreachable"), said(16, "leader_entered", None, "consul2"), said(17, "peer_unreachable")]
     told = list(in_order(again))
-    assert [one.sentence for one in told] == ["cannot reach consul3 (2 times in 2.0 s)", "is the leader"]
-    assert [one.event for one in told] == again[:2]
+    assert [told_.sentence for told_ in told] == ["cannot reach consul3 (2 times in 2.0 s)", "is the leader"]
+    assert [told_.event for told_ in told] == again[:2]
 
 
 def test_candidacies_in_vain_stand_where_the_first_of_them_was() -> None:
     lonely = [event for term in range(3, 12) for event in candidacy(7 * term, term)]
-    told = [one.sentence for one in in_order([*lonely, said(99, "follower_entered", None)])]
+    told = [told_.sentence for told_ in in_order([*lonely, said(99, "follower_entered", None)])]
     assert told[4:] == [
         "becomes a candidate in term 4 (the first of 8 times in 49.0 s, the last in term 11)",
         "needs some votes to win in term 4 (the first of 8 times in 49.0 s, the last in term 11)",
@@ -232,12 +232,12 @@ def test_candidacies_in_vain_stand_where_the_first_of_them_was() -> None:
 @given(events)
 def test_no_time_goes_backwards_and_nothing_is_lost(drawn: list[tuple[str, str, str, float]]) -> None:
     told = list(in_order(stream(drawn)))
-    assert [one.event.time or BEGIN for one in told] == sorted(one.event.time or BEGIN for one in told)
+    assert [told_.event.time or BEGIN for told_ in told] == sorted(told_.event.time or BEGIN for told_ in told)
     # The words of some events name no peer.
     counted: Counter[tuple[str, str]] = Counter()
-    for one in told:
-        counted[one.event.server, one.event.event] += one.more
-        assert one.times == one.more
+    for told_ in told:
+        counted[told_.event.server, told_.event.event] += told_.more
+        assert told_.times == told_.more
     assert counted == Counter((event.server, event.event) for event in stream(drawn))
 
 

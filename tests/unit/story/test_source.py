@@ -28,10 +28,10 @@ def test_one_election_has_the_events_of_its_term_and_the_timeout_before() -> Non
     told = story.events
     assert told[0].event == "heartbeat_timeout"
     assert {event.term for event in told[1:]} == {3}
-    assert [(one.candidate, one.term) for one in story.elections] == [("consul1", 3)]
+    assert [(election.candidate, election.term) for election in story.elections] == [("consul1", 3)]
     assert story.leaders == []
     story = collect(flow.of_one_election(flow.source([RUN]), 1))
-    assert [(one.server, one.term) for one in story.leaders] == [("consul2", 2)]
+    assert [(leadership.server, leadership.term) for leadership in story.leaders] == [("consul2", 2)]
 
 
 @pytest.mark.parametrize(("log", "words"), [(RUN, "the story has 17, 1 to 17"), ("", "the story has 0")])
@@ -87,7 +87,7 @@ def test_a_labs_lines_have_dockers_time_and_their_number() -> None:
     lines = [(f"2021-01-24T00:00:01.{part:0<9}Z", f"    2021/01/24 00:00:01 {text}") for part, text in said]
     source = flow.source([], connect=lambda: engine(*lines))
     assert source.servers == ["consul1", "consul2", "consul3"]
-    found = [(one.event, one.line_no, one.time and one.time.microsecond) for one in source.events]
+    found = [(event.event, event.line_no, event.time and event.time.microsecond) for event in source.events]
     assert found == [("election_won", 1, 250_000), ("other", 3, 500_000)]
 
 
@@ -97,7 +97,7 @@ def test_a_labs_log_goes_as_far_as_its_docker_hosts_clock(now: str, lasts: bool)
     line = log_notes.began(began, "ab12cd", "isolate consul2", ["consul2"], 60)
     found = engine(("2021-01-24T00:00:01.000000000Z", line), now=now)
     story = collect(flow.source([], connect=lambda: found).records())
-    assert [one.lasts for one in story.faults] == [lasts]
+    assert [fault.lasts for fault in story.faults] == [lasts]
 
 
 # -- since ------------------------------------------------------------------------------------------------------
@@ -131,8 +131,8 @@ def test_from_a_time_on_the_rest_is_left_out_and_terms_are_still_known() -> None
     told = story.events
     assert all(event.time is None or event.time >= since for event in told)
     assert told[0].term == 8
-    assert [one.term for one in story.leaders] == [8, 9, 11]
-    assert min(one.term for one in story.elections if one.term is not None) == 9
+    assert [leadership.term for leadership in story.leaders] == [8, 9, 11]
+    assert min(election.term for election in story.elections if election.term is not None) == 9
 
 
 def test_a_story_that_goes_on_tells_an_election_while_the_servers_say_nothing() -> None:
@@ -140,5 +140,5 @@ def test_a_story_that_goes_on_tells_an_election_while_the_servers_say_nothing() 
     events = list(flow.events_of([*lines, None], live=True, late=timedelta(0)))
     events[-1] = flow.pause((events[-2].time or datetime.now(UTC)) + timedelta(seconds=6))
     records = flow.Source(iter([*events, *flow.events_of(lines[:1])]), goes_on=True).records()
-    kinds = [type(one).__name__ for one in records]
+    kinds = [type(conclusion).__name__ for conclusion in records]
     assert kinds.index("Election") == len(CAMPAIGN)

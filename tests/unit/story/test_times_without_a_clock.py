@@ -27,7 +27,7 @@ def test_a_line_of_no_time_spoils_no_story(tmp_path: Path, stamp: str, order: in
     log = tmp_path / "n1.log"
     log.write_text("\n".join([f"{stamp} {WON}", LATER, LATER.replace("00.000", "01.000")][::order]) + "\n")
     found = collect(source.source([str(log)]).records())
-    assert [one.time.year for one in found.events if one.time is not None] == [2026, 2026]
+    assert [event.time.year for event in found.events if event.time is not None] == [2026, 2026]
 
 
 def test_a_silence_that_is_longer_than_all_time_spoils_no_story(tmp_path: Path) -> None:

@@ -114,12 +114,12 @@ def test_json_has_every_event_with_its_line() -> None:
         "incidents", "events", "elections", "pre_votes", "leaders", "outages", "faults", "timeouts", "servers",
         "unparsed", "unread", "notes",
     ]  # fmt: skip
-    won = next(one for one in document["events"] if one["event"] == "election_won")
+    won = next(event for event in document["events"] if event["event"] == "election_won")
     line = DEMO.read_text(encoding="utf-8").splitlines()[won["line_no"] - 1]
     assert (won["line"], won["file"], won["term"], won["term_source"]) == (line, str(DEMO), 1, "inferred")
-    assert [(one["candidate"], one["outcome"], one["seconds"]) for one in document["elections"]] == [
-        ("consul1_1", "won", 0.0)
-    ]
+    assert [
+        (election["candidate"], election["outcome"], election["seconds"]) for election in document["elections"]
+    ] == [("consul1_1", "won", 0.0)]
     assert document["leaders"] == [
         {
             "server": "consul1_1",
@@ -191,7 +191,7 @@ def test_on_a_terminal_a_long_event_goes_on_under_its_words(
     assert event is not None
     out = _Terminal()
     StoryText(out, columns=80, lines=lines).write([event])
-    told = [re.sub(r"\x1b\[[0-9;]*m", "", one) for one in out.getvalue().splitlines()]
+    told = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in out.getvalue().splitlines()]
     assert max(map(len, told)) <= 80
     first = next(at for at, one in enumerate(told) if "│" in one)
     under = told[first].index("│") + 4
@@ -204,4 +204,4 @@ def test_what_is_piped_has_one_line_for_each_event() -> None:
     assert event is not None
     out = io.StringIO()
     StoryText(out, columns=80, every=True).write([event])
-    assert len([one for one in out.getvalue().splitlines() if "leader" in one and "│" in one]) == 1
+    assert len([line for line in out.getvalue().splitlines() if "leader" in line and "│" in line]) == 1

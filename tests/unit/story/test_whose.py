@@ -70,8 +70,8 @@ def test_what_was_rotated_is_one_servers(paths: list[str]) -> None:
 
 def test_names_never_meet_however_paths_are_made() -> None:
     parts = ["a", "b", "consul", "consul.log", "n1.log", "n1", "log"]
-    paths = ["/".join(one) for depth in (1, 2, 3) for one in itertools.permutations(parts, depth)]
-    assert len(set(servers_of(paths))) >= len(paths) - len(servers_of([one for one in paths if one.endswith("log")]))
+    paths = ["/".join(permutation) for depth in (1, 2, 3) for permutation in itertools.permutations(parts, depth)]
+    assert len(set(servers_of(paths))) >= len(paths) - len(servers_of([path for path in paths if path.endswith("log")]))
     for chosen in itertools.combinations(paths[:60], 3):
         assert len(set(servers_of(chosen))) == 3, chosen
 
@@ -97,11 +97,11 @@ def test_three_servers_are_three_however_their_files_are_called(tmp_path: Path, 
         paths.append(path)
     told, notes = story(*paths)
     assert [name.removeprefix("consul.") for name in told.servers] == ["n1", "n2", "n3"]
-    assert [(one.candidate[-2:], one.term, one.outcome) for one in told.elections] == [
+    assert [(election.candidate[-2:], election.term, election.outcome) for election in told.elections] == [
         ("n1", 7, "won"),
         ("n2", 8, "won"),
     ]
-    assert [one.server[-2:] for one in told.leaders] == ["n1", "n2"]
+    assert [leadership.server[-2:] for leadership in told.leaders] == ["n1", "n2"]
     assert notes == []
     assert essence(story(*reversed(paths))[0]) == essence(told)
 
@@ -110,7 +110,7 @@ def test_a_server_whose_files_were_rotated_leads_through_all_of_them(tmp_path: P
     for name, lines in (("consul-1704714140000000000.log", ONE[:5]), ("consul-1704800540000000000.log", ONE[5:])):
         (tmp_path / name).write_text(text(lines), encoding="utf-8")
     told, notes = story(tmp_path)
-    assert [(one.server, one.ended_by) for one in told.leaders] == [("consul", "quorum_lost")]
+    assert [(leadership.server, leadership.ended_by) for leadership in told.leaders] == [("consul", "quorum_lost")]
     assert notes == []
 
 
@@ -166,7 +166,7 @@ def test_two_files_of_one_name_that_the_user_gave_are_one_servers(tmp_path: Path
         (tmp_path / name).write_text(text(lines), encoding="utf-8")
     told, _ = story(tmp_path, called={"x.log": "anna", "y.log": "anna"})
     assert told.servers == ["anna"]
-    assert [one.outcome for one in told.elections] == ["won"]
+    assert [election.outcome for election in told.elections] == ["won"]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_name_for_what_is_not_there_is_wrong_usage(tmp_path: Path, pairs: list
 
 
 def of_container(name: str, lines: list[str]) -> list[str]:
-    return [f"{name}  | {one}" for one in lines]
+    return [f"{name}  | {line}" for line in lines]
 
 
 def test_containers_of_two_machines_that_are_called_alike_are_two_servers(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_containers_of_two_machines_that_are_called_alike_are_two_servers(tmp_pa
 
 
 def of_machine(name: str, lines: list[str]) -> list[str]:
-    return [f"Jan 08 {one[11:19]} {name} consul[812]: {one}" for one in lines]
+    return [f"Jan 08 {line[11:19]} {name} consul[812]: {line}" for line in lines]
 
 
 def test_the_log_of_one_machine_is_called_after_it(tmp_path: Path) -> None:
@@ -225,10 +225,10 @@ def test_a_log_of_two_servers_without_names_is_told_apart_where_its_lines_say_so
     (tmp_path / "two.log").write_text(text(mixed()), encoding="utf-8")
     told, notes = story(tmp_path / "two.log")
     assert told.servers == ["10.0.0.1:8300", "10.0.0.2:8300"]
-    assert [(one.server, one.event) for one in told.events if one.event == "candidate_entered"] == [
+    assert [(event.server, event.event) for event in told.events if event.event == "candidate_entered"] == [
         ("10.0.0.1:8300", "candidate_entered"), ("10.0.0.2:8300", "candidate_entered"),
     ]  # fmt: skip
-    assert not any(one.event == "heartbeat_timeout" for one in told.events)
+    assert not any(event.event == "heartbeat_timeout" for event in told.events)
     assert notes == [
         (
             f"{tmp_path / 'two.log'} is of 2 servers (10.0.0.1:8300, 10.0.0.2:8300) and does not say whose a line is. "
@@ -265,14 +265,14 @@ def test_logs_that_were_put_one_behind_the_other_are_not_one_servers(tmp_path: P
     (tmp_path / "cat.txt").write_text(text([begins[0], *ONE, begins[1], *TWO]), encoding="utf-8")
     told, notes = story(tmp_path / "cat.txt")
     assert told.servers == ["10.0.0.1:8300", "10.0.0.2:8300"]
-    assert any("is of 2 servers (10.0.0.1:8300, 10.0.0.2:8300)" in one for one in notes)
+    assert any("is of 2 servers (10.0.0.1:8300, 10.0.0.2:8300)" in note for note in notes)
 
 
 def test_newest_first_a_server_that_has_another_address_after_a_restart_is_one_too(tmp_path: Path) -> None:
     (tmp_path / "n1.log").write_text(text([*ONE, *RESTART][::-1]), encoding="utf-8")
     told, notes = story(tmp_path / "n1.log")
     assert told.servers == ["n1"]
-    assert [one for one in notes if "servers" in one] == []
+    assert [note for note in notes if "servers" in note] == []
 
 
 def test_members_of_an_archive_are_told_apart_by_their_folders(tmp_path: Path) -> None:
@@ -292,21 +292,21 @@ TAGGED = {
 
 
 def tagged(form: str, tag: str, lines: list[str]) -> list[str]:
-    return [TAGGED[form].format(tag, json.dumps({"log": f"{one}\n", "stream": "stdout"})) for one in lines]
+    return [TAGGED[form].format(tag, json.dumps({"log": f"{line}\n", "stream": "stdout"})) for line in lines]
 
 
 @pytest.mark.parametrize("form", TAGGED)
 @pytest.mark.parametrize("tag", ["kube.consul", "docker.abc", "consul.log"])
 def test_a_tag_that_all_lines_have_names_no_server(tmp_path: Path, form: str, tag: str) -> None:
     (tmp_path / "n1.log").write_text(text(tagged(form, tag, ONE)), encoding="utf-8")
-    assert {one.server for one in story(tmp_path / "n1.log")[0].events} == {"n1"}
+    assert {event.server for event in story(tmp_path / "n1.log")[0].events} == {"n1"}
 
 
 @pytest.mark.parametrize("form", TAGGED)
 def test_tags_that_tell_servers_apart_name_them(tmp_path: Path, form: str) -> None:
     content = "".join(text(tagged(form, f"kube.{name}", lines)) for name, lines in LOGS.items())
     (tmp_path / "all.log").write_text(content, encoding="utf-8")
-    assert {one.server for one in story(tmp_path / "all.log")[0].events} == {"kube.n1", "kube.n2", "kube.n3"}
+    assert {event.server for event in story(tmp_path / "all.log")[0].events} == {"kube.n1", "kube.n2", "kube.n3"}
 
 
 @pytest.mark.parametrize("form", TAGGED)
@@ -316,7 +316,7 @@ def test_tags_by_level_make_no_servers_of_one(tmp_path: Path, form: str) -> None
         one for line in (first, *ONE) for one in tagged(form, "consul.warn" if "[WARN]" in line else "consul", [line])
     ]
     (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
-    assert {one.server for one in story(tmp_path / "n1.log")[0].events} == {"n1"}
+    assert {event.server for event in story(tmp_path / "n1.log")[0].events} == {"n1"}
 
 
 @pytest.mark.parametrize("form", TAGGED)
@@ -324,8 +324,8 @@ def test_one_tag_of_several_servers_tells_only_those_that_name_themselves(tmp_pa
     content = "".join(text(tagged(form, "kube.x", sorted(line for lines in LOGS.values() for line in lines))))
     (tmp_path / "all.log").write_text(content, encoding="utf-8")
     told, notes = story(tmp_path / "all.log")
-    assert {one.server for one in told.events} == {f"10.0.0.{number}:8300" for number in (1, 2, 3)}
-    assert any("does not say whose a line is" in one for one in notes)
+    assert {event.server for event in told.events} == {f"10.0.0.{number}:8300" for number in (1, 2, 3)}
+    assert any("does not say whose a line is" in note for note in notes)
 
 
 def test_of_a_server_whose_lines_are_told_in_part_nobody_knows_that_it_fell_silent(tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_of_a_server_whose_lines_are_told_in_part_nobody_knows_that_it_fell_sile
     lines = [*ONE[:6], TWO[2], *TWO[4:]]
     (tmp_path / "all.log").write_text(text(lines), encoding="utf-8")
     told, _ = story(tmp_path / "all.log")
-    assert [(one.server, one.ended_by, one.until) for one in told.leaders] == [
+    assert [(leadership.server, leadership.ended_by, leadership.until) for leadership in told.leaders] == [
         ("10.0.0.1:8300", "unknown", None),
         ("10.0.0.2:8300", None, None),
     ]
@@ -357,18 +357,18 @@ def test_a_copy_of_a_log_is_no_server(tmp_path: Path, copied: str, name: str) ->
     (tmp_path / name).write_bytes(COPIES[copied](text(ONE).encode()))
     told, notes = story(tmp_path)
     assert essence(told) == right
-    assert len([one for one in notes if "left out" in one]) == 1
+    assert len([note for note in notes if "left out" in note]) == 1
 
 
 def test_two_logs_that_begin_alike_and_go_on_differently_are_two(tmp_path: Path) -> None:
     (tmp_path / "n1.log").write_text(text(ONE), encoding="utf-8")
     (tmp_path / "other.log").write_text(text([*ONE[:4], ONE[6].replace("44.502", "24.300")]), encoding="utf-8")
     told, notes = story(tmp_path)
-    assert {one.server for one in told.events} == {"n1", "other"}
-    assert any("both of 10.0.0.1:8300" in one for one in notes)
+    assert {event.server for event in told.events} == {"n1", "other"}
+    assert any("both of 10.0.0.1:8300" in note for note in notes)
 
 
 def test_two_servers_that_say_the_same_are_two_where_neither_names_itself(tmp_path: Path) -> None:
     for name in ("n2", "n3"):
         (tmp_path / f"{name}.log").write_text(f"{THREE[1]}\n", encoding="utf-8")
-    assert {one.server for one in story(tmp_path)[0].events} == {"n2", "n3"}
+    assert {event.server for event in story(tmp_path)[0].events} == {"n2", "n3"}
