@@ -101,6 +101,13 @@ def plain_socket() -> str | None:
     return where[len(_PLAIN) :] if where.startswith(_PLAIN) else None
 
 
+def _port_problem(where: str) -> str | None:
+    try:
+        return "its port is 0" if urlsplit(where).port == 0 else None
+    except ValueError as error:
+        return f"it is no host with a port ({error})"
+
+
 def address_problem(where: str) -> str | None:
     """One sentence about an address of an engine that no engine can have; None where one can."""
     scheme, found, rest = where.strip().partition("://")
@@ -120,11 +127,7 @@ def address_problem(where: str) -> str | None:
         elif size > _LONGEST_SOCKET:
             problem = f"the path of its socket has {size} bytes, and no more than {_LONGEST_SOCKET} are possible"
     elif scheme == "tcp":
-        try:
-            parts = urlsplit(where.strip())
-            _ = parts.port
-        except ValueError as error:
-            problem = f"it is no host with a port ({error})"
+        problem = _port_problem(where.strip())
     if problem is None:
         return None
     return (

@@ -88,6 +88,7 @@ def test_a_socket_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
         ("unix:///\udc80" + "x" * 10_000, "bytes, and no more than 107"),
         ("tcp://[::1", "it is no host with a port (Invalid IPv6 URL)"),
         ("tcp://host:99999", "it is no host with a port (Port out of range"),
+        ("tcp://host:0", "its port is 0"),
         ("tcp://host:x", "it is no host with a port"),
         ("ssh://", "is no address of a Docker host"),
         ("ssh://[::1", "is no address of a Docker host"),
