@@ -176,7 +176,7 @@ def usage_problem(params: dict[str, Any]) -> str | None:
     """What is wrong with the arguments, as a sentence, before anything is touched."""
     if not math.isfinite(params["elapsed"]):
         return f"Cannot count {params['elapsed']:g} seconds that are over: set consul_cluster_since to when it began."
-    return durations.wait_problem(params["timeout"], "consul_cluster_timeout")
+    return durations.wait_problem(params["timeout"], "consul_cluster_timeout", 0)
 
 
 def stopped_at(lab: str, containers: list[str]) -> float | None:

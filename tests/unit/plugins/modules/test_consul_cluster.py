@@ -350,8 +350,8 @@ def test_a_server_that_runs_cannot_be_left_out(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"timeout": 0}, "Cannot wait for 0 seconds: set consul_cluster_timeout to 1 to 86400."),
-        ({"timeout": 10**18}, "Cannot wait for 1e+18 seconds: set consul_cluster_timeout to 1 to 86400."),
+        ({"timeout": -1}, "Cannot wait for -1 seconds: set consul_cluster_timeout to 0 to 86400."),
+        ({"timeout": 10**18}, "Cannot wait for 1e+18 seconds: set consul_cluster_timeout to 0 to 86400."),
         ({"elapsed": "nan"}, "Cannot count nan seconds that are over: set consul_cluster_since to when it began."),
         ({"elapsed": "inf"}, "Cannot count inf seconds that are over: set consul_cluster_since to when it began."),
     ],
