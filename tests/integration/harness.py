@@ -202,9 +202,22 @@ def inspect(kind: str, *ids: str, host: str = "") -> list[dict[str, Any]]:
 
 
 def servers(lab: str, host: str = "") -> list[dict[str, Any]]:
-    """What Docker knows of a lab's servers, in the order of their names."""
-    ids = docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL_LAB}={lab}", host=host).split()
-    return sorted(inspect("container", *ids, host=host), key=lambda one: str(one["Name"]))
+    """What Docker knows of a lab's servers, in the order of their names.
+
+    A container that goes after it was listed, as a helper of a lab that comes up does, is not among them.
+    """
+
+    def listed() -> list[str]:
+        return docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL_LAB}={lab}", host=host).split()
+
+    ids = listed()
+    while ids:
+        with suppress(AssertionError):
+            return sorted(inspect("container", *ids, host=host), key=lambda server: str(server["Name"]))
+        still = [server for server in listed() if server in ids]
+        assert still != ids, f"docker cannot inspect {ids}"
+        ids = still
+    return []
 
 
 def container(lab: str, server: str) -> str:
