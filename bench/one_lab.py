@@ -11,6 +11,7 @@ ratio of the medians, because an absolute time means nothing on a shared machine
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import secrets
@@ -20,6 +21,7 @@ import time
 
 from ours import ENVIRONMENT, LABCTL, image, timed
 from plain import Plain
+from ratio import ratio
 
 
 def timed_plain(name: str) -> float:
@@ -68,14 +70,15 @@ def main() -> None:
             series["plain docker"].append(timed_plain(name))
             timed_labctl(series)
     medians = {what: statistics.median(values) for what, values in series.items()}
-    ratio = medians["labctl up"] / medians["plain docker"]
+    compared = ratio(series["labctl up"], series["plain docker"])
     if options.json:
-        print(json.dumps({"rounds": options.rounds, "seconds": series, "medians": medians, "ratio": ratio}))
+        told = {"rounds": options.rounds, "seconds": series, "medians": medians}
+        print(json.dumps({**told, **dataclasses.asdict(compared)}))
         return
     print(f"{options.rounds} rounds, {os.cpu_count()} cores, image {name}")
     for what, values in series.items():
         print(f"{what:<13} median {medians[what]:6.2f} s   min {min(values):6.2f}   max {max(values):6.2f}")
-    print(f"labctl up / plain docker: {ratio:.2f}")
+    print(f"labctl up / plain docker: {compared}")
 
 
 if __name__ == "__main__":

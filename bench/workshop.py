@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import statistics
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING
 
 from ours import image, workshop
 from plain import PROFILES, Plain
+from ratio import ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,11 +145,10 @@ def measured(room: Room, rounds: int, *, quiet: bool) -> dict[str, object]:
                 plain[side].append(room.by_hand(ORDERS[side]))
     _, memory = room.by_labctl(sampled=True)
     median = statistics.median(ours)
-    ratios = {order: median / statistics.median(seconds) for order, seconds in plain.items()}
+    ratios = {order: ratio(ours, seconds) for order, seconds in plain.items()}
     if not quiet:
         told = "   ".join(
-            f"plain docker {order} {statistics.median(plain[order]):.2f} s, ratio {ratios[order]:.2f}"
-            for order in ORDERS
+            f"plain docker {order} {statistics.median(plain[order]):.2f} s, ratio {ratios[order]}" for order in ORDERS
         )
         a_seat = median / room.seats
         print(f"{room.seats:>3} seats   labctl {median:.2f} s, {a_seat:.2f} s a seat, {memory / 1e6:.0f} MB   {told}")
@@ -156,7 +157,7 @@ def measured(room: Room, rounds: int, *, quiet: bool) -> dict[str, object]:
         "seats": room.seats,
         "plain": plain,
         "labctl": ours,
-        "ratios": ratios,
+        "ratios": {order: dataclasses.asdict(compared) for order, compared in ratios.items()},
         "seconds_per_seat": median / room.seats,
         "peak_bytes": memory,
     }
