@@ -39,4 +39,4 @@ def save_command(lab: str | None, output: Path | None, *, force: bool, as_json: 
         # Standard output may be where the bundle went.
         aside = not Path(result.file).is_file()
         say(f"Saved {result.lines} lines of the lab {result.lab} to {result.file} ({size}).", err=aside)
-        say(f"Whoever may read the file can read them: labctl story {result.file}", err=aside)
+        say(f"Anyone who has the file can read its story: labctl story {result.file}", err=aside)

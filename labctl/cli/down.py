@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from labctl.cli.options import dry_run_option, inventory_option, json_option, lab_argument, user, verbose_option
+from labctl.cli.options import (
+    dry_run_option,
+    inventory_option,
+    is_named,
+    json_option,
+    lab_argument,
+    user,
+    verbose_option,
+)
 from labctl.cli.options import given as handle
 from labctl.cli.output import confirmed, print_json
 
@@ -31,11 +39,12 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
     from labctl.lab.lifecycle import PLAYS, Caller, Plays, down, down_all
     from labctl.terminal.progress import steps_for
 
-    if everything and lab is not None:
+    if everything and is_named("lab"):
         raise click.UsageError("Give either a lab or --all.")
     if everything and given["force"]:
         raise click.UsageError("--all removes only labs of yours, so --force needs the name of the one lab it is for.")
-    if lab is None and given["force"]:
+    # What a shell was told long ago must not choose whose data goes.
+    if not is_named("lab") and given["force"]:
         raise click.UsageError("--force needs the name of the lab that it is for.")
     asks = sys.stdin.isatty() and not given["yes"] and not as_json
     who = Caller(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from labctl.cli.options import lab_option, user
+from labctl.cli.options import complete_server, lab_option, user
 
 
 @click.command(
@@ -13,7 +13,7 @@ from labctl.cli.options import lab_option, user
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @lab_option
-@click.argument("server")
+@click.argument("server", shell_complete=complete_server)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def exec_command(lab: str | None, server: str, command: tuple[str, ...]) -> int:
     """Run a command in SERVER, as in `labctl exec consul1 -- consul operator raft list-peers`.

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labctl.cli.options import Function, dry_run_option, given, json_option, lab_option, user, viewer
+from labctl.cli.options import (
+    Function,
+    complete_lab,
+    complete_server,
+    complete_target,
+    dry_run_option,
+    given,
+    is_named,
+    json_option,
+    lab_option,
+    user,
+    viewer,
+)
 from labctl.cli.output import print_json, say
 from labctl.cli.times import Time
 
@@ -27,13 +39,17 @@ _LEASE = click.option(
     metavar="TIME",
     help="How long, such as 30s or 2m; then it ends by itself, inside the lab.  [default: 60s]",
 )
-_LEASE_OF_PROCESS = click.option(
-    "--for",
-    "seconds",
-    type=Time(),
-    metavar="TIME",
-    help="How long, such as 30s or 2m; a background process on this machine then resumes them.",
-)
+
+
+def _lease_of_process(verb: str) -> Callable[[Function], Function]:
+    back = "resumes them" if verb == "pause" else "starts them again"
+    return click.option(
+        "--for",
+        "seconds",
+        type=Time(),
+        metavar="TIME",
+        help=f"How long, such as 30s or 2m; a background process on this machine then {back}.",
+    )
 
 
 def _common(function: Function) -> Function:
@@ -92,7 +108,9 @@ def _process_command(verb: str, text: str) -> click.Command:
         _do(processes.process, verb, target, as_json=as_json, asked=_asked(lab, seconds, dry_run=dry_run))
 
     ends = verb in {"start", "resume"}
-    with_options = click.argument("target")(_common(command if ends else _LEASE_OF_PROCESS(command)))
+    with_options = click.argument("target", shell_complete=complete_target)(
+        _common(command if ends else _lease_of_process(verb)(command))
+    )
     return click.command(verb, help=f"{text}\n\n{TARGET}", short_help=text)(with_options)
 
 
@@ -101,7 +119,7 @@ for _verb, _text in _PROCESS.items():
 
 
 @fault_command.command("isolate", short_help="Cut servers off from all others.")
-@click.argument("target")
+@click.argument("target", shell_complete=complete_target)
 @_options
 def isolate_command(target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool) -> None:
     """Cut servers off from all other servers. Clients still reach them."""
@@ -111,7 +129,7 @@ def isolate_command(target: str, lab: str | None, seconds: float | None, *, dry_
 
 
 @fault_command.command("partition", short_help="Cut the lab into sides.")
-@click.argument("sides", nargs=-1, required=True, metavar="A,B / C")
+@click.argument("sides", nargs=-1, required=True, metavar="A,B / C", shell_complete=complete_target)
 @_options
 def partition_command(
     sides: tuple[str, ...], lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool
@@ -123,8 +141,8 @@ def partition_command(
 
 
 @fault_command.command("one-way", short_help="Drop what one server sends to another.")
-@click.argument("source", metavar="FROM")
-@click.argument("target", metavar="TO")
+@click.argument("source", metavar="FROM", shell_complete=complete_target)
+@click.argument("target", metavar="TO", shell_complete=complete_target)
 @_options
 def one_way_command(
     source: str, target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool
@@ -137,7 +155,7 @@ def one_way_command(
 
 @fault_command.command("loss", short_help="Drop some of the packets.")
 @click.argument("percent", type=float)
-@click.argument("target", default="any")
+@click.argument("target", default="any", shell_complete=complete_target)
 @_options
 def loss_command(
     percent: float, target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool
@@ -150,7 +168,7 @@ def loss_command(
 
 @fault_command.command("rate", short_help="Limit bandwidth.")
 @click.argument("kilobytes", type=int)
-@click.argument("target", default="any")
+@click.argument("target", default="any", shell_complete=complete_target)
 @_options
 def rate_command(
     kilobytes: int, target: str, lab: str | None, seconds: float | None, *, dry_run: bool, as_json: bool
@@ -163,7 +181,7 @@ def rate_command(
 
 @fault_command.command("delay", short_help="Delay outgoing packets.")
 @click.argument("milliseconds", type=int)
-@click.argument("target", default="any")
+@click.argument("target", default="any", shell_complete=complete_target)
 @click.option("--jitter", type=int, default=0, metavar="MS", help="By how many milliseconds more or less, at random.")
 @_options
 def delay_command(
@@ -187,7 +205,7 @@ def delay_command(
 
 
 @fault_command.command("transfer-leader", short_help="Transfer leadership to another server.")
-@click.argument("target", default="", metavar="[SERVER]")
+@click.argument("target", default="", metavar="[SERVER]", shell_complete=complete_server)
 @lab_option
 @dry_run_option
 @json_option
@@ -213,14 +231,17 @@ def heal_command(fault_id: str | None, lab: str | None, *, everything: bool, as_
 
 
 @fault_command.command("ls", short_help="List the faults.")
-@click.argument("lab", required=False)
+@click.argument("named", required=False, metavar="[LAB]", shell_complete=complete_lab)
+@lab_option
 @json_option
-def ls_command(lab: str | None, *, as_json: bool) -> None:
+def ls_command(named: str | None, lab: str | None, *, as_json: bool) -> None:
     """List the faults that a lab has now: servers that were killed, stopped or paused, and those of the network."""
     from labctl.cli import tables
     from labctl.faults import heal
 
-    name, found = heal.ls(lab, viewer())
+    if named is not None and is_named("lab"):
+        raise click.UsageError("Name the lab once: as [LAB] or with --lab.")
+    name, found = heal.ls(lab if named is None else named, viewer())
     if as_json:
         print_json(tables.faults_document(name, found))
     elif found:

@@ -14,7 +14,7 @@ from labctl.shared import lab_names, label_values
 from labctl.shared.lab_spec import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from click.shell_completion import CompletionItem
 
@@ -23,6 +23,8 @@ COMPLETION_SECONDS = 2.0
 # PATH_MAX, which counts the end of the text, and NAME_MAX of Linux.
 LONGEST_PATH = 4095
 LONGEST_NAME = 255
+LAB_VARIABLE = "LABCTL_LAB"
+"""Names the lab of a command that is given none."""
 Function = TypeVar("Function", bound="Callable[..., Any]")
 Handle = TypeVar("Handle")
 
@@ -80,7 +82,7 @@ def viewer() -> str:
 
 def default_lab() -> str:
     """The name of a lab that the user did not name: LABCTL_LAB where it is set, else made from the login name."""
-    return os.environ.get("LABCTL_LAB") or lab_names.name_from_user(user())
+    return os.environ.get(LAB_VARIABLE) or lab_names.name_from_user(user())
 
 
 def given(kind: type[Handle], default: Handle) -> Handle:
@@ -107,24 +109,73 @@ def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
     ]
 
 
-def complete_server(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The names of servers that begin so."""
+def complete_server(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The servers of the lab that is meant which begin so; none where no lab is."""
     from click.shell_completion import CompletionItem
 
-    return [
-        CompletionItem(name) for name in lab_names.server_names(max(lab_names.SIZES)) if name.startswith(incomplete)
-    ]
+    return [CompletionItem(name) for name in _servers(ctx) if name.startswith(incomplete)]
+
+
+def complete_target(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The roles and the servers of the lab that is meant which begin so; none where no lab is."""
+    return targets_of(_servers(ctx), incomplete)
+
+
+def targets_of(servers: Sequence[str], incomplete: str) -> list[CompletionItem]:
+    """The roles and servers that a target may go on with; after a comma, the servers that it does not name yet."""
+    from click.shell_completion import CompletionItem
+
+    from labctl.faults.targets import ROLES
+
+    before, comma, last = incomplete.rpartition(",")
+    named = before.split(",")
+    words = [name for name in servers if name not in named] if comma else [*ROLES, *servers] if servers else []
+    return [CompletionItem(before + comma + word) for word in words if word.startswith(last)]
+
+
+def _servers(ctx: click.Context) -> Sequence[str]:
+    """The servers of the lab that a command line means so far; none where it means none, or no engine answers."""
+    from labctl.engine import client, labs
+
+    try:
+        engine = client.connect(COMPLETION_SECONDS).hurried(COMPLETION_SECONDS)
+        lab = labs.choose_lab(engine, _lab_so_far(ctx), viewer())
+    except LabctlError:
+        return []
+    # Beside a server that is gone, `start` and `up` know its name; whatever else a label says is not offered.
+    return lab_names.server_names(lab.spec.servers)
+
+
+def _lab_so_far(ctx: click.Context) -> str | None:
+    """The lab that a command line names so far; behind an option that still has no value, click reads no arguments."""
+    if ctx.args and any(
+        isinstance(parameter, click.Argument) and parameter.name == "lab" for parameter in ctx.command.params
+    ):
+        return ctx.args[0]
+    lab: str | None = ctx.params.get("lab")
+    return lab
 
 
 def lab_argument(function: Function) -> Function:
     """`[LAB]`."""
-    return click.argument("lab", required=False, shell_complete=complete_lab)(function)
+    return click.argument("lab", required=False, envvar=LAB_VARIABLE, shell_complete=complete_lab)(function)
+
+
+def is_named(parameter: str) -> bool:
+    """Whether the command line itself says what a parameter is, and not the environment."""
+    from click.core import ParameterSource
+
+    return click.get_current_context().get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
 def lab_option(function: Function) -> Function:
     """`--lab LAB`, where the argument's place is taken."""
     return click.option(
-        "--lab", metavar="LAB", help="The lab; may be left out when there is one.", shell_complete=complete_lab
+        "--lab",
+        metavar="LAB",
+        envvar=LAB_VARIABLE,
+        help="The lab; may be left out when there is one, or when LABCTL_LAB names it.",
+        shell_complete=complete_lab,
     )(function)
 
 

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from labctl import files
-from labctl.cli.options import FileName, json_option, viewer
+from labctl.cli.options import LAB_VARIABLE, FileName, json_option, viewer
 from labctl.cli.output import say
 from labctl.errors import ExitCode, LabctlError
 
@@ -115,6 +115,7 @@ def story_command(
         everything=everything,
         raft_multiplier=raft_multiplier,
         owner=viewer(),
+        lab=os.environ.get(LAB_VARIABLE) or None,
         called=flow.called(called),
         zone=None if timezone is None else flow.zone(timezone),
     )

@@ -12,7 +12,7 @@ from labctl.cli.output import confirmed, print_json
 from labctl.cli.verify import each_option, prove_apart
 from labctl.cli.workshop_cards import cards_command, secret_command
 from labctl.cli.workshop_fault import fault_command
-from labctl.cli.workshop_options import file_option, seats_argument
+from labctl.cli.workshop_options import complete_seat, file_option, seats_argument
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,7 +166,7 @@ def verify_command(seats: tuple[str, ...], file: Path, *, each: bool, as_json: b
 
 
 @workshop_command.command("reset", short_help="Make one seat anew; its card stays.")
-@click.argument("seats", nargs=-1, required=True, metavar="SEAT...")
+@click.argument("seats", nargs=-1, required=True, metavar="SEAT...", shell_complete=complete_seat)
 @file_option
 @json_option
 def reset_command(seats: tuple[str, ...], file: Path, *, as_json: bool) -> int:

@@ -9,7 +9,7 @@ import click
 
 from labctl.cli.options import Function, json_option, user
 from labctl.cli.output import print_json
-from labctl.cli.workshop_options import file_option
+from labctl.cli.workshop_options import complete_seat_target, file_option, seats_argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def fault_command() -> None:
 def _common(function: Function) -> Function:
     function = json_option(file_option(function))
     function = click.option("--all", "everywhere", is_flag=True, help="In every seat of the workshop.")(function)
-    return click.argument("seats", nargs=-1, metavar="[SEAT]...")(function)
+    return seats_argument(function)
 
 
 @contextlib.contextmanager
@@ -82,7 +82,9 @@ def _command(verb: str, text: str) -> click.Command:
             found = faults.apply_fault(verb, target) if verb in TAKES_AWAY else faults.bring_back(verb, target)
         return _print(name, words, found, as_json=as_json)
 
-    return click.command(verb, help=text, short_help=text)(click.argument("target")(_common(command)))
+    return click.command(verb, help=text, short_help=text)(
+        click.argument("target", shell_complete=complete_seat_target)(_common(command))
+    )
 
 
 for _verb, _text in {

@@ -104,17 +104,18 @@ def source(  # noqa: PLR0913 - what `labctl story` can be told
     everything: bool = False,
     raft_multiplier: int | None = None,
     owner: str = "",
+    lab: str | None = None,
     called: Mapping[str, str] | None = None,
     zone: tzinfo | None = None,
     connect: Callable[[], Client] = engine.connect,
 ) -> Source:
     """Open what the user named: a recording that labctl ships, nothing or a lab, or else logs. Raises LabctlError.
 
-    Where nothing is named, the lab is the only one of `owner`, or the only one there is. `called` says whose log a
-    file is, `zone` of which zone stamps are that name none, `connect` how the engine is reached.
+    Where nothing is named, the lab is `lab`, else the only one of `owner`, or the only one there is. `called` says
+    whose log a file is, `zone` of which zone stamps are that name none, `connect` how the engine is reached.
     """
     asked = _Asked(follow, everything, called or {}, zone, connect)
-    found = _source(what, asked, sample=sample, owner=owner)
+    found = _source(what, asked, sample=sample, owner=owner, lab=lab)
     return found if raft_multiplier is None else replace(found, timers=timers_of(raft_multiplier))
 
 
@@ -128,7 +129,7 @@ class _Asked(NamedTuple):
     connect: Callable[[], Client]
 
 
-def _source(what: Sequence[str], asked: _Asked, *, sample: str, owner: str) -> Source:
+def _source(what: Sequence[str], asked: _Asked, *, sample: str, owner: str, lab: str | None) -> Source:
     if sample:
         if what or asked.follow:
             raise LabctlError("--sample NAME is a story of its own: leave out the rest.", ExitCode.USAGE)
@@ -137,7 +138,7 @@ def _source(what: Sequence[str], asked: _Asked, *, sample: str, owner: str) -> S
     if not what or (len(what) == 1 and _means_a_lab(what[0])):
         if asked.called or asked.zone is not None:
             raise LabctlError("--name and --timezone are for logs: a lab's are known.", ExitCode.USAGE)
-        return _of_lab(asked.connect(), what[0] if what else None, owner, asked)
+        return _of_lab(asked.connect(), what[0] if what else lab, owner, asked)
     if asked.follow and list(what) != [log_files.STANDARD_INPUT]:
         raise LabctlError("Only a lab, or `-` for standard input, can be followed.", ExitCode.USAGE)
     found = log_files.find(what, asked.called, live=asked.follow)

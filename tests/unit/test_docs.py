@@ -20,6 +20,7 @@ from labctl.cli.main import labctl, run
 from labctl.errors import ExitCode
 from labctl.raft.incident import IncidentKind
 from labctl.runner.inventory import labs_in
+from labctl.setup import doctor
 from labctl.setup.doctor import Finding
 from labctl.story import json_view
 from scripts import generate_docs
@@ -210,6 +211,11 @@ def test_no_line_of_prose_is_longer_than_120_characters(page: Path) -> None:
     # A row of a table cannot be broken.
     lines = (line for line in prose(page).splitlines() if not line.startswith("| "))
     assert [line for line in lines if len(line) > 120] == []
+
+
+def test_the_guide_shows_every_check_of_the_doctor() -> None:
+    shown = re.findall(r"^✓ (.{16})", read(ROOT / "docs/getting-started.md"), re.MULTILINE)
+    assert [check.rstrip() for check in shown] == [finding.check for finding in doctor.examine("ada")]
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/troubleshooting.md"])

@@ -69,13 +69,12 @@ def values(items: list[CompletionItem]) -> list[str]:
     return [item.value for item in items]
 
 
-def test_a_shell_completes_labs_and_servers(docker: FakeDocker) -> None:
+def test_a_shell_completes_labs(docker: FakeDocker) -> None:
     docker.beside().container_list = [*stand_in.lab("ada"), *stand_in.lab("eve")]
     context = click.Context(click.Command("x"))
     argument = click.Argument(["lab"])
     assert values(options.complete_lab(context, argument, "")) == ["ada", "eve"]
     assert values(options.complete_lab(context, argument, "e")) == ["eve"]
-    assert values(options.complete_server(context, argument, "consul7")) == ["consul7"]
 
 
 def test_without_an_engine_a_shell_completes_nothing() -> None:
