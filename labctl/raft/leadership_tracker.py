@@ -6,7 +6,7 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from labctl.raft.clock_differences import MOST_APART, SAME
+from labctl.raft.clock_differences import MOST_APART, UNKNOWN
 from labctl.raft.durations import is_whole
 from labctl.raft.log_notes import DOCKER
 from labctl.raft.outage_tracker import OutageTracker
@@ -67,7 +67,6 @@ class OpenLeadership:
         self.alive: datetime | None = None  # the last that shows it alive before that
         self.seen: datetime | None = None  # when a line of another server showed that it led
         self.shown: datetime | None = None  # when a line first showed that it led
-        self.superseded_by = ""  # who led then
 
 
 class LeadershipTracker:
@@ -177,8 +176,8 @@ class LeadershipTracker:
             return
         # It wrote nothing between: it was frozen or cut off, and does not know yet of who came after it.
         leadership.superseded = newest.leadership.since if newest is not None else None
+        leadership.superseded_by = self._newest
         self._add_older(leadership)
-        self._open[server].superseded_by = self._newest
 
     def _add_older(self, leadership: Leadership) -> None:
         """Take in a leadership that began before the one that was told before it."""
@@ -254,7 +253,7 @@ class LeadershipTracker:
             if old.server == server or old.superseded is not None or leadership.suspended is not None:
                 continue
             if term is None or old.term is None or term > old.term:
-                old.superseded, leadership.superseded_by = time, server
+                old.superseded, old.superseded_by = time, server
 
     def suspend(self, server: str, by: EndedBy, event: Event) -> None:
         """A leader's process is killed, stopped or frozen: it will say nothing more.
@@ -376,10 +375,9 @@ class LeadershipTracker:
                 old.gave_up, old.gave_up_by = time, by
             old.until = leadership.alive
             old.ended_by = by = "restarted" if by == "restarted" else "silent"
-        if old.superseded is not None and (
-            time is None or by in _NOT_SEEN or by == "transfer" or not self._led_on(leadership, time)
-        ):
+        if time is None or by in _NOT_SEEN or by == "transfer":
             old.superseded = None
+        self._doubt_overlap(old)
         if leadership.number == self._begun:
             # When a leader fell silent, nobody knows: its last line may be hours older.
             self._vacant = None if by in _NOT_SEEN or old.silent_since is not None else time
@@ -387,11 +385,13 @@ class LeadershipTracker:
         self._tell_outages(leadership.contact.end(time, self._names))
         self._tell_ended()
 
-    def _led_on(self, leadership: OpenLeadership, until: datetime) -> bool:
-        """Whether a leader led on while a newer one did, by the clocks of both."""
-        old = leadership.leadership
-        ahead = (self._clocks.between(old.server, leadership.superseded_by) or SAME).most
-        return old.superseded is not None and until - old.superseded - max(ahead, _ZERO) >= AT_ONCE
+    def _doubt_overlap(self, old: Leadership) -> None:
+        """Forget that a newer leader led at once with this one, where the clocks of both leave that open."""
+        if old.superseded is None or old.until is None:
+            return
+        ahead = (self._clocks.between(old.server, old.superseded_by) or UNKNOWN).most
+        if old.until - old.superseded - max(ahead, _ZERO) < AT_ONCE:
+            old.superseded = None
 
     def is_superseded(self, server: str) -> bool:
         """Whether a leader of a newer term is known."""
@@ -433,13 +433,21 @@ class LeadershipTracker:
     def _tell_ended(self) -> None:
         """Tell what has ended, but nothing before what began earlier and goes on."""
         while self._waiting and self._waiting[0].ended_by is not None and self._is_sure(self._waiting[0]):
-            self._settled(self._waiting.popleft())
+            self._settle(self._waiting.popleft())
+
+    def _settle(self, leadership: Leadership) -> None:
+        # What showed its clock may have come after its end.
+        self._doubt_overlap(leadership)
+        self._settled(leadership)
 
     def _is_sure(self, leadership: Leadership) -> bool:
-        """Whether no leader of a term before, whose clock is behind, can be told yet."""
+        """Whether no leader of a term before, whose clock is behind, can be told yet, and its own clock is known."""
         since = leadership.since
         if len(self._waiting) >= UNSETTLED:
             return True
+        until = leadership.until if leadership.superseded is not None else None
+        if until is not None and self._now is not None and self._now - until <= MOST_APART:
+            return False
         return not leadership.leaps or since is None or self._now is None or self._now - since > MOST_APART
 
     def _see(self, time: datetime | None) -> None:
@@ -461,7 +469,7 @@ class LeadershipTracker:
                 self._tell_outages(leadership_.contact.end(None, self._names, leads=True))
         self._open.clear()
         for leadership in self._waiting:
-            self._settled(leadership)
+            self._settle(leadership)
         self._waiting.clear()
 
     def _was_left(self, server: str) -> bool:

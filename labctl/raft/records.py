@@ -215,7 +215,7 @@ class Leadership:
         leaps: whether there are terms between that of the leadership before it and its own.
         without_majority: how long it had not reached a majority when it gave up for that, in seconds.
         superseded: when another server became leader of a newer term before this one knew: from then on, at the
-            latest, it could commit nothing.
+            latest, it could commit nothing. `superseded_by` is that server.
         quorum: that too few voters were there when it ended, where that is known.
         unreached: of whom it had no answer when it gave up for want of a majority; `unreached_evidence` are the last
             lines that say so.
@@ -243,6 +243,7 @@ class Leadership:
     silent_since: datetime | None = None
     gave_up: datetime | None = None
     gave_up_by: EndedBy | None = None
+    superseded_by: str = field(default="", compare=False)
     quorum: LostQuorum | None = field(default=None, compare=False)
     unreached: list[str] = field(default_factory=list, compare=False)
     unreached_evidence: list[Evidence] = field(default_factory=list, compare=False)

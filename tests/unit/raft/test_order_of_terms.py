@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.unit.raft.lines import told
 
 if TYPE_CHECKING:
@@ -73,6 +75,24 @@ def test_two_led_at_once_only_where_that_is_so_by_both_clocks() -> None:
     assert [leadership.superseded for leadership in story.leaders if leadership.superseded is not None] == []
     at_once = told(*leads(1, 1, 2, 1.0), *wins(5, 2, 3), *wins(5.5, 3, 4), (6.0, "consul2", GIVES_UP))
     assert [incident.kind for incident in at_once.incidents if incident.kind == "two_leaders"] == ["two_leaders"]
+
+
+def test_what_shows_an_old_leaders_clock_only_after_its_end_counts_too() -> None:
+    # It hears 1.8 s late of consul2, and so gave up more than a second before consul2 led.
+    first, heard = (-9.0, "consul2", announced(1)), (6.8, "consul1", announced(2))
+    lines = [first, *leads(1, 1, 2, 4.5), *wins(5, 2, 3), heard]
+    story = told(*sorted(lines, key=lambda line: line[0]), complete=False)
+    assert [leadership.superseded for leadership in story.leaders if leadership.superseded is not None] == []
+    assert [incident.kind for incident in story.incidents if incident.kind == "two_leaders"] == []
+
+
+@pytest.mark.parametrize(("seconds", "kinds"), [(4.9, []), (9.0, ["two_leaders"])])
+def test_by_clocks_of_which_nothing_is_known_two_led_at_once_only_for_longer_than_they_differ(
+    seconds: float, kinds: list[str]
+) -> None:
+    lines = [*leads(1, 1, 2, seconds), *wins(5, 2, 3)]
+    story = told(*sorted(lines, key=lambda line: line[0]), complete=False)
+    assert [incident.kind for incident in story.incidents if incident.kind == "two_leaders"] == kinds
 
 
 def test_a_time_without_a_leader_is_not_told_over_one_of_whom_others_heard() -> None:
