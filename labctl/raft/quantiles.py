@@ -9,9 +9,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+LEAST = 20
+"""So many times have one that is the one in twenty below p5, and one above p95."""
+
+
 @dataclass(frozen=True)
 class Distribution:
     """How times are spread, in seconds.
+
+    Of fewer than `LEAST` times, p5 and p95 are drawn between the two least and the two most, and mean nothing.
 
     Attributes:
         minimum: the least: of those that were measured, or that is possible.

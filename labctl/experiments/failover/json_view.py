@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labctl.raft.failover import PHASES
+from labctl.raft.quantiles import LEAST
 from labctl.story.timers_json import timeouts_row
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def phase_row(measurement: Measurement, phase: Phase) -> dict[str, Any]:
     """One phase: what was measured beside what was predicted."""
     return {
         "phase": phase,
-        "measured": distribution_row(measurement.measured(phase)),
+        "measured": _measured(measurement.measured(phase), len(measurement.failovers)),
         "predicted": distribution_row(measurement.predicted(phase).spread),
         "usual": measurement.usual(phase),
     }
@@ -62,7 +63,13 @@ def round_row(number: int, failover: Failover) -> dict[str, Any]:
     }
 
 
-def distribution_row(spread: Distribution | None) -> dict[str, float] | None:
+def _measured(spread: Distribution | None, rounds: int) -> dict[str, float | None] | None:
+    """How measured times are spread; of few, none is one of twenty, so there is no p5 and no p95."""
+    row = distribution_row(spread)
+    return row if row is None or rounds >= LEAST else {**row, "p5": None, "p95": None}
+
+
+def distribution_row(spread: Distribution | None) -> dict[str, float | None] | None:
     """How times are spread, in seconds."""
     if spread is None:
         return None

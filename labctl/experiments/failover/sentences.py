@@ -59,9 +59,9 @@ def sentences(measurement: Measurement) -> list[str]:
     whole = len(measurement.failovers) * len(PHASES)
     uncertain = max(failover.uncertain for failover in measurement.failovers)
     unseen = max(failover.unseen for failover in measurement.failovers)
-    half = f"Half of the times there was a leader again within {leaderless.p50:.2f} s"
+    times = f"median {leaderless.p50:.2f} s, longest {leaderless.maximum:.2f} s"
     return [
-        f"{half}, and always within {leaderless.maximum:.2f} s; the first write came {after.p50:.2f} s later.",
+        f"Time without a leader: {times}; the first write came {after.p50:.2f} s later (median).",
         _why(measurement),
         f"Of {whole} times, {usual} are where 90 in 100 should be: between the predicted p5 and p95.",
         f"The moment of the {measurement.by} is known to {uncertain:.2f} s, that of the first write to {unseen:.2f} s.",

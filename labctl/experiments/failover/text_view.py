@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labctl.experiments.failover.sentences import MEANINGS, NAMES, sentences, subtitle, title
 from labctl.raft.failover import PHASES
+from labctl.raft.quantiles import LEAST
 from labctl.terminal.style import paint, sign, table
 
 if TYPE_CHECKING:
@@ -40,18 +41,21 @@ def text(measurement: Measurement, columns: int) -> str:
 
 
 def _legend() -> str:
-    return f"{sign('band')} predicted for 90 in 100, {sign('middle')} half are below; digits count what was measured"
+    return f"{sign('band')} predicted for 90 in 100, {sign('middle')} the median; digits count what was measured"
 
 
 def _table(measurement: Measurement, *, meanings: bool) -> str:
-    rows = []
+    """What was measured beside what was predicted; with few rounds, no time is one of twenty, so none is p95."""
+    rows, enough = [], len(measurement.failovers) >= LEAST
     for phase in PHASES:
         found, said = measurement.measured(phase), measurement.predicted(phase).spread
         if found is not None:
-            measured = [f"{seconds:.2f}" for seconds in (found.minimum, found.p50, found.p95, found.maximum)]
+            times = (found.minimum, found.p50, *([found.p95] if enough else []), found.maximum)
+            measured = [f"{seconds:.2f}" for seconds in times]
             predicted = f"{said.p5:.2f} - {said.p50:.2f} - {said.p95:.2f}"
             rows.append([NAMES[phase], *measured, predicted, *([MEANINGS[phase]] if meanings else [])])
-    return table(["seconds", "min", "p50", "p95", "max", "predicted p5-p50-p95", *([""] if meanings else [])], rows)
+    heads = ["min", "median", *(["p95"] if enough else []), "max", "predicted p5-median-p95"]
+    return table(["seconds", *heads, *([""] if meanings else [])], rows)
 
 
 def _strips(measurement: Measurement, columns: int) -> list[str]:
