@@ -122,8 +122,22 @@ def strips(run: Run, most: int) -> str:
     led = f"not known: {harmless(run.leaders_unknown)}" if run.leaders_unknown else _leaders(run, slices)
     rows.append(_row(f"{'leader':<8}", led))
     used = {disturbance.step.verb for disturbance in run.disturbances if not disturbance.skipped}
-    key = ", ".join(f"{letter} {verb}" for verb, letter in LETTERS.items() if verb in used)
-    return "\n".join([*(row.rstrip() for row in rows), *([f"{'':<10}{key}"] if key else [])])
+    key = [f"{letter} {verb}" for verb, letter in LETTERS.items() if verb in used]
+    legend = _legend(slices, key, led=not run.leaders_unknown)
+    return "\n".join([*(row.rstrip() for row in rows), _wrapped(" " * 10, legend, most + _MARGIN)])
+
+
+def _legend(slices: Sequence[Slice], key: Sequence[str], *, led: bool) -> str:
+    """What the rows mean: bars, the letters below them, and the digits of who led."""
+    parts = [f"A column is {slices[0].seconds:g} s." if slices else ""]
+    parts.append(f"Bars: how much of it the server's clients were served, {_level(1.0)} all, {_level(0.0)} nothing.")
+    parts.append(f"Below: {', '.join(key)}." if key else "")
+    parts.append(f"Leader: the number of the server, {_nobody()} nobody." if led else "")
+    return " ".join(part for part in parts if part)
+
+
+def _nobody() -> str:
+    return "·" if sign("bar") == "│" else "."
 
 
 def _row(front: str, strip: str) -> str:
@@ -168,7 +182,7 @@ def _leaders(run: Run, slices: Iterable[Slice]) -> str:
         led = {each: min(each.end, end) - max(each.begin, interval.begin) for each in run.leaderships}
         longest = max(led, key=lambda each: (led[each], each.term or 0), default=None)
         if longest is None or led[longest] <= 0:
-            return "·" if sign("bar") == "│" else "."
+            return _nobody()
         return paint_server(longest.server, longest.server.removeprefix("consul")[-1:])
 
     return "".join(number(interval) for interval in slices)

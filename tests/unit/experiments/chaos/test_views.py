@@ -49,7 +49,11 @@ def test_the_text_shows_each_server_over_time_and_what_was_broken(report: Report
     assert rows["leader"] == "leader    11··222222"
     assert all(len(line) <= 60 for line in lines)
     assert lines[-2].startswith("valid: Consul kept every promise")
-    assert "K kill" in "\n".join(lines)
+    legend = " ".join(" ".join(lines[lines.index(rows["leader"]) + 1 :]).split())
+    assert legend.startswith(
+        "A column is 1 s. Bars: how much of it the server's clients were served, █ all, · nothing. Below: K kill. "
+        "Leader: the number of the server, · nobody."
+    )
     assert not any("pause" in line for line in lines)  # it was left out
 
 
