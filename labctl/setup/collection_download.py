@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -43,6 +44,8 @@ _LONGEST_REASON = 300
 # Whoever has the folder needs no longer, unless it was stopped.
 LOCK_SECONDS = GALAXY_SECONDS + BUNDLE_SECONDS + 60.0
 _PREFIX = "labctl-"
+# What ansible-galaxy says last, where it finds no server: an exception of Python's as it shows itself.
+_URLOPEN = re.compile(r"<urlopen error (?:\[Errno -?\d+\] )?(.*)>")
 
 
 def bring(
@@ -183,6 +186,7 @@ def _run(words: list[str], seconds: float, settings: dict[str, str]) -> None:
     if ended.code != 0:
         said = [line.strip() for line in f"{ended.out}\n{ended.err}".splitlines() if line.strip()]
         reason = said[-1].removeprefix("[ERROR]:").removeprefix("ERROR:").strip() if said else ""
+        reason = _URLOPEN.sub(r"it cannot be reached: \1", reason)
         raise UnfitError(reason[:_LONGEST_REASON] or f"{Path(words[0]).name} failed without a word")
 
 
