@@ -45,6 +45,20 @@ def html(workshop: str, cards: Sequence[Card], paper: str) -> str:
         rows=[cards[first : first + COLUMNS] for first in range(0, len(cards), COLUMNS)],
         count=len(cards),
         qr=qr,
+        opens=opens(cards),
+    )
+
+
+def opens(cards: Sequence[Card]) -> str:
+    """What a card opens, and what this file does: only servers of the profile `full` ask who talks to them."""
+    if all(card.asks_for_token for card in cards):
+        own = "Each card opens its own seat only."
+        return f"{own} This file opens them all: keep it to yourself, and delete it afterwards."
+    (profile,) = {card.profile for card in cards if not card.asks_for_token}
+    return (
+        f"Labs of the profile {profile} ask for no token: anyone who can log in to a Docker host, or forward a port "
+        "from it, reaches the HTTP API of every seat there, whatever card they hold. The profile full gives each seat "
+        "a token of its own."
     )
 
 

@@ -67,6 +67,19 @@ def test_the_sheet_says_of_a_token_that_nobody_wants_it() -> None:
     assert "not needed" not in cards_html.html("raft101", full, "a4")
 
 
+@pytest.mark.parametrize("profile", ["open", "gossip"])
+def test_the_sheet_does_not_promise_what_only_a_token_keeps(profile: str) -> None:
+    page = cards_html.html("raft101", cards(workshop(f"workshop: raft101\nseats: 2\nprofile: {profile}\n")), "a4")
+    assert "opens its own seat only" not in page
+    assert f"Labs of the profile {profile} ask for no token" in page
+    assert "reaches the HTTP API of every seat there" in page
+
+
+def test_the_sheet_of_labs_with_tokens_says_that_it_opens_them_all() -> None:
+    page = cards_html.html("raft101", cards(workshop("workshop: raft101\nseats: 2\nprofile: full\n")), "a4")
+    assert "Each card opens its own seat only. This file opens them all" in page
+
+
 def test_a_hostile_name_is_text_in_the_sheet() -> None:
     evil = [replace(card, seat=EVIL, lab=EVIL, ssh=EVIL, way=Way(EVIL, EVIL), expires=EVIL) for card in cards()]
     page = cards_html.html(EVIL, evil, "a4")
