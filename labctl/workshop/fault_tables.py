@@ -54,7 +54,7 @@ def board(seats: Sequence[SeatFault]) -> str:
     if spread is not None:
         where = counted(len(timed), "seat")
         lines += ["", f"Seconds without a leader in {where}: {spread.minimum:.2f} to {spread.maximum:.2f}, "]
-        lines[-1] += f"half of them below {spread.p50:.2f}."
+        lines[-1] += f"median {spread.p50:.2f}."
     if any(seat_fault.fault for seat_fault in seats):
         lines += ["", "What was taken away stays away: `labctl workshop fault heal --all` brings it back."]
     return "\n".join(lines)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from labctl.workshop.fault_tables import board, brought_back, seat_faults_document
 from labctl.workshop.model.fault_result import SeatFault
 
@@ -18,8 +20,13 @@ def test_the_quickest_election_stands_first_with_a_bar_to_scale() -> None:
     assert bars[1] == 2 * bars[0]
     assert "nobody can win" in lines[3]
     assert r"\x1b[31mnot there" in lines[4]
-    assert "Seconds without a leader in 2 seats: 2.00 to 4.00, half of them below 3.00." in lines
+    assert "Seconds without a leader in 2 seats: 2.00 to 4.00, median 3.00." in lines
     assert "fault heal --all" in lines[-1]
+
+
+def test_of_three_seats_the_one_in_the_middle_is_the_median_and_not_half_of_them() -> None:
+    middle = replace(SLOW, name="05", lab="w-05", seconds=2.5)
+    assert "Seconds without a leader in 3 seats: 2.00 to 4.00, median 2.50." in board([SLOW, QUICK, middle])
 
 
 def test_what_came_back_is_listed() -> None:
