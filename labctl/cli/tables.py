@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from labctl.faults.condition import condition_of
 from labctl.shared import lab_names
 from labctl.shared.words import listed, stamp
 from labctl.terminal.style import (
@@ -59,18 +60,27 @@ def ls_row(now: Status) -> dict[str, Any]:
     }
 
 
+def _ls_state(now: Status) -> Cell:
+    """What the servers themselves say; the faults of every lab are not looked up for it."""
+    if now.ready:
+        return Cell("ready", "green")
+    condition = condition_of(now, ())
+    if condition.writes and condition.without:
+        return Cell(f"works without {listed(condition.without)}", "yellow")
+    return Cell("not ready", "yellow")
+
+
 def ls_table(found: list[Status]) -> str:
     """`labctl ls` for a person."""
     rows: list[list[str | Cell]] = []
     for now in found:
         lab, leader = now.lab, now.leader
-        ready = Cell("ready", "green") if now.ready else Cell("not ready", "yellow")
         rows.append(
             [
                 lab.name,
                 lab.owner,
                 f"{len(lab.running)}/{lab.spec.servers}",
-                ready,
+                _ls_state(now),
                 leader.name if leader else NONE,
                 str(leader.term) if leader else NONE,
                 lab.spec.pace,

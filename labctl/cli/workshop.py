@@ -13,6 +13,7 @@ from labctl.cli.verify import each_option, prove_apart
 from labctl.cli.workshop_cards import cards_command, secret_command
 from labctl.cli.workshop_fault import fault_command
 from labctl.cli.workshop_options import complete_seat, file_option, seats_argument
+from labctl.terminal.style import terminal_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,7 @@ def plan_command(file: Path, *, fix: bool, as_json: bool) -> int:
     if as_json:
         print_json(tables.plan_document(made))
     else:
-        click.echo(tables.plan_text(made))
+        click.echo(tables.plan_text(made, terminal_columns()))
     return ExitCode.DONE if made.fits else ExitCode.REFUSED
 
 
@@ -124,7 +125,7 @@ def up_command(seats: tuple[str, ...], file: Path, *, retry_failed: bool, replac
     if as_json:
         print_json(tables.outcomes_document(result))
     else:
-        click.echo(tables.outcomes_text(result))
+        click.echo(tables.outcomes_text(result, terminal_columns()))
     return ExitCode.FAILED if result.failed else ExitCode.DONE
 
 
@@ -143,7 +144,7 @@ def status_command(file: Path, *, as_json: bool) -> int:
     if as_json:
         print_json(tables.seats_document(looked, seats))
     else:
-        click.echo(tables.seats_text(looked, seats))
+        click.echo(tables.seats_text(looked, seats, terminal_columns()))
     return ExitCode.NOT_READY if any(seat.problem for seat in seats) else ExitCode.DONE
 
 
@@ -188,12 +189,12 @@ def reset_command(seats: tuple[str, ...], file: Path, *, as_json: bool) -> int:
         if as_json:
             print_json(tables.removed_document(removed))
         else:
-            click.echo(tables.removed_text(removed))
+            click.echo(tables.removed_text(removed, terminal_columns()))
         return ExitCode.FAILED
     if as_json:
         print_json(tables.outcomes_document(result))
     else:
-        click.echo(tables.outcomes_text(result))
+        click.echo(tables.outcomes_text(result, terminal_columns()))
     return ExitCode.FAILED if result.failed else ExitCode.DONE
 
 
@@ -264,7 +265,7 @@ def down_command(seats: tuple[str, ...], file: Path, host: str | None, *, yes: b
         removed = down(workshop, owner, seats, host, steps, agrees=agrees, keep=hold.keep)
     if as_json:
         print_json(tables.removed_document(removed))
-    elif text := tables.removed_text(removed):
+    elif text := tables.removed_text(removed, terminal_columns()):
         click.echo(text)
     return ExitCode.DONE if removed.proven else ExitCode.FAILED
 

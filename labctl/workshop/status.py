@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labctl.engine import logs, status
 from labctl.faults import heal
+from labctl.faults.condition import condition_of
 from labctl.shared.parallel import each
 from labctl.story.source import events_of
 from labctl.workshop.hosts import AT_ONCE, labs_of
@@ -51,20 +52,24 @@ def seat_statuses(fleet: Fleet) -> list[SeatStatus]:
 
 def _look(where: tuple[Client, Status]) -> SeatStatus:
     client, now = where
-    lab, leader = now.lab, now.leader
+    lab, active = now.lab, heal.active(client, now.lab)
+    condition = condition_of(now, active)
+    leader = condition.leader
     return SeatStatus(
         lab=lab.name,
         name="",
         host=None,
-        problem=now.problem,
+        problem=condition.problem,
         leader=leader.name if leader else None,
         term=leader.term if leader else None,
         voters=len(leader.voters) if leader else 0,
         servers=lab.spec.servers,
         running=len(lab.running),
-        faults=len(heal.active(client, lab)),
+        faults=len(active),
         created=lab.created,
         election=_last_election(client, lab, now),
+        writes=condition.writes,
+        without=condition.without,
     )
 
 

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from labctl.shared import lab_names
-from labctl.shared.words import stamp
-from labctl.terminal.style import NONE, Cell, age, byte_size, harmless, paint, sign, table
+from labctl.shared.words import counted, listed, stamp
+from labctl.terminal.style import NONE, Cell, age, byte_size, harmless, paint, sign, table, width, wrapped
 from labctl.workshop.model import expiry
 from labctl.workshop.model.capacity import at_rest, route_around
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.hosts import Fleet, HostLook
@@ -89,10 +89,24 @@ def _other_labs(plan: Plan, look: HostLook) -> int | None:
     return len(look.facts.labs) - len(look.facts.of_workshop(plan.fleet.workshop.name))
 
 
-def plan_text(plan: Plan) -> str:
-    """`labctl workshop plan` for a person: the hosts, where the seats go, and what is in the way."""
+def plan_text(plan: Plan, columns: int | None = None) -> str:
+    """`labctl workshop plan` for a person: the hosts, where the seats go, and what is in the way.
+
+    `columns` is how wide the terminal is; None is as wide as needed.
+    """
+    lines: list[str | None] = [_wrong(look.host.name, look.problem) for look in plan.fleet.looks if look.problem]
+    lines += [_wrong(lab, what) for lab, what in plan.obstacles.items()]
+    lines += [_stays(harmless(lab)) for lab in plan.fleet.surplus()]
+    lines += [_around(plan.fleet.workshop, look) for look in plan.usable()]
+    sentences = [*(line for line in lines if line is not None), _plan_verdict(plan)]
+    return "\n".join([_hosts_table(plan, columns), "", *_fitted(sentences, columns)])
+
+
+def _hosts_table(plan: Plan, columns: int | None) -> str:
+    """The Docker hosts, one a line; where that makes lines too long, engines and seats stand below."""
+    hosts = [host_row(plan, look) for look in plan.fleet.looks]
     rows: list[list[str | Cell]] = []
-    for row in (host_row(plan, look) for look in plan.fleet.looks):
+    for row in hosts:
         well = row["problem"] is None
         rows.append(
             [
@@ -101,20 +115,25 @@ def plan_text(plan: Plan) -> str:
                 str(row["cores"] or NONE),
                 byte_size(row["memory_free"]) if row["memory_free"] is not None else NONE,
                 byte_size(row["disk_free"]) if row["disk_free"] is not None else NONE,
-                row["engine"] or NONE,
                 str(row["other_labs"]) if row["other_labs"] is not None else NONE,
                 f"{row['holds']} ({row['binds']})" if row["binds"] else NONE,
                 f"{row['at_rest']:.0%} busy" if row["at_rest"] is not None else NONE,
+                row["engine"] or NONE,
                 _seat_list(plan, row["host"]),
             ]
         )
-    columns = ["host", "", "cores", "memory", "disk", "engine", "other labs", "holds (what binds)", "at rest", "seats"]
-    lines: list[str | None] = [table(columns, rows), ""]
-    lines += [_wrong(look.host.name, look.problem) for look in plan.fleet.looks if look.problem]
-    lines += [_wrong(lab, what) for lab, what in plan.obstacles.items()]
-    lines += [_stays(harmless(lab)) for lab in plan.fleet.surplus()]
-    lines += [_around(plan.fleet.workshop, look) for look in plan.usable()]
-    return "\n".join([*(line for line in lines if line is not None), _plan_verdict(plan)])
+    heads = ["host", "", "cores", "memory", "disk", "other labs", "holds (limit)", "at rest", "engine", "seats"]
+    text = table(heads, rows)
+    if columns is None or max(map(width, text.splitlines())) <= columns:
+        return text
+    text = table([head.removeprefix("other ") for head in heads[:-2]], [row[:-2] for row in rows])
+    below = [
+        f"{harmless(row['host'])}: Docker Engine {harmless(row['engine'] or NONE)}, "
+        f"{counted(row['seats'], 'seat')}{harmless(_names(plan, row['host'], ': '))}"
+        for row in hosts
+        if row["problem"] is None
+    ]
+    return "\n".join([text, "", *_fitted(below, columns)])
 
 
 def _around(workshop: Workshop, look: HostLook) -> str | None:
@@ -137,12 +156,17 @@ def _stays(lab: str) -> str:
 
 
 def _seat_list(plan: Plan, host: str) -> str:
+    count = len(plan.placement.on(host))
+    return f"{count}{_names(plan, host, ': ')}" if count else NONE
+
+
+def _names(plan: Plan, host: str, before: str) -> str:
+    """The seats on a host behind `before`, the first and the last of many; "" where there are none."""
     names = {seat.lab: seat.name for seat in plan.fleet.seats}
     here = [names[lab] for lab in plan.placement.on(host)]
     if not here:
-        return NONE
-    shown = " ".join(here) if len(here) <= 6 else f"{' '.join(here[:4])} ... {here[-1]}"  # noqa: PLR2004 - a line's end
-    return f"{len(here)}: {shown}"
+        return ""
+    return before + (" ".join(here) if len(here) <= 6 else f"{' '.join(here[:4])} ... {here[-1]}")  # noqa: PLR2004 - a line's end
 
 
 def _plan_verdict(plan: Plan) -> str:
@@ -184,22 +208,26 @@ def outcomes_document(result: Result) -> dict[str, Any]:
     }
 
 
-def outcomes_text(result: Result) -> str:
-    """What `workshop up` says in the end."""
+def outcomes_text(result: Result, columns: int | None = None) -> str:
+    """What `workshop up` says in the end. `columns` is how wide the terminal is; None is as wide as needed."""
     name, failed = paint(result.plan.fleet.workshop.name, "bold"), result.failed
     count = len(result.outcomes)
     if not failed:
         all_of = "The seat" if count == 1 else f"All {count} seats"
         before = "" if any(outcome.changed for outcome in result.outcomes) else "; nothing had to be done"
-        return (
+        said = (
             f"{paint(sign('done'), 'green')} {all_of} of the workshop {name} {'is' if count == 1 else 'are'} ready "
-            f"after {result.seconds:.1f}s{before}.  What now: `labctl workshop status`, `labctl workshop cards`"
+            f"after {result.seconds:.1f}s{before}."
         )
+        return "\n".join(_fitted([said, "What now: `labctl workshop status`, `labctl workshop cards`"], columns))
     rows = [[outcome.lab, result.places.get(outcome.lab, NONE), outcome.step] for outcome in failed]
-    why = "\n".join(_grouped([(outcome.lab, outcome.reason or "") for outcome in failed]))
+    why = "\n".join(_fitted(_grouped([(outcome.lab, outcome.reason or "") for outcome in failed]), columns))
+    said = (
+        f"{paint(sign('failed'), 'red')} {len(failed)} of {count} seats of the workshop {name} "
+        f"{'is' if len(failed) == 1 else 'are'} not ready; the others are."
+    )
     return (
-        f"\n{paint(sign('failed'), 'red')} {len(failed)} of {count} seats of the workshop {name} "
-        f"{'is' if len(failed) == 1 else 'are'} not ready; the others are.\n\n"
+        "\n" + "\n".join(_fitted([said], columns)) + "\n\n"
         f"{table(['seat', 'host', 'step'], rows)}\n\n{why}\n\n"
         "When the reasons are mended: `labctl workshop up --retry-failed`"
     )
@@ -235,6 +263,7 @@ def seat_row(seat: SeatStatus) -> dict[str, Any]:
         "host": seat.host,
         "ready": seat.problem is None,
         "problem": seat.problem,
+        "writes": seat.writes,
         "leader": seat.leader,
         "term": seat.term,
         "voters": seat.voters,
@@ -246,10 +275,24 @@ def seat_row(seat: SeatStatus) -> dict[str, Any]:
     }
 
 
-def seats_text(fleet: Fleet, seats: Sequence[SeatStatus]) -> str:
-    """`labctl workshop status` for a person."""
+def _seat_state(seat: SeatStatus) -> Cell:
+    if seat.problem is None:
+        return Cell("ready", "green")
+    if seat.works:
+        return Cell(f"works without {listed(seat.without)}", "yellow")
+    return Cell("not ready", "red" if seat.servers is None else "yellow")
+
+
+def _counts(seats: Sequence[SeatStatus]) -> str:
+    """How many seats are ready, and how many of the others work all the same."""
+    ready, works = sum(seat.problem is None for seat in seats), sum(seat.works for seat in seats)
+    text = f"{ready} of {len(seats)} seats {'is' if ready == 1 else 'are'} ready"
+    return f"{text}, {works} more {'works' if works == 1 else 'work'} with servers away" if works else text
+
+
+def seats_text(fleet: Fleet, seats: Sequence[SeatStatus], columns: int | None = None) -> str:
+    """`labctl workshop status` for a person. `columns` is how wide the terminal is; None is as wide as needed."""
     now = datetime.now(UTC)
-    ready = sum(seat.problem is None for seat in seats)
     rows: list[list[str | Cell]] = []
     for seat in seats:
         there = seat.servers is not None
@@ -257,7 +300,7 @@ def seats_text(fleet: Fleet, seats: Sequence[SeatStatus]) -> str:
             [
                 seat.name,
                 seat.host or NONE,
-                Cell("not ready", "yellow" if there else "red") if seat.problem else Cell("ready", "green"),
+                _seat_state(seat),
                 seat.leader or NONE,
                 str(seat.term or NONE),
                 str(seat.voters or NONE),
@@ -266,11 +309,17 @@ def seats_text(fleet: Fleet, seats: Sequence[SeatStatus]) -> str:
                 f"{age((now - seat.election).total_seconds())} ago" if seat.election else NONE,
             ]
         )
-    columns = ["seat", "host", "state", "leader", "term", "voters", "faults", "age", "last election"]
-    head = f"Workshop {paint(fleet.workshop.name, 'bold')}: {ready} of {len(seats)} seats are ready"
-    head += _end_in_words(fleet, now)
+    heads = ["seat", "host", "state", "leader", "term", "voters", "faults", "age", "last election"]
+    head = f"Workshop {paint(fleet.workshop.name, 'bold')}: {_counts(seats)}{_end_in_words(fleet, now)}"
     why = _grouped([(seat.name, seat.problem) for seat in seats if seat.problem])
-    return "\n".join([head, "", table(columns, rows), *(["", *why] if why else [])])
+    return "\n".join(
+        [*_fitted(head.split("\n"), columns), "", table(heads, rows), *(["", *_fitted(why, columns)] if why else [])]
+    )
+
+
+def _fitted(lines: Iterable[str], columns: int | None) -> list[str]:
+    """Sentences that are no wider than the terminal."""
+    return [line if columns is None else wrapped(line, columns) for line in lines]
 
 
 def _end_in_words(fleet: Fleet, now: datetime) -> str:
@@ -304,7 +353,7 @@ def removed_document(removed: Removed) -> dict[str, Any]:
     }
 
 
-def removed_text(removed: Removed) -> str:
+def removed_text(removed: Removed, columns: int | None = None) -> str:
     """What `workshop down` says in the end; empty where all is said."""
     lines = [_wrong(lab, why) for lab, why in sorted(removed.failed.items())]
     lines += [f"{paint(sign('failed'), 'red')} {harmless(lab)} is still there: run it again." for lab in removed.left]
@@ -312,4 +361,4 @@ def removed_text(removed: Removed) -> str:
         _wrong(host, f"nobody can look whether anything is left there: {why}.")
         for host, why in sorted(removed.unseen.items())
     ]
-    return "\n".join(lines)
+    return "\n".join(_fitted(lines, columns))

@@ -36,7 +36,7 @@ from labctl.workshop.model.seats import chosen
 from labctl.workshop.state_store import WorkshopState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from labctl.progress import Steps
     from labctl.workshop.model.file import Workshop
@@ -100,7 +100,7 @@ def _plan(workshop: Workshop, register: WorkshopState, options: UpOptions, steps
     wanted = [seat.lab for seat in _wanted(plan, register, options)]
     plans.refuse_what_does_not_fit(plan, wanted)
     _refuse_over(plan, register)
-    steps.done(_placed(plan))
+    steps.done(_placed(plan, wanted))
     for lab in fleet.surplus():
         steps.note(f"{lab} is no longer in the file and stays: `labctl workshop down {lab}` removes it.")
     return plan, wanted
@@ -251,9 +251,15 @@ def _wanted(plan: Plan, register: WorkshopState, options: UpOptions) -> Sequence
     return again
 
 
-def _placed(plan: Plan) -> str:
-    hosts = [f"{len(plan.placement.on(host.name))} on {host.name}" for host in plan.fleet.workshop.hosts]
-    return f"{counted(len(plan.fleet.seats), 'seat')}: {', '.join(hosts)}"
+def _placed(plan: Plan, wanted: Collection[str]) -> str:
+    """Where the seats that are meant go; where there is one Docker host, whether it can be used."""
+    seats = counted(len(wanted), "seat")
+    if len(plan.fleet.workshop.hosts) == 1:
+        (host,) = plan.fleet.workshop.hosts
+        usable = {look.host.name for look in plan.usable()}
+        return f"The Docker host {host.name} {'is fit' if host.name in usable else 'cannot be used'} for {seats}"
+    counts = {host.name: len(set(plan.placement.on(host.name)) & set(wanted)) for host in plan.fleet.workshop.hosts}
+    return f"{seats}: {', '.join(f'{count} on {name}' for name, count in counts.items() if count)}"
 
 
 def version_of(plan: Plan) -> str | None:

@@ -81,6 +81,8 @@ class SeatStatus:
         faults: how many faults it has now.
         created: when its oldest server was made.
         election: when its leader won, by the leader's own log.
+        writes: whether writes are committed; None where that is not known.
+        without: the servers that it works without, while writes are committed.
     """
 
     lab: str
@@ -95,3 +97,10 @@ class SeatStatus:
     faults: int = 0
     created: datetime | None = None
     election: datetime | None = None
+    writes: bool | None = None
+    without: tuple[str, ...] = ()
+
+    @property
+    def works(self) -> bool:
+        """Whether it is of use although it is not ready: some servers are away, and the others go on."""
+        return self.problem is not None and bool(self.writes) and bool(self.without)

@@ -54,6 +54,16 @@ def text_of(now: Status, *faults: ActiveFault, viewer: str = "ada", columns: int
     return tables.status_text(now, condition_of(now, faults), list(faults), viewer, columns)
 
 
+def test_ls_says_of_a_lab_that_works_without_a_server_that_it_does() -> None:
+    silent = view(2, problem="is not running")
+    alone = view(1, problem="is not running")
+    _, works, stuck = tables.ls_table([
+        Status(LAB, (view(0), view(1), silent)), Status(LAB, (view(0, state="follower", leader=""), alone, silent)),
+    ]).splitlines()  # fmt: skip
+    assert "  works without consul3  consul1  2  " in works
+    assert "  not ready  " in stuck
+
+
 def test_ls_has_its_promised_keys() -> None:
     row = tables.ls_row(READY)
     assert row["lab"] == "ada"

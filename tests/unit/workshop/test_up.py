@@ -15,7 +15,7 @@ import yaml
 from labctl.cli.main import run
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.up import JOIN, START
-from labctl.progress import Steps
+from labctl.progress import StepDone, Steps
 from labctl.runner.inventory import of_workshop
 from labctl.shared import derived_secrets
 from labctl.terminal.style import harmless
@@ -30,6 +30,7 @@ from labctl.workshop.up import UpOptions, up, version_of
 from tests.unit.workshop.workshop_stand_in import OWNER, VERSION, Hosts, Run, Told
 
 if TYPE_CHECKING:
+    from labctl.progress import Progress
     from labctl.runner.inventory import Inventory
     from labctl.workshop.model.outcome import Result
     from tests.unit.stand_ins import StreamChange
@@ -57,6 +58,24 @@ def refused(code: ExitCode, made: Workshop | None = None, **options: object) -> 
         bring_up(made, None, **options)
     assert caught.value.code is code
     return caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("seats", "more", "said"),
+    [
+        ((), TWO_HOSTS, "4 seats: 2 on red, 2 on green"),
+        (("2",), TWO_HOSTS, "1 seat: 1 on green"),
+        ((), "", "The Docker host local is fit for 4 seats"),
+        (("2",), "", "The Docker host local is fit for 1 seat"),
+    ],
+)
+@pytest.mark.usefixtures("hosts")
+def test_where_seats_go_is_said_of_those_that_are_meant_and_where_there_is_a_choice(
+    seats: tuple[str, ...], more: str, said: str
+) -> None:
+    heard: list[Progress] = []
+    bring_up(workshop(4, more), Steps(heard.append), seats=seats)
+    assert said in [progress.text for progress in heard if isinstance(progress, StepDone)]
 
 
 # -- up ------------------------------------------------------------------------------------------------------
