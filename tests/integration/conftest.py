@@ -7,14 +7,38 @@ from typing import TYPE_CHECKING
 
 from tests.integration.disturbed import lab, lab_of_module
 from tests.integration.fixtures import ada, bob, image, module_names, name, names, people
+from tests.integration.fleets import carried, dora, fleet, hosts
 
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["ada", "bob", "image", "lab", "lab_of_module", "module_names", "name", "names", "people"]
+__all__ = [
+    "ada",
+    "bob",
+    "carried",
+    "dora",
+    "fleet",
+    "hosts",
+    "image",
+    "lab",
+    "lab_of_module",
+    "module_names",
+    "name",
+    "names",
+    "people",
+]
 
 # Where files run side by side, who begins last ends last: these take minutes.
-LONGEST = ("test_workshop_hosts", "test_image", "test_workshop", "test_profiles", "test_ssh_hosts", "test_owners")
+LONGEST = (
+    "test_image",
+    "test_workshop",
+    "test_workshop_host_problems",
+    "test_workshop_hosts",
+    "test_hostile_text",
+    "test_profiles",
+    "test_ssh_hosts",
+    "test_owners",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

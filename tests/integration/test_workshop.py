@@ -34,12 +34,18 @@ if TYPE_CHECKING:
     from tests.integration.harness import Person
 
 
-@pytest.fixture
-def pair(ada: Person) -> Iterator[Room]:
-    """A workshop of two seats, up."""
+@pytest.fixture(scope="module")
+def pair_of_module(ada: Person) -> Iterator[Room]:
+    """A workshop of two seats, which each test leaves as it likes."""
     with room(ada) as made:
-        made.done("up")
         yield made
+
+
+@pytest.fixture
+def pair(pair_of_module: Room) -> Room:
+    """A workshop of two seats, up."""
+    pair_of_module.done("up")
+    return pair_of_module
 
 
 def test_every_seat_is_up_seen_found_again_and_removed(ada: Person) -> None:
@@ -124,7 +130,7 @@ def test_one_seat_is_made_anew_with_the_same_card_and_nobody_else_notices(pair: 
 
 
 def test_seats_come_and_go_while_others_work(ada: Person) -> None:
-    with room(ada, seats=["ada", "grace"], network="10.220.66.0/24") as made:
+    with room(ada, seats=["ada", "grace"], servers=1, network="10.220.66.0/24") as made:
         made.done("up")
         before = started(made.lab("grace"))
         made.write(seats=["linus", "grace"])
@@ -161,7 +167,7 @@ def test_the_inventory_does_the_same_with_ansible_alone(ada: Person) -> None:
 
 
 def test_the_docker_host_ends_the_workshop_by_itself(ada: Person) -> None:
-    with room(ada, expires="2h") as made:
+    with room(ada, servers=1, expires="2h") as made:
         made.done("up")
         assert len(made.reapers()) == 1
         first = made.done("status", "--json").json["expires"]
@@ -266,7 +272,7 @@ def test_no_seat_reaches_another(pair: Room) -> None:
 
 def test_four_commands_at_once_do_not_collide(ada: Person, people: Callable[[str], Person]) -> None:
     others = [people(f"cleo{number}") for number in (1, 2, 3)]
-    rooms = [Room(person, seats=2) for person in (ada, *others)]
+    rooms = [Room(ada, seats=2), *(Room(person, seats=2, servers=1) for person in others)]
     try:
         with ThreadPoolExecutor(4) as pool:
             assert [one.code for one in pool.map(lambda made: made.run("up"), rooms)] == [0] * 4
@@ -312,7 +318,7 @@ def test_down_after_a_kill_has_the_last_word(ada: Person) -> None:
 def test_ctrl_c_says_what_to_do_next(ada: Person) -> None:
     with room(ada, seats=3) as made:
         process = ada.start(*made.words("up"))
-        time.sleep(3.0)
+        wait_until(made.labs, 60, "something of the first seat")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
         assert process.returncode == 130
