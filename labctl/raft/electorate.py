@@ -25,6 +25,7 @@ class Electorate:
         self._most_voters = 0
         self._voters: set[tuple[str, str]] = set()  # all who had a vote at some time
         self._nonvoters: set[tuple[str, str]] = set()  # all who were in the cluster at some time without one
+        self._voteless: set[str] = set()  # servers that said so of themselves, and have not stood since
 
     def take(self, members: Iterable[Member]) -> None:
         """Take in who is in the cluster now."""
@@ -35,19 +36,30 @@ class Electorate:
         """So many votes are a majority: of twice as many servers but one, or of one less."""
         self._most_voters = max(self._most_voters, 2 * votes - 1)
 
+    def has_no_vote(self, server: str) -> None:
+        """A server says that it has no vote, and so does not stand."""
+        self._voteless.add(server)
+
+    def stands(self, server: str) -> None:
+        """A server stands, so it has a vote."""
+        self._voteless.discard(server)
+
     def reads_all(self) -> bool:
         """Whether the logs of all who vote are read: what no line says of any of them did not happen."""
         if self._complete:
             return True
         unread = [voter for voter in self._voters if not self.is_read(*voter)]
         if self._voters and len(unread) != len(self._voters):
-            return not unread or (len(unread) <= len(self.strangers()) and self._are_enough())
+            # Who says where it is, and that is where no member is, has joined later and is none of these.
+            nameless = [name for name in self.strangers() if not self._names.tells_its_address(name)]
+            return not unread or (len(unread) <= len(nameless) and self._are_enough())
         return self._are_enough()
 
     def _are_enough(self) -> bool:
         """Whether as many logs are read as servers have ever voted; a non-voter's is not one of them."""
         voters = {self._names.server(name) for voter in self._voters for name in voter}
         others = {self._names.server(name) for nonvoter in self._nonvoters for name in nonvoter} - voters
+        others |= self._voteless
         return 0 < self._most_voters <= sum(name not in others for name in self._servers)
 
     def is_read(self, identity: str, address: str) -> bool:

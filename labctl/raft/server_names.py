@@ -200,6 +200,10 @@ class Names:
         """Return the server that a line means, or None where nobody has said yet who that is."""
         return (self._known.get(peer) or self._find(peer))[0] if peer else None
 
+    def tells_its_address(self, server: str) -> bool:
+        """Whether a server's own lines say where it is."""
+        return server in self._own
+
     def place(self, peer: str) -> str:
         """Return one name for a server that lines call by its ID here and by its address there."""
         return (self._known.get(peer) or self._find(peer))[1]

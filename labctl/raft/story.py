@@ -343,6 +343,7 @@ class Story:
     def _wait_longer(self, server: ServerState, _: Event) -> None:
         """A server without a vote, whose timer runs on and is started anew each time."""
         server.timer = None
+        self._electorate.has_no_vote(server.name)
 
     def _time_out(self, server: ServerState, event: Event) -> None:
         self._leads_no_longer(server)
@@ -376,6 +377,7 @@ class Story:
     def _stand(self, server: ServerState, event: Event) -> int | None:
         self._end_candidacy(server, event, "again")
         self._step_down(server, event)
+        self._electorate.stands(server.name)
         cause = server.cause
         unprompted = cause == "unknown" and server.role != "candidate"
         if unprompted and self._transfer is not None and self._is_handed_to(server.name, event.time, self._transfer):

@@ -490,3 +490,29 @@ def test_a_leader_whose_log_ends_leads_no_longer_where_others_hear_of_a_new_one(
 def test_a_leader_heard_of_in_the_moment_in_which_the_one_before_gave_up_leads() -> None:
     story, _ = told({"s1": log(*gives_up(23, 1), hears(23, 6))})
     assert not [incident for incident in story.incidents if incident.kind == "no_leader" and incident.lasts]
+
+
+def refusals_of_two_who_stood(logs: dict[str, str]) -> list[list[str]]:
+    needed = line(5, "votes: needed=2", "DEBUG")
+    twice = line(5.203, "duplicate requestVote for same term: term=3")
+    logs["a"] = log(logs["a"], stands(5, 1, 3), needed, twice)
+    logs["b"] = log(logs["b"], stands(5.2, 2, 3))
+    logs["c"] = log(logs["c"], hears(9, 1))
+    return [[no.server for no in election.refusals] for election in told(logs)[0].elections]
+
+
+def test_the_log_of_a_server_that_joined_later_is_not_that_of_a_voter_which_is_missing() -> None:
+    first = {"a": log(starts(0, 1)), "b": log(starts(0, 2))}
+    joins = log(line(0, "initial configuration: index=0 servers=[]"), follows(0, 4))
+    assert refusals_of_two_who_stood({**first, "c": log(starts(0, 3))}) == [[], ["a"]]
+    assert refusals_of_two_who_stood({**first, "c": joins}) == [[], []], "the third voter may have asked"
+
+
+def test_the_log_of_a_server_that_says_it_has_no_vote_is_not_that_of_a_voter_which_is_missing() -> None:
+    first = {name: log(line(0, f"serf: EventMemberJoin: {name} 10.0.0.9", module="agent")) for name in "abc"}
+    none = line(1, "heartbeat timeout reached, not part of a stable configuration or a non-voter, not triggering a "
+                   "leader election", "WARN")  # fmt: skip
+    assert refusals_of_two_who_stood(dict(first)) == [[], ["a"]]
+    assert refusals_of_two_who_stood({**first, "c": log(first["c"], none)}) == [[], []]
+    stood = log(none, stands(2, 3, 2))
+    assert refusals_of_two_who_stood({**first, "c": log(first["c"], stood)})[1:] == [[], ["a"]], "it has one by now"
