@@ -11,6 +11,7 @@ from labctl.raft.reader import read_line
 from labctl.raft.records import Election
 from labctl.raft.story import Story
 from labctl.raft.timers import timers_of
+from labctl.story.own_stamps import when_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -80,7 +81,7 @@ class ServerWatch:
             event = read_line(line.text, server=line.server, line_no=self._number)
             if event is None:
                 continue
-            told = self.story.feed(event._replace(time=line.when or event.time))
+            told = self.story.feed(event._replace(time=when_written(line) or event.time))
             text = phrase(told) if event.event in TOLD else None
             if text:
                 self._steps.heard(line.server, text)

@@ -45,6 +45,14 @@ def own_stamp(text: str) -> datetime | None:
         return None
 
 
+def when_written(line: LogLine) -> datetime | None:
+    """When a line was written, by its own stamp; by Docker's time of it where it has none, or one that cannot be."""
+    own, taken = own_stamp(line.text), line.when
+    if own is None or taken is None or line.of_docker:
+        return taken
+    return own if taken - KEPT <= own <= taken else taken
+
+
 def in_own_order(  # noqa: PLR0913 - how wide the window is
     lines: Iterable[LogLine | None],
     *,

@@ -123,6 +123,21 @@ def test_an_election_is_told_as_it_happens_and_in_one_sentence_at_the_end(watche
     assert sentence.endswith("; consul2 refused because it had a leader, x; it won after 5.0 s.")
 
 
+def test_an_election_took_as_long_as_its_servers_stamps_say_whenever_docker_took_their_lines(heard: Heard) -> None:
+    class Late(FakeFollower):
+        """Docker takes in each line later than the one before."""
+
+        def __init__(self, *_: Any, **__: Any) -> None:
+            super().__init__()
+            self.lines = [
+                LogLine(server, f"2021-01-24T00:00:00.{2 * number:02}9Z", f"2021-01-24T00:00:00.{number:02}0Z {text}")
+                for number, (server, text) in enumerate(SAID)
+            ]
+
+    watching(heard, follow=Late).end()
+    assert heard.lines[-1].endswith("it won after 50 ms.")
+
+
 def test_without_an_election_nothing_is_told_at_the_end(
     heard: Heard,
 ) -> None:
