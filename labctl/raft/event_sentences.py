@@ -146,25 +146,17 @@ def _transfer(event: Event) -> str:
 def _fault_began(event: Event) -> str:
     seconds = event.values.get("seconds")
     what = event.values.get("what", "")
-    verb = _BROKEN.get(what.partition(" ")[0])
-    done = f"is {verb} on purpose" if verb else f"is disturbed on purpose: {what}"
+    done = _BROKEN.get(what.partition(" ")[0], f"is disturbed on purpose: {what}")
     return f"{done}{f', for {seconds} s' if seconds else ''}"
 
 
-def _done_to_it(words: str) -> Callable[[Event], str | None]:
-    """Where labctl did it, the line of the fault says so already."""
-    return lambda event: None if "fault" in event.values else words
-
-
-def _killed(event: Event) -> str | None:
-    if "fault" in event.values:
-        return None
+def _killed(event: Event) -> str:
     return "is killed: it used more memory than it is allowed" if event.values.get("cause") == "memory" else "is killed"
 
 
-def _ended(event: Event) -> str | None:
+def _ended(event: Event) -> str:
     code = event.values.get("exit_code")
-    return None if "fault" in event.values else f"ends{f', with exit code {code}' if code else ''}"
+    return f"ends{f', with exit code {code}' if code else ''}"
 
 
 def _silence(event: Event) -> str:
@@ -172,11 +164,12 @@ def _silence(event: Event) -> str:
     return f"had been silent for at least {took}: stopped, frozen or cut off (inferred)"
 
 
+# The line of a fault stands there before a process is touched; Docker says when that was.
 _BROKEN: Mapping[str, str] = {
-    "kill": "killed",
-    "stop": "stopped",
-    "pause": "paused",
-    "isolate": "cut off from the other servers",
+    "kill": "is about to be killed on purpose",
+    "stop": "is about to be stopped on purpose",
+    "pause": "is about to be frozen on purpose",
+    "isolate": "is cut off from the other servers on purpose",
 }
 
 
@@ -248,11 +241,11 @@ _SENTENCES: Mapping[str, Callable[[Event], str | None]] = {
     "fault_ended": lambda event: None if "back" in event.values else "the fault is over",
     "silence": _silence,
     "container_killed": _killed,
-    "container_stopped": _done_to_it("is stopped"),
+    "container_stopped": lambda _: "is stopped",
     "container_ended": _ended,
-    "container_paused": _done_to_it("is frozen"),
-    "container_unpaused": _done_to_it("goes on"),
-    "container_started": _done_to_it("is started"),
+    "container_paused": lambda _: "is frozen",
+    "container_unpaused": lambda _: "goes on",
+    "container_started": lambda _: "is started",
     "member_join": _member("sees {0} join"),
     "member_failed": _member("sees {0} fail"),
     "member_leave": _member("sees {0} leave"),

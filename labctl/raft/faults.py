@@ -93,10 +93,12 @@ class _Open:
         lease: when its lease is over; None where it has none. What was done to a process does not end by itself then.
         ends: how it ended in each server in which it is over.
         evidence: the line that says so, of each server.
+        is_done: Docker has said when it was done.
     """
 
     fault: Fault
     lease: datetime | None = None
+    is_done: bool = False
     ends: dict[str, _End] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
 
@@ -291,10 +293,17 @@ class Faults:
     def halt(self, event: Event) -> None:
         """A server's process does not run any more, as Docker says."""
         halts = self._halts.setdefault(event.server, deque(maxlen=MOST_HALTS))
+        self._begin_when_done(event)
         if event.time is not None and (not halts or halts[-1].end is not None):
             by: By = "itself" if event.event == "shutdown_began" else "labctl" if "fault" in event.values else "docker"
             how = _HOW.get(event.event) or _DONE.get(self.verb_of(event.values.get("fault", "")), "ended")
             halts.append(_Halt(event.time, how, by, evidence_of(event)))
+
+    def _begin_when_done(self, event: Event) -> None:
+        """The fault of a process began when Docker did it to the first server, and not when its line was written."""
+        fault = self._open.get(event.values.get("fault", ""))
+        if fault is not None and event.time is not None and not fault.is_done:
+            fault.fault.since, fault.is_done = event.time, True
 
     def run(self, event: Event) -> None:
         """A server's process runs again."""

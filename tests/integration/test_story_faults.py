@@ -28,5 +28,5 @@ def test_a_leader_that_is_stopped_frozen_or_cut_off_is_told_as_it_was(ada: Perso
     assert not wrong, "\n".join(wrong)
     said = ada.done("logs", lab, "--raft").out
     assert said.count(" is stopped") == 1
-    assert said.count(" is frozen") + said.count(" is paused on purpose") == 1
+    assert said.count(" is about to be frozen on purpose") == said.count(" is frozen") == 1
     assert "labctl.docker" not in ada.done("logs", lab, "--no-prefix").out

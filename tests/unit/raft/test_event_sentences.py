@@ -116,10 +116,10 @@ def said(words: str) -> str | None:
         ("core: entering standby mode", "is on standby"),
         ("core: leadership lost, stopping active operation", "is no longer the active server"),
         ("core: vault is unsealed", "is unsealed"),
-        ('labctl.fault: fault began: id=a servers=consul1 what="kill consul1"', "is killed on purpose"),
+        ('labctl.fault: fault began: id=a servers=consul1 what="kill consul1"', "is about to be killed on purpose"),
         (
             'labctl.fault: fault began: id=a servers=consul1 what="pause consul1" seconds=5',
-            "is paused on purpose, for 5 s",
+            "is about to be frozen on purpose, for 5 s",
         ),
         (
             'labctl.fault: fault began: id=a servers=consul1 what="loss 70 consul1"',

@@ -235,7 +235,7 @@ def act(second: float, message: str) -> LogLine:
         ("pause", "container paused", "container unpaused", "frozen"),
     ],
 )
-def test_what_labctl_did_is_told_once_and_when_docker_did_it(verb: str, done: str, back: str, how: str) -> None:
+def test_what_labctl_did_is_told_as_of_when_docker_did_it(verb: str, done: str, back: str, how: str) -> None:
     client = engine()
     began = log_notes.began(at(4), "ab12", f"{verb} {NAME}", [NAME], None)
     ended = log_notes.ended(at(8), "ab12", [NAME])
@@ -249,12 +249,15 @@ def test_what_labctl_did_is_told_once_and_when_docker_did_it(verb: str, done: st
     story = collect(source.of_lines(lab_of(client), lines).records())
     words = [phrase(one) for one in story.events]
     assert [word for word in words if word] == [
-        "is the leader", {"kill": "is killed on purpose", "stop": "is stopped on purpose"}.get(verb)
-        or "is paused on purpose", "is the leader", "goes on" if verb == "pause" else "is started",
+        "is the leader",
+        f"is about to be {how} on purpose", f"is {how}",
+        "is the leader", "goes on" if verb == "pause" else "is started",
     ]  # fmt: skip
     first, second = story.leaders
     assert of_leadership(first).startswith("consul1 led for 4.25 s") or "4.2 s" in of_leadership(first)
     assert how in of_leadership(first)
+    (fault,) = story.faults
+    assert fault.since == first.until
     assert second.without_leader == 1.75
 
 
@@ -263,7 +266,9 @@ def test_what_docker_does_long_after_a_fault_of_labctl_is_its_own() -> None:
     lines = lines_of((0, began), act(0.1, "container killed: signal=9"), act(5, "container started"))
     lines += lines_of(act(6, "container killed: signal=9"))
     story = collect(source.of_lines(lab_of(engine()), lines).records())
-    assert [phrase(one) for one in story.events] == ["is killed on purpose", None, "is started", "is killed"]
+    assert [phrase(one) for one in story.events] == [
+        "is about to be killed on purpose", "is killed", "is started", "is killed",
+    ]  # fmt: skip
 
 
 def test_a_line_of_a_bundle_is_the_same_event() -> None:

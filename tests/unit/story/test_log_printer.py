@@ -85,7 +85,7 @@ def test_with_lines_each_line_stands_under_what_it_means(capsys: pytest.CaptureF
 
 def test_what_labctl_broke_is_shown_beside_what_raft_made_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     line = log_notes.began(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "ab12cd", "kill consul1", ["consul1"], None)
-    assert written(capsys, line, raft=True) == ["03:04:05.000 consul1   │ is killed on purpose"]
+    assert written(capsys, line, raft=True) == ["03:04:05.000 consul1   │ is about to be killed on purpose"]
     assert written(capsys, line, raft=True, prefix=False) == [line]
     (document,) = written(capsys, line, raft=True, as_json=True)
     assert json.loads(document)["event"] == "fault_began"
