@@ -55,7 +55,7 @@ class TimedConnection(http.client.HTTPConnection):
     ) -> http.client.HTTPResponse:
         """What the library makes of an answer, read within what is left of the time."""
         answer = _Answer(sock, *options, **named)
-        answer.fp = io.BufferedReader(_Pieces(answer.fp.detach(), sock, self, self._most))
+        answer.fp = _Lines(_Pieces(answer.fp.detach(), sock, self, self._most))
         answer.most = self._most
         return answer
 
@@ -63,8 +63,15 @@ class TimedConnection(http.client.HTTPConnection):
 class _Answer(http.client.HTTPResponse):
     """An answer that is not read where it says itself that it is too long."""
 
-    fp: io.BufferedReader
+    fp: _Lines
     most: int
+
+    def begin(self) -> None:
+        """Read the head. Raises IncompleteRead where it has no end: the library takes what came for all of it."""
+        self.fp.of_head = 0
+        super().begin()
+        if self.fp is not None:
+            self.fp.of_head = None
 
     def read(self, amt: int | None = None) -> bytes:
         if self.length is not None and self.length > self.most:
@@ -79,6 +86,21 @@ class _Answer(http.client.HTTPResponse):
 def too_long(most: int) -> OSError:
     """The error of an answer that is longer than anything that is asked for."""
     return OSError(f"it answers with more than {most >> 20} MiB")
+
+
+class _Lines(io.BufferedReader):
+    """What an answer is read from; `of_head` is how many lines of its head have come, None behind that."""
+
+    of_head: int | None = None
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if self.of_head is not None:
+            # Of an answer that did not begin, the library says so itself.
+            if not line and self.of_head:
+                raise http.client.IncompleteRead(line)
+            self.of_head += 1
+        return line
 
 
 class _Pieces(io.RawIOBase):

@@ -14,6 +14,7 @@ from labctl.shared.server_status import Member, read_view
 from tests.unit.slow_servers import DRIP_SECONDS, SlowServer, full_queue, short_folder
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -130,3 +131,40 @@ def test_json_that_is_no_agents_is_an_answer_that_is_told(make: Callable[..., Sl
     server = make(OK + b"Content-Length: %d\r\n\r\n" % len(text) + text)
     view = read_view(Member("a", "b", ConsulClient(server.port)), 5.0)
     assert view.problem == "answered with something that is not an agent"
+
+
+BROKEN_HEADS = {
+    "after its first line": b"",
+    "between two fields": b"Api-Version: 1.41\r\n",
+    "in a field": b"Transfer-Encoding: chu",
+    "before its last line": b"Transfer-Encoding: chunked\r\n",
+    "in its last line": b"Transfer-Encoding: chunked\r\n\r",
+}
+
+
+class HangsUp(SlowServer):
+    """A server that sends what it has and hangs up."""
+
+    def _serve(self, near: socket.socket) -> None:
+        with near:
+            near.recv(65536)
+            near.sendall(self._head)
+
+
+@pytest.mark.parametrize("where", BROKEN_HEADS)
+def test_an_answer_whose_head_broke_off_is_none(folder: Path, where: str) -> None:
+    server = HangsUp(folder, OK + BROKEN_HEADS[where])
+    engine = Engine(20, server.path)
+    broke_off = r"Cannot finish reading a log: the Docker Engine's answer broke off \(it hung up\)"
+    with pytest.raises(DockerError, match=broke_off):
+        engine.ask("GET", "/containers/a/logs", doing="reading a log")
+    with pytest.raises(DockerError, match=broke_off), engine.open("/containers/a/logs", doing="reading a log") as log:
+        log.read()
+    server.close()
+
+
+def test_a_key_is_not_missing_where_the_head_of_the_answer_broke_off(folder: Path) -> None:
+    server = HangsUp(folder, b"HTTP/1.1 404 Not Found\r\nX-Consul-Index: 7\r\n")
+    with pytest.raises(Indeterminate):
+        Store(ConsulClient(server.port), "ada", 20).get("x")
+    server.close()
