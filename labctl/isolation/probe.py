@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import foreign_labels, sidecar
+from labctl.engine.client import TIMEOUT_SECONDS
 from labctl.isolation.targets import host_addresses
 from labctl.shared import image_labels, lab_names
 from labctl.shared.answer_shapes import shown
@@ -28,6 +29,8 @@ LIFE_SECONDS = 900
 """A helper ends by itself after that, should labctl be killed."""
 JOIN_SECONDS = 15
 """Consul waits ten seconds for a member to answer."""
+CHANGE_SECONDS = 30.0
+"""An engine that is busy may make a helper, start it or remove it for so long."""
 MEMORY_BYTES = 96 << 20
 PROCESSES = 2 * AT_ONCE + 16
 
@@ -108,7 +111,7 @@ class Prober:
 def prober(engine: Engine, lab: Lab, server: str, hold_seconds: int = HOLD_SECONDS) -> Iterator[Prober]:
     """A helper in the network namespace of the server of that name, gone afterwards. Raises DockerError."""
     with _helper(engine, lab, f"container:{lab.server(server).id}", f"sleep {LIFE_SECONDS}") as helper:
-        engine.change("start", [helper], doing=f"starting a helper for {server}")
+        engine.within(CHANGE_SECONDS).change("start", [helper], doing=f"starting a helper for {server}")
         yield Prober(engine, helper, hold_seconds)
 
 
@@ -138,9 +141,10 @@ def addresses_of_host(engine: Engine, lab: Lab) -> tuple[str, ...]:
 @contextlib.contextmanager
 def _helper(engine: Engine, lab: Lab, network: str, script: str) -> Iterator[str]:
     """A container that may do nothing but look and connect; removed whatever happens, by `down` if labctl is killed."""
-    helper = engine.create(
+    image, quick = _image(engine.within(TIMEOUT_SECONDS), lab), engine.within(CHANGE_SECONDS)
+    helper = quick.create(
         {
-            "Image": _image(engine, lab),
+            "Image": image,
             "Entrypoint": ["/bin/sh", "-c"],
             "Cmd": [f"exec {script}"],
             "User": "65534:65534",
@@ -160,7 +164,7 @@ def _helper(engine: Engine, lab: Lab, network: str, script: str) -> Iterator[str
     try:
         yield helper
     finally:
-        sidecar.remove(engine, helper)
+        sidecar.remove(quick, helper)
 
 
 def _image(engine: Engine, lab: Lab) -> str:

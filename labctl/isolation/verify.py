@@ -62,6 +62,11 @@ class Host:
     labs: tuple[Lab, ...]
     hold_seconds: int = probe.HOLD_SECONDS
 
+    @property
+    def looking(self) -> Engine:
+        """The same engine, for what it knows at once: what is tried in a lab may take minutes, a look may not."""
+        return self.engine.within(client.TIMEOUT_SECONDS)
+
 
 @dataclass(frozen=True)
 class _Subject:
@@ -138,14 +143,14 @@ def exit_code(report: Report) -> ExitCode:
 def _subjects(hosts: Sequence[Host]) -> list[_Subject]:
     def look(pair: tuple[Host, Lab]) -> _Subject:
         host, lab = pair
-        documents = tuple(probe.described(host.engine, lab))
+        documents = tuple(probe.described(host.looking, lab))
         return _Subject(host, lab, documents, place_of(lab.name, host.name, documents))
 
     return each(look, [(host, lab) for host in hosts for lab in host.labs], ASKED_AT_ONCE)
 
 
 def _judged(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Judged]:
-    about = {host.name: probe.information(host.engine) for host in hosts}
+    about = {host.name: probe.information(host.looking) for host in hosts}
     return [
         row
         for subject in subjects
@@ -158,7 +163,7 @@ def _judged(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Judged]
 
 
 def _probed(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Proof]:
-    addresses = {host.name: probe.addresses_of_host(host.engine, host.labs[0]) for host in hosts if host.labs}
+    addresses = {host.name: probe.addresses_of_host(host.looking, host.labs[0]) for host in hosts if host.labs}
     places = [each_subject.place for each_subject in subjects]
     return each(lambda subject: _proof(subject, subjects, places, addresses), subjects, PROBED_AT_ONCE)
 
@@ -184,7 +189,7 @@ def _proof(
         inside = [
             (each_server.container, path)
             for each_server in subject.lab.running
-            for path in probe.sockets_inside(engine, each_server)
+            for path in probe.sockets_inside(subject.host.looking, each_server)
         ]
     except DockerError as error:
         return Proof(place, tuple(outcomes.read(controls, "")), doubts=(error.sentence,))
@@ -253,7 +258,7 @@ def _tables(servers: Mapping[str, tuple[_Subject, Server]]) -> dict[str, frozens
     def look(key: str) -> frozenset[Connection] | None:
         subject, server = servers[key]
         try:
-            return connection_table.connections(probe.connections_of(subject.host.engine, server))
+            return connection_table.connections(probe.connections_of(subject.host.looking, server))
         except DockerError:
             return None
 

@@ -61,7 +61,11 @@ class Engine:
         once: what connects once and not again.
         held: who was reached from which port; two engines of one network share it.
         blind: servers whose sockets cannot be looked at, by the ID of their container.
+        seconds: how long its answers are waited for.
+        asked: what it was asked, and how long that answer would have been waited for.
     """
+
+    seconds = 120.0
 
     def __init__(self, folder: Path, documents: list[dict[str, Any]]) -> None:
         self.folder = folder
@@ -77,23 +81,33 @@ class Engine:
         self.taken: set[str] = set()
         self.once: set[str] = set()
         self.blind: set[str] = set()
+        self.asked: list[tuple[str, float]] = []
         self.held = folder.parent / f"{folder.name}-held"
         self._lock = threading.Lock()
         nc = folder / "nc"
         nc.write_text(NC, encoding="utf-8")
         nc.chmod(nc.stat().st_mode | stat.S_IXUSR)
 
-    def get(self, path: str, _filters: dict[str, str] | None = None, **_: Any) -> Any:
+    def within(self, seconds: float) -> Engine:
+        """The same engine, asked by somebody who waits no longer."""
+        other = copy.copy(self)
+        other.seconds = min(seconds, self.seconds)
+        return other
+
+    def get(self, path: str, _filters: dict[str, str] | None = None, *, doing: str, **_: Any) -> Any:
+        self.asked.append((doing, self.seconds))
         return {"/info": {"SecurityOptions": ["name=seccomp"]}, "/images/json": self.images}[path]
 
-    def containers(self, filters: dict[str, str], **_: Any) -> list[dict[str, Any]]:
+    def containers(self, filters: dict[str, str], *, doing: str = "") -> list[dict[str, Any]]:
+        self.asked.append((doing, self.seconds))
         lab = filters["label"].partition("=")[2]
         found = [
             document for document in self.documents.values() if document["Config"]["Labels"]["raft-labctl.lab"] == lab
         ]
         return copy.deepcopy(found)
 
-    def networks(self, *_: Any, **__: Any) -> list[dict[str, Any]]:
+    def networks(self, *_: Any, doing: str) -> list[dict[str, Any]]:
+        self.asked.append((doing, self.seconds))
         return [
             {"Name": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}]}},
             # A network that was made with a subnet alone does not tell its gateway.
@@ -101,18 +115,22 @@ class Engine:
             {"Name": "none", "IPAM": {"Config": None}},
         ]
 
-    def create(self, body: dict[str, Any], **_: Any) -> str:
+    def create(self, body: dict[str, Any], *, doing: str) -> str:
+        self.asked.append((doing, self.seconds))
         with self._lock:
             self.made.append(body)
             return f"helper-{len(self.made)}"
 
-    def change(self, *_: Any, **__: Any) -> None:
+    def change(self, *_: Any, doing: str) -> None:
         """Starting a helper does nothing here."""
+        self.asked.append((doing, self.seconds))
 
-    def remove(self, _kind: str, things: Iterable[str], **_: Any) -> None:
+    def remove(self, _kind: str, things: Iterable[str], *, doing: str) -> None:
+        self.asked.append((doing, self.seconds))
         self.removed += things
 
-    def execute(self, container: str, words: list[str], **_: Any) -> str:
+    def execute(self, container: str, words: list[str], *, doing: str) -> str:
+        self.asked.append((doing, self.seconds))
         if container.startswith("helper-"):
             body = self.made[int(container.partition("-")[2]) - 1]
             lab = body["Labels"]["raft-labctl.lab"]
@@ -146,7 +164,8 @@ class Engine:
                 )
         return "  sl  local_address rem_address   st\n" + "".join(rows)
 
-    def run(self, container: str, words: list[str], **_: Any) -> tuple[int, str]:
+    def run(self, container: str, words: list[str], *, doing: str) -> tuple[int, str]:
+        self.asked.append((doing, self.seconds))
         assert words[:2] == ["consul", "join"]
         with self._lock:
             self.joins[container] = words[2:]

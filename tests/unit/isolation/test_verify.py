@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labctl.engine.client import TIMEOUT_SECONDS
 from labctl.engine.labs import Lab, Server
 from labctl.errors import ExitCode, LabctlError
 from labctl.isolation.outcomes import Outcome
+from labctl.isolation.probe import CHANGE_SECONDS
 from labctl.isolation.report import Verdict
 from labctl.isolation.verify import Host, exit_code, verify
 from labctl.progress import Steps
@@ -67,6 +69,14 @@ def look(engine: Engine, members: Callable[..., frozenset[tuple[str, str]]] = me
 
 def proof(report: Report, name: str) -> Proof:
     return next(one for one in report.proofs if one.place.lab == name)
+
+
+def test_only_what_is_tried_inside_a_lab_may_take_longer_than_a_question(engine: Engine) -> None:
+    look(engine)
+    longer = {doing for doing, seconds in engine.asked if doing and seconds > CHANGE_SECONDS}
+    assert longer == {"trying connections from inside a lab", "joining from consul1"}
+    changing = {doing for doing, seconds in engine.asked if TIMEOUT_SECONDS < seconds <= CHANGE_SECONDS}
+    assert changing == {"making a helper", "starting a helper for consul1", "removing a helper"}
 
 
 def test_labs_that_reach_only_themselves_are_apart(engine: Engine) -> None:
