@@ -54,9 +54,10 @@ def _faults(
         raise click.UsageError("Name the seats, or say --all for every one.")
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
     takes_away = words.split(maxsplit=1)[0] in TAKES_AWAY
-    with held(workshop, owner, f"fault {words}", seats, steps) if takes_away else contextlib.nullcontext():
+    with held(workshop, owner, f"fault {words}", seats, steps) if takes_away else contextlib.nullcontext() as hold:
         looked = survey.look(workshop, owner)
-        yield looked.workshop.name, SeatFaults(looked, chosen(looked.seats, seats), steps)
+        keep = hold.keep if hold else lambda: None
+        yield looked.workshop.name, SeatFaults(looked, chosen(looked.seats, seats), steps, keep=keep)
 
 
 def _print(workshop: str, words: str, seats: list[SeatFault], *, as_json: bool) -> int:

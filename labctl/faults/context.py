@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
@@ -14,7 +14,7 @@ from labctl.lab.desired_state import refuse_foreign
 from labctl.results import FaultResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from labctl.engine.labs import Lab
     from labctl.engine.status import Status
@@ -36,12 +36,14 @@ class FaultRequest:
         owner: who asks.
         seconds: the lease, or None for the default.
         dry_run: only say what would happen.
+        keep: raises LabctlError where the lab is somebody else's to change now; to be asked before something is broken.
     """
 
     lab: str | None
     owner: str
     seconds: float | None = None
     dry_run: bool = False
+    keep: Callable[[], None] = field(default=lambda: None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ def in_turn(asked: FaultRequest, verb: str, steps: Steps) -> Iterator[FaultReque
         return
     lab = own_lab(asked, TOOLS)
     command = f"labctl fault {verb} --lab {lab.name}"
-    with held(lab.place, lab.name, asked.owner, command, steps, seconds=HELD_SECONDS, must_write=False):
-        yield replace(asked, lab=lab.name)
+    with held(lab.place, lab.name, asked.owner, command, steps, seconds=HELD_SECONDS, must_write=False) as lock:
+        yield replace(asked, lab=lab.name, keep=lock.keep)
 
 
 def own_lab(asked: FaultRequest, tools: Tools) -> Lab:

@@ -119,6 +119,7 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
     steps.note(f"{words} for {seconds:g} s: {forecast.sentence}.")
     if asked.dry_run:
         return fault_result(scene, "", words, list(changes), seconds, forecast=forecast)
+    asked.keep()
     steps.begin(words)
     fault, tools = nftables.new_id(), scene.tools
     host = tools.clock(scene.lab.place)

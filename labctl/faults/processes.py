@@ -87,6 +87,7 @@ def process(verb: str, target: str, asked: FaultRequest, steps: Steps, tools: To
     steps.note(f"{words}: {forecast.sentence}.")
     if asked.dry_run:
         return fault_result(scene, "", words, names, seconds, forecast=forecast)
+    asked.keep()
     steps.begin(words)
     fault = apply_fault(verb, names, scene.lab, seconds, tools=tools).fault
     lease = ""

@@ -43,6 +43,7 @@ def transfer(target: str, asked: FaultRequest, steps: Steps, tools: Tools = TOOL
         steps.note(f"{words}: {leader} would hand its leadership over to {whom}.")
         return fault_result(scene, "", words, [leader], None)
     identity = next((view.node_id for view in tools.ask(lab).views if view.name == heir), None)
+    asked.keep()
     steps.begin(words)
     fault, host = nftables.new_id(), tools.clock(lab.place)
     note(lab, [leader], log_notes.began(host.now(), fault, words, [leader], None), tools)

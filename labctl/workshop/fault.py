@@ -45,6 +45,7 @@ class SeatFaults:
         tools: with which it is done.
         labs: the workshop's labs with their engines.
         told: what the logs tell of an election.
+        keep: raises LabctlError where the workshop is somebody else's to change now.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - as above
@@ -55,8 +56,9 @@ class SeatFaults:
         tools: ExperimentTools = TOOLS,
         labs: Callable[[Fleet], Sequence[tuple[Client, Lab]]] = labs_of,
         told: Callable[..., FailoverTimeline | None] = told_by_logs,
+        keep: Callable[[], None] = lambda: None,
     ) -> None:
-        self._tools, self._told = tools, told
+        self._tools, self._told, self._keep = tools, told, keep
         wanted = {seat.lab: seat.name for seat in seats}
         self._names = wanted
         self._hosts = fleet.existing
@@ -77,6 +79,7 @@ class SeatFaults:
         )
         # Before all are struck at the same moment: each Docker host stamps by a clock of its own.
         self._clocks = self._asked_clocks()
+        self._keep()
         self._steps.begin(f"{verb} {target} in {counted(len(self._labs), 'seat')}: now")
         struck = each(lambda lab: self._struck(verb, lab, chosen[lab]), self._labs, STROKES_AT_ONCE)
         count = sum(seat_fault.problem is None for seat_fault in struck)

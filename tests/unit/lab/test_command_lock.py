@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from labctl.cli.main import run
 from labctl.engine import labs
 from labctl.engine.docker_host import LOCAL_HOST
+from labctl.engine.status import Status
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import context
 from labctl.faults.tools import Tools
@@ -21,11 +23,13 @@ from labctl.lab.desired_state import UpOptions
 from labctl.lab.lifecycle import Caller, down
 from labctl.progress import Steps
 from labctl.shared import lock_holder
+from labctl.shared.server_status import View
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from labctl.engine.labs import Lab
     from labctl.runner.deadlines import Deadline
     from tests.unit.engine_stand_in import FakeEngine
     from tests.unit.stand_ins import FakeDocker
@@ -232,6 +236,55 @@ def test_what_breaks_waits_for_whoever_has_the_lab_and_then_has_it_and_a_look_do
         assert "`labctl fault kill --lab ada`" in lock_holder.told(note)
     thread.join()
     assert docker.objects("volume") == {}
+
+
+class Loser:
+    """Faults' tools whose look takes so long that the lab's lock goes, and somebody else takes it.
+
+    Attributes:
+        done: what was done to the lab after that.
+    """
+
+    def __init__(self, docker: FakeDocker) -> None:
+        self.done: list[str] = []
+        self._docker = docker
+        (self._lab,) = labs.labs_from(stand_in.lab("ada", labels={"raft-labctl.consul-version": "1.20.0"}), "local")
+        nobody: Any = None
+        self.tools = Tools(
+            connect=lambda: nobody,
+            choose_lab=lambda *_: self._lab,
+            ask=self._ask,
+            difference=lambda *_: None,
+            active=lambda *_: [],
+            change=lambda *_: self.done.append("change"),
+            signal=lambda *_: self.done.append("signal"),
+            note=lambda *_: self.done.append("note"),
+            transfer=lambda *_: self.done.append("transfer"),
+        )
+
+    def _ask(self, lab: Lab) -> Status:
+        for name in list(self._docker.objects("volume")):
+            self._docker.lose_volume(name)
+        labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": lock_holder.holder("labctl up ada", 900).note}
+        self._docker.put("volume", "other", {"Name": "other", "Labels": labels, "CreatedAt": ""})
+        leader = lab.servers[0].address
+        first, *others = (View(server.name, server.address, leader=leader) for server in lab.servers)
+        return Status(lab, (replace(first, state="leader"), *others))
+
+
+@pytest.mark.parametrize(
+    "words", [("kill", "consul1"), ("pause", "consul2"), ("isolate", "consul1"), ("delay", "50"), ("transfer-leader",)]
+)
+def test_nothing_is_broken_by_whoever_lost_the_lab_since_the_look(
+    engine: FakeEngine, docker: FakeDocker, words: tuple[str, ...], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("LABCTL_OWNER", "ada")
+    engine.container_list = stand_in.lab("ada")
+    loser = Loser(docker)
+    assert run(["fault", *words, "--lab", "ada"], loser.tools) == ExitCode.REFUSED
+    assert loser.done == []
+    assert "Cannot go on with the lab ada: its lock was removed" in capsys.readouterr().err
 
 
 def test_what_mends_waits_for_nobody(

@@ -21,7 +21,7 @@ from labctl.workshop.fault import SeatFaults
 from tests.unit import engine_stand_in as stand_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from labctl.engine.labs import Lab, Server
 
@@ -114,11 +114,11 @@ class Hosts:
         )
         return Status(lab, views)
 
-    def struck(self, steps: Steps) -> list[Any]:
+    def struck(self, steps: Steps, keep: Callable[[], None] = lambda: None) -> list[Any]:
         seats: Any = [SimpleNamespace(lab=lab.name, name=lab.name.removeprefix("w-")) for lab in self.labs]
         fleet: Any = SimpleNamespace(existing={lab.name: lab.host for lab in self.labs})
         there: Any = [(self.host_of(lab), lab) for lab in self.labs]
-        faults = SeatFaults(fleet, seats, steps, self.tools, lambda _: there, self.told_by_logs)
+        faults = SeatFaults(fleet, seats, steps, self.tools, lambda _: there, self.told_by_logs, keep)
         return list(faults.apply_fault("kill", "leader"))
 
 
@@ -131,6 +131,17 @@ def test_seconds_without_a_leader_are_of_the_clock_of_the_seats_own_host() -> No
     assert len(hosts.notes) == 6
     within = float(said.lines[0].rpartition("within ")[2].removesuffix(" s"))
     assert within < 5, "the strokes were at the same moment, whatever the hosts' clocks say"
+
+
+def test_no_seat_is_struck_by_whoever_lost_the_workshop_since_the_look() -> None:
+    def keep() -> None:
+        raise LabctlError("its lock was removed")
+
+    hosts = Hosts()
+    with pytest.raises(LabctlError, match="its lock was removed"):
+        hosts.struck(Said(), keep)
+    assert hosts.killed == {}
+    assert hosts.notes == []
 
 
 def test_a_host_whose_clock_is_not_known_is_not_struck() -> None:
