@@ -96,7 +96,7 @@ class Outlook:
         wait = self._wait(count)
         sentence = f"{together}: {_nobody_for(wait)}, then they elect a new leader, and writes go on"
         if self._seconds is not None and self._seconds < wait[1]:
-            sentence += "; the fault may be over before"
+            sentence += "; the fault may end before that"
         return self._forecast(count, "lost", wait, True, sentence + gives_up)
 
     def of_return(self, names: Sequence[str]) -> Forecast:

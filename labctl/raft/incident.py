@@ -27,6 +27,7 @@ IncidentKind = Literal[
     "failed_writes",
     "not_seen",
 ]
+Advice = Literal["hand over", "split"]
 
 
 @dataclass(slots=True)
@@ -125,6 +126,7 @@ class Incident:
         no_votes: of `not_seen` whether no line is of level debug, at which candidates say who voted.
         no_elections: of `not_seen` whether none is of level info, at which servers say who stands, wins and leads.
         may_be_led: whether somebody whose log is not read may have led meanwhile, so that it may have been shorter.
+        advice: what would have made it shorter, or why it was so long, where that was not said of one before.
         evidence: the lines that show it.
     """
 
@@ -154,6 +156,7 @@ class Incident:
     what: str = ""
     quorum: LostQuorum | None = None
     unreached: list[str] = field(default_factory=list)
+    advice: Advice | None = None
     evidence: list[Evidence] = field(default_factory=list)
 
     @property
@@ -165,6 +168,15 @@ class Incident:
     def is_loss(self) -> bool:
         """Whether a leader is known to have been lost."""
         return self.kind == "no_leader" and self.ended_by is not None and not (self.lasts and self.may_be_led)
+
+    @property
+    def lessons(self) -> list[Advice]:
+        """What can be learned from it, the more useful first."""
+        applies: dict[Advice, bool] = {
+            "hand over": self.ended_by in {"stopped", "killed"},
+            "split": bool(self.split_terms),
+        }
+        return [advice for advice, it_does in applies.items() if it_does and self.kind == "no_leader"]
 
     @property
     def order(self) -> tuple[float, bool]:

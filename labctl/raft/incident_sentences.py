@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from labctl.raft.collection import Conclusion
-    from labctl.raft.incident import Incident, Tries
+    from labctl.raft.incident import Advice, Incident, Tries
     from labctl.raft.records import Election
 
 WHY = {
@@ -34,6 +34,10 @@ WHY = {
     "restarted": "{leader}, the previous leader, was started again; no line shows when it had stopped.",
     "silent": "The log of {leader}, the previous leader, ends: it was stopped, frozen or cut off (inferred).",
     "unknown": "No line says why {leader}, the previous leader, stopped leading.",
+}
+_ADVICE: dict[Advice, str] = {
+    "hand over": "A leader that hands its leadership over before it is stopped leaves no such gap.",
+    "split": "A split vote is a matter of chance, and each one costs an election timeout.",
 }
 _MOST_REFUSALS = 3
 _FIRST_TERMS = {1, 2}
@@ -265,11 +269,7 @@ def _winner(incident: Incident) -> str:
 
 def _shorter(incident: Incident) -> str:
     """What would have made it shorter, where that follows from what happened."""
-    if incident.ended_by in {"stopped", "killed"}:
-        return "A leader that hands its leadership over before it is stopped leaves no such gap."
-    if incident.split_terms:
-        return "A split vote is a matter of chance, and each one costs an election timeout."
-    return ""
+    return "" if incident.advice is None else _ADVICE[incident.advice]
 
 
 def _two_leaders(incident: Incident) -> list[str]:

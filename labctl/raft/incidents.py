@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from labctl.raft.answers import MOST_SKEW
 from labctl.raft.disks import OF_DISKS, Disks
 from labctl.raft.event import Event
-from labctl.raft.incident import Incident, Tries
+from labctl.raft.incident import Advice, Incident, Tries
 from labctl.raft.pauses import OF_PAUSES, Pauses
 from labctl.raft.records import HAS_LEADER, MOST_EVIDENCE, NO_VOTER, Election, Leadership, PreVote, evidence_of
 from labctl.raft.timers import seconds_between
@@ -108,6 +108,7 @@ class Incidents:
         self._missed: Event | None = None  # a leader, by the last line that says so
         self._last_tries: list[Election | PreVote] = []
         self.searches: list[Election] = []
+        self._advised: set[Advice] = set()
         self._run: Incident | None = None  # of times without a leader, each near to the one before
 
     def _is_told(self, incident: Incident) -> bool:
@@ -115,6 +116,8 @@ class Incidents:
 
     def _tell(self, incident: Incident) -> None:
         if self._is_told(incident):
+            incident.advice = next((advice for advice in incident.lessons if advice not in self._advised), None)
+            self._advised.update([incident.advice] if incident.advice is not None else [])
             self._tell_any(incident)
 
     def feed(self, record: object) -> None:

@@ -97,7 +97,7 @@ def test_with_fewer_followers_it_takes_longer() -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(10.0, True), (60.0, False), (None, False)])
 def test_a_fault_that_may_be_over_before_anybody_else_leads_says_so(seconds: float | None, said: bool) -> None:
     forecast = Outlook(scene(), "pause", seconds).of_groups([["consul1", "consul3"]])
-    assert forecast.sentence.endswith("; the fault may be over before") is said
+    assert forecast.sentence.endswith("; the fault may end before that") is said
 
 
 def test_a_leader_that_is_cut_off_leads_until_its_lease_is_over() -> None:

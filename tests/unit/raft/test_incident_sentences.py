@@ -19,6 +19,8 @@ from labctl.raft.records import Election
 from labctl.story import page_view
 from labctl.story.source import source
 from labctl.story.text_view import StoryText
+from tests.unit.raft.lines import LEADS
+from tests.unit.raft.lines import told as lined
 from tests.unit.raft.logs import DATA, recorded, told
 from tests.unit.raft.test_not_read import gives_up, log, starts, wins
 
@@ -364,3 +366,18 @@ def test_whom_its_voters_answered_while_it_was_a_candidate_is_not_said_to_have_b
         "consul1 stood twice in terms 8 and 9 and did not win: consul2 refused because it had a leader and consul3 "
         "refused because its own log was newer."
     ) in said[-1]
+
+
+def test_what_a_reader_can_learn_is_told_once() -> None:
+    lines = [LEADS]
+    for number, second in enumerate((2.0, 12.0), 2):
+        server, node = f"consul{number}", f"Node at 10.0.0.{number}:8300"
+        lines += [
+            (second, f"consul{number - 1}", "[INFO]  labctl.docker: container killed: signal=9"),
+            (second + 5, server, f'[INFO]  agent.server.raft: entering candidate state: node="{node}" term={number}'),
+            (second + 5, server, f"[INFO]  agent.server.raft: election won: term={number} tally=2"),
+            (second + 5, server, f'[INFO]  agent.server.raft: entering leader state: leader="{node}"'),
+        ]
+    said = [of_incident(incident) for incident in lined(*lines).incidents if incident.kind == "no_leader"]
+    assert ["killed." in paragraph for paragraph in said] == [True, True]
+    assert ["hands its leadership over before" in paragraph for paragraph in said] == [True, False]
