@@ -76,4 +76,4 @@ def one_try(data: bytes) -> None:
             # Not everything: a few bytes of gzip may be a million empty lines, which take their time one by one.
             for _ in zip(range(MOST_EVENTS), log_files.events(found), strict=False):
                 pass
-        assert [one.name for one in Path(folder).iterdir()] == ["a.tgz"]
+        assert [path.name for path in Path(folder).iterdir()] == ["a.tgz"]

@@ -34,8 +34,8 @@ _INSPECTED: dict[str, Any] = {
 _IMAGE = {"Id": "sha256:1", "RepoTags": ["raft-labctl/consul:1.8.7"], "Labels": {}, "Size": 1, "Created": 1}
 _NETWORK = {"Id": "n", "Name": "labctl-ada", "Labels": _LABELS, "IPAM": {"Config": [{"Subnet": "10.0.0.0/28"}]}}
 SEEDS = [
-    json.dumps(one).encode()
-    for one in (
+    json.dumps(answer).encode()
+    for answer in (
         [_LISTED, {**_LISTED, "Id": "b2", "Ports": None, "NetworkSettings": {"Networks": {"x": None}}}],
         _INSPECTED, [_IMAGE], [_NETWORK], {"Volumes": [{"Name": "v", "Labels": None}]},
         {"SystemTime": "2026-11-30T00:00:00.5Z", "NCPU": 2, "SecurityOptions": ["name=seccomp"]}, {"message": "no"},
@@ -63,12 +63,12 @@ def _read(path: str, found: Any) -> None:
     if path == "/containers/json":
         for lab in labs.labs_from(found, "local"):
             _ = lab.missing, lab.running, [server.url for server in lab.servers]
-        for one in found:
-            sidecar.server_of(one)
-            label_values.called(one)
+        for document in found:
+            sidecar.server_of(document)
+            label_values.called(document)
     elif path == "/networks":
-        for one in found:
-            docker_api.subnets_of(one)
+        for document in found:
+            docker_api.subnets_of(document)
     elif path == "/images/json":
         images.list_images(Client(found))  # type: ignore[arg-type]
     elif path == "/info":

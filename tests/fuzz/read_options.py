@@ -45,7 +45,7 @@ def one_try(data: bytes) -> None:
         given = json.loads(text)
     variables = given if isinstance(given, dict) else dict.fromkeys(VARIABLES, given)
     told: list[dict[str, Any]] = [{option: text} for option in OPTIONS]
-    asked = [replace(ASKED, **one) for one in told]
+    asked = [replace(ASKED, **options) for options in told]
     asked += [replace(ASKED, given={setting.name: text}) for setting in SETTINGS]
     asked += [completed(ASKED, {name: variables[name]}) for name in VARIABLES if name in variables]
     for options in asked:

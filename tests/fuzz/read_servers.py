@@ -57,6 +57,6 @@ def one_try(data: bytes) -> None:
         document = door.request("GET", "/")
     except ValueError:
         return
-    for one in document if isinstance(document, list) else []:
-        if isinstance(one, dict):
-            members.seen_from(one)
+    for member in document if isinstance(document, list) else []:
+        if isinstance(member, dict):
+            members.seen_from(member)

@@ -45,8 +45,8 @@ def one_try(data: bytes) -> None:
     with contextlib.suppress(click.UsageError):
         Time().convert(text, None, CONTEXT)
     for read in (
-        lambda one: source.moment(one, NOW),
-        lambda one: expiry.end_of(one, NOW.timestamp()),
+        lambda text: source.moment(text, NOW),
+        lambda text: expiry.end_of(text, NOW.timestamp()),
         expiry.seconds_of,
     ):
         _refuses(read, text)

@@ -55,9 +55,9 @@ def must_have_golden_shape(name: str, document: Any) -> None:
 def shape(value: Any) -> Any:
     """A JSON document's keys and types: `{"seconds": "number"}`. All items of a list have one shape."""
     if isinstance(value, dict):
-        return {key: shape(one) for key, one in sorted(value.items())}
+        return {key: shape(member) for key, member in sorted(value.items())}
     if isinstance(value, list):
-        return [merged([shape(one) for one in value])] if value else []
+        return [merged([shape(item) for item in value])] if value else []
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -67,16 +67,16 @@ def shape(value: Any) -> Any:
 
 def merged(shapes: list[Any]) -> Any:
     """One shape for several values; where they are of different types, all of them."""
-    known = [one for one in shapes if one != "null"]
+    known = [shape_ for shape_ in shapes if shape_ != "null"]
     if not known:
         return "null"
-    if all(isinstance(one, dict) for one in known):
-        keys = sorted({key for one in known for key in one})
-        return {key: merged([one[key] for one in known if key in one]) for key in keys}
-    if all(isinstance(one, list) for one in known):
-        items = [item for one in known for item in one]
+    if all(isinstance(shape_, dict) for shape_ in known):
+        keys = sorted({key for shape_ in known for key in shape_})
+        return {key: merged([shape_[key] for shape_ in known if key in shape_]) for key in keys}
+    if all(isinstance(shape_, list) for shape_ in known):
+        items = [item for shape_ in known for item in shape_]
         return [merged(items)] if items else []
-    texts = sorted({json.dumps(one, sort_keys=True) for one in known})
+    texts = sorted({json.dumps(shape_, sort_keys=True) for shape_ in known})
     return json.loads(texts[0]) if len(texts) == 1 else {"any of": [json.loads(text) for text in texts]}
 
 
@@ -84,7 +84,7 @@ def _fits(seen: Any, golden: Any) -> bool:
     if "null" in (seen, golden):
         return True
     if isinstance(golden, dict) and "any of" in golden:
-        return any(_fits(seen, one) for one in golden["any of"])
+        return any(_fits(seen, golden_shape) for golden_shape in golden["any of"])
     if isinstance(seen, dict) and isinstance(golden, dict):
         return seen.keys() == golden.keys() and all(_fits(seen[key], golden[key]) for key in golden)
     if isinstance(seen, list) and isinstance(golden, list):

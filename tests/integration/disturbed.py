@@ -48,7 +48,7 @@ def broken(ada: Person, lab: str, *words: str) -> dict[str, Any]:
 
 def address(ada: Person, lab: str, server: str) -> str:
     """Where a server is."""
-    return next(str(one["address"]) for one in status_of(ada, lab)["servers"] if one["name"] == server)
+    return next(str(server_["address"]) for server_ in status_of(ada, lab)["servers"] if server_["name"] == server)
 
 
 def reaches(ada: Person, lab: str, source: str, target: str) -> bool:
@@ -142,5 +142,5 @@ def counted(lab: str, server: str, peer: str, seconds: float) -> list[tuple[int,
 
 def knock(lab: str, source: str, peer: str) -> None:
     """Let a server begin many connections to another one, so that there are packets to count."""
-    one = f"head -c 100000 /dev/zero | timeout 3 busybox nc -w 1 {peer} 8300"
-    docker("exec", container(lab, source), "sh", "-c", f"for _ in $(seq 30); do {one} & done; wait", check=False)
+    command = f"head -c 100000 /dev/zero | timeout 3 busybox nc -w 1 {peer} 8300"
+    docker("exec", container(lab, source), "sh", "-c", f"for _ in $(seq 30); do {command} & done; wait", check=False)

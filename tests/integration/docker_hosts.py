@@ -343,5 +343,5 @@ def _free_network() -> ipaddress.IPv4Network:
     networks = list(RANGE.subnets(new_prefix=PREFIX))
     while True:
         network = secrets.choice(networks)
-        if not any(network.overlaps(one) for one in taken):
+        if not any(network.overlaps(taken_network) for taken_network in taken):
             return network

@@ -69,8 +69,8 @@ def _names() -> Iterator[Callable[[], str]]:
         return used[-1]
 
     yield name
-    for one in used:
-        remove_lab(one)
+    for lab in used:
+        remove_lab(lab)
 
 
 @pytest.fixture(scope="module")

@@ -235,9 +235,9 @@ _LISTS = {
 def left_of(lab: str, host: str = "") -> list[str]:
     """All that Docker has of a lab, by label or by name."""
     found: set[str] = set()
-    for one in (f"label={LABEL_LAB}={lab}", f"name=labctl-{lab}"):
+    for label in (f"label={LABEL_LAB}={lab}", f"name=labctl-{lab}"):
         for kind, words in _LISTS.items():
-            listed = docker(kind, "ls", *words, "--filter", one, host=host).split()
+            listed = docker(kind, "ls", *words, "--filter", label, host=host).split()
             found |= {f"{kind} {thing}" for thing in listed}
     return sorted(found)
 

@@ -127,9 +127,9 @@ def inspect(image: str) -> dict[str, Any]:
 def remove_images(prefix: str) -> None:
     """Remove every image whose name starts with PREFIX, whatever became of it."""
     listed = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
-    for one in listed:
-        if one.startswith(prefix):
-            subprocess.run(["docker", "image", "rm", "--force", one], capture_output=True, check=False)
+    for image in listed:
+        if image.startswith(prefix):
+            subprocess.run(["docker", "image", "rm", "--force", image], capture_output=True, check=False)
 
 
 def descendants(pid: int) -> list[int]:
@@ -143,7 +143,7 @@ def descendants(pid: int) -> list[int]:
         children.setdefault(int(fields[1]), []).append(int(status.parent.name))
     found, todo = [], [pid]
     while todo:
-        one = todo.pop()
-        found.append(one)
-        todo += children.get(one, [])
+        process = todo.pop()
+        found.append(process)
+        todo += children.get(process, [])
     return found

@@ -156,7 +156,7 @@ class OwnEngine:
         """End it and remove its data, its mounts, its control groups and its network."""
         self.die()
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for mount in sorted((one for one in mounts if one.startswith(f"{self.folder}/")), reverse=True):
+        for mount in sorted((mount for mount in mounts if mount.startswith(f"{self.folder}/")), reverse=True):
             subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         for top in [*CGROUPS.glob(f"*{self.cgroup}"), *CGROUPS.glob(self.cgroup.strip("/"))]:

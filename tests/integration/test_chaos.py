@@ -41,7 +41,7 @@ def is_whole(ada: Person, lab: str) -> bool:
 
 
 def check(report: dict[str, Any], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in report["checks"] if one["check"] == name)
+    found: dict[str, Any] = next(check for check in report["checks"] if check["check"] == name)
     return found
 
 
@@ -50,7 +50,7 @@ def test_a_run_breaks_heals_and_finds_every_promise_kept(ada: Person, lab: str, 
     mix = "kill,pause,isolate,partition,one-way,loss,rate"
     report = ada.done("chaos", lab, *SHORT, "--mix", mix, "--history", str(history), "--json").json
     assert report["verdict"] == "valid", report["checks"]
-    assert {one["verdict"] for one in report["checks"]} == {"valid"}
+    assert {check["verdict"] for check in report["checks"]} == {"valid"}
     happened = [fault for fault in report["faults"] if not fault["skipped"]]
     assert happened
     assert report["requests"]["answered"] > 300
@@ -62,7 +62,7 @@ def test_a_run_breaks_heals_and_finds_every_promise_kept(ada: Person, lab: str, 
     assert is_whole(ada, lab)
     assert keys(lab) == []
     told = {fault["fault"] for fault in ada.done("story", lab, "--json").json["faults"]}
-    assert {one["fault"] for one in happened} <= told
+    assert {fault["fault"] for fault in happened} <= told
 
 
 def test_the_same_seed_plans_the_same_and_planning_changes_nothing(ada: Person, lab: str) -> None:
@@ -77,7 +77,7 @@ def test_a_write_that_is_removed_behind_its_back_is_found_out(ada: Person, lab: 
     process = ada.start("chaos", lab, *SHORT, "--mix", "loss", "--json", into=out)
     # A key of the set is written once and acknowledged soon after.
     wait_until(lambda: any(key.endswith("/set/adder1:2") for key in keys(lab)), 20, "the first writes")
-    key = next(one for one in keys(lab) if one.endswith("/set/adder1:2"))
+    key = next(key_ for key_ in keys(lab) if key_.endswith("/set/adder1:2"))
     time.sleep(0.5)
     docker("exec", container(lab, "consul2"), "consul", "kv", "delete", key)
     _, err = process.communicate(timeout=120)
@@ -86,8 +86,8 @@ def test_a_write_that_is_removed_behind_its_back_is_found_out(ada: Person, lab: 
     assert report["verdict"] == "invalid"
     found = check(report, "set")
     assert (found["verdict"], found["violations"]) == ("invalid", 1)
-    assert [one["key"] for one in found["history"]] == ["set/adder1:2"]
-    assert [one["outcome"] for one in found["history"]] == ["done"]
+    assert [operation["key"] for operation in found["history"]] == ["set/adder1:2"]
+    assert [operation["outcome"] for operation in found["history"]] == ["done"]
     assert check(report, "cas")["verdict"] == "valid"
     assert keys(lab) == []
 
@@ -96,7 +96,7 @@ def test_a_register_that_is_written_behind_its_back_is_found_out(ada: Person, la
     out = tmp_path / "report.txt"
     process = ada.start("chaos", lab, *SHORT, "--mix", "pause", into=out)
     wait_until(lambda: any(key.endswith("register/b") for key in keys(lab)), 20, "the registers")
-    key = next(one for one in keys(lab) if one.endswith("register/b"))
+    key = next(key_ for key_ in keys(lab) if key_.endswith("register/b"))
     docker("exec", container(lab, "consul2"), "consul", "kv", "put", key, "mine")
     process.communicate(timeout=120)
     assert process.returncode == ExitCode.FAILED

@@ -58,7 +58,7 @@ def test_a_shell_that_speaks_to_compose_changes_neither_the_lab_nor_the_projects
     assert not any("10.255.255" in json.dumps(server["NetworkSettings"]["Networks"]) for server in servers(name))
     ada.done("up", name, "--servers", "1")
     assert len(servers(name)) == 1
-    assert all(one["State"]["Running"] for one in inspect("container", *kept))
+    assert all(container["State"]["Running"] for container in inspect("container", *kept))
     ada.done("down", name)
-    assert all(one["State"]["Running"] for one in inspect("container", *kept))
+    assert all(container["State"]["Running"] for container in inspect("container", *kept))
     assert left_of(name) == [f"container labctl-{name}-web-1"]

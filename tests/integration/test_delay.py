@@ -86,7 +86,7 @@ def test_other_faults_of_the_same_server_heal_while_a_delay_lasts_and_it_stays(a
     ada.done("fault", "heal", late, "--lab", found.name)
     assert is_clean(found.name, "consul1")
     assert not is_clean(found.name, "consul2")
-    assert [one["fault"] for one in ada.done("fault", "ls", found.name, "--json").json] == [other]
+    assert [fault["fault"] for fault in ada.done("fault", "ls", found.name, "--json").json] == [other]
 
 
 @pytest.mark.usefixtures("slow")
@@ -94,7 +94,7 @@ def test_a_second_delay_is_refused_and_the_first_one_stays(ada: Person, found: L
     first = begin(found, "consul1", ("consul2",))
     with pytest.raises(LabctlError, match="consul1 has a delay already"):
         begin(found, "consul1", ("consul3",))
-    assert [one["fault"] for one in ada.done("fault", "ls", found.name, "--json").json] == [first]
+    assert [fault["fault"] for fault in ada.done("fault", "ls", found.name, "--json").json] == [first]
     assert "qdisc tbf" in inside(found.name, "consul1", "tc qdisc show dev eth0")
     assert "labctl_" in inside(found.name, "consul1", "nft list tables")
 

@@ -52,13 +52,13 @@ def test_a_follower_that_is_taken_away_is_missed_by_the_others_and_comes_back(
     fault = broken(ada, lab, verb, "follower")
     (server,) = fault["servers"]
     now = status_of(ada, lab)
-    (row,) = [one for one in now["servers"] if one["name"] == server]
+    (row,) = [server_ for server_ in now["servers"] if server_["name"] == server]
     assert row["state"] == down
     assert (now["ready"], now["writes"], now["voters"], now["quorum"], now["answering"]) == (False, True, 3, 2, 2)
     assert now["condition"].startswith("Writes go on: 2 of 3 voters are together, and 2 are needed")
     assert (row["voter"], server in row["counted_by"]) == (True, False)
     assert (fault["forecast"]["leader"], fault["forecast"]["writes"]) == ("stays", True)
-    assert [(one["fault"], one["what"]) for one in now["faults"]] == [(fault["fault"], f"{verb} {server}")]
+    assert [(fault_["fault"], fault_["what"]) for fault_ in now["faults"]] == [(fault["fault"], f"{verb} {server}")]
     other = next(name for name in NAMES if name != server)
     # Also one that was stopped: it does not leave its cluster.
     wait_until(lambda: seen_by(lab, other, server) == "failed", ELECTION_SECONDS, f"{other} to miss {server}")
@@ -149,9 +149,9 @@ def test_a_frozen_server_that_is_killed_for_a_time_comes_back(ada: Person, lab: 
 
 def test_heal_also_cleans_the_network_of_a_frozen_server(ada: Person, lab: str) -> None:
     broken(ada, lab, "isolate", "consul2", "--for", "120s")
-    one = broken(ada, lab, "isolate", "consul2", "--for", "120s")["fault"]
+    cut = broken(ada, lab, "isolate", "consul2", "--for", "120s")["fault"]
     broken(ada, lab, "pause", "consul2")
-    assert broken(ada, lab, "heal", one)["healed"] == [one]
+    assert broken(ada, lab, "heal", cut)["healed"] == [cut]
     assert state(lab, "consul2") == "paused"
     assert len(helpers(lab)) == 1
     assert broken(ada, lab, "heal", "--all")["started"] == ["consul2"]

@@ -45,7 +45,7 @@ KEY = "who-wrote"
 
 def role(ada: Person, lab: str, server: str) -> str:
     """What a server itself says that it is."""
-    return next(str(one["role"]) for one in status_of(ada, lab)["servers"] if one["name"] == server)
+    return next(str(server_["role"]) for server_ in status_of(ada, lab)["servers"] if server_["name"] == server)
 
 
 # Consul itself holds a request for up to 7 s where nobody leads just then.
@@ -116,14 +116,14 @@ def test_an_isolated_leader_gives_up_and_the_others_elect_a_new_one(ada: Person,
     must_refuse(lab, leader, "of nobody")
     must_go_on(lab, other, "of the majority")
     now = status_of(ada, lab)
-    assert [one["fault"] for one in now["faults"]] == [fault["fault"]]
+    assert [fault_["fault"] for fault_ in now["faults"]] == [fault["fault"]]
     assert now["term"] > before["term"]
     ada.done("fault", "heal", fault["fault"], "--lab", lab)
     assert who_reaches_whom(ada, lab) == EVERYBODY
     wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{leader} to be back")
     assert get(lab, leader, KEY) == "of the majority"
     story = ada.done("story", lab, "--json").json
-    told = next(one for one in story["faults"] if one["fault"] == fault["fault"])
+    told = next(fault_ for fault_ in story["faults"] if fault_["fault"] == fault["fault"])
     assert (told["what"], told["servers"], told["ended_by"]) == (f"isolate {leader}", [leader], "heal")
     # The one that was cut off comes back with a higher term, and may make the others elect once more.
     assert story["leaders"][-1]["server"] == status_of(ada, lab)["leader"]
@@ -157,7 +157,7 @@ def test_faults_compose_and_heal_one_by_one(ada: Person, lab: str) -> None:
     assert who_reaches_whom(ada, lab) == set()
     ada.done("fault", "heal", first["fault"], "--lab", lab)
     assert who_reaches_whom(ada, lab) == {("consul2", "consul3"), ("consul3", "consul2")}
-    assert [one["fault"] for one in ada.done("fault", "ls", lab, "--json").json] == [second["fault"]]
+    assert [fault_["fault"] for fault_ in ada.done("fault", "ls", lab, "--json").json] == [second["fault"]]
 
 
 def test_one_way_drops_what_the_first_sends_and_nothing_else(ada: Person, lab: str) -> None:
@@ -219,7 +219,9 @@ def test_rate_lets_only_so_much_through(ada: Person, lab: str) -> None:
 
 
 def index(ada: Person, lab: str, server: str) -> int:
-    return next(int(one["commit_index"] or 0) for one in status_of(ada, lab)["servers"] if one["name"] == server)
+    return next(
+        int(server_["commit_index"] or 0) for server_ in status_of(ada, lab)["servers"] if server_["name"] == server
+    )
 
 
 def test_a_follower_behind_a_narrow_rate_falls_behind_and_catches_up(ada: Person, lab: str) -> None:
@@ -283,7 +285,7 @@ def rules_of_the_host(*labs: str) -> set[str]:
     return {
         re.sub(r"\[\d+:\d+\]", "", line)
         for line in lines
-        if not line.startswith("#") and (not of_labs.search(line) or any(one in line for one in own))
+        if not line.startswith("#") and (not of_labs.search(line) or any(own_process in line for own_process in own))
     }
 
 
@@ -313,13 +315,13 @@ def test_another_lab_and_the_docker_host_are_not_touched(
 
 def test_a_fault_of_a_server_that_was_started_again_is_over_and_the_story_says_why(ada: Person, lab: str) -> None:
     fault = broken(ada, lab, "isolate", "consul1", "--for", "120s")["fault"]
-    assert [one["fault"] for one in status_of(ada, lab)["faults"]] == [fault]
+    assert [fault_["fault"] for fault_ in status_of(ada, lab)["faults"]] == [fault]
     docker("kill", container(lab, "consul1"))
     docker("start", container(lab, "consul1"))
     assert status_of(ada, lab)["faults"] == []
     assert ada.done("fault", "ls", lab, "--json").json == []
     wait_until(lambda: status_of(ada, lab)["ready"], ELECTION_SECONDS, f"{lab} to be ready")
-    told = next(one for one in ada.done("story", lab, "--json").json["faults"] if one["fault"] == fault)
+    told = next(fault_ for fault_ in ada.done("story", lab, "--json").json["faults"] if fault_["fault"] == fault)
     assert (told["ended_by"], told["seconds"] < 60) == ("restart", True)
     refused = ada.run("fault", "heal", fault, "--lab", lab)
     assert (refused.code, refused.sentence().partition(":")[0]) == (1, f"The lab {lab} has no fault {fault}")
@@ -330,9 +332,9 @@ def test_up_leaves_a_fault_alone_that_lasts_and_so_does_the_story(ada: Person, l
     fault = broken(ada, lab, "isolate", "consul2", "--for", "120s")["fault"]
     wait_until(lambda: not status_of(ada, lab)["ready"], ELECTION_SECONDS, "consul2 to miss its leader")
     assert ada.run("up", lab, "--pace", "real", "--timeout", "5").code == 3
-    assert [one["fault"] for one in ada.done("fault", "ls", lab, "--json").json] == [fault]
+    assert [fault_["fault"] for fault_ in ada.done("fault", "ls", lab, "--json").json] == [fault]
     assert ("consul1", "consul2") not in who_reaches_whom(ada, lab)
-    told = next(one for one in ada.done("story", lab, "--json").json["faults"] if one["fault"] == fault)
+    told = next(fault_ for fault_ in ada.done("story", lab, "--json").json["faults"] if fault_["fault"] == fault)
     assert (told["to"], told["seconds"], told["ended_by"]) == (None, None, None)
     text = " ".join(ada.done("story", lab).out.split())
     assert "consul2 is disturbed on purpose, and still is where the log ends: isolate consul2." in text

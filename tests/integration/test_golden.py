@@ -75,7 +75,7 @@ def test_the_facts_that_the_lesson_leaves(facts: dict[str, Any]) -> None:
 def test_the_files_that_the_lesson_fetches(facts: dict[str, Any]) -> None:
     folder: Path = facts["logs"]
     seen = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-    must_be_golden("lab/raft-logs.txt", "".join(f"{one}\n" for one in seen))
+    must_be_golden("lab/raft-logs.txt", "".join(f"{line}\n" for line in seen))
 
 
 @pytest.mark.usefixtures("facts")
@@ -84,10 +84,10 @@ def test_the_names_and_labels_of_what_docker_has(ada: Person, lab: str) -> None:
     for kind in ("container", "network", "volume"):
         every = ["--all"] if kind == "container" else []
         ids = docker(kind, "ls", "--quiet", *every, "--filter", f"label=raft-labctl.lab={lab}").split()
-        for one in inspect(kind, *ids):
-            labels = one["Config"]["Labels"] if kind == "container" else one["Labels"]
+        for thing in inspect(kind, *ids):
+            labels = thing["Config"]["Labels"] if kind == "container" else thing["Labels"]
             ours = {name: value for name, value in labels.items() if LABELS.match(name)}
-            seen[f"{kind} {one['Name'].lstrip('/')}"] = ours
+            seen[f"{kind} {thing['Name'].lstrip('/')}"] = ours
     text = without(as_json(seen), lab=lab, owner=ada.env["LABCTL_OWNER"], version=VERSION)
     text = re.sub(r"sha256:[0-9a-f]{64}|\b[0-9a-f]{64}\b", "<sha256>", text)
     # As the binary of these tests comes from.

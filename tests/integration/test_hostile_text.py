@@ -112,15 +112,15 @@ class Scene:
     def gone(self) -> list[tuple[str, str]]:
         """What of the strangers' things is not there any more."""
         there = {
-            ("container", one["Names"][0].lstrip("/"))
-            for one in self.engine.get("/containers/json", all=1, doing=DOING)
+            ("container", container_["Names"][0].lstrip("/"))
+            for container_ in self.engine.get("/containers/json", all=1, doing=DOING)
         }
         there |= {("network", network["Name"]) for network in self.engine.networks({}, doing=DOING)}
         there |= {("volume", volume["Name"]) for volume in self.engine.volumes({}, doing=DOING)}
         there |= {
-            ("image", tag) for one in self.engine.get("/images/json", doing=DOING) for tag in one["RepoTags"] or []
+            ("image", tag) for image in self.engine.get("/images/json", doing=DOING) for tag in image["RepoTags"] or []
         }
-        return [one for one in self.strange if one not in there]
+        return [thing for thing in self.strange if thing not in there]
 
     # -- what the instructor does ----------------------------------------------------------------------------
 
@@ -177,10 +177,10 @@ def scene(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scen
         far = Person(owner, folder / "far", settings=hosts.settings())
         made = Scene(host, here, far, new_name(), new_name(), new_name(), folder / "CANARY")
         hosts_key = {"address": host.address, "name": "far", "user": "root", "key": str(hosts.key)}
-        one = {"workshop": made.workshop, "seats": ["ada"], "servers": 1, "pace": "real", "http_port": 0}
-        one |= {"consul_version": VERSION}
-        (here.home / "workshop.yml").write_text(yaml.safe_dump(one), encoding="utf-8")
-        over_ssh = one | {"hosts": [hosts_key | {"known_hosts": str(hosts.known_hosts)}]}
+        file_content = {"workshop": made.workshop, "seats": ["ada"], "servers": 1, "pace": "real", "http_port": 0}
+        file_content |= {"consul_version": VERSION}
+        (here.home / "workshop.yml").write_text(yaml.safe_dump(file_content), encoding="utf-8")
+        over_ssh = file_content | {"hosts": [hosts_key | {"known_hosts": str(hosts.known_hosts)}]}
         (far.home / "workshop.yml").write_text(yaml.safe_dump(over_ssh), encoding="utf-8")
         here.done("up", made.lab, "--servers", "1", "--pace", "real")
         fill(made)
@@ -456,7 +456,7 @@ def members(scene: Scene) -> str:
 
 
 def names(scene: Scene) -> set[str]:
-    return {one["name"] for one in scene.labctl("members", scene.joined, "--json").json}
+    return {member["name"] for member in scene.labctl("members", scene.joined, "--json").json}
 
 
 @pytest.mark.usefixtures("members")
@@ -499,7 +499,7 @@ def test_a_server_that_nobody_asked_for_is_told_and_removed_by_nobody(scene: Sce
     assert "could not be removed whole" in left.out
     assert scene.gone() == []
     scene.engine.remove("container", [members], doing=DOING)
-    scene.strange = [one for one in scene.strange if one not in scene.gone()]
+    scene.strange = [thing for thing in scene.strange if thing not in scene.gone()]
     scene.ansible("down.yml", lab=scene.joined)
     assert scene.joined not in scene.labctl("ls").out
 
@@ -529,7 +529,7 @@ def test_every_command_that_reads_is_run_here() -> None:
         if not isinstance(command, click.Group)
     }
     lines = [*LOOKS, *STRUCK, *VOTED, *(f"workshop {words}" for words in WORKSHOP + STRIKES)]
-    run = ELSEWHERE | {one for one in commands if any(f"{line} ".startswith(f"{one} ") for line in lines)}
+    run = ELSEWHERE | {command for command in commands if any(f"{line} ".startswith(f"{command} ") for line in lines)}
     assert commands - run == READ_NOTHING
 
 
@@ -549,7 +549,7 @@ def test_every_playbook_is_run_here() -> None:
 
 def test_the_end_of_the_day_removes_what_is_the_instructors_and_nothing_else(scene: Scene) -> None:
     removed = scene.labctl("down", "--all", "--json").json
-    assert scene.lab in {one["lab"] for one in removed}
+    assert scene.lab in {lab_["lab"] for lab_ in removed}
     assert scene.gone() == []
     assert [
         load["lab"] for load in json.loads(scene.labctl("ls", "--json").out) if load["owner"] == scene.here.owner

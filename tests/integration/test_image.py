@@ -56,11 +56,11 @@ def shared(first: tuple[Play, Outcome]) -> Play:
 def play(tmp_path: Path) -> Iterator[Play]:
     """A name without any image, and nothing left of it afterwards."""
     name = f"{PREFIX}/t{secrets.token_hex(4)}"
-    one = Play(name, tmp_path)
+    play = Play(name, tmp_path)
     try:
-        yield one
+        yield play
     finally:
-        left = one.left()
+        left = play.left()
         remove_images(name)
     assert left == []
 
@@ -91,9 +91,9 @@ def registry_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             # What was pulled by its digest has no tag: a failed test would leave it.
             listed = docker("image", "ls", "--format", "{{.Repository}} {{.ID}}").splitlines()
-            for one in listed:
-                if one.startswith(address):
-                    docker("image", "rm", "--force", one.split()[1])
+            for image in listed:
+                if image.startswith(address):
+                    docker("image", "rm", "--force", image.split()[1])
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_containers_under_names_of_compose_that_a_killed_change_left_are_put_rig
     words = [word for label in labels.items() for word in ("--label", "=".join(label))]
     docker("create", "--name", f"abcdefabcdef_{container(lab, 'consul3')}", *words, image)
     assert len(servers(lab)) == 4
-    assert [one["name"] for one in status_of(ada, lab)["servers"]] == ["consul1", "consul2", "consul3"]
+    assert [server["name"] for server in status_of(ada, lab)["servers"]] == ["consul1", "consul2", "consul3"]
     said = ada.done("up", lab, *UP).out
     assert said.count("is left of a change that was killed: it is put right") == 3
     assert sorted(started(lab)) == [container(lab, server) for server in ("consul1", "consul2", "consul3")]

@@ -102,7 +102,7 @@ def test_what_docker_says_of_the_hardening_is_true_inside_a_server(ada: Person, 
 
 def test_only_the_http_port_is_published_and_only_on_loopback(labs: tuple[str, str]) -> None:
     ports = []
-    for server in [one for lab in labs for one in servers(lab)]:
+    for server in [server_ for lab in labs for server_ in servers(lab)]:
         published = {port: bound for port, bound in server["NetworkSettings"]["Ports"].items() if bound}
         assert list(published) == ["8500/tcp"]
         assert [binding["HostIp"] for binding in published["8500/tcp"]] == ["127.0.0.1"]
@@ -137,12 +137,14 @@ def test_the_gossip_key_is_in_its_file_and_nowhere_else(ada: Person, lab: str, t
     said = {
         "containers": docker("container", "inspect", *ids),
         "networks": docker("network", "inspect", f"labctl-{lab}"),
-        "volumes": docker("volume", "inspect", *[one.split()[1] for one in left_of(lab) if one.startswith("volume ")]),
+        "volumes": docker(
+            "volume", "inspect", *[part.split()[1] for part in left_of(lab) if part.startswith("volume ")]
+        ),
         "image": docker("image", "inspect", IMAGE) + docker("image", "history", "--no-trunc", IMAGE),
     }
-    for one in ids:
-        said[f"logs of {one}"] = docker_bytes("logs", one).decode() + docker("logs", one)
-        said[f"arguments in {one}"] = docker("top", one, "-eo", "pid,args")
+    for container_ in ids:
+        said[f"logs of {container_}"] = docker_bytes("logs", container_).decode() + docker("logs", container_)
+        said[f"arguments in {container_}"] = docker("top", container_, "-eo", "pid,args")
     keyring = ada.run("exec", "--lab", lab, "consul1", "--", "consul", "keyring", "-list")
     assert key in keyring.out, "the key that is searched for must be the one that is used"
     (compose,) = (ada.state / "labs" / lab).glob("compose.yaml")
@@ -212,7 +214,7 @@ def test_down_all_removes_ones_own_labs_and_leaves_those_of_others(
         docker("volume", "create", *labels, f"labctl-{lab}-config")
     before = started(other)
     removed = carol.done("down", "--all", "--json").json
-    assert sorted(one["lab"] for one in removed) == sorted([whole, half])
+    assert sorted(lab_["lab"] for lab_ in removed) == sorted([whole, half])
     assert left_of(whole) == left_of(half) == []
     assert left_of(half_of_bob) == [f"volume labctl-{half_of_bob}-config"]
     assert started(other) == before

@@ -42,7 +42,7 @@ def same(ada: Person, first: tuple[str, dict[str, tuple[str, str]]]) -> Callable
         lab, ids = first
         status = ada.done("status", lab, "--json").json
         assert status["ready"] is True
-        assert {one["name"]: (one["id"], one["address"]) for one in status["servers"]} == ids
+        assert {server["name"]: (server["id"], server["address"]) for server in status["servers"]} == ids
         for server in SERVERS:
             assert get(lab, server, "kept") == "through everything"
 
@@ -65,7 +65,9 @@ def test_one_server_stops_and_starts_while_the_others_go_on(ada: Person, lab: st
     ada.done("start", lab, "--server", follower)
     after = started(lab)
     assert [name for name in after if after[name] != before[name]] == [container(lab, follower)]
-    assert {name: one[0] for name, one in after.items()} == {name: one[0] for name, one in before.items()}
+    assert {name: addresses[0] for name, addresses in after.items()} == {
+        name: addresses[0] for name, addresses in before.items()
+    }
     same()
 
 

@@ -50,28 +50,28 @@ def must_make_sense(ada: Person, lab: str, document: dict[str, Any], by: str, ti
     assert [phase["phase"] for phase in document["phases"]] == PHASES
     assert len(document["rounds"]) == times
     before: dict[str, Any] | None = None
-    for one in document["rounds"]:
-        assert one["old_leader"] != one["new_leader"], one
-        assert one["detected_by"] != one["old_leader"] != one["through"], one
-        assert one["detection"] + one["uncertain"] > HEARTBEAT - SLACK, one
+    for round_ in document["rounds"]:
+        assert round_["old_leader"] != round_["new_leader"], round_
+        assert round_["detected_by"] != round_["old_leader"] != round_["through"], round_
+        assert round_["detection"] + round_["uncertain"] > HEARTBEAT - SLACK, round_
         if not has_pre_vote(VERSION):
             # Whom the first candidate asks has heard from the leader just now: an election timer has to run out, too.
-            assert one["election"] > HEARTBEAT - SLACK, one
-            assert one["lost_terms"] >= 1, one
-            assert len(one["stood"]) >= 2, one
-        assert one["leaderless"] == pytest.approx(one["detection"] + one["election"], abs=0.001), one
-        assert one["first_write"] > one["leaderless"] - SLACK, one
-        assert 0 <= one["uncertain"] < 5, one
-        assert one["stood"][-1] == one["term"] or one["term"] in one["stood"], one
+            assert round_["election"] > HEARTBEAT - SLACK, round_
+            assert round_["lost_terms"] >= 1, round_
+            assert len(round_["stood"]) >= 2, round_
+        assert round_["leaderless"] == pytest.approx(round_["detection"] + round_["election"], abs=0.001), round_
+        assert round_["first_write"] > round_["leaderless"] - SLACK, round_
+        assert 0 <= round_["uncertain"] < 5, round_
+        assert round_["stood"][-1] == round_["term"] or round_["term"] in round_["stood"], round_
         if before is not None:
-            assert one["old_leader"] == before["new_leader"], (before, one)
-            assert one["term"] > before["term"], (before, one)
-        before = one
+            assert round_["old_leader"] == before["new_leader"], (before, round_)
+            assert round_["term"] > before["term"], (before, round_)
+        before = round_
     story = story_of(ada, lab)
     led = [(leader["server"], leader["term"]) for leader in story["leaders"]]
-    assert [(one["new_leader"], one["term"]) for one in document["rounds"]] == led[-times:]
+    assert [(round_["new_leader"], round_["term"]) for round_ in document["rounds"]] == led[-times:]
     struck = [fault["what"] for fault in story["faults"]][-times:]
-    assert struck == [f"{by} {one['old_leader']}" for one in document["rounds"]]
+    assert struck == [f"{by} {round_['old_leader']}" for round_ in document["rounds"]]
 
 
 @pytest.mark.parametrize(("by", "times"), [("kill", 3), ("pause", 2)])

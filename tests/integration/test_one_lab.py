@@ -214,9 +214,9 @@ def test_logs_of_raft_are_merged_by_time_and_have_every_server(ada: Person, lab:
     everything = ada.done("logs", lab).out.splitlines()
     assert len(everything) > len(lines)
     assert all(re.match(r"consul[123] ", line) for line in everything)
-    one = ada.done("logs", lab, "--server", "consul2", "--tail", "5").out.splitlines()
-    assert len(one) == 5
-    assert all(line.startswith("consul2 ") for line in one)
+    tail = ada.done("logs", lab, "--server", "consul2", "--tail", "5").out.splitlines()
+    assert len(tail) == 5
+    assert all(line.startswith("consul2 ") for line in tail)
 
 
 @pytest.mark.alone

@@ -246,9 +246,9 @@ class Limited:
         """All that Docker has of this person, helpers too."""
         of_owner = f"label=raft-labctl.owner={self.person.owner}"
         return [
-            f"{kind} {one}"
+            f"{kind} {thing}"
             for kind, words in (("container", ("-a",)), ("network", ()), ("volume", ()))
-            for one in docker(kind, "ls", *words, "-q", "--filter", of_owner).split()
+            for thing in docker(kind, "ls", *words, "-q", "--filter", of_owner).split()
         ]
 
 

@@ -147,13 +147,15 @@ def lab(made: tuple[str, Watch, Artifacts]) -> str:
 @pytest.fixture(scope="module")
 def keys(lab: str) -> Keys:
     """What opens it."""
-    return Keys(lab, [container(lab, "consul1")], lambda one, path: docker_bytes("cp", f"{one}:{path}", "-"))
+    return Keys(
+        lab, [container(lab, "consul1")], lambda container_, path: docker_bytes("cp", f"{container_}:{path}", "-")
+    )
 
 
 def port_of(lab: str, server: str = "consul1") -> int:
     """Where a server of a full lab listens on loopback."""
-    one = next(one for one in servers(lab) if one["Name"].endswith(server))
-    published = {inside: bound for inside, bound in one["NetworkSettings"]["Ports"].items() if bound}
+    listed = next(listed for listed in servers(lab) if listed["Name"].endswith(server))
+    published = {inside: bound for inside, bound in listed["NetworkSettings"]["Ports"].items() if bound}
     assert list(published) == ["8501/tcp"]
     ((binding),) = published["8501/tcp"]
     assert binding["HostIp"] == "127.0.0.1"
@@ -186,7 +188,9 @@ def test_no_secret_was_in_an_argument_an_environment_or_an_artifact_while_the_la
     assert any("job_events" in name or "stdout" in name for name in artifacts.seen), sorted(artifacts.seen)
     assert watch.environments
     said = {"arguments": "\n".join(watch.arguments), "environments": "\n".join(watch.environments), **artifacts.seen}
-    found = [(what, where) for what, one in secrets_of(seed).items() for where, text in said.items() if one in text]
+    found = [
+        (what, where) for what, secret in secrets_of(seed).items() for where, text in said.items() if secret in text
+    ]
     assert found == []
 
 
@@ -195,17 +199,24 @@ def test_no_secret_is_in_what_docker_or_the_state_folder_tell_afterwards(ada: Pe
     said = {
         "containers": docker("container", "inspect", *ids),
         "networks": docker("network", "inspect", f"labctl-{lab}"),
-        "volumes": docker("volume", "inspect", *[one.split()[1] for one in left_of(lab) if one.startswith("volume ")]),
+        "volumes": docker(
+            "volume", "inspect", *[part.split()[1] for part in left_of(lab) if part.startswith("volume ")]
+        ),
         "image": docker("image", "inspect", IMAGE),
     }
-    for one in ids:
-        said[f"logs of {one}"] = docker("logs", one) + docker_bytes("logs", one).decode()
-        said[f"arguments in {one}"] = docker("top", one, "-eo", "pid,args")
+    for container_ in ids:
+        said[f"logs of {container_}"] = docker("logs", container_) + docker_bytes("logs", container_).decode()
+        said[f"arguments in {container_}"] = docker("top", container_, "-eo", "pid,args")
     for file in [path for path in ada.home.rglob("*") if path.is_file()]:
         said[str(file)] = file.read_bytes().decode("utf-8", "replace")
     assert any(name.endswith(".log") for name in said), "a run leaves a record, and it is searched"
     assert "CONSUL_HTTP_TOKEN_FILE=/consul/config/access/token" in said["containers"]
-    found = [(what, where) for what, one in secrets_of(seed).items() for where, text in said.items() if one in text]
+    found = [
+        (what, where)
+        for what, container_ in secrets_of(seed).items()
+        for where, text in said.items()
+        if container_ in text
+    ]
     assert found == []
     assert "PRIVATE KEY" not in "".join(said.values())
 
@@ -280,7 +291,9 @@ def test_plain_http_is_refused(lab: str) -> None:
 
 def test_a_server_that_another_authority_knows_is_refused(lab: str, keys: Keys, ada: Person, name: str) -> None:
     up(ada, name, "--servers", "1", "--profile", "full")
-    theirs = Keys(name, [container(name, "consul1")], lambda one, path: docker_bytes("cp", f"{one}:{path}", "-"))()
+    theirs = Keys(
+        name, [container(name, "consul1")], lambda container_, path: docker_bytes("cp", f"{container_}:{path}", "-")
+    )()
     mine = keys()
     assert theirs.authority != mine.authority
     other_authority = Access(mine.token, mine.recovery_token, theirs.authority, mine.server_name)
@@ -345,7 +358,9 @@ def test_a_restart_keeps_the_data_and_all_secrets(ada: Person, lab: str, keys: K
     ada.done("stop", lab)
     ada.done("start", lab)
     assert get(lab, "consul2", "profiles/kept") == "yes"
-    again = Keys(lab, [container(lab, "consul2")], lambda one, path: docker_bytes("cp", f"{one}:{path}", "-"))
+    again = Keys(
+        lab, [container(lab, "consul2")], lambda container_, path: docker_bytes("cp", f"{container_}:{path}", "-")
+    )
     assert (gossip_key(lab), again()) == before
 
 
@@ -414,7 +429,7 @@ def test_servers_of_another_profile_cannot_be_joined_even_where_they_reach_each_
     """Put into one network, so that only keys and certificates are between them."""
     up(ada, name, "--servers", "1")
     network = f"labctl-{name}"
-    before = {one: ada.done("members", one, "--json").json for one in (lab, opened, name)}
+    before = {lab_: ada.done("members", lab_, "--json").json for lab_ in (lab, opened, name)}
     address = servers(name)[0]["NetworkSettings"]["Networks"][network]["IPAddress"]
     for other, shown in ((lab, [JOIN_WITH]), (opened, [])):
         docker("network", "connect", network, container(other, "consul1"))
@@ -424,7 +439,7 @@ def test_servers_of_another_profile_cannot_be_joined_even_where_they_reach_each_
             assert "Successfully joined" not in joined.out
         finally:
             docker("network", "disconnect", network, container(other, "consul1"))
-    assert {one: ada.done("members", one, "--json").json for one in (lab, opened, name)} == before
+    assert {lab_: ada.done("members", lab_, "--json").json for lab_ in (lab, opened, name)} == before
 
 
 # -- seeds -----------------------------------------------------------------------------------------------------

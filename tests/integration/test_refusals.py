@@ -82,9 +82,9 @@ def forgotten_candidates() -> set[str]:
     """
     mark = '{{.ID}} {{index .Config.Labels "raft-labctl.image-state"}}'
     ids = docker("image", "ls", "--quiet", "--filter", "label=raft-labctl.image-state").split()
-    said = [docker("image", "inspect", "--format", mark, one, check=False) for one in ids]
+    said = [docker("image", "inspect", "--format", mark, image, check=False) for image in ids]
     states = [line.split(" ", 1) for line in said if f" candidate of {os.uname().nodename} {WORKSPACES}" in line]
-    return {one for one, state in states if not Path(state.rpartition(" ")[2]).exists()}
+    return {image for image, state in states if not Path(state.rpartition(" ")[2]).exists()}
 
 
 @pytest.mark.parametrize("source", ["debian", "registry", "release"])

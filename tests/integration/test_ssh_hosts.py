@@ -117,7 +117,7 @@ def runtime(cleo: Person) -> Iterator[None]:
 def test_each_host_shows_its_own_labs_under_its_own_name(hosts: DockerHosts, cleo: Person, labs: list[str]) -> None:
     for name, host in zip(labs, hosts.hosts, strict=True):
         shown = cleo.run("ls", "--json", DOCKER_HOST=host.url).json
-        assert [(one["lab"], one["host"], one["ready"]) for one in shown] == [(name, host.url, True)]
+        assert [(row["lab"], row["host"], row["ready"]) for row in shown] == [(name, host.url, True)]
     # Nothing of it is on this machine's own engine.
     assert left_of(labs[0]) == []
 
@@ -127,7 +127,9 @@ def test_looking_works_as_on_a_laptop(cleo: Person, lab: str) -> None:
     assert status["ready"] is True
     assert {server["role"] for server in status["servers"]} == {"leader", "follower"}
     members = cleo.done("members", lab, "--json").json
-    assert [(member["name"], member["state"]) for member in members] == [(f"consul{one}", "alive") for one in (1, 2, 3)]
+    assert [(member["name"], member["state"]) for member in members] == [
+        (f"consul{number}", "alive") for number in (1, 2, 3)
+    ]
     assert "leads" in cleo.done("story", lab).out
     lines = cleo.done("logs", lab, "--tail", "2", "--json").out.splitlines()
     assert {json.loads(line)["server"] for line in lines} == {"consul1", "consul2", "consul3"}
@@ -211,7 +213,7 @@ def test_a_socket_that_is_elsewhere_is_the_same_to_labctl_and_to_ansible(hosts: 
         url = f"{host.url}{there}"
         made = cleo.run("up", name, "--servers", "1", "--pace", "real", "--json", DOCKER_HOST=url)
         assert made.code == 0, made.err
-        assert [one["lab"] for one in cleo.run("ls", "--json", DOCKER_HOST=url).json if one["lab"] == name] == [name]
+        assert [row["lab"] for row in cleo.run("ls", "--json", DOCKER_HOST=url).json if row["lab"] == name] == [name]
         done = cleo.run("down", name, DOCKER_HOST=url)
         assert done.code == 0, done.err
         assert left_of(name, host.host) == []
@@ -332,7 +334,7 @@ def test_a_host_key_that_changed_or_is_unknown_is_refused_by_labctl_and_by_ansib
         assert logins(host) == before
         hosts.learn()
         assert hosts.known_hosts.read_text() != trusted
-        assert [one["lab"] for one in cleo.run("ls", "--json", DOCKER_HOST=host.url).json] == [labs[1]]
+        assert [row["lab"] for row in cleo.run("ls", "--json", DOCKER_HOST=host.url).json] == [labs[1]]
     finally:
         hosts.learn()
 

@@ -41,17 +41,20 @@ def test_the_first_leader_and_those_after_a_kill_and_a_pause_are_told(ada: Perso
         bring_back(ada, lab, gone, how)
         # A leader that comes back may be outvoted once more, so who leads is asked again.
         first, term = must_agree(ada, lab, f"after {gone} is back")
-    ended = [one["ended_by"] for one in story_of(ada, lab)["leaders"]]
+    ended = [leadership["ended_by"] for leadership in story_of(ada, lab)["leaders"]]
     assert ended[-1] is None
     assert None not in ended[:-1]
 
 
 def test_every_event_has_its_time_and_its_line_and_a_servers_own_order_stays(ada: Person, lab: str) -> None:
     events = story_of(ada, lab)["events"]
-    for one, then in pairwise(events):
+    for event, then in pairwise(events):
         # Two parts of a server may write at the same moment, and the one with the later stamp first.
-        back = datetime.fromisoformat(one["time"]) - datetime.fromisoformat(then["time"])
-        assert back <= (timedelta(milliseconds=10) if one["server"] == then["server"] else timedelta(0)), (one, then)
+        back = datetime.fromisoformat(event["time"]) - datetime.fromisoformat(then["time"])
+        assert back <= (timedelta(milliseconds=10) if event["server"] == then["server"] else timedelta(0)), (
+            event,
+            then,
+        )
     for server in ("consul1", "consul2", "consul3"):
         numbers = [event["line_no"] for event in events if event["server"] == server and event["line_no"]]
         assert numbers == sorted(numbers)
@@ -80,7 +83,9 @@ def test_a_story_that_goes_on_tells_what_happens_now(ada: Person, lab: str) -> N
 
         def is_told() -> bool:
             told = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-            return any((one["event"], one["server"], one["term"]) == ("election_won", leader, term) for one in told)
+            return any(
+                (event["event"], event["server"], event["term"]) == ("election_won", leader, term) for event in told
+            )
 
         wait_until(is_told, 10, "the election in `story --follow`")
         bring_back(ada, lab, gone, "kill")

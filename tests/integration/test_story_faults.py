@@ -24,7 +24,7 @@ def test_a_leader_that_is_stopped_frozen_or_cut_off_is_told_as_it_was(ada: Perso
     wrong: list[str] = []
     for kind in (("stop", "leader"), ("pause", "leader"), ("isolate", "leader")):
         said, found = tell(ada, lab, kind, random.Random(f"2015 {kind}"), "real")  # noqa: S311 - repeatable on purpose
-        wrong += [f"{said}: {one}" for one in found]
+        wrong += [f"{said}: {problem}" for problem in found]
     assert not wrong, "\n".join(wrong)
     said = ada.done("logs", lab, "--raft").out
     assert said.count(" is stopped") == 1

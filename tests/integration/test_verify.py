@@ -36,17 +36,17 @@ def lone(ada: Person, names: Callable[[], str]) -> str:
 
 
 def row(document: dict[str, Any], lab: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in document["labs"] if one["lab"] == lab)
+    found: dict[str, Any] = next(lab_ for lab_ in document["labs"] if lab_["lab"] == lab)
     return found
 
 
 def failing(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    return [(one["number"], one["containers"]) for one in document["hardening"] if one["result"] == "fails"]
+    return [(check["number"], check["containers"]) for check in document["hardening"] if check["result"] == "fails"]
 
 
 def address(lab: str, server: str) -> str:
     """A server's address in its own lab's network."""
-    found = next(one for one in servers(lab) if one["Name"] == f"/{container(lab, server)}")
+    found = next(server_ for server_ in servers(lab) if server_["Name"] == f"/{container(lab, server)}")
     return str(found["NetworkSettings"]["Networks"][f"labctl-{lab}"]["IPAddress"])
 
 
@@ -64,8 +64,8 @@ def test_two_labs_as_labctl_makes_them_are_apart_and_nothing_of_them_is_changed(
     assert document["verdict"] == "apart"
     assert failing(document) == []
     for lab, other in (labs, reversed(labs)):
-        one = row(document, lab)
-        assert (one["controls"], one["controls_connected"], one["unproven"]) == (9, 9, [])
+        proof = row(document, lab)
+        assert (proof["controls"], proof["controls_connected"], proof["unproven"]) == (9, 9, [])
         tried = {(try_["address"], try_["port"]): try_ for try_ in document["tries"] if try_["from"] == lab}
         for server in ("consul1", "consul2", "consul3"):
             # Docker drops what goes from bridge to bridge.
@@ -95,15 +95,17 @@ def test_a_server_that_is_on_another_labs_network_is_named(ada: Person, labs: tu
         docker("network", "disconnect", "--force", f"labctl-{other}", container(lone, "consul1"))
     assert result.code == 1, result
     document = result.json
-    crossed = {(one["to"], one["server"], one["port"]) for one in document["tries"] if one["from"] == lone}
+    crossed = {
+        (attempt["to"], attempt["server"], attempt["port"]) for attempt in document["tries"] if attempt["from"] == lone
+    }
     assert crossed == {(other, f"consul{number}", port) for number in (1, 2, 3) for port in (8300, 8301, 8500)}
-    assert all(one["kind"] == "server" for one in document["tries"])
+    assert all(attempt["kind"] == "server" for attempt in document["tries"])
     assert (row(document, lone)["verdict"], failing(document)) == (
         "crossed",
         [("labctl", [container(lone, "consul1")])],
     )
     # Back through the strange network: only HTTP listens on all addresses, Raft and gossip on the lab's own.
-    back = {(one["to"], one["port"]) for one in document["tries"] if one["from"] == other}
+    back = {(attempt["to"], attempt["port"]) for attempt in document["tries"] if attempt["from"] == other}
     assert back == {(lone, 8500)}
     assert row(document, lone)["members_changed"] == row(document, other)["members_changed"] == []
     assert ada.done("verify", lone, other, "--json").json["verdict"] == "apart"
@@ -121,30 +123,30 @@ def test_a_connection_that_something_else_takes_is_no_crossing_and_is_told(
         f"add rule ip way sent ip daddr {target} tcp dport 8300 dnat to {address(lone, 'consul1')}:8500'",
     )  # fmt: skip
     document = ada.done("verify", lone, other, "--each", "--json").json
-    (taken,) = [one for one in document["tries"] if (one["address"], one["port"]) == (target, 8300)]
+    (taken,) = [attempt for attempt in document["tries"] if (attempt["address"], attempt["port"]) == (target, 8300)]
     assert (taken["from"], taken["outcome"]) == (lone, "decoy")
     assert document["verdict"] == "apart"
 
 
 def test_a_port_that_is_published_on_all_addresses_is_named(ada: Person, labs: tuple[str, str], name: str) -> None:
     up(ada, name, "--servers", "1")
-    one = container(name, "consul1")
+    server = container(name, "consul1")
     # A second server's container of the same lab, as somebody makes it who copies a line from the web.
     words = ["--label", f"raft-labctl.lab={name}", "--label", f"raft-labctl.owner={ada.owner}"]
     words += ["--label", "raft-labctl.server=consul2", "--network", f"labctl-{name}", "--publish", "0.0.0.0::8500"]
-    docker("run", "--detach", "--name", f"{one}-copy", *words, IMAGE, "agent", "-dev", "-client=0.0.0.0")
-    wait_until(lambda: "agent" in docker("logs", f"{one}-copy"), 20, "the agent")
-    port = int(docker("port", f"{one}-copy", "8500/tcp").splitlines()[0].rpartition(":")[2])
+    docker("run", "--detach", "--name", f"{server}-copy", *words, IMAGE, "agent", "-dev", "-client=0.0.0.0")
+    wait_until(lambda: "agent" in docker("logs", f"{server}-copy"), 20, "the agent")
+    port = int(docker("port", f"{server}-copy", "8500/tcp").splitlines()[0].rpartition(":")[2])
     result = ada.run("verify", name, labs[0], "--json")
     assert result.code == 1, result
-    crossed = [one for one in result.json["tries"] if one["from"] == labs[0]]
+    crossed = [attempt for attempt in result.json["tries"] if attempt["from"] == labs[0]]
     assert crossed
-    assert {(one["kind"], one["to"], one["server"], one["port"]) for one in crossed} == {
+    assert {(attempt["kind"], attempt["to"], attempt["server"], attempt["port"]) for attempt in crossed} == {
         ("published", name, "consul2", port)
     }
-    numbers = {number for number, names in failing(result.json) if f"{one}-copy" in names}
+    numbers = {number for number, names in failing(result.json) if f"{server}-copy" in names}
     assert {"5.4", "5.11", "5.13", "5.14", "5.26", "5.29"} <= numbers
-    assert "5.14" not in {number for number, names in failing(result.json) if one in names}
+    assert "5.14" not in {number for number, names in failing(result.json) if server in names}
 
 
 def test_a_privileged_container_with_a_labs_label_is_found_out(ada: Person, lone: str) -> None:
@@ -176,7 +178,7 @@ def test_a_control_that_fails_is_unknown_and_exit_3(ada: Person, labs: tuple[str
         ada.done("fault", "heal", "--lab", lab)
     assert result.code == 3, result
     assert (row(result.json, lab)["verdict"], row(result.json, other)["verdict"]) == ("unknown", "apart")
-    assert any("its own consul2" in one for one in row(result.json, lab)["unproven"])
+    assert any("its own consul2" in reason for reason in row(result.json, lab)["unproven"])
     # A fault's helper has root and NET_ADMIN, which is what it is for.
     assert failing(result.json) == []
 

@@ -94,7 +94,7 @@ def test_a_seat_that_fails_stops_no_other_and_is_mended_by_a_retry(ada: Person) 
             failed = seats[made.lab("02")]
             assert (failed["ready"], failed["step"]) == (False, "starting")
             assert thief in failed["reason"]
-            assert [seats[made.lab(one)]["ready"] for one in ("01", "03")] == [True, True]
+            assert [seats[made.lab(seat)]["ready"] for seat in ("01", "03")] == [True, True]
             assert made.states() == {"01": True, "02": False, "03": True}
             others = {lab: started(made.lab(lab)) for lab in ("01", "03")}
         finally:
@@ -199,7 +199,7 @@ def test_the_end_of_somebody_elses_workshop_of_that_name_removes_nothing_of_mine
         file.write_text(made.write(expires=None).read_text(encoding="utf-8"), encoding="utf-8")
         bob.done("workshop", "up", "--file", str(file))
         assert bob.done("workshop", "status", "--file", str(file), "--json").json["expires"] is None
-        of_bob = {one["lab"]: one for one in bob.done("ls", "--json").json}[made.lab("01")]
+        of_bob = {row["lab"]: row for row in bob.done("ls", "--json").json}[made.lab("01")]
         assert (of_bob["owner"], of_bob["expires"]) == (bob.owner, None)
         before = started(made.lab("01"))
         # The same container once more, but that its end comes now.
@@ -275,7 +275,7 @@ def test_four_commands_at_once_do_not_collide(ada: Person, people: Callable[[str
     rooms = [Room(ada, seats=2), *(Room(person, seats=2, servers=1) for person in others)]
     try:
         with ThreadPoolExecutor(4) as pool:
-            assert [one.code for one in pool.map(lambda made: made.run("up"), rooms)] == [0] * 4
+            assert [result.code for result in pool.map(lambda made: made.run("up"), rooms)] == [0] * 4
             # And one workshop by four commands.
             docker("rm", "--force", container(rooms[0].lab("02"), "consul2"))
             assert [result.code for result in pool.map(lambda _: rooms[0].run("up"), range(4))] == [0] * 4

@@ -85,7 +85,7 @@ def test_two_up_with_different_numbers_do_one_after_the_other_what_each_says(
         seats = json.loads((tmp_path / "first").read_text())["seats"]
         assert [(seat["lab"], seat["voters"]) for seat in seats] == [(made.lab("01"), 1), (made.lab("02"), 1)]
         found = larger.done("status", "--json").json["seats"]
-        assert [(one["seat"], one["ready"], one["voters"]) for one in found] == [
+        assert [(seat["seat"], seat["ready"], seat["voters"]) for seat in found] == [
             ("01", True, 3),
             ("02", True, 3),
             ("03", True, 3),
@@ -222,7 +222,10 @@ def test_over_ssh_it_is_the_same_on_all_docker_hosts_and_one_that_is_lost_delays
         hosts.hosts[1].die()
         again = made.run("up", "--json")
         assert again.code == 1
-        assert sorted((one["ready"], one["step"]) for one in again.json["seats"]) == [(False, "lost"), (True, "ready")]
+        assert sorted((seat["ready"], seat["step"]) for seat in again.json["seats"]) == [
+            (False, "lost"),
+            (True, "ready"),
+        ]
         hosts.hosts[1].start()
         made.done("down")
         assert [holders(made.name, engine) for engine in engines] == [[], []]

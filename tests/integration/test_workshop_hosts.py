@@ -114,9 +114,11 @@ def test_both_hosts_end_the_workshop_by_themselves(hosts: DockerHosts, dora: Per
 
         def ends() -> list[str]:
             found = [
-                one for host in hosts.hosts for one in inspect("container", *fleet.reapers_on(host), host=host.host)
+                reaper
+                for host in hosts.hosts
+                for reaper in inspect("container", *fleet.reapers_on(host), host=host.host)
             ]
-            return [one["Config"]["Labels"]["raft-labctl.expires"] for one in found]
+            return [reaper["Config"]["Labels"]["raft-labctl.expires"] for reaper in found]
 
         first = fleet.done("status", "--json").json["expires"]
         assert ends() == [first, first]
@@ -201,7 +203,7 @@ def secrets_of(fleet: Fleet) -> list[bytes]:
         found += [seed.hex(), derived_secrets.gossip_key(seed)]
         found += [derived_secrets.token(seed), derived_secrets.recovery_token(seed)]
     assert len(found) == 1 + 4 * 2
-    return [one.encode() for one in found]
+    return [secret.encode() for secret in found]
 
 
 def test_secrets_are_only_in_files_of_their_owners(hosts: DockerHosts, dora: Person) -> None:
@@ -235,7 +237,7 @@ def test_secrets_are_only_in_files_of_their_owners(hosts: DockerHosts, dora: Per
                     name = container(lab, server)
                     texts[f"{name} inspect"] = json.dumps(inspect("container", name, host=host.host)).encode()
                     texts[f"{name} logs"] = ended(["docker", "--host", host.host, "logs", name]).out.encode()
-            for one in fleet.reapers_on(host):
-                texts[f"reaper of {host.address}"] = json.dumps(inspect("container", one, host=host.host)).encode()
+            for reaper in fleet.reapers_on(host):
+                texts[f"reaper of {host.address}"] = json.dumps(inspect("container", reaper, host=host.host)).encode()
             texts[f"log of {host.address}"] = (host.folder / "log").read_bytes()
         assert [name for name, text in texts.items() if any(secret in text for secret in secrets)] == []

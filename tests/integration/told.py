@@ -110,12 +110,12 @@ def _wrong_acts(  # noqa: PLR0913 - what was done, and what may be forgotten of 
         return []
     told = [event for event in story["events"] if event["module"] == "labctl.docker" and event["server"] == target
             and datetime.fromisoformat(event["time"]) >= begin]  # fmt: skip
-    ends = [one for one in told if one["event"] not in {"container_started", "container_unpaused"}]
-    backs = [one for one in told if one not in ends]
+    ends = [event for event in told if event["event"] not in {"container_started", "container_unpaused"}]
+    backs = [event for event in told if event not in ends]
     if forgotten and verb == "pause":
         return []
     if (len(ends), len(backs)) != (1, 1):
-        return [f"{verb} of {target} is told as {[(one['event'], one['time']) for one in told]}"]
+        return [f"{verb} of {target} is told as {[(event['event'], event['time']) for event in told]}"]
     if min(abs(datetime.fromisoformat(ends[0]["time"]) - time) for time in witness.ends_of(target)) > timedelta(
         seconds=SOON
     ):

@@ -53,9 +53,9 @@ class Run(NamedTuple):
     end: datetime
 
 
-def address_of(one: dict[str, Any]) -> str:
+def address_of(server: dict[str, Any]) -> str:
     """A server's address in its lab, also while it does not run."""
-    network = next(iter(one["NetworkSettings"]["Networks"].values()))
+    network = next(iter(server["NetworkSettings"]["Networks"].values()))
     return str(network["IPAddress"] or network["IPAMConfig"]["IPv4Address"])
 
 
@@ -69,13 +69,15 @@ class Witness:
 
     def __enter__(self) -> Self:
         self._addresses = {
-            str(one["Config"]["Labels"]["raft-labctl.server"]): address_of(one) for one in servers(self.lab)
+            str(server["Config"]["Labels"]["raft-labctl.server"]): address_of(server) for server in servers(self.lab)
         }
         self._names = {address: server for server, address in self._addresses.items()}
         self._stopped = threading.Event()
         words = ["docker", "events", "--filter", f"label={LABEL_LAB}={self.lab}", "--format", "{{json .}}"]
         self._docker = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-        self._threads = [threading.Thread(target=self._poll, args=one, daemon=True) for one in self._addresses.items()]
+        self._threads = [
+            threading.Thread(target=self._poll, args=address, daemon=True) for address in self._addresses.items()
+        ]
         self._threads.append(threading.Thread(target=self._listen, daemon=True))
         for thread in self._threads:
             thread.start()
@@ -113,12 +115,12 @@ class Witness:
         names = {container(self.lab, server): server for server in self._addresses}
         for line in self._docker.stdout or ():
             with contextlib.suppress(ValueError, KeyError):
-                one = json.loads(line)
-                named = one["Actor"]["Attributes"]
-                if (server := names.get(named["name"])) and one["Type"] == "container":
-                    signal = f" {named['signal']}" if one["Action"] == "kill" else ""
-                    moment = datetime.fromtimestamp(one["timeNano"] / 1e9, UTC)
-                    self.events.append(Done(moment, server, f"{one['Action']}{signal}"))
+                event = json.loads(line)
+                named = event["Actor"]["Attributes"]
+                if (server := names.get(named["name"])) and event["Type"] == "container":
+                    signal = f" {named['signal']}" if event["Action"] == "kill" else ""
+                    moment = datetime.fromtimestamp(event["timeNano"] / 1e9, UTC)
+                    self.events.append(Done(moment, server, f"{event['Action']}{signal}"))
 
     # -- what was seen ---------------------------------------------------------------------------------------
 
@@ -142,10 +144,10 @@ class Witness:
             by_server[answer.server].append(answer)
         for server, said in by_server.items():
             begin: datetime | None = None
-            for one, after in pairwise([*said, Said(datetime.max.replace(tzinfo=UTC), server, None)]):
-                begin = (begin or one.time) if one.leader == server else None
-                if begin is not None and (after.leader != server or after.time - one.time > timedelta(seconds=1)):
-                    found.append(Run(server, begin, one.time))
+            for saying, after in pairwise([*said, Said(datetime.max.replace(tzinfo=UTC), server, None)]):
+                begin = (begin or saying.time) if saying.leader == server else None
+                if begin is not None and (after.leader != server or after.time - saying.time > timedelta(seconds=1)):
+                    found.append(Run(server, begin, saying.time))
                     begin = None
         return sorted(found, key=lambda run: run.begin)
 
@@ -216,24 +218,24 @@ def faults_of(  # noqa: C901 - one claim after the other
         for server in witness.servers
     }
     leaders = story["leaders"]
-    for before, one in zip([None, *leaders], leaders, strict=False):
-        known = f"{one['server']} in term {one['term']}"
-        if one["from"] is None:
+    for before, leadership in zip([None, *leaders], leaders, strict=False):
+        known = f"{leadership['server']} in term {leadership['term']}"
+        if leadership["from"] is None:
             wrong.append(f"{known}: since when is not told")
             continue
-        since = moment(one["from"])
-        if one["to"] is not None and moment(one["to"]) >= begin:
-            until = moment(one["to"])
-            wrong += _wrong_end(one, since, until, witness, given_up[one["server"]])
+        since = moment(leadership["from"])
+        if leadership["to"] is not None and moment(leadership["to"]) >= begin:
+            until = moment(leadership["to"])
+            wrong += _wrong_end(leadership, since, until, witness, given_up[leadership["server"]])
         if since < begin:
             continue
-        led_before = before is not None and before["server"] == one["server"]
-        named = None if led_before else witness.first_named(one["server"], since - timedelta(seconds=1))
+        led_before = before is not None and before["server"] == leadership["server"]
+        named = None if led_before else witness.first_named(leadership["server"], since - timedelta(seconds=1))
         if named is not None and named < since - timedelta(seconds=0.02):
             wrong.append(f"{known}: the API named it at {named}, the story says that it leads from {since} on")
         if before is None or before["to"] is None:
             continue
-        if one["without_leader"] is None:
+        if leadership["without_leader"] is None:
             if before["ended_by"] not in {"silent", "unknown", "restarted"} and before["superseded"] is None:
                 wrong.append(f"{known}: how long nobody had led is not told, though {before} ended")
             elif cut is None and any(
@@ -241,7 +243,7 @@ def faults_of(  # noqa: C901 - one claim after the other
             ):
                 wrong.append(f"{known}: how long nobody had led is not told: {before}")
         else:
-            wrong += _wrong_vacancy(one, before, witness)
+            wrong += _wrong_vacancy(leadership, before, witness)
     wrong += _wrong_elections(story, begin, end, cut)
     wrong += wrong_runs(leaders, witness, begin)
     if story["unparsed"]:
@@ -249,16 +251,16 @@ def faults_of(  # noqa: C901 - one claim after the other
     return wrong
 
 
-def _wrong_vacancy(one: dict[str, Any], before: dict[str, Any], witness: Witness) -> list[str]:
+def _wrong_vacancy(leadership: dict[str, Any], before: dict[str, Any], witness: Witness) -> list[str]:
     """The time without a leader is what `measure` would say: from Docker's event to the new leader's own stamp."""
-    since, until, said = moment(one["from"]), moment(before["to"]), one["without_leader"]
-    told = f"{one['server']} in term {one['term']}: {said} s without a leader"
+    since, until, said = moment(leadership["from"]), moment(before["to"]), leadership["without_leader"]
+    told = f"{leadership['server']} in term {leadership['term']}: {said} s without a leader"
     if abs(said - (since - until).total_seconds()) > EXACT_SECONDS:
         return [f"{told}, since {until}, until {since}"]
     by_docker = [time for time in witness.ends_of(before["server"]) if abs(time - until) <= timedelta(seconds=1)]
     if not by_docker or before["ended_by"] not in {"killed", "stopped", "paused", "ended"}:
         return []
-    led = [time for time, text in lines_of(witness.lab, one["server"]) if "entering leader state" in text
+    led = [time for time, text in lines_of(witness.lab, leadership["server"]) if "entering leader state" in text
            and abs(time - since) <= timedelta(seconds=1)]  # fmt: skip
     measured = (led[0] - by_docker[0]).total_seconds() if led else None
     # Of an event that Docker has forgotten, it knows when the process was gone.
@@ -267,26 +269,27 @@ def _wrong_vacancy(one: dict[str, Any], before: dict[str, Any], witness: Witness
 
 
 def _wrong_end(
-    one: dict[str, Any], since: datetime, until: datetime, witness: Witness, given_up: list[datetime]
+    leadership: dict[str, Any], since: datetime, until: datetime, witness: Witness, given_up: list[datetime]
 ) -> list[str]:
     """A leadership's end is when Docker ended its process, else when its server said that it gives up."""
     second = timedelta(seconds=1)
-    by_docker = [time for time in witness.ends_of(one["server"]) if time >= since]
+    by_docker = [time for time in witness.ends_of(leadership["server"]) if time >= since]
     # The API says until when it led; a server that does not run says nothing.
-    last = max((run.end for run in witness.runs() if run.server == one["server"] and run.begin <= until + second
+    last = max((run.end for run in witness.runs() if run.server == leadership["server"] and run.begin <= until + second
                 and run.end >= since), default=None)  # fmt: skip
     right = [time for time in by_docker if last is None or time >= last - second][:1] + [
         time for time in given_up if time >= since
     ]
-    if one["gave_up"] is not None:
+    if leadership["gave_up"] is not None:
         # Docker has forgotten what was done: it ceased to lead between its last sign of life and when it was missed.
-        missed, gave_up = moment(one["silent_since"]), moment(one["gave_up"])
+        missed, gave_up = moment(leadership["silent_since"]), moment(leadership["gave_up"])
         seen = all(until - second <= time <= missed + second for time in right[:1] if time in by_docker)
         if seen and any(abs(time - gave_up) <= second for time in given_up):
             return []
     if any(abs(time - until) <= second for time in right):
         return []
-    return [f"{one['server']} in term {one['term']} led until {until} ({one['ended_by']}), but {right}; API {last}"]
+    known = f"{leadership['server']} in term {leadership['term']}"
+    return [f"{known} led until {until} ({leadership['ended_by']}), but {right}; API {last}"]
 
 
 def _wrong_elections(story: dict[str, Any], begin: datetime, end: datetime, cut: Cut | None) -> list[str]:

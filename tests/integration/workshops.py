@@ -34,7 +34,7 @@ def free_network() -> str:
     # A network may go while it is asked for.
     subnets = "{{range .IPAM.Config}}{{.Subnet}} {{end}}"
     listed = docker("network", "inspect", "--format", subnets, *docker("network", "ls", "-q").split(), check=False)
-    taken = [ipaddress.IPv4Network(one) for one in listed.split() if "." in one]
+    taken = [ipaddress.IPv4Network(subnet) for subnet in listed.split() if "." in subnet]
     # 10.220 and 10.221 are for tests that name one.
     second = (216, 217, 218, 219, 222, 223)[int(worker) % 6]
     for network in ipaddress.IPv4Network(f"10.{second}.0.0/16").subnets(new_prefix=22):

@@ -31,9 +31,9 @@ def test_no_run_loses_what_was_acknowledged(
     totals: Counter[str] = Counter()
     runs = trials(f"chaos runs of {SECONDS} s on {size} servers", RUNS)
     for trial in runs:
-        one = str(trial.chance.randrange(1_000_000))
-        words = ("chaos", lab, "--for", f"{SECONDS}s", "--seed", one, "--mix", MIXES[trial.number % len(MIXES)])
-        history = tmp_path / f"{one}.jsonl"
+        seed = str(trial.chance.randrange(1_000_000))
+        words = ("chaos", lab, "--for", f"{SECONDS}s", "--seed", seed, "--mix", MIXES[trial.number % len(MIXES)])
+        history = tmp_path / f"{seed}.jsonl"
         ran = ada.run(*words, "--json", "--history", str(history))
         assert ran.out, f"{' '.join(words)}: {ran.err}"
         report = ran.json
@@ -48,6 +48,6 @@ def test_no_run_loses_what_was_acknowledged(
             default_behind=report["reads"][1]["behind"],
         )
         totals += came
-        runs.record(trial, "valid", f"seed {one}: {dict(came)}")
+        runs.record(trial, "valid", f"seed {seed}: {dict(came)}")
     assert totals["faults"]
     assert ada.done("status", lab, "--json").json["ready"]

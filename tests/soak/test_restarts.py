@@ -31,8 +31,8 @@ ANSWER_SECONDS = 10.0
 
 def port(lab: str, server: str) -> int:
     """A server's HTTP port; Docker chooses a new one at each start."""
-    (one,) = [one for one in servers(lab) if one["Name"] == f"/labctl-{lab}-{server}"]
-    return int(one["NetworkSettings"]["Ports"]["8500/tcp"][0]["HostPort"])
+    (server_,) = [server_ for server_ in servers(lab) if server_["Name"] == f"/labctl-{lab}-{server}"]
+    return int(server_["NetworkSettings"]["Ports"]["8500/tcp"][0]["HostPort"])
 
 
 def store(lab: str, server: str) -> closing[Store]:
@@ -43,7 +43,7 @@ def configuration(lab: str, server: str) -> dict[str, tuple[str, str, bool]]:
     """Raft's configuration as a server itself has it: each one's node ID, address and whether it votes."""
     path = "/v1/operator/raft/configuration?stale"  # or the leader would answer for all
     document = ConsulClient(port(lab, server)).request("GET", path, timeout=ANSWER_SECONDS)
-    return {one["Node"]: (one["ID"], one["Address"], one["Voter"]) for one in document["Servers"]}
+    return {server["Node"]: (server["ID"], server["Address"], server["Voter"]) for server in document["Servers"]}
 
 
 def write(lab: str, chance: random.Random, number: int) -> dict[str, Entry]:

@@ -33,7 +33,7 @@ def splits(story: dict[str, Any]) -> list[list[dict[str, Any]]]:
     return [
         stood_in
         for stood_in in stood.values()
-        if len(stood_in) > 1 and all(one["outcome"] == "split" for one in stood_in)
+        if len(stood_in) > 1 and all(election["outcome"] == "split" for election in stood_in)
     ]
 
 

@@ -52,7 +52,7 @@ def test_two_ups_and_an_admins_down_of_one_lab_leave_it_whole_or_gone_in_ten_rou
         assert [result.code for result in ended] == [0, 0, 0], [result.err for result in ended]
         running = [server["State"]["Status"] for server in servers(name)]
         assert running in ([], ["running"] * 3), running
-        took = max(one.seconds for one in ended)
+        took = max(result.seconds for result in ended)
         rounds.record(trial, "whole or gone", f"{len(running)} servers after {took:.1f} s")
         ada.done("down", name)
         assert left_of(name) == []

@@ -120,15 +120,15 @@ class DockerDoor:
         if kind == "container":
             found = [
                 {
-                    "Id": one["Id"],
-                    "Names": [one["Name"]],
-                    "Labels": one["Config"].get("Labels"),
-                    "State": one.get("State", {}).get("Status", "created"),
+                    "Id": key["Id"],
+                    "Names": [key["Name"]],
+                    "Labels": key["Config"].get("Labels"),
+                    "State": key.get("State", {}).get("Status", "created"),
                     "Image": "",
                     "Created": 0,
                     "NetworkSettings": {},
                 }
-                for one in found
+                for key in found
             ]
         if self.beside is not None:
             label = {name: values[0] for name, values in filters.items()}
@@ -138,8 +138,10 @@ class DockerDoor:
     def _archive(self, container: str, path: str) -> bytes:
         """A file or a folder of the config volume that a container has, as Docker packs it."""
         documents = self.documents("container")
-        one = next(one for key, one in documents.items() if container in {key, one["Name"].lstrip("/")})
-        labels = one["Config"]["Labels"]
+        document = next(
+            document for key, document in documents.items() if container in {key, document["Name"].lstrip("/")}
+        )
+        labels = document["Config"]["Labels"]
         files = self.documents("volume")[f"labctl-{labels['raft-labctl.lab']}-config"]["Files"]
         wanted = path.removeprefix("/consul/config/")
         stream = io.BytesIO()
@@ -154,8 +156,10 @@ class DockerDoor:
     def _log(self, container: str) -> bytes:
         """What a container wrote, as Docker frames it."""
         documents = self.documents("container")
-        one = next(one for key, one in documents.items() if container in {key, one["Name"].lstrip("/")})
-        text: bytes = one.get("Log", "").encode()
+        document = next(
+            document for key, document in documents.items() if container in {key, document["Name"].lstrip("/")}
+        )
+        text: bytes = document.get("Log", "").encode()
         return bytes(struct.pack(">BxxxL", 1, len(text)) + text)
 
     def _new_exec(self, words: list[str]) -> tuple[int, bytes]:

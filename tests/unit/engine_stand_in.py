@@ -120,16 +120,16 @@ class FakeEngine:
     def containers(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
         if self.error:
             raise self.error
-        return [one for one in self.container_list if self._fits(one["Labels"], filters)]
+        return [container_ for container_ in self.container_list if self._fits(container_["Labels"], filters)]
 
     def networks(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
-        return [one for one in self.network_list if self._fits(one["Labels"], filters)]
+        return [network for network in self.network_list if self._fits(network["Labels"], filters)]
 
     def volumes(self, *, filters: dict[str, str]) -> list[dict[str, Any]]:
-        return [one for one in self.volume_list if self._fits(one["Labels"], filters)]
+        return [volume for volume in self.volume_list if self._fits(volume["Labels"], filters)]
 
     def images(self, *, filters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        return [one for one in self.image_list if self._fits(one["Labels"], filters)]
+        return [image for image in self.image_list if self._fits(image["Labels"], filters)]
 
     def version(self) -> dict[str, Any]:
         """An engine of this machine's kind."""
@@ -138,12 +138,12 @@ class FakeEngine:
     def inspected(self, ids: Iterable[str]) -> list[dict[str, Any]]:
         """Those whose state is known; one that has stopped comes back once where `again` has its log."""
         found = []
-        for one in ids:
-            if one in self.again:
-                self.streams[one] = self.again.pop(one)
-                found.append({"Id": one, "Config": {}, "State": {"Status": "running", "Running": True}})
-            elif one in self.states:
-                found.append({"Id": one, "Config": {}, "State": self.states[one]})
+        for container_ in ids:
+            if container_ in self.again:
+                self.streams[container_] = self.again.pop(container_)
+                found.append({"Id": container_, "Config": {}, "State": {"Status": "running", "Running": True}})
+            elif container_ in self.states:
+                found.append({"Id": container_, "Config": {}, "State": self.states[container_]})
         return found
 
     def events_so_far(self, *, filters: dict[str, list[str]]) -> list[dict[str, Any]]:

@@ -77,9 +77,9 @@ class OddEngine:
         lists["/images/json"] = "images"
         if path not in lists:
             return 404, {"message": f"No such thing: {path}"}
-        labelled = [(one, one.get("Labels") or {}) for one in getattr(self, lists[path])]
+        labelled = [(thing, thing.get("Labels") or {}) for thing in getattr(self, lists[path])]
         found = [
-            one for one, labels in labelled if not name or (name in labels and (not sign or labels[name] == value))
+            thing for thing, labels in labelled if not name or (name in labels and (not sign or labels[name] == value))
         ]
         return 200, {"Volumes": found} if path == "/volumes" else found
 

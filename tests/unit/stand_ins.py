@@ -151,7 +151,9 @@ class FakeDocker:
 
     def container(self, name: str) -> dict[str, Any]:
         """The container of that name itself, to change it."""
-        found: dict[str, Any] = next(one for one in self._objects["container"].values() if one["Name"] == f"/{name}")
+        found: dict[str, Any] = next(
+            container for container in self._objects["container"].values() if container["Name"] == f"/{name}"
+        )
         return found
 
     def lose(self, name: str) -> None:
@@ -227,33 +229,33 @@ class FakeDocker:
             return self._compose(words)
         return "", "", 0
 
-    def _labels(self, kind: str, one: dict[str, Any]) -> dict[str, str]:
-        return (one["Config"] if kind == "container" else one).get("Labels") or {}
+    def _labels(self, kind: str, object_: dict[str, Any]) -> dict[str, str]:
+        return (object_["Config"] if kind == "container" else object_).get("Labels") or {}
 
-    def _fits(self, kind: str, one: dict[str, Any], condition: str) -> bool:
+    def _fits(self, kind: str, object_: dict[str, Any], condition: str) -> bool:
         what, _, value = condition.partition("=")
         if what == "label":
             name, _, wanted = value.partition("=")
-            return self._labels(kind, one).get(name) == wanted
-        return value in str(one["Name"] if what == "name" else one["Driver"])
+            return self._labels(kind, object_).get(name) == wanted
+        return value in str(object_["Name"] if what == "name" else object_["Driver"])
 
     def _ls(self, kind: str, words: list[str]) -> str:
         fit = {
-            key: one
-            for key, one in self._objects[kind].items()
-            if all(self._fits(kind, one, condition) for condition in _values(words, "--filter"))
+            key: object_
+            for key, object_ in self._objects[kind].items()
+            if all(self._fits(kind, object_, condition) for condition in _values(words, "--filter"))
         }
-        names = [one["Name"].lstrip("/") for one in fit.values()]
+        names = [object_["Name"].lstrip("/") for object_ in fit.values()]
         return "".join(f"{name}\n" for name in (names if "--format" in words else fit))
 
     def _inspect(self, kind: str, wanted: list[str]) -> tuple[str, str, int]:
-        by_name = {one.get("Name", key).lstrip("/"): key for key, one in self._objects[kind].items()}
-        keys = [by_name.get(one, one) for one in wanted]
-        missing = [one for one in keys if one not in self._objects[kind]]
-        said = "".join(f"Error response from daemon: {_MISSING[kind].format(one)}\n" for one in missing)
-        found = [self._objects[kind][one] for one in keys if one not in missing]
+        by_name = {object_.get("Name", key).lstrip("/"): key for key, object_ in self._objects[kind].items()}
+        keys = [by_name.get(name, name) for name in wanted]
+        missing = [key for key in keys if key not in self._objects[kind]]
+        said = "".join(f"Error response from daemon: {_MISSING[kind].format(name)}\n" for name in missing)
+        found = [self._objects[kind][key] for key in keys if key not in missing]
         if kind == "container":
-            found = [_inspected(one) for one in found]
+            found = [_inspected(object_) for object_ in found]
         return json.dumps(found), said, 1 if missing else 0
 
     def _rm(self, kind: str, keys: list[str]) -> tuple[str, str, int]:
@@ -335,9 +337,10 @@ class FakeDocker:
         if network not in self._objects["network"]:
             self.put_network(network, environment["LAB_SUBNET"], labels)
         have = {
-            self._labels("container", one)[SERVER]: key
-            for key, one in self._objects["container"].items()
-            if self._labels("container", one).get(LAB) == project["lab"] and SERVER in self._labels("container", one)
+            self._labels("container", container)[SERVER]: key
+            for key, container in self._objects["container"].items()
+            if self._labels("container", container).get(LAB) == project["lab"]
+            and SERVER in self._labels("container", container)
         }
         for server in set(have) - set(project["servers"]) if "--remove-orphans" in words else ():
             del self._objects["container"][have[server]]

@@ -45,29 +45,33 @@ def test_there_are_roles_and_modules() -> None:
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_a_roles_defaults_are_its_arguments_with_equal_defaults(role: Path) -> None:
     defaults = {name: plain(value) for name, value in read(role / "defaults" / "main.yml").items()}
-    optional = {name: plain(one["default"]) for name, one in options_of(role).items() if not one.get("required")}
+    optional = {
+        name: plain(option["default"]) for name, option in options_of(role).items() if not option.get("required")
+    }
     assert optional == defaults
     # To Python, 1 equals True.
-    assert {name: type(one) for name, one in optional.items()} == {name: type(one) for name, one in defaults.items()}
+    assert {name: type(value) for name, value in optional.items()} == {
+        name: type(value) for name, value in defaults.items()
+    }
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_a_roles_arguments_carry_its_name_and_say_what_they_are(role: Path) -> None:
-    for name, one in options_of(role).items():
+    for name, option in options_of(role).items():
         assert name.startswith(f"{role.name}_")
-        assert one["type"] in ("str", "int", "bool", "path", "list", "dict", "float")
-        assert str(one["description"]).strip()
+        assert option["type"] in ("str", "int", "bool", "path", "list", "dict", "float")
+        assert str(option["description"]).strip()
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_a_default_that_is_no_template_is_of_the_arguments_type_and_one_of_its_choices(role: Path) -> None:
     types = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict": dict, "float": float}
-    for name, one in options_of(role).items():
-        default = one.get("default")
+    for name, option in options_of(role).items():
+        default = option.get("default")
         if default is None or (isinstance(default, str) and "{{" in default):
             continue
-        assert type(default) is types[one["type"]], name
-        assert default in one.get("choices", [default]), name
+        assert type(default) is types[option["type"]], name
+        assert default in option.get("choices", [default]), name
 
 
 # -- modules -------------------------------------------------------------------------------------------------
@@ -99,10 +103,10 @@ def spec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tup
 def facts(options: dict[str, dict[str, Any]], below: str) -> dict[str, Any]:
     """What is said of each option, the options below it included; absent and false `required` are the same."""
     found: dict[str, Any] = {}
-    for name, one in options.items():
-        found[name] = {fact: one[fact] for fact in FACTS if fact in one and (fact != "required" or one[fact])}
-        if below in one:
-            found[name]["below"] = facts(one[below], below)
+    for name, option in options.items():
+        found[name] = {fact: option[fact] for fact in FACTS if fact in option and (fact != "required" or option[fact])}
+        if below in option:
+            found[name]["below"] = facts(option[below], below)
     return found
 
 
@@ -114,9 +118,9 @@ def test_a_modules_documentation_is_its_argument_spec(spec: tuple[dict[str, Any]
 
 @pytest.mark.parametrize("spec", MODULES, indirect=True)
 def test_every_option_is_described_with_a_type(spec: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    for name, one in spec[0]["options"].items():
-        assert one["description"], name
-        assert one["type"], name
+    for name, option in spec[0]["options"].items():
+        assert option["description"], name
+        assert option["type"], name
 
 
 @pytest.mark.parametrize("spec", MODULES, indirect=True)
@@ -139,4 +143,4 @@ def test_a_module_has_examples_that_use_its_own_options_and_documents_what_it_re
         assert set(example[f"raft.labctl.{name}"] or {}) <= set(options)
     returned = yaml.safe_load(module.RETURN)
     assert returned
-    assert all({"description", "type", "returned"} <= set(one) for one in returned.values())
+    assert all({"description", "type", "returned"} <= set(key) for key in returned.values())

@@ -415,7 +415,7 @@ def test_a_workspace_is_emptied_at_the_start_and_gone_at_the_end(tmp_path: Path)
     (path / "link").symlink_to(outside)
     with image_workspace.workspace(str(tmp_path), "x/consul") as place:
         assert place.path == path
-        assert [one.name for one in path.iterdir()] == ["holder"]
+        assert [path_.name for path_ in path.iterdir()] == ["holder"]
         (path / "new").write_text("x")
         assert os.uname().nodename in place.owner
     assert list(tmp_path.iterdir()) == [outside]

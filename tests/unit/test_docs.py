@@ -87,7 +87,7 @@ def test_each_option_is_in_the_guide(name: str) -> None:
     text = guide()
     for option in (param for param in COMMANDS[name].params if isinstance(param, click.Option)):
         for names in (option.opts, option.secondary_opts):
-            found = [one for one in names if re.search(rf"(?<![\w-]){one}(?![\w-])", text)]
+            found = [name_ for name_ in names if re.search(rf"(?<![\w-]){name_}(?![\w-])", text)]
             assert found or not names, f"{name} {' or '.join(names)}"
 
 
@@ -347,7 +347,11 @@ def _functions() -> Iterator[tuple[str, ast.FunctionDef]]:
             if isinstance(node, ast.FunctionDef):
                 yield node.name, node
             elif isinstance(node, ast.ClassDef):
-                yield from ((f"{node.name}.{one.name}", one) for one in node.body if isinstance(one, ast.FunctionDef))
+                yield from (
+                    (f"{node.name}.{member.name}", member)
+                    for member in node.body
+                    if isinstance(member, ast.FunctionDef)
+                )
 
 
 def texts(nodes: Iterable[ast.expr | None]) -> set[str]:
@@ -360,7 +364,7 @@ def keys_that_are_printed(function: ast.FunctionDef) -> set[str]:
     for node in ast.walk(function):
         dumps = isinstance(node, ast.Call) and ast.unparse(node.func) == "json.dumps"
         if isinstance(node, ast.Return) or dumps:
-            found |= texts(key for one in ast.walk(node) if isinstance(one, ast.Dict) for key in one.keys)
+            found |= texts(key for child in ast.walk(node) if isinstance(child, ast.Dict) for key in child.keys)
         if isinstance(node, ast.DictComp) and isinstance(node.generators[0].iter, ast.Tuple):
             found |= texts(node.generators[0].iter.elts)
     return found
@@ -368,9 +372,9 @@ def keys_that_are_printed(function: ast.FunctionDef) -> set[str]:
 
 def keys_of(document: Any) -> set[str]:
     if isinstance(document, list):
-        return {key for one in document for key in keys_of(one)}
+        return {key for part in document for key in keys_of(part)}
     if isinstance(document, dict):
-        return set(document) | {key for one in document.values() for key in keys_of(one)}
+        return set(document) | {key for part in document.values() for key in keys_of(part)}
     return set()
 
 
@@ -384,7 +388,7 @@ def test_the_json_reference_has_the_keys_that_are_printed_and_no_others(heading:
             made[name] |= keys_that_are_printed(function)
     assert all(made.values()), f"a function is gone or prints nothing: {made}"
     section = re.split(r"^## ", read(ROOT / "docs" / "reference" / "json.md"), flags=re.MULTILINE)
-    text = next(one for one in section if one.startswith(f"{heading}\n"))
+    text = next(page_section for page_section in section if page_section.startswith(f"{heading}\n"))
     described = {
         key for language, block in FENCE.findall(text) if language == "json" for key in keys_of(json.loads(block))
     }

@@ -53,7 +53,7 @@ def test_a_file_that_could_not_be_written_whole_is_the_older_one(tmp_path: Path)
         file.write("half")
         file.flush()
         raise KeyboardInterrupt
-    assert [(one.name, one.read_text(encoding="utf-8")) for one in tmp_path.iterdir()] == [("a", "old")]
+    assert [(file.name, file.read_text(encoding="utf-8")) for file in tmp_path.iterdir()] == [("a", "old")]
 
 
 @pytest.mark.parametrize("form", ["text", "json", "svg"])
@@ -69,7 +69,7 @@ def test_a_full_disk_leaves_the_older_story(form: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-B", "-c", code, *words], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert "could not be written: File too large" in done.stderr
-    assert [(one.name, one.read_text(encoding="utf-8")) for one in tmp_path.iterdir()] == [("out", "old")]
+    assert [(file.name, file.read_text(encoding="utf-8")) for file in tmp_path.iterdir()] == [("out", "old")]
 
 
 def test_a_log_that_breaks_off_leaves_the_older_story(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,7 +125,7 @@ def test_a_folder_or_a_path_through_a_file_is_one_sentence(tmp_path: Path) -> No
     for path in (tmp_path, tmp_path / "gone" / "a", tmp_path / "file" / "a", tmp_path / ("x" * 300)):
         with pytest.raises(LabctlError, match=r"could not be written: .+\."):
             write(path)
-    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 # -- what is no regular file -----------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def test_a_file_that_came_while_another_was_written_stays_where_nobody_forced_it
         write()
     assert it.value.code is ExitCode.USAGE
     assert path.read_text(encoding="ascii") == "theirs"
-    assert [one.name for one in tmp_path.iterdir()] == ["report"]
+    assert [file.name for file in tmp_path.iterdir()] == ["report"]
 
 
 def test_of_two_commands_that_save_one_file_at_once_one_is_told(tmp_path: Path) -> None:
@@ -314,5 +314,5 @@ def test_of_two_commands_that_save_one_file_at_once_one_is_told(tmp_path: Path) 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(save, range(8)))
     assert len(told) == 7
-    assert {one.partition(" exists already")[0] for one in told} == {str(path)}
+    assert {sentence.partition(" exists already")[0] for sentence in told} == {str(path)}
     assert len(set(path.read_text(encoding="ascii"))) == 1

@@ -66,7 +66,11 @@ def folder_of_nobody() -> tuple[Path, int]:
     ours, theirs = socket.socketpair()
     if (child := os.fork()) == 0:
         made = state.RunFolder().path
-        lock = next(one for one in Path("/proc/self/fd").iterdir() if one.resolve() == (made / "lock").resolve())
+        lock = next(
+            descriptor
+            for descriptor in Path("/proc/self/fd").iterdir()
+            if descriptor.resolve() == (made / "lock").resolve()
+        )
         socket.send_fds(theirs, [os.fsencode(made)], [int(lock.name)])
         os._exit(0)
     os.waitpid(child, 0)
@@ -145,7 +149,7 @@ def test_a_record_is_its_users_own_and_the_oldest_are_forgotten() -> None:
         os.utime(path, (number, number))
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.read_text(encoding="utf-8") == f"text {state.KEPT_RECORDS + 2}"
-    kept = sorted(one.name for one in path.parent.glob("*.log"))
+    kept = sorted(log.name for log in path.parent.glob("*.log"))
     assert len(kept) == state.KEPT_RECORDS
     assert kept[0] == "record-03.log"
 

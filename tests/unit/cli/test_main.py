@@ -42,8 +42,8 @@ def leaves() -> dict[str, click.Command]:
     def add(name: str, command: click.Command | None) -> None:
         assert command is not None
         if isinstance(command, click.Group):
-            for below, one in command.commands.items():
-                add(f"{name} {below}", one)
+            for below, subcommand in command.commands.items():
+                add(f"{name} {below}", subcommand)
         else:
             found[name] = command
 
@@ -164,7 +164,7 @@ def test_a_lab_is_made_listed_and_removed_without_any_room_above_it(words: list[
     found = [
         name
         for name in ast.literal_eval(modules)
-        if name in rooms or name.startswith(tuple(f"{one}." for one in rooms))
+        if name in rooms or name.startswith(tuple(f"{room}." for room in rooms))
     ]
     assert found == []
     assert "labctl.lab.up" in modules or words[0] != "up"

@@ -83,7 +83,7 @@ def test_without_an_engine_a_shell_completes_nothing() -> None:
 
 def test_a_shell_is_offered_no_name_that_is_none_and_no_words_that_it_would_obey(docker: FakeDocker) -> None:
     evil = "x\x1b[2J\n`id`"
-    others = [{**one, "Id": f"other{number}"} for number, one in enumerate(stand_in.lab(evil))]
+    others = [{**container, "Id": f"other{number}"} for number, container in enumerate(stand_in.lab(evil))]
     docker.beside().container_list = [*stand_in.lab("ada", labels={"raft-labctl.owner": evil}), *others]
     (found,) = options.complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "")
     assert (found.value, found.help) == ("ada", "3 servers, of x\\x1b[2J\\n`id`")

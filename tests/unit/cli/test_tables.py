@@ -43,7 +43,9 @@ def view(number: int, **changed: Any) -> View:
 
 
 READY = Status(LAB, (view(0), view(1), view(2)))
-WAITING = Status(LAB, tuple(view(one, leader="", state="follower", voters=frozenset(), members=1) for one in range(3)))
+WAITING = Status(
+    LAB, tuple(view(number, leader="", state="follower", voters=frozenset(), members=1) for number in range(3))
+)
 
 
 def document_of(now: Status, *faults: ActiveFault) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def test_the_table_of_labs() -> None:
 
 
 def test_of_servers_that_do_not_answer_nobody_says_that_they_wait_to_be_joined() -> None:
-    silent = Status(LAB, tuple(View(one.name, one.address, problem="does not answer") for one in LAB.servers))
+    silent = Status(LAB, tuple(View(server.name, server.address, problem="does not answer") for server in LAB.servers))
     assert not silent.answers
     assert "labctl join" not in tables.status_text(silent, condition_of(silent, []), [], "ada")
     assert WAITING.answers
@@ -130,7 +132,7 @@ def test_a_leader_that_was_cut_off_is_an_old_leader() -> None:
     cut_off = view(0, state="leader", term=2)
     new = view(1, state="leader", term=3, leader=LAB.servers[1].address)
     document = document_of(Status(LAB, (cut_off, new, view(2, term=3, leader=LAB.servers[1].address))))
-    assert [one["role"] for one in document["servers"]] == ["old leader", "leader", "follower"]
+    assert [server["role"] for server in document["servers"]] == ["old leader", "leader", "follower"]
     assert (document["leader"], document["term"]) == ("consul2", 3)
 
 
@@ -145,17 +147,17 @@ def test_status_for_a_person() -> None:
 @pytest.mark.parametrize("down", [0, 1, 2])
 def test_no_line_of_the_status_is_wider_than_the_terminal(columns: int, down: int) -> None:
     servers = tuple(
-        replace(one, address=f"10.213.182.{240 + number}", state="exited" if number < down else "running")
-        for number, one in enumerate(LAB.servers)
+        replace(server, address=f"10.213.182.{240 + number}", state="exited" if number < down else "running")
+        for number, server in enumerate(LAB.servers)
     )
-    addresses = frozenset(one.address for one in servers)
+    addresses = frozenset(server.address for server in servers)
     views_now = tuple(
-        View(one.name, one.address, problem="is not running")
-        if one.state == "exited"
+        View(server.name, server.address, problem="is not running")
+        if server.state == "exited"
         else replace(
-            view(number, voters=addresses, commit_index=123_456, leader=servers[0].address), address=one.address
+            view(number, voters=addresses, commit_index=123_456, leader=servers[0].address), address=server.address
         )
-        for number, one in enumerate(servers)
+        for number, server in enumerate(servers)
     )
     text = text_of(Status(replace(LAB, servers=servers), views_now), columns=columns)
     # The table itself does not get narrower than this.

@@ -72,8 +72,8 @@ def test_a_server_is_asked_at_its_published_port() -> None:
 
 def test_a_server_that_does_not_run_is_not_asked() -> None:
     settings = {"Networks": {"labctl-ada": {"IPAddress": "", "IPAMConfig": {"IPv4Address": "10.213.0.2"}}}}
-    one = stand_in.container("ada", "consul1", State="exited", port=0, NetworkSettings=settings)
-    (lab,) = labs.labs_from([one], "local")
+    container_ = stand_in.container("ada", "consul1", State="exited", port=0, NetworkSettings=settings)
+    (lab,) = labs.labs_from([container_], "local")
     assert (lab.servers[0].http_port, lab.servers[0].member.door) == (None, None)
     assert lab.servers[0].address == "10.213.0.2"
     paused = stand_in.container("ada", "consul1", State="paused")
@@ -81,8 +81,8 @@ def test_a_server_that_does_not_run_is_not_asked() -> None:
 
 
 def test_a_container_without_a_network_has_no_address() -> None:
-    one = stand_in.container("ada", "consul1", NetworkSettings={"Networks": None}, Ports=None)
-    assert labs.labs_from([one], "local")[0].servers[0].address == ""
+    container_ = stand_in.container("ada", "consul1", NetworkSettings={"Networks": None}, Ports=None)
+    assert labs.labs_from([container_], "local")[0].servers[0].address == ""
 
 
 def test_what_the_newest_container_says_counts() -> None:

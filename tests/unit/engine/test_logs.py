@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from labctl.engine.client import Client
 
-SERVERS = [Server(f"consul{one}", f"labctl-ada-consul{one}", f"id{one}", "running", "", 1) for one in (1, 2)]
+SERVERS = [
+    Server(f"consul{number}", f"labctl-ada-consul{number}", f"id{number}", "running", "", 1) for number in (1, 2)
+]
 
 
 def client(engine: FakeEngine) -> Client:
@@ -46,7 +48,7 @@ def test_times_sort_as_text_also_where_docker_drops_zeros() -> None:
     stamps = [b"2026-01-02T03:04:05Z a", b"2026-01-02T03:04:05.1Z b", b"2026-01-02T03:04:05.12Z c"]
     taken = [logs.split("", stamp).taken for stamp in stamps]
     assert sorted(taken) == taken
-    assert {len(one) for one in taken} == {30}
+    assert {len(stamp) for stamp in taken} == {30}
 
 
 def test_a_line_without_a_time_has_none() -> None:
@@ -58,7 +60,7 @@ def test_bytes_that_are_no_text_are_kept_readable() -> None:
     assert logs.split("consul1", b"2026-01-02T03:04:05Z \xff\xfe").text == "\ufffd\ufffd"
 
 
-@given(st.lists(st.binary(max_size=12).filter(lambda one: b"\n" not in one), max_size=6), st.data())
+@given(st.lists(st.binary(max_size=12).filter(lambda piece: b"\n" not in piece), max_size=6), st.data())
 def test_lines_are_the_same_however_the_stream_is_cut(lines: list[bytes], data: st.DataObject) -> None:
     whole = b"\n".join(lines)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=5)))
@@ -158,9 +160,9 @@ class SetBack(FakeEngine):
     def _of(self, log: bytes, tail: int | str, since: float | None) -> bytes:
         lines = log.splitlines(keepends=True)
         lines = lines if tail == "all" else lines[len(lines) - int(tail) :] if int(tail) < len(lines) else lines
-        taken = (logs.split("", one).when for one in lines)
+        taken = (logs.split("", line).when for line in lines)
         return b"".join(
-            one for one, at in zip(lines, taken, strict=True) if since is None or (at and at.timestamp() >= since)
+            line for line, at in zip(lines, taken, strict=True) if since is None or (at and at.timestamp() >= since)
         )
 
     def log_so_far(self, container: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
@@ -175,7 +177,7 @@ class SetBack(FakeEngine):
 
     def inspected(self, ids: Iterable[str]) -> list[dict[str, Any]]:
         self.runs -= 1
-        return [{"Id": one, "State": {"Running": True}} for one in ids] if self.runs else []
+        return [{"Id": container_, "State": {"Running": True}} for container_ in ids] if self.runs else []
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -271,7 +273,7 @@ def test_one_server_that_cannot_be_followed_is_told_while_others_go_on() -> None
                 yield line(second, "a")
                 time.sleep(0.05)
 
-    engine = Half(states={one: {"Status": "running"} for one in ("id1", "id2")})
+    engine = Half(states={container_: {"Status": "running"} for container_ in ("id1", "id2")})
     with pytest.raises(LabctlError, match="Too many open files"):
         for _ in zip(logs.Follower(client(engine), SERVERS), range(1000), strict=False):
             pass
@@ -294,7 +296,7 @@ def test_an_engine_that_cannot_be_followed_at_all_is_told_and_not_taken_for_the_
         def log_to_come(self, *_: object, **_how: object) -> Iterator[bytes]:
             raise LabctlError("Which engine is it?")
 
-    states = {one: {"Status": "running"} for one in ("id1", "id2")}
+    states = {container_: {"Status": "running"} for container_ in ("id1", "id2")}
     with pytest.raises(LabctlError, match="Which engine"):
         list(logs.Follower(client(Mute(states=states)), SERVERS))
 

@@ -303,8 +303,8 @@ def test_a_socket_can_be_forwarded_that_this_user_alone_reaches(ssh: FakeSsh) ->
     assert ssh
     there = ssh_tunnel.connection(ROOM)
     assert Path(str(there.socket)).is_socket()
-    with socket.socket(socket.AF_UNIX) as one:
-        one.connect(str(there.socket))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.connect(str(there.socket))
 
 
 def test_a_host_whose_line_does_not_end_is_given_up_in_time_and_not_kept_whole() -> None:

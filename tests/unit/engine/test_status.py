@@ -51,9 +51,9 @@ def test_labs_that_do_not_answer_cost_what_one_of_them_does() -> None:
         server = SlowServer(folder)
         try:
             parts = [
-                stand_in.container(f"lab{number}", f"consul{one}", port=server.port)
+                stand_in.container(f"lab{number}", f"consul{place}", port=server.port)
                 for number in range(45)
-                for one in (1, 2, 3)
+                for place in (1, 2, 3)
             ]
             found = labs.labs_from(parts, "local")
             begun = time.monotonic()
@@ -61,16 +61,16 @@ def test_labs_that_do_not_answer_cost_what_one_of_them_does() -> None:
             assert time.monotonic() - begun < 3 * status.ASK_SECONDS
         finally:
             server.close()
-    assert [one.lab.name for one in told] == [lab.name for lab in found]
-    assert all(view.problem for one in told for view in one.views)
-    assert not any(one.ready for one in told)
+    assert [status_.lab.name for status_ in told] == [lab.name for lab in found]
+    assert all(view.problem for status_ in told for view in status_.views)
+    assert not any(status_.ready for status_ in told)
 
 
 def test_many_labs_are_told_in_their_order(clusters: Callable[..., FakeCluster]) -> None:
     first, second = lab_of(clusters(3, leader=1)), replace(lab_of(clusters(3, leader=0)), name="bob")
     assert status.ask_all([]) == []
     told = status.ask_all([second, first])
-    assert [(one.lab.name, one.leader.name if one.leader else None) for one in told] == [
+    assert [(status_.lab.name, status_.leader.name if status_.leader else None) for status_ in told] == [
         ("bob", "consul1"),
         ("ada", "consul2"),
     ]

@@ -122,7 +122,7 @@ def test_a_leader_that_is_left_alone_is_in_doubt() -> None:
 
 
 def test_servers_that_are_cut_off_from_each_other_elect_nobody() -> None:
-    views = [view(one, state="follower", leader=NOBODY) for one in range(3)]
+    views = [view(number, state="follower", leader=NOBODY) for number in range(3)]
     now = judged(*views, faults=("partition consul1 / consul2 / consul3",))
     assert now.writes is False
     assert now.sentence == (

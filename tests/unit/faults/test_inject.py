@@ -94,12 +94,16 @@ class Docker:
         if self.silent:
             raise DockerError("The Docker Engine did not answer within 20 seconds.")
         known = [container for container in containers if container in self.lives]
-        return [{"Id": one, "State": {"StartedAt": self.lives[one], "Status": "running"}} for one in known]
+        return [
+            {"Id": container_, "State": {"StartedAt": self.lives[container_], "Status": "running"}}
+            for container_ in known
+        ]
 
     def listed(self, **states: str) -> list[dict[str, Any]]:
         """The lab's containers as Docker lists them: its servers, in other states than `running` where named."""
         servers = [
-            one | {"State": states.get(one["Labels"]["raft-labctl.server"], "running")} for one in stand_in.lab("ada")
+            listed | {"State": states.get(listed["Labels"]["raft-labctl.server"], "running")}
+            for listed in stand_in.lab("ada")
         ]
         helpers = [
             {
@@ -140,8 +144,8 @@ def docker(tmp_path: Path) -> Docker:
 
 def nothing_is_left(docker: Docker) -> None:
     assert docker.containers == {}
-    assert all(one.tables == set() for one in docker.networks.values())
-    assert all(one.queued == "" for one in docker.networks.values())
+    assert all(network_.tables == set() for network_ in docker.networks.values())
+    assert all(network_.queued == "" for network_ in docker.networks.values())
 
 
 def test_a_fault_is_a_table_in_each_network_and_a_helper_that_may_change_the_network_and_nothing_else(
@@ -347,7 +351,7 @@ def test_the_last_words_of_a_server_are_those_of_the_life_that_it_had_last(
 
 def test_servers_are_signalled_each(docker: Docker) -> None:
     inject.signal("stop", LAB.servers[:2])
-    assert sorted(docker.changed, key=str) == [("stop", one.id, {"t": 5}) for one in LAB.servers[:2]]
+    assert sorted(docker.changed, key=str) == [("stop", server.id, {"t": 5}) for server in LAB.servers[:2]]
 
 
 def test_a_server_that_somebody_else_has_resumed_is_no_failure(docker: Docker) -> None:

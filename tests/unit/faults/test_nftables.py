@@ -79,4 +79,4 @@ def test_only_our_own_tables_are_faults() -> None:
 @given(st.text())
 def test_a_name_of_a_fault_is_six_digits_and_nothing_else(text: str) -> None:
     assert is_id(new_id())
-    assert is_id(text) == (len(text) == 6 and all(one in "0123456789abcdef" for one in text))
+    assert is_id(text) == (len(text) == 6 and all(character in "0123456789abcdef" for character in text))

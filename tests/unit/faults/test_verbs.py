@@ -72,7 +72,7 @@ class Engine:
             states_of=self.states_of,
             note=lambda on, line: self.notes.append(([server.name for server in on], line)),
             last_words=lambda server: self.logs.get(server.name, ""),
-            active=lambda *_: [ActiveFault(one, "", (), None) for one in self.active],
+            active=lambda *_: [ActiveFault(fault, "", (), None) for fault in self.active],
             lift=self.heal,
             transfer=lambda leader, to: self.transfers.append((leader.name, to)),
             done_by=lambda *_: None,
@@ -128,7 +128,7 @@ class Engine:
 
     def with_state(self, server: str, state: str) -> None:
         """Let a server be in another state, in Docker's words."""
-        changed = [replace(one, state=state) if one.name == server else one for one in self.lab.servers]
+        changed = [replace(server_, state=state) if server_.name == server else server_ for server_ in self.lab.servers]
         self.lab = replace(self.lab, servers=tuple(changed))
 
 
@@ -203,7 +203,7 @@ def test_each_side_of_a_partition_is_cut_from_the_others(docker: Engine) -> None
     network.partition(["consul1,consul2", "/", "consul3"], replace(ASKED, seconds=5), Told(), docker.tools)
     ((changes, words, seconds),) = docker.changes
     first, second, third = (frozenset({server.address}) for server in LAB.servers)
-    assert {name: one.incoming for name, one in changes.items()} == {
+    assert {name: change.incoming for name, change in changes.items()} == {
         "consul1": third, "consul2": third, "consul3": first | second,
     }  # fmt: skip
     assert (words, seconds) == ("partition consul1,consul2 / consul3", 5)

@@ -182,7 +182,7 @@ class Engine:
             table = self.folder / f"open-{number}"
             table.write_text("".join(f"{where} {answer}\n" for where, answer in takes.items()), encoding="utf-8")
         once = self.folder.parent / f"{self.folder.name}-once"
-        once.write_text("".join(f"{one}\n" for one in self.once), encoding="utf-8")
+        once.write_text("".join(f"{line}\n" for line in self.once), encoding="utf-8")
         environment = {
             "PATH": f"{self.folder}{os.pathsep}{os.environ['PATH']}",
             "LABCTL_OPEN": str(table),

@@ -36,7 +36,7 @@ def test_published_ports_are_tried_on_the_gateway_and_on_the_hosts_own_addresses
 def test_a_port_that_is_published_on_one_address_is_tried_there_too() -> None:
     other = replace(B, published=(Published("consul1", "192.0.2.77", 5000), Published("consul1", "::1", 5001)))
     assert "192.0.2.77:5000" in where(crossings(A, [A, other], HOSTS), "published")
-    assert not any("::" in one for one in where(crossings(A, [A, other], HOSTS), "published"))
+    assert not any("::" in address for address in where(crossings(A, [A, other], HOSTS), "published"))
 
 
 def test_the_engine_is_tried_wherever_it_may_listen_and_the_clouds_metadata() -> None:

@@ -14,17 +14,17 @@ WITH_ALL = {"SecurityOptions": ["name=apparmor", "name=seccomp,profile=default",
 
 def changed(path: str, value: Any) -> dict[str, Any]:
     """A server with one thing that is different."""
-    one = container("a")
+    inspected = container("a")
     *folders, last = path.split("/")
-    part = one
+    part = inspected
     for folder in folders:
         part = part[folder]
     part[last] = value
-    return one
+    return inspected
 
 
-def results(one: dict[str, Any], info: dict[str, Any] = INFO) -> dict[str, tuple[str, str]]:
-    return {row.number: (row.result, row.why) for row in judge("local", "a", [Container(one, info)])}
+def results(inspected: dict[str, Any], info: dict[str, Any] = INFO) -> dict[str, tuple[str, str]]:
+    return {row.number: (row.result, row.why) for row in judge("local", "a", [Container(inspected, info)])}
 
 
 PASSING = results(container("a"))

@@ -32,7 +32,7 @@ def test_a_lab_is_apart_where_no_try_and_every_control_connects() -> None:
     assert GOOD.count() == {Outcome.NO_ANSWER: 2}
 
 
-@pytest.mark.parametrize("outcome", [one for one in Outcome if one is not Outcome.CONNECTED])
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.CONNECTED])
 def test_a_control_that_does_not_connect_proves_nothing(outcome: Outcome) -> None:
     proof = replace(GOOD, controls=(Tried(CONTROL, outcome),))
     assert proof.verdict is Verdict.UNKNOWN
@@ -56,7 +56,7 @@ def test_a_control_that_does_not_connect_proves_nothing(outcome: Outcome) -> Non
 def test_what_was_not_seen_is_unknown_and_says_why(changed: dict[str, object], reason: str) -> None:
     proof = replace(GOOD, **changed)  # type: ignore[arg-type]
     assert proof.verdict is Verdict.UNKNOWN
-    assert any(reason in one for one in proof.unproven)
+    assert any(reason in sentence for sentence in proof.unproven)
 
 
 @pytest.mark.parametrize(

@@ -19,22 +19,22 @@ def test_a_lab_is_reached_at_its_servers_and_at_what_they_publish() -> None:
 
 
 def test_a_lab_whose_http_api_speaks_tls_is_reached_at_that_port() -> None:
-    one = container("a")
-    one["NetworkSettings"]["Ports"] = {"8501/tcp": [{"HostIp": "127.0.0.1", "HostPort": "4"}], "8301/udp": None}
-    assert place_of("a", "local", [one]).own[0].ports == (8300, 8301, 8501)
+    server = container("a")
+    server["NetworkSettings"]["Ports"] = {"8501/tcp": [{"HostIp": "127.0.0.1", "HostPort": "4"}], "8301/udp": None}
+    assert place_of("a", "local", [server]).own[0].ports == (8300, 8301, 8501)
 
 
 def test_a_server_that_publishes_nothing_has_its_http_api_all_the_same() -> None:
-    one = container("a")
-    one["NetworkSettings"]["Ports"] = {"8500/tcp": None}
-    assert place_of("a", "local", [one]).own[0].ports == (8300, 8301, 8500)
+    server = container("a")
+    server["NetworkSettings"]["Ports"] = {"8500/tcp": None}
+    assert place_of("a", "local", [server]).own[0].ports == (8300, 8301, 8500)
 
 
 def test_a_server_that_does_not_run_and_one_on_a_strange_network_are_told() -> None:
-    one, two = container("a", 1), container("a", 2)
-    one["State"]["Status"] = "exited"
+    server, two = container("a", 1), container("a", 2)
+    server["State"]["Status"] = "exited"
     two["NetworkSettings"]["Networks"]["labctl-b"] = {"IPAddress": "10.9.0.7", "Gateway": "10.9.0.1", "IPPrefixLen": 28}
-    place = place_of("a", "local", [one, two])
+    place = place_of("a", "local", [server, two])
     assert place.down == ("consul1",)
     assert place.strange == (Spot("consul2", "10.9.0.7", (8300, 8301, 8500)),)
     # The other lab's network is not this lab's own.
@@ -42,17 +42,17 @@ def test_a_server_that_does_not_run_and_one_on_a_strange_network_are_told() -> N
 
 
 def test_what_is_no_server_is_no_place_to_reach() -> None:
-    one = container("a")
-    del one["Config"]["Labels"]["raft-labctl.server"]
-    assert place_of("a", "local", [one]).spots == ()
+    server = container("a")
+    del server["Config"]["Labels"]["raft-labctl.server"]
+    assert place_of("a", "local", [server]).spots == ()
 
 
 def test_a_port_that_is_bound_to_all_addresses_has_none_of_its_own() -> None:
-    one = container("a")
-    one["NetworkSettings"]["Ports"] = {
+    server = container("a")
+    server["NetworkSettings"]["Ports"] = {
         "8500/tcp": [{"HostIp": "0.0.0.0", "HostPort": "1"}, {"HostIp": "::", "HostPort": "1"}]  # noqa: S104 - data
     }
-    assert {published.address for published in place_of("a", "local", [one]).published} == {""}
+    assert {published.address for published in place_of("a", "local", [server]).published} == {""}
 
 
 def test_the_hosts_addresses_are_those_that_are_no_bridge_and_no_loopback() -> None:
@@ -73,11 +73,11 @@ def test_addresses_of_a_host_that_are_none_are_not_taken_for_a_host_without_any(
 
 
 def test_a_network_without_addresses_and_a_port_without_a_number_are_left_out() -> None:
-    one = container("a", 1, "10.213.0")
-    one["NetworkSettings"] = {
+    server = container("a", 1, "10.213.0")
+    server["NetworkSettings"] = {
         "Networks": {"x": None, "y": {"IPAddress": None}},
         "Ports": {"8500/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}, {"HostIp": None, "HostPort": "80"}]},
     }
-    place = place_of("a", "local", [one])
+    place = place_of("a", "local", [server])
     assert (place.own, place.strange) == ((), ())
     assert [(found.address, found.port) for found in place.published] == [("", 80)]

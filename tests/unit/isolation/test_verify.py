@@ -51,7 +51,7 @@ def members_of(servers: Iterable[Server]) -> frozenset[tuple[str, str]]:
 
 def host_with(engine: Engine, found: dict[str, list[dict[str, Any]]]) -> Host:
     made: Any = engine
-    return Host("local", made, tuple(lab(name, one) for name, one in found.items()), hold_seconds=0)
+    return Host("local", made, tuple(lab(name, containers) for name, containers in found.items()), hold_seconds=0)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def look(engine: Engine, members: Callable[..., frozenset[tuple[str, str]]] = me
 
 
 def proof(report: Report, name: str) -> Proof:
-    return next(one for one in report.proofs if one.place.lab == name)
+    return next(proof for proof in report.proofs if proof.place.lab == name)
 
 
 def test_only_what_is_tried_inside_a_lab_may_take_longer_than_a_question(engine: Engine) -> None:
@@ -81,11 +81,11 @@ def test_only_what_is_tried_inside_a_lab_may_take_longer_than_a_question(engine:
 
 def test_labs_that_reach_only_themselves_are_apart(engine: Engine) -> None:
     report = look(engine)
-    assert [one.verdict for one in report.proofs] == [Verdict.APART] * 2
+    assert [proof.verdict for proof in report.proofs] == [Verdict.APART] * 2
     assert exit_code(report) is ExitCode.DONE
     assert {attempt.outcome for each in report.proofs for attempt in each.tries} == {Outcome.NO_ANSWER}
     # 3 servers on 3 ports; 3 published ports on the gateway and 2 addresses; the engine on these and a name; metadata.
-    assert [len(one.tries) for one in report.proofs] == [9 + 9 + 9, 9 + 9 + 9]
+    assert [len(proof.tries) for proof in report.proofs] == [9 + 9 + 9, 9 + 9 + 9]
     assert [attempt.said for attempt in proof(report, "a").controls] == [
         f"Connection to {where.replace(':', ' ')} port [tcp/*] succeeded!" for where in engine.open["a"]
     ]
@@ -106,7 +106,7 @@ def test_helpers_may_do_nothing_but_connect_and_are_gone_afterwards(engine: Engi
         assert 0 < host["PidsLimit"] < 256
         assert body["Labels"]["raft-labctl.lab"] in ("a", "b")
         assert "raft-labctl.server" not in body["Labels"]
-    assert {one["HostConfig"]["NetworkMode"] for one in engine.made} == {
+    assert {created["HostConfig"]["NetworkMode"] for created in engine.made} == {
         "host", "container:a-consul1", "container:b-consul1",
     }  # fmt: skip
 
@@ -182,7 +182,7 @@ def test_a_published_port_and_the_engine_are_named(engine: Engine) -> None:
 def test_a_control_that_fails_makes_it_unknown_and_never_apart(engine: Engine) -> None:
     del engine.open["a"]["10.213.0.3:8300"]
     report = look(engine)
-    assert [one.verdict for one in report.proofs] == [Verdict.UNKNOWN, Verdict.APART]
+    assert [proof.verdict for proof in report.proofs] == [Verdict.UNKNOWN, Verdict.APART]
     assert exit_code(report) is ExitCode.NOT_READY
     assert "consul2 (10.213.0.3:8300)" in proof(report, "a").unproven[0]
 
@@ -190,7 +190,7 @@ def test_a_control_that_fails_makes_it_unknown_and_never_apart(engine: Engine) -
 def test_a_helper_that_fails_proves_nothing_and_stops_no_other(engine: Engine) -> None:
     engine.failing = "b"
     report = look(engine)
-    assert [one.verdict for one in report.proofs] == [Verdict.APART, Verdict.UNKNOWN]
+    assert [proof.verdict for proof in report.proofs] == [Verdict.APART, Verdict.UNKNOWN]
     assert "The helper is gone." in proof(report, "b").unproven
     assert len(engine.removed) == len(engine.made)
 
@@ -247,7 +247,7 @@ def test_an_image_of_before_is_not_asked_for_nc_and_without_any_it_is_said(engin
     old = {"Id": "sha256:old", "RepoTags": None, "Labels": {**IMAGE["Labels"], "raft-labctl.image-tools": ""}}  # type: ignore[dict-item]
     engine.images = [old, IMAGE]
     look(engine)
-    assert {one["Image"] for one in engine.made} == {"sha256:new"}
+    assert {created["Image"] for created in engine.made} == {"sha256:new"}
     engine.images = [old]
     with pytest.raises(LabctlError, match="labctl image build"):
         look(engine)
@@ -258,7 +258,7 @@ def test_a_lab_none_of_whose_servers_runs_is_unknown(engine: Engine) -> None:
         if document["Id"].startswith("b-"):
             document["State"]["Status"] = "exited"
     report = look(engine)
-    assert [one.verdict for one in report.proofs] == [Verdict.APART, Verdict.UNKNOWN]
+    assert [proof.verdict for proof in report.proofs] == [Verdict.APART, Verdict.UNKNOWN]
     assert proof(report, "b").unproven[0] == "no server of it runs, so nothing was tried"
 
 
@@ -271,7 +271,7 @@ def test_two_docker_hosts_are_tried_from_each_to_the_other(engine: Engine, tmp_p
     there = replace(lab("c", far.containers({"label": "x=c"})), host="two")
     hosts = [Host("local", engine, (near,), 0), Host("two", far, (there,), 0)]  # type: ignore[arg-type]
     report = verify(hosts, Steps(), members_of)
-    assert [one.verdict for one in report.proofs] == [Verdict.APART] * 2
+    assert [proof.verdict for proof in report.proofs] == [Verdict.APART] * 2
     assert {
         (attempt.what.host, attempt.what.lab) for attempt in proof(report, "a").tries if attempt.what.kind == "server"
     } == {("two", "c")}

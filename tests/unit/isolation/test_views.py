@@ -104,10 +104,10 @@ def test_the_json_document_has_what_crossed_and_every_try_where_asked_for() -> N
     document = json_view.verify_document(report(CROSSED), each=False)
     assert json.loads(json.dumps(document)) == document
     assert (document["verdict"], document["seconds"]) == ("crossed", 12.3)
-    assert [one["outcome"] for one in document["tries"]] == ["connected"]
+    assert [attempt["outcome"] for attempt in document["tries"]] == ["connected"]
     assert document["tries"][0]["to"] == "b"
     assert document["joins"][0]["joiner"] == "consul1"
     assert document["labs"][0]["sockets"] == [{"container": "labctl-a-consul1", "path": "/run/docker.sock"}]
     every = json_view.verify_document(report(CROSSED), each=True)
-    assert [one["outcome"] for one in every["tries"]] == ["connected", "decoy"]
+    assert [attempt["outcome"] for attempt in every["tries"]] == ["connected", "decoy"]
     assert len(document["hardening"]) == len(CHECKS)

@@ -89,7 +89,7 @@ def another(docker: FakeDocker) -> Callable[[Callable[[], object]], threading.Th
 
 def marks(docker: FakeDocker) -> list[str]:
     """The marks of all who hold the lab."""
-    notes = [one["Labels"]["raft-labctl.holder"] for one in docker.objects("volume").values()]
+    notes = [volume["Labels"]["raft-labctl.holder"] for volume in docker.objects("volume").values()]
     return [holder.mark for note in notes if (holder := lock_holder.holder_of(note))]
 
 
@@ -232,7 +232,7 @@ def test_what_breaks_waits_for_whoever_has_the_lab_and_then_has_it_and_a_look_do
     with context.in_turn(context.FaultRequest(None, "ada"), "kill", told) as asked:
         assert asked.lab == "ada"
         assert len(engine.container_list) == 5
-        (note,) = (one["Labels"]["raft-labctl.holder"] for one in docker.objects("volume").values())
+        (note,) = (volume["Labels"]["raft-labctl.holder"] for volume in docker.objects("volume").values())
         assert "`labctl fault kill --lab ada`" in lock_holder.told(note)
     thread.join()
     assert docker.objects("volume") == {}

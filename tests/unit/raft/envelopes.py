@@ -27,7 +27,7 @@ def _in(**members: object) -> Callable[[str], str]:
     def filled(value: object, line: str) -> object:
         if value is ...:
             return line
-        return {key: filled(one, line) for key, one in value.items()} if isinstance(value, dict) else value
+        return {key: filled(part, line) for key, part in value.items()} if isinstance(value, dict) else value
 
     return lambda line: json.dumps(filled(members, line))
 
@@ -140,7 +140,7 @@ CARRIERS: dict[str, Carrier] = {
     ),
     "Datadog CSV": Carrier(
         lambda line: ",".join(
-            '"' + one.replace('"', '""') + '"' for one in (f"{FAKE[:23]}Z", HOST, "consul", line, "x")
+            '"' + field.replace('"', '""') + '"' for field in (f"{FAKE[:23]}Z", HOST, "consul", line, "x")
         ),
         host=HOST,
     ),

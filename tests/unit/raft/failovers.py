@@ -13,7 +13,9 @@ BEGIN = datetime(2026, 11, 23, 12, 0, 0, 500_000, UTC)
 
 def failover(detection: float, leaderless: float, first_write: float) -> Failover:
     """A failover of those times, in seconds since the leader was lost."""
-    detected, elected, written = (BEGIN + timedelta(seconds=one) for one in (detection, leaderless, first_write))
+    detected, elected, written = (
+        BEGIN + timedelta(seconds=seconds) for seconds in (detection, leaderless, first_write)
+    )
     told = FailoverTimeline(detected, "consul2", elected, "consul3", 8, (7, 7, 8))
     return Failover("consul1", BEGIN, 0.02, told, written, "consul3", 0.03)
 

@@ -38,7 +38,7 @@ class Claim(NamedTuple):
 
 
 def lines_of(evidence: Iterable[Evidence]) -> frozenset[tuple[str, int]]:
-    return frozenset((one.server, one.line_no) for one in evidence)
+    return frozenset((evidence_.server, evidence_.line_no) for evidence_ in evidence)
 
 
 @cache

@@ -17,7 +17,7 @@ from tests.unit.raft.lines import BEGIN, LEADS, MISSED, told
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SERVERS = " ".join(f"{{Suffrage:Voter ID:10.0.0.{one}:8300 Address:10.0.0.{one}:8300}}" for one in (1, 2, 3))
+SERVERS = " ".join(f"{{Suffrage:Voter ID:10.0.0.{number}:8300 Address:10.0.0.{number}:8300}}" for number in (1, 2, 3))
 KNOWS = f'[INFO]  agent.server.raft: initial configuration: index=1 servers="[{SERVERS}]"'
 HEARS = "[INFO]  agent.server: New leader elected: payload=consul1"
 AGAIN = "[WARN]  agent.server.raft: Election timeout reached, restarting election"
@@ -41,7 +41,7 @@ def by_clocks(lines: Iterable[tuple[float, str, str]], ahead: dict[str, float]) 
     begin = [(-1.0, f"consul{number}", KNOWS) for number in (1, 2, 3)]
     heard = [LEADS, (0.1, "consul2", HEARS), (0.2, "consul3", HEARS)]
     stamped = [(when + ahead.get(who, 0), who, line) for when, who, line in (*begin, *heard, *lines)]
-    story = told(*sorted(stamped, key=lambda one: one[0]), complete=False)
+    story = told(*sorted(stamped, key=lambda stamped_line: stamped_line[0]), complete=False)
     return [(no.server, election.term, election.candidate) for election in story.elections for no in election.refusals]
 
 

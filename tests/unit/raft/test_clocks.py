@@ -36,7 +36,7 @@ STAYS = "2024-01-08T11:30:00.000Z [INFO]  agent.server.serf.lan: serf: EventMemb
 
 
 def lines(of: tuple[str, ...], time: str = "") -> list[str]:
-    return [f"2024-01-08T{one.format(time)}" for one in of]
+    return [f"2024-01-08T{moment.format(time)}" for moment in of]
 
 
 def notes_of(tmp_path: Path, n1: list[str], n2: list[str]) -> list[str]:

@@ -75,7 +75,7 @@ LEVELLESS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("carrier", LEVELLESS, ids=lambda one: one.wrap(""))
+@pytest.mark.parametrize("carrier", LEVELLESS, ids=lambda carrier_: carrier_.wrap(""))
 def test_syslog_takes_stamp_and_level_away(carrier: Carrier) -> None:
     for core in ("raft: Election won. Tally: 2", "agent.server.raft: election won: tally=2"):
         event = read(carrier.wrap(core))
@@ -158,7 +158,7 @@ TOGETHER = {"grep -Hn of what stands beside", "journald json-pretty"}
 # Here is a part of a part of a document, and a zone's name behind what is no stamp any more.
 LOST = {("pretty JSON", "Datadog CSV"), ("an R string", "Cloud Logging's table")}
 KNOWN = [name for name in CARRIERS if name not in WORDS | TOGETHER]
-CORE = MODERN[next(at for at, one in enumerate(MODERN) if "entering candidate state" in one)]
+CORE = MODERN[next(at for at, text in enumerate(MODERN) if "entering candidate state" in text)]
 
 
 @pytest.mark.parametrize("outer", KNOWN)

@@ -40,7 +40,7 @@ def drawing(seed: int) -> Random:
 def gap(seconds: Sequence[float], longer: Callable[[float], float]) -> float:
     """The largest distance between what was drawn and a distribution."""
     ordered = sorted(seconds)
-    return max(abs((1 - longer(one)) - (number + 0.5) / len(ordered)) for number, one in enumerate(ordered))
+    return max(abs((1 - longer(seconds)) - (number + 0.5) / len(ordered)) for number, seconds in enumerate(ordered))
 
 
 def fires(random: Random, least: float) -> list[float]:
@@ -68,19 +68,19 @@ def test_detection_is_predicted_as_timers_that_are_simulated_one_by_one_have_it(
 
 def test_the_rest_of_a_wait_is_drawn_as_its_probability_says() -> None:
     random = drawing(3)
-    assert gap([rest_of_a_wait(random, 2.0) for _ in range(DRAWS)], lambda one: still_waiting(one, 2.0)) < NEAR
-    assert gap([2.0 + 2.0 * random.random() for _ in range(DRAWS)], lambda one: still_waiting(one, 2.0)) > NEAR
-    assert [still_waiting(one, 1.0) for one in (-1, 0, 1, 2, 9)] == pytest.approx([1, 1, 1 / 3, 0, 0])
+    assert gap([rest_of_a_wait(random, 2.0) for _ in range(DRAWS)], lambda seconds: still_waiting(seconds, 2.0)) < NEAR
+    assert gap([2.0 + 2.0 * random.random() for _ in range(DRAWS)], lambda seconds: still_waiting(seconds, 2.0)) > NEAR
+    assert [still_waiting(seconds, 1.0) for seconds in (-1, 0, 1, 2, 9)] == pytest.approx([1, 1, 1 / 3, 0, 0])
 
 
 @pytest.mark.parametrize("servers", [3, 5, 7])
 def test_with_pre_vote_the_leader_is_there_when_a_majority_has_given_the_old_one_up(servers: int) -> None:
     random = drawing(11)
     played = [play(random, REAL, servers, pre_vote=True) for _ in range(DRAWS)]
-    assert gap([one.detection for one in played], lambda one: undetected(one, REAL, servers)) < NEAR
-    assert gap([one.leaderless for one in played], lambda one: no_majority(one, REAL, servers)) < NEAR
+    assert gap([play.detection for play in played], lambda seconds: undetected(seconds, REAL, servers)) < NEAR
+    assert gap([play.leaderless for play in played], lambda seconds: no_majority(seconds, REAL, servers)) < NEAR
     without = [play(random, REAL, servers, pre_vote=False) for _ in range(DRAWS)]
-    assert gap([one.leaderless for one in without], lambda one: no_majority(one, REAL, servers)) > 0.5
+    assert gap([play.leaderless for play in without], lambda seconds: no_majority(seconds, REAL, servers)) > 0.5
 
 
 def test_without_pre_vote_one_of_two_candidates_of_the_same_term_has_to_stand_again() -> None:
@@ -106,11 +106,11 @@ def test_nothing_that_is_played_out_is_sooner_than_what_is_said_to_be_possible(s
     said = expected(REAL, servers, pre_vote=pre_vote)
     random, tries = drawing(1), DRAWS // 3
     played = [play(random, REAL, servers, pre_vote=pre_vote) for _ in range(tries)]
-    assert said.detection.spread.minimum <= min(one.detection for one in played)
-    assert said.leaderless.spread.minimum <= min(one.leaderless for one in played)
-    assert said.election.spread.minimum <= min(one.leaderless - one.detection for one in played) + 1e-9
-    assert min(one.detection for one in played) < said.detection.spread.minimum + 0.1
-    assert sum(one.campaigns for one in played) / tries == pytest.approx(said.campaigns, rel=0.05)
+    assert said.detection.spread.minimum <= min(play.detection for play in played)
+    assert said.leaderless.spread.minimum <= min(play.leaderless for play in played)
+    assert said.election.spread.minimum <= min(play.leaderless - play.detection for play in played) + 1e-9
+    assert min(play.detection for play in played) < said.detection.spread.minimum + 0.1
+    assert sum(play.campaigns for play in played) / tries == pytest.approx(said.campaigns, rel=0.05)
 
 
 @pytest.mark.parametrize("pre_vote", [True, False])
@@ -128,7 +128,7 @@ def test_a_prediction_is_in_order_and_the_same_each_time(pre_vote: bool) -> None
 
 def test_pre_vote_saves_about_the_time_of_an_election_timer() -> None:
     for servers in (3, 5, 7):
-        slow, fast = (expected(REAL, servers, pre_vote=one) for one in (False, True))
+        slow, fast = (expected(REAL, servers, pre_vote=votes_first) for votes_first in (False, True))
         assert slow.detection == fast.detection
         assert 0.6 < slow.leaderless.spread.p50 - fast.leaderless.spread.p50 < 1.2
         assert fast.campaigns == pytest.approx(servers // 2 + 1, abs=0.1)
@@ -204,29 +204,29 @@ def test_a_failover_that_is_not_over_is_none() -> None:
 
 
 def test_the_phases_of_a_failover() -> None:
-    one = failover(1.2, 2.7, 2.75)
-    assert [one.seconds(phase) for phase in ("detection", "election", "leaderless", "first_write")] == pytest.approx(
-        [1.2, 1.5, 2.7, 2.75]
-    )
-    assert one.lost_terms == 1
+    failover_ = failover(1.2, 2.7, 2.75)
+    assert [
+        failover_.seconds(phase) for phase in ("detection", "election", "leaderless", "first_write")
+    ] == pytest.approx([1.2, 1.5, 2.7, 2.75])
+    assert failover_.lost_terms == 1
 
 
 @pytest.mark.parametrize(
     ("stood", "term", "lost"), [((7, 7, 8), 8, 1), ((8,), 8, 0), ((7, 8, 9, 9), 9, 2), ((None, 8), 8, 0)]
 )
 def test_terms_without_a_winner_are_lost(stood: tuple[int | None, ...], term: int, lost: int) -> None:
-    one = failover(1, 2, 3)
-    assert replace(one, told=replace(one.told, stood=stood, term=term)).lost_terms == lost
+    failover_ = failover(1, 2, 3)
+    assert replace(failover_, told=replace(failover_.told, stood=stood, term=term)).lost_terms == lost
 
 
 def test_a_measurement_counts_what_is_usual() -> None:
-    one = measurement(failover(1.2, 2.7, 2.8), failover(1.4, 2.9, 3.0), failover(9.0, 19.0, 19.1))
-    found = one.measured("detection")
+    measured = measurement(failover(1.2, 2.7, 2.8), failover(1.4, 2.9, 3.0), failover(9.0, 19.0, 19.1))
+    found = measured.measured("detection")
     assert found is not None
     assert astuple(found) == pytest.approx((1.2, 1.22, 1.4, 8.24, 9.0))
-    assert [one.usual(phase) for phase in ("detection", "election", "leaderless", "first_write")] == [2, 2, 2, 2]
-    assert one.predicted("first_write") == one.predicted("leaderless") == one.expected.leaderless
-    assert one.campaigns == 3
+    assert [measured.usual(phase) for phase in ("detection", "election", "leaderless", "first_write")] == [2, 2, 2, 2]
+    assert measured.predicted("first_write") == measured.predicted("leaderless") == measured.expected.leaderless
+    assert measured.campaigns == 3
     assert measurement().measured("election") is None
     assert measurement().campaigns is None
 

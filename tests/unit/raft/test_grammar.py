@@ -118,7 +118,7 @@ def test_the_source_of_a_rule_has_its_wording(rule: Rule) -> None:
             continue  # the text is an error's, which no list has
         # No rule before this one may take the wording.
         known = [rule_of(rule.voice, message) for message in sayings(call)]
-        assert any(one is not None and one[0] is rule for one in known), (source, call)
+        assert any(match is not None and match[0] is rule for match in known), (source, call)
 
 
 def test_whatever_raft_logs_is_known() -> None:

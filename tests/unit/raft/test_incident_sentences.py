@@ -113,15 +113,17 @@ def test_of_leaders_that_change_again_and_again_all_are_named_and_each_loss_is_c
 def test_from_a_time_on_only_what_is_told_is_counted(since: int, said: str) -> None:
     streams = []
     for server, text in flaps(1, 2, 3, 2).items():
-        read = (read_line(one, server=server, line_no=number) for number, one in enumerate(text.splitlines(), 1))
+        read = (read_line(line, server=server, line_no=number) for number, line in enumerate(text.splitlines(), 1))
         streams.append([event for event in read if event is not None])
     begin = datetime(2024, 3, 5, 14, 0, since, tzinfo=UTC)
     told_of = [of_incident(incident) for incident in collect(records(merge(streams), since=begin)).incidents]
     assert said in "\n".join(told_of)
     assert not said or "was lost" in told_of[0]
-    assert said or not any("was lost" in one for one in told_of)
+    assert said or not any("was lost" in sentence for sentence in told_of)
     # Why a leader was lost is known from what is not told, too.
-    assert any(one.startswith("2024-03-05 14:00:30 UTC: nobody led for 2.0 s. s3, the previous") for one in told_of)
+    assert any(
+        sentence.startswith("2024-03-05 14:00:30 UTC: nobody led for 2.0 s. s3, the previous") for sentence in told_of
+    )
 
 
 def test_a_leader_of_whom_a_server_heard_is_a_leader_though_no_log_of_its_own_is_there() -> None:
@@ -338,9 +340,11 @@ def test_who_could_not_be_asked_has_not_said_no() -> None:
         summary_sentences.of_pre_vote(pre_vote)
         for pre_vote in told({"consul3": recorded("consul-1.21")["consul3"]})[0].pre_votes
     ]
-    alone = [one for one in told_of if "it had 1 of the 2 pre-votes it needed" in one and "term 3" in one]
+    alone = [
+        sentence for sentence in told_of if "it had 1 of the 2 pre-votes it needed" in sentence and "term 3" in sentence
+    ]
     assert alone
-    assert not [one for one in alone if "said no" in one]
+    assert not [sentence for sentence in alone if "said no" in sentence]
 
 
 def test_a_leader_of_whom_a_client_heard_is_seen(tmp_path: Path) -> None:

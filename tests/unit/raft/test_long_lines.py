@@ -121,9 +121,9 @@ def test_a_number_that_no_cluster_has_is_none(line: str, number: str) -> None:
         assert event.event != "other"
         assert event.term is None or event.term < 2**63
     story.finish()
-    for one in story.drain():
-        if isinstance(one, Election):
-            assert (one.tally or 0) < 2**63
-            assert (one.needed or 0) < 2**63
-        elif isinstance(one, Outage):
-            assert (one.behind or 0) < 2**63
+    for record in story.drain():
+        if isinstance(record, Election):
+            assert (record.tally or 0) < 2**63
+            assert (record.needed or 0) < 2**63
+        elif isinstance(record, Outage):
+            assert (record.behind or 0) < 2**63

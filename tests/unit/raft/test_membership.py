@@ -40,7 +40,9 @@ def address_of(server: str) -> str:
 
 def listed(config: dict[str, str]) -> str:
     return (
-        "[" + " ".join(f"{{Suffrage:{role} ID:{one} Address:{address_of(one)}}}" for one, role in config.items()) + "]"
+        "["
+        + " ".join(f"{{Suffrage:{role} ID:{voter} Address:{address_of(voter)}}}" for voter, role in config.items())
+        + "]"
     )
 
 
@@ -92,7 +94,7 @@ class Cluster:
         return True
 
     def voters(self) -> set[str]:
-        return {one for one, role in self.config.items() if role == "Voter"}
+        return {voter for voter, role in self.config.items() if role == "Voter"}
 
 
 def initial(config: dict[str, str], index: int, server: str) -> Event:
@@ -166,8 +168,8 @@ def test_what_a_changed_server_was_is_said_with_the_change(changes: list[tuple[s
 def test_before_consul_0_7_the_list_of_peers_is_the_cluster(added: list[str]) -> None:
     membership = Membership(NAMES)
     peers: list[str] = []
-    for one in added:
-        peers = [two for two in peers if two != one] if one in peers and len(peers) > 1 else sorted({*peers, one})
+    for voter in added:
+        peers = [two for two in peers if two != voter] if voter in peers and len(peers) > 1 else sorted({*peers, voter})
         said = f"[DEBUG] raft: Node 10.0.0.1:8300 updated peer set (2): [{' '.join(map(address_of, peers))}]"
         membership.feed(event_of(f"2015/08/09 01:31:32 {said}"))
         assert membership.voters is not None

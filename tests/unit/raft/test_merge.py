@@ -60,7 +60,7 @@ def test_within_a_second_who_votes_has_been_asked_before(order: list[str]) -> No
 
 
 def said(second: float, server: str, event: str, peer: str | None = None, **values: str) -> Event:
-    (start,) = [one.time for one in streams_of("2015")["docker-compose"][:1]]
+    (start,) = [event.time for event in streams_of("2015")["docker-compose"][:1]]
     assert start is not None
     time = start + timedelta(seconds=second)
     return Event(time, server, event, None, None, peer, "info", "raft", None, 1, "x", values)

@@ -47,9 +47,9 @@ def wins(second: float, server: int, term: int) -> list[str]:
 def gives_up(second: float, server: int, silent: str = "500ms") -> list[str]:
     return [
         *(
-            line(second, f"failed to contact: server-id=s{one} time={silent}", "WARN")
-            for one in (1, 2, 3)
-            if one != server
+            line(second, f"failed to contact: server-id=s{number} time={silent}", "WARN")
+            for number in (1, 2, 3)
+            if number != server
         ),
         line(second, "failed to contact quorum of nodes, stepping down", "WARN"),
         follows(second, server),
@@ -61,7 +61,7 @@ def hears(second: float, server: int) -> str:
 
 
 def log(*lines: str | list[str]) -> str:
-    return "\n".join(one for some in lines for one in ([some] if isinstance(some, str) else some))
+    return "\n".join(line_ for some in lines for line_ in ([some] if isinstance(some, str) else some))
 
 
 def paragraphs(logs: dict[str, str]) -> str:
@@ -176,7 +176,7 @@ def test_what_is_not_known_to_be_over_stands_behind_what_was() -> None:
         ),
     }
     said = [of_incident(incident) for incident in told(logs)[0].incidents]
-    assert [one.startswith("Nobody is known to lead") for one in said][:2] == [False, True]
+    assert [sentence.startswith("Nobody is known to lead") for sentence in said][:2] == [False, True]
 
 
 def test_sentences_of_leaders_that_woke_late() -> None:
@@ -186,7 +186,7 @@ def test_sentences_of_leaders_that_woke_late() -> None:
 
 
 def at_level_warn(text: str) -> str:
-    return "\n".join(one for one in text.splitlines() if "[WARN]" in one or "[ERROR]" in one)
+    return "\n".join(line_ for line_ in text.splitlines() if "[WARN]" in line_ or "[ERROR]" in line_)
 
 
 def timed_out(second: float) -> str:
@@ -199,8 +199,8 @@ def refuses(second: float, candidate: int, leader: int) -> str:
 
 
 PIPELINE = [
-    line(1, f'failed to pipeline appendEntries: peer="{{Voter s{one} 10.0.0.{one}:8300}}"', "ERROR")
-    for one in (1, 2, 3)
+    line(1, f'failed to pipeline appendEntries: peer="{{Voter s{number} 10.0.0.{number}:8300}}"', "ERROR")
+    for number in (1, 2, 3)
 ]
 
 
@@ -282,22 +282,22 @@ def test_a_server_that_never_asks_for_pre_votes_stands_in_earnest_beside_those_t
 
 def test_who_voted_for_a_candidate_has_not_refused_it_in_that_term() -> None:
     """Stamps of whole seconds: what met the candidacy before stands behind the next one."""
-    one = "2018/03/05 14:00:{:02} [{}] raft: {}".format
+    form = "2018/03/05 14:00:{:02} [{}] raft: {}".format
     candidate = "Node at 10.0.0.1:8300 [Candidate] entering Candidate state in term {}".format
     logs = {
         "s1": log(
-            one(9, "INFO", candidate(3)),
-            one(10, "WARN", "Election timeout reached, restarting election"),
-            one(10, "INFO", candidate(4)),
-            one(10, "DEBUG", "Votes needed: 2"),
-            one(10, "DEBUG", "Vote granted from 10.0.0.1:8300 in term 4. Tally: 1"),
-            one(10, "DEBUG", "Vote granted from 10.0.0.3:8300 in term 4. Tally: 2"),
-            one(10, "INFO", "Election won. Tally: 2"),
-            one(10, "INFO", "Node at 10.0.0.1:8300 [Leader] entering Leader state"),
+            form(9, "INFO", candidate(3)),
+            form(10, "WARN", "Election timeout reached, restarting election"),
+            form(10, "INFO", candidate(4)),
+            form(10, "DEBUG", "Votes needed: 2"),
+            form(10, "DEBUG", "Vote granted from 10.0.0.1:8300 in term 4. Tally: 1"),
+            form(10, "DEBUG", "Vote granted from 10.0.0.3:8300 in term 4. Tally: 2"),
+            form(10, "INFO", "Election won. Tally: 2"),
+            form(10, "INFO", "Node at 10.0.0.1:8300 [Leader] entering Leader state"),
         ),
         "s3": log(
-            one(1, "INFO", 'Node at 10.0.0.3:8300 [Follower] entering Follower state (Leader: "")'),
-            one(10, "WARN", "Rejecting vote request from 10.0.0.1:8300 since we have a leader: 10.0.0.3:8300"),
+            form(1, "INFO", 'Node at 10.0.0.3:8300 [Follower] entering Follower state (Leader: "")'),
+            form(10, "WARN", "Rejecting vote request from 10.0.0.1:8300 since we have a leader: 10.0.0.3:8300"),
         ),
     }
     story, _ = told(logs)
@@ -444,7 +444,7 @@ def test_who_has_no_vote_stands_in_vain_whoever_leads() -> None:
 
 
 def test_where_only_one_of_several_misses_a_leader_the_others_may_have_one() -> None:
-    tries = [misses(5), *(one for at in (4, 5, 6) for one in (stands(5 + at, 1, at), timed_out(6.5 + at)))]
+    tries = [misses(5), *(line_ for at in (4, 5, 6) for line_ in (stands(5 + at, 1, at), timed_out(6.5 + at)))]
     story, _ = told({"s1": log(tries), **{name: line(1, "snapshot complete up to: index=7") for name in ("s2", "s3")}})
     (gap,) = (incident for incident in story.incidents if incident.kind == "no_leader")
     assert gap.may_be_led

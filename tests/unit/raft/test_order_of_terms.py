@@ -55,7 +55,7 @@ BEHIND = [*leads(1, 1, 2, 3.0), *leads(7.4, 3, 4), *leads(8.2, 2, 3), *leads(9.5
 
 
 def test_who_led_in_the_term_between_did_so_before_whatever_its_clock_shows() -> None:
-    story = told(*sorted(BEHIND, key=lambda one: one[0]), complete=False)
+    story = told(*sorted(BEHIND, key=lambda stamped_line: stamped_line[0]), complete=False)
     assert without(story) == [(2, None), (4, None), (3, None), (5, 1.5)]
     assert gaps(story)[:2] == [(4, 3.4, True), (5, 1.5, False)]
 
@@ -70,7 +70,7 @@ def test_two_led_at_once_only_where_that_is_so_by_both_clocks() -> None:
     heard = [(3.6, "consul1", announced(2)), (3.6, "consul3", announced(2))]
     first = (-9.0, "consul2", announced(1))
     lines = [first, *leads(1, 1, 2, 1.0), *heard, *leads(5, 2, 3, 1.0), *wins(5.5, 3, 4)]
-    story = told(*sorted(lines, key=lambda one: one[0]), complete=False)
+    story = told(*sorted(lines, key=lambda stamped_line: stamped_line[0]), complete=False)
     assert [incident.kind for incident in story.incidents if incident.kind == "two_leaders"] == []
     assert [leadership.superseded for leadership in story.leaders if leadership.superseded is not None] == []
     at_once = told(*leads(1, 1, 2, 1.0), *wins(5, 2, 3), *wins(5.5, 3, 4), (6.0, "consul2", GIVES_UP))

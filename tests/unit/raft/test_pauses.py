@@ -161,7 +161,7 @@ def test_the_leadership_of_a_frozen_server_ends_at_its_last_sign_of_life() -> No
     gap, pause = (incident for incident in document["incidents"] if incident["kind"] in {"no_leader", "pause"})
     assert (gap["inferred"], gap["from"], gap["ended_by"]) == (True, "2026-11-29T08:19:17.380000+00:00", "silent")
     assert (pause["inferred"], pause["servers"], pause["seconds"], pause["led"]) == (True, ["consul3"], 12.333, True)
-    assert [one["server"] for one in pause["evidence"]] == ["consul2", "consul3"]
+    assert [evidence["server"] for evidence in pause["evidence"]] == ["consul2", "consul3"]
     assert [event["server"] for event in document["events"] if event["event"] == "silence"] == ["consul3"]
 
 

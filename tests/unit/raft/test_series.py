@@ -43,9 +43,11 @@ def asked(term: int, **more: object) -> PreVote:
 
 def told(records: Iterable[Election | PreVote]) -> list[tuple[str, int | None, int]]:
     return [
-        (one.first.candidate, one.first.term, one.count) if isinstance(one, Series) else (one.candidate, one.term, 1)
-        for one in folded(records)
-        if isinstance(one, (Series, Election, PreVote))
+        (record.first.candidate, record.first.term, record.count)
+        if isinstance(record, Series)
+        else (record.candidate, record.term, 1)
+        for record in folded(records)
+        if isinstance(record, (Series, Election, PreVote))
     ]
 
 
@@ -128,15 +130,15 @@ def test_asking_beforehand_moves_no_term() -> None:
 )
 def test_every_candidacy_is_told_once_and_each_server_s_in_order(given_ones: list[tuple[str, int, str]]) -> None:
     ones = [stood(term, candidate, outcome=outcome) for candidate, term, outcome in given_ones]
-    found = [one for one in folded(ones) if isinstance(one, (Series, Election))]
+    found = [record for record in folded(ones) if isinstance(record, (Series, Election))]
     assert sum(series.count if isinstance(series, Series) else 1 for series in found) == len(ones)
     assert all(series.count >= FOLDED for series in found if isinstance(series, Series))
     for server in ("n1", "n2", "n3"):
         mine = [election.term for election in ones if election.candidate == server]
         shown = itertools.chain.from_iterable(
-            range(one.first.term or 0, (one.last.term or 0) + 1) if isinstance(one, Series) else [one.term]
-            for one in found
-            if (one.first if isinstance(one, Series) else one).candidate == server
+            range(record.first.term or 0, (record.last.term or 0) + 1) if isinstance(record, Series) else [record.term]
+            for record in found
+            if (record.first if isinstance(record, Series) else record).candidate == server
         )
         assert list(shown) == mine
 

@@ -74,7 +74,7 @@ def test_a_server_without_a_log_is_called_by_its_name_whatever_a_line_calls_it(w
 def test_a_server_whose_log_has_another_name_is_one_server(call: str) -> None:
     own = events("n2", 'agent.server.raft: entering follower state: follower="Node at 10.0.0.2:8300 [Follower]"')
     names = names_of(*own, *events("n1", WAYS["a list"], CALLED[call]))
-    assert {names(one) for one in (ID, "10.0.0.2:8300", "10.0.0.2", "server-2", "n2")} == {"n2"}
+    assert {names(name) for name in (ID, "10.0.0.2:8300", "10.0.0.2", "server-2", "n2")} == {"n2"}
 
 
 STORE = (
@@ -180,7 +180,7 @@ def test_names_are_bounded_whatever_a_log_says() -> None:
 
 def test_a_server_without_a_name_is_called_by_its_address_and_not_by_a_number() -> None:
     names = names_of(*events("n1", LISTED.format(ID, "10.0.0.7:8300"), LISTED.format("vault-2", "10.0.0.8:8201")))
-    assert [names(one) for one in (ID, "10.0.0.7:8300", "vault-2")] == ["10.0.0.7:8300", "10.0.0.7:8300", "vault-2"]
+    assert [names(name) for name in (ID, "10.0.0.7:8300", "vault-2")] == ["10.0.0.7:8300", "10.0.0.7:8300", "vault-2"]
 
 
 def test_a_leader_before_the_log_is_called_by_its_name() -> None:

@@ -386,7 +386,7 @@ def test_an_election_timer_runs_no_longer_than_twice_its_shortest_time() -> None
 def test_a_heartbeat_timer_runs_no_longer_than_twice_the_shortest_of_its_cluster() -> None:
     candidate = 'entering candidate state: node="Node at 10.0.0.{}:8300 [Candidate]" term={}'
     again = "Election timeout reached, restarting election"
-    one = log(said(1, candidate.format(1, 2)), said(2.2, again, "WARN"), said(2.2, candidate.format(1, 3)))
+    again_ = log(said(1, candidate.format(1, 2)), said(2.2, again, "WARN"), said(2.2, candidate.format(1, 3)))
     follower = said(20, 'entering follower state: follower="Node at 10.0.0.2:8300 [Follower]" leader-address=')
     debug = said(20.1, "votes: needed=2", "DEBUG")
     missed = said(27.7, "heartbeat timeout reached, starting election: last-leader-addr= last-leader-id=", "WARN")
@@ -394,4 +394,4 @@ def test_a_heartbeat_timer_runs_no_longer_than_twice_the_shortest_of_its_cluster
     assert [
         round(election.waited, 3) for election in story_of("", two)[0].elections if election.waited is not None
     ] == [7.7]
-    assert story_of(one, two)[0].elections[-1].waited is None
+    assert story_of(again_, two)[0].elections[-1].waited is None

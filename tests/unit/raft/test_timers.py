@@ -73,7 +73,7 @@ def test_what_was_measured_in_real_logs_is_what_raft_promises(name: str) -> None
         assert attempt.cause != "transfer" or attempt.waited is None
     lost = [leadership.without_majority for leadership in story.leaders if leadership.ended_by == "quorum_lost"]
     assert lost
-    assert all(one is not None and TIMERS.lease <= one < TIMERS.lease + 0.2 for one in lost)
+    assert all(seconds is not None and TIMERS.lease <= seconds < TIMERS.lease + 0.2 for seconds in lost)
 
 
 def story_of(*lines: str) -> Collection:

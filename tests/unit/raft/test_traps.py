@@ -85,7 +85,9 @@ def test_an_election_is_won_though_no_line_says_who_voted(name: str) -> None:
     logs = recorded(name)
     whole, _ = told(logs)
     brief, _ = told({server: without(text, "[DEBUG]", '"@level":"debug"') for server, text in logs.items()})
-    assert [one[:2] + one[3:] for one in won(brief)] == [one[:2] + one[3:] for one in won(whole)]
+    assert [outcome[:2] + outcome[3:] for outcome in won(brief)] == [
+        outcome[:2] + outcome[3:] for outcome in won(whole)
+    ]
     # That a leader hands its leadership over, it says at level debug only.
     causes = [(one[2], other[2]) for one, other in zip(won(brief), won(whole), strict=True)]
     assert all(one in {other, "unknown"} for one, other in causes)
@@ -306,7 +308,7 @@ def test_a_vote_in_a_pre_vote_is_no_vote() -> None:
         ("consul1", 4)
     ]
     said = [summary_sentences.of_pre_vote(pre_vote).partition("; it did not win")[0] for pre_vote in failed]
-    assert all("vote" not in one.replace("pre-vote", "") for one in said)
+    assert all("vote" not in sentence.replace("pre-vote", "") for sentence in said)
 
 
 # -- 6: a split vote is two candidates of one term --------------------------------------------------------------
@@ -320,7 +322,7 @@ def test_a_split_vote_is_two_candidates_of_one_term_and_no_winner() -> None:
             said(second + 2, "Election timeout reached, restarting election", "WARN"),
         )
 
-    voters = " ".join(f"{{Suffrage:Voter ID:u{one} Address:10.0.0.{one}:8300}}" for one in (1, 2, 3))
+    voters = " ".join(f"{{Suffrage:Voter ID:u{number} Address:10.0.0.{number}:8300}}" for number in (1, 2, 3))
     down = log(
         said(0.5, f'initial configuration: index=1 servers="[{voters}]"'),
         said(0.6, 'entering follower state: follower="Node at 10.0.0.3:8300 [Follower]" leader='),
@@ -399,7 +401,7 @@ def test_a_vote_request_of_an_older_term_fails_late_and_its_server_still_leads(t
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if "0.5" not in name])
 def test_a_candidate_without_a_timeout_was_handed_the_leadership(name: str) -> None:
     story, _ = told(recorded(name))
-    (election,) = [one for one in story.elections if one.cause == "transfer"]
+    (election,) = [election_ for election_ in story.elections if election_.cause == "transfer"]
     assert (election.outcome, election.pre_vote) == ("won", None)
     assert (
         f" stood in term {election.term} because leadership was handed to it; it had the 2 votes it needed"
@@ -448,21 +450,23 @@ def test_within_a_second_a_cause_is_told_before_its_effect(order: list[str]) -> 
     places = {id(event): place for place, event in enumerate(events)}
 
     def place(server: str, event: str, words: str) -> int:
-        return next(places[id(one)] for one in named(events, event) if one.server == server and words in one.line)
+        return next(
+            places[id(event_)] for event_ in named(events, event) if event_.server == server and words in event_.line
+        )
 
     stood_at = {(event.server, event.time) for event in named(events, "candidate_entered")}
     asking = 0
     for candidate, term, _, _ in won(story):
         stood = place(candidate, "candidate_entered", f"in term {term}")
         asked = [
-            places[id(one)]
-            for one in named(events, "newer_term_seen_on_vote")
+            places[id(event_)]
+            for event_ in named(events, "newer_term_seen_on_vote")
             # A voter that stood in the same second has voted for itself before.
-            if one.time == events[stood].time and (one.server, one.time) not in stood_at
+            if event_.time == events[stood].time and (event_.server, event_.time) not in stood_at
         ]
         counted = place(candidate, "vote_granted", f"in term {term}. Tally: 2")
-        victory = next(places[id(one)] for one in named(events, "election_won") if one.term == term)
-        assert all(stood < one < counted for one in asked)
+        victory = next(places[id(event_)] for event_ in named(events, "election_won") if event_.term == term)
+        assert all(stood < place < counted for place in asked)
         assert stood < counted < victory
         assert events[victory].server == candidate
         asking += len(asked)
@@ -480,7 +484,7 @@ def test_a_refusal_of_the_same_second_is_told_after_the_candidacy() -> None:
     assert stood.time == first.time
     assert events.index(stood) < events.index(first)
     assert (phrase(first), first.term) == ("does not vote for consul3: it has a leader, consul1", stood.term)
-    election = next(one for one in story.elections if one.candidate == "consul3")
+    election = next(election_ for election_ in story.elections if election_.candidate == "consul3")
     assert [(refusal.server, refusal.reason) for refusal in election.refusals] == [("consul2", "we have a leader")]
 
 

@@ -100,7 +100,7 @@ class Engine:
         found = [
             {"Labels": labels, called: name}
             for name, labels in sorted(self.things[kind].items())
-            if not self.filters or all(_has(labels, one) for one in filters["label"])
+            if not self.filters or all(_has(labels, label) for label in filters["label"])
         ]
         answer = _go({"Volumes": found} if kind == "volumes" else found)
         return f"HTTP/1.0 200 OK\r\n\r\n{answer}\n"
@@ -198,7 +198,7 @@ def test_an_engine_that_lists_everything_makes_nothing_of_others_ours(engine: En
     words = ["sh", str(SCRIPT), *workshop_reaper.words("raft101", int(time.time()) - 5, OWNER)]
     with pytest.raises(subprocess.TimeoutExpired):
         subprocess.run(words, env=engine.env, capture_output=True, timeout=5, check=False)
-    left = {one for one in engine.left() if one != "cafe01"}
+    left = {container for container in engine.left() if container != "cafe01"}
     numbers = [*range(10, 13), *range(20, 23), 30]
     assert left == {*map(key, numbers), "theirs0", "theirs1", "theirs2"}
 

@@ -46,8 +46,8 @@ def test_the_modules_ask_the_engine_that_labctl_asks(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("play", sorted((content_root() / "playbooks").glob("*.yml")), ids=lambda path: path.name)
 def test_every_play_has_the_environment_of_its_docker_host(play: Path) -> None:
-    for one in yaml.safe_load(play.read_text(encoding="utf-8")):
-        assert "hosts" not in one or one["environment"] == "{{ labctl_environment | default({}) }}"
+    for task in yaml.safe_load(play.read_text(encoding="utf-8")):
+        assert "hosts" not in task or task["environment"] == "{{ labctl_environment | default({}) }}"
 
 
 def test_what_is_no_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

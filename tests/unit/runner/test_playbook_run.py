@@ -382,10 +382,10 @@ def test_ansible_ends_with_all_that_it_started_when_labctl_is_killed(tmp_path: P
             labctl.kill()
     assert int(note.read_text(encoding="utf-8")) in family
     try:
-        _wait(lambda: not any(processes.alive(one) for one in family), 10)
+        _wait(lambda: not any(processes.alive(process) for process in family), 10)
     finally:
-        for one in filter(processes.alive, family):
-            os.kill(one, signal.SIGKILL)
+        for process in filter(processes.alive, family):
+            os.kill(process, signal.SIGKILL)
 
 
 def _wait(is_so: Callable[[], bool], seconds: float) -> None:

@@ -129,9 +129,9 @@ def test_an_engine_that_a_run_has_started_outlives_it(started: list[subprocess.P
 
 
 def test_others_are_left_alone(started: list[subprocess.Popen[str]]) -> None:
-    one, _ = family(started)
+    process, _ = family(started)
     other, child = family(started)
-    processes.end(one, 5)
+    processes.end(process, 5)
     assert processes.alive(other)
     assert processes.alive(child)
 

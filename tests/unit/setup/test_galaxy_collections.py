@@ -45,8 +45,8 @@ def galaxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mapping[str, b
         return made[0]
 
     yield have
-    for one in made:
-        one.close()
+    for server in made:
+        server.close()
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_what_is_pinned_is_what_the_collection_says_that_it_needs() -> None:
     pins = {pin.name: pin.version for pin in galaxy_collections.pins().collections}
     said = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["dependencies"]
     asked = yaml.safe_load((ROOT / "requirements.yml").read_text(encoding="utf-8"))["collections"]
-    assert said == {one["name"]: one["version"] for one in asked}
+    assert said == {asked_["name"]: asked_["version"] for asked_ in asked}
     assert set(said) == {NAME}
     assert version(pins[NAME]) >= version(said[NAME])
 

@@ -202,8 +202,8 @@ def test_locks_that_anybody_left_are_one_line_for_each_lab_and_what_is_no_answer
     here = Host("here", LOCAL)
     locks = seat_locks.SeatLocks([here], ["ada"], pause=0.01)
     real = lock_holder.holder("labctl up ada", 900).note
-    labels = [{"raft-labctl.lock": "ada", "raft-labctl.holder": f"no note {one}"} for one in range(50)]
-    engine.volumes = [{"Name": f"v{at}", "Labels": one} for at, one in enumerate(labels)]
+    labels = [{"raft-labctl.lock": "ada", "raft-labctl.holder": f"no note {number}"} for number in range(50)]
+    engine.volumes = [{"Name": f"v{at}", "Labels": labels_} for at, labels_ in enumerate(labels)]
     found: list[seat_locks.Held] = []
     with locks:
         for said in (None, b"<html>", engine):

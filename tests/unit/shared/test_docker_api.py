@@ -293,7 +293,7 @@ def test_an_engine_that_makes_nothing_of_a_filter_does_not_widen_what_was_asked_
     assert engine.container_names(asked, doing="looking") == list(listed)
     assert [network["Name"] for network in engine.networks(asked, doing="looking")] == list(listed)
     assert [volume["Name"] for volume in engine.volumes(asked, doing="looking")] == list(listed)
-    assert [one["Id"] for one in engine.get("/images/json", asked, doing="looking")] == list(listed)
+    assert [image["Id"] for image in engine.get("/images/json", asked, doing="looking")] == list(listed)
     assert len(engine.networks({"driver": "bridge"}, doing="looking")) == 6
 
 

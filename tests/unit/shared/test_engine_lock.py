@@ -48,7 +48,7 @@ class Engine:
     def volumes(self, filters: dict[str, str], *, doing: str) -> list[dict[str, Any]]:  # noqa: ARG002
         name, _, value = filters["label"].partition("=")
         with self.lock:
-            return [one for one in self.volumes_now.values() if (one["Labels"] or {}).get(name) == value]
+            return [volume for volume in self.volumes_now.values() if (volume["Labels"] or {}).get(name) == value]
 
     def remove(self, kind: str, things: list[str], *, doing: str) -> None:
         assert kind == "volume"

@@ -18,7 +18,7 @@ def test_routes_are_read_and_the_default_route_is_left_out() -> None:
         "br-1\t1007D50A\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0\n"
         "too short\n"
     )
-    assert host_routes.routes(table) == [ipaddress.IPv4Network(one) for one in ("172.17.0.0/16", "10.213.7.16/28")]
+    assert host_routes.routes(table) == [ipaddress.IPv4Network(text) for text in ("172.17.0.0/16", "10.213.7.16/28")]
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 32))

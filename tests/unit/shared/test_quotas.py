@@ -143,7 +143,7 @@ def test_amounts_are_told_as_the_admin_writes_them() -> None:
         "at most 6 servers (ada has 5, this would make 8; section [ada]) and at most 1536 of memory "
         "(ada has 1280, this would make unlimited; section [everybody])"
     )
-    shown = [quotas.words("memory", one) for one in (G, 768 * M, 3 << 10, 0)]
+    shown = [quotas.words("memory", size) for size in (G, 768 * M, 3 << 10, 0)]
     assert shown == ["1g of memory", "768m of memory", "3k of memory", "0 of memory"]
     assert (quotas.words("labs", 1), quotas.words("labs", 0)) == ("1 lab", "0 labs")
     assert quotas.words("servers", math.inf) == "unlimited servers"

@@ -187,7 +187,7 @@ def test_servers_that_hang_cost_one_timeout_and_not_one_each() -> None:
         port = int(server.getsockname()[1])
         begun = time.monotonic()
         views = server_status.read_views(
-            [Member(f"consul{one}", "", ConsulClient(port)) for one in range(5)], timeout=0.2
+            [Member(f"consul{number}", "", ConsulClient(port)) for number in range(5)], timeout=0.2
         )
         assert time.monotonic() - begun < 0.6
     assert all(view.problem for view in views)

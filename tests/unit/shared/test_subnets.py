@@ -84,10 +84,10 @@ def test_what_is_free_overlaps_nothing_that_is_taken(lab: str, places: list[tupl
     free = subnets.free(lab, POOL, taken, most)
     assert len(free) <= most
     assert len(set(free)) == len(free)
-    for one in free:
-        assert one.prefixlen == 28
-        assert one.subnet_of(POOL)
-        assert not any(one.overlaps(other) for other in taken)
+    for network in free:
+        assert network.prefixlen == 28
+        assert network.subnet_of(POOL)
+        assert not any(network.overlaps(other) for other in taken)
 
 
 def test_the_last_free_subnet_is_found() -> None:
@@ -111,24 +111,24 @@ def test_behind_a_vpn_a_subnet_that_only_wider_routes_lead_to_is_free(table: lis
     busy = network("10.213.0.0/17")
     found = subnets.free("ada", POOL, [busy], 24, routes)
     assert len(found) == 24
-    assert not any(one.overlaps(busy) for one in found)
+    assert not any(network.overlaps(busy) for network in found)
     assert subnets.free("ada", POOL, [busy], 24) == found
 
 
 def test_subnets_that_no_route_touches_come_before_those_that_one_is_around() -> None:
     routes = [network("10.213.0.0/17"), network("10.213.128.0/18")]
-    for one in subnets.free("ada", POOL, [], 24, routes):
-        assert one.subnet_of(network("10.213.192.0/18"))
+    for free_subnet in subnets.free("ada", POOL, [], 24, routes):
+        assert free_subnet.subnet_of(network("10.213.192.0/18"))
 
 
 def test_where_all_are_in_routes_the_widest_comes_first() -> None:
     routes = [network("10.0.0.0/8"), network("10.213.0.0/17"), network("10.213.128.0/18")]
-    for one in subnets.free("ada", POOL, [], 24, routes):
-        assert one.subnet_of(network("10.213.192.0/18"))
+    for free_subnet in subnets.free("ada", POOL, [], 24, routes):
+        assert free_subnet.subnet_of(network("10.213.192.0/18"))
     routes.append(network("10.213.192.0/18"))
     routes.append(network("10.213.128.0/19"))
-    for one in subnets.free("ada", POOL, [], 24, routes):
-        assert one.subnet_of(network("10.213.0.0/17"))
+    for free_subnet in subnets.free("ada", POOL, [], 24, routes):
+        assert free_subnet.subnet_of(network("10.213.0.0/17"))
 
 
 @pytest.mark.parametrize("route", ["10.213.4.0/28", "10.213.4.5/32", "10.213.4.8/29"])

@@ -53,7 +53,7 @@ LOGS = {"n1": ONE, "n2": TWO, "n3": THREE}
 
 
 def text(lines: list[str]) -> str:
-    return "".join(f"{one}\n" for one in lines)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def story(

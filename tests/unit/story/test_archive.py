@@ -153,7 +153,7 @@ def test_an_archive_on_standard_input_is_read_from_a_file_and_from_a_pipe(tmp_pa
     piped = story(path.read_bytes(), "-")
     assert piped.returncode == ExitCode.DONE
     assert piped.stdout == done.stdout
-    assert [one.name for one in tmp_path.iterdir()] == ["a.tgz"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tgz"]
 
 
 def test_an_archive_in_a_named_pipe_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

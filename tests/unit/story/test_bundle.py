@@ -36,7 +36,10 @@ class Engine(stand_in.FakeEngine):
         return {"Version": "28.2", "ApiVersion": "1.50", "Os": "linux"}
 
     def inspected(self, ids: Iterable[str]) -> list[dict[str, Any]]:
-        return [{"Id": one, "Config": {"Cmd": ["agent", "-node", one]}, "State": {"Running": True}} for one in ids]
+        return [
+            {"Id": container, "Config": {"Cmd": ["agent", "-node", container]}, "State": {"Running": True}}
+            for container in ids
+        ]
 
 
 def lab() -> Any:

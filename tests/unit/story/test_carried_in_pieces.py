@@ -137,7 +137,7 @@ def test_documents_of_yaml_are_read(tmp_path: Path, scalar: str, payload: str) -
         return entry(name, f"textPayload: {said}")
 
     lines = sorted((line, name) for name, lines in LOGS.items() for line in lines)
-    (tmp_path / "all.yaml").write_text("".join(written(*one) for one in lines), encoding="utf-8")
+    (tmp_path / "all.yaml").write_text("".join(written(*line) for line in lines), encoding="utf-8")
     told, _ = story(tmp_path / "all.yaml")
     assert essence(told) == right(tmp_path)
 

@@ -77,12 +77,12 @@ def said(acts: list[container_acts.Act]) -> list[tuple[float, str]]:
 def test_dockers_events_become_what_was_done(
     events: list[tuple[str, int | None]], acts: list[tuple[float, str]]
 ) -> None:
-    found = acts_of([told(second, *one) for second, one in enumerate(events, 1)], [])
+    found = acts_of([told(second, *event) for second, event in enumerate(events, 1)], [])
     assert said(found) == acts
 
 
 @pytest.mark.parametrize(
-    ("one", "acts"),
+    ("container_life", "acts"),
     [
         (life(0, None), []),
         (life(0, 9, 137), [(9, "container killed: exit_code=137")]),
@@ -91,8 +91,8 @@ def test_dockers_events_become_what_was_done(
         (life(12, 9), [(9, "container ended"), (12, "container started")]),
     ],
 )
-def test_what_no_event_tells_any_more_a_container_does(one: Life, acts: list[tuple[float, str]]) -> None:
-    assert said(acts_of([], [one])) == acts
+def test_what_no_event_tells_any_more_a_container_does(container_life: Life, acts: list[tuple[float, str]]) -> None:
+    assert said(acts_of([], [container_life])) == acts
 
 
 def test_two_sources_of_one_act_are_told_once() -> None:
@@ -108,7 +108,7 @@ def test_two_sources_of_one_act_are_told_once() -> None:
 def test_whatever_events_there_are_acts_alternate_and_every_one_is_understood(
     events: list[tuple[str, int | None]],
 ) -> None:
-    acts = acts_of([told(second, *one) for second, one in enumerate(events)], [])
+    acts = acts_of([told(second, *event) for second, event in enumerate(events)], [])
     ends = {"container killed", "container stopped", "container ended"}
     heads = [act.message.partition(":")[0] for act in acts]
     assert all(heads[two - 1] not in ends or heads[two] == "container started" for two in range(1, len(heads)))
@@ -178,9 +178,9 @@ def test_a_leader_that_docker_killed_led_until_then() -> None:
         "consul1 led for about 4 s, until it was killed.",
         "consul2 leads after about 2 s without a leader.",
     ]
-    killed = next(one for one in story.events if one.event == "container_killed")
+    killed = next(event for event in story.events if event.event == "container_killed")
     assert (phrase(killed), killed.line_no) == ("is killed", 0)
-    assert [one.line_no for one in story.events if one.server == NAME and one.line_no] == [1, 2]
+    assert [event.line_no for event in story.events if event.server == NAME and event.line_no] == [1, 2]
 
 
 def test_every_end_of_a_leadership_has_words_wherever_it_is_told() -> None:
@@ -247,7 +247,7 @@ def test_what_labctl_did_is_told_as_of_when_docker_did_it(verb: str, done: str, 
     other = replace(lines[0], server="consul2", **at_six)
     lines.insert(3, other)
     story = collect(source.of_lines(lab_of(client), lines).records())
-    words = [phrase(one) for one in story.events]
+    words = [phrase(event) for event in story.events]
     assert [word for word in words if word] == [
         "is the leader",
         f"is about to be {how} on purpose", f"is {how}",

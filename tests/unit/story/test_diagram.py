@@ -209,7 +209,9 @@ def test_the_date_stands_where_the_day_changes_by_the_clock_of_the_first_event(t
     path = tmp_path / "a.log"
     stamps = ("2024-01-08T23:59:59.900+0800", "2024-01-08T15:59:59.950Z", "2024-01-09T00:00:01.000+0800")
     said = ("entering leader state: leader=x", "new leader elected, stepping down", "election won: tally=2")
-    path.write_text("".join(f"{one} [INFO]  raft: {what}\n" for one, what in zip(stamps, said, strict=True)), "utf-8")
+    path.write_text(
+        "".join(f"{stamp} [INFO]  raft: {what}\n" for stamp, what in zip(stamps, said, strict=True)), "utf-8"
+    )
     rows = picture_of(records(log_files.events(log_files.find([str(path)])))).rows
     assert [row.clock for row in rows] == ["2024-01-08 23:59:59", "23:59:59", "2024-01-09 00:00:01"]
 

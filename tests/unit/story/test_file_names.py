@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 def test_a_short_name_is_that_of_one_file(files: list[str], short: list[str], said: str) -> None:
     names = FileNames(files, long=3)
-    assert [names(Evidence("s", file, 7)) for file in files] == [f"{one}:7" for one in short]
+    assert [names(Evidence("s", file, 7)) for file in files] == [f"{name}:7" for name in short]
     assert names.said() == said
 
 
@@ -55,7 +55,7 @@ def test_what_is_no_file_is_called_as_ever_and_many_names_are_not_all_said() -> 
 def deep(tmp_path: Path) -> Path:
     path = tmp_path / "a-folder-with-a-very-long-name" / "n1.log"
     path.parent.mkdir()
-    path.write_text(text([*ONE, *[one.replace("10.0.0.2", "10.0.0.1") for one in TWO]]), encoding="utf-8")
+    path.write_text(text([*ONE, *[line.replace("10.0.0.2", "10.0.0.1") for line in TWO]]), encoding="utf-8")
     return path
 
 
@@ -75,5 +75,5 @@ def test_a_page_says_the_path_of_a_single_file_once(deep: Path, capsys: pytest.C
 def test_json_has_whole_names(deep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["story", str(deep), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    files = {one["file"] for incident in document["incidents"] for one in incident["evidence"]}
+    files = {evidence["file"] for incident in document["incidents"] for evidence in incident["evidence"]}
     assert files == {str(deep)}

@@ -72,7 +72,7 @@ WRITTEN: dict[str, Callable[[list[dict[str, Any]]], str]] = {
     "a pretty array with tabs": lambda found: json.dumps(found, indent="\t"),
     "a pretty array in a document": lambda found: json.dumps({"events": found, "nextToken": "x"}, indent=4),
     "an array of lines": lambda found: "[\n" + ",\n".join(map(json.dumps, found)) + "\n]\n",
-    "pretty documents": lambda found: "\n".join(json.dumps(one, indent=4) for one in found),
+    "pretty documents": lambda found: "\n".join(json.dumps(document, indent=4) for document in found),
 }
 
 

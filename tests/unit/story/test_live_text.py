@@ -82,7 +82,7 @@ def test_a_line_that_is_wider_than_the_terminal_goes_on_under_its_words(
     begin = plain[at].index("does not vote")
     assert plain[at + 1].startswith(" " * (begin + 2))
     assert max(map(len, plain)) <= 50
-    assert " ".join(one.strip() for one in plain[at : at + 2]).endswith(
+    assert " ".join(line.strip() for line in plain[at : at + 2]).endswith(
         "does not vote for consul2: its own log is newer"
     )
 

@@ -45,7 +45,7 @@ class Long(Engine):
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Long:
     labels = {"raft-labctl.servers": str(SERVERS)}
-    made = Long([stand_in.container("ada", f"consul{one}", labels=labels) for one in range(1, SERVERS + 1)])
+    made = Long([stand_in.container("ada", f"consul{number}", labels=labels) for number in range(1, SERVERS + 1)])
     monkeypatch.chdir(tmp_path)
     return made
 
@@ -67,7 +67,7 @@ def read(engine: Long) -> int:
 def who_led(engine: Long) -> int:
     (lab,) = labs_from(engine.container_list, "local")
     leaderships = chaos_flow.leaderships_within(engine, lab, datetime(2026, 1, 2, 0, 5, tzinfo=UTC), 60.0)  # type: ignore[arg-type]
-    assert {span.server for span in leaderships} == {f"consul{one}" for one in range(1, SERVERS + 1)}
+    assert {span.server for span in leaderships} == {f"consul{number}" for number in range(1, SERVERS + 1)}
     assert 100 <= len(leaderships) <= 110
     return SERVERS * LINES
 

@@ -46,8 +46,8 @@ def shuffled(seed: int) -> Callable[[list[str]], list[str]]:
 
 ORDERS: dict[str, Callable[[list[str]], list[str]]] = {
     "server after server": lambda lines: lines,
-    "server after server, the other way round": lambda lines: sorted(lines, key=lambda one: one[:12], reverse=True),
-    "newest first": lambda lines: sorted(lines, key=lambda one: one[one.index("2024-") :], reverse=True),
+    "server after server, the other way round": lambda lines: sorted(lines, key=lambda line: line[:12], reverse=True),
+    "newest first": lambda lines: sorted(lines, key=lambda line: line[line.index("2024-") :], reverse=True),
     **{f"shuffled {seed}": shuffled(seed) for seed in range(8)},
 }
 
@@ -110,7 +110,7 @@ def test_lines_in_order_are_never_kept(tmp_path: Path) -> None:
     def refuse(_: str) -> LineSorter:
         raise AssertionError("kept")
 
-    lines = sorted(together("compose"), key=lambda one: one[one.index("2024-") :])
+    lines = sorted(together("compose"), key=lambda line: line[line.index("2024-") :])
     (tmp_path / "all.txt").write_text(text(lines), encoding="utf-8")
     told, notes = with_sorter(tmp_path / "all.txt", refuse)
     assert len(told.events) == len(lines)
@@ -153,7 +153,7 @@ def test_a_pipe_is_told_in_order_of_time_too(tmp_path: Path, order: str) -> None
 REVERSED = ONE[::-1]
 
 
-@pytest.mark.parametrize("lines", [REVERSED, [*REVERSED, ""], [f"- {one}" for one in REVERSED]])
+@pytest.mark.parametrize("lines", [REVERSED, [*REVERSED, ""], [f"- {line}" for line in REVERSED]])
 def test_newest_line_first_is_turned_round_and_said(tmp_path: Path, lines: list[str]) -> None:
     (tmp_path / "n1.log").write_text(text(ONE), encoding="utf-8")
     right, _ = story(tmp_path / "n1.log")
@@ -164,7 +164,7 @@ def test_newest_line_first_is_turned_round_and_said(tmp_path: Path, lines: list[
 
 
 def test_of_lines_of_one_second_the_last_comes_first_where_the_newest_do(tmp_path: Path) -> None:
-    lines = [one.replace(one[:24], one[:19].replace("T", " ").replace("-", "/")) for one in ONE]
+    lines = [line.replace(line[:24], line[:19].replace("T", " ").replace("-", "/")) for line in ONE]
     (tmp_path / "n1.log").write_text(text(lines[::-1]), encoding="utf-8")
     told, _ = story(tmp_path / "n1.log")
     assert [(election.candidate, election.outcome) for election in told.elections] == [("n1", "won")]
@@ -199,8 +199,8 @@ def test_a_disorder_far_behind_the_beginning_is_found(tmp_path: Path) -> None:
     noise = "2024-01-08T11:{:02}:{:02}.{:03}Z [DEBUG] agent.http: Request finished: method=GET url=/v1/status/peers\n"
     many = "".join(noise.format(20 + at // 1200, at // 20 % 60, at * 50 % 1000) for at in range(12_000))
     assert len(many) > log_files.BYTES_OF_BEGINNING
-    content = text([f"n1 | {one}" for one in ONE[:2]]) + "".join(f"n1 | {line}\n" for line in many.splitlines())
-    content += text([f"n2 | {one}".replace("T11:42", "T11:21") for one in ONE])
+    content = text([f"n1 | {line}" for line in ONE[:2]]) + "".join(f"n1 | {line}\n" for line in many.splitlines())
+    content += text([f"n2 | {line}".replace("T11:42", "T11:21") for line in ONE])
     (tmp_path / "all.txt").write_text(content * 2, encoding="utf-8")
     told, notes = story(tmp_path / "all.txt")
     assert "are not in order of time" in notes[0]
@@ -316,21 +316,21 @@ def test_the_ends_of_the_calendar_stop_no_story(tmp_path: Path, stamps: list[str
         assert told.events
 
 
-LATER = [one.replace("T11:42", "T21:02") for one in ONE]
+LATER = [line.replace("T11:42", "T21:02") for line in ONE]
 QUIET = "2024-01-08T{:02}:{:02}:{:02}.{:03}Z [DEBUG] agent.http: Request finished: method=GET url=/v1/status/peers\n"
 
 
 def busy(begin: int, count: int) -> str:
     """What a server says that leads, twenty lines a second, from a second of the day on."""
     seconds = ((begin + at // 20, at * 50 % 1000) for at in range(count))
-    return "".join(QUIET.format(one // 3600, one // 60 % 60, one % 60, part) for one, part in seconds)
+    return "".join(QUIET.format(second // 3600, second // 60 % 60, second % 60, part) for second, part in seconds)
 
 
 @pytest.mark.parametrize("packed", ["", "gz", "tar"])
 @pytest.mark.parametrize("at", [9_000, 10_037, 11_111])
 def test_a_short_disorder_is_found_wherever_it_stands(tmp_path: Path, at: int, packed: str) -> None:
     before, behind = busy(40_000, at), busy(50_000, 12_000)
-    content = before + text([one.replace("T11:42", "T11:02") for one in ONE]) + behind
+    content = before + text([line.replace("T11:42", "T11:02") for line in ONE]) + behind
     assert len(before) > log_files.BYTES_OF_BEGINNING
     told, notes = story(_kept(tmp_path, content.encode(), packed))
     assert len(told.events) == len(ONE)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 WRITTEN = {
     "tail": lambda path, lines: f"==> {path} <==\n{text(lines)}\n",
-    "grep": lambda path, lines: "".join(f"{path}:{one}\n" for one in lines),
-    "grep -n": lambda path, lines: "".join(f"{path}:{number}:{one}\n" for number, one in enumerate(lines, 1)),
+    "grep": lambda path, lines: "".join(f"{path}:{line}\n" for line in lines),
+    "grep -n": lambda path, lines: "".join(f"{path}:{number}:{line}\n" for number, line in enumerate(lines, 1)),
 }
 PATHS = ["/var/log/{}/consul.log", "logs/{}.log", "./{}/var/log/consul.log", "/srv/{}/a/consul.log"]
 
@@ -76,9 +76,9 @@ def test_a_server_far_behind_in_a_large_log_is_named_as_the_others(tmp_path: Pat
 def test_a_server_that_shows_only_far_behind_is_not_taken_for_the_first(tmp_path: Path, front: str) -> None:
     filler = line("25.000", "INFO", "x" * 900)
     content = "".join(
-        front.format(name) + one + "\n"
+        front.format(name) + line + "\n"
         for name, lines in LOGS.items()
-        for one in (*lines[:3], *[filler] * 700, *lines[3:])
+        for line in (*lines[:3], *[filler] * 700, *lines[3:])
     )
     (tmp_path / "all.txt").write_text(content, encoding="utf-8")
     assert {event.server for event in story(tmp_path / "all.txt")[0].events} == set(LOGS)

@@ -81,7 +81,7 @@ def test_the_column_of_the_time_since_the_first_event_is_as_wide_as_the_latest_n
         ),
         encoding="utf-8",
     )
-    first, last = (one for one in text_of(path, columns=columns) if "│" in one)
+    first, last = (line for line in text_of(path, columns=columns) if "│" in line)
     assert first.index("│") == last.index("│")
     assert first.split(" │")[0].split()[-3:-1] == ["+0.000", "s"]
 
@@ -193,7 +193,7 @@ def test_on_a_terminal_a_long_event_goes_on_under_its_words(
     StoryText(out, columns=80, lines=lines).write([event])
     told = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in out.getvalue().splitlines()]
     assert max(map(len, told)) <= 80
-    first = next(at for at, one in enumerate(told) if "│" in one)
+    first = next(at for at, line in enumerate(told) if "│" in line)
     under = told[first].index("│") + 4
     assert told[first + 1][:under].isspace()
     assert told[first + 1][under] != " "

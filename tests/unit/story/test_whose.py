@@ -260,7 +260,7 @@ def test_a_server_that_has_another_address_after_a_restart_is_one_server(tmp_pat
 
 def test_logs_that_were_put_one_behind_the_other_are_not_one_servers(tmp_path: Path) -> None:
     begins = [
-        f"{one[0][:24]} [INFO]  agent.server.raft: initial configuration: index=1 servers=[]" for one in (ONE, TWO)
+        f"{lines[0][:24]} [INFO]  agent.server.raft: initial configuration: index=1 servers=[]" for lines in (ONE, TWO)
     ]
     (tmp_path / "cat.txt").write_text(text([begins[0], *ONE, begins[1], *TWO]), encoding="utf-8")
     told, notes = story(tmp_path / "cat.txt")
@@ -313,7 +313,9 @@ def test_tags_that_tell_servers_apart_name_them(tmp_path: Path, form: str) -> No
 def test_tags_by_level_make_no_servers_of_one(tmp_path: Path, form: str) -> None:
     first = ONE[0].replace("[INFO]", "[WARN]")
     lines = [
-        one for line in (first, *ONE) for one in tagged(form, "consul.warn" if "[WARN]" in line else "consul", [line])
+        tagged_line
+        for line in (first, *ONE)
+        for tagged_line in tagged(form, "consul.warn" if "[WARN]" in line else "consul", [line])
     ]
     (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
     assert {event.server for event in story(tmp_path / "n1.log")[0].events} == {"n1"}

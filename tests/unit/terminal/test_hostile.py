@@ -75,7 +75,7 @@ def status() -> Status:
         workshop=EVIL,
         host=EVIL,
     )
-    return Status(lab, tuple(replace(view(one), name=EVIL, problem=EVIL) for one in range(3)))
+    return Status(lab, tuple(replace(view(number), name=EVIL, problem=EVIL) for number in range(3)))
 
 
 FAULT = ActiveFault(EVIL, EVIL, (EVIL,), None)
@@ -208,7 +208,7 @@ def test_steps_are_harmless_on_a_terminal_and_markup_in_a_title_is_text(
     steps.note(EVIL)
     steps.heard("consul1", EVIL)
     assert spinner.status is not None
-    (shown,) = (str(one) for one in [spinner.status.status])
+    (shown,) = (str(renderable) for renderable in [spinner.status.status])
     steps.done(EVIL)
     assert shown.startswith("[red]x\\x1b]0;pwn")
     is_harmless(shown)

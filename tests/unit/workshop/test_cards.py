@@ -45,7 +45,7 @@ class Host:
 
     def run(self, words: list[str]) -> int:
         """Run labctl where this is the only Docker host."""
-        return main.run(words, Survey(lambda one: (self.facts(one.name), None)))
+        return main.run(words, Survey(lambda host_: (self.facts(host_.name), None)))
 
     def facts(self, name: str) -> Facts:
         labs = [
@@ -99,7 +99,7 @@ def move_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str = "else
 
 def test_a_pipe_gets_the_list_and_the_same_one_again(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     first = cards(host, capsys)
-    assert [one["seat"] for one in first] == ["01", "02", "03"]
+    assert [card["seat"] for card in first] == ["01", "02", "03"]
     host.has("01", "02", "03")
     assert cards(host, capsys) == first
     host.labs.clear()
@@ -112,10 +112,10 @@ def test_the_cards_say_what_the_seats_are_made_with(host: Host, capsys: pytest.C
     first = cards(host, capsys)
     host.has("01")
     register = WorkshopState("raft101")
-    for one in first:
-        seed = register.seed(one["lab"])
-        assert one["token"] == derived_secrets.token(seed)
-        assert one["gossip_key"] == derived_secrets.gossip_key(seed)
+    for card in first:
+        seed = register.seed(card["lab"])
+        assert card["token"] == derived_secrets.token(seed)
+        assert card["gossip_key"] == derived_secrets.gossip_key(seed)
 
 
 def test_the_file_is_its_owners_alone_whatever_the_umask(host: Host, capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,12 +94,12 @@ def rows(text: str) -> list[dict[str, str]]:
 def test_the_list_has_a_line_for_every_seat() -> None:
     made = cards()
     found = rows(cards_csv.text(made))
-    assert [one["lab"] for one in found] == [card.lab for card in made]
+    assert [row["lab"] for row in found] == [card.lab for card in made]
     assert found[0]["servers"] == " ".join(server.address for server in made[0].servers)
     assert found[0]["http_ports"] == "21000 21001 21002"
-    assert [one["token"] for one in found] == [card.token for card in made]
+    assert [row["token"] for row in found] == [card.token for card in made]
     assert found[0]["gossip"] == f'encrypt = "{made[0].gossip_key}"'
-    assert {one["address"] for one in found} == {"192.0.2.11"}
+    assert {row["address"] for row in found} == {"192.0.2.11"}
 
 
 @pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "=cmd|' /C calc'!A0"])
@@ -119,6 +119,6 @@ def test_the_document_has_what_the_cards_have() -> None:
     document = json.loads(cards_json.text(made, cards(made)))
     assert document["workshop"] == "raft101"
     assert document["expires"] == "8h"
-    assert [one["token"] for one in document["cards"]] == [card.token for card in cards(made)]
+    assert [card["token"] for card in document["cards"]] == [card.token for card in cards(made)]
     assert document["cards"][0]["servers"][0]["http_port"] is None
     assert document["cards"][0]["commands"][0]["command"].startswith("curl ")

@@ -125,8 +125,8 @@ class Hosts:
 def test_seconds_without_a_leader_are_of_the_clock_of_the_seats_own_host() -> None:
     hosts, said = Hosts(), Said()
     found = hosts.struck(said)
-    assert [one.problem for one in found] == [None] * 6
-    assert [one.seconds for one in found] == [pytest.approx(ELECTED_SECONDS)] * 6
+    assert [seat_fault.problem for seat_fault in found] == [None] * 6
+    assert [seat_fault.seconds for seat_fault in found] == [pytest.approx(ELECTED_SECONDS)] * 6
     assert sorted(hosts.asked) == sorted(AHEAD), "each host once"
     assert len(hosts.notes) == 6
     within = float(said.lines[0].rpartition("within ")[2].removesuffix(" s"))
@@ -148,7 +148,7 @@ def test_a_host_whose_clock_is_not_known_is_not_struck() -> None:
     hosts = Hosts()
     hosts.silent = "far"
     found = hosts.struck(Said())
-    assert {one.lab: one.problem for one in found if one.problem} == dict.fromkeys(
+    assert {seat_fault.lab: seat_fault.problem for seat_fault in found if seat_fault.problem} == dict.fromkeys(
         ("w-far1", "w-far2"), "Docker host far did not answer."
     )
     assert len(hosts.killed) == 4

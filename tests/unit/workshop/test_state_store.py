@@ -126,7 +126,7 @@ def test_two_writers_of_one_process_have_files_of_their_own() -> None:
     ended.set()
     reader.join()
     assert {(different, length) for _, different, length in seen} == {(1, 100_000)}, "whole, and of one of them"
-    assert [one.name for one in register.folder.glob("note*")] == ["note"]
+    assert [path.name for path in register.folder.glob("note*")] == ["note"]
 
 
 @pytest.mark.usefixtures("hosts")

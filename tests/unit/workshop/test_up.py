@@ -178,8 +178,8 @@ def test_two_commands_at_once_put_no_seat_on_two_hosts(hosts: Hosts) -> None:
 
 
 def test_a_seat_is_reset_on_its_own_host_whatever_has_changed(hosts: Hosts) -> None:
-    one = "hosts:\n- {address: red, name: red}\n"
-    bring_up(workshop(4, one))
+    red_only = "hosts:\n- {address: red, name: red}\n"
+    bring_up(workshop(4, red_only))
     hosts.problems = {"green": "gone"}
     removed, result = reset(workshop(4), OWNER, ("3",), Steps())
     assert (set(removed.labs), result is not None) == ({"w-03"}, True)

@@ -59,7 +59,7 @@ class Hosts:
         return workshop_lock.held(made, "ada", verb, seats, steps or Remembered(), meet=self.met, times=self.times)
 
     def volumes(self) -> list[dict[str, Any]]:
-        return [one for engine in self.engines.values() for one in engine.volumes_now.values()]
+        return [volume for engine in self.engines.values() for volume in engine.volumes_now.values()]
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_who_waits_says_for_whom_after_a_second_and_is_refused_at_last(hosts: Ho
     assert refused.value.code is ExitCode.REFUSED
     assert "has it on the Docker host green, also after 0 seconds. Wait until" in refused.value.sentence
     assert "volume" not in refused.value.sentence
-    assert [one.split(" (process")[0].split("'s ")[1] for one in steps.said] == ["`labctl workshop reset 01`"]
+    assert [sentence.split(" (process")[0].split("'s ")[1] for sentence in steps.said] == ["`labctl workshop reset 01`"]
 
 
 def test_of_two_one_comes_after_the_other(hosts: Hosts) -> None:

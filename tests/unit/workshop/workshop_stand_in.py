@@ -131,7 +131,7 @@ class Run:
             self.failed[name] = LabctlError(self.hosts.failing[name][1])
             return
         name_of, owner = settings["workshop_reaper_workshop"], settings["workshop_reaper_owner"]
-        others = [one for one in self.hosts.reapers.get(name, []) if one["owner"] != owner]
+        others = [reaper for reaper in self.hosts.reapers.get(name, []) if reaper["owner"] != owner]
         marks = {"state": "running", "reaper": name_of, "owner": owner, "removes": "owned"}
         self.hosts.reapers[name] = others + ([{**marks, "expires": lab_names.stamp(end)}] if end else [])
         yield TaskEvent(name, "workshop_reaper", "Write down", {"changed": True}, changed=True, text="")

@@ -600,8 +600,8 @@ def test_signals_while_what_was_found_is_kept_are_not_heard(ending: Ending) -> N
 
     def pressed(act: Callable[..., Any]) -> Callable[..., Any]:
         def do(*words: Any) -> Any:
-            for one in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
-                signal.raise_signal(one)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+                signal.raise_signal(number)
             return act(*words)
 
         return do

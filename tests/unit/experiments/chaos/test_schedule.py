@@ -64,7 +64,7 @@ def test_some_faults_overlap_and_never_many_at_once() -> None:
     for seed in range(100):
         steps = schedule(seed, 60, DEFAULT_MIX, THREE)
         for step in steps:
-            most = max(most, sum(one.at <= step.at < one.at + one.seconds for one in steps))
+            most = max(most, sum(other.at <= step.at < other.at + other.seconds for other in steps))
     assert 2 <= most <= 4
 
 

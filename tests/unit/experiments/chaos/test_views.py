@@ -76,7 +76,7 @@ def test_json_has_everything_and_is_one_document(report: Report) -> None:
     invalid = json.loads(json_view.text(broken()))
     assert invalid["verdict"] == "invalid"
     shown = next(check for check in invalid["checks"] if check["check"] == "set")
-    assert [one["key"] for one in shown["history"]] == ["set/adder2:3"]
+    assert [operation["key"] for operation in shown["history"]] == ["set/adder2:3"]
 
 
 def test_a_history_can_be_read_again(report: Report) -> None:
@@ -105,9 +105,9 @@ def test_the_drawing_is_xml_with_bars_bands_and_leaders(report: Report) -> None:
 def test_everything_is_drawn_on_the_paper(report: Report) -> None:
     drawing = chart.chart_of(report)
     drawn: list[chart.Bar | chart.Band] = [*drawing.bars, *drawing.faults, *drawing.leaders]
-    for one in drawn:
-        assert 0 <= one.x <= one.x + one.width <= drawing.width
-        assert 0 <= one.y <= one.y + one.height <= drawing.height
+    for shape in drawn:
+        assert 0 <= shape.x <= shape.x + shape.width <= drawing.width
+        assert 0 <= shape.y <= shape.y + shape.height <= drawing.height
     points = [point for line in [*drawing.median, *drawing.slow] for point in line.split()]
     assert points
     for point in points:

@@ -134,7 +134,7 @@ class World:
     def lines(self, servers: list[Server], since: float) -> list[LogLine]:
         """Docker took the lines in 70 ms after their servers wrote them."""
         assert since == (BEGIN - timedelta(seconds=1)).timestamp()
-        assert self.leader in {one.name for one in servers}
+        assert self.leader in {server.name for server in servers}
         said = [
             (1.21, self.leader, "[WARN]  raft: heartbeat timeout reached, starting election: last-leader="),
             (1.21, self.leader, f'[INFO]  raft: entering candidate state: node="x" term={self.term}'),
@@ -143,7 +143,7 @@ class World:
         return [
             LogLine(server, stamp(seconds + 0.07), f"    {stamp(seconds)[:-7]}Z {text}")
             for seconds, server, text in said
-            if server in {one.name for one in servers}
+            if server in {server_.name for server_ in servers}
         ]
 
 

@@ -84,8 +84,8 @@ def test_pre_vote_is_explained_as_what_it_is() -> None:
 
 
 def test_a_measurement_that_was_ended_early_says_so() -> None:
-    one = replace(THREE, times=20, by="pause")
-    assert text(one, 100).startswith("The leader of the lab ada was paused 3 of 20 times")
+    early = replace(THREE, times=20, by="pause")
+    assert text(early, 100).startswith("The leader of the lab ada was paused 3 of 20 times")
     assert views.written(measurement(failover(1, 2, 3)), "text").startswith(
         "The leader of the lab ada was killed 1 time\n"
     )
@@ -147,8 +147,8 @@ def test_what_a_version_says_is_text_in_a_picture() -> None:
 
 @pytest.mark.parametrize("seconds", [0.95, 12.0, 400.0])
 def test_a_failover_that_took_very_long_is_still_on_the_picture(seconds: float) -> None:
-    one = measurement(failover(seconds, seconds + 1.2, seconds + 1.3))
-    chart = chart_of(one)
+    measured = measurement(failover(seconds, seconds + 1.2, seconds + 1.3))
+    chart = chart_of(measured)
     assert all(LEFT <= dot.x <= RIGHT for row in chart.rows for dot in row.dots)
     assert 3 <= len(chart.ticks) <= 12
-    assert text(one, 60)
+    assert text(measured, 60)

@@ -76,7 +76,7 @@ def test_a_host_without_docker_is_told_how_to_get_it(tmp_path: Path, monkeypatch
 def test_what_is_gone_meanwhile_is_left_out(docker: FakeDocker, kind: str) -> None:
     # The stand-in says it in Docker's own three wordings.
     docker.put(kind, "here", {"Id": "here", "Name": "here", "Config": {}})
-    assert [one["Id"] for one in Docker().inspect(kind, ["gone", "here"], "looking")] == ["here"]
+    assert [document["Id"] for document in Docker().inspect(kind, ["gone", "here"], "looking")] == ["here"]
     assert Docker().inspect(kind, ["gone"], "looking") == []
 
 

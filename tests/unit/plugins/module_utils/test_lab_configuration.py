@@ -189,8 +189,8 @@ def test_another_version_of_consul_reads_the_same_tokens_under_its_own_names(doc
         "agent_recovery": recovery,
         "initial_management": token,
     }
-    assert {name: one for name, one in after.items() if name != "acl.json"} == {
-        name: one for name, one in before.items() if name != "acl.json"
+    assert {name: content for name, content in after.items() if name != "acl.json"} == {
+        name: content for name, content in before.items() if name != "acl.json"
     }
 
 

@@ -36,7 +36,7 @@ def asked(lab: str = "ada", **changed: str) -> QuotaRequest:
 
 
 def labels(docker: FakeDocker) -> list[dict[str, str]]:
-    return [one["Config"]["Labels"] for one in docker.objects("container").values()]
+    return [container["Config"]["Labels"] for container in docker.objects("container").values()]
 
 
 def test_without_a_file_docker_is_not_asked(docker: FakeDocker, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_of_four_at_once_no_more_start_than_are_allowed(docker: FakeDocker, limi
     with ThreadPoolExecutor(4) as pool:
         said = list(pool.map(start, range(4)))
     assert said.count("") == 2
-    assert all("at most 2 labs (ada has 2, this would make 3" in one for one in said if one)
+    assert all("at most 2 labs (ada has 2, this would make 3" in sentence for sentence in said if sentence)
     assert labels(docker) == []
 
 

@@ -118,20 +118,20 @@ def test_a_subnet_inside_of_a_vpns_route_is_taken_and_the_route_is_told(
     tmp_path: Path, routed: Callable[..., None], routes: list[str]
 ) -> None:
     routed(*routes)
-    one = project(tmp_path)
-    (wanted,) = one.plan(LabParts(), POOL, "10.213.7.16/28")
-    one.subnet = str(wanted)
-    (note,) = one.notes(LabParts())
+    made = project(tmp_path)
+    (wanted,) = made.plan(LabParts(), POOL, "10.213.7.16/28")
+    made.subnet = str(wanted)
+    (note,) = made.notes(LabParts())
     told = routes[-1] if routes[-1] != "128.0.0.0/1" else "0.0.0.0/1"
     assert note.startswith(f"The subnet 10.213.7.16/28 of the lab ada is a part of {told}, to which this Docker host")
     assert "--subnet-pool" in note
     # Who has it already was told.
-    assert one.notes(LabParts(subnet=one.subnet)) == []
+    assert made.notes(LabParts(subnet=made.subnet)) == []
     found = project(tmp_path).plan(LabParts(), POOL, "")
     assert len(found) == lab_project.SUBNET_TRIES
     routed("192.168.0.0/16")
-    assert one.plan(LabParts(), POOL, "10.213.7.16/28") == [wanted]
-    assert one.notes(LabParts()) == []
+    assert made.plan(LabParts(), POOL, "10.213.7.16/28") == [wanted]
+    assert made.notes(LabParts()) == []
 
 
 def test_a_pool_that_routes_have_taken_is_refused_with_one_of_them(
@@ -215,9 +215,9 @@ def test_compose_sees_the_labs_own_project_and_addresses_whatever_the_users_shel
         monkeypatch.setenv(name, "theirs")
     said = tmp_path / "said"
     (docker.folder / "docker").write_text(f'#!/bin/sh\n{{ echo "$@"; env; }} > {said}\n', encoding="utf-8")
-    one = project(tmp_path)
-    one.write("{}", one.environment(ipaddress.IPv4Network("10.213.7.0/28"), 1, 0))
-    one.compose_up()
+    made = project(tmp_path)
+    made.write("{}", made.environment(ipaddress.IPv4Network("10.213.7.0/28"), 1, 0))
+    made.compose_up()
     words, *lines = said.read_text(encoding="utf-8").splitlines()
     assert f"--project-name labctl-ada --project-directory {tmp_path} " in words
     assert f"--env-file {tmp_path}/.env " in words
@@ -271,7 +271,7 @@ def replacement(docker: FakeDocker, server: str, number: int, *, started: str = 
 
 
 def names(docker: FakeDocker) -> list[str]:
-    return sorted(one["Name"].lstrip("/") for one in docker.objects("container").values())
+    return sorted(container["Name"].lstrip("/") for container in docker.objects("container").values())
 
 
 def test_what_was_to_replace_a_server_goes_where_that_is_there_still_and_else_is_the_server(
@@ -312,8 +312,8 @@ def test_a_server_of_any_other_name_is_left_alone(docker: FakeDocker, tmp_path: 
 def test_what_has_the_labels_of_a_server_that_another_one_is_is_none_and_goes_with_the_lab(
     docker: FakeDocker, tmp_path: Path, name: str
 ) -> None:
-    for one in ("labctl-ada-consul1", name):
-        docker.put_container(one, labels={**LABELS, "raft-labctl.server": "consul1"})
+    for container in ("labctl-ada-consul1", name):
+        docker.put_container(container, labels={**LABELS, "raft-labctl.server": "consul1"})
     found = find(Engine(), "ada")
     assert [lab_server.container for lab_server in found.servers] == ["labctl-ada-consul1"]
     assert found.doubles == (f"{name}-id",)

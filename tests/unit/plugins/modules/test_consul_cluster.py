@@ -78,7 +78,7 @@ def test_a_lab_that_somebody_has_changed_since_is_joined_as_it_is_now(
     assert len(locks) == 1
     assert [lock["Labels"]["raft-labctl.lock"] for lock in locks] == ["ada"]
     (join,) = docker.called("exec")
-    assert join[4:] == [one["address"] for one in now[1:]]
+    assert join[4:] == [server["address"] for server in now[1:]]
     assert result["cluster"]["voters"] == 5
     assert result["ansible_facts"]["consul_lab_members"] == now
 
@@ -160,7 +160,9 @@ def test_a_lab_without_a_leader_is_not_ready_in_time_and_every_view_is_told(
     result = run(module_run, cluster, timeout=1)
     assert result["failure"] == "not_ready"
     assert "The lab ada was not ready after 1 seconds" in result["msg"]
-    assert all(f"{one}: follower, term 2, leader none" in result["msg"] for one in ("consul1", "consul2", "consul3"))
+    assert all(
+        f"{server}: follower, term 2, leader none" in result["msg"] for server in ("consul1", "consul2", "consul3")
+    )
     assert "Likely cause: no candidate has won an election yet" in result["msg"]
     assert writes(cluster) == []
 

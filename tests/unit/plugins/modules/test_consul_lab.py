@@ -33,7 +33,7 @@ class Lab:
 
     def __call__(self, state: str = "present", *, check: bool = False, **changed: Any) -> dict[str, Any]:
         servers = changed.get("servers", 3)
-        project = {"lab": "ada", "owner": "ada", "servers": [f"consul{one + 1}" for one in range(servers)]}
+        project = {"lab": "ada", "owner": "ada", "servers": [f"consul{number + 1}" for number in range(servers)]}
         arguments = {
             "name": "ada",
             "owner": "ada",
@@ -51,7 +51,7 @@ def lab(module_run: ModuleRun, docker: FakeDocker, tmp_path: Path) -> Lab:  # no
 
 
 def states(docker: FakeDocker) -> dict[str, str]:
-    return {one["Name"][1:]: one["State"]["Status"] for one in docker.objects("container").values()}
+    return {container["Name"][1:]: container["State"]["Status"] for container in docker.objects("container").values()}
 
 
 # -- present -------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def test_a_server_that_was_removed_by_hand_comes_back_at_its_address(lab: Lab, d
     result = lab()
     assert result["changed"] is True
     again = result["ansible_facts"]["consul_lab_members"]
-    assert [one["address"] for one in again] == [one["address"] for one in first]
+    assert [server["address"] for server in again] == [server["address"] for server in first]
 
 
 def test_a_stopped_server_is_started_and_that_is_a_change(lab: Lab, docker: FakeDocker) -> None:
@@ -332,14 +332,14 @@ def test_a_lab_that_was_there_keeps_its_data_when_a_change_fails(lab: Lab, docke
 def adopt(docker: FakeDocker, cluster: FakeCluster) -> None:
     """Let the lab's servers be reachable where the cluster answers."""
     for name in states(docker):
-        one = docker.container(name)
+        inspected = docker.container(name)
         server = cluster.servers[int(name[-1]) - 1]
-        server.address = one["NetworkSettings"]["Networks"]["labctl-ada"]["IPAddress"]
-        one["NetworkSettings"]["Ports"]["8500/tcp"][0]["HostPort"] = str(server.http_port)
+        server.address = inspected["NetworkSettings"]["Networks"]["labctl-ada"]["IPAddress"]
+        inspected["NetworkSettings"]["Ports"]["8500/tcp"][0]["HostPort"] = str(server.http_port)
 
 
 def peers_without_those_that_left(cluster: FakeCluster, docker: FakeDocker) -> Callable[[int, str, str], Any]:
-    names = {key: one["Name"][-7:] for key, one in docker.objects("container").items()}
+    names = {key: container["Name"][-7:] for key, container in docker.objects("container").items()}
 
     said = cluster.answer
 
@@ -358,7 +358,7 @@ def test_servers_beyond_the_new_size_leave_the_last_first_and_lose_their_data(
     lab(servers=5)
     cluster = clusters(5)
     adopt(docker, cluster)
-    names = {key: one["Name"][-7:] for key, one in docker.objects("container").items()}
+    names = {key: container["Name"][-7:] for key, container in docker.objects("container").items()}
     cluster.answer = peers_without_those_that_left(cluster, docker)  # type: ignore[assignment,method-assign]
     result = lab(servers=3)
     assert [names[call[1]] for call in docker.called("leave")] == ["consul5", "consul4"]
@@ -388,8 +388,8 @@ def test_a_lab_that_somebody_else_took_while_a_server_left_loses_nothing(
 
     def peers(number: int, method: str, path: str) -> Any:
         if docker.called("leave"):
-            for name, one in docker.objects("volume").items():
-                if "raft-labctl.lock" in one["Labels"] and name != "theirs":
+            for name, volume in docker.objects("volume").items():
+                if "raft-labctl.lock" in volume["Labels"] and name != "theirs":
                     docker.lose_volume(name)
             labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": theirs}
             docker.put("volume", "theirs", {"Name": "theirs", "Labels": labels, "CreatedAt": ""})
@@ -413,7 +413,7 @@ def test_a_server_that_left_before_a_killed_command_ended_is_not_asked_again(
     adopt(docker, cluster)
     gone = next(fake_server for fake_server in cluster.servers if fake_server.name == "consul5")
     docker.container("labctl-ada-consul5")["State"] |= {"Status": "exited", "Running": False}
-    names = {key: one["Name"][-7:] for key, one in docker.objects("container").items()}
+    names = {key: container["Name"][-7:] for key, container in docker.objects("container").items()}
 
     said = cluster.answer
 

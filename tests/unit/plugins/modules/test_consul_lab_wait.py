@@ -28,9 +28,9 @@ def lab(docker: FakeDocker, cluster: FakeCluster, *, state: str = "running") -> 
             labels={"raft-labctl.lab": "ada", "raft-labctl.owner": "ada", "raft-labctl.server": server.name},
             state=state,
         )
-        one = docker.container(name)
-        one["State"]["StartedAt"] = "2026-11-30T00:00:50.5Z"
-        one["NetworkSettings"] = {
+        inspected = docker.container(name)
+        inspected["State"]["StartedAt"] = "2026-11-30T00:00:50.5Z"
+        inspected["NetworkSettings"] = {
             "Networks": {"labctl-ada": {"IPAddress": server.address}},
             "Ports": {"8500/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(server.http_port)}]},
         }

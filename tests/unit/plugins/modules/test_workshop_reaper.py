@@ -92,10 +92,10 @@ def test_another_end_is_there_before_the_old_one_goes(engine: FakeEngine) -> Non
 
 def test_one_that_stopped_is_made_again(engine: FakeEngine) -> None:
     answer(engine)
-    for one in engine.there.values():
-        one["State"]["Running"] = False
+    for container in engine.there.values():
+        container["State"]["Running"] = False
     assert answer(engine)["changed"]
-    assert [one["State"]["Running"] for one in engine.there.values()] == [True]
+    assert [container["State"]["Running"] for container in engine.there.values()] == [True]
 
 
 def test_never_removes_it(engine: FakeEngine) -> None:
@@ -112,7 +112,7 @@ def test_check_mode_says_and_does_nothing(engine: FakeEngine) -> None:
 
 def ends(engine: FakeEngine) -> dict[str, str]:
     """Whose ends there are, and when they are."""
-    labels = [one["Config"]["Labels"] for one in engine.there.values()]
+    labels = [container["Config"]["Labels"] for container in engine.there.values()]
     return {label["raft-labctl.owner"]: label["raft-labctl.expires"] for label in labels}
 
 
@@ -139,9 +139,9 @@ def test_no_end_removes_what_an_engine_lists_besides_it(engine: FakeEngine) -> N
 def old_end(engine: FakeEngine) -> None:
     """An end of ada's as an older labctl wrote it down: it removes the labs of any owner."""
     answer(engine)
-    ((name, one),) = engine.there.items()
-    del one["Config"]["Labels"]["raft-labctl.removes"]
-    engine.there = {name.rpartition("-")[0]: one | {"Id": name.rpartition("-")[0]}}
+    ((name, container),) = engine.there.items()
+    del container["Config"]["Labels"]["raft-labctl.removes"]
+    engine.there = {name.rpartition("-")[0]: container | {"Id": name.rpartition("-")[0]}}
 
 
 def test_an_end_that_would_remove_others_labs_too_is_refused_to_others_and_made_anew_for_its_owner(
@@ -154,7 +154,9 @@ def test_an_end_that_would_remove_others_labs_too_is_refused_to_others_and_made_
     assert answer(engine, owner="bob", end=0)["changed"] is False
     assert len(engine.there) == 1
     assert answer(engine)["changed"]
-    assert [one["Config"]["Labels"].get("raft-labctl.removes") for one in engine.there.values()] == ["owned"]
+    assert [container["Config"]["Labels"].get("raft-labctl.removes") for container in engine.there.values()] == [
+        "owned"
+    ]
     assert answer(engine, owner="bob")["changed"]
 
 
@@ -187,7 +189,7 @@ def test_of_two_commands_that_write_the_same_end_down_neither_fails(engine: Fake
 
     engine.create = second  # type: ignore[method-assign]
     assert answer(engine)["changed"]
-    assert [one["State"]["Running"] for one in engine.there.values()] == [True]
+    assert [container["State"]["Running"] for container in engine.there.values()] == [True]
 
 
 def failing(*_: object, **__: object) -> str:

@@ -252,7 +252,7 @@ def test_the_end_of_another_owners_workshop_is_none_of_mine() -> None:
 
 def test_an_end_of_an_older_labctl_is_a_threat_to_others_and_has_to_be_written_down_again() -> None:
     end = 1795543200
-    old, new = ({**reaper("2026-11-24T18:00:00Z"), "removes": one} for one in ("", "owned"))
+    old, new = ({**reaper("2026-11-24T18:00:00Z"), "removes": removes} for removes in ("", "owned"))
     assert facts(reapers=[old]).end_of("raft101", "ada") == end
     assert not facts(reapers=[old]).keeps("raft101", "ada", end)
     assert facts(reapers=[old]).threat_of("raft101", "bob") == "ada"

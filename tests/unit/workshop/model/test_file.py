@@ -204,7 +204,7 @@ def test_a_file_of_any_content_takes_little_time_and_memory(tmp_path: Path) -> N
     """Each is as large as a file may be, or was made for what reads YAML."""
     names = "abcdefgh"
     laughs = f"{names[0]}: &{names[0]} [x,x,x,x,x,x,x,x,x]\n" + "".join(
-        f"{one}: &{one} [{','.join([f'*{before}'] * 9)}]\n" for before, one in itertools.pairwise(names)
+        f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n" for before, name in itertools.pairwise(names)
     )
     most = file.LONGEST_FILE - 100
     inputs = [

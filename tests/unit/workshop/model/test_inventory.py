@@ -105,11 +105,11 @@ def test_a_path_that_no_file_has_is_refused_with_its_line(key: str, text: str) -
 
 
 def test_ssh_fills_nothing_into_a_path() -> None:
-    one = made(workshop("hosts: [{address: a, name: one, key: 50%h, known_hosts: 50%h}]\n"))["docker_hosts"]["hosts"][
+    host = made(workshop("hosts: [{address: a, name: one, key: 50%h, known_hosts: 50%h}]\n"))["docker_hosts"]["hosts"][
         "one"
     ]
-    assert one["ansible_ssh_private_key_file"] == "/files/50%%h"
-    assert "/files/50%%h" in one["ansible_ssh_common_args"]
+    assert host["ansible_ssh_private_key_file"] == "/files/50%%h"
+    assert "/files/50%%h" in host["ansible_ssh_common_args"]
 
 
 @pytest.mark.parametrize("name", ["all", "labs", "ungrouped"])
