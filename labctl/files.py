@@ -31,7 +31,7 @@ _TURN_SECONDS = 0.05
 def write_atomically(
     path: Path, *, private: bool = False, secret: bool = False, new: bool = False, patience: float = READER_SECONDS
 ) -> Iterator[IO[bytes]]:
-    """Open a file that takes the place of `path` when the block has ended well; until then, what is there stays.
+    """Open a file that takes the place of `path` when the block has ended well; until then, the old file stays.
 
     A file that is replaced keeps its mode, a new one gets what the umask says. A link is followed. What is no regular
     file (a pipe, a terminal, /dev/null) and `-` are written straight.
@@ -41,7 +41,7 @@ def write_atomically(
         private: a new file is for its owner only.
         secret: any file is for its owner only from its first byte on, and a link is replaced and not followed.
         new: it takes the place of none, also not of one that came meanwhile.
-        patience: how long to wait for somebody who reads from a pipe, in seconds.
+        patience: how long to wait for a reader of a pipe, in seconds.
 
     Raises:
         LabctlError: it could not be written.
@@ -72,7 +72,7 @@ def write_text(path: Path, *, private: bool = False, secret: bool = False, new: 
 
 @contextlib.contextmanager
 def write_at_once(path: Path, patience: float = READER_SECONDS) -> Iterator[IO[str]]:
-    """Open a file for a text without an end, which is there as it comes. Raises LabctlError."""
+    """Open a file for an endless text, which is written as it comes. Raises LabctlError."""
     try:
         file = _straight(path, patience) or path.open("wb")
         with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
@@ -105,7 +105,7 @@ def _special(path: Path, mode: int, patience: float) -> IO[bytes]:
     ends = time.monotonic() + patience
     while True:
         try:
-            # Without O_NONBLOCK, a pipe that nobody reads is waited for until somebody does.
+            # Without O_NONBLOCK, opening a pipe waits until it has a reader.
             handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
             break
         except OSError as error:
@@ -185,9 +185,9 @@ def exists_already(path: Path) -> LabctlError:
 
 
 def read_all(path: Path, most: int, patience: float = WRITER_SECONDS) -> bytes:
-    """The bytes of a file or of a pipe, at most so many. Raises OSError, for a device too, which may have no end.
+    """At most that many bytes of a file or a pipe. Raises OSError, also for a device, which may be endless.
 
-    A pipe is how a shell hands on what a command prints; it is not waited for longer than its writer can need.
+    A shell passes a command's output through a pipe; the wait for it is no longer than its writer can need.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with os.fdopen(handle, "rb", buffering=0) as file:
@@ -243,7 +243,7 @@ def refuse_twice(*outputs: Path | None) -> None:
 
 
 def _is_special(path: Path) -> bool:
-    """Whether something is there that keeps nothing, such as /dev/null or a pipe."""
+    """Whether the path is something that keeps nothing, such as /dev/null or a pipe."""
     try:
         return not stat.S_ISREG(path.stat().st_mode)
     except OSError:

@@ -34,7 +34,7 @@ def save(text: str, path: Path) -> None:
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
-    """Raise LabctlError where something is there that must not be overwritten."""
+    """Raise LabctlError where a file exists that must not be overwritten."""
     if path.is_dir() or not os.path.lexists(path) or (force and path.is_file()):
         return
     if path.is_file():

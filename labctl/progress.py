@@ -23,7 +23,7 @@ class StepStarted:
 
 @dataclass(frozen=True)
 class StepDone:
-    """A step ended well: what came of it, and how many seconds it took."""
+    """A step ended well: its outcome, and how many seconds it took."""
 
     id: str
     text: str
@@ -47,7 +47,7 @@ class Noted:
 
 @dataclass(frozen=True)
 class Waits(Noted):
-    """For whom the command waits: who sees nothing else of it must see why it does not go on."""
+    """Who the command waits for: a user who sees nothing else must see why it does not go on."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class SeatsStarted:
 
 @dataclass(frozen=True)
 class SeatProgress:
-    """A seat's lab came to a state (`STATES`), or waits for somebody else (`held`).
+    """A seat's lab reached a state (`STATES`), or waits for somebody else (`held`).
 
-    `text` says what came of it: who leads, for whom it waits; or, of one that failed, why, and `at` the state in which.
+    `text` is the outcome: who leads, or who it waits for; or why it failed, with `at` the state in which it did.
     """
 
     lab: str
@@ -90,7 +90,7 @@ class SeatsLost:
 
 @dataclass(frozen=True)
 class SeatsEnded:
-    """No seat is worked on any more."""
+    """Work on the seats has ended."""
 
 
 STATES = ("waiting", "starting", "started", "joining", "ready", "failed")
@@ -111,7 +111,7 @@ class Steps:
     Args:
         report: is given each record as it happens.
         clock: seconds, by which steps are timed.
-        silent: only for whom a command waits is shown.
+        silent: shows only who a command waits for.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Steps:
         self._report(self._open)
 
     def done(self, text: str) -> None:
-        """The step has ended well; `text` says what came of it."""
+        """The step has ended well; `text` is its outcome."""
         step = self._open.id if self._open else str(self._number)
         self._open = None
         self._report(StepDone(step, text, self._clock() - self._begun))
@@ -153,7 +153,7 @@ class Steps:
         self._report(Noted(text))
 
     def waits(self, text: str) -> None:
-        """Tell for whom the command waits."""
+        """Say who the command waits for."""
         self._report(Waits(text))
 
     def heard(self, server: str, text: str) -> None:

@@ -43,7 +43,7 @@ class RunFolder(LockedFolder):
     """The folder of one run.
 
     Args:
-        try_to: locks an open file; returns whether nobody else had it.
+        try_to: locks an open file; returns whether it was free.
 
     Raises LabctlError where it cannot be made.
     """
@@ -71,16 +71,16 @@ def _remove_left(runs: Path, try_to: Callable[[int], bool]) -> None:
 
 @contextlib.contextmanager
 def _nobodys(folder: Path, try_to: Callable[[int], bool]) -> Iterator[bool]:
-    """Whether nobody uses a folder any more, and nobody can begin to until this ends. Raises OSError."""
+    """Whether nobody uses a folder, and nobody can begin to until this ends. Raises OSError."""
     old = time.time() - folder.lstat().st_mtime > _OLD_SECONDS
     if folder.name.rpartition("-")[0] != _of_here():
-        # Another machine's, or a container's, whose locks not every file system shows; or an older labctl's.
+        # From another machine or a container, whose locks not every file system shows; or from an older labctl.
         yield old
         return
     try:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        # Made a moment ago, unless whoever made it was killed then.
+        # Made a moment ago, unless its maker was killed then.
         yield old
         return
     try:
@@ -113,7 +113,7 @@ def keep_record(text: str, name: str) -> Path | None:
 
 
 def _new_record(runs: Path, name: str) -> Path:
-    """An empty file that is nobody else's: two runs may end in the same second. Raises OSError."""
+    """An empty file of a unique name: two runs may end in the same second. Raises OSError."""
     for number in itertools.count(1):
         record = runs / (f"{name}.log" if number == 1 else f"{name}-{number}.log")
         with contextlib.suppress(FileExistsError):

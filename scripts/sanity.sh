@@ -17,7 +17,7 @@ cp -R tests/sanity tests/config.yml "$collection/tests"
 cp -R playbooks/collections/ansible_collections/community/. "$work/ansible_collections/community"
 
 # ansible-test makes environments of its own, in ~/.ansible. It fetches a script that installs pip from a place of its own;
-# with one that takes Python's own pip in its place, everything comes from where the user's pip is told to look.
+# with one that takes Python's own pip in its place, everything comes from where the user's pip is configured to look.
 home=$root/.cache/sanity
 mkdir -p "$home/.ansible/test/cache" "$home/.config"
 requirements=$(python -c 'import ansible_test; print(ansible_test.__path__[0])')/_internal/python_requirements.py

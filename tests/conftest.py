@@ -7,5 +7,5 @@ import signal
 # A shell without job control starts what it puts in the background with SIGINT ignored, and everything below it
 # inherits that. Tests send SIGINT on purpose, so here it is what it is at a terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-# `nohup` has everything below it ignore a hang-up, which at a terminal ends who is left behind.
+# `nohup` has everything below it ignore a hang-up, which at a terminal ends processes that are left behind.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -43,7 +43,7 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
         raise click.UsageError("Give either a lab or --all.")
     if everything and given["force"]:
         raise click.UsageError("--all removes only labs of yours, so --force needs the name of the one lab it is for.")
-    # What a shell was told long ago must not choose whose data goes.
+    # A variable that was set long ago must not decide whose data is removed.
     if not is_named("lab") and given["force"]:
         raise click.UsageError("--force needs the name of the lab that it is for.")
     asks = sys.stdin.isatty() and not given["yes"] and not as_json

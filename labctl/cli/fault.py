@@ -67,8 +67,8 @@ def fault_command() -> None:
     """Kill, stop or pause servers, cut them off, lose or slow down what they send; and mend it.
 
     TARGET is a server, several with commas between, or a role: leader, follower, any, majority, minority (followers
-    first). What remains of the cluster is said before anything happens. Faults of the network end by themselves after a
-    minute, or after what --for says; they are lifted inside the lab, also when labctl is long gone. Servers that are
+    first). What remains of the cluster is shown before anything happens. Faults of the network end by themselves after
+    a minute, or after what --for says; they are lifted inside the lab, also when labctl is long gone. Servers that are
     killed, stopped or paused come back by themselves only with --for, and only while this machine runs. `labctl fault
     heal` lifts all of them, and lets every server run again.
     """

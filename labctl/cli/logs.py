@@ -51,7 +51,7 @@ def logs_command(
         printer = raft_lines(found, servers, as_json=as_json, prefix=not no_prefix, lines=lines)
     else:
         printer = LogLines(servers, as_json=as_json, prefix=not no_prefix)
-    # What was done to the servers is told too, but where nothing but their lines is wanted.
+    # Show what was done to the servers too, unless only their lines are wanted.
     told = (follow or raft) and not no_prefix
     come = (
         (container_acts.follow if follow else container_acts.read)(connection, found, servers, tail)

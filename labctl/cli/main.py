@@ -49,7 +49,7 @@ COMMANDS = {
 }
 
 
-# What was given, and is told again; the name of a file may have 4095 bytes.
+# User input that errors repeat; the name of a file may have 4095 bytes.
 _ENDLESS = re.compile(r"\S{4200,}")
 
 
@@ -140,7 +140,7 @@ def _let_go_of_stdout() -> None:
 def _run(arguments: list[str], handle: object, command: click.Command, *, as_json: bool) -> int:  # noqa: PLR0911 - one return for each kind of end
     try:
         result = _invoke(arguments, handle, command)
-        # What is still in memory is written while there is somebody who tells that it cannot be.
+        # Flush here, where a failed write can still be reported.
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help(), err=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-# Who pressed Tab does not wait for an engine that hangs.
+# Pressing Tab must not wait for an engine that hangs.
 COMPLETION_SECONDS = 2.0
 # PATH_MAX, which counts the end of the text, and NAME_MAX of Linux.
 LONGEST_PATH = 4095
@@ -30,7 +30,7 @@ Handle = TypeVar("Handle")
 
 
 class FileName(click.Path):
-    """The name of a file or, with `dir_okay`, of a folder: one that there can be, whether it is there or not.
+    """The name of a file or, with `dir_okay`, of a folder: a possible one, whether it exists or not.
 
     An empty one would be the current folder, and one that is too long nothing that could be looked at.
     """
@@ -73,7 +73,7 @@ def _checked(owner: str, what: str, instead: str) -> str:
 
 
 def viewer() -> str:
-    """Who looks, so that their own lab need not be named; "" where this process's user has no name."""
+    """The user who looks, so that their own lab need not be named; "" where this process's user has no name."""
     try:
         return user()
     except LabctlError:
@@ -86,12 +86,12 @@ def default_lab() -> str:
 
 
 def given(kind: type[Handle], default: Handle) -> Handle:
-    """The handle of that kind that whoever runs labctl gave to it, else the real one."""
+    """The handle of that kind that the caller of labctl passed in, else the real one."""
     return click.get_current_context().find_object(kind) or default
 
 
 def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The names of labs that begin so; none where the engine does not answer."""
+    """The matching names of labs; empty where the engine does not answer."""
     from click.shell_completion import CompletionItem
 
     from labctl.engine import client, labs
@@ -110,19 +110,19 @@ def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 
 def complete_server(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The servers of the lab that is meant which begin so; none where no lab is."""
+    """The matching servers of the lab that is meant; empty where none is."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(name) for name in _servers(ctx) if name.startswith(incomplete)]
 
 
 def complete_target(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The roles and the servers of the lab that is meant which begin so; none where no lab is."""
+    """The matching roles and servers of the lab that is meant; empty where none is."""
     return targets_of(_servers(ctx), incomplete)
 
 
 def targets_of(servers: Sequence[str], incomplete: str) -> list[CompletionItem]:
-    """The roles and servers that a target may go on with; after a comma, the servers that it does not name yet."""
+    """The roles and servers that can complete a target; after a comma, the servers that it does not name yet."""
     from click.shell_completion import CompletionItem
 
     from labctl.faults.targets import ROLES
@@ -134,7 +134,7 @@ def targets_of(servers: Sequence[str], incomplete: str) -> list[CompletionItem]:
 
 
 def _servers(ctx: click.Context) -> Sequence[str]:
-    """The servers of the lab that a command line means so far; none where it means none, or no engine answers."""
+    """The servers of the lab that the command line means so far; empty where there is none, or no engine answers."""
     from labctl.engine import client, labs
 
     try:
@@ -142,12 +142,12 @@ def _servers(ctx: click.Context) -> Sequence[str]:
         lab = labs.choose_lab(engine, _lab_so_far(ctx), viewer())
     except LabctlError:
         return []
-    # Beside a server that is gone, `start` and `up` know its name; whatever else a label says is not offered.
+    # By the lab's size: a server that is gone is offered too, and no label's text is.
     return lab_names.server_names(lab.spec.servers)
 
 
 def _lab_so_far(ctx: click.Context) -> str | None:
-    """The lab that a command line names so far; behind an option that still has no value, click reads no arguments."""
+    """The lab that the command line names so far; click parses no arguments while an option lacks its value."""
     if ctx.args and any(
         isinstance(parameter, click.Argument) and parameter.name == "lab" for parameter in ctx.command.params
     ):

@@ -1,4 +1,4 @@
-"""Where secrets are written to: a file of mode 0600, or standard output where somebody reads from it."""
+"""Where secrets are written: a file with mode 0600, or standard output where something reads it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Destination:
-    """A file, or standard output where `path` is None; `force` overwrites a file that is there."""
+    """A file, or standard output where `path` is None; `force` overwrites an existing file."""
 
     path: Path | None
     force: bool

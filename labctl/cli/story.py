@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "svg", "html", "mermaid")
 DRAWN = FORMATS[2:]
 OBJECTS_OF_A_ROUND = 50_000
-"""So many new objects let Python look for those that only hold each other: of a story, millions and none of these."""
+"""New objects between two searches for reference cycles: a story makes millions of objects and no cycles."""
 
 
 @click.command("story", short_help="Tell who stood, who voted, who won, and why.")

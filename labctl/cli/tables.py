@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from labctl.shared.server_status import View
 
 _MOST = 80
-"""So many characters of what a member says of itself are shown: one with ten thousand would hide all the others."""
+"""The most characters shown of a member's own text: one with ten thousand would hide all the others."""
 
 
 def ls_row(now: Status) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _servers_table(now: Status, columns: int | None) -> str:
         row = server_row(now, server, view)
         contact = view.last_contact_ms
         voter = "yes" if row["voter"] else "no"
-        # Who does not answer votes only by the word of the others.
+        # A server that does not answer is a voter only according to the others.
         away = away or bool(view.problem and row["voter"])
         rows.append(
             [

@@ -166,12 +166,12 @@ def verify_command(seats: tuple[str, ...], file: Path, *, each: bool, as_json: b
     return prove_apart(docker_hosts(looked, seats), each=each, as_json=as_json)
 
 
-@workshop_command.command("reset", short_help="Make one seat anew; its card stays.")
+@workshop_command.command("reset", short_help="Rebuild one seat; its card stays.")
 @click.argument("seats", nargs=-1, required=True, metavar="SEAT...", shell_complete=complete_seat)
 @file_option
 @json_option
 def reset_command(seats: tuple[str, ...], file: Path, *, as_json: bool) -> int:
-    """Make a SEAT's lab anew, without the data that it had. Its name, addresses, token and key stay, so its card fits.
+    """Rebuild a SEAT's lab without its data. Its name, addresses, token and key stay, so its card fits.
 
     No other seat is touched.
     """

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from labctl.workshop.model.file import Workshop
 
 DEFAULT_FILE = Path("workshop.yml")
-# Who pressed Tab does not wait for somebody who still writes the file.
+# Pressing Tab must not wait for a process that is still writing the file.
 _PATIENCE = 0.0
 
 
 def _workshop(ctx: click.Context) -> Workshop | None:
-    """The workshop whose file a command line means so far; None where that cannot be read."""
+    """The workshop whose file the command line names so far; None if that cannot be read."""
     from labctl.workshop.model.file import read
 
     try:
@@ -33,7 +33,7 @@ def _workshop(ctx: click.Context) -> Workshop | None:
 
 
 def complete_seat(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The seats of the workshop's file that begin so and are not named yet; none where there is no such file."""
+    """The seats of the workshop's file that match and are not named yet; empty without such a file."""
     from click.shell_completion import CompletionItem
 
     from labctl.workshop.model.seats import seats_of
@@ -48,7 +48,7 @@ def complete_seat(ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 
 def complete_seat_target(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The roles and the servers of a seat that begin so; none where there is no workshop's file."""
+    """The matching roles and servers of a seat; empty without a workshop's file."""
     workshop = _workshop(ctx)
     return targets_of(lab_names.server_names(workshop.spec.servers) if workshop else [], incomplete)
 

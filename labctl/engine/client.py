@@ -1,6 +1,6 @@
 """Connect to the Docker Engine that the docker command uses, or to one over SSH, and say why that fails.
 
-All of it is asked as the modules ask: over the engine's socket, or by way of the docker command where only that knows
+It sends its requests as the modules do: over the engine's socket, or by way of the docker command where only that knows
 the way. So every answer has a deadline and a shape, and no library has to be loaded.
 """
 
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 20
 PIECE = 65_536
 MOST_EVENT = 1 << 20
-"""No event is so long."""
+"""No event is that long."""
 LOAD_SECONDS = 600
-"""So long an engine may be silent while it takes in an image."""
+"""How long an engine may be silent while it loads an image."""
 LATE_SECONDS = 5
 """By how much all the questions of a command may be late that is given some seconds."""
 SSH = "ssh://"
@@ -52,7 +52,7 @@ class Client:
     Args:
         place: where the engine is met.
         host: the Docker host's name, as `labctl ls` shows it; by default as the docker command knows it.
-        allowance: what all its questions may take together; None for a command that gives up at no time.
+        allowance: the time for all its requests together; None for a command that never gives up.
     """
 
     def __init__(self, place: DockerHost = LOCAL_HOST, host: str = "", allowance: Allowance | None = None) -> None:
@@ -69,13 +69,13 @@ class Client:
         return self._host or host_name()
 
     def hurried(self, seconds: float) -> Client:
-        """The same engine, asked by somebody who waits no longer than so many seconds for all answers together."""
+        """The same engine, with a limit in seconds on the wait for all answers together."""
         other = Client(self.place, self._host, Allowance(seconds))
         other.keys = self.keys
         return other
 
     def give(self, seconds: float) -> None:
-        """Let what is asked from now on take so long together, for a command that has some seconds."""
+        """Limit the total time of all requests from now on, for a command that has some seconds."""
         if self.allowance is not None:
             self.allowance.give(seconds + LATE_SECONDS)
 
@@ -96,7 +96,7 @@ class Client:
         return self._engine.volumes(filters, doing="listing volumes")
 
     def info(self) -> dict[str, Any]:
-        """What the engine says of itself. Raises LabctlError."""
+        """The engine's own description. Raises LabctlError."""
         return self._document("/info", "asking the engine about itself")
 
     def version(self) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class Client:
                 yield piece
 
     def load_image(self, file: IO[bytes]) -> None:
-        """Let the engine take in what is left of a file that is a tar of images."""
+        """Make the engine load the rest of a file, a tar of images."""
         doing = "loading an image"
         patient = Engine(LOAD_SECONDS, self.place.socket, self.allowance)
         with patient.send("/images/load", file, {"quiet": 1}, doing=doing) as answer:
@@ -194,7 +194,7 @@ def connect(within: float | None = None) -> Client:
 
 
 def connect_within(seconds: float, late: float | None = None) -> Client:
-    """The same for a command that gives up after so many seconds: an engine that is slow costs it hardly more."""
+    """The same for a command that gives up after that many seconds: a slow engine costs it hardly more."""
     most = seconds + (LATE_SECONDS if late is None else late)
     return (connect(most) if most < TIMEOUT_SECONDS else connect()).hurried(most)
 

@@ -41,7 +41,7 @@ def difference(place: DockerHost = LOCAL_HOST) -> Difference | None:
 
 
 def moment_of(text: object) -> datetime | None:
-    """A moment as text with its zone, in UTC; None for what is none, and for one that no clock shows."""
+    """A moment with its zone, from text, in UTC; None if it is not one, or not one that a clock can show."""
     try:
         return shown_by_clocks(datetime.fromisoformat(text)) if isinstance(text, str) else None
     except ValueError:
@@ -68,7 +68,7 @@ class HostClock:
     """The clock that stamps what happens on a Docker host: its logs, its events, what labctl notes there.
 
     Attributes:
-        ahead: how far it is ahead of this machine's, in seconds; 0 where they are the same as far as can be known.
+        ahead: how far it is ahead of this machine's, in seconds; 0 where no difference is known.
         uncertain: by how much that may be wrong, in seconds.
     """
 

@@ -1,7 +1,7 @@
 """What Docker did to the containers of a lab's servers, or was told to do, by whomever.
 
-An engine keeps its last 256 events, of all containers together, and none over its own restart. Of what those do not
-tell any more, a container still knows when its process was started last, and when and how it ended.
+An engine keeps its last 256 events, of all containers together, and none over its own restart. Beyond
+these, a container still knows when its process was last started, and when and how it ended.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Life(NamedTuple):
 
 
 def so_far(client: Client, lab: Lab) -> tuple[list[Told], list[Life]]:
-    """What the engine still knows of what was done to a lab's servers, oldest first, and what they say themselves.
+    """The acts on a lab's servers that the engine still knows, oldest first, and what the containers show.
 
     Raises LabctlError.
     """
@@ -73,7 +73,7 @@ def so_far(client: Client, lab: Lab) -> tuple[list[Told], list[Life]]:
 
 
 def to_come(client: Client, lab: Lab, since: datetime | None) -> Iterator[Told]:
-    """What is done to a lab's servers from a time of the engine's clock on, for ever; by default from now on.
+    """The acts on a lab's servers from a time of the engine's clock on, without end; by default from now on.
 
     Raises LabctlError.
     """
@@ -104,7 +104,7 @@ def _of_servers(told: Iterable[Mapping[str, Any]], servers: Mapping[str, str]) -
 
 
 def moment_of(nanoseconds: object) -> datetime | None:
-    """A moment as events have it, in nanoseconds since 1970; None where it is none."""
+    """A moment as events have it, in nanoseconds since 1970; None if it is not one."""
     if type(nanoseconds) is not int:
         return None
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # A script only looks; a host that takes longer than this is of no use.
 SECONDS = 20
-# What a host says of itself is some kilobytes.
+# A host's description of itself has some kilobytes.
 MOST_BYTES = 16 * 1024 * 1024
 
 
@@ -35,7 +35,7 @@ class DockerHost:
         return ConsulClient(port)
 
     def engine(self, seconds: float) -> Engine:
-        """The engine, asked by somebody who waits no longer than so many seconds for an answer."""
+        """The engine, with a limit in seconds on the wait for an answer."""
         return Engine(seconds, self.socket)
 
     def open_doors(self, ports: Iterable[int]) -> None:

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MOST_TOLD = 3
-"""So many are named. On a Docker host that somebody filled with them, more would only hide what was asked for."""
+"""At most this many are named. On a Docker host full of them, more would only hide what was asked for."""
 
 _met: dict[str, None] = {}
 
 
 def left_out(kind: str, things: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """Of containers, networks, volumes or images, as the engine lists them, those whose labels all fit."""
+    """The containers, networks, volumes or images, as the engine lists them, whose labels are all valid."""
     ours = []
     for thing in things:
         sentence = label_values.stranger(kind, thing)

@@ -1,6 +1,6 @@
 """Survey of a Docker host: cores, memory, disk, engine, networks, labs, clock. Read-only.
 
-What the engine knows, the engine is asked; the rest a small shell script tells, which runs there as here.
+Ask the engine what it knows; a small shell script, which runs on any host, tells the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOOK_SECONDS = 60.0
 _MOST_DIGITS = 18
 _MEMORY = {"total": "MemTotal:", "free": "MemAvailable:"}
 _OF_REAPER = ("reaper", "owner", "expires", "removes")
-# Each line begins with what it is; 0A is a socket that listens. A host without /proc tells less: that is no failure.
+# Each line begins with its kind; 0A is a listening socket. A host without /proc tells less, which is not a failure.
 _SCRIPT = r"""
 echo "cores $(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null)"
 awk '/^Mem(Total|Available):/ {print $1, $2}' /proc/meminfo 2>/dev/null
@@ -102,12 +102,12 @@ def answer_of(text: str) -> _Said:
 
 
 def _number(text: str) -> int | None:
-    """The last word of it, as a number: a login shell may print lines of its own. None where it is none."""
+    """Its last word as a number, since a login shell may print lines of its own. None if it is not a number."""
     return label_values.number(text.rpartition(" ")[2], _MOST_DIGITS)
 
 
 def _bytes(text: str) -> int | None:
-    """The same of KiB, in bytes. A disk with 0 of them is full, and not one of which nothing is known."""
+    """The same for KiB, in bytes. A disk with 0 of them is full, not unknown."""
     found = _number(text)
     return None if found is None else found * 1024
 

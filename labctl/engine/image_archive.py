@@ -96,7 +96,7 @@ class _Entry(tarfile.TarInfo):
 
 
 class _Bounded:
-    """A stream of bytes that is not read beyond what an image may have, nor by a piece that fills the memory."""
+    """A stream of bytes, read no further than the size of an image, in pieces that fit the memory."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -116,7 +116,7 @@ class _Bounded:
 
 
 def _texts(stream: IO[bytes]) -> dict[str, bytes]:
-    """The small files of a tar by their names, the last of a name as whoever unpacks it would have it."""
+    """The small files of a tar by their names, the last of each name, as unpacking would leave it."""
     texts: dict[str, bytes] = {}
     kept = 0
     files, links = set[str](), set[str]()

@@ -60,7 +60,7 @@ def list_images(client: Client, repository: str = REPOSITORY) -> list[Image]:
 def find_image(
     client: Client, version: str | None = None, source: str | None = None, origin: str | None = None
 ) -> Image | None:
-    """The image with that version, source and origin, else the newest; None where there is none."""
+    """The image with that version, source and origin, else the newest; None if there is none."""
     for image in list_images(client):
         if version not in (None, image.version) or source not in (None, "auto", image.source):
             continue

@@ -47,7 +47,8 @@ class Store:
 
     Args:
         door: the server's HTTP API.
-        datacenter: the lab's own. A port may by now be another lab's, whose servers refuse a foreign datacenter.
+        datacenter: the lab's own. A port may meanwhile belong to another lab, whose servers refuse a foreign
+            datacenter.
         timeout: seconds until a request counts as unanswered, for the whole of its answer.
     """
 

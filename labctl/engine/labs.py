@@ -134,7 +134,7 @@ def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: DockerHost 
 
 
 def _in_place(lab: str, servers: Iterable[Server]) -> tuple[list[Server], tuple[str, ...]]:
-    """A lab's servers, and the names of containers that were to replace one; where that is there still, it counts."""
+    """A lab's servers, and the names of containers that were to replace one; an old one that still exists counts."""
     doubles = doubles_of(lab, servers)
     servers = [server for server in servers if server not in doubles]
     left = [server for server in servers if lab_names.is_replacement(server.container, lab, server.name)]
@@ -155,7 +155,7 @@ def list_labs(client: Client, name: str | None = None) -> list[Lab]:
 
 
 def _with_ends(client: Client, found: list[Lab]) -> list[Lab]:
-    """The labs with when they end: a seat ends with its workshop, whose end is the label of a container."""
+    """The labs with their ends: a seat ends with its workshop, whose end is a container's label."""
     if not any(lab.workshop for lab in found):
         return found
     with explained(client.place):
@@ -164,7 +164,7 @@ def _with_ends(client: Client, found: list[Lab]) -> list[Lab]:
     for container in foreign_labels.left_out("container", waiting):
         if container["State"] not in lab_names.REAPER_WAITS:
             continue
-        # That of another owner's workshop with the same name is none of this one's.
+        # A container of another owner's workshop with the same name does not end this one.
         whose = container["Labels"][lab_names.LABEL_REAPER], _label(container["Labels"], "owner")
         ends[whose] = max(ends.get(whose, ""), _label(container["Labels"], "expires"))
     return [
@@ -174,7 +174,7 @@ def _with_ends(client: Client, found: list[Lab]) -> list[Lab]:
 
 
 def _with_keys(client: Client, lab: Lab) -> Lab:
-    """The lab with what opens its servers, which is read when one of them is asked."""
+    """The lab with the credentials of its servers, which are read at the first request."""
     if lab.spec.profile != "full":
         return lab
     ids = tuple(server.id for server in lab.servers)
@@ -197,9 +197,9 @@ def find_lab(client: Client, name: str) -> Lab | None:
 
 
 def leftovers(client: Client, own: str = "") -> dict[str, str]:
-    """Labs of which a helper, a network or a volume is there, also without servers as after a `down` that was killed.
+    """Labs that have a helper, a network or a volume, even without servers, as after a killed `down`.
 
-    The lock with the mark `own` is the asker's, and none. Returns each lab's name and its owner.
+    A lock with the mark `own` is the caller's and does not count. Returns each lab's name and its owner.
     """
     with explained(client.place):
         filters = {"label": lab_names.LABEL_LAB}
@@ -212,15 +212,15 @@ def leftovers(client: Client, own: str = "") -> dict[str, str]:
     labelled = [labels for labels in labelled if labels and lab_names.LABEL_LAB in labels]
     if own:
         labelled = [labels for labels in labelled if own not in labels.get(LABEL_HOLDER, "")]
-    # A lock is whoever's that works on the lab; whose the lab is, everything else says.
+    # A lock belongs to whoever is working on the lab; the other parts say who owns the lab.
     labelled.sort(key=lambda labels: LABEL_LOCK not in labels)
     return {labels[lab_names.LABEL_LAB]: _label(labels, "owner") for labels in labelled}
 
 
 def owners_of(client: Client, name: str, own: str = "") -> frozenset[str]:
-    """Whose the parts of a lab are; none where nothing of it is there. The lock with the mark `own` is the asker's.
+    """The owners of a lab's parts; empty where the lab has none. A lock with the mark `own` is the caller's.
 
-    Somebody else's lock makes nobody a lab's owner where there is anything else.
+    A lock of somebody else does not make them the owner of a lab that has other parts.
     """
     with explained(client.place):
         filters = {"label": f"{lab_names.LABEL_LAB}={name}"}

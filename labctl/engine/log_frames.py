@@ -22,7 +22,7 @@ class Readable(Protocol):
         """So many bytes, or fewer at its end."""
 
     def read1(self, amt: int, /) -> bytes:
-        """What has come, at most so many bytes."""
+        """What has arrived, at most that many bytes."""
 
 
 class BrokenLogError(Exception):

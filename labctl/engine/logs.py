@@ -45,7 +45,7 @@ class LogLine:
     """One line of one server. `taken` is Docker's time of it, which orders the lines of one Docker host.
 
     One `of_docker` stands in no log: it says what was done to the server's container. `written` is the server's own
-    time of it, where somebody has looked for that.
+    time of it, where that was looked up.
     """
 
     server: str
@@ -110,7 +110,7 @@ def read(
     Args:
         client: the engine.
         servers: whose.
-        tail: only so many of each, the last ones.
+        tail: only the last lines of each, this many.
         since: only from then on, in seconds since 1970.
         marks: for each server, how far it was read.
 
@@ -148,7 +148,7 @@ def _taken(line: LogLine) -> str:
 
 @contextlib.contextmanager
 def no_room() -> Iterator[None]:
-    """Let a folder for temporary files that takes no more be one sentence."""
+    """Turn a full folder for temporary files into one sentence."""
     try:
         yield
     except OSError as error:
@@ -220,7 +220,7 @@ class Follower:
 
     Lines that arrive within a few hundredths of a second of each other are sorted, so that what one server did
     before another also stands before it. A server that stops and starts again goes on. Ends when the lab is
-    removed or `stop` was called; where the engine refuses or gives no answer any more, it raises LabctlError.
+    removed or `stop` was called; where the engine refuses or stops answering, it raises LabctlError.
     """
 
     def __init__(  # noqa: PLR0913 - what of whose logs is wanted
@@ -249,7 +249,7 @@ class Follower:
             threading.Thread(target=self._watch, args=(acts,), daemon=True).start()
 
     def _watch(self, acts: Iterable[LogLine]) -> None:
-        """Hand on what is done to the servers; that is for ever, so nobody waits for its end."""
+        """Pass on the acts on the servers; that never ends, so nothing waits for its end."""
         try:
             for line in acts:
                 self._put(line)
@@ -264,7 +264,7 @@ class Follower:
             while True:
                 told = -1
                 if mark.last is not None:
-                    # No `since`: by one, an engine leaves out what comes when its clock was set back.
+                    # No `since`: with it, an engine leaves out new lines after its clock was set back.
                     since, tail = None, self._missed(server, mark.last)
                     told = tail
                 with explained(self._client.place):
@@ -298,7 +298,7 @@ class Follower:
             return MORE_LINES + sum(1 for _ in split_lines(self._client.log_so_far(server.id, since=since)))
 
     def _put(self, line: LogLine | None) -> None:
-        """Hand a line on, as soon as there is room for it or nobody follows any more."""
+        """Hand a line on, as soon as there is room for it or nobody follows."""
         while not self._stopped.is_set():
             try:
                 self._lines.put(line, timeout=BACK_SECONDS)

@@ -30,7 +30,7 @@ def of_faults(engine: Engine, lab: Lab) -> list[dict[str, Any]]:
 
 
 def with_fault(listed: Iterable[dict[str, Any]], lab: Lab) -> list[dict[str, Any]]:
-    """Of containers as Docker lists them, those that are there for a fault of this lab, and are its owner's."""
+    """The containers in Docker's list that serve a fault of this lab and belong to its owner."""
     return [
         container
         for container in foreign_labels.left_out("container", listed)
@@ -45,7 +45,7 @@ def _is_of(lab: Lab, labels: Mapping[str, str]) -> bool:
 
 
 def server_of(helper: Mapping[str, Any]) -> str:
-    """The ID of the container whose network a helper is in, of a helper as Docker lists it; "" where it is in none."""
+    """The ID of the container whose network a listed helper shares; "" where it shares none."""
     mode = str((helper.get("HostConfig") or {}).get("NetworkMode") or "")
     return mode.removeprefix("container:") if mode.startswith("container:") else ""
 

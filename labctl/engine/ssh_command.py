@@ -1,4 +1,4 @@
-"""What is said to ssh, and what its answers mean; starts nothing."""
+"""The command lines for ssh, and what its answers mean; starts nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10
 ALIVE_SECONDS = 4
 ALIVE_TIMES = 3
-"""A host that says nothing for so many times so long is lost."""
+"""A host that misses this many keepalives in a row is lost."""
 MARK = "labctl-reach"
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/+:@-]+")
 
@@ -153,7 +153,7 @@ def script(socket: str | None) -> str:
 
 @dataclass(frozen=True)
 class Greeting:
-    """What the script said: in which state the engine's socket is there, and which one it is."""
+    """The script's answer: the state of the engine's socket, and its path."""
 
     state: str
     socket: str
@@ -171,7 +171,7 @@ def greeting(line: str) -> Greeting | None:
 
 
 def no_docker(name: str, address: Address, found: Greeting) -> LabctlError:
-    """The sentence for a host that was reached, and whose engine cannot be."""
+    """The sentence for a host that is reachable while its engine is not."""
     if found.state == "denied":
         who = f"The user {address.user}" if address.user else "The user that logs in there"
         return LabctlError(
@@ -207,14 +207,14 @@ def forbidden(name: str) -> LabctlError:
 
 
 def lost(name: str) -> LabctlError:
-    """The sentence for a connection that was there and broke."""
+    """The sentence for a connection that was up and broke."""
     return LabctlError(
         f"The connection to the Docker host {name} was lost: look whether it runs and is reachable, and repeat this."
     )
 
 
 def not_connected(name: str, address: Address, said: str) -> LabctlError:
-    """The sentence for what ssh said when it did not get as far as a command."""
+    """The sentence for ssh's message when it failed before the command ran."""
     lower = said.lower()
     port = f" -p {address.port}" if address.port else ""
     for sign, sentence in _REASONS.items():

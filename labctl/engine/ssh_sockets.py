@@ -1,4 +1,4 @@
-"""A folder for the sockets of one connection: only this user's, and gone with whoever made it, also when killed."""
+"""A folder for the sockets of one connection: only this user's, and removed when its process ends, even when killed."""
 
 from __future__ import annotations
 

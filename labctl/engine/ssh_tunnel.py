@@ -45,7 +45,7 @@ class Connection(DockerHost):
     Args:
         address: where it is.
         name: what it is called in what labctl says; its address by default.
-        within: how long it may take until it is there, in seconds, where it is less than usual.
+        within: how long it may take to connect, in seconds, where that is less than usual.
 
     Raises:
         LabctlError: it was not reached, or Docker is not to be had there.
@@ -105,7 +105,7 @@ class Connection(DockerHost):
         return kept | {"DOCKER_HOST": f"unix://{self.socket}"}
 
     def shell(self) -> list[str]:
-        """The words that run a shell on the Docker host, over the connection that is there."""
+        """The arguments that run a shell on the Docker host, over the open connection."""
         return ssh_command.shell(self._control)
 
     def close(self) -> None:
@@ -272,7 +272,7 @@ def connection(
 
     Raises LabctlError.
 
-    A host that lets one wait delays no other.
+    A slow host delays no other.
     """
     with _ALL:
         opening = _OPENING.setdefault(address, threading.Lock())

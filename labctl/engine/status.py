@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from labctl.engine.labs import Lab, Server
 
 ASK_SECONDS = 1.0
-# A thread waits for one server; so many make a room of sixty labs with silent servers cost what one of them does. Where
+# Each thread waits for one server; with this many, sixty labs with silent servers cost no more than one of them. Where
 # servers answer at once, few threads are ever started.
 AT_ONCE = 192
 

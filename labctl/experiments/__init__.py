@@ -1,1 +1,1 @@
-"""Experiments on a lab: break it on purpose, and measure or check what came of it."""
+"""Experiments on a lab: break it on purpose, and measure or check the outcome."""

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ending:
-    """What went wrong while a run ended. As a context, it lets Ctrl-C end only what is done in `going_on`.
+    """What went wrong while a run ended. As a context manager, it makes Ctrl-C end only the part within `going_on`.
 
     Attributes:
         problems: a sentence for each.
-        interrupts: how often somebody pressed Ctrl-C.
+        interrupts: how often Ctrl-C was pressed.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ def sentence_of(error: Exception) -> str:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait: somebody who presses it twice still wants the lab back, and what was found."""
+    """Defer Ctrl-C: a user who presses it twice still wants the lab back, and the results."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -8,7 +8,7 @@ from labctl.faults import nftables
 
 # $0: what our tables' names begin with; $1: the one fault that is meant, or nothing for all; $2: the handle of the
 # queue of a delay. A delay is known by its table, which sends packets into that queue; where all are meant, by the
-# handle alone: whoever made the queue may have been killed before there was a table.
+# handle alone: the process that made the queue may have been killed before it made the table.
 _SCRIPT = """
 tables=$(nft list tables) || exit
 echo "$tables"

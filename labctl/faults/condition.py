@@ -32,7 +32,7 @@ class Condition:
         quorum: how many of them are needed; 0 where no server says.
         answering: how many of them answer.
         without: the servers that the lab works without.
-        sentence: all this for a person; "" where there is nothing to say.
+        sentence: all this for a person; "" if there is nothing to say.
     """
 
     ready: bool
@@ -58,7 +58,7 @@ class _Judgement:
         self.leader = now.leader
         self.voters = len(now.voters)
         self.quorum = self.voters // 2 + 1 if self.voters else 0
-        # Who is asked and answers, in the order of the servers; who has no vote decides nothing.
+        # The voters that answer, in the order of the servers; a server without a vote decides nothing.
         self.here = [view for view in now.views if not view.problem and view.address in now.voters]
         self.groups = reaching([view.name for view in self.here], faults)
         self.cuts = [words for words in faults if len(reaching([seen_by.name for seen_by in now.views], [words])) > 1]
@@ -84,14 +84,14 @@ class _Judgement:
         )  # fmt: skip
 
     def _by_name(self, problem: str | None) -> str | None:
-        """What is said of an address, said of the server that has it; a longer one first, since one begins another."""
+        """The problem with names in place of addresses, longest first, since one may begin another."""
         for server in sorted(self.lab.servers, key=lambda one: -len(one.address)):
             if problem and server.address:
                 problem = problem.replace(server.address, server.name)
         return problem
 
     def _names_of_voters(self) -> list[str]:
-        """The voters by name; one whose container is gone by its name as far as it can be told."""
+        """The names of the voters, including those whose containers are gone, as far as their names are known."""
         known = [server.name for server in self.lab.servers if server.address in self.now.voters]
         return [*known, *self.lab.missing]
 

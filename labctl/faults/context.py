@@ -1,4 +1,4 @@
-"""The lab as it is when something is to be broken, and what all verbs say and write of it."""
+"""The state of a lab before a fault, and what all verbs say and log about it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Scene:
 
 
 def look(asked: FaultRequest, tools: Tools) -> Scene:
-    """Find the lab and ask its servers. Raises LabctlError, also where it is somebody else's or the lease is none."""
+    """Find the lab and ask its servers. Raises LabctlError, also for somebody else's lab or an invalid lease."""
     if asked.seconds is not None and not SHORTEST_SECONDS <= asked.seconds <= LONGEST_SECONDS:
         raise LabctlError(
             f"A fault lasts at least a second and at most a day: {asked.seconds:g} seconds is not that.",
@@ -86,7 +86,7 @@ def _cuts(lab: Lab, tools: Tools) -> tuple[str, ...] | None:
 
 
 def cluster_of(now: Status) -> targets.Cluster:
-    """A lab's cluster. Who votes its servers say; those of a lab that was never joined will all vote."""
+    """A lab's cluster. Its servers say who votes; in a lab that was never joined, all of them will."""
     lab, voters = now.lab, now.voters
     return targets.Cluster(
         lab.name,
@@ -101,10 +101,10 @@ def cluster_of(now: Status) -> targets.Cluster:
 
 @contextlib.contextmanager
 def in_turn(asked: FaultRequest, verb: str, steps: Steps) -> Iterator[FaultRequest]:
-    """Hold the lab while something of it is broken: nobody changes it between the look and what follows from that.
+    """Lock the lab while a fault is applied: nobody changes it between the look and the fault.
 
     Only for what breaks. Whoever has the lab may wait for just the server that is to come back, so nothing that mends
-    waits for them. Yields what is asked, for the lab that is held. Raises LabctlError.
+    waits for them. Yields the request for the locked lab. Raises LabctlError.
     """
     if asked.dry_run:
         yield asked

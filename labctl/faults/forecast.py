@@ -1,4 +1,4 @@
-"""What follows from a fault, said before it acts: who is left, whether somebody leads, and how long nobody does."""
+"""The consequences of a fault, shown before it acts: who is left, whether somebody leads, how long nobody does."""
 
 from __future__ import annotations
 
@@ -125,13 +125,13 @@ class Outlook:
         return self._of_weakness(names, f"losing {percent:g} % of the packets", "loses some of what it is sent")
 
     def of_rate(self, names: Sequence[str], kilobytes: int) -> Forecast:
-        """So much gets through in a second."""
+        """How much gets through in a second."""
         if kilobytes >= _ROOM_FOR_HEARTBEATS:
             return self._slower(f"large writes take longer where {listed(names)} must have them")
         return self._of_weakness(names, f"only {kilobytes} kB in a second", "gets some of what it is sent late")
 
     def of_delay(self, names: Sequence[str], milliseconds: int) -> Forecast:
-        """What these servers send leaves late, by at most so much."""
+        """These servers' packets leave late, by at most this much."""
         if milliseconds < self._timers.lease * 500:
             return self._slower(f"what {listed(names)} must send for a write takes {milliseconds} ms longer")
         return self._of_weakness(names, f"a delay of {milliseconds} ms", "answers late")
@@ -201,7 +201,7 @@ class Outlook:
         return Forecast(together, cluster.size, cluster.quorum, leader, leaderless, writes, sentence)
 
     def _largest(self, groups: Sequence[Sequence[str]]) -> list[str]:
-        """The most voters that reach each other, also through the faults that are there already."""
+        """The most voters that reach each other, also through the existing faults."""
         voters = [[name for name in group if name not in self._cluster.voteless] for group in groups]
         parts = [part for group in voters for part in reaching(group, self._cuts or ())]
         return max(parts, key=len, default=[])

@@ -30,7 +30,7 @@ def heal(fault: str | None, asked: FaultRequest, steps: Steps, tools: Tools = TO
         raise LabctlError(f"There is no fault {fault!a}: `labctl fault ls` lists those that there are.", ExitCode.USAGE)
     lab = own_lab(asked, tools)
     steps.begin("heal")
-    # First: a kernel that lets nobody look at its rules must not keep servers down.
+    # First: a kernel whose rules cannot be read must not keep servers down.
     away: list[Server] = []
     unknown: LabctlError | None = None
     try:

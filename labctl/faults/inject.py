@@ -2,7 +2,7 @@
 
 The rules are put there by a helper: a container in the server's network namespace that may change that network and
 nothing else. It waits until the fault's lease is over, takes the rules away and is gone. Should it be killed, the
-kernel itself forgets whom the rules are for.
+kernel itself forgets the addresses that the rules match.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LABEL_TARGET = lab_names.LABEL_PREFIX + "fault-target"
 LABEL_UNTIL = lab_names.LABEL_PREFIX + "fault-until"
 LABEL_LIFE = lab_names.LABEL_FAULT_LIFE
 AT_ONCE = 8
-# Stopping a server, the longest of what is asked here, takes five seconds and a moment.
+# Stopping a server, the longest request here, takes a little over five seconds.
 CHANGE_SECONDS = 30.0
 LAST_LINES = 2000
 """More than a server writes between the line of a fault and its end."""
@@ -182,7 +182,7 @@ def heal(lab: Lab, fault: str | None = None) -> dict[str, set[str]]:
 def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | None) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     names = [server.name for server in servers]
-    # Listed first: a fault that somebody begins meanwhile keeps its helper.
+    # Listed first, so that a fault that is begun meanwhile keeps its helper.
     waiting = [
         container for container in sidecar.of_faults(engine, lab) if fault in {None, container["Labels"][LABEL_FAULT]}
     ]
@@ -254,7 +254,7 @@ def _since_1970(moment: datetime) -> str:
 
 
 def transfer(leader: Server, identity: str | None) -> None:
-    """Let the leader hand its leadership over, to the server of that ID or to whom it chooses. Raises LabctlError."""
+    """Make the leader transfer its leadership, to the server with that ID or to any. Raises LabctlError."""
     words = ["consul", "operator", "raft", "transfer-leader", *([f"-id={identity}"] if identity else [])]
     with explained(leader.place):
         _engine_of(leader.place).execute(leader.id, words, doing=f"asking {leader.name} to hand its leadership over")

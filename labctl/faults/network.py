@@ -75,7 +75,7 @@ def loss(percent: float, target: str, asked: FaultRequest, steps: Steps, tools: 
 
 
 def rate(kilobytes: int, target: str, asked: FaultRequest, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
-    """Let only so many kilobytes in a second through, between servers and all others. Raises LabctlError."""
+    """Limit the bandwidth between servers and all others to that many kilobytes a second. Raises LabctlError."""
     if not 0 < kilobytes <= MOST_KILOBYTES:
         raise LabctlError(f"{kilobytes} kilobytes in a second is no rate: say 1 to {MOST_KILOBYTES}.", ExitCode.USAGE)
     scene = look(asked, tools)

@@ -1,7 +1,7 @@
 """The rules that a fault is, for one server's network namespace.
 
 Each fault is a table of nftables of its own, so that several compose and heal one by one. The addresses stand in sets
-whose elements the kernel itself forgets when the lease is over: nobody need be there to lift a fault. A delay has a
+whose elements the kernel itself forgets when the lease is over: nothing has to run to lift a fault. A delay has a
 queue of the kernel's traffic control besides, one for a server; its table only says which packets go that way, so that
 an empty queue is all that may be left.
 """
@@ -103,7 +103,7 @@ def delay_rule(delay: Delay) -> str:
 
 
 def table(fault: str, change: Change, seconds: float) -> str:
-    """The table of a fault as `nft -f` reads it; it replaces the one that is there.
+    """The table of a fault as `nft -f` reads it; it replaces an existing one.
 
     Args:
         fault: its name.
@@ -111,7 +111,7 @@ def table(fault: str, change: Change, seconds: float) -> str:
         seconds: after how long the kernel forgets it.
 
     Raises:
-        ValueError: an address is none, or a number makes no rule.
+        ValueError: an address is invalid, or a number makes no rule.
     """
     if not is_id(fault) or seconds <= 0:
         raise ValueError(f"no rule can be made of {fault!a}, {seconds} seconds")

@@ -111,7 +111,7 @@ def apply_fault(  # noqa: PLR0913 - what is done to whom, and with what
     *,
     tools: Tools = TOOLS,
 ) -> FaultApplied:
-    """Do to servers what a verb says, and let their logs say so. Raises LabctlError.
+    """Apply a verb to servers, and note it in their logs. Raises LabctlError.
 
     Args:
         verb: as of `process`; what it brings back must be paused or down.
@@ -157,7 +157,7 @@ def _waiting(verb: str) -> str:
 
 
 def _note_first(servers: Sequence[Server], line: str, tools: Tools) -> None:
-    """Write the line of a fault while there is somebody who can: into the log of a frozen server nobody writes."""
+    """Write the line of a fault while that is possible: nothing can write into the log of a frozen server."""
     if frozen := [server for server in servers if server.state == "paused"]:
         tools.signal(PROCESS_VERBS["resume"].docker, frozen)
     tools.note(servers, line)
@@ -185,7 +185,7 @@ def taken_away(lab: Lab, fault: str | None, tools: Tools = TOOLS) -> list[Server
 def active(lab: Lab, tools: Tools = TOOLS) -> list[ActiveFault]:
     """The faults that took servers away which are still away.
 
-    One without a name is of a server that is down and whose log cannot be read: nobody knows.
+    One without a name is of a server that is down and whose log cannot be read, so its fault is unknown.
     """
     found: dict[str, tuple[log_notes.LoggedFault, list[str]]] = {}
     known, unread = _in_faults([server for server in lab.servers if server.state in BACK_FROM], tools)
@@ -278,13 +278,13 @@ def heal_later(  # noqa: PLR0913, PLR0917 - a lease, and by what it is ended
     """Heal a fault when its lease is over: by a process of its own, which ends with no terminal.
 
     Only Docker can start a container, and nothing in a lab may talk to Docker. Where it fails, as with an engine that
-    is busy, it is tried `again` after so many seconds, twice at most.
+    is busy, it is retried after `again` seconds, at most twice.
     """
     heal = [*this_labctl, "fault", "heal", fault, "--lab", lab.name]
     start(
         ["/bin/sh", "-c", _HEAL_LATER, f"{seconds}", f"{again}", *heal],
         env={**from_anywhere(os.environ), "LABCTL_OWNER": asked.owner},
-        # It holds no folder, and takes no code from the one in which somebody typed.
+        # It keeps no folder busy, and loads no code from the user's current folder.
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

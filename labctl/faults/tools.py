@@ -38,7 +38,7 @@ class Tools:
         last_words: what was noted there last.
         active: the faults of the network that a lab has.
         lift: take faults out of servers' networks.
-        transfer: let a leader hand its leadership over.
+        transfer: make a leader transfer its leadership.
         done_by: when Docker had done something to a server.
         start_process: of the kind of subprocess.Popen.
     """

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def transfer(target: str, asked: FaultRequest, steps: Steps, tools: Tools = TOOLS) -> FaultResult:
-    """Let the leader hand its leadership over, to a server or to whom it chooses. Raises LabctlError.
+    """Make the leader transfer its leadership, to a server or to any. Raises LabctlError.
 
     Args:
-        target: one server or a role, or "" for whom the leader chooses.
+        target: one server or a role, or "" to let the leader choose.
         asked: the lab; a lease means nothing here.
         steps: where to say what happens.
         tools: with which it is done.
@@ -58,7 +58,7 @@ def transfer(target: str, asked: FaultRequest, steps: Steps, tools: Tools = TOOL
 
 
 def _heir(target: str, cluster: targets.Cluster) -> str:
-    """Who is to lead, or "" for whom the leader chooses."""
+    """The server that is to lead, or "" to let the leader choose."""
     if not target:
         return ""
     names = targets.resolve(target, cluster)

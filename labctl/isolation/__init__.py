@@ -1,1 +1,1 @@
-"""Proof that labs are apart: what is tried from each, what came of it, and how hard the containers are."""
+"""Proof that labs are apart: the attempts from each, their outcomes, and how hardened the containers are."""

@@ -34,7 +34,7 @@ class Connection(NamedTuple):
 
 
 def connections(tables: str) -> frozenset[Connection]:
-    """The connections in the tables, whatever their state; those that only listen are none."""
+    """The connections in the tables, whatever their state; listening sockets are not connections."""
     return frozenset(
         Connection(int(row["local"], 16), _address(row["remote"]), int(row["port"], 16))
         for row in _ROW.finditer(tables)

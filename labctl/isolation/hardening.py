@@ -24,7 +24,7 @@ _SOCKETS = ("docker.sock", "containerd.sock", "podman.sock")
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found in one container; `why` is empty where there is nothing to say."""
+    """What a check found in one container; `why` is empty if there is nothing to say."""
 
     result: Result
     why: str = ""
@@ -86,7 +86,7 @@ class Container:
 
     @property
     def is_of_a_fault(self) -> bool:
-        """Whether it is there to disturb a network, which takes root and one capability."""
+        """Whether its purpose is to disturb a network, which takes root and one capability."""
         return bool(self.labels.get(lab_names.LABEL_FAULT))
 
     def published(self) -> Iterator[tuple[str, str, int]]:

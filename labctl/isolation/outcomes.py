@@ -29,7 +29,7 @@ class Outcome(StrEnum):
 
 
 COMPARED = 60
-"""Of two answers, so many characters must be the same; what comes later may be the time."""
+"""Two answers must agree in this many characters; what follows may be the time."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ AT_ONCE = 64
 AT_A_TIME = 1024
 """Connections in one question to the helper, so that the engine is not silent for too long."""
 WAIT_SECONDS = 1
-"""A connection that is dropped is waited for so long. On one Docker host an answer takes less than a millisecond."""
+"""How long to wait for a connection that is dropped. On one Docker host an answer takes less than a millisecond."""
 LIFE_SECONDS = 900
 """A helper ends by itself after that, should labctl be killed."""
 JOIN_SECONDS = 15
@@ -79,7 +79,7 @@ _LOOK = 'for one; do [ ! -e "$one" ] || printf "%s\\n" "$one"; done; echo looked
 
 
 class Prober:
-    """A helper that is there; its questions raise DockerError."""
+    """A running helper; its methods raise DockerError."""
 
     def __init__(self, engine: Engine, helper: str, hold_seconds: int = HOLD_SECONDS) -> None:
         self._engine, self._helper, self._hold_seconds = engine, helper, hold_seconds

@@ -35,7 +35,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Place:
-    """A lab, as somebody who tries to reach it sees it.
+    """A lab, as seen by a process that tries to reach it.
 
     Attributes:
         lab: its name.
@@ -59,7 +59,7 @@ class Place:
 
     @property
     def name(self) -> tuple[str, str]:
-        """What tells it from every other lab: two Docker hosts may have labs of one name."""
+        """Its identity: two Docker hosts may have labs of the same name."""
         return self.host, self.lab
 
     @property
@@ -122,9 +122,9 @@ def _bindings(document: dict[str, Any]) -> Iterator[tuple[int, str, int]]:
 
 
 def host_addresses(said: str, without: Iterable[str]) -> tuple[str, ...]:
-    """The addresses that `ip -o -4 addr` tells of, but for loopback and those in the subnets `without`.
+    """The addresses that `ip -o -4 addr` lists, except loopback and those in the subnets `without`.
 
-    Raises ValueError where it tells of none at all: every host has loopback.
+    Raises ValueError where it lists none at all: every host has loopback.
     """
     left = [ipaddress.ip_network(subnet, strict=False) for subnet in without]
     found, told = [], False

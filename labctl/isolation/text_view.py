@@ -27,7 +27,7 @@ _SHOWN = (Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.NO_ANSWER, Outcome.CONNE
 
 
 def text(report: Report, columns: int, *, each: bool) -> str:
-    """All of it, for a terminal of so many columns."""
+    """The whole report, for a terminal of that many columns."""
     columns = max(NARROWEST, min(columns, WIDEST))
     parts = ["", _labs(report)]
     if each:

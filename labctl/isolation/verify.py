@@ -171,7 +171,7 @@ def _probed(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Proof]:
 def _proof(
     subject: _Subject, subjects: Sequence[_Subject], places: Sequence[Place], addresses: Mapping[str, Sequence[str]]
 ) -> Proof:
-    """What comes of a lab's connections. A lab whose helper fails proves nothing, and stops no other one."""
+    """The results of a lab's connections. A lab whose helper fails proves nothing, and stops no other."""
     place, engine = subject.place, subject.host.engine
     if not place.own:
         return Proof(place)
@@ -228,7 +228,7 @@ def _server_of(attempt: Try, subjects: Mapping[tuple[str, str], _Subject]) -> tu
 
 
 def _watched(prober: probe.Prober, meant: Mapping[Try, tuple[_Subject, Server]]) -> tuple[str, dict[Try, bool | None]]:
-    """Hold these connections, and let their servers say whether they see them. Raises DockerError."""
+    """Hold these connections, and ask the servers whether they see them. Raises DockerError."""
     sources = dict(zip(meant, random.sample(SOURCE_PORTS, len(meant)), strict=True))
     servers = {server.id: (subject, server) for subject, server in meant.values()}
     before = _tables(servers)

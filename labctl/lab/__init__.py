@@ -1,1 +1,1 @@
-"""One lab: from nothing to a ready cluster, stopped, started, removed, and what is said of it."""
+"""One lab: from nothing to a ready cluster, stopped, started, removed, and what users are told about it."""

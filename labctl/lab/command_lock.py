@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LOCK_SECONDS", "MOST_SECONDS", "Held", "held"]
 KEEP_SECONDS = 1.0
-"""How often whoever waits for a run looks whether the lab is held still."""
+"""How often a command that waits for a run checks whether the lab is still locked."""
 
 QUICK_SECONDS = 1.0
 """How long the engine may take to say so: a deadline runs, and the work has an eye of its own on the engine."""
@@ -38,7 +38,7 @@ class Held:
         self._kept = time.monotonic()
 
     def keep(self, seconds: float | None = None) -> None:
-        """Make sure that it is held still. Raises LabctlError, refused where somebody else has it now.
+        """Check that the lock is still held. Raises LabctlError, refused where somebody else holds it now.
 
         `seconds` is how long the engine may take to say so; None leaves it all its time.
         """
@@ -72,13 +72,13 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
     keep_seconds: float = KEEP_SECONDS,
     allowance: Allowance | None = None,
 ) -> Iterator[Held]:
-    """Hold a lab for a command, whoever else uses its Docker host. For whom it waits is told after a second.
+    """Lock a lab for a command, against everybody who uses its Docker host. After a second, it says who it waits for.
 
     Args:
         place: where its engine is met.
         lab: its name.
         owner: who asks.
-        command: the words for what is done, for whoever waits for it.
+        command: what is done, in words, for those who wait for it.
         steps: where it is told.
         seconds: how long the command may take at most; from elsewhere, nobody can see whether it was killed.
         patience: how long to wait for it.
@@ -86,7 +86,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
         keep_seconds: how often `keep_meanwhile` looks.
         allowance: what all questions of the command may take together.
 
-    Raises LabctlError, refused where somebody else has it for too long.
+    Raises LabctlError, refused where somebody else holds it for too long.
     """
     who = lock_holder.holder(command, seconds, lab_names.project_name(lab))
     with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What `labctl up` is asked to do, and what that changes in a lab that is there. Pure."""
+"""What `labctl up` is asked to do, and what that changes in an existing lab. Pure."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class UpOptions:
 
 
 def wanted_of(options: UpOptions, lab: Lab | None) -> LabSpec:
-    """What was asked for, completed from the lab that is there, else from the defaults.
+    """The request, completed from the existing lab, else from the defaults.
 
-    Who names a binary, or an image of a registry by its digest, gets the Consul that is in it.
+    A binary, or a registry image by digest, gives the Consul that it contains.
     """
     there = lab.spec if lab else LabSpec()
     if options.image_binary or options.image_digest:
@@ -61,7 +61,7 @@ def wanted_of(options: UpOptions, lab: Lab | None) -> LabSpec:
 
 
 def differences(lab: Lab, wanted: LabSpec) -> list[str]:
-    """What `up` would change in a lab that is there, one sentence each; empty where nothing."""
+    """What `up` would change in an existing lab, one sentence each; empty if nothing."""
     found = lab.spec.differences(wanted)
     found += [f"{name} is left of a change that was killed: it is put right" for name in lab.replacements]
     found += [f"{name} is gone: it is made again" for name in lab.missing]
@@ -173,7 +173,7 @@ def binary_sentence(source: str | None) -> str:
 
 
 def refuse_profile(lab: Lab | None, wanted: LabSpec) -> None:
-    """Raise LabctlError (refused) where the lab is there and has another profile."""
+    """Raise LabctlError (refused) where the lab exists with another profile."""
     sentence = lab_names.profile_sentence(lab.name, lab.spec.profile, wanted.profile) if lab else None
     if sentence:
         raise LabctlError(sentence, ExitCode.REFUSED)

@@ -1,4 +1,4 @@
-"""Let only one command at a time disturb a lab and judge what came of it."""
+"""Allow only one experiment at a time on a lab."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 # Two who came in the same moment have both stepped back; then one of them comes first.
 _PATIENCE_SECONDS = 1.0
-# So long an engine may take to say that the lock is there: what breaks the lab has a schedule.
+# How long an engine may take to confirm the lock: the experiment has a schedule.
 _KEEP_SECONDS = 2.0
 
 
 @contextlib.contextmanager
 def alone_with(lab: Lab, owner: str, command: str, seconds: float) -> Iterator[Callable[[], None]]:
-    """Hold a lab for this command, for all who share its Docker host; whoever is killed lets go.
+    """Lock a lab for this command, for all who share its Docker host; a killed process releases it.
 
     Yields what makes sure, before something is broken, that it is held still. It raises LabctlError (refused) where
     somebody else has it.
@@ -32,9 +32,9 @@ def alone_with(lab: Lab, owner: str, command: str, seconds: float) -> Iterator[C
     Args:
         lab: the lab.
         owner: who asks.
-        command: the words for what is done, for whoever is refused.
+        command: what is done, in words, for those who are refused.
         seconds: how long it may take at most. Somebody on another machine cannot see that it was killed here, and
-            then has to wait for so long.
+            then has to wait that long.
 
     Raises LabctlError (refused) where another command holds it.
     """

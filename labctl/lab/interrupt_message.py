@@ -1,4 +1,4 @@
-"""The one sentence that an interrupted command leaves: what is there now, and what puts it right."""
+"""The one sentence after an interrupted command: the state of the lab, and the command that repairs it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from labctl.engine import client as engine
 from labctl.engine.labs import find_lab, leftovers
 from labctl.errors import LabctlError
 
-# Who pressed Ctrl-C because the engine hangs does not want to wait for it once more.
+# A user who pressed Ctrl-C because the engine hangs does not want to wait for it again.
 SECONDS = 2.0
 
 
 def state_in_a_sentence(name: str | None) -> str:
-    """Say what is there of a lab after Ctrl-C. Never raises LabctlError: then it says only what to do."""
+    """Say what is left of a lab after Ctrl-C. Never raises LabctlError: on an error it says only what to do."""
     if name is None:
         return "Interrupted: `labctl ls` shows what is there, and the next `labctl up` or `labctl down` puts it right."
     try:

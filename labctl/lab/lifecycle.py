@@ -42,7 +42,7 @@ _CHANGES: dict[str, Callable[[str], bool]] = {
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and how the run is shown.
+    """The caller of a command, and how the run is shown.
 
     Attributes:
         force: whether a lab of somebody else may be removed.
@@ -136,7 +136,7 @@ def down(name: str | None, who: Caller, steps: Steps, play: Play = play_for) -> 
 def _removed(  # noqa: PLR0913, PLR0917
     name: str, before: frozenset[str], owners: frozenset[str], who: Caller, steps: Steps, lock: str, play: Play
 ) -> DownResult:
-    """Remove a lab that is held, and of which it was known `before` whose it was. Raises LabctlError."""
+    """Remove a locked lab whose owners were known `before`. Raises LabctlError."""
     others = owners - {who.owner}
     if new := others - before:
         raise LabctlError(
@@ -167,7 +167,7 @@ def _owners(client: Client) -> dict[str, str]:
 
 
 def _only_one(owners: dict[str, str], owner: str, steps: Steps) -> str | None:
-    """The only lab of an owner, or None; those of others are told and are no candidates. Raises LabctlError."""
+    """The only lab of an owner, or None; those of others are named and are not candidates. Raises LabctlError."""
     mine = sorted(name for name, whose in owners.items() if whose in {"", owner})
     if len(mine) > 1:
         raise LabctlError(f"Several labs are there, so name the one you mean: {', '.join(mine)}.", ExitCode.USAGE)

@@ -1,4 +1,4 @@
-"""The last lines of `labctl up`: what is there now, and what to do with it."""
+"""The last lines of `labctl up`: what now exists, and what to do with it."""
 
 from __future__ import annotations
 

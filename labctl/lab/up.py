@@ -1,4 +1,4 @@
-"""`labctl up` and `labctl join`: from nothing, or from whatever is there, to a ready lab."""
+"""`labctl up` and `labctl join`: from nothing, or from whatever exists, to a ready lab."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _IMAGE_SINCE = Template("{{ consul_image__since | default(0.0) }}")
 
 
 class Plan(NamedTuple):
-    """What `up` found: the lab that is there, what it shall be, the image for that, and what changes, in sentences."""
+    """What `up` found: the existing lab, the desired one, its image, and the changes, in sentences."""
 
     lab: Lab | None
     wanted: LabSpec
@@ -85,7 +85,7 @@ class PlaybookReport:
 
 
 class Up:
-    """One `labctl up`. `run()` gives what came of it, or raises LabctlError.
+    """One `labctl up`. `run()` returns its result, or raises LabctlError.
 
     Args:
         options: what is asked for.
@@ -113,7 +113,7 @@ class Up:
         self._held: Held | None = None
         self._plan: Plan | None = None
         self._seed_file: str | None = None
-        # When --timeout begins: making an image takes none of it.
+        # When --timeout begins: the time to make an image is not counted.
         self._since = self.begun
 
     @property
@@ -148,7 +148,7 @@ class Up:
             return self._result()
 
     def _look(self) -> Plan:
-        """What is there, and what that means for what was asked for. Raises LabctlError where it cannot be."""
+        """What exists, and what that means for the request. Raises LabctlError where the request is impossible."""
         options = self.options
         lab = find_lab(self.client, options.lab)
         refuse_foreign(lab, options.owner)
@@ -173,7 +173,7 @@ class Up:
 
     @contextlib.contextmanager
     def _holding(self, verb: str, besides: float = 0.0) -> Iterator[None]:
-        """Hold the lab until the command is done with it; `besides` its --timeout, it may take so many seconds."""
+        """Lock the lab until the command is done with it, which may take `besides` seconds on top of its --timeout."""
         lab, timeout = self.options.lab, self.options.timeout
         command, seconds = f"labctl {verb} {lab}", max(MOST_SECONDS, timeout + besides + MORE_SECONDS)
         patience = min(LOCK_SECONDS, self._left)
@@ -192,7 +192,7 @@ class Up:
         refuse_options(self.options)
 
     def join(self, lab: Lab) -> UpResult:
-        """Join the servers of a lab that is there."""
+        """Join the servers of an existing lab."""
         self._read_inventory()
         now = status.ask(lab)
         if now.ready:
@@ -215,7 +215,7 @@ class Up:
         return self._result()
 
     def _find_image(self, wanted: LabSpec) -> Image | None:
-        """The image that is there and is what was asked for. Raises LabctlError where what was named cannot be it."""
+        """The existing image that fits the request. Raises LabctlError where the named one cannot be used."""
         options = self.options
         origin = options.image_digest
         if options.image_binary:
@@ -354,7 +354,7 @@ class Up:
                     self._tell(item, time.monotonic() - begun)
 
     def _tell(self, item: TaskEvent, seconds: float) -> None:
-        """Keep and show what came of a task."""
+        """Keep and show the result of a task."""
         result = item.result or {}
         self.told.changed = self.told.changed or item.changed
         if image := reported_image(item):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.25
 SETTLE_SECONDS = 8.0
-"""So long an election may take at the real pace, split votes included."""
+"""How long an election may take at the real pace, split votes included."""
 
 
 def settled(lab: Lab, ask: Callable[[Lab], status.Status] = status.ask, clock: Clock = CLOCK) -> status.Status:

@@ -88,7 +88,7 @@ class ServerWatch:
         self._settle()
 
     def _settle(self) -> None:
-        """Keep the last election that was won, and let go of the rest: somebody may wait for hours."""
+        """Keep the last election that was won and drop the rest: the wait may take hours."""
         won = [
             election for election in self.story.drain() if isinstance(election, Election) and election.outcome == "won"
         ]

@@ -1,8 +1,8 @@
-"""Refusals, and whom each of them met: no line of one says which candidacy it was to, and no clock is certain.
+"""Refusals, and the candidacy that each answered: no line names it, and no clock is certain.
 
-Who refuses names the candidate, or the term, and never both. So a refusal is told of a candidacy only where it can have
-met no other one: because there is none, because all others have their answers, or because it came at once after this
-one asked, by clocks of which nothing shows that they differ.
+A refusing server names the candidate or the term, never both. So a refusal is told of a candidacy only where it can
+have met no other one: because there is none, because all others have their answers, or because it came at once after
+this one asked, by clocks of which nothing shows that they differ.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     from labctl.raft.server_names import Names
 
 MOST_ANSWERS = 256
-"""Answers of which it is not known yet whom they met."""
+"""Answers whose candidacy is not known yet."""
 MOST_COMPARED = 32
-"""Refusals of one candidate by one server of which is looked at whether they are as many as it was asked."""
+"""At most this many refusals of a candidate by one server are compared with the requests."""
 MOST_SKEW = timedelta(seconds=2)
 """How far clocks may be apart of which nothing is known, as in `labctl.raft.merge`."""
 NOT_KNOWN = Bounds(-MOST_SKEW, MOST_SKEW)
 ASKED_AT_ONCE = timedelta(milliseconds=250)
-"""By so much nearer must one of two candidacies be for an answer to be to that one."""
+"""How much nearer one of two candidacies must be for an answer to be to that one."""
 STILL_ANSWERED = timedelta(seconds=10)
-"""So long a candidate waits for an answer to its request: the Raft transport of Consul gives up then."""
+"""A candidate waits this long for an answer to its request: then Consul's Raft transport gives up."""
 PROMPT = timedelta(milliseconds=50)
-"""What is said so soon after a server asked is an answer to that, and not to what it had asked before."""
+"""An answer this soon after a request is to that request, not to an earlier one."""
 AGAIN = timedelta(seconds=1)
-"""No server stands again sooner: so long Consul's timers run at least."""
+"""No server stands again sooner: Consul's timers run at least this long."""
 FORGOTTEN_AFTER = timedelta(seconds=30)
-"""So long before a candidacy began nobody has answered it, by whatever clock."""
+"""No answer comes this long before its candidacy began, by any clock."""
 _ZERO, _SECOND = timedelta(), timedelta(seconds=1)
 
 
 class Answer(NamedTuple):
-    """A server's refusal of which it is not known yet whom it met.
+    """A server's refusal whose candidacy is not known yet.
 
     Attributes:
         number: its place among all events.
@@ -87,11 +87,11 @@ class Answers:
         self._waiting: deque[Answer] = deque(maxlen=MOST_ANSWERS)
 
     def add(self, answer: Answer) -> None:
-        """A server refuses; whom that met is decided when more is known."""
+        """A server refuses; which candidacy it refused is decided when more is known."""
         self._waiting.append(answer)
 
     def take_back(self, event: Event) -> None:
-        """What a server said last was no refusal: it votes again for whom it had voted for."""
+        """The server's last answer was no refusal: it votes again for the same candidate."""
         if self._waiting and self._waiting[-1].event.server == event.server and self._waiting[-1].candidate is None:
             self._waiting.pop()
 
@@ -125,14 +125,14 @@ class Answers:
         ]
 
     def may_have_met(self, candidacy: Candidacy) -> bool:
-        """Whether somebody may have refused this candidacy, whatever else that can have met."""
+        """Whether a server may have refused this candidacy, whatever else the refusal can have been to."""
         return any(
             self._may_meet(answer, candidacy) and (answer.candidate is None or self._names_it(answer, candidacy.server))
             for answer in self._waiting
         )
 
     def may_have_met_another_vote(self, candidacy: Candidacy) -> bool:
-        """Whether somebody who had voted already may have refused this candidacy."""
+        """Whether a server that had voted already may have refused this candidacy."""
         return any(
             answer.candidate is None
             and self._may_meet(answer, candidacy)
@@ -150,7 +150,7 @@ class Answers:
         """Whether a refusal of this moment is to a candidacy, as far as is known by now."""
         return self._names_it(answer, candidacy.server) and self._met_by_name(answer, candidacy)
 
-    # -- whom an answer met ----------------------------------------------------------------------------------
+    # -- what an answer was to --------------------------------------------------------------------------------
 
     def _met_by_name(self, answer: Answer, candidacy: Candidacy) -> bool:
         """Whether a refusal that names its candidate is to this candidacy, and not to another one of the same server.
@@ -170,7 +170,7 @@ class Answers:
             return True
         if others and not self._must_have_been_refused(answer, candidacy):
             return False
-        # Who stands again had stood before, also where its log begins only then.
+        # A server that stands again had stood before, even where its log begins only now.
         asked = (other for other in known if other.start is not None and time - other.start < STILL_ANSWERED)
         first = min(asked, key=lambda other: other.begun, default=candidacy)
         soon = not _is_rough(time) and _ZERO <= time - candidacy.start <= ASKED_AT_ONCE
@@ -226,7 +226,7 @@ class Answers:
 
     def _met_by_term(self, answer: Answer, candidacy: Candidacy) -> bool:
         """Whether a refusal that names its term only, as does who has voted already, is to this candidacy."""
-        # Whoever else may have been refused by the same line makes it unclear whom it met.
+        # Any other candidate that the same line may have refused makes its target unclear.
         if not self._may_meet(answer, candidacy):
             return False
         if not self._progress.is_over and not all(self._is_known(answer, name) for name in self._progress.servers):
@@ -256,7 +256,7 @@ class Answers:
         )
 
     def _sees_who_stood(self, answer: Answer, within: timedelta = MOST_SKEW) -> bool:
-        """Whether nobody else can have stood in its term so shortly before an answer, of whom no log is read."""
+        """Whether no server without a log can have stood in its term so shortly before an answer."""
         time = answer.event.time
         stood = {other.server for other in self._candidacies() if other.term == answer.event.term}
         return time is None or self._progress.shows_all(time - within, time, stood | {answer.event.server})
@@ -269,7 +269,7 @@ class Answers:
         return answer.candidate is not None and self._names.server(answer.candidate) == candidate
 
     def _others(self, answer: Answer, candidacy: Candidacy) -> list[Candidacy]:
-        """To whom else an answer can be, by clocks that may be far apart where nothing is known of them."""
+        """The other candidacies that an answer can be to; clocks of which nothing is known may be far apart."""
         is_named = answer.candidate is not None
         return [
             other

@@ -35,8 +35,8 @@ class Candidacy:
         begun, over: its place among all events, which are in order even where clocks are not; `over` is None while it
             goes on.
         quorum: as an election has it.
-        not_asked: whom its server could not ask, and when it said so last.
-        unreached: whom of these it did not reach at all: a request that only times out may be of a campaign before.
+        not_asked: the servers that it could not ask, and when it last said so.
+        unreached: those of them that it never reached: a mere timeout may belong to an earlier campaign.
     """
 
     server: str

@@ -1,9 +1,9 @@
-"""By how much two servers' clocks may differ, as far as what servers hear of each other shows it.
+"""How much two servers' clocks may differ, as far as the servers' announcements show it.
 
-A leader says that it leads, and Consul's servers tell each other of it at once. Who hears of it later than that can be,
-or before it was said, has another clock. That bounds how far apart two clocks are, by less than a second.
+A leader says that it leads, and Consul's servers tell each other of it at once. A server that hears of it later than
+that can be, or before it was said, has another clock. That bounds how far apart two clocks are, by less than a second.
 
-Who answers at once, by the stamps, and does so again and again, has the same clock: by chance that happens once.
+A server that, by the stamps, answers at once again and again has the same clock: chance does that only once.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ AT_ONCE = timedelta(milliseconds=10)
 ASKED_OFTEN = 2
 """So many requests must have been answered at once for that to be no chance."""
 GOSSIP = timedelta(milliseconds=500)
-"""So long after a server leads the others have heard of it, in a network that works."""
+"""How soon the others have heard of a leader, in a network that works."""
 MOST_LATE = timedelta(seconds=2)
-"""Who always hears later than that was frozen or cut off, or its clock is ahead: which of them, nobody knows."""
+"""A server that always hears later was frozen or cut off, or its clock is ahead: the logs cannot tell which."""
 MOST_APART = timedelta(seconds=4)
-"""What is heard of a leader so long before or after it said so itself is taken for the same leadership."""
+"""News of a leader this long before or after its own line belongs to the same leadership."""
 MOST = 8
 """Leaderships, and lines about them, that are compared."""
 MOST_SERVERS = 64
@@ -83,7 +83,7 @@ class ClockDifferences:
         self._agree: dict[str, set[str]] = {}
 
     def take(self, event: Event) -> None:
-        """Take in who leads, and who hears of it; who asks, and who answers."""
+        """Take in leaders and who hears of them; requests and who answers them."""
         if self._are_one or event.time is None or event.event not in _TAKEN:
             return
         if event.event == LEADS:
@@ -127,7 +127,7 @@ class ClockDifferences:
             return
         times.add(asked)
         if len(times) == ASKED_OFTEN:
-            # Who has the same clock as one of several that have the same clock has that of them all.
+            # Having the same clock is transitive.
             all_of_them = self._agree.get(asks, {asks}) | self._agree.get(answers, {answers})
             self._agree.update(dict.fromkeys(all_of_them, all_of_them))
             self._known.clear()
@@ -173,7 +173,7 @@ class ClockDifferences:
 
 
 def _ahead(heard: list[datetime], led: deque[datetime]) -> Bounds | None:
-    """By how much who hears is ahead: nobody hears of it before it is so, and who is there hears of it soon."""
+    """How far the hearer's clock is ahead: news never arrives before the event, and soon after it."""
     late = []
     for time in heard:
         near = [time - moment for moment in led if abs(time - moment) <= MOST_APART]
@@ -182,7 +182,7 @@ def _ahead(heard: list[datetime], led: deque[datetime]) -> Bounds | None:
     if not late:
         return None
     least = min(late)
-    # Within a second nothing is told apart.
+    # Times within a second cannot be told apart.
     rough = _SECOND if is_whole(heard[0]) or is_whole(led[0]) else _ZERO
     if least > MOST_LATE:
         return Bounds(UNKNOWN.least, least + rough)

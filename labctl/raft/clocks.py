@@ -1,7 +1,7 @@
-"""Clocks that contradict each other by more than a moment: who hears of a leader cannot do so before it leads.
+"""Clocks that contradict each other by more than a moment: nobody can hear of a leader before it leads.
 
 Up to two seconds `merge` moves a server's lines. More than that is nothing that could be mended without a guess, but a
-reader has to know of it: the order in which things are told is then not that in which they were.
+reader has to know about it: the order of the story is then not the order of the events.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEAST = timedelta(seconds=5)
 AGREE = timedelta(seconds=3)
 """So far may what several lines say of the same two clocks differ."""
 SOON = timedelta(seconds=30)
-"""So long after it leads everybody has heard of a leader, or was away."""
+"""By then, every server has heard of a new leader, or was away."""
 MOST = 64
 """Lines of each server about each other one that are compared."""
 MOST_SERVERS = 64
@@ -110,7 +110,7 @@ class Clocks:
 
 
 def _at(causes: Sequence[_Said], time: datetime, late: timedelta) -> _Said | None:
-    """What was said so long after a time, or about so long."""
+    """The lines that came this long after a time, or about that."""
     return next((saying for saying in causes if abs(saying.time - time - late) <= AGREE), None)
 
 

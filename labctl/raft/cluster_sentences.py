@@ -57,7 +57,7 @@ def _config_change(event: Event) -> str:
         return f"removes {who}, a non-voter" if was == "nonvoter" else f"removes {who}{now}"
     if command == "demote":
         return f"makes {who} a non-voter{now}"
-    # Adding who is there already only notes where it is.
+    # Adding a server that is a member already only notes its address.
     noted = f"notes the address of {who}"
     if command == "vote":
         return noted if was == "voter" else f"{_ADDED.get(was or '', 'has {} as a voter').format(who)}{now}"

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from labctl.raft.incident import IncidentKind
 
 SLOW_SECONDS, SLOW_WHOLE_SECONDS = 0.5, 2.0
-"""From so long on a write of two small values is slow; the latter where stamps have whole seconds. A disk takes some
-milliseconds for it, a busy one some tens of them."""
+"""A write of two small values that takes this long is slow; the latter where stamps have whole seconds. A disk takes
+some milliseconds for it, a busy one some tens of them."""
 LONG_SECONDS = 30.0
-"""From so long on a snapshot took long."""
+"""A snapshot that takes this long is slow."""
 TOGETHER = timedelta(minutes=10)
-"""What is so near to each other is told as one thing."""
+"""Lines this close together are reported as one."""
 _STOOD, _ASKS = "candidate_entered", frozenset({"votes_needed", "vote_self", "vote_requested", "vote_granted"})
 _WILL_ASK = "prevote_won"
 _SNAPSHOT, _TAKEN = "snapshot", "snapshot_taken"
@@ -84,7 +84,7 @@ class Disks:
         elif kind in _ASKS and (kind != "vote_granted" or event.peer in {server, None}):
             self._took(self._writes.pop(server, None), event, VOTE, SLOW_SECONDS)
         else:
-            # It asks for pre-votes first and writes nothing yet, or it does not stand any more.
+            # It asks for pre-votes first and writes nothing yet, or it no longer stands.
             self._writes.pop(server, None)
 
     def finish(self) -> None:

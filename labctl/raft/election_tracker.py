@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 UNSETTLED = 64
 """Candidacies that are kept open until it is known what their rivals came to."""
 SETTLED_AFTER = timedelta(seconds=5)
-"""An election is told so long after it was over: by then all who were asked have said what they had to say."""
+"""An election is reported this long after its end: by then, all servers that were asked have answered."""
 RIVALS_APART = timedelta(seconds=20)
 """Candidates of one term stand at most so far apart: no election timeout of Consul is longer."""
 
@@ -43,8 +43,8 @@ class ElectionTracker:
         settled: takes elections and rounds of pre-votes, in the order in which they began.
         is_apart: whether what one server sends cannot reach another one at a time, as far as is known.
         asks_first: whether a server asks for pre-votes, as far as its log shows.
-        asks_at_once: whether somebody is known to stand without that.
-        reads_all: whether these are the logs of all who vote, as far as is known.
+        asks_at_once: whether a server is known to stand without them.
+        reads_all: whether these are the logs of all voters, as far as is known.
         clocks: by how much servers' clocks may differ.
         progress: how much of the logs is read.
 
@@ -91,7 +91,7 @@ class ElectionTracker:
         return (candidacy for candidacy in self._open if candidacy.server != server)
 
     def answer(self, event: Event, refusal: Refusal, candidate: str | None, *, pre_vote: bool = False) -> None:
-        """A server refuses its vote, or its pre-vote; whom that met is decided when more is known."""
+        """A server refuses its vote or pre-vote; which candidacy it refused is decided when more is known."""
         self._answers.add(Answer(self.number, event, refusal, candidate, pre_vote))
 
     def is_to(self, candidacy: Candidacy, event: Event, refusal: Refusal) -> bool:
@@ -104,11 +104,11 @@ class ElectionTracker:
         return any(no.server == server and no.reason.startswith(HAS_LEADER) for no in (*candidacy.refusals, *waiting))
 
     def takes_back(self, event: Event) -> None:
-        """What a server said last was no refusal: it votes again for whom it had voted for."""
+        """The server's last answer was no refusal: it votes again for the same candidate."""
         self._answers.take_back(event)
 
     def asking(self, server: str, term: int | None, time: datetime | None) -> list[Candidacy]:
-        """Who may be asking a server for its vote of a term just now, and does not have it."""
+        """The candidates that may be asking a server for its vote in a term now, and do not have it."""
         return [
             candidacy
             for candidacy in self._open
@@ -128,7 +128,7 @@ class ElectionTracker:
         return found[0] if len(found) == 1 else None
 
     def newest_term(self) -> int:
-        """The newest term for which somebody asks for votes in earnest just now, or 0."""
+        """The newest term in which a server now asks for real votes, or 0."""
         terms = (
             candidacy.term
             for candidacy in self._open
@@ -165,7 +165,7 @@ class ElectionTracker:
         candidacy.refusals = [_explained(refusal, standing) for refusal in refusals]
         self._open.popleft()
         self._settled.append(candidacy)
-        # A voter whose ID nobody had explained when it voted may have a name by now.
+        # A voter whose ID was unknown when it voted may have a name by now.
         candidacy.votes = list(dict.fromkeys(self._names(voter) or voter for voter in candidacy.votes))
         candidacy.pre_votes = list(dict.fromkeys(self._names(voter) or voter for voter in candidacy.pre_votes))
         # A fault may be over while it waits: what a voter answers by its own log counts, whichever request that met.
@@ -219,7 +219,7 @@ class ElectionTracker:
         )
 
     def _reached_nobody(self, candidacy: Candidacy) -> bool:
-        """Whether it could ask none of those whose logs are read: then it had no part in a vote that was split."""
+        """Whether it could ask no server whose log is read: then it took no part in a split vote."""
         others = {name for name in self._progress.servers if name != candidacy.server}
         # By number: who is meant may not be known.
         return (
@@ -250,7 +250,7 @@ class ElectionTracker:
         return "lost" if candidacy.ended == "follower" else "abandoned"
 
     def _is_refused(self, candidacy: Candidacy) -> bool:
-        """Whether it could not win any more, whoever else stood."""
+        """Whether it could no longer win, whatever others did."""
         firm = [refusal for refusal in candidacy.refusals if refusal.reason != ALREADY_VOTED]
         if any(refusal.reason.startswith(HAS_LEADER) for refusal in firm) and candidacy.ended not in {None, "silent"}:
             return True
@@ -259,7 +259,7 @@ class ElectionTracker:
         return needed is not None and len(firm) >= needed
 
     def _met_a_vote_for_another(self, candidacy: Candidacy) -> bool:
-        """Whether somebody refused who had voted already: without such a line, no two candidates met."""
+        """Whether a server that had voted already refused: without such a line, no two candidates competed."""
         if any(refusal.reason == ALREADY_VOTED for refusal in candidacy.refusals):
             return True
         return self._answers.may_have_met_another_vote(candidacy)

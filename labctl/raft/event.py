@@ -23,7 +23,7 @@ class Event(NamedTuple):
 
     Attributes:
         time: with its zone; None where the line does not say.
-        server: the server whose log it is; "" where nobody knows.
+        server: the server whose log it is; "" if that is unknown.
         event: a name out of `labctl.raft.grammar.EVENTS`, or `other`.
         term: the term that the event belongs to; None where the line does not say.
         term_source: `line` where the line names the term, else None; a reading of several lines may infer it.

@@ -175,14 +175,14 @@ _BROKEN: Mapping[str, str] = {
 
 def _denied(event: Event) -> str | None:
     if event.peer == event.server:
-        # What it hears is of the time before it was restarted, and has its own name on it.
+        # The news is from before its restart, and names itself.
         return "hears that it is suspected, and says that it is alive"
     taken = "considers it failed" if event.values.get("what", "").lower() == "dead" else "suspects it"
     return _member(f"hears that {{0}} {taken}, and says that it is alive")(event)
 
 
 def _member(words: str) -> Callable[[Event], str | None]:
-    """Serf tells of every member twice, once in the pool of this datacenter and once in the wide one."""
+    """Serf reports every member twice, in the LAN pool and in the WAN pool."""
 
     def said(event: Event) -> str | None:
         return None if (event.module or "").endswith(".wan") else words.format(_peer(event))
@@ -207,7 +207,7 @@ def _announced(event: Event) -> str | None:
 
 
 def _prevote_granted(event: Event) -> str | None:
-    # Its own vote is told already.
+    # Its own vote is reported already.
     return None if _peer(event) == event.server else f"would get the vote of {_peer(event)}"
 
 

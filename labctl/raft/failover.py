@@ -28,7 +28,7 @@ class FailoverTimeline:
     Attributes:
         detected: when the first of them heard no leader in time.
         detected_by: which one that was.
-        elected: when the new leader was there.
+        elected: when there was a new leader.
         leader: who that is.
         term: which it leads.
         stood: the term of each campaign, in the order in which they began; None where no line has it.
@@ -88,7 +88,7 @@ class Failover:
 
     @property
     def lost_terms(self) -> int:
-        """Terms in which somebody stood and nobody won."""
+        """Terms with candidates and without a winner."""
         return len({term for term in self.told.stood if term is not None} - {self.told.term})
 
 
@@ -137,6 +137,6 @@ class Measurement:
 
     @property
     def campaigns(self) -> float | None:
-        """How many times somebody stood, on average."""
+        """The number of campaigns, on average."""
         stood = [len(failover.told.stood) for failover in self.failovers]
         return sum(stood) / len(stood) if stood else None

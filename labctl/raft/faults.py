@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labctl.raft.records import Evidence
 
 UNSETTLED = 64
-"""Faults that are kept open: one that so many others followed is over, whoever did not say so."""
+"""The most faults that are kept open: one with this many after it is over, even if no line said so."""
 MOST_HALTS = 8
 """Of each server: answers that are older decide nothing any more."""
 LONGEST_SECONDS = 86_400.0
@@ -230,7 +230,7 @@ class Faults:
             del self._open[fault.fault.id]
 
     def verb_of(self, fault: str) -> str:
-        """What was done by a fault, such as `pause`; "" where nobody knows."""
+        """The verb of a fault, such as `pause`; "" if unknown."""
         open_fault = self._open.get(fault)
         return open_fault.verb if open_fault is not None else ""
 
@@ -291,7 +291,7 @@ class Faults:
         return next(found, "")
 
     def halt(self, event: Event) -> None:
-        """A server's process does not run any more, as Docker says."""
+        """A server's process no longer runs, according to Docker."""
         halts = self._halts.setdefault(event.server, deque(maxlen=MOST_HALTS))
         self._begin_when_done(event)
         if event.time is not None and (not halts or halts[-1].end is not None):

@@ -398,7 +398,7 @@ RULES: tuple[Rule, ...] = (
         "consul",
         peer=("server",),
     ),
-    # Whom others suspect hears of it and denies it: so does who was frozen for a while.
+    # A suspected server hears of it and denies it, as one does that was frozen for a while.
     Rule(
         "suspicion_denied",
         "memberlist v0.5.0 state.go:1194; memberlist v0.5.0 state.go:1281",

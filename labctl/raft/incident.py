@@ -32,7 +32,7 @@ Advice = Literal["hand over", "split"]
 
 @dataclass(slots=True)
 class Tries:
-    """How often one server stood for election, or asked whether it could, and what came of it.
+    """How often one server stood for election or asked for pre-votes, and with what outcome.
 
     Attributes:
         server: who.
@@ -73,7 +73,7 @@ class Tries:
             self.undecided_pre_votes += attempt.outcome == "undecided"
             self.ends_undecided_beforehand = attempt.outcome == "undecided"
         if attempt.outcome == "won":
-            # It is told by itself, and of a pre-vote that is won what became of it.
+            # It is reported by itself, and a won pre-vote by its outcome.
             return
         self.causes[attempt.cause] += 1
         self.cut_off += attempt.cut_off
@@ -102,8 +102,8 @@ class Incident:
         until: when it was over; None where it lasts, or where no line shows it.
         lasts: the log ends before it was over.
         inferred: of a time without a leader: when it began is seen only by that others missed the leader, so it lasted
-            at least so long; of a pause and a slow disk: no line says so, but something that does not fit otherwise.
-        servers: whom it is about: who led before, who led then; the two leaders; who disturbs.
+            at least that long; of a pause and a slow disk: no line says so, but something that does not fit otherwise.
+        servers: those that it is about: the old and the new leader; the two leaders; the disturber.
         term: the term of the leader who came then, or of the newer one of two.
         ended_by: why the leadership before it ended, where there was one.
         leadership_since_known: whether the leadership before it is known from its beginning on.
@@ -121,8 +121,8 @@ class Incident:
         by: who froze it, as far as is known.
         what: what took long or failed, in words.
         quorum: that too few voters ran, or could be reached, for anybody to lead, where that is known.
-        unreached: of whom the leader before had no answer when it gave up.
-        left_out: candidacies that are in none of `tries`, because there were so many.
+        unreached: the servers that did not answer the old leader when it gave up.
+        left_out: how many candidacies are missing from `tries`, because there were so many.
         no_votes: of `not_seen` whether no line is of level debug, at which candidates say who voted.
         no_elections: of `not_seen` whether none is of level info, at which servers say who stands, wins and leads.
         may_be_led: whether somebody whose log is not read may have led meanwhile, so that it may have been shorter.
@@ -180,13 +180,13 @@ class Incident:
 
     @property
     def order(self) -> tuple[float, bool]:
-        """By which incidents are told: when it began, or was over."""
+        """The order of incidents: when each began, or was over."""
         time = self.since or self.until or self.heard
         if self.kind == "not_seen":
             return (math.inf, True)
         if time is None and self.lasts:
             return (math.inf, False)
-        # What several of them are together stands in front of the first of them.
+        # An incident that sums up several stands in front of the first of them.
         return (time.timestamp() if time is not None else 0.0, self.kind != "flapping")
 
     def covers(self, time: datetime | None) -> bool:
@@ -197,7 +197,7 @@ class Incident:
 
     @property
     def elections(self) -> int:
-        """How many times somebody stood for election meanwhile."""
+        """The number of campaigns meanwhile."""
         return sum(sum(tries_.elections.values()) for tries_ in self.tries)
 
     def prove(self, evidence: list[Evidence]) -> None:

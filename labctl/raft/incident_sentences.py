@@ -50,7 +50,7 @@ LEADERS_UNKNOWN = "These logs do not show whether anybody led."
 
 
 def of_no_incident(end: Conclusion) -> str:
-    """Say what is so where there is no incident: of a leader whom no line shows, none can have been missed."""
+    """What to say where there is no incident: where no line shows a leader, the loss of one cannot be seen."""
     if end.leaders_known == "seen":
         return _searches(end.searches) or NOTHING_HAPPENED
     if end.leaders_known == "unknown":
@@ -248,7 +248,7 @@ def _reasons(tries: Tries) -> str:
     if tries.cut_off >= failed:
         return ": nobody could answer it"
     alone = [f"{_times(tries.cut_off)} nobody could answer it"] if tries.cut_off else []
-    # Whom it had voted for instead is told with the votes that were split.
+    # The candidate that it had voted for instead is named with the split votes.
     reasons = [(server, reason) for server, reason in tries.refused if reason and reason != ALREADY_VOTED]
     said = [f"{server} refused because {reason_of(reason)}" for server, reason in reasons[:_MOST_REFUSALS]]
     return f": {listed([*alone, *said])}" if alone or said else ""

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from labctl.raft.records import Evidence
 
 SHOWS_A_LEADER = frozenset({"leader_entered", "new_leader_announced", "follower_entered"})
-"""Events by which a server begins to lead, or another one hears that it does, or says whom it follows."""
+"""Events by which a server begins to lead, or another one hears that it does, or names the leader that it follows."""
 MISSES_A_LEADER = "heartbeat_timeout"
 OF_INCIDENTS = SHOWS_A_LEADER | OF_PAUSES | OF_DISKS | {MISSES_A_LEADER}
 """The events that `Incidents` takes in."""
 
 SETTLED_AFTER = timedelta(seconds=10)
-"""So long after a leader was elected, all who stood before it have been told."""
+"""By then after an election, all earlier candidacies have been reported."""
 FLAPPING, FLAPPING_WITHIN = 3, timedelta(minutes=10)
 """Leaders are said to change again and again from so many times without a leader, each so near to the one before."""
 DISRUPTS, DISRUPTS_WITHIN = 3, timedelta(minutes=10)
@@ -54,9 +54,9 @@ class _Victory:
         server, time, event's place: who and when.
         tries: who stood since the victory before, in order.
         left_out: how many of them are not looked at.
-        before: the leadership before it, once it is told.
-        own: its own leadership, once it is told.
-        heard: the leader of whom others heard last until then, since the victory before.
+        before: the leadership before it, once that is reported.
+        own: its own leadership, once that is reported.
+        heard: the leader that others last heard of until then, since the victory before.
     """
 
     server: str
@@ -103,7 +103,7 @@ class Incidents:
         self._now: datetime | None = None
         self._sees_leaders = True
         self._heard: Event | None = None
-        self._heard_since: Event | None = None  # since somebody entered leader state
+        self._heard_since: Event | None = None  # since a server entered leader state
         self._first_named: Event | None = None  # by which a server has, or misses, a leader
         self._missed: Event | None = None  # a leader, by the last line that says so
         self._last_tries: list[Election | PreVote] = []
@@ -176,7 +176,7 @@ class Incidents:
             None,
         )
         if victory is not None and leadership.since_known:
-            # Of one that is told behind its successor, nothing shows what was before.
+            # For a leadership that is reported after its successor, nothing shows what came before.
             victory.own, victory.before = leadership, None if leadership.is_older else self._last
         if leadership.superseded is None or self._last is None or self._last.since != leadership.superseded:
             self._last = self._last if leadership.is_older and self._last is not None else leadership
@@ -255,7 +255,7 @@ class Incidents:
         self._tell(incident)
 
     def _let_go(self) -> int:
-        """How many candidacies were let go of since a time without a leader was told last."""
+        """How many candidacies were dropped since a time without a leader was last reported."""
         left_out, self._left_out = self._left_out, 0
         return left_out
 
@@ -278,7 +278,7 @@ class Incidents:
         is_named = before is not None and before.ended_by == "unknown" and before.until is None
         missed = self._missed_since()
         if is_named and missed is None and (not gap or _had_a_leader(gap if len(gap) < TRIED_IN_VAIN else gap[-1:])):
-            # Somebody had this leader, and nobody stood because it was missed, or only who did not hear it.
+            # A server had this leader, and none stood for want of one, except those that did not hear it.
             self._disturb(before, [attempt for attempt in gap if _had_a_leader([attempt])])
             return
         if before is not None and is_named and missed is None and self._is_followed_since(before.server, gap):
@@ -287,12 +287,12 @@ class Incidents:
             return
         heard = self._heard_after(before)
         if before is None and (not gap or (len(gap) < TRIED_IN_VAIN and (heard is not None or _had_a_leader(gap)))):
-            # Who heard of a leader had a first election, or missed one of which the others did not say so.
+            # A server that heard of a leader had a first election, or missed one that the others did not report.
             self._search([attempt for attempt in gap if not _had_a_leader([attempt])])
             return
         missing = {attempt.candidate for attempt in gap} - _outsiders(gap)
         if before is None and not missing:
-            return  # who is no voter stands in vain, whoever leads
+            return  # a server that is no voter stands in vain, whatever else happens
         since = _end_of(before)
         if heard is not None and missed is not None:
             heard, since = None, None
@@ -309,7 +309,7 @@ class Incidents:
             without_majority=before.without_majority if before is not None else None,
             tries=_tries(gap), split_terms=_split_terms(gap), left_out=self._let_go(), quorum=_quorum(before, gap),
             unreached=before.unreached if before is not None else [],
-            # Who is cut off stands in vain, too: it takes a majority that misses a leader.
+            # A server that is cut off stands in vain, too: only a majority without a leader elects one.
             may_be_led=is_named or (before is None and len(missing) <= self._logs() // 2),
         )  # fmt: skip
         incident.prove(_evidence_of_end(before, incident.quorum))
@@ -347,7 +347,7 @@ class Incidents:
         )  # fmt: skip
 
     def _heard_after(self, before: Leadership | None) -> Event | None:
-        """What a server heard last of a leader, after the last leadership that a log tells of."""
+        """The last that a server heard of a leader after the last leadership in the logs."""
         heard = self._heard
         if heard is None or heard.time is None or not heard.peer:
             return None
@@ -367,7 +367,7 @@ class Incidents:
         self._tell(incident)
 
     def _disturb(self, leadership: Leadership | None, disturbing: list[Election | PreVote]) -> None:
-        """Candidacies while somebody led: one server that stands again and again disturbs the others."""
+        """Candidacies under a leader: a server that stands again and again disturbs the others."""
         newer = [
             attempt
             for attempt in disturbing
@@ -419,7 +419,7 @@ class Incidents:
 
 
 def _had_a_leader(tried: list[Election | PreVote]) -> bool:
-    """Whether somebody refused because it had a leader."""
+    """Whether a server refused because it had a leader."""
     return any(no.reason.startswith(HAS_LEADER) for attempt in tried for no in attempt.refusals)
 
 
@@ -429,7 +429,7 @@ def _outsiders(tried: list[Election | PreVote]) -> set[str]:
 
 
 def _quorum(before: Leadership | None, gap: list[Election | PreVote]) -> LostQuorum | None:
-    """That too few voters were there, when the leadership ended or when somebody stood after it."""
+    """That too few voters were there when the leadership ended or a server stood after it."""
     if before is not None and before.quorum is not None:
         return before.quorum
     return next((attempt.quorum for attempt in gap if attempt.quorum is not None), None)
@@ -470,7 +470,7 @@ def _two(before: Leadership | None, winner: str | None) -> list[str]:
 def _split(
     tried: list[Election | PreVote], before: Leadership | None, until: datetime | None
 ) -> tuple[list[Election | PreVote], list[Election | PreVote]]:
-    """Who stood while nobody led, and who did while somebody led."""
+    """The candidacies without a leader, and those under one."""
     tried = [attempt for attempt in tried if until is None or attempt.start is None or attempt.start <= until]
     if before is None:
         return tried, []

@@ -1,4 +1,4 @@
-"""Who led, one after the other, and whom each leader could not reach."""
+"""The leaderships, one after the other, and the servers that each leader could not reach."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from labctl.raft.server_names import Names
 
 UNSETTLED = 64
-"""Leaderships that are kept open: one that so many others followed is over, whatever its server does not say."""
+"""The most leaderships that are kept open: one with this many after it is over, even if its server did not say so."""
 
 GIVES_UP_SOON = timedelta(seconds=1)
 """A leader that went on after a silence knows so soon that it leads no longer, if it does not."""
 AT_ONCE = timedelta(milliseconds=100)
 """Two servers lead at once only where that is longer: the old one learns of the new one's term by its victory."""
 OLD_NEWS = timedelta(seconds=2)
-"""So late may a server hear from the others that somebody leads."""
+"""How late a server may hear from the others that there is a leader."""
 _ZERO, _SECOND = timedelta(), timedelta(seconds=1)
 # These say that a leadership was over by some time, and not when it ended.
 _NOT_SEEN = frozenset({"silent", "unknown", "restarted"})
@@ -104,7 +104,7 @@ class LeadershipTracker:
         self._vacant: datetime | None = None
         self._others_follow: tuple[datetime, str] | None = None
         self._announced: tuple[datetime, str] | None = None
-        self._another: tuple[datetime, str] | None = None  # of whom others heard, other than who led last
+        self._another: tuple[datetime, str] | None = None  # a leader that others heard of, other than the last one
         self._now: datetime | None = None
         self._down: dict[str, datetime] = {}
 
@@ -156,7 +156,7 @@ class LeadershipTracker:
             server: who.
             term: in which term, where that is known.
             event: the line.
-            led: when it led already, or spoke last. Who was elected since then is its successor.
+            led: when it led already, or spoke last. A server elected since then is its successor.
         """
         source: TermSource | None = None if term is None else "inferred"
         leadership = Leadership(server, term, None, since_known=False, term_source=source)
@@ -167,7 +167,7 @@ class LeadershipTracker:
             since = newest.leadership.since or newest.shown
         # Within a stamp of whole seconds, either may be the earlier one.
         rough = _SECOND if since is not None and is_whole(since) else timedelta()
-        # Who gives up by its log's first line led before that, and who is known to lead meanwhile came after it.
+        # A server whose log begins with giving up led before that; a leader known meanwhile came after it.
         is_newer = event.event != "quorum_lost_stepdown" if led is None else since is None or since <= led - rough
         if since is None or is_newer or server == self._newest:
             self._add(leadership)
@@ -186,9 +186,9 @@ class LeadershipTracker:
         self._waiting.append(leadership)
 
     def _is_late(self, leadership: Leadership) -> bool:
-        """Whether it began before one that is told already: then a clock is wrong, and terms are not.
+        """Whether it began before one that is already reported: then a clock is wrong, and terms are right.
 
-        How long nobody led before the one that is told already is not known then.
+        How long nobody led before the one that is already reported is unknown then.
         """
         since, term = leadership.since, leadership.term
         if since is None or term is None or leadership.term_source != "line":
@@ -227,7 +227,7 @@ class LeadershipTracker:
         return any(leadership.term == term and leadership.server != server for leadership in (*known, *self._waiting))
 
     def is_news(self, server: str) -> bool:
-        """Whether nobody is known to lead, and whoever led last was another one."""
+        """Whether nobody is known to lead, and the last leader was another server."""
         return not self._open and self._newest != server
 
     def show(self, server: str) -> None:
@@ -247,7 +247,7 @@ class LeadershipTracker:
             self._fall_silent(oldest)
 
     def _supersede(self, server: str, term: int | None, time: datetime | None) -> None:
-        """A newer leader: an older one that does not know it yet can commit nothing any more."""
+        """A newer leader: an older one that does not know of it yet can no longer commit anything."""
         for leadership in self._open.values():
             old = leadership.leadership
             if old.server == server or old.superseded is not None or leadership.suspended is not None:
@@ -272,7 +272,7 @@ class LeadershipTracker:
             self.suspend(server, by, event)
 
     def was_silent(self, server: str, since: datetime, now: datetime) -> None:
-        """A leader speaks that had been silent; whether it leads still is seen by what it says next."""
+        """A leader speaks after a silence; whether it still leads is seen by what it says next."""
         if (leadership := self._open.get(server)) is not None:
             leadership.leadership.silent_since, leadership.spoke = since, now
             proof, led = self._last_proof(server, since), leadership.leadership.since
@@ -333,7 +333,7 @@ class LeadershipTracker:
         return leadership.seen is None or (last is not None and last >= leadership.seen)
 
     def _fall_silent(self, server: str) -> None:
-        """A leader whose log ends, or is of another file: nobody knows when that ended."""
+        """A leader whose log ends or goes on in another file: when its leadership ended is unknown."""
         leadership, last = self._open.pop(server), self._last(server)
         if last is None or leadership.seen is not None or server in self._names.partly_read:
             # What others said may have been old, and no line of its own shows that it led; or not all of them are read.
@@ -399,7 +399,7 @@ class LeadershipTracker:
         return leadership is not None and leadership.leadership.superseded is not None
 
     def follow(self, leader: str | None, time: datetime | None) -> None:
-        """A server says whom it follows."""
+        """A server names the leader that it follows."""
         if leader and time is not None:
             self._others_follow = (time, leader)
             self._hear_of(leader, time)
@@ -480,6 +480,6 @@ class LeadershipTracker:
         if last is None:
             return False
         said = [self._others_follow] if self._others_follow is not None else []
-        # What gossip tells may be old by a moment.
+        # Gossip may lag by a moment.
         said += [(self._announced[0] - OLD_NEWS, self._announced[1])] if self._announced is not None else []
         return any(time > last and self._names.place(leader) != self._names.place(server) for time, leader in said)

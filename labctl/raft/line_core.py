@@ -1,6 +1,6 @@
 """A server's own words, taken apart: how grave, which module, what it says, and its named values.
 
-Here nothing stands in front of them any more. They are other people's text: nothing in them can make a function raise.
+Here nothing stands in front of them. They are other people's text: nothing in them can make a function raise.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _SERVERS_MODULES = re.compile(
     r"consul|nomad|agent(?:\.client|\.server(?:\.[a-z.]+)?)?"
     r"|(?:[\w-]+\.)*(?:raft|raft-net|serf|memberlist|autopilot)(?:\.[\w-]+)*"
 )
-# Who called the logger, where a server was told to say so.
+# The caller of the logger, where a server is configured to log it.
 CALLER = re.compile(r"[\w./@+-]{1,200}\.go:\d{1,6}:[ ]+", re.ASCII)
 
 REPEATED = 512
-"""A server says the same again and again, only the stamp differs: up to so many characters are remembered."""
+"""Servers repeat themselves with only the stamp changed: texts of up to this many characters are remembered."""
 
 # "backoff time=10ms" is one key with a blank (raft replication.go:414).
 VALUES_BEGIN = re.compile(r":[ ](?=[A-Za-z][\w.-]{0,40}(?:[ ]time)?=)", re.ASCII)
@@ -146,7 +146,7 @@ def is_of_a_server(module: str) -> bool:
 
 
 def moment(stamp: str) -> datetime | None:
-    """The moment of a stamp in ISO 8601; None where it is none."""
+    """The moment of a stamp in ISO 8601; None if it is not one."""
     try:
         time = datetime.fromisoformat(stamp)
     except ValueError:

@@ -22,7 +22,7 @@ STAMP = rf"""
     (?P<zone> [ ]?(?:Z|UTC|GMT)\b | [ ]?[+-]\d\d:?\d\d(?:[ ]UTC)?(?!\d) )?
 """
 """A date and a time of day, for a verbose pattern."""
-# "12. consul:" is the number of a line, "ship.go:12" whoever called a logger, "==>" a mark.
+# "12. consul:" is the number of a line, "ship.go:12" the caller of a logger, "==>" a mark.
 _HOST = r"(?=[\w:])(?!\d{1,9}[.)]?[ ])(?![^\s:]{1,128}\.go:\d)[^\s\[\]\"]{0,254}[^\s\[\]\":]"
 _FIELD = r"[^\s\[\]\"]{0,254}[^\s\[\]\":]"
 
@@ -120,7 +120,7 @@ NO_FRONT = Front()
 
 
 def peel(text: str) -> tuple[Front, str]:
-    """Take off what is known to stand in front; return that, and the rest."""
+    """Split off the known prefix; return it and the rest."""
     aware: datetime | None = None
     naive: datetime | None = None
     rough: tuple[str | None, str] | None = None

@@ -47,7 +47,7 @@ def microseconds(time: datetime) -> int:
 
 
 def order_of(lines: Sequence[tuple[str, datetime]]) -> Order:
-    """Say in what order lines are, by whose each is and when it was written."""
+    """Determine the order of lines, from the server and the time of each."""
     times = [time for _, time in lines]
     falls = [at for at in range(1, len(times)) if _falls(times[at - 1], times[at])]
     if not falls:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime, tzinfo
 
-# A terminal's colours, of which whoever copied them lost the first character, or wrote it in words.
+# A terminal's colours, whose first character was lost or spelled out when they were copied.
 _LOST_COLOUR = re.compile(r"(?:\^\[|\\x1b|\\u001[bB]|\\0?33|\\e|\u241b)?\[\d{0,3}(?:;\d{1,3}){0,4}m", re.ASCII)
 _ANY_LEVEL = re.compile(r"\[(?:TRACE|DEBUG|INFO|WARN|ERROR|ERR|TRC|DBG|INF|WRN)\]")
 _MOST_LEVELS = 16
@@ -62,7 +62,7 @@ _DEEPEST = 5
 """So often one envelope is looked for in another one."""
 _MOST_OBJECTS = 64
 _TEXTS = ("log", "message", "MESSAGE", "msg", "output", "textPayload", "line", "body", "_raw", "content", "text")
-"""The members in which shippers hand on a line, the usual ones first."""
+"""The members in which shippers put a line, the usual ones first."""
 _TIMES = ("time", "@timestamp", "timestamp", "ts", "_time", "__REALTIME_TIMESTAMP", "receiveTimestamp")
 _MODULE_MEMBERS = ("@module", "module", "logger", "component", "system", "subsystem", "name")
 _LEVEL_MEMBERS = ("@level", "level", "severity", "lvl")

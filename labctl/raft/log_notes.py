@@ -25,7 +25,7 @@ _NOTED = re.compile(
 
 
 class LoggedFault(NamedTuple):
-    """A fault that a server's log tells of.
+    """A fault that a server's log reports.
 
     Attributes:
         fault: its name.
@@ -60,7 +60,7 @@ def failed(now: datetime, fault: str, servers: Iterable[str]) -> str:
 
 
 def last(text: str) -> LoggedFault | None:
-    """The fault that lines of a server's standard error tell of last; None where there is none, or it ended or failed.
+    """The last fault in a server's standard error; None if there is none, or if it ended or failed.
 
     Only a whole line is one of ours.
     """

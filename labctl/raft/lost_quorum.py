@@ -23,7 +23,7 @@ class Gone(NamedTuple):
         server: who.
         how: what was done to it; `cut off`: the network between it and another server.
         since: since when.
-        by: by whom, as far as is known: labctl, somebody whose act Docker tells of, or its own log says so.
+        by: who did it, as far as is known: labctl, somebody according to Docker, or the server by its own log.
         what: the fault as it was asked for, where labctl did it.
         evidence: the line that says so.
     """

@@ -84,7 +84,7 @@ def members_in(text: str | None) -> tuple[Member, ...] | None:
 
 
 def voters_in(members: tuple[Member, ...] | None) -> int | None:
-    """How many of the servers vote; None where that is not known. No cluster is without a voter."""
+    """How many of the servers vote; None if that is unknown. Every cluster has a voter."""
     return None if members is None else sum(member.votes for member in members) or None
 
 

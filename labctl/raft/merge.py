@@ -3,7 +3,7 @@
 Stamps alone are not enough. Before Consul 1.7 they are whole seconds, and the clocks of two machines are never the
 same. What one server says can be the effect of what another one did: who refuses a candidate was asked by it. Where an
 effect comes before its cause, the clock of its server is behind, and all that follows from that server is moved. That
-brings the elections into order; whom exactly a refusal met may stay unclear where clocks differ.
+brings the elections into order; which candidacy a refusal answered may stay unclear where clocks differ.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class _Stream:
         return next(self.ahead(), None)
 
     def take(self) -> Event:
-        """Take what comes next."""
+        """Take the next event."""
         self.taken += 1
         return self._ahead.popleft().event
 

@@ -7,7 +7,7 @@ MOST_DIGITS = 18
 
 
 def number_of(text: str | None) -> int | None:
-    """Return a number that is written in digits; None where it is none, or a longer one than any that is real."""
+    """Return a number that is written in digits; None if it is not one, or longer than any real one."""
     if not text or len(text) > MOST_DIGITS or not text.isascii() or not text.isdecimal():
         return None
     return int(text)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from labctl.raft.records import Leadership
 
 TOGETHER = timedelta(minutes=10)
-"""Pauses of one server that are so near to each other are told as one thing."""
+"""Pauses of one server this close together are reported as one."""
 JUST_NOW = timedelta(seconds=2)
 """A warning that is no older belongs to the moment in which a leader gives up; so does a pause that has just ended."""
 AT_ONCE = timedelta(milliseconds=200)
@@ -112,7 +112,7 @@ class Pauses:
         return pause is not None and pause.fault == event.values.get("id", "")
 
     def _act(self, event: Event) -> None:
-        """Take in what was done to a server."""
+        """Take in an act on a server."""
         kind, server = event.event, event.server
         if kind == "container_paused":
             self._freeze(event, "labctl" if "fault" in event.values else "docker")
@@ -182,7 +182,7 @@ class Pauses:
             return
         run = self._runs.get(event.server)
         if run is not None and run.until is not None and event.time - run.until <= JUST_NOW:
-            return  # that it stood still is told already
+            return  # that it stood still is reported already
         self._gave_up_late[event.server] = event.time
         late = [(seconds, line) for time, seconds, line in leader.late.values() if event.time - time <= AT_ONCE]
         since = event.time - timedelta(seconds=min(seconds for seconds, _ in late) * STOOD_STILL) if late else None

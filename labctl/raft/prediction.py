@@ -1,7 +1,7 @@
 """What Consul's timeouts predict for a failover: when it is detected, and when there is a new leader.
 
 Detection has a closed form. A follower that last heard its leader at L gives up when its heartbeat timer fires for the
-first time after L + t, t being the heartbeat timeout. The timer is started anew whenever it fires and knows nothing of
+first time after L + t, t being the heartbeat timeout. The timer is restarted whenever it fires and knows nothing of
 L, so what is left of it at L + t is the rest of a renewal process: longer than x with the probability that is the
 integral of 1 - F from x on, divided by the mean, 1.5 t, where F is uniform from t to 2 t. L itself is a little before
 the loss: a leader speaks to each follower after 50 to 100 ms at any pace, and in heartbeats after t/10 to t/5. The
@@ -9,7 +9,7 @@ first of the followers to give up detects the loss.
 
 The new leader comes about by the rules in `labctl.raft.simulation`. With pre-vote that has a closed form too: it is
 there as soon as a majority of all servers has given up, so with the second of two followers, the third of four.
-Without, somebody's election timer has to run out as well, and which one depends on who stood in which term; so the
+Without, an election timer has to run out as well, and which one depends on who stood in which term; so the
 rules are played out many times, always with the same seed.
 
 All of this is about a lab that was left alone for a while: timers that were all started by the same election a moment
@@ -66,7 +66,7 @@ class Expected:
         detection: from the loss of the leader to the first heartbeat timeout of another server.
         election: from then to the new leader.
         leaderless: from the loss of the leader to the new one.
-        campaigns: how many times somebody stands, on average.
+        campaigns: the number of campaigns, on average.
         pre_vote: whether candidates ask beforehand.
     """
 
@@ -78,7 +78,7 @@ class Expected:
 
 
 def still_waiting(seconds: float, least: float) -> float:
-    """How probable it is that the rest of a wait, seen at any moment, is longer than that.
+    """The probability that the rest of a wait, seen at any moment, is longer than that.
 
     Args:
         seconds: how long.
@@ -92,18 +92,18 @@ def still_waiting(seconds: float, least: float) -> float:
 
 
 def believes(seconds: float, timers: Timers) -> float:
-    """How probable it is that a follower still believes in its leader so long after that was lost."""
+    """The probability that a follower still believes in its leader that long after the loss."""
     rest = (still_waiting(seconds + silence - timers.heartbeat, timers.heartbeat) for silence in _silences(timers))
     return sum(rest) / _SILENCES
 
 
 def undetected(seconds: float, timers: Timers, servers: int) -> float:
-    """How probable it is that no follower has given up its leader so long after that was lost."""
+    """The probability that no follower has given up its leader that long after the loss."""
     return believes(seconds, timers) ** (servers - 1)
 
 
 def no_majority(seconds: float, timers: Timers, servers: int) -> float:
-    """How probable it is that those who have given up the leader are no majority yet, so long after it was lost."""
+    """The probability that those that gave up the leader are no majority yet, that long after the loss."""
     followers, quorum = servers - 1, servers // 2 + 1
     yes = believes(seconds, timers)
     return sum(comb(followers, gone) * (1 - yes) ** gone * yes ** (followers - gone) for gone in range(quorum))
@@ -121,7 +121,7 @@ def expected(timers: Timers, servers: int, *, pre_vote: bool) -> Expected:
     random = Random(servers)  # noqa: S311 - the same prediction each time
     played = [play(random, timers, servers, pre_vote=pre_vote) for _ in range(DRAWS)]
     soonest = timers.heartbeat - _longest_silence(timers)
-    # Without pre-vote, whoever stands first, or another one in the same term, has to stand once more.
+    # Without pre-vote, the first candidate, or another one in the same term, has to stand again.
     again = 0.0 if pre_vote else timers.election
     leaderless = (
         _exact(lambda seconds: no_majority(seconds, timers, servers), soonest, timers)

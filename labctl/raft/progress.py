@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # With one of these a server's log begins because its process does: it did nothing before.
 _BEGINS = frozenset({"config_initial", "config_recovered", "log_store", "container_started"})
 FETCHED_WITHIN = timedelta(seconds=5)
-"""So long after each other the logs of a cluster are fetched, as a rule."""
+"""How far apart in time the logs of a cluster are usually fetched."""
 _LONG_AGO, _FAR_OFF = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -72,7 +72,7 @@ class Progress:
     def _may_show(self, server: str, time: datetime) -> bool:
         """Whether a server's log says what it did by a time, where the logs end at about the same moment.
 
-        Who says nothing need not do anything; but near their end one log may have been fetched before the others.
+        A silent server may simply be idle; but near their end, one log may have been fetched before the others.
         """
         if not self.is_over or self._last is None or self._last - time >= FETCHED_WITHIN:
             return True

@@ -14,7 +14,7 @@ from labctl.raft.log_line import REPEATED, Envelope, envelope_of, open_envelope,
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
-# What Consul itself says about Raft's leader; the rest of what it says is about something else.
+# What Consul itself logs about Raft's leader; the rest of its lines are about something else.
 _CONSUL_ABOUT_RAFT = frozenset({"leadership_acquired", "leadership_lost", "new_leader_announced"})
 
 

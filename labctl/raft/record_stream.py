@@ -1,4 +1,4 @@
-"""Events in, records out: each event as it is told, what is settled by it behind it, and what went wrong at the end."""
+"""Events in, records out: each event at once, followed by the records that it settles, and incidents at the end."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def records(
 
 
 def _taken(story: Story, incidents: Incidents, since: datetime | None) -> Iterator[Completed]:
-    """Take out what has settled; what is over explains what comes next, also where it is not told."""
+    """Take out the settled records; finished ones explain later ones, even where they are not shown."""
     for record in story.drain():
         incidents.feed(record)
         if not _is_over(record, since):

@@ -32,7 +32,7 @@ EndedBy = Literal[
 ]
 TermSource = Literal["line", "inferred"]
 Bound = Literal["exact", "at_least", "at_most"]
-"""What a length is: it was so long, or so long at least or at most."""
+"""How to read a length: exact, at least, or at most."""
 
 MOST_EVIDENCE = 24
 """Lines that are named for one record: its first ones and its last."""
@@ -41,7 +41,7 @@ ALREADY_VOTED = "already voted"
 HAS_LEADER = "we have a leader"
 """How the reason of who has a leader begins."""
 NO_VOTER = frozenset({"node is not in configuration", "node is not a voter"})
-"""The reasons of who refuses somebody that has no vote."""
+"""The reasons for refusing a server that has no vote."""
 IS_LEADER = "we have a leader: us"
 """The same reason of who is that leader; Raft has no words of its own for that."""
 
@@ -87,7 +87,7 @@ class Refusal:
     Attributes:
         server: who refused.
         reason: why; "" where only the candidate's log says that it was refused.
-        voted_for: whom it had voted for already, where that is why and the logs say it.
+        voted_for: the candidate that it had voted for already, where that is the reason and the logs say it.
         leader: which leader it had, where that is why and its line says it.
     """
 
@@ -113,7 +113,7 @@ class Election:
         needed: votes it needed.
         refusals: who refused, and why.
         waited: how long the timer ran that made it stand, in seconds: the heartbeat timeout or the election timeout, by
-            its cause. None where the log does not show when it began, or whether a vote started it anew.
+            its cause. None where the log does not show when it began, or whether a vote restarted it.
         pre_vote: `won` where it had asked beforehand whether it could win.
         outcome: `won`; `lost`: another server won that term, or was led already, or a majority refused; `split`:
             several stood at once and nobody won; `abandoned`: its time was over before it had a majority, and no line
@@ -217,8 +217,8 @@ class Leadership:
         superseded: when another server became leader of a newer term before this one knew: from then on, at the
             latest, it could commit nothing. `superseded_by` is that server.
         quorum: that too few voters were there when it ended, where that is known.
-        unreached: of whom it had no answer when it gave up for want of a majority; `unreached_evidence` are the last
-            lines that say so.
+        unreached: the servers that did not answer when it gave up for want of a majority; `unreached_evidence` are the
+            last lines that say so.
         silent_since: when others began to miss it, where it was silent from then on, gave up when it went on or was
             started again, and no line says why: it was stopped, frozen or cut off (inferred). Then `until` is the last
             that shows it alive.
@@ -266,14 +266,14 @@ class Leadership:
 
     @property
     def bound(self) -> Bound | None:
-        """Whether it lasted exactly so long; None where no length is known."""
+        """Whether its length is exact; None if no length is known."""
         if self.seconds is None:
             return None
         return "at_least" if self.is_end_inferred else "at_most" if self.stood_still else "exact"
 
     @property
     def without_leader_bound(self) -> Bound | None:
-        """Whether nobody led before it for exactly so long; None where no length is known."""
+        """Whether the time without a leader before it is exact; None if no length is known."""
         if self.without_leader is None:
             return None
         return "at_least" if self.after_standstill else "exact"

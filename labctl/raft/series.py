@@ -1,7 +1,7 @@
 """Candidacies that are nearly the same, one after the other, as one: how often, in which terms, for how long.
 
-Who is alone stands again and again, and each time for the same reason and with the same outcome. A reader wants to
-know that, and not each of them.
+A server that is alone stands again and again, each time for the same reason and with the same outcome. A reader wants
+to know that, and not each of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labctl.raft.collection import Record
 
 FOLDED = 3
-"""From so many on they are one."""
+"""From this many on, they are one series."""
 MOST_OPEN = 64
 """Candidacies that wait for those which are like them."""
 
@@ -81,7 +81,7 @@ def _follows(attempt: Election | PreVote, another: Election | PreVote) -> bool:
 
 @dataclass(slots=True)
 class _Run:
-    """A series that may go on: as long as it is short, its candidacies are told one by one where they stood."""
+    """A series that may go on: while it is short, its candidacies are shown one by one in their places."""
 
     series: Series
     entries: list[_Entry] = field(default_factory=list)

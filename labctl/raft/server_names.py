@@ -61,7 +61,7 @@ class Names:
     somebody else has them.
 
     Attributes:
-        partly_read: servers of whose lines only those are read in which they name themselves: that there are no more
+        partly_read: servers of which only the lines that name themselves are read: that there are no more
             of them says nothing.
     """
 
@@ -85,7 +85,7 @@ class Names:
         self._is(f"{address}:{RAFT_PORT}", server)
 
     def identify(self, server: str, identity: str) -> None:
-        """Take in a server's own ID, where somebody else than the lines says it."""
+        """Take in a server's own ID from another source than the lines."""
         self._is(identity, server)
 
     def learn(self, event: Event) -> None:
@@ -213,7 +213,7 @@ class Names:
         return (self._known.get(peer) or self._find(peer))[2] if peer else peer
 
     def _find(self, peer: str) -> tuple[str | None, str, str]:
-        """Find the server, its place, and how it is told of; that is remembered until something new is known."""
+        """Find the server, its place, and how to name it; that is cached until something new is known."""
         found = next((server for aliase in self._aliases(peer) if (server := self._servers.get(aliase))), None)
         found = found or self._likely.get(peer)
         named = next((name for aliase in self._aliases(peer) if (name := self._called(aliase))), None)

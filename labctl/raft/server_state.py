@@ -29,7 +29,7 @@ class ServerState:
     stood_before: datetime | None = None  # and when before that
     timer: datetime | None = None  # when its heartbeat or its election timer began to run
     waited: float | None = None
-    was_asked: bool = True  # something may have started its heartbeat timer anew since
+    was_asked: bool = True  # something may have restarted its heartbeat timer since
     tells_requests: bool = False  # its log has lines of level debug, and so those of a newer term in a request
     ending: EndedBy | None = None
     transferring: datetime | None = None

@@ -47,7 +47,7 @@ class Silences:
         self._missed: dict[str, Event] = {}
 
     def take(self, event: Event) -> Event | None:
-        """Take in the next event, before it is told. Returns the silence that it ends."""
+        """Take in the next event before it is reported. Returns the silence that it ends."""
         found = self._ended_by(event) if event.server in self._missed else None
         if event.event in _NAMES_ONE and event.time is not None:
             peer = self._names.server(event.peer)

@@ -2,7 +2,7 @@
 
 The rules, with where they stand in raft v1.1.2 (Consul 1.8) unless it says otherwise:
 
-- A follower's heartbeat timer runs from once to twice the heartbeat timeout, and is started anew whenever it fires. It
+- A follower's heartbeat timer runs from once to twice the heartbeat timeout, and is restarted whenever it fires. It
   counts only where the leader was last heard a whole heartbeat timeout ago (`runFollower`). A vote that is granted
   counts as hearing a leader (`requestVote`).
 - The follower then forgets its leader, stands in the next term and votes for itself. It stands again when its election
@@ -10,8 +10,9 @@ The rules, with where they stand in raft v1.1.2 (Consul 1.8) unless it says othe
 - A server that knows a leader refuses its vote before it looks at the term. One that stands in the same term has voted
   for itself already. One that is in an older term follows the newer one, and votes (`requestVote`). A candidate that
   hears of a newer term is a follower again (`runCandidate`).
-- With pre-vote (raft 1.7, Consul 1.20.2), a candidate first asks who would vote for it. Who knows a leader would not,
-  and who stands would: nobody has voted yet (`requestPreVote`). Only a majority lets it vote for itself in earnest.
+- With pre-vote (raft 1.7, Consul 1.20.2), a candidate first asks who would vote for it. A server that knows a leader
+  would not, and who stands would: nobody has voted yet (`requestPreVote`). Only a majority lets it vote for itself in
+  earnest.
 
 So the first to time out cannot win: all others still know the leader. Without pre-vote it has also used up its vote of
 the next term, and the one that times out second stands in that same term and gets nothing from it. Somebody's election
@@ -71,7 +72,7 @@ class _Rules:
 
 
 def rest_of_a_wait(random: Random, least: float) -> float:
-    """What is left, at a moment that knows nothing of them, of waits that are from `least` to twice that, in seconds.
+    """The rest, at an independent moment, of waits from `least` to twice that, in seconds.
 
     A moment falls into long waits more often than into short ones, and anywhere within.
     """
@@ -79,7 +80,7 @@ def rest_of_a_wait(random: Random, least: float) -> float:
 
 
 def play(random: Random, timers: Timers, servers: int, *, pre_vote: bool, followers: int | None = None) -> Played:
-    """Let the leader of so many servers be lost at time 0, and the others elect a new one.
+    """Lose the leader of that many servers at time 0, and let the others elect a new one.
 
     Args:
         random: where the timers are drawn.
@@ -143,7 +144,7 @@ def _wins(random: Random, now: float, server: _Server, others: list[_Server], ru
 
 
 def _follow(random: Random, now: float, server: _Server, term: int, timers: Timers) -> None:
-    """Take over a newer term. A candidate becomes a follower, whose timer begins anew."""
+    """Take over a newer term. A candidate becomes a follower, whose timer restarts."""
     server.term = term
     if server.candidate:
         server.candidate = False

@@ -1,4 +1,4 @@
-"""The addresses under which a server speaks of itself: two of them within one life are two servers."""
+"""The addresses that a server logs as its own: two of them within one life are two servers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 SPEAKING = frozenset({"follower_entered", "candidate_entered", "leader_entered"})
 """What a server says with its own address: `Node at 10.0.0.1:8300`."""
 BACK = timedelta(seconds=2)
-"""Who is started again is so later: a log that goes back to an earlier time has another server's behind it."""
+"""A restart comes later in time: where a log goes back to an earlier time, another server's log follows."""
 MOST = 64
 """Addresses of one stream that are kept."""
 
 
 def own_address(event: Event) -> str | None:
-    """The address under which a line's server speaks of itself, where it is one server's: not `[::]`."""
+    """The address that a line's server logs as its own, if it is specific: not `[::]`."""
     node = event.values.get("node")
     if event.event not in SPEAKING or not node or is_anywhere(node):
         return None
@@ -29,7 +29,7 @@ def own_address(event: Event) -> str | None:
 
 
 class Speakers:
-    """Whose lines one stream has that does not say whose they are.
+    """Whose lines a stream has that names no server.
 
     A server that is started again may have another address: it says so by its first configuration, then that it is a
     follower. Raft before 1.0 (Consul 0.7) prints no configuration.

@@ -1,6 +1,6 @@
 """A story out of events: terms carried to where no line prints them, elections, leaderships, and what ended each.
 
-The same code follows a live lab and reads a finished file: each event is told once, as soon as it comes, and
+The same code follows a live lab and reads a finished file: each event is reported once, as soon as it comes, and
 only the last few elections and leaderships are needed for what comes next.
 """
 
@@ -86,7 +86,7 @@ _BREAKS: dict[str, EndedBy] = {"kill": "killed", "stop": "stopped", "pause": "pa
 _ASKS_FIRST = "prevote_"
 VOTES_AGAIN = "votes_again"
 """A value of `duplicate requestVote for same term` where the next line says that the vote was granted, again."""
-# How a line names nobody: the leader chooses for itself whom it hands its leadership to.
+# How a line names no server: the leader chooses its successor itself.
 _NOBODY = frozenset({None, "<nil>", "null"})
 _GRAVE = frozenset({"warn", "error"})
 """Levels of a log that does not say who stands for election, wins or leads: that is of level info."""
@@ -101,7 +101,7 @@ class Story:
         complete: whether these are the logs of all servers of a cluster.
 
     Attributes:
-        settled: what will not change any more, in the order in which it settled, until it is taken.
+        settled: records that will no longer change, in the order in which they settled, until they are taken.
         silence: that of a server which the last event ended, where there was one.
         unparsed: lines of a Raft module that no rule knew; `unknown` is the first of them.
         names: who is who.
@@ -277,7 +277,7 @@ class Story:
         return event
 
     def drain(self) -> list[Completed]:
-        """Take out what will not change any more: a log without end has millions of elections."""
+        """Take out the records that will no longer change: an endless log has millions of elections."""
         settled, self.settled = self.settled, []
         return settled
 
@@ -337,11 +337,11 @@ class Story:
         """A server without peers, before any election: the log begins before the cluster does."""
         self._from_the_beginning = self._from_the_beginning or not self._elected
         self.waiting.add(server.name)
-        # Its heartbeat timer runs on and is started anew each time; no line says when.
+        # Its heartbeat timer runs on and is restarted each time; no line says when.
         server.timer = None
 
     def _wait_longer(self, server: ServerState, _: Event) -> None:
-        """A server without a vote, whose timer runs on and is started anew each time."""
+        """A server without a vote, whose timer runs on and is restarted each time."""
         server.timer = None
         self._electorate.has_no_vote(server.name)
 
@@ -405,7 +405,7 @@ class Story:
         return term
 
     def _is_handed_to(self, server: str, time: datetime | None, begun: Event) -> bool:
-        """Whether a leader said that it hands its leadership over, to this server or to whom it likes."""
+        """Whether a leader said that it transfers its leadership, to this server or to any."""
         if begun.server == server:
             return False
         if begun.time is not None and time is not None:
@@ -429,7 +429,7 @@ class Story:
             tally = number_of(event.values.get("tally"))
             voter = self.names(event.peer)
             if event.peer and (known := self._servers.get(voter or "")) and candidacy.term is not None:
-                # Who votes is in that term; before Consul 0.7 no line says so, and later ones only sometimes.
+                # A server that votes is in that term; before Consul 0.7 no line says so, and later ones only sometimes.
                 known.term = max(known.term or 0, candidacy.term)
             candidacy.vote(voter or (server.name if tally == 1 else None), tally)
         elif event.event == "vote_self":
@@ -445,7 +445,7 @@ class Story:
         kind = event.event.removeprefix(_ASKS_FIRST)
         if kind in {"won", "lost"}:
             candidacy.pre_vote, candidacy.pre_vote_end = ("won" if kind == "won" else "lost"), event.time
-            server.timer = event.time  # its election timer starts anew by that
+            server.timer = event.time  # that restarts its election timer
         elif candidacy.pre_vote is None:
             candidacy.pre_vote = "asked"
         if kind in {"granted", "self"}:
@@ -470,7 +470,7 @@ class Story:
             name = self.names(event.peer) or event.peer
             server.candidacy.not_asked[name] = event.time
             is_late = "timeout" in event.line or "timed out" in event.line
-            # Who is refused at once is refused now; what fails else may be a request of the campaign before.
+            # An immediate refusal is to this campaign; any other failure may belong to the campaign before.
             if not is_late and ("refused" in event.line or not _may_be_older(server, event)):
                 server.candidacy.unreached.add(name)
             if "refused" in event.line:
@@ -478,7 +478,7 @@ class Story:
         return None
 
     def _could_not_ask(self, candidacy: Candidacy, denied: Event) -> bool:
-        """Whether a pre-vote was not denied by anybody: Raft counts so, at once, whom it could not ask."""
+        """Whether nobody denied a pre-vote: Raft counts servers that it could not ask as denied at once."""
         failed = candidacy.not_asked.get(self.names(denied.peer) or denied.peer or "")
         between = seconds_between(failed, denied.time)
         return between is not None and between <= _AT_ONCE_SECONDS
@@ -504,7 +504,7 @@ class Story:
             # The log begins in the middle of a campaign.
             candidacy = server.candidacy = Candidacy(server.name, event.term, event.term_source, "unknown", None)
             self._elections.begin(candidacy)
-        # Who is handed the leadership asks nobody first, whatever its version.
+        # A server that is handed the leadership asks for no pre-vote, whatever its version.
         at_once = candidacy.pre_vote is None and candidacy.start is not None and not candidacy.unprompted
         server.asks_at_once = server.asks_at_once or at_once
         self._elected = True
@@ -518,7 +518,7 @@ class Story:
     def _lead(self, server: ServerState, event: Event) -> int | None:
         candidacy = server.candidacy
         if candidacy is not None and candidacy.ended is None:
-            # Who enters leader state has won, whether or not the line that says so is there.
+            # A server that enters leader state has won, with or without the line that says so.
             self._elections.end(candidacy, "won", event)
             self._won = max(self._won or 0, candidacy.term or 0)
         term = candidacy.term if candidacy else server.term
@@ -593,7 +593,7 @@ class Story:
         return term
 
     def _step_down(self, server: ServerState, event: Event) -> None:
-        """A server is no leader any more. Where no line of its own says why, a newer term that others show does."""
+        """A server no longer leads. Where no line of its own says why, a newer term in other logs does."""
         leadership = self._leaderships.of(server.name)
         if leadership is None:
             return
@@ -624,7 +624,7 @@ class Story:
         self._leaderships.resume(server.name)
 
     def _shut_down(self, server: ServerState, event: Event) -> None:
-        """Its process ends. Who left the cluster before, or handed its leadership over, has ceased to lead by that."""
+        """Its process ends. A server that had left or had transferred its leadership led no longer."""
         self._faults.halt(event)
         if server.ending not in {"left", "transfer"}:
             self._leaderships.suspend(server.name, "stopped", event)
@@ -640,7 +640,7 @@ class Story:
         self._faults.halt(event)
         by = _SUSPENDS[event.event]
         if by == "ended":
-            # Docker need not say how any more: the line of the fault does.
+            # Docker no longer has to say how: the line of the fault does.
             by = _BREAKS.get(self._faults.verb_of(event.values.get("fault", "")), by)
             if by == "stopped":
                 # It took its time to end; the line of the fault is nearer to when it was told to.
@@ -670,7 +670,7 @@ class Story:
             server.ending = ending
         if event.event == "newer_term_seen_on_vote":
             server.was_asked = True
-            # What it says of itself is of the old term, what comes next of the new one.
+            # The line itself belongs to the old term, the next ones to the new.
             term = term if term is not None else server.term
             server.term = max(server.term or 0, self._elections.newest_term()) or None
         if event.event == "quorum_lost_stepdown":
@@ -758,7 +758,7 @@ class Story:
         return candidacy.term
 
     def _with_more(self, server: ServerState, event: Event) -> Event:
-        """Add what its line does not say, or not by name: whom a refusal met, which leader a server has."""
+        """Add what the line lacks, or has without a name: the candidate of a refusal, a server's leader."""
         if event.event == "candidate_entered":
             return event._replace(values={**event.values, ASKS_FIRST: "yes"}) if server.asks_first else event
         if event.event == "vote_duplicate_term":
@@ -776,7 +776,7 @@ class Story:
         return event._replace(values={**event.values, **known}) if known else event
 
     def _with_candidate(self, event: Event) -> Event:
-        """Add to a refusal whom it met, and whom the server had voted for: the line does not say."""
+        """Add to a refusal its candidate and the one that the server had voted for: the line does not say."""
         if VOTES_AGAIN in event.values:
             return event
         asking = self._elections.asking(event.server, event.term, event.time)
@@ -814,7 +814,7 @@ class Story:
         return candidacy.term
 
     def not_seen(self) -> Incident | None:
-        """What the logs do not show and a reader may miss; None where that is nothing."""
+        """What the logs do not show and a reader may miss; None if nothing."""
         # A log of which no line says which member it is of may be that of any.
         voters = () if self._electorate.strangers() else self.membership.voters or ()
         missing = {

@@ -55,7 +55,7 @@ _FAULT_ENDS = {
 
 
 def of_election(election: Election, timers: Timers | None = None) -> str:
-    """Tell an election: who stood, who voted, who refused and why, what came of it.
+    """Describe an election: who stood, who voted, who refused and why, and its outcome.
 
     With `timers`, what was measured stands beside what was set.
     """
@@ -71,7 +71,7 @@ def of_election(election: Election, timers: Timers | None = None) -> str:
 
 
 def of_pre_vote(pre_vote: PreVote, timers: Timers | None = None) -> str:
-    """Tell a round of pre-votes: who asked whether it could win, who said yes or no, what came of it."""
+    """Describe a round of pre-votes: who asked whether it could win, who said yes or no, and its outcome."""
     cause = _CAUSES[pre_vote.cause] + _waited(pre_vote, timers)
     term = f"term {pre_vote.term}" if pre_vote.term is not None else "the next term"
     parts = [f"{pre_vote.candidate} asked whether it could win {term}{f' because {cause}' if cause else ''}"]
@@ -209,7 +209,7 @@ def of_leadership(leadership: Leadership, timers: Timers | None = None) -> str:
         return f"{leadership.server} leads{term}{after}{before}."
     if leadership.since is None and leadership.until is None:
         return f"{leadership.server} led{term}; no line shows since when, or until when."
-    # What is known only to be over by then lasted at least so long.
+    # Where only the latest possible end is known, the length is a bound.
     took = (
         elapsed(leadership.since, leadership.until)
         if leadership.since != leadership.until or not leadership.is_end_inferred
@@ -241,7 +241,7 @@ def of_leadership(leadership: Leadership, timers: Timers | None = None) -> str:
 
 
 def of_fault(fault: Fault) -> str:
-    """Tell what was broken on purpose, and when it was over."""
+    """Describe the faults that were injected, and when they were over."""
     if fault.lasts:
         are = "is" if len(fault.servers) == 1 else "are"
         return f"{listed(fault.servers)} {are} disturbed on purpose, and still {are} where the log ends: {fault.what}."

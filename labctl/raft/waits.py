@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE_SECONDS = 0.1
 _ROUGHLY = 1.0
-"""By so much a time between two stamps of whole seconds may be wrong."""
+"""The possible error of a time between two stamps of whole seconds."""
 
 
 class Waits:
@@ -45,16 +45,16 @@ class Waits:
         return seconds
 
     def ran_through(self, server: ServerState, event: Event) -> bool:
-        """Whether nothing started a heartbeat timer anew: no leader, and no vote, of which the voter writes nothing."""
+        """Whether nothing restarted a heartbeat timer: no leader, and no vote, which a voter does not log."""
         if server.was_asked or not _heard_of_no_leader(event):
             return False
-        # A request of a newer term is told at level debug, since Consul 1.6; a vote follows no other one.
+        # A request with a newer term is logged at level debug, since Consul 1.6; no vote happens without one.
         says = server.tells_requests and not {"last-leader", "last-leader-addr"}.isdisjoint(event.values)
         return says or self._reads_all()
 
 
 def _heard_of_no_leader(event: Event) -> bool:
-    """Whether a heartbeat timeout says that it had no leader: then nothing can have started the timer anew.
+    """Whether a heartbeat timeout says that it had no leader: then nothing can have restarted the timer.
 
     Before Consul 0.7 the line does not say.
     """

@@ -8,7 +8,7 @@ from labctl.engine import client as engine
 from labctl.engine.ssh_command import ALIVE_SECONDS, ALIVE_TIMES, CONNECT_SECONDS, address_of
 
 # Whoever answers is who is known, nobody is asked for a password, and a host that is lost is noticed: Ansible keeps its
-# connections for a minute, and would go on waiting on one to a host that has started anew.
+# connections for a minute, and would go on waiting on one to a host that has restarted.
 SSH_ARGUMENTS = (
     f"-o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout={CONNECT_SECONDS} "
     f"-o ServerAliveInterval={ALIVE_SECONDS} -o ServerAliveCountMax={ALIVE_TIMES}"

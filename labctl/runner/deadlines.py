@@ -22,17 +22,17 @@ _EACH_REMOVED = 10.0
 
 
 class Deadline(NamedTuple):
-    """How long something may take: so many seconds since a moment, as time.monotonic() has it; None is its start."""
+    """A time limit in seconds since a moment, as time.monotonic() has it; None is its start."""
 
     seconds: float
     since: float | None = None
 
 
 def of_seats(seats: int, ready: float) -> float:
-    """To bring so many seats up, one of which may take `ready` seconds until it is."""
+    """To bring that many seats up, each of which may take `ready` seconds to be ready."""
     return ready + DOWN + _EACH_SEAT * seats
 
 
 def of_removal(seats: int) -> float:
-    """To remove so many seats."""
+    """To remove that many seats."""
     return DOWN + _EACH_REMOVED * seats

@@ -93,7 +93,7 @@ def require(folder: Path | None = None, wanted: Pins | None = None) -> None:
 def verified(pin: Pin, contents: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files of a collection that are kept, each with the content that was pinned. Raises UnfitError.
 
-    PyPI's bundle has no tests in it, so not all that is listed is there; what Ansible runs has to be.
+    PyPI's bundle has no tests in it, so not every listed file exists; those that Ansible runs must.
     """
     manifest = contents.get(MANIFEST, b"")
     if sha256(manifest) != pin.manifest_sha256:
@@ -121,7 +121,7 @@ def _listed(listing: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _is_whole(pin: Pin, folder: Path) -> bool:
-    """Whether what Ansible runs of a collection is there, as it was pinned."""
+    """Whether the files of a collection that Ansible runs exist as they were pinned."""
     try:
         listing = (folder / FILES).read_bytes()
         contents = {name: (folder / name).read_bytes() for name, _ in _listed(listing) if name.startswith(_NEEDED)}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GROUP = "labs"
-# An inventory may be a script that asks somebody else.
+# An inventory may be a script that asks another machine.
 LIST_SECONDS = 60.0
 # What Ansible calls an error that it did not think of, before Python's words for it.
 _OWN_FAULT = "Unexpected Exception"
@@ -74,7 +74,7 @@ class Inventory:
 
 
 def _as_data(value: Any) -> Any:
-    """A value with every text in it marked that could be a template and is none of ours.
+    """A value in which every text that could be a template, and is not ours, is marked unsafe.
 
     The names of hosts, groups and variables are keys, which Ansible fills nothing into.
     """
@@ -183,7 +183,7 @@ def _no_json(path: Path) -> LabctlError:
 
 
 def _refuse_endless(path: Path) -> None:
-    """Raise LabctlError (usage) where Ansible would wait for somebody who writes, or read without an end."""
+    """Raise LabctlError (usage) where Ansible would wait for a writer, or read without end."""
     try:
         parts = [path, *path.iterdir()] if path.is_dir() else [path]
         for part in parts:

@@ -53,7 +53,7 @@ class TaskEvent:
     """A task that began (`result` is None) or ended on a host; `text` is what Ansible prints about it.
 
     `module` is the short name of the module that the task runs, whatever its title: `consul_lab`. `failed` is the
-    sentence of a task that failed there, and `at` the time of it, in seconds since 1970; `waits` says for whom a
+    sentence of a task that failed there, and `at` the time of it, in seconds since 1970; `waits` says who a
     task waits.
     """
 
@@ -202,7 +202,7 @@ class PlaybookRun:
         return str(path)
 
     def give(self, seconds: float, since: float | None = None) -> None:
-        """Let the run take so many seconds from a moment on; None is now."""
+        """Give the run that many seconds from a moment on; None is now."""
         self._seconds = seconds
         self._ends = (time.monotonic() if since is None else since) + seconds + GRACE_SECONDS
 
@@ -215,7 +215,7 @@ class PlaybookRun:
             self._queue.put(None)
 
     def _on_event(self, event: dict[str, Any]) -> bool:
-        # An exception here would end the run, so this only looks and hands on.
+        # An exception here would end the run, so this only reads and passes on.
         with contextlib.suppress(Exception):
             self._read(event)
         return False
@@ -227,7 +227,7 @@ class PlaybookRun:
             self._seen.text.append(text)
         kind, data = event["event"], event.get("event_data") or {}
         if self._late:
-            # What comes now is what an interrupted task says of itself.
+            # What comes now is an interrupted task's own message.
             return
         self._note_open(kind, data)
         if kind == "playbook_on_stats":

@@ -13,7 +13,7 @@ from labctl.shared.process_tree import alive, descendants
 __all__ = ["alive", "descendants", "end", "names"]
 
 POLL_SECONDS = 0.02
-# Who was killed goes at once, but for a machine that has no time for it.
+# A killed process goes at once, unless the machine is very busy.
 KILLED_SECONDS = 2.0
 SERVING = ("ssh", "dockerd", "containerd", "docker-proxy")
 """How the kernel's names begin of processes that outlive who started them."""
@@ -27,7 +27,7 @@ def names(pid: int, word: str) -> bool:
 
 
 def given(word: str) -> list[int]:
-    """The processes that have a word in their environment, as all have that a run started, whoever their parent is now.
+    """The processes with a word in their environment, as all that a run started have, whatever their parent is now.
 
     Not who serves others too: an ssh below nobody is a connection to a Docker host, and a Docker Engine may have been
     started by that very run.

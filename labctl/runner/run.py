@@ -46,7 +46,7 @@ def play_each(
 ) -> tuple[list[TaskEvent], dict[str, LabctlError]]:
     """Run to the end for several hosts, and call `meanwhile` again and again.
 
-    `waits` says whether it is noted for whom a task waits, where nobody else tells that.
+    `waits` says whether to note who a task waits for, where nothing else shows it.
     Returns what the tasks reported, and the hosts on which one failed.
     Whatever breaks it off ends every process of it, as Ctrl-C does. Raises LabctlError where Ansible itself failed.
     """
@@ -66,7 +66,7 @@ def note_lines(text: str, steps: Steps) -> None:
 
 
 def tell_item(item: TaskEvent, steps: Steps, *, waits: bool = True, verbose: bool = False) -> None:
-    """Tell for whom a task waits, and, to whom wants to see it, what Ansible printed."""
+    """Say who a task waits for and, where that is wanted, what Ansible printed."""
     if item.waits and waits:
         steps.waits(item.waits)
     elif verbose:

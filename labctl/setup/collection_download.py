@@ -41,7 +41,7 @@ BUNDLE_SECONDS = 900.0
 # A file longer than this is in no collection of ours; it is not read to its end.
 _MOST_BYTES = 32 * 1024 * 1024
 _LONGEST_REASON = 300
-# Whoever has the folder needs no longer, unless it was stopped.
+# The holder of the folder needs no longer than this, unless it was stopped.
 LOCK_SECONDS = GALAXY_SECONDS + BUNDLE_SECONDS + 60.0
 _PREFIX = "labctl-"
 # What ansible-galaxy says last, where it finds no server: an exception of Python's as it shows itself.
@@ -56,7 +56,7 @@ def bring(
 ) -> list[Pin]:
     """Bring the collections that are not there: from Galaxy where that answers, else out of PyPI's bundle.
 
-    `tell` hears what is done before it is done, `patience` is for another one that brings them. Returns what was
+    `tell` receives each step before it is done, `patience` is for another process that brings them. Returns what was
     brought. Raises LabctlError.
     """
     folder, wanted = folder or own_folder(), wanted or pins()
@@ -119,7 +119,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _put(pin: Pin, files: Mapping[str, bytes], temporary: Path, folder: Path) -> None:
-    """Write a collection, whole or not at all, in place of what is there."""
+    """Write a collection, whole or not at all, in place of the old one."""
     new, old, place = temporary / f"{pin.name}-new", temporary / f"{pin.name}-old", pin.folder(folder)
     for name, content in files.items():
         path = new / name

@@ -154,7 +154,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
 def examine(owner: str, checks: Sequence[Callable[[], Finding]] = CHECKS) -> list[Finding]:
     """Make every check, all at once: an engine that hangs is waited for once. None changes anything.
 
-    `owner` is whose limits are told, after all `checks`.
+    The limits of `owner` are shown after all `checks`.
     """
     everything = (*checks, lambda: limits_of(owner))
 

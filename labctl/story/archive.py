@@ -1,4 +1,4 @@
-"""What is packed: found without trust in what it says of itself, and read without writing anything to disk.
+"""Packed files: recognized without trusting their names, and read without writing anything to disk.
 
 A log may be in gzip, bzip2, xz or zstd, also twice; it may be a file in a tar or a zip, also in one within another one.
 Somebody else may have made it. Only plain files count: no links, no devices, no holes. Headers, files and bytes have a
@@ -54,7 +54,7 @@ MOST_IN_A_ROW = 64
 """Pieces of headers of one file in a tar; one with a long name has four."""
 MOST_OF_A_HEADER = 1 << 20
 MAGIC, HEAD = 10, 1024
-"""Bytes by which is told how something is packed, and what it is."""
+"""Bytes that are enough to tell how something is packed, and what it is."""
 PIECE = 1 << 17
 # What a damaged or a hostile archive makes gzip, zlib, tarfile and zipfile raise.
 DAMAGED = (
@@ -86,7 +86,7 @@ class Stream:
     """Bytes that are read forward, of whatever stands below.
 
     Args:
-        read: returns at most so many of the next bytes, as soon as there are some, and none at the end.
+        read: returns at most that many of the next bytes, as soon as there are some, and none at the end.
         file: what it reads, where that is a file in which one can go to and fro.
     """
 
@@ -95,7 +95,7 @@ class Stream:
         self.ahead, self._at = b"", 0
 
     def peek(self, size: int) -> bytes:
-        """The next bytes, without taking them: so many, or all that there are."""
+        """The next bytes, without taking them: that many, or all that are left."""
         while len(self.ahead) < size and (piece := self._read(PIECE)):
             self.ahead += piece
         return self.ahead[:size]
@@ -106,7 +106,7 @@ class Stream:
         return self.ahead
 
     def read1(self, size: int) -> bytes:
-        """Some of the next bytes, at most so many, as soon as there are some; none at the end."""
+        """Some of the next bytes, at most that many, as soon as there are some; none at the end."""
         if self.ahead:
             piece, self.ahead = self.ahead[:size], self.ahead[size:]
         else:
@@ -115,7 +115,7 @@ class Stream:
         return piece
 
     def read(self, size: int) -> bytes:
-        """So many of the next bytes, or all that there are."""
+        """That many of the next bytes, or all that are left."""
         found = bytearray()
         while len(found) < size and (piece := self.read1(size - len(found))):
             found += piece
@@ -291,7 +291,7 @@ class _Search:
         self.is_archive = False
 
     def members(self, stream: Stream, name: str, steps: tuple[Step, ...], depth: int) -> Iterator[Member]:
-        """The texts in what a stream holds; the stream itself where it is in an archive, and is none."""
+        """The texts in a stream; the stream itself where it is a member of an archive and not an archive."""
         try:
             inner, layers = _without_layers(stream)
             head = inner.peek(HEAD)
@@ -315,7 +315,7 @@ class _Search:
                 step = Step("tar", entry.offset_data, entry.size)
                 yield from self.members(_pieces(stream, entry.size), prefix + entry.name, (*steps, step), depth + 1)
         if headers.last.strip(b"\0"):
-            # tarfile takes a header that is none for the end, without a word.
+            # tarfile silently takes an invalid header for the end.
             raise DamagedError("a header in it is damaged")
 
     def _in_zip(self, stream: Stream, prefix: str, steps: tuple[Step, ...], depth: int) -> Iterator[Member]:

@@ -1,4 +1,4 @@
-"""What was done to the containers of a lab's servers, as lines that a story reads beside the servers' own.
+"""The acts on the containers of a lab's servers, as lines that a story reads beside the servers' own.
 
 The lines have the form of Consul's own, and the module `labctl.docker`. No server writes them: they are made of what
 Docker says when a story is told, and a bundle keeps them.
@@ -34,12 +34,12 @@ _DOWN = frozenset({"exited", "dead"})
 
 
 def so_far(client: Client, lab: Lab) -> list[LogLine]:
-    """What was done to a lab's servers until now, in order of time. Raises LabctlError."""
+    """The acts on a lab's servers until now, in order of time. Raises LabctlError."""
     return [act.line for act in acts_of(*container_events.so_far(client, lab))]
 
 
 def read(client: Client, lab: Lab, servers: Sequence[Server], tail: int | None = None) -> Iterator[LogLine]:
-    """All lines there are, as `logs.read` has them, and what was done to their servers. Raises LabctlError."""
+    """All lines, as `logs.read` gives them, and the acts on their servers. Raises LabctlError."""
     yield from beside(logs.read(client, servers, tail), so_far(client, lab), servers, whole=tail is None)
 
 
@@ -60,14 +60,14 @@ def follow(client: Client, lab: Lab, servers: Sequence[Server], tail: int | None
 def _come(
     client: Client, lab: Lab, servers: Sequence[Server], since: datetime | None, known: set[tuple[str, str]]
 ) -> Iterator[LogLine]:
-    """What is done to servers from a time on, behind what is known, by server and time."""
+    """The acts on servers from a time on, after the known ones, by server and time."""
     newest = max((taken for _, taken in known), default="")
     acts: dict[str, Acts] = {server.name: Acts(ended=server.state in _DOWN) for server in servers}
     for told in container_events.to_come(client, lab, since):
         act = acts[told.server].take(told) if told.server in acts else None
         if act is None or (act.line.server, act.line.taken) in known:
             continue
-        # What is older than what was asked for is new, too: the clock was set back.
+        # Events older than the requested time are new, too: the clock was set back.
         if act.line.taken > newest or (since is not None and told.time < since - _SECOND):
             yield act.line
 
@@ -75,7 +75,7 @@ def _come(
 def beside(
     lines: Iterable[LogLine], acts: Iterable[LogLine], servers: Iterable[Server], *, whole: bool = True
 ) -> Iterator[LogLine]:
-    """Servers' lines, and what was done to them, in order of time; with `whole`, also what was done before them."""
+    """Servers' lines and the acts on them, in order of time; with `whole`, also the acts before the first line."""
     names = {server.name for server in servers}
     begun = whole
     for line in heapq.merge(lines, (act for act in acts if act.server in names), key=lambda log_line: log_line.taken):
@@ -85,7 +85,7 @@ def beside(
 
 
 class Act(NamedTuple):
-    """What was done to a server, and when."""
+    """An act on a server, and its time."""
 
     server: str
     time: datetime
@@ -169,7 +169,7 @@ def _ended(server: str, time: datetime, code: int | None) -> Act:
 
 
 def acts_of(told: Iterable[Told], lives: Iterable[Life]) -> list[Act]:
-    """What was done to servers, by Docker's events and, of what those do not tell any more, by their containers."""
+    """The acts on servers, from Docker's events and, for what these have lost, from the containers."""
     by_server: dict[str, list[Told]] = {}
     for told_ in told:
         by_server.setdefault(told_.server, []).append(told_)

@@ -1,4 +1,4 @@
-"""How much of what was given was read: what is no log of Raft is told as such, and never as a story of nothing."""
+"""How much of the input was read: input that is no log of Raft is reported as such, never as an empty story."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ _ROLES: dict[str, Role] = {
     "quorum_lost_stepdown": "follower",
     "config_initial": "follower",
 }
-# From whom to whom: `out` from the server that speaks to its peer, `in` from the peer to it.
+# The direction: `out` from the server that speaks to its peer, `in` from the peer to it.
 _ARROWS: dict[str, tuple[Literal["in", "out"], Meaning]] = {
     "vote_requested": ("out", "request"),
     "vote_granted": ("in", "grant"),
@@ -170,7 +170,7 @@ class Picture:
 def picture_of(
     records: Iterable[Record], timers: Timers | None = None, files: FileNames | None = None, most: int = MOST_ROWS
 ) -> Picture:
-    """Lay out a story, in so many rows at most."""
+    """Lay out a story, in at most that many rows."""
     files = files or FileNames()
     drawn, said, end = _Drawing(most), _Said(), Conclusion([], 0)
     for record in folded(records):
@@ -237,7 +237,7 @@ class _Said:
 
 
 def _end_of(fault: Fault) -> datetime | None:
-    """Until when a fault is drawn; None is to the end. One of whose end nothing is known is drawn where it began."""
+    """Until when a fault is drawn; None is to the end. One whose end is unknown is drawn where it began."""
     return None if fault.lasts else fault.until or fault.since
 
 

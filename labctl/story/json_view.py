@@ -245,7 +245,7 @@ def write_document(  # noqa: PLR0913, PLR0917 - what stands in it
 ) -> None:
     """Write a story as one JSON document, and nothing where it could not be told to its end.
 
-    `notes` may become more while the story is told, and `unread` is asked at its end. More than `in_memory` bytes of a
+    `notes` may become more while the story is told, and `unread` is called at its end. More than `in_memory` bytes of a
     kind wait in a file.
     """
     # Half of a document is worse than none: a log may be damaged in the middle.
@@ -323,7 +323,7 @@ def _list(out: IO[str], rows: Iterable[str]) -> None:
 
 
 def write_stream(records: Iterable[Record], out: IO[str]) -> None:
-    """Write each event as a JSON document of one line, as soon as it is told."""
+    """Write each event as a JSON document of one line, as soon as it comes."""
     for record in records:
         if isinstance(record, Event):
             out.write(f"{_text(event_row(record))}\n")

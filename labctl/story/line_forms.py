@@ -44,7 +44,7 @@ _HAS_NUMBER = re.compile(rb"\d")
 def as_lines(chunks: Iterable[bytes], several: Callable[[], None] = lambda: None) -> Iterator[bytes]:
     """The pieces of a log, in UTF-8, so that each line is one; `several` is called where a line held several."""
     pieces = iter(chunks)
-    # Of a pipe, what is there at once must do.
+    # From a pipe, what is there at once has to do.
     head = next(pieces, b"")
     form = _form_of(head[:LOOKED_AT])
     rest = itertools.chain([head], pieces)

@@ -29,5 +29,5 @@ class LogClock:
             self._last, self._came = stamp, self._monotonic()
 
     def now(self) -> datetime | None:
-        """What time it is there; None where no line with a time came yet."""
+        """The time there; None before the first line with a time."""
         return None if self._last is None else self._last + timedelta(seconds=self._monotonic() - self._came)

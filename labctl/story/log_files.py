@@ -62,9 +62,9 @@ BYTES_OF_SAMPLE = 1 << 14
 LINES_OF_SAMPLE = 32
 """So many lines are looked at for one with a stamp, at most."""
 WAITS_SECONDS = 1
-"""After so long without a first byte, the user is told what is waited for."""
+"""After this long without a first byte, tell the user what the wait is for."""
 IDLE_SECONDS = 1.0
-"""After so long without a line, those that wait for an earlier one are told."""
+"""After this long without a line, lines that wait for an earlier one are shown."""
 END_BYTES = 1 << 14
 """At the end of a log, where its last stamp is looked for."""
 MANIFEST = "manifest.json"
@@ -99,7 +99,7 @@ class Recording:
         path: where it is; None for standard input.
         member: the log in an archive; None for a plain file.
         is_named: whether the user said whose log it is.
-        pipe: what standard input is read through, where somebody has looked into it already.
+        pipe: the reader of standard input, where its beginning was read already.
     """
 
     name: str
@@ -251,7 +251,7 @@ class Recording:
             return self.pipe or _standard_input()
         if not self.path.is_fifo():
             return self.path.open("rb")
-        # Opened at once, and not only when somebody writes into it: until then it says what it waits for.
+        # Opened at once, not only when a writer comes: until then it says what it waits for.
         number = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         pipe: io.BufferedReader = io.BufferedReader(io.FileIO(number), CHUNK_BYTES)
         _await(number, f"{self.name}: nobody has written into this pipe yet")
@@ -288,7 +288,7 @@ def _standard_input() -> io.BufferedReader:
 
 
 def _head(stream: Stream) -> bytes:
-    """The first bytes of a stream: as many as are there at once, and more where it may be an archive."""
+    """The first bytes of a stream: those available at once, and more where it may be an archive."""
     head = stream.peek_some()
     return stream.peek(HEAD) if is_archive(head) or b"\0" in head else head[:HEAD]
 
@@ -330,7 +330,7 @@ def find(names: Sequence[str], called: Mapping[str, str] | None = None, *, live:
     Args:
         names: what the user named.
         called: whose log a file is, by its name, where the user says so.
-        live: standard input is a log into which somebody still writes.
+        live: standard input is a log that is still being written.
     """
     found: dict[str, Recording] = {}
     for name in names:
@@ -450,7 +450,7 @@ def _raise(error: OSError) -> None:
 
 
 def _is_binary(path: Path) -> bool:
-    """Whether a file is neither a text nor packed; what cannot be read is told when it is read."""
+    """Whether a file is neither text nor packed; an unreadable one is reported when it is read."""
     try:
         with path.open("rb") as plain, opened(plain) as stream:
             head = stream.peek(HEAD)
@@ -460,7 +460,7 @@ def _is_binary(path: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file; what cannot be the name of one is none."""
+    """Whether there is such a file; an impossible name is not one."""
     try:
         return path.exists()
     except (OSError, ValueError):

@@ -35,7 +35,7 @@ class Place(NamedTuple):
         folders: the path's parts in front of the name, an archive being one of them.
         base: the name without its endings and without what rotation added.
         rotated: whether rotation added something.
-        full: the name as it is.
+        full: the whole name.
     """
 
     folders: tuple[str, ...]

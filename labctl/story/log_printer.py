@@ -167,7 +167,7 @@ class RaftLines(LogLines):
             click.echo(self._text(line), color=self._colour)
 
     def _folded(self, event: Event, *, told: bool) -> Iterable[Told]:
-        """What is to be told by an event; also one that is not told itself may end what was said again and again."""
+        """What to print for an event; even an event that is not printed may end a repetition."""
         if self._lines:
             return [once(event)] if told else []
         return self._repeats.take(event) if told else self._repeats.over(event)
@@ -176,7 +176,7 @@ class RaftLines(LogLines):
         self._below.write(told, [self._cut(told_) for told_ in self._repeats.going_on()])
 
     def _told(self, told: Told) -> list[str]:
-        """One event, in as many lines as it needs; of a line whose words nobody knows, what of it fits."""
+        """One event, in as many lines as it needs; an unknown line is cut to fit."""
         event, words = told.event, told.sentence
         front, indent = self._time_and_server(event)
         lines = self._wrapped(front, indent, words) if words is not None else []

@@ -58,7 +58,7 @@ class Log:
     partly_read: set[str] = field(default_factory=set)
 
     def read(self, raw: bytes, number: int, near: datetime, zone: tzinfo) -> Event | None:
-        """Read a line, with whose it is."""
+        """Read a line and its server."""
         name, raw = name_and_line(raw)
         line = raw.decode("utf-8", "replace")
         server = self.whose.server or name or ""
@@ -133,10 +133,10 @@ class LogReader:
         recordings: which.
         everything: also the events that are `other`.
         zone: that of stamps that have none; None learns it from their neighbours.
-        names: learns who is who from the beginnings, before the first event is told.
+        names: learns who is who from the beginnings, before the first event is reported.
         reached: learns how far the logs go, once all were read.
-        note: is told what a reader of the story should know, in sentences.
-        live: standard input goes on; its lines are told as they come.
+        note: receives what a reader of the story should know, in sentences.
+        live: standard input goes on; its lines are reported as they come.
         coverages: learns what was read of each.
         sorter: in which the lines of an input wait, by its name, that are not in order.
     """
@@ -192,7 +192,7 @@ class LogReader:
             for sentence in itertools.islice(clocks.notes(self._names), MOST_CLOCKS):
                 self._note(sentence)
 
-    # -- before anything is told -----------------------------------------------------------------------------
+    # -- before the first event -----------------------------------------------------------------------------
 
     def _log(self, recording: Recording) -> Log:
         near, coverage = recording.written(), self._coverages.of(recording.name)
@@ -249,7 +249,7 @@ class LogReader:
                 self._names.learn(event if server == event.server else event._replace(server=server))
         log.survey.events = []
 
-    # -- what is told ----------------------------------------------------------------------------------------
+    # -- events ---------------------------------------------------------------------------------------------
 
     def _streams(self, logs: list[Log], kept: contextlib.ExitStack) -> list[Iterator[Event]]:
         streams: list[Iterator[Event]] = []
@@ -297,7 +297,7 @@ class LogReader:
             self._reached.see(recording.time_at(bytes(end), near, zone))
 
     def _sorted(self, log: Log, sorter: LineSorter) -> list[Iterator[Event]]:
-        """The events of a log that is not in order of time, or of which that is not known: a stream for each server."""
+        """The events of a log that is not, or may not be, in order of time: a stream for each server."""
         seen = _Seen()
         for raw, event in self._read_all(log):
             stream = event.server if event.server in seen.latest or len(seen.latest) < MOST_STREAMS else NOBODY
@@ -341,7 +341,7 @@ class LogReader:
                 yield event
 
     def _as_they_come(self, log: Log) -> Iterator[Event]:
-        """The events of a pipe into which somebody still writes, sorted as far as a moment allows."""
+        """The events of a pipe that is still being written, sorted as far as a moment allows."""
         near, zone, names = log.near, log.zone, LiveNames(log.whose.otherwise)
         self._note(f"Lines of standard input that come up to {LATE.seconds} s late are put where they belong.")
 

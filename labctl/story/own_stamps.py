@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KEPT = timedelta(seconds=10)
 """So late may Docker have taken in a line that is read from what it keeps."""
 LIVE = timedelta(milliseconds=400)
-"""So late may it take in one that is told as it comes, and as long does each line wait for those."""
+"""How late a live line may come in, and how long each line waits for earlier ones."""
 SET_BACK = timedelta(seconds=1)
 """By more than this Docker's times of one server's lines go back only where the clock of the Docker host was set."""
 MOST, MOST_CHARACTERS = 16_384, 1 << 23
@@ -68,8 +68,8 @@ def in_own_order(  # noqa: PLR0913 - how wide the window is
 
     Args:
         lines: in the order in which Docker took them in; None where none came for a moment.
-        live: they are told as they come, so the window is a small one.
-        note: is told, in sentences, how lines are put in order, where that is not as they were written.
+        live: they are reported as they come, so the window is small.
+        note: receives, in sentences, how lines are ordered, where that is not as they were written.
         clock: what time it is for Docker.
         late: how wide the window is; None is as wide as it has to be.
         most: lines that wait, at most.
@@ -83,7 +83,7 @@ def in_own_order(  # noqa: PLR0913 - how wide the window is
         for line in lines:
             yield from window.take(line)
     except KeyboardInterrupt:
-        # What came is told.
+        # What came is reported.
         yield from window.rest()
         raise
     yield from window.rest()
@@ -100,7 +100,7 @@ class _Window:
         self._number = self._characters = 0
 
     def take(self, line: LogLine | None) -> Iterator[LogLine | None]:
-        """Take in what comes. Returns what need not wait any more."""
+        """Take in what comes. Returns what no longer has to wait."""
         if line is None:
             yield from self._until(self._clock.now())
             yield None
@@ -152,7 +152,7 @@ class _Window:
         return replace(line, written=own)
 
     def _until(self, now: datetime | None) -> Iterator[LogLine]:
-        """Those for which nothing can come any more that was written before them."""
+        """The lines for which no earlier line can come any more."""
         while self._waiting and (
             len(self._waiting) > self._most
             or self._characters > MOST_CHARACTERS

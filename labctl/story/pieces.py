@@ -1,7 +1,7 @@
 """Lines that a container's runtime cut in pieces, joined again: `P` is a piece, `F` the last one (CRI).
 
-Half a line may say the opposite of the whole one, so it is never handed on: a line without an end is none. Docker cuts
-lines as well, at 16 KiB; of its JSON only the last piece ends with a newline.
+Half a line may say the opposite of the whole one, so it is never passed on: a line without an end is not one. Docker
+cuts lines as well, at 16 KiB; of its JSON only the last piece ends with a newline.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Pieces:
         return line
 
     def _joined(self, line: bytes, key: bytes, parts: tuple[bytes, bytes, bytes], *, is_piece: bool) -> bytes:
-        """What stands for a line whose text has something in front and behind: all of it, or nothing yet."""
+        """The result for a line with text in front and behind: all of it, or nothing yet."""
         front, text, behind = parts
         end = b"\n" if line.endswith(b"\n") else b""
         before = self._open.pop(key, None)

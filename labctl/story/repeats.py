@@ -34,10 +34,10 @@ CAMPAIGN = frozenset(
         *("prevote_self", "prevote_requested", "prevote_granted", "prevote_lost", "prevote_denied"),
     }
 )
-"""What a server says that stands for election. Who stands again and again while nobody else does anything has no
+"""What a server says that stands for election. One that stands again and again while nobody else does anything has no
 majority, and says the same of ever newer terms."""
 _TOLD_IN_FULL = 2
-"""So many candidacies in a row are told whole."""
+"""This many candidacies in a row are shown whole."""
 _NEWS_OF_ITSELF = frozenset(
     {
         *("candidate_entered", "follower_entered", "leader_entered", "config_initial"),
@@ -53,12 +53,12 @@ _ELECTION = frozenset(
     }
 )
 QUIET = timedelta(seconds=30)
-"""What was not said for so long is over: between two tries of a leader are at most some 20 s."""
+"""A repetition that pauses for this long is over: between two tries of a leader are at most some 20 s."""
 FIRST_REPORT, LONGEST_REPORT = timedelta(minutes=1), timedelta(minutes=16)
-"""While it goes on, it is told again after this, then after twice as long each time, up to the longer."""
+"""While it goes on, it is reported again after this, then each time after twice as long, up to the longer."""
 MOST_RUNS = 64
 MOST_HELD = 1024
-"""So much is held back at most until it is known how often something before it was said."""
+"""At most this much is held back until the count of an earlier repetition is known."""
 
 
 class Told(NamedTuple):
@@ -72,7 +72,7 @@ class Told(NamedTuple):
         since: when it began to.
         varied: whether it said something else each time, of which this is the last: another term.
         first: the first one of several.
-        last: the last one of several that are told where the first one stands.
+        last: the last of several that are shown in the place of the first.
     """
 
     event: Event
@@ -123,7 +123,7 @@ class _Run:
         self.count += 1
 
     def is_due(self) -> bool:
-        """Whether it goes on for so long that it must be told again."""
+        """Whether it has gone on long enough to be reported again."""
         return _is_after(self.last.time, self.reported, self.wait)
 
     def report(self) -> Told:
@@ -135,11 +135,11 @@ class _Run:
 
 
 class Repeats:
-    """Folds a stream of events; the order of all that is told at once is that of the events.
+    """Folds a stream of events; what is shown at once is in the order of the events.
 
     Args:
-        reports: whether what goes on is told from time to time; else only when it is over, since something else shows
-            it meanwhile.
+        reports: whether what goes on is reported from time to time; else only when it is over, since something else
+            shows it meanwhile.
     """
 
     def __init__(self, *, reports: bool = True) -> None:
@@ -149,7 +149,7 @@ class Repeats:
         self._alone: dict[str, int] = {}
 
     def going_on(self) -> list[Told]:
-        """What was said more than once and is not over, in the order in which it began."""
+        """The repetitions that are not over, in the order in which they began."""
         return [
             Told(run.last, run.words, run.count, 0, run.since, run.varied, run.first)
             for run in self.runs.values()
@@ -235,7 +235,7 @@ class Repeats:
 
 
 def in_order(events: Iterable[Event]) -> Iterator[Told]:
-    """All of a stream that has an end, folded: what was said several times stands where it was said first."""
+    """A finite stream, folded: a repetition stands in the place of its first line."""
     repeats, held = Repeats(reports=False), deque[Told]()
     for event in events:
         for told in repeats.take(event):

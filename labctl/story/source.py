@@ -208,7 +208,7 @@ def names_of(lab: Lab, *, ask: bool = False) -> Names:
 
 
 def pause(now: datetime) -> Event:
-    """An event that is none: nothing is said, and time has passed. What is over by then is told."""
+    """A placeholder event: no line came, and time has passed. What is over by then is told."""
     return Event(now, "", OTHER, None, None, None, None, None, None, 0, "")
 
 
@@ -227,13 +227,13 @@ def events_of(
 ) -> Iterator[Event]:
     """Read lines of a lab in order of time: by the servers' own stamps where these are as fine as Docker's.
 
-    Where lines pause, there is an event that is none (`is_pause`): what is over by then is told.
+    Where lines pause, there is a placeholder event (`is_pause`): what is over by then is reported.
 
     Args:
         lines: with Docker's time of each.
         everything: also the events that are `other`.
         live: the lines are told as they come.
-        note: is told what a reader should know of their order.
+        note: receives what a reader should know about their order.
         late: how late a line may come; None is as late as such lines do.
     """
     numbers: dict[str, int] = {}
@@ -254,7 +254,7 @@ def events_of(
 
 
 def act_of(line: LogLine) -> Event:
-    """What was done to a server: it stands in no log, so it has no number there, and no level."""
+    """An act on a server: it is in no log, so it has no line number and no level."""
     read = read_line(line.text, server=line.server, line_no=0)
     if read is None:
         raise ValueError(line.text)

@@ -23,11 +23,11 @@ class Spool:
     """Keeps what is settled as lines of text until the last event was written, in files that it closes.
 
     Args:
-        writers: what writes a record, by its kind; a kind without one is let go.
+        writers: what writes a record, by its kind; a kind without one is dropped.
         in_memory: bytes of each kind that are kept in memory, at most.
 
     Attributes:
-        conclusion: what is known when all records have passed.
+        conclusion: what is known after all records.
     """
 
     def __init__(self, writers: Mapping[type, Callable[[Any], str]], in_memory: int = IN_MEMORY_BYTES) -> None:

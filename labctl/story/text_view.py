@@ -1,4 +1,4 @@
-"""A story as text: one line for each event as it is told, then each election and each leadership in a sentence."""
+"""A story as text: one line for each event as it comes, then each election and each leadership in a sentence."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TITLES = {
 HAPPENED = "What happened"
 NOT_SEEN = "Not seen:"
 WHERE = "\x1f"
-"""Stands between what is said of an incident and the lines that show it."""
+"""Stands between the text of an incident and the lines that show it."""
 MOST_LINES = 6
 CHARACTERS = 1 << 18
 OFFSET = "\x02"
@@ -55,7 +55,7 @@ OFFSET_COLUMNS, MOST_OFFSET_COLUMNS = 10, 24
 
 
 def sentences(timers: Timers | None, files: FileNames | None = None) -> dict[type, Callable[[Any], str]]:
-    """What tells a record in a sentence, by its kind; `files` are called by their short names."""
+    """What turns a record into a sentence, by its kind; `files` are called by their short names."""
     named = files or FileNames()
     return {
         Incident: lambda incident: _paragraph(incident, named),
@@ -99,7 +99,7 @@ def grouped(elections: Iterable[str]) -> Iterator[str]:
 
 
 class StoryText:
-    """Writes a story as it is told.
+    """Writes a story as its records come.
 
     Args:
         out: where to.
@@ -107,7 +107,7 @@ class StoryText:
         lines: also write the line that each event was read from.
         columns: how wide the terminal is; None asks it.
         timers: what the servers' timers were set to, where that is known.
-        every: write every event and every election; else what is said again and again is folded, events only unless
+        every: write every event and every election; else repeated lines are folded, events only unless
             lines were asked for.
         summary: write only what happened.
         files: what the files are called where lines are named.

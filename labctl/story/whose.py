@@ -166,7 +166,7 @@ def _names(logs: Sequence[_Log]) -> list[str]:
 
 
 def _overlap(surveys: Sequence[Survey | None]) -> bool:
-    """Whether two of these logs are of the same time. What is not known does not."""
+    """Whether two of these logs overlap in time; unknown times do not."""
     ranges = sorted(
         (survey.first, survey.last or survey.first)
         for survey in surveys

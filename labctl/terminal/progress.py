@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class OnlyWaiting:
-    """For whom a command waits, on standard error; standard output is for what comes of it alone."""
+    """Who a command waits for, on standard error; standard output is for its result alone."""
 
     def __call__(self, progress: Progress) -> None:
         """Show it."""
@@ -82,7 +82,7 @@ class PlainProgress:
         """A pipe sees each seat when it has ended."""
 
     def seat(self, seat: SeatProgress) -> None:
-        """Print the end of a seat, and for whom it waits."""
+        """Print the end of a seat, and who it waits for."""
         if seat.state == "ready":
             said = harmless(f"{seat.lab} is ready: {seat.text}")
             self._print(f"{paint(sign('done'), 'green')} {said}  {paint(f'{seat.seconds:.1f}s', 'dim')}")
@@ -124,7 +124,7 @@ class TerminalProgress(PlainProgress):
         self.table.start(self._console)
 
     def seat(self, seat: SeatProgress) -> None:
-        """Move a seat in the table; why one failed is said above it."""
+        """Move a seat in the table; the reason of a failure is printed above it."""
         if self.table is not None:
             self.table.move(seat.lab, seat.state)
         if self.table is None or seat.state != "ready":

@@ -42,7 +42,7 @@ class SeatTable:
         )  # fmt: skip
 
     def stop(self) -> None:
-        """Draw no more."""
+        """Stop drawing."""
         self._drawing.close()
 
     def move(self, lab: str, state: str) -> None:

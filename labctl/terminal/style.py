@@ -140,7 +140,7 @@ def cut(text: str, columns: int) -> str:
 
 
 def terminal_columns() -> int | None:
-    """How wide the terminal is; None where standard output is none."""
+    """How wide the terminal is; None where standard output is not one."""
     return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
 
 

@@ -1,4 +1,4 @@
-"""Tell on standard error for whom a command waits; standard output is for what comes of it alone."""
+"""Say on standard error who a command waits for; standard output is for its result alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _as_json = False
 
 
 def choose(*, as_json: bool) -> None:
-    """Say once how it is told in this process: as a sentence, or as one document a line."""
+    """Set once how this process says it: as a sentence, or as one document a line."""
     global _as_json  # noqa: PLW0603 - a process has one standard error
     _as_json = as_json
 
@@ -20,7 +20,7 @@ def tell(sentence: str) -> None:
     """Tell it now."""
     from labctl.terminal.style import harmless  # noqa: PLC0415 - few commands wait
 
-    # Nobody may read it any more.
+    # Nobody may be reading it any longer.
     with contextlib.suppress(OSError):
         line = json.dumps({"note": sentence}) if _as_json else harmless(sentence)
         print(line, file=sys.stderr, flush=True)  # noqa: T201 - all that a command shows is written in this room

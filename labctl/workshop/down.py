@@ -43,7 +43,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
     Such labs are not named by a user, so `wanted` has labs and nothing that could be a seat's name or number.
 
     `agrees` asks the user a question before seats go that nobody named; True where they say yes, or need not be asked.
-    `keep` raises LabctlError where the workshop is not held any more, and so nothing may be removed.
+    `keep` raises LabctlError once the workshop's lock is lost, so that nothing may be removed.
     """
     steps.begin("Docker hosts: looking for seats")
     fleet = fleets.look(workshop, owner, refuse_two_places=host is None, by_name=True)
@@ -58,7 +58,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
         for lab, where in labs.items()
         if where in silent
     }
-    # Seats that are named are known to be where they are; that nothing of a whole workshop is left is not known there.
+    # The places of named seats are known; whether anything of the whole workshop is left elsewhere is not.
     unseen = {} if wanted or host is not None else dict(silent)
     there = {lab: where for lab, where in labs.items() if lab not in lost}
     steps.done(f"{len(there)} {'seat is' if len(there) == 1 else 'seats are'} there")
@@ -92,7 +92,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
         # What failed may have been busy, so it is tried again; what fails twice with the same words goes on to.
         if failed == before and not over and set(left) <= set(failed):
             break
-    # A host that answered before and does not any more is no host on which nothing is left.
+    # A host that answered before and no longer does cannot be taken for one on which nothing is left.
     unseen |= {
         look.host.name: look.problem or ""
         for look in after.looks
@@ -112,7 +112,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
 
 
 def _question(fleet: Fleet, there: Mapping[str, str]) -> str:
-    """What is asked before all of it is removed: nothing can undo that."""
+    """The question before everything is removed: nothing can undo that."""
     seats = "The only seat" if len(there) == 1 else f"All {len(there)} seats"
     where = ", ".join(name for name in (look.host.name for look in fleet.looks) if name in there.values())
     return f"{seats} of the workshop {fleet.workshop.name} on {where}, and all data, would be gone for good. Remove?"
@@ -147,7 +147,7 @@ def _note_held(locks: SeatLocks, steps: Steps) -> None:
 
 
 def _left(fleet: Fleet, there: Mapping[str, str], wanted: Sequence[str], host: str | None) -> dict[str, str]:
-    """What is still on the Docker hosts of what was meant; of a whole workshop, also what nobody saw there before."""
+    """The targets that are still on the Docker hosts; for a whole workshop, also labs that nobody saw there before."""
     places = [look.host.name for look in fleet.reached] if host is None else [host]
     still = {lab: place for place in places for lab in _on(fleet, place)}
     return {lab: place for lab, place in still.items() if not wanted or there.get(lab) == place}
@@ -172,7 +172,7 @@ def chosen(fleet: Fleet, wanted: Sequence[str], host: str | None) -> dict[str, s
         return existing
     asked = set()
     for word in wanted:
-        # What is there and no longer in the file has a name too, also where that is the number of another seat.
+        # A lab that is no longer in the file has a name too, even one that is the number of another seat.
         there = [lab for lab in existing if word in {lab, lab.removeprefix(f"{fleet.workshop.name}-")}]
         lab = meant(word, {*labs_of(word, fleet.seats), *there})
         if lab is None:

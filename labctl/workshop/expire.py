@@ -30,9 +30,9 @@ NEVER = "never"
 def extend(
     workshop: Workshop, owner: str, duration: str, steps: Steps, *, keep: Callable[[], None] = lambda: None
 ) -> ExpiryResult:
-    """Let the workshop end so much later than it would. Raises LabctlError.
+    """Let the workshop end that much later. Raises LabctlError.
 
-    `keep` raises it where the end is somebody else's to move now.
+    `keep` raises it once somebody else holds the lock of the end.
     """
     more = expiry.seconds_of(duration)
     fleet = fleets.look(workshop, owner, by_name=True)
@@ -57,7 +57,7 @@ def expire(
 ) -> ExpiryResult:
     """Let the workshop end then, or never. Raises LabctlError.
 
-    `keep` raises it where the end is somebody else's to move now.
+    `keep` raises it once somebody else holds the lock of the end.
     """
     end = 0 if when == NEVER else expiry.end_of(when, time.time())
     fleet, register = fleets.look(workshop, owner, by_name=True), WorkshopState(workshop.name)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from labctl.workshop.model.hosts import Fleet
     from labctl.workshop.model.seats import Seat
 
-# A stroke mostly waits for Docker; all seats shall be struck at the same moment, not one after the other.
+# A fault mostly waits for Docker; all seats must be hit at the same moment, not one after the other.
 STROKES_AT_ONCE = 64
 _LOOK_SECONDS = 0.2
 
@@ -39,9 +39,9 @@ class SeatFaults:
     """The same fault in many seats. Every method raises LabctlError only where nothing was begun.
 
     Args:
-        fleet: the workshop as it is.
+        fleet: the workshop's current state.
         seats: those that are meant.
-        steps: where it is told.
+        steps: where progress goes.
         tools: with which it is done.
         labs: the workshop's labs with their engines.
         told: what the logs tell of an election.
@@ -180,7 +180,7 @@ class SeatFaults:
         return ended or replace(struck, problem="no new leader in time")
 
     def _looked(self, client: Client, lab: Lab, struck: SeatFault) -> SeatFault | None:
-        """What came of a fault; None where that is not known yet."""
+        """The outcome of a fault; None if it is not known yet."""
         others = replace(lab, servers=tuple(server for server in lab.servers if server.name not in struck.servers))
         now = self._tools.ask(others)
         leader = now.leader

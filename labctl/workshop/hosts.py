@@ -24,7 +24,7 @@ given_up: dict[Host, LabctlError] = {}
 
 
 def give_up(host: Host, error: LabctlError) -> None:
-    """Take a Docker host for one that does not answer, until `forget_given_up`: nothing shall be done there."""
+    """Treat a Docker host as one that does not answer, until `forget_given_up`, so that nothing is done there."""
     given_up[host] = error
 
 

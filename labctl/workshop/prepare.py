@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def prepare(workshop: Workshop, owner: str, steps: Steps) -> Plan:
-    """Have an engine on every host that has none, and the image on all of them. Returns the plan as it is then.
+    """Bring an engine to every host without one, and the image to all of them. Returns the plan after that.
 
-    A host that cannot be mended is told, and stops no other. Raises LabctlError.
+    A host that cannot be prepared is named, and stops no other. Raises LabctlError.
     """
     plan = plans.make(fleets.look(workshop, owner))
     broken = [look.host.name for look in plan.fleet.looks if look.problem is not None]

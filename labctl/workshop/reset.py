@@ -1,4 +1,4 @@
-"""`labctl workshop reset`: one seat made anew, as its card has it, while nobody else notices."""
+"""`labctl workshop reset`: rebuild one seat as its card has it, without disturbing any other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reset(
 
     Each comes back on its own Docker host, whatever else has changed. Returns what was removed and what came up;
     nothing comes up where something could not be removed, and nothing is removed that could not come up. `keep` raises
-    LabctlError where the workshop is not held any more.
+    LabctlError once the workshop's lock is lost.
     """
     fleet = fleets.look(workshop, owner)
     labs = [seat.lab for seat in chosen(fleet.seats, seats)]

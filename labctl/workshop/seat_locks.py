@@ -40,7 +40,7 @@ class SeatLocks:
         pause: the time between two looks, in seconds.
 
     Attributes:
-        mark: the mark of the locks of whoever works for this command, which are nobody else's.
+        mark: the mark of the locks that processes of this command hold.
     """
 
     def __init__(self, hosts: Iterable[Host], labs: Iterable[str], pause: float = LOOK_SECONDS) -> None:
@@ -58,7 +58,7 @@ class SeatLocks:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Look no more."""
+        """Stop looking."""
         self._ended.set()
 
     def found(self) -> Iterator[Held]:

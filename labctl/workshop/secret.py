@@ -70,7 +70,7 @@ def _text(path: Path | None, name: str) -> str:
     try:
         if path is None:
             return sys.stdin.read(_LONGEST)
-        # A pipe would keep us waiting for whoever writes to it.
+        # A pipe would keep us waiting for its writer.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
             state = os.fstat(file.fileno())
             if not stat.S_ISREG(state.st_mode):

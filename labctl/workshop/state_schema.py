@@ -1,4 +1,4 @@
-"""Read what was written down of a workshop, here or in a copy: all of it is as labctl writes it, or it is refused.
+"""Read a workshop's state, here or from a copy: it is refused unless all of it is as labctl writes it.
 
 Every function raises ValueError with what is wrong, as a part of a sentence and with nothing secret in it.
 """

@@ -35,7 +35,7 @@ _UNKNOWN_SECRETS, _NEVER, _PLACING = "strangers.json", "never", "placing"
 # Longer than a look at Docker hosts that do not answer, so who waits for that long waits for one that hangs.
 LOCK_SECONDS = 120.0
 _LONGEST = 1 << 20
-# What helps where a file is damaged, so that nobody removes one whose content nobody can tell again.
+# Advice for a damaged file, so that nobody removes one whose content cannot be recovered.
 _MENDED_BY = {
     _NUMBERS: "take your copy back with `labctl workshop secret --input FILE --force`; without a copy, remove that "
     "file: seats that are there tell their numbers, and other names get new ones",
@@ -65,12 +65,12 @@ class SecretCopy:
 
 
 class WorkshopState:
-    """The register of one workshop. Every method raises LabctlError where the state folder does not let it.
+    """The register of one workshop. Every method raises LabctlError where the state folder does not allow it.
 
     Args:
         workshop: its name.
         patience: how long to wait for another command that uses it, in seconds.
-        say_after: after how long it is said for whom it waits.
+        say_after: after how long it says who it waits for.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class WorkshopState:
     def write_seeds(self, seats: Iterable[Seat], existing: Collection[str]) -> None:
         """Lay the seats' seeds where the playbooks read them; one that is there stays.
 
-        `existing` are the labs that were there before. Where the secret has to be made anew, theirs is another one.
+        `existing` are the labs that were there before. Where a new secret has to be made, theirs is another one.
         """
         with self._locked():
             known, now = self._unknown_secrets(), self.seats_with_unknown_secret(existing)
@@ -182,7 +182,7 @@ class WorkshopState:
             own = {name: number for name, number in own.items() if number not in given}
             self._note(_NUMBERS, {**own, **copy.numbers})
             self._write(_SECRET, copy.secret.hex() + "\n")
-            # Last: who is killed before leaves no seat whose card would be made of a wrong secret.
+            # Last: a process that is killed before leaves no seat with a card from a wrong secret.
             self._note(_UNKNOWN_SECRETS, {"labs": []})
 
     # -- names and failures ----------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ class WorkshopState:
             yield
 
     def never_ends(self) -> bool:
-        """Whether somebody took the workshop's end away, so that the one in its file counts no more."""
+        """Whether somebody took the workshop's end away, so that the one in its file no longer counts."""
         return (self.folder / _NEVER).is_file()
 
     def keep_never(self, *, never: bool) -> None:
@@ -235,7 +235,7 @@ class WorkshopState:
         return self._noted(_FAILED, state_schema.texts) or {}
 
     def keep_failed(self, outcomes: Mapping[str, str | None]) -> None:
-        """Remember what came of labs: why they are not ready, or None where they are. What is known of others stays."""
+        """Remember the outcome of labs: why they are not ready, or None where they are. Those of other labs stay."""
         with self._locked():
             before = self.failed()
             now = {lab: reason for lab, reason in {**before, **outcomes}.items() if reason is not None}
@@ -267,7 +267,7 @@ class WorkshopState:
         return found
 
     def _noted(self, name: str, read: Callable[[Any], Kept]) -> Kept | None:
-        """What a file holds, strictly read; None where there is none. Raises LabctlError where it is damaged."""
+        """A file's content, strictly read; None if there is no file. Raises LabctlError where it is damaged."""
         text = self._read(name)
         if text is None:
             return None
@@ -303,7 +303,7 @@ class WorkshopState:
 
     @contextmanager
     def _locked(self, name: str = _LOCK) -> Iterator[None]:
-        """Keep two commands apart; whoever is killed lets go. Raises LabctlError where another one does not let go."""
+        """Keep two commands apart; a killed one lets go. Raises LabctlError where another one does not let go."""
         patience = lock_holder.Patience(self._patience, waiting.tell, self._say_after)
         note = lock_holder.holder(f"labctl workshop (of {self.workshop})", LOCK_SECONDS).note
         with contextlib.ExitStack() as stack:

@@ -75,7 +75,7 @@ def look(
             number = label_values.seat_number(lab.get("number"))
             if number is not None and lab["lab"] == seat_rules.lab_of(workshop.name, lab.get("seat", "")):
                 numbers[lab["seat"]] = number
-    # Nobody can say what lives on a host that tells nothing: its seats are lost, not free to be made again elsewhere.
+    # Nobody knows what is on a host that does not answer: its seats are lost, not free to be made again elsewhere.
     silent = {look_host.host.name for look_host in looks if look_host.facts is None}
     places = register.places()
     remembered = {lab: host for lab, host in places.items() if host in silent}
@@ -94,7 +94,7 @@ def _numbers(kept: Mapping[str, int], labelled: Mapping[str, int]) -> dict[str, 
     """The numbers of seats' names: as the labs there have them.
 
     But for one that is known to be another's, where it is known whose the lab's own is. Where it is not, two seats have
-    one number, and whoever makes seats of them refuses that.
+    one number, and the code that makes seats of them refuses that.
     """
     found = dict(kept)
     for name, number in sorted(labelled.items()):
@@ -106,7 +106,7 @@ def _numbers(kept: Mapping[str, int], labelled: Mapping[str, int]) -> dict[str, 
 def _of_one_version(workshop: Workshop, looks: Iterable[HostLook]) -> Workshop:
     """The workshop with the version that its seats have, where its file leaves that open.
 
-    A newer image that came to a host must not make every seat anew in the middle of a lesson.
+    A newer image on a host must not cause every seat to be rebuilt in the middle of a lesson.
     """
     labs = [lab for host in looks if host.facts for lab in host.facts.of_workshop(workshop.name)]
     versions = Counter(lab["consul-version"] for lab in labs if lab.get("consul-version"))
@@ -154,6 +154,6 @@ def ask_host(host: Host) -> tuple[Facts | None, str | None]:
         return None, error.sentence.rstrip(".")
     if read["clock"] is None:
         return Facts(read), None
-    # The clock was read in between, in whole seconds: a host is not blamed for the way, nor for the rounding.
+    # The clock was read in between, in whole seconds: do not blame a host for latency or rounding.
     late, early = read["clock"] - time.time(), read["clock"] + 1 - begun
     return Facts(read, late if late > 0 else min(early, 0.0)), None

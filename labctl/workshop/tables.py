@@ -354,7 +354,7 @@ def removed_document(removed: Removed) -> dict[str, Any]:
 
 
 def removed_text(removed: Removed, columns: int | None = None) -> str:
-    """What `workshop down` says in the end; empty where all is said."""
+    """What `workshop down` says in the end; empty where there is nothing to add."""
     lines = [_wrong(lab, why) for lab, why in sorted(removed.failed.items())]
     lines += [f"{paint(sign('failed'), 'red')} {harmless(lab)} is still there: run it again." for lab in removed.left]
     lines += [

@@ -1,4 +1,4 @@
-"""`labctl workshop up`: every seat's lab ready; one that fails stops no other, and is told with its step and reason."""
+"""`labctl workshop up`: make every seat's lab ready; a failed one stops no other, and its step and reason are shown."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class UpOptions:
         owner: whose the workshop is.
         seats: only these; all where none is named.
         retry_failed: only those that the last `up` left not ready.
-        replace: seats on hosts that do not answer are made anew on the others.
-        kept: the Docker hosts of labs that were just removed to be made anew there.
-        labs: only these, for whoever has found out already which seats are meant.
-        keep: raises LabctlError where the workshop is not held any more, and so nothing may be changed.
+        replace: seats on hosts that do not answer are recreated on the others.
+        kept: the Docker hosts of labs that were just removed and are to be recreated there.
+        labs: only these, for a caller that knows already which seats are meant.
+        keep: raises LabctlError once the workshop's lock is lost, so that nothing may be changed.
         now: what time it is here, in seconds since 1970.
         look: asks all Docker hosts.
     """
@@ -116,7 +116,7 @@ def _remember(plan: Plan, register: WorkshopState) -> None:
 def end_of(plan: Plan, register: WorkshopState) -> int | None:
     """When the workshop ends, in seconds since 1970: as its hosts know it, else as its file says; None for never.
 
-    0 where somebody took the end away, and a host that was not reached then has one still.
+    0 where the end was taken away and a host that was not reached then still has one.
     """
     kept, expires = plan.fleet.end(), plan.fleet.workshop.expires
     if register.never_ends():
@@ -310,7 +310,7 @@ def have_image(plan: Plan, steps: Steps) -> str:
     with to_the_end(run, steps):
         for item in run.progress():
             facts = (item.result or {}).get("ansible_facts", {}) if item else {}
-            # Of a Docker host that may be a stranger's; an empty one is told below.
+            # From a Docker host that may not be ours; an empty one is refused below.
             version = label_values.version(facts.get("consul_image_consul_version")) or version
     if not version:
         steps.fail()

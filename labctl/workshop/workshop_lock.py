@@ -49,8 +49,8 @@ class Times:
     """How long what takes, in seconds.
 
     Attributes:
-        patience: for whoever has it.
-        say_after: until it is said who that is.
+        patience: with the holder.
+        say_after: how long until it says who that is.
         renew: between two renewals.
     """
 
@@ -72,7 +72,7 @@ class Hold:
         self._renewing: list[threading.Thread] = []
 
     def keep(self) -> None:
-        """Make sure before a step that it is held still. Raises LabctlError (refused) where somebody else has it."""
+        """Check before a step that the lock is still held. Raises LabctlError (refused) if somebody else holds it."""
         if self._lost is not None:
             raise self._lost
 
@@ -86,7 +86,7 @@ class Hold:
         renewing.start()
 
     def end(self) -> None:
-        """Renew no more."""
+        """Stop renewing."""
         self._ended.set()
         ends = time.monotonic() + END_SECONDS
         for thread in self._renewing:
@@ -120,7 +120,7 @@ def held(  # noqa: PLR0913 - what, by whom, and where it is told
     meet: Meet | None = None,
     times: Times = TIMES,
 ) -> Iterator[Hold]:
-    """Hold a workshop for a command, whoever else uses its Docker hosts. For whom it waits is told after a second.
+    """Lock a workshop for a command, against all who use its Docker hosts. After a second, it says who it waits for.
 
     A Docker host where it cannot be held, as one that does not answer, is one that does not answer to the command.
 
@@ -129,16 +129,17 @@ def held(  # noqa: PLR0913 - what, by whom, and where it is told
         owner: who asks.
         verb: what `labctl workshop` does.
         seats: those that were named.
-        steps: where it is told for whom it waits.
-        label: what of it is held; LABEL_END is its end alone, for which nobody shall wait until seats are ready.
-        meet: tells where the engine of a Docker host is met.
-        times: how long what takes.
+        steps: where it says who it waits for.
+        label: what of it is held; LABEL_END is its end alone, so that a change of it need not wait until seats are
+            ready.
+        meet: tells how to reach the engine of a Docker host.
+        times: the limits and intervals.
 
-    Raises LabctlError, refused where somebody else has it for too long.
+    Raises LabctlError, refused where somebody else holds it for too long.
     """
     who = lock_holder.holder(" ".join(("labctl workshop", verb, *seats)), LEASE_SECONDS)
     patience = lock_holder.Patience(times.patience, steps.waits, times.say_after)
-    # One time for all hosts and all questions; who waits for a holder to its end has still to be told whom.
+    # One time for all hosts and all questions; whoever waits for a holder must still be told which.
     allowance = Allowance(times.patience + GRACE_SECONDS)
     hold = Hold(workshop.name, times.renew)
     # Always in the same order, so that of two commands each waits for no host that the other one has already.
@@ -169,7 +170,7 @@ def held(  # noqa: PLR0913 - what, by whom, and where it is told
             allowance.give(math.inf)
             yield hold
         finally:
-            # Before the locks go: nobody shall renew one that was given back.
+            # Before the locks go: a lock that was given back must not be renewed.
             hold.end()
 
 
@@ -184,7 +185,7 @@ def _too_slow(workshop: str, host: str, seconds: float) -> LabctlError:
 class _Slow:
     """Tells, while it is entered, for which Docker hosts a command waits, once, where that takes a while.
 
-    For whom it waits where somebody has the workshop, a lock's patience tells.
+    Where somebody holds the workshop, the lock's patience says who.
     """
 
     def __init__(self, workshop: str, asked: list[str], steps: Steps, say_after: float) -> None:

@@ -81,7 +81,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return answer
 
     def more_for(self, module: ModuleType) -> dict[str, Any]:
-        """What a module in this process can be given besides its arguments: whom to tell for whom it waits."""
+        """What a module in this process is given besides its arguments: where to say who it waits for."""
         return (
             {"say": self._display.display}
             if module.__name__.rpartition(".")[2] in {"consul_lab", "consul_cluster"}

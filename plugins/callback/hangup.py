@@ -1,7 +1,7 @@
 """End Ansible, with all that it started, when the labctl that started it is gone.
 
 ansible-runner lets Ansible ignore the hangup of its terminal. Whoever went on without one would work on labs that
-somebody's `down` has removed; and once Ansible cannot print any more, it waits for ever for what its workers tell.
+somebody's `down` has removed; and once Ansible can no longer print, it waits for ever for its workers.
 """
 
 from __future__ import annotations

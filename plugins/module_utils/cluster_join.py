@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 POLL_SECONDS = 0.02
-# Who has waited long for an election asks less often: by this share of the time so far, and at most so late.
+# After a long wait for an election, ask less often: at this share of the time so far, up to a limit.
 PATIENCE, LONGEST_PAUSE = 0.03, 0.1
 # A server in legacy mode looks whether it may leave it after ever longer waits, and each question costs all servers.
 LEGACY_SECONDS = 0.5
 PASSES = ("PUT", "DELETE")
 APPLY_SECONDS = 5.0
-# How often Docker is asked whether the servers run: where one does not answer, and else. Who is stopped in two looks
-# is, so that a server which somebody restarts is waited for; each look may take so long.
+# How often Docker is asked whether the servers run: where one does not answer, and else. A server that is stopped in
+# two looks is, so that a server that is being restarted is waited for; each look may take that long.
 LOOK_SECONDS, SELDOM_SECONDS = 0.7, 2.0
 ENGINE_SECONDS = 5.0
 # So long it asks also where its time was over before it began.
@@ -139,7 +139,7 @@ class Cluster:
         try:
             found = self.eyes.inspected(self.containers)
         except DockerError:
-            # An engine that restarts may leave its containers running: whoever waits for these goes on.
+            # An engine that restarts may leave its containers running, so waiting for these goes on.
             return
         finally:
             self._looked = self.clock.now()

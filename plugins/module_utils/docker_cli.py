@@ -27,7 +27,7 @@ class StuckError(DockerError):
 
 
 def environment(without: Collection[str] = ()) -> dict[str, str]:
-    """The user's environment without what would decide in place of our own words.
+    """The user's environment without variables that would override our own arguments.
 
     COMPOSE_PROJECT_NAME, say, would make a lab a part of another project. What says where the engine is, stays.
     """
@@ -70,7 +70,7 @@ class Docker:
     ) -> process_limits.Ended:
         """How `docker WORDS` ended, well or not. Raises DockerError where it did not, or where there is no docker.
 
-        `without` names variables of the user's environment that it shall not see.
+        `without` names variables of the user's environment to hide from it.
         """
         try:
             return process_limits.run(

@@ -174,7 +174,7 @@ class Candidate:
         return str(found[0]["Id"]) if found else ""
 
     def _names(self, image: str) -> list[str]:
-        # To remove an image by its id takes the one name that it has left, also when somebody else gave it.
+        # Removing an image by its id removes the one name that it has left, even one that somebody else gave it.
         found = self._docker.inspect("image", [image], doing=f"looking at the image {image}")
         return list(found[0]["RepoTags"] or []) if found else []
 
@@ -197,7 +197,7 @@ def sweep_after_interrupt(candidate: Candidate) -> None:
 
 
 def build_failure(out: str, err: str) -> str:
-    """Return what tells why a build failed: the last words of the failed command, and the builder's verdict.
+    """Return why a build failed: the last words of the failed command, and the builder's verdict.
 
     The engine's own builder prints what a command says on standard output, buildx on standard error.
     """

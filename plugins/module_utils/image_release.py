@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SUMS_LIMIT = 1 << 20
 # A release's zip has 40 to 100 MB.
 _ZIP_LIMIT, _PIECE = 1 << 30, 1 << 20
-# All of it may take so many times as long as the server may be silent.
+# The whole download may take this many times the silence that is allowed.
 _WHOLE_TIMES = 10
 
 
@@ -105,7 +105,7 @@ def fetch(
 
 
 def _copy(answer: Any, file: IO[bytes], ends: float, most: float) -> None:
-    """Write down what comes: a server that sends a byte now and then is never silent. Raises OSError."""
+    """Write the answer to a file: a server that sends a byte now and then is never silent. Raises OSError."""
     size = 0
     while piece := answer.read1(_PIECE):
         size += len(piece)

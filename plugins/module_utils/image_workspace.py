@@ -111,7 +111,7 @@ def _lock(path: Path, deadline: float) -> int:
             )
         if _locked(lock, deadline, path) and file_lock.is_at(path, lock):
             return lock
-        # The run that we waited for has removed the directory: it is made anew.
+        # The run that we waited for has removed the directory: make it again.
         os.close(lock)
 
 
@@ -152,7 +152,7 @@ def _empty(path: Path) -> None:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn SIGINT, SIGTERM, SIGHUP and the death of whoever reads our answer into InterruptedRun.
+    """Turn SIGINT, SIGTERM, SIGHUP and the death of the reader of our answer into InterruptedRun.
 
     Children are ended first, so that they hold no lock and write nothing more: those in our process group here, those
     that lead one of their own by whoever waits for them.

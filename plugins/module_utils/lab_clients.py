@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LabClients:
-    """The doors of one lab; what opens those of a `full` one is read when the first of them is used."""
+    """The clients of one lab; the credentials of a `full` one are read when the first of them is used."""
 
     def __init__(self, lab: str, containers: Iterable[str], profile: str) -> None:
         self._keys = Keys(lab, containers, _archive) if profile == "full" else None

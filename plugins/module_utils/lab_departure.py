@@ -1,7 +1,7 @@
 """Servers that leave a lab for good: only when it is known that those that stay have the lab's data without them.
 
 What a server says of its cluster has three answers: its peers, that it is in none, and nothing at all. Nothing at all
-is no reason to remove anybody's data, so whatever is not known refuses, before anything was changed.
+is no reason to remove data, so anything unknown refuses before anything is changed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class View:
 class Departure:
     """The servers of a lab beyond its new size, the last first: `surplus`. Those that stay are `remaining`.
 
-    `keep` raises DockerError where the lab is not held any more. A server may take half a minute to leave, so that is
+    `keep` raises DockerError once the lab's lock is lost. A server may take half a minute to leave, so that is
     asked before each, and before anything is removed.
     """
 
@@ -206,7 +206,7 @@ class Departure:
         return bool(known & counted)
 
     def _leave(self, server: LabServer) -> None:
-        """Let a server leave the cluster for good, and wait until the others do not count it any more."""
+        """Make a server leave the cluster for good, and wait until the others no longer count it."""
         failure: DockerError | None = None
         try:
             self.engine.execute(server.id, ["consul", "leave"], doing=f"letting {server.name} leave the cluster")

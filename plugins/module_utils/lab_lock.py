@@ -26,11 +26,11 @@ _VERBS = {"present": "up", "absent": "down", "stopped": "stop", "started": "star
 
 
 class Work(NamedTuple):
-    """What somebody wants to do to a lab.
+    """What a command wants to do to a lab.
 
     Attributes:
         labels: those besides ours.
-        say: is told for whom it waits.
+        say: receives who it waits for.
         within: the mark of the lock under which it works, as labctl holds one for a whole command; "" for none.
         seconds: how long it takes at most.
         patience: how long it waits for somebody else.
@@ -52,7 +52,7 @@ class Work(NamedTuple):
 
     @property
     def command(self) -> str:
-        """The words for it, for whoever waits."""
+        """What is done, in words, for those who wait."""
         if os.environ.get(parent_process.ASKER):
             return f"labctl {_VERBS[self.state]} {self.lab}"
         return f"consul_lab name={self.lab} state={self.state}"
@@ -69,7 +69,7 @@ class Locked(NamedTuple):
 def locked(engine: Engine, folder: Path, work: Work) -> Iterator[Locked]:
     """Hold the lab's locks. Raises DockerError.
 
-    A killed command's docker may still be working: whoever comes next waits for it, so that nothing is
+    A killed command's docker may still be working: the next command waits for it, so that nothing is
     created behind the back of a `down`.
     """
     who = lock_holder.holder(work.command, work.seconds, lab_names.project_name(work.lab), work.within)

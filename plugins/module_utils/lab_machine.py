@@ -16,7 +16,7 @@ class Machine:
     """The machine, as a module meets it.
 
     Attributes:
-        routes: where the kernel tells its routes.
+        routes: where the kernel lists its routes.
         sleep: lets time pass.
         busy: so long, in seconds, what the engine still does for a command that was killed is waited for.
         answer: so long a server may take to say who is in its cluster.

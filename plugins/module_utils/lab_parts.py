@@ -53,7 +53,7 @@ class LabParts:
 
     @property
     def lasting(self) -> tuple[str, ...]:
-        """The helpers of faults that last: whose server has the network still that they are in."""
+        """The helpers of lasting faults: those whose server still has the network that they share."""
         lives = {lab_server.id: lab_server.started for lab_server in self.servers if lab_server.state in WITH_NETWORK}
         return tuple(
             waiting.id
@@ -85,7 +85,7 @@ def find(engine: Engine, lab: str) -> LabParts:
         for kind, things in carrying.items()
     }
     containers, networks, volumes = (label_values.fitting(things) for things in carrying.values())
-    # Whoever asks may hold the lab's lock, and whoever holds it takes it away.
+    # The caller may hold the lab's lock, and the holder removes it.
     volumes = [volume for volume in volumes if (volume.get("Labels") or {}).get(engine_lock.LABEL_LOCK) != lab]
     labelled = [container["Config"].get("Labels") or {} for container in containers]
     marked_by = {
@@ -168,7 +168,7 @@ def refuse_foreign(lab: str, owner: str, parts: LabParts, *, removing: bool = Fa
     if others:
         removes = f"`labctl down {lab} --force`, or consul_lab_force=true, removes it all the same"
         if owner in parts.owners:
-            # To choose another name, or to be somebody else, helps nobody here.
+            # Neither another name nor another owner helps here.
             raise DockerError(
                 f"A part of the lab {lab} on this Docker host belongs to {others[0]}, not to {owner}: {removes}, or "
                 f"let {others[0]} remove it (`docker ps -a --filter label={lab_names.LABEL_LAB}={lab}` lists the "

@@ -82,7 +82,7 @@ class LabProject:
         self._routes: list[ipaddress.IPv4Network] = []
 
     def parts(self) -> LabParts:
-        """What is there now. Raises DockerError (refused) where a part of it is somebody else's, unless forced.
+        """The parts that exist. Raises DockerError (refused) where one is somebody else's, unless forced.
 
         Somebody may have come since the last look, and nothing of theirs is named, started or removed.
         """
@@ -147,7 +147,7 @@ class LabProject:
         return f"a route of this host to {route}" if route else ""
 
     def notes(self, parts: LabParts) -> list[str]:
-        """What whoever made a lab in a new subnet should know of it."""
+        """What the maker of a lab in a new subnet should know about it."""
         chosen = ipaddress.IPv4Network(self.subnet) if self.subnet and not parts.subnet else None
         route = host_routes.around(self._routes, chosen) if chosen else None
         if route is None:
@@ -160,7 +160,7 @@ class LabProject:
         return [said]
 
     def _taken(self) -> dict[ipaddress.IPv4Network, str]:
-        """The subnets of the networks that there are, and whose each is. Two networks may have one name."""
+        """The subnets of all networks, and the network of each. Two networks may have the same name."""
         networks = self.engine.networks({"driver": "bridge"}, doing="listing the networks")
         project = lab_names.project_name(self.lab)
         if any(network["Name"] == project for network in networks):
@@ -314,7 +314,7 @@ class LabProject:
     # -- stop, start, remove ---------------------------------------------------------------------------------
 
     def choose(self, parts: LabParts, server: str) -> list[LabServer]:
-        """The servers that a command is about: all, or the named one. Raises where there is none such."""
+        """The servers that a command is about: all, or the named one. Raises where there is no such server."""
         if not parts.servers:
             raise DockerError(f"There is no lab {self.lab} on this Docker host: `labctl up {self.lab}` starts it.")
         if not server:
@@ -370,13 +370,13 @@ class LabProject:
         return parts
 
     def remove(self, kind: str, ids: list[str]) -> None:
-        """Remove things of the lab; whether they are gone, the next look tells. Raises DockerError."""
+        """Remove parts of the lab; the next look shows whether they are gone. Raises DockerError."""
         if ids:
             self.keep()
         try:
             self.engine.remove(kind, ids, doing=f"removing the {kind}s of the lab {self.lab}")
         except DockerError as error:
-            # Gone already, or going: the next look tells. Anything else is the reason that a user needs.
+            # Gone already, or going: the next look shows it. Anything else is the reason that a user needs.
             if not re.search(
                 r"no such|not found|already in progress|active endpoints|in use", error.said, re.IGNORECASE
             ):

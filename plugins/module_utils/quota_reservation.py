@@ -55,7 +55,7 @@ def place_for(  # noqa: PLR0913 - what is asked for, and how the file is locked
 ) -> Iterator[None]:
     """Hold a place for a lab while it is made. Raises DockerError where its owner may not have that much.
 
-    With `dry` nothing is made: it only says whether the lab would be allowed now. `say` is told for whom it waits.
+    With `dry` nothing is made: it only says whether the lab would be allowed now. `say` receives who it waits for.
     `try_to` locks the file, which others may have for so many `seconds`.
     """
     with _opened(path, say, try_to, seconds) as file:
@@ -147,7 +147,7 @@ def _not_understood(path: Path, why: str) -> DockerError:
 def _opened(
     path: Path, say: Callable[[str], None] | None, try_to: Callable[[int], bool], seconds: float
 ) -> Iterator[int | None]:
-    """The file of limits with its lock held; None where there is none. Raises DockerError."""
+    """The file of limits with its lock held; None if there is no file. Raises DockerError."""
     patience = lock_holder.Patience(seconds, say)
     while True:
         try:
@@ -176,7 +176,7 @@ def _is_at(path: Path, file: int) -> bool:
 
 
 def _lock(file: int, path: Path, patience: lock_holder.Patience, try_to: Callable[[int], bool]) -> None:
-    # Whose the file is may be somebody who lets nobody write into it: no note says who has it.
+    # The file's owner may not allow others to write into it: then no note says who holds it.
     who = f"whoever has the limits of this Docker host now: `fuser -v {path}` shows them"
     try:
         while not try_to(file):

@@ -49,7 +49,7 @@ def turn(
 
     Args:
         at_once: how many may have one.
-        say: is told for whom it waits.
+        say: receives who it waits for.
         path: the file; None is this user's.
         seconds: how long it waits at most.
         poll: how often it looks.

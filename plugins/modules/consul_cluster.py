@@ -210,7 +210,7 @@ def answer(
     say: Callable[[str], None] | None = None,
     eyes: Eyes = EYES,
 ) -> dict[str, Any]:
-    """Do what the arguments say and return the module's result; `say` is told for whom it waits.
+    """Do what the arguments say and return the module's result; `say` receives who it waits for.
 
     Raises DockerError with one sentence.
     """

@@ -255,14 +255,14 @@ def make(params: dict[str, Any]) -> Finished:
 
 
 def predicted(params: dict[str, Any]) -> Finished:
-    """Return what is known of the image beforehand."""
+    """Return what is known about the image beforehand."""
     version = params["version"]
     name = f"{params['repository']}:{tag_of(version)}" if version else params["repository"]
     return Finished(id="", name=name, version=version)
 
 
 def main(during: Callable[[], contextlib.AbstractContextManager[None]] = stoppable) -> None:
-    """Run the module; `during` lets it be stopped."""
+    """Run the module; `during` makes it stoppable."""
     module = AnsibleModule(argument_spec=ARGUMENTS, required_if=NEEDED, supports_check_mode=True)
     params = module.params
     if problem := durations.wait_problem(params["timeout"], "consul_image_timeout"):

@@ -149,7 +149,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class UsageError(Exception):
-    """What is wrong with what was asked for, as one sentence."""
+    """What is wrong with the request, as one sentence."""
 
 
 def check_repository(name: str) -> None:

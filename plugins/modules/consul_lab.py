@@ -352,7 +352,7 @@ def preview(project: LabProject, params: dict[str, Any], parts: LabParts, subnet
 
 
 def up(project: LabProject, params: dict[str, Any], parts: LabParts, subnets: list[ipaddress.IPv4Network]) -> None:
-    """Run Compose; a subnet that somebody took meanwhile is replaced by the next one. Raises DockerError."""
+    """Run Compose; a subnet that was taken meanwhile is replaced by the next one. Raises DockerError."""
     for number, subnet in enumerate(subnets):
         project.outcome.before = project.outcome.after = ""
         project.subnet = str(subnet)
@@ -380,7 +380,7 @@ def compose_up(project: LabProject, parts: LabParts, servers: int) -> None:
 
 
 def mended(project: LabProject, parts: LabParts, servers: int, error: DockerError) -> bool:
-    """Whether it is worth to run Compose once more. Raises DockerError where somebody else has a name of the lab's."""
+    """Whether Compose is worth another run. Raises DockerError where somebody else has one of the lab's names."""
     if is_still_busy(error):
         project.machine.sleep(project.machine.busy)
         now = project.parts()
@@ -452,7 +452,7 @@ def answer(
     say: Callable[[str], None] | None = None,
     machine: Machine = MACHINE,
 ) -> dict[str, Any]:
-    """Do what the arguments say and return the module's result; `say` is told for whom it waits.
+    """Do what the arguments say and return the module's result; `say` receives who it waits for.
 
     Raises DockerError with one sentence.
     """
@@ -487,7 +487,7 @@ def answer(
         else:
             change(project, params, parts, dry=check_mode)
         after = parts if check_mode else look_again(project, params, parts)
-        # Whoever had the lab meanwhile, without a word of ours, may have changed what is told here.
+        # Somebody who held the lab meanwhile may have changed what is reported here.
         project.keep()
     outcome = project.outcome
     changed = bool(outcome.actions) or fingerprint(parts) != fingerprint(after)

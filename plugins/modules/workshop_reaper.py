@@ -244,7 +244,7 @@ def reaper(params: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
 
 
 def words(workshop: str, end: int, owner: str) -> list[str]:
-    """What the script is told.
+    """The input of the script.
 
     The owner as it stands in a question to the engine, which is JSON text within a URL, and as it stands in an answer:
     the engine writes JSON as Go does.

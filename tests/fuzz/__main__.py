@@ -1,4 +1,4 @@
-"""Let a coverage-guided fuzzer look for bytes that a reader cannot bear: every reader for so many tries.
+"""Let a coverage-guided fuzzer look for bytes that break a reader: that many tries for every reader.
 
 python -m tests.fuzz 200000               every reader
 python -m tests.fuzz 200000 read_bundles  one of them

@@ -1,6 +1,6 @@
 """Golden files: what users and their programs see, kept as it was, so that a change of it is looked at.
 
-`make golden` writes them anew; the difference is then reviewed and committed with the change that makes it.
+`make golden` rewrites them; the difference is then reviewed and committed with the change that makes it.
 """
 
 from __future__ import annotations

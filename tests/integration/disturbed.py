@@ -1,4 +1,4 @@
-"""Who reaches whom in a lab, and what is left in its servers' networks, seen from inside."""
+"""Which servers of a lab reach each other, and what is left in their networks, seen from inside."""
 
 from __future__ import annotations
 

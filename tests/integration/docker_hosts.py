@@ -195,7 +195,7 @@ class DockerHost(OwnEngine):
 
     @contextmanager
     def seen_with(self, mount: str) -> Iterator[None]:
-        """Let those who log in, and not its engine, see the host with one mount more: the arguments of `mount`."""
+        """Make logins, but not the engine, see one more mount on the host: the arguments of `mount`."""
         self.stop_sshd()
         self._start_sshd("unshare", "-m", "sh", "-c", f'mount {mount} && exec "$@"', "sh")
         try:
@@ -321,7 +321,7 @@ class DockerHosts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def left(self) -> list[str]:
-        """What is there of them: processes, namespaces, cables, the bridge, its rule, mounts, control groups, files."""
+        """What exists of them: processes, namespaces, cables, the bridge, its rule, mounts, control groups, files."""
         found = [f"process {pid}" for host in self.hosts for pid in host.pids()]
         namespaces = _run("ip", "netns", "list").split()
         mounts = Path("/proc/mounts").read_text()

@@ -92,7 +92,7 @@ class ReleaseSite:
         return archive
 
     def sign(self, version: str, archive: Path) -> None:
-        """Write the checksums of what is there now."""
+        """Write the checksums of the files that exist now."""
         text = f"{hashlib.sha256(archive.read_bytes()).hexdigest()}  {archive.name}\n"
         (self.files / version / f"consul_{version}_SHA256SUMS").write_text(text, encoding="utf-8")
 

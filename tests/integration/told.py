@@ -38,7 +38,7 @@ def must_be_ready(person: Person, lab: str) -> dict[str, Any]:
 def apply_fault(  # noqa: PLR0913, PLR0917 - what is done to whom
     person: Person, lab: str, verb: str, target: str, names: list[str], seconds: float, *, behind: bool
 ) -> Cut | None:
-    """Do something to a server, by labctl or `behind` its back. Returns who was apart then, until when at least."""
+    """Do something to a server, by labctl or `behind` its back. Returns the servers cut off, with the earliest end."""
     others = [name for name in names if name != target]
     of_labctl = {
         "isolate": ("isolate", target),
@@ -59,7 +59,7 @@ def apply_fault(  # noqa: PLR0913, PLR0917 - what is done to whom
 
 
 def tell(person: Person, lab: str, kind: tuple[str, str], chance: random.Random, pace: str) -> tuple[str, list[str]]:
-    """Try one thing. Returns what was done, and what of it is told wrongly."""
+    """Try one fault. Returns what was done, and what the story gets wrong."""
     verb, role = kind
     status = must_be_ready(person, lab)
     names = [server["name"] for server in status["servers"]]
@@ -105,7 +105,7 @@ def _is_forgotten(lab: str, server: str, begin: datetime) -> bool:
 def _wrong_acts(  # noqa: PLR0913 - what was done, and what may be forgotten of it
     story: dict[str, Any], witness: Witness, begin: datetime, verb: str, target: str, *, forgotten: bool
 ) -> list[str]:
-    """Each act is told once, at Docker's time."""
+    """Each act is reported once, at Docker's time."""
     if verb not in BACK:
         return []
     told = [event for event in story["events"] if event["module"] == "labctl.docker" and event["server"] == target

@@ -125,7 +125,7 @@ class Witness:
     # -- what was seen ---------------------------------------------------------------------------------------
 
     def leader(self, within: float = 0.5) -> str | None:
-        """Who leads, where all who answered just now say so."""
+        """The leader, if all servers that answered just now agree."""
         since = datetime.now(UTC) - timedelta(seconds=within)
         said = {answer.leader for answer in self.answers[-400:] if answer.time >= since}
         return said.pop() if len(said) == 1 else None
@@ -168,7 +168,7 @@ class Witness:
 
 @dataclass(frozen=True)
 class Cut:
-    """Who could not reach whom, from when to when: pairs of sender and receiver."""
+    """Which servers could not reach which, from when to when: pairs of sender and receiver."""
 
     begin: datetime
     end: datetime
@@ -312,14 +312,14 @@ def _wrong_elections(story: dict[str, Any], begin: datetime, end: datetime, cut:
             wrong += [
                 f"{known}: told that {no['server']} refused, which was cut off"
                 for no in election["refusals"]
-                # Who hears a request refuses it, also where its answer is lost.
+                # A server that hears a request refuses it, even if its answer is lost.
                 if (election["candidate"], no["server"]) in cut.pairs
             ]
     return wrong
 
 
 def wrong_runs(leaders: list[dict[str, Any]], witness: Witness, begin: datetime) -> list[str]:
-    """Who said of itself that it leads is told as leader for that time, and who is told as leader said so."""
+    """A server that said it leads is in the story as leader for that time, and every leader in the story said so."""
     wrong, slack = [], timedelta(seconds=1)
     told = [
         (leader["server"], moment(leader["from"]), leader["to"] and moment(leader["to"]))
@@ -329,7 +329,7 @@ def wrong_runs(leaders: list[dict[str, Any]], witness: Witness, begin: datetime)
     runs = witness.runs()
     for run in runs:
         if any(-slack / 10 <= run.begin - time <= run.end - time <= slack for time in witness.thawed(run.server)):
-            # Who was frozen takes itself for the leader until it hears of the new one.
+            # A frozen leader takes itself for the leader until it hears of the new one.
             continue
         mine = [(since, until) for server, since, until in told if server == run.server]
         if run.end >= begin and not any(
@@ -347,7 +347,7 @@ def wrong_runs(leaders: list[dict[str, Any]], witness: Witness, begin: datetime)
 
 
 def foreign_events(count: int) -> None:
-    """Let an engine have so many more events that have nothing to do with a lab: a container is renamed."""
+    """Give an engine that many events that have nothing to do with a lab: rename a container."""
     name = f"it-foreign-{time.monotonic_ns()}"
     made = docker("create", "--name", name, docker("image", "ls", "-q", "raft-labctl/consul").split()[0])
     from labctl.shared.docker_api import Engine  # noqa: PLC0415

@@ -106,7 +106,7 @@ class Room:
         return {seat["seat"]: seat["ready"] for seat in self.run("status", "--json").json["seats"]}
 
     def remove(self) -> None:
-        """Take away what is there, whatever state it is in."""
+        """Remove everything, whatever state it is in."""
         for reaper in self.reapers():
             docker("rm", "--force", reaper, check=False)
         for lab in self.labs():

@@ -2,7 +2,7 @@
 
 What came of each trial is a line of a file in `.cache/soak`, named after the version of Consul, the seed and the
 trials. A trial that fails writes none, so the next run repeats it with the same chance. When all are done, the file is
-put aside, and the next run begins anew.
+put aside, and the next run starts from the beginning.
 """
 
 from __future__ import annotations

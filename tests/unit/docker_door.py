@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.unit.engine_stand_in import FakeEngine
 
-    # Words of the docker command and what goes to its standard input; what comes back is out, err and code.
+    # The arguments of the docker command and its standard input; the result is out, err and code.
     Work = Callable[[list[str], Path], tuple[str, str, int]]
 
 
@@ -36,7 +36,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
 
     def handle_error(self, *_: Any) -> None:
-        """Whoever asked has hung up; a failure of the stand-in itself comes as an answer."""
+        """The client has hung up; a failure of the stand-in itself comes as an answer."""
 
 
 class DockerDoor:

@@ -69,9 +69,9 @@ def image(version: str, **changed: Any) -> dict[str, Any]:
 class FakeEngine:
     """Answers as a client does; a log is a list of (seconds to wait, bytes).
 
-    `so_far` is a log without what comes later.
+    `so_far` is a log without its later lines.
     `again` are the logs of containers that come back after their stream has ended. `files` has a tar for each container
-    with the volume of a full lab, and `asked` tells who was asked for it.
+    with the volume of a full lab, and `asked` lists the containers that were asked for it.
     """
 
     container_list: list[dict[str, Any]] = field(default_factory=list)

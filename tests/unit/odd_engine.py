@@ -18,15 +18,15 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
 
     def handle_error(self, *_: Any) -> None:
-        """Whoever asked has hung up."""
+        """The client has hung up."""
 
 
 class OddEngine:
     """An engine with what is put into its attributes.
 
     Attributes:
-        late: by so many seconds each answer comes late.
-        drip: so many seconds pass between two bytes of an answer; 0 for an answer at once.
+        late: each answer comes this many seconds late.
+        drip: this many seconds pass between two bytes of an answer; 0 for an answer at once.
         chunked: an answer that drips comes in pieces that say how long they are, a byte each.
         status: what it says no to, by method and path, and with which status.
         says: what it says instead of an answer, by method and path: bytes as they are, anything else as JSON.

@@ -1,4 +1,4 @@
-"""Servers that keep whoever asks them waiting: byte by byte, in silence, or without taking the call."""
+"""Servers that keep their clients waiting: byte by byte, in silence, or without accepting."""
 
 from __future__ import annotations
 

@@ -391,7 +391,7 @@ class FakeServer:
     http_port: int
     broken: bool = False
     deaf: bool = False
-    legacy: int = 0  # so many answers say that its access control is in legacy mode
+    legacy: int = 0  # this many answers say that its access control is in legacy mode
     applied: int = 10
 
     def member(self) -> dict[str, Any]:

@@ -179,7 +179,7 @@ def _fault(disturbance: Disturbance, lane: Lane, scale: float) -> Band:
 def _band(  # noqa: PLR0913, PLR0917 - all that a band is
     begin: float, end: float, rows: tuple[float, float], labels: Sequence[str], words: str, scale: float
 ) -> Band:
-    """A band with the first label that there is room for; `rows` are its top and its height."""
+    """A band with the first label that fits; `rows` are its top and its height."""
     width = round(max((end - begin) * scale, 1.0), 1)
     label = next((text for text in labels if len(text) * _LETTER + 8 <= width), "")
     return Band(round(LEFT + begin * scale, 1), rows[0], width, rows[1], label, words)

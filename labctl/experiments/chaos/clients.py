@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 PREFIX = "raft-labctl/chaos/"
 TIMEOUT_SECONDS = 2.0
-"""A request without an answer after so long counts as unanswered. Consul itself holds one for up to 7 s."""
+"""A request without an answer after this long counts as unanswered. Consul itself holds one for up to 7 s."""
 REGISTERS = ("register/a", "register/b", "register/c")
 HELD_SECONDS = 8.0
-"""So long a server that knows no leader may hold a write: 7 s, and a pause of 7/16 s at most (agent/consul/rpc.go)."""
+"""How long a server that knows no leader may hold a write: 7 s, and a pause of 7/16 s at most (agent/consul/rpc.go)."""
 MOST_ADDED = 12_000
 """Keys that a run adds: a server keeps all of them in the memory that a lab gives it."""
 
@@ -79,7 +79,7 @@ class Endpoints:
         return self._doors.get(server)
 
     def look_again(self) -> None:
-        """Ask Docker, unless somebody just did."""
+        """Ask Docker, unless another client just did."""
         with self._lock:
             if time.monotonic() - self._looked < self._look_up:
                 return
@@ -165,7 +165,7 @@ class Crowd:
         return None if door is None else self.tools.store(door, self.lab.name, TIMEOUT_SECONDS)
 
     def last_look(self, deadline: float) -> Final | None:
-        """Read all that is there, in consistent mode, through whoever answers; None where nobody did in time.
+        """Read every key in consistent mode, through any server that answers; None where none did in time.
 
         Args:
             deadline: by the run's clock.
@@ -198,12 +198,12 @@ class Crowd:
         return None
 
     def remove(self, operations: Iterable[Operation], final: Final | None, settled: float | None) -> bool:
-        """Remove what the run wrote, also what is done late. Returns whether a majority knows of none of it any more.
+        """Remove what the run wrote, including late writes. Returns whether a majority has none of it left.
 
         Args:
             operations: what the clients asked; all of them have ended.
-            final: what was there when they had.
-            settled: when nothing is on its way any more that was asked while the lab was broken, by the run's clock;
+            final: the keys that existed after that.
+            settled: when no request from while the lab was broken is still pending, by the run's clock;
                 None where nobody knows, so waiting helps nothing.
         """
         until = self.clock()
@@ -211,7 +211,7 @@ class Crowd:
             until = max(until, settled, asked + self.pauses.held)
         deadline = until + (0.0 if settled is None else self.pauses.remove)
         while True:
-            # What is done while one looks is found the next time.
+            # A write during this look is found by the next one.
             quiet = self.clock() >= until
             if self.clear() and self._all(self.clock() + TIMEOUT_SECONDS) == {} and quiet:
                 return True
@@ -220,7 +220,7 @@ class Crowd:
             time.sleep(self.pauses.look_up)
 
     def clear(self, prefix: str | None = None) -> bool:
-        """Remove the keys of this run, or of all, through whoever answers. Returns whether that was acknowledged."""
+        """Remove the keys of this run, or of all, through any server that answers. Returns whether one did."""
         for server in self.lab.servers:
             store = self.store(server.name)
             if store is None:
@@ -236,7 +236,7 @@ class Crowd:
 
 
 def _last_to_come(operations: Iterable[Operation], final: Final | None) -> float | None:
-    """When the last write was asked that would make a key and may still be to come; None where there is none.
+    """When the last write was sent that would make a key and may still be pending; None if there is none.
 
     A `cas` that replaces something makes no key. What is there is done, and is not done again.
     """
@@ -297,7 +297,7 @@ class _Client(threading.Thread, ABC):
         before: str | None = None,
         mode: Mode | None = None,
     ) -> Entry | bool | None:
-        """Send a request and keep what came of it; returns the answer, None where there is none."""
+        """Send a request and record its outcome; returns the answer, None if there is none."""
         begin = self._crowd.clock()
         # What nobody foresaw, too, says nothing of whether it happened.
         outcome: Outcome = "unanswered"
@@ -347,7 +347,7 @@ class _Founder(_Client):
 
     @property
     def is_done(self) -> bool:
-        """Whether every register is there: its own, or one of an attempt that got no answer."""
+        """Whether every register exists: its own, or that of an attempt that got no answer."""
         return {operation.key for operation in self.operations if operation.outcome in WITH_AN_ANSWER} == set(REGISTERS)
 
     def work(self) -> None:

@@ -21,7 +21,7 @@ class Operation(NamedTuple):
         begin: when it was sent, in seconds since the run began, by one clock for all clients.
         end: when its answer came, or when the client waited no longer.
         client: who asked; one after the other.
-        server: whom.
+        server: the server that was asked.
         kind: `add` writes a key of its own, `cas` replaces a register's value by another, `read` reads a register.
         key: which.
         outcome: `done`; `mismatch`, where a `cas` was told that the value is another one by now; `refused`, where

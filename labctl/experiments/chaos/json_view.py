@@ -115,7 +115,7 @@ def reads_row(read: Freshness) -> dict[str, Any]:
 
 
 def disturbance_row(disturbance: Disturbance) -> dict[str, Any]:
-    """A fault of the schedule, and what came of it."""
+    """A fault of the schedule, and its outcome."""
     return {
         "planned": disturbance.step.text,
         "planned_at": disturbance.step.at,

@@ -36,7 +36,7 @@ _ARGUMENTS: dict[str, Callable[[Sequence[str]], tuple[Any, ...]]] = {
 
 @dataclass(frozen=True)
 class Verbs:
-    """What breaks a lab, each as `labctl fault` does it; it gets its arguments, what is asked, and the steps."""
+    """The faults, each as `labctl fault` applies it; each gets its arguments, the request, and the steps."""
 
     process: Callable[..., FaultResult] = processes.process
     isolate: Callable[..., FaultResult] = network.isolate
@@ -61,7 +61,7 @@ class Disturber:
     """Carries a schedule out.
 
     Args:
-        lab: what is broken.
+        lab: the lab to break.
         owner: who asked for it.
         clock: seconds since the run began.
         say: told of each fault when it begins, and of each that could not begin.
@@ -88,7 +88,7 @@ class Disturber:
     def run(self, steps: Sequence[Step], keep: Callable[[], None] = lambda: None) -> None:
         """Begin each step at its time, and return when the last one has ended.
 
-        `keep` raises LabctlError where the lab is somebody else's to break now: then no more is begun.
+        `keep` raises LabctlError once the lab is locked by somebody else: then no further fault is begun.
         """
         for step in steps:
             if self._stopped.wait(max(step.at - self._clock(), 0.0)):
@@ -152,6 +152,6 @@ class Disturber:
             line = log_notes.ended(self._tools.clock(self._lab.place).now(), begun.fault, begun.servers)
             self._tools.note(servers, line)
         except Exception:  # noqa: BLE001 - as above
-            # Such as another fault that has its hand on the same server: the heal at the end lifts what is left.
+            # For example, another fault holds the same server: the heal at the end lifts what is left.
             return self._clock()
         return ended

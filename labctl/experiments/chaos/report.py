@@ -67,7 +67,7 @@ class Run:
         seconds: how long clients asked: until the lab was ready again.
         disturbances: what was broken, in the order in which it began.
         operations: every request, in the order in which they began.
-        final: what was there at the end, or None.
+        final: the keys at the end, or None.
         leaderships: who led when.
         leaders_unknown: why nobody knows who led, or "".
         ready_after: how long after healing began the lab was ready, in seconds; None where it was not in time.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from labctl.experiments.chaos.history import Final, Operation
 
 _LAST_LOOK_SECONDS = 20.0
-# To heal, to look once more and to judge takes seconds; whoever looks from elsewhere believes that it runs for so long.
+# To heal, to look once more and to judge takes seconds; other machines take the run to be alive for this long.
 _HEALING_SECONDS = 120.0
 
 
@@ -70,10 +70,10 @@ class ChaosTools(ExperimentTools):
     Attributes:
         heal_lab: as `labctl fault heal` does it.
         disturber: what carries the schedule out.
-        judge: what comes of a run.
+        judge: gives the verdict of a run.
         save: write a text to a file.
         pauses: how long clients pause.
-        afterwards: clients go on for so long in the lab that is ready again, so that the report shows how it recovered.
+        afterwards: how long clients go on in the lab that is ready again, so that the report shows how it recovered.
         look: how often it is asked whether the lab is ready.
     """
 
@@ -192,7 +192,7 @@ def refuse_unfit(docker: Docker, lab: Lab, tools: ExperimentTools = TOOLS) -> No
 def _break(
     disturber: Disturber, steps: Sequence[Step], keep: Callable[[], None], wait: Callable[[], None], ending: Ending
 ) -> None:
-    """Carry out the schedule while clients work; what is broken by signals is lifted also where somebody interrupts."""
+    """Carry out the schedule while clients work; faults by signals are lifted even after an interrupt."""
     with ending.going_on("The breaking ended early"):
         disturber.run(steps, keep)
         wait()
@@ -200,7 +200,7 @@ def _break(
 
 
 def _give_up(crowd: Crowd) -> None:
-    """The lab took no write, or somebody interrupted before anything was broken."""
+    """The lab took no write, or there was an interrupt before anything was broken."""
     with undisturbed():
         crowd.end()
         crowd.clear()
@@ -220,7 +220,7 @@ def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
     Returns when it was healed, by the run's clock, and how long all of it took, in seconds; None where the lab is not
     known to be ready.
 
-    Somebody who interrupts now waits no longer, and still wants a lab that is healed.
+    A user who interrupts now no longer waits, and still wants a healed lab.
     """
     begin, interrupts = clock(), ending.interrupts
     if not _is_healed(asked, lab, ending, tools):
@@ -294,14 +294,14 @@ def _keep(
 
 
 def _at_the_end(crowd: Crowd, ending: Ending) -> Final | None:
-    """What is there at the end."""
+    """The keys at the end."""
     with ending.going_on("What is there at the end could not be read"):
         return crowd.last_look(crowd.clock() + _LAST_LOOK_SECONDS)
     return None
 
 
 def _settled(healed: float, done: Iterable[Disturbance], pauses: Pauses) -> float:
-    """When nothing is on its way any more that was asked while the lab was broken, by the run's clock.
+    """When no request from while the lab was broken is still pending, by the run's clock.
 
     A server may hold a write. And what was sent into a network that was cut is sent again after pauses that double: the
     last one is no longer than the network was cut.
@@ -353,7 +353,7 @@ def leaderships_within(
 ) -> tuple[LeadershipSpan, ...]:
     """Who led when, out of the servers' logs."""
     told = of_lines(lab, tools.read_logs(docker, list(lab.servers))).records()
-    # A log may be of many days: what is not of this run is let go at once.
+    # A log may span many days: lines from outside this run are dropped at once.
     return tuple(spans_within((record for record in told if isinstance(record, Leadership)), began, seconds))
 
 

@@ -97,7 +97,7 @@ def _refuse(seconds: float, mix: Sequence[str], servers: Sequence[str]) -> None:
 
 
 def _one(chance: random.Random, servers: Sequence[str]) -> str:
-    """Who is broken: often the leader, as that is where most happens; sometimes so many that no majority is left."""
+    """Which servers are broken: often the leader, where most happens; sometimes so many that no majority is left."""
     draw = chance.random()
     if draw < 0.4:  # noqa: PLR2004 - a share
         return "leader"

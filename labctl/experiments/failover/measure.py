@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labctl.raft.failover import By
 
 MOST_TIMES = 500
-# One failover with all that is waited for; whoever looks from another machine believes that it runs for so long.
+# One failover with all its waits; other machines take the run to be alive for this long.
 _MOST_SECONDS = 60.0
 MOST_DIFFERENCE = 0.05
 """How far the Docker host's clock may be off, in seconds."""

@@ -78,9 +78,9 @@ class Failovers:
         self._limit = 30.0 + 10.0 * self.timers.heartbeat
 
     def run(self, times: int, keep: Callable[[], None] = lambda: None) -> LabctlError | KeyboardInterrupt | None:
-        """Do so many, and remove what was written. Returns what ended it too early.
+        """Run that many rounds, and remove what was written. Returns what ended it early.
 
-        `keep` raises LabctlError where the lab is somebody else's to break now.
+        `keep` raises LabctlError once the lab is locked by somebody else.
         """
         ended: LabctlError | KeyboardInterrupt | None = None
         try:
@@ -107,7 +107,7 @@ class Failovers:
         self._tools.time.sleep(self.timers.heartbeat * random.uniform(1.0, 3.0))  # noqa: S311 - no secret
         lab, leader = self._ready()
         with self._tools.first_write(lab, leader, f"{self._prefix}{number}") as first, self._away(leader):
-            # Whoever measures has looked that there is one clock.
+            # The caller has checked that there is one clock.
             struck = self._tools.apply_fault(self._by, [leader.name], lab, host=HostClock())
             written = first.wait(self._limit)
             if written is None:
@@ -119,7 +119,7 @@ class Failovers:
         return Failover(leader.name, lost, uncertain, story, written.time, written.through, written.unseen)
 
     def _ready(self) -> tuple[Lab, Server]:
-        """Wait until every server follows one leader; the lab as it is then, with its ports, and the leader."""
+        """Wait until every server follows one leader; returns the lab as it is then, with its ports, and the leader."""
 
         def look() -> tuple[Lab, Status]:
             lab = self._now()

@@ -24,7 +24,7 @@ _MOST = 9
 
 
 def text(measurement: Measurement, columns: int) -> str:
-    """All of it, for a terminal of so many columns."""
+    """The whole measurement, for a terminal of that many columns."""
     columns = max(NARROWEST, min(columns, WIDEST))
     parts = [
         paint(title(measurement), "bold"),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ASK_SECONDS = 0.02
 """How often each server is asked."""
 TIMEOUT_SECONDS = 0.2
-"""After so long without an answer, a server is asked anew."""
+"""After this long without an answer, a server is asked again."""
 
 
 @dataclass(frozen=True)

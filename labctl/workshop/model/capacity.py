@@ -47,7 +47,7 @@ class Facts:
     def end_of(self, workshop: str, owner: str) -> int | None:
         """When an owner's workshop ends on this host, in seconds since 1970; None where nobody runs that waits for it.
 
-        That of somebody else's workshop with the same name is none of theirs.
+        The end of another owner's workshop with the same name does not count.
         """
         ends = [
             label_values.moment(reaper.get("expires"))
@@ -57,7 +57,7 @@ class Facts:
         return max((end for end in ends if end is not None), default=None)
 
     def keeps(self, workshop: str, owner: str, end: int) -> bool:
-        """Whether the host keeps just that end for an owner's workshop; 0 is none.
+        """Whether the host keeps exactly that end for an owner's workshop; 0 is no end.
 
         One that was written down by an older labctl has to be written down again: it removes other owners' labs too.
         """
@@ -71,7 +71,7 @@ class Facts:
         return any(reaper.get("reaper") == workshop and reaper.get("owner") == owner for reaper in self.read["reapers"])
 
     def threat_of(self, workshop: str, owner: str) -> str | None:
-        """Who else has a workshop of that name, whose end would remove this owner's labs too; None for nobody."""
+        """Another owner of a workshop of that name, whose end would remove this owner's labs too; else None."""
         others = [
             reaper for reaper in self._waiting(workshop) if reaper.get("owner") != owner and not reaper.get("removes")
         ]
@@ -103,10 +103,10 @@ class Room:
 
 
 def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
-    """How many seats of the workshop fit on a host, those that are there included.
+    """How many seats of the workshop fit on a host, including those that exist.
 
     What other labs take is theirs; memory and disk that seats of this workshop have in use count as free, because the
-    seats that are there are counted too.
+    existing seats are counted too.
     """
     read, servers = facts.read, workshop.spec.servers
     ours = facts.of_workshop(workshop.name)
@@ -138,7 +138,7 @@ def server_disk(version: str | None) -> int:
 
 
 def at_rest(workshop: Workshop, cores: int, seats: int, room: Room) -> float:
-    """The share of a host's processors that so many seats, and what others have there, take while nothing happens."""
+    """The share of a host's processors that this many seats, and others' labs there, take while nothing happens."""
     return (seats * workshop.spec.servers + room.other_servers) * SERVER_CORE[workshop.spec.pace] / cores
 
 

@@ -1,6 +1,6 @@
 """A seat's card: where its lab is, what opens it, and what its attendee can type first.
 
-An attendee has no Docker. Somebody who sits at the Docker host finds the lab's HTTP API on the loopback there; others
+An attendee has no Docker. Whoever sits at the Docker host finds the lab's HTTP API on the loopback there; others
 have it brought to their own machine by SSH, with a login that may do nothing but forward ports.
 """
 
@@ -39,7 +39,7 @@ class Way:
         host: the Docker host's name.
         address: where SSH finds it; None where attendees sit at it.
         port: SSH's port.
-        login: whom they log in as; `{seat}` stands for the seat's name.
+        login: the user that they log in as; `{seat}` stands for the seat's name.
     """
 
     host: str
@@ -79,13 +79,13 @@ class Card:
         lab: the lab's name, which is Consul's datacenter too.
         way: how the attendee comes to its Docker host.
         servers: its servers, in the order of their names.
-        profile: what they ask of whoever talks to them: `open`, `gossip` or `full`.
+        profile: what they require of clients: `open`, `gossip` or `full`.
         expires: when the lab is removed, as the workshop's file says it; None for never.
         ssh: what brings the first server's HTTP API to the attendee's machine; None where they sit at the Docker host.
         url: where the attendee's browser finds that server, while `ssh` runs.
         commands: what to type then, in this order.
         token: opens the seat's lab where the profile is `full`, and no other lab.
-        gossip_key: what servers of the lab know each other by, which no attendee needs; None where there is none.
+        gossip_key: the key that the lab's servers share, which no attendee needs; None where there is none.
     """
 
     workshop: str
@@ -131,7 +131,7 @@ def way_to(host: Host, login: str | None, address: str | None) -> Way:
 
 
 def card_of(workshop: Workshop, seat: Seat, way: Way, seed: bytes) -> Card:
-    """The card of a seat, out of what is known of it: the same seat on the same Docker host has the same card again."""
+    """The card of a seat, derived from its settings: the same seat on the same Docker host gets the same card again."""
     names = lab_names.server_names(workshop.spec.servers)
     addresses = subnets.addresses(seat.subnet, workshop.spec.servers)
     ports: list[int | None] = [seat.http_port + number if seat.http_port else None for number in range(len(names))]

@@ -9,7 +9,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.shared.durations import DAY, SECONDS
 
 WARN_SECONDS = 1800.0
-"""So long before the end, `status` warns."""
+"""How long before the end `status` warns."""
 LONGEST_SECONDS = 366 * DAY
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])", re.ASCII)
 

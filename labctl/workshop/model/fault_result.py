@@ -17,15 +17,15 @@ class SeatFault:
         lab: the seat's lab.
         name: the seat's name.
         host: its Docker host; None where it has none.
-        servers: those that were struck, or brought back.
+        servers: those that the fault hit, or that were brought back.
         fault: the fault's name in that lab, or "".
-        begun: when labctl began to apply_fault, by the Docker host's clock.
+        begun: when labctl began to apply the fault, by the Docker host's clock.
         lost: when the last of the servers was gone, by the Docker host's clock.
         leader: who leads since; None where nobody does, or nobody asked.
         term: which term that is.
         seconds: how long there was no leader; None where there was one all the time.
         campaigns: how many times somebody stood.
-        note: what came of it besides; None where nothing did.
+        note: what else happened; None where nothing did.
         problem: why it did not go as asked, as a sentence; None where it did.
     """
 

@@ -328,7 +328,7 @@ def _validate(document: _Document) -> None:
     from jsonschema.exceptions import relevance  # noqa: PLC0415
 
     _refuse_strange(document, document.content, ())
-    # To JSON Schema, 12.0 is a whole number; to whoever counts with it, it is none.
+    # To JSON Schema, 12.0 is a whole number; to code that counts with it, it is not.
     checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, one: type(one) is int)
     validator = validators.extend(Draft202012Validator, type_checker=checker)  # type: ignore[no-untyped-call]
     found = sorted(validator(_schema()).iter_errors(document.content), key=relevance)

@@ -31,7 +31,7 @@ class Fleet:
         looks: what was found on each host, in the file's order.
         seats: the seats that the file wants.
         existing: the labs of the workshop that are somewhere, with their Docker host, seats that the file no longer
-            has included. Of a host that tells nothing, those that were placed there.
+            has included. For a host that does not answer, those that were placed there.
         before: where the labs were placed the last time, also those that are nowhere now.
         owner: whose the workshop is.
     """

@@ -26,7 +26,7 @@ LABS = "labs"
 DOCKER_HOSTS = "docker_hosts"
 IMAGE_HOSTS = "image_hosts"
 """The one host that has the image, or makes it for the others; it may be this machine, also without seats."""
-# A host that nobody answers for must not hold up the others for minutes; a key that is not known is never asked about.
+# A host that does not answer must not hold up the others for minutes; an unknown host key is never prompted for.
 _SSH = "-o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 "
 _SSH += "-o ServerAliveInterval=4 -o ServerAliveCountMax=3"
 # So many labs are worked on at once. Over SSH, sshd begins to refuse the eleventh connection that has not logged in yet
@@ -44,7 +44,7 @@ class InventorySettings:
     Attributes:
         owner: whose labs they are.
         seeds: the folder with the seats' seeds.
-        version: of Consul, where it is known already; None lets each host's image tell.
+        version: of Consul, where it is known already; None leaves it to each host's image.
         end: when the workshop ends, in seconds since 1970; None for never.
         maker: the Docker host that has the image or makes it; LOCAL also where no seat is on this machine.
     """
@@ -120,7 +120,7 @@ def hosts_of(workshop: Workshop) -> dict[str, Any]:
 
 
 def _ending(group: dict[str, Any], workshop: Workshop, means: InventorySettings) -> dict[str, Any]:
-    """The group of Docker hosts with the workshop's end; without one, nothing is said of it."""
+    """The group of Docker hosts with the workshop's end; without an end, it is left out."""
     if means.end is None:
         return group
     end = {

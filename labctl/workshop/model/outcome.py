@@ -76,7 +76,7 @@ class SeatStatus:
         host: its Docker host; None where it has no place yet.
         problem: why it is not ready, as a sentence without its end; None where it is.
         leader: who leads, in `term`, with how many `voters`; None where nobody does.
-        servers: how many the lab was made with; None where nothing of it is there, or nobody can tell.
+        servers: how many the lab was made with; None if it does not exist, or that is unknown.
         running: how many of them run.
         faults: how many faults it has now.
         created: when its oldest server was made.

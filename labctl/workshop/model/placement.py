@@ -38,8 +38,8 @@ def place(
         room: for each Docker host, how many seats of this workshop it can hold, those that are there included.
         existing: the labs that are somewhere, with their Docker host. They stay, also where there is less room now
             than they take, or none: what runs is not moved.
-        gone: Docker hosts that were given up. What was there is placed anew.
-        before: where labs that are nowhere now were placed the last time. They go there again where there is room: a
+        gone: Docker hosts that were given up. Their seats are placed again.
+        before: where labs that exist nowhere now were last placed. They go there again where there is room: a
             seat keeps its card, and somebody may be making it there at this moment.
     """
     seats, before = list(seats), before or {}

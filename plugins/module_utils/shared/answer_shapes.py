@@ -1,4 +1,4 @@
-"""What an engine's answers look like, as far as they are read: whatever else comes is told, and never taken for one."""
+"""The shapes of an engine's answers, as far as they are read: anything else is reported, never taken for an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is the same on every Docker host, and is nothing of a lab's."""
+"""What is the same on every Docker host and belongs to no lab."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Row:
     Attributes:
         what: our name for it.
         since: the first version that knows it.
-        until: the first version that no longer knows it, or needs it; None where there is none yet.
+        until: the first version that no longer knows or needs it; None if there is none yet.
     """
 
     what: str
@@ -71,13 +71,13 @@ KNOWN: tuple[Row, ...] = (
 
 
 def full(text: object) -> str | None:
-    """A full version without its leading v; None where it is none."""
+    """A full version without its leading v; None if it is not one."""
     found = _VERSION.fullmatch(text) if isinstance(text, str) else None
     return None if found is None else found.string[found.start(1) :]
 
 
 def numbers(text: object) -> Version | None:
-    """Major, minor and patch of a full version; None where it is none."""
+    """Major, minor and patch of a full version; None if it is not one."""
     found = _VERSION.fullmatch(text) if isinstance(text, str) else None
     return None if found is None else (int(found[1]), int(found[2]), int(found[3]))
 
@@ -104,6 +104,6 @@ def knows(version: Version, what: str) -> bool:
 
 
 def has(text: str | None, what: str, *, unknown: bool = False) -> bool:
-    """The same of a version as text; `unknown` is the answer where it is none."""
+    """The same for a version as text; `unknown` is the answer if it is not one."""
     version = numbers(text)
     return unknown if version is None else knows(version, what)

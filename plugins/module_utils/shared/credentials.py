@@ -54,7 +54,7 @@ class Access:
     def headers(self, path: str) -> dict[str, str]:
         """What a request for `path` carries.
 
-        Before the first election there is no token: whoever asks about the agent itself shows the agent's own.
+        Before the first election there is no token: requests about the agent itself use the agent's own.
         """
         return {"X-Consul-Token": self.recovery_token if path.startswith("/v1/agent/") else self.token}
 
@@ -68,7 +68,7 @@ class Access:
 
 
 class Keys:
-    """The access to one lab, read when somebody asks for it the first time.
+    """The access to one lab, read at its first use.
 
     Args:
         lab: the lab's name, which is its datacenter.

@@ -1,6 +1,6 @@
 """What is secret about one seat, out of one seed: the same seed gives the same key and token again.
 
-A workshop has a secret; each seat's seed follows from it and from the seat's name. Who knows one seat's seed, or what
+A workshop has a secret; each seat's seed follows from it and from the seat's name. Knowing one seat's seed, or what
 was made of it, learns nothing about another's (RFC 5869: a key is expanded into keys by HMAC, one purpose each).
 """
 
@@ -51,7 +51,7 @@ def read_seed(path: str) -> bytes:
     Raises ValueError with one sentence, in which nothing of the file's content is.
     """
     try:
-        # A pipe would keep us waiting for whoever writes to it.
+        # A pipe would keep us waiting for its writer.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             state = os.fstat(file.fileno())
             text = file.read(_LONGEST_FILE) if stat.S_ISREG(state.st_mode) else b""

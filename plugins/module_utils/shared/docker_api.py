@@ -52,7 +52,7 @@ _MOST_OF_SETTINGS = 1 << 20
 # More of what docker says nobody reads; a builder's error has the whole command in it.
 _MOST_SAID = 4000
 _NO_ENGINE = "Cannot connect to the Docker daemon"
-# Of an answer that is read as it comes, so many bytes come within the time that any other answer has as a whole.
+# An answer that is read as it comes must bring this many bytes in the time that any other answer has as a whole.
 _WINDOW_BYTES = 20 * 1024
 _PIECE = 1 << 16
 # Whoever follows waits as long as a socket can be told to, which is less than 25 days.
@@ -261,7 +261,7 @@ class Allowance:
         self.give(seconds)
 
     def give(self, seconds: float) -> None:
-        """Let what is asked from now on take so long."""
+        """Set the time limit of the requests from now on."""
         with self._lock:
             self._given, self._waited = seconds, 0.0
             self._since = time.monotonic()
@@ -357,7 +357,7 @@ class Engine:
         return self._like(min(seconds, self._timeout), self._allowance)
 
     def sharing(self, allowance: Allowance | None) -> Engine:
-        """The same engine, asked for a command whose questions all share that."""
+        """The same engine, for a command whose requests all share that time."""
         return self._like(self._timeout, allowance)
 
     def at_the_end(self, seconds: float) -> Engine:
@@ -398,12 +398,12 @@ class Engine:
     ) -> io.BufferedReader:
         """The answer to a GET, to be read as it comes and to be closed.
 
-        What is read comes in time, or that raises DockerError too; but of an `endless` one, whoever follows waits.
+        What is read comes in time, or that raises DockerError too; but the reader of an `endless` answer waits.
         """
         return self._opened("GET", path, query, doing=doing, endless=endless)
 
     def send(self, path: str, file: IO[bytes], query: dict[str, Any] | None = None, *, doing: str) -> io.BufferedReader:
-        """Send what is left of a file that is a tar, and have the answer as `open` has it."""
+        """Send the rest of a file, a tar, and return the answer as `open` does."""
         return self._opened("POST", path, query, doing=doing, file=file)
 
     def _opened(  # noqa: PLR0913 - what is asked, and how it is read
@@ -609,7 +609,7 @@ def carrying(things: Iterable[dict[str, Any]], filters: Mapping[str, str] | None
 
 
 def moment(stamp: str) -> float:
-    """Seconds since 1970 of a time as engines write it, by RFC 3339. Raises DockerError where it is none."""
+    """Seconds since 1970 of a time as engines write it, by RFC 3339. Raises DockerError if it is not one."""
     no_moment = odd(f"{answer_shapes.shown(stamp)} is no moment", "being asked when something was")
     found = _STAMP.fullmatch(stamp.upper())
     if found is None:

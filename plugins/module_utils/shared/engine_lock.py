@@ -1,8 +1,9 @@
 """A lock that all share who use a Docker Engine, wherever they are: a volume with a label, which needs no image.
 
-Whoever wants it makes a volume of a name that is nobody else's, then looks: the lock is theirs where it is the only
-one with that label. Who sees another one takes the own one back and waits, so two never have it. A volume whose
-holder has ended is removed by its name, which no other holder ever has: nobody can remove a lock that was taken since.
+A process that wants it makes a volume with a unique name, then looks: it holds the lock where that is the only
+one with that label. A process that sees another volume removes its own and waits, so two never hold the lock. A volume
+whose holder has ended is removed by its name, which no other holder ever has: nobody can remove a lock that was taken
+since.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 LABEL_LOCK = "raft-labctl.lock"
-"""On the volume of whoever changes a lab: the lab."""
+"""On the volume of a command that changes a lab: the lab."""
 LABEL_ALONE = "raft-labctl.alone"
-"""On the volume of whoever breaks a lab and judges what comes of it: the lab."""
+"""On the volume of an experiment that breaks a lab and judges the outcome: the lab."""
 LABEL_WORKSHOP = "raft-labctl.workshop-lock"
-"""On the volume of whoever changes a workshop: the workshop."""
+"""On the volume of a command that changes a workshop: the workshop."""
 LABEL_END = "raft-labctl.end-lock"
-"""On the volume of whoever moves a workshop's end: the workshop."""
+"""On the volume of a command that moves a workshop's end: the workshop."""
 LABEL_HOLDER = "raft-labctl.holder"
 """On each of them: who that is."""
 _DOING = "locking the lab"
@@ -47,7 +48,7 @@ class Rival(NamedTuple):
 
 
 class LostError(Exception):
-    """The lock was taken away, as by `docker volume prune`, and somebody else has it now: `rival`."""
+    """The lock was removed, as by `docker volume prune`, and `rival` holds it now."""
 
     def __init__(self, rival: Rival) -> None:
         super().__init__(f"{rival.volume} is the lock now")
@@ -63,7 +64,7 @@ class EngineLock:
         lab: whose it is: the lab's name, or the workshop's.
         over: whether a rival's holder has ended, by its note and age.
         pause: is called while a rival has the lock; it waits, or raises.
-        within: whether a note is of whoever lets us work under a lock, or works under ours, which is no rival.
+        within: whether a note is of a holder that lets us work under its lock, or works under ours: no rival.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - whose lock, and what is known of others
@@ -95,7 +96,7 @@ class EngineLock:
             self._take()
             yield
         finally:
-            # Where the engine does not answer now, whoever comes next sees that the holder has ended.
+            # Where the engine does not answer now, the next process sees that the holder has ended.
             with contextlib.suppress(Exception):
                 for volume in (*self._older, self._own):
                     self._remove(volume, self._engine.at_the_end(_RELEASE_SECONDS))
@@ -104,7 +105,7 @@ class EngineLock:
         return f"labctl-{self._lab}-{self._label.rpartition('.')[2]}-{secrets.token_hex(6)}"
 
     def renew(self, seconds: float) -> None:
-        """Hold it by a younger volume, as whoever cannot see its holder goes by the volume's age. Raises LostError.
+        """Hold it by a younger volume: a process that cannot see the holder goes by the volume's age. Raises LostError.
 
         `within` must know its own note. `seconds` is how long the engine may take for an answer.
         """
@@ -145,7 +146,7 @@ class EngineLock:
             self._pause(rivals[0].note, rivals[0].age, rivals[0].volume)
 
     def rivals(self) -> list[Rival]:
-        """Who else has it, or wants it now, the one who came first at first; what is left of who has ended is removed.
+        """The others that hold or want it now, oldest first; volumes of holders that have ended are removed.
 
         A command has the lock for longer than what it starts, which works under it, and is what its user typed.
         """
@@ -196,7 +197,7 @@ class EngineLock:
 
 
 def moment_of(text: Any) -> float | None:
-    """A moment as the engine writes it, in seconds since 1970; None where it is none."""
+    """A moment as the engine writes it, in seconds since 1970; None if it is not one."""
     found = _MOMENT.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""A lock on a file, held by the kernel: whoever is killed lets go. Who holds it is written into the file."""
+"""A lock on a file, held by the kernel: a killed process releases it. The holder is written into the file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def held(path: Path, note: str, pause: Callable[[str], None]) -> Iterator[Held]:
     Whoever removes it all the same does so while they hold the lock: who waits then sees that it is another one.
 
     Args:
-        path: the file; it is made where there is none, with its folder, for its owner only.
-        note: what whoever waits is to know.
+        path: the file; it is made if missing, with its folder, for its owner only.
+        note: what those who wait should know.
         pause: is called with the holder's note while somebody else has the lock; it waits, or raises.
 
     Raises OSError where the file cannot be opened or locked.
@@ -48,7 +48,7 @@ def held(path: Path, note: str, pause: Callable[[str], None]) -> Iterator[Held]:
 
 
 def take(path: Path, pause: Callable[[str], None]) -> int:
-    """Open and lock the file, and leave what is in it. Returns its descriptor; closing it lets go."""
+    """Open and lock the file, and leave its content. Returns its descriptor; closing it releases the lock."""
     while True:
         # Whoever had the lock may have removed the folder with it.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

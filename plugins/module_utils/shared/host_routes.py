@@ -35,6 +35,6 @@ def is_in_the_way(route: ipaddress.IPv4Network, subnet: ipaddress.IPv4Network) -
 
 
 def around(table: Iterable[ipaddress.IPv4Network], subnet: ipaddress.IPv4Network) -> ipaddress.IPv4Network | None:
-    """The narrowest of the routes that are wider than a subnet and lead to it; None where there is none."""
+    """The narrowest of the routes that are wider than a subnet and lead to it; None if there is none."""
     wider = [route for route in table if route.prefixlen < subnet.prefixlen and subnet.subnet_of(route)]
     return max(wider, key=lambda route: route.prefixlen, default=None)

@@ -1,7 +1,7 @@
-"""An HTTP connection whose whole answer has a deadline and a most of bytes.
+"""An HTTP connection whose whole answer has a deadline and a limit in bytes.
 
-The timeout of a socket is one for each piece of an answer, so whoever sends a byte now and then would hold the reader
-for as long as they like; and the standard library reads as many bytes as the other side says that there are.
+The timeout of a socket is one for each piece of an answer, so a server that sends a byte now and then would hold the
+reader for as long as it likes; and the standard library reads as many bytes as the other side says that there are.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class TimedConnection(http.client.HTTPConnection):
     def response_class(  # type: ignore[override]
         self, sock: socket.socket, *options: Any, **named: Any
     ) -> http.client.HTTPResponse:
-        """What the library makes of an answer, read within what is left of the time."""
+        """The library's response object, read within the time that is left."""
         answer = _Answer(sock, *options, **named)
         answer.fp = _Lines(_Pieces(answer.fp.detach(), sock, self, self._most))
         answer.most = self._most

@@ -13,7 +13,7 @@ CHECKED = "checked"
 # Raised when the image changes in a way that a lab depends on; an image of another layout is not ours to use.
 LAYOUT_NOW = "1"
 # The programs of an image beside consul. Adding a tool does not bump the layout: older versions of labctl can still use
-# the image, and whoever needs the tool makes the image again.
+# the image, and a labctl that needs the tool makes the image again.
 TOOLS = "raft-labctl.image-tools"
 TOOLS_NOW = ("ip", "nc", "nft")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .lock_holder import Holder, Patience
 
 LOCK_SECONDS = 120.0
-# What one module does to a lab takes no longer: whoever holds a lock from where nobody can look has lost it after that.
+# One module's work on a lab takes no longer: a holder that nobody can look at has lost the lock after that.
 MOST_SECONDS = 900.0
 
 
@@ -31,7 +31,7 @@ class Hold:
         self._lock = lock
 
     def keep(self, seconds: float | None = None) -> None:
-        """Make sure before a step that it is held still. Raises DockerError (refused) where somebody else has it.
+        """Check before a step that the lock is still held. Raises DockerError (refused) where somebody else holds it.
 
         `seconds` is how long the engine may take to say so; None leaves it all its time.
         """
@@ -59,12 +59,12 @@ def held(  # noqa: PLR0913 - by whom, for whom, and how
     before: str = "",
     must_write: bool = True,
 ) -> Iterator[Hold]:
-    """Hold a lab. Raises DockerError, of the kind `refused` where somebody else has had it for too long.
+    """Lock a lab. Raises DockerError, of the kind `refused` where somebody else has held it for too long.
 
     Args:
         engine: a docker_api.Engine.
         lab: its name.
-        who: who holds it; whoever has the same mark works under it, or lets it work, and is not waited for.
+        who: the holder; a process with the same mark works under it, or lets it work, and is not waited for.
         patience: how long to wait.
         labels: what the lock's volume carries besides its own.
         before: a note whose holder has ended.

@@ -40,7 +40,7 @@ _ALLOWED = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 _NOT_ALLOWED = re.compile(r"[^a-z0-9]+")
 SIZES = (1, 3, 5, 7)
 PROFILES = ("open", "gossip", "full")
-"""What a lab's servers ask of whoever talks to them: nothing; the gossip key; that, a token and TLS."""
+"""What a lab's servers require: nothing; the gossip key; that, a token and TLS."""
 DEFAULT_PROFILE = "gossip"
 HTTP_PORTS = {"open": 8500, "gossip": 8500, "full": 8501}
 """The port of a server's HTTP API inside its container; those of a `full` lab speak HTTPS only."""
@@ -107,7 +107,7 @@ def container_name(lab: str, server: str) -> str:
 def is_replacement(container: str, lab: str, server: str) -> bool:
     """Whether a container has the name that Compose gives to one that is to replace a server's, until it has.
 
-    One that has it for longer is of a change that was killed.
+    One that keeps it longer was left by a killed change.
     """
     return re.fullmatch(f"[0-9a-f]{{12}}_{re.escape(container_name(lab, server))}", container, re.ASCII) is not None
 
@@ -115,7 +115,7 @@ def is_replacement(container: str, lab: str, server: str) -> bool:
 def is_beside(container: str, lab: str, server: str, others: Iterable[str]) -> bool:
     """Whether a container with a server's labels is not the server, because another one is: `others` are all such.
 
-    The server is whoever has its name, else whoever was to replace it, else the first one by name.
+    The server is the one with its name, else its replacement, else the first by name.
     """
 
     def rank(one: str) -> tuple[bool, bool, str]:

@@ -103,7 +103,7 @@ class LabSpec:
         return {setting.variable: getattr(self, setting.name) for setting in SETTINGS}
 
     def with_given(self, given: Mapping[str, Any]) -> LabSpec:
-        """The same with the values that somebody gave; None is none."""
+        """The same with the given values; None leaves a value as it is."""
         return replace(self, **{name: value for name, value in given.items() if value is not None})
 
     def differences(self, wanted: LabSpec) -> list[str]:
@@ -135,7 +135,7 @@ SETTINGS = _settings()
 
 
 def choice_problem(setting: Setting, value: object) -> str | None:
-    """One sentence that refuses a value which is none of a setting's choices; None where it is one."""
+    """One sentence that refuses a value that is not one of a setting's choices; None if it is one."""
     if not setting.choices or value in setting.choices:
         return None
     instead = " or ".join(setting.choices) if len(setting.choices) == 2 else f"one of {', '.join(setting.choices)}"  # noqa: PLR2004

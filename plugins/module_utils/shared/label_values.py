@@ -1,7 +1,7 @@
 """What labels say, read strictly: whoever may use a Docker host may write anything into a label.
 
 Every reader gives None for what labctl does not write, whatever the text and its length, and never raises. A thing with
-such a label is not ours: it is told, and neither shown, changed nor removed.
+such a label is not ours: it is reported, and its object neither shown, changed nor removed.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def misfit(labels: Mapping[str, Any] | None) -> str | None:
             return key
     workshop, lab = labels.get(f"{PREFIX}workshop"), labels.get(f"{PREFIX}lab")
     if workshop and lab and not lab.startswith(f"{workshop}-"):
-        # Else whoever removes the workshop would remove that lab, which is none of its seats.
+        # Otherwise, removing the workshop would remove that lab, which is not one of its seats.
         return f"{PREFIX}workshop"
     if lab and not labels.get(f"{PREFIX}owner"):
         # Else it would be anybody's, and go with a lab of that name.
@@ -150,7 +150,7 @@ def misfit(labels: Mapping[str, Any] | None) -> str | None:
 
 
 def fitting(things: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """Of containers, networks or volumes, as the engine lists or inspects them, those whose labels all fit."""
+    """The containers, networks or volumes, as the engine lists or inspects them, whose labels are all valid."""
     return [thing for thing in things if misfit(labels_of(thing)) is None]
 
 
@@ -192,7 +192,7 @@ def shown(text: object) -> str:
 
 
 def called(thing: Mapping[str, Any]) -> str:
-    """What people call a thing, short and harmless to print: Docker lets a network be called anything."""
+    """The name of a thing, short and harmless to print: Docker allows any name for a network."""
     names = thing.get("Names") or thing.get("RepoTags") or [thing.get("Name") or thing.get("Id") or ""]
     found = str(names[0]).lstrip("/")
     return found if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}", found) else shown(found)

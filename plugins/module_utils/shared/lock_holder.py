@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SAY_AFTER_SECONDS = 1.0
 POLL_SECONDS = 0.1
 WAITING = "Waiting for "
-"""How a sentence begins that says for whom somebody waits, so that it is known among what Ansible prints."""
+"""How a sentence begins that says who is waited for, so that it stands out in Ansible's output."""
 LONGEST_NOTE = 2000
 NOBODY_KNOWN = "somebody (the lock does not say who)"
 PROC = Path("/proc")
@@ -179,7 +179,7 @@ class Patience:
 
     Args:
         seconds: until it ends.
-        say: is told the sentence.
+        say: receives the sentence.
         say_after: when, in seconds.
     """
 

@@ -31,7 +31,7 @@ class LockedFolder:
     def __init__(self, base: Path, prefix: str, try_to: Callable[[int], bool] = file_lock.try_to) -> None:
         self._try_to = try_to
         while not self._made(base, prefix):
-            # It was taken for somebody's who was killed, because this process stood still in between.
+            # Another process took it for the folder of a killed one, because this process stood still in between.
             continue
 
     def _made(self, base: Path, prefix: str) -> bool:
@@ -41,7 +41,7 @@ class LockedFolder:
             self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             return False
-        # A file system without locks: then its age tells that somebody uses it.
+        # A file system without locks: then its age shows that it is in use.
         with contextlib.suppress(OSError):
             if not self._try_to(self._lock):
                 os.close(self._lock)

@@ -31,7 +31,7 @@ def is_gone() -> bool:
     """Whether a labctl started this and is not there any more; false where nobody can tell."""
     asker = os.environ.get(ASKER, "")
     pid = asker.partition(" ")[0]
-    # What is no process was not written by labctl, and tells nothing.
+    # Anything but a process was not written by labctl, and says nothing.
     if not (pid.isascii() and pid.isdecimal() and len(pid) <= _MOST_DIGITS):
         return False
     return name_of(int(pid)) != asker

@@ -83,7 +83,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             # Its leader may end at the first word while another of the group does not listen.
             process.wait(END_SECONDS)
-    # Who was killed takes a moment to be gone, and nobody is told of it but the parent, who is gone as well.
+    # A killed process takes a moment to be gone, and only its parent is notified, which is gone as well.
     ends = time.monotonic() + END_SECONDS
     while in_group(process.pid) and time.monotonic() < ends:
         time.sleep(POLL_SECONDS)

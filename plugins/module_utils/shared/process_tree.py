@@ -1,4 +1,4 @@
-"""Which processes are below another one, and end those; from /proc, and nobody where there is none."""
+"""Find the processes below another one in /proc, and end them; none are found where there is no /proc."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ def end_below(pid: int) -> None:
         ends = time.monotonic() + seconds
         while any(alive(process) for process in family) and time.monotonic() < ends:
             time.sleep(POLL_SECONDS)
-        # What one of them has started since, or lets go of now.
+        # Processes that one of them has started since, or orphans now.
         family = list(dict.fromkeys(family + descendants(pid)))

@@ -14,7 +14,7 @@ Seen = TypeVar("Seen")
 
 @dataclass(frozen=True)
 class Clock:
-    """Seconds that pass, from any beginning, and how to let some pass."""
+    """A clock in seconds, from any beginning, and how to sleep."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep

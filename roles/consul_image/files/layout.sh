@@ -5,7 +5,7 @@ id=${2:-8500}
 
 touch "$root/etc/passwd" "$root/etc/group"
 for file in passwd group; do
-    # The name and the number are ours; whoever had one of them is replaced.
+    # The name and the number are ours; an entry that has one of them is replaced.
     sed -i -e '/^consul:/d' -e "/^[^:]*:[^:]*:$id:/d" "$root/etc/$file"
 done
 grep -q '^root:' "$root/etc/passwd" || echo 'root:x:0:0:root:/root:/bin/sh' >>"$root/etc/passwd"

@@ -24,7 +24,7 @@ forget_stale_pid() {
     fi
 }
 
-# dockerd takes a containerd of the system for granted as soon as its socket exists, even when nobody listens there.
+# dockerd takes a containerd of the system for granted as soon as its socket exists, even if nothing listens there.
 forget_stale_socket() {
     if [ -S "$1" ] && ! grep -q " $1\$" /proc/net/unix; then
         rm -f "$1"

@@ -21,7 +21,7 @@ ask() {
     printf '%s %s HTTP/1.0\r\nHost: docker\r\n\r\n' "$1" "$2" | nc -U -w 60 "$socket" | tr -d '\r'
 }
 
-# What a container of ours is; one that is none of these was made by somebody else, as it is for `labctl down`.
+# The labels of our containers; one without them was made by somebody else, as for `labctl down`.
 parts='server helper fault probe reserved-servers'
 
 # %22 is ", %2C the comma, %3A :, %3D =, %5B and %5D the brackets, %7B and %7D the braces. $1=$2 is a label of ours, $3
@@ -31,7 +31,7 @@ labelled() {
     echo "filters=%7B%22label%22%3A%5B$label%5D%7D"
 }
 
-# Put an answer to the others. Fails where the engine did not answer to its end: then nobody knows that nothing is left.
+# Add an answer to the others. Fails on an incomplete answer: then it is unknown whether anything is left.
 collect() {
     answer=$(ask GET "/$1")
     case $answer in

@@ -1,4 +1,4 @@
-"""A stand-in for an engine whose helpers' shell is a real one, and whose nc knows who connects to whom."""
+"""A stand-in for an engine whose helpers' shell is a real one, and whose nc knows which lab connects to which."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class Engine:
     """Has containers as `docker inspect` says, and a network in which only `open` ADDRESS:PORT take connections.
 
     Attributes:
-        open: who takes connections from inside a lab, with what it answers; by lab, or of all labs under "".
+        open: what accepts connections from inside a lab, with its answer; by lab, or for all labs under "".
         made: the bodies of containers that were made.
         removed: the IDs of those that were removed.
         joined: `consul join` words, by container.
         taken: what takes connections and is not the server that has that address.
         once: what connects once and not again.
-        held: who was reached from which port; two engines of one network share it.
+        held: what was reached from which port; two engines of one network share it.
         blind: servers whose sockets cannot be looked at, by the ID of their container.
         seconds: how long its answers are waited for.
         asked: what it was asked, and how long that answer would have been waited for.
@@ -148,7 +148,7 @@ class Engine:
         return self.inside.get(container, "") + "looked\n"
 
     def _sockets(self, container: str) -> str:
-        """A server's table: it listens, somebody of its own lab is there, and whoever reached it by its address."""
+        """A server's table: its listener, a connection of its own lab, and all that reached it by its address."""
         (network,) = self.documents[container]["NetworkSettings"]["Networks"].values()
         own = str(network["IPAddress"])
         rows = [

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 HOST = "node-7"
 FAKE = "2031-05-06T07:08:09.123456"
-"""When whoever carried a line says that it was written: no line's own time."""
+"""The time that the carrier of a line gives it, not the line's own time."""
 
 
 class Carrier(NamedTuple):

@@ -33,7 +33,7 @@ WORDINGS = [
 
 
 def leaders_of(name: str) -> list[str]:
-    """Who led in a scenario, one after the other."""
+    """The leaders of a scenario, one after the other."""
     said = (DATA / "scenarios" / f"{name}.txt").read_text(encoding="utf-8")
     led = [SERVERS[int(number)] for number in re.findall(r"(?:leader|after kill) (\d)", said)]
     return [server for server, _ in itertools.groupby(led)]

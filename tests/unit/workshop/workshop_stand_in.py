@@ -34,7 +34,7 @@ class Hosts:
         failing: the sentence of a lab that fails, and at which task.
         played: each run's playbook and the hosts of its inventory that it was for.
         asked: the hosts that were asked, in order.
-        on_run: is told of each run before it begins.
+        on_run: is called with each run before it begins.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def by_register(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
 
 
 def _registers(operations: Iterable[Operation], final: Final) -> dict[str, list[Operation]]:
-    """The requests of each register, also of one that is there and that nobody asked for."""
+    """The requests of each register, also of one that exists and that nobody asked for."""
     return {**{key: [] for key in final.registers}, **by_register(operations)}
 
 
@@ -105,7 +105,7 @@ def _of_writes(key: str, asked: Sequence[Operation], final: str | None) -> Itera
 
 
 def _of_no(key: str, operation: Operation, order: Versions, known: Known) -> Iterator[Violation]:
-    """Whether a compare-and-set was told "another value" while its value was there from question to answer."""
+    """Whether a compare-and-set got "another value" although its value was there from request to answer."""
     place = order.place_named(operation)
     if place is None or known.since(place) >= operation.begin:
         return

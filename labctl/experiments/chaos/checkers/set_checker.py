@@ -1,4 +1,4 @@
-"""The set check: every write that was acknowledged is there, and nothing else is."""
+"""The set check: every acknowledged write is there, and nothing else."""
 
 from __future__ import annotations
 

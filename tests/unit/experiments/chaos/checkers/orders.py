@@ -85,7 +85,7 @@ def _effects(operation: Operation, state: State, indexes: dict[str, int]) -> Ite
         return
     fits = operation.kind == "add" or operation.before == state.value
     if operation.outcome == "mismatch":
-        # A plain write that is told no did nothing; a compare-and-set is told so where it is another value.
+        # A refused plain write did nothing; a compare-and-set is refused where the value is another.
         if operation.kind == "add" or not fits:
             yield state
         return

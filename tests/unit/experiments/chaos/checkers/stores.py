@@ -39,7 +39,7 @@ INSTEAD: dict[str, tuple[Outcome | None, bool]] = {
     "writes without comparing": ("done", True),
     "writes and refuses": ("refused", True),
 }
-"""What a compare-and-set is told by a bad store, where that is something else, and whether it happens."""
+"""What a bad store answers to a compare-and-set, if not the truth, and whether it happens."""
 KINDS = (*FAULTS, "changed by hand", "at random")
 """What there is: a history of each store, one of a good store of which one thing is changed, and mere chance."""
 
