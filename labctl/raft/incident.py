@@ -125,7 +125,7 @@ class Incident:
         left_out: how many candidacies are missing from `tries`, because there were so many.
         no_votes: of `not_seen` whether no line is of level debug, at which candidates say who voted.
         no_elections: of `not_seen` whether none is of level info, at which servers say who stands, wins and leads.
-        may_be_led: whether somebody whose log is not read may have led meanwhile, so that it may have been shorter.
+        may_be_led: whether a server without a log may have led meanwhile, so that it may have been shorter.
         advice: what would have made it shorter, or why it was so long, where that was not said of one before.
         evidence: the lines that show it.
     """

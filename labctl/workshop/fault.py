@@ -44,7 +44,7 @@ class SeatFaults:
         steps: where progress goes.
         tools: with which it is done.
         labs: the workshop's labs with their engines.
-        told: what the logs tell of an election.
+        told: reads an election from the logs.
         keep: raises LabctlError where the workshop is somebody else's to change now.
     """
 

@@ -28,7 +28,7 @@ __all__ = [
     "people",
 ]
 
-# Where files run side by side, who begins last ends last: these take minutes.
+# Where files run side by side, the last to begin ends last: these take minutes.
 LONGEST = (
     "test_image",
     "test_workshop",

@@ -96,8 +96,8 @@ class Fleet(Room):
         self.docker_hosts.learn()
         for host in self.hosts.values():
             host.start()
-            for one in self.reapers_on(host):
-                docker("rm", "--force", one, host=host.host, check=False)
+            for reaper in self.reapers_on(host):
+                docker("rm", "--force", reaper, host=host.host, check=False)
             for lab in self.labs_on(host):
                 remove_lab(lab, host.host)
 

@@ -30,19 +30,19 @@ def test_a_host_that_is_lost_takes_only_its_own_seats_and_up_mends_them_when_it_
     fleet.hosts["green"].die()
     status = fleet.run("status", "--json")
     assert status.code == 3
-    for one in status.json["seats"]:
-        lost = one["seat"] in there
-        assert one["ready"] is not lost
+    for seat in status.json["seats"]:
+        lost = seat["seat"] in there
+        assert seat["ready"] is not lost
         if lost:
-            assert one["host"] == "green"
-            assert re.match("its Docker host green cannot be used: .*(nothing answered|no way leads)", one["problem"])
+            assert seat["host"] == "green"
+            assert re.match("its Docker host green cannot be used: .*(nothing answered|no way leads)", seat["problem"])
     up = fleet.run("up", "--json")
     assert up.code == 1
-    for one in up.json["seats"]:
-        lost = one["lab"] in {fleet.lab(seat) for seat in there}
-        assert (one["ready"], one["step"]) == ((False, "lost") if lost else (True, "ready"))
-        assert not one["changed"]
-        assert not lost or "its Docker host green cannot be used" in one["reason"]
+    for outcome in up.json["seats"]:
+        lost = outcome["lab"] in {fleet.lab(seat) for seat in there}
+        assert (outcome["ready"], outcome["step"]) == ((False, "lost") if lost else (True, "ready"))
+        assert not outcome["changed"]
+        assert not lost or "its Docker host green cannot be used" in outcome["reason"]
     assert fleet.started("red") == before
     fleet.hosts["green"].start()
     assert fleet.ready() == here
@@ -171,9 +171,9 @@ def test_a_subnet_or_a_port_that_is_taken_on_one_host_fails_one_seat(
     assert carried
     with Fleet(dora, hosts, seats=4, network="10.221.64.0/24", http_port=28310) as fleet:
         planned = fleet.done("plan", "--json").json["seats"]
-        on_green = [one for one in planned if one["host"] == "green"]
+        on_green = [seat for seat in planned if seat["host"] == "green"]
         green = fleet.hosts["green"]
-        fleet.done("up", *(one["seat"] for one in planned if one["host"] == "red"))
+        fleet.done("up", *(seat["seat"] for seat in planned if seat["host"] == "red"))
         before = fleet.started("red")
         thief = f"{fleet.name}-thief"
         listener = listening(green, on_green[1]["http_port"])
@@ -182,7 +182,9 @@ def test_a_subnet_or_a_port_that_is_taken_on_one_host_fails_one_seat(
             up = fleet.run("up", "--json")
             assert up.code == 1
             seats = {seat["lab"]: seat for seat in up.json["seats"]}
-            assert {seat["lab"] for seat in seats.values() if not seat["ready"]} == {one["lab"] for one in on_green}
+            assert {seat["lab"] for seat in seats.values() if not seat["ready"]} == {
+                planned_seat["lab"] for planned_seat in on_green
+            }
             assert thief in seats[on_green[0]["lab"]]["reason"]
             assert str(on_green[1]["http_port"]) in seats[on_green[1]["lab"]]["reason"]
         finally:
@@ -190,7 +192,9 @@ def test_a_subnet_or_a_port_that_is_taken_on_one_host_fails_one_seat(
             listener.kill()
             listener.wait()
         again = fleet.done("up", "--retry-failed", "--json").json
-        assert [(seat["lab"], seat["ready"]) for seat in again["seats"]] == [(one["lab"], True) for one in on_green]
+        assert [(seat["lab"], seat["ready"]) for seat in again["seats"]] == [
+            (planned_seat["lab"], True) for planned_seat in on_green
+        ]
         assert fleet.started("red") == before
         fleet.done("down")
         assert fleet.left() == []

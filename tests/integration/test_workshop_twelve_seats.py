@@ -20,14 +20,14 @@ def test_every_seat_is_ready_on_a_host_that_had_no_image(carried: tuple[Fleet, R
     assert [(seat["ready"], seat["voters"]) for seat in first.json["seats"]] == [(True, 3)] * SEATS
     status = fleet.done("status", "--json").json
     assert status["ready"]
-    assert {one["host"] for one in status["seats"]} == set(NAMES)
+    assert {seat["host"] for seat in status["seats"]} == set(NAMES)
     for name, host in fleet.hosts.items():
         # Large and small fill alike, and these two are the same machine.
         assert len(fleet.labs_on(host)) == SEATS // 2
         assert {fleet.lab(seat) for seat in fleet.of(name)} == fleet.labs_on(host)
     # Nothing of it is on the controller's own engine.
     assert fleet.left() != []
-    assert [part for one in status["seats"] for part in left_of(one["lab"])] == []
+    assert [part for seat in status["seats"] for part in left_of(seat["lab"])] == []
     ids = {
         docker("image", "ls", "-q", "--no-trunc", "raft-labctl/consul", host=host.host) for host in fleet.hosts.values()
     }

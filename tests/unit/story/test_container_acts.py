@@ -266,7 +266,7 @@ def test_what_docker_does_long_after_a_fault_of_labctl_is_its_own() -> None:
     lines = lines_of((0, began), act(0.1, "container killed: signal=9"), act(5, "container started"))
     lines += lines_of(act(6, "container killed: signal=9"))
     story = collect(source.of_lines(lab_of(engine()), lines).records())
-    assert [phrase(one) for one in story.events] == [
+    assert [phrase(event) for event in story.events] == [
         "is about to be killed on purpose", "is killed", "is started", "is killed",
     ]  # fmt: skip
 
