@@ -58,8 +58,8 @@ def read_codes(page: pypdfium2.PdfPage) -> list[str]:
     drawn = page.render(scale=DOTS * 25.4 / 72, grayscale=True)
     image = memoryview(bytes(drawn.buffer)).cast("B", (drawn.height, drawn.stride))
     kinds = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
-    found = zxingcpp.read_barcodes(image, formats=kinds, try_rotate=False, try_downscale=False, try_invert=False)
-    return [barcode.text for barcode in found]
+    codes = zxingcpp.read_barcodes(image, formats=kinds, try_rotate=False, try_downscale=False, try_invert=False)
+    return [barcode.text for barcode in codes]
 
 
 def words(page: pypdfium2.PdfPage) -> str:

@@ -23,8 +23,8 @@ def page_of(folder: Path, *words: str) -> str:
 
 def visible(visit: Visit, selector: str) -> int:
     """How many of these are shown."""
-    found = visit.page.locator(selector).all()
-    return sum(not locator.evaluate("one => one.hasAttribute('hidden')") for locator in found)
+    locators = visit.page.locator(selector).all()
+    return sum(not locator.evaluate("one => one.hasAttribute('hidden')") for locator in locators)
 
 
 def test_the_slider_rewinds_the_story(visit: Visit, tmp_path: Path) -> None:

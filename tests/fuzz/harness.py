@@ -79,7 +79,7 @@ def mutated(seeds: Sequence[bytes], chance: random.Random) -> bytes:
     data = chance.choice(seeds)
     for _ in range(chance.choice((0, 1, 1, 2, 4))):
         kind, instead = chance.choice(_KINDS)
-        words = [found.span() for found in kind.finditer(data[:_LOOKED_AT])] or [(0, 0), (len(data), len(data))]
+        words = [match.span() for match in kind.finditer(data[:_LOOKED_AT])] or [(0, 0), (len(data), len(data))]
         # A line's beginning is a stamp; what it says stands behind it.
         begin, end = words[max(chance.randrange(len(words)), chance.randrange(len(words)))]
         other = chance.choice(seeds)

@@ -71,9 +71,9 @@ def one_try(data: bytes) -> None:
         rest = data[1:]
         path.write_bytes(gzip.compress(rest, 1) if data[:1] == PACKED else rest)
         with contextlib.suppress(LabctlError):
-            found = log_files.find([str(path)])
-            assert log_files.multiplier_of(found) in {None, *range(1, 11)}
+            recordings = log_files.find([str(path)])
+            assert log_files.multiplier_of(recordings) in {None, *range(1, 11)}
             # Not everything: a few bytes of gzip may be a million empty lines, which take their time one by one.
-            for _ in zip(range(MOST_EVENTS), log_files.events(found), strict=False):
+            for _ in zip(range(MOST_EVENTS), log_files.events(recordings), strict=False):
                 pass
         assert [path.name for path in Path(folder).iterdir()] == ["a.tgz"]

@@ -51,8 +51,8 @@ class Client:
 
     place = LOCAL_HOST
 
-    def __init__(self, found: list[dict[str, Any]]) -> None:
-        self._found = found
+    def __init__(self, images_listed: list[dict[str, Any]]) -> None:
+        self._found = images_listed
 
     def images(self, *, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:  # noqa: ARG002
         return self._found
@@ -94,9 +94,9 @@ def one_try(data: bytes) -> None:
     ):
         sentence = ""
         try:
-            found = docker_api.read_answer(data, answer_shapes.shape_of(path), "looking")
+            answer = docker_api.read_answer(data, answer_shapes.shape_of(path), "looking")
         except docker_api.DockerError as error:
             sentence = error.sentence
         else:
-            _read(path, found)
+            _read(path, answer)
         assert not sentence or (sentence.isprintable() and len(sentence) < LONGEST)

@@ -69,13 +69,13 @@ _tries = 0
 
 def stream_of(chunks: list[bytes], server: str) -> list[Event]:
     """The events of one log."""
-    found = (
+    generator = (
         read_line(
             line.decode("utf-8", "replace"), server="", line_no=number, near=NEAR, otherwise=server, of_hosts=True
         )
         for number, line in likely_lines(chunks, everything=True)
     )
-    return [event for event in found if event is not None]
+    return [event for event in generator if event is not None]
 
 
 def one_try(data: bytes) -> None:

@@ -53,7 +53,7 @@ def one_try(data: bytes) -> None:
     for any_text in (timers.seconds_of, durations.go_milliseconds, label_values.moment, log_notes.last):
         any_text(text)
     labels = {f"raft-labctl.{name}": value for name, value in zip(NAMES, text.split("\0"), strict=False)}
-    found = labs.labs_from([engine_stand_in.container("ada", "consul1", labels=labels)], "local")
-    for lab in found:
+    labs_found = labs.labs_from([engine_stand_in.container("ada", "consul1", labels=labels)], "local")
+    for lab in labs_found:
         assert lab.spec.servers in {1, 3, 5, 7}
         assert len(lab.missing) < 8

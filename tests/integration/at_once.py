@@ -32,9 +32,9 @@ def all_at_once(pairs: Sequence[tuple[Person, str]]) -> tuple[float, float]:
         assert (status["ready"], status["owner"]) == (True, person.owner)
         (network,) = inspect("network", f"labctl-{lab}")
         subnets.append(ipaddress.IPv4Network(network["IPAM"]["Config"][0]["Subnet"]))
-        found = servers(lab)
-        assert [server["Name"] for server in found] == [f"/labctl-{lab}-consul{number}" for number in (1, 2, 3)]
-        ports += [server["NetworkSettings"]["Ports"]["8500/tcp"][0]["HostPort"] for server in found]
+        containers = servers(lab)
+        assert [server["Name"] for server in containers] == [f"/labctl-{lab}-consul{number}" for number in (1, 2, 3)]
+        ports += [server["NetworkSettings"]["Ports"]["8500/tcp"][0]["HostPort"] for server in containers]
         addresses += [server["address"] for server in status["servers"]]
     assert not any(one.overlaps(other) for one, other in combinations(subnets, 2))
     assert len(set(ports)) == len(set(addresses)) == 3 * len(pairs)

@@ -86,8 +86,8 @@ def inside(lab: str, server: str, script: str) -> str:
 
 
 def is_clean(lab: str, server: str) -> bool:
-    found = inside(lab, server, "nft list tables; tc qdisc show dev eth0")
-    return "labctl" not in found and f" {QUEUE}: " not in found
+    output = inside(lab, server, "nft list tables; tc qdisc show dev eth0")
+    return "labctl" not in output and f" {QUEUE}: " not in output
 
 
 def traces(lab: str, of_network: tuple[str, ...] = NAMES) -> dict[str, tuple[str, ...]]:
@@ -101,8 +101,8 @@ def traces(lab: str, of_network: tuple[str, ...] = NAMES) -> dict[str, tuple[str
         )
 
     with ThreadPoolExecutor(len(NAMES)) as pool:
-        found = dict(zip(NAMES, pool.map(of, NAMES), strict=True))
-    return found | {"containers": tuple(sorted(docker("ps", "-aq", "--filter", f"label={LABEL_LAB}={lab}").split()))}
+        rules = dict(zip(NAMES, pool.map(of, NAMES), strict=True))
+    return rules | {"containers": tuple(sorted(docker("ps", "-aq", "--filter", f"label={LABEL_LAB}={lab}").split()))}
 
 
 def log_of(lab: str, server: str) -> list[str]:
@@ -135,9 +135,9 @@ def counted(lab: str, server: str, peer: str, seconds: float) -> list[tuple[int,
         nft list table inet probe
         nft delete table inet probe
     """
-    found = re.findall(r"counter packets (\d+) bytes (\d+)", inside(lab, server, script))
-    assert len(found) == 2
-    return [(int(packets), int(size)) for packets, size in found]
+    counters = re.findall(r"counter packets (\d+) bytes (\d+)", inside(lab, server, script))
+    assert len(counters) == 2
+    return [(int(packets), int(size)) for packets, size in counters]
 
 
 def knock(lab: str, source: str, peer: str) -> None:

@@ -48,12 +48,12 @@ class Fleet(Room):
 
     def labs_on(self, host: DockerHost) -> set[str]:
         """The labs that a Docker host has anything of."""
-        found = set()
+        hosts_named = set()
         for kind in ("container", "network", "volume"):
             words = [kind, "ls", *(["--all"] if kind == "container" else [])]
             words += ["--filter", f"label={WORKSHOP}={self.name}", "--format", '{{.Label "raft-labctl.lab"}}']
-            found |= set(docker(*words, host=host.host).split())
-        return found
+            hosts_named |= set(docker(*words, host=host.host).split())
+        return hosts_named
 
     def reapers_on(self, host: DockerHost) -> list[str]:
         """The containers of a Docker host that wait for the workshop's end."""

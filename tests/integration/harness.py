@@ -34,9 +34,9 @@ LABCTL = SCRIPTS / "labctl"
 def _version_of(binary: str) -> str:
     """What a consul binary says that it is."""
     said = subprocess.run([binary, "version"], capture_output=True, text=True, check=True).stdout
-    found = re.match(r"Consul v(\S+)", said)
-    assert found, f"{binary} does not say its version: {said}"
-    return found[1]
+    match = re.match(r"Consul v(\S+)", said)
+    assert match, f"{binary} does not say its version: {said}"
+    return match[1]
 
 
 CONSUL = os.environ.get("LABCTL_TEST_CONSUL", "")
@@ -197,8 +197,8 @@ def docker_bytes(*words: str) -> bytes:
 
 def inspect(kind: str, *ids: str, host: str = "") -> list[dict[str, Any]]:
     """What Docker knows of containers, networks, volumes or images."""
-    found: list[dict[str, Any]] = json.loads(docker(kind, "inspect", *ids, host=host)) if ids else []
-    return found
+    documents: list[dict[str, Any]] = json.loads(docker(kind, "inspect", *ids, host=host)) if ids else []
+    return documents
 
 
 def servers(lab: str, host: str = "") -> list[dict[str, Any]]:
@@ -234,12 +234,12 @@ _LISTS = {
 
 def left_of(lab: str, host: str = "") -> list[str]:
     """All that Docker has of a lab, by label or by name."""
-    found: set[str] = set()
+    left: set[str] = set()
     for label in (f"label={LABEL_LAB}={lab}", f"name=labctl-{lab}"):
         for kind, words in _LISTS.items():
             listed = docker(kind, "ls", *words, "--filter", label, host=host).split()
-            found |= {f"{kind} {thing}" for thing in listed}
-    return sorted(found)
+            left |= {f"{kind} {thing}" for thing in listed}
+    return sorted(left)
 
 
 def remove_lab(lab: str, host: str = "") -> None:

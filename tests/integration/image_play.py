@@ -34,8 +34,8 @@ class Outcome:
         """What the task for labctl says."""
         reports = [result["msg"] for name, result in self.tasks if name.endswith("Report the image")]
         assert reports, self.tasks
-        found: dict[str, Any] = reports[-1]
-        return found
+        report: dict[str, Any] = reports[-1]
+        return report
 
     @property
     def failure(self) -> dict[str, Any]:
@@ -105,10 +105,10 @@ class Play:
         mine = f"raft-labctl.image-state=candidate of {os.uname().nodename} {self.tmp}/"
         marks = '{{index .Config.Labels "raft-labctl.image-state"}}'
         images = docker("image", "ls", "--quiet", "--filter", "label=raft-labctl.image-state").split()
-        found = [image for image in images if docker("image", "inspect", "--format", marks, image).startswith(mine)]
+        built = [image for image in images if docker("image", "inspect", "--format", marks, image).startswith(mine)]
         label = '{{.ID}} {{.Label "raft-labctl.image-state"}}'
         containers = docker("container", "ls", "--all", "--format", label).splitlines()
-        return files + found + [container for container in containers if mine in container]
+        return files + built + [container for container in containers if mine in container]
 
 
 def docker(*words: str) -> str:
@@ -120,8 +120,8 @@ def docker(*words: str) -> str:
 
 def inspect(image: str) -> dict[str, Any]:
     """Return what docker knows of an image."""
-    found: dict[str, Any] = json.loads(docker("image", "inspect", image))[0]
-    return found
+    document: dict[str, Any] = json.loads(docker("image", "inspect", image))[0]
+    return document
 
 
 def remove_images(prefix: str) -> None:
@@ -141,9 +141,9 @@ def descendants(pid: int) -> list[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         children.setdefault(int(fields[1]), []).append(int(status.parent.name))
-    found, todo = [], [pid]
+    processes, todo = [], [pid]
     while todo:
         process = todo.pop()
-        found.append(process)
+        processes.append(process)
         todo += children.get(process, [])
-    return found
+    return processes

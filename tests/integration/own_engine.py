@@ -127,7 +127,7 @@ class OwnEngine:
     def pids(self) -> list[int]:
         """Its processes: those whose command line names its folder, those in its cgroup, and those below them."""
         parents: dict[int, int] = {}
-        found = set()
+        left = set()
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 stat = (entry / "stat").read_text().rpartition(")")[2].split()
@@ -136,14 +136,14 @@ class OwnEngine:
                 pid = int(entry.name)
                 parents[pid] = int(stat[1])
                 if self.owns(entry):
-                    found.add(pid)
-        found.discard(os.getpid())
+                    left.add(pid)
+        left.discard(os.getpid())
         grown = True
         while grown:
-            below = {pid for pid, parent in parents.items() if parent in found} - found
-            found |= below
+            below = {pid for pid, parent in parents.items() if parent in left} - left
+            left |= below
             grown = bool(below)
-        return sorted(found)
+        return sorted(left)
 
     def owns(self, process: Path) -> bool:
         """Whether a process, by its folder in /proc, is named or grouped as this engine's. Raises OSError."""

@@ -41,8 +41,8 @@ def is_whole(ada: Person, lab: str) -> bool:
 
 
 def check(report: dict[str, Any], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(check for check in report["checks"] if check["check"] == name)
-    return found
+    check_: dict[str, Any] = next(check for check in report["checks"] if check["check"] == name)
+    return check_
 
 
 def test_a_run_breaks_heals_and_finds_every_promise_kept(ada: Person, lab: str, tmp_path: Path) -> None:
@@ -84,10 +84,10 @@ def test_a_write_that_is_removed_behind_its_back_is_found_out(ada: Person, lab: 
     assert process.returncode == ExitCode.FAILED, err
     report = json.loads(out.read_text(encoding="utf-8"))
     assert report["verdict"] == "invalid"
-    found = check(report, "set")
-    assert (found["verdict"], found["violations"]) == ("invalid", 1)
-    assert [operation["key"] for operation in found["history"]] == ["set/adder1:2"]
-    assert [operation["outcome"] for operation in found["history"]] == ["done"]
+    set_check = check(report, "set")
+    assert (set_check["verdict"], set_check["violations"]) == ("invalid", 1)
+    assert [operation["key"] for operation in set_check["history"]] == ["set/adder1:2"]
+    assert [operation["outcome"] for operation in set_check["history"]] == ["done"]
     assert check(report, "cas")["verdict"] == "valid"
     assert keys(lab) == []
 

@@ -42,106 +42,106 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nftables, "delay_rule", lambda _: f"tbf rate {SLOW_BYTES}bps burst 2000 limit 1000000")
 
 
-def begin(found: Lab, server: str, peers: tuple[str, ...], seconds: float = 60) -> str:
+def begin(lab: Lab, server: str, peers: tuple[str, ...], seconds: float = 60) -> str:
     """A delay of what a server sends to these peers. Returns its name."""
     fault = nftables.new_id()
-    outgoing = frozenset(found.server(peer).address for peer in peers)
-    inject.change(found, {server: Delay(outgoing, 200)}, fault, f"delay 200 {server}", seconds, HostClock())
+    outgoing = frozenset(lab.server(peer).address for peer in peers)
+    inject.change(lab, {server: Delay(outgoing, 200)}, fault, f"delay 200 {server}", seconds, HostClock())
     return fault
 
 
-def came(found: Lab, peer: str) -> int:
+def came(lab: Lab, peer: str) -> int:
     """How many bytes of consul1 come to a peer in a few seconds in which it sends as many as it can."""
     # A listener whose own input ends hangs up.
     listen = f"sleep {SECONDS + 1} | timeout {SECONDS + 1} busybox nc -l -p {PORT} > /dev/null"
-    send = f"sleep 1; head -c 4000000 /dev/zero | timeout {SECONDS} busybox nc {found.server(peer).address} {PORT}"
+    send = f"sleep 1; head -c 4000000 /dev/zero | timeout {SECONDS} busybox nc {lab.server(peer).address} {PORT}"
     with ThreadPoolExecutor(3) as pool:
-        at_peer = pool.submit(counted, found.name, peer, found.server("consul1").address, SECONDS)
-        pool.submit(docker, "exec", container(found.name, peer), "sh", "-c", listen, check=False)
-        pool.submit(docker, "exec", container(found.name, "consul1"), "sh", "-c", send, check=False)
+        at_peer = pool.submit(counted, lab.name, peer, lab.server("consul1").address, SECONDS)
+        pool.submit(docker, "exec", container(lab.name, peer), "sh", "-c", listen, check=False)
+        pool.submit(docker, "exec", container(lab.name, "consul1"), "sh", "-c", send, check=False)
     (_, (_, size)) = at_peer.result()
     return size
 
 
 @pytest.mark.usefixtures("slow")
-def test_what_goes_to_the_peers_goes_through_the_queue_and_nothing_else_does(ada: Person, found: Lab) -> None:
-    fault = begin(found, "consul1", ("consul2",))
-    assert came(found, "consul2") < 2 * SLOW_BYTES * SECONDS
-    assert came(found, "consul3") > 4 * SLOW_BYTES * SECONDS
-    ada.done("fault", "heal", fault, "--lab", found.name)
-    assert came(found, "consul2") > 4 * SLOW_BYTES * SECONDS
-    assert is_clean(found.name, "consul1")
-    assert helpers(found.name) == []
+def test_what_goes_to_the_peers_goes_through_the_queue_and_nothing_else_does(ada: Person, lab: Lab) -> None:
+    fault = begin(lab, "consul1", ("consul2",))
+    assert came(lab, "consul2") < 2 * SLOW_BYTES * SECONDS
+    assert came(lab, "consul3") > 4 * SLOW_BYTES * SECONDS
+    ada.done("fault", "heal", fault, "--lab", lab.name)
+    assert came(lab, "consul2") > 4 * SLOW_BYTES * SECONDS
+    assert is_clean(lab.name, "consul1")
+    assert helpers(lab.name) == []
 
 
 @pytest.mark.usefixtures("slow")
-def test_other_faults_of_the_same_server_heal_while_a_delay_lasts_and_it_stays(ada: Person, found: Lab) -> None:
-    late = begin(found, "consul1", ("consul2",))
-    other = begin(found, "consul2", ("consul3",))
+def test_other_faults_of_the_same_server_heal_while_a_delay_lasts_and_it_stays(ada: Person, lab: Lab) -> None:
+    late = begin(lab, "consul1", ("consul2",))
+    other = begin(lab, "consul2", ("consul3",))
     cut = nftables.new_id()
-    one_way = Cut(incoming=frozenset({found.server("consul3").address}))
-    inject.change(found, {"consul1": one_way}, cut, "one-way consul3 consul1", 60, HostClock())
-    assert ada.done("fault", "heal", cut, "--lab", found.name, "--json").json["healed"] == [cut]
-    assert "qdisc tbf" in inside(found.name, "consul1", "tc qdisc show dev eth0")
-    ada.done("fault", "heal", late, "--lab", found.name)
-    assert is_clean(found.name, "consul1")
-    assert not is_clean(found.name, "consul2")
-    assert [fault["fault"] for fault in ada.done("fault", "ls", found.name, "--json").json] == [other]
+    one_way = Cut(incoming=frozenset({lab.server("consul3").address}))
+    inject.change(lab, {"consul1": one_way}, cut, "one-way consul3 consul1", 60, HostClock())
+    assert ada.done("fault", "heal", cut, "--lab", lab.name, "--json").json["healed"] == [cut]
+    assert "qdisc tbf" in inside(lab.name, "consul1", "tc qdisc show dev eth0")
+    ada.done("fault", "heal", late, "--lab", lab.name)
+    assert is_clean(lab.name, "consul1")
+    assert not is_clean(lab.name, "consul2")
+    assert [fault["fault"] for fault in ada.done("fault", "ls", lab.name, "--json").json] == [other]
 
 
 @pytest.mark.usefixtures("slow")
-def test_a_second_delay_is_refused_and_the_first_one_stays(ada: Person, found: Lab) -> None:
-    first = begin(found, "consul1", ("consul2",))
+def test_a_second_delay_is_refused_and_the_first_one_stays(ada: Person, lab: Lab) -> None:
+    first = begin(lab, "consul1", ("consul2",))
     with pytest.raises(LabctlError, match="consul1 has a delay already"):
-        begin(found, "consul1", ("consul3",))
-    assert [fault["fault"] for fault in ada.done("fault", "ls", found.name, "--json").json] == [first]
-    assert "qdisc tbf" in inside(found.name, "consul1", "tc qdisc show dev eth0")
-    assert "labctl_" in inside(found.name, "consul1", "nft list tables")
+        begin(lab, "consul1", ("consul3",))
+    assert [fault["fault"] for fault in ada.done("fault", "ls", lab.name, "--json").json] == [first]
+    assert "qdisc tbf" in inside(lab.name, "consul1", "tc qdisc show dev eth0")
+    assert "labctl_" in inside(lab.name, "consul1", "nft list tables")
 
 
 @pytest.mark.usefixtures("slow")
-def test_the_kernel_ends_a_delay_though_its_helper_was_killed(ada: Person, found: Lab) -> None:
-    fault = begin(found, "consul1", ("consul2",), seconds=10)
-    docker("kill", *helpers(found.name))
-    assert came(found, "consul2") < 2 * SLOW_BYTES * SECONDS
-    wait_until(lambda: came(found, "consul2") > 4 * SLOW_BYTES * SECONDS, 40, "the kernel to forget the delay")
-    assert ada.done("fault", "heal", fault, "--lab", found.name, "--json").json["healed"] == [fault]
-    assert is_clean(found.name, "consul1")
+def test_the_kernel_ends_a_delay_though_its_helper_was_killed(ada: Person, lab: Lab) -> None:
+    fault = begin(lab, "consul1", ("consul2",), seconds=10)
+    docker("kill", *helpers(lab.name))
+    assert came(lab, "consul2") < 2 * SLOW_BYTES * SECONDS
+    wait_until(lambda: came(lab, "consul2") > 4 * SLOW_BYTES * SECONDS, 40, "the kernel to forget the delay")
+    assert ada.done("fault", "heal", fault, "--lab", lab.name, "--json").json["healed"] == [fault]
+    assert is_clean(lab.name, "consul1")
 
 
 @pytest.mark.usefixtures("slow")
-def test_a_delay_ends_by_itself_and_leaves_nothing(found: Lab) -> None:
-    begin(found, "consul1", ("consul2",), seconds=2)
-    wait_until(lambda: not helpers(found.name), 40, "the helper to be gone")
-    assert is_clean(found.name, "consul1")
+def test_a_delay_ends_by_itself_and_leaves_nothing(lab: Lab) -> None:
+    begin(lab, "consul1", ("consul2",), seconds=2)
+    wait_until(lambda: not helpers(lab.name), 40, "the helper to be gone")
+    assert is_clean(lab.name, "consul1")
 
 
-def test_a_queue_of_ours_without_a_table_is_healed_and_another_one_is_not_touched(ada: Person, found: Lab) -> None:
-    inside(found.name, "consul1", "tc qdisc add dev eth0 root handle 1ab: htb")
-    inside(found.name, "consul2", "tc qdisc add dev eth0 root handle 2cd: htb")
-    assert not is_clean(found.name, "consul1")
-    ada.done("fault", "heal", "--lab", found.name)
-    assert is_clean(found.name, "consul1")
-    assert "qdisc htb 2cd:" in inside(found.name, "consul2", "tc qdisc show dev eth0")
-    inside(found.name, "consul2", "tc qdisc del dev eth0 root")
+def test_a_queue_of_ours_without_a_table_is_healed_and_another_one_is_not_touched(ada: Person, lab: Lab) -> None:
+    inside(lab.name, "consul1", "tc qdisc add dev eth0 root handle 1ab: htb")
+    inside(lab.name, "consul2", "tc qdisc add dev eth0 root handle 2cd: htb")
+    assert not is_clean(lab.name, "consul1")
+    ada.done("fault", "heal", "--lab", lab.name)
+    assert is_clean(lab.name, "consul1")
+    assert "qdisc htb 2cd:" in inside(lab.name, "consul2", "tc qdisc show dev eth0")
+    inside(lab.name, "consul2", "tc qdisc del dev eth0 root")
 
 
-def kernel_can_delay(found: Lab) -> bool:
+def kernel_can_delay(lab: Lab) -> bool:
     """Whether the kernel has the queue of a delay, tried by hand where no fault will be."""
     add = "tc qdisc add dev eth0 root handle 2cd: netem delay 1ms"
-    said = inside(found.name, "consul2", f"if {add} 2>&1; then echo it can; tc qdisc del dev eth0 root; fi")
+    said = inside(lab.name, "consul2", f"if {add} 2>&1; then echo it can; tc qdisc del dev eth0 root; fi")
     assert "it can" in said or "unknown" in said.lower(), said
     return "it can" in said
 
 
-def test_a_delay_is_late_where_the_kernel_can_and_else_the_kernel_is_named(ada: Person, found: Lab) -> None:
-    can = kernel_can_delay(found)
-    result = ada.run("fault", "delay", "200", "consul1", "--jitter", "20", "--lab", found.name, "--for", "20s")
-    queues = inside(found.name, "consul1", "tc qdisc show dev eth0")
+def test_a_delay_is_late_where_the_kernel_can_and_else_the_kernel_is_named(ada: Person, lab: Lab) -> None:
+    can = kernel_can_delay(lab)
+    result = ada.run("fault", "delay", "200", "consul1", "--jitter", "20", "--lab", lab.name, "--for", "20s")
+    queues = inside(lab.name, "consul1", "tc qdisc show dev eth0")
     assert result.code == (0 if can else 1)
     if can:
         assert "delay 200.0ms  20.0ms" in queues
     else:
         assert "sudo modprobe -a sch_htb sch_netem" in result.sentence()
-        assert is_clean(found.name, "consul1")
-        assert helpers(found.name) == []
+        assert is_clean(lab.name, "consul1")
+        assert helpers(lab.name) == []

@@ -139,16 +139,16 @@ def hardened(image: str, *command: str) -> str:
 
 def is_ours(image: str, source: str) -> None:
     """Assert what every image has, wherever it comes from."""
-    found = inspect(image)
-    labels = found["Config"]["Labels"]
+    document = inspect(image)
+    labels = document["Config"]["Labels"]
     assert labels["raft-labctl.consul-version"] == VERSION
     assert labels["raft-labctl.image-source"] == source
     assert labels["raft-labctl.image-layout"] == "1"
     assert labels["raft-labctl.image-tools"] == "ip nc nft"
     assert labels["org.opencontainers.image.version"] == VERSION
-    assert found["Config"]["User"] == "8500:8500"
-    assert found["Config"]["Entrypoint"] == ["consul"]
-    assert not found["Config"].get("Volumes")
+    assert document["Config"]["User"] == "8500:8500"
+    assert document["Config"]["Entrypoint"] == ["consul"]
+    assert not document["Config"].get("Volumes")
     assert docker("run", "--rm", "--network", "none", image, "version").startswith(f"Consul v{VERSION}\n")
     asked = ("stat -c '%a %u:%g' /consul/data", "stat -c %a /consul/config", "id", "nft --version", "ip -V", "nc -h")
     answers = hardened(image, "sh", "-c", "".join(f"{{ {command}; }} 2>&1 | head -n 1; " for command in asked))

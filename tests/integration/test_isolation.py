@@ -71,9 +71,9 @@ def ask(server: dict[str, Any], path: str) -> Any:
 
 
 def test_every_server_runs_with_the_least_that_it_needs(lab: str) -> None:
-    found = servers(lab)
-    assert len(found) == 3
-    for server in found:
+    containers = servers(lab)
+    assert len(containers) == 3
+    for server in containers:
         host = server["HostConfig"]
         assert server["Config"]["User"] == "8500:8500"
         assert host["CapDrop"] == ["ALL"]

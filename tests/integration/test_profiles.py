@@ -188,10 +188,10 @@ def test_no_secret_was_in_an_argument_an_environment_or_an_artifact_while_the_la
     assert any("job_events" in name or "stdout" in name for name in artifacts.seen), sorted(artifacts.seen)
     assert watch.environments
     said = {"arguments": "\n".join(watch.arguments), "environments": "\n".join(watch.environments), **artifacts.seen}
-    found = [
+    leaks = [
         (what, where) for what, secret in secrets_of(seed).items() for where, text in said.items() if secret in text
     ]
-    assert found == []
+    assert leaks == []
 
 
 def test_no_secret_is_in_what_docker_or_the_state_folder_tell_afterwards(ada: Person, lab: str, seed: Path) -> None:
@@ -211,13 +211,13 @@ def test_no_secret_is_in_what_docker_or_the_state_folder_tell_afterwards(ada: Pe
         said[str(file)] = file.read_bytes().decode("utf-8", "replace")
     assert any(name.endswith(".log") for name in said), "a run leaves a record, and it is searched"
     assert "CONSUL_HTTP_TOKEN_FILE=/consul/config/access/token" in said["containers"]
-    found = [
+    leaks = [
         (what, where)
         for what, container_ in secrets_of(seed).items()
         for where, text in said.items()
         if container_ in text
     ]
-    assert found == []
+    assert leaks == []
     assert "PRIVATE KEY" not in "".join(said.values())
 
 

@@ -27,11 +27,11 @@ WORKSPACES = "/var/tmp/raft-labctl-image-"  # noqa: S108 where the role makes im
 
 def labs_of(owner: str) -> list[str]:
     """All containers, networks and volumes of a person's labs."""
-    found = []
+    wrong = []
     for kind in ("container", "network", "volume"):
         words = ("-aq",) if kind == "container" else ("-q",)
-        found += docker(kind, "ls", *words, "--filter", f"label=raft-labctl.owner={owner}").split()
-    return found
+        wrong += docker(kind, "ls", *words, "--filter", f"label=raft-labctl.owner={owner}").split()
+    return wrong
 
 
 @pytest.fixture
@@ -314,9 +314,9 @@ def test_a_machine_without_the_docker_command_is_told_what_to_install(eve: Perso
     programs = tmp_path / "bin"
     programs.mkdir()
     for program in ("sh", "env", "mkdir", "chmod", "rm", "sleep", "stty", "tty"):
-        found = shutil.which(program)
-        assert found, program
-        (programs / program).symlink_to(found)
+        place = shutil.which(program)
+        assert place, program
+        (programs / program).symlink_to(place)
     result = eve.run("up", new_name(), "--consul-version", VERSION, PATH=str(programs))
     assert result.code == 1
     assert "docker command is not installed" in result.sentence()

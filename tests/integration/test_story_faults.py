@@ -23,8 +23,8 @@ def test_a_leader_that_is_stopped_frozen_or_cut_off_is_told_as_it_was(ada: Perso
     up(ada, lab)
     wrong: list[str] = []
     for kind in (("stop", "leader"), ("pause", "leader"), ("isolate", "leader")):
-        said, found = tell(ada, lab, kind, random.Random(f"2015 {kind}"), "real")  # noqa: S311 - repeatable on purpose
-        wrong += [f"{said}: {problem}" for problem in found]
+        said, problems = tell(ada, lab, kind, random.Random(f"2015 {kind}"), "real")  # noqa: S311 - repeatable on purpose
+        wrong += [f"{said}: {problem}" for problem in problems]
     assert not wrong, "\n".join(wrong)
     said = ada.done("logs", lab, "--raft").out
     assert said.count(" is stopped") == 1

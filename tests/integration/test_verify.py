@@ -36,8 +36,8 @@ def lone(ada: Person, names: Callable[[], str]) -> str:
 
 
 def row(document: dict[str, Any], lab: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(lab_ for lab_ in document["labs"] if lab_["lab"] == lab)
-    return found
+    row_: dict[str, Any] = next(lab_ for lab_ in document["labs"] if lab_["lab"] == lab)
+    return row_
 
 
 def failing(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
@@ -46,8 +46,8 @@ def failing(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
 
 def address(lab: str, server: str) -> str:
     """A server's address in its own lab's network."""
-    found = next(server_ for server_ in servers(lab) if server_["Name"] == f"/{container(lab, server)}")
-    return str(found["NetworkSettings"]["Networks"][f"labctl-{lab}"]["IPAddress"])
+    container_ = next(server_ for server_ in servers(lab) if server_["Name"] == f"/{container(lab, server)}")
+    return str(container_["NetworkSettings"]["Networks"][f"labctl-{lab}"]["IPAddress"])
 
 
 def helpers(lab: str) -> list[str]:
@@ -159,8 +159,8 @@ def test_a_privileged_container_with_a_labs_label_is_found_out(ada: Person, lone
     try:
         result = ada.run("verify", lone, "--json")
         assert result.code == 1, result
-        found = {number for number, names in failing(result.json) if names == [stranger]}
-        assert {"4.1", "5.5", "5.6", "5.16", "5.30", "5.32"} <= found
+        numbers = {number for number, names in failing(result.json) if names == [stranger]}
+        assert {"4.1", "5.5", "5.6", "5.16", "5.30", "5.32"} <= numbers
         # A reason may go on in the next line.
         text = " ".join(ada.run("verify", lone).out.split())
         assert re.search(rf" 5\.5 [a-z ]+ fails [^:]*{stranger}", text, re.IGNORECASE), text

@@ -59,10 +59,10 @@ def refused_on_green(fleet: Fleet, status: int = 3) -> str:
     """
     up = fleet.run("up", "--json")
     assert up.code == 1, up
-    found = {seat["reason"] for seat in up.json["seats"] if seat["host"] == "green"}
-    assert len(found) == 1
+    reasons = {seat["reason"] for seat in up.json["seats"] if seat["host"] == "green"}
+    assert len(reasons) == 1
     assert [seat["ready"] for seat in up.json["seats"] if seat["host"] == "red"] == [True] * (SEATS // 2)
-    (reason,) = found
+    (reason,) = reasons
     assert fleet.run("status").code == status
     plan = fleet.run("plan", "--json").json
     # A clock that is read twice may differ by a second.

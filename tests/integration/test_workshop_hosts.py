@@ -113,12 +113,12 @@ def test_both_hosts_end_the_workshop_by_themselves(hosts: DockerHosts, dora: Per
         fleet.done("up")
 
         def ends() -> list[str]:
-            found = [
+            reapers = [
                 reaper
                 for host in hosts.hosts
                 for reaper in inspect("container", *fleet.reapers_on(host), host=host.host)
             ]
-            return [reaper["Config"]["Labels"]["raft-labctl.expires"] for reaper in found]
+            return [reaper["Config"]["Labels"]["raft-labctl.expires"] for reaper in reapers]
 
         first = fleet.done("status", "--json").json["expires"]
         assert ends() == [first, first]
@@ -180,7 +180,7 @@ class Watch:
 
     def found_in(self, folder: Path) -> dict[Path, int]:
         """The files below a folder in which there is a secret now, with their modes."""
-        found = {}
+        modes = {}
         for where, _, names in os.walk(folder):
             for name in names:
                 with suppress(OSError):
@@ -190,20 +190,20 @@ class Watch:
                         and path.stat().st_mtime >= self._begun
                         and self._secret.search(path.read_bytes())
                     ):
-                        found[path] = path.stat().st_mode & 0o777
-        return found
+                        modes[path] = path.stat().st_mode & 0o777
+        return modes
 
 
 def secrets_of(fleet: Fleet) -> list[bytes]:
     """The workshop's secret, and of each seat the seed, the key and the tokens, as they would be written."""
     folder = fleet.person.state / "workshops" / fleet.name
-    found = [(folder / "secret").read_text().strip()]
+    secrets = [(folder / "secret").read_text().strip()]
     for path in (folder / "seats").glob("*.seed"):
         seed = bytes.fromhex(path.read_text().strip())
-        found += [seed.hex(), derived_secrets.gossip_key(seed)]
-        found += [derived_secrets.token(seed), derived_secrets.recovery_token(seed)]
-    assert len(found) == 1 + 4 * 2
-    return [secret.encode() for secret in found]
+        secrets += [seed.hex(), derived_secrets.gossip_key(seed)]
+        secrets += [derived_secrets.token(seed), derived_secrets.recovery_token(seed)]
+    assert len(secrets) == 1 + 4 * 2
+    return [secret.encode() for secret in secrets]
 
 
 def test_secrets_are_only_in_files_of_their_owners(hosts: DockerHosts, dora: Person) -> None:

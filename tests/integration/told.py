@@ -25,14 +25,14 @@ SOON = 0.3
 
 def must_be_ready(person: Person, lab: str) -> dict[str, Any]:
     """The lab's status, as soon as all follow one leader."""
-    found: list[dict[str, Any]] = []
+    wrong_: list[dict[str, Any]] = []
 
     def is_ready() -> bool:
-        found.append(status_of(person, lab))
-        return bool(found[-1]["ready"])
+        wrong_.append(status_of(person, lab))
+        return bool(wrong_[-1]["ready"])
 
     wait_until(is_ready, 3 * ELECTION_SECONDS, f"{lab} to be ready")
-    return found[-1]
+    return wrong_[-1]
 
 
 def apply_fault(  # noqa: PLR0913, PLR0917 - what is done to whom

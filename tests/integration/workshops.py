@@ -91,11 +91,11 @@ class Room:
 
     def labs(self) -> set[str]:
         """The labs that Docker has anything of, whether or not it has the workshop's label."""
-        found = set()
+        left = set()
         for kind in ("container", "network", "volume"):
             words = [kind, "ls", "--filter", f"label={LABEL_LAB}", *(["--all"] if kind == "container" else [])]
-            found |= set(docker(*words, "--format", f'{{{{.Label "{LABEL_LAB}"}}}}').split())
-        return {lab for lab in found if lab.startswith(f"{self.name}-")}
+            left |= set(docker(*words, "--format", f'{{{{.Label "{LABEL_LAB}"}}}}').split())
+        return {lab for lab in left if lab.startswith(f"{self.name}-")}
 
     def reapers(self) -> list[str]:
         """The containers that wait for the workshop's end."""

@@ -23,5 +23,5 @@ PARTS, HISTORIES = 10, 50_000
 def test_a_history_is_valid_exactly_where_there_is_an_order(seed: int, say: Callable[[str], None], part: int) -> None:
     first = (seed * PARTS + part) * HISTORIES
     say(f"\nhistories {first} to {first + HISTORIES - 1}")
-    found = list(disagreements(range(first, first + HISTORIES)))
-    assert not found, "\n\n".join(found[:3])
+    wrong = list(disagreements(range(first, first + HISTORIES)))
+    assert not wrong, "\n\n".join(wrong[:3])

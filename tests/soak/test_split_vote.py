@@ -55,16 +55,16 @@ def test_a_provoked_split_vote_is_told_as_one(
 ) -> None:
     lab = names()
     up(ada, lab)
-    found: list[list[dict[str, Any]]] = []
+    split_votes: list[list[dict[str, Any]]] = []
     tries = 0
-    while not found:
+    while not split_votes:
         tries += 1
         assert tries <= TRIES, f"no split vote in {TRIES} tries"
         provoke(ada, lab)
         story = story_of(ada, lab)
-        found = splits(story)
+        split_votes = splits(story)
     must_agree(ada, lab, "after the split vote")
-    for candidates in found:
+    for candidates in split_votes:
         term = candidates[0]["term"]
         assert len({candidate["candidate"] for candidate in candidates}) == len(candidates)
         assert term not in [leader["term"] for leader in story["leaders"]]

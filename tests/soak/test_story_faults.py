@@ -48,9 +48,9 @@ def test_what_is_done_to_a_lab_is_told_as_it_was(
     wrong: list[str] = []
     for trial in tried:
         kind = KINDS[(trial.number - 1) % len(KINDS)]
-        said, found = tell(ada, lab, kind, trial.chance, pace)
-        if found:
-            wrong.append("\n  ".join([f"{trial.number}: {said}", *found]))
+        said, problems = tell(ada, lab, kind, trial.chance, pace)
+        if problems:
+            wrong.append("\n  ".join([f"{trial.number}: {said}", *problems]))
             say(f"  {wrong[-1]}")
         else:
             tried.record(trial, " ".join(kind), said)

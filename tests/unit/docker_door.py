@@ -116,9 +116,9 @@ class DockerDoor:
             return _refusal(err)
         documents = self.documents(kind)
         # Another thread may take one away meanwhile.
-        found = [document for key in out.split() if (document := documents.get(key)) is not None]
+        listed = [document for key in out.split() if (document := documents.get(key)) is not None]
         if kind == "container":
-            found = [
+            listed = [
                 {
                     "Id": key["Id"],
                     "Names": [key["Name"]],
@@ -128,12 +128,12 @@ class DockerDoor:
                     "Created": 0,
                     "NetworkSettings": {},
                 }
-                for key in found
+                for key in listed
             ]
         if self.beside is not None:
             label = {name: values[0] for name, values in filters.items()}
-            found += getattr(self.beside, f"{kind}s")(filters=label)
-        return 200, json.dumps({"Volumes": found or None} if kind == "volume" else found).encode()
+            listed += getattr(self.beside, f"{kind}s")(filters=label)
+        return 200, json.dumps({"Volumes": listed or None} if kind == "volume" else listed).encode()
 
     def _archive(self, container: str, path: str) -> bytes:
         """A file or a folder of the config volume that a container has, as Docker packs it."""

@@ -137,14 +137,14 @@ class FakeEngine:
 
     def inspected(self, ids: Iterable[str]) -> list[dict[str, Any]]:
         """Those whose state is known; one that has stopped comes back once where `again` has its log."""
-        found = []
+        lines = []
         for container_ in ids:
             if container_ in self.again:
                 self.streams[container_] = self.again.pop(container_)
-                found.append({"Id": container_, "Config": {}, "State": {"Status": "running", "Running": True}})
+                lines.append({"Id": container_, "Config": {}, "State": {"Status": "running", "Running": True}})
             elif container_ in self.states:
-                found.append({"Id": container_, "Config": {}, "State": self.states[container_]})
-        return found
+                lines.append({"Id": container_, "Config": {}, "State": self.states[container_]})
+        return lines
 
     def events_so_far(self, *, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
         self.filters.append(filters)

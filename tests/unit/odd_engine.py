@@ -78,10 +78,10 @@ class OddEngine:
         if path not in lists:
             return 404, {"message": f"No such thing: {path}"}
         labelled = [(thing, thing.get("Labels") or {}) for thing in getattr(self, lists[path])]
-        found = [
+        listed = [
             thing for thing, labels in labelled if not name or (name in labels and (not sign or labels[name] == value))
         ]
-        return 200, {"Volumes": found} if path == "/volumes" else found
+        return 200, {"Volumes": listed} if path == "/volumes" else listed
 
 
 def _handler_of(engine: OddEngine) -> type[BaseHTTPRequestHandler]:

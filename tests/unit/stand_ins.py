@@ -151,10 +151,10 @@ class FakeDocker:
 
     def container(self, name: str) -> dict[str, Any]:
         """The container of that name itself, to change it."""
-        found: dict[str, Any] = next(
+        document: dict[str, Any] = next(
             container for container in self._objects["container"].values() if container["Name"] == f"/{name}"
         )
-        return found
+        return document
 
     def lose(self, name: str) -> None:
         """Let a container be gone, as after `docker rm -f` by hand."""
@@ -253,10 +253,10 @@ class FakeDocker:
         keys = [by_name.get(name, name) for name in wanted]
         missing = [key for key in keys if key not in self._objects[kind]]
         said = "".join(f"Error response from daemon: {_MISSING[kind].format(name)}\n" for name in missing)
-        found = [self._objects[kind][key] for key in keys if key not in missing]
+        documents = [self._objects[kind][key] for key in keys if key not in missing]
         if kind == "container":
-            found = [_inspected(object_) for object_ in found]
-        return json.dumps(found), said, 1 if missing else 0
+            documents = [_inspected(object_) for object_ in documents]
+        return json.dumps(documents), said, 1 if missing else 0
 
     def _rm(self, kind: str, keys: list[str]) -> tuple[str, str, int]:
         for key in keys:

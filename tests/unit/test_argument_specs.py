@@ -26,8 +26,8 @@ def read(path: Path) -> Any:
 
 
 def options_of(role: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
-    return found
+    options: dict[str, dict[str, Any]] = read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
+    return options
 
 
 def plain(value: object) -> object:

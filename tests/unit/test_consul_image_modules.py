@@ -109,10 +109,15 @@ def _ours(version: str, source: str, origin: str = "") -> dict[str, Any]:
 def test_an_image_that_is_there_is_found(docker: StandIn, module_run: ModuleRun) -> None:
     docker.state["images"] = {"a": _ours("1.8.7", "debian"), "b": _ours("1.21.4", "registry")}
     docker.write()
-    found = module_run(consul_image_info.main, repository="ours")
-    assert (found["found"], found["id"], found["version"], found["source"]) == (True, "id-1.21.4", "1.21.4", "registry")
-    found = module_run(consul_image_info.main, repository="ours", version="v1.8.7", source="debian", check=True)
-    assert (found["found"], found["name"], found["changed"]) == (True, "ours:1.8.7", False)
+    result = module_run(consul_image_info.main, repository="ours")
+    assert (result["found"], result["id"], result["version"], result["source"]) == (
+        True,
+        "id-1.21.4",
+        "1.21.4",
+        "registry",
+    )
+    result = module_run(consul_image_info.main, repository="ours", version="v1.8.7", source="debian", check=True)
+    assert (result["found"], result["name"], result["changed"]) == (True, "ours:1.8.7", False)
     assert docker.calls("run") == []
 
 
@@ -129,8 +134,8 @@ def test_what_does_not_fit_is_not_found(docker: StandIn, module_run: ModuleRun) 
     docker.write()
     missing = {"found": False, "id": "", "name": "", "version": ""}
     for wanted in ({"version": "1.21.4"}, {"source": "registry"}, {"force": True}):
-        found = module_run(consul_image_info.main, repository="ours", **wanted)
-        assert {key: found[key] for key in missing} == missing
+        result = module_run(consul_image_info.main, repository="ours", **wanted)
+        assert {key: result[key] for key in missing} == missing
 
 
 def test_only_the_repositorys_own_images_are_asked_for(docker: StandIn, module_run: ModuleRun) -> None:
@@ -142,11 +147,11 @@ def test_only_the_repositorys_own_images_are_asked_for(docker: StandIn, module_r
 
 def test_auto_tries_a_binary_only_where_one_is_named(docker: StandIn, module_run: ModuleRun, work: Path) -> None:
     assert docker.calls() == []
-    found = module_run(consul_image_info.main, repository="ours")
-    assert found["sources"] == ["registry", "release", "debian"]
+    result = module_run(consul_image_info.main, repository="ours")
+    assert result["sources"] == ["registry", "release", "debian"]
     (work / "consul").write_bytes(ELF)
-    found = module_run(consul_image_info.main, repository="ours", binary=str(work / "consul"))
-    assert found["sources"] == ["registry", "release", "binary", "debian"]
+    result = module_run(consul_image_info.main, repository="ours", binary=str(work / "consul"))
+    assert result["sources"] == ["registry", "release", "binary", "debian"]
     assert module_run(consul_image_info.main, repository="ours", source="debian")["sources"] == ["debian"]
 
 
@@ -168,9 +173,9 @@ def test_auto_tries_a_binary_only_where_one_is_named(docker: StandIn, module_run
 def test_what_cannot_be_is_refused_as_usage(
     docker: StandIn, module_run: ModuleRun, arguments: dict[str, Any], words: str
 ) -> None:
-    found = module_run(consul_image_info.main, **({"repository": "ours"} | arguments))
-    assert words in found["msg"]
-    assert found["failure"] == "usage"
+    result = module_run(consul_image_info.main, **({"repository": "ours"} | arguments))
+    assert words in result["msg"]
+    assert result["failure"] == "usage"
     assert docker.calls("build") == []
 
 
@@ -297,5 +302,5 @@ def test_leftovers_of_a_killed_run_are_swept_first(docker: StandIn, module_run: 
     ],
 )
 def test_mmdebstrap_needs_uidmap_without_root(there: set[str], *, is_root: bool, enough: bool) -> None:
-    found = consul_image_info.has_mmdebstrap(is_root=is_root, which=lambda name: name if name in there else None)
-    assert found is enough
+    answer = consul_image_info.has_mmdebstrap(is_root=is_root, which=lambda name: name if name in there else None)
+    assert answer is enough

@@ -198,8 +198,8 @@ def test_a_program_of_this_host_is_taken_and_one_of_another_is_not(tmp_path: Pat
 
 @given(st.binary(max_size=64))
 def test_no_header_breaks_the_reading(header: bytes) -> None:
-    found = image_binary.architecture_of(header)
-    assert found is None or header.startswith(b"\x7fELF")
+    architecture = image_binary.architecture_of(header)
+    assert architecture is None or header.startswith(b"\x7fELF")
 
 
 def test_a_checksum_is_found_by_the_files_whole_name() -> None:
@@ -396,8 +396,8 @@ def test_a_failed_build_is_told_by_the_command_that_failed() -> None:
     out = "Step 1/9 : FROM x\n ---> 1234\nReading lists\nE: Unable to locate package nft\n---> Running in 12\n"
     verdict = "The command '/bin/sh -c x' returned a non-zero code: 100"
     deprecated = "DEPRECATED: The legacy builder is deprecated.\n            environment-variable.\n\n"
-    found = image_candidate.build_failure(out, deprecated + verdict)
-    assert found == f"E: Unable to locate package nft; {verdict}"
+    sentence = image_candidate.build_failure(out, deprecated + verdict)
+    assert sentence == f"E: Unable to locate package nft; {verdict}"
     assert image_candidate.build_failure("Step 1/9\n", "pull access denied for x\n") == "pull access denied for x"
     assert image_candidate.build_failure("", "") == "it said nothing"
 

@@ -22,9 +22,9 @@ def test_each_target_that_a_page_names_is_in_the_makefile(page: str) -> None:
     named = re.findall(
         r"`make ([a-z-]+)[^`]*`|^make ([a-z-]+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE
     )
-    found = {one or other for one, other in named}
-    assert found
-    assert found <= TARGETS
+    targets = {one or other for one, other in named}
+    assert targets
+    assert targets <= TARGETS
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

@@ -87,8 +87,8 @@ def test_each_option_is_in_the_guide(name: str) -> None:
     text = guide()
     for option in (param for param in COMMANDS[name].params if isinstance(param, click.Option)):
         for names in (option.opts, option.secondary_opts):
-            found = [name_ for name_ in names if re.search(rf"(?<![\w-]){name_}(?![\w-])", text)]
-            assert found or not names, f"{name} {' or '.join(names)}"
+            missing = [name_ for name_ in names if re.search(rf"(?<![\w-]){name_}(?![\w-])", text)]
+            assert missing or not names, f"{name} {' or '.join(names)}"
 
 
 def command_lines() -> Iterator[tuple[str, str]]:
@@ -97,20 +97,20 @@ def command_lines() -> Iterator[tuple[str, str]]:
         for language, block in FENCE.findall(read(page)):
             if language in ("sh", "console"):
                 typed = re.findall(r"^(?:\$ |.*<\(|.*/bin/|)(labctl .*)", block, re.MULTILINE)
-                yield from ((page_id(page), found) for found in typed)
-        yield from ((page_id(page), found) for found in re.findall(r"`(labctl [^`]+)`", prose(page)))
+                yield from ((page_id(page), words) for words in typed)
+        yield from ((page_id(page), words) for words in re.findall(r"`(labctl [^`]+)`", prose(page)))
 
 
 def words(line: str) -> list[str]:
     """The words behind `labctl`, up to a comment, a pipe, a redirection or the end of a substitution."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|>;&()")
     lexer.whitespace_split = True
-    found: list[str] = []
+    lines: list[str] = []
     for word in lexer:
         if word[0] in "|>;&()":
             break
-        found.append(word)
-    return found[1:]
+        lines.append(word)
+    return lines[1:]
 
 
 def parse(arguments: list[str]) -> None:
@@ -120,9 +120,9 @@ def parse(arguments: list[str]) -> None:
         context = command.make_context("labctl", arguments)
         while isinstance(command, click.Group):
             rest = [*context._protected_args, *context.args]
-            name, found, rest = command.resolve_command(context, rest)
-            assert found is not None
-            command, context = found, found.make_context(name, rest, parent=context)
+            name, subcommand, rest = command.resolve_command(context, rest)
+            assert subcommand is not None
+            command, context = subcommand, subcommand.make_context(name, rest, parent=context)
     except click.exceptions.Exit:
         return
 
@@ -229,16 +229,16 @@ def test_each_exit_code_is_explained(page: str) -> None:
 
 def sentences() -> str:
     """Every text in the code that can become an error: of labctl, of our modules, and of the roles."""
-    found = [" ".join(read(path).split()) for path in sorted((ROOT / "roles").glob("*/tasks/*.yml"))]
+    texts = [" ".join(read(path).split()) for path in sorted((ROOT / "roles").glob("*/tasks/*.yml"))]
     for path in [*sorted((ROOT / "labctl").rglob("*.py")), *sorted((ROOT / "plugins").rglob("*.py"))]:
         for node in ast.walk(ast.parse(read(path))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.append(node.value)
+                texts.append(node.value)
             elif isinstance(node, ast.JoinedStr):
-                found.append(
+                texts.append(
                     "".join(str(value.value) if isinstance(value, ast.Constant) else "..." for value in node.values)
                 )
-    return "\n".join(found)
+    return "\n".join(texts)
 
 
 def test_each_error_that_troubleshooting_explains_is_one_that_the_code_gives() -> None:
@@ -360,14 +360,14 @@ def texts(nodes: Iterable[ast.expr | None]) -> set[str]:
 
 def keys_that_are_printed(function: ast.FunctionDef) -> set[str]:
     """The keys of dictionaries that a function returns or dumps, and the names that it makes a dictionary of."""
-    found: set[str] = set()
+    texts_: set[str] = set()
     for node in ast.walk(function):
         dumps = isinstance(node, ast.Call) and ast.unparse(node.func) == "json.dumps"
         if isinstance(node, ast.Return) or dumps:
-            found |= texts(key for child in ast.walk(node) if isinstance(child, ast.Dict) for key in child.keys)
+            texts_ |= texts(key for child in ast.walk(node) if isinstance(child, ast.Dict) for key in child.keys)
         if isinstance(node, ast.DictComp) and isinstance(node.generators[0].iter, ast.Tuple):
-            found |= texts(node.generators[0].iter.elts)
-    return found
+            texts_ |= texts(node.generators[0].iter.elts)
+    return texts_
 
 
 def keys_of(document: Any) -> set[str]:

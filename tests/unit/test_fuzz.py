@@ -71,8 +71,8 @@ def test_an_input_that_eats_memory_is_found() -> None:
 
 def test_the_same_seed_gives_the_same_inputs() -> None:
     def inputs(seed: int) -> list[bytes]:
-        found: list[bytes] = []
-        harness.run(found.append, [b"hello", b"world"], 50, seed)
-        return found
+        corpus: list[bytes] = []
+        harness.run(corpus.append, [b"hello", b"world"], 50, seed)
+        return corpus
 
     assert inputs(1) == inputs(1) != inputs(2)

@@ -35,7 +35,7 @@ PURE = (
 @cache
 def imports(path: Path, *, types_too: bool = False) -> set[str]:
     """The modules that a file imports, by their whole names; those of `if TYPE_CHECKING` only where asked for."""
-    found: set[str] = set()
+    names: set[str] = set()
 
     class Visitor(ast.NodeVisitor):
         def visit_If(self, node: ast.If) -> None:
@@ -44,17 +44,17 @@ def imports(path: Path, *, types_too: bool = False) -> set[str]:
                 self.visit(child)
 
         def visit_Import(self, node: ast.Import) -> None:
-            found.update(alias.name for alias in node.names)
+            names.update(alias.name for alias in node.names)
 
         def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
             if node.level:
                 # The only name that a neighbour has in both of the places where these files run.
                 assert "shared" in path.parts or "plugins" in path.parts, f"{path} imports by a relative name"
                 return
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
 
     Visitor().visit(ast.parse(path.read_text(encoding="utf-8")))
-    return found
+    return names
 
 
 def folder_of(path: Path) -> str:
@@ -80,14 +80,14 @@ def test_every_room_has_its_layer() -> None:
 
 @pytest.mark.parametrize("path", in_folders("shared", "errors.py"), ids=named)
 def test_what_ansible_ships_alone_imports_the_standard_library_and_its_neighbours_only(path: Path) -> None:
-    found = {name.split(".")[0] for name in imports(path, types_too=True)}
-    assert found <= sys.stdlib_module_names
+    rooms = {name.split(".")[0] for name in imports(path, types_too=True)}
+    assert rooms <= sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("path", in_folders(*PURE), ids=named)
 def test_the_reading_of_logs_and_of_tries_has_no_docker_no_clock_and_no_network(path: Path) -> None:
-    found = {name.split(".")[0] for name in imports(path)}
-    assert not found & {"docker", "socket", "http", "urllib", "requests", "subprocess", "time", "threading", "asyncio"}
+    rooms = {name.split(".")[0] for name in imports(path)}
+    assert not rooms & {"docker", "socket", "http", "urllib", "requests", "subprocess", "time", "threading", "asyncio"}
 
 
 @pytest.mark.parametrize(("library", "doors"), [("ansible_runner", {"runner"}), ("docker", set())])
@@ -98,9 +98,9 @@ def test_each_library_has_one_door_or_none(library: str, doors: set[str]) -> Non
 
 @pytest.mark.parametrize("path", PLUGINS, ids=named)
 def test_what_runs_on_a_docker_host_imports_neither_labctl_nor_a_docker_library(path: Path) -> None:
-    found = {name.split(".")[0] for name in imports(path, types_too=True)}
-    assert not found & {"labctl", "docker", "requests", "yaml", "ansible_collections"}
-    assert found <= sys.stdlib_module_names | {"ansible"}
+    rooms = {name.split(".")[0] for name in imports(path, types_too=True)}
+    assert not rooms & {"labctl", "docker", "requests", "yaml", "ansible_collections"}
+    assert rooms <= sys.stdlib_module_names | {"ansible"}
 
 
 def test_what_runs_on_a_docker_host_asks_nothing_of_zip_that_python_3_9_has_not() -> None:
@@ -148,14 +148,14 @@ def tree(path: Path) -> ast.Module:
 
 def private_names() -> set[str]:
     """Names that labctl and the plugins keep to themselves; what a named tuple has is nobody's secret."""
-    found: set[str] = set()
+    names: set[str] = set()
     for node in (node for path in {*LABCTL, *PLUGINS} for node in ast.walk(tree(path))):
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
-                found.add(name)
+                names.add(name)
             case ast.Attribute(attr=name, ctx=ast.Store()):
-                found.add(name)
-    return {name for name in found if name.startswith("_") and not name.startswith("__")} - {"_replace", "_"}
+                names.add(name)
+    return {name for name in names if name.startswith("_") and not name.startswith("__")} - {"_replace", "_"}
 
 
 def modules_of_ours(path: Path) -> set[str]:
@@ -181,14 +181,14 @@ def test_tests_give_what_the_code_asks_for_and_hardly_ever_patch_it() -> None:
 
 
 def test_no_test_puts_anything_into_a_module_of_ours() -> None:
-    found = [
+    wrong = [
         f"{named(path)}:{node.lineno}"
         for path in UNIT
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name)
         if node.value.id in modules_of_ours(path)
     ]
-    assert found == []
+    assert wrong == []
 
 
 def test_tests_know_hardly_anything_that_the_code_keeps_to_itself() -> None:

@@ -37,7 +37,7 @@ UNKNOWN = (
 def leaves() -> dict[str, click.Command]:
     """Every command that does something, by the words that call it."""
     context = click.Context(main.labctl)
-    found: dict[str, click.Command] = {}
+    commands: dict[str, click.Command] = {}
 
     def add(name: str, command: click.Command | None) -> None:
         assert command is not None
@@ -45,11 +45,11 @@ def leaves() -> dict[str, click.Command]:
             for below, subcommand in command.commands.items():
                 add(f"{name} {below}", subcommand)
         else:
-            found[name] = command
+            commands[name] = command
 
     for name in main.COMMANDS:
         add(name, main.labctl.get_command(context, name))
-    return found
+    return commands
 
 
 @pytest.mark.parametrize("words", [["up", "x", "-n"], ["story", "--sample"], ["chaos", "--seed"], ["no"]], ids=str)
@@ -136,8 +136,8 @@ def loaded(words: list[str], *names: str) -> list[str]:
         "import sys; from labctl.cli.main import run; "
         f"run({words!r}); print([name for name in {names!r} if name in sys.modules])"
     )
-    found: list[str] = ast.literal_eval(python(code).stdout.splitlines()[-1])
-    return found
+    modules: list[str] = ast.literal_eval(python(code).stdout.splitlines()[-1])
+    return modules
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -161,12 +161,12 @@ def test_a_lab_is_made_listed_and_removed_without_any_room_above_it(words: list[
     assert code == "0"
     above = ("web", "exercises", "api", "pytest_plugin", "plugin", "workshop", "experiments", "isolation")
     rooms = {f"labctl.{room}" for room in above}
-    found = [
+    users = [
         name
         for name in ast.literal_eval(modules)
         if name in rooms or name.startswith(tuple(f"{room}." for room in rooms))
     ]
-    assert found == []
+    assert users == []
     assert "labctl.lab.up" in modules or words[0] != "up"
 
 

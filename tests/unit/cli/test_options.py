@@ -85,8 +85,8 @@ def test_a_shell_is_offered_no_name_that_is_none_and_no_words_that_it_would_obey
     evil = "x\x1b[2J\n`id`"
     others = [{**container, "Id": f"other{number}"} for number, container in enumerate(stand_in.lab(evil))]
     docker.beside().container_list = [*stand_in.lab("ada", labels={"raft-labctl.owner": evil}), *others]
-    (found,) = options.complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "")
-    assert (found.value, found.help) == ("ada", "3 servers, of x\\x1b[2J\\n`id`")
+    (completion_item,) = options.complete_lab(click.Context(click.Command("x")), click.Argument(["lab"]), "")
+    assert (completion_item.value, completion_item.help) == ("ada", "3 servers, of x\\x1b[2J\\n`id`")
 
 
 # -- names of files ------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def test_a_shell_is_offered_no_name_that_is_none_and_no_words_that_it_would_obey
 
 def file_options() -> list[tuple[str, ...]]:
     """Every option and argument of every command that takes a file's name, as it is called with an empty one."""
-    found: list[tuple[str, ...]] = []
+    options_: list[tuple[str, ...]] = []
 
     def look(words: tuple[str, ...], command: click.Command | None) -> None:
         assert command is not None
@@ -104,10 +104,10 @@ def file_options() -> list[tuple[str, ...]]:
                 look((*words, name), command.get_command(context, name))
             return
         files = [parameter for parameter in command.params if isinstance(parameter.type, click.Path)]
-        found.extend((*words, file.opts[-1] if isinstance(file, click.Option) else "--") for file in files)
+        options_.extend((*words, file.opts[-1] if isinstance(file, click.Option) else "--") for file in files)
 
     look((), main.labctl)
-    return found
+    return options_
 
 
 @pytest.mark.parametrize("words", file_options(), ids=" ".join)

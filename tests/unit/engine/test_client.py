@@ -191,9 +191,9 @@ def test_an_engine_is_asked_for_no_event_that_is_still_to_come(said: Any, until:
             asked.append({"path": path, **query})
             return b'{"Action":"kill"}\n\n{"Action":"die"}\n'
 
-    found = client.Client()
-    found._engine = cast("Any", Engine())
-    assert found.events_so_far(filters={"type": ["container"]}) == [{"Action": "kill"}, {"Action": "die"}]
+    made = client.Client()
+    made._engine = cast("Any", Engine())
+    assert made.events_so_far(filters={"type": ["container"]}) == [{"Action": "kill"}, {"Action": "die"}]
     (query,) = asked
     assert (query["path"], query["since"], query["filters"]) == ("/events", "0", '{"type": ["container"]}')
     assert query["until"] == until or (until is None and abs(float(query["until"]) - time.time()) < 60)

@@ -40,10 +40,10 @@ class Saying(DockerHost):
 
 def test_a_clock_that_is_behind_is_found() -> None:
     there = datetime.now(UTC) - timedelta(seconds=100)
-    found = clock.difference(Saying({"SystemTime": there.isoformat()}))
-    assert found is not None
-    assert -110 < found.seconds < -99
-    assert found.certain > 90
+    difference = clock.difference(Saying({"SystemTime": there.isoformat()}))
+    assert difference is not None
+    assert -110 < difference.seconds < -99
+    assert difference.certain > 90
 
 
 def test_what_the_answer_took_is_no_difference() -> None:

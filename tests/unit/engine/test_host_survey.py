@@ -62,23 +62,23 @@ def read(said: str = SAID, host: FakeEngine | None = None) -> dict[str, Any]:
 
 
 def test_what_a_host_says_of_itself() -> None:
-    found = read()
-    assert (found["cores"], found["compose"], found["engine"], found["api"]) == (4, "2.26.1", "28.2.2", "1.51")
-    assert found["memory"] == {"total": 32768000 * 1024, "free": 30000000 * 1024}
-    assert (found["disk_free"], found["clock"], found["ports"]) == (1000000 * 1024, 1795500000.0, [22, 21000])
-    assert found["routes"] == ["172.17.0.0/16"]
+    facts = read()
+    assert (facts["cores"], facts["compose"], facts["engine"], facts["api"]) == (4, "2.26.1", "28.2.2", "1.51")
+    assert facts["memory"] == {"total": 32768000 * 1024, "free": 30000000 * 1024}
+    assert (facts["disk_free"], facts["clock"], facts["ports"]) == (1000000 * 1024, 1795500000.0, [22, 21000])
+    assert facts["routes"] == ["172.17.0.0/16"]
 
 
 @pytest.mark.parametrize("said", ["", "cores are hot\nclock tower\nport authority\ndisk jockey\nMemTotal: much\n"])
 def test_a_host_that_says_nothing_or_nonsense_is_no_failure(said: str) -> None:
-    found = read(said)
-    assert (found["cores"], found["ports"]) == (2, [])
-    assert (found["memory"]["free"], found["disk_free"], found["clock"]) == (None, None, None)
+    facts = read(said)
+    assert (facts["cores"], facts["ports"]) == (2, [])
+    assert (facts["memory"]["free"], facts["disk_free"], facts["clock"]) == (None, None, None)
 
 
 def test_a_full_disk_is_not_one_of_which_nothing_is_known() -> None:
-    found = read("disk 0\nMemAvailable: 0\n")
-    assert (found["disk_free"], found["memory"]["free"]) == (0, 0)
+    facts = read("disk 0\nMemAvailable: 0\n")
+    assert (facts["disk_free"], facts["memory"]["free"]) == (0, 0)
 
 
 def test_labs_are_found_by_their_labels_also_where_only_a_network_is_left() -> None:
@@ -128,8 +128,8 @@ def test_what_has_labels_that_labctl_never_writes_is_left_out_and_told() -> None
     odd = stand_in.container("ada", "consul1", Names=["/mine"], labels={"raft-labctl.lab": label})
     volume = {"Name": "v", "Labels": {"raft-labctl.lab": label, "raft-labctl.workshop": "w"}}
     reaper = {"Names": ["/r"], "State": "running", "Labels": {"raft-labctl.reaper": label}}
-    found = read(host=Host(container_list=[odd, reaper], volume_list=[volume]))
-    assert (found["labs"], found["reapers"]) == ([], [])
+    facts = read(host=Host(container_list=[odd, reaper], volume_list=[volume]))
+    assert (facts["labs"], facts["reapers"]) == ([], [])
     assert [sentence.split(" has ")[0] for sentence in foreign_labels.told()] == [
         "The container mine",
         "The volume v",

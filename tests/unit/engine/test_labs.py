@@ -26,9 +26,9 @@ def client(engine: FakeEngine) -> Client:
 
 def test_containers_are_grouped_into_labs_in_order_of_name() -> None:
     parts = [*stand_in.lab("eve"), *reversed(stand_in.lab("ada")), {"Labels": None}, {"Labels": {"x": "y"}}]
-    found = labs.labs_from(parts, "local")
-    assert [lab.name for lab in found] == ["ada", "eve"]
-    ada = found[0]
+    labs_found = labs.labs_from(parts, "local")
+    assert [lab.name for lab in labs_found] == ["ada", "eve"]
+    ada = labs_found[0]
     assert [server.name for server in ada.servers] == ["consul1", "consul2", "consul3"]
     assert (ada.owner, ada.spec, ada.host) == ("ada", LabSpec(3, "teach", "gossip", "1.8.7", 0), "local")
     assert (ada.workshop, ada.expires) == ("", None)

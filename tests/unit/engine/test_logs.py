@@ -38,10 +38,10 @@ def line(second: float, text: str) -> bytes:
 
 
 def test_dockers_time_is_split_from_the_line() -> None:
-    found = logs.split("consul1", b"2026-01-02T03:04:05.123456789Z [INFO] raft: x  y \r\n")
-    assert found == logs.LogLine("consul1", "2026-01-02T03:04:05.123456789Z", "[INFO] raft: x  y ")
-    assert found.when is not None
-    assert found.when.isoformat() == "2026-01-02T03:04:05.123456+00:00"
+    log_line = logs.split("consul1", b"2026-01-02T03:04:05.123456789Z [INFO] raft: x  y \r\n")
+    assert log_line == logs.LogLine("consul1", "2026-01-02T03:04:05.123456789Z", "[INFO] raft: x  y ")
+    assert log_line.when is not None
+    assert log_line.when.isoformat() == "2026-01-02T03:04:05.123456+00:00"
 
 
 def test_times_sort_as_text_also_where_docker_drops_zeros() -> None:
@@ -99,8 +99,8 @@ def test_lines_of_one_server_that_are_a_little_late_are_put_in_order() -> None:
 
 
 def test_a_line_without_an_end_fills_no_memory() -> None:
-    (found,) = logs.split_lines(b"x" * 65_536 for _ in range(64))
-    assert len(found) == logs.MOST_LINE
+    (line,) = logs.split_lines(b"x" * 65_536 for _ in range(64))
+    assert len(line) == logs.MOST_LINE
 
 
 def test_an_engine_that_stumbles_in_the_middle_is_an_error_and_not_the_end() -> None:

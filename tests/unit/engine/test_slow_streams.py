@@ -86,9 +86,9 @@ def test_what_goes_on_byte_by_byte_is_given_up_also_where_a_command_has_no_time_
 def test_who_reads_slowly_is_not_the_engine(engine: Log) -> None:
     engine.says["GET /x"] = b"x" * 100_000
     with Engine(0.3).open("/x", doing="reading") as answer:
-        found = answer.read(10)
+        piece = answer.read(10)
         time.sleep(0.5)
-        assert len(found + answer.read()) == 100_000
+        assert len(piece + answer.read()) == 100_000
 
 
 def test_an_answer_that_is_cut_short_is_not_its_end(engine: Log) -> None:

@@ -85,18 +85,18 @@ def greeted(script: str, **env: str) -> ssh_command.Greeting:
     done = subprocess.run(
         ["/bin/sh", "-c", script], check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=kept
     )
-    found = ssh_command.greeting(done.stdout.strip())
-    assert found is not None, done
+    greeting = ssh_command.greeting(done.stdout.strip())
+    assert greeting is not None, done
     assert done.stderr == ""
-    return found
+    return greeting
 
 
 def test_the_docker_host_says_that_its_socket_may_be_used(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as there:
         there.bind(os.path.relpath(tmp_path / "s"))
-        found = greeted(ssh_command.script(str(tmp_path / "s")))
-        assert found == ssh_command.Greeting("ready", str(tmp_path / "s"))
-        assert greeted(ssh_command.script(None), DOCKER_HOST=f"unix://{tmp_path}/s") == found
+        greeting = greeted(ssh_command.script(str(tmp_path / "s")))
+        assert greeting == ssh_command.Greeting("ready", str(tmp_path / "s"))
+        assert greeted(ssh_command.script(None), DOCKER_HOST=f"unix://{tmp_path}/s") == greeting
 
 
 def test_the_docker_host_says_whether_docker_is_missing_or_stopped(tmp_path: Path) -> None:

@@ -309,8 +309,8 @@ def test_what_is_left_of_a_lease_does_not_depend_on_the_docker_hosts_clock(docke
     assert docker.asked_for_time == 0, "where there is no fault, nothing has an end"
     inject.change(LAB, {ONE: CUT, TWO: CUT}, "ab12cd", "isolate consul1,consul2", 30, clock.of(LAB.place))
     client: Any = Client(docker.listed())
-    (found,) = inject.active(client, LAB)
-    left = found.seconds_left(datetime.now(UTC))
+    (fault,) = inject.active(client, LAB)
+    left = fault.seconds_left(datetime.now(UTC))
     assert left is not None
     assert 25 < left <= 30
     stamp = datetime.fromisoformat(next(iter(docker.containers.values()))["Labels"]["raft-labctl.fault-until"])

@@ -301,9 +301,9 @@ def test_servers_that_were_taken_away_are_faults_that_the_lab_has(docker: Engine
     docker.logs["consul2"] = began("abc123", "pause")
     docker.logs["consul3"] = began("def456", "pause")  # it was resumed, and fell over since
     docker.active = ["bbbbbb"]
-    name, found = heal.ls("ada", tools=docker.tools)
+    name, active = heal.ls("ada", tools=docker.tools)
     assert name == "ada"
-    assert [(fault.id, fault.servers) for fault in found] == [("abc123", ("consul2",)), ("bbbbbb", ())]
+    assert [(fault.id, fault.servers) for fault in active] == [("abc123", ("consul2",)), ("bbbbbb", ())]
 
 
 def test_all_are_the_rules_of_every_network_and_the_servers_that_do_not_run(docker: Engine) -> None:
@@ -362,8 +362,8 @@ def test_what_is_left_of_a_lease_of_a_server_that_is_down_is_told_by_this_machin
     docker.with_state("consul2", "exited")
     stamp = datetime.now(UTC) + timedelta(seconds=25)
     docker.logs["consul2"] = log_notes.began(stamp, "abc123", "kill consul2", ["consul2"], 30)
-    _, (found,) = heal.ls("ada", tools=docker.tools)
-    left = found.seconds_left(datetime.now(UTC))
+    _, (fault,) = heal.ls("ada", tools=docker.tools)
+    left = fault.seconds_left(datetime.now(UTC))
     assert left is not None
     assert 20 < left <= 30
 
@@ -378,8 +378,8 @@ def test_the_end_of_a_lease_that_no_clock_shows_is_none(docker: Engine, stamp: s
     docker.with_state("consul2", "exited")
     line = log_notes.began(datetime.now(UTC), "abc123", "kill consul2", ["consul2"], 30)
     docker.logs["consul2"] = f"{stamp} {line.partition(' ')[2]}"
-    _, (found,) = heal.ls("ada", tools=docker.tools)
-    assert (found.id, found.seconds_left(datetime.now(UTC))) == ("abc123", None)
+    _, (fault,) = heal.ls("ada", tools=docker.tools)
+    assert (fault.id, fault.seconds_left(datetime.now(UTC))) == ("abc123", None)
 
 
 def test_a_clock_is_asked_once_for_a_fault_and_not_where_there_is_nothing(docker: Engine) -> None:
@@ -427,9 +427,9 @@ def test_a_log_that_cannot_be_read_is_unknown_and_not_no_fault(docker: Engine) -
 
     docker.tools = replace(docker.tools, last_words=refuse)
     docker.with_state("consul2", "exited")
-    _, (found,) = heal.ls("ada", tools=docker.tools)
-    assert (found.id, found.servers, found.until) == ("", ("consul2",), None)
-    assert found.words.startswith("unknown: Docker failed while reading the log of consul2")
+    _, (fault,) = heal.ls("ada", tools=docker.tools)
+    assert (fault.id, fault.servers, fault.until) == ("", ("consul2",), None)
+    assert fault.words.startswith("unknown: Docker failed while reading the log of consul2")
     with pytest.raises(LabctlError, match="Cannot tell whether consul2 is down because of the fault abc123"):
         heal.heal("abc123", ASKED, Told(), docker.tools)
     assert docker.signals == []

@@ -101,10 +101,10 @@ class Engine:
     def containers(self, filters: dict[str, str], *, doing: str = "") -> list[dict[str, Any]]:
         self.asked.append((doing, self.seconds))
         lab = filters["label"].partition("=")[2]
-        found = [
+        tables = [
             document for document in self.documents.values() if document["Config"]["Labels"]["raft-labctl.lab"] == lab
         ]
-        return copy.deepcopy(found)
+        return copy.deepcopy(tables)
 
     def networks(self, *_: Any, doing: str) -> list[dict[str, Any]]:
         self.asked.append((doing, self.seconds))

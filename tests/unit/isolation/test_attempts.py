@@ -74,8 +74,8 @@ def test_a_server_that_is_on_two_networks_is_not_tried_from_itself() -> None:
 
 
 def test_each_lab_is_joined_once_by_servers_in_turn_but_not_one_that_was_reached() -> None:
-    found = joins(A, [A, B, C], set())
-    assert [(join.server, join.lab, join.address) for join in found] == [
+    attempts = joins(A, [A, B, C], set())
+    assert [(join.server, join.lab, join.address) for join in attempts] == [
         ("consul1", "b", "10.213.1.2"),
         ("consul2", "c", "10.213.2.2"),
     ]

@@ -31,8 +31,8 @@ def test_what_nc_says_is_told_apart(said: str, outcome: Outcome) -> None:
 
 
 def test_a_try_without_a_line_is_unknown_and_never_refused() -> None:
-    found = read([ONE, TWO], "10.0.0.2:8300 nc: connect to 10.0.0.2 port 8300 (tcp) failed: Connection refused\n")
-    assert [attempt.outcome for attempt in found] == [Outcome.REFUSED, Outcome.UNKNOWN]
+    outcomes = read([ONE, TWO], "10.0.0.2:8300 nc: connect to 10.0.0.2 port 8300 (tcp) failed: Connection refused\n")
+    assert [attempt.outcome for attempt in outcomes] == [Outcome.REFUSED, Outcome.UNKNOWN]
 
 
 def test_what_connected_is_asked_and_an_address_that_nobody_has_beside_it() -> None:
@@ -97,15 +97,15 @@ TIMED_OUT = (
 
 
 def test_a_join_that_reached_one_of_two_exits_0_and_is_told_by_address() -> None:
-    found = joined(JOINS, 0, TIMED_OUT + "Successfully joined cluster by contacting 1 nodes.\n")
-    assert [join.outcome for join in found] == [Outcome.NO_ANSWER, Outcome.CONNECTED]
+    outcomes = joined(JOINS, 0, TIMED_OUT + "Successfully joined cluster by contacting 1 nodes.\n")
+    assert [join.outcome for join in outcomes] == [Outcome.NO_ANSWER, Outcome.CONNECTED]
 
 
 def test_joins_that_all_fail_say_why() -> None:
     said = TIMED_OUT + TIMED_OUT.replace("10.0.0.2", "10.0.1.2").replace("i/o timeout", "connect: connection refused")
-    found = joined(JOINS, 1, said + "Failed to join any nodes.\n")
-    assert [join.outcome for join in found] == [Outcome.NO_ANSWER, Outcome.REFUSED]
-    assert "dial tcp 10.0.0.2:8301: i/o timeout" in found[0].said
+    outcomes = joined(JOINS, 1, said + "Failed to join any nodes.\n")
+    assert [join.outcome for join in outcomes] == [Outcome.NO_ANSWER, Outcome.REFUSED]
+    assert "dial tcp 10.0.0.2:8301: i/o timeout" in outcomes[0].said
 
 
 def test_an_old_consul_that_names_no_address_was_refused_all_of_them() -> None:

@@ -80,4 +80,4 @@ def test_a_network_without_addresses_and_a_port_without_a_number_are_left_out() 
     }
     place = place_of("a", "local", [server])
     assert (place.own, place.strange) == ((), ())
-    assert [(found.address, found.port) for found in place.published] == [("", 80)]
+    assert [(port.address, port.port) for port in place.published] == [("", 80)]

@@ -49,9 +49,9 @@ def members_of(servers: Iterable[Server]) -> frozenset[tuple[str, str]]:
     return frozenset((server.name, server.id) for server in servers)
 
 
-def host_with(engine: Engine, found: dict[str, list[dict[str, Any]]]) -> Host:
+def host_with(engine: Engine, containers: dict[str, list[dict[str, Any]]]) -> Host:
     made: Any = engine
-    return Host("local", made, tuple(lab(name, containers) for name, containers in found.items()), hold_seconds=0)
+    return Host("local", made, tuple(lab(name, listed) for name, listed in containers.items()), hold_seconds=0)
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def engine(tmp_path: Path) -> Engine:
 
 
 def look(engine: Engine, members: Callable[..., frozenset[tuple[str, str]]] = members_of) -> Report:
-    found = {name: engine.containers({"label": f"x={name}"}) for name in ("a", "b")}
-    return verify([host_with(engine, found)], Steps(), members)
+    containers = {name: engine.containers({"label": f"x={name}"}) for name in ("a", "b")}
+    return verify([host_with(engine, containers)], Steps(), members)
 
 
 def proof(report: Report, name: str) -> Proof:
@@ -114,8 +114,8 @@ def test_helpers_may_do_nothing_but_connect_and_are_gone_afterwards(engine: Engi
 def test_what_connects_is_named_exactly_and_no_join_is_risked(engine: Engine) -> None:
     engine.open["a"]["10.213.1.3:8301"] = ""
     report = look(engine)
-    (found,) = proof(report, "a").crossed
-    assert (found.what.lab, found.what.server, found.what.where) == ("b", "consul2", "10.213.1.3:8301")
+    (attempt,) = proof(report, "a").crossed
+    assert (attempt.what.lab, attempt.what.server, attempt.what.where) == ("b", "consul2", "10.213.1.3:8301")
     assert exit_code(report) is ExitCode.FAILED
     assert [join.outcome for join in proof(report, "a").joins] == [Outcome.NOT_TRIED]
     assert "a-consul1" not in engine.joins
@@ -126,8 +126,8 @@ def test_what_something_else_took_is_no_crossing_whatever_it_answers_and_is_told
     where = "10.213.1.3:8300"
     engine.open["a"][where] = "HTTP/1.0 426 Upgrade Required"
     engine.taken = {where}
-    found = {attempt.what.where: attempt for attempt in proof(look(engine), "a").tries}
-    assert (found[where].outcome, found[where].said) == (
+    by_target = {attempt.what.where: attempt for attempt in proof(look(engine), "a").tries}
+    assert (by_target[where].outcome, by_target[where].said) == (
         Outcome.DECOY, "the server itself saw no connection: something else took it",
     )  # fmt: skip
     assert proof(look(engine), "a").verdict is Verdict.APART
@@ -149,8 +149,8 @@ def test_beside_something_that_takes_every_connection_a_crossing_is_still_one(en
     proxy = "HTTP/1.0 426 Upgrade Required"
     engine.open[""] = {"198.51.100.1:8300": proxy}
     engine.open["a"]["10.213.1.3:8300"] = answer
-    (found,) = proof(look(engine), "a").crossed
-    assert found.what.where == "10.213.1.3:8300"
+    (attempt,) = proof(look(engine), "a").crossed
+    assert attempt.what.where == "10.213.1.3:8300"
 
 
 @pytest.mark.parametrize(
@@ -167,16 +167,16 @@ def test_a_server_that_cannot_be_looked_into_is_known_by_what_it_answers(
     engine.open[""] = {"198.51.100.1:8500": "HTTP/1.0 426 Upgrade Required"}
     engine.open["a"]["10.213.1.3:8500"] = answer
     engine.blind = {"b-consul2"}
-    found = {attempt.what.where: attempt.outcome for attempt in proof(look(engine), "a").tries}
-    assert found["10.213.1.3:8500"] is outcome
+    by_target = {attempt.what.where: attempt.outcome for attempt in proof(look(engine), "a").tries}
+    assert by_target["10.213.1.3:8500"] is outcome
 
 
 def test_a_published_port_and_the_engine_are_named(engine: Engine) -> None:
     engine.open["b"] |= {"10.213.1.1:32002": "HTTP/1.1 301 Moved", "192.0.2.9:2375": "HTTP/1.1 404"}
-    found = {
+    crossed = {
         (attempt.what.kind, attempt.what.server, attempt.what.where) for attempt in proof(look(engine), "b").crossed
     }
-    assert found == {("published", "consul2", "10.213.1.1:32002"), ("engine", "", "192.0.2.9:2375")}
+    assert crossed == {("published", "consul2", "10.213.1.1:32002"), ("engine", "", "192.0.2.9:2375")}
 
 
 def test_a_control_that_fails_makes_it_unknown_and_never_apart(engine: Engine) -> None:
@@ -224,8 +224,8 @@ def test_a_privileged_container_with_a_labs_label_is_found_out(engine: Engine) -
     stranger |= {"Id": "x", "Name": "/stranger"}
     del stranger["Config"]["Labels"]["raft-labctl.server"]
     engine.documents["x"] = stranger
-    found = {"a": labs.lab("a", "10.213.0"), "b": labs.lab("b", "10.213.1")}
-    report = verify([host_with(engine, found)], Steps(), members_of)
+    containers = {"a": labs.lab("a", "10.213.0"), "b": labs.lab("b", "10.213.1")}
+    report = verify([host_with(engine, containers)], Steps(), members_of)
     assert [(check.number, check.lab, check.containers) for check in report.failing] == [("5.5", "a", ("stranger",))]
     assert report.verdict is Verdict.APART
     assert exit_code(report) is ExitCode.FAILED

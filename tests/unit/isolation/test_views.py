@@ -35,8 +35,8 @@ CROSSED = replace(
 )
 
 
-def shown(found: Report, columns: int = 120, *, each: bool = False) -> list[str]:
-    return text_view.text(found, columns, each=each).splitlines()
+def shown(made: Report, columns: int = 120, *, each: bool = False) -> list[str]:
+    return text_view.text(made, columns, each=each).splitlines()
 
 
 def test_a_row_for_each_lab_counts_how_its_tries_ended() -> None:
@@ -96,8 +96,8 @@ def test_each_try_is_a_line_where_that_is_asked_for() -> None:
 
 @pytest.mark.parametrize("columns", [80, 120, 400])
 def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
-    for found in (report(), report(CROSSED, privileged=True)):
-        assert max(width(line) for line in shown(found, columns)) <= min(columns, 120)
+    for made in (report(), report(CROSSED, privileged=True)):
+        assert max(width(line) for line in shown(made, columns)) <= min(columns, 120)
 
 
 def test_the_json_document_has_what_crossed_and_every_try_where_asked_for() -> None:

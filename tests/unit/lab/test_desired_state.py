@@ -53,8 +53,8 @@ def test_what_is_said_counts() -> None:
     ],
 )
 def test_each_change_is_one_sentence(wanted: LabSpec, says: str) -> None:
-    (found,) = differences(LAB, wanted)
-    assert says in found
+    (sentence,) = differences(LAB, wanted)
+    assert says in sentence
 
 
 def test_no_version_is_no_change() -> None:
@@ -126,9 +126,9 @@ def test_what_an_inventory_has_in_the_place_of_a_number_is_wrong_usage(given: ob
 
 
 def test_a_number_that_an_inventory_writes_as_a_text_is_one() -> None:
-    found = completed(ASKED, {"consul_lab_servers": "3", "consul_lab_http_port": "21000"})
-    refuse_options(found)
-    assert found.given == {"servers": 3, "http_port": 21000}
+    up_options = completed(ASKED, {"consul_lab_servers": "3", "consul_lab_http_port": "21000"})
+    refuse_options(up_options)
+    assert up_options.given == {"servers": 3, "http_port": 21000}
 
 
 def test_what_can_be_is_not_refused() -> None:
@@ -155,8 +155,8 @@ def test_what_the_user_did_not_ask_for_is_taken_from_the_inventory() -> None:
         "consul_lab_subnet_pool": "10.214.0.0/16",
         "consul_lab_owner": "somebody",
     }
-    found = completed(replace(ASKED, given={"servers": 7}), variables)
-    assert found == replace(
+    up_options = completed(replace(ASKED, given={"servers": 7}), variables)
+    assert up_options == replace(
         ASKED,
         given={"servers": 7, "pace": "real", "http_port": 9500, "version": "1.21.4"},
         image_source="registry",

@@ -43,9 +43,9 @@ def would() -> Callable[..., list[str]]:
     def would(*images: dict[str, Any], lab: list[dict[str, Any]] | None = None, **options: Any) -> list[str]:
         engine = FakeEngine(image_list=list(images), container_list=lab or [])
         asked = UpOptions("ada", "ada", dry_run=True, join=False, **options)
-        found = up.Up(asked, Steps(), engine).run()  # type: ignore[arg-type]
-        assert isinstance(found, UpPreview)
-        return list(found.would)
+        up_preview = up.Up(asked, Steps(), engine).run()  # type: ignore[arg-type]
+        assert isinstance(up_preview, UpPreview)
+        return list(up_preview.would)
 
     return would
 

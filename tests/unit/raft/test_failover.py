@@ -45,10 +45,10 @@ def gap(seconds: Sequence[float], longer: Callable[[float], float]) -> float:
 
 def fires(random: Random, least: float) -> list[float]:
     """When a timer fires that is started anew each time, from long before 0 on."""
-    found = [-(12.0 + random.random()) * least]
-    while found[-1] < 4 * least:
-        found.append(found[-1] + random.uniform(least, 2 * least))
-    return found
+    timers = [-(12.0 + random.random()) * least]
+    while timers[-1] < 4 * least:
+        timers.append(timers[-1] + random.uniform(least, 2 * least))
+    return timers
 
 
 def gives_up(random: Random, heartbeat: float) -> float:
@@ -152,9 +152,9 @@ def test_a_follower_believes_for_a_heartbeat_timeout_and_for_three_at_most() -> 
 def recorded(name: str, since: str) -> FailoverTimeline:
     """The failover of a recording that labctl ships, from a time on."""
     moment = datetime.fromisoformat(since)
-    found = timeline_of(collect(records(log_files.events(log_files.sample(name)))).events, moment)
-    assert found is not None
-    return found
+    failover_timeline = timeline_of(collect(records(log_files.events(log_files.sample(name)))).events, moment)
+    assert failover_timeline is not None
+    return failover_timeline
 
 
 def test_recorded_failovers_went_by_the_rules() -> None:
@@ -188,11 +188,15 @@ STORY = [
 
 
 def test_a_failover_is_read_from_the_survivors_logs() -> None:
-    found = timeline_of(STORY, BEGIN)
-    assert found is not None
-    assert (found.detected - BEGIN, found.detected_by) == (timedelta(seconds=1.2), "consul3")
-    assert (found.elected - BEGIN, found.leader, found.term) == (timedelta(seconds=2.72), "consul3", 8)
-    assert found.stood == (7, 7, 8)
+    failover_timeline = timeline_of(STORY, BEGIN)
+    assert failover_timeline is not None
+    assert (failover_timeline.detected - BEGIN, failover_timeline.detected_by) == (timedelta(seconds=1.2), "consul3")
+    assert (failover_timeline.elected - BEGIN, failover_timeline.leader, failover_timeline.term) == (
+        timedelta(seconds=2.72),
+        "consul3",
+        8,
+    )
+    assert failover_timeline.stood == (7, 7, 8)
 
 
 def test_a_failover_that_is_not_over_is_none() -> None:
@@ -221,9 +225,9 @@ def test_terms_without_a_winner_are_lost(stood: tuple[int | None, ...], term: in
 
 def test_a_measurement_counts_what_is_usual() -> None:
     measured = measurement(failover(1.2, 2.7, 2.8), failover(1.4, 2.9, 3.0), failover(9.0, 19.0, 19.1))
-    found = measured.measured("detection")
-    assert found is not None
-    assert astuple(found) == pytest.approx((1.2, 1.22, 1.4, 8.24, 9.0))
+    distribution = measured.measured("detection")
+    assert distribution is not None
+    assert astuple(distribution) == pytest.approx((1.2, 1.22, 1.4, 8.24, 9.0))
     assert [measured.usual(phase) for phase in ("detection", "election", "leaderless", "first_write")] == [2, 2, 2, 2]
     assert measured.predicted("first_write") == measured.predicted("leaderless") == measured.expected.leaderless
     assert measured.campaigns == 3
@@ -232,8 +236,8 @@ def test_a_measurement_counts_what_is_usual() -> None:
 
 
 def test_quantiles_lie_between_what_was_measured() -> None:
-    found = distribution_of([3.0, 1.0, 2.0])
-    assert found is not None
-    assert astuple(found) == pytest.approx((1.0, 1.1, 2.0, 2.9, 3.0))
+    distribution = distribution_of([3.0, 1.0, 2.0])
+    assert distribution is not None
+    assert astuple(distribution) == pytest.approx((1.0, 1.1, 2.0, 2.9, 3.0))
     assert distribution_of([4.0]) == Distribution(4.0, 4.0, 4.0, 4.0, 4.0)
     assert distribution_of([]) is None

@@ -58,9 +58,9 @@ def test_every_rule_begins_with_a_whole_literal_word_or_with_a_value() -> None:
     ],
 )
 def test_the_words_of_an_event_from_another_part_of_the_server_are_not_the_event(says: str) -> None:
-    found = read_line(f"2021-01-24T00:02:16.691Z [INFO]  {says}", server="consul1", line_no=1)
-    assert found is not None
-    assert found.event == "other"
+    event = read_line(f"2021-01-24T00:02:16.691Z [INFO]  {says}", server="consul1", line_no=1)
+    assert event is not None
+    assert event.event == "other"
 
 
 # Where a rule says that its wording is written: `raft v1.0.0 raft.go:144`, `raft (Consul 0.5.2) raft.go:584`.
@@ -111,9 +111,9 @@ def test_the_source_of_a_rule_has_its_wording(rule: Rule) -> None:
     if rule.voice == "labctl":
         return  # test_faults holds these against the function that writes them
     for source in rule.source.split("; "):
-        found = PLACE.fullmatch(source)
-        assert found is not None, source
-        call = calls(f"{found['project']}-{found['version'] or 'consul' + found['consul']}")[found["place"]]
+        match_ = PLACE.fullmatch(source)
+        assert match_ is not None, source
+        call = calls(f"{match_['project']}-{match_['version'] or 'consul' + match_['consul']}")[match_["place"]]
         if call.endswith(".Error()"):
             continue  # the text is an error's, which no list has
         # No rule before this one may take the wording.

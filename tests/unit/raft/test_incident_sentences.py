@@ -196,11 +196,11 @@ AT = "2021-01-24T00:00:"
 
 def happened(*paths: str, page: bool = False) -> str:
     """What stands below *What happened*, as text in one line, or on a page."""
-    found = source(list(paths)).records()
+    iterator = source(list(paths)).records()
     if page:
-        return page_view.html(found).partition('<p class="incident">')[2].partition("<")[0]
+        return page_view.html(iterator).partition('<p class="incident">')[2].partition("<")[0]
     out = io.StringIO()
-    StoryText(out, columns=1000, summary=True).write(found)
+    StoryText(out, columns=1000, summary=True).write(iterator)
     return out.getvalue().splitlines()[1].strip()
 
 

@@ -271,15 +271,17 @@ def test_who_is_no_voter_any_more_counts_with_an_old_list() -> None:
 
 
 def test_servers_that_find_each_other_are_the_cluster_unless_that_fails() -> None:
-    found = "2024-01-08T11:42:00Z [INFO]  agent.server: Found expected number of peers, attempting bootstrap: peers="
+    line_start = (
+        "2024-01-08T11:42:00Z [INFO]  agent.server: Found expected number of peers, attempting bootstrap: peers="
+    )
     membership = Membership(NAMES)
-    membership.feed(event_of(f"{found}10.0.0.1:8300,10.0.0.2:8300,10.0.0.3:8300"))
+    membership.feed(event_of(f"{line_start}10.0.0.1:8300,10.0.0.2:8300,10.0.0.3:8300"))
     assert membership.needed == 2
     # The same servers with their IDs are no other list.
     membership.feed(initial(THREE, 1, "consul2"))
     assert membership.role_of("u3") == "voter"
     failed = Membership(NAMES)
-    failed.feed(event_of(f"{found}10.0.0.1:8300,10.0.0.2:8300"))
+    failed.feed(event_of(f"{line_start}10.0.0.1:8300,10.0.0.2:8300"))
     failed.feed(event_of("2024-01-08T11:42:00Z [ERROR] agent.server: Failed to bootstrap cluster: error=x"))
     assert failed.needed is None
     recovered = Membership(NAMES)

@@ -105,8 +105,8 @@ def test_a_server_is_moved_by_no_more_than_that_in_all() -> None:
         said(1.0 + 9 * at, "consul2", "new_leader_announced", name) for at, name in enumerate(("consul1", "consul3"))
     ]
     three = [known[2], said(13.0, "consul3", "leader_entered")]
-    found = [(event.server, event.event) for event in merge([one, [known[1], *hears], three])]
-    assert found[3:] == [
+    order = [(event.server, event.event) for event in merge([one, [known[1], *hears], three])]
+    assert order[3:] == [
         ("consul1", "leader_entered"), ("consul2", "new_leader_announced"), ("consul2", "new_leader_announced"),
         ("consul3", "leader_entered"),
     ]  # fmt: skip

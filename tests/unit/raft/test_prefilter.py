@@ -43,11 +43,11 @@ def test_no_event_of_a_real_log_is_lost(path: Path) -> None:
     data = path.read_bytes()
 
     def events(*, everything: bool) -> list[tuple[int, str]]:
-        found = (
+        generator = (
             read_line(line.decode("utf-8", "replace"), server="", line_no=number)
             for number, line in likely_lines([data], everything=everything)
         )
-        return [(event.line_no, event.event) for event in found if event is not None and event.event != OTHER]
+        return [(event.line_no, event.event) for event in generator if event is not None and event.event != OTHER]
 
     assert events(everything=False) == events(everything=True)
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 def read_file(path: Path, server: str) -> list[Event]:
     lines = path.read_text(encoding="utf-8").splitlines()
-    found = (read_line(line, server=server, line_no=no, file=path.name) for no, line in enumerate(lines, 1))
-    return [event for event in found if event is not None]
+    generator = (read_line(line, server=server, line_no=no, file=path.name) for no, line in enumerate(lines, 1))
+    return [event for event in generator if event is not None]
 
 
 def read_run(name: str) -> list[Event]:
@@ -83,9 +83,9 @@ def test_a_run_of_every_generation_had_the_leaders_that_its_scenario_names(name:
     led = [event.server for event in events if event.event == "leader_entered"]
     expected = leaders_of(name)
     # The oldest scenario ends without saying who followed the first leader.
-    found = [server for server, _ in itertools.groupby(led)]
-    assert found[: len(expected)] == expected
-    assert len(found) == len(expected) or "0.5.2" in name
+    leaders = [server for server, _ in itertools.groupby(led)]
+    assert leaders[: len(expected)] == expected
+    assert len(leaders) == len(expected) or "0.5.2" in name
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -130,14 +130,14 @@ def test_asking_beforehand_moves_no_term() -> None:
 )
 def test_every_candidacy_is_told_once_and_each_server_s_in_order(given_ones: list[tuple[str, int, str]]) -> None:
     ones = [stood(term, candidate, outcome=outcome) for candidate, term, outcome in given_ones]
-    found = [record for record in folded(ones) if isinstance(record, (Series, Election))]
-    assert sum(series.count if isinstance(series, Series) else 1 for series in found) == len(ones)
-    assert all(series.count >= FOLDED for series in found if isinstance(series, Series))
+    records = [record for record in folded(ones) if isinstance(record, (Series, Election))]
+    assert sum(series.count if isinstance(series, Series) else 1 for series in records) == len(ones)
+    assert all(series.count >= FOLDED for series in records if isinstance(series, Series))
     for server in ("n1", "n2", "n3"):
         mine = [election.term for election in ones if election.candidate == server]
         shown = itertools.chain.from_iterable(
             range(record.first.term or 0, (record.last.term or 0) + 1) if isinstance(record, Series) else [record.term]
-            for record in found
+            for record in records
             if (record.first if isinstance(record, Series) else record).candidate == server
         )
         assert list(shown) == mine

@@ -97,12 +97,12 @@ class Engine:
             said = {called: thing, "Config": {"Labels": labels}} if kind == "containers" else about
             return f"HTTP/1.0 200 OK\r\n\r\n{_go(said)}\n"
         filters = json.loads(parse_qs(where.query)["filters"][0])
-        found = [
+        listed = [
             {"Labels": labels, called: name}
             for name, labels in sorted(self.things[kind].items())
             if not self.filters or all(_has(labels, label) for label in filters["label"])
         ]
-        answer = _go({"Volumes": found} if kind == "volumes" else found)
+        answer = _go({"Volumes": listed} if kind == "volumes" else listed)
         return f"HTTP/1.0 200 OK\r\n\r\n{answer}\n"
 
     def put(self, lab: str, owner: str = OWNER, **parts: list[str]) -> None:

@@ -498,10 +498,10 @@ def test_neither_a_folder_nor_a_variable_decides_which_code_runs(
     (tmp_path / "ansible.cfg").write_text("[defaults]\nroles_path = evil\nstrategy = free\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ANSIBLE_ROLES_PATH", "/evil")
-    found = own_settings()
+    settings = own_settings()
     root = content_root()
-    assert found["ANSIBLE_CONFIG"] == str(root / "ansible.cfg")
-    assert {"ANSIBLE_CALLBACKS_ENABLED", "ANSIBLE_STRATEGY"} <= set(found)
+    assert settings["ANSIBLE_CONFIG"] == str(root / "ansible.cfg")
+    assert {"ANSIBLE_CALLBACKS_ENABLED", "ANSIBLE_STRATEGY"} <= set(settings)
     monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", "/evil")
     first, *others = offer_collection(tmp_path / "collections", tmp_path / "needed")["ANSIBLE_COLLECTIONS_PATH"].split(
         os.pathsep

@@ -37,8 +37,8 @@ def test_limits_are_told_with_what_is_used_of_them(docker: FakeDocker, path: Pat
     path.write_text("[everybody]\nlabs = 2\nmemory = 1g\n[ada]\nservers = 9\n", encoding="utf-8")
     server(docker, "ada", "ada")
     server(docker, "bob", "bob")
-    found = f"ada may have 2 labs (has 1), 9 servers (has 3), 1g of memory (has 768m), by {path}"
-    assert limits_of("ada", path) == Finding("limits", ok=True, found=found)
+    told = f"ada may have 2 labs (has 1), 9 servers (has 3), 1g of memory (has 768m), by {path}"
+    assert limits_of("ada", path) == Finding("limits", ok=True, found=told)
 
 
 def test_who_has_no_limit_is_told_so(docker: FakeDocker, path: Path) -> None:

@@ -223,7 +223,7 @@ def test_every_collection_that_a_role_or_playbook_uses_is_ansibles_ours_or_pinne
     known = {"ansible.builtin", "raft.labctl", *(pin.name for pin in galaxy_collections.pins().collections)}
     pages = [path for folder in ("roles", "playbooks", "molecule") for path in (ROOT / folder).rglob("*.yml")]
     texts = [path.read_text(encoding="utf-8") for path in pages if "collections" not in path.parts]
-    used = {found for text in texts for found in re.findall(r"^\s*(?:- )?(\w+\.\w+)\.\w+:", text, re.MULTILINE)}
+    used = {module for text in texts for module in re.findall(r"^\s*(?:- )?(\w+\.\w+)\.\w+:", text, re.MULTILINE)}
     assert NAME in used
     assert used <= known
 

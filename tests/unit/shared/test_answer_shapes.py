@@ -204,18 +204,18 @@ def test_locks_that_anybody_left_are_one_line_for_each_lab_and_what_is_no_answer
     real = lock_holder.holder("labctl up ada", 900).note
     labels = [{"raft-labctl.lock": "ada", "raft-labctl.holder": f"no note {number}"} for number in range(50)]
     engine.volumes = [{"Name": f"v{at}", "Labels": labels_} for at, labels_ in enumerate(labels)]
-    found: list[seat_locks.Held] = []
+    held: list[seat_locks.Held] = []
     with locks:
         for said in (None, b"<html>", engine):
             engine.says = {} if said is engine else {"GET /volumes": said}
             asked_again(engine)
-            found += locks.found()
+            held += locks.found()
         labels[7]["raft-labctl.holder"] = real
         asked_again(engine)
-        found += locks.found()
-    assert [image.who for image in found[:1]] == [f"{lock_holder.NOBODY_KNOWN}, and 49 more"]
-    assert len(found) == 2
-    assert "`labctl up ada`" in found[1].who
+        held += locks.found()
+    assert [image.who for image in held[:1]] == [f"{lock_holder.NOBODY_KNOWN}, and 49 more"]
+    assert len(held) == 2
+    assert "`labctl up ada`" in held[1].who
 
 
 def asked_again(engine: OddEngine) -> None:

@@ -37,8 +37,8 @@ def test_a_gossip_key_has_the_32_bytes_of_aes_256() -> None:
 
 
 def test_a_token_is_a_uuid() -> None:
-    found = uuid.UUID(derived_secrets.token(SECRET))
-    assert (found.version, found.variant) == (8, uuid.RFC_4122)
+    u_u_i_d = uuid.UUID(derived_secrets.token(SECRET))
+    assert (u_u_i_d.version, u_u_i_d.variant) == (8, uuid.RFC_4122)
 
 
 def test_a_secret_that_was_cut_off_is_refused() -> None:

@@ -80,12 +80,12 @@ ME = holder("labctl up ada", 60)
 def test_the_lock_is_a_labelled_volume_while_it_is_held() -> None:
     engine = Engine()
     with lock(engine).held(ME.note, {"raft-labctl.owner": "ada"}):
-        (found,) = engine.volumes_now.values()
-        assert found["Name"].startswith("labctl-ada-lock-")
-        assert found["Labels"] == {"raft-labctl.owner": "ada", LABEL_LOCK: "ada", LABEL_HOLDER: ME.note}
+        (volume,) = engine.volumes_now.values()
+        assert volume["Name"].startswith("labctl-ada-lock-")
+        assert volume["Labels"] == {"raft-labctl.owner": "ada", LABEL_LOCK: "ada", LABEL_HOLDER: ME.note}
         with pytest.raises(LockHeldError, match="labctl up ada"), lock(engine).held(ME.note, {}):
             pass
-        assert list(engine.volumes_now.values()) == [found]
+        assert list(engine.volumes_now.values()) == [volume]
         with lock(engine, "bob").held(ME.note, {}), lock(engine, label=LABEL_ALONE).held(ME.note, {}):
             pass
     assert not engine.volumes_now

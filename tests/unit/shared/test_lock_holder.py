@@ -48,8 +48,8 @@ def started() -> Iterator[Callable[[str], Holder]]:
         process = subprocess.Popen([sys.executable, "-c", text], start_new_session=True)
         running.append(process)
         pid = process.pid
-        found = lock_holder.process_stat(pid) or []
-        return replace(holder("labctl up ada", 60, TRACE), pid=pid, started=int(found[19]))
+        fields = lock_holder.process_stat(pid) or []
+        return replace(holder("labctl up ada", 60, TRACE), pid=pid, started=int(fields[19]))
 
     yield start
     for process in running:

@@ -79,8 +79,8 @@ def test_what_is_no_duration_is_none(text: str) -> None:
 
 @given(st.text("0123456789.hmsnuµ", max_size=12))
 def test_no_text_makes_the_reading_of_a_duration_fail(text: str) -> None:
-    found = durations.go_milliseconds(text)
-    assert found is None or found >= 0
+    milliseconds = durations.go_milliseconds(text)
+    assert milliseconds is None or milliseconds >= 0
 
 
 @given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59), st.integers(0, 999))

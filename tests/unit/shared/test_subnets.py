@@ -109,10 +109,10 @@ TABLES = {
 def test_behind_a_vpn_a_subnet_that_only_wider_routes_lead_to_is_free(table: list[str]) -> None:
     routes = list(map(network, table))
     busy = network("10.213.0.0/17")
-    found = subnets.free("ada", POOL, [busy], 24, routes)
-    assert len(found) == 24
-    assert not any(network.overlaps(busy) for network in found)
-    assert subnets.free("ada", POOL, [busy], 24) == found
+    free = subnets.free("ada", POOL, [busy], 24, routes)
+    assert len(free) == 24
+    assert not any(network.overlaps(busy) for network in free)
+    assert subnets.free("ada", POOL, [busy], 24) == free
 
 
 def test_subnets_that_no_route_touches_come_before_those_that_one_is_around() -> None:
@@ -148,9 +148,9 @@ def test_a_large_pool_behind_a_vpn_is_looked_at_in_a_moment() -> None:
 @given(st.sampled_from([1, 3, 5, 7]), st.integers(0, 4095))
 def test_addresses_leave_out_the_bridge_and_the_ends(servers: int, number: int) -> None:
     subnet = next(itertools.islice(POOL.subnets(new_prefix=28), number, None))
-    found = [ipaddress.IPv4Address(address) for address in subnets.addresses(subnet, servers)]
-    assert len(set(found)) == servers
-    assert set(found) <= set(list(subnet.hosts())[1:])
+    addresses = [ipaddress.IPv4Address(address) for address in subnets.addresses(subnet, servers)]
+    assert len(set(addresses)) == servers
+    assert set(addresses) <= set(list(subnet.hosts())[1:])
 
 
 def test_addresses_are_in_the_order_of_the_servers() -> None:

@@ -105,8 +105,8 @@ def test_each_log_in_an_archive_is_one_of_its_own(tmp_path: Path, kind: str, pac
 def test_an_archive_in_an_archive_is_like_a_folder(tmp_path: Path, outer: str, inner: str) -> None:
     path = tmp_path / "a"
     path.write_bytes(ARCHIVES[outer](("x/one.tgz", ARCHIVES[inner](("a.log", LOG))), ("b.log", LOG)))
-    found = sorted({name or "" for name, _ in told(str(path))})
-    assert found == [f"{path}:b.log", f"{path}:x/one.tgz/a.log"]
+    names = sorted({name or "" for name, _ in told(str(path))})
+    assert names == [f"{path}:b.log", f"{path}:x/one.tgz/a.log"]
 
 
 def test_folders_in_folders_are_read_and_nothing_is_followed_out_of_them(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_folders_in_folders_are_read_and_nothing_is_followed_out_of_them(tmp_pat
     (tmp_path / "logs" / "link").symlink_to(tmp_path / "outside")
     (tmp_path / "logs" / "round").symlink_to(tmp_path / "logs")
     os.mkfifo(tmp_path / "logs" / "pipe")
-    found = [name.removeprefix(str(tmp_path)) for name, _ in told(str(tmp_path / "logs")) if name]
-    assert found == ["/logs/server1/log/consul.log", "/logs/server2/log/consul.log", "/logs/old.zip:c.log"]
+    names = [name.removeprefix(str(tmp_path)) for name, _ in told(str(tmp_path / "logs")) if name]
+    assert names == ["/logs/server1/log/consul.log", "/logs/server2/log/consul.log", "/logs/old.zip:c.log"]
 
 
 def story(data: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:

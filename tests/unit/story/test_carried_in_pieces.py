@@ -189,10 +189,10 @@ def test_what_loki_answers_is_read(tmp_path: Path, label: str, backward: bool, i
 
 
 def test_a_line_of_loki_without_a_stamp_has_that_of_loki(tmp_path: Path) -> None:
-    found = {"data": {"resultType": "streams", "result": [
+    answer = {"data": {"resultType": "streams", "result": [
         {"stream": {"pod": "consul-0"}, "values": [["1704714164101000000", ONE[2][25:], {"x": "y"}]]}
     ]}}  # fmt: skip
-    (tmp_path / "loki.json").write_text(json.dumps(found), encoding="utf-8")
+    (tmp_path / "loki.json").write_text(json.dumps(answer), encoding="utf-8")
     told, _ = story(tmp_path / "loki.json")
     assert [(event.server, str(event.time)) for event in told.events] == [
         ("consul-0", "2024-01-08 11:42:44.101000+00:00")

@@ -172,8 +172,8 @@ def test_what_was_done_stands_between_the_lines_for_the_servers_that_are_asked_f
 
 
 def test_a_leader_that_docker_killed_led_until_then() -> None:
-    found = engine(streams=LOGS, events=[event(4, "kill", signal="9"), event(4.1, "die", exitCode="137")])
-    story = collect(source.source([], connect=lambda: found).records())
+    client = engine(streams=LOGS, events=[event(4, "kill", signal="9"), event(4.1, "die", exitCode="137")])
+    story = collect(source.source([], connect=lambda: client).records())
     assert [of_leadership(leadership) for leadership in story.leaders] == [
         "consul1 led for about 4 s, until it was killed.",
         "consul2 leads after about 2 s without a leader.",
@@ -195,8 +195,8 @@ def test_what_is_done_while_a_lab_is_followed_is_told_at_once() -> None:
     )
     lab = lab_of(client)
     lines = container_acts.follow(client, lab, lab.servers)
-    found = [line for line in lines if line is not None and line.of_docker]
-    assert [line.text.partition(": ")[2] for line in found] == ["container paused", "container unpaused"]
+    acts = [line for line in lines if line is not None and line.of_docker]
+    assert [line.text.partition(": ")[2] for line in acts] == ["container paused", "container unpaused"]
 
 
 def test_what_is_done_after_the_hosts_clock_was_set_back_is_told_too() -> None:
@@ -207,8 +207,8 @@ def test_what_is_done_after_the_hosts_clock_was_set_back_is_told_too() -> None:
     )
     lab = lab_of(client)
     lines = container_acts.follow(client, lab, lab.servers)
-    found = [line for line in lines if line is not None and line.of_docker]
-    assert [line.text.partition(": ")[2] for line in found] == ["container paused", "container unpaused"]
+    acts = [line for line in lines if line is not None and line.of_docker]
+    assert [line.text.partition(": ")[2] for line in acts] == ["container paused", "container unpaused"]
 
 
 # -- what labctl did itself ----------------------------------------------------------------------------------------
@@ -273,9 +273,9 @@ def test_what_docker_does_long_after_a_fault_of_labctl_is_its_own() -> None:
 
 def test_a_line_of_a_bundle_is_the_same_event() -> None:
     line = act(4, "container killed: signal=9")
-    found = read_line(line.text, server=NAME, line_no=3)
-    assert found is not None
-    assert (found.event, found.module) == ("container_killed", log_notes.DOCKER)
+    event = read_line(line.text, server=NAME, line_no=3)
+    assert event is not None
+    assert (event.event, event.module) == ("container_killed", log_notes.DOCKER)
 
 
 @pytest.mark.parametrize(

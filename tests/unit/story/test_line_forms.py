@@ -62,17 +62,17 @@ def documents() -> list[dict[str, Any]]:
 
 
 WRITTEN: dict[str, Callable[[list[dict[str, Any]]], str]] = {
-    "one line": lambda found: "".join(map(json.dumps, found)),
-    "two in a line": lambda found: "\n".join(
-        " ".join(map(json.dumps, found[at : at + 2])) for at in range(0, len(found), 2)
+    "one line": lambda events: "".join(map(json.dumps, events)),
+    "two in a line": lambda events: "\n".join(
+        " ".join(map(json.dumps, events[at : at + 2])) for at in range(0, len(events), 2)
     ),
     "an array in a line": json.dumps,
-    "a dense array": lambda found: json.dumps(found, separators=(",", ":")),
-    "a pretty array": lambda found: json.dumps(found, indent=2),
-    "a pretty array with tabs": lambda found: json.dumps(found, indent="\t"),
-    "a pretty array in a document": lambda found: json.dumps({"events": found, "nextToken": "x"}, indent=4),
-    "an array of lines": lambda found: "[\n" + ",\n".join(map(json.dumps, found)) + "\n]\n",
-    "pretty documents": lambda found: "\n".join(json.dumps(document, indent=4) for document in found),
+    "a dense array": lambda events: json.dumps(events, separators=(",", ":")),
+    "a pretty array": lambda events: json.dumps(events, indent=2),
+    "a pretty array with tabs": lambda events: json.dumps(events, indent="\t"),
+    "a pretty array in a document": lambda events: json.dumps({"events": events, "nextToken": "x"}, indent=4),
+    "an array of lines": lambda events: "[\n" + ",\n".join(map(json.dumps, events)) + "\n]\n",
+    "pretty events": lambda events: "\n".join(json.dumps(event, indent=4) for event in events),
 }
 
 

@@ -32,8 +32,8 @@ NOISE = "2021-01-24T00:00:00Z [INFO]  agent: Synced node info\n"
 
 
 def told(*names: str, everything: bool = False) -> list[tuple[str, int, str]]:
-    found = log_files.events(log_files.find(names), everything=everything)
-    return [(event.server, event.line_no, event.event) for event in found]
+    iterator = log_files.events(log_files.find(names), everything=everything)
+    return [(event.server, event.line_no, event.event) for event in iterator]
 
 
 def test_a_file_is_the_log_of_the_server_that_it_is_called_after(tmp_path: Path) -> None:

@@ -127,12 +127,12 @@ class Screen(Terminal):
 
 
 def on_a_terminal(standard_output: StreamChange, monkeypatch: pytest.MonkeyPatch) -> Screen:
-    found = Screen()
+    screen = Screen()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "60")
-    standard_output(found)
-    return found
+    standard_output(screen)
+    return screen
 
 
 def test_on_a_terminal_what_goes_on_is_rewritten_below(

@@ -63,8 +63,8 @@ def seconds(lines: Iterator[LogLine | None] | list[LogLine | None]) -> list[tupl
     ],
 )
 def test_a_stamp_is_a_servers_where_it_is_as_fine_as_dockers(text: str, second: float | None) -> None:
-    found = own_stamp(text)
-    assert (found and (found - BEGIN).total_seconds()) == second
+    moment = own_stamp(text)
+    assert (moment and (moment - BEGIN).total_seconds()) == second
 
 
 def test_lines_of_several_servers_come_in_the_order_in_which_they_were_written() -> None:

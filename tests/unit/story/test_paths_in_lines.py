@@ -47,8 +47,8 @@ def test_a_server_of_a_path_is_named_as_its_file_is(
 def test_servers_of_two_collections_are_told_apart_together(tmp_path: Path) -> None:
     for name, lines in LOGS.items():
         (tmp_path / f"of-{name}.txt").write_text(f"==> /var/log/{name}/consul.log <==\n{text(lines)}", encoding="utf-8")
-    found = [tmp_path / f"of-{name}.txt" for name in LOGS]
-    assert {event.server for event in story(*found)[0].events} == set(LOGS)
+    paths = [tmp_path / f"of-{name}.txt" for name in LOGS]
+    assert {event.server for event in story(*paths)[0].events} == set(LOGS)
 
 
 def test_a_path_does_not_get_the_name_of_another_server(tmp_path: Path) -> None:

@@ -78,11 +78,11 @@ NAME_NO_PEER = {"no_known_peers", "election_suppressed"}
 
 
 def stream(drawn: list[tuple[str, str, str, float]]) -> list[Event]:
-    second, found = 0.0, []
+    second, lines_so_far = 0.0, []
     for event, server, peer, wait in drawn:
         second += wait
-        found.append(said(second, event, None if event in NAME_NO_PEER else peer, server))
-    return found
+        lines_so_far.append(said(second, event, None if event in NAME_NO_PEER else peer, server))
+    return lines_so_far
 
 
 @example(drawn=[("no_known_peers", "consul1", peer, 0.0) for peer in ("consul1", "consul1", "consul2")], reports=False)

@@ -87,16 +87,16 @@ def test_a_labs_lines_have_dockers_time_and_their_number() -> None:
     lines = [(f"2021-01-24T00:00:01.{part:0<9}Z", f"    2021/01/24 00:00:01 {text}") for part, text in said]
     source = flow.source([], connect=lambda: engine(*lines))
     assert source.servers == ["consul1", "consul2", "consul3"]
-    found = [(event.event, event.line_no, event.time and event.time.microsecond) for event in source.events]
-    assert found == [("election_won", 1, 250_000), ("other", 3, 500_000)]
+    events = [(event.event, event.line_no, event.time and event.time.microsecond) for event in source.events]
+    assert events == [("election_won", 1, 250_000), ("other", 3, 500_000)]
 
 
 @pytest.mark.parametrize(("now", "lasts"), [("2021-01-24T00:00:30", True), ("2021-01-24T00:02:00", False), ("", True)])
 def test_a_labs_log_goes_as_far_as_its_docker_hosts_clock(now: str, lasts: bool) -> None:
     began = datetime(2021, 1, 24, tzinfo=UTC)
     line = log_notes.began(began, "ab12cd", "isolate consul2", ["consul2"], 60)
-    found = engine(("2021-01-24T00:00:01.000000000Z", line), now=now)
-    story = collect(flow.source([], connect=lambda: found).records())
+    engine_ = engine(("2021-01-24T00:00:01.000000000Z", line), now=now)
+    story = collect(flow.source([], connect=lambda: engine_).records())
     assert [fault.lasts for fault in story.faults] == [lasts]
 
 

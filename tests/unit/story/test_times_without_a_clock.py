@@ -26,8 +26,8 @@ LATER = f"2026-01-01T00:00:00.000Z {WON}"
 def test_a_line_of_no_time_spoils_no_story(tmp_path: Path, stamp: str, order: int) -> None:
     log = tmp_path / "n1.log"
     log.write_text("\n".join([f"{stamp} {WON}", LATER, LATER.replace("00.000", "01.000")][::order]) + "\n")
-    found = collect(source.source([str(log)]).records())
-    assert [event.time.year for event in found.events if event.time is not None] == [2026, 2026]
+    collection = collect(source.source([str(log)]).records())
+    assert [event.time.year for event in collection.events if event.time is not None] == [2026, 2026]
 
 
 def test_a_silence_that_is_longer_than_all_time_spoils_no_story(tmp_path: Path) -> None:

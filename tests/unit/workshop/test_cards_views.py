@@ -93,13 +93,13 @@ def rows(text: str) -> list[dict[str, str]]:
 
 def test_the_list_has_a_line_for_every_seat() -> None:
     made = cards()
-    found = rows(cards_csv.text(made))
-    assert [row["lab"] for row in found] == [card.lab for card in made]
-    assert found[0]["servers"] == " ".join(server.address for server in made[0].servers)
-    assert found[0]["http_ports"] == "21000 21001 21002"
-    assert [row["token"] for row in found] == [card.token for card in made]
-    assert found[0]["gossip"] == f'encrypt = "{made[0].gossip_key}"'
-    assert {row["address"] for row in found} == {"192.0.2.11"}
+    listed = rows(cards_csv.text(made))
+    assert [row["lab"] for row in listed] == [card.lab for card in made]
+    assert listed[0]["servers"] == " ".join(server.address for server in made[0].servers)
+    assert listed[0]["http_ports"] == "21000 21001 21002"
+    assert [row["token"] for row in listed] == [card.token for card in made]
+    assert listed[0]["gossip"] == f'encrypt = "{made[0].gossip_key}"'
+    assert {row["address"] for row in listed} == {"192.0.2.11"}
 
 
 @pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "=cmd|' /C calc'!A0"])

@@ -30,8 +30,8 @@ def fleet(tmp_path: Path) -> Fleet:
         return Facts({"labs": [{"lab": lab, "workshop": "raft"} for lab in labs]}, 0.0)
 
     looks = zip(workshop.hosts, (facts("raft-01"), facts("raft-01", "raft-02"), None), strict=True)
-    found = tuple(HostLook(host, facts, None if facts else "nothing answered") for host, facts in looks)
-    return Fleet(workshop, found, tuple(seats_of(workshop, {})), {"raft-01": "green", "raft-02": "green"})
+    looks_ = tuple(HostLook(host, facts, None if facts else "nothing answered") for host, facts in looks)
+    return Fleet(workshop, looks_, tuple(seats_of(workshop, {})), {"raft-01": "green", "raft-02": "green"})
 
 
 def test_of_one_host_only_what_is_there_is_meant(fleet: Fleet) -> None:

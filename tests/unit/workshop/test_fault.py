@@ -124,9 +124,9 @@ class Hosts:
 
 def test_seconds_without_a_leader_are_of_the_clock_of_the_seats_own_host() -> None:
     hosts, said = Hosts(), Said()
-    found = hosts.struck(said)
-    assert [seat_fault.problem for seat_fault in found] == [None] * 6
-    assert [seat_fault.seconds for seat_fault in found] == [pytest.approx(ELECTED_SECONDS)] * 6
+    faults = hosts.struck(said)
+    assert [seat_fault.problem for seat_fault in faults] == [None] * 6
+    assert [seat_fault.seconds for seat_fault in faults] == [pytest.approx(ELECTED_SECONDS)] * 6
     assert sorted(hosts.asked) == sorted(AHEAD), "each host once"
     assert len(hosts.notes) == 6
     within = float(said.lines[0].rpartition("within ")[2].removesuffix(" s"))
@@ -147,8 +147,8 @@ def test_no_seat_is_struck_by_whoever_lost_the_workshop_since_the_look() -> None
 def test_a_host_whose_clock_is_not_known_is_not_struck() -> None:
     hosts = Hosts()
     hosts.silent = "far"
-    found = hosts.struck(Said())
-    assert {seat_fault.lab: seat_fault.problem for seat_fault in found if seat_fault.problem} == dict.fromkeys(
+    faults = hosts.struck(Said())
+    assert {seat_fault.lab: seat_fault.problem for seat_fault in faults if seat_fault.problem} == dict.fromkeys(
         ("w-far1", "w-far2"), "Docker host far did not answer."
     )
     assert len(hosts.killed) == 4

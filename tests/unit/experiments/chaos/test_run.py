@@ -103,11 +103,11 @@ class Consul:
 
     def all(self, prefix: str) -> dict[str, Entry]:
         with self.lock:
-            return {key: found for key, found in self.values.items() if key.startswith(prefix)}
+            return {key: entry for key, entry in self.values.items() if key.startswith(prefix)}
 
     def delete(self, prefix: str) -> None:
         with self.lock:
-            self.values = {key: found for key, found in self.values.items() if not key.startswith(prefix)}
+            self.values = {key: entry for key, entry in self.values.items() if not key.startswith(prefix)}
 
     def close(self) -> None:
         """Nothing is open."""
@@ -171,9 +171,9 @@ def test_a_store_whose_reads_go_back_is_found_out(consul: Consul) -> None:
     first: dict[str, Entry | None] = {}
 
     def get(key: str, mode: str) -> Entry | None:
-        found = Consul.get(consul, key, mode)
-        first.setdefault(key, found)
-        return first[key] if consul.asked % 50 == 0 else found
+        entry = Consul.get(consul, key, mode)
+        first.setdefault(key, entry)
+        return first[key] if consul.asked % 50 == 0 else entry
 
     consul.get = get  # type: ignore[assignment,method-assign]
     assert judged(consul.crowd(), 0.5)["reads"] == "invalid"
@@ -355,7 +355,7 @@ def test_a_lab_that_is_not_ready_or_broken_already_is_refused() -> None:
 def test_a_docker_host_with_another_clock_stamps_its_logs_by_that_one() -> None:
     began = datetime(2026, 1, 1, tzinfo=UTC)
     for found, ahead in ((Difference(90.0, 0.1), 90), (Difference(0.05, 0.1), 0), (None, 0)):
-        tools = flow.ChaosTools(difference=partial(lambda found, _: found, found))
+        tools = flow.ChaosTools(difference=partial(lambda difference, _: difference, found))
         assert flow.by_its_clock(LAB, began, tools) == began + timedelta(seconds=ahead)
 
 
@@ -371,9 +371,9 @@ def test_reigns_are_those_within_the_run() -> None:
 
 
 def test_a_plan_changes_nothing_and_draws_a_seed() -> None:
-    found = [LAB]
+    labs_now = [LAB]
     nothing: Any = None
-    tools = flow.ChaosTools(connect=lambda: nothing, choose_lab=lambda *_: found[0])
+    tools = flow.ChaosTools(connect=lambda: nothing, choose_lab=lambda *_: labs_now[0])
     asked = flow.ChaosRequest(None, LAB.owner, 30.0, None, ("kill",), 60.0)
     first, second = flow.plan(asked, tools=tools), flow.plan(asked, tools=tools)
     assert first.seed != second.seed
@@ -382,7 +382,7 @@ def test_a_plan_changes_nothing_and_draws_a_seed() -> None:
     # What a majority is does not change with a container that is gone, and neither does the plan.
     long = replace(asked, seed=7, mix=("isolate", "partition", "one-way"), seconds=120.0)
     whole = flow.plan(long, tools=tools)
-    found[0] = replace(LAB, servers=LAB.servers[:2])
+    labs_now[0] = replace(LAB, servers=LAB.servers[:2])
     assert flow.plan(long, tools=tools).steps == whole.steps
     with pytest.raises(LabctlError) as raised:
         flow.plan(replace(asked, owner="somebody"), tools=tools)

@@ -46,8 +46,8 @@ def test_other_seeds_give_other_plans() -> None:
 
 
 def test_every_verb_of_the_mix_comes_and_no_other() -> None:
-    found = {step.verb for seed in range(100) for step in schedule(seed, 60, VERBS, THREE)}
-    assert found == set(VERBS)
+    verbs = {step.verb for seed in range(100) for step in schedule(seed, 60, VERBS, THREE)}
+    assert verbs == set(VERBS)
     assert {step.verb for seed in range(20) for step in schedule(seed, 60, ("pause",), THREE)} == {"pause"}
 
 

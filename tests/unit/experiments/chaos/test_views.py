@@ -65,12 +65,12 @@ def test_the_text_of_a_broken_promise_shows_the_request(report: Report) -> None:
 
 
 def test_json_has_everything_and_is_one_document(report: Report) -> None:
-    found = json.loads(json_view.text(report))
-    assert (found["verdict"], found["seed"], found["availability"] < 1) == ("valid", 7, True)
-    assert [fault["skipped"] for fault in found["faults"]] == [None, "nobody leads"]
-    assert len(found["timeline"]) == 10
-    assert [server["availability"] for server in found["timeline"][3]["servers"]] == [0.0, 1.0, 1.0]
-    assert found["requests"] == {
+    document = json.loads(json_view.text(report))
+    assert (document["verdict"], document["seed"], document["availability"] < 1) == ("valid", 7, True)
+    assert [fault["skipped"] for fault in document["faults"]] == [None, "nobody leads"]
+    assert len(document["timeline"]) == 10
+    assert [server["availability"] for server in document["timeline"][3]["servers"]] == [0.0, 1.0, 1.0]
+    assert document["requests"] == {
         "asked": 61, "answered": 55, "refused": 3, "unanswered": 3, "p50_ms": 20.0, "p95_ms": 20.0, "max_ms": 100.0
     }  # fmt: skip
     invalid = json.loads(json_view.text(broken()))

@@ -344,7 +344,7 @@ def test_a_docker_host_with_another_clock_is_refused(world: World) -> None:
     world.tools = replace(world.tools, host_name=lambda: "local")
     # Where nobody can tell, or the answer took too long to tell, it goes on.
     for found in (None, clock.Difference(0.5, 0.49)):
-        world.tools = replace(world.tools, difference=partial(lambda found, _: found, found))
+        world.tools = replace(world.tools, difference=partial(lambda difference, _: difference, found))
         world.struck.clear()
         assert world.measured(ASKED).ended is None
 

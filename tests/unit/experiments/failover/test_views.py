@@ -42,9 +42,9 @@ def test_a_p95_is_shown_only_of_so_many_rounds_that_one_in_twenty_is_one(rounds:
     (head,) = [line for line in text(measured, 100).splitlines() if line.startswith("SECONDS")]
     heads = ["SECONDS", "MIN", "MEDIAN", *(["P95"] if has_p95 else []), "MAX", "PREDICTED", "P5-MEDIAN-P95"]
     assert head.split() == heads
-    found = json.loads(views.written(measured, "json"))["phases"][0]["measured"]
-    assert (found["p5"] is not None, found["p95"] is not None) == (has_p95, has_p95)
-    assert (found["minimum"], found["p50"], found["maximum"]) == (1.2, pytest.approx(1.2, abs=0.4), 1.9)
+    row = json.loads(views.written(measured, "json"))["phases"][0]["measured"]
+    assert (row["p5"] is not None, row["p95"] is not None) == (has_p95, has_p95)
+    assert (row["minimum"], row["p50"], row["maximum"]) == (1.2, pytest.approx(1.2, abs=0.4), 1.9)
 
 
 @pytest.mark.parametrize("columns", [1, 60, 80, 100, 400])

@@ -74,10 +74,10 @@ def test_the_first_server_that_knows_a_new_leader_is_written_to(servers: Servers
     servers.fails = {OTHER.http_port: NotApplied("down")}
     with FirstWrite(LAB, OLD, "k", servers.store) as first:
         servers.leaders[NEW.http_port] = NEW.address
-        found = first.wait(SECONDS)
-    assert found is not None
-    assert found.through == NEW.name
-    assert 0 <= found.unseen < SECONDS
+        written = first.wait(SECONDS)
+    assert written is not None
+    assert written.through == NEW.name
+    assert 0 <= written.unseen < SECONDS
     assert {port for port, _ in servers.written} == {NEW.http_port}
     assert servers.open == 0
 

@@ -35,7 +35,7 @@ IN_USE = LabParts(
 
 
 def provide(
-    found: LabParts,
+    lab_parts: LabParts,
     settings: dict[str, Any] | None = None,
     *,
     profile: str = "gossip",
@@ -44,7 +44,7 @@ def provide(
 ) -> Configuration:
     configuration = Configuration(Engine(), "ada", "ada")
     named = tokens or (TOKENS if profile == "full" else {})
-    configuration.provide(found, "image", settings or {}, Secrecy(profile, seed, named))
+    configuration.provide(lab_parts, "image", settings or {}, Secrecy(profile, seed, named))
     return configuration
 
 
@@ -54,13 +54,13 @@ def provide_full(docker: FakeDocker, **changed: Any) -> Configuration:
 
 
 def files_in(docker: FakeDocker) -> dict[str, Any]:
-    found: dict[str, Any] = docker.objects("volume")["labctl-ada-config"]["Files"]
-    return found
+    files: dict[str, Any] = docker.objects("volume")["labctl-ada-config"]["Files"]
+    return files
 
 
 def key_in(docker: FakeDocker, name: str = "gossip.json") -> dict[str, Any]:
-    found: dict[str, Any] = files_in(docker)[name]
-    return found
+    content: dict[str, Any] = files_in(docker)[name]
+    return content
 
 
 def test_a_new_lab_gets_a_key_that_only_the_server_reads(docker: FakeDocker) -> None:

@@ -27,18 +27,18 @@ def test_a_lab_is_what_carries_its_label(docker: FakeDocker) -> None:
     docker.put_network("labctl-ada", "10.213.7.0/28", LABELS)
     docker.put_network("bridge", "172.17.0.0/16")
     docker.put("volume", "labctl-ada-config", {"Name": "labctl-ada-config", "Labels": {**LABELS}})
-    found = find(Engine(), "ada")
-    assert [lab_server.name for lab_server in found.servers] == ["consul1", "consul2"]
-    assert found.size == 3
-    assert found.helpers == (helper,)
-    (said,) = found.strangers
+    lab_parts = find(Engine(), "ada")
+    assert [lab_server.name for lab_server in lab_parts.servers] == ["consul1", "consul2"]
+    assert lab_parts.size == 3
+    assert lab_parts.helpers == (helper,)
+    (said,) = lab_parts.strangers
     assert said.startswith("The container theirs has the label raft-labctl.lab and is neither a server nor a helper")
-    assert found.owners == {"ada"}
-    assert found.subnet == "10.213.7.0/28"
-    assert found.networks == ("labctl-ada",)
-    assert found.volumes == ("labctl-ada-config",)
-    assert not found.empty
-    assert found.names() == [
+    assert lab_parts.owners == {"ada"}
+    assert lab_parts.subnet == "10.213.7.0/28"
+    assert lab_parts.networks == ("labctl-ada",)
+    assert lab_parts.volumes == ("labctl-ada-config",)
+    assert not lab_parts.empty
+    assert lab_parts.names() == [
         "labctl-ada-consul1",
         "labctl-ada-consul2",
         "container helper-id",
@@ -49,9 +49,9 @@ def test_a_lab_is_what_carries_its_label(docker: FakeDocker) -> None:
 
 def test_a_lab_that_is_not_there_is_empty(docker: FakeDocker) -> None:
     docker.put_container("other", labels=None)
-    found = find(Engine(), "ada")
-    assert found.empty
-    assert found.names() == []
+    lab_parts = find(Engine(), "ada")
+    assert lab_parts.empty
+    assert lab_parts.names() == []
 
 
 def test_a_stopped_server_keeps_its_address_and_has_no_port(docker: FakeDocker) -> None:
@@ -101,9 +101,9 @@ def test_a_lab_that_does_not_say_its_size_has_none(docker: FakeDocker) -> None:
 def test_what_has_labels_that_labctl_never_writes_is_none_of_the_labs(docker: FakeDocker, odd: dict[str, str]) -> None:
     docker.put_container("x", labels={**LABELS, "raft-labctl.server": "consul1", **odd})
     docker.put("volume", "v", {"Name": "v", "Labels": {**LABELS, **odd}})
-    found = find(Engine(), "ada")
-    assert (found.empty, found.size, found.servers, found.owners) == (True, 0, (), frozenset())
-    assert [sentence.split(" has ")[0] for sentence in found.strangers] == ["The container x", "The volume v"]
+    lab_parts = find(Engine(), "ada")
+    assert (lab_parts.empty, lab_parts.size, lab_parts.servers, lab_parts.owners) == (True, 0, (), frozenset())
+    assert [sentence.split(" has ")[0] for sentence in lab_parts.strangers] == ["The container x", "The volume v"]
 
 
 def test_a_lab_of_another_owner_is_refused_by_name() -> None:
@@ -163,9 +163,9 @@ def test_what_an_engine_lists_besides_what_was_asked_for_is_not_the_labs() -> No
 
 @pytest.mark.parametrize("removing", [False, True])
 def test_a_lab_with_a_part_of_somebody_else_is_refused_with_what_helps(removing: bool) -> None:
-    found = LabParts(owners=frozenset({"ada", "eve"}))
+    lab_parts = LabParts(owners=frozenset({"ada", "eve"}))
     with pytest.raises(DockerError) as caught:
-        refuse_foreign("ada", "ada", found, removing=removing)
+        refuse_foreign("ada", "ada", lab_parts, removing=removing)
     assert caught.value.failure == "refused"
     assert "A part of the lab ada on this Docker host belongs to eve, not to ada" in caught.value.sentence
     assert "`labctl down ada --force`" in caught.value.sentence

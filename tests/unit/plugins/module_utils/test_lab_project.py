@@ -37,11 +37,11 @@ def server(name: str = "consul1", state: str = "running") -> LabServer:
 
 
 def test_a_lab_keeps_its_subnet(docker: FakeDocker, tmp_path: Path) -> None:
-    found = LabParts(subnet="10.213.7.0/28")
-    assert [str(network) for network in project(tmp_path).plan(found, POOL, "")] == ["10.213.7.0/28"]
-    assert [str(network) for network in project(tmp_path).plan(found, POOL, "10.213.7.0/28")] == ["10.213.7.0/28"]
+    lab_parts = LabParts(subnet="10.213.7.0/28")
+    assert [str(network) for network in project(tmp_path).plan(lab_parts, POOL, "")] == ["10.213.7.0/28"]
+    assert [str(network) for network in project(tmp_path).plan(lab_parts, POOL, "10.213.7.0/28")] == ["10.213.7.0/28"]
     with pytest.raises(DockerError, match="keeps it while it exists") as caught:
-        project(tmp_path).plan(found, POOL, "10.213.8.0/28")
+        project(tmp_path).plan(lab_parts, POOL, "10.213.8.0/28")
     assert caught.value.failure == "refused"
     assert docker.calls == []
 
@@ -127,8 +127,8 @@ def test_a_subnet_inside_of_a_vpns_route_is_taken_and_the_route_is_told(
     assert "--subnet-pool" in note
     # Who has it already was told.
     assert made.notes(LabParts(subnet=made.subnet)) == []
-    found = project(tmp_path).plan(LabParts(), POOL, "")
-    assert len(found) == lab_project.SUBNET_TRIES
+    free = project(tmp_path).plan(LabParts(), POOL, "")
+    assert len(free) == lab_project.SUBNET_TRIES
     routed("192.168.0.0/16")
     assert made.plan(LabParts(), POOL, "10.213.7.16/28") == [wanted]
     assert made.notes(LabParts()) == []
@@ -187,12 +187,12 @@ def test_a_stranger_that_compose_would_take_for_a_server_is_refused(
     compose = {"com.docker.compose.project": "labctl-ada", "com.docker.compose.oneoff": oneoff}
     docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1", **compose})
     docker.put_container("stranger", labels={**compose, "com.docker.compose.service": service})
-    work, found = project(tmp_path), find(Engine(), "ada")
+    work, lab_parts = project(tmp_path), find(Engine(), "ada")
     if (service, oneoff) != ("consul1", "False"):
-        work.refuse_taken_names(found, 3)
+        work.refuse_taken_names(lab_parts, 3)
         return
     with pytest.raises(DockerError, match="The container stranger has Compose's labels of the lab ada") as caught:
-        work.refuse_taken_names(found, 3)
+        work.refuse_taken_names(lab_parts, 3)
     assert caught.value.failure == "refused"
 
 
@@ -314,12 +314,12 @@ def test_what_has_the_labels_of_a_server_that_another_one_is_is_none_and_goes_wi
 ) -> None:
     for container in ("labctl-ada-consul1", name):
         docker.put_container(container, labels={**LABELS, "raft-labctl.server": "consul1"})
-    found = find(Engine(), "ada")
-    assert [lab_server.container for lab_server in found.servers] == ["labctl-ada-consul1"]
-    assert found.doubles == (f"{name}-id",)
-    assert f"The container {name} has the labels of consul1, and another one is that server" in found.strangers[0]
-    assert project(tmp_path).settle(found) is False
-    assert project(tmp_path).absent(found).empty
+    lab_parts = find(Engine(), "ada")
+    assert [lab_server.container for lab_server in lab_parts.servers] == ["labctl-ada-consul1"]
+    assert lab_parts.doubles == (f"{name}-id",)
+    assert f"The container {name} has the labels of consul1, and another one is that server" in lab_parts.strangers[0]
+    assert project(tmp_path).settle(lab_parts) is False
+    assert project(tmp_path).absent(lab_parts).empty
     assert names(docker) == []
 
 
@@ -344,10 +344,10 @@ def test_a_name_that_somebody_took_while_a_server_was_without_it_is_told_with_a_
 def test_what_somebody_else_brought_since_the_last_look_is_not_touched(docker: FakeDocker, tmp_path: Path) -> None:
     docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1"}, state="exited")
     work = project(tmp_path)
-    found = find(Engine(), "ada")
+    lab_parts = find(Engine(), "ada")
     eves = {**LABELS, "raft-labctl.owner": "eve", "raft-labctl.server": "consul2"}
     docker.put_container("labctl-ada-consul2", labels=eves, state="exited")
-    for act in (lambda: work.forget_addresses(found), work.parts, lambda: work.absent(found)):
+    for act in (lambda: work.forget_addresses(lab_parts), work.parts, lambda: work.absent(lab_parts)):
         docker.put_container("labctl-ada-consul1", labels={**LABELS, "raft-labctl.server": "consul1"}, state="exited")
         with pytest.raises(DockerError, match="he lab ada on this Docker host belongs to eve") as caught:
             act()
@@ -371,9 +371,9 @@ def test_what_bears_the_labs_label_and_no_owner_was_never_ours_and_stays(docker:
     nobodys = {"raft-labctl.lab": "ada"}
     docker.put("volume", "thesis", {"Name": "thesis", "Labels": nobodys})
     docker.put_container("work", labels={**nobodys, "raft-labctl.server": "consul1"})
-    found = find(Engine(), "ada")
-    assert ["thesis" in found.strangers[1], "work" in found.strangers[0]] == [True, True]
-    assert project(tmp_path).absent(found).empty
+    lab_parts = find(Engine(), "ada")
+    assert ["thesis" in lab_parts.strangers[1], "work" in lab_parts.strangers[0]] == [True, True]
+    assert project(tmp_path).absent(lab_parts).empty
     assert list(docker.objects("volume")) == ["thesis"]
     assert names(docker) == ["work"]
     assert docker.objects("network") == {}

@@ -241,9 +241,9 @@ def test_a_server_that_is_down_for_a_moment_is_waited_for_and_an_engine_that_doe
         looked.append(containers)
         if len(looked) == 1:
             raise docker_api.DockerError("The engine restarts.")
-        found = EYES.inspected(containers)
+        containers_now = EYES.inspected(containers)
         state["Running"], cluster.servers[1].broken = True, False
-        return found
+        return containers_now
 
     eyes = replace(EYES, inspected=look)
     assert run(module_run, cluster, timeout=60, eyes=eyes)["cluster"]["leader"] == "consul1"

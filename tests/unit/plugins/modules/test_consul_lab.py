@@ -792,14 +792,14 @@ def test_a_lab_of_somebody_else_is_removed_by_force_with_a_warning_that_says_who
 
 
 def test_force_of_another_owner_is_a_warning_and_of_oneself_is_none(lab: Lab) -> None:
-    found = lab_parts.LabParts(owners=frozenset({"ada"}))
+    parts = lab_parts.LabParts(owners=frozenset({"ada"}))
     said = "The lab ada belongs to ada, and {} because consul_lab_force is set."
     for dry, verb in ((True, "would be removed"), (False, "was removed")):
-        assert consul_lab.whose({"name": "ada", "owner": "bob"}, found, dry=dry)["warnings"] == [said.format(verb)]
+        assert consul_lab.whose({"name": "ada", "owner": "bob"}, parts, dry=dry)["warnings"] == [said.format(verb)]
     lab()
     result = lab("absent", force=True)
     assert (result["changed"], result["owner"]) == (True, "ada")
-    assert consul_lab.whose({"name": "ada", "owner": "ada"}, found, dry=False) == {"owner": "ada"}
+    assert consul_lab.whose({"name": "ada", "owner": "ada"}, parts, dry=False) == {"owner": "ada"}
 
 
 @pytest.mark.parametrize("state", ["present", "stopped", "started", "restarted"])

@@ -226,8 +226,8 @@ def test_what_cannot_be_is_wrong_usage(engine: FakeEngine, different: dict[str, 
 
 @pytest.mark.parametrize(("gid", "user"), [(994, "8500:994"), (0, "0:0")])
 def test_it_is_root_only_where_the_socket_is_roots(gid: int, user: str) -> None:
-    found: Any = SimpleNamespace(st_gid=gid)
-    assert workshop_reaper.user_of("/var/run/docker.sock", lambda _: found) == user
+    status: Any = SimpleNamespace(st_gid=gid)
+    assert workshop_reaper.user_of("/var/run/docker.sock", lambda _: status) == user
 
 
 @pytest.mark.parametrize("expires", ["2026-13-45T99:99:99Z", "soon", "9" * 10_000])

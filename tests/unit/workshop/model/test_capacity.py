@@ -186,8 +186,8 @@ def test_a_network_in_a_seats_way_is_named_and_only_for_seats_that_are_to_be_mad
 
 def test_a_port_that_somebody_has_is_named() -> None:
     made = workshop()
-    found = obstacles(made, facts(ports=[80, 21009, 21003]), seats_of(made, {}))
-    assert found == {"raft101-02": "its HTTP port 21009 is taken: change `http_port` in the file"}
+    in_the_way = obstacles(made, facts(ports=[80, 21009, 21003]), seats_of(made, {}))
+    assert in_the_way == {"raft101-02": "its HTTP port 21009 is taken: change `http_port` in the file"}
 
 
 def test_a_route_of_the_host_is_in_the_way_as_up_would_say() -> None:
@@ -216,8 +216,8 @@ def test_a_route_of_a_vpn_is_around_a_workshop_and_in_no_seats_way(routes: list[
     made = workshop()
     told = facts(routes=routes)
     assert obstacles(made, told, seats_of(made, {})) == {}
-    found = route_around(made, told)
-    assert (str(found) if found else None) == around
+    network = route_around(made, told)
+    assert (str(network) if network else None) == around
 
 
 @pytest.mark.parametrize("route", ["10.220.0.0/24", "10.220.0.0/28", "10.220.0.7/32"])

@@ -30,8 +30,8 @@ def workshop(text: str = "workshop: raft101\nseats: 3\n") -> Workshop:
 
 
 def cards(made: Workshop, way: Way = RED, secret: bytes = SECRET, known: dict[str, int] | None = None) -> list[Card]:
-    found = seats_of(made, known or {})
-    return [card_of(made, seat, way, derived_secrets.seed_of(secret, seat.lab)) for seat in found]
+    seats = seats_of(made, known or {})
+    return [card_of(made, seat, way, derived_secrets.seed_of(secret, seat.lab)) for seat in seats]
 
 
 def secrets_of(card: Card) -> set[str]:

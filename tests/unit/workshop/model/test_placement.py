@@ -26,13 +26,13 @@ def test_what_exists_stays_and_nobody_is_placed_beyond_a_hosts_room(
 ) -> None:
     labs = [seat.lab for seat in seats(number)]
     existing = data.draw(st.dictionaries(st.sampled_from(labs), st.sampled_from(HOSTS)))
-    found = place(seats(number), room, existing)
-    assert {lab: found.hosts[lab] for lab in existing} == existing
-    assert {*found.hosts, *found.unplaced} == set(labs)
-    before, now = Counter(existing.values()), Counter(found.hosts.values())
+    placement = place(seats(number), room, existing)
+    assert {lab: placement.hosts[lab] for lab in existing} == existing
+    assert {*placement.hosts, *placement.unplaced} == set(labs)
+    before, now = Counter(existing.values()), Counter(placement.hosts.values())
     for host in now:
         assert now[host] <= max(room.get(host, 0), before[host])
-    if found.unplaced:
+    if placement.unplaced:
         assert all(now[host] >= size for host, size in room.items())
 
 
@@ -44,8 +44,8 @@ def test_seats_that_come_later_move_nobody(number: int, room: dict[str, int], mo
 
 
 def test_hosts_fill_alike_by_their_share() -> None:
-    found = place(seats(30), {"small": 20, "large": 40}, {})
-    assert Counter(found.hosts.values()) == {"small": 10, "large": 20}
+    placement = place(seats(30), {"small": 20, "large": 40}, {})
+    assert Counter(placement.hosts.values()) == {"small": 10, "large": 20}
 
 
 def test_the_files_order_decides_between_equals() -> None:
@@ -59,9 +59,9 @@ def test_a_host_that_was_given_up_loses_its_seats_to_the_others() -> None:
 
 def test_a_hundred_seats_over_ten_hosts_of_different_sizes() -> None:
     room = {f"host{number}": size for number, size in enumerate((4, 8, 8, 12, 12, 12, 16, 16, 16, 20), 1)}
-    found = place(seats(100), room, {})
-    assert found.unplaced == ()
-    shares = {host: len(found.on(host)) / size for host, size in room.items()}
+    placement = place(seats(100), room, {})
+    assert placement.unplaced == ()
+    shares = {host: len(placement.on(host)) / size for host, size in room.items()}
     # 100 of 124 places: every host is as full as all of them, but for the one seat that it cannot have a part of.
     assert all(abs(share - 100 / 124) <= 1 / room[host] for host, share in shares.items())
-    assert place(seats(125), room, found.hosts).unplaced == ("w-125",)
+    assert place(seats(125), room, placement.hosts).unplaced == ("w-125",)

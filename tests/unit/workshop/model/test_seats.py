@@ -76,7 +76,7 @@ def test_a_name_means_itself_before_it_means_a_number() -> None:
 
 @given(name=st.from_regex(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True))
 def test_every_workshop_has_a_private_network_of_its_own(name: str) -> None:
-    found = network.default(name)
-    assert found == network.parse(str(found))
-    assert network.seats_in(found) == 256
-    assert not str(found).startswith("10.213.")
+    network_ = network.default(name)
+    assert network_ == network.parse(str(network_))
+    assert network.seats_in(network_) == 256
+    assert not str(network_).startswith("10.213.")

@@ -97,9 +97,9 @@ class Store:
 def test_a_store_that_keeps_its_word_is_valid(seed: int) -> None:
     store = Store(seed)
     store.run(clients=4, rounds=12)
-    found = checks(store.history, store.final)
-    assert found["cas"].verdict == "valid", found["cas"]
-    assert found["reads"].verdict in {"valid", "unknown"}, found["reads"]
+    verdicts = checks(store.history, store.final)
+    assert verdicts["cas"].verdict == "valid", verdicts["cas"]
+    assert verdicts["reads"].verdict in {"valid", "unknown"}, verdicts["reads"]
 
 
 @given(seed=SEED)
@@ -112,10 +112,10 @@ def test_a_store_that_forgets_its_last_acknowledged_write_is_invalid(seed: int) 
     forgotten = [place for place, value in enumerate(store.values) if value in acknowledged][-1]
     # Seldom nothing but the first value was acknowledged: hypothesis complains where that is more than seldom.
     assume(forgotten > 0)
-    found = check_cas(store.history, at_the_end(store.values[forgotten - 1]))
-    assert found.verdict == "invalid"
-    assert found.shown is not None
-    assert store.values[forgotten] in found.shown.sentence
+    check = check_cas(store.history, at_the_end(store.values[forgotten - 1]))
+    assert check.verdict == "invalid"
+    assert check.shown is not None
+    assert store.values[forgotten] in check.shown.sentence
 
 
 @given(seed=SEED)
@@ -123,11 +123,11 @@ def test_a_read_made_older_than_what_was_known_is_invalid(seed: int) -> None:
     store = Store(seed)
     store.run(clients=3, rounds=12)
     history = [*store.history, read(30, 31, store.values[0], client="z")]
-    found = check_reads(history, store.final)
-    assert (found.verdict == "invalid") == (len(store.values) > 1 and _somebody_knew_more(store))
-    if found.shown:
+    check = check_reads(history, store.final)
+    assert (check.verdict == "invalid") == (len(store.values) > 1 and _somebody_knew_more(store))
+    if check.shown:
         # Where only an answer "no" shows it, what shows that the first value was there before belongs to it.
-        assert len(found.shown.history) == (3 if found.shown.history[1].outcome == "mismatch" else 2)
+        assert len(check.shown.history) == (3 if check.shown.history[1].outcome == "mismatch" else 2)
 
 
 def _somebody_knew_more(store: Store) -> bool:
@@ -139,18 +139,18 @@ def _somebody_knew_more(store: Store) -> bool:
 
 
 def test_an_acknowledged_write_that_is_gone_is_shown_alone() -> None:
-    found = check_added([add(1, "k1"), add(2, "k2"), add(3, "k3")], at_the_end("x", "k1", "k3"))
-    assert (found.verdict, found.violations) == ("invalid", 1)
-    assert found.shown is not None
-    assert [operation.key for operation in found.shown.history] == ["k2"]
-    assert "acknowledged" in found.sentence
+    check = check_added([add(1, "k1"), add(2, "k2"), add(3, "k3")], at_the_end("x", "k1", "k3"))
+    assert (check.verdict, check.violations) == ("invalid", 1)
+    assert check.shown is not None
+    assert [operation.key for operation in check.shown.history] == ["k2"]
+    assert "acknowledged" in check.sentence
 
 
 def test_an_unanswered_write_may_be_there_or_not() -> None:
     history = [add(1, "k1"), add(2, "k2", "unanswered"), add(3, "k3", "unanswered"), add(4, "k4", "refused")]
-    found = check_added(history, at_the_end("x", "k1", "k3"))
-    assert found.verdict == "valid"
-    assert "2 unanswered, of which 1 happened" in found.sentence
+    check = check_added(history, at_the_end("x", "k1", "k3"))
+    assert check.verdict == "valid"
+    assert "2 unanswered, of which 1 happened" in check.sentence
 
 
 @pytest.mark.parametrize(
@@ -162,29 +162,29 @@ def test_an_unanswered_write_may_be_there_or_not() -> None:
     ],
 )
 def test_what_nobody_wrote_is_invalid(history: list[Operation], there: tuple[str, ...], says: str) -> None:
-    found = check_added(history, at_the_end("x", *there))
-    assert found.verdict == "invalid"
-    assert says in found.sentence
+    check = check_added(history, at_the_end("x", *there))
+    assert check.verdict == "invalid"
+    assert says in check.sentence
 
 
 def test_another_value_than_the_one_that_was_written_is_invalid() -> None:
-    found = check_added([add(1, "k1")], Final({"k1": "2"}, {}))
-    assert found.verdict == "invalid"
+    check = check_added([add(1, "k1")], Final({"k1": "2"}, {}))
+    assert check.verdict == "invalid"
 
 
 def test_two_replacements_of_one_value_cannot_both_be_acknowledged() -> None:
     history = [cas(0, 1, None, "v0"), cas(2, 3, "v0", "v1"), cas(2, 4, "v0", "v2", client="b")]
-    found = check_cas(history, at_the_end("v2"))
-    assert (found.verdict, found.violations) == ("invalid", 1)
-    assert found.shown is not None
-    assert [operation.value for operation in found.shown.history] == ["v1", "v2"]
+    check = check_cas(history, at_the_end("v2"))
+    assert (check.verdict, check.violations) == ("invalid", 1)
+    assert check.shown is not None
+    assert [operation.value for operation in check.shown.history] == ["v1", "v2"]
 
 
 def test_what_came_after_a_write_that_is_gone_is_gone_too() -> None:
     history = [cas(0, 1, None, "v0"), cas(2, 3, "v0", "v1", "unanswered"), cas(4, 5, "v1", "v2")]
-    found = check_cas(history, at_the_end("v0"))
-    assert found.shown is not None
-    assert [operation.value for operation in found.shown.history] == ["v1", "v2"]
+    check = check_cas(history, at_the_end("v0"))
+    assert check.shown is not None
+    assert [operation.value for operation in check.shown.history] == ["v1", "v2"]
 
 
 @pytest.mark.parametrize("outcome", ["refused", "mismatch"])
@@ -214,10 +214,10 @@ def test_a_value_that_stands_at_two_indexes_was_written_twice() -> None:
 
 def test_a_consistent_read_that_goes_back_is_shown_with_what_was_known_before() -> None:
     history = [cas(0, 1, None, "v0"), cas(2, 3, "v0", "v1"), read(4, 5, "v1"), read(6, 7, "v0", client="b")]
-    found = check_reads(history, at_the_end("v1"))
-    assert found.verdict == "invalid"
-    assert found.shown is not None
-    assert found.shown.history == (history[1], history[3])
+    check = check_reads(history, at_the_end("v1"))
+    assert check.verdict == "invalid"
+    assert check.shown is not None
+    assert check.shown.history == (history[1], history[3])
 
 
 def test_what_was_read_of_an_unanswered_write_counts_for_those_who_read_later() -> None:

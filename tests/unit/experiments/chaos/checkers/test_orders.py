@@ -26,19 +26,19 @@ HISTORIES = 6000
 def disagreements(seeds: Iterable[int]) -> Iterator[str]:
     """The histories, for a person to read, of which the checks say something else than the search."""
     for seed in seeds:
-        found = history(seed, answered=True)
-        order = has_order(found.operations, found.final)
-        verdict = worst(checks_of(found.operations, found.final))
+        made = history(seed, answered=True)
+        order = has_order(made.operations, made.final)
+        verdict = worst(checks_of(made.operations, made.final))
         if verdict != ("valid" if order else "invalid"):
-            yield f"seed {seed}: {verdict}, and there is {'an' if order else 'no'} order\n{in_words(found)}"
+            yield f"seed {seed}: {verdict}, and there is {'an' if order else 'no'} order\n{in_words(made)}"
 
 
-def in_words(found: History) -> str:
+def in_words(asked: History) -> str:
     lines = [
         f"{operation.begin} to {operation.end} {operation.log_index}: {told(operation)}"
-        for operation in found.operations
+        for operation in asked.operations
     ]
-    return "\n".join([found.kind, *lines, str(found.final)])
+    return "\n".join([asked.kind, *lines, str(asked.final)])
 
 
 def test_a_history_is_valid_exactly_where_there_is_an_order() -> None:
@@ -48,9 +48,9 @@ def test_a_history_is_valid_exactly_where_there_is_an_order() -> None:
 def test_the_histories_are_of_every_sort() -> None:
     seen: Counter[Any] = Counter()
     for seed in range(HISTORIES):
-        found = history(seed)
-        seen[found.kind, has_order(found.operations, found.final)] += 1
-        for operation in found.operations:
+        made = history(seed)
+        seen[made.kind, has_order(made.operations, made.final)] += 1
+        for operation in made.operations:
             seen[operation.kind, operation.outcome, operation.mode] += 1
     share = HISTORIES / len(KINDS) / 20
     assert not seen["none", False]
@@ -66,13 +66,13 @@ def test_the_histories_are_of_every_sort() -> None:
 def test_a_check_is_unknown_only_where_it_has_nothing_to_go_by() -> None:
     kinds = {"set": "add", "cas": "cas", "reads": "read"}
     for seed in range(2000):
-        found = history(seed)
-        checks = checks_of(found.operations, found.final)
-        assert (worst(checks) == "invalid") == (not has_order(found.operations, found.final)), in_words(found)
+        made = history(seed)
+        checks = checks_of(made.operations, made.final)
+        assert (worst(checks) == "invalid") == (not has_order(made.operations, made.final)), in_words(made)
         for check in checks:
             answered = [
                 each
-                for each in found.operations
+                for each in made.operations
                 if (each.kind, each.outcome) == (kinds[check.name], "done") and each.mode in {None, "consistent"}
             ]
             if check.verdict == "unknown" and answered:
@@ -97,13 +97,13 @@ TOLD_NO = op(3, 4, "cas", "x", "mismatch", before="v0", client="b")
 def test_an_answer_that_it_is_another_value_shows_that_the_value_was_replaced(mode: Any) -> None:
     later = op(5, 6, "read", "v0", log_index=5, mode=mode, client="r")
     asked = [MADE, SLOW, TOLD_NO, later]
-    found = {check.name: check for check in checks_of(asked, final("v1"))}
+    verdicts = {check.name: check for check in checks_of(asked, final("v1"))}
     kept = mode != "consistent"
     assert has_order(asked, final("v1")) == kept
-    assert found["reads"].verdict == ("unknown" if kept else "invalid")
+    assert verdicts["reads"].verdict == ("unknown" if kept else "invalid")
     if not kept:
-        assert found["reads"].shown is not None
-        assert found["reads"].shown.history == (MADE, TOLD_NO, later)
+        assert verdicts["reads"].shown is not None
+        assert verdicts["reads"].shown.history == (MADE, TOLD_NO, later)
     behind = {read.mode: read for read in freshness(asked, final("v1"))}[mode]
     assert (behind.behind, behind.furthest) == (1, 1.0)
 
@@ -161,27 +161,27 @@ def test_a_log_that_has_a_value_before_the_one_it_replaced_is_wrong() -> None:
 # -- how far behind reads were -----------------------------------------------------------------------------------
 
 
-def behind_by(found: History, number: int) -> float:
+def behind_by(asked: History, number: int) -> float:
     """How long it had been known that what a read returned was replaced, when it was asked; 0 where it was not."""
-    operation = found.operations[number]
+    operation = asked.operations[number]
     times = range(int(operation.begin), -1, -1)
     for time in times:
         # Would it have been an answer of a majority's, asked then?
         instead = operation._replace(begin=time, end=math.inf, mode="consistent")
-        if has_order([*found.operations[:number], instead, *found.operations[number + 1 :]], found.final):
+        if has_order([*asked.operations[:number], instead, *asked.operations[number + 1 :]], asked.final):
             return operation.begin - time
     return math.inf
 
 
-def counted(found: History) -> list[tuple[str, int, int, float]]:
+def counted(asked: History) -> list[tuple[str, int, int, float]]:
     """What `freshness` says, by the search; who went back, by the values as they were written."""
     late: dict[str, list[float]] = {mode: [] for mode in MODES}
     back: Counter[str] = Counter()
     newest: dict[Any, int] = {}
-    for number, operation in enumerate(found.operations):
+    for number, operation in enumerate(asked.operations):
         if operation.kind != "read" or operation.outcome != "done" or operation.mode is None:
             continue
-        if by := behind_by(found, number):
+        if by := behind_by(asked, number):
             late[operation.mode].append(by)
         # A good store's index is greater for what was written later, and 0 for nothing.
         whose = (operation.client, operation.key, operation.mode)
@@ -197,10 +197,10 @@ def as_counted(read: Freshness) -> tuple[str, int, int, float]:
 def test_reads_are_behind_exactly_where_no_order_lets_them_be_fresh() -> None:
     seen: Counter[str] = Counter()
     for seed in range(0, 4 * HISTORIES, len(KINDS)):
-        found = history(seed)
-        assert found.kind == FAULTS[0] == "none"
-        right = counted(found)
-        assert [as_counted(read) for read in freshness(found.operations, found.final)] == right, in_words(found)
+        made = history(seed)
+        assert made.kind == FAULTS[0] == "none"
+        right = counted(made)
+        assert [as_counted(read) for read in freshness(made.operations, made.final)] == right, in_words(made)
         for mode, late, back, _ in right:
             seen[mode] += late
             seen["back"] += back
