@@ -119,6 +119,10 @@ options:
     description: Each server's memory limit in Docker's units, as O(compose) has it, to be counted by O(limits_file).
     type: str
     default: ""
+  pids:
+    description: How many processes and threads a server may have, as O(compose) has it.
+    type: int
+    default: 256
   lock_mark:
     description:
       - The mark of the lock on the lab that whoever runs this holds already, as labctl does for a whole command. The
@@ -219,6 +223,7 @@ from ..module_utils.lab_project import (
 from ..module_utils.lab_secrets_volume import Configuration, Secrecy
 from ..module_utils.quota_reservation import QuotaRequest, place_for
 from ..module_utils.shared import derived_secrets, lab_names, label_values, parent_process
+from ..module_utils.shared.answer_shapes import shown
 from ..module_utils.shared.docker_api import DockerError, Engine
 from ..module_utils.start_semaphore import turn
 
@@ -229,8 +234,16 @@ if TYPE_CHECKING:
 PORTS = 65536
 # More than a Docker host has networks for.
 MOST_AT_ONCE = 4096
+# Consul itself has a dozen threads, and Linux no more than these.
+LEAST_PIDS, MOST_PIDS = 16, 1 << 22
 # So often Compose is run in all.
 TRIES = 3
+# Of a workshop's seat: the role's variable for each label, and what it may be.
+SEAT_LABELS = {
+    "raft-labctl.number": ("consul_lab_seat_number", f"1 to {label_values.MOST_SEATS}"),
+    "raft-labctl.seat": ("consul_lab_seat", "the seat's name: lower-case letters, digits and dashes"),
+    "raft-labctl.workshop": ("consul_lab_workshop", "the workshop's name, with which the lab's begins: WORKSHOP-SEAT"),
+}
 SEED_DIGITS = 2 * derived_secrets.SECRET_BYTES
 
 
@@ -262,6 +275,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "force": {"type": "bool", "default": False},
         "at_once": {"type": "int", "default": 10},
         "memory": {"type": "str", "default": ""},
+        "pids": {"type": "int", "default": 256},
         "lock_mark": {"type": "str", "default": ""},
         "limits_file": {"type": "path", "default": "/etc/raft-labctl/limits.ini"},
     }
@@ -288,11 +302,33 @@ def usage_problem(params: dict[str, Any]) -> str | None:  # noqa: PLR0911 - one 
         return f"The seed of the lab {params['name']} must have {SEED_DIGITS} hex digits, and this one has not."
     if params["seed_file"]:
         return "The seed file is read on the controller by the action plugin consul_lab: keep it beside this module."
+    if params["state"] == "present" and (problem := label_problem(params)):
+        return problem
+    return number_problem(params)
+
+
+def number_problem(params: dict[str, Any]) -> str | None:
+    """What is wrong with the numbers, as a sentence."""
     if not 1 <= params["at_once"] <= MOST_AT_ONCE:
         return f"Cannot start {params['at_once']} labs at a time: set consul_lab_at_once to 1 to {MOST_AT_ONCE}."
+    if not LEAST_PIDS <= params["pids"] <= MOST_PIDS:
+        return f"Cannot give a server {params['pids']} processes: set consul_lab_pids to {LEAST_PIDS} to {MOST_PIDS}."
     if params["http_port"] and not 1 <= params["http_port"] <= PORTS - params["servers"]:
         return f"{params['http_port']} cannot be the first HTTP port: choose 1 to {PORTS - params['servers']}, or 0."
     return None
+
+
+def label_problem(params: dict[str, Any]) -> str | None:
+    """What is wrong with the labels, as a sentence: a lab with one that labctl never writes would be nobody's."""
+    labels = {name: str(value) for name, value in params["labels"].items()}
+    wrong = label_values.misfit({**labels, lab_names.LABEL_LAB: params["name"], lab_names.LABEL_OWNER: params["owner"]})
+    if wrong is None:
+        return None
+    variable, rule = SEAT_LABELS.get(wrong, (f"the label {wrong}", "what labctl itself would write"))
+    return (
+        f"Cannot make the lab {params['name']} with {wrong}={shown(labels.get(wrong, ''))}: labctl would not know it "
+        f"as its own. Set {variable} to {rule}."
+    )
 
 
 def present(project: LabProject, params: dict[str, Any], parts: LabParts, *, dry: bool) -> None:

@@ -182,10 +182,10 @@ def test_what_is_made_first_has_the_workshops_labels_so_that_its_down_and_its_en
     lab: Lab, docker: FakeDocker
 ) -> None:
     labels = {"raft-labctl.workshop": "w", "raft-labctl.seat": "01", "raft-labctl.number": "1"}
-    lab(labels=labels)
-    made = docker.objects("volume")["labctl-ada-config"]["Labels"]
+    lab(name="w-01", labels=labels)
+    made = docker.objects("volume")["labctl-w-01-config"]["Labels"]
     assert labels.items() <= made.items()
-    assert made["raft-labctl.lab"] == "ada"
+    assert made["raft-labctl.lab"] == "w-01"
 
 
 def test_nothing_is_made_for_a_labctl_that_was_ended(
@@ -738,6 +738,12 @@ def test_check_mode_of_a_smaller_lab_and_of_none(
 # -- refusals ------------------------------------------------------------------------------------------------
 
 
+def seat(**changed: str) -> dict[str, Any]:
+    """A lab that is a seat of a workshop, with other labels."""
+    labels = {"workshop": "w", "seat": "ada", "number": "1", **changed}
+    return {"name": "w-ada", "labels": {f"raft-labctl.{name}": value for name, value in labels.items()}}
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
@@ -749,6 +755,15 @@ def test_check_mode_of_a_smaller_lab_and_of_none(
         ({"http_port": 65535}, "choose 1 to 65533"),
         ({"at_once": 0}, "Cannot start 0 labs at a time: set consul_lab_at_once to 1 to 4096."),
         ({"at_once": 10**9}, "Cannot start 1000000000 labs at a time: set consul_lab_at_once to 1 to 4096."),
+        ({"pids": 15}, "Cannot give a server 15 processes: set consul_lab_pids to 16 to 4194304."),
+        ({"pids": -1}, "Cannot give a server -1 processes: set consul_lab_pids to 16 to 4194304."),
+        ({"pids": 10**30}, "processes: set consul_lab_pids to 16 to 4194304."),
+        (seat(number="4097"), 'with raft-labctl.number="4097": labctl would not know it as its own. Set consul_lab'),
+        (seat(number="0"), "Set consul_lab_seat_number to 1 to 4096."),
+        (seat(number="1" * 10_000), "Set consul_lab_seat_number to 1 to 4096."),
+        (seat(seat="{{ 7 }}"), "Set consul_lab_seat to the seat's name"),
+        (seat(workshop="else"), "Set consul_lab_workshop to the workshop's name"),
+        ({"labels": {"raft-labctl.pace": "fast"}}, "Set the label raft-labctl.pace to what labctl itself would write."),
         ({"http_port": -1}, "cannot be the first HTTP port"),
         ({"profile": "full"}, "cannot have the profile full, because `consul tls` is there since Consul 1.4.1"),
         ({"seed": "ab"}, "must have 64 hex digits"),
