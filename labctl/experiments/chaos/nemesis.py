@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -85,14 +86,19 @@ class Disturber:
         self._threads: list[threading.Thread] = []
         self.done: list[Disturbance] = []
 
-    def run(self, steps: Sequence[Step], keep: Callable[[], None] = lambda: None) -> None:
+    def run(self, steps: Sequence[Step], keep: Callable[[], None] = lambda: None, seconds: float = math.inf) -> None:
         """Begin each step at its time, and return when the last one has ended.
 
-        `keep` raises LabctlError once the lab is locked by somebody else: then no further fault is begun.
+        `keep` raises LabctlError once the lab is locked by somebody else: then no further fault is begun. Nor is one
+        begun when the run's `seconds` are over, as with an engine that needs many of them for each step.
         """
         for step in steps:
             if self._stopped.wait(max(step.at - self._clock(), 0.0)):
                 break
+            if (now := self._clock()) >= seconds:
+                late = f"The run's {seconds:g} seconds were over: the Docker Engine was too slow."
+                self._keep(Disturbance(step, "", step.text, (), now, now, late))
+                continue
             keep()
             thread = threading.Thread(target=self._do, args=(step,), daemon=True)
             self._threads.append(thread)

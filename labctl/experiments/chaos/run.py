@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from labctl.engine.client import LATE_SECONDS
@@ -26,7 +27,7 @@ from labctl.shared.waiting import wait_until
 from labctl.story.source import of_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from labctl.engine.client import Client as Docker
@@ -146,7 +147,10 @@ def _run(  # noqa: PLR0913, PLR0917 - what is broken, for whom, and how
         raise
     # From here on something may have been found, and nothing that goes wrong may lose it.
     with Ending() as ending:
-        _break(disturber, planned.steps, keep, lambda: tools.time.sleep(max(asked.seconds - clock(), 0.0)), ending)
+        _break(
+            partial(disturber.run, planned.steps, keep, asked.seconds), disturber.stop,
+            lambda: tools.time.sleep(max(asked.seconds - clock(), 0.0)), ending,
+        )  # fmt: skip
         steps.begin(f"heal {lab.name}")
         healed, ready_after = _mended(docker, asked, lab, clock, steps, ending, tools)
         operations = crowd.end()
@@ -189,14 +193,12 @@ def refuse_unfit(docker: Docker, lab: Lab, tools: ExperimentTools = TOOLS) -> No
         )
 
 
-def _break(
-    disturber: Disturber, steps: Sequence[Step], keep: Callable[[], None], wait: Callable[[], None], ending: Ending
-) -> None:
+def _break(run_all: Callable[[], None], stop: Callable[[], None], wait: Callable[[], None], ending: Ending) -> None:
     """Carry out the schedule while clients work; faults by signals are lifted even after an interrupt."""
     with ending.going_on("The breaking ended early"):
-        disturber.run(steps, keep)
+        run_all()
         wait()
-    disturber.stop()
+    stop()
 
 
 def _give_up(crowd: Crowd) -> None:

@@ -308,6 +308,16 @@ def test_nothing_else_is_broken_while_a_server_is_down() -> None:
     assert lossy.begin >= killed.end
 
 
+def test_no_step_begins_when_the_runs_time_is_over() -> None:
+    seen = Faults()
+    disturber = seen.disturber()
+    slow = [Step(0.0, 0.2, "kill", ("any",)), *(Step(0.01 * number, 0.01, "loss", ("40", "any")) for number in (1, 2))]
+    disturber.run(slow, seconds=0.1)
+    assert [verb for verb, *_ in seen.asked] == ["process"]
+    late = "The run's 0.1 seconds were over: the Docker Engine was too slow."
+    assert [disturbance.skipped for disturbance in disturber.done] == ["", late, late]
+
+
 def test_where_nobody_leads_anybody_will_do() -> None:
     seen, disturber = disturbed([Step(0.0, 0.01, "loss", ("40", "leader"))], refuse="leader")
     assert seen.asked == [("loss", 40.0, "any", 0.01)]
