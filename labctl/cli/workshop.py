@@ -55,7 +55,8 @@ def schema_command() -> None:
 def plan_command(file: Path, *, fix: bool, as_json: bool) -> int:
     """Look at every Docker host, and say how many seats fit, which resource is the limit, and where each seat goes.
 
-    Changes nothing but with --fix. Exit code 4 where a seat fits nowhere or has something in its way.
+    Changes nothing but with --fix. Exit code 4 where a seat fits nowhere or has something in its way, 1 where its
+    Docker host tells nothing.
     """
     from labctl.errors import ExitCode
     from labctl.terminal.progress import steps_for
@@ -70,7 +71,9 @@ def plan_command(file: Path, *, fix: bool, as_json: bool) -> int:
         print_json(tables.plan_document(made))
     else:
         click.echo(tables.plan_text(made, terminal_columns()))
-    return ExitCode.DONE if made.fits else ExitCode.REFUSED
+    if made.fits:
+        return ExitCode.DONE
+    return ExitCode.REFUSED if made.placement.unplaced or made.obstacles else ExitCode.FAILED
 
 
 @workshop_command.command("inventory", short_help="Print the Ansible inventory.")

@@ -49,6 +49,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 def _seat_problem(plan: Plan, lab: str) -> str | None:
     if lab in plan.placement.unplaced:
         return "it fits nowhere"
+    if lab in plan.unknown:
+        return f"its Docker host {plan.unknown[lab]} tells nothing"
     return plan.obstacles.get(lab)
 
 
@@ -176,6 +178,11 @@ def _plan_verdict(plan: Plan) -> str:
     if plan.obstacles:
         return (
             f"{len(plan.obstacles)} of {seats} seats have something in their way; `labctl workshop up` would fail them."
+        )
+    if plan.unknown:
+        return (
+            f"{len(plan.unknown)} of {seats} seats are on Docker hosts that tell nothing: whether they fit is not "
+            "known, and `labctl workshop up` would fail them."
         )
     there = sum(seat.lab in plan.fleet.existing for seat in plan.fleet.seats)
     return f"All {seats} seats fit; {there} of them exist. `labctl workshop up` brings them up."

@@ -42,8 +42,15 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether every seat has a place where nothing is in its way."""
-        return not (self.placement.unplaced or self.obstacles)
+        """Whether every seat has a place where nothing is in its way, as far as every host of one was asked."""
+        return not (self.placement.unplaced or self.obstacles or self.unknown)
+
+    @property
+    def unknown(self) -> dict[str, str]:
+        """The seats that stay on a Docker host which tells nothing, each with that host."""
+        silent = set(self.fleet.silent())
+        hosts = ((seat.lab, self.placement.hosts.get(seat.lab, "")) for seat in self.fleet.seats)
+        return {lab: host for lab, host in hosts if host in silent}
 
     def staying(self) -> list[str]:
         """The labs that exist and stay where they are."""

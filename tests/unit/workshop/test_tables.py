@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from labctl.errors import LabctlError
 from labctl.terminal.style import width
-from labctl.workshop import survey, tables
+from labctl.workshop import survey, tables, verify
 from labctl.workshop.model import plan as plans
 from labctl.workshop.model.file import parse
+from labctl.workshop.model.hosts import HostLook
 from labctl.workshop.model.outcome import SeatStatus
 from tests.unit.workshop.workshop_stand_in import OWNER, Hosts
 
@@ -68,6 +71,29 @@ def test_the_plan_is_no_wider_than_the_terminal(fleet: Fleet, columns: int) -> N
         assert row["engine"] in text
         assert f"{row['seats']}: 0" in text or f"{row['seats']} seats: 0" in text
     assert text.endswith("`labctl workshop up` brings them up.")
+
+
+def silent(fleet: Fleet) -> Fleet:
+    """The same, when the host green tells nothing and two seats are there."""
+    looks = [look if look.host.name != "green" else HostLook(look.host, None, "no answer.") for look in fleet.looks]
+    return replace(fleet, looks=tuple(looks), existing={"room-01": "green", "room-02": "green"})
+
+
+def test_a_plan_does_not_say_that_seats_fit_on_a_host_that_tells_nothing(fleet: Fleet) -> None:
+    plan = plans.make(silent(fleet))
+    assert not plan.fits
+    *_, verdict = tables.plan_text(plan).splitlines()
+    assert verdict.startswith("2 of 24 seats are on Docker hosts that tell nothing: whether they fit is not known")
+    seats = tables.plan_document(plan)["seats"]
+    assert [seat["problem"] for seat in seats[:3]] == ["its Docker host green tells nothing"] * 2 + [None]
+
+
+def test_seats_on_a_host_that_tells_nothing_are_not_proven_apart(fleet: Fleet) -> None:
+    for words in ((), ("02", "03")):
+        with pytest.raises(
+            LabctlError, match=r"Cannot prove .* on Docker hosts that tell nothing \(green: no answer\)"
+        ):
+            verify.docker_hosts(silent(fleet), words)
 
 
 def test_a_pipe_gets_the_whole_plan_in_one_table(fleet: Fleet) -> None:
