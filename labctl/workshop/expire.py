@@ -18,7 +18,7 @@ from labctl.workshop.model.inventory import DOCKER_HOSTS, hosts_of
 from labctl.workshop.state_store import WorkshopState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from labctl.progress import Steps
     from labctl.workshop.model.file import Workshop
@@ -38,6 +38,7 @@ def extend(
     fleet = fleets.look(workshop, owner, by_name=True)
     end = fleet.end()
     if end is None:
+        _refuse_silent(fleet, fleet.silent())
         raise LabctlError(
             f"The workshop {workshop.name} has no end that could be moved: "
             f"`labctl workshop expire {duration}` gives it one from now."
@@ -70,6 +71,17 @@ def expire(
     return told
 
 
+def _refuse_silent(fleet: Fleet, silent: Sequence[str]) -> None:
+    """Raise LabctlError where one of these Docker hosts told nothing: what is there is not known."""
+    problems = {look.host.name: str(look.problem).rstrip(".") for look in fleet.looks}
+    if silent:
+        why = "; ".join(f"{host}: {problems[host]}" for host in silent)
+        raise LabctlError(
+            f"Cannot tell when the workshop {fleet.workshop.name} ends: its Docker hosts tell nothing ({why}). Mend "
+            "that, then run the same command again."
+        )
+
+
 def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> ExpiryResult:
     """Write an end down on every Docker host with seats. Raises LabctlError that names the hosts where it is not."""
     workshop = fleet.workshop
@@ -82,6 +94,7 @@ def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> ExpiryResul
     ]
     silent = [host for host in fleet.silent() if host in places]
     if not places & set(hosts):
+        _refuse_silent(fleet, silent)
         raise LabctlError(
             f"The workshop {workshop.name} has no seat on a Docker host that answers: `labctl workshop up` makes them."
         )

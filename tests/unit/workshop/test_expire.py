@@ -107,6 +107,16 @@ def test_my_own_end_by_an_older_labctl_is_the_same_end_and_is_written_down_again
     assert all(marks[0]["removes"] == "owned" for marks in hosts.reapers.values())
 
 
+@pytest.mark.parametrize("move", [extend, expire])
+def test_of_hosts_that_tell_nothing_it_is_not_said_that_there_is_no_end_and_no_seat(
+    hosts: Hosts, move: Callable[[Workshop, str, str, Steps], object]
+) -> None:
+    bring_up()
+    hosts.problems = dict.fromkeys(("red", "green"), "it hangs.")
+    with pytest.raises(LabctlError, match=r"Cannot tell when .* tell nothing \(red: it hangs; green: it hangs\)"):
+        move(workshop(), OWNER, "2h", Steps())
+
+
 # -- what happens while labs are made ------------------------------------------------------------------------
 
 
