@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from labctl.raft.progress import Progress
     from labctl.raft.records import Outcome
     from labctl.raft.server_names import Names
+    from labctl.raft.waits import Waits
 
 UNSETTLED = 64
 """Candidacies that are kept open until it is known what their rivals came to."""
@@ -47,6 +48,7 @@ class ElectionTracker:
         reads_all: whether these are the logs of all voters, as far as is known.
         clocks: by how much servers' clocks may differ.
         progress: how much of the logs is read.
+        waits: how long timers ran.
 
     Attributes:
         number: how many events were told so far.
@@ -63,10 +65,11 @@ class ElectionTracker:
         reads_all: Callable[[], bool],
         clocks: ClockDifferences,
         progress: Progress,
+        waits: Waits,
     ) -> None:
         self._names, self._tell = names, settled
         self._is_apart, self._asks_first, self._progress = is_apart, asks_first, progress
-        self._reads_all, self._asks_at_once = reads_all, asks_at_once
+        self._reads_all, self._asks_at_once, self._waits = reads_all, asks_at_once, waits
         self.number = 0
         self._open: deque[Candidacy] = deque()
         self._settled: deque[Candidacy] = deque(maxlen=UNSETTLED)
@@ -165,6 +168,8 @@ class ElectionTracker:
         candidacy.refusals = [_explained(refusal, standing) for refusal in refusals]
         self._open.popleft()
         self._settled.append(candidacy)
+        if candidacy.waited is not None and not self._waits.fits(candidacy.waited, candidacy.start):
+            candidacy.waited = None
         # A voter whose ID was unknown when it voted may have a name by now.
         candidacy.votes = list(dict.fromkeys(self._names(voter) or voter for voter in candidacy.votes))
         candidacy.pre_votes = list(dict.fromkeys(self._names(voter) or voter for voter in candidacy.pre_votes))

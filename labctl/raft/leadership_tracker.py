@@ -210,9 +210,12 @@ class LeadershipTracker:
         if self._another is None or self._vacant is None:
             return False
         time, leader = self._another
-        if time <= self._vacant or self._names.place(leader) == self._names.place(server):
+        if time <= self._vacant:
             return False
-        name = self._names.server(leader) or leader
+        # Who leads now may have led before, too, where its log begins later.
+        name = (
+            server if self._names.place(leader) == self._names.place(server) else self._names.server(leader) or leader
+        )
         last = self._last(name)
         return last is None or last < time or not self._progress.shows(name, self._vacant)
 
@@ -413,6 +416,12 @@ class LeadershipTracker:
     def _hear_of(self, leader: str, time: datetime) -> None:
         if self._names.place(leader) != self._names.place(self._newest):
             self._another = (time, leader)
+            return
+        newest = self._open.get(self._newest)
+        since = newest.leadership.since if newest is not None else None
+        if newest is not None and since is not None and time < since and not self._progress.shows(self._newest, time):
+            # By the same clock, that is a leadership before this one, of which its log does not tell.
+            newest.leadership.without_leader, newest.leadership.between_known = None, False
 
     def find_down(self, server: str, time: datetime | None) -> None:
         """Another server asked a leader for its vote, and nothing runs there."""
@@ -479,6 +488,11 @@ class LeadershipTracker:
             return True
         if last is None:
             return False
+        if (seen := self._open[server].seen) is not None and self._announced is not None:
+            # No line of its own shows that it led: whom others name later may have come after it.
+            time, leader = self._announced
+            if time > seen and self._names.place(leader) != self._names.place(server):
+                return True
         said = [self._others_follow] if self._others_follow is not None else []
         # Gossip may lag by a moment.
         said += [(self._announced[0] - OLD_NEWS, self._announced[1])] if self._announced is not None else []

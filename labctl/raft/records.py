@@ -40,6 +40,8 @@ ALREADY_VOTED = "already voted"
 """The reason of who says `duplicate requestVote for same term`."""
 HAS_LEADER = "we have a leader"
 """How the reason of who has a leader begins."""
+OWN_LOG = "our last "
+"""How the reason of who has the longer or newer log begins."""
 NO_VOTER = frozenset({"node is not in configuration", "node is not a voter"})
 """The reasons for refusing a server that has no vote."""
 IS_LEADER = "we have a leader: us"

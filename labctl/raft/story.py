@@ -23,7 +23,7 @@ from labctl.raft.numbers import number_of
 from labctl.raft.outage_tracker import BACK, BEHIND, LOST, REMOVED
 from labctl.raft.progress import Progress
 from labctl.raft.reader import is_unparsed
-from labctl.raft.records import ALREADY_VOTED, HAS_LEADER, Refusal, add_evidence
+from labctl.raft.records import ALREADY_VOTED, HAS_LEADER, OWN_LOG, Refusal, add_evidence
 from labctl.raft.server_names import Names
 from labctl.raft.server_state import ServerState
 from labctl.raft.silences import Silences
@@ -139,6 +139,7 @@ class Story:
             reads_all=self.reads_all,
             clocks=self._clocks,
             progress=self._progress,
+            waits=self._waits,
         )
         self._leaderships = LeadershipTracker(
             self.names, self._last_word, self._settle, self.reads_all, self._lost_quorum, self._clocks, self._progress
@@ -367,6 +368,15 @@ class Story:
         """What only a follower or a candidate says; at level warn, no other line shows that a leadership is over."""
         self._leaderships.lose_track(server.name)
         server.role = None if server.role == "leader" else server.role
+
+    def _has_no_leader(self, server: ServerState) -> None:
+        """What only a server says that has no leader, and is none: else it refuses because of that leader.
+
+        Only who is handed a leadership gets as far with a leader.
+        """
+        if server.ending != "transfer":
+            self._leads_no_longer(server)
+            server.role = server.role or "follower"
 
     def _try_again(self, server: ServerState, event: Event) -> int | None:
         self._leads_no_longer(server)
@@ -732,12 +742,15 @@ class Story:
             if self.names.server(event.values.get("leader")) not in {None, server.name}:
                 self._leads_no_longer(server)
             self._hear_of_leader(event.values.get("leader"), event, leads=True)
+        elif refusal.reason.startswith(OWN_LOG):
+            self._has_no_leader(server)
         candidate = self._servers.get(self.names.server(event.peer) or "")
         candidacy = candidate.candidacy if candidate is not None else None
         self._elections.answer(event, refusal, event.peer)
         return candidacy.term if candidacy is not None and self._elections.is_to(candidacy, event, refusal) else None
 
     def _refuse_twice(self, server: ServerState, event: Event) -> int | None:
+        self._has_no_leader(server)
         candidacy = server.candidacy
         if candidacy is not None and candidacy.term is None and event.term is not None:
             # It has voted for itself, so that is the term in which it stands.

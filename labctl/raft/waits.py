@@ -37,12 +37,15 @@ class Waits:
         them apart, what is longer than that is left open.
         """
         seconds, shortest = seconds_between(server.timer, now), self._shortest
-        if seconds is None or now is None:
-            return None
-        if shortest is not None and seconds > 2 * shortest + (3 * _ROUGHLY if is_whole(now) else _AT_ONCE_SECONDS):
+        if seconds is None or now is None or not self.fits(seconds, now):
             return None
         self._shortest = seconds if shortest is None else min(seconds, shortest)
         return seconds
+
+    def fits(self, seconds: float, now: datetime | None) -> bool:
+        """Whether a timer can have run so long until a time, by the shortest that is known by now."""
+        rough = 3 * _ROUGHLY if now is not None and is_whole(now) else _AT_ONCE_SECONDS
+        return self._shortest is None or seconds <= 2 * self._shortest + rough
 
     def ran_through(self, server: ServerState, event: Event) -> bool:
         """Whether nothing restarted a heartbeat timer: no leader, and no vote, which a voter does not log."""

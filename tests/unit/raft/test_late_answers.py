@@ -190,3 +190,18 @@ def test_what_was_answered_before_the_log_of_who_asked_begins_is_to_none_that_it
         [],
         [],
     ]
+
+
+@pytest.mark.parametrize("says", [SHORTER, TWICE.format(5)])
+def test_who_refuses_for_another_reason_than_a_leader_does_not_lead(says: str) -> None:
+    named = REFUSES.replace("0.1:8300", "0.3:8300")
+    for lines in ([(1.0, "consul1", named), (1.1, "consul3", says)], [(1.0, "consul3", says), (1.1, "consul1", named)]):
+        (led,) = told(*lines, (2.0, "consul3", says)).leaders
+        assert (led.server, led.ended_by) == ("consul3", "unknown")
+
+
+def test_a_wait_that_later_ones_show_to_be_too_long_is_not_told() -> None:
+    # It was frozen while its first timer ran.
+    lines = [(1.0, "consul2", stands(3)), (5.8, "consul2", AGAIN), (5.8, "consul2", stands(4))]
+    lines += [(7.7, "consul2", AGAIN), (7.7, "consul2", stands(5))]
+    assert [election.waited for election in told(*lines).elections] == [None, None, 1.9]

@@ -108,6 +108,17 @@ def test_a_time_without_a_leader_is_not_told_over_one_of_whom_others_heard() -> 
     ]  # fmt: skip
 
 
+def test_who_leads_now_may_have_led_before_its_log_begins_where_another_heard_of_it() -> None:
+    hears = (4.7, "consul3", announced(1))
+    lines = [(0.0, "consul3", announced(2)), *leads(1, 2, 4, 2.0), hears]
+    assert without(told(*lines, *wins(6.4, 1, 8)))[-1:] == [(8, None)]
+    # By clocks that may differ, the same line is read only when it leads.
+    late = [(0.0, "consul3", announced(2)), *leads(1, 2, 4, 2.0), *wins(6.4, 1, 8), hears]
+    assert without(told(*late, complete=False))[-1:] == [(8, None)]
+    # Its own log shows that it did not.
+    assert without(told((0.0, "consul1", announced(2)), *lines, *wins(6.4, 1, 8)))[-1:] == [(8, 3.4)]
+
+
 def test_who_stood_when_others_still_had_it_as_their_leader_did_not_lead_then() -> None:
     still = "[WARN]  agent.server.raft: rejecting vote request since we have a leader: from=10.0.0.3:8300 leader={}"
     missed = '[WARN]  agent.server.raft: heartbeat timeout reached, starting election: last-leader=""'
@@ -142,3 +153,11 @@ def test_who_refused_is_not_told_where_somebody_whose_log_ends_before_may_have_a
 
     assert refusals((7.0, "consul2", "[DEBUG] agent.server.raft: votes: needed=2")) == []
     assert refusals((7.0, "consul1", announced(2)), (7.1, "consul2", announced(2))) == ["consul3"]
+
+
+def test_who_is_only_named_by_others_need_not_lead_where_they_hear_of_another_later() -> None:
+    refuses = "[WARN]  agent.server.raft: rejecting vote request since we have a leader: from=10.0.0.1:8300 leader={}"
+    named = (1.0, "consul3", refuses.format("10.0.0.2:8300"))
+    heard = [(1.2, "consul2", announced(1)), (1.3, "consul3", announced(1))]
+    (led,) = told(named, heard[0], heard[1], complete=False).leaders
+    assert (led.server, led.until, led.ended_by) == ("consul2", None, "unknown")
