@@ -255,17 +255,20 @@ def down_command(seats: tuple[str, ...], file: Path, host: str | None, *, yes: b
     Without a SEAT, it asks first on a terminal.
     """
     from labctl.errors import ExitCode
+    from labctl.shared.engine_lock import LABEL_END
     from labctl.terminal.progress import steps_for
     from labctl.workshop import tables
     from labctl.workshop.down import down
     from labctl.workshop.model.file import read
-    from labctl.workshop.workshop_lock import held
+    from labctl.workshop.workshop_lock import held, remove_ended
 
     asks = sys.stdin.isatty() and not yes and not as_json
     agrees = confirmed if asks else lambda _: True
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
     with held(workshop, owner, "down", seats, steps) as hold:
         removed = down(workshop, owner, seats, host, steps, agrees=agrees, keep=hold.keep)
+        if removed.proven and not seats and host is None:
+            remove_ended(workshop, LABEL_END)
     if as_json:
         print_json(tables.removed_document(removed))
     elif text := tables.removed_text(removed, terminal_columns()):

@@ -174,6 +174,27 @@ def held(  # noqa: PLR0913 - what, by whom, and where it is told
             hold.end()
 
 
+def remove_ended(workshop: Workshop, label: str, *, meet: Meet | None = None) -> None:
+    """Remove the locks of a workshop whose holders have ended, as one that an engine kept when it should have gone.
+
+    A Docker host that does not answer keeps its own, and a lock that somebody still holds stays.
+    """
+    allowance = Allowance(TIMEOUT_SECONDS)
+
+    def met_at(host: Host) -> DockerHost | LabctlError:
+        return meet(host) if meet else _met(host, allowance)
+
+    for met in each(met_at, workshop.hosts, hosts.AT_ONCE):
+        if not isinstance(met, LabctlError):
+            engine = met.engine(TIMEOUT_SECONDS).sharing(allowance)
+            with contextlib.suppress(DockerError):
+                EngineLock(engine, label, workshop.name, lock_holder.is_over, _never).rivals()
+
+
+def _never(_note: str, _age: float | None, _volume: str) -> None:
+    """Nobody waits here."""
+
+
 def _too_slow(workshop: str, host: str, seconds: float) -> LabctlError:
     return LabctlError(
         f"Cannot hold the workshop {workshop} within {counted(round(seconds), 'second')}: its Docker hosts answer too "

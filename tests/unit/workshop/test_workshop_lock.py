@@ -15,7 +15,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.progress import Steps
 from labctl.shared import lock_holder
 from labctl.shared.docker_api import Allowance, DockerError
-from labctl.shared.engine_lock import LABEL_HOLDER, LABEL_WORKSHOP
+from labctl.shared.engine_lock import LABEL_END, LABEL_HOLDER, LABEL_WORKSHOP
 from labctl.workshop import hosts as links
 from labctl.workshop import workshop_lock
 from labctl.workshop.model.file import parse
@@ -302,3 +302,17 @@ def test_nothing_is_left_where_the_command_fails(hosts: Hosts) -> None:
         raise DockerError("x")
     assert hosts.volumes() == []
     assert links.given_up == {}
+
+
+def test_a_lock_of_the_workshops_end_that_outlived_its_holder_goes_and_one_that_is_held_stays(hosts: Hosts) -> None:
+    who = lock_holder.holder("labctl workshop extend 1h", workshop_lock.LEASE_SECONDS)
+    labels = {LABEL_END: "w", LABEL_HOLDER: replace(who, boot="elsewhere", pid=1).note}
+    # The engine's clock says 09:44:44.
+    hosts.engines["red"].put("dead", labels, made="2026-11-29T09:43:40Z")
+    hosts.engines["red"].put("of-another", labels | {LABEL_END: "v"}, made="2026-11-29T09:43:40Z")
+    hosts.engines["green"].put("held", labels | {LABEL_HOLDER: who.note})
+    workshop_lock.remove_ended(workshop(), LABEL_END, meet=hosts.met)
+    assert [volume["Name"] for volume in hosts.volumes()] == ["of-another", "held"]
+    hosts.silent = {"red": "it hangs", "green": "it hangs"}
+    workshop_lock.remove_ended(workshop(), LABEL_END, meet=hosts.met)
+    assert len(hosts.volumes()) == 2
