@@ -235,7 +235,8 @@ PORTS = 65536
 # More than a Docker host has networks for.
 MOST_AT_ONCE = 4096
 # Consul itself has a dozen threads, and Linux no more than these.
-LEAST_PIDS, MOST_PIDS = 16, 1 << 22
+LEAST_PIDS = 16
+MOST_PIDS = 1 << 22
 # So often Compose is run in all.
 TRIES = 3
 # Of a workshop's seat: the role's variable for each label, and what it may be.
