@@ -118,7 +118,7 @@ def test_modules_give_each_constant_a_line_of_its_own_because_ansible_doc_warns_
     several = [
         f"{named(path)}:{node.lineno}"
         for path in PLUGINS
-        if path.parent.name != "shared" and path.parent.name != "module_utils"
+        if path.parent.name not in {"shared", "module_utils"}
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.Assign) and not all(isinstance(target, ast.Name) for target in node.targets)
     ]
