@@ -51,8 +51,8 @@ check: ## Before each push, in minutes: lint, unit tests, and one real lab.
 	@sh scripts/test.sh lint unit smoke
 
 .PHONY: test
-test: ## Lint, unit, sanity, browser, integration, Molecule; goes on after a failure and ends with a table.
-	@sh scripts/test.sh lint unit sanity browser integration molecule
+test: venv-dev ## Lint, sanity, unit, browser, integration, Molecule; goes on after a failure and ends with a table.
+	@sh scripts/test.sh lint,sanity unit browser integration molecule
 
 .PHONY: lint
 lint: venv-dev ## ruff, mypy, yamllint, ansible-lint; shellcheck and actionlint where they are installed.

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from tests.integration.harness import Person
 
-pytestmark = pytest.mark.alone
-
 SEED = 2015
 COUNT = 3
 SERVERS = 3
@@ -31,6 +29,7 @@ def seconds(ada: Person, module_names: Callable[[], str]) -> tuple[float, float]
     return how_long(ada, "up", lab, *UP), how_long(ada, "down", lab)
 
 
+@pytest.mark.alone
 def test_ctrl_c_during_up_ends_at_once_with_one_sentence_and_no_orphan(
     ada: Person, names: Callable[[], str], seconds: tuple[float, float]
 ) -> None:

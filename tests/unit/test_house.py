@@ -33,6 +33,11 @@ PURE = (
 
 
 @cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports(path: Path, *, types_too: bool = False) -> set[str]:
     """The modules that a file imports, by their whole names; those of `if TYPE_CHECKING` only where asked for."""
     names: set[str] = set()
@@ -53,7 +58,7 @@ def imports(path: Path, *, types_too: bool = False) -> set[str]:
                 return
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
 
-    Visitor().visit(ast.parse(path.read_text(encoding="utf-8")))
+    Visitor().visit(tree(path))
     return names
 
 
@@ -119,7 +124,7 @@ def test_modules_give_each_constant_a_line_of_its_own_because_ansible_doc_warns_
         f"{named(path)}:{node.lineno}"
         for path in PLUGINS
         if path.parent.name not in {"shared", "module_utils"}
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for node in tree(path).body
         if isinstance(node, ast.Assign) and not all(isinstance(target, ast.Name) for target in node.targets)
     ]
     assert several == []
@@ -132,7 +137,7 @@ def test_what_builds_a_lab_stays_thin_because_playbooks_do_the_work() -> None:
 
 def test_the_first_lines_of_a_file_say_what_it_is_for() -> None:
     for path in [*LABCTL, *PLUGINS]:
-        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        text = ast.get_docstring(tree(path))
         assert text, path
         first = text.splitlines()[0]
         assert first.endswith((".", ":", "?")), path
@@ -150,11 +155,7 @@ UNIT = [path for path in TESTS if path.is_relative_to(ROOT / "tests" / "unit")]
 MOST_PATCHES = 30
 """What a test has to put in the place of something that a process, Ansible or a library has only one of."""
 MOST_PRIVATE = 20
-
-
-@cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+PATCH_METHODS = ("setattr", "patch", "object")
 
 
 def private_names() -> set[str]:
@@ -169,6 +170,7 @@ def private_names() -> set[str]:
     return {name for name in names if name.startswith("_") and not name.startswith("__")} - {"_replace", "_"}
 
 
+@cache
 def modules_of_ours(path: Path) -> set[str]:
     """The names by which a test knows modules of labctl and the plugins."""
     froms = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) and node.module]
@@ -186,7 +188,8 @@ def test_tests_give_what_the_code_asks_for_and_hardly_ever_patch_it() -> None:
         f"{named(path)}:{node.lineno}"
         for path in UNIT
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".setattr", "mock.patch", "patch.object"))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in PATCH_METHODS
+        if ast.unparse(node.func).endswith((".setattr", "mock.patch", "patch.object"))
     ]
     assert len(patches) <= MOST_PATCHES, patches
 
