@@ -18,6 +18,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 export PYTHON
+# Tests start Python thousands of times: what it compiled is kept.
+unexport PYTHONDONTWRITEBYTECODE
 # Molecule and ansible-runner find Ansible by PATH; the registry of the tests is in .cache/tools.
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.cache/tools/usr/bin:$(PATH)
 # Ansible insists on UTF-8.

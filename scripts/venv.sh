@@ -93,6 +93,9 @@ if [ -n "$group" ]; then
 else
     pip install --constraint constraints.txt --build-constraint constraints.txt --editable .
 fi || fail "Tried to install labctl's packages with pip, and it failed: mend what it says above, and repeat this."
+# pip compiles what it puts into .venv, and an editable labctl is not there. Where PYTHONDONTWRITEBYTECODE is set, as in
+# many containers, each command would compile it anew.
+"$venv/bin/python" -m compileall -q labctl plugins
 # Older versions of labctl brought Ansible's whole bundle of collections.
 if "$venv/bin/python" -c 'import importlib.metadata as m; m.version("ansible")' 2>/dev/null; then
     pip uninstall --yes ansible
