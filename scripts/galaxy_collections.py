@@ -30,14 +30,14 @@ def pin() -> int:
         words = ["pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
         subprocess.run([sys.executable, "-m", *words, "--dest", folder, "ansible"], check=True)
         (wheel,) = Path(folder).glob("ansible-*.whl")
-        found = []
+        rows = []
         for collection in pins.collections:
             files = collection_download.in_wheel(wheel, collection)
             version = json.loads(files["MANIFEST.json"])["collection_info"]["version"]
             checksum = galaxy_collections.sha256(files["MANIFEST.json"])
-            found.append({"name": collection.name, "version": version, "manifest_sha256": checksum})
+            rows.append({"name": collection.name, "version": version, "manifest_sha256": checksum})
     bundle = f"ansible=={wheel.name.split('-')[1]}"
-    text = json.dumps({"bundle": bundle, "collections": found}, indent=2)
+    text = json.dumps({"bundle": bundle, "collections": rows}, indent=2)
     galaxy_collections.PINS.write_text(f"{text}\n", encoding="utf-8")
     return 0
 

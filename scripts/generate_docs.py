@@ -193,7 +193,7 @@ def roles_page() -> str:
 
 def _constants(path: Path) -> dict[str, str]:
     """The texts that a Python file assigns to names, without running it."""
-    found = {}
+    constants = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             try:
@@ -201,8 +201,8 @@ def _constants(path: Path) -> dict[str, str]:
             except ValueError:
                 continue
             if isinstance(value, str):
-                found[node.targets[0].id] = value
-    return found
+                constants[node.targets[0].id] = value
+    return constants
 
 
 def _returned(values: dict[str, Any], depth: int = 0) -> Iterator[str]:

@@ -88,12 +88,12 @@ class _Cursor:
     column: int = 0
     style: Style = field(default_factory=Style)
 
-    def take(self, found: re.Match[str], seconds: float) -> None:
+    def take(self, sequence: re.Match[str], seconds: float) -> None:
         """Take in text, a line's end, or one escape sequence; what a picture does not need is passed over."""
-        numbers = [int(one) for one in (found["numbers"] or "").split(";") if one]
-        match found["letter"] or found["other"]:
+        numbers = [int(number) for number in (sequence["numbers"] or "").split(";") if number]
+        match sequence["letter"] or sequence["other"]:
             case None:
-                self._write(found["text"], seconds)
+                self._write(sequence["text"], seconds)
             case "\r":
                 self.column = 0
             case "\n":
@@ -122,8 +122,8 @@ def screen(chunks: Iterable[tuple[float, str]]) -> list[Line]:
     """
     cursor = _Cursor([Line()])
     for seconds, chunk in chunks:
-        for found in _CONTROL.finditer(chunk):
-            cursor.take(found, seconds)
+        for sequence in _CONTROL.finditer(chunk):
+            cursor.take(sequence, seconds)
     lines = cursor.lines
     while lines and not lines[-1].text:
         lines.pop()
@@ -208,7 +208,7 @@ def draw(lines: list[Line], title: str, description: str) -> str:
             dots,
             f'<text x="{width / 2:g}" y="21.5" fill="{FAINT}" font-size="12.5" text-anchor="middle">',
             f"{escape(title)}</text>",
-            *(one for one in drawn if one),
+            *(part for part in drawn if part),
             "</svg>",
             "",
         ]

@@ -24,9 +24,9 @@ def exec_command(lab: str | None, server: str, command: tuple[str, ...]) -> int:
     from labctl.engine.exec import run_in
     from labctl.lab.desired_state import refuse_foreign
 
-    found = labs.choose_lab(client.connect(), lab, user())
+    named_lab = labs.choose_lab(client.connect(), lab, user())
     # What a command does in a server cannot be known beforehand, so it may change the lab.
-    refuse_foreign(found, user())
+    refuse_foreign(named_lab, user())
     # Click stops reading at SERVER, so the `--` behind it is still there.
     words = list(command[1:] if command[:1] == ("--",) else command)
-    return run_in(found, found.server(server), words)
+    return run_in(named_lab, named_lab.server(server), words)

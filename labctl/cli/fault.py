@@ -241,10 +241,10 @@ def ls_command(named: str | None, lab: str | None, *, as_json: bool) -> None:
 
     if named is not None and is_named("lab"):
         raise click.UsageError("Name the lab once: as [LAB] or with --lab.")
-    name, found = heal.ls(lab if named is None else named, viewer())
+    name, faults = heal.ls(lab if named is None else named, viewer())
     if as_json:
-        print_json(tables.faults_document(name, found))
-    elif found:
-        click.echo(tables.faults_table(found))
+        print_json(tables.faults_document(name, faults))
+    elif faults:
+        click.echo(tables.faults_table(faults))
     else:
         say(f"The lab {name} has no fault.")

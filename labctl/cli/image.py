@@ -61,11 +61,11 @@ def ls_command(*, as_json: bool) -> None:
     from labctl.cli import tables
     from labctl.engine import client, images
 
-    found = images.list_images(client.connect())
+    built = images.list_images(client.connect())
     if as_json:
-        print_json([image.result for image in found])
-    elif found:
-        click.echo(tables.images_table(found))
+        print_json([image.result for image in built])
+    elif built:
+        click.echo(tables.images_table(built))
     else:
         click.echo("No image is there: `labctl image build` makes one.", err=True)
 

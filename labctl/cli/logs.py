@@ -45,16 +45,16 @@ def logs_command(
     if lines and not raft:
         raise click.UsageError("--lines belongs to --raft: without it, lines are all that is shown.")
     connection = client.connect()
-    found = labs.choose_lab(connection, lab, viewer())
-    servers = [found.server(server)] if server else list(found.servers)
+    chosen = labs.choose_lab(connection, lab, viewer())
+    servers = [chosen.server(server)] if server else list(chosen.servers)
     if raft:
-        printer = raft_lines(found, servers, as_json=as_json, prefix=not no_prefix, lines=lines)
+        printer = raft_lines(chosen, servers, as_json=as_json, prefix=not no_prefix, lines=lines)
     else:
         printer = LogLines(servers, as_json=as_json, prefix=not no_prefix)
     # Show what was done to the servers too, unless only their lines are wanted.
     told = (follow or raft) and not no_prefix
     come = (
-        (container_acts.follow if follow else container_acts.read)(connection, found, servers, tail)
+        (container_acts.follow if follow else container_acts.read)(connection, chosen, servers, tail)
         if told
         else (logs.follow if follow else logs.read)(connection, servers, tail)
     )

@@ -15,10 +15,10 @@ def ls_command(*, as_json: bool) -> None:
     from labctl.cli import tables
     from labctl.engine import client, labs, status
 
-    found = status.ask_all(labs.list_labs(client.connect()))
+    statuses = status.ask_all(labs.list_labs(client.connect()))
     if as_json:
-        print_json([tables.ls_row(status_) for status_ in found])
-    elif found:
-        click.echo(tables.ls_table(found))
+        print_json([tables.ls_row(status_) for status_ in statuses])
+    elif statuses:
+        click.echo(tables.ls_table(statuses))
     else:
         click.echo("No lab is there: `labctl up` starts one.", err=True)

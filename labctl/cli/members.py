@@ -16,8 +16,8 @@ def members_command(lab: str | None, *, as_json: bool) -> None:
     from labctl.cli import tables
     from labctl.engine import client, labs, members
 
-    found = members.read(labs.choose_lab(client.connect(), lab, viewer()))
+    rows = members.read(labs.choose_lab(client.connect(), lab, viewer()))
     if as_json:
-        print_json([member.row() for member in found])
+        print_json([member.row() for member in rows])
     else:
-        click.echo(tables.members_table(found))
+        click.echo(tables.members_table(rows))

@@ -98,13 +98,13 @@ def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
     from labctl.terminal.style import harmless
 
     try:
-        found = labs.list_labs(client.connect(COMPLETION_SECONDS).hurried(COMPLETION_SECONDS))
+        known = labs.list_labs(client.connect(COMPLETION_SECONDS).hurried(COMPLETION_SECONDS))
     except LabctlError:
         return []
     return [
         # A shell puts a name into the command line, so what cannot be one is not offered.
         CompletionItem(lab.name, help=harmless(f"{lab.spec.servers} servers, of {lab.owner}"))
-        for lab in found
+        for lab in known
         if lab.name.startswith(incomplete) and lab_names.name_problem(lab.name) is None
     ]
 

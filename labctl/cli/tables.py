@@ -70,10 +70,10 @@ def _ls_state(now: Status) -> Cell:
     return Cell("not ready", "yellow")
 
 
-def ls_table(found: list[Status]) -> str:
+def ls_table(statuses: list[Status]) -> str:
     """`labctl ls` for a person."""
     rows: list[list[str | Cell]] = []
-    for now in found:
+    for now in statuses:
         lab, leader = now.lab, now.leader
         rows.append(
             [
@@ -239,16 +239,16 @@ def active_row(fault: ActiveFault) -> dict[str, Any]:
     }
 
 
-def faults_document(lab: str, found: list[ActiveFault]) -> list[dict[str, Any]]:
+def faults_document(lab: str, faults: list[ActiveFault]) -> list[dict[str, Any]]:
     """The JSON shape of `fault ls`."""
-    return [{"lab": lab, **active_row(fault)} for fault in found]
+    return [{"lab": lab, **active_row(fault)} for fault in faults]
 
 
-def faults_table(found: list[ActiveFault]) -> str:
+def faults_table(faults: list[ActiveFault]) -> str:
     """`labctl fault ls` for a person."""
     rows = [
         [row["fault"] or NONE, row["what"], ", ".join(row["servers"]), _left(row["seconds_left"])]
-        for row in map(active_row, found)
+        for row in map(active_row, faults)
     ]
     return table(["fault", "what", "servers", "ends in"], rows)
 
@@ -257,11 +257,11 @@ def _left(seconds: float | None) -> str:
     return NONE if seconds is None else f"{seconds:.0f}s"
 
 
-def images_table(found: list[Image]) -> str:
+def images_table(images: list[Image]) -> str:
     """`labctl image ls` for a person."""
     rows = [
         [image.name, image.version, image.source, byte_size(image.size), image.id.removeprefix("sha256:")[:12]]
-        for image in found
+        for image in images
     ]
     return table(["image", "consul", "source", "size", "id"], rows)
 

@@ -23,7 +23,7 @@ class Time(click.ParamType[float]):
         """In seconds."""
         if isinstance(value, float):
             return value
-        found = _TIME.fullmatch(value)
-        if found is None:
+        match = _TIME.fullmatch(value)
+        if match is None:
             self.fail(f"{value!a} is no time: write 30s, 2m or 1h.", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
+        return float(match[1]) * _UNITS[match[2]]

@@ -80,8 +80,8 @@ def _command(verb: str, text: str) -> click.Command:
 
         words = f"{verb} {target}"
         with _faults(words, file, seats, everywhere=everywhere, as_json=as_json) as (name, faults):
-            found = faults.apply_fault(verb, target) if verb in TAKES_AWAY else faults.bring_back(verb, target)
-        return _print(name, words, found, as_json=as_json)
+            results = faults.apply_fault(verb, target) if verb in TAKES_AWAY else faults.bring_back(verb, target)
+        return _print(name, words, results, as_json=as_json)
 
     return click.command(verb, help=text, short_help=text)(
         click.argument("target", shell_complete=complete_seat_target)(_common(command))
@@ -103,5 +103,5 @@ for _verb, _text in {
 def heal_command(seats: tuple[str, ...], file: Path, *, everywhere: bool, as_json: bool) -> int:
     """Lift every fault in many seats, and let every server of them run again."""
     with _faults("heal", file, seats, everywhere=everywhere, as_json=as_json) as (name, faults):
-        found = faults.heal()
-    return _print(name, "heal", found, as_json=as_json)
+        results = faults.heal()
+    return _print(name, "heal", results, as_json=as_json)

@@ -89,9 +89,13 @@ def of(place: DockerHost = LOCAL_HOST) -> HostClock:
     return by(difference(place))
 
 
-def by(found: Difference | None) -> HostClock:
+def by(difference: Difference | None) -> HostClock:
     """A clock that is so far ahead; the same as this machine's where nobody can tell."""
-    return HostClock(found.seconds, found.uncertain) if found is not None and found.certain else HostClock()
+    return (
+        HostClock(difference.seconds, difference.uncertain)
+        if difference is not None and difference.certain
+        else HostClock()
+    )
 
 
 def now(place: DockerHost = LOCAL_HOST) -> datetime:

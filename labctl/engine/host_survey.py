@@ -94,11 +94,11 @@ class _Said(dict[str, str]):
 
 def answer_of(text: str) -> _Said:
     """What the script printed, by the first word of each line; several lines of one kind with a blank between."""
-    found = _Said()
+    answer = _Said()
     for line in text.splitlines():
         kind, _, value = line.partition(" ")
-        found[kind] = f"{found[kind]} {value.strip()}".strip()
-    return found
+        answer[kind] = f"{answer[kind]} {value.strip()}".strip()
+    return answer
 
 
 def _number(text: str) -> int | None:
@@ -108,8 +108,8 @@ def _number(text: str) -> int | None:
 
 def _bytes(text: str) -> int | None:
     """The same for KiB, in bytes. A disk with 0 of them is full, not unknown."""
-    found = _number(text)
-    return None if found is None else found * 1024
+    kibibytes = _number(text)
+    return None if kibibytes is None else kibibytes * 1024
 
 
 def _network(network: dict[str, Any]) -> dict[str, Any]:
@@ -123,14 +123,14 @@ def _marks(labels: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
 
 def _labs(containers: list[dict[str, Any]], others: list[dict[str, str]]) -> list[dict[str, Any]]:
     """The labs with their labels and how many servers run; also those of which only a network or a volume is left."""
-    found: dict[str, dict[str, Any]] = {}
+    labs: dict[str, dict[str, Any]] = {}
     for container in containers:
         labels = container.get("Labels") or {}
-        lab = found.setdefault(labels[f"{_LABEL}lab"], {"lab": labels[f"{_LABEL}lab"], "running": 0})
+        lab = labs.setdefault(labels[f"{_LABEL}lab"], {"lab": labels[f"{_LABEL}lab"], "running": 0})
         lab |= _marks(labels, _OF_LAB)
         lab["running"] += container["State"] == "running" and f"{_LABEL}server" in labels
     for labels in others:
-        lab = found.setdefault(labels[f"{_LABEL}lab"], {"lab": labels[f"{_LABEL}lab"], "running": 0})
+        lab = labs.setdefault(labels[f"{_LABEL}lab"], {"lab": labels[f"{_LABEL}lab"], "running": 0})
         for name, value in _marks(labels, _OF_LAB).items():
             lab.setdefault(name, value)
-    return [found[name] for name in sorted(found)]
+    return [labs[name] for name in sorted(labs)]

@@ -66,18 +66,18 @@ def read(file: IO[bytes]) -> list[Held]:
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise ArchiveError("is no archive, or a damaged one") from error
     try:
-        found = _each_once([*_of_manifest(texts), *_of_index(texts)])
+        images = _each_once([*_of_manifest(texts), *_of_index(texts)])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ArchiveError(_NOT_DOCKERS) from error
-    if not found:
+    if not images:
         raise ArchiveError("holds no image")
-    return found
+    return images
 
 
-def _each_once(found: Iterable[Held]) -> list[Held]:
+def _each_once(images: Iterable[Held]) -> list[Held]:
     """Images that both lists name, with the names of both."""
     once: dict[str, Held] = {}
-    for image in found:
+    for image in images:
         names = once[image.digest].names if image.digest in once else ()
         once[image.digest] = Held(image.digest, tuple(dict.fromkeys((*names, *image.names))), image.labels)
     return list(once.values())
@@ -174,10 +174,10 @@ def _document(text: bytes) -> Any:
     """What a JSON document says. Raises ValueError where it names a thing twice, of which each reader takes another."""
 
     def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
             raise ValueError
-        return found
+        return fields
 
     return json.loads(text, object_pairs_hook=object_of)
 
@@ -191,10 +191,10 @@ def _value(document: Mapping[str, Any], key: str) -> Any:
 
 
 def _must(document: Mapping[str, Any], key: str) -> Any:
-    found = _value(document, key)
-    if found is None:
+    value = _value(document, key)
+    if value is None:
         raise ValueError
-    return found
+    return value
 
 
 def _of_manifest(texts: Mapping[str, bytes]) -> list[Held]:
@@ -223,13 +223,13 @@ def _of_index(texts: Mapping[str, bytes]) -> list[Held]:
     listed = _must(_document(texts[INDEX]), "manifests")
     if not isinstance(listed, list) or len(listed) > MOST_IMAGES:
         raise ValueError
-    found = []
+    images = []
     for entry in listed:
         marks = _value(entry, "annotations") or {}
         name = marks.get(_NAME) or marks.get(_TAG)
         names = [_text(name)] if name else []
-        found += [_held(texts, config, names) for config in _configurations(texts, entry, 0)]
-    return found
+        images += [_held(texts, config, names) for config in _configurations(texts, entry, 0)]
+    return images
 
 
 def _configurations(texts: Mapping[str, bytes], descriptor: dict[str, Any], depth: int) -> list[str]:

@@ -45,7 +45,7 @@ def list_images(client: Client, repository: str = REPOSITORY) -> list[Image]:
     """All images of labs, the newest version first. Raises LabctlError."""
     with explained(client.place):
         summaries = client.images(filters={"label": image_labels.VERSION})
-    found = []
+    images = []
     for summary in foreign_labels.left_out("image", summaries):
         labels = summary.get("Labels") or {}
         version = labels.get(image_labels.VERSION, "")
@@ -53,8 +53,8 @@ def list_images(client: Client, repository: str = REPOSITORY) -> list[Image]:
         if name in (summary.get("RepoTags") or []) and image_labels.is_finished(labels):
             created = str(summary["Created"])
             source, origin = labels.get(image_labels.SOURCE, ""), labels.get(image_labels.ORIGIN, "")
-            found.append(Image(summary["Id"], name, version, source, summary["Size"], created, origin))
-    return sorted(found, key=lambda image: consul_versions.order(image.version), reverse=True)
+            images.append(Image(summary["Id"], name, version, source, summary["Size"], created, origin))
+    return sorted(images, key=lambda image: consul_versions.order(image.version), reverse=True)
 
 
 def find_image(

@@ -148,16 +148,16 @@ def list_labs(client: Client, name: str | None = None) -> list[Lab]:
     label = f"{lab_names.LABEL_LAB}={name}" if name else lab_names.LABEL_LAB
     with explained(client.place):
         summaries = client.containers(filters={"label": label})
-        found = [lab for lab in labs_from(summaries, client.host, client.place) if name in {None, lab.name}]
-    ports = [server.http_port for lab in found for server in lab.running if server.http_port is not None]
+        labs = [lab for lab in labs_from(summaries, client.host, client.place) if name in {None, lab.name}]
+    ports = [server.http_port for lab in labs for server in lab.running if server.http_port is not None]
     client.place.open_doors(ports)
-    return [_with_keys(client, lab) for lab in _with_ends(client, found)]
+    return [_with_keys(client, lab) for lab in _with_ends(client, labs)]
 
 
-def _with_ends(client: Client, found: list[Lab]) -> list[Lab]:
+def _with_ends(client: Client, labs: list[Lab]) -> list[Lab]:
     """The labs with their ends: a seat ends with its workshop, whose end is a container's label."""
-    if not any(lab.workshop for lab in found):
-        return found
+    if not any(lab.workshop for lab in labs):
+        return labs
     with explained(client.place):
         waiting = client.containers(filters={"label": lab_names.LABEL_REAPER})
     ends: dict[tuple[str, str], str] = {}
@@ -169,7 +169,7 @@ def _with_ends(client: Client, found: list[Lab]) -> list[Lab]:
         ends[whose] = max(ends.get(whose, ""), _label(container["Labels"], "expires"))
     return [
         replace(lab, expires=ends.get((lab.workshop, lab.owner)) or lab.expires) if lab.workshop else lab
-        for lab in found
+        for lab in labs
     ]
 
 
@@ -247,12 +247,12 @@ def choose_lab(client: Client, name: str | None, owner: str = "") -> Lab:
     if name is not None:
         if problem := lab_names.name_problem(name):
             raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
-        found = find_lab(client, name)
-        if found is None:
+        chosen = find_lab(client, name)
+        if chosen is None:
             raise LabctlError(
                 f"There is no lab {name} on this Docker host: `labctl up {name}` starts it, `labctl ls` lists them."
             )
-        return found
+        return chosen
     labs = list_labs(client)
     if not labs:
         raise LabctlError("No lab is there: `labctl up` starts one.")

@@ -286,10 +286,10 @@ class Follower:
         """Whether the engine says that a server's container is gone or goes: that is the end of its log."""
         try:
             with explained(self._client.place):
-                found = self._client.inspected([server.id])
+                containers = self._client.inspected([server.id])
         except LabctlError:
             return False
-        return all(container["State"].get("Status") in _GOING for container in found)
+        return all(container["State"].get("Status") in _GOING for container in containers)
 
     def _missed(self, server: Server, last: LogLine) -> int:
         """So many of a server's last lines hold all that came after one, and that one."""
@@ -310,10 +310,10 @@ class Follower:
         """Wait until a stopped server runs again; its log goes on then. False where it is gone or nobody follows."""
         while not self._stopped.wait(BACK_SECONDS):
             with explained(self._client.place):
-                found = self._client.inspected([server.id])
-            if not found:
+                containers = self._client.inspected([server.id])
+            if not containers:
                 return False
-            if found[0]["State"].get("Running"):
+            if containers[0]["State"].get("Running"):
                 return True
         return False
 

@@ -58,12 +58,12 @@ def read(lab: Lab) -> list[Member]:
         if server.door is None:
             continue
         try:
-            found = [seen_from(member) for member in server.door.request("GET", "/v1/agent/members") or []]
+            members = [seen_from(member) for member in server.door.request("GET", "/v1/agent/members") or []]
         except (OSError, ValueError) as error:
             said = f" ({server.name}: {error})"
         except (AttributeError, TypeError):
             # Whatever is behind the port, another server may still be one.
             said = f" ({server.name}: answered with something that is no list of members)"
         else:
-            return sorted(found, key=lambda member: member.name)
+            return sorted(members, key=lambda member: member.name)
     raise LabctlError(f"No server of the lab {lab.name} answers{said}: `labctl status {lab.name}` shows their state.")

@@ -55,8 +55,8 @@ def life_of(engine: Engine, container: str) -> str:
 
     "" where the container is gone.
     """
-    found = engine.inspected([container], doing="looking whether a server was started again")
-    return str(found[0]["State"]["StartedAt"]) if found else ""
+    containers = engine.inspected([container], doing="looking whether a server was started again")
+    return str(containers[0]["State"]["StartedAt"]) if containers else ""
 
 
 @contextlib.contextmanager

@@ -170,20 +170,20 @@ def greeting(line: str) -> Greeting | None:
 # -- sentences --------------------------------------------------------------------------------------------------
 
 
-def no_docker(name: str, address: Address, found: Greeting) -> LabctlError:
+def no_docker(name: str, address: Address, answer: Greeting) -> LabctlError:
     """The sentence for a host that is reachable while its engine is not."""
-    if found.state == "denied":
+    if answer.state == "denied":
         who = f"The user {address.user}" if address.user else "The user that logs in there"
         return LabctlError(
             f"{who} may not use the Docker socket of the Docker host {name}: add that user to the group `docker` there "
             "(`sudo usermod -aG docker USER`), and connect again."
         )
-    if found.state == "elsewhere":
+    if answer.state == "elsewhere":
         return LabctlError(
-            f"DOCKER_HOST is {found.socket!a} on the Docker host {name}, and labctl can only reach a socket there: "
+            f"DOCKER_HOST is {answer.socket!a} on the Docker host {name}, and labctl can only reach a socket there: "
             f"name it, as in DOCKER_HOST={address.url.removesuffix(address.socket or '')}{DEFAULT_SOCKET}."
         )
-    if found.state == "missing":
+    if answer.state == "missing":
         return LabctlError(
             f"Docker is not installed on the Docker host {name}: `labctl doctor --fix` with the same DOCKER_HOST, or "
             "`ansible-playbook -i INVENTORY playbooks/engine.yml`, brings it."

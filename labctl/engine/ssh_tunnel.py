@@ -157,20 +157,20 @@ class Connection(DockerHost):
                 raise LabctlError(
                     "The program ssh is not installed here: install your system's OpenSSH client (`openssh-client`)."
                 ) from error
-        found = self._greeted(self.process, cast("IO[bytes]", self.process.stdout))
-        if found.state != "ready":
-            raise ssh_command.no_docker(self.name, self.address, found)
-        if found.socket != self._there:
-            engine, self._there = self._folder.path / "named.sock", found.socket
-            self._forward([(engine, found.socket)])
+        greeting = self._greeted(self.process, cast("IO[bytes]", self.process.stdout))
+        if greeting.state != "ready":
+            raise ssh_command.no_docker(self.name, self.address, greeting)
+        if greeting.socket != self._there:
+            engine, self._there = self._folder.path / "named.sock", greeting.socket
+            self._forward([(engine, greeting.socket)])
         return engine
 
     def _greeted(self, process: subprocess.Popen[bytes], out: IO[bytes]) -> Greeting:
         """Wait for what the script on the Docker host says. Raises LabctlError."""
         instead = ""
         for line in lines_until(out, time.monotonic() + self._patience):
-            if found := ssh_command.greeting(line):
-                return found
+            if greeting := ssh_command.greeting(line):
+                return greeting
             instead = line.strip() or instead
         try:
             process.wait(_BREAKING_SECONDS)

@@ -85,7 +85,7 @@ class _Judgement:
 
     def _by_name(self, problem: str | None) -> str | None:
         """The problem with names in place of addresses, longest first, since one may begin another."""
-        for server in sorted(self.lab.servers, key=lambda one: -len(one.address)):
+        for server in sorted(self.lab.servers, key=lambda candidate: -len(candidate.address)):
             if problem and server.address:
                 problem = problem.replace(server.address, server.name)
         return problem

@@ -52,11 +52,13 @@ def _lift(lab: Lab, fault: str | None, tools: Tools) -> set[str]:
     """Take rules away. Returns the faults whose rules they were."""
     known = {active_fault.id for active_fault in tools.active(tools.connect(), lab)}
     # Looked up again: some servers may run only since now.
-    found = tools.lift(tools.choose_lab(tools.connect(), lab.name, ""), fault)
-    lifted = (known if fault is None else known & {fault}) | {fault_id for had in found.values() for fault_id in had}
+    by_server = tools.lift(tools.choose_lab(tools.connect(), lab.name, ""), fault)
+    lifted = (known if fault is None else known & {fault}) | {
+        fault_id for had in by_server.values() for fault_id in had
+    }
     host = tools.clock(lab.place) if lifted else HostClock()
     for fault_id in sorted(lifted):
-        disturbed = [name for name, had in found.items() if fault_id in had]
+        disturbed = [name for name, had in by_server.items() if fault_id in had]
         note(lab, disturbed, log_notes.ended(host.now(), fault_id, disturbed), tools)
     return lifted
 

@@ -76,7 +76,7 @@ def active(client: Client, lab: Lab) -> list[ActiveFault]:
     A helper stands for one only in the network that it was begun in: a server that was started again has another.
     Raises LabctlError, also where Docker does not say whether a fault lasts.
     """
-    found: dict[str, list[dict[str, str]]] = {}
+    by_fault: dict[str, list[dict[str, str]]] = {}
     with explained(client.place):
         listed = client.containers(filters={"label": f"{lab_names.LABEL_LAB}={lab.name}"})
         states = {container["Id"]: container["State"] for container in listed}
@@ -88,8 +88,8 @@ def active(client: Client, lab: Lab) -> list[ActiveFault]:
             if server not in lives:
                 lives[server] = sidecar.life_of(_engine_of(client.place), server)
             if container["Labels"].get(LABEL_LIFE, "") in {"", lives[server]}:
-                found.setdefault(container["Labels"][LABEL_FAULT], []).append(container["Labels"])
-    if not found:
+                by_fault.setdefault(container["Labels"][LABEL_FAULT], []).append(container["Labels"])
+    if not by_fault:
         return []
     host = clock.of(client.place)
     faults = [
@@ -99,9 +99,9 @@ def active(client: Client, lab: Lab) -> list[ActiveFault]:
             tuple(sorted(label.get(LABEL_TARGET, "") for label in labels)),
             _moment(labels[0].get(LABEL_UNTIL, ""), host),
         )
-        for fault, labels in found.items()
+        for fault, labels in by_fault.items()
     ]
-    return sorted(faults, key=lambda one: (one.until or datetime.max.replace(tzinfo=UTC), one.id))
+    return sorted(faults, key=lambda each_fault: (each_fault.until or datetime.max.replace(tzinfo=UTC), each_fault.id))
 
 
 def _moment(text: str, host: HostClock) -> datetime | None:
@@ -180,7 +180,7 @@ def heal(lab: Lab, fault: str | None = None) -> dict[str, set[str]]:
 
 
 def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | None) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    by_server: dict[str, set[str]] = {}
     names = [server.name for server in servers]
     # Listed first, so that a fault that is begun meanwhile keeps its helper.
     waiting = [
@@ -196,7 +196,7 @@ def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | Non
             raise DockerError(f"{name} still has a delay: `labctl fault heal` again.")
         if seen.left:
             raise DockerError(f"{name} still has rules of the fault {min(seen.left)}: `labctl fault heal` again.")
-        found[name] = set(seen.had)
+        by_server[name] = set(seen.had)
 
     try:
         each(clean, names, AT_ONCE)
@@ -205,10 +205,10 @@ def _clean(engine: Engine, lab: Lab, servers: Sequence[Server], fault: str | Non
         done = [
             container["Id"]
             for container in waiting
-            if container["Labels"].get(LABEL_TARGET) not in set(names) - set(found)
+            if container["Labels"].get(LABEL_TARGET) not in set(names) - set(by_server)
         ]
         each(lambda helper: sidecar.remove(engine, helper), done, AT_ONCE)
-    return found
+    return by_server
 
 
 def _engine_of(place: DockerHost) -> Engine:
@@ -262,13 +262,13 @@ def transfer(leader: Server, identity: str | None) -> None:
 
 def states_of(servers: Sequence[Server]) -> dict[str, str]:
     """Docker's word for how each server is now; one that is gone is left out. Raises LabctlError."""
-    found: dict[str, str] = {}
+    states_by_id: dict[str, str] = {}
     for place in {id(server.place): server.place for server in servers}.values():
         with explained(place):
             ids = [server.id for server in servers if server.place is place]
             states = _engine_of(place).inspected(ids, doing="looking at servers")
-        found |= {str(state["Id"]): str(state["State"]["Status"]) for state in states}
-    return {server.name: found[server.id] for server in servers if server.id in found}
+        states_by_id |= {str(state["Id"]): str(state["State"]["Status"]) for state in states}
+    return {server.name: states_by_id[server.id] for server in servers if server.id in states_by_id}
 
 
 def note(servers: Iterable[Server], line: str) -> None:

@@ -149,8 +149,8 @@ def _apart(scene: Scene, names: Sequence[str]) -> dict[str, Cut]:
             f"Of the lab {scene.lab.name} only {scene.cluster.servers[0]} is there, so there is no network to break: "
             f"`labctl up {scene.lab.name}` makes the others again."
         )
-    found = {}
+    cuts = {}
     for name in names:
         others = scene.addresses([server for server in scene.cluster.servers if server != name])
-        found[name] = Cut(incoming=others, outgoing=others)
-    return found
+        cuts[name] = Cut(incoming=others, outgoing=others)
+    return cuts

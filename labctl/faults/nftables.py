@@ -161,4 +161,4 @@ def drop(fault: str) -> str:
 
 def faults_in(listing: str) -> set[str]:
     """The names of the faults in what `nft list tables` prints."""
-    return {found["id"] for found in _TABLE.finditer(listing)}
+    return {match["id"] for match in _TABLE.finditer(listing)}

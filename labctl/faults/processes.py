@@ -171,8 +171,8 @@ def taken_away(lab: Lab, fault: str | None, tools: Tools = TOOLS) -> list[Server
     down = [each_server for each_server in lab.servers if each_server.state in BACK_FROM]
     if fault is None:
         return down
-    found, unread = _in_faults(down, tools)
-    away = [each_server for each_server, noted in found if noted.fault == fault]
+    faulted, unread = _in_faults(down, tools)
+    away = [each_server for each_server, noted in faulted if noted.fault == fault]
     if unread and not away:
         (server, error), *_ = unread
         raise LabctlError(
@@ -187,17 +187,17 @@ def active(lab: Lab, tools: Tools = TOOLS) -> list[ActiveFault]:
 
     One without a name is of a server that is down and whose log cannot be read, so its fault is unknown.
     """
-    found: dict[str, tuple[log_notes.LoggedFault, list[str]]] = {}
+    by_fault: dict[str, tuple[log_notes.LoggedFault, list[str]]] = {}
     known, unread = _in_faults([server for server in lab.servers if server.state in BACK_FROM], tools)
     for server, noted in known:
-        found.setdefault(noted.fault, (noted, []))[1].append(server.name)
+        by_fault.setdefault(noted.fault, (noted, []))[1].append(server.name)
     # Whoever runs programs in a server may write such a line.
-    ends = {name: clock.shown_by_clocks(noted.until) for name, (noted, _) in found.items()}
+    ends = {name: clock.shown_by_clocks(noted.until) for name, (noted, _) in by_fault.items()}
     host = tools.clock(lab.place) if any(ends.values()) else HostClock()
     return [
         *(
             ActiveFault(name, noted.words, tuple(servers), None if (end := ends[name]) is None else host.here(end))
-            for name, (noted, servers) in found.items()
+            for name, (noted, servers) in by_fault.items()
         ),
         *(ActiveFault("", f"unknown: {error.sentence}", (server.name,), None) for server, error in unread),
     ]
@@ -207,7 +207,7 @@ def _in_faults(
     down: Sequence[Server], tools: Tools
 ) -> tuple[list[tuple[Server, log_notes.LoggedFault]], list[tuple[Server, LabctlError]]]:
     """Which fault each of these servers is in, and of which of them that cannot be read."""
-    found, unread = [], []
+    faulted, unread = [], []
     for server in down:
         try:
             noted = log_notes.last(tools.last_words(server))
@@ -215,8 +215,8 @@ def _in_faults(
             unread.append((server, error))
             continue
         if noted is not None and noted.verb in TAKES_AWAY and PROCESS_VERBS[noted.verb].leaves == server.state:
-            found.append((server, noted))
-    return found, unread
+            faulted.append((server, noted))
+    return faulted, unread
 
 
 def bring_back(servers: Sequence[Server], host: HostClock | None = None, tools: Tools = TOOLS) -> set[str]:
@@ -252,17 +252,17 @@ def _noted(server: Server, tools: Tools) -> log_notes.LoggedFault | None:
 
 def from_anywhere(environment: Mapping[str, str]) -> dict[str, str]:
     """The same environment for a process in another folder: what the docker command would look for in this one."""
-    found = dict(environment)
+    variables = dict(environment)
     for name in ("DOCKER_CONFIG", "DOCKER_CERT_PATH"):
-        if found.get(name):
-            found[name] = os.path.abspath(found[name])  # noqa: PTH100 - links stay as they are
-    host, socket, path = found.get("DOCKER_HOST", "").partition("unix://")
+        if variables.get(name):
+            variables[name] = os.path.abspath(variables[name])  # noqa: PTH100 - links stay as they are
+    host, socket, path = variables.get("DOCKER_HOST", "").partition("unix://")
     if socket and not host and path:
-        found["DOCKER_HOST"] = f"unix://{os.path.abspath(path)}"  # noqa: PTH100
+        variables["DOCKER_HOST"] = f"unix://{os.path.abspath(path)}"  # noqa: PTH100
     # An empty or a relative entry would be looked for in the other folder.
-    if path := found.pop("PYTHONPATH", ""):
-        found["PYTHONPATH"] = os.pathsep.join(folder for folder in path.split(os.pathsep) if os.path.isabs(folder))  # noqa: PTH117
-    return found
+    if path := variables.pop("PYTHONPATH", ""):
+        variables["PYTHONPATH"] = os.pathsep.join(folder for folder in path.split(os.pathsep) if os.path.isabs(folder))  # noqa: PTH117
+    return variables
 
 
 def heal_later(  # noqa: PLR0913, PLR0917 - a lease, and by what it is ended

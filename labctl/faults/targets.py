@@ -106,11 +106,11 @@ def sides(words: Sequence[str], cluster: Cluster) -> list[list[str]]:
             "A partition has two sides or more: write them with a slash between, as in `consul1,consul2 / consul3`.",
             ExitCode.USAGE,
         )
-    found = [[name.strip() for name in part.replace(" ", ",").split(",") if name.strip()] for part in parts]
-    named = [name for side in found for name in resolve(",".join(side), cluster)]
+    groups = [[name.strip() for name in part.replace(" ", ",").split(",") if name.strip()] for part in parts]
+    named = [name for side in groups for name in resolve(",".join(side), cluster)]
     for name in cluster.servers:
         if named.count(name) > 1:
             raise LabctlError(f"{name} is on two sides: name each server once.", ExitCode.USAGE)
         if name not in named:
             raise LabctlError(f"{name} is missing from the partition: name each server exactly once.", ExitCode.USAGE)
-    return found
+    return groups

@@ -71,11 +71,11 @@ def controls(source: Place) -> list[Try]:
 def crossings(source: Place, places: Sequence[Place], hosts: Mapping[str, Sequence[str]]) -> list[Try]:
     """What must not succeed from inside `source`; `hosts` are the addresses of each Docker host, its bridges' aside."""
     others = [other for other in places if other.name != source.name]
-    found = [attempt for other in others for attempt in _to_servers(source, other)]
-    found += [attempt for other in others for attempt in _to_published(source, other, hosts)]
-    found += _to_engines(source, hosts)
+    attempts = [attempt for other in others for attempt in _to_servers(source, other)]
+    attempts += [attempt for other in others for attempt in _to_published(source, other, hosts)]
+    attempts += _to_engines(source, hosts)
     # Two Docker hosts may use the same addresses: a connection to one's own lab crosses nothing.
-    return list(dict.fromkeys(attempt for attempt in found if not _is_own(source, attempt)))
+    return list(dict.fromkeys(attempt for attempt in attempts if not _is_own(source, attempt)))
 
 
 def _is_own(source: Place, attempt: Try) -> bool:

@@ -59,10 +59,15 @@ def saw(
         during: those while it was held.
         own: the addresses of the lab's own servers.
     """
-    new = [found for found in during if found not in set(before)]
-    if any(found.source == source and (attempt.kind != "server" or found.port == attempt.port) for found in new):
+    new = [connection for connection in during if connection not in set(before)]
+    if any(
+        connection.source == source and (attempt.kind != "server" or connection.port == attempt.port)
+        for connection in new
+    ):
         return True
-    if attempt.kind != "server" or any(found.port == attempt.port and found.address not in own for found in new):
+    if attempt.kind != "server" or any(
+        connection.port == attempt.port and connection.address not in own for connection in new
+    ):
         # Whatever hands it on may give it another port.
         return None
     return False

@@ -310,7 +310,7 @@ def judge(host: str, lab: str, containers: Iterable[Container]) -> list[Judged]:
         for container in every:
             alike.setdefault(check(container), []).append(container.name)
         rows += [
-            Judged(number, title, host, lab, tuple(names), len(alike) == 1, found.result, found.why)
-            for found, names in alike.items()
+            Judged(number, title, host, lab, tuple(names), len(alike) == 1, judged.result, judged.why)
+            for judged, names in alike.items()
         ]
     return rows

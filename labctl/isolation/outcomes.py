@@ -154,16 +154,16 @@ def joined(asked: Sequence[Join], code: int, said: str) -> list[Joined]:
     """
     parts = _ONE_ERROR.split(said)
     errors = dict(zip(parts[1::2], parts[2::2], strict=True))
-    found = []
+    joins = []
     for join in asked:
         words = " ".join(errors.get(join.address, said if code != 0 else "").split())
         if _NO_AGENT.search(words) or (code != 0 and not words):
-            found.append(Joined(join, Outcome.UNKNOWN, words or f"consul ended with {code}"))
+            joins.append(Joined(join, Outcome.UNKNOWN, words or f"consul ended with {code}"))
         elif not words:
-            found.append(Joined(join, Outcome.CONNECTED, "joined"))
+            joins.append(Joined(join, Outcome.CONNECTED, "joined"))
         else:
-            found.append(Joined(join, refusal_of(words), words))
-    return found
+            joins.append(Joined(join, refusal_of(words), words))
+    return joins
 
 
 def joined_by_api(asked: Join, said: str) -> Joined:

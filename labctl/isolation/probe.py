@@ -218,28 +218,30 @@ def join_by_api(server: Server, address: str) -> str:
 
 def described(engine: Engine, lab: Lab) -> list[dict[str, Any]]:
     """Every container with the lab's label, as `docker inspect` has it, but for what is here to try connections."""
-    found = engine.containers({"label": f"{lab_names.LABEL_LAB}={lab.name}"}, doing=f"looking at {lab.name}")
+    containers = engine.containers({"label": f"{lab_names.LABEL_LAB}={lab.name}"}, doing=f"looking at {lab.name}")
     return [
-        container for container in found if LABEL_PROBE not in ((container.get("Config") or {}).get("Labels") or {})
+        container
+        for container in containers
+        if LABEL_PROBE not in ((container.get("Config") or {}).get("Labels") or {})
     ]
 
 
 def information(engine: Engine) -> dict[str, Any]:
     """What `docker info` says. Raises DockerError."""
-    found: dict[str, Any] = engine.get("/info", doing="asking the engine about itself")
-    return found
+    information: dict[str, Any] = engine.get("/info", doing="asking the engine about itself")
+    return information
 
 
 def members(servers: Iterable[Server]) -> frozenset[tuple[str, str]] | None:
     """The names and addresses that the servers of a lab count as members; None where one of them did not tell."""
-    found: set[tuple[str, str]] = set()
+    members: set[tuple[str, str]] = set()
     for server in servers:
         if server.door is None:
             return None
         try:
-            found |= {
+            members |= {
                 (str(member["Name"]), str(member["Addr"])) for member in server.door.request("GET", "/v1/agent/members")
             }
         except (OSError, ValueError, TypeError, KeyError):
             return None
-    return frozenset(found) or None
+    return frozenset(members) or None

@@ -82,7 +82,7 @@ def place_of(lab: str, host: str, documents: Iterable[dict[str, Any]]) -> Place:
     gateways: dict[str, bool] = {}
     subnets: dict[str, bool] = {}
     # Docker lists the youngest first, and servers of a lab are made at once.
-    for document in sorted(documents, key=lambda one: str(one.get("Name", ""))):
+    for document in sorted(documents, key=lambda each_document: str(each_document.get("Name", ""))):
         server = label_values.server(label_values.labels_of(document).get(lab_names.LABEL_SERVER))
         if server is None:
             continue
@@ -127,7 +127,7 @@ def host_addresses(said: str, without: Iterable[str]) -> tuple[str, ...]:
     Raises ValueError where it lists none at all: every host has loopback.
     """
     left = [ipaddress.ip_network(subnet, strict=False) for subnet in without]
-    found, told = [], False
+    addresses, told = [], False
     for line in said.splitlines():
         words = line.split()
         if "inet" not in words[:-1]:
@@ -135,7 +135,7 @@ def host_addresses(said: str, without: Iterable[str]) -> tuple[str, ...]:
         address = words[words.index("inet") + 1].partition("/")[0]
         number, told = ipaddress.ip_address(address), True
         if not number.is_loopback and not any(number in network for network in left):
-            found.append(address)
+            addresses.append(address)
     if not told:
         raise ValueError("it names no address")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(addresses))

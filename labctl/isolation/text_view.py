@@ -101,11 +101,13 @@ def _problems(report: Report) -> list[str]:
     lines = []
     for proof in report.proofs:
         source = _named(report, *reversed(proof.place.name))
-        found = [f"{_target(report, attempt)} at {attempt.what.where} connected" for attempt in proof.crossed]
-        found += [_merged(report, join) for join in proof.merged]
-        found += [f"the container {container} has an engine's socket at {path}" for container, path in proof.sockets]
-        found += [f"members changed meanwhile: {', '.join(proof.strangers)}"] if proof.strangers else []
-        lines += [f"{paint(sign('failed'), 'red')} from {harmless(source)}: {harmless(crossing)}" for crossing in found]
+        problems = [f"{_target(report, attempt)} at {attempt.what.where} connected" for attempt in proof.crossed]
+        problems += [_merged(report, join) for join in proof.merged]
+        problems += [f"the container {container} has an engine's socket at {path}" for container, path in proof.sockets]
+        problems += [f"members changed meanwhile: {', '.join(proof.strangers)}"] if proof.strangers else []
+        lines += [
+            f"{paint(sign('failed'), 'red')} from {harmless(source)}: {harmless(crossing)}" for crossing in problems
+        ]
         lines += [
             f"{paint('?', 'yellow')} {harmless(source)} is not proven: {harmless(reason)}" for reason in proof.unproven
         ]
@@ -124,8 +126,8 @@ def _checks(judged: Sequence[Judged], columns: int) -> str:
         merged.setdefault((check.number, check.title, check.result, check.why), []).append(check)
     alike = {number: sum(key[0] == number for key in merged) == 1 for number, *_ in merged}
     rows = [
-        (number, title, result, harmless(_why(why, found, alike=alike[number])))
-        for (number, title, result, why), found in sorted(merged.items(), key=lambda item: _order(item[0][0]))
+        (number, title, result, harmless(_why(why, checks, alike=alike[number])))
+        for (number, title, result, why), checks in sorted(merged.items(), key=lambda item: _order(item[0][0]))
     ]
     head = ["cis", "check", "result", "why"]
     beside = columns - sum(max(width(row[at]) for row in [head, *rows]) for at in range(3)) - 2 * 3
@@ -156,13 +158,13 @@ def _with_reasons_below(rows: Sequence[Sequence[str]], columns: int) -> str:
     return "\n".join(shown)
 
 
-def _why(why: str, found: Sequence[Judged], *, alike: bool) -> str:
+def _why(why: str, checks: Sequence[Judged], *, alike: bool) -> str:
     """Why, with the containers that differ from the others."""
-    if alike and all(check.alike for check in found):
+    if alike and all(check.alike for check in checks):
         return why
-    if found[0].result == "ok":
+    if checks[0].result == "ok":
         return "all others"
-    names = [name for check in found for name in check.containers]
+    names = [name for check in checks for name in check.containers]
     named = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     return f"{named}: {why}" if why else named
 

@@ -206,8 +206,8 @@ def _evidence(
     """Look who took the connections that were made, while they are made once more. Raises DockerError."""
     connected = [attempt.what for attempt in tried if attempt.outcome is Outcome.CONNECTED]
     by_name = {subject.place.name: subject for subject in subjects}
-    found = {attempt: _server_of(attempt, by_name) for attempt in connected}
-    meant = {attempt: it for attempt, it in found.items() if it is not None}
+    by_attempt = {attempt: _server_of(attempt, by_name) for attempt in connected}
+    meant = {attempt: it for attempt, it in by_attempt.items() if it is not None}
     decoys = prober.connect([target for target in asked if target.startswith(f"{attempts.DECOY}:")])
     said = prober.ask(asked)
     again = prober.connect([attempt.where for attempt in connected if attempt not in meant])
@@ -292,12 +292,12 @@ def _join(subject: _Subject, server: str, asked: Sequence[Join]) -> list[Joined]
         code, said = probe.join(subject.host.engine, subject.lab.server(server), [join.address for join in asked])
     except DockerError as error:
         return [Joined(join, Outcome.UNKNOWN, error.sentence) for join in asked]
-    found = outcomes.joined(asked, code, said)
-    if all(join.outcome is Outcome.UNKNOWN for join in found):
+    joins = outcomes.joined(asked, code, said)
+    if all(join.outcome is Outcome.UNKNOWN for join in joins):
         # The agent speaks TLS or wants a token, which the command was not given; labctl has them.
         words = [probe.join_by_api(subject.lab.server(server), join.address) for join in asked]
-        found = [outcomes.joined_by_api(join, said) for join, said in zip(asked, words, strict=True)]
-    return found
+        joins = [outcomes.joined_by_api(join, said) for join, said in zip(asked, words, strict=True)]
+    return joins
 
 
 def _with_members(

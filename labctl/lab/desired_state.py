@@ -62,11 +62,13 @@ def wanted_of(options: UpOptions, lab: Lab | None) -> LabSpec:
 
 def differences(lab: Lab, wanted: LabSpec) -> list[str]:
     """What `up` would change in an existing lab, one sentence each; empty if nothing."""
-    found = lab.spec.differences(wanted)
-    found += [f"{name} is left of a change that was killed: it is put right" for name in lab.replacements]
-    found += [f"{name} is gone: it is made again" for name in lab.missing]
-    found += [f"{server.name} is {server.state}: it is started" for server in lab.servers if server.state != "running"]
-    return found
+    changes = lab.spec.differences(wanted)
+    changes += [f"{name} is left of a change that was killed: it is put right" for name in lab.replacements]
+    changes += [f"{name} is gone: it is made again" for name in lab.missing]
+    changes += [
+        f"{server.name} is {server.state}: it is started" for server in lab.servers if server.state != "running"
+    ]
+    return changes
 
 
 # What a user's inventory may say besides, and which option says the same.
@@ -97,15 +99,15 @@ def completed(options: UpOptions, variables: dict[str, Any]) -> UpOptions:
     for setting in SETTINGS:
         if given.get(setting.name) is None and (said := plain(setting.variable)) is not None:
             given[setting.name] = _number_of(said) if isinstance(setting.default, int) else said
-    found = {
+    chosen = {
         option: said
         for option, variable in _OF_INVENTORY.items()
         if getattr(options, option) is None and (said := plain(variable)) is not None
     }
-    option, variable = _OF_SOURCE.get(str(found.get("image_source", options.image_source)), ("", ""))
+    option, variable = _OF_SOURCE.get(str(chosen.get("image_source", options.image_source)), ("", ""))
     if option and getattr(options, option) is None and (named := str(variables.get(variable) or "")):
-        found[option] = named if "{{" not in named else None
-    return replace(options, given=given, **found)
+        chosen[option] = named if "{{" not in named else None
+    return replace(options, given=given, **chosen)
 
 
 def _number_of(given: object) -> Any:

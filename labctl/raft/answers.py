@@ -196,7 +196,7 @@ class Answers:
         if len(waiting) > MOST_COMPARED:
             return False
         can_be = {other.number: [it for it in candidacies if self._may_be(other, it)] for other in waiting}
-        can_be = {number: found for number, found in can_be.items() if found}
+        can_be = {number: refusable for number, refusable in can_be.items() if refusable}
         return _have_each_one(can_be) and not _have_each_one(can_be, candidacy)
 
     def _shows_all(self, answer: Answer, candidacy: Candidacy) -> bool:
@@ -318,16 +318,16 @@ class Answers:
         return self._between(answer.event.server, candidacy.server, otherwise, is_rough=is_rough)
 
     def _between(self, answers: str, asks: str, otherwise: Bounds = NOT_KNOWN, *, is_rough: bool) -> Bounds:
-        found = self._clocks.between(answers, asks) or otherwise
-        return Bounds(found.least - _SECOND, found.most + _SECOND) if is_rough and found != SAME else found
+        bounds = self._clocks.between(answers, asks) or otherwise
+        return Bounds(bounds.least - _SECOND, bounds.most + _SECOND) if is_rough and bounds != SAME else bounds
 
     def _is_prompt(self, answer: Answer, candidacy: Candidacy) -> bool:
         """Whether an answer came at once after this one asked, by clocks of which nothing shows that they differ."""
         time, start = answer.event.time, candidacy.start
         if time is None or start is None or _is_rough(time) or _is_rough(start):
             return False  # stamps of whole seconds do not show that
-        found = self._clocks.between(answer.event.server, candidacy.server) or SAME
-        return found.least <= _ZERO <= found.most and _ZERO <= time - start <= PROMPT
+        bounds = self._clocks.between(answer.event.server, candidacy.server) or SAME
+        return bounds.least <= _ZERO <= bounds.most and _ZERO <= time - start <= PROMPT
 
     def _may_be_prompt(self, answer: Answer, candidacy: Candidacy, within: timedelta) -> bool:
         """Whether an answer may have come so soon after this one asked, by any clocks that may be."""

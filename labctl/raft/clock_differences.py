@@ -132,28 +132,28 @@ class ClockDifferences:
             self._agree.update(dict.fromkeys(all_of_them, all_of_them))
             self._known.clear()
 
-    def between(self, one: str, other: str) -> Bounds | None:
+    def between(self, server: str, other: str) -> Bounds | None:
         """By how much the clock of `one` is ahead of that of the `other`; None where nothing says so."""
         if self._are_one:
             return SAME
-        if (one, other) not in self._known:
-            self._known[one, other] = self._between(one, other)
-        return self._known[one, other]
+        if (server, other) not in self._known:
+            self._known[server, other] = self._between(server, other)
+        return self._known[server, other]
 
-    def _between(self, one: str, other: str) -> Bounds | None:
-        least, most, found = UNKNOWN.least, UNKNOWN.most, False
+    def _between(self, server: str, other: str) -> Bounds | None:
+        least, most, is_known = UNKNOWN.least, UNKNOWN.most, False
         for leader in self._led:
             late = self._of(leader)
-            if one in late and other in late:
-                found = True
-                least = max(least, late[one].least - late[other].most)
-                most = min(most, late[one].most - late[other].least)
-        if other in self._agree.get(one, ()):
+            if server in late and other in late:
+                is_known = True
+                least = max(least, late[server].least - late[other].most)
+                most = min(most, late[server].most - late[other].least)
+        if other in self._agree.get(server, ()):
             if least <= AT_ONCE and most >= -AT_ONCE:
                 return AGREE
             # One of the two is wrong: a server that was frozen hears late of a leader.
             return Bounds(min(least, -AT_ONCE), max(most, AT_ONCE))
-        return None if not found else Bounds(least, most) if least <= most else UNKNOWN
+        return None if not is_known else Bounds(least, most) if least <= most else UNKNOWN
 
     def _of(self, leader: str) -> dict[str, Bounds]:
         """By how much the others' clocks are ahead of a leader's."""

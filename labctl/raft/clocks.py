@@ -74,9 +74,9 @@ class Clocks:
             if leader is not None and leader != server and leader in self._leads:
                 heard.setdefault((server, leader), []).extend(said)
         for (server, leader), said in sorted(heard.items()):
-            found = self._apart(server, leader, sorted(said))
-            if found is not None:
-                late, line, cause = found
+            apart = self._apart(server, leader, sorted(said))
+            if apart is not None:
+                late, line, cause = apart
                 behind, other = (server, leader) if late > timedelta() else (leader, server)
                 yield (
                     f"{behind}'s clock is about {duration(abs(late.total_seconds()))} behind {other}'s: {server} hears "
@@ -91,13 +91,13 @@ class Clocks:
         line = said[0]
         for cause in sorted(causes, key=lambda saying: abs(saying.time - line.time)):
             late = cause.time - line.time
-            found = [_at(causes, saying.time, late) for saying in said]
-            if all(found):
+            places = [_at(causes, saying.time, late) for saying in said]
+            if all(places):
                 # It did not lead yet when it was heard that it did; or who heard of it hears nothing when it does.
                 is_early = late > timedelta() and (
                     self._did_not_lead(leader, line.time) or self._was_there(server, cause.time)
                 )
-                return (late, line, cause) if is_early or len(set(found)) > 1 else None
+                return (late, line, cause) if is_early or len(set(places)) > 1 else None
         return None
 
     def _did_not_lead(self, leader: str, time: datetime) -> bool:

@@ -127,8 +127,8 @@ class ElectionTracker:
         standing = (
             candidacy for candidacy in self._open if candidacy.term == term and self._asked_for_votes(candidacy)
         )
-        found = [candidacy.server for candidacy in standing if candidacy.has_vote_of(server)]
-        return found[0] if len(found) == 1 else None
+        candidates = [candidacy.server for candidacy in standing if candidacy.has_vote_of(server)]
+        return candidates[0] if len(candidates) == 1 else None
 
     def newest_term(self) -> int:
         """The newest term in which a server now asks for real votes, or 0."""

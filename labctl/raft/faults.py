@@ -283,12 +283,12 @@ class Faults:
 
     def _what(self, server: str, time: datetime) -> str:
         """As which fault of a process a server was asked to be in at a time."""
-        found = (
+        words = (
             fault.fault.what
             for fault in self._recent
             if fault.verb in _OF_PROCESSES and fault.parts(server, server, time)
         )
-        return next(found, "")
+        return next(words, "")
 
     def halt(self, event: Event) -> None:
         """A server's process no longer runs, according to Docker."""

@@ -776,17 +776,17 @@ def meaning_of(envelope: Envelope) -> Meaning | None:
     if voice is None:
         return None
     message = envelope.message
-    found = rule_of(voice, message) if len(message) < REPEATED else rule_of.__wrapped__(voice, message)
-    return None if found is None else _read(*found, envelope.values)
+    match = rule_of(voice, message) if len(message) < REPEATED else rule_of.__wrapped__(voice, message)
+    return None if match is None else _read(*match, envelope.values)
 
 
 @lru_cache(maxsize=1024)
 def rule_of(voice: Voice, message: str) -> tuple[Rule, Meaning] | None:
     """The first rule that knows a message, and what the message itself names. Since Consul 1.7 messages repeat."""
     for rule in _candidates(voice, message):
-        found = rule.pattern.match(message)
-        if found is not None:
-            named = {name: value.strip() for name, value in found.groupdict().items() if value is not None}
+        match = rule.pattern.match(message)
+        if match is not None:
+            named = {name: value.strip() for name, value in match.groupdict().items() if value is not None}
             term, peer = number_of(named.pop("term", None)), named.pop("peer", None)
             if peer == "":
                 peer = next((named[name] for name in rule.peer if named.get(name)), None)

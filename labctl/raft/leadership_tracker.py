@@ -194,9 +194,9 @@ class LeadershipTracker:
         if since is None or term is None or leadership.term_source != "line":
             return False
         newer = {
-            one.term: one
-            for one in self._waiting
-            if one.term_source == "line" and one.since is not None and since - one.since <= MOST_APART
+            waiting.term: waiting
+            for waiting in self._waiting
+            if waiting.term_source == "line" and waiting.since is not None and since - waiting.since <= MOST_APART
         }
         terms = [other for other in newer if other is not None and other > term]
         if not terms:

@@ -109,10 +109,10 @@ def clean(line: str) -> str:
 @lru_cache(maxsize=4096)
 def taken_apart(text: str) -> tuple[str | None, str | None, str, Mapping[str, str]]:
     """Take apart what stands behind the stamp: level, module, message, values."""
-    found = LEVEL.match(text)
-    level = LEVELS.get(found[1]) if found else None
-    if found and level:
-        text = text[found.end() :]
+    match = LEVEL.match(text)
+    level = LEVELS.get(match[1]) if match else None
+    if match and level:
+        text = text[match.end() :]
     named = MODULE.match(text)
     message, values = _split_values(text[named.end() :] if named else text)
     module, message = inner(named[1] if named else None, message)
@@ -121,11 +121,11 @@ def taken_apart(text: str) -> tuple[str | None, str | None, str, Mapping[str, st
 
 def inner(module: str | None, message: str) -> tuple[str | None, str]:
     """Serf and memberlist name themselves again inside their message; so does Raft inside NATS."""
-    found = _INNER_MODULE.match(message)
-    if found is None or module is None:
+    match = _INNER_MODULE.match(message)
+    if match is None or module is None:
         return module, message
-    known = found[1] in module.split(".")
-    return (module if known else f"{module}.{found[1]}"), message[found.end() :]
+    known = match[1] in module.split(".")
+    return (module if known else f"{module}.{match[1]}"), message[match.end() :]
 
 
 def _split_values(text: str) -> tuple[str, Mapping[str, str]]:
@@ -133,9 +133,9 @@ def _split_values(text: str) -> tuple[str, Mapping[str, str]]:
     if begin is None:
         return text, NOTHING
     values: dict[str, str] = {}
-    for found in _VALUE.finditer(text, begin.end()):
-        quoted = found["quoted"] if found["quoted"] is not None else found["unclosed"]
-        values[found["key"]] = found["bare"] if quoted is None else quoted.replace('\\"', '"')
+    for match in _VALUE.finditer(text, begin.end()):
+        quoted = match["quoted"] if match["quoted"] is not None else match["unclosed"]
+        values[match["key"]] = match["bare"] if quoted is None else quoted.replace('\\"', '"')
     return text[: begin.start()], values
 
 

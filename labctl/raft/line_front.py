@@ -129,28 +129,28 @@ def peel(text: str) -> tuple[Front, str]:
     at = 0
     for _ in range(_MOST_PIECES):
         # "[INFO]": what the server itself wrote begins.
-        found = None if _LEVEL_BEGINS.match(text, at) else _PIECE.match(text, at)
-        if found is None:
+        match = None if _LEVEL_BEGINS.match(text, at) else _PIECE.match(text, at)
+        if match is None:
             break
-        if found["stamp"]:
-            moment = moment_of(found["date"], found["clock"], found["zone"])
-            if found["zone"]:
+        if match["stamp"]:
+            moment = moment_of(match["date"], match["clock"], match["zone"])
+            if match["zone"]:
                 aware = moment or aware
             else:
                 naive = moment or naive
-        elif found["epoch"]:
-            aware = since_1970(float(found["epoch"])) or aware
-        elif clock := found["clock2"] or found["clock3"]:
-            rough = (found["day"], clock)
-        elif found["host"]:
+        elif match["epoch"]:
+            aware = since_1970(float(match["epoch"])) or aware
+        elif clock := match["clock2"] or match["clock3"]:
+            rough = (match["day"], clock)
+        elif match["host"]:
             # "word tag:" may be a sentence where nothing says that a log begins so.
-            if not found["process"] and not (aware or naive or rough):
+            if not match["process"] and not (aware or naive or rough):
                 break
-            host = found["host"]
+            host = match["host"]
         else:
-            source = found["pod"] or found["source"] or source
-            host = found["host2"] or host
-        at = found.end()
+            source = match["pod"] or match["source"] or source
+            host = match["host2"] or host
+        at = match.end()
         while text[at : at + 1].isspace():
             at += 1
     return Front(aware or naive, rough, source, host), text[at:]
@@ -215,7 +215,7 @@ def _between_words(text: str) -> tuple[Front, str]:
 
 
 def _labelled(front: Front, rest: str) -> Front:
-    labels = {found["key"].lower(): found["value"] for found in _LABEL.finditer(rest)}
+    labels = {match["key"].lower(): match["value"] for match in _LABEL.finditer(rest)}
     source = next((labels[key] for key in _SOURCES if key in labels), None)
     host = next((value for key, value in labels.items() if key not in _SOURCES), None)
     return front._replace(source=source, host=front.host or host)
@@ -287,10 +287,10 @@ def _nearest(day: str | None, clock: str, near: datetime) -> datetime | None:
             years = [near.year + shift for shift in (-1, 0, 1)]
             dates = [date(year, month, number) for year in years if _is_day(year, month, number)]
         moments = [datetime.combine(day, time, near.tzinfo) for day in dates]
-        found = min(moments, key=lambda moment: abs(moment - near), default=None)
+        nearest = min(moments, key=lambda moment: abs(moment - near), default=None)
     except (ValueError, OverflowError, StopIteration):
         return None
-    return found if found is None or _has_fraction(clock) else of_whole_seconds(found)
+    return nearest if nearest is None or _has_fraction(clock) else of_whole_seconds(nearest)
 
 
 def _is_day(year: int, month: int, day: int) -> bool:

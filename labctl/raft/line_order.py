@@ -69,7 +69,7 @@ def _falls(before: datetime, time: datetime) -> bool:
 def _of_one_server(times: list[datetime], falls: list[int]) -> Order:
     runs = [times[begin:end] for begin, end in zip([0, *falls], [*falls, len(times)], strict=True)]
     ranges = sorted((min(run), max(run)) for run in runs)
-    if all(one[1] <= two[0] for one, two in itertools.pairwise(ranges)):
+    if all(first[1] <= second[0] for first, second in itertools.pairwise(ranges)):
         return Order("mixed")  # whole pieces: a later file in front of an earlier one
     back = max(times[at - 1] - times[at] for at in falls)
     if back < STEP:

@@ -86,13 +86,13 @@ class _Core(NamedTuple):
 
 
 def _stamped_core(text: str) -> _Core | None:
-    for found in itertools.islice(_ANY_LEVEL.finditer(text), _MOST_LEVELS):
-        at = max(0, found.start() - _LONGEST_STAMP)
-        stamp = _OWN_STAMP.search(text[at : found.start()])
+    for match in itertools.islice(_ANY_LEVEL.finditer(text), _MOST_LEVELS):
+        at = max(0, match.start() - _LONGEST_STAMP)
+        stamp = _OWN_STAMP.search(text[at : match.start()])
         if stamp is None:
             continue
         own = moment_of(stamp["date"], stamp["clock"], stamp["zone"]) if stamp["date"] else None
-        return _Core(at + stamp.start(), found.start(), own, stamp["alone"])
+        return _Core(at + stamp.start(), match.start(), own, stamp["alone"])
     return None
 
 
@@ -112,22 +112,22 @@ class Seeker:
         """Find them in a text that came in another envelope; None where there are none."""
         if depth > _DEEPEST:
             return None
-        if text[:1] == "{" and (found := self._in_objects(text, 0, outer, depth)) is not None:
-            return found
+        if text[:1] == "{" and (envelope := self._in_objects(text, 0, outer, depth)) is not None:
+            return envelope
         plain = _LOST_COLOUR.sub("", text)
         core = _stamped_core(plain)
         begins = _OBJECT.search(plain)
         if begins is not None and (core is None or begins.start() < core.begin):
             # In a string in JSON, half of a colour's sequence is half of another one.
             begins = _OBJECT.search(text)
-            found = self._in_objects(text, begins.start(), outer, depth) if begins else None
-            if found is not None:
-                return found
+            envelope = self._in_objects(text, begins.start(), outer, depth) if begins else None
+            if envelope is not None:
+                return envelope
         if core is not None:
             return self._of_core(plain, core, outer, depth)
-        found = self._without_stamp(plain, outer, depth)
-        if found is not None or not (once := _once_unquoted(text)):
-            return found
+        envelope = self._without_stamp(plain, outer, depth)
+        if envelope is not None or not (once := _once_unquoted(text)):
+            return envelope
         return self.seek(once, outer, depth + 1)
 
     def _without_stamp(self, text: str, outer: Front, depth: int) -> Envelope | None:
@@ -171,13 +171,13 @@ class Seeker:
         values = VALUES_BEGIN.search(behind)
         if at is None or (values is not None and values.start() < at):
             return None
-        found = self.seek(behind, front, depth + 1)
-        return found if found is not None and found.module and is_of_a_server(found.module) else None
+        envelope = self.seek(behind, front, depth + 1)
+        return envelope if envelope is not None and envelope.module and is_of_a_server(envelope.module) else None
 
     def _envelope(self, said: str, own: datetime | None, clock: str | None, front: Front) -> Envelope:
-        found = LEVEL.match(said)
-        if found is not None and (caller := CALLER.match(said, found.end())) is not None:
-            said = found[0] + said[caller.end() :]
+        match = LEVEL.match(said)
+        if match is not None and (caller := CALLER.match(said, match.end())) is not None:
+            said = match[0] + said[caller.end() :]
         level, module, message, values = taken_apart(said) if len(said) < REPEATED else taken_apart.__wrapped__(said)
         carried = front.moment(self._zone, self._near)
         naive = own if own is not None and own.tzinfo is None else None
@@ -211,13 +211,13 @@ class Seeker:
         others = (value for name, value in entry.items() if name not in _TEXTS)
         for value in itertools.chain((entry.get(name) for name in _TEXTS), others):
             if isinstance(value, dict):
-                found = self._in_entry(value, outer, depth + 1)
+                envelope = self._in_entry(value, outer, depth + 1)
             elif (words := _words(value)) and _MAY_HOLD.search(words):
-                found = self.seek(words, outer, depth + 1)
+                envelope = self.seek(words, outer, depth + 1)
             else:
                 continue
-            if found is not None:
-                return found
+            if envelope is not None:
+                return envelope
         message = next((entry[name] for name in _TEXTS if isinstance(entry.get(name), str)), None)
         module = next((name for key in _MODULE_MEMBERS if (name := _text_of(entry.get(key)))), None)
         if message is None or module is None or not is_of_a_server(module):
@@ -264,10 +264,10 @@ def _within(outer: Front, inner: Front) -> Front:
 def _tagged(text: str) -> Front:
     """What stands in front of a document; a tag there is no machine."""
     front = front_of(text)
-    found = _SHIPPERS_TAG.search(text) if len(text) <= LONGEST_FRONT else None
-    if found is None or (front.host or found["tag"]) != found["tag"] or not is_name(found["tag"]):
+    match = _SHIPPERS_TAG.search(text) if len(text) <= LONGEST_FRONT else None
+    if match is None or (front.host or match["tag"]) != match["tag"] or not is_name(match["tag"]):
         return front
-    return front._replace(host=None, tag=found["tag"])
+    return front._replace(host=None, tag=match["tag"])
 
 
 def _without_end(said: str, before: str) -> str:
@@ -297,8 +297,8 @@ def _once_unquoted(text: str) -> str:
 
 def _unquoted(text: str) -> str:
     """The text up to the quote that ends it, as JSON, Go or a spreadsheet quotes."""
-    found = _TO_THE_QUOTE.match(text)
-    end = found.end() if found else len(text)
+    match = _TO_THE_QUOTE.match(text)
+    end = match.end() if match else len(text)
     if text[end : end + 2] == '""':
         doubled = _DOUBLED_QUOTES.match(text)
         return (doubled[0] if doubled else text).replace('""', '"')
@@ -348,8 +348,8 @@ def _front_of_entry(entry: Mapping[str, Any]) -> Front:
     time = None if own else next(filter(None, (_any_moment(entry.get(name)) for name in _TIMES)), None)
     names: dict[str, str] = {}
     waiting: list[tuple[int, Mapping[str, Any]]] = [(0, entry)]
-    for depth, one in itertools.islice(_growing(waiting), _MOST_OBJECTS):
-        for key, value in one.items():
+    for depth, fields in itertools.islice(_growing(waiting), _MOST_OBJECTS):
+        for key, value in fields.items():
             named = value.get("name") if isinstance(value, dict) else value
             if isinstance(named, str) and 0 < len(named) < REPEATED and not (own and depth == 0):
                 names.setdefault(key, clean(named).lstrip("/"))

@@ -81,8 +81,8 @@ def plain(text: str, zone: tzinfo) -> Plain | None:
 def envelope_of(text: str, zone: tzinfo, near: datetime | None) -> Envelope | None:
     """As `open_envelope`, of what `text_of` makes of a line."""
     usual = _USUAL.search(text) if text[:1] != "{" else None
-    if usual is not None and (found := _opened(text, usual, zone, near)) is not None:
-        return found
+    if usual is not None and (envelope := _opened(text, usual, zone, near)) is not None:
+        return envelope
     return Seeker(zone, near).seek(text)
 
 

@@ -65,8 +65,8 @@ def last(text: str) -> LoggedFault | None:
     Only a whole line is one of ours.
     """
     for line in reversed(text.split("\n")):
-        if found := _NOTED.fullmatch(line):
-            return LoggedFault(found[3], found[4] or "", _until(found[1], found[5])) if found[2] == "began" else None
+        if match := _NOTED.fullmatch(line):
+            return LoggedFault(match[3], match[4] or "", _until(match[1], match[5])) if match[2] == "began" else None
     return None
 
 

@@ -73,6 +73,6 @@ def lost_quorum(
     if time is None or not voters or needed is None or not faults.are_known:
         return None
     called = {names.server(member.id) or names.server(member.address) or member.address for member in voters}
-    found = (faults.gone(name, time, reach if name != reach else None) for name in sorted(called))
-    lost = LostQuorum(tuple(loss for loss in found if loss is not None), len(voters), needed, reach)
+    losses = (faults.gone(name, time, reach if name != reach else None) for name in sorted(called))
+    lost = LostQuorum(tuple(loss for loss in losses if loss is not None), len(voters), needed, reach)
     return lost if lost.left < needed else None

@@ -71,8 +71,8 @@ def members_in(text: str | None) -> tuple[Member, ...] | None:
         return None
     inner = text[1:-1].strip()
     if "{" not in inner:
-        found = tuple(Member(address, address, votes=True) for address in inner.split())
-        return found if all(len(member.id) <= 300 for member in found) else None  # noqa: PLR2004 - as in a list with IDs
+        voters = tuple(Member(address, address, votes=True) for address in inner.split())
+        return voters if all(len(member.id) <= 300 for member in voters) else None  # noqa: PLR2004 - as in a list with IDs
     members, at = [], 0
     while at < len(inner):
         listed = _LISTED.match(inner, at)
@@ -100,10 +100,10 @@ def changed_in(event: Event, members: tuple[Member, ...] | None) -> Role | None:
     if members is None:
         return None
     values = event.values
-    one = values.get("server-id") or values.get("id")
+    changed_id = values.get("server-id") or values.get("id")
     address = values.get("server-addr") or event.peer
     for member in members:
-        if one == member.id if one else address == member.address:
+        if changed_id == member.id if changed_id else address == member.address:
             return "voter" if member.votes else "nonvoter"
     return "none"
 

@@ -118,10 +118,10 @@ class _Stream:
         at = 0
         while True:
             if at == len(self._ahead):
-                one = next(self._rest, None)
-                if one is None:
+                following = next(self._rest, None)
+                if following is None:
                     return
-                self._ahead.append(one)
+                self._ahead.append(following)
             stamped = self._ahead[at]
             yield stamped._replace(time=_later(stamped.time, self.behind)) if self.behind else stamped
             at += 1
@@ -184,7 +184,7 @@ class _Merge:
         if is_cause is None:
             return
         until = effect.time if event.event == "vote_granted" else _later(effect.time, MOST_SKEW - stream.behind)
-        found: tuple[timedelta, int, _Stream] | None = None
+        nearest: tuple[timedelta, int, _Stream] | None = None
         for other in self._streams:
             if other is stream:
                 continue
@@ -193,11 +193,13 @@ class _Merge:
                     break
                 if is_cause(stamped.event):
                     late = max(stamped.time - effect.time, timedelta())
-                    found = min(found, (late, count, other), key=lambda it: it[:2]) if found else (late, count, other)
+                    nearest = (
+                        min(nearest, (late, count, other), key=lambda it: it[:2]) if nearest else (late, count, other)
+                    )
                     break
-        if found is None:
+        if nearest is None:
             return
-        late, count, other = found
+        late, count, other = nearest
         for _ in range(count):
             yield self._take(other)
         stream.behind += late
@@ -207,12 +209,12 @@ class _Merge:
         if event.event in _ANSWERS:
             if any(self._may_have_asked(stand, event) for stand in self._stands.values()):
                 return None
-            return lambda one: one.event == "candidate_entered" and self._may_have_asked(one, event)
+            return lambda earlier: earlier.event == "candidate_entered" and self._may_have_asked(earlier, event)
         cause = _BY_A_PEER.get(event.event)
         peer = self._names.server(event.peer)
         if cause is None or peer is None or peer == event.server or (cause, peer) in self._told:
             return None
-        return lambda one: (one.event, one.server) == (cause, peer)
+        return lambda earlier: (earlier.event, earlier.server) == (cause, peer)
 
     def _may_have_asked(self, candidacy: Event, answer: Event) -> bool:
         """Whether a server's answer can be one to this candidacy: a server is asked once in each."""

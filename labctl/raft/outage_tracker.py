@@ -119,11 +119,11 @@ class OutageTracker:
 
     def unreached(self, names: Names) -> list[tuple[str, Evidence]]:
         """Whom the leader cannot reach just now, each once, and the last line that says so."""
-        found: dict[str, Evidence] = {}
+        evidence: dict[str, Evidence] = {}
         for outage in self._open.values():
             if outage.evidence is not None:
-                found.setdefault(names(outage.server) or outage.server, outage.evidence)
-        return sorted(found.items())
+                evidence.setdefault(names(outage.server) or outage.server, outage.evidence)
+        return sorted(evidence.items())
 
     def without_majority(self, needed: int | None) -> float | None:
         """For how many seconds no majority had answered when the leader last said who is silent."""

@@ -55,13 +55,13 @@ def likely_lines(chunks: Iterable[bytes], *, everything: bool = False) -> Iterat
 def _starts(body: bytes) -> list[int]:
     """Where the lines begin that contain a sign. Searching a whole block is ten times as fast as line by line."""
     lower = body.lower()
-    found = set()
+    starts = set()
     for sign in SIGNS:
         at = lower.find(sign)
         while at >= 0:
-            found.add(body.rfind(b"\n", 0, at) + 1)
+            starts.add(body.rfind(b"\n", 0, at) + 1)
             at = lower.find(sign, body.find(b"\n", at))
-    return sorted(found)
+    return sorted(starts)
 
 
 def _all_starts(body: bytes) -> Iterator[int]:

@@ -45,9 +45,9 @@ def records(
         complete: whether these are the logs of all servers of a cluster; else that is seen where lines show it.
     """
     story = Story(names, reached, complete=complete)
-    found: list[Incident] = []
+    waiting: list[Incident] = []
     incidents = Incidents(
-        found.append, story.leads, story.is_explained, since, story.reads_all, lambda: len(story.servers)
+        waiting.append, story.leads, story.is_explained, since, story.reads_all, lambda: len(story.servers)
     )
     begun = since is None
     for event in _with_next_lines(events):
@@ -65,13 +65,13 @@ def records(
             incidents.feed(told)
         if story.settled:
             yield from _taken(story, incidents, since)
-            yield from _oldest(found)
+            yield from _oldest(waiting)
     story.finish()
     yield from _taken(story, incidents, since)
     incidents.finish(sees_leaders=not story.tells_no_elections)
     if (unseen := story.not_seen()) is not None:
-        found.append(unseen)
-    yield from sorted(found, key=lambda incident: incident.order)
+        waiting.append(unseen)
+    yield from sorted(waiting, key=lambda incident: incident.order)
     yield Conclusion(
         story.servers, story.unparsed, story.unknown, story.leaders_known, tuple(sorted(story.waiting)),
         tuple(incidents.searches),
@@ -95,13 +95,13 @@ def _is_over(record: Completed, since: datetime | None) -> bool:
     return since is not None and until is not None and until < since
 
 
-def _oldest(found: list[Incident]) -> list[Incident]:
+def _oldest(incidents: list[Incident]) -> list[Incident]:
     """Take the oldest incidents out where there are many: a log without end has thousands."""
-    if len(found) <= MOST_INCIDENTS:
+    if len(incidents) <= MOST_INCIDENTS:
         return []
-    found.sort(key=lambda incident: incident.order)
-    oldest = found[: MOST_INCIDENTS // 2]
-    del found[: MOST_INCIDENTS // 2]
+    incidents.sort(key=lambda incident: incident.order)
+    oldest = incidents[: MOST_INCIDENTS // 2]
+    del incidents[: MOST_INCIDENTS // 2]
     return oldest
 
 

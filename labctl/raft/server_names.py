@@ -127,8 +127,8 @@ class Names:
         if len(self._read) >= MOST_TEXTS:
             self._read.clear()
         self._read.add(text)
-        for found in _SERVER.finditer(text):
-            self._has(found["id"], found["address"])
+        for match in _SERVER.finditer(text):
+            self._has(match["id"], match["address"])
         if added := _ADDED.match(text):
             self._is_called(added["address"], added["name"])
 
@@ -191,10 +191,10 @@ class Names:
     def _called(self, place: str) -> str | None:
         """The member at an address, or of an ID. Gossip says only the machine, where Raft has the usual port."""
         host = host_of(place)
-        found = self._member.get(place)
-        if found is None and place.removeprefix(f"{host}:") in RAFT_PORTS:
-            found = self._member.get(host)
-        return found or None
+        member = self._member.get(place)
+        if member is None and place.removeprefix(f"{host}:") in RAFT_PORTS:
+            member = self._member.get(host)
+        return member or None
 
     def server(self, peer: str | None) -> str | None:
         """Return the server that a line means, or None where nobody has said yet who that is."""
@@ -214,18 +214,18 @@ class Names:
 
     def _find(self, peer: str) -> tuple[str | None, str, str]:
         """Find the server, its place, and how to name it; that is cached until something new is known."""
-        found = next((server for aliase in self._aliases(peer) if (server := self._servers.get(aliase))), None)
-        found = found or self._likely.get(peer)
+        likely = next((server for aliase in self._aliases(peer) if (server := self._servers.get(aliase))), None)
+        likely = likely or self._likely.get(peer)
         named = next((name for aliase in self._aliases(peer) if (name := self._called(aliase))), None)
-        place = found or named or self._id.get(peer, peer)
-        if found or place not in (peer, self._id.get(peer)):
+        place = likely or named or self._id.get(peer, peer)
+        if likely or place not in (peer, self._id.get(peer)):
             told = place
         else:
             # A number says less to a reader than an address.
             told = self._address.get(peer, peer) if _NUMBER.fullmatch(peer) else peer
         if len(self._known) >= MOST_TEXTS:
             self._known.clear()
-        known = self._known[peer] = (found, place, told)
+        known = self._known[peer] = (likely, place, told)
         return known
 
 

@@ -48,14 +48,14 @@ class Silences:
 
     def take(self, event: Event) -> Event | None:
         """Take in the next event before it is reported. Returns the silence that it ends."""
-        found = self._ended_by(event) if event.server in self._missed else None
+        silence = self._ended_by(event) if event.server in self._missed else None
         if event.event in _NAMES_ONE and event.time is not None:
             peer = self._names.server(event.peer)
             if event.event in _MET:
                 self._missed.pop(peer or "", None)
             elif peer is not None and peer != event.server:
                 self._missed.setdefault(peer, event)
-        return found
+        return silence
 
     def _ended_by(self, event: Event) -> Event | None:
         missed, time = self._missed.pop(event.server), event.time

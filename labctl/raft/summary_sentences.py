@@ -83,19 +83,21 @@ def of_pre_vote(pre_vote: PreVote, timers: Timers | None = None) -> str:
 
 def of_series(series: Series, timers: Timers | None = None) -> str:
     """Tell several candidacies of a server, one after the other, that are nearly the same."""
-    one = series.first
-    cause = _CAUSES[one.cause] + (_waited_often(series.waited, one, timers) if series.waited is not None else "")
-    took = elapsed(one.start, series.last.end or series.last.start)
+    candidacy = series.first
+    cause = _CAUSES[candidacy.cause] + (
+        _waited_often(series.waited, candidacy, timers) if series.waited is not None else ""
+    )
+    took = elapsed(candidacy.start, series.last.end or series.last.start)
     often = f"{series.count} times{f' in {took}' if took else ''}"
-    if isinstance(one, Election):
-        began = f"{one.candidate} stood {often}, {_in_terms(one.term, series.last.term)}"
-        refusals = (f"{no.server} refused{_why(no)}" for no in one.refusals)
-        parts = [_votes(one), *refusals, *_outcome(one)]
+    if isinstance(candidacy, Election):
+        began = f"{candidacy.candidate} stood {often}, {_in_terms(candidacy.term, series.last.term)}"
+        refusals = (f"{no.server} refused{_why(no)}" for no in candidacy.refusals)
+        parts = [_votes(candidacy), *refusals, *_outcome(candidacy)]
     else:
-        term = _in_terms(one.term, series.last.term).removeprefix("in ")
-        began = f"{one.candidate} asked {often} whether it could win {term}"
-        refusals = (f"{no.server} said no{_why(no)}" for no in one.refusals)
-        parts = [_votes(one, "pre-vote"), *refusals, _pre_vote_outcome(one)]
+        term = _in_terms(candidacy.term, series.last.term).removeprefix("in ")
+        began = f"{candidacy.candidate} asked {often} whether it could win {term}"
+        refusals = (f"{no.server} said no{_why(no)}" for no in candidacy.refusals)
+        parts = [_votes(candidacy, "pre-vote"), *refusals, _pre_vote_outcome(candidacy)]
     each_time = "; ".join(part for part in parts if part)
     return f"{began}{f', because {cause}' if cause else ''}; each time {each_time}."
 

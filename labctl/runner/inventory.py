@@ -187,13 +187,13 @@ def _refuse_endless(path: Path) -> None:
     try:
         parts = [path, *path.iterdir()] if path.is_dir() else [path]
         for part in parts:
-            found = part.stat()
-            if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            status = part.stat()
+            if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
                 raise LabctlError(
                     f"Cannot read the inventory {path}: {part} is no plain file. Name a file, or a folder of files.",
                     ExitCode.USAGE,
                 )
-            if stat.S_ISREG(found.st_mode) and found.st_size > MOST_BYTES:
+            if stat.S_ISREG(status.st_mode) and status.st_size > MOST_BYTES:
                 raise LabctlError(
                     f"Cannot read the inventory {path}: {part} is larger than {MOST_BYTES >> 20} MiB, and no inventory "
                     "is. Name the right file.",

@@ -32,14 +32,14 @@ def given(word: str) -> list[int]:
     Not who serves others too: an ssh below nobody is a connection to a Docker host, and a Docker Engine may have been
     started by that very run.
     """
-    found = []
+    children = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             is_theirs = word.encode() in (entry / "environ").read_bytes()
             name = (entry / "comm").read_text(encoding="utf-8", errors="replace")
             if is_theirs and not name.startswith(SERVING):
-                found.append(int(entry.name))
-    return found
+                children.append(int(entry.name))
+    return children
 
 
 def end(pid: int, seconds: float, word: str = "") -> None:

@@ -196,12 +196,12 @@ def _in_tarball(path: Path) -> dict[str, bytes]:
 
     try:
         with tarfile.open(path) as archive:
-            found = {}
+            files = {}
             for member in archive:
                 file = archive.extractfile(member) if member.isfile() and member.size <= _MOST_BYTES else None
                 if file is not None:
-                    found[member.name] = file.read()
-            return found
+                    files[member.name] = file.read()
+            return files
     except (OSError, tarfile.TarError, EOFError) as error:
         raise UnfitError(f"{path.name} cannot be read: {error}") from None
 

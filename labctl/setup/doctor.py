@@ -55,15 +55,15 @@ def _python() -> Finding:
 def _ansible() -> Finding:
     from importlib import metadata  # noqa: PLC0415 - only the doctor asks
 
-    found = f"ansible-core {metadata.version('ansible-core')}, ansible-runner {metadata.version('ansible-runner')}"
+    versions = f"ansible-core {metadata.version('ansible-core')}, ansible-runner {metadata.version('ansible-runner')}"
     try:
         missing = galaxy_collections.lacking(galaxy_collections.own_folder(), galaxy_collections.pins())
     except LabctlError as error:
         return Finding("ansible", ok=False, found=error.sentence, fix="pip install --force-reinstall raft-labctl")
     if missing:
-        return Finding("ansible", ok=False, found=f"{found}, no {' and no '.join(map(str, missing))}", fix=FIX)
+        return Finding("ansible", ok=False, found=f"{versions}, no {' and no '.join(map(str, missing))}", fix=FIX)
     # The other ones are what this one needs.
-    return Finding("ansible", ok=True, found=f"{found}, {galaxy_collections.pins().collections[0]}")
+    return Finding("ansible", ok=True, found=f"{versions}, {galaxy_collections.pins().collections[0]}")
 
 
 def _docker_command() -> Finding:
@@ -80,9 +80,9 @@ def _engine() -> Finding:
         fix = "sudo usermod -aG docker $USER" if "may not use" in error.sentence else FIX
         return Finding("engine", ok=False, found=error.sentence, fix=fix)
     api = tuple(int(part) for part in str(version["ApiVersion"]).split("."))
-    found = f"Docker Engine {version['Version']}, API {version['ApiVersion']}, {engine.host_name()}"
+    description = f"Docker Engine {version['Version']}, API {version['ApiVersion']}, {engine.host_name()}"
     ok = api >= OLDEST_API
-    return Finding("engine", ok, found, None if ok else "install Docker Engine 19.03 or newer")
+    return Finding("engine", ok, description, None if ok else "install Docker Engine 19.03 or newer")
 
 
 def _compose() -> Finding:
@@ -135,8 +135,8 @@ def disk_space() -> Finding:
     except OSError:
         # An engine's disk in a virtual machine cannot be measured from here.
         return Finding("disk", ok=True, found="of another machine")
-    found = f"{free / 1e9:.1f} GB free at {root}"
-    return Finding("disk", free >= FREE_BYTES, found, None if free >= FREE_BYTES else "docker image prune")
+    space = f"{free / 1e9:.1f} GB free at {root}"
+    return Finding("disk", free >= FREE_BYTES, space, None if free >= FREE_BYTES else "docker image prune")
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
@@ -175,8 +175,8 @@ def limits_of(owner: str, path: Path = Path(quotas.LIMITS_FILE)) -> Finding:
         return Finding("limits", ok=True, found=f"none, because there is no {path}")
     except (OSError, ValueError) as error:
         why = _why(error)
-        found = f"{path} cannot be understood ({why}), so no lab can be started or made larger"
-        return Finding("limits", ok=False, found=found, fix=f"sudoedit {path}")
+        problem = f"{path} cannot be understood ({why}), so no lab can be started or made larger"
+        return Finding("limits", ok=False, found=problem, fix=f"sudoedit {path}")
     limits = [limit for limit in quotas.limits_of(owner, sections) if not math.isinf(limit.most)]
     if not limits:
         return Finding("limits", ok=True, found=f"none for {owner} in {path}")

@@ -116,10 +116,10 @@ class Stream:
 
     def read(self, size: int) -> bytes:
         """That many of the next bytes, or all that are left."""
-        found = bytearray()
-        while len(found) < size and (piece := self.read1(size - len(found))):
-            found += piece
-        return bytes(found)
+        content = bytearray()
+        while len(content) < size and (piece := self.read1(size - len(content))):
+            content += piece
+        return bytes(content)
 
     def tell(self) -> int:
         """How many bytes were taken."""
@@ -300,8 +300,8 @@ class _Search:
         if is_archive(head) and depth < MOST_DEPTH:
             self.is_archive = True
             steps = (*steps, *[Step("unpack")] * layers)
-            found = self._in_zip if head.startswith(_ZIP) else self._in_tar
-            yield from found(inner, f"{name}/" if name else "", steps, depth)
+            reader = self._in_zip if head.startswith(_ZIP) else self._in_tar
+            yield from reader(inner, f"{name}/" if name else "", steps, depth)
         elif depth and name not in self._known and not is_binary(head):
             self._known.add(name)
             yield Member(name, steps)

@@ -96,7 +96,10 @@ def manifest(client: Client, lab: Lab) -> dict[str, Any]:
     """What the lab is: versions, settings, each server's command line. None of it holds the gossip key."""
     version = client.version()
     with engine.explained(client.place):
-        commands = {one["Id"]: one["Config"].get("Cmd") for one in client.inspected(one.id for one in lab.servers)}
+        commands = {
+            container["Id"]: container["Config"].get("Cmd")
+            for container in client.inspected(container.id for container in lab.servers)
+        }
     return {
         "labctl": __version__,
         "lab": lab.name,

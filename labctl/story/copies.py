@@ -22,7 +22,7 @@ def without_copies(logs: Sequence[Log], note: Callable[[str], None]) -> list[Log
     """The logs, of which none is the same as another one, or the beginning of another one."""
     alike: dict[str, list[Log]] = {}
     copies: set[int] = set()
-    for log in sorted(logs, key=lambda one: _likeliest(one.recording.place)):
+    for log in sorted(logs, key=lambda candidate: _likeliest(candidate.recording.place)):
         if log.survey is None or not log.survey.events or log.recording.is_named:
             continue
         others = alike.setdefault(log.survey.events[0].line, [])

@@ -40,7 +40,7 @@ class Coverage:
         name: the log's.
         lines: how many it has.
         head: its first bytes, as they are on disk, once they were unpacked.
-        found: whether a line was about Raft.
+        has_events: whether a line was about Raft.
         unread: how many lines look like Raft's and are in no form that is known.
         example: the number and the text of one of them.
         everything: also lines that are not about Raft are asked for.
@@ -50,7 +50,7 @@ class Coverage:
     name: str
     lines: int = 0
     head: bytes = b""
-    found: bool = False
+    has_events: bool = False
     unread: int = 0
     example: tuple[int, str] | None = None
     everything: bool = False
@@ -71,7 +71,7 @@ class Coverage:
     def see(self, event: Event | None, number: int, line: str) -> None:
         """A line was read, or was in no form that is known."""
         if event is not None:
-            self.found = self.found or self.everything or is_told(event)
+            self.has_events = self.has_events or self.everything or is_told(event)
         elif _LIKE_RAFT.search(line):
             self.unread += 1
             self.example = self.example or (number, shown(line))
@@ -113,7 +113,7 @@ class Coverages:
         self._refuse_nothing()
 
     def _refuse_nothing(self) -> None:
-        if not self.logs or any(log.found for log in self.logs):
+        if not self.logs or any(log.has_events for log in self.logs):
             return
         first = max(self.logs, key=lambda log: (log.unread > 0, bool(log.head)))
         others = f" The same holds for {len(self.logs) - 1} more." if len(self.logs) > 1 else ""
@@ -121,11 +121,11 @@ class Coverages:
 
     def notes(self) -> list[str]:
         """What a reader of the story should know, in sentences."""
-        said = [log.nothing() for log in self.logs if not log.found]
+        said = [log.nothing() for log in self.logs if not log.has_events]
         said += [
             f"Lines of {log.name} hold several each: they are counted as if each stood in a line of its own."
             for log in self.logs
-            if log.is_apart and log.found
+            if log.is_apart and log.has_events
         ]
         if (unread := self.unread()) is not None:
             lines = "1 line looks" if unread["lines"] == 1 else f"{unread['lines']} lines look"

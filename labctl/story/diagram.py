@@ -336,11 +336,11 @@ class _Drawing:
 
 
 def _segments(lane: Lane, picture: Picture) -> list[Segment]:
-    found: list[Segment] = []
+    segments: list[Segment] = []
     role: Role = "follower"  # until a server says otherwise: so every server begins
     begin = TOP
     for row in picture.rows:
         if row.server == lane.server and row.role != role:
-            found.append(Segment(lane.server, role, lane.x, begin, row.y))
+            segments.append(Segment(lane.server, role, lane.x, begin, row.y))
             role, begin = row.role, row.y
-    return [*found, Segment(lane.server, role, lane.x, begin, picture.height - ROW)]
+    return [*segments, Segment(lane.server, role, lane.x, begin, picture.height - ROW)]

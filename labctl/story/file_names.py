@@ -40,7 +40,7 @@ class FileNames:
         folders = {name.removesuffix(short) for name, short in self._used.items()}
         if len(folders) == 1 and len(self._used) > 1:
             return f"These files are in {folders.pop().rstrip('/')}."
-        names = sorted(self._used.items(), key=lambda one: one[::-1])
+        names = sorted(self._used.items(), key=lambda item: item[::-1])
         more = f"; {len(names) - MOST_SAID} more have longer names, too" if len(names) > MOST_SAID else ""
         said = "; ".join(f"{short} is {name}" for name, short in names[:MOST_SAID])
         return f"{said}{more}." if said else ""
@@ -48,7 +48,7 @@ class FileNames:
 
 def _shortest(files: list[str]) -> dict[str, str]:
     """For each file the fewest last parts of its name that no other one ends with."""
-    found: dict[str, str] = {}
+    short_names: dict[str, str] = {}
     waiting = {name: name.split("/") for name in files}
     length = 1
     while waiting:
@@ -56,7 +56,7 @@ def _shortest(files: list[str]) -> dict[str, str]:
         count = Counter("/".join(name.split("/")[-length:]) for name in files)
         for name, end in ends.items():
             if count[end] == 1 or length >= len(waiting[name]):
-                found[name] = end
+                short_names[name] = end
                 del waiting[name]
         length += 1
-    return found
+    return short_names

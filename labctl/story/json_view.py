@@ -296,7 +296,7 @@ def _write(
 
 
 def _writer(row: Callable[[Any], dict[str, Any]]) -> Callable[[Any], str]:
-    return lambda one: _text(row(one))
+    return lambda record: _text(row(record))
 
 
 def _text(row: object) -> str:
@@ -308,7 +308,7 @@ def _text(row: object) -> str:
     if text.isascii() and "\x7f" not in text:
         return text
     # A reader gets the same characters, and a terminal none that it obeys.
-    return CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    return CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def _list(out: IO[str], rows: Iterable[str]) -> None:

@@ -72,8 +72,8 @@ def _form_of(head: bytes) -> _Form | None:
     headings = Headings()
     headings.block(head)
     if are_in(head):
-        return lambda chunks: map(Pieces().block, (_under_headings if headings.found else _whole_lines)(chunks))
-    return _under_headings if headings.found else None
+        return lambda chunks: map(Pieces().block, (_under_headings if headings.seen else _whole_lines)(chunks))
+    return _under_headings if headings.seen else None
 
 
 def _form_of_json(head: bytes) -> _Form | None:
@@ -169,11 +169,11 @@ class Headings:
     """Puts the name in front of each line that a heading above it gave: `==> consul1.log <==`.
 
     Attributes:
-        found: whether there was one.
+        seen: whether there was one.
     """
 
     def __init__(self) -> None:
-        self.found = False
+        self.seen = False
         self._name = b""
         self._before: tuple[bytes, bytes] = (b"", b"")
 
@@ -188,7 +188,7 @@ class Headings:
         name = self._named(text)
         self._before = (self._before[1], text)
         if name:
-            self.found, self._name = True, name
+            self.seen, self._name = True, name
             return line
         return NAMED + self._name + END_OF_NAME + line if self._name and text else line
 
@@ -197,10 +197,10 @@ class Headings:
             # dshbak, which sorts what pdsh says: a rule, a name, a rule
             rule, alone = self._before
             return alone if _RULE.fullmatch(rule) and _ALONE.fullmatch(alone) else None
-        found = _HEADING.fullmatch(text)
-        if found is None:
+        heading = _HEADING.fullmatch(text)
+        if heading is None:
             return None
-        if (dashes := found["dashes"]) is not None:
+        if (dashes := heading["dashes"]) is not None:
             # Others cut with dashes, too: "--- snip ---".
             return dashes if _HAS_NUMBER.search(dashes) else None
-        return _ENDING.sub(b"", (found["tail"] or found["ansible"]).removeprefix(b"./"))
+        return _ENDING.sub(b"", (heading["tail"] or heading["ansible"]).removeprefix(b"./"))

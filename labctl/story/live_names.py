@@ -38,18 +38,18 @@ class LiveNames:
     def of(self, event: Event) -> str:
         """What the server of an event is called."""
         name = event.server
-        found = self._called.get(name)
-        if found is not None or len(self._called) >= MOST:
-            return found or name
+        called = self._called.get(name)
+        if called is not None or len(self._called) >= MOST:
+            return called or name
         taken = set(self._called.values())
-        found = name
+        called = name
         if not self._tagged and (envelope := open_envelope(event.line)) is not None and envelope.tag == name:
             self._tagged = True
-            found = self._otherwise if self._otherwise not in taken else name
+            called = self._otherwise if self._otherwise not in taken else name
         elif "/" in name:
-            found = next((candidate for candidate in _names_of(name) if candidate not in taken), name)
-        self._called[name] = found
-        return found
+            called = next((candidate for candidate in _names_of(name) if candidate not in taken), name)
+        self._called[name] = called
+        return called
 
 
 def _names_of(path: str) -> Iterator[str]:
@@ -57,6 +57,6 @@ def _names_of(path: str) -> Iterator[str]:
     place = place_of(path)
     nearest = place.folders[::-1]
     # Servers are numbered, more than anything else that folders are called by.
-    names = [place.base, *sorted(nearest, key=lambda one: not any(map(str.isdecimal, one)))]
+    names = [place.base, *sorted(nearest, key=lambda part: not any(map(str.isdecimal, part)))]
     yield from (name for name in names if name.lower() not in _OF_ALL and name not in {"..", "~"})
     yield place.base

@@ -332,11 +332,11 @@ def find(names: Sequence[str], called: Mapping[str, str] | None = None, *, live:
         called: whose log a file is, by its name, where the user says so.
         live: standard input is a log that is still being written.
     """
-    found: dict[str, Recording] = {}
+    by_place: dict[str, Recording] = {}
     for name in names:
         for recording in _found(name, live=live):
-            found.setdefault(os.path.realpath(recording.place) if recording.path else recording.name, recording)
-    recordings = _called(list(found.values()), called or {})
+            by_place.setdefault(os.path.realpath(recording.place) if recording.path else recording.name, recording)
+    recordings = _called(list(by_place.values()), called or {})
     unnamed = [recording for recording in recordings if not recording.is_named and recording.path is not None]
     servers = dict(zip(unnamed, servers_of([recording.place for recording in unnamed]), strict=True))
     recordings = [replace(recording, server=servers.get(recording, recording.server)) for recording in recordings]
@@ -391,11 +391,11 @@ def _found(name: str, *, live: bool) -> list[Recording]:
         raise LabctlError(f"The folder {name} holds no log.", ExitCode.USAGE)
     if len(inside) > MOST_FILES:
         raise LabctlError(f"Cannot read {name}: it holds more than {MOST_FILES} logs. Name some of them.")
-    found = [
+    by_file = [
         _logs_in(str(found_path), found_path) or [Recording(str(found_path), found_path.name, found_path)]
         for found_path in inside
     ]
-    return [recording for of_file in found for recording in of_file]
+    return [recording for of_file in by_file for recording in of_file]
 
 
 def _on_standard_input() -> list[Recording]:
@@ -412,8 +412,8 @@ def _on_standard_input() -> list[Recording]:
             number = _copy_of(pipe)
         elif not stat.S_ISREG(mode):
             return [Recording(STANDARD_INPUT, "server", None)]
-        if found := _logs_in(STANDARD_INPUT, Path(f"/proc/self/fd/{number}")):
-            return found
+        if recordings := _logs_in(STANDARD_INPUT, Path(f"/proc/self/fd/{number}")):
+            return recordings
     return [Recording(STANDARD_INPUT, "server", None, pipe=pipe)]
 
 
@@ -467,10 +467,10 @@ def is_there(path: Path) -> bool:
         return False
 
 
-def multiplier_of(found: Iterable[Recording]) -> int | None:
+def multiplier_of(recordings: Iterable[Recording]) -> int | None:
     """The `raft_multiplier` of the servers, where all logs are of one bundle that has it."""
-    bundles = {recording.path for recording in found if recording.member}
-    if len(bundles) != 1 or not all(recording.member for recording in found):
+    bundles = {recording.path for recording in recordings if recording.member}
+    if len(bundles) != 1 or not all(recording.member for recording in recordings):
         return None
     path = cast("Path", bundles.pop())
     try:

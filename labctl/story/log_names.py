@@ -54,11 +54,11 @@ def place_of(path: str, beside: frozenset[str] = frozenset()) -> Place:
     *folders, full = [part for part in path.split("/") if part not in {"", "."}] or [path]
     name = _without(full, _PACKED)
     rotated = False
-    if found := _NUMBERED.fullmatch(name):
-        rotated = bool(_LOG.search(found["name"])) or found["name"] in _OF_A_SYSTEM | beside
-        name = found["name"] if rotated else name
-    elif found := _STAMPED.fullmatch(name):
-        rotated, name = True, found["name"]
+    if match := _NUMBERED.fullmatch(name):
+        rotated = bool(_LOG.search(match["name"])) or match["name"] in _OF_A_SYSTEM | beside
+        name = match["name"] if rotated else name
+    elif match := _STAMPED.fullmatch(name):
+        rotated, name = True, match["name"]
     base = _without(name, _ENDINGS)
     return Place(tuple(folders), base, rotated, full)
 
@@ -110,10 +110,10 @@ def _told_apart(logs: Iterable[_Log]) -> dict[_Log, str]:
 
 
 def _alike(names: dict[_Log, str]) -> list[list[_Log]]:
-    found: dict[str, list[_Log]] = {}
+    by_name: dict[str, list[_Log]] = {}
     for log, name in names.items():
-        found.setdefault(name, []).append(log)
-    return [logs for logs in found.values() if len(logs) > 1]
+        by_name.setdefault(name, []).append(log)
+    return [logs for logs in by_name.values() if len(logs) > 1]
 
 
 def _by_folder(logs: list[_Log]) -> dict[_Log, str]:

@@ -169,8 +169,8 @@ class LogReader:
         if self._names is not None:
             for log in logs:
                 log.partly_read = self._names.partly_read
-        for log, found in zip(logs, whose([(log.recording, log.survey) for log in logs], self._note), strict=True):
-            log.whose = found
+        for log, writer in zip(logs, whose([(log.recording, log.survey) for log in logs], self._note), strict=True):
+            log.whose = writer
             self._learn_names(log)
         with contextlib.ExitStack() as kept:
             streams = self._streams(logs, kept)

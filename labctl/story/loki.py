@@ -40,14 +40,14 @@ def as_lines(chunks: Iterator[bytes], begin: bytes, end: bytes) -> Iterator[byte
         block = rest + chunk
         out: list[bytes] = []
         at = 0
-        for found in _PART.finditer(block):
-            at = found.end()
-            if found["labels"] is not None:
-                name = _named(found["labels"])
+        for match in _PART.finditer(block):
+            at = match.end()
+            if match["labels"] is not None:
+                name = _named(match["labels"])
                 continue
-            time = b"%s.%s " % (found["time"][:-9], found["time"][-9:])
+            time = b"%s.%s " % (match["time"][:-9], match["time"][-9:])
             front = begin + name + end if name else b""
-            out += [front + time + line + b"\n" for line in _text(found["line"]).split(b"\n") if line]
+            out += [front + time + line + b"\n" for line in _text(match["line"]).split(b"\n") if line]
         yield b"".join(out)
         rest = block[at:][-LONGEST:]
 
@@ -62,9 +62,9 @@ def _text(string: bytes) -> bytes:
 
 def _named(labels: bytes) -> bytes:
     try:
-        found = json.loads(labels)
+        fields = json.loads(labels)
     except (ValueError, RecursionError):
         return b""
-    names = (found.get(key) for key in _NAMES)
+    names = (fields.get(key) for key in _NAMES)
     name = next((label for label in names if isinstance(label, str) and label.strip() and label.isprintable()), "")
     return name.strip().encode("utf-8", "replace")[:253]

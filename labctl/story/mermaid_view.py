@@ -47,5 +47,5 @@ def _words(row: Row) -> str:
 
 def mermaid_label(text: str) -> str:
     """A text without what Mermaid reads as its own."""
-    plain = _NOT_PLAIN.sub(lambda found: f"#{ord(found.group())};", harmless(text))
-    return _END.sub(lambda found: f"#{ord(found.group()[0])};{found.group()[1:]}", plain)
+    plain = _NOT_PLAIN.sub(lambda match: f"#{ord(match.group())};", harmless(text))
+    return _END.sub(lambda match: f"#{ord(match.group()[0])};{match.group()[1:]}", plain)

@@ -38,9 +38,9 @@ def own_stamp(text: str) -> datetime | None:
         envelope = open_envelope(text)
         time = envelope.time if envelope is not None else None
         return time if time is not None and time.microsecond else None
-    found = _STAMP.match(text)
+    match = _STAMP.match(text)
     try:
-        return datetime.fromisoformat(found[1]) if found is not None else None
+        return datetime.fromisoformat(match[1]) if match is not None else None
     except ValueError:
         return None
 

@@ -115,8 +115,8 @@ def source(  # noqa: PLR0913 - what `labctl story` can be told
     whose log a file is, `zone` of which zone stamps are that name none, `connect` how the engine is reached.
     """
     asked = _Asked(follow, everything, called or {}, zone, connect)
-    found = _source(what, asked, sample=sample, owner=owner, lab=lab)
-    return found if raft_multiplier is None else replace(found, timers=timers_of(raft_multiplier))
+    chosen = _source(what, asked, sample=sample, owner=owner, lab=lab)
+    return chosen if raft_multiplier is None else replace(chosen, timers=timers_of(raft_multiplier))
 
 
 class _Asked(NamedTuple):
@@ -141,22 +141,22 @@ def _source(what: Sequence[str], asked: _Asked, *, sample: str, owner: str, lab:
         return _of_lab(asked.connect(), what[0] if what else lab, owner, asked)
     if asked.follow and list(what) != [log_files.STANDARD_INPUT]:
         raise LabctlError("Only a lab, or `-` for standard input, can be followed.", ExitCode.USAGE)
-    found = log_files.find(what, asked.called, live=asked.follow)
-    multiplier = log_files.multiplier_of(found)
+    recordings = log_files.find(what, asked.called, live=asked.follow)
+    multiplier = log_files.multiplier_of(recordings)
     timers = timers_of(multiplier) if multiplier else None
-    return _of_recordings(found, timers, asked)
+    return _of_recordings(recordings, timers, asked)
 
 
-def _of_recordings(found: list[Recording], timers: Timers | None, asked: _Asked) -> Source:
+def _of_recordings(recordings: list[Recording], timers: Timers | None, asked: _Asked) -> Source:
     names, reached, notes, coverages = Names(), log_files.Reached(), Notes(), Coverages(everything=asked.everything)
     events = log_files.events(
-        found, everything=asked.everything, zone=asked.zone, names=names, reached=reached, note=notes.say,
+        recordings, everything=asked.everything, zone=asked.zone, names=names, reached=reached, note=notes.say,
         live=asked.follow, coverages=coverages,
     )  # fmt: skip
-    files = tuple(recording.path for recording in found)
+    files = tuple(recording.path for recording in recordings)
     return Source(
         coverages.checked(events), timers=timers, names=names, reached=lambda: reached.time, files=files, notes=notes,
-        logs=tuple(recording.name for recording in found), coverages=coverages,
+        logs=tuple(recording.name for recording in recordings), coverages=coverages,
         complete=timers is not None,  # a bundle, or a sample, of a whole lab
     )  # fmt: skip
 
@@ -171,8 +171,8 @@ def _of_lab(client: Client, name: str | None, owner: str, asked: _Asked) -> Sour
     lab = choose_lab(client, name, owner)
     servers = list(lab.servers)
     if asked.follow:
-        found = of_lines(lab, container_acts.follow(client, lab, servers), everything=everything, live=True)
-        return replace(found, names=names_of(lab, ask=True), goes_on=True)
+        of_lab = of_lines(lab, container_acts.follow(client, lab, servers), everything=everything, live=True)
+        return replace(of_lab, names=names_of(lab, ask=True), goes_on=True)
     lines = logs.Kept(logs.read(client, servers))
     acts = container_acts.so_far(client, lab)
     known = of_lines(lab, container_acts.beside(lines, acts, servers), everything=everything)
@@ -264,8 +264,8 @@ def act_of(line: LogLine) -> Event:
 def moment(text: str, now: datetime) -> datetime:
     """Read how long ago (`10m`) or when (`2021-01-24T00:02:16`); without a zone it is UTC. Raises LabctlError."""
     try:
-        if found := _AGO.fullmatch(text):
-            ago = int(found[1]) * SECONDS[found[2]]
+        if match := _AGO.fullmatch(text):
+            ago = int(match[1]) * SECONDS[match[2]]
             if ago > _LONGEST_AGO:
                 raise LabctlError(
                     f"Cannot look back {text}: no log is older than 100 years. Give a shorter time, or leave out "
@@ -282,9 +282,9 @@ def moment(text: str, now: datetime) -> datetime:
 
 def zone(text: str) -> tzinfo:
     """Read a zone by its name (`Europe/Berlin`), or by its offset (`+02:00`). Raises LabctlError."""
-    if found := _OFFSET.fullmatch(text):
-        away = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
-        return timezone(-away if found[1] == "-" else away)
+    if match := _OFFSET.fullmatch(text):
+        away = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
+        return timezone(-away if match[1] == "-" else away)
     try:
         return UTC if text in {"UTC", "Z"} else ZoneInfo(text)
     except (OSError, ValueError, KeyError) as error:
@@ -296,14 +296,14 @@ def zone(text: str) -> tzinfo:
 
 def called(pairs: Sequence[str]) -> dict[str, str]:
     """Read which file is whose log: `FILE=NAME`. Raises LabctlError."""
-    found: dict[str, str] = {}
+    servers: dict[str, str] = {}
     for pair in pairs:
         file, _, server = pair.rpartition("=")
         if not file or not server.strip() or not server.isprintable():
             raise LabctlError(f"{pair!a} names no server: write FILE=NAME.", ExitCode.USAGE)
-        if found.setdefault(file, server) != server:
-            raise LabctlError(f"{file} cannot be both {found[file]} and {server}.", ExitCode.USAGE)
-    return found
+        if servers.setdefault(file, server) != server:
+            raise LabctlError(f"{file} cannot be both {servers[file]} and {server}.", ExitCode.USAGE)
+    return servers
 
 
 def of_one_election(source: Source, number: int) -> Iterator[Record]:
@@ -335,7 +335,7 @@ def of_one_election(source: Source, number: int) -> Iterator[Record]:
 
 def _around(told: list[Event], election: Election) -> list[Event]:
     """The events of an election's term, with the candidate's timeout in front of them."""
-    found = []
+    events = []
     waiting: Event | None = None
     for event in told:
         if event.server == election.candidate and event.event == election.cause:
@@ -343,7 +343,7 @@ def _around(told: list[Event], election: Election) -> list[Event]:
         if election.term is None or event.term != election.term or event.event in _OF_THE_TERM_BEFORE:
             continue
         if waiting is not None and event.server == election.candidate:
-            found += [waiting] if waiting is not event else []
+            events += [waiting] if waiting is not event else []
             waiting = None
-        found.append(event)
-    return found
+        events.append(event)
+    return events

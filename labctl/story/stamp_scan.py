@@ -24,11 +24,11 @@ def places(block: bytes) -> list[int]:
     stamps = _STAMP.findall(block)
     if not stamps:
         return [0] if block else []
-    found = {0, block.rfind(b"\n", 0, block.rfind(stamps[-1])) + 1}
+    starts = {0, block.rfind(b"\n", 0, block.rfind(stamps[-1])) + 1}
     if not _are_in_order(stamps):
         for at in _falls(block):
-            found.add(block.rfind(b"\n", 0, at) + 1)
-    return sorted(found)
+            starts.add(block.rfind(b"\n", 0, at) + 1)
+    return sorted(starts)
 
 
 def _are_in_order(stamps: list[bytes]) -> bool:
@@ -44,27 +44,27 @@ def _falls(block: bytes) -> Iterator[int]:
     firsts: list[tuple[int, bytes]] = []
     lasts: list[tuple[int, bytes]] = []
     end = -1
-    for found in _STAMP.finditer(block):
-        stamp = (found.start(), found[0].replace(b" ", b"T").replace(b"/", b"-"))
+    for match in _STAMP.finditer(block):
+        stamp = (match.start(), match[0].replace(b" ", b"T").replace(b"/", b"-"))
         if stamp[0] > end:
             firsts.append(stamp)
             lasts.append(stamp)
-            end = block.find(b"\n", found.end())
+            end = block.find(b"\n", match.end())
             end = len(block) if end < 0 else end
         else:
             lasts[-1] = stamp
     for column in (firsts, lasts):
         count = 0
-        for one, two in itertools.pairwise(column):
-            if two[1] < one[1] and _is_far(one[1], two[1]):
-                yield from (one[0], two[0])
+        for earlier, later in itertools.pairwise(column):
+            if later[1] < earlier[1] and _is_far(earlier[1], later[1]):
+                yield from (earlier[0], later[0])
                 count += 1
                 if count >= MOST_FALLS:
                     break
 
 
-def _is_far(one: bytes, two: bytes) -> bool:
+def _is_far(earlier: bytes, later: bytes) -> bool:
     try:
-        return datetime.fromisoformat(one.decode()) - datetime.fromisoformat(two.decode()) >= STEP
+        return datetime.fromisoformat(earlier.decode()) - datetime.fromisoformat(later.decode()) >= STEP
     except ValueError:
         return False

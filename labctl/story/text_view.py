@@ -89,7 +89,7 @@ def _election(election: Election | Series, timers: Timers | None) -> str:
 def grouped(elections: Iterable[str]) -> Iterator[str]:
     """One paragraph for each term: who stood in it one after the other."""
     split = (election.rpartition(WHERE) for election in elections)
-    for term, told in itertools.groupby(split, key=lambda one: one[0]):
+    for term, told in itertools.groupby(split, key=lambda item: item[0]):
         said = [row[2] for row in told]
         if not term or len(said) == 1:
             yield from said

@@ -65,7 +65,7 @@ def whose(logs: Sequence[_Log], note: Callable[[str], None]) -> list[Whose]:
     names = _names(logs)
     _join(logs, names, note)
     hosts, sources = _used(names, logs, _host), _used(names, logs, _source)
-    found = [_of_one(name, log, hosts, sources, note) for name, log in zip(names, logs, strict=True)]
+    writers = [_of_one(name, log, hosts, sources, note) for name, log in zip(names, logs, strict=True)]
     called = names_of_paths(
         [
             name
@@ -73,12 +73,12 @@ def whose(logs: Sequence[_Log], note: Callable[[str], None]) -> list[Whose]:
             if survey
             for name in (*survey.sources, *survey.hosts, *survey.later_sources, *survey.later_hosts)
         ],
-        {writer.otherwise for writer in found},
+        {writer.otherwise for writer in writers},
     )
-    for writer in found:
+    for writer in writers:
         writer.called, writer.server = called, called.get(writer.server, writer.server)
-    _tell_doubles(found, logs, note)
-    return found
+    _tell_doubles(writers, logs, note)
+    return writers
 
 
 def names_of_paths(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
@@ -172,7 +172,7 @@ def _overlap(surveys: Sequence[Survey | None]) -> bool:
         for survey in surveys
         if survey is not None and survey.first is not None
     )
-    return any(one[1] - two[0] > OVERLAP for one, two in itertools.pairwise(ranges))
+    return any(first[1] - second[0] > OVERLAP for first, second in itertools.pairwise(ranges))
 
 
 def _addresses(survey: Survey | None) -> list[str]:
@@ -205,21 +205,21 @@ def _join(logs: Sequence[_Log], names: list[str], note: Callable[[str], None]) -
 
 
 def _tell_doubles(
-    found: Sequence[Whose],
+    writers: Sequence[Whose],
     logs: Sequence[_Log],
     note: Callable[[str], None],
 ) -> None:
     """Say which logs seem to be of one server and are told as those of two."""
     seen: dict[str, int] = {}
-    for number, writer in enumerate(found):
+    for number, writer in enumerate(writers):
         addresses = _addresses(logs[number][1])
         if len(addresses) != 1 or not writer.server:
             continue
         other = seen.setdefault(addresses[0], number)
-        if found[other].server != writer.server:
+        if writers[other].server != writer.server:
             note(
                 f"{logs[other][0].name} and {logs[number][0].name} are both of {addresses[0]}, at the same time: "
-                f"they are told as two servers, {found[other].server} and {writer.server}. If they are "
+                f"they are told as two servers, {writers[other].server} and {writer.server}. If they are "
                 "one's, leave one "
                 "out."
             )

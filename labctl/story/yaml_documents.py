@@ -55,13 +55,13 @@ def as_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _in_one_line(document: list[bytes]) -> bytes:
     lines = b"".join(document).decode("utf-8", "replace").splitlines()
-    found, _ = _mapping(lines, 0, 0, 0)
-    return json.dumps(found).encode() if found else b""
+    mapping, _ = _mapping(lines, 0, 0, 0)
+    return json.dumps(mapping).encode() if mapping else b""
 
 
 def _mapping(lines: list[str], at: int, indent: int, depth: int) -> tuple[dict[str, Any], int]:
     """The names from a line on that are so far to the right, and the line behind them."""
-    found: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     while at < len(lines):
         key = _KEY.match(lines[at])
         if not lines[at].strip() or (key is None and _indent(lines[at]) >= indent):
@@ -78,15 +78,15 @@ def _mapping(lines: list[str], at: int, indent: int, depth: int) -> tuple[dict[s
             inside: Any = ""
             if _indent(below) > begin and depth < _DEEPEST:
                 inside, at = _mapping(lines, at, _indent(below), depth + 1)
-            found.setdefault(name, inside)
+            mapping.setdefault(name, inside)
             continue
         end = at
         while end < len(lines) and (not lines[end].strip() or _indent(lines[end]) > begin):
             end += 1
         more = _to_the_quote(value, lines[at:end]) if value[:1] in {"'", '"'} else lines[at:end]
-        found.setdefault(name, _text(value.strip(), more))
+        mapping.setdefault(name, _text(value.strip(), more))
         at += len(more)
-    return found, at
+    return mapping, at
 
 
 def _indent(line: str) -> int:
@@ -153,7 +153,7 @@ def _meant(escape: re.Match[str]) -> str:
 def _folded(lines: list[str]) -> str:
     """One line, as far as no empty one stands between."""
     parts: list[str] = []
-    for is_text, group in itertools.groupby(lines, key=lambda one: bool(one.strip())):
+    for is_text, group in itertools.groupby(lines, key=lambda line: bool(line.strip())):
         alike = list(group)
         parts.append(" ".join(alike) if is_text else "\n" * len(alike))
     return "".join(parts).strip("\n")

@@ -70,7 +70,7 @@ def paint_server(server: str, text: str, *, colour: bool | None = None) -> str:
 
 def harmless(text: str) -> str:
     r"""Text from outside made safe to print on one line: what moves a cursor or turns text is shown as `\x1b`, `\n`."""
-    return CONTROL.sub(lambda found: _shown(found.group()), text)
+    return CONTROL.sub(lambda match: _shown(match.group()), text)
 
 
 def _shown(char: str) -> str:

@@ -73,10 +73,10 @@ def _refuse_unknown_secrets(register: WorkshopState, fleet: Fleet, seats: Sequen
     wanted = {seat.lab for seat in seats}
     if not strangers or (register.has_secret() and not wanted & set(strangers)):
         return
-    one = next((lab for lab in strangers if lab in wanted), strangers[0])
+    example = next((lab for lab in strangers if lab in wanted), strangers[0])
     raise LabctlError(
         f"The secret of {len(strangers)} {'seat' if len(strangers) == 1 else 'seats'} of the workshop "
-        f"{register.workshop}, such as {one}, is not on this machine, so no true card can be made: put your copy back "
-        f"with `labctl workshop secret --input FILE`, or as {register.secret_file}; where there is no copy, "
+        f"{register.workshop}, such as {example}, is not on this machine, so no true card can be made: put your copy "
+        f"back with `labctl workshop secret --input FILE`, or as {register.secret_file}; where there is no copy, "
         "`labctl workshop reset SEAT` gives a seat a new card."
     )

@@ -142,7 +142,7 @@ def _remove(  # noqa: PLR0913, PLR0917 - what is removed, whose, and where it is
 
 def _note_held(locks: SeatLocks, steps: Steps) -> None:
     """Say which labs wait for somebody else."""
-    for held in locks.found():
+    for held in locks.drain():
         steps.waits(f"{held.lab} waits for {held.who}")
 
 

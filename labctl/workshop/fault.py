@@ -75,7 +75,7 @@ class SeatFaults:
         """Kill, stop or pause servers in every seat at once, and wait until each seat has a leader again, if it can."""
         self._steps.begin(f"{verb} {target} in {counted(len(self._labs), 'seat')}: choosing the servers")
         chosen = dict(
-            zip(self._labs, each(lambda one: self._choose(one[1], target), self._labs.values(), AT_ONCE), strict=True)
+            zip(self._labs, each(lambda item: self._choose(item[1], target), self._labs.values(), AT_ONCE), strict=True)
         )
         # Before all are struck at the same moment: each Docker host stamps by a clock of its own.
         self._clocks = self._asked_clocks()
@@ -95,12 +95,12 @@ class SeatFaults:
         states = PROCESS_VERBS[verb].states
 
         def back(lab: str) -> SeatFault:
-            _, found = self._labs[lab]
-            waiting = tuple(server.name for server in found.servers if server.state in states)
-            cluster = replace(cluster_of(self._tools.ask(found)), running=waiting, leader="")
+            _, seat_lab = self._labs[lab]
+            waiting = tuple(server.name for server in seat_lab.servers if server.state in states)
+            cluster = replace(cluster_of(self._tools.ask(seat_lab)), running=waiting, leader="")
             names = [name for name in targets.resolve(target, cluster) if name in waiting] if waiting else []
             if names:
-                processes.apply_fault(verb, names, found, tools=self._tools)
+                processes.apply_fault(verb, names, seat_lab, tools=self._tools)
             return self._of(lab, servers=tuple(names))
 
         return self._each(back, f"{verb} {target}")
@@ -109,11 +109,11 @@ class SeatFaults:
         """Lift every fault in every seat, and let every server run."""
 
         def mend(lab: str) -> SeatFault:
-            client, found = self._labs[lab]
-            away = processes.taken_away(found, None, self._tools)
+            client, seat_lab = self._labs[lab]
+            away = processes.taken_away(seat_lab, None, self._tools)
             processes.bring_back(away, tools=self._tools)
             # Looked up again: some servers run only since now.
-            self._tools.lift(self._tools.find_lab(client, lab) or found, None)
+            self._tools.lift(self._tools.find_lab(client, lab) or seat_lab, None)
             return self._of(lab, servers=tuple(server.name for server in away))
 
         return self._each(mend, "heal")
@@ -128,8 +128,8 @@ class SeatFaults:
             except LabctlError as error:
                 return error.sentence
 
-        found = dict(zip(places, each(ask, places.values(), AT_ONCE), strict=True))
-        return {name: found[id(lab.place)] for name, (_, lab) in self._labs.items()}
+        clocks = dict(zip(places, each(ask, places.values(), AT_ONCE), strict=True))
+        return {name: clocks[id(lab.place)] for name, (_, lab) in self._labs.items()}
 
     def _within(self, struck: Sequence[SeatFault]) -> float:
         """How far apart the strokes were, in seconds: by this machine's clock, as they may be on several hosts."""
@@ -152,14 +152,14 @@ class SeatFaults:
     def _struck(self, verb: str, lab: str, chosen: list[str] | str) -> SeatFault:
         if isinstance(chosen, str):
             return self._of(lab, problem=chosen)
-        _, found = self._labs[lab]
+        _, seat_lab = self._labs[lab]
         host = self._clocks[lab]
         if isinstance(host, str):
             return self._of(lab, problem=host)
         try:
-            struck = processes.apply_fault(verb, chosen, found, host=host, tools=self._tools)
+            struck = processes.apply_fault(verb, chosen, seat_lab, host=host, tools=self._tools)
             done_by = self._tools.done_by
-            times = [done_by(found.server(name), verb, struck.begin, struck.end) or struck.end for name in chosen]
+            times = [done_by(seat_lab.server(name), verb, struck.begin, struck.end) or struck.end for name in chosen]
         except LabctlError as error:
             return self._of(lab, servers=tuple(chosen), problem=error.sentence)
         return self._of(lab, servers=tuple(chosen), fault=struck.fault, begun=struck.begin, lost=max(times))
@@ -188,10 +188,12 @@ class SeatFaults:
             return None
         if not all(view.leader == leader.address for view in now.views):
             return None
-        found = self._told(client, lab, struck.servers, struck.begun)
-        if found is not None:
-            seconds = (found.elected - struck.lost).total_seconds()
-            return replace(struck, leader=found.leader, term=found.term, seconds=seconds, campaigns=len(found.stood))
+        timeline = self._told(client, lab, struck.servers, struck.begun)
+        if timeline is not None:
+            seconds = (timeline.elected - struck.lost).total_seconds()
+            return replace(
+                struck, leader=timeline.leader, term=timeline.term, seconds=seconds, campaigns=len(timeline.stood)
+            )
         if leader.address not in {lab.server(name).address for name in struck.servers}:
             # Followers were struck: the leader went on, and there was nothing to elect.
             return replace(struck, leader=leader.name, term=leader.term)
@@ -215,6 +217,6 @@ class SeatFaults:
         self._steps.done(f"{title} in {sum(seat_fault.problem is None for seat_fault in done)} seats")
         return self._ordered(done)
 
-    def _ordered(self, found: Sequence[SeatFault]) -> list[SeatFault]:
-        by_lab = {seat_fault.lab: seat_fault for seat_fault in [*found, *self._absent]}
+    def _ordered(self, seat_faults: Sequence[SeatFault]) -> list[SeatFault]:
+        by_lab = {seat_fault.lab: seat_fault for seat_fault in [*seat_faults, *self._absent]}
         return [by_lab[lab] for lab in self._names]

@@ -35,8 +35,8 @@ def forget_given_up() -> None:
 
 def labs_of(fleet: Fleet) -> list[tuple[Client, Lab]]:
     """The labs of the workshop on every Docker host that answers, with its engine. Raises LabctlError."""
-    found = each(lambda look: _labs_on(look.host, fleet), fleet.reached, AT_ONCE)
-    return [pair for here in found for pair in here]
+    by_host = each(lambda look: _labs_on(look.host, fleet), fleet.reached, AT_ONCE)
+    return [pair for here in by_host for pair in here]
 
 
 def client_of(host: Host) -> Client:

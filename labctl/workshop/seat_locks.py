@@ -48,7 +48,7 @@ class SeatLocks:
         self.mark = secrets.token_hex(8)
         self._hosts = list(hosts)
         self._labs = set(labs)
-        self._found: queue.SimpleQueue[Held] = queue.SimpleQueue()
+        self._seen: queue.SimpleQueue[Held] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -61,16 +61,16 @@ class SeatLocks:
         """Stop looking."""
         self._ended.set()
 
-    def found(self) -> Iterator[Held]:
-        """What was found since the last call, each lab with a holder once."""
-        while not self._found.empty():
-            yield self._found.get()
+    def drain(self) -> Iterator[Held]:
+        """Take the locks that were seen since the last call: each lab with a holder once."""
+        while not self._seen.empty():
+            yield self._seen.get()
 
     def _look(self) -> None:
         told: set[tuple[str, str]] = set()
         while self._labs and not self._ended.wait(self._pause):
             notes: dict[str, list[str]] = {}
-            for lab, note in (one for here in each(self._on, self._hosts, hosts.AT_ONCE) for one in here):
+            for lab, note in (pair for here in each(self._on, self._hosts, hosts.AT_ONCE) for pair in here):
                 notes.setdefault(lab, []).append(note)
             for lab, left in notes.items():
                 # Anybody may have left them, as many as they like.
@@ -79,7 +79,7 @@ class SeatLocks:
                 if (lab, known) not in told:
                     told.add((lab, known))
                     more = f", and {len(left) - 1} more" if len(left) > 1 else ""
-                    self._found.put(Held(lab, f"{lock_holder.told(known)}{more}"))
+                    self._seen.put(Held(lab, f"{lock_holder.told(known)}{more}"))
 
     def _on(self, host: Host) -> list[tuple[str, str]]:
         """The labs that somebody else holds on a Docker host, with their notes; none where it does not say."""
@@ -88,11 +88,11 @@ class SeatLocks:
             volumes = engine.volumes({"label": LABEL_LOCK}, doing="looking who works on the seats")
         except (LabctlError, DockerError):
             return []
-        found = []
+        notes = []
         for labels in (volume.get("Labels") or {} for volume in volumes):
             lab, note = labels.get(LABEL_LOCK), labels.get(LABEL_HOLDER) or ""
             holder = lock_holder.holder_of(note)
             ours = holder is not None and (holder.mark == self.mark or holder.is_gone())
             if lab in self._labs and not ours:
-                found.append((lab, note))
-        return found
+                notes.append((lab, note))
+        return notes

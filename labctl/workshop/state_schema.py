@@ -23,70 +23,70 @@ _MOST_DIGITS = 20
 def document(text: str) -> dict[str, Any]:
     """A JSON object. Keys that are given twice, and what no JSON is but Python reads (NaN), are refused."""
     try:
-        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole)
+        content = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"it is no JSON (line {error.lineno})") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - one kind of error for whatever is wrong
-    return found
+    return content
 
 
-def numbers(found: Any) -> dict[str, int]:
+def numbers(content: Any) -> dict[str, int]:
     """The numbers of names: each a whole one that a seat can have, and no other name's."""
-    for name, number in _object(found, "numbers").items():
+    for name, number in _object(content, "numbers").items():
         _name(name)
         if type(number) is not int or not 1 <= number <= MOST_SEATS:
             raise ValueError(f"the number of {name} is no whole number from 1 to {MOST_SEATS}")
-    if both := doubled(found):
-        raise ValueError(f"{both[0]} and {both[1]} have both the number {found[both[0]]}")
-    return dict(found)
+    if both := doubled(content):
+        raise ValueError(f"{both[0]} and {both[1]} have both the number {content[both[0]]}")
+    return dict(content)
 
 
-def texts(found: Any) -> dict[str, str]:
+def texts(content: Any) -> dict[str, str]:
     """A text for each lab."""
-    for lab, text in _object(found, "texts").items():
+    for lab, text in _object(content, "texts").items():
         _name(lab)
         if not isinstance(text, str):
             raise ValueError(f"what it says of {lab} is no text")  # noqa: TRY004
-    return dict(found)
+    return dict(content)
 
 
-def strangers(found: Any) -> list[str]:
+def strangers(content: Any) -> list[str]:
     """The list of labs in the key `labs`."""
-    labs = _object(found, "strangers").get("labs")
+    labs = _object(content, "strangers").get("labs")
     if not isinstance(labs, list):
         raise ValueError("it has no list `labs`")  # noqa: TRY004
     return [_name(lab) for lab in labs]
 
 
-def seeds(found: Any) -> dict[str, bytes]:
+def seeds(content: Any) -> dict[str, bytes]:
     """The seeds of labs, in hexadecimal."""
-    return {_name(lab): secret(seed) for lab, seed in _object(found, "seeds").items()}
+    return {_name(lab): secret(seed) for lab, seed in _object(content, "seeds").items()}
 
 
-def secret(found: Any) -> bytes:
+def secret(content: Any) -> bytes:
     """A secret or a seed, in hexadecimal."""
-    if not isinstance(found, str) or len(found) != 2 * derived_secrets.SECRET_BYTES:
+    if not isinstance(content, str) or len(content) != 2 * derived_secrets.SECRET_BYTES:
         raise ValueError(f"a secret of it is not {derived_secrets.SECRET_BYTES} bytes in hexadecimal")
     try:
-        made = bytes.fromhex(found)
+        made = bytes.fromhex(content)
         derived_secrets.seed_of(made, "")
     except ValueError:
         raise ValueError("a secret of it is not in hexadecimal") from None
     return made
 
 
-def workshop(found: Any) -> str:
+def workshop(content: Any) -> str:
     """A workshop's name."""
-    return _name(found)
+    return _name(content)
 
 
-def _object(found: Any, what: str) -> dict[str, Any]:
-    if not isinstance(found, dict):
+def _object(content: Any, what: str) -> dict[str, Any]:
+    if not isinstance(content, dict):
         raise ValueError(f"its {what} are no JSON object")  # noqa: TRY004
-    return found
+    return content
 
 
 def _name(text: Any) -> str:
@@ -97,12 +97,12 @@ def _name(text: Any) -> str:
 
 
 def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in fields:
             raise ValueError(f"the key {ascii(key)[:60]} is given twice")
-        found[key] = value
-    return found
+        fields[key] = value
+    return fields
 
 
 def _whole(text: str) -> int:

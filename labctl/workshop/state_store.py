@@ -256,15 +256,15 @@ class WorkshopState:
     def _bytes(self, text: str, name: str) -> bytes:
         """A secret or a seed out of its file. Raises LabctlError without anything of what is in it."""
         try:
-            found = bytes.fromhex(text.strip())
-            derived_secrets.seed_of(found, "")
+            content = bytes.fromhex(text.strip())
+            derived_secrets.seed_of(content, "")
         except ValueError:
             raise LabctlError(
                 f"A secret of the workshop {self.workshop} in {self.folder / name} is damaged (it is not "
                 f"{derived_secrets.SECRET_BYTES} bytes in hexadecimal): take your copy of the secret back with `labctl "
                 "workshop secret --input FILE --force`, or remove the file; seats that exist keep what they have."
             ) from None
-        return found
+        return content
 
     def _noted(self, name: str, read: Callable[[Any], Kept]) -> Kept | None:
         """A file's content, strictly read; None if there is no file. Raises LabctlError where it is damaged."""

@@ -32,10 +32,10 @@ def seat_statuses(fleet: Fleet) -> list[SeatStatus]:
     """Every seat of the file, and then the labs of the workshop that the file no longer has. Raises LabctlError."""
     plan = plans.make(fleet)
     lost = plans.lost(plan)
-    found = {lab.name: (client, lab) for client, lab in labs_of(fleet)}
-    asked = status.ask_all([lab for _, lab in found.values()])
-    told = each(_look, [(client, now) for (client, _), now in zip(found.values(), asked, strict=True)], AT_ONCE)
-    seen = dict(zip(found, told, strict=True))
+    labs = {lab.name: (client, lab) for client, lab in labs_of(fleet)}
+    asked = status.ask_all([lab for _, lab in labs.values()])
+    told = each(_look, [(client, now) for (client, _), now in zip(labs.values(), asked, strict=True)], AT_ONCE)
+    seen = dict(zip(labs, told, strict=True))
     names = {seat.lab: seat.name for seat in fleet.seats}
     statuses = []
     for lab in [*names, *fleet.surplus()]:

@@ -96,11 +96,11 @@ def _numbers(kept: Mapping[str, int], labelled: Mapping[str, int]) -> dict[str, 
     But for one that is known to be another's, where it is known whose the lab's own is. Where it is not, two seats have
     one number, and the code that makes seats of them refuses that.
     """
-    found = dict(kept)
+    numbers = dict(kept)
     for name, number in sorted(labelled.items()):
-        if name not in kept or number not in found.values():
-            found[name] = number
-    return found
+        if name not in kept or number not in numbers.values():
+            numbers[name] = number
+    return numbers
 
 
 def _of_one_version(workshop: Workshop, looks: Iterable[HostLook]) -> Workshop:

@@ -168,14 +168,14 @@ def _not_kept(looks: Iterable[HostLook], workshop: str, means: InventorySettings
 
 def _endless(plan: Plan, endless: Mapping[str, str], labs: Iterable[str], steps: Steps) -> dict[str, Outcome]:
     """Tell the labs on Docker hosts without the end: they would stay for ever, and nobody would know."""
-    found = {}
+    outcomes = {}
     for lab in labs:
         where = plan.placement.hosts[lab]
         if where in endless:
             reason = f"the workshop's end could not be written down on its Docker host {where}: {endless[where]}"
-            found[lab] = Outcome(lab, step="ending", reason=reason)
+            outcomes[lab] = Outcome(lab, step="ending", reason=reason)
             steps.seat(lab, "failed", reason, at="ending")
-    return found
+    return outcomes
 
 
 def _keep_end(  # noqa: PLR0913, PLR0917 - what is kept, and where it is told
@@ -206,16 +206,16 @@ def _keep_end(  # noqa: PLR0913, PLR0917 - what is kept, and where it is told
     if lacking:
         own = inventory_of(plan.fleet.workshop, plan.fleet.seats, plan.placement.hosts, means)
         endless |= bring_up(own, plan.fleet.workshop, (), 1, steps, lacking)[1]
-    found = _endless(plan, endless, made, steps)
+    kept = _endless(plan, endless, made, steps)
     if means.end and means.end <= options.now():
         reason = (
             f"the workshop's end, {lab_names.stamp(means.end)}, came while it was made, so its Docker host removes it: "
             "give a later end with `labctl workshop expire 8h`, then run this again"
         )
         for lab in made:
-            found[lab] = Outcome(lab, step="ending", reason=reason)
+            kept[lab] = Outcome(lab, step="ending", reason=reason)
             steps.seat(lab, "failed", reason, at="ending")
-    return found
+    return kept
 
 
 def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, Outcome]:
@@ -223,16 +223,16 @@ def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, O
     workshop = plan.fleet.workshop
     ports = {seat.lab: seat.http_port for seat in plan.fleet.seats}
     asked = [lab for _, lab in labs_of(plan.fleet) if lab.name in labs]
-    found = {}
+    outcomes = {}
     for now in status.ask_all(asked):
         lab, leader = now.lab, now.leader
         wanted = replace(workshop.spec, version=version, http_port=ports[lab.name])
         right = lab.spec.profile == wanted.profile and not differences(lab, wanted)
         if now.ready and leader is not None and right:
-            found[lab.name] = Outcome(
+            outcomes[lab.name] = Outcome(
                 lab.name, step="ready", leader=leader.name, term=leader.term, voters=len(leader.voters)
             )
-    return found
+    return outcomes
 
 
 def _wanted(plan: Plan, register: WorkshopState, options: UpOptions) -> Sequence[Any]:
@@ -279,7 +279,7 @@ def maker_of(plan: Plan) -> str:
     wanted = plan.fleet.workshop.spec.version
     having = [(look, version) for look in plan.usable() for version in _versions(look) if wanted in ("", version)]
     if having:
-        return max(having, key=lambda one: consul_versions.order(one[1]))[0].host.name
+        return max(having, key=lambda pair: consul_versions.order(pair[1]))[0].host.name
     with contextlib.suppress(LabctlError):
         # It need not have the image yet; an engine that answers can make it, and has no better network than here.
         if any(host.local for host in plan.fleet.workshop.hosts) or engine.connect().version():
@@ -295,9 +295,9 @@ def _versions(look: HostLook) -> list[str]:
 
 def have_image(plan: Plan, steps: Steps) -> str:
     """Have the same image on every host that has seats; returns its version of Consul. Raises LabctlError."""
-    found = version_of(plan)
-    if found:
-        return found
+    known = version_of(plan)
+    if known:
+        return known
     workshop, hosts = plan.fleet.workshop, [look.host.name for look in plan.usable()]
     steps.begin("Image: made once, and carried to the other Docker hosts")
     group = hosts_of(workshop)

@@ -31,7 +31,7 @@ def docker_hosts(fleet: Fleet, seats: Sequence[str]) -> list[Host]:
             labs.setdefault(id(client), (client, []))[1].append(lab)
     if not labs:
         raise LabctlError("No seat is there to look at: `labctl workshop up` brings them up.")
-    return [host_of(client, found) for client, found in labs.values()]
+    return [host_of(client, each_lab) for client, each_lab in labs.values()]
 
 
 def _refuse_silent(fleet: Fleet, wanted: Collection[str]) -> None:

@@ -36,8 +36,10 @@ class NotReadyError(Exception):
 
 def _inspected(containers: list[str]) -> list[dict[str, Any]]:
     """The servers' containers as Docker has them. Raises DockerError."""
-    found: list[dict[str, Any]] = Engine(ENGINE_SECONDS).inspected(containers, doing="looking whether the servers run")
-    return found
+    documents: list[dict[str, Any]] = Engine(ENGINE_SECONDS).inspected(
+        containers, doing="looking whether the servers run"
+    )
+    return documents
 
 
 @dataclass(frozen=True)
@@ -137,13 +139,13 @@ class Cluster:
         if now - self._looked < every:
             return
         try:
-            found = self.eyes.inspected(self.containers)
+            containers = self.eyes.inspected(self.containers)
         except DockerError:
             # An engine that restarts may leave its containers running, so waiting for these goes on.
             return
         finally:
             self._looked = self.clock.now()
-        running = {container["Name"].lstrip("/") for container in found if container["State"]["Running"]}
+        running = {container["Name"].lstrip("/") for container in containers if container["State"]["Running"]}
         stopped = [member.name for member, container in zip(self.members, self.containers) if container not in running]
         self._refuse([name for name in stopped if name in self._stopped])
         self._stopped = set(stopped)

@@ -96,14 +96,14 @@ class Docker:
                 raise
             if len(ids) == 1:
                 return []
-            return [found for thing in ids for found in self.inspect(kind, [thing], doing)]
+            return [document for thing in ids for document in self.inspect(kind, [thing], doing)]
         shape = answer_shapes.INSPECTED.get(kind, answer_shapes.anything)
-        found: list[dict[str, Any]] = read_answer(text.encode(), shape, doing)
-        return found
+        documents: list[dict[str, Any]] = read_answer(text.encode(), shape, doing)
+        return documents
 
     def ids(self, kind: str, *filters: str, doing: str) -> list[str]:
         """List containers (also stopped ones), networks or volumes that match all filters."""
         words = ["ls", "-q"] + (["-a", "--no-trunc"] if kind == "container" else [])
-        for one in filters:
-            words += ["--filter", one]
+        for condition in filters:
+            words += ["--filter", condition]
         return self.run(kind, *words, doing=doing).split()

@@ -170,13 +170,13 @@ class Candidate:
         return answers
 
     def _id(self, name: str) -> str:
-        found = self._docker.inspect("image", [name], doing=f"looking at the image {name}")
-        return str(found[0]["Id"]) if found else ""
+        images = self._docker.inspect("image", [name], doing=f"looking at the image {name}")
+        return str(images[0]["Id"]) if images else ""
 
     def _names(self, image: str) -> list[str]:
         # Removing an image by its id removes the one name that it has left, even one that somebody else gave it.
-        found = self._docker.inspect("image", [image], doing=f"looking at the image {image}")
-        return list(found[0]["RepoTags"] or []) if found else []
+        images = self._docker.inspect("image", [image], doing=f"looking at the image {image}")
+        return list(images[0]["RepoTags"] or []) if images else []
 
     def _forget(self, image: str) -> None:
         self._try("image", "rm", image)

@@ -91,10 +91,10 @@ def fetch(
         size = archive.stat().st_size
         if length is not None and size != int(length):
             raise ReleaseError(f"{url} ended after {size} of {length} bytes: try again.")
-        found = sha256_of(str(archive))
-        if found != expected:
+        checksum = sha256_of(str(archive))
+        if checksum != expected:
             raise ReleaseError(
-                f"{url} has the SHA-256 {found}, and {sums_url} promises {expected}: it was damaged "
+                f"{url} has the SHA-256 {checksum}, and {sums_url} promises {expected}: it was damaged "
                 f"or replaced, and is not used; try again, or ask the publisher."
             )
         return unpack_consul(archive, place / "consul", url)

@@ -87,8 +87,8 @@ def own_mirror() -> str:
 
 def proxies(dump: str) -> list[str]:
     """Return apt's proxy settings out of `apt-config dump`, as mmdebstrap's --aptopt takes them."""
-    found = (_PROXY.match(line) for line in dump.splitlines())
-    return [f'{match.group(1)} "{match.group(2)}"' for match in found if match]
+    matches = (_PROXY.match(line) for line in dump.splitlines())
+    return [f'{match.group(1)} "{match.group(2)}"' for match in matches if match]
 
 
 def command(recipe: Recipe, mirror: str, target: str, settings: list[str]) -> list[str]:

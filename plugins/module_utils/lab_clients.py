@@ -25,7 +25,7 @@ class LabClients:
 
 def _archive(container: str, path: str) -> bytes:
     try:
-        found: bytes = Engine().get_files(container, path, doing="reading the lab's token")
+        content: bytes = Engine().get_files(container, path, doing="reading the lab's token")
     except DockerError as error:
         raise OSError(error.sentence) from error
-    return found
+    return content

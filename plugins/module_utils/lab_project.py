@@ -417,8 +417,8 @@ def address_error(error: DockerError, lab: str) -> DockerError | None:
 def _routes(table: Path) -> list[ipaddress.IPv4Network]:
     # Docker Desktop's engine has its own routes elsewhere; then there is nothing to read here.
     with contextlib.suppress(OSError):
-        found: list[ipaddress.IPv4Network] = host_routes.routes(table.read_text(encoding="ascii"))
-        return found
+        networks: list[ipaddress.IPv4Network] = host_routes.routes(table.read_text(encoding="ascii"))
+        return networks
     return []
 
 
@@ -438,11 +438,11 @@ def port_error(error: DockerError) -> DockerError | None:
 
 def image_error(error: DockerError, image: str) -> DockerError | None:
     """The sentence for an image in which consul is missing or cannot run; None where the failure is another one."""
-    found = _NO_PROGRAM.search(error.said)
-    if found is None:
+    match = _NO_PROGRAM.search(error.said)
+    if match is None:
         return None
     return DockerError(
-        f"The image {image} on this Docker host cannot run consul ({found.group(0)}): remove it there with "
+        f"The image {image} on this Docker host cannot run consul ({match.group(0)}): remove it there with "
         f"`docker image rm --force {image}`, and the next `up` makes it again.",
         said=error.said,
     )

@@ -119,8 +119,8 @@ class Configuration:
         doing = "making the lab's certificates"
         self.engine.change("start", [helper], doing=doing)
         said = self.engine.execute(helper, ["/bin/sh", "-c", _CERTIFY, "certify", self.lab], doing=doing)
-        blocks = [found.group(0).encode("ascii") for found in _PEM.finditer(said)]
-        kinds = [found.group(1) for found in _PEM.finditer(said)]
+        blocks = [match.group(0).encode("ascii") for match in _PEM.finditer(said)]
+        kinds = [match.group(1) for match in _PEM.finditer(said)]
         if len(blocks) != 3 or kinds[:2] != ["CERTIFICATE"] * 2 or not kinds[2].endswith("PRIVATE KEY"):  # noqa: PLR2004
             raise DockerError("`consul tls` in the lab's image made no certificates: make the image again.")
         names = (credentials.AUTHORITY, credentials.CERTIFICATE, credentials.KEY)

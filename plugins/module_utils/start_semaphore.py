@@ -100,8 +100,8 @@ def _holder(handle: int, place: int) -> int:
     if struct.calcsize("P") * 8 != 64:  # noqa: PLR2004 - bits
         return 0
     try:
-        found = fcntl.fcntl(handle, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0))
+        holder = fcntl.fcntl(handle, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0))
     except OSError:
         return 0
-    kind, _whence, _start, _length, pid = _FLOCK.unpack(found)
+    kind, _whence, _start, _length, pid = _FLOCK.unpack(holder)
     return pid if kind != fcntl.F_UNLCK and pid > 0 else 0

@@ -181,14 +181,14 @@ def usage_problem(params: dict[str, Any]) -> str | None:
 
 def stopped_at(lab: str, containers: list[str]) -> float | None:
     """When the last of the servers that are left out had stopped, None where none is. Raises DockerError."""
-    found = Engine().inspected(containers, doing="looking at the stopped servers") if containers else []
-    alive = [container["Name"].lstrip("/") for container in found if container["State"]["Running"]]
+    states = Engine().inspected(containers, doing="looking at the stopped servers") if containers else []
+    alive = [container["Name"].lstrip("/") for container in states if container["State"]["Running"]]
     if alive:
         raise DockerError(
             f"{alive[0]} runs, and only a stopped server of the lab {lab} can be left out: stop it first.",
             "usage",
         )
-    return max((moment(container["State"]["FinishedAt"]) for container in found), default=None)
+    return max((moment(container["State"]["FinishedAt"]) for container in states), default=None)
 
 
 def report(views: list[server_status.View]) -> dict[str, Any]:

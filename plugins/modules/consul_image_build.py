@@ -205,9 +205,9 @@ def obtain(params: dict[str, Any], place: Workspace) -> tuple[Path | None, str]:
     architecture = Docker().run("version", "--format", "{{.Server.Arch}}", doing=doing).strip()
     if source == "release":
         release = Release(params["release_url"], params["version"], architecture, params["ca_file"], params["timeout"])
-        found = fetch(release, place.directory("release"))
-        check_binary(str(found), architecture)
-        return found, release.url(release.file)
+        archive = fetch(release, place.directory("release"))
+        check_binary(str(archive), architecture)
+        return archive, release.url(release.file)
     check_binary(params["binary"], architecture)
     # A copy of our own: what is checked is what goes into the image.
     copy = place.directory("binary") / "consul"

@@ -104,10 +104,10 @@ def wait(lab: str, ends: float, waiting: list[str]) -> None:
 
 def began_at(engine: Engine, containers: list[str]) -> dict[str, float]:
     """Since when each container runs, in seconds since 1970; those that do not run are left out. Raises DockerError."""
-    found = engine.inspected(containers, doing="looking at the servers")
+    servers = engine.inspected(containers, doing="looking at the servers")
     return {
         container["Name"].lstrip("/"): moment(container["State"]["StartedAt"])
-        for container in found
+        for container in servers
         if container["State"]["Running"]
     }
 

@@ -149,14 +149,14 @@ def looked(engine: Engine, workshop: str, owner: str, *, ending: bool) -> tuple[
         {"label": f"{lab_names.LABEL_REAPER}={workshop}"}, doing=f"looking for the end of the workshop {workshop}"
     )
     # Before any is removed, it shows itself that it is such an end.
-    found = [
+    servers = [
         container
         for container in label_values.fitting(carrying)
         if labels_of(container).get(lab_names.LABEL_REAPER) == workshop
     ]
-    ours = [container for container in found if labels_of(container).get(lab_names.LABEL_OWNER) == owner]
+    ours = [container for container in servers if labels_of(container).get(lab_names.LABEL_OWNER) == owner]
     if ending:
-        refuse_threat(workshop, owner, [container for container in found if container not in ours])
+        refuse_threat(workshop, owner, [container for container in servers if container not in ours])
     return ours, label_values.strangers("container", carrying)
 
 

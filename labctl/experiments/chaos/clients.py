@@ -47,7 +47,7 @@ class Pauses:
         read: between two reads.
         back_off: after a refusal.
         look_up: between two looks where a server is.
-        found: at most for the registers, at the real pace: an election may be under way.
+        create: at most for the registers, at the real pace: an election may be under way.
         held: for a write that a server holds.
         remove: at most for an election while keys are removed.
     """
@@ -57,7 +57,7 @@ class Pauses:
     read: float = 0.02
     back_off: float = 0.1
     look_up: float = 0.5
-    found: float = 10.0
+    create: float = 10.0
     held: float = HELD_SECONDS
     remove: float = 10.0
 
@@ -133,12 +133,12 @@ class Crowd:
         """Make the registers, then let all clients go. Raises LabctlError where the lab takes no write."""
         # A run that was killed left its keys; while this one has the lab, they are nobody's.
         self.clear(PREFIX)
-        founder = _Founder(self, self.lab.servers[0].name, "founder")
-        deadline = self.clock() + self.pauses.found * self.lab.raft_multiplier
-        while not founder.is_done and self.clock() < deadline:
-            founder.work()
-        self._first = founder.operations
-        if not founder.is_done:
+        creator = _RegisterCreator(self, self.lab.servers[0].name, "creator")
+        deadline = self.clock() + self.pauses.create * self.lab.raft_multiplier
+        while not creator.is_done and self.clock() < deadline:
+            creator.work()
+        self._first = creator.operations
+        if not creator.is_done:
             raise LabctlError(
                 f"The lab {self.lab.name} is ready and took no write: `labctl status {self.lab.name}` says more."
             )
@@ -151,8 +151,8 @@ class Crowd:
         for client in self._clients:
             if client.ident is not None:
                 client.join()
-        found = [*self._first, *(operation for client in self._clients for operation in client.operations)]
-        return sorted(found, key=lambda operation: (operation.begin, operation.end))
+        operations = [*self._first, *(operation for client in self._clients for operation in client.operations)]
+        return sorted(operations, key=lambda operation: (operation.begin, operation.end))
 
     @property
     def died(self) -> list[str]:
@@ -187,14 +187,14 @@ class Crowd:
                 time.sleep(self.pauses.back_off)
                 continue
             try:
-                found = store.all(self.prefix)
+                entries = store.all(self.prefix)
             except (NotApplied, Indeterminate):
                 self.doors.look_again()
                 time.sleep(self.pauses.back_off)
                 continue
             finally:
                 store.close()
-            return {key.removeprefix(self.prefix): entry.value for key, entry in found.items()}
+            return {key.removeprefix(self.prefix): entry.value for key, entry in entries.items()}
         return None
 
     def remove(self, operations: Iterable[Operation], final: Final | None, settled: float | None) -> bool:
@@ -334,15 +334,15 @@ class _Client(threading.Thread, ABC):
         return self._store
 
     def _read(self, key: str, mode: Mode) -> Entry | None:
-        found = self._ask("read", key, lambda store: store.get(self._crowd.prefix + key, mode), mode=mode)
-        return found if isinstance(found, Entry) else None
+        entry = self._ask("read", key, lambda store: store.get(self._crowd.prefix + key, mode), mode=mode)
+        return entry if isinstance(entry, Entry) else None
 
     def _replace(self, key: str, before: str | None, index: int, value: str) -> None:
         full = self._crowd.prefix + key
         self._ask("cas", key, lambda store: store.put(full, value, cas=index), value=value, before=before)
 
 
-class _Founder(_Client):
+class _RegisterCreator(_Client):
     """Makes the registers before anybody reads them; an election in between is waited for."""
 
     @property
@@ -373,9 +373,9 @@ class _Changer(_Client):
     def work(self) -> None:
         number = len(self.operations)
         key = REGISTERS[number // 2 % len(REGISTERS)]
-        found = self._read(key, "consistent")
-        if found is not None:
-            self._replace(key, found.value, found.index, f"{self.name}:{number}")
+        entry = self._read(key, "consistent")
+        if entry is not None:
+            self._replace(key, entry.value, entry.index, f"{self.name}:{number}")
         self._rest(self._crowd.pauses.change)
 
 

@@ -333,8 +333,8 @@ def _telling(steps: Steps) -> Callable[[Disturbance], None]:
 
 def by_its_clock(lab: Lab, time: datetime, tools: ExperimentTools = TOOLS) -> datetime:
     """What the Docker host's clock, which stamps the logs, said at a time of this machine's clock."""
-    found = tools.difference(lab.place)
-    return time + timedelta(seconds=found.seconds) if found is not None and found.certain else time
+    difference = tools.difference(lab.place)
+    return time + timedelta(seconds=difference.seconds) if difference is not None and difference.certain else time
 
 
 def _who_led(  # noqa: PLR0913, PLR0917 - whose, from when to when

@@ -86,14 +86,14 @@ def _check(check: Check, wide: int) -> str:
 
 def requests(report: Report) -> str:
     """How many requests there were, and what they got."""
-    found = totals(report.run.operations)
+    counts = totals(report.run.operations)
     share = availability(report.slices) or 0.0
-    if not found["answered"]:
-        return f"None of {found['asked']} requests was answered."
+    if not counts["answered"]:
+        return f"None of {counts['asked']} requests was answered."
     return (
-        f"{found['asked']} requests: {found['answered']} answered, {found['refused']} refused, {found['unanswered']} "
-        f"without an answer. Clients were served {share:.1%} of their time. Half of the answers took at most "
-        f"{found['p50_ms']:.0f} ms, 95 % at most {found['p95_ms']:.0f} ms, the longest {found['max_ms']:.0f} ms."
+        f"{counts['asked']} requests: {counts['answered']} answered, {counts['refused']} refused, "
+        f"{counts['unanswered']} without an answer. Clients were served {share:.1%} of their time. Half of the answers took at most "
+        f"{counts['p50_ms']:.0f} ms, 95 % at most {counts['p95_ms']:.0f} ms, the longest {counts['max_ms']:.0f} ms."
     )
 
 

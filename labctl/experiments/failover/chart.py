@@ -126,19 +126,19 @@ def chart_of(measurement: Measurement) -> Chart:
 def _row(measurement: Measurement, phase: Phase, base: int, scale: float, most: float) -> Row:
     outlook, seconds = measurement.predicted(phase), sorted(measurement.seconds(phase))
     heights = _hill(outlook.curve, outlook.spread, most, _SMOOTH * measurement.timers.heartbeat)
-    spread, found = outlook.spread, measurement.measured(phase)
+    spread, measured = outlook.spread, measurement.measured(phase)
     dots, radius = _dots(seconds, base, scale)
     at = min(int(spread.p50 / most * _STEPS), _STEPS)
     return Row(
         name=NAMES[phase],
         meaning=MEANINGS[phase],
-        measured=f"{found.p50:.2f} s" if found else "",
+        measured=f"{measured.p50:.2f} s" if measured else "",
         predicted=f"{spread.p50:.2f} s",
         base=base,
         hill=_outline(heights, base, scale, most, 0.0, most),
         band=_outline(heights, base, scale, most, spread.p5, spread.p95),
         middle=(_px(LEFT + spread.p50 * scale), _px(base - heights[at] * HILL)),
-        median=_px(LEFT + found.p50 * scale) if found else 0.0,
+        median=_px(LEFT + measured.p50 * scale) if measured else 0.0,
         dots=dots,
         radius=radius,
     )
@@ -150,10 +150,12 @@ def _hill(curve: Sequence[float], spread: Distribution, most: float, smooth: flo
     def density(at: float) -> float:
         return sum(math.exp(-(((at - point) / smooth) ** 2) / 2) for point in curve)
 
-    found = [density(number / _STEPS * most) for number in range(_STEPS + 1)]
-    found = [0.0 if number / _STEPS * most < spread.minimum - smooth else height for number, height in enumerate(found)]
-    highest = max(found)
-    return [height / highest for height in found]
+    heights = [density(number / _STEPS * most) for number in range(_STEPS + 1)]
+    heights = [
+        0.0 if number / _STEPS * most < spread.minimum - smooth else height for number, height in enumerate(heights)
+    ]
+    highest = max(heights)
+    return [height / highest for height in heights]
 
 
 def _outline(  # noqa: PLR0913, PLR0917 - a part of a curve

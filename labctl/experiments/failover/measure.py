@@ -115,10 +115,10 @@ def _refuse_other_clock(lab: Lab, tools: FailoverTools) -> None:
             "run `labctl measure failover` on the Docker host itself.",
             ExitCode.REFUSED,
         )
-    found = tools.difference(lab.place)
-    if found is not None and found.certain > MOST_DIFFERENCE:
+    difference = tools.difference(lab.place)
+    if difference is not None and difference.certain > MOST_DIFFERENCE:
         raise LabctlError(
-            f"The Docker host's clock is {found.seconds:+.2f} s off this machine's (a virtual machine?), which is more "
-            "than what is to be measured can bear: set it, or run this on the Docker host itself.",
+            f"The Docker host's clock is {difference.seconds:+.2f} s off this machine's (a virtual machine?), which is "
+            "more than what is to be measured can bear: set it, or run this on the Docker host itself.",
             ExitCode.REFUSED,
         )

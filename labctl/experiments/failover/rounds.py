@@ -140,10 +140,10 @@ class Failovers:
     def _story(self, lab: Lab, leader: Server, struck: FaultApplied) -> FailoverTimeline:
         """What the others' logs tell."""
         read = self._tools.read_logs
-        found = self._wait_until(lambda: told_by_logs(self._client, lab, [leader.name], struck.begin, read))
-        if found is None:
+        timeline = self._wait_until(lambda: told_by_logs(self._client, lab, [leader.name], struck.begin, read))
+        if timeline is None:
             raise self._too_late("the servers' logs tell of no new leader")
-        return found
+        return timeline
 
     def _too_late(self, what: str) -> LabctlError:
         return LabctlError(

@@ -48,9 +48,14 @@ def _table(measurement: Measurement, *, meanings: bool) -> str:
     """What was measured beside what was predicted; with few rounds, no time is one of twenty, so none is p95."""
     rows, enough = [], len(measurement.failovers) >= LEAST
     for phase in PHASES:
-        found, said = measurement.measured(phase), measurement.predicted(phase).spread
-        if found is not None:
-            times = (found.minimum, found.p50, *([found.p95] if enough else []), found.maximum)
+        observed, said = measurement.measured(phase), measurement.predicted(phase).spread
+        if observed is not None:
+            times = (
+                observed.minimum,
+                observed.p50,
+                *([observed.p95] if enough else []),
+                observed.maximum,
+            )
             measured = [f"{seconds:.2f}" for seconds in times]
             predicted = f"{said.p5:.2f} - {said.p50:.2f} - {said.p95:.2f}"
             rows.append([NAMES[phase], *measured, predicted, *([MEANINGS[phase]] if meanings else [])])

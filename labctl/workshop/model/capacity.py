@@ -171,18 +171,18 @@ def obstacles(workshop: Workshop, facts: Facts, seats: Iterable[Seat]) -> dict[s
     ]
     networks += [("a route of the host", route) for route in _routes(facts) if not _is_around(workshop, route)]
     ports = set(facts.read["ports"])
-    found = {}
+    reasons = {}
     for seat in seats:
         if seat.lab in existing:
             continue
         taken = next((listed for listed in networks if seat.subnet.overlaps(listed[1])), None)
         if taken:
             other = "" if taken[0].startswith("the Docker") else ": change `network` in the file"
-            found[seat.lab] = f"its subnet {seat.subnet} is taken by {taken[0]} ({taken[1]}){other}"
+            reasons[seat.lab] = f"its subnet {seat.subnet} is taken by {taken[0]} ({taken[1]}){other}"
         wanted = set(range(seat.http_port, seat.http_port + workshop.spec.servers)) if seat.http_port else set()
-        if wanted & ports and seat.lab not in found:
-            found[seat.lab] = f"its HTTP port {min(wanted & ports)} is taken: change `http_port` in the file"
-    return found
+        if wanted & ports and seat.lab not in reasons:
+            reasons[seat.lab] = f"its HTTP port {min(wanted & ports)} is taken: change `http_port` in the file"
+    return reasons
 
 
 def route_around(workshop: Workshop, facts: Facts) -> IPv4Network | None:

@@ -16,12 +16,12 @@ _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])", re.ASCII)
 
 def seconds_of(text: str) -> int:
     """A duration such as `90m`, `8h`, `2d`, in seconds. Raises LabctlError (usage)."""
-    found = _DURATION.fullmatch(text)
-    if found is None:
+    match = _DURATION.fullmatch(text)
+    if match is None:
         raise LabctlError(
             f"{text!a} is no duration: give a number and m, h or d, such as 90m, 8h or 2d.", ExitCode.USAGE
         )
-    return int(found[1]) * SECONDS[found[2]]
+    return int(match[1]) * SECONDS[match[2]]
 
 
 def end_of(text: str, now: float) -> int:

@@ -308,16 +308,16 @@ def _refuse_groups(document: _Document, hosts: Iterable[Host]) -> None:
 def _network(document: _Document, name: str, seats: int) -> IPv4Network:
     given = document.content.get("network")
     try:
-        found = network.parse(given) if given else network.default(name)
+        addresses = network.parse(given) if given else network.default(name)
     except ValueError as error:
         raise _WrongError(f"{error}.", document.line(["network"])) from None
-    if seats > network.seats_in(found):
+    if seats > network.seats_in(addresses):
         raise _WrongError(
-            f"the network {found} has room for {network.seats_in(found)} seats, and there are {seats}: "
+            f"the network {addresses} has room for {network.seats_in(addresses)} seats, and there are {seats}: "
             f"give a larger one, such as `network: 10.216.0.0/16`.",
             document.line(["network"] if given else ["seats"]),
         )
-    return found
+    return addresses
 
 
 # -- what a schema says, as a sentence -----------------------------------------------------------------------
@@ -329,11 +329,11 @@ def _validate(document: _Document) -> None:
 
     _refuse_strange(document, document.content, ())
     # To JSON Schema, 12.0 is a whole number; to code that counts with it, it is not.
-    checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, one: type(one) is int)
+    checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     validator = validators.extend(Draft202012Validator, type_checker=checker)  # type: ignore[no-untyped-call]
-    found = sorted(validator(_schema()).iter_errors(document.content), key=relevance)
-    if found:
-        place, sentence = _told(found[-1])
+    errors = sorted(validator(_schema()).iter_errors(document.content), key=relevance)
+    if errors:
+        place, sentence = _told(errors[-1])
         raise _WrongError(sentence, document.line(place))
 
 

@@ -22,16 +22,16 @@ def default(workshop: str) -> IPv4Network:
 
 def parse(text: str) -> IPv4Network:
     """Read a workshop's network. Raises ValueError with a sentence without its end."""
-    found = subnets.network_of(text)
-    if found is None:
+    addresses = subnets.network_of(text)
+    if addresses is None:
         raise ValueError("`network` is no IPv4 network such as 10.216.0.0/20")
-    if str(found.network_address) != text.partition("/")[0]:
-        raise ValueError(f"`network` is no IPv4 network: the one that it is inside of begins at {found}")
-    if not subnets.is_private(found):
-        raise ValueError(f"`network` is {found}, which is not private: take one in {subnets.PRIVATE}")
-    if found.prefixlen > SEAT_PREFIX:
-        raise ValueError(f"`network` is {found}, which is too small: each seat takes a /{SEAT_PREFIX}")
-    return found
+    if str(addresses.network_address) != text.partition("/")[0]:
+        raise ValueError(f"`network` is no IPv4 network: the one that it is inside of begins at {addresses}")
+    if not subnets.is_private(addresses):
+        raise ValueError(f"`network` is {addresses}, which is not private: take one in {subnets.PRIVATE}")
+    if addresses.prefixlen > SEAT_PREFIX:
+        raise ValueError(f"`network` is {addresses}, which is too small: each seat takes a /{SEAT_PREFIX}")
+    return addresses
 
 
 def seats_in(network: IPv4Network) -> int:

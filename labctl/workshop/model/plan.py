@@ -68,7 +68,7 @@ def make(fleet: Fleet, *, replaced: Sequence[str] = (), kept: Mapping[str, str] 
         for look in fleet.looks
         if look.facts is not None and look.problem is None and look.host.name not in replaced
     }
-    room = {host: found.seats for host, found in rooms.items()}
+    room = {host: places.seats for host, places in rooms.items()}
     placement = place(fleet.seats, room, {**(kept or {}), **fleet.existing}, replaced, fleet.before)
     by_lab = {seat.lab: seat for seat in fleet.seats}
     obstacles: dict[str, str] = {}

@@ -136,10 +136,10 @@ def labs_of(word: str, seats: Iterable[Seat]) -> list[str]:
     """
     seats = list(seats)
     named = [each_seat.lab for each_seat in seats if each_seat.name == word]
-    found = [*named, *(each_seat.lab for each_seat in seats if each_seat.lab == word)]
+    labs = [*named, *(each_seat.lab for each_seat in seats if each_seat.lab == word)]
     if not named:
-        found += [each_seat.lab for each_seat in seats if str(each_seat.number) == word]
-    return sorted(set(found))
+        labs += [each_seat.lab for each_seat in seats if str(each_seat.number) == word]
+    return sorted(set(labs))
 
 
 def meant(word: str, labs: Collection[str]) -> str | None:

@@ -114,8 +114,8 @@ def listed(shape: Callable[[Any, str], Odd | None]) -> Callable[[Any, str], Odd 
     def look(value: Any, where: str) -> Odd | None:
         if not isinstance(value, list):
             return Odd(where, value, "a list")
-        found = (shape(element, f"{where}[{at}]") for at, element in enumerate(value))
-        return next((odd for odd in found if odd is not None), None)
+        problems = (shape(element, f"{where}[{at}]") for at, element in enumerate(value))
+        return next((odd for odd in problems if odd is not None), None)
 
     return look
 
@@ -126,8 +126,8 @@ def named(shape: Callable[[Any, str], Odd | None]) -> Callable[[Any, str], Odd |
     def look(value: Any, where: str) -> Odd | None:
         if not isinstance(value, dict):
             return Odd(where, value, "an object")
-        found = (shape(element, f"{where}.{key[:_SHOWN]!a}") for key, element in value.items())
-        return next((odd for odd in found if odd is not None), None)
+        problems = (shape(element, f"{where}.{key[:_SHOWN]!a}") for key, element in value.items())
+        return next((odd for odd in problems if odd is not None), None)
 
     return look
 
@@ -144,8 +144,8 @@ def with_keys(
         if missing is not None:
             return Odd(where, value, f"an object with {missing}")
         shapes = {**{key: some(shape) for key, shape in may.items()}, **must}
-        found = (shape(value[key], f"{where}.{key}") for key, shape in shapes.items() if key in value)
-        return next((odd for odd in found if odd is not None), None)
+        problems = (shape(value[key], f"{where}.{key}") for key, shape in shapes.items() if key in value)
+        return next((odd for odd in problems if odd is not None), None)
 
     return look
 
@@ -182,8 +182,8 @@ def _bindings(value: Any, where: str) -> Odd | None:
     """What is published, by the port inside and its protocol, as `8500/tcp`."""
     if isinstance(value, dict):
         for inside in value:
-            found = _INSIDE.fullmatch(inside)
-            if found is None or int(found[1]) >= _PORTS:
+            match = _INSIDE.fullmatch(inside)
+            if match is None or int(match[1]) >= _PORTS:
                 return Odd(f"a name in {where}", inside, "a port with its protocol")
     return _bound(value, where)
 

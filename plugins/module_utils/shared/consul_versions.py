@@ -72,14 +72,14 @@ KNOWN: tuple[Row, ...] = (
 
 def full(text: object) -> str | None:
     """A full version without its leading v; None if it is not one."""
-    found = _VERSION.fullmatch(text) if isinstance(text, str) else None
-    return None if found is None else found.string[found.start(1) :]
+    match = _VERSION.fullmatch(text) if isinstance(text, str) else None
+    return None if match is None else match.string[match.start(1) :]
 
 
 def numbers(text: object) -> Version | None:
     """Major, minor and patch of a full version; None if it is not one."""
-    found = _VERSION.fullmatch(text) if isinstance(text, str) else None
-    return None if found is None else (int(found[1]), int(found[2]), int(found[3]))
+    match = _VERSION.fullmatch(text) if isinstance(text, str) else None
+    return None if match is None else (int(match[1]), int(match[2]), int(match[3]))
 
 
 def order(text: str) -> tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]:
@@ -88,12 +88,12 @@ def order(text: str) -> tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str]
     Candidates are compared as semantic versions are, but that a number counts as one behind letters too: rc2 comes
     before rc10.
     """
-    found = _VERSION.fullmatch(text)
-    if found is None:
+    match = _VERSION.fullmatch(text)
+    if match is None:
         return (), False, ((True, 0, text),)
     # Of two numbers the longer one is larger. They are never made numbers: a label may be as long as it likes.
-    parts = tuple((bool(word), len(digits), digits or word) for digits, word in _PARTS.findall(found[4] or ""))
-    return (int(found[1]), int(found[2]), int(found[3])), found[4] is None, parts
+    parts = tuple((bool(word), len(digits), digits or word) for digits, word in _PARTS.findall(match[4] or ""))
+    return (int(match[1]), int(match[2]), int(match[3])), match[4] is None, parts
 
 
 def knows(version: Version, what: str) -> bool:

@@ -110,9 +110,9 @@ def _port_problem(where: str) -> str | None:
 
 def address_problem(where: str) -> str | None:
     """One sentence about an address of an engine that no engine can have; None where one can."""
-    scheme, found, rest = where.strip().partition("://")
+    scheme, separator, rest = where.strip().partition("://")
     problem = None
-    if not found:
+    if not separator:
         # The docker command takes it for a host, and "" for its own socket.
         return None
     if scheme not in _SCHEMES:
@@ -498,12 +498,12 @@ class Engine:
         """Get a JSON document, which looks as such ones do; `filters` are Docker's own, one value each."""
         if filters:
             query["filters"] = json.dumps({name: [value] for name, value in filters.items()})
-        found = read_answer(self.ask("GET", path, query, doing=doing), answer_shapes.shape_of(path), doing)
+        document = read_answer(self.ask("GET", path, query, doing=doing), answer_shapes.shape_of(path), doing)
         if filters and "label" in filters:
             if path == "/volumes":
-                return {**found, "Volumes": carrying(found.get("Volumes") or [], filters)}
-            return carrying(found, filters)
-        return found
+                return {**document, "Volumes": carrying(document.get("Volumes") or [], filters)}
+            return carrying(document, filters)
+        return document
 
     # -- what there is ---------------------------------------------------------------------------------------
 
@@ -519,19 +519,19 @@ class Engine:
 
     def inspected(self, containers: Iterable[str], *, doing: str) -> list[dict[str, Any]]:
         """Containers by ID or name, as `docker inspect` has them; those that are not there are left out."""
-        found = []
+        documents = []
         for container in containers:
             try:
-                found.append(self.get(f"/containers/{_part(container)}/json", doing=doing))
+                documents.append(self.get(f"/containers/{_part(container)}/json", doing=doing))
             except DockerError as error:
                 if "no such container" not in error.said.lower():
                     raise
-        return found
+        return documents
 
     def networks(self, filters: dict[str, str], *, doing: str) -> list[dict[str, Any]]:
         """Networks as `docker inspect` has them."""
-        found: list[dict[str, Any]] = self.get("/networks", filters, doing=doing)
-        return found
+        networks: list[dict[str, Any]] = self.get("/networks", filters, doing=doing)
+        return networks
 
     def volumes(self, filters: dict[str, str], *, doing: str) -> list[dict[str, Any]]:
         """Volumes as `docker inspect` has them."""
@@ -574,12 +574,16 @@ class Engine:
 
     def change(self, verb: str, containers: Iterable[str], *, doing: str, **query: Any) -> None:
         """`start`, `stop` or `unpause` containers, several at once."""
-        each(lambda one: self.ask("POST", f"/containers/{_part(one)}/{verb}", query, doing=doing), containers, AT_ONCE)
+        each(
+            lambda container: self.ask("POST", f"/containers/{_part(container)}/{verb}", query, doing=doing),
+            containers,
+            AT_ONCE,
+        )
 
     def remove(self, kind: str, things: Iterable[str], *, doing: str) -> None:
         """Remove containers, with their unnamed volumes and whatever their state, networks or volumes."""
         query = {"container": {"force": 1, "v": 1}, "network": {}, "volume": {"force": 1}}[kind]
-        each(lambda one: self.ask("DELETE", f"/{kind}s/{_part(one)}", query, doing=doing), things, AT_ONCE)
+        each(lambda thing: self.ask("DELETE", f"/{kind}s/{_part(thing)}", query, doing=doing), things, AT_ONCE)
 
     def execute(self, container: str, words: list[str], *, doing: str) -> str:
         """Run a command in a container to its end. Returns what it printed; raises where it failed."""
@@ -611,10 +615,10 @@ def carrying(things: Iterable[dict[str, Any]], filters: Mapping[str, str] | None
 def moment(stamp: str) -> float:
     """Seconds since 1970 of a time as engines write it, by RFC 3339. Raises DockerError if it is not one."""
     no_moment = odd(f"{answer_shapes.shown(stamp)} is no moment", "being asked when something was")
-    found = _STAMP.fullmatch(stamp.upper())
-    if found is None:
+    match = _STAMP.fullmatch(stamp.upper())
+    if match is None:
         raise no_moment
-    whole, rest, sign, hours, minutes = found.groups()
+    whole, rest, sign, hours, minutes = match.groups()
     ahead = int(f"{sign}1") * (int(hours) * 3600 + int(minutes) * 60) if sign else 0
     try:
         return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - ahead + float(f"0{rest or ''}")
@@ -658,18 +662,18 @@ def _part(text: str) -> str:
 def read_answer(said: bytes, shape: Callable[[Any, str], answer_shapes.Odd | None], doing: str) -> Any:
     """An answer of the engine's that has a shape. Raises DockerError."""
     try:
-        found = json.loads(said)
+        document = json.loads(said)
     except (ValueError, RecursionError):
         raise odd(f"it is no JSON, but {answer_shapes.shown(said)}", doing) from None
-    if (wrong := shape(found, "it")) is not None:
+    if (wrong := shape(document, "it")) is not None:
         raise odd(str(wrong), doing)
-    return found
+    return document
 
 
 def document_of(said: bytes, doing: str) -> dict[str, Any]:
     """An object that the engine sent, as one event of a stream. Raises DockerError."""
-    found: dict[str, Any] = read_answer(said, answer_shapes.object_of_any, doing)
-    return found
+    document: dict[str, Any] = read_answer(said, answer_shapes.object_of_any, doing)
+    return document
 
 
 def broken_off(why: object, doing: str) -> DockerError:

@@ -150,7 +150,7 @@ class EngineLock:
 
         A command has the lock for longer than what it starts, which works under it, and is what its user typed.
         """
-        found = []
+        others = []
         for volume in self._engine.volumes({"label": f"{self._label}={self._lab}"}, doing=_DOING):
             labels = volume.get("Labels") or {}
             if volume["Name"] == self._own or labels.get(self._label) != self._lab:
@@ -162,8 +162,8 @@ class EngineLock:
             if self._over(rival.note, rival.age):
                 self._remove(rival.volume)
             else:
-                found.append(rival)
-        return sorted(found, key=lambda rival: -(rival.age or 0))
+                others.append(rival)
+        return sorted(others, key=lambda rival: -(rival.age or 0))
 
     def _take(self) -> None:
         while True:
@@ -198,10 +198,10 @@ class EngineLock:
 
 def moment_of(text: Any) -> float | None:
     """A moment as the engine writes it, in seconds since 1970; None if it is not one."""
-    found = _MOMENT.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    match = _MOMENT.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
         return None
     try:
-        return datetime.fromisoformat(found.group(1) + found.group(2).replace("Z", "+00:00")).timestamp()
+        return datetime.fromisoformat(match.group(1) + match.group(2).replace("Z", "+00:00")).timestamp()
     except (ValueError, OverflowError):
         return None

@@ -18,15 +18,15 @@ ROUTE_COLUMNS = 8
 
 def routes(table: str) -> list[ipaddress.IPv4Network]:
     """The networks that the host reaches, from the text of /proc/net/route; the default route is left out."""
-    found = []
+    networks = []
     for line in table.splitlines()[1:]:
         columns = line.split()
         if len(columns) < ROUTE_COLUMNS:
             continue
         destination, mask = (int.from_bytes(bytes.fromhex(columns[index]), "little") for index in (1, 7))
         if mask:
-            found.append(ipaddress.IPv4Network((destination & mask, bin(mask).count("1"))))
-    return found
+            networks.append(ipaddress.IPv4Network((destination & mask, bin(mask).count("1"))))
+    return networks
 
 
 def is_in_the_way(route: ipaddress.IPv4Network, subnet: ipaddress.IPv4Network) -> bool:

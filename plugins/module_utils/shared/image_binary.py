@@ -51,11 +51,11 @@ def check_binary(path: str, architecture: str) -> None:
         raise BinaryError(
             f"{named} cannot be read ({error.strerror}): name a file that is there on the Docker host."
         ) from error
-    found = architecture_of(header)
-    if found is None:
+    actual = architecture_of(header)
+    if actual is None:
         raise BinaryError(f"{named} is not a program (it has no ELF header): name the consul binary itself.")
-    if found != architecture:
-        raise BinaryError(f"{named} is made for {found}, and this Docker host is {architecture}: take the other one.")
+    if actual != architecture:
+        raise BinaryError(f"{named} is made for {actual}, and this Docker host is {architecture}: take the other one.")
 
 
 def origin_of(path: str) -> str:

@@ -118,8 +118,8 @@ def is_beside(container: str, lab: str, server: str, others: Iterable[str]) -> b
     The server is the one with its name, else its replacement, else the first by name.
     """
 
-    def rank(one: str) -> tuple[bool, bool, str]:
-        return one != container_name(lab, server), not is_replacement(one, lab, server), one
+    def rank(name: str) -> tuple[bool, bool, str]:
+        return name != container_name(lab, server), not is_replacement(name, lab, server), name
 
     first = min(others, key=rank, default=container)
     return container != first and not is_replacement(container, lab, server)

@@ -108,20 +108,22 @@ class LabSpec:
 
     def differences(self, wanted: LabSpec) -> list[str]:
         """What changes where this becomes what is `wanted`, one sentence each without its full stop."""
-        found = []
+        changes = []
         for setting in SETTINGS:
             old, new = getattr(self, setting.name), getattr(wanted, setting.name)
             # A version that nobody asked for is that of the lab.
             if setting.change and new not in ("", old):
-                found.append(f"{setting.change} {old} becomes {new}: {AGAIN}")
+                changes.append(f"{setting.change} {old} becomes {new}: {AGAIN}")
         if wanted.http_port != self.http_port:
-            found.append(f"the HTTP port of consul1 becomes {wanted.http_port or 'one that Docker chooses'}: {AGAIN}")
+            changes.append(f"the HTTP port of consul1 becomes {wanted.http_port or 'one that Docker chooses'}: {AGAIN}")
         old_names, new_names = lab_names.server_names(self.servers), lab_names.server_names(wanted.servers)
         if more := new_names[len(old_names) :]:
-            found.append(f"{', '.join(more)} join, so {len(new_names)} servers vote: {AGAIN}")
+            changes.append(f"{', '.join(more)} join, so {len(new_names)} servers vote: {AGAIN}")
         if fewer := old_names[len(new_names) :]:
-            found.append(f"{', '.join(fewer)} leave the cluster, and their data is removed: the others are made again")
-        return found
+            changes.append(
+                f"{', '.join(fewer)} leave the cluster, and their data is removed: the others are made again"
+            )
+        return changes
 
 
 def _settings() -> tuple[Setting, ...]:

@@ -42,8 +42,8 @@ def server(text: object) -> str | None:
 
 def version(text: object) -> str | None:
     """A version of Consul such as `1.21.4` or `1.22.0-dev`."""
-    found = consul_versions.full(text)
-    return found if found == text and found is not None and len(found) <= _LONGEST_VERSION else None
+    known = consul_versions.full(text)
+    return known if known == text and known is not None and len(known) <= _LONGEST_VERSION else None
 
 
 def identity(text: object) -> str | None:
@@ -60,20 +60,20 @@ def number(text: object, digits: int = MOST_DIGITS) -> int | None:
 
 def size(text: object) -> int | None:
     """How many servers a lab has: 1, 3, 5 or 7."""
-    found = number(text)
-    return found if found in lab_names.SIZES else None
+    count = number(text)
+    return count if count in lab_names.SIZES else None
 
 
 def port(text: object) -> int | None:
     """A port, or 0 for one that Docker chooses."""
-    found = number(text)
-    return found if found is not None and found < 1 << 16 else None
+    value = number(text)
+    return value if value is not None and value < 1 << 16 else None
 
 
 def seat_number(text: object) -> int | None:
     """The number of a seat, which counts from 1."""
-    found = number(text)
-    return found if found is not None and 1 <= found <= MOST_SEATS else None
+    value = number(text)
+    return value if value is not None and 1 <= value <= MOST_SEATS else None
 
 
 def moment(text: object) -> int | None:
@@ -194,5 +194,5 @@ def shown(text: object) -> str:
 def called(thing: Mapping[str, Any]) -> str:
     """The name of a thing, short and harmless to print: Docker allows any name for a network."""
     names = thing.get("Names") or thing.get("RepoTags") or [thing.get("Name") or thing.get("Id") or ""]
-    found = str(names[0]).lstrip("/")
-    return found if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}", found) else shown(found)
+    name = str(names[0]).lstrip("/")
+    return name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}", name) else shown(name)

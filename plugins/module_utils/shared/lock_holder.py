@@ -83,10 +83,10 @@ class Holder:
         if not self.boot or not self.space or (self.boot, self.space) != (_boot(), _space()) or hidden():
             return None
         try:
-            found = process_stat(self.pid)
+            stat = process_stat(self.pid)
         except OSError:
             return None
-        if found is not None and int(found[_STARTED]) == self.started:
+        if stat is not None and int(stat[_STARTED]) == self.started:
             return False
         return None if self.trace and is_somewhere(self.trace) else True
 
@@ -95,9 +95,9 @@ class Holder:
         state = ""
         with contextlib.suppress(OSError):
             if (self.boot, self.space) == (_boot(), _space()):
-                found = process_stat(self.pid)
-                known = found is not None and int(found[_STARTED]) == self.started
-                state = ", stopped" if known and found and found[_STATE] in "Tt" else "" if known else ", ended"
+                stat = process_stat(self.pid)
+                known = stat is not None and int(stat[_STARTED]) == self.started
+                state = ", stopped" if known and stat and stat[_STATE] in "Tt" else "" if known else ", ended"
         return (
             f"{self.user}'s `{self.command}` (process {self.pid} on {self.host}{state}, for {max(seconds, 0.0):.0f} s)"
         )
@@ -137,20 +137,20 @@ def holder_of(note: str) -> Holder | None:
     if len(note) > LONGEST_NOTE:
         return None
     try:
-        found: Any = json.loads(note)
+        content: Any = json.loads(note)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or set(found) != {field_.name for field_ in fields(Holder)}:
+    if not isinstance(content, dict) or set(content) != {field_.name for field_ in fields(Holder)}:
         return None
     for field_ in fields(Holder):
-        value = found[field_.name]
+        value = content[field_.name]
         if field_.type == "int" and not (type(value) is int and 0 <= value <= _MOST):
             return None
         if field_.type == "str" and not (
             isinstance(value, str) and len(value) <= _LONGEST_TEXT and _PLAIN.fullmatch(value)
         ):
             return None
-    return Holder(**found)
+    return Holder(**content)
 
 
 def is_over(note: str, age: float | None, before: str = "") -> bool:
@@ -209,8 +209,8 @@ class Patience:
 def is_stopped(pid: int) -> bool:
     """Whether a process was stopped, as with Ctrl-Z."""
     with contextlib.suppress(OSError):
-        found = process_stat(pid)
-        return found is not None and found[_STATE] in "Tt"
+        stat = process_stat(pid)
+        return stat is not None and stat[_STATE] in "Tt"
     return False
 
 
@@ -225,8 +225,8 @@ def process_stat(pid: int) -> list[str] | None:
         text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    found = text.rpartition(")")[2].split()
-    return None if len(found) <= _STARTED or found[_STATE] in "ZX" else found
+    stat = text.rpartition(")")[2].split()
+    return None if len(stat) <= _STARTED or stat[_STATE] in "ZX" else stat
 
 
 def is_somewhere(word: str) -> bool:

@@ -18,9 +18,9 @@ def opened(path: str | os.PathLike[str], most: int) -> IO[bytes]:
     """
     # Without O_NONBLOCK, a pipe that nobody writes to is waited for.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    found = os.fstat(handle)
-    code = {stat.S_IFREG: 0, stat.S_IFDIR: errno.EISDIR}.get(stat.S_IFMT(found.st_mode), errno.EINVAL)
-    code = errno.EFBIG if not code and found.st_size > most else code
+    status = os.fstat(handle)
+    code = {stat.S_IFREG: 0, stat.S_IFDIR: errno.EISDIR}.get(stat.S_IFMT(status.st_mode), errno.EINVAL)
+    code = errno.EFBIG if not code and status.st_size > most else code
     if code:
         os.close(handle)
         raise OSError(code, "it is no plain file" if code == errno.EINVAL else os.strerror(code))

@@ -21,12 +21,12 @@ def descendants(pid: int) -> list[int]:
             # The command's name may hold blanks and brackets; the parent is the second word behind it.
             parent = int(entry.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
             children.setdefault(parent, []).append(int(entry.parent.name))
-    found: list[int] = []
+    pids: list[int] = []
     level = [pid]
     while level:
         level = [child for parent in level for child in children.get(parent, [])]
-        found += level
-    return found
+        pids += level
+    return pids
 
 
 def alive(pid: int) -> bool:
@@ -40,14 +40,14 @@ def alive(pid: int) -> bool:
 
 def in_group(group: int) -> list[int]:
     """The processes of a process group that have not ended."""
-    found = []
+    pids = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             # Behind the command's name: the state, the parent, the group.
             words = entry.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             if words[0] not in ("Z", "X") and int(words[2]) == group:
-                found.append(int(entry.parent.name))
-    return found
+                pids.append(int(entry.parent.name))
+    return pids
 
 
 def end_below(pid: int) -> None:

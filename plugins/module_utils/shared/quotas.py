@@ -132,19 +132,19 @@ def _number(section: str, key: str, value: str) -> float:
 
 def memory(text: str) -> float:
     """Bytes of an amount in Docker's units, such as `256m` or `1.5g`. Raises ValueError with the end of a sentence."""
-    found = _MEMORY.fullmatch(text)
-    if not found:
+    match = _MEMORY.fullmatch(text)
+    if not match:
         raise ValueError(f"{_shown(text)} is not an amount of memory such as 512m or 4g")
-    return int(float(found.group(1)) * (1 << _UNITS[found.group(2).lower()]))
+    return int(float(match.group(1)) * (1 << _UNITS[match.group(2).lower()]))
 
 
 def limits_of(owner: str, sections: Mapping[str, Mapping[str, float]]) -> list[Limit]:
     """What holds for an owner, in the order of KEYS: a key of their own section counts before that of everybody."""
-    found = []
+    limits = []
     for key in KEYS:
         section = owner if key in sections.get(owner, {}) else EVERYBODY
-        found.append(Limit(key, sections.get(section, {}).get(key, math.inf), section))
-    return found
+        limits.append(Limit(key, sections.get(section, {}).get(key, math.inf), section))
+    return limits
 
 
 def claims_in(containers: Iterable[Mapping[str, Any]], prefix: str) -> Iterator[Claim]:
@@ -179,10 +179,12 @@ def _count(text: str) -> int:
 
 def uses(claims: Iterable[Claim]) -> dict[str, Use]:
     """What each lab has: its size, also while servers of it are gone, times the memory of one server."""
-    found: dict[str, list[Claim]] = {}
+    by_lab: dict[str, list[Claim]] = {}
     for claim in claims:
-        found.setdefault(claim.lab, []).append(claim)
-    return {lab: use_of(max(c.servers for c in of_lab), max(c.memory for c in of_lab)) for lab, of_lab in found.items()}
+        by_lab.setdefault(claim.lab, []).append(claim)
+    return {
+        lab: use_of(max(c.servers for c in of_lab), max(c.memory for c in of_lab)) for lab, of_lab in by_lab.items()
+    }
 
 
 def use_of(servers: int, each: float) -> Use:

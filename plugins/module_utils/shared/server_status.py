@@ -86,10 +86,10 @@ def view_from_self(member: Member, document: Any, peers: Any = None) -> View:
     configuration = raft.get("latest_configuration")
     voter_ids = {}
     if configuration is not None:
-        found = VOTER.findall(configuration)
-        voters = frozenset(_host(address) for _server, address in found)
+        pairs = VOTER.findall(configuration)
+        voters = frozenset(_host(address) for _server, address in pairs)
         # Up to Raft protocol 2 a server's ID is its address, which says nothing more.
-        voter_ids = {_host(address): node_id for node_id, address in found if node_id != address}
+        voter_ids = {_host(address): node_id for node_id, address in pairs if node_id != address}
     else:
         voters = frozenset(_host(str(address)) for address in peers or ())
     config = document.get("Config") or {}

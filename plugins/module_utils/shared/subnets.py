@@ -79,9 +79,9 @@ def free(
     wider = [route for route in table if route.prefixlen < PREFIX and route.overlaps(pool)]
     # 0.0.0.0/1 and 128.0.0.0/1, as OpenVPN has them, are everywhere together.
     if not any(pool.subnet_of(whole) for whole in ipaddress.collapse_addresses(wider)):
-        found = list(islice(_clear(lab, pool, [*busy, *wider]), most))
-        if found:
-            return found
+        subnets = list(islice(_clear(lab, pool, [*busy, *wider]), most))
+        if subnets:
+            return subnets
 
     def narrowest(subnet: ipaddress.IPv4Network) -> int:
         return max((route.prefixlen for route in wider if subnet.subnet_of(route)), default=0)

@@ -209,10 +209,10 @@ def test_locks_that_anybody_left_are_one_line_for_each_lab_and_what_is_no_answer
         for said in (None, b"<html>", engine):
             engine.says = {} if said is engine else {"GET /volumes": said}
             asked_again(engine)
-            held += locks.found()
+            held += locks.drain()
         labels[7]["raft-labctl.holder"] = real
         asked_again(engine)
-        held += locks.found()
+        held += locks.drain()
     assert [image.who for image in held[:1]] == [f"{lock_holder.NOBODY_KNOWN}, and 49 more"]
     assert len(held) == 2
     assert "`labctl up ada`" in held[1].who

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 def by_register(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
     """The requests of each register, in the order of the history."""
-    found: dict[str, list[Operation]] = defaultdict(list)
+    registers: dict[str, list[Operation]] = defaultdict(list)
     for operation in operations:
         if operation.kind != "add":
-            found[operation.key].append(operation)
-    return found
+            registers[operation.key].append(operation)
+    return registers
 
 
 def _registers(operations: Iterable[Operation], final: Final) -> dict[str, list[Operation]]:
@@ -39,7 +39,9 @@ def _registers(operations: Iterable[Operation], final: Final) -> dict[str, list[
 def check_cas(operations: Iterable[Operation], final: Final) -> Check:
     """Whether each acknowledged compare-and-set replaced the value that it named, and no refused one happened."""
     registers = _registers(operations, final)
-    found = [wrong for key, asked in registers.items() for wrong in _of_writes(key, asked, final.registers.get(key))]
+    violations = [
+        wrong for key, asked in registers.items() for wrong in _of_writes(key, asked, final.registers.get(key))
+    ]
     outcomes = Counter(
         operation.outcome for asked in registers.values() for operation in asked if operation.kind == "cas"
     )
@@ -47,13 +49,17 @@ def check_cas(operations: Iterable[Operation], final: Final) -> Check:
         f"{outcomes['done']} acknowledged on {counted(len(registers), 'register')}, each in place of the value that it "
         f"named; {outcomes['mismatch']} came too late and were told so"
     )
-    return check("cas", found, found_out, unknown="" if outcomes["done"] else "no compare-and-set was acknowledged")
+    return check(
+        "cas", violations, found_out, unknown="" if outcomes["done"] else "no compare-and-set was acknowledged"
+    )
 
 
 def check_reads(operations: Iterable[Operation], final: Final) -> Check:
     """Whether a read in consistent mode ever returned less than what was known before it was asked."""
     registers = _registers(operations, final)
-    found = [wrong for key, asked in registers.items() for wrong in _of_reads(key, asked, final.registers.get(key))]
+    violations = [
+        wrong for key, asked in registers.items() for wrong in _of_reads(key, asked, final.registers.get(key))
+    ]
     consistent = [operation for asked in registers.values() for operation in asked if operation.mode == "consistent"]
     answered = sum(operation.outcome == "done" for operation in consistent)
     counted = f"{answered} reads in consistent mode, and none of them went back"
@@ -61,7 +67,7 @@ def check_reads(operations: Iterable[Operation], final: Final) -> Check:
     unknown = "" if answered else "no read in consistent mode was answered"
     if unplaced:
         unknown = f"the order of the values of {' and '.join(unplaced)} is not known"
-    return check("reads", found, counted, unknown=unknown)
+    return check("reads", violations, counted, unknown=unknown)
 
 
 def _has_places(asked: Sequence[Operation], final: str | None) -> bool:

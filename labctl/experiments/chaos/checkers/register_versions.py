@@ -79,11 +79,11 @@ class Known:
     unless one of them comes before its own question.
     """
 
-    def __init__(self, operations: Iterable[Operation], found: Versions) -> None:
-        self._seen: list[Operation | None] = [None] * len(found.order)
+    def __init__(self, operations: Iterable[Operation], versions: Versions) -> None:
+        self._seen: list[Operation | None] = [None] * len(versions.order)
         told_no: dict[int, list[Operation]] = defaultdict(list)
         for operation in operations:
-            place = found.place_named(operation) if operation.outcome == "mismatch" else found.place_of(operation)
+            place = versions.place_named(operation) if operation.outcome == "mismatch" else versions.place_of(operation)
             if place is None or operation.outcome not in {"done", "mismatch"}:
                 continue
             if operation.outcome == "mismatch":
@@ -95,7 +95,7 @@ class Known:
             self._seen[place] = _earlier(self._seen[place], self._seen[place + 1])
         self._left: dict[int, Operation] = {}
         # The last value was never left: an answer that says so is wrong, and shows nothing else.
-        for place in range(NOWHERE, len(found.order) - 1):
+        for place in range(NOWHERE, len(versions.order) - 1):
             known = [operation for operation in told_no[place] if self.since(place) < operation.begin]
             if known:
                 self._left[place] = min(known, key=lambda operation: operation.end)

@@ -53,13 +53,13 @@ def violation(sentence: str, history: Iterable[Operation | None]) -> Violation:
     return Violation(sentence, tuple(sorted(asked, key=lambda operation: (operation.begin, operation.end))))
 
 
-def check(name: str, found: Sequence[Violation], counted: str, *, unknown: str = "") -> Check:
+def check(name: str, violations: Sequence[Violation], counted: str, *, unknown: str = "") -> Check:
     """A check that found these violations; `unknown` says why it could find none."""
-    if found:
+    if violations:
         shown = min(
-            found, key=lambda violation_: (len(violation_.history), [each.begin for each in violation_.history])
+            violations, key=lambda violation_: (len(violation_.history), [each.begin for each in violation_.history])
         )
-        return Check(name, "invalid", shown.sentence, len(found), shown)
+        return Check(name, "invalid", shown.sentence, len(violations), shown)
     return Check(name, "unknown", unknown) if unknown else Check(name, "valid", counted)
 
 

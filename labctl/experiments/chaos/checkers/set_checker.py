@@ -16,9 +16,9 @@ def check_added(operations: Iterable[Operation], final: Final) -> Check:
     """Compare what clients added with what is there at the end; `operations` are the whole history."""
     adds = [operation for operation in operations if operation.kind == "add"]
     there = final.added
-    found = [wrong for operation in adds if (wrong := _wrong(operation, there.get(operation.key)))]
+    violations = [wrong for operation in adds if (wrong := _wrong(operation, there.get(operation.key)))]
     asked = {operation.key for operation in adds}
-    found += [violation(f"{key} is there, and no client wrote it", []) for key in sorted(there.keys() - asked)]
+    violations += [violation(f"{key} is there, and no client wrote it", []) for key in sorted(there.keys() - asked)]
     counts = {
         outcome: sum(operation.outcome == outcome for operation in adds)
         for outcome in ("done", "refused", "unanswered")
@@ -28,7 +28,7 @@ def check_added(operations: Iterable[Operation], final: Final) -> Check:
         f"{counts['done']} acknowledged writes, all there; {counts['unanswered']} unanswered, of which {happened} "
         f"happened; {counts['refused']} refused, of which none did"
     )
-    return check("set", found, counted, unknown="" if counts["done"] else "no write was acknowledged")
+    return check("set", violations, counted, unknown="" if counts["done"] else "no write was acknowledged")
 
 
 def _wrong(operation: Operation, there: str | None) -> Violation | None:

@@ -12,7 +12,7 @@ from labctl.experiments.chaos.schedule import Step
 def run() -> Run:
     """Ten seconds: consul1 leads, is killed from 2 to 5, and consul2 takes over."""
     servers = ("consul1", "consul2", "consul3")
-    operations = [Operation(0.0, 0.1, "founder", "consul1", "cas", "register/a", "done", "v0")]
+    operations = [Operation(0.0, 0.1, "creator", "consul1", "cas", "register/a", "done", "v0")]
     for number, server in enumerate(servers):
         for at in range(10):
             down = server == "consul1" and 2 <= at < 5

@@ -197,7 +197,7 @@ def test_an_election_while_the_registers_are_made_is_waited_for(consul: Consul) 
 
 
 def test_a_lab_that_takes_no_write_is_refused_before_anything_is_broken(consul: Consul) -> None:
-    consul.pausing(found=0.02)
+    consul.pausing(create=0.02)
     consul.trouble = lambda _: Indeterminate
     with pytest.raises(LabctlError, match="took no write"):
         consul.crowd().begin()
@@ -714,7 +714,7 @@ def test_keys_that_no_server_removes_are_named(ending: Ending, consul: Consul) -
 
 
 def test_a_lab_that_takes_no_write_has_found_nothing(ending: Ending, consul: Consul) -> None:
-    ending.pausing(found=0.02)
+    ending.pausing(create=0.02)
     consul.trouble = lambda _: Indeterminate
     with pytest.raises(LabctlError, match="took no write"):
         flow.run(ending.asked, Steps(), ending.tools)
