@@ -1,1 +1,1 @@
-"""The pure part: log lines in, events out. Imports nothing of ours, touches no clock, file or network."""
+"""The pure part: log lines in, events out. Imports nothing else of labctl, no clock, file or network."""

@@ -1,8 +1,8 @@
 """Refusals, and the candidacy that each answered: no line names it, and no clock is certain.
 
-A refusing server names the candidate or the term, never both. So a refusal is told of a candidacy only where it can
-have met no other one: because there is none, because all others have their answers, or because it came at once after
-this one asked, by clocks of which nothing shows that they differ.
+A refusing server names the candidate or the term, never both. So a refusal is matched to a candidacy only where it
+can have met no other one: because there is none, because all others have their answers, or because it came right
+after this request, by clocks that nothing shows to differ.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_ANSWERS = 256
 MOST_COMPARED = 32
 """At most this many refusals of a candidate by one server are compared with the requests."""
 MOST_SKEW = timedelta(seconds=2)
-"""How far clocks may be apart of which nothing is known, as in `labctl.raft.merge`."""
+"""How far clocks may be apart where nothing is known of them, as in `labctl.raft.merge`."""
 NOT_KNOWN = Bounds(-MOST_SKEW, MOST_SKEW)
 ASKED_AT_ONCE = timedelta(milliseconds=250)
 """How much nearer one of two candidacies must be for an answer to be to that one."""
@@ -68,7 +68,7 @@ class Answers:
 
     Args:
         names: who is who.
-        clocks: by how much servers' clocks may differ.
+        clocks: how much servers' clocks may differ.
         is_apart: whether what one server sends cannot reach another one at a time, as far as is known.
         progress: how much of the logs is read.
         candidacies: all that are known, the oldest first.

@@ -32,9 +32,9 @@ _ANSWERS = frozenset(
 )
 _TAKEN = _ANSWERS | {LEADS, HEARS, _ASKS}
 AT_ONCE = timedelta(milliseconds=10)
-"""So soon a server that is asked answers, in a network that works."""
+"""A server that is asked answers this soon, in a network that works."""
 ASKED_OFTEN = 2
-"""So many requests must have been answered at once for that to be no chance."""
+"""This many requests must have been answered at once for that to be no chance."""
 GOSSIP = timedelta(milliseconds=500)
 """How soon the others have heard of a leader, in a network that works."""
 MOST_LATE = timedelta(seconds=2)
@@ -133,7 +133,7 @@ class ClockDifferences:
             self._known.clear()
 
     def between(self, server: str, other: str) -> Bounds | None:
-        """By how much the clock of `one` is ahead of that of the `other`; None where nothing says so."""
+        """How far the clock of `server` is ahead of that of the `other`; None where nothing shows it."""
         if self._are_one:
             return SAME
         if (server, other) not in self._known:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from labctl.raft.server_names import Names
 
 LEAST = timedelta(seconds=5)
-"""Less is not told."""
+"""Smaller differences are not reported."""
 AGREE = timedelta(seconds=3)
-"""So far may what several lines say of the same two clocks differ."""
+"""Lines about the same two clocks may differ by this much."""
 SOON = timedelta(seconds=30)
 """By then, every server has heard of a new leader, or was away."""
 MOST = 64

@@ -76,7 +76,7 @@ def about(seconds: float) -> str:
 
 
 def at_least(took: str) -> str:
-    """Say that something took that long or longer, where `took` is what `elapsed` writes."""
+    """Write that something took that long or longer, where `took` is what `elapsed` writes."""
     if took.startswith("less than"):
         return "some time"
     return f"{took} or more" if took.startswith("about") else f"at least {took}"

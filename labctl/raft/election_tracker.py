@@ -1,7 +1,7 @@
 """Who became a candidate, who answered, and what each candidacy came to, once that is known of its rivals too.
 
 What a candidacy was is seen only by what follows. Since raft 1.7 a server asks for pre-votes first: it becomes a
-candidate, and may have stood in no election at all. So a candidacy is told late, as a round of pre-votes, as an
+candidate, and may have stood in no election at all. So a candidacy is reported late, as a round of pre-votes, as an
 election, or as both.
 """
 
@@ -33,7 +33,7 @@ UNSETTLED = 64
 SETTLED_AFTER = timedelta(seconds=5)
 """An election is reported this long after its end: by then, all servers that were asked have answered."""
 RIVALS_APART = timedelta(seconds=20)
-"""Candidates of one term stand at most so far apart: no election timeout of Consul is longer."""
+"""Candidates of one term stand at most this far apart: no election timeout of Consul is longer."""
 
 
 class ElectionTracker:
@@ -123,7 +123,7 @@ class ElectionTracker:
         ]
 
     def voted_for(self, server: str, term: int | None) -> str | None:
-        """Whom a server has voted for in a term, where that is known."""
+        """The server that a server has voted for in a term, where that is known."""
         standing = (
             candidacy for candidacy in self._open if candidacy.term == term and self._asked_for_votes(candidacy)
         )
@@ -140,7 +140,7 @@ class ElectionTracker:
         return max((term for term in terms if term is not None), default=0)
 
     def settle_until(self, now: datetime | None) -> None:
-        """Tell what was over long enough before a time."""
+        """Report what was over long enough before a time."""
         while self._open:
             first = self._open[0]
             if now is None or first.end is None or first.ended is None or now - first.end < SETTLED_AFTER:

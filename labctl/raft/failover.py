@@ -1,4 +1,4 @@
-"""Failovers that were measured: what the servers' logs tell of each, and how their times are spread."""
+"""Failovers that were measured: what the servers' logs show of each, and how their times are spread."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 
 @dataclass(frozen=True)
 class FailoverTimeline:
-    """What the logs of the surviving servers tell of a failover.
+    """A failover in the logs of the surviving servers.
 
     Attributes:
         detected: when the first of them heard no leader in time.
@@ -66,7 +66,7 @@ class Failover:
         old_leader: who was lost.
         lost: when, by the Docker host's clock: not later than this.
         uncertain: how much earlier that may have been, in seconds: when labctl began to ask for it.
-        told: what the logs tell.
+        told: the timeline from the logs.
         written: when the first write was acknowledged.
         through: by which server.
         unseen: how much earlier that may have been possible, in seconds: when that server last knew no new leader.

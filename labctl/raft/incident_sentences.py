@@ -83,7 +83,7 @@ def _search(candidate: str, stood: list[Election]) -> str:
 
 
 def of_incident(incident: Incident) -> str:
-    """Tell an incident."""
+    """Describe an incident."""
     tell = {
         "no_leader": _no_leader,
         "two_leaders": _two_leaders,

@@ -1,7 +1,7 @@
 """What happened, in few words: each time without a leader, and what else went wrong, with the lines that show it.
 
-An incident is made of records that are told already, so nothing here reads a line. It is told when all that belongs
-to it has settled: at the latest when the story ends.
+An incident is made of records that were already reported, so nothing here reads a line. It is reported when all that
+belongs to it has settled: at the latest when the story ends.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ FLAPPING, FLAPPING_WITHIN = 3, timedelta(minutes=10)
 DISRUPTS, DISRUPTS_WITHIN = 3, timedelta(minutes=10)
 """A server is said to disturb a leader from so many candidacies on that came to nothing while there was one."""
 SPLIT_AGAIN = 2
-"""Votes that are split in so many terms of one time without a leader are split again and again."""
+"""Votes that are split in this many terms of one time without a leader are split again and again."""
 TRIED_IN_VAIN = 3
-"""From so many candidacies on that came to nothing, a first leader is said to have come late."""
+"""From this many failed candidacies on, a first leader is said to have come late."""
 MOST_TRIES = 512
 """Candidacies of one time without a leader that are looked at one by one; of the rest only how many there are."""
 

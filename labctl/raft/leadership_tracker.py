@@ -30,7 +30,7 @@ UNSETTLED = 64
 """The most leaderships that are kept open: one with this many after it is over, even if its server did not say so."""
 
 GIVES_UP_SOON = timedelta(seconds=1)
-"""A leader that went on after a silence knows so soon that it leads no longer, if it does not."""
+"""A leader that resumes after a silence learns this soon that it leads no longer, if it does not."""
 AT_ONCE = timedelta(milliseconds=100)
 """Two servers lead at once only where that is longer: the old one learns of the new one's term by its victory."""
 OLD_NEWS = timedelta(seconds=2)

@@ -19,11 +19,11 @@ Kind = Literal["sorted", "mixed", "reversed", "set back"]
 """`mixed` lines are in no order, `reversed` ones have the newest first; `set back` is a clock that was."""
 
 STEP = timedelta(seconds=2)
-"""Less is no clock that was set back."""
+"""A smaller step back is no clock that was set back."""
 FEW = 2
-"""So often may a clock be set back; lines that are mixed go back more often."""
+"""A clock is set back at most this often; mixed lines go back more often."""
 RARE = 0.02
-"""Of a server's lines not more go back in time as it wrote them: some come a moment late, some when a clock is set."""
+"""At most this many of a server's own lines go back in time: some come a moment late, some when a clock is set."""
 MOSTLY = 0.9
 _SECOND = timedelta(seconds=1)
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)

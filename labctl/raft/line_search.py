@@ -59,7 +59,7 @@ _SHIPPERS_TAG = re.compile(
     r"[\d\])][ ](?P<tag>[A-Za-z][\w.*-]{0,200}):[ ]{1,4}(?:\[\[?[\d.]{1,30},[ ](?:\{\}\],[ ])?)?$"
 )
 _DEEPEST = 5
-"""So often one envelope is looked for in another one."""
+"""How deep envelopes may be nested."""
 _MOST_OBJECTS = 64
 _TEXTS = ("log", "message", "MESSAGE", "msg", "output", "textPayload", "line", "body", "_raw", "content", "text")
 """The members in which shippers put a line, the usual ones first."""
@@ -73,7 +73,7 @@ _HOSTS = ("_HOSTNAME", "hostname", "host", "node_name", "nodename", "Host")
 
 _MOST_DIGITS = 20
 _FIRST_SECONDS, _MOST_NANOSECONDS = 10**9, 10**19
-"""Whoever counts since 1970: in seconds from 2001 on, in nanoseconds until 2286."""
+"""A stamp in units since 1970: in seconds from 2001 on, in nanoseconds until 2286."""
 
 
 class _Core(NamedTuple):

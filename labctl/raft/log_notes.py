@@ -1,4 +1,4 @@
-"""What labctl writes into a server's log when it breaks something: it then stands beside what Raft made of it.
+"""The lines that labctl writes into a server's log for a fault, so that they stand beside Raft's own lines.
 
 The lines have the form of Consul's own, and the module `labctl.fault`. They go to standard error, where Consul writes
 nothing: what Consul writes holds words of others, and before hclog 1.0 also their line ends (the name of a service

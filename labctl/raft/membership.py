@@ -109,7 +109,7 @@ def changed_in(event: Event, members: tuple[Member, ...] | None) -> Role | None:
 
 
 class Membership:
-    """The servers of a cluster. Feed it events in their order with `tell`.
+    """The servers of a cluster. Feed it events in their order with `feed`.
 
     Args:
         names: who is who.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MOST_DIGITS = 18
-"""So many fit into 64 bits, whatever they are; no term or index of a real cluster has more."""
+"""The largest number that fits into 64 bits; no term or index of a real cluster is larger."""
 
 
 def number_of(text: str | None) -> int | None:

@@ -118,7 +118,7 @@ class OutageTracker:
         return [self._end(key, None if leads else time, by, names) for key in list(self._open)]
 
     def unreached(self, names: Names) -> list[tuple[str, Evidence]]:
-        """Whom the leader cannot reach just now, each once, and the last line that says so."""
+        """The servers that the leader cannot reach just now, each once, with the last line that says so."""
         evidence: dict[str, Evidence] = {}
         for outage in self._open.values():
             if outage.evidence is not None:

@@ -16,7 +16,7 @@ _INFERRED = "stopped, frozen or cut off (inferred)"
 
 
 def of_pause(incident: Incident) -> list[str]:
-    """Tell that a server stood still."""
+    """Describe a server that stood still."""
     said = _late(incident) if incident.what == LATE else _silent(incident) if incident.inferred else _frozen(incident)
     return [f"{_when(incident)}{said}"]
 
@@ -52,7 +52,7 @@ def _late(incident: Incident) -> str:
 
 
 def of_slow_disk(incident: Incident) -> list[str]:
-    """Tell that a disk was slow."""
+    """Describe a slow disk."""
     took = _longest(incident)
     often = f", {_often(incident)}" if incident.count > 1 else ""
     if incident.what == SNAPSHOT:
@@ -64,7 +64,7 @@ def of_slow_disk(incident: Incident) -> list[str]:
 
 
 def of_failed_writes(incident: Incident) -> list[str]:
-    """Tell that a disk could not be written to."""
+    """Describe a disk that could not be written to."""
     could_not, _, why = incident.what.partition(": ")
     often = f" {_often(incident)}" if incident.count > 1 else ""
     return [

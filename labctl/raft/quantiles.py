@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 LEAST = 20
-"""So many times have one that is the one in twenty below p5, and one above p95."""
+"""With this many times, one is the one in twenty below p5, and one above p95."""
 
 
 @dataclass(frozen=True)

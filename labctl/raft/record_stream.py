@@ -35,7 +35,7 @@ def records(
     reached: Callable[[], datetime | None] = lambda: None,
     complete: bool = False,
 ) -> Iterator[Record]:
-    """Tell a story: each event, and behind it what is settled by it; incidents, and a `Conclusion`, are the last.
+    """Turn events into a story: each event with the records that it settles; incidents and a `Conclusion` come last.
 
     Args:
         events: in order of time.

@@ -90,7 +90,7 @@ class _Run:
 
 @dataclass(slots=True)
 class _Entry:
-    """What will be told at one place; None where a series has taken it in."""
+    """The record for one place; None where a series has taken it in."""
 
     told: Election | PreVote | Series | None
     run: _Run

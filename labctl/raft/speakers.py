@@ -29,7 +29,7 @@ def own_address(event: Event) -> str | None:
 
 
 class Speakers:
-    """Whose lines a stream has that names no server.
+    """The speakers of a stream that names no server.
 
     A server that is started again may have another address: it says so by its first configuration, then that it is a
     follower. Raft before 1.0 (Consul 0.7) prints no configuration.

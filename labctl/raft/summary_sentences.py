@@ -82,7 +82,7 @@ def of_pre_vote(pre_vote: PreVote, timers: Timers | None = None) -> str:
 
 
 def of_series(series: Series, timers: Timers | None = None) -> str:
-    """Tell several candidacies of a server, one after the other, that are nearly the same."""
+    """Describe several candidacies of a server, one after the other, that are nearly the same."""
     candidacy = series.first
     cause = _CAUSES[candidacy.cause] + (
         _waited_often(series.waited, candidacy, timers) if series.waited is not None else ""
@@ -197,7 +197,7 @@ def _precise(seconds: float) -> str:
 
 
 def of_leadership(leadership: Leadership, timers: Timers | None = None) -> str:
-    """Tell a leadership: who led in which term, after how long without a leader, for how long, and what ended it."""
+    """Describe a leadership: its leader and term, the time without a leader before it, its length, and its end."""
     term = f" in term {leadership.term}" if leadership.term is not None else ""
     begun = (
         leadership.since
@@ -263,7 +263,7 @@ _OUTAGE_ENDS = {
 
 
 def of_outage(outage: Outage) -> str:
-    """Tell which server a leader could not reach, for how long, and whether it had missed anything."""
+    """Describe which server a leader could not reach, for how long, and whether it had missed anything."""
     term = f", the leader of term {outage.term}," if outage.term is not None else ""
     if outage.ended_by is None:
         return f"{outage.leader}{term} cannot reach {outage.server}."

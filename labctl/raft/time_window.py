@@ -16,7 +16,7 @@ MOST = 4096
 
 
 def in_window(events: Iterable[Event | None], late: timedelta) -> Iterator[Event]:
-    """Put events in order of time that come up to so `late`; a None lets all that wait go.
+    """Put events in order of time that come up to `late`; a None releases all that wait.
 
     A server's own order stays, and so does that of events of the same time. An event without a time stays behind its
     predecessor of the same server.

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MULTIPLIERS = range(1, 11)
-"""What Consul takes as `raft_multiplier` (agent/config/builder.go)."""
+"""The range of `raft_multiplier` in Consul (agent/config/builder.go)."""
 
 
 @dataclass(frozen=True)
 class Timers:
-    """How long servers were told to wait, in seconds (raft config.go, DefaultConfig).
+    """The timeouts that servers are configured with, in seconds (raft config.go, DefaultConfig).
 
     Attributes:
         heartbeat: a follower that hears no leader stands after a random time from this to twice this.

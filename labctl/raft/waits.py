@@ -1,4 +1,4 @@
-"""How long servers waited for a leader, or for a majority, by what their logs say of their timers."""
+"""How long servers waited for a leader or for a majority, as their logs show."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Waits:
         return seconds
 
     def fits(self, seconds: float, now: datetime | None) -> bool:
-        """Whether a timer can have run so long until a time, by the shortest that is known by now."""
+        """Whether a timer can have run this long until a time, by the shortest that is known by now."""
         rough = 3 * _ROUGHLY if now is not None and is_whole(now) else _AT_ONCE_SECONDS
         return self._shortest is None or seconds <= 2 * self._shortest + rough
 

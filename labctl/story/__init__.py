@@ -1,1 +1,1 @@
-"""The story of a lab or of kept logs: where its lines come from, and the views of it."""
+"""The story of a lab or of saved logs: the sources of its lines, and its views."""

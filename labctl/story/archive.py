@@ -1,8 +1,8 @@
 """Packed files: recognized without trusting their names, and read without writing anything to disk.
 
 A log may be in gzip, bzip2, xz or zstd, also twice; it may be a file in a tar or a zip, also in one within another one.
-Somebody else may have made it. Only plain files count: no links, no devices, no holes. Headers, files and bytes have a
-most, far above that of any lab's logs, and a name is a name and never a path that is opened.
+Somebody else may have made it. Only plain files count: no links, no devices, no holes. Headers, files and bytes have
+limits, far above those of any lab's logs, and a name is a name and never a path that is opened.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _OTHERS = {
     b"Rar!": "rar",
     b"\x04\x22\x4d\x18": "lz4",
 }
-"""What is packed in a way that labctl does not know, by its first bytes."""
+"""Kinds of packing that labctl cannot unpack, by their first bytes."""
 MOST_LAYERS = 4
-"""So often may a log be packed: `consul.log.gz.gz`."""
+"""How often a log may be packed: `consul.log.gz.gz`."""
 MOST_DEPTH = 3
-"""So many archives may stand in each other."""
+"""How deep archives may be nested."""
 MOST_BYTES = 1 << 33
 """Of all that is in a tar, unpacked: a lab's servers keep a gigabyte of logs at most."""
 MOST_OF_A_COPY = 1 << 30
@@ -54,7 +54,7 @@ MOST_IN_A_ROW = 64
 """Pieces of headers of one file in a tar; one with a long name has four."""
 MOST_OF_A_HEADER = 1 << 20
 MAGIC, HEAD = 10, 1024
-"""Bytes that are enough to tell how something is packed, and what it is."""
+"""Enough bytes to recognize how something is packed, and what it is."""
 PIECE = 1 << 17
 # What a damaged or a hostile archive makes gzip, zlib, tarfile and zipfile raise.
 DAMAGED = (
@@ -101,7 +101,7 @@ class Stream:
         return self.ahead[:size]
 
     def peek_some(self) -> bytes:
-        """What there is at once of the next bytes, but as many as say how something is packed, where there are more."""
+        """The bytes available at once, but at least as many as identify the packing, if there are more."""
         self.peek(MAGIC)
         return self.ahead
 
@@ -136,7 +136,7 @@ class Stream:
 
 
 class _AtOnce:
-    """A stream for those who ask for more bytes than they need: they get what there is."""
+    """A stream for readers that ask for more bytes than they need: they get what there is."""
 
     def __init__(self, stream: Stream) -> None:
         self.read = stream.read1
@@ -147,7 +147,7 @@ def _stream_of(plain: io.BufferedReader) -> Stream:
 
 
 def _pieces(stream: Stream, size: int) -> Stream:
-    """So many of a stream's next bytes. EOFError where it ends before."""
+    """That many of a stream's next bytes. EOFError where it ends before."""
     left = size
 
     def read(most: int) -> bytes:

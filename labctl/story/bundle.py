@@ -52,7 +52,7 @@ def save(
             f"{path} exists already: name another file with -o, or overwrite it with --force.", ExitCode.USAGE
         )
     acts = container_acts.so_far(client, lab)
-    # Acts on the servers are in the bundle's logs as if the servers had written them.
+    # What happened to the containers is in the bundle's logs, as if the servers had written it.
     lines = logs.Kept(container_acts.beside(logs.read(client, lab.servers), acts, lab.servers))
     with tempfile.TemporaryFile() as bundle:
         with logs.no_room():
@@ -93,7 +93,7 @@ def _write_story(file: IO[bytes], lab: Lab, lines: Kept) -> None:
 
 
 def manifest(client: Client, lab: Lab) -> dict[str, Any]:
-    """What the lab is: versions, settings, each server's command line. None of it holds the gossip key."""
+    """The lab: versions, settings, each server's command line. None of it holds the gossip key."""
     version = client.version()
     with engine.explained(client.place):
         commands = {

@@ -1,7 +1,7 @@
-"""The acts on the containers of a lab's servers, as lines that a story reads beside the servers' own.
+"""What happened to the containers of a lab's servers, as lines that a story reads beside the servers' own.
 
-The lines have the form of Consul's own, and the module `labctl.docker`. No server writes them: they are made of what
-Docker says when a story is told, and a bundle keeps them.
+The lines have the form of Consul's own, and the module `labctl.docker`. No server writes them: they are made from
+Docker's events when a story is told, and a bundle keeps them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KILLED_CODE = 137
 """The exit code of a process that SIGKILL ended."""
 SAME = timedelta(seconds=2)
-"""Docker's event, and the time that its container has of the same, are not further from each other."""
+"""The most by which Docker's event and its container's time of the same may differ."""
 _KILL, _STOP, _TSTP, _CONT = 9, 19, 20, 18
 # These end a process that does not catch them; Consul, which catches some, ends too, each in its own way.
 _ENDING = frozenset({2, 3, 6, 15})
@@ -85,7 +85,7 @@ def beside(
 
 
 class Act(NamedTuple):
-    """An act on a server, and its time."""
+    """Something that happened to a server's container, and when."""
 
     server: str
     time: datetime
@@ -93,14 +93,14 @@ class Act(NamedTuple):
 
     @property
     def line(self) -> LogLine:
-        """It as a line of a log."""
+        """The act as a line of a log."""
         time = self.time.astimezone(UTC).replace(tzinfo=None)
         text = f"{time.isoformat(timespec='milliseconds')}Z [INFO]  {DOCKER}: {self.message}"
         return LogLine(self.server, f"{time.isoformat(timespec='microseconds')}000Z", text, of_docker=True)
 
 
 class Acts:
-    """Makes acts of Docker's events of one container, in their order; one that does not run is not killed again.
+    """Makes acts out of Docker's events of one container, in their order; one that does not run is not killed again.
 
     Args:
         ended: its process has ended before the first event.
@@ -137,7 +137,7 @@ class Acts:
         if told.number == _CONT:
             return self._changed(told, f"container unpaused: signal={_CONT}")
         if told.number in _ENDING and self._asked is None:
-            # Whether it ends by that shows when it does.
+            # Whether this signal ends it is known when it ends.
             self._asked, self._changed_since = told, False
         return None
 
@@ -152,7 +152,7 @@ class Acts:
         if starved:
             return Act(told.server, told.time, f"container killed: cause=memory{code}")
         if asked is not None:
-            # It stops from when it was asked to; unless it was frozen or went on after that.
+            # It is stopping since the request; unless it was frozen or resumed after that.
             time = told.time if changed_since else asked.time
             return Act(told.server, time, f"container stopped: signal={asked.number}{code}")
         return _ended(told.server, told.time, told.number)
@@ -162,14 +162,14 @@ class Acts:
 
 
 def _ended(server: str, time: datetime, code: int | None) -> Act:
-    """Who or what ended it, nobody knows."""
+    """The act for an end without a known cause."""
     if code == KILLED_CODE:
         return Act(server, time, f"container killed: exit_code={code}")
     return Act(server, time, "container ended" + ("" if code is None else f": exit_code={code}"))
 
 
 def acts_of(told: Iterable[Told], lives: Iterable[Life]) -> list[Act]:
-    """The acts on servers, from Docker's events and, for what these have lost, from the containers."""
+    """The acts on servers, from Docker's events and, where these are lost, from the containers."""
     by_server: dict[str, list[Told]] = {}
     for told_ in told:
         by_server.setdefault(told_.server, []).append(told_)
@@ -184,7 +184,7 @@ def _acts_of(told: list[Told], life: Life | None) -> Iterator[Act]:
     told = sorted(told, key=lambda told_: told_.time)
     if life is not None:
         told = sorted([*told, *_untold(told, life)], key=lambda told_: told_.time)
-    # Where the end of the life before is forgotten, the first event is a start.
+    # Where the end of the previous life is forgotten, the first event is a start.
     acts = Acts(ended=bool(told) and told[0].action == "start" and life is not None and _was_before(life, told[0].time))
     for told_ in told:
         act = acts.take(told_)
@@ -193,7 +193,7 @@ def _acts_of(told: list[Told], life: Life | None) -> Iterator[Act]:
 
 
 def _untold(told: list[Told], life: Life) -> Iterator[Told]:
-    """What a container says of its process that no event says."""
+    """The acts that a container shows and no event does."""
     if life.finished is None:
         return
     if not any(told_.action == "die" and abs(told_.time - life.finished) <= SAME for told_ in told):

@@ -38,7 +38,7 @@ def without_copies(logs: Sequence[Log], note: Callable[[str], None]) -> list[Log
             others.append(log)
     kept = [log for log in logs if id(log) not in copies]
     if copies:
-        # What told a log from its copy only is no part of its name.
+        # What distinguishes a log from its copy only is no part of its name.
         unnamed = [log for log in kept if not log.recording.is_named and log.recording.path is not None]
         for log, server in zip(unnamed, servers_of([each_log.recording.place for each_log in unnamed]), strict=True):
             log.recording = replace(log.recording, server=server)

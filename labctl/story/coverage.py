@@ -24,7 +24,7 @@ FORMS = (
     "labctl reads what hashicorp/raft says in Consul, Nomad, Vault and others, as text or JSON, also through journald, "
     "syslog, Docker, Kubernetes, log stores and their exports"
 )
-# What Raft says in any of its wordings, and hardly anybody else.
+# Words of Raft in any of its wordings, which hardly any other program uses.
 _LIKE_RAFT = re.compile(
     r"(?<![\w/-])raft(?:-net)?: ?\S|\[raft\]|\"raft\"|entering (?:follower|candidate|leader) state|starting election"
     r"|election (?:won|timeout)|vote granted|requestvote|pre-?vote|rejecting vote|stepping down|votes needed",
@@ -34,16 +34,16 @@ _LIKE_RAFT = re.compile(
 
 @dataclass
 class Coverage:
-    """What was read of one log.
+    """How much was read of one log.
 
     Attributes:
         name: the log's.
         lines: how many it has.
-        head: its first bytes, as they are on disk, once they were unpacked.
+        head: its first bytes, as they are on disk, as soon as they were unpacked.
         has_events: whether a line was about Raft.
         unread: how many lines look like Raft's and are in no form that is known.
         example: the number and the text of one of them.
-        everything: also lines that are not about Raft are asked for.
+        everything: lines that are not about Raft are wanted, too.
         is_apart: whether lines held several, which are counted each by itself.
     """
 
@@ -69,7 +69,7 @@ class Coverage:
         self.is_apart = True
 
     def see(self, event: Event | None, number: int, line: str) -> None:
-        """A line was read, or was in no form that is known."""
+        """A line was read, or is in an unknown form."""
         if event is not None:
             self.has_events = self.has_events or self.everything or is_told(event)
         elif _LIKE_RAFT.search(line):
@@ -97,7 +97,7 @@ class Coverage:
 
 @dataclass
 class Coverages:
-    """What was read of all logs of a story; also of lines that are not about Raft, where `everything` was asked for."""
+    """How much was read of all logs of a story; with `everything`, also of lines that are not about Raft."""
 
     everything: bool = False
     logs: list[Coverage] = field(default_factory=list)
@@ -150,5 +150,5 @@ def shown(line: str) -> str:
 
 
 def counted(lines: int) -> str:
-    """So many lines, in words."""
+    """A number of lines, in words."""
     return "1 line" if lines == 1 else f"{lines} lines"

@@ -39,7 +39,7 @@ TOP, ROW, GAP = 84, 22, 20
 TITLE_HEIGHT = 28
 LEFT, LANE, TEXT = 120, 150, 560
 PAUSE_SECONDS = 1.0
-"""From this time between two rows on, the time that passed is written between them."""
+"""Between rows that are this far apart, the elapsed time is written."""
 
 _ROLES: dict[str, Role] = {
     "candidate_entered": "candidate",
@@ -212,7 +212,7 @@ def picture_of(
 
 
 class _Said:
-    """The first of each kind that a story tells; of the others only how many there are."""
+    """The first records of each kind, and how many more there are."""
 
     def __init__(self) -> None:
         self._first: dict[type, list[Any]] = {kind: [] for kind in (Incident, *TITLES)}
@@ -230,14 +230,14 @@ class _Said:
         return self._first[kind]
 
     def of(self, kind: type, told: Callable[[Any], str]) -> list[str]:
-        """A sentence for each, and one for those that are not told."""
+        """A sentence for each, and one about those that are left out."""
         more = self._more[kind]
         rest = [f"And {more} more, which are not told here: as text or JSON the story has all of them."]
         return [*map(told, self._first[kind]), *(rest if more else [])]
 
 
 def _end_of(fault: Fault) -> datetime | None:
-    """Until when a fault is drawn; None is to the end. One whose end is unknown is drawn where it began."""
+    """Until when a fault is drawn; None means to the end. One whose end is unknown is drawn where it began."""
     return None if fault.lasts else fault.until or fault.since
 
 
@@ -274,7 +274,7 @@ class _Drawing:
         ))  # fmt: skip
 
     def _is_again(self, event: Event) -> bool:
-        """Whether it says what the row before says: a leader that cannot reach a server says so many times."""
+        """Whether it repeats the row before: a leader that cannot reach a server logs that many times."""
         before = self._rows[-1][1]
         return (before.server, before.event, before.peer) == (event.server, event.event, event.peer)
 
@@ -337,7 +337,7 @@ class _Drawing:
 
 def _segments(lane: Lane, picture: Picture) -> list[Segment]:
     segments: list[Segment] = []
-    role: Role = "follower"  # until a server says otherwise: so every server begins
+    role: Role = "follower"  # every server begins as a follower, until it says otherwise
     begin = TOP
     for row in picture.rows:
         if row.server == lane.server and row.role != role:

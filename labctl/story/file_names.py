@@ -1,4 +1,4 @@
-"""What the files of a story are called where lines are named: by the end of their names, as far as that is needed."""
+"""Short names for the files of a story: the end of each name, as far as it is unique."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MOST_SAID = 20
 
 
 class FileNames:
-    """Short names of files, each of one file only; it says once what those stand for that were used.
+    """Short names of files, each of one file only, and a legend of those that were used.
 
     Args:
         files: all of them, by their whole names.
-        long: where all names are shorter than that, they are said as they are.
+        long: where all names are shorter than this, they stay as they are.
     """
 
     def __init__(self, files: Iterable[str] = (), long: int = LONG) -> None:
@@ -36,7 +36,7 @@ class FileNames:
         return f"{short}:{line.line_no}"
 
     def said(self) -> str:
-        """What the short names stand for that were used; "" where none was."""
+        """The legend of the short names that were used; "" where none was."""
         folders = {name.removesuffix(short) for name, short in self._used.items()}
         if len(folders) == 1 and len(self._used) > 1:
             return f"These files are in {folders.pop().rstrip('/')}."

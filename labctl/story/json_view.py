@@ -1,4 +1,4 @@
-"""A story as JSON, the shape of DESIGN's `story`: rows as they are told, and never half of a document."""
+"""A story as JSON, the shape of DESIGN's `story`: rows as they come, and never half of a document."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def quorum_row(lost_quorum: LostQuorum | None) -> dict[str, Any] | None:
 
 
 def tries_row(tries_: Tries) -> dict[str, Any]:
-    """What servers tried while nobody led."""
+    """The attempts of servers while there was no leader."""
     return {
         "server": tries_.server,
         "elections": [{"outcome": outcome, "count": count} for outcome, count in tries_.elections.items()],
@@ -169,7 +169,7 @@ def refusal_row(refusal: Refusal) -> dict[str, Any]:
 
 
 def evidence_rows(evidence: Iterable[Evidence]) -> list[dict[str, Any]]:
-    """The lines that something was read from."""
+    """The lines that are the evidence."""
     return [{"server": line.server, "file": line.file, "line_no": line.line_no} for line in evidence]
 
 
@@ -212,7 +212,7 @@ def outage_row(outage: Outage) -> dict[str, Any]:
 
 
 def fault_row(fault: Fault) -> dict[str, Any]:
-    """Something that was broken on purpose."""
+    """A fault that was injected."""
     return {
         "fault": fault.id,
         "what": fault.what,
@@ -243,9 +243,9 @@ def write_document(  # noqa: PLR0913, PLR0917 - what stands in it
     unread: Callable[[], dict[str, Any] | None] = lambda: None,
     in_memory: int = IN_MEMORY_BYTES,
 ) -> None:
-    """Write a story as one JSON document, and nothing where it could not be told to its end.
+    """Write a story as one JSON document, and nothing where it could not be read to its end.
 
-    `notes` may become more while the story is told, and `unread` is called at its end. More than `in_memory` bytes of a
+    `notes` may grow while the story is written, and `unread` is called at its end. More than `in_memory` bytes of a
     kind wait in a file.
     """
     # Half of a document is worse than none: a log may be damaged in the middle.
@@ -258,7 +258,7 @@ def write_document(  # noqa: PLR0913, PLR0917 - what stands in it
 def frame(
     end: Conclusion, timers: Timers | None, unread: dict[str, Any] | None, notes: Sequence[str]
 ) -> dict[str, Any]:
-    """The document without its rows, in the order in which it is written: what is known only at the end comes last."""
+    """The parts of the document around its rows, in the order of writing: what is known only at the end comes last."""
     return {
         "incidents": [],
         "events": [],
@@ -307,7 +307,7 @@ def _text(row: object) -> str:
         return json.dumps(row, default=datetime.isoformat)
     if text.isascii() and "\x7f" not in text:
         return text
-    # A reader gets the same characters, and a terminal none that it obeys.
+    # Escaped, the text is the same for a reader, and harmless on a terminal.
     return CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 

@@ -1,7 +1,7 @@
-"""Logs of which a line is no line: documents side by side or over several lines, escaped texts, lines under headings.
+"""Logs that are not one line for each entry: documents side by side or over several lines, escaped texts, headings.
 
-They are made what the rest of labctl reads, while they are read: a line for each document, and in front of a line the
-name that a heading above it gave. How a log is written shows in its beginning; most are handed on as they are.
+They are brought into the usual form while they are read: a line for each document, and in front of a line the
+name that a heading above it gave. The beginning of a log shows its form; most logs are passed on unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAMED, END_OF_NAME = b"\x1e", b"\x1f"
 """Around the name of a heading, in front of each line under it."""
 LOOKED_AT = 1 << 16
 LONGEST = 1 << 16
-"""Bytes of one document; a longer one is handed on as it stands."""
+"""Bytes of one document; a longer one is passed on unchanged."""
 _LEVEL = re.compile(rb"\[(?:TRACE|DEBUG|INFO|WARN|ERROR|ERR)\]|\"@message\"")
 _BETWEEN = re.compile(rb"(?:(?<=[}\]])|(?<=[}\]],))[ ]{0,8}(?=[{\[][{\"\[])")
 _ESCAPED_LINES = re.compile(
@@ -42,9 +42,9 @@ _HAS_NUMBER = re.compile(rb"\d")
 
 
 def as_lines(chunks: Iterable[bytes], several: Callable[[], None] = lambda: None) -> Iterator[bytes]:
-    """The pieces of a log, in UTF-8, so that each line is one; `several` is called where a line held several."""
+    """The pieces of a log in UTF-8, one entry a line; `several` is called where a line held several."""
     pieces = iter(chunks)
-    # From a pipe, what is there at once has to do.
+    # From a pipe, what is available at once has to do.
     head = next(pieces, b"")
     form = _form_of(head[:LOOKED_AT])
     rest = itertools.chain([head], pieces)
@@ -143,7 +143,7 @@ def _joined(chunks: Iterator[bytes], indent: bytes) -> Iterator[bytes]:
 
 def _in_one_line(document: list[bytes]) -> bytes:
     whole = b"".join(document)
-    # Of a document of many lines of a log, each stands in one of its own already.
+    # A document with many lines of a log has each in a line already.
     if len(_LEVEL.findall(whole)) > 1:
         return whole
     return b" ".join(line.strip() for line in document) + b"\n" * len(document)

@@ -1,4 +1,4 @@
-"""Puts the lines of one input in order of time, in little memory: what is more than that waits in a temporary file.
+"""Sorts the lines of one input by time, in little memory: the rest waits in a temporary file.
 
 The file has no name, so nobody else can open it and it is gone with this process, however that ends. Only lines that
 may be an event get here.
@@ -39,7 +39,7 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """How much waits where, at most.
+    """Limits of what waits.
 
     Attributes:
         lines: in memory.
@@ -61,8 +61,8 @@ class LineSorter:
     """Takes in the lines of several streams and gives back each stream in order of time.
 
     Args:
-        name: the input's name, for the sentence of what went wrong.
-        limits: how much waits where.
+        name: the input's name, for errors.
+        limits: how much may wait.
         make_file: makes the file without a name.
     """
 
@@ -104,7 +104,7 @@ class LineSorter:
         return iter(self._lines.get(stream, ()))
 
     def close(self) -> None:
-        """Let go of what waits."""
+        """Drop what waits."""
         self._lines.clear()
         self._runs.clear()
         if self._file is not None:

@@ -1,4 +1,4 @@
-"""What the servers of a stream are called that goes on: nobody knows yet who comes later, and a told name stays."""
+"""Names for the servers of an endless stream: later servers are unknown yet, and a name once shown stays."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from labctl.raft.event import Event
 
 MOST = 4096
-"""Names that are kept apart."""
+"""How many names are kept apart."""
 _OF_ALL = frozenset(
     {"consul", "nomad", "vault", "server", "agent", "log", "logs", "var", "data", "output", "stdout", "stderr"}
 )
-"""What files and folders are called on every machine."""
+"""Names that files and folders have on every machine."""
 
 
 class LiveNames:
@@ -36,7 +36,7 @@ class LiveNames:
         self._tagged = False
 
     def of(self, event: Event) -> str:
-        """What the server of an event is called."""
+        """The name of an event's server."""
         name = event.server
         called = self._called.get(name)
         if called is not None or len(self._called) >= MOST:
@@ -53,10 +53,10 @@ class LiveNames:
 
 
 def _names_of(path: str) -> Iterator[str]:
-    """Names for the log of a path, the best first: what a file or a folder is called that not every machine has."""
+    """Names for the log of a path, the best first: files and folders whose names are not the same everywhere."""
     place = place_of(path)
     nearest = place.folders[::-1]
-    # Servers are numbered, more than anything else that folders are called by.
+    # Servers are numbered, more than any other kind of folder.
     names = [place.base, *sorted(nearest, key=lambda part: not any(map(str.isdecimal, part)))]
     yield from (name for name in names if name.lower() not in _OF_ALL and name not in {"..", "~"})
     yield place.base

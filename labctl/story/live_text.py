@@ -31,7 +31,7 @@ class LiveStoryText(StoryText):
         self._there = out
 
     def write(self, records: Iterable[Record]) -> None:
-        """Write all of a story, each part as soon as it is known; what is over is told once more at the end."""
+        """Write all of a story, each part as soon as it is known, and a summary at the end."""
         super().write(self._with_elections(records))
 
     def _with_elections(self, records: Iterable[Record]) -> Iterator[Record]:
@@ -47,7 +47,7 @@ class LiveStoryText(StoryText):
             for event in events:
                 self._show(self._lines_of([once(event)] if self._lines else self._repeats.take(event)))
         finally:
-            # Also where it is interrupted: what goes on has been counted.
+            # Also after an interrupt: repetitions that go on have been counted.
             self._show(self._lines_of(self._repeats.finish()))
 
     def _show(self, staying: list[str]) -> None:
@@ -55,7 +55,7 @@ class LiveStoryText(StoryText):
         columns = shutil.get_terminal_size().columns
         below: list[str] = []
         if self._below.rewrites:
-            # What is taken away again has told no date, and can be cut only while it has no colour.
+            # A line that will be removed counts as no date, and can be cut only without colour.
             day, colour, wraps = self._day, self._colour, self._wraps
             self._colour = self._wraps = False
             below = self._lines_of(self._repeats.going_on())

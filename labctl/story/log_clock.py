@@ -1,4 +1,4 @@
-"""What time it is where a log is written, while nothing comes: its last stamp, and what has passed here since."""
+"""The time where a log is written, while nothing comes: its last stamp, and the time that has passed here since."""
 
 from __future__ import annotations
 

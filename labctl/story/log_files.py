@@ -1,4 +1,4 @@
-"""Logs that were kept: files, also packed, folders, archives, standard input. Each is read as a stream of events."""
+"""Saved logs: files, also packed, folders, archives, standard input. Each is read as a stream of events."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ CHUNK_BYTES = 1 << 18
 BYTES_OF_BEGINNING = 2 * CHUNK_BYTES
 BYTES_OF_SAMPLE = 1 << 14
 LINES_OF_SAMPLE = 32
-"""So many lines are looked at for one with a stamp, at most."""
+"""At most this many lines are searched for one with a stamp."""
 WAITS_SECONDS = 1
 """After this long without a first byte, tell the user what the wait is for."""
 IDLE_SECONDS = 1.0
@@ -78,7 +78,7 @@ MOST_FOLDERS = 10_000
 
 
 class Reached:
-    """How far recordings go: the time of the last line of all, also of one that no story tells."""
+    """The end of the recordings: the time of the last line of all, also of one outside the story."""
 
     def __init__(self) -> None:
         self.time: datetime | None = None
@@ -147,7 +147,7 @@ class Recording:
         return chunks, left >= 0
 
     def samples(self, near: datetime) -> Iterator[Sample]:
-        """Whose lines are, and of when, behind the beginning: at places all over it, and wherever stamps go back."""
+        """The writers and times of lines behind the beginning: at places all over it, and wherever stamps go back."""
         for block in self._behind_the_beginning():
             begin = 0
             for place in stamp_scan.places(block):
@@ -239,7 +239,7 @@ class Recording:
                     )
                 if coverage is not None:
                     coverage.head = head
-                # Whatever there is, at once: a pipe may be a log that is still being written.
+                # Whatever is available at once: a pipe may be a log that is still being written.
                 pieces = in_utf8(iter(lambda: stream.read1(CHUNK_BYTES), b""))
                 yield from line_forms.as_lines(pieces, coverage.see_several if coverage is not None else lambda: None)
         except (*DAMAGED, DamagedError) as error:
@@ -251,7 +251,7 @@ class Recording:
             return self.pipe or _standard_input()
         if not self.path.is_fifo():
             return self.path.open("rb")
-        # Opened at once, not only when a writer comes: until then it says what it waits for.
+        # Opened at once, not only when a writer comes: until then it reports what it waits for.
         number = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         pipe: io.BufferedReader = io.BufferedReader(io.FileIO(number), CHUNK_BYTES)
         _await(number, f"{self.name}: nobody has written into this pipe yet")
@@ -275,7 +275,7 @@ def _last_time(end: bytes, near: datetime, zone: tzinfo) -> datetime | None:
 
 
 def _await(number: int, what: str) -> None:
-    """Wait for the first bytes of a pipe, or for its end; after a moment, say so: it may be for ever."""
+    """Wait for the first bytes of a pipe, or for its end; after a moment, say so: the wait may be endless."""
     waiting = select.poll()
     waiting.register(number, select.POLLIN)
     if not waiting.poll(WAITS_SECONDS * 1000):
@@ -300,14 +300,14 @@ def _logs_in(name: str, path: Path) -> list[Recording]:
     try:
         members = list(members_of(path))
     except OSError:
-        return []  # reading it as a log says why
+        return []  # reading it as a log reports why
     except DamagedError as error:
         raise LabctlError(f"The archive {name} could not be read to its end: {error}.") from error
     if not members:
         return []
     logs = [member for member in members if member.name.startswith("logs/") and member.name.endswith(".log")]
     if not logs or not any(member.name == MANIFEST for member in members):
-        # No bundle of labctl's, of which the rest is about the logs.
+        # Not a bundle of labctl's, of which the rest is about the logs.
         logs = [member for member in members if not _is_hidden(member.name)]
     if len(logs) > MOST_LOGS:
         raise LabctlError(
@@ -329,7 +329,7 @@ def find(names: Sequence[str], called: Mapping[str, str] | None = None, *, live:
 
     Args:
         names: what the user named.
-        called: whose log a file is, by its name, where the user says so.
+        called: the server of a file, by the file's name, where the user gives it.
         live: standard input is a log that is still being written.
     """
     by_place: dict[str, Recording] = {}
@@ -344,7 +344,7 @@ def find(names: Sequence[str], called: Mapping[str, str] | None = None, *, live:
 
 
 def _called(recordings: list[Recording], called: Mapping[str, str]) -> list[Recording]:
-    """Call the recordings as the user does: by their whole name, else by the end of their path."""
+    """Name the recordings as the user does: by their whole name, else by the end of their path."""
     for file, server in called.items():
         of_file = [at for at, recording in enumerate(recordings) if file in (recording.name, str(recording.path))]
         of_file = of_file or [
@@ -367,7 +367,7 @@ def _called(recordings: list[Recording], called: Mapping[str, str]) -> list[Reco
 
 
 def _found(name: str, *, live: bool) -> list[Recording]:
-    """What one name stands for."""
+    """The recordings that one name stands for."""
     if name == STANDARD_INPUT:
         return [Recording(STANDARD_INPUT, "server", None)] if live else _on_standard_input()
     path = Path(name)
@@ -418,7 +418,7 @@ def _on_standard_input() -> list[Recording]:
 
 
 _copies: list[IO[bytes]] = []
-"""What was copied of standard input, while labctl runs; it has no name."""
+"""The copy of standard input, while labctl runs; it has no name."""
 
 
 def _copy_of(pipe: io.BufferedReader) -> int:
@@ -436,7 +436,7 @@ def _copy_of(pipe: io.BufferedReader) -> int:
 
 
 def _logs_under(folder: Path) -> Iterator[Path]:
-    """The logs in a folder and in its folders. Nothing is followed out of it, and a data base is no log."""
+    """The logs in a folder and in its folders. No link leads out of it, and a data base is no log."""
     for count, (where, folders, files) in enumerate(os.walk(folder, onerror=_raise)):
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if count < MOST_FOLDERS else []
         for name in sorted(files):

@@ -1,4 +1,4 @@
-"""Whose log a file is, by its name: the shortest part of the paths that tells all servers apart.
+"""The server of a log, by the name of its file: the shortest part of the paths that distinguishes all servers.
 
 `server1/consul.log` and `server2/consul.log` are `server1` and `server2`, `10.0.0.1.log` is `10.0.0.1`. What was
 rotated is one server's: `consul.log`, `consul.log.1` and `consul.log.2.gz`, or Consul's own
@@ -25,11 +25,11 @@ _STAMPED = re.compile(
     re.DOTALL,
 )
 _OF_A_SYSTEM = frozenset({"syslog", "messages", "daemon"})
-"""What has no ending and is rotated all the same."""
+"""Names without an ending that are rotated all the same."""
 
 
 class Place(NamedTuple):
-    """Where a log is, and what its name says.
+    """Where a log is, and what its name shows.
 
     Attributes:
         folders: the path's parts in front of the name, an archive being one of them.
@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
     @property
     def log(self) -> tuple[tuple[str, ...], str]:
-        """What a log and what was rotated away from it have in common."""
+        """The common part of a log and of those that were rotated away from it."""
         return self.folders, self.base
 
 
@@ -64,7 +64,7 @@ def place_of(path: str, beside: frozenset[str] = frozenset()) -> Place:
 
 
 def _without(name: str, endings: tuple[str, ...]) -> str:
-    """A name without what stands at its end, as often as it does; a name is never empty."""
+    """A name without any of these endings; a name is never empty."""
     while True:
         ending = next((suffix for suffix in endings if name.lower().endswith(suffix) and len(name) > len(suffix)), None)
         if ending is None:
@@ -73,7 +73,7 @@ def _without(name: str, endings: tuple[str, ...]) -> str:
 
 
 def servers_of(paths: Sequence[str], apart: Iterable[int] = ()) -> list[str]:
-    """Whose log each path is: a name for each; the same name for what was rotated.
+    """The server of each path's log: a name for each; the same name for what was rotated.
 
     Args:
         paths: where the logs are, each another one.
@@ -88,7 +88,7 @@ def servers_of(paths: Sequence[str], apart: Iterable[int] = ()) -> list[str]:
 
 
 def _not_rotated(places: list[Place]) -> set[int]:
-    """What has the base of another log and was not rotated from it: `a.log` beside `a.txt`."""
+    """Those with the base of another log that were not rotated from it: `a.log` beside `a.txt`."""
     unrotated = Counter(place.log for place in places if not place.rotated)
     return {number for number, place in enumerate(places) if not place.rotated and unrotated[place.log] > 1}
 
@@ -117,7 +117,7 @@ def _alike(names: dict[_Log, str]) -> list[list[_Log]]:
 
 
 def _by_folder(logs: list[_Log]) -> dict[_Log, str]:
-    """Names of logs whose files have the same one: the nearest folder that tells all of them apart."""
+    """Names of logs whose files have the same one: the nearest folder that distinguishes all of them."""
     deepest = max(len(log[0]) for log in logs)
     padded = {log: (*(("",) * (deepest - len(log[0]))), *log[0]) for log in logs}
     near = {place: [_without(folder, _PACKED) for folder in reversed(folders)] for place, folders in padded.items()}
@@ -126,7 +126,7 @@ def _by_folder(logs: list[_Log]) -> dict[_Log, str]:
         names = {log: near[log][level] or log[2] or log[1] for log in logs}
         if len(set(names.values())) == len(logs):
             return names
-    # No single one does: those that differ at all, from the outermost to the innermost.
+    # No single folder does: those that differ at all, from the outermost to the innermost.
     joined = {
         log: "/".join(near[log][level] for level in reversed(differs) if near[log][level]) or log[2] or log[1]
         for log in logs

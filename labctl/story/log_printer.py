@@ -88,7 +88,7 @@ class LogLines:
 
 
 class RaftLines(LogLines):
-    """Prints what Raft does, in words: each line's meaning, what repeats folded, each election as soon as it is over.
+    """Prints Raft's events in words: each line's meaning, repeats folded, each election as soon as it is over.
 
     Args:
         servers: whose logs they are.
@@ -152,7 +152,7 @@ class RaftLines(LogLines):
                 self._show([text for election in elections for text in self._of_election(election)])
 
     def finish(self) -> None:
-        """The logs have ended: print what went on, and the elections that are over by that."""
+        """The logs have ended: print what went on, and the elections that are over now."""
         self.story.finish()
         elections = [election for election in self.story.drain() if isinstance(election, Election)]
         if self._as_json or not self._prefix:
@@ -203,13 +203,13 @@ class RaftLines(LogLines):
         return f"{front} {paint(cut(told.sentence or '', self._columns - indent), 'dim', colour=self._colour)}"
 
     def _of_election(self, election: Election) -> list[str]:
-        """The sentence of an election that is over, which stands out from what the servers say."""
+        """The sentence of an election that is over, set off from the servers' lines."""
         text = f"{sign('point')} {harmless(of_election(election, self._timers))}"
         lines = wrapped(text, max(self._columns, 40), indent="  ").split("\n") if self._columns else [text]
         return [paint(line, "bold", colour=self._colour) for line in lines]
 
     def _time_and_server(self, event: Event) -> tuple[str, int]:
-        """What stands in front, and how many columns it takes with the blank behind it."""
+        """The front of a line, and how many columns it takes with the blank behind it."""
         clock = f"{event.time:%H:%M:%S}.{event.time.microsecond // 1000:03}" if event.time else " " * 12
         name = self._front(event.server)
         return f"{paint(clock, 'dim', colour=self._colour)} {name}", width(clock) + width(name) + 2
@@ -221,7 +221,7 @@ class RaftLines(LogLines):
 
 
 def raft_lines(lab: Lab, servers: list[Server], *, as_json: bool, prefix: bool, lines: bool) -> LogLines:
-    """What prints the lines about Raft of some servers of a lab. They are asked who is who."""
+    """A printer for the lines about Raft of some servers of a lab. The servers are asked for their IDs."""
     timers = timers_of(lab.raft_multiplier)
     names = names_of(lab, ask=True)
     return RaftLines(servers, as_json=as_json, prefix=prefix, lines=lines, names=names, timers=timers)
@@ -234,5 +234,5 @@ def line_row(line: LogLine) -> dict[str, Any]:
 
 
 def meaning_row(event: Event) -> dict[str, Any]:
-    """What `--raft` adds to it."""
+    """The fields that `--raft` adds to it."""
     return {"event": event.event, "term": event.term, "words": phrase(event)}

@@ -1,6 +1,6 @@
-"""Reads logs that were kept as one stream of events: whose each line is, and all of them in order of time.
+"""Reads saved logs as one stream of events: the server of each line, and all lines in order of time.
 
-A log that is in order is read once and as it comes. One that is not waits, sorted, until it was read to its end: only
+A log that is in order is read once and as it comes. One that is not is sorted first, once it was read to its end: only
 the lines that may be an event, and in a file without a name where they are many.
 """
 
@@ -22,13 +22,13 @@ from labctl.raft.reader import is_told, read_line
 from labctl.raft.speakers import SPEAKING, Speakers, own_address
 from labctl.raft.time_window import in_window
 from labctl.story import survey as surveys
+from labctl.story.attribution import ONLY, Attribution, attributions, names_of_paths, several
 from labctl.story.copies import without_copies
 from labctl.story.coverage import Coverage, Coverages
 from labctl.story.line_forms import name_and_line
 from labctl.story.line_sorter import Kept, LineSorter
 from labctl.story.live_names import LiveNames
 from labctl.story.survey import NOBODY, Survey
-from labctl.story.whose import ONLY, Whose, names_of_paths, several, whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from labctl.story.log_files import Reached, Recording
 
 MOST_STREAMS = 128
-"""Servers of one input that are put in order each by itself; more than that share a stream."""
+"""Servers of one input that are sorted separately; if there are more, they share a stream."""
 MOST_CLOCKS = 5
 LATE = timedelta(seconds=2)
-"""So late may a line of another server come where several write into one stream."""
+"""A line of another server may come this late where several write into one stream."""
 _NO_TIME = -(1 << 62)
 
 
@@ -54,22 +54,22 @@ class Log:
     near: datetime
     coverage: Coverage
     zone: tzinfo = UTC
-    whose: Whose = field(default_factory=Whose)
+    attribution: Attribution = field(default_factory=Attribution)
     partly_read: set[str] = field(default_factory=set)
 
     def read(self, raw: bytes, number: int, near: datetime, zone: tzinfo) -> Event | None:
         """Read a line and its server."""
         name, raw = name_and_line(raw)
         line = raw.decode("utf-8", "replace")
-        server = self.whose.server or name or ""
+        server = self.attribution.server or name or ""
         event = read_line(
             line, server=server, line_no=number, file=self.recording.name, zone=zone, near=near,
-            otherwise=self.whose.otherwise, of_hosts=self.whose.of_hosts,
+            otherwise=self.attribution.otherwise, of_hosts=self.attribution.of_hosts,
         )  # fmt: skip
         self.coverage.see(event, number, line)
-        if event is not None and event.server in self.whose.called:
-            event = event._replace(server=self.whose.called[event.server])
-        if event is None or not self.whose.by_address:
+        if event is not None and event.server in self.attribution.called:
+            event = event._replace(server=self.attribution.called[event.server])
+        if event is None or not self.attribution.by_address:
             return event
         address = own_address(event)
         if not address:
@@ -79,7 +79,7 @@ class Log:
 
 
 class Falls:
-    """Where the lines of a log go back in time that was thought to be in order."""
+    """Where the lines of a log go back in time although it seemed to be in order."""
 
     def __init__(self) -> None:
         self.count = self._first = 0
@@ -95,7 +95,7 @@ class Falls:
         self._before = time
 
     def told(self, name: str) -> str:
-        """That, in a sentence."""
+        """A sentence about that."""
         places = f"in line {self._first}" if self.count == 1 else f"at {self.count} places, first in line {self._first}"
         return (
             f"The stamps of {name} go back by {'' if self.count == 1 else 'up to '}{about(self._most.total_seconds())} "
@@ -104,7 +104,7 @@ class Falls:
 
 
 class _Seen:
-    """What is learned of lines while they are taken in."""
+    """What is learned from lines while they are taken in."""
 
     def __init__(self) -> None:
         self.latest: dict[str, int] = {}
@@ -131,14 +131,14 @@ class LogReader:
 
     Args:
         recordings: which.
-        everything: also the events that are `other`.
+        everything: also events that are `other`.
         zone: that of stamps that have none; None learns it from their neighbours.
         names: learns who is who from the beginnings, before the first event is reported.
         reached: learns how far the logs go, once all were read.
-        note: receives what a reader of the story should know, in sentences.
-        live: standard input goes on; its lines are reported as they come.
-        coverages: learns what was read of each.
-        sorter: in which the lines of an input wait, by its name, that are not in order.
+        note: receives notes for a reader of the story, in sentences.
+        live: standard input is still being written; its lines are reported as they come.
+        coverages: learns how much was read of each.
+        sorter: makes the sorter for the lines of an unsorted input, by its name.
     """
 
     def __init__(  # noqa: PLR0913 - all that a story is told from
@@ -169,8 +169,10 @@ class LogReader:
         if self._names is not None:
             for log in logs:
                 log.partly_read = self._names.partly_read
-        for log, writer in zip(logs, whose([(log.recording, log.survey) for log in logs], self._note), strict=True):
-            log.whose = writer
+        for log, attribution in zip(
+            logs, attributions([(log.recording, log.survey) for log in logs], self._note), strict=True
+        ):
+            log.attribution = attribution
             self._learn_names(log)
         with contextlib.ExitStack() as kept:
             streams = self._streams(logs, kept)
@@ -205,7 +207,7 @@ class LogReader:
         return Log(recording, survey, near, coverage)
 
     def _learn_zones(self, logs: list[Log]) -> None:
-        """A stamp without a zone is of that of its neighbours: in its log, else in the same server's others."""
+        """A stamp without a zone has that of its neighbours: in its log, else in the same server's others."""
         of_servers = {log.recording.server: log.survey.zone for log in logs if log.survey and log.survey.zone}
         others = {f"{log.survey.zone}" for log in logs if log.survey and log.survey.zone} - {"UTC"}
         for log in logs:
@@ -244,7 +246,7 @@ class LogReader:
         if log.survey is None or self._names is None:
             return
         for event in log.survey.events:
-            server = log.whose.of(event)
+            server = log.attribution.of(event)
             if server is not None:
                 self._names.learn(event if server == event.server else event._replace(server=server))
         log.survey.events = []
@@ -256,8 +258,8 @@ class LogReader:
         pieces: dict[str, list[Log]] = {}
         for log in logs:
             kind = log.survey.order.kind if log.survey else None
-            if kind in {"sorted", "set back"} and log.whose.is_one:
-                pieces.setdefault(log.whose.server or log.whose.otherwise, []).append(log)
+            if kind in {"sorted", "set back"} and log.attribution.is_one:
+                pieces.setdefault(log.attribution.server or log.attribution.otherwise, []).append(log)
             elif kind in {"sorted", "set back"}:
                 streams.append(in_window(self._as_they_stand(log), LATE))
             elif kind is None and self._live:
@@ -275,7 +277,7 @@ class LogReader:
         """The events of a log in the order of its lines."""
         recording, near, zone = log.recording, log.near, log.zone
         learns = self._zone is None and log.survey is not None and log.survey.lacks_zones
-        speakers = Speakers() if log.whose.is_one and not log.whose.by_address else None
+        speakers = Speakers() if log.attribution.is_one and not log.attribution.by_address else None
         end, falls = bytearray(), Falls()
         for number, raw in likely_lines(recording.chunks(end, log.coverage), everything=self._everything):
             event = log.read(raw, number, near, zone)
@@ -289,7 +291,7 @@ class LogReader:
             if speakers is not None and (event.event in SPEAKING or event.event == "config_initial"):
                 speakers.take(event)
             yield event
-        if speakers is not None and speakers.are_several and not log.whose.is_said:
+        if speakers is not None and speakers.are_several and not log.attribution.is_said:
             self._note(f"{several(recording.name, speakers)} All are told as one server's.")
         if falls.count and log.survey is not None and log.survey.order.kind == "sorted":
             self._note(falls.told(recording.name))
@@ -306,14 +308,14 @@ class LogReader:
         name = log.recording.name if log.recording.path else "standard input"
         if log.survey is None:
             self._tell_order(name, order)
-        says_whose = len(seen.latest) != 1 or log.whose.is_said or log.whose.by_address
+        says_whose = len(seen.latest) != 1 or log.attribution.is_said or log.attribution.by_address
         if seen.speakers.are_several and not says_whose and order.kind != "reversed":
-            log.whose.by_address = True
+            log.attribution.by_address = True
             self._note(f"{several(name, seen.speakers)} {ONLY}")
         if log.survey is None:
             # Only now are all names known.
-            log.whose.called = names_of_paths(seen.latest) | (
-                dict.fromkeys(seen.tags, log.whose.otherwise) if len(seen.latest) == 1 else {}
+            log.attribution.called = names_of_paths(seen.latest) | (
+                dict.fromkeys(seen.tags, log.attribution.otherwise) if len(seen.latest) == 1 else {}
             )
         return [self._again(log, sorter, stream, order) for stream in sorter.streams()]
 
@@ -342,7 +344,7 @@ class LogReader:
 
     def _as_they_come(self, log: Log) -> Iterator[Event]:
         """The events of a pipe that is still being written, sorted as far as a moment allows."""
-        near, zone, names = log.near, log.zone, LiveNames(log.whose.otherwise)
+        near, zone, names = log.near, log.zone, LiveNames(log.attribution.otherwise)
         self._note(f"Lines of standard input that come up to {LATE.seconds} s late are put where they belong.")
 
         def read() -> Iterator[Event | None]:

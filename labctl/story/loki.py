@@ -1,6 +1,6 @@
-"""What Loki's API answers: one document of streams, each with its labels, and pairs of a time and a line in it.
+"""The answers of Loki's API: one document of streams, each with its labels, and pairs of a time and a line in it.
 
-It is read piece by piece: a line for each pair, in front of it its time, and whose it is by the labels of its stream.
+It is read piece by piece: a line for each pair, in front of it its time, and its server by the labels of its stream.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LONGEST = 1 << 16
-"""Bytes of a pair, or of labels, that are waited for."""
+"""Bytes of a pair, or of labels, to wait for."""
 _NAMES = (
     "pod", "pod_name", "podName", "container_name", "instance", "host", "hostname", "node_name", "nodename", "node",
     "server", "filename", "container",

@@ -46,6 +46,6 @@ def _words(row: Row) -> str:
 
 
 def mermaid_label(text: str) -> str:
-    """A text without what Mermaid reads as its own."""
+    """A text without anything that Mermaid would interpret."""
     plain = _NOT_PLAIN.sub(lambda match: f"#{ord(match.group())};", harmless(text))
     return _END.sub(lambda match: f"#{ord(match.group()[0])};{match.group()[1:]}", plain)

@@ -1,7 +1,7 @@
 """The lines of a lab by the stamps of its servers: a busy Docker takes a line in 0.2 s after it was written.
 
-All containers have the clock of their Docker host's kernel, as Docker itself. So a server's stamp is the better one,
-where it has more than whole seconds. By it, the lines of several servers come a little out of order.
+All containers share the clock of their Docker host's kernel, as does Docker itself. So a server's stamp is the better
+one, where it has more than whole seconds. By it, the lines of several servers come a little out of order.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from labctl.engine.logs import LogLine
 
 KEPT = timedelta(seconds=10)
-"""So late may Docker have taken in a line that is read from what it keeps."""
+"""Docker may have taken in a stored line this late."""
 LIVE = timedelta(milliseconds=400)
 """How late a live line may come in, and how long each line waits for earlier ones."""
 SET_BACK = timedelta(seconds=1)
-"""By more than this Docker's times of one server's lines go back only where the clock of the Docker host was set."""
+"""Where Docker's times of one server's lines go back by more than this, the clock of the Docker host was set."""
 MOST, MOST_CHARACTERS = 16_384, 1 << 23
 """Lines that wait, and what is in them, at most."""
 # Consul indented its lines before 1.9.
@@ -62,14 +62,14 @@ def in_own_order(  # noqa: PLR0913 - how wide the window is
     late: timedelta | None = None,
     most: int = MOST,
 ) -> Iterator[LogLine | None]:
-    """Give lines the time at which they were written, and put them in its order; a server's own order stays.
+    """Give lines the time at which they were written, and sort them by it; a server's own order stays.
 
-    A line that Docker took in later than the window is wide keeps Docker's time, and so does one of the future.
+    A line that Docker took in later than the window is wide keeps Docker's time, and so does one from the future.
 
     Args:
         lines: in the order in which Docker took them in; None where none came for a moment.
         live: they are reported as they come, so the window is small.
-        note: receives, in sentences, how lines are ordered, where that is not as they were written.
+        note: receives, in sentences, how lines are ordered if not by their own stamps.
         clock: what time it is for Docker.
         late: how wide the window is; None is as wide as it has to be.
         most: lines that wait, at most.
@@ -83,7 +83,7 @@ def in_own_order(  # noqa: PLR0913 - how wide the window is
         for line in lines:
             yield from window.take(line)
     except KeyboardInterrupt:
-        # What came is reported.
+        # Lines that came are reported.
         yield from window.rest()
         raise
     yield from window.rest()
@@ -100,7 +100,7 @@ class _Window:
         self._number = self._characters = 0
 
     def take(self, line: LogLine | None) -> Iterator[LogLine | None]:
-        """Take in what comes. Returns what no longer has to wait."""
+        """Take in what comes. Returns the lines that need not wait any longer."""
         if line is None:
             yield from self._until(self._clock.now())
             yield None
@@ -111,7 +111,7 @@ class _Window:
             return
         if not line.of_docker:
             if taken < self._taken.get(line.server, taken) - SET_BACK:
-                # What waits was written before, and the time that it waits for is far ahead now.
+                # Waiting lines were written before it, and the time that they wait for is far ahead now.
                 self._note(
                     "The clock of the Docker host was set back while these lines were written: what follows is told at "
                     "its new time."
@@ -152,7 +152,7 @@ class _Window:
         return replace(line, written=own)
 
     def _until(self, now: datetime | None) -> Iterator[LogLine]:
-        """The lines for which no earlier line can come any more."""
+        """The lines that no earlier line can precede any more."""
         while self._waiting and (
             len(self._waiting) > self._most
             or self._characters > MOST_CHARACTERS

@@ -1,4 +1,4 @@
-"""A story as svg, and as one self-contained html file. What servers wrote is text in both, whatever it holds."""
+"""A story as svg, and as one self-contained html file. What servers wrote is only text in both, whatever it holds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TITLE = "The story of an election"
 DRAWING = "What each server did, from above to below"
-"""What the drawing is called on a page, whose heading is the title already."""
+"""The drawing's description on a page, whose heading is the title already."""
 
 
 def svg(records: Iterable[Record], timers: Timers | None = None) -> str:

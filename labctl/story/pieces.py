@@ -1,4 +1,4 @@
-"""Lines that a container's runtime cut in pieces, joined again: `P` is a piece, `F` the last one (CRI).
+"""Joins lines that a container's runtime cut in pieces: `P` is a piece, `F` the last one (CRI).
 
 Half a line may say the opposite of the whole one, so it is never passed on: a line without an end is not one. Docker
 cuts lines as well, at 16 KiB; of its JSON only the last piece ends with a newline.
@@ -11,7 +11,7 @@ import re
 LONGEST = 1 << 16
 """Bytes of a line that are kept; the rest of it is left out."""
 MOST = 64
-"""So many lines may be without their ends at once: those of several files under headings, each with two streams."""
+"""How many lines may lack their ends at once: those of several files under headings, each with two streams."""
 _STAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)"
 _CRI = re.compile(rb"^[^\s\"{]{0,300}?" + _STAMP + rb" std(?:out|err) [FP][ :]", re.MULTILINE)
 _LINE = re.compile(
@@ -58,7 +58,7 @@ class Pieces:
         return line
 
     def _joined(self, line: bytes, key: bytes, parts: tuple[bytes, bytes, bytes], *, is_piece: bool) -> bytes:
-        """The result for a line with text in front and behind: all of it, or nothing yet."""
+        """A joined line with the text in front and behind, or nothing yet."""
         front, text, behind = parts
         end = b"\n" if line.endswith(b"\n") else b""
         before = self._open.pop(key, None)

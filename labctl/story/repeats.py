@@ -1,4 +1,4 @@
-"""What a server says again and again, folded: told at once, and then as often as it was said when that is over.
+"""Lines that a server repeats, folded: shown at once, and once more with a count when the repetition is over.
 
 A leader that cannot reach a server says so every few seconds. What matters between two of these lines would be gone
 from a screen within a minute.
@@ -27,15 +27,15 @@ STILL = frozenset(
         "prevote_rejected_by_me",
     }
 )
-"""What says that something still is as it was."""
+"""Events that report a state as unchanged."""
 CAMPAIGN = frozenset(
     {
         *("candidate_entered", "votes_needed", "vote_self", "vote_requested", "vote_granted", "election_timeout"),
         *("prevote_self", "prevote_requested", "prevote_granted", "prevote_lost", "prevote_denied"),
     }
 )
-"""What a server says that stands for election. One that stands again and again while nobody else does anything has no
-majority, and says the same of ever newer terms."""
+"""Events of a server that stands for election. One that stands again and again while nobody else does anything has no
+majority, and repeats itself with ever higher terms."""
 _TOLD_IN_FULL = 2
 """This many candidacies in a row are shown whole."""
 _NEWS_OF_ITSELF = frozenset(
@@ -53,7 +53,7 @@ _ELECTION = frozenset(
     }
 )
 QUIET = timedelta(seconds=30)
-"""A repetition that pauses for this long is over: between two tries of a leader are at most some 20 s."""
+"""A repetition that pauses for this long is over: a leader's tries are at most some 20 s apart."""
 FIRST_REPORT, LONGEST_REPORT = timedelta(minutes=1), timedelta(minutes=16)
 """While it goes on, it is reported again after this, then each time after twice as long, up to the longer."""
 MOST_RUNS = 64
@@ -62,15 +62,15 @@ MOST_HELD = 1024
 
 
 class Told(NamedTuple):
-    """What is to be told now.
+    """Something to show now.
 
     Attributes:
-        event: what a server said; of what it said several times, the last one.
+        event: the event; of several, the last one.
         words: what that means, or None.
-        times: how often it said so since it began to.
-        more: how many of these were not told before; over all that is told, each event is counted once.
-        since: when it began to.
-        varied: whether it said something else each time, of which this is the last: another term.
+        times: how often it was repeated since it began.
+        more: how many of these were not shown before; over everything shown, each event is counted once.
+        since: when it began.
+        varied: whether each one differed, of which this is the last: another term.
         first: the first one of several.
         last: the last of several that are shown in the place of the first.
     """
@@ -105,7 +105,7 @@ def once(event: Event) -> Told:
 
 
 class _Run:
-    """Something that a server says again and again."""
+    """Something that a server repeats."""
 
     def __init__(self, event: Event, words: str) -> None:
         self.first, self.last, self.words = event, event, words
@@ -116,7 +116,7 @@ class _Run:
         self.reported, self.wait = event.time, FIRST_REPORT
 
     def add(self, event: Event, words: str) -> None:
-        # The term that it names is another one each time; of a candidate, only its later lines show what it asked for.
+        # The term differs each time; of a candidate, only its later lines show what it asked for.
         is_same = event.event == "candidate_entered" and event.term == self.last.term
         self.varied = self.varied or (words != self.words and not is_same)
         self.last, self.words = event, words
@@ -145,7 +145,7 @@ class Repeats:
     def __init__(self, *, reports: bool = True) -> None:
         self._reports = reports
         self.runs: dict[tuple[str, str], _Run] = {}
-        # How often a server stood while nobody else did anything about an election.
+        # How often a server stood while nothing else happened in any election.
         self._alone: dict[str, int] = {}
 
     def going_on(self) -> list[Told]:
@@ -157,7 +157,7 @@ class Repeats:
         ]
 
     def take(self, event: Event) -> Iterator[Told]:
-        """Take in the next event. Returns what is to be told now: what is over by it, and itself if it is no repeat."""
+        """Take in the next event. Returns what to show now: what is over by it, and itself if it is no repeat."""
         words = phrase(event)
         yield from self.over(event)
         in_vain = event.event in CAMPAIGN and self._stands_alone(event.server)
@@ -187,18 +187,18 @@ class Repeats:
         yield from self.finish()
 
     def goes_on(self, first: Event | None) -> bool:
-        """Whether what began with an event may be said again."""
+        """Whether what began with an event may be repeated."""
         return any(run.first is first for run in self.runs.values())
 
     def end(self, first: Event | None) -> Iterator[Told]:
-        """Take what began with an event for over."""
+        """End the repetition that began with an event."""
         for key in [key for key, run in self.runs.items() if run.first is first]:
             yield from self._end(key)
 
     def over(self, event: Event) -> Iterator[Told]:
         """End what an event ends: by what its server becomes, by what its peer does, or because it is later.
 
-        Or it is far earlier: where a clock was set back, nobody can say for how long something went on.
+        Or it is far earlier: after a clock was set back, no duration is known.
         """
         self._count(event)
         for key, run in list(self.runs.items()):
@@ -251,7 +251,7 @@ def in_order(events: Iterable[Event]) -> Iterator[Told]:
 
 
 def _hold(held: deque[Told], told: Told) -> None:
-    """Add what is to be told, or to what stands there already how often it was said."""
+    """Add something to show, or add its count to its first line."""
     if told.times == 1:
         held.append(told)
         return

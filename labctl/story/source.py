@@ -1,4 +1,4 @@
-"""`labctl story`: the events of a lab, or of logs that were kept, and what is shown of them."""
+"""`labctl story`: the events of a lab, or of saved logs, and what is shown of them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ MOST_NOTES = 50
 
 
 class Notes(list[str]):
-    """What a reader of a story should know, each once, and not more than anybody would read."""
+    """Notes for a reader of a story, each once, and not more than anybody would read."""
 
     def say(self, sentence: str) -> None:
         """Take in a sentence."""
@@ -67,10 +67,10 @@ class Source:
         servers: the servers' names, where they are known before anything was read.
         timers: what the servers' timers are set to, where that is known.
         names: who is who, as far as it is known beforehand.
-        reached: how far the logs go, once all events were read; None where nobody knows.
+        reached: how far the logs go, once all events were read; None where that is unknown.
         files: what is read; None is standard input.
-        logs: the names by which lines of it are told.
-        notes: what a reader of the story should know, in sentences; whole when all events were read.
+        logs: the names for lines of the logs.
+        notes: notes for a reader of the story, in sentences; complete when all events were read.
         coverages: how much of the logs was read, once all events were.
         goes_on: whether it is followed: then pauses are among its events.
         complete: whether these are the logs of all servers of a cluster.
@@ -89,7 +89,7 @@ class Source:
     complete: bool = False
 
     def records(self, since: datetime | None = None) -> Iterator[Record]:
-        """The story of it, from a time on: what was over by then is left out."""
+        """Its story, from a time on: what was over by then is left out."""
         told = record_stream.records(
             self.events, since=since, names=self.names, reached=self.reached, complete=self.complete
         )
@@ -112,7 +112,7 @@ def source(  # noqa: PLR0913 - what `labctl story` can be told
     """Open what the user named: a recording that labctl ships, nothing or a lab, or else logs. Raises LabctlError.
 
     Where nothing is named, the lab is `lab`, else the only one of `owner`, or the only one there is. `called` says
-    whose log a file is, `zone` of which zone stamps are that name none, `connect` how the engine is reached.
+    whose log a file is, `zone` the zone of stamps that name none, `connect` how the engine is reached.
     """
     asked = _Asked(follow, everything, called or {}, zone, connect)
     chosen = _source(what, asked, sample=sample, owner=owner, lab=lab)
@@ -120,7 +120,7 @@ def source(  # noqa: PLR0913 - what `labctl story` can be told
 
 
 class _Asked(NamedTuple):
-    """How logs are to be read."""
+    """How to read logs."""
 
     follow: bool
     everything: bool
@@ -183,7 +183,7 @@ def _of_lab(client: Client, name: str | None, owner: str, asked: _Asked) -> Sour
 
 
 def _now(lab: Lab) -> datetime | None:
-    """What time it is where the lab is: so far go its logs, also where nothing was said for long."""
+    """The time where the lab is: its logs go so far, even if nothing was logged for long."""
     with contextlib.suppress(LabctlError):
         return clock.now(lab.place)
     return None
@@ -198,7 +198,7 @@ def of_lines(lab: Lab, lines: Iterable[LogLine | None], *, everything: bool = Fa
 
 
 def names_of(lab: Lab, *, ask: bool = False) -> Names:
-    """Who is who in a lab: its addresses and, with `ask`, the IDs that its servers tell, before a line says them."""
+    """Who is who in a lab: its addresses and, with `ask`, the IDs that its servers report, before a line has them."""
     names = Names()
     for server in lab.servers:
         names.add(server.name, server.address)
@@ -208,7 +208,7 @@ def names_of(lab: Lab, *, ask: bool = False) -> Names:
 
 
 def pause(now: datetime) -> Event:
-    """A placeholder event: no line came, and time has passed. What is over by then is told."""
+    """A placeholder event: no line came, and time has passed, so that what is over is reported."""
     return Event(now, "", OTHER, None, None, None, None, None, None, 0, "")
 
 
@@ -232,8 +232,8 @@ def events_of(
     Args:
         lines: with Docker's time of each.
         everything: also the events that are `other`.
-        live: the lines are told as they come.
-        note: receives what a reader should know about their order.
+        live: the lines are reported as they come.
+        note: receives notes about their order.
         late: how late a line may come; None is as late as such lines do.
     """
     numbers: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What is written behind a story's events, such as elections. A log may hold millions of them, so files keep them."""
+"""Records that follow a story's events, such as elections. A log may hold millions of them, so files keep them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ AT_ONCE = 256
 
 
 class Spool:
-    """Keeps what is settled as lines of text until the last event was written, in files that it closes.
+    """Keeps settled records as lines of text until the last event was written, in files that it closes.
 
     Args:
-        writers: what writes a record, by its kind; a kind without one is dropped.
+        writers: write a record as text, by its kind; a kind without one is dropped.
         in_memory: bytes of each kind that are kept in memory, at most.
 
     Attributes:
@@ -72,5 +72,5 @@ class Spool:
 
 def kept_text(in_memory: int = IN_MEMORY_BYTES) -> IO[str]:
     """A text that is kept until it is whole, in a file where it is long."""
-    # A file's name may be no UTF-8; who prints it says how that is shown.
+    # A file's name may be no UTF-8; the printer decides how to show that.
     return tempfile.SpooledTemporaryFile(in_memory, mode="w+", encoding="utf-8", errors="surrogatepass", newline="\n")

@@ -1,4 +1,4 @@
-"""Where the stamps of a log go back, found in its bytes: every stamp is looked at, and few lines are taken apart."""
+"""Finds where the stamps of a log go back, in its bytes: every stamp is compared, and few lines are parsed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labctl.raft.line_order import STEP
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The first characters are plain, so that they are found as fast as a word is.
+# The first characters are literal, so that the search is as fast as for a word.
 _STAMP = re.compile(rb"20\d\d(?:-\d\d-\d\d[T ]|/\d\d/\d\d )\d\d:\d\d:\d\d")
 MOST_STAMPS_OF_A_LINE = 3
 MOST_FALLS = 16
@@ -20,7 +20,7 @@ MOST_FALLS = 16
 
 
 def places(block: bytes) -> list[int]:
-    """Where the lines of a block begin that tell whether it is in order: the first, the last, and around each fall."""
+    """Where the lines begin that decide whether a block is in order: the first, the last, and around each fall."""
     stamps = _STAMP.findall(block)
     if not stamps:
         return [0] if block else []

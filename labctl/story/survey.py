@@ -1,4 +1,4 @@
-"""What the beginning of a log says about all of it: whose its lines are, in which zone and in what order they stand.
+"""What the beginning of a log shows of the whole: its servers, its zone, and the order of its lines.
 
 A file is looked at in its first half megabyte, then at places all over it, and wherever stamps go back: a log in order
 costs little more than that.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labctl.raft.event import Event
 
 UNKNOWN = timezone(timedelta(0), "unknown")
-"""The zone of a stamp that has none, as long as no neighbour has said which it is."""
+"""The zone of a stamp without one, as long as no neighbour has shown it."""
 NOBODY = ""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -35,7 +35,7 @@ MOST_TIMES = 65_536
 
 
 class Sample(NamedTuple):
-    """A line somewhere in a log: the container, the pod or the file that it names, or the machine, and of when it is.
+    """A line somewhere in a log: the container, the pod or the file that it names, or the machine, and its time.
 
     What stands in front of other programs' lines may be anything: `is_ours` says that a server wrote it.
     """
@@ -54,13 +54,13 @@ class Survey:
         events: at its beginning, each with the server or the machine that its line names, else with no server.
         sources: the containers and pods that its lines name.
         hosts: the machines that they name.
-        tags: the tags of Fluentd, where they tell servers apart: several, of which no two are of one server.
+        tags: the tags of Fluentd, where they distinguish servers: several, of which no two are of one server.
         first: its first stamp.
         last: its last one; None where that is not known without reading all of it.
         zone: that of its first stamp that has one.
         lacks_zones: whether it has stamps without one.
-        speakers: whose lines those are that name no server.
-        order: how its lines stand.
+        speakers: the servers whose lines name none.
+        order: the order of its lines.
         is_whole: whether that is all of it.
         later_sources: the containers and pods that lines behind its beginning name.
         later_hosts: the machines that they name, and nothing better.
@@ -86,14 +86,14 @@ class Survey:
         return max((event.time for event in self.events if event.time is not None), default=None)
 
     def kind_of(self, server: str, line: str) -> set[str]:
-        """Of which kind a server's name is that a line names; a heading's names have no line."""
+        """The kind of a server's name that a line has; a heading's names have no line."""
         envelope = open_envelope(line) if line else None
         if envelope is None or envelope.source == server:
             return self.sources
         return self.hosts if envelope.host == server else self.tags
 
     def check_tags(self) -> None:
-        """Forget tags that tell no servers apart: a single one, or two of lines in which one server names itself."""
+        """Forget tags that distinguish no servers: a single one, or two of lines in which one server names itself."""
         whose: dict[str, set[str]] = {}
         for event in self.events:
             if event.server in self.tags and (address := own_address(event)) is not None:
@@ -130,7 +130,7 @@ def of_beginning(chunks: Iterable[bytes], near: datetime | None) -> Survey:
 
 
 def set_order(survey: Survey, zone: tzinfo, later: Iterable[Sample]) -> None:
-    """Say in what order a log is, by its beginning and by places behind it; `zone` is that of stamps without one."""
+    """Find the order of a log, by its beginning and by places behind it; `zone` is for stamps without one."""
     samples = list(itertools.islice(later, MOST_TIMES))
     survey.later_sources.update(sample.source for sample in samples if sample.source and sample.is_ours)
     survey.later_hosts.update(sample.host for sample in samples if sample.host and not sample.source and sample.is_ours)
@@ -146,12 +146,12 @@ def set_order(survey: Survey, zone: tzinfo, later: Iterable[Sample]) -> None:
 
 
 def placed(time: datetime, zone: tzinfo) -> datetime:
-    """A time whose zone was not known, in this one."""
+    """A time whose zone was not known, in this zone."""
     return time.replace(tzinfo=zone) if time.tzinfo is UNKNOWN else time
 
 
 def moment_of(microseconds: int) -> datetime | None:
-    """The time that a number of microseconds stands for."""
+    """The time for a number of microseconds."""
     try:
         return EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:

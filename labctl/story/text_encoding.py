@@ -36,7 +36,7 @@ def is_binary(head: bytes) -> bool:
 
 
 def in_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The pieces of a log, as UTF-8 and without a mark in front. What is UTF-8 already is handed on as it is."""
+    """The pieces of a log, as UTF-8 and without a mark in front. UTF-8 is passed on as it is."""
     pieces = iter(chunks)
     head = b""
     for piece in pieces:

@@ -45,17 +45,17 @@ TITLES = {
 HAPPENED = "What happened"
 NOT_SEEN = "Not seen:"
 WHERE = "\x1f"
-"""Stands between the text of an incident and the lines that show it."""
+"""Separates the text of an incident from the lines that show it."""
 MOST_LINES = 6
 CHARACTERS = 1 << 18
 OFFSET = "\x02"
-"""Stands in front of the time since the first event until it is known how wide that column has to be."""
+"""Placeholder for the time since the first event until the width of that column is known."""
 OFFSET_COLUMNS, MOST_OFFSET_COLUMNS = 10, 24
 """How wide it is at the least, as for `+999.999 s`, and at the most."""
 
 
 def sentences(timers: Timers | None, files: FileNames | None = None) -> dict[type, Callable[[Any], str]]:
-    """What turns a record into a sentence, by its kind; `files` are called by their short names."""
+    """The function that turns a record into a sentence, by its kind; `files` have their short names."""
     named = files or FileNames()
     return {
         Incident: lambda incident: _paragraph(incident, named),
@@ -80,14 +80,14 @@ def _pre_vote(attempt: PreVote | Series, timers: Timers | None) -> str:
 
 
 def _election(election: Election | Series, timers: Timers | None) -> str:
-    """An election with its term in front, by which those of one term are put together; several stand by themselves."""
+    """An election with its term in front, which groups those of one term; several stand by themselves."""
     if isinstance(election, Series):
         return f"{WHERE}{summary_sentences.of_series(election, timers)}"
     return f"{'' if election.term is None else election.term}{WHERE}{summary_sentences.of_election(election, timers)}"
 
 
 def grouped(elections: Iterable[str]) -> Iterator[str]:
-    """One paragraph for each term: who stood in it one after the other."""
+    """One paragraph for each term: its candidates, one after the other."""
     split = (election.rpartition(WHERE) for election in elections)
     for term, told in itertools.groupby(split, key=lambda item: item[0]):
         said = [row[2] for row in told]
@@ -110,7 +110,7 @@ class StoryText:
         every: write every event and every election; else repeated lines are folded, events only unless
             lines were asked for.
         summary: write only what happened.
-        files: what the files are called where lines are named.
+        files: short names of the files.
     """
 
     def __init__(  # noqa: PLR0913 - what `labctl story` can be told
@@ -158,7 +158,7 @@ class StoryText:
         self._unknown(spool.conclusion)
 
     def _align(self, events: IO[str]) -> None:
-        """Write the events that are kept, when it is known how wide the column for their times has to be."""
+        """Write the events that were kept, once the width of the time column is known."""
         while some := events.read(CHARACTERS):
             self._out.write(self._aligned(some + events.readline()))
 
@@ -167,7 +167,7 @@ class StoryText:
         return lines.replace(OFFSET + " " * (MOST_OFFSET_COLUMNS - self._offset_columns), "")
 
     def _unknown(self, end: Conclusion) -> None:
-        """Say how many lines were not understood, one of them, and how to see all."""
+        """Report how many lines were not understood, one of them, and how to see all."""
         if end.unknown is None:
             return
         have = "line of Raft has" if end.unparsed == 1 else "lines of Raft have"
@@ -206,7 +206,7 @@ class StoryText:
                 self._event(told)
 
     def _event(self, told: Told) -> None:
-        """Write an event that has words, or whose line was asked for."""
+        """Write an event that has words, or whose line is wanted."""
         event, said = told.event, told.sentence
         if said is None and not (self._lines and event.event != OTHER):
             return
@@ -225,7 +225,7 @@ class StoryText:
             self._out.write(f"{self._front(None)} {name} {painted}\n")
 
     def _hung(self, text: str, indent: str) -> str:
-        """A text behind such a front: on a terminal, what has no room stands under its beginning."""
+        """A text behind a front: on a terminal, the rest continues under its beginning."""
         text = harmless(text)
         if not self._wraps:
             return text
@@ -245,7 +245,7 @@ class StoryText:
         return f"{clock}{OFFSET}{blank}{paint(offset, 'dim', colour=self._colour)}"
 
     def _date(self, time: datetime | None) -> None:
-        """Write the date where the day changes, as the clock shows it by which all times are told."""
+        """Write the date where the day changes, by the clock of the times that are shown."""
         if time is None:
             return
         first = self._first = self._first or time

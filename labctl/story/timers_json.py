@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def timeouts_row(timers: Timers | None) -> dict[str, float] | None:
-    """What the servers' timers were set to, in seconds; None where nobody knows."""
+    """The servers' timeouts, in seconds; None where they are unknown."""
     if timers is None:
         return None
     return {"heartbeat": timers.heartbeat, "election": timers.election, "lease": timers.lease}

@@ -1,7 +1,7 @@
 """Documents of YAML, as `gcloud logging read` writes them: each is made one line of JSON.
 
-Only what is needed of YAML is read, and nothing of it is trusted: names and texts, plain, quoted, folded (`>`) or as
-they stand (`|`), and the same below a name. Whatever else there is, such as an alias, is a text like others.
+Only a part of YAML is read, and none of it is trusted: names and texts, plain, quoted, folded (`>`) or literal
+(`|`), and the same below a name. Anything else, such as an alias, is a text like others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "e": "\x1b", "a": "\a", 
 
 
 def are_in(head: bytes) -> bool:
-    """Whether a log that begins so is of such documents."""
+    """Whether a log that begins like this is of such documents."""
     return len(set(_IS_ONE.findall(head))) > 1 and _PAYLOAD.search(head) is not None
 
 
@@ -60,7 +60,7 @@ def _in_one_line(document: list[bytes]) -> bytes:
 
 
 def _mapping(lines: list[str], at: int, indent: int, depth: int) -> tuple[dict[str, Any], int]:
-    """The names from a line on that are so far to the right, and the line behind them."""
+    """The names from a line on with that much indentation, and the line behind them."""
     mapping: dict[str, Any] = {}
     while at < len(lines):
         key = _KEY.match(lines[at])
@@ -94,7 +94,7 @@ def _indent(line: str) -> int:
 
 
 def _to_the_quote(value: str, more: list[str]) -> list[str]:
-    """The lines up to that in which a quoted text ends."""
+    """The lines up to the one in which a quoted text ends."""
     if _ends(value[1:], value[0]):
         return []
     for count, line in enumerate(more, 1):

@@ -13,7 +13,7 @@ import pytest
 from labctl.errors import ExitCode, LabctlError
 from labctl.story import source as flow
 from labctl.story.log_names import servers_of
-from tests.unit.story.kept import LOGS, ONE, THREE, TWO, essence, story, text
+from tests.unit.story.election_logs import LOGS, ONE, THREE, TWO, essence, story, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""Whose the lines of each log are: what the lines say, else what the user said, else what the files are called.
+"""Which server wrote the lines of each log: by the lines, else by the user, else by the names of the files.
 
-Two servers are never taken for one, and one never for two, as far as that can be known; where it cannot, a note says
+Two servers are never taken for one, and one never for two, as far as possible; where that is uncertain, a note says
 so.
 """
 
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
     _Log = tuple[Recording, Survey | None]
 
 _ANY_HOST = re.compile(r"localhost|[0-9a-f]{12,64}|-", re.ASCII)
-"""What is no machine's name: a container's is its ID, if nobody has said more."""
+"""Words that are no machine's name: a container's is its ID, unless it was named."""
 OVERLAP = timedelta(seconds=1)
 
 
 @dataclass
-class Whose:
-    """Whose the lines of a log are.
+class Attribution:
+    """Which server wrote the lines of a log.
 
     Attributes:
-        server: of this one all are; "" where the lines may say.
-        otherwise: whose a line is that does not say.
+        server: the writer of all lines; "" where each line may name its own.
+        otherwise: the writer of a line that names none.
         of_hosts: machines that the lines name are servers.
         by_address: only the lines count with which a server names its own address.
-        is_one: all are one server's.
-        is_said: the user said whose they are.
-        called: what is shown of servers that the lines call by the path of a file.
+        is_one: all are of one server.
+        is_said: the user named the server.
+        called: the names to show for servers that the lines call by the path of a file.
     """
 
     server: str = ""
@@ -53,19 +53,19 @@ class Whose:
     called: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, event: Event) -> str | None:
-        """Whose an event is of a log that was read without this: the server of its line, if any, stands in it."""
+        """The server of an event that was read without this attribution: it has the server that its line names."""
         if self.by_address:
             return own_address(event)
         server = self.server or event.server or self.otherwise
         return self.called.get(server, server)
 
 
-def whose(logs: Sequence[_Log], note: Callable[[str], None]) -> list[Whose]:
-    """Say whose the lines of each log are, by what their beginnings show."""
+def attributions(logs: Sequence[_Log], note: Callable[[str], None]) -> list[Attribution]:
+    """Find the writers of each log's lines, from the beginnings of the logs."""
     names = _names(logs)
     _join(logs, names, note)
     hosts, sources = _used(names, logs, _host), _used(names, logs, _source)
-    writers = [_of_one(name, log, hosts, sources, note) for name, log in zip(names, logs, strict=True)]
+    by_log = [_of_one(name, log, hosts, sources, note) for name, log in zip(names, logs, strict=True)]
     called = names_of_paths(
         [
             name
@@ -73,16 +73,16 @@ def whose(logs: Sequence[_Log], note: Callable[[str], None]) -> list[Whose]:
             if survey
             for name in (*survey.sources, *survey.hosts, *survey.later_sources, *survey.later_hosts)
         ],
-        {writer.otherwise for writer in writers},
+        {attribution.otherwise for attribution in by_log},
     )
-    for writer in writers:
-        writer.called, writer.server = called, called.get(writer.server, writer.server)
-    _tell_doubles(writers, logs, note)
-    return writers
+    for attribution in by_log:
+        attribution.called, attribution.server = called, called.get(attribution.server, attribution.server)
+    _tell_doubles(by_log, logs, note)
+    return by_log
 
 
 def names_of_paths(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
-    """What those are called that lines name by a path (`==> /var/log/n1/consul.log <==`): as files of these paths are.
+    """Names for servers that lines call by a path (`==> /var/log/n1/consul.log <==`): as for files of these paths.
 
     Two servers never get one name, nor that of another one, of those that are `taken` or among the names.
     """
@@ -99,30 +99,32 @@ def _used(names: Sequence[str], logs: Sequence[_Log], named: Callable[[_Log], st
     )
 
 
-def _of_one(name: str, log: _Log, hosts: Counter[str], sources: Counter[str], note: Callable[[str], None]) -> Whose:
+def _of_one(
+    name: str, log: _Log, hosts: Counter[str], sources: Counter[str], note: Callable[[str], None]
+) -> Attribution:
     recording, survey = log
-    writer = Whose(otherwise=name, is_said=recording.is_named)
+    attribution = Attribution(otherwise=name, is_said=recording.is_named)
     if survey is None:
-        # What is read only once says itself whose its lines are.
-        writer.server = name if recording.is_named else ""
-        return writer
+        # A log that is read only once has its writers in its lines.
+        attribution.server = name if recording.is_named else ""
+        return attribution
     # The beginning of a log may show one server, and what comes later others.
     named = survey.sources | survey.later_sources or survey.hosts | survey.later_hosts or survey.tags
-    writer.is_one = len(named) <= 1
-    writer.of_hosts = not (survey.sources or survey.later_sources) and bool(named)
-    if writer.is_one and not named and not writer.is_said and survey.speakers.are_several:
-        writer.by_address, writer.is_one = True, False
+    attribution.is_one = len(named) <= 1
+    attribution.of_hosts = not (survey.sources or survey.later_sources) and bool(named)
+    if attribution.is_one and not named and not attribution.is_said and survey.speakers.are_several:
+        attribution.by_address, attribution.is_one = True, False
         note(f"{several(recording.name, survey.speakers)} {ONLY}")
-    elif writer.is_one:
+    elif attribution.is_one:
         source, host = _source(log), _host(log)
-        # Two machines that call their container alike are two servers all the same.
+        # Two machines that give their containers the same name are still two servers.
         own = source if source and sources[source] == 1 else host if host and hosts[host] == 1 else None
-        writer.server = own or name
-    return writer
+        attribution.server = own or name
+    return attribution
 
 
 def several(name: str, speakers: Speakers) -> str:
-    """Say that a log is of several servers and does not say whose a line is."""
+    """Note that a log is of several servers and does not show which line is whose."""
     there = speakers.addresses
     some = ", ".join(there[:5]) + (f" and {len(there) - 5} more" if len(there) > 5 else "")  # noqa: PLR2004
     return f"{name} is of {len(there)} servers ({some}) and does not say whose a line is."
@@ -148,7 +150,7 @@ def _source(log: _Log) -> str | None:
 
 
 def _names(logs: Sequence[_Log]) -> list[str]:
-    """What the user called each log, else what its file is called; what overlaps in time was not rotated."""
+    """The user's name of each log, else its file's name; logs that overlap in time were not rotated."""
     unnamed = [number for number, (recording, _) in enumerate(logs) if not recording.is_named]
     names = [recording.server for recording, _ in logs]
     paths = [logs[number][0].place for number in unnamed]
@@ -205,21 +207,21 @@ def _join(logs: Sequence[_Log], names: list[str], note: Callable[[str], None]) -
 
 
 def _tell_doubles(
-    writers: Sequence[Whose],
+    by_log: Sequence[Attribution],
     logs: Sequence[_Log],
     note: Callable[[str], None],
 ) -> None:
-    """Say which logs seem to be of one server and are told as those of two."""
+    """Note which logs seem to be of one server but are told as two."""
     seen: dict[str, int] = {}
-    for number, writer in enumerate(writers):
+    for number, attribution in enumerate(by_log):
         addresses = _addresses(logs[number][1])
-        if len(addresses) != 1 or not writer.server:
+        if len(addresses) != 1 or not attribution.server:
             continue
         other = seen.setdefault(addresses[0], number)
-        if writers[other].server != writer.server:
+        if by_log[other].server != attribution.server:
             note(
                 f"{logs[other][0].name} and {logs[number][0].name} are both of {addresses[0]}, at the same time: "
-                f"they are told as two servers, {writers[other].server} and {writer.server}. If they are "
+                f"they are told as two servers, {by_log[other].server} and {attribution.server}. If they are "
                 "one's, leave one "
                 "out."
             )
