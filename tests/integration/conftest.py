@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tests.integration.disturbed import lab, lab_of_module
 from tests.integration.fixtures import ada, bob, image, module_names, name, names, people
 from tests.integration.fleets import carried, dora, fleet, hosts
+from tests.integration.server_networks import lab, lab_of_module
 
 if TYPE_CHECKING:
     import pytest

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.errors import ExitCode
-from tests.integration.disturbed import NAMES, helpers, is_clean
 from tests.integration.elections import ELECTION_SECONDS, status_of
 from tests.integration.harness import container, docker, wait_until
+from tests.integration.server_networks import NAMES, helpers, is_clean
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from labctl.engine.clock import HostClock
 from labctl.errors import LabctlError
 from labctl.faults import inject, nftables
 from labctl.faults.nftables import Cut, Delay
-from tests.integration.disturbed import counted, helpers, inside, is_clean
 from tests.integration.harness import container, docker, wait_until
+from tests.integration.server_networks import counted, helpers, inside, is_clean
 
 if TYPE_CHECKING:
     from labctl.engine.labs import Lab

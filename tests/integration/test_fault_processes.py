@@ -14,7 +14,9 @@ import pytest
 
 from labctl.raft import log_notes
 from labctl.shared.consul_client import ConsulClient
-from tests.integration.disturbed import (
+from tests.integration.elections import ELECTION_SECONDS, status_of
+from tests.integration.harness import SERIES, container, docker, inspect, wait_until
+from tests.integration.server_networks import (
     EVERYBODY,
     NAMES,
     broken,
@@ -24,8 +26,6 @@ from tests.integration.disturbed import (
     seen_by,
     who_reaches_whom,
 )
-from tests.integration.elections import ELECTION_SECONDS, status_of
-from tests.integration.harness import SERIES, container, docker, inspect, wait_until
 
 if TYPE_CHECKING:
     from tests.integration.harness import Person

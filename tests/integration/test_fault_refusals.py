@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.disturbed import broken, traces
 from tests.integration.elections import status_of
 from tests.integration.harness import SERIES
+from tests.integration.server_networks import broken, traces
 from tests.integration.strict_engine import StrictEngine
 
 if TYPE_CHECKING:

@@ -17,7 +17,10 @@ from labctl.faults import inject
 from labctl.raft.prediction import has_pre_vote
 from labctl.shared.consul_client import ConsulClient
 from labctl.shared.lab_names import LABEL_LAB
-from tests.integration.disturbed import (
+from tests.integration.elections import ELECTION_SECONDS, status_of
+from tests.integration.fixtures import up
+from tests.integration.harness import VERSION, container, docker, get, inspect, servers, wait_until
+from tests.integration.server_networks import (
     EVERYBODY,
     NAMES,
     address,
@@ -31,9 +34,6 @@ from tests.integration.disturbed import (
     seen_by,
     who_reaches_whom,
 )
-from tests.integration.elections import ELECTION_SECONDS, status_of
-from tests.integration.fixtures import up
-from tests.integration.harness import VERSION, container, docker, get, inspect, servers, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.fixtures import up
-from tests.integration.told import tell
+from tests.integration.story_trials import try_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ def test_a_leader_that_is_stopped_frozen_or_cut_off_is_told_as_it_was(ada: Perso
     up(ada, lab)
     wrong: list[str] = []
     for kind in (("stop", "leader"), ("pause", "leader"), ("isolate", "leader")):
-        said, problems = tell(ada, lab, kind, random.Random(f"2015 {kind}"), "real")  # noqa: S311 - repeatable on purpose
+        said, problems = try_fault(ada, lab, kind, random.Random(f"2015 {kind}"), "real")  # noqa: S311 - repeatable on purpose
         wrong += [f"{said}: {problem}" for problem in problems]
     assert not wrong, "\n".join(wrong)
     said = ada.done("logs", lab, "--raft").out

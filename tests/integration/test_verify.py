@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.disturbed import inside
 from tests.integration.fixtures import up
 from tests.integration.harness import IMAGE, Person, container, docker, left_of, servers, started, wait_until
+from tests.integration.server_networks import inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.disturbed import NAMES, helpers, is_clean
 from tests.integration.elections import ELECTION_SECONDS, status_of
 from tests.integration.fixtures import up
 from tests.integration.harness import docker, wait_until
+from tests.integration.server_networks import NAMES, helpers, is_clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

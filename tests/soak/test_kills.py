@@ -20,7 +20,7 @@ from tests.integration.harness import container, docker, left_of, new_name
 from tests.integration.kills import ORPHAN_SECONDS, UP, interrupt, moments, must_go_down
 from tests.integration.own_engine import OwnEngine, running_engine
 from tests.integration.workshops import Room
-from tests.soak.punctual import Punctual
+from tests.soak.command_deadlines import TimedPerson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,18 +49,18 @@ def engine(image: str) -> Iterator[OwnEngine]:
 
 
 @pytest.fixture(scope="module")
-def dora(engine: OwnEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Punctual]:
+def dora(engine: OwnEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TimedPerson]:
     # Labs that others start on this machine take no turn of this engine's.
     turns = engine.folder / "tmp"
     turns.mkdir()
     settings = {"DOCKER_HOST": engine.host, "TMPDIR": str(turns)}
-    person = Punctual("dora", tmp_path_factory.mktemp("dora"), engine.inside, settings)
+    person = TimedPerson("dora", tmp_path_factory.mktemp("dora"), engine.inside, settings)
     yield person
     person.end_processes()
 
 
 @pytest.fixture(scope="module")
-def healthy(dora: Punctual) -> str:
+def healthy(dora: TimedPerson) -> str:
     """A lab with data that stands beside all trials."""
     lab = new_name()
     up(dora, lab)
@@ -169,7 +169,7 @@ def _up(lab: str, *words: str) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def longest(dora: Punctual, healthy: str) -> dict[str, float]:
+def longest(dora: TimedPerson, healthy: str) -> dict[str, float]:
     """How long the commands take here and now."""
     assert healthy
     lab = new_name()
@@ -185,7 +185,7 @@ def longest(dora: Punctual, healthy: str) -> dict[str, float]:
 
 
 def test_up_killed(
-    dora: Punctual,
+    dora: TimedPerson,
     engine: OwnEngine,
     healthy: str,
     longest: dict[str, float],
@@ -201,7 +201,7 @@ def test_up_killed(
 
 
 def test_up_of_a_lab_with_data_killed(
-    dora: Punctual,
+    dora: TimedPerson,
     engine: OwnEngine,
     longest: dict[str, float],
     trials: Callable[[str, int], Trials],
@@ -227,7 +227,7 @@ def test_up_of_a_lab_with_data_killed(
 
 
 def test_down_killed(
-    dora: Punctual,
+    dora: TimedPerson,
     engine: OwnEngine,
     healthy: str,
     longest: dict[str, float],
@@ -244,7 +244,7 @@ def test_down_killed(
 
 
 def test_workshop_up_killed(
-    dora: Punctual,
+    dora: TimedPerson,
     engine: OwnEngine,
     healthy: str,
     longest: dict[str, float],
@@ -265,14 +265,14 @@ def test_workshop_up_killed(
 
 
 @pytest.fixture
-def ada(tmp_path: Path) -> Iterator[Punctual]:
-    person = Punctual(f"ada-{new_name()}", tmp_path)
+def ada(tmp_path: Path) -> Iterator[TimedPerson]:
+    person = TimedPerson(f"ada-{new_name()}", tmp_path)
     yield person
     person.end_processes()
 
 
 def test_ctrl_c_at_random_moments_of_up(
-    ada: Punctual, names: Callable[[], str], seed: int, say: Callable[[str], None]
+    ada: TimedPerson, names: Callable[[], str], seed: int, say: Callable[[str], None]
 ) -> None:
     lab = names()
     longest = ada.done("up", lab, *UP).seconds

@@ -11,10 +11,10 @@ import pytest
 
 from labctl.engine.kv import Store
 from labctl.shared.consul_client import ConsulClient
-from tests.integration.disturbed import NAMES
 from tests.integration.elections import ELECTION_SECONDS, status_of
 from tests.integration.fixtures import up
 from tests.integration.harness import servers, wait_until
+from tests.integration.server_networks import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

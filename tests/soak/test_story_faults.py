@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.fixtures import up
 from tests.integration.harness import CONSUL, VERSION
-from tests.integration.told import KINDS, VERBS, apply_fault, must_be_ready, tell
+from tests.integration.story_trials import KINDS, VERBS, apply_fault, must_be_ready, try_fault
 from tests.integration.witness import Witness, wrong_runs
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_what_is_done_to_a_lab_is_told_as_it_was(
     wrong: list[str] = []
     for trial in tried:
         kind = KINDS[(trial.number - 1) % len(KINDS)]
-        said, problems = tell(ada, lab, kind, trial.chance, pace)
+        said, problems = try_fault(ada, lab, kind, trial.chance, pace)
         if problems:
             wrong.append("\n  ".join([f"{trial.number}: {said}", *problems]))
             say(f"  {wrong[-1]}")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.at_once import two_at_once
 from tests.integration.harness import VERSION, left_of, servers
+from tests.integration.parallel_labs import two_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable

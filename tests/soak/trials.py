@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from tests.soak.punctual import Late
+    from tests.soak.command_deadlines import Late
 
 FOLDER = ROOT / ".cache/soak"
 

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tests.unit.docker_door import DockerDoor
+from tests.unit.docker_api_stand_in import FakeDockerApi
 from tests.unit.engine_stand_in import FakeEngine
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class FakeDocker:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         self._lock = threading.RLock()
-        self._door = DockerDoor(self._do, self._objects.__getitem__)
+        self._door = FakeDockerApi(self._do, self._objects.__getitem__)
         self.host = f"unix://{self._door.socket}"
 
     def over_tcp(self) -> AbstractContextManager[str]:

@@ -13,7 +13,7 @@ from labctl.engine.docker_host import LOCAL_HOST, DockerHost
 from labctl.errors import LabctlError
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.engine_stand_in import FakeEngine
-from tests.unit.odd_engine import OddEngine
+from tests.unit.faulty_engine import FaultyEngine
 
 if TYPE_CHECKING:
     from labctl.engine.client import Client
@@ -142,7 +142,7 @@ def test_a_number_of_thousands_of_digits_is_none() -> None:
 
 
 def test_a_host_that_answers_each_question_late_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = OddEngine()
+    engine = FaultyEngine()
     monkeypatch.setenv("DOCKER_HOST", engine.host)
     engine.says = {"GET /version": {"ApiVersion": "1.41"}, "GET /v1.41/info": {}, "GET /v1.41/version": {}}
     engine.late, begun = 0.3, time.monotonic()

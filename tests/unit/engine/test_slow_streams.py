@@ -13,7 +13,7 @@ from labctl.engine import client
 from labctl.errors import ExitCode
 from labctl.shared.docker_api import Allowance, DockerError, Engine
 from tests.unit import engine_stand_in as stand_in
-from tests.unit.odd_engine import OddEngine
+from tests.unit.faulty_engine import FaultyEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +27,7 @@ PIECE = struct.pack(">BxxxL", 1, len(LINE)) + LINE
 RUNS = {"Status": "running", "Running": True, "StartedAt": ""}
 
 
-class Log(OddEngine):
+class Log(FaultyEngine):
     """An engine with a log; whoever follows is told `follow`, with a status."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from labctl.errors import ExitCode
 from labctl.lab import lifecycle
 from labctl.runner import deadlines
 from tests.unit import engine_stand_in as stand_in
-from tests.unit.odd_engine import OddEngine
+from tests.unit.faulty_engine import FaultyEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +33,8 @@ COMMANDS = {
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddEngine]:
-    made = OddEngine()
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyEngine]:
+    made = FaultyEngine()
     made.containers, made.images = stand_in.lab("ada", port=None), [stand_in.image("1.8.7")]
     monkeypatch.setenv("DOCKER_HOST", made.host)
     monkeypatch.setenv("LABCTL_OWNER", "ada")
@@ -48,7 +48,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddEngine]:
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("how", ["late", "byte by byte"])
 def test_answers_that_come_late_do_not_add_up(
-    engine: OddEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, how: str
+    engine: FaultyEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, how: str
 ) -> None:
     began: list[bool] = []
     monkeypatch.setattr("ansible_runner.run", lambda **_: began.append(True))

@@ -12,7 +12,7 @@ from labctl.raft.reader import read_line
 from labctl.raft.server_names import Names
 from labctl.story import log_files
 from tests.unit.raft.logs import SCENARIOS
-from tests.unit.story.kept import story, text
+from tests.unit.story.election_logs import story, text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from labctl.workshop.model.file import LOCAL, Host
 from plugins.module_utils import lab_parts
 from plugins.module_utils.shared import docker_api
 from tests.unit import engine_stand_in as stand_in
-from tests.unit.odd_engine import OddEngine
+from tests.unit.faulty_engine import FaultyEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,8 +36,8 @@ LISTS: list[Any] = [
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddEngine]:
-    made = OddEngine()
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyEngine]:
+    made = FaultyEngine()
     monkeypatch.setenv("DOCKER_HOST", made.host)
     monkeypatch.setenv("LABCTL_OWNER", "ada")
     yield made
@@ -52,7 +52,7 @@ def is_one_sentence(said: str) -> bool:
 @pytest.mark.parametrize("said", LISTS)
 @pytest.mark.parametrize("words", [["ls"], ["status", "ada"], ["up", "ada"], ["down", "ada"], ["stop", "ada"]])
 def test_a_list_of_containers_that_is_none_is_told_in_a_sentence(
-    engine: OddEngine, capsys: pytest.CaptureFixture[str], words: list[str], said: Any
+    engine: FaultyEngine, capsys: pytest.CaptureFixture[str], words: list[str], said: Any
 ) -> None:
     engine.says["GET /containers/json"] = said
     assert run(words) == ExitCode.FAILED
@@ -77,7 +77,7 @@ def test_a_list_of_containers_that_is_none_is_told_in_a_sentence(
     ],
 )
 def test_another_list_that_is_none_is_told_in_a_sentence(
-    engine: OddEngine, capsys: pytest.CaptureFixture[str], path: str, said: Any, words: list[str]
+    engine: FaultyEngine, capsys: pytest.CaptureFixture[str], path: str, said: Any, words: list[str]
 ) -> None:
     engine.says[f"GET {path}"] = said
     assert run(words) == ExitCode.FAILED
@@ -96,7 +96,7 @@ def test_another_list_that_is_none_is_told_in_a_sentence(
 )
 @pytest.mark.parametrize("said", [None, [], 7, b"", b"{", [{}]])
 def test_every_reader_of_answers_says_what_was_wrong(
-    engine: OddEngine, path: str, ask: Callable[[Engine], object], said: Any
+    engine: FaultyEngine, path: str, ask: Callable[[Engine], object], said: Any
 ) -> None:
     engine.says[path] = said
     with pytest.raises(DockerError, match="Cannot make sense of what the Docker Engine answered while x: it is "):
@@ -133,7 +133,7 @@ WHOLE = {
         {"NetworkSettings": {"Networks": {"x": {"IPPrefixLen": 129}}}},
     ],
 )  # fmt: skip
-def test_an_odd_container_is_one_sentence_for_whoever_looks_for_a_lab(engine: OddEngine, changed: Any) -> None:
+def test_an_odd_container_is_one_sentence_for_whoever_looks_for_a_lab(engine: FaultyEngine, changed: Any) -> None:
     engine.containers = [ONE]
     engine.says[f"GET /containers/{ONE['Id']}/json"] = {**WHOLE, **changed}
     with pytest.raises(
@@ -153,7 +153,7 @@ def test_an_odd_container_is_one_sentence_for_whoever_looks_for_a_lab(engine: Od
     ],
 )
 def test_a_container_that_says_less_than_others_is_read(
-    engine: OddEngine, networks: Any, ports: Any, address: str, port: int | None
+    engine: FaultyEngine, networks: Any, ports: Any, address: str, port: int | None
 ) -> None:
     engine.containers = [{**ONE, "NetworkSettings": {"Networks": networks}}]
     said = {**WHOLE, "Mounts": None, "HostConfig": None, "NetworkSettings": {"Networks": networks, "Ports": ports}}
@@ -164,7 +164,7 @@ def test_a_container_that_says_less_than_others_is_read(
     assert lab.servers[0].address == address
 
 
-def test_an_image_that_does_not_say_when_it_was_made_is_one(engine: OddEngine) -> None:
+def test_an_image_that_does_not_say_when_it_was_made_is_one(engine: FaultyEngine) -> None:
     # Go's time of none.
     engine.images = [{**stand_in.image("1.8.7"), "Created": -62_135_596_800}]
     assert run(["image", "ls"]) == 0
@@ -178,7 +178,7 @@ def test_an_image_that_does_not_say_when_it_was_made_is_one(engine: OddEngine) -
     ],
 )  # fmt: skip
 def test_an_odd_image_is_one_sentence(
-    engine: OddEngine, capsys: pytest.CaptureFixture[str], changed: dict[str, Any]
+    engine: FaultyEngine, capsys: pytest.CaptureFixture[str], changed: dict[str, Any]
 ) -> None:
     image = {**stand_in.image("1.8.7"), **changed}
     engine.images = [{key: value for key, value in image.items() if value is not ...}]
@@ -190,14 +190,14 @@ def test_an_odd_image_is_one_sentence(
 
 
 @pytest.mark.parametrize("said", [{}, {"Arch": None}, {"Arch": 7}])
-def test_an_engine_that_does_not_say_for_what_it_runs_programs_is_told(engine: OddEngine, said: Any) -> None:
+def test_an_engine_that_does_not_say_for_what_it_runs_programs_is_told(engine: FaultyEngine, said: Any) -> None:
     engine.says["GET /version"] = said
     with pytest.raises(LabctlError, match=r"Cannot make sense of .* while asking which engine it is: .*Arch"):
         images.origin_of_binary(client.connect(), "/bin/sh")
 
 
 def test_locks_that_anybody_left_are_one_line_for_each_lab_and_what_is_no_answer_none(
-    engine: OddEngine,
+    engine: FaultyEngine,
 ) -> None:
     here = Host("here", LOCAL)
     locks = seat_locks.SeatLocks([here], ["ada"], pause=0.01)
@@ -218,7 +218,7 @@ def test_locks_that_anybody_left_are_one_line_for_each_lab_and_what_is_no_answer
     assert "`labctl up ada`" in held[1].who
 
 
-def asked_again(engine: OddEngine) -> None:
+def asked_again(engine: FaultyEngine) -> None:
     """Wait until it was asked from beginning to end."""
     before, ends = len(engine.asked), time.monotonic() + 10
     while len(engine.asked) < before + 3 and time.monotonic() < ends:

@@ -14,7 +14,7 @@ import pytest
 from labctl.runner.processes import alive
 from plugins.module_utils.shared import docker_api
 from plugins.module_utils.shared.docker_api import DockerError, Engine, plain_socket
-from tests.unit.odd_engine import OddEngine
+from tests.unit.faulty_engine import FaultyEngine
 from tests.unit.pipes import lonely
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ LABELS = {"raft-labctl.lab": "ada"}
 
 
 @pytest.fixture
-def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddEngine]:
+def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyEngine]:
     """An engine that says whatever a test lets it say."""
-    made = OddEngine()
+    made = FaultyEngine()
     monkeypatch.setenv("DOCKER_HOST", made.host)
     yield made
     made.close()
@@ -240,7 +240,7 @@ def test_what_the_engine_refuses_is_told_with_what_was_tried(docker: FakeDocker)
     ids=["deep", "text", "message"],
 )
 def test_a_refusal_without_an_end_is_one_sentence_that_somebody_can_read(
-    odd: OddEngine, monkeypatch: pytest.MonkeyPatch, body: bytes
+    odd: FaultyEngine, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
     monkeypatch.setattr(odd, "answer", lambda *_: (500, body))
     with pytest.raises(DockerError, match=r"^Docker failed while looking: [^\n]{3900,4100}\.\.\.$"):
@@ -278,7 +278,7 @@ def test_no_volumes_are_an_empty_list(docker: FakeDocker) -> None:
     [("raft-labctl.lab=ada", "ad"), ("raft-labctl.lab", "abd"), ("raft-labctl.lab=", ""), ("raft-labctl.lab=a=b", "")],
 )
 def test_an_engine_that_makes_nothing_of_a_filter_does_not_widen_what_was_asked_for(
-    odd: OddEngine, label: str, listed: str
+    odd: FaultyEngine, label: str, listed: str
 ) -> None:
     of_lab = dict.fromkeys("ad", LABELS) | {"b": {"raft-labctl.lab": "bob"}, "c": {}, "e": None}
     more = {"State": "running", "Image": "", "Created": 0, "Size": 0, "NetworkSettings": {}}
@@ -337,7 +337,7 @@ def test_a_stamp_that_is_none_is_one_sentence(stamp: str) -> None:
     assert len(caught.value.sentence) < 400
 
 
-def test_an_output_in_many_pieces_is_read_in_no_time(odd: OddEngine) -> None:
+def test_an_output_in_many_pieces_is_read_in_no_time(odd: FaultyEngine) -> None:
     pieces = [b"ab\xc3", b"", b"\xa4c"]
     framed = [struct.pack(">BxxxL", 1, len(piece)) + piece for piece in pieces]
     # The last one is cut off in its middle, as where a container ends; so is the header behind it.

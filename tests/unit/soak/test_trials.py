@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.soak.punctual import Late
+from tests.soak.command_deadlines import Late
 from tests.soak.trials import Trials
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.story import line_forms, yaml_documents
-from tests.unit.story.kept import LOGS, ONE, TWO, essence, story, text
+from tests.unit.story.election_logs import LOGS, ONE, TWO, essence, story, text
 from tests.unit.story.test_line_forms import in_pieces, right
 
 if TYPE_CHECKING:

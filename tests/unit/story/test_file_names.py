@@ -10,7 +10,7 @@ import pytest
 from labctl.cli.main import run
 from labctl.raft.records import Evidence
 from labctl.story.file_names import MOST_SAID, FileNames
-from tests.unit.story.kept import ONE, TWO, text
+from tests.unit.story.election_logs import ONE, TWO, text
 
 if TYPE_CHECKING:
     from pathlib import Path

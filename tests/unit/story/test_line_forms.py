@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.story import line_forms
-from tests.unit.story.kept import LOGS, ONE, essence, story, text
+from tests.unit.story.election_logs import LOGS, ONE, essence, story, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import pytest
 from labctl.raft.reader import read_line
 from labctl.story import source as flow
 from labctl.story.live_names import LiveNames
-from tests.unit.story.kept import LOGS
+from tests.unit.story.election_logs import LOGS
 from tests.unit.story.test_paths_in_lines import PATHS, WRITTEN
 
 if TYPE_CHECKING:

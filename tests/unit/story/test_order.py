@@ -24,7 +24,7 @@ from labctl.raft.server_names import Names
 from labctl.story import log_files
 from labctl.story import source as flow
 from labctl.story.line_sorter import Limits, LineSorter
-from tests.unit.story.kept import LOGS, ONE, essence, story, text
+from tests.unit.story.election_logs import LOGS, ONE, essence, story, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

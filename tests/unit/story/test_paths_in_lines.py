@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.story.kept import LOGS, ONE, essence, line, node, story, text
+from tests.unit.story.election_logs import LOGS, ONE, essence, line, node, story, text
 from tests.unit.story.test_line_forms import right
 
 if TYPE_CHECKING:

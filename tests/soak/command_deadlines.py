@@ -35,7 +35,7 @@ class Late(NamedTuple):
     command: str
 
 
-class Punctual(Person):
+class TimedPerson(Person):
     """A person each of whose commands must end in time, or the test fails; one that has no deadline is an error."""
 
     latest: Late | None = None

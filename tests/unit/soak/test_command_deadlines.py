@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.runner import deadlines
-from tests.soak.punctual import DEADLINES, Punctual, deadline_of
+from tests.soak.command_deadlines import DEADLINES, TimedPerson, deadline_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def somebody(home: Path, seconds: float) -> Punctual:
+def somebody(home: Path, seconds: float) -> TimedPerson:
     """A person all of whose commands take so long."""
-    return Punctual("dora", home, ("sh", "-c", f"exec sleep {seconds}"))
+    return TimedPerson("dora", home, ("sh", "-c", f"exec sleep {seconds}"))
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,9 @@ def apply_fault(  # noqa: PLR0913, PLR0917 - what is done to whom
     return Cut(datetime.now(UTC), until, frozenset(pairs)) if pairs else None
 
 
-def tell(person: Person, lab: str, kind: tuple[str, str], chance: random.Random, pace: str) -> tuple[str, list[str]]:
+def try_fault(
+    person: Person, lab: str, kind: tuple[str, str], chance: random.Random, pace: str
+) -> tuple[str, list[str]]:
     """Try one fault. Returns what was done, and what the story gets wrong."""
     verb, role = kind
     status = must_be_ready(person, lab)

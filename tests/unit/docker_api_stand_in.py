@@ -1,4 +1,4 @@
-"""The second door of the stand-in for Docker: the engine's HTTP API on a socket, handed on as words of the command."""
+"""The stand-in for Docker as the engine's HTTP API on a socket: requests become words of the docker command."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         """The client has hung up; a failure of the stand-in itself comes as an answer."""
 
 
-class DockerDoor:
+class FakeDockerApi:
     """Listens on `socket` until `close`; `documents` gives the objects of a kind by ID.
 
     What is put into `beside` is there too, in the lists that the engine gives, with its logs.
@@ -215,14 +215,14 @@ def _refusal(said: str) -> tuple[int, bytes]:
     return status, json.dumps({"message": message}).encode()
 
 
-def _handler_of(door: DockerDoor) -> type[BaseHTTPRequestHandler]:
+def _handler_of(api: FakeDockerApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def serve(self) -> None:
             where = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(where.query).items()}
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             try:
-                status, content = door.answer(self.command, where.path, query, body)
+                status, content = api.answer(self.command, where.path, query, body)
             except Exception:  # noqa: BLE001 - a failure of the stand-in itself comes as an answer
                 status, content = 500, json.dumps({"message": traceback.format_exc()}).encode()
             self.send_response(status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.integration.at_once import all_at_once, two_at_once
+from tests.integration.parallel_labs import all_at_once, two_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         """The client has hung up."""
 
 
-class OddEngine:
+class FaultyEngine:
     """An engine with what is put into its attributes.
 
     Attributes:
@@ -84,7 +84,7 @@ class OddEngine:
         return 200, {"Volumes": listed} if path == "/volumes" else listed
 
 
-def _handler_of(engine: OddEngine) -> type[BaseHTTPRequestHandler]:
+def _handler_of(engine: FaultyEngine) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
