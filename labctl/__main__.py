@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> None:
-    """Run labctl and exit with its code. Ctrl-C is an end like any other, also while labctl is loaded or ends."""
+    """Run labctl and exit with its code. Ctrl-C is handled like any other error, also while labctl loads or ends."""
     try:
         from labctl.cli.main import run  # noqa: PLC0415 - loading takes long enough to be interrupted
 
@@ -15,7 +15,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("error: Interrupted.\n")
         code = 130
-    # What was asked for is done: nothing is left that could be interrupted.
+    # The work is done: nothing is left to interrupt.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)
 

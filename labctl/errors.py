@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process says to its caller (README, "Exit codes")."""
+    """The exit code of the process (README, "Exit codes")."""
 
     DONE = 0
     FAILED = 1

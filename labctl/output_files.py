@@ -1,4 +1,4 @@
-"""Files that a report is written to: looked at before the work that fills them, and not only after it."""
+"""Files for reports: checked before the work that fills them, and not only after it."""
 
 from __future__ import annotations
 

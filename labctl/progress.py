@@ -1,7 +1,7 @@
-"""What a command reports while it works: a stream of typed records, whoever shows them.
+"""Progress of a command: a stream of typed records, independent of how they are shown.
 
-A verb is given `Steps` and reports through it. What comes of that is up to a `Reporter`: a terminal with a spinner,
-plain lines for a pipe, nothing for `--json`. Nothing but a reporter knows a terminal.
+A verb is given `Steps` and reports through it. A `Reporter` decides how to show it: a terminal with a spinner,
+plain lines for a pipe, nothing for `--json`. Only a reporter knows about terminals.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True)
 class StepStarted:
-    """A step began; the one before it has ended. `id` is its own in this command."""
+    """A step began; the one before it has ended. `id` is unique in this command."""
 
     id: str
     title: str
@@ -40,14 +40,14 @@ class StepFailed:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something to know, in no step; one line of it."""
+    """A note outside any step, in one line."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Waits(Noted):
-    """Who the command waits for: a user who sees nothing else must see why it does not go on."""
+    """Who the command waits for, so that the user sees why nothing happens."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class SeatsStarted:
 class SeatProgress:
     """A seat's lab reached a state (`STATES`), or waits for somebody else (`held`).
 
-    `text` is the outcome: who leads, or who it waits for; or why it failed, with `at` the state in which it did.
+    `text` is the outcome: who leads, who it waits for, or why it failed; `at` is the state in which it failed.
     """
 
     lab: str
@@ -82,7 +82,7 @@ class SeatProgress:
 
 @dataclass(frozen=True)
 class SeatsLost:
-    """Nothing can be done for these labs, because of where they are; `text` says why."""
+    """Labs that nothing can be done for, because of their Docker host; `text` says why."""
 
     labs: tuple[str, ...]
     text: str
@@ -94,7 +94,7 @@ class SeatsEnded:
 
 
 STATES = ("waiting", "starting", "started", "joining", "ready", "failed")
-"""Those of a seat, in the order in which it comes to them."""
+"""The states of a seat, in order."""
 Progress: TypeAlias = (
     StepStarted | StepDone | StepFailed | Noted | ServerSaid | SeatsStarted | SeatProgress | SeatsLost | SeatsEnded
 )
@@ -106,11 +106,11 @@ def ignore(_progress: Progress) -> None:
 
 
 class Steps:
-    """Where a command reports to; every text may hold names and words of others.
+    """Where a command reports its progress; every text may hold names and words of others.
 
     Args:
-        report: is given each record as it happens.
-        clock: seconds, by which steps are timed.
+        report: takes each record as it happens.
+        clock: the time in seconds, to time steps.
         silent: shows only who a command waits for.
     """
 
@@ -126,7 +126,7 @@ class Steps:
 
     @property
     def silent(self) -> bool:
-        """Whether nobody sees what is reported, so that it need not be found out."""
+        """Whether nothing is shown, so that a report need not be prepared."""
         return self._report is ignore or self._silent
 
     def begin(self, title: str, id: str = "") -> None:  # noqa: A002 - as the record has it
@@ -143,21 +143,21 @@ class Steps:
         self._report(StepDone(step, text, self._clock() - self._begun))
 
     def fail(self) -> None:
-        """The step that is open has failed; its sentence comes elsewhere."""
+        """The open step has failed; its sentence is the command's error."""
         if self._open is not None:
             step, self._open = self._open, None
             self._report(StepFailed(step.id, step.title))
 
     def note(self, text: str) -> None:
-        """Tell something, in no step."""
+        """Note something outside any step."""
         self._report(Noted(text))
 
     def waits(self, text: str) -> None:
-        """Say who the command waits for."""
+        """Show who the command waits for."""
         self._report(Waits(text))
 
     def heard(self, server: str, text: str) -> None:
-        """A server was heard."""
+        """A server logged something."""
         self._report(ServerSaid(server, text))
 
     @contextlib.contextmanager
@@ -170,7 +170,7 @@ class Steps:
             self._report(SeatsEnded())
 
     def seat(self, lab: str, state: str, text: str = "", seconds: float = 0.0, at: str = "") -> None:
-        """A seat's lab came to a state."""
+        """A seat's lab reached a state."""
         self._report(SeatProgress(lab, state, text, seconds, at))
 
     def lost(self, labs: Iterable[str], text: str) -> None:

@@ -1,4 +1,4 @@
-"""What commands that change something come to: their `--json`, field by field (docs/reference/json.md)."""
+"""The results of commands that change something: their `--json`, field by field (docs/reference/json.md)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class ServerRole:
 
 @dataclass(frozen=True)
 class UpResult:
-    """`labctl up` and `labctl join`; of a lab that waits to be joined, `leader` and `term` are None.
+    """`labctl up` and `labctl join`; for a lab that waits to be joined, `leader` and `term` are None.
 
-    `seconds` has what took how long: `image`, `start`, `join`, `election` and `total`.
+    `seconds` has the duration of each step: `image`, `start`, `join`, `election` and `total`.
     """
 
     lab: str
@@ -32,7 +32,7 @@ class UpResult:
 
 @dataclass(frozen=True)
 class UpPreview:
-    """`labctl up --dry-run`: `would` has one sentence for each thing that it would do."""
+    """`labctl up --dry-run`: `would` has one sentence for each step that it would take."""
 
     lab: str
     changed: bool
@@ -41,7 +41,7 @@ class UpPreview:
 
 @dataclass(frozen=True)
 class DownResult:
-    """`labctl down`: what of which lab was removed; `lab` is None where there was none."""
+    """`labctl down`: the parts of a lab that were removed; `lab` is None where there was none."""
 
     lab: str | None
     owner: str | None = None
@@ -60,7 +60,7 @@ class ChangePreview:
 
 @dataclass(frozen=True)
 class ChangeResult:
-    """`labctl stop`, `start` and `restart`; `leader` is who leads then, where that was waited for."""
+    """`labctl stop`, `start` and `restart`; `leader` is the leader afterwards, where the command waited for one."""
 
     lab: str
     changed: bool
@@ -70,7 +70,7 @@ class ChangeResult:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """`labctl image build`: the image that there is then; `size` in bytes."""
+    """`labctl image build`: the image that exists now; `size` in bytes."""
 
     id: str
     name: str
@@ -98,9 +98,9 @@ class LoadedImage(ImageResult):
 
 @dataclass(frozen=True)
 class ForecastResult:
-    """What follows a fault: how many servers stay together, whether anybody leads and writes are taken.
+    """The consequences of a fault: how many servers stay together, whether there is a leader and writes succeed.
 
-    `seconds_without_leader` are the least and the most that are usual; None where nobody can say, or will lead.
+    `seconds_without_leader` are the usual least and most; None where none can be predicted, or none will lead.
     """
 
     together: int
@@ -137,7 +137,7 @@ class HealResult:
 
 @dataclass(frozen=True)
 class ExpiryResult:
-    """`labctl workshop expire` and `extend`: when it ends now (UTC), None for never, and where that is known."""
+    """`labctl workshop expire` and `extend`: when it ends now (UTC), None for never, and which hosts know it."""
 
     workshop: str
     changed: bool

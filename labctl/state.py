@@ -71,7 +71,7 @@ def _remove_left(runs: Path, try_to: Callable[[int], bool]) -> None:
 
 @contextlib.contextmanager
 def _nobodys(folder: Path, try_to: Callable[[int], bool]) -> Iterator[bool]:
-    """Whether nobody uses a folder, and nobody can begin to until this ends. Raises OSError."""
+    """Whether nobody uses a folder, and nobody can begin to until the block ends. Raises OSError."""
     old = time.time() - folder.lstat().st_mtime > _OLD_SECONDS
     if folder.name.rpartition("-")[0] != _of_here():
         # From another machine or a container, whose locks not every file system shows; or from an older labctl.
@@ -80,7 +80,7 @@ def _nobodys(folder: Path, try_to: Callable[[int], bool]) -> Iterator[bool]:
     try:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        # Made a moment ago, unless its maker was killed then.
+        # Made a moment ago, unless its maker was killed right after.
         yield old
         return
     try:
@@ -94,7 +94,7 @@ def _nobodys(folder: Path, try_to: Callable[[int], bool]) -> Iterator[bool]:
 
 
 def _of_here() -> str:
-    """What the folders of this machine's runs begin with; what follows has no hyphen."""
+    """The prefix of the folders of this machine's runs; the rest has no hyphen."""
     return _PREFIX + re.sub(r"[^A-Za-z0-9.-]", "_", os.uname().nodename)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "json", "html", "svg")
 FILE = FileName()
-# What every reader of JSON takes for the number that it is.
+# JSON numbers above this are not exact in every reader.
 MOST_SEED = 2**53 - 1
 _CODES = {"valid": ExitCode.DONE, "invalid": ExitCode.FAILED, "unknown": ExitCode.NOT_READY}
 
@@ -93,7 +93,7 @@ def shown(
 ) -> int:
     """Write or print a report, and return the exit code that says what was found; `save` writes a file.
 
-    Raises LabctlError where something went wrong beside it.
+    Raises LabctlError where writing the report failed.
     """
     problems = [*report.run.problems, *_written(report, form, output, save, quiet=as_json)]
     code = ExitCode.INTERRUPTED if report.run.interrupted else _CODES[report.verdict]
@@ -105,7 +105,7 @@ def shown(
 def _written(
     report: Report, form: str, output: Path | None, save: Callable[[str, Path], None] | None, *, quiet: bool
 ) -> list[str]:
-    """Write the report. Returns what went wrong: then it is shown instead, so that it is not lost."""
+    """Write the report. Returns what went wrong; the report is then printed instead, so that it is not lost."""
     from labctl import output_files
     from labctl.experiments.chaos import html_view, json_view, text_view
 

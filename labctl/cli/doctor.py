@@ -12,13 +12,13 @@ from labctl.cli.output import print_json
 @click.option(
     "--fix",
     is_flag=True,
-    help="Bring what is missing: Ansible's collections, Docker Engine and Compose, the image.",
+    help="Install what is missing: Ansible's collections, Docker Engine and Compose, the image.",
 )
 @json_option
 def doctor_command(*, fix: bool, as_json: bool) -> int:
-    """Check what a lab needs of this machine, and say the command that mends what is missing.
+    """Check what a lab needs of this machine, and print the command that fixes each problem.
 
-    Exit code 1 where something is missing still.
+    Exit code 1 where something is still missing.
     """
     from labctl.cli.tables import doctor_text
     from labctl.errors import ExitCode

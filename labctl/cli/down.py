@@ -23,7 +23,7 @@ from labctl.cli.output import confirmed, print_json
 @click.command("down", short_help="Remove a lab.")
 @lab_argument
 @click.option("--all", "everything", is_flag=True, help="Remove every lab of yours on this Docker host.")
-@click.option("--force", is_flag=True, help="Remove LAB also where it is somebody else's; asks first on a terminal.")
+@click.option("--force", is_flag=True, help="Remove LAB even if it is somebody else's; asks first on a terminal.")
 @click.option("-y", "--yes", is_flag=True, help="With --force, do not ask.")
 @dry_run_option
 @inventory_option

@@ -25,7 +25,7 @@ def exec_command(lab: str | None, server: str, command: tuple[str, ...]) -> int:
     from labctl.lab.desired_state import refuse_foreign
 
     named_lab = labs.choose_lab(client.connect(), lab, user())
-    # What a command does in a server cannot be known beforehand, so it may change the lab.
+    # The command may change anything in the server, so it counts as a change of the lab.
     refuse_foreign(named_lab, user())
     # Click stops reading at SERVER, so the `--` behind it is still there.
     words = list(command[1:] if command[:1] == ("--",) else command)

@@ -11,7 +11,7 @@ from labctl.cli.output import say
 @click.command("logs", short_help="Show the servers' logs.")
 @lab_argument
 @click.option("-f", "--follow", is_flag=True, help="Keep following new output.")
-@click.option("--raft", is_flag=True, help="Only what is about Raft, in words; what repeats is folded.")
+@click.option("--raft", is_flag=True, help="Only lines about Raft, in words; repeats are folded.")
 @click.option("--lines", is_flag=True, help="With --raft, also each line that it was read from, and none folded.")
 @server_option("Only this server.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Only each server's last N lines.")
@@ -30,10 +30,10 @@ def logs_command(
 ) -> None:
     """Show what the servers of LAB wrote, merged by time, one colour for each server.
 
-    With --raft, what they mean is told, with what was broken on purpose: a line again and again is told once, and then
-    how often; an election that is over is told in a sentence. --lines shows the lines too, --no-prefix nothing but the
-    lines. The servers' own stamps order them; with --follow, each waits 0.4 s for lines that come later. With --json,
-    one document for each line: time, server and line, with --raft also its event, term and words.
+    With --raft, each line is explained, faults included: a repeated line is shown once, then with a count, and
+    a finished election is summed up in a sentence. With --lines, the lines stand below; with --no-prefix, there is
+    nothing but the lines. The servers' own stamps order them; with --follow, each waits 0.4 s for lines that come
+    later. With --json, one document for each line: time, server and line, with --raft also its event, term and words.
 
     With --raft or --follow, lines of labctl.docker say what Docker did to a server: killed, stopped, paused, started.
     """
@@ -68,7 +68,7 @@ def logs_command(
             else:
                 printer.write(line)
     except KeyboardInterrupt:
-        # What goes on is not over, and has been counted.
+        # A stream that is followed has no end, and has counted its lines already.
         printer.finish()
         raise
     else:

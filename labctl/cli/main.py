@@ -36,7 +36,7 @@ COMMANDS = {
     "members": "Show the members as Consul's gossip sees them.",
     "logs": "Show every server's lines in order of time, one colour each.",
     "bundle": "Save a lab's logs in one file that `labctl story` reads anywhere.",
-    "story": "Tell who stood, who voted for whom, who won, and why.",
+    "story": "Show who stood, who voted for whom, who won, and why.",
     "fault": "Inject faults: kill, pause or isolate servers; and lift them.",
     "chaos": "Break a lab at random, and check that nothing is lost.",
     "measure": "Measure failover time over many rounds.",
@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Load a command."""
+        """Load the command's file."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"labctl.cli.{cmd_name}")
@@ -132,7 +132,7 @@ def _open_streams() -> None:
 
 
 def _let_go_of_stdout() -> None:
-    """Python must not complain again when it closes a standard output that takes nothing."""
+    """Stop Python from complaining again when it closes a standard output that accepts nothing."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -158,7 +158,7 @@ def _run(arguments: list[str], handle: object, command: click.Command, *, as_jso
         sentence = str(error) or "Interrupted."
         return complain(sentence, ExitCode.INTERRUPTED, as_json=as_json)
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted.
+        # The reader (`| head`) has all it wanted.
         _let_go_of_stdout()
         return ExitCode.DONE
     except Exception as error:
@@ -187,7 +187,7 @@ def _invoke(arguments: list[str], handle: object, command: click.Command) -> Any
 
 
 class _Harmless(logging.Formatter):
-    """What libraries log, and tracebacks, hold what others wrote."""
+    """Keep control characters out of what libraries log and of tracebacks: both may quote foreign text."""
 
     def format(self, record: logging.LogRecord) -> str:
         from labctl.terminal.style import harmless
@@ -196,7 +196,7 @@ class _Harmless(logging.Formatter):
 
 
 def _log() -> None:
-    """Log to stderr what LABCTL_DEBUG asks for."""
+    """Log to stderr as LABCTL_DEBUG asks."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Harmless(logging.BASIC_FORMAT))
     logging.basicConfig(level=logging.DEBUG if os.environ.get("LABCTL_DEBUG") else logging.CRITICAL, handlers=[handler])
@@ -207,7 +207,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 
 
 def _tell_of_strangers(*, as_json: bool) -> None:
-    """Say on stderr what was met that carries labels of ours and is not; completion has no place to say it."""
+    """List on stderr what carries our labels but is not ours; completion prints nothing."""
     met = sys.modules.get("labctl.engine.foreign_labels")
     sentences = met.told() if met is not None and not os.environ.get("_LABCTL_COMPLETE") else []
     for sentence in sentences:
@@ -216,7 +216,7 @@ def _tell_of_strangers(*, as_json: bool) -> None:
 
 
 def complain(sentence: str, code: ExitCode, *, as_json: bool) -> int:
-    """Say in one sentence on stderr what went wrong, and return its exit code."""
+    """Print in one sentence on stderr what went wrong, and return its exit code."""
     sentence = _ENDLESS.sub(lambda word: f"{word[0][:60]}...", sentence)
     if steps := sys.modules.get("labctl.terminal.progress"):
         steps.end_steps(failed=code is not ExitCode.INTERRUPTED)

@@ -1,4 +1,4 @@
-"""labctl measure: what a lab does, as numbers."""
+"""labctl measure: measurements of a lab."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def show(
             try:
                 (save or output_files.save)(text, output)
             except LabctlError as error:
-                # What took an hour is shown instead, and not lost.
+                # An hour of measuring is printed instead of lost.
                 click.echo(views.written(result.measurement, "json" if as_json else "text"), nl=False)
                 raise _both(result.ended, error) from error
     if result.ended is not None:
@@ -84,7 +84,7 @@ def show(
 
 
 def _both(ended: LabctlError | KeyboardInterrupt | None, later: LabctlError) -> LabctlError:
-    """What ended it, and what went wrong after it; the exit code is that of the first."""
+    """The error that ended it, with what went wrong afterwards; the exit code is that of the first."""
     if ended is None:
         return later
     if isinstance(ended, LabctlError):

@@ -30,9 +30,9 @@ Handle = TypeVar("Handle")
 
 
 class FileName(click.Path):
-    """The name of a file or, with `dir_okay`, of a folder: a possible one, whether it exists or not.
+    """The name of a file or, with `dir_okay`, of a folder. It need not exist.
 
-    An empty one would be the current folder, and one that is too long nothing that could be looked at.
+    Refuses an empty name, which would be the current folder, and one that is too long for the file system.
     """
 
     def __init__(self, *, dir_okay: bool = False, allow_dash: bool = False) -> None:
@@ -73,7 +73,7 @@ def _checked(owner: str, what: str, instead: str) -> str:
 
 
 def viewer() -> str:
-    """The user who looks, so that their own lab need not be named; "" where this process's user has no name."""
+    """The user's name, so that their own lab need not be named; "" where this process's user has none."""
     try:
         return user()
     except LabctlError:
@@ -86,7 +86,7 @@ def default_lab() -> str:
 
 
 def given(kind: type[Handle], default: Handle) -> Handle:
-    """The handle of that kind that the caller of labctl passed in, else the real one."""
+    """The handle of that kind that labctl's caller passed in, else the real one."""
     return click.get_current_context().find_object(kind) or default
 
 
@@ -102,7 +102,7 @@ def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
     except LabctlError:
         return []
     return [
-        # A shell puts a name into the command line, so what cannot be one is not offered.
+        # A shell puts the name into the command line, so an invalid name is not offered.
         CompletionItem(lab.name, help=harmless(f"{lab.spec.servers} servers, of {lab.owner}"))
         for lab in known
         if lab.name.startswith(incomplete) and lab_names.name_problem(lab.name) is None
@@ -142,7 +142,7 @@ def _servers(ctx: click.Context) -> Sequence[str]:
         lab = labs.choose_lab(engine, _lab_so_far(ctx), viewer())
     except LabctlError:
         return []
-    # By the lab's size: a server that is gone is offered too, and no label's text is.
+    # By the lab's size: a removed server is offered too, and no text of a label is.
     return lab_names.server_names(lab.spec.servers)
 
 
@@ -162,7 +162,7 @@ def lab_argument(function: Function) -> Function:
 
 
 def is_named(parameter: str) -> bool:
-    """Whether the command line itself says what a parameter is, and not the environment."""
+    """Whether a parameter was given on the command line, and not by the environment."""
     from click.core import ParameterSource
 
     return click.get_current_context().get_parameter_source(parameter) is ParameterSource.COMMANDLINE
@@ -200,7 +200,7 @@ def dry_run_option(function: Function) -> Function:
 
 
 def timeout_option(ends: str) -> Callable[[Function], Function]:
-    """`--timeout`; `ends` is the help: when the command gives up."""
+    """`--timeout`; `ends` completes its help: when the command gives up."""
     return click.option(
         "--timeout",
         type=click.IntRange(1, 3600),

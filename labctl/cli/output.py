@@ -17,12 +17,12 @@ def print_json(document: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no word for: a result is its fields, anything else its text."""
+    """What JSON cannot encode: a result becomes its fields, anything else its text."""
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 def confirmed(question: str) -> bool:
-    """Ask the user on the terminal; what they do not say yes to is not done."""
+    """Ask the user on the terminal; anything but yes ends the command."""
     return click.confirm(harmless(question), default=False, err=True)
 
 

@@ -1,4 +1,4 @@
-"""labctl story: what the servers' logs tell about elections."""
+"""labctl story: the elections in the servers' logs."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ OBJECTS_OF_A_ROUND = 50_000
 """New objects between two searches for reference cycles: a story makes millions of objects and no cycles."""
 
 
-@click.command("story", short_help="Tell who stood, who voted, who won, and why.")
+@click.command("story", short_help="Show who stood, who voted, who won, and why.")
 @click.argument("what", nargs=-1, metavar="[LAB | FILE... | -]")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
 @click.option("--sample", metavar="NAME", default="", help="A recording that labctl ships, such as 2015.")
 @click.option("--since", metavar="TIME", help="Only from then on: 10m ago, or 2021-01-24T00:02:16.")
 @click.option("--election", type=click.IntRange(1), metavar="N", help="Only the N-th election.")
 @click.option("--lines", is_flag=True, help="Show the line that each event was read from.")
-@click.option("--summary", is_flag=True, help="Only what happened: times without a leader, and what else went wrong.")
+@click.option("--summary", is_flag=True, help="Only a summary: times without a leader, and what else went wrong.")
 @click.option(
     "--all", "everything", is_flag=True, help="Every event, also repeated ones; in JSON, also lines not about Raft."
 )
@@ -46,7 +46,7 @@ OBJECTS_OF_A_ROUND = 50_000
     "--raft-multiplier",
     type=click.IntRange(1, 10),
     metavar="N",
-    help="What these servers had as raft_multiplier: measured times are told beside what was set.",
+    help="The raft_multiplier of these servers: measured times are shown beside the configured ones.",
 )
 @click.option(
     "--name",
@@ -80,7 +80,7 @@ def story_command(
     called: tuple[str, ...],
     timezone: str | None,
 ) -> None:
-    """Tell what the logs of LAB, or of FILES, say about Raft.
+    """Show what the logs of LAB, or of FILES, say about Raft.
 
     Who stood for election and why, who voted for whom, who refused, who won, in which term, how long it took, and
     what ended each leadership. FILES are logs of any Consul since 0.5, as journald, syslog, Docker, Kubernetes or a
@@ -95,7 +95,7 @@ def story_command(
 
     gc.set_threshold(OBJECTS_OF_A_ROUND)
     if follow and election:
-        raise LabctlError("--follow goes on and --election N is one that is over: use one of them.", ExitCode.USAGE)
+        raise LabctlError("--follow has no end and --election N is one that is over: use one of them.", ExitCode.USAGE)
     if follow and form in DRAWN:
         raise LabctlError(f"A story that goes on cannot be drawn as {form}: leave out --follow.", ExitCode.USAGE)
     if summary and (lines or everything or follow or as_json or form != "text"):
@@ -106,7 +106,7 @@ def story_command(
     if since and election:
         raise LabctlError("--election N is one election, whenever it was: leave out --since.", ExitCode.USAGE)
     if not (what or sample) and _is_piped():
-        say("Note: standard input is not read. Write `labctl story -` to tell what is piped into it.", err=True)
+        say("Note: standard input is not read. Write `labctl story -` to read what is piped into it.", err=True)
     begin = flow.moment(since, datetime.now(UTC)) if since is not None else None
     source = flow.source(
         what,
@@ -121,7 +121,7 @@ def story_command(
     )
     files.refuse_input(output, source.files)
     records = flow.of_one_election(source, election) if election else source.records(begin)
-    # What goes on is ended by Ctrl-C, and has been told as well as that which ends.
+    # Following ends with Ctrl-C, and reports what it read just as a finished story does.
     in_document = (as_json or form == "json") and not follow
     with noted(source.notes if not in_document else (), interrupted=follow), _opened(output, at_once=follow) as out:
         if as_json or form == "json":
@@ -142,7 +142,7 @@ def story_command(
 
 @contextlib.contextmanager
 def noted(notes: Sequence[str], *, interrupted: bool) -> Iterator[None]:
-    """Say at the end what a reader should know; where it is `interrupted` as a rule, also then."""
+    """Report at the end what a reader should know, also after an interrupt if `interrupted` is the usual end."""
     try:
         yield
     except KeyboardInterrupt:
@@ -159,7 +159,7 @@ def say_notes(notes: Sequence[str]) -> None:
 
 
 def _is_piped() -> bool:
-    """Whether somebody gave something on standard input, by a pipe or from a file."""
+    """Whether standard input is a pipe or a file."""
     try:
         mode = os.fstat(sys.stdin.fileno()).st_mode
     except (OSError, ValueError, AttributeError):
@@ -169,7 +169,7 @@ def _is_piped() -> bool:
 
 @contextlib.contextmanager
 def _opened(output: Path | None, *, at_once: bool) -> Iterator[IO[str]]:
-    """Standard output or a file; what goes on is written to the file as it comes. Raises LabctlError."""
+    """Standard output or a file; an endless story is written to the file as it comes. Raises LabctlError."""
     if output is None or str(output) == files.STANDARD_OUTPUT:
         yield sys.stdout
     else:

@@ -61,7 +61,7 @@ def ls_row(now: Status) -> dict[str, Any]:
 
 
 def _ls_state(now: Status) -> Cell:
-    """What the servers themselves say; the faults of every lab are not looked up for it."""
+    """What the servers themselves report; `ls` does not look up the faults of each lab."""
     if now.ready:
         return Cell("ready", "green")
     condition = condition_of(now, ())
@@ -164,7 +164,7 @@ def status_text(
 
 
 def _state(now: Status, condition: Condition) -> str:
-    """The one line that matters most: whether the lab works, and who leads."""
+    """The one line that matters most: whether the lab works, and who its leader is."""
     leader = condition.leader
     state = paint("ready", "green") if condition.ready else paint("not ready", "yellow")
     if condition.writes and condition.without:
@@ -184,7 +184,7 @@ def _servers_table(now: Status, columns: int | None) -> str:
         row = server_row(now, server, view)
         contact = view.last_contact_ms
         voter = "yes" if row["voter"] else "no"
-        # A server that does not answer is a voter only according to the others.
+        # Only the others know whether a server that does not answer is a voter.
         away = away or bool(view.problem and row["voter"])
         rows.append(
             [

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def each_option(function: Function) -> Function:
     """`--each`."""
-    return click.option("--each", is_flag=True, help="Tell of each connection and each join that was tried.")(function)
+    return click.option("--each", is_flag=True, help="List each connection and each join that was tried.")(function)
 
 
 def prove_apart(hosts: list[Host], *, each: bool, as_json: bool) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def workshop_command() -> None:
     """Many labs at once: one for each seat, on one or several Docker hosts.
 
-    A file, workshop.yml, says who sits where. `labctl workshop plan` tells whether it fits, `up` brings every seat up,
+    A file, workshop.yml, says who sits where. `labctl workshop plan` checks whether it fits, `up` brings every seat up,
     `status` shows who is ready, `down` removes them all.
     """
 
@@ -56,7 +56,7 @@ def plan_command(file: Path, *, fix: bool, as_json: bool) -> int:
     """Look at every Docker host, and say how many seats fit, which resource is the limit, and where each seat goes.
 
     Changes nothing but with --fix. Exit code 4 where a seat fits nowhere or has something in its way, 1 where its
-    Docker host tells nothing.
+    Docker host cannot be read.
     """
     from labctl.errors import ExitCode
     from labctl.terminal.progress import steps_for

@@ -1,4 +1,4 @@
-"""`labctl workshop cards` and `secret`: what attendees are given, and what it follows from."""
+"""`labctl workshop cards` and `secret`: the attendees' cards, and the secret that they are derived from."""
 
 from __future__ import annotations
 

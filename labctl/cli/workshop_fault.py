@@ -39,8 +39,8 @@ def _faults(
 ) -> Iterator[tuple[str, SeatFaults]]:
     """The workshop's name, and the faults of the seats that are meant.
 
-    A fault that takes servers away locks the workshop. One that brings them back does not: the holder may be waiting
-    for just these servers. Raises UsageError where no seat is named.
+    A fault that takes servers away locks the workshop. One that brings them back does not: whoever holds the lock may
+    be waiting for just these servers. Raises UsageError where no seat is named.
     """
     from labctl.faults.process_verbs import TAKES_AWAY
     from labctl.terminal.progress import steps_for

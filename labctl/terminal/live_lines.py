@@ -1,4 +1,4 @@
-"""A few lines below what was printed that are rewritten in place, on a terminal; elsewhere they are left out."""
+"""A few lines below the output that are rewritten in place, on a terminal; elsewhere they are left out."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def can_rewrite(stream: TextIO) -> bool:
 
 
 class Below:
-    """Writes what stays, and rewrites the lines below it.
+    """Writes lines that stay, and rewrites the lines below them.
 
     Args:
-        out: a terminal, or anything else, where what is below is left out.
+        out: a terminal, or anything else, where the lines below are left out.
     """
 
     def __init__(self, out: TextIO) -> None:
@@ -54,7 +54,7 @@ class Below:
             self._out.flush()
 
     def _taken_away(self) -> str:
-        """What takes the lines below away; a terminal that was made narrower has broken them."""
+        """The sequence that removes the lines below; a narrower terminal may have broken them."""
         columns = max(shutil.get_terminal_size().columns, 1)
         rows = sum(max(1, -(-size // columns)) for size in self._shown)
         return f"\x1b[{rows}A\x1b[J" if rows else ""

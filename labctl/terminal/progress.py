@@ -1,6 +1,6 @@
 """Show progress: steps that tick off while a command works, with the servers' lines between them.
 
-Whatever is reported may hold names and words of others: here it is made harmless, once, and coloured afterwards.
+Reports may hold names and words of others: here they are made harmless, once, and coloured afterwards.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class PlainProgress:
         """A pipe sees a step when it has ended."""
 
     def ended(self) -> None:
-        """Nothing shows a step that is open."""
+        """An open step is not shown."""
 
     def seats(self, started: SeatsStarted) -> None:
         """A pipe sees each seat when it has ended."""
@@ -97,7 +97,7 @@ class PlainProgress:
 
 
 class TerminalProgress(PlainProgress):
-    """The same lines, with a spinner on the step that is under way, or a table of the seats that are."""
+    """The same lines, with a spinner on the open step, or a table of the open seats."""
 
     def __init__(self) -> None:
         from rich.console import Console  # noqa: PLC0415 - a tenth of a second that a pipe need not pay
@@ -147,7 +147,7 @@ class TerminalProgress(PlainProgress):
 
 
 _shown: tuple[Steps, PlainProgress] | None = None
-"""The command's, so that whatever ends it ends its step too."""
+"""The command's reporter, so that whatever ends the command ends its step too."""
 
 
 def steps_for(*, json: bool) -> Steps:

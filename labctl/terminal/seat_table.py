@@ -1,4 +1,4 @@
-"""Many seats at once: which state each is in, drawn again and again as a table."""
+"""The states of many seats, as a table that is redrawn in place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COLOURS = {"ready": "green", "failed": "red", "joining": "cyan", "starting": "c
 
 
 class SeatTable:
-    """A row for each state, with the seats that are in it; it goes when it is stopped, what was printed above stays."""
+    """A row for each state, with the seats that are in it; removed when it stops, while printed lines stay."""
 
     def __init__(self, seats: SeatsStarted) -> None:
         self._at = dict.fromkeys(seats.labs, "waiting")
@@ -30,7 +30,7 @@ class SeatTable:
         self._drawing = contextlib.ExitStack()
 
     def start(self, console: Console) -> None:
-        """Draw from now on."""
+        """Start drawing."""
         from rich.live import Live  # noqa: PLC0415 - a tenth of a second that a pipe need not pay
         from rich.text import Text  # noqa: PLC0415
 

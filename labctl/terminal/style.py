@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# One colour for each server, told apart on dark and on light ground (ANSI 256).
+# One colour for each server, distinguishable on dark and light backgrounds (ANSI 256).
 _SERVER_COLOURS = (39, 208, 41, 171, 220, 45, 203)
-# What a terminal obeys, ends a line or turns text around; and halves of characters, which no output can write.
+# Control characters, ends of lines, and marks that turn text around; and surrogates, which no output can encode.
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _SIGNS = {
@@ -29,7 +29,7 @@ _SIGNS = {
 }
 _CUT = "..."
 NONE = "-"
-"""Stands in a table where nothing is known."""
+"""Stands in a table for an unknown value."""
 _NAMED = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -47,7 +47,7 @@ def coloured(stream: TextIO | None = None) -> bool:
 
 
 def paint(text: str, style: str, *, colour: bool | None = None) -> str:
-    """Make text harmless, then style it where colour is wanted.
+    """Make text harmless, then style it if colour is on.
 
     A style is a name (`bold`, `dim`, `red`, `green`, `yellow`, `cyan`), `style_of` a server, or "" for none.
     """
@@ -69,7 +69,7 @@ def paint_server(server: str, text: str, *, colour: bool | None = None) -> str:
 
 
 def harmless(text: str) -> str:
-    r"""Text from outside made safe to print on one line: what moves a cursor or turns text is shown as `\x1b`, `\n`."""
+    r"""Text from outside, safe to print on one line: what moves a cursor or turns text is shown as `\x1b`, `\n`."""
     return CONTROL.sub(lambda match: _shown(match.group()), text)
 
 
@@ -99,7 +99,7 @@ def width(text: str) -> int:
 
 
 def wrapped(text: str, columns: int, indent: str = "") -> str:
-    """Break a line at blanks so that it fits; our colours take no columns. What goes on begins with `indent`.
+    """Break a line at blanks so that it fits; our colours take no columns. Further lines begin with `indent`.
 
     A word that is wider than a line is broken anywhere, if it has no colour.
     """
@@ -116,7 +116,7 @@ def wrapped(text: str, columns: int, indent: str = "") -> str:
 def _pieces(text: str, columns: int) -> Iterator[str]:
     for word in text.split(" "):
         begin = taken = 0
-        # Each character is looked at once: a word may be as long as a log's line.
+        # One pass over the characters: a word may be as long as a log's line.
         for at, char in enumerate("" if _SGR.search(word) else word):
             size = width(char)
             if taken + size > columns and at > begin:
@@ -127,7 +127,7 @@ def _pieces(text: str, columns: int) -> Iterator[str]:
 
 
 def cut(text: str, columns: int) -> str:
-    """A text without colours, cut so that it takes no more columns than that."""
+    """A text without colours, cut to at most that many columns."""
     if width(text) <= columns:
         return text
     kept, room = "", max(columns, len(_CUT)) - len(_CUT)
@@ -140,7 +140,7 @@ def cut(text: str, columns: int) -> str:
 
 
 def terminal_columns() -> int | None:
-    """How wide the terminal is; None where standard output is not one."""
+    """How wide the terminal is; None where standard output is no terminal."""
     return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
 
 
@@ -164,7 +164,7 @@ def _plain(cell: str | Cell) -> Cell:
 
 
 def age(seconds: float) -> str:
-    """A duration as people say it, the largest unit only: `42s`, `5m`, `3h`, `2d`."""
+    """A duration in words, the largest unit only: `42s`, `5m`, `3h`, `2d`."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"

@@ -1,4 +1,4 @@
-"""Pages and drawings out of templates. What came from outside is text in them, whatever it holds."""
+"""Pages and drawings from templates. Text from outside stays text in them, whatever it holds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 TEMPLATES = Path(__file__).parent / "pages"
-# What may not be in XML at all, not even escaped.
+# Characters that XML forbids, even escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
