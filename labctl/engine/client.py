@@ -1,7 +1,7 @@
 """Connect to the Docker Engine that the docker command uses, or to one over SSH, and say why that fails.
 
-It sends its requests as the modules do: over the engine's socket, or by way of the docker command where only that knows
-the way. So every answer has a deadline and a shape, and no library has to be loaded.
+Requests go where the modules' requests go: to the engine's socket, or through the docker command where only that
+knows the way. Every answer has a deadline and a checked shape, and no library has to be loaded.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ MOST_EVENT = 1 << 20
 LOAD_SECONDS = 600
 """How long an engine may be silent while it loads an image."""
 LATE_SECONDS = 5
-"""By how much all the questions of a command may be late that is given some seconds."""
+"""The most by which all requests of a command with a deadline may overrun it."""
 SSH = "ssh://"
 
 
 class Client:
-    """A connection to an engine. Whatever is asked raises DockerError, which `explained` makes a sentence for users.
+    """A connection to an engine. Requests raise DockerError, which `explained` turns into a sentence for users.
 
     Args:
-        place: where the engine is met.
+        place: where the engine is reached.
         host: the Docker host's name, as `labctl ls` shows it; by default as the docker command knows it.
         allowance: the time for all its requests together; None for a command that never gives up.
     """
@@ -61,7 +61,7 @@ class Client:
         self._host = host
         self._engine = Engine(TIMEOUT_SECONDS, place.socket, allowance)
         self.keys: dict[tuple[str, ...], Keys] = {}
-        """The access to the `full` labs that were found, by the IDs of their containers: each is read once."""
+        """The credentials of the `full` labs that were found, by the IDs of their containers: each is read once."""
 
     @property
     def host(self) -> str:
@@ -100,7 +100,7 @@ class Client:
         return self._document("/info", "asking the engine about itself")
 
     def version(self) -> dict[str, Any]:
-        """Which engine it is. Raises LabctlError."""
+        """The engine's version. Raises LabctlError."""
         return self._document("/version", "asking which engine it is")
 
     def _document(self, path: str, doing: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Client:
 
     def events_so_far(self, *, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
         """The events that the engine still has, oldest first."""
-        # An engine waits for the events of a time that its own clock has not reached.
+        # Without `until`, an engine would wait for events up to a time that its clock has not reached.
         until = _moment(self._engine.get("/info", doing="asking for the time"))
         query = {"since": "0", "until": f"{until:.6f}", "filters": json.dumps(filters)}
         doing = "asking what was done to containers"
@@ -134,7 +134,7 @@ class Client:
         return self._log(container, tail, since, follow=False)
 
     def log_to_come(self, container: str, *, tail: int | str = "all", since: float | None = None) -> Iterator[bytes]:
-        """The same, and then what comes, until the container stops."""
+        """A container's log up to now, and then new lines, until the container stops."""
         return self._log(container, tail, since, follow=True)
 
     def _log(self, container: str, tail: int | str, since: float | None, *, follow: bool) -> Iterator[bytes]:
@@ -172,7 +172,7 @@ class Client:
 
 
 def _moment(said: Any) -> float:
-    """What time it is where an engine runs, in seconds since 1970; where it does not say, as here."""
+    """The engine's clock, in seconds since 1970; this machine's where the engine does not answer."""
     try:
         return datetime.fromisoformat(said["SystemTime"]).timestamp()
     except (KeyError, TypeError, ValueError):
@@ -182,8 +182,8 @@ def _moment(said: Any) -> float:
 def connect(within: float | None = None) -> Client:
     """A client of the engine that the docker command uses.
 
-    Whether an engine here answers shows with the first question. Raises LabctlError where one over SSH is not reached,
-    for whoever has so little time `within` so many seconds.
+    Whether a local engine answers shows with the first request. Raises LabctlError where one over SSH cannot be
+    reached; `within` limits in seconds how long that may take.
     """
     where = address() or ""
     if not where.startswith(SSH):
@@ -203,7 +203,7 @@ def connect_to(there: Address, name: str = "", within: float | None = None) -> C
     """A client of a Docker host over SSH, by its one connection. Raises LabctlError where it is not reached.
 
     Args:
-        there: where it is.
+        there: its address.
         name: what it is called; its address by default.
         within: how long that may take, in seconds, where it is less than usual.
     """
@@ -234,7 +234,7 @@ def explain(error: DockerError, place: DockerHost = LOCAL_HOST) -> LabctlError:
     """Turn what the engine at a place raised into one sentence."""
     said = error.said
     lower = said.lower()
-    # Of another host, its place has said all that is to be said of a socket.
+    # The sentence of a remote place says all there is to say about its socket.
     if not place.name and "permission denied" in lower:
         return LabctlError(
             "You do not have permission to use the Docker socket: join the group `docker` "
@@ -258,7 +258,7 @@ def explain(error: DockerError, place: DockerHost = LOCAL_HOST) -> LabctlError:
 
 @contextlib.contextmanager
 def explained(place: DockerHost = LOCAL_HOST) -> Iterator[None]:
-    """Let what the engine at a place raises inside come out as a LabctlError."""
+    """Turn what the engine at a place raises inside into a LabctlError."""
     try:
         yield
     except DockerError as error:

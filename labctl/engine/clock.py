@@ -49,11 +49,11 @@ def moment_of(text: object) -> datetime | None:
 
 
 def shown_by_clocks(moment: datetime | None) -> datetime | None:
-    """A moment in UTC; None for one that no clock here has shown or will.
+    """A moment in UTC; None for one outside the range of any clock.
 
-    So any clock's difference may be added to it: behind the last year, and before the first, Python has no moments.
+    Differences between clocks can be added to the result without leaving the years that Python can represent.
     """
-    # One without a zone cannot be compared with those that have one.
+    # A moment without a zone cannot be compared with one that has a zone.
     if moment is None or moment.tzinfo is None:
         return None
     try:
@@ -90,7 +90,7 @@ def of(place: DockerHost = LOCAL_HOST) -> HostClock:
 
 
 def by(difference: Difference | None) -> HostClock:
-    """A clock that is so far ahead; the same as this machine's where nobody can tell."""
+    """A clock that is this far ahead; the same as this machine's where the difference is unknown."""
     return (
         HostClock(difference.seconds, difference.uncertain)
         if difference is not None and difference.certain

@@ -1,7 +1,7 @@
-"""What Docker did to the containers of a lab's servers, or was told to do, by whomever.
+"""What happened to the containers of a lab's servers, whoever caused it.
 
 An engine keeps its last 256 events, of all containers together, and none over its own restart. Beyond
-these, a container still knows when its process was last started, and when and how it ended.
+these, a container still has the times at which its process last started and ended, and how it ended.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labctl.engine.labs import Lab
 
 DISTURBED = frozenset({"kill", "die", "oom", "start", "pause", "unpause"})
-"""What of all that Docker says of a container is about its process."""
+"""The events that concern a container's process."""
 _ACTIONS = tuple(DISTURBED)
 _MOST_DIGITS = 3
 
@@ -42,7 +42,7 @@ class Told(NamedTuple):
 
 
 class Life(NamedTuple):
-    """What a container says of its process, now or when it ended last.
+    """A container's process: the current one, or the last one that ended.
 
     Attributes:
         server: whose.
@@ -60,7 +60,7 @@ class Life(NamedTuple):
 
 
 def so_far(client: Client, lab: Lab) -> tuple[list[Told], list[Life]]:
-    """The acts on a lab's servers that the engine still knows, oldest first, and what the containers show.
+    """The events of a lab's servers that the engine still has, oldest first, and what the containers show.
 
     Raises LabctlError.
     """
@@ -73,7 +73,7 @@ def so_far(client: Client, lab: Lab) -> tuple[list[Told], list[Life]]:
 
 
 def to_come(client: Client, lab: Lab, since: datetime | None) -> Iterator[Told]:
-    """The acts on a lab's servers from a time of the engine's clock on, without end; by default from now on.
+    """The events of a lab's servers from a time of the engine's clock on, without end; by default from now on.
 
     Raises LabctlError.
     """
@@ -89,7 +89,7 @@ def _filters(lab: Lab) -> dict[str, list[str]]:
 
 
 def _of_servers(told: Iterable[Mapping[str, Any]], servers: Mapping[str, str]) -> Iterator[Told]:
-    """Those events that are about servers' processes, as far as they can be read."""
+    """The events that concern servers' processes, as far as they can be read."""
     for event in told:
         actor = event.get("Actor") if isinstance(event, dict) else None
         if not isinstance(actor, dict):
@@ -123,7 +123,7 @@ def _life(server: str, state: Mapping[str, Any]) -> Life:
 
 
 def _moment(stamp: object) -> datetime | None:
-    """A time of Docker's; what never was has the year 1."""
+    """A time of Docker's; a time that never was has the year 1."""
     try:
         moment = datetime.fromisoformat(str(stamp))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where a Docker Engine is met: as the docker command meets it here, or through a connection to another host."""
+"""Where a Docker Engine is reached: as the docker command reaches it, or through a connection to another host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from labctl.shared.docker_api import Engine
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# A script only looks; a host that takes longer than this is of no use.
+# The script only reads; a host that takes longer than this is of no use.
 SECONDS = 20
 # A host's description of itself has some kilobytes.
 MOST_BYTES = 16 * 1024 * 1024
@@ -39,17 +39,17 @@ class DockerHost:
         return Engine(seconds, self.socket)
 
     def open_doors(self, ports: Iterable[int]) -> None:
-        """Let `door` lead to each of these ports. Raises LabctlError."""
+        """Make `door` work for each of these ports. Raises LabctlError."""
 
     def explain(self, error: Exception) -> LabctlError | None:  # noqa: ARG002 - a connection looks at it
-        """Why the engine gave no answer, where the place knows more than the error of a client says."""
+        """Why the engine did not answer, where the place knows more than the client's error says."""
         return None
 
     def refuse_lost(self) -> None:
         """Raise LabctlError where the way to the Docker host is broken."""
 
     def environment(self) -> dict[str, str]:
-        """The environment in which the docker command meets this engine."""
+        """The environment in which the docker command reaches this engine."""
         return os.environ.copy()
 
     def shell(self) -> list[str]:

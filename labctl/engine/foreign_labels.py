@@ -1,4 +1,4 @@
-"""What carries labels of ours and is not: left out wherever labels are read, and told once when the command ends."""
+"""Objects with labels of ours that are not ours: ignored wherever labels are read, and reported once at the end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def left_out(kind: str, things: Iterable[Mapping[str, Any]]) -> list[Any]:
 
 
 def told() -> list[str]:
-    """The sentences about those that were met since the last time, the first ones; the rest are counted."""
+    """A sentence for each new one since the last call, up to a limit; the rest are counted."""
     sentences = list(_met)
     _met.clear()
     more = len(sentences) - MOST_TOLD

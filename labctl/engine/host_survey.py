@@ -1,6 +1,6 @@
 """Survey of a Docker host: cores, memory, disk, engine, networks, labs, clock. Read-only.
 
-Ask the engine what it knows; a small shell script, which runs on any host, tells the rest.
+The engine reports what it knows; a small shell script, which runs on any host, reports the rest.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _LABEL = lab_names.LABEL_PREFIX
 _OF_LAB = ("owner", "workshop", "seat", "number", "servers", "http-port", "consul-version")
 # An address and a port in the kernel's tables of sockets.
 _PORT = re.compile(r"\b[0-9A-F]+:([0-9A-F]{4})\b")
-# A host that takes longer to tell what it has is of no use to a room that waits.
+# A room full of people waits: a host that takes longer is left out.
 LOOK_SECONDS = 60.0
 # No count of cores, sizes or seconds is longer.
 _MOST_DIGITS = 18
 _MEMORY = {"total": "MemTotal:", "free": "MemAvailable:"}
 _OF_REAPER = ("reaper", "owner", "expires", "removes")
-# Each line begins with its kind; 0A is a listening socket. A host without /proc tells less, which is not a failure.
+# Each line begins with its kind; 0A is a listening socket. A host without /proc prints less, which is not a failure.
 _SCRIPT = r"""
 echo "cores $(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null)"
 awk '/^Mem(Total|Available):/ {print $1, $2}' /proc/meminfo 2>/dev/null
@@ -41,11 +41,11 @@ echo "clock $(date +%s)"
 
 
 def read(client: Client, seconds: float = LOOK_SECONDS) -> dict[str, Any]:
-    """Everything that a plan wants to know of a Docker host. Raises LabctlError where it is not reached.
+    """Everything that a plan needs to know about a Docker host. Raises LabctlError where it is not reached.
 
     Returns:
         Sizes in bytes, the clock in seconds since 1970, labs and workshops' ends with the labels that they carry; None
-        for what the host does not tell.
+        for what the host does not report.
     """
     client = client.hurried(seconds)
     with explained(client.place):

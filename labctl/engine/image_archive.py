@@ -1,9 +1,10 @@
 """What images a file holds, read out of the file itself, so that it is known before the engine loads it.
 
-`docker image save` writes a tar with a manifest.json, since Docker 25 with the index of an OCI layout as well; other
-programs write the layout alone. Whatever an engine may read of a file is read here, and all of it must be images.
-Engines are written in Go, which reads some archives and some JSON in another way than Python: a file that may be read
-in two ways is refused.
+`docker image save` writes a tar with a manifest.json, and since Docker 25 also the index of an OCI layout; other
+programs write the layout alone. Everything that an engine may read in a file is read here, and all of it must be
+images.
+Engines are written in Go, which reads some archives and some JSON differently from Python: an ambiguous file
+is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 MANIFEST, INDEX = "manifest.json", "index.json"
 # What an engine reads where there is no manifest; Docker writes it beside one.
 LEGACY = "repositories"
-# An image of Consul has a few hundred megabytes in some tens of members; what describes it, some kilobytes.
+# An image of Consul has a few hundred megabytes in some tens of members; its descriptions have some kilobytes.
 MOST_BYTES = 4 << 30
 MOST_MEMBERS = 4096
 MOST_BYTES_OF_ONE = 1 << 20
@@ -144,7 +145,7 @@ def _texts(stream: IO[bytes]) -> dict[str, bytes]:
             content = tar.extractfile(entry)
             texts[name] = content.read() if content is not None else b""
         _refuse_more(bounded, tar.offset)
-    # What lies below a link is somewhere else when it is unpacked.
+    # A path below a link ends up somewhere else when it is unpacked.
     if any(folder in links for name in files for folder in _folders(name)):
         raise ArchiveError(_NOT_DOCKERS)
     return texts
@@ -171,7 +172,7 @@ def _folders(name: str) -> list[str]:
 
 
 def _document(text: bytes) -> Any:
-    """What a JSON document says. Raises ValueError where it names a thing twice, of which each reader takes another."""
+    """Parse a JSON document. Raises ValueError for a repeated key, of which each reader takes another value."""
 
     def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
@@ -243,7 +244,7 @@ def _configurations(texts: Mapping[str, bytes], descriptor: dict[str, Any], dept
     return [
         config
         for manifest in manifests
-        # What says how an image was built is not run. Other platforms' images need not be in the file.
+        # Attestations of the build are not run. Images of other platforms need not be in the file.
         if (_value(manifest, "annotations") or {}).get(_KIND) is None and _blob(manifest) in texts
         for config in _configurations(texts, manifest, depth + 1)
     ]
@@ -267,5 +268,5 @@ def _text(value: Any) -> str:
 
 
 def familiar(name: str) -> str:
-    """A name as Docker shows it: what stands for Docker's own registry is left out."""
+    """A name as Docker shows it: without Docker's own registry."""
     return name.removeprefix(_REGISTRY).removeprefix("library/") if name.startswith(_REGISTRY) else name

@@ -70,7 +70,7 @@ def find_image(
 
 
 def origin_of_binary(client: Client, path: str) -> str:
-    """What says of an image that it was made from this file. Raises LabctlError where it is no program of the host."""
+    """The origin label of an image made from this file. Raises LabctlError where it is no program of the host."""
     try:
         with explained(client.place):
             if not (kind := client.version().get("Arch")):
@@ -100,7 +100,7 @@ def load(client: Client, path: Path) -> Image:
     Raises LabctlError.
     """
     try:
-        # An open pipe would be waited for, and cannot be wound back.
+        # Reading an open pipe would wait, and cannot be repeated.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise LabctlError(f"{path} is no plain file: give one that `labctl image save` wrote.", ExitCode.USAGE)

@@ -1,7 +1,7 @@
-"""Consul's key/value store, asked at one server's loopback port: what is answered, and what stays unanswered.
+"""Consul's key/value store through one server's loopback port, with certain and uncertain failures kept apart.
 
-A write that got no answer may have happened or not; who checks a history must know which of the two is meant. So
-there are two exceptions: `NotApplied` where it is sure that nothing happened, `Indeterminate` where it is not.
+A write without an answer may have happened or not, and whoever checks a history must know which. So there are two
+exceptions: `NotApplied` where certainly nothing happened, `Indeterminate` where that is not known.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from labctl.shared.consul_client import ConsulClient
 
 Mode = Literal["consistent", "default", "stale"]
-"""How fresh a read is: asked of a majority; of a leader within its lease; of whom was asked, however far behind."""
+"""How fresh a read is: confirmed by a majority; by a leader within its lease; from any server, however far behind."""
 MODES: tuple[Mode, ...] = ("consistent", "default", "stale")
 
-# With these a server says that it handed the request to nobody: it may be sent again (agent/consul/rpc.go, canRetry).
+# With these errors the server passed the request on to nobody: it may be sent again (agent/consul/rpc.go, canRetry).
 _NOTHING_HAPPENED = ("No cluster leader", "node is not the leader")
 
 
 class NotApplied(Exception):  # noqa: N818 - it is an answer
-    """The request certainly had no effect: nobody was there, or nobody leads."""
+    """The request certainly had no effect: no server, or no leader, took it."""
 
 
 class Indeterminate(Exception):  # noqa: N818 - it is an answer
-    """No answer came, or one that does not say whether the request had an effect."""
+    """No answer came, or none that shows whether the request had an effect."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Store:
 
         Raises:
             NotApplied: it was certainly not.
-            Indeterminate: nobody knows.
+            Indeterminate: it is not known.
         """
         query = {} if cas is None else {"cas": str(cas)}
         answer = self._ask("PUT", key, query, value.encode())
@@ -95,7 +95,7 @@ class Store:
         self._ask("DELETE", prefix, {"recurse": ""})
 
     def leader(self) -> str:
-        """Whom the server itself knows as its leader, by address; "" for nobody. Raises NotApplied or Indeterminate."""
+        """The server's own leader, by address; "" where it knows none. Raises NotApplied or Indeterminate."""
         answer = self._request("GET", "/v1/status/leader", {})
         return str(answer or "").rpartition(":")[0]
 

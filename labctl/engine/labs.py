@@ -42,21 +42,21 @@ class Server(LabServer):
 
     @property
     def url(self) -> str | None:
-        """Where a browser finds its HTTP API on the Docker host, while it runs."""
+        """Where a browser on the Docker host reaches its HTTP API, while it runs."""
         scheme = "http" if self.keys is None else "https"
         return f"{scheme}://{LOOPBACK}:{self.http_port}" if self.http_port is not None else None
 
     @property
     def member(self) -> Member:
-        """Where to ask it."""
+        """The server's view, and the client that asks for it."""
         return Member(self.name, self.address, self.door if self.state == "running" else None)
 
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab as Docker's labels tell it.
+    """A lab as Docker's labels describe it.
 
-    `spec` is what it was made with, its version of Consul too; `replacements` are containers that a killed change left.
+    `spec` is what it was created with, Consul's version too; `replacements` are containers left by a killed change.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Lab:
 
     @property
     def missing(self) -> list[str]:
-        """Servers that the lab was made with and that are gone."""
+        """Servers that the lab was created with and that are gone."""
         have = {server.name for server in self.servers}
         return [name for name in lab_names.server_names(self.spec.servers) if name not in have]
 
@@ -134,7 +134,7 @@ def labs_from(summaries: Iterable[dict[str, Any]], host: str, place: DockerHost 
 
 
 def _in_place(lab: str, servers: Iterable[Server]) -> tuple[list[Server], tuple[str, ...]]:
-    """A lab's servers, and the names of containers that were to replace one; an old one that still exists counts."""
+    """A lab's servers, and the containers that were to replace one; a replacement counts while its server exists."""
     doubles = doubles_of(lab, servers)
     servers = [server for server in servers if server not in doubles]
     left = [server for server in servers if lab_names.is_replacement(server.container, lab, server.name)]
@@ -212,7 +212,7 @@ def leftovers(client: Client, own: str = "") -> dict[str, str]:
     labelled = [labels for labels in labelled if labels and lab_names.LABEL_LAB in labels]
     if own:
         labelled = [labels for labels in labelled if own not in labels.get(LABEL_HOLDER, "")]
-    # A lock belongs to whoever is working on the lab; the other parts say who owns the lab.
+    # The holder of a lock is only working on the lab; the other parts show who owns the lab.
     labelled.sort(key=lambda labels: LABEL_LOCK not in labels)
     return {labels[lab_names.LABEL_LAB]: _label(labels, "owner") for labels in labelled}
 

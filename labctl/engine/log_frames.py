@@ -1,4 +1,4 @@
-"""What the engine sends of a log: in pieces as it comes, and never taken for whole where it broke."""
+"""The frames in which the engine sends a log, read as they come; one that breaks off is never taken for whole."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Readable(Protocol):
     """An answer that is read as it comes."""
 
     def read(self, amt: int, /) -> bytes:
-        """So many bytes, or fewer at its end."""
+        """That many bytes, or fewer at the end."""
 
     def read1(self, amt: int, /) -> bytes:
         """What has arrived, at most that many bytes."""
@@ -30,7 +30,7 @@ class BrokenLogError(Exception):
 
 
 def frames(answer: Readable) -> Iterator[bytes]:
-    """What was written, without Docker's headers; a container with a terminal has none, and is read as it comes."""
+    """The output without Docker's headers; a container with a terminal has no headers, and is read as it is."""
     header = answer.read(HEADER.size)
     if header and not _is_header(header):
         while header:

@@ -29,12 +29,12 @@ POLL_SECONDS = 0.25
 ORDER_SECONDS = 0.06
 BACK_SECONDS = 0.3
 BEHIND_LINES = 64
-"""So many lines later a line may come that is older: Docker takes in what two streams say at once."""
+"""An older line may still follow within this many lines: Docker merges two streams."""
 MOST_LINE = 1 << 20
 MORE_LINES = 1000
-"""So many lines may come between two readings of a log that follow each other."""
+"""At most this many lines come between two consecutive reads of a log."""
 WAITING_LINES = 8192
-"""So many lines wait for who follows; then Docker waits with what is behind them."""
+"""This many lines are kept for the reader; with more, Docker has to wait."""
 
 # In which states, in Docker's words, a container is about to be gone.
 _GOING = frozenset({"removing", "dead"})
@@ -44,7 +44,7 @@ _GOING = frozenset({"removing", "dead"})
 class LogLine:
     """One line of one server. `taken` is Docker's time of it, which orders the lines of one Docker host.
 
-    One `of_docker` stands in no log: it says what was done to the server's container. `written` is the server's own
+    A line `of_docker` is in no log: it reports what happened to the server's container. `written` is the server's own
     time of it, where that was looked up.
     """
 
@@ -79,7 +79,7 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
         yield from whole
-        # Nobody reads a line that is longer, and one without an end must not fill the memory.
+        # Nobody reads a longer line, and one without an end must not fill the memory.
         rest = rest[:MOST_LINE]
     if rest:
         yield rest
@@ -87,13 +87,13 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 @dataclass
 class Mark:
-    """How far the log of a server was read: the last line as the log has them, and the newest time of all."""
+    """How far a server's log was read: the last lines, and the newest time."""
 
     last: LogLine | None = None
     newest: str = ""
 
     def set(self, line: LogLine) -> LogLine:
-        """One more line was read."""
+        """Count one more line."""
         self.last, self.newest = line, max(self.newest, line.taken)
         return line
 
@@ -162,7 +162,7 @@ class Kept:
     """Lines that are read more than once: they wait in files that vanish with it. Read it once at a time.
 
     Raises:
-        LabctlError: there is no room for them, or what gave the lines says so.
+        LabctlError: there is no room for them, or reading the lines failed.
     """
 
     def __init__(self, lines: Iterable[LogLine]) -> None:
@@ -174,7 +174,7 @@ class Kept:
             for line in lines:
                 file = self._files.get(line.server)
                 if file is None:
-                    # No name: it is gone with the last who has it open.
+                    # A file without a name: it is gone when the last handle is closed.
                     file = self._files[line.server] = tempfile.TemporaryFile()  # noqa: SIM115
                 file.write(f"{line.taken} {line.text}\n".encode("utf-8", "replace"))
                 self.count, self.last = self.count + 1, line
@@ -182,7 +182,7 @@ class Kept:
                 file.flush()
 
     def file(self, server: str) -> tuple[IO[bytes], int]:
-        """A server's lines as they are kept, from their beginning, and how many bytes they are."""
+        """A server's lines in the file, from the beginning, and how many bytes they are."""
         file = self._files.get(server)
         if file is None:
             return io.BytesIO(), 0
@@ -208,7 +208,7 @@ def _close(opened: dict[str, IO[bytes]]) -> None:
 def follow(client: Client, servers: Sequence[Server], tail: int | None = None) -> Iterator[LogLine | None]:
     """All lines there are in order of time, and then those that come, until the lab is gone. Raises LabctlError.
 
-    Where none comes for a moment, there is a None: time passes for who follows, too.
+    Yields None where no line comes for a moment, so that the reader sees time pass.
     """
     marks = {server.name: Mark() for server in servers}
     yield from read(client, servers, tail, marks=marks)
@@ -216,7 +216,7 @@ def follow(client: Client, servers: Sequence[Server], tail: int | None = None) -
 
 
 class Follower:
-    """Follows several servers' logs at once, and what is done to them; iterate over it for the lines in order of time.
+    """Follows the logs and the containers of several servers at once; iterate over it for the lines in order of time.
 
     Lines that arrive within a few hundredths of a second of each other are sorted, so that what one server did
     before another also stands before it. A server that stops and starts again goes on. Ends when the lab is
@@ -249,7 +249,7 @@ class Follower:
             threading.Thread(target=self._watch, args=(acts,), daemon=True).start()
 
     def _watch(self, acts: Iterable[LogLine]) -> None:
-        """Pass on the acts on the servers; that never ends, so nothing waits for its end."""
+        """Pass on what happens to the containers; that never ends, so nothing waits for its end."""
         try:
             for line in acts:
                 self._put(line)
@@ -264,7 +264,7 @@ class Follower:
             while True:
                 told = -1
                 if mark.last is not None:
-                    # No `since`: with it, an engine leaves out new lines after its clock was set back.
+                    # Without `since`: with it, an engine leaves out new lines after its clock was set back.
                     since, tail = None, self._missed(server, mark.last)
                     told = tail
                 with explained(self._client.place):
@@ -283,7 +283,7 @@ class Follower:
             self._put(None)
 
     def _is_gone(self, server: Server) -> bool:
-        """Whether the engine says that a server's container is gone or goes: that is the end of its log."""
+        """Whether the engine reports a server's container as gone or going: the end of its log."""
         try:
             with explained(self._client.place):
                 containers = self._client.inspected([server.id])
@@ -292,13 +292,13 @@ class Follower:
         return all(container["State"].get("Status") in _GOING for container in containers)
 
     def _missed(self, server: Server, last: LogLine) -> int:
-        """So many of a server's last lines hold all that came after one, and that one."""
+        """How many of a server's last lines include the last one that was read and all newer ones."""
         since = last.when.timestamp() - 1 if last.when else None
         with explained(self._client.place):
             return MORE_LINES + sum(1 for _ in split_lines(self._client.log_so_far(server.id, since=since)))
 
     def _put(self, line: LogLine | None) -> None:
-        """Hand a line on, as soon as there is room for it or nobody follows."""
+        """Pass a line on, as soon as there is room for it or nobody follows."""
         while not self._stopped.is_set():
             try:
                 self._lines.put(line, timeout=BACK_SECONDS)
@@ -358,7 +358,7 @@ class Follower:
 def _behind(mark: Mark, most: int, lines: Iterable[LogLine]) -> Iterator[LogLine]:
     """The lines behind a mark, which moves with them; not more than `most` stand before it.
 
-    By their times alone this cannot be told: a clock that is set back gives those of today the times of yesterday.
+    Times alone do not show it: after a clock was set back, today's lines have yesterday's times.
     """
     last, newest = mark.last, mark.newest
     before = last is not None

@@ -62,7 +62,7 @@ def read(lab: Lab) -> list[Member]:
         except (OSError, ValueError) as error:
             said = f" ({server.name}: {error})"
         except (AttributeError, TypeError):
-            # Whatever is behind the port, another server may still be one.
+            # Whatever answers at this port, another server may still be one.
             said = f" ({server.name}: answered with something that is no list of members)"
         else:
             return sorted(members, key=lambda member: member.name)

@@ -1,4 +1,4 @@
-"""The command lines for ssh, and what its answers mean; starts nothing."""
+"""The command lines for ssh, and the meaning of its answers; starts nothing."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ALIVE_TIMES = 3
 MARK = "labctl-reach"
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/+:@-]+")
 
-# Runs on the Docker host by whichever shell the user has there: no single quote, no `!`. It says how the engine's
-# socket is met there, and ends when its standard input does, which is when labctl ends, however that ends.
+# Runs in whichever shell the user has on the Docker host: no single quote, no `!`. It prints where the engine's socket
+# is, and ends when its standard input does, which is when labctl ends, however that ends.
 _SCRIPT = (
     "{setting} p=${{s#unix://}};"
     ' if [ "$p" = "$s" ]; then w=elsewhere;'
@@ -36,7 +36,7 @@ _SCRIPT = (
 
 @dataclass(frozen=True)
 class Address:
-    """Where a Docker host's sshd is, and who logs in; what is None is as ssh and its configuration have it.
+    """The address of a Docker host's sshd, and who logs in; None leaves it to ssh and its configuration.
 
     Attributes:
         host: a name, an address, or a name of ssh's configuration.
@@ -56,14 +56,14 @@ class Address:
 
     @property
     def url(self) -> str:
-        """As DOCKER_HOST has it."""
+        """In the form that DOCKER_HOST has."""
         user = f"{self.user}@" if self.user else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"ssh://{user}{host}{f':{self.port}' if self.port else ''}{self.socket or ''}"
 
     @property
     def login(self) -> str:
-        """As a person says it to ssh, without the port."""
+        """As typed on ssh's command line, without the port."""
         return f"{self.user}@{self.host}" if self.user else self.host
 
 
@@ -80,7 +80,7 @@ def address_of(url: str) -> Address:
     socket = parts.path.rstrip("/")
     if parts.scheme != "ssh" or not parts.hostname or parts.password or parts.query or parts.fragment:
         raise wrong
-    # `hostname` is in lower case; a name of ssh's configuration has the case that it has.
+    # `hostname` is in lower case, but a name in ssh's configuration is case-sensitive.
     host = parts.netloc.rpartition("@")[2]
     host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     user = unquote(parts.username) if parts.username else None
@@ -105,7 +105,7 @@ def master(address: Address, control: Path, engine: Path) -> list[str]:
         "ForwardX11=no",
         "PermitLocalCommand=no",
         "RemoteCommand=none",
-        # At this level ssh says why a forwarded connection was not made.
+        # At this level ssh explains why a forwarded connection was not made.
         "LogLevel=INFO",
     ]
     if address.known_hosts is not None:
@@ -120,7 +120,7 @@ def master(address: Address, control: Path, engine: Path) -> list[str]:
 
 
 def forward(control: Path, ways: Iterable[tuple[Path, str]]) -> list[str]:
-    """Words that let a connection forward more: local sockets, and where each leads (`127.0.0.1:8500`, or a path)."""
+    """Words that make a connection forward more: local sockets, and their targets (`127.0.0.1:8500`, or a path)."""
     # A user's own configuration would forward its own things again.
     words = ["ssh", "-F", "none", "-S", str(control), "-O", "forward"]
     for here, there in ways:
@@ -146,7 +146,7 @@ def _escaped(path: Path) -> str:
 
 
 def script(socket: str | None) -> str:
-    """What runs on the Docker host."""
+    """The script for the Docker host."""
     setting = f"s=unix://{socket};" if socket else f"s=${{DOCKER_HOST:-unix://{DEFAULT_SOCKET}}};"
     return f"sh -c '{_SCRIPT.format(setting=setting, mark=MARK)}'"
 
@@ -192,7 +192,7 @@ def no_docker(name: str, address: Address, answer: Greeting) -> LabctlError:
 
 
 def stopped(name: str) -> LabctlError:
-    """The sentence for an engine that does not answer on a host that does."""
+    """The sentence for a reachable host whose engine does not answer."""
     return LabctlError(
         f"Docker does not run on the Docker host {name}: start it there (`sudo systemctl start docker`)."
     )
@@ -236,15 +236,15 @@ def not_connected(name: str, address: Address, said: str) -> LabctlError:
     return LabctlError(f"The Docker host {name} was not reached: {why}; `ssh{port} {address.login}` shows more.")
 
 
-# What ssh says, in lower case, and what that means. First match wins: ssh says of a wrong host key two things.
+# What ssh prints, in lower case, and what it means. First match wins: for a wrong host key ssh prints two of them.
 _REASONS = {
     "remote host identification has changed": (
         "its host key is not the one that is known for it, so nobody knows who answers there. If it was installed "
-        "anew, ask who runs it for its fingerprint; only then forget the old key (`ssh-keygen{known} -R '{entry}'`) "
+        "again, ask its admin for its fingerprint; only then forget the old key (`ssh-keygen{known} -R '{entry}'`) "
         "and learn the new one."
     ),
     "host key is known for": (
-        "its host key is not known here, and labctl trusts no host that nobody looked at. Connect once with "
+        "its host key is not known here, and labctl trusts no host that nobody has checked. Connect once with "
         "`ssh{port} {login}` and compare the fingerprint, or take the key over from a network that you trust "
         "(`ssh-keyscan{port} {host} >> {into}`)."
     ),

@@ -1,8 +1,8 @@
 """Reach Docker hosts over SSH: one connection for each, through which the engine and the servers answer here.
 
 One ssh per Docker host forwards the engine's socket, and the ports of servers, to Unix sockets in a folder that only
-this user may enter. So whatever talks to an engine or to a server talks over SSH as well, for one handshake. The ssh
-ends with labctl, also when that is killed: what it runs on the Docker host reads a pipe that labctl holds.
+this user may enter. So every client of an engine or a server works over SSH as well, after one handshake. The ssh
+ends with labctl, even a killed one: its command on the Docker host reads a pipe that labctl holds.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
     from labctl.engine.ssh_command import Address, Greeting
 
-# What ssh itself does not bound, such as a proxy that hangs or a login that is looked up for long.
+# For what ssh itself does not limit, such as a proxy that hangs or a slow look-up of the login.
 GREETING_SECONDS = 20.0
 FORWARD_SECONDS = 15.0
 END_SECONDS = 3.0
-# A forwarded connection breaks a moment before ssh knows that all of them did.
+# A forwarded connection breaks a moment before ssh notices that all of them did.
 _BREAKING_SECONDS = 0.2
 _PIECE = 65_536
 
@@ -74,7 +74,7 @@ class Connection(DockerHost):
         return self.process is not None and self.process.poll() is None
 
     def door(self, port: int) -> ConsulClient:
-        """The HTTP API behind a port of the Docker host's loopback; `open_doors` lets it lead there."""
+        """The HTTP API behind a port of the Docker host's loopback; `open_doors` forwards that port."""
         return ConsulClient(port, str(self._way(port)))
 
     def open_doors(self, ports: Iterable[int]) -> None:
@@ -149,7 +149,7 @@ class Connection(DockerHost):
         words = ssh_command.master(self.address, self._control, engine)
         with self._said.open("wb") as said:
             try:
-                # A session of its own: Ctrl-C is for labctl, which may have to heal what it broke over this.
+                # In its own session: Ctrl-C is for labctl, which may still have to heal faults over this connection.
                 self.process = subprocess.Popen(
                     words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
                 )
@@ -166,7 +166,7 @@ class Connection(DockerHost):
         return engine
 
     def _greeted(self, process: subprocess.Popen[bytes], out: IO[bytes]) -> Greeting:
-        """Wait for what the script on the Docker host says. Raises LabctlError."""
+        """Wait for the greeting of the script on the Docker host. Raises LabctlError."""
         instead = ""
         for line in lines_until(out, time.monotonic() + self._patience):
             if greeting := ssh_command.greeting(line):
@@ -178,11 +178,11 @@ class Connection(DockerHost):
             process.terminate()
             process.wait()
             raise ssh_command.not_connected(self.name, self.address, f"nothing within {self._patience:.0f} s") from None
-        # A login that may run nothing says so on standard output.
+        # A login without a shell answers on standard output.
         raise ssh_command.not_connected(self.name, self.address, self._told().strip() or instead)
 
     def _forward(self, ways: list[tuple[Path, str]]) -> None:
-        """Let the connection forward more. Raises LabctlError."""
+        """Make the connection forward more. Raises LabctlError."""
         if not self.alive:
             raise ssh_command.lost(self.name)
         try:
@@ -207,7 +207,7 @@ class Connection(DockerHost):
     # -- looking at it ---------------------------------------------------------------------------------------
 
     def _told(self) -> str:
-        """The end of what ssh said."""
+        """The end of ssh's output."""
         with contextlib.suppress(OSError), self._said.open("rb") as said:
             said.seek(max(self._said.stat().st_size - _PIECE, 0))
             return said.read().decode("utf-8", "replace")
@@ -234,7 +234,7 @@ class Connection(DockerHost):
 
 
 def _is_no_answer(error: Exception) -> bool:
-    """Whether a connection to the engine broke: ssh takes it for whoever is behind it, and then hangs up."""
+    """Whether a connection to the engine breaks at once: ssh accepts it for the other side, and then hangs up."""
     cause = error.__cause__
     return isinstance(cause, (OSError, http.client.HTTPException)) and not isinstance(cause, TimeoutError)
 
@@ -250,7 +250,7 @@ def lines_until(stream: IO[bytes], ends: float) -> Iterable[str]:
             piece = os.read(stream.fileno(), _PIECE)
             if not piece:
                 return
-            # The end of a line that is longer than any greeting will do.
+            # The end of a line that is too long to be a greeting will do.
             *whole, rest = (rest[-_PIECE:] + piece).split(b"\n")
             yield from (line.decode("utf-8", "replace") for line in whole)
 

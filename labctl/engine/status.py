@@ -1,4 +1,4 @@
-"""What a lab's servers say now, asked over their loopback ports."""
+"""The current state of a lab's servers, asked over their loopback ports."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Status:
 
     @property
     def voters(self) -> frozenset[str]:
-        """The addresses of those that vote; empty where nobody says. Without a leader, what any server knows holds."""
+        """The voters' addresses; empty where no server knows. Without a leader, any server's knowledge counts."""
         leader = self.leader
         return leader.voters if leader else frozenset().union(*(view.voters for view in self.views))
 
@@ -62,7 +62,7 @@ class Status:
 
     @property
     def identities(self) -> list[tuple[str, str]]:
-        """Each server's name with an ID that a voter at its address has, or that it says it has."""
+        """The name of each server by its ID: the ID of the voter at its address, or the one that it reports."""
         at = {server.address: server.name for server in self.lab.servers}
         own = [(view.name, view.node_id) for view in self.views if view.node_id]
         told = [
@@ -93,7 +93,7 @@ def ask_all(labs: Sequence[Lab]) -> list[Status]:
 
 
 def _status(lab: Lab, views: Sequence[server_status.View]) -> Status:
-    """A lab with its views; only Docker knows of a server that is frozen."""
+    """A lab with its views; only Docker knows that a server is frozen."""
     told = (
         replace(view, problem="is frozen") if server.state == "paused" else view
         for server, view in zip(lab.servers, views, strict=True)

@@ -1,4 +1,4 @@
-"""What an owner has on this Docker host, as the limits of its admin count it."""
+"""How much of this Docker host's limits an owner uses."""
 
 from __future__ import annotations
 

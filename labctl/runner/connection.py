@@ -7,7 +7,7 @@ from typing import Any
 from labctl.engine import client as engine
 from labctl.engine.ssh_command import ALIVE_SECONDS, ALIVE_TIMES, CONNECT_SECONDS, address_of
 
-# Whoever answers is who is known, nobody is asked for a password, and a host that is lost is noticed: Ansible keeps its
+# Host keys must be known, nobody is asked for a password, and a lost host is noticed: Ansible keeps its
 # connections for a minute, and would go on waiting on one to a host that has restarted.
 SSH_ARGUMENTS = (
     f"-o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout={CONNECT_SECONDS} "
@@ -32,6 +32,6 @@ def on_the_docker_host(settings: dict[str, Any]) -> dict[str, Any]:
     if address.port:
         connection["ansible_port"] = address.port
     if address.socket:
-        # Or labctl would look at one engine, and Ansible's modules at another one of that host.
+        # Otherwise labctl would look at one engine of that host, and Ansible's modules at another one.
         connection["labctl_environment"] = {"DOCKER_HOST": f"unix://{address.socket}"}
     return settings | connection

@@ -8,7 +8,7 @@ from pathlib import Path
 from labctl.errors import LabctlError
 
 COLLECTION = "raft.labctl"
-"""The collection that the content is, by which playbooks call its roles and modules."""
+"""The collection that the content belongs to, by which playbooks call its roles and modules."""
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -28,7 +28,7 @@ def in_a_clone() -> bool:
 
 
 def own_settings() -> dict[str, str]:
-    """Variables with which Ansible runs our code, whatever ansible.cfg is in the current folder and whatever is set."""
+    """Variables that make Ansible run our code, whatever ansible.cfg the current folder has and whatever is set."""
     return {
         "ANSIBLE_CONFIG": str(content_root() / "ansible.cfg"),
         "ANSIBLE_STRATEGY": "linear",
@@ -38,16 +38,16 @@ def own_settings() -> dict[str, str]:
 
 
 def utf8_locale() -> dict[str, str]:
-    """What has to be set for ansible-core, which refuses to start in a locale that is not UTF-8, such as LC_ALL=C."""
+    """The locale for ansible-core, which refuses to start in one that is not UTF-8, such as LC_ALL=C."""
     locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
     return {} if locale.lower().replace("-", "").endswith("utf8") else {"LC_ALL": "C.UTF-8"}
 
 
 def offer_collection(folder: Path, needed: Path) -> dict[str, str]:
-    """Put the content into FOLDER as a collection. Returns the variables by which Ansible finds this one, and no other.
+    """Put the content into FOLDER as a collection. Returns the variables that make Ansible find this one, and no other.
 
-    Whoever has labctl installed may have another version of the collection in a folder of theirs, and other versions of
-    those that it needs, which are in the folder `needed`.
+    A user may have another version of the collection in a folder of theirs, and other versions of
+    the collections that it needs, which are in the folder `needed`.
     """
     place = folder.joinpath("ansible_collections", *COLLECTION.split("."))
     place.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Ansible's collections that labctl needs of others: which, where they are, and whether they are whole.
+"""The collections that labctl needs besides its own: which, where they are, and whether they are complete.
 
 Each is pinned by the SHA-256 of its MANIFEST.json, which has that of its FILES.json, which has that of every file. So
 the same pin holds whether a collection comes from Galaxy or out of PyPI's bundle, and nothing that was changed on the
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PINS = Path(__file__).with_name("collections.json")
 MANIFEST, FILES = "MANIFEST.json", "FILES.json"
-# What Ansible runs, which is never left out; and what its licences want beside it.
+# What Ansible runs is never left out; the licences require the rest.
 _NEEDED = ("plugins/", "meta/")
 _KEPT = (*_NEEDED, "LICENSES/", "COPYING", "README.md")
 
@@ -49,7 +49,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class Pins:
-    """What labctl needs, and the package of PyPI that has it too."""
+    """The collections that labctl needs, and the package of PyPI that has them too."""
 
     bundle: str
     collections: tuple[Pin, ...]
@@ -67,7 +67,7 @@ def own_folder() -> Path:
 
 
 def fix_command() -> str:
-    """What brings the collections."""
+    """The command that brings the collections."""
     return "make venv" if in_a_clone() else "labctl doctor --fix"
 
 
@@ -87,7 +87,7 @@ def require(folder: Path | None = None, wanted: Pins | None = None) -> None:
         )
 
 
-# -- what is taken ---------------------------------------------------------------------------------------------
+# -- which files are taken -------------------------------------------------------------------------------------
 
 
 def verified(pin: Pin, contents: Mapping[str, bytes]) -> dict[str, bytes]:

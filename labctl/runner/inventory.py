@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 GROUP = "labs"
 # An inventory may be a script that asks another machine.
 LIST_SECONDS = 60.0
-# What Ansible calls an error that it did not think of, before Python's words for it.
+# How Ansible reports an unexpected error, before Python's own words for it.
 _OWN_FAULT = "Unexpected Exception"
-# Of one file of an inventory: a thousand labs are a hundredth of it.
+# For one file of an inventory: a thousand labs take a hundredth of it.
 MOST_BYTES = 1 << 24
 UNSAFE = "__ansible_unsafe"
-"""Ansible's own mark in JSON for a text that no template is in; in YAML it is `!unsafe`."""
-# Nothing that begins a template, or Jinja's own settings of what begins one. Most texts are so, and an inventory that
-# is printed stays one that people can read.
+"""Ansible's mark in JSON for a text without templates; in YAML it is `!unsafe`."""
+# Neither the begin of a template, nor Jinja's settings that change it. Most texts match, and a printed
+# inventory stays readable.
 _PLAIN = re.compile(r"[A-Za-z0-9 _./:@=~,+'\"%-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a run works on: the sources that describe it, and of their hosts those that `limit` chooses.
+    """What a run works on: the sources of its inventory, and the hosts that `limit` chooses.
 
-    `name` is what the run's record is called after.
+    `name` is the name of the run's record.
     """
 
     name: str
@@ -49,10 +49,10 @@ class Inventory:
 
     @property
     def document(self) -> dict[str, Any]:
-        """What labctl itself says, as Ansible's JSON has it: the only form in which it is handed on.
+        """Labctl's own inventory, as Ansible's JSON has it: the only form in which Ansible gets it.
 
-        Ansible fills in templates in an inventory, and a template may run commands on this machine. Here are texts out
-        of labels and files, so each is marked as data, but for the templates that labctl writes itself.
+        Ansible fills in templates in an inventory, and a template may run commands on this machine. Texts come from
+        labels and files, so each is marked as data, except for the templates that labctl writes itself.
         """
         return {group: _as_data(described) for group, described in self.own.items()}
 
@@ -61,7 +61,7 @@ class Inventory:
         import yaml  # noqa: PLC0415 - a run needs none
 
         class Dumper(yaml.SafeDumper):
-            """Writes what is marked as Ansible's YAML has it."""
+            """Writes marked texts in Ansible's YAML."""
 
         def marked(dumper: yaml.SafeDumper, value: dict[str, Any]) -> yaml.Node:
             if set(value) == {UNSAFE}:
@@ -76,7 +76,7 @@ class Inventory:
 def _as_data(value: Any) -> Any:
     """A value in which every text that could be a template, and is not ours, is marked unsafe.
 
-    The names of hosts, groups and variables are keys, which Ansible fills nothing into.
+    The names of hosts, groups and variables are keys, in which Ansible fills in nothing.
     """
     if isinstance(value, str):
         ours = isinstance(value, Template) or _PLAIN.fullmatch(value)
@@ -91,7 +91,7 @@ def _as_data(value: Any) -> Any:
 
 
 def of_this_machine(lab: str, settings: dict[str, Any]) -> Inventory:
-    """A lab on the Docker host that this machine talks to. Raises LabctlError where nobody knows the way there."""
+    """A lab on the Docker host that this machine uses. Raises LabctlError where there is no way to reach it."""
     variables = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
@@ -103,7 +103,7 @@ def of_this_machine(lab: str, settings: dict[str, Any]) -> Inventory:
 
 def from_file(path: Path, lab: str, settings: dict[str, Any]) -> Inventory:
     """A lab as a user's inventory has it, with `settings` on top; `lab_in` has checked it."""
-    # A group's variable, so that a host of the user's that names its own Python keeps it.
+    # A group's variable, so that a host that names its own Python keeps it.
     local = Template("{{ ansible_playbook_python if ansible_connection | default('ssh') == 'local' else 'auto' }}")
     hosts = {lab: {"consul_lab_name": lab, **on_the_docker_host(settings)}}
     own = {GROUP: {"hosts": hosts, "vars": {"ansible_python_interpreter": local}}}
@@ -133,9 +133,9 @@ def lab_in(path: Path, lab: str) -> dict[str, Any]:
 def labs_in(
     path: Path, seconds: float = LIST_SECONDS, run: Callable[..., process_limits.Ended] = process_limits.run
 ) -> dict[str, dict[str, Any]]:
-    """The hosts of the group `labs` of an inventory, with their variables. Raises LabctlError where there is none.
+    """The hosts of an inventory's group `labs`, with their variables. Raises LabctlError where there is none.
 
-    A path that does not exist is refused here, because Ansible would take it for the inventory's text.
+    A missing path is refused here, because Ansible would take it for the inventory's text.
     """
     _refuse_endless(path)
     program = Path(sysconfig.get_path("scripts")) / "ansible-inventory"
@@ -208,7 +208,7 @@ def _refuse_endless(path: Path) -> None:
 
 
 def _hosts_of(group: str, listed: dict[str, Any]) -> set[str]:
-    """The hosts of a group and of all groups below it; Ansible refuses groups that hold each other."""
+    """The hosts of a group and of all groups below it; Ansible refuses circular groups."""
     described = listed.get(group, {})
     hosts = set(described.get("hosts", []))
     for child in described.get("children", []):

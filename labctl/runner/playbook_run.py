@@ -1,4 +1,4 @@
-"""Run one playbook through ansible-runner, in a thread, and hand on what happens as progress.
+"""Run one playbook through ansible-runner, in a thread, and report events as progress.
 
 The playbook runs beside the caller, so that it can show the servers' logs meanwhile and be interrupted.
 """
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.1
 INTERRUPT_SECONDS = 1.2
-# The modules have deadlines of their own and know more of what they wait for: they may speak first.
+# The modules have deadlines of their own and know better what they wait for: they may report first.
 GRACE_SECONDS = 5.0
-# A run that nobody gave a time.
+# For a run without a deadline.
 LONGEST_SECONDS = 1800.0
 _ENDINGS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on_skipped")
-# What labctl writes itself is JSON, which is YAML: Ansible need not load its other readers.
+# Labctl writes its inventory as JSON, which is YAML: Ansible need not load its other readers.
 OWN_INVENTORY = {"ANSIBLE_INVENTORY_ENABLED": "yaml"}
-# What makes the image uses community.docker. All else works without it, so that a lab can always be removed.
+# Only building the image uses community.docker. All else works without it, so that a lab can always be removed.
 IMAGE_PLAYBOOK, IMAGE_TAG = "image.yml", "image"
 _CODES = {
     "failed": ExitCode.FAILED,
@@ -70,7 +70,7 @@ class TaskEvent:
 
 @dataclass
 class _Seen:
-    """What the events told so far.
+    """The state of the run, as its events show it.
 
     `task` is the last one that began, and `open` has those that began on a host and have not ended there.
     """
@@ -87,7 +87,7 @@ class _Seen:
 
 
 def _path() -> str:
-    """Where ansible-runner looks for ansible-playbook: an environment that is not activated is not on PATH.
+    """The folder of ansible-playbook: an environment that is not activated is not on PATH.
 
     Raises LabctlError where it is nowhere.
     """
@@ -129,8 +129,8 @@ class PlaybookRun:
         record: name of the record that is kept of Ansible's output.
         seconds: how long it may take; then it is ended, and the hosts on which a task had not ended have failed.
         since: from when these seconds count, as time.monotonic() has it; None for from now on.
-        late: the exit code of that.
-        lock: the mark of the lock on its lab under which it works; "" for none.
+        late: the exit code where the time is over.
+        lock: the mark of the lock on its lab that the run works under; "" for none.
     """
 
     def __init__(  # noqa: PLR0913 - what Ansible is to be told, each by its name
@@ -260,7 +260,7 @@ class PlaybookRun:
         self._seen.task = task or self._seen.task
 
     def progress(self, wait: float = POLL_SECONDS) -> Iterator[TaskEvent | None]:
-        """What happens, as it happens; None every `wait` seconds in which nothing did. Ends when its time is over."""
+        """The events as they happen; None every `wait` seconds without one. Ends when its time is over."""
         while not self._is_late():
             try:
                 item = self._queue.get(timeout=wait)
@@ -304,7 +304,7 @@ class PlaybookRun:
         self._clean()
 
     def _end_beginning(self) -> None:
-        """End a run that has told nothing yet: the child that has our folder in its words, as soon as there is one.
+        """End a run that has reported nothing yet: the child with our folder in its arguments, as soon as it exists.
 
         Only that one, because labctl has others, such as its connections to Docker hosts.
         """
@@ -338,11 +338,11 @@ class PlaybookRun:
         if self._late:
             return self._seen.failures | self._late
         code = 0 if ended_well else getattr(self._runner, "rc", 1)
-        # What breaks in runner after Ansible has ended well, as where it writes into a folder that is gone, is no harm.
+        # An error in runner after Ansible has ended well, such as a folder that is gone, does no harm.
         if self._seen.broken is not None and not ended_well:
             raise self._seen.broken
         # A task that failed inside a block with `rescue` is no failure of a host that ended well; without the recap
-        # at the end nobody knows which were, so all count.
+        # at the end it is unknown which hosts ended well, so all failures count.
         lost = self._seen.lost or set(self._seen.failures)
         failures = {host: error for host, error in self._seen.failures.items() if host in lost}
         if code != 0 and failures:
@@ -378,11 +378,11 @@ def _module_of(data: dict[str, Any]) -> str:
 
 
 def failure_from(result: dict[str, Any], *, unreachable: bool = False) -> LabctlError:
-    """The error of a failed task: a sentence of our modules, or what another module said."""
+    """The error of a failed task: a sentence of our modules, or the message of another module."""
     lines = [line.strip() for line in str(result.get("msg") or "").splitlines() if line.strip()]
     lines = lines or ["a task failed and gave no reason"]
     if unreachable:
-        # ssh says why in its last line; before it, it says what it was about to do.
+        # ssh gives the reason in its last line, behind lines about what it was doing.
         why = lines[-1].removeprefix("Task failed: ").rstrip(":")
         return LabctlError(f"The Docker host could not be reached: {why}")
     if "argument_errors" in result:

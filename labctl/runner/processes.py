@@ -13,24 +13,24 @@ from labctl.shared.process_tree import alive, descendants
 __all__ = ["alive", "descendants", "end", "names"]
 
 POLL_SECONDS = 0.02
-# A killed process goes at once, unless the machine is very busy.
+# A killed process ends at once, unless the machine is very busy.
 KILLED_SECONDS = 2.0
 SERVING = ("ssh", "dockerd", "containerd", "docker-proxy")
-"""How the kernel's names begin of processes that outlive who started them."""
+"""The prefix of the kernel's names of processes that outlive their parents."""
 
 
 def names(pid: int, word: str) -> bool:
-    """Whether the words with which a process was started have `word` in them."""
+    """Whether `word` is among the arguments with which a process was started."""
     with contextlib.suppress(OSError):
         return word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
 
 
 def given(word: str) -> list[int]:
-    """The processes with a word in their environment, as all that a run started have, whatever their parent is now.
+    """The processes with a word in their environment, as all children of a run have, whatever their parent is now.
 
-    Not who serves others too: an ssh below nobody is a connection to a Docker host, and a Docker Engine may have been
-    started by that very run.
+    Without those that serve others too: an orphaned ssh is a connection to a Docker host, and the run may have
+    started a Docker Engine.
     """
     children = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -45,8 +45,8 @@ def given(word: str) -> list[int]:
 def end(pid: int, seconds: float, word: str = "") -> None:
     """Interrupt a process and all below it; what is left after `seconds` is terminated, then killed.
 
-    Ansible's workers have sessions of their own, so a signal to the process group would not reach them. And one that
-    was started at that very moment may have lost its parent before anybody saw it: it has `word` in its environment.
+    Ansible's workers have sessions of their own, so a signal to the process group would not reach them. And a process
+    that was started just then may have lost its parent unseen: it has `word` in its environment.
     """
 
     def whole(known: list[int]) -> list[int]:

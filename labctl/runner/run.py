@@ -1,4 +1,4 @@
-"""Run a playbook to its end, whatever end that is."""
+"""Run a playbook to its end, whatever the end is."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def play_each(
 
 
 def note_lines(text: str, steps: Steps) -> None:
-    """Note what Ansible printed, line by line, with what a Docker host said in it."""
+    """Note Ansible's output, line by line; it may quote a Docker host."""
     for line in text.split("\n") if text else []:
         steps.note(line.rstrip("\r"))
 
 
 def tell_item(item: TaskEvent, steps: Steps, *, waits: bool = True, verbose: bool = False) -> None:
-    """Say who a task waits for and, where that is wanted, what Ansible printed."""
+    """Report who a task waits for and, if asked, what Ansible printed."""
     if item.waits and waits:
         steps.waits(item.waits)
     elif verbose:
@@ -81,7 +81,7 @@ def _results(
     waits: bool = True,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> list[TaskEvent]:
-    """What the tasks of a run report, as it comes; `meanwhile` is called again and again."""
+    """The results of a run's tasks, as they come; `meanwhile` is called again and again."""
     seen = []
     for item in run.progress():
         meanwhile()

@@ -1,1 +1,1 @@
-"""Make a machine fit for labs: say what is missing, install it, bring what is downloaded."""
+"""Prepare a machine for labs: report what is missing, install it, download collections."""

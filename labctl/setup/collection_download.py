@@ -1,6 +1,6 @@
-"""Bring Ansible's collections: from Galaxy where that answers, else out of PyPI's bundle.
+"""Download Ansible's collections: from Galaxy where that answers, else out of PyPI's bundle.
 
-Nothing that is not as it was pinned is unpacked (`runner.galaxy_collections`).
+Nothing is unpacked unless it matches its pin (`runner.galaxy_collections`).
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 GALAXY_SECONDS = 120.0
 # PyPI's bundle is large, and a network may be slow.
 BUNDLE_SECONDS = 900.0
-# A file longer than this is in no collection of ours; it is not read to its end.
+# No collection has a longer file; it is not read to its end.
 _MOST_BYTES = 32 * 1024 * 1024
 _LONGEST_REASON = 300
-# The holder of the folder needs no longer than this, unless it was stopped.
+# The holder of the folder needs less time than this, unless it was stopped.
 LOCK_SECONDS = GALAXY_SECONDS + BUNDLE_SECONDS + 60.0
 _PREFIX = "labctl-"
-# What ansible-galaxy says last, where it finds no server: an exception of Python's as it shows itself.
+# The last words of ansible-galaxy where it finds no server: an exception of Python's as it shows itself.
 _URLOPEN = re.compile(r"<urlopen error (?:\[Errno -?\d+\] )?(.*)>")
 
 
@@ -54,10 +54,10 @@ def bring(
     wanted: Pins | None = None,
     patience: lock_holder.Patience | None = None,
 ) -> list[Pin]:
-    """Bring the collections that are not there: from Galaxy where that answers, else out of PyPI's bundle.
+    """Download the missing collections: from Galaxy where that answers, else out of PyPI's bundle.
 
-    `tell` receives each step before it is done, `patience` is for another process that brings them. Returns what was
-    brought. Raises LabctlError.
+    `tell` receives each step before it is done, `patience` is for another process that downloads. Returns what was
+    downloaded. Raises LabctlError.
     """
     folder, wanted = folder or own_folder(), wanted or pins()
     patience = patience or lock_holder.Patience(LOCK_SECONDS, tell)
@@ -112,7 +112,7 @@ def _alone(folder: Path, patience: lock_holder.Patience) -> Iterator[None]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what one left that was killed; call it while nobody else changes the folder."""
+    """Remove what a killed process left; call it while nobody else changes the folder."""
     for left in folder.glob(f"{_PREFIX}*"):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
@@ -131,7 +131,7 @@ def _put(pin: Pin, files: Mapping[str, bytes], temporary: Path, folder: Path) ->
     new.rename(place)
 
 
-# -- where it comes from ---------------------------------------------------------------------------------------
+# -- where they come from --------------------------------------------------------------------------------------
 
 
 def _from_galaxy(missing: list[Pin], _bundle: str, temporary: Path) -> dict[Pin, dict[str, bytes]]:
@@ -139,7 +139,7 @@ def _from_galaxy(missing: list[Pin], _bundle: str, temporary: Path) -> dict[Pin,
     folder = temporary / "galaxy"
     words = [_beside_python("ansible-galaxy"), "collection", "download", "--no-deps", "--download-path", str(folder)]
     _run([*words, *(f"{pin.name}:{pin.version}" for pin in missing)], GALAXY_SECONDS, _settings(temporary))
-    # A server may name its files as it likes; what they are is in their manifests.
+    # A server may name its files as it likes; their manifests identify them.
     came = {sha256(files.get(MANIFEST, b"")): files for files in map(_in_tarball, folder.glob("*.tar.gz"))}
     return {pin: came.get(pin.manifest_sha256, {}) for pin in missing}
 
@@ -152,7 +152,7 @@ def _settings(temporary: Path) -> dict[str, str]:
 
 
 def _from_bundle(missing: list[Pin], bundle: str, temporary: Path) -> dict[Pin, dict[str, bytes]]:
-    """Download the bundle with pip, from where its settings say. Nothing of it is run. Raises UnfitError."""
+    """Download the bundle with pip, from the index that pip is set to. Runs nothing of it. Raises UnfitError."""
     folder = temporary / "pip"
     words = [*_pip(), "--disable-pip-version-check", "--no-input", "download", "--quiet", "--no-deps"]
     _run([*words, "--only-binary", ":all:", "--dest", str(folder), bundle], BUNDLE_SECONDS, {})
@@ -176,7 +176,7 @@ def _beside_python(program: str) -> str:
 
 
 def _run(words: list[str], seconds: float, settings: dict[str, str]) -> None:
-    """Run a program that downloads. Raises UnfitError with what it said last."""
+    """Run a program that downloads. Raises UnfitError with its last words."""
     try:
         ended = process_limits.run(words, seconds, env={**os.environ, **settings})
     except process_limits.NotEndedError as error:

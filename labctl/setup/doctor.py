@@ -1,4 +1,4 @@
-"""`labctl doctor`: what a lab needs of this machine, what was found, and the command that mends it."""
+"""`labctl doctor`: what a lab needs of this machine, what was found, and the command that fixes each problem."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FIX = "labctl doctor --fix"
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: what was found, and the command that mends it (None where it is well)."""
+    """One check: what was found, and the command that fixes it (None where all is well)."""
 
     check: str
     ok: bool
@@ -62,7 +62,7 @@ def _ansible() -> Finding:
         return Finding("ansible", ok=False, found=error.sentence, fix="pip install --force-reinstall raft-labctl")
     if missing:
         return Finding("ansible", ok=False, found=f"{versions}, no {' and no '.join(map(str, missing))}", fix=FIX)
-    # The other ones are what this one needs.
+    # The other collections are needed by this one.
     return Finding("ansible", ok=True, found=f"{versions}, {galaxy_collections.pins().collections[0]}")
 
 
@@ -93,7 +93,7 @@ def _compose() -> Finding:
 
 
 def _says(words: list[str]) -> str:
-    """What a command prints; empty where it fails or is not there."""
+    """The output of a command; empty where it fails or does not exist."""
     try:
         done = process_limits.run(words, SAY_SECONDS)
     except (OSError, process_limits.NotEndedError):
@@ -126,7 +126,7 @@ def _state() -> Finding:
 
 
 def disk_space() -> Finding:
-    """What is free where the engine keeps images and volumes."""
+    """The free space where the engine keeps images and volumes."""
     if engine.is_elsewhere():
         return Finding("disk", ok=True, found="of another machine")
     root = _says(["docker", "info", "--format", "{{.DockerRootDir}}"]) or "/"
@@ -152,7 +152,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
 
 
 def examine(owner: str, checks: Sequence[Callable[[], Finding]] = CHECKS) -> list[Finding]:
-    """Make every check, all at once: an engine that hangs is waited for once. None changes anything.
+    """Run all checks at once: a hanging engine is waited for once. None changes anything.
 
     The limits of `owner` are shown after all `checks`.
     """
@@ -165,7 +165,7 @@ def examine(owner: str, checks: Sequence[Callable[[], Finding]] = CHECKS) -> lis
 
 
 def limits_of(owner: str, path: Path = Path(quotas.LIMITS_FILE)) -> Finding:
-    """What the Docker host's admin allows an owner, and what they have of it."""
+    """The Docker host's limits for an owner, and how much of them is used."""
     if engine.is_elsewhere():
         return Finding("limits", ok=True, found="of another machine")
     try:
@@ -199,7 +199,7 @@ def _why(error: OSError | ValueError) -> str:
 
 
 def mend(findings: list[Finding], steps: Steps) -> None:
-    """Run what mends the findings that labctl can mend: collections, engine, Compose, image. Raises LabctlError."""
+    """Fix the findings that labctl can fix: collections, engine, Compose, image. Raises LabctlError."""
     from labctl.lab.image import ImageOptions, build  # noqa: PLC0415 - only with --fix
     from labctl.runner import inventory  # noqa: PLC0415
     from labctl.runner.playbook_run import PlaybookRun  # noqa: PLC0415
@@ -219,7 +219,7 @@ def mend(findings: list[Finding], steps: Steps) -> None:
         with to_the_end(run, steps):
             for item in run.progress():
                 message = (item.result or {}).get("msg") if item else None
-                # The role says what it will do before it does it; that is for the user.
+                # The role announces its changes before it makes them; the user should see that.
                 if item and item.role == "docker_engine" and isinstance(message, str) and message:
                     steps.note(f"  {message}")
         steps.done("Docker Engine answers, with Compose")

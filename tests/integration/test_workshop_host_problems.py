@@ -80,7 +80,7 @@ def test_a_host_key_that_is_unknown_or_changed_is_refused(fleet: Fleet) -> None:
     try:
         known.write_text(fleet.hosts["red"].known())
         reason = refused_on_green(fleet)
-        assert "its host key is not known here, and labctl trusts no host that nobody looked at" in reason
+        assert "its host key is not known here, and labctl trusts no host that nobody has checked" in reason
         assert known.read_text() == fleet.hosts["red"].known()
         fleet.docker_hosts.learn()
         green.change_host_key()
